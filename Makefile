@@ -1,0 +1,41 @@
+# Two commands for a fresh machine: `make demo` and `make test`. The rest is one line each.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+DEMO = runs/demo
+
+.PHONY: demo test setup setup-dev lint types format bench clean
+
+setup:
+	$(PYTHON) viubench/install.py --venv $(VENV)
+
+setup-dev:
+	$(PYTHON) viubench/install.py --venv $(VENV) --extras dev
+
+demo: setup
+	$(BIN)/viubench clips --out $(DEMO)/clips
+	$(BIN)/viubench build --recipe viubench-mini --videos $(DEMO)/clips --out $(DEMO)/items
+	$(BIN)/viubench tiny --out $(DEMO)/tiny-qwen3-vl
+	for engine in random blind oracle; do \
+	  $(BIN)/viubench run --engine $$engine --tasks $(DEMO)/items --protocol viubench-256 --out $(DEMO)/$$engine > /dev/null || exit; done
+	$(BIN)/viubench run --model $(DEMO)/tiny-qwen3-vl --tasks $(DEMO)/items --protocol viubench-256 --out $(DEMO)/tiny
+	$(BIN)/viubench report $(DEMO)/random $(DEMO)/blind $(DEMO)/tiny $(DEMO)/oracle --out $(DEMO)/leaderboard.html
+
+test: setup-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup-dev
+	$(BIN)/mypy
+
+format: setup-dev
+	$(BIN)/ruff format .
+
+bench: setup-dev
+	$(BIN)/python tests/bench/startup.py
+
+clean:
+	rm -rf runs build dist *.egg-info

@@ -1,0 +1,14 @@
+"""Metric plugins: pure functions of (response text, item); one object is the metric, the reward and the baseline.
+
+Example:
+    >>> from evaluators import Question, get
+    >>> evaluator = get("temporal_iou")
+    >>> item = Question(target=[3.0, 8.0], params={"times": [0.0, 10.0]})
+    >>> answer = evaluator.parse("from 3.0s to 8.0s", item)
+    >>> evaluator.score(answer, item)["iou"]
+    1.0
+"""
+
+from evaluators.base import Answer, Blind, Evaluator, Gradable, Question, get, names
+
+__all__ = ["Answer", "Blind", "Evaluator", "Gradable", "Question", "get", "names"]

@@ -1,0 +1,148 @@
+"""The shape of an evaluator, and the registry that finds them by entry point.
+
+Example: a third-party evaluator is a class and one line of packaging metadata.
+
+    class WordMatch(Evaluator): ...
+
+    [project.entry-points."viubench.evaluators"]
+    word_match = "my_package:WordMatch"
+"""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Protocol
+
+GROUP = "viubench.evaluators"
+
+
+class Gradable(Protocol):
+    """What an evaluator may read of a question; `viubench.schema.Sample` is one, `Question` another."""
+
+    @property
+    def target(self) -> Any: ...
+    @property
+    def options(self) -> Sequence[str]: ...
+    @property
+    def params(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Question:
+    """A bare gradable question, for rewards and tests."""
+
+    target: Any
+    options: tuple[str, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was read out of a response.
+
+    Attributes:
+        value: JSON data in the form of the task's target.
+        rule: name of the parsing rule that fired, for the report's histogram.
+        span: start and end of the characters it was read from, in the response as given.
+    """
+
+    value: Any
+    rule: str
+    span: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Blind:
+    """The best constant answer: one text per item, and a sentence that says what it is and what it is based on."""
+
+    statement: str
+    texts: tuple[str, ...]
+
+
+class Evaluator(ABC):
+    """Reads an answer out of a response, scores it, and turns it into a reward.
+
+    Class attributes:
+        name: the registered name.
+        metric: key of the headline score in what `score` returns.
+        task_metric: name of its mean over a task (for example "miou" for "iou").
+    """
+
+    name: ClassVar[str]
+    metric: ClassVar[str]
+    task_metric: ClassVar[str]
+
+    @abstractmethod
+    def parse(self, text: str, item: Gradable) -> Answer | None:
+        """The last answer the response declares, or None; never an invented one."""
+
+    @abstractmethod
+    def score(self, answer: Answer, item: Gradable) -> dict[str, float]:
+        """Scores in [0, 1], `metric` among them; 1 for the true answer."""
+
+    def reward(self, answer: Answer | None, item: Gradable) -> float:
+        """Smooth reward in [0, 1] for training; 0 for no answer, 1 only for the true one."""
+        return 0.0 if answer is None else self.score(answer, item)[self.metric]
+
+    @abstractmethod
+    def guess(self, item: Gradable, rng: random.Random) -> str:
+        """A response drawn by the benchmark's published random rule."""
+
+    @abstractmethod
+    def chance(self, item: Gradable) -> float:
+        """Expected headline score of `guess`, computed, not simulated."""
+
+    @abstractmethod
+    def blind(self, items: Sequence[Gradable]) -> Blind:
+        """The best answer that never looks at the video."""
+
+    @abstractmethod
+    def canonical(self, target: Any) -> str:
+        """The response text that states `target`; parsing it gives `target` back."""
+
+    @abstractmethod
+    def target(self, text: str) -> Any:
+        """The target written in an item's `answer` text, as JSON data; ValueError when it is not one."""
+
+    def aggregate(self, scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        """Secondary task metrics: the mean of each score, missing ones (unanswered samples) counted as 0."""
+        keys = sorted({key for row in scores for key in row})
+        return {key: sum(row.get(key, 0.0) for row in scores) / len(scores) for key in keys}
+
+
+def one_of(parameter: str, value: str, allowed: Sequence[str]) -> str:
+    """`value` if it is one of `allowed`; ValueError naming the parameter and the choices otherwise."""
+    if value not in allowed:
+        raise ValueError(f"{parameter} must be one of {', '.join(allowed)}, not {value!r}")
+    return value
+
+
+@cache
+def _registered() -> dict[str, type[Evaluator]]:
+    return {point.name: point.load() for point in entry_points(group=GROUP)}
+
+
+def names() -> list[str]:
+    """Names of every registered evaluator, sorted."""
+    return sorted(_registered())
+
+
+def get(name: str, **params: Any) -> Evaluator:
+    """The evaluator registered as `name`, made with `params`.
+
+    Raises:
+        LookupError: no such evaluator; the message says which there are and what was probably meant.
+        TypeError: a parameter the evaluator does not have.
+    """
+    registered = _registered()
+    if name not in registered:
+        close = get_close_matches(name, registered, n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise LookupError(f"unknown evaluator {name!r}{meant} (registered: {', '.join(names())})")
+    return registered[name](**params)

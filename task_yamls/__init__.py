@@ -1,0 +1,1 @@
+"""Every benchmark as data: tasks by domain, and the suites, protocols, recipes and published rows beside them."""

@@ -1,0 +1,113 @@
+"""The run folder: appended records, torn lines, other runs, two writers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from viubench.errors import ViubenchError
+from viubench.runs import RunFolder, read_manifest, read_records, read_results
+from viubench.schema import Failure, Manifest, Record
+
+
+def manifest(**changes: Any) -> Manifest:
+    data: dict[str, Any] = {
+        "argv": ["viubench"], "model": {"name": "m"}, "engine": {"kind": "random"}, "protocols": {}, "tasks": {},
+        "packages": {}, "seed": 0, "hardware": {}, "started": "2026-01-01T00:00:00+00:00",
+    }  # fmt: skip
+    return Manifest.model_validate(data | changes)
+
+
+def record(name: str, **changes: Any) -> Record:
+    return Record.model_validate({"task": "t", "id": name, "cluster": "v", "status": "ok", "response": name} | changes)
+
+
+def fill(path: Path, names: list[str]) -> None:
+    with RunFolder.claim(path) as folder:
+        folder.begin(manifest())
+        for name in names:
+            if name not in folder.done:
+                folder.append(record(name))
+
+
+def test_records_come_back_as_they_were(tmp_path: Path) -> None:
+    fill(tmp_path, ["a", "b\n\u2028\x00"])
+    assert [r.id for r in read_records(tmp_path)] == ["a", "b\n\u2028\x00"]
+    assert len((tmp_path / "records.jsonl").read_bytes().split(b"\n")) == 3
+
+
+@given(cut=st.integers(min_value=0))
+def test_cut_anywhere_and_resumed_nothing_is_lost_or_doubled(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
+    path = tmp_path_factory.mktemp("run")
+    names = [f"sample-{i}" for i in range(8)]
+    fill(path, names[:5])
+    file = path / "records.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: cut % (len(whole) + 1)])
+    fill(path, names)
+    assert sorted(r.id for r in read_records(path)) == names
+
+
+def test_a_damaged_line_in_the_middle_is_an_error_not_a_gap(tmp_path: Path) -> None:
+    fill(tmp_path, ["a", "b"])
+    file = tmp_path / "records.jsonl"
+    file.write_bytes(b'{"task": 3}\n' + file.read_bytes())
+    with pytest.raises(ViubenchError, match="cannot be read") as caught:
+        list(read_records(tmp_path))
+    assert (caught.value.where or "").endswith("records.jsonl:1")
+
+
+def test_engine_errors_are_tried_again_media_errors_are_not(tmp_path: Path) -> None:
+    with RunFolder.claim(tmp_path) as folder:
+        folder.begin(manifest())
+        folder.append(record("a", status="engine_error", error=Failure(fault="engine")))
+        folder.append(record("b", status="media_error", error=Failure(fault="missing")))
+    with RunFolder.claim(tmp_path) as folder:
+        folder.begin(manifest())
+        assert list(folder.done) == ["b"]
+
+
+def test_another_run_is_refused_and_named(tmp_path: Path) -> None:
+    fill(tmp_path, ["a"])
+    with RunFolder.claim(tmp_path) as folder, pytest.raises(ViubenchError, match="another seed") as caught:
+        folder.begin(manifest(seed=1))
+    assert "--fresh" in (caught.value.hint or "")
+
+
+def test_fresh_removes_the_run_and_nothing_else(tmp_path: Path) -> None:
+    fill(tmp_path, ["a"])
+    (tmp_path / "notes.txt").write_text("mine")
+    with RunFolder.claim(tmp_path, fresh=True) as folder:
+        folder.begin(manifest(seed=1))
+        assert folder.done == {}
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_of_other_things_is_not_written_into(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(ViubenchError, match=r"thesis\.tex"):
+        RunFolder.claim(tmp_path)
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    with RunFolder.claim(tmp_path), pytest.raises(ViubenchError, match="another process"):
+        RunFolder.claim(tmp_path)
+
+
+def test_what_is_no_run_or_not_finished_or_too_new_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ViubenchError, match="not a run folder"):
+        read_manifest(tmp_path)
+    fill(tmp_path, ["a"])
+    with pytest.raises(ViubenchError, match="not finished"):
+        read_results(tmp_path)
+    data = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps(data | {"schema": 99}))
+    with pytest.raises(ViubenchError, match="newer viubench"):
+        read_manifest(tmp_path)

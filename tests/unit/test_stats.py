@@ -1,0 +1,106 @@
+"""The clustered mean against statsmodels' cluster-robust regression, Wilson against statsmodels, and coverage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from viubench import stats
+
+statsmodels = pytest.importorskip("statsmodels.api")
+
+SCORES = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 5)), min_size=2, max_size=60)
+
+
+def test_clustered_error_equals_cluster_robust_regression() -> None:
+    rng = np.random.default_rng(1)
+    clusters = rng.integers(0, 12, 200)
+    scores = np.clip(0.5 + 0.2 * rng.normal(size=12)[clusters] + 0.2 * rng.normal(size=200), 0, 1)
+    fit = statsmodels.OLS(scores, np.ones(200)).fit()
+    # statsmodels' small-sample factor is C/(C-1) * (n-1)/(n-k); with one regressor the second part is 1.
+    robust = fit.get_robustcov_results("cluster", groups=clusters, use_correction=True)
+    ours = stats.mean(scores.tolist(), clusters.tolist())
+    assert ours.value == pytest.approx(scores.mean())
+    assert ours.se == pytest.approx(robust.bse[0], rel=1e-9)
+    low, high = fit.get_robustcov_results(
+        "cluster", groups=clusters, use_correction=True, df_correction=True
+    ).conf_int()[0]
+    assert (ours.low, ours.high) == pytest.approx((low, high), rel=1e-6)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (1, 30), (299, 300), (300, 300), (40, 100)])
+def test_wilson_equals_statsmodels(successes: int, n: int) -> None:
+    from scipy.stats import norm
+    from statsmodels.stats.proportion import proportion_confint
+
+    ours = stats.wilson(successes / n, n, norm.ppf(0.975))
+    assert ours == pytest.approx(proportion_confint(successes, n, method="wilson"), abs=1e-12)
+
+
+def test_an_oracle_has_an_interval_that_admits_doubt() -> None:
+    estimate = stats.mean([1.0] * 300, [i % 20 for i in range(300)])
+    assert estimate.high == pytest.approx(1)
+    assert 0.97 < estimate.low < 1
+
+
+def test_one_video_says_nothing_about_others() -> None:
+    estimate = stats.mean([0.2, 0.4], ["a", "a"])
+    assert (estimate.low, estimate.high) == (0, 1)
+
+
+def test_repeating_every_item_of_a_video_does_not_narrow_the_interval() -> None:
+    rng = np.random.default_rng(3)
+    scores = rng.uniform(0.2, 0.8, 40).tolist()
+    once = stats.mean(scores, list(range(40)))
+    thrice = stats.mean(scores * 3, list(range(40)) * 3)
+    assert thrice.se == pytest.approx(once.se)
+    assert thrice.design_effect > 2.5
+
+
+def test_clustered_interval_covers_the_truth() -> None:
+    """Monte Carlo with known truth: nominal 95 %, 20 clusters of 10; a naive interval covers far less."""
+    rng = np.random.default_rng(0)
+    hits = naive = 0
+    clusters = np.repeat(np.arange(20), 10)
+    for _ in range(400):
+        effect = rng.uniform(-0.3, 0.3, 20)[clusters]
+        scores = np.clip(0.5 + effect + rng.uniform(-0.1, 0.1, 200), 0, 1)
+        estimate = stats.mean(scores.tolist(), clusters.tolist())
+        hits += estimate.low <= 0.5 <= estimate.high
+        naive += abs(scores.mean() - 0.5) <= 1.96 * scores.std(ddof=1) / np.sqrt(200)
+    assert 0.92 <= hits / 400 <= 0.98
+    assert naive / 400 < 0.7
+
+
+def test_suite_mean_is_the_mean_of_task_means_and_clusters_across_tasks() -> None:
+    rng = np.random.default_rng(5)
+    video = rng.uniform(0.2, 0.8, 30)
+    tasks = [((video + rng.uniform(-0.1, 0.1, 30)).clip(0, 1).tolist(), list(range(30))) for _ in range(4)]
+    together = stats.suite_mean(tasks)
+    apart = stats.suite_mean([(scores, [f"{i}-{c}" for c in ids]) for i, (scores, ids) in enumerate(tasks)])
+    assert together.value == pytest.approx(np.mean([np.mean(scores) for scores, _ in tasks]))
+    assert together.se > 1.5 * apart.se  # shared videos make the tasks agree, which must widen the interval
+
+
+@given(SCORES)
+def test_the_interval_holds_the_mean_and_stays_in_range(rows: list[tuple[float, int]]) -> None:
+    estimate = stats.mean([score for score, _ in rows], [cluster for _, cluster in rows])
+    assert -1e-12 <= estimate.low <= estimate.value + 1e-9
+    assert estimate.value - 1e-9 <= estimate.high <= 1 + 1e-12
+
+
+@given(SCORES, st.randoms())
+def test_the_order_of_items_does_not_matter(rows: list[tuple[float, int]], shuffler: object) -> None:
+    mixed = list(rows)
+    shuffler.shuffle(mixed)  # type: ignore[attr-defined]
+    one = stats.mean([s for s, _ in rows], [c for _, c in rows])
+    two = stats.mean([s for s, _ in mixed], [c for _, c in mixed])
+    assert one.se == pytest.approx(two.se, abs=1e-12)
+    assert one.low == pytest.approx(two.low, abs=1e-9)
+
+
+def test_no_items_is_an_error() -> None:
+    with pytest.raises(ValueError, match="0 scores"):
+        stats.mean([], [])

@@ -1,0 +1,97 @@
+"""Strict YAML: every mistake is refused with its place and, where one can be guessed, its cure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from viubench import strict_yaml
+from viubench.errors import ViubenchError
+from viubench.schema import Protocol, Task
+
+GOOD = """\
+task: t
+domain: d
+question: "<video> q"
+evaluator: {name: choice}
+metric: accuracy
+protocol: viubench
+"""
+
+
+def write(folder: Path, text: str, name: str = "t.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def refused(path: Path) -> ViubenchError:
+    with pytest.raises(ViubenchError) as caught:
+        strict_yaml.load(path, Task)
+    return caught.value
+
+
+def test_a_good_file_loads(tmp_path: Path) -> None:
+    assert strict_yaml.load(write(tmp_path, GOOD), Task).evaluator.name == "choice"
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "line", "hint"),
+    [
+        (GOOD + "qestion: again\n", "unknown key 'qestion'", ":7:1", "did you mean 'question'?"),
+        (GOOD + "metric: miou\n", "the key 'metric' appears twice", ":7:1", "keep one"),
+        (GOOD.replace("{name: choice}", "{nmae: choice}"), "'evaluator.name' is missing", ":4:1", ""),
+        (GOOD.replace("choice}", "!!python/name:os.system x}"), "is not allowed", ":4:19", "registered name"),
+        (GOOD.replace("d\n", "[1, 2\n"), "not valid YAML", ":3:9", ""),
+        (GOOD.replace("domain: d", "domain: 3"), "domain: input should be a valid string, not 3", ":2:1", ""),
+        ("", "is empty", "", ""),
+    ],
+)
+def test_a_bad_file_says_what_and_where(tmp_path: Path, text: str, message: str, line: str, hint: str) -> None:
+    error = refused(write(tmp_path, text))
+    assert message in error.message
+    assert (error.where or "").endswith(f"t.yaml{line}")
+    assert hint in (error.hint or "")
+
+
+def test_code_is_never_run(tmp_path: Path) -> None:
+    target = tmp_path / "made"
+    for tag in ("!!python/object/apply:os.mkdir", "!function", "!!python/object:object"):
+        refused(write(tmp_path, f"task: {tag} ['{target}']\n"))
+    assert not target.exists()
+
+
+def test_an_alias_bomb_is_refused_quickly(tmp_path: Path) -> None:
+    levels = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 20)]
+    assert "aliases" in refused(write(tmp_path, "\n".join(levels))).message
+
+
+def test_a_deep_or_huge_file_is_refused(tmp_path: Path) -> None:
+    assert "nested deeper" in refused(write(tmp_path, "task: " + "[" * 60 + "]" * 60)).message
+    assert "not valid" in refused(write(tmp_path, "[" * 20_000)).message
+    assert "at most" in refused(write(tmp_path, "#" * 1_000_001)).message
+
+
+def test_missing_and_binary_files(tmp_path: Path) -> None:
+    assert "cannot read" in refused(tmp_path / "none.yaml").message
+    (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00")
+    assert "UTF-8" in refused(tmp_path / "b.yaml").message
+
+
+@given(st.text(max_size=200))
+def test_any_text_gives_a_task_or_a_clear_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.mktemp("yaml") / "t.yaml"
+    path.write_text(text, errors="surrogatepass", encoding="utf-8")
+    with pytest.raises(ViubenchError) as caught:
+        strict_yaml.load(path, Task)
+    assert str(path) in (caught.value.where or "")
+
+
+def test_a_range_is_checked(tmp_path: Path) -> None:
+    path = write(tmp_path, "protocol: p\nsampling: {kind: even, frames: 0}\n")
+    with pytest.raises(ViubenchError, match="greater than or equal to 1") as caught:
+        strict_yaml.load(path, Protocol)
+    assert (caught.value.where or "").endswith(":2:24")

@@ -1,0 +1,79 @@
+"""What an engine is: it answers one request at a time, many at once, each on its own.
+
+Example:
+    async with engine:
+        response = await engine.generate(request)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from viubench.schema import Decoding, Sample
+from viubench.video.frames import VideoInput
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question with its videos.
+
+    Attributes:
+        sample: the question; its text holds one `<video>` mark per video, in order.
+        videos: the frames shown; empty for engines that never look (`needs_media` False).
+        media_ids: content-derived id of each video, so that an engine's caches are hit by a video's second question.
+        decoding: how the answer is generated.
+    """
+
+    sample: Sample
+    videos: tuple[VideoInput, ...]
+    media_ids: tuple[str, ...]
+    decoding: Decoding
+
+
+@dataclass(frozen=True)
+class Response:
+    """What came back: the text as generated, why it stopped ("stop", "length"), token counts, seconds in the engine."""
+
+    text: str
+    finish_reason: str | None = None
+    usage: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Engine(ABC):
+    """A way to answer requests.
+
+    Class attributes:
+        kind: the name on the command line.
+        needs_media: whether frames must be decoded for it.
+        max_in_flight: requests that may be under way at once.
+        size_multiple: frame sides must be multiples of this many pixels (patch size x merge), None when unknown.
+    """
+
+    kind: ClassVar[str]
+    needs_media: ClassVar[bool] = True
+    max_in_flight: int = 1
+    size_multiple: int | None = None
+
+    async def start(self) -> None:
+        """Load what must be loaded; raises ViubenchError when the model or the endpoint is not usable."""
+
+    @abstractmethod
+    async def generate(self, request: Request) -> Response:
+        """Answer one request; raises EngineError for this request alone."""
+
+    async def close(self) -> None:
+        """Free what `start` took; safe to call twice."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """For the manifest: `model` (shown name), `version`, revision or weights fingerprint, settings."""
+
+    async def __aenter__(self) -> Engine:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

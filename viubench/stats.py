@@ -1,0 +1,121 @@
+"""Statistics of evals: means with errors clustered by source video, and intervals that hold near 0 and 1.
+
+Example:
+    >>> mean([1, 0, 1, 1], clusters=["a", "a", "b", "c"]).value
+    0.75
+
+Sources: Miller, "Adding Error Bars to Evals" (arXiv 2411.00640) for the clustered error, with the C/(C-1) factor;
+Wilson (1927) for proportions. Items of one source video are not independent, so the video is the unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+FEW = 5.0
+"""Below this many expected successes or failures a symmetric interval leaves [0, 1] too easily: Wilson's is used."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean in [0, 1] with its clustered standard error and confidence interval.
+
+    Attributes:
+        design_effect: clustered variance over the variance of independent items; 1 when there is nothing to tell.
+    """
+
+    value: float
+    se: float
+    low: float
+    high: float
+    n: int
+    clusters: int
+    design_effect: float = 1.0
+
+
+def mean(scores: Sequence[float], clusters: Sequence[Hashable], level: float = 0.95) -> Estimate:
+    """Mean of item scores with a clustered interval: t with C-1 degrees of freedom, Wilson's near 0 and 1.
+
+    Args:
+        scores: one number in [0, 1] per item.
+        clusters: the source video of each item.
+        level: confidence level in (0, 1).
+
+    With a single cluster nothing is known about other videos: the interval is [0, 1].
+
+    Raises:
+        ValueError: no items, or lists of different length.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if len(values) == 0 or len(values) != len(clusters):
+        raise ValueError(f"{len(values)} scores and {len(clusters)} clusters: need equally many, at least one")
+    n, value = len(values), float(values.mean())
+    sums = cluster_sums(values - value, clusters)
+    count = len(sums)
+    independent = float(np.sqrt(((values - value) ** 2).sum() / (n * max(n - 1, 1))))
+    if count == 1:
+        return Estimate(value, independent, 0.0, 1.0, n, 1)
+    se = float(np.sqrt(count / (count - 1) * (sums**2).sum())) / n
+    effect = (se / independent) ** 2 if independent > 0 else 1.0
+    quantile = _t(level, count - 1)
+    effective = n / max(effect, 1.0)
+    if min(value, 1 - value) * effective < FEW:
+        low, high = wilson(value, effective, quantile)
+    else:
+        low, high = value - quantile * se, value + quantile * se
+    return Estimate(value, se, max(low, 0.0), min(high, 1.0), n, count, effect)
+
+
+def suite_mean(tasks: Sequence[tuple[Sequence[float], Sequence[Hashable]]], level: float = 0.95) -> Estimate:
+    """Mean of task means, clustered across tasks: a video used by several tasks is one cluster.
+
+    Each item's share in the suite value is (score - task mean) / (items of the task x tasks); the shares are summed
+    per video and treated as the clustered mean treats its deviations.
+    """
+    shares: list[Floats] = []
+    owners: list[Hashable] = []
+    means: list[float] = []
+    for scores, clusters in tasks:
+        values = np.asarray(scores, dtype=np.float64)
+        means.append(float(values.mean()))
+        shares.append((values - values.mean()) / (len(values) * len(tasks)))
+        owners.extend(clusters)
+    value = float(np.mean(means))
+    sums = cluster_sums(np.concatenate(shares), owners)
+    count = len(sums)
+    if count == 1:
+        return Estimate(value, 0.0, 0.0, 1.0, len(owners), 1)
+    se = float(np.sqrt(count / (count - 1) * (sums**2).sum()))
+    if se == 0:  # every score of every task is the same: only the number of items speaks
+        low, high = wilson(value, len(owners), _t(level, count - 1))
+    else:
+        low, high = value - _t(level, count - 1) * se, value + _t(level, count - 1) * se
+    return Estimate(value, se, max(low, 0.0), min(high, 1.0), len(owners), count)
+
+
+def wilson(share: float, n: float, quantile: float) -> tuple[float, float]:
+    """Wilson's score interval of a proportion; `n` may be an effective sample size, `quantile` is z or t."""
+    z2 = quantile**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = quantile / (1 + z2 / n) * float(np.sqrt(share * (1 - share) / n + z2 / (4 * n * n)))
+    return centre - half, centre + half
+
+
+def cluster_sums(deviations: Floats, clusters: Sequence[Hashable]) -> Floats:
+    """Sum of the deviations of each cluster, clusters in order of first appearance; float64 [C]."""
+    index: dict[Hashable, int] = {}
+    codes = np.fromiter((index.setdefault(c, len(index)) for c in clusters), dtype=np.int64, count=len(clusters))
+    sums: Floats = np.bincount(codes, weights=deviations, minlength=len(index)).astype(np.float64)
+    return sums
+
+
+def _t(level: float, degrees: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.5 + level / 2))

@@ -1,0 +1,137 @@
+"""YAML that cannot surprise: data only, no duplicate or unknown keys, every error with file, line and column.
+
+Example:
+    >>> task = load(Path("viubench_count_easy.yaml"), Task)
+
+Files are untrusted: tags, code, deep nesting and alias bombs are refused before anything is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from viubench.errors import ViubenchError
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 20
+MAX_ALIASES = 100
+CORE_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map"))
+
+Path_ = tuple[str | int, ...]
+Marks = dict[Path_, yaml.Mark]
+M = TypeVar("M", bound=BaseModel)
+
+
+def load(path: Path, model: type[M]) -> M:
+    """Read one document into `model`.
+
+    Raises:
+        ViubenchError: the file is missing, too large, no YAML, not plain data, or does not fit the model; `where` is
+            `file:line:column` and `hint` names the probable intention.
+    """
+    data, marks = read(path)
+    return validate(data, marks, path, model)
+
+
+def validate(data: Any, marks: Marks, path: Path, model: type[M]) -> M:
+    """`data` read from `path` as a `model`; raises as `load` does."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise _explain(error, path, marks, model) from None
+
+
+def read(path: Path) -> tuple[Any, Marks]:
+    """The plain data of a YAML file, and the place of every key and list element in it."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ViubenchError(f"cannot read {path.name}: {error.strerror}", where=str(path)) from None
+    if len(raw) > MAX_BYTES:
+        raise ViubenchError(f"{path.name} is {len(raw)} bytes; a task file has at most {MAX_BYTES}", where=str(path))
+    try:
+        loader = yaml.SafeLoader(raw.decode())
+        aliases = sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(raw.decode(), Loader=yaml.SafeLoader))
+        if aliases > MAX_ALIASES:
+            raise ViubenchError(f"{aliases} aliases; at most {MAX_ALIASES} are allowed", where=str(path))
+        node = loader.get_single_node()
+    except UnicodeDecodeError:
+        raise ViubenchError(f"{path.name} is not UTF-8 text", where=str(path)) from None
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise ViubenchError(f"not valid YAML: {problem}", where=_at(path, mark)) from None
+    if node is None:
+        raise ViubenchError(f"{path.name} is empty", where=str(path))
+    marks: Marks = {(): node.start_mark}
+    return _build(node, loader, path, (), marks), marks
+
+
+def _build(node: yaml.Node, loader: yaml.SafeLoader, path: Path, at: Path_, marks: Marks) -> Any:
+    if node.tag not in CORE_TAGS:
+        raise ViubenchError(
+            f"the tag {node.tag!r} is not allowed: task files are data, never code",
+            where=_at(path, node.start_mark),
+            hint="quote the value if it was meant as text; functions are named by their registered name",
+        )
+    if len(at) > MAX_DEPTH:
+        raise ViubenchError(f"nested deeper than {MAX_DEPTH} levels", where=_at(path, node.start_mark))
+    if isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            marks[(*at, index)] = child.start_mark
+        return [_build(child, loader, path, (*at, i), marks) for i, child in enumerate(node.value)]
+    if not isinstance(node, yaml.MappingNode):
+        return loader.construct_object(node)
+    result: dict[str, Any] = {}
+    for key_node, child in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise ViubenchError("a key must be plain text", where=_at(path, key_node.start_mark))
+        key = key_node.value
+        if key in result:
+            raise ViubenchError(
+                f"the key {key!r} appears twice", where=_at(path, key_node.start_mark), hint="keep one of the two"
+            )
+        marks[(*at, key)] = key_node.start_mark
+        result[key] = _build(child, loader, path, (*at, key), marks)
+    return result
+
+
+def _explain(error: ValidationError, path: Path, marks: Marks, model: type[BaseModel]) -> ViubenchError:
+    """The first validation error as one sentence, at the place in the file it speaks of."""
+    first = error.errors()[0]
+    place: Path_ = tuple(first["loc"])
+    while place not in marks:
+        place = place[:-1]
+    name = ".".join(str(part) for part in first["loc"]) or "the document"
+    hint = None
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key {name!r}"
+        close = get_close_matches(str(first["loc"][-1]), set(_keys(model)), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "remove it, or see the keys of a task that works"
+    elif first["type"] == "missing":
+        message = f"the key {name!r} is missing"
+    else:
+        message = f"{name}: {first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r:.80}"
+    more = len(error.errors()) - 1
+    if more:
+        message += f" (and {more} more)"
+    return ViubenchError(message, where=_at(path, marks[place]), hint=hint)
+
+
+def _keys(model: type[BaseModel]) -> Iterator[str]:
+    """Every key that `model`, or a model inside it, knows."""
+    for name, field in model.model_fields.items():
+        yield field.alias or name
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from _keys(inner)
+
+
+def _at(path: Path, mark: yaml.Mark | None) -> str:
+    return str(path) if mark is None else f"{path}:{mark.line + 1}:{mark.column + 1}"

@@ -1,0 +1,65 @@
+"""Frames with true metadata: the one form in which a video moves through the harness.
+
+Example:
+    >>> video = VideoInput(np.zeros((2, 32, 32, 3), np.uint8), fps=25.0, indices=(0, 25), times=(0.0, 1.0),
+    ...                    total=50, duration=2.0)
+    >>> len(video)
+    2
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+"""uint8, [T, H, W, 3], RGB, 0..255."""
+
+
+@dataclass(frozen=True)
+class VideoInput:
+    """A video as a model is shown it; cannot exist without its metadata.
+
+    Attributes:
+        pixels: uint8 [T, H, W, 3], RGB.
+        fps: frames per second of the source (mean; > 0).
+        indices: source frame number of each shown frame, counted in presentation order from 0.
+        times: seconds the model is told for each frame, rising; for a plain clip the true presentation time minus
+            the first frame's.
+        total: number of frames of the source that really decode.
+        duration: seconds of the source that really decode (> 0).
+        reader: what decoded it, for the record: "decord", "pyav", "images".
+        source: content hash of the file (hex), "" when made in memory.
+    """
+
+    pixels: Pixels
+    fps: float
+    indices: tuple[int, ...]
+    times: tuple[float, ...]
+    total: int
+    duration: float
+    reader: str = ""
+    source: str = ""
+    key: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4 or self.pixels.shape[3] != 3 or self.pixels.dtype != np.uint8:
+            raise ValueError(f"pixels must be uint8 [T, H, W, 3], got {self.pixels.dtype} {self.pixels.shape}")
+        if not len(self.pixels) == len(self.indices) == len(self.times) > 0:
+            raise ValueError(
+                f"{len(self.pixels)} frames, {len(self.indices)} indices and {len(self.times)} times do not belong together"
+            )
+        if not (self.fps > 0 and self.duration > 0 and self.total > 0):
+            raise ValueError(f"fps {self.fps}, duration {self.duration} and total {self.total} must be above 0")
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def pixel_hash(self) -> str:
+        """32 hex digits over shape and pixels: equal frames, equal hash, on every machine."""
+        digest = hashlib.blake2b(repr(self.pixels.shape).encode(), digest_size=16)
+        digest.update(np.ascontiguousarray(self.pixels).data)
+        return digest.hexdigest()
