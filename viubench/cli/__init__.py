@@ -1,0 +1,57 @@
+"""The command line: `viubench COMMAND`. A file per group of commands; heavy imports happen inside a command.
+
+Example:
+    viubench run --model Qwen/Qwen3-VL-8B-Instruct --tasks viubench --videos clips --out runs/qwen3-vl-8b
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import typer
+
+from viubench import __version__
+from viubench.cli import doctor, make, report, run, tasks
+from viubench.errors import Exit, ViubenchError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Evaluate video-understanding models: trusted numbers, fast, with the reasons behind them.",
+    rich_markup_mode=None,
+)
+for group in (run, make, report, doctor):
+    group.register(app)
+app.add_typer(tasks.app, name="tasks")
+
+
+@app.callback(invoke_without_command=True)
+def root(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit()
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in two or three lines, never in a traceback."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        app()
+    except ViubenchError as error:
+        if os.environ.get("VIUBENCH_DEBUG"):
+            raise
+        print(f"viubench: {error.message}", file=sys.stderr)
+        if error.where:
+            print(f"  at: {error.where}", file=sys.stderr)
+        if error.hint:
+            print(f"  try: {error.hint}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("viubench: stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(Exit.OK)

@@ -1,0 +1,202 @@
+"""What `run` and `score` do, step by step: plan, claim the folder, answer, summarise, print.
+
+Example:
+    Job(wishes, out).run("oracle", None, [], [], fresh=False)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from viubench import planning, runner
+from viubench.cli.tables import results_table
+from viubench.engines import loading, make
+from viubench.engines.base import Engine
+from viubench.engines.baselines import AnswersEngine, BlindEngine, OracleEngine, RandomEngine
+from viubench.errors import Exit, ViubenchError
+from viubench.planning import Planned, Wishes
+from viubench.results import summarise
+from viubench.runs import RunFolder, read_records
+from viubench.schema import Record, Results
+from viubench.tasks import Catalogue
+from viubench.video.store import FrameStore, default_root
+from viubench.video.workers import KillablePool
+
+DECODE_SECONDS = 300.0
+"""Wall limit for decoding one video; a decoder that hangs is killed and the sample becomes a media error."""
+
+BASELINES = ("random", "blind", "oracle")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One `viubench run`."""
+
+    wishes: Wishes
+    out: Path
+    include_paths: tuple[Path, ...] = ()
+    frame_cache: Path | None = None
+    max_errors: float = 0.01
+    quiet: bool = False
+    debug: bool = False
+
+    def default_engine(self, model: str | None, base_urls: Sequence[str]) -> str:
+        """The engine when none was named: a server when an address was, vLLM where installed, else transformers."""
+        if base_urls:
+            return "server"
+        if model is None:
+            raise ViubenchError(
+                "no model was named", where="--model", hint="or choose --engine random, blind or oracle"
+            )
+        return "vllm" if find_spec("vllm") else "hf"
+
+    def run(
+        self, kind: str, model: str | None, base_urls: Sequence[str], engine_args: Sequence[str], *, fresh: bool
+    ) -> Exit:
+        if self.debug:
+            os.environ["VIUBENCH_DEBUG"] = "1"
+        if kind in BASELINES:
+            return self._answer(lambda planned: self._baseline(kind, planned), None, fresh=fresh)
+        engine = make(kind, model=model, base_urls=base_urls, args=_pairs(engine_args))
+        return self._answer(lambda _: engine, engine.size_multiple, fresh=fresh)
+
+    def score(self, responses: Path, name: str, *, fresh: bool) -> Exit:
+        texts = _read_responses(responses)
+        return self._answer(lambda planned: AnswersEngine(name, _known(texts, planned, responses)), None, fresh=fresh)
+
+    def dry_run(self, kind: str, model: str | None) -> None:
+        """Print what a run would do: samples, frames, tokens, and media that cannot be used."""
+        from viubench.cli.tables import plan_table
+
+        multiple = None
+        if model is not None and kind in ("vllm", "hf"):
+            multiple = loading.describe_checkpoint(model)["size_multiple"]
+        with RunFolder.claim(self.out):
+            planned = self._plan(multiple)
+        print(plan_table(planned))
+
+    def _answer(self, engine_of: Callable[[Planned], Engine], multiple: int | None, *, fresh: bool) -> Exit:
+        with RunFolder.claim(self.out, fresh=fresh) as folder:
+            planned = self._plan(multiple)
+            engine = engine_of(planned)
+            manifest = planning.manifest(planned, engine.describe(), engine.kind, self.wishes.seed, sys.argv)
+            folder.begin(manifest)
+            with self._media(planned, engine) as media, self._progress(planned, folder) as progress:
+                asyncio.run(runner.run(planned.plan, engine, folder, media, progress))
+            results = summarise(folder.done.values(), manifest)
+            folder.write_results(results)
+        print(results_table(results))
+        return self._verdict(results)
+
+    def _plan(self, multiple: int | None) -> Planned:
+        catalogue = Catalogue(self.include_paths)
+        store = FrameStore(self.frame_cache or default_root())
+        with self._bar("building items") as progress:
+            return planning.plan(self.wishes, catalogue, self.out, store, multiple, progress)
+
+    def _baseline(self, kind: str, planned: Planned) -> Engine:
+        if kind == "random":
+            return RandomEngine(self.wishes.seed, planned.plan.graders)
+        return BlindEngine(planned.blind_texts) if kind == "blind" else OracleEngine()
+
+    @contextlib.contextmanager
+    def _media(self, planned: Planned, engine: Engine) -> Iterator[runner.Media | None]:
+        """The decode processes, only where the engine looks at videos."""
+        if not engine.needs_media:
+            yield None
+            return
+        pool = KillablePool(self.wishes.workers, DECODE_SECONDS)
+        try:
+            yield runner.Media(planned.videos, FrameStore(self.frame_cache or default_root()), pool)
+        finally:
+            pool.close()
+
+    @contextlib.contextmanager
+    def _progress(self, planned: Planned, folder: RunFolder) -> Iterator[Callable[[Record], None]]:
+        done = len(folder.done)
+        with self._bar("answering") as bar:
+            bar(done, len(planned.plan.samples))
+            yield lambda _: bar(len(folder.done), len(planned.plan.samples))
+
+    @contextlib.contextmanager
+    def _bar(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """A progress bar with rate and time left on standard error; nothing when quiet."""
+        from viubench.cli.progress import bar
+
+        with bar(what, quiet=self.quiet) as update:
+            yield update
+
+    def _verdict(self, results: Results) -> Exit:
+        """Valid, or too many samples the harness itself failed."""
+        total = sum(task.n for task in results.tasks.values())
+        failed = sum(
+            task.statuses.get(status, 0)
+            for task in results.tasks.values()
+            for status in ("media_error", "engine_error")
+        )
+        if failed:
+            print(f"{failed} of {total} samples failed:", file=sys.stderr)
+            for line in _faults(read_records(self.out)):
+                print(f"  {line}", file=sys.stderr)
+        return Exit.INVALID_RUN if failed > self.max_errors * total else Exit.OK
+
+
+def _faults(records: Iterator[Record]) -> list[str]:
+    """One line for each distinct failure, with how many samples it cost."""
+    counts: dict[str, int] = {}
+    for record in records:
+        if record.error is not None:
+            line = f"{record.status.replace('_', ' ')}: {record.error.detail}"
+            counts[line] = counts.get(line, 0) + 1
+    return [f"{count} x {line}" for line, count in sorted(counts.items())]
+
+
+def _pairs(arguments: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not (key and equals):
+            raise ViubenchError(f"{argument!r} is not of the form KEY=VALUE", where="--engine-arg")
+        pairs[key] = value
+    return pairs
+
+
+def _read_responses(path: Path) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ViubenchError(f"cannot read the responses: {error}", where=str(path)) from None
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}:{number}"
+        try:
+            row: Any = json.loads(line)
+            sample, text = row["id"], row["response"]
+        except (ValueError, KeyError, TypeError):
+            raise ViubenchError('a line must be {"id": ..., "response": ...}', where=where) from None
+        if not isinstance(text, str) or not isinstance(sample, str):
+            raise ViubenchError("id and response must be text", where=where)
+        if sample in texts:
+            raise ViubenchError(f"{sample} is answered twice", where=where)
+        texts[sample] = text
+    return texts
+
+
+def _known(texts: Mapping[str, str], planned: Planned, path: Path) -> Mapping[str, str]:
+    unknown = sorted(set(texts) - {sample.id for sample in planned.plan.samples})
+    if unknown:
+        raise ViubenchError(
+            f"{len(unknown)} responses belong to no sample, the first is {unknown[0]!r}",
+            where=str(path),
+            hint="give the items the answers were made for with --samples or --data-root",
+        )
+    return texts

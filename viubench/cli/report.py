@@ -1,0 +1,26 @@
+"""`viubench report`: run folders to one self-contained page, and the same table in the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    app.command("report")(report)
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    out: Annotated[Path, typer.Option(help="The page.")] = Path("leaderboard.html"),
+) -> None:
+    """Write an HTML leaderboard that opens from disk, and print its table."""
+    from reports import leaderboard
+    from viubench.tasks import Catalogue
+
+    references = Catalogue().references
+    leaderboard.write(runs, out, references)
+    print(leaderboard.text(runs))
+    print(out.resolve())

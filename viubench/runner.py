@@ -1,0 +1,286 @@
+"""The way of a sample: decode once, make the frames, ask the engine, grade, append. All stages overlap.
+
+Example:
+    asyncio.run(run(plan, engine, folder, media, progress=print))
+
+Samples are ordered by video, so that a video's second question finds its frames in the store and its tokens in the
+engine's caches. What is under way is bounded by the engine's own limit and by the bytes of the frames it holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evaluators import Evaluator
+from viubench import filmstrip
+from viubench.engines.base import Engine, Request, Response
+from viubench.errors import EngineError, MediaError, ViubenchError
+from viubench.grading import grade
+from viubench.pretext import recipes
+from viubench.runs import RunFolder
+from viubench.schema import (
+    Clip,
+    Failure,
+    FrameInfo,
+    Protocol,
+    Record,
+    Resize,
+    Sample,
+    Sampling,
+    Status,
+    content_hash,
+)
+from viubench.video.frames import VideoInput
+from viubench.video.store import FrameStore
+from viubench.video.workers import KillablePool
+
+LOOK_AHEAD = 4
+"""Samples whose frames are made ready while the engine is busy with others."""
+
+FRAME_BYTES = 4 << 30
+"""Frames held in memory at once, whatever their size and the engine's appetite."""
+
+STRIPS_PER_TASK = 12
+"""Samples of each task whose filmstrip is kept in the run folder, for the report's sample browser."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run is to do, before it starts.
+
+    Attributes:
+        samples: every sample of every task; the denominator.
+        protocols: the resolved protocol per task.
+        graders: the evaluator per task.
+    """
+
+    samples: Sequence[Sample]
+    protocols: Mapping[str, Protocol]
+    graders: Mapping[str, Evaluator]
+
+
+@dataclass
+class Media:
+    """Where frames come from: the media root, the frame store, and the processes that decode into it."""
+
+    root: Path
+    store: FrameStore
+    pool: KillablePool
+    under_way: dict[tuple[Clip, Sampling, Resize], Future[str]] = field(default_factory=dict)
+
+    async def video(self, clip: Clip, sampling: Sampling, resize: Resize) -> VideoInput:
+        """The frames of one clip, decoded by a worker process unless the store holds them; raises MediaError."""
+        wanted = (clip, sampling, resize)
+        for _ in range(3):
+            if wanted not in self.under_way:  # two questions of one video must not decode it twice
+                self.under_way[wanted] = self.pool.submit(fill, self.store.root, self.root, *wanted)
+            key = await asyncio.wrap_future(self.under_way[wanted])
+            video = await asyncio.to_thread(self.store.load, key)
+            if video is not None:
+                return video
+            self.under_way.pop(wanted, None)  # evicted by other videos since it was decoded
+        raise ViubenchError(
+            "the frame cache is too small for the videos under way", where="--frame-cache", hint="give it more room"
+        )
+
+
+class ByteBudget:
+    """Lets holders in while their bytes fit; one that is too large for the whole budget goes in alone."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+        self.changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def hold(self, size: int) -> AsyncIterator[None]:
+        async with self.changed:
+            await self.changed.wait_for(lambda: self.used == 0 or self.used + size <= self.limit)
+            self.used += size
+        try:
+            yield
+        finally:
+            async with self.changed:
+                self.used -= size
+                self.changed.notify_all()
+
+
+def fill(store: Path, root: Path, clip: Clip, sampling: Sampling, resize: Resize) -> str:
+    """In a worker process: decode one clip into the frame store; returns its key."""
+    return FrameStore(store).get(clip, root, sampling, resize).key
+
+
+async def run(
+    plan: Plan,
+    engine: Engine,
+    folder: RunFolder,
+    media: Media | None,
+    progress: Callable[[Record], None] = lambda record: None,
+) -> None:
+    """Answer every sample of the plan that the folder has no record of; one record each, as it finishes.
+
+    Raises:
+        ViubenchError: the engine cannot start, or finds that it cannot be trusted.
+    """
+    pending = [s for s in in_video_order(plan.samples) if s.id not in folder.done]
+    if not pending:
+        return
+    way = _Way(plan, engine, media, folder.path, strip_ids(plan.samples))
+    window = asyncio.Semaphore(engine.max_in_flight + LOOK_AHEAD)
+
+    async def one(sample: Sample) -> None:
+        try:
+            record = await way.answer(sample)
+            folder.append(record)
+            progress(record)
+        finally:
+            window.release()
+
+    try:
+        async with engine, asyncio.TaskGroup() as group:
+            for sample in pending:
+                await window.acquire()
+                group.create_task(one(sample))
+    except ExceptionGroup as errors:
+        for error in errors.exceptions:
+            if isinstance(error, ViubenchError):
+                raise error from None
+        raise
+
+
+class _Way:
+    """What all samples of a run share on their way."""
+
+    def __init__(self, plan: Plan, engine: Engine, media: Media | None, out: Path, strips: set[str]) -> None:
+        self.plan = plan
+        self.engine = engine
+        self.media = media if engine.needs_media else None
+        self.out = out
+        self.strips = strips
+        self.slots = asyncio.Semaphore(engine.max_in_flight)
+        self.budget = ByteBudget(FRAME_BYTES)
+
+    async def answer(self, sample: Sample) -> Record:
+        """One sample's whole way; a failure of its video or its request becomes its record."""
+        try:
+            if self.media is None:
+                return await self.ask(sample, ())
+            started = time.perf_counter()
+            loaded = await load(sample, self.plan.protocols[sample.task], self.media)
+            async with self.budget.hold(sum(video.pixels.nbytes for video in loaded)):
+                videos = await asyncio.to_thread(shown, sample, loaded)
+                return await self.ask(sample, videos, time.perf_counter() - started)
+        except MediaError as error:
+            return _failed(sample, "media_error", error.fault, str(error))
+        except EngineError as error:
+            return _failed(sample, "engine_error", "engine", str(error))
+
+    async def ask(self, sample: Sample, videos: tuple[VideoInput, ...], waited: float = 0.0) -> Record:
+        frames, ids = await asyncio.to_thread(frame_info, videos) if videos else (None, ())
+        if videos and sample.id in self.strips:
+            await asyncio.to_thread(filmstrip.write, self.out / "strips" / f"{sample.id}.jpg", videos)
+        request = Request(sample, videos, ids, self.plan.protocols[sample.task].decoding)
+        async with self.slots:
+            began = time.perf_counter()
+            response = await self.engine.generate(request)
+        seconds = {"frames": waited, "engine": time.perf_counter() - began}
+        return graded(sample, response, self.plan.graders[sample.task], frames, seconds)
+
+
+async def load(sample: Sample, protocol: Protocol, media: Media) -> list[VideoInput]:
+    """The untouched frames of a sample's clips; raises MediaError."""
+    wanted = zip(sample.clips, clip_samplings(sample, protocol), strict=True)
+    return [await media.video(clip, sampling, protocol.resize) for clip, sampling in wanted]
+
+
+def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...]:
+    """The videos a sample shows: its clips, changed by its recipe when it has one."""
+    return recipes.apply(sample.params, sample.seed, loaded) if "kind" in sample.params else tuple(loaded)
+
+
+def clip_samplings(sample: Sample, protocol: Protocol) -> list[Sampling]:
+    """How each clip is sampled: a pretext item fixes its frames, any other sample follows the protocol."""
+    if "kind" not in sample.params:
+        return [protocol.sampling] * len(sample.clips)
+    sources = [sample.params, sample.params["other"]] if len(sample.clips) > 1 else [sample.params]
+    return [Sampling(kind="indices", indices=tuple(source["indices"])) for source in sources]
+
+
+def frame_info(videos: Sequence[VideoInput]) -> tuple[FrameInfo, tuple[str, ...]]:
+    """What goes into the record, and one id a video for the engine's caches.
+
+    The record lists the frames of several videos in shown order. Two videos have one id only when both their pixels
+    and their times are equal.
+    """
+    hashes = [video.pixel_hash() for video in videos]
+    info = FrameInfo(
+        indices=[index for video in videos for index in video.indices],
+        times=[round(time, 3) for video in videos for time in video.times],
+        height=videos[0].pixels.shape[1],
+        width=videos[0].pixels.shape[2],
+        hash="-".join(hashes),
+        videos=len(videos),
+    )
+    return info, tuple(f"{part}-{content_hash(video.times)}" for part, video in zip(hashes, videos, strict=True))
+
+
+def graded(
+    sample: Sample,
+    response: Response,
+    grader: Evaluator,
+    frames: FrameInfo | None,
+    seconds: dict[str, float],
+) -> Record:
+    """The record of an answered sample."""
+    result = grade(response.text, response.finish_reason, sample, grader)
+    return Record(
+        task=sample.task,
+        id=sample.id,
+        cluster=sample.cluster,
+        status=result.status,
+        question=sample.question,
+        response=response.text,
+        finish_reason=response.finish_reason,
+        answer=result.answer.value if result.answer else None,
+        rule=result.answer.rule if result.answer else None,
+        target=sample.target,
+        scores=result.scores,
+        groups=sample.groups,
+        frames=frames,
+        usage=response.usage,
+        seconds={name: round(value, 4) for name, value in seconds.items()},
+    )
+
+
+def _failed(sample: Sample, status: Status, fault: str, detail: str) -> Record:
+    return Record(
+        task=sample.task,
+        id=sample.id,
+        cluster=sample.cluster,
+        status=status,
+        question=sample.question,
+        target=sample.target,
+        groups=sample.groups,
+        error=Failure(fault=fault, detail=detail),
+    )
+
+
+def in_video_order(samples: Iterable[Sample]) -> list[Sample]:
+    """Questions of one video side by side; the order of the rest is stable."""
+    return sorted(samples, key=lambda s: (s.cluster, [c.path for c in s.clips], s.task, s.id))
+
+
+def strip_ids(samples: Iterable[Sample]) -> set[str]:
+    """The samples whose filmstrip is kept: the first few of each task."""
+    kept: dict[str, list[str]] = {}
+    for sample in samples:
+        ids = kept.setdefault(sample.task, [])
+        if len(ids) < STRIPS_PER_TASK:
+            ids.append(sample.id)
+    return {sample_id for ids in kept.values() for sample_id in ids}

@@ -1,0 +1,99 @@
+"""Pretext items as samples: built from videos, read from a build folder, or from the paper's published parquet rows.
+
+Example:
+    >>> built = read(Path("items"), wanted=None)
+    >>> built.samples[0].task
+    'viubench_count_easy'
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from viubench.errors import ViubenchError
+from viubench.pretext.recipes import sample_of
+from viubench.pretext.rows import read_parquet
+from viubench.schema import Item, Sample, Task
+
+
+@dataclass(frozen=True)
+class Built:
+    """Samples with the tasks they belong to, the folder their videos lie in, and the recipe's name."""
+
+    tasks: dict[str, Task]
+    samples: list[Sample]
+    videos: Path
+    recipe: str = ""
+
+
+def read(folder: Path, videos: Path | None = None, known: dict[str, Task] | None = None) -> Built:
+    """The items of a build folder, or of the parquet files in a folder.
+
+    Args:
+        folder: holds `items.jsonl` and `build.json`, or `*.parquet` in the published schema.
+        videos: where the videos lie now, when not where they lay at the build.
+        known: tasks that parquet rows may belong to.
+
+    Raises:
+        ViubenchError: neither is there, or a row cannot be read; names the file and the line.
+    """
+    if (folder / "items.jsonl").exists():
+        about = _about(folder / "build.json")
+        tasks = {name: Task.model_validate(task) for name, task in about["tasks"].items()}
+        root = videos or (folder / about["videos_root"]).resolve()
+        return Built(tasks, _items(folder / "items.jsonl", tasks), root, about["recipe"]["recipe"])
+    parquet = sorted(folder.rglob("*.parquet"))
+    if parquet:
+        samples = [sample for path in parquet for sample in read_parquet(path)]
+        tasks = {name: task for name, task in (known or {}).items() if any(s.task == name for s in samples)}
+        return Built(tasks, samples, videos or folder)
+    raise ViubenchError(
+        f"{folder} holds neither items.jsonl nor parquet files",
+        where="--data-root",
+        hint="make items with: viubench build --recipe viubench-mini --videos DIR --out DIR",
+    )
+
+
+def select(built: Built, sizes: dict[str, int]) -> list[Sample]:
+    """The first so many samples of each wanted task, in file order.
+
+    Raises:
+        ViubenchError: the folder has none of a wanted task, or fewer than wanted.
+    """
+    chosen: list[Sample] = []
+    for task, size in sizes.items():
+        found = [sample for sample in built.samples if sample.task == task]
+        if len(found) < size:
+            raise ViubenchError(
+                f"{task}: {size} items wanted, {len(found)} are there",
+                where="--data-root",
+                hint="build more, or name the suite that was built",
+            )
+        chosen += found[:size]
+    return chosen
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        raise ViubenchError(f"{path.name} is missing or damaged beside items.jsonl", where=str(path)) from None
+    return about
+
+
+def _items(path: Path, tasks: dict[str, Task]) -> list[Sample]:
+    samples = []
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                item = Item.model_validate_json(line)
+                samples.append(sample_of(item, tasks[item.task]))
+            except (ValidationError, ValueError, KeyError) as error:
+                reason = str(error).splitlines()[0]
+                raise ViubenchError(f"an item cannot be read: {reason}", where=f"{path}:{number}") from None
+    return samples
