@@ -1,0 +1,193 @@
+"""Ordering n clips: the whole order right or not, with the share of right places and a smooth displacement reward.
+
+Example:
+    >>> from evaluators.base import Question
+    >>> item = Question(target=[3, 4, 1, 5, 6, 2])
+    >>> evaluator = Permutation()
+    >>> answer = evaluator.parse("The correct order is clip 3, clip 4, clip 1, clip 5, clip 2, clip 6.", item)
+    >>> evaluator.score(answer, item)["exact"], round(evaluator.reward(answer, item), 3)
+    (0.0, 0.889)
+
+The target is a list of the numbers 1..n; n is its length (or `params["n"]`).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any, ClassVar
+
+from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
+from evaluators.reading import Candidate, Passage, counts_something, declaration, read, says_nothing, tokens
+
+_PHRASES = declaration(r"(?:order|ordering|sequence|permutation|arrangement)")
+_CLIP = r"(?:clip|video|segment|part)s?\s{0,3}"
+_TOKEN = re.compile(rf"(?<![\w.+])(?P<clip>{_CLIP})?(?P<number>[0-9]{{1,4}})(?![\w%]|\.[0-9])", re.IGNORECASE)
+_THEN = r"(?:then|next|after|afterwards|followed|finally|lastly)"
+_SEPARATOR = rf"[\s,;>→|/&.()\[\]–—~-]|=>|\b{_THEN}\b|\b(?:and|that|by|comes|is)\b"
+_PLACE = (
+    r"\b[0-9]{1,4}[:.)]|\b(?:position|place|slot|step)\s[0-9]{1,4}\b|:|\bthe\b"
+    r"|\b(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|[0-9]{1,2}(?:st|nd|rd|th))\b"
+)
+_GAP = re.compile(rf"(?:{_SEPARATOR})+", re.IGNORECASE)
+_CLIP_GAP = re.compile(rf"(?:{_SEPARATOR}|{_PLACE})+", re.IGNORECASE)
+_ORDERED = re.compile(rf">|→|\b{_THEN}\b", re.IGNORECASE)
+_LISTED = re.compile(rf"^\s{{0,8}}(?P<place>[0-9]{{1,4}})[.):]\s{{0,4}}{_CLIP}(?P<number>[0-9]{{1,4}})\b", re.I | re.M)
+_ORDINAL = re.compile(r"\b[0-9]{1,4}[.):]\s{1,4}\Z")
+_DIGITS = re.compile(r"(?<![\w.,-])[0-9]{1,9}(?![\w%]|[.,-][0-9])")
+_REACH = 80  # characters between two clips of one order
+
+
+class Permutation(Evaluator):
+    """Accuracy of the whole order; as a reward, how near each clip is to its place.
+
+    Args:
+        parse: `robust`, or `whole_string`: the text must be the canonical answer and nothing else.
+
+    Raises:
+        ValueError: an unknown choice.
+    """
+
+    name: ClassVar[str] = "permutation"
+    metric: ClassVar[str] = "exact"
+    task_metric: ClassVar[str] = "accuracy"
+
+    def __init__(self, *, parse: str = "robust") -> None:
+        self.rule = one_of("parse", parse, ("robust", "whole_string"))
+
+    def parse(self, text: str, item: Gradable) -> Answer | None:
+        """A permutation of 1..n; a list with a clip missing or named twice is unparsed."""
+        n = _length(item)
+        if self.rule == "robust":
+            return read(text, partial(_find_orders, n=n), _PHRASES)
+        try:
+            order = self.target(text)
+        except ValueError:
+            return None
+        return Answer(order, "whole_string", (0, len(text))) if len(order) == n else None
+
+    def score(self, answer: Answer, item: Gradable) -> dict[str, float]:
+        said, true = answer.value, _order(item.target)
+        if len(said) != len(true):
+            return {"exact": 0.0, "step": 0.0}
+        return {"exact": float(said == true), "step": sum(map(int.__eq__, said, true)) / len(true)}
+
+    def reward(self, answer: Answer | None, item: Gradable) -> float:
+        """1 - sum over clips of |place said - true place| / floor(n^2 / 2), the sum of the reversed order (paper,
+        section on smooth rewards)."""
+        true = _order(item.target)
+        if answer is None or sorted(answer.value) != sorted(true):
+            return 0.0
+        place = {clip: at for at, clip in enumerate(true)}
+        moved = sum(abs(at - place[clip]) for at, clip in enumerate(answer.value))
+        return 1.0 - moved / max(1, len(true) ** 2 // 2)
+
+    def guess(self, item: Gradable, rng: random.Random) -> str:
+        """One of the n! orders, each as likely."""
+        n = _length(item)
+        return self.canonical(rng.sample(range(1, n + 1), n))
+
+    def chance(self, item: Gradable) -> float:
+        return 1 / math.factorial(_length(item))
+
+    def blind(self, items: Sequence[Gradable]) -> Blind:
+        """The order as shown; where orders are drawn uniformly, no constant does better than 1/n!."""
+        lengths = sorted({_length(item) for item in items})
+        odds = ", ".join(f"1/{n}! = {1 / math.factorial(n):.2g}" for n in lengths)
+        statement = f"always the order shown (any constant order is right with probability {odds})"
+        return Blind(statement, tuple(self.canonical(list(range(1, _length(item) + 1))) for item in items))
+
+    def canonical(self, target: Any) -> str:
+        """Digits without separator up to n = 9, comma-separated from 10 on."""
+        order = _order(target)
+        return ("" if len(order) <= 9 else ",").join(map(str, order))
+
+    def target(self, text: str) -> list[int]:
+        parts = text.split(",") if "," in text else list(text.strip())
+        if not all(part.strip().isascii() and part.strip().isdigit() for part in parts):
+            raise ValueError(f"not an order such as 341562: {text!r}")
+        return _order([int(part) for part in parts])
+
+
+def _order(target: Any) -> list[int]:
+    """The order as ints; ValueError where it is no permutation of 1..n."""
+    order = [int(clip) for clip in target]
+    if not order or sorted(order) != list(range(1, len(order) + 1)):
+        raise ValueError(f"not a permutation of 1 to {len(order)}: {target!r}")
+    return order
+
+
+def _length(item: Gradable) -> int:
+    n = item.params.get("n")
+    return int(n) if n is not None else len(item.target)
+
+
+def _find_orders(passage: Passage, n: int) -> list[Candidate]:
+    """Every run of exactly n clip numbers: clips named as such, else a numbered list, else bare numbers."""
+    numbers = tokens(_TOKEN, passage)
+    clips = [match for match in numbers if match["clip"]]
+    return (
+        _runs(passage, clips, _CLIP_GAP, n, "clips")
+        or _listed(passage, n)
+        or sorted(
+            [*_runs(passage, numbers, _GAP, n, "numbers"), *_joined(passage, n)], key=lambda candidate: candidate.start
+        )
+    )
+
+
+def _runs(
+    passage: Passage, numbers: Sequence[re.Match[str]], gap: re.Pattern[str], n: int, rule: str
+) -> list[Candidate]:
+    """Chains of numbers with only separators between them that are exactly n long."""
+    chains: list[list[re.Match[str]]] = [[number] for number in numbers[:1]]
+    for before, number in pairwise(numbers):
+        near = number.start() - before.end() <= _REACH
+        if near and gap.fullmatch(passage.text, before.end(), number.start()):
+            chains[-1].append(number)
+        else:
+            chains.append([number])
+    found = []
+    for chain in chains if n > 1 else []:
+        order = [int(number["number"]) for number in chain]
+        ordinal = _ORDINAL.search(passage.text, max(passage.start, chain[0].start() - 12), chain[0].start())
+        start, end = ordinal.start() if ordinal else chain[0].start(), chain[-1].end()
+        if len(order) != n or not all(1 <= clip <= n for clip in order):
+            continue
+        # "Clips 1, 2 and 3 show a kitchen" names the clips; it does not order them.
+        text = passage.text
+        prose = not (says_nothing(text, passage.start, start) and says_nothing(text, end, passage.end))
+        if passage.kind == "whole" and prose and order == sorted(order) and not _ORDERED.search(text, start, end):
+            continue
+        found.append(_candidate(order, rule, start, end))
+    return found
+
+
+def _listed(passage: Passage, n: int) -> list[Candidate]:
+    """A numbered list of n clips, each with its description; only where an order was announced."""
+    lines = tokens(_LISTED, passage) if passage.kind in ("tag", "phrase") else []
+    if [int(line["place"]) for line in lines] != list(range(1, n + 1)):
+        return []
+    return [_candidate([int(line["number"]) for line in lines], "list", lines[0].start("place"), lines[-1].end())]
+
+
+def _joined(passage: Passage, n: int) -> list[Candidate]:
+    """n digits in one: in running text only from n = 4 on, since "12" and "321" are more often quantities."""
+    if n > 9:
+        return []
+    found = []
+    for match in tokens(_DIGITS, passage):
+        if len(match[0]) != n or counts_something(passage.text, match.end(), passage.end):
+            continue
+        alone = passage.kind != "whole" and says_nothing(passage.text, passage.start, match.start())
+        order = [int(digit) for digit in match[0]]
+        if alone or (n >= 4 and sorted(order) == list(range(1, n + 1))):
+            found.append(_candidate(order, "digits", *match.span()))
+    return found
+
+
+def _candidate(order: list[int], rule: str, start: int, end: int) -> Candidate:
+    return Candidate(order if sorted(order) == list(range(1, len(order) + 1)) else None, rule, start, end)

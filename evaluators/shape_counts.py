@@ -1,0 +1,238 @@
+"""Counting drawn shapes: circles, squares and triangles, each right or wrong on its own.
+
+Example:
+    >>> from evaluators.base import Question
+    >>> item = Question(target=[3, 1, 4], params={"max_frames": 3, "max_instances": 3})
+    >>> evaluator = ShapeCounts()
+    >>> answer = evaluator.parse("I see 3 circles, one square and 5 triangles.", item)
+    >>> answer.value, round(evaluator.score(answer, item)["exact"], 3), round(evaluator.reward(answer, item), 3)
+    ([3, 1, 5], 0.667, 0.917)
+
+The target is [circles, squares, triangles]; rectangles count as squares. `item.params["max_frames"]` and
+`["max_instances"]` say how counts were drawn: on 1..max_frames frames, 1..max_instances shapes on each.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Any, ClassVar
+
+from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
+from evaluators.reading import Candidate, Passage, declaration, read, says_nothing, tokens
+
+SHAPES = ("circles", "squares", "triangles")
+MAX_COUNT = 1000
+"""A larger count is no count of shapes in a video."""
+_EPS = 1e-9  # the paper's guard against a true count of 0
+
+_PHRASES = declaration(r"(?:total|counts?|totals|numbers?(?=\s*(?:[:=(]|are\b)))")
+_NUMERALS = """one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+seventeen eighteen nineteen twenty"""
+_WORDS = {"no": 0, "none": 0, "zero": 0} | {word: value for value, word in enumerate(_NUMERALS.split(), start=1)}
+# The look-aheads reject most characters of a long text at once.
+_COUNT = rf"(?=[0-9efnostz])(?:[0-9]{{1,9}}|{'|'.join(_WORDS)})"
+_SHAPE = r"(?=[crst])(?:circle|square|rectangle|triangle)s?"
+_LOOK = (
+    r"(?:(?:small|large|big|tiny|different|distinct|unique|visible|drawn|colou?red|filled|solid|total|red|blue|green|"
+    r"yellow|orange|purple|pink|white|black|gr[ae]y|brown|cyan|magenta)\s{1,3}){0,2}"
+)
+_MENTION = re.compile(
+    rf"""(?<![\w.,-])(?P<count>{_COUNT})(?:\s{{0,3}}[x×]|\s{{0,3}}\({_COUNT}\))?\s{{1,3}}\(?{_LOOK}(?P<shape>{_SHAPE})\b
+    |\b(?P<label>{_SHAPE})(?:\s{{1,3}}(?:count|number|total))?
+     \s{{0,4}}(?:(?:[:=|(]|-+>|→|[-–—]|is|are)\s{{0,4}}(?P<stated>{_COUNT})\b(?![.,][0-9]|-[0-9])
+     |(?P<apart>[0-9]{{1,9}})(?=\s*(?:[,;|)\n]|and\b|\.?\s*$)))""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_RANGE_BEFORE = re.compile(r"[0-9a-z]\s*(?:or|to|-|–)\s*$", re.IGNORECASE)
+_LIST_TOKEN = re.compile(
+    rf"(?<![\w.-])(?<![0-9],){_COUNT}(?![\w%]|\.[0-9])|(?<=[0-9],)[0-9]{{1,9}}(?![\w%]|\.[0-9])", re.I
+)
+_LIST_GAP = re.compile(r"\s*[,;/|]\s*(?:and\s+)?|\s+|\s+and\s+|\s*-\s*", re.IGNORECASE)
+_HEADER = re.compile(
+    rf"({_SHAPE})\W{{1,6}}(?:and\s+)?({_SHAPE})\W{{1,6}}(?:and\s+)?({_SHAPE})\W{{0,3}}(?:[:=]|are|is)\s*$", re.I
+)
+_WHOLE = re.compile(r"\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*")
+
+
+class ShapeCounts(Evaluator):
+    """Share of the three shapes counted exactly; as a reward, how near each count is.
+
+    Args:
+        parse: `robust`, or `whole_string`: the text must be three comma-separated numbers and nothing else.
+
+    Raises:
+        ValueError: an unknown choice.
+    """
+
+    name: ClassVar[str] = "shape_counts"
+    metric: ClassVar[str] = "exact"
+    task_metric: ClassVar[str] = "exact"
+
+    def __init__(self, *, parse: str = "robust") -> None:
+        self.rule = one_of("parse", parse, ("robust", "whole_string"))
+
+    def parse(self, text: str, item: Gradable) -> Answer | None:
+        """[circles, squares, triangles]; all three must be stated."""
+        if self.rule == "robust":
+            return read(text, _find_counts, _PHRASES)
+        stated = _WHOLE.fullmatch(text)
+        return Answer([int(part) for part in stated.groups()], "whole_string", (0, len(text))) if stated else None
+
+    def score(self, answer: Answer, item: Gradable) -> dict[str, float]:
+        right = [float(said == true) for said, true in zip(answer.value, _counts(item.target), strict=True)]
+        return {"exact": sum(right) / 3, "all_three": float(all(right)), **dict(zip(SHAPES, right, strict=True))}
+
+    def reward(self, answer: Answer | None, item: Gradable) -> float:
+        """Mean over shapes of max(0, 1 - |said - true| / (true + 1e-9)) (paper, section on smooth rewards).
+
+        With a true count of 0 any other count earns 0.
+        """
+        if answer is None:
+            return 0.0
+        said: list[int] = answer.value
+        pairs = zip(said, _counts(item.target), strict=True)
+        return sum(max(0.0, 1.0 - abs(count - true) / (true + _EPS)) for count, true in pairs) / 3
+
+    def guess(self, item: Gradable, rng: random.Random) -> str:
+        """Each count uniform in 1..max_frames * max_instances: the rule behind the paper's 11.1 and 6.3."""
+        frames, instances = _limits(item)
+        return self.canonical([rng.randint(1, frames * instances) for _ in SHAPES])
+
+    def chance(self, item: Gradable) -> float:
+        frames, instances = _limits(item)
+        most = frames * instances
+        return sum(1 <= true <= most for true in _counts(item.target)) / most / 3
+
+    def blind(self, items: Sequence[Gradable]) -> Blind:
+        """The most likely count three times: from the distribution the params state, else from the targets."""
+        known = [_distribution(item) for item in items]
+        fitted = [item for item, limits in zip(items, known, strict=True) if limits is None]
+        said = []
+        for frames, instances in sorted({limits for limits in known if limits}):
+            count, probability = likeliest_count(frames, instances)
+            said.append(
+                f"always {count} of each shape (probability {probability:.3f} "
+                f"with 1 to {frames} frames of 1 to {instances})"
+            )
+        common = [0, 0, 0]
+        if fitted:
+            columns = zip(*(_counts(item.target) for item in fitted), strict=True)
+            common = [min(tally, key=lambda count: (-tally[count], count)) for tally in map(Counter, columns)]
+            said.append(f"always {self.canonical(common)}, the most frequent counts of these {len(fitted)} items")
+        texts = [self.canonical([likeliest_count(*limits)[0]] * 3 if limits else common) for limits in known]
+        return Blind("; ".join(said), tuple(texts))
+
+    def canonical(self, target: Any) -> str:
+        return ",".join(str(count) for count in _counts(target))
+
+    def target(self, text: str) -> list[int]:
+        stated = _WHOLE.fullmatch(text)
+        if stated is None:
+            raise ValueError(f"not three counts such as 3,1,4: {text!r}")
+        return [int(part) for part in stated.groups()]
+
+
+@cache
+def likeliest_count(frames: int, instances: int) -> tuple[int, float]:
+    """The most likely number of shapes and its probability; the smaller of two equally likely ones.
+
+    The number of frames is uniform in 1..frames, the shapes on each uniform in 1..instances, independently.
+    """
+    weights = [0] * (frames * instances + 1)  # in units of frames * instances**frames, exact in integers
+    ways = [1]
+    for used in range(1, frames + 1):
+        longer = [0] * (used * instances + 1)
+        for total, number in enumerate(ways):
+            for more in range(1, instances + 1):
+                longer[total + more] += number
+        ways = longer
+        for total, number in enumerate(ways):
+            weights[total] += number * instances ** (frames - used)
+    count = max(range(len(weights)), key=lambda total: (weights[total], -total))
+    return count, weights[count] / (frames * instances**frames)
+
+
+def _counts(target: Any) -> list[int]:
+    """The three counts; ValueError for anything else."""
+    if not isinstance(target, list | tuple) or len(target) != 3:
+        raise ValueError(f"not [circles, squares, triangles]: {target!r}")
+    return [int(count) for count in target]
+
+
+def _distribution(item: Gradable) -> tuple[int, int] | None:
+    frames, instances = item.params.get("max_frames"), item.params.get("max_instances")
+    return None if frames is None or instances is None else (int(frames), int(instances))
+
+
+def _limits(item: Gradable) -> tuple[int, int]:
+    limits = _distribution(item)
+    if limits is None:
+        raise ValueError("the random answer needs params['max_frames'] and params['max_instances']")
+    return limits
+
+
+def _find_counts(passage: Passage) -> list[Candidate]:
+    """Every complete statement of the three counts, labelled ones first; a bare triple only where one is expected."""
+    return _labelled(passage) or _triples(passage)
+
+
+def _labelled(passage: Passage) -> list[Candidate]:
+    found: list[Candidate] = []
+    counts: dict[str, int] = {}
+    start = 0
+    for mention in tokens(_MENTION, passage):
+        shape = (mention["shape"] or mention["label"]).lower().rstrip("s") + "s"
+        shape = "squares" if shape == "rectangles" else shape
+        count = _number(mention["count"] or mention["stated"] or mention["apart"])
+        vague = mention["count"] and _RANGE_BEFORE.search(
+            passage.text[max(passage.start, mention.start() - 12) : mention.start()]
+        )
+        if vague or counts.get(shape, count) != count:  # "2 or 3 circles", or the next frame's circles
+            counts = {}
+        if vague:
+            continue
+        start = start if counts else mention.start()
+        counts[shape] = count
+        if len(counts) == 3:
+            found.append(_candidate([counts[name] for name in SHAPES], "labelled", start, mention.end()))
+            counts = {}
+    return found
+
+
+def _triples(passage: Passage) -> list[Candidate]:
+    """Three numbers and nothing else; or after the names of the shapes, in the order of the names."""
+    numbers = tokens(_LIST_TOKEN, passage)
+    text = passage.text
+    runs: list[list[re.Match[str]]] = [[number] for number in numbers[:1]]
+    for before, number in pairwise(numbers):
+        if number.start() - before.end() <= 12 and _LIST_GAP.fullmatch(text, before.end(), number.start()):
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    found = []
+    for run in runs:
+        if len(run) != 3:
+            continue
+        start, end = run[0].start(), run[-1].end()
+        counts = [_number(number[0]) for number in run]
+        header = _HEADER.search(text[max(passage.start, start - 80) : start].rstrip("([ "))
+        if header:
+            order = [name.lower().rstrip("s").replace("rectangle", "square") + "s" for name in header.groups()]
+            if sorted(order) == sorted(SHAPES):
+                found.append(_candidate([counts[order.index(name)] for name in SHAPES], "header", start, end))
+        elif passage.kind != "whole" and says_nothing(text, passage.start, start):
+            found.append(_candidate(counts, "triple", start, end))
+    return found
+
+
+def _number(text: str) -> int:
+    return _WORDS[text.lower()] if text.lower() in _WORDS else int(text)
+
+
+def _candidate(counts: list[int], rule: str, start: int, end: int) -> Candidate:
+    return Candidate(counts if max(counts) <= MAX_COUNT else None, rule, start, end)
