@@ -1,0 +1,114 @@
+"""The drawn clips: readable, different from each other, repeatable, and such that every perturbation shows in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from viubench.video import draw as drawing
+from viubench.video.draw import clip_frames, draw, plan
+
+SMALL = {"seconds": 2.0, "size": (96, 64), "fps": 25.0}
+
+
+def read(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def small_plan(index: int, seed: int = 0) -> drawing.Plan:
+    return plan(index, seed, 2.0, (96, 64), 25.0)
+
+
+def frames(index: int, seed: int = 0) -> np.ndarray:
+    return np.stack(list(clip_frames(small_plan(index, seed)))).astype(np.int16)
+
+
+def test_files_hold_what_was_planned(tmp_path: Path) -> None:
+    paths = draw(tmp_path / "new" / "folder", 5, **SMALL)
+    assert [path.name for path in paths] == [f"clip-{i:02d}.mp4" for i in range(5)]
+    for index, path in enumerate(paths):
+        clip = small_plan(index)
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            assert stream.codec_context.name in ("h264", "mpeg4")
+            assert stream.average_rate == clip.fps
+        assert read(path).shape == (clip.frames, clip.size[1], clip.size[0], 3)
+    assert sorted(path.name for path in paths[0].parent.iterdir()) == [path.name for path in paths]
+
+
+def test_first_clip_is_exactly_what_was_asked() -> None:
+    clip = plan(0, 7, 12, (320, 180), 25)
+    assert (clip.size, float(clip.fps), clip.frames) == ((320, 180), 25.0, 300)
+
+
+def test_no_two_clips_are_alike() -> None:
+    plans = [plan(index, 0, 12, (320, 180), 25) for index in range(30)]
+    assert len({(clip.size, clip.fps, clip.frames) for clip in plans}) == 30
+    assert all(9 <= clip.frames / clip.fps <= 15 for clip in plans)
+
+
+def test_equal_seeds_give_equal_bytes_and_another_seed_other_frames(tmp_path: Path) -> None:
+    first, second = draw(tmp_path / "a", 2, 3, **SMALL), draw(tmp_path / "b", 2, 3, **SMALL)
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    assert np.array_equal(frames(0, 3), frames(0, 3))
+    assert np.abs(frames(0, 3)[0] - frames(0, 4)[0]).mean() > 10
+
+
+def test_encoded_frames_are_the_drawn_ones(tmp_path: Path) -> None:
+    decoded = read(draw(tmp_path, 1, **SMALL)[0]).astype(np.int16)
+    assert np.abs(decoded - frames(0)).mean(axis=(1, 2, 3)).max() < 12
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_every_perturbation_is_visible(index: int) -> None:
+    shown = frames(index)
+    for name, changed in {
+        "mirror": shown[:, :, ::-1],
+        "rotate": shown[:, ::-1, ::-1],
+        "channel swap": shown[..., ::-1],
+    }.items():
+        assert np.abs(changed - shown).mean(axis=(1, 2, 3)).min() > 5, name
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_always_in_motion_with_cuts_where_planned(index: int) -> None:
+    shown, clip = frames(index), small_plan(index)
+    steps = np.abs(np.diff(shown, axis=0)).mean(axis=(1, 2, 3))
+    assert steps.min() > 0.8
+    cuts = [cut - 1 for cut in clip.cuts[1:]]
+    assert 1 <= len(cuts) <= 2
+    assert steps[cuts].min() > 2 * np.delete(steps, cuts).max()
+
+
+@pytest.mark.parametrize("size", [(320, 180), (33, 17), (16, 16)])
+def test_any_size_draws(size: tuple[int, int]) -> None:
+    clip = plan(3, 0, 0.2, size, 25)
+    shown = list(clip_frames(clip))
+    assert len(shown) == clip.frames
+    assert all(frame.shape == (clip.size[1], clip.size[0], 3) and frame.dtype == np.uint8 for frame in shown)
+    assert clip.size[0] % 2 == clip.size[1] % 2 == 0
+
+
+def test_mpeg4_where_there_is_no_h264(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_such_codec(name: str, mode: str) -> None:
+        raise av.codec.codec.UnknownCodecError(name)
+
+    monkeypatch.setattr(drawing.av.codec, "Codec", no_such_codec)
+    path = draw(tmp_path, 1, **SMALL)[0]
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.name == "mpeg4"
+    assert np.abs(read(path).astype(np.int16) - frames(0)).mean() < 12
+
+
+def test_an_interrupted_clip_leaves_no_file(tmp_path: Path) -> None:
+    def broken():  # type: ignore[no-untyped-def]
+        yield np.zeros((64, 96, 3), np.uint8)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        drawing.write_mp4(tmp_path / "x.mp4", broken(), (96, 64), small_plan(0).fps)
+    assert list(tmp_path.iterdir()) == []
