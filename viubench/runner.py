@@ -79,7 +79,7 @@ class Media:
         wanted = (clip, sampling, resize)
         for _ in range(3):
             if wanted not in self.under_way:  # two questions of one video must not decode it twice
-                self.under_way[wanted] = self.pool.submit(fill, self.store.root, self.root, *wanted)
+                self.under_way[wanted] = self.pool.submit(fill, self.store.root, self.root, *wanted, name=clip.path)
             key = await asyncio.wrap_future(self.under_way[wanted])
             video = await asyncio.to_thread(self.store.load, key)
             if video is not None:
@@ -113,7 +113,7 @@ class ByteBudget:
 
 def fill(store: Path, root: Path, clip: Clip, sampling: Sampling, resize: Resize) -> str:
     """In a worker process: decode one clip into the frame store; returns its key."""
-    return FrameStore(store).get(clip, root, sampling, resize).key
+    return FrameStore(store).ensure(clip, root, sampling, resize)
 
 
 async def run(

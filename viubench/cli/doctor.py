@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 
@@ -9,15 +12,19 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def doctor() -> None:
-    """Check the installation; exit code 2 when something needed is missing."""
+def doctor(
+    thorough: Annotated[bool, typer.Option("--thorough", help="Also import the heavy packages; slow.")] = False,
+    frame_cache: Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")] = None,
+) -> None:
+    """Check the installation; exit code 1 when something is at fault."""
     from viubench.doctor import checks
+    from viubench.video.store import default_root
 
     bad = False
-    for check in checks():
+    for check in checks(frame_cache or default_root(), thorough=thorough):
         mark = {True: "ok", False: "BAD", None: "-"}[check.ok]
         print(f"{mark:>4}  {check.name}: {check.detail}")
         if check.ok is not True and check.hint:
             print(f"      try: {check.hint}")
         bad |= check.ok is False
-    raise typer.Exit(2 if bad else 0)
+    raise typer.Exit(1 if bad else 0)

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from viubench.video.workers import KillablePool
 DECODE_SECONDS = 300.0
 """Wall limit for decoding one video; a decoder that hangs is killed and the sample becomes a media error."""
 
+MODEL_ENGINES = ("vllm", "hf", "server")
 BASELINES = ("random", "blind", "oracle")
 
 
@@ -64,6 +66,10 @@ class Job:
     ) -> Exit:
         if self.debug:
             os.environ["VIUBENCH_DEBUG"] = "1"
+        if kind not in (*MODEL_ENGINES, *BASELINES):
+            close = get_close_matches(kind, (*MODEL_ENGINES, *BASELINES), n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join((*MODEL_ENGINES, *BASELINES))}"
+            raise ViubenchError(f"unknown engine: {kind!r}", where="--engine", hint=hint)
         if kind in BASELINES:
             return self._answer(lambda planned: self._baseline(kind, planned), None, fresh=fresh)
         engine = make(kind, model=model, base_urls=base_urls, args=_pairs(engine_args))

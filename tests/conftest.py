@@ -1,0 +1,27 @@
+"""Clips drawn once for a test process, and the folder of real ones where there is one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from viubench.video import draw
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with four short drawn clips."""
+    folder = tmp_path_factory.mktemp("clips")
+    draw.draw(folder, 4, 0, seconds=8)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_clips() -> Path:
+    """A folder of real clips, named by VIUBENCH_REAL_CLIPS; the test is skipped without one."""
+    folder = os.environ.get("VIUBENCH_REAL_CLIPS")
+    if not folder:
+        pytest.skip("VIUBENCH_REAL_CLIPS names no folder of real clips")
+    return Path(folder)

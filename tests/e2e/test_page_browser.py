@@ -1,0 +1,148 @@
+"""The report page in a real browser: opened from disk, no network, sorted, filtered, themed, and narrow."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+from report_runs import write_run
+
+from reports.leaderboard import write
+from viubench.tasks import Catalogue
+
+api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync", "--no-first-run"]  # fmt: skip
+HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">\x1b[31m\u202e\x00"
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("page")
+    runs = [
+        write_run(folder / "a", skill=0.2, n=8, strips=1),
+        write_run(folder / "b", model="model-b", skill=0.6, n=8, strips=1),
+        write_run(folder / "c", model=HOSTILE, skill=0.4, n=8, changes={"response": HOSTILE, "question": HOSTILE}),
+        write_run(folder / "blind", model="blind", engine="blind", skill=0.21, n=8),
+    ]
+    write(runs, folder / "leaderboard.html", Catalogue().references)
+    return (folder / "leaderboard.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any, address: str) -> Iterator[Any]:
+    tab = chromium.new_page(viewport={"width": 1440, "height": 900}, color_scheme="light")
+    tab.seen, tab.faults = [], []
+    tab.on("request", lambda request: tab.seen.append(request.url))
+    tab.on("pageerror", lambda error: tab.faults.append(str(error)))
+    tab.on("console", lambda message: tab.faults.append(message.text) if message.type == "error" else None)
+    tab.goto(address)
+    yield tab
+    assert tab.faults == []
+    tab.close()
+
+
+def names(page: Any) -> list[str]:
+    return [text.split("\n")[0] for text in page.locator("tr.model .who").all_inner_texts() if "vllm" in text]
+
+
+def test_nothing_is_fetched_and_hostile_text_is_text(page: Any, address: str) -> None:
+    page.locator("#more").click()
+    while page.locator("#more").is_visible():
+        page.locator("#more").click()
+    page.wait_for_timeout(200)
+    assert {url for url in page.seen if not url.startswith("data:")} == {address}
+    assert page.title() == "viubench leaderboard"
+    page.locator("input[name=text]").fill("onerror")
+    responses = page.locator(".card pre").all_inner_texts()
+    assert any("</script><img src=x" in text and "␛[31m‹U+202E›␀" in text for text in responses)
+    assert page.locator("img:not(.strip img)").count() == 0
+
+
+def test_sorting_by_keyboard_keeps_the_baselines_in_sight(page: Any) -> None:
+    assert names(page)[0] == "model-b"
+    header = page.locator(".board thead th").nth(1)
+    header.locator("button").focus()
+    page.keyboard.press("Enter")
+    assert header.get_attribute("aria-sort") == "descending"
+    page.keyboard.press("Enter")
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert names(page)[0] == "model-a"
+    headings = page.locator(".part").all_inner_texts()
+    assert [heading.split(":")[0] for heading in headings] == ["Models", "Baselines", "Published"]
+    assert page.locator("tbody").nth(1).locator("tr.blind").is_visible()
+
+
+def test_a_sample_opens_with_its_frames_and_bars(page: Any) -> None:
+    page.locator("select[name=task]").select_option("viubench_ground_mirror")
+    card = page.locator(".card").first
+    assert card.locator("h3").inner_text() == "viubench_ground_mirror"
+    strip = card.locator(".strip img")
+    strip.scroll_into_view_if_needed()
+    assert strip.evaluate("async (image) => { await image.decode(); return image.naturalWidth; }") > 1000
+    assert card.locator(".times span").count() == 12
+    frame, target = strip.bounding_box(), card.locator(".lane.target i").bounding_box()
+    assert frame["x"] <= target["x"]
+    assert target["x"] + target["width"] <= frame["x"] + frame["width"] + 1
+    assert card.locator(".answer").count() == 4
+
+
+def test_filters_show_what_they_say(page: Any) -> None:
+    page.locator("select[name=model]").select_option("model-b")
+    page.locator("select[name=status]").select_option(index=0)
+    assert set(page.locator(".answer b").all_inner_texts()) == {"model-b"}
+    page.locator("select[name=model]").select_option("")
+    page.locator("a[href*='status=']:not([href*='status=ok'])").first.click()
+    api.expect(page.locator("select[name=status]")).not_to_have_value("")
+    status = page.locator("select[name=status]").input_value()
+    shown = page.locator(".answer .status").all_inner_texts()
+    assert shown
+    assert set(shown) == {status.replace("_", " ")}
+
+
+def test_the_view_comes_back_from_its_address(page: Any) -> None:
+    page.locator(".board thead th").nth(1).locator("button").click()
+    page.locator(".board thead th").nth(1).locator("button").click()
+    page.locator("select[name=task]").select_option("viubench_jigsaw_easy")
+    page.locator("#theme").click()
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.reload()
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark != "rgb(255, 255, 255)"
+    assert names(page)[0] == "model-a"
+    assert set(page.locator(".card h3").all_inner_texts()) == {"viubench_jigsaw_easy"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_never_scrolls_sideways(page: Any, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_without_javascript_the_table_is_there(chromium: Any, address: str) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(address)
+    assert "model-b" in tab.locator(".board").inner_text()
+    assert tab.locator("noscript").inner_text() != ""
+    assert not tab.locator("#theme").is_visible()
+    context.close()

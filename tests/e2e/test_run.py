@@ -1,0 +1,213 @@
+"""The main job through the command line: build, baselines, resume after kills, bad media, bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from viubench.runs import read_manifest, read_records, read_results
+
+PACED = Path(__file__).with_name("paced.py")
+
+
+def viubench(
+    *arguments: object, cache: Path, script: Path | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *([str(script)] if script else ["-m", "viubench"]), *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"VIUBENCH_CACHE": str(cache)}, timeout=300, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def items(clips: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`viubench-mini` built from the drawn clips."""
+    out = tmp_path_factory.mktemp("items") / "mini"
+    done = viubench("build", "--recipe", "viubench-mini", "--videos", clips, "--out", out, "--quiet", cache=cache)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def without_times(path: Path) -> list[dict[str, Any]]:
+    """Records sorted by id, the timing fields left out."""
+    rows = [record.model_dump(mode="json", exclude={"seconds"}) for record in read_records(path)]
+    return sorted(rows, key=lambda row: str(row["id"]))
+
+
+def test_baselines_score_what_they_must(items: Path, cache: Path, tmp_path: Path) -> None:
+    for engine in ("random", "blind", "oracle"):
+        done = viubench("run", "--engine", engine, "--tasks", items, "--out", tmp_path / engine, cache=cache)
+        assert done.returncode == 0, done.stderr
+        assert "viubench_jigsaw_hard" in done.stdout
+    oracle = read_results(tmp_path / "oracle")
+    assert {task.value for task in oracle.tasks.values()} == {1.0}
+    assert {tuple(task.statuses) for task in oracle.tasks.values()} == {("ok",)}
+    assert oracle.suites["viubench-mini"].value == 1
+    blind = read_results(tmp_path / "blind")
+    for name, task in blind.tasks.items():
+        assert task.value == pytest.approx(task.blind), name
+        assert task.blind_statement
+    guess = read_results(tmp_path / "random")
+    for task in guess.tasks.values():
+        assert task.ci[0] <= (task.chance or 0) <= task.ci[1]
+
+
+def test_equal_commands_give_equal_bytes(items: Path, cache: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        viubench("run", "--engine", "random", "--tasks", items, "--seed", 3, "--out", tmp_path / name, cache=cache)
+    assert (tmp_path / "a" / "results.json").read_bytes() == (tmp_path / "b" / "results.json").read_bytes()
+    assert without_times(tmp_path / "a") == without_times(tmp_path / "b")
+
+
+def test_killed_ten_times_it_ends_as_one_never_stopped(items: Path, cache: Path, tmp_path: Path) -> None:
+    arguments = ("run", "--engine", "oracle", "--tasks", items, "--quiet")
+    whole = viubench(*arguments, "--out", tmp_path / "whole", cache=cache, script=PACED)
+    assert whole.returncode == 0, whole.stderr
+    out = tmp_path / "killed"
+    rng = random.Random(0)
+    kills = 0
+    while kills < 10:
+        process = subprocess.Popen(
+            [sys.executable, str(PACED), *map(str, arguments), "--out", str(out)],
+            env=os.environ | {"VIUBENCH_CACHE": str(cache)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wanted = len((out / "records.jsonl").read_bytes().splitlines()) + rng.randint(1, 7) if out.exists() else 1
+        while process.poll() is None:
+            file = out / "records.jsonl"
+            if file.exists() and file.read_bytes().count(b"\n") >= wanted:
+                time.sleep(rng.uniform(0, 0.02))
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+            time.sleep(0.002)
+        process.wait()
+        if not list(read_records(out)) or len(list(read_records(out))) == 90:
+            break
+    assert kills >= 5, "the run ended before it could be killed often enough"
+    last = viubench(*arguments, "--out", out, cache=cache, script=PACED)
+    assert last.returncode == 0, last.stderr
+    assert (out / "results.json").read_bytes() == (tmp_path / "whole" / "results.json").read_bytes()
+    assert without_times(out) == without_times(tmp_path / "whole")
+
+
+def test_frames_reach_the_engine_and_the_record(items: Path, cache: Path, tmp_path: Path) -> None:
+    done = viubench(
+        "run", "--engine", "oracle", "--tasks", items, "--limit", 1, "--out", tmp_path / "r", cache=cache, script=PACED
+    )
+    assert done.returncode == 0, done.stderr
+    for record in read_records(tmp_path / "r"):
+        assert record.frames is not None
+        assert record.usage["frames"] == len(record.frames.indices) == len(record.frames.times) == 48
+        assert record.frames.height % 32 == record.frames.width % 32 == 0
+        assert (tmp_path / "r" / "strips" / f"{record.id}.jpg").exists()
+
+
+def test_media_that_changed_or_vanished_are_records_and_make_the_run_invalid(
+    items: Path, clips: Path, cache: Path, tmp_path: Path
+) -> None:
+    videos = tmp_path / "videos"
+    shutil.copytree(clips, videos)
+    gone, changed = sorted(videos.iterdir())[:2]
+    gone.unlink()
+    changed.write_bytes(sorted(videos.iterdir())[-1].read_bytes())
+    done = viubench(
+        "run",
+        "--engine",
+        "oracle",
+        "--tasks",
+        items,
+        "--videos",
+        videos,
+        "--out",
+        tmp_path / "r",
+        cache=cache,
+        script=PACED,
+    )
+    assert done.returncode == 4
+    assert "missing" in done.stderr
+    assert "changed" in done.stderr
+    records = list(read_records(tmp_path / "r"))
+    assert len(records) == 90
+    faults = {record.error.fault for record in records if record.error}
+    assert faults == {"missing", "changed"}
+    results = read_results(tmp_path / "r")
+    assert all(task.n == 10 and task.value < 1 for task in results.tasks.values() if task.statuses.get("media_error"))
+
+
+def test_videos_are_built_into_the_run_and_the_run_resumes(clips: Path, cache: Path, tmp_path: Path) -> None:
+    arguments = ("run", "--engine", "oracle", "--tasks", "viubench_count_easy", "--videos", clips, "--limit", 5)
+    for _ in range(2):
+        done = viubench(*arguments, "--out", tmp_path / "r", cache=cache)
+        assert done.returncode == 0, done.stderr
+    assert read_results(tmp_path / "r").tasks["viubench_count_easy"].n == 5
+    other = viubench(*arguments, "--seed", 1, "--out", tmp_path / "r", cache=cache)
+    assert other.returncode == 2
+    assert "--fresh" in other.stderr
+    fresh = viubench(*arguments, "--seed", 1, "--out", tmp_path / "r", "--fresh", cache=cache)
+    assert fresh.returncode == 0, fresh.stderr
+    assert read_manifest(tmp_path / "r").seed == 1
+
+
+def test_ready_answers_are_scored(items: Path, cache: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (items / "items.jsonl").read_text().splitlines()]
+    lines = [json.dumps({"id": row["id"], "response": f"The answer is {row['answer']}"}) for row in rows]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    done = viubench(
+        "score", "--tasks", items, "--responses", tmp_path / "a.jsonl", "--out", tmp_path / "r", cache=cache
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_results(tmp_path / "r").suites["viubench-mini"].value == 1
+    (tmp_path / "b.jsonl").write_text("\n".join(lines[:-9]))
+    short = viubench(
+        "score", "--tasks", items, "--responses", tmp_path / "b.jsonl", "--out", tmp_path / "s", cache=cache
+    )
+    assert short.returncode == 4, "nine samples without an answer are nine errors, not nine samples fewer"
+    assert sum(task.n for task in read_results(tmp_path / "s").tasks.values()) == 90
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("run", "--tasks", "viubench-mini", "--out", "{out}"), "no model was named"),
+        (("run", "--engine", "oracle", "--tasks", "viubench-mimi", "--out", "{out}"), "did you mean viubench-mini"),
+        (("run", "--engine", "oracle", "--tasks", "viubench-mini", "--out", "{out}"), "--videos"),
+        (("run", "--engine", "orakel", "--tasks", "viubench-mini", "--out", "{out}"), "did you mean oracle"),
+        (("run", "--engine", "oracle", "--tasks", "viubench-mini", "--videos", "{out}/none", "--out", "{out}"), "none"),
+        (("run", "--engine", "hf", "--model", "{out}", "--tasks", "{items}", "--out", "{out}/r"), "config.json"),
+        (("report", "{out}"), "not a run"),
+        (("tasks", "show", "viubench_count_esy"), "did you mean viubench_count_easy"),
+        (("build", "--recipe", "viubench-mini", "--videos", "{items}", "--out", "{out}/b"), "no video"),
+    ],
+)
+def test_a_mistake_is_answered_in_a_few_lines(
+    arguments: tuple[str, ...], sentence: str, items: Path, cache: Path, tmp_path: Path
+) -> None:
+    done = viubench(*(a.format(out=tmp_path, items=items) for a in arguments), cache=cache)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 4
+
+
+def test_a_dry_run_counts_and_answers_nothing(items: Path, cache: Path, tmp_path: Path) -> None:
+    done = viubench("run", "--engine", "oracle", "--tasks", items, "--dry-run", "--out", tmp_path / "r", cache=cache)
+    assert done.returncode == 0, done.stderr
+    assert "90 samples" in done.stdout
+    assert not (tmp_path / "r" / "records.jsonl").exists()
