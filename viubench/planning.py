@@ -34,6 +34,10 @@ PACKAGES = ("viubench", "numpy", "av", "decord", "opencv-python-headless", "torc
 """Packages whose version can move a score; those that are installed go into the manifest."""
 
 
+PUBLISHED = "viubench-paper"
+"""Protocol of published rows: they bring their own wording."""
+
+
 @dataclass(frozen=True)
 class Wishes:
     """What the user asked for; None means the task's own way."""
@@ -78,28 +82,10 @@ def plan(
     Raises:
         ViubenchError: an unknown name, missing data, or wishes that contradict each other.
     """
-    if wishes.data_root is not None and Path(wishes.tasks).is_dir():
-        raise ViubenchError("--tasks already names a folder of items", where="--data-root", hint="leave one out")
-    folder = Path(wishes.tasks) if Path(wishes.tasks).is_dir() else wishes.data_root
-    if folder is not None and folder == Path(wishes.tasks):
-        built = pretext.read(folder, wishes.videos)
-        tasks, samples = built.tasks, built.samples
-        suites = tuple(suite for name, suite in catalogue.suites.items() if name == built.recipe)
-    else:
-        selection = catalogue.resolve(wishes.tasks)
-        tasks, suites = {task.task: task for task in selection.tasks}, selection.suites
-        if folder is None:
-            folder = _build(selection, wishes, catalogue, out, store, progress)
-        elif wishes.frames or wishes.fps:
-            raise ViubenchError(
-                "ready items fix their frames: --frames and --fps cannot change them",
-                where="--data-root",
-                hint="build items with another sampling, or give --videos instead",
-            )
-        built = pretext.read(_items_folder(folder, wishes.tasks), wishes.videos, tasks)
-        samples = pretext.select(built, {entry.task: entry.n for entry in selection.recipe.items})
+    built, tasks, samples, suites = _find(wishes, catalogue, out, store, progress)
     samples = limited(samples, wishes.limit)
-    protocols = {name: _protocol(task, wishes, catalogue, multiple) for name, task in tasks.items()}
+    own = PUBLISHED if built.recipe is None else None
+    protocols = {name: _protocol(wishes, catalogue, own or task.protocol, multiple) for name, task in tasks.items()}
     graders = {name: evaluators.get(t.evaluator.name, **t.evaluator.params) for name, t in tasks.items()}
     about: dict[str, dict[str, Any]] = {}
     texts: dict[str, str] = {}
@@ -144,6 +130,35 @@ def manifest(planned: Planned, engine: Mapping[str, Any], kind: str, seed: int, 
     )
 
 
+def _find(
+    wishes: Wishes,
+    catalogue: Catalogue,
+    out: Path,
+    store: FrameStore,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[pretext.Built, dict[str, Task], list[Sample], tuple[Suite, ...]]:
+    """The samples: all of a folder that `--tasks` names, or those of named tasks, ready or built now."""
+    ready = Path(wishes.tasks) if Path(wishes.tasks).is_dir() else wishes.data_root
+    if ready is not None and (wishes.frames or wishes.fps):
+        raise ViubenchError(
+            "ready items fix their frames: --frames and --fps cannot change them",
+            where=str(ready),
+            hint="build items with another sampling, or give --videos and task names",
+        )
+    if ready == Path(wishes.tasks):
+        built = pretext.read(ready, catalogue, wishes.videos)
+        suites = [s for s in catalogue.suites.values() if set(s.tasks) == set(built.tasks)]
+        named = [suite for suite in suites if suite.suite == built.recipe]
+        return built, built.tasks, built.samples, tuple(named or suites[:1])
+    selection = catalogue.resolve(wishes.tasks)
+    folder = (
+        _build(selection, wishes, catalogue, out, store, progress) if ready is None else _inside(ready, wishes.tasks)
+    )
+    built = pretext.read(folder, catalogue, wishes.videos)
+    samples = pretext.select(built, {entry.task: entry.n for entry in selection.recipe.items})
+    return built, {task.task: task for task in selection.tasks}, samples, selection.suites
+
+
 def _build(
     selection: Selection,
     wishes: Wishes,
@@ -159,7 +174,7 @@ def _build(
             where="--videos",
             hint="name a folder of videos with --videos, or ready items with --data-root",
         )
-    sampling = _protocol(selection.tasks[0], wishes, catalogue, None).sampling
+    sampling = _protocol(wishes, catalogue, selection.tasks[0].protocol, None).sampling
     recipe = selection.recipe.model_copy(update={"sampling": sampling})
     folder = out / "items"
     if not _built_before(folder / "build.json", recipe, wishes.seed):
@@ -183,15 +198,15 @@ def _built_before(path: Path, recipe: Recipe, seed: int) -> bool:
     return bool(about["seed"] == seed and about["recipe"] == recipe.model_dump(mode="json"))
 
 
-def _items_folder(folder: Path, names: str) -> Path:
+def _inside(folder: Path, names: str) -> Path:
     """`DATA_ROOT` itself, or its sub-folder of the suite's name."""
     inner = folder / names
     return inner if (inner / "items.jsonl").exists() or list(inner.glob("*.parquet")) else folder
 
 
-def _protocol(task: Task, wishes: Wishes, catalogue: Catalogue, multiple: int | None) -> Protocol:
-    """The task's protocol with the user's changes; a changed one carries its changes in its name."""
-    protocol = catalogue.protocol(wishes.protocol or task.protocol)
+def _protocol(wishes: Wishes, catalogue: Catalogue, own: str, multiple: int | None) -> Protocol:
+    """The task's own protocol, or the one asked for, with the user's changes; these show in its name."""
+    protocol = catalogue.protocol(wishes.protocol or own)
     changes = {
         "frames": wishes.frames,
         "fps": wishes.fps,

@@ -1,7 +1,7 @@
 """Pretext items as samples: built from videos, read from a build folder, or from the paper's published parquet rows.
 
 Example:
-    >>> built = read(Path("items"), wanted=None)
+    >>> built = read(Path("items"), Catalogue())
     >>> built.samples[0].task
     'viubench_count_easy'
 """
@@ -19,25 +19,30 @@ from viubench.errors import ViubenchError
 from viubench.pretext.recipes import sample_of
 from viubench.pretext.rows import read_parquet
 from viubench.schema import Item, Sample, Task
+from viubench.tasks import Catalogue
 
 
 @dataclass(frozen=True)
 class Built:
-    """Samples with the tasks they belong to, the folder their videos lie in, and the recipe's name."""
+    """Samples with the tasks they belong to and the folder their videos lie in.
+
+    Attributes:
+        recipe: name of the recipe they were built by, None for published rows, which word their questions themselves.
+    """
 
     tasks: dict[str, Task]
     samples: list[Sample]
     videos: Path
-    recipe: str = ""
+    recipe: str | None
 
 
-def read(folder: Path, videos: Path | None = None, known: dict[str, Task] | None = None) -> Built:
-    """The items of a build folder, or of the parquet files in a folder.
+def read(folder: Path, catalogue: Catalogue, videos: Path | None = None) -> Built:
+    """The items of a build folder, or the rows of the parquet files in a folder.
 
     Args:
         folder: holds `items.jsonl` and `build.json`, or `*.parquet` in the published schema.
-        videos: where the videos lie now, when not where they lay at the build.
-        known: tasks that parquet rows may belong to.
+        catalogue: knows the tasks that published rows belong to; a build brings its own.
+        videos: where the videos lie now, when not where they lay at the build or beside the rows.
 
     Raises:
         ViubenchError: neither is there, or a row cannot be read; names the file and the line.
@@ -47,11 +52,10 @@ def read(folder: Path, videos: Path | None = None, known: dict[str, Task] | None
         tasks = {name: Task.model_validate(task) for name, task in about["tasks"].items()}
         root = videos or (folder / about["videos_root"]).resolve()
         return Built(tasks, _items(folder / "items.jsonl", tasks), root, about["recipe"]["recipe"])
-    parquet = sorted(folder.rglob("*.parquet"))
-    if parquet:
-        samples = [sample for path in parquet for sample in read_parquet(path)]
-        tasks = {name: task for name, task in (known or {}).items() if any(s.task == name for s in samples)}
-        return Built(tasks, samples, videos or folder)
+    samples = [sample for path in sorted(folder.rglob("*.parquet")) for sample in read_parquet(path)]
+    if samples:
+        names = dict.fromkeys(sample.task for sample in samples)
+        return Built({name: catalogue.task(name) for name in names}, samples, videos or folder, None)
     raise ViubenchError(
         f"{folder} holds neither items.jsonl nor parquet files",
         where="--data-root",
@@ -60,7 +64,7 @@ def read(folder: Path, videos: Path | None = None, known: dict[str, Task] | None
 
 
 def select(built: Built, sizes: dict[str, int]) -> list[Sample]:
-    """The first so many samples of each wanted task, in file order.
+    """The first so many samples of each wanted task, in file order; of published rows all of the task.
 
     Raises:
         ViubenchError: the folder has none of a wanted task, or fewer than wanted.
@@ -68,13 +72,14 @@ def select(built: Built, sizes: dict[str, int]) -> list[Sample]:
     chosen: list[Sample] = []
     for task, size in sizes.items():
         found = [sample for sample in built.samples if sample.task == task]
-        if len(found) < size:
+        wanted = max(len(found), 1) if built.recipe is None else size
+        if len(found) < wanted:
             raise ViubenchError(
-                f"{task}: {size} items wanted, {len(found)} are there",
+                f"{task}: {wanted} items wanted, {len(found)} are there",
                 where="--data-root",
                 hint="build more, or name the suite that was built",
             )
-        chosen += found[:size]
+        chosen += found[:wanted]
     return chosen
 
 

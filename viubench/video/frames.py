@@ -50,7 +50,7 @@ class VideoInput:
             raise ValueError(f"pixels must be uint8 [T, H, W, 3], got {self.pixels.dtype} {self.pixels.shape}")
         if not len(self.pixels) == len(self.indices) == len(self.times) > 0:
             raise ValueError(
-                f"{len(self.pixels)} frames, {len(self.indices)} indices and {len(self.times)} times do not belong together"
+                f"{len(self.pixels)} frames, {len(self.indices)} indices, {len(self.times)} times: not the same number"
             )
         if not (self.fps > 0 and self.duration > 0 and self.total > 0):
             raise ValueError(f"fps {self.fps}, duration {self.duration} and total {self.total} must be above 0")
