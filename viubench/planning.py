@@ -23,7 +23,7 @@ import evaluators
 from viubench import __version__
 from viubench.errors import ViubenchError
 from viubench.pretext import build
-from viubench.results import blind_scores, items_hash
+from viubench.results import blind_scores, items_hash, score_names
 from viubench.runner import Plan
 from viubench.schema import Manifest, Protocol, Recipe, Sample, Suite, Task
 from viubench.sources import pretext
@@ -230,6 +230,7 @@ def _about(task: Task, samples: Sequence[Sample]) -> tuple[dict[str, Any], dict[
         "version": task.metadata.version,
         "evaluator": task.evaluator.model_dump(mode="json"),
         "metric": task.metric,
+        "scores": score_names(task, samples[0]),
         "domain": task.domain,
         "n": len(samples),
         "items_hash": items_hash((sample.id, sample.target_hash()) for sample in samples),

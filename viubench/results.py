@@ -59,6 +59,7 @@ def _task(rows: Sequence[Record], about: Mapping[str, Any], protocol: Mapping[st
     estimate = stats.mean(scores, [record.cluster for record in rows])
     answered = [score for score, record in zip(scores, rows, strict=True) if record.status == "ok"]
     chance = about["chance"]
+    zeros = dict.fromkeys(about["scores"], 0.0)
     return TaskResult(
         metric=about["metric"],
         value=_round(estimate.value),
@@ -72,7 +73,7 @@ def _task(rows: Sequence[Record], about: Mapping[str, Any], protocol: Mapping[st
         blind=_round(about["blind"]),
         blind_statement=about["blind_statement"],
         corrected=_round((estimate.value - chance) / (1 - chance)) if chance < 1 else None,
-        metrics={k: _round(v) for k, v in evaluator.aggregate([record.scores for record in rows]).items()},
+        metrics={k: _round(v) for k, v in evaluator.aggregate([zeros | record.scores for record in rows]).items()},
         groups=_groups(rows, scores),
         protocol=protocol["protocol"],
         protocol_hash=protocol["hash"],
@@ -107,6 +108,13 @@ def _suite(suite: Suite, scores: Mapping[str, list[float]], clusters: Mapping[st
 def items_hash(samples: Iterable[tuple[str, str]]) -> str:
     """Hash of a set of (sample id, target hash) pairs: equal sets, equal hash."""
     return content_hash(sorted(samples))
+
+
+def score_names(task: Task, sample: Sample) -> list[str]:
+    """Every score an answer to the task gets, read off the true one."""
+    evaluator = evaluators.get(task.evaluator.name, **task.evaluator.params)
+    truth = evaluator.parse(sample.answer_text, sample)
+    return sorted(evaluator.score(truth, sample)) if truth else [evaluator.metric]
 
 
 def blind_scores(task: Task, samples: Sequence[Sample]) -> tuple[float, float, str, dict[str, str]]:

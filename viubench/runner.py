@@ -184,7 +184,7 @@ class _Way:
     async def ask(self, sample: Sample, videos: tuple[VideoInput, ...], waited: float = 0.0) -> Record:
         frames, ids = await asyncio.to_thread(frame_info, videos) if videos else (None, ())
         if videos and sample.id in self.strips:
-            await asyncio.to_thread(filmstrip.write, self.out / "strips" / f"{sample.id}.jpg", videos)
+            await asyncio.to_thread(filmstrip.write, filmstrip.strip_path(self.out, sample.id), videos)
         request = Request(sample, videos, ids, self.plan.protocols[sample.task].decoding)
         async with self.slots:
             began = time.perf_counter()

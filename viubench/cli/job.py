@@ -94,7 +94,9 @@ class Job:
         with RunFolder.claim(self.out, fresh=fresh) as folder:
             planned = self._plan(multiple)
             engine = engine_of(planned)
-            manifest = planning.manifest(planned, engine.describe(), engine.kind, self.wishes.seed, sys.argv)
+            manifest = planning.manifest(
+                planned, engine.describe(), engine.kind, self.wishes.seed, ["viubench", *sys.argv[1:]]
+            )
             folder.begin(manifest)
             with self._media(planned, engine) as media, self._progress(planned, folder) as progress:
                 asyncio.run(runner.run(planned.plan, engine, folder, media, progress))

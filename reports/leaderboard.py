@@ -1,0 +1,182 @@
+"""The leaderboard: one self-contained HTML file, or its main table for the terminal.
+
+Example:
+    >>> write([Path("runs/tiny"), Path("runs/blind")], Path("leaderboard.html"), Catalogue().references)
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import shlex
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from tabulate import tabulate
+
+from reports import charts
+from reports.panels import panels, verdict
+from reports.runs import Run, load
+from reports.samples import browser
+from reports.standings import Row, columns, labels, percent, percent_with_interval, points, rows
+from reports.text import clean, embed_json
+from viubench.errors import ViubenchError
+from viubench.schema import STATUSES, ReferenceRow
+
+STATUS_WORDS = {
+    "ok": "ok",
+    "unparsed": "unparsed",
+    "truncated": "truncated",
+    "refused": "refused",
+    "media_error": "media error",
+    "engine_error": "engine error",
+}
+
+
+def table(runs: Sequence[Path], references: Sequence[ReferenceRow]) -> list[Row]:
+    """The main table of the page as data.
+
+    Raises:
+        ViubenchError: a folder is not a finished run.
+    """
+    return rows([load(path) for path in runs], references)
+
+
+def text(runs: Sequence[Path], references: Sequence[ReferenceRow] = ()) -> str:
+    """The main table for a terminal, in percent, the first column with its 95 % interval.
+
+    Raises:
+        ViubenchError: a folder is not a finished run.
+    """
+    loaded = [load(path) for path in runs]
+    heads = columns(loaded)
+    lines = []
+    for row in rows(loaded, references):
+        engine = f" (engine: {row.note})" if row.kind == "model" else ""
+        cells = [row.cells.get(head.key) for head in heads]
+        scores = ["–" if cell is None else percent(cell.value) for cell in cells]
+        if cells[0] is not None:
+            scores[0] = percent_with_interval(cells[0])
+        gain = "–" if row.gain is None else points(row.gain)
+        not_ok = "–" if row.not_ok is None else percent(row.not_ok)
+        lines.append([clean(row.label + engine), *scores, gain, "–" if row.n is None else str(row.n), not_ok])
+    names = [clean(head.label).replace(" ", "\n") for head in heads]
+    headers = ["model", *names, "gain\nover\nblind", "samples", "not\nok"]
+    return tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))
+
+
+def write(runs: Sequence[Path], out: Path, references: Sequence[ReferenceRow], *, samples_per_task: int = 12) -> None:
+    """Write the page of `runs` to `out`; equal runs give equal bytes, and the file appears whole or not at all.
+
+    The page needs no network and no server, allows itself no outside source (content security policy), and its tables
+    are readable without JavaScript. `samples_per_task` bounds the sample browser (see `reports.samples.browser`).
+
+    Raises:
+        ViubenchError: no run, or a folder is not a finished run.
+    """
+    if not runs:
+        raise ViubenchError("no run to report", hint="viubench report RUN... --out leaderboard.html")
+    html = render([load(path) for path in runs], references, samples_per_task=samples_per_task)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.{os.getpid()}")
+    part.write_text(html, encoding="utf-8", newline="\n")
+    os.replace(part, out)
+
+
+def render(runs: Sequence[Run], references: Sequence[ReferenceRow], *, samples_per_task: int = 12) -> str:
+    """The page as text."""
+    heads, found, names = columns(runs), rows(runs, references), labels(runs)
+    style, script = _asset("style.css"), _asset("page.js")
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            policy=_policy(style, script),
+            style=Markup(style),  # our own file, no data in it
+            script=Markup(script),
+            data=Markup(embed_json(browser(runs, names, samples_per_task))),  # escaped for a script block
+            findings=verdict(runs, found, heads),
+            heads=heads,
+            bodies=_bodies(found),
+            has_published=any(row.kind == "published" for row in found),
+            has_badge=any(row.badges for row in found if row.kind == "published"),
+            panels=panels(runs, names, heads),
+            statuses=STATUSES,
+            status_words=STATUS_WORDS,
+            manifests=[_manifest(run, name) for run, name in zip(runs, names, strict=True)],
+            samples_per_task=samples_per_task,
+        )
+    )
+
+
+def _bodies(found: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """The rows under their headings; each part is sorted by itself, so that the baselines stay in sight."""
+    parts = [
+        ("Models", [row for row in found if row.kind == "model"]),
+        ("Baselines", [row for row in found if row.kind not in ("model", "published")]),
+    ]
+    published = [row for row in found if row.kind == "published"]
+    for source in dict.fromkeys(row.note for row in published):
+        parts.append((f"Published: {source}", [row for row in published if row.note == source]))
+    return [(heading, part) for heading, part in parts if part]
+
+
+def _manifest(run: Run, label: str) -> dict[str, Any]:
+    """What was run, as (name, value) pairs for reading, and the command to run it again."""
+    manifest = run.manifest
+    facts = [
+        *((f"model {key}", value) for key, value in sorted(manifest.model.items())),
+        *((f"engine {key}", value) for key, value in sorted(manifest.engine.items())),
+        ("seed", manifest.seed),
+        ("started", manifest.started),
+        *((f"hardware {key}", value) for key, value in sorted(manifest.hardware.items())),
+        ("packages", ", ".join(f"{name} {version}" for name, version in sorted(manifest.packages.items()))),
+    ]
+    tasks = [
+        (name, task.protocol, task.protocol_hash, manifest.tasks.get(name, {}).get("hash", ""), task.items_hash, task.n)
+        for name, task in sorted(run.results.tasks.items())
+    ]
+    return {
+        "label": label,
+        "folder": run.path.name,
+        "command": shlex.join([Path(word).name if k == 0 else word for k, word in enumerate(manifest.argv)]),
+        "facts": [(name, str(value)) for name, value in facts if value not in ("", None)],
+        "tasks": tasks,
+    }
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+    )
+    environment.filters["percent"] = percent
+    environment.filters["points"] = points
+    environment.filters["clean"] = clean
+    environment.globals.update(whisker=charts.whisker, bar=charts.bar, stack=charts.statuses, heat=charts.heat)
+    return environment
+
+
+def _asset(name: str) -> str:
+    return files("reports").joinpath("templates", name).read_text(encoding="utf-8").replace("\r\n", "\n")
+
+
+def _policy(style: str, script: str) -> str:
+    """Only the style and the script of this page, by hash, and images it carries itself."""
+
+    def digest(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    return (
+        f"default-src 'none'; style-src {digest(style)}; script-src {digest(script)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )

@@ -1,0 +1,184 @@
+"""The panels of the page beside the main table: the three questions on top, and one panel per task.
+
+Example:
+    >>> best, real, trust = verdict(runs, rows(runs, []), columns(runs))
+    >>> best.answer
+    'Qwen3-VL-8B, 19.5 %'
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reports.runs import Run
+from reports.standings import Cell, Column, Row, mean_of, mixed, percent, percent_with_interval
+from reports.text import shorten, show
+from viubench.schema import Record, TaskResult
+
+NOT_OK = 0.05
+"""A share of samples without a usable answer above this is pointed at."""
+
+CONSTANT = 0.5
+"""A most frequent answer above this share, and at least twice as frequent as any true answer, is pointed at."""
+
+FEW = 100
+"""A task with fewer samples than this is said to be a small one."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One question of the first screen with its answer; `warn` when the reader should be careful."""
+
+    question: str
+    answer: str
+    detail: str
+    warn: bool = False
+
+
+@dataclass(frozen=True)
+class Frequent:
+    """An answer and the share of the parsed answers that it makes."""
+
+    text: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """One run in a task's panel."""
+
+    label: str
+    kind: str
+    cell: Cell
+    result: TaskResult
+    frequent: tuple[Frequent, ...]
+    constant: bool
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One task: what it is worth without skill, and a line per run. `truth` is the most frequent true answer."""
+
+    name: str
+    label: str
+    metric: str
+    result: TaskResult
+    truth: Frequent | None
+    lines: tuple[Line, ...]
+    metrics: tuple[str, ...]
+
+
+def verdict(runs: Sequence[Run], table: Sequence[Row], heads: Sequence[Column]) -> list[Finding]:
+    """Which is best, is the difference real, can it be trusted: from the first column."""
+    models = [row for row in table if row.kind == "model" and heads and heads[0].key in row.cells]
+    return [_best(models, heads), _real(runs, models, heads), _trust(runs)]
+
+
+def _best(models: Sequence[Row], heads: Sequence[Column]) -> Finding:
+    question = "Which model is best?"
+    if not models:
+        return Finding(question, "No model yet", "The runs given hold baselines only.", warn=True)
+    top = _top(models, heads[0])
+    cell = top.cells[heads[0].key]
+    interval = f", 95 % interval {percent(cell.low)}–{percent(cell.high)}" if cell.low is not None and cell.high else ""
+    of = f"the best of {len(models)} models" if len(models) > 1 else "the only model here"
+    return Finding(question, f"{top.label}, {percent(cell.value)} %", f"On {heads[0].label}{interval}; {of}.")
+
+
+def _real(runs: Sequence[Run], models: Sequence[Row], heads: Sequence[Column]) -> Finding:
+    question = "Is the difference real?"
+    if not models:
+        return Finding(question, "Nothing to compare", "Run a model on the same tasks.", warn=True)
+    key = heads[0].key
+    top = _top(models, heads[0])
+    blind = next((b for run in runs if (b := mean_of(run.results, heads[0].tasks, "blind")) is not None), None)
+    low, high = top.cells[key].low, top.cells[key].high
+    skill = ""
+    if blind is not None and low is not None and high is not None:
+        side = "is above" if low > blind else "is below" if high < blind else "cannot be told from"
+        skill = f" It {side} the blind answerer ({percent(blind)}), which never looks at the video."
+    if len(models) == 1:
+        seen = bool(skill) and low is not None and blind is not None and low > blind
+        return Finding(question, "Better than blind" if seen else "No better than blind", skill.strip(), warn=not seen)
+    tied = [row.label for row in models if row.cells[key].tied and not row.cells[key].best]
+    if tied:
+        names = ", ".join(tied[:3]) + (f" and {len(tied) - 3} more" if len(tied) > 3 else "")
+        return Finding(question, f"Not shown: {len(tied) + 1} models are tied", f"Tied with {names}.{skill}", warn=True)
+    second = max((row for row in models if row is not top), key=lambda row: row.cells[key].value)
+    return Finding(
+        question,
+        "Yes",
+        f"The next, {second.label}, has {percent_with_interval(second.cells[key])}: the intervals do not meet.{skill}",
+    )
+
+
+def _top(models: Sequence[Row], head: Column) -> Row:
+    return max(models, key=lambda row: row.cells[head.key].value)
+
+
+def _trust(runs: Sequence[Run]) -> Finding:
+    question = "Can it be trusted?"
+    models = [run for run in runs if run.kind == "model"] or list(runs)
+    results = [task for run in models for task in run.results.tasks.values()]
+    n = sum(task.n for task in results)
+    failed = sum(task.n - task.statuses.get("ok", 0) for task in results)
+    share = failed / n if n else 0.0
+    worries = []
+    if not n:
+        worries.append("no sample was scored")
+    if share > NOT_OK:
+        worries.append(f"{percent(share)} % not ok")
+    if tasks := mixed(runs, "items_hash"):
+        worries.append(f"different items in {_some(tasks)}")
+    if tasks := mixed(runs, "protocol_hash"):
+        worries.append(f"different protocols in {_some(tasks)}")
+    if small := sorted({name for run in models for name, task in run.results.tasks.items() if 0 < task.n < FEW}):
+        worries.append(f"under {FEW} samples in {_some(small)}")
+    hashes = sorted({f"{task.protocol} {task.protocol_hash[:8]}" for task in results})
+    about = f"{n:,} answers of models, {percent(share)} % not ok (counted as wrong). Protocol: {', '.join(hashes)}."
+    answer = "With care: " + "; ".join(worries) if worries else "Yes: same items, same protocol"
+    return Finding(question, answer, about, warn=bool(worries))
+
+
+def _some(tasks: Sequence[str]) -> str:
+    return tasks[0] if len(tasks) == 1 else f"{len(tasks)} tasks"
+
+
+def panels(runs: Sequence[Run], labels: Sequence[str], heads: Sequence[Column]) -> list[Panel]:
+    """One panel per task column: models by score, then baselines by score."""
+    made = []
+    for head in heads:
+        if head.kind != "task":
+            continue
+        lines, truth = [], None
+        for run, label in zip(runs, labels, strict=True):
+            if (result := run.results.tasks.get(head.key)) is None:
+                continue
+            records = [record for record in run.records if record.task == head.key]
+            truth = truth or _first(_frequent([record.target for record in records], 1))
+            lines.append(_task_line(run, label, result, records, truth))
+        lines.sort(key=lambda line: (line.kind != "model", -line.cell.value, line.label))
+        first = lines[0].result
+        metrics = tuple(dict.fromkeys(name for line in lines for name in line.result.metrics))
+        made.append(Panel(head.key, head.label, first.metric, first, truth, tuple(lines), metrics))
+    return made
+
+
+def _task_line(run: Run, label: str, result: TaskResult, records: Sequence[Record], truth: Frequent | None) -> Line:
+    answers = [record.answer for record in records if record.status == "ok"]
+    frequent = _frequent(answers, 4)
+    usual = truth.share if truth else 0.0
+    constant = run.kind == "model" and len(answers) >= 5 and frequent[0].share >= max(CONSTANT, 2 * usual)
+    return Line(label, run.kind, Cell(result.value, *result.ci, result.chance), result, frequent, constant)
+
+
+def _frequent(values: Sequence[object], most: int) -> tuple[Frequent, ...]:
+    counts = Counter(show(value) for value in values)
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
+    return tuple(Frequent(shorten(text, 40), count / len(values)) for text, count in ordered)
+
+
+def _first(found: Sequence[Frequent]) -> Frequent | None:
+    return found[0] if found else None

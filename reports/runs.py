@@ -1,0 +1,43 @@
+"""A finished run, read whole for a report.
+
+Example:
+    >>> run = load(Path("runs/tiny"))
+    >>> run.kind, run.results.suites["viubench"].value
+    ('model', 0.195)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from viubench.runs import read_manifest, read_records, read_results
+from viubench.schema import Manifest, Record, Results
+
+BASELINES = ("random", "blind", "oracle")
+"""Engines that are no model: what a score is measured against."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was run, the scores, and one record per sample, ordered by task and id whatever order they finished in."""
+
+    path: Path
+    manifest: Manifest
+    results: Results
+    records: tuple[Record, ...]
+
+    @property
+    def kind(self) -> str:
+        """One of `BASELINES`, or "model"."""
+        return self.results.engine if self.results.engine in BASELINES else "model"
+
+
+def load(path: Path) -> Run:
+    """The run in folder `path`; a torn last line of its records is dropped.
+
+    Raises:
+        ViubenchError: not a run folder, an unfinished run, a file of a newer schema, or a damaged one.
+    """
+    records = sorted(read_records(path), key=lambda record: (record.task, record.id))
+    return Run(path, read_manifest(path), read_results(path), tuple(records))

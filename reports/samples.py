@@ -1,0 +1,173 @@
+"""The samples a reader can open: which ones, and each as plain data for the page's script.
+
+Example:
+    >>> data = browser(runs, ["tiny", "blind"], per_task=12)
+    >>> data["samples"][0]["answers"][0]["status"]
+    'ok'
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evaluators.shape_counts import SHAPES
+from reports.frames import Axis, axis, captions, strip_uri
+from reports.runs import Run
+from reports.text import shorten, show
+from viubench.filmstrip import strip_path
+from viubench.schema import FrameInfo, Record, content_hash
+
+RESPONSE = 4_000
+"""Characters of a raw response that are shown; the middle of a longer one is cut, with a note."""
+
+FIELD = 400
+"""Characters of an answer, a target or an error that are shown."""
+
+STRIP_BUDGET = 12_000_000
+"""Characters of all strips together; samples after that come without one, and the page says how many."""
+
+DRAWINGS = {"temporal_iou": "interval", "permutation": "order", "shape_counts": "counts"}
+"""How an evaluator's answers are drawn; any other's stand as text."""
+
+Key = tuple[str, str, str]
+
+
+def browser(runs: Sequence[Run], labels: Sequence[str], per_task: int) -> dict[str, Any]:
+    """The data of the sample browser, as JSON data.
+
+    Of each task, `per_task` samples: those with a filmstrip first, then by id; and as many again that some model did
+    not answer, so that each failure can be looked at. Runs that put the same question are shown side by side.
+    """
+    groups: dict[Key, list[tuple[int, Record]]] = defaultdict(list)
+    for number, run in enumerate(runs):
+        for record in run.records:
+            groups[record.task, record.id, content_hash(record.target)].append((number, record))
+    strips: dict[str, int] = {}
+    samples, spent, left_out = [], 0, 0
+    for key in _chosen(groups, runs, per_task):
+        sample = _sample(groups[key], runs)
+        uri = _strip(groups[key], runs)
+        if uri is not None and uri not in strips:
+            if spent + len(uri) > STRIP_BUDGET:
+                uri, left_out = None, left_out + 1
+            else:
+                spent += len(uri)
+                strips[uri] = len(strips)
+        samples.append(sample | {"strip": None if uri is None else strips[uri]})
+    return {
+        "models": list(labels),
+        "tasks": sorted({key[0] for key in groups}),
+        "samples": samples,
+        "strips": list(strips),
+        "total": len(groups),
+        "stripsLeftOut": left_out,
+    }
+
+
+def _chosen(groups: dict[Key, list[tuple[int, Record]]], runs: Sequence[Run], per_task: int) -> list[Key]:
+    folders = [{path.name for path in (run.path / "strips").glob("*.jpg")} for run in runs]
+    by_task: dict[str, list[Key]] = defaultdict(list)
+    for key in sorted(groups):
+        by_task[key[0]].append(key)
+    chosen: list[Key] = []
+    for keys in by_task.values():
+        seen = [key for key in keys if any(strip_path(Path(), key[1]).name in names for names in folders)]
+        first = [*seen, *(key for key in keys if key not in set(seen))][:per_task]
+        failed = [key for key in keys if any(record.status != "ok" for _, record in groups[key])]
+        chosen += [*first, *[key for key in failed if key not in set(first)][:per_task]]
+    return chosen
+
+
+def _strip(group: Sequence[tuple[int, Record]], runs: Sequence[Run]) -> str | None:
+    found = (strip_uri(runs[number].path, record.id) for number, record in group if record.frames)
+    return next((uri for uri in found if uri), None)
+
+
+def _sample(group: Sequence[tuple[int, Record]], runs: Sequence[Run]) -> dict[str, Any]:
+    number, first = next(((n, r) for n, r in group if r.frames), group[0])
+    evaluator = runs[number].manifest.tasks.get(first.task, {}).get("evaluator", {}).get("name", "")
+    drawing = DRAWINGS.get(evaluator)
+    line = _line(first, group) if drawing == "interval" else None
+    return {
+        "task": first.task,
+        "id": shorten(first.id, FIELD),
+        "cluster": shorten(first.cluster, FIELD),
+        "question": shorten(first.question, RESPONSE),
+        "target": _target(first.target, drawing),
+        "groups": [f"{key}: {value}" for key, value in sorted(first.groups.items())],
+        "frames": _frames(first.frames),
+        "captions": captions(first.frames) if first.frames else [],
+        "drawing": drawing,
+        "bars": [] if line is None else _bars(first.target, line),
+        "answers": [_answer(n, record, first.frames, drawing, line) for n, record in group],
+    }
+
+
+def _answer(
+    number: int, record: Record, shown: FrameInfo | None, drawing: str | None, line: Axis | None
+) -> dict[str, Any]:
+    answered = record.status == "ok"
+    return {
+        "model": number,
+        "status": record.status,
+        "response": None if record.response is None else shorten(record.response, RESPONSE),
+        "answer": _target(record.answer, drawing) if answered or record.answer is not None else None,
+        "rule": record.rule,
+        "scores": {name: round(score, 4) for name, score in sorted(record.scores.items())},
+        "finish": record.finish_reason,
+        "error": shorten(f"{record.error.fault}: {record.error.detail}", FIELD) if record.error else None,
+        "otherFrames": bool(record.frames and shown and record.frames.hash != shown.hash),
+        "bars": [] if line is None else _bars(record.answer, line),
+    }
+
+
+def _target(value: Any, drawing: str | None) -> dict[str, Any]:
+    """A value as text and, where it can be drawn as chips, in parts."""
+    if drawing == "interval" and (windows := spans(value)):
+        return {"text": ", ".join(f"{start:.1f}–{end:.1f} s" for start, end in windows), "parts": []}
+    parts: list[Any] = []
+    if drawing in ("order", "counts"):
+        numbers = value if isinstance(value, list) else []
+        names = SHAPES if drawing == "counts" and len(numbers) == len(SHAPES) else [""] * len(numbers)
+        pairs = list(value.items()) if isinstance(value, dict) else list(zip(names, numbers, strict=True))
+        parts = [[str(name), int(v)] for name, v in pairs if isinstance(v, (int, float)) and math.isfinite(v)][:40]
+    return {"text": shorten(show(value), FIELD), "parts": parts}
+
+
+def _frames(frames: FrameInfo | None) -> str:
+    if frames is None:
+        return ""
+    videos = f" of {frames.videos} videos" if frames.videos > 1 else ""
+    return f"{len(frames.indices)} frames{videos}, {frames.width} × {frames.height} pixels"
+
+
+def spans(value: Any) -> list[tuple[float, float]]:
+    """The intervals in a target or an answer: one `[start, end]` or a list of them; none where it is neither."""
+    rows = value if isinstance(value, list) else []
+    rows = [rows] if len(rows) == 2 and all(isinstance(v, (int, float)) for v in rows) else rows
+    return [
+        (float(row[0]), float(row[1]))
+        for row in rows
+        if isinstance(row, list)
+        and len(row) == 2
+        and all(isinstance(v, (int, float)) and math.isfinite(v) for v in row)
+    ][:20]
+
+
+def _line(first: Record, group: Sequence[tuple[int, Record]]) -> Axis:
+    values = [first.target, *(record.answer for _, record in group)]
+    found = [span for value in values for span in spans(value)]
+    return axis(first.frames, found)
+
+
+def _bars(value: Any, line: Axis) -> list[dict[str, Any]]:
+    """Each interval as `left` and `width` in percent of the strip, cut to it, with its true ends as text."""
+    bars = []
+    for start, end in spans(value):
+        left, right = line.place(start), line.place(end)
+        bars.append({"left": left, "width": round(max(right - left, 0.5), 2), "text": f"{start:.1f}–{end:.1f} s"})
+    return bars

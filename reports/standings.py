@@ -1,0 +1,279 @@
+"""The main table as data: models, baselines and published rows against suites and tasks.
+
+Example:
+    >>> first = rows([load(path) for path in folders], references)[0]
+    >>> first.label, first.rank, first.cells["viubench"].value
+    ('Qwen3-VL-8B', 1, 0.195)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+
+from reports.runs import Run
+from reports.text import clean, shorten
+from viubench.schema import ReferenceRow, Results
+from viubench.tasks import Catalogue
+
+KINDS = ("model", "random", "chance", "blind", "oracle", "published")
+
+NOTES = {
+    "random": "guesses at random",
+    "chance": "expected of guessing, computed",
+    "blind": "best constant answer",
+    "oracle": "gives the true answer",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A suite, a group of it ("suite/group") or a task; `label` is what the header says."""
+
+    key: str
+    label: str
+    kind: str
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A score in [0, 1] with its 95 % interval, None where only a mean is known.
+
+    `best` is the highest of the models; `tied` stands on every model, the best included, when another model's interval
+    overlaps the best's: overlap is no test, it says that the order may be chance.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    chance: float | None = None
+    best: bool = False
+    tied: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    `kind` is one of `KINDS`; a row made from figures inside the runs (chance, blind) says so in `note`. `badges` are
+    short warnings. `gain` is the first column's score minus the blind score on the same items. `rank` is 1 plus the
+    number of models whose interval in the first column lies wholly above this one's; None for all but models.
+    """
+
+    label: str
+    kind: str
+    note: str = ""
+    cells: Mapping[str, Cell] = field(default_factory=dict)
+    badges: tuple[str, ...] = ()
+    n: int | None = None
+    not_ok: float | None = None
+    gain: float | None = None
+    rank: int | None = None
+
+
+def columns(runs: Sequence[Run]) -> list[Column]:
+    """Every suite (the one most runs share first) with its groups, then every task, in the order of the suites."""
+    shared = Counter(name for run in runs for name in run.results.suites)
+    tasks: dict[str, None] = {}
+    found = []
+    for name in sorted(shared, key=lambda name: (-shared[name], name)):
+        run = next(run for run in runs if name in run.results.suites)
+        suite = run.results.suites[name]
+        found.append(Column(name, name, "suite", tuple(suite.tasks)))
+        members = run.manifest.suites[name].groups if name in run.manifest.suites else {}
+        found += [Column(f"{name}/{group}", group, "group", tuple(members.get(group, ()))) for group in suite.groups]
+        tasks |= dict.fromkeys(suite.tasks)
+    tasks |= dict.fromkeys(sorted(name for run in runs for name in run.results.tasks))
+    present = {name for run in runs for name in run.results.tasks}
+    short = short_names([name for name in tasks if name in present])
+    return [*found, *(Column(name, short[name], "task", (name,)) for name in short)]
+
+
+def short_names(tasks: Sequence[str]) -> dict[str, str]:
+    """Task names without the first words all of them share: viubench_count_easy -> "count easy"."""
+    words = [name.split("_") for name in tasks]
+    shared = (
+        len(list(takewhile(lambda heads: len(set(heads)) == 1, zip(*words, strict=False)))) if len(tasks) > 1 else 0
+    )
+    return {name: " ".join(parts[shared:]) or name for name, parts in zip(tasks, words, strict=True)}
+
+
+def rows(runs: Sequence[Run], references: Sequence[ReferenceRow]) -> list[Row]:
+    """Models by score, then baselines (chance and blind from the runs' own figures where nobody ran them), then
+    published rows that share a column."""
+    heads = columns(runs)
+    if not heads:
+        return []
+    first = heads[0]
+    named = labels(runs)
+    unlike = set(mixed(runs, "protocol_hash"))
+    made = [_measured(run, label, heads, unlike) for run, label in zip(runs, named, strict=True)]
+    models = _ranked([row for row in made if row.kind == "model"], heads, first)
+    baselines = [row for row in made if row.kind != "model"]
+    kinds = {row.kind for row in baselines}
+    if "random" not in kinds:
+        baselines.append(_computed(runs, heads, "chance"))
+    if "blind" not in kinds:
+        baselines.append(_computed(runs, heads, "blind"))
+    baselines = [row for row in baselines if row.cells]
+    published = [row for reference in references if (row := _published(reference, runs, heads)).cells]
+    order = sorted(models, key=lambda row: (row.rank or 0, -_value(row, first), row.label))
+    return [
+        *order,
+        *sorted(baselines, key=lambda row: (KINDS.index(row.kind), row.label)),
+        *sorted(published, key=lambda row: (-_value(row, first), row.label)),
+    ]
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """0.5193 -> "51.9"."""
+    return f"{round(100 * fraction, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def points(difference: float) -> str:
+    """0.0512 -> "+5.1", with a true minus sign."""
+    return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")
+
+
+def percent_with_interval(cell: Cell) -> str:
+    """ "51.9 (49.5–54.3)", or the value alone where no interval is known."""
+    if cell.low is None or cell.high is None:
+        return percent(cell.value)
+    return f"{percent(cell.value)} ({percent(cell.low)}–{percent(cell.high)})"
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """A name for each run that no other run has: the model, then also its engine, its folder, its place in the list."""
+    names = [shorten(clean(run.results.model), 120) for run in runs]
+    for more in (
+        [run.results.engine for run in runs],
+        [clean(run.path.name) for run in runs],
+        [str(k) for k in range(1, len(runs) + 1)],
+    ):
+        seen = Counter(names)
+        names = [f"{name} · {extra}" if seen[name] > 1 else name for name, extra in zip(names, more, strict=True)]
+    return names
+
+
+def mixed(runs: Sequence[Run], what: str) -> list[str]:
+    """Tasks that the runs answered under different values of `what` ("items_hash" or "protocol_hash").
+
+    A baseline sees no frames and decodes nothing, so its protocol does not count.
+    """
+    seen: dict[str, set[str]] = {}
+    for run in runs if what == "items_hash" else _looking(runs):
+        for name, result in run.results.tasks.items():
+            seen.setdefault(name, set()).add(getattr(result, what))
+    return sorted(name for name, values in seen.items() if len(values) > 1)
+
+
+def _looking(runs: Sequence[Run]) -> list[Run]:
+    """The models; all runs where there is none."""
+    return [run for run in runs if run.kind == "model"] or list(runs)
+
+
+def mean_of(results: Results, tasks: Sequence[str], what: str) -> float | None:
+    """Mean over `tasks` of their "chance" or "blind" score; None where one task has none."""
+    values = [getattr(results.tasks[name], what) if name in results.tasks else None for name in tasks]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def _measured(run: Run, label: str, heads: Sequence[Column], unlike: set[str]) -> Row:
+    results, first = run.results, heads[0]
+    cells = {head.key: cell for head in heads if (cell := _cell(results, head))}
+    n = sum(task.n for task in results.tasks.values())
+    failed = sum(n for task in results.tasks.values() for status, n in task.statuses.items() if status != "ok")
+    blind = mean_of(results, first.tasks, "blind")
+    gain = cells[first.key].value - blind if first.key in cells and blind is not None else None
+    badges = sorted(
+        {f"protocol {task.protocol}" for name, task in results.tasks.items() if run.kind == "model" and name in unlike}
+    )
+    note = NOTES.get(run.kind, results.engine)
+    return Row(label, run.kind, note, cells, tuple(badges), n, failed / n if n else 0.0, gain)
+
+
+def _cell(results: Results, head: Column) -> Cell | None:
+    chance = mean_of(results, head.tasks, "chance")
+    if head.kind == "task":
+        task = results.tasks.get(head.key)
+        return Cell(task.value, *task.ci, chance) if task else None
+    suite = results.suites.get(head.key.removesuffix(f"/{head.label}"))
+    if suite is None:
+        return None
+    if head.kind == "group":
+        return Cell(suite.groups[head.label], chance=chance) if head.label in suite.groups else None
+    return Cell(suite.value, *suite.ci, chance)
+
+
+def _ranked(models: list[Row], heads: Sequence[Column], first: Column) -> list[Row]:
+    cells: list[dict[str, Cell]] = [dict(row.cells) for row in models]
+    for head in heads:
+        here = [k for k, row in enumerate(cells) if head.key in row]
+        if len(here) < 2:
+            continue
+        top = max(here, key=lambda k: cells[k][head.key].value)
+        ties = [k for k in here if k != top and _overlap(cells[k][head.key], cells[top][head.key])]
+        for k in (top, *ties):
+            cells[k][head.key] = replace(cells[k][head.key], best=k == top, tied=bool(ties))
+    ranked = [row.get(first.key) for row in cells]
+    return [
+        replace(row, cells=cells[k], rank=1 + sum(_above(other, ranked[k]) for other in ranked))
+        for k, row in enumerate(models)
+    ]
+
+
+def _overlap(a: Cell, b: Cell) -> bool:
+    return None not in (a.low, b.low) and not _above(a, b) and not _above(b, a)
+
+
+def _above(a: Cell | None, b: Cell | None) -> bool:
+    if a is None or b is None:
+        return a is not None
+    return a.low is not None and b.high is not None and a.low > b.high
+
+
+def _computed(runs: Sequence[Run], heads: Sequence[Column], what: str) -> Row:
+    """Chance or the blind answerer, from the figures the first run with that column carries."""
+    cells = {}
+    for head in heads:
+        value = _first_known(runs, head, what)
+        if value is not None:
+            cells[head.key] = Cell(value, chance=_first_known(runs, head, "chance"))
+    return Row(what, what, NOTES[what], cells)
+
+
+def _first_known(runs: Sequence[Run], head: Column, what: str) -> float | None:
+    known = (mean_of(run.results, head.tasks, what) for run in runs)
+    return next((value for value in known if value is not None), None)
+
+
+def _published(reference: ReferenceRow, runs: Sequence[Run], heads: Sequence[Column]) -> Row:
+    cells = {}
+    for head in heads:
+        chance = _first_known(runs, head, "chance")
+        values = [reference.values[task] for task in head.tasks if task in reference.values]
+        if head.key in reference.values:
+            cells[head.key] = Cell(reference.values[head.key], chance=chance)
+        elif head.kind != "task" and values and len(values) == len(head.tasks):
+            cells[head.key] = Cell(sum(values) / len(values), chance=chance)
+    same = all(same_protocol(reference, run) for run in _looking(runs))
+    return Row(reference.model, "published", reference.source, cells, () if same else ("other protocol",))
+
+
+def same_protocol(reference: ReferenceRow, run: Run) -> bool:
+    """Whether every task that a run shares with a published row was run under the row's protocol.
+
+    A row names its protocol by hash or by the name of a built-in one; the name counts for its content, so a run that
+    kept the name but changed a setting does not match.
+    """
+    known = Catalogue().protocols
+    wanted = known[reference.protocol].hash() if reference.protocol in known else reference.protocol
+    return all(task.protocol_hash == wanted for name, task in run.results.tasks.items() if name in reference.values)
+
+
+def _value(row: Row, column: Column) -> float:
+    return row.cells[column.key].value if column.key in row.cells else -1.0

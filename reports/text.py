@@ -1,0 +1,91 @@
+"""Text of others made safe to show: nothing a model, a path or a data set says can act on the reader's screen.
+
+Example:
+    >>> clean("\\x1b[31mred")
+    '␛[31mred'
+    >>> shorten("abcdefghij", 4)
+    'ab\\n… 6 of 10 characters cut …\\nij'
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import unicodedata
+from typing import Any
+
+from viubench.schema import canonical_json
+
+_JOINERS = "\u200c\u200d"  # Indic and Persian words, and emoji, need them; they cannot reorder or hide text
+
+
+def clean(text: str) -> str:
+    """`text` with every control, bidirectional and invisible character, and lone surrogates, shown as a visible mark.
+
+    Line feeds and tabs stay; CR LF becomes a line feed.
+    """
+    return "".join(map(_visible, text.replace("\r\n", "\n")))
+
+
+def _visible(char: str) -> str:
+    if char in "\n\t" or char in _JOINERS:
+        return char
+    code = ord(char)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "␡"
+    return f"‹U+{code:04X}›" if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char
+
+
+def shorten(text: str, most: int) -> str:
+    """`text`, or its first and last `most` / 2 characters with a note of how many were cut between them."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half:,} of {len(text):,} characters cut …\n{text[-half:]}"
+
+
+def show(value: Any) -> str:
+    """An answer or target as a reader writes it: `[3.0, 9.5]` -> `3, 9.5`, `{"circles": 2}` -> `circles 2`."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}" if math.isfinite(value) else str(value)
+    if isinstance(value, list) and all(isinstance(v, (int, float, str)) for v in value):
+        return ", ".join(show(v) for v in value)
+    if isinstance(value, dict) and all(isinstance(v, (int, float, str)) for v in value.values()):
+        return ", ".join(f"{k} {show(v)}" for k, v in value.items())
+    return canonical_json(finite(value))
+
+
+def finite(value: Any) -> Any:
+    """Plain data with NaN and infinities turned into None, which JSON can say."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(k): finite(v) for k, v in value.items()}
+    return [finite(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def embed_json(value: Any) -> str:
+    """JSON for a `<script type="application/json">` block: no character in it can end or open a tag.
+
+    Every string is cleaned, keys included; equal values give equal text.
+    """
+    text = json.dumps(_cleaned(finite(value)), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(k): _cleaned(v) for k, v in value.items()}
+    return [_cleaned(v) for v in value] if isinstance(value, list) else value
