@@ -1,0 +1,92 @@
+"""Opening a video with PyAV: only real containers, only local files, the right stream, every failure with its name.
+
+Example:
+    >>> with opened(Path("pour.mp4"), "pour.mp4") as (container, stream):  # doctest: +SKIP
+    ...     print(stream.codec_context.width)
+    1280
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+
+from viubench.errors import MediaError
+from viubench.video import files
+
+av.logging.set_level(None)  # damage is reported as a fault, not as noise on stderr
+
+FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,flv,asf,ogg,mxf,gif"
+"""Demuxers that hold video. Playlists, image sequences and text formats, which open further files, are left out."""
+
+
+@contextmanager
+def opened(path: Path, name: str) -> Iterator[tuple[Any, Any]]:
+    """Yield (container, best video stream) of an existing file, one decoding thread.
+
+    One thread, so that what a damaged file yields does not depend on the number of cores; videos are decoded side by
+    side in processes instead.
+
+    Raises:
+        MediaError: `not_a_video`, `truncated`, `corrupt`, `no_video_stream` or `no_decoder`.
+    """
+    try:
+        container = av.open(
+            str(path),
+            # Not `options`: those reach the streams too, and streams found late (MPEG-PS) then crash the process.
+            container_options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise files.unreadable(path, name) from error
+    with container:
+        streams = pictures(container)
+        if not streams:
+            kinds = sorted({stream.type for stream in container.streams}) or ["no"]
+            raise MediaError("no_video_stream", name, f"{' and '.join(kinds)} streams only")
+        best = container.streams.best("video")
+        stream = best if best in streams else streams[0]
+        if stream.codec_context is None:
+            raise MediaError("no_decoder", name, "the codec of its video stream is not known")
+        stream.codec_context.thread_count = 1
+        yield container, stream
+
+
+def pictures(container: Any) -> list[Any]:
+    """The video streams of an open container, cover art left out."""
+    cover = av.stream.Disposition.attached_pic
+    return [stream for stream in container.streams.video if not stream.disposition & cover]
+
+
+def packets(container: Any, *streams: Any) -> Iterator[Any]:
+    """Packets in file order until the end, or until the file cannot be read on (what is lost shows in the count)."""
+    try:
+        yield from container.demux(*streams)
+    except av.FFmpegError:
+        return
+
+
+class Decoder:
+    """Frames of one stream in presentation order; packets that do not decode are stepped over and counted.
+
+    Attributes:
+        errors: packets that raised so far.
+    """
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        self.container = container
+        self.stream = stream
+        self.errors = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for packet in packets(self.container, self.stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                self.errors += 1
+                continue
+            yield from frames

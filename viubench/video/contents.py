@@ -1,0 +1,94 @@
+"""What a clip's files are, by content: where they lie, the hash of their bytes, the probe remembered for it.
+
+Example:
+    >>> content_hash(located(Clip(path="pour.mp4"), Path("videos")), Path("cache"))  # doctest: +SKIP
+    '5f2c0d9b6a1e4c7f8b3d2a1c0e9f8d7c'
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+import zipfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from blake3 import blake3
+
+from viubench.errors import ViubenchError
+from viubench.schema import Clip
+from viubench.video import files
+from viubench.video.probe import Probe
+
+ARRAYS = ("times", "pts", "keys")
+
+
+def located(clip: Clip, root: Path) -> list[tuple[str, Path]]:
+    """(name, real path) of each file of a clip, in order, every one below `root` and there.
+
+    Raises:
+        MediaError: outside_root, missing, empty, lfs_pointer, not_a_video.
+    """
+    names = clip.frame_files or ((clip.path,) if clip.path else ())
+    if not names:
+        raise ViubenchError("a clip names neither a path nor frame_files")
+    found = [(name, files.resolve(root, name)) for name in names]
+    for name, path in found:
+        files.check(path, name)
+    return found
+
+
+def content_hash(located: list[tuple[str, Path]], memory: Path) -> str:
+    """32 hex digits: the BLAKE3 hash of the file's bytes; of several files, the hash over theirs in order.
+
+    Remembered in the folder `memory` under the files' real paths, sizes and modification times.
+    """
+    stamps = [(str(path), info.st_size, info.st_mtime_ns) for _, path in located for info in [path.stat()]]
+    known = memory / str(blake3(json.dumps(stamps).encode()).hexdigest(length=16))
+    try:
+        remembered = known.read_text()
+    except FileNotFoundError:
+        remembered = ""
+    if len(remembered) == 32:
+        return remembered
+    digests = [blake3().update_mmap(path) for _, path in located]
+    whole = digests[0] if len(digests) == 1 else blake3(b"".join(digest.digest() for digest in digests))
+    result = str(whole.hexdigest(length=16))
+    write_whole(known, result.encode())
+    return result
+
+
+def write_whole(path: Path, *parts: bytes | memoryview) -> None:
+    """Write a file that others see either not at all or complete."""
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with aside.open("wb") as file:
+            for part in parts:
+                file.write(part)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def save_probe(probe: Probe, path: Path) -> None:
+    """Keep a probe as an .npz file."""
+    plain = {field.name: getattr(probe, field.name) for field in fields(probe) if field.name not in ARRAYS}
+    aside = path.with_name(f".{uuid.uuid4().hex}.npz")
+    try:
+        np.savez(aside, facts=np.array(json.dumps(plain)), **{name: getattr(probe, name) for name in ARRAYS})
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def load_probe(path: Path) -> Probe | None:
+    """The probe kept at `path`; None when there is none, or none that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            facts: dict[str, Any] = json.loads(str(kept["facts"]))
+            return Probe(**facts, **{name: kept[name] for name in ARRAYS})
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None

@@ -1,0 +1,85 @@
+"""Files before any decoder sees them: inside the media root, really there, really a video's first bytes.
+
+Example:
+    >>> resolve(Path("/data/videos"), "kitchen/pour.mp4")  # doctest: +SKIP
+    PosixPath('/data/videos/kitchen/pour.mp4')
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from viubench.errors import MediaError
+
+LFS_HEAD = b"version https://git-lfs.github.com/spec/"
+MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"moof", b"pnot"}
+
+
+def resolve(root: Path, name: str) -> Path:
+    """The real path of `name` below the media root.
+
+    Raises:
+        MediaError: `outside_root` for an absolute path, one with a NUL byte, or one that leaves the root by ".." or by
+            a symbolic link; `missing` when nothing is there.
+    """
+    if "\0" in name or os.path.isabs(name):
+        raise MediaError("outside_root", name.replace("\0", "\\0"), "give a path relative to the media folder")
+    base = Path(os.path.realpath(root))
+    real = Path(os.path.realpath(base / name))
+    if not real.is_relative_to(base):
+        raise MediaError("outside_root", name, f"leads out of {root}")
+    if not real.exists():
+        raise MediaError("missing", name, f"not in {root}")
+    return real
+
+
+def check(path: Path, name: str) -> None:
+    """Raise MediaError `missing`, `empty`, `lfs_pointer` or `not_a_video` for what is not worth opening."""
+    try:
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode):
+            raise MediaError("not_a_video", name, "not a regular file")
+        if info.st_size == 0:
+            raise MediaError("empty", name, "0 bytes")
+        with path.open("rb") as file:
+            head = file.read(len(LFS_HEAD))
+    except (OSError, ValueError) as error:
+        raise MediaError("missing", name, getattr(error, "strerror", None) or str(error)) from error
+    if head == LFS_HEAD:
+        raise MediaError("lfs_pointer", name, "only a git-lfs pointer: run `git lfs pull`")
+
+
+def unreadable(path: Path, name: str) -> MediaError:
+    """Why no container could be opened: an MP4 that lost its index is cut short, other known heads are damaged."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] in MP4_BOXES:
+        if not _has_whole_moov(path):
+            return MediaError("truncated", name, "the index (moov box) is missing or cut off")
+        return MediaError("corrupt", name, "the index (moov box) cannot be read")
+    if head[:4] == b"\x1a\x45\xdf\xa3" or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
+        return MediaError("corrupt", name, "the container's header cannot be read")
+    return MediaError("not_a_video", name, "no container that a decoder recognises")
+
+
+def _has_whole_moov(path: Path) -> bool:
+    """Whether a top-level `moov` box lies wholly inside the file (ISO/IEC 14496-12, 4.2)."""
+    size = path.stat().st_size
+    at = 0
+    with path.open("rb") as file:
+        while at + 8 <= size:
+            file.seek(at)
+            head = file.read(16)
+            length = int.from_bytes(head[:4], "big")
+            if length == 1:
+                length = int.from_bytes(head[8:16], "big")
+            elif length == 0:
+                length = size - at
+            if head[4:8] == b"moov":
+                return at + length <= size
+            if length < 8:
+                return False
+            at += length
+    return False

@@ -1,0 +1,38 @@
+"""Videos that arrive as already extracted frames: a list of image files with a frame rate.
+
+Example:
+    >>> picture(Path("0001.jpg"), "0001.jpg").shape  # doctest: +SKIP
+    (360, 640, 3)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from viubench.errors import MediaError
+from viubench.video.decode import resized
+from viubench.video.frames import Pixels
+
+
+def picture(path: Path, name: str) -> Pixels:
+    """One image file as uint8 [H, W, 3] RGB, turned as its EXIF data says.
+
+    Raises:
+        MediaError: `corrupt` when it is not a whole image of a known kind.
+    """
+    decoded = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise MediaError("corrupt", name, "not an image that can be decoded")
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def read(paths: list[Path], names: list[str], indices: NDArray[np.int64], size: tuple[int, int]) -> Pixels:
+    """Images `indices` of the list (any order, repeats allowed), uint8 [T, height, width, 3]."""
+    out = np.empty((len(indices), *size, 3), np.uint8)
+    for at, index in enumerate(indices):
+        out[at] = resized(picture(paths[index], names[index]), size)
+    return out

@@ -1,0 +1,53 @@
+"""Whether decoding may start at a key frame: what containers call a key frame is not always a clean entry.
+
+Example:
+    >>> is_clean_entry("vp9", b"", b"")
+    True
+
+A stream that refreshes its picture bit by bit (H.264 intra refresh, recovery points) marks packets as key frames that
+need the frames before them; a reader that seeks there returns wrong pixels and no error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+H264_SLICES, H264_IDR = range(1, 6), 5
+HEVC_SLICES, HEVC_IRAP = range(32), range(16, 24)
+
+
+def is_clean_entry(codec: str, header: bytes, packet: bytes) -> bool:
+    """Whether every slice of a key packet may be decoded without anything before it.
+
+    Args:
+        codec: FFmpeg's name of the codec.
+        header: the stream's extradata (an avcC or hvcC record, ISO/IEC 14496-15).
+        packet: the packet's bytes.
+    """
+    if codec == "h264":
+        types = [unit[0] & 31 for unit in _units(header, 4, packet)]
+        slices = [kind for kind in types if kind in H264_SLICES]
+        return bool(slices) and all(kind == H264_IDR for kind in slices)
+    if codec == "hevc":
+        types = [unit[0] >> 1 & 63 for unit in _units(header, 21, packet)]
+        slices = [kind for kind in types if kind in HEVC_SLICES]
+        return bool(slices) and all(kind in HEVC_IRAP for kind in slices)
+    return True
+
+
+def is_hidden(packet: bytes) -> bool:
+    """Whether a VP8 packet holds a picture that is never shown, only referred to (RFC 6386, 9.1: show_frame)."""
+    return not packet[0] & 0x10
+
+
+def _units(header: bytes, size_at: int, packet: bytes) -> Iterator[bytes]:
+    """NAL units of a length-prefixed packet; none when the stream is not of that kind."""
+    if len(header) <= size_at or header[0] != 1:
+        return
+    width = (header[size_at] & 3) + 1
+    at = 0
+    while at + width < len(packet):
+        length = int.from_bytes(packet[at : at + width], "big")
+        if length:
+            yield packet[at + width : at + width + length]
+        at += width + length

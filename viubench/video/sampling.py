@@ -1,0 +1,152 @@
+"""Which frames are looked at, when each is shown, and how large: pure arithmetic on true timestamps.
+
+Example:
+    >>> times = np.arange(100) / 25
+    >>> choose(times, 4.0, Sampling(frames=4))
+    array([16, 39, 61, 84])
+    >>> fit(720, 1280, Resize())
+    (384, 672)
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viubench.errors import MediaError, ViubenchError
+from viubench.schema import Resize, Sampling
+
+Seconds = NDArray[np.float64]
+
+
+def choose(
+    times: Seconds,
+    duration: float,
+    sampling: Sampling,
+    start: float | None = None,
+    end: float | None = None,
+    *,
+    name: str = "",
+) -> NDArray[np.int64]:
+    """Frame numbers to show, int64 [T].
+
+    `even` (paper, section 4: frames spread evenly over the middle 90 %): the middle share of the clip is cut into
+    `frames` equal bins, and the frame nearest in time to the centre of each bin is taken, so spacing is true time
+    on variable frame rate too. `fps`: from the first frame to the last, floor(span * fps) + 1 instants but at most
+    `frames`; a frame that is nearest to two of them is taken once; one instant alone is the first frame.
+    `indices`: as given.
+
+    Args:
+        times: seconds of every frame, float64 [N], rising from 0.
+        duration: seconds of the video.
+        sampling: how to choose.
+        start, end: look only at this part of the video, in seconds; ignored by `indices`.
+        name: the file, for the error message.
+
+    Raises:
+        MediaError: `too_short` when `even` finds fewer distinct frames than asked or nothing lies between start and
+            end, `changed` when a given index does not exist.
+    """
+    if sampling.kind == "indices":
+        chosen = np.asarray(sampling.indices, np.int64)
+        if len(chosen) == 0 or chosen.min() < 0 or chosen.max() >= len(times):
+            top = f"frame {chosen.max()}" if len(chosen) else "no frame"
+            raise MediaError("changed", name, f"{top} asked of a video with {len(times)} frames")
+        return chosen
+    low, high = max(start or 0.0, 0.0), min(duration if end is None else end, duration)
+    inside = np.flatnonzero((times >= low) & (times < high))
+    if len(inside) == 0:
+        raise MediaError("too_short", name, f"no frame from {low:.2f} to {high:.2f} s of {duration:.2f} s")
+    if sampling.kind == "even":
+        return _even(times, inside, low, high, sampling, name)
+    first, last = times[inside[0]], times[inside[-1]]
+    # A span that is a whole number of steps up to rounding counts as whole.
+    count = min(math.floor((last - first) * sampling.fps + 1e-6) + 1, sampling.frames)
+    instants = np.linspace(first, last, count)
+    return np.unique(inside[_nearest(times[inside], instants)])
+
+
+def _even(
+    times: Seconds, inside: NDArray[np.int64], low: float, high: float, sampling: Sampling, name: str
+) -> NDArray[np.int64]:
+    span = (high - low) * sampling.middle
+    begin = low + (high - low - span) / 2
+    instants = begin + (np.arange(sampling.frames) + 0.5) * span / sampling.frames
+    chosen = inside[_nearest(times[inside], instants)]
+    distinct = len(np.unique(chosen))
+    if distinct < sampling.frames:
+        share = f"the middle {100 * sampling.middle:g} %"
+        within = int(np.count_nonzero((times[inside] >= begin) & (times[inside] < begin + span)))
+        if within < sampling.frames:
+            raise MediaError("too_short", name, f"{within} frames in {share}, {sampling.frames} asked")
+        raise MediaError(
+            "too_short", name, f"{sampling.frames} even instants of {share} meet only {distinct} distinct frames"
+        )
+    return chosen
+
+
+def _nearest(times: Seconds, instants: Seconds) -> NDArray[np.int64]:
+    """Position of the time nearest to each instant; halfway goes to the earlier one."""
+    after = np.clip(np.searchsorted(times, instants), 1, max(len(times) - 1, 1))
+    if len(times) == 1:
+        return np.zeros(len(instants), np.int64)
+    before = after - 1
+    # Rounded to the nanosecond, so that a tie is a tie on every machine.
+    closer = np.round(times[after] - instants, 9) < np.round(instants - times[before], 9)
+    return np.where(closer, after, before).astype(np.int64)
+
+
+def edges(times: Seconds, gap: float | None = None) -> Seconds:
+    """When each sampled frame is shown, float64 [T + 1] seconds: frame k over [edge k, edge k + 1).
+
+    Args:
+        times: seconds of the sampled frames, [T], rising.
+        gap: how long the last one is shown; by default the median distance of the others. Needed when T is 1.
+
+    Returns:
+        The edges, rounded to milliseconds.
+    """
+    times = np.asarray(times, np.float64)
+    if gap is None:
+        if len(times) < 2:
+            raise ValueError("one frame alone does not say how long it is shown: give `gap`")
+        gap = float(np.median(np.diff(times)))
+    return np.round(np.append(times, times[-1] + gap), 3)
+
+
+def fit(height: int, width: int, resize: Resize) -> tuple[int, int]:
+    """Frame size (height, width) to show a video of `height` x `width` pixels at.
+
+    As large as the source, at most `max_pixels` and at least `min_pixels`, sides multiples of `multiple`, the shape
+    as near to the source's as such sides allow. A strip thinner than one multiple gets one multiple on the thin side
+    and is cut down on the long one where `max_pixels` demands it.
+
+    Raises:
+        ViubenchError: when not even one tile of multiple x multiple pixels fits into `max_pixels`.
+    """
+    step, most = resize.multiple, resize.max_pixels
+    if step * step > most:
+        raise ViubenchError(
+            f"max_pixels {most} is less than one tile of {step}x{step} pixels",
+            hint="raise max_pixels or lower multiple",
+        )
+    scale = math.sqrt(min(max(height * width, resize.min_pixels), most) / (height * width))
+    longest = most // step // step * step
+    rows = _multiples(height * scale, step, longest)
+    columns = _multiples(width * scale, step, longest)
+    sizes = [(h, w) for h in rows for w in columns if h * w <= most]
+
+    def misfit(size: tuple[int, int]) -> tuple[bool, float, float]:
+        h, w = size
+        shape = abs(math.log(h * width / (w * height)))
+        return h * w < resize.min_pixels, round(shape, 9), abs(math.log(h * w / (height * width * scale**2)))
+
+    return min(sizes, key=misfit)
+
+
+def _multiples(side: float, step: int, longest: int) -> list[int]:
+    """The multiples of `step` around `side`, each at least one step and at most `longest`."""
+    around = math.floor(side / step + 1e-9), math.ceil(side / step - 1e-9)
+    return sorted({min(max(count * step, step), longest) for count in around})

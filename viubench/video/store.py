@@ -1,0 +1,262 @@
+"""The frame store: every video is decoded once per way of looking at it, then mapped from disk.
+
+Example:
+    >>> store = FrameStore(default_root())  # doctest: +SKIP
+    >>> store.get(Clip(path="pour.mp4"), Path("videos"), Sampling(), Resize()).pixels.shape  # doctest: +SKIP
+    (48, 384, 672, 3)
+
+One folder holds `<key>.frames` (a line of JSON, then the raw pixels), `tables/` (probes) and `contents/` (file hashes).
+A key is made of the file's bytes and of everything that decides what is shown, so an entry is never out of date. Files
+appear whole (written aside, then renamed), which makes the folder safe to share between processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from blake3 import blake3
+
+from viubench.errors import MediaError, ViubenchError
+from viubench.schema import Clip, Resize, Sampling, canonical_json
+from viubench.video import contents, decode, images, sampling
+from viubench.video.frames import VideoInput
+from viubench.video.probe import Probe, probe
+
+READER_VERSION = 1
+"""Raised whenever the same file and the same settings would give other pixels or other times."""
+
+USED = {"even": {"frames", "middle"}, "fps": {"frames", "fps"}, "indices": {"indices"}}
+
+
+def default_root() -> Path:
+    """`frames` below $VIUBENCH_CACHE, or below the user's cache folder."""
+    if given := os.environ.get("VIUBENCH_CACHE"):
+        return Path(given) / "frames"
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "viubench" / "frames"
+
+
+class FrameStore:
+    """Frames on disk, least recently used out first.
+
+    Args:
+        root: the store's folder, made when needed.
+        max_bytes: the entries together take at most this; the newest entry is always kept.
+    """
+
+    def __init__(self, root: Path, max_bytes: int = 20 << 30) -> None:
+        self.root = Path(root)
+        self.max_bytes = max_bytes
+        try:
+            for folder in (self.root, self.root / "tables", self.root / "contents"):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unusable(self.root, error) from error
+
+    def get(self, clip: Clip, root: Path, sampling: Sampling, resize: Resize) -> VideoInput:
+        """The frames of a clip, decoded in this process when the store does not hold them.
+
+        Args:
+            clip: a file, or a list of images, relative to `root`; `start` and `end` limit which frames are looked at,
+                while numbers, times, total and duration stay those of the whole video.
+            root: the media folder.
+            sampling: which frames.
+            resize: how large.
+
+        Returns:
+            Frames with read-only pixels mapped from the store, `key` and `source` filled.
+
+        Raises:
+            MediaError: any fault of the clip.
+            ViubenchError: when the store's folder cannot be written.
+        """
+        content = self.content(clip, root)
+        key = self.key(content, clip, sampling, resize)
+        video = self.load(key)
+        if video is None:
+            decoded = self._decode(clip, root, sampling, resize, content)
+            self._write(key, decoded)
+            # Another process may have evicted it already.
+            video = self.load(key) or replace(decoded, key=key)
+        return video
+
+    def ensure(self, clip: Clip, root: Path, sampling: Sampling, resize: Resize) -> str:
+        """Make sure the store holds the clip; returns its key. What a worker process runs. Raises as `get`."""
+        content = self.content(clip, root)
+        key = self.key(content, clip, sampling, resize)
+        if self.load(key) is None:
+            self._write(key, self._decode(clip, root, sampling, resize, content))
+        return key
+
+    def key(self, content: str, clip: Clip, sampling: Sampling, resize: Resize) -> str:
+        """32 hex digits over the file's content and everything that decides the pixels and times shown."""
+        told = {
+            "content": content,
+            "bounds": [clip.start, clip.end],
+            "frame_fps": clip.frame_fps if clip.frame_files else None,
+            "sampling": sampling.model_dump(mode="json", include={"kind"} | USED[sampling.kind]),
+            "resize": resize.model_dump(mode="json"),
+            "reader": READER_VERSION,
+        }
+        return str(blake3(canonical_json(told).encode()).hexdigest(length=16))
+
+    def content(self, clip: Clip, root: Path) -> str:
+        """Content hash of a clip (see `contents.content_hash`), remembered by path, size and modification time.
+
+        Raises:
+            MediaError: outside_root, missing, empty, lfs_pointer, or `changed` when `clip.content` is another one.
+        """
+        found = contents.content_hash(contents.located(clip, root), self.root / "contents")
+        if clip.content is not None and clip.content != found:
+            raise MediaError("changed", _name(clip), "not the bytes the item was built from")
+        return found
+
+    def probe(self, clip: Clip, root: Path) -> Probe:
+        """The measured facts of a video file below `root`, measured once. Raises as `probe.probe`."""
+        (name, path), *_ = contents.located(clip, root)
+        return self._probe(path, name, self.content(clip, root))
+
+    def load(self, key: str) -> VideoInput | None:
+        """The entry `key`, pixels mapped read-only; None when it is not there or damaged (it is removed then)."""
+        path = self._path(key)
+        try:
+            with path.open("rb") as file:
+                head = json.loads(file.readline())
+                shape, checksum = tuple(head.pop("shape")), head.pop("checksum")
+                pixels = np.asarray(np.memmap(file, np.uint8, "r", offset=file.tell(), shape=shape))
+            if _checksum(pixels) != checksum:
+                raise ValueError("damaged pixels")
+            head["indices"], head["times"] = tuple(head["indices"]), tuple(head["times"])
+            video = VideoInput(pixels, **head, key=key)
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            path.unlink(missing_ok=True)
+            return None
+        with contextlib.suppress(OSError):  # a store that may only be read has no order to keep
+            os.utime(path)
+        return video
+
+    def _path(self, key: str) -> Path:
+        return self.root / f"{key}.frames"
+
+    def _probe(self, path: Path, name: str, content: str, *, count: bool = False) -> Probe:
+        table = self.root / "tables" / f"{content}-{READER_VERSION}.npz"
+        known = None if count else contents.load_probe(table)
+        if known is None:
+            known = probe(path, name=name, count=count)
+            contents.save_probe(known, table)
+        return known
+
+    def _decode(self, clip: Clip, root: Path, how: Sampling, resize: Resize, content: str) -> VideoInput:
+        located = contents.located(clip, root)
+        if clip.frame_files:
+            return _from_images(clip, located, how, resize, content)
+        name, path = located[0]
+        try:
+            return _from_video(clip, path, name, self._probe(path, name, content), how, resize, content)
+        except decode.StaleTable:
+            counted = self._probe(path, name, content, count=True)
+            return _from_video(clip, path, name, counted, how, resize, content)
+
+    def _write(self, key: str, video: VideoInput) -> None:
+        head: dict[str, Any] = {
+            name: getattr(video, name) for name in ("fps", "indices", "times", "total", "duration", "reader", "source")
+        }
+        head |= {"shape": video.pixels.shape, "checksum": _checksum(video.pixels)}
+        line = json.dumps(head).encode() + b"\n"
+        try:
+            contents.write_whole(self._path(key), line, np.ascontiguousarray(video.pixels).data)
+            self._evict(keep=key)
+        except OSError as error:
+            raise _unusable(self.root, error) from error
+
+    def _evict(self, keep: str) -> None:
+        """Remove the least recently used entries. A mapped entry stays readable for who has it mapped."""
+        entries = []
+        for entry in os.scandir(self.root):
+            if entry.name.endswith(".frames"):
+                try:
+                    info = entry.stat()
+                except FileNotFoundError:
+                    continue
+                entries.append((info.st_mtime_ns, info.st_size, Path(entry.path)))
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in sorted(entries):
+            if total <= self.max_bytes:
+                return
+            if path != self._path(keep):
+                path.unlink(missing_ok=True)
+                total -= size
+
+
+def _from_video(
+    clip: Clip, path: Path, name: str, facts: Probe, how: Sampling, resize: Resize, content: str
+) -> VideoInput:
+    chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end, name=name)
+    size = sampling.fit(facts.height, facts.width, resize)
+    pixels, reader = decode.read(path, facts, chosen, size, name=name)
+    return VideoInput(
+        pixels,
+        fps=facts.fps,
+        indices=tuple(chosen.tolist()),
+        times=tuple(facts.times[chosen].tolist()),
+        total=facts.frames,
+        duration=facts.duration,
+        reader=reader,
+        source=content,
+    )
+
+
+def _from_images(
+    clip: Clip, located: list[tuple[str, Path]], how: Sampling, resize: Resize, content: str
+) -> VideoInput:
+    if not clip.frame_fps or not math.isfinite(clip.frame_fps) or clip.frame_fps < 0:
+        raise ViubenchError(
+            f"frame_fps is {clip.frame_fps} for the images {clip.frame_files[0]} ...",
+            hint="a list of images needs the frames per second it was taken at",
+        )
+    names, paths = [name for name, _ in located], [path for _, path in located]
+    times = np.arange(len(paths)) / clip.frame_fps
+    duration = len(paths) / clip.frame_fps
+    chosen = sampling.choose(times, duration, how, clip.start, clip.end, name=names[0])
+    height, width = images.picture(paths[0], names[0]).shape[:2]
+    return VideoInput(
+        images.read(paths, names, chosen, sampling.fit(height, width, resize)),
+        fps=clip.frame_fps,
+        indices=tuple(chosen.tolist()),
+        times=tuple(times[chosen].tolist()),
+        total=len(paths),
+        duration=duration,
+        reader="images",
+        source=content,
+    )
+
+
+def _checksum(pixels: np.ndarray[Any, Any]) -> str:
+    return str(blake3(np.ascontiguousarray(pixels).data.cast("B")).hexdigest(length=16))
+
+
+def _name(clip: Clip) -> str:
+    return clip.path or clip.frame_files[0]
+
+
+def _unusable(root: Path, error: OSError) -> ViubenchError:
+    return ViubenchError(
+        f"the frame store cannot be written: {error.strerror or error}",
+        where=str(root),
+        hint="free some space, or choose another folder with --frame-cache or VIUBENCH_CACHE",
+    )
