@@ -146,15 +146,15 @@ def _find(
             hint="build items with another sampling, or give --videos and task names",
         )
     if ready == Path(wishes.tasks):
-        built = pretext.read(ready, catalogue, wishes.videos)
+        built = pretext.read(ready, catalogue, store, wishes.videos)
         suites = [s for s in catalogue.suites.values() if set(s.tasks) == set(built.tasks)]
         named = [suite for suite in suites if suite.suite == built.recipe]
         return built, built.tasks, built.samples, tuple(named or suites[:1])
-    selection = catalogue.resolve(wishes.tasks)
+    selection = catalogue.resolve(wishes.tasks).limited(wishes.limit)
     folder = (
         _build(selection, wishes, catalogue, out, store, progress) if ready is None else _inside(ready, wishes.tasks)
     )
-    built = pretext.read(folder, catalogue, wishes.videos)
+    built = pretext.read(folder, catalogue, store, wishes.videos)
     samples = pretext.select(built, {entry.task: entry.n for entry in selection.recipe.items})
     return built, {task.task: task for task in selection.tasks}, samples, selection.suites
 
@@ -176,11 +176,12 @@ def _build(
         )
     sampling = _protocol(wishes, catalogue, selection.tasks[0].protocol, None).sampling
     recipe = selection.recipe.model_copy(update={"sampling": sampling})
+    tasks = {task.task: task for task in selection.tasks}
     folder = out / "items"
-    if not _built_before(folder / "build.json", recipe, wishes.seed):
+    if not _built_before(folder, recipe, tasks, wishes):
         build.build(
             recipe,
-            {task.task: task for task in selection.tasks},
+            tasks,
             wishes.videos,
             folder,
             seed=wishes.seed,
@@ -191,11 +192,17 @@ def _build(
     return folder
 
 
-def _built_before(path: Path, recipe: Recipe, seed: int) -> bool:
-    if not path.exists():
+def _built_before(folder: Path, recipe: Recipe, tasks: Mapping[str, Task], wishes: Wishes) -> bool:
+    """Whether `folder` holds the items of just this build, so that a run that was stopped need not make them again."""
+    if not (folder / "build.json").exists() or wishes.videos is None:
         return False
-    about = json.loads(path.read_bytes())
-    return bool(about["seed"] == seed and about["recipe"] == recipe.model_dump(mode="json"))
+    about = json.loads((folder / "build.json").read_bytes())
+    return bool(
+        about["seed"] == wishes.seed
+        and about["recipe"] == recipe.model_dump(mode="json")
+        and about["tasks"] == {name: task.model_dump(mode="json") for name, task in tasks.items()}
+        and (folder / about["videos_root"]).resolve() == wishes.videos.resolve()
+    )
 
 
 def _inside(folder: Path, names: str) -> Path:

@@ -56,14 +56,13 @@ def read(path: Path) -> tuple[Any, Marks]:
     if len(raw) > MAX_BYTES:
         raise ViubenchError(f"{path.name} is {len(raw)} bytes; a task file has at most {MAX_BYTES}", where=str(path))
     try:
-        loader = yaml.SafeLoader(raw.decode())
-        aliases = sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(raw.decode(), Loader=yaml.SafeLoader))
-        if aliases > MAX_ALIASES:
-            raise ViubenchError(f"{aliases} aliases; at most {MAX_ALIASES} are allowed", where=str(path))
+        text = raw.decode()
+        _bound(text, path)
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
     except UnicodeDecodeError:
         raise ViubenchError(f"{path.name} is not UTF-8 text", where=str(path)) from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "it cannot be read"
         raise ViubenchError(f"not valid YAML: {problem}", where=_at(path, mark)) from None
@@ -73,6 +72,18 @@ def read(path: Path) -> tuple[Any, Marks]:
     return _build(node, loader, path, (), marks), marks
 
 
+def _bound(text: str, path: Path) -> None:
+    """Refuse, before anything is built, what would take long to build: deep nesting and many aliases."""
+    depth = aliases = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        aliases += isinstance(event, yaml.AliasEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ViubenchError(f"nested deeper than {MAX_DEPTH} levels", where=_at(path, event.start_mark))
+        if aliases > MAX_ALIASES:
+            raise ViubenchError(f"more than {MAX_ALIASES} aliases", where=_at(path, event.start_mark))
+
+
 def _build(node: yaml.Node, loader: yaml.SafeLoader, path: Path, at: Path_, marks: Marks) -> Any:
     if node.tag not in CORE_TAGS:
         raise ViubenchError(
@@ -80,8 +91,6 @@ def _build(node: yaml.Node, loader: yaml.SafeLoader, path: Path, at: Path_, mark
             where=_at(path, node.start_mark),
             hint="quote the value if it was meant as text; functions are named by their registered name",
         )
-    if len(at) > MAX_DEPTH:
-        raise ViubenchError(f"nested deeper than {MAX_DEPTH} levels", where=_at(path, node.start_mark))
     if isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
             marks[(*at, index)] = child.start_mark

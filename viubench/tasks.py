@@ -12,7 +12,7 @@ with `_` are only there to be included.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +39,13 @@ class Selection:
     tasks: tuple[Task, ...]
     suites: tuple[Suite, ...]
     recipe: Recipe
+
+    def limited(self, limit: int | None) -> Selection:
+        """The same with at most `limit` items of each task."""
+        if limit is None:
+            return self
+        entries = [entry.model_copy(update={"n": min(entry.n, limit)}) for entry in self.recipe.items]
+        return replace(self, recipe=self.recipe.model_copy(update={"items": entries}))
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from engine_requests import ask, standard, texts
 
-from tests.e2e.engine_requests import ask, standard, texts
 from viubench import tiny
 from viubench.engines import make
 

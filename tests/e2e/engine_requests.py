@@ -10,9 +10,6 @@ from viubench.engines.base import Engine, Request, Response
 from viubench.schema import Decoding, Sample
 from viubench.video.frames import VideoInput
 
-NOT_A_FRAME_SIZE = 40
-"""Pixels that no patch grid divides."""
-
 
 def video(seed: int, frames: int, height: int, width: int, *, start: int = 0, fps: float = 25.0) -> VideoInput:
     picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)

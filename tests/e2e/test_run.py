@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import av
+import pandas as pd
 import pytest
 
 from viubench.runs import read_manifest, read_records, read_results
@@ -211,3 +213,59 @@ def test_a_dry_run_counts_and_answers_nothing(items: Path, cache: Path, tmp_path
     assert done.returncode == 0, done.stderr
     assert "90 samples" in done.stdout
     assert not (tmp_path / "r" / "records.jsonl").exists()
+
+
+def test_published_rows_run_as_they_are(clips: Path, cache: Path, tmp_path: Path) -> None:
+    """Rows in the paper's schema: lists of frames written elsewhere, a whole video, a jigsaw that says `shuffled`."""
+    frames = tmp_path / "data" / "frames"
+    frames.mkdir(parents=True)
+    source = sorted(clips.iterdir())[0]
+    shutil.copy(source, tmp_path / "data" / "whole.mp4")
+    with av.open(str(source)) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            if number == 48:
+                break
+            frame.to_image().save(frames / f"{number:03d}.jpg")
+    files = [f"/home/author/videos/frames/{number:03d}.jpg" for number in range(48)]
+
+    def row(source: str, videos: list[dict[str, Any]], truth: str) -> dict[str, Any]:
+        marks = "<video>" * len(videos)
+        return {
+            "data_source": source,
+            "prompt": [{"role": "user", "content": f"{marks}Their own wording."}],
+            "videos": videos,
+            "reward_model": {"style": "rule", "ground_truth": truth},
+            "extra_info": {"index": 0},
+        }
+
+    rows = [
+        row("grounding_mirror", [{"video": files, "sample_fps": 4.0}], "1.0-3.5"),
+        row("counting", [{"video": files, "sample_fps": 4.0}], "2,0,5"),
+        row("shuffled", [{"video": files[8 * k : 8 * k + 8], "sample_fps": 4.0} for k in range(6)], "341562"),
+    ]
+    pd.DataFrame(rows).to_parquet(tmp_path / "data" / "lists.parquet")
+    whole = [row("grounding", [{"video": "whole.mp4"}], "2.0-4.0")]
+    pd.DataFrame(whole).to_parquet(tmp_path / "data" / "whole.parquet")
+    out = tmp_path / "r"
+    done = viubench("run", "--engine", "oracle", "--tasks", tmp_path / "data", "--out", out, cache=cache, script=PACED)
+    assert done.returncode == 0, done.stderr
+    shown = {record.task: record for record in read_records(out)}
+    assert set(shown) == {"viubench_ground_mirror", "videossr_count", "viubench_jigsaw_easy", "videossr_ground"}
+    assert all(record.scores and record.question.endswith("Their own wording.") for record in shown.values())
+    jigsaw = shown["viubench_jigsaw_easy"].frames
+    assert jigsaw is not None
+    assert (jigsaw.videos, len(jigsaw.indices)) == (6, 48)
+    assert read_manifest(out).protocols["viubench_ground_mirror"]["protocol"] == "viubench-paper"
+    named = viubench(
+        "run",
+        "--engine",
+        "random",
+        "--tasks",
+        "viubench_ground_mirror",
+        "--data-root",
+        tmp_path / "data",
+        "--out",
+        tmp_path / "n",
+        cache=cache,
+    )
+    assert named.returncode == 0, named.stderr

@@ -71,7 +71,7 @@ def test_an_alias_bomb_is_refused_quickly(tmp_path: Path) -> None:
 
 def test_a_deep_or_huge_file_is_refused(tmp_path: Path) -> None:
     assert "nested deeper" in refused(write(tmp_path, "task: " + "[" * 60 + "]" * 60)).message
-    assert "not valid" in refused(write(tmp_path, "[" * 20_000)).message
+    assert "nested deeper" in refused(write(tmp_path, "[" * 20_000)).message
     assert "at most" in refused(write(tmp_path, "#" * 1_000_001)).message
 
 

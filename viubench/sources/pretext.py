@@ -1,7 +1,7 @@
 """Pretext items as samples: built from videos, read from a build folder, or from the paper's published parquet rows.
 
 Example:
-    >>> built = read(Path("items"), Catalogue())
+    >>> built = read(Path("items"), Catalogue(), FrameStore(Path("cache")))
     >>> built.samples[0].task
     'viubench_count_easy'
 """
@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import ValidationError
 
-from viubench.errors import ViubenchError
+from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.recipes import sample_of
 from viubench.pretext.rows import read_parquet
 from viubench.schema import Item, Sample, Task
 from viubench.tasks import Catalogue
+from viubench.video.store import FrameStore
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,13 @@ class Built:
     recipe: str | None
 
 
-def read(folder: Path, catalogue: Catalogue, videos: Path | None = None) -> Built:
+def read(folder: Path, catalogue: Catalogue, store: FrameStore, videos: Path | None = None) -> Built:
     """The items of a build folder, or the rows of the parquet files in a folder.
 
     Args:
         folder: holds `items.jsonl` and `build.json`, or `*.parquet` in the published schema.
         catalogue: knows the tasks that published rows belong to; a build brings its own.
+        store: remembers how long the videos of published rows are.
         videos: where the videos lie now, when not where they lay at the build or beside the rows.
 
     Raises:
@@ -52,10 +54,12 @@ def read(folder: Path, catalogue: Catalogue, videos: Path | None = None) -> Buil
         tasks = {name: Task.model_validate(task) for name, task in about["tasks"].items()}
         root = videos or (folder / about["videos_root"]).resolve()
         return Built(tasks, _items(folder / "items.jsonl", tasks), root, about["recipe"]["recipe"])
-    samples = [sample for path in sorted(folder.rglob("*.parquet")) for sample in read_parquet(path)]
-    if samples:
-        names = dict.fromkeys(sample.task for sample in samples)
-        return Built({name: catalogue.task(name) for name in names}, samples, videos or folder, None)
+    rows = [sample for path in sorted(folder.rglob("*.parquet")) for sample in read_parquet(path)]
+    if rows:
+        names = dict.fromkeys(sample.task for sample in rows)
+        root = videos or folder
+        samples = [_timed(_found(sample, root), root, store) for sample in rows]
+        return Built({name: catalogue.task(name) for name in names}, samples, root, None)
     raise ViubenchError(
         f"{folder} holds neither items.jsonl nor parquet files",
         where="--data-root",
@@ -81,6 +85,35 @@ def select(built: Built, sizes: dict[str, int]) -> list[Sample]:
             )
         chosen += found[:wanted]
     return chosen
+
+
+def _found(sample: Sample, root: Path) -> Sample:
+    """Absolute paths of the machine that wrote the rows, as they are below `root`: the longest ending that exists."""
+
+    def below(path: str) -> str:
+        parts = PurePosixPath(path).parts[1:]
+        endings = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((ending for ending in endings if (root / ending).exists()), path)
+
+    def moved(path: str) -> str:
+        return below(path) if path.startswith("/") else path
+
+    clips = tuple(
+        clip.model_copy(update={"path": moved(clip.path), "frame_files": tuple(map(moved, clip.frame_files))})
+        for clip in sample.clips
+    )
+    return sample.model_copy(update={"clips": clips})
+
+
+def _timed(sample: Sample, root: Path, store: FrameStore) -> Sample:
+    """What an interval is measured against, where the row does not say: the length of its video."""
+    if "times" in sample.params or len(sample.clips) != 1 or sample.clips[0].frame_files:
+        return sample
+    try:
+        end = store.probe(sample.clips[0], root).duration
+    except MediaError:  # the run will say what is wrong with it, and count the sample as wrong
+        end = max(sample.target) if isinstance(sample.target, list) else 1.0
+    return sample.model_copy(update={"params": sample.params | {"times": [0.0, end]}})
 
 
 def _about(path: Path) -> dict[str, Any]:

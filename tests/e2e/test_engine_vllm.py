@@ -1,0 +1,103 @@
+"""vLLM on the tiny checkpoint: the same answers as transformers, and one bad request fails alone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from engine_requests import ask, request, standard, texts, video
+
+from viubench.engines.base import Response
+from viubench.engines.vllm import VllmEngine
+from viubench.errors import EngineError, ViubenchError
+
+pytest.importorskip("vllm")
+pytestmark = pytest.mark.engine
+
+
+def test_answers_equal_those_of_transformers_and_a_bad_request_fails_alone(
+    tiny_model: Path, hf_answers: list[str]
+) -> None:
+    engine = VllmEngine(str(tiny_model), {"dtype": "float32"})
+    bad = request("<video>\nWhen?", video(99, 4, 40, 40))
+    answers = ask(engine, [*standard(), bad, standard()[0]])
+    assert isinstance(answers[-2], EngineError)
+    assert texts([*answers[:-2], answers[-1]]) == [*hf_answers, hf_answers[0]]
+    first = answers[0]
+    assert isinstance(first, Response)
+    assert first.usage["prompt_tokens"] > 24 * len("<0.2 seconds>")
+    assert engine.describe()["settings"]["dtype"] == "float32"
+
+
+def test_frames_that_would_be_resized_again_stop_the_run(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("viubench.engines.vllm.FRAMES_AS_THEY_ARE", {"do_sample_frames": False})
+
+    async def run() -> None:
+        async with VllmEngine(str(tiny_model), {}) as engine:
+            await engine.generate(standard()[-1])  # small enough to be enlarged
+
+    with pytest.raises(ViubenchError, match="resized again"):
+        asyncio.run(run())
+
+
+def test_a_checkpoint_that_does_not_load_is_said(tiny_model: Path, tmp_path: Path) -> None:
+    for path in tiny_model.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(config.replace('"head_dim": 64', '"head_dim": 48'))
+    with pytest.raises(ViubenchError, match="vLLM could not open the model") as raised:
+        asyncio.run(VllmEngine(str(tmp_path), {}).start())
+    assert "AssertionError at `assert " in raised.value.message, "the core's own reason, not that there was one"
+    assert raised.value.where == str(tmp_path.resolve())
+
+
+def test_an_unknown_argument_is_refused(tiny_model: Path) -> None:
+    with pytest.raises(ViubenchError, match="no argument 'max_model_length'") as raised:
+        asyncio.run(VllmEngine(str(tiny_model), {"max_model_length": "9"}).start())
+    assert raised.value.hint == "did you mean max_model_len?"
+
+
+PROGRAM = """
+import asyncio, multiprocessing, sys
+from viubench.engines.vllm import VllmEngine
+
+async def main():
+    async with VllmEngine(sys.argv[1], {}):
+        print(*[child.pid for child in multiprocessing.active_children()], flush=True)
+        await asyncio.sleep(600)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_no_core_outlives_the_program(tiny_model: Path, tmp_path: Path, how: signal.Signals) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    command = [sys.executable, str(tmp_path / "program.py"), str(tiny_model)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as program:
+        assert program.stdout is not None
+        cores = [int(pid) for pid in program.stdout.readline().split()]
+        assert cores
+        program.send_signal(how)
+        program.wait(60)
+    for _ in range(300):
+        if not any(_runs(pid) for pid in cores):
+            return
+        time.sleep(0.1)
+    for pid in cores:
+        os.kill(pid, signal.SIGKILL)
+    pytest.fail(f"engine cores {cores} outlived their program")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

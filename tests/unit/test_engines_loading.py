@@ -1,0 +1,152 @@
+"""Checkpoint folders read without torch: what is missing is said, and the fingerprint follows the bytes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from viubench.engines import loading
+from viubench.engines.loading import describe_checkpoint
+from viubench.errors import ViubenchError
+
+
+def write_safetensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
+    header: dict[str, Any] = {}
+    data = b""
+    for name, tensor in tensors.items():
+        header[name] = {
+            "dtype": "F32",
+            "shape": list(tensor.shape),
+            "data_offsets": [len(data), len(data) + tensor.nbytes],
+        }
+        data += tensor.astype(np.float32).tobytes()
+    encoded = json.dumps(header).encode()
+    path.write_bytes(len(encoded).to_bytes(8, "little") + encoded + data)
+
+
+CONFIG = {
+    "architectures": ["Qwen3VLForConditionalGeneration"],
+    "model_type": "qwen3_vl",
+    "text_config": {
+        "max_position_embeddings": 4096,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 64,
+        "hidden_size": 128,
+    },
+    "vision_config": {"patch_size": 16, "spatial_merge_size": 2},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "some-model"
+    made.mkdir()
+    (made / "config.json").write_text(json.dumps(CONFIG))
+    (made / "tokenizer.json").write_text("{}")
+    (made / "preprocessor_config.json").write_text("{}")
+    write_safetensors(made / "model.safetensors", {"a": np.zeros(8192, np.float32), "b": np.ones(8192, np.float32)})
+    describe_checkpoint.cache_clear()
+    return made
+
+
+def test_what_is_read(folder: Path) -> None:
+    found = describe_checkpoint(str(folder))
+    assert found["name"] == "some-model"
+    assert found["architecture"] == "Qwen3VLForConditionalGeneration"
+    assert (found["size_multiple"], found["context"], found["cache_values"]) == (32, 4096, 2 * 2 * 2 * 64)
+    assert len(found["fingerprint"]) == 32
+    assert "revision" not in found
+
+
+def test_size_multiple_falls_back_to_the_processor(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps(CONFIG | {"vision_config": {}}))
+    (folder / "preprocessor_config.json").write_text(json.dumps({"patch_size": 14, "merge_size": 2}))
+    assert describe_checkpoint(str(folder))["size_multiple"] == 28
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_fingerprint_follows_every_tensor(folder: Path, monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
+    if not whole:
+        monkeypatch.setattr(loading, "WHOLE_BYTES", 0)
+    weights = [folder / "model.safetensors"]
+    first = loading.fingerprint(folder, weights)
+    copy = folder.parent / "copy"
+    shutil.copytree(folder, copy)
+    assert loading.fingerprint(copy, [copy / "model.safetensors"]) == first
+    data = bytearray(weights[0].read_bytes())
+    data[-1] ^= 1
+    weights[0].write_bytes(data)
+    assert loading.fingerprint(folder, weights) != first
+
+
+def test_the_fingerprint_follows_the_chat_template(folder: Path) -> None:
+    first = loading.fingerprint(folder, [])
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    assert loading.fingerprint(folder, []) != first
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ("config.json", "no config.json"),
+        ("tokenizer.json", "a tokenizer"),
+        ("preprocessor_config.json", "a processor"),
+        ("model.safetensors", "weights as .safetensors"),
+    ],
+)
+def test_what_is_missing_is_named(folder: Path, lost: str, said: str) -> None:
+    (folder / lost).unlink()
+    with pytest.raises(ViubenchError, match=said) as raised:
+        describe_checkpoint(str(folder))
+    assert raised.value.where == str(folder)
+
+
+def test_pickled_weights_are_refused(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(ViubenchError, match="can run code"):
+        describe_checkpoint(str(folder))
+
+
+def test_a_missing_shard_is_named(folder: Path) -> None:
+    shards = {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(shards))
+    with pytest.raises(ViubenchError, match=r"1 of 2 weight files \(model-00002-of-00002.safetensors\)"):
+        describe_checkpoint(str(folder))
+
+
+def test_a_torn_config_is_named(folder: Path) -> None:
+    (folder / "config.json").write_text('{"architectures": [')
+    with pytest.raises(ViubenchError, match=r"config\.json does not read"):
+        describe_checkpoint(str(folder))
+
+
+def test_torn_weights_are_named(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-5])
+    with pytest.raises(ViubenchError, match=f"torn weights: {len(whole) - 5} of {len(whole)} bytes"):
+        describe_checkpoint(str(folder))
+    weights.write_bytes(b"\xff" * 64)
+    with pytest.raises(ViubenchError, match="not a safetensors file"):
+        describe_checkpoint(str(folder))
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/no/such/folder", "plain-name"])
+def test_a_folder_that_is_not_there(name: str) -> None:
+    with pytest.raises(ViubenchError, match="no such checkpoint folder"):
+        describe_checkpoint(name)
+
+
+def test_reading_a_checkpoint_needs_no_torch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("torch", "transformers", "safetensors"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert describe_checkpoint(str(folder))["model_type"] == "qwen3_vl"

@@ -1,0 +1,99 @@
+"""Choosing an engine: what a user can get wrong is said in one sentence, and nothing heavy is imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from viubench.engines import arguments, make
+from viubench.engines.loading import describe_checkpoint
+from viubench.engines.vllm import VllmEngine, _start_error, default_settings
+from viubench.errors import ViubenchError
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> str:
+    config = {"model_type": "qwen3_vl", "vision_config": {"patch_size": 16, "spatial_merge_size": 2}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "processor_config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    describe_checkpoint.cache_clear()
+    return str(tmp_path)
+
+
+def refusal(kind: str, model: str | None = None, urls: tuple[str, ...] = (), **args: str) -> str:
+    with pytest.raises(ViubenchError) as raised:
+        make(kind, model=model, base_urls=urls, args=args)
+    return f"{raised.value.message} | {raised.value.hint}"
+
+
+def test_an_unknown_kind_gets_the_near_one() -> None:
+    assert refusal("vlm") == "no such engine: vlm | did you mean vllm?"
+
+
+def test_models_and_urls_must_fit_the_kind(checkpoint: str) -> None:
+    assert "needs a model" in refusal("vllm")
+    assert "needs a model" in refusal("hf")
+    assert "needs an endpoint" in refusal("server")
+    assert "--base-url is for" in refusal("hf", checkpoint, ("http://127.0.0.1:1/v1",))
+    assert "not a URL" in refusal("server", None, ("127.0.0.1:8000",))
+
+
+def test_unknown_arguments_get_the_near_name(checkpoint: str) -> None:
+    assert "did you mean device?" in refusal("hf", checkpoint, devise="cpu")
+    assert "did you mean transport?" in refusal("server", None, ("http://x",), transprot="video")
+    assert "none of auto, video, images" in refusal("server", None, ("http://x",), transport="carrier")
+    assert "not a whole number" in refusal("server", None, ("http://x",), retries="many")
+
+
+def test_engines_know_the_frame_size_before_they_start(checkpoint: str) -> None:
+    for kind in ("vllm", "hf"):
+        assert make(kind, model=checkpoint, base_urls=(), args={}).size_multiple == 32
+
+
+def test_in_flight_is_an_argument_of_ours(checkpoint: str) -> None:
+    engine = VllmEngine(checkpoint, {"max_in_flight": "3", "seed": "1"})
+    assert (engine.max_in_flight, engine.args) == (3, {"seed": "1"})
+
+
+def test_json_where_it_is_json() -> None:
+    values = {"4": 4, "0.5": 0.5, "true": True, "False": False, '{"video": 2}': {"video": 2}, "auto": "auto"}
+    assert {text: arguments.as_json(text) for text in values} == values
+
+
+def test_defaults_differ_by_device() -> None:
+    on_cpu = default_settings({"context": 262144, "cache_values": 256}, on_cpu=True)
+    on_gpu = default_settings({"context": 8192}, on_cpu=False)
+    assert (on_cpu["max_model_len"], on_gpu["max_model_len"]) == (32768, 8192)
+    assert (on_cpu["dtype"], on_gpu["dtype"]) == ("float32", "auto")
+    assert on_cpu["kv_cache_memory_bytes"] == 2**28
+    assert "enforce_eager" not in on_gpu
+
+
+def test_a_failed_start_says_the_reason_the_core_printed(tmp_path: Path) -> None:
+    log = tmp_path / "core.log"
+    log.write_text(
+        "(EngineCore pid=7) ERROR 11-23 [core.py:1] Traceback (most recent call last):\n"
+        '(EngineCore pid=7) ERROR 11-23 [core.py:1]   File "x.py", line 1, in y\n'
+        "(EngineCore pid=7) ERROR 11-23 [core.py:1] torch.OutOfMemoryError: tried to allocate 9 GiB\n"
+    )
+    error = _start_error(RuntimeError("Engine core initialization failed. See root cause above."), log, "m")
+    assert error.message == "vLLM could not open the model: torch.OutOfMemoryError: tried to allocate 9 GiB"
+    log.write_text("  File x, line 3, in y\n    assert sum(sections) == 24\n           ^^^^^^^^^\nAssertionError\n")
+    assert "AssertionError at `assert sum(sections) == 24`" in _start_error(RuntimeError("x"), log, "m").message
+    log.write_text("")
+    assert "initialization failed" in _start_error(RuntimeError("initialization failed"), log, "m").message
+
+
+def test_importing_the_engines_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, viubench.engines.vllm, viubench.engines.hf, viubench.engines.server, viubench.tiny\n"
+        "print(sorted({'torch', 'vllm', 'transformers', 'tokenizers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,58 @@
+"""Reads `--engine-arg K=V` pairs: known names only, values of the kind the engine wants.
+
+Example:
+    >>> typed({"timeout": "30"}, {"timeout": float, "transport": str}, "server")
+    {'timeout': 30.0}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from viubench.errors import ViubenchError
+
+
+def typed(args: Mapping[str, str], known: Mapping[str, type], kind: str) -> dict[str, Any]:
+    """`args` with each value turned into the type `known` gives for its name.
+
+    Raises:
+        ViubenchError: an unknown name (with the near one), or a value that is not of the type.
+    """
+    refuse_unknown(args, known, kind)
+    return {name: _convert(name, value, known[name]) for name, value in args.items()}
+
+
+def refuse_unknown(args: Iterable[str], known: Iterable[str], kind: str) -> None:
+    """Raise ViubenchError for the first name of `args` that is not in `known`."""
+    names = sorted(known)
+    for name in args:
+        if name not in names:
+            close = get_close_matches(name, names, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(names[:20])}"
+            raise ViubenchError(f"the {kind} engine has no argument {name!r}", where="--engine-arg", hint=hint)
+
+
+def as_json(value: str) -> Any:
+    """`value` as JSON where it is JSON (numbers, true, lists, objects), Python's True/False/None too, else the text."""
+    plain = {"True": True, "False": False, "None": None}
+    if value in plain:
+        return plain[value]
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _convert(name: str, value: str, kind: type) -> Any:
+    if kind is bool and value.lower() in ("true", "1", "yes", "false", "0", "no"):
+        return value.lower() in ("true", "1", "yes")
+    try:
+        if kind is bool:
+            raise ValueError(value)
+        return kind(value)
+    except ValueError as error:
+        names = {bool: "true or false", int: "a whole number", float: "a number"}
+        raise ViubenchError(f"{name}={value} is not {names.get(kind, kind.__name__)}", where="--engine-arg") from error

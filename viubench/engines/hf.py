@@ -1,0 +1,141 @@
+"""transformers in this process: the plain reference, one request at a time, on the CPU or the first GPU.
+
+Example:
+    async with HfEngine("tiny-qwen3-vl", {}) as engine:
+        response = await engine.generate(request)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from viubench import media_clock
+from viubench.engines import arguments, prompts
+from viubench.engines.base import Engine, Request, Response
+from viubench.engines.loading import describe_checkpoint
+from viubench.errors import EngineError, ViubenchError
+
+
+class HfEngine(Engine):
+    """Answers through AutoModelForImageTextToText.generate; code that a checkpoint brings along is never run.
+
+    Args:
+        model: checkpoint folder or hub id.
+        args: `device` (cpu, cuda, cuda:1), `dtype` (float32, bfloat16, float16), `attn_implementation`.
+
+    Raises:
+        ViubenchError: unknown argument, or the checkpoint is not complete.
+    """
+
+    kind: ClassVar[str] = "hf"
+    max_in_flight = 1
+
+    def __init__(self, model: str, args: Mapping[str, str]) -> None:
+        self.args = arguments.typed(args, {"device": str, "dtype": str, "attn_implementation": str}, self.kind)
+        self.checkpoint = describe_checkpoint(model)
+        self.size_multiple = self.checkpoint["size_multiple"]
+        self.settings: dict[str, Any] = {}
+        self.version = ""
+        self._model: Any = None
+        self._processor: Any = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self._open)
+
+    def _open(self) -> None:
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        try:
+            import torch
+            import transformers
+            from transformers import AutoModelForImageTextToText, AutoProcessor
+        except ImportError as error:
+            raise ViubenchError(
+                f"the hf engine cannot be loaded: {error}", hint="pip install 'viubench[cpu]' (or 'viubench[hf]')"
+            ) from error
+        device = self.args.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = self.args.get("dtype") or ("float32" if device == "cpu" else "bfloat16")
+        if dtype not in ("float32", "bfloat16", "float16"):
+            raise ViubenchError(f"dtype={dtype} is none of float32, bfloat16, float16", where="--engine-arg")
+        self.version = transformers.__version__
+        self.settings = {**self.args, "device": device, "dtype": dtype}
+        extra = {name: self.args[name] for name in ("attn_implementation",) if name in self.args}
+        path = self.checkpoint["path"]
+        try:
+            self._processor = AutoProcessor.from_pretrained(path)
+            model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype, use_safetensors=True, **extra)
+            self._model = model.to(device).eval()
+        except Exception as error:  # whatever the loaders raise, the user needs the reason, not the trace
+            raise ViubenchError(
+                f"transformers could not open the model: {' '.join(str(error).split())[:400]}",
+                where=path,
+                hint="check that this transformers knows the architecture and that the memory is enough",
+            ) from error
+
+    async def generate(self, request: Request) -> Response:
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(self._generate, request)
+
+    def encode(self, request: Request) -> Any:
+        """Model inputs of a request (transformers BatchFeature of tensors, batch of 1).
+
+        Raises:
+            EngineError: frames that the processor does not take.
+        """
+        metas = [media_clock.metadata(video) for video in request.videos]
+        videos: dict[str, Any] = {}
+        if metas:
+            described = [{name: value for name, value in meta.items() if name != "do_sample_frames"} for meta in metas]
+            videos = {"videos": [video.pixels for video in request.videos], "video_metadata": described}
+            videos |= {"do_sample_frames": False, "do_resize": False}
+        prompt = prompts.render(self._processor, request.sample.question, len(metas))
+        try:
+            inputs = self._processor(text=[prompt], return_tensors="pt", add_special_tokens=False, **videos)
+        except (ValueError, RuntimeError, TypeError, IndexError) as error:
+            raise EngineError(f"the processor refused the request: {error}") from error
+        return inputs
+
+    def _generate(self, request: Request) -> Response:
+        import torch
+
+        started = time.perf_counter()
+        inputs = self.encode(request).to(self._model.device)
+        if self._model.dtype != torch.float32:
+            inputs = inputs.to(self._model.dtype)
+        sampled = request.decoding.temperature > 0
+        choice = {"do_sample": True, "temperature": request.decoding.temperature} if sampled else {"do_sample": False}
+        torch.manual_seed(0)
+        try:
+            with torch.inference_mode():
+                tokens = self._model.generate(
+                    **inputs,
+                    **choice,
+                    max_new_tokens=request.decoding.max_tokens,
+                    repetition_penalty=1.0,  # a checkpoint's own default would not be greedy decoding
+                    top_k=0,
+                    top_p=1.0,
+                )
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise EngineError(f"generation failed: {' '.join(str(error).split())[:400]}") from error
+        prompt_tokens = inputs["input_ids"].shape[1]
+        answer = tokens[0, prompt_tokens:].tolist()
+        ends = self._model.generation_config.eos_token_id
+        ended = bool(answer) and answer[-1] in (ends if isinstance(ends, list) else [ends])
+        return Response(
+            self._processor.tokenizer.decode(answer, skip_special_tokens=True),
+            "stop" if ended else "length",
+            {"prompt_tokens": prompt_tokens, "completion_tokens": len(answer)},
+            time.perf_counter() - started,
+        )
+
+    async def close(self) -> None:
+        self._model = None
+
+    def describe(self) -> dict[str, Any]:
+        given = {name: value for name, value in self.checkpoint.items() if name not in ("name", "context")}
+        version = f"transformers {self.version}"
+        return {"model": self.checkpoint["name"], "version": version, **given, "settings": self.settings}

@@ -1,0 +1,219 @@
+"""What a checkpoint is, read from its files without torch: name, fingerprint, architecture, frame size multiple.
+
+Example:
+    >>> describe_checkpoint("tiny-qwen3-vl")["architecture"]
+    'Qwen3VLForConditionalGeneration'
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from viubench.errors import ViubenchError
+
+WHOLE_BYTES = 256 * 2**20
+"""Weights up to this size are hashed whole; of larger ones, the head, middle and tail of every tensor."""
+PIECE = 4096
+HEADER_LIMIT = 100 * 2**20
+"""Bytes of header that safetensors itself accepts."""
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_SMALL_FILES = ("config.json", "generation_config.json", "tokenizer*", "*processor_config.json", "chat_template*")
+_WANTED_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
+
+
+@cache
+def describe_checkpoint(model: str) -> dict[str, Any]:
+    """Read a checkpoint folder, or a hub id whose files are fetched (or already in the cache).
+
+    Returns:
+        `name` (shown in tables), `path` (the folder), `architecture`, `model_type`, `size_multiple` (patch x merge in
+        pixels, None when the files do not say), `context` (tokens, None when unknown), `cache_values` (numbers that
+        the key-value cache keeps per token, None when unknown), `fingerprint` (32 hex digits over the weights and
+        every file that steers them), and for a hub id its `revision`.
+
+    Raises:
+        ViubenchError: no such folder or hub id, or the folder is no complete checkpoint; says what is missing.
+    """
+    folder, revision = _locate(model)
+    config = _read_json(folder, "config.json")
+    weights = sorted(folder.glob("*.safetensors"))
+    _require_complete(folder, weights)
+    for path in weights:
+        _read_header(path)
+    architectures = config.get("architectures") or [None]
+    text = config.get("text_config") or config
+    described = {
+        "name": model.rstrip("/").rsplit("/", 1)[-1] if revision is None else model,
+        "path": str(folder),
+        "architecture": architectures[0],
+        "model_type": config.get("model_type"),
+        "size_multiple": _size_multiple(folder, config),
+        "context": text.get("max_position_embeddings"),
+        "cache_values": _cache_values(text),
+        "fingerprint": fingerprint(folder, weights),
+    }
+    return described if revision is None else described | {"revision": revision}
+
+
+def fingerprint(folder: Path, weights: list[Path]) -> str:
+    """blake3 over names, safetensors headers, weights, and the files that steer the model; seconds for 16 GB.
+
+    Up to `WHOLE_BYTES` every byte counts; beyond that 12 KiB of each tensor, which any training step changes.
+    """
+    from blake3 import blake3
+
+    digest = blake3()
+    steering = {path for pattern in _SMALL_FILES for path in folder.glob(pattern) if path.is_file()}
+    for path in sorted(steering):
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    whole = sum(path.stat().st_size for path in weights) <= WHOLE_BYTES
+    for path in weights:
+        with path.open("rb") as file:
+            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+            if whole:
+                while block := file.read(2**20):
+                    digest.update(block)
+            else:
+                for piece in _tensor_pieces(path, file):
+                    digest.update(piece)
+    return digest.hexdigest(length=16)
+
+
+def _read_header(path: Path) -> tuple[bytes, list[list[int]]]:
+    """The raw header of a safetensors file and the [begin, end) byte spans of its tensors after it, in order.
+
+    Raises:
+        ViubenchError: the header does not read, or the file is shorter than it promises (a torn copy).
+    """
+    with path.open("rb") as file:
+        head = file.read(8)
+        head += file.read(min(int.from_bytes(head, "little"), HEADER_LIMIT))
+    try:
+        entries = json.loads(head[8:])
+        spans = sorted(list(entry["data_offsets"]) for name, entry in entries.items() if name != "__metadata__")
+        promised = len(head) + max((end for _, end in spans), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ViubenchError(
+            "not a safetensors file: its header does not read", where=str(path), hint="copy the file again"
+        ) from error
+    if path.stat().st_size < promised:
+        raise ViubenchError(
+            f"torn weights: {path.stat().st_size} of {promised} bytes", where=str(path), hint="copy the file again"
+        )
+    return head, spans
+
+
+def _tensor_pieces(path: Path, file: BinaryIO) -> list[bytes]:
+    head, spans = _read_header(path)
+    pieces = [head]
+    for begin, end in spans:
+        for offset in sorted({begin, (begin + end) // 2, max(begin, end - PIECE)}):
+            file.seek(len(head) + offset)
+            pieces.append(offset.to_bytes(8, "little") + file.read(min(PIECE, end - offset)))
+    return pieces
+
+
+def _locate(model: str) -> tuple[Path, str | None]:
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder.resolve(), None
+    if folder.exists():
+        raise ViubenchError(
+            f"{model} is a file", hint="give the checkpoint's folder, or a hub id such as Qwen/Qwen3-VL-8B-Instruct"
+        )
+    if not _HUB_ID.fullmatch(model):
+        raise ViubenchError(
+            f"no such checkpoint folder: {model}", hint="give an existing folder or a hub id (owner/name)"
+        )
+    return _fetch(model)
+
+
+def _fetch(model: str) -> tuple[Path, str]:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise ViubenchError(
+            f"no such folder: {model}; fetching it from the hub needs huggingface_hub",
+            hint="pip install 'viubench[cpu]'",
+        ) from error
+    try:
+        folder = Path(snapshot_download(model, allow_patterns=list(_WANTED_FILES)))
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ViubenchError(
+            f"{model} is neither a folder nor a model the hub gives: {reason}",
+            hint="check the name and the network, or download the checkpoint and give its folder",
+        ) from error
+    return folder, folder.name
+
+
+def _require_complete(folder: Path, weights: list[Path]) -> None:
+    def has(*patterns: str) -> bool:
+        return any(next(folder.glob(pattern), None) for pattern in patterns)
+
+    missing = []
+    if not weights:
+        pickled = has("*.bin", "*.pt", "*.pth")
+        missing.append(
+            "weights as .safetensors" + (" (pickled weights are not opened: they can run code)" if pickled else "")
+        )
+    if not has("tokenizer.json", "tokenizer.model", "vocab.json"):
+        missing.append("a tokenizer (tokenizer.json)")
+    if not has("processor_config.json", "preprocessor_config.json"):
+        missing.append("a processor (processor_config.json or preprocessor_config.json)")
+    index = folder / "model.safetensors.index.json"
+    if weights and index.is_file():
+        shards = set(_read_json(folder, index.name).get("weight_map", {}).values())
+        lost = sorted(shards - {path.name for path in weights})
+        missing += (
+            [f"{len(lost)} of {len(shards)} weight files ({lost[0]}{', ...' if len(lost) > 1 else ''})"] if lost else []
+        )
+    if missing:
+        raise ViubenchError(
+            f"not a complete checkpoint: it lacks {'; '.join(missing)}",
+            where=str(folder),
+            hint="copy the missing files from the model it was made from",
+        )
+
+
+def _size_multiple(folder: Path, config: dict[str, Any]) -> int | None:
+    """Patch size x merge size: what both sides of a frame must be a multiple of."""
+    vision = config.get("vision_config") or {}
+    patch, merge = vision.get("patch_size"), vision.get("spatial_merge_size")
+    for name in ("video_preprocessor_config.json", "preprocessor_config.json", "processor_config.json"):
+        if isinstance(patch, int) and isinstance(merge, int):
+            break
+        settings = _read_json(folder, name) if (folder / name).is_file() else {}
+        settings = settings.get("video_processor", settings)
+        patch, merge = patch or settings.get("patch_size"), merge or settings.get("merge_size")
+    return patch * merge if isinstance(patch, int) and isinstance(merge, int) else None
+
+
+def _cache_values(text: dict[str, Any]) -> int | None:
+    """Keys and values of all layers for one token."""
+    heads = text.get("num_attention_heads")
+    sizes = (text.get("num_hidden_layers"), text.get("num_key_value_heads", heads), heads, text.get("hidden_size"))
+    if not all(isinstance(size, int) and size > 0 for size in sizes):
+        return None
+    layers, cached, heads, hidden = (int(str(size)) for size in sizes)
+    return 2 * layers * cached * int(text.get("head_dim") or hidden // heads)
+
+
+def _read_json(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ViubenchError(
+            f"not a checkpoint: it has no {name}", where=str(folder), hint="give a folder in Hugging Face format"
+        ) from error
+    except (ValueError, OSError) as error:
+        raise ViubenchError(f"{name} does not read: {error}", where=str(path), hint="copy the file again") from error
+    if not isinstance(data, dict):
+        raise ViubenchError(f"{name} holds no JSON object", where=str(path), hint="copy the file again")
+    return data

@@ -1,0 +1,278 @@
+"""Any OpenAI-compatible endpoint; vLLM servers get the frames as one video with true times, others as timed images.
+
+A vLLM server takes per-request video metadata only when it runs with --trust-request-mm-kwargs. Whether it does is
+found out on the first request; `--engine-arg transport=video|images` decides instead, and then a refusal is an error.
+
+Example:
+    async with ServerEngine(None, ["http://127.0.0.1:8000/v1"], {"transport_format": "png"}) as engine:
+        response = await engine.generate(request)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import httpx
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from viubench import media_clock
+from viubench.engines import arguments, transport
+from viubench.engines.base import Engine, Request, Response
+from viubench.errors import EngineError, ViubenchError
+
+ARGUMENTS: dict[str, type] = {
+    "transport": str,
+    "transport_format": str,
+    "timeout": float,
+    "retries": int,
+    "max_in_flight": int,
+    "size_multiple": int,
+}
+RETRIED_STATUSES = (408, 409, 425, 429, 500, 502, 503, 504)
+LONGEST_WAIT = 60.0
+"""Seconds between two tries at most, whatever a Retry-After asks for."""
+
+
+class Refused(EngineError):
+    """The server understood the request and said no (4xx)."""
+
+
+class _Busy(Exception):
+    """The server did not answer, or asked for another try after `wait` seconds."""
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class ServerEngine(Engine):
+    """Answers through one or several endpoints that serve the same model, in turn.
+
+    Args:
+        model: the served name, or None for the only one served.
+        base_urls: endpoints, with or without the closing /v1.
+        args: see `ARGUMENTS`; `timeout` in seconds per try, `retries` tries after the first, `transport` auto, video or
+            images, `transport_format` jpeg (quality 95) or png (lossless), `size_multiple` in pixels.
+
+    The key is read from OPENAI_API_KEY and never shown.
+    """
+
+    kind: ClassVar[str] = "server"
+
+    def __init__(self, model: str | None, base_urls: Sequence[str], args: Mapping[str, str]) -> None:
+        settings = arguments.typed(args, ARGUMENTS, self.kind)
+        self.urls = [_endpoint(url) for url in base_urls]
+        self.model = model
+        self.format: str = _one_of("transport_format", settings.get("transport_format", "jpeg"), transport.FORMATS)
+        self.transport: str = _one_of("transport", settings.get("transport", "auto"), ("auto", "video", "images"))
+        self.max_in_flight = settings.get("max_in_flight", 8 * len(self.urls))
+        self.size_multiple = settings.get("size_multiple", 32)
+        self.timeout: float = settings.get("timeout", 600.0)
+        self.retries: int = settings.get("retries", 5)
+        self.is_vllm = False
+        self.version = "unknown"
+        self._client: httpx.AsyncClient | None = None
+        self._turn = itertools.cycle(self.urls)
+        self._first = asyncio.Lock()
+        self._checked = False
+
+    async def start(self) -> None:
+        key = os.environ.get("OPENAI_API_KEY", "")
+        self._client = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx.Timeout(self.timeout, connect=10.0),
+            limits=httpx.Limits(max_connections=self.max_in_flight + len(self.urls)),
+        )
+        try:
+            for url in self.urls:
+                await self._greet(url)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _greet(self, url: str) -> None:
+        """Find the model at `url`; raises ViubenchError when it is not served there."""
+        try:
+            served = (await self._call("GET", url, "/models"))["data"]
+            names = [entry["id"] for entry in served]
+        except (EngineError, KeyError, TypeError) as error:
+            raise ViubenchError(
+                f"no OpenAI-compatible server answers at {url}: {error}",
+                where="--base-url",
+                hint="start it (for example `vllm serve MODEL`), or check the address and OPENAI_API_KEY",
+            ) from error
+        if self.model is None and len(names) != 1:
+            raise ViubenchError(f"{url} serves {len(names)} models", hint=f"--model {' | '.join(names[:8])}")
+        self.model = self.model or names[0]
+        if self.model not in names:
+            raise ViubenchError(
+                f"{url} does not serve {self.model}", where="--model", hint=f"it serves {', '.join(names[:8])}"
+            )
+        if any(entry.get("owned_by") == "vllm" for entry in served):
+            self.is_vllm = True
+            self.version = await self._vllm_version(url)
+
+    async def _vllm_version(self, url: str) -> str:
+        try:
+            return f"vllm {(await self._call('GET', url.removesuffix('/v1'), '/version'))['version']}"
+        except (EngineError, KeyError, TypeError):
+            return "vllm, version unknown"
+
+    async def generate(self, request: Request) -> Response:
+        if self._checked or not request.videos:
+            return await self._ask(request)
+        async with self._first:  # one request finds out how this server takes videos; the others wait for it
+            return await self._ask(request)
+
+    async def _ask(self, request: Request) -> Response:
+        started = time.perf_counter()
+        as_video = self._as_video(request)
+        body = await asyncio.to_thread(transport.body, request, format_=self.format, as_video=as_video)
+        body |= {"model": self.model, "temperature": request.decoding.temperature, "top_p": 1.0, "seed": 0}
+        body["max_tokens"] = request.decoding.max_tokens
+        if self.is_vllm:  # the server would fill these from the checkpoint's own defaults, which are not greedy
+            body |= {"repetition_penalty": 1.0, "top_k": 0, "min_p": 0.0, "return_token_ids": not self._checked}
+        url = next(self._turn)
+        try:
+            answer = await self._call("POST", url, "/chat/completions", body)
+        except Refused:
+            if self.transport != "auto" or not as_video:
+                raise
+            self.transport = "images"
+            return await self._ask(request)
+        if request.videos and not self._checked:
+            await self._check_prompt(url, answer, request, as_video)
+        return _response(answer, time.perf_counter() - started, as_images=bool(request.videos) and not as_video)
+
+    def _as_video(self, request: Request) -> bool:
+        if self.transport == "images" or not request.videos:
+            return False
+        if self.transport == "auto" and not self.is_vllm:
+            self.transport = "images"
+            return False
+        return transport.shared_clock(request) is not None
+
+    async def _check_prompt(self, url: str, answer: dict[str, Any], request: Request, as_video: bool) -> None:
+        """On the first answer of a vLLM server: the model read our times. Decides `transport` when it was open."""
+        token_ids = answer.get("prompt_token_ids")
+        if as_video and self.is_vllm and isinstance(token_ids, list):
+            question = {"model": self.model, "tokens": token_ids}
+            prompt = (await self._call("POST", url.removesuffix("/v1"), "/detokenize", question)).get("prompt", "")
+            metas = [media_clock.metadata(video) for video in request.videos]
+            problem = media_clock.missing_timestamps(prompt, metas) if media_clock.tells_times(prompt) else None
+            if problem is not None:
+                raise ViubenchError(
+                    f"the server does not show the model the frames it was sent: {problem}",
+                    where=url,
+                    hint="--engine-arg transport=images, or a newer vLLM",
+                )
+        if as_video:
+            self.transport = "video"
+        self._checked = as_video or self.transport == "images"
+
+    async def _call(self, method: str, url: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One request with retries; raises Refused for a 4xx, EngineError when the tries are used up."""
+        tries = AsyncRetrying(
+            retry=retry_if_exception_type(_Busy),
+            stop=stop_after_attempt(1 + self.retries),
+            wait=_wait,
+            reraise=True,
+        )
+        try:
+            return await tries(self._call_once, method, url + path, body)
+        except _Busy as error:
+            raise EngineError(f"{url}: {error}, after {1 + self.retries} tries") from error
+
+    async def _call_once(self, method: str, url: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        if self._client is None:
+            raise RuntimeError("call before start")
+        try:
+            reply = await self._client.request(method, url, json=body)
+        except httpx.TransportError as error:
+            raise _Busy(str(error) or type(error).__name__) from error
+        if reply.status_code in RETRIED_STATUSES:
+            raise _Busy(f"HTTP {reply.status_code}: {_message(reply)}", _retry_after(reply))
+        if reply.status_code >= 400:
+            raise Refused(f"HTTP {reply.status_code}: {_message(reply)}")
+        try:
+            data = reply.json()
+        except ValueError as error:
+            raise EngineError(f"{url} answered no JSON") from error
+        if not isinstance(data, dict):
+            raise EngineError(f"{url} answered no JSON object")
+        return data
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    def describe(self) -> dict[str, Any]:
+        sent = {
+            "video": f"video/{transport.FORMATS[self.format]}",
+            "images": f"images/{transport.FORMATS[self.format]}",
+        }
+        settings = {
+            "base_urls": self.urls,
+            "transport": sent.get(self.transport, f"auto/{transport.FORMATS[self.format]}"),
+        }
+        return {"model": self.model, "version": self.version, "revision": None, "settings": settings}
+
+
+def _response(answer: dict[str, Any], seconds: float, *, as_images: bool) -> Response:
+    try:
+        choice, used = answer["choices"][0], answer.get("usage") or {}
+        text, finish = choice["message"].get("content"), choice.get("finish_reason")
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise EngineError(f"the server's answer has no choices[0].message: {str(answer)[:200]}") from error
+    usage = {name: used[name] for name in ("prompt_tokens", "completion_tokens") if isinstance(used.get(name), int)}
+    cached = (used.get("prompt_tokens_details") or {}).get("cached_tokens")
+    usage |= {"cached_tokens": cached} if isinstance(cached, int) else {}
+    usage |= {"shown_as_images": 1} if as_images else {}
+    return Response(text or "", finish, usage, seconds)
+
+
+def _wait(state: RetryCallState) -> float:
+    """Random exponential backoff; a Retry-After, when the server gave one, plus up to a second."""
+    error = state.outcome.exception() if state.outcome else None
+    drawn = wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT)(state)
+    if isinstance(error, _Busy) and error.wait is not None:
+        return min(error.wait + min(drawn, 1.0), LONGEST_WAIT)
+    return drawn
+
+
+def _retry_after(reply: httpx.Response) -> float | None:
+    try:
+        return max(0.0, float(reply.headers["retry-after"]))
+    except (KeyError, ValueError):  # absent, or a date: the backoff's own wait does
+        return None
+
+
+def _message(reply: httpx.Response) -> str:
+    """The server's own words: `error.message` of OpenAI's form, else the start of the body."""
+    try:
+        data = reply.json()
+        found = (
+            data["error"]["message"] if isinstance(data.get("error"), dict) else data.get("message") or data["detail"]
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        found = reply.text
+    return " ".join(str(found).split())[:400]
+
+
+def _endpoint(url: str) -> str:
+    bare = url.rstrip("/")
+    if not bare.startswith(("http://", "https://")):
+        raise ViubenchError(f"not a URL: {url}", where="--base-url", hint="for example http://127.0.0.1:8000/v1")
+    return bare if bare.endswith("/v1") else bare + "/v1"
+
+
+def _one_of(name: str, value: str, allowed: Sequence[str] | Mapping[str, str]) -> str:
+    if value not in allowed:
+        raise ViubenchError(f"{name}={value} is none of {', '.join(allowed)}", where="--engine-arg")
+    return value

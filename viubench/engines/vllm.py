@@ -1,0 +1,306 @@
+"""vLLM in this process: many requests at once, each failing on its own; frames go in as arrays with their true times.
+
+The engine core is a child process that vLLM starts by spawning, so the program that uses this module must be
+importable without side effects. What the core prints goes to a log file that is quoted when the start fails; with
+VIUBENCH_DEBUG=1 it goes to the terminal.
+
+Example:
+    async with VllmEngine("tiny-qwen3-vl", {"max_model_len": "16384"}) as engine:
+        response = await engine.generate(request)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import multiprocessing
+import os
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from viubench import media_clock
+from viubench.engines import arguments, prompts
+from viubench.engines.base import Engine, Request, Response
+from viubench.engines.loading import describe_checkpoint
+from viubench.errors import EngineError, Exit, ViubenchError
+from viubench.schema import Decoding
+
+MAX_VIDEOS = 12
+CONTEXT_CAP = 32768
+"""Tokens of context asked for when the model could take more: a longer one reserves memory no protocol uses."""
+
+SMALL_MACHINE = 8
+"""Up to so many cores vLLM's worker lives in the engine core's process: one process less to load, 10 to 20 s."""
+
+FRAMES_AS_THEY_ARE = {"do_sample_frames": False, "do_resize": False}
+TIMESTAMPED_TYPES = ("qwen3_vl", "qwen3_vl_moe")
+"""Model types whose processor writes frame times into the prompt."""
+
+_EXCEPTION = re.compile(r"(?:\w+\.)*\w+(?:Error|Exception)(: .+)?")
+
+
+class VllmEngine(Engine):
+    """Answers through vLLM's AsyncLLM on whatever device vLLM finds.
+
+    Args:
+        model: checkpoint folder or hub id.
+        args: further vLLM engine arguments by name, and `max_in_flight`.
+
+    Raises:
+        ViubenchError: the checkpoint is not complete.
+    """
+
+    kind: ClassVar[str] = "vllm"
+
+    def __init__(self, model: str, args: Mapping[str, str]) -> None:
+        own = {name: value for name, value in args.items() if name == "max_in_flight"}
+        self.max_in_flight = arguments.typed(own, {"max_in_flight": int}, self.kind).get("max_in_flight", 16)
+        self.args = {name: value for name, value in args.items() if name not in own}
+        self.checkpoint = describe_checkpoint(model)
+        self.size_multiple = self.checkpoint["size_multiple"]
+        self.settings: dict[str, Any] = {}
+        self.version = ""
+        self._llm: Any = None
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._processor: Any = None
+        self._checked = False
+        self._numbers = itertools.count()
+
+    async def start(self) -> None:
+        _set_environment()
+        with _core_output() as log:
+            try:
+                self._open()
+            except ViubenchError:
+                raise
+            except Exception as error:  # whatever vLLM raises here, the user needs its reason, not its trace
+                await self.close()
+                raise _start_error(error, log, self.checkpoint["path"]) from error
+
+    def _open(self) -> None:
+        try:
+            import vllm
+            from transformers import AutoProcessor
+            from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.platforms import current_platform
+            from vllm.v1.engine.async_llm import AsyncLLM
+        except ImportError as error:
+            raise ViubenchError(
+                f"the vllm engine cannot be loaded: {error}",
+                hint="pip install 'viubench[cpu]' (or 'viubench[gpu]'), or use --engine hf",
+            ) from error
+        self.version = vllm.__version__
+        fields = {field.name: field.type for field in dataclasses.fields(AsyncEngineArgs)}
+        self.settings = default_settings(self.checkpoint, on_cpu=current_platform.is_cpu()) | _typed(self.args, fields)
+        quiet = {"use_tqdm_on_load": False, "disable_log_stats": True, "enable_log_requests": False}
+        wanted = {"model": self.checkpoint["path"], **quiet, **self.settings}
+        self._processor = AutoProcessor.from_pretrained(self.checkpoint["path"])
+        others = {child.pid for child in multiprocessing.active_children()}
+        self._llm = AsyncLLM.from_engine_args(
+            AsyncEngineArgs(**{name: value for name, value in wanted.items() if name in fields})
+        )
+        self._guard = _guard([child.pid for child in multiprocessing.active_children() if child.pid not in others])
+
+    async def generate(self, request: Request) -> Response:
+        if self._llm is None:
+            raise RuntimeError("generate before start")
+        started = time.perf_counter()
+        metas = [media_clock.metadata(video) for video in request.videos]
+        prompt: dict[str, Any] = {"prompt": prompts.render(self._processor, request.sample.question, len(metas))}
+        if metas:
+            frames = [video.pixels for video in request.videos]
+            prompt["multi_modal_data"] = {"video": list(zip(frames, metas, strict=True))}
+            prompt["multi_modal_uuids"] = {"video": list(request.media_ids)}
+            prompt["mm_processor_kwargs"] = FRAMES_AS_THEY_ARE
+        output = await self._run(prompt, request.decoding)
+        if not self._checked:
+            self._check_prompt(output.prompt_token_ids, request, metas)
+            self._checked = bool(metas)
+        answer = output.outputs[0]
+        usage = {"prompt_tokens": len(output.prompt_token_ids), "completion_tokens": len(answer.token_ids)}
+        if output.num_cached_tokens is not None:
+            usage["cached_tokens"] = output.num_cached_tokens
+        return Response(answer.text, answer.finish_reason, usage, time.perf_counter() - started)
+
+    async def _run(self, prompt: dict[str, Any], decoding: Decoding) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        sampling = SamplingParams(
+            temperature=decoding.temperature,
+            max_tokens=decoding.max_tokens,
+            seed=0 if decoding.temperature else None,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        name, output = f"viubench-{next(self._numbers)}", None
+        try:
+            plain = {"add_special_tokens": False}  # the chat template has written them
+            async for latest in self._llm.generate(prompt, sampling, name, tokenization_kwargs=plain):
+                output = latest
+        except EngineDeadError as error:
+            raise ViubenchError(
+                "the vLLM engine core died in the middle of the run",
+                hint="the same command resumes; VIUBENCH_DEBUG=1 shows what the core prints",
+                exit_code=Exit.INVALID_RUN,
+            ) from error
+        except Exception as error:  # any other fault belongs to this request alone
+            raise EngineError(_reason(error)) from error
+        if output is None:
+            raise EngineError("vLLM returned no output")
+        return output
+
+    def _check_prompt(self, token_ids: list[int], request: Request, metas: list[dict[str, Any]]) -> None:
+        """Proof on the first answer that the model saw our frames at our times: nothing sampled or resized again."""
+        if not metas:
+            return
+        text = self._processor.tokenizer.decode(token_ids)
+        group = getattr(getattr(self._processor, "video_processor", None), "temporal_patch_size", 2)
+        told = self.checkpoint["model_type"] in TIMESTAMPED_TYPES or media_clock.tells_times(text)
+        problem = media_clock.missing_timestamps(text, metas, group) if told else None
+        pad = getattr(self._llm.model_config.hf_config, "video_token_id", None)
+        if problem is None and told and pad is not None and self.size_multiple:
+            shapes = [video.pixels.shape for video in request.videos]
+            expected = sum(
+                -(-t // group) * (h // self.size_multiple) * (w // self.size_multiple) for t, h, w, _ in shapes
+            )
+            if (seen := token_ids.count(pad)) != expected:
+                problem = f"the frames became {seen} vision tokens where {expected} were due: they were resized again"
+        if problem is not None:
+            raise ViubenchError(
+                f"vLLM does not show the model the frames it was given: {problem}",
+                hint=f"vLLM {self.version} and this checkpoint's processor do not fit; try --engine hf",
+            )
+
+    async def close(self) -> None:
+        if self._llm is not None:
+            self._llm.shutdown()
+            self._llm = None
+        if self._guard is not None:
+            self._guard.communicate(b"done\n")
+            self._guard = None
+
+    def describe(self) -> dict[str, Any]:
+        given = {name: value for name, value in self.checkpoint.items() if name not in ("name", "context")}
+        return {"model": self.checkpoint["name"], "version": f"vllm {self.version}", **given, "settings": self.settings}
+
+
+def default_settings(checkpoint: Mapping[str, Any], *, on_cpu: bool) -> dict[str, Any]:
+    """Engine arguments for a checkpoint on this machine; `--engine-arg` overrides each."""
+    context = min(checkpoint.get("context") or CONTEXT_CAP, CONTEXT_CAP)
+    common = {
+        "max_model_len": context,
+        "limit_mm_per_prompt": {"video": MAX_VIDEOS, "image": 0},
+        "seed": 0,
+        "generation_config": "vllm",  # greedy means greedy: no repetition penalty from the checkpoint's own defaults
+    }
+    if not on_cpu:
+        return common | {"dtype": "auto", "max_num_batched_tokens": 16384}
+    # Profiling with the largest videos there could be takes a CPU minutes and tells nothing about its memory.
+    return common | {
+        "dtype": "float32",
+        "enforce_eager": True,
+        "skip_mm_profiling": True,
+        "kv_cache_memory_bytes": _cpu_cache_bytes(checkpoint.get("cache_values"), context),
+    }
+
+
+def _cpu_cache_bytes(values: int | None, context: int) -> int:
+    """Room for four full contexts in float32, at least 256 MiB, at most a quarter of the memory that is free now."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    wanted = 2**32 if values is None else 4 * context * values * 4
+    return max(min(wanted, free // 4), 2**28)
+
+
+def _typed(args: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as vLLM's own field types want them: a field of text keeps its text, others are read as JSON."""
+    arguments.refuse_unknown(args, {*fields, "max_in_flight"} - {"model"}, "vllm")
+    texts = ("str", "str | None", str)
+    return {
+        name: value if fields[name] in texts or str(fields[name]) in texts else arguments.as_json(value)
+        for name, value in args.items()
+    }
+
+
+def _guard(cores: list[int | None]) -> subprocess.Popen[bytes]:
+    """A shell that kills the engine cores when this process ends without saying "done".
+
+    A core outlives a parent killed by SIGKILL, with all its memory; the shell sees the pipe close. It has a session of
+    its own, so that Ctrl-C does not end it first.
+    """
+    script = 'read -r word || kill -9 "$@"'
+    command = ["sh", "-c", script, "viubench-guard", *[str(pid) for pid in cores if pid is not None]]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+def _set_environment() -> None:
+    """What vLLM reads from the environment, before its first import; a value the user has set stays."""
+    defaults = {
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork would copy our threads' locks and open files
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    }
+    if (os.cpu_count() or 1) <= SMALL_MACHINE:
+        defaults["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    if not _debug():
+        defaults |= {"VLLM_LOGGING_LEVEL": "ERROR", "TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def _debug() -> bool:
+    return os.environ.get("VIUBENCH_DEBUG", "") not in ("", "0")
+
+
+@contextmanager
+def _core_output() -> Iterator[Path | None]:
+    """While the engine core is started, standard error is a log file, which the core keeps; yields its path."""
+    if _debug():
+        yield None
+        return
+    handle, name = tempfile.mkstemp(prefix="viubench-vllm-", suffix=".log")
+    kept = os.dup(2)
+    try:
+        os.dup2(handle, 2)
+        yield Path(name)
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(handle)
+        os.unlink(name)  # the core writes on; the space is freed when it ends
+
+
+def _start_error(error: Exception, log: Path | None, model: str) -> ViubenchError:
+    """The reason a start failed, as vLLM's core printed it, else as the exception says it."""
+    printed = log.read_text(encoding="utf-8", errors="replace") if log else ""
+    return ViubenchError(
+        f"vLLM could not open the model: {printed_reason(printed) or _reason(error)}",
+        where=model,
+        hint="VIUBENCH_DEBUG=1 shows all that vLLM prints; --engine-arg K=V changes its settings",
+    )
+
+
+def printed_reason(log: str) -> str | None:
+    """The last exception of the tracebacks in `log`; one without a message comes with the code line that raised it."""
+    lines = [line.split("] ", 1)[-1].strip() for line in log.splitlines()]
+    code = [line for line in lines if line.strip("^~ ")]
+    for number in range(len(code) - 1, -1, -1):
+        if found := _EXCEPTION.fullmatch(code[number]):
+            return (found[0] if found[1] or not number else f"{found[0]} at `{code[number - 1]}`")[:500]
+    return None
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause that says anything, in one line."""
+    cause: BaseException | None = error
+    said = ""
+    while cause is not None:
+        said = " ".join(str(cause).split()) or said or type(cause).__name__
+        cause = cause.__cause__
+    return said[:500]

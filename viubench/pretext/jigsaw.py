@@ -1,0 +1,63 @@
+"""Temporal jigsaw: a video cut into n equal clips, shown as n separate videos in another order.
+
+Example: the true first clip is shown third, the second first, the third second.
+    >>> answer([1, 2, 0])
+    '312'
+
+Convention (VideoSSR, arXiv 2511.06281, section 3): with `order[p]` the original clip shown at position p, digit i of
+the answer is the position at which original clip i is shown: the order in which the shown clips must be played.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from viubench.pretext.visible import MOTION, differs, halved
+from viubench.schema import content_hash
+from viubench.video.frames import Pixels, VideoInput
+
+
+def answer(order: Sequence[int]) -> str:
+    """The inverse of `order` (counted from 0) as digits counted from 1; comma-separated from ten clips on."""
+    places = [order.index(original) + 1 for original in range(len(order))]
+    return ("," if len(order) >= 10 else "").join(map(str, places))
+
+
+def clips(video: VideoInput, order: Sequence[int], step: float) -> tuple[VideoInput, ...]:
+    """The clips of `video` in the shown `order`, floor(T / n) frames each; frames left over at the end are dropped.
+
+    Every clip's clock starts at 0 and advances by `step` seconds: true timestamps would give the order away. `indices`
+    stay the true frame numbers; `duration` is the clip's.
+    """
+    size = len(video) // len(order)
+    times = tuple(round(k * step, 3) for k in range(size))
+    shown = []
+    for original in order:
+        part = slice(original * size, (original + 1) * size)
+        shown.append(
+            replace(
+                video,
+                pixels=video.pixels[part],
+                indices=video.indices[part],
+                times=times,
+                duration=size * step,
+                # The same clip of another question is the same media: an engine may reuse what it computed.
+                key=content_hash([video.key, part.start, part.stop, step]) if video.key else "",
+            )
+        )
+    return tuple(shown)
+
+
+def look_alike(frames: Pixels, n: int) -> tuple[int, int] | None:
+    """Two of the n clips of `frames` that cannot be told apart (fewer than half of their frames differ), or None."""
+    size = len(frames) // n
+    small = halved(frames[: n * size], MOTION)
+    parts = [small[k * size : (k + 1) * size] for k in range(n)]
+    for first in range(n):
+        for second in range(first + 1, n):
+            if np.count_nonzero(differs(parts[first], parts[second])) * 2 < size:
+                return first, second
+    return None

@@ -1,0 +1,60 @@
+"""Which files below a folder are videos to build from.
+
+Example:
+    >>> list_videos(Path("clips")).videos                # doctest: +SKIP
+    ['kitchen/pour.mp4', 'street.webm']
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from viubench.errors import ViubenchError
+
+VIDEO_SUFFIXES = frozenset((
+    ".3g2", ".3gp", ".asf", ".avi", ".divx", ".f4v", ".flv", ".gif", ".ivf", ".m1v", ".m2ts",
+    ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts",
+    ".mxf", ".nut", ".ogg", ".ogv", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+))  # fmt: skip
+NO_VIDEO_SUFFIXES = frozenset((".md", ".txt", ".json"))
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Paths relative to the folder, with forward slashes, sorted.
+
+    Attributes:
+        videos: files to probe; broken ones and links that lead elsewhere are among them and fail there, with a reason.
+        ignored: files that are left alone because their name is no video's; hidden files and notes are not listed.
+    """
+
+    videos: list[str]
+    ignored: list[str]
+
+
+def list_videos(root: Path, skip: Path | None = None) -> Listing:
+    """The files below `root`, leaving out hidden ones, notes (.md, .txt, .json) and all below `skip`.
+
+    Raises:
+        ViubenchError: there is no such folder, or no video file in it.
+    """
+    if not root.is_dir():
+        raise ViubenchError(f"no such folder: {root}", where="--videos")
+    skipped = skip.resolve() if skip else None
+    videos: list[str] = []
+    ignored: list[str] = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [f for f in folders if not f.startswith(".") and (Path(folder) / f).resolve() != skipped]
+        for name in names:
+            path = Path(folder) / name
+            suffix = path.suffix.lower()
+            if name.startswith(".") or suffix in NO_VIDEO_SUFFIXES:
+                continue
+            (videos if suffix in VIDEO_SUFFIXES else ignored).append(path.relative_to(root).as_posix())
+    if not videos:
+        raise ViubenchError(
+            f"no video files in {root}", where="--videos", hint="known endings: " + " ".join(sorted(VIDEO_SUFFIXES))
+        )
+    return Listing(sorted(videos), sorted(ignored))

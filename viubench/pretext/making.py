@@ -1,0 +1,171 @@
+"""The part of a build that runs in worker processes: look at one video, draw its questions, write its frames.
+
+Example:
+    >>> look(Frames(store, Path("clips"), Sampling(), Resize()), "pour.mp4").frames   # doctest: +SKIP
+    287
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from viubench.errors import ViubenchError
+from viubench.pretext.dice import Dice, seed_of
+from viubench.pretext.difficulty import GroundParams, params_of, videos_needed
+from viubench.pretext.recipes import Drawn, Rejected, apply, draw
+from viubench.schema import Clip, Item, PretextSpec, Resize, Sampling, content_hash
+from viubench.video.frames import VideoInput
+from viubench.video.store import FrameStore
+
+ATTEMPTS = 8
+"""Draws tried for one item on one video before the item moves on to the next video."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Where frames come from, and which: the frame store, the videos' folder, sampling and size."""
+
+    store: FrameStore
+    root: Path
+    sampling: Sampling
+    resize: Resize
+
+    def get(self, path: str) -> VideoInput:
+        return self.store.get(Clip(path=path), self.root, self.sampling, self.resize)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What is known of a video whose frames are in the store."""
+
+    path: str
+    content: str
+    frames: int
+    duration: float
+
+
+@dataclass(frozen=True)
+class Order:
+    """Item `k` of a task, to be drawn from one video; `attempt` is the first one not yet tried."""
+
+    task: str
+    pretext: PretextSpec
+    k: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an order: the question, its key and its seed, or None; and why each attempt before failed."""
+
+    order: Order
+    drawn: Drawn | None
+    key: str
+    seed: int
+    causes: tuple[str, ...]
+
+
+def look(frames: Frames, path: str) -> Looked:
+    """Decode the sampled frames of a video into the store; raises MediaError."""
+    video = frames.get(path)
+    return Looked(path, video.source, video.total, round(video.duration, 3))
+
+
+def make(
+    frames: Frames, path: str, other: str | None, seed: int, orders: Sequence[Order], taken: dict[str, dict[int, str]]
+) -> list[Outcome]:
+    """Draw a question for each order, all from one video, in the order given; raises MediaError.
+
+    A question that an earlier item (smaller k) of the task already asks of this video is drawn again. Later items are
+    not looked at: that keeps the first items of a task the same however many follow.
+
+    Args:
+        other: another video, for `swap`.
+        taken: per task, k and key of the items this video already has.
+    """
+    videos = [frames.get(path)]
+    outcomes = []
+    for order in orders:
+        if other is not None and len(videos) == 1 and videos_needed(order.pretext) == 2:
+            videos.append(frames.get(other))
+        known = taken.setdefault(order.task, {})
+        outcome = _one(order, seed, videos, other, {key for k, key in known.items() if k < order.k})
+        if outcome.drawn is not None:
+            known[order.k] = outcome.key
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _one(order: Order, seed: int, videos: Sequence[VideoInput], other: str | None, asked: set[str]) -> Outcome:
+    causes: list[str] = []
+    length = dealt_length(order, seed)
+    for attempt in range(order.attempt, order.attempt + ATTEMPTS):
+        item_seed = seed_of(seed, order.task, order.k, attempt)
+        drawn = draw(order.pretext, item_seed, videos, length)
+        if isinstance(drawn, Rejected):
+            causes.append(drawn.cause)
+            if drawn.final:
+                break
+            continue
+        if "other" in drawn.params:
+            drawn.params["other"]["video"] = other
+        key = content_hash([drawn.params, drawn.answer])
+        if key not in asked:
+            return Outcome(order, drawn, key, item_seed, tuple(causes))
+        causes.append("duplicate")
+    return Outcome(order, None, "", 0, tuple(causes))
+
+
+def dealt_length(order: Order, seed: int) -> int | None:
+    """The segment length of an item of a grounding task, in frames; None for the other kinds.
+
+    Lengths are dealt from shuffled decks that hold each possible one once. So they are uniform over every task, and
+    stay with the item when a draw is rejected: a long segment, harder to keep, is not asked about less.
+    """
+    params = params_of(order.pretext)
+    if not isinstance(params, GroundParams):
+        return None
+    low, high = params.length
+    size = high - low + 1
+    deck = Dice(seed, order.task, "lengths", order.k // size).permutation(size)
+    return low + deck[order.k % size]
+
+
+def write_frames(frames: Frames, items: Sequence[Item], out: Path) -> int:
+    """Write the shown frames of items as `out/<item id>/0000.png`, ...; those of a jigsaw's clips in `clip-1/`, ...
+
+    A folder with frames of the right size is kept: it was put there whole. Returns how many items there are.
+    """
+    for item in items:
+        sources = [item.video, *([item.params["other"]["video"]] if "other" in item.params else [])]
+        shown = apply(item.params, item.seed, [frames.get(path) for path in sources])
+        folder = out / item.id
+        if folder.exists():
+            if _holds(folder, shown):
+                continue
+            shutil.rmtree(folder)
+        partial = out / f".{item.id}"
+        shutil.rmtree(partial, ignore_errors=True)
+        for number, video in enumerate(shown):
+            for k, frame in enumerate(video.pixels):
+                path = partial / _frame_name(len(shown), number, k)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if not cv2.imwrite(str(path), np.ascontiguousarray(frame[..., ::-1])):
+                    raise ViubenchError(f"a frame could not be written: {path}", hint="is the disk full?")
+        partial.rename(folder)
+    return len(items)
+
+
+def _frame_name(clips: int, clip: int, frame: int) -> str:
+    return f"clip-{clip + 1}/{frame:04d}.png" if clips > 1 else f"{frame:04d}.png"
+
+
+def _holds(folder: Path, shown: Sequence[VideoInput]) -> bool:
+    first = cv2.imread(str(folder / _frame_name(len(shown), 0, 0)))
+    return first is not None and first.shape == shown[0].pixels.shape[1:]

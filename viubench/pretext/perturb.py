@@ -1,0 +1,258 @@
+"""The perturbations of anomaly grounding: what they do to the frames of one segment, and how strongly.
+
+Example:
+    >>> strength = draw_strength("zoom_out", Strengths(), Dice(0))
+    >>> shown = perturb(frames, "zoom_out", (10, 22), strength, seed=0)   # frames 0..9 and 22.. keep their bytes
+
+Source of names and strengths: VideoSSR (arXiv 2511.06281), Table 8 and the released settings. Strength is drawn once
+per item. The frame size never changes. All arithmetic is on integers or along bit-exact OpenCV routes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+
+from viubench.pretext.dice import Dice
+from viubench.pretext.difficulty import Perturbation, Strengths
+from viubench.video.frames import Pixels
+
+TEMPORAL: tuple[Perturbation, ...] = ("slow", "fast", "stutter", "shuffle")
+"""Those that only change which source frame is shown when."""
+
+_NO_CLOCK = "frame timestamps stay evenly spaced and are no evidence of speed"
+WORDS: dict[Perturbation, str] = {
+    "saturation": "its colours are far too strong",
+    "noise": "it is covered with random grain",
+    "blur": "it is blurred",
+    "grayscale": "it has lost its colours",
+    "invert": "its colours are inverted, as in a photographic negative",
+    "channel_swap": "its red and blue are exchanged",
+    "zoom_in": "it is zoomed in on the middle of the picture",
+    "zoom_out": "its picture is shrunk and stands on black",
+    "rotate_180": "its picture stands on its head (turned by 180 degrees)",
+    "mirror": "its left and right are exchanged, as in a mirror",
+    "rotate_90": "its picture is turned a quarter turn clockwise and stands on black",
+    "rotate_270": "its picture is turned a quarter turn counterclockwise and stands on black",
+    "swap": "it is replaced by frames of another video",
+    "slow": f"it plays in slow motion ({_NO_CLOCK})",
+    "fast": f"it plays too fast ({_NO_CLOCK})",
+    "stutter": "it stutters: a frame stands still, then the picture jumps on",
+    "shuffle": "its frames are in a wrong order",
+}
+"""What the question says of the altered part."""
+
+
+BLUR_SIDE = 384
+"""Short side, in pixels, of the frame on which a blur of sigma 1 is one pixel wide: 16:9 within 512x512 pixels."""
+
+
+def draw_strength(name: Perturbation, ranges: Strengths, dice: Dice) -> dict[str, Any]:
+    """The strength of one item, JSON data; none for a shuffle, whose order is drawn with a look at the frames."""
+    if name in ("zoom_in", "zoom_out"):
+        return {"scale": dice.hundredths(*getattr(ranges, name))}
+    if name == "noise":
+        return {"sigma": dice.hundredths(*ranges.noise)}
+    if name == "blur":
+        return {"sigma": dice.hundredths(*ranges.blur)}
+    if name == "saturation":
+        return {"factor": dice.hundredths(*ranges.saturation)}
+    if name == "stutter":
+        return {"hold": dice.integer(*ranges.stutter)}
+    if name in ("slow", "fast"):
+        return {"factor": dice.integer(*getattr(ranges, name))}
+    return {}
+
+
+def positions(name: Perturbation, total: int, segment: tuple[int, int], strength: Mapping[str, Any]) -> list[int]:
+    """Which of the `total` sampled frames a temporal perturbation shows at each place of `segment` = [start, stop).
+
+    slow: the first 1/factor of the segment, each frame `factor` times. fast: every factor-th frame from the start on,
+    beginning earlier where the video ends too soon. stutter: a frame is held for `hold` places, then the picture is
+    where it would have been. shuffle: `order`, relative to the start.
+
+    Raises:
+        ValueError: `fast` needs more frames than there are.
+    """
+    start, stop = segment
+    length = stop - start
+    if name == "shuffle":
+        return [start + source for source in strength["order"]]
+    if name == "slow":
+        return [start + k // int(strength["factor"]) for k in range(length)]
+    if name == "fast":
+        step = int(strength["factor"])
+        first = min(start, total - 1 - step * (length - 1))
+        if first < 0:
+            raise ValueError(
+                f"{length} places at {step} times the speed need {step * (length - 1) + 1} of {total} frames"
+            )
+        return [first + step * k for k in range(length)]
+    if name == "stutter":
+        hold = int(strength["hold"])
+        # A held frame alone in the last block would show its own picture: the segment would seem to end before it.
+        last = length // hold - 1 if length % hold == 1 else length // hold
+        return [start + min(k // hold, max(last, 0)) * hold for k in range(length)]
+    raise ValueError(f"{name} is no temporal perturbation")
+
+
+def perturb(
+    frames: Pixels,
+    name: Perturbation,
+    segment: tuple[int, int],
+    strength: Mapping[str, Any],
+    seed: int,
+    other: Pixels | None = None,
+) -> Pixels:
+    """A copy of `frames` (uint8 [T, H, W, 3]), perturbed at the places start..stop-1; the rest keeps its bytes.
+
+    Args:
+        seed: of the noise field, which differs from frame to frame.
+        other: frames of another video, any size, for `swap`.
+    """
+    start, stop = segment
+    shown = frames.copy()
+    if name in TEMPORAL:
+        shown[start:stop] = frames[positions(name, len(frames), segment, strength)]
+    elif name == "noise":
+        shown[start:stop] = _noise(frames[start:stop], float(strength["sigma"]), seed, start)
+    elif name == "swap":
+        if other is None:
+            raise ValueError("swap needs the frames of a second video")
+        shown[start:stop] = _each(other[start:stop], lambda frame: _cover(frame, *frames.shape[1:3]))
+    else:
+        shown[start:stop] = _PICTURE[name](frames[start:stop], strength)
+    return shown
+
+
+# --- single pictures --------------------------------------------------------------------------------------------
+
+
+def _each(frames: Pixels, function: Callable[[Pixels], Pixels]) -> Pixels:
+    return np.stack([function(frame) for frame in frames])
+
+
+def _luma(frames: Pixels) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """Rec. 601 luma in 1/256, int32 [T, H, W, 1], 0..255."""
+    red, green, blue = (frames[..., c].astype(np.int32) for c in range(3))
+    return ((77 * red + 150 * green + 29 * blue + 128) >> 8)[..., None]
+
+
+def _grayscale(frames: Pixels, _: Mapping[str, Any]) -> Pixels:
+    return np.repeat(_luma(frames).astype(np.uint8), 3, axis=-1)
+
+
+def _saturation(frames: Pixels, strength: Mapping[str, Any]) -> Pixels:
+    luma = _luma(frames)
+    factor = round(float(strength["factor"]) * 100)
+    return np.asarray(np.clip(luma + (frames.astype(np.int32) - luma) * factor // 100, 0, 255), np.uint8)
+
+
+def _blur(frames: Pixels, strength: Mapping[str, Any]) -> Pixels:
+    """Gaussian blur with whole-number weights that sum to 256: float32 then holds every partial sum exactly."""
+    sigma = float(strength["sigma"]) * min(frames.shape[1:3]) / BLUR_SIDE
+    reach = max(1, math.ceil(3 * sigma))
+    bell = [math.exp(-(k * k) / (2 * sigma * sigma)) for k in range(-reach, reach + 1)]
+    weights = [round(256 * value / sum(bell)) for value in bell]
+    weights[reach] += 256 - sum(weights)
+    kernel = np.array(weights, np.float32)
+
+    def one(frame: Pixels) -> Pixels:
+        sums = cv2.sepFilter2D(frame, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+        return np.asarray((sums.astype(np.int32) + 32768) >> 16, np.uint8)
+
+    return _each(frames, one)
+
+
+def _noise(frames: Pixels, sigma: float, seed: int, start: int) -> Pixels:
+    """Adds noise that is nearly Gaussian: the sum of four random bytes, scaled through a table of whole numbers."""
+    centred = np.arange(4 * 255 + 1, dtype=np.int64) - 2 * 255
+    # Four uniform bytes have variance 4 (256^2 - 1) / 12, a standard deviation of 147.80.
+    table = ((centred * round(sigma * 100) * 2 + 14780) // (2 * 14780)).astype(np.int16)
+    shown = np.empty_like(frames)
+    for k, frame in enumerate(frames):
+        stream = hashlib.shake_128(f"{seed}:{start + k}".encode()).digest(4 * frame.size)
+        planes = np.frombuffer(stream, np.uint8).reshape(4, *frame.shape)
+        shown[k] = np.clip(frame + table[planes.sum(axis=0, dtype=np.int16)], 0, 255)
+    return shown
+
+
+def _resize(frame: Pixels, height: int, width: int) -> Pixels:
+    size = (max(1, width), max(1, height))
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR_EXACT), np.uint8)
+
+
+def _on_black(frame: Pixels, height: int, width: int) -> Pixels:
+    """`frame` in the middle of a black picture of that size, which it must fit."""
+    shown = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - frame.shape[0]) // 2, (width - frame.shape[1]) // 2
+    shown[top : top + frame.shape[0], left : left + frame.shape[1]] = frame
+    return shown
+
+
+def _middle(frame: Pixels, height: int, width: int) -> Pixels:
+    top, left = (frame.shape[0] - height) // 2, (frame.shape[1] - width) // 2
+    return np.asarray(np.ascontiguousarray(frame[top : top + height, left : left + width]), np.uint8)
+
+
+def _zoom_in(frames: Pixels, strength: Mapping[str, Any]) -> Pixels:
+    height, width = frames.shape[1:3]
+    scale = round(float(strength["scale"]) * 100)
+    part = (max(1, height * 100 // scale), max(1, width * 100 // scale))
+    return _each(frames, lambda frame: _resize(_middle(frame, *part), height, width))
+
+
+def _zoom_out(frames: Pixels, strength: Mapping[str, Any]) -> Pixels:
+    height, width = frames.shape[1:3]
+    scale = round(float(strength["scale"]) * 100)
+    small = (height * 100 // scale, width * 100 // scale)
+    return _each(frames, lambda frame: _on_black(_resize(frame, *small), height, width))
+
+
+def _quarter(turns: int) -> Callable[[Pixels, Mapping[str, Any]], Pixels]:
+    """Turned clockwise by `turns` quarters, then shrunk to fit: the frame size stays."""
+
+    def turned(frames: Pixels, _: Mapping[str, Any]) -> Pixels:
+        height, width = frames.shape[1:3]
+        # The turned picture is width x height; the scale that fits it is short side / long side.
+        short, long = min(height, width), max(height, width)
+        small = (width * short // long, height * short // long)
+
+        def one(frame: Pixels) -> Pixels:
+            picture = np.ascontiguousarray(np.rot90(frame, -turns))
+            return _on_black(_resize(picture, *small), height, width)
+
+        return _each(frames, one)
+
+    return turned
+
+
+def _cover(frame: Pixels, height: int, width: int) -> Pixels:
+    """The middle of `frame` that has the wanted shape, resized to it."""
+    tall, wide = frame.shape[:2]
+    part = (
+        (tall, max(1, tall * width // height))
+        if wide * height > tall * width
+        else (max(1, wide * height // width), wide)
+    )
+    return _resize(_middle(frame, *part), height, width)
+
+
+_PICTURE: dict[str, Callable[[Pixels, Mapping[str, Any]], Pixels]] = {
+    "saturation": _saturation,
+    "blur": _blur,
+    "grayscale": _grayscale,
+    "invert": lambda frames, _: np.asarray(255 - frames, np.uint8),
+    "channel_swap": lambda frames, _: _each(frames, lambda frame: cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)),
+    "zoom_in": _zoom_in,
+    "zoom_out": _zoom_out,
+    "rotate_180": lambda frames, _: _each(frames, lambda frame: cv2.flip(frame, -1)),
+    "mirror": lambda frames, _: _each(frames, lambda frame: cv2.flip(frame, 1)),
+    "rotate_90": _quarter(1),
+    "rotate_270": _quarter(3),
+}

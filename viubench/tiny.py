@@ -1,0 +1,190 @@
+"""A Qwen3-VL checkpoint folder made from nothing: two layers, random weights, no download.
+
+It answers nonsense, but it is a real model to every tool that opens one (vLLM, transformers, lmms-eval), so the whole
+way from a video file to a score can run on any machine. The text it writes is printable: the output rows of all other
+bytes are zero, so greedy decoding never picks them.
+
+Example:
+    >>> write(Path("tiny-qwen3-vl"))  # config, weights, tokenizer, processor, chat template: about 2 MB
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from pathlib import Path
+from typing import Any
+
+from viubench.errors import ViubenchError
+
+SPECIAL_TOKENS = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
+CONTEXT_TOKENS = 32768
+READABLE = string.digits + string.ascii_lowercase + " .,:-"
+
+CHAT_TEMPLATE = """\
+{%- macro show(content) -%}
+{%- if content is string -%}{{ content }}{%- else -%}
+{%- for part in content -%}
+{%- if part.type == 'video' -%}<|vision_start|><|video_pad|><|vision_end|>
+{%- elif part.type == 'image' or part.type == 'image_url' -%}<|vision_start|><|image_pad|><|vision_end|>
+{%- else -%}{{ part.text }}{%- endif -%}
+{%- endfor -%}
+{%- endif -%}
+{%- endmacro -%}
+{%- for message in messages -%}
+{{ '<|im_start|>' + message.role + '\\n' + show(message.content) + '<|im_end|>\\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}
+"""
+
+
+def write(out: Path, seed: int = 0) -> None:
+    """Write the checkpoint folder `out`; equal seeds give equal weights on one version of torch.
+
+    Raises:
+        ViubenchError: `out` holds files already, or transformers is not installed.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ViubenchError(f"{out} is not an empty folder", hint="name a folder that does not exist yet")
+    try:
+        import torch
+        from transformers import GenerationConfig, Qwen3VLForConditionalGeneration
+    except ImportError as error:
+        raise ViubenchError(
+            f"a checkpoint needs transformers and torch ({error})", hint="pip install 'viubench[cpu]'"
+        ) from error
+
+    processor = _processor()
+    tokenizer = processor.tokenizer
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Qwen3VLForConditionalGeneration(_config(tokenizer)).to(torch.float32)
+        _spread_weights(model, tokenizer)
+    end, pad = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
+    model.generation_config = GenerationConfig(do_sample=False, eos_token_id=[end, pad], pad_token_id=pad)
+    out.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(out)
+    processor.save_pretrained(out)
+    _name_tokenizer_class(out)
+
+
+def _config(tokenizer: Any) -> Any:
+    from transformers import Qwen3VLConfig
+
+    ids = dict(zip(SPECIAL_TOKENS, tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS)), strict=True))
+    hidden = 64
+    return Qwen3VLConfig(
+        text_config={
+            "vocab_size": len(tokenizer),
+            "hidden_size": hidden,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "head_dim": 64,  # the smallest that vLLM's CPU attention takes
+            "max_position_embeddings": CONTEXT_TOKENS,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10000.0,
+                "mrope_section": [12, 10, 10],
+                "mrope_interleaved": True,
+            },
+            "bos_token_id": ids["<|endoftext|>"],
+            "eos_token_id": ids["<|im_end|>"],
+            "pad_token_id": ids["<|endoftext|>"],
+            "dtype": "float32",
+        },
+        vision_config={
+            "hidden_size": hidden,
+            "intermediate_size": 128,
+            "depth": 2,
+            "num_heads": 2,
+            "patch_size": 16,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "out_hidden_size": hidden,
+            "num_position_embeddings": 256,
+            "deepstack_visual_indexes": [0],
+        },
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
+        tie_word_embeddings=False,
+        dtype="float32",
+    )
+
+
+def _spread_weights(model: Any, tokenizer: Any) -> None:
+    """Large weights, so that answers depend on the frames, and output rows for readable text alone.
+
+    The usual standard deviation of 0.02 leaves a model this small with nearly equal logits: which token is largest
+    would be decided by rounding, and two engines would disagree for no reason. The gains were chosen by looking:
+    attention must be sharp and the token's own embedding small, else it repeats one letter whatever it sees.
+    """
+    import torch
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0.0, parameter[0].numel() ** -0.5)
+        model.get_input_embeddings().weight.normal_(0.0, 0.3)
+        for layer in model.model.language_model.layers:
+            layer.self_attn.q_norm.weight.fill_(4.0)
+            layer.self_attn.o_proj.weight.mul_(2.0)
+            layer.mlp.down_proj.weight.mul_(2.0)
+        head = model.get_output_embeddings().weight
+        readable = torch.zeros(head.shape[0], 1)
+        readable[tokenizer.convert_tokens_to_ids(tokenizer.tokenize(READABLE))] = 1.0
+        head.mul_(readable)
+
+
+def _processor() -> Any:
+    from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
+
+    # Every published Qwen3-VL scales images like videos, and vLLM scales both by the image processor's numbers.
+    half = [0.5, 0.5, 0.5]
+    return Qwen3VLProcessor(
+        image_processor=Qwen2VLImageProcessor(
+            patch_size=16, temporal_patch_size=2, merge_size=2, image_mean=half, image_std=half
+        ),
+        tokenizer=_tokenizer(),
+        video_processor=Qwen3VLVideoProcessor(),
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def _tokenizer() -> Any:
+    """One token per byte of UTF-8: any question can be written, and digits stand alone."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    core = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    core.decoder = decoders.ByteLevel()
+    core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        model_max_length=CONTEXT_TOKENS,
+        extra_special_tokens=[],
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def _name_tokenizer_class(out: Path) -> None:
+    """Name the class that transformers 4 and 5 both know; 5 writes a name of its own."""
+    path = out / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
