@@ -142,5 +142,5 @@ def _keys(model: type[BaseModel]) -> Iterator[str]:
                 yield from _keys(inner)
 
 
-def _at(path: Path, mark: yaml.Mark | None) -> str:
+def _at(path: Path, mark: Any) -> str:
     return str(path) if mark is None else f"{path}:{mark.line + 1}:{mark.column + 1}"
