@@ -20,6 +20,7 @@ from markupsafe import Markup
 from tabulate import tabulate
 
 from reports import charts
+from reports.agreement import agreements
 from reports.panels import panels, verdict
 from reports.runs import Run, load
 from reports.samples import browser
@@ -50,11 +51,13 @@ def table(runs: Sequence[Path], references: Sequence[ReferenceRow]) -> list[Row]
 def text(runs: Sequence[Path], references: Sequence[ReferenceRow] = ()) -> str:
     """The main table for a terminal, in percent, the first column with its 95 % interval.
 
+    Where there is a suite its tasks are left to the page, so that the table is not wider than a terminal.
+
     Raises:
         ViubenchError: a folder is not a finished run.
     """
     loaded = [load(path) for path in runs]
-    heads = columns(loaded)
+    heads = [head for head in columns(loaded) if head.kind != "task"] or columns(loaded)
     lines = []
     for row in rows(loaded, references):
         engine = f" (engine: {row.note})" if row.kind == "model" else ""
@@ -67,7 +70,8 @@ def text(runs: Sequence[Path], references: Sequence[ReferenceRow] = ()) -> str:
         lines.append([clean(row.label + engine), *scores, gain, "–" if row.n is None else str(row.n), not_ok])
     names = [clean(head.label).replace(" ", "\n") for head in heads]
     headers = ["model", *names, "gain\nover\nblind", "samples", "not\nok"]
-    return tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))
+    shown = tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))
+    return "\n".join([shown, *(clean(line.text) for line in agreements(loaded, labels(loaded)))])
 
 
 def write(runs: Sequence[Path], out: Path, references: Sequence[ReferenceRow], *, samples_per_task: int = 12) -> None:
@@ -108,6 +112,7 @@ def render(runs: Sequence[Run], references: Sequence[ReferenceRow], *, samples_p
             panels=panels(runs, names, heads),
             statuses=STATUSES,
             status_words=STATUS_WORDS,
+            agreements=agreements(runs, names),
             manifests=[_manifest(run, name) for run, name in zip(runs, names, strict=True)],
             samples_per_task=samples_per_task,
         )

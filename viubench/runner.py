@@ -122,8 +122,14 @@ async def run(
     folder: RunFolder,
     media: Media | None,
     progress: Callable[[Record], None] = lambda record: None,
+    engine_known: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer every sample of the plan that the folder has no record of; one record each, as it finishes.
+
+    Args:
+        progress: called with each finished record.
+        engine_known: called when the engine is open and again before it is closed: it then knows its version and
+            settings, and at the end how it sent its frames.
 
     Raises:
         ViubenchError: the engine cannot start, or finds that it cannot be trusted.
@@ -143,10 +149,13 @@ async def run(
             window.release()
 
     try:
-        async with engine, asyncio.TaskGroup() as group:
-            for sample in pending:
-                await window.acquire()
-                group.create_task(one(sample))
+        async with engine:
+            engine_known()
+            async with asyncio.TaskGroup() as group:
+                for sample in pending:
+                    await window.acquire()
+                    group.create_task(one(sample))
+            engine_known()
     except ExceptionGroup as errors:
         for error in errors.exceptions:
             if isinstance(error, ViubenchError):

@@ -88,6 +88,10 @@ class RunFolder:
             write_json(target, manifest)
         self._file = open(self.path / "records.jsonl", "ab")  # noqa: SIM115  (held until close)
 
+    def note_engine(self, manifest: Manifest) -> None:
+        """Put down what the engine says of itself once it is started: its version and settings."""
+        write_json(self.path / "manifest.json", manifest)
+
     def append(self, record: Record) -> None:
         """Write one finished sample; it is on disk, for this machine's other processes, when this returns."""
         if self._file is None:
@@ -122,6 +126,7 @@ def check_same(old: Manifest, new: Manifest, path: Path) -> None:
     for what, was, now in (
         ("model", old.model, new.model),
         ("engine", old.engine.get("kind"), new.engine.get("kind")),
+        ("set of engine arguments", old.engine.get("args"), new.engine.get("args")),
         ("seed", old.seed, new.seed),
         ("tasks", sorted(old.tasks), sorted(new.tasks)),
         ("protocol", old.protocols, new.protocols),

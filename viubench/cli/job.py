@@ -1,7 +1,7 @@
 """What `run` and `score` do, step by step: plan, claim the folder, answer, summarise, print.
 
 Example:
-    Job(wishes, out).run("oracle", None, [], [], fresh=False)
+    Job(wishes, out).run("oracle", None, [], fresh=False)
 """
 
 from __future__ import annotations
@@ -12,31 +12,27 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from viubench import planning, runner
 from viubench.cli.tables import results_table
-from viubench.engines import loading, make
+from viubench.engines import BASELINES, loading, make
 from viubench.engines.base import Engine
 from viubench.engines.baselines import AnswersEngine, BlindEngine, OracleEngine, RandomEngine
 from viubench.errors import Exit, ViubenchError
 from viubench.planning import Planned, Wishes
 from viubench.results import summarise
 from viubench.runs import RunFolder, read_records
-from viubench.schema import Record, Results
+from viubench.schema import Manifest, Record, Results
 from viubench.tasks import Catalogue
 from viubench.video.store import FrameStore, default_root
 from viubench.video.workers import KillablePool
 
 DECODE_SECONDS = 300.0
 """Wall limit for decoding one video; a decoder that hangs is killed and the sample becomes a media error."""
-
-MODEL_ENGINES = ("vllm", "hf", "server")
-BASELINES = ("random", "blind", "oracle")
 
 
 @dataclass(frozen=True)
@@ -50,6 +46,7 @@ class Job:
     max_errors: float = 0.01
     quiet: bool = False
     debug: bool = False
+    engine_args: Mapping[str, str] = field(default_factory=dict)
 
     def default_engine(self, model: str | None, base_urls: Sequence[str]) -> str:
         """The engine when none was named: a server when an address was, vLLM where installed, else transformers."""
@@ -61,18 +58,14 @@ class Job:
             )
         return "vllm" if find_spec("vllm") else "hf"
 
-    def run(
-        self, kind: str, model: str | None, base_urls: Sequence[str], engine_args: Sequence[str], *, fresh: bool
-    ) -> Exit:
+    def run(self, kind: str, model: str | None, base_urls: Sequence[str], *, fresh: bool) -> Exit:
         if self.debug:
             os.environ["VIUBENCH_DEBUG"] = "1"
-        if kind not in (*MODEL_ENGINES, *BASELINES):
-            close = get_close_matches(kind, (*MODEL_ENGINES, *BASELINES), n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join((*MODEL_ENGINES, *BASELINES))}"
-            raise ViubenchError(f"unknown engine: {kind!r}", where="--engine", hint=hint)
         if kind in BASELINES:
             return self._answer(lambda planned: self._baseline(kind, planned), None, fresh=fresh)
-        engine = make(kind, model=model, base_urls=base_urls, args=_pairs(engine_args))
+        engine = make(kind, model=model, base_urls=base_urls, args=self.engine_args)
+        if kind == "server":  # an address nobody answers at is found out before anything is built
+            asyncio.run(_greet(engine))
         return self._answer(lambda _: engine, engine.size_multiple, fresh=fresh)
 
     def score(self, responses: Path, name: str, *, fresh: bool) -> Exit:
@@ -89,18 +82,21 @@ class Job:
         with RunFolder.claim(self.out):
             planned = self._plan(multiple)
         print(plan_table(planned))
+        for line in planning.unusable(planned):
+            print(line)
 
     def _answer(self, engine_of: Callable[[Planned], Engine], multiple: int | None, *, fresh: bool) -> Exit:
         with RunFolder.claim(self.out, fresh=fresh) as folder:
             planned = self._plan(multiple)
             engine = engine_of(planned)
-            manifest = planning.manifest(
-                planned, engine.describe(), engine.kind, self.wishes.seed, ["viubench", *sys.argv[1:]]
-            )
-            folder.begin(manifest)
+            folder.begin(self._manifest(planned, engine))
+
+            def engine_known() -> None:
+                folder.note_engine(self._manifest(planned, engine))
+
             with self._media(planned, engine) as media, self._progress(planned, folder) as progress:
-                asyncio.run(runner.run(planned.plan, engine, folder, media, progress))
-            results = summarise(folder.done.values(), manifest)
+                asyncio.run(runner.run(planned.plan, engine, folder, media, progress, engine_known))
+            results = summarise(folder.done.values(), self._manifest(planned, engine))
             folder.write_results(results)
         print(results_table(results))
         return self._verdict(results)
@@ -110,6 +106,10 @@ class Job:
         store = FrameStore(self.frame_cache or default_root())
         with self._bar("building items") as progress:
             return planning.plan(self.wishes, catalogue, self.out, store, multiple, progress)
+
+    def _manifest(self, planned: Planned, engine: Engine) -> Manifest:
+        argv = ["viubench", *sys.argv[1:]]
+        return planning.manifest(planned, engine, self.engine_args, self.wishes.seed, argv)
 
     def _baseline(self, kind: str, planned: Planned) -> Engine:
         if kind == "random":
@@ -158,6 +158,11 @@ class Job:
         return Exit.INVALID_RUN if failed > self.max_errors * total else Exit.OK
 
 
+async def _greet(engine: Engine) -> None:
+    async with engine:
+        pass
+
+
 def _faults(records: Iterator[Record]) -> list[str]:
     """One line for each distinct failure, with how many samples it cost."""
     counts: dict[str, int] = {}
@@ -168,7 +173,8 @@ def _faults(records: Iterator[Record]) -> list[str]:
     return [f"{count} x {line}" for line, count in sorted(counts.items())]
 
 
-def _pairs(arguments: Sequence[str]) -> dict[str, str]:
+def pairs(arguments: Sequence[str]) -> dict[str, str]:
+    """KEY=VALUE arguments as a dictionary; ViubenchError for one that is not of that form."""
     pairs = {}
     for argument in arguments:
         key, equals, value = argument.partition("=")

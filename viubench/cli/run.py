@@ -51,16 +51,16 @@ def run(
     debug: Annotated[bool, typer.Option("--debug", help="Full tracebacks and engine logs.")] = False,
 ) -> None:
     """Answer tasks with a model, score the answers, write a run folder and print the table."""
-    from viubench.cli.job import Job
+    from viubench.cli.job import Job, pairs
     from viubench.planning import Wishes
 
     wishes = Wishes(tasks, videos, data_root, protocol, frames, fps, max_pixels, limit, seed, workers)
-    job = Job(wishes, out, tuple(include_path), frame_cache, max_errors, quiet=quiet, debug=debug)
+    job = Job(wishes, out, tuple(include_path), frame_cache, max_errors, quiet, debug, pairs(engine_arg))
     kind = engine or job.default_engine(model, base_url)
     if dry_run:
         job.dry_run(kind, model)
     else:
-        raise typer.Exit(job.run(kind, model, base_url, engine_arg, fresh=fresh))
+        raise typer.Exit(job.run(kind, model, base_url, fresh=fresh))
 
 
 def score(

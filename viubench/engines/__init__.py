@@ -13,6 +13,8 @@ from viubench.engines.base import Engine
 from viubench.errors import ViubenchError
 
 MODEL_KINDS = ("vllm", "hf", "server")
+BASELINES = ("random", "blind", "oracle")
+"""Engines that never look; they are made from a plan, not by `make` (see `viubench.engines.baselines`)."""
 
 
 def make(kind: str, *, model: str | None, base_urls: Sequence[str], args: Mapping[str, str]) -> Engine:
@@ -28,8 +30,9 @@ def make(kind: str, *, model: str | None, base_urls: Sequence[str], args: Mappin
         ViubenchError: unknown kind, missing model or URL, unknown or ill-typed argument, incomplete checkpoint.
     """
     if kind not in MODEL_KINDS:
-        close = get_close_matches(kind, MODEL_KINDS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(MODEL_KINDS)}"
+        known = (*MODEL_KINDS, *BASELINES)
+        close = get_close_matches(kind, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
         raise ViubenchError(f"no such engine: {kind}", where="--engine", hint=hint)
     if kind == "server":
         if not base_urls:

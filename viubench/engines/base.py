@@ -7,6 +7,7 @@ Example:
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -40,6 +41,11 @@ class Response:
     finish_reason: str | None = None
     usage: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+
+
+def allow_read_only_frames() -> None:
+    """Silence torch's warning about arrays it must not write to: frames are read-only, and no engine writes to them."""
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 
 class Engine(ABC):

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from viubench import media_clock
 from viubench.engines import arguments, prompts
-from viubench.engines.base import Engine, Request, Response
+from viubench.engines.base import Engine, Request, Response, allow_read_only_frames
 from viubench.engines.loading import describe_checkpoint
 from viubench.errors import EngineError, ViubenchError
 
@@ -48,6 +48,7 @@ class HfEngine(Engine):
         await asyncio.to_thread(self._open)
 
     def _open(self) -> None:
+        allow_read_only_frames()
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         try:
             import torch

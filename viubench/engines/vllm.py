@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 
 from viubench import media_clock
 from viubench.engines import arguments, prompts
-from viubench.engines.base import Engine, Request, Response
+from viubench.engines.base import Engine, Request, Response, allow_read_only_frames
 from viubench.engines.loading import describe_checkpoint
 from viubench.errors import EngineError, Exit, ViubenchError
 from viubench.schema import Decoding
@@ -84,6 +84,7 @@ class VllmEngine(Engine):
                 raise _start_error(error, log, self.checkpoint["path"]) from error
 
     def _open(self) -> None:
+        allow_read_only_frames()
         try:
             import vllm
             from transformers import AutoProcessor

@@ -1,0 +1,105 @@
+"""How far two runs agree sample by sample, and why they differ: the same model through two engines should agree fully.
+
+Example:
+    >>> for line in agreements(runs, labels(runs)):
+    ...     print(line.text)
+    a (vllm) and a (server): 66 of 90 answers equal; 24 differ: 24 were shown the same frames, sent as image/jpeg
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from reports.runs import Run
+from viubench.schema import Record
+
+MOST_PAIRS = 45
+"""Pairs shown at most: those of ten runs."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two runs on the samples both answered.
+
+    Attributes:
+        shared: samples with a response in both runs.
+        frames: of these, how many were shown the same pixels (equal frame hashes).
+        prompts: how many had prompts of equal length in tokens.
+        answers: how many have the same response text.
+        reasons: why the others differ, each with the number of samples.
+    """
+
+    first: str
+    second: str
+    shared: int
+    frames: int
+    prompts: int
+    answers: int
+    reasons: tuple[tuple[str, int], ...]
+
+    @property
+    def text(self) -> str:
+        """All of it in one sentence."""
+        said = f"{self.first} and {self.second}: {self.answers} of {self.shared} answers equal"
+        said += f", {self.frames} with equal frames, {self.prompts} with prompts of equal length"
+        if self.reasons:
+            said += "; different: " + ", ".join(f"{count} {reason}" for reason, count in self.reasons)
+        return said
+
+
+def agreements(runs: Sequence[Run], names: Sequence[str]) -> list[Agreement]:
+    """One line for each pair of model runs that answered common samples; `names` are the runs' labels."""
+    models = [
+        (run, f"{name} ({run.results.engine})") for run, name in zip(runs, names, strict=True) if run.kind == "model"
+    ]
+    found = []
+    for (first, name), (second, other) in combinations(models, 2):
+        answered = {record.id: record for record in second.records if record.response is not None}
+        pairs = [(r, answered[r.id]) for r in first.records if r.response is not None and r.id in answered]
+        if pairs:
+            found.append(_agreement(name, other, pairs, _sent(first) | _sent(second)))
+    return found[:MOST_PAIRS]
+
+
+def _agreement(first: str, second: str, pairs: Sequence[tuple[Record, Record]], sent: set[str]) -> Agreement:
+    differing = [pair for pair in pairs if pair[0].response != pair[1].response]
+    reasons = Counter(_reason(*pair, sent) for pair in differing)
+    return Agreement(
+        first,
+        second,
+        shared=len(pairs),
+        frames=sum(_same_frames(*pair) for pair in pairs),
+        prompts=sum(_same_prompt(*pair) for pair in pairs),
+        answers=len(pairs) - len(differing),
+        reasons=tuple(reasons.most_common()),
+    )
+
+
+def _reason(one: Record, two: Record, sent: set[str]) -> str:
+    """The first cause that can be seen in the records."""
+    if not _same_frames(one, two):
+        return "were shown other frames"
+    if "shown_as_images" in one.usage or "shown_as_images" in two.usage:
+        return "were sent as single images to one of the two"
+    if not _same_prompt(one, two):
+        return "had prompts of other lengths"
+    if sent:
+        return f"had equal frames and prompts, but the frames travelled as {' and '.join(sorted(sent))}"
+    return "had equal frames and prompts: only arithmetic differs"
+
+
+def _same_frames(one: Record, two: Record) -> bool:
+    return one.frames is not None and two.frames is not None and one.frames.hash == two.frames.hash
+
+
+def _same_prompt(one: Record, two: Record) -> bool:
+    return one.usage.get("prompt_tokens") == two.usage.get("prompt_tokens")
+
+
+def _sent(run: Run) -> set[str]:
+    """How a server run's frames were encoded when that loses something."""
+    transport = str(run.manifest.engine.get("settings", {}).get("transport", ""))
+    return {transport} if "jpeg" in transport else set()
