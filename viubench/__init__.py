@@ -1,3 +1,65 @@
-"""viubench: an evaluation harness and self-supervised benchmark for video-understanding multimodal LLMs."""
+"""viubench: an evaluation harness and self-supervised benchmark for video-understanding multimodal LLMs.
+
+What other programs need is here, loaded when it is first used:
+
+    >>> from viubench import Catalogue, evaluator
+    >>> Catalogue().task("viubench_count_easy").metric
+    'exact'
+    >>> evaluator("permutation").canonical([3, 1, 2])
+    '312'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evaluators import Answer, Evaluator
+    from evaluators import get as evaluator
+    from viubench.errors import EngineError, MediaError, ViubenchError
+    from viubench.runs import read_manifest, read_records, read_results
+    from viubench.schema import Protocol, Record, Results, Sample, Task
+    from viubench.tasks import Catalogue
+    from viubench.video.frames import VideoInput
+    from viubench.video.store import FrameStore
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "Catalogue",
+    "EngineError",
+    "Evaluator",
+    "FrameStore",
+    "MediaError",
+    "Protocol",
+    "Record",
+    "Results",
+    "Sample",
+    "Task",
+    "VideoInput",
+    "ViubenchError",
+    "evaluator",
+    "read_manifest",
+    "read_records",
+    "read_results",
+]
+
+_HOMES = {
+    "evaluators": ("Answer", "Evaluator", "get"),
+    "viubench.errors": ("EngineError", "MediaError", "ViubenchError"),
+    "viubench.runs": ("read_manifest", "read_records", "read_results"),
+    "viubench.schema": ("Protocol", "Record", "Results", "Sample", "Task"),
+    "viubench.tasks": ("Catalogue",),
+    "viubench.video.frames": ("VideoInput",),
+    "viubench.video.store": ("FrameStore",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    wanted = "get" if name == "evaluator" else name
+    home = next((module for module, names in _HOMES.items() if wanted in names and name != "get"), None)
+    if home is None:
+        raise AttributeError(f"module 'viubench' has no attribute {name!r}")
+    return getattr(import_module(home), wanted)

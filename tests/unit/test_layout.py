@@ -94,3 +94,12 @@ def test_the_command_line_starts_without_heavy_packages() -> None:
     code = f"import sys, viubench.cli; print([m for m in sys.modules if m.split('.')[0] in {unwanted}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_other_programs_need_is_exported_and_loaded_late() -> None:
+    import viubench
+
+    for name in viubench.__all__:
+        assert getattr(viubench, name).__name__ in (name, "get")
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = viubench.nonsense
