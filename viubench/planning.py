@@ -86,7 +86,7 @@ def plan(
     """
     built, tasks, samples, suites = _find(wishes, catalogue, out, store, progress)
     samples = limited(samples, wishes.limit)
-    own = PUBLISHED if built.recipe is None else None
+    own = PUBLISHED if built.published else None
     protocols = {name: _protocol(wishes, catalogue, own or task.protocol, multiple) for name, task in tasks.items()}
     graders = {name: evaluators.get(t.evaluator.name, **t.evaluator.params) for name, t in tasks.items()}
     about: dict[str, dict[str, Any]] = {}
@@ -152,25 +152,31 @@ def _find(
     progress: Callable[[int, int], None] | None,
 ) -> tuple[pretext.Built, dict[str, Task], list[Sample], tuple[Suite, ...]]:
     """The samples: all of a folder that `--tasks` names, or those of named tasks, ready or built now."""
-    ready = Path(wishes.tasks) if Path(wishes.tasks).is_dir() else wishes.data_root
+    # A name of the catalogue is never a folder: one of that name may lie where the command is run.
+    folder = Path(wishes.tasks) if not catalogue.knows(wishes.tasks) and Path(wishes.tasks).is_dir() else None
+    ready = folder or wishes.data_root
     if ready is not None and (wishes.frames or wishes.fps):
         raise ViubenchError(
             "ready items fix their frames: --frames and --fps cannot change them",
             where=str(ready),
             hint="build items with another sampling, or give --videos and task names",
         )
-    if ready == Path(wishes.tasks):
-        built = pretext.read(ready, catalogue, store, wishes.videos)
+    if folder is not None:
+        built = pretext.read(folder, catalogue, store, wishes.videos)
         suites = [s for s in catalogue.suites.values() if set(s.tasks) == set(built.tasks)]
         named = [suite for suite in suites if suite.suite == built.recipe]
-        return built, built.tasks, built.samples, tuple(named or suites[:1])
+        samples = pretext.select(built, dict.fromkeys(built.tasks))
+        return built, built.tasks, samples, tuple(named or suites[:1])
     selection = catalogue.resolve(wishes.tasks).limited(wishes.limit)
-    folder = (
-        _build(selection, wishes, catalogue, out, store, progress) if ready is None else _inside(ready, wishes.tasks)
-    )
-    built = pretext.read(folder, catalogue, store, wishes.videos)
-    samples = pretext.select(built, {entry.task: entry.n for entry in selection.recipe.items})
-    return built, {task.task: task for task in selection.tasks}, samples, selection.suites
+    tasks = {task.task: task for task in selection.tasks}
+    if ready is None:
+        made = _build(selection, wishes, catalogue, out, store, progress)
+        built = pretext.read(made, catalogue, store, wishes.videos)
+        return built, tasks, pretext.select(built, dict.fromkeys(tasks)), selection.suites
+    built = pretext.read(_inside(ready, wishes.tasks), catalogue, store, wishes.videos)
+    all_of_it = built.published or ready.is_file()
+    sizes = {entry.task: None if all_of_it else entry.n for entry in selection.recipe.items}
+    return built, tasks, pretext.select(built, sizes), selection.suites
 
 
 def _build(
@@ -217,6 +223,18 @@ def _built_before(folder: Path, recipe: Recipe, tasks: Mapping[str, Task], wishe
         and about["tasks"] == {name: task.model_dump(mode="json") for name, task in tasks.items()}
         and (folder / about["videos_root"]).resolve() == wishes.videos.resolve()
     )
+
+
+def fewer(planned: Planned, catalogue: Catalogue, wishes: Wishes) -> list[str]:
+    """What to tell a user whose videos could not give all items of a task."""
+    if wishes.data_root is not None or not catalogue.knows(wishes.tasks):
+        return []
+    recipe = catalogue.resolve(wishes.tasks).limited(wishes.limit).recipe
+    return [
+        f"{entry.task}: {planned.about[entry.task]['n']} of {entry.n} items could be made from these videos"
+        for entry in recipe.items
+        if planned.about[entry.task]["n"] < entry.n
+    ]
 
 
 def _inside(folder: Path, names: str) -> Path:

@@ -124,6 +124,10 @@ class Catalogue:
         recipe = Recipe.model_validate(base.model_dump(exclude={"items"}) | {"items": entries})
         return Selection(tasks, tuple(suites), recipe)
 
+    def knows(self, names: str) -> bool:
+        """Whether every name of a comma-separated list is a suite or a task."""
+        return all(name.strip() in self.suites or name.strip() in self.task_files for name in names.split(","))
+
     def tasks_of(self, recipe: Recipe) -> dict[str, Task]:
         """The tasks a recipe makes items of; an entry with `base` is that task under a new name and difficulty."""
         tasks: dict[str, Task] = {}

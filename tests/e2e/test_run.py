@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from viubench.runs import read_manifest, read_records, read_results
+from viubench.tasks import BUILT_IN
 
 PACED = Path(__file__).with_name("paced.py")
 
@@ -182,6 +183,45 @@ def test_ready_answers_are_scored(items: Path, cache: Path, tmp_path: Path) -> N
     )
     assert short.returncode == 4, "nine samples without an answer are nine errors, not nine samples fewer"
     assert sum(task.n for task in read_results(tmp_path / "s").tasks.values()) == 90
+
+
+def test_a_lone_file_of_items_is_enough_to_score_its_task(items: Path, cache: Path, tmp_path: Path) -> None:
+    lines = [line for line in (items / "items.jsonl").read_text().splitlines() if "jigsaw_easy" in line]
+    (tmp_path / "some.jsonl").write_text("\n".join(lines[:7]))
+    answers = [json.dumps({"id": row["id"], "response": row["answer"]}) for row in map(json.loads, lines[:7])]
+    (tmp_path / "answers.jsonl").write_text("\n".join(answers))
+    arguments = ("score", "--task", "viubench_jigsaw_easy", "--samples", tmp_path / "some.jsonl")
+    done = viubench(*arguments, "--responses", tmp_path / "answers.jsonl", "--out", tmp_path / "r", cache=cache)
+    assert done.returncode == 0, done.stderr
+    task = read_results(tmp_path / "r").tasks["viubench_jigsaw_easy"]
+    assert (task.value, task.n) == (1, 7)
+
+
+def test_a_folder_named_like_a_suite_does_not_shadow_it(clips: Path, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "viubench-mini").mkdir()
+    arguments = ("run", "--engine", "oracle", "--tasks", "viubench-mini", "--videos", clips, "--limit", 1)
+    done = viubench(*arguments, "--out", tmp_path / "r", cache=cache, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_videos_that_give_too_few_items_are_run_and_said(clips: Path, cache: Path, tmp_path: Path) -> None:
+    one = tmp_path / "one"
+    one.mkdir()
+    shutil.copy(sorted(clips.iterdir())[0], one)
+    suite = tmp_path / "tasks" / "suites"
+    suite.mkdir(parents=True)
+    (suite / "many.yaml").write_text("suite: many\ntasks: [viubench_jigsaw_tiny]\nrecipe: many\n")
+    (suite.parent / "recipes").mkdir()
+    (suite.parent / "recipes" / "many.yaml").write_text("recipe: many\nitems: [{task: viubench_jigsaw_tiny, n: 40}]\n")
+    task = (BUILT_IN / "viubench" / "viubench_jigsaw_easy.yaml").read_text()
+    task = task.replace("viubench_jigsaw_easy", "viubench_jigsaw_tiny").replace("n: 6", "n: 3")
+    (suite.parent / "viubench_jigsaw_tiny.yaml").write_text(task)
+    arguments = ("run", "--engine", "oracle", "--tasks", "many", "--include-path", suite.parent, "--videos", one)
+    done = viubench(*arguments, "--out", tmp_path / "r", cache=cache)
+    assert done.returncode == 0, done.stderr
+    made = read_results(tmp_path / "r").tasks["viubench_jigsaw_tiny"].n
+    assert made <= 6, "one clip in three parts has six orders"
+    assert f"viubench_jigsaw_tiny: {made} of 40 items could be made" in done.stderr
 
 
 @pytest.mark.parametrize(

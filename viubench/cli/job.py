@@ -105,7 +105,10 @@ class Job:
         catalogue = Catalogue(self.include_paths)
         store = FrameStore(self.frame_cache or default_root())
         with self._bar("building items") as progress:
-            return planning.plan(self.wishes, catalogue, self.out, store, multiple, progress)
+            planned = planning.plan(self.wishes, catalogue, self.out, store, multiple, progress)
+        for line in planning.fewer(planned, catalogue, self.wishes):
+            print(line, file=sys.stderr)
+        return planned
 
     def _manifest(self, planned: Planned, engine: Engine) -> Manifest:
         argv = ["viubench", *sys.argv[1:]]

@@ -81,6 +81,6 @@ def score(
     from viubench.cli.job import Job
     from viubench.planning import Wishes
 
-    wishes = Wishes(tasks, videos, samples.parent if samples else data_root, seed=seed)
+    wishes = Wishes(tasks, videos, samples or data_root, seed=seed)
     job = Job(wishes, out, tuple(include_path), None, max_errors, quiet=quiet)
     raise typer.Exit(job.score(responses, model or responses.stem, fresh=fresh))

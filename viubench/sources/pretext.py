@@ -9,6 +9,7 @@ Example:
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,47 +29,53 @@ class Built:
     """Samples with the tasks they belong to and the folder their videos lie in.
 
     Attributes:
-        recipe: name of the recipe they were built by, None for published rows, which word their questions themselves.
+        recipe: name of the recipe they were built by, "" when not known.
+        published: whether they are published rows, which word their questions themselves.
     """
 
     tasks: dict[str, Task]
     samples: list[Sample]
     videos: Path
-    recipe: str | None
+    recipe: str = ""
+    published: bool = False
 
 
-def read(folder: Path, catalogue: Catalogue, store: FrameStore, videos: Path | None = None) -> Built:
-    """The items of a build folder, or the rows of the parquet files in a folder.
+def read(source: Path, catalogue: Catalogue, store: FrameStore, videos: Path | None = None) -> Built:
+    """The items of a build folder, of one file of items, or the rows of the parquet files in a folder.
 
     Args:
-        folder: holds `items.jsonl` and `build.json`, or `*.parquet` in the published schema.
-        catalogue: knows the tasks that published rows belong to; a build brings its own.
+        source: a folder with `items.jsonl` and `build.json`, or with `*.parquet`; or one file like items.jsonl.
+        catalogue: knows the tasks of published rows and of a lone file; a build brings its own.
         store: remembers how long the videos of published rows are.
         videos: where the videos lie now, when not where they lay at the build or beside the rows.
 
     Raises:
         ViubenchError: neither is there, or a row cannot be read; names the file and the line.
     """
-    if (folder / "items.jsonl").exists():
+    items = source if source.is_file() else source / "items.jsonl"
+    folder = items.parent
+    if items.exists() and (folder / "build.json").exists():
         about = _about(folder / "build.json")
         tasks = {name: Task.model_validate(task) for name, task in about["tasks"].items()}
         root = videos or (folder / about["videos_root"]).resolve()
-        return Built(tasks, _items(folder / "items.jsonl", tasks), root, about["recipe"]["recipe"])
-    rows = [sample for path in sorted(folder.rglob("*.parquet")) for sample in read_parquet(path)]
+        return Built(tasks, _items(items, tasks.get), root, about["recipe"]["recipe"])
+    if items.exists():
+        samples = _items(items, catalogue.task)
+        return Built({s.task: catalogue.task(s.task) for s in samples}, samples, videos or folder)
+    rows = [sample for path in sorted(source.rglob("*.parquet")) for sample in read_parquet(path)]
     if rows:
-        names = dict.fromkeys(sample.task for sample in rows)
-        root = videos or folder
+        root = videos or source
         samples = [_timed(_found(sample, root), root, store) for sample in rows]
-        return Built({name: catalogue.task(name) for name in names}, samples, root, None)
+        return Built({s.task: catalogue.task(s.task) for s in samples}, samples, root, published=True)
     raise ViubenchError(
-        f"{folder} holds neither items.jsonl nor parquet files",
+        f"{source} holds neither items.jsonl nor parquet files",
         where="--data-root",
         hint="make items with: viubench build --recipe viubench-mini --videos DIR --out DIR",
     )
 
 
-def select(built: Built, sizes: dict[str, int]) -> list[Sample]:
-    """The first so many samples of each wanted task, in file order; of published rows all of the task.
+def select(built: Built, sizes: Mapping[str, int | None]) -> list[Sample]:
+    """The first so many samples of each wanted task, in file order; all of them where no size is given.
 
     Raises:
         ViubenchError: the folder has none of a wanted task, or fewer than wanted.
@@ -76,11 +83,11 @@ def select(built: Built, sizes: dict[str, int]) -> list[Sample]:
     chosen: list[Sample] = []
     for task, size in sizes.items():
         found = [sample for sample in built.samples if sample.task == task]
-        wanted = max(len(found), 1) if built.recipe is None else size
+        wanted = max(len(found), 1) if size is None else size
         if len(found) < wanted:
             raise ViubenchError(
                 f"{task}: {wanted} items wanted, {len(found)} are there",
-                where="--data-root",
+                where=str(built.videos) if built.published else "items",
                 hint="build more, or name the suite that was built",
             )
         chosen += found[:wanted]
@@ -124,13 +131,16 @@ def _about(path: Path) -> dict[str, Any]:
     return about
 
 
-def _items(path: Path, tasks: dict[str, Task]) -> list[Sample]:
+def _items(path: Path, task_of: Callable[[str], Task | None]) -> list[Sample]:
     samples = []
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 item = Item.model_validate_json(line)
-                samples.append(sample_of(item, tasks[item.task]))
+                task = task_of(item.task)
+                if task is None:
+                    raise ValueError(f"its task {item.task!r} is not in build.json")
+                samples.append(sample_of(item, task))
             except (ValidationError, ValueError, KeyError) as error:
                 reason = str(error).splitlines()[0]
                 raise ViubenchError(f"an item cannot be read: {reason}", where=f"{path}:{number}") from None
