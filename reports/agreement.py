@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import PurePath
 
 from reports.runs import Run
 from viubench.schema import Record
@@ -51,17 +52,29 @@ class Agreement:
 
 
 def agreements(runs: Sequence[Run], names: Sequence[str]) -> list[Agreement]:
-    """One line for each pair of model runs that answered common samples; `names` are the runs' labels."""
+    """One line for each pair of runs of one model that answered common samples; `names` are the runs' labels.
+
+    Two runs are of one model when its weights' fingerprint is the same, or its name where an engine knows no more.
+    """
     models = [
         (run, f"{name} ({run.results.engine})") for run, name in zip(runs, names, strict=True) if run.kind == "model"
     ]
     found = []
     for (first, name), (second, other) in combinations(models, 2):
+        if not _same_model(first, second):
+            continue
         answered = {record.id: record for record in second.records if record.response is not None}
         pairs = [(r, answered[r.id]) for r in first.records if r.response is not None and r.id in answered]
         if pairs:
             found.append(_agreement(name, other, pairs, _sent(first) | _sent(second)))
     return found[:MOST_PAIRS]
+
+
+def _same_model(one: Run, two: Run) -> bool:
+    prints = [run.manifest.model.get("fingerprint") for run in (one, two)]
+    if all(prints):
+        return prints[0] == prints[1]
+    return PurePath(one.results.model).name == PurePath(two.results.model).name
 
 
 def _agreement(first: str, second: str, pairs: Sequence[tuple[Record, Record]], sent: set[str]) -> Agreement:

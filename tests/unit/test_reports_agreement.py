@@ -70,6 +70,11 @@ def test_baselines_are_not_compared_and_samples_in_one_run_alone_do_not_count(tm
 
 
 def test_the_page_and_the_terminal_say_it(tmp_path: Path) -> None:
-    runs = [write_run(tmp_path / name, model=name, tasks=[TASK], suite=False) for name in "ab"]
+    runs = [write_run(tmp_path / engine, engine=engine, tasks=[TASK], suite=False) for engine in ("vllm", "hf")]
     assert "answers equal" in text(runs)
     assert "Agreement, sample by sample" in render([load(path) for path in runs], [])
+
+
+def test_two_models_are_not_said_to_disagree(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, model=name, tasks=[TASK], suite=False) for name in "ab"]
+    assert "answers equal" not in text(runs)
