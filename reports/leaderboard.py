@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import shlex
 from collections.abc import Sequence
 from importlib.resources import files
@@ -26,6 +25,7 @@ from reports.runs import Run, load
 from reports.samples import browser
 from reports.standings import Row, columns, labels, percent, percent_with_interval, points, rows
 from reports.text import clean, embed_json
+from viubench import atomic
 from viubench.errors import ViubenchError
 from viubench.schema import STATUSES, ReferenceRow
 
@@ -87,9 +87,7 @@ def write(runs: Sequence[Path], out: Path, references: Sequence[ReferenceRow], *
         raise ViubenchError("no run to report", hint="viubench report RUN... --out leaderboard.html")
     html = render([load(path) for path in runs], references, samples_per_task=samples_per_task)
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.{os.getpid()}")
-    part.write_text(html, encoding="utf-8", newline="\n")
-    os.replace(part, out)
+    atomic.write(out, html.encode())
 
 
 def render(runs: Sequence[Run], references: Sequence[ReferenceRow], *, samples_per_task: int = 12) -> str:

@@ -9,7 +9,6 @@ Example:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -18,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from viubench import atomic
 from viubench.video.frames import VideoInput
 
 HEIGHT = 72
@@ -64,9 +64,7 @@ def write(path: Path, videos: Sequence[VideoInput]) -> None:
     if not done:
         raise ValueError(f"cannot encode a strip of {row.shape[1]} x {row.shape[0]} pixels")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(data.tobytes())
-    os.replace(part, path)
+    atomic.write(path, data.tobytes())
 
 
 def _thumbnail(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -23,6 +23,7 @@ from typing import IO, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from viubench import atomic
 from viubench.errors import ViubenchError
 from viubench.schema import SCHEMA_VERSION, Manifest, Record, Results
 
@@ -83,7 +84,7 @@ class RunFolder:
             check_same(read_manifest(self.path), manifest, self.path)
             self.done = {r.id: r for r in read_records(self.path) if r.status != "engine_error"}
             lines = b"".join(_line(record) for record in self.done.values())
-            write_atomic(self.path / "records.jsonl", lines)
+            atomic.write(self.path / "records.jsonl", lines, lasting=True)
         else:
             write_json(target, manifest)
         self._file = open(self.path / "records.jsonl", "ab")  # noqa: SIM115  (held until close)
@@ -174,16 +175,8 @@ def read_records(path: Path) -> Iterator[Record]:
 def write_json(path: Path, value: BaseModel | dict[str, Any]) -> None:
     """Indented JSON, written whole or not at all."""
     data = value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
-    write_atomic(path, (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    atomic.write(path, text.encode(), lasting=True)
 
 
 def _read(path: Path, name: str, model: type[M]) -> M:

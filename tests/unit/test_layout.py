@@ -24,7 +24,7 @@ ALLOWED = {
 }
 
 LEVELS = (
-    {"errors"},
+    {"errors", "atomic"},
     {"schema", "video.frames", "grading", "stats", "strict_yaml"},
     {"tasks", "runs", "results", "filmstrip", "media_clock"},
     {"video"},

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from viubench import atomic
 from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.dice import seed_of
 from viubench.pretext.listing import Listing, list_videos
@@ -155,9 +156,9 @@ def build(
         if materialize:
             _materialize(items, frames, out / "frames", pool)
     (out / "build.json").unlink(missing_ok=True)
-    _write(out / "items.jsonl", _jsonl(items))
+    atomic.write(out / "items.jsonl", _jsonl(items), lasting=True)
     about = _about(report, recipe, tasks, seed, videos)
-    _write(out / "build.json", json.dumps(about, indent=1, ensure_ascii=False).encode() + b"\n")
+    atomic.write(out / "build.json", json.dumps(about, indent=1, ensure_ascii=False).encode() + b"\n", lasting=True)
     return report
 
 
@@ -350,13 +351,3 @@ def _about(report: BuildReport, recipe: Recipe, tasks: Mapping[str, Task], seed:
 
 def _jsonl(items: Iterable[Item]) -> bytes:
     return b"".join(canonical_json(item.model_dump(mode="json")).encode() + b"\n" for item in items)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """The whole file or none of it, even when the power fails."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)

@@ -8,8 +8,6 @@ Example:
 from __future__ import annotations
 
 import json
-import os
-import uuid
 import zipfile
 from dataclasses import fields
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 from blake3 import blake3
 
+from viubench import atomic
 from viubench.errors import ViubenchError
 from viubench.schema import Clip
 from viubench.video import files
@@ -57,31 +56,15 @@ def content_hash(located: list[tuple[str, Path]], memory: Path) -> str:
     digests = [blake3().update_mmap(path) for _, path in located]
     whole = digests[0] if len(digests) == 1 else blake3(b"".join(digest.digest() for digest in digests))
     result = str(whole.hexdigest(length=16))
-    write_whole(known, result.encode())
+    atomic.write(known, result.encode())
     return result
-
-
-def write_whole(path: Path, *parts: bytes | memoryview) -> None:
-    """Write a file that others see either not at all or complete."""
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with aside.open("wb") as file:
-            for part in parts:
-                file.write(part)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def save_probe(probe: Probe, path: Path) -> None:
     """Keep a probe as an .npz file."""
     plain = {field.name: getattr(probe, field.name) for field in fields(probe) if field.name not in ARRAYS}
-    aside = path.with_name(f".{uuid.uuid4().hex}.npz")
-    try:
+    with atomic.replacing(path) as aside:
         np.savez(aside, facts=np.array(json.dumps(plain)), **{name: getattr(probe, name) for name in ARRAYS})
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def load_probe(path: Path) -> Probe | None:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from blake3 import blake3
 
+from viubench import atomic
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling, canonical_json
 from viubench.video import contents, decode, images, sampling
@@ -179,7 +180,7 @@ class FrameStore:
         head |= {"shape": video.pixels.shape, "checksum": _checksum(video.pixels)}
         line = json.dumps(head).encode() + b"\n"
         try:
-            contents.write_whole(self._path(key), line, np.ascontiguousarray(video.pixels).data)
+            atomic.write(self._path(key), line, np.ascontiguousarray(video.pixels).data)
             self._evict(keep=key)
         except OSError as error:
             raise _unusable(self.root, error) from error
