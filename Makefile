@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 DEMO = runs/demo
 
-.PHONY: demo test setup setup-dev lint types format bench clean
+.PHONY: demo test setup setup-dev lint types format bench picture clean
 
 setup:
 	$(PYTHON) viubench/install.py --venv $(VENV)
@@ -36,6 +36,11 @@ format: setup-dev
 
 bench: setup-dev
 	$(BIN)/python tests/bench/startup.py
+
+# The picture of the README, from the page that `make demo` writes.
+picture: demo
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,900 \
+	  --screenshot=docs/leaderboard.png file://$(CURDIR)/$(DEMO)/leaderboard.html
 
 clean:
 	rm -rf runs build dist *.egg-info

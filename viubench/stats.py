@@ -18,9 +18,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-FEW = 5.0
-"""Below this many expected successes or failures a symmetric interval leaves [0, 1] too easily: Wilson's is used."""
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -41,6 +38,9 @@ class Estimate:
 
 def mean(scores: Sequence[float], clusters: Sequence[Hashable], level: float = 0.95) -> Estimate:
     """Mean of item scores with a clustered interval: t with C-1 degrees of freedom, Wilson's near 0 and 1.
+
+    Near means that the symmetric interval would leave [0, 1], or that all scores are equal and it would be a point.
+    Wilson's is made for shares; for other scores in [0, 1], whose variance is smaller, it is wider than it need be.
 
     Args:
         scores: one number in [0, 1] per item.
@@ -64,11 +64,9 @@ def mean(scores: Sequence[float], clusters: Sequence[Hashable], level: float = 0
     se = float(np.sqrt(count / (count - 1) * (sums**2).sum())) / n
     effect = (se / independent) ** 2 if independent > 0 else 1.0
     quantile = _t(level, count - 1)
-    effective = n / max(effect, 1.0)
-    if min(value, 1 - value) * effective < FEW:
-        low, high = wilson(value, effective, quantile)
-    else:
-        low, high = value - quantile * se, value + quantile * se
+    low, high = value - quantile * se, value + quantile * se
+    if se < 1e-12 or low < 0 or high > 1:
+        low, high = wilson(value, n / max(effect, 1.0), quantile)
     return Estimate(value, se, max(low, 0.0), min(high, 1.0), n, count, effect)
 
 

@@ -1,0 +1,68 @@
+"""The documents against the real command line: every command, option, target and file they name exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from viubench.cli import app
+from viubench.tasks import Catalogue
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+ROOT_COMMAND = typer.main.get_command(app)
+
+
+def commands(text: str) -> list[list[str]]:
+    """Every `viubench ...` in a code block or in backticks, split into words."""
+    blocks = [line for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    quoted = re.findall(r"`(viubench [^`]+)`", text)
+    return [shlex.split(line, comments=True)[1:] for line in (*blocks, *quoted) if line.startswith("viubench ")]
+
+
+def options(words: list[str]) -> set[str]:
+    """The long options a command takes; fails when there is no such command."""
+    command = ROOT_COMMAND
+    for word in words:
+        if not hasattr(command, "commands"):
+            break
+        assert word in command.commands, f"no command {word!r} in: viubench {' '.join(words)}"
+        command = command.commands[word]
+    return {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_command_and_option_exists(name: str) -> None:
+    found = commands((ROOT / name).read_text())
+    for words in found:
+        known = options(words) | {"--help"}
+        for word in words:
+            if word.startswith("--"):
+                assert word in known, f"no option {word} in: viubench {' '.join(words)}"
+    assert found or name == "CHANGELOG.md"
+
+
+def test_every_option_named_alone_belongs_to_run() -> None:
+    known = options(["run"]) | options(["build"]) | options(["score"])
+    for option in re.findall(r"`(--[a-z-]+)", (ROOT / "README.md").read_text()):
+        assert option in known, option
+
+
+def test_every_make_target_and_linked_file_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for name in DOCUMENTS:
+        text = (ROOT / name).read_text()
+        for words in re.findall(r"(?:^|`)make ([a-z -]+)", text, re.MULTILINE):
+            assert set(words.split()) <= targets, words
+        for link in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (ROOT / link).exists(), link
+
+
+def test_the_catalogue_holds_what_the_readme_says() -> None:
+    catalogue = Catalogue()
+    assert len(catalogue.suites["viubench"].tasks) == 9
+    assert {"viubench", "viubench-mini"} <= set(catalogue.suites)
