@@ -110,6 +110,36 @@ def test_killed_ten_times_it_ends_as_one_never_stopped(items: Path, cache: Path,
     assert without_times(out) == without_times(tmp_path / "whole")
 
 
+def group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_ctrl_c_says_how_to_go_on_and_leaves_no_process(items: Path, cache: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(PACED), "run", "--engine", "oracle", "--tasks", str(items), "--quiet"]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "r")],
+        env=os.environ | {"VIUBENCH_CACHE": str(cache)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    records = tmp_path / "r" / "records.jsonl"
+    while process.poll() is None and not (records.exists() and records.read_bytes().count(b"\n") > 3):
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "of 90; the same command goes on from here" in said
+    assert "Traceback" not in said
+    for _ in range(100):
+        if not group_lives(process.pid):
+            break
+        time.sleep(0.05)
+    assert not group_lives(process.pid)
+
+
 def test_frames_reach_the_engine_and_the_record(items: Path, cache: Path, tmp_path: Path) -> None:
     done = viubench(
         "run", "--engine", "oracle", "--tasks", items, "--limit", 1, "--out", tmp_path / "r", cache=cache, script=PACED

@@ -95,7 +95,12 @@ class Job:
                 folder.note_engine(self._manifest(planned, engine))
 
             with self._media(planned, engine) as media, self._progress(planned, folder) as progress:
-                asyncio.run(runner.run(planned.plan, engine, folder, media, progress, engine_known))
+                try:
+                    asyncio.run(runner.run(planned.plan, engine, folder, media, progress, engine_known))
+                except KeyboardInterrupt:
+                    done, total = len(folder.done), len(planned.plan.samples)
+                    print(f"stopped at {done} of {total}; the same command goes on from here", file=sys.stderr)
+                    raise
             results = summarise(folder.done.values(), self._manifest(planned, engine))
             folder.write_results(results)
         print(results_table(results))
