@@ -46,6 +46,9 @@ LOOK_AHEAD = 4
 FRAME_BYTES = 4 << 30
 """Frames held in memory at once, whatever their size and the engine's appetite."""
 
+EARLY = 64
+"""Samples whose videos are decoded while the engine is still being loaded."""
+
 STRIPS_PER_TASK = 12
 """Samples of each task whose filmstrip is kept in the run folder, for the report's sample browser."""
 
@@ -78,9 +81,7 @@ class Media:
         """The frames of one clip, decoded by a worker process unless the store holds them; raises MediaError."""
         wanted = (clip, sampling, resize)
         for _ in range(3):
-            if wanted not in self.under_way:  # two questions of one video must not decode it twice
-                self.under_way[wanted] = self.pool.submit(fill, self.store.root, self.root, *wanted, name=clip.path)
-            key = await asyncio.wrap_future(self.under_way[wanted])
+            key = await asyncio.wrap_future(self.decode(*wanted))
             video = await asyncio.to_thread(self.store.load, key)
             if video is not None:
                 return video
@@ -88,6 +89,13 @@ class Media:
         raise ViubenchError(
             "the frame cache is too small for the videos under way", where="--frame-cache", hint="give it more room"
         )
+
+    def decode(self, clip: Clip, sampling: Sampling, resize: Resize) -> Future[str]:
+        """The store's key of a clip, once a worker has decoded it; two questions of one video decode it once."""
+        wanted = (clip, sampling, resize)
+        if wanted not in self.under_way:
+            self.under_way[wanted] = self.pool.submit(fill, self.store.root, self.root, *wanted, name=clip.path)
+        return self.under_way[wanted]
 
 
 class ByteBudget:
@@ -139,6 +147,10 @@ async def run(
         return
     way = _Way(plan, engine, media, folder.path, strip_ids(plan.samples))
     window = asyncio.Semaphore(engine.max_in_flight + LOOK_AHEAD)
+    if way.media is not None:
+        for sample in pending[:EARLY]:
+            for wanted in clip_wants(sample, plan.protocols[sample.task]):
+                way.media.decode(*wanted)
 
     async def one(sample: Sample) -> None:
         try:
@@ -204,8 +216,7 @@ class _Way:
 
 async def load(sample: Sample, protocol: Protocol, media: Media) -> list[VideoInput]:
     """The untouched frames of a sample's clips; raises MediaError."""
-    wanted = zip(sample.clips, clip_samplings(sample, protocol), strict=True)
-    return [await media.video(clip, sampling, protocol.resize) for clip, sampling in wanted]
+    return [await media.video(*wanted) for wanted in clip_wants(sample, protocol)]
 
 
 def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...]:
@@ -213,12 +224,13 @@ def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...
     return recipes.apply(sample.params, sample.seed, loaded) if "kind" in sample.params else tuple(loaded)
 
 
-def clip_samplings(sample: Sample, protocol: Protocol) -> list[Sampling]:
-    """How each clip is sampled: a pretext item fixes its frames, any other sample follows the protocol."""
+def clip_wants(sample: Sample, protocol: Protocol) -> list[tuple[Clip, Sampling, Resize]]:
+    """Each clip with how it is looked at: a pretext item fixes its frames, any other sample follows the protocol."""
     if "kind" not in sample.params:
-        return [protocol.sampling] * len(sample.clips)
+        return [(clip, protocol.sampling, protocol.resize) for clip in sample.clips]
     sources = [sample.params, sample.params["other"]] if len(sample.clips) > 1 else [sample.params]
-    return [Sampling(kind="indices", indices=tuple(source["indices"])) for source in sources]
+    fixed = [Sampling(kind="indices", indices=tuple(source["indices"])) for source in sources]
+    return [(clip, sampling, protocol.resize) for clip, sampling in zip(sample.clips, fixed, strict=True)]
 
 
 def frame_info(videos: Sequence[VideoInput]) -> tuple[FrameInfo, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -124,6 +125,17 @@ def test_an_engine_that_cannot_be_trusted_ends_the_run_and_keeps_what_is_done(cl
     assert engine.closed
     again = go(tmp_path, [sample(str(number), name) for number in range(6)], Fake(), clips)
     assert sorted(again) == [str(number) for number in range(6)]
+
+
+def test_videos_are_decoded_while_the_engine_is_being_loaded(clips: Path, tmp_path: Path) -> None:
+    class Slow(Fake):
+        async def start(self) -> None:
+            while len(list((tmp_path / "store").glob("*.frames"))) < 2:  # as blocking as a real start: no await
+                time.sleep(0.01)
+
+    names = sorted(path.name for path in clips.iterdir())[:2]
+    records = go(tmp_path, [sample(name, name) for name in names], Slow(), clips)
+    assert {record.status for record in records.values()} == {"ok"}
 
 
 def test_frames_in_memory_are_bounded_by_bytes() -> None:
