@@ -17,8 +17,8 @@ demo: setup
 	$(BIN)/viubench build --recipe viubench-mini --videos $(DEMO)/clips --out $(DEMO)/items
 	$(BIN)/viubench tiny --out $(DEMO)/tiny-qwen3-vl
 	for engine in random blind oracle; do \
-	  $(BIN)/viubench run --engine $$engine --tasks $(DEMO)/items --protocol viubench-128 --out $(DEMO)/$$engine > /dev/null || exit; done
-	$(BIN)/viubench run --model $(DEMO)/tiny-qwen3-vl --tasks $(DEMO)/items --protocol viubench-128 --out $(DEMO)/tiny
+	  $(BIN)/viubench run --engine $$engine --tasks $(DEMO)/items --protocol viubench-128 --fresh --out $(DEMO)/$$engine > /dev/null || exit; done
+	$(BIN)/viubench run --model $(DEMO)/tiny-qwen3-vl --tasks $(DEMO)/items --protocol viubench-128 --fresh --out $(DEMO)/tiny
 	$(BIN)/viubench report $(DEMO)/random $(DEMO)/blind $(DEMO)/tiny $(DEMO)/oracle --out $(DEMO)/leaderboard.html
 
 test: setup-dev
