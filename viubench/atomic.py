@@ -13,6 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+ASIDE = ".part"
+"""Ending of a file that is being written; one that stays was left by a killed writer."""
+
+
 def write(path: Path, *parts: bytes | memoryview, lasting: bool = False) -> None:
     """Write `parts` one after the other as the new content of `path`.
 
@@ -29,8 +33,11 @@ def write(path: Path, *parts: bytes | memoryview, lasting: bool = False) -> None
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file name beside `path`, of the same ending, whose content becomes that of `path` when the block ends well."""
-    aside = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    """A file name beside `path` whose content becomes that of `path` when the block ends well.
+
+    It does not end as `path` does, so that nobody who looks for files of that kind takes it for one.
+    """
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}{ASIDE}")
     try:
         yield aside
         os.replace(aside, path)

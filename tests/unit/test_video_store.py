@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from video_files import barcode, number, write
 
+from viubench import atomic
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling
 from viubench.video import decode, store
@@ -262,3 +263,16 @@ def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("sys.platform", "linux")
     assert default_root() == tmp_path / "cache" / "viubench" / "frames"
+
+
+def test_what_a_killed_writer_left_is_cleared_away_and_what_is_being_written_is_not(
+    videos: Path, tmp_path: Path
+) -> None:
+    frames = FrameStore(tmp_path / "store", max_bytes=1)
+    left, young = (frames.root / f".{name}.frames.1{atomic.ASIDE}" for name in ("left", "young"))
+    for path in (left, young):
+        path.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    frames.get(Clip(path="a.mp4"), videos, EIGHT, SMALL)
+    assert not left.exists()
+    assert young.exists()

@@ -63,8 +63,8 @@ def content_hash(located: list[tuple[str, Path]], memory: Path) -> str:
 def save_probe(probe: Probe, path: Path) -> None:
     """Keep a probe as an .npz file."""
     plain = {field.name: getattr(probe, field.name) for field in fields(probe) if field.name not in ARRAYS}
-    with atomic.replacing(path) as aside:
-        np.savez(aside, facts=np.array(json.dumps(plain)), **{name: getattr(probe, name) for name in ARRAYS})
+    with atomic.replacing(path) as aside, aside.open("wb") as file:
+        np.savez(file, facts=np.array(json.dumps(plain)), **{name: getattr(probe, name) for name in ARRAYS})
 
 
 def load_probe(path: Path) -> Probe | None:

@@ -17,6 +17,7 @@ import json
 import math
 import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ from viubench.video.probe import Probe, probe
 
 READER_VERSION = 1
 """Raised whenever the same file and the same settings would give other pixels or other times."""
+
+LEFT_SECONDS = 3600.0
+"""A file that has been written aside for so long was left by a writer that was killed."""
 
 USED = {"even": {"frames", "middle"}, "fps": {"frames", "fps"}, "indices": {"indices"}}
 
@@ -186,13 +190,20 @@ class FrameStore:
             raise _unusable(self.root, error) from error
 
     def _evict(self, keep: str) -> None:
-        """Remove the least recently used entries. A mapped entry stays readable for who has it mapped."""
+        """Remove what killed writers left, then the least recently used entries.
+
+        A mapped entry stays readable for who has it mapped.
+        """
         entries = []
         for entry in os.scandir(self.root):
-            if entry.name.endswith(".frames"):
+            if entry.name.endswith((".frames", atomic.ASIDE)):
                 try:
                     info = entry.stat()
                 except FileNotFoundError:
+                    continue
+                if entry.name.endswith(atomic.ASIDE):
+                    if time.time() - info.st_mtime > LEFT_SECONDS:
+                        Path(entry.path).unlink(missing_ok=True)
                     continue
                 entries.append((info.st_mtime_ns, info.st_size, Path(entry.path)))
         total = sum(size for _, size, _ in entries)
