@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
 ASIDE = ".part"
 """Ending of a file that is being written; one that stays was left by a killed writer."""
 
