@@ -15,7 +15,7 @@ setup-dev:
 demo: setup
 	$(BIN)/viubench clips --out $(DEMO)/clips
 	$(BIN)/viubench build --recipe viubench-mini --videos $(DEMO)/clips --out $(DEMO)/items
-	$(BIN)/viubench tiny --out $(DEMO)/tiny-qwen3-vl
+	test -d $(DEMO)/tiny-qwen3-vl || $(BIN)/viubench tiny --out $(DEMO)/tiny-qwen3-vl
 	for engine in random blind oracle; do \
 	  $(BIN)/viubench run --engine $$engine --tasks $(DEMO)/items --protocol viubench-128 --fresh --out $(DEMO)/$$engine > /dev/null || exit; done
 	$(BIN)/viubench run --model $(DEMO)/tiny-qwen3-vl --tasks $(DEMO)/items --protocol viubench-128 --fresh --out $(DEMO)/tiny
