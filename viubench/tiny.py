@@ -11,7 +11,9 @@ Example:
 from __future__ import annotations
 
 import json
+import os
 import string
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,7 @@ CHAT_TEMPLATE = """\
 
 
 def write(out: Path, seed: int = 0) -> None:
-    """Write the checkpoint folder `out`; equal seeds give equal weights on one version of torch.
+    """Write the checkpoint folder `out`, whole or not at all; equal seeds give equal weights on one version of torch.
 
     Raises:
         ViubenchError: `out` holds files already, or transformers is not installed.
@@ -70,10 +72,13 @@ def write(out: Path, seed: int = 0) -> None:
         _spread_weights(model, tokenizer)
     end, pad = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
     model.generation_config = GenerationConfig(do_sample=False, eos_token_id=[end, pad], pad_token_id=pad)
-    out.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(out)
-    processor.save_pretrained(out)
-    _name_tokenizer_class(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as aside:
+        whole = Path(aside) / out.name  # a checkpoint is there whole or not at all
+        model.save_pretrained(whole)
+        processor.save_pretrained(whole)
+        _name_tokenizer_class(whole)
+        os.replace(whole, out)
 
 
 def _config(tokenizer: Any) -> Any:
