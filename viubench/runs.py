@@ -32,15 +32,19 @@ M = TypeVar("M", bound=BaseModel)
 SYNC_SECONDS = 2.0
 """A power cut loses at most the records of this many seconds; a kill loses none."""
 
-OWN = ("manifest.json", "records.jsonl", "results.json", "strips", "items", ".lock")
-"""What a run writes; `--fresh` removes these and nothing else."""
+STARTED = ("results.json", "records.jsonl", "strips", "manifest.json")
+"""What `--fresh` removes, and nothing else; items are made again where they are not those of the new run."""
+
+OWN = (*STARTED, "items", ".lock")
+"""What a run writes."""
 
 
 class RunFolder:
     """One run on disk, open for appending by one process at a time."""
 
-    def __init__(self, path: Path, lock: IO[str]) -> None:
+    def __init__(self, path: Path, lock: IO[str], fresh: bool) -> None:
         self.path = path
+        self.fresh = fresh
         self.done: dict[str, Record] = {}
         self._lock = lock
         self._file: IO[bytes] | None = None
@@ -67,11 +71,7 @@ class RunFolder:
         except OSError:
             lock.close()
             raise ViubenchError(f"another process is writing to {path}", where="--out") from None
-        if fresh:
-            for name in OWN[:-1]:
-                target = path / name
-                shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-        return cls(path, lock)
+        return cls(path, lock, fresh)
 
     def begin(self, manifest: Manifest) -> None:
         """Start the run, or go on with the one that is there when it is the same one.
@@ -80,6 +80,10 @@ class RunFolder:
             ViubenchError: the folder holds a run of another model, engine, protocol, seed or item set.
         """
         target = self.path / "manifest.json"
+        if self.fresh:  # only now: a mistake found while planning must not cost the run that is there
+            for name in STARTED:
+                old = self.path / name
+                shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
         if target.exists():
             check_same(read_manifest(self.path), manifest, self.path)
             self.done = {r.id: r for r in read_records(self.path) if r.status != "engine_error"}

@@ -90,6 +90,13 @@ def test_fresh_removes_the_run_and_nothing_else(tmp_path: Path) -> None:
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+def test_fresh_costs_nothing_before_the_new_run_begins(tmp_path: Path) -> None:
+    fill(tmp_path, ["a"])
+    with RunFolder.claim(tmp_path, fresh=True):
+        pass  # planning found a mistake
+    assert [record.id for record in read_records(tmp_path)] == ["a"]
+
+
 def test_a_folder_of_other_things_is_not_written_into(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(ViubenchError, match=r"thesis\.tex"):

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from viubench.errors import Exit
+
 
 def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
@@ -27,4 +29,4 @@ def doctor(
         if check.ok is not True and check.hint:
             print(f"      try: {check.hint}")
         bad |= check.ok is False
-    raise typer.Exit(1 if bad else 0)
+    raise typer.Exit(Exit.NEGATIVE if bad else Exit.OK)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from viubench.errors import Exit
+
 app = typer.Typer(no_args_is_help=True, help="Look at tasks, and prove that they grade as they should.")
 Include = Annotated[list[Path], typer.Option("--include-path", help="More folders with task YAML files.")]
 
@@ -49,4 +51,4 @@ def validate(
     from viubench.tasks import Catalogue
 
     faults = check_all(names or [], Catalogue(tuple(include_path)))
-    raise typer.Exit(1 if faults else 0)
+    raise typer.Exit(Exit.NEGATIVE if faults else Exit.OK)

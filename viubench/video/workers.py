@@ -24,11 +24,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from viubench.errors import MediaError, ViubenchError
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 START_S = 120.0
