@@ -82,11 +82,12 @@ def _task(rows: Sequence[Record], about: Mapping[str, Any], protocol: Mapping[st
 
 
 def _groups(rows: Sequence[Record], scores: Sequence[float]) -> dict[str, dict[str, Any]]:
-    """Mean and number of samples of each group value, by group key."""
+    """Mean and number of samples of each group value, by group key; a sample of several values counts in each."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for record, score in zip(rows, scores, strict=True):
-        for key, value in record.groups.items():
-            found[key][value].append(score)
+        for key, labels in record.groups.items():
+            for label in (labels,) if isinstance(labels, str) else labels:
+                found[key][label].append(score)
     return {
         key: {value: {"value": _round(sum(s) / len(s)), "n": len(s)} for value, s in sorted(values.items())}
         for key, values in sorted(found.items())

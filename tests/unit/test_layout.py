@@ -25,7 +25,7 @@ ALLOWED = {
 
 LEVELS = (
     {"errors", "atomic"},
-    {"schema", "video.frames", "grading", "stats", "strict_yaml"},
+    {"schema", "video.frames", "fields", "grading", "stats", "strict_yaml"},
     {"tasks", "runs", "results", "filmstrip", "media_clock"},
     {"video"},
     {"pretext"},

@@ -295,7 +295,7 @@ def test_a_sample_carries_recipe_clips_and_target(spec: PretextSpec, evaluator: 
         id="t-1", task="t", video="a/b.mp4", cluster="ab" * 8, seed=5, params=question.params, question="q",
         answer=question.answer,
     )  # fmt: skip
-    sample = recipes.sample_of(item, _task(spec, evaluator, group_by=["kind"]))
+    sample = recipes.sample_of(item, _task(spec, evaluator, group_by={"kind": "{{ kind }}"}))
     grader = evaluators.get(evaluator)
     answer = grader.parse(grader.canonical(sample.target), sample)
     assert answer is not None
@@ -307,7 +307,7 @@ def test_a_sample_carries_recipe_clips_and_target(spec: PretextSpec, evaluator: 
     with pytest.raises(ViubenchError, match="none of"):
         recipes.sample_of(item.model_copy(update={"answer": "banana"}), _task(spec, evaluator))
     with pytest.raises(ViubenchError, match="groups by 'nothing'"):
-        recipes.sample_of(item, _task(spec, evaluator, group_by=["nothing"]))
+        recipes.sample_of(item, _task(spec, evaluator, group_by={"nothing": "{{ nothing }}"}))
 
 
 def test_bad_params_name_the_key_and_what_there_is() -> None:

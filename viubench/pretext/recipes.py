@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 import evaluators
+from viubench import fields
 from viubench.errors import ViubenchError
 from viubench.pretext import jigsaw
 from viubench.pretext.dice import Dice
@@ -307,7 +308,7 @@ def sample_of(item: Item, task: Task) -> Sample:
     """The question an item puts to a model: its clips by content hash, its recipe, and the target of its answer.
 
     Raises:
-        ViubenchError: the answer is none of the task's evaluator, or `group_by` names a key the params do not have.
+        ViubenchError: the answer is none of the task's evaluator, or `group_by` names a field the params do not have.
     """
     evaluator = evaluators.get(task.evaluator.name, **task.evaluator.params)
     where = f"item {item.id}"
@@ -317,9 +318,6 @@ def sample_of(item: Item, task: Task) -> Sample:
         raise ViubenchError(
             f"the answer {item.answer!r} is none of {task.evaluator.name}: {error}", where=where
         ) from None
-    missing = [key for key in task.group_by if key not in item.params]
-    if missing:
-        raise ViubenchError(f"{task.task} groups by {missing[0]!r}, which its items do not have", where=where)
     clips = [Clip(path=item.video, content=item.params["content"] or None)]
     if "other" in item.params:
         other = item.params["other"]
@@ -334,5 +332,7 @@ def sample_of(item: Item, task: Task) -> Sample:
         answer_text=item.answer,
         params=item.params,
         seed=item.seed,
-        groups={key: str(item.params[key]) for key in task.group_by},
+        groups={
+            key: fields.text(template, item.params, what=f"group_by.{key}") for key, template in task.group_by.items()
+        },
     )

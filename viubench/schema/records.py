@@ -1,0 +1,195 @@
+"""What is asked, what came back, and what it is worth: items, samples, records, results, manifest.
+
+Example:
+    >>> Clip(path="pour.mp4", start=3.0, end=8.0).frame_files
+    ()
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from viubench.schema.strict import Strict, content_hash
+from viubench.schema.tasks import Suite
+
+SCHEMA_VERSION = 1
+"""Version of the run-folder formats; raised when a reader of an older version could misread a newer file."""
+
+Groups = dict[str, str | tuple[str, ...]]
+"""Group key -> the value (or the several values) of a sample, for breakdowns."""
+
+
+class Item(Strict):
+    """One line of `items.jsonl`: a recipe for one pretext question. The source video is never touched.
+
+    `params` holds the drawn difficulty and, always: `kind`, `indices` (source frame numbers, one per shown frame),
+    `times` (T+1 edges in seconds of the source: frame k is shown over [times[k], times[k+1])).
+    """
+
+    id: str
+    task: str
+    video: str
+    cluster: str
+    seed: int
+    params: dict[str, Any]
+    question: str
+    answer: str
+
+
+class Clip(Strict):
+    """A piece of one video: a file below the media root, or a list of already extracted frames."""
+
+    path: str = ""
+    frame_files: tuple[str, ...] = ()
+    frame_fps: float | None = None
+    start: float | None = None
+    end: float | None = None
+    content: str | None = None
+    """Expected content hash of the file; another one is a `changed` media error."""
+
+
+class Sample(Strict):
+    """One question put to a model.
+
+    `question` is text in which each `<video>` marks the place of the next video; `recipe` (an item's params and seed)
+    turns the frames of `clips` into the videos shown. An evaluator reads `target`, `options` and `params`.
+    """
+
+    id: str
+    task: str
+    cluster: str
+    clips: tuple[Clip, ...]
+    question: str
+    target: Any
+    answer_text: str
+    options: tuple[str, ...] = ()
+    params: dict[str, Any] = {}
+    seed: int = 0
+    groups: Groups = {}
+
+    def target_hash(self) -> str:
+        return content_hash(self.target)
+
+
+# --- records --------------------------------------------------------------------------------------------------
+
+Status = Literal["ok", "unparsed", "truncated", "refused", "media_error", "engine_error"]
+STATUSES: tuple[Status, ...] = ("ok", "unparsed", "truncated", "refused", "media_error", "engine_error")
+
+
+class FrameInfo(Strict):
+    """What the model was shown: source frame numbers, the times it was told, the size, and a hash of the pixels."""
+
+    indices: list[int]
+    times: list[float]
+    height: int
+    width: int
+    hash: str
+    videos: int = 1
+
+
+class Failure(Strict):
+    """Why a sample has no answer: `fault` is a word to count by, `detail` a sentence to read."""
+
+    fault: str
+    detail: str = ""
+
+
+class Record(Strict):
+    """One line of `records.jsonl`, appended when the sample finishes."""
+
+    task: str
+    id: str
+    cluster: str
+    status: Status
+    question: str = ""
+    response: str | None = None
+    finish_reason: str | None = None
+    answer: Any = None
+    rule: str | None = None
+    target: Any = None
+    scores: dict[str, float] = {}
+    rules: dict[str, float | None] = {}
+    """What each published rule makes of the response; None where that rule leaves the sample out."""
+    groups: Groups = {}
+    frames: FrameInfo | None = None
+    usage: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+    error: Failure | None = None
+
+
+class RuleResult(Strict):
+    """What a published rule makes of the same responses: its score over the `n` samples it counts."""
+
+    value: float | None
+    n: int
+
+
+class TaskResult(Strict):
+    """Score of one task over every sample; all but `ok` count as wrong. `as_published` leaves failures out."""
+
+    metric: str
+    value: float
+    ci: tuple[float, float]
+    se: float
+    n: int
+    clusters: int
+    statuses: dict[str, int]
+    as_published: float | None
+    chance: float | None
+    blind: float | None
+    blind_statement: str = ""
+    corrected: float | None = None
+    """(value - chance) / (1 - chance): 0 at chance, 1 at the ceiling."""
+    metrics: dict[str, float] = {}
+    groups: dict[str, dict[str, Any]] = {}
+    trivial: dict[str, float] = {}
+    """Scores of answers that never look, by what they are ("whole video", "always A")."""
+    rules: dict[str, RuleResult] = {}
+    protocol: str = ""
+    protocol_hash: str = ""
+    items_hash: str = ""
+
+
+class SuiteResult(Strict):
+    value: float
+    ci: tuple[float, float]
+    se: float
+    tasks: list[str]
+    groups: dict[str, float] = {}
+
+
+class Results(Strict):
+    """`results.json`; equal records give equal bytes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: Annotated[int, Field(alias="schema")] = SCHEMA_VERSION
+    model: str
+    engine: str
+    tasks: dict[str, TaskResult]
+    suites: dict[str, SuiteResult]
+
+
+class Manifest(Strict):
+    """`manifest.json`: everything needed to say what was run and to run it again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: Annotated[int, Field(alias="schema")] = SCHEMA_VERSION
+    argv: list[str]
+    model: dict[str, Any]
+    """`name` shown in tables; `path` or hub id; `revision` or `fingerprint` of the weights."""
+    engine: dict[str, Any]
+    """`kind` (vllm, server, hf, random, blind, oracle, answers), `version`, settings."""
+    protocols: dict[str, dict[str, Any]]
+    """Per task: the resolved protocol and its `hash`."""
+    tasks: dict[str, dict[str, Any]]
+    """Per task: `hash`, `version`, `items_hash`, `n`."""
+    suites: dict[str, Suite] = {}
+    packages: dict[str, str]
+    seed: int
+    hardware: dict[str, Any]
+    started: str
