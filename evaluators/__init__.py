@@ -9,6 +9,6 @@ Example:
     1.0
 """
 
-from evaluators.base import Answer, Blind, Evaluator, Gradable, Question, get, names
+from evaluators.base import Answer, Blind, Evaluator, Gradable, Question, Scored, get, names
 
-__all__ = ["Answer", "Blind", "Evaluator", "Gradable", "Question", "get", "names"]
+__all__ = ["Answer", "Blind", "Evaluator", "Gradable", "Question", "Scored", "get", "names"]

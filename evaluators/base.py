@@ -16,10 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, Protocol
 
 GROUP = "viubench.evaluators"
+Groups = Mapping[str, str | tuple[str, ...]]
+"""Group key -> the value (or the several values) of a sample, for breakdowns."""
 
 
 class Gradable(Protocol):
@@ -65,6 +67,15 @@ class Blind:
     texts: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Scored:
+    """The scores of one sample, or of one unit made of several; {} or zeros for a sample without an answer."""
+
+    scores: Mapping[str, float]
+    cluster: str
+    groups: Groups = field(default_factory=dict)
+
+
 class Evaluator(ABC):
     """Reads an answer out of a response, scores it, and turns it into a reward.
 
@@ -98,9 +109,20 @@ class Evaluator(ABC):
     def chance(self, item: Gradable) -> float:
         """Expected headline score of `guess`, computed, not simulated."""
 
+    def chance_of(self, rows: Sequence[tuple[Gradable, str, Groups]]) -> float:
+        """Expected headline of `guess` over a task's (item, cluster, groups); the mean of `chance` where each sample
+        is a unit of its own. ValueError without rows."""
+        if not rows:
+            raise ValueError("the chance score of a task without samples")
+        return sum(self.chance(item) for item, _, _ in rows) / len(rows)
+
     @abstractmethod
     def blind(self, items: Sequence[Gradable]) -> Blind:
         """The best answer that never looks at the video."""
+
+    def trivial(self, items: Sequence[Gradable]) -> dict[str, tuple[str, ...]]:
+        """Answers that never look, by what they are ("whole video", "always A"): one text per item."""
+        return {}
 
     @abstractmethod
     def canonical(self, target: Any) -> str:
@@ -110,8 +132,26 @@ class Evaluator(ABC):
     def target(self, text: str) -> Any:
         """The target written in an item's `answer` text, as JSON data; ValueError when it is not one."""
 
+    @property
+    def unit_metric(self) -> str:
+        """Key of the headline in the scores of a unit."""
+        return self.metric
+
+    def units(self, rows: Sequence[Scored]) -> list[Scored]:
+        """What the headline is the mean of: the samples themselves, or what several of them make together."""
+        return list(rows)
+
+    def official(self, records: Sequence[Any]) -> dict[str, float]:
+        """The numbers of the publisher's own code over a whole task, as fractions, where this evaluator calls it.
+
+        Args:
+            records: every record of the task, with `id` and `response`.
+        """
+        return {}
+
     def aggregate(self, scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
-        """Secondary task metrics: the mean of each score, missing ones (unanswered samples) counted as 0."""
+        """Secondary task metrics: the mean of each score of the units, missing ones (unanswered samples) counted
+        as 0."""
         keys = sorted({key for row in scores for key in row})
         return {key: sum(row.get(key, 0.0) for row in scores) / len(scores) for key in keys}
 
@@ -124,8 +164,8 @@ def one_of(parameter: str, value: str, allowed: Sequence[str]) -> str:
 
 
 @cache
-def _registered() -> dict[str, type[Evaluator]]:
-    return {point.name: point.load() for point in entry_points(group=GROUP)}
+def _registered() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
 
 
 def names() -> list[str]:
@@ -145,4 +185,5 @@ def get(name: str, **params: Any) -> Evaluator:
         close = get_close_matches(name, registered, n=1)
         meant = f"; did you mean {close[0]}?" if close else ""
         raise LookupError(f"unknown evaluator {name!r}{meant} (registered: {', '.join(names())})")
-    return registered[name](**params)
+    evaluator: type[Evaluator] = registered[name].load()
+    return evaluator(**params)

@@ -24,14 +24,15 @@ from typing import Any, ClassVar
 from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
 from evaluators.reading import Candidate, Passage, declaration, read, says_nothing, tokens
 
+MOST_TRIVIAL = 5
 _PHRASES = declaration(
     r"(?:options?|choices?|correct\s+(?:one|statement))",
     r"\bI(?:'d|'ll|\s+would|\s+will)?\s+(?:think|believe|choose|pick|select|say|guess|go\s+with|answer)\b"
     r"(?:\s+(?:that|it\s+is|it's|the))?(?:\s+(?:correct|best|right))?(?:\s+(?:answer|option|choice)(?:\s+is)?)?",
 )
 _LEAD = re.compile(
-    r"(?:\s|[\"'(\[<>:,-]|\b(?:the|correct|best|right|answer|option|choice|letter|clearly|likely|probably|definitely|most"
-    r"|therefore|thus|is)\b(?=[^\w]))*",
+    r"(?:\s|[\"'(\[<>:,-]|\b(?:the|correct|best|right|answer|option|choice|sentence|caption|letter|clearly|likely|probably"
+    r"|definitely|most|therefore|thus|is)\b(?=[^\w]))*",
     re.IGNORECASE,
 )
 _SURE_AFTER = re.compile(r"\s+(?:is|are|because|since|as|seems|for|due|based|not|rather|instead|so)\b")
@@ -92,6 +93,15 @@ class Choice(Evaluator):
             f"always {letter}, the most frequent true answer ({share:.1%} of {len(items)} items)", tuple(texts)
         )
 
+    def trivial(self, items: Sequence[Gradable]) -> dict[str, tuple[str, ...]]:
+        """Always the same letter: each of the (at most five) that most items offer; an item without it, its first."""
+        offered = [_letters(item) for item in items]
+        common = Counter(letter for letters in offered for letter in letters).most_common(MOST_TRIVIAL)
+        return {
+            f"always {letter}": tuple(letter if letter in letters else letters[0] for letters in offered)
+            for letter, _ in common
+        }
+
     def canonical(self, target: Any) -> str:
         return str(target)
 
@@ -144,7 +154,7 @@ def _patterns(letters: tuple[str, ...]) -> _Patterns:
     stop = r"[)\]\"']*\s*(?:[.!?]|\n|\Z|\b(?:because|since)\b)"
     cased = f"(?-i:{one})" if not words else one
     named = (
-        rf"(?<!not )(?<!n't )\b(?:options?|choice|letter)\s{{0,3}}[(\[\"']*(?P<after>{cased}){stop}"
+        rf"(?<!not )(?<!n't )\b(?:options?|choice|sentence|caption|letter)\s{{0,3}}[(\[\"']*(?P<after>{cased}){stop}"
         rf"|\b(?:answer|option|choice)\b[^.!?\n]{{0,80}}?\bis\s{{1,3}}[(\[\"']*(?P<stated>{cased}){stop}"
         rf"|(?<![\w'])[(\[]?(?P<before>{cased})[)\]]?\s{{1,3}}(?:is|would\s+be|seems|must\s+be)\s{{1,3}}"
         r"(?:clearly\s|probably\s|likely\s)?(?:the\s)?(?:most\s)?(?:correct|right|best|accurate|likely|answer)\b"

@@ -47,6 +47,8 @@ class Permutation(Evaluator):
 
     Args:
         parse: `robust`, or `whole_string`: the text must be the canonical answer and nothing else.
+        separator: what stands between the numbers of an answer as the task asks for it; empty: nothing up to n = 9, a
+            comma from 10 on.
 
     Raises:
         ValueError: an unknown choice.
@@ -56,8 +58,9 @@ class Permutation(Evaluator):
     metric: ClassVar[str] = "exact"
     task_metric: ClassVar[str] = "accuracy"
 
-    def __init__(self, *, parse: str = "robust") -> None:
+    def __init__(self, *, parse: str = "robust", separator: str = "") -> None:
         self.rule = one_of("parse", parse, ("robust", "whole_string"))
+        self.separator = separator
 
     def parse(self, text: str, item: Gradable) -> Answer | None:
         """A permutation of 1..n; a list with a clip missing or named twice is unparsed."""
@@ -102,9 +105,9 @@ class Permutation(Evaluator):
         return Blind(statement, tuple(self.canonical(list(range(1, _length(item) + 1))) for item in items))
 
     def canonical(self, target: Any) -> str:
-        """Digits without separator up to n = 9, comma-separated from 10 on."""
+        """The numbers in order, with the task's separator between them."""
         order = _order(target)
-        return ("" if len(order) <= 9 else ",").join(map(str, order))
+        return (self.separator or ("" if len(order) <= 9 else ",")).join(map(str, order))
 
     def target(self, text: str) -> list[int]:
         parts = text.split(",") if "," in text else list(text.strip())

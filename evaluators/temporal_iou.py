@@ -101,6 +101,10 @@ class TemporalIoU(Evaluator):
                 texts.append(_write(first + a_share * (last - first), first + b_share * (last - first)))
         return Blind("; ".join(said), tuple(texts))
 
+    def trivial(self, items: Sequence[Gradable]) -> dict[str, tuple[str, ...]]:
+        """The whole shown video."""
+        return {"whole video": tuple(_write(*_shown(item)) for item in items)}
+
     def canonical(self, target: Any) -> str:
         """`start-end` with one decimal, more where the target has more; of several windows the first."""
         start, end = _windows(target)[0]

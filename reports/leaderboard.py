@@ -23,7 +23,7 @@ from reports.agreement import agreements
 from reports.panels import panels, verdict
 from reports.runs import Run, load
 from reports.samples import browser
-from reports.standings import Row, columns, labels, percent, percent_with_interval, points, rows
+from reports.standings import Row, columns, labels, percent, percent_with_interval, points, rows, shown
 from reports.text import clean, embed_json
 from viubench import atomic
 from viubench.errors import ViubenchError
@@ -103,7 +103,7 @@ def render(runs: Sequence[Run], references: Sequence[ReferenceRow], *, samples_p
             script=Markup(script),
             data=Markup(embed_json(browser(runs, names, samples_per_task))),  # escaped for a script block
             findings=verdict(runs, found, heads),
-            heads=heads,
+            heads=shown(heads),
             bodies=_bodies(found),
             has_published=any(row.kind == "published" for row in found),
             has_badge=any(row.badges for row in found if row.kind == "published"),

@@ -27,6 +27,10 @@ FEW = 100
 """A task with fewer samples than this is said to be a small one."""
 
 
+MOST_VALUES = 40
+"""Values of a group that are shown; the rest, the smallest, are in results.json."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One question of the first screen with its answer; `warn` when the reader should be careful."""
@@ -58,6 +62,18 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Breakdown:
+    """Scores by the values of one group key: per value its name, its number of samples, and a score per run.
+
+    `left_out` counts the smallest values beyond `MOST_VALUES`, which results.json has.
+    """
+
+    key: str
+    values: tuple[tuple[str, int, tuple[float | None, ...]], ...]
+    left_out: int
+
+
+@dataclass(frozen=True)
 class Panel:
     """One task: what it is worth without skill, and a line per run. `truth` is the most frequent true answer."""
 
@@ -68,6 +84,8 @@ class Panel:
     truth: Frequent | None
     lines: tuple[Line, ...]
     metrics: tuple[str, ...]
+    rules: tuple[str, ...]
+    breakdowns: tuple[Breakdown, ...]
 
 
 def verdict(runs: Sequence[Run], table: Sequence[Row], heads: Sequence[Column]) -> list[Finding]:
@@ -93,7 +111,7 @@ def _real(runs: Sequence[Run], models: Sequence[Row], heads: Sequence[Column]) -
         return Finding(question, "Nothing to compare", "Run a model on the same tasks.", warn=True)
     key = heads[0].key
     top = _top(models, heads[0])
-    blind = next((b for run in runs if (b := mean_of(run.results, heads[0].tasks, "blind")) is not None), None)
+    blind = next((b for run in runs if (b := mean_of(run.results, heads[0], "blind")) is not None), None)
     low, high = top.cells[key].low, top.cells[key].high
     skill = ""
     if blind is not None and low is not None and high is not None:
@@ -162,8 +180,33 @@ def panels(runs: Sequence[Run], labels: Sequence[str], heads: Sequence[Column]) 
         lines.sort(key=lambda line: (line.kind != "model", -line.cell.value, line.label))
         first = lines[0].result
         metrics = tuple(dict.fromkeys(name for line in lines for name in line.result.metrics))
-        made.append(Panel(head.key, head.label, first.metric, first, truth, tuple(lines), metrics))
+        rules = tuple(dict.fromkeys(name for line in lines for name in line.result.rules))
+        parts = (head.key, head.label, first.metric, first, truth, tuple(lines), metrics, rules, _breakdowns(lines))
+        made.append(Panel(*parts))
     return made
+
+
+def _breakdowns(lines: Sequence[Line]) -> tuple[Breakdown, ...]:
+    """Every group key that has more than one value."""
+    made = []
+    for key in dict.fromkeys(key for line in lines for key in line.result.groups):
+        sizes: dict[str, int] = {}
+        for line in lines:
+            for value, part in line.result.groups.get(key, {}).items():
+                sizes[value] = max(sizes.get(value, 0), part["n"])
+        largest = sorted(sizes, key=lambda value: (-sizes[value], value))[:MOST_VALUES]
+        rows = tuple(
+            (shorten(value, 60), sizes[value], tuple(_part(line.result, key, value) for line in lines))
+            for value in sorted(largest)
+        )
+        if len(sizes) > 1:
+            made.append(Breakdown(key, rows, len(sizes) - len(largest)))
+    return tuple(made)
+
+
+def _part(result: TaskResult, key: str, value: str) -> float | None:
+    part = result.groups.get(key, {}).get(value)
+    return part["value"] if part else None
 
 
 def _task_line(run: Run, label: str, result: TaskResult, records: Sequence[Record], truth: Frequent | None) -> Line:

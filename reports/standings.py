@@ -30,12 +30,21 @@ NOTES = {
 
 @dataclass(frozen=True)
 class Column:
-    """A suite, a group of it ("suite/group") or a task; `label` is what the header says."""
+    """A suite, a group of it ("suite/group") or a task; `label` is what the header says.
+
+    `shares` are the tasks' shares in its value; empty means equal ones.
+    """
 
     key: str
     label: str
     kind: str
     tasks: tuple[str, ...]
+    shares: tuple[float, ...] = ()
+
+    def mean(self, values: Sequence[float]) -> float:
+        """The column's value from one value per task."""
+        shares = self.shares or (1 / len(self.tasks),) * len(self.tasks)
+        return sum(share * value for share, value in zip(shares, values, strict=True))
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ def columns(runs: Sequence[Run]) -> list[Column]:
     for name in sorted(shared, key=lambda name: (-shared[name], name)):
         run = next(run for run in runs if name in run.results.suites)
         suite = run.results.suites[name]
-        found.append(Column(name, name, "suite", tuple(suite.tasks)))
+        found.append(_suite(name, run))
         members = run.manifest.suites[name].groups if name in run.manifest.suites else {}
         found += [Column(f"{name}/{group}", group, "group", tuple(members.get(group, ()))) for group in suite.groups]
         tasks |= dict.fromkeys(suite.tasks)
@@ -90,6 +99,18 @@ def columns(runs: Sequence[Run]) -> list[Column]:
     present = {name for run in runs for name in run.results.tasks}
     short = short_names([name for name in tasks if name in present])
     return [*found, *(Column(name, short[name], "task", (name,)) for name in short)]
+
+
+def _suite(name: str, run: Run) -> Column:
+    tasks = tuple(run.results.suites[name].tasks)
+    known = run.manifest.suites.get(name)
+    return Column(name, name, "suite", tasks, tuple(known.shares()[task] for task in tasks) if known else ())
+
+
+def shown(heads: Sequence[Column]) -> list[Column]:
+    """The columns of the main table: a task that is all of a group stands there once, as the group."""
+    whole = {head.tasks[0] for head in heads if head.kind == "group" and len(head.tasks) == 1}
+    return [head for head in heads if head.kind != "task" or head.key not in whole]
 
 
 def short_names(tasks: Sequence[str]) -> dict[str, str]:
@@ -175,11 +196,11 @@ def _looking(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.kind == "model"] or list(runs)
 
 
-def mean_of(results: Results, tasks: Sequence[str], what: str) -> float | None:
-    """Mean over `tasks` of their "chance" or "blind" score; None where one task has none."""
-    values = [getattr(results.tasks[name], what) if name in results.tasks else None for name in tasks]
+def mean_of(results: Results, head: Column, what: str) -> float | None:
+    """The column's value of the tasks' "chance" or "blind" scores; None where one task has none."""
+    values = [getattr(results.tasks[name], what) if name in results.tasks else None for name in head.tasks]
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
+    return head.mean(known) if known and len(known) == len(values) else None
 
 
 def _measured(run: Run, label: str, heads: Sequence[Column], unlike: set[str]) -> Row:
@@ -187,7 +208,7 @@ def _measured(run: Run, label: str, heads: Sequence[Column], unlike: set[str]) -
     cells = {head.key: cell for head in heads if (cell := _cell(results, head))}
     n = sum(task.n for task in results.tasks.values())
     failed = sum(n for task in results.tasks.values() for status, n in task.statuses.items() if status != "ok")
-    blind = mean_of(results, first.tasks, "blind")
+    blind = mean_of(results, first, "blind")
     gain = cells[first.key].value - blind if first.key in cells and blind is not None else None
     badges = sorted(
         {f"protocol {task.protocol}" for name, task in results.tasks.items() if run.kind == "model" and name in unlike}
@@ -197,9 +218,9 @@ def _measured(run: Run, label: str, heads: Sequence[Column], unlike: set[str]) -
 
 
 def _cell(results: Results, head: Column) -> Cell | None:
-    chance = mean_of(results, head.tasks, "chance")
-    if head.kind == "task":
-        task = results.tasks.get(head.key)
+    chance = mean_of(results, head, "chance")
+    if head.kind == "task" or len(head.tasks) == 1:
+        task = results.tasks.get(head.tasks[0])
         return Cell(task.value, *task.ci, chance) if task else None
     suite = results.suites.get(head.key.removesuffix(f"/{head.label}"))
     if suite is None:
@@ -247,7 +268,7 @@ def _computed(runs: Sequence[Run], heads: Sequence[Column], what: str) -> Row:
 
 
 def _first_known(runs: Sequence[Run], head: Column, what: str) -> float | None:
-    known = (mean_of(run.results, head.tasks, what) for run in runs)
+    known = (mean_of(run.results, head, what) for run in runs)
     return next((value for value in known if value is not None), None)
 
 
@@ -259,7 +280,7 @@ def _published(reference: ReferenceRow, runs: Sequence[Run], heads: Sequence[Col
         if head.key in reference.values:
             cells[head.key] = Cell(reference.values[head.key], chance=chance)
         elif head.kind != "task" and values and len(values) == len(head.tasks):
-            cells[head.key] = Cell(sum(values) / len(values), chance=chance)
+            cells[head.key] = Cell(head.mean(values), chance=chance)
     same = all(same_protocol(reference, run) for run in _looking(runs))
     return Row(reference.model, "published", reference.source, cells, () if same else ("other protocol",))
 

@@ -13,16 +13,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import evaluators
+from evaluators import Evaluator, Scored
+from evaluators.published import Verdict, get_rule
 from viubench import stats
 from viubench.schema import (
     STATUSES,
     Manifest,
     Record,
     Results,
-    Sample,
+    RuleResult,
     Suite,
     SuiteResult,
-    Task,
     TaskResult,
     content_hash,
 )
@@ -36,99 +37,135 @@ def summarise(records: Iterable[Record], manifest: Manifest) -> Results:
     by_task: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         by_task[record.task].append(record)
-    for rows in by_task.values():
-        rows.sort(key=lambda record: record.id)
-    tasks = {name: _task(by_task[name], manifest.tasks[name], manifest.protocols[name]) for name in sorted(by_task)}
-    scores = {name: headlines(rows, manifest.tasks[name]["evaluator"]) for name, rows in by_task.items()}
-    suites = {
-        name: _suite(suite, scores, {task: [r.cluster for r in rows] for task, rows in by_task.items()})
-        for name, suite in sorted(manifest.suites.items())
-    }
+    tasks: dict[str, TaskResult] = {}
+    parts: dict[str, list[stats.Part]] = {}
+    for name in sorted(by_task):
+        about = manifest.tasks[name]
+        rows = sorted(by_task[name], key=lambda record: record.id)
+        evaluator = evaluators.get(about["evaluator"]["name"], **about["evaluator"]["params"])
+        units = evaluator.units([scored(record) for record in rows])
+        parts[name] = headline_parts(units, evaluator, about.get("average", ""))
+        tasks[name] = _task(rows, units, parts[name], evaluator, about, manifest.protocols[name])
+    suites = {name: _suite(suite, parts, tasks) for name, suite in sorted(manifest.suites.items())}
     return Results(model=manifest.model["name"], engine=manifest.engine["kind"], tasks=tasks, suites=suites)
 
 
-def headlines(rows: Iterable[Record], evaluator: Mapping[str, Any]) -> list[float]:
-    """Each sample's share of the strict score: its headline metric when answered, else 0."""
-    metric = evaluators.get(evaluator["name"], **evaluator["params"]).metric
-    return [record.scores[metric] if record.status == "ok" else 0.0 for record in rows]
+def scored(record: Record) -> Scored:
+    """What a record counts in the strict score: its scores when it was answered, else nothing."""
+    return Scored(record.scores if record.status == "ok" else {}, record.cluster, record.groups)
 
 
-def _task(rows: Sequence[Record], about: Mapping[str, Any], protocol: Mapping[str, Any]) -> TaskResult:
-    evaluator = evaluators.get(about["evaluator"]["name"], **about["evaluator"]["params"])
-    scores = headlines(rows, about["evaluator"])
-    estimate = stats.mean(scores, [record.cluster for record in rows])
-    answered = [score for score, record in zip(scores, rows, strict=True) if record.status == "ok"]
+def headline_parts(units: Sequence[Scored], evaluator: Evaluator, average: str = "") -> list[stats.Part]:
+    """The headline of every unit, as one part, or one part of equal weight for each value of the group `average`."""
+    found: dict[Any, tuple[list[float], list[str]]] = defaultdict(lambda: ([], []))
+    for unit in units:
+        scores, clusters = found[unit.groups[average] if average else ""]
+        scores.append(unit.scores.get(evaluator.unit_metric, 0.0))
+        clusters.append(unit.cluster)
+    return [(1 / len(found), scores, clusters) for _, (scores, clusters) in sorted(found.items())]
+
+
+def headline(units: Sequence[Scored], evaluator: Evaluator, average: str = "") -> float:
+    """The task's headline over these units."""
+    return _value(headline_parts(units, evaluator, average))
+
+
+def _value(parts: Sequence[stats.Part]) -> float:
+    return sum(weight * sum(scores) / len(scores) for weight, scores, _ in parts)
+
+
+def _task(
+    rows: Sequence[Record],
+    units: Sequence[Scored],
+    parts: Sequence[stats.Part],
+    evaluator: Evaluator,
+    about: Mapping[str, Any],
+    protocol: Mapping[str, Any],
+) -> TaskResult:
+    average = about.get("average", "")
+    estimate = stats.weighted_mean(parts) if average else stats.mean(*parts[0][1:])
+    answered = evaluator.units([scored(record) for record in rows if record.status == "ok"])
     chance = about["chance"]
     zeros = dict.fromkeys(about["scores"], 0.0)
+    metrics = evaluator.aggregate([zeros | dict(unit.scores) for unit in units])
     return TaskResult(
         metric=about["metric"],
         value=_round(estimate.value),
         ci=(_round(estimate.low), _round(estimate.high)),
         se=_round(estimate.se),
-        n=estimate.n,
+        n=len(rows),
         clusters=estimate.clusters,
         statuses={s: count for s in STATUSES if (count := sum(record.status == s for record in rows))},
-        as_published=_round(sum(answered) / len(answered)) if answered else None,
-        chance=_round(chance),
-        blind=_round(about["blind"]),
+        as_published=_round(headline(answered, evaluator, average)) if answered else None,
+        chance=None if chance is None else _round(chance),
+        blind=None if about["blind"] is None else _round(about["blind"]),
         blind_statement=about["blind_statement"],
-        corrected=_round((estimate.value - chance) / (1 - chance)) if chance < 1 else None,
-        metrics={k: _round(v) for k, v in evaluator.aggregate([zeros | record.scores for record in rows]).items()},
-        groups=_groups(rows, scores),
+        corrected=_round((estimate.value - chance) / (1 - chance)) if chance is not None and chance < 1 else None,
+        metrics={key: _round(value) for key, value in (metrics | _macro(units, evaluator)).items()},
+        groups=_groups(units, evaluator),
+        trivial=about.get("trivial", {}),
+        rules={name: _rule(rows, name) for name in about.get("alternatives", ())} | _official(rows, evaluator),
         protocol=protocol["protocol"],
         protocol_hash=protocol["hash"],
         items_hash=about["items_hash"],
     )
 
 
-def _groups(rows: Sequence[Record], scores: Sequence[float]) -> dict[str, dict[str, Any]]:
-    """Mean and number of samples of each group value, by group key; a sample of several values counts in each."""
+def _rule(rows: Sequence[Record], name: str) -> RuleResult:
+    """A published rule over the responses it was shown; a sample that never got one has no verdict."""
+    seen = [Verdict(row.rules.get(name), row.cluster, row.groups) for row in rows]
+    value = get_rule(name).aggregate(seen)
+    return RuleResult(value=None if value is None else _round(value), n=sum(v.value is not None for v in seen))
+
+
+def _official(rows: Sequence[Record], evaluator: Evaluator) -> dict[str, RuleResult]:
+    """What the publisher's own code makes of all the responses, for an evaluator that calls it."""
+    return {
+        f"{evaluator.name}/{name}": RuleResult(value=_round(value), n=len(rows))
+        for name, value in evaluator.official(rows).items()
+    }
+
+
+def _macro(units: Sequence[Scored], evaluator: Evaluator) -> dict[str, float]:
+    """Mean of the group means, for every group key of which each unit has one value."""
+    keys = sorted({key for unit in units for key in unit.groups})
+    single = [key for key in keys if all(isinstance(unit.groups.get(key), str) for unit in units)]
+    return {f"macro_{key}": headline(units, evaluator, key) for key in single}
+
+
+def _groups(units: Sequence[Scored], evaluator: Evaluator) -> dict[str, dict[str, Any]]:
+    """Mean and number of units of each group value, by group key; a unit of several values counts in each."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for record, score in zip(rows, scores, strict=True):
-        for key, labels in record.groups.items():
+    for unit in units:
+        for key, labels in unit.groups.items():
             for label in (labels,) if isinstance(labels, str) else labels:
-                found[key][label].append(score)
+                found[key][label].append(unit.scores.get(evaluator.unit_metric, 0.0))
     return {
         key: {value: {"value": _round(sum(s) / len(s)), "n": len(s)} for value, s in sorted(values.items())}
         for key, values in sorted(found.items())
     }
 
 
-def _suite(suite: Suite, scores: Mapping[str, list[float]], clusters: Mapping[str, list[str]]) -> SuiteResult:
-    estimate = stats.suite_mean([(scores[name], clusters[name]) for name in suite.tasks])
-    means = {name: sum(scores[name]) / len(scores[name]) for name in suite.tasks}
+def _suite(suite: Suite, parts: Mapping[str, list[stats.Part]], tasks: Mapping[str, TaskResult]) -> SuiteResult:
+    shares = suite.shares()
+    estimate = stats.weighted_mean(
+        [(share * weight, scores, ids) for name, share in shares.items() for weight, scores, ids in parts[name]]
+    )
     return SuiteResult(
         value=_round(estimate.value),
         ci=(_round(estimate.low), _round(estimate.high)),
         se=_round(estimate.se),
         tasks=suite.tasks,
-        groups={name: _round(sum(means[t] for t in tasks) / len(tasks)) for name, tasks in suite.groups.items()},
+        groups={
+            name: _round(sum(_value(parts[task]) for task in members) / len(members))
+            for name, members in suite.groups.items()
+        },
     )
 
 
 def items_hash(samples: Iterable[tuple[str, str]]) -> str:
     """Hash of a set of (sample id, target hash) pairs: equal sets, equal hash."""
     return content_hash(sorted(samples))
-
-
-def score_names(task: Task, sample: Sample) -> list[str]:
-    """Every score an answer to the task gets, read off the true one."""
-    evaluator = evaluators.get(task.evaluator.name, **task.evaluator.params)
-    truth = evaluator.parse(sample.answer_text, sample)
-    return sorted(evaluator.score(truth, sample)) if truth else [evaluator.metric]
-
-
-def blind_scores(task: Task, samples: Sequence[Sample]) -> tuple[float, float, str, dict[str, str]]:
-    """What a task is worth without looking: (chance, blind score, blind statement, blind answer per sample id)."""
-    evaluator = evaluators.get(task.evaluator.name, **task.evaluator.params)
-    blind = evaluator.blind(samples)
-    total = 0.0
-    for text, sample in zip(blind.texts, samples, strict=True):
-        answer = evaluator.parse(text, sample)
-        total += 0.0 if answer is None else evaluator.score(answer, sample)[evaluator.metric]
-    chance = sum(evaluator.chance(sample) for sample in samples) / len(samples)
-    texts = {sample.id: text for sample, text in zip(samples, blind.texts, strict=True)}
-    return chance, total / len(samples), blind.statement, texts
 
 
 def _round(value: float) -> float:

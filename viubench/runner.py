@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluators import Evaluator
+from evaluators.published import Rule
 from viubench import filmstrip
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError, MediaError, ViubenchError
@@ -40,6 +41,9 @@ from viubench.video.frames import VideoInput
 from viubench.video.store import FrameStore
 from viubench.video.workers import KillablePool
 
+Wanted = tuple[Path, Clip, Sampling, Resize]
+"""A clip below its media root, and how it is looked at."""
+
 LOOK_AHEAD = 4
 """Samples whose frames are made ready while the engine is busy with others."""
 
@@ -61,27 +65,29 @@ class Plan:
         samples: every sample of every task; the denominator.
         protocols: the resolved protocol per task.
         graders: the evaluator per task.
+        roots: the folder below which a task's videos lie.
+        rules: the published rules per task that are shown each response beside the evaluator.
     """
 
     samples: Sequence[Sample]
     protocols: Mapping[str, Protocol]
     graders: Mapping[str, Evaluator]
+    roots: Mapping[str, Path] = field(default_factory=dict)
+    rules: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
 
 
 @dataclass
 class Media:
-    """Where frames come from: the media root, the frame store, and the processes that decode into it."""
+    """Where frames come from: the frame store, and the processes that decode into it."""
 
-    root: Path
     store: FrameStore
     pool: KillablePool
-    under_way: dict[tuple[Clip, Sampling, Resize], Future[str]] = field(default_factory=dict)
+    under_way: dict[Wanted, Future[str]] = field(default_factory=dict)
 
-    async def video(self, clip: Clip, sampling: Sampling, resize: Resize) -> VideoInput:
+    async def video(self, wanted: Wanted) -> VideoInput:
         """The frames of one clip, decoded by a worker process unless the store holds them; raises MediaError."""
-        wanted = (clip, sampling, resize)
         for _ in range(3):
-            key = await asyncio.wrap_future(self.decode(*wanted))
+            key = await asyncio.wrap_future(self.decode(wanted))
             video = await asyncio.to_thread(self.store.load, key)
             if video is not None:
                 return video
@@ -90,11 +96,10 @@ class Media:
             "the frame cache is too small for the videos under way", where="--frame-cache", hint="give it more room"
         )
 
-    def decode(self, clip: Clip, sampling: Sampling, resize: Resize) -> Future[str]:
+    def decode(self, wanted: Wanted) -> Future[str]:
         """The store's key of a clip, once a worker has decoded it; two questions of one video decode it once."""
-        wanted = (clip, sampling, resize)
         if wanted not in self.under_way:
-            self.under_way[wanted] = self.pool.submit(fill, self.store.root, self.root, *wanted, name=clip.path)
+            self.under_way[wanted] = self.pool.submit(fill, self.store.root, *wanted, name=wanted[1].path)
         return self.under_way[wanted]
 
 
@@ -149,8 +154,8 @@ async def run(
     window = asyncio.Semaphore(engine.max_in_flight + LOOK_AHEAD)
     if way.media is not None:
         for sample in pending[:EARLY]:
-            for wanted in clip_wants(sample, plan.protocols[sample.task]):
-                way.media.decode(*wanted)
+            for wanted in clip_wants(sample, plan):
+                way.media.decode(wanted)
 
     async def one(sample: Sample) -> None:
         try:
@@ -193,7 +198,7 @@ class _Way:
             if self.media is None:
                 return await self.ask(sample, ())
             started = time.perf_counter()
-            loaded = await load(sample, self.plan.protocols[sample.task], self.media)
+            loaded = await load(sample, self.plan, self.media)
             async with self.budget.hold(sum(video.pixels.nbytes for video in loaded)):
                 videos = await asyncio.to_thread(shown, sample, loaded)
                 return await self.ask(sample, videos, time.perf_counter() - started)
@@ -211,12 +216,12 @@ class _Way:
             began = time.perf_counter()
             response = await self.engine.generate(request)
         seconds = {"frames": waited, "engine": time.perf_counter() - began}
-        return graded(sample, response, self.plan.graders[sample.task], frames, seconds)
+        return graded(sample, response, self.plan, frames, seconds)
 
 
-async def load(sample: Sample, protocol: Protocol, media: Media) -> list[VideoInput]:
+async def load(sample: Sample, plan: Plan, media: Media) -> list[VideoInput]:
     """The untouched frames of a sample's clips; raises MediaError."""
-    return [await media.video(*wanted) for wanted in clip_wants(sample, protocol)]
+    return [await media.video(wanted) for wanted in clip_wants(sample, plan)]
 
 
 def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...]:
@@ -224,13 +229,16 @@ def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...
     return recipes.apply(sample.params, sample.seed, loaded) if "kind" in sample.params else tuple(loaded)
 
 
-def clip_wants(sample: Sample, protocol: Protocol) -> list[tuple[Clip, Sampling, Resize]]:
+def clip_wants(sample: Sample, plan: Plan) -> list[Wanted]:
     """Each clip with how it is looked at: a pretext item fixes its frames, any other sample follows the protocol."""
+    root, protocol = plan.roots[sample.task], plan.protocols[sample.task]
     if "kind" not in sample.params:
-        return [(clip, protocol.sampling, protocol.resize) for clip in sample.clips]
+        share = len(sample.clips) if protocol.frame_budget == "per_item" else 1
+        sampling = protocol.sampling.model_copy(update={"frames": max(protocol.sampling.frames // max(share, 1), 1)})
+        return [(root, clip, sampling, protocol.resize) for clip in sample.clips]
     sources = [sample.params, sample.params["other"]] if len(sample.clips) > 1 else [sample.params]
     fixed = [Sampling(kind="indices", indices=tuple(source["indices"])) for source in sources]
-    return [(clip, sampling, protocol.resize) for clip, sampling in zip(sample.clips, fixed, strict=True)]
+    return [(root, clip, how, protocol.resize) for clip, how in zip(sample.clips, fixed, strict=True)]
 
 
 def frame_info(videos: Sequence[VideoInput]) -> tuple[FrameInfo, tuple[str, ...]]:
@@ -254,12 +262,12 @@ def frame_info(videos: Sequence[VideoInput]) -> tuple[FrameInfo, tuple[str, ...]
 def graded(
     sample: Sample,
     response: Response,
-    grader: Evaluator,
+    plan: Plan,
     frames: FrameInfo | None,
     seconds: dict[str, float],
 ) -> Record:
     """The record of an answered sample."""
-    result = grade(response.text, response.finish_reason, sample, grader)
+    result = grade(response.text, response.finish_reason, sample, plan.graders[sample.task])
     return Record(
         task=sample.task,
         id=sample.id,
@@ -272,6 +280,7 @@ def graded(
         rule=result.answer.rule if result.answer else None,
         target=sample.target,
         scores=result.scores,
+        rules={rule.name: rule.verdict(response.text, sample) for rule in plan.rules.get(sample.task, ())},
         groups=sample.groups,
         frames=frames,
         usage=response.usage,

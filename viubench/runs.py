@@ -86,7 +86,7 @@ class RunFolder:
                 shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
         if target.exists():
             check_same(read_manifest(self.path), manifest, self.path)
-            self.done = {r.id: r for r in read_records(self.path) if r.status != "engine_error"}
+            self.done = {r.id: r for r in read_records(self.path) if not _mendable(r)}
             lines = b"".join(_line(record) for record in self.done.values())
             atomic.write(self.path / "records.jsonl", lines, lasting=True)
         else:
@@ -200,3 +200,8 @@ def _read(path: Path, name: str, model: type[M]) -> M:
 
 def _line(record: Record) -> bytes:
     return record.model_dump_json(exclude_defaults=False).encode() + b"\n"
+
+
+def _mendable(record: Record) -> bool:
+    """Whether asking again may end better: the engine failed, or the video was not there yet."""
+    return record.status == "engine_error" or (record.error is not None and record.error.fault == "missing")

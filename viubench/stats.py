@@ -70,27 +70,38 @@ def mean(scores: Sequence[float], clusters: Sequence[Hashable], level: float = 0
     return Estimate(value, se, max(low, 0.0), min(high, 1.0), n, count, effect)
 
 
-def suite_mean(tasks: Sequence[tuple[Sequence[float], Sequence[Hashable]]], level: float = 0.95) -> Estimate:
-    """Mean of task means, clustered across tasks: a video used by several tasks is one cluster.
+Part = tuple[float, Sequence[float], Sequence[Hashable]]
+"""(weight, scores, clusters): items whose mean counts with this weight."""
 
-    Each item's share in the suite value is (score - task mean) / (items of the task x tasks); the shares are summed
-    per video and treated as the clustered mean treats its deviations.
+
+def suite_mean(tasks: Sequence[tuple[Sequence[float], Sequence[Hashable]]], level: float = 0.95) -> Estimate:
+    """Mean of task means, clustered across tasks: a video used by several tasks is one cluster."""
+    return weighted_mean([(1 / len(tasks), scores, clusters) for scores, clusters in tasks], level)
+
+
+def weighted_mean(parts: Sequence[Part], level: float = 0.95) -> Estimate:
+    """Weighted sum of the parts' means, clustered across parts.
+
+    Each item's share in the value is weight x (score - part mean) / items of the part; the shares are summed per video
+    and treated as the clustered mean treats its deviations.
+
+    Args:
+        parts: the weights sum to 1.
     """
     shares: list[Floats] = []
     owners: list[Hashable] = []
-    means: list[float] = []
-    for scores, clusters in tasks:
+    value = 0.0
+    for weight, scores, clusters in parts:
         values = np.asarray(scores, dtype=np.float64)
-        means.append(float(values.mean()))
-        shares.append((values - values.mean()) / (len(values) * len(tasks)))
+        value += weight * float(values.mean())
+        shares.append(weight * (values - values.mean()) / len(values))
         owners.extend(clusters)
-    value = float(np.mean(means))
     sums = cluster_sums(np.concatenate(shares), owners)
     count = len(sums)
     if count == 1:
         return Estimate(value, 0.0, 0.0, 1.0, len(owners), 1)
     se = float(np.sqrt(count / (count - 1) * (sums**2).sum()))
-    if se == 0:  # every score of every task is the same: only the number of items speaks
+    if se == 0:  # every score of every part is the same: only the number of items speaks
         low, high = wilson(value, len(owners), _t(level, count - 1))
     else:
         low, high = value - _t(level, count - 1) * se, value + _t(level, count - 1) * se

@@ -27,7 +27,7 @@ from viubench.errors import ViubenchError
 from viubench.schema import Protocol, Recipe, ReferenceRow, References, Suite, Task
 
 BUILT_IN = Path(task_yamls.__file__).parent
-SPECIAL = ("suites", "protocols", "recipes", "references")
+SPECIAL = ("suites", "protocols", "recipes", "references", "examples")
 M = TypeVar("M", bound=BaseModel)
 V = TypeVar("V")
 
@@ -116,13 +116,23 @@ class Catalogue:
         if not wanted:
             raise ViubenchError("no task was named", hint="for example: --tasks viubench-mini")
         tasks = tuple(self.task(name) for name in wanted)
-        missing = [task.task for task in tasks if not wanted[task.task]]
+        made = [task.task for task in tasks if task.pretext]
+        missing = [name for name in made if not wanted[name]]
         if missing:
             raise ViubenchError(f"no recipe says how many items {missing[0]} has", hint="name a suite that does")
-        base = self.recipes[suites[0].recipe or "viubench"] if suites else self.recipes["viubench"]
-        entries = [{"task": name, "n": n} for name, n in wanted.items()]
+        base = self.recipes[next((suite.recipe for suite in suites if suite.recipe), None) or "viubench"]
+        entries = [{"task": name, "n": wanted[name]} for name in made]
         recipe = Recipe.model_validate(base.model_dump(exclude={"items"}) | {"items": entries})
         return Selection(tasks, tuple(suites), recipe)
+
+    def examples(self, task: Task) -> list[Path]:
+        """Folders that may hold example rows of a task: under its data folder's name, or of one with its data set."""
+        names = [task.data or task.task]
+        if task.dataset_path:
+            others = (self.task(name) for name in self.task_files)
+            names += [o.data or o.task for o in others if task.dataset_path in (o.dataset_path, *o.fallbacks)]
+        roots = (*self.include_paths, BUILT_IN)
+        return [root / "examples" / name for name in dict.fromkeys(names) for root in roots]
 
     def knows(self, names: str) -> bool:
         """Whether every name of a comma-separated list is a suite or a task."""

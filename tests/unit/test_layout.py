@@ -26,12 +26,13 @@ ALLOWED = {
 LEVELS = (
     {"errors", "atomic"},
     {"schema", "video.frames", "fields", "grading", "stats", "strict_yaml"},
-    {"tasks", "runs", "results", "filmstrip", "media_clock"},
+    {"tasks", "runs", "results", "floor", "filmstrip", "media_clock"},
     {"video"},
     {"pretext"},
     {"sources", "engines", "tiny"},
     {"runner"},
-    {"planning", "install", "doctor", "torch_shim"},
+    {"gather", "planning", "install", "doctor", "torch_shim"},
+    {"export"},
     {"cli", "__main__"},
 )
 """From the ground up; a module may import its own level (not itself in a circle) and those below."""

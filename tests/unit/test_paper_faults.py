@@ -15,7 +15,7 @@ import pytest
 
 import evaluators
 from evaluators import Question
-from viubench.cli.validation import drawn_clip
+from viubench.cli.trials import drawn_clip
 from viubench.errors import MediaError
 from viubench.grading import grade
 from viubench.pretext import build, recipes

@@ -306,7 +306,7 @@ def test_a_sample_carries_recipe_clips_and_target(spec: PretextSpec, evaluator: 
     assert (sample.seed, sample.params) == (5, question.params)
     with pytest.raises(ViubenchError, match="none of"):
         recipes.sample_of(item.model_copy(update={"answer": "banana"}), _task(spec, evaluator))
-    with pytest.raises(ViubenchError, match="groups by 'nothing'"):
+    with pytest.raises(ViubenchError, match="'nothing' is undefined"):
         recipes.sample_of(item, _task(spec, evaluator, group_by={"nothing": "{{ nothing }}"}))
 
 

@@ -64,11 +64,12 @@ def test_a_damaged_line_in_the_middle_is_an_error_not_a_gap(tmp_path: Path) -> N
     assert (caught.value.where or "").endswith("records.jsonl:1")
 
 
-def test_engine_errors_are_tried_again_media_errors_are_not(tmp_path: Path) -> None:
+def test_what_may_end_better_is_tried_again_and_a_broken_video_is_not(tmp_path: Path) -> None:
     with RunFolder.claim(tmp_path) as folder:
         folder.begin(manifest())
         folder.append(record("a", status="engine_error", error=Failure(fault="engine")))
-        folder.append(record("b", status="media_error", error=Failure(fault="missing")))
+        folder.append(record("b", status="media_error", error=Failure(fault="corrupt")))
+        folder.append(record("c", status="media_error", error=Failure(fault="missing")))
     with RunFolder.claim(tmp_path) as folder:
         folder.begin(manifest())
         assert list(folder.done) == ["b"]

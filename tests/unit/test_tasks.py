@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def test_published_averages_are_the_means_of_the_published_types() -> None:
     """The table was copied right: each row's averages follow from its nine types, to the rounding of the print."""
     catalogue = Catalogue()
     suite = catalogue.suites["viubench"]
-    for row in catalogue.references:
+    for row in (row for row in catalogue.references if "viubench" in row.values):
         mean = sum(row.values[task] for task in suite.tasks) / NINE
         assert row.values["viubench"] == pytest.approx(mean, abs=0.0011), row.model
         for group, tasks in suite.groups.items():
@@ -88,6 +89,7 @@ def test_the_whole_catalogue_is_valid() -> None:
     result = CliRunner().invoke(app, ["tasks", "validate"])
     assert result.exit_code == 0, result.output
     assert result.output.count("ok  viubench_") == NINE
+    assert len(re.findall(r"^  ok  ", result.output, re.M)) == len(Catalogue().task_files)
 
 
 @pytest.mark.parametrize(

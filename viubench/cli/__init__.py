@@ -13,7 +13,7 @@ import sys
 import typer
 
 from viubench import __version__
-from viubench.cli import doctor, make, report, run, tasks
+from viubench.cli import data, doctor, export, make, report, run, tasks
 from viubench.errors import Exit, ViubenchError
 
 app = typer.Typer(
@@ -25,7 +25,8 @@ app = typer.Typer(
 )
 for group in (run, make, report, doctor):
     group.register(app)
-app.add_typer(tasks.app, name="tasks")
+for name, group_app in (("tasks", tasks.app), ("data", data.app), ("export", export.app)):
+    app.add_typer(group_app, name=name)
 
 
 @app.callback(invoke_without_command=True)

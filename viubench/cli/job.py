@@ -23,7 +23,8 @@ from viubench.engines import BASELINES, loading, make
 from viubench.engines.base import Engine
 from viubench.engines.baselines import AnswersEngine, BlindEngine, OracleEngine, RandomEngine
 from viubench.errors import Exit, ViubenchError
-from viubench.planning import Planned, Wishes
+from viubench.gather import Wishes
+from viubench.planning import Planned
 from viubench.results import summarise
 from viubench.runs import RunFolder, read_records
 from viubench.schema import Manifest, Record, Results
@@ -33,6 +34,9 @@ from viubench.video.workers import KillablePool
 
 DECODE_SECONDS = 300.0
 """Wall limit for decoding one video; a decoder that hangs is killed and the sample becomes a media error."""
+
+SHOWN_MISSING = 10
+"""Missing videos named before a run; `--dry-run` names all."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,15 @@ class Job:
         with RunFolder.claim(self.out):
             planned = self._plan(multiple)
         print(plan_table(planned))
-        for line in planning.unusable(planned):
+        for line in planning.missing(planned).lines():
             print(line)
 
     def _answer(self, engine_of: Callable[[Planned], Engine], multiple: int | None, *, fresh: bool) -> Exit:
         with RunFolder.claim(self.out, fresh=fresh) as folder:
             planned = self._plan(multiple)
             engine = engine_of(planned)
+            if engine.needs_media:
+                self._refuse_missing(planned)
             folder.begin(self._manifest(planned, engine))
 
             def engine_known() -> None:
@@ -109,17 +115,39 @@ class Job:
     def _plan(self, multiple: int | None) -> Planned:
         catalogue = Catalogue(self.include_paths)
         store = FrameStore(self.frame_cache or default_root())
-        with self._bar("building items") as progress:
-            planned = planning.plan(self.wishes, catalogue, self.out, store, multiple, progress)
-        for line in planning.fewer(planned, catalogue, self.wishes):
+        planned = planning.plan(self.wishes, catalogue, self.out, store, multiple, self._bar)
+        for line in (*planned.notes, *planning.fewer(planned, catalogue, self.wishes)):
             print(line, file=sys.stderr)
         return planned
+
+    def _refuse_missing(self, planned: Planned) -> None:
+        """Say before the run starts how much of its media is not there, and do not start when that is too much."""
+        missing = planning.missing(planned)
+        if not missing.samples:
+            return
+        share = f"{missing.samples} of {missing.total} samples have videos that cannot be used"
+        if missing.samples > self.max_errors * missing.total:
+            raise ViubenchError(
+                f"{share}, more than --max-errors {self.max_errors:g}; the first: {missing.lines()[0]}",
+                hint="viubench data verify lists them; fetch them, or raise --max-errors: they count as wrong",
+                exit_code=Exit.INVALID_RUN,
+            )
+        print(f"{share}; they count as wrong:", file=sys.stderr)
+        for line in missing.lines()[:SHOWN_MISSING]:
+            print(f"  {line}", file=sys.stderr)
 
     def _manifest(self, planned: Planned, engine: Engine) -> Manifest:
         argv = ["viubench", *sys.argv[1:]]
         return planning.manifest(planned, engine, self.engine_args, self.wishes.seed, argv)
 
     def _baseline(self, kind: str, planned: Planned) -> Engine:
+        unknown = [name for name, about in planned.about.items() if about["blind"] is None]
+        if unknown and kind != "oracle":
+            raise ViubenchError(
+                f"no random rule and no best constant answer is known for {unknown[0]}",
+                where=f"--engine {kind}",
+                hint="leave the tasks named lmms: to models and to --engine oracle",
+            )
         if kind == "random":
             return RandomEngine(self.wishes.seed, planned.plan.graders)
         return BlindEngine(planned.blind_texts) if kind == "blind" else OracleEngine()
@@ -132,7 +160,7 @@ class Job:
             return
         pool = KillablePool(self.wishes.workers, DECODE_SECONDS)
         try:
-            yield runner.Media(planned.videos, FrameStore(self.frame_cache or default_root()), pool)
+            yield runner.Media(FrameStore(self.frame_cache or default_root()), pool)
         finally:
             pool.close()
 

@@ -52,7 +52,7 @@ def run(
 ) -> None:
     """Answer tasks with a model, score the answers, write a run folder and print the table."""
     from viubench.cli.job import Job, pairs
-    from viubench.planning import Wishes
+    from viubench.gather import Wishes
 
     wishes = Wishes(tasks, videos, data_root, protocol, frames, fps, max_pixels, limit, seed, workers)
     job = Job(wishes, out, tuple(include_path), frame_cache, max_errors, quiet, debug, pairs(engine_arg))
@@ -79,7 +79,7 @@ def score(
 ) -> None:
     """Score ready answers: no engine, no video is opened when items are given."""
     from viubench.cli.job import Job
-    from viubench.planning import Wishes
+    from viubench.gather import Wishes
 
     wishes = Wishes(tasks, videos, samples or data_root, seed=seed)
     job = Job(wishes, out, tuple(include_path), None, max_errors, quiet=quiet)

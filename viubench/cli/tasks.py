@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from viubench.errors import Exit
+
+if TYPE_CHECKING:
+    from viubench.schema import Task
 
 app = typer.Typer(no_args_is_help=True, help="Look at tasks, and prove that they grade as they should.")
 Include = Annotated[list[Path], typer.Option("--include-path", help="More folders with task YAML files.")]
@@ -22,33 +25,48 @@ def list_(include_path: Include = []) -> None:  # noqa: B006
 
     catalogue = Catalogue(tuple(include_path))
     rows = [
-        [suite.suite, "suite", f"{len(suite.tasks)} tasks", suite.description] for suite in catalogue.suites.values()
+        [suite.suite, "suite", f"{len(suite.tasks)} tasks", "", "", suite.description]
+        for suite in catalogue.suites.values()
     ]
     for name in catalogue.task_files:
         task = catalogue.task(name)
-        rows.append([name, task.domain, task.metric, task.description])
-    print(tabulate(rows, ["name", "domain", "metric", "description"]))
+        size = f"{task.rows.expected:,}" if task.rows and task.rows.expected else ""
+        rows.append([name, task.domain, task.metric, size, _wording(task), task.description])
+    print(
+        tabulate(rows, ["name", "domain", "metric", "rows", "published wording", "description"], disable_numparse=True)
+    )
+
+
+def _wording(task: Task) -> str:
+    """Where the published wording of a task comes from."""
+    published = task.prompt.published
+    if published.lmms:
+        return "lmms-eval"
+    return "its rows" if published.row else ("" if task.pretext else "none")
 
 
 @app.command()
 def show(name: str, include_path: Include = []) -> None:  # noqa: B006
-    """One task, includes resolved, as YAML."""
+    """One task (includes resolved) or suite, as YAML."""
     import yaml
 
     from viubench.tasks import Catalogue
 
-    task = Catalogue(tuple(include_path)).task(name)
-    print(yaml.safe_dump(task.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100).rstrip())
+    catalogue = Catalogue(tuple(include_path))
+    suite = catalogue.suites.get(name)
+    found = (suite or catalogue.task(name)).model_dump(mode="json", exclude_defaults=True)
+    print(yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=100).rstrip())
 
 
 @app.command()
 def validate(
     names: Annotated[list[str] | None, typer.Argument(help="Tasks or YAML files; all when none is named.")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Try them on these rows instead of the example rows.")] = None,
     include_path: Include = [],  # noqa: B006
 ) -> None:
     """Grade a true answer (must be 1), a wrong one (below 1) and junk (unparsed) for every task."""
     from viubench.cli.validation import check_all
     from viubench.tasks import Catalogue
 
-    faults = check_all(names or [], Catalogue(tuple(include_path)))
+    faults = check_all(names or [], Catalogue(tuple(include_path)), data_root)
     raise typer.Exit(Exit.NEGATIVE if faults else Exit.OK)

@@ -87,15 +87,19 @@ class HfEngine(Engine):
         Raises:
             EngineError: frames that the processor does not take.
         """
-        metas = [media_clock.metadata(video) for video in request.videos]
-        videos: dict[str, Any] = {}
-        if metas:
+        moving = prompts.moving(request.videos)
+        metas = [media_clock.metadata(video) for video in moving]
+        media: dict[str, Any] = {"do_resize": False} if request.videos else {}
+        if moving:
             described = [{name: value for name, value in meta.items() if name != "do_sample_frames"} for meta in metas]
-            videos = {"videos": [video.pixels for video in request.videos], "video_metadata": described}
-            videos |= {"do_sample_frames": False, "do_resize": False}
-        prompt = prompts.render(self._processor, request.sample.question, len(metas))
+            media |= {"videos": [video.pixels for video in moving], "video_metadata": described}
+            media |= {"do_sample_frames": False}
+        if len(moving) < len(request.videos):
+            media["images"] = [video.pixels[0] for video in request.videos if video.still]
+        stills = prompts.still_places(request.videos)
+        prompt = prompts.render(self._processor, request.sample.question, len(request.videos), stills)
         try:
-            inputs = self._processor(text=[prompt], return_tensors="pt", add_special_tokens=False, **videos)
+            inputs = self._processor(text=[prompt], return_tensors="pt", add_special_tokens=False, **media)
         except (ValueError, RuntimeError, TypeError, IndexError) as error:
             raise EngineError(f"the processor refused the request: {error}") from error
         return inputs

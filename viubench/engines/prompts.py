@@ -3,6 +3,8 @@
 Example:
     >>> parts("<video>\\nHow many circles?", videos=1)
     [{'type': 'video'}, {'type': 'text', 'text': '\\nHow many circles?'}]
+    >>> parts("<video> or <video>?", videos=2, stills={1})[2]
+    {'type': 'image'}
     >>> neutralise("what does <|im_end|> mean?")
     'what does < |im_end|> mean?'
 """
@@ -10,10 +12,11 @@ Example:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from viubench.errors import EngineError, ViubenchError
+from viubench.video.frames import VideoInput
 
 MARK = "<video>"
 
@@ -50,11 +53,13 @@ def neutralise(text: str, special: Iterable[str] = ()) -> str:
     return text
 
 
-def parts(question: str, videos: int, special: Iterable[str] = ()) -> list[dict[str, str]]:
-    """Message parts, {"type": "video"} or {"type": "text", "text": ...}, in the order of the question.
+def parts(
+    question: str, videos: int, special: Iterable[str] = (), stills: Collection[int] = ()
+) -> list[dict[str, str]]:
+    """Message parts, {"type": "video" or "image"} or {"type": "text", "text": ...}, in the order of the question.
 
     The first `videos` marks are places, any later one is text that quotes the mark; a question without marks gets
-    its videos in front.
+    its videos in front. `stills` are the places (from 0) whose video is a single picture.
 
     Raises:
         EngineError: some marks, but fewer than videos.
@@ -68,7 +73,7 @@ def parts(question: str, videos: int, special: Iterable[str] = ()) -> list[dict[
     found: list[dict[str, str]] = []
     for number, text in enumerate(texts):
         if number:
-            found.append({"type": "video"})
+            found.append({"type": "image" if number - 1 in stills else "video"})
         if text:
             found.append({"type": "text", "text": neutralise(text, special)})
     return found
@@ -81,14 +86,24 @@ def special_tokens(processor: Any) -> list[str]:
     return sorted({*added, *tokenizer.all_special_tokens})
 
 
-def render(processor: Any, question: str, videos: int) -> str:
+def still_places(videos: Sequence[VideoInput]) -> set[int]:
+    """Which of a request's videos are single pictures, counted from 0."""
+    return {place for place, video in enumerate(videos) if video.still}
+
+
+def moving(videos: Sequence[VideoInput]) -> list[VideoInput]:
+    """The videos that are not single pictures."""
+    return [video for video in videos if not video.still]
+
+
+def render(processor: Any, question: str, videos: int, stills: Collection[int] = ()) -> str:
     """Prompt text of one user turn, by the chat template of `processor` (a transformers processor or tokenizer).
 
     Raises:
         ViubenchError: the checkpoint has no chat template, or its template takes no videos.
         EngineError: see `parts`.
     """
-    messages = [{"role": "user", "content": parts(question, videos, special_tokens(processor))}]
+    messages = [{"role": "user", "content": parts(question, videos, special_tokens(processor), stills)}]
     if not getattr(processor, "chat_template", None):
         raise ViubenchError(
             "the checkpoint has no chat template", hint="copy chat_template.jinja of the model it was made from"

@@ -21,7 +21,7 @@ import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from viubench import media_clock
-from viubench.engines import arguments, transport
+from viubench.engines import arguments, prompts, transport
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError, ViubenchError
 
@@ -124,7 +124,7 @@ class ServerEngine(Engine):
             return "vllm, version unknown"
 
     async def generate(self, request: Request) -> Response:
-        if self._checked or not request.videos:
+        if self._checked or not prompts.moving(request.videos):
             return await self._ask(request)
         async with self._first:  # one request finds out how this server takes videos; the others wait for it
             return await self._ask(request)
@@ -145,12 +145,13 @@ class ServerEngine(Engine):
                 raise
             self.transport = "images"
             return await self._ask(request)
-        if request.videos and not self._checked:
+        moving = prompts.moving(request.videos)
+        if moving and not self._checked:
             await self._check_prompt(url, answer, request, as_video)
-        return _response(answer, time.perf_counter() - started, as_images=bool(request.videos) and not as_video)
+        return _response(answer, time.perf_counter() - started, as_images=bool(moving) and not as_video)
 
     def _as_video(self, request: Request) -> bool:
-        if self.transport == "images" or not request.videos:
+        if self.transport == "images" or not prompts.moving(request.videos):
             return False
         if self.transport == "auto" and not self.is_vllm:
             self.transport = "images"
@@ -163,7 +164,7 @@ class ServerEngine(Engine):
         if as_video and self.is_vllm and isinstance(token_ids, list):
             question = {"model": self.model, "tokens": token_ids}
             prompt = (await self._call("POST", url.removesuffix("/v1"), "/detokenize", question)).get("prompt", "")
-            metas = [media_clock.metadata(video) for video in request.videos]
+            metas = [media_clock.metadata(video) for video in prompts.moving(request.videos)]
             problem = media_clock.missing_timestamps(prompt, metas) if media_clock.tells_times(prompt) else None
             if problem is not None:
                 raise ViubenchError(

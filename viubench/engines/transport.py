@@ -29,11 +29,15 @@ def body(request: Request, *, format_: str, as_video: bool) -> dict[str, Any]:
     """
     content: list[dict[str, Any]] = []
     numbered = iter(zip(request.videos, request.media_ids, strict=True))
-    for part in prompts.parts(request.sample.question, len(request.videos)):
+    stills = prompts.still_places(request.videos)
+    for part in prompts.parts(request.sample.question, len(request.videos), stills=stills):
         if part["type"] == "text":
             content.append(dict(part))
             continue
         video, name = next(numbered)
+        if video.still:
+            content.append(_image_part(video.pixels[0], format_))
+            continue
         content += [_video_part(video, f"{name}-{format_}", format_)] if as_video else _image_parts(video, format_)
     sent: dict[str, Any] = {"messages": [{"role": "user", "content": content}]}
     if as_video:
@@ -47,12 +51,12 @@ def body(request: Request, *, format_: str, as_video: bool) -> dict[str, Any]:
 
 
 def shared_clock(request: Request) -> dict[str, Any] | None:
-    """Metadata that tells every video of a request its times as the model reads them, or None.
+    """Metadata that tells every video of a request (at least one) its times as the model reads them, or None.
 
     A server takes one set of metadata for all videos of a request. Clips whose written timestamps agree (to 0.1 s, as
     Qwen3-VL writes them) can share it; others cannot be sent as videos.
     """
-    metas = [media_clock.metadata(video) for video in request.videos]
+    metas = [media_clock.metadata(video) for video in prompts.moving(request.videos)]
     first = metas[0]
     same = all(
         media_clock.spoken(meta) == media_clock.spoken(first)
@@ -72,10 +76,12 @@ def _image_parts(video: VideoInput, format_: str) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     for frame, time in zip(video.pixels, video.times, strict=True):
         parts.append({"type": "text", "text": f"<{time:.1f} seconds>"})
-        parts.append(
-            {"type": "image_url", "image_url": {"url": f"data:image/{format_};base64,{_encode(frame, format_)}"}}
-        )
+        parts.append(_image_part(frame, format_))
     return parts
+
+
+def _image_part(frame: Pixels, format_: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": f"data:image/{format_};base64,{_encode(frame, format_)}"}}
 
 
 def _encode(frame: Pixels, format_: str) -> str:

@@ -30,8 +30,10 @@ from viubench.engines.base import Engine, Request, Response, allow_read_only_fra
 from viubench.engines.loading import describe_checkpoint
 from viubench.errors import EngineError, Exit, ViubenchError
 from viubench.schema import Decoding
+from viubench.video.frames import VideoInput
 
 MAX_VIDEOS = 12
+MAX_STILLS = 64
 CONTEXT_CAP = 32768
 """Tokens of context asked for when the model could take more: a longer one reserves memory no protocol uses."""
 
@@ -69,7 +71,7 @@ class VllmEngine(Engine):
         self._llm: Any = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._processor: Any = None
-        self._checked = False
+        self._proven: set[str] = set()
         self._numbers = itertools.count()
 
     async def start(self) -> None:
@@ -112,22 +114,34 @@ class VllmEngine(Engine):
         if self._llm is None:
             raise RuntimeError("generate before start")
         started = time.perf_counter()
-        metas = [media_clock.metadata(video) for video in request.videos]
-        prompt: dict[str, Any] = {"prompt": prompts.render(self._processor, request.sample.question, len(metas))}
-        if metas:
-            frames = [video.pixels for video in request.videos]
-            prompt["multi_modal_data"] = {"video": list(zip(frames, metas, strict=True))}
-            prompt["multi_modal_uuids"] = {"video": list(request.media_ids)}
-            prompt["mm_processor_kwargs"] = FRAMES_AS_THEY_ARE
+        prompt = self._prompt(request)
         output = await self._run(prompt, request.decoding)
-        if not self._checked:
-            self._check_prompt(output.prompt_token_ids, request, metas)
-            self._checked = bool(metas)
+        kinds = {_kind(video) for video in request.videos}
+        if not kinds <= self._proven:
+            self._check_prompt(output.prompt_token_ids, request)
+            self._proven |= kinds
         answer = output.outputs[0]
         usage = {"prompt_tokens": len(output.prompt_token_ids), "completion_tokens": len(answer.token_ids)}
         if output.num_cached_tokens is not None:
             usage["cached_tokens"] = output.num_cached_tokens
         return Response(answer.text, answer.finish_reason, usage, time.perf_counter() - started)
+
+    def _prompt(self, request: Request) -> dict[str, Any]:
+        """A request in vLLM's own form: the text, the frames with their clocks, the pictures, and an id of each."""
+        stills = prompts.still_places(request.videos)
+        text = prompts.render(self._processor, request.sample.question, len(request.videos), stills)
+        if not request.videos:
+            return {"prompt": text}
+        from PIL import Image
+
+        data: dict[str, list[Any]] = {}
+        names: dict[str, list[str]] = {}
+        for video, name in zip(request.videos, request.media_ids, strict=True):
+            shown = Image.fromarray(video.pixels[0]) if video.still else (video.pixels, media_clock.metadata(video))
+            data.setdefault(_kind(video), []).append(shown)
+            names.setdefault(_kind(video), []).append(name)
+        as_given = {"mm_processor_kwargs": FRAMES_AS_THEY_ARE}
+        return {"prompt": text, "multi_modal_data": data, "multi_modal_uuids": names, **as_given}
 
     async def _run(self, prompt: dict[str, Any], decoding: Decoding) -> Any:
         from vllm import SamplingParams
@@ -157,17 +171,18 @@ class VllmEngine(Engine):
             raise EngineError("vLLM returned no output")
         return output
 
-    def _check_prompt(self, token_ids: list[int], request: Request, metas: list[dict[str, Any]]) -> None:
+    def _check_prompt(self, token_ids: list[int], request: Request) -> None:
         """Proof on the first answer that the model saw our frames at our times: nothing sampled or resized again."""
-        if not metas:
-            return
+        metas = [media_clock.metadata(video) for video in prompts.moving(request.videos)]
         text = self._processor.tokenizer.decode(token_ids)
         group = getattr(getattr(self._processor, "video_processor", None), "temporal_patch_size", 2)
         told = self.checkpoint["model_type"] in TIMESTAMPED_TYPES or media_clock.tells_times(text)
-        problem = media_clock.missing_timestamps(text, metas, group) if told else None
-        pad = getattr(self._llm.model_config.hf_config, "video_token_id", None)
-        if problem is None and told and pad is not None and self.size_multiple:
-            shapes = [video.pixels.shape for video in request.videos]
+        problem = media_clock.missing_timestamps(text, metas, group) if told and metas else None
+        for kind in ("video", "image"):
+            pad = getattr(self._llm.model_config.hf_config, f"{kind}_token_id", None)
+            if problem is not None or not told or pad is None or not self.size_multiple:
+                break
+            shapes = [video.pixels.shape for video in request.videos if _kind(video) == kind]
             expected = sum(
                 -(-t // group) * (h // self.size_multiple) * (w // self.size_multiple) for t, h, w, _ in shapes
             )
@@ -192,12 +207,17 @@ class VllmEngine(Engine):
         return {"model": self.checkpoint["name"], "version": f"vllm {self.version}", **given, "settings": self.settings}
 
 
+def _kind(video: VideoInput) -> str:
+    """vLLM's name of what a video is shown as."""
+    return "image" if video.still else "video"
+
+
 def default_settings(checkpoint: Mapping[str, Any], *, on_cpu: bool) -> dict[str, Any]:
     """Engine arguments for a checkpoint on this machine; `--engine-arg` overrides each."""
     context = min(checkpoint.get("context") or CONTEXT_CAP, CONTEXT_CAP)
     common = {
         "max_model_len": context,
-        "limit_mm_per_prompt": {"video": MAX_VIDEOS, "image": 0},
+        "limit_mm_per_prompt": {"video": MAX_VIDEOS, "image": MAX_STILLS},
         "seed": 0,
         "generation_config": "vllm",  # greedy means greedy: no repetition penalty from the checkpoint's own defaults
     }

@@ -206,6 +206,12 @@ class Suite(Strict):
     average: Literal["tasks", "groups"] = "tasks"
     recipe: str | None = None
 
+    def shares(self) -> dict[str, float]:
+        """What share of the suite's value each task has; they sum to 1."""
+        if self.average == "tasks":
+            return {task: 1 / len(self.tasks) for task in self.tasks}
+        return {task: 1 / len(self.groups) / len(members) for members in self.groups.values() for task in members}
+
 
 class RecipeEntry(Strict):
     """`n` items of one task; with `base`, a task of its own made from that one, `params` replacing its difficulty."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,24 +19,9 @@ from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.recipes import sample_of
 from viubench.pretext.rows import read_parquet
 from viubench.schema import Item, Sample, Task
+from viubench.sources.built import Built
 from viubench.tasks import Catalogue
 from viubench.video.store import FrameStore
-
-
-@dataclass(frozen=True)
-class Built:
-    """Samples with the tasks they belong to and the folder their videos lie in.
-
-    Attributes:
-        recipe: name of the recipe they were built by, "" when not known.
-        published: whether they are published rows, which word their questions themselves.
-    """
-
-    tasks: dict[str, Task]
-    samples: list[Sample]
-    videos: Path
-    recipe: str = ""
-    published: bool = False
 
 
 def read(source: Path, catalogue: Catalogue, store: FrameStore, videos: Path | None = None) -> Built:

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 """uint8, [T, H, W, 3], RGB, 0..255."""
 
+STILL = "still"
+"""The reader of a single picture, which has no time: it is shown as an image."""
+
 
 @dataclass(frozen=True)
 class VideoInput:
@@ -31,7 +34,7 @@ class VideoInput:
             the first frame's.
         total: number of frames of the source that really decode.
         duration: seconds of the source that really decode (> 0).
-        reader: what decoded it, for the record: "decord", "pyav", "images".
+        reader: what decoded it, for the record: "decord", "pyav", "images" (a list of frames), STILL (one picture).
         source: content hash of the file (hex), "" when made in memory.
     """
 
@@ -57,6 +60,11 @@ class VideoInput:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def still(self) -> bool:
+        """Whether this is one picture, shown as an image and not as a video."""
+        return self.reader == STILL
 
     def pixel_hash(self) -> str:
         """32 hex digits over shape and pixels: equal frames, equal hash, on every machine."""

@@ -29,7 +29,7 @@ from viubench import atomic
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling, canonical_json
 from viubench.video import contents, decode, images, sampling
-from viubench.video.frames import VideoInput
+from viubench.video.frames import STILL, VideoInput
 from viubench.video.probe import Probe, probe
 
 READER_VERSION = 1
@@ -168,6 +168,8 @@ class FrameStore:
 
     def _decode(self, clip: Clip, root: Path, how: Sampling, resize: Resize, content: str) -> VideoInput:
         located = contents.located(clip, root)
+        if len(clip.frame_files) == 1 and clip.frame_fps is None:
+            return _still(located, resize, content)
         if clip.frame_files:
             return _from_images(clip, located, how, resize, content)
         name, path = located[0]
@@ -256,6 +258,14 @@ def _from_images(
         reader="images",
         source=content,
     )
+
+
+def _still(located: list[tuple[str, Path]], resize: Resize, content: str) -> VideoInput:
+    """One picture without a frame rate: an image, whatever the sampling."""
+    (name, path), *_ = located
+    height, width = images.picture(path, name).shape[:2]
+    pixels = images.read([path], [name], np.zeros(1, np.int64), sampling.fit(height, width, resize))
+    return VideoInput(pixels, 1.0, (0,), (0.0,), 1, 1.0, reader=STILL, source=content)
 
 
 def _checksum(pixels: np.ndarray[Any, Any]) -> str:

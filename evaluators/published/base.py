@@ -1,0 +1,90 @@
+"""The shape of a published rule, and the registry that finds them by entry point.
+
+Example: a rule of one's own is an object and one line of packaging metadata.
+
+    EXACT = Rule("mine/exact", lambda text, item: float(text == item.target))
+
+    [project.entry-points."viubench.rules"]
+    "mine/exact" = "my_package:EXACT"
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from evaluators.base import Gradable, Groups
+
+GROUP = "viubench.rules"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a rule made of one response: a score in [0, 1], or None where it leaves the sample out."""
+
+    value: float | None
+    cluster: str = ""
+    groups: Groups = field(default_factory=dict)
+
+
+def answered_mean(rows: Sequence[Verdict]) -> float | None:
+    """Mean over the samples the rule counts; None when it counts none."""
+    values = [row.value for row in rows if row.value is not None]
+    return sum(values) / len(values) if values else None
+
+
+def mean_of_groups(key: str) -> Callable[[Sequence[Verdict]], float | None]:
+    """An aggregate: the mean of the means of `groups[key]`; ValueError where a sample has no single value there."""
+
+    def aggregate(rows: Sequence[Verdict]) -> float | None:
+        by_group: dict[str, list[Verdict]] = defaultdict(list)
+        for row in rows:
+            value = row.groups.get(key)
+            if not isinstance(value, str):
+                raise ValueError(f"this rule averages over the group {key!r}, which a sample does not have: {value!r}")
+            by_group[value].append(row)
+        means = [mean for members in by_group.values() if (mean := answered_mean(members)) is not None]
+        return sum(means) / len(means) if means else None
+
+    return aggregate
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A published scoring rule.
+
+    Attributes:
+        name: `<where>/<task>`, the registered name.
+        verdict: (response text, item) -> score in [0, 1], or None where the rule leaves the sample out.
+        aggregate: verdicts of a whole task -> its score in [0, 1], or None when nothing counts.
+    """
+
+    name: str
+    verdict: Callable[[str, Gradable], float | None]
+    aggregate: Callable[[Sequence[Verdict]], float | None] = answered_mean
+
+
+@cache
+def _registered() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def rule_names() -> list[str]:
+    """Names of every registered rule, sorted."""
+    return sorted(_registered())
+
+
+@cache
+def get_rule(name: str) -> Rule:
+    """The rule registered as `name`; LookupError saying which there are and what was probably meant."""
+    registered = _registered()
+    if name not in registered:
+        close = get_close_matches(name, registered, n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise LookupError(f"unknown published rule {name!r}{meant} (registered: {', '.join(rule_names())})")
+    rule: Rule = registered[name].load()
+    return rule

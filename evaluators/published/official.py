@@ -1,0 +1,106 @@
+"""What each benchmark's own script makes of a response, from a description of its behaviour.
+
+Example:
+    >>> from evaluators import Question
+    >>> item = Question(target="B", options=("a lamp", "a cup"))
+    >>> [MVBENCH.verdict(text, item) for text in ("B", ")", "")]
+    [1.0, 1.0, 1.0]
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+
+from evaluators.base import Gradable
+from evaluators.published.base import Rule
+from evaluators.published.letters import first_capital, gold, pair_rules, without_openings
+
+
+def _mvbench(text: str, item: Gradable) -> float:
+    """The first word without full stops is part of "(b)", or holds it: nothing at all, "(" and ")" are right too."""
+    first, letter = text.lower().split(" ")[0], f"({item.target})".lower()
+    return float(first.replace(".", "") in letter or letter in first)
+
+
+def _videomme(text: str, item: Gradable) -> float | None:
+    """The first capital A to D of the text, be it of "Best" or "According"; without one the question is left out.
+
+    The script cuts openings out first, but none of those it really cuts has such a capital: two that have are joined
+    into one by a missing comma.
+    """
+    letter = first_capital(text, "ABCD")
+    return float(letter == item.target) if letter else None
+
+
+def _lvbench(text: str, item: Gradable) -> float:
+    """The first character of the first word, before the first ")" and after the first "("."""
+    answer = text.strip().split(")")[0].strip()
+    if "(" in answer:
+        answer = answer.split("(")[1].strip()
+    return float(answer.split(" ")[0][:1] == item.target)
+
+
+_FENCE = "```json"
+_BARE_WORD = re.compile(r"(?<=:\s)([A-Za-z_]\w*)")
+_CG_LETTER = re.compile(r"\b[A-H]\b")
+
+
+def _cgbench(text: str, item: Gradable) -> float | None:
+    """`result` of the first fenced JSON; else the true letter anywhere in the text, standing alone, is right.
+
+    A response without JSON and without any lone A to H is left out.
+    """
+    start = text.find(_FENCE)
+    end = text.find("```", start + len(_FENCE)) if start >= 0 else -1
+    if end >= 0:
+        content = _BARE_WORD.sub(r'"\1"', text[start + len(_FENCE) : end].strip())
+        with suppress(ValueError, LookupError, TypeError, RecursionError):  # no such JSON: the letters decide
+            return float(json.loads(content)["result"] == item.target)
+    letters = _CG_LETTER.findall(text)
+    return float(item.target in letters) if letters else None
+
+
+_SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
+_NUMBER = re.compile(r"\d{1,9}")
+
+
+def _vcrbench(text: str, item: Gradable) -> float:
+    """The first sentence or line whose comma-separated parts begin with a permutation of 1..n, be it a restatement."""
+    n = len(item.target)
+    for sentence in _SENTENCES.split(text.replace("*", "")):
+        numbers = [int(found[0]) for part in sentence.split(",") if (found := _NUMBER.search(part))]
+        if sorted(numbers) == list(range(1, n + 1)):
+            return float(numbers == list(item.target))
+    return 0.0
+
+
+_CV_ANSWER = re.compile(r"[ABCD]|YES|NO", re.IGNORECASE)
+
+
+def _cvbench(text: str, item: Gradable) -> float:
+    """The first A to D, yes or no in any case and inside any word, so "According" is A; openings are cut out first.
+
+    More than ten words without one of these letters as a capital are no answer.
+    Compared with `params["gold"]`, the data's own answer ("A" or "Yes"), where it is given.
+    """
+    text = without_openings(text)
+    long = len(text.split()) > 10 and not any(char in text for char in "ABCDYESNO")  # prose without capitals
+    found = None if long else _CV_ANSWER.search(text)
+    return float(found is not None and found[0].upper() == gold(item).strip().upper())
+
+
+def _aotbench(text: str, item: Gradable) -> float | None:
+    """The first character, as it stands; the script has no result for an empty response."""
+    return float(text[0] == item.target) if text else None
+
+
+MVBENCH = Rule("official/mvbench", _mvbench)
+VIDEOMME = Rule("official/videomme", _videomme)
+LVBENCH = Rule("official/lvbench", _lvbench)
+CGBENCH = Rule("official/cgbench", _cgbench)
+VCRBENCH = Rule("official/vcrbench", _vcrbench)
+CVBENCH = Rule("official/cvbench", _cvbench)
+AOTBENCH = Rule("official/aotbench", _aotbench)
+VINOGROUND, VINOGROUND_VIDEO, VINOGROUND_GROUP = pair_rules("official")

@@ -1,0 +1,59 @@
+"""`viubench export`: hand tasks over to other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from viubench.cli.run import DataRoot, Include, Quiet, Tasks, Videos
+
+app = typer.Typer(no_args_is_help=True, help="Hand tasks over to other tools.")
+
+
+@app.callback()
+def root() -> None:
+    """A group of commands, also while it has only one."""
+
+
+@app.command("lmms-eval")
+def lmms_eval(
+    tasks: Tasks,
+    out: Annotated[Path, typer.Option(help="Folder for lmms-eval's --include_path.")],
+    videos: Videos = None,
+    data_root: DataRoot = None,
+    protocol: Annotated[str | None, typer.Option(help="Protocol by name or YAML file, instead of the task's.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Frames per video, at most.")] = None,
+    fps: Annotated[float | None, typer.Option(min=0.01, help="Frames per second, --frames at most.")] = None,
+    max_pixels: Annotated[int | None, typer.Option(min=1024, help="Pixels per frame, at most.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
+    copy: Annotated[bool, typer.Option("--copy", help="Put data-set videos into the folder (hard links).")] = False,
+    frame_cache: Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that decode and write videos.")] = 2,
+    include_path: Include = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Write tasks for lmms-eval: rows, videos, YAML, and a README with the command that runs them."""
+    import sys
+    from functools import partial
+
+    from viubench import planning
+    from viubench.cli.progress import bar
+    from viubench.export import lmms
+    from viubench.gather import Wishes
+    from viubench.tasks import Catalogue
+    from viubench.video.store import FrameStore, default_root
+
+    wishes = Wishes(tasks, videos, data_root, protocol, frames, fps, max_pixels, limit, seed, workers)
+    catalogue = Catalogue(tuple(include_path))
+    store = FrameStore(frame_cache or default_root())
+    planned = planning.plan(wishes, catalogue, out, store, None, partial(bar, quiet=quiet))
+    for line in (*planned.notes, *planning.fewer(planned, catalogue, wishes)):
+        print(line, file=sys.stderr)
+    argv = ["viubench", *sys.argv[1:]]
+    with bar("writing videos", quiet=quiet) as update:
+        names = lmms.export(planned, out, store, workers=workers, copy=copy, seed=seed, argv=argv, progress=update)
+    print(f"{len(planned.plan.samples)} questions in {out}; {out / 'README.md'} has the command")
+    print(f"python -m lmms_eval --include_path {out} --tasks {','.join(names)} ...")

@@ -1,0 +1,351 @@
+"""Writes tasks in the form lmms-eval reads: a YAML and a JSONL each, groups, the videos, and how to run them.
+
+Example:
+    >>> export(planned, "viubench-mini", Path("exported"), store)
+    ['viubench_count_easy', ...]
+    $ python -m lmms_eval --include_path exported --tasks viubench_mini --model vllm_generate ...
+
+The clock of an exported question. lmms-eval tells a model the time of a frame as its number over the file's rate, so
+every file starts at second 0; the frames of a pretext item start some seconds into its source (the middle 90 % is
+shown). Where the answer is in seconds and the file was written here, all times of the question are therefore those of
+the file: the true windows are moved by the source time of the first frame, the times a model is told begin at 0, and
+a true answer still scores 1. `scoring/items.jsonl` holds the items on this clock, so that `viubench score` gives equal
+answers equal scores; they cannot be run, their frames are those of the files.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evaluators import Evaluator
+from evaluators.temporal_iou import TemporalIoU
+from viubench import __version__, atomic, planning
+from viubench.engines.base import Response
+from viubench.engines.baselines import AnswersEngine
+from viubench.errors import MediaError, ViubenchError
+from viubench.export import lmms_readme, lmms_scoring, lmms_tasks, media
+from viubench.export.media import File
+from viubench.planning import Planned
+from viubench.results import items_hash, summarise
+from viubench.runner import clip_wants, graded
+from viubench.schema import Decoding, Item, Manifest, Sample, Suite, Task
+from viubench.video.store import FrameStore
+from viubench.video.workers import KillablePool
+
+WRITE_SECONDS = 600.0
+"""Wall limit for decoding and writing the videos of one question."""
+
+Progress = Callable[[int, int], None]
+
+
+def exported_name(name: str) -> str:
+    """Our task or suite under lmms-eval: its own tasks win over equal names, so all of ours begin with "viubench"."""
+    name = name.replace("-", "_")
+    return name if name.startswith("viubench") else f"viubench_{name}"
+
+
+def export(
+    planned: Planned,
+    out: Path,
+    store: FrameStore,
+    *,
+    workers: int = 1,
+    copy: bool = False,
+    seed: int = 0,
+    argv: Sequence[str] = (),
+    progress: Progress = lambda done, total: None,
+) -> list[str]:
+    """Write the planned samples to the folder `out`; an export that was cut off is started again and goes on.
+
+    Args:
+        store: where decoded frames are kept.
+        workers: processes that decode and write videos.
+        copy: put the publishers' videos into `out/media` too (hard links where that works), instead of naming them
+            where they lie.
+        seed: the seed of the plan, for the record.
+        argv: the command, for the record.
+        progress: called with questions whose videos are ready, and questions.
+
+    Returns:
+        What to give to lmms-eval's `--tasks` for all of it: groups, and tasks that are in none of them.
+
+    Raises:
+        ViubenchError: a video cannot be used, or a name would stand for two things.
+    """
+    names = _names(planned)
+    _refuse_missing(planned)
+    out.mkdir(parents=True, exist_ok=True)
+    files = _files(planned, out, store, workers, copy, progress)
+    samples = [
+        on_file_clock(sample, files[sample.id], planned.tasks[sample.task], planned.plan.graders[sample.task])
+        for sample in planned.plan.samples
+    ]
+    manifest = _manifest(planned, samples, seed, argv)
+    for task in planned.tasks.values():
+        own = [sample for sample in samples if sample.task == task.task]
+        rows = (json.dumps(_row(sample, files[sample.id]), ensure_ascii=False) + "\n" for sample in own)
+        atomic.write(out / f"{names[task.task]}.jsonl", "".join(rows).encode())
+        config = _task_config(names[task.task], task, manifest, planned.plan.protocols[task.task].decoding)
+        _write_yaml(out / f"{names[task.task]}.yaml", config)
+    for suite in planned.suites:
+        for group, config in _group_configs(suite).items():
+            _write_yaml(out / f"{group}.yaml", config)
+    _write_items(out / "scoring", samples, files, planned)
+    atomic.write(out / lmms_scoring.MANIFEST, manifest.model_dump_json(by_alias=True, indent=1).encode())
+    shutil.copyfile(str(lmms_tasks.__file__), out / "viubench_tasks.py")
+    together = _together(planned, names)
+    atomic.write(out / "README.md", lmms_readme.text(planned, names, together, files).encode())
+    return together
+
+
+def _names(planned: Planned) -> dict[str, str]:
+    """Our task name -> its name under lmms-eval; every YAML of the export has a name of its own."""
+    names = {task: exported_name(task) for task in planned.tasks}
+    groups = [name for suite in planned.suites for name in _group_configs(suite)]
+    taken = [*names.values(), *groups]
+    twice = sorted({name for name in taken if taken.count(name) > 1})
+    if twice:
+        raise ViubenchError(f"{twice[0]!r} would be the name of two exported tasks or groups", where="--tasks")
+    foreign = [task for task in planned.tasks if task.startswith("lmms:")]
+    if foreign:
+        raise ViubenchError(f"{foreign[0]} is lmms-eval's own task", hint="name it there without the prefix lmms:")
+    return names
+
+
+def _together(planned: Planned, names: Mapping[str, str]) -> list[str]:
+    """Groups and tasks that name every task once: lmms-eval refuses groups that share a task."""
+    left, chosen = dict(names), []
+    for suite in planned.suites:
+        if all(task in left for task in suite.tasks):
+            chosen.append(exported_name(suite.suite))
+            left = {task: name for task, name in left.items() if task not in suite.tasks}
+    return [*chosen, *left.values()]
+
+
+def _refuse_missing(planned: Planned) -> None:
+    missing = planning.missing(planned)
+    if missing.samples:
+        raise ViubenchError(
+            f"{missing.samples} of {missing.total} questions have videos that cannot be used; "
+            f"the first: {missing.lines()[0]}",
+            hint="an export holds every question or none: fetch the videos, or name other tasks",
+        )
+
+
+# --- videos -----------------------------------------------------------------------------------------------------------
+
+
+def _files(
+    planned: Planned, out: Path, store: FrameStore, workers: int, copy: bool, progress: Progress
+) -> dict[str, list[File]]:
+    """The files each question shows, by its id, written in worker processes where they must be."""
+    total = len(planned.plan.samples)
+    with KillablePool(workers, WRITE_SECONDS) as pool:
+        under_way = {sample.id: _places(planned, sample, out, store, copy, pool) for sample in planned.plan.samples}
+        ready = {}
+        for done, (name, places) in enumerate(under_way.items(), start=1):
+            ready[name] = [file for place in places for file in _result(place)]
+            progress(done, total)
+    return ready
+
+
+def _places(
+    planned: Planned, sample: Sample, out: Path, store: FrameStore, copy: bool, pool: KillablePool
+) -> list[Future[list[File]]]:
+    """One future for each clip of a question; the clips of a pretext item make its videos together."""
+    wants = clip_wants(sample, planned.plan)
+    if "kind" in sample.params:
+        return [pool.submit(media.written, store.root, sample, wants, out, name=sample.clips[0].path)]
+    places = []
+    for wanted in wants:
+        root, clip, _, _ = wanted
+        if media.is_file(clip):
+            place: Future[list[File]] = Future()
+            place.set_result([media.own_file(clip, root, out, store, copy=copy)])
+        else:
+            place = pool.submit(media.written, store.root, sample, [wanted], out, name=clip.path)
+        places.append(place)
+    return places
+
+
+def _result(place: Future[list[File]]) -> list[File]:
+    try:
+        return place.result()
+    except MediaError as error:
+        raise ViubenchError(
+            f"a video cannot be used: {error}", hint="an export holds every question or none"
+        ) from error
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def on_file_clock(sample: Sample, files: Sequence[File], task: Task, evaluator: Evaluator) -> Sample:
+    """The sample with its times counted from the first frame of its file, where its answer is in seconds.
+
+    The window of a pretext item is read off the edges of its frames again, rounded as a build rounds it.
+
+    Raises:
+        ViubenchError: the question itself names seconds of the source.
+    """
+    start = files[0].start if len(files) == 1 else 0.0
+    if not start or not isinstance(evaluator, TemporalIoU):
+        return sample
+    if "{start}" in task.question or "{end}" in task.question:
+        raise ViubenchError(
+            f"the question of {task.task} names seconds of the source video, but an exported file starts at 0",
+            hint="word it without {start} and {end}",
+        )
+
+    def moved(seconds: float, digits: int = 3) -> float:
+        return max(round(round(seconds - start, 3), digits), 0.0)
+
+    params = dict(sample.params)
+    if "times" in params:
+        params["times"] = [moved(time) for time in params["times"]]
+    target: Any
+    if "segment" in params:
+        low, high = (sample.params["times"][edge] for edge in params["segment"])
+        digits = 1 if moved(low, 1) < moved(high, 1) else 3
+        target = [moved(low, digits), moved(high, digits)]
+    elif isinstance(sample.target[0], list | tuple):
+        target = [[moved(low), moved(high)] for low, high in sample.target]
+    else:
+        target = [moved(second) for second in sample.target]
+    changes = {"params": params, "target": target, "answer_text": evaluator.canonical(target)}
+    return sample.model_copy(update=changes)
+
+
+def _row(sample: Sample, files: Sequence[File]) -> dict[str, Any]:
+    """One line of a task's JSONL. The sample is text in it: a column of JSON data would have to be of one type."""
+    return {
+        "id": sample.id,
+        "question": sample.question,
+        "media": [file.path for file in files],
+        "answer": sample.answer_text,
+        "cluster": sample.cluster,
+        "sample": sample.model_copy(update={"clips": ()}).model_dump_json(),
+    }
+
+
+def _write_items(folder: Path, samples: Sequence[Sample], files: Mapping[str, list[File]], planned: Planned) -> None:
+    """The pretext items on the files' clock as a build folder, for `viubench score`.
+
+    Their video is the exported file, which is not what they were drawn from: to run them is an error of every one.
+    """
+    items = [
+        Item(
+            id=sample.id,
+            task=sample.task,
+            video=files[sample.id][0].path,
+            cluster=sample.cluster,
+            seed=sample.seed,
+            params=sample.params,
+            question=sample.question,
+            answer=sample.answer_text,
+        )
+        for sample in samples
+        if "kind" in sample.params
+    ]
+    if not items:
+        return
+    folder.mkdir(exist_ok=True)
+    about = {
+        "tasks": {name: planned.tasks[name].model_dump(mode="json") for name in {item.task: None for item in items}},
+        "videos_root": "..",
+        "recipe": {"recipe": next((suite.suite for suite in planned.suites), "")},
+    }
+    lines = "".join(item.model_dump_json() + "\n" for item in items)
+    atomic.write(folder / "items.jsonl", lines.encode())
+    atomic.write(folder / "build.json", json.dumps(about, indent=1).encode())
+
+
+# --- what lmms-eval reads ---------------------------------------------------------------------------------------------
+
+
+def _manifest(planned: Planned, samples: Sequence[Sample], seed: int, argv: Sequence[str]) -> Manifest:
+    """The manifest of a run whose answers come from elsewhere; each task also names the metrics it has (`columns`)."""
+    plain = planning.manifest(planned, AnswersEngine("lmms-eval", {}), {}, seed, argv)
+    plan = lmms_scoring.plan_of(plain)
+    oracle = [graded(sample, Response(sample.answer_text), plan, None, {}) for sample in samples]
+    results = summarise(oracle, plain.model_copy(update={"suites": {}}))
+    tasks = {
+        name: about
+        | {
+            "items_hash": items_hash((s.id, s.target_hash()) for s in samples if s.task == name),
+            "columns": list(lmms_scoring.columns(results.tasks[name])),
+        }
+        for name, about in plain.tasks.items()
+    }
+    return plain.model_copy(update={"tasks": tasks})
+
+
+class _Function(str):
+    """The name of a function in the exported `viubench_tasks.py`."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML in which a `_Function` carries the tag that lmms-eval imports by."""
+
+
+_Dumper.add_representer(_Function, lambda dumper, name: dumper.represent_scalar("!function", f"viubench_tasks.{name}"))
+
+
+def _write_yaml(path: Path, config: Mapping[str, Any]) -> None:
+    text = yaml.dump(dict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    atomic.write(path, text.encode())
+
+
+def _task_config(name: str, task: Task, manifest: Manifest, decoding: Decoding) -> dict[str, Any]:
+    functions = ("doc_to_visual", "doc_to_text", "doc_to_messages", "doc_to_target", "process_results")
+    return {
+        "task": name,
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": f"{name}.jsonl"}},
+        "test_split": "test",
+        "output_type": "generate_until",
+        **{function: _Function(function) for function in functions},
+        "generation_kwargs": {
+            "max_new_tokens": decoding.max_tokens,
+            "temperature": decoding.temperature,
+            "do_sample": decoding.temperature > 0,
+            "top_p": 1.0,
+            "num_beams": 1,
+            "until": [],
+        },
+        "metric_list": [
+            {"metric": column, "aggregation": _Function("aggregate"), "higher_is_better": True}
+            for column in manifest.tasks[task.task]["columns"]
+        ],
+        "cluster_key": "cluster",
+        "metadata": {"version": task.metadata.version, "viubench": __version__, "headline": task.metric},
+    }
+
+
+def _group_configs(suite: Suite) -> dict[str, dict[str, Any]]:
+    """The groups that stand for a suite, by name.
+
+    lmms-eval averages a group over all its tasks. A suite that is a mean of benchmarks of several tasks becomes one
+    group for each benchmark and one that holds these, without a number of its own.
+    """
+    name = exported_name(suite.suite)
+    tasks = [exported_name(task) for task in suite.tasks]
+    mean = {
+        "aggregate_metric_list": [{"metric": lmms_scoring.HEADLINE, "aggregation": "mean", "weight_by_size": False}]
+    }
+    if suite.average == "tasks":
+        return {name: {"group": name, "task": tasks} | mean}
+    parts = {
+        f"{name}_group_{key.replace('-', '_')}": [exported_name(task) for task in members]
+        for key, members in suite.groups.items()
+    }
+    return {name: {"group": name, "task": list(parts)}} | {
+        part: {"group": part, "task": members} | mean for part, members in parts.items()
+    }

@@ -1,0 +1,164 @@
+"""The README of an exported folder: the exact commands, what they match of the protocol, and what they cannot.
+
+Example:
+    >>> arguments(protocol, written=True, frames=48)["fps"]
+    1000
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from viubench import __version__
+from viubench.export.media import File
+from viubench.planning import Planned
+from viubench.schema import Protocol
+
+EVERY_FRAME = 1000
+"""Frames a second asked of a written file: more than any has, so all of them are shown."""
+
+CAP = 768 * 28 * 28
+"""Pixels a frame of a video has at most in qwen-vl-utils, which reads videos for lmms-eval's vLLM models."""
+
+TEXT = """\
+# viubench tasks for lmms-eval
+
+Written by viubench {version}: {questions} questions. In this folder, with MODEL a checkpoint folder or hub id:
+
+{commands}
+
+`--model vllm_generate` hands the frames of a video to the model as a video, as viubench does. `--model vllm` works
+with the same arguments; it sends every frame as a picture of its own (twice the tokens on Qwen-VL models), with its
+time in words when `is_qwen3_vl=True` is added. On a machine without a GPU set also VLLM_CPU_KVCACHE_SPACE=1 and
+VLLM_ENABLE_V1_MULTIPROCESSING=0, and add `dtype=float32,enforce_eager=True,skip_mm_profiling=True` to the model's
+arguments.
+
+viubench {version} must be installed beside lmms-eval: it reads and scores the answers. `score` is every task's
+headline over all its questions, an unreadable answer counting 0; the other columns are those of viubench's
+`results.json`. A group is the mean of its tasks' `score`.
+
+## The same answers scored by viubench
+
+With `--log_samples --output_path logs`, every answer is in `logs/**/*_samples_*.jsonl`:
+
+```
+find logs -name '*_samples_*.jsonl' -exec cat {{}} + | \\
+  jq -c '{{id: .score.record.id, response: .filtered_resps}}' > answers.jsonl
+{score}
+```
+
+## What is the same as in `viubench run`, and what is not
+
+{notes}
+"""
+
+
+def arguments(protocol: Protocol, *, written: bool, frames: int) -> dict[str, Any]:
+    """Model arguments of lmms-eval's vLLM models that come nearest to a protocol.
+
+    Args:
+        written: whether every video was written here and holds just the frames to be shown.
+        frames: the most frames a video written here holds.
+    """
+    chosen: dict[str, Any]
+    if written:
+        chosen = {"fps": EVERY_FRAME, "max_frame_num": max(frames + frames % 2, 4), "max_pixels": CAP}
+    elif protocol.sampling.kind == "fps":
+        chosen = {"fps": f"{protocol.sampling.fps:g}", "max_frame_num": protocol.sampling.frames}
+    else:
+        chosen = {"nframes": protocol.sampling.frames}
+    return {"max_pixels": protocol.resize.max_pixels} | chosen | {"max_new_tokens": protocol.decoding.max_tokens}
+
+
+def text(planned: Planned, names: Mapping[str, str], together: Sequence[str], files: Mapping[str, list[File]]) -> str:
+    """The README.
+
+    Args:
+        names: our task name -> its exported name.
+        together: groups and tasks that name all of it.
+        files: the files each question shows, by its id.
+    """
+    shown = {task: [file for s in planned.plan.samples if s.task == task for file in files[s.id]] for task in names}
+    written = {task: all(file.frames for file in shown[task]) for task in names}
+    most = max((file.frames or 0 for task in names if written[task] for file in shown[task]), default=0)
+    ways: dict[str, list[str]] = {}
+    for task, name in names.items():
+        chosen = arguments(planned.plan.protocols[task], written=written[task], frames=most)
+        ways.setdefault(",".join(f"{key}={value}" for key, value in chosen.items()), []).append(name)
+    commands = [_command(together if len(ways) == 1 else tasks, way) for way, tasks in ways.items()]
+    return TEXT.format(
+        version=__version__,
+        questions=len(planned.plan.samples),
+        commands="\n\n".join(commands),
+        score=_score(planned),
+        notes="\n".join(f"- {note}" for note in _notes(planned, shown, written)),
+    )
+
+
+def _command(tasks: Sequence[str], way: str) -> str:
+    return f"""\
+```
+FORCE_QWENVL_VIDEO_READER=decord HF_HUB_OFFLINE=1 python -m lmms_eval --include_path . \\
+  --tasks {",".join(tasks)} --model vllm_generate --batch_size 16 \\
+  --model_args model=MODEL,{way} \\
+  --log_samples --output_path logs
+```"""
+
+
+def _score(planned: Planned) -> str:
+    """The commands that score logged answers: items on the files' clock from `scoring`, all else from their data."""
+    moved = {sample.task for sample in planned.plan.samples if "kind" in sample.params}
+    others = ",".join(name for name in planned.tasks if name not in moved)
+    lines = ["viubench score --tasks scoring --responses answers.jsonl --out scored"] if moved else []
+    if others:
+        lines.append(f"viubench score --tasks {others} --data-root DATA --responses answers.jsonl --out scored-data")
+    return "\n".join(lines)
+
+
+def _notes(planned: Planned, shown: Mapping[str, Sequence[File]], written: Mapping[str, bool]) -> list[str]:
+    made = [file for files in shown.values() for file in files if file.frames]
+    notes = []
+    if made:
+        drift = max(file.drift for file in made)
+        notes.append(
+            f"Frames: `media/` holds {len({file.path for file in made})} videos of just the frames viubench shows, "
+            "lossless (H.264 in RGB, which software decoders read), at the protocol's size; fps "
+            f"{EVERY_FRAME} in the arguments means every frame."
+        )
+        notes.append(
+            "Times: a file starts at 0 and its frames are evenly apart; in the source they are so within "
+            f"{drift:.3f} s. Questions about seconds are on the file's clock, their answers too: what viubench run "
+            "answers on the source's clock is not comparable letter by letter, its score is."
+        )
+    odd = sum(file.frames is not None and file.frames % 2 == 1 for file in made)
+    if odd:
+        notes.append(f"Not the same: {odd} videos hold an odd number of frames; qwen-vl-utils shows one fewer.")
+    notes.append(
+        "Not the same: qwen-vl-utils resizes frames to multiples of 28 pixels (at most 602,112 pixels a frame) and "
+        "vLLM again to the model's own multiple (32 for Qwen3-VL); viubench resizes once."
+    )
+    kinds = {planned.plan.protocols[task].sampling.kind for task, whole in written.items() if not whole}
+    if "even" in kinds:
+        notes.append(
+            "Not the same: of the publishers' own videos lmms-eval shows frames from the first to the last, viubench "
+            "the middles of equal parts of the middle of the video."
+        )
+    if "fps" in kinds:
+        notes.append(
+            "Nearly the same: of the publishers' own videos both show so many frames a second from the first to the "
+            "last; lmms-eval always an even number, and it counts in frame numbers where viubench reads timestamps."
+        )
+    notes.append(
+        "Not the same: lmms-eval does not say whether an answer was cut off at the token limit. viubench run counts "
+        "an answer that ends where it was cut as wrong; here it is read as it stands. The limit must stand in the "
+        "model's arguments, or its own of 4,096 tokens wins over the task's."
+    )
+    notes.append("Not the same: lmms-eval cuts white space and <think> blocks off an answer before it is scored.")
+    if any(suite.average == "groups" for suite in planned.suites):
+        notes.append("Not there: the mean of a suite whose benchmarks count once each; lmms-eval averages tasks only.")
+    notes.append(
+        "Several videos: models that take messages (vllm, vllm_generate) see each video where the question names it; "
+        "others see all first, and the question says (video 1), (video 2) ..."
+    )
+    return notes

@@ -1,0 +1,120 @@
+"""What the exported tasks call back from inside lmms-eval: what is shown, what is asked, what an answer is worth.
+
+Example: an exported folder's rows, as lmms-eval reads them.
+    >>> values = [process_results(doc, ["3.0-8.0"], folder) for doc in docs]
+    >>> aggregate([value["score"] for value in values], folder)
+    0.412
+
+Answers go the way of `viubench score`: the same evaluator reads them, the same summary makes the task's numbers of
+them. So units of several samples, macro averages and the strict denominator are those of `results.json`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import evaluators
+from evaluators.published import get_rule
+from viubench.engines import prompts
+from viubench.engines.base import Response
+from viubench.results import summarise
+from viubench.runner import Plan, graded
+from viubench.schema import Manifest, Record, Sample, TaskResult
+
+HEADLINE = "score"
+"""The headline of every task under one name, so that a group can average it."""
+
+MANIFEST = "export.json"
+PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tiff", ".webp"}
+_FRONT = re.compile(rf"(?:\s*{prompts.MARK})+\s*")
+KEPT = {"task", "id", "cluster", "status", "scores", "rules", "groups"}
+"""What the summary reads of a record."""
+
+
+def visuals(doc: Mapping[str, Any], folder: Path) -> list[Any]:
+    """The videos of a question in order, absolute paths; pictures opened, as models without messages want them."""
+    return [_picture(path) if path.suffix.lower() in PICTURES else str(path) for path in _media(doc, folder)]
+
+
+def text(doc: Mapping[str, Any]) -> str:
+    """The question for models that put all videos first: marks at the front go, later ones become "(video 2)"."""
+    question = str(doc["question"])
+    front = _FRONT.match(question)
+    leading = front[0].count(prompts.MARK) if front else 0
+    rest = question[front.end() :] if front else question
+    for number in range(leading + 1, len(doc["media"]) + 1):
+        rest = rest.replace(prompts.MARK, f"(video {number})", 1)
+    return prompts.neutralise(rest)
+
+
+def messages(doc: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """One user turn with every video where the question marks its place, for models that take messages."""
+    paths = _media(doc, folder)
+    stills = {place for place, path in enumerate(paths) if path.suffix.lower() in PICTURES}
+    files = iter(paths)
+    content: list[dict[str, Any]] = []
+    for part in prompts.parts(str(doc["question"]), len(paths), stills=stills):
+        content.append(part if part["type"] == "text" else {"type": part["type"], "url": str(next(files))})
+    return [{"role": "user", "content": content}]
+
+
+def process_results(doc: Mapping[str, Any], results: Sequence[str], folder: Path) -> dict[str, dict[str, Any]]:
+    """Grade one answer: for every metric of the task what `aggregate` needs, and in the headline the sample's score.
+
+    Args:
+        results: the answer, as lmms-eval hands it over: a list of one text.
+    """
+    manifest, plan = exported(folder)
+    sample = Sample.model_validate_json(doc["sample"])
+    record = graded(sample, Response(results[0]), plan, None, {})
+    kept = record.model_dump(mode="json", include=KEPT)
+    values = {name: {"metric": name, "record": kept} for name in manifest.tasks[sample.task]["columns"]}
+    metric = plan.graders[sample.task].metric
+    values[HEADLINE] |= {"score": record.scores.get(metric, 0.0), "cluster": sample.cluster}
+    return values
+
+
+def aggregate(values: Sequence[Mapping[str, Any]], folder: Path) -> float | None:
+    """One metric of one task over all its answers: the number `results.json` holds; None (N/A) where it has none."""
+    manifest, _ = exported(folder)
+    records = [Record.model_validate(value["record"]) for value in values]
+    alone = manifest.model_copy(update={"suites": {}})
+    return columns(summarise(records, alone).tasks[records[0].task])[values[0]["metric"]]
+
+
+def columns(result: TaskResult) -> dict[str, float | None]:
+    """The numbers of a task that lmms-eval shows: the headline, the secondary metrics, the published rules."""
+    rules = {f"rule_{name}": rule.value for name, rule in result.rules.items()}
+    return {HEADLINE: result.value, **result.metrics, "as_published": result.as_published, **rules}
+
+
+@lru_cache(maxsize=8)
+def exported(folder: Path) -> tuple[Manifest, Plan]:
+    """The manifest of an exported folder, and the evaluators and rules it names."""
+    manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    return manifest, plan_of(manifest)
+
+
+def plan_of(manifest: Manifest) -> Plan:
+    """How answers to the tasks of a manifest are graded; it has no samples."""
+    graders = {
+        name: evaluators.get(about["evaluator"]["name"], **about["evaluator"]["params"])
+        for name, about in manifest.tasks.items()
+    }
+    rules = {name: tuple(map(get_rule, about.get("alternatives", ()))) for name, about in manifest.tasks.items()}
+    return Plan([], {}, graders, {}, rules)
+
+
+def _media(doc: Mapping[str, Any], folder: Path) -> list[Path]:
+    return [folder / path for path in doc["media"]]
+
+
+def _picture(path: Path) -> Any:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return picture.convert("RGB")

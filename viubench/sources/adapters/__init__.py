@@ -1,0 +1,59 @@
+"""Readers of layouts that are not one row a record: registered functions from a data folder's files to flat rows.
+
+Example: an adapter is a function and one line of packaging metadata.
+
+    def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]: ...
+
+    [project.entry-points."viubench.adapters"]
+    my_layout = "my_package:adapt"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from viubench.errors import ViubenchError
+
+GROUP = "viubench.adapters"
+
+
+@dataclass(frozen=True)
+class RowFile:
+    """One file of annotations.
+
+    Attributes:
+        stem: its name without suffix.
+        path: where it lies, relative to the data folder.
+        folder: the data folder.
+        content: a list of dictionaries (.parquet, .jsonl, .csv), parsed JSON (.json) or text (.txt).
+    """
+
+    stem: str
+    path: str
+    folder: Path
+    content: Any
+
+
+Adapter = Callable[[Sequence[RowFile]], Iterator[dict[str, Any]]]
+
+
+@cache
+def _registered() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def get(name: str) -> Adapter:
+    """The adapter registered as `name`; ViubenchError naming the known ones when there is none."""
+    known = _registered()
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"registered: {', '.join(sorted(known)) or 'none'}"
+        raise ViubenchError(f"unknown adapter: {name!r}", where="rows.adapter", hint=hint)
+    adapter: Adapter = known[name].load()
+    return adapter

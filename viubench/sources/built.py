@@ -1,0 +1,33 @@
+"""What every source gives: samples, the tasks they belong to, and where their videos lie.
+
+Example:
+    >>> Built({}, [], Path("videos")).published
+    False
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from viubench.schema import Sample, Task
+
+
+@dataclass(frozen=True)
+class Built:
+    """Samples with the tasks they belong to and the folder their videos lie in.
+
+    Attributes:
+        recipe: name of the recipe they were built by, "" when not known.
+        published: whether they are published pretext rows, which word their questions themselves.
+        notes: what a user should know about them before a run, one sentence each.
+        revision: the commit of the data set they were read from, where it was fetched from the hub.
+    """
+
+    tasks: dict[str, Task]
+    samples: list[Sample]
+    videos: Path
+    recipe: str = ""
+    published: bool = False
+    notes: tuple[str, ...] = ()
+    revision: str = ""

@@ -1,0 +1,132 @@
+"""The options of a multiple-choice row, however its publisher writes them, and the letter of the true one.
+
+Example:
+    >>> split_inline("Which way?\\nA. left\\nB. right\\nAnswer with one letter.")
+    ('Which way?', Options(letters=('A', 'B'), texts=('left', 'right')))
+    >>> of(["Yes.", "No."]).letters
+    ('yes', 'no')
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from string import ascii_uppercase
+from typing import Any
+
+_OWN = re.compile(r"\s*\(?([A-Z])[.):]\s*(.*\S)?\s*", re.DOTALL)
+_LINE = re.compile(
+    r"^[ \t]*(?:(?:option|sentence|caption|choice)[ \t]+)?\(?([A-Z]|[0-9]{1,2})[.):][ \t]*(.*)$", re.I | re.M
+)
+_WITHIN = re.compile(r"(?:^|(?<=\s))\(?([A-Z])[.):]\s")
+_STATED = re.compile(
+    r"\s*(?:(?:option|sentence|caption|choice)\s+)?\(?([A-Za-z]|[0-9]{1,2})[.):]?\)?\s*(?:[.):]\s*)?(.*)", re.I | re.S
+)
+_SPACE = re.compile(r"\s+")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Letters (or "yes" and "no", or numbers) and, in the same order, what each stands for."""
+
+    letters: tuple[str, ...]
+    texts: tuple[str, ...]
+
+    def lines(self) -> str:
+        """One lettered line per option; of yes and no nothing, the question asks for them."""
+        if self.letters == tuple(_plain(text) for text in self.texts):
+            return ""
+        return "\n".join(f"{letter}. {text}" for letter, text in zip(self.letters, self.texts, strict=True))
+
+    def letter(self, answer: str) -> str:
+        """The letter that the data's own answer means: a letter, an option's text, or both ("B. right").
+
+        Raises:
+            ValueError: it is none of the options.
+        """
+        said = answer.strip()
+        for letter in self.letters:
+            if said.casefold() == letter.casefold() or said.rstrip(".") == letter:
+                return letter
+        if said in ascii_uppercase[: len(self.letters)] and said:  # yes and no, answered by place
+            return self.letters[ascii_uppercase.index(said)]
+        for same in (str, _plain):
+            for letter, text in zip(self.letters, self.texts, strict=True):
+                if same(said) == same(text):
+                    return letter
+        stated = _STATED.fullmatch(said)
+        if stated and stated[1].upper() in self.letters:
+            letter = stated[1].upper()
+            if _plain(stated[2]) in ("", _plain(self.texts[self.letters.index(letter)])):
+                return letter
+        raise ValueError(f"the answer {answer!r:.80} is none of the options {list(self.texts)!r:.200}")
+
+
+def of(value: Any) -> Options:
+    """Options from a list of texts, with or without their own letters.
+
+    Own letters are taken off when every text has one, and given anew in order, since publishers repeat or skip some.
+    One text alone that holds several lettered options is split. Yes and no without letters are answered as such.
+
+    Raises:
+        ValueError: fewer than two options.
+    """
+    texts = [str(text) for text in value]
+    if len(texts) == 1:
+        texts = _split(texts[0])
+    own = [_OWN.fullmatch(text) for text in texts]
+    lettered = bool(own) and all(own)
+    if lettered:
+        texts = [(match[2] or "") if match else "" for match in own]
+    texts = [text.strip() for text in texts]
+    plain = tuple(_plain(text) for text in texts)
+    if not lettered and sorted(plain) == ["no", "yes"]:
+        return Options(plain, tuple(texts))
+    if not 2 <= len(texts) <= len(ascii_uppercase):
+        raise ValueError(f"{len(texts)} options: {value!r:.120}")
+    return Options(tuple(ascii_uppercase[: len(texts)]), tuple(texts))
+
+
+def split_inline(text: str) -> tuple[str, Options]:
+    """(what stands before the options, the options) of a question that lists them itself, one a line.
+
+    Lines after the last option are the publisher's instruction and are dropped.
+
+    Raises:
+        ValueError: no two lines in a row are lettered A, B ... or numbered 1, 2 ...
+    """
+    runs: list[list[re.Match[str]]] = []
+    for match in _LINE.finditer(text):
+        mark = match[1].upper()
+        if mark in ("A", "1"):
+            runs.append([match])
+        elif runs and mark == _after(runs[-1][-1][1].upper()):
+            runs[-1].append(match)
+    whole = [run for run in runs if len(run) > 1]
+    if not whole:
+        raise ValueError(f"no lettered options in {text!r:.120}")
+    run = whole[-1]
+    texts = []
+    for match, following in zip(run, [*run[1:], None], strict=True):
+        more = text[match.end() : following.start()] if following else ""
+        texts.append(_SPACE.sub(" ", match[2] + " " + more).strip() if more.strip() else match[2].strip())
+    return text[: run[0].start()].strip(), Options(tuple(match[1].upper() for match in run), tuple(texts))
+
+
+def _split(text: str) -> list[str]:
+    """The lettered options that one text holds, letters in order; the text alone when there are none."""
+    starts: list[int] = []
+    for match in _WITHIN.finditer(text):
+        if match[1] == ascii_uppercase[len(starts)]:
+            starts.append(match.start())
+    if len(starts) < 2:
+        return [text]
+    return [text[a:b].strip() for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
+
+
+def _after(mark: str) -> str:
+    return str(int(mark) + 1) if mark.isdigit() else chr(ord(mark) + 1)
+
+
+def _plain(text: str) -> str:
+    return _SPACE.sub(" ", text).strip().rstrip(".").casefold()
