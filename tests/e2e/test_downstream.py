@@ -1,0 +1,104 @@
+"""All downstream benchmarks in one run: example rows in the publishers' layouts, drawn clips, the real vLLM engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from viubench.schema import Resize, Sampling
+from viubench.sources import tables
+from viubench.tasks import BUILT_IN, Catalogue
+from viubench.video import draw
+from viubench.video.store import FrameStore
+
+pytest.importorskip("vllm")
+pytestmark = pytest.mark.engine
+
+EACH = 2
+TASKS = (*Catalogue().suites["downstream"].tasks, "activitynet_captions_val2")
+SMALL = """\
+protocol: small
+sampling: {kind: fps, fps: 1, frames: 6}
+resize: {max_pixels: 4096, min_pixels: 1024, multiple: 32}
+decoding: {max_tokens: 4}
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root as a user has it: the rows, and a clip wherever the first rows of a task say that one is."""
+    root = tmp_path_factory.mktemp("downstream")
+    (clip,) = draw.draw(root / "drawn", 1, seconds=24.0, size=(64, 48), fps=5)
+    shutil.copytree(BUILT_IN / "examples", root / "data")
+    frames = root / "data/mvbench/video/tvqa/frames_fps3_hq/inventedshow_s09e01_seg01_clip_04"
+    frames.mkdir(parents=True)
+    for number in range(1, 73):
+        cv2.imwrite(str(frames / f"{number:05d}.jpg"), np.full((48, 64, 3), number * 3, np.uint8))
+    for name in TASKS:
+        built = tables.read(Catalogue().task(name), root / "data")
+        for place in {part.path for sample in built.samples for part in sample.clips if part.path}:
+            path = built.videos / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                os.link(clip, path)
+    return root
+
+
+def viubench(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "viubench", *words, "--data-root", str(data / "data")],
+        capture_output=True, text=True, check=False, cwd=data, env=environment,
+    )  # fmt: skip
+
+
+def records(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
+
+
+def test_every_benchmark_goes_through_the_engine(tiny_model: Path, data: Path) -> None:
+    (data / "small.yaml").write_text(SMALL)
+    done = viubench(
+        data, "run", "--model", str(tiny_model), "--engine", "vllm", "--engine-arg", "dtype=float32",
+        "--tasks", "downstream,activitynet_captions_val2", "--limit", str(EACH), "--protocol", "small.yaml",
+        "--out", "run", "--quiet", "--frame-cache", "frames",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = records(data / "run")
+    assert {record["task"] for record in found} == set(TASKS)
+    assert len(found) == EACH * len(TASKS)
+    assert not [record["error"] for record in found if record["error"]]
+    several = {record["id"]: record["frames"]["videos"] for record in found if record["task"] == "cvbench_crossvideo"}
+    assert set(several.values()) == {2, 3}
+    results = json.loads((data / "run/results.json").read_text())
+    assert results["suites"]["downstream"]["groups"].keys() >= {"mvbench", "tempcompass", "tacos", "vcrbench"}
+    page = viubench_report(data)
+    assert page.returncode == 0, page.stderr
+    assert (data / "page.html").stat().st_size < 3_000_000
+
+
+def viubench_report(data: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "viubench", "report", "run", "--out", "page.html"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=data)
+
+
+def test_a_frame_folder_is_seen_between_the_bounds_of_its_question(data: Path, tmp_path: Path) -> None:
+    built = tables.read(Catalogue().task("mvbench"), data / "data")
+    (sample,) = [sample for sample in built.samples if sample.clips[0].frame_files]
+    store = FrameStore(tmp_path)
+    video = store.load(store.ensure(sample.clips[0], built.videos, Sampling(kind="fps", fps=1, frames=6), Resize()))
+    row = json.loads((data / "data/mvbench/json/episodic_reasoning.json").read_text())[0]
+    assert video is not None
+    assert (video.times[0], len(sample.clips[0].frame_files)) == (row["start"], 72)
+    assert row["end"] - 1 / 3 - 1e-9 <= video.times[-1] < row["end"]
+    shades = [int(frame.mean()) for frame in video.pixels]
+    assert shades == pytest.approx([3 * (index + 1) for index in video.indices], abs=3)  # names count from 1
