@@ -10,7 +10,7 @@ setup:
 	$(PYTHON) viubench/install.py --venv $(VENV)
 
 setup-dev:
-	$(PYTHON) viubench/install.py --venv $(VENV) --extras dev
+	$(PYTHON) viubench/install.py --venv $(VENV) --extras dev,lmms
 
 demo: setup
 	$(BIN)/viubench clips --out $(DEMO)/clips
@@ -36,6 +36,7 @@ format: setup-dev
 
 bench: setup-dev
 	$(BIN)/python tests/bench/startup.py
+	$(BIN)/python tests/bench/parity.py
 
 # The picture of the README, from the page that `make demo` writes.
 picture: demo

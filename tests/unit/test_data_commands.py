@@ -14,6 +14,7 @@ import yaml
 from hub_lookalike import Hub
 from typer.testing import CliRunner, Result
 
+from viubench.cli import app as viubench
 from viubench.cli.data import app
 from viubench.errors import ViubenchError
 from viubench.sources import holdings
@@ -125,7 +126,7 @@ def test_why_a_video_is_missing(world: Path) -> None:
     def whys() -> dict[str, str]:
         return {fault.path: fault.why for fault in verify([task], data).tasks[0].faults}
 
-    assert whys()["v/gone.mp4"] == "no archive lies here"
+    assert whys()["v/gone.mp4"] == "no archive lies here: viubench data fetch pours"
     (data / "x.zip").write_bytes(b"PK cut short")
     assert "cannot be read: 'x.zip' is damaged" in whys()["v/gone.mp4"]
     (data / "x.zip").write_bytes(FILES["videos_2.zip"])
@@ -260,3 +261,25 @@ def test_a_damaged_manifest_is_named(world: Path) -> None:
     with pytest.raises(ViubenchError, match="manifest") as caught:
         holdings.load(data)
     assert str(data) in (caught.value.where or "")
+
+
+def test_two_fetches_into_one_folder_do_not_meet(tmp_path: Path) -> None:
+    with holdings.locked(tmp_path), pytest.raises(ViubenchError, match="another process"), holdings.locked(tmp_path):
+        pass
+
+
+def test_the_git_id_is_gits(tmp_path: Path) -> None:
+    """`printf hello | git hash-object --stdin`"""
+    (tmp_path / "x").write_bytes(b"hello")
+    assert holdings.git_id(tmp_path / "x") == "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0"
+
+
+def test_a_run_without_data_fetches_it_and_records_its_commit(world: Path, site: Hub) -> None:
+    declare(world, "pours", expected=4, dataset_path="theirs/pours", fallbacks=["ours/pours"])
+    words = ["run", "--engine", "oracle", "--tasks", "pours", "--out", str(world / "run"), "--quiet"]
+    done = CliRunner().invoke(viubench, [*words, "--include-path", str(world / "tasks")])
+    assert done.exit_code == 0, done.output
+    assert (world / "data/pours/v/c.mkv").exists()
+    manifest = json.loads((world / "run/manifest.json").read_text())
+    assert len(manifest["tasks"]["pours"]["revision"]) == 40
+    assert json.loads((world / "run/results.json").read_text())["tasks"]["pours"]["value"] == 1

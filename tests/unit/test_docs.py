@@ -13,7 +13,7 @@ from viubench.cli import app
 from viubench.tasks import Catalogue
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/downstream.md", "docs/add-a-benchmark.md")
 ROOT_COMMAND = typer.main.get_command(app)
 
 
@@ -59,10 +59,15 @@ def test_every_make_target_and_linked_file_exists() -> None:
         for words in re.findall(r"(?:^|`)make ([a-z -]+)", text, re.MULTILINE):
             assert set(words.split()) <= targets, words
         for link in re.findall(r"\]\(([^)#:]+)\)", text):
-            assert (ROOT / link).exists(), link
+            assert ((ROOT / name).parent / link).exists(), link
 
 
 def test_the_catalogue_holds_what_the_readme_says() -> None:
     catalogue = Catalogue()
     assert len(catalogue.suites["viubench"].tasks) == 9
     assert {"viubench", "viubench-mini"} <= set(catalogue.suites)
+    for suite, benchmarks in re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "docs/downstream.md").read_text(), re.M):
+        named = len(benchmarks.replace("(three formats)", "").split(", "))
+        whole = catalogue.suites[suite]
+        assert suite in ("downstream", "paper17") or named == len(whole.groups or whole.tasks), suite
+    assert (len(catalogue.suites["downstream"].groups), len(catalogue.suites["paper17"].groups)) == (17, 17)

@@ -11,6 +11,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -94,8 +95,15 @@ def test_a_fetch_brings_what_the_task_needs_and_a_second_one_nothing(site: Hub, 
     assert held.files["videos_1.zip"].sha256 == hashlib.sha256(FILES["videos_1.zip"]).hexdigest()
     assert held.fetched["pours"].revision == holdings.revision(make(), tmp_path) == commit
     before = len(site.downloads)
-    assert hub.fetch([make()], tmp_path).written == 0
+    jobs: list[str] = []
+
+    def noting(what: str) -> AbstractContextManager[archives.Update]:
+        jobs.append(what)
+        return hub.silent(what)
+
+    assert hub.fetch([make()], tmp_path, progress=noting).written == 0
     assert len(site.downloads) == before == 3
+    assert not [job for job in jobs if job.startswith("unpacking")]
 
 
 def test_rows_only_leaves_the_videos(site: Hub, tmp_path: Path) -> None:
@@ -363,11 +371,6 @@ def test_the_default_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert hub.default_data_root() == Path.home() / ".cache/viubench/data"
 
 
-def test_two_fetches_into_one_folder_do_not_meet(tmp_path: Path) -> None:
-    with holdings.locked(tmp_path), pytest.raises(ViubenchError, match="another process"), holdings.locked(tmp_path):
-        pass
-
-
 parts = st.sampled_from(["a", "b", "ab", "a.zip", "b.zip", "x1"])
 globs = st.sampled_from(["**", "*", "a", "*.zip", "a*", "?", "[ab]*"])
 
@@ -387,10 +390,3 @@ def test_globs_mean_on_the_hub_what_they_mean_on_disk(
     pattern = "/".join([*glob, "*"] if glob[-1] == "**" else glob)
     there = {path.relative_to(folder).as_posix() for path in folder.glob(pattern) if path.is_file()}
     assert set(hub.matching(sorted(names), pattern)) == there
-
-
-def test_the_git_id_is_gits(tmp_path: Path) -> None:
-    """`printf hello | git hash-object --stdin`"""
-    (tmp_path / "x").write_bytes(b"hello")
-    assert holdings.git_id(tmp_path / "x") == "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0"
-    assert archives.contained("./a//b", "here") == "a/b"

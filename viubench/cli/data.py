@@ -166,6 +166,6 @@ def _bars(quiet: bool) -> Progress:
     @contextmanager
     def begin(what: str) -> Iterator[Callable[[int, int], None]]:
         with bar(f"{what}, MB", quiet=quiet) as update:
-            yield lambda done, total: update(done // 10**6, -(-total // 10**6))
+            yield lambda done, total: update(-(-done // 10**6), -(-total // 10**6))
 
     return begin

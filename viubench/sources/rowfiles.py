@@ -64,7 +64,7 @@ def paths(spec: Rows, folder: Path) -> list[Path]:
             continue
         for suffix in SUFFIXES:  # the first suffix wins
             found = {path.with_suffix(""): path for path in folder.glob(glob + suffix)} | found
-    return sorted(path for path in set(found.values()) if path.is_file())
+    return sorted(path for path in set(found.values()) if path.is_file() and not path.name.startswith("."))
 
 
 def rows(task: Task, folder: Path) -> list[dict[str, Any]]:

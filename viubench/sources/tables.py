@@ -18,8 +18,8 @@ from evaluators import Evaluator
 from viubench import fields
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Groups, Sample, Task, VideoSpec, content_hash
+from viubench.sources import holdings, rowfiles, wording
 from viubench.sources import options as choices
-from viubench.sources import rowfiles, wording
 from viubench.sources.built import Built
 from viubench.video.store import FrameStore
 
@@ -61,7 +61,8 @@ def read(task: Task, root: Path, store: FrameStore | None = None, prompt: Wordin
             where=str(folder),
             hint="mend the template it comes from, or leave such rows out with rows.keep",
         )
-    return Built({task.task: task}, samples, folder, notes=_notes(task, len(samples)))
+    revision = holdings.revision(task, folder)
+    return Built({task.task: task}, samples, folder, notes=_notes(task, len(samples)), revision=revision)
 
 
 def _notes(task: Task, found: int) -> tuple[str, ...]:

@@ -128,7 +128,7 @@ def _media(
             files.check(files.resolve(folder, path), path)
             needed.add(path)
         except MediaError as error:
-            why = places.why_missing(path, task.video) if error.fault == "missing" else error.detail
+            why = places.why_missing(path, task) if error.fault == "missing" else error.detail
             report.faults.append(Fault(f"is {_WORDS.get(error.fault, error.fault)}", path, len(rows), why))
             lacking |= rows
     report.media = len(users)
@@ -161,19 +161,20 @@ class _Archives:
                 unreadable.append(error.message)
         return index, unreadable
 
-    def why_missing(self, path: str, video: VideoSpec | None) -> str:
+    def why_missing(self, path: str, task: Task) -> str:
         """One sentence on a missing file: in which archive it is, or that none of those here has it."""
         index, unreadable = self._index
-        found = next((index[name] for name in _spellings(path, video) if name in index), None)
+        found = next((index[name] for name in _spellings(path, task.video) if name in index), None)
         if found and found in self.held.unpacked:
             return f"its archive {found} was unpacked here, so it was deleted since: delete the manifest, fetch again"
         if found:
             return f"its archive {found} lies here but is not unpacked: viubench data fetch does it"
         if unreadable:
             return f"perhaps in an archive that cannot be read: {unreadable[0]}"
-        if not self.specs:
-            return ""
-        return "in no archive that lies here" if index else "no archive lies here"
+        if index:
+            return "in no archive that lies here"
+        nothing = "no archive lies here" if self.specs else ""
+        return ": ".join(filter(None, (nothing, f"viubench data fetch {task.task}" if task.dataset_path else "")))
 
 
 def _spellings(path: str, video: VideoSpec | None) -> list[str]:
@@ -196,7 +197,7 @@ def _changed(held: Holdings, folder: Path, deep: bool, progress: hub.Progress) -
     faults: list[Fault] = []
     total = sum(entry.size for entry in held.files.values())
     done = 0
-    with progress("comparing checksums" if deep else "comparing sizes") as update:
+    with (progress if deep else hub.silent)("comparing checksums") as update:
         for path, entry in sorted(held.files.items()):
             file = folder / archives.contained(path, str(folder / holdings.MANIFEST))
             if not file.is_file():
