@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
 from typing import Any, ClassVar, Protocol
 
 GROUP = "viubench.evaluators"
@@ -186,4 +187,8 @@ def get(name: str, **params: Any) -> Evaluator:
         meant = f"; did you mean {close[0]}?" if close else ""
         raise LookupError(f"unknown evaluator {name!r}{meant} (registered: {', '.join(names())})")
     evaluator: type[Evaluator] = registered[name].load()
+    takes = list(signature(evaluator).parameters)
+    unknown = [key for key in params if key not in takes]
+    if unknown:
+        raise TypeError(f"{name} has no parameter {unknown[0]!r} (it takes: {', '.join(takes) or 'none'})")
     return evaluator(**params)

@@ -112,11 +112,9 @@ def _build(node: yaml.Node, loader: yaml.SafeLoader, path: Path, at: Path_, mark
 
 
 def _explain(error: ValidationError, path: Path, marks: Marks, model: type[BaseModel]) -> ViubenchError:
-    """The first validation error as one sentence, at the place in the file it speaks of."""
-    first = error.errors()[0]
-    place: Path_ = tuple(first["loc"])
-    while place not in marks:
-        place = place[:-1]
+    """The first validation error as one sentence, at the place in the file it speaks of; an unknown key comes first,
+    since it is often a missing one misspelt."""
+    first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     name = ".".join(str(part) for part in first["loc"]) or "the document"
     hint = None
     if first["type"] == "extra_forbidden":
@@ -130,7 +128,14 @@ def _explain(error: ValidationError, path: Path, marks: Marks, model: type[BaseM
     more = len(error.errors()) - 1
     if more:
         message += f" (and {more} more)"
-    return ViubenchError(message, where=_at(path, marks[place]), hint=hint)
+    return ViubenchError(message, where=place(path, marks, tuple(first["loc"])), hint=hint)
+
+
+def place(path: Path, marks: Marks, key: Path_) -> str:
+    """`file:line:column` of a key, or of the nearest one around it that the file has."""
+    while key not in marks:
+        key = key[:-1]
+    return _at(path, marks[key])
 
 
 def _keys(model: type[BaseModel]) -> Iterator[str]:

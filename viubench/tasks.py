@@ -12,6 +12,7 @@ with `_` are only there to be included.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -128,11 +129,17 @@ class Catalogue:
     def examples(self, task: Task) -> list[Path]:
         """Folders that may hold example rows of a task: under its data folder's name, or of one with its data set."""
         names = [task.data or task.task]
-        if task.dataset_path:
-            others = (self.task(name) for name in self.task_files)
-            names += [o.data or o.task for o in others if task.dataset_path in (o.dataset_path, *o.fallbacks)]
+        for other in self._readable() if task.dataset_path else ():
+            if task.dataset_path in (other.dataset_path, *other.fallbacks):
+                names.append(other.data or other.task)
         roots = (*self.include_paths, BUILT_IN)
         return [root / "examples" / name for name in dict.fromkeys(names) for root in roots]
+
+    def _readable(self) -> Iterable[Task]:
+        """Every task but those whose file is at fault: a fault is said where that task is asked for."""
+        for name in self.task_files:
+            with suppress(ViubenchError):
+                yield self.task(name)
 
     def knows(self, names: str) -> bool:
         """Whether every name of a comma-separated list is a suite or a task."""
@@ -190,7 +197,8 @@ def load_task(path: Path) -> Task:
     try:
         evaluators.get(task.evaluator.name, **task.evaluator.params)
     except (LookupError, TypeError, ValueError) as error:
-        raise ViubenchError(str(error.args[0]), where=f"{path}: evaluator") from None
+        place = strict_yaml.place(path, marks, ("evaluator", "params" if isinstance(error, TypeError) else "name"))
+        raise ViubenchError(str(error.args[0]), where=place) from None
     return task
 
 
@@ -201,6 +209,6 @@ def _pick(name: str, known: Mapping[str, V], kind: str) -> V:
 
 
 def _unknown(name: str, known: Sequence[str], kind: str) -> ViubenchError:
-    close = get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known))}"
+    close = [other for other in known if name and other.startswith(name)] or get_close_matches(name, known, n=1)
+    hint = f"did you mean {' or '.join(close[:3])}?" if close else f"known: {', '.join(sorted(known))}"
     return ViubenchError(f"unknown {kind}: {name!r}", hint=hint)

@@ -43,7 +43,13 @@ def test_a_good_file_loads(tmp_path: Path) -> None:
     [
         (GOOD + "qestion: again\n", "unknown key 'qestion'", ":7:1", "did you mean 'question'?"),
         (GOOD + "metric: miou\n", "the key 'metric' appears twice", ":7:1", "keep one"),
-        (GOOD.replace("{name: choice}", "{nmae: choice}"), "'evaluator.name' is missing", ":4:1", ""),
+        (
+            GOOD.replace("{name: choice}", "{nmae: choice}"),
+            "unknown key 'evaluator.nmae'",
+            ":4:13",
+            "did you mean 'name'?",
+        ),
+        (GOOD.replace("{name: choice}", "{}"), "'evaluator.name' is missing", ":4:1", ""),
         (GOOD.replace("choice}", "!!python/name:os.system x}"), "is not allowed", ":4:19", "registered name"),
         (GOOD.replace("d\n", "[1, 2\n"), "not valid YAML", ":3:9", ""),
         (GOOD.replace("domain: d", "domain: 3"), "domain: input should be a valid string, not 3", ":2:1", ""),

@@ -35,12 +35,12 @@ def check_all(names: Sequence[str], catalogue: Catalogue, data_root: Path | None
         name for suite in suites for name in suite.tasks
     ]
     for name in dict.fromkeys(tasks) if names else catalogue.task_files:
+        where: str | Path | None = catalogue.task_files.get(name)
         try:
             task = load_task(Path(name)) if name.endswith((".yaml", ".yml")) else catalogue.task(name)
-            problem, where = fault(task, catalogue, data_root), None
+            problem = fault(task, catalogue, data_root)
         except ViubenchError as error:
-            problem, where = error.message, error.where
-            problem += f" ({error.hint})" if error.hint else ""
+            problem, where = error.message + (f" ({error.hint})" if error.hint else ""), error.where
         faults += _say(name, problem, where)
     for suite in suites:
         problem = suite_fault(suite, catalogue)
@@ -48,9 +48,9 @@ def check_all(names: Sequence[str], catalogue: Catalogue, data_root: Path | None
     return faults
 
 
-def _say(name: str, problem: str | None, where: str | None = None) -> int:
+def _say(name: str, problem: str | None, where: str | Path | None = None) -> int:
     print(f"{'BAD' if problem else 'ok':>4}  {name}" + (f": {problem}" if problem else ""))
-    if where:
+    if problem and where:
         print(f"      at: {where}")
     return problem is not None
 

@@ -35,7 +35,7 @@ from viubench.video.frames import Pixels, VideoInput
 from viubench.video.store import FrameStore
 
 CODEC = "libx264rgb"
-LOSSLESS = {"crf": "12", "g": "1", "preset": "veryfast", "threads": "1"}
+LOSSLESS = {"crf": "0", "g": "1", "preset": "veryfast", "threads": "1"}
 
 
 @dataclass(frozen=True)

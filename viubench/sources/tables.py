@@ -54,7 +54,8 @@ def read(task: Task, root: Path, store: FrameStore | None = None, prompt: Wordin
             faults.append(f"{rowfiles.place(row)}: {error}")
         except ViubenchError as error:
             where = f"{rowfiles.place(row)}; {error.where}" if error.where else rowfiles.place(row)
-            raise ViubenchError(f"{task.task}: {error.message}", where=where, hint=error.hint) from None
+            message = error.message if error.message.startswith(task.task) else f"{task.task}: {error.message}"
+            raise ViubenchError(message, where=where, hint=error.hint) from None
     if faults:
         raise ViubenchError(
             f"{task.task}: {len(faults)} of {len(rows)} rows cannot be read; {'; '.join(faults[:SHOWN_FAULTS])}",
