@@ -106,7 +106,7 @@ def render(runs: Sequence[Run], references: Sequence[ReferenceRow], *, samples_p
             heads=shown(heads),
             bodies=_bodies(found),
             has_published=any(row.kind == "published" for row in found),
-            has_badge=any(row.badges for row in found if row.kind == "published"),
+            published_badges={badge for row in found if row.kind == "published" for badge in row.badges},
             panels=panels(runs, names, heads),
             statuses=STATUSES,
             status_words=STATUS_WORDS,

@@ -9,7 +9,7 @@ Example:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
@@ -281,8 +281,19 @@ def _published(reference: ReferenceRow, runs: Sequence[Run], heads: Sequence[Col
             cells[head.key] = Cell(reference.values[head.key], chance=chance)
         elif head.kind != "task" and values and len(values) == len(head.tasks):
             cells[head.key] = Cell(head.mean(values), chance=chance)
-    same = all(same_protocol(reference, run) for run in _looking(runs))
-    return Row(reference.model, "published", reference.source, cells, () if same else ("other protocol",))
+    badges = []
+    if not all(same_protocol(reference, run) for run in _looking(runs)):
+        badges.append("other protocol")
+    if not all(whole(run, reference.values) for run in _looking(runs)):
+        badges.append("other rows")
+    return Row(reference.model, "published", reference.source, cells, tuple(badges))
+
+
+def whole(run: Run, tasks: Iterable[str]) -> bool:
+    """Whether a run has all rows of those of the tasks whose published number of rows is known."""
+    shared = [task for task in tasks if task in run.results.tasks]
+    expected = {task: run.manifest.tasks.get(task, {}).get("expected") for task in shared}
+    return all(expected[task] in (None, run.results.tasks[task].n) for task in shared)
 
 
 def same_protocol(reference: ReferenceRow, run: Run) -> bool:

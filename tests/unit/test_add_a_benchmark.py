@@ -82,6 +82,26 @@ def test_empty_and_junk_answers_are_wrong_and_counted(world: Path) -> None:
     assert result["value"] == pytest.approx(result["as_published"] * 3 / 12, abs=1e-6)
 
 
+def test_ready_answers_may_name_a_row_by_its_own_id_and_rows_may_be_one_file(world: Path) -> None:
+    path = world / "my_tasks/kitchen_qa.yaml"
+    path.write_text(path.read_text() + 'id: "{{ _index }}"\n')
+    rows = [json.loads(line) for line in (world / "data/kitchen_qa/test.jsonl").read_text().splitlines()]
+    lone = world / "lone.jsonl"
+    lone.write_text("\n".join(map(json.dumps, rows[:3])))
+    answers = world / "answers.jsonl"
+    said = [{"id": "0", "response": "A"}, {"id": "kitchen_qa-1", "response": "A"}, {"id": "2", "response": "A"}]
+    answers.write_text("\n".join(map(json.dumps, said)))
+    words = ["score", "--task", "kitchen_qa", "--responses", str(answers), "--samples", str(lone), "--quiet"]
+    words += ["--include-path", str(world / "my_tasks"), "--out", str(world / "scored")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    result = json.loads((world / "scored/results.json").read_text())["tasks"]["kitchen_qa"]
+    assert (result["n"], result["value"]) == (3, pytest.approx(2 / 3, abs=1e-6))
+    answers.write_text("\n".join(map(json.dumps, [*said, {"id": "1", "response": "B"}])))
+    again = CliRunner().invoke(app, [*words, "--fresh"])
+    assert "kitchen_qa-1 is answered twice" in str(again.exception)
+
+
 class Looking(BlindEngine):
     """An engine that wants to see videos, and is never asked where too many are missing."""
 

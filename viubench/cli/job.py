@@ -242,11 +242,22 @@ def _read_responses(path: Path) -> dict[str, str]:
 
 
 def _known(texts: Mapping[str, str], planned: Planned, path: Path) -> Mapping[str, str]:
-    unknown = sorted(set(texts) - {sample.id for sample in planned.plan.samples})
+    """The answers by sample id; a row's own id, without the task's name, does as well where only one task has it."""
+    samples = planned.plan.samples
+    owners: dict[str, list[str]] = {}
+    for sample in samples:
+        owners.setdefault(sample.id.removeprefix(f"{sample.task}-"), []).append(sample.id)
+    ids = {sample.id: sample.id for sample in samples}
+    ids = {own: found[0] for own, found in owners.items() if len(found) == 1} | ids
+    unknown = sorted(set(texts) - set(ids))
     if unknown:
         raise ViubenchError(
             f"{len(unknown)} responses belong to no sample, the first is {unknown[0]!r}",
             where=str(path),
             hint="give the items the answers were made for with --samples or --data-root",
         )
-    return texts
+    known = {ids[name]: text for name, text in texts.items()}
+    if len(known) < len(texts):
+        twice = next(name for name in texts if ids[name] != name and ids[name] in texts)
+        raise ViubenchError(f"{ids[twice]} is answered twice, also as {twice}", where=str(path))
+    return known

@@ -30,11 +30,13 @@ MAX_BYTES = 4 << 30
 
 
 def data_folder(task: Task, root: Path) -> Path:
-    """The task's folder below the data root, or the root itself when the rows lie right there.
+    """The task's folder below the data root, or the root itself when the rows lie right there (or are this one file).
 
     Raises:
         ViubenchError: neither holds a row file of the task; the hint says how to get the data.
     """
+    if root.is_file():
+        return root.parent
     inner = root / (task.data or task.task)
     for folder in (inner, root):
         if task.rows and folder.is_dir() and paths(task.rows, folder):
@@ -67,8 +69,11 @@ def paths(spec: Rows, folder: Path) -> list[Path]:
     return sorted(path for path in set(found.values()) if path.is_file() and not path.name.startswith("."))
 
 
-def rows(task: Task, folder: Path) -> list[dict[str, Any]]:
+def rows(task: Task, folder: Path, only: Path | None = None) -> list[dict[str, Any]]:
     """Every row of the benchmark, those that `rows.keep` leaves out not among them.
+
+    Args:
+        only: this file of the folder instead of those the task names.
 
     Raises:
         ViubenchError: no file, a file that cannot be read (with line), or rows the adapter does not understand.
@@ -76,7 +81,8 @@ def rows(task: Task, folder: Path) -> list[dict[str, Any]]:
     spec = task.rows
     if spec is None:
         raise ViubenchError(f"{task.task} has no rows: it is made from videos")
-    files = [RowFile(path.stem, str(path.relative_to(folder)), folder, read(path)) for path in paths(spec, folder)]
+    chosen = [only] if only else paths(spec, folder)
+    files = [RowFile(path.stem, str(path.relative_to(folder)), folder, read(path)) for path in chosen]
     if not files:
         raise ViubenchError(f"{task.task}: no row files ({', '.join(spec.files)})", where=str(folder))
     try:

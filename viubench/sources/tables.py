@@ -31,7 +31,7 @@ def read(task: Task, root: Path, store: FrameStore | None = None, prompt: Wordin
     """Every row of a task as a sample, in file order; rows that are equal are all kept.
 
     Args:
-        root: the data root; the rows lie in `root/<task.data or task.task>` or right there.
+        root: the data root; the rows lie in `root/<task.data or task.task>` or right there; or one file of rows.
         store: remembers how long videos are, where an interval is asked and the rows do not say; without it, as long
             as the last true window.
         prompt: our wording or the published one.
@@ -41,7 +41,7 @@ def read(task: Task, root: Path, store: FrameStore | None = None, prompt: Wordin
             the first rows at fault and says how many there are.
     """
     folder = rowfiles.data_folder(task, root)
-    rows = rowfiles.rows(task, folder)
+    rows = rowfiles.rows(task, folder, root if root.is_file() else None)
     if not rows:
         raise ViubenchError(f"{task.task}: no rows are left", where=str(folder), hint="see rows.keep in the task")
     reader = _Reader(task, folder, store, prompt)
