@@ -162,10 +162,10 @@ def test_media_that_changed_or_vanished_are_records_and_make_the_run_invalid(
     changed.write_bytes(sorted(videos.iterdir())[-1].read_bytes())
     words = ("run", "--engine", "oracle", "--tasks", items, "--videos", videos, "--out", tmp_path / "r")
     done = viubench(*words, cache=cache, script=PACED)
-    assert (done.returncode, list(read_records(tmp_path / "r"))) == (4, [])
+    assert (done.returncode, list(read_records(tmp_path / "r"))) == (4, []), done.stderr
     assert f"{gone.name}: missing" in done.stderr
     # The missing ones alone are allowed; with the changed ones, found on the way, they are too many.
-    done = viubench(*words, "--max-errors", "0.2", cache=cache, script=PACED)
+    done = viubench(*words, "--max-errors", "0.3", cache=cache, script=PACED)
     assert done.returncode == 4
     assert "missing" in done.stderr
     assert "changed" in done.stderr
