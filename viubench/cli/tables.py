@@ -29,7 +29,8 @@ def results_table(results: Results) -> str:
     for name, suite in results.suites.items():
         size = sum(results.tasks[task].n for task in suite.tasks)
         rows.append([name, percent(suite.value), interval(suite.ci), "", "", size, ""])
-        rows += [[f"  {group}", percent(value), "", "", "", "", ""] for group, value in suite.groups.items()]
+        several = {group: value for group, value in suite.groups.items() if group not in results.tasks}
+        rows += [[f"  {group}", percent(value), "", "", "", "", ""] for group, value in several.items()]
     headers = ["task", "score", "95 % interval", "chance", "blind", "n", "answered"]
     title = f"{results.model} (engine: {results.engine}), percent; all but answered samples count as wrong"
     return f"{title}\n{tabulate(rows, headers, disable_numparse=True, colalign=('left', *['right'] * 6))}"
