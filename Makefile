@@ -10,7 +10,7 @@ setup:
 	$(PYTHON) viubench/install.py --venv $(VENV)
 
 setup-dev:
-	$(PYTHON) viubench/install.py --venv $(VENV) --extras dev,lmms
+	$(PYTHON) viubench/install.py --venv $(VENV) --extras dev,lmms,train
 
 demo: setup
 	$(BIN)/viubench clips --out $(DEMO)/clips

@@ -7,14 +7,11 @@ from typing import Annotated
 
 import typer
 
+from viubench.cli.export_verl import verl
 from viubench.cli.run import DataRoot, Include, Quiet, Tasks, Videos
 
 app = typer.Typer(no_args_is_help=True, help="Hand tasks over to other tools.")
-
-
-@app.callback()
-def root() -> None:
-    """A group of commands, also while it has only one."""
+app.command("verl")(verl)
 
 
 @app.command("lmms-eval")

@@ -1,0 +1,270 @@
+"""The policy on the tiny checkpoint: the shared prompt changes nothing, and the videos are really seen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer.packing import Packed
+from trainer.policy import LoraConfig, Policy, Rollouts
+from viubench import tiny
+from viubench.engines.base import Request
+from viubench.engines.hf import HfEngine
+from viubench.errors import EngineError, ViubenchError
+from viubench.schema import Decoding, Sample
+from viubench.video.frames import STILL, VideoInput
+
+torch = pytest.importorskip("torch")
+
+KINDS: dict[str, dict[str, Any]] = {
+    "full": {},
+    "vision": {"train_vision": True},
+    "lora": {"lora": LoraConfig(4, 6.5, ("q_proj", "v_proj"))},
+}
+
+
+def clip(seed: int, frames: int = 4, size: int = 64, reader: str = "") -> VideoInput:
+    pixels = np.random.default_rng(seed).integers(0, 256, (frames, size, size, 3), np.uint8)
+    times = tuple(0.48 * number for number in range(frames))
+    return VideoInput(pixels, 25.0, tuple(range(0, 12 * frames, 12)), times, 12 * frames, 0.48 * frames, reader)
+
+
+def asked(videos: int) -> Sample:
+    question = "<video>" * videos + "\nWhat comes after <|im_end|>?"
+    return Sample(id="s", task="t", cluster="c", clips=(), question=question, target=None, answer_text="")
+
+
+ONE = (clip(1),)
+SEVERAL = (clip(2), clip(3, 3, 96), clip(4, 6))
+PICTURED = (clip(5), clip(6, 1, 64, STILL))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tiny"
+    tiny.write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def policy(folder: Path) -> Policy:
+    return Policy.open(folder)
+
+
+def answered(policy: Policy, videos: tuple[VideoInput, ...], seed: int = 0) -> tuple[Packed, Rollouts]:
+    packed = policy.pack(asked(len(videos)), videos)
+    return packed, policy.rollout(packed, 4, seed, 0.9, 10)
+
+
+def step(policy: Policy) -> None:
+    """Turn the weights by one gradient step that makes some answers likelier."""
+    packed, rollouts = answered(policy, ONE)
+    parameters = [p for _, p in policy.trainable()]
+    policy.logprobs(packed, rollouts.tokens, rollouts.mask, 0.9)[0].sum().backward()
+    torch.optim.SGD(parameters, lr=0.01).step()
+    for parameter in parameters:
+        parameter.grad = None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("videos", [ONE, SEVERAL, PICTURED], ids=["one", "several", "still"])
+def test_the_shared_prompt_gives_the_plain_values_and_gradients(
+    folder: Path, kind: str, videos: tuple[VideoInput, ...]
+) -> None:
+    policy = Policy.open(folder, **KINDS[kind])
+    if kind == "lora":
+        step(policy)  # a new adapter is zero on one side, and so is half of its gradient
+    packed, rollouts = answered(policy, videos)
+    weights = torch.randn(rollouts.mask.shape, generator=torch.Generator().manual_seed(1))
+    seen, gradients = [], []
+    for shared in (True, False):
+        logprobs, entropy = policy.logprobs(packed, rollouts.tokens, rollouts.mask, 0.9, shared=shared)
+        (logprobs * weights + 0.1 * entropy).sum().backward()
+        seen.append((logprobs.detach(), entropy.detach()))
+        gradients.append({name: p.grad for name, p in policy.trainable()})
+        for _, p in policy.trainable():
+            p.grad = None
+    assert (seen[0][0] - seen[1][0]).abs().max() < 1e-5
+    assert (seen[0][1] - seen[1][1]).abs().max() < 1e-5
+    whole = torch.cat([g.flatten() for g in gradients[1].values() if g is not None])
+    parted = torch.cat([g.flatten() for g in gradients[0].values() if g is not None])
+    assert whole.norm() > 0
+    assert (parted - whole).norm() / whole.norm() < 1e-5
+    assert any(".visual." in name for name in gradients[0]) == (kind == "vision")
+    tower = policy.base.model.visual.patch_embed.proj.weight
+    assert tower.requires_grad == (kind == "vision")
+
+
+@pytest.mark.parametrize("videos", [ONE, SEVERAL], ids=["one", "several"])
+def test_rollouts_tell_the_log_probs_that_the_loss_sees(policy: Policy, videos: tuple[VideoInput, ...]) -> None:
+    packed, rollouts = answered(policy, videos)
+    again, entropy = policy.logprobs(packed, rollouts.tokens, rollouts.mask, 0.9)
+    assert (again - rollouts.logprobs).abs().max() < 1e-5
+    assert (rollouts.logprobs[rollouts.mask] < 0).all()
+    assert (entropy[rollouts.mask] > 0).all()
+    assert (again[~rollouts.mask] == 0).all()
+    hotter, _ = policy.logprobs(packed, rollouts.tokens, rollouts.mask, 2.0)
+    assert (hotter - again).abs().max() > 0.01, "the temperature is part of the policy"
+
+
+def test_answers_end_at_their_end_token(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = policy.processor.tokenizer.convert_tokens_to_ids(list("0123456789abcdefghij"))
+    monkeypatch.setattr(policy, "ends", digits)
+    packed = policy.pack(asked(1), ONE)
+    rollouts = policy.rollout(packed, 8, 3, 1.0, 6)
+    assert any(rollouts.stopped)
+    assert len(set(rollouts.mask.sum(1).tolist())) > 1, "answers of several lengths"
+    for tokens, mask, stopped in zip(rollouts.tokens, rollouts.mask, rollouts.stopped, strict=True):
+        length = int(mask.sum())
+        assert [token in digits for token in tokens[:length].tolist()] == [False] * (length - 1) + [stopped]
+        assert (tokens[length:] == policy.pad).all()
+        assert mask.tolist() == [True] * length + [False] * (len(mask) - length)
+    shared, _ = policy.logprobs(packed, rollouts.tokens, rollouts.mask, 1.0)
+    plain, _ = policy.logprobs(packed, rollouts.tokens, rollouts.mask, 1.0, shared=False)
+    assert (shared - plain).abs().max() < 1e-5
+    assert (shared - rollouts.logprobs).abs().max() < 1e-5
+
+
+def test_a_seed_decides_the_answers(policy: Policy) -> None:
+    first, again, other = (answered(policy, ONE, seed)[1] for seed in (7, 7, 8))
+    assert torch.equal(first.tokens, again.tokens)
+    assert torch.equal(first.logprobs, again.logprobs)
+    assert first.texts == again.texts != other.texts
+    assert len(set(first.texts)) > 1
+
+
+def test_another_video_changes_the_log_probs(policy: Policy) -> None:
+    packed, rollouts = answered(policy, ONE)
+    assert policy.swapped_gap(packed, packed, rollouts.tokens, rollouts.mask) == 0
+    for other in (policy.pack(asked(1), (clip(9),)), policy.pack(asked(3), SEVERAL)):
+        assert policy.swapped_gap(packed, other, rollouts.tokens, rollouts.mask) > 0.01
+    with pytest.raises(ViubenchError, match="no video to swap"):
+        policy.swapped_gap(packed, policy.pack(asked(0), ()), rollouts.tokens, rollouts.mask)
+
+
+def test_a_question_before_leaves_no_trace(policy: Policy) -> None:
+    packed, rollouts = answered(policy, ONE)
+    answered(policy, SEVERAL)
+    policy.base.model.rope_deltas = torch.tensor([[1000]])
+    assert torch.equal(policy.rollout(packed, 4, 0, 0.9, 10).logprobs, rollouts.logprobs)
+
+
+@pytest.mark.parametrize("videos", [ONE, SEVERAL, PICTURED, ()], ids=["one", "several", "still", "none"])
+def test_prompts_and_greedy_answers_are_those_of_the_engine(
+    policy: Policy, folder: Path, videos: tuple[VideoInput, ...]
+) -> None:
+    engine = HfEngine(str(folder), {"device": "cpu"})
+    request = Request(asked(len(videos)), videos, (), Decoding(max_tokens=12))
+
+    async def run() -> tuple[Any, Any]:
+        async with engine:
+            return engine.encode(request), await engine.generate(request)
+
+    inputs, response = asyncio.run(run())
+    packed = policy.pack(request.sample, videos)
+    assert packed.inputs.keys() == inputs.keys()
+    assert all(torch.equal(packed.inputs[name], inputs[name]) for name in inputs)
+    rollouts = policy.rollout(packed, 2, 0, 0.0, 12)
+    assert rollouts.texts == [response.text] * 2
+    assert response.text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_reference_stays_where_the_policy_began(folder: Path, kind: str) -> None:
+    policy = Policy.open(folder, **KINDS[kind])
+    packed, rollouts = answered(policy, ONE)
+
+    def now() -> Any:
+        with torch.no_grad():
+            return policy.logprobs(packed, rollouts.tokens, rollouts.mask, 0.9)[0]
+
+    def referred() -> Any:
+        with policy.reference():
+            return policy.logprobs(packed, rollouts.tokens, rollouts.mask, 0.9)[0]
+
+    start = now()
+    assert torch.equal(referred(), start)
+    step(policy)
+    packed.seen = None
+    assert (now() - start).abs().max() > 1e-4
+    assert torch.equal(referred(), start)
+    assert not torch.equal(now(), start), "the policy is itself again"
+    policy.anchor()
+    assert torch.equal(referred(), now())
+
+
+def test_bfloat16_runs_and_stays_near(folder: Path, policy: Policy) -> None:
+    packed, rollouts = answered(policy, ONE)
+    small = Policy.open(folder, dtype="bfloat16", keep_reference=False)
+    found, _ = small.logprobs(small.pack(packed.sample, ONE), rollouts.tokens, rollouts.mask, 0.9)
+    assert found.dtype == torch.float32
+    assert found.isfinite().all()
+    assert (found - rollouts.logprobs)[rollouts.mask].abs().mean() < 0.5
+    with pytest.raises(ViubenchError, match="no reference"), small.reference():
+        pass
+
+
+def without_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    for name in ("tokenizer_config.json", "processor_config.json"):
+        settings = json.loads((folder / name).read_text())
+        settings.pop("chat_template", None)
+        (folder / name).write_text(json.dumps(settings))
+
+
+def text_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}{{ m.role }}{% endfor %}")
+
+
+def text_model(folder: Path) -> None:
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    sizes = {"num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": 8}
+    config = Qwen3Config(vocab_size=263, hidden_size=8, intermediate_size=8, **sizes)
+    Qwen3ForCausalLM(config).save_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (without_template, "no chat template"),
+        (text_template, "chat template writes no"),
+        (text_model, "could not open the model"),
+    ],
+)
+def test_a_model_that_cannot_be_asked_about_videos_is_refused(
+    folder: Path, tmp_path: Path, spoil: Callable[[Path], None], said: str
+) -> None:
+    shutil.copytree(folder, tmp_path / "spoilt")
+    spoil(tmp_path / "spoilt")
+    with pytest.raises(ViubenchError, match=said):
+        Policy.open(tmp_path / "spoilt")
+
+
+def test_what_a_user_can_get_wrong(policy: Policy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ViubenchError, match="dtype float8 is none of"):
+        Policy.open(folder, dtype="float8")
+    with pytest.raises(ViubenchError, match="no layer is called query") as raised:
+        Policy.open(folder, lora=LoraConfig(targets=("query",)))
+    assert "q_proj" in str(raised.value.hint)
+    with pytest.raises(EngineError, match="refused"):
+        policy.pack(asked(1), (clip(1, 4, 40),))
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ViubenchError, match="LoRA needs peft"):
+        Policy.open(folder, lora=LoraConfig())
+    assert Policy.open(folder).trainable(), "all weights are trained without peft"
+
+
+def test_a_processor_without_videos_is_refused(policy: Policy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = policy.processor.tokenizer
+    monkeypatch.setattr("transformers.AutoProcessor.from_pretrained", lambda path: tokenizer)
+    with pytest.raises(ViubenchError, match="takes no videos"):
+        Policy.open(folder)

@@ -1,0 +1,228 @@
+"""Rewards are the evaluators'; the diagnostics tell learning from collapse; the floor is what never looking earns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import evaluators
+from evaluators.permutation import Permutation
+from trainer.rewards import (
+    Answered,
+    Diagnostics,
+    Reward,
+    Rewarder,
+    alarm,
+    constant_floor,
+    constant_reward,
+    diagnose,
+    diagnose_tasks,
+)
+from viubench.errors import ViubenchError
+from viubench.schema import Clip, Sample
+
+
+def sample(task: str, target: object, answer: str, at: int = 0, **params: object) -> Sample:
+    return Sample(
+        id=f"{task}-{at}", task=task, cluster="v", clips=(Clip(path="v.mp4"),), question="<video> what?", target=target,
+        answer_text=answer, params=dict(params),
+    )  # fmt: skip
+
+
+GROUND = sample("ground", [3.0, 8.0], "3.0-8.0", times=[0.0, 10.0])
+ORDER = sample("order", [1, 2, 3, 4], "1234", n=4)
+COUNT = sample("count", [2, 1, 4], "2,1,4")
+NAMES = {"ground": "temporal_iou", "order": "permutation", "count": "shape_counts"}
+
+
+def rewarder(kind: str) -> Rewarder:
+    return Rewarder(dict.fromkeys(NAMES, kind), {task: evaluators.get(name) for task, name in NAMES.items()})  # type: ignore[arg-type]
+
+
+# --- rewards --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("item", "text", "smooth", "strict"),
+    [
+        (GROUND, "3.0-8.0", 1, 1),
+        (GROUND, "From 3 to 8 seconds.", 1, 1),
+        (GROUND, "3.0-5.5", 0.5, 0),
+        (GROUND, "no idea", 0, 0),
+        (ORDER, "1234", 1, 1),
+        (ORDER, "2134", 0.75, 0),
+        (ORDER, "4321", 0, 0),
+        (ORDER, "1134", 0, 0),
+    ],
+)
+def test_smooth_and_strict(item: Sample, text: str, smooth: float, strict: float) -> None:
+    near = rewarder("smooth")(item, text, "stop")
+    exact = rewarder("strict")(item, text, "stop")
+    assert near.value == pytest.approx(smooth)
+    assert exact.value == near.strict == exact.strict == strict
+    assert near.parsed == (text not in ("no idea", "1134"))
+
+
+@pytest.mark.parametrize("item", [GROUND, ORDER, COUNT])
+def test_the_truth_earns_one_of_either_kind(item: Sample) -> None:
+    for kind in ("smooth", "strict"):
+        assert rewarder(kind)(item, item.answer_text, "stop").value == 1
+
+
+def test_two_of_three_counts_are_not_fully_right() -> None:
+    """`exact` of the counting evaluator is a mean over shapes; the strict reward is all or nothing."""
+    said = evaluators.get("shape_counts").canonical([2, 1, 3])
+    seen = rewarder("smooth")(COUNT, said, "stop")
+    assert seen.value == pytest.approx((1 + 1 + 0.75) / 3)
+    assert seen.strict == 0
+
+
+@given(st.floats(0, 1000), st.floats(0.1, 1000))
+def test_the_same_interval_is_fully_right_whatever_rounding_does(start: float, length: float) -> None:
+    start, end = round(start, 1), round(start + length, 1)
+    item = sample("ground", [start, end], "", times=[0.0, 3000.0])
+    assert rewarder("strict")(item, f"{start:.1f}-{end:.1f}", "stop").value == 1
+
+
+def test_an_answer_cut_by_the_token_limit_earns_nothing() -> None:
+    whole, cut = (rewarder("smooth")(GROUND, "It is 3.0-8", finish) for finish in ("stop", "length"))
+    assert whole == Reward(1.0, 1.0, True, [3.0, 8.0])
+    assert cut == Reward(0.0, 0.0, False, None)
+    assert rewarder("smooth")(GROUND, "From 3.0 to 8.0 seconds, as the colours show", "length").value == 1
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1.5, -0.1])
+def test_a_reward_that_is_no_share_is_refused_by_name(bad: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Permutation, "reward", lambda *_: bad)
+    with pytest.raises(ViubenchError, match=f"'order' for sample 'order-0' is {bad}, not a number"):
+        rewarder("smooth")(ORDER, "1234", "stop")
+
+
+def test_a_task_without_a_reward_is_refused() -> None:
+    with pytest.raises(ViubenchError, match="no reward is configured for task 'caption'") as refused:
+        rewarder("smooth")(sample("caption", "a", "a"), "a", "stop")
+    assert "count, ground, order" in str(refused.value.hint)
+
+
+# --- diagnostics ----------------------------------------------------------------------------------------------
+
+
+def group(values: Sequence[float], answers: Sequence[object], task: str = "t", length: int = 4) -> Answered:
+    pairs = zip(values, answers, strict=True)
+    return Answered(task, [Reward(v, float(v == 1), a is not None, a) for v, a in pairs], [length] * len(values))
+
+
+def look(answers: Sequence[object]) -> Diagnostics:
+    return diagnose([group([0.5], [answer]) for answer in answers])
+
+
+def test_a_step_counted_by_hand() -> None:
+    seen = diagnose(
+        [
+            group([1.0, 0.5, 0.5, 0.0], ["a", "b", "b", None], length=2),  # main answer b
+            group([0.5] * 4, ["b", "b", "c", "d"], length=4),  # b, and nothing to learn
+            group([0.0] * 4, [None] * 4, length=6),  # none, and nothing to learn
+            group([1.0, 1.0, 1.0, 0.0], [[1, 2], [1, 2], [1, 2], "a"], length=8),
+        ]
+    )
+    assert seen == Diagnostics(
+        reward=pytest.approx(7 / 16), strict=4 / 16, parsed=11 / 16, zero_advantage=2 / 4, distinct=2 / 4, top=2 / 4,
+        length=5.0, answers=('"b"', '"b"', None, "[1,2]"),
+    )  # fmt: skip
+
+
+def test_rollouts_that_agree_on_their_question_are_no_collapse() -> None:
+    groups = [group([1.0] * 8, [at] * 8) for at in range(64)]
+    seen = diagnose(groups)
+    assert (seen.distinct, seen.top) == (1, 1 / 64)
+    assert alarm([diagnose([group([0.5] * 8, range(8 * at, 8 * at + 8)) for at in range(64)]), seen]) is None
+
+
+def test_each_task_is_seen_by_itself() -> None:
+    seen = diagnose_tasks([group([1.0], ["a"], "y"), group([0.0], ["b"], "x"), group([0.5], ["c"], "y")])
+    assert list(seen) == ["x", "y"]
+    assert (seen["x"].reward, seen["y"].reward, len(seen["y"].answers)) == (0.0, 0.75, 2)
+    assert seen["y"].numbers() == {
+        "reward": 0.75, "strict": 0.5, "parsed": 1.0, "zero_advantage": 1.0, "distinct": 1.0, "top": 0.5, "length": 4.0,
+    }  # fmt: skip
+
+
+def test_a_constant_answer_raises_the_alarm() -> None:
+    healthy = look(range(64))
+    assert alarm([healthy]) is None
+    assert '"1.0-4.0" answers 100% of the last 64 questions' in str(alarm([healthy, look(["1.0-4.0"] * 64)]))
+
+
+def test_the_share_of_the_top_answer_is_a_stated_limit() -> None:
+    answers = ["top"] * 13 + list(range(51))  # 13 / 64 = 20.3 %
+    assert alarm([look(answers)])
+    assert not alarm([look(answers)], top_share=0.25)
+    assert not alarm([look(["top"] * 12 + list(range(52)))])
+
+
+def test_answers_that_fall_by_half_raise_the_alarm() -> None:
+    first = look(range(64))
+    assert alarm([first, look([at % 33 for at in range(64)])]) is None
+    assert "fell from 64 in the first 64 questions to 32" in str(alarm([first, look([at % 32 for at in range(64)])]))
+
+
+def test_small_steps_are_pooled_before_the_alarm_judges() -> None:
+    """Five questions of one answer are no evidence; sixty-four are."""
+    constant = [look(["a"] * 5) for _ in range(13)]
+    assert alarm(constant[:12]) is None
+    assert alarm([]) is None
+    assert alarm(constant)
+    assert alarm([look(range(5 * at, 5 * at + 5)) for at in range(40)]) is None
+
+
+def test_a_policy_that_cannot_be_read_yet_has_not_collapsed_but_one_that_no_longer_can_has() -> None:
+    silent, healthy = look([None] * 64), look(range(64))
+    assert silent.distinct == silent.top == 0
+    assert alarm([silent, silent]) is None
+    assert alarm([silent, healthy]) is None
+    assert "to 0 in the last" in str(alarm([healthy, silent]))
+
+
+# --- the floor ------------------------------------------------------------------------------------------------
+
+
+def test_the_best_constant_is_found_among_the_true_answers() -> None:
+    windows = [[0.0, 4.0], [1.0, 4.0], [1.0, 5.0], [7.0, 9.0]]
+    items = [sample("ground", w, f"{w[0]}-{w[1]}", at, times=[0.0, 10.0]) for at, w in enumerate(windows)]
+    floor = constant_floor(items, evaluators.get("temporal_iou"))
+    assert floor.text == "1.0-4.0"
+    assert floor.reward == pytest.approx((3 / 4 + 1 + 3 / 4 + 0) / 4)
+    assert constant_reward(floor.text, items[3:], evaluators.get("temporal_iou")) == 0
+
+
+def test_an_order_earns_its_known_floor() -> None:
+    """Over all 4! orders every constant earns 1 - 5 / 8: the mean displacement is (n^2 - 1) / 3 = 5 of 8."""
+    from itertools import permutations
+
+    items = [sample("order", list(p), "".join(map(str, p)), at) for at, p in enumerate(permutations(range(1, 5)))]
+    assert constant_floor(items, evaluators.get("permutation")).reward == pytest.approx(0.375)
+
+
+def test_a_blind_answer_that_no_item_has_is_tried_too() -> None:
+    """The order as shown is one swap from each of these orders, which are two swaps from each other."""
+    orders = ("2134", "1243", "1324")
+    items = [sample("order", list(map(int, order)), order, at) for at, order in enumerate(orders)]
+    floor = constant_floor(items, evaluators.get("permutation"))
+    assert floor.text == "1234"
+    assert floor.reward == pytest.approx(0.75)
+
+
+def test_a_large_set_is_searched_in_part_and_scored_whole() -> None:
+    items = [sample("order", [2, 1, 3] if at % 3 else [1, 2, 3], "213" if at % 3 else "123", at) for at in range(900)]
+    floor = constant_floor(items, evaluators.get("permutation"))
+    assert floor.text == "213"
+    assert floor.reward == pytest.approx((600 + 300 * 0.5) / 900)
+
+
+def test_no_items_no_floor() -> None:
+    with pytest.raises(ValueError, match="without items"):
+        constant_floor([], evaluators.get("permutation"))

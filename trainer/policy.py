@@ -1,0 +1,274 @@
+"""The model that is trained: answers with their log-probabilities, and the gradient through them.
+
+Example:
+    policy = Policy.open(Path("tiny-qwen3-vl"))
+    packed = policy.pack(sample, videos)
+    rollouts = policy.rollout(packed, 8, seed=0, temperature=1.0, max_tokens=32)
+    logprobs, entropy = policy.logprobs(packed, rollouts.tokens, rollouts.mask, temperature=1.0)  # [8, L] each
+
+The answers to a question share its prompt: prompt and video run once, and their key-value cache is expanded over the
+answers, in rollouts and, with gradient, in the loss. The temperature is part of the policy (logits / temperature).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer import packing, prefix
+from trainer.packing import Packed
+from viubench.engines.loading import describe_checkpoint
+from viubench.errors import ViubenchError
+from viubench.schema import Sample
+from viubench.video.frames import VideoInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NEVER = -1e9
+"""Logit of a token that is never sampled; finite, so that p log p stays 0 and no gradient is NaN."""
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """Low-rank adapters (Hu et al., arXiv 2106.09685): `rank` >= 1, scale `alpha` / rank, on linear layers so named."""
+
+    rank: int = 16
+    alpha: float = 32.0
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+@dataclass
+class Rollouts:
+    """n sampled answers to one question, padded to the longest, L tokens.
+
+    Attributes:
+        tokens: int64 [n, L], the pad id after an answer's end.
+        mask: bool [n, L], True up to and with the end token.
+        logprobs: float32 [n, L], of the sampled tokens under the policy at the rollout temperature; 0 outside `mask`.
+        texts: the answers without special tokens.
+        stopped: whether an answer ended by itself, not at the token limit.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    logprobs: Tensor
+    texts: list[str]
+    stopped: list[bool]
+
+
+class Policy:
+    """A Qwen3-VL or Qwen2.5-VL with what GRPO asks of it; made by `open`.
+
+    Attributes:
+        path: folder of the checkpoint it was opened from.
+        model: what is trained, a transformers model or a peft model around it (LoRA).
+        base: the transformers model itself; its adapters, if any, are inside.
+        processor: the checkpoint's own.
+    """
+
+    def __init__(self, path: Path, model: Any, processor: Any, *, keep_reference: bool) -> None:
+        self.path, self.model, self.processor = path, model, processor
+        self.base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        settings, tokenizer = self.base.generation_config, processor.tokenizer
+        ends = settings.eos_token_id if settings.eos_token_id is not None else tokenizer.eos_token_id
+        self.ends: list[int] = list(ends) if isinstance(ends, list | tuple) else [ends]
+        pad = settings.pad_token_id if settings.pad_token_id is not None else tokenizer.pad_token_id
+        self.pad: int = self.ends[0] if pad is None else pad
+        self._anchor: dict[str, Tensor] | None = None
+        if keep_reference:
+            self.anchor()
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        dtype: str = "float32",
+        lora: LoraConfig | None = None,
+        train_vision: bool = False,
+        device: str = "cpu",
+        keep_reference: bool = True,
+        seed: int = 0,
+    ) -> Policy:
+        """Open a checkpoint folder (or hub id) for training; code that it brings along is never run.
+
+        Args:
+            dtype: float32 or bfloat16.
+            lora: train adapters; None trains the weights themselves.
+            train_vision: whether the vision tower is trained too.
+            device: cpu, cuda, cuda:1.
+            keep_reference: keep a copy of the trained weights for `reference`; not needed without a KL term.
+            seed: of new adapters.
+
+        Raises:
+            ViubenchError: incomplete checkpoint, no video support, no chat template, unknown dtype, no peft.
+        """
+        if dtype not in ("float32", "bfloat16"):
+            raise ViubenchError(f"dtype {dtype} is none of float32, bfloat16", where="dtype")
+        try:
+            import torch
+            from transformers import AutoModelForImageTextToText
+        except ImportError as error:
+            raise ViubenchError(
+                f"training needs transformers: {error}", hint="pip install 'viubench[train]'"
+            ) from error
+        folder = Path(describe_checkpoint(str(path))["path"])
+        processor = packing.open_processor(folder)
+        try:
+            model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, use_safetensors=True).to(device)
+        except Exception as error:  # whatever the loaders raise, the user needs the reason, not the trace
+            reason = " ".join(str(error).split())[:400]
+            raise ViubenchError(f"transformers could not open the model: {reason}", where=str(folder)) from error
+        if not all(hasattr(getattr(model, "model", None), name) for name in ("get_rope_index", "visual")):
+            raise ViubenchError("no Qwen vision-language model", where=str(folder), hint="Qwen3-VL or Qwen2.5-VL")
+        model.eval()  # no dropout: the policy that answers is the policy that is trained
+        if lora is None:
+            model.model.visual.requires_grad_(train_vision)
+        else:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                model = _with_adapters(model, lora, train_vision)
+        return cls(folder, model, processor, keep_reference=keep_reference)
+
+    def trainable(self) -> list[tuple[str, Any]]:
+        """Name and parameter of everything that is trained, in the model's order."""
+        return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+
+    def pack(self, sample: Sample, videos: Sequence[VideoInput]) -> Packed:
+        """One question on the model's device and in its dtype; frames as they are. Raises EngineError, see `pack`."""
+        packed = packing.pack(self.processor, sample, videos)
+        for name, value in packed.inputs.items():
+            dtype = self.base.dtype if value.is_floating_point() else None
+            packed.inputs[name] = value.to(self.base.device, dtype)
+        return packed
+
+    def rollout(self, packed: Packed, n: int, seed: int, temperature: float, max_tokens: int) -> Rollouts:
+        """`n` answers of at most `max_tokens`, drawn from `seed` alone; no gradient.
+
+        At temperature 0 the likeliest token is taken, and log-probabilities are those of the model (temperature 1).
+        """
+        import torch
+
+        draw = torch.Generator(self.base.device).manual_seed(seed)
+        chosen, logprobs, masks = [], [], []
+        with torch.no_grad():
+            logits, cache, position = prefix.prompt(self.base, packed)
+            logits = logits.expand(n, -1, -1)
+            cache.batch_repeat_interleave(n)
+            running = torch.ones(n, dtype=torch.bool, device=logits.device)
+            for step in range(max_tokens):
+                scores = self._scores(logits[:, -1], temperature)
+                drawn = torch.multinomial(scores.exp(), 1, generator=draw) if temperature else scores.argmax(-1, True)
+                drawn = drawn.where(running[:, None], torch.full_like(drawn, self.pad))
+                chosen.append(drawn[:, 0])
+                masks.append(running)
+                logprobs.append(scores.gather(1, drawn)[:, 0].where(running, torch.zeros_like(scores[:, 0])))
+                running = running & ~torch.isin(drawn[:, 0], torch.tensor(self.ends, device=drawn.device))
+                if not running.any() or step + 1 == max_tokens:
+                    break
+                logits = prefix.go_on(self.base, drawn, cache, position + step)
+        tokens, mask = torch.stack(chosen, 1), torch.stack(masks, 1)
+        decode = self.processor.tokenizer.decode
+        texts = [decode(row[kept], skip_special_tokens=True) for row, kept in zip(tokens, mask, strict=True)]
+        return Rollouts(tokens, mask, torch.stack(logprobs, 1), texts, (~running).tolist())
+
+    def logprobs(
+        self, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, shared: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probability of each answer token and entropy of the policy there, with gradient.
+
+        Args:
+            tokens: int64 [n, L], padded on the right. mask: bool [n, L].
+            temperature: that of the rollout; 0 counts as 1.
+            shared: run the prompt once for all answers; False runs prompt and answer n times, the plain definition
+                that the shared one equals.
+
+        Returns:
+            float32 [n, L] each, in nats; 0 outside `mask`.
+        """
+        import torch
+
+        if shared:
+            logits, cache, position = prefix.prompt(self.base, packed)
+            logits = logits.expand(len(tokens), -1, -1)
+            if tokens.shape[1] > 1:
+                cache.batch_repeat_interleave(len(tokens))
+                logits = torch.cat([logits, prefix.go_on(self.base, tokens[:, :-1], cache, position)], 1)
+        else:
+            logits = prefix.plain(self.base, packed, tokens)
+        scores = self._scores(logits, temperature)
+        found = scores.gather(-1, tokens[..., None])[..., 0]
+        entropy = -(scores.exp() * scores).sum(-1)
+        nothing = torch.zeros_like(found)
+        return found.where(mask, nothing), entropy.where(mask, nothing)
+
+    def anchor(self) -> None:
+        """Make the policy as it is now the reference (as after a supervised warm start)."""
+        self._anchor = {name: p.detach().clone() for name, p in self.trainable()}
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Within it the policy has the weights of the last `anchor`, at first the opened checkpoint's; no gradient.
+
+        Raises:
+            ViubenchError: opened with keep_reference=False.
+        """
+        import torch
+
+        if self._anchor is None:
+            raise ViubenchError("no reference was kept", hint="open the policy with keep_reference=True")
+        present = {name: p.data for name, p in self.trainable()}
+        try:
+            for name, p in self.trainable():
+                p.data = self._anchor[name]
+            with torch.no_grad():
+                yield
+        finally:
+            for name, p in self.trainable():
+                p.data = present[name]
+
+    def swapped_gap(self, packed: Packed, other: Packed, tokens: Tensor, mask: Tensor) -> float:
+        """Largest change of an answer token's log-probability (nats) when `packed` is shown the pixels of `other`.
+
+        Question, times and tokens stay; a model that reads its videos gives clearly more than rounding.
+        """
+        import torch
+
+        with torch.no_grad():
+            own, _ = self.logprobs(packed, tokens, mask, 1.0)
+            swapped, _ = self.logprobs(packing.swapped(packed, other), tokens, mask, 1.0)
+        return float((own - swapped).abs().max())
+
+    def _scores(self, logits: Tensor, temperature: float) -> Tensor:
+        """Log-probabilities, float32 [..., vocabulary]; a placeholder of pictures is no answer and never drawn."""
+        import torch
+
+        logits = logits.float() / (temperature or 1.0)
+        barred = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
+        barred[[self.base.config.image_token_id, self.base.config.video_token_id]] = True
+        return logits.masked_fill(barred, NEVER).log_softmax(-1)
+
+
+def _with_adapters(model: Any, lora: LoraConfig, train_vision: bool) -> Any:
+    """`model` wrapped by peft, its weights frozen, adapters on the linear layers that `lora` names."""
+    import torch
+
+    try:
+        from peft import LoraConfig as Adapters
+        from peft import get_peft_model
+    except ImportError as error:
+        raise ViubenchError(f"LoRA needs peft: {error}", hint="pip install 'viubench[train]'") from error
+    linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    named = [name for name in linear if train_vision or not name.startswith("model.visual.")]
+    targets = [name for name in named if name.rsplit(".", 1)[-1] in lora.targets]
+    if not targets:
+        known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in named}))
+        unknown = ", ".join(lora.targets)
+        raise ViubenchError(f"no layer is called {unknown}", where="update.targets", hint=f"known: {known}")
+    # A dict: peft's annotation says whole numbers alone, its scale alpha / rank takes any.
+    settings: dict[str, Any] = {"r": lora.rank, "lora_alpha": lora.alpha, "lora_dropout": 0.0}
+    return get_peft_model(model, Adapters(**settings, target_modules=targets)).eval()
