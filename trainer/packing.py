@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from viubench import media_clock
 from viubench.engines import prompts
 from viubench.engines.base import allow_read_only_frames
-from viubench.errors import EngineError, ViubenchError
+from viubench.engines.hf import encode
+from viubench.errors import ViubenchError
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
 
@@ -82,20 +82,7 @@ def pack(processor: Any, sample: Sample, videos: Sequence[VideoInput]) -> Packed
     Raises:
         EngineError: the processor does not take the frames, or the question marks fewer videos than came with it.
     """
-    moving = prompts.moving(videos)
-    media: dict[str, Any] = {"do_resize": False} if videos else {}
-    if moving:
-        metas = [media_clock.metadata(video) for video in moving]
-        described = [{name: value for name, value in meta.items() if name != "do_sample_frames"} for meta in metas]
-        media |= {"videos": [video.pixels for video in moving], "video_metadata": described, "do_sample_frames": False}
-    if len(moving) < len(videos):
-        media["images"] = [video.pixels[0] for video in videos if video.still]
-    prompt = prompts.render(processor, sample.question, len(videos), prompts.still_places(videos))
-    try:
-        inputs = processor(text=[prompt], return_tensors="pt", add_special_tokens=False, **media)
-    except (ValueError, RuntimeError, TypeError, IndexError) as error:
-        raise EngineError(f"the processor refused the request: {error}") from error
-    return Packed(sample, dict(inputs))
+    return Packed(sample, dict(encode(processor, sample.question, videos)))
 
 
 def swapped(packed: Packed, other: Packed) -> Packed:

@@ -35,7 +35,7 @@ SYNC_SECONDS = 2.0
 STARTED = ("results.json", "records.jsonl", "strips", "manifest.json")
 """What `--fresh` removes, and nothing else; items are made again where they are not those of the new run."""
 
-OWN = (*STARTED, "items", ".lock")
+OWN = (*STARTED, "items", "pictures", ".lock")
 """What a run writes."""
 
 

@@ -74,13 +74,8 @@ Part = tuple[float, Sequence[float], Sequence[Hashable]]
 """(weight, scores, clusters): items whose mean counts with this weight."""
 
 
-def suite_mean(tasks: Sequence[tuple[Sequence[float], Sequence[Hashable]]], level: float = 0.95) -> Estimate:
-    """Mean of task means, clustered across tasks: a video used by several tasks is one cluster."""
-    return weighted_mean([(1 / len(tasks), scores, clusters) for scores, clusters in tasks], level)
-
-
 def weighted_mean(parts: Sequence[Part], level: float = 0.95) -> Estimate:
-    """Weighted sum of the parts' means, clustered across parts.
+    """Weighted sum of the parts' means, clustered across parts: a video that is in several of them is one cluster.
 
     Each item's share in the value is weight x (score - part mean) / items of the part; the shares are summed per video
     and treated as the clustered mean treats its deviations.

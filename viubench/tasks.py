@@ -11,7 +11,7 @@ with `_` are only there to be included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -126,14 +126,13 @@ class Catalogue:
         recipe = Recipe.model_validate(base.model_dump(exclude={"items"}) | {"items": entries})
         return Selection(tasks, tuple(suites), recipe)
 
-    def examples(self, task: Task) -> list[Path]:
-        """Folders that may hold example rows of a task: under its data folder's name, or of one with its data set."""
-        names = [task.data or task.task]
+    def examples(self, task: Task) -> Iterator[Path]:
+        """Folders that may hold example rows of a task: under its data folder's name, then of ones of its data set."""
+        roots = (*self.include_paths, BUILT_IN)
+        yield from (root / "examples" / (task.data or task.task) for root in roots)
         for other in self._readable() if task.dataset_path else ():
             if task.dataset_path in (other.dataset_path, *other.fallbacks):
-                names.append(other.data or other.task)
-        roots = (*self.include_paths, BUILT_IN)
-        return [root / "examples" / name for name in dict.fromkeys(names) for root in roots]
+                yield from (root / "examples" / (other.data or other.task) for root in roots)
 
     def _readable(self) -> Iterable[Task]:
         """Every task but those whose file is at fault: a fault is said where that task is asked for."""

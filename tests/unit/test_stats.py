@@ -78,8 +78,10 @@ def test_suite_mean_is_the_mean_of_task_means_and_clusters_across_tasks() -> Non
     rng = np.random.default_rng(5)
     video = rng.uniform(0.2, 0.8, 30)
     tasks = [((video + rng.uniform(-0.1, 0.1, 30)).clip(0, 1).tolist(), list(range(30))) for _ in range(4)]
-    together = stats.suite_mean(tasks)
-    apart = stats.suite_mean([(scores, [f"{i}-{c}" for c in ids]) for i, (scores, ids) in enumerate(tasks)])
+    together = stats.weighted_mean([(1 / len(tasks), *task) for task in tasks])
+    apart = stats.weighted_mean(
+        [(1 / len(tasks), scores, [f"{i}-{c}" for c in ids]) for i, (scores, ids) in enumerate(tasks)]
+    )
     assert together.value == pytest.approx(np.mean([np.mean(scores) for scores, _ in tasks]))
     assert together.se > 1.5 * apart.se  # shared videos make the tasks agree, which must widen the interval
 

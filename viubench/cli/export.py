@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from viubench.cli.export_verl import verl
-from viubench.cli.run import DataRoot, Include, Quiet, Tasks, Videos
+from viubench.cli.run import (
+    DataRoot,
+    Fps,
+    FrameCache,
+    Frames,
+    Include,
+    Limit,
+    MaxPixels,
+    Protocol,
+    Quiet,
+    Tasks,
+    Videos,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Hand tasks over to other tools.")
 app.command("verl")(verl)
@@ -20,14 +32,14 @@ def lmms_eval(
     out: Annotated[Path, typer.Option(help="Folder for lmms-eval's --include_path.")],
     videos: Videos = None,
     data_root: DataRoot = None,
-    protocol: Annotated[str | None, typer.Option(help="Protocol by name or YAML file, instead of the task's.")] = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="Frames per video, at most.")] = None,
-    fps: Annotated[float | None, typer.Option(min=0.01, help="Frames per second, --frames at most.")] = None,
-    max_pixels: Annotated[int | None, typer.Option(min=1024, help="Pixels per frame, at most.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")] = None,
+    protocol: Protocol = None,
+    frames: Frames = None,
+    fps: Fps = None,
+    max_pixels: MaxPixels = None,
+    limit: Limit = None,
     seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
     copy: Annotated[bool, typer.Option("--copy", help="Put data-set videos into the folder (hard links).")] = False,
-    frame_cache: Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")] = None,
+    frame_cache: FrameCache = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that decode and write videos.")] = 2,
     include_path: Include = [],  # noqa: B006
     quiet: Quiet = False,

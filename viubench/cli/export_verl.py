@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from viubench.cli.run import DataRoot, Include, Quiet, Tasks, Videos
+from viubench.cli.run import DataRoot, FrameCache, Include, Limit, MaxPixels, Protocol, Quiet, Tasks, Videos
 
 if TYPE_CHECKING:
     from trainer.verl import Written
@@ -23,9 +23,9 @@ def verl(
     model: Annotated[str | None, typer.Option(help="Base model, instead of the paper's.")] = None,
     videos: Videos = None,
     data_root: DataRoot = None,
-    protocol: Annotated[str | None, typer.Option(help="Protocol by name or YAML file, instead of the task's.")] = None,
-    max_pixels: Annotated[int | None, typer.Option(min=1024, help="Pixels per frame, at most.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")] = None,
+    protocol: Protocol = None,
+    max_pixels: MaxPixels = None,
+    limit: Limit = None,
     seed: Annotated[int, typer.Option(help="Seed of the items and of the training.")] = 0,
     reward: Annotated[Literal["smooth", "strict"], typer.Option(help="Near answers count, or only true ones.")] = (
         "smooth"
@@ -35,7 +35,7 @@ def verl(
     max_prompt: Annotated[int, typer.Option(min=1, help="Longer prompts (tokens) are left out.")] = 8192,
     gpus: Annotated[int, typer.Option(min=1, help="GPUs per node.")] = 8,
     nodes: Annotated[int, typer.Option(min=1, help="Nodes.")] = 1,
-    frame_cache: Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")] = None,
+    frame_cache: FrameCache = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that decode and write pictures.")] = 2,
     include_path: Include = [],  # noqa: B006
     quiet: Quiet = False,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from viubench.cli.run import FrameCache
+
 
 def register(app: typer.Typer) -> None:
     app.command("build")(build)
@@ -22,7 +24,7 @@ def build(
     n: Annotated[int | None, typer.Option(min=1, help="Items of each task, instead of the recipe's.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the items do not depend on it.")] = 2,
     materialize: Annotated[bool, typer.Option("--materialize", help="Also write the frames as pictures.")] = False,
-    frame_cache: Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")] = None,
+    frame_cache: FrameCache = None,
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:

@@ -14,6 +14,12 @@ DataRoot = Annotated[Path | None, typer.Option("--data-root", help="Folder with 
 Include = Annotated[list[Path], typer.Option("--include-path", help="More folders with task YAML files.")]
 Fresh = Annotated[bool, typer.Option("--fresh/--resume", help="Start the run folder again instead of going on.")]
 MaxErrors = Annotated[float, typer.Option(help="Share of media and engine errors above which the run is invalid.")]
+Protocol = Annotated[str | None, typer.Option(help="Protocol by name or YAML file, instead of the task's.")]
+Frames = Annotated[int | None, typer.Option(min=1, help="Frames per video, at most.")]
+Fps = Annotated[float | None, typer.Option(min=0.01, help="Frames per second, --frames at most.")]
+MaxPixels = Annotated[int | None, typer.Option(min=1024, help="Pixels per frame, at most.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")]
+FrameCache = Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 
 
@@ -32,14 +38,14 @@ def run(
     base_url: Annotated[list[str], typer.Option(help="Server endpoint; several share the load.")] = [],  # noqa: B006
     videos: Videos = None,
     data_root: DataRoot = None,
-    protocol: Annotated[str | None, typer.Option(help="Protocol by name or YAML file, instead of the task's.")] = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="Frames per video, at most.")] = None,
-    fps: Annotated[float | None, typer.Option(min=0.01, help="Frames per second, --frames at most.")] = None,
-    max_pixels: Annotated[int | None, typer.Option(min=1024, help="Pixels per frame, at most.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")] = None,
+    protocol: Protocol = None,
+    frames: Frames = None,
+    fps: Fps = None,
+    max_pixels: MaxPixels = None,
+    limit: Limit = None,
     seed: Annotated[int, typer.Option(help="Seed of items and of the random engine.")] = 0,
     fresh: Fresh = False,
-    frame_cache: Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")] = None,
+    frame_cache: FrameCache = None,
     workers: Annotated[int, typer.Option(min=1, help="Decoding processes.")] = 2,
     engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
     include_path: Include = [],  # noqa: B006

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from viubench.cli.run import FrameCache
+
 
 def register(app: typer.Typer) -> None:
     app.command("train")(train)
@@ -19,7 +21,7 @@ def train(
     items: Annotated[str, typer.Option(help="Folder of training items (viubench build).")] = "",
     validation: Annotated[str, typer.Option(help="Folder of validation items, of other videos.")] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    frame_cache: Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")] = None,
+    frame_cache: FrameCache = None,
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:

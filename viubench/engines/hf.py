@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from viubench import media_clock
@@ -18,6 +18,7 @@ from viubench.engines import arguments, prompts
 from viubench.engines.base import Engine, Request, Response, allow_read_only_frames
 from viubench.engines.loading import describe_checkpoint
 from viubench.errors import EngineError, ViubenchError
+from viubench.video.frames import VideoInput
 
 
 class HfEngine(Engine):
@@ -82,27 +83,8 @@ class HfEngine(Engine):
             return await asyncio.to_thread(self._generate, request)
 
     def encode(self, request: Request) -> Any:
-        """Model inputs of a request (transformers BatchFeature of tensors, batch of 1).
-
-        Raises:
-            EngineError: frames that the processor does not take.
-        """
-        moving = prompts.moving(request.videos)
-        metas = [media_clock.metadata(video) for video in moving]
-        media: dict[str, Any] = {"do_resize": False} if request.videos else {}
-        if moving:
-            described = [{name: value for name, value in meta.items() if name != "do_sample_frames"} for meta in metas]
-            media |= {"videos": [video.pixels for video in moving], "video_metadata": described}
-            media |= {"do_sample_frames": False}
-        if len(moving) < len(request.videos):
-            media["images"] = [video.pixels[0] for video in request.videos if video.still]
-        stills = prompts.still_places(request.videos)
-        prompt = prompts.render(self._processor, request.sample.question, len(request.videos), stills)
-        try:
-            inputs = self._processor(text=[prompt], return_tensors="pt", add_special_tokens=False, **media)
-        except (ValueError, RuntimeError, TypeError, IndexError) as error:
-            raise EngineError(f"the processor refused the request: {error}") from error
-        return inputs
+        """Model inputs of a request; see `encode`."""
+        return encode(self._processor, request.sample.question, request.videos)
 
     def _generate(self, request: Request) -> Response:
         import torch
@@ -144,3 +126,26 @@ class HfEngine(Engine):
         given = {name: value for name, value in self.checkpoint.items() if name not in ("name", "context")}
         version = f"transformers {self.version}"
         return {"model": self.checkpoint["name"], "version": version, **given, "settings": self.settings}
+
+
+def encode(processor: Any, question: str, videos: Sequence[VideoInput]) -> Any:
+    """Model inputs of one question on the CPU (transformers BatchFeature of tensors, batch of 1).
+
+    Frames are never sampled or resized again: their sides must be multiples of patch size x merge.
+
+    Raises:
+        EngineError: frames that the processor does not take, or fewer marks in the question than videos.
+    """
+    moving = prompts.moving(videos)
+    media: dict[str, Any] = {"do_resize": False} if videos else {}
+    if moving:
+        metas = [media_clock.metadata(video) for video in moving]
+        described = [{name: value for name, value in meta.items() if name != "do_sample_frames"} for meta in metas]
+        media |= {"videos": [video.pixels for video in moving], "video_metadata": described, "do_sample_frames": False}
+    if len(moving) < len(videos):
+        media["images"] = [video.pixels[0] for video in videos if video.still]
+    prompt = prompts.render(processor, question, len(videos), prompts.still_places(videos))
+    try:
+        return processor(text=[prompt], return_tensors="pt", add_special_tokens=False, **media)
+    except (ValueError, RuntimeError, TypeError, IndexError) as error:
+        raise EngineError(f"the processor refused the request: {error}") from error
