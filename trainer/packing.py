@@ -1,8 +1,8 @@
-"""One question with its videos as the tensors that a checkpoint's forward takes, by the checkpoint's own processor.
+"""Questions with their videos as the tensors that a checkpoint's forward takes, by the checkpoint's own processor.
 
 Example:
-    packed = pack(processor, sample, videos)
-    packed.inputs["input_ids"].shape  # (1, prompt tokens)
+    batch = stack([pack(processor, sample, videos), pack(processor, other, its_videos)], pad=0)
+    batch.inputs["input_ids"].shape  # (2, tokens of the longer prompt)
 
 The frames are shown as they are, never resampled or resized, each video with its own clock; token ids are those of
 `viubench.engines.hf` for the same question.
@@ -28,22 +28,53 @@ if TYPE_CHECKING:
 PIXELS = ("pixel_values_videos", "pixel_values")
 """Patches of videos and of still pictures: float [patches, values of a patch]."""
 
+GRIDS = ("video_grid_thw", "image_grid_thw")
+"""Patches in time, height and width of each video and of each still picture: int64 [pictures, 3]."""
+
+TEXT = ("input_ids", "attention_mask", "mm_token_type_ids")
+"""What has a value for each token of a prompt."""
+
 
 @dataclass
 class Packed:
-    """A prompt for the model's forward, batch of 1.
+    """Prompts for the model's forward, B rows.
 
     Attributes:
-        sample: the question.
-        inputs: `input_ids`, `attention_mask` and `mm_token_type_ids` int64 [1, P] (types: 0 text, 1 image, 2 video),
-            `pixel_values_videos` float [patches, values], `video_grid_thw` int64 [videos, 3], and what else the
-            processor gives.
+        samples: the question of each row.
+        videos: the videos of each row.
+        inputs: `input_ids`, `attention_mask` and `mm_token_type_ids` int64 [B, P], padded on the left (types: 0 text,
+            1 image, 2 video), `pixel_values_videos` float [patches, values], `video_grid_thw` int64 [videos, 3], and
+            what else the processor gives; pictures one after the other, row by row.
         seen: what a frozen vision tower made of the pixels, kept so that they are encoded once; None until then.
     """
 
-    sample: Sample
+    samples: tuple[Sample, ...]
+    videos: tuple[tuple[VideoInput, ...], ...]
     inputs: dict[str, Tensor]
     seen: dict[str, Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def mask(self) -> Tensor | None:
+        """The attention mask, or None where no row is padded: a model runs faster without one."""
+        mask = self.inputs["attention_mask"]
+        return None if bool(mask.all()) else mask
+
+    def pictures(self, copies: int) -> dict[str, Tensor]:
+        """Pixels and grids with each row's `copies` times in a row."""
+        import torch
+
+        found: dict[str, Tensor] = {}
+        moving = [len(prompts.moving(row)) for row in self.videos]
+        still = [len(row) - many for row, many in zip(self.videos, moving, strict=True)]
+        for pixels, grid, counts in zip(PIXELS, GRIDS, (moving, still), strict=True):
+            if pixels in self.inputs:
+                grids = self.inputs[grid].split(counts)
+                patches = self.inputs[pixels].split([int(row.prod(-1).sum()) for row in grids])
+                found[pixels] = torch.cat([part for part in patches for _ in range(copies)])
+                found[grid] = torch.cat([part for part in grids for _ in range(copies)])
+        return found
 
 
 def open_processor(path: Path) -> Any:
@@ -82,7 +113,25 @@ def pack(processor: Any, sample: Sample, videos: Sequence[VideoInput]) -> Packed
     Raises:
         EngineError: the processor does not take the frames, or the question marks fewer videos than came with it.
     """
-    return Packed(sample, dict(encode(processor, sample.question, videos)))
+    return Packed((sample,), (tuple(videos),), dict(encode(processor, sample.question, videos)))
+
+
+def stack(rows: Sequence[Packed], pad: int) -> Packed:
+    """The rows of several under each other, shorter prompts padded on the left with token `pad`."""
+    import torch
+
+    if len(rows) == 1:
+        return rows[0]
+    longest = max(row.inputs["input_ids"].shape[1] for row in rows)
+    inputs: dict[str, Tensor] = {}
+    for name in dict.fromkeys(name for row in rows for name in row.inputs):
+        parts = [row.inputs[name] for row in rows if name in row.inputs]
+        if name in TEXT:
+            filler = pad if name == "input_ids" else 0
+            parts = [torch.nn.functional.pad(part, (longest - part.shape[1], 0), value=filler) for part in parts]
+        inputs[name] = torch.cat(parts)
+    samples = tuple(sample for row in rows for sample in row.samples)
+    return Packed(samples, tuple(videos for row in rows for videos in row.videos), inputs)
 
 
 def swapped(packed: Packed, other: Packed) -> Packed:
@@ -96,8 +145,8 @@ def swapped(packed: Packed, other: Packed) -> Packed:
     inputs = dict(packed.inputs)
     both = [name for name in PIXELS if name in inputs and name in other.inputs]
     if not both:
-        raise ViubenchError("no video to swap", where=packed.sample.id, hint="give two questions about videos")
+        raise ViubenchError("no video to swap", where=packed.samples[0].id, hint="give two questions about videos")
     for name in both:
         mine, theirs = inputs[name], other.inputs[name]
         inputs[name] = theirs[torch.arange(len(mine), device=theirs.device) % len(theirs)]
-    return Packed(packed.sample, inputs)
+    return Packed(packed.samples, packed.videos, inputs)

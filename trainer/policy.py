@@ -3,7 +3,7 @@
 Example:
     policy = Policy.open(Path("tiny-qwen3-vl"))
     packed = policy.pack(sample, videos)
-    rollouts = policy.rollout(packed, 8, seed=0, temperature=1.0, max_tokens=32)
+    rollouts = policy.rollout(packed, 8, seeds=[0], temperature=1.0, max_tokens=32)
     logprobs, entropy = policy.logprobs(packed, rollouts.tokens, rollouts.mask, temperature=1.0)  # [8, L] each
 
 The answers to a question share its prompt: prompt and video run once, and their key-value cache is expanded over the
@@ -43,12 +43,13 @@ class LoraConfig:
 
 @dataclass
 class Rollouts:
-    """n sampled answers to one question, padded to the longest, L tokens.
+    """n sampled answers to each of B questions, question by question, padded to the longest, L tokens.
 
     Attributes:
-        tokens: int64 [n, L], the pad id after an answer's end.
-        mask: bool [n, L], True up to and with the end token.
-        logprobs: float32 [n, L], of the sampled tokens under the policy at the rollout temperature; 0 outside `mask`.
+        tokens: int64 [B * n, L], the pad id after an answer's end.
+        mask: bool [B * n, L], True up to and with the end token.
+        logprobs: float32 [B * n, L], of the sampled tokens under the policy at the rollout temperature; 0 outside
+            `mask`.
         texts: the answers without special tokens.
         stopped: whether an answer ended by itself, not at the token limit.
     """
@@ -126,6 +127,10 @@ class Policy:
         if not all(hasattr(getattr(model, "model", None), name) for name in ("get_rope_index", "visual")):
             raise ViubenchError("no Qwen vision-language model", where=str(folder), hint="Qwen3-VL or Qwen2.5-VL")
         model.eval()  # no dropout: the policy that answers is the policy that is trained
+        if device == "cpu":
+            for parameter in model.parameters():
+                # A file's tensors lie anywhere in memory, and the last bits of a product depend on where.
+                parameter.data = parameter.data.clone()
         if lora is None:
             model.model.visual.requires_grad_(train_vision)
         else:
@@ -146,31 +151,36 @@ class Policy:
             packed.inputs[name] = value.to(self.base.device, dtype)
         return packed
 
-    def rollout(self, packed: Packed, n: int, seed: int, temperature: float, max_tokens: int) -> Rollouts:
-        """`n` answers of at most `max_tokens`, drawn from `seed` alone; no gradient.
+    def stack(self, rows: Sequence[Packed]) -> Packed:
+        """Several questions as one batch."""
+        return packing.stack(rows, self.pad)
+
+    def rollout(self, packed: Packed, n: int, seeds: Sequence[int], temperature: float, max_tokens: int) -> Rollouts:
+        """`n` answers of at most `max_tokens` to each question, drawn from the question's own seed; no gradient.
 
         At temperature 0 the likeliest token is taken, and log-probabilities are those of the model (temperature 1).
         """
         import torch
 
-        draw = torch.Generator(self.base.device).manual_seed(seed)
         chosen, logprobs, masks = [], [], []
         with torch.no_grad():
-            logits, cache, position = prefix.prompt(self.base, packed)
-            logits = logits.expand(n, -1, -1)
+            logits, cache, first = prefix.prompt(self.base, packed)
+            logits = logits.repeat_interleave(n, 0)
             cache.batch_repeat_interleave(n)
-            running = torch.ones(n, dtype=torch.bool, device=logits.device)
+            draws = uniform(seeds, n, max_tokens).to(logits.device)
+            ends = torch.tensor(self.ends, device=logits.device)
+            running = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
             for step in range(max_tokens):
                 scores = self._scores(logits[:, -1], temperature)
-                drawn = torch.multinomial(scores.exp(), 1, generator=draw) if temperature else scores.argmax(-1, True)
+                drawn = pick(scores, draws[:, step]) if temperature else scores.argmax(-1, True)
                 drawn = drawn.where(running[:, None], torch.full_like(drawn, self.pad))
                 chosen.append(drawn[:, 0])
                 masks.append(running)
                 logprobs.append(scores.gather(1, drawn)[:, 0].where(running, torch.zeros_like(scores[:, 0])))
-                running = running & ~torch.isin(drawn[:, 0], torch.tensor(self.ends, device=drawn.device))
+                running = running & ~torch.isin(drawn[:, 0], ends)
                 if not running.any() or step + 1 == max_tokens:
                     break
-                logits = prefix.go_on(self.base, drawn, cache, position + step)
+                logits = prefix.go_on(self.base, packed, drawn, cache, first + step)
         tokens, mask = torch.stack(chosen, 1), torch.stack(masks, 1)
         decode = self.processor.tokenizer.decode
         texts = [decode(row[kept], skip_special_tokens=True) for row, kept in zip(tokens, mask, strict=True)]
@@ -182,22 +192,23 @@ class Policy:
         """Log-probability of each answer token and entropy of the policy there, with gradient.
 
         Args:
-            tokens: int64 [n, L], padded on the right. mask: bool [n, L].
+            tokens: int64 [B * n, L], padded on the right, n answers to each question in turn. mask: bool [B * n, L].
             temperature: that of the rollout; 0 counts as 1.
-            shared: run the prompt once for all answers; False runs prompt and answer n times, the plain definition
-                that the shared one equals.
+            shared: run each prompt once for all its answers; False runs prompt and answer n times, the plain
+                definition that the shared one equals.
 
         Returns:
-            float32 [n, L] each, in nats; 0 outside `mask`.
+            float32 [B * n, L] each, in nats; 0 outside `mask`.
         """
         import torch
 
         if shared:
-            logits, cache, position = prefix.prompt(self.base, packed)
-            logits = logits.expand(len(tokens), -1, -1)
+            copies = len(tokens) // len(packed)
+            logits, cache, first = prefix.prompt(self.base, packed)
+            logits = logits.repeat_interleave(copies, 0)
             if tokens.shape[1] > 1:
-                cache.batch_repeat_interleave(len(tokens))
-                logits = torch.cat([logits, prefix.go_on(self.base, tokens[:, :-1], cache, position)], 1)
+                cache.batch_repeat_interleave(copies)
+                logits = torch.cat([logits, prefix.go_on(self.base, packed, tokens[:, :-1], cache, first)], 1)
         else:
             logits = prefix.plain(self.base, packed, tokens)
         scores = self._scores(logits, temperature)
@@ -251,6 +262,32 @@ class Policy:
         barred = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
         barred[[self.base.config.image_token_id, self.base.config.video_token_id]] = True
         return logits.masked_fill(barred, NEVER).log_softmax(-1)
+
+
+def uniform(seeds: Sequence[int], n: int, length: int) -> Tensor:
+    """Uniform numbers in [0, 1), float64 [B * n, length]: those of a question depend on its seed alone.
+
+    Drawn on the CPU, so that a question has the same ones on every device and in every batch.
+    """
+    import torch
+
+    def drawn(seed: int) -> Tensor:
+        return torch.rand(n, length, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+    return torch.cat([drawn(seed) for seed in seeds])
+
+
+def pick(scores: Tensor, draws: Tensor) -> Tensor:
+    """The tokens, int64 [B, 1], at which the distributions' cumulated probability passes `draws`.
+
+    Args:
+        scores: log-probabilities [B, vocabulary].
+        draws: uniform numbers in [0, 1), float64 [B].
+    """
+    cumulated = scores.double().exp().cumsum(-1)
+    # Times the last value: rounding must not leave a rest beyond the last token.
+    passed = cumulated <= draws[:, None] * cumulated[:, -1:]
+    return passed.sum(-1, keepdim=True)
 
 
 def _with_adapters(model: Any, lora: LoraConfig, train_vision: bool) -> Any:

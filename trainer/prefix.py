@@ -1,9 +1,9 @@
 """The forward passes of a policy: the prompt once, answers behind its cache, or prompt and answers the plain way.
 
 Example:
-    logits, cache, position = prompt(model, packed)        # first answer token: [1, 1, V]
+    logits, cache, first = prompt(model, packed)           # B questions: first answer token [B, 1, V]
     cache.batch_repeat_interleave(8)                       # gradient flows through it
-    later = go_on(model, tokens, cache, position)          # tokens [8, l] -> [8, l, V]
+    later = go_on(model, packed, tokens, cache, first)     # tokens [B * 8, l] -> [B * 8, l, V]
 
 `model` is a transformers Qwen3-VL or Qwen2.5-VL with its language-model head.
 """
@@ -31,8 +31,7 @@ def media(model: Any, packed: Packed, n: int = 1) -> dict[str, Any]:
 
     inputs = packed.inputs
     if n > 1 or not vision_frozen(model):
-        grids = ("video_grid_thw", "image_grid_thw")
-        return {name: torch.cat([inputs[name]] * n) for name in (*packing.PIXELS, *grids) if name in inputs}
+        return packed.pictures(n)
     if packed.seen is None:
         packed.seen = {}
         with torch.no_grad():
@@ -43,22 +42,24 @@ def media(model: Any, packed: Packed, n: int = 1) -> dict[str, Any]:
     return {"mm_encoder_outputs": copy.copy(packed.seen)}
 
 
-def positions(model: Any, packed: Packed) -> tuple[Tensor, int]:
-    """Rotary positions of the prompt, int64 [3, 1, P], and that of the first answer token, equal on all axes.
+def positions(model: Any, packed: Packed) -> tuple[Tensor, Tensor]:
+    """Rotary positions of the prompts, int64 [3, B, P], and those of their first answer tokens, int64 [B].
 
-    Always given to the model, which otherwise counts on from whatever prompt it happened to see last.
+    An answer's positions are equal on all three axes. They are always given to the model, which otherwise counts on
+    from whatever prompt it happened to see last.
     """
-    names = ("input_ids", "mm_token_type_ids", "image_grid_thw", "video_grid_thw", "second_per_grid_ts")
+    names = ("input_ids", "mm_token_type_ids", *packing.GRIDS, "second_per_grid_ts")
     given = {name: packed.inputs[name] for name in names if name in packed.inputs}
-    places, _ = model.model.get_rope_index(**given)
-    return places, int(places.max()) + 1
+    places, _ = model.model.get_rope_index(**given, attention_mask=packed.mask())
+    return places, places.amax((0, 2)) + 1
 
 
-def prompt(model: Any, packed: Packed) -> tuple[Tensor, Any, int]:
-    """Run the prompt: logits of the first answer token [1, 1, V], key-value cache, position of that token."""
+def prompt(model: Any, packed: Packed) -> tuple[Tensor, Any, Tensor]:
+    """Run the prompts: logits of the first answer tokens [B, 1, V], key-value cache, positions of those tokens [B]."""
     places, first = positions(model, packed)
     out = model(
         input_ids=packed.inputs["input_ids"],
+        attention_mask=packed.mask(),
         position_ids=places,
         use_cache=True,
         logits_to_keep=1,
@@ -67,30 +68,52 @@ def prompt(model: Any, packed: Packed) -> tuple[Tensor, Any, int]:
     return out.logits, out.past_key_values, first
 
 
-def go_on(model: Any, tokens: Tensor, cache: Any, position: int) -> Tensor:
-    """Logits [n, l, V] after each of `tokens` [n, l], which follow the cached ones; the cache grows by them."""
+def go_on(model: Any, packed: Packed, tokens: Tensor, cache: Any, first: Tensor) -> Tensor:
+    """Logits [B * n, l, V] after each of `tokens` [B * n, l], which follow the cached ones; the cache grows by them.
+
+    Args:
+        packed: the prompts in front, n answers to each in turn.
+        first: position of the first of `tokens` of each prompt, int64 [B].
+    """
     import torch
 
     rows, length = tokens.shape
-    places = torch.arange(position, position + length, device=tokens.device).expand(3, rows, length)
+    copies = rows // len(packed)
+    places = first.repeat_interleave(copies)[:, None] + torch.arange(length, device=tokens.device)
+    mask = packed.mask()
+    if mask is not None:
+        behind = cache.get_seq_length() - mask.shape[1] + length
+        mask = torch.nn.functional.pad(mask.repeat_interleave(copies, 0), (0, behind), value=1)
     # Embeddings, not ids: an answer holds no pictures, whatever it says.
     embedded = model.get_input_embeddings()(tokens)
-    logits: Tensor = model(inputs_embeds=embedded, position_ids=places, past_key_values=cache, use_cache=True).logits
+    logits: Tensor = model(
+        inputs_embeds=embedded,
+        attention_mask=mask,
+        position_ids=places.expand(3, rows, length),
+        past_key_values=cache,
+        use_cache=True,
+    ).logits
     return logits
 
 
 def plain(model: Any, packed: Packed, tokens: Tensor) -> Tensor:
-    """Logits [n, L, V] of every answer token by one forward over n copies of prompt and answer."""
+    """Logits [B * n, L, V] of every answer token by one forward over n copies of each prompt, each with its answer."""
     import torch
 
     rows, length = tokens.shape
+    copies = rows // len(packed)
     places, first = positions(model, packed)
-    after = torch.arange(first, first + length - 1, device=tokens.device).expand(3, 1, length - 1)
+    after = (first[:, None] + torch.arange(length - 1, device=tokens.device)).expand(3, -1, -1)
+    mask = packed.mask()
+    if mask is not None:
+        mask = torch.nn.functional.pad(mask.repeat_interleave(copies, 0), (0, length - 1), value=1)
+    prompts = packed.inputs["input_ids"].repeat_interleave(copies, 0)
     logits: Tensor = model(
-        input_ids=torch.cat([packed.inputs["input_ids"].expand(rows, -1), tokens[:, :-1]], 1),
-        position_ids=torch.cat([places, after], 2).expand(-1, rows, -1),
+        input_ids=torch.cat([prompts, tokens[:, :-1]], 1),
+        attention_mask=mask,
+        position_ids=torch.cat([places, after], 2).repeat_interleave(copies, 1),
         use_cache=False,
         logits_to_keep=length,
-        **media(model, packed, rows),
+        **media(model, packed, copies),
     ).logits
     return logits

@@ -61,7 +61,7 @@ def policy(folder: Path) -> Policy:
 
 def answered(policy: Policy, videos: tuple[VideoInput, ...], seed: int = 0) -> tuple[Packed, Rollouts]:
     packed = policy.pack(asked(len(videos)), videos)
-    return packed, policy.rollout(packed, 4, seed, 0.9, 10)
+    return packed, policy.rollout(packed, 4, [seed], 0.9, 10)
 
 
 def step(policy: Policy) -> None:
@@ -115,11 +115,58 @@ def test_rollouts_tell_the_log_probs_that_the_loss_sees(policy: Policy, videos: 
     assert (hotter - again).abs().max() > 0.01, "the temperature is part of the policy"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_gives_what_its_questions_give_alone(folder: Path, kind: str) -> None:
+    policy = Policy.open(folder, **KINDS[kind])
+    if kind == "lora":
+        step(policy)
+    shows = (SEVERAL, ONE, PICTURED, ())
+    alone = [policy.pack(asked(len(videos)), videos) for videos in shows]
+    batch = policy.stack([policy.pack(asked(len(videos)), videos) for videos in shows])
+    assert batch.mask() is not None, "prompts of several lengths"
+    seeds = [3, 1, 4, 1]
+    rollouts = policy.rollout(batch, 3, seeds, 0.9, 10)
+    singles = [policy.rollout(one, 3, [seed], 0.9, 10) for one, seed in zip(alone, seeds, strict=True)]
+    assert rollouts.texts == [text for single in singles for text in single.texts]
+    assert len(set(rollouts.texts)) > 4
+    weights = torch.randn(rollouts.mask.shape, generator=torch.Generator().manual_seed(2))
+
+    def gradient() -> Any:
+        found = torch.cat([p.grad.flatten() for _, p in policy.trainable() if p.grad is not None])
+        for _, p in policy.trainable():
+            p.grad = None
+        return found
+
+    for shared in (True, False):
+        together, _ = policy.logprobs(batch, rollouts.tokens, rollouts.mask, 0.9, shared=shared)
+        assert (together.detach() - rollouts.logprobs).abs().max() < 1e-5
+        (together * weights).sum().backward()
+        whole = gradient()
+        for place, one in enumerate(alone):
+            part = slice(3 * place, 3 * place + 3)
+            apart, _ = policy.logprobs(one, rollouts.tokens[part], rollouts.mask[part], 0.9)
+            assert (apart.detach() - together.detach()[part]).abs().max() < 1e-5
+            (apart * weights[part]).sum().backward()
+        parts = gradient()
+        assert (whole - parts).norm() / parts.norm() < 1e-5
+
+
+def test_tokens_are_drawn_by_their_probability() -> None:
+    from trainer.policy import pick, uniform
+
+    scores = torch.tensor([0.5, 0.0, 0.2, 0.3]).log().expand(4000, 4)
+    drawn = pick(scores, uniform([1, 2], 2000, 3)[:, 1])[:, 0]
+    shares = torch.bincount(drawn, minlength=4) / 4000
+    assert shares[1] == 0, "what has no probability is never drawn"
+    assert (shares - torch.tensor([0.5, 0.0, 0.2, 0.3])).abs().max() < 0.03
+    assert torch.equal(uniform([5, 6], 2, 3)[2:], uniform([6], 2, 3))
+
+
 def test_answers_end_at_their_end_token(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     digits = policy.processor.tokenizer.convert_tokens_to_ids(list("0123456789abcdefghij"))
     monkeypatch.setattr(policy, "ends", digits)
     packed = policy.pack(asked(1), ONE)
-    rollouts = policy.rollout(packed, 8, 3, 1.0, 6)
+    rollouts = policy.rollout(packed, 8, [3], 1.0, 6)
     assert any(rollouts.stopped)
     assert len(set(rollouts.mask.sum(1).tolist())) > 1, "answers of several lengths"
     for tokens, mask, stopped in zip(rollouts.tokens, rollouts.mask, rollouts.stopped, strict=True):
@@ -154,7 +201,7 @@ def test_a_question_before_leaves_no_trace(policy: Policy) -> None:
     packed, rollouts = answered(policy, ONE)
     answered(policy, SEVERAL)
     policy.base.model.rope_deltas = torch.tensor([[1000]])
-    assert torch.equal(policy.rollout(packed, 4, 0, 0.9, 10).logprobs, rollouts.logprobs)
+    assert torch.equal(policy.rollout(packed, 4, [0], 0.9, 10).logprobs, rollouts.logprobs)
 
 
 @pytest.mark.parametrize("videos", [ONE, SEVERAL, PICTURED, ()], ids=["one", "several", "still", "none"])
@@ -172,7 +219,7 @@ def test_prompts_and_greedy_answers_are_those_of_the_engine(
     packed = policy.pack(request.sample, videos)
     assert packed.inputs.keys() == inputs.keys()
     assert all(torch.equal(packed.inputs[name], inputs[name]) for name in inputs)
-    rollouts = policy.rollout(packed, 2, 0, 0.0, 12)
+    rollouts = policy.rollout(packed, 2, [0], 0.0, 12)
     assert rollouts.texts == [response.text] * 2
     assert response.text
 
@@ -204,7 +251,7 @@ def test_the_reference_stays_where_the_policy_began(folder: Path, kind: str) -> 
 def test_bfloat16_runs_and_stays_near(folder: Path, policy: Policy) -> None:
     packed, rollouts = answered(policy, ONE)
     small = Policy.open(folder, dtype="bfloat16", keep_reference=False)
-    found, _ = small.logprobs(small.pack(packed.sample, ONE), rollouts.tokens, rollouts.mask, 0.9)
+    found, _ = small.logprobs(small.pack(packed.samples[0], ONE), rollouts.tokens, rollouts.mask, 0.9)
     assert found.dtype == torch.float32
     assert found.isfinite().all()
     assert (found - rollouts.logprobs)[rollouts.mask].abs().mean() < 0.5
