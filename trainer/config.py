@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from viubench import strict_yaml
 from viubench.errors import ViubenchError
@@ -44,11 +44,12 @@ class TaskMix(Strict):
     """One task of the mixture: its weight against the others', at most how many items, and how it is rewarded.
 
     `smooth` is the evaluator's reward, in which near counts; `strict` is 1 for the true answer and 0 for all others.
+    `random` is a number that has nothing to do with the answer: a control, whose run must not pass for a success.
     """
 
     weight: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
     limit: Count | None = None
-    reward: Literal["smooth", "strict"] = "smooth"
+    reward: Literal["smooth", "strict", "random"] = "smooth"
 
 
 class Update(Strict):
@@ -73,11 +74,13 @@ class WarmStart(Strict):
     """Supervised steps on the true answers before GRPO, until every task is past its mark.
 
     `steps` is the horizon of the learning rate's decay; reaching it with a task below its mark is an error. `lr` is the
-    rate at its peak, `batch` the questions a step, `look_every` the steps between two looks at the validation items.
+    rate at its peak, reached after `warm_up` steps, `batch` the questions a step, `look_every` the steps between two
+    looks at the validation items (`evaluate.n` of each task).
     """
 
     steps: Count
     lr: Rate = 1e-3
+    warm_up: CountOrNever = 20
     batch: Annotated[int, Field(ge=1, le=65_536)] = 32
     look_every: Count = 10
     marks: Annotated[dict[str, Mark], Field(min_length=1)]
@@ -91,11 +94,50 @@ class Save(Strict):
     keep_best: bool = True
 
 
+class Harness(Strict):
+    """An evaluation of a checkpoint by `viubench run` on the validation items, every so many steps.
+
+    `engine_args` are those of its --engine-arg; `limit` is the first so many items of each task, all when none.
+    """
+
+    every: Count
+    engine: Literal["vllm", "hf"] = "vllm"
+    engine_args: dict[str, str] = Field(default_factory=dict)
+    limit: Count | None = None
+
+
 class Evaluate(Strict):
-    """A greedy look at the first `n` validation items of each task, every so many steps; 0 is never."""
+    """A greedy look at the first `n` validation items of each task, every so many steps and beside each checkpoint.
+
+    0 steps is never. `harness` adds whole evaluations through the harness's own engines.
+    """
 
     every: CountOrNever = 0
     n: Count = 256
+    harness: Harness | None = None
+
+
+class Guards(Strict):
+    """What stops a run that has gone wrong.
+
+    `alarm`: whether a task whose answers collapse into one is only told (`warn`) or ends the run (`stop`).
+    `max_gap`: nats by which the rollout's log-probabilities of a question's answers may differ from the trainer's, on
+    average over the tokens; none takes 0.01 in float32 and 0.2 in bfloat16.
+    """
+
+    alarm: Literal["warn", "stop"] = "warn"
+    max_gap: Annotated[float, Field(gt=0, le=100)] | None = None
+
+
+class RolloutEngine(Strict):
+    """What samples the answers of a step: the policy itself, or vLLM beside it in the same process.
+
+    `engine_args` are vLLM's own, for example `max_model_len`, `gpu_memory_utilization` (0.3 if not given), or
+    `enable_sleep_mode: true`, with which vLLM leaves the GPU's memory to the update.
+    """
+
+    engine: Literal["policy", "vllm"] = "policy"
+    engine_args: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class TrainConfig(Strict):
@@ -112,8 +154,10 @@ class TrainConfig(Strict):
         steps: optimiser steps.
         groups: questions a step.
         rollouts: answers to each question.
+        micro_batch: questions that go through the model together; it changes speed and memory, and rounding.
         temperature: of the sampled answers, and of the policy in the loss.
         max_tokens: longest answer, in tokens.
+        rollout: what samples the answers.
         lr: learning rate of AdamW at its peak.
         warm_up: steps of linear rise to `lr`.
         final_lr: learning rate at the last step as a share of `lr`; the way there is linear.
@@ -128,6 +172,7 @@ class TrainConfig(Strict):
         warm_start: supervised steps before, for a model that cannot answer at all.
         save: when checkpoints are written, and which stay.
         evaluate: when the validation items are looked at.
+        guards: what stops a run that has gone wrong.
     """
 
     train: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -140,8 +185,10 @@ class TrainConfig(Strict):
     steps: Count
     groups: Annotated[int, Field(ge=1, le=65_536)] = 64
     rollouts: Annotated[int, Field(ge=2, le=1024)] = 8
+    micro_batch: Annotated[int, Field(ge=1, le=65_536)] = 1
     temperature: Annotated[float, Field(gt=0, le=10)] = 1.0
     max_tokens: Annotated[int, Field(ge=1, le=131_072)] = 2048
+    rollout: RolloutEngine = RolloutEngine()
     lr: Rate = 1e-6
     warm_up: CountOrNever = 0
     final_lr: Share = 1.0
@@ -156,11 +203,16 @@ class TrainConfig(Strict):
     warm_start: WarmStart | None = None
     save: Save = Save()
     evaluate: Evaluate = Evaluate()
+    guards: Guards = Guards()
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
         if self.warm_up > self.steps:
             raise ValueError(f"warm_up is {self.warm_up} of {self.steps} steps")
+        if self.rollout.engine == "policy" and self.rollout.engine_args:
+            raise ValueError("rollout.engine_args are vLLM's, and rollout.engine is policy")
+        if self.rollout.engine == "vllm" and not 0.01 <= self.temperature <= 2:
+            raise ValueError(f"temperature is {self.temperature}; vLLM samples at 0.01 to 2")
         if self.warm_start is not None and (odd := set(self.warm_start.marks) ^ set(self.tasks)):
             # The mean over tasks hides one that has not begun to learn.
             raise ValueError(f"warm_start.marks and tasks must name the same tasks; only one names {sorted(odd)[0]!r}")
@@ -169,9 +221,15 @@ class TrainConfig(Strict):
     def hash(self) -> str:
         """16 hex digits over what decides the weights beside the items (see `Questions.hash`) and their order.
 
-        The name, the description, the items' folders and `save` do not.
+        The name, the description, the items' folders, `save`, `guards` and `evaluate.harness` do not.
         """
-        return content_hash(self.model_dump(mode="json", exclude={"train", "description", "items", "save"}))
+        silent: dict[str, Any] = dict.fromkeys(("train", "description", "items", "save", "guards"), True)
+        return content_hash(self.model_dump(mode="json", exclude=silent | {"evaluate": {"harness": True}}))
+
+    @property
+    def max_gap(self) -> float:
+        """`guards.max_gap`, or its default for the number format: rounding is far below it, dropped pixels above."""
+        return self.guards.max_gap or {"float32": 0.01, "bfloat16": 0.2}[self.dtype]
 
     def given(self, *, model: str = "", train: str = "", validation: str = "", videos: str = "") -> TrainConfig:
         """The same with what the command line gave in place of the file's; an empty text changes nothing."""

@@ -1,7 +1,7 @@
 """GRPO: ask each question several times, reward the answers, and make the better ones of a group likelier.
 
 Example:
-    train(load("tiny-cpu"), Path("runs/train"), Sources(model="tiny", train=Path("items"), validation=Path("held_out")))
+    train(config, Path("runs/train"), questions, Policy.open(Path(config.model)), progress=print)
 
 One step: `groups` questions, `rollouts` answers to each; an answer's advantage is its reward against its group's. The
 prompt and its video run once per group and are shared by its answers. Everything a step does follows from (seed, step),
@@ -12,87 +12,162 @@ Source: DeepSeekMath (arXiv 2402.03300); rewards and settings: VideoSSR (arXiv 2
 
 from __future__ import annotations
 
-import math
+import contextlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import evaluators
-from trainer import checkpoint, objective
+from trainer import cards, checkpoint, guards, objective
 from trainer.config import TrainConfig
 from trainer.data import Questions
-from trainer.log import Log
+from trainer.keeping import Keeper
+from trainer.log import Log, to_stderr
+from trainer.looks import look
 from trainer.packing import Packed
 from trainer.policy import Policy, Rollouts
-from trainer.rewards import Answered, Reward, Rewarder, diagnose_tasks
-from viubench.errors import ViubenchError
-from viubench.schema import Sample, content_hash
+from trainer.rewards import Answered, Diagnostics, Reward, Rewarder, diagnose, diagnose_tasks
+from trainer.rollouts import PolicyRollouts, RolloutSource
+from viubench.errors import EngineError, ViubenchError
+from viubench.pretext.dice import seed_of
+from viubench.schema import Sample
 
 if TYPE_CHECKING:
     import torch
 
-SEEN_GAP = 1e-4
-"""Another video must move some log-probability by more than this; else the model does not see its video."""
+Evaluation = Callable[[int], Mapping[str, float]]
+"""Evaluates the run's checkpoint of so many steps: task -> value in [0, 1]; see `trainer.evaluation`."""
 
 
 @dataclass
-class Group:
-    """One question with its answers; `rewards` one per answer."""
+class Chunk:
+    """B questions that go through the model together, with n answers each; `rewards` one per answer, B * n."""
 
     packed: Packed
     rollouts: Rollouts
     rewards: list[Reward]
 
+    def answered(self) -> list[Answered]:
+        """The answers question by question."""
+        n = len(self.rewards) // len(self.packed)
+        lengths = self.rollouts.mask.sum(1).tolist()
+        rows = [slice(at * n, (at + 1) * n) for at in range(len(self.packed))]
+        samples = self.packed.samples
+        return [Answered(s.task, self.rewards[row], lengths[row]) for s, row in zip(samples, rows, strict=True)]
+
 
 def train(
-    config: TrainConfig, out: Path, questions: Questions, policy: Policy, progress: Callable[[dict[str, Any]], None]
+    config: TrainConfig,
+    out: Path,
+    questions: Questions,
+    policy: Policy,
+    progress: Callable[[dict[str, Any]], None],
+    *,
+    source: RolloutSource | None = None,
+    evaluation: Evaluation | None = None,
+    say: Callable[[str], None] = to_stderr,
+    argv: Sequence[str] = (),
 ) -> Path:
     """Run or go on with the training in folder `out`; returns the last checkpoint.
 
+    Args:
+        policy: opened from the base model, which is also the reference of the KL term.
+        progress: told each finished step's log line.
+        source: where the answers come from; the policy itself when None.
+        evaluation: asked every `evaluate.harness.every` steps.
+        say: told warnings.
+        argv: the command, for the manifest.
+
     Raises:
-        ViubenchError: the model does not see its videos, a reward or a loss that is not finite, another configuration
-            in `out`.
+        ViubenchError: a guard stopped the run (see `trainer.guards`), another configuration in `out`, or another
+            process at work there. The message says where the finished steps are saved.
     """
+    training = Training(config, out, questions, policy, source or PolicyRollouts(policy), evaluation, say, argv)
+    keeper, watch = training.keeper, training.watch
+    with keeper.claimed(), keeper.rescuing(watch.state), contextlib.closing(training.log):
+        watch.restore(keeper.resume())
+        guards.check_seen(policy, questions, config)
+        if not keeper.logged():
+            training.conclude()
+        for step in range(keeper.steps, config.steps):
+            training.step(step)
+            if keeper.due(step):
+                keeper.save(watch.state())
+            training.conclude()
+            progress(keeper.told)
+    last = checkpoint.latest(out)
+    assert last is not None, "a configuration has at least one step, and the last one is saved"
+    return last
+
+
+class Training:
+    """A run's parts, and what is done with them at each step."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        out: Path,
+        questions: Questions,
+        policy: Policy,
+        source: RolloutSource,
+        evaluation: Evaluation | None,
+        say: Callable[[str], None],
+        argv: Sequence[str],
+    ) -> None:
+        graders = {name: evaluators.get(spec.name, **spec.params) for name, spec in questions.evaluators.items()}
+        self.config, self.questions, self.policy, self.source = config, questions, policy, source
+        self.evaluation = evaluation
+        self.rewarder = Rewarder({name: task.reward for name, task in config.tasks.items()}, graders, config.seed)
+        self.floors = {f"floor/{task}": floor for task, floor in guards.floors(questions, graders, config).items()}
+        self.watch = guards.Watch(guards.honest_tops(questions, graders), stop=config.guards.alarm == "stop", say=say)
+        self.optimizer = adamw(policy, config)
+        self.log = Log(out, say)
+        manifest = cards.describe(config, questions, policy, argv)
+        self.keeper = Keeper(config, out, policy, self.optimizer, self.log, manifest)
+
+    def step(self, step: int) -> None:
+        """Ask, reward, update; then look at the validation items when it is time, and at what the policy has become."""
+        config, started = self.config, time.perf_counter()
+        rate = learning_rate(config, step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.source.sync()
+        chunks = ask(self.policy, self.source, self.rewarder, self.questions, config, step)
+        asked = time.perf_counter()
+        metrics = update(self.policy, self.optimizer, chunks, config)
+        updated = time.perf_counter()
+        answered = [one for chunk in chunks for one in chunk.answered()]
+        tasks = diagnose_tasks(answered)
+        told: dict[str, Any] = {"step": step, **summed_up(answered), **metrics, "lr": rate, **named("", tasks)}
+        told |= self.floors | {"seconds/rollout": asked - started, "seconds/update": updated - asked}
+        self.keeper.finished(step, told)
+        alarms = self.watch.see("training", tasks)
+        if config.evaluate.every and ((step + 1) % config.evaluate.every == 0 or self.keeper.due(step)):
+            found = look(
+                self.policy, self.rewarder, self.questions, self.questions.validation(config.evaluate.n), config
+            )
+            told |= named("validation/", found)
+            alarms |= self.watch.see("validation", found)
+        told |= alarms | {"seconds": time.perf_counter() - started}
+        self.watch.raise_alarm(alarms)
+
+    def conclude(self) -> None:
+        """What follows on a step and its checkpoint; a run that was killed in the middle of it does it again."""
+        keeper = self.keeper
+        if self.evaluation is not None and keeper.evaluates(keeper.steps - 1):
+            keeper.told |= {f"evaluation/{task}": value for task, value in self.evaluation(keeper.steps).items()}
+        self.log.write(keeper.told)
+        keeper.prune()
+
+
+def adamw(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimiser over everything that is trained."""
     import torch
 
-    if config.warm_start is not None:
-        raise ViubenchError(
-            "this configuration asks for a supervised warm start, which is not built yet",
-            where=config.train,
-            hint="take warm_start out, and start from a model that already answers",
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    graders = {name: evaluators.get(spec.name, **spec.params) for name, spec in questions.evaluators.items()}
-    rewarder = Rewarder({name: task.reward for name, task in config.tasks.items()}, graders)
-    named = policy.trainable()
-    optimizer = torch.optim.AdamW([p for _, p in named], lr=config.lr, weight_decay=config.weight_decay)
-    log, first, digest = Log(out), 0, content_hash([config.hash(), questions.hash()])
-    if (last := checkpoint.latest(out)) is not None:
-        first = checkpoint.restore(last, policy.model, optimizer, config_hash=digest)["step"]
-        log.cut(first)
-    else:
-        check_seen(policy, questions, config)
-    for step in range(first, config.steps):
-        began = time.perf_counter()
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, step)
-        groups = ask(policy, rewarder, questions, config, step)
-        metrics = update(policy, optimizer, groups, config)
-        told: dict[str, Any] = {"step": step, **metrics, **diagnosed(groups)}
-        if config.evaluate.every and (step + 1) % config.evaluate.every == 0:
-            told |= evaluate(policy, rewarder, questions, config)
-        log.write(told | {"lr": learning_rate(config, step), "seconds": round(time.perf_counter() - began, 3)})
-        progress(told)
-        if (step + 1) % config.save.every == 0 or step + 1 == config.steps:
-            last = checkpoint.save(
-                out, step=step + 1, model=policy.model, base=policy.path, optimizer=optimizer,
-                config_hash=digest, log=told, card=card(config, told),
-            )  # fmt: skip
-    if last is None:
-        raise ViubenchError("steps is 0: nothing was trained", where="config")
-    return last
+    return torch.optim.AdamW([p for _, p in policy.trainable()], lr=config.lr, weight_decay=config.weight_decay)
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -103,106 +178,98 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     return config.lr * (1 - (1 - config.final_lr) * done)
 
 
-def ask(policy: Policy, rewarder: Rewarder, questions: Questions, config: TrainConfig, step: int) -> list[Group]:
+def ask(
+    policy: Policy, source: RolloutSource, rewarder: Rewarder, questions: Questions, config: TrainConfig, step: int
+) -> list[Chunk]:
     """The step's questions, each answered `rollouts` times at the rollout temperature, and what the answers earn."""
-    groups = []
-    for place, sample in enumerate(questions.batch(step)):
-        packed = policy.pack(sample, questions.videos(sample))
-        seed = (config.seed * 1_000_003 + step) * 1_000_003 + place
-        rollouts = policy.rollout(packed, config.rollouts, seed, config.temperature, config.max_tokens)
-        groups.append(Group(packed, rollouts, _rewarded(rewarder, sample, rollouts)))
-    return groups
+    placed = list(enumerate(questions.batch(step)))
+    chunks = []
+    for first in range(0, len(placed), config.micro_batch):
+        some = placed[first : first + config.micro_batch]
+        packed = policy.stack([pack(policy, questions, sample) for _, sample in some])
+        guards.check_prompts(policy, packed)
+        seeds = [seed_of("rollout", config.seed, step, place) for place, _ in some]
+        rollouts = source(packed, config.rollouts, seeds, config.temperature, config.max_tokens)
+        guards.check_rollouts(rollouts, len(some) * config.rollouts, config.max_tokens)
+        answers = iter(zip(rollouts.texts, rollouts.stopped, strict=True))
+        rewards = [
+            rewarder(sample, text, "stop" if stopped else "length", (step, place, number))
+            for place, sample in some
+            for number, (text, stopped) in enumerate(islice(answers, config.rollouts))
+        ]
+        chunks.append(Chunk(packed, rollouts, rewards))
+    return chunks
 
 
-def _rewarded(rewarder: Rewarder, sample: Sample, rollouts: Rollouts) -> list[Reward]:
-    ends = ["stop" if stopped else "length" for stopped in rollouts.stopped]
-    return [rewarder(sample, text, end) for text, end in zip(rollouts.texts, ends, strict=True)]
+def pack(policy: Policy, questions: Questions, sample: Sample) -> Packed:
+    """One question with its frames as the model's inputs. Raises ViubenchError where its processor refuses them."""
+    try:
+        return policy.pack(sample, questions.videos(sample))
+    except EngineError as error:
+        raise ViubenchError(
+            f"a question cannot be put to the model: {error}", where=f"item {sample.id}", hint="build the items again"
+        ) from error
 
 
 def update(
-    policy: Policy, optimizer: torch.optim.Optimizer, groups: Sequence[Group], config: TrainConfig
+    policy: Policy, optimizer: torch.optim.Optimizer, chunks: Sequence[Chunk], config: TrainConfig
 ) -> dict[str, float]:
-    """One optimiser step over all groups, one in memory at a time; the loss is the mean over all answer tokens."""
+    """One optimiser step over all chunks, one in memory at a time; the loss is the mean over all answer tokens.
+
+    Returns:
+        `loss` and its parts, `entropy` (nats), `gap` and `gap_max` (see `guards.gaps`), `ratio` (policy against
+        rollout), each the mean over the answer tokens, `gap_max` the largest; `tokens` and `grad_norm`.
+
+    Raises:
+        ViubenchError: a gap above the limit or a number that is not finite; the weights are then as before.
+    """
     import torch
 
-    rewards = torch.tensor([[reward.value for reward in group.rewards] for group in groups])
-    advantages = objective.advantages(rewards, config.normalise)
-    tokens = sum(int(group.rollouts.mask.sum()) for group in groups)
-    totals: dict[str, float] = {}
+    tokens = sum(int(chunk.rollouts.mask.sum()) for chunk in chunks)
+    totals: dict[str, float] = {"gap_max": 0.0}
     optimizer.zero_grad(set_to_none=True)
-    for group, advantage in zip(groups, advantages, strict=True):
-        mask, old = group.rollouts.mask, group.rollouts.logprobs
-        asked = (group.packed, group.rollouts.tokens, mask, config.temperature)
-        share = int(mask.sum()) / tokens
-        reference = None
-        if config.kl:
-            with torch.no_grad(), policy.reference():
-                reference, _ = policy.logprobs(*asked)
-        logprobs, entropy = policy.logprobs(*asked)
-        value, told = objective.loss(
-            logprobs,
-            group.rollouts.logprobs,
-            advantage,
-            group.rollouts.mask,
-            reference,
-            clip=config.clip,
-            beta=config.kl,
-        )
-        (value * share).backward()
-        told |= {"loss": float(value.detach()), "entropy": float(entropy.detach()[mask].mean())}
-        told["gap"] = float((logprobs.detach() - old)[mask].abs().max())
+    for chunk in chunks:
+        share = int(chunk.rollouts.mask.sum()) / tokens
+        loss, told = weighed(policy, chunk, config)
+        (loss * share).backward()
+        totals["gap_max"] = max(totals["gap_max"], told.pop("gap_max"))
         for key, number in told.items():
-            totals[key] = max(totals.get(key, 0.0), number) if key == "gap" else totals.get(key, 0.0) + share * number
+            totals[key] = totals.get(key, 0.0) + share * number
     parameters = [parameter for _, parameter in policy.trainable()]
     totals["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
+    guards.check_finite(totals)
     optimizer.step()
-    return totals
+    return totals | {"tokens": tokens}
 
 
-def diagnosed(groups: Sequence[Group]) -> dict[str, float]:
-    """What the step's answers look like, as `TASK/measure`."""
-    told = [Answered(group.packed.sample.task, group.rewards, group.rollouts.mask.sum(1).tolist()) for group in groups]
-    found = diagnose_tasks(told)
-    return {f"{task}/{name}": number for task, one in found.items() for name, number in one.numbers().items()}
+def weighed(policy: Policy, chunk: Chunk, config: TrainConfig) -> tuple[torch.Tensor, dict[str, float]]:
+    """The loss of one chunk, with gradient, and its diagnostics: means over its answer tokens, and `gap_max`."""
+    import torch
+
+    rollouts, questions = chunk.rollouts, len(chunk.packed)
+    mask, old = rollouts.mask, rollouts.logprobs
+    asked = (chunk.packed, rollouts.tokens, mask, config.temperature)
+    reference = None
+    if config.kl:
+        with torch.no_grad(), policy.reference():
+            reference, _ = policy.logprobs(*asked)
+    logprobs, entropy = policy.logprobs(*asked)
+    gap, gap_max = guards.gaps(logprobs, rollouts, questions)
+    guards.check_gap(gap, chunk.packed, config.max_gap)
+    rewards = torch.tensor([reward.value for reward in chunk.rewards]).view(questions, -1)
+    advantages = objective.advantages(rewards, config.normalise).flatten().to(logprobs.device)
+    loss, told = objective.loss(logprobs, old, advantages, mask, reference, clip=config.clip, beta=config.kl)
+    apart = (logprobs.detach() - old)[mask]
+    told |= {"loss": float(loss.detach()), "entropy": float(entropy.detach()[mask].mean())}
+    return loss, told | {"gap": float(apart.abs().mean()), "gap_max": gap_max, "ratio": float(apart.exp().mean())}
 
 
-def evaluate(policy: Policy, rewarder: Rewarder, questions: Questions, config: TrainConfig) -> dict[str, float]:
-    """Greedy answers to the first `evaluate.n` validation questions of each task: mean reward and strict score."""
-    scores: dict[str, list[Reward]] = {}
-    for sample in questions.validation(config.evaluate.n):
-        packed = policy.pack(sample, questions.videos(sample))
-        rollouts = policy.rollout(packed, 1, 0, 0.0, config.max_tokens)
-        scores.setdefault(sample.task, []).extend(_rewarded(rewarder, sample, rollouts))
-    return {
-        f"validation/{task}/{name}": math.fsum(getattr(r, name) for r in found) / len(found)
-        for task, found in scores.items()
-        for name in ("value", "strict")
-    }
+def summed_up(answered: Sequence[Answered]) -> dict[str, float]:
+    """What a step's answers show over all tasks; what only means something within one is left out."""
+    found = diagnose(answered).numbers()
+    return {name: found[name] for name in ("reward", "strict", "parsed", "zero_advantage", "length")}
 
 
-def check_seen(policy: Policy, questions: Questions, config: TrainConfig) -> None:
-    """Refuse to train a model whose answers do not depend on the video: pixels dropped on the way are the worst bug.
-
-    The first question is asked again with every frame turned to its negative and all else, the times too, kept.
-    """
-    sample = questions.batch(0)[0]
-    videos = questions.videos(sample)
-    negative = tuple(replace(video, pixels=255 - video.pixels, key="") for video in videos)
-    packed, other = policy.pack(sample, videos), policy.pack(sample, negative)
-    rollouts = policy.rollout(packed, 2, config.seed, config.temperature, config.max_tokens)
-    gap = policy.swapped_gap(packed, other, rollouts.tokens, rollouts.mask)
-    if gap < SEEN_GAP:
-        raise ViubenchError(
-            f"another video changes no log-probability by more than {gap:.1e}: the model does not see its video",
-            where=str(policy.path),
-            hint="check the checkpoint's processor: the frames must reach the vision tower",
-        )
-
-
-def card(config: TrainConfig, told: dict[str, Any]) -> str:
-    """The model card of a checkpoint: what was trained, how, and what the last step measured."""
-    lines = [f"# {config.train}", "", "Trained with GRPO by viubench.", "", f"Configuration hash: {config.hash()}", ""]
-    lines += [
-        f"- {key}: {value:.4f}" if isinstance(value, float) else f"- {key}: {value}" for key, value in told.items()
-    ]
-    return "\n".join([*lines, ""])
+def named(prefix: str, tasks: Mapping[str, Diagnostics]) -> dict[str, float]:
+    """The diagnostics of each task as `prefixTASK/measure`."""
+    return {f"{prefix}{task}/{name}": number for task, one in tasks.items() for name, number in one.numbers().items()}

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from evaluators import Evaluator
 from viubench.errors import ViubenchError
 from viubench.grading import grade
+from viubench.pretext.dice import seed_of
 from viubench.schema import Sample, canonical_json
 
 FULL = 1 - 1e-9
@@ -36,8 +37,9 @@ SEARCHED = 200
 """The search for the best constant answer tries this many texts on this many items."""
 
 
-Kind = Literal["smooth", "strict"]
-"""`smooth`: the evaluator's reward, near counts; `strict`: 1 for the true answer, else 0."""
+Kind = Literal["smooth", "strict", "random"]
+"""`smooth`: the evaluator's reward, near counts; `strict`: 1 for the true answer, else 0; `random`: a number that has
+nothing to do with the answer, for control runs only."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +65,25 @@ class Rewarder:
     Args:
         kinds: task name -> which reward is trained on.
         evaluators: task name -> its evaluator, for every task in `kinds`.
+        seed: of random rewards.
     """
 
-    def __init__(self, kinds: Mapping[str, Kind], evaluators: Mapping[str, Evaluator]) -> None:
+    def __init__(self, kinds: Mapping[str, Kind], evaluators: Mapping[str, Evaluator], seed: int = 0) -> None:
         self.kinds = dict(kinds)
         self.evaluators = {task: evaluators[task] for task in kinds}
+        self.seed = seed
 
-    def __call__(self, sample: Sample, text: str, finish_reason: str) -> Reward:
+    def __call__(
+        self, sample: Sample, text: str, finish_reason: str, turn: tuple[int, int, int] | None = None
+    ) -> Reward:
         """The reward of one answer; 0 where none can be read and where the token limit cut it.
 
         Args:
             sample: the question.
             text: the answer as decoded.
             finish_reason: `stop` where the model ended the answer, `length` where the token limit did.
+            turn: step, place of the question in it, number of the answer: what a random reward follows from. Without
+                it, outside training steps, the smooth reward stands in for the random one.
 
         Raises:
             ViubenchError: a task without a reward, or a reward that is no number in [0, 1].
@@ -96,7 +104,9 @@ class Rewarder:
                 hint="check the sample's target, or mend the evaluator's reward()",
             )
         strict = float(smooth >= FULL)
-        value = smooth if self.kinds[sample.task] == "smooth" else strict
+        value = strict if self.kinds[sample.task] == "strict" else smooth
+        if self.kinds[sample.task] == "random" and turn is not None:
+            value = seed_of("reward", self.seed, *turn) / 2**63
         return Reward(value, strict, answer is not None, None if answer is None else answer.value)
 
 
@@ -207,6 +217,35 @@ def alarm(history: Sequence[Diagnostics], *, top_share: float = TOP_SHARE) -> st
     return None
 
 
+def ends(history: Sequence[Diagnostics]) -> list[Diagnostics]:
+    """What of a task's history `alarm` ever reads, so that a long run need not keep more: its two ends."""
+    if not history:
+        return []
+    size = max(LEAST_QUESTIONS, *(len(look.answers) for look in history))
+
+    def reach(looks: Iterable[Diagnostics]) -> int:
+        """How many of `looks` hold `size` answers."""
+        seen = 0
+        for number, look in enumerate(looks, start=1):
+            seen += len(look.answers)
+            if seen >= size:
+                return number
+        return len(history)
+
+    first, last = reach(history), reach(reversed(history))
+    return [*history[:first], *history[max(first, len(history) - last) :]]
+
+
+def honest_top(samples: Sequence[Sample], evaluator: Evaluator) -> float:
+    """The `top_share` of `alarm` that suits these items of one task (at least one).
+
+    Twice the share of the most frequent true answer, but half way to 1 where that is less, and never under the default.
+    """
+    parsed = [evaluator.parse(sample.answer_text, sample) for sample in samples]
+    often = _top([None if answer is None else canonical_json(answer.value) for answer in parsed])[1] / len(samples)
+    return max(TOP_SHARE, min(2 * often, (1 + often) / 2))
+
+
 def _distinct(answers: Sequence[str | None]) -> int:
     return len(set(answers) - {None})
 
@@ -222,13 +261,13 @@ def _top(answers: Sequence[str | None]) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class ConstantFloor:
-    """The best constant answer and its mean smooth reward over the items it was chosen on."""
+    """The best constant answer and its mean reward over the items it was chosen on."""
 
     text: str
     reward: float
 
 
-def constant_floor(samples: Sequence[Sample], evaluator: Evaluator) -> ConstantFloor:
+def constant_floor(samples: Sequence[Sample], evaluator: Evaluator, kind: Kind = "smooth") -> ConstantFloor:
     """The best of the answers that are the same for every item: what a policy earns that never looks.
 
     Tried are the true answers of the items and the evaluator's blind answers, at most 200, the most frequent first,
@@ -238,6 +277,7 @@ def constant_floor(samples: Sequence[Sample], evaluator: Evaluator) -> ConstantF
     Args:
         samples: items of one task, at least one.
         evaluator: the task's.
+        kind: whose reward; that of `random` is the smooth one.
 
     Raises:
         ValueError: no samples.
@@ -249,10 +289,11 @@ def constant_floor(samples: Sequence[Sample], evaluator: Evaluator) -> ConstantF
         texts += evaluator.blind(samples).texts
     spread = samples[:: -(-len(samples) // SEARCHED)]
     candidates = [text for text, _ in Counter(texts).most_common(CANDIDATES)]
-    best = max(candidates, key=lambda text: constant_reward(text, spread, evaluator))
-    return ConstantFloor(best, constant_reward(best, samples, evaluator))
+    best = max(candidates, key=lambda text: constant_reward(text, spread, evaluator, kind))
+    return ConstantFloor(best, constant_reward(best, samples, evaluator, kind))
 
 
-def constant_reward(text: str, samples: Sequence[Sample], evaluator: Evaluator) -> float:
-    """Mean smooth reward, in [0, 1], of giving `text` as the answer to every one of these items (at least one)."""
-    return fmean(evaluator.reward(evaluator.parse(text, sample), sample) for sample in samples)
+def constant_reward(text: str, samples: Sequence[Sample], evaluator: Evaluator, kind: Kind = "smooth") -> float:
+    """Mean reward, in [0, 1], of giving `text` as the answer to every one of these items (at least one)."""
+    earned = [evaluator.reward(evaluator.parse(text, sample), sample) for sample in samples]
+    return fmean(reward >= FULL for reward in earned) if kind == "strict" else fmean(earned)

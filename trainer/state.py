@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+from trainer import sharding
 from viubench.errors import ViubenchError
 
 if TYPE_CHECKING:
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 Tensors = dict[str, "Tensor"]
 
 
-def optimizer_state(optimizer: Optimizer) -> tuple[Tensors, dict[str, Any]]:
-    """The state of a torch optimizer taken apart.
+def optimizer_state(optimizer: Optimizer, keep: bool = True) -> tuple[Tensors, dict[str, Any]]:
+    """The state of a torch optimizer taken apart; of split weights the whole, which all processes must ask for.
+
+    Args:
+        keep: False for a process that only lends its parts; it gets no tensors.
 
     Returns:
         The tensors, named `<number of the parameter>.<entry>` ("0.exp_avg", any shape and dtype), and the JSON part:
@@ -35,7 +39,9 @@ def optimizer_state(optimizer: Optimizer) -> tuple[Tensors, dict[str, Any]]:
     for number, entries in state["state"].items():
         for name, value in entries.items():
             if isinstance(value, torch.Tensor):
-                tensors[f"{number}.{name}"] = value.detach().contiguous()
+                full = sharding.whole(value.detach(), keep)
+                if keep:
+                    tensors[f"{number}.{name}"] = full.contiguous()
             else:
                 scalars[f"{number}.{name}"] = value
     return tensors, {"groups": state["param_groups"], "scalars": scalars}
@@ -69,15 +75,28 @@ def check_optimizer_state(optimizer: Optimizer, tensors: Tensors, facts: dict[st
 
 def set_optimizer_state(optimizer: Optimizer, tensors: Tensors, facts: dict[str, Any]) -> None:
     """Put back what `optimizer_state` took apart; `check_optimizer_state` comes before."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for full, value in {**tensors, **facts["scalars"]}.items():
         number, _, name = full.partition(".")
-        state.setdefault(int(number), {})[name] = value
+        moment = getattr(value, "ndim", 0) > 0  # AdamW's count of steps is a scalar, and not split
+        held = sharding.part_of(value, parameters[int(number)]) if moment else value
+        state.setdefault(int(number), {})[name] = held
     groups = []
     for now, saved in zip(optimizer.param_groups, facts["groups"], strict=True):
         # JSON knows no tuples, and AdamW's betas are one.
         groups.append({name: tuple(v) if isinstance(now[name], tuple) else v for name, v in saved.items()})
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def seed_random(seed: int) -> None:
+    """Start the generators of torch (GPUs too), python and numpy from `seed`, for whatever draws from them unasked."""
+    import numpy as np
+    import torch
+
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
 
 
 def random_state() -> tuple[Tensors, dict[str, Any]]:

@@ -121,7 +121,7 @@ def manifest(planned: Planned, engine: Engine, args: Mapping[str, str], seed: in
         },
         tasks=planned.about,
         suites={suite.suite: suite for suite in planned.suites},
-        packages=_versions(),
+        packages=versions(),
         seed=seed,
         hardware={"machine": platform.machine(), "cores": os.cpu_count(), "python": sys.version.split()[0]},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -199,9 +199,12 @@ def _about(task: Task, samples: Sequence[Sample]) -> tuple[dict[str, Any], dict[
     return about, worth.texts
 
 
-def _versions() -> dict[str, str]:
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """The version of this package, and of those of `packages` that are installed."""
     found = {"viubench": __version__}
-    for package in PACKAGES[1:]:
+    for package in packages:
+        if package == "viubench":  # an editable install may know an older one
+            continue
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

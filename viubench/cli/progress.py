@@ -1,4 +1,4 @@
-"""One progress bar for every long job: share done, rate, time left.
+"""One progress bar for every long job: share done, rate, time left, and a note where there is more to say.
 
 Example:
     with bar("decoding", quiet=False) as update:
@@ -8,14 +8,21 @@ Example:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
+
+
+class Update(Protocol):
+    """Tells a bar how far the job is."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
 
 
 @contextlib.contextmanager
-def bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error that appears with its first update; `update(done, total)`."""
+def bar(what: str, *, quiet: bool) -> Iterator[Update]:
+    """A bar on standard error that appears with its first update; `update(done, total, note)`."""
     if quiet:
-        yield lambda done, total: None
+        yield lambda done, total, note="": None
         return
     from rich.console import Console
     from rich.progress import (
@@ -26,6 +33,7 @@ def bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.table import Column
 
     columns = (
         TextColumn("{task.description}"),
@@ -34,12 +42,14 @@ def bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        job = progress.add_task(what, total=None, visible=False, rate="")
+        job = progress.add_task(what, total=None, visible=False, rate="", note="")
 
-        def update(done: int, total: int) -> None:
+        def update(done: int, total: int, note: str = "") -> None:
             speed = progress.tasks[0].speed
-            progress.update(job, completed=done, total=total, visible=True, rate=f"{speed:.1f}/s" if speed else "")
+            rate = "" if not speed else f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each"
+            progress.update(job, completed=done, total=total, visible=True, rate=rate, note=note)
 
         yield update

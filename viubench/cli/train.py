@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from viubench.cli.run import FrameCache
+
+if TYPE_CHECKING:
+    from trainer.config import TrainConfig
+    from trainer.data import Questions
+    from trainer.policy import Policy
+    from viubench.cli.progress import Update
 
 
 def register(app: typer.Typer) -> None:
@@ -20,32 +28,118 @@ def train(
     model: Annotated[str, typer.Option(help="Checkpoint folder or hub id, instead of the configuration's.")] = "",
     items: Annotated[str, typer.Option(help="Folder of training items (viubench build).")] = "",
     validation: Annotated[str, typer.Option(help="Folder of validation items, of other videos.")] = "",
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    tests: Annotated[
+        list[Path], typer.Option(help="Folder of test items, which must not share a video with these; repeatable.")
+    ] = [],  # noqa: B006
+    videos: Annotated[str, typer.Option(help="Where the videos lie now, when not where they lay at the build.")] = "",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N; a GPU when there is one.")] = "",
     frame_cache: FrameCache = None,
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything but the model, and say it.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Train a model with the tasks' own scores as rewards."""
     from trainer.config import load
     from trainer.data import Questions
-    from trainer.grpo import train as grpo
-    from trainer.policy import LoraConfig, Policy
-    from viubench.cli.progress import bar
+    from viubench.engines.loading import describe_checkpoint
+    from viubench.errors import ViubenchError
     from viubench.tasks import Catalogue
     from viubench.video.store import FrameStore, default_root
 
-    chosen = load(config).given(model=model, train=items, validation=validation)
-    questions = Questions.read(chosen, Catalogue(tuple(include_path)), FrameStore(frame_cache or default_root()))
-    lora = LoraConfig(chosen.update.rank, chosen.update.alpha, tuple(chosen.update.targets))
-    policy = Policy.open(
-        Path(chosen.model),
-        dtype=chosen.dtype,
-        lora=lora if chosen.update.kind == "lora" else None,
-        train_vision=chosen.vision == "trained",
-        device=device,
-        keep_reference=chosen.kl > 0,
-        seed=chosen.seed,
-    )
+    chosen = load(config).given(model=model, train=items, validation=validation, videos=videos)
+    if not chosen.model:
+        raise ViubenchError("no model was named", where="--model", hint="a checkpoint folder or a hub id")
+    multiple = describe_checkpoint(chosen.model)["size_multiple"]
+    catalogue, store = Catalogue(tuple(include_path)), FrameStore(frame_cache or default_root())
+    questions = Questions.read(chosen, catalogue, store, tests=tests, multiple=multiple)
+    if dry_run:
+        print(_planned(chosen, questions))
+    else:
+        _train(chosen, out, questions, device, frame_cache, include_path, quiet=quiet)
+
+
+def _train(
+    config: TrainConfig,
+    out: Path,
+    questions: Questions,
+    device: str,
+    frame_cache: Path | None,
+    include_path: list[Path],
+    *,
+    quiet: bool,
+) -> None:
+    from transformers.utils import logging
+
+    from trainer.evaluation import Evaluation
+    from trainer.grpo import train as grpo
+    from trainer.keeping import best
+    from viubench.cli.progress import bar
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()  # one bar is enough
+    start, argv = config.model, ["viubench", *sys.argv[1:]]
+    if config.warm_start is not None:
+        from trainer.sft import warm_start
+
+        most = config.warm_start.steps
+        with bar("warm start", quiet=quiet) as update:
+            fresh = _opened(config, start, device)
+            start = str(warm_start(config, out, questions, fresh, _shown(update, most), argv=argv))
+    policy = _opened(config, start, device)
+    evaluation = Evaluation(config, out, frame_cache, tuple(include_path)) if config.evaluate.harness else None
     with bar("training", quiet=quiet) as update:
-        last = grpo(chosen, out, questions, policy, lambda told: update(told["step"] + 1, chosen.steps))
+        shown = _shown(update, config.steps)
+        last = grpo(config, out, questions, policy, shown, evaluation=evaluation, argv=argv)
     print(f"trained: {last}")
+    if (top := best(out)) is not None:
+        print(f"best: {top[0]} (validation score {top[1]:.3f})")
+
+
+def _opened(config: TrainConfig, path: str, device: str) -> Policy:
+    """The checkpoint as the configuration trains it."""
+    import torch
+
+    from trainer.policy import LoraConfig, Policy
+
+    lora = LoraConfig(config.update.rank, config.update.alpha, tuple(config.update.targets))
+    return Policy.open(
+        path,
+        dtype=config.dtype,
+        lora=lora if config.update.kind == "lora" else None,
+        train_vision=config.vision == "trained",
+        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        keep_reference=config.kl > 0,
+        seed=config.seed,
+    )
+
+
+def _shown(update: Update, steps: int) -> Callable[[dict[str, Any]], None]:
+    """A progress bar as listener to log lines."""
+    from trainer.log import summary
+
+    return lambda told: update(told["step"] + 1, steps, summary(told))
+
+
+def _planned(config: TrainConfig, questions: Questions) -> str:
+    """What a training would do: a line a task, and the size of it all."""
+    from tabulate import tabulate
+
+    import evaluators
+    from trainer.guards import floors
+
+    graders = {name: evaluators.get(spec.name, **spec.params) for name, spec in questions.evaluators.items()}
+    constant = floors(questions, graders, config)
+    rows = []
+    for task, mix in config.tasks.items():
+        known, held_out = (
+            sum(sample.task == task for sample in plan.samples) for plan in (questions.train, questions.held_out)
+        )
+        rows.append([task, known, held_out, mix.weight, mix.reward, constant[task]])
+    heads = ["task", "training items", "validation items", "weight", "reward", "best constant"]
+    answers = config.steps * config.groups * config.rollouts
+    return "\n".join(
+        [
+            tabulate(rows, heads, floatfmt=("", "", "", "g", "", ".3f")),
+            f"{config.steps} steps of {config.groups} questions, {config.rollouts} answers each: {answers:,} answers",
+        ]
+    )
