@@ -18,13 +18,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from tabulate import tabulate
 
-from reports import charts
+from reports import charts, curves
 from reports.agreement import agreements
 from reports.panels import panels, verdict
 from reports.runs import Run, load
 from reports.samples import browser
 from reports.standings import Row, columns, labels, percent, percent_with_interval, points, rows, shown
 from reports.text import clean, embed_json
+from reports.training import Training, load_all
 from viubench import atomic
 from viubench.errors import ViubenchError
 from viubench.schema import STATUSES, ReferenceRow
@@ -74,23 +75,38 @@ def text(runs: Sequence[Path], references: Sequence[ReferenceRow] = ()) -> str:
     return "\n".join([shown, *(clean(line.text) for line in agreements(loaded, labels(loaded)))])
 
 
-def write(runs: Sequence[Path], out: Path, references: Sequence[ReferenceRow], *, samples_per_task: int = 12) -> None:
+def write(
+    runs: Sequence[Path],
+    out: Path,
+    references: Sequence[ReferenceRow],
+    *,
+    samples_per_task: int = 12,
+    trainings: Sequence[Path] = (),
+) -> None:
     """Write the page of `runs` to `out`; equal runs give equal bytes, and the file appears whole or not at all.
 
     The page needs no network and no server, allows itself no outside source (content security policy), and its tables
     are readable without JavaScript. `samples_per_task` bounds the sample browser (see `reports.samples.browser`).
+    `trainings` are training folders, which get a section of curves.
 
     Raises:
-        ViubenchError: no run, or a folder is not a finished run.
+        ViubenchError: no run, a folder is not a finished run, or a training's log is missing or damaged.
     """
     if not runs:
         raise ViubenchError("no run to report", hint="viubench report RUN... --out leaderboard.html")
-    html = render([load(path) for path in runs], references, samples_per_task=samples_per_task)
+    loaded = [load(path) for path in runs]
+    html = render(loaded, references, samples_per_task=samples_per_task, trainings=load_all(trainings))
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic.write(out, html.encode())
 
 
-def render(runs: Sequence[Run], references: Sequence[ReferenceRow], *, samples_per_task: int = 12) -> str:
+def render(
+    runs: Sequence[Run],
+    references: Sequence[ReferenceRow],
+    *,
+    samples_per_task: int = 12,
+    trainings: Sequence[Training] = (),
+) -> str:
     """The page as text."""
     heads, found, names = columns(runs), rows(runs, references), labels(runs)
     style, script = _asset("style.css"), _asset("page.js")
@@ -113,6 +129,7 @@ def render(runs: Sequence[Run], references: Sequence[ReferenceRow], *, samples_p
             agreements=agreements(runs, names),
             manifests=[_manifest(run, name) for run, name in zip(runs, names, strict=True)],
             samples_per_task=samples_per_task,
+            trainings=[curves.draw(training) for training in trainings],
         )
     )
 
@@ -166,6 +183,7 @@ def _environment() -> Environment:
     environment.filters["points"] = points
     environment.filters["clean"] = clean
     environment.globals.update(whisker=charts.whisker, bar=charts.bar, stack=charts.statuses, heat=charts.heat)
+    environment.globals.update(key=charts.key)
     return environment
 
 

@@ -63,6 +63,14 @@ def show(value: Any) -> str:
     return canonical_json(finite(value))
 
 
+def number(value: float) -> str:
+    """Three digits: 0.0123, 4.56, 1,234, and 2e−5 for the very small and large."""
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        return (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}").replace("-", "−")
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}".replace("-", "−")
+
+
 def finite(value: Any) -> Any:
     """Plain data with NaN and infinities turned into None, which JSON can say."""
     if isinstance(value, float):

@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from report_runs import write_run
+from training_runs import write_training
 
 from reports.leaderboard import write
 from viubench.tasks import Catalogue
@@ -34,7 +35,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
         write_run(folder / "c", model=HOSTILE, skill=0.4, n=8, changes={"response": HOSTILE, "question": HOSTILE}),
         write_run(folder / "blind", model="blind", engine="blind", skill=0.21, n=8),
     ]
-    write(runs, folder / "leaderboard.html", Catalogue().references)
+    training = write_training(folder / "train", steps=60, warm=40, every=10, evaluate=20, alarm=HOSTILE)
+    write(runs, folder / "leaderboard.html", Catalogue().references, trainings=[training])
     return (folder / "leaderboard.html").as_uri()
 
 
@@ -128,6 +130,24 @@ def test_the_view_comes_back_from_its_address(page: Any) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark != "rgb(255, 255, 255)"
     assert names(page)[0] == "model-a"
     assert set(page.locator(".card h3").all_inner_texts()) == {"viubench_jigsaw_easy"}
+
+
+@pytest.mark.parametrize("width", [1440, 360])
+def test_the_curves_of_a_training_fill_their_figures(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.get_by_role("link", name="Training").click()
+    assert "␛[31m‹U+202E›␀" in page.locator(".training .findings").inner_text()
+    plots = page.get_by_role("img", name="drawn by step")
+    assert plots.count() == page.locator(".training figure").count() > 20
+    for plot in plots.all():
+        box, figure = plot.locator("svg").bounding_box(), plot.locator("..").bounding_box()
+        assert figure["x"] <= box["x"]
+        assert box["x"] + box["width"] <= min(figure["x"] + figure["width"] + 1, width)
+        assert box["width"] > 250
+    figure = page.locator("figure", has_text="evaluation, miou").first
+    assert not figure.locator("table").is_visible()
+    figure.locator("summary").click()
+    assert figure.locator("thead th").all_inner_texts() == ["step", "score", "exact match", "evaluation, miou"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

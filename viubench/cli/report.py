@@ -15,12 +15,13 @@ def register(app: typer.Typer) -> None:
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
     out: Annotated[Path, typer.Option(help="The page.")] = Path("leaderboard.html"),
+    training: Annotated[list[Path], typer.Option(help="A training folder, for its curves; repeatable.")] = [],  # noqa: B006
 ) -> None:
     """Write an HTML leaderboard that opens from disk, and print its table."""
     from reports import leaderboard
     from viubench.tasks import Catalogue
 
     references = Catalogue().references
-    leaderboard.write(runs, out, references)
+    leaderboard.write(runs, out, references, trainings=training)
     print(leaderboard.text(runs))
     print(out.resolve())
