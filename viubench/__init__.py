@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evaluators import Answer, Evaluator
     from evaluators import get as evaluator
+    from viubench.compare import compare_runs
     from viubench.errors import EngineError, MediaError, ViubenchError
     from viubench.runs import read_manifest, read_records, read_results
     from viubench.schema import Protocol, Record, Results, Sample, Task
@@ -40,6 +41,7 @@ __all__ = [
     "Task",
     "VideoInput",
     "ViubenchError",
+    "compare_runs",
     "evaluator",
     "read_manifest",
     "read_records",
@@ -48,6 +50,7 @@ __all__ = [
 
 _HOMES = {
     "evaluators": ("Answer", "Evaluator", "get"),
+    "viubench.compare": ("compare_runs",),
     "viubench.errors": ("EngineError", "MediaError", "ViubenchError"),
     "viubench.runs": ("read_manifest", "read_records", "read_results"),
     "viubench.schema": ("Protocol", "Record", "Results", "Sample", "Task"),

@@ -6,6 +6,7 @@ Example:
 
 Sources: Miller, "Adding Error Bars to Evals" (arXiv 2411.00640) for the clustered error, with the C/(C-1) factor;
 Wilson (1927) for proportions. Items of one source video are not independent, so the video is the unit.
+What two runs of the same items differ by is in `viubench.differences`.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def mean(scores: Sequence[float], clusters: Sequence[Hashable], level: float = 0
         return Estimate(value, independent, 0.0, 1.0, n, 1)
     se = float(np.sqrt(count / (count - 1) * (sums**2).sum())) / n
     effect = (se / independent) ** 2 if independent > 0 else 1.0
-    quantile = _t(level, count - 1)
+    quantile = t_quantile(level, count - 1)
     low, high = value - quantile * se, value + quantile * se
     if se < 1e-12 or low < 0 or high > 1:
         low, high = wilson(value, n / max(effect, 1.0), quantile)
@@ -97,9 +98,9 @@ def weighted_mean(parts: Sequence[Part], level: float = 0.95) -> Estimate:
         return Estimate(value, 0.0, 0.0, 1.0, len(owners), 1)
     se = float(np.sqrt(count / (count - 1) * (sums**2).sum()))
     if se == 0:  # every score of every part is the same: only the number of items speaks
-        low, high = wilson(value, len(owners), _t(level, count - 1))
+        low, high = wilson(value, len(owners), t_quantile(level, count - 1))
     else:
-        low, high = value - _t(level, count - 1) * se, value + _t(level, count - 1) * se
+        low, high = value - t_quantile(level, count - 1) * se, value + t_quantile(level, count - 1) * se
     return Estimate(value, se, max(low, 0.0), min(high, 1.0), len(owners), count)
 
 
@@ -119,7 +120,8 @@ def cluster_sums(deviations: Floats, clusters: Sequence[Hashable]) -> Floats:
     return sums
 
 
-def _t(level: float, degrees: int) -> float:
+def t_quantile(level: float, degrees: float) -> float:
+    """How many standard errors reach from the mean to either end of an interval of this level."""
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, 0.5 + level / 2))

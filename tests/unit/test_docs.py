@@ -13,7 +13,14 @@ from viubench.cli import app
 from viubench.tasks import Catalogue
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/downstream.md", "docs/add-a-benchmark.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/downstream.md",
+    "docs/add-a-benchmark.md",
+    "docs/gate.md",
+)
 ROOT_COMMAND = typer.main.get_command(app)
 
 

@@ -25,8 +25,10 @@ ALLOWED = {
 
 LEVELS = (
     {"errors", "atomic"},
-    {"schema", "video.frames", "fields", "grading", "stats", "strict_yaml"},
+    {"schema", "video.frames", "fields", "grading", "stats", "differences", "strict_yaml"},
     {"tasks", "runs", "results", "floor", "filmstrip", "media_clock"},
+    {"compare"},
+    {"gate"},
     {"video"},
     {"pretext"},
     {"sources", "engines", "tiny"},

@@ -7,6 +7,7 @@ Example:
 All models forbid unknown keys and are frozen. Fractions are in [0, 1], times in seconds.
 """
 
+from viubench.schema.gate import Evidence, GateConfig, GatedMean, GatedRun, GateReport, TaskVerdict, Verdict
 from viubench.schema.records import (
     SCHEMA_VERSION,
     STATUSES,
@@ -52,8 +53,13 @@ __all__ = [
     "Clip",
     "Decoding",
     "EvaluatorSpec",
+    "Evidence",
     "Failure",
     "FrameInfo",
+    "GateConfig",
+    "GateReport",
+    "GatedMean",
+    "GatedRun",
     "GenerationKwargs",
     "Groups",
     "Item",
@@ -80,6 +86,8 @@ __all__ = [
     "SuiteResult",
     "Task",
     "TaskResult",
+    "TaskVerdict",
+    "Verdict",
     "VideoSpec",
     "canonical_json",
     "content_hash",

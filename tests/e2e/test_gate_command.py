@@ -1,0 +1,136 @@
+"""`viubench gate` as a CI job calls it: run folders of the baselines in, exit code, table, summary and JSON out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from viubench.runs import read_results
+
+CLEAN = {key: value for key, value in os.environ.items() if key != "GITHUB_STEP_SUMMARY"}
+Runs = dict[str, Path]
+
+
+def viubench(*arguments: object, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "viubench", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=CLEAN | env, timeout=300)
+
+
+def gate(baseline: Path, candidate: Path, *arguments: object, **env: str) -> subprocess.CompletedProcess[str]:
+    return viubench("gate", "--baseline", baseline, "--candidate", candidate, *arguments, **env)
+
+
+@pytest.fixture(scope="module")
+def runs(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """The same items answered by the baselines, by random with another seed, fewer of them, and seen smaller."""
+    folder = tmp_path_factory.mktemp("gate")
+    cache = {"VIUBENCH_CACHE": str(folder / "cache")}
+    recipe = folder / "recipe.yaml"
+    names = ("viubench_ground_mirror", "viubench_count_easy")
+    lines = [f"  - {{task: {name}, n: 24}}" for name in names]
+    recipe.write_text("recipe: tiny\nsampling: {kind: even, frames: 48, middle: 0.9}\nitems:\n" + "\n".join(lines))
+    items = folder / "items"
+    built = viubench("build", "--recipe", recipe, "--videos", clips, "--out", items, "--quiet", **cache)
+    assert built.returncode == 0, built.stderr
+    made: Runs = {}
+    for name, arguments in {
+        "random": ("--engine", "random"),
+        "other": ("--engine", "random", "--seed", "1"),
+        "blind": ("--engine", "blind"),
+        "oracle": ("--engine", "oracle"),
+        "fewer": ("--engine", "oracle", "--limit", "20"),
+        "smaller": ("--engine", "oracle", "--max-pixels", "40000"),
+    }.items():
+        made[name] = folder / name
+        done = viubench("run", *arguments, "--tasks", items, "--out", made[name], "--quiet", **cache)
+        assert done.returncode == 0, done.stderr
+    return made
+
+
+def test_worse_is_1_and_the_numbers_are_those_of_the_runs(runs: Runs, tmp_path: Path) -> None:
+    out = tmp_path / "gate.json"
+    done = gate(runs["oracle"], runs["blind"], "--out", out)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr == ""
+    report = json.loads(out.read_text())
+    assert (report["schema"], report["verdict"], report["exit_code"]) == (1, "regress", 1)
+    oracle, blind = read_results(runs["oracle"]), read_results(runs["blind"])
+    for task, found in report["tasks"].items():
+        assert found["verdict"] == "regress"
+        assert found["evidence"]["baseline"] == oracle.tasks[task].value
+        assert found["evidence"]["candidate"] == blind.tasks[task].value
+        assert found["evidence"]["n"] == 24
+        assert f"{task}: regress, a loss of" in done.stdout
+    again = tmp_path / "again.json"
+    gate(runs["oracle"], runs["blind"], "--out", again)
+    assert again.read_bytes() == out.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "verdict"), [("blind", "oracle", "improve"), ("blind",) * 2 + ("pass",)]
+)
+def test_better_or_the_same_is_0(runs: Runs, baseline: str, candidate: str, verdict: str) -> None:
+    done = gate(runs[baseline], runs[candidate])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{verdict}: {candidate} (")
+
+
+def test_too_few_items_to_tell_is_3(runs: Runs) -> None:
+    done = gate(runs["random"], runs["other"])
+    assert done.returncode == 3, done.stdout
+    assert "inconclusive" in done.stdout
+    assert "is not ruled out" in done.stdout or "chance may explain" in done.stdout
+
+
+def test_not_comparable_is_4_and_says_why(runs: Runs, tmp_path: Path) -> None:
+    for candidate, said in (("fewer", "has other items"), ("smaller", "two protocols")):
+        summary = tmp_path / f"{candidate}.md"
+        done = gate(runs["oracle"], runs[candidate], "--summary", summary)
+        assert done.returncode == 4
+        assert done.stderr.count("viubench: not comparable: 'viubench_") == 2
+        assert said in done.stderr
+        assert said in summary.read_text()
+        assert "Traceback" not in done.stderr
+    unfinished = tmp_path / "unfinished"
+    unfinished.mkdir()
+    for name in ("manifest.json", "records.jsonl"):
+        (unfinished / name).write_bytes((runs["oracle"] / name).read_bytes())
+    done = gate(runs["oracle"], unfinished)
+    assert done.returncode == 4
+    assert f"{unfinished} is not finished" in done.stderr
+
+
+def test_usage_is_2(runs: Runs, tmp_path: Path) -> None:
+    config = tmp_path / "gate.yaml"
+    for content, said in (("alpha: 3\n", f"{config}:1:1"), ("margins: {viubench_count_esy: 0.1}", "did you mean")):
+        config.write_text(content)
+        done = gate(runs["oracle"], runs["oracle"], "--config", config)
+        assert done.returncode == 2
+        assert said in done.stderr
+    assert gate(runs["oracle"], tmp_path).returncode == 2
+    assert viubench("gate", "--baseline", runs["oracle"]).returncode == 2
+    assert gate(runs["oracle"], runs["oracle"], "--out", tmp_path / "no" / "such" / "gate.json").returncode == 2
+
+
+def test_the_configuration_decides(runs: Runs, tmp_path: Path) -> None:
+    config = tmp_path / "gate.yaml"
+    config.write_text("informational: [viubench_count_easy, viubench_ground_mirror]\n")
+    done = gate(runs["oracle"], runs["blind"], "--config", config)
+    assert (done.returncode, done.stdout.count("regress (informational)")) == (0, 2)
+    config.write_text("margins: {default: 0.99}\n")
+    assert gate(runs["oracle"], runs["blind"], "--config", config).returncode == 0
+
+
+def test_the_summary_goes_to_its_file_and_is_added_to_the_workflows(runs: Runs, tmp_path: Path) -> None:
+    summary, step = tmp_path / "summary.md", tmp_path / "step.md"
+    summary.write_text("an older summary\n")
+    step.write_text("what another step wrote\n")
+    done = gate(runs["oracle"], runs["blind"], "--summary", summary, GITHUB_STEP_SUMMARY=str(step))
+    assert done.returncode == 1
+    assert summary.read_text().startswith("### viubench gate: regress\n")
+    assert step.read_text() == "what another step wrote\n" + summary.read_text()

@@ -1,0 +1,133 @@
+"""What a gate is told and what it says: `gate.yaml`, and the verdicts of `gate.json`.
+
+Example:
+    >>> GateConfig(margins={"default": 0.01, "viubench_count_easy": 0.05}).margin("viubench_jigsaw_easy")
+    0.01
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from viubench.schema.strict import Strict
+
+Verdict = Literal["regress", "pass", "improve", "inconclusive", "error"]
+
+GATE_SCHEMA = 1
+"""Version of gate.json; raised when a reader of an older version could misread a newer file."""
+
+DEFAULT = "default"
+"""The key of `margins` for the tasks that have none of their own."""
+
+MARGIN = 0.02
+MAX_ERRORS = 0.01
+"""Share of a task's samples that may be media or engine errors, as in `viubench run --max-errors`."""
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class GateConfig(Strict):
+    """`gate.yaml`.
+
+    `margins`: the loss that does not matter, per task, and under `default` for the others, as fractions. `alpha`:
+    chance of a false alarm, over all gated tasks with `correction: holm`, per task with `none`. `informational`: tasks
+    that are judged and shown but never fail the gate. `on_missing`: what to do with a task that one of the runs lacks.
+    `max_errors`: share of a task's samples that may be media or engine errors.
+    """
+
+    margins: dict[str, Fraction] = {}
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    correction: Literal["holm", "none"] = "holm"
+    informational: list[str] = []
+    on_missing: Literal["error", "skip"] = "error"
+    max_errors: Fraction = MAX_ERRORS
+
+    def margin(self, task: str) -> float:
+        return self.margins.get(task, self.margins.get(DEFAULT, MARGIN))
+
+    @property
+    def level(self) -> float:
+        """Level of the two-sided interval whose ends are the one-sided bounds at `alpha`."""
+        return 1 - 2 * self.alpha
+
+
+class Evidence(Strict):
+    """What was measured. Scores and differences are fractions, `difference` is candidate minus baseline, `units` what
+    the headline is a mean of, `better` and `worse` the units on which the candidate scores higher and lower.
+
+    `detectable`: smallest true loss that would be found in 4 of 5 such runs. `needed`: units that would rule out a
+    loss of the margin in 4 of 5 runs, if there is none.
+    """
+
+    metric: str
+    n: int
+    units: int
+    clusters: int
+    baseline: float
+    candidate: float
+    difference: float
+    ci: tuple[float, float]
+    se: float
+    better: int
+    worse: int
+    test: str
+    p_worse: float
+    p_better: float
+    adjusted_worse: float
+    adjusted_better: float
+    exact_baseline: float
+    exact_candidate: float
+    same_answers: bool
+    detectable: float | None
+    needed: int | None
+
+
+class TaskVerdict(Strict):
+    """The verdict on one task, why in a sentence, and what it rests on (nothing for an error)."""
+
+    verdict: Verdict
+    reason: str
+    informational: bool
+    margin: float
+    evidence: Evidence | None = None
+
+
+class GatedMean(Strict):
+    """Mean over the gated tasks, clustered across them; shown beside the verdicts, not judged."""
+
+    tasks: int
+    baseline: float
+    candidate: float
+    difference: float
+    ci: tuple[float, float]
+    se: float
+
+
+class GatedRun(Strict):
+    """Which run it was: `files` are the SHA-256 of what the verdict was read from."""
+
+    path: str
+    model: str
+    engine: str
+    fingerprint: str
+    files: dict[str, str]
+
+
+class GateReport(Strict):
+    """`gate.json`; equal runs and equal configuration give equal bytes. `problems` concern whole runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: Annotated[int, Field(alias="schema")] = GATE_SCHEMA
+    viubench: str
+    verdict: Verdict
+    exit_code: int
+    problems: list[str]
+    baseline: GatedRun
+    candidate: GatedRun
+    config: GateConfig
+    tasks: dict[str, TaskVerdict]
+    skipped: dict[str, str]
+    mean: GatedMean | None
