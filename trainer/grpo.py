@@ -136,6 +136,7 @@ class Training:
             group["lr"] = rate
         self.source.sync()
         chunks = ask(self.policy, self.source, self.rewarder, self.questions, config, step)
+        self.source.rest()
         asked = time.perf_counter()
         metrics = update(self.policy, self.optimizer, chunks, config)
         updated = time.perf_counter()

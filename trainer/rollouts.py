@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from trainer.config import TrainConfig
 from trainer.packing import Packed
 from trainer.policy import Policy, Rollouts
+from trainer.vllm_rollouts import VllmRollouts
 
 
 class RolloutSource(Protocol):
@@ -35,6 +37,9 @@ class RolloutSource(Protocol):
         """
         ...
 
+    def rest(self) -> None:
+        """The step's answers are all there: leave the device to the update until the next `sync`."""
+
     def close(self) -> None:
         """Free what it holds; safe to call twice."""
 
@@ -51,5 +56,15 @@ class PolicyRollouts:
     def __call__(self, packed: Packed, n: int, seeds: Sequence[int], temperature: float, max_tokens: int) -> Rollouts:
         return self.policy.rollout(packed, n, seeds, temperature, max_tokens)
 
+    def rest(self) -> None:
+        """Nothing to do: there is no engine beside the policy."""
+
     def close(self) -> None:
         """Nothing to free."""
+
+
+def rollout_source(config: TrainConfig, policy: Policy) -> RolloutSource:
+    """What the configuration asks for under `rollout`, to be closed in the end. Raises ViubenchError, as it does."""
+    if config.rollout.engine == "policy":
+        return PolicyRollouts(policy)
+    return VllmRollouts(policy, config.rollout.engine_args, config.max_gap)

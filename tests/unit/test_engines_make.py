@@ -11,7 +11,7 @@ import pytest
 
 from viubench.engines import arguments, make
 from viubench.engines.loading import describe_checkpoint
-from viubench.engines.vllm import VllmEngine, _start_error, default_settings
+from viubench.engines.vllm import VllmEngine, default_settings, start_error
 from viubench.errors import ViubenchError
 
 
@@ -82,12 +82,12 @@ def test_a_failed_start_says_the_reason_the_core_printed(tmp_path: Path) -> None
         '(EngineCore pid=7) ERROR 11-23 [core.py:1]   File "x.py", line 1, in y\n'
         "(EngineCore pid=7) ERROR 11-23 [core.py:1] torch.OutOfMemoryError: tried to allocate 9 GiB\n"
     )
-    error = _start_error(RuntimeError("Engine core initialization failed. See root cause above."), log, "m")
+    error = start_error(RuntimeError("Engine core initialization failed. See root cause above."), log, "m")
     assert error.message == "vLLM could not open the model: torch.OutOfMemoryError: tried to allocate 9 GiB"
     log.write_text("  File x, line 3, in y\n    assert sum(sections) == 24\n           ^^^^^^^^^\nAssertionError\n")
-    assert "AssertionError at `assert sum(sections) == 24`" in _start_error(RuntimeError("x"), log, "m").message
+    assert "AssertionError at `assert sum(sections) == 24`" in start_error(RuntimeError("x"), log, "m").message
     log.write_text("")
-    assert "initialization failed" in _start_error(RuntimeError("initialization failed"), log, "m").message
+    assert "initialization failed" in start_error(RuntimeError("initialization failed"), log, "m").message
 
 
 def test_importing_the_engines_imports_nothing_heavy() -> None:

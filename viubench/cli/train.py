@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,6 +74,7 @@ def _train(
     from trainer.evaluation import Evaluation
     from trainer.grpo import train as grpo
     from trainer.keeping import best
+    from trainer.rollouts import rollout_source
     from viubench.cli.progress import bar
 
     logging.set_verbosity_error()
@@ -87,9 +89,9 @@ def _train(
             start = str(warm_start(config, out, questions, fresh, _shown(update, most), argv=argv))
     policy = _opened(config, start, device)
     evaluation = Evaluation(config, out, frame_cache, tuple(include_path)) if config.evaluate.harness else None
-    with bar("training", quiet=quiet) as update:
+    with closing(rollout_source(config, policy)) as source, bar("training", quiet=quiet) as update:
         shown = _shown(update, config.steps)
-        last = grpo(config, out, questions, policy, shown, evaluation=evaluation, argv=argv)
+        last = grpo(config, out, questions, policy, shown, source=source, evaluation=evaluation, argv=argv)
     print(f"trained: {last}")
     if (top := best(out)) is not None:
         print(f"best: {top[0]} (validation score {top[1]:.3f})")

@@ -25,14 +25,14 @@ def typed(args: Mapping[str, str], known: Mapping[str, type], kind: str) -> dict
     return {name: _convert(name, value, known[name]) for name, value in args.items()}
 
 
-def refuse_unknown(args: Iterable[str], known: Iterable[str], kind: str) -> None:
-    """Raise ViubenchError for the first name of `args` that is not in `known`."""
+def refuse_unknown(args: Iterable[str], known: Iterable[str], kind: str, where: str = "--engine-arg") -> None:
+    """Raise ViubenchError for the first name of `args` that is not in `known`; `where` they were given."""
     names = sorted(known)
     for name in args:
         if name not in names:
             close = get_close_matches(name, names, n=1)
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(names[:20])}"
-            raise ViubenchError(f"the {kind} engine has no argument {name!r}", where="--engine-arg", hint=hint)
+            raise ViubenchError(f"the {kind} engine has no argument {name!r}", where=where, hint=hint)
 
 
 def as_json(value: str) -> Any:

@@ -19,7 +19,7 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -41,6 +41,8 @@ SMALL_MACHINE = 8
 """Up to so many cores vLLM's worker lives in the engine core's process: one process less to load, 10 to 20 s."""
 
 FRAMES_AS_THEY_ARE = {"do_sample_frames": False, "do_resize": False}
+AS_WRITTEN = {"add_special_tokens": False}
+"""How a prompt is tokenised: the chat template has written its special tokens."""
 TIMESTAMPED_TYPES = ("qwen3_vl", "qwen3_vl_moe")
 """Model types whose processor writes frame times into the prompt."""
 
@@ -75,15 +77,15 @@ class VllmEngine(Engine):
         self._numbers = itertools.count()
 
     async def start(self) -> None:
-        _set_environment()
-        with _core_output() as log:
+        set_environment()
+        with core_output() as log:
             try:
                 self._open()
             except ViubenchError:
                 raise
             except Exception as error:  # whatever vLLM raises here, the user needs its reason, not its trace
                 await self.close()
-                raise _start_error(error, log, self.checkpoint["path"]) from error
+                raise start_error(error, log, self.checkpoint["path"]) from error
 
     def _open(self) -> None:
         allow_read_only_frames()
@@ -114,7 +116,7 @@ class VllmEngine(Engine):
         if self._llm is None:
             raise RuntimeError("generate before start")
         started = time.perf_counter()
-        prompt = self._prompt(request)
+        prompt = as_prompt(self._processor, request.sample.question, request.videos, request.media_ids)
         output = await self._run(prompt, request.decoding)
         kinds = {_kind(video) for video in request.videos}
         if not kinds <= self._proven:
@@ -125,23 +127,6 @@ class VllmEngine(Engine):
         if output.num_cached_tokens is not None:
             usage["cached_tokens"] = output.num_cached_tokens
         return Response(answer.text, answer.finish_reason, usage, time.perf_counter() - started)
-
-    def _prompt(self, request: Request) -> dict[str, Any]:
-        """A request in vLLM's own form: the text, the frames with their clocks, the pictures, and an id of each."""
-        stills = prompts.still_places(request.videos)
-        text = prompts.render(self._processor, request.sample.question, len(request.videos), stills)
-        if not request.videos:
-            return {"prompt": text}
-        from PIL import Image
-
-        data: dict[str, list[Any]] = {}
-        names: dict[str, list[str]] = {}
-        for video, name in zip(request.videos, request.media_ids, strict=True):
-            shown = Image.fromarray(video.pixels[0]) if video.still else (video.pixels, media_clock.metadata(video))
-            data.setdefault(_kind(video), []).append(shown)
-            names.setdefault(_kind(video), []).append(name)
-        as_given = {"mm_processor_kwargs": FRAMES_AS_THEY_ARE}
-        return {"prompt": text, "multi_modal_data": data, "multi_modal_uuids": names, **as_given}
 
     async def _run(self, prompt: dict[str, Any], decoding: Decoding) -> Any:
         from vllm import SamplingParams
@@ -156,8 +141,7 @@ class VllmEngine(Engine):
         )
         name, output = f"viubench-{next(self._numbers)}", None
         try:
-            plain = {"add_special_tokens": False}  # the chat template has written them
-            async for latest in self._llm.generate(prompt, sampling, name, tokenization_kwargs=plain):
+            async for latest in self._llm.generate(prompt, sampling, name, tokenization_kwargs=AS_WRITTEN):
                 output = latest
         except EngineDeadError as error:
             raise ViubenchError(
@@ -166,7 +150,7 @@ class VllmEngine(Engine):
                 exit_code=Exit.INVALID_RUN,
             ) from error
         except Exception as error:  # any other fault belongs to this request alone
-            raise EngineError(_reason(error)) from error
+            raise EngineError(reason(error)) from error
         if output is None:
             raise EngineError("vLLM returned no output")
         return output
@@ -205,6 +189,23 @@ class VllmEngine(Engine):
     def describe(self) -> dict[str, Any]:
         given = {name: value for name, value in self.checkpoint.items() if name not in ("name", "context")}
         return {"model": self.checkpoint["name"], "version": f"vllm {self.version}", **given, "settings": self.settings}
+
+
+def as_prompt(processor: Any, question: str, videos: Sequence[VideoInput], media_ids: Sequence[str]) -> dict[str, Any]:
+    """A question in vLLM's own form: the text, the frames with their clocks, the pictures, and an id of each."""
+    text = prompts.render(processor, question, len(videos), prompts.still_places(videos))
+    if not videos:
+        return {"prompt": text}
+    from PIL import Image
+
+    data: dict[str, list[Any]] = {}
+    names: dict[str, list[str]] = {}
+    for video, name in zip(videos, media_ids, strict=True):
+        shown = Image.fromarray(video.pixels[0]) if video.still else (video.pixels, media_clock.metadata(video))
+        data.setdefault(_kind(video), []).append(shown)
+        names.setdefault(_kind(video), []).append(name)
+    as_given = {"mm_processor_kwargs": FRAMES_AS_THEY_ARE}
+    return {"prompt": text, "multi_modal_data": data, "multi_modal_uuids": names, **as_given}
 
 
 def _kind(video: VideoInput) -> str:
@@ -260,7 +261,7 @@ def _guard(cores: list[int | None]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
-def _set_environment() -> None:
+def set_environment() -> None:
     """What vLLM reads from the environment, before its first import; a value the user has set stays."""
     defaults = {
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork would copy our threads' locks and open files
@@ -280,7 +281,7 @@ def _debug() -> bool:
 
 
 @contextmanager
-def _core_output() -> Iterator[Path | None]:
+def core_output() -> Iterator[Path | None]:
     """While the engine core is started, standard error is a log file, which the core keeps; yields its path."""
     if _debug():
         yield None
@@ -297,13 +298,16 @@ def _core_output() -> Iterator[Path | None]:
         os.unlink(name)  # the core writes on; the space is freed when it ends
 
 
-def _start_error(error: Exception, log: Path | None, model: str) -> ViubenchError:
-    """The reason a start failed, as vLLM's core printed it, else as the exception says it."""
+def start_error(error: Exception, log: Path | None, model: str, setting: str = "--engine-arg K=V") -> ViubenchError:
+    """The reason a start failed, as vLLM's core printed it, else as the exception says it.
+
+    `setting` is where the user can change vLLM's settings.
+    """
     printed = log.read_text(encoding="utf-8", errors="replace") if log else ""
     return ViubenchError(
-        f"vLLM could not open the model: {printed_reason(printed) or _reason(error)}",
+        f"vLLM could not open the model: {printed_reason(printed) or reason(error)}",
         where=model,
-        hint="VIUBENCH_DEBUG=1 shows all that vLLM prints; --engine-arg K=V changes its settings",
+        hint=f"VIUBENCH_DEBUG=1 shows all that vLLM prints; {setting} changes its settings",
     )
 
 
@@ -317,7 +321,7 @@ def printed_reason(log: str) -> str | None:
     return None
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The innermost cause that says anything, in one line."""
     cause: BaseException | None = error
     said = ""
