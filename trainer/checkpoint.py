@@ -9,7 +9,9 @@ Example:
         trainer/             state.json, optimizer.safetensors, random.safetensors, trainable.safetensors (LoRA),
                              files.json (bytes and blake3 of every other file)
 
-One process at a time writes to `out`. A folder without its ending `.part` was renamed after every file was on disk.
+One process at a time writes to `out`: of several that train together the first, to which the others send their parts
+of split weights; nothing in the files depends on how many there are. A folder without its ending `.part` was renamed
+after every file was on disk.
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer import state
+from trainer import sharding, state
+from trainer.ranks import ALONE, Ranks
 from viubench.atomic import ASIDE
 from viubench.errors import ViubenchError
 
@@ -61,6 +65,7 @@ def save(
     log: Mapping[str, Any] = {},
     card: str,
     merge: bool = True,
+    ranks: Ranks = ALONE,
 ) -> Path:
     """Write `folder/checkpoint-<step>`, whole or not at all, and clear what killed writers left in `folder`.
 
@@ -74,11 +79,30 @@ def save(
         card: text of README.md.
         merge: of a peft model, also write the whole model with the adapter merged in (takes a second copy of the
             model in memory); without, only the adapter is written and it needs `base` to be opened.
+        ranks: the processes that train together; all must call it.
 
     Raises:
         ViubenchError: the checkpoint is there already, or something in it is no JSON (a NaN among the metrics).
     """
     target = folder / f"checkpoint-{step:06d}"
+    weights = sharding.weights(model, ranks.first) if sharding.is_split(model) else None
+    moments, groups = state.optimizer_state(optimizer, ranks.first)
+    facts = {"schema": SCHEMA, "step": step, "config_hash": config_hash, "extra": dict(extra), "log": dict(log)}
+    with ranks.agree():
+        if ranks.first:
+            with _appearing(target) as aside:
+                _write_model(aside, model, weights, card, merge)
+                for path in sorted({path for pattern in FROM_BASE for path in base.glob(pattern) if path.is_file()}):
+                    shutil.copyfile(path, aside / path.name)
+                (aside / "README.md").write_text(card, encoding="utf-8")
+                _write_state(aside / "trainer", moments, facts | {"optimizer": groups})
+    return target
+
+
+@contextmanager
+def _appearing(target: Path) -> Iterator[Path]:
+    """A folder to write into, which becomes `target` when all in it is on disk; leftovers of killed writers go."""
+    folder = target.parent
     if target.exists():
         raise ViubenchError(
             f"{target.name} is there already", where=str(folder), hint="remove it, or name another folder"
@@ -89,12 +113,7 @@ def save(
     aside = folder / f".{target.name}.{uuid.uuid4().hex}{ASIDE}"
     try:
         (aside / "trainer").mkdir(parents=True)
-        _write_model(aside, model, card, merge)
-        for path in sorted({path for pattern in FROM_BASE for path in base.glob(pattern) if path.is_file()}):
-            shutil.copyfile(path, aside / path.name)
-        (aside / "README.md").write_text(card, encoding="utf-8")
-        facts = {"schema": SCHEMA, "step": step, "config_hash": config_hash, "extra": dict(extra), "log": dict(log)}
-        _write_state(aside / "trainer", optimizer, facts)
+        yield aside
         _write_json(aside / "trainer" / "files.json", _settle(aside))
         _sync(aside / "trainer" / "files.json")
         for path in (aside, *(path for path in aside.rglob("*") if path.is_dir())):
@@ -103,13 +122,15 @@ def save(
         _sync(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)  # there only when an error is on its way up
-    return target
 
 
-def restore(checkpoint: Path, model: Any, optimizer: Optimizer, *, config_hash: str) -> dict[str, Any]:
+def restore(
+    checkpoint: Path, model: Any, optimizer: Optimizer, *, config_hash: str, ranks: Ranks = ALONE
+) -> dict[str, Any]:
     """Put weights, optimizer and random generators back; everything is checked before anything is changed.
 
-    `model` is opened as for a new run, from the same base; of a peft model only what was trained is put back.
+    `model` is opened as for a new run, from the same base; of a peft model only what was trained is put back. All
+    processes that train together must call it, as many as there are now.
 
     Returns:
         `step`, `config_hash`, `extra` and `log` as they were saved.
@@ -119,7 +140,8 @@ def restore(checkpoint: Path, model: Any, optimizer: Optimizer, *, config_hash: 
     """
     from safetensors.torch import load_file
 
-    facts = _check_files(checkpoint)
+    with ranks.agree():
+        facts = _check_files(checkpoint, digests=ranks.first)
     if facts["config_hash"] != config_hash:
         raise ViubenchError(
             f"{checkpoint.name} was trained with another configuration",
@@ -185,13 +207,13 @@ def _is_adapted(model: Any) -> bool:
     return hasattr(model, "peft_config") and hasattr(model, "merge_and_unload")
 
 
-def _write_model(aside: Path, model: Any, card: str, merge: bool) -> None:
+def _write_model(aside: Path, model: Any, weights: dict[str, Tensor] | None, card: str, merge: bool) -> None:
     from copy import deepcopy
 
     from safetensors.torch import save_file
 
     if not _is_adapted(model):
-        model.save_pretrained(aside)
+        model.save_pretrained(aside, state_dict=weights)
         return
     model.save_pretrained(aside / "adapter", save_embedding_layers=False)
     (aside / "adapter" / "README.md").write_text(card, encoding="utf-8")
@@ -202,10 +224,9 @@ def _write_model(aside: Path, model: Any, card: str, merge: bool) -> None:
         deepcopy(model).merge_and_unload().save_pretrained(aside)
 
 
-def _write_state(folder: Path, optimizer: Optimizer, facts: dict[str, Any]) -> None:
+def _write_state(folder: Path, moments: state.Tensors, facts: dict[str, Any]) -> None:
     from safetensors.torch import save_file
 
-    moments, facts["optimizer"] = state.optimizer_state(optimizer)
     save_file(moments, folder / "optimizer.safetensors")
     generators, facts["random"] = state.random_state()
     save_file(generators, folder / "random.safetensors")
@@ -270,11 +291,11 @@ def _all_there(checkpoint: Path) -> bool:
         return False
 
 
-def _check_files(checkpoint: Path) -> dict[str, Any]:
-    """The content of state.json, after every file was found as it was written."""
+def _check_files(checkpoint: Path, digests: bool) -> dict[str, Any]:
+    """The content of state.json, after every file was found as it was written; `digests` says how closely."""
     for name, (size, digest) in _listed(checkpoint).items():
         path = checkpoint / name
-        if not path.is_file() or path.stat().st_size != size or _digest(path) != digest:
+        if not path.is_file() or path.stat().st_size != size or (digests and _digest(path) != digest):
             raise ViubenchError(
                 f"{name} of {checkpoint.name} is {'damaged' if path.is_file() else 'missing'}",
                 where=str(path),
@@ -304,15 +325,15 @@ def _own_weights(checkpoint: Path, model: Any) -> tuple[dict[str, Tensor], list[
     if trained.is_file():
         own, files = {name: p for name, p in model.named_parameters() if p.requires_grad}, [trained]
     else:
-        own, files = dict(model.state_dict()), sorted(checkpoint.glob("*.safetensors"))
+        own, files = dict(model.state_dict(keep_vars=True)), sorted(checkpoint.glob("*.safetensors"))
     saved = {}
     for path in files:
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118  (no mapping)
                 tensor = file.get_tensor(name)
                 saved[name] = (tuple(tensor.shape), tensor.dtype)
-    filled = {own[name].data_ptr() for name in saved if name in own}
-    wanted = {name: t for name, t in own.items() if name in saved or t.data_ptr() not in filled}  # tied: saved once
+    filled = {id(own[name]) for name in saved if name in own}
+    wanted = {name: t for name, t in own.items() if name in saved or id(t) not in filled}  # tied: saved once
     if {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in wanted.items()} != saved:
         raise ViubenchError(
             f"{checkpoint.name} holds the weights of another model",
@@ -330,4 +351,4 @@ def _copy_weights(own: Mapping[str, Tensor], files: list[Path]) -> None:
         for path in files:
             with safe_open(path, framework="pt") as file:
                 for name in file.keys():  # noqa: SIM118  (no mapping)
-                    own[name].copy_(file.get_tensor(name))
+                    own[name].copy_(sharding.part_of(file.get_tensor(name), own[name]))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer import packing, prefix
+from trainer import packing, prefix, sharding
 from trainer.packing import Packed
 from viubench.engines.loading import describe_checkpoint
 from viubench.errors import ViubenchError
@@ -94,6 +94,7 @@ class Policy:
         device: str = "cpu",
         keep_reference: bool = True,
         seed: int = 0,
+        split: bool = False,
     ) -> Policy:
         """Open a checkpoint folder (or hub id) for training; code that it brings along is never run.
 
@@ -104,6 +105,8 @@ class Policy:
             device: cpu, cuda, cuda:1.
             keep_reference: keep a copy of the trained weights for `reference`; not needed without a KL term.
             seed: of new adapters.
+            split: split the weights over the processes of the run (`sharding`), which all open the same; not with
+                `lora`.
 
         Raises:
             ViubenchError: incomplete checkpoint, no video support, no chat template, unknown dtype, no peft.
@@ -128,6 +131,7 @@ class Policy:
             raise ViubenchError("no Qwen vision-language model", where=str(folder), hint="Qwen3-VL or Qwen2.5-VL")
         model.eval()  # no dropout: the policy that answers is the policy that is trained
         if device == "cpu":
+            torch.set_flush_denormal(True)  # tiny gradients are slow to compute with and say nothing
             for parameter in model.parameters():
                 # A file's tensors lie anywhere in memory, and the last bits of a product depend on where.
                 parameter.data = parameter.data.clone()
@@ -137,11 +141,18 @@ class Policy:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 model = _with_adapters(model, lora, train_vision)
+        if split:
+            sharding.split(model)
         return cls(folder, model, processor, keep_reference=keep_reference)
 
     def trainable(self) -> list[tuple[str, Any]]:
-        """Name and parameter of everything that is trained, in the model's order."""
+        """Name and parameter of everything that is trained, in the model's order; of split weights the own parts."""
+        sharding.scatter(self.model)
         return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+
+    def ready(self) -> None:
+        """Gather split weights; where not every process may have a question to ask, all must call it before."""
+        sharding.gather(self.model)
 
     def pack(self, sample: Sample, videos: Sequence[VideoInput]) -> Packed:
         """One question on the model's device and in its dtype; frames as they are. Raises EngineError, see `pack`."""
@@ -150,6 +161,20 @@ class Policy:
             dtype = self.base.dtype if value.is_floating_point() else None
             packed.inputs[name] = value.to(self.base.device, dtype)
         return packed
+
+    def spell(self, text: str) -> list[int]:
+        """An answer's token ids, the end token last."""
+        return [*self.processor.tokenizer.encode(text, add_special_tokens=False), self.ends[0]]
+
+    def answers(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Answers spelled out: tokens int64 [B, L], padded on the right, and their mask bool [B, L]."""
+        import torch
+
+        rows = [self.spell(text) for text in texts]
+        longest = max(map(len, rows))
+        tokens = torch.tensor([row + [self.pad] * (longest - len(row)) for row in rows], device=self.base.device)
+        mask = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in rows], device=tokens.device)
+        return tokens, mask
 
     def stack(self, rows: Sequence[Packed]) -> Packed:
         """Several questions as one batch."""
@@ -162,6 +187,7 @@ class Policy:
         """
         import torch
 
+        self.ready()
         chosen, logprobs, masks = [], [], []
         with torch.no_grad():
             logits, cache, first = prefix.prompt(self.base, packed)
@@ -202,13 +228,17 @@ class Policy:
         """
         import torch
 
+        self.ready()
         if shared:
             copies = len(tokens) // len(packed)
             logits, cache, first = prefix.prompt(self.base, packed)
             logits = logits.repeat_interleave(copies, 0)
-            if tokens.shape[1] > 1:
+            if tokens.shape[1] > 1 or sharding.is_split(self.model):
                 cache.batch_repeat_interleave(copies)
-                logits = torch.cat([logits, prefix.go_on(self.base, packed, tokens[:, :-1], cache, first)], 1)
+                # One token at least: split weights must be used equally often in every process.
+                fed = tokens[:, : max(tokens.shape[1] - 1, 1)]
+                later = prefix.go_on(self.base, packed, fed, cache, first)
+                logits = torch.cat([logits, later], 1)[:, : tokens.shape[1]]
         else:
             logits = prefix.plain(self.base, packed, tokens)
         scores = self._scores(logits, temperature)
@@ -232,15 +262,19 @@ class Policy:
 
         if self._anchor is None:
             raise ViubenchError("no reference was kept", hint="open the policy with keep_reference=True")
-        present = {name: p.data for name, p in self.trainable()}
+        self._exchange(self._anchor)
         try:
-            for name, p in self.trainable():
-                p.data = self._anchor[name]
             with torch.no_grad():
                 yield
         finally:
-            for name, p in self.trainable():
-                p.data = present[name]
+            self._exchange(self._anchor)
+
+    def _exchange(self, others: dict[str, Tensor]) -> None:
+        """The trained weights and `others` change places, in place: split weights know their storage."""
+        for name, p in self.trainable():
+            present = p.data.clone()
+            p.data.copy_(others[name])
+            others[name].copy_(present)
 
     def swapped_gap(self, packed: Packed, other: Packed, tokens: Tensor, mask: Tensor) -> float:
         """Largest change of an answer token's log-probability (nats) when `packed` is shown the pixels of `other`.

@@ -37,7 +37,7 @@ def media(model: Any, packed: Packed, n: int = 1) -> dict[str, Any]:
         with torch.no_grad():
             for kind, pixels in zip(("video", "image"), packing.PIXELS, strict=True):
                 if pixels in inputs:
-                    encode = getattr(model.model, f"get_{kind}_features")
+                    encode = getattr(model, f"get_{kind}_features")
                     packed.seen[kind] = encode(inputs[pixels], inputs[f"{kind}_grid_thw"], return_dict=True)
     return {"mm_encoder_outputs": copy.copy(packed.seen)}
 
@@ -48,10 +48,13 @@ def positions(model: Any, packed: Packed) -> tuple[Tensor, Tensor]:
     An answer's positions are equal on all three axes. They are always given to the model, which otherwise counts on
     from whatever prompt it happened to see last.
     """
+    if packed.places is not None:
+        return packed.places
     names = ("input_ids", "mm_token_type_ids", *packing.GRIDS, "second_per_grid_ts")
     given = {name: packed.inputs[name] for name in names if name in packed.inputs}
     places, _ = model.model.get_rope_index(**given, attention_mask=packed.mask())
-    return places, places.amax((0, 2)) + 1
+    packed.places = (places, places.amax((0, 2)) + 1)
+    return packed.places
 
 
 def prompt(model: Any, packed: Packed) -> tuple[Tensor, Any, Tensor]:

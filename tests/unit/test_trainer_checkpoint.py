@@ -139,6 +139,7 @@ from safetensors import safe_open
 from trainer import checkpoint
 
 torch.set_num_threads(1)
+transformers.logging.disable_progress_bar()  # its lock is shared over forks: a killed child would never give it back
 base, out = Path(sys.argv[1]), Path(sys.argv[2])
 model = transformers.Qwen3VLForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
 optimizer = torch.optim.AdamW(model.parameters())
