@@ -218,7 +218,10 @@ def alarm(history: Sequence[Diagnostics], *, top_share: float = TOP_SHARE) -> st
 
 
 def ends(history: Sequence[Diagnostics]) -> list[Diagnostics]:
-    """What of a task's history `alarm` ever reads, so that a long run need not keep more: its two ends."""
+    """What of a task's history `alarm` ever reads, so that a long run need not keep more: its two ends.
+
+    Nothing that matters is lost where no step has more than 64 questions of the task, or all have equally many.
+    """
     if not history:
         return []
     size = max(LEAST_QUESTIONS, *(len(look.answers) for look in history))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import training_world
 from engine_requests import ask, standard, texts
 
 from viubench import tiny
@@ -22,3 +23,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def hf_answers(tiny_model: Path) -> list[str]:
     return texts(ask(make("hf", model=str(tiny_model), base_urls=(), args={"device": "cpu"}), standard()))
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Items to train on, see `training_world`."""
+    return training_world.make(tmp_path_factory.mktemp("training"))

@@ -117,7 +117,10 @@ def test_numbers_have_bounds(change: dict[str, Any]) -> None:
 
 
 def test_the_hash_knows_what_decides_the_weights_and_nothing_else() -> None:
-    same = [{"train": "u"}, {"description": "d"}, {"items": {"train": "x"}}, {"save": {"every": 3}}]
+    same = [
+        {"train": "u"}, {"description": "d"}, {"items": {"train": "x"}}, {"save": {"every": 3}},
+        {"guards": {"alarm": "stop"}}, {"evaluate": {"harness": {"every": 5}}},
+    ]  # fmt: skip
     other: list[dict[str, Any]] = [
         {"seed": 1}, {"lr": 0.1}, {"model": "m"}, {"steps": 11}, {"update": {"rank": 2}}, {"evaluate": {"n": 3}},
     ]  # fmt: skip
@@ -130,3 +133,8 @@ def test_the_command_line_replaces_what_it_gives_and_nothing_else() -> None:
     assert file.given() == file
     given = file.given(model="n", validation="c", videos="v")
     assert given == config(model="n", items={"train": "a", "validation": "c", "videos": "v"})
+
+
+def test_the_allowed_gap_knows_the_number_format() -> None:
+    assert config(dtype="float32").max_gap < config(dtype="bfloat16").max_gap
+    assert config(guards={"max_gap": 0.5}).max_gap == 0.5

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import evaluators
 from evaluators.permutation import Permutation
+from trainer import rewards
 from trainer.rewards import (
     Answered,
     Diagnostics,
@@ -21,6 +22,8 @@ from trainer.rewards import (
     constant_reward,
     diagnose,
     diagnose_tasks,
+    ends,
+    honest_top,
 )
 from viubench.errors import ViubenchError
 from viubench.schema import Clip, Sample
@@ -100,6 +103,20 @@ def test_a_reward_that_is_no_share_is_refused_by_name(bad: float, monkeypatch: p
     monkeypatch.setattr(Permutation, "reward", lambda *_: bad)
     with pytest.raises(ViubenchError, match=f"'order' for sample 'order-0' is {bad}, not a number"):
         rewarder("smooth")(ORDER, "1234", "stop")
+
+
+def test_a_random_reward_knows_its_turn_and_nothing_else() -> None:
+    control = rewarder("random")
+    turns = [(step, place, number) for step in range(10) for place in range(10) for number in range(10)]
+    values = [control(ORDER, "1234", "stop", turn).value for turn in turns]
+    assert len(set(values)) == len(values)
+    assert all(0 <= value < 1 for value in values)
+    assert sum(values) / len(values) == pytest.approx(0.5, abs=0.05)
+    assert values == [control(GROUND, "no idea", "length", turn).value for turn in turns]
+    assert control(ORDER, "1234", "stop", (0, 0, 0)).strict == 1
+    other = Rewarder(control.kinds, control.evaluators, seed=1)
+    assert other(ORDER, "1234", "stop", (0, 0, 0)).value != values[0]
+    assert control(ORDER, "2134", "stop").value == 0.75, "outside a step there is no turn: the smooth reward"
 
 
 def test_a_task_without_a_reward_is_refused() -> None:
@@ -187,6 +204,38 @@ def test_a_policy_that_cannot_be_read_yet_has_not_collapsed_but_one_that_no_long
     assert "to 0 in the last" in str(alarm([healthy, silent]))
 
 
+LETTERS = st.sampled_from("abcdefgh")
+
+
+@given(
+    st.one_of(
+        st.lists(st.lists(LETTERS, min_size=1, max_size=8), max_size=20),
+        st.lists(st.lists(LETTERS, min_size=20, max_size=20), max_size=6),
+    ),
+    st.integers(8, 30),
+)
+def test_the_ends_of_a_history_raise_the_alarm_of_the_whole(history: list[list[str]], size: int) -> None:
+    """At every step, though only what `ends` kept of the steps before is known."""
+    looks = [look(answers) for answers in history]
+    kept: list[Diagnostics] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rewards, "LEAST_QUESTIONS", size)
+        for number, one in enumerate(looks, start=1):
+            kept = ends([*kept, one])
+            assert alarm(kept) == alarm(looks[:number])
+
+
+def test_a_choice_among_few_answers_may_have_a_frequent_one() -> None:
+    """Half the answers are `1234`: three quarters of them may be; of 24 even orders, a fifth."""
+    from itertools import permutations
+
+    evaluator = evaluators.get("permutation")
+    even = [sample("order", list(p), "".join(map(str, p)), at) for at, p in enumerate(permutations(range(1, 5)))]
+    assert honest_top(even, evaluator) == pytest.approx(0.2)
+    assert honest_top([*even, *[even[0]] * 22], evaluator) == pytest.approx(0.75)
+    assert honest_top([*even[:6], even[0]], evaluator) == pytest.approx(4 / 7)
+
+
 # --- the floor ------------------------------------------------------------------------------------------------
 
 
@@ -205,6 +254,16 @@ def test_an_order_earns_its_known_floor() -> None:
 
     items = [sample("order", list(p), "".join(map(str, p)), at) for at, p in enumerate(permutations(range(1, 5)))]
     assert constant_floor(items, evaluators.get("permutation")).reward == pytest.approx(0.375)
+
+
+def test_the_floor_of_a_strict_reward_is_the_most_frequent_answer() -> None:
+    orders = ("1234", "1243", "2134", "4321", "4321")
+    items = [sample("order", list(map(int, order)), order, at) for at, order in enumerate(orders)]
+    evaluator = evaluators.get("permutation")
+    smooth, strict = constant_floor(items, evaluator), constant_floor(items, evaluator, "strict")
+    assert (smooth.text, strict.text, strict.reward) == ("1234", "4321", 2 / 5)
+    assert constant_reward("1234", items, evaluator, "strict") == 1 / 5
+    assert constant_floor(items, evaluator, "random") == smooth
 
 
 def test_a_blind_answer_that_no_item_has_is_tried_too() -> None:
