@@ -9,7 +9,8 @@ Example:
     ([3, 1, 5], 0.667, 0.917)
 
 The target is [circles, squares, triangles]; rectangles count as squares. `item.params["max_frames"]` and
-`["max_instances"]` say how counts were drawn: on 1..max_frames frames, 1..max_instances shapes on each.
+`["max_instances"]` say how counts were drawn: on 1..max_frames frames (from `min_frames` on, where that is said),
+1..max_instances shapes on each.
 """
 
 from __future__ import annotations
@@ -100,24 +101,24 @@ class ShapeCounts(Evaluator):
 
     def guess(self, item: Gradable, rng: random.Random) -> str:
         """Each count uniform in 1..max_frames * max_instances: the rule behind the paper's 11.1 and 6.3."""
-        frames, instances = _limits(item)
-        return self.canonical([rng.randint(1, frames * instances) for _ in SHAPES])
+        frames, instances, least = _limits(item)
+        return self.canonical([rng.randint(least, frames * instances) for _ in SHAPES])
 
     def chance(self, item: Gradable) -> float:
-        frames, instances = _limits(item)
+        frames, instances, least = _limits(item)
         most = frames * instances
-        return sum(1 <= true <= most for true in _counts(item.target)) / most / 3
+        return sum(least <= true <= most for true in _counts(item.target)) / (most - least + 1) / 3
 
     def blind(self, items: Sequence[Gradable]) -> Blind:
         """The most likely count three times: from the distribution the params state, else from the targets."""
         known = [_distribution(item) for item in items]
         fitted = [item for item, limits in zip(items, known, strict=True) if limits is None]
         said = []
-        for frames, instances in sorted({limits for limits in known if limits}):
-            count, probability = likeliest_count(frames, instances)
+        for frames, instances, least in sorted({limits for limits in known if limits}):
+            count, probability = likeliest_count(frames, instances, least)
             said.append(
                 f"always {count} of each shape (probability {probability:.3f} "
-                f"with 1 to {frames} frames of 1 to {instances})"
+                f"with {least} to {frames} frames of 1 to {instances})"
             )
         common = [0, 0, 0]
         if fitted:
@@ -138,12 +139,13 @@ class ShapeCounts(Evaluator):
 
 
 @cache
-def likeliest_count(frames: int, instances: int) -> tuple[int, float]:
+def likeliest_count(frames: int, instances: int, least: int = 1) -> tuple[int, float]:
     """The most likely number of shapes and its probability; the smaller of two equally likely ones.
 
-    The number of frames is uniform in 1..frames, the shapes on each uniform in 1..instances, independently.
+    The number of frames is uniform in least..frames, the shapes on each uniform in 1..instances, independently.
     """
-    weights = [0] * (frames * instances + 1)  # in units of frames * instances**frames, exact in integers
+    weights = [0] * (frames * instances + 1)  # in units of 1 / (choices * instances**frames), exact in integers
+    weights[0] = instances**frames if least == 0 else 0
     ways = [1]
     for used in range(1, frames + 1):
         longer = [0] * (used * instances + 1)
@@ -151,10 +153,10 @@ def likeliest_count(frames: int, instances: int) -> tuple[int, float]:
             for more in range(1, instances + 1):
                 longer[total + more] += number
         ways = longer
-        for total, number in enumerate(ways):
+        for total, number in enumerate(ways if used >= least else []):
             weights[total] += number * instances ** (frames - used)
     count = max(range(len(weights)), key=lambda total: (weights[total], -total))
-    return count, weights[count] / (frames * instances**frames)
+    return count, weights[count] / ((frames - least + 1) * instances**frames)
 
 
 def _counts(target: Any) -> list[int]:
@@ -164,12 +166,15 @@ def _counts(target: Any) -> list[int]:
     return [int(count) for count in target]
 
 
-def _distribution(item: Gradable) -> tuple[int, int] | None:
+def _distribution(item: Gradable) -> tuple[int, int, int] | None:
+    """max_frames, max_instances and min_frames, 1 where the params do not say."""
     frames, instances = item.params.get("max_frames"), item.params.get("max_instances")
-    return None if frames is None or instances is None else (int(frames), int(instances))
+    if frames is None or instances is None:
+        return None
+    return int(frames), int(instances), int(item.params.get("min_frames", 1))
 
 
-def _limits(item: Gradable) -> tuple[int, int]:
+def _limits(item: Gradable) -> tuple[int, int, int]:
     limits = _distribution(item)
     if limits is None:
         raise ValueError("the random answer needs params['max_frames'] and params['max_instances']")

@@ -53,14 +53,25 @@ class TaskMix(Strict):
 
 
 class Update(Strict):
-    """Which weights are trained: all (`full`), or adapters of a rank and a scale alpha / rank on the named layers."""
+    """Which weights are trained: all (`full`), or adapters of a rank and a scale alpha / rank on the named layers.
+
+    `split`: with all weights, each of the processes that torchrun starts keeps a part of weights, gradients and
+    optimiser state, for models whose training fits on no single device; else each keeps the whole.
+    """
 
     kind: Literal["lora", "full"] = "full"
+    split: bool = False
     rank: Annotated[int, Field(ge=1, le=4096)] = 64
     alpha: Annotated[float, Field(gt=0, le=65_536)] = 128
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = (
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
     )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _splits_what_is_trained(self) -> Self:
+        if self.split and self.kind == "lora":
+            raise ValueError("split is for kind: full; adapters are small, and each process keeps its own copy")
+        return self
 
 
 class Mark(Strict):

@@ -67,6 +67,7 @@ class Questions:
         *,
         tests: Sequence[Path] = (),
         multiple: int | None = None,
+        need_validation: bool = True,
     ) -> Questions:
         """The items that `config` names, every one with an answer and a video that is there.
 
@@ -74,6 +75,7 @@ class Questions:
             catalogue: knows the protocols.
             tests: folders of test items, which must not share a video with the training or the validation items.
             multiple: pixel multiple of the model's patches, when it is known.
+            need_validation: whether a configuration without validation items is refused; `held_out` is empty then.
 
         Raises:
             ViubenchError: no items of a task, an item without an answer, a missing video, one task with two
@@ -83,6 +85,8 @@ class Questions:
         folders = {"training": config.items.train, "validation": config.items.validation}
         splits: dict[str, Built] = {}
         for name, folder in folders.items():
+            if not (folder or need_validation or name == "training"):
+                continue
             if not folder:
                 raise ViubenchError(
                     f"no folder of {name} items was given",
@@ -91,8 +95,9 @@ class Questions:
                 )
             splits[name] = _chosen(pretext.read(Path(folder), catalogue, store, videos), config, folder)
         tasks = {task: splits["training"].tasks[task] for task in config.tasks}
+        held_out = splits.get("validation", Built(tasks, [], Path()))
         for name, task in tasks.items():
-            if splits["validation"].tasks[name].evaluator != task.evaluator:
+            if held_out.tasks[name].evaluator != task.evaluator:
                 raise ViubenchError(
                     f"{name} has another evaluator in the validation items than in the training items",
                     where=config.items.validation,
@@ -102,8 +107,7 @@ class Questions:
         refuse_shared({name: identities(built, store) for name, built in (splits | tested).items()})
         limits = {task: mix.limit for task, mix in config.tasks.items()}
         train = _plan(splits["training"], config, catalogue, limits, multiple)
-        held_out = _plan(splits["validation"], config, catalogue, dict.fromkeys(limits), multiple)
-        return cls(config, tasks, train, held_out, store)
+        return cls(config, tasks, train, _plan(held_out, config, catalogue, dict.fromkeys(limits), multiple), store)
 
     @property
     def evaluators(self) -> dict[str, EvaluatorSpec]:
@@ -124,7 +128,7 @@ class Questions:
         self._drawn += islice(self._mixture, max((step + 1) * size - len(self._drawn), 0))
         turns = self._drawn[step * size : (step + 1) * size]
         order = Dice("batch", self.config.seed, stream, step).permutation(size)
-        return [self._draw(stream, *turns[place]) for place in order]
+        return [self.draw(stream, *turns[place]) for place in order]
 
     def validation(self, n: int | None = None) -> list[Sample]:
         """The first `n` validation items of each task (fewer where there are fewer), or all; task by task."""
@@ -150,7 +154,7 @@ class Questions:
         splits = (self.train.samples, self.held_out.samples)
         return content_hash([[(sample.id, sample.answer_text) for sample in samples] for samples in splits])
 
-    def _draw(self, stream: str, task: str, number: int) -> Sample:
+    def draw(self, stream: str, task: str, number: int) -> Sample:
         """The `number`-th question of a task, from 0, over all epochs."""
         pool = self._pools[task]
         epoch, place = divmod(number, len(pool))

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import evaluators
-from trainer import cards, checkpoint, guards, objective
+from trainer import cards, checkpoint, guards, objective, sharding
 from trainer.config import TrainConfig
 from trainer.data import Questions
 from trainer.keeping import Keeper
-from trainer.log import Log, to_stderr
-from trainer.looks import look
+from trainer.log import Log, Unwritten, to_stderr
+from trainer.looks import look, pooled
 from trainer.packing import Packed
 from trainer.policy import Policy, Rollouts
 from trainer.rewards import Answered, Diagnostics, Reward, Rewarder, diagnose, diagnose_tasks
@@ -124,7 +124,7 @@ class Training:
         self.floors = {f"floor/{task}": floor for task, floor in guards.floors(questions, graders, config).items()}
         self.watch = guards.Watch(guards.honest_tops(questions, graders), stop=config.guards.alarm == "stop", say=say)
         self.optimizer = adamw(policy, config)
-        self.log = Log(out, say)
+        self.log = Log(out, say) if policy.ranks.first else Unwritten(out, say)
         manifest = cards.describe(config, questions, policy, argv)
         self.keeper = Keeper(config, out, policy, self.optimizer, self.log, manifest)
 
@@ -140,7 +140,7 @@ class Training:
         asked = time.perf_counter()
         metrics = update(self.policy, self.optimizer, chunks, config)
         updated = time.perf_counter()
-        answered = [one for chunk in chunks for one in chunk.answered()]
+        answered = pooled(self.policy.ranks, [one for chunk in chunks for one in chunk.answered()])
         tasks = diagnose_tasks(answered)
         told: dict[str, Any] = {"step": step, **summed_up(answered), **metrics, "lr": rate, **named("", tasks)}
         told |= self.floors | {"seconds/rollout": asked - started, "seconds/update": updated - asked}
@@ -153,15 +153,17 @@ class Training:
             told |= named("validation/", found)
             alarms |= self.watch.see("validation", found)
         told |= alarms | {"seconds": time.perf_counter() - started}
-        self.watch.raise_alarm(alarms)
+        with self.policy.ranks.agree():
+            self.watch.raise_alarm(alarms)
 
     def conclude(self) -> None:
         """What follows on a step and its checkpoint; a run that was killed in the middle of it does it again."""
-        keeper = self.keeper
-        if self.evaluation is not None and keeper.evaluates(keeper.steps - 1):
-            keeper.told |= {f"evaluation/{task}": value for task, value in self.evaluation(keeper.steps).items()}
-        self.log.write(keeper.told)
-        keeper.prune()
+        keeper, ranks = self.keeper, self.policy.ranks
+        with ranks.agree():
+            if ranks.first and self.evaluation is not None and keeper.evaluates(keeper.steps - 1):
+                keeper.told |= {f"evaluation/{task}": value for task, value in self.evaluation(keeper.steps).items()}
+            self.log.write(keeper.told)
+            keeper.prune()
 
 
 def adamw(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
@@ -182,24 +184,39 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 def ask(
     policy: Policy, source: RolloutSource, rewarder: Rewarder, questions: Questions, config: TrainConfig, step: int
 ) -> list[Chunk]:
-    """The step's questions, each answered `rollouts` times at the rollout temperature, and what the answers earn."""
-    placed = list(enumerate(questions.batch(step)))
-    chunks = []
-    for first in range(0, len(placed), config.micro_batch):
-        some = placed[first : first + config.micro_batch]
-        packed = policy.stack([pack(policy, questions, sample) for _, sample in some])
-        guards.check_prompts(policy, packed)
-        seeds = [seed_of("rollout", config.seed, step, place) for place, _ in some]
-        rollouts = source(packed, config.rollouts, seeds, config.temperature, config.max_tokens)
-        guards.check_rollouts(rollouts, len(some) * config.rollouts, config.max_tokens)
-        answers = iter(zip(rollouts.texts, rollouts.stopped, strict=True))
-        rewards = [
-            rewarder(sample, text, "stop" if stopped else "length", (step, place, number))
-            for place, sample in some
-            for number, (text, stopped) in enumerate(islice(answers, config.rollouts))
-        ]
-        chunks.append(Chunk(packed, rollouts, rewards))
-    return chunks
+    """The step's questions, each answered `rollouts` times at the rollout temperature, and what the answers earn.
+
+    Of several processes each asks its part; a question's answers follow from its place in the whole batch.
+    """
+    placed = policy.ranks.own(list(enumerate(questions.batch(step))))
+    parts = [placed[first : first + config.micro_batch] for first in range(0, len(placed), config.micro_batch)]
+    policy.ready()
+    with policy.ranks.agree():
+        return [_asked(policy, source, rewarder, questions, config, step, part) for part in parts]
+
+
+def _asked(
+    policy: Policy,
+    source: RolloutSource,
+    rewarder: Rewarder,
+    questions: Questions,
+    config: TrainConfig,
+    step: int,
+    placed: Sequence[tuple[int, Sample]],
+) -> Chunk:
+    """Questions of the step, with their places in its batch, together."""
+    packed = policy.stack([pack(policy, questions, sample) for _, sample in placed])
+    guards.check_prompts(policy, packed)
+    seeds = [seed_of("rollout", config.seed, step, place) for place, _ in placed]
+    rollouts = source(packed, config.rollouts, seeds, config.temperature, config.max_tokens)
+    guards.check_rollouts(rollouts, len(placed) * config.rollouts, config.max_tokens)
+    answers = iter(zip(rollouts.texts, rollouts.stopped, strict=True))
+    rewards = [
+        rewarder(sample, text, "stop" if stopped else "length", (step, place, number))
+        for place, sample in placed
+        for number, (text, stopped) in enumerate(islice(answers, config.rollouts))
+    ]
+    return Chunk(packed, rollouts, rewards)
 
 
 def pack(policy: Policy, questions: Questions, sample: Sample) -> Packed:
@@ -217,6 +234,8 @@ def update(
 ) -> dict[str, float]:
     """One optimiser step over all chunks, one in memory at a time; the loss is the mean over all answer tokens.
 
+    Of several processes each has its part of the chunks; weights and numbers are then those of the whole batch.
+
     Returns:
         `loss` and its parts, `entropy` (nats), `gap` and `gap_max` (see `guards.gaps`), `ratio` (policy against
         rollout), each the mean over the answer tokens, `gap_max` the largest; `tokens` and `grad_norm`.
@@ -226,21 +245,33 @@ def update(
     """
     import torch
 
-    tokens = sum(int(chunk.rollouts.mask.sum()) for chunk in chunks)
+    ranks = policy.ranks
+    tokens = sum(ranks.gather(sum(int(chunk.rollouts.mask.sum()) for chunk in chunks)))
     totals: dict[str, float] = {"gap_max": 0.0}
     optimizer.zero_grad(set_to_none=True)
-    for chunk in chunks:
-        share = int(chunk.rollouts.mask.sum()) / tokens
-        loss, told = weighed(policy, chunk, config)
+    for chunk, counts in ranks.level(chunks):
+        share = counts * int(chunk.rollouts.mask.sum()) / tokens
+        with ranks.agree():
+            loss, told = weighed(policy, chunk, config)
         (loss * share).backward()
         totals["gap_max"] = max(totals["gap_max"], told.pop("gap_max"))
         for key, number in told.items():
             totals[key] = totals.get(key, 0.0) + share * number
+    totals = summed(ranks.gather(totals))
     parameters = [parameter for _, parameter in policy.trainable()]
-    totals["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
-    guards.check_finite(totals)
+    ranks.sum_gradients(parameters)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+    totals["grad_norm"] = float(sharding.whole(norm))
+    with ranks.agree():
+        guards.check_finite(totals)
     optimizer.step()
     return totals | {"tokens": tokens}
+
+
+def summed(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The numbers of all processes as one: sums, and of `gap_max` the largest."""
+    totals = {name: sum(part[name] for part in parts) for name in parts[0]}
+    return totals | {"gap_max": max(part["gap_max"] for part in parts)}
 
 
 def weighed(policy: Policy, chunk: Chunk, config: TrainConfig) -> tuple[torch.Tensor, dict[str, float]]:

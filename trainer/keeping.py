@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from trainer import checkpoint, log, state
 from trainer.cards import card
@@ -52,20 +52,25 @@ class Keeper:
         manifest: dict[str, Any],
     ) -> None:
         self.config, self.out, self.policy, self.optimizer, self.lines = config, out, policy, optimizer, lines
-        self.manifest = manifest
+        self.manifest, self.ranks = manifest, policy.ranks
         self.steps = 0
         self.told: dict[str, Any] = {}
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """Hold the folder. Raises ViubenchError while another process trains into it."""
+        """Hold the folder. Raises ViubenchError while another run trains into it."""
         self.out.mkdir(parents=True, exist_ok=True)
-        with (self.out / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise ViubenchError(f"another process is training into {self.out}", where="--out") from None
+        with (self.out / ".lock").open("a") as lock:
+            with self.ranks.agree():
+                if self.ranks.first:
+                    self._lock(lock)
             yield
+
+    def _lock(self, file: IO[str]) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ViubenchError(f"another process is training into {self.out}", where="--out") from None
 
     def resume(self) -> dict[str, Any]:
         """Go on from the last whole checkpoint, if there is one; then the log ends where it does.
@@ -79,10 +84,13 @@ class Keeper:
         extra: dict[str, Any] = {}
         state.seed_random(self.config.seed)
         if (last := checkpoint.latest(self.out)) is not None:
-            found = checkpoint.restore(last, self.policy.model, self.optimizer, config_hash=self.manifest["run"])
+            found = checkpoint.restore(
+                last, self.policy.model, self.optimizer, config_hash=self.manifest["run"], ranks=self.ranks
+            )
             self.steps, self.told, extra = found["step"], found["log"], found["extra"]
         self.lines.cut(self.steps)
-        write_json(self.out / "manifest.json", self.manifest)
+        if self.ranks.first:
+            write_json(self.out / "manifest.json", self.manifest)
         return extra
 
     def finished(self, step: int, told: dict[str, Any]) -> None:
@@ -101,7 +109,7 @@ class Keeper:
     def logged(self) -> bool:
         """Whether the line of the last finished step is in the log; a kill may come between checkpoint and line."""
         lines = log.read(self.out)
-        return not self.steps or bool(lines and lines[-1]["step"] == self.steps - 1)
+        return self.ranks.told(not self.steps or bool(lines and lines[-1]["step"] == self.steps - 1))
 
     def save(self, extra: dict[str, Any]) -> Path:
         """Write the checkpoint of the finished steps."""
@@ -115,10 +123,13 @@ class Keeper:
             extra=extra,
             log=self.told,
             card=card(self.manifest, self.told),
+            ranks=self.ranks,
         )
 
     def prune(self) -> None:
         """Remove the checkpoints that the configuration does not keep."""
+        if not self.ranks.first:
+            return
         best = scores(self.out) if self.config.save.keep_best else {}
         checkpoint.prune(self.out, self.config.save.keep_last, best)
 
@@ -128,19 +139,18 @@ class Keeper:
         try:
             yield
         except ViubenchError as error:
+            saved = self._rescued(extra) if self.ranks.can_save(error) else "the last checkpoint stands"
             raise ViubenchError(
-                f"{error.message} ({self._rescued(extra)})",
-                where=error.where,
-                hint=error.hint,
-                exit_code=error.exit_code,
+                f"{error.message} ({saved})", where=error.where, hint=error.hint, exit_code=error.exit_code
             ) from error
 
     def _rescued(self, extra: Callable[[], dict[str, Any]]) -> str:
         if not self.steps:
             return "at the first step; nothing was trained yet"
-        whole = checkpoint.complete(self.out)
         try:
-            last = whole[-1] if whole and checkpoint.step_of(whole[-1]) == self.steps else self.save(extra())
+            last = self.out / f"checkpoint-{self.steps:06d}"
+            if not self.ranks.told(last in checkpoint.complete(self.out)):
+                self.save(extra())
             if not self.logged() and not self.evaluates(self.steps - 1):
                 self.lines.write(self.told)
         except (ViubenchError, OSError) as error:

@@ -74,6 +74,13 @@ class Log:
             self._board = None
 
 
+class Unwritten(Log):
+    """The log of a process that trains with others and leaves the writing to the first."""
+
+    def cut(self, step: int) -> None: ...
+    def write(self, metrics: Mapping[str, Any]) -> None: ...
+
+
 def read(folder: Path) -> list[dict[str, Any]]:
     """Every whole line of a run's log; a torn last one is left out."""
     path = folder / NAME

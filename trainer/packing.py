@@ -46,12 +46,14 @@ class Packed:
             1 image, 2 video), `pixel_values_videos` float [patches, values], `video_grid_thw` int64 [videos, 3], and
             what else the processor gives; pictures one after the other, row by row.
         seen: what a frozen vision tower made of the pixels, kept so that they are encoded once; None until then.
+        places: rotary positions (see `prefix.positions`), kept likewise.
     """
 
     samples: tuple[Sample, ...]
     videos: tuple[tuple[VideoInput, ...], ...]
     inputs: dict[str, Tensor]
     seen: dict[str, Any] | None = None
+    places: tuple[Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer import packing, prefix, sharding
 from trainer.packing import Packed
+from trainer.ranks import ALONE, Ranks
 from viubench.engines.loading import describe_checkpoint
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
@@ -69,10 +70,11 @@ class Policy:
         model: what is trained, a transformers model or a peft model around it (LoRA).
         base: the transformers model itself; its adapters, if any, are inside.
         processor: the checkpoint's own.
+        ranks: the processes that train it together.
     """
 
-    def __init__(self, path: Path, model: Any, processor: Any, *, keep_reference: bool) -> None:
-        self.path, self.model, self.processor = path, model, processor
+    def __init__(self, path: Path, model: Any, processor: Any, *, keep_reference: bool, ranks: Ranks = ALONE) -> None:
+        self.path, self.model, self.processor, self.ranks = path, model, processor, ranks
         self.base = model.get_base_model() if hasattr(model, "get_base_model") else model
         settings, tokenizer = self.base.generation_config, processor.tokenizer
         ends = settings.eos_token_id if settings.eos_token_id is not None else tokenizer.eos_token_id
@@ -94,6 +96,7 @@ class Policy:
         device: str = "cpu",
         keep_reference: bool = True,
         seed: int = 0,
+        ranks: Ranks = ALONE,
         split: bool = False,
     ) -> Policy:
         """Open a checkpoint folder (or hub id) for training; code that it brings along is never run.
@@ -105,8 +108,8 @@ class Policy:
             device: cpu, cuda, cuda:1.
             keep_reference: keep a copy of the trained weights for `reference`; not needed without a KL term.
             seed: of new adapters.
-            split: split the weights over the processes of the run (`sharding`), which all open the same; not with
-                `lora`.
+            ranks: the processes that train it together; all open the same.
+            split: split the weights over them (`sharding`), unless there is but one; not with `lora`.
 
         Raises:
             ViubenchError: incomplete checkpoint, no video support, no chat template, unknown dtype, no peft.
@@ -141,9 +144,9 @@ class Policy:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 model = _with_adapters(model, lora, train_vision)
-        if split:
+        if split and ranks.size > 1:
             sharding.split(model)
-        return cls(folder, model, processor, keep_reference=keep_reference)
+        return cls(folder, model, processor, keep_reference=keep_reference, ranks=ranks)
 
     def trainable(self) -> list[tuple[str, Any]]:
         """Name and parameter of everything that is trained, in the model's order; of split weights the own parts."""

@@ -28,11 +28,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(hours=1)
-"""How long a process waits for the others; a look at the validation items or a save can take that of a slow one."""
+PATIENCE = timedelta(hours=2)
+"""How long a process waits for the others: the first saves and evaluates alone."""
 
 BUCKET = 2**26
 """Gradient values that are summed in one message: 256 MB in float32."""
+
+
+class Agreed(ViubenchError):
+    """An error that all processes raise at the same place."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,12 @@ class Ranks:
     Attributes:
         rank: its number, from 0.
         size: how many there are.
-        device: where it computes: "cpu", "cuda", "cuda:1".
+        wanted: where it is to compute: "cpu", "cuda", "cuda:1"; empty is a GPU where there is one.
     """
 
     rank: int = 0
     size: int = 1
-    device: str = "cpu"
+    wanted: str = "cpu"
     _store: Any = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -61,12 +65,10 @@ class Ranks:
         Raises:
             ViubenchError: more processes than GPUs, one GPU for several, or processes on several machines.
         """
-        import torch
-
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         size = int(os.environ.get("WORLD_SIZE", "1"))
         if size == 1:
-            return cls(device=device)
+            return cls(wanted=device)
+        device = cls(wanted=device).device
         local, here = (int(os.environ.get(name, "0")) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
         if here != size:
             raise ViubenchError(
@@ -77,6 +79,15 @@ class Ranks:
         if device.startswith("cuda"):
             device = _gpu(device, local, here)
         return cls(int(os.environ["RANK"]), size, device, _meet(device))
+
+    @property
+    def device(self) -> str:
+        """Where this process computes."""
+        if self.wanted:
+            return self.wanted
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
 
     @property
     def first(self) -> bool:
@@ -95,7 +106,7 @@ class Ranks:
         if error is None:
             import torch.distributed as dist
 
-            self.barrier()
+            self.gather(None)
             dist.destroy_process_group()
         elif isinstance(error, Exception) and not self._tells():
             # What fails here afterwards only fails because the other is gone, or for the same reason.
@@ -122,13 +133,14 @@ class Ranks:
         found = self._all(torch.nn.functional.pad(data, (0, longest - len(data))))
         return [json.loads(bytes(row[: int(size)].tolist())) for row, size in zip(found, sizes, strict=True)]
 
-    def barrier(self) -> None:
-        """Go on when all have come this far."""
-        self.gather(None)
+    def told(self, value: T) -> T:
+        """What the first process gave; for what only one may decide, such as whether a file is there."""
+        first: T = self.gather(value)[0]
+        return first
 
     @contextmanager
     def agree(self) -> Iterator[None]:
-        """A ViubenchError of one process inside is raised by all, so that they can save and end together.
+        """A ViubenchError of one process inside is raised by all, as an `Agreed`, so that they can end together.
 
         All must come to it; inside, none may wait for another.
         """
@@ -143,6 +155,10 @@ class Ranks:
             return
         for first in filter(None, map(_error, self.gather(_told(failed)))):
             raise first from failed
+
+    def can_save(self, error: ViubenchError) -> bool:
+        """Whether all processes are where this error is raised, and can still do something together."""
+        return self.size == 1 or isinstance(error, Agreed)
 
     def level(self, items: Sequence[T]) -> Iterator[tuple[T, bool]]:
         """Own items, as many as the process with most has: the last comes again, marked False, where this has fewer.
@@ -224,11 +240,11 @@ def _told(error: ViubenchError | None) -> list[Any] | None:
     return None if error is None else [error.message, error.where, error.hint, int(error.exit_code)]
 
 
-def _error(told: list[Any] | None) -> ViubenchError | None:
+def _error(told: list[Any] | None) -> Agreed | None:
     if told is None:
         return None
     message, where, hint, code = told
-    return ViubenchError(message, where=where, hint=hint, exit_code=Exit(code))
+    return Agreed(message, where=where, hint=hint, exit_code=Exit(code))
 
 
 def _gpu(device: str, local: int, here: int) -> str:

@@ -69,16 +69,12 @@ def scatter(model: Any) -> None:
         part.reshard()
 
 
-def whole(tensor: Tensor, keep: bool = True) -> Tensor:
-    """The tensor put together from its parts, on the CPU; itself where it is not split. All processes must call it.
-
-    Args:
-        keep: False for a process that only lends its part; it gets an empty tensor.
-    """
+def whole(tensor: Tensor) -> Tensor:
+    """The tensor put together from its parts; itself where it is not split. All processes must call it."""
     if not hasattr(tensor, "full_tensor"):  # DTensor's, asked of without importing it
         return tensor
     full: Tensor = tensor.full_tensor()
-    return full.cpu() if keep else full.new_empty(0)
+    return full
 
 
 def weights(model: Any, keep: bool) -> dict[str, Tensor]:
@@ -92,7 +88,8 @@ def weights(model: Any, keep: bool) -> dict[str, Tensor]:
     for name, tensor in model.state_dict(keep_vars=True).items():
         names[name] = id(tensor)
         if id(tensor) not in found:
-            found[id(tensor)] = whole(tensor.detach(), keep)
+            full = whole(tensor.detach())
+            found[id(tensor)] = full.cpu() if keep else full.new_empty(0)
     return {name: found[number] for name, number in names.items()} if keep else {}
 
 

@@ -39,9 +39,9 @@ def optimizer_state(optimizer: Optimizer, keep: bool = True) -> tuple[Tensors, d
     for number, entries in state["state"].items():
         for name, value in entries.items():
             if isinstance(value, torch.Tensor):
-                full = sharding.whole(value.detach(), keep)
+                full = sharding.whole(value.detach())
                 if keep:
-                    tensors[f"{number}.{name}"] = full.contiguous()
+                    tensors[f"{number}.{name}"] = full.cpu().contiguous()
             else:
                 scalars[f"{number}.{name}"] = value
     return tensors, {"groups": state["param_groups"], "scalars": scalars}

@@ -1,47 +1,53 @@
-"""Handing a training set over to verl 0.9: a parquet its `RLHFDataset` reads, and the overrides of its configuration.
+"""Handing a training over to verl 0.9: the questions of every step as a parquet that its `RLHFDataset` reads.
 
 Example:
-    >>> written = export(planned, Path("handed"), FrameStore(Path("cache")))
-    >>> overrides(PAPER, train=written.parquet, reward=written.reward, out=Path("runs/verl"), rows=written.rows)[0]
-    'data.train_files=["/handed/train.parquet"]'
+    >>> written = export(questions, Path("handed"))
+    >>> written.parquet, written.rows   # 468 steps of 64 questions
+    (PosixPath('/handed/train.parquet'), 29952)
 
-Every video becomes a list of pictures: the frames viubench shows, at their size, so that no reader decodes or samples
-again. verl tells a model the time of a frame as its number over `sample_fps`; times, also those of a true answer, are
-therefore counted from the first frame shown (as in `viubench.export.lmms`). Both pixel limits of a video are its own
-frame area, and the processor is told not to resize: sides are multiples of 32, so nothing changes the pixels.
+The parquet holds the questions in the order in which this project's own loop asks them, step after step, and verl is
+told not to shuffle: mixture, limits, epochs and seed mean the same in both, and a batch of verl is a batch of ours.
 
-Run against verl itself: nothing here. The tests compose the overrides and load the parquet where verl is installed.
+Every video becomes a list of pictures: the frames viubench shows, so that no reader decodes or samples again. verl
+tells a model the time of a frame as its number over `sample_fps`; times, also those of a true answer, are therefore
+counted from the first frame shown (as in `viubench.export.lmms`). Both pixel limits of a video are its own frame area,
+and the processor is told not to resize: with sides that are multiples of `MULTIPLE` nothing changes the pixels.
+
+What of this was run against verl itself, and what was not: docs/verl.md.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
 import cv2
 
 from trainer import verl_reward
-from viubench import atomic, planning
+from trainer.data import Questions
+from viubench import atomic
 from viubench.engines.prompts import MARK, parts
 from viubench.errors import MediaError, ViubenchError
 from viubench.export.lmms import on_file_clock
 from viubench.export.media import File, frame_rate
-from viubench.planning import Planned
-from viubench.runner import Wanted, clip_wants, shown
+from viubench.runner import Plan, Wanted, clip_wants, shown
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
 from viubench.video.store import FrameStore
 from viubench.video.workers import KillablePool
 
-MULTIPLE = 32
+MULTIPLE = 64
+"""Pixels that the sides of a frame are a multiple of. Qwen3-VL needs 32, but qwen-vl-utils 0.0.14, with which verl
+reads lists of pictures, rounds their sides to twice that before it rounds them to 32."""
+
+TOKEN = 32
 """Pixels per side of one visual token of Qwen3-VL: patch 16, merged 2 by 2."""
 
-PATCH = 16
 FRAMES_PER_GROUP = 2
 GROUP_TEXT = 16
 """At most so many tokens name the time of a group of frames and mark its begin and end."""
@@ -50,29 +56,15 @@ TEMPLATE = 64
 """At most so many tokens of a chat template around the one user turn."""
 
 MAX_PROMPT = 8192
-WRITE_SECONDS = 600.0
-Picture = Literal["png", "jpg"]
+"""Longest prompt in tokens (VideoSSR, arXiv 2511.06281, released script)."""
 
-PAPER: Mapping[str, Any] = {
-    "train": "videossr-8xh200",
-    "model": "Qwen/Qwen3-VL-8B-Instruct",
-    "seed": 0,
-    "steps": None,
-    "groups": 64,
-    "rollouts": 8,
-    "temperature": 1.0,
-    "max_tokens": 2048,
-    "lr": 1e-6,
-    "weight_decay": 0.01,
-    "clip": 0.2,
-    "kl": 1e-3,
-    "max_grad_norm": 1.0,
-    "normalise": "std",
-    "update": {"kind": "full"},
-    "vision": "trained",
-    "save": {"every": 500},
-}
-"""The paper's recipe (section 5); weight decay, clip and gradient norm are verl's, it states none."""
+WRITE_SECONDS = 600.0
+ROWS_TOGETHER = 1024
+AGENT = "viubench"
+"""Name under which verl knows `trainer.verl_agent.VideoAgentLoop`."""
+
+Picture = Literal["png", "jpg"]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -89,98 +81,89 @@ class Video:
     def tokens(self) -> int:
         """Tokens in a Qwen3-VL prompt, at most."""
         groups = -(-len(self.frames) // FRAMES_PER_GROUP)
-        return groups * (self.height * self.width // MULTIPLE**2 + GROUP_TEXT)
+        return groups * (self.height * self.width // TOKEN**2 + GROUP_TEXT)
 
 
 @dataclass(frozen=True)
 class Written:
-    """An export: its files, its rows, and the ids of the questions left out because their prompt is too long."""
+    """An export.
+
+    Attributes:
+        parquet: the training questions, in order.
+        reward: the file with the reward function.
+        agent: the file that names verl the agent loop of `trainer.verl_agent`.
+        rows: training questions.
+        validation: the validation questions, None where the configuration never looks at them.
+        max_prompt: tokens that no prompt is longer than.
+    """
 
     parquet: Path
     reward: Path
+    agent: Path
     rows: int
-    too_long: tuple[str, ...]
+    validation: Path | None = None
+    max_prompt: int = MAX_PROMPT
 
 
 def export(
-    planned: Planned,
+    questions: Questions,
     out: Path,
-    store: FrameStore,
     *,
-    name: str = "train",
-    rewards: Mapping[str, str] | None = None,
     max_prompt: int = MAX_PROMPT,
     picture: Picture = "png",
     workers: int = 1,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
 ) -> Written:
-    """Write `out/<name>.parquet`, the pictures of its frames (`out/frames`) and `out/verl_reward.py`.
+    """Write `train.parquet`, the pictures of its frames (`frames/`) and what verl loads (reward, agent) to `out`.
+
+    `validation.parquet` comes with it where the configuration looks at validation items. Pictures that are there
+    already are kept.
 
     Args:
-        planned: made with `multiple=MULTIPLE`.
-        rewards: task -> "smooth" or "strict"; smooth where it is silent.
-        max_prompt: prompts that may have more tokens are left out and named in `Written.too_long`. The count is an
-            upper bound that needs no tokenizer: a byte-level one never makes more tokens than UTF-8 bytes.
+        questions: read with `multiple=MULTIPLE`.
+        max_prompt: no prompt may have more tokens. The count is an upper bound that needs no tokenizer: a byte-level
+            one never makes more tokens than UTF-8 bytes.
         picture: "png" keeps every pixel; "jpg" (quality 95) is about a tenth of the size and does not.
+        progress: called with questions whose pictures are there, and questions.
 
     Raises:
-        ViubenchError: a video cannot be used, a question shows a still picture, or no question is left.
+        ViubenchError: a video cannot be used, a question shows a still picture, or its prompt may be too long.
     """
-    missing = planning.missing(planned)
-    if missing.samples:
-        raise ViubenchError(
-            f"{missing.samples} of {missing.total} questions have videos that cannot be used; "
-            f"the first: {missing.lines()[0]}",
-            hint="an export holds every question or none: fetch the videos, or name other tasks",
-        )
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, Any]] = []
-    too_long = []
-    samples = planned.plan.samples
-    with KillablePool(workers, WRITE_SECONDS) as pool:
-        under_way = [
-            pool.submit(pictures, store.root, s, clip_wants(s, planned.plan), out, picture, name=s.clips[0].path)
-            for s in samples
-        ]
-        for done, (sample, future) in enumerate(zip(samples, under_way, strict=True), start=1):
-            try:
-                videos = future.result()
-            except MediaError as error:
-                raise ViubenchError(f"a video of {sample.id} cannot be used: {error}") from error
-            if _tokens(sample, videos) > max_prompt:
-                too_long.append(sample.id)
-            else:
-                kind = (rewards or {}).get(sample.task, "smooth")
-                rows.append(row(sample, videos, planned, out, len(rows), kind))
-            progress(done, len(samples))
-    if not rows:
-        raise ViubenchError(
-            f"no question is left: {len(too_long)} of {len(samples)} prompts may be over {max_prompt} tokens",
-            hint="fewer --frames or --max-pixels",
-        )
-    _write(out / f"{name}.parquet", rows)
+    config = questions.config
+    train = list(chain.from_iterable(questions.batch(step) for step in range(config.steps)))
+    held_out = questions.validation(config.evaluate.n) if config.evaluate.every else []
+    splits = {"train": (train, questions.train), "validation": (held_out, questions.held_out)}
+    asked = {sample.id: (sample, plan) for samples, plan in splits.values() for sample in samples}
+    videos = _videos(list(asked.values()), questions.store, out, picture, workers, progress)
+    for sample, _ in asked.values():
+        _refuse_long(sample, videos[sample.id], max_prompt)
+    files = {name: out / f"{name}.parquet" for name, (samples, _) in splits.items() if samples}
+    for name, path in files.items():
+        samples = splits[name][0]
+        _write(path, (row(sample, videos[sample.id], questions, out, n) for n, sample in enumerate(samples)))
     shutil.copyfile(str(verl_reward.__file__), out / "verl_reward.py")
-    return Written(out / f"{name}.parquet", out / "verl_reward.py", len(rows), tuple(too_long))
+    agent = f"- name: {AGENT}\n  _target_: trainer.verl_agent.VideoAgentLoop\n"
+    atomic.write(out / "verl_agent.yaml", agent.encode())
+    return Written(
+        files["train"], out / "verl_reward.py", out / "verl_agent.yaml", len(train), files.get("validation"), max_prompt
+    )
 
 
-def pictures(store: Path, sample: Sample, wants: Sequence[Wanted], out: Path, picture: Picture) -> list[Video]:
-    """The frames of each video a sample shows, below `out/frames`, named by content; those that are there are kept.
+def row(sample: Sample, videos: Sequence[Video], questions: Questions, out: Path, index: int) -> dict[str, Any]:
+    """One line of the parquet, as verl 0.9's `RLHFDataset` reads it; its reward is the one its task is trained on.
 
-    What a worker process runs; raises MediaError as `FrameStore.get`.
+    Raises:
+        ViubenchError: the reward is random, which is a control of our own loop.
     """
-    frames = FrameStore(store)
-    loaded = [frames.get(clip, root, sampling, resize) for root, clip, sampling, resize in wants]
-    return [_pictures(sample, video, out, picture) for video in shown(sample, loaded)]
-
-
-def row(
-    sample: Sample, videos: Sequence[Video], planned: Planned, out: Path, index: int, kind: str = "smooth"
-) -> dict[str, Any]:
-    """One line of the parquet, as verl 0.9's `RLHFDataset` reads it."""
-    task = planned.tasks[sample.task]
-    files = [File(video.frames[0], len(video.frames), video.start) for video in videos]
-    sample = on_file_clock(sample, files, task, planned.plan.graders[sample.task])
+    task, grader = questions.tasks[sample.task], questions.train.graders[sample.task]
+    kind = questions.config.tasks[sample.task].reward
+    if kind not in verl_reward.KINDS:
+        raise ViubenchError(
+            f"a {kind} reward cannot be handed to verl", where=f"tasks.{sample.task}", hint="use smooth or strict"
+        )
+    sample = on_file_clock(sample, [File(v.frames[0], len(v.frames), v.start) for v in videos], task, grader)
     truth = {
         "task": sample.task,
         "kind": kind,
@@ -212,147 +195,38 @@ def content(question: str, videos: int) -> str:
     return "".join(MARK if part["type"] == "video" else part["text"] for part in parts(question, videos))
 
 
-def overrides(
-    config: Mapping[str, Any],
-    *,
-    train: Path,
-    reward: Path,
-    out: Path,
-    rows: int,
-    validation: Path | None = None,
-    max_prompt: int = MAX_PROMPT,
-    gpus: int = 8,
-    nodes: int = 1,
-) -> list[str]:
-    """Hydra overrides of verl's `ppo_trainer` for a configuration with `PAPER`'s keys.
+def pictures(store: Path, sample: Sample, wants: Sequence[Wanted], out: Path, picture: Picture) -> list[Video]:
+    """The frames of each video a sample shows, below `out/frames`, named by content; those that are there are kept.
 
-    Args:
-        config: `steps` None is one epoch; `clip` None is verl's default, its first update being on-policy anyway.
-        rows: questions in `train`; says how many epochs `steps` are.
-        gpus: per node.
-
-    Raises:
-        ViubenchError: a key is missing, fewer rows than one step needs, or a checkpoint would fall on the end of an
-            epoch, from where verl resumes without training (its issue 5725).
+    What a worker process runs; raises MediaError as `FrameStore.get`.
     """
-    absent = sorted(PAPER.keys() - config.keys())
-    if absent:
-        raise ViubenchError(f"the configuration lacks {', '.join(absent)}")
-    epochs = _epochs(config, rows)
-    found = {
-        **_data(config, train, validation, max_prompt),
-        **_policy(config, max_prompt),
-        "algorithm.adv_estimator": "grpo",
-        "algorithm.norm_adv_by_std_in_grpo": config["normalise"] == "std",
-        "algorithm.use_kl_in_reward": False,
-        "reward.custom_reward_function.path": str(reward.resolve()),
-        "reward.custom_reward_function.name": "compute_score",
-        "trainer.project_name": "viubench",
-        "trainer.experiment_name": config["train"],
-        "trainer.default_local_dir": str(out.resolve()),
-        "trainer.logger": ["console", "tensorboard"],
-        "trainer.n_gpus_per_node": gpus,
-        "trainer.nnodes": nodes,
-        "trainer.total_epochs": epochs,
-        "trainer.total_training_steps": config["steps"],
-        "trainer.save_freq": config["save"]["every"],
-        "trainer.test_freq": -1,
-        "trainer.val_before_train": False,
-        "trainer.resume_mode": "auto",
-    }
-    return [f"{key}={_hydra(value)}" for key, value in found.items()]
+    frames = FrameStore(store)
+    loaded = [frames.get(clip, root, sampling, resize) for root, clip, sampling, resize in wants]
+    return [_pictures(sample, video, out, picture) for video in shown(sample, loaded)]
 
 
-def _data(config: Mapping[str, Any], train: Path, validation: Path | None, max_prompt: int) -> dict[str, Any]:
-    return {
-        "data.train_files": [str(train.resolve())],
-        "data.val_files": [str((validation or train).resolve())],
-        "data.train_batch_size": config["groups"],
-        "data.max_prompt_length": max_prompt,
-        "data.max_response_length": config["max_tokens"],
-        "data.filter_overlong_prompts": False,
-        "data.truncation": "error",
-        "data.shuffle": True,
-        "data.seed": config["seed"],
-        "data.video_key": "videos",
-        "data.image_patch_size": PATCH,
-        # The group is empty in verl's file: a plain override could not add to it.
-        "++data.mm_processor_kwargs.do_resize": False,
-    }
-
-
-def _policy(config: Mapping[str, Any], max_prompt: int) -> dict[str, Any]:
-    model, actor, rollout = (f"actor_rollout_ref.{part}" for part in ("model", "actor", "rollout"))
-    update = config["update"]
-    lora = update["kind"] == "lora"
-    return {
-        f"{model}.path": str(config["model"]),
-        f"{model}.use_remove_padding": True,
-        f"{model}.enable_gradient_checkpointing": True,
-        f"{model}.lora_rank": update["rank"] if lora else 0,
-        **({f"{model}.lora_alpha": update["alpha"]} if lora else {}),
-        f"{actor}.optim.lr": config["lr"],
-        f"{actor}.optim.weight_decay": config["weight_decay"],
-        f"{actor}.grad_clip": config["max_grad_norm"],
-        f"{actor}.ppo_mini_batch_size": config["groups"],
-        f"{actor}.ppo_micro_batch_size_per_gpu": 1,
-        **{f"{actor}.clip_ratio{end}": config["clip"] for end in ("", "_low", "_high") if config["clip"] is not None},
-        f"{actor}.use_kl_loss": config["kl"] > 0,
-        f"{actor}.kl_loss_coef": config["kl"],
-        f"{actor}.kl_loss_type": "low_var_kl",
-        f"{actor}.entropy_coeff": 0,
-        f"{actor}.freeze_vision_tower": config["vision"] == "frozen",
-        f"{actor}.data_loader_seed": config["seed"],
-        f"{actor}.fsdp_config.seed": config["seed"],
-        f"{rollout}.name": "vllm",
-        f"{rollout}.n": config["rollouts"],
-        f"{rollout}.temperature": config["temperature"],
-        f"{rollout}.top_p": 1.0,
-        f"{rollout}.top_k": -1,
-        f"{rollout}.seed": config["seed"],
-        f"{rollout}.max_num_batched_tokens": max_prompt + config["max_tokens"],
-        f"{rollout}.tensor_model_parallel_size": 1,
-        f"{rollout}.gpu_memory_utilization": 0.6,
-        f"{rollout}.log_prob_micro_batch_size_per_gpu": 1,
-        "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu": 1,
-        "actor_rollout_ref.ref.fsdp_config.param_offload": True,
-    }
-
-
-def _epochs(config: Mapping[str, Any], rows: int) -> int:
-    per_epoch: int = rows // config["groups"]
-    if not per_epoch:
-        raise ViubenchError(f"{rows} questions are fewer than the {config['groups']} of one step")
-    steps, every = config["steps"] or per_epoch, config["save"]["every"]
-    if math.lcm(every, per_epoch) < steps:
-        raise ViubenchError(
-            f"saving every {every} steps writes a checkpoint at the end of an epoch of {per_epoch} steps; "
-            "verl resumes from such a one without training",
-            where="save.every",
-            hint=f"save every {every + 1} steps, or change the number of questions",
-        )
-    return math.ceil(steps / per_epoch)
-
-
-def _hydra(value: Any) -> str:
-    """A value in Hydra's override grammar; texts are quoted where it would read more into them."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return "[" + ",".join('"' + _escaped(str(entry)) + '"' for entry in value) + "]"
-    if isinstance(value, str) and not all(letter.isalnum() or letter in "_-./" for letter in value):
-        return '"' + _escaped(value) + '"'
-    return str(value)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${")
-
-
-def _tokens(sample: Sample, videos: Sequence[Video]) -> int:
-    return TEMPLATE + len(sample.question.encode()) + sum(video.tokens for video in videos)
+def _videos(
+    asked: Sequence[tuple[Sample, Plan]],
+    store: FrameStore,
+    out: Path,
+    picture: Picture,
+    workers: int,
+    progress: Progress,
+) -> dict[str, list[Video]]:
+    """The pictures of each question, by its id, written in worker processes."""
+    found: dict[str, list[Video]] = {}
+    with KillablePool(workers, WRITE_SECONDS) as pool:
+        under_way = [
+            pool.submit(pictures, store.root, s, clip_wants(s, plan), out, picture, name=s.clips[0].path)
+            for s, plan in asked
+        ]
+        for done, ((sample, _), future) in enumerate(zip(asked, under_way, strict=True), start=1):
+            try:
+                found[sample.id] = future.result()
+            except MediaError as error:
+                raise ViubenchError(f"a video of {sample.id} cannot be used: {error}") from error
+            progress(done, len(asked))
+    return found
 
 
 def _pictures(sample: Sample, video: VideoInput, out: Path, picture: Picture) -> Video:
@@ -375,13 +249,24 @@ def _pictures(sample: Sample, video: VideoInput, out: Path, picture: Picture) ->
     return Video(names, float(frame_rate(video)), height, width, video.times[0])
 
 
-def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def _refuse_long(sample: Sample, videos: Sequence[Video], max_prompt: int) -> None:
+    """To leave a question out would change the mixture, so one that is too long is an error."""
+    tokens = TEMPLATE + len(sample.question.encode()) + sum(video.tokens for video in videos)
+    if tokens > max_prompt:
+        raise ViubenchError(
+            f"the prompt of {sample.id} may have {tokens} tokens, more than {max_prompt}",
+            where="--max-prompt",
+            hint="raise it, or name a protocol with fewer frames or pixels",
+        )
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
     text, number = pa.string(), pa.int64()
     videos = {"video": pa.list_(text), "sample_fps": pa.float64(), "max_pixels": number, "min_pixels": number}
-    schema = {
+    columns = {
         "data_source": text,
         "prompt": pa.list_(pa.struct({"role": text, "content": text})),
         "videos": pa.list_(pa.struct(videos)),
@@ -389,5 +274,8 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         "reward_model": pa.struct({"style": text, "ground_truth": text}),
         "extra_info": pa.struct({"index": number, "id": text, "task": text, "answer": text}),
     }
-    with atomic.replacing(path) as aside:
-        parquet.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(schema)), aside)
+    schema = pa.schema(columns)
+    with atomic.replacing(path) as aside, parquet.ParquetWriter(aside, schema) as file:
+        following = iter(rows)
+        while some := list(islice(following, ROWS_TOGETHER)):
+            file.write_table(pa.Table.from_pylist(some, schema=schema))

@@ -19,6 +19,9 @@ from typing import Any
 from evaluators import Evaluator, Question, get
 
 PREFIX = "viubench/"
+KINDS = ("smooth", "strict")
+"""The evaluator's reward, in which near counts; or 1 for the true answer, else 0."""
+
 KEYS = {"task", "kind", "evaluator", "target", "options", "params"}
 FULL = 1 - 1e-9
 """A reward from here on is that of the true answer; an IoU of equal intervals may be a rounding error below 1."""
@@ -32,15 +35,16 @@ def compute_score(
     Args:
         data_source: "viubench/" and the task's name.
         solution_str: the response text, without the prompt.
-        ground_truth: JSON text with `KEYS`; `kind` is "smooth" (the evaluator's reward) or "strict" (1 for the true
-            answer, else 0).
-        extra_info: not read; verl passes it, as it does further keywords.
+        ground_truth: JSON text with `KEYS`; `kind` is one of `KINDS`.
+        extra_info: `cut` in it says that the token limit ended the response (see `trainer.verl_agent`): an answer that
+            ends there may be half an answer and counts as none. The rest is not read, nor are further keywords.
 
     Returns:
         `score` in [0, 1] to train on; `exact` and `parsed` (0 or 1) for the log, the same keys for every row.
 
     Raises:
-        ValueError: a data source that is not the row's task, or a ground truth that is damaged.
+        ValueError: a data source that is not the row's task, a ground truth that is damaged, or a reward that is no
+            number in [0, 1].
     """
     row = _read(ground_truth)
     if data_source != PREFIX + row["task"]:
@@ -52,7 +56,11 @@ def compute_score(
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"damaged ground_truth of {data_source}: {error}") from error
     answer = evaluator.parse(solution_str, item)
+    if answer is not None and (extra_info or {}).get("cut") and not solution_str[answer.span[1] :].strip():
+        answer = None
     smooth = evaluator.reward(answer, item)
+    if not 0 <= smooth <= 1:  # NaN fails it too
+        raise ValueError(f"the reward of {data_source} is {smooth}, not a number in [0, 1]")
     exact = float(smooth >= FULL)
     score = exact if row["kind"] == "strict" else smooth
     return {"score": float(score), "exact": exact, "parsed": float(answer is not None)}
@@ -65,8 +73,8 @@ def _read(ground_truth: str) -> dict[str, Any]:
         raise ValueError(f"damaged ground_truth: not JSON text ({error})") from error
     if not isinstance(row, dict) or not row.keys() >= KEYS or not isinstance(row["task"], str):
         raise ValueError(f"damaged ground_truth: not an object with {', '.join(sorted(KEYS))}")
-    if row["kind"] not in ("smooth", "strict"):
-        raise ValueError(f"damaged ground_truth: kind must be smooth or strict, not {row['kind']!r}")
+    if row["kind"] not in KINDS:
+        raise ValueError(f"damaged ground_truth: kind must be {' or '.join(KINDS)}, not {row['kind']!r}")
     return row
 
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from trainer import guards
+from trainer import guards, sharding
 from trainer.packing import Packed
 from trainer.policy import NEVER, Policy, Rollouts
 from trainer.vllm_colocated import Colocated
@@ -175,7 +175,7 @@ def weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
         if adapted and rest == "weight":
             layer: Any = layers[owner]
             value = value + sum(layer.get_delta_weight(adapter).detach() for adapter in layer.active_adapters)
-        yield (f"{owner}.{rest}" if adapted else name), value
+        yield (f"{owner}.{rest}" if adapted else name), sharding.whole(value)
 
 
 def answer_seed(seed: int, number: int) -> int:

@@ -1,11 +1,13 @@
-"""A Qwen3-VL checkpoint folder made from nothing: two layers, random weights, no download.
+"""A Qwen3-VL checkpoint folder made from nothing: random weights, no download.
 
 It answers nonsense, but it is a real model to every tool that opens one (vLLM, transformers, lmms-eval), so the whole
-way from a video file to a score can run on any machine. The text it writes is printable: the output rows of all other
-bytes are zero, so greedy decoding never picks them.
+way from a video file to a score can run on any machine. There are two: `SPEAKER` has large weights, so that what it
+writes depends on what it sees and is printable (the output rows of all other bytes are zero); `LEARNER`, of about one
+million parameters, has the small ones that training begins with, and a token for each word it will be asked.
 
 Example:
     >>> write(Path("tiny-qwen3-vl"))  # config, weights, tokenizer, processor, chat template: about 2 MB
+    >>> write(Path("base"), kind=LEARNER, texts=["When was it altered?", "0.2-3.8"])
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import json
 import os
 import string
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,28 @@ SPECIAL_TOKENS = (
     "<|video_pad|>",
 )
 CONTEXT_TOKENS = 32768
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Sizes of a tiny model: hidden width, layers, heads (`kv_heads` of keys and values), frame patch in pixels."""
+
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    mrope: tuple[int, int, int]
+    patch: int
+    positions: int
+    tied: bool
+
+
+SPEAKER = Kind(64, 2, 2, 1, 64, (12, 10, 10), patch=16, positions=256, tied=False)
+LEARNER = Kind(128, 4, 4, 2, 32, (8, 4, 4), patch=16, positions=16, tied=True)
+VOCABULARY = 1024
+"""At most so many tokens, bytes and special ones included."""
+
 READABLE = string.digits + string.ascii_lowercase + " .,:-"
 
 CHAT_TEMPLATE = """\
@@ -48,8 +74,11 @@ CHAT_TEMPLATE = """\
 """
 
 
-def write(out: Path, seed: int = 0) -> None:
+def write(out: Path, seed: int = 0, kind: Kind = SPEAKER, texts: Sequence[str] = ()) -> None:
     """Write the checkpoint folder `out`, whole or not at all; equal seeds give equal weights on one version of torch.
+
+    Args:
+        texts: words that occur in them become tokens; everything else is spelled out in bytes. Digits stand alone.
 
     Raises:
         ViubenchError: `out` holds files already, or transformers is not installed.
@@ -64,12 +93,13 @@ def write(out: Path, seed: int = 0) -> None:
             f"a checkpoint needs transformers and torch ({error})", hint="pip install 'viubench[cpu]'"
         ) from error
 
-    processor = _processor()
+    processor = _processor(kind, texts)
     tokenizer = processor.tokenizer
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Qwen3VLForConditionalGeneration(_config(tokenizer)).to(torch.float32)
-        _spread_weights(model, tokenizer)
+        model = Qwen3VLForConditionalGeneration(_config(tokenizer, kind)).to(torch.float32)
+        if kind is SPEAKER:
+            _spread_weights(model, tokenizer)
     end, pad = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
     model.generation_config = GenerationConfig(do_sample=False, eos_token_id=[end, pad], pad_token_id=pad)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -81,25 +111,24 @@ def write(out: Path, seed: int = 0) -> None:
         os.replace(whole, out)
 
 
-def _config(tokenizer: Any) -> Any:
+def _config(tokenizer: Any, kind: Kind) -> Any:
     from transformers import Qwen3VLConfig
 
     ids = dict(zip(SPECIAL_TOKENS, tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS)), strict=True))
-    hidden = 64
     return Qwen3VLConfig(
         text_config={
             "vocab_size": len(tokenizer),
-            "hidden_size": hidden,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 1,
-            "head_dim": 64,  # the smallest that vLLM's CPU attention takes
+            "hidden_size": kind.hidden,
+            "intermediate_size": 2 * kind.hidden,
+            "num_hidden_layers": kind.layers,
+            "num_attention_heads": kind.heads,
+            "num_key_value_heads": kind.kv_heads,
+            "head_dim": kind.head_dim,  # 32 is the smallest that vLLM's CPU attention takes
             "max_position_embeddings": CONTEXT_TOKENS,
             "rope_parameters": {
                 "rope_type": "default",
                 "rope_theta": 10000.0,
-                "mrope_section": [12, 10, 10],
+                "mrope_section": list(kind.mrope),
                 "mrope_interleaved": True,
             },
             "bos_token_id": ids["<|endoftext|>"],
@@ -108,22 +137,22 @@ def _config(tokenizer: Any) -> Any:
             "dtype": "float32",
         },
         vision_config={
-            "hidden_size": hidden,
+            "hidden_size": 64,
             "intermediate_size": 128,
             "depth": 2,
             "num_heads": 2,
-            "patch_size": 16,
+            "patch_size": kind.patch,
             "spatial_merge_size": 2,
             "temporal_patch_size": 2,
-            "out_hidden_size": hidden,
-            "num_position_embeddings": 256,
+            "out_hidden_size": kind.hidden,
+            "num_position_embeddings": kind.positions,
             "deepstack_visual_indexes": [0],
         },
         image_token_id=ids["<|image_pad|>"],
         video_token_id=ids["<|video_pad|>"],
         vision_start_token_id=ids["<|vision_start|>"],
         vision_end_token_id=ids["<|vision_end|>"],
-        tie_word_embeddings=False,
+        tie_word_embeddings=kind.tied,
         dtype="float32",
     )
 
@@ -152,30 +181,38 @@ def _spread_weights(model: Any, tokenizer: Any) -> None:
         head.mul_(readable)
 
 
-def _processor() -> Any:
+def _processor(kind: Kind, texts: Sequence[str]) -> Any:
     from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
 
     # Every published Qwen3-VL scales images like videos, and vLLM scales both by the image processor's numbers.
     half = [0.5, 0.5, 0.5]
     return Qwen3VLProcessor(
         image_processor=Qwen2VLImageProcessor(
-            patch_size=16, temporal_patch_size=2, merge_size=2, image_mean=half, image_std=half
+            patch_size=kind.patch, temporal_patch_size=2, merge_size=2, image_mean=half, image_std=half
         ),
-        tokenizer=_tokenizer(),
-        video_processor=Qwen3VLVideoProcessor(),
+        tokenizer=_tokenizer(texts),
+        video_processor=Qwen3VLVideoProcessor(patch_size=kind.patch),
         chat_template=CHAT_TEMPLATE,
     )
 
 
-def _tokenizer() -> Any:
-    """One token per byte of UTF-8: any question can be written, and digits stand alone."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+def _tokenizer(texts: Sequence[str]) -> Any:
+    """One token per byte of UTF-8, so that any question can be written, and one per word of `texts`."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     core = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     core.decoder = decoders.ByteLevel()
+    if texts:
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+        core.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
+        trainer = trainers.BpeTrainer(
+            vocab_size=VOCABULARY - len(SPECIAL_TOKENS), initial_alphabet=alphabet, show_progress=False
+        )
+        core.train_from_iterator(sorted(texts), trainer)
     core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
     return PreTrainedTokenizerFast(
         tokenizer_object=core,

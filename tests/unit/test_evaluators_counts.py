@@ -150,13 +150,14 @@ def test_chance_is_what_guessing_gives() -> None:
     assert sum(scores) / 3000 == pytest.approx(2 / 27, abs=0.015)
 
 
-@pytest.mark.parametrize(("frames", "instances"), [(1, 1), (2, 3), (3, 3), (3, 2)])
-def test_likeliest_count_against_enumeration(frames: int, instances: int) -> None:
+@pytest.mark.parametrize("least", [0, 1, 2])
+@pytest.mark.parametrize(("frames", "instances"), [(2, 1), (2, 3), (3, 3), (3, 2)])
+def test_likeliest_count_against_enumeration(frames: int, instances: int, least: int) -> None:
     odds: dict[int, float] = {}
-    for used in range(1, frames + 1):
+    for used in range(least, frames + 1):
         for drawn in itertools.product(range(1, instances + 1), repeat=used):
-            odds[sum(drawn)] = odds.get(sum(drawn), 0.0) + 1 / frames / instances**used
-    count, probability = likeliest_count(frames, instances)
+            odds[sum(drawn)] = odds.get(sum(drawn), 0.0) + 1 / (frames - least + 1) / instances**used
+    count, probability = likeliest_count(frames, instances, least)
     assert probability == pytest.approx(max(odds.values())) == pytest.approx(odds[count])
 
 

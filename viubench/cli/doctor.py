@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from viubench.errors import Exit
+
+if TYPE_CHECKING:
+    from viubench.doctor import Check
 
 
 def register(app: typer.Typer) -> None:
@@ -22,11 +26,17 @@ def doctor(
     from viubench.doctor import checks
     from viubench.video.store import default_root
 
-    bad = False
-    for check in checks(frame_cache or default_root(), thorough=thorough):
+    sound = show(checks(frame_cache or default_root(), thorough=thorough))
+    raise typer.Exit(Exit.OK if sound else Exit.NEGATIVE)
+
+
+def show(checks: Iterable[Check]) -> bool:
+    """Print a line for each check, and what to do about those that failed; whether none did."""
+    sound = True
+    for check in checks:
         mark = {True: "ok", False: "BAD", None: "-"}[check.ok]
         print(f"{mark:>4}  {check.name}: {check.detail}")
         if check.ok is not True and check.hint:
             print(f"      try: {check.hint}")
-        bad |= check.ok is False
-    raise typer.Exit(Exit.NEGATIVE if bad else Exit.OK)
+        sound &= check.ok is not False
+    return sound

@@ -1,89 +1,120 @@
-"""`viubench export verl`: a training set, its reward and its configuration for verl.
+"""`viubench export verl` and `viubench train --engine verl`: a training configuration and its items, by verl.
 
 Example:
-    $ viubench export verl --tasks build/videossr-30k --out handed
+    $ viubench export verl --config videossr-8xh200 --items build/videossr-30k --out handed
+    $ viubench train --engine verl --config videossr-8xh200 --items build/videossr-30k --out runs/verl
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from viubench.cli.run import DataRoot, FrameCache, Include, Limit, MaxPixels, Protocol, Quiet, Tasks, Videos
+from viubench.cli.run import FrameCache, Include, Quiet
 
 if TYPE_CHECKING:
-    from trainer.verl import Written
+    from trainer.config import TrainConfig
+    from trainer.data import Questions
+
+Gpus = Annotated[int, typer.Option(min=1, help="GPUs per node, for verl.")]
+Nodes = Annotated[int, typer.Option(min=1, help="Nodes, for verl.")]
 
 
 def verl(
-    tasks: Tasks,
-    out: Annotated[Path, typer.Option(help="Folder for the parquet, the pictures and the reward file.")],
-    model: Annotated[str | None, typer.Option(help="Base model, instead of the paper's.")] = None,
-    videos: Videos = None,
-    data_root: DataRoot = None,
-    protocol: Protocol = None,
-    max_pixels: MaxPixels = None,
-    limit: Limit = None,
-    seed: Annotated[int, typer.Option(help="Seed of the items and of the training.")] = 0,
-    reward: Annotated[Literal["smooth", "strict"], typer.Option(help="Near answers count, or only true ones.")] = (
-        "smooth"
-    ),
+    config: Annotated[str, typer.Option(help="A training recipe's name, or a YAML file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the parquet, the pictures and what verl loads.")],
+    items: Annotated[str, typer.Option(help="Folder of training items (viubench build).")] = "",
+    validation: Annotated[str, typer.Option(help="Folder of validation items, of other videos.")] = "",
+    videos: Annotated[str, typer.Option(help="Where the videos of both lie now.")] = "",
+    model: Annotated[str, typer.Option(help="Base model, instead of the configuration's.")] = "",
     picture: Annotated[Literal["png", "jpg"], typer.Option(help="png keeps every pixel, jpg is smaller.")] = "png",
-    groups: Annotated[int, typer.Option(min=1, help="Questions per training step.")] = 64,
-    max_prompt: Annotated[int, typer.Option(min=1, help="Longer prompts (tokens) are left out.")] = 8192,
-    gpus: Annotated[int, typer.Option(min=1, help="GPUs per node.")] = 8,
-    nodes: Annotated[int, typer.Option(min=1, help="Nodes.")] = 1,
+    max_prompt: Annotated[int, typer.Option(min=1, help="Tokens that no prompt may be longer than.")] = 8192,
+    gpus: Gpus = 8,
+    nodes: Nodes = 1,
     frame_cache: FrameCache = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that decode and write pictures.")] = 2,
     include_path: Include = [],  # noqa: B006
     quiet: Quiet = False,
 ) -> None:
-    """Write a training set for verl: parquet, pictures, reward file, and the overrides of the paper's recipe."""
+    """Write a training for verl: the questions of every step, pictures, rewards, and the overrides of its options."""
     import sys
-    from functools import partial
 
     from trainer import verl as handing
-    from viubench import atomic, planning
+    from trainer.config import load
+    from trainer.verl_launch import write_overrides
+    from trainer.verl_overrides import differences, overrides, refuse
     from viubench.cli.progress import bar
-    from viubench.gather import Wishes
+
+    chosen = load(config).given(model=model, train=items, validation=validation, videos=videos)
+    refuse(chosen, gpus * nodes)
+    questions = _questions(chosen, frame_cache, include_path)
+    with bar("writing pictures", quiet=quiet) as update:
+        written = handing.export(
+            questions, out, max_prompt=max_prompt, picture=picture, workers=workers, progress=update
+        )
+    lines = overrides(chosen, written, out / "checkpoints", gpus=gpus, nodes=nodes)
+    path = write_overrides(out, lines)
+    for line in differences(chosen):
+        print(f"note: {line}", file=sys.stderr)
+    print(f"{chosen.steps} steps, {written.rows} questions in {written.parquet}")
+    print(f"xargs -a {path} -d '\\n' python -m verl.trainer.main_ppo")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What `viubench train --engine verl` was told beside the configuration: `python` is verl's own interpreter."""
+
+    out: Path
+    python: str
+    gpus: int
+    nodes: int
+    tests: Sequence[Path]
+    frame_cache: Path | None
+    include_path: Sequence[Path]
+    quiet: bool
+
+    def dry_run(self, config: TrainConfig) -> bool:
+        """Print what verl would lack; whether it lacks nothing."""
+        from trainer.verl_doctor import checks
+        from trainer.verl_overrides import refuse
+        from viubench.cli.doctor import show
+
+        refuse(config, self.gpus * self.nodes)
+        return show(checks(self.python, config, self.out, gpus=self.gpus, nodes=self.nodes))
+
+    def run(self, config: TrainConfig) -> None:
+        """Hand over, train and merge, and print where the checkpoint is."""
+        from trainer.verl_launch import launch
+        from trainer.verl_overrides import refuse
+        from viubench.cli.progress import bar
+
+        refuse(config, self.gpus * self.nodes)
+        questions = _questions(config, self.frame_cache, self.include_path, self.tests)
+        with bar("writing pictures", quiet=self.quiet) as update:
+            finished = launch(
+                questions, self.out, self.python, gpus=self.gpus, nodes=self.nodes, workers=2, progress=update
+            )
+        print(f"trained: {finished}")
+
+
+def _questions(
+    config: TrainConfig, frame_cache: Path | None, include_path: Sequence[Path], tests: Sequence[Path] = ()
+) -> Questions:
+    """The configured items with frames that verl's reader leaves as they are; validation items only where looked at."""
+    from trainer.data import Questions
+    from trainer.verl import MULTIPLE
     from viubench.tasks import Catalogue
     from viubench.video.store import FrameStore, default_root
 
-    wishes = Wishes(tasks, videos, data_root, protocol, None, None, max_pixels, limit, seed, workers)
-    catalogue = Catalogue(tuple(include_path))
-    store = FrameStore(frame_cache or default_root())
-    planned = planning.plan(wishes, catalogue, out, store, handing.MULTIPLE, partial(bar, quiet=quiet))
-    for line in (*planned.notes, *planning.fewer(planned, catalogue, wishes)):
-        print(line, file=sys.stderr)
-    kinds = dict.fromkeys(planned.tasks, reward)
-    with bar("writing pictures", quiet=quiet) as update:
-        written = handing.export(
-            planned, out, store, rewards=kinds, max_prompt=max_prompt, picture=picture, workers=workers, progress=update
-        )
-    for name in written.too_long:
-        print(f"left out, its prompt may be over {max_prompt} tokens: {name}", file=sys.stderr)
-    changes = {"seed": seed, "groups": groups} | ({"model": model} if model else {})
-    lines = _overrides(written, out, changes, max_prompt, gpus, nodes)
-    atomic.write(out / "overrides.txt", "".join(line + "\n" for line in lines).encode())
-    print(f"{written.rows} questions in {written.parquet}, {len(written.too_long)} left out as too long")
-    print(f"xargs -a {out / 'overrides.txt'} -d '\\n' python -m verl.trainer.main_ppo")
-
-
-def _overrides(
-    written: Written, out: Path, changes: dict[str, Any], max_prompt: int, gpus: int, nodes: int
-) -> list[str]:
-    """The paper's recipe with `changes`, for the files just written."""
-    from trainer import verl as handing
-
-    return handing.overrides(
-        {**handing.PAPER, **changes},
-        train=written.parquet,
-        reward=written.reward,
-        out=out / "checkpoints",
-        rows=written.rows,
-        max_prompt=max_prompt,
-        gpus=gpus,
-        nodes=nodes,
+    return Questions.read(
+        config,
+        Catalogue(tuple(include_path)),
+        FrameStore(frame_cache or default_root()),
+        tests=tests,
+        multiple=MULTIPLE,
+        need_validation=config.evaluate.every > 0,
     )

@@ -56,20 +56,47 @@ def clips(
     out: Annotated[Path, typer.Option(help="Folder for the mp4 files.")],
     n: Annotated[int, typer.Option(min=1, help="How many.")] = 8,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal scenes.")] = 0,
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="Length of the first; the others vary.")] = 12,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the first; the others vary.")] = "320x180",
+    fps: Annotated[float, typer.Option(min=1, max=120, help="Frames a second of the first; the others vary.")] = 25,
+    dusk: Annotated[bool, typer.Option("--dusk", help="All alike, one scene each, their light failing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print no paths.")] = False,
 ) -> None:
     """Draw short sample clips: moving scenes with texture, cuts and camera motion."""
+    import re
+
+    from viubench.errors import ViubenchError
     from viubench.video import draw
 
-    for path in draw.draw(out, n, seed):
-        print(path)
+    sides = re.fullmatch(r"(\d{2,4})x(\d{2,4})", size)
+    if sides is None:
+        raise ViubenchError(f"{size!r} is no size", where="--size", hint="as in 320x180")
+    wanted = (int(sides[1]) // 2 * 2, int(sides[2]) // 2 * 2)
+    for path in draw.draw(out, n, seed, seconds=seconds, size=wanted, fps=fps, dusk=dusk):
+        if not quiet:
+            print(path)
 
 
 def tiny(
     out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
     seed: Annotated[int, typer.Option(help="Equal seeds give equal weights.")] = 0,
+    learner: Annotated[bool, typer.Option("--learner", help="One to be trained on the tasks of recipe tiny.")] = False,
 ) -> None:
     """Write a tiny Qwen3-VL checkpoint with random weights, for trying a pipeline out without a download."""
     from viubench import tiny as model
 
-    model.write(out, seed)
+    if learner:
+        model.write(out, seed, model.LEARNER, _words())
+    else:
+        model.write(out, seed)
     print(out)
+
+
+def _words() -> list[str]:
+    """What the questions of the recipe tiny say, and what a prompt says around them."""
+    from viubench.pretext.perturb import WORDS
+    from viubench.tasks import Catalogue
+
+    catalogue = Catalogue()
+    asked = [task.question for task in catalogue.tasks_of(catalogue.recipe("tiny")).values()]
+    return [*asked, *WORDS.values(), "Clip 1: <video>", "<0.5 seconds>", "user", "assistant"]

@@ -6,16 +6,19 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from viubench.cli.export_verl import Gpus, Nodes, Training
 from viubench.cli.run import FrameCache
+from viubench.errors import Exit
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
     from trainer.data import Questions
     from trainer.policy import Policy
+    from trainer.ranks import Ranks
     from viubench.cli.progress import Update
 
 
@@ -34,6 +37,12 @@ def train(
     ] = [],  # noqa: B006
     videos: Annotated[str, typer.Option(help="Where the videos lie now, when not where they lay at the build.")] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N; a GPU when there is one.")] = "",
+    engine: Annotated[Literal["own", "verl"], typer.Option(help="This project's own loop, or verl.")] = "own",
+    verl_python: Annotated[
+        str, typer.Option(envvar="VIUBENCH_VERL_PYTHON", help="The python of verl's own environment.")
+    ] = "",
+    gpus: Gpus = 8,
+    nodes: Nodes = 1,
     frame_cache: FrameCache = None,
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything but the model, and say it.")] = False,
@@ -50,6 +59,13 @@ def train(
     chosen = load(config).given(model=model, train=items, validation=validation, videos=videos)
     if not chosen.model:
         raise ViubenchError("no model was named", where="--model", hint="a checkpoint folder or a hub id")
+    if engine == "verl":
+        by_verl = Training(out, verl_python, gpus, nodes, tests, frame_cache, include_path, quiet)
+        if not dry_run:
+            by_verl.run(chosen)
+        elif not by_verl.dry_run(chosen):
+            raise typer.Exit(Exit.NEGATIVE)
+        return
     multiple = describe_checkpoint(chosen.model)["size_multiple"]
     catalogue, store = Catalogue(tuple(include_path)), FrameStore(frame_cache or default_root())
     questions = Questions.read(chosen, catalogue, store, tests=tests, multiple=multiple)
@@ -74,33 +90,34 @@ def _train(
     from trainer.evaluation import Evaluation
     from trainer.grpo import train as grpo
     from trainer.keeping import best
+    from trainer.ranks import Ranks
     from trainer.rollouts import rollout_source
+    from trainer.sft import warm_start
     from viubench.cli.progress import bar
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()  # one bar is enough
-    start, argv = config.model, ["viubench", *sys.argv[1:]]
-    if config.warm_start is not None:
-        from trainer.sft import warm_start
+    argv = ["viubench", *sys.argv[1:]]
+    with Ranks.join(device) as ranks:
+        quiet, start = quiet or not ranks.first, config.model
+        if config.warm_start is not None:
+            most = config.warm_start.steps
+            with bar("warm start", quiet=quiet) as update:
+                fresh = _opened(config, start, ranks)
+                start = str(warm_start(config, out, questions, fresh, _shown(update, most), argv=argv))
+        policy = _opened(config, start, ranks)
+        evaluation = Evaluation(config, out, frame_cache, tuple(include_path)) if config.evaluate.harness else None
+        with closing(rollout_source(config, policy)) as source, bar("training", quiet=quiet) as update:
+            shown = _shown(update, config.steps)
+            last = grpo(config, out, questions, policy, shown, source=source, evaluation=evaluation, argv=argv)
+    if ranks.first:
+        print(f"trained: {last}")
+        if (top := best(out)) is not None:
+            print(f"best: {top[0]} (validation score {top[1]:.3f})")
 
-        most = config.warm_start.steps
-        with bar("warm start", quiet=quiet) as update:
-            fresh = _opened(config, start, device)
-            start = str(warm_start(config, out, questions, fresh, _shown(update, most), argv=argv))
-    policy = _opened(config, start, device)
-    evaluation = Evaluation(config, out, frame_cache, tuple(include_path)) if config.evaluate.harness else None
-    with closing(rollout_source(config, policy)) as source, bar("training", quiet=quiet) as update:
-        shown = _shown(update, config.steps)
-        last = grpo(config, out, questions, policy, shown, source=source, evaluation=evaluation, argv=argv)
-    print(f"trained: {last}")
-    if (top := best(out)) is not None:
-        print(f"best: {top[0]} (validation score {top[1]:.3f})")
 
-
-def _opened(config: TrainConfig, path: str, device: str) -> Policy:
+def _opened(config: TrainConfig, path: str, ranks: Ranks) -> Policy:
     """The checkpoint as the configuration trains it."""
-    import torch
-
     from trainer.policy import LoraConfig, Policy
 
     lora = LoraConfig(config.update.rank, config.update.alpha, tuple(config.update.targets))
@@ -109,9 +126,11 @@ def _opened(config: TrainConfig, path: str, device: str) -> Policy:
         dtype=config.dtype,
         lora=lora if config.update.kind == "lora" else None,
         train_vision=config.vision == "trained",
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        device=ranks.device,
         keep_reference=config.kl > 0,
         seed=config.seed,
+        split=config.update.split,
+        ranks=ranks,
     )
 
 

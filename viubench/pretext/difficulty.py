@@ -9,9 +9,9 @@ Source: VideoSSR (arXiv 2511.06281), Table 8 and the released settings.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from viubench.errors import ViubenchError
 from viubench.pretext.shapes import KINDS, Kind
@@ -42,6 +42,7 @@ def _within(least: float, most: float) -> AfterValidator:
 
 
 Floats = Annotated[tuple[float, float], BeforeValidator(_pair)]
+Channel = Annotated[int, Field(ge=0, le=255)]
 Whole = Annotated[tuple[int, int], BeforeValidator(_pair)]
 
 
@@ -85,10 +86,13 @@ class GroundParams(Strengths):
 class CountParams(Strict):
     """Object counting; sizes in short sides of the frame, `area` the central share of it in which centres lie.
 
-    Every kind of shape is drawn on 1..max_frames frames, 1..max_instances on each, both uniform; a frame holds one
-    kind, and the frames of one kind are more than `min_gap` apart. Kinds left out of `shapes` count 0.
+    Every kind of shape is drawn on min_frames..max_frames frames, 1..max_instances on each, both uniform; a frame holds
+    one
+    kind, and the frames of one kind are more than `min_gap` apart. Kinds left out of `shapes` count 0. A kind named in
+    `colors` is always of that colour (RGB), which is easier.
     """
 
+    min_frames: Annotated[int, Field(ge=0, le=1000)] = 1
     max_frames: Annotated[int, Field(ge=1, le=1000)] = 3
     max_instances: Annotated[int, Field(ge=1, le=12)] = 3
     size: Annotated[Floats, _within(0.05, 0.6)] = (0.2, 0.4)
@@ -98,6 +102,13 @@ class CountParams(Strict):
     shapes: Annotated[tuple[Kind, ...], BeforeValidator(_listed), AfterValidator(_distinct), Field(min_length=1)] = (
         KINDS
     )
+    colors: dict[Kind, tuple[Channel, Channel, Channel]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_frames > self.max_frames:
+            raise ValueError(f"min_frames is {self.min_frames}, max_frames {self.max_frames}")
+        return self
 
 
 class JigsawParams(Strict):

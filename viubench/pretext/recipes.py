@@ -199,12 +199,12 @@ def _count(params: CountParams, common: dict[str, Any], video: VideoInput, dice:
             "too_few_frames", f"{params.max_frames} frames a shape, {params.min_gap} apart, of {total}", True
         )
     counts = [
-        [dice.integer(1, params.max_instances) for _ in range(dice.integer(1, params.max_frames))]
+        [dice.integer(1, params.max_instances) for _ in range(dice.integer(params.min_frames, params.max_frames))]
         for _ in params.shapes
     ]
     for _ in range(TRIES_LAYOUT):
         shapes = _layout(params, counts, video, dice)
-        if shapes:
+        if shapes is not None:
             drawn = common | {
                 "max_frames": params.max_frames,
                 "max_instances": params.max_instances,
@@ -212,22 +212,24 @@ def _count(params: CountParams, common: dict[str, Any], video: VideoInput, dice:
                 "canvas": list(video.pixels.shape[1:3]),
                 "shapes": [shape.model_dump(mode="json") for shape in shapes],
             }
+            if params.min_frames != 1:
+                drawn["min_frames"] = params.min_frames
             return Drawn(drawn, ",".join(map(str, count(shapes))), {})
     return Rejected("no_place_for_shapes")
 
 
-def _layout(params: CountParams, counts: list[list[int]], video: VideoInput, dice: Dice) -> list[Shape]:
-    """All shapes of a counting item by frame, or none when frames or places for them were not found."""
+def _layout(params: CountParams, counts: list[list[int]], video: VideoInput, dice: Dice) -> list[Shape] | None:
+    """All shapes of a counting item by frame, or None when frames or places for them were not found."""
     chosen = choose_frames(len(video), [len(instances) for instances in counts], params.min_gap, dice)
     if chosen is None:
-        return []
-    limits = Placement(params.size, params.area, params.color)
+        return None
+    limits = Placement(params.size, params.area, params.color, params.colors)
     shapes: list[Shape] = []
     for kind, frames, instances in zip(params.shapes, chosen, counts, strict=True):
         for frame, many in zip(frames, instances, strict=True):
             placed = place(kind, frame, many, video.pixels[frame], limits, dice)
             if not placed:
-                return []
+                return None
             shapes += placed
     return sorted(shapes, key=lambda shape: shape.frame)
 

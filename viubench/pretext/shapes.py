@@ -14,7 +14,7 @@ canvas. Filling is integer arithmetic.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -58,11 +58,13 @@ class Shape(Strict):
 
 
 class Placement(NamedTuple):
-    """Limits of a draw: sizes in short sides, `area` the central share of width and height that holds the centres."""
+    """Limits of a draw: sizes in short sides, `area` the central share of width and height that holds the centres;
+    `fixed` is the colour of the kinds that have one of their own."""
 
     size: tuple[float, float]
     area: float
     color: tuple[int, int]
+    fixed: Mapping[Kind, tuple[int, int, int]] = {}
 
 
 # --- drawing ------------------------------------------------------------------------------------------------------
@@ -211,7 +213,9 @@ def _color(shape: Shape, picture: NDArray[np.uint8], limits: Placement, dice: Di
     ring = mask(shape, canvas, canvas, grow=MARGIN) & ~behind
     regions = (picture[ring], picture[behind])
     for _ in range(TRIES_COLOR):
-        color = (dice.integer(*limits.color), dice.integer(*limits.color), dice.integer(*limits.color))
+        color = limits.fixed.get(shape.shape) or (
+            dice.integer(*limits.color), dice.integer(*limits.color), dice.integer(*limits.color)
+        )  # fmt: skip
         if all(_mostly(stands_out(color, region)) for region in regions):
             return shape.model_copy(update={"color": color})
     return None

@@ -25,6 +25,9 @@ from numpy.typing import NDArray
 
 from viubench.video.frames import Pixels
 
+DUSK = 0.55
+"""Share of its light that a scene at dusk has lost when it ends."""
+
 Floats = NDArray[np.float32]
 Colour = tuple[int, int, int]
 
@@ -87,7 +90,9 @@ class Scene:
 
 @dataclass(frozen=True)
 class Plan:
-    """One clip to draw. `cuts` are the frame numbers at which a new scene begins, the first being 0."""
+    """One clip to draw. `cuts` are the frame numbers at which a new scene begins, the first being 0.
+
+    At `dusk` its light fails steadily."""
 
     name: str
     size: tuple[int, int]
@@ -95,10 +100,18 @@ class Plan:
     frames: int
     cuts: tuple[int, ...]
     seed: tuple[int, int]
+    dusk: bool = False
 
 
-def plan(index: int, seed: int, seconds: float, size: tuple[int, int], fps: float) -> Plan:
-    """Size, rate, length and cuts of clip `index`; sizes are rounded to even numbers, which 4:2:0 video needs."""
+def plan(index: int, seed: int, seconds: float, size: tuple[int, int], fps: float, dusk: bool = False) -> Plan:
+    """Size, rate, length and cuts of clip `index`; sizes are rounded to even numbers, which 4:2:0 video needs.
+
+    Clips at dusk are all as asked, one scene each: a world for a model too small to cope with variety.
+    """
+    if dusk:
+        steady = Fraction(fps).limit_denominator(1001)
+        frames = max(4, round(seconds * steady))
+        return Plan(f"clip-{index:02d}.mp4", size, steady, frames, (0,), (seed, index), dusk=True)
     wide, high, rate = SHAPES[index % len(SHAPES)]
     width, height = (max(16, 2 * round(side * share / 2)) for side, share in zip(size, (wide, high), strict=True))
     speed = Fraction(fps * rate).limit_denominator(1001)
@@ -293,7 +306,7 @@ def clip_frames(clip: Plan) -> Iterator[Pixels]:
             frame = cv2.copyTo(cv2.cvtColor(near, cv2.COLOR_RGBA2RGB), cv2.inRange(near[..., 3], 128, 255), frame)
             for sprite in scene.sprites:
                 paste(frame, sprite, float(k / clip.fps))
-            yield frame
+            yield cv2.convertScaleAbs(frame, alpha=1 - DUSK * k / clip.frames) if clip.dusk else frame
 
 
 def encoder() -> tuple[str, dict[str, str]]:
@@ -329,6 +342,7 @@ def draw(
     seconds: float = 12,
     size: tuple[int, int] = (320, 180),
     fps: float = 25,
+    dusk: bool = False,
 ) -> list[Path]:
     """Write `clips` different clips, `clip-00.mp4` onwards, into the folder `out` and return their paths.
 
@@ -337,11 +351,12 @@ def draw(
         seed: another seed, other scenes; equal arguments give equal frames.
         seconds, size, fps: length, (width, height) in pixels and frames a second of the first clip exactly;
             the others vary around them, no two alike.
+        dusk: all clips exactly so long, large and fast, one scene each, and their light fails steadily.
     """
     out.mkdir(parents=True, exist_ok=True)
     paths = []
     for index in range(clips):
-        clip = plan(index, seed, seconds, size, fps)
+        clip = plan(index, seed, seconds, size, fps, dusk)
         write_mp4(out / clip.name, clip_frames(clip), clip.size, clip.fps)
         paths.append(out / clip.name)
     return paths

@@ -1,0 +1,142 @@
+"""The warm start on the tiny checkpoint: learns the true answers, ends by its marks, goes on where it stopped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from training_world import Stop, asked, config, opened, stop_after, untimed
+
+from trainer import checkpoint, sft
+from trainer.config import TrainConfig, WarmStart
+from trainer.log import read
+from trainer.rewards import Diagnostics
+from viubench.errors import ViubenchError
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.engine
+
+TASKS = {"few": {"weight": 1}, "order": {"weight": 1}}
+MARK = {"score": 0.9, "exact": 0.2}
+WARM = {"steps": 8, "lr": 0.01, "warm_up": 0, "batch": 4, "look_every": 2, "marks": {"few": MARK, "order": MARK}}
+
+
+def schooled(world: Path, tiny_model: Path, **changes: Any) -> TrainConfig:
+    return config(world, tiny_model, tasks=TASKS, micro_batch=3, warm_start=WARM | changes)
+
+
+def seen(score: float, exact: float = 1.0) -> Diagnostics:
+    return Diagnostics(score, exact, 1.0, 0.0, 1.0, 0.0, 4.0, ())
+
+
+def looks(*scores: tuple[float, float]) -> Callable[..., dict[str, Diagnostics]]:
+    """A look at its turn finds these scores of the two tasks; the last ones stay."""
+    left = list(scores)
+
+    def look(*_: Any) -> dict[str, Diagnostics]:
+        few, order = left.pop(0) if len(left) > 1 else left[0]
+        return {"few": seen(few), "order": seen(order)}
+
+    return look
+
+
+def learn(chosen: TrainConfig, world: Path, out: Path, progress: Callable[[dict[str, Any]], None] = print) -> Path:
+    return sft.warm_start(chosen, out, asked(chosen, world), opened(chosen), progress)
+
+
+def test_it_ends_when_every_task_passed_two_looks_running(
+    tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sft, "look", looks((1, 0.5), (0.5, 1), (1, 1), (1, 1)))
+    chosen = schooled(world, tiny_model)
+    last = learn(chosen, world, tmp_path)
+    assert last == checkpoint.latest(tmp_path / sft.FOLDER)
+    assert checkpoint.step_of(last) == 8
+    lines = read(tmp_path / sft.FOLDER)
+    assert [line["step"] for line in lines] == list(range(8))
+    assert lines[-1]["loss"] < lines[0]["loss"] / 2, "few answers, soon known"
+    assert "validation/few/reward" in lines[1]
+    assert "validation/few/reward" not in lines[0]
+    steps: list[Any] = []
+    assert learn(chosen, world, tmp_path, steps.append) == last
+    assert not steps, "a finished warm start is not run again"
+
+
+def test_a_stopped_warm_start_ends_as_one_never_stopped(
+    tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = schooled(world, tiny_model, steps=6)
+    scores = [(1, 0.5), (1, 1), (1, 1)]
+    monkeypatch.setattr(sft, "look", looks(*scores))
+    whole = learn(chosen, world, tmp_path / "whole")
+    monkeypatch.setattr(sft, "look", looks(*scores))
+    with pytest.raises(Stop):
+        learn(chosen, world, tmp_path / "stopped", stop_after(2))
+    monkeypatch.setattr(sft, "look", looks(*scores[1:]))
+    resumed = learn(chosen, world, tmp_path / "stopped")
+    assert whole.name == resumed.name
+    for name in ("model.safetensors", "trainer/optimizer.safetensors"):
+        assert (whole / name).read_bytes() == (resumed / name).read_bytes()
+    logs = [read(tmp_path / name / sft.FOLDER) for name in ("whole", "stopped")]
+    assert untimed(logs[0]) == untimed(logs[1])
+
+
+def test_a_horizon_that_ends_too_soon_is_an_error_and_the_state_is_saved(
+    tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sft, "look", looks((1, 0.5)))
+    with pytest.raises(ViubenchError, match="1 of 2 tasks below their marks") as raised:
+        learn(schooled(world, tiny_model, steps=4), world, tmp_path)
+    assert "order 0.9 and 0.2" in raised.value.message
+    last = checkpoint.latest(tmp_path / sft.FOLDER)
+    assert last is not None
+    assert last.name in raised.value.message
+
+
+def test_a_mark_that_a_constant_answer_passes_is_refused(tiny_model: Path, world: Path, tmp_path: Path) -> None:
+    low = {"few": MARK, "order": {"score": 0.3, "exact": 0.2}}
+    with pytest.raises(ViubenchError, match=r"the mark of order is 0\.30, and one constant answer scores 0\."):
+        learn(schooled(world, tiny_model, marks=low), world, tmp_path)
+
+
+def test_a_task_past_its_mark_is_asked_seldom(tiny_model: Path, world: Path) -> None:
+    chosen = schooled(world, tiny_model)
+    questions = asked(chosen, world)
+    course = sft.Course({"few": 0, "order": 0})
+    warm = WarmStart.model_validate(WARM)
+    assert Counter(s.task for s in course.draw(questions, chosen, 40)) == {"few": 20, "order": 20}
+    for _ in range(2):
+        course.seen({"few": seen(0.95), "order": seen(0.95, exact=0.1)}, warm)
+    assert not course.over, "the share of right answers counts too"
+    before = dict(course.drawn)
+    resting = Counter(s.task for s in course.draw(questions, chosen, 60))
+    assert resting["few"] == 60 * sft.REST / (1 + sft.REST)
+    assert course.drawn == {task: before[task] + resting[task] for task in before}
+    course.seen({"few": seen(0.5), "order": seen(1.0)}, warm)
+    assert course.streaks == {"few": 0, "order": 1}
+
+
+def test_the_loss_is_the_cross_entropy_of_the_true_answers(tiny_model: Path, world: Path) -> None:
+    """Against transformers' own loss, question by question."""
+    chosen = schooled(world, tiny_model)
+    questions, policy = asked(chosen, world), opened(chosen)
+    samples = questions.batch(0, 5)
+    expected, tokens = 0.0, 0
+    for sample in samples:
+        inputs = policy.pack(sample, questions.videos(sample)).inputs
+        answer = torch.tensor([policy.spell(sample.answer_text)])
+        whole = torch.cat([inputs["input_ids"], answer], 1)
+        labels = torch.cat([torch.full_like(inputs["input_ids"], -100), answer], 1)
+        types = torch.cat([inputs["mm_token_type_ids"], torch.zeros_like(answer)], 1)
+        media = {name: inputs[name] for name in ("pixel_values_videos", "video_grid_thw")}
+        loss = policy.base(input_ids=whole, labels=labels, mm_token_type_ids=types, **media).loss
+        expected += float(loss.detach()) * answer.shape[1]
+        tokens += answer.shape[1]
+    optimizer = torch.optim.SGD([p for _, p in policy.trainable()], lr=0.0)
+    told = sft.study(policy, optimizer, samples, questions, chosen, 0.0)
+    assert told["tokens"] == tokens
+    assert told["loss"] == pytest.approx(expected / tokens, rel=1e-5)
+    assert told["grad_norm"] > 0
