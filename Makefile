@@ -4,10 +4,13 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 DEMO = runs/demo
 
-.PHONY: demo test setup setup-dev lint types format bench picture clean
+.PHONY: demo train-demo test test-verl setup setup-train setup-dev lint types format bench picture clean
 
 setup:
 	$(PYTHON) viubench/install.py --venv $(VENV)
+
+setup-train:
+	$(PYTHON) viubench/install.py --venv $(VENV) --extras train
 
 setup-dev:
 	$(PYTHON) viubench/install.py --venv $(VENV) --extras dev,lmms,train
@@ -21,8 +24,19 @@ demo: setup
 	$(BIN)/viubench run --model $(DEMO)/tiny-qwen3-vl --tasks $(DEMO)/items --protocol viubench-128 --fresh --out $(DEMO)/tiny
 	$(BIN)/viubench report $(DEMO)/random $(DEMO)/blind $(DEMO)/tiny $(DEMO)/oracle --out $(DEMO)/leaderboard.html
 
+# A tiny model trained on two cores; SEED=1 for another seed.
+SEED ?= 0
+TRAIN_DEMO ?= runs/train-demo
+
+train-demo: setup-train
+	$(BIN)/python -m trainer.demo --out $(TRAIN_DEMO) --seed $(SEED)
+
 test: setup-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# verl in an environment of its own, and the tests of the hand-over to it.
+test-verl:
+	.ci/verl
 
 lint: setup-dev
 	$(BIN)/ruff check .

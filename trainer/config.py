@@ -86,7 +86,8 @@ class WarmStart(Strict):
 
     `steps` is the horizon of the learning rate's decay; reaching it with a task below its mark is an error. `lr` is the
     rate at its peak, reached after `warm_up` steps, `batch` the questions a step, `look_every` the steps between two
-    looks at the validation items (`evaluate.n` of each task).
+    looks at the validation items (`evaluate.n` of each task). `weights` are the tasks' in place of the mixture's own:
+    a task that is slow to learn is asked more often, so that all pass their marks at about the same time.
     """
 
     steps: Count
@@ -94,6 +95,7 @@ class WarmStart(Strict):
     warm_up: CountOrNever = 20
     batch: Annotated[int, Field(ge=1, le=65_536)] = 32
     look_every: Count = 10
+    weights: dict[str, Annotated[float, Field(gt=0, le=1_000_000)]] = {}
     marks: Annotated[dict[str, Mark], Field(min_length=1)]
 
 
@@ -227,6 +229,8 @@ class TrainConfig(Strict):
         if self.warm_start is not None and (odd := set(self.warm_start.marks) ^ set(self.tasks)):
             # The mean over tasks hides one that has not begun to learn.
             raise ValueError(f"warm_start.marks and tasks must name the same tasks; only one names {sorted(odd)[0]!r}")
+        if self.warm_start is not None and (odd := set(self.warm_start.weights) - set(self.tasks)):
+            raise ValueError(f"warm_start.weights names {sorted(odd)[0]!r}, which is none of the tasks")
         return self
 
     def hash(self) -> str:

@@ -73,14 +73,15 @@ class Course:
             past = found[task].reward >= mark.score and found[task].strict >= mark.exact
             self.streaks[task] = self.streaks.get(task, 0) + 1 if past else 0
 
-    def draw(self, questions: Questions, config: TrainConfig, size: int) -> list[Sample]:
-        """The next `size` questions, of tasks past their mark seldom; they count as asked."""
+    def draw(self, questions: Questions, config: TrainConfig, warm: WarmStart) -> list[Sample]:
+        """The next step's questions, of tasks past their mark seldom; they count as asked."""
+        weights = {task: warm.weights.get(task, mix.weight) for task, mix in config.tasks.items()}
         weights = {
-            task: mix.weight * (REST if self.streaks.get(task, 0) >= LOOKS else 1) for task, mix in config.tasks.items()
+            task: weight * (REST if self.streaks.get(task, 0) >= LOOKS else 1) for task, weight in weights.items()
         }
         total, asked = sum(self.drawn.values()), []
         # Begun where the questions so far would have it, so that rare tasks are not left out of every batch.
-        for task, _ in islice(mixture(weights), total, total + size):
+        for task, _ in islice(mixture(weights), total, total + warm.batch):
             asked.append(questions.draw(STREAM, task, self.drawn[task]))
             self.drawn[task] += 1
         return asked
@@ -165,7 +166,7 @@ class Lessons:
     def step(self, step: int) -> None:
         """One step on the true answers, and a look at the validation items when it is time."""
         began, rate = time.perf_counter(), learning_rate(self.warm, step)
-        asked = self.course.draw(self.questions, self.config, self.warm.batch)
+        asked = self.course.draw(self.questions, self.config, self.warm)
         told: dict[str, Any] = {"step": step, "lr": rate}
         told |= study(self.policy, self.optimizer, asked, self.questions, self.config, rate)
         self.keeper.finished(step, told)

@@ -106,15 +106,18 @@ def test_a_task_past_its_mark_is_asked_seldom(tiny_model: Path, world: Path) -> 
     chosen = schooled(world, tiny_model)
     questions = asked(chosen, world)
     course = sft.Course({"few": 0, "order": 0})
-    warm = WarmStart.model_validate(WARM)
-    assert Counter(s.task for s in course.draw(questions, chosen, 40)) == {"few": 20, "order": 20}
+    warm = WarmStart.model_validate(WARM | {"batch": 60})
+    assert Counter(s.task for s in course.draw(questions, chosen, warm)) == {"few": 30, "order": 30}
     for _ in range(2):
         course.seen({"few": seen(0.95), "order": seen(0.95, exact=0.1)}, warm)
     assert not course.over, "the share of right answers counts too"
     before = dict(course.drawn)
-    resting = Counter(s.task for s in course.draw(questions, chosen, 60))
+    resting = Counter(s.task for s in course.draw(questions, chosen, warm))
     assert resting["few"] == 60 * sft.REST / (1 + sft.REST)
     assert course.drawn == {task: before[task] + resting[task] for task in before}
+    heavy = warm.model_copy(update={"weights": {"order": 4.0}})
+    fresh = sft.Course({"few": 0, "order": 0})
+    assert Counter(s.task for s in fresh.draw(questions, chosen, heavy)) == {"few": 12, "order": 48}
     course.seen({"few": seen(0.5), "order": seen(1.0)}, warm)
     assert course.streaks == {"few": 0, "order": 1}
 

@@ -20,6 +20,7 @@ DOCUMENTS = (
     "docs/downstream.md",
     "docs/add-a-benchmark.md",
     "docs/gate.md",
+    "docs/training.md",
 )
 ROOT_COMMAND = typer.main.get_command(app)
 
