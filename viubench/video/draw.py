@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from viubench.video.frames import Pixels
 
-DUSK = 0.55
+DUSK = 0.25
 """Share of its light that a scene at dusk has lost when it ends."""
 
 Floats = NDArray[np.float32]
