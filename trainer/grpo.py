@@ -122,6 +122,7 @@ class Training:
         self.evaluation = evaluation
         self.rewarder = Rewarder({name: task.reward for name, task in config.tasks.items()}, graders, config.seed)
         self.floors = {f"floor/{task}": floor for task, floor in guards.floors(questions, graders, config).items()}
+        say = say if policy.ranks.first else _silent
         self.watch = guards.Watch(guards.honest_tops(questions, graders), stop=config.guards.alarm == "stop", say=say)
         self.optimizer = adamw(policy, config)
         self.log = Log(out, say) if policy.ranks.first else Unwritten(out, say)
@@ -164,6 +165,10 @@ class Training:
                 keeper.told |= {f"evaluation/{task}": value for task, value in self.evaluation(keeper.steps).items()}
             self.log.write(keeper.told)
             keeper.prune()
+
+
+def _silent(text: str) -> None:
+    """What another process says already."""
 
 
 def adamw(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:

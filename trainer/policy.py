@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,34 +117,15 @@ class Policy:
         """
         if dtype not in ("float32", "bfloat16"):
             raise ViubenchError(f"dtype {dtype} is none of float32, bfloat16", where="dtype")
-        try:
-            import torch
-            from transformers import AutoModelForImageTextToText
-        except ImportError as error:
-            raise ViubenchError(
-                f"training needs transformers: {error}", hint="pip install 'viubench[train]'"
-            ) from error
+        if find_spec("torch") is None or find_spec("transformers") is None:
+            raise ViubenchError("training needs torch and transformers", hint="pip install 'viubench[train]'")
         folder = Path(describe_checkpoint(str(path))["path"])
         processor = packing.open_processor(folder)
-        try:
-            model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, use_safetensors=True).to(device)
-        except Exception as error:  # whatever the loaders raise, the user needs the reason, not the trace
-            reason = " ".join(str(error).split())[:400]
-            raise ViubenchError(f"transformers could not open the model: {reason}", where=str(folder)) from error
-        if not all(hasattr(getattr(model, "model", None), name) for name in ("get_rope_index", "visual")):
-            raise ViubenchError("no Qwen vision-language model", where=str(folder), hint="Qwen3-VL or Qwen2.5-VL")
-        model.eval()  # no dropout: the policy that answers is the policy that is trained
-        if device == "cpu":
-            torch.set_flush_denormal(True)  # tiny gradients are slow to compute with and say nothing
-            for parameter in model.parameters():
-                # A file's tensors lie anywhere in memory, and the last bits of a product depend on where.
-                parameter.data = parameter.data.clone()
+        model = _loaded(folder, dtype, device)
         if lora is None:
             model.model.visual.requires_grad_(train_vision)
         else:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                model = _with_adapters(model, lora, train_vision)
+            model = _with_adapters(model, lora, train_vision, seed)
         if split and ranks.size > 1:
             sharding.split(model)
         return cls(folder, model, processor, keep_reference=keep_reference, ranks=ranks)
@@ -327,7 +309,25 @@ def pick(scores: Tensor, draws: Tensor) -> Tensor:
     return passed.sum(-1, keepdim=True)
 
 
-def _with_adapters(model: Any, lora: LoraConfig, train_vision: bool) -> Any:
+def _loaded(folder: Path, dtype: str, device: str) -> Any:
+    """A Qwen vision-language model as transformers opens it; `Policy.open` says what it raises."""
+    from transformers import AutoModelForImageTextToText
+
+    try:
+        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, use_safetensors=True).to(device)
+    except Exception as error:  # whatever the loaders raise, the user needs the reason, not the trace
+        reason = " ".join(str(error).split())[:400]
+        raise ViubenchError(f"transformers could not open the model: {reason}", where=str(folder)) from error
+    if not all(hasattr(getattr(model, "model", None), name) for name in ("get_rope_index", "visual")):
+        raise ViubenchError("no Qwen vision-language model", where=str(folder), hint="Qwen3-VL or Qwen2.5-VL")
+    if device == "cpu":
+        for parameter in model.parameters():
+            # A file's tensors lie anywhere in memory, and the last bits of a product depend on where.
+            parameter.data = parameter.data.clone()
+    return model.eval()  # no dropout: the policy that answers is the policy that is trained
+
+
+def _with_adapters(model: Any, lora: LoraConfig, train_vision: bool, seed: int) -> Any:
     """`model` wrapped by peft, its weights frozen, adapters on the linear layers that `lora` names."""
     import torch
 
@@ -345,4 +345,6 @@ def _with_adapters(model: Any, lora: LoraConfig, train_vision: bool) -> Any:
         raise ViubenchError(f"no layer is called {unknown}", where="update.targets", hint=f"known: {known}")
     # A dict: peft's annotation says whole numbers alone, its scale alpha / rank takes any.
     settings: dict[str, Any] = {"r": lora.rank, "lora_alpha": lora.alpha, "lora_dropout": 0.0}
-    return get_peft_model(model, Adapters(**settings, target_modules=targets)).eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return get_peft_model(model, Adapters(**settings, target_modules=targets)).eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from viubench.video import draw as drawing
-from viubench.video.draw import clip_frames, draw, plan
+from viubench.video.draw import DUSK, clip_frames, draw, plan
 
 SMALL = {"seconds": 2.0, "size": (96, 64), "fps": 25.0}
 
@@ -112,3 +113,14 @@ def test_an_interrupted_clip_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         drawing.write_mp4(tmp_path / "x.mp4", broken(), (96, 64), small_plan(0).fps)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_clips_at_dusk_are_as_asked_and_grow_darker() -> None:
+    planned = [plan(index, 5, 8.0, (64, 64), 4.0, dusk=True) for index in range(4)]
+    assert {(one.size, one.frames, one.cuts) for one in planned} == {((64, 64), 32, (0,))}
+    for one in planned:
+        pairs = zip(clip_frames(one), clip_frames(replace(one, dusk=False)), strict=True)
+        light = [float(dim.mean()) / float(bright.mean()) for dim, bright in pairs]
+        assert light == sorted(light, reverse=True)
+        assert light[0] == pytest.approx(1.0)
+        assert light[-1] == pytest.approx(1 - DUSK, abs=0.02)

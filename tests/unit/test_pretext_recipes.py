@@ -316,3 +316,20 @@ def test_bad_params_name_the_key_and_what_there_is() -> None:
     assert "length" in str(error.value.hint)
     with pytest.raises(ViubenchError, match="jigsaw params: n"):
         recipes.params_of(PretextSpec(kind="jigsaw", params={"n": 1}))
+
+
+def test_counting_may_begin_at_none_and_fix_the_colours() -> None:
+    colors = {"circle": [255, 0, 0], "square": [0, 255, 0], "triangle": [255, 0, 255]}
+    params = {"min_frames": 0, "max_frames": 2, "max_instances": 1, "colors": colors}
+    spec = PretextSpec(kind="count", params=params)
+    found = [drawn(spec, seed) for seed in range(60)]
+    counts = Counter(digit for one in found for digit in one.answer.split(","))
+    assert set(counts) == {"0", "1", "2"}
+    assert min(counts.values()) > 30, "uniform"
+    for one in found:
+        assert one.params["min_frames"] == 0
+        for shape in one.params["shapes"]:
+            assert list(shape["color"]) == colors[shape["shape"]]
+    assert "min_frames" not in drawn(PretextSpec(kind="count"), 1).params
+    with pytest.raises(ViubenchError, match="min_frames is 3, max_frames 2"):
+        draw(PretextSpec(kind="count", params={"min_frames": 3, "max_frames": 2}), 0, (VIDEO,))

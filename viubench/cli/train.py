@@ -85,6 +85,7 @@ def _train(
     *,
     quiet: bool,
 ) -> None:
+    import torch
     from transformers.utils import logging
 
     from trainer.evaluation import Evaluation
@@ -98,6 +99,7 @@ def _train(
     logging.set_verbosity_error()
     logging.disable_progress_bar()  # one bar is enough
     argv = ["viubench", *sys.argv[1:]]
+    torch.set_flush_denormal(True)  # tiny gradients are slow to compute with and say nothing
     with Ranks.join(device) as ranks:
         quiet, start = quiet or not ranks.first, config.model
         if config.warm_start is not None:
