@@ -95,7 +95,7 @@ class WarmStart(Strict):
     warm_up: CountOrNever = 20
     batch: Annotated[int, Field(ge=1, le=65_536)] = 32
     look_every: Count = 10
-    weights: dict[str, Annotated[float, Field(gt=0, le=1_000_000)]] = {}
+    weights: dict[str, Annotated[float, Field(gt=0, le=1_000_000)]] = Field(default_factory=dict)
     marks: Annotated[dict[str, Mark], Field(min_length=1)]
 
 
