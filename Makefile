@@ -15,14 +15,18 @@ setup-train:
 setup-dev:
 	$(PYTHON) viubench/install.py --venv $(VENV) --extras dev,lmms,train
 
+# The tiny model that comes along answers what it was trained on, next to one with random weights.
+TINY = trainer/tiny-viu
+
 demo: setup
-	$(BIN)/viubench clips --out $(DEMO)/clips
-	$(BIN)/viubench build --recipe viubench-mini --videos $(DEMO)/clips --out $(DEMO)/items
-	test -d $(DEMO)/tiny-qwen3-vl || $(BIN)/viubench tiny --out $(DEMO)/tiny-qwen3-vl
+	$(BIN)/viubench clips --out $(DEMO)/clips --n 32 --seed 7 --seconds 8 --size 64x64 --fps 4 --dusk --quiet
+	$(BIN)/viubench build --recipe tiny --n 128 --videos $(DEMO)/clips --out $(DEMO)/items
+	test -d $(DEMO)/untrained || $(BIN)/viubench tiny --learner --out $(DEMO)/untrained
 	for engine in random blind oracle; do \
-	  $(BIN)/viubench run --engine $$engine --tasks $(DEMO)/items --protocol viubench-128 --fresh --out $(DEMO)/$$engine > /dev/null || exit; done
-	$(BIN)/viubench run --model $(DEMO)/tiny-qwen3-vl --tasks $(DEMO)/items --protocol viubench-128 --fresh --out $(DEMO)/tiny
-	$(BIN)/viubench report $(DEMO)/random $(DEMO)/blind $(DEMO)/tiny $(DEMO)/oracle --out $(DEMO)/leaderboard.html
+	  $(BIN)/viubench run --engine $$engine --tasks $(DEMO)/items --fresh --out $(DEMO)/$$engine > /dev/null || exit; done
+	for model in $(DEMO)/untrained $(TINY); do \
+	  $(BIN)/viubench run --model $$model --tasks $(DEMO)/items --fresh --out $(DEMO)/$$(basename $$model) || exit; done
+	$(BIN)/viubench report $(DEMO)/random $(DEMO)/blind $(DEMO)/untrained $(DEMO)/tiny-viu $(DEMO)/oracle --out $(DEMO)/leaderboard.html
 
 # A tiny model trained on two cores; SEED=1 for another seed.
 SEED ?= 0

@@ -93,5 +93,7 @@ def card(manifest: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     for key, value in told.items():
         if not key.startswith(silent):
             lines.append(f"- {key}: {value:.4g}" if isinstance(value, float) else f"- {key}: {value}")
-    text = json.dumps(manifest, indent=1, ensure_ascii=False)
+    # A card travels with the model: where its base lay on this machine is nobody's business.
+    public = dict(manifest) | {"base": {key: value for key, value in base.items() if key != "path"}}
+    text = json.dumps(public, indent=1, ensure_ascii=False)
     return "\n".join([*lines, "", "## Manifest", "", "```json", text, "```", ""])

@@ -175,6 +175,9 @@ def main(
     ] = None,
     clips: Annotated[Path | None, typer.Option(help="More videos to test on, for example real ones.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that train together.")] = 2,
+    ship: Annotated[
+        Path | None, typer.Option(help="Folder for the last checkpoint in bfloat16, its model alone.")
+    ] = None,
 ) -> None:
     """Train the tiny model and prove what it learned."""
     began = time.monotonic()
@@ -194,6 +197,8 @@ def main(
     told |= {"seed": seed, "reward": reward}
     if clips is not None:
         told["other_clips"] = elsewhere(demo, clips, warm, last)
+    if ship is not None:
+        shrunk(last, ship)
     told["minutes"] = round((time.monotonic() - began) / 60, 2)
     missed = verdict.failures(told, PROMISED)
     told["missed"] = missed
@@ -216,6 +221,19 @@ def elsewhere(demo: Demo, clips: Path, warm: Path, last: Path) -> dict[str, Any]
         run = demo.evaluate(f"other-{name}", model, "other")
         told[name] = verdict.scores(run, items, demo.items("train"), Catalogue(), FrameStore(demo.frames))
     return told
+
+
+def shrunk(source: Path, out: Path) -> None:
+    """The model of a checkpoint in bfloat16, half its size, without what only a training needs."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    model = AutoModelForImageTextToText.from_pretrained(source, dtype=torch.bfloat16, use_safetensors=True)
+    model.save_pretrained(out)
+    for pattern in (*checkpoint.FROM_BASE, "README.md"):
+        for path in source.glob(pattern):
+            if path.name != "config.json":
+                shutil.copyfile(path, out / path.name)
 
 
 def _last(folder: Path) -> Path:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 FOLDER = "warm-start"
 """Where a run's warm start lies, below the run's folder."""
 
-REST = 0.2
+REST = 0.05
 """How often a task past its mark is asked, against one that is not: seldom, but it must not be forgotten."""
 
 LOOKS = 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -100,6 +101,7 @@ def _train(
     logging.disable_progress_bar()  # one bar is enough
     argv = ["viubench", *sys.argv[1:]]
     torch.set_flush_denormal(True)  # tiny gradients are slow to compute with and say nothing
+    warnings.filterwarnings("ignore", message="The value of the smallest subnormal")  # numpy notices
     with Ranks.join(device) as ranks:
         quiet, start = quiet or not ranks.first, config.model
         if config.warm_start is not None:

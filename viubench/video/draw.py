@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from viubench.video.frames import Pixels
 
-DUSK = 0.25
+DUSK = 0.2
 """Share of its light that a scene at dusk has lost when it ends."""
 
 Floats = NDArray[np.float32]
