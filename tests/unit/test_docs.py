@@ -21,6 +21,7 @@ DOCUMENTS = (
     "docs/add-a-benchmark.md",
     "docs/gate.md",
     "docs/training.md",
+    "docs/verl.md",
 )
 ROOT_COMMAND = typer.main.get_command(app)
 

@@ -1,9 +1,9 @@
-"""What is handed to verl: rows in its schema, the pixels the runner shows, our rewards, and a fixed configuration."""
+"""What is handed to verl, without verl: rows, pixels, rewards and options, against what verl itself made of them."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -12,126 +12,145 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import verl_world
 from pyarrow import parquet
+from typer.testing import CliRunner
 
-from evaluators import Question
-from trainer import verl, verl_reward
-from viubench import planning, tiny
-from viubench.cli.export_verl import verl as command
+from trainer import verl, verl_launch, verl_reward
+from trainer.config import TrainConfig, load
+from trainer.data import Questions
+from trainer.verl_overrides import hydra_value, overrides
+from viubench import tiny
+from viubench.cli import app
+from viubench.engines.hf import encode
 from viubench.errors import ViubenchError
-from viubench.gather import Wishes
-from viubench.planning import Planned
 from viubench.runner import clip_wants, shown
-from viubench.tasks import Catalogue
 from viubench.video.store import FrameStore
 
-GOLDEN = Path(__file__).parent / "golden" / "verl_overrides.txt"
-TASKS = "viubench_ground_mirror,viubench_count_easy,viubench_jigsaw_easy"
+GOLDEN = verl_world.GOLDEN / "overrides.json"
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> FrameStore:
-    return FrameStore(tmp_path_factory.mktemp("cache"))
+def world(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    verl_world.items(clips, root / "items", FrameStore(root / "frames"))
+    return root
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("handed")
+def questions(world: Path) -> Questions:
+    return verl_world.questions(world / "items", FrameStore(world / "frames"))
 
 
 @pytest.fixture(scope="module")
-def planned(clips: Path, folder: Path, store: FrameStore) -> Planned:
-    wishes = Wishes(TASKS, clips, protocol="viubench-128", limit=2)
-    return planning.plan(wishes, Catalogue(), folder, store, verl.MULTIPLE)
+def written(questions: Questions, world: Path) -> verl.Written:
+    return verl.export(questions, world / "handed")
 
 
 @pytest.fixture(scope="module")
-def rows(planned: Planned, folder: Path, store: FrameStore) -> list[dict[str, Any]]:
-    written = verl.export(planned, folder, store)
-    assert written.rows == 6
-    assert written.too_long == ()
+def rows(written: verl.Written) -> list[dict[str, Any]]:
     table: list[dict[str, Any]] = parquet.read_table(written.parquet).to_pylist()
     return table
 
 
-def test_rows_have_the_schema_and_one_mark_per_video(rows: list[dict[str, Any]]) -> None:
-    assert [row["extra_info"]["index"] for row in rows] == list(range(6))
-    for row in rows:
+# --- rows -------------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_the_questions_of_every_step_in_order(rows: list[dict[str, Any]], questions: Questions) -> None:
+    asked = [sample.id for step in range(2) for sample in questions.batch(step)]
+    assert [row["extra_info"]["id"] for row in rows] == asked
+    for number, row in enumerate(rows):
         assert set(row) == {"data_source", "prompt", "videos", "ability", "reward_model", "extra_info"}
         (turn,) = row["prompt"]
         assert turn["role"] == "user"
         assert turn["content"].count("<video>") == len(row["videos"]) > 0
-        assert row["reward_model"]["style"] == "rule"
+        assert row["extra_info"]["index"] == number
+        kind = "strict" if "count" in row["data_source"] else "smooth"
+        assert json.loads(row["reward_model"]["ground_truth"])["kind"] == kind
     assert {len(row["videos"]) for row in rows} == {1, 6}
 
 
-def test_pictures_are_the_runner_s_pixels(rows: list[dict[str, Any]], planned: Planned, store: FrameStore) -> None:
-    samples = {sample.id: sample for sample in planned.plan.samples}
+def test_pictures_are_the_runner_s_pixels(rows: list[dict[str, Any]], questions: Questions) -> None:
+    samples = {sample.id: sample for sample in questions.train.samples}
     for row in rows:
-        sample = samples[row["extra_info"]["id"]]
-        videos = shown(sample, [store.get(c, r, s, z) for r, c, s, z in clip_wants(sample, planned.plan)])
-        assert len(videos) == len(row["videos"])
-        for video, written in zip(videos, row["videos"], strict=True):
-            read = [cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB) for path in written["video"]]
+        wants = clip_wants(samples[row["extra_info"]["id"]], questions.train)
+        videos = shown(samples[row["extra_info"]["id"]], [questions.store.get(c, r, s, z) for r, c, s, z in wants])
+        for video, one in zip(videos, row["videos"], strict=True):
+            read = [cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB) for path in one["video"]]
             assert np.array_equal(np.stack(read), video.pixels)
-            assert written["max_pixels"] == written["min_pixels"] == read[0].shape[0] * read[0].shape[1]
-            told = video.times[0] + np.arange(len(video)) / written["sample_fps"]
+            assert one["max_pixels"] == one["min_pixels"] == read[0].shape[0] * read[0].shape[1]
+            told = video.times[0] + np.arange(len(video)) / one["sample_fps"]
             assert np.abs(told - np.array(video.times)).max() < 0.05
 
 
 def test_the_true_answer_earns_one_on_the_pictures_clock(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         truth = row["reward_model"]["ground_truth"]
-        result = verl_reward.compute_score(row["data_source"], row["extra_info"]["answer"], truth, row["extra_info"])
-        assert result == pytest.approx({"score": 1, "exact": 1, "parsed": 1})
+        told = verl_reward.compute_score(row["data_source"], row["extra_info"]["answer"], truth, row["extra_info"])
+        assert told == pytest.approx({"score": 1, "exact": 1, "parsed": 1})
         if "ground" in row["data_source"]:
             params = json.loads(truth)["params"]
-            fps = row["videos"][0]["sample_fps"]
             assert params["times"][0] == 0
-            assert json.loads(truth)["target"][0] == pytest.approx(params["segment"][0] / fps, abs=0.15)
+            first = params["segment"][0] / row["videos"][0]["sample_fps"]
+            assert json.loads(truth)["target"][0] == pytest.approx(first, abs=0.15)
 
 
-def answers(kind: str, dice: random.Random) -> str:
-    low, high = sorted(round(dice.uniform(0, 9), 1) for _ in range(2))
-    order = "".join(str(clip) for clip in dice.sample(range(1, 7), 6))
-    counts = ", ".join(f"{shape}: {dice.randint(0, 5)}" for shape in ("circle", "triangle", "square"))
-    return (
-        {
-            "ground": f"{low}-{high}",
-            "jigsaw": order,
-            "count": counts,
-        }[kind]
-        if dice.random() < 0.8
-        else dice.choice(["", "I cannot say.", f"The answer is {order}", f"{high}-{low}", counts])
-    )
+def test_a_prompt_that_may_be_too_long_is_refused_by_name(questions: Questions, tmp_path: Path) -> None:
+    with pytest.raises(ViubenchError, match="100") as raised:
+        verl.export(questions, tmp_path, max_prompt=100)
+    assert raised.value.where
 
 
-def test_a_thousand_rewards_equal_the_evaluator_s(rows: list[dict[str, Any]], planned: Planned) -> None:
-    dice = random.Random(0)
-    seen: dict[str, set[float]] = {}
-    for number in range(1000):
-        row = rows[number % len(rows)]
-        task, text = row["extra_info"]["task"], row["reward_model"]["ground_truth"]
-        truth = json.loads(text)
-        item = Question(truth["target"], tuple(truth["options"]), truth["params"])
-        evaluator = planned.plan.graders[task]
-        answer = answers(task.split("_")[1], dice) if dice.random() < 0.9 else row["extra_info"]["answer"]
-        expected = evaluator.reward(evaluator.parse(answer, item), item)
-        result = verl_reward.compute_score(row["data_source"], answer, text)
-        assert result["score"] == expected
-        strict = json.dumps(truth | {"kind": "strict"})
-        assert verl_reward.compute_score(row["data_source"], answer, strict)["score"] == float(expected > 1 - 1e-9)
-        seen.setdefault(task, set()).add(round(expected, 3))
-    assert len(seen) == 3
-    assert all(len(values) >= 5 and {0.0, 1.0} <= values for values in seen.values())
+def test_control_text_of_a_question_is_data() -> None:
+    assert verl.content("<video>\nWhat is <image> or <video>?", 1) == "<video>\nWhat is < image> or < video>?"
 
 
-def test_the_copied_file_works_alone(rows: list[dict[str, Any]], folder: Path, tmp_path: Path) -> None:
+def test_a_random_reward_is_not_handed_over(world: Path, tmp_path: Path) -> None:
+    tasks = {name: {"weight": 1, "reward": "random"} for name in verl_world.TASKS}
+    asked = verl_world.questions(world / "items", FrameStore(world / "frames"), tasks=tasks)
+    with pytest.raises(ViubenchError, match="random reward cannot be handed to verl"):
+        verl.export(asked, tmp_path)
+
+
+# --- rewards and inputs, against verl -----------------------------------------------------------------------------
+
+
+def test_a_thousand_rewards_are_those_of_verl_s_reward_manager() -> None:
+    golden = json.loads((verl_world.GOLDEN / "rewards.json").read_text())
+    assert len(golden) == len(verl_world.ANSWERS) == 1000
+    for answered, theirs in zip(verl_world.ANSWERS, golden, strict=True):
+        truth = {key: verl_world.TRUTHS[answered.task][key] for key in ("evaluator", "target", "params")}
+        told = [
+            verl_reward.compute_score(
+                verl_reward.PREFIX + answered.task, answered.text,
+                json.dumps(truth | {"task": answered.task, "kind": kind, "options": []}), {"cut": answered.cut},
+            )
+            for kind in ("smooth", "strict")
+        ]  # fmt: skip
+        assert [told[0]["score"], told[1]["score"], told[0]["exact"], told[0]["parsed"]] == theirs, answered
+    assert {0.0, 1.0} < {row[0] for row in golden}
+
+
+def test_drawn_frames_become_the_inputs_that_verl_makes_of_them(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    tiny.write(tmp_path / "tiny")
+    processor = transformers.AutoProcessor.from_pretrained(tmp_path / "tiny")
+    golden = json.loads((verl_world.GOLDEN / "inputs.json").read_text())
+    for number, ((frames, height, width, fps), theirs) in enumerate(zip(verl_world.SHAPES, golden, strict=True)):
+        video = verl_world.drawn(frames, height, width, fps, seed=number)
+        inputs = encode(processor, "<video>", [video])
+        assert hashlib.sha256(video.pixels.tobytes()).hexdigest() == theirs["frames"]
+        assert (video.fps, list(video.indices)) == (theirs["fps"], theirs["indices"])
+        assert inputs["video_grid_thw"][0].tolist() == theirs["grid"]
+        assert inputs["input_ids"][0].tolist() == theirs["prompt"]
+
+
+def test_the_copied_file_works_alone(rows: list[dict[str, Any]], written: verl.Written, tmp_path: Path) -> None:
     row = rows[0]
     call = [row["data_source"], row["extra_info"]["answer"], row["reward_model"]["ground_truth"]]
     code = (
         "import importlib.util, json, sys\n"
-        f"spec = importlib.util.spec_from_file_location('custom', {str(folder / 'verl_reward.py')!r})\n"
+        f"spec = importlib.util.spec_from_file_location('custom', {str(written.reward)!r})\n"
         "module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module)\n"
         "score = module.compute_score(*json.load(sys.stdin), extra_info=None, more=1)\n"
         "print(json.dumps([score, [m for m in sys.modules if m.split('.')[0] in ('viubench', 'trainer', 'torch')]]))"
@@ -165,72 +184,111 @@ def test_an_unknown_source_or_a_damaged_truth_is_said(source: str, truth: Any, s
         verl_reward.compute_score(source, "213", truth if isinstance(truth, str) else json.dumps(truth))
 
 
-def test_too_long_prompts_are_left_out_and_named(planned: Planned, tmp_path: Path, store: FrameStore) -> None:
-    with pytest.raises(ViubenchError, match="no question is left: 6 of 6"):
-        verl.export(planned, tmp_path, store, max_prompt=100)
+# --- options --------------------------------------------------------------------------------------------------------
 
 
-def test_control_text_of_a_question_is_data() -> None:
-    assert verl.content("<video>\nWhat is <image> or <video>?", 1) == "<video>\nWhat is < image> or < video>?"
+@pytest.mark.parametrize("recipe", verl_world.RECIPES)
+def test_the_overrides_of_a_recipe_are_those_of_the_golden_file(recipe: str) -> None:
+    """`make test-verl` composes the same lines with verl's own configuration."""
+    lines = overrides(load(recipe), verl_world.handed(), Path("/out"))
+    assert lines == json.loads(GOLDEN.read_text())[recipe]
 
 
-def rendered(**changes: Any) -> list[str]:
-    root = Path("/handed")
-    return verl.overrides(
-        {**verl.PAPER, **changes}, train=root / "train.parquet", reward=root / "verl_reward.py", out=root / "out",
-        rows=30_000,
-    )  # fmt: skip
+def test_texts_are_quoted_for_hydra() -> None:
+    assert hydra_value(None) == "null"
+    assert hydra_value(True) == "true"
+    assert hydra_value("/plain/path-1.0") == "/plain/path-1.0"
+    assert hydra_value('odd, "x" ${y}') == '"odd, \\"x\\" \\${y}"'
 
 
-def test_the_paper_s_overrides_are_those_of_the_golden_file() -> None:
-    assert rendered() == GOLDEN.read_text().splitlines()
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"model": ""}, "model"),
+        ({"dtype": "float32"}, "dtype"),
+        ({"update": {"kind": "lora"}}, "update.kind"),
+        ({"groups": 63, "rollouts": 3}, "groups"),
+        ({"warm_start": {"steps": 5, "marks": {"t": {"score": 0.9, "exact": 0.2}}}}, "warm_start"),
+    ],
+)
+def test_what_verl_cannot_train_as_it_says_is_refused(changes: dict[str, Any], where: str) -> None:
+    data: dict[str, Any] = {"train": "t", "model": "m", "tasks": {"t": {"weight": 1}}, "steps": 2, "groups": 64}
+    with pytest.raises(ViubenchError) as raised:
+        overrides(TrainConfig.model_validate(data | changes), verl_world.handed(), Path("/out"))
+    assert raised.value.where == where
 
 
-def test_overrides_follow_the_configuration() -> None:
-    lines = rendered(update={"kind": "lora", "rank": 8, "alpha": 16}, vision="frozen", kl=0.0, steps=1000)
-    for line in ("model.lora_rank=8", "actor.freeze_vision_tower=true", "actor.use_kl_loss=false"):
-        assert f"actor_rollout_ref.{line}" in lines
-    assert "trainer.total_epochs=3" in lines
-    with pytest.raises(ViubenchError, match="end of an epoch of 468 steps"):
-        rendered(steps=1000, save={"every": 234})
-    with pytest.raises(ViubenchError, match="fewer than the 40000 of one step"):
-        rendered(groups=40_000)
+# --- commands -------------------------------------------------------------------------------------------------------
 
 
-def test_the_command_writes_all_there_is_to_start(
-    clips: Path, tmp_path: Path, store: FrameStore, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command("viubench_jigsaw_easy", tmp_path, videos=clips, limit=2, groups=1, reward="strict", protocol="viubench-128",
-            frame_cache=store.root, quiet=True)  # fmt: skip
-    assert "2 questions in" in capsys.readouterr().out
-    (row, _) = parquet.read_table(tmp_path / "train.parquet").to_pylist()
-    assert json.loads(row["reward_model"]["ground_truth"])["kind"] == "strict"
-    assert (
-        f"reward.custom_reward_function.path={tmp_path / 'verl_reward.py'}" in (tmp_path / "overrides.txt").read_text()
+def recipe(world: Path, model: Path | str) -> Path:
+    path = world / "train.yaml"
+    path.write_text(
+        f"train: t\nmodel: {model}\ntasks: {{viubench_jigsaw_easy: {{weight: 1}}}}\nprotocol: viubench-128\n"
+        "steps: 2\ngroups: 2\nrollouts: 4\n"
     )
+    return path
 
 
-def test_the_processor_leaves_the_pixels_when_told_so(tmp_path: Path) -> None:
-    """What `data.mm_processor_kwargs` is for: Qwen3-VL's own limits would enlarge these frames."""
-    transformers = pytest.importorskip("transformers")
+def test_the_command_writes_all_there_is_to_start(world: Path, tmp_path: Path) -> None:
+    words = ["export", "verl", "--config", recipe(world, "m"), "--items", world / "items", "--out", tmp_path,
+             "--frame-cache", world / "frames", "--gpus", "1", "--quiet"]  # fmt: skip
+    done = CliRunner().invoke(app, list(map(str, words)))
+    assert done.exit_code == 0, done.output
+    assert "2 steps, 4 questions in" in done.output
+    lines = (tmp_path / "overrides.txt").read_text()
+    assert f"reward.custom_reward_function.path={tmp_path / 'verl_reward.py'}" in lines
+    assert len(parquet.read_table(tmp_path / "train.parquet")) == 4
+
+
+def test_a_dry_run_names_what_verl_s_environment_lacks(world: Path, tmp_path: Path) -> None:
+    words = ["train", "--engine", "verl", "--config", recipe(world, "m"), "--items", world / "items", "--out", tmp_path,
+             "--verl-python", sys.executable, "--gpus", "1", "--dry-run"]  # fmt: skip
+    done = CliRunner().invoke(app, list(map(str, words)))
+    assert done.exit_code == 1
+    assert "verl" in done.output
+    assert "not installed" in done.output
+
+
+FAKE = """#!{python}
+import pathlib, shutil, sys
+words = sys.argv[1:]
+log = pathlib.Path({log!r})
+log.write_text((log.read_text() if log.exists() else "") + words[1] + "\\n")
+if words[1] == "verl.trainer.main_ppo":
+    home = pathlib.Path(next(w.partition("=")[2] for w in words if w.startswith("trainer.default_local_dir=")))
+    (home / "global_step_2").mkdir(parents=True)
+    (home / "latest_checkpointed_iteration.txt").write_text("{reached}")
+else:
+    shutil.copytree({model!r}, words[words.index("--target_dir") + 1])
+"""
+"""An interpreter that does what verl leaves behind, and nothing else."""
+
+
+@pytest.mark.parametrize("reached", [2, 1])
+def test_the_launcher_trains_merges_and_checks(
+    reached: int, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("transformers")
     tiny.write(tmp_path / "tiny")
-    processor = transformers.AutoProcessor.from_pretrained(tmp_path / "tiny")
-    patch = processor.video_processor.patch_size
-    frames = np.zeros((4, 3, 2 * verl.MULTIPLE, 3 * verl.MULTIPLE), np.uint8)
-    told = processor.video_processor(videos=[frames], do_resize=False, do_sample_frames=False, return_tensors="np")
-    assert told["video_grid_thw"].tolist() == [[2, 64 // patch, 96 // patch]]
-
-
-def test_verl_s_own_dataset_and_configuration_take_it(rows: list[dict[str, Any]], folder: Path) -> None:
-    rl_dataset = pytest.importorskip("verl.utils.dataset.rl_dataset", reason="verl has an environment of its own")
-    hydra = pytest.importorskip("hydra", reason="verl has an environment of its own")
-    verl_trainer = pytest.importorskip("verl.trainer", reason="verl has an environment of its own")
-    with hydra.initialize_config_dir(str(Path(verl_trainer.__file__).parent / "config"), version_base=None):
-        config = hydra.compose("ppo_trainer", rendered())
-    assert config.data.image_patch_size == 16
-    assert config.data.mm_processor_kwargs.do_resize is False
-    data = rl_dataset.RLHFDataset(str(folder / "train.parquet"), None, config.data, processor=object())
-    assert len(data) == len(rows)
-    for number, row in enumerate(rows):
-        (turn,) = data[number]["raw_prompt"]
-        assert [p["video"] for p in turn["content"] if p["type"] == "video"] == [v["video"] for v in row["videos"]]
+    fake, log = tmp_path / "python", tmp_path / "log"
+    fake.write_text(FAKE.format(python=sys.executable, log=str(log), model=str(tmp_path / "tiny"), reached=reached))
+    fake.chmod(0o755)
+    monkeypatch.setattr(verl_launch.verl_doctor, "checks", lambda *_, **__: [])
+    asked = verl_world.questions(world / "items", FrameStore(world / "frames"), model=str(tmp_path / "tiny"))
+    out = tmp_path / "out"
+    said: list[str] = []
+    if reached < 2:
+        with pytest.raises(ViubenchError, match="verl ended after step 1 of 2"):
+            verl_launch.launch(asked, out, str(fake), gpus=1, say=said.append)
+        assert not list(out.glob("checkpoint-*"))
+        return
+    finished = verl_launch.launch(asked, out, str(fake), gpus=1, say=said.append)
+    assert finished == out / "checkpoint-000002"
+    assert (finished / "model.safetensors").is_file()
+    assert log.read_text().split() == ["verl.trainer.main_ppo", "verl.model_merger"]
+    assert verl_launch.launch(asked, out, str(fake), gpus=1, say=said.append) == finished, "not done again"
+    assert len(log.read_text().split()) == 2
+    other = verl_world.questions(world / "items", FrameStore(world / "frames"), model=str(tmp_path / "tiny"), seed=9)
+    with pytest.raises(ViubenchError, match="holds a training with another config"):
+        verl_launch.launch(other, out, str(fake), gpus=1, say=said.append)
