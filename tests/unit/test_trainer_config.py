@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from trainer.config import TrainConfig, load, names
+from trainer.sft import LOOKS
 from viubench.errors import ViubenchError
 from viubench.tasks import Catalogue
 
@@ -66,8 +67,8 @@ def test_the_tiny_recipe_stops_its_warm_start_by_score_and_exact_match_of_every_
     tiny = load("tiny-cpu")
     assert tiny.warm_start is not None
     assert set(tiny.warm_start.marks) == set(tiny.tasks)
-    assert all(mark.score >= 0.5 and mark.exact >= 0.2 for mark in tiny.warm_start.marks.values())
-    assert tiny.evaluate.n >= 256
+    assert all(mark.score >= 0.5 and mark.exact >= 0.15 for mark in tiny.warm_start.marks.values())
+    assert tiny.evaluate.n * LOOKS >= 192, "one look alone may be luck"
 
 
 @pytest.mark.parametrize(
