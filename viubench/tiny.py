@@ -48,10 +48,12 @@ class Kind:
     patch: int
     positions: int
     tied: bool
+    smallest: int | None = None
+    """Pixels below which its processor enlarges a picture or a video, where it is asked to resize at all."""
 
 
 SPEAKER = Kind(64, 2, 2, 1, 64, (12, 10, 10), patch=16, positions=256, tied=False)
-LEARNER = Kind(128, 4, 4, 2, 32, (8, 4, 4), patch=16, positions=16, tied=True)
+LEARNER = Kind(128, 4, 4, 2, 32, (8, 4, 4), patch=16, positions=16, tied=True, smallest=32 * 32)
 VOCABULARY = 1024
 """At most so many tokens, bytes and special ones included."""
 
@@ -204,12 +206,17 @@ def _processor(kind: Kind, texts: Sequence[str]) -> Any:
 
     # Every published Qwen3-VL scales images like videos, and vLLM scales both by the image processor's numbers.
     half = [0.5, 0.5, 0.5]
+    image = Qwen2VLImageProcessor(
+        patch_size=kind.patch, temporal_patch_size=2, merge_size=2, image_mean=half, image_std=half
+    )
+    video = Qwen3VLVideoProcessor(patch_size=kind.patch)
+    if kind.smallest:  # other programs resize by these; trained on small frames, it must not be shown large ones
+        for part in (image, video):
+            part.size = {"shortest_edge": kind.smallest, "longest_edge": part.size["longest_edge"]}
     return Qwen3VLProcessor(
-        image_processor=Qwen2VLImageProcessor(
-            patch_size=kind.patch, temporal_patch_size=2, merge_size=2, image_mean=half, image_std=half
-        ),
+        image_processor=image,
         tokenizer=_tokenizer(texts),
-        video_processor=Qwen3VLVideoProcessor(patch_size=kind.patch),
+        video_processor=video,
         chat_template=CHAT_TEMPLATE,
     )
 
