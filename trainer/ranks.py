@@ -12,8 +12,11 @@ that one process sends can run code in another.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +33,9 @@ T = TypeVar("T")
 
 PATIENCE = timedelta(hours=2)
 """How long a process waits for the others: the first saves and evaluates alone."""
+
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal a process gets when its parent ends."""
 
 BUCKET = 2**26
 """Gradient values that are summed in one message: 256 MB in float32."""
@@ -78,6 +84,7 @@ class Ranks:
             )
         if device.startswith("cuda"):
             device = _gpu(device, local, here)
+        _end_with_torchrun()
         return cls(int(os.environ["RANK"]), size, device, _meet(device))
 
     @property
@@ -171,7 +178,7 @@ class Ranks:
         """
         counts = [len(items)] if self.size == 1 else self.gather(len(items))
         if not min(counts):
-            raise ViubenchError(
+            raise Agreed(
                 f"{sum(counts)} questions a step are not enough for {self.size} processes",
                 where="groups",
                 hint="give each process one at least: start fewer processes, or ask more questions a step",
@@ -261,6 +268,15 @@ def _gpu(device: str, local: int, here: int) -> str:
         )
     torch.cuda.set_device(local)
     return f"cuda:{local}"
+
+
+def _end_with_torchrun() -> None:
+    """Die when torchrun is killed, on Linux: in sessions of their own, as it starts us, we would go on training unseen.
+
+    Nothing is lost: checkpoints are whole or not there.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _meet(device: str) -> Any:

@@ -52,35 +52,37 @@ def train(
     """Train a model with the tasks' own scores as rewards."""
     from trainer.config import load
     from trainer.data import Questions
+    from trainer.ranks import Ranks
     from viubench.engines.loading import describe_checkpoint
     from viubench.errors import ViubenchError
     from viubench.tasks import Catalogue
     from viubench.video.store import FrameStore, default_root
 
-    chosen = load(config).given(model=model, train=items, validation=validation, videos=videos)
-    if not chosen.model:
-        raise ViubenchError("no model was named", where="--model", hint="a checkpoint folder or a hub id")
-    if engine == "verl":
-        by_verl = Training(out, verl_python, gpus, nodes, tests, frame_cache, include_path, quiet)
+    with Ranks.join(device) as ranks:  # before all that may go wrong, so that one of them tells it
+        chosen = load(config).given(model=model, train=items, validation=validation, videos=videos)
+        if not chosen.model:
+            raise ViubenchError("no model was named", where="--model", hint="a checkpoint folder or a hub id")
+        if engine == "verl":
+            by_verl = Training(out, verl_python, gpus, nodes, tests, frame_cache, include_path, quiet)
+            if not dry_run:
+                by_verl.run(chosen)
+            elif not by_verl.dry_run(chosen):
+                raise typer.Exit(Exit.NEGATIVE)
+            return
+        multiple = describe_checkpoint(chosen.model)["size_multiple"]
+        catalogue, store = Catalogue(tuple(include_path)), FrameStore(frame_cache or default_root())
+        questions = Questions.read(chosen, catalogue, store, tests=tests, multiple=multiple)
         if not dry_run:
-            by_verl.run(chosen)
-        elif not by_verl.dry_run(chosen):
-            raise typer.Exit(Exit.NEGATIVE)
-        return
-    multiple = describe_checkpoint(chosen.model)["size_multiple"]
-    catalogue, store = Catalogue(tuple(include_path)), FrameStore(frame_cache or default_root())
-    questions = Questions.read(chosen, catalogue, store, tests=tests, multiple=multiple)
-    if dry_run:
-        print(_planned(chosen, questions))
-    else:
-        _train(chosen, out, questions, device, frame_cache, include_path, quiet=quiet)
+            _train(chosen, out, questions, ranks, frame_cache, include_path, quiet=quiet or not ranks.first)
+        elif ranks.first:
+            print(_planned(chosen, questions))
 
 
 def _train(
     config: TrainConfig,
     out: Path,
     questions: Questions,
-    device: str,
+    ranks: Ranks,
     frame_cache: Path | None,
     include_path: list[Path],
     *,
@@ -92,7 +94,6 @@ def _train(
     from trainer.evaluation import Evaluation
     from trainer.grpo import train as grpo
     from trainer.keeping import best
-    from trainer.ranks import Ranks
     from trainer.rollouts import rollout_source
     from trainer.sft import warm_start
     from viubench.cli.progress import bar
@@ -102,18 +103,17 @@ def _train(
     argv = ["viubench", *sys.argv[1:]]
     torch.set_flush_denormal(True)  # tiny gradients are slow to compute with and say nothing
     warnings.filterwarnings("ignore", message="The value of the smallest subnormal")  # numpy notices
-    with Ranks.join(device) as ranks:
-        quiet, start = quiet or not ranks.first, config.model
-        if config.warm_start is not None:
-            most = config.warm_start.steps
-            with bar("warm start", quiet=quiet) as update:
-                fresh = _opened(config, start, ranks)
-                start = str(warm_start(config, out, questions, fresh, _shown(update, most), argv=argv))
-        policy = _opened(config, start, ranks)
-        evaluation = Evaluation(config, out, frame_cache, tuple(include_path)) if config.evaluate.harness else None
-        with closing(rollout_source(config, policy)) as source, bar("training", quiet=quiet) as update:
-            shown = _shown(update, config.steps)
-            last = grpo(config, out, questions, policy, shown, source=source, evaluation=evaluation, argv=argv)
+    start = config.model
+    if config.warm_start is not None:
+        most = config.warm_start.steps
+        with bar("warm start", quiet=quiet) as update:
+            fresh = _opened(config, start, ranks)
+            start = str(warm_start(config, out, questions, fresh, _shown(update, most), argv=argv))
+    policy = _opened(config, start, ranks)
+    evaluation = Evaluation(config, out, frame_cache, tuple(include_path)) if config.evaluate.harness else None
+    with closing(rollout_source(config, policy)) as source, bar("training", quiet=quiet) as update:
+        shown = _shown(update, config.steps)
+        last = grpo(config, out, questions, policy, shown, source=source, evaluation=evaluation, argv=argv)
     if ranks.first:
         print(f"trained: {last}")
         if (top := best(out)) is not None:
