@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,13 +115,8 @@ class Colocated:
         llm, self._llm = self._llm, None
         if llm is None:
             return
-        if self._group_is_ours:
+        with nullcontext() if self._group_is_ours else _group_kept():
             llm.llm_engine.engine_core.shutdown()
-            return
-        from vllm.distributed.parallel_state import destroy_model_parallel
-
-        llm.llm_engine.model_executor.shutdown()
-        destroy_model_parallel()  # and no more: the process group is the trainer's
 
     def _wake(self) -> None:
         if self._asleep:
@@ -171,6 +166,24 @@ def _one_process() -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = before
+
+
+@contextmanager
+def _group_kept() -> Iterator[None]:
+    """vLLM ends the process group it worked in; under torchrun that is the trainer's, who needs it still."""
+    import torch.distributed
+
+    destroy = torch.distributed.destroy_process_group
+
+    def keeping(group: Any = None) -> None:
+        if group is not None:
+            destroy(group)
+
+    torch.distributed.destroy_process_group = keeping
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group = destroy
 
 
 @contextmanager

@@ -81,9 +81,9 @@ class Runs:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment | told,
         )  # fmt: skip
 
-    def together(self, name: str, update: str) -> Path:
+    def together(self, name: str, update: str, **changes: Any) -> Path:
         """By two processes."""
-        out, errors = (process := self.start(name, update, {})).communicate()
+        out, errors = (process := self.start(name, update, {}, **changes)).communicate()
         assert process.returncode == 0, errors[-4000:]
         assert out.count("trained: ") == 1, "one of them speaks"
         return self.root / name
@@ -182,6 +182,16 @@ def test_full_weights_split(runs: Runs, split: Path, full_alone: Path, tiny_mode
     assert saved == {name: tensor.shape for name, tensor in base.state_dict().items()}
     assert opened.config.text_config.vocab_size == base.config.text_config.vocab_size
     AutoProcessor.from_pretrained(last(split))
+
+
+def test_vllm_samples_in_every_process(runs: Runs) -> None:
+    """Each process has an engine of its own, which gets the whole weights before each step, also from shards."""
+    pytest.importorskip("vllm")
+    vllm = {"engine": "vllm", "engine_args": {"max_model_len": 4096}}
+    lines = read(runs.together("vllm", "split", warm_start=None, rollout=vllm))
+    assert [line["step"] for line in lines] == [0, 1, 2]
+    assert lines[-1]["kl"] > 0.001, "the weights moved"
+    assert max(line["gap_max"] for line in lines) < 1e-4, "and the engines' with them"
 
 
 def test_wrong_then_killed_then_ended_as_never_stopped(runs: Runs, split: Path) -> None:

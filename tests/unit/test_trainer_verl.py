@@ -28,6 +28,7 @@ from viubench.runner import clip_wants, shown
 from viubench.video.store import FrameStore
 
 GOLDEN = verl_world.GOLDEN / "overrides.json"
+RECIPES = Path(verl.__file__).with_name("recipes")
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +195,18 @@ def test_the_overrides_of_a_recipe_are_those_of_the_golden_file(recipe: str) -> 
     assert lines == json.loads(GOLDEN.read_text())[recipe]
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.yaml")))
+def test_every_recipe_is_handed_over_or_refused_for_a_reason(name: str) -> None:
+    """A new recipe must be composed by verl (`verl_world.RECIPES`), or be named here."""
+    refused = {"tiny-cpu": "warm_start", "qwen3-vl-8b-1node": "update.kind"}
+    if name in verl_world.RECIPES:
+        assert overrides(load(name), verl_world.handed(), Path("/out"))
+        return
+    with pytest.raises(ViubenchError) as raised:
+        overrides(load(name).given(model="m"), verl_world.handed(), Path("/out"))
+    assert raised.value.where == refused[name]
+
+
 def test_texts_are_quoted_for_hydra() -> None:
     assert hydra_value(None) == "null"
     assert hydra_value(True) == "true"
@@ -248,6 +261,22 @@ def test_a_dry_run_names_what_verl_s_environment_lacks(world: Path, tmp_path: Pa
     assert done.exit_code == 1
     assert "verl" in done.output
     assert "not installed" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["export", "verl", "--config", "qwen3-vl-8b-1node"], "adapters are not handed to verl"),
+        (["export", "verl", "--config", "videossr-8xh200", "--gpus", "7"], "no whole number of micro-batches"),
+        (["export", "verl", "--config", "videossr-8xh200"], "no folder of training items was given"),
+        (["train", "--engine", "verl", "--config", "only-count", "--dry-run"], "no such interpreter: none was named"),
+    ],
+)
+def test_mistakes_at_the_command_line_are_said(words: list[str], says: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path)], env={"VIUBENCH_VERL_PYTHON": ""})
+    assert isinstance(done.exception, ViubenchError), done.output
+    assert says in str(done.exception)
+    assert not list(tmp_path.iterdir())
 
 
 FAKE = """#!{python}

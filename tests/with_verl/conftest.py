@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import verl_world
@@ -15,8 +15,17 @@ from trainer.verl_overrides import overrides
 from viubench import tiny
 from viubench.video.store import FrameStore
 
-if find_spec("verl") is None:
-    collect_ignore_glob = ["test_*.py"]
+
+class Skipped(pytest.Module):
+    """A file of tests that is not imported, because it imports verl."""
+
+    def collect(self) -> NoReturn:
+        pytest.skip("verl is not installed here: make test-verl", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Skip every file below, with a reason, where verl is not installed."""
+    return Skipped.from_parent(parent, path=module_path) if find_spec("verl") is None else None
 
 
 @pytest.fixture(scope="session")
