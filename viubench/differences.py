@@ -8,7 +8,7 @@ Example:
     (0.167, 2, 1, 'exact McNemar')
 
 Sources: Miller, "Adding Error Bars to Evals" (arXiv 2411.00640), sections 4 and 5, for paired differences and what they
-can detect; McNemar (1947); Holm (1979).
+can detect; McNemar (1947); Holm (1979); Benjamini and Hochberg (1995).
 """
 
 from __future__ import annotations
@@ -108,6 +108,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     for step, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
         highest = max(highest, min(1.0, (len(p_values) - step) * p_values[index]))
         adjusted[index] = highest
+    return adjusted
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Benjamini and Hochberg's step-up adjusted p-values, in the order given: of those below q, a share q at most is
+    false on average (for independent tests, and for those that tend to err together). For lists of what changed; where
+    one false alarm costs, `holm`."""
+    adjusted = [0.0] * len(p_values)
+    lowest = 1.0
+    for rank, index in reversed(list(enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i]), start=1))):
+        lowest = min(lowest, len(p_values) / rank * p_values[index])
+        adjusted[index] = lowest
     return adjusted
 
 

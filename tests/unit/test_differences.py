@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from viubench import differences
-from viubench.differences import Difference, detectable, holm, mcnemar, needed, paired
+from viubench.differences import Difference, benjamini_hochberg, detectable, holm, mcnemar, needed, paired
 from viubench.stats import Part, mean
 
 statsmodels = pytest.importorskip("statsmodels.api")
@@ -79,12 +81,19 @@ def test_right_or_wrong_with_a_video_each_is_tested_exactly_and_only_then() -> N
     assert paired(halves, [(w, [0, 1], c) for w, _, c in halves]).test == "clustered t"
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [(holm, "holm"), (benjamini_hochberg, "fdr_bh")])
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_holm_equals_statsmodels(p_values: list[float]) -> None:
+@given(p_values=st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_the_corrections_equal_those_of_statsmodels(
+    ours: Callable[[list[float]], list[float]], theirs: str, p_values: list[float]
+) -> None:
     from statsmodels.stats.multitest import multipletests
 
-    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
+    assert ours(p_values) == pytest.approx(multipletests(p_values, method=theirs)[1])
+
+
+def test_of_no_tests_nothing_is_corrected() -> None:
+    assert holm([]) == benjamini_hochberg([]) == []
 
 
 @pytest.mark.parametrize(("n", "alpha"), [(3, 0.05), (40, 0.05), (500, 0.05 / 18), (2700, 0.05)])
