@@ -6,29 +6,26 @@ Example:
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import shlex
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from tabulate import tabulate
 
-from reports import charts, curves
+from reports import curves, pages
 from reports.agreement import agreements
 from reports.panels import panels, verdict
 from reports.runs import Run, load
 from reports.samples import browser
 from reports.standings import Row, columns, labels, percent, percent_with_interval, points, rows, shown
-from reports.text import clean, embed_json
+from reports.text import clean
 from reports.training import Training, load_all
 from viubench import atomic
 from viubench.errors import ViubenchError
 from viubench.schema import STATUSES, ReferenceRow
+
+SCRIPTS = ("chrome.js", "cards.js", "table.js", "page.js")
 
 STATUS_WORDS = {
     "ok": "ok",
@@ -109,29 +106,21 @@ def render(
 ) -> str:
     """The page as text."""
     heads, found, names = columns(runs), rows(runs, references), labels(runs)
-    style, script = _asset("style.css"), _asset("page.js")
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            policy=_policy(style, script),
-            style=Markup(style),  # our own file, no data in it
-            script=Markup(script),
-            data=Markup(embed_json(browser(runs, names, samples_per_task))),  # escaped for a script block
-            findings=verdict(runs, found, heads),
-            heads=shown(heads),
-            bodies=_bodies(found),
-            has_published=any(row.kind == "published" for row in found),
-            published_badges={badge for row in found if row.kind == "published" for badge in row.badges},
-            panels=panels(runs, names, heads),
-            statuses=STATUSES,
-            status_words=STATUS_WORDS,
-            agreements=agreements(runs, names),
-            manifests=[_manifest(run, name) for run, name in zip(runs, names, strict=True)],
-            samples_per_task=samples_per_task,
-            trainings=[curves.draw(training) for training in trainings],
-        )
-    )
+    context = {
+        "findings": verdict(runs, found, heads),
+        "heads": shown(heads),
+        "bodies": _bodies(found),
+        "has_published": any(row.kind == "published" for row in found),
+        "published_badges": {badge for row in found if row.kind == "published" for badge in row.badges},
+        "panels": panels(runs, names, heads),
+        "statuses": STATUSES,
+        "status_words": STATUS_WORDS,
+        "agreements": agreements(runs, names),
+        "manifests": [_manifest(run, name) for run, name in zip(runs, names, strict=True)],
+        "samples_per_task": samples_per_task,
+        "trainings": [curves.draw(training) for training in trainings],
+    }
+    return pages.render("page.html.j2", SCRIPTS, browser(runs, names, samples_per_task), context)
 
 
 def _bodies(found: Sequence[Row]) -> list[tuple[str, list[Row]]]:
@@ -168,36 +157,3 @@ def _manifest(run: Run, label: str) -> dict[str, Any]:
         "facts": [(name, str(value)) for name, value in facts if value not in ("", None)],
         "tasks": tasks,
     }
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("reports", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
-    )
-    environment.filters["percent"] = percent
-    environment.filters["points"] = points
-    environment.filters["clean"] = clean
-    environment.globals.update(whisker=charts.whisker, bar=charts.bar, stack=charts.statuses, heat=charts.heat)
-    environment.globals.update(key=charts.key)
-    return environment
-
-
-def _asset(name: str) -> str:
-    return files("reports").joinpath("templates", name).read_text(encoding="utf-8").replace("\r\n", "\n")
-
-
-def _policy(style: str, script: str) -> str:
-    """Only the style and the script of this page, by hash, and images it carries itself."""
-
-    def digest(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-    return (
-        f"default-src 'none'; style-src {digest(style)}; script-src {digest(script)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
