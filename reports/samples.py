@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,26 +47,35 @@ def browser(runs: Sequence[Run], labels: Sequence[str], per_task: int) -> dict[s
     for number, run in enumerate(runs):
         for record in run.records:
             groups[record.task, record.id, content_hash(record.target)].append((number, record))
-    strips: dict[str, int] = {}
-    samples, spent, left_out = [], 0, 0
-    for key in _chosen(groups, runs, per_task):
-        sample = _sample(groups[key], runs)
-        uri = _strip(groups[key], runs)
-        if uri is not None and uri not in strips:
-            if spent + len(uri) > STRIP_BUDGET:
-                uri, left_out = None, left_out + 1
-            else:
-                spent += len(uri)
-                strips[uri] = len(strips)
-        samples.append(sample | {"strip": None if uri is None else strips[uri]})
+    strips = Strips()
+    samples = [card(groups[key], runs, strips) for key in _chosen(groups, runs, per_task)]
     return {
         "models": list(labels),
         "tasks": sorted({key[0] for key in groups}),
         "samples": samples,
-        "strips": list(strips),
+        "strips": list(strips.kept),
         "total": len(groups),
-        "stripsLeftOut": left_out,
+        "stripsLeftOut": strips.left_out,
     }
+
+
+@dataclass
+class Strips:
+    """The filmstrips a page carries, each once, up to `STRIP_BUDGET`; `left_out` counts the samples that got none."""
+
+    kept: dict[str, int] = field(default_factory=dict)
+    left_out: int = 0
+    spent: int = 0
+
+    def place(self, uri: str | None) -> int | None:
+        """Where in `kept` a strip is, now or already; None for none, or when there is no room left."""
+        if uri is not None and uri not in self.kept:
+            if self.spent + len(uri) > STRIP_BUDGET:
+                self.left_out += 1
+                return None
+            self.spent += len(uri)
+            self.kept[uri] = len(self.kept)
+        return None if uri is None else self.kept[uri]
 
 
 def _chosen(groups: dict[Key, list[tuple[int, Record]]], runs: Sequence[Run], per_task: int) -> list[Key]:
@@ -87,7 +97,8 @@ def _strip(group: Sequence[tuple[int, Record]], runs: Sequence[Run]) -> str | No
     return next((uri for uri in found if uri), None)
 
 
-def _sample(group: Sequence[tuple[int, Record]], runs: Sequence[Run]) -> dict[str, Any]:
+def card(group: Sequence[tuple[int, Record]], runs: Sequence[Run], strips: Strips) -> dict[str, Any]:
+    """One sample: the question, and what each run (by its place in `runs`) answered."""
     number, first = next(((n, r) for n, r in group if r.frames), group[0])
     evaluator = runs[number].manifest.tasks.get(first.task, {}).get("evaluator", {}).get("name", "")
     drawing = DRAWINGS.get(evaluator)
@@ -104,6 +115,7 @@ def _sample(group: Sequence[tuple[int, Record]], runs: Sequence[Run]) -> dict[st
         "drawing": drawing,
         "bars": [] if line is None else _bars(first.target, line),
         "answers": [_answer(n, record, first.frames, drawing, line) for n, record in group],
+        "strip": strips.place(_strip(group, runs)),
     }
 
 

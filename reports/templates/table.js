@@ -24,6 +24,6 @@ function sort(header, ascending) {
   for (const other of header.parentNode.cells) other.removeAttribute("aria-sort");
   header.setAttribute("aria-sort", ascending ? "ascending" : "descending");
   for (const body of header.closest("table").tBodies) {
-    body.append(...[...body.rows].slice(1).sort(order)); // the first row is the heading of the part
+    body.append(...[...body.rows].filter((row) => !row.classList.contains("part")).sort(order)); // not its heading
   }
 }
