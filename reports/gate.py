@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from tabulate import tabulate
 
 from reports.text import clean
+from viubench.gate import WORST_FIRST
 from viubench.schema import GateReport, TaskVerdict
 
 MOST = 120
@@ -25,6 +26,9 @@ Show = Callable[[str], str]
 
 _MARK_UP = re.compile(r"[^A-Za-z0-9 /\-_\x80-\U0010ffff]|_(?![A-Za-z0-9])|(?<![A-Za-z0-9])_")
 """What Markdown or HTML may read as more than text; an underscore inside a word is none."""
+
+_COMMAND = re.compile(r"^\s*::|##\[")
+"""What a GitHub workflow takes for a command in a step's output: the one at the start of a line, the other anywhere."""
 
 
 def text(report: GateReport) -> str:
@@ -48,8 +52,9 @@ def markdown(report: GateReport) -> str:
 
 
 def line(value: str, most: int = 10 * MOST) -> str:
-    """Others' text on one line: controls as visible marks, cut to `most` characters."""
+    """Others' text on one line: controls as visible marks, no command to a workflow, cut to `most` characters."""
     shown = clean(value[:most]).replace("\n", "␊").replace("\t", "␉")
+    shown = _COMMAND.sub(lambda found: f"‹{found[0].strip()}›", shown)
     return shown if len(value) <= most else f"{shown}…"
 
 
@@ -93,6 +98,9 @@ def _row(name: str, found: TaskVerdict) -> list[str]:
 
 def _notes(report: GateReport, show: Show) -> Iterator[str]:
     """What else there is to say, a sentence each: problems, why a task did not simply pass, what was left out."""
+    if report.verdict in WORST_FIRST and not report.config.blocks(report.verdict):
+        why = "this is a report only" if report.config.report_only else "inconclusive verdicts may pass"
+        yield f"the exit code is 0: {why}"
     yield from map(show, report.problems)
     for task, found in report.tasks.items():
         if found.verdict != "pass":

@@ -19,6 +19,7 @@ from typing import Any
 
 import evaluators
 from evaluators import Evaluator
+from viubench import baseline
 from viubench.differences import Difference, paired
 from viubench.errors import Exit, ViubenchError
 from viubench.results import headline_parts, scored
@@ -52,9 +53,15 @@ class Side:
         """The run in a folder.
 
         Raises:
-            Incomparable: it is not finished, or a sample is in it twice.
+            Incomparable: it is not finished, a sample is in it twice, or it is a baseline that was changed.
             ViubenchError: it is no run folder, or a damaged one.
         """
+        if changed := [f"{name} is {how}" for name, how in baseline.changes(path).items()]:
+            raise Incomparable(
+                f"{path} is not the baseline that was saved: {', '.join(changed)}",
+                where=str(path),
+                hint="take it from version control, or save it again",
+            )
         manifest = read_manifest(path)
         if not (path / "results.json").exists():
             raise Incomparable(f"{path} is not finished", where=str(path), hint="run its command again: it goes on")

@@ -73,7 +73,10 @@ def gate(baseline: Path, candidate: Path, config: GateConfig | None = None) -> G
     if problems:
         return _report(baseline, candidate, config, {}, problems)
     a, b = sides
-    _check_names(config, a.results.tasks.keys() | b.results.tasks.keys())
+    names = a.results.tasks.keys() | b.results.tasks.keys()
+    suites = _suites(a, b)
+    _check_names(config, names | suites.keys())
+    own = config.for_tasks(names, suites)
     lone = {task: f"{task!r:.80} is not in {path}" for task, path in lone_tasks(a, b).items()}
     faults, skipped = (lone, {}) if config.on_missing == "error" else ({}, lone)
     pairs: dict[str, TaskPair] = {}
@@ -84,7 +87,7 @@ def gate(baseline: Path, candidate: Path, config: GateConfig | None = None) -> G
             faults[task] = f"{error.message} ({error.where})"
     if not pairs and not faults:
         problems.append("the two runs have no task in common")
-    return _report(baseline, candidate, config, _verdicts(pairs, faults, config), problems, skipped, pairs)
+    return _report(baseline, candidate, config, _verdicts(pairs, faults, own), problems, skipped, pairs)
 
 
 def judge(
@@ -118,6 +121,15 @@ def overall(tasks: Mapping[str, TaskVerdict], problems: Sequence[str] = ()) -> V
     return "improve" if "improve" in found else "pass"
 
 
+def _suites(a: Side, b: Side) -> dict[str, set[str]]:
+    """The tasks of each suite that one of the runs covers whole."""
+    found: dict[str, set[str]] = {}
+    for side in (a, b):
+        for name, suite in side.manifest.suites.items():
+            found.setdefault(name, set()).update(suite.tasks)
+    return found
+
+
 def _families(tasks: Sequence[str], config: GateConfig) -> list[list[str]]:
     """The gated tasks and the informational ones."""
     informational = set(config.informational)
@@ -128,16 +140,16 @@ def _adjusted(p_values: list[float], config: GateConfig) -> list[float]:
     return holm(p_values) if config.correction == "holm" else p_values
 
 
-def _check_names(config: GateConfig, tasks: Collection[str]) -> None:
+def _check_names(config: GateConfig, known: Collection[str]) -> None:
     """A name that no run knows is a slip of the pen, unless missing tasks are to be skipped."""
     if config.on_missing == "skip":
         return
     for key, names in (("margins", config.margins.keys() - {DEFAULT}), ("informational", config.informational)):
         for name in sorted(names):
-            if name not in tasks:
-                close = get_close_matches(name, tasks, n=1)
+            if name not in known:
+                close = get_close_matches(name, known, n=1)
                 raise ViubenchError(
-                    f"the gate's {key} name {name!r:.80}, which is a task of neither run",
+                    f"the gate's {key} name {name!r:.80}, which is a task or suite of neither run",
                     where="--config",
                     hint=f"did you mean {close[0]!r:.80}?" if close else "remove it, or set on_missing: skip",
                 )
@@ -229,7 +241,7 @@ def _report(
     return GateReport(
         viubench=__version__,
         verdict=verdict,
-        exit_code=int(CODES[verdict]),
+        exit_code=int(CODES[verdict] if config.blocks(verdict) else Exit.OK),
         problems=[_text(problem) for problem in problems],
         baseline=_run(baseline),
         candidate=_run(candidate),

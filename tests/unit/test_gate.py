@@ -213,7 +213,7 @@ def test_a_task_that_one_run_lacks(tmp_path: Path) -> None:
 def test_a_configuration_that_names_no_task_is_refused(tmp_path: Path) -> None:
     base = write(tmp_path / "a", {"counting": rows([1.0] * 20)})
     for config in (GateConfig(margins={"cuonting": 0.1}), GateConfig(informational=["cuonting"])):
-        with pytest.raises(ViubenchError, match="'cuonting', which is a task of neither run") as error:
+        with pytest.raises(ViubenchError, match="'cuonting', which is a task or suite of neither run") as error:
             gate(base, base, config)
         assert error.value.hint == "did you mean 'counting'?"
         assert error.value.exit_code == 2

@@ -26,7 +26,7 @@ ALLOWED = {
 LEVELS = (
     {"errors", "atomic"},
     {"schema", "video.frames", "fields", "grading", "stats", "differences", "strict_yaml"},
-    {"tasks", "runs", "results", "floor", "filmstrip", "media_clock"},
+    {"tasks", "runs", "baseline", "results", "floor", "filmstrip", "media_clock"},
     {"compare"},
     {"gate"},
     {"video"},

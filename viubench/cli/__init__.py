@@ -13,7 +13,7 @@ import sys
 import typer
 
 from viubench import __version__
-from viubench.cli import data, doctor, export, gate, make, report, run, tasks, train
+from viubench.cli import baseline, data, doctor, export, gate, make, report, run, tasks, train
 from viubench.errors import Exit, ViubenchError
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 for group in (run, make, report, gate, train, doctor):
     group.register(app)
-for name, group_app in (("tasks", tasks.app), ("data", data.app), ("export", export.app)):
+for name, group_app in (("tasks", tasks.app), ("data", data.app), ("export", export.app), ("baseline", baseline.app)):
     app.add_typer(group_app, name=name)
 
 

@@ -1,16 +1,22 @@
-"""`viubench gate`: two run folders to a verdict per task and an exit code."""
+"""`viubench gate`: two runs, or a saved baseline and a run, to a verdict per task and an exit code."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from viubench.schema import GateConfig, GateReport
+
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """Environment variable that names the file a GitHub workflow step shows as its summary."""
+
+IN_WORKFLOW = "GITHUB_ACTIONS"
+"""Environment variable that is "true" in a step of a GitHub workflow."""
 
 
 def register(app: typer.Typer) -> None:
@@ -18,32 +24,58 @@ def register(app: typer.Typer) -> None:
 
 
 def gate(
-    baseline: Annotated[Path, typer.Option(help="Run folder of the model to be at least as good as.")],
+    baseline: Annotated[str, typer.Option(help="Run folder to be at least as good as, or a saved baseline's name.")],
     candidate: Annotated[Path, typer.Option(help="Run folder of the model to judge.")],
     config: Annotated[Path | None, typer.Option(help="gate.yaml: margins, alpha, informational tasks.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the whole report there, as JSON.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write a Markdown summary there.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML there, a test case a task.")] = None,
+    annotate: Annotated[
+        bool | None,
+        typer.Option("--annotations/--no-annotations", help="Workflow annotations; by default in a GitHub workflow."),
+    ] = None,
+    report_only: Annotated[bool, typer.Option("--report-only", help="Judge and show, but exit with 0.")] = False,
 ) -> None:
     """Say whether a model got worse: exit 0 no, 1 yes, 3 these items cannot tell, 4 the runs cannot be compared."""
-    from reports.gate import line, markdown, text
-    from viubench import strict_yaml
+    from reports.annotations import commands
+    from reports.gate import line, text
+    from viubench.baseline import find
     from viubench.gate import gate as judge
-    from viubench.schema import GateConfig
 
-    report = judge(baseline, candidate, strict_yaml.load(config, GateConfig) if config else None)
+    report = judge(find(baseline), candidate, _settings(config, report_only))
     print(text(report))
-    if out is not None:
-        _write(out, report.model_dump_json(by_alias=True, indent=1) + "\n", "--out")
-    if summary is not None:
-        _write(summary, markdown(report), "--summary")
-    if step := os.environ.get(STEP_SUMMARY):
-        _write(Path(step), markdown(report), STEP_SUMMARY, append=True)
+    if annotate or (annotate is None and os.environ.get(IN_WORKFLOW) == "true"):
+        for command in commands(report):
+            print(command)
+    _write_files(report, out, summary, junit)
     faults = report.problems + [
         found.reason for found in report.tasks.values() if found.verdict == "error" and not found.informational
     ]
     for fault in faults:
         print(f"viubench: not comparable: {line(fault)}", file=sys.stderr)
     raise typer.Exit(report.exit_code)
+
+
+def _settings(config: Path | None, report_only: bool) -> GateConfig:
+    from viubench import strict_yaml
+    from viubench.schema import GateConfig
+
+    settings = strict_yaml.load(config, GateConfig) if config else GateConfig()
+    return settings.model_copy(update={"report_only": True}) if report_only else settings
+
+
+def _write_files(report: GateReport, out: Path | None, summary: Path | None, junit: Path | None) -> None:
+    from reports.gate import markdown
+    from reports.junit import junit as xml
+
+    if out is not None:
+        _write(out, report.model_dump_json(by_alias=True, indent=1) + "\n", "--out")
+    if junit is not None:
+        _write(junit, xml(report), "--junit")
+    if summary is not None:
+        _write(summary, markdown(report), "--summary")
+    if step := os.environ.get(STEP_SUMMARY):
+        _write(Path(step), markdown(report), STEP_SUMMARY, append=True)
 
 
 def _write(path: Path, content: str, where: str, *, append: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What a gate is told and what it says: `gate.yaml`, and the verdicts of `gate.json`.
+"""What a gate is told and what it says: `gate.yaml`, the card of a saved baseline, and the verdicts of `gate.json`.
 
 Example:
     >>> GateConfig(margins={"default": 0.01, "viubench_count_easy": 0.05}).margin("viubench_jigsaw_easy")
@@ -7,6 +7,7 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
@@ -31,10 +32,11 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 class GateConfig(Strict):
     """`gate.yaml`.
 
-    `margins`: the loss that does not matter, per task, and under `default` for the others, as fractions. `alpha`:
-    chance of a false alarm, over all gated tasks with `correction: holm`, per task with `none`. `informational`: tasks
-    that are judged and shown but never fail the gate. `on_missing`: what to do with a task that one of the runs lacks.
-    `max_errors`: share of a task's samples that may be media or engine errors.
+    `margins`: the loss that does not matter, per task or suite, and under `default` for the others, as fractions.
+    `alpha`: chance of a false alarm, over all gated tasks with `correction: holm`, per task with `none`.
+    `informational`: tasks, or suites of them, that are judged and shown but never fail the gate. `on_missing`: what to
+    do with a task that one of the runs lacks. `inconclusive`: whether such a verdict fails the gate. `max_errors`:
+    share of a task's samples that may be media or engine errors. `report_only`: nothing fails the gate.
     """
 
     margins: dict[str, Fraction] = {}
@@ -42,10 +44,32 @@ class GateConfig(Strict):
     correction: Literal["holm", "none"] = "holm"
     informational: list[str] = []
     on_missing: Literal["error", "skip"] = "error"
+    inconclusive: Literal["fail", "pass"] = "fail"
     max_errors: Fraction = MAX_ERRORS
+    report_only: bool = False
 
     def margin(self, task: str) -> float:
         return self.margins.get(task, self.margins.get(DEFAULT, MARGIN))
+
+    def for_tasks(self, tasks: Collection[str], suites: Mapping[str, Collection[str]]) -> GateConfig:
+        """The same with each suite's name replaced by its tasks: a margin of the task's own comes first, then the
+        smallest of its suites'."""
+        margins = {name: margin for name, margin in self.margins.items() if name in tasks or name == DEFAULT}
+        informational = set(self.informational)
+        for task in tasks:
+            inside = {suite for suite, members in suites.items() if task in members} - {DEFAULT}
+            if task not in margins and (given := [self.margins[suite] for suite in inside if suite in self.margins]):
+                margins[task] = min(given)
+            if inside & set(self.informational):
+                informational.add(task)
+        update = {"margins": margins, "informational": sorted(informational & set(tasks))}
+        return self.model_copy(update=update)
+
+    def blocks(self, verdict: Verdict, informational: bool = False) -> bool:
+        """Whether a verdict fails the gate: never in a report only, nor for an informational task."""
+        if self.report_only or informational:
+            return False
+        return verdict in ("regress", "error") or (verdict == "inconclusive" and self.inconclusive == "fail")
 
     @property
     def level(self) -> float:
@@ -131,3 +155,13 @@ class GateReport(Strict):
     tasks: dict[str, TaskVerdict]
     skipped: dict[str, str]
     mean: GatedMean | None
+
+
+class Baseline(Strict):
+    """`baseline.json`: what a saved baseline is called, and the SHA-256 of its files as they were saved."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: Annotated[int, Field(alias="schema")] = GATE_SCHEMA
+    name: str
+    files: dict[str, str]
