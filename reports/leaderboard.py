@@ -13,8 +13,9 @@ from typing import Any
 
 from tabulate import tabulate
 
-from reports import curves, pages
+from reports import curves, evidence, pages
 from reports.agreement import agreements
+from reports.contests import Pairing
 from reports.panels import panels, verdict
 from reports.runs import Run, load
 from reports.samples import browser
@@ -105,9 +106,11 @@ def render(
     trainings: Sequence[Training] = (),
 ) -> str:
     """The page as text."""
-    heads, found, names = columns(runs), rows(runs, references), labels(runs)
+    heads, names, pairing = columns(runs), labels(runs), Pairing(runs)
+    found = rows(runs, references, pairing)
     context = {
-        "findings": verdict(runs, found, heads),
+        "findings": verdict(runs, found, heads, pairing),
+        "evidence": evidence.lines(runs, names, shown(heads), pairing),
         "heads": shown(heads),
         "bodies": _bodies(found),
         "has_published": any(row.kind == "published" for row in found),

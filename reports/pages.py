@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from reports import charts
 from reports.standings import percent, points
-from reports.text import clean, embed_json
+from reports.text import clean, embed_json, p_value
 
 
 def render(template: str, scripts: Sequence[str], data: Any, context: Mapping[str, Any]) -> str:
@@ -53,7 +53,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
-    made.filters.update(percent=percent, points=points, clean=clean)
+    made.filters.update(percent=percent, points=points, clean=clean, p_value=p_value)
     made.globals.update(whisker=charts.whisker, bar=charts.bar, stack=charts.statuses, heat=charts.heat, key=charts.key)
     return made
 

@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reports.contests import Contest, Pairing
 from reports.runs import Run
-from reports.standings import Cell, Column, Row, mean_of, mixed, percent, percent_with_interval
-from reports.text import shorten, show
+from reports.standings import Cell, Column, Row, contests, labels, mean_of, mixed, percent, points
+from reports.text import p_value, shorten, show
 from viubench.schema import Record, TaskResult
 
 NOT_OK = 0.05
@@ -88,10 +89,13 @@ class Panel:
     breakdowns: tuple[Breakdown, ...]
 
 
-def verdict(runs: Sequence[Run], table: Sequence[Row], heads: Sequence[Column]) -> list[Finding]:
+def verdict(
+    runs: Sequence[Run], table: Sequence[Row], heads: Sequence[Column], pairing: Pairing | None = None
+) -> list[Finding]:
     """Which is best, is the difference real, can it be trusted: from the first column."""
     models = [row for row in table if row.kind == "model" and heads and heads[0].key in row.cells]
-    return [_best(models, heads), _real(runs, models, heads), _trust(runs)]
+    found = contests(runs, heads[0], pairing or Pairing(runs)) if models else []
+    return [_best(models, heads), _real(runs, models, heads, found), _trust(runs)]
 
 
 def _best(models: Sequence[Row], heads: Sequence[Column]) -> Finding:
@@ -105,31 +109,42 @@ def _best(models: Sequence[Row], heads: Sequence[Column]) -> Finding:
     return Finding(question, f"{top.label}, {percent(cell.value)} %", f"On {heads[0].label}{interval}; {of}.")
 
 
-def _real(runs: Sequence[Run], models: Sequence[Row], heads: Sequence[Column]) -> Finding:
+def _real(runs: Sequence[Run], models: Sequence[Row], heads: Sequence[Column], found: Sequence[Contest]) -> Finding:
     question = "Is the difference real?"
     if not models:
         return Finding(question, "Nothing to compare", "Run a model on the same tasks.", warn=True)
-    key = heads[0].key
-    top = _top(models, heads[0])
-    blind = next((b for run in runs if (b := mean_of(run.results, heads[0], "blind")) is not None), None)
-    low, high = top.cells[key].low, top.cells[key].high
-    skill = ""
-    if blind is not None and low is not None and high is not None:
-        side = "is above" if low > blind else "is below" if high < blind else "cannot be told from"
-        skill = f" It {side} the blind answerer ({percent(blind)}), which never looks at the video."
-    if len(models) == 1:
-        seen = bool(skill) and low is not None and blind is not None and low > blind
-        return Finding(question, "Better than blind" if seen else "No better than blind", skill.strip(), warn=not seen)
-    tied = [row.label for row in models if row.cells[key].tied and not row.cells[key].best]
-    if tied:
-        names = ", ".join(tied[:3]) + (f" and {len(tied) - 3} more" if len(tied) > 3 else "")
-        return Finding(question, f"Not shown: {len(tied) + 1} models are tied", f"Tied with {names}.{skill}", warn=True)
-    second = max((row for row in models if row is not top), key=lambda row: row.cells[key].value)
-    return Finding(
-        question,
-        "Yes",
-        f"The next, {second.label}, has {percent_with_interval(second.cells[key])}: the intervals do not meet.{skill}",
-    )
+    above_blind, skill = _skill(runs, _top(models, heads[0]).cells[heads[0].key], heads[0])
+    if not found:
+        answer = "Better than blind" if above_blind else "No better than blind"
+        return Finding(question, answer, skill, warn=not above_blind)
+    names, nearest = labels(runs), found[0]
+    tied = [names[contest.other] for contest in found if contest.tied]
+    told = f"{evidence(nearest, names)} {skill}".strip()
+    if not tied:
+        return Finding(question, f"Yes, by {points(nearest.gap).lstrip('+')} points", told)
+    others = [name for name in tied if name != names[nearest.other]]
+    also = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+    told = f"{told} Tied as well: {also}." if others else told
+    return Finding(question, f"Not shown: {len(tied) + 1} models are tied", told, warn=True)
+
+
+def _skill(runs: Sequence[Run], cell: Cell, head: Column) -> tuple[bool, str]:
+    """Whether a score lies above the blind answerer's, and a sentence that says so; empty where that is not known."""
+    blind = next((b for run in runs if (b := mean_of(run.results, head, "blind")) is not None), None)
+    if blind is None or cell.low is None or cell.high is None:
+        return False, ""
+    side = "is above" if cell.low > blind else "is below" if cell.high < blind else "cannot be told from"
+    return cell.low > blind, f"It {side} the blind answerer ({percent(blind)}), which never looks at the video."
+
+
+def evidence(contest: Contest, names: Sequence[str]) -> str:
+    """What is known of the best against another model, in a sentence."""
+    other, found = names[contest.other], contest.found
+    if found is None:
+        meet = "overlap" if contest.tied else "do not meet"
+        return f"{points(contest.gap)} over {other}; their intervals {meet}, and they share no samples to test on."
+    interval = f"{points(found.low)} to {points(found.high)}"
+    return f"{points(found.mean)} over {other} ({interval}, p {p_value(contest.p)}), sample by sample."
 
 
 def _top(models: Sequence[Row], head: Column) -> Row:

@@ -8,7 +8,10 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 from viubench.runs import read_manifest, read_records, read_results
@@ -31,6 +34,11 @@ class Run:
     def kind(self) -> str:
         """One of `BASELINES`, or "model"."""
         return self.results.engine if self.results.engine in BASELINES else "model"
+
+    @cached_property
+    def by_task(self) -> Mapping[str, Sequence[Record]]:
+        """The records of each task, by id."""
+        return {task: tuple(records) for task, records in groupby(self.records, key=lambda record: record.task)}
 
 
 def load(path: Path) -> Run:

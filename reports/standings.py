@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
+from reports.contests import Contest, Pairing, against_best, ranks
 from reports.runs import Run
 from reports.text import clean, shorten
 from viubench.schema import ReferenceRow, Results
@@ -41,18 +42,23 @@ class Column:
     tasks: tuple[str, ...]
     shares: tuple[float, ...] = ()
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """Each task's share in the column's value."""
+        shares = self.shares or (1 / len(self.tasks),) * len(self.tasks)
+        return dict(zip(self.tasks, shares, strict=True))
+
     def mean(self, values: Sequence[float]) -> float:
         """The column's value from one value per task."""
-        shares = self.shares or (1 / len(self.tasks),) * len(self.tasks)
-        return sum(share * value for share, value in zip(shares, values, strict=True))
+        return sum(share * value for share, value in zip(self.weights.values(), values, strict=True))
 
 
 @dataclass(frozen=True)
 class Cell:
     """A score in [0, 1] with its 95 % interval, None where only a mean is known.
 
-    `best` is the highest of the models; `tied` stands on every model, the best included, when another model's interval
-    overlaps the best's: overlap is no test, it says that the order may be chance.
+    `best` is the highest of the models; `tied` stands on every model that cannot be told from it (see
+    `reports.contests`), and on the best itself when there is one.
     """
 
     value: float
@@ -68,8 +74,8 @@ class Row:
     """One line of the table.
 
     `kind` is one of `KINDS`; a row made from figures inside the runs (chance, blind) says so in `note`. `badges` are
-    short warnings. `gain` is the first column's score minus the blind score on the same items. `rank` is 1 plus the
-    number of models whose interval in the first column lies wholly above this one's; None for all but models.
+    short warnings. `gain` is the first column's score minus the blind score on the same items. `rank` is by the first
+    column, shared by models that cannot be told apart (`reports.contests.ranks`); None for all but models.
     """
 
     label: str
@@ -122,7 +128,7 @@ def short_names(tasks: Sequence[str]) -> dict[str, str]:
     return {name: " ".join(parts[shared:]) or name for name, parts in zip(tasks, words, strict=True)}
 
 
-def rows(runs: Sequence[Run], references: Sequence[ReferenceRow]) -> list[Row]:
+def rows(runs: Sequence[Run], references: Sequence[ReferenceRow], pairing: Pairing | None = None) -> list[Row]:
     """Models by score, then baselines (chance and blind from the runs' own figures where nobody ran them), then
     published rows that share a column."""
     heads = columns(runs)
@@ -132,7 +138,8 @@ def rows(runs: Sequence[Run], references: Sequence[ReferenceRow]) -> list[Row]:
     named = labels(runs)
     unlike = set(mixed(runs, "protocol_hash"))
     made = [_measured(run, label, heads, unlike) for run, label in zip(runs, named, strict=True)]
-    models = _ranked([row for row in made if row.kind == "model"], heads, first)
+    of_models = {place: row for place, row in enumerate(made) if row.kind == "model"}
+    models = _ranked(of_models, heads, pairing or Pairing(runs))
     baselines = [row for row in made if row.kind != "model"]
     kinds = {row.kind for row in baselines}
     if "random" not in kinds:
@@ -230,31 +237,29 @@ def _cell(results: Results, head: Column) -> Cell | None:
     return Cell(suite.value, *suite.ci, chance)
 
 
-def _ranked(models: list[Row], heads: Sequence[Column], first: Column) -> list[Row]:
-    cells: list[dict[str, Cell]] = [dict(row.cells) for row in models]
+def contests(runs: Sequence[Run], head: Column, pairing: Pairing) -> list[Contest]:
+    """The best model of a column against every other, the nearest first."""
+    cells = {
+        place: cell for place, run in enumerate(runs) if run.kind == "model" and (cell := _cell(run.results, head))
+    }
+    return against_best(pairing, head.weights, cells)
+
+
+def _ranked(rows: Mapping[int, Row], heads: Sequence[Column], pairing: Pairing) -> list[Row]:
+    """The models, by the places of their runs: the best of each column marked, its ties, and the ranks."""
+    cells: dict[int, dict[str, Cell]] = {place: dict(row.cells) for place, row in rows.items()}
     for head in heads:
-        here = [k for k, row in enumerate(cells) if head.key in row]
-        if len(here) < 2:
-            continue
-        top = max(here, key=lambda k: cells[k][head.key].value)
-        ties = [k for k in here if k != top and _overlap(cells[k][head.key], cells[top][head.key])]
-        for k in (top, *ties):
-            cells[k][head.key] = replace(cells[k][head.key], best=k == top, tied=bool(ties))
-    ranked = [row.get(first.key) for row in cells]
-    return [
-        replace(row, cells=cells[k], rank=1 + sum(_above(other, ranked[k]) for other in ranked))
-        for k, row in enumerate(models)
-    ]
-
-
-def _overlap(a: Cell, b: Cell) -> bool:
-    return None not in (a.low, b.low) and not _above(a, b) and not _above(b, a)
-
-
-def _above(a: Cell | None, b: Cell | None) -> bool:
-    if a is None or b is None:
-        return a is not None
-    return a.low is not None and b.high is not None and a.low > b.high
+        here = {place: found[head.key] for place, found in cells.items() if head.key in found}
+        found = against_best(pairing, head.weights, here)
+        for contest in found:
+            cells[contest.other][head.key] = replace(here[contest.other], tied=contest.tied)
+        if found:
+            best, tied = found[0].best, any(contest.tied for contest in found)
+            cells[best][head.key] = replace(here[best], best=True, tied=tied)
+    first = heads[0]
+    ranked = {place: found[first.key] for place, found in cells.items() if first.key in found}
+    rank = ranks(pairing, first.weights, ranked)
+    return [replace(row, cells=cells[place], rank=rank.get(place, len(ranked) + 1)) for place, row in rows.items()]
 
 
 def _computed(runs: Sequence[Run], heads: Sequence[Column], what: str) -> Row:

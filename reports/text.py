@@ -71,6 +71,11 @@ def number(value: float) -> str:
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}".replace("-", "−")
 
 
+def p_value(p: float | None) -> str:
+    """0.0312 -> "0.031", and "< 0.001" below that; a dash for none."""
+    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
 def finite(value: Any) -> Any:
     """Plain data with NaN and infinities turned into None, which JSON can say."""
     if isinstance(value, float):

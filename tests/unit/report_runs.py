@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from viubench import filmstrip
+from viubench.results import summarise
 from viubench.schema import (
     FrameInfo,
     Manifest,
@@ -68,11 +69,12 @@ def write_run(
     protocol: Protocol = PROTOCOL,
     changes: Mapping[str, Any] | None = None,
     argv: Sequence[str] = ("viubench", "run", "--tasks", "viubench"),
+    measured: bool = False,
 ) -> Path:
     """Write a finished run.
 
     `skill` is the score, of all tasks or of each; `strips` samples of each task have a filmstrip; `changes` replaces
-    fields of the first record.
+    fields of the first record. `measured`: the results are those of the records, which come near to `skill`.
     """
     folder.mkdir(parents=True)
     level = {task: skill if isinstance(skill, float) else skill[task] for task in tasks}
@@ -98,7 +100,9 @@ def write_run(
         started="2026-01-01T00:00:00Z",
     )
     _write(folder / "manifest.json", manifest.model_dump(mode="json", by_alias=True))
-    done = Results(model=model, engine=engine, tasks=results, suites=suites)
+    done = (
+        summarise(records, manifest) if measured else Results(model=model, engine=engine, tasks=results, suites=suites)
+    )
     _write(folder / "results.json", done.model_dump(mode="json", by_alias=True))
     (folder / "records.jsonl").write_text("".join(f"{r.model_dump_json()}\n" for r in records), encoding="utf-8")
     for task in tasks if engine not in ("random", "blind", "oracle") else ():
@@ -181,8 +185,10 @@ def _about(task: str, n: int) -> dict[str, Any]:
         "n": n,
         "evaluator": {"name": evaluator, "params": {}},
         "metric": metric,
+        "scores": ["iou" if metric == "miou" else "exact"],
         "chance": chance,
         "blind": blind,
+        "blind_statement": "always the same answer, the best one for how the items were drawn",
     }
 
 

@@ -53,7 +53,8 @@ def test_a_clear_best_is_no_tie(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / "a", skill=0.6), write_run(tmp_path / "b", model="model-b", skill=0.3)]
     best, real, _ = verdict([load(p) for p in runs], table(runs, []), columns([load(p) for p in runs]))
     assert best.answer == "model-a, 60.0 %"
-    assert real.answer == "Yes"
+    assert real.answer == "Yes, by 30.0 points"
+    assert "intervals do not meet, and they share no samples" in real.detail
     assert not any(cell.tied for row in table(runs, []) for cell in row.cells.values())
 
 
@@ -62,7 +63,7 @@ def test_verdict_names_the_tie_and_the_worries(three: list[Path]) -> None:
     best, real, trust = verdict(runs, rows(runs, []), columns(runs))
     assert best.answer == "best, 60.0 %"
     assert real.warn
-    assert "Tied with near." in real.detail
+    assert "over near; their intervals overlap" in real.detail
     assert "is above the blind answerer" in real.detail
     assert "under 100 samples" in trust.answer
 
