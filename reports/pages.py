@@ -21,15 +21,18 @@ from reports.standings import percent, points
 from reports.text import clean, embed_json, p_value
 
 
-def render(template: str, scripts: Sequence[str], data: Any, context: Mapping[str, Any]) -> str:
+def render(
+    template: str, scripts: Sequence[str], data: Any, context: Mapping[str, Any], *, styles: Sequence[str] = ()
+) -> str:
     """The page as text; equal arguments give equal text.
 
     Args:
         scripts: files of `templates/` that are joined, in this order, into the page's one script.
         data: what the script reads, as JSON data; its strings are made safe here.
         context: what the template reads; its strings are made safe by the environment.
+        styles: style sheets of `templates/` that follow the one of every page.
     """
-    style, script = asset("style.css"), "\n".join(asset(name) for name in scripts)
+    style, script = ("\n".join(map(asset, names)) for names in (("style.css", *styles), scripts))
     return (
         environment()
         .get_template(template)
