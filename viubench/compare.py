@@ -12,13 +12,13 @@ Samples are paired by id and by true answer, never by their place. The values ar
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import evaluators
-from evaluators import Evaluator
+from evaluators import Evaluator, Scored
 from viubench import baseline
 from viubench.differences import Difference, paired
 from viubench.errors import Exit, ViubenchError
@@ -100,21 +100,26 @@ class TaskPair:
     """One task in two runs, a (the earlier or the baseline) and b.
 
     Attributes:
+        evaluator: what both were scored by.
         records: each sample's two records, ordered by id.
         value_a, value_b: the headline of each run, as in its results.json, fraction in [0, 1].
         diff: b minus a.
         exact_a, exact_b: share of the samples with a score of 1, whatever the headline makes of the rest.
-        parts_a, parts_b: the headline's units, for means over several tasks.
+        units_a, units_b: what the headline is the mean of, in the same order: samples, or several of them together.
+        parts_a, parts_b: the headlines of the units, for means over several tasks.
     """
 
     task: str
     metric: str
+    evaluator: Evaluator
     records: tuple[tuple[Record, Record], ...]
     value_a: float
     value_b: float
     diff: Difference
     exact_a: float
     exact_b: float
+    units_a: Sequence[Scored]
+    units_b: Sequence[Scored]
     parts_a: Sequence[Part]
     parts_b: Sequence[Part]
 
@@ -134,12 +139,16 @@ class TaskPair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All tasks of two runs, and the mean over tasks, which is clustered across them."""
+    """All tasks of two runs, and the mean over tasks, which is clustered across them.
+
+    `left_out` are the tasks that only one of the runs has, each with the run that lacks it.
+    """
 
     tasks: Mapping[str, TaskPair]
     value_a: float
     value_b: float
     mean: Difference
+    left_out: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def of(cls, tasks: Mapping[str, TaskPair], level: float = 0.95) -> Comparison:
@@ -149,24 +158,42 @@ class Comparison:
         return cls(tasks, _value(first), _value(second), paired(first, second, level))
 
 
-def compare_runs(a: Path, b: Path, *, level: float = 0.95, max_errors: float = MAX_ERRORS) -> Comparison:
+def compare_runs(
+    a: Path, b: Path, *, level: float = 0.95, max_errors: float = MAX_ERRORS, common: bool = False
+) -> Comparison:
     """What run folder `b` differs by from run folder `a`, task by task.
 
     Args:
         level: confidence level of the two-sided intervals, in (0, 1).
         max_errors: share of a task's samples that may be media or engine errors, in either run.
+        common: compare the tasks that both runs have, and leave out the others instead of refusing.
 
     Raises:
         Incomparable: an unfinished run, too many errors, other items, definitions, protocols or tasks; says which.
         ViubenchError: not a run folder, or a damaged one.
     """
-    sides = Side.read(a), Side.read(b)
-    for task, missing in lone_tasks(*sides).items():
-        raise Incomparable(f"{task!r:.80} is not in {missing}", hint="compare runs of the same tasks")
-    tasks = {task: pair(*sides, task, level=level, max_errors=max_errors) for task in sorted(sides[0].results.tasks)}
+    return compare_sides(Side.read(a), Side.read(b), level=level, max_errors=max_errors, common=common)
+
+
+def compare_sides(
+    a: Side, b: Side, *, level: float = 0.95, max_errors: float = MAX_ERRORS, common: bool = False
+) -> Comparison:
+    """The same of two runs that are read already; raises as `compare_runs` does."""
+    lone = lone_tasks(a, b)
+    if lone and not common:
+        task, missing = next(iter(lone.items()))
+        raise Incomparable(
+            f"{task!r:.80} is not in {missing}"
+            + (f", and {len(lone) - 1} more are in one run" if len(lone) > 1 else ""),
+            hint="compare runs of the same tasks, or leave out what only one has: --common",
+        )
+    tasks = {
+        task: pair(a, b, task, level=level, max_errors=max_errors)
+        for task in sorted(a.results.tasks.keys() - lone.keys())
+    }
     if not tasks:
-        raise Incomparable(f"{a} holds no task", where=str(a))
-    return Comparison.of(tasks, level)
+        raise Incomparable(f"{a.path} and {b.path} have no task in common" if lone else f"{a.path} holds no task")
+    return replace(Comparison.of(tasks, level), left_out=lone)
 
 
 def lone_tasks(a: Side, b: Side) -> dict[str, Path]:
@@ -183,7 +210,8 @@ def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float 
     _check_same(a, b, task)
     ids = sorted(a.records[task])
     evaluator, average = a.evaluator(task), a.about(task).get("average", "")
-    parts = [_parts(side, task, ids, evaluator, average) for side in (a, b)]
+    units = [_units(side, task, ids, evaluator) for side in (a, b)]
+    parts = [_parts(side, task, found, evaluator, average) for side, found in zip((a, b), units, strict=True)]
     values = [_value(part) for part in parts]
     for side, value in zip((a, b), values, strict=True):
         if not abs(value - side.results.tasks[task].value) < ROUNDING:
@@ -199,12 +227,15 @@ def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float 
     return TaskPair(
         task=task,
         metric=a.results.tasks[task].metric,
+        evaluator=evaluator,
         records=tuple((a.records[task][i], b.records[task][i]) for i in ids),
         value_a=values[0],
         value_b=values[1],
         diff=paired(parts[0], parts[1], level),
         exact_a=exact[0],
         exact_b=exact[1],
+        units_a=units[0],
+        units_b=units[1],
         parts_a=parts[0],
         parts_b=parts[1],
     )
@@ -273,13 +304,23 @@ def _other_items(a: Mapping[str, Record], b: Mapping[str, Record], name_a: str, 
             yield f"{len(ids)} {what} (first {ids[0]!r:.80})"
 
 
-def _parts(side: Side, task: str, ids: Sequence[str], evaluator: Evaluator, average: str) -> list[Part]:
+def _units(side: Side, task: str, ids: Sequence[str], evaluator: Evaluator) -> list[Scored]:
     """The headline's units in the order of `ids`, which is the same for both runs."""
     try:
-        units = evaluator.units([scored(side.records[task][i]) for i in ids])
+        return evaluator.units([scored(side.records[task][i]) for i in ids])
+    except (LookupError, TypeError, ValueError) as error:
+        raise _unscorable(side, task, error) from None
+
+
+def _parts(side: Side, task: str, units: Sequence[Scored], evaluator: Evaluator, average: str) -> list[Part]:
+    try:
         return headline_parts(units, evaluator, average)
     except (LookupError, TypeError, ValueError) as error:
-        raise ViubenchError(f"{task!r:.80} cannot be scored: {error!r:.200}", where=str(side.path)) from None
+        raise _unscorable(side, task, error) from None
+
+
+def _unscorable(side: Side, task: str, error: Exception) -> ViubenchError:
+    return ViubenchError(f"{task!r:.80} cannot be scored: {error!r:.200}", where=str(side.path))
 
 
 def _value(parts: Sequence[Part]) -> float:

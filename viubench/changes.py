@@ -1,0 +1,183 @@
+"""A comparison of two runs as data: every task's difference with what corrects it for many tasks, and every flip.
+
+Example:
+    >>> a, b = Side.read(Path("runs/before")), Side.read(Path("runs/after"))  # doctest: +SKIP
+    >>> found = compare_sides(a, b)  # doctest: +SKIP
+    >>> report(a, b, found, flips(found.tasks.values())).tasks["tiny_count"].word  # doctest: +SKIP
+    'better'
+
+p-values are two-sided here: either run may be the better one. Holm's correction decides on the word, since it keeps the
+chance of any wrong word below alpha; Benjamini and Hochberg's stands beside it, for finding what to look at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from viubench import __version__
+from viubench.compare import Comparison, Side, TaskPair
+from viubench.differences import Difference, benjamini_hochberg, detectable, holm, paired
+from viubench.flips import Flip
+from viubench.results import DIGITS
+from viubench.schema.compare import (
+    CompareReport,
+    Flipped,
+    Given,
+    GroupChange,
+    MeanChange,
+    TaskChange,
+    Word,
+)
+from viubench.schema.gate import GatedRun
+from viubench.stats import Part
+
+ALPHA = 0.05
+"""Chance of a word other than "no difference shown" about two runs that do not differ, over all tasks together."""
+
+LEVEL = 1 - ALPHA
+
+FILES = ("manifest.json", "records.jsonl", "results.json")
+
+
+def report(a: Side, b: Side, found: Comparison, turned: Sequence[Flip]) -> CompareReport:
+    """What `compare_sides(a, b, level=LEVEL)` found, and which of its samples turned (`flips`), as data; equal runs
+    give an equal report."""
+    p_values = [two_sided(pair.diff) for pair in found.tasks.values()]
+    corrected = zip(found.tasks.items(), p_values, holm(p_values), benjamini_hochberg(p_values), strict=True)
+    ways = Counter((flip.a.task, flip.way) for flip in turned)
+    tasks = {
+        task: _task(pair, p, by_holm, by_bh, len(p_values), ways[task, "wrong"], ways[task, "right"])
+        for (task, pair), p, by_holm, by_bh in corrected
+    }
+    mean = two_sided(found.mean)
+    return CompareReport(
+        viubench=__version__,
+        a=_run(a),
+        b=_run(b),
+        alpha=ALPHA,
+        level=LEVEL,
+        tasks=tasks,
+        mean=MeanChange(
+            tasks=len(tasks), a=_round(found.value_a), b=_round(found.value_b), **_change(found.mean, mean, mean, 1)
+        ),
+        left_out={task: _text(path) for task, path in found.left_out.items()},
+        flips=[_flip(flip) for flip in turned],
+    )
+
+
+def two_sided(diff: Difference) -> float:
+    """Of a difference as large as this, either way, when there is none."""
+    return min(1.0, 2 * min(diff.p_worse, diff.p_better))
+
+
+def _task(
+    pair: TaskPair, p: float, by_holm: float, by_bh: float, tasks: int, to_wrong: int, to_right: int
+) -> TaskChange:
+    return TaskChange(
+        metric=pair.metric,
+        n=pair.n,
+        a=_round(pair.value_a),
+        b=_round(pair.value_b),
+        **_change(pair.diff, p, by_holm, tasks),
+        holm=_short(by_holm),
+        bh=_short(by_bh),
+        exact_a=_round(pair.exact_a),
+        exact_b=_round(pair.exact_b),
+        to_wrong=to_wrong,
+        to_right=to_right,
+        same_answers=pair.same_answers,
+        groups=_groups(pair),
+    )
+
+
+def _change(diff: Difference, p: float, adjusted: float, tests: int) -> dict[str, Any]:
+    """What a task and the mean have in common; `detectable` is of the first step of Holm's correction."""
+    word: Word = "no difference shown"
+    if adjusted < ALPHA:
+        word = "better" if diff.mean > 0 else "worse"
+    least = detectable(diff, ALPHA / 2 / tests)
+    return _numbers(diff) | {
+        "se": _round(diff.se),
+        "test": diff.test,
+        "p": _short(p),
+        "word": word,
+        "detectable": None if least is None else _round(least),
+    }
+
+
+def _numbers(diff: Difference) -> dict[str, Any]:
+    return {
+        "difference": _round(diff.mean),
+        "ci": (_round(diff.low), _round(diff.high)),
+        "units": diff.n,
+        "clusters": diff.clusters,
+        "better": diff.better,
+        "worse": diff.worse,
+    }
+
+
+def _groups(pair: TaskPair) -> dict[str, dict[str, GroupChange]]:
+    """The difference within each value of every group key that has several."""
+    members: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for place, unit in enumerate(pair.units_a):
+        for key, labels in unit.groups.items():
+            for label in (labels,) if isinstance(labels, str) else labels:
+                members[key][label].append(place)
+    return {
+        key: {label: _group(pair, places) for label, places in sorted(values.items())}
+        for key, values in sorted(members.items())
+        if len(values) > 1
+    }
+
+
+def _group(pair: TaskPair, places: Sequence[int]) -> GroupChange:
+    metric = pair.evaluator.unit_metric
+    parts: list[Part] = []
+    for units in (pair.units_a, pair.units_b):
+        chosen = [units[place] for place in places]
+        parts.append((1.0, [unit.scores.get(metric, 0.0) for unit in chosen], [unit.cluster for unit in chosen]))
+    a, b = (sum(scores) / len(scores) for _, scores, _ in parts)
+    return GroupChange(a=_round(a), b=_round(b), **_numbers(paired(parts[:1], parts[1:], LEVEL)))
+
+
+def _flip(flip: Flip) -> Flipped:
+    def given(record: Any, score: float) -> Given:
+        return Given(score=_round(score), status=record.status, answer=record.answer, rule=record.rule)
+
+    return Flipped(
+        task=flip.a.task,
+        id=flip.a.id,
+        cluster=flip.a.cluster,
+        groups=flip.a.groups,
+        way=flip.way,
+        target=flip.a.target,
+        a=given(flip.a, flip.score_a),
+        b=given(flip.b, flip.score_b),
+    )
+
+
+def _run(side: Side) -> GatedRun:
+    model: Mapping[str, Any] = side.manifest.model
+    return GatedRun(
+        path=_text(side.path),
+        model=_text(model.get("name", "")),
+        engine=_text(side.manifest.engine.get("kind", "")),
+        fingerprint=_text(model.get("fingerprint", "")),
+        files={name: hashlib.sha256((side.path / name).read_bytes()).hexdigest() for name in FILES},
+    )
+
+
+def _text(value: object) -> str:
+    """Text that UTF-8 can hold: a file name, or JSON, may have what it cannot."""
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def _round(value: float) -> float:
+    return round(value, DIGITS)
+
+
+def _short(p_value: float) -> float:
+    return float(f"{p_value:.4g}")

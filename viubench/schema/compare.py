@@ -1,0 +1,121 @@
+"""What a comparison of two runs says: `compare.json`.
+
+Example:
+    >>> CompareReport.model_validate_json(Path("compare.json").read_bytes()).tasks["tiny_count"].word  # doctest: +SKIP
+    'better'
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from viubench.schema.gate import GatedRun
+from viubench.schema.records import Groups, Status
+from viubench.schema.strict import Strict
+
+COMPARE_SCHEMA = 1
+"""Version of compare.json; raised when a reader of an older version could misread a newer file."""
+
+Word = Literal["better", "worse", "no difference shown"]
+
+
+class Change(Strict):
+    """A paired difference. Scores and differences are fractions, `difference` is b minus a.
+
+    `units` are what the score is a mean of, `better` and `worse` those on which b scores higher and lower. `p` is
+    two-sided; `holm` and `bh` are it adjusted for the number of tasks. `word` is "better" or "worse" where `holm` (for
+    the mean over tasks, `p`) is below alpha. `detectable`: the smallest true change that would get such a word in 4 of
+    5 such comparisons, None where there is no spread to go by.
+    """
+
+    a: float
+    b: float
+    difference: float
+    ci: tuple[float, float]
+    se: float
+    units: int
+    clusters: int
+    better: int
+    worse: int
+    test: str
+    p: float
+    word: Word
+    detectable: float | None
+
+
+class GroupChange(Strict):
+    """The units of a task that have one value of a group key; a unit of several values counts in each. The interval is
+    not corrected for the number of groups."""
+
+    a: float
+    b: float
+    difference: float
+    ci: tuple[float, float]
+    units: int
+    clusters: int
+    better: int
+    worse: int
+
+
+class TaskChange(Change):
+    """One task. `n` are its samples; `exact_a` and `exact_b` the shares of them with a score of 1; `to_wrong` and
+    `to_right` the samples that turned (see `Flipped`)."""
+
+    metric: str
+    n: int
+    holm: float
+    bh: float
+    exact_a: float
+    exact_b: float
+    to_wrong: int
+    to_right: int
+    same_answers: bool
+    groups: dict[str, dict[str, GroupChange]]
+
+
+class MeanChange(Change):
+    """The mean over the tasks, each of the same weight, clustered across them."""
+
+    tasks: int
+
+
+class Given(Strict):
+    """What a run made of a sample; the response is in its records.jsonl."""
+
+    score: float
+    status: Status
+    answer: Any
+    rule: str | None
+
+
+class Flipped(Strict):
+    """A sample whose score changed by half or more: `way` says to what."""
+
+    task: str
+    id: str
+    cluster: str
+    groups: Groups
+    way: Literal["wrong", "right"]
+    target: Any
+    a: Given
+    b: Given
+
+
+class CompareReport(Strict):
+    """`compare.json`; equal runs give equal bytes. `left_out` are the tasks that only one of the runs has, with the run
+    that lacks each; `flips` are all of them, the largest first."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: Annotated[int, Field(alias="schema")] = COMPARE_SCHEMA
+    viubench: str
+    a: GatedRun
+    b: GatedRun
+    alpha: float
+    level: float
+    tasks: dict[str, TaskChange]
+    mean: MeanChange
+    left_out: dict[str, str]
+    flips: list[Flipped]
