@@ -139,10 +139,15 @@ class Keeper:
         try:
             yield
         except ViubenchError as error:
-            saved = self._rescued(extra) if self.ranks.can_save(error) else "the last checkpoint stands"
+            saved = self._rescued(extra) if self.ranks.can_save(error) else self._left()
             raise ViubenchError(
                 f"{error.message} ({saved})", where=error.where, hint=error.hint, exit_code=error.exit_code
             ) from error
+
+    def _left(self) -> str:
+        """What a run that ends in one process only, which cannot save alone, leaves behind."""
+        found = checkpoint.latest(self.out)
+        return "no checkpoint was written yet" if found is None else f"{found} is what was saved last"
 
     def _rescued(self, extra: Callable[[], dict[str, Any]]) -> str:
         if not self.steps:
