@@ -20,12 +20,9 @@ from typing import Literal
 
 import numpy as np
 
-from viubench.stats import Floats, Part, cluster_sums, t_quantile
+from viubench.stats import TINY, Floats, Part, spread, t_quantile
 
 Test = Literal["clustered t", "exact McNemar", "none"]
-
-TINY = 1e-12
-"""Differences and standard errors below this are rounding, not differences."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +37,7 @@ class Difference:
         better, worse: units on which the second run scores higher, and lower (the discordant ones).
         p_worse, p_better: one-sided p-values against "the second is not worse" and "not better".
         test: where the p-values come from; "none" with a single video, which says nothing about others.
+        degrees: degrees of freedom of the standard error: C-1 where C videos weigh the same, fewer where they do not.
     """
 
     mean: float
@@ -53,10 +51,11 @@ class Difference:
     p_worse: float
     p_better: float
     test: Test
+    degrees: float
 
 
 def paired(first: Sequence[Part], second: Sequence[Part], level: float = 0.95) -> Difference:
-    """The difference of two headlines over the same units: t with C-1 degrees of freedom over C source videos.
+    """The difference of two headlines over the same units, with the error of `viubench.stats.spread`.
 
     Where every unit is right or wrong and has a video of its own, the p-values are McNemar's exact ones. Where all
     units differ by the same (by nothing, often) there is no spread to estimate from, and only their number n speaks:
@@ -69,26 +68,27 @@ def paired(first: Sequence[Part], second: Sequence[Part], level: float = 0.95) -
     Raises:
         ValueError: the parts are not over the same units, or there are none.
     """
-    mean, values, shares, owners = _differences(first, second)
+    parts = _differences(first, second)
+    mean = float(sum(weight * values.mean() for weight, values, _ in parts))
+    values = np.concatenate([values for _, values, _ in parts])
     n, better, worse = len(values), int((values > TINY).sum()), int((values < -TINY).sum())
-    sums = cluster_sums(shares, owners)
-    count = len(sums)
-    if count == 1:
-        se = float(np.sqrt(n / max(n - 1, 1) * (shares**2).sum()))
-        return Difference(mean, se, -1.0, 1.0, n, 1, better, worse, 1.0, 1.0, "none")
-    se = float(np.sqrt(count / (count - 1) * (sums**2).sum()))
-    quantile = t_quantile(level, count - 1)
-    if se < TINY:
+    found = spread(parts)
+    if found.clusters == 1:
+        return Difference(mean, found.independent, -1.0, 1.0, n, 1, better, worse, 1.0, 1.0, "none", 0.0)
+    quantile = t_quantile(level, found.degrees)
+    if found.se < TINY:
         unseen = quantile**2 / (n + quantile**2)
         centre, half = (1 - unseen) * mean, unseen
         statistic = math.copysign(math.sqrt(n * abs(mean)), mean)  # the quantile at which the interval reaches 0
     else:
-        centre, half, statistic = mean, quantile * se, mean / se
-    p_worse, p_better, test = _p_values(statistic, count - 1)
-    if len(first) == 1 and n == count and {*first[0][1], *second[0][1]} <= {0.0, 1.0}:
+        centre, half, statistic = mean, quantile * found.se, mean / found.se
+    p_worse, p_better, test = _p_values(statistic, found.degrees)
+    if len(first) == 1 and n == found.clusters and {*first[0][1], *second[0][1]} <= {0.0, 1.0}:
         p_worse, p_better, test = *mcnemar(better, worse), "exact McNemar"
     low, high = max(centre - half, -1.0), min(centre + half, 1.0)
-    return Difference(mean, se, low, high, n, count, better, worse, p_worse, p_better, test)
+    return Difference(
+        mean, found.se, low, high, n, found.clusters, better, worse, p_worse, p_better, test, found.degrees
+    )
 
 
 def mcnemar(better: int, worse: int) -> tuple[float, float]:
@@ -133,8 +133,7 @@ def detectable(found: Difference, alpha: float, power: float = 0.8) -> float | N
 
     if found.clusters < 2 or found.se < TINY:
         return None
-    degrees = found.clusters - 1
-    effect = float(nctdtrinc(degrees, 1 - power, t_quantile(1 - 2 * alpha, degrees)))
+    effect = float(nctdtrinc(found.degrees, 1 - power, t_quantile(1 - 2 * alpha, found.degrees)))
     return min(effect * found.se, 1.0)
 
 
@@ -149,12 +148,12 @@ def needed(found: Difference, margin: float, alpha: float, power: float = 0.8) -
 
     def too_wide(times: float) -> float:
         """By how much the lower bound's distance exceeds the margin with so many times the units and videos."""
-        quantile = t_quantile(1 - 2 * alpha, times * found.clusters - 1)
+        quantile = t_quantile(1 - 2 * alpha, times * (found.degrees + 1) - 1)
         if found.se < TINY:
             return quantile**2 / (times * found.n + quantile**2) - margin
         return float((quantile + ndtri(power)) * found.se / math.sqrt(times)) - margin
 
-    fewest, most = 2 / found.clusters, 1.0
+    fewest, most = 2 / (found.degrees + 1), 1.0
     if too_wide(fewest) <= 0:
         return math.ceil(fewest * found.n)
     while too_wide(most) > 0:
@@ -162,25 +161,18 @@ def needed(found: Difference, margin: float, alpha: float, power: float = 0.8) -
     return math.ceil(float(brentq(too_wide, fewest, most)) * found.n)
 
 
-def _differences(first: Sequence[Part], second: Sequence[Part]) -> tuple[float, Floats, Floats, list[Hashable]]:
-    """The mean difference; and per unit its difference, its share in the mean's error (weight x deviation / units of
-    its part), and its cluster."""
-    mean = 0.0
-    values: list[Floats] = []
-    shares: list[Floats] = []
-    owners: list[Hashable] = []
+def _differences(first: Sequence[Part], second: Sequence[Part]) -> list[tuple[float, Floats, Sequence[Hashable]]]:
+    """The parts with each unit's difference for its score."""
+    parts: list[tuple[float, Floats, Sequence[Hashable]]] = []
     for (weight, before, clusters), (other, after, others) in zip(first, second, strict=True):
         if weight != other or list(clusters) != list(others) or not 0 < len(before) == len(after) == len(clusters):
             raise ValueError("the two runs were not scored over the same units in the same order")
-        part = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
-        mean += weight * float(part.mean())
-        values.append(part)
-        shares.append(weight * (part - part.mean()) / len(part))
-        owners.extend(clusters)
-    return mean, np.concatenate(values), np.concatenate(shares), owners
+        change = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
+        parts.append((weight, change, clusters))
+    return parts
 
 
-def _p_values(statistic: float, degrees: int) -> tuple[float, float, Test]:
+def _p_values(statistic: float, degrees: float) -> tuple[float, float, Test]:
     from scipy.special import stdtr
 
     return float(stdtr(degrees, statistic)), float(stdtr(degrees, -statistic)), "clustered t"

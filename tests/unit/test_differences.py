@@ -46,7 +46,7 @@ def test_with_a_video_an_item_it_is_the_paired_t_test() -> None:
 
 def test_clustered_it_is_the_cluster_robust_regression_of_the_differences() -> None:
     rng = np.random.default_rng(1)
-    videos = rng.integers(0, 15, 300)
+    videos = np.arange(300) % 15
     before = rng.integers(0, 2, 300)
     after = np.where(rng.uniform(size=300) < 0.2 + 0.2 * (videos % 3 == 0), 1 - before, before)
     fit = statsmodels.OLS(after - before, np.ones(300)).fit()
@@ -55,7 +55,7 @@ def test_clustered_it_is_the_cluster_robust_regression_of_the_differences() -> N
     assert found.se == pytest.approx(robust.bse[0], rel=1e-9)
     assert (found.low, found.high) == pytest.approx(tuple(robust.conf_int()[0]), rel=1e-6)
     assert 2 * min(found.p_worse, found.p_better) == pytest.approx(robust.pvalues[0], rel=1e-6)
-    assert (found.test, found.clusters) == ("clustered t", 15)
+    assert (found.test, found.clusters, found.degrees) == ("clustered t", 15, pytest.approx(14))
 
 
 @given(st.integers(0, 40), st.integers(0, 40))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,20 +16,76 @@ statsmodels = pytest.importorskip("statsmodels.api")
 SCORES = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 5)), min_size=2, max_size=60)
 
 
-def test_clustered_error_equals_cluster_robust_regression() -> None:
+def some_scores(rng: np.random.Generator, videos: np.ndarray) -> np.ndarray:
+    lean = 0.2 * rng.normal(size=videos.max() + 1)
+    return np.clip(0.5 + lean[videos] + 0.2 * rng.normal(size=len(videos)), 0, 1)
+
+
+def test_where_videos_weigh_the_same_it_is_cluster_robust_regression() -> None:
     rng = np.random.default_rng(1)
-    clusters = rng.integers(0, 12, 200)
-    scores = np.clip(0.5 + 0.2 * rng.normal(size=12)[clusters] + 0.2 * rng.normal(size=200), 0, 1)
-    fit = statsmodels.OLS(scores, np.ones(200)).fit()
+    clusters = np.repeat(np.arange(12), 15)
+    scores = some_scores(rng, clusters)
+    fit = statsmodels.OLS(scores, np.ones(180)).fit()
     # statsmodels' small-sample factor is C/(C-1) * (n-1)/(n-k); with one regressor the second part is 1.
-    robust = fit.get_robustcov_results("cluster", groups=clusters, use_correction=True)
+    robust = fit.get_robustcov_results("cluster", groups=clusters, use_correction=True, df_correction=True)
     ours = stats.mean(scores.tolist(), clusters.tolist())
     assert ours.value == pytest.approx(scores.mean())
     assert ours.se == pytest.approx(robust.bse[0], rel=1e-9)
-    low, high = fit.get_robustcov_results(
-        "cluster", groups=clusters, use_correction=True, df_correction=True
-    ).conf_int()[0]
-    assert (ours.low, ours.high) == pytest.approx((low, high), rel=1e-6)
+    assert (ours.low, ours.high) == pytest.approx(tuple(robust.conf_int()[0]), rel=1e-6)
+
+
+def test_of_unequal_videos_it_is_regression_with_each_left_out_in_turn() -> None:
+    rng = np.random.default_rng(2)
+    clusters = rng.geometric(0.2, 200) - 1
+    scores = some_scores(rng, clusters)
+    of_all = statsmodels.OLS(scores, np.ones(200)).fit().params[0]
+    videos = np.unique(clusters)
+    without = [statsmodels.OLS(scores[clusters != c], np.ones((clusters != c).sum())).fit().params[0] for c in videos]
+    variance = (len(videos) - 1) / len(videos) * ((np.array(without) - of_all) ** 2).sum()
+    assert stats.mean(scores.tolist(), clusters.tolist()).se == pytest.approx(np.sqrt(variance), rel=1e-9)
+
+
+def test_the_jackknife_leaves_a_video_out_of_every_part() -> None:
+    rng = np.random.default_rng(3)
+    videos = [rng.integers(0, 9, size) for size in (30, 60, 90)]
+    parts = [(w, some_scores(rng, ids).tolist(), ids.tolist()) for w, ids in zip((0.2, 0.3, 0.5), videos, strict=True)]
+    means = [
+        sum(w * np.mean([s for s, v in zip(scores, ids, strict=True) if v != c]) for w, scores, ids in parts)
+        for c in range(9)
+    ]
+    found = stats.weighted_mean(parts)
+    assert found.se == pytest.approx(np.sqrt(8 / 9 * ((np.array(means) - found.value) ** 2).sum()), rel=1e-9)
+
+
+@pytest.mark.parametrize("sizes", [[5] * 10, [1] * 40, [30, 1, 1, 4, 9, 2], [1, 99], range(1, 30)])
+def test_the_degrees_of_freedom_are_those_of_the_variances_matrix(sizes: Sequence[int]) -> None:
+    """Satterthwaite's 2 mean^2 / variance of a quadratic form of normals, from the whole matrices."""
+    clusters = np.repeat(np.arange(len(sizes)), sizes)
+    n, count = len(clusters), len(sizes)
+    scores = some_scores(np.random.default_rng(4), clusters)
+    deviations = scores - scores.mean()
+    together = clusters[:, None] == clusters
+    pairs = together.sum() - n
+    within = (deviations**2).sum() / n
+    covariance = (np.outer(deviations, deviations)[together].sum() - n * within) / pairs if pairs else 0.0
+    errors = np.where(together, np.clip(covariance, 0, within), 0.0)
+    np.fill_diagonal(errors, within)
+    centring = np.eye(n) - 1 / n
+    left = 1 / (n - np.bincount(clusters)[clusters])
+    form = (count - 1) / count * centring @ (np.outer(left, left) * together) @ centring
+    product = form @ errors
+    found = stats.spread([(1.0, scores, clusters.tolist())])
+    assert found.degrees == pytest.approx(np.trace(product) ** 2 / np.trace(product @ product), rel=1e-8)
+    assert found.se**2 == pytest.approx(scores @ form @ scores, rel=1e-9)
+
+
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=12), st.integers(0, 99))
+def test_the_degrees_of_freedom_are_at_most_those_of_equal_videos(sizes: list[int], seed: int) -> None:
+    clusters = np.repeat(np.arange(len(sizes)), sizes)
+    degrees = stats.spread([(1.0, some_scores(np.random.default_rng(seed), clusters), clusters.tolist())]).degrees
+    assert 1 - 1e-6 <= degrees <= len(sizes) - 1 + 1e-6
+    if len(set(sizes)) == 1:
+        assert degrees == pytest.approx(len(sizes) - 1)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (1, 30), (299, 300), (300, 300), (40, 100)])
