@@ -2,7 +2,9 @@
 
 Example:
     >>> print(text(report))  # doctest: +SKIP
-    step-200 (runs/step-200) against base (runs/base): better on 1 of 9 tasks, worse on 0
+    A: base (runs/base)
+    B: step-200 (runs/step-200)
+    B is better on 1 of 9 tasks
     ...
 
 Names, paths, answers and what a model wrote are others' text: it is shown, never acted on.
@@ -16,7 +18,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from reports.gate import MOST, line, percent, points
-from reports.text import show
+from reports.text import p_value, show
 from viubench.filmstrip import strip_path
 from viubench.flips import Flip
 from viubench.schema import Record
@@ -40,26 +42,20 @@ def text(report: CompareReport) -> str:
 
 
 METHOD = (
-    "percent; paired differences, B minus A, clustered by source video; up / down: units scored higher / lower; "
-    "to right / wrong: samples whose score rose / fell by half or more; p two-sided, Holm and Benjamini-Hochberg (BH) "
-    "over the tasks; verdict: Holm below 0.05; detectable: the true change that would get one in 4 of 5 such runs"
+    "percent; paired differences, B minus A, clustered by source video; up / down: units scored higher / lower;\n"
+    "to right / wrong: samples whose score rose / fell by half or more; p two-sided, Holm and Benjamini-Hochberg (BH)\n"
+    "over the tasks; verdict: Holm below 0.05; detectable: the true change that would get one in 4 of 5 such comparisons"
 )
 
 
 def headline(report: CompareReport) -> str:
     """Which way how many tasks went, in a few words."""
     words = [found.word for found in report.tasks.values()]
-    better, worse = words.count("better"), words.count("worse")
     if len(words) == 1:
-        return words[0]
-    if not better and not worse:
-        return f"no difference shown on any of {len(words)} tasks"
-    return f"better on {better} and worse on {worse} of {len(words)} tasks"
-
-
-def p_value(value: float) -> str:
-    """0.0312 -> "0.031"; below a thousandth it is only said to be."""
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
+        return "No difference shown" if words[0] == "no difference shown" else f"B is {words[0]}"
+    counts = [f"{word} on {words.count(word)}" for word in ("better", "worse") if word in words]
+    of = f"of {len(words)} tasks"
+    return f"B is {' and '.join(counts)} {of}" if counts else f"No difference shown on any {of}"
 
 
 def notes(report: CompareReport) -> Iterator[str]:
@@ -78,14 +74,20 @@ def notes(report: CompareReport) -> Iterator[str]:
         )
 
 
+def turn(flip: Flip) -> str:
+    """ "right → wrong", or for a graded score from what to what it changed: "0.67 → 0.00"."""
+    if flip.size == 1:
+        return "right → wrong" if flip.way == "wrong" else "wrong → right"
+    return f"{flip.score_a:.2f} → {flip.score_b:.2f}"
+
+
 def flip_lines(found: Sequence[Flip], total: int, paths: tuple[Path, Path]) -> Iterator[str]:
     """The samples that turned, each with both answers and where its frames are."""
     yield f"{len(found)} of the {total} samples that turned:"
     for flip in found:
         yield ""
-        turn = "right -> wrong" if flip.way == "wrong" else "wrong -> right"
         groups = "".join(f", {key} {show(value)}" for key, value in sorted(flip.a.groups.items()))
-        yield f"{turn}: {line(flip.a.task, MOST)} {line(flip.a.id, MOST)}, video {line(flip.a.cluster + groups, MOST)}"
+        yield f"{turn(flip)}: {line(flip.a.task, MOST)} {line(flip.a.id, MOST)}, video {line(flip.a.cluster + groups, MOST)}"
         yield f"  target  {line(show(flip.a.target), MOST)}"
         for name, record, score in (("A", flip.a, flip.score_a), ("B", flip.b, flip.score_b)):
             yield f"  {name}       {_answer(record, score)}"
@@ -106,7 +108,7 @@ def _strip(flip: Flip, paths: tuple[Path, Path]) -> Path | None:
 
 def _title(report: CompareReport) -> str:
     runs = (f"{name}: {line(run.model, MOST)} ({line(run.path)})" for name, run in (("A", report.a), ("B", report.b)))
-    return "\n".join([*runs, f"B is {headline(report)}" if len(report.tasks) > 1 else f"B: {headline(report)}"])
+    return "\n".join([*runs, headline(report)])
 
 
 def _row(name: str, found: TaskChange) -> list[str]:

@@ -12,11 +12,13 @@ of three counts) turns when the score changes by half or more: whatever else mov
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from viubench.compare import TaskPair
+from viubench.filmstrip import strip_path
 from viubench.results import scored
 from viubench.schema import Record
 
@@ -55,15 +57,23 @@ def flips(pairs: Iterable[TaskPair]) -> list[Flip]:
     return sorted((flip for flip in found if flip.size >= TURN - ROUNDING), key=_place)
 
 
-def largest(found: Iterable[Flip], most: int) -> list[Flip]:
-    """The first `most` of each task and way, in the order of `found`."""
+def largest(found: Sequence[Flip], most: int, runs: Iterable[Path] = ()) -> list[Flip]:
+    """At most `most` of each task and way, in the order of `found`.
+
+    Where not all of one size can be among them, those are whose filmstrip is in one of the run folders `runs`: a run
+    keeps the frames of a few samples only.
+    """
+    kept = {path.name for run in runs for path in (run / "strips").glob("*.jpg")}
+    unseen = {place: strip_path(Path(), flip.a.id).name not in kept for place, flip in enumerate(found)}
+    order = sorted(unseen, key=lambda place: (-_size(found[place]), unseen[place]))
     taken: Counter[tuple[str, Way]] = Counter()
-    chosen = []
-    for flip in found:
-        taken[flip.a.task, flip.way] += 1
-        if taken[flip.a.task, flip.way] <= most:
-            chosen.append(flip)
-    return chosen
+    chosen = set()
+    for place in order:
+        key = found[place].a.task, found[place].way
+        taken[key] += 1
+        if taken[key] <= most:
+            chosen.add(place)
+    return [found[place] for place in sorted(chosen)]
 
 
 def _flip(metric: str, a: Record, b: Record) -> Flip:
@@ -71,6 +81,10 @@ def _flip(metric: str, a: Record, b: Record) -> Flip:
 
 
 def _place(flip: Flip) -> tuple[float, str, list[str], str]:
-    """The change is rounded, so that its last bit decides nothing."""
     groups = [f"{key}: {value}" for key, value in sorted(flip.a.groups.items())]
-    return -round(flip.size, 9), flip.a.task, groups, flip.a.id
+    return -_size(flip), flip.a.task, groups, flip.a.id
+
+
+def _size(flip: Flip) -> float:
+    """Rounded, so that the last bit decides nothing."""
+    return round(flip.size, 9)

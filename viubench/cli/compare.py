@@ -1,0 +1,62 @@
+"""`viubench compare`: two runs of the same items, set side by side sample by sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+IN_PAGE = 12
+"""Samples that turned in the page, of each task and way, unless --flips says another number."""
+
+
+def register(app: typer.Typer) -> None:
+    app.command("compare")(compare)
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="Run folder of the earlier model, or a saved baseline's.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Run folder of the later model.")],
+    html: Annotated[Path | None, typer.Option(help="Write a page there, with the samples that turned.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write everything there as JSON.")] = None,
+    flips: Annotated[
+        int | None,
+        typer.Option(min=0, max=200, help="Samples that turned to show, of each task and way: here, and in the page."),
+    ] = None,
+    common: Annotated[
+        bool, typer.Option("--common", help="Leave out the tasks that only one of the runs has.")
+    ] = False,
+) -> None:
+    """Say what changed from run A to run B, whether it is real, and on which samples; exit 4: not comparable."""
+    from reports import comparison, comparison_page
+    from reports.gate import line
+    from viubench import flips as turning
+    from viubench.changes import LEVEL, report
+    from viubench.compare import Side, compare_sides
+
+    sides = Side.read(a), Side.read(b)
+    found = compare_sides(*sides, level=LEVEL, common=common)
+    turned = turning.flips(found.tasks.values())
+    said = report(*sides, found, turned)
+    print(comparison.text(said))
+    if flips:
+        print("\n" + "\n".join(comparison.flip_lines(turning.largest(turned, flips, (a, b)), len(turned), (a, b))))
+    if json is not None:
+        _write(json, said.model_dump_json(by_alias=True, indent=1) + "\n", "--json")
+    if html is not None:
+        page = comparison_page.render(sides, said, turned, per_task=IN_PAGE if flips is None else flips)
+        _write(html, page, "--html")
+        print(line(str(html.resolve())))
+
+
+def _write(path: Path, content: str, where: str) -> None:
+    """The whole file or nothing."""
+    from viubench import atomic
+    from viubench.errors import ViubenchError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write(path, content.encode(), lasting=True)
+    except OSError as error:
+        raise ViubenchError(f"cannot write {path}: {error.strerror}", where=where) from None
