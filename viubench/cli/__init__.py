@@ -13,7 +13,7 @@ import sys
 import typer
 
 from viubench import __version__
-from viubench.cli import baseline, data, doctor, export, gate, make, report, run, tasks, train
+from viubench.cli import baseline, compare, data, doctor, export, gate, make, report, run, tasks, train, watch
 from viubench.errors import Exit, ViubenchError
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ app = typer.Typer(
     help="Evaluate video-understanding models: trusted numbers, fast, with the reasons behind them.",
     rich_markup_mode=None,
 )
-for group in (run, make, report, gate, train, doctor):
+for group in (run, make, report, compare, gate, train, watch, doctor):
     group.register(app)
 for name, group_app in (("tasks", tasks.app), ("data", data.app), ("export", export.app), ("baseline", baseline.app)):
     app.add_typer(group_app, name=name)

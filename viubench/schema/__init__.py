@@ -46,18 +46,21 @@ from viubench.schema.tasks import (
     Task,
     VideoSpec,
 )
+from viubench.schema.watch import Entry, Gated, Score
 
 __all__ = [
     "SCHEMA_VERSION",
     "STATUSES",
     "Clip",
     "Decoding",
+    "Entry",
     "EvaluatorSpec",
     "Evidence",
     "Failure",
     "FrameInfo",
     "GateConfig",
     "GateReport",
+    "Gated",
     "GatedMean",
     "GatedRun",
     "GenerationKwargs",
@@ -80,6 +83,7 @@ __all__ = [
     "RuleResult",
     "Sample",
     "Sampling",
+    "Score",
     "Status",
     "Strict",
     "Suite",

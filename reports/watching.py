@@ -1,0 +1,319 @@
+"""The page of a watch: scores of the checkpoints against their step, the trainer's reward beside them, and verdicts.
+
+Example:
+    >>> write(Path("runs/train/watch/watch.html"), "train", history.latest(), turn.waiting, Path("runs/train"))
+
+Like the leaderboard it is one file that needs no network; it has no script at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup, escape
+
+from reports import charts, pages
+from reports.charts import Band, Curve, Level, Point
+from reports.panels import Finding
+from reports.standings import percent, short_names
+from reports.text import shorten
+from reports.training import LEAST_SMOOTHED, LOG, Stage, load, smoothed
+from viubench import atomic
+from viubench.errors import ViubenchError
+from viubench.schema import Entry, Score, Verdict
+from viubench.watch import Waiting
+
+PAGE = "watch.html"
+MEAN = ""
+"""The key of the mean of all tasks; no task has such a name."""
+
+GLYPHS: dict[Verdict, str] = {"regress": "▼", "error": "×", "improve": "▲", "inconclusive": "?", "pass": "✓"}
+"""Marks of the verdicts, those that must not be missed first."""
+
+GLYPH_WIDTH = 9
+"""Units of a plot that a mark of a verdict takes; where they would cover one another the later kinds are left out."""
+
+MOST_REASON = 600
+
+__all__ = ["LOG", "PAGE", "render", "with_interval", "write"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot with its legend, as (sample, words)."""
+
+    title: str
+    plot: Markup
+    legend: tuple[tuple[Markup, str], ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A checkpoint in the table: a cell for each head, None where it has no score."""
+
+    entry: Entry
+    cells: tuple[Score | None, ...]
+    best: tuple[bool, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reward:
+    """The trainer's log as far as it is drawn, or a sentence why it is not."""
+
+    stage: Stage | None
+    why: str = ""
+
+    @classmethod
+    def of(cls, folder: Path | None) -> Reward:
+        if folder is None:
+            return cls(None)
+        try:
+            return cls(load(folder).stages[-1])
+        except (ViubenchError, OSError) as error:
+            return cls(None, getattr(error, "message", str(error)))
+
+    def points(self, task: str) -> tuple[str, Sequence[Point]]:
+        """What the curve is called, and its points: of the task's own reward, else of all tasks together."""
+        if self.stage is None:
+            return "", ()
+        own = self.stage.values(f"{task}/reward") if task else ()
+        found = own or self.stage.values("reward")
+        name = "training reward" + ("" if own or not task else " of all tasks")
+        window = self.stage.window
+        if window < LEAST_SMOOTHED or len(found) < window:
+            return name, found
+        return f"{name}, mean of {window} steps", smoothed(found, window)
+
+
+def write(
+    out: Path, title: str, entries: Sequence[Entry], waiting: Sequence[Waiting] = (), training: Path | None = None
+) -> None:
+    """Write the page, whole or not at all, and not where it is there already.
+
+    Args:
+        entries: one for each checkpoint, by step.
+        waiting: checkpoints that are not there whole.
+        training: folder of the trainer's log; one that cannot be read is named on the page.
+    """
+    html = render(title, entries, waiting, training).encode()
+    if not out.exists() or out.read_bytes() != html:
+        atomic.write(out, html)
+
+
+def render(title: str, entries: Sequence[Entry], waiting: Sequence[Waiting] = (), training: Path | None = None) -> str:
+    """The page as text; equal arguments give equal text."""
+    scored = [entry for entry in entries if entry.status == "evaluated"]
+    heads = _heads(scored)
+    best = {key: top for key in heads if (top := _best(scored, key))}
+    reward = Reward.of(training)
+    context = {
+        "title": title,
+        "findings": _findings(entries, scored, waiting, heads, best),
+        "figures": [_figure(key, name, scored, best[key], reward) for key, name in heads.items()],
+        "reward": reward,
+        "heads": list(heads.values()),
+        "gated": any(entry.gate for entry in entries),
+        "rows": [_row(entry, heads, best) for entry in entries],
+        "waiting": waiting,
+        "marks": GLYPHS,
+    }
+    return pages.render("watch.html.j2", [], None, context)
+
+
+def with_interval(score: Score) -> str:
+    """ "51.9 (49.5–54.3)", in percent."""
+    return f"{percent(score.value)} ({percent(score.ci[0])}–{percent(score.ci[1])})"
+
+
+def _heads(scored: Sequence[Entry]) -> dict[str, str]:
+    """What has a curve: the mean where there is one, then the tasks; key -> name."""
+    tasks = short_names(sorted({task for entry in scored for task in entry.tasks}))
+    return ({MEAN: "mean"} if any(entry.mean for entry in scored) else {}) | tasks
+
+
+def _score(entry: Entry, key: str) -> Score | None:
+    return entry.mean if key == MEAN else entry.tasks.get(key)
+
+
+def _best(scored: Sequence[Entry], key: str) -> tuple[Entry, Score] | None:
+    """The checkpoint of the highest score, the earlier of equal ones."""
+    found = [(entry, score) for entry in scored if (score := _score(entry, key))]
+    return max(found, key=lambda pair: pair[1].value, default=None)
+
+
+# --- in words -------------------------------------------------------------------------------------------------
+
+
+def _findings(
+    entries: Sequence[Entry],
+    scored: Sequence[Entry],
+    waiting: Sequence[Waiting],
+    heads: Mapping[str, str],
+    best: Mapping[str, tuple[Entry, Score]],
+) -> list[Finding]:
+    return [_length(entries, scored), _top(scored, heads, best), _worse(scored), _trust(entries, scored, waiting)]
+
+
+def _length(entries: Sequence[Entry], scored: Sequence[Entry]) -> Finding:
+    question = "How far did it get?"
+    if not scored:
+        return Finding(question, "No score yet", f"{_counted(len(entries), 'checkpoint')} tried.", warn=True)
+    last = scored[-1]
+    told = ", ".join(f"{name} {with_interval(score)}" for name, score in _headline(last))
+    return Finding(question, f"{_counted(len(scored), 'checkpoint')}, to step {last.step:,}", f"The last: {told}.")
+
+
+def _headline(entry: Entry) -> list[tuple[str, Score]]:
+    return [("mean", entry.mean)] if entry.mean else list(entry.tasks.items())
+
+
+def _top(scored: Sequence[Entry], heads: Mapping[str, str], best: Mapping[str, tuple[Entry, Score]]) -> Finding:
+    """The best of the first curve, and how much that says."""
+    question = "Which step is best?"
+    if not scored:
+        return Finding(question, "Not known yet", "", warn=True)
+    key, name = next(iter(heads.items()))
+    entry, score = best[key]
+    others = [found for one in scored if one is not entry and (found := _score(one, key))]
+    tied = sum(found.ci[1] >= score.ci[0] for found in others)
+    told = f"{name}, 95 % interval {percent(score.ci[0])}–{percent(score.ci[1])}."
+    if tied:
+        told += f" The intervals of {_counted(tied, 'other')} overlap it."
+    if others:
+        told += f" The best of {len(others) + 1} on the same items looks better than it is: confirm it on others."
+    return Finding(question, f"Step {entry.step:,}: {percent(score.value)}", told, warn=bool(tied))
+
+
+def _worse(scored: Sequence[Entry]) -> Finding:
+    question = "Did it get worse?"
+    judged = [(entry, entry.gate) for entry in scored if entry.gate]
+    if not judged:
+        return Finding(question, "Not asked", "No gate was given (--gate).")
+    counts = {verdict: sum(gate.verdict == verdict for _, gate in judged) for verdict in GLYPHS}
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    last, gate = judged[-1]
+    detail = f"Against the baseline: {told}. The last, step {last.step:,}: {gate.verdict}."
+    lost = [entry.step for entry, gate in judged if gate.verdict == "regress"]
+    if lost:
+        steps = ", ".join(f"{step:,}" for step in lost[:6]) + (f" and {len(lost) - 6} more" if len(lost) > 6 else "")
+        return Finding(question, f"Yes, at step {steps}", detail, warn=True)
+    sure = not (counts["error"] or counts["inconclusive"])
+    return Finding(question, "No" if sure else "Not shown", detail, warn=not sure)
+
+
+def _trust(entries: Sequence[Entry], scored: Sequence[Entry], waiting: Sequence[Waiting]) -> Finding:
+    question = "Can it be trusted?"
+    failed = len(entries) - len(scored)
+    worries = [f"{_counted(failed, 'evaluation')} failed"] if failed else []
+    for what in ("items", "protocol"):
+        seen: dict[str, set[str]] = {}
+        for entry in scored:
+            for task, score in entry.tasks.items():
+                seen.setdefault(task, set()).add(getattr(score, what))
+        if any(len(hashes) > 1 for hashes in seen.values()):
+            worries.append(f"not all checkpoints had the same {what}")
+    told = f"{_counted(len(waiting), 'checkpoint')} not there whole yet." if waiting else ""
+    n = sum(score.n for score in scored[-1].tasks.values()) if scored else 0
+    told = f"{n:,} samples a checkpoint. {told}" if n else told
+    return Finding(question, "With care: " + "; ".join(worries) if worries else "Yes", told, warn=bool(worries))
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def _row(entry: Entry, heads: Mapping[str, str], best: Mapping[str, tuple[Entry, Score]]) -> Row:
+    reason = entry.reason or (entry.gate.reason if entry.gate else "")
+    if entry.command:
+        reason = f"{reason}; the command on regression ended with exit code {entry.command}"
+    cells = tuple(_score(entry, key) for key in heads)
+    return Row(entry, cells, tuple(best[key][0] is entry for key in heads), shorten(reason, MOST_REASON))
+
+
+# --- drawn ----------------------------------------------------------------------------------------------------
+
+
+def _figure(key: str, name: str, scored: Sequence[Entry], best: tuple[Entry, Score], reward: Reward) -> Figure:
+    found = [(entry, score) for entry in scored if (score := _score(entry, key))]
+    called, earned = reward.points(key)
+    levels = _baseline(key, scored)
+    steps = [float(entry.step) for entry, _ in found] + [step for step, _ in earned]
+    values = [end for _, score in found for end in (score.value, *score.ci)]
+    values += [value for _, value in earned] + [level.value for level in levels]
+    plane = charts.axes((min(steps), max(steps)), values, lambda value: percent(value, 0), share=True)
+    line = Curve("first", [(entry.step, score.value) for entry, score in found], marked=True)
+    curves = [Curve("second", earned), line] if earned else [line]
+    alone = [Band(entry.step, score.value, *score.ci) for entry, score in found] if len(found) == 1 else []
+    drawn = charts.plot(plane, curves, levels, alone)
+    ring = f'<circle class="best" cx="{plane.x(best[0].step):.1f}" cy="{plane.y(best[1].value):.1f}" r="5.5"/>'
+    area = "" if alone else _area([(plane.x(e.step), plane.y(s.ci[0]), plane.y(s.ci[1])) for e, s in found])
+    marks = _marks([(plane.x(step), verdict) for step, verdict in _verdicts(scored, key)])
+    legend = [(_key('<path class="area" d="M0 0h22v10h-22z"/><path class="curve first" d="M0 5h22"/>'), _told(found))]
+    if len(found) > 1:
+        legend.append((_key('<circle class="best" cx="11" cy="5" r="4"/>'), _told_best(*best)))
+    legend += [(charts.key("before"), level.text) for level in levels]
+    if earned:
+        legend.append((charts.key("second"), f"{called}, from {percent(earned[0][1])} to {percent(earned[-1][1])}"))
+    return Figure(name, _with(drawn, area, ring + marks), tuple(legend))
+
+
+def _told(found: Sequence[tuple[Entry, Score]]) -> str:
+    first, last = found[0][1], found[-1][1]
+    if len(found) == 1:
+        return f"{last.metric} {with_interval(last)}"
+    return f"{last.metric} from {with_interval(first)} to {with_interval(last)}, in its 95 % interval"
+
+
+def _told_best(entry: Entry, score: Score) -> str:
+    return f"highest: {with_interval(score)} at step {entry.step:,}"
+
+
+def _baseline(key: str, scored: Sequence[Entry]) -> list[Level]:
+    """The baseline's score by the latest verdict that knows it."""
+    for entry in reversed(scored):
+        value = None if entry.gate is None else entry.gate.mean if key == MEAN else entry.gate.baseline.get(key)
+        if value is not None:
+            return [Level("before", value, f"baseline {percent(value)}")]
+    return []
+
+
+def _verdicts(scored: Sequence[Entry], key: str) -> list[tuple[int, Verdict]]:
+    """The verdict on each checkpoint: of the task, or of all of them for the mean."""
+    found = []
+    for entry in scored:
+        if entry.gate is not None:
+            verdict = entry.gate.verdict if key == MEAN else entry.gate.tasks.get(key)
+            found += [(entry.step, verdict)] if verdict else []
+    return found
+
+
+def _area(ends: Sequence[tuple[float, float, float]]) -> str:
+    """The intervals as one band, from (x, low, high) each."""
+    lower = [f"{x:.1f},{low:.1f}" for x, low, _ in ends]
+    upper = [f"{x:.1f},{high:.1f}" for x, _, high in ends]
+    return f'<polygon class="area" points="{" ".join([*lower, *reversed(upper)])}"/>'
+
+
+def _marks(places: Sequence[tuple[float, Verdict]]) -> str:
+    """The verdicts along the upper edge."""
+    taken: list[float] = []
+    parts = []
+    for verdict, glyph in GLYPHS.items():
+        for x in (x for x, found in places if found == verdict):
+            if all(abs(x - other) >= GLYPH_WIDTH for other in taken):
+                taken.append(x)
+                parts.append(f'<text class="verdict {verdict} middle" x="{x:.1f}" y="8">{escape(glyph)}</text>')
+    return "".join(parts)
+
+
+def _key(shape: str) -> Markup:
+    return Markup(f'<svg class="key" viewBox="0 0 22 10" width="22" height="10" aria-hidden="true">{shape}</svg>')
+
+
+def _with(plot: Markup, below: str, above: str) -> Markup:
+    """The plot with more drawn under and over what is in it; all of it numbers and our own marks."""
+    opened, rest = str(plot).split(">", 1)
+    return Markup(f"{opened}>{below}{rest.removesuffix('</svg>')}{above}</svg>")

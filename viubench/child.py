@@ -1,0 +1,93 @@
+"""A program that ends when we do: in a process group of its own, waited for, and told to stop with us.
+
+Example:
+    code = run([sys.executable, "-m", "viubench", "run", ...], Path("evaluation.log"))
+
+Killed outright, a parent can tell nobody. On Linux the system then ends the child; elsewhere it finishes alone, and
+its lock on the run folder says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+TICK = 0.25
+"""Seconds between two looks at a child."""
+
+GRACE = 30.0
+"""Seconds that a child has to end in before it is killed: an engine frees a GPU and its workers."""
+
+DIES_WITH_US = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    if os.getppid() != int(sys.argv[1]):  # the parent was gone before the line above
+        sys.exit(128 + signal.SIGTERM)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+def run(
+    command: Sequence[str],
+    log: Path | None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    limit: float | None = None,
+    tick: Callable[[], None] = lambda: None,
+) -> int:
+    """Run `command` to its end and return its exit code, minus the signal's number where one ended it.
+
+    Args:
+        log: file for all it says; our own terminal where None.
+        environment: added to ours.
+        limit: seconds after which it is ended.
+        tick: called now and then meanwhile.
+    """
+    file = None if log is None else log.open("wb")
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-c", DIES_WITH_US, str(os.getpid()), *command],
+            stdout=file, stderr=file, stdin=subprocess.DEVNULL, start_new_session=True,
+            env={**os.environ, **(environment or {})},
+        )  # fmt: skip
+        try:
+            return _wait(child, limit, tick)
+        finally:
+            _end(child)
+    finally:
+        if file is not None:
+            file.close()
+
+
+def _wait(child: subprocess.Popen[bytes], limit: float | None, tick: Callable[[], None]) -> int:
+    started = time.monotonic()
+    while True:
+        try:
+            return child.wait(TICK)
+        except subprocess.TimeoutExpired:
+            tick()
+        if limit is not None and time.monotonic() - started > limit:
+            _end(child)
+            return child.returncode
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """No process of a child that did not end well outlives this, whatever interrupts it."""
+    try:
+        if child.poll() is None:
+            child.terminate()
+            child.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        if child.returncode != 0:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, signal.SIGKILL)
+        child.wait()

@@ -1,0 +1,88 @@
+"""`viubench watch`: evaluate the checkpoints of a training as they appear, gate them, and redraw their curve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from viubench.cli.run import (
+    DataRoot,
+    Fps,
+    FrameCache,
+    Frames,
+    Include,
+    Limit,
+    MaxErrors,
+    MaxPixels,
+    Protocol,
+    Tasks,
+    Videos,
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.command("watch")(watch)
+
+
+def watch(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder in which checkpoints appear.")],
+    tasks: Tasks,
+    out: Annotated[Path | None, typer.Option(help="History, page and runs; DIR/watch by default.")] = None,
+    engine: Annotated[str | None, typer.Option(help="As for viubench run; vllm where installed, else hf.")] = None,
+    engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
+    videos: Videos = None,
+    data_root: DataRoot = None,
+    protocol: Protocol = None,
+    frames: Frames = None,
+    fps: Fps = None,
+    max_pixels: MaxPixels = None,
+    limit: Limit = None,
+    seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
+    frame_cache: FrameCache = None,
+    workers: Annotated[int, typer.Option(min=1, help="Decoding processes.")] = 2,
+    include_path: Include = [],  # noqa: B006
+    max_errors: MaxErrors = 0.01,
+    gate: Annotated[str | None, typer.Option(help="Baseline: a run folder, or a saved baseline's name.")] = None,
+    config: Annotated[Path | None, typer.Option(help="gate.yaml: margins, alpha, informational tasks.")] = None,
+    on_regression: Annotated[str | None, typer.Option(help="Command to run when the gate says regress.")] = None,
+    training: Annotated[Path | None, typer.Option(help="Training folder, for its reward; DIR by default.")] = None,
+    settle: Annotated[float, typer.Option(min=0, help="Seconds without a change before a checkpoint is whole.")] = 10.0,
+    poll: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks at DIR.")] = 10.0,
+    once: Annotated[bool, typer.Option("--once", help="Evaluate what is there, and end with the gate's code.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only a line for each checkpoint.")] = False,
+) -> None:
+    """Evaluate every checkpoint that appears in DIR, each once, and draw its curve."""
+    from viubench.cli.keeper import Base, Keeper, exit_code, told_when_stopped, words_of
+    from viubench.errors import ViubenchError
+    from viubench.history import History
+    from viubench.watch import Watch
+
+    if not folder.is_dir():
+        raise ViubenchError(f"no such folder: {folder}", where="DIR", hint="make it, or start the training first")
+    given = {
+        "--tasks": str(Path(tasks).resolve()) if Path(tasks).is_dir() else tasks,
+        "--engine": engine,
+        "--videos": videos and videos.resolve(),
+        "--data-root": data_root and data_root.resolve(),
+        "--protocol": protocol,
+        "--frames": frames,
+        "--fps": fps,
+        "--max-pixels": max_pixels,
+        "--limit": limit,
+        "--seed": seed,
+        "--max-errors": max_errors,
+    }
+    options = [part for name, value in given.items() if value is not None for part in (name, str(value))]
+    options += [f"--engine-arg={pair}" for pair in engine_arg]
+    options += [f"--include-path={path.resolve()}" for path in include_path]
+    more = ["--workers", str(workers), *(["--frame-cache", str(frame_cache)] if frame_cache else [])]
+    base = Base.read(gate, config) if gate is not None else None
+    command = words_of(on_regression, base)
+    with History.open(out or folder / "watch") as history, told_when_stopped():
+        watched = Watch(folder, history, options, settle=settle, max_errors=max_errors)
+        keeper = Keeper(watched, more, base, command, training, quiet)
+        keeper.judge_again()
+        keeper.loop(poll, once=once)
+        raise typer.Exit(exit_code(history.latest()) if base else 0)
