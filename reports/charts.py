@@ -76,6 +76,22 @@ def statuses(counts: Mapping[str, int], width: int = 96) -> Markup:
     return _svg("stack", width, _HEIGHT, parts)
 
 
+def histogram(counts: Mapping[int, int], reach: int, width: int = 132, height: int = 44) -> Markup:
+    """Bars for -reach..reach, those beyond at the ends; the one at 0 stands out.
+
+    Hidden from screen readers: the page says the same in words.
+    """
+    bins = [sum(n for k, n in counts.items() if min(max(k, -reach), reach) == at) for at in range(-reach, reach + 1)]
+    most, step = max(bins) or 1, width / len(bins)
+    parts = [f'<line class="axis" x1="0" x2="{width}" y1="{height - 0.5}" y2="{height - 0.5}"/>']
+    for k, count in enumerate(bins):
+        tall = count / most * (height - 2)
+        look = "exact" if k == reach else "off"
+        place = f'x="{k * step + 1:.1f}" y="{height - 1 - tall:.1f}" width="{step - 2:.1f}" height="{tall:.1f}"'
+        parts.append(f'<rect class="{look}" {place}/>')
+    return _svg("histogram", width, height, parts)
+
+
 def heat(value: float, chance: float | None) -> int:
     """Colour step 0..9 of a score: 0 at or below chance (0 where unknown), 9 at the ceiling of 1."""
     floor = min(chance or 0.0, 0.999)
@@ -98,6 +114,15 @@ class Curve:
     look: str
     points: Sequence[Point]
     marked: bool = False
+
+
+@dataclass(frozen=True)
+class Area:
+    """The interval around a curve, point by point: (step, low) and (step, high)."""
+
+    look: str
+    lows: Sequence[Point]
+    highs: Sequence[Point]
 
 
 @dataclass(frozen=True)
@@ -127,6 +152,7 @@ class Axes:
     values: Point
     ticks: Sequence[float]
     show: Callable[[float], str]
+    across: str = "step"
 
     def x(self, step: float) -> float:
         first, last = self.steps
@@ -140,14 +166,17 @@ class Axes:
         return f"{self.x(step):.1f},{self.y(value):.1f}"
 
 
-def axes(steps: Point, values: Sequence[float], show: Callable[[float], str], *, share: bool = False) -> Axes:
-    """Axes that hold all `values`, from 0 on where none is below; a share's axis ends at 1."""
+def axes(
+    steps: Point, values: Sequence[float], show: Callable[[float], str], *, share: bool = False, across: str = "step"
+) -> Axes:
+    """Axes that hold all `values`, from 0 on where none is below; a share's axis ends at 1. `across` is what the steps
+    are called; any other than whole training steps may be fractions."""
     first, last = steps
     low, high = min(0.0, *values), max(1.0 if share else 0.0, *values)
     high = high if high - low > 1e-30 else low + 1
     marks = (0.0, 0.25, 0.5, 0.75, 1.0) if share and (low, high) == (0, 1) else ticks(low, high)
     ends = min(low, marks[0]), max(high, marks[-1])
-    return Axes((first, max(last, first + 1)), ends, marks, show)
+    return Axes((first, last if last > first else first + 1), ends, marks, show, across)
 
 
 def ticks(low: float, high: float, most: int = 5) -> tuple[float, ...]:
@@ -163,6 +192,7 @@ def plot(
     levels: Sequence[Level] = (),
     bands: Sequence[Band] = (),
     flags: Sequence[float] = (),
+    areas: Sequence[Area] = (),
 ) -> Markup:
     """Curves over steps, on a grid; `flags` are steps marked at the upper edge.
 
@@ -176,6 +206,9 @@ def plot(
         parts.append(
             f'<line class="level {level.look}" x1="{_LEFT}" x2="{PLOT_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         )
+    for area in areas:
+        edge = " ".join(plane.at(*point) for point in (*area.lows, *reversed(area.highs)))
+        parts.append(f'<polygon class="area {area.look}" points="{edge}"/>')
     for curve in curves:
         line = " ".join(plane.at(*point) for point in thinned(curve.points))
         parts.append(f'<polyline class="curve {curve.look}" points="{line}"/>')
@@ -226,12 +259,16 @@ def _grid(plane: Axes) -> list[str]:
         parts.append(f'<text class="tick end" x="{_LEFT - 5}" y="{y + 3.5:.1f}">{escape(plane.show(value))}</text>')
     first, last = plane.steps
     for step in ticks(first, last):
-        if first <= step <= last and step == int(step):
+        if first <= step <= last and (plane.across != "step" or step == int(step)):
             x = plane.x(step)
             place = "end" if x > right - 12 else "middle"
             parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 4}"/>')
-            parts.append(f'<text class="tick {place}" x="{x:.1f}" y="{PLOT_HEIGHT - 4}">{step:,.0f}</text>')
-    return [*parts, f'<text class="tick" x="0" y="{PLOT_HEIGHT - 4}">step</text>']
+            parts.append(f'<text class="tick {place}" x="{x:.1f}" y="{PLOT_HEIGHT - 4}">{_step(step)}</text>')
+    return [*parts, f'<text class="tick" x="0" y="{PLOT_HEIGHT - 4}">{escape(plane.across)}</text>']
+
+
+def _step(step: float) -> str:
+    return f"{step:,.0f}" if step == int(step) else f"{step:g}"
 
 
 def _named(level: Level, plane: Axes, taken: list[Point]) -> str:

@@ -37,13 +37,26 @@ def strip_uri(run: Path, record_id: str) -> str | None:
 
 def captions(frames: FrameInfo) -> list[str]:
     """One caption per frame of the strip: the time the model was told, after the number of its video if several."""
+    numbers = _videos(frames)
+    shown = positions(len(frames.times)) if frames.times else []
+    return [f"{numbers[k]} · {frames.times[k]:.1f}" if numbers else f"{frames.times[k]:.1f}" for k in shown]
+
+
+def first_frames(frames: FrameInfo) -> list[int]:
+    """Where in the strip each of several videos begins; empty where that cannot be said of all."""
+    numbers = _videos(frames)
+    shown = [numbers[k] for k in positions(len(numbers))] if numbers else []
+    found = [shown.index(number) for number in dict.fromkeys(shown)]
+    return found if len(found) == frames.videos else []
+
+
+def _videos(frames: FrameInfo) -> list[int]:
+    """The number of each frame's video, from 1; empty for a single one, or where the times do not tell them apart."""
     number, numbers = 1, []
     for k, time in enumerate(frames.times):
         number += k > 0 and time <= frames.times[k - 1]  # within a video times rise
         numbers.append(number)
-    several = frames.videos > 1 and numbers[-1:] == [frames.videos]
-    shown = positions(len(frames.times)) if frames.times else []
-    return [f"{numbers[k]} · {frames.times[k]:.1f}" if several else f"{frames.times[k]:.1f}" for k in shown]
+    return numbers if frames.videos > 1 and numbers[-1:] == [frames.videos] else []
 
 
 @dataclass(frozen=True)

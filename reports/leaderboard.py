@@ -13,7 +13,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from reports import curves, evidence, pages
+from reports import curves, difficulty, evidence, pages
 from reports.agreement import agreements
 from reports.contests import Pairing
 from reports.panels import panels, verdict
@@ -116,6 +116,7 @@ def render(
         "has_published": any(row.kind == "published" for row in found),
         "published_badges": {badge for row in found if row.kind == "published" for badge in row.badges},
         "panels": panels(runs, names, heads),
+        "difficulty": {head.key: difficulty.figures(runs, names, head.key) for head in heads if head.kind == "task"},
         "statuses": STATUSES,
         "status_words": STATUS_WORDS,
         "agreements": agreements(runs, names),

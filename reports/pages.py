@@ -57,7 +57,14 @@ def environment() -> Environment:
         finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
     made.filters.update(percent=percent, points=points, clean=clean, p_value=p_value)
-    made.globals.update(whisker=charts.whisker, bar=charts.bar, stack=charts.statuses, heat=charts.heat, key=charts.key)
+    made.globals.update(
+        whisker=charts.whisker,
+        bar=charts.bar,
+        stack=charts.statuses,
+        heat=charts.heat,
+        key=charts.key,
+        histogram=charts.histogram,
+    )
     return made
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.contests import Contest, Pairing
+from reports.count_errors import CountErrors, count_errors
 from reports.runs import Run
 from reports.standings import Cell, Column, Row, contests, labels, mean_of, mixed, percent, points
 from reports.text import p_value, shorten, show
@@ -60,6 +61,7 @@ class Line:
     result: TaskResult
     frequent: tuple[Frequent, ...]
     constant: bool
+    errors: CountErrors | None
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def panels(runs: Sequence[Run], labels: Sequence[str], heads: Sequence[Column]) 
         for run, label in zip(runs, labels, strict=True):
             if (result := run.results.tasks.get(head.key)) is None:
                 continue
-            records = [record for record in run.records if record.task == head.key]
+            records = run.by_task.get(head.key, ())
             truth = truth or _first(_frequent([record.target for record in records], 1))
             lines.append(_task_line(run, label, result, records, truth))
         lines.sort(key=lambda line: (line.kind != "model", -line.cell.value, line.label))
@@ -229,7 +231,9 @@ def _task_line(run: Run, label: str, result: TaskResult, records: Sequence[Recor
     frequent = _frequent(answers, 4)
     usual = truth.share if truth else 0.0
     constant = run.kind == "model" and len(answers) >= 5 and frequent[0].share >= max(CONSTANT, 2 * usual)
-    return Line(label, run.kind, Cell(result.value, *result.ci, result.chance), result, frequent, constant)
+    evaluator = run.manifest.tasks.get(records[0].task, {}).get("evaluator", {}) if records else {}
+    errors = count_errors(records) if evaluator.get("name") == "shape_counts" else None
+    return Line(label, run.kind, Cell(result.value, *result.ci, result.chance), result, frequent, constant, errors)
 
 
 def _frequent(values: Sequence[object], most: int) -> tuple[Frequent, ...]:

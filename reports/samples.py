@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluators.shape_counts import SHAPES
-from reports.frames import Axis, axis, captions, strip_uri
+from reports.frames import Axis, axis, captions, first_frames, strip_uri
 from reports.runs import Run
 from reports.text import shorten, show
 from viubench.filmstrip import strip_path
@@ -112,6 +112,7 @@ def card(group: Sequence[tuple[int, Record]], runs: Sequence[Run], strips: Strip
         "groups": [f"{key}: {value}" for key, value in sorted(first.groups.items())],
         "frames": _frames(first.frames),
         "captions": captions(first.frames) if first.frames else [],
+        "clips": first_frames(first.frames) if first.frames and drawing == "order" else [],
         "drawing": drawing,
         "bars": [] if line is None else _bars(first.target, line),
         "answers": [_answer(n, record, first.frames, drawing, line) for n, record in group],

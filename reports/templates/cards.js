@@ -3,13 +3,24 @@
 
 function card(sample, answers) {
   const about = [sample.frames, ...sample.groups, "video " + sample.cluster].filter(Boolean).join(" · ");
-  return el("article", { className: "card" },
+  const node = el("article", { className: "card" },
     el("header", {}, el("h3", { textContent: sample.task }), el("small", { textContent: sample.id })),
     el("div", { className: "soft", textContent: about }),
     strip(sample, answers),
     el("p", { className: "question", textContent: sample.question }),
     el("p", {}, "Target: ", value(sample.target, sample, sample.target)),
     ...answers.map((answer) => answerBlock(sample, answer)));
+  const frames = node.querySelector(".strip img");
+  frames?.addEventListener("load", () => node.querySelectorAll("canvas").forEach((canvas) => cut(frames, canvas)));
+  return node;
+}
+
+// One frame out of the strip, whose frames are equally wide.
+function cut(frames, canvas) {
+  const width = frames.naturalWidth / canvas.dataset.of;
+  canvas.width = width;
+  canvas.height = frames.naturalHeight;
+  canvas.getContext("2d").drawImage(frames, width * canvas.dataset.frame, 0, width, canvas.height, 0, 0, width, canvas.height);
 }
 
 function strip(sample, answers) {
@@ -27,7 +38,7 @@ function strip(sample, answers) {
   if (sample.bars.length) {
     inner.append(lane("target", sample.bars, "target"));
     for (const answer of answers) {
-      if (answer.bars.length) inner.append(lane(data.models[answer.model], answer.bars, ""));
+      if (answer.bars.length) inner.append(lane(data.models[answer.model], answer.bars, "", answer.scores.iou));
     }
   }
   const box = el("div", { className: "scroll", tabIndex: 0 }, inner);
@@ -36,7 +47,7 @@ function strip(sample, answers) {
   return box;
 }
 
-function lane(name, bars, kind) {
+function lane(name, bars, kind, iou) {
   const line = el("div", { className: "lane " + kind });
   for (const bar of bars) {
     const mark = el("i", { title: bar.text });
@@ -44,7 +55,8 @@ function lane(name, bars, kind) {
     mark.style.width = bar.width + "%";
     line.append(mark);
   }
-  line.append(el("span", { textContent: `${name} ${bars.map((bar) => bar.text).join(", ")}` }));
+  const overlap = iou === undefined ? "" : `, IoU ${iou.toFixed(2)}`;
+  line.append(el("span", { textContent: `${name} ${bars.map((bar) => bar.text).join(", ")}${overlap}` }));
   return line;
 }
 
@@ -63,7 +75,8 @@ function answerBlock(sample, answer) {
     answer.response !== null && el("pre", { textContent: answer.response, tabIndex: 0 })].filter(Boolean));
 }
 
-// An answer as chips: an order place by place, counts shape by shape with the error; anything else as text.
+// An answer as chips: an order place by place, each with the clip it puts there, counts shape by shape with the error;
+// anything else as text.
 function value(answer, sample, target) {
   if (!answer.parts.length) return el("code", { textContent: answer.text });
   return el("span", { className: "chips" }, ...answer.parts.map(([name, number], k) => {
@@ -72,6 +85,15 @@ function value(answer, sample, target) {
     const label = name ? `${name} ${number}` : String(number);
     const note = answer !== target && sample.drawing === "counts" && error ? ` (${error > 0 ? "+" : "−"}${Math.abs(error)})` : "";
     const grade = answer === target ? "" : error === 0 ? " right" : " wrong";
-    return el("span", { className: "chip" + grade, textContent: label + note });
+    return el("span", { className: "chip" + grade }, thumbnail(sample, number), label + note);
   }));
+}
+
+function thumbnail(sample, clip) {
+  const frame = sample.drawing === "order" && sample.strip !== null ? sample.clips[clip - 1] : undefined;
+  if (frame === undefined) return null;
+  const canvas = el("canvas", { width: 1, height: 1 });
+  Object.assign(canvas.dataset, { frame, of: sample.captions.length });
+  canvas.setAttribute("aria-hidden", "true");
+  return canvas;
 }
