@@ -27,7 +27,7 @@ Show = Callable[[str], str]
 _MARK_UP = re.compile(r"[^A-Za-z0-9 /\-_\x80-\U0010ffff]|_(?![A-Za-z0-9])|(?<![A-Za-z0-9])_")
 """What Markdown or HTML may read as more than text; an underscore inside a word is none."""
 
-_COMMAND = re.compile(r"^\s*::|##\[")
+_COMMAND = re.compile(r"^\s*::|(?<=##)\[")
 """What a GitHub workflow takes for a command in a step's output: the one at the start of a line, the other anywhere."""
 
 

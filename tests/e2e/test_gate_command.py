@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from junit_schema import outcomes, valid
 
 from viubench.runs import read_results
 
-CLEAN = {key: value for key, value in os.environ.items() if key != "GITHUB_STEP_SUMMARY"}
+CLEAN = {key: value for key, value in os.environ.items() if not key.startswith("GITHUB_")}
 Runs = dict[str, Path]
 
 
@@ -53,9 +54,10 @@ def runs(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 
 def test_worse_is_1_and_the_numbers_are_those_of_the_runs(runs: Runs, tmp_path: Path) -> None:
-    out = tmp_path / "gate.json"
-    done = gate(runs["oracle"], runs["blind"], "--out", out)
+    out, junit = tmp_path / "gate.json", tmp_path / "junit.xml"
+    done = gate(runs["oracle"], runs["blind"], "--out", out, "--junit", junit)
     assert done.returncode == 1, done.stderr
+    assert set(outcomes(valid(junit.read_bytes())).values()) == {"failure"}
     assert done.stderr == ""
     report = json.loads(out.read_text())
     assert (report["schema"], report["verdict"], report["exit_code"]) == (1, "regress", 1)
@@ -74,24 +76,31 @@ def test_worse_is_1_and_the_numbers_are_those_of_the_runs(runs: Runs, tmp_path: 
 @pytest.mark.parametrize(
     ("baseline", "candidate", "verdict"), [("blind", "oracle", "improve"), ("blind",) * 2 + ("pass",)]
 )
-def test_better_or_the_same_is_0(runs: Runs, baseline: str, candidate: str, verdict: str) -> None:
-    done = gate(runs[baseline], runs[candidate])
+def test_better_or_the_same_is_0(runs: Runs, tmp_path: Path, baseline: str, candidate: str, verdict: str) -> None:
+    junit, summary = tmp_path / "junit.xml", tmp_path / "gate.md"
+    done = gate(runs[baseline], runs[candidate], "--junit", junit, "--summary", summary)
     assert done.returncode == 0, done.stderr
+    assert set(outcomes(valid(junit.read_bytes())).values()) == {"passed"}
+    assert summary.read_text().startswith(f"### viubench gate: {verdict}\n")
     assert done.stdout.startswith(f"{verdict}: {candidate} (")
 
 
-def test_too_few_items_to_tell_is_3(runs: Runs) -> None:
-    done = gate(runs["random"], runs["other"])
+def test_too_few_items_to_tell_is_3(runs: Runs, tmp_path: Path) -> None:
+    junit = tmp_path / "junit.xml"
+    done = gate(runs["random"], runs["other"], "--junit", junit, "--annotations")
     assert done.returncode == 3, done.stdout
+    assert "failure" in outcomes(valid(junit.read_bytes())).values()
+    assert "\n::error title=viubench gate%3A viubench_" in done.stdout
     assert "inconclusive" in done.stdout
     assert "is not ruled out" in done.stdout or "chance may explain" in done.stdout
 
 
 def test_not_comparable_is_4_and_says_why(runs: Runs, tmp_path: Path) -> None:
     for candidate, said in (("fewer", "has other items"), ("smaller", "two protocols")):
-        summary = tmp_path / f"{candidate}.md"
-        done = gate(runs["oracle"], runs[candidate], "--summary", summary)
+        summary, junit = tmp_path / f"{candidate}.md", tmp_path / f"{candidate}.xml"
+        done = gate(runs["oracle"], runs[candidate], "--summary", summary, "--junit", junit)
         assert done.returncode == 4
+        assert set(outcomes(valid(junit.read_bytes())).values()) == {"error"}
         assert done.stderr.count("viubench: not comparable: 'viubench_") == 2
         assert said in done.stderr
         assert said in summary.read_text()
@@ -130,7 +139,10 @@ def test_the_summary_goes_to_its_file_and_is_added_to_the_workflows(runs: Runs, 
     summary, step = tmp_path / "summary.md", tmp_path / "step.md"
     summary.write_text("an older summary\n")
     step.write_text("what another step wrote\n")
-    done = gate(runs["oracle"], runs["blind"], "--summary", summary, GITHUB_STEP_SUMMARY=str(step))
-    assert done.returncode == 1
+    workflow = {"GITHUB_STEP_SUMMARY": str(step), "GITHUB_ACTIONS": "true"}
+    done = gate(runs["oracle"], runs["blind"], "--summary", summary, "--report-only", **workflow)
+    assert done.returncode == 0
+    assert done.stdout.count("\n::warning title=viubench gate%3A viubench_") == 2
+    assert "the exit code is 0: this is a report only" in step.read_text()
     assert summary.read_text().startswith("### viubench gate: regress\n")
     assert step.read_text() == "what another step wrote\n" + summary.read_text()

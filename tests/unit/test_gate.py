@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def seen(mean: float, se: float, clusters: int = 1000, level: float = 0.9) -> Di
 
     low, high = stats.t.interval(level, clusters - 1, mean, se)
     worse = float(stats.t.cdf(mean / se, clusters - 1))
-    return Difference(mean, se, low, high, 5000, clusters, 10, 10, worse, 1 - worse, "clustered t")
+    return Difference(mean, se, low, high, 5000, clusters, 10, 10, worse, 1 - worse, "clustered t", clusters - 1)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +182,63 @@ def test_informational_tasks_do_not_fail_the_gate(tmp_path: Path) -> None:
         assert f"{verdict} (informational)" in text(report)
 
 
+def with_suites(run: Path, **suites: list[str]) -> Path:
+    """The same run, covering these suites whole."""
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["suites"] = {name: {"suite": name, "tasks": tasks} for name, tasks in suites.items()}
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    return run
+
+
+def test_a_suites_margin_is_that_of_its_tasks_unless_they_have_their_own(tmp_path: Path) -> None:
+    tasks = {task: rows([1.0] * 20) for task in "abcd"}
+    base = with_suites(write(tmp_path / "base", tasks), wide=["a", "b"], narrow=["b", "c"])
+    run = write(tmp_path / "run", tasks)
+    for pair in ((base, run), (run, base)):
+        config = GateConfig(margins={"default": 0.01, "wide": 0.2, "narrow": 0.1, "c": 0.3})
+        report = gate(*pair, config)
+        assert {task: found.margin for task, found in report.tasks.items()} == {"a": 0.2, "b": 0.1, "c": 0.3, "d": 0.01}
+        assert report.config == config
+    assert GateConfig(margins={"wide": 0.2}).for_tasks(["a", "d"], {"wide": ["a"]}).margin("d") == 0.02
+    with pytest.raises(ViubenchError, match="'wid', which is a task or suite of neither run") as error:
+        gate(base, run, GateConfig(margins={"wid": 0.2}))
+    assert error.value.hint == "did you mean 'wide'?"
+
+
+def test_a_suite_may_be_informational(tmp_path: Path) -> None:
+    base = write(tmp_path / "base", {task: rows([1.0] * 200) for task in "abc"})
+    worse = write(tmp_path / "worse", {"a": rows([0.0] * 200), "b": rows([0.0] * 200), "c": rows([1.0] * 200)})
+    with_suites(worse, hard=["a", "b"])
+    report = gate(base, worse, GateConfig(informational=["hard"]))
+    assert (report.verdict, report.exit_code) == ("pass", 0)
+    assert {task for task, found in report.tasks.items() if found.informational} == {"a", "b"}
+    assert gate(base, worse, GateConfig(informational=["a"])).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("verdict", "settings", "code"),
+    [
+        ("inconclusive", {"inconclusive": "pass"}, 0),
+        ("regress", {"inconclusive": "pass"}, 1),
+        ("error", {"inconclusive": "pass"}, 4),
+        ("inconclusive", {"report_only": True}, 0),
+        ("regress", {"report_only": True}, 0),
+        ("error", {"report_only": True}, 0),
+    ],
+)
+def test_what_fails_the_gate_is_for_the_configuration_to_say(
+    tmp_path: Path, verdict: Verdict, settings: dict[str, Any], code: int
+) -> None:
+    base = write(tmp_path / "base", {"t": rows([1.0] * 40)})
+    scores = {"inconclusive": [0.0] + [1.0] * 39, "regress": [0.0] * 40, "error": [1.0] * 39}[verdict]
+    run = write(tmp_path / "run", {"t": rows(scores)})
+    strict, lenient = gate(base, run), gate(base, run, GateConfig.model_validate(settings))
+    assert strict.verdict == lenient.verdict == verdict
+    assert strict.exit_code == {"inconclusive": 3, "regress": 1, "error": 4}[verdict]
+    assert lenient.exit_code == code
+    assert ("the exit code is 0" in text(lenient), "the exit code is 0" in text(strict)) == (not code, False)
+
+
 def test_what_cannot_be_compared_is_an_error_that_says_why(tmp_path: Path) -> None:
     base = write(tmp_path / "a", {"t": rows([1.0] * 20), "u": rows([1.0] * 20)})
     other = write(tmp_path / "b", {"t": rows([1.0] * 19), "u": rows([0.0] * 20)})
@@ -230,6 +288,7 @@ def test_a_configuration_that_names_no_task_is_refused(tmp_path: Path) -> None:
         ("corection: holm\n", "unknown key 'corection'", ":1:1"),
         ("correction: bonferroni\n", "correction: input should be 'holm' or 'none'", ":1:1"),
         ("informational: t\n", "informational: input should be a valid list", ":1:1"),
+        ("inconclusive: maybe\n", "inconclusive: input should be 'fail' or 'pass'", ":1:1"),
         ("on_missing: ignore\n", "on_missing: input should be 'error' or 'skip'", ":1:1"),
         ("alpha: 0.1\nalpha: 0.2\n", "the key 'alpha' appears twice", ":2:1"),
         ("margins: !!python/name:os.system x\n", "is not allowed", ":1:10"),
@@ -248,11 +307,12 @@ def test_a_whole_gate_yaml(tmp_path: Path) -> None:
     path = tmp_path / "gate.yaml"
     path.write_text(
         "margins: {default: 0.01, t: 0.05}\nalpha: 0.1\ncorrection: none\n"
-        "informational: [u]\non_missing: skip\nmax_errors: 0.02\n"
+        "informational: [u]\non_missing: skip\nmax_errors: 0.02\ninconclusive: pass\nreport_only: true\n"
     )
     config = strict_yaml.load(path, GateConfig)
     assert (config.margin("t"), config.margin("u"), config.level) == (0.05, 0.01, 0.8)
     assert (config.correction, config.on_missing, config.max_errors) == ("none", "skip", 0.02)
+    assert (config.inconclusive, config.report_only) == ("pass", True)
 
 
 def test_the_documents_example_is_the_default_but_for_the_tasks(tmp_path: Path) -> None:
@@ -260,13 +320,13 @@ def test_the_documents_example_is_the_default_but_for_the_tasks(tmp_path: Path) 
     document = (Path(__file__).parents[2] / "docs" / "gate.md").read_text()
     path.write_text(document.split("```yaml\n")[1].split("```")[0])
     config, default = strict_yaml.load(path, GateConfig), GateConfig()
-    assert config.margins.keys() == {"default", "viubench_count_easy"}
+    assert config.margins.keys() == {"default", "long", "viubench_count_easy"}
     assert config.margin("other") == default.margin("other")
     named = {"margins": default.margins, "informational": default.informational}
     assert config.model_copy(update=named) == default
 
 
-@pytest.mark.parametrize(("n", "videos", "points"), [(10, 4, 36), (300, 60, 1)])
+@pytest.mark.parametrize(("n", "videos", "points"), [(10, 4, 37), (300, 60, 1)])
 def test_what_the_documents_say_of_equal_scores(n: int, videos: int, points: int) -> None:
     scores: list[Part] = [(1.0, [1.0] * n, [k % videos for k in range(n)])]
     assert round(-100 * paired(scores, scores, GateConfig().level).low) == points
