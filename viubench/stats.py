@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,8 +122,8 @@ def spread(parts: Sequence[tuple[float, Sequence[float] | Floats, Sequence[Hasha
     Args:
         parts: each of at least one item; scores of any range.
     """
-    index: dict[Hashable, int] = {}
-    coded = [np.fromiter((index.setdefault(c, len(index)) for c in ids), np.int64, len(ids)) for _, _, ids in parts]
+    index = {video: code for code, video in enumerate(dict.fromkeys(chain.from_iterable(ids for _, _, ids in parts)))}
+    coded = [np.fromiter(map(index.__getitem__, ids), np.int64, len(ids)) for _, _, ids in parts]
     count = len(index)
     moves, sums, reach, alone = (np.zeros(count) for _ in range(4))
     squares = independent = 0.0

@@ -29,6 +29,7 @@ LEVELS = (
     {"tasks", "runs", "baseline", "results", "floor", "filmstrip", "media_clock"},
     {"compare"},
     {"gate", "flips"},
+    {"simulation"},
     {"changes"},
     {"video"},
     {"pretext"},

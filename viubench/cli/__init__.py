@@ -13,7 +13,7 @@ import sys
 import typer
 
 from viubench import __version__
-from viubench.cli import baseline, compare, data, doctor, export, gate, make, report, run, tasks, train, watch
+from viubench.cli import baseline, bench, compare, data, doctor, export, gate, make, report, run, tasks, train, watch
 from viubench.errors import Exit, ViubenchError
 
 app = typer.Typer(
@@ -25,7 +25,13 @@ app = typer.Typer(
 )
 for group in (run, make, report, compare, gate, train, watch, doctor):
     group.register(app)
-for name, group_app in (("tasks", tasks.app), ("data", data.app), ("export", export.app), ("baseline", baseline.app)):
+for name, group_app in (
+    ("tasks", tasks.app),
+    ("data", data.app),
+    ("export", export.app),
+    ("baseline", baseline.app),
+    ("bench", bench.app),
+):
     app.add_typer(group_app, name=name)
 
 

@@ -1,0 +1,19 @@
+"""The statistics tried on runs that are drawn, so that the truth is known: what they say against what is so.
+
+Example:
+    >>> rows = simulate(experiments()[:1], runs=20, seed=0)
+    >>> rows[0].what, rows[0].runs
+    ('95 % interval of a mean covers', 20)
+
+What is tried is what judges real runs: `viubench.stats`, `viubench.differences` and `viubench.gate.judge`.
+"""
+
+from viubench.simulation import intervals, verdicts
+from viubench.simulation.experiment import Experiment, Row, simulate
+
+__all__ = ["Experiment", "Row", "experiments", "simulate"]
+
+
+def experiments() -> list[Experiment]:
+    """All of them: intervals first, then the gate's verdicts."""
+    return [*intervals.experiments(), *verdicts.experiments()]

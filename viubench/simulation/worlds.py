@@ -1,0 +1,91 @@
+"""What a simulated run is drawn from: videos of unequal size, and scores to which a video lends something of its own.
+
+Example:
+    >>> rng = np.random.default_rng(0)
+    >>> world = World("geometric", videos=50, items=300)
+    >>> ids = world.owners(rng)
+    >>> before, after = world.runs(rng, ids, world.leans(rng), loss=0.03)
+    >>> len(before), sorted(set(before + after)), world.name
+    (300, [0.0, 1.0], '300 items, 50 geometric videos')
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from viubench.stats import Floats
+
+Generator = np.random.Generator
+Sizes = Literal["equal", "geometric", "lognormal", "skewed"]
+"""How items are spread over videos; `skewed`: a tenth of the videos hold half of the items."""
+
+DISCORDANCE = 0.2
+"""Share of the items that are right in one run and wrong in the other."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Items of videos, answered right or wrong or with graded scores.
+
+    Attributes:
+        lean: how much of a video's own there is in the difference of two runs, from 0 to 1.
+    """
+
+    sizes: Sizes
+    videos: int
+    items: int
+    graded: bool = False
+    lean: float = 1.0
+
+    @property
+    def name(self) -> str:
+        items = f"{self.items:,} {'graded items' if self.graded else 'items'}"
+        return f"{items}, a video each" if self.videos == self.items else f"{items}, {self.videos} {self.sizes} videos"
+
+    def owners(self, rng: Generator) -> list[int]:
+        """The video of each item; each video has one at least."""
+        count = self.videos
+        weights: dict[Sizes, Floats] = {
+            "equal": np.ones(count),
+            "geometric": rng.exponential(size=count),
+            "lognormal": np.exp(rng.normal(size=count)),
+            "skewed": np.where(np.arange(count) < count // 10, 9.0, 1.0),
+        }
+        share = weights[self.sizes] / weights[self.sizes].sum()
+        held = np.full(count, self.items // count)
+        if self.sizes != "equal":
+            held = 1 + rng.multinomial(self.items - count, share)
+        owners: list[int] = np.repeat(np.arange(count), held).tolist()
+        return owners
+
+    def scores(self, rng: Generator, owners: list[int], mean: float) -> list[float]:
+        """One run's scores, of expectation `mean` about the rate of their video. The rates are of a beta distribution,
+        such that two right-or-wrong scores of a video have a correlation of 0.1."""
+        rates = rng.beta(9 * mean, 9 * (1 - mean), self.videos)[owners]
+        scores = rng.beta(4 * rates, 4 * (1 - rates)) if self.graded else rng.random(len(owners)) < rates
+        return list(map(float, scores))
+
+    def leans(self, rng: Generator) -> Floats:
+        """How far each video leans to the one run or the other, in [-1, 1]: none is favoured on the whole."""
+        return self.lean * rng.uniform(-1, 1, self.videos)
+
+    def runs(self, rng: Generator, owners: list[int], leans: Floats, loss: float) -> tuple[list[float], list[float]]:
+        """Two runs over the same items, the second worse by `loss` (at most 0.06) in expectation.
+
+        Right or wrong: a share DISCORDANCE of the items differs, and of these a video loses 0.5 + up to 0.35. Graded:
+        all items differ, by the loss, by up to 0.1 that the video's items share, and by up to 0.2 of their own, so that
+        the differences of a video's items have a correlation of 0.2.
+        """
+        n, lean = len(owners), leans[owners]
+        if self.graded:
+            before = rng.uniform(0.4, 0.6, n)
+            after = before - loss + 0.1 * lean + rng.uniform(-0.2, 0.2, n)
+        else:
+            differs = rng.random(n) < DISCORDANCE
+            lost = rng.random(n) < 0.5 + loss / (2 * DISCORDANCE) + 0.35 * lean
+            before = np.where(differs, lost, rng.random(n) < 0.6).astype(np.float64)
+            after = np.where(differs, ~lost, before).astype(np.float64)
+        return before.tolist(), after.tolist()
