@@ -42,11 +42,31 @@ filters.addEventListener("input", (event) => {
   render();
 });
 more.addEventListener("click", () => { shown += PAGE; render(); });
-for (const table of document.querySelectorAll(".sortable")) makeSortable(table);
+
+const board = document.querySelector(".board");
+const tools = document.getElementById("tools");
+const showColumns = makeChooser(board, tools.querySelector("fieldset"));
+makeSortable(board);
+tools.hidden = false;
+tools.addEventListener("submit", (event) => event.preventDefault());
+tools.elements.rows.addEventListener("input", (event) => {
+  change("rows", event.target.value);
+  filterRows(board, event.target.value);
+});
+addEventListener("click", (event) => {
+  const chooser = tools.querySelector("details");
+  if (!chooser.contains(event.target)) chooser.open = false;
+});
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape") tools.querySelector("details").open = false;
+});
 follow((linked) => {
   const [column, direction] = (view.get("sort") || "").split(".");
-  const header = document.querySelectorAll(".sortable thead th")[column];
-  if (column && header) sort(header, direction === "asc");
+  const header = column ? board.tHead.rows[0].cells[column] : null;
+  if (header) sort(header, direction === "asc");
+  tools.elements.rows.value = view.get("rows") || "";
+  filterRows(board, tools.elements.rows.value);
+  showColumns();
   for (const field of filters.elements) field.value = view.get(field.name) || "";
   shown = PAGE;
   render();
