@@ -44,7 +44,7 @@ def text(report: CompareReport) -> str:
 METHOD = (
     "percent; paired differences, B minus A, clustered by source video; up / down: units scored higher / lower;\n"
     "to right / wrong: samples whose score rose / fell by half or more; p two-sided, Holm and Benjamini-Hochberg (BH)\n"
-    "over the tasks; verdict: Holm below 0.05; detectable: the true change that would get one in 4 of 5 such comparisons"
+    "over the tasks; verdict: Holm below 0.05; detectable: the true change that would get one in 4 of 5 of these"
 )
 
 
@@ -87,7 +87,8 @@ def flip_lines(found: Sequence[Flip], total: int, paths: tuple[Path, Path]) -> I
     for flip in found:
         yield ""
         groups = "".join(f", {key} {show(value)}" for key, value in sorted(flip.a.groups.items()))
-        yield f"{turn(flip)}: {line(flip.a.task, MOST)} {line(flip.a.id, MOST)}, video {line(flip.a.cluster + groups, MOST)}"
+        place = f"video {flip.a.cluster}{groups}"
+        yield f"{turn(flip)}: {line(flip.a.task, MOST)} {line(flip.a.id, MOST)}, {line(place, MOST)}"
         yield f"  target  {line(show(flip.a.target), MOST)}"
         for name, record, score in (("A", flip.a, flip.score_a), ("B", flip.b, flip.score_b)):
             yield f"  {name}       {_answer(record, score)}"

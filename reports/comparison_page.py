@@ -7,6 +7,7 @@ Example:
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,11 +187,10 @@ def breakdowns(found: TaskChange) -> tuple[Breakdown, ...]:
 
 def browser(runs: Sequence[Run], names: Sequence[str], turned: Sequence[Flip], per_task: int) -> dict[str, Any]:
     """The data of the flips, as JSON data: both answers of each, and its filmstrip while there is room."""
-    folders = [run.path for run in runs]
-    chosen = largest(turned, per_task, folders)
-    while len(chosen) > MOST_FLIPS and per_task > 1:
+    of_each = Counter((flip.a.task, flip.way) for flip in turned).values()
+    while per_task > 1 and sum(min(count, per_task) for count in of_each) > MOST_FLIPS:
         per_task -= 1
-        chosen = largest(turned, per_task, folders)
+    chosen = largest(turned, per_task, [run.path for run in runs])
     strips = Strips()
     samples = [
         card([(0, flip.a), (1, flip.b)], runs, strips) | {"way": flip.way, "turn": turn(flip)}
