@@ -47,26 +47,25 @@ class World:
 
     def owners(self, rng: Generator) -> list[int]:
         """The video of each item; each video has one at least."""
-        count = self.videos
-        weights: dict[Sizes, Floats] = {
-            "equal": np.ones(count),
-            "geometric": rng.exponential(size=count),
-            "lognormal": np.exp(rng.normal(size=count)),
-            "skewed": np.where(np.arange(count) < count // 10, 9.0, 1.0),
-        }
-        share = weights[self.sizes] / weights[self.sizes].sum()
-        held = np.full(count, self.items // count)
-        if self.sizes != "equal":
-            held = 1 + rng.multinomial(self.items - count, share)
-        owners: list[int] = np.repeat(np.arange(count), held).tolist()
-        return owners
+        count, items = self.videos, self.items
+        if self.sizes == "equal":
+            owners = np.arange(items) % count
+        elif self.sizes == "skewed":
+            few, half = count // 10, items // 2
+            owners = np.concatenate([np.arange(half) % few, few + np.arange(items - half) % (count - few)])
+        else:
+            weights = rng.exponential(size=count) if self.sizes == "geometric" else np.exp(rng.normal(size=count))
+            owners = np.repeat(np.arange(count), 1 + rng.multinomial(items - count, weights / weights.sum()))
+        found: list[int] = owners.tolist()
+        return found
 
     def scores(self, rng: Generator, owners: list[int], mean: float) -> list[float]:
         """One run's scores, of expectation `mean` about the rate of their video. The rates are of a beta distribution,
         such that two right-or-wrong scores of a video have a correlation of 0.1."""
         rates = rng.beta(9 * mean, 9 * (1 - mean), self.videos)[owners]
         scores = rng.beta(4 * rates, 4 * (1 - rates)) if self.graded else rng.random(len(owners)) < rates
-        return list(map(float, scores))
+        found: list[float] = np.asarray(scores, dtype=np.float64).tolist()
+        return found
 
     def leans(self, rng: Generator) -> Floats:
         """How far each video leans to the one run or the other, in [-1, 1]: none is favoured on the whole."""

@@ -1,0 +1,152 @@
+"""The simulation: its worlds are what they say, its bounds can break, and the statistics meet them on a few runs."""
+
+from __future__ import annotations
+
+import doctest
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from viubench import differences, simulation
+from viubench.cli import app
+from viubench.simulation import Experiment, Row, experiment, experiments, intervals, simulate, verdicts, worlds
+from viubench.simulation.worlds import Sizes, World
+from viubench.stats import Spread
+
+
+@pytest.mark.parametrize("sizes", ["equal", "geometric", "lognormal", "skewed"])
+def test_every_item_has_a_video_and_every_video_an_item(sizes: Sizes) -> None:
+    rng = np.random.default_rng(0)
+    held = np.array([np.bincount(World(sizes, 50, 600).owners(rng), minlength=50) for _ in range(50)])
+    assert held.shape == (50, 50)
+    assert (held.sum(1) == 600).all()
+    assert held.min() >= 1
+    spread = held.std() / held.mean()
+    assert 0.7 < spread < 1.5 or (sizes == "equal" and spread == 0)
+    if sizes == "skewed":
+        assert (held[:, :5].sum(1) == 300).all()
+
+
+@pytest.mark.parametrize("graded", [False, True])
+def test_two_runs_differ_by_the_loss_and_lean_by_video(graded: bool) -> None:
+    rng = np.random.default_rng(1)
+    world = World("equal", 400, 40_000, graded)
+    owners = world.owners(rng)
+    before, after = (np.array(run) for run in world.runs(rng, owners, world.leans(rng), 0.03))
+    change = (after - before).reshape(100, 400).T
+    assert change.mean() == pytest.approx(-0.03, abs=0.012)
+    assert change.min() >= -1
+    if not graded:
+        assert set(change.ravel()) == {-1, 0, 1}
+        assert (change != 0).mean() == pytest.approx(worlds.DISCORDANCE, abs=0.01)
+    between = change.mean(1).var() - change.var(1).mean() / 99
+    assert between / change.var() == pytest.approx(0.2 if graded else 0.033, rel=0.25)
+
+
+@pytest.mark.parametrize("graded", [False, True])
+def test_scores_have_the_mean_they_are_told(graded: bool) -> None:
+    rng = np.random.default_rng(2)
+    world = World("equal", 500, 25_000, graded)
+    scores = np.array(world.scores(rng, world.owners(rng), 0.6)).reshape(50, 500).T
+    assert scores.mean() == pytest.approx(0.6, abs=0.025)
+    assert 0 <= scores.min() <= scores.max() <= 1
+    if not graded:
+        between = scores.mean(1).var() - scores.var(1).mean() / 49
+        assert between / scores.var() == pytest.approx(0.1, rel=0.25)
+
+
+def test_the_statistics_meet_their_bounds_on_a_few_runs() -> None:
+    rows = simulate(experiments(), runs=20, seed=3)
+    assert not [row for row in rows if row.broken]
+    assert {row.what for row in rows} >= {
+        intervals.OF_MEAN, intervals.OF_SUITE, intervals.OF_DIFFERENCE, verdicts.WORSE, verdicts.BETTER, "inconclusive",
+    }  # fmt: skip
+    assert all(0 <= row.low <= row.high <= 1 and row.runs == 20 for row in rows)
+
+
+def named(found: list[Experiment], part: str) -> list[Experiment]:
+    chosen = [one for one in found if part in one.scenario]
+    assert chosen
+    return chosen
+
+
+def test_equal_seeds_give_equal_rows_and_progress_reaches_the_end() -> None:
+    tried = named(experiments(), "8 geometric")
+    told: list[tuple[int, int, str]] = []
+    rows = simulate(tried, 10, 1, lambda *now: told.append(now))
+    assert rows == simulate(tried, 10, 1)
+    assert told[0] == (0, 10 * len(tried), tried[0].scenario)
+    assert told[-1][:2] == (10 * len(tried), 10 * len(tried))
+
+
+def test_the_usual_clustered_error_would_break_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the simulation is for: with t of C-1 degrees of freedom, intervals over unequal videos cover too little."""
+
+    def usual(parts: Sequence[tuple[float, np.ndarray, list[int]]]) -> Spread:
+        ((_, values, owners),) = parts
+        sums = np.bincount(owners, values - values.mean())
+        count = len(sums)
+        return Spread(np.sqrt(count / (count - 1) * (sums**2).sum()) / len(values), count - 1, 0.0, count)
+
+    world = World("lognormal", 8, 200, graded=True)
+    tried = [Experiment("", partial(intervals._lost, world), {intervals.OF_DIFFERENCE: (0.95, 1.0)})]
+    assert not simulate(tried, 500, 0)[0].broken
+    monkeypatch.setattr(differences, "spread", usual)
+    assert simulate(tried, 500, 0)[0].broken
+
+
+@pytest.mark.parametrize(("share", "broken"), [(0.05, False), (0.0639, False), (0.0670, True), (0.0, False)])
+def test_a_bound_breaks_beyond_three_standard_errors(share: float, broken: bool) -> None:
+    row = Row("worse", "", 1600, share, 0.0, 0.05)
+    assert row.broken == broken
+    assert Row("found", "", 1600, 1 - share, 0.95, 1.0).broken == broken
+    assert row.error == pytest.approx(np.sqrt(share * (1 - share) / 1600))
+    assert not Row("any", "", 1600, share, *experiment.ANY).broken
+
+
+def coin(chance: float) -> list[Experiment]:
+    return [
+        Experiment("a coin", lambda rng: {"heads": bool(rng.random() < chance)}, {"heads": (0.0, 0.5)}),
+        Experiment("a die", lambda rng: {"six": bool(rng.random() < 1 / 6)}, {"six": experiment.ANY}),
+    ]
+
+
+@pytest.mark.parametrize(("chance", "code"), [(0.3, 0), (0.9, 1)])
+def test_the_command_prints_the_table_and_its_exit_code_says_whether_bounds_hold(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chance: float, code: int
+) -> None:
+    monkeypatch.setattr(simulation, "experiments", lambda: coin(chance))
+    command = ["bench", "stats", "--runs", "200", "--seed", "5", "--quiet", "--json", str(tmp_path / "rows.json")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == code
+    written = json.loads((tmp_path / "rows.json").read_text())
+    assert (written["runs"], written["seed"]) == (200, 5)
+    coins, dice = written["rows"]
+    assert (coins["what"], coins["scenario"], coins["broken"]) == ("heads", "a coin", code == 1)
+    lines = done.stdout.splitlines()
+    met = "NO" if code else "yes"
+    assert lines[3].split() == [
+        "heads", "a", "coin", f"{100 * coins['share']:.1f}", f"{100 * coins['error']:.1f}", "at", "most", "50", met,
+    ]  # fmt: skip
+    assert lines[4].split() == ["six", "a", "die", f"{100 * dice['share']:.1f}", f"{100 * dice['error']:.1f}"]
+    assert lines[-1] == f"{1 - code} of 1 bounds met"
+
+
+def test_a_table_that_cannot_be_written_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(simulation, "experiments", lambda: coin(0.3))
+    done = CliRunner().invoke(app, ["bench", "stats", "--runs", "1", "--quiet", "--json", str(tmp_path / "no" / "f")])
+    assert "cannot write" in str(done.exception)
+
+
+@pytest.mark.parametrize("module", [simulation, experiment, intervals, verdicts])
+def test_the_examples_in_the_modules_hold(module: object) -> None:
+    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
+
+
+def test_the_example_of_the_worlds_holds() -> None:
+    assert doctest.testmod(worlds).failed == 0
