@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import PurePath
 
+from reports.contests import Pairing
 from reports.runs import Run
+from reports.standings import points
+from viubench.differences import Difference
 from viubench.schema import Record
 
 MOST_PAIRS = 45
@@ -31,6 +34,7 @@ class Agreement:
         prompts: how many had prompts of equal length in tokens.
         answers: how many have the same response text.
         reasons: why the others differ, each with the number of samples.
+        found: the second's score minus the first's over the tasks both ran whole and in the same way.
     """
 
     first: str
@@ -40,6 +44,18 @@ class Agreement:
     prompts: int
     answers: int
     reasons: tuple[tuple[str, int], ...]
+    found: Difference | None = None
+
+    @property
+    def flips(self) -> int | None:
+        """Samples (or what a headline counts) whose score differs; None where the runs share no whole task."""
+        return None if self.found is None else self.found.better + self.found.worse
+
+    @property
+    def noise(self) -> float | None:
+        """Half the width of the 95 % interval of the difference: a smaller one between two models may be repetition
+        alone. None where not known, or where no score differs."""
+        return (self.found.high - self.found.low) / 2 if self.found and self.flips else None
 
     @property
     def text(self) -> str:
@@ -48,26 +64,38 @@ class Agreement:
         said += f", {self.frames} with equal frames, {self.prompts} with prompts of equal length"
         if self.reasons:
             said += "; different: " + ", ".join(f"{count} {reason}" for reason, count in self.reasons)
+        if self.noise is not None and self.found is not None:
+            said += (
+                f"; {self.flips} of {self.found.n} scores differ: less than {points(self.noise)[1:]} points is noise"
+            )
         return said
 
 
-def agreements(runs: Sequence[Run], names: Sequence[str]) -> list[Agreement]:
+def agreements(runs: Sequence[Run], names: Sequence[str], pairing: Pairing | None = None) -> list[Agreement]:
     """One line for each pair of runs of one model that answered common samples; `names` are the runs' labels.
 
     Two runs are of one model when its weights' fingerprint is the same, or its name where an engine knows no more.
     """
-    models = [
-        (run, f"{name} ({run.results.engine})") for run, name in zip(runs, names, strict=True) if run.kind == "model"
-    ]
+    pairing = pairing or Pairing(runs)
+    models = [place for place, run in enumerate(runs) if run.kind == "model"]
     found = []
-    for (first, name), (second, other) in combinations(models, 2):
+    for one, two in combinations(models, 2):
+        first, second = runs[one], runs[two]
         if not _same_model(first, second):
             continue
         answered = {record.id: record for record in second.records if record.response is not None}
         pairs = [(r, answered[r.id]) for r in first.records if r.response is not None and r.id in answered]
         if pairs:
-            found.append(_agreement(name, other, pairs, _sent(first) | _sent(second)))
+            name, other = (f"{names[place]} ({runs[place].results.engine})" for place in (one, two))
+            line = _agreement(name, other, pairs, _sent(first) | _sent(second))
+            found.append(replace(line, found=_difference(pairing, one, two, runs)))
     return found[:MOST_PAIRS]
+
+
+def _difference(pairing: Pairing, one: int, two: int, runs: Sequence[Run]) -> Difference | None:
+    """Over the tasks both ran whole and in the same way, each of the same weight."""
+    shared = [task for task in runs[one].results.tasks if pairing.difference(one, two, {task: 1.0})]
+    return pairing.difference(one, two, {task: 1 / len(shared) for task in shared}) if shared else None
 
 
 def _same_model(one: Run, two: Run) -> bool:

@@ -16,9 +16,11 @@ from tabulate import tabulate
 from reports import curves, difficulty, evidence, pages
 from reports.agreement import agreements
 from reports.contests import Pairing
+from reports.failures import failures
 from reports.panels import panels, verdict
 from reports.runs import Run, load
 from reports.samples import browser
+from reports.speed import speeds
 from reports.standings import Row, columns, labels, percent, percent_with_interval, points, rows, shown
 from reports.text import clean
 from reports.training import Training, load_all
@@ -119,7 +121,9 @@ def render(
         "difficulty": {head.key: difficulty.figures(runs, names, head.key) for head in heads if head.kind == "task"},
         "statuses": STATUSES,
         "status_words": STATUS_WORDS,
-        "agreements": agreements(runs, names),
+        "agreements": agreements(runs, names, pairing),
+        "failures": failures(runs, names, heads),
+        "speeds": speeds(runs, names),
         "manifests": [_manifest(run, name) for run, name in zip(runs, names, strict=True)],
         "samples_per_task": samples_per_task,
         "trainings": [curves.draw(training) for training in trainings],

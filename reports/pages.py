@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from reports import charts
 from reports.standings import percent, points
-from reports.text import clean, embed_json, p_value
+from reports.text import clean, embed_json, number, p_value
 
 
 def render(
@@ -56,7 +56,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
-    made.filters.update(percent=percent, points=points, clean=clean, p_value=p_value)
+    made.filters.update(percent=percent, points=points, clean=clean, number=number, p_value=p_value)
     made.globals.update(
         whisker=charts.whisker,
         bar=charts.bar,

@@ -12,7 +12,7 @@ function matches(sample, wanted) {
   const inQuestion = (sample.question + " " + sample.id).toLowerCase().includes(needle);
   return sample.answers.filter((answer) =>
     (!wanted.model || data.models[answer.model] === wanted.model)
-    && (!wanted.status || answer.status === wanted.status)
+    && (!wanted.status || answer.status === wanted.status || (wanted.status === "failed" && answer.status !== "ok"))
     && (!needle || inQuestion || (answer.response || "").toLowerCase().includes(needle)));
 }
 

@@ -1,0 +1,62 @@
+"""How the runs went: failures by kind, seconds and tokens, and what repeating a run changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from paired_runs import Row, rows, write
+from report_runs import write_run
+
+from reports.agreement import agreements
+from reports.failures import failures
+from reports.leaderboard import render
+from reports.runs import load
+from reports.speed import speeds
+from reports.standings import columns
+from viubench.schema import Failure
+
+
+def test_failures_are_counted_by_run_task_and_fault(tmp_path: Path) -> None:
+    broken = [Row("1", None, "v"), Row("2", 1.0, "w"), Row("3", None, "x", "media_error"), Row("4", 0.0, "y")]
+    run = load(write(tmp_path / "a", {"t": broken, "u": rows([1.0, 0.0])}))
+    records = tuple(
+        r.model_copy(update={"error": Failure(fault="missing")}) if r.status == "media_error" else r
+        for r in run.records
+    )
+    found = failures([replace(run, records=records)], ["a"], columns([run]))
+    assert found.models[0].statuses == {"ok": 4, "unparsed": 1, "media_error": 1}
+    assert found.models[0].faults == (("missing", 1),)
+    assert [task.name for task in found.tasks] == ["t"]
+    assert (found.tasks[0].counts[0] or found).share == 0.5
+    assert (found.whole, round(found.share, 3)) == (1, 0.333)
+    html = render([replace(run, records=records)], [])
+    assert "1 missing" in html
+    assert "status=media_error&amp;model=m" in html
+    assert "#task=t&amp;status=failed&amp;model=m" in html
+
+
+def test_seconds_and_tokens_are_those_of_the_records(tmp_path: Path) -> None:
+    run = load(write_run(tmp_path / "a", n=20, tasks=["viubench_count_easy"], suite=False))
+    blind = load(write_run(tmp_path / "b", model="blind", engine="blind", n=20))
+    (speed,) = speeds([run, blind], ["a", "b"])
+    assert speed.n == 20
+    engine = speed.stages["engine"]
+    assert (engine.mean, engine.late, engine.total) == pytest.approx((1.595, 1.68, 31.9))
+    assert (speed.prompt, speed.completion) == (4009.5, 9.0)
+    assert speed.cached == pytest.approx(3000 / 4009.5)
+    assert speed.tokens == 20 * 9 + 80190
+
+
+def test_repeats_tell_what_is_noise(tmp_path: Path) -> None:
+    once = [1.0, 0.0] * 100
+    again = [1.0 - score if k < 10 else score for k, score in enumerate(once)]
+    runs = [load(write(tmp_path / name, {"t": rows(scores)})) for name, scores in (("a", once), ("b", again))]
+    (line,) = agreements(runs, ["a", "b"])
+    assert line.flips == 10
+    assert line.noise == pytest.approx(1.972 * (10 / 200 / 200) ** 0.5, rel=0.02)
+    assert "10 of 200 scores differ: less than 3.1 points is noise" in line.text
+    (same,) = agreements([runs[0], runs[0]], ["a", "b"])
+    assert (same.flips, same.noise) == (0, None)
+    assert "noise" not in same.text
