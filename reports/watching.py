@@ -15,7 +15,7 @@ from pathlib import Path
 from markupsafe import Markup, escape
 
 from reports import charts, pages
-from reports.charts import Band, Curve, Level, Point
+from reports.charts import Area, Band, Curve, Level, Point
 from reports.panels import Finding
 from reports.standings import percent, short_names
 from reports.text import shorten
@@ -36,6 +36,9 @@ GLYPH_WIDTH = 9
 """Units of a plot that a mark of a verdict takes; where they would cover one another the later kinds are left out."""
 
 MOST_REASON = 600
+
+IN_ITS_BAND = '<path class="area" d="M0 0h22v10h-22z"/><path class="curve first" d="M0 5h22"/>'
+RING = '<circle class="best-mark" cx="11" cy="5" r="4"/>'
 
 __all__ = ["LOG", "PAGE", "render", "with_interval", "write"]
 
@@ -115,12 +118,13 @@ def render(title: str, entries: Sequence[Entry], waiting: Sequence[Waiting] = ()
         "figures": [_figure(key, name, scored, best[key], reward) for key, name in heads.items()],
         "reward": reward,
         "heads": list(heads.values()),
+        "several": len(scored) > 1,
         "gated": any(entry.gate for entry in entries),
         "rows": [_row(entry, heads, best) for entry in entries],
         "waiting": waiting,
         "marks": GLYPHS,
     }
-    return pages.render("watch.html.j2", [], None, context)
+    return pages.render("watch.html.j2", [], None, context, styles=["watch.css"])
 
 
 def with_interval(score: Score) -> str:
@@ -154,27 +158,24 @@ def _findings(
     heads: Mapping[str, str],
     best: Mapping[str, tuple[Entry, Score]],
 ) -> list[Finding]:
-    return [_length(entries, scored), _top(scored, heads, best), _worse(scored), _trust(entries, scored, waiting)]
+    return [_length(scored, heads), _top(scored, heads, best), _worse(scored), _trust(entries, scored, waiting)]
 
 
-def _length(entries: Sequence[Entry], scored: Sequence[Entry]) -> Finding:
+def _length(scored: Sequence[Entry], heads: Mapping[str, str]) -> Finding:
     question = "How far did it get?"
     if not scored:
-        return Finding(question, "No score yet", f"{_counted(len(entries), 'checkpoint')} tried.", warn=True)
+        return Finding(question, "No score yet", "No checkpoint was evaluated.", warn=True)
     last = scored[-1]
-    told = ", ".join(f"{name} {with_interval(score)}" for name, score in _headline(last))
+    keys = [MEAN] if last.mean else last.tasks
+    told = ", ".join(f"{heads[key]} {with_interval(score)}" for key in keys if (score := _score(last, key)))
     return Finding(question, f"{_counted(len(scored), 'checkpoint')}, to step {last.step:,}", f"The last: {told}.")
-
-
-def _headline(entry: Entry) -> list[tuple[str, Score]]:
-    return [("mean", entry.mean)] if entry.mean else list(entry.tasks.items())
 
 
 def _top(scored: Sequence[Entry], heads: Mapping[str, str], best: Mapping[str, tuple[Entry, Score]]) -> Finding:
     """The best of the first curve, and how much that says."""
     question = "Which step is best?"
     if not scored:
-        return Finding(question, "Not known yet", "", warn=True)
+        return Finding(question, "Not known yet", "There is nothing to choose from.", warn=True)
     key, name = next(iter(heads.items()))
     entry, score = best[key]
     others = [found for one in scored if one is not entry and (found := _score(one, key))]
@@ -218,7 +219,8 @@ def _trust(entries: Sequence[Entry], scored: Sequence[Entry], waiting: Sequence[
     told = f"{_counted(len(waiting), 'checkpoint')} not there whole yet." if waiting else ""
     n = sum(score.n for score in scored[-1].tasks.values()) if scored else 0
     told = f"{n:,} samples a checkpoint. {told}" if n else told
-    return Finding(question, "With care: " + "; ".join(worries) if worries else "Yes", told, warn=bool(worries))
+    answer = "With care: " + "; ".join(worries) if worries else "Yes" if scored else "No score yet"
+    return Finding(question, answer, told, warn=bool(worries) or not scored)
 
 
 def _counted(count: int, word: str) -> str:
@@ -243,21 +245,31 @@ def _figure(key: str, name: str, scored: Sequence[Entry], best: tuple[Entry, Sco
     steps = [float(entry.step) for entry, _ in found] + [step for step, _ in earned]
     values = [end for _, score in found for end in (score.value, *score.ci)]
     values += [value for _, value in earned] + [level.value for level in levels]
-    plane = charts.axes((min(steps), max(steps)), values, lambda value: percent(value, 0), share=True)
+    plane = charts.axes(_span(steps), values, lambda value: percent(value, 0), share=True)
     line = Curve("first", [(entry.step, score.value) for entry, score in found], marked=True)
     curves = [Curve("second", earned), line] if earned else [line]
     alone = [Band(entry.step, score.value, *score.ci) for entry, score in found] if len(found) == 1 else []
-    drawn = charts.plot(plane, curves, levels, alone)
-    ring = f'<circle class="best" cx="{plane.x(best[0].step):.1f}" cy="{plane.y(best[1].value):.1f}" r="5.5"/>'
-    area = "" if alone else _area([(plane.x(e.step), plane.y(s.ci[0]), plane.y(s.ci[1])) for e, s in found])
+    ends = [[(float(entry.step), score.ci[side]) for entry, score in found] for side in (0, 1)]
+    drawn = charts.plot(plane, curves, levels, alone, areas=[] if alone else [Area("first", *ends)])
+    ring = (
+        ""
+        if alone
+        else f'<circle class="best-mark" cx="{plane.x(best[0].step):.1f}" cy="{plane.y(best[1].value):.1f}" r="4.5"/>'
+    )
     marks = _marks([(plane.x(step), verdict) for step, verdict in _verdicts(scored, key)])
-    legend = [(_key('<path class="area" d="M0 0h22v10h-22z"/><path class="curve first" d="M0 5h22"/>'), _told(found))]
-    if len(found) > 1:
-        legend.append((_key('<circle class="best" cx="11" cy="5" r="4"/>'), _told_best(*best)))
+    legend = [(charts.key("band") if alone else _key(IN_ITS_BAND), _told(found))]
+    if not alone:
+        legend.append((_key(RING), _told_best(*best)))
     legend += [(charts.key("before"), level.text) for level in levels]
     if earned:
         legend.append((charts.key("second"), f"{called}, from {percent(earned[0][1])} to {percent(earned[-1][1])}"))
-    return Figure(name, _with(drawn, area, ring + marks), tuple(legend))
+    return Figure(name, _over(drawn, ring + marks), tuple(legend))
+
+
+def _span(steps: Sequence[float]) -> Point:
+    """From 0, unless that would leave more than half of a plot empty."""
+    first, last = min(steps), max(steps)
+    return (first if last < 2 * first and first < last else 0.0), last
 
 
 def _told(found: Sequence[tuple[Entry, Score]]) -> str:
@@ -290,13 +302,6 @@ def _verdicts(scored: Sequence[Entry], key: str) -> list[tuple[int, Verdict]]:
     return found
 
 
-def _area(ends: Sequence[tuple[float, float, float]]) -> str:
-    """The intervals as one band, from (x, low, high) each."""
-    lower = [f"{x:.1f},{low:.1f}" for x, low, _ in ends]
-    upper = [f"{x:.1f},{high:.1f}" for x, _, high in ends]
-    return f'<polygon class="area" points="{" ".join([*lower, *reversed(upper)])}"/>'
-
-
 def _marks(places: Sequence[tuple[float, Verdict]]) -> str:
     """The verdicts along the upper edge."""
     taken: list[float] = []
@@ -313,7 +318,6 @@ def _key(shape: str) -> Markup:
     return Markup(f'<svg class="key" viewBox="0 0 22 10" width="22" height="10" aria-hidden="true">{shape}</svg>')
 
 
-def _with(plot: Markup, below: str, above: str) -> Markup:
-    """The plot with more drawn under and over what is in it; all of it numbers and our own marks."""
-    opened, rest = str(plot).split(">", 1)
-    return Markup(f"{opened}>{below}{rest.removesuffix('</svg>')}{above}</svg>")
+def _over(plot: Markup, above: str) -> Markup:
+    """The plot with more drawn over what is in it: numbers and our own marks."""
+    return Markup(str(plot).removesuffix("</svg>") + above + "</svg>")

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import checkpoint_folders as folders
+import paired_runs
+import pytest
+from typer.testing import CliRunner
+from watch_world import HOSTILE, run_of
+
+from viubench.cli import app
+from viubench.cli.keeper import Base, Keeper, exit_code, words_of
+from viubench.errors import ViubenchError
+from viubench.history import read
+from viubench.schema import GateConfig
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A baseline, a good checkpoint, one that lost, a broken and a half-written one; no engine is started."""
+    model = folders.write(tmp_path / "base-model", seed=99)
+    run_of(tmp_path / "base", model, 0.8, n=200)
+    train = tmp_path / "train"
+    for step in (100, 200, 300):
+        folders.write(train / f"checkpoint-{step}", seed=step)
+    (train / "checkpoint-300" / "broken").touch()
+    folders.write(train / "checkpoint-400", seed=4, torn=1)
+
+    def answer(self: Keeper, model: Path, run: Path) -> str:
+        if (model / "broken").exists():
+            return HOSTILE
+        run_of(run, model, 0.3 if model.name.endswith("200") else 0.8, n=200)
+        return ""
+
+    monkeypatch.setattr(Keeper, "_answer", answer)
+    return tmp_path
+
+
+def watched(world: Path, *more: object) -> Any:
+    command = ["watch", str(world / "train"), "--tasks", "items", "--once", "--settle", "0.05", *map(str, more)]
+    return CliRunner().invoke(app, command)
+
+
+def test_once_evaluates_what_is_there_and_ends_with_the_worst_code(world: Path) -> None:
+    done = watched(world, "--gate", world / "base")
+    assert done.exit_code == 4, done.output
+    first, second, third = done.stdout.splitlines()
+    assert re.fullmatch(r"step 100: mean 80\.0 \(\d+\.\d–\d+\.\d\), pass", first)
+    assert second.startswith("step 200: mean 30.0 (")
+    assert "regress (t: a loss of 50.0 points" in second
+    assert third.startswith("step 300: failed, </style>")
+    assert "\x1b" not in done.output
+    assert "step 400: checkpoint-400 waits: it lacks the rest of model.safetensors" in done.stderr
+    shutil.rmtree(world / "train" / "checkpoint-300")
+    again = watched(world, "--gate", world / "base")
+    assert (again.stdout, again.exit_code) == ("", 4), "what is known is not evaluated again, and counts"
+    entries = read(world / "train" / "watch")
+    assert [one.status for one in entries] == ["evaluated", "evaluated", "failed"]
+    assert [exit_code(entries[:k]) for k in (1, 2, 3)] == [0, 1, 4]
+
+
+def test_without_a_gate_the_code_is_0_and_a_gate_can_come_later(world: Path) -> None:
+    assert watched(world, "--quiet").exit_code == 0
+    out = world / "train" / "watch"
+    assert [one.verdict for one in read(out)] == [None, None, None]
+    config = world / "gate.yaml"
+    for content, verdict in (("alpha: 0.05", "regress"), ("margins: {default: 0.9}", "pass")):
+        config.write_text(content)
+        assert watched(world, "--gate", world / "base", "--config", config).exit_code == 4
+        assert [one.verdict for one in read(out)[-2:]] == ["pass", verdict]
+        assert watched(world, "--gate", world / "base", "--config", config).stdout == ""
+    assert len(read(out)) == 3 + 2 + 2
+
+
+def test_a_gate_that_cannot_compare_is_an_error_and_ends_nothing(world: Path) -> None:
+    paired_runs.write(world / "other", {"other": paired_runs.rows([1.0, 0.0])})
+    done = watched(world, "--gate", world / "other")
+    assert [one.verdict for one in read(world / "train" / "watch")] == ["error", "error", None]
+    assert done.exit_code == 4
+    (world / "gate.yaml").write_text("margins: {nobody: 0.1}")
+    done = watched(world, "--gate", world / "base", "--config", world / "gate.yaml")
+    assert "error (the gate's margins name 'nobody'" in done.stdout
+
+
+def test_the_command_on_a_regression_knows_what_it_is_about_and_may_fail(world: Path) -> None:
+    told = world / "told"
+    script = world / "tell.py"
+    script.write_text(
+        "import os, sys\n"
+        "told = {name: value for name, value in os.environ.items() if name.startswith('VIUBENCH_')}\n"
+        "open(sys.argv[1], 'a').write(str(told))\n"
+        "sys.exit(3)\n"
+    )
+    done = watched(world, "--gate", world / "base", "--on-regression", f"{sys.executable} {script} {told}")
+    assert "the command on regression ended with exit code 3" in done.stderr
+    heard = told.read_text()
+    run = read(world / "train" / "watch")[1].run
+    for name, value in {
+        "CHECKPOINT": world / "train" / "checkpoint-200",
+        "STEP": "200",
+        "RUN": world / "train" / "watch" / run,
+        "VERDICT": "regress",
+    }.items():
+        assert f"'VIUBENCH_{name}': '{value}'" in heard
+    assert heard.count("VIUBENCH_STEP") == 1
+    assert [one.command for one in read(world / "train" / "watch")] == [None, 3, None]
+    assert "the command on regression ended with exit code 3" in (world / "train" / "watch" / "watch.html").read_text()
+
+
+def test_mistakes_are_told_before_anything_is_evaluated(world: Path) -> None:
+    for arguments, said in (
+        (["--gate", world / "nowhere"], "nowhere"),
+        (["--gate", world / "base", "--config", world / "no.yaml"], "no.yaml"),
+        (["--on-regression", "true"], "name a baseline with --gate"),
+        (["--gate", world / "base", "--on-regression", "no-such-program x"], "no such program: 'no-such-program'"),
+        (["--gate", world / "base", "--on-regression", "sh -c 'x"], "does not read"),
+    ):
+        done = watched(world, *arguments)
+        assert isinstance(done.exception, ViubenchError), done.output
+        assert said in f"{done.exception.message} {done.exception.where} {done.exception.hint}"
+        assert not (world / "train" / "watch").exists()
+    missing = CliRunner().invoke(app, ["watch", str(world / "none"), "--tasks", "items"])
+    assert isinstance(missing.exception, ViubenchError)
+    assert "no such folder" in missing.exception.message
+
+
+def test_once_gives_what_settles_its_time_and_no_more(world: Path) -> None:
+    started = time.monotonic()
+    command = ["watch", str(world / "train"), "--tasks", "items", "--once", "--settle", "0.6"]
+    for step in (100, 200, 300):
+        (world / "train" / f"checkpoint-{step}" / "new").touch()
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert 0.5 < time.monotonic() - started < 10
+    assert len(read(world / "train" / "watch")) == 3
+
+
+def test_base_changes_with_its_records_and_with_the_configuration(world: Path) -> None:
+    config = world / "gate.yaml"
+    config.write_text("alpha: 0.01")
+    first = Base.read(str(world / "base"), None)
+    assert first.against == Base.read(str(world / "base"), None).against
+    assert first.against != Base.read(str(world / "base"), config).against
+    shutil.rmtree(world / "base")
+    run_of(world / "base", world / "base-model", 0.7)
+    assert first.against != Base.read(str(world / "base"), None).against
+    assert first.config == GateConfig()
+    assert words_of("a-b 'c d'".replace("a-b", sys.executable), first) == [sys.executable, "c d"]
