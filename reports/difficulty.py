@@ -59,15 +59,15 @@ def figures(runs: Sequence[Run], names: Sequence[str], task: str) -> list[Figure
     except (LookupError, TypeError, ValueError):  # scored by what is not installed here
         return []
     found = []
-    for measure, values in _measures([runs[k].by_task[task] for k in order], evaluator.name).items():
-        parts = _parts(values)
+    for measure, values in measures([runs[k].by_task[task] for k in order], evaluator.name).items():
+        parts = split(values)
         if len(parts) > 1:
             lines = {names[k]: _estimates(runs[k].by_task[task], parts, evaluator) for k in shown}
             found.append(_figure(measure, parts, lines, runs[order[0]].results.tasks[task].chance))
     return found[:MOST_FIGURES]
 
 
-def _measures(runs: Sequence[Sequence[Record]], evaluator: str) -> dict[str, dict[str, float]]:
+def measures(runs: Sequence[Sequence[Record]], evaluator: str) -> dict[str, dict[str, float]]:
     """Each measure by sample id, from the first run that knows it (a baseline was shown no frames)."""
     found: dict[str, dict[str, float]] = {}
     for records in runs:
@@ -106,7 +106,7 @@ def _number(text: str) -> float | None:
     return value if abs(value) < 1e9 else None
 
 
-def _parts(values: Mapping[str, float]) -> list[Part]:
+def split(values: Mapping[str, float]) -> list[Part]:
     """Samples by value, or by parts of about equal size where the values are many; parts of too few are left out."""
     ordered = sorted(values, key=lambda sample: (values[sample], sample))
     distinct = sorted(set(values.values()))

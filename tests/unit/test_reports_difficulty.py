@@ -43,9 +43,9 @@ def test_many_values_become_parts_of_about_equal_size(tmp_path: Path) -> None:
     places = {figure.title for figure in difficulty.figures([run], ["m"], "viubench_jigsaw_easy")}
     assert places == {"by clips out of place"}  # always six clips, always as many frames
     values = {str(n): n / 7 for n in range(100)} | {"junk": 1e6}
-    parts = difficulty._parts(values)
+    parts = difficulty.split(values)
     assert [len(part.ids) for part in parts] == [16, 17, 17, 17, 17, 17]
-    assert difficulty._parts({"a": 1.0, "b": 2.0}) == []
+    assert difficulty.split({"a": 1.0, "b": 2.0}) == []
 
 
 @pytest.mark.parametrize("text", ["", "nan", "inf", "1e400", "long", "12345678901234"])
