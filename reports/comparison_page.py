@@ -1,7 +1,7 @@
 """A comparison of two runs as one self-contained page: what changed, whether it is real, and the samples that turned.
 
 Example:
-    >>> html = render((a, b), report(a, b, found, turned), turned, per_task=12)  # doctest: +SKIP
+    >>> html = render((a, b), found, report(a, b, found, turned), turned, per_task=12)  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from markupsafe import Markup
 
 from reports import forest, pages
 from reports.comparison import headline, notes, turn
+from reports.difficulty import measures, split
+from reports.gate import line
 from reports.panels import MOST_VALUES, Finding
 from reports.runs import Run
 from reports.samples import FIELD, Strips, card
 from reports.standings import labels, percent, points, short_names
 from reports.text import p_value, shorten
-from viubench.compare import Side
+from viubench.changes import within
+from viubench.compare import Comparison, Side, TaskPair
 from viubench.flips import Flip, largest
 from viubench.schema import Manifest
 from viubench.schema.compare import Change, CompareReport, GroupChange, TaskChange
@@ -32,6 +35,9 @@ STYLES = ("comparison.css",)
 
 MOST_FLIPS = 600
 """Samples that a page shows at most, whatever is asked for: with their text they take some 5 MB."""
+
+NAME = 40
+"""Characters of a model's name that stand beside each answer; the whole name stands on top."""
 
 MANY = 0.05
 """A detectable change above this is pointed at: much may have happened unseen."""
@@ -59,7 +65,9 @@ class Line:
     breakdowns: tuple[Breakdown, ...] = ()
 
 
-def render(sides: tuple[Side, Side], report: CompareReport, turned: Sequence[Flip], *, per_task: int) -> str:
+def render(
+    sides: tuple[Side, Side], compared: Comparison, report: CompareReport, turned: Sequence[Flip], *, per_task: int
+) -> str:
     """The page as text; equal runs give equal text.
 
     Args:
@@ -68,7 +76,7 @@ def render(sides: tuple[Side, Side], report: CompareReport, turned: Sequence[Fli
     runs = [Run(side.path, side.manifest, side.results, ()) for side in sides]
     names = labels(runs)
     axis = forest.scale([found.ci for found in report.tasks.values() if found.clusters > 1])
-    lines = _lines(report, axis)
+    lines = _lines(report, compared.tasks, axis)
     context = {
         "names": names,
         "folders": [side.path.name for side in sides],
@@ -148,7 +156,7 @@ def _unseen(report: CompareReport) -> Finding:
 # --- tasks and groups -----------------------------------------------------------------------------------------
 
 
-def _lines(report: CompareReport, axis: forest.Scale) -> list[Line]:
+def _lines(report: CompareReport, pairs: Mapping[str, TaskPair], axis: forest.Scale) -> list[Line]:
     """A line for each task, then one for the mean of several."""
     short = short_names(list(report.tasks))
     rows: list[tuple[str, str, Change]] = [(task, short[task], found) for task, found in report.tasks.items()]
@@ -162,24 +170,34 @@ def _lines(report: CompareReport, axis: forest.Scale) -> list[Line]:
             found,
             forest.row(axis, found.difference, found.ci, found.detectable, found.word),
             forest.bars(found.better, found.worse, found.units, most),
-            breakdowns(found) if isinstance(found, TaskChange) else (),
+            breakdowns(found, pairs[name]) if isinstance(found, TaskChange) else (),
         )
         for name, label, found in rows
     ]
 
 
-def breakdowns(found: TaskChange) -> tuple[Breakdown, ...]:
-    """The change within each value of every group key, the `MOST_VALUES` largest, on an axis for the key."""
+def breakdowns(found: TaskChange, pair: TaskPair) -> tuple[Breakdown, ...]:
+    """The change within each value of every group key, the `MOST_VALUES` largest; then within what is read from the
+    samples as their difficulty (`reports.difficulty`)."""
     made = []
     for key, values in found.groups.items():
         kept = sorted(values, key=lambda value: (-values[value].units, value))[:MOST_VALUES]
-        axis = forest.scale([values[value].ci for value in kept if values[value].clusters > 1])
-        rows = tuple(
-            (shorten(value, 60), values[value], forest.row(axis, values[value].difference, values[value].ci, None, ""))
-            for value in sorted(kept)
-        )
-        made.append(Breakdown(shorten(key, 60), rows, forest.ruler(axis), len(values) - len(kept)))
+        made.append(_breakdown(key, [(value, values[value]) for value in sorted(kept)], len(values) - len(kept)))
+    records = list(zip(*pair.records, strict=True))
+    for measure, samples in measures(records, pair.evaluator.name).items():
+        parts = split(samples)
+        if len(parts) > 1 and measure not in found.groups:
+            made.append(_breakdown(measure, [(part.label, within(pair, part.ids)) for part in parts], 0))
     return tuple(made)
+
+
+def _breakdown(key: str, values: Sequence[tuple[str, GroupChange]], left_out: int) -> Breakdown:
+    """With an axis of its own."""
+    axis = forest.scale([found.ci for _, found in values if found.clusters > 1])
+    rows = tuple(
+        (shorten(value, 60), found, forest.row(axis, found.difference, found.ci, None, "")) for value, found in values
+    )
+    return Breakdown(shorten(key, 60), rows, forest.ruler(axis), left_out)
 
 
 # --- flips and runs -------------------------------------------------------------------------------------------
@@ -197,7 +215,7 @@ def browser(runs: Sequence[Run], names: Sequence[str], turned: Sequence[Flip], p
         for flip in chosen[:MOST_FLIPS]
     ]
     return {
-        "models": [f"{letter} · {name}" for letter, name in zip("AB", names, strict=True)],
+        "models": [f"{letter} · {line(name, NAME)}" for letter, name in zip("AB", names, strict=True)],
         "tasks": sorted({flip.a.task for flip in turned}),
         "samples": samples,
         "strips": list(strips.kept),

@@ -2,8 +2,8 @@
 
 Example:
     >>> axis = scale([(0.02, 0.11), (-0.06, 0.01)])
-    >>> axis.low, axis.high
-    (-0.1, 0.15)
+    >>> [round(value, 2) for value in axis.ticks]
+    [-0.05, 0.0, 0.05, 0.1]
     >>> print(row(axis, 0.07, (0.02, 0.11), None, "better"))  # doctest: +ELLIPSIS
     <svg class="forest" ...
 
@@ -34,15 +34,9 @@ LOOKS = {"better": "better", "worse": "worse"}
 class Scale:
     """An axis of differences in [-1, 1], 0 always on it, with the values its lines stand at."""
 
+    low: float
+    high: float
     ticks: tuple[float, ...]
-
-    @property
-    def low(self) -> float:
-        return round(self.ticks[0], 9)
-
-    @property
-    def high(self) -> float:
-        return round(self.ticks[-1], 9)
 
     def x(self, difference: float) -> float:
         """Where a difference stands, in the drawing's units; what lies outside stands at the edge."""
@@ -54,7 +48,9 @@ def scale(intervals: Sequence[tuple[float, float]]) -> Scale:
     """The axis that holds all intervals and 0; at least two points wide."""
     low = min([-0.01, *(low for low, _ in intervals)])
     high = max([0.01, *(high for _, high in intervals)])
-    return Scale(ticks(low, high, most=6))
+    room = 0.02 * (high - low)
+    low, high = low - room, high + room
+    return Scale(low, high, tuple(value for value in ticks(low, high, most=7) if low <= value <= high))
 
 
 def row(axis: Scale, value: float, ci: tuple[float, float], unseen: float | None, word: str) -> Markup:

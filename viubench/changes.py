@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from evaluators import Scored
 from viubench import __version__
 from viubench.compare import Comparison, Side, TaskPair
 from viubench.differences import Difference, benjamini_hochberg, detectable, holm, paired
 from viubench.flips import Flip
-from viubench.results import DIGITS
+from viubench.results import DIGITS, scored
 from viubench.schema.compare import (
     CompareReport,
     Flipped,
@@ -32,7 +33,6 @@ from viubench.schema.compare import (
     Word,
 )
 from viubench.schema.gate import GatedRun
-from viubench.stats import Part
 
 ALPHA = 0.05
 """Chance of a word other than "no difference shown" about two runs that do not differ, over all tasks together."""
@@ -121,26 +121,38 @@ def _numbers(diff: Difference) -> dict[str, Any]:
 
 def _groups(pair: TaskPair) -> dict[str, dict[str, GroupChange]]:
     """The difference within each value of every group key that has several."""
+    metric = pair.evaluator.unit_metric
     members: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for place, unit in enumerate(pair.units_a):
         for key, labels in unit.groups.items():
             for label in (labels,) if isinstance(labels, str) else labels:
                 members[key][label].append(place)
     return {
-        key: {label: _group(pair, places) for label, places in sorted(values.items())}
+        key: {
+            label: _group([pair.units_a[k] for k in places], [pair.units_b[k] for k in places], metric)
+            for label, places in sorted(values.items())
+        }
         for key, values in sorted(members.items())
         if len(values) > 1
     }
 
 
-def _group(pair: TaskPair, places: Sequence[int]) -> GroupChange:
-    metric = pair.evaluator.unit_metric
-    parts: list[Part] = []
-    for units in (pair.units_a, pair.units_b):
-        chosen = [units[place] for place in places]
-        parts.append((1.0, [unit.scores.get(metric, 0.0) for unit in chosen], [unit.cluster for unit in chosen]))
-    a, b = (sum(scores) / len(scores) for _, scores, _ in parts)
-    return GroupChange(a=_round(a), b=_round(b), **_numbers(paired(parts[:1], parts[1:], LEVEL)))
+def within(pair: TaskPair, ids: Collection[str]) -> GroupChange:
+    """The difference over those of a task's samples; ValueError when there is none."""
+    first, second = (
+        pair.evaluator.units([scored(record) for record in records if record.id in ids])
+        for records in zip(*pair.records, strict=True)
+    )
+    return _group(first, second, pair.evaluator.unit_metric)
+
+
+def _group(first: Sequence[Scored], second: Sequence[Scored], metric: str) -> GroupChange:
+    a, b = (
+        (1.0, [unit.scores.get(metric, 0.0) for unit in units], [unit.cluster for unit in units])
+        for units in (first, second)
+    )
+    means = [sum(scores) / len(scores) for _, scores, _ in (a, b)]
+    return GroupChange(a=_round(means[0]), b=_round(means[1]), **_numbers(paired([a], [b], LEVEL)))
 
 
 def _flip(flip: Flip) -> Flipped:

@@ -27,7 +27,7 @@ function render() {
   cards.replaceChildren(...found.slice(0, shown).map(flip));
   more.hidden = found.length <= shown;
   const cut = data.stripsLeftOut ? `; ${data.stripsLeftOut} filmstrips left out to bound the size of the page` : "";
-  document.getElementById("count").textContent =
+  document.getElementById("count").textContent = !data.total ? "No sample turned." :
     `${found.length} of the ${data.samples.length} kept in this page, the largest changes, out of ${data.total} samples that turned${cut}.`;
 }
 

@@ -45,7 +45,7 @@ def compare(
     if json is not None:
         _write(json, said.model_dump_json(by_alias=True, indent=1) + "\n", "--json")
     if html is not None:
-        page = comparison_page.render(sides, said, turned, per_task=IN_PAGE if flips is None else flips)
+        page = comparison_page.render(sides, found, said, turned, per_task=IN_PAGE if flips is None else flips)
         _write(html, page, "--html")
         print(line(str(html.resolve())))
 
