@@ -75,7 +75,9 @@ def render(
     """
     runs = [Run(side.path, side.manifest, side.results, ()) for side in sides]
     names = labels(runs)
-    axis = forest.scale([found.ci for found in report.tasks.values() if found.clusters > 1])
+    known = [found for found in report.tasks.values() if found.clusters > 1]
+    unseen = [(-found.detectable, found.detectable) for found in known if found.detectable is not None]
+    axis = forest.scale([*(found.ci for found in known), *unseen])
     lines = _lines(report, compared.tasks, axis)
     context = {
         "names": names,

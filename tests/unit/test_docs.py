@@ -20,7 +20,9 @@ DOCUMENTS = (
     "docs/downstream.md",
     "docs/add-a-benchmark.md",
     "docs/gate.md",
+    "docs/compare.md",
     "docs/training.md",
+    "docs/watch.md",
     "docs/verl.md",
 )
 ROOT_COMMAND = typer.main.get_command(app)
