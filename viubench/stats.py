@@ -66,8 +66,8 @@ class Spread:
 def mean(scores: Sequence[float], clusters: Sequence[Hashable], level: float = 0.95) -> Estimate:
     """Mean of item scores with a clustered interval: t around the mean, Wilson's near 0 and 1.
 
-    Near means that the symmetric interval would leave [0, 1], or that all scores are equal and it would be a point.
-    Wilson's is made for shares; for other scores in [0, 1], whose variance is smaller, it is wider than it need be.
+    Near means that a symmetric interval of twice the width would leave [0, 1], or that all scores are equal and it
+    would be a point. Wilson's is of as many right-or-wrong items as have this error, at most of those there are.
 
     Args:
         scores: one number in [0, 1] per item.
@@ -88,9 +88,11 @@ def mean(scores: Sequence[float], clusters: Sequence[Hashable], level: float = 0
         return Estimate(value, found.independent, 0.0, 1.0, n, 1)
     effect = (found.se / found.independent) ** 2 if found.independent > 0 else 1.0
     quantile = t_quantile(level, found.degrees)
-    low, high = value - quantile * found.se, value + quantile * found.se
-    if found.se < TINY or low < 0 or high > 1:
-        low, high = wilson(value, n / max(effect, 1.0), quantile)
+    half = quantile * found.se
+    low, high = value - half, value + half
+    if found.se < TINY or low < half or high > 1 - half:
+        alike = n if found.se < TINY else min(n, value * (1 - value) / found.se**2)
+        low, high = wilson(value, alike, quantile)
     return Estimate(value, found.se, max(low, 0.0), min(high, 1.0), n, found.clusters, effect)
 
 

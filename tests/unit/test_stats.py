@@ -151,6 +151,36 @@ def test_the_interval_holds_the_mean_and_stays_in_range(rows: list[tuple[float, 
     assert estimate.value - 1e-9 <= estimate.high <= 1 + 1e-12
 
 
+@given(SCORES)
+def test_right_and_wrong_are_mirror_images(rows: list[tuple[float, int]]) -> None:
+    clusters = [cluster for _, cluster in rows]
+    one = stats.mean([score for score, _ in rows], clusters)
+    other = stats.mean([1 - score for score, _ in rows], clusters)
+    assert other.se == pytest.approx(one.se, abs=1e-12)
+    if one.se == 0 or one.se > 1e-6:  # between them, whether there is any spread is a matter of rounding
+        assert (1 - other.high, 1 - other.low) == pytest.approx((one.low, one.high), abs=1e-9)
+
+
+@pytest.mark.parametrize("videos", [1, 4])
+def test_near_the_ends_it_is_wilsons_of_as_many_items_as_have_the_error(videos: int) -> None:
+    """An item a video is the textbook's proportion; four equal items of a video are as good as one."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    scores = [0.0] * 5 + [1.0] * 95
+    found = stats.mean(scores * videos, list(range(100)) * videos)
+    quantile = stats.t_quantile(0.95, 99)
+    alike = 0.95 * 0.05 / found.se**2
+    assert alike == pytest.approx(99)  # the variance of a sample has n - 1 for n
+    assert (found.low, found.high) == pytest.approx(stats.wilson(0.95, alike, quantile))
+    theirs = proportion_confint(95, 100, method="wilson")
+    assert (found.low, found.high) == pytest.approx(theirs, abs=2e-3)
+
+
+def test_few_scores_that_hardly_differ_prove_little() -> None:
+    found = stats.mean([1.0] * 9 + [0.99], list(range(10)))
+    assert found.low < 0.75
+
+
 @given(SCORES, st.randoms())
 def test_the_order_of_items_does_not_matter(rows: list[tuple[float, int]], shuffler: object) -> None:
     mixed = list(rows)

@@ -52,7 +52,7 @@ def _unchanged() -> list[Experiment]:
     )
     return [
         Experiment(
-            f"{TASKS} tasks: {world.name}, {'the same' if shared else 'each its own'}, nothing lost",
+            f"{TASKS} tasks of {world.name}{', shared' if shared else ''}, nothing lost",
             partial(_suite, world, shared),
             {WORSE: ALPHA, BETTER: ALPHA},
         )
@@ -79,7 +79,7 @@ def _tasks(world: World, shared: bool, rng: Generator, count: int = TASKS) -> di
 
 def _lost() -> list[Experiment]:
     """One task of which 3 points are lost, with the margin of 2 that the gate has by default."""
-    alone = (World("equal", 540, 2700), World("geometric", 540, 2700, lean=0.5), World("equal", 2700, 2700))
+    alone = (World("equal", 540, 2700), World("geometric", 540, 2700), World("equal", 2700, 2700))
     among = (World("equal", 540, 2700, lean=0.0), World("geometric", 540, 2700, lean=0.0))
     bounds = {"regress": FOUND, "pass": ANY, "inconclusive": ANY}
     of_18 = {"regress": FOUND_OF_18, "pass": ANY, "inconclusive": ANY}

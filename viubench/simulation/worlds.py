@@ -42,7 +42,8 @@ class World:
 
     @property
     def name(self) -> str:
-        items = f"{self.items:,} {'graded items' if self.graded else 'items'}"
+        kind = "graded " if self.graded else "" if self.lean else "independent "
+        items = f"{self.items:,} {kind}items"
         return f"{items}, a video each" if self.videos == self.items else f"{items}, {self.videos} {self.sizes} videos"
 
     def owners(self, rng: Generator) -> list[int]:
