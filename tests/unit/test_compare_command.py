@@ -20,7 +20,8 @@ from statsmodels.stats.multitest import multipletests
 from typer.testing import CliRunner
 
 from reports.comparison import headline
-from reports.comparison_page import MOST_FLIPS
+from reports.comparison_page import MOST_FLIPS, breakdowns, verdict
+from viubench import compare_runs
 from viubench.cli import app
 from viubench.compare import Incomparable
 from viubench.errors import Exit, ViubenchError
@@ -210,6 +211,39 @@ def test_groups_are_compared_by_themselves(tmp_path: Path) -> None:
     assert (easy.a, easy.b, easy.difference, easy.units, easy.better) == (1.0, 1.0, 0.0, 10, 0)
 
 
+def test_what_makes_a_sample_hard_divides_the_change(
+    answers: list[dict[str, Any]], real: dict[str, tuple[Path, Path]], tmp_path: Path
+) -> None:
+    found = report(*real["tiny_count"], tmp_path / "compare.json").tasks["tiny_count"]
+    pair = compare_runs(*real["tiny_count"]).tasks["tiny_count"]
+    (shapes,) = [part for part in breakdowns(found, pair) if part.key == "shapes to count"]
+    lines = [line for line in answers if line["task"] == "tiny_count"]
+    assert sum(change.units for _, change, _ in shapes.values) == len(lines)
+    for label, change, _ in shapes.values:
+        low, _, high = label.partition(" to ")
+        changes = [
+            line["after"][2] - line["before"][2]
+            for line in lines
+            if float(low) <= sum(line["target"]) <= float(high or low)
+        ]
+        assert (change.units, change.difference) == (len(changes), pytest.approx(np.mean(changes), abs=1e-6))
+
+
+def test_the_first_screen_says_what_it_knows(tmp_path: Path) -> None:
+    def screen(name: str, before: list[float], after: list[float], videos: int = 0) -> list[tuple[str, bool]]:
+        a, b = (write(tmp_path / name / n, {"t": rows(s, videos)}) for n, s in (("a", before), ("b", after)))
+        found = verdict(report(a, b, tmp_path / f"{name}.json"))
+        return [(finding.answer, finding.warn) for finding in found]
+
+    better = screen("better", [0.0] * 30 + [1.0] * 30, [1.0] * 55 + [0.0] * 5)
+    assert better[:2] == [("B is better", False), ("Yes", False)]
+    assert re.fullmatch(r"Changes below \d+\.\d points", better[2][0])
+    assert screen("worse", [1.0] * 30, [0.0] * 30)[0] == ("B is worse", True)
+    unsure = ("No difference shown", False), ("Not shown", True), ("Cannot be said", True)
+    assert screen("same", [1.0, 0.0] * 9, [1.0, 0.0] * 9) == [*unsure]
+    assert screen("one video", [0.0] * 30, [1.0] * 30, videos=1) == [*unsure]
+
+
 # --- what must not be compared --------------------------------------------------------------------------------
 
 
@@ -248,6 +282,12 @@ def test_the_command_ends_with_4_for_other_items_and_2_for_no_run(tmp_path: Path
     assert (done.returncode, done.stdout) == (4, "")
     assert "'t' has other items in the two runs: 1 only in" in done.stderr
     assert "Traceback" not in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "viubench", "compare", str(a), str(tmp_path / "\x1b[31mno\u202e")],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, "␛[31mno‹U+202E›" in done.stderr, "\x1b" in done.stderr) == (2, True, False)
     with pytest.raises(ViubenchError) as error:
         compare(a, tmp_path)
     assert error.value.exit_code == Exit.USAGE

@@ -50,11 +50,11 @@ def main() -> None:
     except ViubenchError as error:
         if os.environ.get("VIUBENCH_DEBUG"):
             raise
-        print(f"viubench: {error.message}", file=sys.stderr)
-        if error.where:
-            print(f"  at: {error.where}", file=sys.stderr)
-        if error.hint:
-            print(f"  try: {error.hint}", file=sys.stderr)
+        from reports.text import clean  # a message may quote a name or a path of others
+
+        for start, said in (("viubench: ", error.message), ("  at: ", error.where), ("  try: ", error.hint)):
+            if said:
+                print(start + clean(said), file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
