@@ -21,6 +21,7 @@ DOCUMENTS = (
     "docs/add-a-benchmark.md",
     "docs/gate.md",
     "docs/compare.md",
+    "docs/statistics.md",
     "docs/training.md",
     "docs/watch.md",
     "docs/verl.md",
