@@ -70,6 +70,7 @@ class Pairing:
     def __init__(self, runs: Sequence[Run]) -> None:
         self._runs = runs
         self._parts: dict[tuple[int, str], list[Part] | None] = {}
+        self._found: dict[tuple[object, ...], Difference | None] = {}
 
     def difference(self, first: int, second: int, shares: Mapping[str, float]) -> Difference | None:
         """The second run's score minus the first's over whole tasks that both ran in the same way.
@@ -81,6 +82,12 @@ class Pairing:
             None where a task is missing, or has other items, another protocol or another definition in one of the two,
             or lost more than `MAX_ERRORS` of its samples: what `viubench compare` refuses.
         """
+        key = (first, second, *shares.items())
+        if key not in self._found:
+            self._found[key] = self._difference(first, second, shares)
+        return self._found[key]
+
+    def _difference(self, first: int, second: int, shares: Mapping[str, float]) -> Difference | None:
         if not all(self._alike(first, second, task) for task in shares):
             return None
         sides: list[list[Part]] = []

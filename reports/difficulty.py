@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import evaluators
-from evaluators import Evaluator
+from evaluators import Evaluator, Scored
 from reports import charts
 from reports.charts import Area, Curve, Level
 from reports.curves import Figure
@@ -130,9 +130,14 @@ def _label(low: float, high: float) -> str:
 
 def _estimates(records: Sequence[Record], parts: Sequence[Part], evaluator: Evaluator) -> list[Estimate | None]:
     """The headline over each part with its clustered interval; None where a run has nothing of it."""
+    place = {sample: k for k, part in enumerate(parts) for sample in part.ids}
+    rows: list[list[Scored]] = [[] for _ in parts]
+    for record in records:
+        if record.id in place:
+            rows[place[record.id]].append(scored(record))
     found: list[Estimate | None] = []
-    for part in parts:
-        units = evaluator.units([scored(record) for record in records if record.id in part.ids])
+    for part in rows:
+        units = evaluator.units(part) if part else []
         scores = [unit.scores.get(evaluator.unit_metric, 0.0) for unit in units]
         found.append(stats.mean(scores, [unit.cluster for unit in units]) if units else None)
     return found

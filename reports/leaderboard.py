@@ -18,7 +18,7 @@ from reports.agreement import agreements
 from reports.contests import Pairing
 from reports.failures import failures
 from reports.panels import panels, verdict
-from reports.runs import Run, load
+from reports.runs import Run, load_runs
 from reports.samples import browser
 from reports.speed import speeds
 from reports.standings import Row, columns, labels, percent, percent_with_interval, points, rows, shown
@@ -46,7 +46,7 @@ def table(runs: Sequence[Path], references: Sequence[ReferenceRow]) -> list[Row]
     Raises:
         ViubenchError: a folder is not a finished run.
     """
-    return rows([load(path) for path in runs], references)
+    return rows(load_runs(runs), references)
 
 
 def text(runs: Sequence[Path], references: Sequence[ReferenceRow] = ()) -> str:
@@ -57,10 +57,13 @@ def text(runs: Sequence[Path], references: Sequence[ReferenceRow] = ()) -> str:
     Raises:
         ViubenchError: a folder is not a finished run.
     """
-    loaded = [load(path) for path in runs]
-    heads = [head for head in columns(loaded) if head.kind != "task"] or columns(loaded)
-    lines = []
-    for row in rows(loaded, references):
+    return _text(load_runs(runs), references)
+
+
+def _text(runs: Sequence[Run], references: Sequence[ReferenceRow] = ()) -> str:
+    heads = [head for head in columns(runs) if head.kind != "task"] or columns(runs)
+    pairing, lines = Pairing(runs), []
+    for row in rows(runs, references, pairing):
         engine = f" (engine: {row.note})" if row.kind == "model" else ""
         cells = [row.cells.get(head.key) for head in heads]
         scores = ["–" if cell is None else percent(cell.value) for cell in cells]
@@ -72,7 +75,7 @@ def text(runs: Sequence[Path], references: Sequence[ReferenceRow] = ()) -> str:
     names = [clean(head.label).replace(" ", "\n") for head in heads]
     headers = ["model", *names, "gain\nover\nblind", "samples", "not\nok"]
     shown = tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))
-    return "\n".join([shown, *(clean(line.text) for line in agreements(loaded, labels(loaded)))])
+    return "\n".join([shown, *(clean(line.text) for line in agreements(runs, labels(runs), pairing))])
 
 
 def write(
@@ -82,8 +85,10 @@ def write(
     *,
     samples_per_task: int = 12,
     trainings: Sequence[Path] = (),
-) -> None:
-    """Write the page of `runs` to `out`; equal runs give equal bytes, and the file appears whole or not at all.
+) -> str:
+    """Write the page of `runs` to `out`, and return its main table for the terminal, as `text` does.
+
+    Equal runs give equal bytes, and the file appears whole or not at all.
 
     The page needs no network and no server, allows itself no outside source (content security policy), and its tables
     are readable without JavaScript. `samples_per_task` bounds the sample browser (see `reports.samples.browser`).
@@ -94,10 +99,11 @@ def write(
     """
     if not runs:
         raise ViubenchError("no run to report", hint="viubench report RUN... --out leaderboard.html")
-    loaded = [load(path) for path in runs]
+    loaded = load_runs(runs)
     html = render(loaded, references, samples_per_task=samples_per_task, trainings=load_all(trainings))
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic.write(out, html.encode())
+    return _text(loaded)
 
 
 def render(

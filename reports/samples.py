@@ -12,15 +12,14 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from evaluators.shape_counts import SHAPES
 from reports.frames import Axis, axis, captions, first_frames, strip_uri
 from reports.runs import Run
 from reports.text import shorten, show
-from viubench.filmstrip import strip_path
-from viubench.schema import FrameInfo, Record, content_hash
+from viubench.schema import FrameInfo, Record
 
 RESPONSE = 4_000
 """Characters of a raw response that are shown; the middle of a longer one is cut, with a note."""
@@ -28,33 +27,37 @@ RESPONSE = 4_000
 FIELD = 400
 """Characters of an answer, a target or an error that are shown."""
 
-STRIP_BUDGET = 12_000_000
+TEXT_BUDGET = 4_000_000
+"""Characters of all responses together; with too many for `RESPONSE` each they are cut to fewer, not below `FIELD`."""
+
+STRIP_BUDGET = 8_000_000
 """Characters of all strips together; samples after that come without one, and the page says how many."""
 
 DRAWINGS = {"temporal_iou": "interval", "permutation": "order", "shape_counts": "counts"}
 """How an evaluator's answers are drawn; any other's stand as text."""
 
-Key = tuple[str, str, str]
+Group = list[tuple[int, Record]]
+"""What the runs, by their places, recorded of one sample: the same task, id and true answer."""
 
 
 def browser(runs: Sequence[Run], labels: Sequence[str], per_task: int) -> dict[str, Any]:
     """The data of the sample browser, as JSON data.
 
     Of each task, `per_task` samples: those with a filmstrip first, then by id; and as many again that some model did
-    not answer, so that each failure can be looked at. Runs that put the same question are shown side by side.
+    not answer, so that each kind of failure can be looked at. Runs that put the same question are shown side by side.
     """
-    groups: dict[Key, list[tuple[int, Record]]] = defaultdict(list)
-    for number, run in enumerate(runs):
-        for record in run.records:
-            groups[record.task, record.id, content_hash(record.target)].append((number, record))
+    by_task = _grouped(runs)
+    shown = {path.stem for run in runs for path in (run.path / "strips").glob("*.jpg")}
+    with_strip = {unquote(name) for name in shown}
+    chosen = [group for groups in by_task.values() for group in _chosen(groups, with_strip, per_task)]
+    most = max(min(TEXT_BUDGET // max(sum(map(len, chosen)), 1), RESPONSE), FIELD)
     strips = Strips()
-    samples = [card(groups[key], runs, strips) for key in _chosen(groups, runs, per_task)]
     return {
         "models": list(labels),
-        "tasks": sorted({key[0] for key in groups}),
-        "samples": samples,
+        "tasks": list(by_task),
+        "samples": [card(group, runs, strips, most) for group in chosen],
         "strips": list(strips.kept),
-        "total": len(groups),
+        "total": sum(map(len, by_task.values())),
         "stripsLeftOut": strips.left_out,
     }
 
@@ -78,18 +81,33 @@ class Strips:
         return None if uri is None else self.kept[uri]
 
 
-def _chosen(groups: dict[Key, list[tuple[int, Record]]], runs: Sequence[Run], per_task: int) -> list[Key]:
-    folders = [{path.name for path in (run.path / "strips").glob("*.jpg")} for run in runs]
-    by_task: dict[str, list[Key]] = defaultdict(list)
-    for key in sorted(groups):
-        by_task[key[0]].append(key)
-    chosen: list[Key] = []
-    for keys in by_task.values():
-        seen = [key for key in keys if any(strip_path(Path(), key[1]).name in names for names in folders)]
-        first = [*seen, *(key for key in keys if key not in set(seen))][:per_task]
-        failed = [key for key in keys if any(record.status != "ok" for _, record in groups[key])]
-        chosen += [*first, *[key for key in failed if key not in set(first)][:per_task]]
-    return chosen
+def _grouped(runs: Sequence[Run]) -> dict[str, list[Group]]:
+    """The samples of each task by id; where runs disagree about the true answer there are several of one id."""
+    found: dict[str, dict[str, list[Group]]] = defaultdict(dict)
+    for number, run in enumerate(runs):
+        for record in run.records:
+            groups = found[record.task].setdefault(record.id, [])
+            same = next((group for group in groups if group[0][1].target == record.target), None)
+            if same is None:
+                groups.append([(number, record)])
+            else:
+                same.append((number, record))
+    return {task: [group for _, groups in sorted(found[task].items()) for group in groups] for task in sorted(found)}
+
+
+def _chosen(groups: Sequence[Group], with_strip: set[str], per_task: int) -> list[Group]:
+    seen = [group for group in groups if group[0][1].id in with_strip]
+    rest = [group for group in groups if group[0][1].id not in with_strip]
+    chosen = [*seen, *rest][:per_task]
+    failed = [group for group in [*seen, *rest][per_task:] if any(record.status != "ok" for _, record in group)]
+    kinds: set[tuple[int, str]] = set()
+    first: list[Group] = []
+    second: list[Group] = []  # more of the same, after each run's first failure of each kind
+    for group in failed:
+        new = {(number, record.status) for number, record in group if record.status != "ok"} - kinds
+        kinds |= new
+        (first if new else second).append(group)
+    return chosen + [*first, *second][:per_task]
 
 
 def _strip(group: Sequence[tuple[int, Record]], runs: Sequence[Run]) -> str | None:
@@ -97,8 +115,10 @@ def _strip(group: Sequence[tuple[int, Record]], runs: Sequence[Run]) -> str | No
     return next((uri for uri in found if uri), None)
 
 
-def card(group: Sequence[tuple[int, Record]], runs: Sequence[Run], strips: Strips) -> dict[str, Any]:
-    """One sample: the question, and what each run (by its place in `runs`) answered."""
+def card(
+    group: Sequence[tuple[int, Record]], runs: Sequence[Run], strips: Strips, most: int = RESPONSE
+) -> dict[str, Any]:
+    """One sample: the question, and what each run (by its place in `runs`) answered, in at most `most` characters."""
     number, first = next(((n, r) for n, r in group if r.frames), group[0])
     evaluator = runs[number].manifest.tasks.get(first.task, {}).get("evaluator", {}).get("name", "")
     drawing = DRAWINGS.get(evaluator)
@@ -115,19 +135,19 @@ def card(group: Sequence[tuple[int, Record]], runs: Sequence[Run], strips: Strip
         "clips": first_frames(first.frames) if first.frames and drawing == "order" else [],
         "drawing": drawing,
         "bars": [] if line is None else _bars(first.target, line),
-        "answers": [_answer(n, record, first.frames, drawing, line) for n, record in group],
+        "answers": [_answer(n, record, first.frames, drawing, line, most) for n, record in group],
         "strip": strips.place(_strip(group, runs)),
     }
 
 
 def _answer(
-    number: int, record: Record, shown: FrameInfo | None, drawing: str | None, line: Axis | None
+    number: int, record: Record, shown: FrameInfo | None, drawing: str | None, line: Axis | None, most: int
 ) -> dict[str, Any]:
     answered = record.status == "ok"
     return {
         "model": number,
         "status": record.status,
-        "response": None if record.response is None else shorten(record.response, RESPONSE),
+        "response": None if record.response is None else shorten(record.response, most),
         "answer": _target(record.answer, drawing) if answered or record.answer is not None else None,
         "rule": record.rule,
         "scores": {name: round(score, 4) for name, score in sorted(record.scores.items())},

@@ -11,7 +11,7 @@ and their sum is no time by the clock.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
@@ -57,13 +57,15 @@ def speeds(runs: Sequence[Run], names: Sequence[str]) -> list[Speed]:
 
 def _speed(run: Run, label: str) -> Speed:
     seconds: dict[str, list[float]] = defaultdict(list)
-    usage: Counter[str] = Counter()
+    usage: dict[str, int] = defaultdict(int)
     counted = 0
     for record in run.records:
-        usage.update(record.usage)
+        for name, count in record.usage.items():
+            usage[name] += count
         counted += "prompt_tokens" in record.usage
         for stage, value in record.seconds.items():
             seconds[stage].append(value)
+    told = "cached_tokens" in usage
     prompt, completion = usage["prompt_tokens"], usage["completion_tokens"]
     return Speed(
         label,
@@ -71,7 +73,7 @@ def _speed(run: Run, label: str) -> Speed:
         {name: _stage(seconds[name]) for name in sorted(seconds)},
         prompt / counted if counted else None,
         completion / counted if counted else None,
-        usage["cached_tokens"] / prompt if prompt and "cached_tokens" in usage else None,
+        usage["cached_tokens"] / prompt if prompt and told else None,
         prompt + completion,
     )
 

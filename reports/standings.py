@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import takewhile
 
 from reports.contests import Contest, Pairing, against_best, ranks
@@ -307,9 +308,14 @@ def same_protocol(reference: ReferenceRow, run: Run) -> bool:
     A row names its protocol by hash or by the name of a built-in one; the name counts for its content, so a run that
     kept the name but changed a setting does not match.
     """
-    known = Catalogue().protocols
-    wanted = known[reference.protocol].hash() if reference.protocol in known else reference.protocol
+    wanted = _built_in().get(reference.protocol, reference.protocol)
     return all(task.protocol_hash == wanted for name, task in run.results.tasks.items() if name in reference.values)
+
+
+@cache
+def _built_in() -> dict[str, str]:
+    """The hash of each built-in protocol; they are read once, not once per published row and run."""
+    return {name: protocol.hash() for name, protocol in Catalogue().protocols.items()}
 
 
 def _value(row: Row, column: Column) -> float:

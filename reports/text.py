@@ -24,6 +24,8 @@ def clean(text: str) -> str:
 
     Line feeds and tabs stay; CR LF becomes a line feed.
     """
+    if text.replace("\n", "").isprintable():  # no control, format or surrogate character in it
+        return text
     return "".join(map(_visible, text.replace("\r\n", "\n")))
 
 

@@ -21,7 +21,5 @@ def report(
     from reports import leaderboard
     from viubench.tasks import Catalogue
 
-    references = Catalogue().references
-    leaderboard.write(runs, out, references, trainings=training)
-    print(leaderboard.text(runs))
+    print(leaderboard.write(runs, out, Catalogue().references, trainings=training))
     print(out.resolve())

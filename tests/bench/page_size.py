@@ -1,0 +1,147 @@
+"""How large the leaderboard of many runs is, how long it takes to write and how much memory: made-up runs, a real page.
+
+    python tests/bench/page_size.py                  # 18 tasks x 10 models, 2,700 items a task
+    python tests/bench/page_size.py --items 150      # 2,700 items in all
+
+Exits 1 when the page is larger than `MOST_BYTES` or takes longer than `MOST_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from reports.leaderboard import write
+from viubench import filmstrip
+from viubench.results import summarise
+from viubench.runs import read_records, write_json
+from viubench.schema import Manifest, Suite, content_hash
+from viubench.tasks import Catalogue
+from viubench.video.frames import VideoInput
+
+MOST_BYTES = 15_000_000
+MOST_SECONDS = 60.0
+EVALUATORS = ("shape_counts", "temporal_iou", "permutation", "choice")
+METRICS = {"shape_counts": "exact", "temporal_iou": "iou", "permutation": "exact", "choice": "accuracy"}
+FRAMES, STRIPS = 48, 12
+TALK = "The clip shows a person at a table who pours water into a glass and moves on. " * 4
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", type=int, default=18)
+    parser.add_argument("--models", type=int, default=10)
+    parser.add_argument("--items", type=int, default=2700, help="of each task")
+    parser.add_argument("--out", type=Path, help="keep the page here")
+    wishes = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        runs = [made(Path(scratch) / f"model-{k}", k, wishes.tasks, wishes.items) for k in range(wishes.models)]
+        out = wishes.out or Path(scratch) / "leaderboard.html"
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began = time.perf_counter()
+        write(runs, out, Catalogue().references)
+        seconds, size = time.perf_counter() - began, out.stat().st_size
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"{wishes.tasks} tasks x {wishes.models} models x {wishes.items:,} items a task")
+    print(
+        f"page {size / 1e6:.1f} MB, {seconds:.1f} s, peak memory {memory / 1e6:.1f} GB ({before / 1e6:.1f} GB before)"
+    )
+    return int(size > MOST_BYTES or seconds > MOST_SECONDS)
+
+
+def made(folder: Path, model: int, tasks: int, items: int) -> Path:
+    """A finished run: results of its records, filmstrips of the first samples of each task."""
+    folder.mkdir()
+    names = [f"bench_{EVALUATORS[k % len(EVALUATORS)]}_{k:02d}" for k in range(tasks)]
+    protocol = Catalogue().protocols["viubench"]
+    manifest = Manifest(
+        argv=["viubench", "run", "--tasks", "bench"],
+        model={"name": folder.name, "fingerprint": content_hash(model)},
+        engine={"kind": "vllm", "version": "1.0"},
+        protocols=dict.fromkeys(names, {"protocol": "viubench", "hash": protocol.hash()}),
+        tasks={name: about(name, k, items) for k, name in enumerate(names)},
+        suites={"bench": Suite(suite="bench", tasks=names)},
+        packages={"viubench": "0.1.0"},
+        seed=0,
+        hardware={},
+        started="2026-01-01T00:00:00Z",
+    )
+    with (folder / "records.jsonl").open("w") as file:
+        for k, name in enumerate(names):
+            file.writelines(lines(name, k, model, items))
+    write_json(folder / "manifest.json", manifest)
+    write_json(folder / "results.json", summarise(read_records(folder), manifest))
+    for k, name in enumerate(names):
+        for number in range(min(STRIPS, items)):
+            filmstrip.write(filmstrip.strip_path(folder, f"{name}-{number:05d}"), [video(k * 100 + number)])
+    return folder
+
+
+def about(name: str, number: int, items: int) -> dict[str, object]:
+    evaluator = EVALUATORS[number % len(EVALUATORS)]
+    metric = METRICS[evaluator]
+    return {
+        "hash": content_hash(name), "version": 1, "items_hash": content_hash([name, items]), "n": items,
+        "evaluator": {"name": evaluator, "params": {}}, "metric": "miou" if metric == "iou" else "accuracy",
+        "scores": [metric], "chance": 0.2, "blind": 0.25, "blind_statement": "always the same answer",
+    }  # fmt: skip
+
+
+def lines(name: str, number: int, model: int, items: int) -> Iterator[str]:
+    """The records of one task, every twentieth without a usable answer."""
+    evaluator = EVALUATORS[number % len(EVALUATORS)]
+    draw = random.Random(f"{name} {model}")
+    times = [round(0.75 * k, 3) for k in range(FRAMES)]
+    for k in range(items):
+        same = random.Random(f"{name} {k}")
+        target, guess = answers(evaluator, same), answers(evaluator, draw)
+        right = draw.random() < 0.3 + 0.04 * model
+        bad = draw.random() < 0.05
+        score = 1.0 if right else round(draw.random() * 0.6, 4) if evaluator == "temporal_iou" else 0.0
+        yield json.dumps({
+            "task": name, "id": f"{name}-{k:05d}", "cluster": f"video-{k % max(items // 6, 2):04d}.mp4",
+            "status": "unparsed" if bad else "ok", "question": f"<video>\\nWhat did the code change? Question {k}.",
+            "response": TALK if bad else f"{TALK} Answer: {target if right else guess}", "finish_reason": "stop",
+            "answer": None if bad else target if right else guess, "rule": None if bad else "declared",
+            "target": target, "scores": {} if bad else {METRICS[evaluator]: score},
+            "groups": {"length": ("short", "medium", "long")[k % 3], "segments": str(1 + k % 5)},
+            "frames": {"indices": list(range(0, 18 * FRAMES, 18)), "times": times, "height": 288, "width": 512,
+                       "hash": f"{number:016x}{k:016x}"},
+            "usage": {"prompt_tokens": 4000 + k, "completion_tokens": 60, "cached_tokens": 3000},
+            "seconds": {"frames": 0.2, "engine": round(1 + draw.random(), 4)},
+        }) + "\n"  # fmt: skip
+
+
+def answers(evaluator: str, draw: random.Random) -> object:
+    if evaluator == "temporal_iou":
+        start = draw.uniform(0, 24)
+        return [round(start, 1), round(start + draw.uniform(3, 12), 1)]
+    if evaluator == "permutation":
+        return draw.sample(range(1, 7), 6)
+    return draw.choice("ABCD") if evaluator == "choice" else [draw.randint(0, 9) for _ in range(3)]
+
+
+def video(seed: int) -> VideoInput:
+    """Frames of smooth noise, about as hard to compress as a real scene."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    pixels = np.stack([
+        cv2.resize(rng.integers(0, 255, (9, 16, 3), dtype=np.uint8), (128, 72), interpolation=cv2.INTER_CUBIC)
+        for _ in range(FRAMES)
+    ])  # fmt: skip
+    times = tuple(round(0.75 * k, 3) for k in range(FRAMES))
+    return VideoInput(pixels, 24.0, tuple(range(0, 18 * FRAMES, 18)), times, 18 * FRAMES, 0.75 * FRAMES)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
