@@ -130,17 +130,19 @@ class Keeper:
     def _answer(self, model: Path, run: Path) -> str:
         """`viubench run` in a process of its own; says why it gave no results."""
         run.parent.mkdir(parents=True, exist_ok=True)
-        if busy(run):
-            self._say(f"waiting for the process that still writes to {run}")
-        while busy(run):
-            time.sleep(child.TICK)
-        if finished(run):
-            return ""
         log = run.with_suffix(".log")
         given = ["run", "--model", str(model.resolve()), "--out", str(run), *self.watch.options, *self.more, "--quiet"]
-        with bar("answering", quiet=self.quiet) as update:
-            code = child.run([*PROGRAM, *given], log, tick=counter(run, update))
-        return "" if finished(run) else last_words(code, log)
+        while True:
+            if busy(run):
+                self._say(f"waiting for the process that still writes to {run}")
+            while busy(run):
+                time.sleep(child.TICK)
+            if finished(run):
+                return ""
+            with bar("answering", quiet=self.quiet) as update:
+                code = child.run([*PROGRAM, *given], log, tick=counter(run, update))
+            if finished(run) or not busy(run):  # else that process came first after all
+                return "" if finished(run) else last_words(code, log)
 
     def _command(self, entry: Entry) -> int:
         told = {
