@@ -18,6 +18,7 @@ from reports.agreement import agreements
 from reports.contests import Pairing
 from reports.failures import failures
 from reports.panels import panels, verdict
+from reports.per_sample import per_sample
 from reports.runs import Run, load_runs
 from reports.samples import browser
 from reports.speed import speeds
@@ -28,7 +29,7 @@ from viubench import atomic
 from viubench.errors import ViubenchError
 from viubench.schema import STATUSES, ReferenceRow
 
-SCRIPTS = ("chrome.js", "cards.js", "table.js", "page.js")
+SCRIPTS = ("chrome.js", "cards.js", "table.js", "download.js", "page.js")
 
 STATUS_WORDS = {
     "ok": "ok",
@@ -134,7 +135,8 @@ def render(
         "samples_per_task": samples_per_task,
         "trainings": [curves.draw(training) for training in trainings],
     }
-    return pages.render("page.html.j2", SCRIPTS, browser(runs, names, samples_per_task), context)
+    data = browser(runs, names, samples_per_task) | {"perSample": per_sample(runs)}
+    return pages.render("page.html.j2", SCRIPTS, data, context)
 
 
 def _bodies(found: Sequence[Row]) -> list[tuple[str, list[Row]]]:

@@ -27,7 +27,7 @@ RESPONSE = 4_000
 FIELD = 400
 """Characters of an answer, a target or an error that are shown."""
 
-TEXT_BUDGET = 4_000_000
+TEXT_BUDGET = 3_000_000
 """Characters of all responses together; with too many for `RESPONSE` each they are cut to fewer, not below `FIELD`."""
 
 STRIP_BUDGET = 8_000_000

@@ -67,7 +67,7 @@ def made(folder: Path, model: int, tasks: int, items: int) -> Path:
         argv=["viubench", "run", "--tasks", "bench"],
         model={"name": folder.name, "fingerprint": content_hash(model)},
         engine={"kind": "vllm", "version": "1.0"},
-        protocols=dict.fromkeys(names, {"protocol": "viubench", "hash": protocol.hash()}),
+        protocols={name: {"protocol": "viubench", "hash": protocol.hash()} for name in names},
         tasks={name: about(name, k, items) for k, name in enumerate(names)},
         suites={"bench": Suite(suite="bench", tasks=names)},
         packages={"viubench": "0.1.0"},

@@ -9,6 +9,7 @@ import pytest
 from paired_runs import Row, rows, write
 from report_runs import write_run
 
+from reports import per_sample
 from reports.agreement import agreements
 from reports.failures import failures
 from reports.leaderboard import render
@@ -60,3 +61,15 @@ def test_repeats_tell_what_is_noise(tmp_path: Path) -> None:
     (same,) = agreements([runs[0], runs[0]], ["a", "b"])
     assert (same.flips, same.noise) == (0, None)
     assert "noise" not in same.text
+
+
+def test_every_score_travels_in_the_page_up_to_its_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a = load(write(tmp_path / "a", {"t": rows([1.0, 1 / 3, None]), "u": rows([0.0])}))
+    b = load(write(tmp_path / "b", {"t": [*rows([1.0]), Row("9", None, "v", "engine_error")]}))
+    found = per_sample.per_sample([a, b])
+    ids = ["t-00000", "t-00001", "t-00002", "t-9"]
+    assert found["tasks"]["t"] == {"ids": ids, "scores": [[1, 0.333, -1, None], [1, None, None, -5]]}
+    assert found["statuses"][1] == "unparsed"
+    assert found["leftOut"] == 0
+    monkeypatch.setattr(per_sample, "BUDGET", 60)
+    assert (list(per_sample.per_sample([a, b])["tasks"]), per_sample.per_sample([a, b])["leftOut"]) == (["u"], 1)
