@@ -12,14 +12,13 @@ chance of any wrong word below alpha; Benjamini and Hochberg's stands beside it,
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from evaluators import Scored
 from viubench import __version__
-from viubench.compare import Comparison, Side, TaskPair
+from viubench.compare import Comparison, Side, TaskPair, identity, utf8
 from viubench.differences import Difference, benjamini_hochberg, detectable, holm, paired
 from viubench.flips import Flip
 from viubench.results import DIGITS, scored
@@ -32,14 +31,11 @@ from viubench.schema.compare import (
     TaskChange,
     Word,
 )
-from viubench.schema.gate import GatedRun
 
 ALPHA = 0.05
 """Chance of a word other than "no difference shown" about two runs that do not differ, over all tasks together."""
 
 LEVEL = 1 - ALPHA
-
-FILES = ("manifest.json", "records.jsonl", "results.json")
 
 
 def report(a: Side, b: Side, found: Comparison, turned: Sequence[Flip]) -> CompareReport:
@@ -55,15 +51,15 @@ def report(a: Side, b: Side, found: Comparison, turned: Sequence[Flip]) -> Compa
     mean = two_sided(found.mean)
     return CompareReport(
         viubench=__version__,
-        a=_run(a),
-        b=_run(b),
+        a=identity(a.path),
+        b=identity(b.path),
         alpha=ALPHA,
         level=LEVEL,
         tasks=tasks,
         mean=MeanChange(
             tasks=len(tasks), a=_round(found.value_a), b=_round(found.value_b), **_change(found.mean, mean, mean, 1)
         ),
-        left_out={task: _text(path) for task, path in found.left_out.items()},
+        left_out={task: utf8(path) for task, path in found.left_out.items()},
         flips=[_flip(flip) for flip in turned],
     )
 
@@ -169,22 +165,6 @@ def _flip(flip: Flip) -> Flipped:
         a=given(flip.a, flip.score_a),
         b=given(flip.b, flip.score_b),
     )
-
-
-def _run(side: Side) -> GatedRun:
-    model: Mapping[str, Any] = side.manifest.model
-    return GatedRun(
-        path=_text(side.path),
-        model=_text(model.get("name", "")),
-        engine=_text(side.manifest.engine.get("kind", "")),
-        fingerprint=_text(model.get("fingerprint", "")),
-        files={name: hashlib.sha256((side.path / name).read_bytes()).hexdigest() for name in FILES},
-    )
-
-
-def _text(value: object) -> str:
-    """Text that UTF-8 can hold: a file name, or JSON, may have what it cannot."""
-    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _round(value: float) -> float:

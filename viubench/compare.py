@@ -11,6 +11,7 @@ Samples are paired by id and by true answer, never by their place. The values ar
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -25,7 +26,7 @@ from viubench.errors import Exit, ViubenchError
 from viubench.results import headline_parts, scored
 from viubench.runs import read_manifest, read_records, read_results
 from viubench.schema import Manifest, Record, Results
-from viubench.schema.gate import MAX_ERRORS
+from viubench.schema.gate import MAX_ERRORS, GatedRun
 from viubench.stats import Part
 
 ROUNDING = 2e-6
@@ -325,3 +326,21 @@ def _unscorable(side: Side, task: str, error: Exception) -> ViubenchError:
 
 def _value(parts: Sequence[Part]) -> float:
     return float(sum(weight * sum(scores) / len(scores) for weight, scores, _ in parts))
+
+
+def identity(path: Path) -> GatedRun:
+    """Which run is in a folder, also one that is not finished: its model, and the SHA-256 of the files there are."""
+    manifest = read_manifest(path)
+    files = {name: path / name for name in baseline.FILES if (path / name).exists()}
+    return GatedRun(
+        path=utf8(path),
+        model=utf8(manifest.model.get("name", "")),
+        engine=utf8(manifest.engine.get("kind", "")),
+        fingerprint=utf8(manifest.model.get("fingerprint", "")),
+        files={name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()},
+    )
+
+
+def utf8(value: object) -> str:
+    """Text that UTF-8 can hold: a file name, or JSON, may have what it cannot."""
+    return str(value).encode("utf-8", "backslashreplace").decode()

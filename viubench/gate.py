@@ -18,19 +18,17 @@ A pass needs no correction for many tasks: to pass, a candidate must pass all of
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from viubench import __version__
-from viubench.compare import Comparison, Incomparable, Side, TaskPair, lone_tasks, pair
+from viubench.compare import Comparison, Incomparable, Side, TaskPair, identity, lone_tasks, pair, utf8
 from viubench.differences import Difference, detectable, holm, needed
 from viubench.errors import Exit, ViubenchError
 from viubench.results import DIGITS
-from viubench.runs import read_manifest
-from viubench.schema import Evidence, GateConfig, GatedMean, GatedRun, GateReport, TaskVerdict, Verdict
+from viubench.schema import Evidence, GateConfig, GatedMean, GateReport, TaskVerdict, Verdict
 from viubench.schema.gate import DEFAULT
 
 WORST_FIRST: tuple[Verdict, ...] = ("error", "regress", "inconclusive")
@@ -41,7 +39,6 @@ CODES: dict[Verdict, Exit] = {
     "inconclusive": Exit.INCONCLUSIVE,
     "error": Exit.INVALID_RUN,
 }
-FILES = ("manifest.json", "records.jsonl", "results.json")
 
 
 @dataclass(frozen=True)
@@ -165,7 +162,7 @@ def _verdicts(pairs: Mapping[str, TaskPair], faults: Mapping[str, str], config: 
         margin, informational = config.margin(task), task in config.informational
         if task in faults:
             verdict: Verdict = "error"
-            evidence, reason = None, _text(faults[task])
+            evidence, reason = None, utf8(faults[task])
         else:
             first_alpha = config.alpha / sizes[task] if config.correction == "holm" else config.alpha
             evidence = _evidence(pairs[task], judged[task], margin, config.alpha, first_alpha)
@@ -242,12 +239,12 @@ def _report(
         viubench=__version__,
         verdict=verdict,
         exit_code=int(CODES[verdict] if config.blocks(verdict) else Exit.OK),
-        problems=[_text(problem) for problem in problems],
-        baseline=_run(baseline),
-        candidate=_run(candidate),
+        problems=[utf8(problem) for problem in problems],
+        baseline=identity(baseline),
+        candidate=identity(candidate),
         config=config,
         tasks=dict(tasks),
-        skipped={task: _text(why) for task, why in (skipped or {}).items()},
+        skipped={task: utf8(why) for task, why in (skipped or {}).items()},
         mean=_mean(gated, config.level) if gated else None,
     )
 
@@ -262,23 +259,6 @@ def _mean(pairs: Mapping[str, TaskPair], level: float) -> GatedMean:
         ci=(_round(found.mean.low), _round(found.mean.high)),
         se=_round(found.mean.se),
     )
-
-
-def _run(path: Path) -> GatedRun:
-    manifest = read_manifest(path)
-    files = {name: path / name for name in FILES if (path / name).exists()}
-    return GatedRun(
-        path=_text(path),
-        model=_text(manifest.model.get("name", "")),
-        engine=_text(manifest.engine.get("kind", "")),
-        fingerprint=_text(manifest.model.get("fingerprint", "")),
-        files={name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()},
-    )
-
-
-def _text(value: object) -> str:
-    """Text that UTF-8 can hold: a file name, or JSON, may have what it cannot."""
-    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _round(value: float) -> float:
