@@ -21,7 +21,7 @@ from reports.difficulty import measures, split
 from reports.gate import line
 from reports.panels import MOST_VALUES, Finding
 from reports.runs import Run
-from reports.samples import FIELD, Strips, card
+from reports.samples import FIELD, RESPONSE, Strips, card
 from reports.standings import labels, percent, points, short_names
 from reports.text import p_value, shorten
 from viubench.changes import within
@@ -35,6 +35,9 @@ STYLES = ("comparison.css",)
 
 MOST_FLIPS = 600
 """Samples that a page shows at most, whatever is asked for: with their text they take some 5 MB."""
+
+MOST_ROWS = 2_000
+"""Rows of all breakdowns by group together, about: each takes some 1.5 kB."""
 
 NAME = 40
 """Characters of a model's name that stand beside each answer; the whole name stands on top."""
@@ -165,6 +168,8 @@ def _lines(report: CompareReport, pairs: Mapping[str, TaskPair], axis: forest.Sc
     if len(rows) > 1:
         rows.append(("", f"mean of {len(rows)} tasks", report.mean))
     most = max(max(found.better, found.worse) / found.units for _, _, found in rows)
+    keys = sum(len(found.groups) for found in report.tasks.values())
+    values = min(MOST_VALUES, max(2, MOST_ROWS // max(keys, 1)))
     return [
         Line(
             name,
@@ -172,18 +177,18 @@ def _lines(report: CompareReport, pairs: Mapping[str, TaskPair], axis: forest.Sc
             found,
             forest.row(axis, found.difference, found.ci, found.detectable, found.word),
             forest.bars(found.better, found.worse, found.units, most),
-            breakdowns(found, pairs[name]) if isinstance(found, TaskChange) else (),
+            breakdowns(found, pairs[name], values) if isinstance(found, TaskChange) else (),
         )
         for name, label, found in rows
     ]
 
 
-def breakdowns(found: TaskChange, pair: TaskPair) -> tuple[Breakdown, ...]:
-    """The change within each value of every group key, the `MOST_VALUES` largest; then within what is read from the
-    samples as their difficulty (`reports.difficulty`)."""
+def breakdowns(found: TaskChange, pair: TaskPair, most: int = MOST_VALUES) -> tuple[Breakdown, ...]:
+    """The change within each value of every group key, the `most` largest; then within what is read from the samples as
+    their difficulty (`reports.difficulty`)."""
     made = []
     for key, values in found.groups.items():
-        kept = sorted(values, key=lambda value: (-values[value].units, value))[:MOST_VALUES]
+        kept = sorted(values, key=lambda value: (-values[value].units, value))[:most]
         made.append(_breakdown(key, [(value, values[value]) for value in sorted(kept)], len(values) - len(kept)))
     records = list(zip(*pair.records, strict=True))
     for measure, samples in measures(records, pair.evaluator.name).items():
@@ -246,4 +251,5 @@ def _facts(manifest: Manifest) -> dict[str, str]:
 
 
 def _command(manifest: Manifest) -> str:
-    return shlex.join([Path(word).name if place == 0 else word for place, word in enumerate(manifest.argv)])
+    words = [Path(word).name if place == 0 else word for place, word in enumerate(manifest.argv)]
+    return shorten(shlex.join(words), RESPONSE)

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from reports.comparison import headline
 from reports.comparison_page import MOST_FLIPS, breakdowns, verdict
+from reports.panels import MOST_VALUES
 from viubench import compare_runs
 from viubench.cli import app
 from viubench.compare import Incomparable
@@ -365,6 +366,18 @@ def test_the_page_is_bounded_and_says_what_was_cut(tmp_path: Path) -> None:
     ways = [(sample["task"], sample["way"]) for sample in data(page)["samples"]]
     assert len(ways) == MOST_FLIPS
     assert {ways.count(key) for key in ways} == {30}, "each task and way has its share"
+
+
+def test_many_groups_are_cut_to_the_largest_and_the_page_says_so(tmp_path: Path) -> None:
+    def grouped(score: float) -> list[Row]:
+        return [Row(str(k), score, f"v{k}", groups={"scene": f"scene {k // 2}"}) for k in range(160)]
+
+    a, b = write(tmp_path / "a", {"t": grouped(0.0)}), write(tmp_path / "b", {"t": grouped(1.0)})
+    page = tmp_path / "page.html"
+    compare(a, b, "--html", page)
+    html = page.read_text()
+    assert html.count('<span class="who">scene ') == MOST_VALUES
+    assert f"{80 - MOST_VALUES} smaller values are in compare.json" in html
 
 
 def test_the_report_names_its_schema_and_its_files(tmp_path: Path) -> None:
