@@ -54,7 +54,7 @@ EARLY = 64
 """Samples whose videos are decoded while the engine is still being loaded."""
 
 STRIPS_PER_TASK = 12
-"""Samples of each task whose filmstrip is kept in the run folder, for the report's sample browser."""
+"""Samples of each task whose filmstrip is kept in the run folder, for the pages, where nothing else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,7 @@ async def run(
     media: Media | None,
     progress: Callable[[Record], None] = lambda record: None,
     engine_known: Callable[[], None] = lambda: None,
+    strips: int = STRIPS_PER_TASK,
 ) -> None:
     """Answer every sample of the plan that the folder has no record of; one record each, as it finishes.
 
@@ -143,6 +144,7 @@ async def run(
         progress: called with each finished record.
         engine_known: called when the engine is open and again before it is closed: it then knows its version and
             settings, and at the end how it sent its frames.
+        strips: so many samples of each task, its first, have their frames kept for the pages.
 
     Raises:
         ViubenchError: the engine cannot start, or finds that it cannot be trusted.
@@ -150,7 +152,7 @@ async def run(
     pending = [s for s in in_video_order(plan.samples) if s.id not in folder.done]
     if not pending:
         return
-    way = _Way(plan, engine, media, folder.path, strip_ids(plan.samples))
+    way = _Way(plan, engine, media, folder.path, strip_ids(plan.samples, strips))
     window = asyncio.Semaphore(engine.max_in_flight + LOOK_AHEAD)
     if way.media is not None:
         for sample in pending[:EARLY]:
@@ -306,11 +308,11 @@ def in_video_order(samples: Iterable[Sample]) -> list[Sample]:
     return sorted(samples, key=lambda s: (s.cluster, [c.path for c in s.clips], s.task, s.id))
 
 
-def strip_ids(samples: Iterable[Sample]) -> set[str]:
-    """The samples whose filmstrip is kept: the first few of each task."""
+def strip_ids(samples: Iterable[Sample], most: int) -> set[str]:
+    """The samples whose filmstrip is kept: the first `most` of each task."""
     kept: dict[str, list[str]] = {}
     for sample in samples:
         ids = kept.setdefault(sample.task, [])
-        if len(ids) < STRIPS_PER_TASK:
+        if len(ids) < most:
             ids.append(sample.id)
     return {sample_id for ids in kept.values() for sample_id in ids}

@@ -50,6 +50,7 @@ class Job:
     max_errors: float = 0.01
     quiet: bool = False
     debug: bool = False
+    strips: int = runner.STRIPS_PER_TASK
     engine_args: Mapping[str, str] = field(default_factory=dict)
 
     def default_engine(self, model: str | None, base_urls: Sequence[str]) -> str:
@@ -102,7 +103,7 @@ class Job:
 
             with self._media(planned, engine) as media, self._progress(planned, folder) as progress:
                 try:
-                    asyncio.run(runner.run(planned.plan, engine, folder, media, progress, engine_known))
+                    asyncio.run(runner.run(planned.plan, engine, folder, media, progress, engine_known, self.strips))
                 except KeyboardInterrupt:
                     done, total = len(folder.done), len(planned.plan.samples)
                     print(f"stopped at {done} of {total}; the same command goes on from here", file=sys.stderr)

@@ -50,6 +50,9 @@ def run(
     engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
     include_path: Include = [],  # noqa: B006
     max_errors: MaxErrors = 0.01,
+    filmstrips: Annotated[
+        int, typer.Option(min=0, help="Samples of each task whose frames are kept for the pages.")
+    ] = 12,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count samples, tokens and missing media; no engine.")
     ] = False,
@@ -61,7 +64,7 @@ def run(
     from viubench.gather import Wishes
 
     wishes = Wishes(tasks, videos, data_root, protocol, frames, fps, max_pixels, limit, seed, workers)
-    job = Job(wishes, out, tuple(include_path), frame_cache, max_errors, quiet, debug, pairs(engine_arg))
+    job = Job(wishes, out, tuple(include_path), frame_cache, max_errors, quiet, debug, filmstrips, pairs(engine_arg))
     kind = engine or job.default_engine(model, base_url)
     if dry_run:
         job.dry_run(kind, model)
