@@ -113,7 +113,7 @@ def test_checkpoints_appear_while_it_runs_and_it_is_killed(
     until(lambda: answered(out, 400) >= 3, "answers of the regressing one", first)
     first.kill()
     first.communicate()
-    half = next(out.glob("runs/step-000400-*"))
+    half = next(out.glob("runs/step-000400-*/records.jsonl")).parent
     until(lambda: free(half), "the end of the orphan")
     before = [record.id for record in read_records(half)]
     assert 3 <= len(before) < 48
