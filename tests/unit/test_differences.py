@@ -136,6 +136,23 @@ def test_as_many_units_as_are_needed_rule_the_margin_out(spread: float, margin: 
     assert shown / 400 == pytest.approx(0.8, abs=0.08)
 
 
+def test_fewer_degrees_of_freedom_detect_less_and_need_more() -> None:
+    """Of two suites with the same error, that of unequal videos knows its error less well."""
+    from dataclasses import replace
+
+    equal = of(np.zeros(60), np.tile([0.3, -0.3], 30))
+    unequal = replace(equal, degrees=5.5)
+    for alpha in (0.05, 0.05 / 18):
+        one, other = detectable(equal, alpha), detectable(unequal, alpha)
+        assert one is not None
+        assert other is not None
+        assert one < other < 4 * one
+        least, most = needed(equal, 0.02, alpha), needed(unequal, 0.02, alpha)
+        assert least is not None
+        assert most is not None
+        assert least < most < 2 * least
+
+
 def test_one_video_and_no_margin_need_no_number() -> None:
     found = of([0.2, 0.4], [0.4, 0.9], ["a", "a"])
     assert (found.low, found.high, found.p_worse, found.test) == (-1, 1, 1, "none")

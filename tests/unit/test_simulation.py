@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -141,6 +142,30 @@ def test_a_table_that_cannot_be_written_says_so(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(simulation, "experiments", lambda: coin(0.3))
     done = CliRunner().invoke(app, ["bench", "stats", "--runs", "1", "--quiet", "--json", str(tmp_path / "no" / "f")])
     assert "cannot write" in str(done.exception)
+
+
+def test_what_can_be_found_of_a_loss_in_one_of_eighteen_tasks() -> None:
+    """The power of the best test at alpha / 18, of which the gate's has to come within a point."""
+    from scipy.stats import norm
+
+    error = np.sqrt((worlds.DISCORDANCE - verdicts.LOSS**2) / 2700)
+    best = norm.cdf(verdicts.LOSS / error - norm.isf(0.05 / verdicts.TASKS))
+    assert best == pytest.approx(0.76, abs=0.005)
+    assert best - 0.02 < verdicts.FOUND_OF_18[0] < best
+
+
+def test_the_documents_table_is_of_these_experiments() -> None:
+    """Each line of docs/statistics.md, as the command printed it: the same outcomes and bounds, and within them."""
+    document = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text()
+    table = document.split("```text\n")[1].split("```")[0].splitlines()
+    assert table[0].startswith("Share of 2,000 drawn runs (seed 0)")
+    lines = [re.split(r" {2,}", line.strip()) for line in table[3:-1]]
+    bounds = [(what, one.scenario, bound) for one in experiments() for what, bound in one.bounds.items()]
+    for (what, scenario, share, *_), (wanted, drawn, bound) in zip(lines, bounds, strict=True):
+        assert (what, scenario) == (wanted, drawn)
+        assert not Row(what, scenario, 2000, float(share) / 100, *bound).broken
+    bounded = sum(bound != experiment.ANY for *_, bound in bounds)
+    assert table[-1] == f"{bounded} of {bounded} bounds met"
 
 
 @pytest.mark.parametrize("module", [simulation, experiment, intervals, verdicts])
