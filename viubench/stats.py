@@ -87,13 +87,8 @@ def mean(scores: Sequence[float], clusters: Sequence[Hashable], level: float = 0
     if found.clusters == 1:
         return Estimate(value, found.independent, 0.0, 1.0, n, 1)
     effect = (found.se / found.independent) ** 2 if found.independent > 0 else 1.0
-    quantile = t_quantile(level, found.degrees)
-    half = quantile * found.se
-    low, high = value - half, value + half
-    if found.se < TINY or low < half or high > 1 - half:
-        alike = n if found.se < TINY else min(n, value * (1 - value) / found.se**2)
-        low, high = wilson(value, alike, quantile)
-    return Estimate(value, found.se, max(low, 0.0), min(high, 1.0), n, found.clusters, effect)
+    low, high = _interval(value, found, n, level)
+    return Estimate(value, found.se, low, high, n, found.clusters, effect)
 
 
 def weighted_mean(parts: Sequence[Part], level: float = 0.95) -> Estimate:
@@ -106,12 +101,19 @@ def weighted_mean(parts: Sequence[Part], level: float = 0.95) -> Estimate:
     n, found = sum(len(scores) for _, scores, _ in parts), spread(parts)
     if found.clusters == 1:
         return Estimate(value, 0.0, 0.0, 1.0, n, 1)
+    low, high = _interval(value, found, n, level)
+    return Estimate(value, found.se, low, high, n, found.clusters)
+
+
+def _interval(value: float, found: Spread, n: int, level: float) -> tuple[float, float]:
+    """The ends of a mean's interval: t around it, Wilson's near 0 and 1."""
     quantile = t_quantile(level, found.degrees)
-    if found.se < TINY:  # every score of a part is the same: only the number of items speaks
-        low, high = wilson(value, n, quantile)
-    else:
-        low, high = value - quantile * found.se, value + quantile * found.se
-    return Estimate(value, found.se, max(low, 0.0), min(high, 1.0), n, found.clusters)
+    half = quantile * found.se
+    low, high = value - half, value + half
+    if found.se < TINY or low < half or high > 1 - half:
+        alike = n if found.se < TINY else min(n, value * (1 - value) / found.se**2)
+        low, high = wilson(value, alike, quantile)
+    return max(low, 0.0), min(high, 1.0)
 
 
 def spread(parts: Sequence[tuple[float, Sequence[float] | Floats, Sequence[Hashable]]]) -> Spread:
