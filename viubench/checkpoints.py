@@ -99,7 +99,7 @@ def stamp(folder: Path) -> tuple[str, float]:
     """
     digest, newest = blake2b(digest_size=16), 0.0
     for path in sorted(_files(str(folder))):
-        about = os.stat(path)
+        about = os.stat(path) if os.path.exists(path) else os.lstat(path)  # a link may lead nowhere
         digest.update(f"{path!r} {about.st_ino} {about.st_size} {about.st_mtime_ns} {about.st_ctime_ns}\n".encode())
         newest = max(newest, about.st_mtime, about.st_ctime)
     newest = newest or folder.stat().st_ctime

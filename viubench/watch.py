@@ -122,7 +122,8 @@ class Watch:
                 if not seen.fingerprint:
                     try:
                         seen.fingerprint = checkpoints.fingerprint(checkpoint.model)
-                    except (OSError, ViubenchError):  # it is being removed
+                    except (OSError, ViubenchError) as error:
+                        waiting.append(Waiting(checkpoint.name, checkpoint.step, f"it cannot be read: {error}"))
                         continue
                 if not self.history.knows(checkpoint.name, seen.fingerprint, self.options):
                     due = Due(checkpoint, seen.fingerprint)
@@ -173,9 +174,9 @@ class Watch:
         now = self._clock()
         try:
             stamp, age = checkpoints.stamp(checkpoint.folder)
-        except OSError:
+        except OSError as error:
             self._sights.pop(checkpoint.name, None)
-            return "it is being changed", None
+            return f"it cannot be read: {error.strerror}", None
         seen = self._sights.get(checkpoint.name)
         if seen is None or seen.stamp != stamp:
             since = now - age if seen is None else now

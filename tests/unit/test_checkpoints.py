@@ -164,6 +164,15 @@ def test_the_stamp_changes_with_whatever_changes(tmp_path: Path) -> None:
         stamp(folder)
 
 
+def test_a_link_that_leads_nowhere_is_no_hindrance(tmp_path: Path) -> None:
+    folder = folders.write(tmp_path / "checkpoint-1")
+    (folder / "latest").symlink_to(tmp_path / "nowhere")
+    before = stamp(folder)[0]
+    (tmp_path / "nowhere").touch()
+    assert stamp(folder)[0] != before
+    assert lacking(folder) == ""
+
+
 def test_a_copy_with_old_times_is_not_old(tmp_path: Path) -> None:
     folder = folders.write(tmp_path / "checkpoint-1")
     for path in folder.iterdir():

@@ -115,6 +115,28 @@ def test_the_trainers_own_mark_needs_no_time(tmp_path: Path) -> None:
         assert "trainer/files.json" in watch.look().waiting[0].why
 
 
+def test_what_cannot_be_read_waits_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders.write(tmp_path / "checkpoint-1")
+    folders.write(tmp_path / "checkpoint-2", seed=2)
+
+    def unreadable(model: Path) -> str:
+        if model.name == "checkpoint-1":
+            raise PermissionError(13, "Permission denied", str(model))
+        return "f"
+
+    monkeypatch.setattr("viubench.checkpoints.fingerprint", unreadable)
+    with History.open(tmp_path / "watch") as history:
+        clock = Clock()
+        watch = opened(tmp_path, clock, history)
+        watch.look()
+        clock.now += 10
+        turn = watch.look()
+        assert turn.due is not None
+        assert turn.due.checkpoint.step == 2
+        assert [one.step for one in turn.waiting] == [1]
+        assert turn.waiting[0].why.startswith("it cannot be read: [Errno 13] Permission denied")
+
+
 def test_steps_come_in_order_and_the_removed_are_left_out(tmp_path: Path) -> None:
     for step in (300, 20, 100):
         folders.write(tmp_path / f"checkpoint-{step}", seed=step)

@@ -16,7 +16,7 @@ from watch_world import HOSTILE, run_of
 from viubench.cli import app
 from viubench.cli.keeper import Base, Keeper, exit_code, words_of
 from viubench.errors import ViubenchError
-from viubench.history import read
+from viubench.history import History, read
 from viubench.schema import GateConfig
 
 
@@ -127,6 +127,18 @@ def test_mistakes_are_told_before_anything_is_evaluated(world: Path) -> None:
     missing = CliRunner().invoke(app, ["watch", str(world / "none"), "--tasks", "items"])
     assert isinstance(missing.exception, ViubenchError)
     assert "no such folder" in missing.exception.message
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: History, entry: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "append", full)
+        done = watched(world)
+    assert isinstance(done.exception, ViubenchError)
+    assert done.exception.message == "the watch cannot go on: No space left on device"
+    assert len(watched(world).stdout.splitlines()) == 3
 
 
 def test_once_gives_what_settles_its_time_and_no_more(world: Path) -> None:

@@ -248,9 +248,15 @@ def last_words(code: int, log: Path) -> str:
 
 @contextmanager
 def told_when_stopped() -> Iterator[None]:
-    """Says that nothing is lost when a signal ends the watch."""
+    """Says that nothing is lost when a signal ends the watch, and what a full disk is."""
     try:
         yield
+    except OSError as error:
+        raise ViubenchError(
+            f"the watch cannot go on: {error.strerror or error}",
+            where=error.filename if isinstance(error.filename, str) else "--out",
+            hint="mend that; the same command goes on from here",
+        ) from error
     except (KeyboardInterrupt, SystemExit) as stop:
         print("stopped; the same command goes on from here", file=sys.stderr)
         if isinstance(stop, KeyboardInterrupt):
