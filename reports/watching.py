@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 
 from reports import charts, pages
 from reports.charts import Area, Band, Curve, Level, Point
-from reports.panels import Finding
+from reports.panels import FEW, Finding
 from reports.standings import percent, short_names
 from reports.text import shorten
 from reports.training import LEAST_SMOOTHED, LOG, Stage, load, smoothed
@@ -180,6 +180,8 @@ def _top(scored: Sequence[Entry], heads: Mapping[str, str], best: Mapping[str, t
     entry, score = best[key]
     others = [found for one in scored if one is not entry and (found := _score(one, key))]
     tied = sum(found.ci[1] >= score.ci[0] for found in others)
+    if others and all(found.value == score.value for found in others):
+        return Finding(question, "None stands out", f"All have {name} {percent(score.value)}.", warn=True)
     told = f"{name}, 95 % interval {percent(score.ci[0])}–{percent(score.ci[1])}."
     if tied:
         told += f" The intervals of {_counted(tied, 'other')} overlap it."
@@ -216,6 +218,8 @@ def _trust(entries: Sequence[Entry], scored: Sequence[Entry], waiting: Sequence[
                 seen.setdefault(task, set()).add(getattr(score, what))
         if any(len(hashes) > 1 for hashes in seen.values()):
             worries.append(f"not all checkpoints had the same {what}")
+    if few := [task for task, score in (scored[-1].tasks if scored else {}).items() if score.n < FEW]:
+        worries.append(f"under {FEW} samples in {_counted(len(few), 'task')}")
     told = f"{_counted(len(waiting), 'checkpoint')} not there whole yet." if waiting else ""
     n = sum(score.n for score in scored[-1].tasks.values()) if scored else 0
     told = f"{n:,} samples a checkpoint. {told}" if n else told

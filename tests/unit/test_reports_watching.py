@@ -33,6 +33,8 @@ def test_the_page_says_which_step_is_best_and_how_much_that_says() -> None:
     assert "Not asked" in text
     alone = words(watching.render("train", [scored(10, 0.5)]))
     assert "looks better than it is" not in alone
+    same = words(watching.render("train", [scored(10, 0.5), scored(20, 0.5)]))
+    assert "Which step is best? None stands out All have tiny count 50.0." in same
     nothing = words(watching.render("train", []))
     assert "No score yet" in nothing
 
@@ -86,6 +88,8 @@ def test_scores_that_cannot_be_compared_are_pointed_at() -> None:
     other = other.model_copy(
         update={"tasks": {"tiny_count": other.tasks["tiny_count"].model_copy(update={"items": "others"})}}
     )
+    few = "With care: under 100 samples in 1 task"
+    assert few in words(watching.render("t", [scored(10, 0.5), scored(20, 0.6)]))
     assert "With care: not all checkpoints had the same items" in words(watching.render("t", [scored(10, 0.5), other]))
 
 
