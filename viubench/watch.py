@@ -29,10 +29,10 @@ from viubench.history import History
 from viubench.results import summarise
 from viubench.runs import read_manifest, read_records, read_results
 from viubench.schema import Entry, Gated, Results, Score, Suite, SuiteResult, TaskResult, content_hash
+from viubench.schema.gate import MAX_ERRORS
 
 RUNS = "runs"
 SETTLING = "whole; waiting for its writer to be done"
-MAX_ERRORS = 0.01
 
 Answer = Callable[[Path, Path], str]
 """Evaluates a model folder into a run folder; says why not, or nothing."""
