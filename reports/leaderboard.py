@@ -6,8 +6,10 @@ Example:
 
 from __future__ import annotations
 
+import gc
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +102,9 @@ def write(
     """
     if not runs:
         raise ViubenchError("no run to report", hint="viubench report RUN... --out leaderboard.html")
-    loaded = load_runs(runs)
-    html = render(loaded, references, samples_per_task=samples_per_task, trainings=load_all(trainings))
+    with _uncollected():
+        loaded = load_runs(runs)
+        html = render(loaded, references, samples_per_task=samples_per_task, trainings=load_all(trainings))
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic.write(out, html.encode())
     return _text(loaded)
@@ -137,6 +140,18 @@ def render(
     }
     data = browser(runs, names, samples_per_task) | {"perSample": per_sample(runs)}
     return pages.render("page.html.j2", SCRIPTS, data, context)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector, which would look through half a million records again and again for circles."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _bodies(found: Sequence[Row]) -> list[tuple[str, list[Row]]]:

@@ -3,7 +3,7 @@
     python tests/bench/page_size.py                  # 18 tasks x 10 models, 2,700 items a task
     python tests/bench/page_size.py --items 150      # 2,700 items in all
 
-Exits 1 when the page is larger than `MOST_BYTES` or takes longer than `MOST_SECONDS`.
+Exits 1 when the page is larger than `MOST_BYTES` or takes more than `MOST_SECONDS` of a core.
 """
 
 from __future__ import annotations
@@ -47,14 +47,13 @@ def main() -> int:
         runs = [made(Path(scratch) / f"model-{k}", k, wishes.tasks, wishes.items) for k in range(wishes.models)]
         out = wishes.out or Path(scratch) / "leaderboard.html"
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         write(runs, out, Catalogue().references)
-        seconds, size = time.perf_counter() - began, out.stat().st_size
+        clock, seconds, size = time.perf_counter() - began, time.process_time() - worked, out.stat().st_size
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"{wishes.tasks} tasks x {wishes.models} models x {wishes.items:,} items a task")
-    print(
-        f"page {size / 1e6:.1f} MB, {seconds:.1f} s, peak memory {memory / 1e6:.1f} GB ({before / 1e6:.1f} GB before)"
-    )
+    print(f"page {size / 1e6:.1f} MB in {seconds:.1f} s of one core, {clock:.1f} s by the clock")
+    print(f"peak memory {memory / 1e6:.1f} GB, {before / 1e6:.1f} GB before")
     return int(size > MOST_BYTES or seconds > MOST_SECONDS)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -38,6 +40,20 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     training = write_training(folder / "train", steps=60, warm=40, every=10, evaluate=20, alarm=HOSTILE)
     write(runs, folder / "leaderboard.html", Catalogue().references, trainings=[training])
     return (folder / "leaderboard.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One of everything, for what looks at every element."""
+    folder = tmp_path_factory.mktemp("small")
+    tasks = ["viubench_count_easy", "viubench_ground_mirror", "viubench_jigsaw_easy"]
+    runs = [
+        write_run(folder / name, model=model, tasks=tasks, suite=False, n=12, strips=1, measured=True)
+        for name, model in (("a", "model-a"), ("b", "model-b"), ("again", "model-a"))
+    ]
+    training = write_training(folder / "train", steps=8, warm=0, every=4, evaluate=8)
+    write(runs, folder / "small.html", Catalogue().references, trainings=[training], samples_per_task=1)
+    return (folder / "small.html").as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +120,68 @@ def test_a_sample_opens_with_its_frames_and_bars(page: Any) -> None:
     assert frame["x"] <= target["x"]
     assert target["x"] + target["width"] <= frame["x"] + frame["width"] + 1
     assert card.locator(".answer").count() == 4
+
+
+def test_an_order_is_laid_out_in_thumbnails_of_its_clips(page: Any) -> None:
+    page.locator("select[name=task]").select_option("viubench_jigsaw_easy")
+    card = page.locator(".card").first
+    card.scroll_into_view_if_needed()
+    target = card.locator("> p .chip")
+    assert target.locator("canvas").count() == target.count() == 6
+    api.expect(target.first.locator("canvas")).not_to_have_attribute("width", "1")  # cut once the strip is there
+    drawn = """(canvas) => new Set(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data).size"""
+    assert target.last.locator("canvas").evaluate(drawn) > 20
+    order = [int(text) for text in target.all_inner_texts()]
+    assert [int(c.get_attribute("data-frame")) for c in target.locator("canvas").all()] == [2 * (n - 1) for n in order]
+
+
+def test_models_and_columns_are_chosen_and_the_choice_comes_back(page: Any) -> None:
+    heads = page.locator(".board thead th:visible")
+    page.locator("#tools summary").click()
+    page.get_by_role("button", name="No tasks").click()
+    page.get_by_role("checkbox", name="jigsaw hard").check()
+    page.keyboard.press("Escape")
+    page.locator("#tools input[name=rows]").fill("MODEL-B")
+
+    def seen() -> tuple[list[str], list[str]]:
+        models = page.locator(".board tr.model:visible .who").all_inner_texts()
+        return heads.all_inner_texts(), [text.split("\n")[0] for text in models]
+
+    before = seen()
+    assert before[1][0] == "model-b"
+    assert "model-a" not in before[1]
+    assert "jigsaw hard" in before[0]
+    assert "count easy" not in before[0]
+    assert page.locator(".board tr.blind").is_visible()  # what a score is measured against stays
+    page.reload()
+    assert seen() == before
+    assert page.locator("#tools input[name=rows]").input_value() == "MODEL-B"
+
+
+def test_the_scores_leave_as_a_file(page: Any) -> None:
+    with page.expect_download() as saved:
+        page.locator("#download button").first.click()
+    with open(saved.value.path(), encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 * 9 * 8
+    assert {row["status"] for row in rows} > {"ok"}
+    assert all(0 <= float(row["score"]) <= 1 for row in rows)
+    with page.expect_download() as saved:
+        page.locator("#download button").last.click()
+    assert [row["id"] for row in json.loads(saved.value.path().read_text())] == [row["id"] for row in rows]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (360, "dark")])
+def test_no_finding_of_axe(page: Any, small: str, width: int, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(small)
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    assert page.locator(".card").count() > 1
+    found = axe.Axe().run(page).response
+    assert len(found["passes"]) > 20
+    assert [(v["impact"], v["id"], v["nodes"][0]["html"][:200]) for v in found["violations"]] == []
 
 
 def test_filters_show_what_they_say(page: Any) -> None:
