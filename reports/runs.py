@@ -9,7 +9,7 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -29,11 +29,13 @@ class Run:
     manifest: Manifest
     results: Results
     records: tuple[Record, ...]
+    one_frame: bool = False
+    """A model that saw one frame of each video, where others saw more: what its score shows needs no motion."""
 
     @property
     def kind(self) -> str:
-        """One of `BASELINES`, or "model"."""
-        return self.results.engine if self.results.engine in BASELINES else "model"
+        """One of `BASELINES`, "single" for `one_frame`, or "model"."""
+        return self.results.engine if self.results.engine in BASELINES else "single" if self.one_frame else "model"
 
     @cached_property
     def by_task(self) -> Mapping[str, Sequence[Record]]:
@@ -49,7 +51,16 @@ def load_runs(paths: Sequence[Path]) -> list[Run]:
         ViubenchError: as `load` does.
     """
     pool: dict[str, FrameInfo] = {}
-    return [load(path, pool) for path in paths]
+    runs = [load(path, pool) for path in paths]
+    single = [_one_frame(run) for run in runs]
+    if all(single[k] for k, run in enumerate(runs) if run.kind == "model"):  # then one frame is all there is to see
+        return runs
+    return [replace(run, one_frame=True) if one else run for run, one in zip(runs, single, strict=True)]
+
+
+def _one_frame(run: Run) -> bool:
+    shown = [record.frames for record in run.records if record.frames]
+    return bool(shown) and all(len(frames.indices) == frames.videos for frames in shown)
 
 
 def load(path: Path, pool: dict[str, FrameInfo] | None = None) -> Run:

@@ -20,9 +20,10 @@ from reports.text import clean, shorten
 from viubench.schema import ReferenceRow, Results
 from viubench.tasks import Catalogue
 
-KINDS = ("model", "random", "chance", "blind", "oracle", "published")
+KINDS = ("model", "single", "random", "chance", "blind", "oracle", "published")
 
 NOTES = {
+    "single": "a model that saw one frame of each video",
     "random": "guesses at random",
     "chance": "expected of guessing, computed",
     "blind": "best constant answer",
@@ -178,7 +179,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
     """A name for each run that no other run has: the model, then also its engine, its folder, its place in the list."""
     names = [shorten(clean(run.results.model), 120) for run in runs]
     for more in (
-        [run.results.engine for run in runs],
+        ["one frame" if run.one_frame else run.results.engine for run in runs],
         [clean(run.path.name) for run in runs],
         [str(k) for k in range(1, len(runs) + 1)],
     ):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,28 @@ def test_baselines_are_always_there(tmp_path: Path) -> None:
     ran = [tmp_path / "a", *(write_run(tmp_path / e, model=e, engine=e, skill=0.2) for e in ("random", "blind"))]
     kinds = [row.kind for row in table(ran, [])]
     assert kinds == ["model", "random", "blind"]
+
+
+def one_frame(run: Path) -> Path:
+    """The run as if its model had seen one frame of each video."""
+    lines = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
+    for line in lines:
+        if line["frames"]:
+            line["frames"] |= {"indices": [9], "times": [0.5], "videos": 1, "hash": "one " + line["frames"]["hash"]}
+    (run / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return run
+
+
+def test_one_frame_is_a_baseline_where_others_see_more(tmp_path: Path) -> None:
+    full, single = write_run(tmp_path / "a"), one_frame(write_run(tmp_path / "b", skill=0.3))
+    found = table([full, single], [])
+    assert [(row.kind, row.label) for row in found[:2]] == [
+        ("model", "model-a · vllm"),
+        ("single", "model-a · one frame"),
+    ]
+    assert found[1].rank is None
+    assert found[0].rank == 1
+    assert [row.kind for row in table([single], [])][:1] == ["model"]  # then one frame is all there is to see
 
 
 def test_badge_when_the_protocol_differs(tmp_path: Path) -> None:
