@@ -22,7 +22,7 @@ from viubench.compare import ROUNDING
 from viubench.differences import Difference, detectable, holm, paired
 from viubench.results import headline_parts, scored
 from viubench.schema.gate import MAX_ERRORS
-from viubench.stats import Part
+from viubench.stats import Estimate, Part, weighted_mean
 
 ALPHA = 0.05
 """Two models are told apart below this adjusted two-sided p-value."""
@@ -86,6 +86,12 @@ class Pairing:
         if key not in self._found:
             self._found[key] = self._difference(first, second, shares)
         return self._found[key]
+
+    def estimate(self, place: int, shares: Mapping[str, float]) -> Estimate | None:
+        """A run's score over tasks with its interval, clustered across them; None where its records do not give it."""
+        parts = [(share, self._units(place, task)) for task, share in shares.items()]
+        known = [(share * w, s, c) for share, part in parts if part is not None for w, s, c in part]
+        return weighted_mean(known) if known and all(part is not None for _, part in parts) else None
 
     def _difference(self, first: int, second: int, shares: Mapping[str, float]) -> Difference | None:
         if not all(self._alike(first, second, task) for task in shares):

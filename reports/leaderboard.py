@@ -64,7 +64,7 @@ def text(runs: Sequence[Path], references: Sequence[ReferenceRow] = ()) -> str:
 
 
 def _text(runs: Sequence[Run], references: Sequence[ReferenceRow] = ()) -> str:
-    heads = [head for head in columns(runs) if head.kind != "task"] or columns(runs)
+    heads = [head for head in columns(runs) if head.kind in ("suite", "group")] or columns(runs)
     pairing, lines = Pairing(runs), []
     for row in rows(runs, references, pairing):
         engine = f" (engine: {row.note})" if row.kind == "model" else ""

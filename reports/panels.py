@@ -107,8 +107,9 @@ def _best(models: Sequence[Row], heads: Sequence[Column]) -> Finding:
     top = _top(models, heads[0])
     cell = top.cells[heads[0].key]
     interval = f", 95 % interval {percent(cell.low)}–{percent(cell.high)}" if cell.low is not None and cell.high else ""
+    where = f"the {heads[0].label}" if heads[0].kind == "mean" else heads[0].label
     of = f"the best of {len(models)} models" if len(models) > 1 else "the only model here"
-    return Finding(question, f"{top.label}, {percent(cell.value)} %", f"On {heads[0].label}{interval}; {of}.")
+    return Finding(question, f"{top.label}, {percent(cell.value)} %", f"On {where}{interval}; {of}.")
 
 
 def _real(runs: Sequence[Run], models: Sequence[Row], heads: Sequence[Column], found: Sequence[Contest]) -> Finding:

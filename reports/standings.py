@@ -33,7 +33,7 @@ NOTES = {
 
 @dataclass(frozen=True)
 class Column:
-    """A suite, a group of it ("suite/group") or a task; `label` is what the header says.
+    """A suite, a group of it ("suite/group"), the mean of the tasks ("mean") or a task; `label` is its header.
 
     `shares` are the tasks' shares in its value; empty means equal ones.
     """
@@ -92,7 +92,10 @@ class Row:
 
 
 def columns(runs: Sequence[Run]) -> list[Column]:
-    """Every suite (the one most runs share first) with its groups, then every task, in the order of the suites."""
+    """Every suite (the one most runs share first) with its groups, then every task, in the order of the suites.
+
+    Where there is no suite, the mean of the tasks that all models have comes first: one task does not name the best.
+    """
     shared = Counter(name for run in runs for name in run.results.suites)
     tasks: dict[str, None] = {}
     found = []
@@ -106,6 +109,9 @@ def columns(runs: Sequence[Run]) -> list[Column]:
     tasks |= dict.fromkeys(sorted(name for run in runs for name in run.results.tasks))
     present = {name for run in runs for name in run.results.tasks}
     short = short_names([name for name in tasks if name in present])
+    everywhere = tuple(name for name in short if all(name in run.results.tasks for run in _looking(runs)))
+    if not found and len(everywhere) > 1:
+        found.append(Column("mean", f"mean of {len(everywhere)} tasks", "mean", everywhere))
     return [*found, *(Column(name, short[name], "task", (name,)) for name in short)]
 
 
@@ -139,9 +145,10 @@ def rows(runs: Sequence[Run], references: Sequence[ReferenceRow], pairing: Pairi
     first = heads[0]
     named = labels(runs)
     unlike = set(mixed(runs, "protocol_hash"))
-    made = [_measured(run, label, heads, unlike) for run, label in zip(runs, named, strict=True)]
+    pairing = pairing or Pairing(runs)
+    made = [_measured(k, runs, label, heads, unlike, pairing) for k, label in enumerate(named)]
     of_models = {place: row for place, row in enumerate(made) if row.kind == "model"}
-    models = _ranked(of_models, heads, pairing or Pairing(runs))
+    models = _ranked(of_models, heads, pairing)
     baselines = [row for row in made if row.kind != "model"]
     kinds = {row.kind for row in baselines}
     if "random" not in kinds:
@@ -212,9 +219,12 @@ def mean_of(results: Results, head: Column, what: str) -> float | None:
     return head.mean(known) if known and len(known) == len(values) else None
 
 
-def _measured(run: Run, label: str, heads: Sequence[Column], unlike: set[str]) -> Row:
+def _measured(
+    place: int, runs: Sequence[Run], label: str, heads: Sequence[Column], unlike: set[str], pairing: Pairing
+) -> Row:
+    run = runs[place]
     results, first = run.results, heads[0]
-    cells = {head.key: cell for head in heads if (cell := _cell(results, head))}
+    cells = {head.key: cell for head in heads if (cell := _cell(place, results, head, pairing))}
     n = sum(task.n for task in results.tasks.values())
     failed = sum(n for task in results.tasks.values() for status, n in task.statuses.items() if status != "ok")
     blind = mean_of(results, first, "blind")
@@ -226,8 +236,16 @@ def _measured(run: Run, label: str, heads: Sequence[Column], unlike: set[str]) -
     return Row(label, run.kind, note, cells, tuple(badges), n, failed / n if n else 0.0, gain)
 
 
-def _cell(results: Results, head: Column) -> Cell | None:
+def _cell(place: int, results: Results, head: Column, pairing: Pairing) -> Cell | None:
     chance = mean_of(results, head, "chance")
+    if head.kind == "mean":
+        if not all(task in results.tasks for task in head.tasks):
+            return None
+        value, found = (
+            head.mean([results.tasks[task].value for task in head.tasks]),
+            pairing.estimate(place, head.weights),
+        )
+        return Cell(value, found.low, found.high, chance) if found else Cell(value, chance=chance)
     if head.kind == "task" or len(head.tasks) == 1:
         task = results.tasks.get(head.tasks[0])
         return Cell(task.value, *task.ci, chance) if task else None
@@ -242,7 +260,9 @@ def _cell(results: Results, head: Column) -> Cell | None:
 def contests(runs: Sequence[Run], head: Column, pairing: Pairing) -> list[Contest]:
     """The best model of a column against every other, the nearest first."""
     cells = {
-        place: cell for place, run in enumerate(runs) if run.kind == "model" and (cell := _cell(run.results, head))
+        place: cell
+        for place, run in enumerate(runs)
+        if run.kind == "model" and (cell := _cell(place, run.results, head, pairing))
     }
     return against_best(pairing, head.weights, cells)
 

@@ -72,7 +72,12 @@ function answerBlock(sample, answer) {
     answer.otherFrames && el("span", { className: "badge", textContent: "saw other frames" }));
   return el("div", { className: "answer" }, ...[head,
     answer.error && el("p", { className: "soft", textContent: answer.error }),
-    answer.response !== null && el("pre", { textContent: answer.response, tabIndex: 0 })].filter(Boolean));
+    answer.response !== null && response(answer.response)].filter(Boolean));
+}
+
+function response(text) {
+  if (!text.trim()) return el("p", { className: "soft", textContent: text ? "Only white space." : "An empty response." });
+  return el("pre", { textContent: text, tabIndex: 0 });
 }
 
 // An answer as chips: an order place by place, each with the clip it puts there, counts shape by shape with the error;

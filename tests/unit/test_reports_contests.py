@@ -10,6 +10,7 @@ from paired_runs import Row, rows, write
 
 from reports import evidence
 from reports.contests import Pairing, against_best, ranks, two_sided
+from reports.leaderboard import text
 from reports.panels import verdict
 from reports.runs import Run, load
 from reports.standings import Cell, columns, contests, labels
@@ -101,3 +102,25 @@ def test_the_first_screen_and_the_table_behind_it_say_it(close: list[Run]) -> No
     assert line.detectable == pytest.approx(0.0276, abs=0.002)
     assert line.coarse
     assert contests(close, heads[0], Pairing(close))[0].detectable == line.detectable
+
+
+def test_without_a_suite_the_mean_of_the_tasks_names_the_best(tmp_path: Path) -> None:
+    """A is better at the first task, B at both together."""
+
+    def two(name: str, first: float, second: float) -> Run:
+        tasks = {"first": rows([first] * 60 + [0.0] * 40), "second": rows([second] * 60 + [0.0] * 40)}
+        return load(write(tmp_path / name, tasks, model=name))
+
+    runs = [two("a", 1.0, 0.1), two("b", 0.9, 0.9)]
+    heads = columns(runs)
+    assert [(head.key, head.kind) for head in heads] == [("mean", "mean"), ("first", "task"), ("second", "task")]
+    found = standings(runs, [])
+    assert [(row.label, row.rank) for row in found[:2]] == [("b", 1), ("a", 2)]
+    cell = found[0].cells["mean"]
+    assert cell.value == pytest.approx(0.54)
+    assert cell.low is not None
+    assert cell.low < 0.54 < (cell.high or 0)
+    best = verdict(runs, found, heads)[0]
+    assert best.answer == "b, 54.0 %"
+    assert "On the mean of 2 tasks" in best.detail
+    assert "first" in text([run.path for run in runs])
