@@ -20,6 +20,7 @@ DOCUMENTS = (
     "docs/downstream.md",
     "docs/add-a-benchmark.md",
     "docs/gate.md",
+    "docs/leaderboard.md",
     "docs/compare.md",
     "docs/statistics.md",
     "docs/training.md",
