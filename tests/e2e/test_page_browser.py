@@ -236,6 +236,15 @@ def test_a_phone_never_scrolls_sideways(page: Any, scheme: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
+def test_a_printed_page_is_light_and_as_wide_as_its_paper(page: Any) -> None:
+    page.set_viewport_size({"width": 1046, "height": 700})  # A4 across, less the margins
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("document.documentElement.scrollWidth") == 1046
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator(".task table").last.is_visible()  # folded on the screen
+    assert not page.locator("#tools").is_visible()
+
+
 def test_without_javascript_the_table_is_there(chromium: Any, address: str) -> None:
     context = chromium.new_context(java_script_enabled=False)
     tab = context.new_page()

@@ -74,3 +74,12 @@ def test_the_page_has_them(tmp_path: Path) -> None:
     html = render([load(write_run(tmp_path / "a", n=60))], [])
     assert "by shapes to count" in html
     assert "Count errors" in html
+
+
+def test_a_hostile_group_stays_text(tmp_path: Path) -> None:
+    hostile = "<svg onload=alert(1)>\u202e\x1b[31m"
+    rows = [Row(f"{n:03d}", 1.0, f"video {n}", groups={hostile: str(n % 3)}) for n in range(30)]
+    html = render([load(write(tmp_path / "a", {"t": rows}, model=hostile))], [])
+    assert "by &lt;svg onload=alert(1)&gt;‹U+202E›␛[31m" in html
+    assert "<svg onload" not in html
+    assert "\u202e" not in html
