@@ -39,17 +39,29 @@ def per_sample(runs: Sequence[Run]) -> dict[str, Any]:
     return {"statuses": list(STATUSES), "tasks": found, "leftOut": left_out}
 
 
-def _numbers(run: Run, task: str) -> dict[str, float]:
+def metric_of(run: Run, task: str) -> str:
+    """The key of a task's headline score; empty where what it was scored by is not installed here."""
     about = run.manifest.tasks.get(task, {}).get("evaluator", {})
     try:
-        metric = evaluators.get(about["name"], **about["params"]).metric
-    except (LookupError, TypeError, ValueError):  # scored by what is not installed here
-        metric = ""
+        return evaluators.get(about["name"], **about["params"]).metric
+    except (LookupError, TypeError, ValueError):
+        return ""
+
+
+def _numbers(run: Run, task: str) -> dict[str, float]:
+    metric = metric_of(run, task)
     return {record.id: _number(record, metric) for record in run.by_task.get(task, ())}
 
 
 def _number(record: Record, metric: str) -> float:
     if record.status != "ok":
         return -STATUSES.index(record.status)
-    score = record.scores.get(metric, next(iter(record.scores.values()), 0.0))
+    score = headline(record, metric)
     return int(score) if score in (0, 1) else round(score, 3)
+
+
+def headline(record: Record, metric: str) -> float:
+    """A sample's headline score, or its first one where `metric` is not among them; 0 without an answer."""
+    if record.status != "ok":
+        return 0.0
+    return record.scores.get(metric, next(iter(record.scores.values()), 0.0))

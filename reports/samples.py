@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from evaluators.shape_counts import SHAPES
 from reports.frames import Axis, axis, captions, first_frames, strip_uri
+from reports.per_sample import headline, metric_of
 from reports.runs import Run
 from reports.text import shorten, show
 from viubench.schema import FrameInfo, Record
@@ -123,6 +124,7 @@ def card(
     evaluator = runs[number].manifest.tasks.get(first.task, {}).get("evaluator", {}).get("name", "")
     drawing = DRAWINGS.get(evaluator)
     line = _line(first, group) if drawing == "interval" else None
+    metric = metric_of(runs[number], first.task)
     return {
         "task": first.task,
         "id": shorten(first.id, FIELD),
@@ -135,7 +137,10 @@ def card(
         "clips": first_frames(first.frames) if first.frames and drawing == "order" else [],
         "drawing": drawing,
         "bars": [] if line is None else _bars(first.target, line),
-        "answers": [_answer(n, record, first.frames, drawing, line, most) for n, record in group],
+        "answers": [
+            _answer(n, record, first.frames, drawing, line, most) | {"grade": _grade(headline(record, metric))}
+            for n, record in group
+        ],
         "strip": strips.place(_strip(group, runs)),
     }
 
@@ -156,6 +161,10 @@ def _answer(
         "otherFrames": bool(record.frames and shown and record.frames.hash != shown.hash),
         "bars": [] if line is None else _bars(record.answer, line),
     }
+
+
+def _grade(score: float) -> str:
+    return "right" if score >= 1 - 1e-9 else "partly" if score > 0 else "wrong"
 
 
 def _target(value: Any, drawing: str | None) -> dict[str, Any]:

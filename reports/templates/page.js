@@ -13,6 +13,7 @@ function matches(sample, wanted) {
   return sample.answers.filter((answer) =>
     (!wanted.model || data.models[answer.model] === wanted.model)
     && (!wanted.status || answer.status === wanted.status || (wanted.status === "failed" && answer.status !== "ok"))
+    && (!wanted.grade || answer.grade === wanted.grade)
     && (!needle || inQuestion || (answer.response || "").toLowerCase().includes(needle)));
 }
 

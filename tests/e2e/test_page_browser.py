@@ -52,7 +52,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
         for name, model in (("a", "model-a"), ("b", "model-b"), ("again", "model-a"))
     ]
     training = write_training(folder / "train", steps=8, warm=0, every=4, evaluate=8)
-    write(runs, folder / "small.html", Catalogue().references, trainings=[training], samples_per_task=1)
+    write(runs, folder / "small.html", Catalogue().references[:1], trainings=[training], samples_per_task=1)
     return (folder / "small.html").as_uri()
 
 
@@ -188,6 +188,12 @@ def test_filters_show_what_they_say(page: Any) -> None:
     page.locator("select[name=model]").select_option("model-b")
     page.locator("select[name=status]").select_option(index=0)
     assert set(page.locator(".answer b").all_inner_texts()) == {"model-b"}
+    for grade, score in (("right", "1"), ("wrong", "0")):
+        page.locator("select[name=grade]").select_option(grade)
+        scored = page.locator(".answer:has(.status:not(.bad)) > p:first-child").all_inner_texts()
+        assert scored
+        assert all(text.split()[-1] == score for text in scored)
+    page.locator("select[name=grade]").select_option("")
     page.locator("select[name=model]").select_option("")
     page.locator("a[href*='status=']:not([href*='status=ok'])").first.click()
     api.expect(page.locator("select[name=status]")).not_to_have_value("")
