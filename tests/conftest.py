@@ -10,6 +10,7 @@ import pytest
 
 from viubench.video import draw
 
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many threads as workers, here and in the programs that tests start
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

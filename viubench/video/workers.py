@@ -20,7 +20,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -140,7 +140,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_work, args=(theirs, memory_bytes), daemon=True)
-        self.process.start()
+        with _no_interrupt():
+            self.process.start()
         theirs.close()
         self.ready = False
 
@@ -174,9 +175,22 @@ class _Worker:
         self.pipe.close()
 
 
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """A process started here is born with Ctrl-C held back: one that comes while it imports would print a traceback."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(pipe: Connection, memory_bytes: int | None) -> None:
     """A worker's life: one job after the other until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # also one that was held back until now
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if memory_bytes is not None and sys.platform != "win32":
         import resource
