@@ -21,10 +21,10 @@ TINY = trainer/tiny-viu
 demo: setup
 	$(BIN)/viubench clips --out $(DEMO)/clips --n 32 --seed 7 --seconds 8 --size 64x64 --fps 4 --dusk --quiet
 	$(BIN)/viubench build --recipe tiny --n 128 --videos $(DEMO)/clips --out $(DEMO)/items
-	test -d $(DEMO)/untrained || $(BIN)/viubench tiny --learner --out $(DEMO)/untrained
+	test -d $(DEMO)/models/untrained || $(BIN)/viubench tiny --learner --out $(DEMO)/models/untrained
 	for engine in random blind oracle; do \
 	  $(BIN)/viubench run --engine $$engine --tasks $(DEMO)/items --fresh --out $(DEMO)/$$engine > /dev/null || exit; done
-	for model in $(DEMO)/untrained $(TINY); do \
+	for model in $(DEMO)/models/untrained $(TINY); do \
 	  $(BIN)/viubench run --model $$model --tasks $(DEMO)/items --fresh --out $(DEMO)/$$(basename $$model) || exit; done
 	$(BIN)/viubench report $(DEMO)/random $(DEMO)/blind $(DEMO)/untrained $(DEMO)/tiny-viu $(DEMO)/oracle --out $(DEMO)/leaderboard.html
 
