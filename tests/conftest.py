@@ -10,7 +10,6 @@ import pytest
 
 from viubench.video import draw
 
-
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many threads as workers, here and in the programs that tests start
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
