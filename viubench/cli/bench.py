@@ -34,6 +34,41 @@ def stats(
     raise typer.Exit(Exit.NEGATIVE if any(row.broken for row in rows) else Exit.OK)
 
 
+@app.command()
+def peers(
+    videos: Annotated[Path, typer.Option(help="Folder of clips; both sides must be able to open those taken.")],
+    model: Annotated[
+        str | None, typer.Option(help="Checkpoint of the Qwen3-VL family; a tiny one is made when none is named.")
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Clips asked about.")] = 16,
+    questions: Annotated[str, typer.Option(help="Questions about each clip, one contest for each number.")] = "1,3,10",
+    sides: Annotated[str, typer.Option(help="lmms-eval's models to meet.")] = "vllm,vllm_generate",
+    frames: Annotated[int, typer.Option(min=2, help="Frames of a clip.")] = 32,
+    max_pixels: Annotated[int, typer.Option(min=1024, help="Pixels of a frame, at most.")] = 65536,
+    workers: Annotated[int, typer.Option(min=1, help="Our decoding processes.")] = 2,
+    json: Annotated[Path | None, typer.Option(help="Write ratios and rows there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not say what is being measured.")] = False,
+) -> None:
+    """Answer the same questions about the same clips with the installed lmms-eval, side by side: theirs / ours."""
+    from viubench.bench import peers
+    from viubench.cli.benches import show_peers
+
+    terms = peers.Terms(clips, _counts(questions), frames, max_pixels, workers=workers, sides=tuple(sides.split(",")))
+    show_peers(videos, model, terms, json, quiet=quiet)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    from viubench.bench.peers import QUESTIONS
+
+    try:
+        counts = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        counts = ()
+    if not counts or not all(1 <= count <= len(QUESTIONS) for count in counts):
+        raise ViubenchError(f"{text!r} is no list of numbers from 1 to {len(QUESTIONS)}", where="--questions")
+    return counts
+
+
 def _table(rows: list[Row], runs: int, seed: int) -> str:
     from tabulate import tabulate
 

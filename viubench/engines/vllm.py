@@ -37,6 +37,9 @@ MAX_STILLS = 64
 CONTEXT_CAP = 32768
 """Tokens of context asked for when the model could take more: a longer one reserves memory no protocol uses."""
 
+BATCHED_TOKENS = 16384
+"""Also the size of vLLM's cache of encoded videos: a smaller one drops a video before its last question is asked."""
+
 SMALL_MACHINE = 8
 """Up to so many cores vLLM's worker lives in the engine core's process: one process less to load, 10 to 20 s."""
 
@@ -178,6 +181,12 @@ class VllmEngine(Engine):
                 hint=f"vLLM {self.version} and this checkpoint's processor do not fit; try --engine hf",
             )
 
+    async def forget(self) -> None:
+        """Empty the engine's caches of prompts and videos, as if it had just been started."""
+        await self._llm.reset_prefix_cache()
+        await self._llm.reset_mm_cache()
+        await self._llm.reset_encoder_cache()
+
     async def close(self) -> None:
         if self._llm is not None:
             self._llm.shutdown()
@@ -218,12 +227,13 @@ def default_settings(checkpoint: Mapping[str, Any], *, on_cpu: bool) -> dict[str
     context = min(checkpoint.get("context") or CONTEXT_CAP, CONTEXT_CAP)
     common = {
         "max_model_len": context,
+        "max_num_batched_tokens": BATCHED_TOKENS,
         "limit_mm_per_prompt": {"video": MAX_VIDEOS, "image": MAX_STILLS},
         "seed": 0,
         "generation_config": "vllm",  # greedy means greedy: no repetition penalty from the checkpoint's own defaults
     }
     if not on_cpu:
-        return common | {"dtype": "auto", "max_num_batched_tokens": 16384}
+        return common | {"dtype": "auto"}
     # Profiling with the largest videos there could be takes a CPU minutes and tells nothing about its memory.
     return common | {
         "dtype": "float32",
@@ -267,6 +277,7 @@ def set_environment() -> None:
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork would copy our threads' locks and open files
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait by spinning take the decoders' cores on a small machine
     }
     if (os.cpu_count() or 1) <= SMALL_MACHINE:
         defaults["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"

@@ -1,0 +1,127 @@
+"""Our side of a contest: the runner with its decode processes, frame store and records, on an engine that is open.
+
+Example:
+    >>> [one.name for one in passes(work)]     # doctest: +SKIP
+    ['cold', 'warm', 'next', 'decode']
+
+Two passes more than the others have: "next" finds the frames decoded and the engine's caches empty, as the next
+checkpoint does, which is the engine alone; "decode" fills an empty frame store and asks nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import evaluators
+from viubench import runner
+from viubench.bench.contestant import Pass, Work, engine_settings, timed
+from viubench.engines.base import Engine, Request, Response
+from viubench.engines.vllm import VllmEngine
+from viubench.runs import RunFolder
+from viubench.schema import Clip, Decoding, Manifest, Protocol, Resize, Sample, Sampling
+from viubench.video.store import FrameStore
+from viubench.video.workers import KillablePool
+
+DECODE_SECONDS = 300.0
+BREATH = 0.3
+"""Seconds that each decode process is kept with a first job, so that the other ones start as well."""
+
+
+class Open(Engine):
+    """An engine that is open already, and stays open when a run on it ends."""
+
+    kind: ClassVar[str] = "vllm"
+
+    def __init__(self, inner: Engine) -> None:
+        self.inner = inner
+        self.max_in_flight, self.size_multiple = inner.max_in_flight, inner.size_multiple
+
+    async def generate(self, request: Request) -> Response:
+        return await self.inner.generate(request)
+
+    def describe(self) -> dict[str, Any]:
+        return self.inner.describe()
+
+
+def passes(work: Work) -> list[Pass]:
+    """All passes over the same questions, after one about another clip."""
+    return asyncio.run(_passes(work))
+
+
+async def _passes(work: Work) -> list[Pass]:
+    settings = {name: json.dumps(value) for name, value in engine_settings().items() if name != "dtype"}
+    with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
+        frames = Path(scratch) / "frames"
+        engine = VllmEngine(work.model, settings)
+        async with engine:
+            await _answer(work, [(work.warm_up, work.questions[0])], engine, frames, "warm-up")
+            found = [await _answer(work, work.asked(), engine, frames, name) for name in ("cold", "warm")]
+            await engine.forget()
+            found.append(await _answer(work, work.asked(), engine, frames, "next"))
+        return [*found, await _decode(work, Path(scratch) / "other-frames")]
+
+
+async def _answer(work: Work, pairs: Sequence[tuple[str, str]], engine: VllmEngine, frames: Path, name: str) -> Pass:
+    plan = _plan(work, pairs)
+    with RunFolder.claim(frames.parent / name) as folder, KillablePool(work.workers, DECODE_SECONDS) as pool:
+        folder.begin(_manifest(work))
+        await _started(pool, work.workers)
+        with timed(name) as one:
+            await runner.run(plan, Open(engine), folder, runner.Media(FrameStore(frames), pool), strips=0)
+        one.answers = [folder.done[sample.id].response or "" for sample in plan.samples]
+    return one
+
+
+async def _decode(work: Work, frames: Path) -> Pass:
+    plan = _plan(work, work.asked())
+    with KillablePool(work.workers, DECODE_SECONDS) as pool:
+        await _started(pool, work.workers)
+        with timed("decode") as one:
+            media = runner.Media(FrameStore(frames), pool)
+            wanted = [want for sample in plan.samples for want in runner.clip_wants(sample, plan)]
+            await asyncio.gather(*(asyncio.wrap_future(media.decode(want)) for want in dict.fromkeys(wanted)))
+    return one
+
+
+async def _started(pool: KillablePool, workers: int) -> None:
+    """Starting the decode processes stands before the clock, as opening the engine does."""
+    await asyncio.gather(*(asyncio.wrap_future(pool.submit(time.sleep, BREATH)) for _ in range(workers)))
+
+
+def _plan(work: Work, pairs: Sequence[tuple[str, str]]) -> runner.Plan:
+    """First to last frame, evenly: the frame numbers that lmms-eval takes too where the frame rate is constant."""
+    protocol = Protocol(
+        protocol="bench",
+        sampling=Sampling(kind="fps", fps=1000, frames=work.frames),
+        resize=Resize(max_pixels=work.pixels),
+        decoding=Decoding(max_tokens=work.tokens),
+    )
+    samples = [
+        Sample(
+            id=f"{number:05d}",
+            task="bench",
+            cluster=os.path.basename(clip),
+            clips=(Clip(path=os.path.basename(clip)),),
+            question=f"<video>{question}",
+            target="A",
+            answer_text="A",
+            options=("yes", "no"),
+        )
+        for number, (clip, question) in enumerate(pairs)
+    ]
+    roots = {"bench": Path(pairs[0][0]).parent}
+    return runner.Plan(samples, {"bench": protocol}, {"bench": evaluators.get("choice")}, roots)
+
+
+def _manifest(work: Work) -> Manifest:
+    return Manifest(
+        argv=[], model={"name": work.model}, engine={"kind": "vllm"}, protocols={}, tasks={}, suites={}, packages={},
+        seed=0, hardware={}, started="",
+    )  # fmt: skip

@@ -1,0 +1,195 @@
+"""`viubench bench peers`: the same questions about the same clips, answered by us and by the installed lmms-eval.
+
+Example:
+    >>> rows = contest(clips, "tiny-qwen3-vl", Terms(), print)     # doctest: +SKIP
+    >>> ratios(rows)["vllm_generate"]["cold"]                      # theirs / ours, by the clock   # doctest: +SKIP
+
+Each side works alone in a fresh process, one after the other; `viubench.bench.contestant` says what the clock covers. A
+ratio says how many times as long the other side takes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from viubench.bench.contestant import OURS, THEIRS, Work
+from viubench.errors import MediaError, ViubenchError
+from viubench.pretext.listing import list_videos
+from viubench.video.workers import KillablePool
+
+QUESTIONS = (
+    "What happens first?",
+    "What moves, and in which direction?",
+    "Is there a person in the picture?",
+    "What colour is the largest thing?",
+    "Where could this have been filmed?",
+    "What happens last?",
+    "How many things are moving?",
+    "Does the camera stand still?",
+    "Which sound would you expect to hear?",
+    "What is in the middle of the picture half way through?",
+)
+
+OPEN_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What all sides have in common; numbers as in `contestant.Work`. `questions`: of each clip, one contest each."""
+
+    clips: int = 16
+    questions: tuple[int, ...] = (1, 3, 10)
+    frames: int = 32
+    pixels: int = 65536
+    tokens: int = 16
+    workers: int = 2
+    sides: tuple[str, ...] = THEIRS
+
+
+@dataclass(frozen=True)
+class Row:
+    """One pass of one side.
+
+    Attributes:
+        ran: "cold", "warm", and for ours "next" and "decode" (see `contestant.PASSES`).
+        seconds: by the clock; cpu: processor seconds of the side's processes, as far as they still ran at the end.
+        ratio: this side's seconds / ours of the same pass; None for our own.
+        same: share of answers that equal ours, letter for letter; None for our own.
+        peak_mb: the most memory the side's first process had in use, in MiB.
+    """
+
+    side: str
+    questions: int
+    ran: str
+    seconds: float
+    cpu: float
+    answers: int
+    peak_mb: int
+    ratio: float | None = None
+    same: float | None = None
+
+
+def readable(folder: Path, terms: Terms) -> tuple[list[Path], list[str]]:
+    """The clips of the contest, by name, and one more to warm up with; and why others of the folder were left out.
+
+    A clip takes part when both sides can open it: lmms-eval's reader here is decord, with its own default settings.
+
+    Raises:
+        ViubenchError: there are not enough of them.
+    """
+    taken: list[Path] = []
+    left: list[str] = []
+    with KillablePool(1, OPEN_SECONDS) as pool:
+        for name in [name for name in list_videos(folder).videos if "/" not in name]:
+            try:
+                pool.submit(_opens, folder / name, terms.frames, name=name).result()
+            except (MediaError, RuntimeError, ViubenchError) as error:
+                left.append(f"{name}: {error}")
+                continue
+            taken.append(folder / name)
+            if len(taken) > terms.clips:
+                return taken, left
+    raise ViubenchError(
+        f"{len(taken)} clips that both sides open, {terms.clips + 1} wanted",
+        where=str(folder),
+        hint="give a folder with more clips, or a smaller --clips",
+    )
+
+
+def _opens(path: Path, frames: int) -> None:
+    import decord
+    import numpy as np
+
+    try:
+        reader = decord.VideoReader(str(path))
+        chosen = np.linspace(0, len(reader) - 1, frames).round().astype(int)
+        reader.get_batch(chosen).asnumpy()
+    except decord.DECORDError:
+        raise RuntimeError("decord does not read it") from None
+    if len(set(chosen)) < frames:
+        raise RuntimeError(f"it has {len(reader)} frames, {frames} are asked")
+
+
+def contest(clips: Sequence[Path], model: str, terms: Terms, tell: Callable[[str], None]) -> list[Row]:
+    """All passes of all sides; the last of `clips` is what each warms up with.
+
+    Raises:
+        ViubenchError: a side failed; with the end of what it printed.
+    """
+    rows: list[Row] = []
+    for count in terms.questions:
+        base: dict[str, tuple[float, list[str]]] = {}
+        for side in (OURS, *terms.sides):
+            tell(f"{side}, {count} questions a clip")
+            work = Work(
+                side, model, tuple(map(str, clips[:-1])), str(clips[-1]), QUESTIONS[:count],
+                terms.frames, terms.pixels, terms.tokens, terms.workers,
+            )  # fmt: skip
+            done = _alone(work)
+            for one in done["passes"]:
+                if side == OURS:
+                    base[one["name"]] = (one["seconds"], one["answers"])
+                rows.append(_row(side, count, one, done["peak_mb"], None if side == OURS else base[one["name"]]))
+    return rows
+
+
+def _row(side: str, count: int, one: Mapping[str, Any], peak: int, ours: tuple[float, list[str]] | None) -> Row:
+    same = None
+    if ours is not None:
+        same = sum(a == b for a, b in zip(one["answers"], ours[1], strict=True)) / len(ours[1])
+    return Row(
+        side, count, one["name"], round(one["seconds"], 3), round(one["cpu"], 2), len(one["answers"]), peak,
+        None if ours is None else round(one["seconds"] / ours[0], 2), same,
+    )  # fmt: skip
+
+
+def _alone(work: Work) -> dict[str, Any]:
+    """What `contestant` printed, run as a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
+        job, log = Path(scratch) / "job.json", Path(scratch) / "log"
+        job.write_text(json.dumps(asdict(work)), encoding="utf-8")
+        with log.open("wb") as told:
+            done = subprocess.run(
+                [sys.executable, "-m", "viubench.bench.contestant", str(job)],
+                stdout=subprocess.PIPE, stderr=told, env=os.environ | {"HF_HUB_OFFLINE": "1", "TMPDIR": scratch},
+            )  # fmt: skip
+        lines = done.stdout.decode(errors="replace").splitlines()
+        found = next((line for line in reversed(lines) if line.startswith('{"passes"')), None)
+        if done.returncode or found is None:
+            end = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:] or ["nothing was printed"]
+            raise ViubenchError(
+                f"{work.side} stopped with exit code {done.returncode}: {end[0][:300]}",
+                hint="pip install 'viubench[cpu,lmms]' gives both sides",
+            )
+        return dict(json.loads(found))
+
+
+def ratios(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """The headline: per other side, cold and warm at 3 questions a clip, and cold at 10 as "ten"."""
+    named = {(3, "cold"): "cold", (3, "warm"): "warm", (10, "cold"): "ten"}
+    found: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row.ratio is not None and (name := named.get((row.questions, row.ran))):
+            found.setdefault(row.side, {})[name] = row.ratio
+    return found
+
+
+def floors(rows: Sequence[Row]) -> Iterator[dict[str, float]]:
+    """Per number of questions: our cold pass against decoding alone and the engine alone, both in seconds.
+
+    The two parts share this machine's processor, so on a machine without a GPU their sum is the least that could be
+    hoped for where each alone already uses every core; `share` is what the cold pass takes of the larger one.
+    """
+    for count in dict.fromkeys(row.questions for row in rows):
+        own = {row.ran: row.seconds for row in rows if row.side == OURS and row.questions == count}
+        larger = max(own["decode"], own["next"])
+        yield {"questions": count, "cold": own["cold"], "decode": own["decode"], "engine": own["next"],
+               "share": round(own["cold"] / larger, 3)}  # fmt: skip
