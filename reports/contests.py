@@ -133,7 +133,7 @@ def against_best(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[
     others = sorted((place for place in scores if place != best), key=lambda place: -scores[place].value)
     found = {place: pairing.difference(place, best, shares) for place in others}
     tested = {place: difference for place, difference in found.items() if difference is not None}
-    p_values = dict(zip(tested, holm([two_sided(difference) for difference in tested.values()]), strict=True))
+    p_values = dict(zip(tested, holm([difference.p_two_sided for difference in tested.values()]), strict=True))
     return [
         Contest(
             best,
@@ -158,11 +158,6 @@ def ranks(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[int, Sc
             found[place] = rank
             del left[place]
     return found
-
-
-def two_sided(difference: Difference) -> float:
-    """The p-value against "no difference", whichever way."""
-    return min(1.0, 2 * min(difference.p_better, difference.p_worse))
 
 
 def _overlap(one: Score, two: Score) -> bool:

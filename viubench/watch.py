@@ -28,7 +28,7 @@ from viubench.errors import ViubenchError
 from viubench.history import History
 from viubench.results import summarise
 from viubench.runs import read_manifest, read_records, read_results
-from viubench.schema import Entry, Gated, Results, Score, Suite, SuiteResult, TaskResult, content_hash
+from viubench.schema import Entry, Gated, Results, Score, Suite, SuiteResult, TaskResult, content_hash, utf8
 from viubench.schema.gate import MAX_ERRORS
 
 RUNS = "runs"
@@ -131,7 +131,7 @@ class Watch:
 
     def run_folder(self, due: Due) -> Path:
         """Where the evaluation goes: another folder for other weights, other options, another place of the model."""
-        key = content_hash([checkpoints.text(due.checkpoint.model.resolve()), due.fingerprint, self.options])
+        key = content_hash([utf8(due.checkpoint.model.resolve()), due.fingerprint, self.options])
         return self.history.out / RUNS / f"step-{due.checkpoint.step:06d}-{key[:12]}"
 
     def evaluate(self, due: Due, answer: Answer, judge: Judge | None = None) -> Entry:
@@ -149,10 +149,10 @@ class Watch:
         entry = Entry(
             step=due.checkpoint.step,
             name=due.checkpoint.name,
-            path=checkpoints.text(due.checkpoint.model.resolve()),
+            path=utf8(due.checkpoint.model.resolve()),
             fingerprint=due.fingerprint,
             status="failed" if why else "evaluated",
-            reason=checkpoints.text(why),
+            reason=utf8(why),
             tasks={} if why else tasks,
             mean=None if why else mean,
             run=f"{RUNS}/{run.name}",

@@ -19,12 +19,11 @@ from pathlib import Path
 from reports import watching
 from reports.gate import line
 from viubench import baseline, child, strict_yaml
-from viubench.checkpoints import text
 from viubench.cli.progress import bar
 from viubench.errors import Exit, ViubenchError
 from viubench.gate import gate
 from viubench.runs import read_manifest, read_results
-from viubench.schema import Entry, GateConfig, Gated, content_hash
+from viubench.schema import Entry, GateConfig, Gated, content_hash, utf8
 from viubench.watch import Due, Turn, Watch, busy, finished, judged
 
 PROGRAM = (sys.executable, "-m", "viubench")
@@ -57,7 +56,7 @@ class Base:
         try:
             report = gate(self.path, run, self.config)
         except ViubenchError as error:
-            return Gated(against=self.against, verdict="error", exit_code=Exit.INVALID_RUN, reason=text(error.message))
+            return Gated(against=self.against, verdict="error", exit_code=Exit.INVALID_RUN, reason=utf8(error.message))
         reasons = list(report.problems)
         reasons += [f"{task}: {found.reason}" for task, found in report.tasks.items() if found.verdict != "pass"]
         return Gated(
@@ -160,7 +159,7 @@ class Keeper:
         history = self.watch.history
         training = self.training or (self.watch.folder if (self.watch.folder / watching.LOG).is_file() else None)
         try:
-            name = text(self.watch.folder.resolve().name)
+            name = utf8(self.watch.folder.resolve().name)
             watching.write(history.out / watching.PAGE, name, history.latest(), turn.waiting, training)
         except OSError as error:
             print(f"viubench: cannot write {watching.PAGE}: {error.strerror}", file=sys.stderr)
