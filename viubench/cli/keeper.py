@@ -21,7 +21,7 @@ from reports.gate import line
 from viubench import baseline, child, strict_yaml
 from viubench.cli.progress import bar
 from viubench.errors import Exit, ViubenchError
-from viubench.gate import gate
+from viubench.gate import CODES, WORST_FIRST, gate
 from viubench.runs import read_manifest, read_results
 from viubench.schema import Entry, GateConfig, Gated, content_hash, utf8
 from viubench.watch import Due, Turn, Watch, busy, finished, judged
@@ -30,8 +30,6 @@ PROGRAM = (sys.executable, "-m", "viubench")
 
 COMMAND_SECONDS = 600.0
 """Time that the command on a regression has."""
-
-WORST_FIRST = (Exit.INVALID_RUN, Exit.NEGATIVE, Exit.INCONCLUSIVE)
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,7 @@ def summary(entry: Entry) -> str:
 def exit_code(entries: Iterable[Entry]) -> int:
     """The worst of the gate's exit codes; a checkpoint that could not be evaluated is none that passed."""
     codes = {entry.gate.exit_code if entry.gate else Exit.INVALID_RUN for entry in entries}
-    return next((code for code in WORST_FIRST if code in codes), Exit.OK)
+    return next((CODES[verdict] for verdict in WORST_FIRST if CODES[verdict] in codes), Exit.OK)
 
 
 def words_of(command: str | None, base: Base | None) -> list[str]:
