@@ -15,14 +15,13 @@ folder with results is entered without asking anything again; one without goes o
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from viubench import checkpoints
+from viubench import checkpoints, locking
 from viubench.checkpoints import Checkpoint
 from viubench.errors import ViubenchError
 from viubench.history import History
@@ -214,14 +213,7 @@ def finished(run: Path) -> bool:
 
 def busy(run: Path) -> bool:
     """Whether another process writes to the run folder: an evaluation whose watch was killed."""
-    try:
-        with (run / ".lock").open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return locking.is_held(run / ".lock")
 
 
 def judged(entry: Entry, out: Path, judge: Judge | None) -> Entry:
