@@ -7,6 +7,7 @@ Example:
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 import shutil
 import sys
@@ -148,7 +149,7 @@ class Keeper:
             "VIUBENCH_RUN": str((self.watch.history.out / entry.run).resolve()),
             "VIUBENCH_VERDICT": str(entry.verdict),
         }
-        code = child.run(self.command, None, environment=told, limit=COMMAND_SECONDS)
+        code = child.run(self.command, None, environment=os.environ | told, limit=COMMAND_SECONDS)
         if code:
             print(f"viubench: the command on regression ended with exit code {code}", file=sys.stderr)
         return code
