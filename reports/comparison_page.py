@@ -28,7 +28,7 @@ from viubench.flips import Flip, largest
 from viubench.schema import Manifest
 from viubench.schema.compare import Change, CompareReport, GroupChange, TaskChange
 
-SCRIPTS = ("chrome.js", "table.js", "cards.js", "comparison.js")
+SCRIPTS = ("chrome.js", "table.js", "cards.js", "browser.js", "comparison.js")
 STYLES = ("comparison.css",)
 
 MOST_FLIPS = 600

@@ -30,7 +30,7 @@ from viubench import atomic
 from viubench.errors import ViubenchError
 from viubench.schema import STATUSES, ReferenceRow
 
-SCRIPTS = ("chrome.js", "cards.js", "table.js", "download.js", "page.js")
+SCRIPTS = ("chrome.js", "cards.js", "table.js", "browser.js", "download.js", "page.js")
 
 STATUS_WORDS = {
     "ok": "ok",
