@@ -47,13 +47,13 @@ def whisker(value: float, low: float, high: float, chance: float | None = None, 
     ]
     if chance is not None:
         parts.insert(1, f'<line class="chance" x1="{x(chance)}" x2="{x(chance)}" y1="0" y2="{_HEIGHT}"/>')
-    return _svg("whisker", width, _HEIGHT, parts)
+    return svg("whisker", width, _HEIGHT, parts)
 
 
 def bar(share: float, width: int = 64) -> Markup:
     """A filled share of a track."""
     full = min(max(share, 0.0), 1.0) * width
-    return _svg(
+    return svg(
         "bar",
         width,
         _HEIGHT,
@@ -73,7 +73,7 @@ def statuses(counts: Mapping[str, int], width: int = 96) -> Markup:
         if part:
             parts.append(f'<rect class="s-{status}" x="{start:.1f}" width="{part:.1f}" height="{_HEIGHT}"/>')
         start += part
-    return _svg("stack", width, _HEIGHT, parts)
+    return svg("stack", width, _HEIGHT, parts)
 
 
 def histogram(counts: Mapping[int, int], reach: int, width: int = 132, height: int = 44) -> Markup:
@@ -89,7 +89,7 @@ def histogram(counts: Mapping[int, int], reach: int, width: int = 132, height: i
         look = "exact" if k == reach else "off"
         place = f'x="{k * step + 1:.1f}" y="{height - 1 - tall:.1f}" width="{step - 2:.1f}" height="{tall:.1f}"'
         parts.append(f'<rect class="{look}" {place}/>')
-    return _svg("histogram", width, height, parts)
+    return svg("histogram", width, height, parts)
 
 
 def heat(value: float, chance: float | None) -> int:
@@ -223,7 +223,7 @@ def plot(
     taken = [(plane.x(step), plane.y(value)) for curve in curves for step, value in thinned(curve.points)]
     taken += [(plane.x(band.step), plane.y(end)) for band in bands for end in (band.low, band.value, band.high)]
     parts += [_named(level, plane, taken) for level in levels]  # last: a label is not drawn over
-    return _svg("plot", PLOT_WIDTH, PLOT_HEIGHT, parts)
+    return svg("plot", PLOT_WIDTH, PLOT_HEIGHT, parts)
 
 
 def key(look: str) -> Markup:
@@ -234,7 +234,7 @@ def key(look: str) -> Markup:
         "floor": '<line class="level floor" x1="0" x2="22" y1="5" y2="5"/>',
         "before": '<line class="level before" x1="0" x2="22" y1="5" y2="5"/>',
     }
-    return _svg("key", 22, _HEIGHT, [shape.get(look) or f'<polyline class="curve {look}" points="0,5 22,5"/>'])
+    return svg("key", 22, _HEIGHT, [shape.get(look) or f'<polyline class="curve {look}" points="0,5 22,5"/>'])
 
 
 def thinned(points: Sequence[Point]) -> Sequence[Point]:
@@ -295,6 +295,7 @@ def _mark(look: str, x: float, y: float) -> str:
     return f'<circle class="mark {look}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>'
 
 
-def _svg(name: str, width: int, height: int, parts: list[str]) -> Markup:
+def svg(name: str, width: int, height: int, parts: Sequence[str]) -> Markup:
+    """A drawing of class `name` in the style sheet, hidden from screen readers; `parts` go in as they are."""
     box = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     return Markup(f'<svg class="{name}" {box} aria-hidden="true">{"".join(parts)}</svg>')  # numbers, and escaped labels

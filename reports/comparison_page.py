@@ -6,11 +6,9 @@ Example:
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -20,7 +18,7 @@ from reports.comparison import headline, notes, turn
 from reports.difficulty import measures, split
 from reports.gate import line
 from reports.panels import MOST_VALUES, Finding
-from reports.runs import Run
+from reports.runs import Run, command
 from reports.samples import FIELD, RESPONSE, Strips, card
 from reports.standings import labels, percent, points, short_names
 from reports.text import p_value, shorten
@@ -30,7 +28,7 @@ from viubench.flips import Flip, largest
 from viubench.schema import Manifest
 from viubench.schema.compare import Change, CompareReport, GroupChange, TaskChange
 
-SCRIPTS = ("chrome.js", "table.js", "cards.js", "comparison.js")
+SCRIPTS = ("chrome.js", "table.js", "cards.js", "browser.js", "comparison.js")
 STYLES = ("comparison.css",)
 
 MOST_FLIPS = 600
@@ -92,7 +90,7 @@ def render(
         "means": lines[len(report.tasks) :],
         "ruler": forest.ruler(axis),
         "facts": facts(*(side.manifest for side in sides)),
-        "commands": [_command(side.manifest) for side in sides],
+        "commands": [shorten(command(side.manifest), RESPONSE) for side in sides],
         "grouped": any(line.breakdowns for line in lines),
     }
     data = browser(runs, names, turned, per_task)
@@ -248,8 +246,3 @@ def _facts(manifest: Manifest) -> dict[str, str]:
     found = {f"{part} {name}": value for part, values in parts.items() for name, value in values.items()}
     found |= {"seed": manifest.seed, "started": manifest.started}
     return {shorten(name, 80): shorten(str(value), FIELD) for name, value in found.items() if value not in ("", None)}
-
-
-def _command(manifest: Manifest) -> str:
-    words = [Path(word).name if place == 0 else word for place, word in enumerate(manifest.argv)]
-    return shorten(shlex.join(words), RESPONSE)

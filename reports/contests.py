@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-import evaluators
 from reports.runs import Run
 from viubench.compare import ROUNDING
 from viubench.differences import Difference, detectable, holm, paired
@@ -133,7 +132,7 @@ def against_best(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[
     others = sorted((place for place in scores if place != best), key=lambda place: -scores[place].value)
     found = {place: pairing.difference(place, best, shares) for place in others}
     tested = {place: difference for place, difference in found.items() if difference is not None}
-    p_values = dict(zip(tested, holm([two_sided(difference) for difference in tested.values()]), strict=True))
+    p_values = dict(zip(tested, holm([difference.p_two_sided for difference in tested.values()]), strict=True))
     return [
         Contest(
             best,
@@ -160,11 +159,6 @@ def ranks(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[int, Sc
     return found
 
 
-def two_sided(difference: Difference) -> float:
-    """The p-value against "no difference", whichever way."""
-    return min(1.0, 2 * min(difference.p_better, difference.p_worse))
-
-
 def _overlap(one: Score, two: Score) -> bool:
     if one.low is None or one.high is None or two.low is None or two.high is None:
         return False
@@ -173,15 +167,14 @@ def _overlap(one: Score, two: Score) -> bool:
 
 def _parts(run: Run, task: str) -> list[Part] | None:
     """The headline's units by id; None where the records do not make the score that results.json says."""
-    records, about, result = run.by_task.get(task, ()), run.manifest.tasks.get(task, {}), run.results.tasks[task]
+    records, result, evaluator = run.by_task.get(task, ()), run.results.tasks[task], run.evaluator(task)
     failed = sum(record.status in ("media_error", "engine_error") for record in records)
-    if not records or failed > MAX_ERRORS * len(records) or len(records) != result.n:
+    if evaluator is None or not records or failed > MAX_ERRORS * len(records) or len(records) != result.n:
         return None
     try:
-        evaluator = evaluators.get(about["evaluator"]["name"], **about["evaluator"]["params"])
         units = evaluator.units([scored(record) for record in records])
-        parts = headline_parts(units, evaluator, about.get("average", ""))
-    except (LookupError, TypeError, ValueError):  # scored by what is not installed here
+        parts = headline_parts(units, evaluator, run.manifest.tasks[task].get("average", ""))
+    except (LookupError, TypeError, ValueError):  # records that it cannot take
         return None
     value = sum(weight * sum(scores) / len(scores) for weight, scores, _ in parts)
     return parts if abs(value - result.value) < ROUNDING else None

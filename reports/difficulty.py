@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import evaluators
 from evaluators import Evaluator, Scored
 from reports import charts
 from reports.charts import Area, Curve, Level
@@ -53,10 +52,8 @@ def figures(runs: Sequence[Run], names: Sequence[str], task: str) -> list[Figure
         return []
     order = sorted(places, key=lambda k: (runs[k].kind != "model", -runs[k].results.tasks[task].value, names[k]))
     shown = [k for k in order if runs[k].kind == "model"] or order
-    about = runs[order[0]].manifest.tasks.get(task, {}).get("evaluator", {})
-    try:
-        evaluator = evaluators.get(about["name"], **about["params"])
-    except (LookupError, TypeError, ValueError):  # scored by what is not installed here
+    evaluator = runs[order[0]].evaluator(task)
+    if evaluator is None:
         return []
     found = []
     for measure, values in measures([runs[k].by_task[task] for k in order], evaluator.name).items():

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from reports.charts import ticks
+from reports.charts import svg, ticks
 
 WIDTH, HEIGHT = 380, 24
 _EDGE = 14
@@ -25,9 +25,6 @@ _MIDDLE = HEIGHT / 2
 
 BARS_WIDTH = 130
 _BAR = 10
-
-LOOKS = {"better": "better", "worse": "worse"}
-"""The class in the style sheet of a verdict; any other's is `unsure`."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +51,10 @@ def scale(intervals: Sequence[tuple[float, float]]) -> Scale:
 
 
 def row(axis: Scale, value: float, ci: tuple[float, float], unseen: float | None, word: str) -> Markup:
-    """A difference (mark) in its interval (line); `unseen` on both sides of 0 (band) is too small to be found."""
+    """A difference (mark) in its interval (line); `unseen` on both sides of 0 (band) is too small to be found. A `word`
+    other than "better" and "worse" is drawn as unsure."""
     low, high = axis.x(ci[0]), axis.x(ci[1])
-    look = LOOKS.get(word, "unsure")
+    look = word if word in ("better", "worse") else "unsure"
     parts = _lines(axis, 0, HEIGHT)
     if unseen is not None:
         left, right = axis.x(-unseen), axis.x(unseen)
@@ -66,7 +64,7 @@ def row(axis: Scale, value: float, ci: tuple[float, float], unseen: float | None
         if not cut:
             parts.append(f'<line class="ci {look}" x1="{end:.1f}" x2="{end:.1f}" y1="8" y2="{HEIGHT - 8}"/>')
     parts.append(_mark(axis.x(value), look))
-    return _svg("forest", WIDTH, HEIGHT, parts)
+    return svg("forest", WIDTH, HEIGHT, parts)
 
 
 def ruler(axis: Scale) -> Markup:
@@ -75,7 +73,7 @@ def ruler(axis: Scale) -> Markup:
     for value in axis.ticks:
         shown = f"{100 * value:+.4g}".replace("-", "−") if abs(value) > 1e-9 else "0"
         parts.append(f'<text x="{axis.x(value):.1f}" y="18">{shown}</text>')
-    return _svg("forest ruler", WIDTH, HEIGHT, parts)
+    return svg("forest ruler", WIDTH, HEIGHT, parts)
 
 
 def bars(better: int, worse: int, units: int, most: float) -> Markup:
@@ -88,7 +86,7 @@ def bars(better: int, worse: int, units: int, most: float) -> Markup:
         f'<rect class="fill better" x="{half}" width="{right:.1f}" y="{top}" height="{_BAR}"/>',
         f'<line class="zero" x1="{half}" x2="{half}" y1="3" y2="{HEIGHT - 3}"/>',
     ]
-    return _svg("wins", BARS_WIDTH, HEIGHT, parts)
+    return svg("wins", BARS_WIDTH, HEIGHT, parts)
 
 
 def _lines(axis: Scale, top: float, bottom: float) -> list[str]:
@@ -105,8 +103,3 @@ def _mark(x: float, look: str) -> str:
         return f'<circle class="mark unsure" cx="{x:.1f}" cy="{_MIDDLE}" r="4"/>'
     turn = 1 if look == "better" else -1
     return f'<path class="mark {look}" d="M{x - 4 * turn:.1f} {_MIDDLE - 5.5}l{9 * turn} 5.5l{-9 * turn} 5.5z"/>'
-
-
-def _svg(name: str, width: int, height: int, parts: Sequence[str]) -> Markup:
-    box = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-    return Markup(f'<svg class="{name}" {box} aria-hidden="true">{"".join(parts)}</svg>')  # numbers and our own words

@@ -7,7 +7,6 @@ Example:
 from __future__ import annotations
 
 import gc
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from reports.contests import Pairing
 from reports.failures import failures
 from reports.panels import panels, verdict
 from reports.per_sample import per_sample
-from reports.runs import Run, load_runs
+from reports.runs import Run, command, load_runs
 from reports.samples import browser
 from reports.speed import speeds
 from reports.standings import Row, columns, labels, percent, percent_with_interval, points, rows, shown
@@ -31,7 +30,7 @@ from viubench import atomic
 from viubench.errors import ViubenchError
 from viubench.schema import STATUSES, ReferenceRow
 
-SCRIPTS = ("chrome.js", "cards.js", "table.js", "download.js", "page.js")
+SCRIPTS = ("chrome.js", "cards.js", "table.js", "browser.js", "download.js", "page.js")
 
 STATUS_WORDS = {
     "ok": "ok",
@@ -184,7 +183,7 @@ def _manifest(run: Run, label: str) -> dict[str, Any]:
     return {
         "label": label,
         "folder": run.path.name,
-        "command": shlex.join([Path(word).name if k == 0 else word for k, word in enumerate(manifest.argv)]),
+        "command": command(manifest),
         "facts": [(name, str(value)) for name, value in facts if value not in ("", None)],
         "tasks": tasks,
     }

@@ -14,7 +14,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import evaluators
 from reports.runs import Run
 from viubench.schema import STATUSES, Record
 
@@ -41,11 +40,8 @@ def per_sample(runs: Sequence[Run]) -> dict[str, Any]:
 
 def metric_of(run: Run, task: str) -> str:
     """The key of a task's headline score; empty where what it was scored by is not installed here."""
-    about = run.manifest.tasks.get(task, {}).get("evaluator", {})
-    try:
-        return evaluators.get(about["name"], **about["params"]).metric
-    except (LookupError, TypeError, ValueError):
-        return ""
+    evaluator = run.evaluator(task)
+    return "" if evaluator is None else evaluator.metric
 
 
 def _numbers(run: Run, task: str) -> dict[str, float]:

@@ -8,12 +8,15 @@ Example:
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+import evaluators
+from evaluators import Evaluator
 from viubench.runs import read_manifest, read_records, read_results
 from viubench.schema import FrameInfo, Manifest, Record, Results
 
@@ -41,6 +44,14 @@ class Run:
     def by_task(self) -> Mapping[str, Sequence[Record]]:
         """The records of each task, by id."""
         return {task: tuple(records) for task, records in groupby(self.records, key=lambda record: record.task)}
+
+    def evaluator(self, task: str) -> Evaluator | None:
+        """What a task was scored by; None where that is not installed here, or the manifest does not say it."""
+        about = self.manifest.tasks.get(task, {}).get("evaluator", {})
+        try:
+            return evaluators.get(about["name"], **about["params"])
+        except (LookupError, TypeError, ValueError):
+            return None
 
 
 def load_runs(paths: Sequence[Path]) -> list[Run]:
@@ -75,6 +86,11 @@ def load(path: Path, pool: dict[str, FrameInfo] | None = None) -> Run:
     shared = {} if pool is None else pool
     records = sorted((_sharing(r, shared) for r in read_records(path)), key=lambda record: (record.task, record.id))
     return Run(path, read_manifest(path), read_results(path), tuple(records))
+
+
+def command(manifest: Manifest) -> str:
+    """What to type to run it again; the program without the folder it was in."""
+    return shlex.join([Path(word).name if place == 0 else word for place, word in enumerate(manifest.argv)])
 
 
 def _sharing(record: Record, pool: dict[str, FrameInfo]) -> Record:

@@ -319,7 +319,7 @@ def _marks(places: Sequence[tuple[float, Verdict]]) -> str:
 
 
 def _key(shape: str) -> Markup:
-    return Markup(f'<svg class="key" viewBox="0 0 22 10" width="22" height="10" aria-hidden="true">{shape}</svg>')
+    return charts.svg("key", 22, 10, [shape])
 
 
 def _over(plot: Markup, above: str) -> Markup:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer import sharding, state
 from trainer.ranks import ALONE, Ranks
-from viubench.atomic import ASIDE
+from viubench.atomic import ASIDE, sync
 from viubench.errors import ViubenchError
 
 if TYPE_CHECKING:
@@ -115,11 +115,11 @@ def _appearing(target: Path) -> Iterator[Path]:
         (aside / "trainer").mkdir(parents=True)
         yield aside
         _write_json(aside / "trainer" / "files.json", _settle(aside))
-        _sync(aside / "trainer" / "files.json")
+        sync(aside / "trainer" / "files.json")
         for path in (aside, *(path for path in aside.rglob("*") if path.is_dir())):
-            _sync(path)
+            sync(path)
         os.rename(aside, target)
-        _sync(folder)
+        sync(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)  # there only when an error is on its way up
 
@@ -245,17 +245,9 @@ def _settle(folder: Path) -> dict[str, Any]:
     """Bring every file to the disk; returns path below `folder` -> [bytes, blake3]."""
     settled = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        _sync(path)
+        sync(path)
         settled[path.relative_to(folder).as_posix()] = [path.stat().st_size, _digest(path)]
     return settled
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _digest(path: Path) -> str:

@@ -10,13 +10,13 @@ The run folder is one as any other: it goes on where a kill stopped it, and repo
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.config import TrainConfig
+from viubench import child
 from viubench.engines.loading import describe_checkpoint
 from viubench.errors import ViubenchError
 from viubench.runs import read_manifest, read_results
@@ -34,13 +34,6 @@ OURS_ALONE = (
     "MASTER_PORT",
 )
 """What torchrun tells the processes of a training; an engine that read it would wait for the others."""
-
-DIES_WITH_US = """
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: a training killed must not leave an engine behind
-os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
-"""
 
 
 @dataclass(frozen=True)
@@ -68,15 +61,11 @@ class Evaluation:
         told = run.with_suffix(".log")
         command = self.command(self.out / f"checkpoint-{step:06d}", run)
         environment = {name: value for name, value in os.environ.items() if name not in OURS_ALONE}
-        with told.open("wb") as file:
-            done = subprocess.run(
-                [sys.executable, "-c", DIES_WITH_US, *command], stdout=file, stderr=file, stdin=subprocess.DEVNULL,
-                env=environment, check=False,
-            )  # fmt: skip
-        if done.returncode:
+        code = child.run([sys.executable, *command], told, environment=environment)
+        if code:
             last = " ".join(told.read_text(encoding="utf-8", errors="replace").split())[-400:]
             raise ViubenchError(
-                f"the evaluation after {step} steps ended with exit code {done.returncode}: {last}",
+                f"the evaluation after {step} steps ended with exit code {code}: {last}",
                 where=str(told),
                 hint="the same command goes on with it",
             )

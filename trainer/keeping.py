@@ -13,9 +13,8 @@ holds it.
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import IO, TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from trainer import checkpoint, log, state
 from trainer.cards import card
 from trainer.config import TrainConfig
 from trainer.policy import Policy
+from viubench import locking
 from viubench.errors import ViubenchError
 from viubench.runs import write_json
 
@@ -60,16 +60,16 @@ class Keeper:
     def claimed(self) -> Iterator[None]:
         """Hold the folder. Raises ViubenchError while another run trains into it."""
         self.out.mkdir(parents=True, exist_ok=True)
-        with (self.out / ".lock").open("a") as lock:
+        with ExitStack() as held:
             with self.ranks.agree():
                 if self.ranks.first:
-                    self._lock(lock)
+                    held.enter_context(self._lock())
             yield
 
-    def _lock(self, file: IO[str]) -> None:
+    def _lock(self) -> IO[str]:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            return locking.take(self.out / ".lock")
+        except BlockingIOError:
             raise ViubenchError(f"another process is training into {self.out}", where="--out") from None
 
     def resume(self) -> dict[str, Any]:

@@ -30,6 +30,15 @@ def write(path: Path, *parts: bytes | memoryview, lasting: bool = False) -> None
             os.fsync(file.fileno())
 
 
+def sync(path: Path) -> None:
+    """Bring what was written of a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A file name beside `path` whose content becomes that of `path` when the block ends well.

@@ -18,10 +18,11 @@ from typing import Any
 
 from evaluators import Scored
 from viubench import __version__
-from viubench.compare import Comparison, Side, TaskPair, identity, utf8
+from viubench.compare import Comparison, Side, TaskPair, identity
 from viubench.differences import Difference, benjamini_hochberg, detectable, holm, paired
 from viubench.flips import Flip
 from viubench.results import DIGITS, scored
+from viubench.schema import utf8
 from viubench.schema.compare import (
     CompareReport,
     Flipped,
@@ -41,14 +42,14 @@ LEVEL = 1 - ALPHA
 def report(a: Side, b: Side, found: Comparison, turned: Sequence[Flip]) -> CompareReport:
     """What `compare_sides(a, b, level=LEVEL)` found, and which of its samples turned (`flips`), as data; equal runs
     give an equal report."""
-    p_values = [two_sided(pair.diff) for pair in found.tasks.values()]
+    p_values = [pair.diff.p_two_sided for pair in found.tasks.values()]
     corrected = zip(found.tasks.items(), p_values, holm(p_values), benjamini_hochberg(p_values), strict=True)
     ways = Counter((flip.a.task, flip.way) for flip in turned)
     tasks = {
         task: _task(pair, p, by_holm, by_bh, len(p_values), ways[task, "wrong"], ways[task, "right"])
         for (task, pair), p, by_holm, by_bh in corrected
     }
-    mean = two_sided(found.mean)
+    mean = found.mean.p_two_sided
     return CompareReport(
         viubench=__version__,
         a=identity(a.path),
@@ -62,11 +63,6 @@ def report(a: Side, b: Side, found: Comparison, turned: Sequence[Flip]) -> Compa
         left_out={task: utf8(path) for task, path in found.left_out.items()},
         flips=[_flip(flip) for flip in turned],
     )
-
-
-def two_sided(diff: Difference) -> float:
-    """Of a difference as large as this, either way, when there is none."""
-    return min(1.0, 2 * min(diff.p_worse, diff.p_better))
 
 
 def _task(

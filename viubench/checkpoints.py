@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from viubench.engines import loading
+from viubench.schema import utf8
 
 STEP_WORDS = ("global_?steps?|steps?", "checkpoint|ckpt|model", "iter(?:ation)?s?|updates?", "epochs?")
 """Words that a step follows in a folder's name; where there are several the first of these counts."""
@@ -68,7 +69,7 @@ def find(folder: Path) -> list[Checkpoint]:
     for child in children:
         step = step_of(child.name)
         if step is not None:
-            found.append(Checkpoint(child, text(child.name), step, _model(child)))
+            found.append(Checkpoint(child, utf8(child.name), step, _model(child)))
     return sorted(found, key=lambda one: (one.step, one.name))
 
 
@@ -82,11 +83,6 @@ def step_of(name: str) -> int | None:
         ):
             return int(found[-1])
     return None
-
-
-def text(value: object) -> str:
-    """Text that UTF-8 can hold: a file name may have what it cannot."""
-    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def stamp(folder: Path) -> tuple[str, float]:

@@ -46,7 +46,7 @@ def run(
 
     Args:
         log: file for all it says; our own terminal where None.
-        environment: added to ours.
+        environment: all of it; ours where None.
         limit: seconds after which it is ended.
         tick: called now and then meanwhile.
     """
@@ -55,7 +55,7 @@ def run(
         child = subprocess.Popen(
             [sys.executable, "-c", DIES_WITH_US, str(os.getpid()), *command],
             stdout=file, stderr=file, stdin=subprocess.DEVNULL, start_new_session=True,
-            env={**os.environ, **(environment or {})},
+            env=environment,
         )  # fmt: skip
         try:
             return _wait(child, limit, tick)

@@ -25,7 +25,7 @@ from viubench.differences import Difference, paired
 from viubench.errors import Exit, ViubenchError
 from viubench.results import headline_parts, scored
 from viubench.runs import read_manifest, read_records, read_results
-from viubench.schema import Manifest, Record, Results
+from viubench.schema import Manifest, Record, Results, utf8
 from viubench.schema.gate import MAX_ERRORS, GatedRun
 from viubench.stats import Part
 
@@ -339,8 +339,3 @@ def identity(path: Path) -> GatedRun:
         fingerprint=utf8(manifest.model.get("fingerprint", "")),
         files={name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()},
     )
-
-
-def utf8(value: object) -> str:
-    """Text that UTF-8 can hold: a file name, or JSON, may have what it cannot."""
-    return str(value).encode("utf-8", "backslashreplace").decode()

@@ -53,6 +53,11 @@ class Difference:
     test: Test
     degrees: float
 
+    @property
+    def p_two_sided(self) -> float:
+        """The p-value against "no difference", whichever way."""
+        return min(1.0, 2 * min(self.p_worse, self.p_better))
+
 
 def paired(first: Sequence[Part], second: Sequence[Part], level: float = 0.95) -> Difference:
     """The difference of two headlines over the same units, with the error of `viubench.stats.spread`.

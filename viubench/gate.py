@@ -24,11 +24,11 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from viubench import __version__
-from viubench.compare import Comparison, Incomparable, Side, TaskPair, identity, lone_tasks, pair, utf8
+from viubench.compare import Comparison, Incomparable, Side, TaskPair, identity, lone_tasks, pair
 from viubench.differences import Difference, detectable, holm, needed
 from viubench.errors import Exit, ViubenchError
 from viubench.results import DIGITS
-from viubench.schema import Evidence, GateConfig, GatedMean, GateReport, TaskVerdict, Verdict
+from viubench.schema import Evidence, GateConfig, GatedMean, GateReport, TaskVerdict, Verdict, utf8
 from viubench.schema.gate import DEFAULT
 
 WORST_FIRST: tuple[Verdict, ...] = ("error", "regress", "inconclusive")

@@ -11,7 +11,6 @@ is then not known, but its run folder is there whole, and is entered again witho
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import IO
 
 from pydantic import ValidationError
 
+from viubench import atomic, locking
 from viubench.errors import ViubenchError
 from viubench.schema import Entry
 
@@ -43,16 +43,13 @@ class History:
         """
         try:
             out.mkdir(parents=True, exist_ok=True)
-            lock = (out / ".lock").open("w")
-        except OSError as error:
-            raise ViubenchError(f"cannot write to {out}: {error.strerror}", where="--out") from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
+            lock = locking.take(out / ".lock")
+        except BlockingIOError:
             raise ViubenchError(
                 f"another watch is writing to {out}", where="--out", hint="end it first, or name another folder"
             ) from None
+        except OSError as error:
+            raise ViubenchError(f"cannot write to {out}: {error.strerror}", where="--out") from None
         try:
             return cls(out, lock, read(out))
         except ViubenchError:
@@ -73,7 +70,7 @@ class History:
         finally:
             os.close(descriptor)
         if not self.entries:
-            _sync(self.out)
+            atomic.sync(self.out)
         self.entries.append(entry)
 
     def knows(self, name: str, fingerprint: str, options: Sequence[str]) -> bool:
@@ -121,11 +118,3 @@ def read(out: Path) -> list[Entry]:
 def _whole(path: Path) -> int:
     """Bytes of the file up to the end of its last whole line."""
     return path.read_bytes().rfind(b"\n") + 1
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

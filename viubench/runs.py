@@ -11,7 +11,6 @@ are dropped then as well, so that they are tried again.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -23,7 +22,7 @@ from typing import IO, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from viubench import atomic
+from viubench import atomic, locking
 from viubench.errors import ViubenchError
 from viubench.schema import SCHEMA_VERSION, Manifest, Record, Results
 
@@ -65,11 +64,9 @@ class RunFolder:
             raise ViubenchError(
                 f"{path} is not a run and not empty (it holds {foreign[0]!r})", where="--out", hint="name a new folder"
             )
-        lock = open(path / ".lock", "w")  # noqa: SIM115  (held until close)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
+            lock = locking.take(path / ".lock")
+        except BlockingIOError:
             raise ViubenchError(f"another process is writing to {path}", where="--out") from None
         return cls(path, lock, fresh)
 

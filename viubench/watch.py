@@ -15,20 +15,19 @@ folder with results is entered without asking anything again; one without goes o
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from viubench import checkpoints
+from viubench import checkpoints, locking
 from viubench.checkpoints import Checkpoint
 from viubench.errors import ViubenchError
 from viubench.history import History
 from viubench.results import summarise
 from viubench.runs import read_manifest, read_records, read_results
-from viubench.schema import Entry, Gated, Results, Score, Suite, SuiteResult, TaskResult, content_hash
+from viubench.schema import Entry, Gated, Results, Score, Suite, SuiteResult, TaskResult, content_hash, utf8
 from viubench.schema.gate import MAX_ERRORS
 
 RUNS = "runs"
@@ -131,7 +130,7 @@ class Watch:
 
     def run_folder(self, due: Due) -> Path:
         """Where the evaluation goes: another folder for other weights, other options, another place of the model."""
-        key = content_hash([checkpoints.text(due.checkpoint.model.resolve()), due.fingerprint, self.options])
+        key = content_hash([utf8(due.checkpoint.model.resolve()), due.fingerprint, self.options])
         return self.history.out / RUNS / f"step-{due.checkpoint.step:06d}-{key[:12]}"
 
     def evaluate(self, due: Due, answer: Answer, judge: Judge | None = None) -> Entry:
@@ -149,10 +148,10 @@ class Watch:
         entry = Entry(
             step=due.checkpoint.step,
             name=due.checkpoint.name,
-            path=checkpoints.text(due.checkpoint.model.resolve()),
+            path=utf8(due.checkpoint.model.resolve()),
             fingerprint=due.fingerprint,
             status="failed" if why else "evaluated",
-            reason=checkpoints.text(why),
+            reason=utf8(why),
             tasks={} if why else tasks,
             mean=None if why else mean,
             run=f"{RUNS}/{run.name}",
@@ -214,14 +213,7 @@ def finished(run: Path) -> bool:
 
 def busy(run: Path) -> bool:
     """Whether another process writes to the run folder: an evaluation whose watch was killed."""
-    try:
-        with (run / ".lock").open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return locking.is_held(run / ".lock")
 
 
 def judged(entry: Entry, out: Path, judge: Judge | None) -> Entry:

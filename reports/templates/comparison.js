@@ -1,11 +1,5 @@
 // The comparison: the sorted table and the samples that turned, both as the address says.
 
-const filters = document.getElementById("filters");
-const cards = document.getElementById("cards");
-const more = document.getElementById("more");
-const PAGE = 20;
-let shown = PAGE;
-
 function matches(sample, wanted) {
   const texts = [sample.question, sample.id, ...sample.answers.map((answer) => answer.response || "")];
   return (!wanted.task || sample.task === wanted.task)
@@ -21,32 +15,15 @@ function flip(sample) {
   return node;
 }
 
-function render() {
-  const wanted = Object.fromEntries([...filters.elements].map((field) => [field.name, field.value]));
-  const found = data.samples.filter((sample) => matches(sample, wanted));
-  cards.replaceChildren(...found.slice(0, shown).map(flip));
-  more.hidden = found.length <= shown;
-  const cut = data.stripsLeftOut ? `; ${data.stripsLeftOut} filmstrips left out to bound the size of the page` : "";
-  document.getElementById("count").textContent = !data.total ? "No sample turned." :
-    `${found.length} of the ${data.samples.length} kept in this page, the largest changes, out of ${data.total} samples that turned${cut}.`;
-}
-
-filters.elements.task.append(...data.tasks.map((name) => el("option", { value: name, textContent: name })));
-filters.hidden = false;
-filters.addEventListener("submit", (event) => event.preventDefault());
-filters.addEventListener("input", (event) => {
-  change(event.target.name, event.target.value);
-  shown = PAGE;
-  render();
-});
-more.addEventListener("click", () => { shown += PAGE; render(); });
-for (const table of document.querySelectorAll(".sortable")) makeSortable(table);
+const board = document.querySelector(".board");
+const showSamples = makeBrowser(
+  (wanted) => data.samples.filter((sample) => matches(sample, wanted)),
+  flip,
+  (count) => !data.total ? "No sample turned" :
+    `${count} of the ${data.samples.length} kept in this page, the largest changes, out of ${data.total} samples that turned`);
+makeSortable(board);
 follow((linked) => {
-  const [column, direction] = (view.get("sort") || "").split(".");
-  const header = document.querySelectorAll(".sortable thead th")[column];
-  if (column && header) sort(header, direction === "asc");
-  for (const field of filters.elements) field.value = view.get(field.name) || "";
-  shown = PAGE;
-  render();
+  sortAsLinked(board);
+  showSamples();
   if (linked && (view.has("task") || view.has("way"))) document.getElementById("flips").scrollIntoView();
 });

@@ -29,6 +29,13 @@ function sort(header, ascending) {
   }
 }
 
+// As the view says, where it does.
+function sortAsLinked(table) {
+  const [column, direction] = (view.get("sort") || "").split(".");
+  const header = column ? table.tHead.rows[0].cells[column] : null;
+  if (header) sort(header, direction === "asc");
+}
+
 function filterRows(table, text) {
   const needle = text.trim().toLowerCase();
   for (const row of table.querySelectorAll("tr.model, tr.published")) {

@@ -1,8 +1,11 @@
-"""A tiny checkpoint, and the answers of transformers to the standard requests, made once for all engine tests."""
+"""What several files share: a tiny checkpoint and the answers of transformers to it, items to train on, a browser."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import training_world
@@ -10,6 +13,9 @@ from engine_requests import ask, standard, texts
 
 from viubench import tiny
 from viubench.engines import make
+
+CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+                      "--disable-sync", "--no-first-run"]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +35,29 @@ def hf_answers(tiny_model: Path) -> list[str]:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Items to train on, see `training_world`."""
     return training_world.make(tmp_path_factory.mktemp("training"))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser for the tests of one file: while it is there, its event loop runs in this thread and bars any other."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if (program := shutil.which("chromium")) is None:
+        pytest.skip("no chromium on the PATH")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any, address: str) -> Iterator[Any]:
+    """The page at the file's own `address`, in a tab that says what it fetched and must have no faults."""
+    tab = chromium.new_page(viewport={"width": 1440, "height": 900}, color_scheme="light")
+    tab.seen, tab.faults = [], []
+    tab.on("request", lambda request: tab.seen.append(request.url))
+    tab.on("pageerror", lambda error: tab.faults.append(str(error)))
+    tab.on("console", lambda message: tab.faults.append(message.text) if message.type == "error" else None)
+    tab.goto(address)
+    yield tab
+    assert tab.faults == []
+    tab.close()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +17,9 @@ from training_runs import write_training
 from reports.leaderboard import write
 from viubench.tasks import Catalogue
 
-api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-             "--disable-sync", "--no-first-run"]  # fmt: skip
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">\x1b[31m\u202e\x00"
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -54,27 +48,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
     training = write_training(folder / "train", steps=8, warm=0, every=4, evaluate=8)
     write(runs, folder / "small.html", Catalogue().references[:1], trainings=[training], samples_per_task=1)
     return (folder / "small.html").as_uri()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(chromium: Any, address: str) -> Iterator[Any]:
-    tab = chromium.new_page(viewport={"width": 1440, "height": 900}, color_scheme="light")
-    tab.seen, tab.faults = [], []
-    tab.on("request", lambda request: tab.seen.append(request.url))
-    tab.on("pageerror", lambda error: tab.faults.append(str(error)))
-    tab.on("console", lambda message: tab.faults.append(message.text) if message.type == "error" else None)
-    tab.goto(address)
-    yield tab
-    assert tab.faults == []
-    tab.close()
 
 
 def names(page: Any) -> list[str]:
@@ -123,12 +96,14 @@ def test_a_sample_opens_with_its_frames_and_bars(page: Any) -> None:
 
 
 def test_an_order_is_laid_out_in_thumbnails_of_its_clips(page: Any) -> None:
+    from playwright.sync_api import expect
+
     page.locator("select[name=task]").select_option("viubench_jigsaw_easy")
     card = page.locator(".card").first
     card.scroll_into_view_if_needed()
     target = card.locator("> p .chip")
     assert target.locator("canvas").count() == target.count() == 6
-    api.expect(target.first.locator("canvas")).not_to_have_attribute("width", "1")  # cut once the strip is there
+    expect(target.first.locator("canvas")).not_to_have_attribute("width", "1")  # cut once the strip is there
     drawn = """(canvas) => new Set(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data).size"""
     assert target.last.locator("canvas").evaluate(drawn) > 20
     order = [int(text) for text in target.all_inner_texts()]
@@ -185,6 +160,8 @@ def test_no_finding_of_axe(page: Any, small: str, width: int, scheme: str) -> No
 
 
 def test_filters_show_what_they_say(page: Any) -> None:
+    from playwright.sync_api import expect
+
     page.locator("select[name=model]").select_option("model-b")
     page.locator("select[name=status]").select_option(index=0)
     assert set(page.locator(".answer b").all_inner_texts()) == {"model-b"}
@@ -196,7 +173,7 @@ def test_filters_show_what_they_say(page: Any) -> None:
     page.locator("select[name=grade]").select_option("")
     page.locator("select[name=model]").select_option("")
     page.locator("a[href*='status=']:not([href*='status=ok'])").first.click()
-    api.expect(page.locator("select[name=status]")).not_to_have_value("")
+    expect(page.locator("select[name=status]")).not_to_have_value("")
     status = page.locator("select[name=status]").input_value()
     shown = page.locator(".answer .status").all_inner_texts()
     assert shown

@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,10 +157,7 @@ def test_checkpoints_appear_while_it_runs_and_it_is_killed(
 
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_opens_from_disk_on_a_phone(scheme: str, tmp_path: Path) -> None:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if (chromium := shutil.which("chromium")) is None:
-        pytest.skip("no chromium on the PATH")
+def test_the_page_opens_from_disk_on_a_phone(chromium: Any, scheme: str, tmp_path: Path) -> None:
     score = Score(metric="accuracy", value=0.5, ci=(0.4, 0.6), n=9)
     gate = Gated(against="a", verdict="regress", exit_code=1, tasks={"t": "regress"}, reason="a loss " * 40)
     lines = [
@@ -170,17 +167,15 @@ def test_the_page_opens_from_disk_on_a_phone(scheme: str, tmp_path: Path) -> Non
     ]  # fmt: skip
     waiting = [Waiting("x" * 200, 30, "y" * 300)]
     watching.write(tmp_path / "watch.html", "z" * 200, lines, waiting, write_training(tmp_path / "train", steps=30))
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        tab = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme=scheme)
-        faults: list[str] = []
-        tab.on("console", lambda message: faults.append(message.text))
-        tab.goto((tmp_path / "watch.html").as_uri())
-        assert tab.evaluate("document.documentElement.scrollWidth") == 360
-        plots = tab.locator("svg.plot")
-        assert plots.count() == 3
-        assert all((plot.bounding_box() or {"width": 0})["width"] > 250 for plot in plots.all())
-        colour = tab.locator(".plot .verdict.regress").first.evaluate("e => getComputedStyle(e).fill")
-        assert colour == ("rgb(138, 75, 0)" if scheme == "light" else "rgb(240, 179, 94)"), "the style sheet is allowed"
-        assert faults == []
-        browser.close()
+    tab = chromium.new_page(viewport={"width": 360, "height": 740}, color_scheme=scheme)
+    faults: list[str] = []
+    tab.on("console", lambda message: faults.append(message.text))
+    tab.goto((tmp_path / "watch.html").as_uri())
+    assert tab.evaluate("document.documentElement.scrollWidth") == 360
+    plots = tab.locator("svg.plot")
+    assert plots.count() == 3
+    assert all((plot.bounding_box() or {"width": 0})["width"] > 250 for plot in plots.all())
+    colour = tab.locator(".plot .verdict.regress").first.evaluate("e => getComputedStyle(e).fill")
+    assert colour == ("rgb(138, 75, 0)" if scheme == "light" else "rgb(240, 179, 94)"), "the style sheet is allowed"
+    assert faults == []
+    tab.close()

@@ -30,9 +30,7 @@ def test_a_child_that_takes_too_long_is_ended_with_its_own(tmp_path: Path, monke
         "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid, flush=True)\n"
         "time.sleep(60)"
     )
-    started = time.monotonic()
     assert child.run([sys.executable, "-c", stubborn], tmp_path / "log", limit=1.0) == -signal.SIGKILL
-    assert time.monotonic() - started < 20
     grandchild = int((tmp_path / "log").read_text())
     assert not _alive(grandchild)
 

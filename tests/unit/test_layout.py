@@ -24,7 +24,7 @@ ALLOWED = {
 }
 
 LEVELS = (
-    {"errors", "atomic"},
+    {"errors", "atomic", "locking"},
     {"schema", "video.frames", "fields", "grading", "stats", "differences", "strict_yaml"},
     {"tasks", "runs", "baseline", "results", "floor", "filmstrip", "media_clock"},
     {"compare"},

@@ -9,7 +9,7 @@ import pytest
 from paired_runs import Row, rows, write
 
 from reports import evidence
-from reports.contests import Pairing, against_best, ranks, two_sided
+from reports.contests import Pairing, against_best, ranks
 from reports.leaderboard import text
 from reports.panels import verdict
 from reports.runs import Run, load
@@ -49,7 +49,7 @@ def test_pairs_show_a_difference_that_intervals_hide(close: list[Run]) -> None:
 
 def test_p_values_are_adjusted_for_all_comparisons_with_the_best(close: list[Run]) -> None:
     pairing = Pairing(close)
-    plain = [two_sided(d) for k in (0, 2) if (d := pairing.difference(k, 1, {"t": 1.0}))]
+    plain = [d.p_two_sided for k in (0, 2) if (d := pairing.difference(k, 1, {"t": 1.0}))]
     found = {contest.other: contest.p for contest in against_best(pairing, {"t": 1.0}, cells(close))}
     assert [found[0], found[2]] == holm(plain)
     assert max(holm(plain)) > max(plain) or plain[0] != plain[1]

@@ -31,8 +31,8 @@ def save(
 
     report = gate(run, run, GateConfig(max_errors=max_errors))  # what cannot be set beside itself can be no baseline
     if report.verdict == "error":
-        faults = report.problems + [found.reason for found in report.tasks.values() if found.verdict == "error"]
-        raise ViubenchError(f"{run} cannot be a baseline: {faults[0]}", where=str(run), exit_code=Exit.INVALID_RUN)
+        fault = report.faults[0]
+        raise ViubenchError(f"{run} cannot be a baseline: {fault}", where=str(run), exit_code=Exit.INVALID_RUN)
     saved = baseline.save(run, name, folder, replace=replace)
     print(one(saved))
     print(saved)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viubench.errors import Exit, ViubenchError
+from viubench.cli import files
+from viubench.errors import Exit
 
 if TYPE_CHECKING:
     from viubench.simulation import Row
@@ -30,7 +31,7 @@ def stats(
         rows = simulate(experiments(), runs, seed, progress)
     print(_table(rows, runs, seed))
     if json is not None:
-        _write(json, rows, runs, seed)
+        files.write(json, _json(rows, runs, seed), "--json")
     raise typer.Exit(Exit.NEGATIVE if any(row.broken for row in rows) else Exit.OK)
 
 
@@ -95,15 +96,11 @@ def _met(row: Row) -> str:
     return "" if not _bound(row) else "NO" if row.broken else "yes"
 
 
-def _write(path: Path, rows: list[Row], runs: int, seed: int) -> None:
+def _json(rows: list[Row], runs: int, seed: int) -> str:
     import json
     from dataclasses import asdict
 
-    from viubench import __version__, atomic
+    from viubench import __version__
 
     found = [asdict(row) | {"error": row.error, "broken": row.broken} for row in rows]
-    content = json.dumps({"viubench": __version__, "runs": runs, "seed": seed, "rows": found}, indent=1)
-    try:
-        atomic.write(path, f"{content}\n".encode(), lasting=True)
-    except OSError as error:
-        raise ViubenchError(f"cannot write {path}: {error.strerror}", where="--json") from None
+    return json.dumps({"viubench": __version__, "runs": runs, "seed": seed, "rows": found}, indent=1) + "\n"

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from viubench.cli import files
+
 IN_PAGE = 12
 """Samples that turned in the page, of each task and way, unless --flips says another number."""
 
@@ -43,20 +45,8 @@ def compare(
     if flips:
         print("\n" + "\n".join(comparison.flip_lines(turning.largest(turned, flips, (a, b)), len(turned), (a, b))))
     if json is not None:
-        _write(json, said.model_dump_json(by_alias=True, indent=1) + "\n", "--json")
+        files.write(json, said.model_dump_json(by_alias=True, indent=1) + "\n", "--json", parents=True)
     if html is not None:
         page = comparison_page.render(sides, found, said, turned, per_task=IN_PAGE if flips is None else flips)
-        _write(html, page, "--html")
+        files.write(html, page, "--html", parents=True)
         print(line(str(html.resolve())))
-
-
-def _write(path: Path, content: str, where: str) -> None:
-    """The whole file or nothing."""
-    from viubench import atomic
-    from viubench.errors import ViubenchError
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(path, content.encode(), lasting=True)
-    except OSError as error:
-        raise ViubenchError(f"cannot write {path}: {error.strerror}", where=where) from None

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from viubench.cli import files
+
 if TYPE_CHECKING:
     from viubench.schema import GateConfig, GateReport
 
@@ -48,10 +50,7 @@ def gate(
         for command in commands(report):
             print(command)
     _write_files(report, out, summary, junit)
-    faults = report.problems + [
-        found.reason for found in report.tasks.values() if found.verdict == "error" and not found.informational
-    ]
-    for fault in faults:
+    for fault in report.faults:
         print(f"viubench: not comparable: {line(fault)}", file=sys.stderr)
     raise typer.Exit(report.exit_code)
 
@@ -69,25 +68,10 @@ def _write_files(report: GateReport, out: Path | None, summary: Path | None, jun
     from reports.junit import junit as xml
 
     if out is not None:
-        _write(out, report.model_dump_json(by_alias=True, indent=1) + "\n", "--out")
+        files.write(out, report.model_dump_json(by_alias=True, indent=1) + "\n", "--out")
     if junit is not None:
-        _write(junit, xml(report), "--junit")
+        files.write(junit, xml(report), "--junit")
     if summary is not None:
-        _write(summary, markdown(report), "--summary")
+        files.write(summary, markdown(report), "--summary")
     if step := os.environ.get(STEP_SUMMARY):
-        _write(Path(step), markdown(report), STEP_SUMMARY, append=True)
-
-
-def _write(path: Path, content: str, where: str, *, append: bool = False) -> None:
-    """The whole file or nothing; a workflow's summary is added to, other steps write there too."""
-    from viubench import atomic
-    from viubench.errors import ViubenchError
-
-    try:
-        if append:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(content)
-        else:
-            atomic.write(path, content.encode(), lasting=True)
-    except OSError as error:
-        raise ViubenchError(f"cannot write {path}: {error.strerror}", where=where) from None
+        files.write(Path(step), markdown(report), STEP_SUMMARY, append=True)  # other steps write there too

@@ -7,6 +7,7 @@ Example:
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 import shutil
 import sys
@@ -19,20 +20,17 @@ from pathlib import Path
 from reports import watching
 from reports.gate import line
 from viubench import baseline, child, strict_yaml
-from viubench.checkpoints import text
 from viubench.cli.progress import bar
 from viubench.errors import Exit, ViubenchError
-from viubench.gate import gate
+from viubench.gate import CODES, WORST_FIRST, gate
 from viubench.runs import read_manifest, read_results
-from viubench.schema import Entry, GateConfig, Gated, content_hash
+from viubench.schema import Entry, GateConfig, Gated, content_hash, utf8
 from viubench.watch import Due, Turn, Watch, busy, finished, judged
 
 PROGRAM = (sys.executable, "-m", "viubench")
 
 COMMAND_SECONDS = 600.0
 """Time that the command on a regression has."""
-
-WORST_FIRST = (Exit.INVALID_RUN, Exit.NEGATIVE, Exit.INCONCLUSIVE)
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Base:
         try:
             report = gate(self.path, run, self.config)
         except ViubenchError as error:
-            return Gated(against=self.against, verdict="error", exit_code=Exit.INVALID_RUN, reason=text(error.message))
+            return Gated(against=self.against, verdict="error", exit_code=Exit.INVALID_RUN, reason=utf8(error.message))
         reasons = list(report.problems)
         reasons += [f"{task}: {found.reason}" for task, found in report.tasks.items() if found.verdict != "pass"]
         return Gated(
@@ -151,7 +149,7 @@ class Keeper:
             "VIUBENCH_RUN": str((self.watch.history.out / entry.run).resolve()),
             "VIUBENCH_VERDICT": str(entry.verdict),
         }
-        code = child.run(self.command, None, environment=told, limit=COMMAND_SECONDS)
+        code = child.run(self.command, None, environment=os.environ | told, limit=COMMAND_SECONDS)
         if code:
             print(f"viubench: the command on regression ended with exit code {code}", file=sys.stderr)
         return code
@@ -160,7 +158,7 @@ class Keeper:
         history = self.watch.history
         training = self.training or (self.watch.folder if (self.watch.folder / watching.LOG).is_file() else None)
         try:
-            name = text(self.watch.folder.resolve().name)
+            name = utf8(self.watch.folder.resolve().name)
             watching.write(history.out / watching.PAGE, name, history.latest(), turn.waiting, training)
         except OSError as error:
             print(f"viubench: cannot write {watching.PAGE}: {error.strerror}", file=sys.stderr)
@@ -190,7 +188,7 @@ def summary(entry: Entry) -> str:
 def exit_code(entries: Iterable[Entry]) -> int:
     """The worst of the gate's exit codes; a checkpoint that could not be evaluated is none that passed."""
     codes = {entry.gate.exit_code if entry.gate else Exit.INVALID_RUN for entry in entries}
-    return next((code for code in WORST_FIRST if code in codes), Exit.OK)
+    return next((CODES[verdict] for verdict in WORST_FIRST if CODES[verdict] in codes), Exit.OK)
 
 
 def words_of(command: str | None, base: Base | None) -> list[str]:

@@ -20,6 +20,8 @@ Fps = Annotated[float | None, typer.Option(min=0.01, help="Frames per second, --
 MaxPixels = Annotated[int | None, typer.Option(min=1024, help="Pixels per frame, at most.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")]
 FrameCache = Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Decoding processes.")]
+EngineArgs = Annotated[list[str], typer.Option("--engine-arg", help="K=V, passed to the engine; repeatable.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 
 
@@ -46,8 +48,8 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of items and of the random engine.")] = 0,
     fresh: Fresh = False,
     frame_cache: FrameCache = None,
-    workers: Annotated[int, typer.Option(min=1, help="Decoding processes.")] = 2,
-    engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
+    workers: Workers = 2,
+    engine_arg: EngineArgs = [],  # noqa: B006
     include_path: Include = [],  # noqa: B006
     max_errors: MaxErrors = 0.01,
     filmstrips: Annotated[

@@ -9,6 +9,7 @@ import typer
 
 from viubench.cli.run import (
     DataRoot,
+    EngineArgs,
     Fps,
     FrameCache,
     Frames,
@@ -19,6 +20,7 @@ from viubench.cli.run import (
     Protocol,
     Tasks,
     Videos,
+    Workers,
 )
 
 
@@ -31,7 +33,7 @@ def watch(
     tasks: Tasks,
     out: Annotated[Path | None, typer.Option(help="History, page and runs; DIR/watch by default.")] = None,
     engine: Annotated[str | None, typer.Option(help="As for viubench run; vllm where installed, else hf.")] = None,
-    engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
+    engine_arg: EngineArgs = [],  # noqa: B006
     videos: Videos = None,
     data_root: DataRoot = None,
     protocol: Protocol = None,
@@ -41,7 +43,7 @@ def watch(
     limit: Limit = None,
     seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
     frame_cache: FrameCache = None,
-    workers: Annotated[int, typer.Option(min=1, help="Decoding processes.")] = 2,
+    workers: Workers = 2,
     include_path: Include = [],  # noqa: B006
     max_errors: MaxErrors = 0.01,
     gate: Annotated[str | None, typer.Option(help="Baseline: a run folder, or a saved baseline's name.")] = None,

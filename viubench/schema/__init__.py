@@ -25,7 +25,7 @@ from viubench.schema.records import (
     SuiteResult,
     TaskResult,
 )
-from viubench.schema.strict import Strict, canonical_json, content_hash
+from viubench.schema.strict import Strict, canonical_json, content_hash, utf8
 from viubench.schema.tasks import (
     Decoding,
     EvaluatorSpec,
@@ -95,4 +95,5 @@ __all__ = [
     "VideoSpec",
     "canonical_json",
     "content_hash",
+    "utf8",
 ]

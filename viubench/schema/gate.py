@@ -156,6 +156,12 @@ class GateReport(Strict):
     skipped: dict[str, str]
     mean: GatedMean | None
 
+    @property
+    def faults(self) -> list[str]:
+        """Why the verdict is an error: what concerns whole runs first, then what concerns a gated task."""
+        tasks = (found for found in self.tasks.values() if found.verdict == "error" and not found.informational)
+        return [*self.problems, *(found.reason for found in tasks)]
+
 
 class Baseline(Strict):
     """`baseline.json`: what a saved baseline is called, and the SHA-256 of its files as they were saved."""

@@ -23,6 +23,11 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+def utf8(value: object) -> str:
+    """Text that UTF-8 can hold: a file name, or JSON, may have what it cannot."""
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
 def content_hash(value: Any) -> str:
     """First 16 hex digits of the SHA-256 of the canonical JSON of `value` (a model or plain data)."""
     data = value.model_dump(mode="json") if isinstance(value, BaseModel) else value

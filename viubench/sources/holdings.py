@@ -10,7 +10,6 @@ The manifest is `.viubench-data.manifest` (JSON, but not named so: no glob for a
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from viubench import atomic
+from viubench import atomic, locking
 from viubench.errors import ViubenchError
 from viubench.schema import Strict, Task
 
@@ -136,11 +135,11 @@ def locked(folder: Path) -> Iterator[None]:
         ViubenchError: another one is at it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ViubenchError(
-                f"another process is fetching into {folder}", where="--data-root", hint="wait for it to end"
-            ) from None
+    try:
+        lock = locking.take(folder / LOCK)
+    except BlockingIOError:
+        raise ViubenchError(
+            f"another process is fetching into {folder}", where="--data-root", hint="wait for it to end"
+        ) from None
+    with lock:
         yield

@@ -1,0 +1,35 @@
+"""Files that a user asked for by an option: there whole, or a clear word why not.
+
+Example:
+    write(Path("gate.json"), report.model_dump_json() + "\\n", "--out")
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from viubench import atomic
+from viubench.errors import ViubenchError
+
+
+def write(path: Path, content: str, where: str, *, parents: bool = False, append: bool = False) -> None:
+    """Put `content` (UTF-8) into a file: the whole file or nothing.
+
+    Args:
+        where: the option, or what else named the file.
+        parents: make the folder it is to be in.
+        append: add to what is there, for a file that others write to as well.
+
+    Raises:
+        ViubenchError: it cannot be written.
+    """
+    try:
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if append:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(content)
+        else:
+            atomic.write(path, content.encode(), lasting=True)
+    except OSError as error:
+        raise ViubenchError(f"cannot write {path}: {error.strerror}", where=where) from None
