@@ -107,10 +107,8 @@ class Replicas:
             for task in held:  # also one whose replica is still being started
                 task.cancel()
 
-    def know(self, about: Opened, number: int, opened: Callable[[], None]) -> None:
-        """Take down what a replica says of its engine."""
-        if not about.sees_folder:
-            self.tell(f"replica {number} does not see the run folder: it keeps no filmstrips")
+    def know(self, about: Opened, opened: Callable[[], None]) -> None:
+        """Take down what the first replica says of its engine."""
         if not self._known:
             self._known = True
             self._described = about.engine
@@ -173,8 +171,10 @@ class _Place:
         except Died as death:
             self.replicas.tell(f"replica {self.number} died while it was started: {death}")
             raise
+        if not (self.was_open or about.sees_folder):
+            self.replicas.tell(f"replica {self.number} does not see the run folder: it keeps no filmstrips")
         self.was_open = True
-        self.replicas.know(about, self.number, self.opened)
+        self.replicas.know(about, self.opened)
 
     async def _feed(self, replica: Replica) -> None:
         """Keep the replica busy; raises Died."""

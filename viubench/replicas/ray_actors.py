@@ -11,21 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, ClassVar
 
 from viubench.errors import ViubenchError
 from viubench.replicas import Died, Replica, Transport
+from viubench.replicas.ray_cluster import cluster, import_ray, last_line
 from viubench.replicas.worker import Opened, Spec, Worker
 from viubench.schema import Record, Sample
 
 GRACE = 20.0
 """Seconds that an actor has to close its engine in before it is killed."""
-
-STORE_BYTES = 128 << 20
-"""Object store of a cluster of our own: samples and records are small."""
 
 
 class RayActors(Transport):
@@ -33,7 +30,7 @@ class RayActors(Transport):
 
     Args:
         gpus_each: GPUs that one engine takes, where the cluster has GPUs.
-        address: of the cluster; RAY_ADDRESS or one that runs on this machine where None, else one is started here.
+        address: see `cluster`.
         num_cpus: cores that Ray counts for an actor.
     """
 
@@ -50,7 +47,6 @@ class RayActors(Transport):
 
     def __enter__(self) -> RayActors:
         with contextlib.ExitStack() as stack:
-            import_ray()  # said before anything is started
             stack.enter_context(cluster(self.address, cores=self.replicas * self.takes["num_cpus"]))
             self._check()
             self._left = stack.pop_all()
@@ -68,9 +64,9 @@ class RayActors(Transport):
         if not has.get("GPU"):
             self.takes["num_gpus"] = 0.0
         for name, each in (("GPU", self.takes["num_gpus"]), ("CPU", self.takes["num_cpus"])):
-            if self.replicas * each > has.get(name, 0.0):
+            if (wanted := self.replicas * each) > has.get(name, 0.0):
                 raise ViubenchError(
-                    f"{self.replicas} replicas take {self.replicas * each:g} {name}s, the Ray cluster has {has.get(name, 0):g}",
+                    f"{self.replicas} replicas take {wanted:g} {name}s, the Ray cluster has {has.get(name, 0):g}",
                     where="--replicas",
                     hint="fewer replicas, a smaller tensor_parallel_size, or more machines in the cluster",
                 )
@@ -114,52 +110,4 @@ class RayReplica(Replica):
         except errors.RayTaskError as error:
             raise error.cause from None
         except errors.RayError as error:
-            raise Died(" ".join(str(error).split())[:200]) from error
-
-
-def import_ray() -> Any:
-    """The package ray; ViubenchError where it is not installed."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise ViubenchError(f"Ray cannot be loaded: {error}", hint="pip install 'viubench[ray]'") from error
-    return ray
-
-
-@contextlib.contextmanager
-def cluster(address: str | None, cores: float = 0) -> Iterator[None]:
-    """Be connected to a cluster; a connection that is there already is used and left as it is.
-
-    Args:
-        address: as `RayActors` takes it; "local" starts one on this machine, on the loopback interface only.
-        cores: what a cluster started here shall count at least, however many the machine has.
-
-    Raises:
-        ViubenchError: no cluster answers at `address`.
-    """
-    ray = import_ray()
-    if ray.is_initialized():
-        yield
-        return
-    quiet = {"log_to_driver": bool(os.environ.get("VIUBENCH_DEBUG")), "logging_level": "ERROR"}
-    wanted = address or os.environ.get("RAY_ADDRESS") or "auto"
-    try:
-        if wanted == "local":
-            raise ConnectionError
-        ray.init(address=wanted, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        if wanted not in ("auto", "local") or (address is not None and wanted != "local"):
-            raise ViubenchError(
-                f"no Ray cluster answers at {wanted}: {' '.join(str(error).split())[:200]}",
-                where="--engine-arg address" if address else "RAY_ADDRESS",
-                hint="start it with `ray start --head`, or leave the address out to start one on this machine",
-            ) from error
-        ray.init(
-            address="local", include_dashboard=False, _node_ip_address="127.0.0.1", object_store_memory=STORE_BYTES,
-            num_cpus=max(os.cpu_count() or 1, int(-(-cores // 1))), **quiet,
-        )  # fmt: skip
-    try:
-        yield
-    finally:
-        ray.shutdown()
+            raise Died(last_line(error)) from error

@@ -10,14 +10,15 @@ A replica is sent samples and sends back records; frames never travel.
 
 from __future__ import annotations
 
-import contextlib
 import os
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from viubench.engines.base import Engine
+from viubench.errors import ViubenchError
 from viubench.schema import Record, Sample
 from viubench.video.store import FrameStore, default_root
 from viubench.video.workers import KillablePool
@@ -26,7 +27,7 @@ from viubench.way import Media, Plan, Way
 
 @dataclass(frozen=True)
 class Spec:
-    """All that a replica is told; it is pickled, and paths are absolute.
+    """All that a replica is told; it is pickled.
 
     Attributes:
         engine: makes the engine, which `Worker.open` starts.
@@ -36,7 +37,7 @@ class Spec:
         frame_cache: the frame store; the machine's own default one where None.
         decoders: decoding processes; decode_seconds: their wall limit for one video.
         environment: set before anything else.
-        folder: where relative paths begin.
+        folder: where the run was started, and relative paths begin.
     """
 
     engine: Callable[[], Engine]
@@ -50,12 +51,8 @@ class Spec:
     folder: Path = field(default_factory=Path.cwd)
 
     def travelling(self) -> Spec:
-        """As it is sent: without the samples, which follow one by one, and with absolute paths."""
-        roots = {task: root.resolve() for task, root in self.plan.roots.items()}
-        cache = self.frame_cache and self.frame_cache.resolve()
-        return replace(
-            self, plan=replace(self.plan, samples=(), roots=roots), out=self.out.resolve(), frame_cache=cache
-        )
+        """As it is sent: without the samples, which follow one by one."""
+        return replace(self, plan=replace(self.plan, samples=()))
 
 
 @dataclass(frozen=True)
@@ -70,9 +67,6 @@ class Worker:
     """One replica's side: `open` once, `answer` many at a time, `close`."""
 
     def __init__(self, spec: Spec) -> None:
-        os.environ.update(spec.environment)
-        with contextlib.suppress(OSError):  # a machine without that folder: what is named absolutely is found there
-            os.chdir(spec.folder)
         self.spec = spec
         self._engine: Engine | None = None
         self._pool: KillablePool | None = None
@@ -82,9 +76,11 @@ class Worker:
         """Start the engine; meanwhile the videos of the samples that come `soon` are decoded.
 
         Raises:
-            ViubenchError: as the engine does.
+            ViubenchError: as the engine does, or this machine lacks the folder the run was started in.
         """
         spec = self.spec
+        work_in(spec.folder)
+        os.environ.update(spec.environment)
         self._engine = engine = spec.engine()
         media = None
         if engine.needs_media:
@@ -108,3 +104,14 @@ class Worker:
             self._pool.close()
         if self._engine is not None:
             await self._engine.close()
+
+
+def work_in(folder: Path) -> None:
+    """Let relative paths mean what they mean where the command was given; ViubenchError where that folder is not."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise ViubenchError(
+            f"the machine {platform.node()} has no folder {folder}: {error.strerror}",
+            hint="the machines of a cluster need a file system in common, see docs/scaling.md",
+        ) from None
