@@ -21,7 +21,6 @@ from trainer.config import TrainConfig
 from viubench import gather
 from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.dice import Dice
-from viubench.runner import Plan, clip_wants, shown
 from viubench.schema import EvaluatorSpec, Sample, Task, content_hash
 from viubench.sources import pretext
 from viubench.sources.built import Built
@@ -29,6 +28,7 @@ from viubench.tasks import Catalogue
 from viubench.video.contents import located
 from viubench.video.frames import VideoInput
 from viubench.video.store import FrameStore
+from viubench.way import Plan, clip_wants, shown
 
 
 @dataclass

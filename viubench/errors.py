@@ -80,5 +80,9 @@ class MediaError(Exception):
         return f"{self.path}: {self.fault.replace('_', ' ')}" + (f" ({self.detail})" if self.detail else "")
 
 
+class EngineDead(ViubenchError):
+    """The engine is gone, whatever it was asked; another one may answer the same request."""
+
+
 class EngineError(Exception):
     """One request the engine could not answer; it becomes an `engine_error` record."""

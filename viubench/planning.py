@@ -21,16 +21,16 @@ from typing import Any
 import evaluators
 from evaluators.published import get_rule
 from viubench import __version__, floor, gather
-from viubench.engines.base import Engine
+from viubench.engines.base import Described
 from viubench.errors import MediaError
 from viubench.gather import Wishes
 from viubench.results import items_hash
-from viubench.runner import Plan
 from viubench.schema import Clip, Manifest, Sample, Suite, Task
 from viubench.sources.hub import Progress, silent
 from viubench.tasks import Catalogue
 from viubench.video.contents import located
 from viubench.video.store import FrameStore
+from viubench.way import Plan
 
 PACKAGES = (
     "viubench",
@@ -104,7 +104,7 @@ def limited(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
     return kept
 
 
-def manifest(planned: Planned, engine: Engine, args: Mapping[str, str], seed: int, argv: Sequence[str]) -> Manifest:
+def manifest(planned: Planned, engine: Described, args: Mapping[str, str], seed: int, argv: Sequence[str]) -> Manifest:
     """What was run, to the last version; `args` are the engine arguments the user gave."""
     settings = engine.describe() | {"args": dict(args)}
     name = settings.pop("model")

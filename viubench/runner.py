@@ -1,150 +1,57 @@
-"""The way of a sample: decode once, make the frames, ask the engine, grade, append. All stages overlap.
+"""A run: every sample of the plan that has no record yet is answered, and its record appended as it finishes.
 
 Example:
-    asyncio.run(run(plan, engine, folder, media, progress=print))
+    asyncio.run(run(plan, Way(plan, engine, media, folder.path, strips), folder, progress=print))
 
 Samples are ordered by video, so that a video's second question finds its frames in the store and its tokens in the
-engine's caches. What is under way is bounded by the engine's own limit and by the bytes of the frames it holds.
+engine's caches. Who answers is the caller's choice: one engine of this process (`viubench.way.Way`), or several engine
+processes (`viubench.replicas.Replicas`).
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
-from evaluators import Evaluator
-from evaluators.published import Rule
-from viubench import filmstrip
-from viubench.engines.base import Engine, Request, Response
-from viubench.errors import EngineError, MediaError, ViubenchError
-from viubench.grading import grade
-from viubench.pretext import recipes
+from viubench.errors import ViubenchError
 from viubench.runs import RunFolder
-from viubench.schema import (
-    Clip,
-    Failure,
-    FrameInfo,
-    Protocol,
-    Record,
-    Resize,
-    Sample,
-    Sampling,
-    Status,
-    content_hash,
-)
-from viubench.video.frames import VideoInput
-from viubench.video.store import FrameStore
-from viubench.video.workers import KillablePool
-
-Wanted = tuple[Path, Clip, Sampling, Resize]
-"""A clip below its media root, and how it is looked at."""
-
-LOOK_AHEAD = 4
-"""Samples whose frames are made ready while the engine is busy with others."""
-
-FRAME_BYTES = 4 << 30
-"""Frames held in memory at once, whatever their size and the engine's appetite."""
-
-EARLY = 64
-"""Samples whose videos are decoded while the engine is still being loaded."""
+from viubench.schema import Record, Sample
+from viubench.way import Plan
 
 STRIPS_PER_TASK = 12
 """Samples of each task whose filmstrip is kept in the run folder, for the pages, where nothing else is asked for."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Everything a run is to do, before it starts.
+class Answering(Protocol):
+    """Who answers samples."""
 
-    Attributes:
-        samples: every sample of every task; the denominator.
-        protocols: the resolved protocol per task.
-        graders: the evaluator per task.
-        roots: the folder below which a task's videos lie.
-        rules: the published rules per task that are shown each response beside the evaluator.
-    """
+    async def answer_all(
+        self, samples: Sequence[Sample], finished: Callable[[Record], None], opened: Callable[[], None]
+    ) -> None:
+        """Answer every sample; a failure of its video or its request becomes its record.
 
-    samples: Sequence[Sample]
-    protocols: Mapping[str, Protocol]
-    graders: Mapping[str, Evaluator]
-    roots: Mapping[str, Path] = field(default_factory=dict)
-    rules: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
+        Args:
+            finished: called with each record, in the order they finish.
+            opened: called when an engine is open, and where it learns on the way also before it is closed: it then
+                knows its version and settings.
 
-
-@dataclass
-class Media:
-    """Where frames come from: the frame store, and the processes that decode into it."""
-
-    store: FrameStore
-    pool: KillablePool
-    under_way: dict[Wanted, Future[str]] = field(default_factory=dict)
-
-    async def video(self, wanted: Wanted) -> VideoInput:
-        """The frames of one clip, decoded by a worker process unless the store holds them; raises MediaError."""
-        for _ in range(3):
-            key = await asyncio.wrap_future(self.decode(wanted))
-            video = await asyncio.to_thread(self.store.load, key)
-            if video is not None:
-                return video
-            self.under_way.pop(wanted, None)  # evicted by other videos since it was decoded
-        raise ViubenchError(
-            "the frame cache is too small for the videos under way", where="--frame-cache", hint="give it more room"
-        )
-
-    def decode(self, wanted: Wanted) -> Future[str]:
-        """The store's key of a clip, once a worker has decoded it; two questions of one video decode it once."""
-        if wanted not in self.under_way:
-            self.under_way[wanted] = self.pool.submit(fill, self.store.root, *wanted, name=wanted[1].path)
-        return self.under_way[wanted]
-
-
-class ByteBudget:
-    """Lets holders in while their bytes fit; one that is too large for the whole budget goes in alone."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.used = 0
-        self.changed = asyncio.Condition()
-
-    @asynccontextmanager
-    async def hold(self, size: int) -> AsyncIterator[None]:
-        async with self.changed:
-            await self.changed.wait_for(lambda: self.used == 0 or self.used + size <= self.limit)
-            self.used += size
-        try:
-            yield
-        finally:
-            async with self.changed:
-                self.used -= size
-                self.changed.notify_all()
-
-
-def fill(store: Path, root: Path, clip: Clip, sampling: Sampling, resize: Resize) -> str:
-    """In a worker process: decode one clip into the frame store; returns its key."""
-    return FrameStore(store).ensure(clip, root, sampling, resize)
+        Raises:
+            ViubenchError: the engine cannot start, or finds that it cannot be trusted; may come in an ExceptionGroup.
+        """
 
 
 async def run(
     plan: Plan,
-    engine: Engine,
+    way: Answering,
     folder: RunFolder,
-    media: Media | None,
     progress: Callable[[Record], None] = lambda record: None,
     engine_known: Callable[[], None] = lambda: None,
-    strips: int = STRIPS_PER_TASK,
 ) -> None:
     """Answer every sample of the plan that the folder has no record of; one record each, as it finishes.
 
     Args:
         progress: called with each finished record.
-        engine_known: called when the engine is open and again before it is closed: it then knows its version and
-            settings, and at the end how it sent its frames.
-        strips: so many samples of each task, its first, have their frames kept for the pages.
+        engine_known: called when the engine can say more of itself than before, see `Answering`.
 
     Raises:
         ViubenchError: the engine cannot start, or finds that it cannot be trusted.
@@ -152,29 +59,14 @@ async def run(
     pending = [s for s in in_video_order(plan.samples) if s.id not in folder.done]
     if not pending:
         return
-    way = _Way(plan, engine, media, folder.path, strip_ids(plan.samples, strips))
-    window = asyncio.Semaphore(engine.max_in_flight + LOOK_AHEAD)
-    if way.media is not None:
-        for sample in pending[:EARLY]:
-            for wanted in clip_wants(sample, plan):
-                way.media.decode(wanted)
 
-    async def one(sample: Sample) -> None:
-        try:
-            record = await way.answer(sample)
+    def finished(record: Record) -> None:
+        if record.id not in folder.done:
             folder.append(record)
             progress(record)
-        finally:
-            window.release()
 
     try:
-        async with engine:
-            engine_known()
-            async with asyncio.TaskGroup() as group:
-                for sample in pending:
-                    await window.acquire()
-                    group.create_task(one(sample))
-            engine_known()
+        await way.answer_all(pending, finished, engine_known)
     except ExceptionGroup as errors:
         for error in errors.exceptions:
             if isinstance(error, ViubenchError):
@@ -182,137 +74,16 @@ async def run(
         raise
 
 
-class _Way:
-    """What all samples of a run share on their way."""
-
-    def __init__(self, plan: Plan, engine: Engine, media: Media | None, out: Path, strips: set[str]) -> None:
-        self.plan = plan
-        self.engine = engine
-        self.media = media if engine.needs_media else None
-        self.out = out
-        self.strips = strips
-        self.slots = asyncio.Semaphore(engine.max_in_flight)
-        self.budget = ByteBudget(FRAME_BYTES)
-
-    async def answer(self, sample: Sample) -> Record:
-        """One sample's whole way; a failure of its video or its request becomes its record."""
-        try:
-            if self.media is None:
-                return await self.ask(sample, ())
-            started = time.perf_counter()
-            loaded = await load(sample, self.plan, self.media)
-            async with self.budget.hold(sum(video.pixels.nbytes for video in loaded)):
-                videos = await asyncio.to_thread(shown, sample, loaded)
-                return await self.ask(sample, videos, time.perf_counter() - started)
-        except MediaError as error:
-            return _failed(sample, "media_error", error.fault, str(error))
-        except EngineError as error:
-            return _failed(sample, "engine_error", "engine", str(error))
-
-    async def ask(self, sample: Sample, videos: tuple[VideoInput, ...], waited: float = 0.0) -> Record:
-        frames, ids = await asyncio.to_thread(frame_info, videos) if videos else (None, ())
-        if videos and sample.id in self.strips:
-            await asyncio.to_thread(filmstrip.write, filmstrip.strip_path(self.out, sample.id), videos)
-        request = Request(sample, videos, ids, self.plan.protocols[sample.task].decoding)
-        async with self.slots:
-            began = time.perf_counter()
-            response = await self.engine.generate(request)
-        seconds = {"frames": waited, "engine": time.perf_counter() - began}
-        return graded(sample, response, self.plan, frames, seconds)
-
-
-async def load(sample: Sample, plan: Plan, media: Media) -> list[VideoInput]:
-    """The untouched frames of a sample's clips; raises MediaError."""
-    return [await media.video(wanted) for wanted in clip_wants(sample, plan)]
-
-
-def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...]:
-    """The videos a sample shows: its clips, changed by its recipe when it has one."""
-    return recipes.apply(sample.params, sample.seed, loaded) if "kind" in sample.params else tuple(loaded)
-
-
-def clip_wants(sample: Sample, plan: Plan) -> list[Wanted]:
-    """Each clip with how it is looked at: a pretext item fixes its frames, any other sample follows the protocol."""
-    root, protocol = plan.roots[sample.task], plan.protocols[sample.task]
-    if "kind" not in sample.params:
-        share = len(sample.clips) if protocol.frame_budget == "per_item" else 1
-        sampling = protocol.sampling.model_copy(update={"frames": max(protocol.sampling.frames // max(share, 1), 1)})
-        return [(root, clip, sampling, protocol.resize) for clip in sample.clips]
-    sources = [sample.params, sample.params["other"]] if len(sample.clips) > 1 else [sample.params]
-    fixed = [Sampling(kind="indices", indices=tuple(source["indices"])) for source in sources]
-    return [(root, clip, how, protocol.resize) for clip, how in zip(sample.clips, fixed, strict=True)]
-
-
-def frame_info(videos: Sequence[VideoInput]) -> tuple[FrameInfo, tuple[str, ...]]:
-    """What goes into the record, and one id a video for the engine's caches.
-
-    The record lists the frames of several videos in shown order. Two videos have one id only when both their pixels
-    and their times are equal.
-    """
-    hashes = [video.pixel_hash() for video in videos]
-    info = FrameInfo(
-        indices=[index for video in videos for index in video.indices],
-        times=[round(time, 3) for video in videos for time in video.times],
-        height=videos[0].pixels.shape[1],
-        width=videos[0].pixels.shape[2],
-        hash="-".join(hashes),
-        videos=len(videos),
-    )
-    return info, tuple(f"{part}-{content_hash(video.times)}" for part, video in zip(hashes, videos, strict=True))
-
-
-def graded(
-    sample: Sample,
-    response: Response,
-    plan: Plan,
-    frames: FrameInfo | None,
-    seconds: dict[str, float],
-) -> Record:
-    """The record of an answered sample."""
-    result = grade(response.text, response.finish_reason, sample, plan.graders[sample.task])
-    return Record(
-        task=sample.task,
-        id=sample.id,
-        cluster=sample.cluster,
-        status=result.status,
-        question=sample.question,
-        response=response.text,
-        finish_reason=response.finish_reason,
-        answer=result.answer.value if result.answer else None,
-        rule=result.answer.rule if result.answer else None,
-        target=sample.target,
-        scores=result.scores,
-        rules={rule.name: rule.verdict(response.text, sample) for rule in plan.rules.get(sample.task, ())},
-        groups=sample.groups,
-        frames=frames,
-        usage=response.usage,
-        seconds={name: round(value, 4) for name, value in seconds.items()},
-    )
-
-
-def _failed(sample: Sample, status: Status, fault: str, detail: str) -> Record:
-    return Record(
-        task=sample.task,
-        id=sample.id,
-        cluster=sample.cluster,
-        status=status,
-        question=sample.question,
-        target=sample.target,
-        groups=sample.groups,
-        error=Failure(fault=fault, detail=detail),
-    )
-
-
 def in_video_order(samples: Iterable[Sample]) -> list[Sample]:
     """Questions of one video side by side; the order of the rest is stable."""
     return sorted(samples, key=lambda s: (s.cluster, [c.path for c in s.clips], s.task, s.id))
 
 
-def strip_ids(samples: Iterable[Sample], most: int) -> set[str]:
+def strip_ids(samples: Iterable[Sample], most: int) -> frozenset[str]:
     """The samples whose filmstrip is kept: the first `most` of each task."""
     kept: dict[str, list[str]] = {}
     for sample in samples:
         ids = kept.setdefault(sample.task, [])
         if len(ids) < most:
             ids.append(sample.id)
-    return {sample_id for ids in kept.values() for sample_id in ids}
+    return frozenset(sample_id for ids in kept.values() for sample_id in ids)

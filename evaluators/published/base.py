@@ -67,6 +67,10 @@ class Rule:
     verdict: Callable[[str, Gradable], float | None]
     aggregate: Callable[[Sequence[Verdict]], float | None] = answered_mean
 
+    def __reduce__(self) -> tuple[Callable[[str], Rule], tuple[str]]:
+        """A rule goes to another process by its registered name: the functions it is made of cannot."""
+        return get_rule, (self.name,)
+
 
 @cache
 def _registered() -> dict[str, EntryPoint]:

@@ -17,11 +17,11 @@ from viubench.errors import MediaError, ViubenchError
 from viubench.export import lmms, lmms_readme, lmms_scoring
 from viubench.planning import Planned
 from viubench.pretext import recipes
-from viubench.runner import Plan
 from viubench.runs import read_records, read_results
 from viubench.schema import Clip, Protocol, Resize, Sampling
 from viubench.tasks import Catalogue
 from viubench.video.store import FrameStore
+from viubench.way import Plan
 
 pytest.importorskip("lmms_eval")
 

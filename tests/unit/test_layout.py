@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("evaluators", "viubench", "reports", "trainer", "task_yamls")
-HEAVY = ("torch", "vllm", "transformers", "decord", "lmms_eval", "torchvision")
+HEAVY = ("torch", "vllm", "transformers", "decord", "lmms_eval", "torchvision", "ray")
 
 ALLOWED = {
     "evaluators": {"evaluators"},
@@ -34,9 +34,9 @@ LEVELS = (
     {"video"},
     {"pretext"},
     {"sources", "engines", "tiny"},
-    {"runner"},
+    {"runner", "way"},
     {"gather", "planning", "install", "doctor", "torch_shim", "checkpoints", "child", "history"},
-    {"watch"},
+    {"watch", "replicas"},
     {"export"},
     {"cli", "__main__"},
 )

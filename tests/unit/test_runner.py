@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 import evaluators
-from viubench import runner
+from viubench import runner, way
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError, ViubenchError
 from viubench.runs import RunFolder
@@ -68,11 +68,12 @@ def manifest() -> Manifest:
 
 
 def go(tmp_path: Path, samples: list[Sample], engine: Engine, root: Path) -> dict[str, Record]:
-    plan = runner.Plan(samples, {"t": SMALL}, {"t": evaluators.get("choice")}, {"t": root})
+    plan = way.Plan(samples, {"t": SMALL}, {"t": evaluators.get("choice")}, {"t": root})
     with KillablePool(1, 60) as pool, RunFolder.claim(tmp_path / "run") as folder:
         folder.begin(manifest())
-        media = runner.Media(FrameStore(tmp_path / "store"), pool)
-        asyncio.run(runner.run(plan, engine, folder, media))
+        media = way.Media(FrameStore(tmp_path / "store"), pool)
+        whole = way.Way(plan, engine, media, folder.path, frozenset())
+        asyncio.run(runner.run(plan, whole, folder))
         return dict(folder.done)
 
 
@@ -140,7 +141,7 @@ def test_videos_are_decoded_while_the_engine_is_being_loaded(clips: Path, tmp_pa
 
 def test_frames_in_memory_are_bounded_by_bytes() -> None:
     async def trial() -> int:
-        budget = runner.ByteBudget(100)
+        budget = way.ByteBudget(100)
         most = now = 0
 
         async def hold(size: int) -> None:
@@ -162,8 +163,8 @@ def test_the_videos_of_a_question_share_its_frames_or_have_their_own() -> None:
     two = sample("a", "a").model_copy(update={"clips": (Clip(path="a"), Clip(path="b"), Clip(path="c"))})
     for budget, frames in (("per_item", 10), ("per_video", 32)):
         protocol = Protocol(protocol="p", sampling=Sampling(kind="fps", fps=2, frames=32), frame_budget=budget)
-        plan = runner.Plan([two], {"t": protocol}, {"t": evaluators.get("choice")}, {"t": Path("here")})
-        wants = runner.clip_wants(two, plan)
+        plan = way.Plan([two], {"t": protocol}, {"t": evaluators.get("choice")}, {"t": Path("here")})
+        wants = way.clip_wants(two, plan)
         assert [(root, clip.path, how.frames) for root, clip, how, _ in wants] == [
             (Path("here"), name, frames) for name in "abc"
         ]

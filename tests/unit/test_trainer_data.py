@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from trainer.config import TrainConfig
 from trainer.data import Questions, mixture, refuse_unanswered
-from viubench import gather, runner
+from viubench import gather, way
 from viubench.errors import ViubenchError
 from viubench.pretext.build import build
 from viubench.schema import PretextSpec, Recipe, RecipeEntry, Resize, Sampling, Task
@@ -267,12 +267,12 @@ def test_the_frames_are_those_a_run_of_the_harness_shows(world: Path, tmp_path: 
     built = pretext.read(world / "items-a", catalogue, store)
     wishes = gather.Wishes(tasks="", protocol="viubench-256")
     seen = {name: gather.protocol(wishes, catalogue, one.protocol, None, one) for name, one in built.tasks.items()}
-    plan = runner.Plan(built.samples, seen, {}, dict.fromkeys(built.tasks, built.videos))
+    plan = way.Plan(built.samples, seen, {}, dict.fromkeys(built.tasks, built.videos))
     kinds = Counter[int]()
     with KillablePool(1, 60) as pool:
-        media = runner.Media(store, pool)
+        media = way.Media(store, pool)
         for sample in built.samples:
-            theirs = runner.shown(sample, asyncio.run(runner.load(sample, plan, media)))
+            theirs = way.shown(sample, asyncio.run(way.load(sample, plan, media)))
             ours = questions.videos(sample)
             assert [video.times for video in ours] == [video.times for video in theirs]
             assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(ours, theirs, strict=True))

@@ -24,8 +24,8 @@ from viubench import tiny
 from viubench.cli import app
 from viubench.engines.hf import encode
 from viubench.errors import ViubenchError
-from viubench.runner import clip_wants, shown
 from viubench.video.store import FrameStore
+from viubench.way import clip_wants, shown
 
 GOLDEN = verl_world.GOLDEN / "overrides.json"
 RECIPES = Path(verl.__file__).with_name("recipes")

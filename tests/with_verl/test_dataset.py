@@ -21,9 +21,9 @@ from verl.utils.tokenizer import build_multimodal_processor_inputs, hf_processor
 from trainer import verl
 from trainer.data import Questions
 from viubench.engines.hf import encode
-from viubench.runner import clip_wants, shown
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
+from viubench.way import clip_wants, shown
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,9 @@ from verl.workers.rollout.replica import TokenOutput
 
 from trainer.data import Questions
 from viubench.engines.hf import encode
-from viubench.runner import clip_wants, shown
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
+from viubench.way import clip_wants, shown
 
 TRUNCATED = 3
 """The place in the batch of the answer that the token limit ends."""

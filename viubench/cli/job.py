@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,21 @@ from typing import Any
 from viubench import planning, runner
 from viubench.cli.tables import results_table
 from viubench.engines import BASELINES, loading, make
-from viubench.engines.base import Engine
+from viubench.engines.base import Described, Engine
 from viubench.engines.baselines import AnswersEngine, BlindEngine, OracleEngine, RandomEngine
 from viubench.errors import Exit, ViubenchError
 from viubench.gather import Wishes
 from viubench.planning import Planned
+from viubench.replicas import Replicas
+from viubench.replicas.layout import Layout
+from viubench.replicas.worker import Spec
 from viubench.results import summarise
 from viubench.runs import RunFolder, read_records
 from viubench.schema import Manifest, Record, Results
 from viubench.tasks import Catalogue
 from viubench.video.store import FrameStore, default_root
 from viubench.video.workers import KillablePool
+from viubench.way import Media, Way
 
 DECODE_SECONDS = 300.0
 """Wall limit for decoding one video; a decoder that hangs is killed and the sample becomes a media error."""
@@ -52,26 +57,18 @@ class Job:
     debug: bool = False
     strips: int = runner.STRIPS_PER_TASK
     engine_args: Mapping[str, str] = field(default_factory=dict)
-
-    def default_engine(self, model: str | None, base_urls: Sequence[str]) -> str:
-        """The engine when none was named: a server when an address was, vLLM where installed, else transformers."""
-        if base_urls:
-            return "server"
-        if model is None:
-            raise ViubenchError(
-                "no model was named", where="--model", hint="or choose --engine random, blind or oracle"
-            )
-        return "vllm" if find_spec("vllm") else "hf"
+    layout: Layout | None = None
 
     def run(self, kind: str, model: str | None, base_urls: Sequence[str], *, fresh: bool) -> Exit:
         if self.debug:
             os.environ["VIUBENCH_DEBUG"] = "1"
         if kind in BASELINES:
             return self._answer(lambda planned: self._baseline(kind, planned), None, fresh=fresh)
-        engine = make(kind, model=model, base_urls=base_urls, args=self.engine_args)
+        factory = partial(make, kind, model=model, base_urls=base_urls, args=self.engine_args)
+        engine = factory()
         if kind == "server":  # an address nobody answers at is found out before anything is built
             asyncio.run(_greet(engine))
-        return self._answer(lambda _: engine, engine.size_multiple, fresh=fresh)
+        return self._answer(lambda _: engine, engine.size_multiple, fresh=fresh, factory=factory)
 
     def score(self, responses: Path, name: str, *, fresh: bool) -> Exit:
         texts = _read_responses(responses)
@@ -90,28 +87,55 @@ class Job:
         for line in planning.missing(planned).lines():
             print(line)
 
-    def _answer(self, engine_of: Callable[[Planned], Engine], multiple: int | None, *, fresh: bool) -> Exit:
+    def _answer(
+        self,
+        engine_of: Callable[[Planned], Engine],
+        multiple: int | None,
+        *,
+        fresh: bool,
+        factory: Callable[[], Engine] | None = None,
+    ) -> Exit:
+        """Answer, or go on answering; `factory` makes further engines like the one of `engine_of`."""
         with RunFolder.claim(self.out, fresh=fresh) as folder:
             planned = self._plan(multiple)
             engine = engine_of(planned)
             if engine.needs_media:
                 self._refuse_missing(planned)
-            folder.begin(self._manifest(planned, engine))
+            with self._way(planned, engine, factory) as (way, described):
+                folder.begin(self._manifest(planned, described))
 
-            def engine_known() -> None:
-                folder.note_engine(self._manifest(planned, engine))
+                def engine_known() -> None:
+                    folder.note_engine(self._manifest(planned, described))
 
-            with self._media(planned, engine) as media, self._progress(planned, folder) as progress:
-                try:
-                    asyncio.run(runner.run(planned.plan, engine, folder, media, progress, engine_known, self.strips))
-                except KeyboardInterrupt:
-                    done, total = len(folder.done), len(planned.plan.samples)
-                    print(f"stopped at {done} of {total}; the same command goes on from here", file=sys.stderr)
-                    raise
-            results = summarise(folder.done.values(), self._manifest(planned, engine))
+                with self._progress(planned, folder) as progress:
+                    try:
+                        asyncio.run(runner.run(planned.plan, way, folder, progress, engine_known))
+                    except KeyboardInterrupt:
+                        done, total = len(folder.done), len(planned.plan.samples)
+                        print(f"stopped at {done} of {total}; the same command goes on from here", file=sys.stderr)
+                        raise
+                results = summarise(folder.done.values(), self._manifest(planned, described))
             folder.write_results(results)
         print(results_table(results))
         return self._verdict(results)
+
+    @contextlib.contextmanager
+    def _way(
+        self, planned: Planned, engine: Engine, factory: Callable[[], Engine] | None
+    ) -> Iterator[tuple[runner.Answering, Described]]:
+        """Who answers, and who is described in the manifest: the engine itself, or several like it."""
+        strips = runner.strip_ids(planned.plan.samples, self.strips)
+        if factory is None or self.layout is None or self.layout.replicas is None:
+            with self._media(engine) as media:
+                yield Way(planned.plan, engine, media, self.out, strips), engine
+            return
+        debug = {name: os.environ[name] for name in ("VIUBENCH_DEBUG",) if name in os.environ}
+        spec = Spec(
+            factory, planned.plan, self.out, strips, self.frame_cache, self.wishes.workers, DECODE_SECONDS, debug
+        )
+        with self.layout.transport(spec) as transport:
+            replicas = Replicas(engine, transport, tell=lambda line: print(line, file=sys.stderr))
+            yield replicas, replicas
 
     def _plan(self, multiple: int | None) -> Planned:
         catalogue = Catalogue(self.include_paths)
@@ -137,7 +161,7 @@ class Job:
         for line in missing.lines()[:SHOWN_MISSING]:
             print(f"  {line}", file=sys.stderr)
 
-    def _manifest(self, planned: Planned, engine: Engine) -> Manifest:
+    def _manifest(self, planned: Planned, engine: Described) -> Manifest:
         argv = ["viubench", *sys.argv[1:]]
         return planning.manifest(planned, engine, self.engine_args, self.wishes.seed, argv)
 
@@ -154,14 +178,14 @@ class Job:
         return BlindEngine(planned.blind_texts) if kind == "blind" else OracleEngine()
 
     @contextlib.contextmanager
-    def _media(self, planned: Planned, engine: Engine) -> Iterator[runner.Media | None]:
+    def _media(self, engine: Engine) -> Iterator[Media | None]:
         """The decode processes, only where the engine looks at videos."""
         if not engine.needs_media:
             yield None
             return
         pool = KillablePool(self.wishes.workers, DECODE_SECONDS)
         try:
-            yield runner.Media(FrameStore(self.frame_cache or default_root()), pool)
+            yield Media(FrameStore(self.frame_cache or default_root()), pool)
         finally:
             pool.close()
 
@@ -193,6 +217,15 @@ class Job:
             for line in _faults(read_records(self.out)):
                 print(f"  {line}", file=sys.stderr)
         return Exit.INVALID_RUN if failed > self.max_errors * total else Exit.OK
+
+
+def default_engine(model: str | None, base_urls: Sequence[str]) -> str:
+    """The engine when none was named: a server when an address was, vLLM where installed, else transformers."""
+    if base_urls:
+        return "server"
+    if model is None:
+        raise ViubenchError("no model was named", where="--model", hint="or choose --engine random, blind or oracle")
+    return "vllm" if find_spec("vllm") else "hf"
 
 
 async def _greet(engine: Engine) -> None:

@@ -23,20 +23,28 @@ def build(
     seed: Annotated[int, typer.Option(help="Equal seeds give equal items.")] = 0,
     n: Annotated[int | None, typer.Option(min=1, help="Items of each task, instead of the recipe's.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the items do not depend on it.")] = 2,
+    ray: Annotated[
+        str | None, typer.Option(help="Build over the machines of a Ray cluster: its address, auto or local.")
+    ] = None,
     materialize: Annotated[bool, typer.Option("--materialize", help="Also write the frames as pictures.")] = False,
     frame_cache: FrameCache = None,
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Make pretext items from any videos."""
+    from contextlib import nullcontext
+
     from viubench.cli.progress import bar
     from viubench.pretext import build as builder
+    from viubench.replicas.ray_cluster import cluster
+    from viubench.replicas.ray_pool import RayPool
     from viubench.tasks import Catalogue
     from viubench.video.store import FrameStore, default_root
 
     catalogue = Catalogue(tuple(include_path))
     chosen = catalogue.recipe(recipe)
-    with bar("building items", quiet=quiet) as progress:
+    below = nullcontext() if ray is None else cluster(None if ray == "auto" else ray, cores=workers)
+    with below, bar("building items", quiet=quiet) as progress:
         report = builder.build(
             chosen,
             catalogue.tasks_of(chosen),
@@ -45,6 +53,7 @@ def build(
             seed=seed,
             n=n,
             workers=workers,
+            pool_of=None if ray is None else RayPool,
             store=FrameStore(frame_cache or default_root()),
             materialize=materialize,
             progress=progress,

@@ -35,7 +35,13 @@ def run(
     out: Out,
     model: Annotated[str | None, typer.Option(help="Checkpoint folder, hub id, or the server's model name.")] = None,
     engine: Annotated[
-        str | None, typer.Option(help="vllm, hf, server, random, blind or oracle; vllm where installed, else hf.")
+        str | None,
+        typer.Option(
+            help="vllm, hf, server, ray:vllm, ray:hf, random, blind or oracle; vllm where installed, else hf."
+        ),
+    ] = None,
+    replicas: Annotated[
+        int | None, typer.Option(min=1, help="Engine processes, a GPU each (tensor_parallel_size GPUs each).")
     ] = None,
     base_url: Annotated[list[str], typer.Option(help="Server endpoint; several share the load.")] = [],  # noqa: B006
     videos: Videos = None,
@@ -48,7 +54,7 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of items and of the random engine.")] = 0,
     fresh: Fresh = False,
     frame_cache: FrameCache = None,
-    workers: Workers = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Decoding processes, of each replica.")] = 2,
     engine_arg: EngineArgs = [],  # noqa: B006
     include_path: Include = [],  # noqa: B006
     max_errors: MaxErrors = 0.01,
@@ -62,16 +68,20 @@ def run(
     debug: Annotated[bool, typer.Option("--debug", help="Full tracebacks and engine logs.")] = False,
 ) -> None:
     """Answer tasks with a model, score the answers, write a run folder and print the table."""
-    from viubench.cli.job import Job, pairs
+    from viubench.cli.job import Job, default_engine, pairs
     from viubench.gather import Wishes
+    from viubench.replicas.layout import Layout
 
     wishes = Wishes(tasks, videos, data_root, protocol, frames, fps, max_pixels, limit, seed, workers)
-    job = Job(wishes, out, tuple(include_path), frame_cache, max_errors, quiet, debug, filmstrips, pairs(engine_arg))
-    kind = engine or job.default_engine(model, base_url)
+    layout = Layout.read(engine or default_engine(model, base_url), replicas, pairs(engine_arg))
+    includes = tuple(include_path)
+    job = Job(
+        wishes, out, includes, frame_cache, max_errors, quiet, debug, filmstrips, layout.engine_args, layout
+    )  # fmt: skip
     if dry_run:
-        job.dry_run(kind, model)
+        job.dry_run(layout.kind, model)
     else:
-        raise typer.Exit(job.run(kind, model, base_url, fresh=fresh))
+        raise typer.Exit(job.run(layout.kind, model, base_url, fresh=fresh))
 
 
 def score(

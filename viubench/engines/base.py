@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from viubench.schema import Decoding, Sample
 from viubench.video.frames import VideoInput
@@ -46,6 +46,14 @@ class Response:
 def allow_read_only_frames() -> None:
     """Silence torch's warning about arrays it must not write to: frames are read-only, and no engine writes to them."""
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+
+
+class Described(Protocol):
+    """What the manifest is told of who answers: an engine, or several of one kind."""
+
+    @property
+    def kind(self) -> str: ...
+    def describe(self) -> dict[str, Any]: ...
 
 
 class Engine(ABC):

@@ -28,7 +28,7 @@ from viubench import media_clock
 from viubench.engines import arguments, prompts
 from viubench.engines.base import Engine, Request, Response, allow_read_only_frames
 from viubench.engines.loading import describe_checkpoint
-from viubench.errors import EngineError, Exit, ViubenchError
+from viubench.errors import EngineDead, EngineError, Exit, ViubenchError
 from viubench.schema import Decoding
 from viubench.video.frames import VideoInput
 
@@ -147,7 +147,7 @@ class VllmEngine(Engine):
             async for latest in self._llm.generate(prompt, sampling, name, tokenization_kwargs=AS_WRITTEN):
                 output = latest
         except EngineDeadError as error:
-            raise ViubenchError(
+            raise EngineDead(
                 "the vLLM engine core died in the middle of the run",
                 hint="the same command resumes; VIUBENCH_DEBUG=1 shows what the core prints",
                 exit_code=Exit.INVALID_RUN,

@@ -34,10 +34,10 @@ from viubench.export import lmms_readme, lmms_scoring, lmms_tasks, media
 from viubench.export.media import File
 from viubench.planning import Planned
 from viubench.results import items_hash, summarise
-from viubench.runner import clip_wants, graded
 from viubench.schema import Decoding, Item, Manifest, Sample, Suite, Task
 from viubench.video.store import FrameStore
 from viubench.video.workers import KillablePool
+from viubench.way import clip_wants, graded
 
 WRITE_SECONDS = 600.0
 """Wall limit for decoding and writing the videos of one question."""

@@ -22,8 +22,8 @@ from evaluators.published import get_rule
 from viubench.engines import prompts
 from viubench.engines.base import Response
 from viubench.results import summarise
-from viubench.runner import Plan, graded
 from viubench.schema import Manifest, Record, Sample, TaskResult
+from viubench.way import Plan, graded
 
 HEADLINE = "score"
 """The headline of every task under one name, so that a group can average it."""

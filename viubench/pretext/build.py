@@ -21,8 +21,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from viubench import atomic
 from viubench.errors import MediaError, ViubenchError
@@ -39,6 +40,16 @@ DRAW_SECONDS = 3600.0
 """Wall limits of a worker's job: one video decoded; all items of one video drawn or written."""
 
 Progress = Callable[[int, int], None]
+
+T = TypeVar("T")
+
+
+class Pool(Protocol):
+    """Who does the jobs; see `KillablePool`."""
+
+    def submit(self, fn: Callable[..., T], *args: Any, name: str = "") -> Future[T]: ...
+    def __enter__(self) -> Pool: ...
+    def __exit__(self, *error: Any) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -115,6 +126,7 @@ def build(
     seed: int = 0,
     n: int | None = None,
     workers: int = 1,
+    pool_of: Callable[[float], Pool] | None = None,
     store: FrameStore,
     materialize: bool = False,
     progress: Progress | None = None,
@@ -125,6 +137,7 @@ def build(
         tasks: the task of each of the recipe's entries, by name.
         out: gets `items.jsonl` and `build.json`, replaced as whole files, `build.json` last.
         n: items of each task, instead of the recipe's numbers.
+        pool_of: makes the pool whose jobs may take so many seconds; `workers` processes of this machine where None.
         store: where decoded frames are kept.
         materialize: also write the shown frames, at the recipe's `check` size, to `out/frames/<item id>/`.
         progress: called with items made or given up, and items wanted.
@@ -138,9 +151,10 @@ def build(
     if len(wanted) < len(recipe.items):
         raise ViubenchError("a task occurs twice", where=f"recipe {recipe.recipe}", hint="give the second a new name")
     pretexts = {name: _pretext(tasks[name]) for name in wanted}
+    pool_of = pool_of or partial(KillablePool, workers)
     listing = list_videos(videos, skip=out)
     frames = Frames(store, videos, recipe.sampling, recipe.check)
-    with KillablePool(workers, DECODE_SECONDS) as pool:
+    with pool_of(DECODE_SECONDS) as pool:
         lines, usable = _look_at_all(listing, frames, pool)
     if not usable:
         first = next(line for line in lines if line.fault)
@@ -148,7 +162,7 @@ def build(
             f"none of the {len(lines)} videos can be used: {first.path}: {first.fault}, {first.detail}",
             where=str(videos),
         )
-    with KillablePool(workers, DRAW_SECONDS) as pool:
+    with pool_of(DRAW_SECONDS) as pool:
         tried = _draw_all(wanted, pretexts, usable, frames, seed, pool, progress)
         items = _items(wanted, tasks, tried)
         report = _report(recipe, out, wanted, lines, listing, tried, items)
@@ -175,7 +189,7 @@ def _pretext(task: Task) -> PretextSpec:
     return task.pretext
 
 
-def _look_at_all(listing: Listing, frames: Frames, pool: KillablePool) -> tuple[list[VideoLine], list[Looked]]:
+def _look_at_all(listing: Listing, frames: Frames, pool: Pool) -> tuple[list[VideoLine], list[Looked]]:
     """Every video decoded into the store; equal bytes are used once."""
     futures = [pool.submit(look, frames, path, name=path) for path in listing.videos]
     lines: list[VideoLine] = []
@@ -209,7 +223,7 @@ def _draw_all(
     usable: list[Looked],
     frames: Frames,
     seed: int,
-    pool: KillablePool,
+    pool: Pool,
     progress: Progress | None,
 ) -> _Tried:
     tried = _Tried(rejections={task: Counter() for task in wanted})
@@ -235,7 +249,7 @@ def _draw_all(
 
 
 def _submit(
-    pool: KillablePool, frames: Frames, video: Looked, other: Looked, seed: int, job: list[Order], tried: _Tried
+    pool: Pool, frames: Frames, video: Looked, other: Looked, seed: int, job: list[Order], tried: _Tried
 ) -> Future[list[Outcome]]:
     second = other.path if other.path != video.path else None
     taken = tried.taken.get(video.path, {})
@@ -297,7 +311,7 @@ def _item(task: Task, name: str, made: _Made) -> Item:
     )
 
 
-def _materialize(items: list[Item], frames: Frames, out: Path, pool: KillablePool) -> None:
+def _materialize(items: list[Item], frames: Frames, out: Path, pool: Pool) -> None:
     out.mkdir(exist_ok=True)
     by_video: dict[str, list[Item]] = {}
     for item in items:

@@ -1,0 +1,81 @@
+"""The Ray cluster that is used: the one that is named, the one that is there, else one of our own.
+
+Example:
+    with cluster("10.0.0.1:6379"):
+        ...
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from viubench.errors import ViubenchError
+
+STORE_BYTES = 128 << 20
+"""Object store of a cluster of our own: what is sent is small."""
+
+
+def import_ray() -> Any:
+    """The package ray; ViubenchError where it is not installed."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise ViubenchError(f"Ray cannot be loaded: {error}", hint="pip install 'viubench[ray]'") from error
+    return ray
+
+
+@contextlib.contextmanager
+def cluster(address: str | None, cores: float = 1) -> Iterator[None]:
+    """Be connected to a cluster; a connection that is there already is used and left as it is.
+
+    Args:
+        address: of the cluster, or "local" to start one on this machine that only the loopback interface reaches;
+            None for RAY_ADDRESS, else the one that runs on this machine, else a new one there.
+        cores: what a cluster started here counts at least, however many the machine has.
+
+    Raises:
+        ViubenchError: no cluster answers at `address`.
+    """
+    named = address or os.environ.get("RAY_ADDRESS")
+    if named == "local":  # read by Ray when it is imported; said for the systems on which it is the default
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    ray = import_ray()
+    if ray.is_initialized():
+        yield
+        return
+    quiet = {"log_to_driver": bool(os.environ.get("VIUBENCH_DEBUG")), "logging_level": "ERROR"}
+    if named == "local" or not _connect(named, quiet):
+        counted = max(os.cpu_count() or 1, math.ceil(cores))
+        ray.init(
+            address="local", include_dashboard=False, num_cpus=counted, object_store_memory=STORE_BYTES, **quiet
+        )  # fmt: skip
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str | None, quiet: dict[str, Any]) -> bool:
+    """Whether a cluster answers; raises ViubenchError when one was named that does not."""
+    try:
+        import_ray().init(address=address or "auto", **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        if address is None:
+            return False
+        raise ViubenchError(
+            f"no Ray cluster answers at {address}: {last_line(error)}",
+            where="address",
+            hint="start one with `ray start --head`, or give address=local for one on this machine",
+        ) from error
+    return True
+
+
+def last_line(error: Exception) -> str:
+    """What Ray's message ends with, which is where it gives the reason; its advice is left out."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].split(". ")[0][:200] if lines else type(error).__name__
