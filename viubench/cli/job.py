@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from viubench import planning, runner
+from viubench import journal, planning, runner
 from viubench.cli.tables import results_table
 from viubench.engines import BASELINES, loading, make
 from viubench.engines.base import Engine
@@ -26,8 +26,8 @@ from viubench.errors import Exit, ViubenchError
 from viubench.gather import Wishes
 from viubench.planning import Planned
 from viubench.results import summarise
-from viubench.runs import RunFolder, read_records
-from viubench.schema import Manifest, Record, Results
+from viubench.runs import RunFolder
+from viubench.schema import Counted, Fate, Manifest, Record, Results
 from viubench.tasks import Catalogue
 from viubench.video.store import FrameStore, default_root
 from viubench.video.workers import KillablePool
@@ -108,7 +108,7 @@ class Job:
                     done, total = len(folder.done), len(planned.plan.samples)
                     print(f"stopped at {done} of {total}; the same command goes on from here", file=sys.stderr)
                     raise
-            results = summarise(folder.done.values(), self._manifest(planned, engine))
+            results = summarise(journal.read(self.out, Counted), self._manifest(planned, engine))
             folder.write_results(results)
         print(results_table(results))
         return self._verdict(results)
@@ -190,7 +190,7 @@ class Job:
         )
         if failed:
             print(f"{failed} of {total} samples failed:", file=sys.stderr)
-            for line in _faults(read_records(self.out)):
+            for line in _faults(journal.read(self.out, Fate)):
                 print(f"  {line}", file=sys.stderr)
         return Exit.INVALID_RUN if failed > self.max_errors * total else Exit.OK
 
@@ -200,7 +200,7 @@ async def _greet(engine: Engine) -> None:
         pass
 
 
-def _faults(records: Iterator[Record]) -> list[str]:
+def _faults(records: Iterator[Fate]) -> list[str]:
     """One line for each distinct failure, with how many samples it cost."""
     counts: dict[str, int] = {}
     for record in records:
@@ -224,22 +224,26 @@ def pairs(arguments: Sequence[str]) -> dict[str, str]:
 def _read_responses(path: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            for number, line in enumerate(lines, start=1):
+                sample, text = _response(line, f"{path}:{number}")
+                if sample in texts:
+                    raise ViubenchError(f"{sample} is answered twice", where=f"{path}:{number}")
+                texts[sample] = text
     except (OSError, UnicodeDecodeError) as error:
         raise ViubenchError(f"cannot read the responses: {error}", where=str(path)) from None
-    for number, line in enumerate(lines, start=1):
-        where = f"{path}:{number}"
-        try:
-            row: Any = json.loads(line)
-            sample, text = row["id"], row["response"]
-        except (ValueError, KeyError, TypeError):
-            raise ViubenchError('a line must be {"id": ..., "response": ...}', where=where) from None
-        if not isinstance(text, str) or not isinstance(sample, str):
-            raise ViubenchError("id and response must be text", where=where)
-        if sample in texts:
-            raise ViubenchError(f"{sample} is answered twice", where=where)
-        texts[sample] = text
     return texts
+
+
+def _response(line: str, where: str) -> tuple[str, str]:
+    try:
+        row: Any = json.loads(line)
+        sample, text = row["id"], row["response"]
+    except (ValueError, KeyError, TypeError):
+        raise ViubenchError('a line must be {"id": ..., "response": ...}', where=where) from None
+    if not isinstance(text, str) or not isinstance(sample, str):
+        raise ViubenchError("id and response must be text", where=where)
+    return sample, text
 
 
 def _known(texts: Mapping[str, str], planned: Planned, path: Path) -> Mapping[str, str]:
