@@ -27,8 +27,9 @@ M = TypeVar("M", bound=BaseModel)
 
 FILE = "records.jsonl"
 
+TEXT = rb'"(?:[^"\\]|\\.)*"'
 PLAIN = re.compile(
-    rb'\{"task":"(?:[^"\\]|\\.)*","id":"([ !#-\[\]-~]+)","cluster":"(?:[^"\\]|\\.)*","status":"(?:ok|unparsed|truncated|refused)",'
+    rb'\{"task":%b,"id":"([ !#-\[\]-~]+)","cluster":%b,"status":"(?:ok|unparsed|truncated|refused)",' % (TEXT, TEXT)
 )
 """How a line starts that a run wrote of a sample that was answered: enough to know that it is done."""
 

@@ -1,4 +1,4 @@
-"""`viubench bench`: what viubench claims of itself, measured: the statistics against simulation."""
+"""`viubench bench`: what viubench claims of itself, measured: its statistics against simulation, what records cost."""
 
 from __future__ import annotations
 
@@ -32,6 +32,30 @@ def stats(
     if json is not None:
         _write(json, rows, runs, seed)
     raise typer.Exit(Exit.NEGATIVE if any(row.broken for row in rows) else Exit.OK)
+
+
+@app.command()
+def records(
+    n: Annotated[int, typer.Option("--n", min=600, help="Answers, and a tenth of them for comparison.")] = 1_000_000,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Time and memory of grading, results, resuming and statistics of many drawn answers."""
+    from tabulate import tabulate
+
+    from viubench.bench import records
+    from viubench.cli.progress import bar
+
+    with bar("measuring", quiet=quiet) as progress:
+        rows = records.measure(n, progress)
+    lines = [
+        [row.what, f"{row.n:,}", f"{row.seconds:.2f}", f"{row.n / row.seconds:,.0f}", f"{row.peak_mb:,.0f}"]
+        for row in rows
+    ]
+    headers = ["what", "answers", "seconds", "answers / s", "peak MB"]
+    print(tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * 4)))
+    if json is not None:
+        records.write(json, rows)
 
 
 def _table(rows: list[Row], runs: int, seed: int) -> str:
