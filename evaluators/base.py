@@ -138,9 +138,13 @@ class Evaluator(ABC):
         """Key of the headline in the scores of a unit."""
         return self.metric
 
-    def units(self, rows: Sequence[Scored]) -> list[Scored]:
-        """What the headline is the mean of: the samples themselves, or what several of them make together."""
-        return list(rows)
+    def units(self, rows: Sequence[Scored]) -> Sequence[Scored]:
+        """What the headline is the mean of: the samples themselves, or what several of them make together.
+
+        Args:
+            rows: ordered by id; made as they are looked at, so that a million of them need not be held.
+        """
+        return rows
 
     def official(self, records: Sequence[Any]) -> dict[str, float]:
         """The numbers of the publisher's own code over a whole task, as fractions, where this evaluator calls it.

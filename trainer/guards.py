@@ -26,7 +26,7 @@ from trainer.rewards import Diagnostics
 from viubench import media_clock
 from viubench.engines import prompts
 from viubench.engines.loading import describe_checkpoint
-from viubench.engines.vllm import TIMESTAMPED_TYPES
+from viubench.engines.tokens import TIMESTAMPED_TYPES
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput

@@ -305,7 +305,7 @@ def _other_items(a: Mapping[str, Record], b: Mapping[str, Record], name_a: str, 
             yield f"{len(ids)} {what} (first {ids[0]!r:.80})"
 
 
-def _units(side: Side, task: str, ids: Sequence[str], evaluator: Evaluator) -> list[Scored]:
+def _units(side: Side, task: str, ids: Sequence[str], evaluator: Evaluator) -> Sequence[Scored]:
     """The headline's units in the order of `ids`, which is the same for both runs."""
     try:
         return evaluator.units([scored(side.records[task][i]) for i in ids])

@@ -8,16 +8,17 @@ Example:
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import evaluators
+import numpy as np
+
 from evaluators import Evaluator, Scored
-from evaluators.published import Verdict, get_rule
+from evaluators.published import get_rule
 from viubench import stats
+from viubench.columns import Columns, Lazy
 from viubench.schema import (
-    STATUSES,
+    Counted,
     Manifest,
     Record,
     Results,
@@ -27,25 +28,27 @@ from viubench.schema import (
     TaskResult,
     content_hash,
 )
+from viubench.tally import Tally
 
 DIGITS = 6
 """Results are rounded to this many decimals, so that they read well and do not depend on the order of a sum."""
 
 
-def summarise(records: Iterable[Record], manifest: Manifest) -> Results:
-    """The results of a complete run; the order of the records does not matter."""
-    by_task: dict[str, list[Record]] = defaultdict(list)
+def summarise(records: Iterable[Record | Counted], manifest: Manifest) -> Results:
+    """The results of a complete run, in one pass over its records; their order does not matter."""
+    tallies: dict[str, Tally] = {}
     for record in records:
-        by_task[record.task].append(record)
+        if record.task not in tallies:
+            tallies[record.task] = Tally(manifest.tasks[record.task])
+        tallies[record.task].add(record)
     tasks: dict[str, TaskResult] = {}
     parts: dict[str, list[stats.Part]] = {}
-    for name in sorted(by_task):
+    for name in sorted(tallies):
         about = manifest.tasks[name]
-        rows = sorted(by_task[name], key=lambda record: record.id)
-        evaluator = evaluators.get(about["evaluator"]["name"], **about["evaluator"]["params"])
-        units = evaluator.units([scored(record) for record in rows])
-        parts[name] = headline_parts(units, evaluator, about.get("average", ""))
-        tasks[name] = _task(rows, units, parts[name], evaluator, about, manifest.protocols[name])
+        tally = tallies.pop(name)
+        units = Columns.of(tally.evaluator.units(tally.rows))
+        parts[name] = headline_parts(units, tally.evaluator, about.get("average", ""))
+        tasks[name] = _task(tally, units, parts[name], about, manifest.protocols[name])
     suites = {name: _suite(suite, parts, tasks) for name, suite in sorted(manifest.suites.items())}
     return Results(model=manifest.model["name"], engine=manifest.engine["kind"], tasks=tasks, suites=suites)
 
@@ -57,12 +60,12 @@ def scored(record: Record) -> Scored:
 
 def headline_parts(units: Sequence[Scored], evaluator: Evaluator, average: str = "") -> list[stats.Part]:
     """The headline of every unit, as one part, or one part of equal weight for each value of the group `average`."""
-    found: dict[Any, tuple[list[float], list[str]]] = defaultdict(lambda: ([], []))
-    for unit in units:
-        scores, clusters = found[unit.groups[average] if average else ""]
-        scores.append(unit.scores.get(evaluator.unit_metric, 0.0))
-        clusters.append(unit.cluster)
-    return [(1 / len(found), scores, clusters) for _, (scores, clusters) in sorted(found.items())]
+    columns = Columns.of(units)
+    scores = columns.score(evaluator.unit_metric)
+    if not average:
+        return [(1.0, scores, columns.clusters)]
+    members = columns.labels(average).values()
+    return [(1 / len(members), scores[rows], [columns.clusters[row] for row in rows.tolist()]) for rows in members]
 
 
 def headline(units: Sequence[Scored], evaluator: Evaluator, average: str = "") -> float:
@@ -71,78 +74,65 @@ def headline(units: Sequence[Scored], evaluator: Evaluator, average: str = "") -
 
 
 def _value(parts: Sequence[stats.Part]) -> float:
-    return sum(weight * sum(scores) / len(scores) for weight, scores, _ in parts)
+    return float(sum(weight * np.mean(scores) for weight, scores, _ in parts))
 
 
 def _task(
-    rows: Sequence[Record],
-    units: Sequence[Scored],
-    parts: Sequence[stats.Part],
-    evaluator: Evaluator,
-    about: Mapping[str, Any],
-    protocol: Mapping[str, Any],
+    tally: Tally, units: Columns, parts: Sequence[stats.Part], about: Mapping[str, Any], protocol: Mapping[str, Any]
 ) -> TaskResult:
     average = about.get("average", "")
     estimate = stats.weighted_mean(parts) if average else stats.mean(*parts[0][1:])
-    answered = evaluator.units([scored(record) for record in rows if record.status == "ok"])
+    evaluator = tally.evaluator
+    answered = evaluator.units(tally.answered())
     chance = about["chance"]
-    zeros = dict.fromkeys(about["scores"], 0.0)
-    metrics = evaluator.aggregate([zeros | dict(unit.scores) for unit in units])
+    macro = {f"macro_{key}": headline(units, evaluator, key) for key in units.single()}
     return TaskResult(
         metric=about["metric"],
         value=_round(estimate.value),
         ci=(_round(estimate.low), _round(estimate.high)),
         se=_round(estimate.se),
-        n=len(rows),
+        n=len(tally),
         clusters=estimate.clusters,
-        statuses={s: count for s in STATUSES if (count := sum(record.status == s for record in rows))},
+        statuses=tally.statuses(),
         as_published=_round(headline(answered, evaluator, average)) if answered else None,
         chance=None if chance is None else _round(chance),
         blind=None if about["blind"] is None else _round(about["blind"]),
         blind_statement=about["blind_statement"],
         corrected=_round((estimate.value - chance) / (1 - chance)) if chance is not None and chance < 1 else None,
-        metrics={key: _round(value) for key, value in (metrics | _macro(units, evaluator)).items()},
-        groups=_groups(units, evaluator),
+        metrics={k: _round(value) for k, value in (_metrics(units, evaluator, about["scores"]) | macro).items()},
+        groups={
+            key: {label: {"value": _round(value), "n": n} for label, (value, n) in labels.items()}
+            for key, labels in units.breakdown(evaluator.unit_metric).items()
+        },
         trivial=about.get("trivial", {}),
-        rules={name: _rule(rows, name) for name in about.get("alternatives", ())} | _official(rows, evaluator),
+        rules={name: _rule(tally, name) for name in about.get("alternatives", ())} | _official(tally),
         protocol=protocol["protocol"],
         protocol_hash=protocol["hash"],
         items_hash=about["items_hash"],
     )
 
 
-def _rule(rows: Sequence[Record], name: str) -> RuleResult:
+def _metrics(units: Columns, evaluator: Evaluator, names: Sequence[str]) -> dict[str, float]:
+    """The secondary metrics, those of `names` also where no unit has one."""
+    if type(evaluator).aggregate is Evaluator.aggregate:
+        means = dict.fromkeys(names, 0.0) | units.means()
+        return {name: means[name] for name in sorted(means)}
+    zeros = dict.fromkeys(names, 0.0)
+    return evaluator.aggregate(Lazy(len(units), lambda index: zeros | units.mapping(index)))
+
+
+def _rule(tally: Tally, name: str) -> RuleResult:
     """A published rule over the responses it was shown; a sample that never got one has no verdict."""
-    seen = [Verdict(row.rules.get(name), row.cluster, row.groups) for row in rows]
-    value = get_rule(name).aggregate(seen)
-    return RuleResult(value=None if value is None else _round(value), n=sum(v.value is not None for v in seen))
+    verdicts, n = tally.verdicts(name)
+    value = get_rule(name).aggregate(verdicts)
+    return RuleResult(value=None if value is None else _round(value), n=n)
 
 
-def _official(rows: Sequence[Record], evaluator: Evaluator) -> dict[str, RuleResult]:
+def _official(tally: Tally) -> dict[str, RuleResult]:
     """What the publisher's own code makes of all the responses, for an evaluator that calls it."""
     return {
-        f"{evaluator.name}/{name}": RuleResult(value=_round(value), n=len(rows))
-        for name, value in evaluator.official(rows).items()
-    }
-
-
-def _macro(units: Sequence[Scored], evaluator: Evaluator) -> dict[str, float]:
-    """Mean of the group means, for every group key of which each unit has one value."""
-    keys = sorted({key for unit in units for key in unit.groups})
-    single = [key for key in keys if all(isinstance(unit.groups.get(key), str) for unit in units)]
-    return {f"macro_{key}": headline(units, evaluator, key) for key in single}
-
-
-def _groups(units: Sequence[Scored], evaluator: Evaluator) -> dict[str, dict[str, Any]]:
-    """Mean and number of units of each group value, by group key; a unit of several values counts in each."""
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for unit in units:
-        for key, labels in unit.groups.items():
-            for label in (labels,) if isinstance(labels, str) else labels:
-                found[key][label].append(unit.scores.get(evaluator.unit_metric, 0.0))
-    return {
-        key: {value: {"value": _round(sum(s) / len(s)), "n": len(s)} for value, s in sorted(values.items())}
-        for key, values in sorted(found.items())
+        f"{tally.evaluator.name}/{name}": RuleResult(value=_round(value), n=len(tally))
+        for name, value in tally.evaluator.official(tally.whole()).items()
     }
 
 

@@ -6,7 +6,7 @@ Example:
     folder.write_results(results)
 
 `records.jsonl` is only ever appended to. A kill can tear its last line, which the next start cuts off; engine errors
-are dropped then as well, so that they are tried again.
+are dropped then as well, so that they are tried again. Of a finished sample only its id is held.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import IO, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from viubench import atomic, locking
+from viubench import atomic, journal, locking
 from viubench.errors import ViubenchError
 from viubench.schema import SCHEMA_VERSION, Manifest, Record, Results
 
@@ -31,7 +31,7 @@ M = TypeVar("M", bound=BaseModel)
 SYNC_SECONDS = 2.0
 """A power cut loses at most the records of this many seconds; a kill loses none."""
 
-STARTED = ("results.json", "records.jsonl", "strips", "manifest.json")
+STARTED = ("results.json", journal.FILE, "strips", "manifest.json")
 """What `--fresh` removes, and nothing else; items are made again where they are not those of the new run."""
 
 OWN = (*STARTED, "items", "pictures", ".lock")
@@ -44,7 +44,7 @@ class RunFolder:
     def __init__(self, path: Path, lock: IO[str], fresh: bool) -> None:
         self.path = path
         self.fresh = fresh
-        self.done: dict[str, Record] = {}
+        self.done: set[str] = set()
         self._lock = lock
         self._file: IO[bytes] | None = None
         self._synced = time.monotonic()
@@ -83,12 +83,10 @@ class RunFolder:
                 shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
         if target.exists():
             check_same(read_manifest(self.path), manifest, self.path)
-            self.done = {r.id: r for r in read_records(self.path) if not _mendable(r)}
-            lines = b"".join(_line(record) for record in self.done.values())
-            atomic.write(self.path / "records.jsonl", lines, lasting=True)
+            self.done = journal.mend(self.path)
         else:
             write_json(target, manifest)
-        self._file = open(self.path / "records.jsonl", "ab")  # noqa: SIM115  (held until close)
+        self._file = open(self.path / journal.FILE, "ab")  # noqa: SIM115  (held until close)
 
     def note_engine(self, manifest: Manifest) -> None:
         """Put down what the engine says of itself once it is started: its version and settings."""
@@ -100,7 +98,7 @@ class RunFolder:
             raise RuntimeError("begin() comes before append()")
         self._file.write(_line(record))
         self._file.flush()
-        self.done[record.id] = record
+        self.done.add(record.id)
         if time.monotonic() - self._synced > SYNC_SECONDS:
             os.fsync(self._file.fileno())
             self._synced = time.monotonic()
@@ -160,17 +158,7 @@ def read_records(path: Path) -> Iterator[Record]:
     Raises:
         ViubenchError: a line that is not the last one cannot be read; `where` names it.
     """
-    file = path / "records.jsonl"
-    if not file.exists():
-        return
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                yield Record.model_validate_json(line)
-            except ValidationError:
-                if not line.endswith(b"\n"):
-                    return
-                raise ViubenchError("a record cannot be read", where=f"{file}:{number}") from None
+    return journal.read(path, Record)
 
 
 def write_json(path: Path, value: BaseModel | dict[str, Any]) -> None:
@@ -197,8 +185,3 @@ def _read(path: Path, name: str, model: type[M]) -> M:
 
 def _line(record: Record) -> bytes:
     return record.model_dump_json(exclude_defaults=False).encode() + b"\n"
-
-
-def _mendable(record: Record) -> bool:
-    """Whether asking again may end better: the engine failed, or the video was not there yet."""
-    return record.status == "engine_error" or (record.error is not None and record.error.fault == "missing")

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Part = tuple[float, Sequence[float], Sequence[Hashable]]
+Part = tuple[float, Sequence[float] | Floats, Sequence[Hashable]]
 """(weight, scores, clusters): items whose mean counts with this weight."""
 
 TINY = 1e-12
@@ -63,7 +63,7 @@ class Spread:
     clusters: int
 
 
-def mean(scores: Sequence[float], clusters: Sequence[Hashable], level: float = 0.95) -> Estimate:
+def mean(scores: Sequence[float] | Floats, clusters: Sequence[Hashable], level: float = 0.95) -> Estimate:
     """Mean of item scores with a clustered interval: t around the mean, Wilson's near 0 and 1.
 
     Near means that a symmetric interval of twice the width would leave [0, 1], or that all scores are equal and it
@@ -116,7 +116,7 @@ def _interval(value: float, found: Spread, n: int, level: float) -> tuple[float,
     return max(low, 0.0), min(high, 1.0)
 
 
-def spread(parts: Sequence[tuple[float, Sequence[float] | Floats, Sequence[Hashable]]]) -> Spread:
+def spread(parts: Sequence[Part]) -> Spread:
     """Standard error of the parts' weighted mean by the cluster jackknife (CV3), and its degrees of freedom.
 
     Without video c the mean of a part moves by the sum of c's deviations from it over the items that are left. With

@@ -14,6 +14,7 @@ import pytest
 from engine_requests import ask, request, standard, texts, video
 
 from viubench.engines.base import Response
+from viubench.engines.tokens import Counter, Shown
 from viubench.engines.vllm import VllmEngine
 from viubench.errors import EngineError, ViubenchError
 
@@ -31,7 +32,12 @@ def test_answers_equal_those_of_transformers_and_a_bad_request_fails_alone(
     assert texts([*answers[:-2], answers[-1]]) == [*hf_answers, hf_answers[0]]
     first = answers[0]
     assert isinstance(first, Response)
-    assert first.usage["prompt_tokens"] > 24 * len("<0.2 seconds>")
+    counter = Counter(engine.checkpoint)
+    for asked, answer in zip(standard(), answers, strict=False):
+        shown = [Shown(*clip.pixels.shape[:3], times=clip.times) for clip in asked.videos]
+        assert isinstance(answer, Response)
+        assert answer.usage["prompt_tokens"] == counter.prompt(asked.sample.question, shown)
+    assert counter.basis == "text: the checkpoint's tokenizer"
     assert engine.describe()["settings"]["dtype"] == "float32"
 
 

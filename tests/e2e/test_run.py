@@ -280,6 +280,22 @@ def test_a_dry_run_counts_and_answers_nothing(items: Path, cache: Path, tmp_path
     assert not (tmp_path / "r" / "records.jsonl").exists()
 
 
+def test_prompts_that_will_not_fit_are_told_before_the_engine_is_started(
+    items: Path, cache: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    short = ["--engine", "vllm", "--model", tiny_model, "--tasks", items, "--engine-arg", "max_model_len=300"]
+    dry = viubench("run", *short, "--dry-run", "--out", tmp_path / "r", cache=cache)
+    assert dry.returncode == 0, dry.stderr
+    assert "text: the checkpoint's tokenizer" in dry.stdout
+    assert "time, engine: " in dry.stdout
+    assert "sequences of" in dry.stdout
+    assert "warning: viubench_count_easy: 10 samples do not fit into 300 tokens: the longest" in dry.stdout
+    done = viubench("run", *short, "--out", tmp_path / "r", cache=cache)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "90 of 90 samples are too long, more than --max-errors 0.01" in done.stderr
+    assert not (tmp_path / "r" / "manifest.json").exists()
+
+
 def test_published_rows_run_as_they_are(clips: Path, cache: Path, tmp_path: Path) -> None:
     """Rows in the paper's schema: lists of frames written elsewhere, a whole video, a jigsaw that says `shuffled`."""
     frames = tmp_path / "data" / "frames"

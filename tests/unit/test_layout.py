@@ -26,7 +26,7 @@ ALLOWED = {
 LEVELS = (
     {"errors", "atomic", "locking"},
     {"schema", "video.frames", "fields", "grading", "stats", "differences", "strict_yaml"},
-    {"tasks", "runs", "baseline", "results", "floor", "filmstrip", "media_clock"},
+    {"tasks", "journal", "runs", "baseline", "columns", "tally", "results", "floor", "filmstrip", "media_clock"},
     {"compare"},
     {"gate", "flips"},
     {"simulation"},
@@ -35,9 +35,21 @@ LEVELS = (
     {"pretext"},
     {"sources", "engines", "tiny"},
     {"runner", "way"},
-    {"gather", "planning", "install", "doctor", "torch_shim", "checkpoints", "child", "history"},
+    {
+        "gather",
+        "planning",
+        "preflight",
+        "forecast",
+        "install",
+        "doctor",
+        "torch_shim",
+        "checkpoints",
+        "child",
+        "history",
+    },
     {"watch", "replicas"},
     {"export"},
+    {"bench"},
     {"cli", "__main__"},
 )
 """From the ground up; a module may import its own level (not itself in a circle) and those below."""

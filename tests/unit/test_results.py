@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import evaluators
+from evaluators import Scored
+from evaluators.choice import Choice
 from viubench import floor
 from viubench.results import summarise
 from viubench.schema import Clip, EvaluatorSpec, Manifest, Record, Results, Sample, Suite, Task
@@ -126,3 +131,34 @@ def test_the_floor_follows_the_average() -> None:
     assert (plain.chance, plain.blind, plain.trivial) == (0.5, 0.75, {"always A": 0.75, "always B": 0.25})
     macro = floor.of(task.model_copy(update={"average": "kind"}), samples)
     assert (macro.chance, macro.blind, macro.trivial) == (0.5, 0.5, {"always A": 0.5, "always B": 0.5})
+
+
+class Whole(Choice):
+    """A third party's evaluator that uses every hook over a whole task."""
+
+    name = "whole"
+
+    def aggregate(self, scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        return {"best": max(row["accuracy"] for row in scores), "rows": float(len(scores))}
+
+    def official(self, records: Sequence[Any]) -> dict[str, float]:
+        return {"long": sum(len(record.response or "") for record in records) / 100}
+
+    def units(self, rows: Sequence[Scored]) -> list[Scored]:
+        return [Scored({"accuracy": max(one.scores.get("accuracy", 0.0) for one in rows)}, rows[0].cluster)]
+
+
+def test_an_evaluator_of_ones_own_sees_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluators, "get", lambda name, **_: Whole())
+    rows = [record("b", 1.0, response="no!"), record("a", 0.0, cluster="w", response="yes"), record("c", None)]
+    task = results(rows).tasks["t"]
+    assert task.metrics == {"best": 1.0, "rows": 1.0}
+    assert task.rules["whole/long"].model_dump() == {"value": 0.06, "n": 3}
+    assert (task.value, task.n, task.clusters) == (1.0, 3, 1)
+
+
+@given(st.lists(st.tuples(st.sampled_from([None, 0.1, 0.7, 1.0]), st.sampled_from("uvw")), min_size=1), st.randoms())
+def test_the_order_of_the_records_does_not_matter(rows: list[tuple[float | None, str]], draw: random.Random) -> None:
+    records = [record(f"{n}", score, cluster=owner, groups={"k": owner}) for n, (score, owner) in enumerate(rows)]
+    shuffled = draw.sample(records, len(records))
+    assert results(records).model_dump_json() == results(shuffled).model_dump_json()

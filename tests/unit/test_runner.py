@@ -13,7 +13,7 @@ import evaluators
 from viubench import runner, way
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError, ViubenchError
-from viubench.runs import RunFolder
+from viubench.runs import RunFolder, read_records
 from viubench.schema import Clip, Manifest, Protocol, Record, Resize, Sample, Sampling
 from viubench.video.store import FrameStore
 from viubench.video.workers import KillablePool
@@ -74,7 +74,7 @@ def go(tmp_path: Path, samples: list[Sample], engine: Engine, root: Path) -> dic
         media = way.Media(FrameStore(tmp_path / "store"), pool)
         whole = way.Way(plan, engine, media, folder.path, frozenset())
         asyncio.run(runner.run(plan, whole, folder))
-        return dict(folder.done)
+        return {record.id: record for record in read_records(tmp_path / "run")}
 
 
 def test_every_sample_gets_one_record_whatever_becomes_of_it(clips: Path, tmp_path: Path) -> None:

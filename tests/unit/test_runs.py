@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viubench.errors import ViubenchError
+from viubench.journal import mend, read
 from viubench.runs import RunFolder, read_manifest, read_records, read_results
-from viubench.schema import Failure, Manifest, Record
+from viubench.schema import Counted, Failure, Manifest, Record
 
 
 def manifest(**changes: Any) -> Manifest:
@@ -55,6 +56,56 @@ def test_cut_anywhere_and_resumed_nothing_is_lost_or_doubled(
     assert sorted(r.id for r in read_records(path)) == names
 
 
+FATES = st.sampled_from(["ok", "unparsed", "refused", "engine_error", "missing", "corrupt"])
+LINES = st.lists(st.tuples(st.sampled_from(["a", "b", 'q"\\', "d\n", "\u00e9"]), FATES), max_size=12)
+
+
+def fated(name: str, fate: str, number: int) -> Record:
+    if fate in ("missing", "corrupt"):
+        return record(name, status="media_error", error=Failure(fault=fate), response=str(number))
+    return record(name, status=fate, response=str(number))
+
+
+@given(lines=LINES, cut=st.integers(min_value=0))
+def test_a_start_keeps_the_last_line_of_every_sample_that_is_done_and_no_other(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[str, str]], cut: int
+) -> None:
+    path = tmp_path_factory.mktemp("run")
+    written = [fated(name, fate, number) for number, (name, fate) in enumerate(lines)]
+    ends, whole = [0], b""
+    for one in written:
+        whole += one.model_dump_json().encode() + b"\n"
+        ends.append(len(whole))
+    cut %= len(whole) + 1
+    (path / "records.jsonl").write_bytes(whole[:cut])
+    left = [one for one, end in zip(written, ends[1:], strict=True) if end - 1 <= cut]  # its line end may be missing
+    last = {one.id: one for one, (_, fate) in zip(left, lines, strict=False) if fate not in ("engine_error", "missing")}
+    assert mend(path) == set(last)
+    assert {one.id: one for one in read_records(path)} == last
+    assert len(list(read_records(path))) == len(last)
+    before = (path / "records.jsonl").stat()
+    assert mend(path) == set(last)
+    assert (path / "records.jsonl").stat() == before, "a file that is whole is left as it is"
+
+
+def test_what_results_read_of_a_line_is_what_the_record_says(tmp_path: Path) -> None:
+    rich = record("a", scores={"iou": 0.25}, rules={"x/y": None, "x/z": 1.0}, groups={"k": ("u", "v"), "l": "w"})
+    with RunFolder.claim(tmp_path) as folder:
+        folder.begin(manifest())
+        folder.append(rich)
+    (counted,) = read(tmp_path, Counted)
+    assert counted.model_dump() == rich.model_dump(include=set(Counted.model_fields))
+
+
+def test_zeros_of_a_power_cut_inside_a_line_are_found_at_the_start(tmp_path: Path) -> None:
+    fill(tmp_path, ["a", "b"])
+    file = tmp_path / "records.jsonl"
+    first, second = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(first[:70] + b"\0" * 20 + first[90:] + second)
+    with pytest.raises(ViubenchError, match="cannot be read"), RunFolder.claim(tmp_path) as folder:
+        folder.begin(manifest())
+
+
 def test_a_damaged_line_in_the_middle_is_an_error_not_a_gap(tmp_path: Path) -> None:
     fill(tmp_path, ["a", "b"])
     file = tmp_path / "records.jsonl"
@@ -87,7 +138,7 @@ def test_fresh_removes_the_run_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with RunFolder.claim(tmp_path, fresh=True) as folder:
         folder.begin(manifest(seed=1))
-        assert folder.done == {}
+        assert folder.done == set()
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import evaluators
-from viubench import runner
+from viubench import runner, way
 from viubench.bench.contestant import Pass, Work, engine_settings, timed
 from viubench.engines.base import Engine, Request, Response
 from viubench.engines.vllm import VllmEngine
-from viubench.runs import RunFolder
+from viubench.runs import RunFolder, read_records
 from viubench.schema import Clip, Decoding, Manifest, Protocol, Resize, Sample, Sampling
 from viubench.video.store import FrameStore
 from viubench.video.workers import KillablePool
@@ -74,8 +74,10 @@ async def _answer(work: Work, pairs: Sequence[tuple[str, str]], engine: VllmEngi
         folder.begin(_manifest(work))
         await _started(pool, work.workers)
         with timed(name) as one:
-            await runner.run(plan, Open(engine), folder, runner.Media(FrameStore(frames), pool), strips=0)
-        one.answers = [folder.done[sample.id].response or "" for sample in plan.samples]
+            media = way.Media(FrameStore(frames), pool)
+            await runner.run(plan, way.Way(plan, Open(engine), media, folder.path, frozenset()), folder)
+        texts = {record.id: record.response or "" for record in read_records(folder.path)}
+        one.answers = [texts[sample.id] for sample in plan.samples]
     return one
 
 
@@ -84,8 +86,8 @@ async def _decode(work: Work, frames: Path) -> Pass:
     with KillablePool(work.workers, DECODE_SECONDS) as pool:
         await _started(pool, work.workers)
         with timed("decode") as one:
-            media = runner.Media(FrameStore(frames), pool)
-            wanted = [want for sample in plan.samples for want in runner.clip_wants(sample, plan)]
+            media = way.Media(FrameStore(frames), pool)
+            wanted = [want for sample in plan.samples for want in way.clip_wants(sample, plan)]
             await asyncio.gather(*(asyncio.wrap_future(media.decode(want)) for want in dict.fromkeys(wanted)))
     return one
 
@@ -95,7 +97,7 @@ async def _started(pool: KillablePool, workers: int) -> None:
     await asyncio.gather(*(asyncio.wrap_future(pool.submit(time.sleep, BREATH)) for _ in range(workers)))
 
 
-def _plan(work: Work, pairs: Sequence[tuple[str, str]]) -> runner.Plan:
+def _plan(work: Work, pairs: Sequence[tuple[str, str]]) -> way.Plan:
     """First to last frame, evenly: the frame numbers that lmms-eval takes too where the frame rate is constant."""
     protocol = Protocol(
         protocol="bench",
@@ -117,7 +119,7 @@ def _plan(work: Work, pairs: Sequence[tuple[str, str]]) -> runner.Plan:
         for number, (clip, question) in enumerate(pairs)
     ]
     roots = {"bench": Path(pairs[0][0]).parent}
-    return runner.Plan(samples, {"bench": protocol}, {"bench": evaluators.get("choice")}, roots)
+    return way.Plan(samples, {"bench": protocol}, {"bench": evaluators.get("choice")}, roots)
 
 
 def _manifest(work: Work) -> Manifest:

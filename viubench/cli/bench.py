@@ -1,4 +1,4 @@
-"""`viubench bench`: what viubench claims of itself, measured: the statistics against simulation."""
+"""`viubench bench`: what viubench claims of itself, measured: its statistics against simulation, what records cost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from viubench.cli import files
-from viubench.errors import Exit
+from viubench.errors import Exit, ViubenchError
 
 if TYPE_CHECKING:
     from viubench.simulation import Row
@@ -68,6 +68,30 @@ def _counts(text: str) -> tuple[int, ...]:
     if not counts or not all(1 <= count <= len(QUESTIONS) for count in counts):
         raise ViubenchError(f"{text!r} is no list of numbers from 1 to {len(QUESTIONS)}", where="--questions")
     return counts
+
+
+@app.command()
+def records(
+    n: Annotated[int, typer.Option("--n", min=600, help="Answers, and a tenth of them for comparison.")] = 1_000_000,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Time and memory of grading, results, resuming and statistics of many drawn answers."""
+    from tabulate import tabulate
+
+    from viubench.bench import records
+    from viubench.cli.progress import bar
+
+    with bar("measuring", quiet=quiet) as progress:
+        rows = records.measure(n, progress)
+    lines = [
+        [row.what, f"{row.n:,}", f"{row.seconds:.2f}", f"{row.n / row.seconds:,.0f}", f"{row.peak_mb:,.0f}"]
+        for row in rows
+    ]
+    headers = ["what", "answers", "seconds", "answers / s", "peak MB"]
+    print(tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * 4)))
+    if json is not None:
+        records.write(json, rows)
 
 
 def _table(rows: list[Row], runs: int, seed: int) -> str:

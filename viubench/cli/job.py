@@ -18,20 +18,23 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from viubench import planning, runner
+from viubench import journal, planning, preflight, runner
 from viubench.cli.tables import results_table
 from viubench.engines import BASELINES, loading, make
 from viubench.engines.base import Described, Engine
 from viubench.engines.baselines import AnswersEngine, BlindEngine, OracleEngine, RandomEngine
+from viubench.engines.footprint import Footprint, footprint
+from viubench.engines.tokens import Counter
 from viubench.errors import Exit, ViubenchError
 from viubench.gather import Wishes
 from viubench.planning import Planned
+from viubench.preflight import Lengths
 from viubench.replicas import Replicas
 from viubench.replicas.layout import Layout
 from viubench.replicas.worker import Spec
 from viubench.results import summarise
-from viubench.runs import RunFolder, read_records
-from viubench.schema import Manifest, Record, Results
+from viubench.runs import RunFolder, read_manifest
+from viubench.schema import Counted, Fate, Manifest, Record, Results
 from viubench.tasks import Catalogue
 from viubench.video.store import FrameStore, default_root
 from viubench.video.workers import KillablePool
@@ -39,6 +42,9 @@ from viubench.way import Media, Way
 
 DECODE_SECONDS = 300.0
 """Wall limit for decoding one video; a decoder that hangs is killed and the sample becomes a media error."""
+
+LOCAL = ("vllm", "hf")
+"""Engines that run on this machine, from a checkpoint's files."""
 
 SHOWN_MISSING = 10
 """Missing videos named before a run; `--dry-run` names all."""
@@ -78,14 +84,51 @@ class Job:
         """Print what a run would do: samples, frames, tokens, and media that cannot be used."""
         from viubench.cli.tables import plan_table
 
-        multiple = None
-        if model is not None and kind in ("vllm", "hf"):
-            multiple = loading.describe_checkpoint(model)["size_multiple"]
+        local = model is not None and kind in LOCAL
+        checkpoint = loading.describe_checkpoint(str(model)) if local else None
         with RunFolder.claim(self.out):
-            planned = self._plan(multiple)
+            planned = self._plan(checkpoint["size_multiple"] if checkpoint else None)
         print(plan_table(planned))
         for line in planning.missing(planned).lines():
             print(line)
+        if checkpoint is not None:
+            self._foretell(planned, kind, checkpoint)
+
+    def _foretell(self, planned: Planned, kind: str, checkpoint: Mapping[str, Any]) -> None:
+        """Print tokens, memory and time of the samples that are still to be asked; decodes a few of their videos."""
+        from viubench.cli.forecast import Forecast, try_decoding
+
+        store, counter = FrameStore(self.frame_cache or default_root()), Counter(checkpoint)
+        taken = footprint(kind, checkpoint, self.engine_args)
+        done, pace = preflight.pace(self.out, taken.in_flight) if _same_model(self.out, checkpoint) else (set(), None)
+        decoding = try_decoding(preflight.measure(planned, store, counter, done).undecoded, store)
+        said = Forecast(planned, taken, preflight.measure(planned, store, counter, done))
+        print(said.table(counter.basis))
+        for line in (*said.memory(), *said.time(pace, decoding, self.wishes.workers)):
+            print(line)
+        for line in (*self._overlong(planned, said.lengths, taken, 1.0), *said.warnings()):
+            print(f"warning: {line}")
+
+    def _foresee(self, planned: Planned, engine: Engine) -> None:
+        """Warn, before a local engine starts, of what would not fit; do not start when that is too much."""
+        from viubench.cli.forecast import Forecast
+
+        checkpoint = getattr(engine, "checkpoint", None)
+        if engine.kind not in LOCAL or checkpoint is None:
+            return
+        taken = footprint(engine.kind, checkpoint, self.engine_args)
+        doubtful = preflight.doubtful(planned, taken.limit or sys.maxsize)
+        store = FrameStore(self.frame_cache or default_root())
+        lengths = preflight.measure(planned, store, Counter(checkpoint), wanted=doubtful)
+        said = Forecast(planned, taken, lengths)
+        most = self.max_errors if taken.setting else 1.0  # without a limit of its own an engine takes what is too long
+        for line in (*self._overlong(planned, lengths, taken, most), *said.warnings()):
+            print(f"warning: {line}", file=sys.stderr)
+
+    def _overlong(self, planned: Planned, lengths: Lengths, taken: Footprint, most: float) -> list[str]:
+        if taken.limit is None:
+            return []
+        return preflight.overlong(lengths, taken.limit, taken.setting, len(planned.plan.samples), most)
 
     def _answer(
         self,
@@ -101,6 +144,7 @@ class Job:
             engine = engine_of(planned)
             if engine.needs_media:
                 self._refuse_missing(planned)
+            self._foresee(planned, engine)
             with self._way(planned, engine, factory) as (way, described):
                 folder.begin(self._manifest(planned, described))
 
@@ -114,7 +158,7 @@ class Job:
                         done, total = len(folder.done), len(planned.plan.samples)
                         print(f"stopped at {done} of {total}; the same command goes on from here", file=sys.stderr)
                         raise
-                results = summarise(folder.done.values(), self._manifest(planned, described))
+                results = summarise(journal.read(self.out, Counted), self._manifest(planned, described))
             folder.write_results(results)
         print(results_table(results))
         return self._verdict(results)
@@ -214,7 +258,7 @@ class Job:
         )
         if failed:
             print(f"{failed} of {total} samples failed:", file=sys.stderr)
-            for line in _faults(read_records(self.out)):
+            for line in _faults(journal.read(self.out, Fate)):
                 print(f"  {line}", file=sys.stderr)
         return Exit.INVALID_RUN if failed > self.max_errors * total else Exit.OK
 
@@ -228,12 +272,18 @@ def default_engine(model: str | None, base_urls: Sequence[str]) -> str:
     return "vllm" if find_spec("vllm") else "hf"
 
 
+def _same_model(folder: Path, checkpoint: Mapping[str, Any]) -> bool:
+    """Whether a run of these very weights is in a folder."""
+    there = (folder / "manifest.json").exists()
+    return there and read_manifest(folder).model.get("fingerprint") == checkpoint["fingerprint"]
+
+
 async def _greet(engine: Engine) -> None:
     async with engine:
         pass
 
 
-def _faults(records: Iterator[Record]) -> list[str]:
+def _faults(records: Iterator[Fate]) -> list[str]:
     """One line for each distinct failure, with how many samples it cost."""
     counts: dict[str, int] = {}
     for record in records:
@@ -257,22 +307,26 @@ def pairs(arguments: Sequence[str]) -> dict[str, str]:
 def _read_responses(path: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            for number, line in enumerate(lines, start=1):
+                sample, text = _response(line, f"{path}:{number}")
+                if sample in texts:
+                    raise ViubenchError(f"{sample} is answered twice", where=f"{path}:{number}")
+                texts[sample] = text
     except (OSError, UnicodeDecodeError) as error:
         raise ViubenchError(f"cannot read the responses: {error}", where=str(path)) from None
-    for number, line in enumerate(lines, start=1):
-        where = f"{path}:{number}"
-        try:
-            row: Any = json.loads(line)
-            sample, text = row["id"], row["response"]
-        except (ValueError, KeyError, TypeError):
-            raise ViubenchError('a line must be {"id": ..., "response": ...}', where=where) from None
-        if not isinstance(text, str) or not isinstance(sample, str):
-            raise ViubenchError("id and response must be text", where=where)
-        if sample in texts:
-            raise ViubenchError(f"{sample} is answered twice", where=where)
-        texts[sample] = text
     return texts
+
+
+def _response(line: str, where: str) -> tuple[str, str]:
+    try:
+        row: Any = json.loads(line)
+        sample, text = row["id"], row["response"]
+    except (ValueError, KeyError, TypeError):
+        raise ViubenchError('a line must be {"id": ..., "response": ...}', where=where) from None
+    if not isinstance(text, str) or not isinstance(sample, str):
+        raise ViubenchError("id and response must be text", where=where)
+    return sample, text
 
 
 def _known(texts: Mapping[str, str], planned: Planned, path: Path) -> Mapping[str, str]:

@@ -28,6 +28,7 @@ from viubench import media_clock
 from viubench.engines import arguments, prompts
 from viubench.engines.base import Engine, Request, Response, allow_read_only_frames
 from viubench.engines.loading import describe_checkpoint
+from viubench.engines.tokens import TIMESTAMPED_TYPES
 from viubench.errors import EngineDead, EngineError, Exit, ViubenchError
 from viubench.schema import Decoding
 from viubench.video.frames import VideoInput
@@ -46,8 +47,6 @@ SMALL_MACHINE = 8
 FRAMES_AS_THEY_ARE = {"do_sample_frames": False, "do_resize": False}
 AS_WRITTEN = {"add_special_tokens": False}
 """How a prompt is tokenised: the chat template has written its special tokens."""
-TIMESTAMPED_TYPES = ("qwen3_vl", "qwen3_vl_moe")
-"""Model types whose processor writes frame times into the prompt."""
 
 _EXCEPTION = re.compile(r"(?:\w+\.)*\w+(?:Error|Exception)(: .+)?")
 

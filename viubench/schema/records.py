@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from viubench.schema.strict import Strict, content_hash
 from viubench.schema.tasks import Suite
@@ -118,6 +118,36 @@ class Record(Strict):
     usage: dict[str, int] = {}
     seconds: dict[str, float] = {}
     error: Failure | None = None
+
+
+class Counted(BaseModel):
+    """What results read of a line of `records.jsonl`; the rest of the line is passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    task: str
+    id: str
+    cluster: str
+    status: Status
+    response: str | None = None
+    scores: dict[str, float] = {}
+    rules: dict[str, float | None] = {}
+    groups: Groups = {}
+
+
+class Fate(BaseModel):
+    """Whether a line of `records.jsonl` counts as done, and what it says went wrong; the rest is passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str
+    status: Status
+    error: Failure | None = None
+
+    @property
+    def mendable(self) -> bool:
+        """Whether asking again may end better: the engine failed, or the video was not there yet."""
+        return self.status == "engine_error" or (self.error is not None and self.error.fault == "missing")
 
 
 class RuleResult(Strict):

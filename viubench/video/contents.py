@@ -45,19 +45,27 @@ def content_hash(located: list[tuple[str, Path]], memory: Path) -> str:
 
     Remembered in the folder `memory` under the files' real paths, sizes and modification times.
     """
-    stamps = [(str(path), info.st_size, info.st_mtime_ns) for _, path in located for info in [path.stat()]]
-    known = memory / str(blake3(json.dumps(stamps).encode()).hexdigest(length=16))
-    try:
-        remembered = known.read_text()
-    except FileNotFoundError:
-        remembered = ""
-    if len(remembered) == 32:
-        return remembered
+    if (known := remembered(located, memory)) is not None:
+        return known
     digests = [blake3().update_mmap(path) for _, path in located]
     whole = digests[0] if len(digests) == 1 else blake3(b"".join(digest.digest() for digest in digests))
     result = str(whole.hexdigest(length=16))
-    atomic.write(known, result.encode())
+    atomic.write(_note(located, memory), result.encode())
     return result
+
+
+def remembered(located: list[tuple[str, Path]], memory: Path) -> str | None:
+    """The hash, where it was worked out before; no file is read."""
+    try:
+        known = _note(located, memory).read_text()
+    except FileNotFoundError:
+        return None
+    return known if len(known) == 32 else None
+
+
+def _note(located: list[tuple[str, Path]], memory: Path) -> Path:
+    stamps = [(str(path), info.st_size, info.st_mtime_ns) for _, path in located for info in [path.stat()]]
+    return memory / str(blake3(json.dumps(stamps).encode()).hexdigest(length=16))
 
 
 def save_probe(probe: Probe, path: Path) -> None:

@@ -134,6 +134,15 @@ class FrameStore:
         (name, path), *_ = contents.located(clip, root)
         return self._probe(path, name, self.content(clip, root))
 
+    def known(self, clip: Clip, root: Path, sampling: Sampling, resize: Resize) -> tuple[Probe | None, bool]:
+        """What is known of a clip without reading it: its facts where they were measured before, and whether its frames
+        are here. Raises MediaError for a file that is missing."""
+        content = contents.remembered(contents.located(clip, root), self.root / "contents")
+        if content is None:
+            return None, False
+        facts = None if clip.frame_files else contents.load_probe(self._table(content))
+        return facts, self._path(self.key(content, clip, sampling, resize)).exists()
+
     def load(self, key: str) -> VideoInput | None:
         """The entry `key`, pixels mapped read-only; None when it is not there or damaged (it is removed then)."""
         path = self._path(key)
@@ -158,8 +167,11 @@ class FrameStore:
     def _path(self, key: str) -> Path:
         return self.root / f"{key}.frames"
 
+    def _table(self, content: str) -> Path:
+        return self.root / "tables" / f"{content}-{READER_VERSION}.npz"
+
     def _probe(self, path: Path, name: str, content: str, *, count: bool = False) -> Probe:
-        table = self.root / "tables" / f"{content}-{READER_VERSION}.npz"
+        table = self._table(content)
         known = None if count else contents.load_probe(table)
         if known is None:
             known = probe(path, name=name, count=count)

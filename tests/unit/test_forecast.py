@@ -1,0 +1,234 @@
+"""The forecast of a run: arithmetic by hand, lengths of prompts, what does not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkpoint_folders import write
+
+import evaluators
+from viubench import forecast, preflight, way
+from viubench.cli.forecast import Forecast, try_decoding
+from viubench.engines import footprint
+from viubench.engines.footprint import Footprint, Gpu, find_gpu
+from viubench.engines.loading import describe_checkpoint
+from viubench.engines.tokens import Counter, Shown, parameters
+from viubench.errors import ViubenchError
+from viubench.forecast import Memory
+from viubench.planning import Planned
+from viubench.preflight import Length, Lengths
+from viubench.schema import Clip, Protocol, Resize, Sample, Sampling
+from viubench.video.store import FrameStore
+
+GIB = 2**30
+
+
+def test_memory_is_what_is_left_after_the_weights() -> None:
+    """The example of Qwen3-VL-8B on one H200: 36 layers x 8 heads x 128 x 2 x 2 bytes = 147,456 a token."""
+    gpu = Memory(available=int(0.9 * 139 * GIB), weights=16 * 10**9, token=36 * 8 * 128 * 2 * 2)
+    assert gpu.room == int(0.9 * 139 * GIB) - 16 * 10**9
+    assert gpu.sequences(4364) == gpu.room // (147_456 * 4364) == 183
+    small = Memory(available=15 * 10**9, weights=16 * 10**9, token=147_456)
+    assert (small.sequences(4364), small.needed > small.available) == (0, True)
+    aside = Memory(available=10**9, weights=10**8, token=1000, cache=10**7, other=10**8)
+    assert (aside.room, aside.needed, aside.sequences(3000)) == (10**7, 21 * 10**7, 3)
+    assert Memory(10**9, 0, 0).sequences(5) is None
+
+
+def test_time_is_operations_by_their_rate_and_clips_by_their_workers() -> None:
+    assert forecast.engine_seconds(8e9, 4300, 4e14) == pytest.approx(0.172)  # 69 TFLOP
+    assert forecast.decode_seconds(12, 2.4, 16) == pytest.approx(1.8)
+    assert forecast.gpu_flops("NVIDIA H200")[0] == pytest.approx(0.4 * 989e12)
+    assert forecast.gpu_flops("NVIDIA L40S")[0] > forecast.gpu_flops("NVIDIA L4")[0]
+    assert "guess" in forecast.gpu_flops("Some GPU")[1]
+
+
+def words(folder: Path, **config: Any) -> Path:
+    """A checkpoint whose tokenizer has one token a character, and three marks of its own."""
+    pytest.importorskip("tokenizers")
+    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+
+    write(folder, config={"vision_config": {"patch_size": 16, "spatial_merge_size": 2}} | config)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in ("<|s|>", "<|pad|>", "<|e|>")])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    template = (
+        "{% for m in messages %}U{% for p in m.content %}{{ p.text or '<|s|><|pad|><|e|>' }}{% endfor %}{% endfor %}A"
+    )
+    (folder / "chat_template.jinja").write_text(template)
+    return folder
+
+
+def test_a_prompt_is_counted_as_it_will_be_written(tmp_path: Path) -> None:
+    stamped = Counter(describe_checkpoint(str(words(tmp_path / "a", model_type="qwen3_vl"))))
+    video = Shown(3, 64, 96, times=(0.0, 1.0, 12.0))  # told as <0.5 seconds> and <12.0 seconds>
+    #        U   mark  text  A   pads           stamps    starts and ends, for one mark's token
+    assert stamped.prompt("<video>why?", [video]) == 1 + 3 + 4 + 1 + 2 * 2 * 3 + 13 + 14 + 2 * 2 - 1
+    longest = stamped.prompt("<video>why?", [Shown(3, 64, 96)])
+    assert longest == stamped.prompt("<video>why?", [video]) - 27 + 2 * len("<99999.9 seconds>")
+    picture = Shown(1, 64, 96, still=True)
+    assert stamped.prompt("<video>why?", [picture]) == 1 + 3 + 4 + 1 + 6 - 1
+    assert stamped.prompt("say <|e|>", []) == 1 + len("say < |e|>") + 1
+    plain = Counter(describe_checkpoint(str(words(tmp_path / "b", model_type="other"))))
+    assert plain.prompt("<video>why?", [video]) == 1 + 3 + 4 + 1 + 12 - 1
+    assert plain.basis == "text: the checkpoint's tokenizer"
+    assert parameters(tmp_path / "a") == 2
+
+
+def test_without_a_readable_tokenizer_or_template_the_basis_says_so(tmp_path: Path) -> None:
+    bare = Counter(describe_checkpoint(str(write(tmp_path / "bare"))))
+    assert "no tokenizer.json" in bare.basis
+    assert bare.prompt("a" * 30, []) == 10 + 16
+    folder = words(tmp_path / "words")
+    (folder / "chat_template.jinja").write_text("{{ raise_exception('no') }}")
+    assert Counter(describe_checkpoint(str(folder))).basis.endswith("without its chat template")
+
+
+def asked(name: str, task: str, path: str) -> Sample:
+    return Sample(
+        id=name, task=task, cluster=path, clips=(Clip(path=path),), question="<video>why?", target="A", answer_text="A"
+    )
+
+
+def planned(samples: list[Sample], root: Path, frames: int = 4) -> Planned:
+    tasks = {sample.task for sample in samples}
+    how = Protocol(protocol="p", sampling=Sampling(frames=frames), resize=Resize(max_pixels=4096, min_pixels=1024))
+    plan = way.Plan(
+        samples,
+        dict.fromkeys(tasks, how),
+        {task: evaluators.get("choice") for task in tasks},
+        dict.fromkeys(tasks, root),
+    )
+    return Planned(plan, {}, (), {}, {})
+
+
+def test_sizes_are_exact_once_the_store_has_measured_a_video(clips: Path, tmp_path: Path) -> None:
+    first, second = sorted(path.name for path in clips.iterdir())[:2]
+    store = FrameStore(tmp_path / "store")
+    counter = Counter(describe_checkpoint(str(words(tmp_path / "c", model_type="qwen3_vl"))))
+    job = planned([asked("1", "t", first), asked("2", "t", first), asked("3", "t", second)], clips)
+    before = preflight.measure(job, store, counter)
+    assert (before.clips, len(before.undecoded)) == (2, 2)
+    assert not any(length.exact for length in before.samples.values())
+    each, tried = try_decoding(before.undecoded, store)
+    assert tried == 2
+    assert each > 0
+    after = preflight.measure(job, store, counter, done={"3"})
+    assert (after.clips, after.undecoded, sorted(after.samples)) == (1, [], ["1", "2"])
+    known, most = after.samples["1"], before.samples["1"]
+    media, *look = way.clip_wants(job.plan.samples[0], job.plan)[0]
+    video = store.get(look[0], media, *look[1:])
+    assert known.exact
+    assert known.video == counter.video(Shown(*video.pixels.shape[:3], times=video.times))
+    assert known.frame_bytes == video.pixels.nbytes
+    assert known.video <= most.video
+    assert after.fresh == 2 * known.text + known.video, "the second question finds its video in the cache"
+
+
+def lengths(*prompts: tuple[str, int, bool]) -> Lengths:
+    return Lengths(
+        {str(n): Length(task, 100, size - 100, 50, exact, 10**6) for n, (task, size, exact) in enumerate(prompts)}
+    )
+
+
+def test_overlong_prompts_are_told_or_refused_before_anything_starts() -> None:
+    found = lengths(("a", 900, True), ("a", 960, True), ("b", 2000, False), ("b", 100, True))
+    lines = preflight.overlong(found, 1000, "max_model_len", 4, 0.5)
+    assert lines[0].startswith(
+        "a: 1 samples do not fit into 1000 tokens: the longest prompt has 960, its answer up to 50"
+    )
+    assert "b: 1 samples" in lines[1]
+    assert "if their frames are as large as they may be" in lines[1]
+    assert "max_model_len" in lines[2]
+    with pytest.raises(ViubenchError, match="1 of 4 samples are too long"):
+        preflight.overlong(found, 1000, "max_model_len", 4, 0.2)
+    assert preflight.overlong(found, 2050, "", 4, 0.0) == []
+
+
+def test_what_surely_fits_is_not_counted_twice(clips: Path, tmp_path: Path) -> None:
+    job = planned([asked("1", "t", sorted(clips.iterdir())[0].name)], clips)
+    counter = Counter(describe_checkpoint(str(words(tmp_path / "c", model_type="qwen3_vl"))))
+    whole = preflight.measure(job, FrameStore(tmp_path / "store"), counter).samples["1"].whole
+    assert preflight.doubtful(job, whole - 1)(job.plan.samples[0]), "the bound is above what is counted"
+    assert not preflight.doubtful(job, 10_000)(job.plan.samples[0])
+
+
+def taken(**changes: Any) -> Footprint:
+    given: dict[str, Any] = {
+        "limit": 4096, "setting": "max_model_len", "parameters": 10**9, "weights": 2 * 10**9, "token": 10**5,
+        "cache": None, "processed": 8 * 10**9, "in_flight": 16, "available": 9 * 10**9,
+        "gpu": Gpu("NVIDIA H200", 10**10, 10**10),
+    }  # fmt: skip
+    return Footprint(**given | changes)
+
+
+def test_what_would_run_out_of_memory_is_said_with_what_to_change() -> None:
+    job = planned([], Path())
+    fits = Forecast(job, taken(), lengths(("a", 950, True)))
+    assert fits.warnings() == []
+    assert "70 sequences of 1000 tokens" in fits.memory()[0]
+    (tight,) = Forecast(job, taken(weights=int(8.95e9)), lengths(("a", 950, True))).warnings()
+    assert "50.0 MB of key-value cache hold no sequence of 1000 tokens (0.1 GB)" in tight
+    (none,) = Forecast(job, taken(weights=10**10), lengths(("a", 950, True))).warnings()
+    assert "smaller dtype or model" in none
+    (cpu,) = Forecast(job, taken(gpu=None, cache=10**10), lengths(("a", 950, True))).warnings()
+    assert cpu.startswith("CPU has 9.0 GB for 12.0 GB")
+
+
+def test_the_time_says_what_it_is_based_on() -> None:
+    said = Forecast(planned([], Path()), taken(), lengths(*[("a", 950, True)] * 10))
+    said.lengths.fresh = 9_500
+    guessed = said.time(None, (0.0, 0), 2)
+    assert "10,000 tokens x 2 x 1,000,000,000 parameters at 40% of a H200's" in guessed[1]
+    measured = said.time(preflight.Pace(200, 0.5), (0.0, 0), 2)
+    assert measured[1] == "time, engine: 5 s for 10 answers (0.500 s each, from the 200 answers in this folder)"
+    assert measured[2].startswith("time in all: about 5 s")
+
+
+def test_an_earlier_run_gives_its_pace_and_what_is_done(tmp_path: Path) -> None:
+    rows = [
+        {"task": "t", "id": f"{n}", "cluster": "v", "status": "ok", "seconds": {"frames": 9.0, "engine": 4.0}}
+        for n in range(8)
+    ]
+    rows.append({"task": "t", "id": "x", "cluster": "v", "status": "engine_error"})
+    (tmp_path / "records.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done, found = preflight.pace(tmp_path, 4)
+    assert done == {str(n) for n in range(8)}
+    assert found == preflight.Pace(8, 1.0)
+    assert preflight.pace(tmp_path / "none", 4) == (set(), None)
+
+
+def test_engine_settings_in_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = {"num_attention_heads": 4, "num_hidden_layers": 2, "hidden_size": 256, "max_position_embeddings": 8192}
+    described = describe_checkpoint(str(words(tmp_path / "c", text_config=text)))
+    cpu = footprint.footprint("vllm", described, {"device": "cpu", "max_model_len": "4096"})
+    assert (cpu.limit, cpu.gpu, cpu.weights, cpu.token) == (4096, None, 8, 2 * 2 * 256 * 4)
+    assert cpu.cache is not None
+    monkeypatch.setattr(footprint, "find_gpu", lambda: Gpu("NVIDIA H200", 100 * GIB, 99 * GIB))
+    monkeypatch.setattr(footprint, "_runs_on_gpus", lambda: True)
+    gpu = footprint.footprint("vllm", described, {"tensor_parallel_size": "2", "gpu_memory_utilization": "0.5"})
+    assert (gpu.available, gpu.weights, gpu.cache, gpu.limit) == (100 * GIB, 4, None, 8192)
+    hf = footprint.footprint("hf", described, {})
+    assert (hf.available, hf.in_flight, hf.limit, hf.setting) == (99 * GIB, 1, 8192, "")
+
+
+@pytest.mark.parametrize(("output", "found"), [
+    ("NVIDIA H200, 143771, 143000", Gpu("NVIDIA H200", 143771 * 2**20, 143000 * 2**20)),
+    ("No devices were found", None),
+])  # fmt: skip
+def test_the_gpu_is_asked_of_its_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, found: Gpu | None
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\necho '{output}'\n")
+    program.chmod(0o755)
+    assert find_gpu(str(program)) == found
+    assert find_gpu(None) is None
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert find_gpu(str(program)) is None

@@ -1,0 +1,192 @@
+"""What a million answers cost: grading them, their results, going on with a run that has them, the statistics.
+
+Each measurement is a process of its own, so that its peak memory is its own too; the answers are drawn as they are
+graded, so that what is held is what viubench holds.
+
+Example:
+    >>> rows = measure(1_000_000)
+    >>> rows[0].what, rows[0].n
+    ('scoring + results', 100000)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import evaluators
+from viubench import differences, journal, stats, way
+from viubench.engines.base import Response
+from viubench.errors import ViubenchError
+from viubench.results import summarise
+from viubench.runs import RunFolder, write_json
+from viubench.schema import Clip, Counted, FrameInfo, Manifest, Sample, Suite
+
+FRAMES = 48
+PER_VIDEO = 6
+"""Questions of one video."""
+
+GRADERS = {"grounding": "temporal_iou", "counting": "shape_counts", "jigsaw": "permutation"}
+"""Task -> evaluator; the tasks take turns."""
+
+TALK = "The clip shows a person at a table who pours water into a glass and moves on. "
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement: wall seconds and the process's peak resident memory in megabytes (10^6 bytes)."""
+
+    what: str
+    n: int
+    seconds: float
+    peak_mb: float
+
+
+def measure(n: int, progress: Callable[[int, int, str], None] = lambda done, total, note: None) -> list[Row]:
+    """Time every stage with `n`/10 and with `n` answers, 60 or more.
+
+    Raises:
+        ViubenchError: a stage failed; its own words are the message.
+    """
+    rows: list[Row] = []
+    for size in (n // 10, n):
+        with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
+            for what in STAGES:
+                progress(len(rows), 2 * len(STAGES), f"{what}, {size:,}")
+                command = [sys.executable, "-m", __name__, what, str(size), scratch]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    raise ViubenchError(f"{what} of {size:,} failed: {done.stderr.strip()[-500:]}")
+                rows.append(Row(what, size, **json.loads(done.stdout)))
+    return rows
+
+
+def score(n: int, folder: Path) -> None:
+    """Grade drawn answers one by one, append their records, and read the results in one pass."""
+    plan = way.Plan([], {}, {task: evaluators.get(name) for task, name in GRADERS.items()})
+    with RunFolder.claim(folder) as run:
+        run.begin(manifest(n))
+        for sample, text, frames in answers(n, plan):
+            run.append(way.graded(sample, Response(text, "stop"), plan, frames, {"frames": 0.2, "engine": 1.5}))
+        run.write_results(summarise(journal.read(folder, Counted), manifest(n)))
+
+
+def results(n: int, folder: Path) -> None:
+    """The results of the finished run alone."""
+    found = summarise(journal.read(folder, Counted), manifest(n))
+    assert sum(task.n for task in found.tasks.values()) == n
+
+
+def resume(n: int, folder: Path) -> None:
+    """Go on with the run, whose last line a kill has torn: until it is known what is still to be asked."""
+    with (folder / journal.FILE).open("r+b") as file:
+        file.truncate((folder / journal.FILE).stat().st_size - 5)
+    with RunFolder.claim(folder) as run:
+        run.begin(manifest(n))
+        pending = [name for name in (identity(number) for number in range(n)) if name not in run.done]
+    assert len(pending) == 1, pending[:3]
+
+
+def statistics(n: int, _: Path) -> None:
+    """A clustered mean, and the paired difference of two runs."""
+    draw = np.random.default_rng(0)
+    owners = [f"video-{k // PER_VIDEO}" for k in range(n)]
+    first, second = draw.random(n), draw.random(n)
+    stats.mean(first, owners)
+    differences.paired([(1.0, first, owners)], [(1.0, second, owners)])
+
+
+STAGES = {"scoring + results": score, "results": results, "resume": resume, "statistics": statistics}
+
+
+def identity(number: int) -> str:
+    """The id of a drawn sample, as long as a real one."""
+    task = list(GRADERS)[number % len(GRADERS)]
+    return f"viubench_{task}-{number:016x}"
+
+
+def answers(n: int, plan: way.Plan) -> Iterator[tuple[Sample, str, FrameInfo]]:
+    """Drawn questions, each with a response that is right, wrong or unreadable, and what was shown."""
+    draw = random.Random(0)
+    times = [round(0.75 * k, 3) for k in range(FRAMES)]
+    for number in range(n):
+        task = list(GRADERS)[number % len(GRADERS)]
+        target, wrong = _target(task, draw), _target(task, draw)
+        video = f"videos/{number // PER_VIDEO:08d}.mp4"
+        sample = Sample(
+            id=identity(number), task=task, cluster=video, clips=(Clip(path=video),), question=f"<video>\n{TALK * 3}",
+            target=target, answer_text="", groups={"strength": ("low", "middle", "high")[number % 3]},
+        )  # fmt: skip
+        said = plan.graders[task].canonical(target if draw.random() < 0.5 else wrong)
+        text = TALK if draw.random() < 0.05 else f"{TALK}Answer: {said}"
+        yield sample, text, FrameInfo(
+            indices=list(range(0, 18 * FRAMES, 18)), times=times, height=288, width=512, hash=f"{number:016x}"
+        )  # fmt: skip
+
+
+def _target(task: str, draw: random.Random) -> Any:
+    if task == "grounding":
+        start = round(draw.uniform(0, 24), 1)
+        return [start, round(start + draw.uniform(3, 12), 1)]
+    return draw.sample(range(1, 7), 6) if task == "jigsaw" else [draw.randint(0, 9) for _ in range(3)]
+
+
+def manifest(n: int) -> Manifest:
+    about = {
+        "chance": 0.1, "blind": 0.1, "blind_statement": "", "items_hash": "", "metric": "exact", "scores": [], "n": n,
+    }  # fmt: skip
+    return Manifest(
+        argv=[], model={"name": "drawn"}, engine={"kind": "answers"},
+        protocols={task: {"protocol": "viubench", "hash": ""} for task in GRADERS},
+        tasks={task: about | {"evaluator": {"name": name, "params": {}}} for task, name in GRADERS.items()},
+        suites={"drawn": Suite(suite="drawn", tasks=sorted(GRADERS))},
+        packages={}, seed=0, hardware={}, started="",
+    )  # fmt: skip
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "machine": platform.machine(), "cores": os.cpu_count(), "memory_mb": memory // 10**6,
+        "python": platform.python_version(), "load": round(os.getloadavg()[0], 1),
+    }  # fmt: skip
+
+
+def write(path: Path, rows: list[Row]) -> None:
+    """`{"machine": {...}, "rows": [...]}`, whole or not at all; ViubenchError where it cannot be written."""
+    try:
+        write_json(path, {"machine": machine(), "rows": [asdict(row) for row in rows]})
+    except OSError as error:
+        raise ViubenchError(f"cannot write {path}: {error.strerror}", where="--json") from None
+
+
+def peak_mb() -> float:
+    """Most resident memory of this process so far; Linux tells it apart from what its parent had before it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def main(what: str, n: str, folder: str) -> None:
+    began = time.perf_counter()
+    STAGES[what](int(n), Path(folder) / "run")
+    print(json.dumps({"seconds": round(time.perf_counter() - began, 3), "peak_mb": round(peak_mb(), 1)}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
