@@ -35,11 +35,12 @@ from viubench.engines.prompts import MARK, parts
 from viubench.errors import MediaError, ViubenchError
 from viubench.export.lmms import on_file_clock
 from viubench.export.media import File, frame_rate
+from viubench.media import Wanted
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
 from viubench.video.store import FrameStore
 from viubench.video.workers import KillablePool
-from viubench.way import Plan, Wanted, clip_wants, shown
+from viubench.way import Plan, clip_wants, shown
 
 MULTIPLE = 64
 """Pixels that the sides of a frame are a multiple of. Qwen3-VL needs 32, but qwen-vl-utils 0.0.14, with which verl

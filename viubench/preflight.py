@@ -19,11 +19,12 @@ from pydantic import Field
 from viubench import journal, runner, way
 from viubench.engines.tokens import Counter, Shown
 from viubench.errors import MediaError, ViubenchError
+from viubench.media import Wanted
 from viubench.planning import Planned
 from viubench.schema import Clip, Fate, Resize, Sample, Sampling
 from viubench.video import sampling
 from viubench.video.store import FrameStore
-from viubench.way import Plan, Wanted
+from viubench.way import Plan
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
-from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,33 +19,15 @@ from evaluators import Evaluator
 from evaluators.published import Rule
 from viubench import filmstrip
 from viubench.engines.base import Engine, Request, Response
-from viubench.errors import EngineError, MediaError, ViubenchError
+from viubench.errors import EngineError, MediaError
 from viubench.grading import grade
+from viubench.media import FRAME_BYTES, ByteBudget, Media, Wanted
 from viubench.pretext import recipes
-from viubench.schema import (
-    Clip,
-    Failure,
-    FrameInfo,
-    Protocol,
-    Record,
-    Resize,
-    Sample,
-    Sampling,
-    Status,
-    content_hash,
-)
+from viubench.schema import Failure, FrameInfo, Protocol, Record, Sample, Sampling, Status, content_hash
 from viubench.video.frames import VideoInput
-from viubench.video.store import FrameStore
-from viubench.video.workers import KillablePool
-
-Wanted = tuple[Path, Clip, Sampling, Resize]
-"""A clip below its media root, and how it is looked at."""
 
 LOOK_AHEAD = 4
 """Samples whose frames are made ready while the engine is busy with others."""
-
-FRAME_BYTES = 4 << 30
-"""Frames held in memory at once, whatever their size and the engine's appetite."""
 
 EARLY = 64
 """Samples whose videos are decoded while the engine is still being loaded."""
@@ -72,59 +52,6 @@ class Plan:
     rules: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
 
 
-@dataclass
-class Media:
-    """Where frames come from: the frame store, and the processes that decode into it."""
-
-    store: FrameStore
-    pool: KillablePool
-    under_way: dict[Wanted, Future[str]] = field(default_factory=dict)
-
-    async def video(self, wanted: Wanted) -> VideoInput:
-        """The frames of one clip, decoded by a worker process unless the store holds them; raises MediaError."""
-        for _ in range(3):
-            key = await asyncio.wrap_future(self.decode(wanted))
-            video = await asyncio.to_thread(self.store.load, key)
-            if video is not None:
-                return video
-            self.under_way.pop(wanted, None)  # evicted by other videos since it was decoded
-        raise ViubenchError(
-            "the frame cache is too small for the videos under way", where="--frame-cache", hint="give it more room"
-        )
-
-    def decode(self, wanted: Wanted) -> Future[str]:
-        """The store's key of a clip, once a worker has decoded it; two questions of one video decode it once."""
-        if wanted not in self.under_way:
-            self.under_way[wanted] = self.pool.submit(fill, self.store.root, *wanted, name=wanted[1].path)
-        return self.under_way[wanted]
-
-
-class ByteBudget:
-    """Lets holders in while their bytes fit; one that is too large for the whole budget goes in alone."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.used = 0
-        self.changed = asyncio.Condition()
-
-    @asynccontextmanager
-    async def hold(self, size: int) -> AsyncIterator[None]:
-        async with self.changed:
-            await self.changed.wait_for(lambda: self.used == 0 or self.used + size <= self.limit)
-            self.used += size
-        try:
-            yield
-        finally:
-            async with self.changed:
-                self.used -= size
-                self.changed.notify_all()
-
-
-def fill(store: Path, root: Path, clip: Clip, sampling: Sampling, resize: Resize) -> str:
-    """In a worker process: decode one clip into the frame store; returns its key."""
-    return FrameStore(store).ensure(clip, root, sampling, resize)
-
-
 class Way:
     """What all samples that go to one engine share on their way.
 
@@ -147,6 +74,8 @@ class Way:
         self, samples: Sequence[Sample], finished: Callable[[Record], None], opened: Callable[[], None]
     ) -> None:
         """Start the engine, answer every sample, close it. See `runner.Answering`."""
+        if self.media is not None:
+            self.media.expect(wanted for sample in samples for wanted in clip_wants(sample, self.plan))
         self.look_ahead(samples[:EARLY])
         window = asyncio.Semaphore(self.engine.max_in_flight + LOOK_AHEAD)
 

@@ -34,7 +34,7 @@ LEVELS = (
     {"video"},
     {"pretext"},
     {"sources", "engines", "tiny"},
-    {"runner", "way"},
+    {"runner", "way", "media"},
     {
         "gather",
         "planning",

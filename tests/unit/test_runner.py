@@ -13,6 +13,7 @@ import evaluators
 from viubench import runner, way
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError, ViubenchError
+from viubench.media import ByteBudget, Media
 from viubench.runs import RunFolder, read_records
 from viubench.schema import Clip, Manifest, Protocol, Record, Resize, Sample, Sampling
 from viubench.video.store import FrameStore
@@ -71,7 +72,7 @@ def go(tmp_path: Path, samples: list[Sample], engine: Engine, root: Path) -> dic
     plan = way.Plan(samples, {"t": SMALL}, {"t": evaluators.get("choice")}, {"t": root})
     with KillablePool(1, 60) as pool, RunFolder.claim(tmp_path / "run") as folder:
         folder.begin(manifest())
-        media = way.Media(FrameStore(tmp_path / "store"), pool)
+        media = Media(FrameStore(tmp_path / "store"), pool)
         whole = way.Way(plan, engine, media, folder.path, frozenset())
         asyncio.run(runner.run(plan, whole, folder))
         return {record.id: record for record in read_records(tmp_path / "run")}
@@ -141,7 +142,7 @@ def test_videos_are_decoded_while_the_engine_is_being_loaded(clips: Path, tmp_pa
 
 def test_frames_in_memory_are_bounded_by_bytes() -> None:
     async def trial() -> int:
-        budget = way.ByteBudget(100)
+        budget = ByteBudget(100)
         most = now = 0
 
         async def hold(size: int) -> None:

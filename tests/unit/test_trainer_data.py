@@ -19,6 +19,7 @@ from trainer.config import TrainConfig
 from trainer.data import Questions, mixture, refuse_unanswered
 from viubench import gather, way
 from viubench.errors import ViubenchError
+from viubench.media import Media
 from viubench.pretext.build import build
 from viubench.schema import PretextSpec, Recipe, RecipeEntry, Resize, Sampling, Task
 from viubench.sources import pretext
@@ -270,7 +271,7 @@ def test_the_frames_are_those_a_run_of_the_harness_shows(world: Path, tmp_path: 
     plan = way.Plan(built.samples, seen, {}, dict.fromkeys(built.tasks, built.videos))
     kinds = Counter[int]()
     with KillablePool(1, 60) as pool:
-        media = way.Media(store, pool)
+        media = Media(store, pool)
         for sample in built.samples:
             theirs = way.shown(sample, asyncio.run(way.load(sample, plan, media)))
             ours = questions.videos(sample)

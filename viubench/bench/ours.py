@@ -24,6 +24,7 @@ from viubench import runner, way
 from viubench.bench.contestant import Pass, Work, engine_settings, timed
 from viubench.engines.base import Engine, Request, Response
 from viubench.engines.vllm import VllmEngine
+from viubench.media import Media
 from viubench.runs import RunFolder, read_records
 from viubench.schema import Clip, Decoding, Manifest, Protocol, Resize, Sample, Sampling
 from viubench.video.store import FrameStore
@@ -74,7 +75,7 @@ async def _answer(work: Work, pairs: Sequence[tuple[str, str]], engine: VllmEngi
         folder.begin(_manifest(work))
         await _started(pool, work.workers)
         with timed(name) as one:
-            media = way.Media(FrameStore(frames), pool)
+            media = Media(FrameStore(frames), pool)
             await runner.run(plan, way.Way(plan, Open(engine), media, folder.path, frozenset()), folder)
         texts = {record.id: record.response or "" for record in read_records(folder.path)}
         one.answers = [texts[sample.id] for sample in plan.samples]
@@ -86,7 +87,7 @@ async def _decode(work: Work, frames: Path) -> Pass:
     with KillablePool(work.workers, DECODE_SECONDS) as pool:
         await _started(pool, work.workers)
         with timed("decode") as one:
-            media = way.Media(FrameStore(frames), pool)
+            media = Media(FrameStore(frames), pool)
             wanted = [want for sample in plan.samples for want in way.clip_wants(sample, plan)]
             await asyncio.gather(*(asyncio.wrap_future(media.decode(want)) for want in dict.fromkeys(wanted)))
     return one

@@ -8,11 +8,10 @@ Example:
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from viubench import forecast, way
+from viubench import forecast, media, way
 from viubench.engines.footprint import Footprint, free_memory
 from viubench.errors import MediaError
 from viubench.forecast import Memory
@@ -61,7 +60,7 @@ class Forecast:
         taken = self.taken
         frames = [length.frame_bytes for length in self.lengths.samples.values()]
         most = max(frames, default=0)
-        held = max(most, min(way.FRAME_BYTES, most * (taken.in_flight + way.LOOK_AHEAD)))
+        held = max(most, min(media.FRAME_BYTES, most * (taken.in_flight + way.LOOK_AHEAD)))
         processed = min(taken.processed, 2 * 4 * sum(frames))  # as float32, in two processes
         beside = held + processed
         if taken.gpu is None:
@@ -134,19 +133,20 @@ class Forecast:
         return [*lines, f"time in all: about {_span(max(decode, engine))} and the engine's start; both go on at once"]
 
 
-def try_decoding(wants: Sequence[way.Wanted], store: FrameStore) -> tuple[float, int]:
+def try_decoding(wants: Sequence[media.Wanted], store: FrameStore) -> tuple[float, int]:
     """Decode up to `TRIED` clips into the store, one after the other: mean seconds and their number. A clip that does
     not decode is passed over: the run will say what is wrong with it."""
     seconds = []
     with KillablePool(1, DECODE_LIMIT) as pool:
         pool.submit(os.getpid, name="").result()  # a process that is still starting would be timed with it
-        for wanted in wants[: 2 * TRIED]:
-            began = time.perf_counter()
+        for root, clip, sampling, resize in wants[: 2 * TRIED]:
             try:
-                pool.submit(way.fill, store.root, *wanted, name=wanted[1].path).result()
+                filled = pool.submit(media.fill, store.root, root, [(clip, sampling)], resize, name=clip.path).result()
             except MediaError:
                 continue
-            seconds.append(time.perf_counter() - began)
+            if isinstance(filled.keys[0], MediaError):
+                continue
+            seconds.append(filled.seconds)
             if len(seconds) == TRIED:
                 break
     return (sum(seconds) / len(seconds), len(seconds)) if seconds else (0.0, 0)

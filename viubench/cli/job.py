@@ -27,6 +27,7 @@ from viubench.engines.footprint import Footprint, footprint
 from viubench.engines.tokens import Counter
 from viubench.errors import Exit, ViubenchError
 from viubench.gather import Wishes
+from viubench.media import Media
 from viubench.planning import Planned
 from viubench.preflight import Lengths
 from viubench.replicas import Replicas
@@ -38,7 +39,7 @@ from viubench.schema import Counted, Fate, Manifest, Record, Results
 from viubench.tasks import Catalogue
 from viubench.video.store import FrameStore, default_root
 from viubench.video.workers import KillablePool
-from viubench.way import Media, Way
+from viubench.way import Way
 
 DECODE_SECONDS = 300.0
 """Wall limit for decoding one video; a decoder that hangs is killed and the sample becomes a media error."""

@@ -28,11 +28,12 @@ import numpy as np
 
 from viubench import atomic
 from viubench.errors import ViubenchError
+from viubench.media import Wanted
 from viubench.schema import Clip, Sample
 from viubench.video.contents import located
 from viubench.video.frames import Pixels, VideoInput
 from viubench.video.store import FrameStore
-from viubench.way import Wanted, shown
+from viubench.way import shown
 
 CODEC = "libx264rgb"
 LOSSLESS = {"crf": "0", "g": "1", "preset": "veryfast", "threads": "1"}

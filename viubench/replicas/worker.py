@@ -19,10 +19,11 @@ from typing import Any
 
 from viubench.engines.base import Engine
 from viubench.errors import ViubenchError
+from viubench.media import Media
 from viubench.schema import Record, Sample
 from viubench.video.store import FrameStore, default_root
 from viubench.video.workers import KillablePool
-from viubench.way import Media, Plan, Way
+from viubench.way import Plan, Way
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 """uint8, [T, H, W, 3], RGB, 0..255."""
 
+IMAGES = "images"
+"""The reader of a list of pictures."""
+
 STILL = "still"
 """The reader of a single picture, which has no time: it is shown as an image."""
 
@@ -47,6 +50,7 @@ class VideoInput:
     reader: str = ""
     source: str = ""
     key: str = field(default="", compare=False)
+    _hash: list[str] = field(default_factory=list, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.shape[3] != 3 or self.pixels.dtype != np.uint8:
@@ -67,7 +71,9 @@ class VideoInput:
         return self.reader == STILL
 
     def pixel_hash(self) -> str:
-        """32 hex digits over shape and pixels: equal frames, equal hash, on every machine."""
-        digest = hashlib.blake2b(repr(self.pixels.shape).encode(), digest_size=16)
-        digest.update(np.ascontiguousarray(self.pixels).data)
-        return digest.hexdigest()
+        """32 hex digits over shape and pixels: equal frames, equal hash, on every machine. Computed once."""
+        if not self._hash:
+            digest = hashlib.blake2b(repr(self.pixels.shape).encode(), digest_size=16)
+            digest.update(np.ascontiguousarray(self.pixels).data)
+            self._hash.append(digest.hexdigest())
+        return self._hash[0]

@@ -5,7 +5,8 @@ Example:
     >>> store.get(Clip(path="pour.mp4"), Path("videos"), Sampling(), Resize()).pixels.shape  # doctest: +SKIP
     (48, 384, 672, 3)
 
-One folder holds `<key>.frames` (a line of JSON, then the raw pixels), `tables/` (probes) and `contents/` (file hashes).
+One folder holds `<key>.frames` (a line of JSON, then the raw pixels), `tables/` (probes), `contents/` (file hashes) and
+`groups/` (which entries show one file). What is missing is taken from an entry that holds all its frames, if one does.
 A key is made of the file's bytes and of everything that decides what is shown, so an entry is never out of date. Files
 appear whole (written aside, then renamed), which makes the folder safe to share between processes.
 """
@@ -18,18 +19,20 @@ import math
 import os
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from blake3 import blake3
+from numpy.typing import NDArray
 
 from viubench import atomic
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling, canonical_json
-from viubench.video import contents, decode, images, sampling
-from viubench.video.frames import STILL, VideoInput
+from viubench.video import contents, decode, images, nested, sampling
+from viubench.video.frames import IMAGES, STILL, Pixels, VideoInput
 from viubench.video.probe import Probe, probe
 
 READER_VERSION = 1
@@ -93,18 +96,79 @@ class FrameStore:
         video = self.load(key)
         if video is None:
             decoded = self._decode(clip, root, sampling, resize, content)
-            self._write(key, decoded)
+            self._write(key, decoded, resize)
             # Another process may have evicted it already.
             video = self.load(key) or replace(decoded, key=key)
         return video
 
     def ensure(self, clip: Clip, root: Path, sampling: Sampling, resize: Resize) -> str:
-        """Make sure the store holds the clip; returns its key. What a worker process runs. Raises as `get`."""
-        content = self.content(clip, root)
-        key = self.key(content, clip, sampling, resize)
-        if self.load(key) is None:
-            self._write(key, self._decode(clip, root, sampling, resize, content))
-        return key
+        """Make sure the store holds the clip; returns its key. Raises as `get`."""
+        (found,) = self.ensure_all([(clip, sampling)], root, resize)
+        if isinstance(found, MediaError):
+            raise found
+        return found
+
+    def ensure_all(self, looks: Sequence[tuple[Clip, Sampling]], root: Path, resize: Resize) -> list[str | MediaError]:
+        """Make sure the store holds several looks at one file, which is decoded once for all that are missing.
+
+        Args:
+            looks: clips of one and the same file, each with its sampling. What a worker process runs.
+
+        Returns:
+            Per look its key, or the fault of it alone.
+        """
+        found: list[str | MediaError] = []
+        missing: dict[str, tuple[Clip, Sampling]] = {}
+        content = ""
+        for clip, how in looks:
+            try:
+                content = self.content(clip, root)
+            except MediaError as error:
+                found.append(error)
+                continue
+            key = self.key(content, clip, how, resize)
+            found.append(key)
+            if self.load(key) is None:
+                missing[key] = (clip, how)
+        faults = self._fill(missing, root, resize, content) if missing else {}
+        return [faults.get(one, one) if isinstance(one, str) else one for one in found]
+
+    def _fill(
+        self, missing: Mapping[str, tuple[Clip, Sampling]], root: Path, resize: Resize, content: str
+    ) -> dict[str, MediaError]:
+        """Decode and write entries of one file; returns the faults."""
+        together = self._together(missing, root, resize, content) if len(missing) > 1 else {}
+        faults: dict[str, MediaError] = {}
+        for key, (clip, how) in missing.items():
+            try:
+                video = together.get(key) or self._decode(clip, root, how, resize, content)
+                self._write(key, video, resize)
+            except MediaError as error:
+                faults[key] = error
+        return faults
+
+    def _together(
+        self, missing: Mapping[str, tuple[Clip, Sampling]], root: Path, resize: Resize, content: str
+    ) -> dict[str, VideoInput]:
+        """Several looks at one file from one reading; empty where one has a fault, which is then found alone."""
+        clips = [clip for clip, _ in missing.values()]
+        if any(clip.frame_files for clip in clips):
+            return {}
+        try:
+            (name, path), *_ = contents.located(clips[0], root)
+            facts = self._probe(path, name, content)
+            chosen = {
+                key: sampling.choose(facts.times, facts.duration, how, clip.start, clip.end, name=name)
+                for key, (clip, how) in missing.items()
+            }
+            union = np.unique(np.concatenate(list(chosen.values())))
+            pixels, reader = self._frames(path, name, facts, union, resize, content)
+        except MediaError:
+            return {}
+        return {
+            key: _video(pixels[np.searchsorted(union, wanted)], facts, wanted, reader, content)
+            for key, wanted in chosen.items()
+        }
 
     def key(self, content: str, clip: Clip, sampling: Sampling, resize: Resize) -> str:
         """32 hex digits over the file's content and everything that decides the pixels and times shown."""
@@ -186,12 +250,32 @@ class FrameStore:
             return _from_images(clip, located, how, resize, content)
         name, path = located[0]
         try:
-            return _from_video(clip, path, name, self._probe(path, name, content), how, resize, content)
+            return self._from_video(clip, path, name, self._probe(path, name, content), how, resize, content)
         except decode.StaleTable:
             counted = self._probe(path, name, content, count=True)
-            return _from_video(clip, path, name, counted, how, resize, content)
+            return self._from_video(clip, path, name, counted, how, resize, content)
 
-    def _write(self, key: str, video: VideoInput) -> None:
+    def _from_video(
+        self, clip: Clip, path: Path, name: str, facts: Probe, how: Sampling, resize: Resize, content: str
+    ) -> VideoInput:
+        chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end, name=name)
+        pixels, reader = self._frames(path, name, facts, chosen, resize, content)
+        return _video(pixels, facts, chosen, reader, content)
+
+    def _frames(
+        self, path: Path, name: str, facts: Probe, chosen: NDArray[np.int64], resize: Resize, content: str
+    ) -> tuple[Pixels, str]:
+        """Pixels of the chosen frames and their reader: from another entry that holds them all, else decoded."""
+        group = nested.group_of(content, resize, READER_VERSION)
+        for key in nested.noted(self.root, group):
+            held = self.load(key)
+            if held is None:
+                nested.forget(self.root, group, key)
+            elif held.total == facts.frames and (places := nested.places(chosen, held.indices)) is not None:
+                return held.pixels[places], held.reader
+        return decode.read(path, facts, chosen, sampling.fit(facts.height, facts.width, resize), name=name)
+
+    def _write(self, key: str, video: VideoInput, resize: Resize) -> None:
         head: dict[str, Any] = {
             name: getattr(video, name) for name in ("fps", "indices", "times", "total", "duration", "reader", "source")
         }
@@ -199,6 +283,8 @@ class FrameStore:
         line = json.dumps(head).encode() + b"\n"
         try:
             atomic.write(self._path(key), line, np.ascontiguousarray(video.pixels).data)
+            if video.reader not in (IMAGES, STILL):
+                nested.note(self.root, nested.group_of(video.source, resize, READER_VERSION), key)
             self._evict(keep=key)
         except OSError as error:
             raise _unusable(self.root, error) from error
@@ -229,12 +315,7 @@ class FrameStore:
                 total -= size
 
 
-def _from_video(
-    clip: Clip, path: Path, name: str, facts: Probe, how: Sampling, resize: Resize, content: str
-) -> VideoInput:
-    chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end, name=name)
-    size = sampling.fit(facts.height, facts.width, resize)
-    pixels, reader = decode.read(path, facts, chosen, size, name=name)
+def _video(pixels: Pixels, facts: Probe, chosen: NDArray[np.int64], reader: str, content: str) -> VideoInput:
     return VideoInput(
         pixels,
         fps=facts.fps,
@@ -267,7 +348,7 @@ def _from_images(
         times=tuple(times[chosen].tolist()),
         total=len(paths),
         duration=duration,
-        reader="images",
+        reader=IMAGES,
         source=content,
     )
 
