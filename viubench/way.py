@@ -24,6 +24,7 @@ from viubench.grading import grade
 from viubench.media import FRAME_BYTES, ByteBudget, Media, Wanted
 from viubench.pretext import recipes
 from viubench.schema import Failure, FrameInfo, Protocol, Record, Sample, Sampling, Status, content_hash
+from viubench.stages import Stages
 from viubench.video.frames import VideoInput
 
 LOOK_AHEAD = 4
@@ -69,6 +70,7 @@ class Way:
         self.strips = strips
         self.slots = asyncio.Semaphore(engine.max_in_flight)
         self.budget = ByteBudget(FRAME_BYTES)
+        self.stages = Stages()
 
     async def answer_all(
         self, samples: Sequence[Sample], finished: Callable[[Record], None], opened: Callable[[], None]
@@ -87,6 +89,7 @@ class Way:
 
         async with self.engine:
             opened()
+            self.stages.open()
             async with asyncio.TaskGroup() as group:
                 for sample in samples:
                     await window.acquire()
@@ -106,23 +109,38 @@ class Way:
             if self.media is None:
                 return await self.ask(sample, ())
             started = time.perf_counter()
-            loaded = await load(sample, self.plan, self.media)
+            with self.stages.at("decode"):
+                loaded = await load(sample, self.plan, self.media)
             async with self.budget.hold(sum(video.pixels.nbytes for video in loaded)):
-                videos = await asyncio.to_thread(shown, sample, loaded)
-                return await self.ask(sample, videos, time.perf_counter() - started)
+                with self.stages.at("make"):
+                    videos = await asyncio.to_thread(shown, sample, loaded)
+                    known = await asyncio.to_thread(frame_info, videos)
+                    if sample.id in self.strips:
+                        await asyncio.to_thread(filmstrip.write, filmstrip.strip_path(self.out, sample.id), videos)
+                return await self.ask(sample, videos, *known, time.perf_counter() - started)
         except MediaError as error:
             return failed(sample, "media_error", error.fault, str(error))
         except EngineError as error:
             return failed(sample, "engine_error", "engine", str(error))
 
-    async def ask(self, sample: Sample, videos: tuple[VideoInput, ...], waited: float = 0.0) -> Record:
-        frames, ids = await asyncio.to_thread(frame_info, videos) if videos else (None, ())
-        if videos and sample.id in self.strips:
-            await asyncio.to_thread(filmstrip.write, filmstrip.strip_path(self.out, sample.id), videos)
+    async def ask(
+        self,
+        sample: Sample,
+        videos: tuple[VideoInput, ...],
+        frames: FrameInfo | None = None,
+        ids: tuple[str, ...] = (),
+        waited: float = 0.0,
+    ) -> Record:
+        """Put the question; `ids` of the videos are for the engine's caches, `waited` goes into the record."""
         request = Request(sample, videos, ids, self.plan.protocols[sample.task].decoding)
-        async with self.slots:
+        with self.stages.at("queue"):
+            await self.slots.acquire()
+        try:
             began = time.perf_counter()
-            response = await self.engine.generate(request)
+            with self.stages.at("engine"):
+                response = await self.engine.generate(request)
+        finally:
+            self.slots.release()
         seconds = {"frames": waited, "engine": time.perf_counter() - began}
         return graded(sample, response, self.plan, frames, seconds)
 

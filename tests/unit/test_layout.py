@@ -34,7 +34,7 @@ LEVELS = (
     {"video"},
     {"pretext"},
     {"sources", "engines", "tiny"},
-    {"runner", "way", "media"},
+    {"runner", "way", "media", "stages"},
     {
         "gather",
         "planning",

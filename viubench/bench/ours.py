@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -70,22 +69,25 @@ async def _passes(work: Work) -> list[Pass]:
 
 
 async def _answer(work: Work, pairs: Sequence[tuple[str, str]], engine: VllmEngine, frames: Path, name: str) -> Pass:
-    plan = _plan(work, pairs)
+    plan = plan_of(seen(work.frames, work.pixels, work.tokens), pairs)
     with RunFolder.claim(frames.parent / name) as folder, KillablePool(work.workers, DECODE_SECONDS) as pool:
-        folder.begin(_manifest(work))
-        await _started(pool, work.workers)
+        folder.begin(blank_manifest(work.model))
+        await started(pool, work.workers)
         with timed(name) as one:
             media = Media(FrameStore(frames), pool)
-            await runner.run(plan, way.Way(plan, Open(engine), media, folder.path, frozenset()), folder)
+            whole = way.Way(plan, Open(engine), media, folder.path, frozenset())
+            await runner.run(plan, whole, folder)
+        one.stages = {stage: times.seconds for stage, times in whole.stages.stages.items()}
+        one.stages |= {"decoders": media.decode_seconds, "idle": whole.stages.idle()}
         texts = {record.id: record.response or "" for record in read_records(folder.path)}
         one.answers = [texts[sample.id] for sample in plan.samples]
     return one
 
 
 async def _decode(work: Work, frames: Path) -> Pass:
-    plan = _plan(work, work.asked())
+    plan = plan_of(seen(work.frames, work.pixels, work.tokens), work.asked())
     with KillablePool(work.workers, DECODE_SECONDS) as pool:
-        await _started(pool, work.workers)
+        await started(pool, work.workers)
         with timed("decode") as one:
             media = Media(FrameStore(frames), pool)
             wanted = [want for sample in plan.samples for want in way.clip_wants(sample, plan)]
@@ -93,25 +95,30 @@ async def _decode(work: Work, frames: Path) -> Pass:
     return one
 
 
-async def _started(pool: KillablePool, workers: int) -> None:
+async def started(pool: KillablePool, workers: int) -> None:
     """Starting the decode processes stands before the clock, as opening the engine does."""
     await asyncio.gather(*(asyncio.wrap_future(pool.submit(time.sleep, BREATH)) for _ in range(workers)))
 
 
-def _plan(work: Work, pairs: Sequence[tuple[str, str]]) -> way.Plan:
+def seen(frames: int, pixels: int, tokens: int = 64) -> Protocol:
     """First to last frame, evenly: the frame numbers that lmms-eval takes too where the frame rate is constant."""
-    protocol = Protocol(
-        protocol="bench",
-        sampling=Sampling(kind="fps", fps=1000, frames=work.frames),
-        resize=Resize(max_pixels=work.pixels),
-        decoding=Decoding(max_tokens=work.tokens),
+    return Protocol(
+        protocol=f"bench-{pixels}",
+        sampling=Sampling(kind="fps", fps=1000, frames=frames),
+        resize=Resize(max_pixels=pixels),
+        decoding=Decoding(max_tokens=tokens),
     )
+
+
+def plan_of(protocol: Protocol, pairs: Sequence[tuple[str, str]]) -> way.Plan:
+    """One task, named as its protocol, of (clip, question) pairs; the clips lie in one folder."""
+    task = protocol.protocol
     samples = [
         Sample(
-            id=f"{number:05d}",
-            task="bench",
-            cluster=os.path.basename(clip),
-            clips=(Clip(path=os.path.basename(clip)),),
+            id=f"{task}-{number:05d}",
+            task=task,
+            cluster=Path(clip).name,
+            clips=(Clip(path=Path(clip).name),),
             question=f"<video>{question}",
             target="A",
             answer_text="A",
@@ -119,12 +126,13 @@ def _plan(work: Work, pairs: Sequence[tuple[str, str]]) -> way.Plan:
         )
         for number, (clip, question) in enumerate(pairs)
     ]
-    roots = {"bench": Path(pairs[0][0]).parent}
-    return way.Plan(samples, {"bench": protocol}, {"bench": evaluators.get("choice")}, roots)
+    grader = evaluators.get("choice")
+    return way.Plan(samples, {task: protocol}, {task: grader}, {task: Path(pairs[0][0]).parent})
 
 
-def _manifest(work: Work) -> Manifest:
+def blank_manifest(model: str) -> Manifest:
+    """The manifest of a run that nobody reads."""
     return Manifest(
-        argv=[], model={"name": work.model}, engine={"kind": "vllm"}, protocols={}, tasks={}, suites={}, packages={},
+        argv=[], model={"name": model}, engine={"kind": "bench"}, protocols={}, tasks={}, suites={}, packages={},
         seed=0, hardware={}, started="",
     )  # fmt: skip

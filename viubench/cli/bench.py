@@ -58,6 +58,21 @@ def peers(
     show_peers(videos, model, terms, json, quiet=quiet)
 
 
+@app.command()
+def pipeline(
+    videos: Annotated[Path, typer.Option(help="Folder of clips.")],
+    workers: Annotated[int, typer.Option(min=1, help="Decoding processes.")] = 2,
+    questions: Annotated[int, typer.Option(min=1, help="Questions about each clip at each of two sizes.")] = 3,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not say what is being measured.")] = False,
+) -> None:
+    """Run against decoding alone and an engine alone that takes time but no processor: how far do they overlap?"""
+    from viubench.bench.pipeline import Terms
+    from viubench.cli.benches import show_pipeline
+
+    show_pipeline(videos, Terms(questions=questions, workers=workers), json, quiet=quiet)
+
+
 def _counts(text: str) -> tuple[int, ...]:
     from viubench.bench.peers import QUESTIONS
 

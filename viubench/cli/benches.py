@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from typing import Any
 from tabulate import tabulate
 
 from viubench import atomic, tiny
-from viubench.bench import peers
+from viubench.bench import peers, pipeline
 from viubench.errors import ViubenchError
 from viubench.planning import PACKAGES, versions
+from viubench.pretext.listing import list_videos
 
 
 def machine() -> dict[str, Any]:
@@ -52,11 +53,30 @@ def write(path: Path | None, found: Mapping[str, Any]) -> None:
         raise ViubenchError(f"cannot write {path}: {error.strerror}", where="--json") from None
 
 
-def show_peers(videos: Path, model: str | None, terms: peers.Terms, path: Path | None, *, quiet: bool) -> None:
-    def tell(what: str) -> None:
-        if not quiet:
-            print(what, file=sys.stderr, flush=True)
+def teller(quiet: bool) -> Callable[[str], None]:
+    """Says on standard error what is being measured, or nothing."""
+    return lambda what: None if quiet else print(what, file=sys.stderr, flush=True)
 
+
+def show_pipeline(videos: Path, terms: pipeline.Terms, path: Path | None, *, quiet: bool) -> None:
+    clips = [videos / name for name in list_videos(videos).videos if "/" not in name]
+    if not clips:
+        raise ViubenchError("there is no video in it", where=str(videos))
+    with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
+        rows = pipeline.measure(clips, terms, Path(scratch), teller(quiet))
+    lines = [
+        [f"{row.pace:g}", *(f"{part:.2f}" for part in (row.decode, row.engine, row.run, row.share)), f"{row.idle:.0%}",
+         str(row.peak_mb)]
+        for row in rows
+    ]  # fmt: skip
+    print(f"{rows[0].answers} answers about {len(clips)} clips at {len(terms.pixels)} sizes; seconds by the clock")
+    headers = ["engine / decoding", "decode alone", "engine alone", "run", "run / larger", "engine idle", "peak MiB"]
+    print(table(headers, lines))
+    write(path, {"settings": asdict(terms), "rows": [asdict(row) for row in rows]})
+
+
+def show_peers(videos: Path, model: str | None, terms: peers.Terms, path: Path | None, *, quiet: bool) -> None:
+    tell = teller(quiet)
     clips, left = peers.readable(videos, terms)
     for line in left:
         tell(f"left out: {line}")

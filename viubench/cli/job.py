@@ -159,6 +159,8 @@ class Job:
                         done, total = len(folder.done), len(planned.plan.samples)
                         print(f"stopped at {done} of {total}; the same command goes on from here", file=sys.stderr)
                         raise
+                if isinstance(way, Way) and engine.needs_media and not self.quiet and (line := way.stages.told()):
+                    print(line, file=sys.stderr)
                 results = summarise(journal.read(self.out, Counted), self._manifest(planned, described))
             folder.write_results(results)
         print(results_table(results))

@@ -1,0 +1,144 @@
+"""`viubench bench pipeline`: does everything overlap? A run by the clock against decoding alone and the engine alone.
+
+Example:
+    >>> measure(clips, Terms(), Path("scratch"), print)[1].share     # doctest: +SKIP
+    1.06
+
+The engine here takes its time and no processor, as one on a GPU does: a question occupies it for a fixed while, one
+after the other. On a machine whose engine runs on the same cores as the decoders nothing could overlap, however the
+work is ordered; `viubench bench peers` shows that case, with a real engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from viubench import runner, way
+from viubench.bench.contestant import timed
+from viubench.bench.ours import DECODE_SECONDS, blank_manifest, plan_of, seen, started
+from viubench.engines.base import Engine, Request, Response
+from viubench.media import Media
+from viubench.runs import RunFolder
+from viubench.video.store import FrameStore
+from viubench.video.workers import KillablePool
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is run.
+
+    Attributes:
+        frames: of each clip.
+        pixels: sizes each clip is shown at; each is a video of its own to the store.
+        questions: of each clip at each size.
+        paces: engine time / decoding time, one run each.
+        workers: decoding processes.
+    """
+
+    frames: int = 32
+    pixels: tuple[int, ...] = (65536, 131072)
+    questions: int = 3
+    paces: tuple[float, ...] = (1.0, 2.0)
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run; seconds by the clock.
+
+    Attributes:
+        pace: engine time / decoding time that was asked for.
+        decode, engine, run: decoding alone, the engine alone with frames that are decoded, and both, from nothing.
+        share: run / the larger of the two.
+        idle: share of the run's time during which the engine had no question.
+        peak_mb: the most memory this process had in use until then, in MiB.
+    """
+
+    pace: float
+    answers: int
+    decode: float
+    engine: float
+    run: float
+    share: float
+    idle: float
+    peak_mb: int
+
+
+class Paced(Engine):
+    """Takes `seconds` for a question, one question at a time, without using a processor."""
+
+    kind: ClassVar[str] = "paced"
+    max_in_flight = 16
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.device = asyncio.Lock()
+
+    async def generate(self, request: Request) -> Response:
+        async with self.device:
+            await asyncio.sleep(self.seconds)
+        return Response("A", "stop", {"frames": sum(len(video) for video in request.videos)})
+
+    def describe(self) -> dict[str, Any]:
+        return {"model": "paced", "version": "1", "seconds": self.seconds}
+
+
+def measure(clips: Sequence[Path], terms: Terms, scratch: Path, tell: Callable[[str], None]) -> list[Row]:
+    """One row per pace; `scratch` gets the frames and the run folders, which are removed again."""
+    rows = []
+    for pace in terms.paces:
+        tell(f"engine time = {pace:g} x decoding time")
+        rows.append(asyncio.run(_row(_plan(clips, terms), pace, terms, scratch)))
+    return rows
+
+
+async def _row(plan: way.Plan, pace: float, terms: Terms, scratch: Path) -> Row:
+    frames = scratch / "frames"
+    with KillablePool(terms.workers, DECODE_SECONDS) as pool:
+        await started(pool, terms.workers)
+        media = Media(FrameStore(frames), pool)
+        with timed("decode") as decode:
+            await asyncio.gather(*(asyncio.wrap_future(media.decode(wanted)) for wanted in _wants(plan)))
+    engine = Paced(pace * decode.seconds / len(plan.samples))
+    alone, _ = await _run(plan, engine, terms, scratch, "engine")
+    shutil.rmtree(frames)
+    whole, stages = await _run(plan, engine, terms, scratch, "whole")
+    shutil.rmtree(frames)
+    share = whole / max(decode.seconds, alone)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    seconds = {"decode": decode.seconds, "engine": alone, "run": whole}
+    told = {name: round(value, 2) for name, value in seconds.items()}
+    return Row(pace, len(plan.samples), **told, share=round(share, 3), idle=round(stages.idle(), 3), peak_mb=peak)
+
+
+async def _run(plan: way.Plan, engine: Engine, terms: Terms, scratch: Path, name: str) -> tuple[float, Any]:
+    with RunFolder.claim(scratch / name, fresh=True) as folder, KillablePool(terms.workers, DECODE_SECONDS) as pool:
+        folder.begin(blank_manifest("paced"))
+        await started(pool, terms.workers)
+        whole = way.Way(plan, engine, Media(FrameStore(scratch / "frames"), pool), folder.path, frozenset())
+        with timed(name) as one:
+            await runner.run(plan, whole, folder)
+    return one.seconds, whole.stages
+
+
+def _wants(plan: way.Plan) -> list[Any]:
+    ordered = runner.in_video_order(plan.samples)
+    return list(dict.fromkeys(wanted for sample in ordered for wanted in way.clip_wants(sample, plan)))
+
+
+def _plan(clips: Sequence[Path], terms: Terms) -> way.Plan:
+    """A task for each size; questions of a clip stand side by side."""
+    pairs = [(str(clip), f"Question {number}?") for clip in clips for number in range(terms.questions)]
+    plans = [plan_of(seen(terms.frames, pixels), pairs) for pixels in terms.pixels]
+    return way.Plan(
+        [sample for plan in plans for sample in plan.samples],
+        {task: protocol for plan in plans for task, protocol in plan.protocols.items()},
+        {task: grader for plan in plans for task, grader in plan.graders.items()},
+        {task: root for plan in plans for task, root in plan.roots.items()},
+    )
