@@ -164,6 +164,7 @@ def check_engines() -> list[Check]:
     return [
         Check("transformers", recent if transformers else None, transformers or "not installed", hint),
         optional("vllm", vllm, "the engine vllm is not there", SET_UP),
+        optional("ray", version_of("ray"), "--engine ray:vllm and --ray are not there", "pip install 'viubench[ray]'"),
         optional("lmms-eval", lmms, "tasks named lmms: are not there", f"{SET_UP} --extras lmms"),
     ]
 

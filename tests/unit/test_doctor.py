@@ -121,7 +121,7 @@ def test_a_cpu_torch_beside_a_gpu_is_a_fault(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_is_optional_may_be_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "version_of", lambda *names: None)
     found = [*doctor.check_torch(), *doctor.check_engines()]
-    assert {check.name for check in found} == {"torch", "transformers", "vllm", "lmms-eval"}
+    assert {check.name for check in found} == {"torch", "transformers", "vllm", "ray", "lmms-eval"}
     assert all(check.ok is None and check.hint for check in found)
 
 

@@ -208,6 +208,20 @@ def test_several_urls_share_the_load(endpoint: Callable[..., Endpoint]) -> None:
     assert [len(one.chats()) for one in both] == [3, 3]
 
 
+def test_a_server_that_goes_away_loses_no_answer(endpoint: Callable[..., Endpoint]) -> None:
+    both = [endpoint(fine), endpoint(fine)]
+
+    async def some() -> list[Response]:
+        async with ServerEngine(None, [one.url for one in both], {}) as engine:
+            first = [await engine.generate(request()) for _ in range(2)]
+            both[0].http.shutdown()
+            both[0].http.server_close()
+            return first + list(await asyncio.gather(*(engine.generate(request()) for _ in range(6))))
+
+    assert [response.text for response in asyncio.run(some())] == ["3.0 - 4.0"] * 8
+    assert [len(one.chats()) for one in both] == [1, 7]
+
+
 def test_a_wrong_timestamp_stops_the_run(endpoint: Callable[..., Endpoint]) -> None:
     def resampled(path: str, body: dict[str, Any]) -> Reply:
         if path == "/detokenize":

@@ -29,6 +29,7 @@ from viubench.replicas import RESTARTS, Died, Replica, Replicas, Transport, shar
 from viubench.replicas.backlog import Backlog
 from viubench.replicas.layout import Layout
 from viubench.replicas.process import Processes
+from viubench.replicas.ray_cluster import cluster
 from viubench.replicas.worker import Opened, Spec
 from viubench.runner import in_video_order
 from viubench.schema import Protocol, Record, Sample, Sampling
@@ -243,6 +244,7 @@ from replica_engines import Echo, sample
 from test_replicas import PLAN
 from viubench.replicas import Replicas
 from viubench.replicas.process import Processes
+from viubench.replicas.ray_cluster import cluster
 from viubench.replicas.worker import Spec
 
 folder = Path(sys.argv[1])
@@ -308,6 +310,13 @@ def test_a_layout_is_read_from_the_options() -> None:
             Layout.read(engine, count, {})
     with pytest.raises(ViubenchError, match="num_cpus=many is not a number"):
         Layout.read("ray:hf", 2, {"num_cpus": "many"})
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001", "nonsense"])
+def test_a_cluster_that_does_not_answer_is_said_at_once(address: str) -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(ViubenchError, match=f"no Ray cluster answers at {address}"), cluster(address):
+        pass
 
 
 def test_each_replica_gets_its_share_of_the_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

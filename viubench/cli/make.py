@@ -43,7 +43,7 @@ def build(
 
     catalogue = Catalogue(tuple(include_path))
     chosen = catalogue.recipe(recipe)
-    below = nullcontext() if ray is None else cluster(None if ray == "auto" else ray, cores=workers)
+    below = nullcontext() if ray is None else cluster(ray, cores=workers)
     with below, bar("building items", quiet=quiet) as progress:
         report = builder.build(
             chosen,

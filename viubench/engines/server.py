@@ -14,7 +14,7 @@ import asyncio
 import itertools
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import httpx
@@ -98,7 +98,7 @@ class ServerEngine(Engine):
     async def _greet(self, url: str) -> None:
         """Find the model at `url`; raises ViubenchError when it is not served there."""
         try:
-            served = (await self._call("GET", url, "/models"))["data"]
+            served = (await self._call("GET", itertools.repeat(url), "/models"))["data"]
             names = [entry["id"] for entry in served]
         except (EngineError, KeyError, TypeError) as error:
             raise ViubenchError(
@@ -119,7 +119,8 @@ class ServerEngine(Engine):
 
     async def _vllm_version(self, url: str) -> str:
         try:
-            return f"vllm {(await self._call('GET', url.removesuffix('/v1'), '/version'))['version']}"
+            told = await self._call("GET", itertools.repeat(url.removesuffix("/v1")), "/version")
+            return f"vllm {told['version']}"
         except (EngineError, KeyError, TypeError):
             return "vllm, version unknown"
 
@@ -137,9 +138,8 @@ class ServerEngine(Engine):
         body["max_tokens"] = request.decoding.max_tokens
         if self.is_vllm:  # the server would fill these from the checkpoint's own defaults, which are not greedy
             body |= {"repetition_penalty": 1.0, "top_k": 0, "min_p": 0.0, "return_token_ids": not self._checked}
-        url = next(self._turn)
         try:
-            answer = await self._call("POST", url, "/chat/completions", body)
+            answer = await self._call("POST", self._turn, "/chat/completions", body)
         except Refused:
             if self.transport != "auto" or not as_video:
                 raise
@@ -147,7 +147,7 @@ class ServerEngine(Engine):
             return await self._ask(request)
         moving = prompts.moving(request.videos)
         if moving and not self._checked:
-            await self._check_prompt(url, answer, request, as_video)
+            await self._check_prompt(answer, request, as_video)
         return _response(answer, time.perf_counter() - started, as_images=bool(moving) and not as_video)
 
     def _as_video(self, request: Request) -> bool:
@@ -158,36 +158,46 @@ class ServerEngine(Engine):
             return False
         return transport.shared_clock(request) is not None
 
-    async def _check_prompt(self, url: str, answer: dict[str, Any], request: Request, as_video: bool) -> None:
+    async def _check_prompt(self, answer: dict[str, Any], request: Request, as_video: bool) -> None:
         """On the first answer of a vLLM server: the model read our times. Decides `transport` when it was open."""
         token_ids = answer.get("prompt_token_ids")
         if as_video and self.is_vllm and isinstance(token_ids, list):
             question = {"model": self.model, "tokens": token_ids}
-            prompt = (await self._call("POST", url.removesuffix("/v1"), "/detokenize", question)).get("prompt", "")
+            roots = (url.removesuffix("/v1") for url in self._turn)
+            prompt = (await self._call("POST", roots, "/detokenize", question)).get("prompt", "")
             metas = [media_clock.metadata(video) for video in prompts.moving(request.videos)]
             problem = media_clock.missing_timestamps(prompt, metas) if media_clock.tells_times(prompt) else None
             if problem is not None:
                 raise ViubenchError(
                     f"the server does not show the model the frames it was sent: {problem}",
-                    where=url,
+                    where="--base-url",
                     hint="--engine-arg transport=images, or a newer vLLM",
                 )
         if as_video:
             self.transport = "video"
         self._checked = as_video or self.transport == "images"
 
-    async def _call(self, method: str, url: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """One request with retries; raises Refused for a 4xx, EngineError when the tries are used up."""
+    async def _call(
+        self, method: str, urls: Iterator[str], path: str, body: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """One request with retries, each try at the next of `urls`, so that one endpoint may be gone.
+
+        Raises Refused for a 4xx, EngineError when the tries are used up.
+        """
         tries = AsyncRetrying(
             retry=retry_if_exception_type(_Busy),
             stop=stop_after_attempt(1 + self.retries),
             wait=_wait,
             reraise=True,
         )
+
+        async def once() -> dict[str, Any]:
+            return await self._call_once(method, next(urls) + path, body)
+
         try:
-            return await tries(self._call_once, method, url + path, body)
+            return await tries(once)
         except _Busy as error:
-            raise EngineError(f"{url}: {error}, after {1 + self.retries} tries") from error
+            raise EngineError(f"{error}, after {1 + self.retries} tries") from error
 
     async def _call_once(self, method: str, url: str, body: dict[str, Any] | None) -> dict[str, Any]:
         if self._client is None:
@@ -195,9 +205,9 @@ class ServerEngine(Engine):
         try:
             reply = await self._client.request(method, url, json=body)
         except httpx.TransportError as error:
-            raise _Busy(str(error) or type(error).__name__) from error
+            raise _Busy(f"{url}: {error or type(error).__name__}") from error
         if reply.status_code in RETRIED_STATUSES:
-            raise _Busy(f"HTTP {reply.status_code}: {_message(reply)}", _retry_after(reply))
+            raise _Busy(f"{url}: HTTP {reply.status_code}: {_message(reply)}", _retry_after(reply))
         if reply.status_code >= 400:
             raise Refused(f"HTTP {reply.status_code}: {_message(reply)}")
         try:

@@ -10,10 +10,14 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 from viubench.errors import ViubenchError
+
+KNOCK_S = 10.0
+"""Seconds that the head of a named cluster has to answer in."""
 
 STORE_BYTES = 128 << 20
 """Object store of a cluster of our own: what is sent is small."""
@@ -34,8 +38,9 @@ def cluster(address: str | None, cores: float = 1) -> Iterator[None]:
     """Be connected to a cluster; a connection that is there already is used and left as it is.
 
     Args:
-        address: of the cluster, or "local" to start one on this machine that only the loopback interface reaches;
-            None for RAY_ADDRESS, else the one that runs on this machine, else a new one there.
+        address: HOST:PORT of the cluster, or "local" to start one on this machine that only the loopback interface
+            reaches; None for RAY_ADDRESS; "auto" or no RAY_ADDRESS for the one that runs on this machine, else a new
+            one there.
         cores: what a cluster started here counts at least, however many the machine has.
 
     Raises:
@@ -63,9 +68,10 @@ def cluster(address: str | None, cores: float = 1) -> Iterator[None]:
 def _connect(address: str | None, quiet: dict[str, Any]) -> bool:
     """Whether a cluster answers; raises ViubenchError when one was named that does not."""
     try:
+        _knock(address)
         import_ray().init(address=address or "auto", **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        if address is None:
+    except (OSError, ValueError, RuntimeError) as error:  # a ConnectionError is an OSError
+        if address in (None, "auto"):
             return False
         raise ViubenchError(
             f"no Ray cluster answers at {address}: {last_line(error)}",
@@ -73,6 +79,16 @@ def _connect(address: str | None, quiet: dict[str, Any]) -> bool:
             hint="start one with `ray start --head`, or give address=local for one on this machine",
         ) from error
     return True
+
+
+def _knock(address: str | None) -> None:
+    """Raise OSError or ValueError where nobody listens at HOST:PORT; Ray itself would go on trying for minutes."""
+    if address in (None, "auto"):
+        return
+    host, colon, port = str(address).rpartition(":")
+    if not (colon and port.isdigit()) or "/" in host:
+        raise ValueError("it is not of the form HOST:PORT, auto or local")
+    socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
 
 
 def last_line(error: Exception) -> str:
