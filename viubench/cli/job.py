@@ -58,6 +58,7 @@ class Job:
     debug: bool = False
     strips: int = runner.STRIPS_PER_TASK
     engine_args: Mapping[str, str] = field(default_factory=dict)
+    deterministic: bool = False
 
     def default_engine(self, model: str | None, base_urls: Sequence[str]) -> str:
         """The engine when none was named: a server when an address was, vLLM where installed, else transformers."""
@@ -74,7 +75,7 @@ class Job:
             os.environ["VIUBENCH_DEBUG"] = "1"
         if kind in BASELINES:
             return self._answer(lambda planned: self._baseline(kind, planned), None, fresh=fresh)
-        engine = make(kind, model=model, base_urls=base_urls, args=self.engine_args)
+        engine = make(kind, model=model, base_urls=base_urls, args=self.engine_args, deterministic=self.deterministic)
         if kind == "server":  # an address nobody answers at is found out before anything is built
             asyncio.run(_greet(engine))
         return self._answer(lambda _: engine, engine.size_multiple, fresh=fresh)

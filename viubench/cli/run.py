@@ -48,6 +48,9 @@ def run(
     frame_cache: FrameCache = None,
     workers: Annotated[int, typer.Option(min=1, help="Decoding processes.")] = 2,
     engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Answers that depend on nothing asked before or beside; slower.")
+    ] = False,
     include_path: Include = [],  # noqa: B006
     max_errors: MaxErrors = 0.01,
     filmstrips: Annotated[
@@ -64,7 +67,18 @@ def run(
     from viubench.gather import Wishes
 
     wishes = Wishes(tasks, videos, data_root, protocol, frames, fps, max_pixels, limit, seed, workers)
-    job = Job(wishes, out, tuple(include_path), frame_cache, max_errors, quiet, debug, filmstrips, pairs(engine_arg))
+    job = Job(
+        wishes,
+        out,
+        tuple(include_path),
+        frame_cache,
+        max_errors,
+        quiet,
+        debug,
+        filmstrips,
+        pairs(engine_arg),
+        deterministic,
+    )
     kind = engine or job.default_engine(model, base_url)
     if dry_run:
         job.dry_run(kind, model)
