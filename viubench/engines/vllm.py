@@ -38,6 +38,10 @@ MAX_STILLS = 64
 CONTEXT_CAP = 32768
 """Tokens of context asked for when the model could take more: a longer one reserves memory no protocol uses."""
 
+BATCHED_TOKENS = 16384
+"""Tokens computed at once, which is also what one video may become: vLLM's encoder cache is of this size, and its own
+default on a CPU (2,048) refuses 48 frames of 512 x 512."""
+
 SMALL_MACHINE = 8
 """Up to so many cores vLLM's worker lives in the engine core's process: one process less to load, 10 to 20 s."""
 
@@ -245,12 +249,13 @@ def default_settings(checkpoint: Mapping[str, Any], *, on_cpu: bool) -> dict[str
     context = min(checkpoint.get("context") or CONTEXT_CAP, CONTEXT_CAP)
     common = {
         "max_model_len": context,
+        "max_num_batched_tokens": BATCHED_TOKENS,
         "limit_mm_per_prompt": {"video": MAX_VIDEOS, "image": MAX_STILLS},
         "seed": 0,
         "generation_config": "vllm",  # greedy means greedy: no repetition penalty from the checkpoint's own defaults
     }
     if not on_cpu:
-        return common | {"dtype": "auto", "max_num_batched_tokens": 16384}
+        return common | {"dtype": "auto"}
     # Profiling with the largest videos there could be takes a CPU minutes and tells nothing about its memory.
     return common | {
         "dtype": "float32",
