@@ -107,6 +107,8 @@ def limited(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
 def manifest(planned: Planned, engine: Described, args: Mapping[str, str], seed: int, argv: Sequence[str]) -> Manifest:
     """What was run, to the last version; `args` are the engine arguments the user gave."""
     settings = engine.describe() | {"args": dict(args)}
+    if engine.deterministic:
+        settings["deterministic"] = True
     name = settings.pop("model")
     model = {"name": name} | {
         key: settings.pop(key) for key in ("path", "revision", "fingerprint", "architecture") if key in settings

@@ -2,21 +2,25 @@
 
 Example:
     >>> lengths = measure(planned, store, Counter(checkpoint))
-    >>> lengths.longest("viubench_jigsaw_hard"), lengths.overlong(4096)
-    (7514, {'viubench_jigsaw_hard': 150})
+    >>> lengths.longest("viubench_jigsaw_hard")
+    7514
+    >>> overlong(lengths, taken, total=2700, max_errors=0.01)
+    []
 
 A frame's size is exact where the store has measured the video before, else the most that the protocol allows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field
 
 from viubench import journal, runner, way
+from viubench.engines.footprint import Footprint
 from viubench.engines.tokens import Counter, Shown
 from viubench.errors import MediaError, ViubenchError
 from viubench.media import Wanted
@@ -33,6 +37,7 @@ class Length:
 
     Attributes:
         text, video: tokens; where not `exact`, those of the largest frames and the most of them there can be.
+        largest: of the video tokens, those that the vision encoder makes of the largest video.
         answer: tokens that may be generated.
         frame_bytes: bytes of the frames shown.
     """
@@ -40,6 +45,7 @@ class Length:
     task: str
     text: int
     video: int
+    largest: int
     answer: int
     exact: bool
     frame_bytes: int
@@ -74,14 +80,6 @@ class Lengths:
     def longest(self, task: str) -> int:
         """Tokens of a task's longest prompt, without its answer."""
         return max(length.prompt for length in self.of(task))
-
-    def overlong(self, limit: int, *, surely: bool = False) -> dict[str, int]:
-        """Task -> samples whose prompt and answer are more than `limit` tokens; only those known to be if `surely`."""
-        found: dict[str, int] = {}
-        for length in self.samples.values():
-            if length.whole > limit and (length.exact or not surely):
-                found[length.task] = found.get(length.task, 0) + 1
-        return found
 
 
 class Viewer:
@@ -152,6 +150,7 @@ def measure(
             sample.task,
             counter.prompt(sample.question, shown) - video,
             video,
+            max(map(counter.embeddings, shown), default=0),
             planned.plan.protocols[sample.task].decoding.max_tokens,
             exact,
             sum(each.frames * each.height * each.width * 3 for each in shown),
@@ -165,46 +164,64 @@ def measure(
     return lengths
 
 
-def doubtful(planned: Planned, limit: int) -> Callable[[Sample], bool]:
+def doubtful(planned: Planned, taken: Footprint) -> Callable[[Sample], bool]:
     """Whether a sample might not fit, by its bytes and its protocol's largest frames: a bound that costs nothing."""
     plan = planned.plan
+    limit, most = taken.limit or sys.maxsize, taken.video or sys.maxsize
 
     def check(sample: Sample) -> bool:
         bound = len(sample.question.encode()) + 256 + plan.protocols[sample.task].decoding.max_tokens
         for _, _, how, resize in way.clip_wants(sample, plan):
             groups = ((len(how.indices) if how.kind == "indices" else how.frames) + 1) // 2
-            bound += (groups + 16) * (resize.max_pixels // resize.multiple**2 + 24)  # a jigsaw's clips round up
+            pads = resize.max_pixels // resize.multiple**2
+            if groups * pads > most:
+                return True
+            bound += (groups + 16) * (pads + 24)  # a jigsaw's clips round up
         return bound > limit
 
     return check
 
 
-def overlong(lengths: Lengths, limit: int, setting: str, total: int, max_errors: float) -> list[str]:
-    """What to tell of prompts that do not fit, one line a task.
-
-    Args:
-        limit: tokens of the context; `setting` is where it was set.
+def overlong(lengths: Lengths, taken: Footprint, total: int, max_errors: float) -> list[str]:
+    """What to tell of prompts and videos that do not fit, one line a task, and what to change.
 
     Raises:
         ViubenchError: more than the share `max_errors` of all `total` samples are known to be too long.
     """
-    hint = "show fewer --frames or --max-pixels" + (f", or raise --engine-arg {setting}" if setting else "")
-    lines = []
-    for task, count in sorted(lengths.overlong(limit).items()):
-        surely = sum(length.exact and length.whole > limit for length in lengths.of(task))
-        most = max(lengths.of(task), key=lambda length: length.whole)
-        kind = "" if surely == count else f" ({count - surely} of them if their frames are as large as they may be)"
-        lines.append(
-            f"{task}: {count} samples do not fit into {limit} tokens{kind}: "
-            f"the longest prompt has {most.prompt}, its answer up to {most.answer}"
-        )
-    sure = sum(lengths.overlong(limit, surely=True).values())
+    limit, most = taken.limit or sys.maxsize, taken.video or sys.maxsize
+    lines: list[str] = []
+    settings: set[str] = set()
+    sure = 0
+    for task, prompts in by_task(lengths).items():
+        long = [length for length in prompts if length.whole > limit]
+        large = [length for length in prompts if length.largest > most]
+        sure += sum(length.exact and (length.whole > limit or length.largest > most) for length in prompts)
+        if long:
+            longest = max(long, key=lambda length: length.whole)
+            settings |= {taken.setting}
+            lines.append(
+                f"{task}: {len(long)} samples do not fit into {limit} tokens{_perhaps(long)}: "
+                f"the longest prompt has {longest.prompt}, its answer up to {longest.answer}"
+            )
+        if large:
+            settings |= {"max_num_batched_tokens"}
+            lines.append(
+                f"{task}: {len(large)} samples have a video of more than {most} tokens{_perhaps(large)}: "
+                f"the largest has {max(length.largest for length in large)}"
+            )
+    change = " and ".join(sorted(filter(None, settings)))
+    hint = "show fewer --frames or --max-pixels" + (f", or raise --engine-arg {change}" if change else "")
     if sure > max_errors * total:
         raise ViubenchError(
             f"{sure} of {total} samples are too long, more than --max-errors {max_errors:g}; the first: {lines[0]}",
             hint=f"{hint}; with a higher --max-errors each of them is an engine error, and counts as wrong",
         )
     return [*lines, hint] if lines else []
+
+
+def _perhaps(lengths: Sequence[Length]) -> str:
+    guessed = sum(not length.exact for length in lengths)
+    return f" ({guessed} of them if their frames are as large as they may be)" if guessed else ""
 
 
 class Timed(Fate):

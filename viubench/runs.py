@@ -126,6 +126,7 @@ def check_same(old: Manifest, new: Manifest, path: Path) -> None:
     for what, was, now in (
         ("model", old.model, new.model),
         ("engine", old.engine.get("kind"), new.engine.get("kind")),
+        ("choice of --deterministic", old.engine.get("deterministic"), new.engine.get("deterministic")),
         ("set of engine arguments", old.engine.get("args"), new.engine.get("args")),
         ("seed", old.seed, new.seed),
         ("tasks", sorted(old.tasks), sorted(new.tasks)),

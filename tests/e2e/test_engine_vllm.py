@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from engine_requests import ask, request, standard, texts, video
 
+from viubench.bench.order import Row, compare
 from viubench.engines.base import Response
 from viubench.engines.tokens import Counter, Shown
 from viubench.engines.vllm import VllmEngine
@@ -39,6 +40,22 @@ def test_answers_equal_those_of_transformers_and_a_bad_request_fails_alone(
         assert answer.usage["prompt_tokens"] == counter.prompt(asked.sample.question, shown)
     assert counter.basis == "text: the checkpoint's tokenizer"
     assert engine.describe()["settings"]["dtype"] == "float32"
+
+
+def test_deterministic_answers_depend_on_their_request_alone(tiny_model: Path) -> None:
+    """Six requests one by one, at once, and at once in another order: not a bit of a log-probability moves."""
+
+    async def run() -> list[Row]:
+        async with VllmEngine(str(tiny_model), {"dtype": "float32"}, deterministic=True, logprobs=True) as engine:
+            answer = await engine.generate(standard()[0])
+            assert len(answer.logprobs) == answer.usage["completion_tokens"]
+            assert all(value <= 0 for value in answer.logprobs)
+            assert any(value < 0 for value in answer.logprobs)
+            return [row async for row in compare(engine, standard(), 16)]
+
+    rows = asyncio.run(run())
+    assert [row.what for row in rows] == ["one at a time", "16 at once", "other order, 16 at once"]
+    assert [(row.answers, row.logprob) for row in rows] == [(0.0, 0.0)] * 3
 
 
 def test_frames_that_would_be_resized_again_stop_the_run(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from viubench.engines import arguments, make
 from viubench.engines.loading import describe_checkpoint
-from viubench.engines.vllm import VllmEngine, default_settings, start_error
+from viubench.engines.vllm import BATCH_INVARIANT, VllmEngine, batch_invariant, default_settings, start_error
 from viubench.errors import ViubenchError
 
 
@@ -97,3 +99,29 @@ def test_importing_the_engines_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_deterministic_is_promised_only_where_it_can_be_kept(checkpoint: str) -> None:
+    for kind in ("vllm", "hf"):
+        assert make(kind, model=checkpoint, base_urls=(), args={}, deterministic=True).deterministic
+        assert not make(kind, model=checkpoint, base_urls=(), args={}).deterministic
+    with pytest.raises(ViubenchError, match="nothing can be promised"):
+        make("server", model=None, base_urls=("http://x",), args={}, deterministic=True)
+    with pytest.raises(ViubenchError, match="--deterministic settles max_num_seqs"):
+        VllmEngine(checkpoint, {"max_num_seqs": "4"}, deterministic=True)
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_batch_invariance_is_asked_of_a_vllm_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, knows: bool
+) -> None:
+    package = tmp_path / "looks_like_vllm"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "envs.py").write_text(f"environment_variables = {{'{BATCH_INVARIANT if knows else 'OTHER'}': None}}")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(BATCH_INVARIANT, "0")
+    monkeypatch.delitem(sys.modules, "looks_like_vllm.envs", raising=False)
+    monkeypatch.delitem(sys.modules, "looks_like_vllm", raising=False)
+    assert batch_invariant(importlib.import_module("looks_like_vllm")) is knows
+    assert os.environ[BATCH_INVARIANT] == ("1" if knows else "0")

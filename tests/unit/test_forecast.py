@@ -132,36 +132,49 @@ def test_sizes_are_exact_once_the_store_has_measured_a_video(clips: Path, tmp_pa
 
 def lengths(*prompts: tuple[str, int, bool]) -> Lengths:
     return Lengths(
-        {str(n): Length(task, 100, size - 100, 50, exact, 10**6) for n, (task, size, exact) in enumerate(prompts)}
+        {
+            str(n): Length(task, 100, size - 100, size - 200, 50, exact, 10**6)
+            for n, (task, size, exact) in enumerate(prompts)
+        }
     )
 
 
 def test_overlong_prompts_are_told_or_refused_before_anything_starts() -> None:
     found = lengths(("a", 900, True), ("a", 960, True), ("b", 2000, False), ("b", 100, True))
-    lines = preflight.overlong(found, 1000, "max_model_len", 4, 0.5)
-    assert lines[0].startswith(
-        "a: 1 samples do not fit into 1000 tokens: the longest prompt has 960, its answer up to 50"
-    )
-    assert "b: 1 samples" in lines[1]
-    assert "if their frames are as large as they may be" in lines[1]
-    assert "max_model_len" in lines[2]
+    first, second, change = preflight.overlong(found, taken(limit=1000), 4, 0.5)
+    assert first == "a: 1 samples do not fit into 1000 tokens: the longest prompt has 960, its answer up to 50"
+    assert second.startswith("b: 1 samples")
+    assert "(1 of them if their frames are as large as they may be)" in second
+    assert change == "show fewer --frames or --max-pixels, or raise --engine-arg max_model_len"
     with pytest.raises(ViubenchError, match="1 of 4 samples are too long"):
-        preflight.overlong(found, 1000, "max_model_len", 4, 0.2)
-    assert preflight.overlong(found, 2050, "", 4, 0.0) == []
+        preflight.overlong(found, taken(limit=1000), 4, 0.2)
+    assert preflight.overlong(found, taken(limit=2050), 4, 0.0) == []
+
+
+def test_a_video_that_the_encoder_cannot_hold_is_too_long_in_a_prompt_that_fits() -> None:
+    found = lengths(("a", 900, True), ("a", 960, True))
+    line, change = preflight.overlong(found, taken(video=750), 2, 0.5)
+    assert line == "a: 1 samples have a video of more than 750 tokens: the largest has 760"
+    assert "max_num_batched_tokens" in change
+    with pytest.raises(ViubenchError, match="1 of 2 samples are too long"):
+        preflight.overlong(found, taken(video=750), 2, 0.1)
 
 
 def test_what_surely_fits_is_not_counted_twice(clips: Path, tmp_path: Path) -> None:
     job = planned([asked("1", "t", sorted(clips.iterdir())[0].name)], clips)
     counter = Counter(describe_checkpoint(str(words(tmp_path / "c", model_type="qwen3_vl"))))
     whole = preflight.measure(job, FrameStore(tmp_path / "store"), counter).samples["1"].whole
-    assert preflight.doubtful(job, whole - 1)(job.plan.samples[0]), "the bound is above what is counted"
-    assert not preflight.doubtful(job, 10_000)(job.plan.samples[0])
+    (sample,) = job.plan.samples
+    assert preflight.doubtful(job, taken(limit=whole - 1))(sample), "the bound is above what is counted"
+    assert not preflight.doubtful(job, taken(limit=10_000))(sample)
+    assert not preflight.doubtful(job, taken(limit=None, video=8))(sample)
+    assert preflight.doubtful(job, taken(limit=None, video=7))(sample)
 
 
 def taken(**changes: Any) -> Footprint:
     given: dict[str, Any] = {
-        "limit": 4096, "setting": "max_model_len", "parameters": 10**9, "weights": 2 * 10**9, "token": 10**5,
-        "cache": None, "processed": 8 * 10**9, "in_flight": 16, "available": 9 * 10**9,
+        "limit": 4096, "video": None, "setting": "max_model_len", "parameters": 10**9, "weights": 2 * 10**9,
+        "token": 10**5, "cache": None, "processed": 8 * 10**9, "in_flight": 16, "available": 9 * 10**9,
         "gpu": Gpu("NVIDIA H200", 10**10, 10**10),
     }  # fmt: skip
     return Footprint(**given | changes)
@@ -208,6 +221,7 @@ def test_engine_settings_in_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     described = describe_checkpoint(str(words(tmp_path / "c", text_config=text)))
     cpu = footprint.footprint("vllm", described, {"device": "cpu", "max_model_len": "4096"})
     assert (cpu.limit, cpu.gpu, cpu.weights, cpu.token) == (4096, None, 8, 2 * 2 * 256 * 4)
+    assert cpu.video == 16384
     assert cpu.cache is not None
     monkeypatch.setattr(footprint, "find_gpu", lambda: Gpu("NVIDIA H200", 100 * GIB, 99 * GIB))
     monkeypatch.setattr(footprint, "_runs_on_gpus", lambda: True)

@@ -133,6 +133,12 @@ def test_another_run_is_refused_and_named(tmp_path: Path) -> None:
     assert "--fresh" in (caught.value.hint or "")
 
 
+def test_a_run_that_was_not_deterministic_does_not_become_so_half_way(tmp_path: Path) -> None:
+    fill(tmp_path, ["a"])
+    with RunFolder.claim(tmp_path) as folder, pytest.raises(ViubenchError, match="another choice of --deterministic"):
+        folder.begin(manifest(engine={"kind": "random", "deterministic": True}))
+
+
 def test_fresh_removes_the_run_and_nothing_else(tmp_path: Path) -> None:
     fill(tmp_path, ["a"])
     (tmp_path / "notes.txt").write_text("mine")

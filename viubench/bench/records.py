@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -166,8 +166,9 @@ def machine() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write(path: Path, rows: list[Row]) -> None:
-    """`{"machine": {...}, "rows": [...]}`, whole or not at all; ViubenchError where it cannot be written."""
+def write(path: Path, rows: Sequence[Any]) -> None:
+    """Dataclasses as `{"machine": {...}, "rows": [...]}`, whole or not at all; ViubenchError where it cannot be
+    written."""
     try:
         write_json(path, {"machine": machine(), "rows": [asdict(row) for row in rows]})
     except OSError as error:

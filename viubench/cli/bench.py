@@ -1,4 +1,5 @@
-"""`viubench bench`: what viubench claims of itself, measured: its statistics against simulation, what records cost."""
+"""`viubench bench`: what viubench claims of itself, measured: statistics against simulation, what records cost, how
+far answers depend on their neighbours."""
 
 from __future__ import annotations
 
@@ -105,6 +106,47 @@ def records(
     ]
     headers = ["what", "answers", "seconds", "answers / s", "peak MB"]
     print(tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * 4)))
+    if json is not None:
+        records.write(json, rows)
+
+
+@app.command()
+def order(
+    model: Annotated[str, typer.Option(help="Checkpoint folder or hub id, opened by vLLM.")],
+    tasks: Annotated[str, typer.Option("--tasks", help="Tasks or suites, comma separated, or a build folder.")],
+    videos: Annotated[Path | None, typer.Option(help="Folder of videos to make pretext items from.")] = None,
+    n: Annotated[int, typer.Option("--n", min=2, help="Requests, the first of the tasks.")] = 32,
+    in_flight: Annotated[int, typer.Option(min=2, help="Requests under way at once, where not one.")] = 16,
+    engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
+    frame_cache: Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+) -> None:
+    """Ask the same requests one by one, at once and in another order: what that changes, with and without
+    --deterministic."""
+    from tempfile import TemporaryDirectory
+
+    from tabulate import tabulate
+
+    from viubench import planning
+    from viubench.bench import order, records
+    from viubench.cli.job import pairs
+    from viubench.engines.loading import describe_checkpoint
+    from viubench.gather import Wishes
+    from viubench.tasks import Catalogue
+    from viubench.video.store import FrameStore, default_root
+
+    store = FrameStore(frame_cache or default_root())
+    with TemporaryDirectory(prefix="viubench-bench-") as scratch:
+        multiple = describe_checkpoint(model)["size_multiple"]
+        planned = planning.plan(Wishes(tasks, videos), Catalogue(()), Path(scratch), store, multiple)
+        rows = order.measure(model, order.requests(planned, store, n), pairs(engine_arg), in_flight)
+    lines = [
+        [row.what, "yes" if row.deterministic else "no", row.n, f"{row.seconds:.1f}", f"{100 * row.answers:.1f}",
+         f"{row.logprob:.1e}"]
+        for row in rows
+    ]  # fmt: skip
+    headers = ["asked", "deterministic", "answers", "seconds", "% changed", "log-prob, at most"]
+    print(tabulate(lines, headers, disable_numparse=True, colalign=("left", "left", *["right"] * 4)))
     if json is not None:
         records.write(json, rows)
 

@@ -23,13 +23,12 @@ from viubench.cli.tables import results_table
 from viubench.engines import BASELINES, loading, make
 from viubench.engines.base import Described, Engine
 from viubench.engines.baselines import AnswersEngine, BlindEngine, OracleEngine, RandomEngine
-from viubench.engines.footprint import Footprint, footprint
+from viubench.engines.footprint import footprint
 from viubench.engines.tokens import Counter
 from viubench.errors import Exit, ViubenchError
 from viubench.gather import Wishes
 from viubench.media import Media
 from viubench.planning import Planned
-from viubench.preflight import Lengths
 from viubench.replicas import Replicas
 from viubench.replicas.layout import Layout
 from viubench.replicas.worker import Spec
@@ -64,6 +63,7 @@ class Job:
     debug: bool = False
     strips: int = runner.STRIPS_PER_TASK
     engine_args: Mapping[str, str] = field(default_factory=dict)
+    deterministic: bool = False
     layout: Layout | None = None
 
     def run(self, kind: str, model: str | None, base_urls: Sequence[str], *, fresh: bool) -> Exit:
@@ -71,7 +71,9 @@ class Job:
             os.environ["VIUBENCH_DEBUG"] = "1"
         if kind in BASELINES:
             return self._answer(lambda planned: self._baseline(kind, planned), None, fresh=fresh)
-        factory = partial(make, kind, model=model, base_urls=base_urls, args=self.engine_args)
+        factory = partial(
+            make, kind, model=model, base_urls=base_urls, args=self.engine_args, deterministic=self.deterministic
+        )
         engine = factory()
         if kind == "server":  # an address nobody answers at is found out before anything is built
             asyncio.run(_greet(engine))
@@ -107,7 +109,7 @@ class Job:
         print(said.table(counter.basis))
         for line in (*said.memory(), *said.time(pace, decoding, self.wishes.workers)):
             print(line)
-        for line in (*self._overlong(planned, said.lengths, taken, 1.0), *said.warnings()):
+        for line in (*preflight.overlong(said.lengths, taken, len(planned.plan.samples), 1.0), *said.warnings()):
             print(f"warning: {line}")
 
     def _foresee(self, planned: Planned, engine: Engine) -> None:
@@ -118,18 +120,13 @@ class Job:
         if engine.kind not in LOCAL or checkpoint is None:
             return
         taken = footprint(engine.kind, checkpoint, self.engine_args)
-        doubtful = preflight.doubtful(planned, taken.limit or sys.maxsize)
+        doubtful = preflight.doubtful(planned, taken)
         store = FrameStore(self.frame_cache or default_root())
         lengths = preflight.measure(planned, store, Counter(checkpoint), wanted=doubtful)
         said = Forecast(planned, taken, lengths)
         most = self.max_errors if taken.setting else 1.0  # without a limit of its own an engine takes what is too long
-        for line in (*self._overlong(planned, lengths, taken, most), *said.warnings()):
+        for line in (*preflight.overlong(lengths, taken, len(planned.plan.samples), most), *said.warnings()):
             print(f"warning: {line}", file=sys.stderr)
-
-    def _overlong(self, planned: Planned, lengths: Lengths, taken: Footprint, most: float) -> list[str]:
-        if taken.limit is None:
-            return []
-        return preflight.overlong(lengths, taken.limit, taken.setting, len(planned.plan.samples), most)
 
     def _answer(
         self,

@@ -56,6 +56,9 @@ def run(
     frame_cache: FrameCache = None,
     workers: Annotated[int, typer.Option(min=1, help="Decoding processes, of each replica.")] = 2,
     engine_arg: EngineArgs = [],  # noqa: B006
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Answers that depend on nothing asked before or beside; slower.")
+    ] = False,
     include_path: Include = [],  # noqa: B006
     max_errors: MaxErrors = 0.01,
     filmstrips: Annotated[
@@ -74,10 +77,19 @@ def run(
 
     wishes = Wishes(tasks, videos, data_root, protocol, frames, fps, max_pixels, limit, seed, workers)
     layout = Layout.read(engine or default_engine(model, base_url), replicas, pairs(engine_arg))
-    includes = tuple(include_path)
     job = Job(
-        wishes, out, includes, frame_cache, max_errors, quiet, debug, filmstrips, layout.engine_args, layout
-    )  # fmt: skip
+        wishes,
+        out,
+        tuple(include_path),
+        frame_cache,
+        max_errors,
+        quiet,
+        debug,
+        filmstrips,
+        layout.engine_args,
+        deterministic,
+        layout,
+    )
     if dry_run:
         job.dry_run(layout.kind, model)
     else:

@@ -17,7 +17,14 @@ BASELINES = ("random", "blind", "oracle")
 """Engines that never look; they are made from a plan, not by `make` (see `viubench.engines.baselines`)."""
 
 
-def make(kind: str, *, model: str | None, base_urls: Sequence[str], args: Mapping[str, str]) -> Engine:
+def make(
+    kind: str,
+    *,
+    model: str | None,
+    base_urls: Sequence[str],
+    args: Mapping[str, str],
+    deterministic: bool = False,
+) -> Engine:
     """An engine that is not started yet.
 
     Args:
@@ -25,9 +32,11 @@ def make(kind: str, *, model: str | None, base_urls: Sequence[str], args: Mappin
         model: checkpoint folder or hub id; for `server` the served name, None for the only one it serves.
         base_urls: endpoints of `server`, for example http://127.0.0.1:8000/v1.
         args: `--engine-arg` pairs.
+        deterministic: an answer is to depend on its request alone, not on what else is asked.
 
     Raises:
-        ViubenchError: unknown kind, missing model or URL, unknown or ill-typed argument, incomplete checkpoint.
+        ViubenchError: unknown kind, missing model or URL, unknown or ill-typed argument, incomplete checkpoint, or a
+            server that is to be deterministic.
     """
     if kind not in MODEL_KINDS:
         known = (*MODEL_KINDS, *BASELINES)
@@ -37,6 +46,12 @@ def make(kind: str, *, model: str | None, base_urls: Sequence[str], args: Mappin
     if kind == "server":
         if not base_urls:
             raise ViubenchError("the server engine needs an endpoint", hint="--base-url http://127.0.0.1:8000/v1")
+        if deterministic:
+            raise ViubenchError(
+                "what a server computes together cannot be told from here, so nothing can be promised",
+                where="--deterministic",
+                hint="use --engine vllm or hf; a vLLM server can be started with VLLM_BATCH_INVARIANT=1",
+            )
         from viubench.engines.server import ServerEngine
 
         return ServerEngine(model, base_urls, args)
@@ -49,7 +64,7 @@ def make(kind: str, *, model: str | None, base_urls: Sequence[str], args: Mappin
     if kind == "vllm":
         from viubench.engines.vllm import VllmEngine
 
-        return VllmEngine(model, args)
+        return VllmEngine(model, args, deterministic=deterministic)
     from viubench.engines.hf import HfEngine
 
-    return HfEngine(model, args)
+    return HfEngine(model, args, deterministic=deterministic)

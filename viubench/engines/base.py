@@ -35,12 +35,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What came back: the text as generated, why it stopped ("stop", "length"), token counts, seconds in the engine."""
+    """What came back: the text as generated, why it stopped ("stop", "length"), token counts, seconds in the engine.
+
+    `logprobs` are the generated tokens' log-probabilities, where the engine was asked for them.
+    """
 
     text: str
     finish_reason: str | None = None
     usage: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    logprobs: tuple[float, ...] = ()
 
 
 def allow_read_only_frames() -> None:
@@ -53,6 +57,8 @@ class Described(Protocol):
 
     @property
     def kind(self) -> str: ...
+    @property
+    def deterministic(self) -> bool: ...
     def describe(self) -> dict[str, Any]: ...
 
 
@@ -63,12 +69,14 @@ class Engine(ABC):
         kind: the name on the command line.
         needs_media: whether frames must be decoded for it.
         max_in_flight: requests that may be under way at once.
+        deterministic: whether an answer is promised not to depend on what else is asked, before or beside it.
         size_multiple: frame sides must be multiples of this many pixels (patch size x merge), None when unknown.
     """
 
     kind: ClassVar[str]
     needs_media: ClassVar[bool] = True
     max_in_flight: int = 1
+    deterministic: bool = False
     size_multiple: int | None = None
 
     async def start(self) -> None:

@@ -44,6 +44,7 @@ class Footprint:
 
     Attributes:
         limit: tokens that prompt and answer may have together; None where the checkpoint does not say.
+        video: tokens that one video may become; None where there is no such limit.
         setting: the engine argument that changes the limit; "" where it is the model's own.
         parameters: numbers in the weights, of which `weights` are the bytes.
         token: bytes of key-value cache per token; 0 where it is not known.
@@ -55,6 +56,7 @@ class Footprint:
     """
 
     limit: int | None
+    video: int | None
     setting: str
     parameters: int
     weights: int
@@ -78,7 +80,7 @@ def footprint(kind: str, checkpoint: Mapping[str, Any], args: Mapping[str, str])
         width = DTYPE_BYTES.get(args.get("dtype", ""), 4 if gpu is None else 2)
         room = free_memory() if gpu is None else gpu.free
         token = (checkpoint.get("cache_values") or 0) * width
-        return Footprint(checkpoint.get("context"), "", count, count * width, token, None, 0, 1, gpu, room)
+        return Footprint(checkpoint.get("context"), None, "", count, count * width, token, None, 0, 1, gpu, room)
     if gpu is not None and not _runs_on_gpus():
         gpu = None
     settings = default_settings(checkpoint, on_cpu=gpu is None) | {k: arguments.as_json(v) for k, v in args.items()}
@@ -87,6 +89,7 @@ def footprint(kind: str, checkpoint: Mapping[str, Any], args: Mapping[str, str])
     share = float(settings.get("gpu_memory_utilization", UTILIZATION))
     return Footprint(
         limit=int(settings["max_model_len"]),
+        video=int(settings["max_num_batched_tokens"]),
         setting="max_model_len",
         parameters=count,
         weights=count * width,

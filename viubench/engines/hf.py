@@ -26,6 +26,7 @@ class HfEngine(Engine):
 
     Args:
         model: checkpoint folder or hub id.
+        deterministic: also take only kernels that give the same bits every time; each request is alone in any case.
         args: `device` (cpu, cuda, cuda:1), `dtype` (float32, bfloat16, float16), `attn_implementation`.
 
     Raises:
@@ -35,7 +36,8 @@ class HfEngine(Engine):
     kind: ClassVar[str] = "hf"
     max_in_flight = 1
 
-    def __init__(self, model: str, args: Mapping[str, str]) -> None:
+    def __init__(self, model: str, args: Mapping[str, str], *, deterministic: bool = False) -> None:
+        self.deterministic = deterministic
         self.args = arguments.typed(args, {"device": str, "dtype": str, "attn_implementation": str}, self.kind)
         self.checkpoint = describe_checkpoint(model)
         self.size_multiple = self.checkpoint["size_multiple"]
@@ -64,6 +66,9 @@ class HfEngine(Engine):
         if dtype not in ("float32", "bfloat16", "float16"):
             raise ViubenchError(f"dtype={dtype} is none of float32, bfloat16, float16", where="--engine-arg")
         self.version = transformers.__version__
+        if self.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True, warn_only=True)
         self.settings = {**self.args, "device": device, "dtype": dtype}
         extra = {name: self.args[name] for name in ("attn_implementation",) if name in self.args}
         path = self.checkpoint["path"]

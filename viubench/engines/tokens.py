@@ -74,8 +74,7 @@ class Counter:
 
     def video(self, shown: Shown) -> int:
         """Tokens that a video adds to the text, in which one token stands for it."""
-        groups = -(-shown.frames // GROUP)
-        pads = groups * (shown.height // self.multiple) * (shown.width // self.multiple)
+        groups, pads = -(-shown.frames // GROUP), self.embeddings(shown)
         if shown.still or not self.stamped:
             return pads - 1
         if shown.times is None:
@@ -85,6 +84,10 @@ class Counter:
             middles = [(first + last) / 2 for first, last in zip(times[::GROUP], times[1::GROUP], strict=True)]
             stamps = sum(self._stamp(f"<{middle:.1f} seconds>") for middle in middles)
         return pads + stamps + 2 * groups - 1
+
+    def embeddings(self, shown: Shown) -> int:
+        """Of them those that the vision encoder makes."""
+        return -(-shown.frames // GROUP) * (shown.height // self.multiple) * (shown.width // self.multiple)
 
     def _count_text(self, question: str, videos: int, stills: frozenset[int]) -> int:
         special = self._special

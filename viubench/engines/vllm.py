@@ -39,10 +39,17 @@ CONTEXT_CAP = 32768
 """Tokens of context asked for when the model could take more: a longer one reserves memory no protocol uses."""
 
 BATCHED_TOKENS = 16384
-"""Also the size of vLLM's cache of encoded videos: a smaller one drops a video before its last question is asked."""
+"""Tokens computed at once, and the size of vLLM's cache of encoded videos: a smaller one drops a video before its last
+question is asked, and vLLM's own default on a CPU (2,048) refuses 48 frames of 512 x 512."""
 
 SMALL_MACHINE = 8
 """Up to so many cores vLLM's worker lives in the engine core's process: one process less to load, 10 to 20 s."""
+
+BATCH_INVARIANT = "VLLM_BATCH_INVARIANT"
+ALONE = {"max_num_seqs": 1, "enable_prefix_caching": False}
+"""One request at a time, computed whole: the shapes of its matrices, hence its rounding, are its own."""
+INVARIANT = {"batch_invariant": True, "enable_prefix_caching": False}
+"""Many at a time, by kernels whose rounding does not depend on the batch."""
 
 FRAMES_AS_THEY_ARE = {"do_sample_frames": False, "do_resize": False}
 AS_WRITTEN = {"add_special_tokens": False}
@@ -57,14 +64,24 @@ class VllmEngine(Engine):
     Args:
         model: checkpoint folder or hub id.
         args: further vLLM engine arguments by name, and `max_in_flight`.
+        deterministic: an answer depends on its request alone. A GPU uses vLLM's batch-invariant kernels where this
+            vLLM has them, and stays fast; else, and on the CPU, the engine computes one request at a time. Nothing is
+            taken over from another request: neither its prefix nor its encoded videos.
+        logprobs: also give the log-probabilities of the generated tokens.
 
     Raises:
-        ViubenchError: the checkpoint is not complete.
+        ViubenchError: the checkpoint is not complete, or an argument contradicts `deterministic`.
     """
 
     kind: ClassVar[str] = "vllm"
 
-    def __init__(self, model: str, args: Mapping[str, str]) -> None:
+    def __init__(
+        self, model: str, args: Mapping[str, str], *, deterministic: bool = False, logprobs: bool = False
+    ) -> None:
+        self.deterministic = deterministic
+        self.logprobs = logprobs
+        if deterministic and (fixed := sorted(set(ALONE) & set(args))):
+            raise ViubenchError(f"--deterministic settles {fixed[0]}", where="--engine-arg", hint="leave it out")
         own = {name: value for name, value in args.items() if name == "max_in_flight"}
         self.max_in_flight = arguments.typed(own, {"max_in_flight": int}, self.kind).get("max_in_flight", 16)
         self.args = {name: value for name, value in args.items() if name not in own}
@@ -93,9 +110,11 @@ class VllmEngine(Engine):
         allow_read_only_frames()
         try:
             import vllm
+            from vllm.platforms import current_platform
+
+            invariant = self.deterministic and not current_platform.is_cpu() and batch_invariant(vllm)
             from transformers import AutoProcessor
             from vllm.engine.arg_utils import AsyncEngineArgs
-            from vllm.platforms import current_platform
             from vllm.v1.engine.async_llm import AsyncLLM
         except ImportError as error:
             raise ViubenchError(
@@ -105,6 +124,8 @@ class VllmEngine(Engine):
         self.version = vllm.__version__
         fields = {field.name: field.type for field in dataclasses.fields(AsyncEngineArgs)}
         self.settings = default_settings(self.checkpoint, on_cpu=current_platform.is_cpu()) | _typed(self.args, fields)
+        if self.deterministic:
+            self.settings |= INVARIANT if invariant else ALONE
         quiet = {"use_tqdm_on_load": False, "disable_log_stats": True, "enable_log_requests": False}
         wanted = {"model": self.checkpoint["path"], **quiet, **self.settings}
         self._processor = AutoProcessor.from_pretrained(self.checkpoint["path"])
@@ -118,7 +139,10 @@ class VllmEngine(Engine):
         if self._llm is None:
             raise RuntimeError("generate before start")
         started = time.perf_counter()
-        prompt = as_prompt(self._processor, request.sample.question, request.videos, request.media_ids)
+        names = request.media_ids
+        if self.deterministic:  # a video encoded for another request may have been rounded beside other videos
+            names = tuple(f"{request.sample.id}-{name}" for name in names)
+        prompt = as_prompt(self._processor, request.sample.question, request.videos, names)
         output = await self._run(prompt, request.decoding)
         kinds = {_kind(video) for video in request.videos}
         if not kinds <= self._proven:
@@ -128,7 +152,9 @@ class VllmEngine(Engine):
         usage = {"prompt_tokens": len(output.prompt_token_ids), "completion_tokens": len(answer.token_ids)}
         if output.num_cached_tokens is not None:
             usage["cached_tokens"] = output.num_cached_tokens
-        return Response(answer.text, answer.finish_reason, usage, time.perf_counter() - started)
+        chosen = zip(answer.token_ids, answer.logprobs or (), strict=False)
+        logprobs = tuple(float(found[token].logprob) for token, found in chosen)
+        return Response(answer.text, answer.finish_reason, usage, time.perf_counter() - started, logprobs)
 
     async def _run(self, prompt: dict[str, Any], decoding: Decoding) -> Any:
         from vllm import SamplingParams
@@ -139,6 +165,7 @@ class VllmEngine(Engine):
             temperature=decoding.temperature,
             max_tokens=decoding.max_tokens,
             seed=0 if decoding.temperature else None,
+            logprobs=0 if self.logprobs else None,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         name, output = f"viubench-{next(self._numbers)}", None
@@ -190,6 +217,8 @@ class VllmEngine(Engine):
         if self._llm is not None:
             self._llm.shutdown()
             self._llm = None
+        if self.settings.get("batch_invariant"):
+            os.environ.pop(BATCH_INVARIANT, None)
         if self._guard is not None:
             self._guard.communicate(b"done\n")
             self._guard = None
@@ -284,6 +313,17 @@ def set_environment() -> None:
         defaults |= {"VLLM_LOGGING_LEVEL": "ERROR", "TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+
+
+def batch_invariant(vllm: Any) -> bool:
+    """Turn vLLM's batch-invariant kernels on, before its engine is imported; False where this vLLM has none."""
+    import importlib
+
+    known = getattr(importlib.import_module(f"{vllm.__name__}.envs"), "environment_variables", {})
+    if BATCH_INVARIANT not in known:
+        return False
+    os.environ[BATCH_INVARIANT] = "1"
+    return True
 
 
 def _debug() -> bool:

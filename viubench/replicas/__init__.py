@@ -78,6 +78,7 @@ class Replicas:
 
     def __init__(self, engine: Engine, transport: Transport, tell: Callable[[str], None]) -> None:
         self.kind = engine.kind
+        self.deterministic = engine.deterministic
         self.transport = transport
         self.tell = tell
         self.room = engine.max_in_flight + LOOK_AHEAD
