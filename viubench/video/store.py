@@ -222,15 +222,14 @@ def _from_video(
 ) -> VideoInput:
     chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end, name=name)
     size = sampling.fit(facts.height, facts.width, resize)
-    pixels, reader = decode.read(path, facts, chosen, size, name=name)
     return VideoInput(
-        pixels,
+        decode.read(path, facts, chosen, size, name=name),
         fps=facts.fps,
         indices=tuple(chosen.tolist()),
         times=tuple(facts.times[chosen].tolist()),
         total=facts.frames,
         duration=facts.duration,
-        reader=reader,
+        reader="pyav",
         source=content,
     )
 
