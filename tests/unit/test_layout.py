@@ -38,6 +38,7 @@ LEVELS = (
     {"gather", "planning", "install", "doctor", "torch_shim", "checkpoints", "child", "history"},
     {"watch"},
     {"export"},
+    {"bench"},
     {"cli", "__main__"},
 )
 """From the ground up; a module may import its own level (not itself in a circle) and those below."""

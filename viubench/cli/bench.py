@@ -1,4 +1,4 @@
-"""`viubench bench`: what viubench claims of itself, measured: the statistics against simulation."""
+"""`viubench bench`: what viubench claims of itself, measured: the statistics against simulation, what things cost."""
 
 from __future__ import annotations
 
@@ -32,6 +32,50 @@ def stats(
     if json is not None:
         _write(json, rows, runs, seed)
     raise typer.Exit(Exit.NEGATIVE if any(row.broken for row in rows) else Exit.OK)
+
+
+@app.command()
+def decode(
+    videos: Annotated[Path, typer.Option(help="Folder of videos; it is only read.")],
+    frames: Annotated[int, typer.Option(min=2, help="Frames of every video.")] = 32,
+    hour: Annotated[int, typer.Option(min=0, help="Seconds of the drawn 720p video; 0 leaves it out.")] = 3600,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Time the frame store beside other readers, their frames compared; time and memory of one long video."""
+    from viubench.bench import decode, machine
+    from viubench.cli.progress import bar
+
+    with bar("reading", quiet=quiet) as progress:
+        rows = decode.clips(videos, frames, progress)
+        long = decode.hour(hour, progress) if hour else []
+    print(f"{frames} frames of each video\n{decode.table(rows)}")
+    if long:
+        print(f"\nOne drawn video of {hour} s, 1280x720, 30 frames a second\n{decode.hour_table(long)}")
+    if json is not None:
+        machine.write(json, decode.plain(rows), hour=decode.plain(long), sums=decode.sums(rows))
+
+
+@app.command()
+def build(
+    videos: Annotated[Path, typer.Option(help="Folder of videos; it is only read.")],
+    recipe: Annotated[str, typer.Option(help="As of `viubench build`.")] = "viubench",
+    sample: Annotated[int, typer.Option(min=1, help="Items made the straightforward way; scaled to all.")] = 270,
+    memory: Annotated[bool, typer.Option(help="Also build a tenth and ten times the items.")] = True,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Time building pretext items beside making each by itself; memory by the number of items."""
+    from dataclasses import asdict
+
+    from viubench.bench import build, machine
+    from viubench.cli.progress import bar
+
+    with bar("building", quiet=quiet) as progress:
+        rows = build.measure(videos, recipe, sample=sample, scales=build.SCALES if memory else (), progress=progress)
+    print(build.table(rows))
+    if json is not None:
+        machine.write(json, [asdict(row) for row in rows], ratios=build.ratios(rows))
 
 
 def _table(rows: list[Row], runs: int, seed: int) -> str:

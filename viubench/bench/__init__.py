@@ -1,0 +1,1 @@
+"""What viubench costs, measured: one module for each part, behind `viubench bench`."""
