@@ -48,9 +48,11 @@ def decode(
 
     with bar("reading", quiet=quiet) as progress:
         rows = decode.clips(videos, frames, progress)
-        long = decode.hour(hour, progress) if hour else []
-    print(f"{frames} frames of each video\n{decode.table(rows)}")
-    if long:
+    print(f"{frames} frames of each video\n{decode.table(rows)}", flush=True)
+    long = []
+    if hour:
+        with bar("reading", quiet=quiet) as progress:
+            long = decode.hour(hour, progress)
         print(f"\nOne drawn video of {hour} s, 1280x720, 30 frames a second\n{decode.hour_table(long)}")
     if json is not None:
         machine.write(json, decode.plain(rows), hour=decode.plain(long), sums=decode.sums(rows))
