@@ -76,19 +76,11 @@ def check_sibling(name: str, home: Path) -> Check:
 
 
 def check_readers() -> list[Check]:
-    """The two video readers, and the encoders for sample clips."""
+    """The video reader, and the encoders for sample clips."""
     import av
 
-    decord = version_of("decord", "decord2", "eva-decord")
-    found = folder_of("decord")
-    fast = (
-        Check("decord", True, decord or str(found))
-        if found
-        else Check("decord", None, "not installed: PyAV reads everything, more slowly", "pip install decord")
-    )
     encoders = [name for name in ("libx264", "mpeg4") if has_encoder(name)]
     return [
-        fast,
         Check("pyav", True, f"av {av.__version__}"),
         Check("encoders", bool(encoders), ", ".join(encoders) or "none", "" if encoders else "pip install av"),
     ]

@@ -138,13 +138,6 @@ def test_no_encoder_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     assert named(doctor.check_readers(), "encoders").ok is False
 
 
-def test_without_decord_pyav_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "folder_of", lambda name: None)
-    check = named(doctor.check_readers(), "decord")
-    assert check.ok is None
-    assert "PyAV" in check.detail
-
-
 def test_a_full_disk_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor.check_disk(tmp_path / "a" / "b").ok is (doctor.shutil.disk_usage(tmp_path).free > 2e9)
     monkeypatch.setattr(doctor, "CACHE_GB", 1e12)

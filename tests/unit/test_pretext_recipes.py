@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from dataclasses import replace
@@ -18,6 +19,7 @@ from viubench.errors import ViubenchError
 from viubench.pretext import recipes
 from viubench.pretext.dice import Dice, seed_of
 from viubench.pretext.recipes import Drawn, Rejected, apply, draw, fill
+from viubench.pretext.visible import APPEARANCE, MOTION, Looks, differs, halved
 from viubench.schema import EvaluatorSpec, Item, PretextSpec, Task
 from viubench.video.frames import VideoInput
 
@@ -156,6 +158,26 @@ def test_every_kept_perturbation_is_visible_on_each_frame() -> None:
             shown = apply(result.params, seed, [wrap(pixels)])[0].pixels
             gap = np.abs(shown[start:stop].astype(int) - pixels[start:stop]).mean(axis=(1, 2, 3))
             assert gap.min() > 1
+
+
+@given(st.lists(st.integers(0, 255), min_size=2, max_size=6), st.integers(0, 40))
+@settings(max_examples=25, deadline=None)
+def test_remembered_looks_are_those_of_a_fresh_look(levels: list[int], shift: int) -> None:
+    frames = np.stack([np.full((32, 48, 3), level, np.uint8) for level in levels])
+    shown = frames + np.uint8(shift)
+    looks = Looks(frames)
+    for _ in range(2):
+        assert (looks.changed(0, shown) == differs(halved(frames, APPEARANCE), halved(shown, APPEARANCE))).all()
+        for one, other in itertools.product(range(len(levels)), repeat=2):
+            pair = halved(frames[[one, other]], MOTION)
+            assert looks.moved(one, other) == bool(differs(pair[:1], pair[1:])[0])
+
+
+def test_a_draw_does_not_depend_on_what_was_looked_at_before() -> None:
+    looks = Looks(VIDEO.pixels)
+    for seed in range(6):
+        for spec in (ground("shuffle"), ground("mirror"), ground("slow"), PretextSpec(kind="jigsaw")):
+            assert draw(spec, seed, [VIDEO], None, looks) == draw(spec, seed, [VIDEO])
 
 
 def test_too_few_frames_and_too_short_a_time() -> None:

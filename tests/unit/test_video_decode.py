@@ -13,9 +13,10 @@ import pytest
 from video_files import number, patched, write
 
 from viubench.errors import MediaError
-from viubench.video import decode
-from viubench.video.decode import StaleTable, jumping_pays, read
+from viubench.video import decode, sparse
+from viubench.video.decode import StaleTable, read
 from viubench.video.probe import Probe, probe
+from viubench.video.sparse import read_sparse, saves
 
 SIZE = (64, 160)
 KINDS: list[tuple[str, str, dict[str, str]]] = [
@@ -48,32 +49,54 @@ def test_the_frame_is_the_frame(
     path = write(tmp_path / name, 120, codec=codec, options=options, pixel_format=pixel_format)
     facts = probe(path)
     assert facts.frames == 120
-    pixels, _ = read(path, facts, np.array(wanted), SIZE)
+    pixels = read(path, facts, np.array(wanted), SIZE)
     assert frames(pixels) == wanted
+    if saves(facts):
+        short = read_sparse(path, facts, np.array(wanted), SIZE, name=name)
+        assert short is not None
+        np.testing.assert_array_equal(short, decode._in_order(path, facts, np.array(wanted), SIZE, name))
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_both_readers_give_the_same_pixels(tmp_path: Path, name: str) -> None:
-    pytest.importorskip("decord")
+def test_the_short_way_decodes_what_it_must_and_no_more(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uneven times, groups of 20 with pictures that nothing refers to: few are decoded, and the frames are the same."""
     ticks = list(np.cumsum([40, 20, 80] * 40).tolist())
-    path = write(tmp_path / name, 120, options={"g": "5"}, ticks=ticks)
+    path = write(tmp_path / name, 120, options={"g": "20", "bf": "2", "b-pyramid": "none"}, ticks=ticks)
     facts = probe(path)
-    wanted = np.array([3, 60, 100])
-    fast, reader = read(path, facts, wanted, (96, 128))
-    slow, other = read(path, replace(facts, random_access=False), wanted, (96, 128))
-    assert (reader, other) == ("decord", "pyav")
-    np.testing.assert_array_equal(fast, slow)
+    decoded: list[int] = []
+    waited = sparse._Reader._wanted
+
+    def counted(self: Any, found: list[Any], waiting: set[int], left: set[int]) -> Any:
+        decoded.extend(frame.pts for frame in found)
+        return waited(self, found, waiting, left)
+
+    monkeypatch.setattr(sparse._Reader, "_wanted", counted)
+    wanted = np.array([43, 45, 101])
+    short = read_sparse(path, facts, wanted, (96, 128), name=name)
+    assert short is not None
+    assert len(decoded) < 12, "groups 40-59 and 100-119 alone, without most of their B pictures"
+    np.testing.assert_array_equal(short, decode._in_order(path, facts, wanted, (96, 128), name))
 
 
-def test_decord_is_not_believed_when_it_tells_other_times(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.mp4", 100, options={"g": "1"})
-    facts = probe(path)
-    wanted = np.array([10, 50, 90])
-    shifted = replace(facts, times=facts.times + np.linspace(0, 1, 100))
-    fewer = replace(facts, frames=99, times=facts.times[:99])
-    for lie in (shifted, fewer, replace(facts, width=facts.height, height=facts.width)):
-        pixels, reader = read(path, lie, wanted, SIZE)
-        assert (reader, frames(pixels)) == ("pyav", [10, 50, 90])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_any_number_of_threads_gives_the_same_frames(tmp_path: Path, threads: int) -> None:
+    path = write(tmp_path / "a.mp4", 120, options={"g": "50"})
+    facts, wanted = probe(path), np.array([7, 60, 61, 118])
+    short = read_sparse(path, facts, wanted, SIZE, name="a", threads=threads)
+    assert short is not None
+    assert frames(short) == wanted.tolist()
+
+
+def test_the_least_doubt_ends_the_short_way(tmp_path: Path) -> None:
+    """Times that are not the packets' own, and damage in the group of a wanted frame."""
+    path = write(tmp_path / "a.mp4", 100, options={"g": "20"})
+    facts, wanted = probe(path), np.array([10, 50, 90])
+    assert read_sparse(path, facts, wanted, SIZE, name="a") is not None
+    shifted = replace(facts, pts=facts.pts + 1)
+    assert read_sparse(path, shifted, wanted, SIZE, name="a") is None
+    assert read_sparse(damaged(path, 41), facts, wanted, SIZE, name="a") is None
 
 
 def test_rotation_is_applied_by_both_readers(tmp_path: Path) -> None:
@@ -83,40 +106,35 @@ def test_rotation_is_applied_by_both_readers(tmp_path: Path) -> None:
     plain = write(tmp_path / "a.mp4", 60, options={"g": "1"})
     turned = patched(plain, tmp_path / "b.mp4", b"tkhd", 44, matrix)
     wanted = np.array([20, 50])
-    upright, _ = read(plain, probe(plain), wanted, SIZE)
+    upright = read(plain, probe(plain), wanted, SIZE)
     facts = probe(turned)
-    slow, _ = read(turned, replace(facts, random_access=False), wanted, SIZE[::-1])
+    slow = read(turned, replace(facts, random_access=False), wanted, SIZE[::-1])
     np.testing.assert_array_equal(slow, np.rot90(upright, -1, axes=(1, 2)))
-    np.testing.assert_array_equal(read(turned, facts, wanted, SIZE[::-1])[0], slow)
+    np.testing.assert_array_equal(read(turned, facts, wanted, SIZE[::-1]), slow)
 
 
 def test_order_and_repeats_are_kept(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", 60)
-    pixels, _ = read(path, probe(path), np.array([40, 7, 7, 59, 0]), SIZE)
+    pixels = read(path, probe(path), np.array([40, 7, 7, 59, 0]), SIZE)
     assert frames(pixels) == [40, 7, 7, 59, 0]
 
 
 @pytest.mark.parametrize(
-    ("keys", "wanted", "pays"),
-    [
-        ([0, 100, 200], [100, 200], True),  # 2 frames instead of 201
-        ([0], [10, 20], False),  # one group: everything is decoded anyway
-        ([0, 100, 200], [50, 150, 250], False),  # 153 instead of 251
-        ([0, 100, 200], [101, 102, 103], True),  # the way from one to the next is not paid twice
-        ([], [5], False),
-    ],
+    ("safe", "groups"),
+    [(True, [(0, [3]), (100, [100, 150]), (200, [299])]), (False, [(0, [3, 100, 150, 299])])],
 )
-def test_jumping_only_where_it_pays(tmp_path: Path, keys: list[int], wanted: list[int], pays: bool) -> None:
-    facts = Probe("h264", "yuv420p", "", 64, 64, 0, 25.0, np.arange(300) / 25, 300, 12.0, True, np.arange(300),
-                  np.array(keys, np.int64))  # fmt: skip
-    assert jumping_pays(facts, np.array(wanted)) is pays
-    assert not jumping_pays(replace(facts, random_access=False), np.array(wanted))
+def test_frames_are_reached_from_the_key_frame_before_them(safe: bool, groups: list[tuple[int, list[int]]]) -> None:
+    facts = Probe("vp8", "yuv420p", "", 64, 64, 0, 25.0, np.arange(300) / 25, 300, 12.0, safe, np.arange(300),
+                  np.array([0, 100, 200]))  # fmt: skip
+    assert list(sparse._groups(facts, np.array([3, 100, 150, 299]))) == groups
+    assert saves(facts) is safe
+    assert not saves(replace(facts, pts=np.zeros(0, np.int64)))
 
 
 @pytest.mark.parametrize("size", [(32, 96), (128, 320)])
 def test_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
     path = write(tmp_path / "a.mp4", 30)
-    pixels, _ = read(path, probe(path), np.array([5, 21]), size)
+    pixels = read(path, probe(path), np.array([5, 21]), size)
     assert pixels.shape == (2, *size, 3)
     assert pixels.dtype == np.uint8
     assert frames(pixels) == [5, 21]
@@ -125,7 +143,7 @@ def test_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
 def test_tiny_and_odd_sides(tmp_path: Path) -> None:
     for sides in ((2, 2), (33, 161)):
         path = write(tmp_path / f"{sides[0]}.mkv", 5, pixel_format="yuv444p", size=sides)
-        pixels, _ = read(path, probe(path), np.arange(5), (32, 32))
+        pixels = read(path, probe(path), np.arange(5), (32, 32))
         assert pixels.shape == (5, 32, 32, 3)
 
 
@@ -134,7 +152,7 @@ def test_tiny_and_odd_sides(tmp_path: Path) -> None:
 def test_colours_follow_the_declared_matrix(tmp_path: Path, pixel_format: str, matrix: int) -> None:
     """BT.709 (1) and BT.601 (5) streams show the same picture."""
     path = write(tmp_path / "a.mp4", 3, pixel_format=pixel_format, colorspace=matrix, options={"crf": "1"})
-    pixels, _ = read(path, probe(path), np.array([2]), SIZE)
+    pixels = read(path, probe(path), np.array([2]), SIZE)
     assert np.abs(pixels[0, 56, 100].astype(int) - (200, 60, 90)).max() <= 5
 
 
@@ -160,9 +178,9 @@ def test_damage_where_frames_are_wanted_is_corrupt(tmp_path: Path, name: str, co
     assert "does not decode cleanly" in caught.value.detail
     bad = int(caught.value.detail.split()[1])
     assert 110 <= bad <= 121
-    pixels, _ = read(path, facts, np.arange(bad), SIZE)
+    pixels = read(path, facts, np.arange(bad), SIZE)
     assert frames(pixels) == list(range(bad))
-    after, _ = read(path, facts, np.array([155, 199]), SIZE)
+    after = read(path, facts, np.array([155, 199]), SIZE)
     assert frames(after) == [155, 199], "a new key frame ends the damage"
 
 
@@ -189,7 +207,7 @@ def test_no_more_than_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     path = write(tmp_path / "a.mp4", 10)
     monkeypatch.setattr(decode, "MAX_BYTES", 3 * SIZE[0] * SIZE[1] * 3)
     facts = probe(path)
-    assert len(read(path, facts, np.arange(3), SIZE)[0]) == 3
+    assert len(read(path, facts, np.arange(3), SIZE)) == 3
     with pytest.raises(MediaError, match="too large"):
         read(path, facts, np.arange(4), SIZE)
 
@@ -200,7 +218,7 @@ def test_a_size_that_changes_on_the_way(tmp_path: Path) -> None:
     joined = tmp_path / "joined.ts"
     joined.write_bytes(b"".join(part.read_bytes() for part in parts))
     facts = probe(joined)
-    pixels, _ = read(joined, facts, np.arange(facts.frames), SIZE)
+    pixels = read(joined, facts, np.arange(facts.frames), SIZE)
     assert frames(pixels)[:20] == list(range(20))
     assert frames(pixels)[-1] == 19
 
@@ -208,7 +226,7 @@ def test_a_size_that_changes_on_the_way(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wanted", [[3], [1, 58]])
 def test_nothing_is_written_to_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str], wanted: list[int]) -> None:
     path = damaged(write(tmp_path / "a.mp4", 60, options={"g": "5"}), 30)
-    assert frames(read(path, probe(path), np.array(wanted), SIZE)[0]) == wanted
+    assert frames(read(path, probe(path), np.array(wanted), SIZE)) == wanted
     with pytest.raises(MediaError, match="corrupt"):
         read(path, replace(probe(path), random_access=False), np.arange(60), SIZE)
     assert capfd.readouterr() == ("", "")

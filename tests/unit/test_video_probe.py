@@ -15,7 +15,7 @@ from video_files import barcode, patched, write
 from viubench.errors import MediaError
 from viubench.video import probe as probing
 from viubench.video.files import resolve
-from viubench.video.keyframes import is_clean_entry
+from viubench.video.keyframes import is_clean_entry, is_disposable
 from viubench.video.probe import probe
 
 
@@ -237,3 +237,19 @@ def test_paths_inside_the_root(tmp_path: Path) -> None:
     with pytest.raises(MediaError) as caught:
         resolve(tmp_path / "link", "c.mp4")
     assert caught.value.fault == "missing"
+
+
+def test_only_pictures_that_nothing_refers_to_are_disposable() -> None:
+    """H.264 NAL units behind two-byte lengths; the first byte is nal_ref_idc (bits 5-6) and type (bits 0-4)."""
+    header = bytes([1, 0, 0, 0, 0xFD])
+
+    def packet(*heads: int) -> bytes:
+        return b"".join(bytes([0, 2, head, 0]) for head in heads)
+
+    plain, referred, message, delimiter, idr = 0x01, 0x41, 0x06, 0x09, 0x65
+    assert is_disposable("h264", header, packet(plain))
+    assert is_disposable("h264", header, packet(delimiter, message, plain, plain))
+    for kept in ((referred,), (plain, referred), (idr,), (message,), (0x67, plain), (0x02, plain), (0x14, plain)):
+        assert not is_disposable("h264", header, packet(*kept)), kept
+    assert not is_disposable("h264", b"", packet(plain)), "not length-prefixed"
+    assert not is_disposable("hevc", header, packet(plain))

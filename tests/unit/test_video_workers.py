@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from viubench.errors import Exit, MediaError, ViubenchError
+from viubench.video import cores
 from viubench.video.workers import KillablePool
 
 
@@ -110,6 +111,13 @@ def test_one_process_serves_many_jobs() -> None:
         assert len({pool.submit(pid).result() for _ in range(3)} - {os.getpid()}) == 1
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_share_the_cores(workers: int) -> None:
+    with KillablePool(workers, limit_s=60) as pool:
+        assert pool.submit(cores.share).result() == max(1, cores.available() // workers)
+    assert cores.share() == 1, "this process is no worker"
+
+
 @linux
 def test_a_job_past_its_limit_is_killed() -> None:
     with KillablePool(1, limit_s=60) as pool:
@@ -118,6 +126,7 @@ def test_a_job_past_its_limit_is_killed() -> None:
         job, after = pool.submit(sleep, 60.0, name="a.mp4"), pool.submit(add, 1, 1)
         with pytest.raises(MediaError, match=r"a\.mp4: timeout \(killed after 0\.5 s\)"):
             job.result()
+        pool.limit_s = 60
         assert after.result() == 2, "a fresh worker takes over"
         assert gone([stuck])
 
@@ -161,6 +170,7 @@ PARENT = """
 import sys, time
 sys.path.insert(0, {here!r})
 from test_video_workers import pid, sleep
+from viubench.video import cores
 from viubench.video.workers import KillablePool
 
 if __name__ == "__main__":

@@ -15,11 +15,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tabulate import tabulate
+
+from viubench import tiny
 from viubench.bench.contestant import OURS, THEIRS, Work
 from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.listing import list_videos
@@ -118,12 +121,16 @@ def _opens(path: Path, frames: int) -> None:
         raise RuntimeError(f"it has {len(reader)} frames, {frames} are asked")
 
 
-def contest(clips: Sequence[Path], model: str, terms: Terms, tell: Callable[[str], None]) -> list[Row]:
-    """All passes of all sides; the last of `clips` is what each warms up with.
+def contest(clips: Sequence[Path], model: str | None, terms: Terms, tell: Callable[[str], None]) -> list[Row]:
+    """All passes of all sides; the last of `clips` is what each warms up with. Without a model, a tiny one is made.
 
     Raises:
         ViubenchError: a side failed; with the end of what it printed.
     """
+    if model is None:
+        with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
+            tiny.write(Path(scratch) / "tiny")
+            return contest(clips, str(Path(scratch) / "tiny"), terms, tell)
     rows: list[Row] = []
     for count in terms.questions:
         base: dict[str, tuple[float, list[str]]] = {}
@@ -182,14 +189,38 @@ def ratios(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     return found
 
 
-def floors(rows: Sequence[Row]) -> Iterator[dict[str, float]]:
+def floors(rows: Sequence[Row]) -> list[dict[str, float]]:
     """Per number of questions: our cold pass against decoding alone and the engine alone, both in seconds.
 
     The two parts share this machine's processor, so on a machine without a GPU their sum is the least that could be
     hoped for where each alone already uses every core; `share` is what the cold pass takes of the larger one.
     """
+    found = []
     for count in dict.fromkeys(row.questions for row in rows):
         own = {row.ran: row.seconds for row in rows if row.side == OURS and row.questions == count}
-        larger = max(own["decode"], own["next"])
-        yield {"questions": count, "cold": own["cold"], "decode": own["decode"], "engine": own["next"],
-               "share": round(own["cold"] / larger, 3)}  # fmt: skip
+        parts = {"cold": own["cold"], "decode": own["decode"], "engine": own["next"]}
+        share = round(own["cold"] / max(own["decode"], own["next"]), 3)
+        found.append({"questions": count, **parts, "share": share})
+    return found
+
+
+def table(rows: Sequence[Row], terms: Terms) -> str:
+    """The passes, and ours against its parts, for a terminal."""
+    size = f"{terms.frames} frames of at most {terms.pixels} pixels, {terms.tokens}-token answers"
+    lines = []
+    for row in rows:
+        speed = f"{row.answers / row.seconds:.1f}" if row.answers else ""
+        ratio = "" if row.ratio is None else f"{row.ratio:.1f}"
+        lines.append(
+            [row.side, row.questions, row.ran, f"{row.seconds:.2f}", speed, f"{row.cpu:.1f}", row.peak_mb, ratio]
+        )
+    headers = ["side", "questions a clip", "pass", "seconds", "answers/s", "CPU s", "peak MiB", "ratio"]
+    passes = tabulate(lines, headers, disable_numparse=True, colalign=("left", "right", "left", *["right"] * 5))
+    parts = [
+        [one["questions"], *(f"{one[name]:.2f}" for name in ("cold", "decode", "engine", "share"))]
+        for one in floors(rows)
+    ]
+    told = ["questions a clip", "cold", "decode alone", "engine alone", "cold / larger"]
+    floor = tabulate(parts, told, disable_numparse=True, colalign=["right"] * 5)
+    first = f"{terms.clips} clips, {size}, engine start excluded; ratio: theirs / ours"
+    return f"{first}\n{passes}\n\nOurs against its parts alone, in seconds\n{floor}"

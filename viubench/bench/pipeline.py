@@ -1,7 +1,7 @@
 """`viubench bench pipeline`: does everything overlap? A run by the clock against decoding alone and the engine alone.
 
 Example:
-    >>> measure(clips, Terms(), Path("scratch"), print)[1].share     # doctest: +SKIP
+    >>> measure(Path("clips"), Terms(), print)[0].share     # doctest: +SKIP
     1.06
 
 The engine here takes its time and no processor, as one on a GPU does: a question occupies it for a fixed while, one
@@ -14,16 +14,21 @@ from __future__ import annotations
 import asyncio
 import resource
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tabulate import tabulate
+
 from viubench import runner, way
 from viubench.bench.contestant import timed
 from viubench.bench.ours import DECODE_SECONDS, blank_manifest, plan_of, seen, started
 from viubench.engines.base import Engine, Request, Response
+from viubench.errors import ViubenchError
 from viubench.media import Media
+from viubench.pretext.listing import list_videos
 from viubench.runs import RunFolder
 from viubench.video.store import FrameStore
 from viubench.video.workers import KillablePool
@@ -89,13 +94,29 @@ class Paced(Engine):
         return {"model": "paced", "version": "1", "seconds": self.seconds}
 
 
-def measure(clips: Sequence[Path], terms: Terms, scratch: Path, tell: Callable[[str], None]) -> list[Row]:
-    """One row per pace; `scratch` gets the frames and the run folders, which are removed again."""
+def measure(videos: Path, terms: Terms, tell: Callable[[str], None]) -> list[Row]:
+    """One row per pace, over the clips in the folder itself; ViubenchError when there are none."""
+    clips = [videos / name for name in list_videos(videos).videos if "/" not in name]
+    if not clips:
+        raise ViubenchError("there is no video in it", where=str(videos))
     rows = []
     for pace in terms.paces:
         tell(f"engine time = {pace:g} x decoding time")
-        rows.append(asyncio.run(_row(_plan(clips, terms), pace, terms, scratch)))
+        with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
+            rows.append(asyncio.run(_row(_plan(clips, terms), pace, terms, Path(scratch))))
     return rows
+
+
+def table(rows: Sequence[Row]) -> str:
+    """For a terminal."""
+    lines = [
+        [f"{row.pace:g}", *(f"{part:.2f}" for part in (row.decode, row.engine, row.run, row.share)), f"{row.idle:.0%}",
+         row.peak_mb]
+        for row in rows
+    ]  # fmt: skip
+    headers = ["engine / decoding", "decode alone", "engine alone", "run", "run / larger", "engine idle", "peak MiB"]
+    title = f"{rows[0].answers} answers; seconds by the clock"
+    return f"{title}\n{tabulate(lines, headers, disable_numparse=True, colalign=['right'] * 7)}"
 
 
 async def _row(plan: way.Plan, pace: float, terms: Terms, scratch: Path) -> Row:

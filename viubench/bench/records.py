@@ -12,16 +12,13 @@ Example:
 from __future__ import annotations
 
 import json
-import os
-import platform
 import random
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +26,11 @@ import numpy as np
 
 import evaluators
 from viubench import differences, journal, stats, way
+from viubench.bench import machine
 from viubench.engines.base import Response
 from viubench.errors import ViubenchError
 from viubench.results import summarise
-from viubench.runs import RunFolder, write_json
+from viubench.runs import RunFolder
 from viubench.schema import Clip, Counted, FrameInfo, Manifest, Sample, Suite
 
 FRAMES = 48
@@ -157,36 +155,10 @@ def manifest(n: int) -> Manifest:
     )  # fmt: skip
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return {
-        "machine": platform.machine(), "cores": os.cpu_count(), "memory_mb": memory // 10**6,
-        "python": platform.python_version(), "load": round(os.getloadavg()[0], 1),
-    }  # fmt: skip
-
-
-def write(path: Path, rows: Sequence[Any]) -> None:
-    """Dataclasses as `{"machine": {...}, "rows": [...]}`, whole or not at all; ViubenchError where it cannot be
-    written."""
-    try:
-        write_json(path, {"machine": machine(), "rows": [asdict(row) for row in rows]})
-    except OSError as error:
-        raise ViubenchError(f"cannot write {path}: {error.strerror}", where="--json") from None
-
-
-def peak_mb() -> float:
-    """Most resident memory of this process so far; Linux tells it apart from what its parent had before it."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-
-
 def main(what: str, n: str, folder: str) -> None:
     began = time.perf_counter()
     STAGES[what](int(n), Path(folder) / "run")
-    print(json.dumps({"seconds": round(time.perf_counter() - began, 3), "peak_mb": round(peak_mb(), 1)}))
+    print(json.dumps({"seconds": round(time.perf_counter() - began, 3), "peak_mb": round(machine.peak_mb(), 1)}))
 
 
 if __name__ == "__main__":

@@ -77,19 +77,10 @@ def run(
 
     wishes = Wishes(tasks, videos, data_root, protocol, frames, fps, max_pixels, limit, seed, workers)
     layout = Layout.read(engine or default_engine(model, base_url), replicas, pairs(engine_arg))
+    includes, args = tuple(include_path), layout.engine_args
     job = Job(
-        wishes,
-        out,
-        tuple(include_path),
-        frame_cache,
-        max_errors,
-        quiet,
-        debug,
-        filmstrips,
-        layout.engine_args,
-        deterministic,
-        layout,
-    )
+        wishes, out, includes, frame_cache, max_errors, quiet, debug, filmstrips, args, deterministic, layout
+    )  # fmt: skip
     if dry_run:
         job.dry_run(layout.kind, model)
     else:

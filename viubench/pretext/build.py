@@ -5,11 +5,8 @@ Example:
     >>> report.made
     {'viubench_count_easy': 300, ...}
 
-Item k of a task is tried on video (k + offset of the task + round) mod V. In round 0 all items are drawn, grouped by
-video, so that each video is decoded once; those without an answerable question go on to the next video in the next
-round, until every video was tried. Nothing depends on the number of workers, and item k does not depend on how many
-items follow it. Equal inputs give equal bytes. A build that was cut off is simply started again: the frame store has
-the decoded frames, and materialised items that are whole are kept.
+Equal inputs give equal bytes, whatever the number of workers. A build that was cut off is simply started again: the
+frame store has the decoded frames, and materialised items that are whole are kept.
 """
 
 from __future__ import annotations
@@ -18,38 +15,25 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from viubench import atomic
 from viubench.errors import MediaError, ViubenchError
-from viubench.pretext.dice import seed_of
 from viubench.pretext.listing import Listing, list_videos
-from viubench.pretext.making import ATTEMPTS, Frames, Looked, Order, Outcome, look, make, write_frames
-from viubench.pretext.recipes import FIELDS, Drawn, JigsawParams, fill, params_of
-from viubench.schema import SCHEMA_VERSION, Clip, Item, PretextSpec, Recipe, Task, canonical_json, content_hash
+from viubench.pretext.making import Frames, Looked, Made, look, write_frames
+from viubench.pretext.recipes import FIELDS, JigsawParams, fill, params_of
+from viubench.pretext.rounds import Pool, Progress, Tried, draw_all
+from viubench.schema import SCHEMA_VERSION, Clip, Recipe, Task
 from viubench.video.store import FrameStore
 from viubench.video.workers import KillablePool
 
 DECODE_SECONDS = 300.0
 DRAW_SECONDS = 3600.0
 """Wall limits of a worker's job: one video decoded; all items of one video drawn or written."""
-
-Progress = Callable[[int, int], None]
-
-T = TypeVar("T")
-
-
-class Pool(Protocol):
-    """Who does the jobs; see `KillablePool`."""
-
-    def submit(self, fn: Callable[..., T], *args: Any, name: str = "") -> Future[T]: ...
-    def __enter__(self) -> Pool: ...
-    def __exit__(self, *error: Any) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -100,23 +84,6 @@ class BuildReport:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class _Made:
-    video: Looked
-    drawn: Drawn
-    seed: int
-
-
-@dataclass
-class _Tried:
-    """State of the rounds: the items (by task and k), what each video was asked already, and what was rejected."""
-
-    made: dict[tuple[str, int], _Made] = field(default_factory=dict)
-    taken: dict[str, dict[str, dict[int, str]]] = field(default_factory=dict)
-    rejections: dict[str, Counter[str]] = field(default_factory=dict)
-    broken: dict[str, MediaError] = field(default_factory=dict)
-
-
 def build(
     recipe: Recipe,
     tasks: Mapping[str, Task],
@@ -150,7 +117,8 @@ def build(
     wanted = {entry.task: entry.n for entry in recipe.items}
     if len(wanted) < len(recipe.items):
         raise ViubenchError("a task occurs twice", where=f"recipe {recipe.recipe}", hint="give the second a new name")
-    pretexts = {name: _pretext(tasks[name]) for name in wanted}
+    for name in wanted:
+        _well_formed(tasks[name])
     pool_of = pool_of or partial(KillablePool, workers)
     listing = list_videos(videos, skip=out)
     frames = Frames(store, videos, recipe.sampling, recipe.check)
@@ -163,21 +131,20 @@ def build(
             where=str(videos),
         )
     with pool_of(DRAW_SECONDS) as pool:
-        tried = _draw_all(wanted, pretexts, usable, frames, seed, pool, progress)
-        items = _items(wanted, tasks, tried)
-        report = _report(recipe, out, wanted, lines, listing, tried, items)
+        tried = draw_all(tasks, wanted, usable, frames, seed, pool, progress)
+        _proved(wanted, tried)
         out.mkdir(parents=True, exist_ok=True)
         if materialize:
-            _materialize(items, frames, out / "frames", pool)
+            _materialize(tried, frames, out / "frames", pool)
     (out / "build.json").unlink(missing_ok=True)
-    atomic.write(out / "items.jsonl", _jsonl(items), lasting=True)
+    report = _report(out, wanted, lines, listing, tried, _write_items(wanted, tried, out / "items.jsonl"))
     about = _about(report, recipe, tasks, seed, videos)
     atomic.write(out / "build.json", json.dumps(about, indent=1, ensure_ascii=False).encode() + b"\n", lasting=True)
     return report
 
 
-def _pretext(task: Task) -> PretextSpec:
-    """The pretext of a task, proved to be well formed together with its question."""
+def _well_formed(task: Task) -> None:
+    """The pretext of a task and its question belong together."""
     if task.pretext is None:
         raise ViubenchError(f"{task.task} is no pretext task: it cannot be built from videos")
     params = params_of(task.pretext)
@@ -186,7 +153,6 @@ def _pretext(task: Task) -> PretextSpec:
     places = fill(task.question, fields).count("<video>")
     if places != shown:
         raise ViubenchError(f"the question has {places} times <video>, {shown} wanted", where=f"task {task.task}")
-    return task.pretext
 
 
 def _look_at_all(listing: Listing, frames: Frames, pool: Pool) -> tuple[list[VideoLine], list[Looked]]:
@@ -217,120 +183,47 @@ def _content(frames: Frames, path: str) -> str | None:
         return None
 
 
-def _draw_all(
-    wanted: Mapping[str, int],
-    pretexts: Mapping[str, PretextSpec],
-    usable: list[Looked],
-    frames: Frames,
-    seed: int,
-    pool: Pool,
-    progress: Progress | None,
-) -> _Tried:
-    tried = _Tried(rejections={task: Counter() for task in wanted})
-    total = sum(wanted.values())
-    pending = [(task, k) for task, n in wanted.items() for k in range(n)]
-    offsets = {task: seed_of("offset", task) for task in wanted}
-    for turn in range(len(usable)):
-        orders: dict[int, list[Order]] = {}
-        for task, k in pending:
-            number = (k + offsets[task] + turn) % len(usable)
-            orders.setdefault(number, []).append(Order(task, pretexts[task], k, turn * ATTEMPTS))
-        jobs = [(usable[number], usable[(number + 1) % len(usable)], orders[number]) for number in sorted(orders)]
-        futures = [_submit(pool, frames, video, other, seed, job, tried) for video, other, job in jobs]
-        pending = []
-        for (video, _, job), future in zip(jobs, futures, strict=True):
-            pending += _collect(video, job, future, tried)
-            if progress is not None:
-                progress(len(tried.made), total)
-        pending.sort(key=lambda one: (list(wanted).index(one[0]), one[1]))
-    if progress is not None:
-        progress(total, total)
-    return tried
-
-
-def _submit(
-    pool: Pool, frames: Frames, video: Looked, other: Looked, seed: int, job: list[Order], tried: _Tried
-) -> Future[list[Outcome]]:
-    second = other.path if other.path != video.path else None
-    taken = tried.taken.get(video.path, {})
-    return pool.submit(make, frames, video.path, second, seed, job, taken, name=video.path)
-
-
-def _collect(
-    video: Looked, job: list[Order], future: Future[list[Outcome]], tried: _Tried
-) -> Iterable[tuple[str, int]]:
-    """Book the outcomes of one video; returns the items that must go on to another one."""
-    try:
-        outcomes = future.result()
-    except MediaError as error:
-        tried.broken[video.path] = error
-        for order in job:
-            tried.rejections[order.task][error.fault] += 1
-        return [(order.task, order.k) for order in job]
-    left = []
-    for outcome in outcomes:
-        order = outcome.order
-        tried.rejections[order.task].update(outcome.causes)
-        if outcome.drawn is None:
-            left.append((order.task, order.k))
-        else:
-            tried.made[order.task, order.k] = _Made(video, outcome.drawn, outcome.seed)
-            tried.taken.setdefault(video.path, {}).setdefault(order.task, {})[order.k] = outcome.key
-    return left
-
-
-def _items(wanted: Mapping[str, int], tasks: Mapping[str, Task], tried: _Tried) -> list[Item]:
-    items = []
-    for task, n in wanted.items():
-        made = [tried.made[task, k] for k in range(n) if (task, k) in tried.made]
-        if not made:
+def _proved(wanted: Mapping[str, int], tried: Tried) -> None:
+    """Every task has an item, and no two items have one id."""
+    for task in wanted:
+        if not tried.count(task):
             causes = ", ".join(f"{cause} {count}" for cause, count in tried.rejections[task].most_common())
             raise ViubenchError(
                 f"not one answerable item of {task} could be made: {causes}",
                 hint="give videos with more motion, colour or length, or an easier recipe",
             )
-        items += [_item(tasks[task], task, one) for one in made]
-    if len({item.id for item in items}) != len(items):
+    if len({made.id for _, made in tried.made.values()}) != len(tried.made):
         raise ViubenchError("two items have one id", hint="build with another --seed")
-    return items
 
 
-def _item(task: Task, name: str, made: _Made) -> Item:
-    content, drawn = made.video.content, made.drawn
-    # The seed is part of what is shown (noise), and keeps items apart that ask the same of one video.
-    identity = content_hash([name, content, made.seed, drawn.params, drawn.answer])
-    return Item(
-        id=f"{name}-{identity[:12]}",
-        task=name,
-        video=made.video.path,
-        cluster=content[:16],
-        seed=made.seed,
-        params=drawn.params,
-        question=fill(task.question, drawn.question_fields),
-        answer=drawn.answer,
-    )
+def _write_items(wanted: Mapping[str, int], tried: Tried, path: Path) -> str:
+    """Write the items task by task, one line at a time; returns the first 16 hex digits of the file's SHA-256."""
+    digest = hashlib.sha256()
+    with atomic.replacing(path) as aside, aside.open("wb") as file:
+        for task, n in wanted.items():
+            for k in range(n):
+                if (task, k) in tried.made:
+                    line = tried.made[task, k][1].line
+                    digest.update(line)
+                    file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()[:16]
 
 
-def _materialize(items: list[Item], frames: Frames, out: Path, pool: Pool) -> None:
+def _materialize(tried: Tried, frames: Frames, out: Path, pool: Pool) -> None:
     out.mkdir(exist_ok=True)
-    by_video: dict[str, list[Item]] = {}
-    for item in items:
-        by_video.setdefault(item.video, []).append(item)
+    by_video: dict[str, list[Made]] = {}
+    for path, made in tried.made.values():
+        by_video.setdefault(path, []).append(made)
     for future in [pool.submit(write_frames, frames, some, out, name=path) for path, some in by_video.items()]:
         future.result()
 
 
 def _report(
-    recipe: Recipe,
-    out: Path,
-    wanted: dict[str, int],
-    lines: list[VideoLine],
-    listing: Listing,
-    tried: _Tried,
-    items: list[Item],
+    out: Path, wanted: dict[str, int], lines: list[VideoLine], listing: Listing, tried: Tried, items_hash: str
 ) -> BuildReport:
-    made = Counter(item.task for item in items)
-    used = Counter(item.video for item in items)
+    used = Counter(path for path, _ in tried.made.values())
     told = []
     for line in lines:
         error = tried.broken.get(line.path)
@@ -339,11 +232,11 @@ def _report(
     return BuildReport(
         out=out,
         wanted=wanted,
-        made={task: made[task] for task in wanted},
+        made={task: tried.count(task) for task in wanted},
         rejections={task: dict(sorted(tried.rejections[task].items())) for task in wanted},
         videos=tuple(told),
         ignored=tuple(listing.ignored),
-        items_hash=hashlib.sha256(_jsonl(items)).hexdigest()[:16],
+        items_hash=items_hash,
     )
 
 
@@ -361,7 +254,3 @@ def _about(report: BuildReport, recipe: Recipe, tasks: Mapping[str, Task], seed:
         "ignored": list(report.ignored),
         "items_hash": report.items_hash,
     }
-
-
-def _jsonl(items: Iterable[Item]) -> bytes:
-    return b"".join(canonical_json(item.model_dump(mode="json")).encode() + b"\n" for item in items)

@@ -13,11 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from viubench.pretext.visible import MOTION, differs, halved
+from viubench.pretext.visible import Looks
 from viubench.schema import content_hash
-from viubench.video.frames import Pixels, VideoInput
+from viubench.video.frames import VideoInput
 
 
 def answer(order: Sequence[int]) -> str:
@@ -51,13 +49,11 @@ def clips(video: VideoInput, order: Sequence[int], step: float) -> tuple[VideoIn
     return tuple(shown)
 
 
-def look_alike(frames: Pixels, n: int) -> tuple[int, int] | None:
-    """Two of the n clips of `frames` that cannot be told apart (fewer than half of their frames differ), or None."""
-    size = len(frames) // n
-    small = halved(frames[: n * size], MOTION)
-    parts = [small[k * size : (k + 1) * size] for k in range(n)]
+def look_alike(looks: Looks, total: int, n: int) -> tuple[int, int] | None:
+    """Two of the n clips of `total` frames that cannot be told apart (fewer than half of their frames differ)."""
+    size = total // n
     for first in range(n):
         for second in range(first + 1, n):
-            if np.count_nonzero(differs(parts[first], parts[second])) * 2 < size:
+            if sum(looks.moved(first * size + k, second * size + k) for k in range(size)) * 2 < size:
                 return first, second
     return None

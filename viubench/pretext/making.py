@@ -8,6 +8,7 @@ Example:
 from __future__ import annotations
 
 import shutil
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ import numpy as np
 from viubench.errors import ViubenchError
 from viubench.pretext.dice import Dice, seed_of
 from viubench.pretext.difficulty import GroundParams, params_of, videos_needed
-from viubench.pretext.recipes import Drawn, Rejected, apply, draw
-from viubench.schema import Clip, Item, PretextSpec, Resize, Sampling, content_hash
+from viubench.pretext.recipes import Drawn, Rejected, apply, draw, fill
+from viubench.pretext.visible import Looks
+from viubench.schema import Clip, Item, PretextSpec, Resize, Sampling, Task, canonical_json, content_hash
 from viubench.video.frames import VideoInput
 from viubench.video.store import FrameStore
 
@@ -54,20 +56,40 @@ class Looked:
 class Order:
     """Item `k` of a task, to be drawn from one video; `attempt` is the first one not yet tried."""
 
-    task: str
-    pretext: PretextSpec
+    task: Task
     k: int
     attempt: int
+
+    @property
+    def pretext(self) -> PretextSpec:
+        if self.task.pretext is None:
+            raise ValueError(f"{self.task.task} is no pretext task")
+        return self.task.pretext
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished item: its id, the key of its question, and its line of `items.jsonl`, compressed.
+
+    Tens of thousands of items wait in this form until the last one is there, so it is kept small.
+    """
+
+    id: str
+    key: str
+    packed: bytes
+
+    @property
+    def line(self) -> bytes:
+        return zlib.decompress(self.packed)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an order: the question, its key and its seed, or None; and why each attempt before failed."""
+    """What became of the order for item `k` of a task: the item, or None; and why each attempt before failed."""
 
-    order: Order
-    drawn: Drawn | None
-    key: str
-    seed: int
+    task: str
+    k: int
+    made: Made | None
     causes: tuple[str, ...]
 
 
@@ -90,24 +112,30 @@ def make(
         taken: per task, k and key of the items this video already has.
     """
     videos = [frames.get(path)]
+    looks = Looks(videos[0].pixels)
     outcomes = []
     for order in orders:
         if other is not None and len(videos) == 1 and videos_needed(order.pretext) == 2:
             videos.append(frames.get(other))
-        known = taken.setdefault(order.task, {})
-        outcome = _one(order, seed, videos, other, {key for k, key in known.items() if k < order.k})
-        if outcome.drawn is not None:
-            known[order.k] = outcome.key
-        outcomes.append(outcome)
+        known = taken.setdefault(order.task.task, {})
+        asked = {key for k, key in known.items() if k < order.k}
+        drawn, item_seed, causes = _drawn(order, seed, videos, other, asked, looks)
+        done = None if drawn is None else _made(order.task, path, videos[0].source, item_seed, drawn)
+        if done is not None:
+            known[order.k] = done.key
+        outcomes.append(Outcome(order.task.task, order.k, done, tuple(causes)))
     return outcomes
 
 
-def _one(order: Order, seed: int, videos: Sequence[VideoInput], other: str | None, asked: set[str]) -> Outcome:
+def _drawn(
+    order: Order, seed: int, videos: Sequence[VideoInput], other: str | None, asked: set[str], looks: Looks
+) -> tuple[Drawn | None, int, list[str]]:
+    """The first answerable question that is new, its seed, and why each attempt before it failed."""
     causes: list[str] = []
     length = dealt_length(order, seed)
     for attempt in range(order.attempt, order.attempt + ATTEMPTS):
-        item_seed = seed_of(seed, order.task, order.k, attempt)
-        drawn = draw(order.pretext, item_seed, videos, length)
+        item_seed = seed_of(seed, order.task.task, order.k, attempt)
+        drawn = draw(order.pretext, item_seed, videos, length, looks)
         if isinstance(drawn, Rejected):
             causes.append(drawn.cause)
             if drawn.final:
@@ -115,11 +143,31 @@ def _one(order: Order, seed: int, videos: Sequence[VideoInput], other: str | Non
             continue
         if "other" in drawn.params:
             drawn.params["other"]["video"] = other
-        key = content_hash([drawn.params, drawn.answer])
-        if key not in asked:
-            return Outcome(order, drawn, key, item_seed, tuple(causes))
+        if _key(drawn) not in asked:
+            return drawn, item_seed, causes
         causes.append("duplicate")
-    return Outcome(order, None, "", 0, tuple(causes))
+    return None, 0, causes
+
+
+def _key(drawn: Drawn) -> str:
+    return content_hash([drawn.params, drawn.answer])
+
+
+def _made(task: Task, path: str, content: str, seed: int, drawn: Drawn) -> Made:
+    # The seed is part of what is shown (noise), and keeps items apart that ask the same of one video.
+    identity = content_hash([task.task, content, seed, drawn.params, drawn.answer])
+    item = Item(
+        id=f"{task.task}-{identity[:12]}",
+        task=task.task,
+        video=path,
+        cluster=content[:16],
+        seed=seed,
+        params=drawn.params,
+        question=fill(task.question, drawn.question_fields),
+        answer=drawn.answer,
+    )
+    line = canonical_json(item.model_dump(mode="json")).encode() + b"\n"
+    return Made(item.id, _key(drawn), zlib.compress(line, 1))
 
 
 def dealt_length(order: Order, seed: int) -> int | None:
@@ -133,16 +181,16 @@ def dealt_length(order: Order, seed: int) -> int | None:
         return None
     low, high = params.length
     size = high - low + 1
-    deck = Dice(seed, order.task, "lengths", order.k // size).permutation(size)
+    deck = Dice(seed, order.task.task, "lengths", order.k // size).permutation(size)
     return low + deck[order.k % size]
 
 
-def write_frames(frames: Frames, items: Sequence[Item], out: Path) -> int:
+def write_frames(frames: Frames, items: Sequence[Made], out: Path) -> int:
     """Write the shown frames of items as `out/<item id>/0000.png`, ...; those of a jigsaw's clips in `clip-1/`, ...
 
     A folder with frames of the right size is kept: it was put there whole. Returns how many items there are.
     """
-    for item in items:
+    for item in (Item.model_validate_json(made.line) for made in items):
         sources = [item.video, *([item.params["other"]["video"]] if "other" in item.params else [])]
         shown = apply(item.params, item.seed, [frames.get(path) for path in sources])
         folder = out / item.id

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from viubench.pretext.dice import Dice
 from viubench.pretext.difficulty import Perturbation, Strengths
@@ -115,19 +116,30 @@ def perturb(
         seed: of the noise field, which differs from frame to frame.
         other: frames of another video, any size, for `swap`.
     """
-    start, stop = segment
     shown = frames.copy()
+    shown[slice(*segment)] = altered(frames, name, segment, strength, seed, other)
+    return shown
+
+
+def altered(
+    frames: Pixels,
+    name: Perturbation,
+    segment: tuple[int, int],
+    strength: Mapping[str, Any],
+    seed: int,
+    other: Pixels | None = None,
+) -> Pixels:
+    """The places start..stop-1 of what `perturb` shows, alone: uint8 [stop - start, H, W, 3]."""
+    start, stop = segment
     if name in TEMPORAL:
-        shown[start:stop] = frames[positions(name, len(frames), segment, strength)]
-    elif name == "noise":
-        shown[start:stop] = _noise(frames[start:stop], float(strength["sigma"]), seed, start)
-    elif name == "swap":
+        return frames[positions(name, len(frames), segment, strength)]
+    if name == "noise":
+        return _noise(frames[start:stop], float(strength["sigma"]), seed, start)
+    if name == "swap":
         if other is None:
             raise ValueError("swap needs the frames of a second video")
-        shown[start:stop] = _each(other[start:stop], lambda frame: _cover(frame, *frames.shape[1:3]))
-    else:
-        shown[start:stop] = _PICTURE[name](frames[start:stop], strength)
-    return shown
+        return _each(other[start:stop], lambda frame: _cover(frame, *frames.shape[1:3]))
+    return _PICTURE[name](frames[start:stop], strength)
 
 
 # --- single pictures --------------------------------------------------------------------------------------------
@@ -137,20 +149,26 @@ def _each(frames: Pixels, function: Callable[[Pixels], Pixels]) -> Pixels:
     return np.stack([function(frame) for frame in frames])
 
 
-def _luma(frames: Pixels) -> np.ndarray[Any, np.dtype[np.int32]]:
-    """Rec. 601 luma in 1/256, int32 [T, H, W, 1], 0..255."""
-    red, green, blue = (frames[..., c].astype(np.int32) for c in range(3))
-    return ((77 * red + 150 * green + 29 * blue + 128) >> 8)[..., None]
+def _luma(planes: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint16]:
+    """Rec. 601 luma 0..255 of planes R, G, B [H, W]: at most 255 * 256 + 128 before the shift, which 16 bits hold."""
+    red, green, blue = (plane.astype(np.uint16) * weight for plane, weight in zip(planes, (77, 150, 29), strict=True))
+    return np.asarray((red + green + blue + 128) >> 8, np.uint16)
 
 
 def _grayscale(frames: Pixels, _: Mapping[str, Any]) -> Pixels:
-    return np.repeat(_luma(frames).astype(np.uint8), 3, axis=-1)
+    return _each(frames, lambda frame: np.asarray(cv2.merge([_luma(cv2.split(frame)).astype(np.uint8)] * 3), np.uint8))
 
 
 def _saturation(frames: Pixels, strength: Mapping[str, Any]) -> Pixels:
-    luma = _luma(frames)
     factor = round(float(strength["factor"]) * 100)
-    return np.asarray(np.clip(luma + (frames.astype(np.int32) - luma) * factor // 100, 0, 255), np.uint8)
+
+    def one(frame: Pixels) -> Pixels:
+        planes = cv2.split(frame)
+        luma = _luma(planes).astype(np.int32)
+        stretched = [np.clip(luma + (plane - luma) * factor // 100, 0, 255).astype(np.uint8) for plane in planes]
+        return np.asarray(cv2.merge(stretched), np.uint8)
+
+    return _each(frames, one)
 
 
 def _blur(frames: Pixels, strength: Mapping[str, Any]) -> Pixels:
@@ -177,8 +195,11 @@ def _noise(frames: Pixels, sigma: float, seed: int, start: int) -> Pixels:
     shown = np.empty_like(frames)
     for k, frame in enumerate(frames):
         stream = hashlib.shake_128(f"{seed}:{start + k}".encode()).digest(4 * frame.size)
-        planes = np.frombuffer(stream, np.uint8).reshape(4, *frame.shape)
-        shown[k] = np.clip(frame + table[planes.sum(axis=0, dtype=np.int16)], 0, 255)
+        one, two, three, four = np.frombuffer(stream, np.uint8).reshape(4, *frame.shape)
+        total = np.add(one, two, dtype=np.int16)
+        total += three
+        total += four
+        shown[k] = np.clip(table.take(total) + frame, 0, 255)
     return shown
 
 
@@ -215,7 +236,7 @@ def _zoom_out(frames: Pixels, strength: Mapping[str, Any]) -> Pixels:
 
 
 def _quarter(turns: int) -> Callable[[Pixels, Mapping[str, Any]], Pixels]:
-    """Turned clockwise by `turns` quarters, then shrunk to fit: the frame size stays."""
+    """Turned clockwise by `turns` (1 or 3) quarters, then shrunk to fit: the frame size stays."""
 
     def turned(frames: Pixels, _: Mapping[str, Any]) -> Pixels:
         height, width = frames.shape[1:3]
@@ -223,9 +244,10 @@ def _quarter(turns: int) -> Callable[[Pixels, Mapping[str, Any]], Pixels]:
         short, long = min(height, width), max(height, width)
         small = (width * short // long, height * short // long)
 
+        way = cv2.ROTATE_90_CLOCKWISE if turns == 1 else cv2.ROTATE_90_COUNTERCLOCKWISE
+
         def one(frame: Pixels) -> Pixels:
-            picture = np.ascontiguousarray(np.rot90(frame, -turns))
-            return _on_black(_resize(picture, *small), height, width)
+            return _on_black(_resize(np.asarray(cv2.rotate(frame, way), np.uint8), *small), height, width)
 
         return _each(frames, one)
 

@@ -13,7 +13,7 @@ on every machine, at any frame size. Tasks, difficulties and defaults: VideoSSR 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -29,9 +29,9 @@ from viubench.pretext.difficulty import GroundParams as GroundParams
 from viubench.pretext.difficulty import JigsawParams as JigsawParams
 from viubench.pretext.difficulty import params_of as params_of
 from viubench.pretext.difficulty import videos_needed as videos_needed
-from viubench.pretext.perturb import TEMPORAL, WORDS, draw_strength, perturb, positions
+from viubench.pretext.perturb import TEMPORAL, WORDS, altered, draw_strength, perturb, positions
 from viubench.pretext.shapes import TRIES_LAYOUT, Placement, Shape, choose_frames, count, paint, place
-from viubench.pretext.visible import APPEARANCE, MOTION, differs, halved
+from viubench.pretext.visible import Looks
 from viubench.schema import Clip, Item, PretextSpec, Sample, Task, content_hash
 from viubench.video.frames import Pixels, VideoInput
 from viubench.video.sampling import edges
@@ -80,7 +80,13 @@ class Rejected:
     final: bool = False
 
 
-def draw(pretext: PretextSpec, seed: int, videos: Sequence[VideoInput], length: int | None = None) -> Drawn | Rejected:
+def draw(
+    pretext: PretextSpec,
+    seed: int,
+    videos: Sequence[VideoInput],
+    length: int | None = None,
+    looks: Looks | None = None,
+) -> Drawn | Rejected:
     """One question from `videos`; a pure function of its arguments.
 
     The answer's distribution before rejection is uniform in length, start, counts and order. Counts are never redrawn;
@@ -89,6 +95,7 @@ def draw(pretext: PretextSpec, seed: int, videos: Sequence[VideoInput], length: 
     Args:
         videos: the source, and a second one where `videos_needed` says so.
         length: the segment's length in frames, where it is dealt and not drawn.
+        looks: of the source's frames, kept from draw to draw where many questions are drawn from one video.
 
     Returns:
         The question, or why this draw (perhaps not the next seed's) has none. `params` always holds kind, content (hash
@@ -107,12 +114,13 @@ def draw(pretext: PretextSpec, seed: int, videos: Sequence[VideoInput], length: 
         "times": times,
     }
     dice = Dice(seed, pretext.kind)
+    looks = looks or Looks(video.pixels)
     if isinstance(params, GroundParams):
-        drawn = _ground(params, common, seed, videos, dice, length)
+        drawn = _ground(params, common, seed, videos, dice, length, looks)
     elif isinstance(params, CountParams):
         drawn = _count(params, common, video, dice)
     else:
-        drawn = _jigsaw(params, common, video, dice)
+        drawn = _jigsaw(params, common, video, dice, looks)
     if isinstance(drawn, Drawn):
         drawn.question_fields.update(start=f"{times[0]:.1f}", end=f"{times[-1]:.1f}", frames=str(len(video)))
     return drawn
@@ -125,6 +133,7 @@ def _ground(
     videos: Sequence[VideoInput],
     dice: Dice,
     length: int | None,
+    looks: Looks,
 ) -> Drawn | Rejected:
     total = len(videos[0])
     name = dice.choice(params.perturb)
@@ -137,7 +146,7 @@ def _ground(
     if name == "swap" and len(videos) < 2:
         return Rejected("no_other_video")
     if name == "shuffle":
-        order = _visible_order(videos[0].pixels[start : start + length], dice)
+        order = _visible_order(segment, dice, looks)
         if order is None:
             return Rejected("no_visible_order")
         strength = {"order": order}
@@ -149,27 +158,23 @@ def _ground(
     drawn = common | {"perturb": name, "length": list(params.length), "segment": list(segment), "strength": strength}
     if name == "swap":
         drawn["other"] = {"content": videos[1].source, "indices": list(videos[1].indices)}
-    unseen = _unseen(drawn, seed, videos)
+    unseen = _unseen(drawn, seed, videos, looks)
     return unseen or Drawn(drawn, f"{low}-{high}", {"perturbation": WORDS[name]})
 
 
-def _unseen(params: Mapping[str, Any], seed: int, videos: Sequence[VideoInput]) -> Rejected | None:
+def _unseen(params: Mapping[str, Any], seed: int, videos: Sequence[VideoInput], looks: Looks) -> Rejected | None:
     """Why the perturbation cannot be seen, or None. Every frame must look different from the one it replaces.
 
     In slow motion, fast motion and stutter some frames show their own picture; of them it is asked that the segment's
     last frame and its first moved one differ, and at least half of the moved ones.
     """
     start, stop = params["segment"]
-    source = videos[0].pixels
     if params["perturb"] not in TEMPORAL:
-        shown = _perturbed(params, seed, videos)
-        changed = differs(halved(source[start:stop], APPEARANCE), halved(shown[start:stop], APPEARANCE))
+        changed = looks.changed(start, _altered(params, seed, videos, altered))
         seen = int(changed.sum())
         return None if changed.all() else Rejected("not_visible", f"{seen} of {len(changed)} frames look different")
-    places = positions(params["perturb"], len(source), (start, stop), params["strength"])
-    first, last = min(start, *places), max(stop, *(place + 1 for place in places))
-    small = halved(source[first:last], MOTION)
-    changed = differs(small[start - first : stop - first], small[[place - first for place in places]])
+    places = positions(params["perturb"], len(videos[0]), (start, stop), params["strength"])
+    changed = np.array([looks.moved(start + k, place) for k, place in enumerate(places)])
     moved = [k for k, place in enumerate(places) if place != start + k]
     if not moved or not changed[moved[0]] or not changed[-1]:
         return Rejected("ends_not_visible")
@@ -178,14 +183,15 @@ def _unseen(params: Mapping[str, Any], seed: int, videos: Sequence[VideoInput]) 
     return None
 
 
-def _visible_order(frames: Pixels, dice: Dice) -> list[int] | None:
+def _visible_order(segment: tuple[int, int], dice: Dice, looks: Looks) -> list[int] | None:
     """An order in which no frame keeps its place and every one looks different from the one that was there."""
-    small = halved(frames, MOTION)
-    size = len(small)
-    looks = [differs(small, small[[k] * size]) for k in range(size)]
+    start, stop = segment
+    frames = range(start, stop)
+    if not all(any(looks.moved(one, other) for other in frames if other != one) for one in frames):
+        return None  # a frame that looks like all others has no place to go: no need to try
     for _ in range(SHUFFLES):
-        order = dice.permutation(size)
-        if all(source != k and looks[k][source] for k, source in enumerate(order)):
+        order = dice.permutation(stop - start)
+        if all(source != k and looks.moved(start + k, start + source) for k, source in enumerate(order)):
             return order
     return None
 
@@ -234,11 +240,13 @@ def _layout(params: CountParams, counts: list[list[int]], video: VideoInput, dic
     return sorted(shapes, key=lambda shape: shape.frame)
 
 
-def _jigsaw(params: JigsawParams, common: dict[str, Any], video: VideoInput, dice: Dice) -> Drawn | Rejected:
+def _jigsaw(
+    params: JigsawParams, common: dict[str, Any], video: VideoInput, dice: Dice, looks: Looks
+) -> Drawn | Rejected:
     n = params.n
     if len(video) < n:
         return Rejected("too_few_frames", f"{n} clips of {len(video)} frames", final=True)
-    alike = jigsaw.look_alike(video.pixels, n)
+    alike = jigsaw.look_alike(looks, len(video), n)
     if alike is not None:
         return Rejected("clips_look_alike", f"clips {alike[0] + 1} and {alike[1] + 1} of {n}", final=True)
     order = dice.permutation(n)
@@ -285,7 +293,7 @@ def apply(params: Mapping[str, Any], seed: int, videos: Sequence[VideoInput]) ->
         shapes = [Shape.model_validate(shape) for shape in params["shapes"]]
         pixels = paint(video.pixels, shapes, (height, width))
     else:
-        pixels = _perturbed(params, seed, videos)
+        pixels = _altered(params, seed, videos, perturb)
         start, stop = params["segment"]
         if params["perturb"] in TEMPORAL:
             places = positions(params["perturb"], len(video), (start, stop), params["strength"])
@@ -296,14 +304,17 @@ def apply(params: Mapping[str, Any], seed: int, videos: Sequence[VideoInput]) ->
     return (replace(video, pixels=pixels, indices=tuple(indices), key=key),)
 
 
-def _perturbed(params: Mapping[str, Any], seed: int, videos: Sequence[VideoInput]) -> Pixels:
+def _altered(
+    params: Mapping[str, Any], seed: int, videos: Sequence[VideoInput], alter: Callable[..., Pixels]
+) -> Pixels:
+    """What `alter` makes of a grounding item: `perturb` the whole video, `altered` its segment alone."""
     other = None
     if params["perturb"] == "swap":
         if len(videos) < 2 or len(videos[1]) != params["frames"]:
             raise ValueError(f"swap needs a second video of {params['frames']} frames")
         other = videos[1].pixels
     start, stop = params["segment"]
-    return perturb(videos[0].pixels, params["perturb"], (start, stop), params["strength"], seed, other)
+    return alter(videos[0].pixels, params["perturb"], (start, stop), params["strength"], seed, other)
 
 
 def sample_of(item: Item, task: Task) -> Sample:

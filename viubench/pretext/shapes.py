@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ Kind = Literal["circle", "square", "triangle"]
 Size = tuple[int, int]
 """Height and width."""
 
+Color = tuple[int, int, int]
 KINDS: tuple[Kind, ...] = ("circle", "square", "triangle")
 """In the order the answer counts them."""
 
@@ -86,26 +88,31 @@ def _extent(canvas: Size) -> Size:
     return canvas[0] * UNIT // min(canvas), canvas[1] * UNIT // min(canvas)
 
 
-def mask(shape: Shape, size: Size, canvas: Size, grow: float = 0.0) -> NDArray[np.bool_]:
+class Patch(NamedTuple):
+    """The pixels of a shape: bool [h, w] and the part of the frame that they lie in."""
+
+    rows: slice
+    columns: slice
+    inside: NDArray[np.bool_]
+
+
+def patch(shape: Shape, size: Size, canvas: Size, grow: float = 0.0) -> Patch:
     """The pixels of a frame whose middle lies in the shape, its border moved outwards by `grow` short sides.
 
     Args:
         size: height and width of the frame.
         canvas: height and width of the frame that the shape was placed on.
-
-    Returns:
-        bool [H, W].
     """
     extent = _extent(canvas)
     rows, columns = (
-        (np.arange(pixels, dtype=np.int64) * 2 + 1 - pixels) * units // (2 * pixels) - round(middle * UNIT)
+        _middles(pixels, units) - round(middle * UNIT)
         for pixels, units, middle in zip(size, extent, (shape.y, shape.x), strict=True)
     )
     inner = _inner(shape.shape, round(shape.size * UNIT)) + round(grow * UNIT)
     # Only the bounding square is looked at; the corner of a triangle is twice as far out as its side.
     reach = inner if shape.shape == "circle" else 2 * inner
-    top, bottom = np.searchsorted(rows, [-reach, reach + 1])
-    left, right = np.searchsorted(columns, [-reach, reach + 1])
+    top, bottom = map(int, np.searchsorted(rows, [-reach, reach + 1]))
+    left, right = map(int, np.searchsorted(columns, [-reach, reach + 1]))
     y, x = rows[top:bottom, None], columns[None, left:right]
     if shape.shape == "circle":
         inside = x * x + y * y <= inner * inner
@@ -113,8 +120,20 @@ def mask(shape: Shape, size: Size, canvas: Size, grow: float = 0.0) -> NDArray[n
         inside = np.ones((bottom - top, right - left), np.bool_)
         for normal in _normals(shape.shape, shape.angle):
             inside &= x * SINE[(normal + 90) % 360] + y * SINE[normal] <= inner * 65536
+    return Patch(slice(top, bottom), slice(left, right), inside)
+
+
+@lru_cache(maxsize=64)
+def _middles(pixels: int, units: int) -> NDArray[np.int64]:
+    """Where the middles of a line of pixels lie, in units from the middle of the frame."""
+    return np.asarray((np.arange(pixels, dtype=np.int64) * 2 + 1 - pixels) * units // (2 * pixels), np.int64)
+
+
+def mask(shape: Shape, size: Size, canvas: Size, grow: float = 0.0) -> NDArray[np.bool_]:
+    """`patch` as a whole frame: bool [H, W]."""
+    rows, columns, inside = patch(shape, size, canvas, grow)
     filled = np.zeros(size, np.bool_)
-    filled[top:bottom, left:right] = inside
+    filled[rows, columns] = inside
     return filled
 
 
@@ -122,7 +141,8 @@ def paint(frames: Pixels, shapes: Iterable[Shape], canvas: Size) -> Pixels:
     """A copy of `frames` (uint8 [T, H, W, 3]) with the shapes filled in, no smoothed edges."""
     shown = frames.copy()
     for shape in shapes:
-        shown[shape.frame][mask(shape, (frames.shape[1], frames.shape[2]), canvas)] = shape.color
+        rows, columns, inside = patch(shape, (frames.shape[1], frames.shape[2]), canvas)
+        shown[shape.frame, rows, columns][inside] = shape.color
     return shown
 
 
@@ -167,15 +187,19 @@ def place(kind: Kind, frame: int, count: int, picture: NDArray[np.uint8], limits
         shapes: list[Shape] = []
         for _ in range(TRIES_PLACE):
             proposed = _propose(kind, frame, canvas, limits, dice)
-            if proposed is None or (mask(proposed, canvas, canvas, grow=MARGIN) & taken).any():
+            if proposed is None:
                 continue
-            shape = _color(proposed, picture, limits, dice)
-            if shape is None:
+            around = patch(proposed, canvas, canvas, grow=MARGIN)
+            if taken[around.rows, around.columns][around.inside].any():
                 continue
-            shapes.append(shape)
+            behind = patch(proposed, canvas, canvas)
+            color = _color(around, behind, limits.fixed.get(kind), picture, limits, dice)
+            if color is None:
+                continue
+            shapes.append(proposed.model_copy(update={"color": color}))
             if len(shapes) == count:
                 return shapes
-            taken |= mask(shape, canvas, canvas)
+            taken[behind.rows, behind.columns] |= behind.inside
     return []
 
 
@@ -206,18 +230,19 @@ def _corners(kind: Kind, size: int, angle: int) -> list[tuple[int, int]]:
     ]
 
 
-def _color(shape: Shape, picture: NDArray[np.uint8], limits: Placement, dice: Dice) -> Shape | None:
-    """The shape in a colour that its surroundings and what it hides are told from, or None."""
-    canvas = (picture.shape[0], picture.shape[1])
-    behind = mask(shape, canvas, canvas)
-    ring = mask(shape, canvas, canvas, grow=MARGIN) & ~behind
-    regions = (picture[ring], picture[behind])
+def _color(
+    around: Patch, behind: Patch, fixed: Color | None, picture: NDArray[np.uint8], limits: Placement, dice: Dice
+) -> Color | None:
+    """A colour that the surroundings of a shape and what it hides are told from, or None."""
+    ring = around.inside.copy()
+    top, left = behind.rows.start - around.rows.start, behind.columns.start - around.columns.start
+    high, wide = behind.inside.shape
+    ring[top : top + high, left : left + wide] &= ~behind.inside
+    regions = [picture[part.rows, part.columns][inside] for part, inside in ((around, ring), (behind, behind.inside))]
     for _ in range(TRIES_COLOR):
-        color = limits.fixed.get(shape.shape) or (
-            dice.integer(*limits.color), dice.integer(*limits.color), dice.integer(*limits.color)
-        )  # fmt: skip
+        color = fixed or (dice.integer(*limits.color), dice.integer(*limits.color), dice.integer(*limits.color))
         if all(_mostly(stands_out(color, region)) for region in regions):
-            return shape.model_copy(update={"color": color})
+            return color
     return None
 
 

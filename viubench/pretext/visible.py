@@ -44,12 +44,45 @@ def halved(frames: Pixels, times: int) -> Pixels:
 
 def differs(a: Pixels, b: Pixels) -> NDArray[np.bool_]:
     """Per frame of two equally shaped uint8 [T, H, W, 3] batches: is the difference one a viewer can see? bool [T]."""
-    seen = []
-    for one, other in zip(a, b, strict=True):
-        gap = cv2.absdiff(one, other)
-        changed = np.count_nonzero(gap > LEVEL)
-        seen.append(changed * 100 >= SHARE_PERCENT * gap.size and int(gap.sum()) >= MEAN * gap.size)
-    return np.array(seen, dtype=np.bool_)
+    return np.array([_differ(one, other) for one, other in zip(a, b, strict=True)], dtype=np.bool_)
+
+
+def _differ(one: Pixels, other: Pixels) -> bool:
+    gap = cv2.absdiff(one, other)
+    if np.count_nonzero(gap > LEVEL) * 100 < SHARE_PERCENT * gap.size:
+        return False
+    return bool(cv2.norm(gap, cv2.NORM_L1) >= MEAN * gap.size)  # a sum of whole numbers, exact below 2^53
+
+
+class Looks:
+    """How the frames of one source look, each looked at when first asked for and remembered: a build asks hundreds of
+    questions of one video.
+
+    Args:
+        frames: uint8 [T, H, W, 3].
+    """
+
+    def __init__(self, frames: Pixels) -> None:
+        self._frames = frames
+        self._small: dict[tuple[int, int], Pixels] = {}
+        self._moved: dict[tuple[int, int], bool] = {}
+
+    def changed(self, start: int, shown: Pixels) -> NDArray[np.bool_]:
+        """Which of the frames `shown` look different from those at `start`, `start` + 1, ...; bool [len(shown)]."""
+        seen = (_differ(self._at(start + k, APPEARANCE), small) for k, small in enumerate(halved(shown, APPEARANCE)))
+        return np.fromiter(seen, np.bool_, len(shown))
+
+    def moved(self, one: int, other: int) -> bool:
+        """Whether things moved between two frames; the order of the two does not matter."""
+        pair = (one, other) if one < other else (other, one)
+        if pair not in self._moved:
+            self._moved[pair] = _differ(self._at(one, MOTION), self._at(other, MOTION))
+        return self._moved[pair]
+
+    def _at(self, frame: int, times: int) -> Pixels:
+        if (frame, times) not in self._small:
+            self._small[frame, times] = halved(self._frames[frame : frame + 1], times)[0]
+        return self._small[frame, times]
 
 
 def stands_out(color: tuple[int, int, int], behind: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -57,6 +90,6 @@ def stands_out(color: tuple[int, int, int], behind: NDArray[np.uint8]) -> NDArra
 
     Clearly: the luma differs by 32 levels (an eighth of the range) or one channel by 80 (blue alone is seen weakly).
     """
-    gap = behind.astype(np.int32) - np.array(color, np.int32)
-    luma = np.abs(gap @ np.array([77, 150, 29], np.int32)) >> 8
-    return np.asarray((luma >= 32) | (np.abs(gap).max(axis=1) >= 80))
+    red, green, blue = (behind[:, channel].astype(np.int32) - color[channel] for channel in range(3))
+    luma = np.abs(77 * red + 150 * green + 29 * blue) >> 8
+    return np.asarray((luma >= 32) | (np.abs(red) >= 80) | (np.abs(green) >= 80) | (np.abs(blue) >= 80))

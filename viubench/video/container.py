@@ -25,11 +25,11 @@ FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,flv,asf,ogg,
 
 
 @contextmanager
-def opened(path: Path, name: str) -> Iterator[tuple[Any, Any]]:
-    """Yield (container, best video stream) of an existing file, one decoding thread.
+def opened(path: Path, name: str, *, threads: int = 1) -> Iterator[tuple[Any, Any]]:
+    """Yield (container, best video stream) of an existing file.
 
-    One thread, so that what a damaged file yields does not depend on the number of cores; videos are decoded side by
-    side in processes instead.
+    One decoding thread unless more are asked for: what a damaged file yields depends on their number, so only a reader
+    that gives up at the first damage may have more.
 
     Raises:
         MediaError: `not_a_video`, `truncated`, `corrupt`, `no_video_stream` or `no_decoder`.
@@ -52,7 +52,9 @@ def opened(path: Path, name: str) -> Iterator[tuple[Any, Any]]:
         stream = best if best in streams else streams[0]
         if stream.codec_context is None:
             raise MediaError("no_decoder", name, "the codec of its video stream is not known")
-        stream.codec_context.thread_count = 1
+        stream.codec_context.thread_count = threads
+        if threads > 1:
+            stream.codec_context.thread_type = "AUTO"
         yield container, stream
 
 

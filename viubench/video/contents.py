@@ -47,7 +47,7 @@ def content_hash(located: list[tuple[str, Path]], memory: Path) -> str:
     """
     if (known := remembered(located, memory)) is not None:
         return known
-    digests = [blake3().update_mmap(path) for _, path in located]
+    digests = [_digest(path) for _, path in located]
     whole = digests[0] if len(digests) == 1 else blake3(b"".join(digest.digest() for digest in digests))
     result = str(whole.hexdigest(length=16))
     atomic.write(_note(located, memory), result.encode())
@@ -66,6 +66,15 @@ def remembered(located: list[tuple[str, Path]], memory: Path) -> str | None:
 def _note(located: list[tuple[str, Path]], memory: Path) -> Path:
     stamps = [(str(path), info.st_size, info.st_mtime_ns) for _, path in located for info in [path.stat()]]
     return memory / str(blake3(json.dumps(stamps).encode()).hexdigest(length=16))
+
+
+def _digest(path: Path) -> Any:
+    """The hash of a file read piece by piece: mapped whole, an hour of video would count as memory of this process."""
+    digest = blake3()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 22):
+            digest.update(piece)
+    return digest
 
 
 def save_probe(probe: Probe, path: Path) -> None:

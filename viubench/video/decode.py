@@ -1,31 +1,29 @@
 """The chosen frames of one video as RGB pixels, resized on the way: the right frames or an error, never a short clip.
 
 Example:
-    >>> pixels, reader = read(path, probe(path), np.array([0, 24, 48]), (352, 640))  # doctest: +SKIP
-    >>> pixels.shape, reader  # doctest: +SKIP
-    ((3, 352, 640, 3), 'pyav')
+    >>> read(path, probe(path), np.array([0, 24, 48]), (352, 640)).shape  # doctest: +SKIP
+    (3, 352, 640, 3)
 
-Two readers return the same pixels. PyAV decodes from the start and sees every timestamp and every damaged packet.
-Decord jumps from key frame to key frame and is the fast path, taken where jumping is proved safe
-(`Probe.random_access`) and saves at least half of the decoding; where most frames must be decoded anyway it is the
-slower one. Decord's table of times must agree with the probe's before a frame of it is believed. What decord cannot
-show is damage that the codec hides (a smeared picture without an error).
+The short way comes first (`sparse`): only what the wanted frames are made from is decoded. Where that cannot save
+anything or leaves the least doubt, everything is decoded in order from the start, which sees every timestamp and every
+damaged packet, and settles what the file gives. Only a wanted frame is ever turned into RGB, and only its resized
+picture is kept.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-from av.filter import Graph
 from numpy.typing import NDArray
 
 from viubench.errors import MediaError
+from viubench.video import cores
 from viubench.video.container import Decoder, opened
+from viubench.video.convert import ToRGB, resized, turned
 from viubench.video.frames import Pixels
 from viubench.video.probe import Probe
+from viubench.video.sparse import read_sparse, saves
 
 MAX_BYTES = 16 << 30
 """Bytes of the frames of one clip."""
@@ -37,7 +35,7 @@ class StaleTable(MediaError):
 
 def read(
     path: Path, probe: Probe, indices: NDArray[np.int64], size: tuple[int, int], *, name: str | None = None
-) -> tuple[Pixels, str]:
+) -> Pixels:
     """Decode frames `indices` (any order, repeats allowed) of a video and resize them.
 
     Args:
@@ -48,8 +46,7 @@ def read(
         name: what error messages call the file; the path by default.
 
     Returns:
-        Pixels uint8 [T, height, width, 3], RGB; area-averaged when made smaller, bicubic when made larger. And the
-        reader: "decord" or "pyav".
+        Pixels uint8 [T, height, width, 3], RGB; area-averaged when made smaller, bicubic when made larger.
 
     Raises:
         MediaError: `corrupt` when a wanted frame does not decode or depends on damaged data, `too_large` when the
@@ -63,22 +60,12 @@ def read(
     needed = len(wanted) * size[0] * size[1] * 3
     if needed > MAX_BYTES:
         raise MediaError("too_large", shown, f"{len(wanted)} frames of {size[1]}x{size[0]} pixels")
-    frames = _jump(path, probe, wanted, size) if jumping_pays(probe, wanted) else None
-    reader = "pyav" if frames is None else "decord"
+    frames = None
+    if saves(probe):
+        frames = read_sparse(path, probe, wanted, size, name=shown, threads=cores.share())
     if frames is None:
         frames = _in_order(path, probe, wanted, size, shown)
-    return (frames if np.array_equal(wanted, indices) else frames[np.searchsorted(wanted, indices)]), reader
-
-
-def jumping_pays(probe: Probe, wanted: NDArray[np.int64]) -> bool:
-    """Whether reaching the wanted frames (rising) from their key frames decodes at most half of what reading on from
-    the first frame does."""
-    if not probe.random_access or len(probe.keys) == 0:
-        return False
-    keys = probe.keys[np.maximum(np.searchsorted(probe.keys, wanted, side="right") - 1, 0)]
-    # From the frame before it where that lies in the same group of pictures, else from the key frame.
-    start = np.maximum(keys, np.concatenate(([-1], wanted[:-1])) + 1)
-    return bool(2 * np.sum(wanted - start + 1) <= wanted[-1] + 1)
+    return frames if np.array_equal(wanted, indices) else frames[np.searchsorted(wanted, indices)]
 
 
 def _in_order(path: Path, probe: Probe, wanted: NDArray[np.int64], size: tuple[int, int], name: str) -> Pixels:
@@ -101,72 +88,10 @@ def _in_order(path: Path, probe: Probe, wanted: NDArray[np.int64], size: tuple[i
             if index in place:
                 if damaged:
                     break
-                out[place.pop(index)] = resized(np.rot90(convert(frame), probe.rotation // 90), size)
+                out[place.pop(index)] = resized(turned(convert(frame), probe.rotation), size)
             if not place:
                 return out
     missing = min(place)
     if not damaged and not decoder.errors:
         raise StaleTable("corrupt", name, f"frame {missing} of {probe.frames} is missing")
     raise MediaError("corrupt", name, f"frame {missing} at {probe.times[missing]:.2f} s does not decode cleanly")
-
-
-def _jump(path: Path, probe: Probe, wanted: NDArray[np.int64], size: tuple[int, int]) -> Pixels | None:
-    """Frames by decord; None where it is not installed, fails, or tells other times than the probe."""
-    try:
-        import decord
-    except ImportError:
-        return None
-    decord.logging.set_level(decord.logging.QUIET)
-    out = np.empty((len(wanted), *size, 3), np.uint8)
-    try:
-        reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
-        if len(reader) != probe.frames:
-            return None
-        times = reader.get_frame_timestamp(np.arange(probe.frames))[:, 0].astype(np.float64)
-        # Decord keeps single precision: one part in 2^23.
-        if np.abs(times - times[0] - probe.times).max() > 2e-3 + probe.duration * 2e-7:
-            return None
-        for at, index in enumerate(wanted):
-            frame = reader[int(index)].asnumpy()
-            if frame.shape != (probe.height, probe.width, 3):
-                return None
-            out[at] = resized(frame, size)
-    except (RuntimeError, AssertionError, IndexError):
-        return None  # PyAV reads it in order and says what is wrong, if anything is
-    return out
-
-
-class ToRGB:
-    """Decoded frame -> uint8 [H, W, 3] RGB by the matrix and the range the stream declares.
-
-    FFmpeg's own scale filter is used: PyAV's `to_ndarray` takes BT.601 for BT.709 streams in some versions.
-    """
-
-    def __init__(self) -> None:
-        self._made_for: tuple[Any, ...] = ()
-        self._graph: Any = None
-
-    def __call__(self, frame: Any) -> Pixels:
-        shape = (frame.width, frame.height, frame.format.name)
-        if shape != self._made_for:
-            graph = Graph()
-            source = graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-            )
-            rgb, sink = graph.add("format", "pix_fmts=rgb24"), graph.add("buffersink")
-            source.link_to(rgb)
-            rgb.link_to(sink)
-            graph.configure()
-            self._graph, self._made_for = graph, shape
-        self._graph.push(frame)
-        pixels: Pixels = self._graph.pull().to_ndarray()
-        return pixels
-
-
-def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """One RGB frame at (height, width): area-averaged when it gets smaller, bicubic when larger."""
-    height, width = pixels.shape[:2]
-    if (height, width) == size:
-        return pixels
-    method = cv2.INTER_AREA if size[0] * size[1] <= height * width else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(np.ascontiguousarray(pixels), size[::-1], interpolation=method), np.uint8)

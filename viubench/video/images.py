@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viubench.errors import MediaError
-from viubench.video.decode import resized
+from viubench.video.convert import resized
 from viubench.video.frames import Pixels
 
 

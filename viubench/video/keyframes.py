@@ -11,8 +11,10 @@ need the frames before them; a reader that seeks there returns wrong pixels and 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-H264_SLICES, H264_IDR = range(1, 6), 5
+H264_SLICES, H264_PLAIN_SLICE, H264_IDR = range(1, 6), 1, 5
+H264_ASIDES = (6, 9, 12)  # supplemental messages, access unit delimiters, filler
 HEVC_SLICES, HEVC_IRAP = range(32), range(16, 24)
 
 
@@ -35,12 +37,30 @@ def is_clean_entry(codec: str, header: bytes, packet: bytes) -> bool:
     return True
 
 
+def is_disposable(codec: str, header: bytes, packet: Any) -> bool:
+    """Whether a packet can be left out without changing a pixel of any other frame.
+
+    So it is where nothing but slices of an H.264 picture that is never referred to (nal_ref_idc 0, ISO/IEC 14496-10,
+    7.4.1) is in it, perhaps with messages about it.
+
+    Args:
+        codec, header: as for `is_clean_entry`.
+        packet: the packet, or its bytes.
+    """
+    if codec != "h264":
+        return False
+    heads = [unit[0] for unit in _units(header, 4, memoryview(packet))]
+    slices = [head for head in heads if head & 31 == H264_PLAIN_SLICE]
+    others = {head & 31 for head in heads} - {H264_PLAIN_SLICE, *H264_ASIDES}
+    return bool(slices) and not others and all(head >> 5 & 3 == 0 for head in slices)
+
+
 def is_hidden(packet: bytes) -> bool:
     """Whether a VP8 packet holds a picture that is never shown, only referred to (RFC 6386, 9.1: show_frame)."""
     return not packet[0] & 0x10
 
 
-def _units(header: bytes, size_at: int, packet: bytes) -> Iterator[bytes]:
+def _units(header: bytes, size_at: int, packet: bytes | memoryview) -> Iterator[bytes | memoryview]:
     """NAL units of a length-prefixed packet; none when the stream is not of that kind."""
     if len(header) <= size_at or header[0] != 1:
         return

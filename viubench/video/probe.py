@@ -182,7 +182,7 @@ def _packet_table(path: Path, head: _Head, name: str) -> _Table | None:
         return None
     pts: list[int] = []
     keys: list[int] = []
-    end = 0.0
+    ends: dict[Any, int] = {}  # by time base, where the last packet ends
     clean = True
     with opened(path, name) as (container, stream):
         header = bytes(stream.codec_context.extradata or b"")
@@ -191,7 +191,8 @@ def _packet_table(path: Path, head: _Head, name: str) -> _Table | None:
             if packet.size == 0:
                 continue
             if packet.pts is not None:
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                tick = packet.time_base
+                ends[tick] = max(ends.get(tick, 0), packet.pts + (packet.duration or 0))
             if packet.stream.index != stream.index:
                 continue
             if packet.pts is None:
@@ -212,6 +213,7 @@ def _packet_table(path: Path, head: _Head, name: str) -> _Table | None:
     if len(ordered) == 0 or np.any(np.diff(ordered) <= 0):
         return None
     numbers = np.searchsorted(ordered, [key for key in sorted(keys) if key >= ordered[0]])
+    end = max((float(ticks * tick) for tick, ticks in ends.items()), default=0.0)
     return _Table(_seconds(ordered, base), ordered, numbers.astype(np.int64), end, clean)
 
 

@@ -162,11 +162,11 @@ class FrameStore:
                 for key, (clip, how) in missing.items()
             }
             union = np.unique(np.concatenate(list(chosen.values())))
-            pixels, reader = self._frames(path, name, facts, union, resize, content)
+            pixels = self._frames(path, name, facts, union, resize, content)
         except MediaError:
             return {}
         return {
-            key: _video(pixels[np.searchsorted(union, wanted)], facts, wanted, reader, content)
+            key: _video(pixels[np.searchsorted(union, wanted)], facts, wanted, content)
             for key, wanted in chosen.items()
         }
 
@@ -259,20 +259,20 @@ class FrameStore:
         self, clip: Clip, path: Path, name: str, facts: Probe, how: Sampling, resize: Resize, content: str
     ) -> VideoInput:
         chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end, name=name)
-        pixels, reader = self._frames(path, name, facts, chosen, resize, content)
-        return _video(pixels, facts, chosen, reader, content)
+        pixels = self._frames(path, name, facts, chosen, resize, content)
+        return _video(pixels, facts, chosen, content)
 
     def _frames(
         self, path: Path, name: str, facts: Probe, chosen: NDArray[np.int64], resize: Resize, content: str
-    ) -> tuple[Pixels, str]:
-        """Pixels of the chosen frames and their reader: from another entry that holds them all, else decoded."""
+    ) -> Pixels:
+        """Pixels of the chosen frames: from another entry that holds them all, else decoded."""
         group = nested.group_of(content, resize, READER_VERSION)
         for key in nested.noted(self.root, group):
             held = self.load(key)
             if held is None:
                 nested.forget(self.root, group, key)
             elif held.total == facts.frames and (places := nested.places(chosen, held.indices)) is not None:
-                return held.pixels[places], held.reader
+                return held.pixels[places]
         return decode.read(path, facts, chosen, sampling.fit(facts.height, facts.width, resize), name=name)
 
     def _write(self, key: str, video: VideoInput, resize: Resize) -> None:
@@ -315,7 +315,7 @@ class FrameStore:
                 total -= size
 
 
-def _video(pixels: Pixels, facts: Probe, chosen: NDArray[np.int64], reader: str, content: str) -> VideoInput:
+def _video(pixels: Pixels, facts: Probe, chosen: NDArray[np.int64], content: str) -> VideoInput:
     return VideoInput(
         pixels,
         fps=facts.fps,
@@ -323,7 +323,7 @@ def _video(pixels: Pixels, facts: Probe, chosen: NDArray[np.int64], reader: str,
         times=tuple(facts.times[chosen].tolist()),
         total=facts.frames,
         duration=facts.duration,
-        reader=reader,
+        reader="pyav",
         source=content,
     )
 

@@ -27,6 +27,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 from viubench.errors import MediaError, ViubenchError
+from viubench.video import cores
 
 T = TypeVar("T")
 
@@ -105,7 +106,7 @@ class KillablePool:
                 future.cancel()
                 continue
             if worker is None:
-                worker = _Worker(self.memory_bytes)
+                worker = _Worker(self.memory_bytes, len(self._threads))
                 self._running.add(worker.process)
             try:
                 fine, value = worker.answer(call, self.limit_s)
@@ -136,10 +137,10 @@ def _settle(future: Future[Any], fine: bool, value: Any) -> None:
 class _Worker:
     """One child process and the pipe to it."""
 
-    def __init__(self, memory_bytes: int | None) -> None:
+    def __init__(self, memory_bytes: int | None, workers: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_work, args=(theirs, memory_bytes), daemon=True)
+        self.process: BaseProcess = context.Process(target=_work, args=(theirs, memory_bytes, workers), daemon=True)
         with _no_interrupt():
             self.process.start()
         theirs.close()
@@ -188,14 +189,15 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(pipe: Connection, memory_bytes: int | None) -> None:
-    """A worker's life: one job after the other until the pipe closes."""
+def _work(pipe: Connection, memory_bytes: int | None, workers: int) -> None:
+    """A worker's life: one job after the other until the pipe closes. It keeps to its share of the cores."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # also one that was held back until now
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if memory_bytes is not None and sys.platform != "win32":
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    cores.take(workers)
     try:
         pipe.send_bytes(b"ready")
         while True:

@@ -1,0 +1,73 @@
+"""What a figure was measured on, how much memory it took, and the file it is written to.
+
+Example:
+    >>> write(Path("decode.json"), [{"clip": "a.mp4", "seconds": 0.3}])  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from viubench import atomic
+from viubench.errors import ViubenchError
+from viubench.planning import versions
+
+
+def facts() -> dict[str, Any]:
+    """The machine, how busy it is, and the packages that matter."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "machine": platform.machine(), "cores": os.cpu_count(), "memory_mb": memory // 10**6,
+        "python": platform.python_version(), "load": round(os.getloadavg()[0], 1), "packages": versions(),
+    }  # fmt: skip
+
+
+def peak_mb() -> float:
+    """Most resident memory of this process so far, in 10^6 bytes; mapped files count."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux tells it apart from what the parent had before this process began
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+    return _maxrss_mb(resource.RUSAGE_SELF)
+
+
+def children_peak_mb() -> float:
+    """Most resident memory of the largest child that has ended, in 10^6 bytes."""
+    return _maxrss_mb(resource.RUSAGE_CHILDREN)
+
+
+def _maxrss_mb(who: int) -> float:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(who).ru_maxrss * unit / 1e6
+
+
+def in_child(module: str, *args: object) -> Any:
+    """What `python -m module args...` prints as JSON: a process of its own, so that its memory is its own.
+
+    Raises:
+        ViubenchError: it failed; its last words are the message.
+    """
+    command = [sys.executable, "-m", module, *map(str, args)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ViubenchError(f"{' '.join(map(str, args))} failed: {done.stderr.strip()[-500:]}", where=module)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def write(path: Path, rows: list[dict[str, Any]], **more: Any) -> None:
+    """`{"machine": {...}, "rows": [...], ...}`, whole or not at all.
+
+    Raises:
+        ViubenchError: it cannot be written.
+    """
+    content = json.dumps({"machine": facts(), "rows": rows} | more, indent=1)
+    try:
+        atomic.write(path, f"{content}\n".encode(), lasting=True)
+    except OSError as error:
+        raise ViubenchError(f"cannot write {path}: {error.strerror}", where="--json") from None

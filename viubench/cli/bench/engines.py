@@ -1,0 +1,124 @@
+"""How a run does as a whole: `viubench bench peers`, `pipeline` and `order`.
+
+Example:
+    viubench bench peers --videos clips --questions 3
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from viubench.errors import ViubenchError
+
+
+def peers(
+    videos: Annotated[Path, typer.Option(help="Folder of clips; both sides must be able to open those taken.")],
+    model: Annotated[
+        str | None, typer.Option(help="Checkpoint of the Qwen3-VL family; a tiny one is made when none is named.")
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Clips asked about.")] = 16,
+    questions: Annotated[str, typer.Option(help="Questions about each clip, one contest for each number.")] = "1,3,10",
+    sides: Annotated[str, typer.Option(help="lmms-eval's models to meet.")] = "vllm,vllm_generate",
+    frames: Annotated[int, typer.Option(min=2, help="Frames of a clip.")] = 32,
+    max_pixels: Annotated[int, typer.Option(min=1024, help="Pixels of a frame, at most.")] = 65536,
+    workers: Annotated[int, typer.Option(min=1, help="Our decoding processes.")] = 2,
+    json: Annotated[Path | None, typer.Option(help="Write ratios and rows there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not say what is being measured.")] = False,
+) -> None:
+    """Answer the same questions about the same clips with the installed lmms-eval, side by side: theirs / ours."""
+    from dataclasses import asdict
+
+    from viubench.bench import machine, peers
+
+    terms = peers.Terms(clips, _counts(questions), frames, max_pixels, workers=workers, sides=tuple(sides.split(",")))
+    tell = _teller(quiet)
+    taken, left = peers.readable(videos, terms)
+    for line in left:
+        tell(f"left out: {line}")
+    rows = peers.contest(taken, model, terms, tell)
+    print(peers.table(rows, terms))
+    if json is not None:
+        more = peers.ratios(rows) | {"floors": peers.floors(rows), "settings": asdict(terms)}
+        machine.write(json, [asdict(row) for row in rows], clips=[clip.name for clip in taken[:-1]], **more)
+
+
+def pipeline(
+    videos: Annotated[Path, typer.Option(help="Folder of clips.")],
+    workers: Annotated[int, typer.Option(min=1, help="Decoding processes.")] = 2,
+    questions: Annotated[int, typer.Option(min=1, help="Questions about each clip at each of two sizes.")] = 3,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not say what is being measured.")] = False,
+) -> None:
+    """Run against decoding alone and an engine alone that takes time but no processor: how far do they overlap?"""
+    from dataclasses import asdict
+
+    from viubench.bench import machine, pipeline
+
+    terms = pipeline.Terms(questions=questions, workers=workers)
+    rows = pipeline.measure(videos, terms, _teller(quiet))
+    print(pipeline.table(rows))
+    if json is not None:
+        machine.write(json, [asdict(row) for row in rows], settings=asdict(terms))
+
+
+def order(
+    model: Annotated[str, typer.Option(help="Checkpoint folder or hub id, opened by vLLM.")],
+    tasks: Annotated[str, typer.Option("--tasks", help="Tasks or suites, comma separated, or a build folder.")],
+    videos: Annotated[Path | None, typer.Option(help="Folder of videos to make pretext items from.")] = None,
+    n: Annotated[int, typer.Option("--n", min=2, help="Requests, the first of the tasks.")] = 32,
+    in_flight: Annotated[int, typer.Option(min=2, help="Requests under way at once, where not one.")] = 16,
+    engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
+    frame_cache: Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+) -> None:
+    """Ask the same requests one by one, at once and in another order: what that changes, with and without
+    --deterministic."""
+    from dataclasses import asdict
+    from tempfile import TemporaryDirectory
+
+    from tabulate import tabulate
+
+    from viubench import planning
+    from viubench.bench import machine, order
+    from viubench.cli.job import pairs
+    from viubench.engines.loading import describe_checkpoint
+    from viubench.gather import Wishes
+    from viubench.tasks import Catalogue
+    from viubench.video.store import FrameStore, default_root
+
+    store = FrameStore(frame_cache or default_root())
+    with TemporaryDirectory(prefix="viubench-bench-") as scratch:
+        multiple = describe_checkpoint(model)["size_multiple"]
+        planned = planning.plan(Wishes(tasks, videos), Catalogue(()), Path(scratch), store, multiple)
+        rows = order.measure(model, order.requests(planned, store, n), pairs(engine_arg), in_flight)
+    lines = [
+        [row.what, "yes" if row.deterministic else "no", row.n, f"{row.seconds:.1f}", f"{100 * row.answers:.1f}",
+         f"{row.logprob:.1e}"]
+        for row in rows
+    ]  # fmt: skip
+    headers = ["asked", "deterministic", "answers", "seconds", "% changed", "log-prob, at most"]
+    print(tabulate(lines, headers, disable_numparse=True, colalign=("left", "left", *["right"] * 4)))
+    if json is not None:
+        machine.write(json, [asdict(row) for row in rows])
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    from viubench.bench.peers import QUESTIONS
+
+    try:
+        counts = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        counts = ()
+    if not counts or not all(1 <= count <= len(QUESTIONS) for count in counts):
+        raise ViubenchError(f"{text!r} is no list of numbers from 1 to {len(QUESTIONS)}", where="--questions")
+    return counts
+
+
+def _teller(quiet: bool) -> Callable[[str], None]:
+    """Says on standard error what is being measured, or nothing."""
+    return lambda what: None if quiet else print(what, file=sys.stderr, flush=True)

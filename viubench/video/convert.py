@@ -1,0 +1,60 @@
+"""A decoded frame as RGB pixels of the size wanted.
+
+Example:
+    >>> convert = ToRGB()
+    >>> resized(turned(convert(frame), probe.rotation), (384, 672)).shape  # doctest: +SKIP
+    (384, 672, 3)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from av.filter import Graph
+
+from viubench.video.frames import Pixels
+
+_TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+class ToRGB:
+    """Decoded frame -> uint8 [H, W, 3] RGB by the matrix and the range the stream declares.
+
+    FFmpeg's own scale filter is used: PyAV's `to_ndarray` takes BT.601 for BT.709 streams in some versions.
+    """
+
+    def __init__(self) -> None:
+        self._made_for: tuple[Any, ...] = ()
+        self._graph: Any = None
+
+    def __call__(self, frame: Any) -> Pixels:
+        shape = (frame.width, frame.height, frame.format.name)
+        if shape != self._made_for:
+            graph = Graph()
+            source = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+            )
+            rgb, sink = graph.add("format", "pix_fmts=rgb24"), graph.add("buffersink")
+            source.link_to(rgb)
+            rgb.link_to(sink)
+            graph.configure()
+            self._graph, self._made_for = graph, shape
+        self._graph.push(frame)
+        pixels: Pixels = self._graph.pull().to_ndarray()
+        return pixels
+
+
+def turned(pixels: Pixels, rotation: int) -> Pixels:
+    """One frame turned counter-clockwise by 0, 90, 180 or 270 degrees."""
+    return np.asarray(cv2.rotate(pixels, _TURNS[rotation]), np.uint8) if rotation else pixels
+
+
+def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """One RGB frame at (height, width): area-averaged when it gets smaller, bicubic when larger."""
+    height, width = pixels.shape[:2]
+    if (height, width) == size:
+        return pixels
+    method = cv2.INTER_AREA if size[0] * size[1] <= height * width else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(np.ascontiguousarray(pixels), size[::-1], interpolation=method), np.uint8)
