@@ -72,6 +72,7 @@ def order(
     videos: Annotated[Path | None, typer.Option(help="Folder of videos to make pretext items from.")] = None,
     n: Annotated[int, typer.Option("--n", min=2, help="Requests, the first of the tasks.")] = 32,
     in_flight: Annotated[int, typer.Option(min=2, help="Requests under way at once, where not one.")] = 16,
+    max_pixels: Annotated[int | None, typer.Option(min=1024, help="Pixels per frame, at most.")] = None,
     engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
     frame_cache: Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
@@ -92,9 +93,10 @@ def order(
     from viubench.video.store import FrameStore, default_root
 
     store = FrameStore(frame_cache or default_root())
+    wishes = Wishes(tasks, videos, max_pixels=max_pixels, limit=n)
     with TemporaryDirectory(prefix="viubench-bench-") as scratch:
         multiple = describe_checkpoint(model)["size_multiple"]
-        planned = planning.plan(Wishes(tasks, videos), Catalogue(()), Path(scratch), store, multiple)
+        planned = planning.plan(wishes, Catalogue(()), Path(scratch), store, multiple)
         rows = order.measure(model, order.requests(planned, store, n), pairs(engine_arg), in_flight)
     lines = [
         [row.what, "yes" if row.deterministic else "no", row.n, f"{row.seconds:.1f}", f"{100 * row.answers:.1f}",
