@@ -53,7 +53,7 @@ format: setup-dev
 	$(BIN)/ruff format .
 
 bench: setup-dev
-	$(BIN)/python tests/bench/startup.py
+	$(BIN)/viubench bench startup
 	$(BIN)/python tests/bench/parity.py
 
 # The picture of the README, from the page that `make demo` writes.

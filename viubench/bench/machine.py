@@ -1,7 +1,7 @@
 """What a figure was measured on, how much memory it took, and the file it is written to.
 
 Example:
-    >>> write(Path("decode.json"), [{"clip": "a.mp4", "seconds": 0.3}])  # doctest: +SKIP
+    >>> write(Path("decode.json"), rows, table(rows))  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ import json
 import os
 import platform
 import resource
+import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +63,29 @@ def in_child(module: str, *args: object) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def write(path: Path, rows: list[dict[str, Any]], **more: Any) -> None:
-    """`{"machine": {...}, "rows": [...], ...}`, whole or not at all.
+def write(path: Path, rows: Sequence[Any], told: str, **more: Any) -> None:
+    """`{"command", "machine", "told", "rows", ...}`, whole or not at all.
+
+    Args:
+        rows: dataclasses.
+        told: what was printed.
 
     Raises:
         ViubenchError: it cannot be written.
     """
-    content = json.dumps({"machine": facts(), "rows": rows} | more, indent=1)
+    found = {"command": _command(), "machine": facts(), "told": told, "rows": [asdict(row) for row in rows]}
     try:
-        atomic.write(path, f"{content}\n".encode(), lasting=True)
+        atomic.write(path, f"{json.dumps(found | more, indent=1)}\n".encode(), lasting=True)
     except OSError as error:
         raise ViubenchError(f"cannot write {path}: {error.strerror}", where="--json") from None
+
+
+def _command() -> str:
+    """The command line, folders by their own names alone and without where its figures are written."""
+    words, skip = [], False
+    for word in sys.argv[1:]:
+        if skip or word == "--json":
+            skip = not skip
+        else:
+            words.append(Path(word).name if "/" in word else word)
+    return shlex.join(["viubench", *words])

@@ -195,7 +195,7 @@ def ratios(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
 def floors(rows: Sequence[Row]) -> list[dict[str, float]]:
     """Per number of questions: our cold pass against decoding alone and the engine alone, both in seconds.
 
-    `share` is what the cold pass takes of the larger of the two. Without a GPU both use the same processor, and their sum
+    `share` is what the cold pass takes of the larger of the two. Without a GPU both use one processor, and their sum
     is the least there can be where each alone keeps every core busy; `cores` says how many were in the cold pass.
     """
     found = []

@@ -1,4 +1,4 @@
-"""What things cost: `viubench bench decode`, `build` and `records`.
+"""What things cost: `viubench bench decode`, `build`, `records` and `startup`; and the page of all figures.
 
 Example:
     viubench bench decode --videos clips --frames 32
@@ -25,14 +25,17 @@ def decode(
 
     with bar("reading", quiet=quiet) as progress:
         rows = decode.clips(videos, frames, progress)
-    print(f"{frames} frames of each video\n{decode.table(rows)}", flush=True)
+    told = f"{frames} frames of each video\n{decode.table(rows)}"
+    print(told, flush=True)
     long = []
     if hour:
         with bar("reading", quiet=quiet) as progress:
             long = decode.hour(hour, progress)
-        print(f"\nOne drawn video of {hour} s, 1280x720, 30 frames a second\n{decode.hour_table(long)}")
+        more = f"\nOne drawn video of {hour} s, 1280x720, 30 frames a second\n{decode.hour_table(long)}"
+        print(more)
+        told += f"\n{more}"
     if json is not None:
-        machine.write(json, decode.plain(rows), hour=decode.plain(long), sums=decode.sums(rows))
+        machine.write(json, rows, told, hour=decode.plain(long), sums=decode.sums(rows))
 
 
 def build(
@@ -44,16 +47,15 @@ def build(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Time building pretext items beside making each by itself; memory by the number of items."""
-    from dataclasses import asdict
-
     from viubench.bench import build, machine
     from viubench.cli.progress import bar
 
     with bar("building", quiet=quiet) as progress:
         rows = build.measure(videos, recipe, sample=sample, scales=build.SCALES if memory else (), progress=progress)
-    print(build.table(rows))
+    told = build.table(rows)
+    print(told)
     if json is not None:
-        machine.write(json, [asdict(row) for row in rows], ratios=build.ratios(rows))
+        machine.write(json, rows, told, ratios=build.ratios(rows))
 
 
 def records(
@@ -62,8 +64,6 @@ def records(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Time and memory of grading, results, resuming and statistics of many drawn answers."""
-    from dataclasses import asdict
-
     from tabulate import tabulate
 
     from viubench.bench import machine, records
@@ -76,6 +76,32 @@ def records(
         for row in rows
     ]
     headers = ["what", "answers", "seconds", "answers / s", "peak MB"]
-    print(tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * 4)))
+    told = tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * 4))
+    print(told)
     if json is not None:
-        machine.write(json, [asdict(row) for row in rows])
+        machine.write(json, rows, told)
+
+
+def startup(
+    runs: Annotated[int, typer.Option(min=1, help="Starts of each command.")] = 7,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+) -> None:
+    """Processor seconds of `viubench --help`, of importing what a run needs, and of an empty Python."""
+    from viubench.bench import machine, startup
+
+    rows = startup.measure(runs)
+    told = startup.table(rows)
+    print(told)
+    if json is not None:
+        machine.write(json, rows, told)
+
+
+def document(
+    folder: Annotated[Path, typer.Argument(help="Where the JSON files of the benchmarks are.")],
+    out: Annotated[Path, typer.Option(help="The page, in Markdown.")],
+) -> None:
+    """Write the page of all figures from the files that `--json` wrote: peers.json, pipeline.json and so on."""
+    from viubench.bench import document
+    from viubench.cli import files
+
+    files.write(out, document.render(document.read(folder)), "--out")

@@ -41,10 +41,11 @@ def peers(
     for line in left:
         tell(f"left out: {line}")
     rows = peers.contest(taken, model, terms, tell)
-    print(peers.table(rows, terms))
+    told = peers.table(rows, terms)
+    print(told)
     if json is not None:
         more = peers.ratios(rows) | {"floors": peers.floors(rows), "settings": asdict(terms)}
-        machine.write(json, [asdict(row) for row in rows], clips=[clip.name for clip in taken[:-1]], **more)
+        machine.write(json, rows, told, clips=[clip.name for clip in taken[:-1]], **more)
 
 
 def pipeline(
@@ -61,9 +62,10 @@ def pipeline(
 
     terms = pipeline.Terms(questions=questions, workers=workers)
     rows = pipeline.measure(videos, terms, _teller(quiet))
-    print(pipeline.table(rows))
+    told = pipeline.table(rows)
+    print(told)
     if json is not None:
-        machine.write(json, [asdict(row) for row in rows], settings=asdict(terms))
+        machine.write(json, rows, told, settings=asdict(terms))
 
 
 def order(
@@ -79,7 +81,6 @@ def order(
 ) -> None:
     """Ask the same requests one by one, at once and in another order: what that changes, with and without
     --deterministic."""
-    from dataclasses import asdict
     from tempfile import TemporaryDirectory
 
     from tabulate import tabulate
@@ -104,9 +105,10 @@ def order(
         for row in rows
     ]  # fmt: skip
     headers = ["asked", "deterministic", "answers", "seconds", "% changed", "log-prob, at most"]
-    print(tabulate(lines, headers, disable_numparse=True, colalign=("left", "left", *["right"] * 4)))
+    told = tabulate(lines, headers, disable_numparse=True, colalign=("left", "left", *["right"] * 4))
+    print(told)
     if json is not None:
-        machine.write(json, [asdict(row) for row in rows])
+        machine.write(json, rows, told)
 
 
 def _counts(text: str) -> tuple[int, ...]:
