@@ -44,8 +44,7 @@ def test_a_sample_that_fails_leaves_its_stage() -> None:
     stay = stages.at("engine")
     stay.__enter__()
     clock.now = 1.0
-    with pytest.raises(ValueError, match="bad"):
-        stay.__exit__(ValueError, ValueError("bad"), None)
+    assert not stay.__exit__(ValueError, ValueError("bad"), None), "the error goes on"
     assert stages.stages["engine"].inside == 0
     assert stages.idle() == 0
 

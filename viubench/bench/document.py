@@ -98,9 +98,8 @@ def render(figures: Mapping[str, Any]) -> str:
     for name, (title, words) in SECTIONS.items():
         if name in figures:
             one = figures[name]
-            parts.append(
-                f"## {title}\n\n{fill(words, WIDTH)}\n\n```\n$ {one['command']}\n{one['told'].rstrip()}\n```\n\n{_where(one)}\n"
-            )
+            told = f"$ {one['command']}\n{one['told'].rstrip()}"
+            parts.append(f"## {title}\n\n{fill(words, WIDTH)}\n\n```\n{told}\n```\n\n{_where(one)}\n")
     return "\n".join(parts)
 
 

@@ -1,0 +1,98 @@
+"""The page of figures is what the commands printed, and nothing else; contests count and compare what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from viubench.bench import document, machine, peers, startup
+from viubench.bench.contestant import Work
+from viubench.cli.bench.engines import _counts
+from viubench.errors import ViubenchError
+
+ROOT = Path(__file__).parents[2]
+
+
+def row(side: str, questions: int, ran: str, seconds: float, ratio: float | None = None) -> peers.Row:
+    return peers.Row(side, questions, ran, seconds, 2 * seconds, 48, 900, ratio)
+
+
+def ours(questions: int, cold: float, warm: float, again: float, decode: float) -> list[peers.Row]:
+    passes = {"cold": cold, "warm": warm, "next": again, "decode": decode}
+    return [row("viubench", questions, ran, seconds) for ran, seconds in passes.items()]
+
+
+ROWS = [
+    *ours(3, 8.0, 1.0, 3.0, 5.0),
+    row("vllm_generate", 3, "cold", 40.0, 5.0),
+    row("vllm_generate", 3, "warm", 30.0, 30.0),
+    *ours(10, 12.0, 2.0, 8.0, 5.0),
+    row("vllm_generate", 10, "cold", 120.0, 10.0),
+]
+
+
+def test_the_headline_is_the_ratio_of_the_pass_it_names() -> None:
+    assert peers.ratios(ROWS) == {"vllm_generate": {"cold": 5.0, "warm": 30.0, "ten": 10.0}}
+    first, second = peers.floors(ROWS)
+    assert (first["questions"], first["share"], first["cores"]) == (3, 1.6, 2.0)
+    assert second["share"] == 1.5
+    told = peers.table(ROWS, peers.Terms())
+    assert "vllm_generate" in told
+    assert "30.0" in told
+
+
+def test_answers_of_both_sides_are_compared_one_by_one() -> None:
+    ours = (2.0, ["a", "b", "c", "d"])
+    found = peers._row(
+        "vllm", 1, {"name": "cold", "seconds": 5.0, "cpu": 1.0, "answers": ["a", "x", "c", "y"]}, 1, ours
+    )
+    assert (found.ratio, found.same) == (2.5, 0.5)
+
+
+def test_questions_of_a_clip_are_asked_side_by_side() -> None:
+    work = Work("viubench", "m", ("a.mp4", "b.mp4"), "w.mp4", ("first?", "second?"), 32, 65536, 16, 2)
+    assert [clip for clip, _ in work.asked()] == ["a.mp4", "a.mp4", "b.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize("text", ["", "0", "11", "1,x", "3,,1"])
+def test_numbers_of_questions_that_make_no_sense_are_refused(text: str) -> None:
+    with pytest.raises(ViubenchError, match="no list of numbers"):
+        _counts(text)
+    assert _counts("1,3,10") == (1, 3, 10)
+
+
+def test_a_page_shows_what_was_printed_and_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = ["/x/viubench", "bench", "peers", "--videos", "/home/me/clips", "--json", "/tmp/peers.json", "--quiet"]
+    monkeypatch.setattr("sys.argv", line)
+    machine.write(tmp_path / "peers.json", ROWS, "side  seconds\nours  8.0")
+    page = document.render(document.read(tmp_path))
+    assert "$ viubench bench peers --videos clips --quiet\nside  seconds\nours  8.0\n```" in page
+    assert "/home/me" not in page
+    assert "## Beside lmms-eval" in page
+    assert "## Start-up" not in page, "there are no figures of it"
+    found = json.loads((tmp_path / "peers.json").read_text())
+    assert len(found["rows"]) == len(ROWS)
+
+
+def test_files_that_are_no_figures_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ViubenchError, match=r"peers\.json"):
+        document.read(tmp_path)
+    (tmp_path / "build.json").write_text('{"rows": []}')
+    with pytest.raises(ViubenchError) as error:
+        document.read(tmp_path)
+    assert str(error.value.where).endswith("build.json")
+
+
+def test_the_page_of_this_repository_is_the_one_its_figures_give() -> None:
+    figures = document.read(ROOT / "docs" / "performance")
+    assert set(figures) == set(document.SECTIONS)
+    assert (ROOT / "docs" / "performance.md").read_text() == document.render(figures)
+
+
+def test_starts_are_measured() -> None:
+    rows = startup.measure(1)
+    assert [one.what for one in rows] == list(startup.COMMANDS)
+    assert all(one.seconds > 0 for one in rows)
+    assert "python -c pass" in startup.table(rows)
