@@ -30,8 +30,9 @@ from viubench.video.frames import VideoInput
 LOOK_AHEAD = 4
 """Samples whose frames are made ready while the engine is busy with others."""
 
-EARLY = 64
-"""Samples whose videos are decoded while the engine is still being loaded."""
+AHEAD = 64
+"""Samples whose videos are decoded before their turn, into the store and not into memory: a video that takes long does
+not leave the engine without a question. The first ones are decoded while the engine is still being loaded."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Way:
         """Start the engine, answer every sample, close it. See `runner.Answering`."""
         if self.media is not None:
             self.media.expect(wanted for sample in samples for wanted in clip_wants(sample, self.plan))
-        self.look_ahead(samples[:EARLY])
+        self.look_ahead(samples[:AHEAD])
         window = asyncio.Semaphore(self.engine.max_in_flight + LOOK_AHEAD)
 
         async def one(sample: Sample) -> None:
@@ -91,8 +92,9 @@ class Way:
             opened()
             self.stages.open()
             async with asyncio.TaskGroup() as group:
-                for sample in samples:
+                for number, sample in enumerate(samples, start=AHEAD):
                     await window.acquire()
+                    self.look_ahead(samples[number : number + 1])
                     group.create_task(one(sample))
             opened()
 

@@ -45,13 +45,24 @@ def items(clips: Path, environment: dict[str, str], tmp_path_factory: pytest.Tem
     return out
 
 
-def test_two_replicas_give_the_results_of_one_engine(
+def test_deterministic_answers_do_not_depend_on_replicas_or_workers(
     tiny_model: Path, items: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     pytest.importorskip("vllm")
-    words = ("run", "--engine", "vllm", "--model", tiny_model, "--tasks", items)
-    viubench(environment, *words, "--out", tmp_path / "one")
-    viubench(environment, *words, "--out", tmp_path / "two", "--replicas", 2)
+    words = (
+        "run",
+        "--engine",
+        "vllm",
+        "--model",
+        tiny_model,
+        "--tasks",
+        items,
+        "--deterministic",
+        "--max-pixels",
+        16384,
+    )
+    viubench(environment, *words, "--out", tmp_path / "one", "--workers", 1)
+    viubench(environment, *words, "--out", tmp_path / "two", "--workers", 2, "--replicas", 2)
     assert (tmp_path / "one" / "results.json").read_bytes() == (tmp_path / "two" / "results.json").read_bytes()
     one, two = ({r.id: r for r in read_records(tmp_path / name)} for name in ("one", "two"))
     assert {name: record.response for name, record in one.items()} == {name: r.response for name, r in two.items()}
@@ -61,6 +72,7 @@ def test_two_replicas_give_the_results_of_one_engine(
     )
     about, alone = read_manifest(tmp_path / "two").engine, read_manifest(tmp_path / "one").engine
     assert (about["replicas"], about["transport"], about["version"]) == (2, "process", alone["version"])
+    assert about["deterministic"] is alone["deterministic"] is True
 
 
 def test_a_ray_actor_killed_in_mid_run_costs_nothing(
@@ -69,7 +81,7 @@ def test_a_ray_actor_killed_in_mid_run_costs_nothing(
     pytest.importorskip("ray")
     words = command(
         "run", "--engine", "ray:hf", "--model", tiny_model, "--tasks", items, "--out", tmp_path / "r", "--replicas", 2,
-        "--engine-arg", "address=local", "--engine-arg", "device=cpu",
+        "--engine-arg", "address=local", "--engine-arg", "device=cpu", "--max-pixels", 16384,
     )  # fmt: skip
     records, killed = tmp_path / "r" / "records.jsonl", 0
     with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment) as run:

@@ -22,6 +22,7 @@ DOCUMENTS = (
     "docs/gate.md",
     "docs/leaderboard.md",
     "docs/compare.md",
+    "docs/performance.md",
     "docs/scaling.md",
     "docs/statistics.md",
     "docs/training.md",

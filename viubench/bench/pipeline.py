@@ -30,6 +30,7 @@ from viubench.errors import ViubenchError
 from viubench.media import Media
 from viubench.pretext.listing import list_videos
 from viubench.runs import RunFolder
+from viubench.stages import Stages
 from viubench.video.store import FrameStore
 from viubench.video.workers import KillablePool
 
@@ -62,6 +63,8 @@ class Row:
         decode, engine, run: decoding alone, the engine alone with frames that are decoded, and both, from nothing.
         share: run / the larger of the two.
         idle: share of the run's time during which the engine had no question.
+        stages: seconds that a sample spends in each stage of the run, on average; "decoders" is the share of the run's
+            time that the decoding processes were at work.
         peak_mb: the most memory this process had in use until then, in MiB.
     """
 
@@ -73,6 +76,7 @@ class Row:
     share: float
     idle: float
     peak_mb: int
+    stages: dict[str, float]
 
 
 class Paced(Engine):
@@ -115,8 +119,16 @@ def table(rows: Sequence[Row]) -> str:
         for row in rows
     ]  # fmt: skip
     headers = ["engine / decoding", "decode alone", "engine alone", "run", "run / larger", "engine idle", "peak MiB"]
+    runs = tabulate(lines, headers, disable_numparse=True, colalign=["right"] * 7)
+    names = [name for name in rows[0].stages if name != "decoders"]
+    spent = [
+        [f"{row.pace:g}", *(f"{row.stages[name]:.3f}" for name in names), f"{row.stages['decoders']:.0%}"]
+        for row in rows
+    ]
+    told = ["engine / decoding", *(f"{name}, s" for name in names), "decoders busy"]
+    stages = tabulate(spent, told, disable_numparse=True, colalign=["right"] * len(told))
     title = f"{rows[0].answers} answers; seconds by the clock"
-    return f"{title}\n{tabulate(lines, headers, disable_numparse=True, colalign=['right'] * 7)}"
+    return f"{title}\n{runs}\n\nWhat a sample spends in each stage of the run (queue: waiting for the engine)\n{stages}"
 
 
 async def _row(plan: way.Plan, pace: float, terms: Terms, scratch: Path) -> Row:
@@ -127,25 +139,30 @@ async def _row(plan: way.Plan, pace: float, terms: Terms, scratch: Path) -> Row:
         with timed("decode") as decode:
             await asyncio.gather(*(asyncio.wrap_future(media.decode(wanted)) for wanted in _wants(plan)))
     engine = Paced(pace * decode.seconds / len(plan.samples))
-    alone, _ = await _run(plan, engine, terms, scratch, "engine")
+    alone, _, _ = await _run(plan, engine, terms, scratch, "engine")
     shutil.rmtree(frames)
-    whole, stages = await _run(plan, engine, terms, scratch, "whole")
+    whole, stages, decoding = await _run(plan, engine, terms, scratch, "whole")
     shutil.rmtree(frames)
     share = whole / max(decode.seconds, alone)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     seconds = {"decode": decode.seconds, "engine": alone, "run": whole}
     told = {name: round(value, 2) for name, value in seconds.items()}
-    return Row(pace, len(plan.samples), **told, share=round(share, 3), idle=round(stages.idle(), 3), peak_mb=peak)
+    spent = {name: round(stage.seconds / stage.entered, 3) for name, stage in stages.stages.items()}
+    spent["decoders"] = round(decoding / (whole * terms.workers), 3)
+    idle = round(stages.idle(), 3)
+    return Row(pace, len(plan.samples), **told, share=round(share, 3), idle=idle, peak_mb=peak, stages=spent)
 
 
-async def _run(plan: way.Plan, engine: Engine, terms: Terms, scratch: Path, name: str) -> tuple[float, Any]:
+async def _run(plan: way.Plan, engine: Engine, terms: Terms, scratch: Path, name: str) -> tuple[float, Stages, float]:
+    """Seconds by the clock, the stages, and seconds the decoders worked."""
     with RunFolder.claim(scratch / name, fresh=True) as folder, KillablePool(terms.workers, DECODE_SECONDS) as pool:
         folder.begin(blank_manifest("paced"))
         await started(pool, terms.workers)
-        whole = way.Way(plan, engine, Media(FrameStore(scratch / "frames"), pool), folder.path, frozenset())
+        media = Media(FrameStore(scratch / "frames"), pool)
+        whole = way.Way(plan, engine, media, folder.path, frozenset())
         with timed(name) as one:
             await runner.run(plan, whole, folder)
-    return one.seconds, whole.stages
+    return one.seconds, whole.stages, media.decode_seconds
 
 
 def _wants(plan: way.Plan) -> list[Any]:
