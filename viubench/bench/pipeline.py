@@ -48,9 +48,9 @@ class Terms:
     """
 
     frames: int = 32
-    pixels: tuple[int, ...] = (65536, 131072)
+    pixels: tuple[int, ...] = (65536, 98304, 131072, 196608)
     questions: int = 3
-    paces: tuple[float, ...] = (1.0, 2.0)
+    paces: tuple[float, ...] = (0.5, 1.0, 2.0)
     workers: int = 2
 
 
@@ -171,11 +171,16 @@ def _wants(plan: way.Plan) -> list[Any]:
 
 
 def _plan(clips: Sequence[Path], terms: Terms) -> way.Plan:
-    """A task for each size; questions of a clip stand side by side."""
+    """A task for each size, and each clip at each size as a video of its own: one round through the clips after the
+    other, as a set of so many videos would be gone through. Questions of a clip stand side by side."""
     pairs = [(str(clip), f"Question {number}?") for clip in clips for number in range(terms.questions)]
     plans = [plan_of(seen(terms.frames, pixels), pairs) for pixels in terms.pixels]
     return way.Plan(
-        [sample for plan in plans for sample in plan.samples],
+        [
+            sample.model_copy(update={"cluster": f"{sample.task} {sample.cluster}"})
+            for plan in plans
+            for sample in plan.samples
+        ],
         {task: protocol for plan in plans for task, protocol in plan.protocols.items()},
         {task: grader for plan in plans for task, grader in plan.graders.items()},
         {task: root for plan in plans for task, root in plan.roots.items()},

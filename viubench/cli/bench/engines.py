@@ -51,7 +51,7 @@ def peers(
 def pipeline(
     videos: Annotated[Path, typer.Option(help="Folder of clips.")],
     workers: Annotated[int, typer.Option(min=1, help="Decoding processes.")] = 2,
-    questions: Annotated[int, typer.Option(min=1, help="Questions about each clip at each of two sizes.")] = 3,
+    questions: Annotated[int, typer.Option(min=1, help="Questions about each clip at each of four sizes.")] = 3,
     json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not say what is being measured.")] = False,
 ) -> None:
