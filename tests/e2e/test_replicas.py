@@ -41,7 +41,7 @@ def viubench(environment: dict[str, str], *words: object) -> None:
 @pytest.fixture(scope="module")
 def items(clips: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("items") / "mini"
-    viubench(environment, "build", "--recipe", "viubench-mini", "--n", 2, "--videos", clips, "--out", out)
+    viubench(environment, "build", "--recipe", "viubench-mini", "--n", 1, "--videos", clips, "--out", out)
     return out
 
 
@@ -109,7 +109,7 @@ def test_a_build_over_ray_gives_the_same_bytes(
     pytest.importorskip("ray")
     out = items.parent / "ray"
     cold = environment | {"VIUBENCH_CACHE": str(tmp_path)}
-    viubench(cold, "build", "--recipe", "viubench-mini", "--n", 2, "--videos", clips, "--out", out, "--ray", "local")
+    viubench(cold, "build", "--recipe", "viubench-mini", "--n", 1, "--videos", clips, "--out", out, "--ray", "local")
     for name in ("items.jsonl", "build.json"):
         assert (out / name).read_bytes() == (items / name).read_bytes()
 

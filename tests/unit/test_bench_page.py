@@ -91,8 +91,10 @@ def test_the_page_of_this_repository_is_the_one_its_figures_give() -> None:
     assert (ROOT / "docs" / "performance.md").read_text() == document.render(figures)
 
 
-def test_starts_are_measured() -> None:
+def test_starts_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = dict(list(startup.COMMANDS.items())[:2])
+    monkeypatch.setattr(startup, "COMMANDS", few)
     rows = startup.measure(1)
-    assert [one.what for one in rows] == list(startup.COMMANDS)
+    assert [one.what for one in rows] == list(few)
     assert all(one.seconds > 0 for one in rows)
     assert "python -c pass" in startup.table(rows)

@@ -228,6 +228,16 @@ class FrameStore:
             os.utime(path)
         return video
 
+    def _head(self, key: str) -> dict[str, Any] | None:
+        """What an entry says of itself, its pixels unread; None when it is not there or damaged."""
+        try:
+            with self._path(key).open("rb") as file:
+                head = json.loads(file.readline())
+            _ = head["total"], head["indices"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return dict(head)
+
     def _path(self, key: str) -> Path:
         return self.root / f"{key}.frames"
 
@@ -268,11 +278,13 @@ class FrameStore:
         """Pixels of the chosen frames: from another entry that holds them all, else decoded."""
         group = nested.group_of(content, resize, READER_VERSION)
         for key in nested.noted(self.root, group):
-            held = self.load(key)
-            if held is None:
+            head = self._head(key)  # what is only looked at does not count as used
+            if head is None:
                 nested.forget(self.root, group, key)
-            elif held.total == facts.frames and (places := nested.places(chosen, held.indices)) is not None:
-                return held.pixels[places]
+            elif head["total"] == facts.frames and (places := nested.places(chosen, head["indices"])) is not None:
+                held = self.load(key)
+                if held is not None:
+                    return held.pixels[places]
         return decode.read(path, facts, chosen, sampling.fit(facts.height, facts.width, resize), name=name)
 
     def _write(self, key: str, video: VideoInput, resize: Resize) -> None:
