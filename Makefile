@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 DEMO = runs/demo
 
-.PHONY: demo train-demo test test-verl setup setup-train setup-dev lint types format bench picture clean
+.PHONY: demo train-demo test test-verl setup setup-train setup-dev lint types format bench figures picture clean
 
 setup:
 	$(PYTHON) viubench/install.py --venv $(VENV)
@@ -55,6 +55,17 @@ format: setup-dev
 bench: setup-dev
 	$(BIN)/viubench bench startup
 	$(BIN)/python tests/bench/parity.py
+
+# Every figure of docs/performance.md, from a folder of clips; about an hour on two cores: make figures CLIPS=my_clips
+FIGURES = docs/performance
+
+figures: setup-dev
+	for one in peers pipeline decode build; do \
+	  $(BIN)/viubench bench $$one --videos $(CLIPS) --json $(FIGURES)/$$one.json || exit; done
+	$(BIN)/viubench bench order --model $(TINY) --tasks viubench-mini --videos $(CLIPS) --n 24 --max-pixels 16384 --json $(FIGURES)/order.json
+	$(BIN)/viubench bench records --json $(FIGURES)/records.json
+	$(BIN)/viubench bench startup --json $(FIGURES)/startup.json
+	$(BIN)/viubench bench document $(FIGURES) --out docs/performance.md
 
 # The picture of the README, from the page that `make demo` writes.
 picture: demo
