@@ -71,7 +71,6 @@ class Pass:
     seconds: float = 0.0
     cpu: float = 0.0
     answers: list[str] = field(default_factory=list)
-    stages: dict[str, float] = field(default_factory=dict)
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from viubench.engines.vllm import VllmEngine
 from viubench.media import Media
 from viubench.runs import RunFolder, read_records
 from viubench.schema import Clip, Decoding, Manifest, Protocol, Resize, Sample, Sampling
+from viubench.stages import Stages
 from viubench.video.store import FrameStore
 from viubench.video.workers import KillablePool
 
@@ -65,33 +66,40 @@ async def _passes(work: Work) -> list[Pass]:
             found = [await _answer(work, work.asked(), engine, frames, name) for name in ("cold", "warm")]
             await engine.forget()
             found.append(await _answer(work, work.asked(), engine, frames, "next"))
-        return [*found, await _decode(work, Path(scratch) / "other-frames")]
+        plan = plan_of(seen(work.frames, work.pixels, work.tokens), work.asked())
+        return [*found, await decoded(plan, Path(scratch) / "other-frames", work.workers)]
 
 
 async def _answer(work: Work, pairs: Sequence[tuple[str, str]], engine: VllmEngine, frames: Path, name: str) -> Pass:
     plan = plan_of(seen(work.frames, work.pixels, work.tokens), pairs)
-    with RunFolder.claim(frames.parent / name) as folder, KillablePool(work.workers, DECODE_SECONDS) as pool:
-        folder.begin(blank_manifest(work.model))
-        await started(pool, work.workers)
-        with timed(name) as one:
-            media = Media(FrameStore(frames), pool)
-            whole = way.Way(plan, Open(engine), media, folder.path, frozenset())
-            await runner.run(plan, whole, folder)
-        one.stages = {stage: times.seconds for stage, times in whole.stages.stages.items()}
-        one.stages |= {"decoders": media.decode_seconds, "idle": whole.stages.idle()}
-        texts = {record.id: record.response or "" for record in read_records(folder.path)}
-        one.answers = [texts[sample.id] for sample in plan.samples]
+    one, _, _ = await answered(plan, Open(engine), frames.parent / name, frames, work.workers)
+    texts = {record.id: record.response or "" for record in read_records(frames.parent / name)}
+    one.answers = [texts[sample.id] for sample in plan.samples]
     return one
 
 
-async def _decode(work: Work, frames: Path) -> Pass:
-    plan = plan_of(seen(work.frames, work.pixels, work.tokens), work.asked())
-    with KillablePool(work.workers, DECODE_SECONDS) as pool:
-        await started(pool, work.workers)
+async def answered(plan: way.Plan, engine: Engine, out: Path, frames: Path, workers: int) -> tuple[Pass, Stages, float]:
+    """One run into the folder `out`, on the frame store `frames`: its times, named as the folder, its stages, and the
+    seconds its decoding processes worked."""
+    with RunFolder.claim(out, fresh=True) as folder, KillablePool(workers, DECODE_SECONDS) as pool:
+        folder.begin(blank_manifest(engine.kind))
+        await started(pool, workers)
+        with timed(out.name) as one:
+            media = Media(FrameStore(frames), pool)
+            whole = way.Way(plan, engine, media, folder.path, frozenset())
+            await runner.run(plan, whole, folder)
+    return one, whole.stages, media.decode_seconds
+
+
+async def decoded(plan: way.Plan, frames: Path, workers: int) -> Pass:
+    """Every clip of a plan into the frame store, in the order of a run, and no question."""
+    with KillablePool(workers, DECODE_SECONDS) as pool:
+        await started(pool, workers)
         with timed("decode") as one:
             media = Media(FrameStore(frames), pool)
-            wanted = [want for sample in plan.samples for want in way.clip_wants(sample, plan)]
-            await asyncio.gather(*(asyncio.wrap_future(media.decode(want)) for want in dict.fromkeys(wanted)))
+            ordered = runner.in_video_order(plan.samples)
+            wanted = dict.fromkeys(want for sample in ordered for want in way.clip_wants(sample, plan))
+            await asyncio.gather(*(asyncio.wrap_future(media.decode(want)) for want in wanted))
     return one
 
 

@@ -22,17 +22,11 @@ from typing import Any, ClassVar
 
 from tabulate import tabulate
 
-from viubench import runner, way
-from viubench.bench.contestant import timed
-from viubench.bench.ours import DECODE_SECONDS, blank_manifest, plan_of, seen, started
+from viubench import way
+from viubench.bench.ours import answered, decoded, plan_of, seen
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import ViubenchError
-from viubench.media import Media
 from viubench.pretext.listing import list_videos
-from viubench.runs import RunFolder
-from viubench.stages import Stages
-from viubench.video.store import FrameStore
-from viubench.video.workers import KillablePool
 
 
 @dataclass(frozen=True)
@@ -133,41 +127,19 @@ def table(rows: Sequence[Row]) -> str:
 
 async def _row(plan: way.Plan, pace: float, terms: Terms, scratch: Path) -> Row:
     frames = scratch / "frames"
-    with KillablePool(terms.workers, DECODE_SECONDS) as pool:
-        await started(pool, terms.workers)
-        media = Media(FrameStore(frames), pool)
-        with timed("decode") as decode:
-            await asyncio.gather(*(asyncio.wrap_future(media.decode(wanted)) for wanted in _wants(plan)))
+    decode = await decoded(plan, frames, terms.workers)
     engine = Paced(pace * decode.seconds / len(plan.samples))
-    alone, _, _ = await _run(plan, engine, terms, scratch, "engine")
+    alone, _, _ = await answered(plan, engine, scratch / "engine", frames, terms.workers)
     shutil.rmtree(frames)
-    whole, stages, decoding = await _run(plan, engine, terms, scratch, "whole")
-    shutil.rmtree(frames)
-    share = whole / max(decode.seconds, alone)
+    whole, stages, decoding = await answered(plan, engine, scratch / "whole", frames, terms.workers)
+    share = whole.seconds / max(decode.seconds, alone.seconds)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    seconds = {"decode": decode.seconds, "engine": alone, "run": whole}
+    seconds = {"decode": decode.seconds, "engine": alone.seconds, "run": whole.seconds}
     told = {name: round(value, 2) for name, value in seconds.items()}
     spent = {name: round(stage.seconds / stage.entered, 3) for name, stage in stages.stages.items()}
-    spent["decoders"] = round(decoding / (whole * terms.workers), 3)
+    spent["decoders"] = round(decoding / (whole.seconds * terms.workers), 3)
     idle = round(stages.idle(), 3)
     return Row(pace, len(plan.samples), **told, share=round(share, 3), idle=idle, peak_mb=peak, stages=spent)
-
-
-async def _run(plan: way.Plan, engine: Engine, terms: Terms, scratch: Path, name: str) -> tuple[float, Stages, float]:
-    """Seconds by the clock, the stages, and seconds the decoders worked."""
-    with RunFolder.claim(scratch / name, fresh=True) as folder, KillablePool(terms.workers, DECODE_SECONDS) as pool:
-        folder.begin(blank_manifest("paced"))
-        await started(pool, terms.workers)
-        media = Media(FrameStore(scratch / "frames"), pool)
-        whole = way.Way(plan, engine, media, folder.path, frozenset())
-        with timed(name) as one:
-            await runner.run(plan, whole, folder)
-    return one.seconds, whole.stages, media.decode_seconds
-
-
-def _wants(plan: way.Plan) -> list[Any]:
-    ordered = runner.in_video_order(plan.samples)
-    return list(dict.fromkeys(wanted for sample in ordered for wanted in way.clip_wants(sample, plan)))
 
 
 def _plan(clips: Sequence[Path], terms: Terms) -> way.Plan:
