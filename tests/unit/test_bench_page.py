@@ -66,7 +66,7 @@ def test_numbers_of_questions_that_make_no_sense_are_refused(text: str) -> None:
 def test_a_page_shows_what_was_printed_and_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = ["/x/viubench", "bench", "peers", "--videos", "/home/me/clips", "--json", "/tmp/peers.json", "--quiet"]
     monkeypatch.setattr("sys.argv", line)
-    machine.write(tmp_path / "peers.json", ROWS, "side  seconds\nours  8.0")
+    (tmp_path / "peers.json").write_text(machine.figures(ROWS, "side  seconds\nours  8.0"))
     page = document.render(document.read(tmp_path))
     assert "$ viubench bench peers --videos clips --quiet\nside  seconds\nours  8.0\n```" in page
     assert "/home/me" not in page

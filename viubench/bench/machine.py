@@ -1,7 +1,7 @@
-"""What a figure was measured on, how much memory it took, and the file it is written to.
+"""What a figure was measured on, how much memory it took, and how it is put down.
 
 Example:
-    >>> write(Path("decode.json"), rows, table(rows))  # doctest: +SKIP
+    >>> Path("decode.json").write_text(figures(rows, table(rows)))  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from viubench import atomic
 from viubench.errors import ViubenchError
 from viubench.planning import versions
 
@@ -63,21 +62,10 @@ def in_child(module: str, *args: object) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def write(path: Path, rows: Sequence[Any], told: str, **more: Any) -> None:
-    """`{"command", "machine", "told", "rows", ...}`, whole or not at all.
-
-    Args:
-        rows: dataclasses.
-        told: what was printed.
-
-    Raises:
-        ViubenchError: it cannot be written.
-    """
+def figures(rows: Sequence[Any], told: str, **more: Any) -> str:
+    """`{"command", "machine", "told", "rows", ...}` as JSON; `rows` are dataclasses, `told` is what was printed."""
     found = {"command": _command(), "machine": facts(), "told": told, "rows": [asdict(row) for row in rows]}
-    try:
-        atomic.write(path, f"{json.dumps(found | more, indent=1)}\n".encode(), lasting=True)
-    except OSError as error:
-        raise ViubenchError(f"cannot write {path}: {error.strerror}", where="--json") from None
+    return f"{json.dumps(found | more, indent=1)}\n"
 
 
 def _command() -> str:

@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from viubench.cli.bench.figures import keep
+
 
 def decode(
     videos: Annotated[Path, typer.Option(help="Folder of videos; it is only read.")],
@@ -20,7 +22,7 @@ def decode(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Time the frame store beside other readers, their frames compared; time and memory of one long video."""
-    from viubench.bench import decode, machine
+    from viubench.bench import decode
     from viubench.cli.progress import bar
 
     with bar("reading", quiet=quiet) as progress:
@@ -34,8 +36,7 @@ def decode(
         more = f"\nOne drawn video of {hour} s, 1280x720, 30 frames a second\n{decode.hour_table(long)}"
         print(more)
         told += f"\n{more}"
-    if json is not None:
-        machine.write(json, rows, told, hour=decode.plain(long), sums=decode.sums(rows))
+    keep(json, rows, told, hour=decode.plain(long), sums=decode.sums(rows))
 
 
 def build(
@@ -47,15 +48,14 @@ def build(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Time building pretext items beside making each by itself; memory by the number of items."""
-    from viubench.bench import build, machine
+    from viubench.bench import build
     from viubench.cli.progress import bar
 
     with bar("building", quiet=quiet) as progress:
         rows = build.measure(videos, recipe, sample=sample, scales=build.SCALES if memory else (), progress=progress)
     told = build.table(rows)
     print(told)
-    if json is not None:
-        machine.write(json, rows, told, ratios=build.ratios(rows))
+    keep(json, rows, told, ratios=build.ratios(rows))
 
 
 def records(
@@ -66,7 +66,7 @@ def records(
     """Time and memory of grading, results, resuming and statistics of many drawn answers."""
     from tabulate import tabulate
 
-    from viubench.bench import machine, records
+    from viubench.bench import records
     from viubench.cli.progress import bar
 
     with bar("measuring", quiet=quiet) as progress:
@@ -78,8 +78,7 @@ def records(
     headers = ["what", "answers", "seconds", "answers / s", "peak MB"]
     told = tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * 4))
     print(told)
-    if json is not None:
-        machine.write(json, rows, told)
+    keep(json, rows, told)
 
 
 def startup(
@@ -87,13 +86,12 @@ def startup(
     json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
 ) -> None:
     """Processor seconds of `viubench --help`, of importing what a run needs, and of an empty Python."""
-    from viubench.bench import machine, startup
+    from viubench.bench import startup
 
     rows = startup.measure(runs)
     told = startup.table(rows)
     print(told)
-    if json is not None:
-        machine.write(json, rows, told)
+    keep(json, rows, told)
 
 
 def document(

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from viubench.cli.bench.figures import keep
 from viubench.errors import ViubenchError
 
 
@@ -33,7 +34,7 @@ def peers(
     """Answer the same questions about the same clips with the installed lmms-eval, side by side: theirs / ours."""
     from dataclasses import asdict
 
-    from viubench.bench import machine, peers
+    from viubench.bench import peers
 
     terms = peers.Terms(clips, _counts(questions), frames, max_pixels, workers=workers, sides=tuple(sides.split(",")))
     tell = _teller(quiet)
@@ -43,9 +44,8 @@ def peers(
     rows = peers.contest(taken, model, terms, tell)
     told = peers.table(rows, terms)
     print(told)
-    if json is not None:
-        more = peers.ratios(rows) | {"floors": peers.floors(rows), "settings": asdict(terms)}
-        machine.write(json, rows, told, clips=[clip.name for clip in taken[:-1]], **more)
+    more = peers.ratios(rows) | {"floors": peers.floors(rows), "settings": asdict(terms)}
+    keep(json, rows, told, clips=[clip.name for clip in taken[:-1]], **more)
 
 
 def pipeline(
@@ -58,14 +58,13 @@ def pipeline(
     """Run against decoding alone and an engine alone that takes time but no processor: how far do they overlap?"""
     from dataclasses import asdict
 
-    from viubench.bench import machine, pipeline
+    from viubench.bench import pipeline
 
     terms = pipeline.Terms(questions=questions, workers=workers)
     rows = pipeline.measure(videos, terms, _teller(quiet))
     told = pipeline.table(rows)
     print(told)
-    if json is not None:
-        machine.write(json, rows, told, settings=asdict(terms))
+    keep(json, rows, told, settings=asdict(terms))
 
 
 def order(
@@ -86,7 +85,7 @@ def order(
     from tabulate import tabulate
 
     from viubench import planning
-    from viubench.bench import machine, order
+    from viubench.bench import order
     from viubench.cli.job import pairs
     from viubench.engines.loading import describe_checkpoint
     from viubench.gather import Wishes
@@ -107,8 +106,7 @@ def order(
     headers = ["asked", "deterministic", "answers", "seconds", "% changed", "log-prob, at most"]
     told = tabulate(lines, headers, disable_numparse=True, colalign=("left", "left", *["right"] * 4))
     print(told)
-    if json is not None:
-        machine.write(json, rows, told)
+    keep(json, rows, told)
 
 
 def _counts(text: str) -> tuple[int, ...]:
