@@ -49,8 +49,11 @@ def _maxrss_mb(who: int) -> float:
     return resource.getrusage(who).ru_maxrss * unit / 1e6
 
 
-def in_child(module: str, *args: object) -> Any:
+def in_child(module: str, *args: object, told: str = "") -> Any:
     """What `python -m module args...` prints as JSON: a process of its own, so that its memory is its own.
+
+    Args:
+        told: what an error calls it; the arguments by default.
 
     Raises:
         ViubenchError: it failed; its last words are the message.
@@ -58,7 +61,7 @@ def in_child(module: str, *args: object) -> Any:
     command = [sys.executable, "-m", module, *map(str, args)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ViubenchError(f"{' '.join(map(str, args))} failed: {done.stderr.strip()[-500:]}", where=module)
+        raise ViubenchError(f"{told or ' '.join(map(str, args))} failed: {done.stderr.strip()[-500:]}", where=module)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,7 +27,6 @@ import evaluators
 from viubench import differences, journal, stats, way
 from viubench.bench import machine
 from viubench.engines.base import Response
-from viubench.errors import ViubenchError
 from viubench.results import summarise
 from viubench.runs import RunFolder
 from viubench.schema import Clip, Counted, FrameInfo, Manifest, Sample, Suite
@@ -64,11 +62,9 @@ def measure(n: int, progress: Callable[[int, int, str], None] = lambda done, tot
         with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
             for what in STAGES:
                 progress(len(rows), 2 * len(STAGES), f"{what}, {size:,}")
-                command = [sys.executable, "-m", __name__, what, str(size), scratch]
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    raise ViubenchError(f"{what} of {size:,} failed: {done.stderr.strip()[-500:]}")
-                rows.append(Row(what, size, **json.loads(done.stdout)))
+                rows.append(
+                    Row(what, size, **machine.in_child(__name__, what, size, scratch, told=f"{what} of {size:,}"))
+                )
     return rows
 
 
