@@ -51,18 +51,26 @@ class Media:
     _under_way: dict[Wanted, Future[str]] = field(default_factory=dict)
     _expected: dict[tuple[Path, str, Resize], list[Wanted]] = field(default_factory=dict)
     _shown: WeakValueDictionary[str, VideoInput] = field(default_factory=WeakValueDictionary)
+    _loading: dict[str, asyncio.Future[VideoInput | None]] = field(default_factory=dict)
 
     async def video(self, wanted: Wanted) -> VideoInput:
         """The frames of one clip, decoded by a worker process unless the store holds them; raises MediaError."""
         for _ in range(3):
             key = await asyncio.wrap_future(self.decode(wanted))
-            video = self._shown.get(key) or await asyncio.to_thread(self.store.load, key)
+            video = self._shown.get(key) or await self._load(key)
             if video is not None:
                 return self._shown.setdefault(key, video)
             self._under_way.pop(wanted, None)  # evicted by other videos since it was decoded
         raise ViubenchError(
             "the frame cache is too small for the videos under way", where="--frame-cache", hint="give it more room"
         )
+
+    async def _load(self, key: str) -> VideoInput | None:
+        """An entry of the store; questions of one video that come together prove its pixels once."""
+        if key not in self._loading:
+            self._loading[key] = asyncio.ensure_future(asyncio.to_thread(self.store.load, key))
+            self._loading[key].add_done_callback(lambda _: self._loading.pop(key))
+        return await asyncio.shield(self._loading[key])
 
     def expect(self, wants: Iterable[Wanted]) -> None:
         """Say what will be asked for: the ways to look at one file are then decoded together with the first of them."""

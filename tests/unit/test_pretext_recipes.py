@@ -259,7 +259,7 @@ SPECS = [
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
 def test_stored_params_give_the_same_frames_and_leave_the_source_alone(spec: PretextSpec) -> None:
-    before = VIDEO.pixel_hash()
+    before = VIDEO.pixels.copy()
     for seed in range(6):
         question = drawn(spec, seed)
         assert drawn(spec, seed) == question
@@ -270,7 +270,7 @@ def test_stored_params_give_the_same_frames_and_leave_the_source_alone(spec: Pre
         assert all(clip.key != VIDEO.key for clip in first)
         required = {"kind", "content", "frames", "indices", "times"}
         assert required <= set(stored)
-    assert VIDEO.pixel_hash() == before
+    assert np.array_equal(VIDEO.pixels, before)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)

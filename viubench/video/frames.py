@@ -9,10 +9,10 @@ Example:
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
+from blake3 import blake3
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
@@ -50,7 +50,7 @@ class VideoInput:
     reader: str = ""
     source: str = ""
     key: str = field(default="", compare=False)
-    _hash: list[str] = field(default_factory=list, init=False, compare=False, repr=False)
+    _checksum: list[str] = field(default_factory=list, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.shape[3] != 3 or self.pixels.dtype != np.uint8:
@@ -70,10 +70,13 @@ class VideoInput:
         """Whether this is one picture, shown as an image and not as a video."""
         return self.reader == STILL
 
+    def checksum(self) -> str:
+        """32 hex digits: the BLAKE3 hash of the pixels' bytes. Computed once."""
+        if not self._checksum:
+            pixels = np.ascontiguousarray(self.pixels).data.cast("B")
+            self._checksum.append(str(blake3(pixels).hexdigest(length=16)))
+        return self._checksum[0]
+
     def pixel_hash(self) -> str:
-        """32 hex digits over shape and pixels: equal frames, equal hash, on every machine. Computed once."""
-        if not self._hash:
-            digest = hashlib.blake2b(repr(self.pixels.shape).encode(), digest_size=16)
-            digest.update(np.ascontiguousarray(self.pixels).data)
-            self._hash.append(digest.hexdigest())
-        return self._hash[0]
+        """32 hex digits over shape and pixels: equal frames, equal hash, on every machine."""
+        return str(blake3(f"{self.pixels.shape} {self.checksum()}".encode()).hexdigest(length=16))

@@ -215,10 +215,10 @@ class FrameStore:
                 head = json.loads(file.readline())
                 shape, checksum = tuple(head.pop("shape")), head.pop("checksum")
                 pixels = np.asarray(np.memmap(file, np.uint8, "r", offset=file.tell(), shape=shape))
-            if _checksum(pixels) != checksum:
-                raise ValueError("damaged pixels")
             head["indices"], head["times"] = tuple(head["indices"]), tuple(head["times"])
             video = VideoInput(pixels, **head, key=key)
+            if video.checksum() != checksum:
+                raise ValueError("damaged pixels")
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -291,7 +291,7 @@ class FrameStore:
         head: dict[str, Any] = {
             name: getattr(video, name) for name in ("fps", "indices", "times", "total", "duration", "reader", "source")
         }
-        head |= {"shape": video.pixels.shape, "checksum": _checksum(video.pixels)}
+        head |= {"shape": video.pixels.shape, "checksum": video.checksum()}
         line = json.dumps(head).encode() + b"\n"
         try:
             atomic.write(self._path(key), line, np.ascontiguousarray(video.pixels).data)
@@ -371,10 +371,6 @@ def _still(located: list[tuple[str, Path]], resize: Resize, content: str) -> Vid
     height, width = images.picture(path, name).shape[:2]
     pixels = images.read([path], [name], np.zeros(1, np.int64), sampling.fit(height, width, resize))
     return VideoInput(pixels, 1.0, (0,), (0.0,), 1, 1.0, reader=STILL, source=content)
-
-
-def _checksum(pixels: np.ndarray[Any, Any]) -> str:
-    return str(blake3(np.ascontiguousarray(pixels).data.cast("B")).hexdigest(length=16))
 
 
 def _name(clip: Clip) -> str:
