@@ -35,12 +35,20 @@ ROWS = [
 
 def test_the_headline_is_the_ratio_of_the_pass_it_names() -> None:
     assert peers.ratios(ROWS) == {"vllm_generate": {"cold": 5.0, "warm": 30.0, "ten": 10.0}}
-    first, second = peers.floors(ROWS)
-    assert (first["questions"], first["share"], first["cores"]) == (3, 1.6, 2.0)
-    assert second["share"] == 1.5
-    told = peers.table(ROWS, peers.Terms())
+    told = peers.table(ROWS, peers.Terms(), cores=2)
     assert "vllm_generate" in told
     assert "30.0" in told
+
+
+def test_the_floor_is_what_decoding_and_the_engine_cost_on_the_cores_there_are() -> None:
+    """A pass here keeps two cores busy: what takes both in turn cannot overlap on two, and can on four."""
+    first, second = peers.floors(ROWS, cores=2)
+    assert (first["questions"], first["larger"], first["busy"]) == (3, 1.6, 2.0)
+    assert (first["floor"], first["left"], first["vllm_generate / floor"]) == (8.0, 0.0, 5.0)
+    assert (second["larger"], second["floor"]) == (1.5, 13.0)
+    first, second = peers.floors(ROWS, cores=4)
+    assert (first["floor"], first["left"], first["vllm_generate / floor"]) == (5.0, 0.375, 8.0)
+    assert second["floor"] == 8.0
 
 
 def test_answers_of_both_sides_are_compared_one_by_one() -> None:

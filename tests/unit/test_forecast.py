@@ -203,6 +203,20 @@ def test_the_time_says_what_it_is_based_on() -> None:
     assert measured[2].startswith("time in all: about 5 s")
 
 
+def test_replicas_share_the_work_and_a_processor_s_memory() -> None:
+    job, found = planned([], Path()), lengths(*[("a", 950, True)] * 10)
+    on_gpus, on_cpu = Forecast(job, taken(), found, 4), Forecast(job, taken(gpu=None, cache=10**9), found, 4)
+    assert on_gpus.memory()[0].startswith("memory, NVIDIA H200 (each of 4): 2.0 GB weights")
+    assert on_cpu.memory()[0].startswith("memory, CPU (4 engines): 8.0 GB weights, ")
+    (warning,) = on_cpu.warnings()
+    assert warning.startswith("CPU has 9.0 GB for 12.")
+    alone = Forecast(job, taken(), found)
+    assert on_gpus._guess(10)[0] == pytest.approx(alone._guess(10)[0] / 4)
+    assert on_cpu._guess(10)[1] == 1
+    told = on_gpus.time(preflight.Pace(200, 4.0), (0.0, 0), 2)[1]
+    assert told == "time, engine: 10 s for 10 answers (4.000 s each, from the 200 answers in this folder, by 4 engines)"
+
+
 def test_an_earlier_run_gives_its_pace_and_what_is_done(tmp_path: Path) -> None:
     rows = [
         {"task": "t", "id": f"{n}", "cluster": "v", "status": "ok", "seconds": {"frames": 9.0, "engine": 4.0}}

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from viubench.bench import machine
 
 OURS = "viubench"
 THEIRS = ("vllm", "vllm_generate")
@@ -111,8 +112,7 @@ def main(job: Path) -> None:
     else:
         from viubench.bench.theirs import passes
     done = [asdict(one) for one in passes(work)]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"passes": done, "peak_mb": peak}), flush=True)
+    print(json.dumps({"passes": done, "peak_mb": round(machine.peak_mb())}), flush=True)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ SECTIONS = {
         "The clock runs from the first question to the last answer, engine start excluded; cold is the "
         "first time, warm the second in the same process. Two more passes of ours: next, frames decoded and "
         "the engine's caches empty (the next checkpoint, which is the engine alone), and decode, an empty "
-        "frame store and no questions. Without a GPU, decoders and engine want the same cores: a cold pass "
-        "cannot take less than both together once every core is busy, which the last column shows.",
+        "frame store and no questions. The floor of a cold pass is the longer of the two or, without a GPU, where "
+        "both want the same cores, their processor seconds spread over all cores; left is the share of the cold "
+        "pass above it, and the last columns are the ratios that a pass at the floor would have.",
     ),
     "pipeline": (
         "Does it overlap?",

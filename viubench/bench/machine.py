@@ -13,7 +13,7 @@ import resource
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,20 +49,28 @@ def _maxrss_mb(who: int) -> float:
     return resource.getrusage(who).ru_maxrss * unit / 1e6
 
 
-def in_child(module: str, *args: object, told: str = "") -> Any:
+def in_child(
+    module: str, *args: object, told: str = "", environment: Mapping[str, str] | None = None, hint: str = ""
+) -> Any:
     """What `python -m module args...` prints as JSON: a process of its own, so that its memory is its own.
 
     Args:
         told: what an error calls it; the arguments by default.
+        environment: variables it has besides ours.
+        hint: what to do when it fails.
 
     Raises:
         ViubenchError: it failed; its last words are the message.
     """
     command = [sys.executable, "-m", module, *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ViubenchError(f"{told or ' '.join(map(str, args))} failed: {done.stderr.strip()[-500:]}", where=module)
-    return json.loads(done.stdout.splitlines()[-1])
+    variables = {**os.environ, **(environment or {})}
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=variables)
+    # Libraries print as well, some of them while the process ends.
+    found = next((line for line in reversed(done.stdout.splitlines()) if line.startswith("{")), None)
+    if done.returncode or found is None:
+        said = done.stderr.strip()[-500:] or f"exit code {done.returncode}, nothing was printed"
+        raise ViubenchError(f"{told or ' '.join(map(str, args))} failed: {said}", where=module, hint=hint or None)
+    return json.loads(found)
 
 
 def figures(rows: Sequence[Any], told: str, **more: Any) -> str:

@@ -11,9 +11,6 @@ ratio says how many times as long the other side takes.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +20,7 @@ from typing import Any
 from tabulate import tabulate
 
 from viubench import tiny
+from viubench.bench import machine
 from viubench.bench.contestant import OURS, THEIRS, Work
 from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.listing import list_videos
@@ -69,7 +67,7 @@ class Row:
         seconds: by the clock; cpu: processor seconds of the side's processes, as far as they still ran at the end.
         ratio: this side's seconds / ours of the same pass; None for our own.
         same: share of answers that equal ours, letter for letter; None for our own.
-        peak_mb: the most memory the side's first process had in use, in MiB.
+        peak_mb: the most memory the side's first process had in use, in 10^6 bytes.
     """
 
     side: str
@@ -164,22 +162,14 @@ def _row(side: str, count: int, one: Mapping[str, Any], peak: int, ours: tuple[f
 def _alone(work: Work) -> dict[str, Any]:
     """What `contestant` printed, run as a process of its own."""
     with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
-        job, log = Path(scratch) / "job.json", Path(scratch) / "log"
+        job = Path(scratch) / "job.json"
         job.write_text(json.dumps(asdict(work)), encoding="utf-8")
-        with log.open("wb") as told:
-            done = subprocess.run(
-                [sys.executable, "-m", "viubench.bench.contestant", str(job)],
-                stdout=subprocess.PIPE, stderr=told, env=os.environ | SAME | {"TMPDIR": scratch},
-            )  # fmt: skip
-        lines = done.stdout.decode(errors="replace").splitlines()
-        found = next((line for line in reversed(lines) if line.startswith('{"passes"')), None)
-        if done.returncode or found is None:
-            end = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:] or ["nothing was printed"]
-            raise ViubenchError(
-                f"{work.side} stopped with exit code {done.returncode}: {end[0][:300]}",
+        return dict(
+            machine.in_child(
+                "viubench.bench.contestant", job, told=work.side, environment=SAME | {"TMPDIR": scratch},
                 hint="pip install 'viubench[cpu,lmms]' gives both sides",
             )
-        return dict(json.loads(found))
+        )  # fmt: skip
 
 
 def ratios(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
@@ -192,24 +182,28 @@ def ratios(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     return found
 
 
-def floors(rows: Sequence[Row]) -> list[dict[str, float]]:
-    """Per number of questions: our cold pass against decoding alone and the engine alone, both in seconds.
+def floors(rows: Sequence[Row], cores: int) -> list[dict[str, float]]:
+    """Per number of questions: our cold pass against decoding alone and the engine alone, in seconds.
 
-    `share` is what the cold pass takes of the larger of the two. Without a GPU both use one processor, and their sum
-    is the least there can be where each alone keeps every core busy; `cores` says how many were in the cold pass.
+    `larger` is what the cold pass takes of the longer of the two. Without a GPU both want the same cores, so `floor`,
+    the least there can be, is also no less than the processor seconds of both spread evenly over all `cores`; `left`
+    is the share of the cold pass above it, and each other side's `<side> / floor` the most the ratio could be.
     """
     found = []
     for count in dict.fromkeys(row.questions for row in rows):
-        own = {row.ran: row for row in rows if row.side == OURS and row.questions == count}
-        seconds = {ran: row.seconds for ran, row in own.items()}
-        parts = {"cold": seconds["cold"], "decode": seconds["decode"], "engine": seconds["next"]}
-        share = round(seconds["cold"] / max(seconds["decode"], seconds["next"]), 3)
-        busy = round(own["cold"].cpu / seconds["cold"], 2)
-        found.append({"questions": count, **parts, "share": share, "cores": busy})
+        of_count = [row for row in rows if row.questions == count]
+        own = {row.ran: row for row in of_count if row.side == OURS}
+        cold, decode, engine = own["cold"].seconds, own["decode"].seconds, own["next"].seconds
+        floor = max(decode, engine, (own["decode"].cpu + own["next"].cpu) / cores)
+        one: dict[str, float] = {"questions": count, "cold": cold, "decode": decode, "engine": engine}
+        one |= {"larger": round(cold / max(decode, engine), 3), "busy": round(own["cold"].cpu / cold, 2)}
+        one |= {"floor": round(floor, 3), "left": round(1 - floor / cold, 3)}
+        others = {row.side: row.seconds for row in of_count if row.side != OURS and row.ran == "cold"}
+        found.append(one | {f"{side} / floor": round(seconds / floor, 2) for side, seconds in others.items()})
     return found
 
 
-def table(rows: Sequence[Row], terms: Terms) -> str:
+def table(rows: Sequence[Row], terms: Terms, cores: int) -> str:
     """The passes, and ours against its parts, for a terminal."""
     size = f"{terms.frames} frames of at most {terms.pixels} pixels, {terms.tokens}-token answers"
     lines = []
@@ -219,13 +213,22 @@ def table(rows: Sequence[Row], terms: Terms) -> str:
         lines.append(
             [row.side, row.questions, row.ran, f"{row.seconds:.2f}", speed, f"{row.cpu:.1f}", row.peak_mb, ratio]
         )
-    headers = ["side", "questions a clip", "pass", "seconds", "answers/s", "CPU s", "peak MiB", "ratio"]
+    headers = ["side", "questions a clip", "pass", "seconds", "answers/s", "CPU s", "peak MB", "ratio"]
     passes = tabulate(lines, headers, disable_numparse=True, colalign=("left", "right", "left", *["right"] * 5))
-    parts = [
-        [one["questions"], *(f"{one[name]:.2f}" for name in ("cold", "decode", "engine", "share", "cores"))]
-        for one in floors(rows)
-    ]
-    told = ["questions a clip", "cold", "decode alone", "engine alone", "cold / larger", "cores busy"]
-    floor = tabulate(parts, told, disable_numparse=True, colalign=["right"] * 6)
     first = f"{terms.clips} clips, {size}, engine start excluded; ratio: theirs / ours"
-    return f"{first}\n{passes}\n\nOurs against its parts alone, in seconds\n{floor}"
+    return f"{first}\n{passes}\n\nOurs, cold, against its parts alone, in seconds\n{_floor_table(floors(rows, cores))}"
+
+
+def _floor_table(parts: Sequence[Mapping[str, float]]) -> str:
+    sides = [name for name in parts[0] if name.endswith(" / floor")]
+    lines = [
+        [
+            f"{one['questions']:g}",
+            *(f"{one[name]:.2f}" for name in ("cold", "decode", "engine", "larger", "busy", "floor")),
+            f"{one['left']:.0%}",
+            *(f"{one[side]:.1f}" for side in sides),
+        ]
+        for one in parts
+    ]
+    told = ["questions", "cold", "decode", "engine", "cold / larger", "cores busy", "floor", "left", *sides]
+    return tabulate(lines, told, disable_numparse=True, colalign=["right"] * len(told))

@@ -12,7 +12,6 @@ work is ordered; `viubench bench peers` shows that case, with a real engine.
 from __future__ import annotations
 
 import asyncio
-import resource
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from typing import Any, ClassVar
 from tabulate import tabulate
 
 from viubench import way
+from viubench.bench import machine
 from viubench.bench.ours import answered, decoded, plan_of, seen
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import ViubenchError
@@ -59,7 +59,7 @@ class Row:
         idle: share of the run's time during which the engine had no question.
         stages: seconds that a sample spends in each stage of the run, on average; "decoders" is the share of the run's
             time that the decoding processes were at work.
-        peak_mb: the most memory this process had in use until then, in MiB.
+        peak_mb: the most memory this process had in use until then, in 10^6 bytes.
     """
 
     pace: float
@@ -112,7 +112,7 @@ def table(rows: Sequence[Row]) -> str:
          row.peak_mb]
         for row in rows
     ]  # fmt: skip
-    headers = ["engine / decoding", "decode alone", "engine alone", "run", "run / larger", "engine idle", "peak MiB"]
+    headers = ["engine / decoding", "decode alone", "engine alone", "run", "run / larger", "engine idle", "peak MB"]
     runs = tabulate(lines, headers, disable_numparse=True, colalign=["right"] * 7)
     names = [name for name in rows[0].stages if name != "decoders"]
     spent = [
@@ -133,13 +133,20 @@ async def _row(plan: way.Plan, pace: float, terms: Terms, scratch: Path) -> Row:
     shutil.rmtree(frames)
     whole, stages, decoding = await answered(plan, engine, scratch / "whole", frames, terms.workers)
     share = whole.seconds / max(decode.seconds, alone.seconds)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     seconds = {"decode": decode.seconds, "engine": alone.seconds, "run": whole.seconds}
     told = {name: round(value, 2) for name, value in seconds.items()}
     spent = {name: round(stage.seconds / stage.entered, 3) for name, stage in stages.stages.items()}
     spent["decoders"] = round(decoding / (whole.seconds * terms.workers), 3)
     idle = round(stages.idle(), 3)
-    return Row(pace, len(plan.samples), **told, share=round(share, 3), idle=idle, peak_mb=peak, stages=spent)
+    return Row(
+        pace,
+        len(plan.samples),
+        **told,
+        share=round(share, 3),
+        idle=idle,
+        peak_mb=round(machine.peak_mb()),
+        stages=spent,
+    )
 
 
 def _plan(clips: Sequence[Path], terms: Terms) -> way.Plan:

@@ -28,11 +28,17 @@ DECODE_LIMIT = 60.0
 
 @dataclass(frozen=True)
 class Forecast:
-    """The numbers of one planned run, put into words."""
+    """The numbers of one planned run, put into words.
+
+    Attributes:
+        taken: what one engine takes.
+        replicas: engines; all of them on this machine, as far as memory goes.
+    """
 
     planned: Planned
     taken: Footprint
     lengths: Lengths
+    replicas: int = 1
 
     def table(self, basis: str) -> str:
         """Tokens of each task's prompts, and what they are based on."""
@@ -62,9 +68,10 @@ class Forecast:
         most = max(frames, default=0)
         held = max(most, min(media.FRAME_BYTES, most * (taken.in_flight + way.LOOK_AHEAD)))
         processed = min(taken.processed, 2 * 4 * sum(frames))  # as float32, in two processes
-        beside = held + processed
+        beside = (held + processed) * self.replicas
         if taken.gpu is None:
-            return {"CPU": Memory(taken.available, taken.weights, taken.token, taken.cache, beside)}
+            cache = None if taken.cache is None else taken.cache * self.replicas
+            return {"CPU": Memory(taken.available, taken.weights * self.replicas, taken.token, cache, beside)}
         return {
             taken.gpu.name: Memory(taken.available, taken.weights, taken.token, taken.cache),
             "this machine": Memory(free_memory(), 0, 0, 0, beside),
@@ -79,9 +86,12 @@ class Forecast:
             )  # fmt: skip
             sequences = memory.sequences(self.longest)
             held = "" if sequences is None else f"; {sequences} sequences of {self.longest} tokens at once"
+            of = f" ({self.replicas} engines)" if self.replicas > 1 and self.taken.gpu is None else (
+                f" (each of {self.replicas})" if self.replicas > 1 and memory.weights else ""
+            )  # fmt: skip
             lines.append(
-                f"memory, {name}: {_size(memory.weights)} weights, {cache}, {_size(memory.other)} frames and processed "
-                f"videos at most, of {_size(memory.available)}{held} (activations not counted)"
+                f"memory, {name}{of}: {_size(memory.weights)} weights, {cache}, {_size(memory.other)} frames and "
+                f"processed videos at most, of {_size(memory.available)}{held} (activations not counted)"
             )
         return lines
 
@@ -106,31 +116,42 @@ class Forecast:
         """Estimated seconds, part by part, each with what it is based on.
 
         Args:
-            pace: of answers already in this folder.
+            pace: of answers already in this folder, of one engine.
             decoding: seconds that one clip takes a worker, the mean of so many (0: none was to be decoded).
         """
         each, tried = decoding
         pending, count = len(self.lengths.undecoded), len(self.lengths.samples)
-        workers = min(workers, os.cpu_count() or 1)
+        workers = min(workers * self.replicas, os.cpu_count() or 1)
         decode = forecast.decode_seconds(pending, each, workers)
         shown = (
             f"{each:.2f} s each, mean of {tried} decoded just now, by {workers} at a time" if tried else "nothing to do"
         )
         lines = [f"time, decoding: {_span(decode)} for {pending} of {self.lengths.clips} clips ({shown})"]
         if pace is not None:
-            engine = count * pace.seconds
+            engine, engines = count * pace.seconds / self.replicas, self.replicas
             basis = f"{pace.seconds:.3f} s each, from the {pace.answers} answers in this folder"
         else:
-            flops, source = forecast.cpu_flops() if self.taken.gpu is None else forecast.gpu_flops(self.taken.gpu.name)
-            answers = sum(length.answer for length in self.lengths.samples.values())
-            tokens = self.lengths.fresh + answers
-            engine = forecast.engine_seconds(self.taken.parameters, tokens, flops) + count * forecast.REQUEST_SECONDS
-            basis = (
-                f"{tokens:,} tokens x 2 x {self.taken.parameters:,} parameters at {source}, and "
-                f"{forecast.REQUEST_SECONDS:g} s a request, a guess"
-            )
+            engine, engines, basis = self._guess(count)
+        if engines > 1:
+            basis += f", by {engines} engines"
         lines.append(f"time, engine: {_span(engine)} for {count} answers ({basis})")
         return [*lines, f"time in all: about {_span(max(decode, engine))} and the engine's start; both go on at once"]
+
+    def _guess(self, count: int) -> tuple[float, int, str]:
+        """Seconds for `count` answers without a measurement, by how many engines of this speed, and the basis.
+
+        Each replica has GPUs of its own; on a processor all of them share its cores.
+        """
+        gpu, answers = self.taken.gpu, sum(length.answer for length in self.lengths.samples.values())
+        flops, source = forecast.cpu_flops() if gpu is None else forecast.gpu_flops(gpu.name)
+        engines = 1 if gpu is None else self.replicas
+        tokens = self.lengths.fresh + answers
+        computing = forecast.engine_seconds(self.taken.parameters, tokens, flops)
+        basis = (
+            f"{tokens:,} tokens x 2 x {self.taken.parameters:,} parameters at {source}, and "
+            f"{forecast.REQUEST_SECONDS:g} s a request, a guess"
+        )
+        return (computing + count * forecast.REQUEST_SECONDS) / engines, engines, basis
 
 
 def try_decoding(wants: Sequence[media.Wanted], store: FrameStore) -> tuple[float, int]:

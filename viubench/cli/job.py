@@ -105,7 +105,7 @@ class Job:
         taken = footprint(kind, checkpoint, self.engine_args)
         done, pace = preflight.pace(self.out, taken.in_flight) if _same_model(self.out, checkpoint) else (set(), None)
         decoding = try_decoding(preflight.measure(planned, store, counter, done).undecoded, store)
-        said = Forecast(planned, taken, preflight.measure(planned, store, counter, done))
+        said = Forecast(planned, taken, preflight.measure(planned, store, counter, done), self._replicas)
         print(said.table(counter.basis))
         for line in (*said.memory(), *said.time(pace, decoding, self.wishes.workers)):
             print(line)
@@ -123,10 +123,14 @@ class Job:
         doubtful = preflight.doubtful(planned, taken)
         store = FrameStore(self.frame_cache or default_root())
         lengths = preflight.measure(planned, store, Counter(checkpoint), wanted=doubtful)
-        said = Forecast(planned, taken, lengths)
+        said = Forecast(planned, taken, lengths, self._replicas)
         most = self.max_errors if taken.setting else 1.0  # without a limit of its own an engine takes what is too long
         for line in (*preflight.overlong(lengths, taken, len(planned.plan.samples), most), *said.warnings()):
             print(f"warning: {line}", file=sys.stderr)
+
+    @property
+    def _replicas(self) -> int:
+        return (self.layout.replicas if self.layout else None) or 1
 
     def _answer(
         self,

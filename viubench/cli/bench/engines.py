@@ -35,6 +35,7 @@ def peers(
     from dataclasses import asdict
 
     from viubench.bench import peers
+    from viubench.video import cores
 
     terms = peers.Terms(clips, _counts(questions), frames, max_pixels, workers=workers, sides=tuple(sides.split(",")))
     tell = _teller(quiet)
@@ -42,9 +43,9 @@ def peers(
     for line in left:
         tell(f"left out: {line}")
     rows = peers.contest(taken, model, terms, tell)
-    told = peers.table(rows, terms)
+    told = peers.table(rows, terms, cores.available())
     print(told)
-    more = peers.ratios(rows) | {"floors": peers.floors(rows), "settings": asdict(terms)}
+    more = peers.ratios(rows) | {"floors": peers.floors(rows, cores.available()), "settings": asdict(terms)}
     keep(json, rows, told, clips=[clip.name for clip in taken[:-1]], **more)
 
 
