@@ -103,28 +103,38 @@ class Media:
         return taken
 
     def _submit(self, wants: Sequence[Wanted]) -> None:
-        root, clip, _, resize = wants[0]
-        looks = [(clip, sampling) for _, clip, sampling, _ in wants]
         promised: list[Future[str]] = [Future() for _ in wants]
         self._under_way.update(zip(wants, promised, strict=True))
-        began: Future[Filled] = self.pool.submit(fill, self.store.root, root, looks, resize, name=clip.path)
-        began.add_done_callback(lambda done: self._settle(done, promised))
+        self._fill(wants, promised)
 
-    def _settle(self, done: Future[Filled], promised: Sequence[Future[str]]) -> None:
-        if done.cancelled():
+    def _fill(self, wants: Sequence[Wanted], promised: Sequence[Future[str]]) -> None:
+        root, clip, _, resize = wants[0]
+        looks = [(clip, sampling) for _, clip, sampling, _ in wants]
+        began: Future[Filled] = self.pool.submit(fill, self.store.root, root, looks, resize, name=clip.path)
+        began.add_done_callback(lambda done: self._settle(done, wants, promised))
+
+    def _settle(self, done: Future[Filled], wants: Sequence[Wanted], promised: Sequence[Future[str]]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if isinstance(error, MediaError) and len(wants) > 1:
+            # The worker ran out of time or memory, or died: what one look does must not cost the others their frames.
+            for want, one in zip(wants, promised, strict=True):
+                try:
+                    self._fill([want], [one])
+                except RuntimeError:  # the pool was closed meanwhile
+                    one.cancel()
+        elif done.cancelled():
             for one in promised:
                 one.cancel()
-            return
-        error = done.exception()
-        found = [error] * len(promised) if error else done.result().keys
-        if error is None:
-            self.decode_seconds += done.result().seconds
-            self.decoded += 1
-        for one, key in zip(promised, found, strict=True):
-            if isinstance(key, str):
-                one.set_result(key)
-            else:
-                one.set_exception(key)
+        else:
+            found = [error] * len(promised) if error else done.result().keys
+            if error is None:
+                self.decode_seconds += done.result().seconds
+                self.decoded += 1
+            for one, key in zip(promised, found, strict=True):
+                if isinstance(key, str):
+                    one.set_result(key)
+                else:
+                    one.set_exception(key)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from video_files import number, write
 
+from viubench import media as media_module
 from viubench.errors import MediaError
-from viubench.media import TOGETHER, Media
+from viubench.media import TOGETHER, Filled, Media
 from viubench.schema import Clip, Resize, Sampling
 from viubench.video import decode, nested
 from viubench.video.store import FrameStore
@@ -122,3 +126,47 @@ def test_what_a_run_expects_of_a_file_is_decoded_with_the_first_look(videos: Pat
         assert media.decoded == 2, "more frames than one reading may hold"
         gone = (videos, Clip(path="gone.mp4"), Sampling(), SMALL)
         assert isinstance(media.decode(gone).exception(), MediaError)
+
+
+def dies_of_several(store: Path, root: Path, looks: Sequence[tuple[Clip, Sampling]], resize: Resize) -> Filled:
+    """In a worker process: as `media.fill`, for one look; more are its end, and so is the one at frame 99."""
+    if len(looks) > 1 or looks[0][1].indices == (99,):
+        os._exit(3)
+    return Filled([f"key of {looks[0][1].indices}"], 0.5)
+
+
+def test_a_look_that_ends_the_worker_does_not_cost_the_others_their_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media_module, "fill", dies_of_several)
+    with KillablePool(1, 60) as pool:
+        media = Media(FrameStore(tmp_path / "store"), pool)
+        wants = [(tmp_path, CLIP, Sampling(kind="indices", indices=(n,)), SMALL) for n in (1, 99, 2)]
+        media.expect(wants)
+        first, deadly, last = [media.decode(want) for want in wants]
+        assert (first.result(), last.result()) == ("key of (1,)", "key of (2,)")
+        assert isinstance(fault := deadly.exception(), MediaError)
+        assert fault.fault == "crashed"
+
+
+def test_questions_that_come_together_share_one_array(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    load = FrameStore.load
+
+    def counted(self: FrameStore, key: str) -> Any:
+        loaded.append(key)
+        return load(self, key)
+
+    async def together(media: Media) -> list[Any]:
+        return await asyncio.gather(*(media.video((videos, CLIP, Sampling(frames=8), SMALL)) for _ in range(3)))
+
+    with KillablePool(1, 60) as pool:
+        media = Media(FrameStore(tmp_path / "store"), pool)
+        media.decode((videos, CLIP, Sampling(frames=8), SMALL)).result()
+        monkeypatch.setattr(FrameStore, "load", counted)
+        first, second, third = asyncio.run(together(media))
+        assert first is second
+        assert first is third
+        assert len(loaded) == 1

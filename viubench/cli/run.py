@@ -21,6 +21,12 @@ MaxPixels = Annotated[int | None, typer.Option(min=1024, help="Pixels per frame,
 Limit = Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")]
 FrameCache = Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Decoding processes.")]
+Replicas = Annotated[
+    int | None, typer.Option("--replicas", min=1, help="Engine processes, a GPU each (tensor_parallel_size GPUs each).")
+]
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="Answers that depend on nothing asked before or beside; slower.")
+]
 EngineArgs = Annotated[list[str], typer.Option("--engine-arg", help="K=V, passed to the engine; repeatable.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 
@@ -40,9 +46,7 @@ def run(
             help="vllm, hf, server, ray:vllm, ray:hf, random, blind or oracle; vllm where installed, else hf."
         ),
     ] = None,
-    replicas: Annotated[
-        int | None, typer.Option(min=1, help="Engine processes, a GPU each (tensor_parallel_size GPUs each).")
-    ] = None,
+    replicas: Replicas = None,
     base_url: Annotated[list[str], typer.Option(help="Server endpoint; several share the load.")] = [],  # noqa: B006
     videos: Videos = None,
     data_root: DataRoot = None,
@@ -56,9 +60,7 @@ def run(
     frame_cache: FrameCache = None,
     workers: Annotated[int, typer.Option(min=1, help="Decoding processes, of each replica.")] = 2,
     engine_arg: EngineArgs = [],  # noqa: B006
-    deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="Answers that depend on nothing asked before or beside; slower.")
-    ] = False,
+    deterministic: Deterministic = False,
     include_path: Include = [],  # noqa: B006
     max_errors: MaxErrors = 0.01,
     filmstrips: Annotated[

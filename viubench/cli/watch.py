@@ -9,6 +9,7 @@ import typer
 
 from viubench.cli.run import (
     DataRoot,
+    Deterministic,
     EngineArgs,
     Fps,
     FrameCache,
@@ -18,6 +19,7 @@ from viubench.cli.run import (
     MaxErrors,
     MaxPixels,
     Protocol,
+    Replicas,
     Tasks,
     Videos,
     Workers,
@@ -34,6 +36,8 @@ def watch(
     out: Annotated[Path | None, typer.Option(help="History, page and runs; DIR/watch by default.")] = None,
     engine: Annotated[str | None, typer.Option(help="As for viubench run; vllm where installed, else hf.")] = None,
     engine_arg: EngineArgs = [],  # noqa: B006
+    replicas: Replicas = None,
+    deterministic: Deterministic = False,
     videos: Videos = None,
     data_root: DataRoot = None,
     protocol: Protocol = None,
@@ -78,8 +82,10 @@ def watch(
     }
     options = [part for name, value in given.items() if value is not None for part in (name, str(value))]
     options += [f"--engine-arg={pair}" for pair in engine_arg]
+    options += ["--deterministic"] if deterministic else []
     options += [f"--include-path={path.resolve()}" for path in include_path]
-    more = ["--workers", str(workers), *(["--frame-cache", str(frame_cache)] if frame_cache else [])]
+    passed = {"--workers": workers, "--frame-cache": frame_cache, "--replicas": replicas}
+    more = [part for name, value in passed.items() if value is not None for part in (name, str(value))]
     base = Base.read(gate, config) if gate is not None else None
     command = words_of(on_regression, base)
     with History.open(out or folder / "watch") as history, told_when_stopped():
