@@ -64,6 +64,7 @@ figures: setup-dev
 	  $(BIN)/viubench bench $$one --videos $(CLIPS) --json $(FIGURES)/$$one.json || exit; done
 	$(BIN)/viubench bench order --model $(TINY) --tasks viubench-mini --videos $(CLIPS) --n 24 --max-pixels 16384 --json $(FIGURES)/order.json
 	$(BIN)/viubench bench records --json $(FIGURES)/records.json
+	$(BIN)/viubench bench page --json $(FIGURES)/page.json
 	$(BIN)/viubench bench startup --json $(FIGURES)/startup.json
 	$(BIN)/viubench bench document $(FIGURES) --out docs/performance.md
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from viubench.bench import document, machine, peers, startup
+from reports import leaderboard
+from viubench.bench import document, machine, page, peers, startup
 from viubench.bench.contestant import Work
 from viubench.cli.bench.engines import _counts
 from viubench.errors import ViubenchError
@@ -106,3 +107,12 @@ def test_starts_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [one.what for one in rows] == list(few)
     assert all(one.seconds > 0 for one in rows)
     assert "python -c pass" in startup.table(rows)
+
+
+def test_a_page_of_made_up_runs_is_written_and_weighed(tmp_path: Path) -> None:
+    terms, out = page.Terms(tasks=4, models=2, items=12), tmp_path / "page.html"
+    row = page.measure(lambda runs, to: leaderboard.write(runs, to, []), terms, out)
+    assert row.answers == 96
+    assert row.megabytes == round(out.stat().st_size / 1e6, 2)
+    assert "bench_permutation_02" in out.read_text()
+    assert "4 tasks x 2 models x 12 items" in page.table(row, terms)

@@ -51,6 +51,11 @@ SECTIONS = {
         "until a run that was stopped asks its next question, and the paired statistics of a gate; each in "
         "a process of its own.",
     ),
+    "page": (
+        "The page of half a million answers",
+        "Made-up answers of ten models to eighteen tasks, then one offline page of all of them; writing it alone is "
+        "timed, and the memory before it is that of making the answers up.",
+    ),
     "order": (
         "What an answer depends on",
         "The same requests one at a time, many at once and in another order, against one at a time in the same mode.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -80,17 +81,18 @@ def watch(
         "--seed": seed,
         "--max-errors": max_errors,
     }
-    options = [part for name, value in given.items() if value is not None for part in (name, str(value))]
-    options += [f"--engine-arg={pair}" for pair in engine_arg]
-    options += ["--deterministic"] if deterministic else []
+    options = _words(given) + [f"--engine-arg={pair}" for pair in engine_arg] + ["--deterministic"] * deterministic
     options += [f"--include-path={path.resolve()}" for path in include_path]
-    passed = {"--workers": workers, "--frame-cache": frame_cache, "--replicas": replicas}
-    more = [part for name, value in passed.items() if value is not None for part in (name, str(value))]
+    more = _words({"--workers": workers, "--frame-cache": frame_cache, "--replicas": replicas})
     base = Base.read(gate, config) if gate is not None else None
-    command = words_of(on_regression, base)
     with History.open(out or folder / "watch") as history, told_when_stopped():
         watched = Watch(folder, history, options, settle=settle, max_errors=max_errors)
-        keeper = Keeper(watched, more, base, command, training, quiet)
+        keeper = Keeper(watched, more, base, words_of(on_regression, base), training, quiet)
         keeper.judge_again()
         keeper.loop(poll, once=once)
         raise typer.Exit(exit_code(history.latest()) if base else 0)
+
+
+def _words(given: Mapping[str, object]) -> list[str]:
+    """Options that have a value, as words of a command line."""
+    return [part for name, value in given.items() if value is not None for part in (name, str(value))]

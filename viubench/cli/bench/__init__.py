@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import typer
 
-from viubench.cli.bench.costs import build, decode, document, records, startup
+from viubench.cli.bench.costs import build, decode, document, page, records, startup
 from viubench.cli.bench.engines import order, peers, pipeline
 from viubench.cli.bench.statistics import stats
 
 app = typer.Typer(no_args_is_help=True, help="Measure what viubench claims of itself.")
 
-for command in (stats, peers, pipeline, order, decode, build, records, startup, document):
+for command in (stats, peers, pipeline, order, decode, build, records, page, startup, document):
     app.command()(command)

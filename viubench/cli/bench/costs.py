@@ -1,4 +1,4 @@
-"""What things cost: `viubench bench decode`, `build`, `records` and `startup`; and the page of all figures.
+"""What things cost: `viubench bench decode`, `build`, `records`, `page` and `startup`; and the page of all figures.
 
 Example:
     viubench bench decode --videos clips --frames 32
@@ -79,6 +79,35 @@ def records(
     told = tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * 4))
     print(told)
     keep(json, rows, told)
+
+
+def page(
+    tasks: Annotated[int, typer.Option(min=1, help="Tasks on the page.")] = 18,
+    models: Annotated[int, typer.Option(min=1, help="Models on the page.")] = 10,
+    items: Annotated[int, typer.Option(min=2, help="Items of each task.")] = 2700,
+    out: Annotated[Path | None, typer.Option(help="Keep the page there.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the row there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Size, time and memory of the leaderboard of many made-up runs; exit code 1 above 15 MB."""
+    from dataclasses import asdict
+    from tempfile import TemporaryDirectory
+
+    from reports.leaderboard import write
+    from viubench.bench import page
+    from viubench.cli.progress import bar
+    from viubench.tasks import Catalogue
+
+    terms, references = page.Terms(tasks, models, items), Catalogue().references
+    with TemporaryDirectory(prefix="viubench-bench-") as scratch, bar("drawing", quiet=quiet) as progress:
+        row = page.measure(
+            lambda runs, to: write(runs, to, references), terms, out or Path(scratch) / "leaderboard.html", progress
+        )
+    told = page.table(row, terms)
+    print(told)
+    keep(json, [row], told, settings=asdict(terms))
+    if row.megabytes > page.MOST_MEGABYTES:
+        raise typer.Exit(1)
 
 
 def startup(

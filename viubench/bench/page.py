@@ -1,60 +1,98 @@
 """How large the leaderboard of many runs is, how long it takes to write and how much memory: made-up runs, a real page.
 
-    python tests/bench/page_size.py                  # 18 tasks x 10 models, 2,700 items a task
-    python tests/bench/page_size.py --items 150      # 2,700 items in all
-
-Exits 1 when the page is larger than `MOST_BYTES` or takes more than `MOST_SECONDS` of a core.
+Example:
+    >>> row = measure(leaderboard.write, Terms(tasks=3, models=2, items=60), Path("leaderboard.html"))  # doctest: +SKIP
+    >>> row.answers, row.megabytes < MOST_MEGABYTES  # doctest: +SKIP
+    (360, True)
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
-import resource
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tabulate import tabulate
 
-from reports.leaderboard import write
-from viubench import filmstrip
+from viubench import filmstrip, journal
+from viubench.bench import machine
 from viubench.results import summarise
-from viubench.runs import read_records, write_json
-from viubench.schema import Manifest, Suite, content_hash
+from viubench.runs import write_json
+from viubench.schema import Counted, Manifest, Suite, content_hash
 from viubench.tasks import Catalogue
 from viubench.video.frames import VideoInput
 
-MOST_BYTES = 15_000_000
-MOST_SECONDS = 60.0
+MOST_MEGABYTES = 15.0
+"""What the page promises to stay below, at the default terms."""
+
 EVALUATORS = ("shape_counts", "temporal_iou", "permutation", "choice")
 METRICS = {"shape_counts": "exact", "temporal_iou": "iou", "permutation": "exact", "choice": "accuracy"}
 FRAMES, STRIPS = 48, 12
 TALK = "The clip shows a person at a table who pours water into a glass and moves on. " * 4
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", type=int, default=18)
-    parser.add_argument("--models", type=int, default=10)
-    parser.add_argument("--items", type=int, default=2700, help="of each task")
-    parser.add_argument("--out", type=Path, help="keep the page here")
-    wishes = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        runs = [made(Path(scratch) / f"model-{k}", k, wishes.tasks, wishes.items) for k in range(wishes.models)]
-        out = wishes.out or Path(scratch) / "leaderboard.html"
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+@dataclass(frozen=True)
+class Terms:
+    """What the page shows; `items` of each task."""
+
+    tasks: int = 18
+    models: int = 10
+    items: int = 2700
+
+
+@dataclass(frozen=True)
+class Row:
+    """One page.
+
+    Attributes:
+        answers: records behind it, of all runs.
+        megabytes: its size, in 10^6 bytes.
+        seconds: by the clock, from finished runs to the page; cpu: processor seconds of this process.
+        peak_mb: the most memory this process had in use by then, in 10^6 bytes; before_mb: before it began.
+    """
+
+    answers: int
+    megabytes: float
+    seconds: float
+    cpu: float
+    peak_mb: float
+    before_mb: float
+
+
+def measure(
+    write: Callable[[Sequence[Path], Path], object],
+    terms: Terms,
+    out: Path,
+    progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+) -> Row:
+    """Make the runs, then write their page to `out` with `write(runs, out)`, which alone is timed."""
+    with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
+        runs = []
+        for k in range(terms.models):
+            progress(k, terms.models + 1, f"model {k} makes its answers up")
+            runs.append(made(Path(scratch) / f"model-{k}", k, terms.tasks, terms.items))
+        progress(terms.models, terms.models + 1, "writing the page")
+        before = machine.peak_mb()
         began, worked = time.perf_counter(), time.process_time()
-        write(runs, out, Catalogue().references)
-        clock, seconds, size = time.perf_counter() - began, time.process_time() - worked, out.stat().st_size
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{wishes.tasks} tasks x {wishes.models} models x {wishes.items:,} items a task")
-    print(f"page {size / 1e6:.1f} MB in {seconds:.1f} s of one core, {clock:.1f} s by the clock")
-    print(f"peak memory {memory / 1e6:.1f} GB, {before / 1e6:.1f} GB before")
-    return int(size > MOST_BYTES or seconds > MOST_SECONDS)
+        write(runs, out)
+        seconds, cpu = time.perf_counter() - began, time.process_time() - worked
+    size = out.stat().st_size / 1e6
+    answers = terms.tasks * terms.models * terms.items
+    return Row(answers, round(size, 2), round(seconds, 2), round(cpu, 2), machine.peak_mb(), before)
+
+
+def table(row: Row, terms: Terms) -> str:
+    """For a terminal."""
+    line = [f"{row.answers:,}", f"{row.megabytes:.1f}", f"{row.seconds:.1f}", f"{row.cpu:.1f}", f"{row.peak_mb:,.0f}",
+            f"{row.before_mb:,.0f}"]  # fmt: skip
+    headers = ["answers", "page, MB", "seconds", "CPU s", "peak MB", "before"]
+    told = tabulate([line], headers, disable_numparse=True, colalign=["right"] * len(headers))
+    return f"{terms.tasks} tasks x {terms.models} models x {terms.items:,} items a task\n{told}"
 
 
 def made(folder: Path, model: int, tasks: int, items: int) -> Path:
@@ -78,7 +116,7 @@ def made(folder: Path, model: int, tasks: int, items: int) -> Path:
         for k, name in enumerate(names):
             file.writelines(lines(name, k, model, items))
     write_json(folder / "manifest.json", manifest)
-    write_json(folder / "results.json", summarise(read_records(folder), manifest))
+    write_json(folder / "results.json", summarise(journal.read(folder, Counted), manifest))
     for k, name in enumerate(names):
         for number in range(min(STRIPS, items)):
             filmstrip.write(filmstrip.strip_path(folder, f"{name}-{number:05d}"), [video(k * 100 + number)])
@@ -140,7 +178,3 @@ def video(seed: int) -> VideoInput:
     ])  # fmt: skip
     times = tuple(round(0.75 * k, 3) for k in range(FRAMES))
     return VideoInput(pixels, 24.0, tuple(range(0, 18 * FRAMES, 18)), times, 18 * FRAMES, 0.75 * FRAMES)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
