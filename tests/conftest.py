@@ -14,6 +14,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many threads as workers, here and 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers take the files by name, so first those that start engines: xdist would keep them, as the files of the
+    fewest tests, for the end, when one worker has nothing left to do."""
+    config.option.loadscopereorder = False
+
+
 @pytest.fixture(scope="module", autouse=True)
 def same_environment() -> Iterator[None]:
     """What an engine sets for its libraries (TQDM_DISABLE, say) is not handed to the programs of later files."""

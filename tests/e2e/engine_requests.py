@@ -39,9 +39,14 @@ def ask(engine: Engine, requests: list[Request]) -> list[Response | BaseExceptio
 
     async def run() -> list[Response | BaseException]:
         async with engine:
-            return await asyncio.gather(*[engine.generate(each) for each in requests], return_exceptions=True)
+            return await at_once(engine, requests)
 
     return asyncio.run(run())
+
+
+async def at_once(engine: Engine, requests: list[Request]) -> list[Response | BaseException]:
+    """Answers of a started engine to all requests at once; a failed request gives its exception."""
+    return await asyncio.gather(*[engine.generate(each) for each in requests], return_exceptions=True)
 
 
 def texts(answers: list[Response | BaseException]) -> list[str]:

@@ -1,4 +1,7 @@
-"""All downstream benchmarks in one run: example rows in the publishers' layouts, drawn clips, the real vLLM engine."""
+"""All downstream benchmarks in one run: example rows in the publishers' layouts, drawn clips, the real vLLM engine.
+
+The run is also the one that replicas of the engine must repeat.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
+from viubench.runs import read_manifest, read_records
 from viubench.schema import Resize, Sampling
 from viubench.sources import tables
 from viubench.tasks import BUILT_IN, Catalogue
@@ -29,7 +33,7 @@ SMALL = """\
 protocol: small
 sampling: {kind: fps, fps: 1, frames: 6}
 resize: {max_pixels: 4096, min_pixels: 1024, multiple: 32}
-decoding: {max_tokens: 4}
+decoding: {max_tokens: 8}
 """
 
 
@@ -50,6 +54,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():
                 os.link(clip, path)
+    (root / "small.yaml").write_text(SMALL)
     return root
 
 
@@ -65,21 +70,30 @@ def records(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
 
 
-def test_every_benchmark_goes_through_the_engine(tiny_model: Path, data: Path) -> None:
-    (data / "small.yaml").write_text(SMALL)
+def run(data: Path, model: Path, out: str, *more: str) -> Path:
     done = viubench(
-        data, "run", "--model", str(tiny_model), "--engine", "vllm", "--engine-arg", "dtype=float32",
-        "--tasks", "downstream,activitynet_captions_val2", "--limit", str(EACH), "--protocol", "small.yaml",
-        "--out", "run", "--quiet", "--frame-cache", "frames",
+        data, "run", "--model", str(model), "--engine", "vllm", "--engine-arg", "dtype=float32",
+        "--deterministic", "--tasks", "downstream,activitynet_captions_val2", "--limit", str(EACH),
+        "--protocol", "small.yaml", "--out", out, "--quiet", "--frame-cache", "frames", *more,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    found = records(data / "run")
+    return data / out
+
+
+@pytest.fixture(scope="module")
+def alone(tiny_model: Path, data: Path) -> Path:
+    """The run of one engine, with one worker."""
+    return run(data, tiny_model, "run", "--workers", "1")
+
+
+def test_every_benchmark_goes_through_the_engine(data: Path, alone: Path) -> None:
+    found = records(alone)
     assert {record["task"] for record in found} == set(TASKS)
     assert len(found) == EACH * len(TASKS)
     assert not [record["error"] for record in found if record["error"]]
     several = {record["id"]: record["frames"]["videos"] for record in found if record["task"] == "cvbench_crossvideo"}
     assert set(several.values()) == {2, 3}
-    results = json.loads((data / "run/results.json").read_text())
+    results = json.loads((alone / "results.json").read_text())
     assert results["suites"]["downstream"]["groups"].keys() >= {"mvbench", "tempcompass", "tacos", "vcrbench"}
     page = viubench_report(data)
     assert page.returncode == 0, page.stderr
@@ -89,6 +103,18 @@ def test_every_benchmark_goes_through_the_engine(tiny_model: Path, data: Path) -
 def viubench_report(data: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "viubench", "report", "run", "--out", "page.html"]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=data)
+
+
+def test_deterministic_answers_do_not_depend_on_replicas_or_workers(tiny_model: Path, data: Path, alone: Path) -> None:
+    both = run(data, tiny_model, "two", "--workers", "2", "--replicas", "2")
+    assert (both / "results.json").read_bytes() == (alone / "results.json").read_bytes()
+    one, two = ({record.id: record for record in read_records(folder)} for folder in (alone, both))
+    assert {name: record.response for name, record in one.items()} == {name: r.response for name, r in two.items()}
+    assert {name: record.frames for name, record in one.items()} == {name: r.frames for name, r in two.items()}
+    assert sorted(p.name for p in (alone / "strips").iterdir()) == sorted(p.name for p in (both / "strips").iterdir())
+    about, about_one = read_manifest(both).engine, read_manifest(alone).engine
+    assert (about["replicas"], about["transport"], about["version"]) == (2, "process", about_one["version"])
+    assert about["deterministic"] is about_one["deterministic"] is True
 
 
 def test_a_frame_folder_is_seen_between_the_bounds_of_its_question(data: Path, tmp_path: Path) -> None:

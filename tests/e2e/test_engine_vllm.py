@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engine_requests import ask, request, standard, texts, video
+from engine_requests import ask, at_once, request, standard, texts, video
 
 from viubench.bench.order import Row, compare
+from viubench.engines import make
 from viubench.engines.base import Response
 from viubench.engines.tokens import Counter, Shown
 from viubench.engines.vllm import VllmEngine
@@ -23,12 +26,27 @@ pytest.importorskip("vllm")
 pytestmark = pytest.mark.engine
 
 
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.Runner]:
+    """The loop in which the engine of the file answers."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_model: Path, loop: asyncio.Runner) -> Iterator[VllmEngine]:
+    """One engine for the tests that need no other: to start one takes far longer than they do."""
+    started = VllmEngine(str(tiny_model), {"dtype": "float32"})
+    loop.run(started.start())
+    yield started
+    loop.run(started.close())
+
+
 def test_answers_equal_those_of_transformers_and_a_bad_request_fails_alone(
-    tiny_model: Path, hf_answers: list[str]
+    engine: VllmEngine, loop: asyncio.Runner, hf_answers: list[str]
 ) -> None:
-    engine = VllmEngine(str(tiny_model), {"dtype": "float32"})
     bad = request("<video>\nWhen?", video(99, 4, 40, 40))
-    answers = ask(engine, [*standard(), bad, standard()[0]])
+    answers = loop.run(at_once(engine, [*standard(), bad, standard()[0]]))
     assert isinstance(answers[-2], EngineError)
     assert texts([*answers[:-2], answers[-1]]) == [*hf_answers, hf_answers[0]]
     first = answers[0]
@@ -40,6 +58,31 @@ def test_answers_equal_those_of_transformers_and_a_bad_request_fails_alone(
         assert answer.usage["prompt_tokens"] == counter.prompt(asked.sample.question, shown)
     assert counter.basis == "text: the checkpoint's tokenizer"
     assert engine.describe()["settings"]["dtype"] == "float32"
+
+
+def test_pictures_are_images_to_vllm_as_to_transformers(
+    engine: VllmEngine, loop: asyncio.Runner, tiny_model: Path
+) -> None:
+    clip = video(1, 8, 64, 64)
+    tall, wide = (replace(video(seed, 1, *size), reader="still") for seed, size in ((2, (96, 64)), (3, (32, 128))))
+    requests = [
+        request("<video>What is it?", tall),
+        request("<video> or <video>? Then <video>", wide, clip, tall),
+        request("No picture at all."),
+        request("<video>The same frame, moving?", replace(tall, reader="images")),
+    ]
+    answers = texts(loop.run(at_once(engine, requests)))
+    assert answers == texts(ask(make("hf", model=str(tiny_model), base_urls=(), args={"device": "cpu"}), requests))
+
+
+def test_frames_that_would_be_resized_again_stop_the_run(
+    engine: VllmEngine, loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("viubench.engines.vllm.FRAMES_AS_THEY_ARE", {"do_sample_frames": False})
+    monkeypatch.setattr(engine, "_proven", set())  # as if just started: the first answer is the one that is checked
+    small = request("<video>\nWhat is it?", video(22, 8, 64, 64))  # small enough to be enlarged, and never seen before
+    with pytest.raises(ViubenchError, match="resized again"):
+        loop.run(engine.generate(small))
 
 
 def test_deterministic_answers_depend_on_their_request_alone(tiny_model: Path) -> None:
@@ -56,17 +99,6 @@ def test_deterministic_answers_depend_on_their_request_alone(tiny_model: Path) -
     rows = asyncio.run(run())
     assert [row.what for row in rows] == ["one at a time", "16 at once", "other order, 16 at once"]
     assert [(row.answers, row.logprob) for row in rows] == [(0.0, 0.0)] * 3
-
-
-def test_frames_that_would_be_resized_again_stop_the_run(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("viubench.engines.vllm.FRAMES_AS_THEY_ARE", {"do_sample_frames": False})
-
-    async def run() -> None:
-        async with VllmEngine(str(tiny_model), {}) as engine:
-            await engine.generate(standard()[-1])  # small enough to be enlarged
-
-    with pytest.raises(ViubenchError, match="resized again"):
-        asyncio.run(run())
 
 
 def test_a_checkpoint_that_does_not_load_is_said(tiny_model: Path, tmp_path: Path) -> None:
@@ -96,27 +128,35 @@ async def main():
         await asyncio.sleep(600)
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except KeyboardInterrupt:
+        asyncio.run(main())
 """
+"""Opens an engine, and another one after Ctrl-C."""
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_no_core_outlives_the_program(tiny_model: Path, tmp_path: Path, how: signal.Signals) -> None:
+def test_no_core_outlives_its_engine_or_the_program(tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     command = [sys.executable, str(tmp_path / "program.py"), str(tiny_model)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as program:
         assert program.stdout is not None
-        cores = [int(pid) for pid in program.stdout.readline().split()]
-        assert cores
-        program.send_signal(how)
-        program.wait(60)
+        for how in (signal.SIGINT, signal.SIGKILL):
+            cores = [int(pid) for pid in program.stdout.readline().split()]
+            assert cores
+            program.send_signal(how)
+            _ended(cores, how)
+        assert program.wait(60) == -signal.SIGKILL
+
+
+def _ended(cores: list[int], how: signal.Signals) -> None:
     for _ in range(300):
         if not any(_runs(pid) for pid in cores):
             return
         time.sleep(0.1)
     for pid in cores:
         os.kill(pid, signal.SIGKILL)
-    pytest.fail(f"engine cores {cores} outlived their program")
+    pytest.fail(f"engine cores {cores} outlived {how.name}")
 
 
 def _runs(pid: int) -> bool:

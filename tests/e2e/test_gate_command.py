@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import within
 from junit_schema import outcomes, valid
 
 from viubench.runs import read_results
@@ -30,14 +31,13 @@ def gate(baseline: Path, candidate: Path, *arguments: object, **env: str) -> sub
 def runs(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     """The same items answered by the baselines, by random with another seed, fewer of them, and seen smaller."""
     folder = tmp_path_factory.mktemp("gate")
-    cache = {"VIUBENCH_CACHE": str(folder / "cache")}
+    cache = ("--frame-cache", folder / "cache")
     recipe = folder / "recipe.yaml"
     names = ("viubench_ground_mirror", "viubench_count_easy")
     lines = [f"  - {{task: {name}, n: 24}}" for name in names]
     recipe.write_text("recipe: tiny\nsampling: {kind: even, frames: 48, middle: 0.9}\nitems:\n" + "\n".join(lines))
     items = folder / "items"
-    built = viubench("build", "--recipe", recipe, "--videos", clips, "--out", items, "--quiet", **cache)
-    assert built.returncode == 0, built.stderr
+    within.viubench("build", "--recipe", recipe, "--videos", clips, "--out", items, *cache)
     made: Runs = {}
     for name, arguments in {
         "random": ("--engine", "random"),
@@ -48,8 +48,7 @@ def runs(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
         "smaller": ("--engine", "oracle", "--max-pixels", "40000"),
     }.items():
         made[name] = folder / name
-        done = viubench("run", *arguments, "--tasks", items, "--out", made[name], "--quiet", **cache)
-        assert done.returncode == 0, done.stderr
+        within.viubench("run", *arguments, "--tasks", items, "--out", made[name], *cache)
     return made
 
 

@@ -6,18 +6,31 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import lmms_world
 import pytest
-from engine_requests import ask, request, texts, video
 
-from viubench.engines import make
 from viubench.runs import read_records, read_results
 
 pytest.importorskip("lmms_eval")
 pytestmark = pytest.mark.engine
+
+SCORE = """
+import sys
+from viubench.cli import main
+
+tasks = sys.argv[1]
+for name, errors in (("said", "1"), ("varied", "0")):
+    words = ["--tasks", tasks, "--responses", f"{name}.jsonl", "--out", name, "--max-errors", errors, "--quiet"]
+    sys.argv = ["viubench", "score", *words]
+    try:
+        main()
+    except SystemExit as ended:
+        if ended.code:
+            raise
+"""
+"""Scores both files of answers in one process: most of its time goes into opening lmms-eval."""
 
 THEIRS = Path(__file__).with_name("lmms_theirs.py")
 TASKS = ",".join(f"lmms:{task}" for task in lmms_world.TASKS)
@@ -32,39 +45,59 @@ class World:
         self.folder = folder
         self.environment = os.environ | lmms_world.write(folder, clips) | {"VIUBENCH_CACHE": str(folder / "cache")}
 
-    def __call__(self, *arguments: object, script: Path | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, *([str(script)] if script else ["-m", "viubench"]), *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, env=self.environment, cwd=self.folder, timeout=600
-        )
-
-    def theirs(self, run: str) -> dict[str, dict[str, float]]:
-        """lmms-eval's numbers over the responses of a run: task -> metric -> number in its own scale."""
-        done = self(run, script=THEIRS)
+    def __call__(self, *words: object) -> str:
+        """What python says with these words."""
+        done = subprocess.run(
+            [sys.executable, *map(str, words)],
+            capture_output=True, text=True, env=self.environment, cwd=self.folder, timeout=600,
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
-        return dict(json.loads(done.stdout.splitlines()[-1])[run])
+        return done.stdout
 
 
 @pytest.fixture(scope="module")
-def world(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("lmms"), clips)
+def world(clips: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """`run` by vLLM; by another process its answers scored again, in `said`, and varied ones, in `varied`."""
+    world = World(tmp_path_factory.mktemp("lmms"), clips)
+    world(
+        "-m", "viubench", "run", "--engine", "vllm", "--model", tiny_model, "--tasks", TASKS, "--max-errors", 0.1,
+        "--quiet", "--max-pixels", 4096, "--frames", 8, "--out", "run",
+    )  # fmt: skip
+    said = {record.id: record.response for record in read_records(world.folder / "run") if record.response}
+    for name, answers in (("said", said), ("varied", varied())):
+        lines = [json.dumps({"id": one, "response": answer}) + "\n" for one, answer in answers.items()]
+        (world.folder / f"{name}.jsonl").write_text("".join(lines))
+    world("-c", SCORE, TASKS)
+    return world
 
 
-def assert_equal_to_theirs(world: World, run: str) -> None:
+def varied() -> dict[str, str]:
+    """Answers of every form to every question."""
+    counts = {"videomme": 7, "mvbench_action_antonym": 6, "temporal_grounding_charades": 6, "mlvu_dev": 8}
+    return {
+        f"lmms:{task}-{number}": forms[number % len(forms)]
+        for task, count in counts.items()
+        for forms in (WINDOWS if "grounding" in task else CHOICES,)
+        for number in range(count)
+    }
+
+
+@pytest.fixture(scope="module")
+def theirs(world: World) -> dict[str, dict[str, dict[str, float]]]:
+    """lmms-eval's numbers over the responses of runs: run -> task -> metric -> number in its own scale."""
+    return dict(json.loads(world(THEIRS, "run", "varied").splitlines()[-1]))
+
+
+def assert_equal(run: Path, theirs: dict[str, dict[str, float]]) -> None:
     """The task numbers in results.json are lmms-eval's own over the same answers, percent as fractions."""
-    theirs = world.theirs(run)
-    results = read_results(world.folder / run)
+    results = read_results(run)
     for task in lmms_world.TASKS:
         ours = {name: rule.value for name, rule in results.tasks[f"lmms:{task}"].rules.items()}
         assert ours == {f"lmms_eval/{k}": pytest.approx(v / 100, abs=1e-6) for k, v in theirs[task].items()}, task
         assert ours, task
 
 
-def test_vllm_answers_real_tasks_and_another_process_knows_them_again(world: World, tiny_model: Path) -> None:
-    command = ("run", "--engine", "vllm", "--model", tiny_model, "--tasks", TASKS, "--max-errors", 0.1, "--quiet")
-    command += ("--max-pixels", 4096, "--frames", 8)
-    done = world(*command, "--out", "run")
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_vllm_answers_real_tasks(world: World, theirs: dict[str, dict[str, dict[str, float]]]) -> None:
     records = {record.id: record for record in read_records(world.folder / "run")}
     assert len(records) == 27
     failed = {name for name, record in records.items() if record.status == "media_error"}
@@ -79,47 +112,19 @@ def test_vllm_answers_real_tasks_and_another_process_knows_them_again(world: Wor
     results = read_results(world.folder / "run")
     assert results.tasks["lmms:videomme"].clusters == lmms_world.CLIPS, "clustered by lmms-eval's cluster_key"
     assert results.tasks["lmms:videomme"].chance is None, "no random rule is published"
-    assert_equal_to_theirs(world, "run")
+    assert_equal(world.folder / "run", theirs["run"])
 
-    # Another process makes the same items of the same rows, and the same scores of the same answers.
-    said = [
-        json.dumps({"id": name, "response": record.response}) for name, record in records.items() if record.response
-    ]
-    (world.folder / "said.jsonl").write_text("\n".join(said))
-    done = world("score", "--tasks", TASKS, "--responses", "said.jsonl", "--out", "again", "--quiet", "--max-errors", 1)
-    assert done.returncode == 0, done.stderr[-3000:]
-    again = read_results(world.folder / "again")
-    for task, result in results.tasks.items():
+
+def test_another_process_makes_the_same_items_and_scores_the_same_answers_alike(world: World) -> None:
+    again = read_results(world.folder / "said")
+    for task, result in read_results(world.folder / "run").tasks.items():
         assert (again.tasks[task].items_hash, again.tasks[task].value) == (result.items_hash, result.value)
 
 
-def test_pictures_are_images_to_vllm_as_to_transformers(tiny_model: Path) -> None:
-    clip = video(1, 8, 64, 64)
-    tall, wide = (replace(video(seed, 1, *size), reader="still") for seed, size in ((2, (96, 64)), (3, (32, 128))))
-    requests = [
-        request("<video>What is it?", tall),
-        request("<video> or <video>? Then <video>", wide, clip, tall),
-        request("No picture at all."),
-        request("<video>The same frame, moving?", replace(tall, reader="images")),
-    ]
-    answers = texts(ask(make("vllm", model=str(tiny_model), base_urls=(), args={"dtype": "float32"}), requests))
-    assert answers == texts(ask(make("hf", model=str(tiny_model), base_urls=(), args={"device": "cpu"}), requests))
-
-
-def test_varied_answers_score_as_in_lmms_eval(world: World) -> None:
-    counts = {"videomme": 7, "mvbench_action_antonym": 6, "temporal_grounding_charades": 6, "mlvu_dev": 8}
-    lines = []
-    for task, count in counts.items():
-        answers = WINDOWS if "grounding" in task else CHOICES
-        for number in range(count):
-            answer = {"id": f"lmms:{task}-{number}", "response": answers[number % len(answers)]}
-            lines.append(json.dumps(answer) + "\n")
-    (world.folder / "answers.jsonl").write_text("".join(lines))
-    done = world("score", "--tasks", TASKS, "--responses", "answers.jsonl", "--out", "scored", "--quiet")
-    assert done.returncode == 0, done.stderr[-3000:]
-    results = read_results(world.folder / "scored")
+def test_varied_answers_score_as_in_lmms_eval(world: World, theirs: dict[str, dict[str, dict[str, float]]]) -> None:
+    results = read_results(world.folder / "varied")
     assert all(0 < results.tasks[f"lmms:{task}"].value < 1 for task in lmms_world.TASKS), "both sides of the scale"
-    assert_equal_to_theirs(world, "scored")
+    assert_equal(world.folder / "varied", theirs["varied"])
     for task in ("videomme", "temporal_grounding_charades"):  # means over the samples, so ours must be theirs
         result = results.tasks[f"lmms:{task}"]
         assert result.value == pytest.approx(result.rules[f"lmms_eval/{result.metric}"].value, abs=1e-6)

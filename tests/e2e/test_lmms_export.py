@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import within
 
 from viubench.export import lmms_scoring
 from viubench.runs import read_records, read_results
@@ -45,8 +46,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mini(clips: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One question of each type of VIUBench at 128x128 pixels."""
     out = tmp_path_factory.mktemp("exported") / "mini"
-    call("viubench", "export", "lmms-eval", "--tasks", "viubench-mini", "--videos", clips, "--out", out, "--limit", 1,
-         "--protocol", "viubench-128", "--quiet", cache=cache)  # fmt: skip
+    within.viubench("export", "lmms-eval", "--tasks", "viubench-mini", "--videos", clips, "--out", out, "--limit", 1,
+                    "--protocol", "viubench-128", "--frame-cache", cache)  # fmt: skip
     return out
 
 
@@ -59,15 +60,15 @@ def command_of(folder: Path) -> tuple[dict[str, str], list[str]]:
     return dict(word.split("=", 1) for word in words[: at - 2]), words[at:]
 
 
-def compared(mini: Path, logs: Path, cache: Path, tmp_path: Path) -> list[dict[str, Any]]:
+def compared(mini: Path, logs: Path, tmp_path: Path) -> list[dict[str, Any]]:
     """Score the logged answers by `viubench score`; every number and every verdict is the one lmms-eval has."""
     (told,) = logs.rglob("*_results.json")
     theirs = json.loads(told.read_text())["results"]
     samples = [json.loads(line) for path in logs.rglob("*_samples_*.jsonl") for line in path.open()]
     answers = [{"id": s["score"]["record"]["id"], "response": s["filtered_resps"]} for s in samples]
     (tmp_path / "answers.jsonl").write_text("".join(json.dumps(answer) + "\n" for answer in answers))
-    call("viubench", "score", "--tasks", mini / "scoring", "--responses", tmp_path / "answers.jsonl",
-         "--out", tmp_path / "run", "--max-errors", 1, "--quiet", cache=cache)  # fmt: skip
+    within.viubench("score", "--tasks", mini / "scoring", "--responses", tmp_path / "answers.jsonl",
+                    "--out", tmp_path / "run", "--max-errors", 1)  # fmt: skip
     results, records = read_results(tmp_path / "run"), {r.id: r for r in read_records(tmp_path / "run")}
     for name in {sample["score"]["record"]["task"] for sample in samples}:
         for key, value in lmms_scoring.columns(results.tasks[name]).items():
@@ -86,7 +87,7 @@ def test_answers_that_score_are_worth_the_same(mini: Path, cache: Path, tmp_path
     words = ("lmms_eval", "--model", "dummy", "--model_args", "response=1.0-5.5", "--include_path", mini, "--tasks",
              "viubench_mini", "--log_samples", "--output_path", tmp_path / "logs")  # fmt: skip
     call(*words, cache=cache)
-    samples = compared(mini, tmp_path / "logs", cache, tmp_path)
+    samples = compared(mini, tmp_path / "logs", tmp_path)
     assert len(samples) == 9
     assert sum(sample["score"]["score"] > 0 for sample in samples) >= 3
 
@@ -107,7 +108,7 @@ def test_lmms_eval_s_vllm_models_answer_the_exported_tasks(
         words[words.index(option) + 1] = str(value)
     small = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
     call(*words, cache=cache, **environment, **small)
-    samples = compared(mini, tmp_path / "logs", cache, tmp_path)
+    samples = compared(mini, tmp_path / "logs", tmp_path)
     assert len(samples) == (9 if tasks == "viubench_mini" else 2)
     assert all(sample["filtered_resps"] for sample in samples)
 

@@ -1,4 +1,4 @@
-"""Replicas through the command line: the same results as one engine, and a Ray actor that is killed in mid-run."""
+"""Ray through the command line: a killed actor, and a build. Replicas of vLLM are in `test_downstream`."""
 
 from __future__ import annotations
 
@@ -43,36 +43,6 @@ def items(clips: Path, environment: dict[str, str], tmp_path_factory: pytest.Tem
     out = tmp_path_factory.mktemp("items") / "mini"
     viubench(environment, "build", "--recipe", "viubench-mini", "--n", 1, "--videos", clips, "--out", out)
     return out
-
-
-def test_deterministic_answers_do_not_depend_on_replicas_or_workers(
-    tiny_model: Path, items: Path, environment: dict[str, str], tmp_path: Path
-) -> None:
-    pytest.importorskip("vllm")
-    words = (
-        "run",
-        "--engine",
-        "vllm",
-        "--model",
-        tiny_model,
-        "--tasks",
-        items,
-        "--deterministic",
-        "--max-pixels",
-        16384,
-    )
-    viubench(environment, *words, "--out", tmp_path / "one", "--workers", 1)
-    viubench(environment, *words, "--out", tmp_path / "two", "--workers", 2, "--replicas", 2)
-    assert (tmp_path / "one" / "results.json").read_bytes() == (tmp_path / "two" / "results.json").read_bytes()
-    one, two = ({r.id: r for r in read_records(tmp_path / name)} for name in ("one", "two"))
-    assert {name: record.response for name, record in one.items()} == {name: r.response for name, r in two.items()}
-    assert {name: record.frames for name, record in one.items()} == {name: r.frames for name, r in two.items()}
-    assert sorted(p.name for p in (tmp_path / "one" / "strips").iterdir()) == sorted(
-        p.name for p in (tmp_path / "two" / "strips").iterdir()
-    )
-    about, alone = read_manifest(tmp_path / "two").engine, read_manifest(tmp_path / "one").engine
-    assert (about["replicas"], about["transport"], about["version"]) == (2, "process", alone["version"])
-    assert about["deterministic"] is alone["deterministic"] is True
 
 
 def test_a_ray_actor_killed_in_mid_run_costs_nothing(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import within
 
 from viubench.runs import read_records, read_results
 
@@ -16,26 +15,21 @@ pytestmark = pytest.mark.engine
 MODEL = Path(__file__).parents[2] / "trainer" / "tiny-viu"
 
 
-def call(*words: object) -> None:
-    done = subprocess.run([sys.executable, "-m", "viubench", *map(str, words)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Items of clips that no training saw."""
     root = tmp_path_factory.mktemp("dusk")
-    call("clips", "--out", root / "clips", "--n", 24, "--seed", 987, "--seconds", 8, "--size", "64x64", "--fps", 4,
-         "--dusk", "--quiet")  # fmt: skip
-    call("build", "--recipe", "tiny", "--videos", root / "clips", "--out", root / "items", "--n", 48,
-         "--frame-cache", root / "frames", "--quiet")  # fmt: skip
+    within.viubench("clips", "--out", root / "clips", "--n", 24, "--seed", 987, "--seconds", 8, "--size", "64x64",
+                    "--fps", 4, "--dusk")  # fmt: skip
+    within.viubench("build", "--recipe", "tiny", "--videos", root / "clips", "--out", root / "items", "--n", 48,
+                    "--frame-cache", root / "frames")  # fmt: skip
     return root
 
 
 def run(world: Path, engine: str) -> Path:
     out = world / engine
-    call("run", "--model", MODEL, "--engine", engine, "--tasks", world / "items", "--out", out, "--quiet",
-         "--frame-cache", world / "frames")  # fmt: skip
+    within.viubench("run", "--model", MODEL, "--engine", engine, "--tasks", world / "items", "--out", out,
+                    "--frame-cache", world / "frames")  # fmt: skip
     return out
 
 

@@ -64,8 +64,8 @@ def test_a_checkpoint_is_evaluated_and_the_evaluation_goes_on_after_a_kill(
 
 
 def test_an_evaluation_that_fails_stops_the_run_with_its_reason(tiny_model: Path, world: Path, tmp_path: Path) -> None:
-    what = chosen(world, tiny_model, engine_args={"dtype": "float1"})
-    with pytest.raises(ViubenchError, match=r"exit code 2: .*float1 is none of.*after 2 steps; they are saved in"):
+    what = chosen(world, tiny_model, engine_args={"dtyp": "float16"})
+    with pytest.raises(ViubenchError, match=r"exit code 2: .*no argument .dtyp.*after 2 steps; they are saved in"):
         go(what, world, tmp_path, evaluation=Evaluation(what, tmp_path, world / "frames"))
     assert checkpoint.latest(tmp_path) == tmp_path / "checkpoint-000002"
 

@@ -74,8 +74,7 @@ def test_rollouts_of_old_weights_stop_the_run_with_its_state_saved(
     assert lines[2]["gap"] > 0.01
 
 
-@pytest.mark.parametrize("moment", ["training", "validation"])
-@pytest.mark.parametrize("bad", [math.nan, 1.5])
+@pytest.mark.parametrize(("bad", "moment"), [(math.nan, "training"), (1.5, "validation")])
 def test_a_reward_that_is_no_share_stops_at_its_step_with_the_state_saved(
     bad: float, moment: str, tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -286,10 +286,9 @@ def test_tied_embeddings_follow_too(tmp_path: Path, opened: Opened) -> None:
 
 
 def test_a_run_through_vllm_stays_on_its_policy_and_goes_on_where_it_stopped(
-    tiny_model: Path, tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, world: Path, tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grpo, "Rewarder", training_world.Vowels)
-    world = training_world.make(tmp_path / "world")
     chosen = training_world.config(world, tiny_model, rollout={"engine": "vllm", "engine_args": ARGS})
     assert chosen.hash() != training_world.config(world, tiny_model).hash()
 

@@ -14,11 +14,13 @@ from viubench.cli import app
 from viubench.pretext.recipes import apply, sample_of
 from viubench.schema import Item
 from viubench.tasks import Catalogue
+from viubench.video import cores
 from viubench.video.probe import probe
 from viubench.video.store import FrameStore
 
 
-def test_decode_compares_every_reader(clips: Path, tmp_path: Path) -> None:
+def test_decode_compares_every_reader(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "_share", cores.share())  # the benchmark takes all cores of its process, here the tests'
     command = ["bench", "decode", "--videos", str(clips), "--frames", "8", "--hour", "0", "--quiet"]
     done = CliRunner().invoke(app, [*command, "--json", str(tmp_path / "decode.json")])
     assert done.exit_code == 0, done.output

@@ -45,6 +45,10 @@ question is asked, and vLLM's own default on a CPU (2,048) refuses 48 frames of 
 SMALL_MACHINE = 8
 """Up to so many cores vLLM's worker lives in the engine core's process: one process less to load, 10 to 20 s."""
 
+CPU_CLOSE_S = 1
+"""How long a core on a CPU may take to close: it is done at once, then spends 3 to 5 s of computing on forgetting its
+modules one by one, and has nothing else to give back."""
+
 BATCH_INVARIANT = "VLLM_BATCH_INVARIANT"
 ALONE = {"max_num_seqs": 1, "enable_prefix_caching": False}
 """One request at a time, computed whole: the shapes of its matrices, hence its rounding, are its own."""
@@ -90,6 +94,7 @@ class VllmEngine(Engine):
         self.settings: dict[str, Any] = {}
         self.version = ""
         self._llm: Any = None
+        self._close_s: int | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._processor: Any = None
         self._proven: set[str] = set()
@@ -123,6 +128,7 @@ class VllmEngine(Engine):
             ) from error
         self.version = vllm.__version__
         fields = {field.name: field.type for field in dataclasses.fields(AsyncEngineArgs)}
+        self._close_s = CPU_CLOSE_S if current_platform.is_cpu() else None
         self.settings = default_settings(self.checkpoint, on_cpu=current_platform.is_cpu()) | _typed(self.args, fields)
         if self.deterministic:
             self.settings |= INVARIANT if invariant else ALONE
@@ -215,7 +221,7 @@ class VllmEngine(Engine):
 
     async def close(self) -> None:
         if self._llm is not None:
-            self._llm.shutdown()
+            self._llm.shutdown(timeout=self._close_s)
             self._llm = None
         if self.settings.get("batch_invariant"):
             os.environ.pop(BATCH_INVARIANT, None)
