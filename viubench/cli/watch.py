@@ -25,6 +25,7 @@ from viubench.cli.run import (
     Videos,
     Workers,
 )
+from viubench.errors import ViubenchError
 
 
 def register(app: typer.Typer) -> None:
@@ -62,7 +63,6 @@ def watch(
 ) -> None:
     """Evaluate every checkpoint that appears in DIR, each once, and draw its curve."""
     from viubench.cli.keeper import Base, Keeper, exit_code, told_when_stopped, words_of
-    from viubench.errors import ViubenchError
     from viubench.history import History
     from viubench.watch import Watch
 
@@ -85,9 +85,10 @@ def watch(
     options += [f"--include-path={path.resolve()}" for path in include_path]
     more = _words({"--workers": workers, "--frame-cache": frame_cache, "--replicas": replicas})
     base = Base.read(gate, config) if gate is not None else None
+    command = words_of(on_regression, base)
     with History.open(out or folder / "watch") as history, told_when_stopped():
         watched = Watch(folder, history, options, settle=settle, max_errors=max_errors)
-        keeper = Keeper(watched, more, base, words_of(on_regression, base), training, quiet)
+        keeper = Keeper(watched, more, base, command, training, quiet)
         keeper.judge_again()
         keeper.loop(poll, once=once)
         raise typer.Exit(exit_code(history.latest()) if base else 0)
