@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,19 +15,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many threads as workers, here and 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Workers take the files by name, so first those that start engines: xdist would keep them, as the files of the
-    fewest tests, for the end, when one worker has nothing left to do."""
-    config.option.loadscopereorder = False
-
-
 @pytest.fixture(scope="module", autouse=True)
 def same_environment() -> Iterator[None]:
-    """What an engine sets for its libraries (TQDM_DISABLE, say) is not handed to the programs of later files."""
+    """What an engine sets is not handed to later files: the environment (TQDM_DISABLE, say), and the processor's way
+    with tiny numbers, which an engine's fast kernels round to zero for the whole thread."""
     before = dict(os.environ)
     yield
     os.environ.clear()
     os.environ.update(before)
+    if torch := sys.modules.get("torch"):
+        torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")
