@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from video_files import number, write
 
-from viubench import media as media_module
 from viubench.errors import MediaError
 from viubench.media import TOGETHER, Filled, Media
 from viubench.schema import Clip, Resize, Sampling
@@ -138,7 +137,7 @@ def dies_of_several(store: Path, root: Path, looks: Sequence[tuple[Clip, Samplin
 def test_a_look_that_ends_the_worker_does_not_cost_the_others_their_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media_module, "fill", dies_of_several)
+    monkeypatch.setattr("viubench.media.fill", dies_of_several)
     with KillablePool(1, 60) as pool:
         media = Media(FrameStore(tmp_path / "store"), pool)
         wants = [(tmp_path, CLIP, Sampling(kind="indices", indices=(n,)), SMALL) for n in (1, 99, 2)]
