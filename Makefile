@@ -7,13 +7,13 @@ DEMO = runs/demo
 .PHONY: demo train-demo test test-verl setup setup-train setup-dev lint types format bench figures picture clean
 
 setup:
-	$(PYTHON) viubench/install.py --venv $(VENV)
+	$(PYTHON) viubench/system/install.py --venv $(VENV)
 
 setup-train:
-	$(PYTHON) viubench/install.py --venv $(VENV) --extras train
+	$(PYTHON) viubench/system/install.py --venv $(VENV) --extras train
 
 setup-dev:
-	$(PYTHON) viubench/install.py --venv $(VENV) --extras dev,lmms,train
+	$(PYTHON) viubench/system/install.py --venv $(VENV) --extras dev,lmms,train
 
 # The tiny model that comes along answers what it was trained on, next to one with random weights.
 TINY = trainer/tiny-viu

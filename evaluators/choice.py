@@ -22,7 +22,7 @@ from string import ascii_uppercase
 from typing import Any, ClassVar
 
 from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
-from evaluators.reading import Candidate, Passage, declaration, read, says_nothing, tokens
+from evaluators.extraction import Candidate, Passage, declaration, read, says_nothing, tokens
 
 MOST_TRIVIAL = 5
 _PHRASES = declaration(

@@ -22,7 +22,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
-from evaluators.reading import Candidate, Passage, counts_something, declaration, read, says_nothing, tokens
+from evaluators.extraction import Candidate, Passage, counts_something, declaration, read, says_nothing, tokens
 
 _PHRASES = declaration(r"(?:order|ordering|sequence|permutation|arrangement)")
 _CLIP = r"(?:clip|video|segment|part)s?\s{0,3}"

@@ -24,7 +24,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
-from evaluators.reading import Candidate, Passage, declaration, read, says_nothing, tokens
+from evaluators.extraction import Candidate, Passage, declaration, read, says_nothing, tokens
 
 SHAPES = ("circles", "squares", "triangles")
 MAX_COUNT = 1000

@@ -21,9 +21,9 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
-from evaluators.interval_baseline import best_frames, best_share, overlap
-from evaluators.intervals import find_intervals
-from evaluators.reading import declaration, read
+from evaluators.extraction import declaration, read
+from evaluators.interval_extraction import find_intervals
+from evaluators.interval_overlap import best_frames, best_share, overlap
 
 THRESHOLDS = (0.3, 0.5, 0.7)
 _PHRASES = declaration(r"(?:segment|interval|time\s+(?:span|range|window|interval)|period|moment|timestamps?)")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from viubench.video import draw
+from viubench.video import synthetic
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many threads as workers, here and in the programs that tests start
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -31,7 +31,7 @@ def same_environment() -> Iterator[None]:
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with four short drawn clips."""
     folder = tmp_path_factory.mktemp("clips")
-    draw.draw(folder, 4, 0, seconds=8)
+    synthetic.draw(folder, 4, 0, seconds=8)
     return folder
 
 

@@ -20,14 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from trainer import verl
 from trainer.config import TrainConfig
-from trainer.data import Questions
+from trainer.dataset import Questions
+from trainer.verl import export
 from viubench.pretext.build import build
 from viubench.schema import Recipe, RecipeEntry, Resize, Sampling
-from viubench.tasks import Catalogue
+from viubench.tasks.registry import Catalogue
+from viubench.video.frame_cache import FrameStore
 from viubench.video.frames import VideoInput
-from viubench.video.store import FrameStore
 
 GOLDEN = Path(__file__).parent / "unit" / "golden" / "verl"
 RECIPES = ("videossr-8xh200", "ablation-strict", "only-ground", "only-count", "only-jigsaw")
@@ -70,13 +70,15 @@ def questions(folder: Path, store: FrameStore, **more: Any) -> Questions:
     data: dict[str, Any] = {"train": "t", "model": "m", "tasks": tasks, "steps": 2, "groups": 6, "seed": 3}
     data |= {"items": {"train": str(folder)}, "protocol": "viubench-128"} | more
     config = TrainConfig.model_validate(data)
-    return Questions.read(config, Catalogue(), store, multiple=verl.MULTIPLE, need_validation=config.evaluate.every > 0)
+    return Questions.read(
+        config, Catalogue(), store, multiple=export.MULTIPLE, need_validation=config.evaluate.every > 0
+    )
 
 
-def handed() -> verl.Written:
+def handed() -> export.Written:
     """An export of thirty thousand questions that was never written."""
     root = Path("/handed")
-    return verl.Written(root / "train.parquet", root / "verl_reward.py", root / "verl_agent.yaml", rows=29_952)
+    return export.Written(root / "train.parquet", root / "verl_reward.py", root / "verl_agent.yaml", rows=29_952)
 
 
 def on_the_pictures_clock(video: VideoInput, fps: float) -> VideoInput:

@@ -17,9 +17,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from viubench import strict_yaml
 from viubench.errors import ViubenchError
 from viubench.schema import Strict, content_hash
+from viubench.storage import strict_yaml
 
 RECIPES = Path(__file__).parent / "recipes"
 

@@ -21,25 +21,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import evaluators
-from trainer import cards, checkpoint, guards, objective, sharding
+from trainer import checks, grpo_loss
+from trainer.checkpoints import checkpoint, model_card
+from trainer.checkpoints.manager import Keeper
+from trainer.checkpoints.metrics_log import Log, Unwritten, to_stderr
 from trainer.config import TrainConfig
-from trainer.data import Questions
-from trainer.keeping import Keeper
-from trainer.log import Log, Unwritten, to_stderr
-from trainer.looks import look, pooled
-from trainer.packing import Packed
-from trainer.policy import Policy, Rollouts
+from trainer.dataset import Questions
+from trainer.model import fsdp
+from trainer.model.packing import Packed
+from trainer.model.policy import Policy, Rollouts
 from trainer.rewards import Answered, Diagnostics, Reward, Rewarder, diagnose, diagnose_tasks
-from trainer.rollouts import PolicyRollouts, RolloutSource
+from trainer.rollouts.base import PolicyRollouts, RolloutSource
+from trainer.validation import look, pooled
 from viubench.errors import EngineError, ViubenchError
-from viubench.pretext.dice import seed_of
+from viubench.pretext.rng import seed_of
 from viubench.schema import Sample
 
 if TYPE_CHECKING:
     import torch
 
 Evaluation = Callable[[int], Mapping[str, float]]
-"""Evaluates the run's checkpoint of so many steps: task -> value in [0, 1]; see `trainer.evaluation`."""
+"""Evaluates the run's checkpoint of so many steps: task -> value in [0, 1]; see `trainer.harness_eval`."""
 
 
 @dataclass
@@ -82,14 +84,14 @@ def train(
         argv: the command, for the manifest.
 
     Raises:
-        ViubenchError: a guard stopped the run (see `trainer.guards`), another configuration in `out`, or another
+        ViubenchError: a guard stopped the run (see `trainer.checks`), another configuration in `out`, or another
             process at work there. The message says where the finished steps are saved.
     """
     training = Training(config, out, questions, policy, source or PolicyRollouts(policy), evaluation, say, argv)
     keeper, watch = training.keeper, training.watch
     with keeper.claimed(), keeper.rescuing(watch.state), contextlib.closing(training.log):
         watch.restore(keeper.resume())
-        guards.check_seen(policy, questions, config)
+        checks.check_seen(policy, questions, config)
         if not keeper.logged():
             training.conclude()
         for step in range(keeper.steps, config.steps):
@@ -121,12 +123,12 @@ class Training:
         self.config, self.questions, self.policy, self.source = config, questions, policy, source
         self.evaluation = evaluation
         self.rewarder = Rewarder({name: task.reward for name, task in config.tasks.items()}, graders, config.seed)
-        self.floors = {f"floor/{task}": floor for task, floor in guards.floors(questions, graders, config).items()}
+        self.floors = {f"floor/{task}": floor for task, floor in checks.floors(questions, graders, config).items()}
         say = say if policy.ranks.first else _silent
-        self.watch = guards.Watch(guards.honest_tops(questions, graders), stop=config.guards.alarm == "stop", say=say)
+        self.watch = checks.Watch(checks.honest_tops(questions, graders), stop=config.guards.alarm == "stop", say=say)
         self.optimizer = adamw(policy, config)
         self.log = Log(out, say) if policy.ranks.first else Unwritten(out, say)
-        manifest = cards.describe(config, questions, policy, argv)
+        manifest = model_card.describe(config, questions, policy, argv)
         self.keeper = Keeper(config, out, policy, self.optimizer, self.log, manifest)
 
     def step(self, step: int) -> None:
@@ -211,10 +213,10 @@ def _asked(
 ) -> Chunk:
     """Questions of the step, with their places in its batch, together."""
     packed = policy.stack([pack(policy, questions, sample) for _, sample in placed])
-    guards.check_prompts(policy, packed)
+    checks.check_prompts(policy, packed)
     seeds = [seed_of("rollout", config.seed, step, place) for place, _ in placed]
     rollouts = source(packed, config.rollouts, seeds, config.temperature, config.max_tokens)
-    guards.check_rollouts(rollouts, len(placed) * config.rollouts, config.max_tokens)
+    checks.check_rollouts(rollouts, len(placed) * config.rollouts, config.max_tokens)
     answers = iter(zip(rollouts.texts, rollouts.stopped, strict=True))
     rewards = [
         rewarder(sample, text, "stop" if stopped else "length", (step, place, number))
@@ -266,9 +268,9 @@ def update(
     parameters = [parameter for _, parameter in policy.trainable()]
     ranks.sum_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
-    totals["grad_norm"] = float(sharding.whole(norm))
+    totals["grad_norm"] = float(fsdp.whole(norm))
     with ranks.agree():
-        guards.check_finite(totals)
+        checks.check_finite(totals)
     optimizer.step()
     return totals | {"tokens": tokens}
 
@@ -291,11 +293,11 @@ def weighed(policy: Policy, chunk: Chunk, config: TrainConfig) -> tuple[torch.Te
         with torch.no_grad(), policy.reference():
             reference, _ = policy.logprobs(*asked)
     logprobs, entropy = policy.logprobs(*asked)
-    gap, gap_max = guards.gaps(logprobs, rollouts, questions)
-    guards.check_gap(gap, chunk.packed, config.max_gap)
+    gap, gap_max = checks.gaps(logprobs, rollouts, questions)
+    checks.check_gap(gap, chunk.packed, config.max_gap)
     rewards = torch.tensor([reward.value for reward in chunk.rewards]).view(questions, -1)
-    advantages = objective.advantages(rewards, config.normalise).flatten().to(logprobs.device)
-    loss, told = objective.loss(logprobs, old, advantages, mask, reference, clip=config.clip, beta=config.kl)
+    advantages = grpo_loss.advantages(rewards, config.normalise).flatten().to(logprobs.device)
+    loss, told = grpo_loss.loss(logprobs, old, advantages, mask, reference, clip=config.clip, beta=config.kl)
     apart = (logprobs.detach() - old)[mask]
     told |= {"loss": float(loss.detach()), "entropy": float(entropy.detach()[mask].mean())}
     return loss, told | {"gap": float(apart.abs().mean()), "gap_max": gap_max, "ratio": float(apart.exp().mean())}

@@ -19,9 +19,9 @@ from typing import Any, Literal
 
 from evaluators import Evaluator
 from viubench.errors import ViubenchError
-from viubench.grading import grade
-from viubench.pretext.dice import seed_of
+from viubench.pretext.rng import seed_of
 from viubench.schema import Sample, canonical_json
+from viubench.scoring.grade import grade
 
 FULL = 1 - 1e-9
 """A reward from here on is that of the true answer; an IoU of equal intervals may be a rounding error below 1."""

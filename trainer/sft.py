@@ -20,14 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import evaluators
-from trainer import cards, checkpoint, grpo, guards, sharding
+from trainer import checks, grpo
+from trainer.checkpoints import checkpoint, model_card
+from trainer.checkpoints.manager import Keeper
+from trainer.checkpoints.metrics_log import Log, Unwritten, to_stderr
 from trainer.config import Evaluate, TrainConfig, WarmStart
-from trainer.data import Questions, mixture
-from trainer.keeping import Keeper
-from trainer.log import Log, Unwritten, to_stderr
-from trainer.looks import look
-from trainer.policy import Policy
+from trainer.dataset import Questions, mixture
+from trainer.model import fsdp
+from trainer.model.policy import Policy
 from trainer.rewards import Diagnostics, Rewarder
+from trainer.validation import look
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
 
@@ -142,7 +144,7 @@ class Lessons:
             raise ViubenchError("the configuration has no warm start", where=config.train)
         self.config, self.warm, self.questions, self.policy = config, config.warm_start, questions, policy
         graders = {name: evaluators.get(spec.name, **spec.params) for name, spec in questions.evaluators.items()}
-        floors = guards.floors(questions, graders, config)
+        floors = checks.floors(questions, graders, config)
         refuse_low_marks(self.warm, floors)
         self.floors = {f"floor/{task}": floor for task, floor in floors.items()}
         self.rewarder = Rewarder(dict.fromkeys(config.tasks, "smooth"), graders)
@@ -151,7 +153,7 @@ class Lessons:
         self.course = Course(dict.fromkeys(config.tasks, 0))
         # A checkpoint is due as often as in GRPO, over the warm start's own steps.
         steps = config.model_copy(update={"steps": self.warm.steps, "evaluate": Evaluate()})
-        manifest = cards.describe(config, questions, policy, argv)
+        manifest = model_card.describe(config, questions, policy, argv)
         self.keeper = Keeper(steps, folder, policy, self.optimizer, self.log, manifest)
 
     def state(self) -> dict[str, Any]:
@@ -223,9 +225,9 @@ def study(
     total = sum(ranks.gather(total))
     parameters = [parameter for _, parameter in policy.trainable()]
     ranks.sum_gradients(parameters)
-    norm = float(sharding.whole(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)))
+    norm = float(fsdp.whole(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)))
     with ranks.agree():
-        guards.check_finite({"loss": total, "grad_norm": norm})
+        checks.check_finite({"loss": total, "grad_norm": norm})
     optimizer.step()
     return {"loss": total, "tokens": tokens, "grad_norm": norm}
 

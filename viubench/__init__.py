@@ -14,18 +14,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from viubench.version import __version__
+
 if TYPE_CHECKING:
     from evaluators import Answer, Evaluator
     from evaluators import get as evaluator
-    from viubench.compare import compare_runs
+    from viubench.comparison.pair import compare_runs
     from viubench.errors import EngineError, MediaError, ViubenchError
-    from viubench.runs import read_manifest, read_records, read_results
     from viubench.schema import Protocol, Record, Results, Sample, Task
-    from viubench.tasks import Catalogue
+    from viubench.storage.run_dir import read_manifest, read_records, read_results
+    from viubench.tasks.registry import Catalogue
+    from viubench.video.frame_cache import FrameStore
     from viubench.video.frames import VideoInput
-    from viubench.video.store import FrameStore
 
-__version__ = "0.1.0"
 
 __all__ = [
     "Answer",
@@ -41,6 +42,7 @@ __all__ = [
     "Task",
     "VideoInput",
     "ViubenchError",
+    "__version__",
     "compare_runs",
     "evaluator",
     "read_manifest",
@@ -50,13 +52,13 @@ __all__ = [
 
 _HOMES = {
     "evaluators": ("Answer", "Evaluator", "get"),
-    "viubench.compare": ("compare_runs",),
+    "viubench.comparison.pair": ("compare_runs",),
     "viubench.errors": ("EngineError", "MediaError", "ViubenchError"),
-    "viubench.runs": ("read_manifest", "read_records", "read_results"),
+    "viubench.storage.run_dir": ("read_manifest", "read_records", "read_results"),
     "viubench.schema": ("Protocol", "Record", "Results", "Sample", "Task"),
-    "viubench.tasks": ("Catalogue",),
+    "viubench.tasks.registry": ("Catalogue",),
     "viubench.video.frames": ("VideoInput",),
-    "viubench.video.store": ("FrameStore",),
+    "viubench.video.frame_cache": ("FrameStore",),
 }
 
 

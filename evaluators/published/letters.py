@@ -6,7 +6,7 @@ Example:
     >>> first_capital("Best guess: C", "ABCD")
     'B'
 
-None of this is how the evaluators of this package read: see `evaluators.reading`.
+None of this is how the evaluators of this package read: see `evaluators.extraction`.
 """
 
 from __future__ import annotations

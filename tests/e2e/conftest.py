@@ -11,8 +11,7 @@ import pytest
 import training_world
 from engine_requests import ask, standard, texts
 
-from viubench import tiny
-from viubench.engines import make
+from viubench.engines import make, tiny_checkpoints
 
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
                       "--disable-sync", "--no-first-run"]  # fmt: skip
@@ -22,7 +21,7 @@ CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-net
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("checkpoint") / "tiny-qwen3-vl"
-    tiny.write(folder)
+    tiny_checkpoints.write(folder)
     return folder
 
 

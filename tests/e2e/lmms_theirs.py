@@ -14,7 +14,7 @@ from lmms_eval.api.model import lmms
 from lmms_eval.evaluator import evaluate
 from lmms_eval.tasks import TaskManager, get_task_dict
 
-from viubench.runs import read_records
+from viubench.storage.run_dir import read_records
 
 
 class Repeats(lmms):  # type: ignore[misc]

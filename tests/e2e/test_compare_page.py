@@ -12,10 +12,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from report_runs import video, write_run
 from typer.testing import CliRunner
 
-from viubench import filmstrip
 from viubench.cli import app
-from viubench.results import summarise
-from viubench.runs import read_manifest, read_records, write_json
+from viubench.scoring.aggregate import summarise
+from viubench.storage.run_dir import read_manifest, read_records, write_json
+from viubench.video import filmstrip
 
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">\x1b[31m\u202e\x00"
 

@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 import pytest
 
-from viubench.runs import read_manifest, read_records
+from viubench.datasets import loader
 from viubench.schema import Resize, Sampling
-from viubench.sources import tables
-from viubench.tasks import BUILT_IN, Catalogue
-from viubench.video import draw
-from viubench.video.store import FrameStore
+from viubench.storage.run_dir import read_manifest, read_records
+from viubench.tasks.registry import BUILT_IN, Catalogue
+from viubench.video import synthetic
+from viubench.video.frame_cache import FrameStore
 
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.engine
@@ -41,14 +41,14 @@ decoding: {max_tokens: 8}
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data root as a user has it: the rows, and a clip wherever the first rows of a task say that one is."""
     root = tmp_path_factory.mktemp("downstream")
-    (clip,) = draw.draw(root / "drawn", 1, seconds=24.0, size=(64, 48), fps=5)
+    (clip,) = synthetic.draw(root / "drawn", 1, seconds=24.0, size=(64, 48), fps=5)
     shutil.copytree(BUILT_IN / "examples", root / "data")
     frames = root / "data/mvbench/video/tvqa/frames_fps3_hq/inventedshow_s09e01_seg01_clip_04"
     frames.mkdir(parents=True)
     for number in range(1, 73):
         cv2.imwrite(str(frames / f"{number:05d}.jpg"), np.full((48, 64, 3), number * 3, np.uint8))
     for name in TASKS:
-        built = tables.read(Catalogue().task(name), root / "data")
+        built = loader.read(Catalogue().task(name), root / "data")
         for place in {part.path for sample in built.samples for part in sample.clips if part.path}:
             path = built.videos / place
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,7 @@ def test_deterministic_answers_do_not_depend_on_replicas_or_workers(tiny_model: 
 
 
 def test_a_frame_folder_is_seen_between_the_bounds_of_its_question(data: Path, tmp_path: Path) -> None:
-    built = tables.read(Catalogue().task("mvbench"), data / "data")
+    built = loader.read(Catalogue().task("mvbench"), data / "data")
     (sample,) = [sample for sample in built.samples if sample.clips[0].frame_files]
     store = FrameStore(tmp_path)
     video = store.load(store.ensure(sample.clips[0], built.videos, Sampling(kind="fps", fps=1, frames=6), Resize()))

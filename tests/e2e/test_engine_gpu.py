@@ -9,7 +9,7 @@ from engine_requests import ask, standard
 
 from viubench.engines import make
 from viubench.engines.base import Response
-from viubench.install import find_gpu
+from viubench.system.install import find_gpu
 
 pytest.importorskip("vllm")
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not find_gpu()[0], reason="no NVIDIA GPU on this machine")]

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from engine_requests import ask, request, standard, video
 
-from viubench import media_clock, tiny
+from viubench.engines import tiny_checkpoints
 from viubench.engines.base import Response
 from viubench.engines.hf import HfEngine
 from viubench.errors import EngineError, ViubenchError
+from viubench.video import timestamps
 
 pytestmark = pytest.mark.engine
 
@@ -27,8 +28,8 @@ def test_the_prompt_tells_the_true_times_and_frames_keep_their_size(engine: HfEn
     for asked in standard():
         inputs = engine.encode(asked)
         text = engine._processor.tokenizer.decode(inputs["input_ids"][0])
-        metas = [media_clock.metadata(clip) for clip in asked.videos]
-        assert media_clock.missing_timestamps(text, metas) is None
+        metas = [timestamps.metadata(clip) for clip in asked.videos]
+        assert timestamps.missing_timestamps(text, metas) is None
         grids = [[-(-len(clip) // 2), clip.pixels.shape[1] // 16, clip.pixels.shape[2] // 16] for clip in asked.videos]
         assert inputs["video_grid_thw"].tolist() == grids
 
@@ -41,7 +42,7 @@ def test_quoted_control_tokens_stay_text(engine: HfEngine) -> None:
 
 
 def test_answers_are_readable_repeatable_and_about_the_video(hf_answers: list[str], tiny_model: Path) -> None:
-    assert all(text and set(text) <= set(tiny.READABLE) for text in hf_answers)
+    assert all(text and set(text) <= set(tiny_checkpoints.READABLE) for text in hf_answers)
     assert len(set(hf_answers[:3])) == 3, "three videos, one question: the frames must matter"
     again = ask(HfEngine(str(tiny_model), {"device": "cpu"}), standard()[:1])[0]
     assert isinstance(again, Response)
@@ -55,8 +56,8 @@ def test_a_bad_request_fails_alone(engine: HfEngine) -> None:
 
 
 def test_equal_seeds_write_equal_checkpoints(tiny_model: Path, tmp_path: Path) -> None:
-    tiny.write(tmp_path / "same", seed=0)
-    tiny.write(tmp_path / "other", seed=1)
+    tiny_checkpoints.write(tmp_path / "same", seed=0)
+    tiny_checkpoints.write(tmp_path / "other", seed=1)
     names = sorted(path.name for path in tiny_model.iterdir())
     assert [name for name in names if (tmp_path / "same" / name).read_bytes() != (tiny_model / name).read_bytes()] == []
     weights = "model.safetensors"
@@ -66,7 +67,7 @@ def test_equal_seeds_write_equal_checkpoints(tiny_model: Path, tmp_path: Path) -
 
 def test_a_folder_in_use_is_not_overwritten(tiny_model: Path) -> None:
     with pytest.raises(ViubenchError, match="not an empty folder"):
-        tiny.write(tiny_model)
+        tiny_checkpoints.write(tiny_model)
 
 
 def test_a_checkpoint_that_does_not_load_is_said(tiny_model: Path, tmp_path: Path) -> None:

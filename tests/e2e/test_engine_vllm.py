@@ -18,7 +18,7 @@ from engine_requests import ask, at_once, request, standard, texts, video
 from viubench.bench.order import Row, compare
 from viubench.engines import make
 from viubench.engines.base import Response
-from viubench.engines.tokens import Counter, Shown
+from viubench.engines.token_counts import Counter, Shown
 from viubench.engines.vllm import VllmEngine
 from viubench.errors import EngineError, ViubenchError
 

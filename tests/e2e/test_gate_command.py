@@ -12,7 +12,7 @@ import pytest
 import within
 from junit_schema import outcomes, valid
 
-from viubench.runs import read_results
+from viubench.storage.run_dir import read_results
 
 CLEAN = {key: value for key, value in os.environ.items() if not key.startswith("GITHUB_")}
 Runs = dict[str, Path]

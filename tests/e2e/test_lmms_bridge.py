@@ -11,7 +11,7 @@ from pathlib import Path
 import lmms_world
 import pytest
 
-from viubench.runs import read_records, read_results
+from viubench.storage.run_dir import read_records, read_results
 
 pytest.importorskip("lmms_eval")
 pytestmark = pytest.mark.engine

@@ -15,7 +15,7 @@ import pytest
 import within
 
 from viubench.export import lmms_scoring
-from viubench.runs import read_records, read_results
+from viubench.storage.run_dir import read_records, read_results
 
 pytest.importorskip("lmms_eval")
 pytestmark = pytest.mark.engine

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from report_runs import write_run
 from training_runs import write_training
 
-from reports.leaderboard import write
-from viubench.tasks import Catalogue
+from reports.pages.leaderboard_page import write
+from viubench.tasks.registry import Catalogue
 
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">\x1b[31m\u202e\x00"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from viubench.runs import read_manifest, read_records, read_results
+from viubench.storage.run_dir import read_manifest, read_records, read_results
 
 pytestmark = pytest.mark.engine
 

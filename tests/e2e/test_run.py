@@ -17,8 +17,8 @@ import av
 import pandas as pd
 import pytest
 
-from viubench.runs import read_manifest, read_records, read_results
-from viubench.tasks import BUILT_IN
+from viubench.storage.run_dir import read_manifest, read_records, read_results
+from viubench.tasks.registry import BUILT_IN
 
 PACED = Path(__file__).with_name("paced.py")
 

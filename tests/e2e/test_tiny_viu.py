@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import within
 
-from viubench.runs import read_records, read_results
+from viubench.storage.run_dir import read_records, read_results
 
 pytest.importorskip("transformers")
 pytestmark = pytest.mark.engine

@@ -16,8 +16,8 @@ import pytest
 import yaml
 from training_world import config, untimed
 
-from trainer.checkpoint import complete
-from trainer.log import read
+from trainer.checkpoints.checkpoint import complete
+from trainer.checkpoints.metrics_log import read
 from viubench import cli
 
 pytest.importorskip("torch")

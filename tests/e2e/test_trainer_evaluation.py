@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from training_world import config, go, untimed
 
-from trainer import checkpoint, evaluation
+from trainer import harness_eval
+from trainer.checkpoints import checkpoint
+from trainer.checkpoints.metrics_log import read
 from trainer.config import TrainConfig
-from trainer.evaluation import Evaluation
-from trainer.log import read
+from trainer.harness_eval import Evaluation
 from viubench.errors import ViubenchError
-from viubench.runs import read_results
+from viubench.storage.run_dir import read_results
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.engine
@@ -77,7 +78,7 @@ def test_a_value_that_is_no_share_is_refused(
     class Results:
         tasks = {"few": type("Result", (), {"value": value})} if value is not None else {}
 
-    monkeypatch.setattr(evaluation, "read_results", lambda run: Results)
+    monkeypatch.setattr(harness_eval, "read_results", lambda run: Results)
     monkeypatch.setattr(Evaluation, "command", lambda *_: ["-c", "pass"])
     with pytest.raises(ViubenchError, match="the evaluation gives few"):
         Evaluation(chosen(world, tiny_model), tmp_path)(2)
@@ -100,7 +101,7 @@ def test_the_command_says_what_the_configuration_says(tiny_model: Path, world: P
 def test_an_engine_does_not_outlive_a_training_that_is_killed(tmp_path: Path) -> None:
     """The child of a process that gets SIGKILL is told to end."""
     note = f"import os, time; open({str(tmp_path / 'child')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
-    start = "from pathlib import Path; from trainer.evaluation import Evaluation; "
+    start = "from pathlib import Path; from trainer.harness_eval import Evaluation; "
     start += f"Evaluation.command = lambda *_: ['-c', {note!r}]; Evaluation(None, Path({str(tmp_path)!r}))(2)"
     parent = subprocess.Popen([sys.executable, "-c", start])
     while not (tmp_path / "child").is_file() or not (tmp_path / "child").read_text():

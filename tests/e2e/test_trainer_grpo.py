@@ -10,12 +10,13 @@ import pytest
 from training_world import Stop, Vowels, asked, config, go, opened, stop_after, untimed
 
 import evaluators
-from trainer import checkpoint, grpo
+from trainer import grpo
+from trainer.checkpoints import checkpoint
+from trainer.checkpoints.metrics_log import read
 from trainer.grpo import Chunk
-from trainer.log import read
-from trainer.policy import Policy
+from trainer.model.policy import Policy
 from trainer.rewards import Rewarder
-from trainer.rollouts import PolicyRollouts
+from trainer.rollouts.base import PolicyRollouts
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.engine

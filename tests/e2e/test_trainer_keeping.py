@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from training_world import Stop, Vowels, config, go, stop_after, untimed
 
-from trainer import checkpoint, grpo, keeping
-from trainer.log import Log, read
+from trainer import grpo
+from trainer.checkpoints import checkpoint, manager
+from trainer.checkpoints.metrics_log import Log, read
 from trainer.rewards import Diagnostics
-from viubench import tiny
+from viubench.engines import tiny_checkpoints
 from viubench.errors import ViubenchError
 
 torch = pytest.importorskip("torch")
@@ -31,7 +32,7 @@ def test_the_last_and_the_best_checkpoint_stay(
     chosen = config(world, tiny_model, steps=5, save={"every": 1, "keep_last": 2}, evaluate={"every": 9})
     go(chosen, world, tmp_path / "run")
     assert [path.name[-1] for path in checkpoint.complete(tmp_path / "run")] == ["2", "4", "5"]
-    assert keeping.best(tmp_path / "run") == (tmp_path / "run" / "checkpoint-000002", 0.9)
+    assert manager.best(tmp_path / "run") == (tmp_path / "run" / "checkpoint-000002", 0.9)
     card = (tmp_path / "run" / "checkpoint-000002" / "README.md").read_text()
     assert "| few | 0.900 | 0.000 |" in card
     marks = iter([0.9, 0.3, 0.5, 0.6, 0.2])
@@ -71,7 +72,7 @@ def test_another_run_is_not_mixed_in(tiny_model: Path, world: Path, tmp_path: Pa
     with pytest.raises(ViubenchError, match="another configuration"):
         go(config(world, tiny_model, steps=2, lr=0.02), world, tmp_path / "run")
     other = tmp_path / "model"
-    tiny.write(other, seed=1)
+    tiny_checkpoints.write(other, seed=1)
     with pytest.raises(ViubenchError, match="another configuration"):
         go(config(world, other, steps=2), world, tmp_path / "run")
     go(config(world, tiny_model, steps=2, guards={"alarm": "stop"}, train="renamed"), world, tmp_path / "run")

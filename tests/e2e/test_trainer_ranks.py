@@ -19,8 +19,8 @@ import vowel_rewards
 import yaml
 from training_world import config, untimed
 
-from trainer import checkpoint
-from trainer.log import read
+from trainer.checkpoints import checkpoint
+from trainer.checkpoints.metrics_log import read
 from trainer.rewards import Rewarder
 from trainer.sft import FOLDER
 from viubench import cli

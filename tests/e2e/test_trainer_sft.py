@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from training_world import Stop, asked, config, opened, stop_after, untimed
 
-from trainer import checkpoint, sft
+from trainer import sft
+from trainer.checkpoints import checkpoint
+from trainer.checkpoints.metrics_log import read
 from trainer.config import TrainConfig, WarmStart
-from trainer.log import read
 from trainer.rewards import Diagnostics
 from viubench.errors import ViubenchError
 

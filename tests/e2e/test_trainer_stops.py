@@ -10,11 +10,12 @@ import pytest
 from training_world import Stop, Vowels, asked, config, go, opened, stop_after
 
 from evaluators.temporal_iou import TemporalIoU
-from trainer import checkpoint, grpo, objective, rewards
-from trainer.log import read
-from trainer.policy import Policy, Rollouts
+from trainer import grpo, grpo_loss, rewards
+from trainer.checkpoints import checkpoint
+from trainer.checkpoints.metrics_log import read
+from trainer.model.policy import Policy, Rollouts
 from trainer.rewards import Reward
-from trainer.rollouts import PolicyRollouts
+from trainer.rollouts.base import PolicyRollouts
 from viubench.errors import ViubenchError
 
 torch = pytest.importorskip("torch")
@@ -107,17 +108,17 @@ def test_a_loss_that_is_no_number_leaves_the_weights_as_they_were(
 ) -> None:
     monkeypatch.setattr(grpo, "Rewarder", Vowels)
     chosen = config(world, tiny_model, save={"every": 1})
-    loss, steps = objective.loss, []
+    loss, steps = grpo_loss.loss, []
 
     def wrong(*args: Any, **more: Any) -> Any:
         value, told = loss(*args, **more)
         return (value * bad if len(steps) == 2 else value), told
 
-    monkeypatch.setattr(objective, "loss", wrong)
+    monkeypatch.setattr(grpo_loss, "loss", wrong)
     policy = opened(chosen)
     with pytest.raises(ViubenchError, match=r"(loss|grad_norm) is (nan|inf) \(after 2 steps; .*-000002"):
         grpo.train(chosen, tmp_path / "run", asked(chosen, world), policy, steps.append)
-    monkeypatch.setattr(objective, "loss", loss)
+    monkeypatch.setattr(grpo_loss, "loss", loss)
     saved = torch.cat([p.flatten() for _, p in policy.trainable()])
     again = opened(chosen)
     with pytest.raises(Stop):

@@ -14,15 +14,16 @@ import pytest
 import training_world
 from engine_requests import video
 
-from trainer import grpo, vllm_rollouts
+from trainer import grpo
+from trainer.checkpoints.metrics_log import read
 from trainer.config import TrainConfig
-from trainer.log import read
-from trainer.packing import Packed
-from trainer.policy import LoraConfig, Policy, Rollouts
-from trainer.rollouts import PolicyRollouts, rollout_source
-from trainer.vllm_colocated import Colocated
-from trainer.vllm_rollouts import VllmRollouts, answer_seed, media_id, weights
-from viubench import tiny
+from trainer.model.packing import Packed
+from trainer.model.policy import LoraConfig, Policy, Rollouts
+from trainer.rollouts import vllm
+from trainer.rollouts.base import PolicyRollouts, rollout_source
+from trainer.rollouts.vllm import VllmRollouts, answer_seed, media_id, weights
+from trainer.rollouts.vllm_engine import Colocated
+from viubench.engines import tiny_checkpoints
 from viubench.engines.vllm import as_prompt
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
@@ -205,7 +206,7 @@ def test_frames_that_do_not_arrive_are_noticed(source: VllmRollouts, monkeypatch
 
     packed = packed_as(source.policy, ["one", "none"])
     source.sync()
-    monkeypatch.setattr(vllm_rollouts, "as_prompt", blank)
+    monkeypatch.setattr(vllm, "as_prompt", blank)
     with pytest.raises(ViubenchError, match="other pixels") as raised:
         source(packed, 4, [1, 2], 0.9, 12)
     assert raised.value.where == "item one"
@@ -271,7 +272,7 @@ def test_adapters_are_merged_on_the_way_and_stay_apart_in_the_policy(tiny_model:
 
 
 def test_tied_embeddings_follow_too(tmp_path: Path, opened: Opened) -> None:
-    tiny.write(tmp_path / "learner", kind=tiny.LEARNER, texts=["What comes after?"])
+    tiny_checkpoints.write(tmp_path / "learner", kind=tiny_checkpoints.LEARNER, texts=["What comes after?"])
     policy = Policy.open(tmp_path / "learner", train_vision=True)
     assert policy.base.config.tie_word_embeddings
     with torch.no_grad():

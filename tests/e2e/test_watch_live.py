@@ -19,12 +19,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 import checkpoint_folders as folders
 from training_runs import write_training
 
-from reports import watching
-from viubench.history import read
-from viubench.runs import read_records, read_results
+from reports.pages import watch_page
 from viubench.schema import Entry, Gated, Score
-from viubench.video import draw
-from viubench.watch import Waiting
+from viubench.storage.run_dir import read_records, read_results
+from viubench.video import synthetic
+from viubench.watch.history import read
+from viubench.watch.scheduler import Waiting
 
 SKILLED = Path(__file__).with_name("skilled.py")
 
@@ -42,7 +42,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def items(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two dozen questions of each of two tasks, about clips small enough to take no time."""
     folder = tmp_path_factory.mktemp("watch")
-    draw.draw(folder / "clips", 4, seed=3, seconds=4.0, size=(96, 64), fps=8)
+    synthetic.draw(folder / "clips", 4, seed=3, seconds=4.0, size=(96, 64), fps=8)
     recipe = folder / "recipe.yaml"
     recipe.write_text(
         "recipe: few\nsampling: {frames: 12}\nitems:\n"
@@ -166,7 +166,7 @@ def test_the_page_opens_from_disk_on_a_phone(chromium: Any, scheme: str, tmp_pat
         for k in (10, 20)
     ]  # fmt: skip
     waiting = [Waiting("x" * 200, 30, "y" * 300)]
-    watching.write(tmp_path / "watch.html", "z" * 200, lines, waiting, write_training(tmp_path / "train", steps=30))
+    watch_page.write(tmp_path / "watch.html", "z" * 200, lines, waiting, write_training(tmp_path / "train", steps=30))
     tab = chromium.new_page(viewport={"width": 360, "height": 740}, color_scheme=scheme)
     faults: list[str] = []
     tab.on("console", lambda message: faults.append(message.text))

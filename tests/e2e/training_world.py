@@ -8,14 +8,14 @@ from typing import Any
 
 from trainer import grpo
 from trainer.config import TrainConfig
-from trainer.data import Questions
-from trainer.policy import LoraConfig, Policy
+from trainer.dataset import Questions
+from trainer.model.policy import LoraConfig, Policy
 from trainer.rewards import Reward
 from viubench.pretext.build import build
 from viubench.schema import Recipe
-from viubench.tasks import Catalogue
-from viubench.video import draw
-from viubench.video.store import FrameStore
+from viubench.tasks.registry import Catalogue
+from viubench.video import synthetic
+from viubench.video.frame_cache import FrameStore
 
 SPLITS = ("train", "validation", "test")
 RECIPE: dict[str, Any] = {
@@ -43,7 +43,7 @@ def make(root: Path) -> Path:
     catalogue, recipe = Catalogue(), Recipe.model_validate(RECIPE)
     store = FrameStore(root / "frames")
     for seed, split in enumerate(SPLITS):
-        draw.draw(root / f"clips-{split}", 2, seed=seed + 3, seconds=4.0, size=(96, 64), fps=8)
+        synthetic.draw(root / f"clips-{split}", 2, seed=seed + 3, seconds=4.0, size=(96, 64), fps=8)
         build(recipe, catalogue.tasks_of(recipe), root / f"clips-{split}", root / split, seed=0, workers=1, store=store)
     return root
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import evaluators
 from evaluators import Scored
+from viubench.datasets import loader
 from viubench.schema import Sample
-from viubench.sources import tables
-from viubench.tasks import BUILT_IN, Catalogue
+from viubench.tasks.registry import BUILT_IN, Catalogue
 
 EXAMPLES = BUILT_IN / "examples"
 CATALOGUE = Catalogue()
@@ -20,7 +20,7 @@ Answering = Callable[[Sample], str]
 
 
 def samples_of(name: str, root: Path = EXAMPLES) -> list[Sample]:
-    return tables.read(CATALOGUE.task(name), root).samples
+    return loader.read(CATALOGUE.task(name), root).samples
 
 
 def score(name: str, samples: Sequence[Sample], answering: Answering) -> tuple[float, int]:

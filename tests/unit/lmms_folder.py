@@ -20,8 +20,8 @@ from typer.testing import CliRunner
 
 from viubench.cli import app
 from viubench.export import lmms, lmms_scoring
-from viubench.runs import read_results
 from viubench.schema import Sample
+from viubench.storage.run_dir import read_results
 
 Answering = Callable[[dict[str, Any]], str]
 

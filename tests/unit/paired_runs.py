@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from viubench.results import summarise
-from viubench.runs import write_json
 from viubench.schema import Groups, Manifest, Record, Status
+from viubench.scoring.aggregate import summarise
+from viubench.storage.run_dir import write_json
 
 CHOICE = {"name": "choice", "params": {}}
 

@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from viubench import filmstrip
-from viubench.results import summarise
 from viubench.schema import (
     FrameInfo,
     Manifest,
@@ -28,7 +26,9 @@ from viubench.schema import (
     TaskResult,
     content_hash,
 )
-from viubench.tasks import Catalogue
+from viubench.scoring.aggregate import summarise
+from viubench.tasks.registry import Catalogue
+from viubench.video import filmstrip
 from viubench.video.frames import VideoInput
 
 FRAMES = 48

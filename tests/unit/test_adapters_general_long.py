@@ -12,11 +12,11 @@ from example_rows import CATALOGUE, content, copied, samples_of, score, touch, w
 from hypothesis import given
 from hypothesis import strategies as st
 
+from viubench.datasets import choices
+from viubench.datasets.adapters import mvbench
+from viubench.datasets.adapters.lettering import letter_of, lettered
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
-from viubench.sources import options
-from viubench.sources.adapters import mvbench
-from viubench.sources.adapters.lettering import letter_of, lettered
 
 # --- letters --------------------------------------------------------------------------------------------------
 
@@ -25,7 +25,7 @@ from viubench.sources.adapters.lettering import letter_of, lettered
 def test_a_lettered_text_is_found_again(data: st.DataObject, texts: list[str]) -> None:
     """Even texts that are letters, look lettered, or are yes and no."""
     chosen = data.draw(st.sampled_from(texts))
-    read = options.of(lettered(texts))
+    read = choices.of(lettered(texts))
     assert read.letters == tuple(ascii_uppercase[: len(texts)])
     letter = read.letter(letter_of(texts, chosen))
     assert read.texts[read.letters.index(letter)] == chosen.strip()

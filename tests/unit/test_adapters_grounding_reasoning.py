@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from viubench.datasets import loader
+from viubench.datasets.adapters import RowFile
+from viubench.datasets.adapters.captions import activitynet
+from viubench.datasets.adapters.charades import charades
+from viubench.datasets.adapters.tacos import tacos
+from viubench.datasets.adapters.video_mmmu import lettered, video_mmmu
 from viubench.errors import ViubenchError
-from viubench.sources import tables
-from viubench.sources.adapters import RowFile
-from viubench.sources.adapters.captions import activitynet
-from viubench.sources.adapters.charades import charades
-from viubench.sources.adapters.tacos import tacos
-from viubench.sources.adapters.video_mmmu import lettered, video_mmmu
-from viubench.tasks import BUILT_IN, Catalogue
+from viubench.tasks.registry import BUILT_IN, Catalogue
 
 EXAMPLES = BUILT_IN / "examples"
 
@@ -138,7 +138,7 @@ def test_video_mmmu_hub_and_repository_are_the_same_rows(tmp_path: Path) -> None
     (tmp_path / "video_mmmu" / "data").mkdir(parents=True)
     (tmp_path / "video_mmmu" / "data" / "all.json").write_text(json.dumps(repository))
     task = Catalogue().task("video_mmmu")
-    both = [tables.read(task, folder).samples for folder in (tmp_path, EXAMPLES)]
+    both = [loader.read(task, folder).samples for folder in (tmp_path, EXAMPLES)]
     again, first = ({sample.id: sample.target for sample in samples} for samples in both)
     assert again == first
 

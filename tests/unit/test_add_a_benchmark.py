@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 import evaluators
 from viubench.cli import app, job
+from viubench.datasets import adapters
 from viubench.engines.base import Request, Response
 from viubench.engines.baselines import BlindEngine
 from viubench.errors import ViubenchError
-from viubench.sources import adapters
-from viubench.video import draw
+from viubench.video import synthetic
 
 PAGE = (Path(__file__).parents[2] / "docs/add-a-benchmark.md").read_text()
 ROOMS = ("home", "canteen", "home")
@@ -36,7 +36,7 @@ def world(tmp_path: Path) -> Path:
     (tmp_path / "my_tasks").mkdir()
     (tmp_path / "my_tasks/kitchen_qa.yaml").write_text(task)
     data = tmp_path / "data/kitchen_qa"
-    draw.draw(data / "videos", 3, seed=5, seconds=1.0, size=(96, 64))
+    synthetic.draw(data / "videos", 3, seed=5, seconds=1.0, size=(96, 64))
     for number, clip in enumerate(sorted((data / "videos").iterdir())):
         clip.rename(clip.with_name(f"k{number:02d}.mp4"))
     rows = [

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from paired_runs import Row, rows, write
 from typer.testing import CliRunner
 
-from viubench import baseline, compare_runs
+from viubench import compare_runs
 from viubench.cli import app
+from viubench.comparison.gate import gate
 from viubench.errors import ViubenchError
-from viubench.gate import gate
+from viubench.storage import reference_run
 
 
 def invoke(*arguments: object) -> tuple[int, str, BaseException | None]:
@@ -28,7 +29,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_the_gate_finds_the_same_in_the_saved_baseline(run: Path, tmp_path: Path) -> None:
-    saved = baseline.save(run, "main", tmp_path / "baselines")
+    saved = reference_run.save(run, "main", tmp_path / "baselines")
     other = write(tmp_path / "b", {"t": rows([1.0] * 20 + [0.0] * 20, videos=8), "u": rows([1.0, 1.0, 0.0])})
     for one, two in (((run, other), (saved, other)), ((other, run), (other, saved))):
         straight, kept = gate(*one), gate(*two)
@@ -48,7 +49,7 @@ def test_same_answers_are_the_same_to_a_saved_baseline(
     folder = tmp_path_factory.mktemp("same")
     made = [Row(str(n), score, f"v{n}", answer=said) for n, (score, said) in enumerate(found)]
     run = write(folder / "run", {"t": made})
-    saved = baseline.save(run, "main", folder)
+    saved = reference_run.save(run, "main", folder)
     assert gate(saved, run).verdict == "pass"
     first = Row(made[0].id, made[0].score, "v0", answer=f"{made[0].answer} or not")
     other = write(folder / "other", {"t": [first, *made[1:]]})
@@ -59,10 +60,10 @@ def test_same_answers_are_the_same_to_a_saved_baseline(
 
 
 def test_equal_runs_give_equal_bytes_whatever_was_finished_first(run: Path, tmp_path: Path) -> None:
-    first = baseline.save(run, "main", tmp_path / "a")
+    first = reference_run.save(run, "main", tmp_path / "a")
     lines = (run / "records.jsonl").read_text().splitlines(keepends=True)
     (run / "records.jsonl").write_text("".join(reversed(lines)))
-    second = baseline.save(run, "main", tmp_path / "b")
+    second = reference_run.save(run, "main", tmp_path / "b")
     names = {path.name for path in first.iterdir()}
     assert names == {"baseline.json", "manifest.json", "records.jsonl", "results.json"}
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
@@ -73,7 +74,9 @@ def test_questions_and_answered_responses_are_not_kept(run: Path, tmp_path: Path
     records = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
     long = [record | {"question": "q" * 5000, "response": "r" * 5000} for record in records]
     (run / "records.jsonl").write_text("".join(f"{json.dumps(record)}\n" for record in long))
-    kept = [json.loads(one) for one in (baseline.save(run, "m", tmp_path) / "records.jsonl").read_text().splitlines()]
+    kept = [
+        json.loads(one) for one in (reference_run.save(run, "m", tmp_path) / "records.jsonl").read_text().splitlines()
+    ]
     assert [record["id"] for record in kept] == sorted(record["id"] for record in records)
     assert not any("question" in record for record in kept)
     assert [record["id"] for record in kept if "response" in record] == ["u-00000"]
@@ -82,11 +85,11 @@ def test_questions_and_answered_responses_are_not_kept(run: Path, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["manifest.json", "records.jsonl", "results.json"])
 def test_a_changed_file_is_refused_with_its_name(run: Path, tmp_path: Path, name: str) -> None:
-    saved = baseline.save(run, "main", tmp_path)
-    assert baseline.changes(saved) == {}
+    saved = reference_run.save(run, "main", tmp_path)
+    assert reference_run.changes(saved) == {}
     with (saved / name).open("a") as file:
         file.write("\n")
-    assert baseline.changes(saved) == {name: "changed"}
+    assert reference_run.changes(saved) == {name: "changed"}
     report = gate(saved, run)
     assert (report.exit_code, report.problems) == (
         4, [f"{saved} is not the baseline that was saved: {name} is changed"]
@@ -95,36 +98,36 @@ def test_a_changed_file_is_refused_with_its_name(run: Path, tmp_path: Path, name
         compare_runs(saved, run)
     assert (error.value.where, error.value.exit_code) == (str(saved), 4)
     (saved / name).unlink()
-    assert baseline.changes(saved) == {name: "missing"}
+    assert reference_run.changes(saved) == {name: "missing"}
 
 
 def test_a_card_that_is_damaged_or_leaves_a_file_out_is_no_free_pass(run: Path, tmp_path: Path) -> None:
-    saved = baseline.save(run, "main", tmp_path)
+    saved = reference_run.save(run, "main", tmp_path)
     card = json.loads((saved / "baseline.json").read_text())
     (saved / "baseline.json").write_text(json.dumps(card | {"files": {}}))
-    assert set(baseline.changes(saved)) == {"manifest.json", "records.jsonl", "results.json"}
+    assert set(reference_run.changes(saved)) == {"manifest.json", "records.jsonl", "results.json"}
     for damaged in ("{", "[]", json.dumps(card | {"more": 1})):
         (saved / "baseline.json").write_text(damaged)
-        assert baseline.changes(saved) == {"baseline.json": "unreadable"}
+        assert reference_run.changes(saved) == {"baseline.json": "unreadable"}
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../up", "a/b", "/etc", "-x", "a\nb", "a b", "x" * 101, "é"])
 def test_a_name_stays_in_its_folder(run: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(ViubenchError, match="cannot name a baseline"):
-        baseline.save(run, name, tmp_path / "baselines")
+        reference_run.save(run, name, tmp_path / "baselines")
     assert not (tmp_path / "baselines").exists()
 
 
 def test_a_name_finds_its_baseline_and_a_folder_its_run(run: Path, tmp_path: Path) -> None:
     kept = tmp_path / "baselines"
-    saved = baseline.save(run, "main", kept)
-    assert baseline.find("main", kept) == saved
-    assert baseline.find(str(run), kept) == run
-    assert baseline.find(str(saved), kept) == saved
+    saved = reference_run.save(run, "main", kept)
+    assert reference_run.find("main", kept) == saved
+    assert reference_run.find(str(run), kept) == run
+    assert reference_run.find(str(saved), kept) == saved
     (saved / "manifest.json").unlink()
-    assert baseline.find("main", kept) == saved, "what is missing in it is told later"
+    assert reference_run.find("main", kept) == saved, "what is missing in it is told later"
     with pytest.raises(ViubenchError, match="'mian' is neither a run folder nor a baseline") as error:
-        baseline.find("mian", kept)
+        reference_run.find("mian", kept)
     assert error.value.hint == "did you mean main?"
 
 
@@ -153,7 +156,7 @@ def test_save_and_show_print_what_is_kept(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_baseline_is_replaced_only_when_asked_and_nothing_else_ever(run: Path, tmp_path: Path) -> None:
-    saved = baseline.save(run, "main", tmp_path)
+    saved = reference_run.save(run, "main", tmp_path)
     better = write(tmp_path / "better", {"t": rows([1.0] * 40, videos=8), "u": rows([1.0, 1.0, 0.0])})
     _, _, error = invoke("baseline", "save", better, "--name", "main", "--dir", tmp_path)
     assert "is there already" in str(error)
@@ -162,7 +165,7 @@ def test_a_baseline_is_replaced_only_when_asked_and_nothing_else_ever(run: Path,
     assert gate(saved, better).verdict == "pass"
     assert gate(saved, run).verdict == "regress"
     with pytest.raises(ViubenchError, match="is there already and is no baseline"):
-        baseline.save(better, "run", tmp_path, replace=True)
+        reference_run.save(better, "run", tmp_path, replace=True)
 
 
 def test_a_run_that_cannot_be_compared_cannot_be_a_baseline(run: Path, tmp_path: Path) -> None:

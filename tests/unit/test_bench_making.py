@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from viubench.bench import build, decode, straightforward
 from viubench.cli import app
-from viubench.pretext.recipes import apply, sample_of
+from viubench.pretext.generate import apply, sample_of
 from viubench.schema import Item
-from viubench.tasks import Catalogue
+from viubench.tasks.registry import Catalogue
 from viubench.video import cores
+from viubench.video.frame_cache import FrameStore
 from viubench.video.probe import probe
-from viubench.video.store import FrameStore
 
 
 def test_decode_compares_every_reader(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

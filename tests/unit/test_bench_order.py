@@ -6,13 +6,13 @@ import asyncio
 from pathlib import Path
 from typing import Any, ClassVar
 
-from viubench import planning
 from viubench.bench import order
 from viubench.engines.base import Engine, Request, Response
-from viubench.gather import Wishes
+from viubench.runner import planning
+from viubench.runner.collect import Wishes
 from viubench.schema import Decoding, Sample
-from viubench.tasks import Catalogue
-from viubench.video.store import FrameStore
+from viubench.tasks.registry import Catalogue
+from viubench.video.frame_cache import FrameStore
 
 
 class Swayed(Engine):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import leaderboard
+from reports.pages import leaderboard_page
 from viubench.bench import document, machine, page, peers, startup
 from viubench.bench.contestant import Work
 from viubench.cli.bench.engines import _counts
@@ -111,7 +111,7 @@ def test_starts_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_page_of_made_up_runs_is_written_and_weighed(tmp_path: Path) -> None:
     terms, out = page.Terms(tasks=4, models=2, items=12), tmp_path / "page.html"
-    row = page.measure(lambda runs, to: leaderboard.write(runs, to, []), terms, out)
+    row = page.measure(lambda runs, to: leaderboard_page.write(runs, to, []), terms, out)
     assert row.answers == 96
     assert row.megabytes == round(out.stat().st_size / 1e6, 2)
     assert "bench_permutation_02" in out.read_text()

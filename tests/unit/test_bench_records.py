@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from viubench.bench import records
 from viubench.cli import app
-from viubench.runs import read_records, read_results
+from viubench.storage.run_dir import read_records, read_results
 
 
 def test_the_drawn_run_is_graded_summed_and_gone_on_with(tmp_path: Path) -> None:

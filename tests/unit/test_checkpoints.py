@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer import checkpoint as trainers
-from viubench.checkpoints import find, fingerprint, lacking, listed, marked, stamp, step_of
-from viubench.engines.loading import describe_checkpoint
+from trainer.checkpoints import checkpoint as trainers
+from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
+from viubench.watch.checkpoints import find, fingerprint, lacking, listed, marked, stamp, step_of
 
 INDEX = "model.safetensors.index.json"
 

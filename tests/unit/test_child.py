@@ -8,29 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from viubench import child
 from viubench.cli.keeper import last_words
+from viubench.system import child_process
 
 
 def test_a_child_says_how_it_ended(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    assert child.run([sys.executable, "-c", "print('viubench: no'); exit(2)"], log) == 2
+    assert child_process.run([sys.executable, "-c", "print('viubench: no'); exit(2)"], log) == 2
     assert last_words(2, log) == "viubench run ended with exit code 2: no"
-    assert child.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], log) == -9
+    assert child_process.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], log) == -9
     assert last_words(-9, log) == "viubench run ended with signal 9"
     log.write_text("Traceback\n  x\nMemoryError\n")
     assert last_words(1, log) == "viubench run ended with exit code 1: Traceback x MemoryError"
 
 
 def test_a_child_that_takes_too_long_is_ended_with_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "GRACE", 0.3)
+    monkeypatch.setattr(child_process, "GRACE", 0.3)
     stubborn = (
         "import signal, subprocess, sys, time\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid, flush=True)\n"
         "time.sleep(60)"
     )
-    assert child.run([sys.executable, "-c", stubborn], tmp_path / "log", limit=1.0) == -signal.SIGKILL
+    assert child_process.run([sys.executable, "-c", stubborn], tmp_path / "log", limit=1.0) == -signal.SIGKILL
     grandchild = int((tmp_path / "log").read_text())
     assert not _alive(grandchild)
 
@@ -45,7 +45,7 @@ def test_what_interrupts_us_ends_the_child(tmp_path: Path) -> None:
 
     code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
     with pytest.raises(KeyboardInterrupt):
-        child.run([sys.executable, "-c", code], tmp_path / "log", tick=tick)
+        child_process.run([sys.executable, "-c", code], tmp_path / "log", tick=tick)
     assert ticks
     assert not _alive(int((tmp_path / "log").read_text()))
 

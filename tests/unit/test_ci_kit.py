@@ -16,8 +16,8 @@ from paired_runs import rows, write
 from test_docs import options
 from typer.testing import CliRunner
 
-from viubench import baseline
 from viubench.cli import app
+from viubench.storage import reference_run
 
 ROOT = Path(__file__).parents[2]
 ACTION = Composite(ROOT / ".github" / "actions" / "gate")
@@ -30,7 +30,7 @@ TRIGGERS = WORKFLOW[True]
 def work(tmp_path: Path) -> Path:
     """A checkout with a committed baseline, and two runs: the same again, and worse."""
     good = {"t": rows([1.0] * 100), "u": rows([1.0] * 100)}
-    baseline.save(write(tmp_path / "run", good), "main", tmp_path / "baselines")
+    reference_run.save(write(tmp_path / "run", good), "main", tmp_path / "baselines")
     write(tmp_path / "worse", {"t": rows([0.0] * 30 + [1.0] * 70), "u": rows([1.0] * 100)})
     return tmp_path
 

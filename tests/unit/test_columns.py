@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluators import Scored
-from viubench.columns import Columns, Filling, Lazy
+from viubench.scoring.columns import Columns, Filling, Lazy
 
 SCORES = st.dictionaries(st.sampled_from(["iou", "exact"]), st.floats(0, 1))
 GROUPS = st.dictionaries(st.sampled_from("kl"), st.sampled_from(["x", "y", ("x", "z")]))

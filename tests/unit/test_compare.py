@@ -13,7 +13,7 @@ from paired_runs import Row, rows, write
 from scipy import stats as scipy_stats
 
 from viubench import compare_runs, read_results
-from viubench.compare import Incomparable
+from viubench.comparison.pair import Incomparable
 from viubench.errors import Exit, ViubenchError
 
 IOU = {"name": "temporal_iou", "params": {}}

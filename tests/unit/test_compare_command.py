@@ -19,15 +19,15 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from typer.testing import CliRunner
 
-from reports.comparison import headline
-from reports.comparison_page import MOST_FLIPS, breakdowns, verdict
-from reports.panels import MOST_VALUES
+from reports.ci.comparison import headline
+from reports.pages.comparison_page import MOST_FLIPS, breakdowns, verdict
+from reports.sections.task_panels import MOST_VALUES
 from viubench import compare_runs
 from viubench.cli import app
-from viubench.compare import Incomparable
+from viubench.comparison.pair import Incomparable
 from viubench.errors import Exit, ViubenchError
-from viubench.runs import read_records
 from viubench.schema.compare import COMPARE_SCHEMA, CompareReport
+from viubench.storage.run_dir import read_records
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\x1b[31m\u202e\u2066\x00\r\nnext ::error::{{ 7*7 }}"
 IOU = {"name": "temporal_iou", "params": {}}

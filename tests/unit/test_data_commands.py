@@ -16,10 +16,10 @@ from typer.testing import CliRunner, Result
 
 from viubench.cli import app as viubench
 from viubench.cli.data import app
+from viubench.datasets import local_manifest
+from viubench.datasets.verify import verify
 from viubench.errors import ViubenchError
-from viubench.sources import holdings
-from viubench.sources.verify import verify
-from viubench.tasks import load_task
+from viubench.tasks.registry import load_task
 
 VIDEO = b"\0\0\0\x20ftypisom" + bytes(3000)
 
@@ -173,7 +173,7 @@ def test_write_manifest_notes_what_was_put_there_by_hand(world: Path) -> None:
     (data / "v" / "a.mp4").write_bytes(VIDEO)
     done = run(world, "verify", "pours", "--write-manifest")
     assert (done.exit_code, "2 files noted now" in done.output) == (0, True)
-    assert set(holdings.load(data).files) == {"test.jsonl", "v/a.mp4"}
+    assert set(local_manifest.load(data).files) == {"test.jsonl", "v/a.mp4"}
     (data / "v" / "a.mp4").write_bytes(VIDEO[:-1] + b"x")
     for option in ("--write-manifest", "--quiet"):  # noting never excuses a change
         done = run(world, "verify", "pours", "--deep", option)
@@ -187,7 +187,7 @@ def test_tasks_of_one_folder_are_fetched_once(world: Path, site: Hub) -> None:
     assert done.output.count("ours/pours, commit") == 1
     assert "4 files wanted" in done.output
     assert len(site.downloads) == 4
-    assert set(holdings.load(world / "data" / "pours").fetched) == {"pours", "more"}
+    assert set(local_manifest.load(world / "data" / "pours").fetched) == {"pours", "more"}
 
 
 def test_rows_only(world: Path, site: Hub) -> None:
@@ -257,21 +257,25 @@ def test_pretext_tasks_have_no_data(world: Path) -> None:
 def test_a_damaged_manifest_is_named(world: Path) -> None:
     data = world / "data" / "pours"
     data.mkdir(parents=True)
-    (data / holdings.MANIFEST).write_text('{"version": 1, "files": 3}')
+    (data / local_manifest.MANIFEST).write_text('{"version": 1, "files": 3}')
     with pytest.raises(ViubenchError, match="manifest") as caught:
-        holdings.load(data)
+        local_manifest.load(data)
     assert str(data) in (caught.value.where or "")
 
 
 def test_two_fetches_into_one_folder_do_not_meet(tmp_path: Path) -> None:
-    with holdings.locked(tmp_path), pytest.raises(ViubenchError, match="another process"), holdings.locked(tmp_path):
+    with (
+        local_manifest.locked(tmp_path),
+        pytest.raises(ViubenchError, match="another process"),
+        local_manifest.locked(tmp_path),
+    ):
         pass
 
 
 def test_the_git_id_is_gits(tmp_path: Path) -> None:
     """`printf hello | git hash-object --stdin`"""
     (tmp_path / "x").write_bytes(b"hello")
-    assert holdings.git_id(tmp_path / "x") == "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0"
+    assert local_manifest.git_id(tmp_path / "x") == "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0"
 
 
 def test_a_run_without_data_fetches_it_and_records_its_commit(world: Path, site: Hub) -> None:

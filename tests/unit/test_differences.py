@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from viubench import differences
-from viubench.differences import Difference, benjamini_hochberg, detectable, holm, mcnemar, needed, paired
-from viubench.stats import Part, mean
+from viubench.stats import paired_differences
+from viubench.stats.estimates import Part, mean
+from viubench.stats.paired_differences import Difference, benjamini_hochberg, detectable, holm, mcnemar, needed, paired
 
 statsmodels = pytest.importorskip("statsmodels.api")
 
@@ -266,4 +266,4 @@ def test_a_real_loss_of_the_detectable_size_is_found_four_times_in_five() -> Non
 def test_the_example_in_the_module_holds() -> None:
     import doctest
 
-    assert doctest.testmod(differences).failed == 0
+    assert doctest.testmod(paired_differences).failed == 0

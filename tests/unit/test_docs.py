@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from viubench.cli import app
-from viubench.tasks import Catalogue
+from viubench.tasks.registry import Catalogue
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (

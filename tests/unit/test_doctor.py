@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import viubench
-from viubench import doctor
-from viubench.doctor import Check, checks
+from viubench.system import doctor
+from viubench.system.doctor import Check, checks
 
 HOME = Path(viubench.__file__).resolve().parent.parent
 
@@ -44,7 +44,7 @@ def test_this_environment(tmp_path: Path) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys; from pathlib import Path; from viubench.doctor import checks; checks(Path('/'));"
+        "import sys; from pathlib import Path; from viubench.system.doctor import checks; checks(Path('/'));"
         "print({'torch', 'torchvision', 'vllm', 'transformers', 'decord', 'lmms_eval'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HOME)
@@ -97,7 +97,7 @@ def test_builds_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_a_cuda_torchvision_beside_a_cpu_torch_needs_the_shim(
     monkeypatch: pytest.MonkeyPatch, hooked: bool, ok: bool
 ) -> None:
-    from viubench.torch_shim import ShimFinder
+    from viubench.system.torch_shim import ShimFinder
 
     monkeypatch.setattr(doctor, "version_of", lambda *names: "torchvision 0.28.0")
     monkeypatch.setattr(doctor, "built_for", lambda name: "130")

@@ -9,8 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from viubench.video import draw as drawing
-from viubench.video.draw import DUSK, clip_frames, draw, plan
+from viubench.video import synthetic as drawing
+from viubench.video.synthetic import DUSK, clip_frames, draw, plan
 
 SMALL = {"seconds": 2.0, "size": (96, 64), "fps": 25.0}
 

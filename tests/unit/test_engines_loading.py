@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from viubench.engines import loading
-from viubench.engines.loading import describe_checkpoint
+from viubench.engines import checkpoints
+from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
 
 
@@ -75,22 +75,22 @@ def test_size_multiple_falls_back_to_the_processor(folder: Path) -> None:
 @pytest.mark.parametrize("whole", [True, False])
 def test_the_fingerprint_follows_every_tensor(folder: Path, monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
     if not whole:
-        monkeypatch.setattr(loading, "WHOLE_BYTES", 0)
+        monkeypatch.setattr(checkpoints, "WHOLE_BYTES", 0)
     weights = [folder / "model.safetensors"]
-    first = loading.fingerprint(folder, weights)
+    first = checkpoints.fingerprint(folder, weights)
     copy = folder.parent / "copy"
     shutil.copytree(folder, copy)
-    assert loading.fingerprint(copy, [copy / "model.safetensors"]) == first
+    assert checkpoints.fingerprint(copy, [copy / "model.safetensors"]) == first
     data = bytearray(weights[0].read_bytes())
     data[-1] ^= 1
     weights[0].write_bytes(data)
-    assert loading.fingerprint(folder, weights) != first
+    assert checkpoints.fingerprint(folder, weights) != first
 
 
 def test_the_fingerprint_follows_the_chat_template(folder: Path) -> None:
-    first = loading.fingerprint(folder, [])
+    first = checkpoints.fingerprint(folder, [])
     (folder / "chat_template.jinja").write_text("{{ messages }}")
-    assert loading.fingerprint(folder, []) != first
+    assert checkpoints.fingerprint(folder, []) != first
 
 
 @pytest.mark.parametrize(

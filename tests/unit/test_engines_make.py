@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from viubench.engines import arguments, make
-from viubench.engines.loading import describe_checkpoint
+from viubench.engines import engine_args, make
+from viubench.engines.checkpoints import describe_checkpoint
 from viubench.engines.vllm import BATCH_INVARIANT, VllmEngine, batch_invariant, default_settings, start_error
 from viubench.errors import ViubenchError
 
@@ -65,7 +65,7 @@ def test_in_flight_is_an_argument_of_ours(checkpoint: str) -> None:
 
 def test_json_where_it_is_json() -> None:
     values = {"4": 4, "0.5": 0.5, "true": True, "False": False, '{"video": 2}': {"video": 2}, "auto": "auto"}
-    assert {text: arguments.as_json(text) for text in values} == values
+    assert {text: engine_args.as_json(text) for text in values} == values
 
 
 def test_defaults_differ_by_device() -> None:
@@ -94,7 +94,7 @@ def test_a_failed_start_says_the_reason_the_core_printed(tmp_path: Path) -> None
 
 def test_importing_the_engines_imports_nothing_heavy() -> None:
     code = (
-        "import sys, viubench.engines.vllm, viubench.engines.hf, viubench.engines.server, viubench.tiny\n"
+        "import sys\nfrom viubench.engines import hf, server, tiny_checkpoints, vllm\n"
         "print(sorted({'torch', 'vllm', 'transformers', 'tokenizers'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viubench import media_clock
 from viubench.engines.prompts import CONTROL_TOKENS, neutralise, parts, render
 from viubench.errors import EngineError, ViubenchError
+from viubench.video import timestamps
 from viubench.video.frames import VideoInput
 
 
@@ -22,7 +22,7 @@ def video(
 
 
 def told(clip: VideoInput) -> list[float]:
-    return [float(text.strip("<>").split()[0]) for text in media_clock.spoken(media_clock.metadata(clip))]
+    return [float(text.strip("<>").split()[0]) for text in timestamps.spoken(timestamps.metadata(clip))]
 
 
 def pair_means(times: list[float]) -> list[float]:
@@ -31,14 +31,14 @@ def pair_means(times: list[float]) -> list[float]:
 
 
 def test_constant_rate_sends_the_source_clock() -> None:
-    meta = media_clock.metadata(video([0.0, 1.0, 2.0, 3.0]))
+    meta = timestamps.metadata(video([0.0, 1.0, 2.0, 3.0]))
     assert (meta["fps"], meta["frames_indices"], meta["total_num_frames"]) == (25.0, [0, 25, 50, 75], 1500)
     assert meta["do_sample_frames"] is False
 
 
 def test_variable_rate_sends_milliseconds() -> None:
     clip = video([0.0, 0.71, 5.0, 9.123], indices=[0, 10, 20, 30])
-    meta = media_clock.metadata(clip)
+    meta = timestamps.metadata(clip)
     assert (meta["fps"], meta["frames_indices"]) == (1000.0, [0, 710, 5000, 9123])
     assert told(clip) == pytest.approx([0.355, 7.0615], abs=0.051)
 
@@ -57,16 +57,16 @@ def test_told_times_are_true_to_a_tenth(gaps: list[float], fps: float, on_grid: 
         times = sorted({round(time * fps) / fps for time in times})
     clip = video(times, [round(time * fps) for time in times], fps, duration=times[-1] + 1)
     assert told(clip) == pytest.approx(pair_means(times), abs=0.1)
-    meta = media_clock.metadata(clip)
+    meta = timestamps.metadata(clip)
     assert meta["total_num_frames"] > max(meta["frames_indices"])
 
 
 def test_timestamps_are_looked_for_in_order() -> None:
-    metas = [media_clock.metadata(video([0.0, 1.0, 2.0, 3.0])), media_clock.metadata(video([0.0, 1.0]))]
+    metas = [timestamps.metadata(video([0.0, 1.0, 2.0, 3.0])), timestamps.metadata(video([0.0, 1.0]))]
     good = "Q <9.9 seconds> <0.5 seconds>x<2.5 seconds>y<0.5 seconds>z"
-    assert media_clock.missing_timestamps(good, metas) is None
-    assert "tells 2 frame times" in str(media_clock.missing_timestamps("<0.5 seconds><0.5 seconds>", metas))
-    assert "no frame timestamps" in str(media_clock.missing_timestamps("nothing", metas))
+    assert timestamps.missing_timestamps(good, metas) is None
+    assert "tells 2 frame times" in str(timestamps.missing_timestamps("<0.5 seconds><0.5 seconds>", metas))
+    assert "no frame timestamps" in str(timestamps.missing_timestamps("nothing", metas))
 
 
 def test_videos_take_the_marked_places() -> None:

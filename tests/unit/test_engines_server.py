@@ -16,7 +16,7 @@ import pytest
 from tenacity import Future, RetryCallState, Retrying
 
 from viubench.engines import server as module
-from viubench.engines import transport
+from viubench.engines import server_payload
 from viubench.engines.base import Request, Response
 from viubench.engines.server import ServerEngine
 from viubench.errors import EngineError, ViubenchError
@@ -166,8 +166,8 @@ def test_other_servers_get_images_and_only_standard_fields(endpoint: Callable[..
 
 
 def test_videos_of_different_clocks_go_as_images(endpoint: Callable[..., Endpoint]) -> None:
-    assert transport.shared_clock(request(clip(), clip(1))) is not None
-    assert transport.shared_clock(request(clip(), clip(1, step=2.0))) is None
+    assert server_payload.shared_clock(request(clip(), clip(1))) is not None
+    assert server_payload.shared_clock(request(clip(), clip(1, step=2.0))) is None
     served = endpoint(fine)
     responses = ask(ServerEngine(None, [served.url], {}), request(clip(), clip(1, step=2.0)), request(clip(), clip(1)))
     assert [response.usage.get("shown_as_images", 0) for response in responses] == [1, 0]

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from evaluators import Question, get
-from evaluators.interval_baseline import best_frames, overlap
+from evaluators.interval_overlap import best_frames, overlap
 
 ITEM = Question(target=[3.2, 8.1], params={"times": [0.0, 5.0, 10.0]})
 IOU = get("temporal_iou")

@@ -15,13 +15,13 @@ from lmms_folder import Answering, assert_equal, docs, junk, mixed, oracle, ours
 
 from viubench.errors import MediaError, ViubenchError
 from viubench.export import lmms, lmms_readme, lmms_scoring
-from viubench.planning import Planned
-from viubench.pretext import recipes
-from viubench.runs import read_records, read_results
+from viubench.pretext import generate
+from viubench.runner.pipeline import Plan
+from viubench.runner.planning import Planned
 from viubench.schema import Clip, Protocol, Resize, Sampling
-from viubench.tasks import Catalogue
-from viubench.video.store import FrameStore
-from viubench.way import Plan
+from viubench.storage.run_dir import read_records, read_results
+from viubench.tasks.registry import Catalogue
+from viubench.video.frame_cache import FrameStore
 
 pytest.importorskip("lmms_eval")
 
@@ -102,7 +102,7 @@ def test_the_files_hold_just_the_frames_viubench_shows(
         item = items[doc["id"]]
         how = Sampling(kind="indices", indices=tuple(item["params"]["indices"]))
         source = store.get(Clip(path=item["video"]), clips, how, protocol.resize)
-        wanted = recipes.apply(item["params"], item["seed"], [source])
+        wanted = generate.apply(item["params"], item["seed"], [source])
         read = shown_frames(mini, doc)
         assert len(read) == len(wanted)
         for video, (frames, fps) in zip(wanted, read, strict=True):

@@ -14,11 +14,11 @@ from example_rows import copied
 from lmms_folder import assert_equal, docs, mixed, oracle, ours, sample_in, scores, tasks, viubench
 from pretext_world import blocks
 
+from viubench.datasets import loader
 from viubench.errors import ViubenchError
 from viubench.export import lmms, lmms_scoring
-from viubench.runs import read_results
-from viubench.sources import tables
-from viubench.tasks import Catalogue
+from viubench.storage.run_dir import read_results
+from viubench.tasks.registry import Catalogue
 
 pytest.importorskip("lmms_eval")
 
@@ -141,7 +141,7 @@ def test_the_benchmarks_of_the_catalogue_score_alike(name: str, clips: Path, cac
     """Units of several samples, macro averages, several true windows, published rules: on the invented rows."""
     copied(name, tmp_path / "data")
     task = Catalogue().task(name)
-    for sample in tables.read(task, tmp_path / "data").samples:
+    for sample in loader.read(task, tmp_path / "data").samples:
         for clip in sample.clips:
             path = tmp_path / "data" / (task.data or name) / clip.path
             path.parent.mkdir(parents=True, exist_ok=True)

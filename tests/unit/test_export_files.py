@@ -16,10 +16,10 @@ from pretext_world import blocks
 
 import evaluators
 from viubench.errors import ViubenchError
-from viubench.export import lmms, lmms_scoring, media
-from viubench.export.media import File
+from viubench.export import lmms, lmms_scoring, video_files
+from viubench.export.video_files import File
 from viubench.schema import Clip, Resize, Sample, Sampling
-from viubench.tasks import Catalogue
+from viubench.tasks.registry import Catalogue
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_a_written_video_gives_every_pixel_back(
 ) -> None:
     path = tmp_path_factory.mktemp("written") / "v.mp4"
     pixels = np.stack([blocks(height, width, 0, 255, seed + k) for k in range(frames)])
-    media.write_video(path, pixels, rate)
+    video_files.write_video(path, pixels, rate)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         read = [(frame.to_ndarray(format="rgb24"), float(frame.time or 0)) for frame in container.decode(stream)]
@@ -48,7 +48,7 @@ def test_a_written_video_gives_every_pixel_back(
 
 def test_a_single_frame_is_written_twice(clips: Path, cache: Path, tmp_path: Path) -> None:
     wanted = (clips, Clip(path="clip-00.mp4"), Sampling(kind="indices", indices=(7,)), Resize(max_pixels=16384))
-    ((file),) = media.written(cache / "frames", grounded([1.0, 2.0]), [wanted], tmp_path)
+    ((file),) = video_files.written(cache / "frames", grounded([1.0, 2.0]), [wanted], tmp_path)
     with av.open(str(tmp_path / file.path)) as container:
         first, second = (frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
     assert np.array_equal(first, second)

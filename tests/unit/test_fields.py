@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viubench import fields
 from viubench.errors import ViubenchError
+from viubench.tasks import templating
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20), lambda inner: st.lists(inner, max_size=3)
@@ -16,20 +16,23 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_a_lone_expression_gives_the_value_itself(value: object) -> None:
-    assert fields.value("{{ field }}", {"field": value}) == value
-    assert fields.value("  {{ field }}\n", {"field": value}) == value
+    assert templating.value("{{ field }}", {"field": value}) == value
+    assert templating.value("  {{ field }}\n", {"field": value}) == value
 
 
 @given(st.text(max_size=40))
 def test_other_templates_give_text_and_data_is_never_a_template(text: str) -> None:
-    assert fields.value("<{{ field }}>", {"field": text}) == f"<{text}>"
-    assert fields.value("{{ field }}", {"field": "{{ 7 * 7 }}"}) == "{{ 7 * 7 }}"
+    assert templating.value("<{{ field }}>", {"field": text}) == f"<{text}>"
+    assert templating.value("{{ field }}", {"field": "{{ 7 * 7 }}"}) == "{{ 7 * 7 }}"
 
 
 def test_the_filters_work_on_every_number_of_a_list() -> None:
-    assert fields.value("{{ order | plus(1) }}", {"order": [2, 0, 1]}) == [3, 1, 2]
-    assert fields.value("{{ spans | divided(fps) }}", {"spans": [[10, 20], [5, 40]], "fps": 10}) == [[1, 2], [0.5, 4]]
-    assert fields.value("{{ path | stem }}", {"path": "a/b.c/clip.01.mp4"}) == "clip.01"
+    assert templating.value("{{ order | plus(1) }}", {"order": [2, 0, 1]}) == [3, 1, 2]
+    assert templating.value("{{ spans | divided(fps) }}", {"spans": [[10, 20], [5, 40]], "fps": 10}) == [
+        [1, 2],
+        [0.5, 4],
+    ]
+    assert templating.value("{{ path | stem }}", {"path": "a/b.c/clip.01.mp4"}) == "clip.01"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +48,7 @@ def test_the_filters_work_on_every_number_of_a_list() -> None:
 )
 def test_what_is_wrong_with_a_template_is_said(template: str, sentence: str, hint: str | None) -> None:
     with pytest.raises(ViubenchError, match="template") as caught:
-        fields.value(template, {"question": "why?", "options": ["x"]})
+        templating.value(template, {"question": "why?", "options": ["x"]})
     assert sentence in caught.value.message
     assert caught.value.hint == hint
     assert caught.value.where == repr(template)
@@ -67,10 +70,10 @@ def test_what_is_wrong_with_a_template_is_said(template: str, sentence: str, hin
 def test_a_hostile_template_is_refused(template: str) -> None:
     row = {"field": [0]}
     with pytest.raises(ViubenchError):
-        fields.value(template, row)
+        templating.value(template, row)
     assert row == {"field": [0]}
 
 
 def test_nothing_is_the_empty_text() -> None:
-    assert fields.text("{{ field }}", {"field": None}) == ""
-    assert fields.text("{{ field }}", {"field": 3}) == "3"
+    assert templating.text("{{ field }}", {"field": None}) == ""
+    assert templating.text("{{ field }}", {"field": 3}) == "3"

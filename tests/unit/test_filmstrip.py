@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viubench import filmstrip
+from viubench.video import filmstrip
 from viubench.video.frames import VideoInput
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from paired_runs import Row, rows, write
 
 from viubench import compare_runs
-from viubench.filmstrip import strip_path
-from viubench.flips import Flip, flips, largest
+from viubench.comparison.flips import Flip, flips, largest
 from viubench.schema import Record
+from viubench.video.filmstrip import strip_path
 
 IOU = {"name": "temporal_iou", "params": {}}
 

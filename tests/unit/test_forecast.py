@@ -10,18 +10,18 @@ import pytest
 from checkpoint_folders import write
 
 import evaluators
-from viubench import forecast, preflight, way
-from viubench.cli.forecast import Forecast, try_decoding
-from viubench.engines import footprint
-from viubench.engines.footprint import Footprint, Gpu, find_gpu
-from viubench.engines.loading import describe_checkpoint
-from viubench.engines.tokens import Counter, Shown, parameters
+from viubench.engines import memory
+from viubench.engines.checkpoints import describe_checkpoint
+from viubench.engines.memory import Footprint, Gpu, find_gpu
+from viubench.engines.token_counts import Counter, Shown, parameters
 from viubench.errors import ViubenchError
-from viubench.forecast import Memory
-from viubench.planning import Planned
-from viubench.preflight import Length, Lengths
+from viubench.runner import forecast, pipeline, preflight
+from viubench.runner.estimate import Forecast, try_decoding
+from viubench.runner.forecast import Memory
+from viubench.runner.planning import Planned
+from viubench.runner.preflight import Length, Lengths
 from viubench.schema import Clip, Protocol, Resize, Sample, Sampling
-from viubench.video.store import FrameStore
+from viubench.video.frame_cache import FrameStore
 
 GIB = 2**30
 
@@ -98,7 +98,7 @@ def asked(name: str, task: str, path: str) -> Sample:
 def planned(samples: list[Sample], root: Path, frames: int = 4) -> Planned:
     tasks = {sample.task for sample in samples}
     how = Protocol(protocol="p", sampling=Sampling(frames=frames), resize=Resize(max_pixels=4096, min_pixels=1024))
-    plan = way.Plan(
+    plan = pipeline.Plan(
         samples,
         dict.fromkeys(tasks, how),
         {task: evaluators.get("choice") for task in tasks},
@@ -121,7 +121,7 @@ def test_sizes_are_exact_once_the_store_has_measured_a_video(clips: Path, tmp_pa
     after = preflight.measure(job, store, counter, done={"3"})
     assert (after.clips, after.undecoded, sorted(after.samples)) == (1, [], ["1", "2"])
     known, most = after.samples["1"], before.samples["1"]
-    media, *look = way.clip_wants(job.plan.samples[0], job.plan)[0]
+    media, *look = pipeline.clip_wants(job.plan.samples[0], job.plan)[0]
     video = store.get(look[0], media, *look[1:])
     assert known.exact
     assert known.video == counter.video(Shown(*video.pixels.shape[:3], times=video.times))
@@ -233,15 +233,15 @@ def test_an_earlier_run_gives_its_pace_and_what_is_done(tmp_path: Path) -> None:
 def test_engine_settings_in_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = {"num_attention_heads": 4, "num_hidden_layers": 2, "hidden_size": 256, "max_position_embeddings": 8192}
     described = describe_checkpoint(str(words(tmp_path / "c", text_config=text)))
-    cpu = footprint.footprint("vllm", described, {"device": "cpu", "max_model_len": "4096"})
+    cpu = memory.footprint("vllm", described, {"device": "cpu", "max_model_len": "4096"})
     assert (cpu.limit, cpu.gpu, cpu.weights, cpu.token) == (4096, None, 8, 2 * 2 * 256 * 4)
     assert cpu.video == 16384
     assert cpu.cache is not None
-    monkeypatch.setattr(footprint, "find_gpu", lambda: Gpu("NVIDIA H200", 100 * GIB, 99 * GIB))
-    monkeypatch.setattr(footprint, "_runs_on_gpus", lambda: True)
-    gpu = footprint.footprint("vllm", described, {"tensor_parallel_size": "2", "gpu_memory_utilization": "0.5"})
+    monkeypatch.setattr(memory, "find_gpu", lambda: Gpu("NVIDIA H200", 100 * GIB, 99 * GIB))
+    monkeypatch.setattr(memory, "_runs_on_gpus", lambda: True)
+    gpu = memory.footprint("vllm", described, {"tensor_parallel_size": "2", "gpu_memory_utilization": "0.5"})
     assert (gpu.available, gpu.weights, gpu.cache, gpu.limit) == (100 * GIB, 4, None, 8192)
-    hf = footprint.footprint("hf", described, {})
+    hf = memory.footprint("hf", described, {})
     assert (hf.available, hf.in_flight, hf.limit, hf.setting) == (99 * GIB, 1, 8192, "")
 
 

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from paired_runs import rows, write
 
-from reports.gate import markdown, text
-from viubench import strict_yaml
-from viubench.differences import Difference, paired
+from reports.ci.gate import markdown, text
+from viubench.comparison.gate import gate, judge
 from viubench.errors import ViubenchError
-from viubench.gate import gate, judge
 from viubench.schema import GateConfig, GateReport, Verdict
-from viubench.stats import Part
+from viubench.stats.estimates import Part
+from viubench.stats.paired_differences import Difference, paired
+from viubench.storage import strict_yaml
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -362,7 +362,7 @@ def test_hostile_names_are_text(tmp_path: Path, name: str) -> None:
 
 @given(st.text(min_size=1, max_size=60))
 def test_any_name_stays_one_cell_of_the_table(name: str) -> None:
-    from reports.gate import code, line
+    from reports.ci.gate import code, line
 
     cell = f"| a | b |\n|---|---|\n| {code(name)} | end |\n"
     rendered = MarkdownIt("commonmark", {"html": True}).enable("table").render(cell)

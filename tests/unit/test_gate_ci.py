@@ -12,11 +12,11 @@ from junit_schema import outcomes, valid
 from lxml import etree
 from paired_runs import Row, rows, write
 
-from reports.annotations import commands
-from reports.gate import line, markdown, text
-from reports.junit import junit
-from reports.text import clean
-from viubench.gate import gate
+from reports.ci.gate import line, markdown, text
+from reports.ci.github import commands
+from reports.ci.junit import junit
+from reports.html.escape import clean
+from viubench.comparison.gate import gate
 from viubench.schema import GateConfig, GatedRun, GateReport, TaskVerdict, Verdict
 
 RUN = GatedRun(path="runs/a", model="m", engine="answers", fingerprint="f", files={})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import evaluators
-from viubench.grading import grade
 from viubench.schema import Clip, Sample
+from viubench.scoring.grade import grade
 
 GROUND = Sample(
     id="s", task="t", cluster="v", clips=(Clip(path="v.mp4"),), question="<video> when?", target=[3.0, 8.0],

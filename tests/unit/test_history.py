@@ -6,7 +6,7 @@ import pytest
 from watch_world import entry
 
 from viubench.errors import ViubenchError
-from viubench.history import FILE, History, read
+from viubench.watch.history import FILE, History, read
 
 
 def test_a_torn_last_line_is_dropped_and_the_next_one_stands_alone(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from viubench import install
-from viubench.install import Choice, InstallError, Machine, Step
+from viubench.system import install
+from viubench.system.install import Choice, InstallError, Machine, Step
 
 SOURCE = Path(install.__file__)
 PYPROJECT = """

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from viubench import locking
 from viubench.errors import ViubenchError
+from viubench.storage import locking
 
 
 def test_a_lock_is_for_one_until_it_is_closed(tmp_path: Path) -> None:

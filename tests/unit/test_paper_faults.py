@@ -15,26 +15,26 @@ import pytest
 
 import evaluators
 from evaluators import Question
-from viubench.cli.trials import drawn_clip
 from viubench.errors import MediaError
-from viubench.grading import grade
-from viubench.pretext import build, recipes
-from viubench.pretext.rows import read_parquet
-from viubench.results import summarise
-from viubench.runs import RunFolder, read_records
+from viubench.pretext import build, generate
+from viubench.pretext.published_rows import read_parquet
+from viubench.runner.trials import drawn_clip
 from viubench.schema import Clip, Manifest, PretextSpec, Record, Resize, Sampling
-from viubench.tasks import Catalogue
+from viubench.scoring.aggregate import summarise
+from viubench.scoring.grade import grade
+from viubench.storage.run_dir import RunFolder, read_records
+from viubench.tasks.registry import Catalogue
+from viubench.video.frame_cache import FrameStore
 from viubench.video.frames import VideoInput
-from viubench.video.store import FrameStore
 
 INTERVAL = Question(target=[3.2, 8.1], params={"times": [0.0, 10.0]})
 
 
-def draw(kind: str, seed: int = 0, **params: Any) -> recipes.Drawn:
+def draw(kind: str, seed: int = 0, **params: Any) -> generate.Drawn:
     """The first answerable question at or after `seed`."""
     for attempt in range(seed, seed + 50):
-        drawn = recipes.draw(PretextSpec.model_validate({"kind": kind, "params": params}), attempt, [drawn_clip(0)])
-        if isinstance(drawn, recipes.Drawn):
+        drawn = generate.draw(PretextSpec.model_validate({"kind": kind, "params": params}), attempt, [drawn_clip(0)])
+        if isinstance(drawn, generate.Drawn):
             return drawn
     raise AssertionError(f"no answerable {kind} question in 50 draws")
 
@@ -131,8 +131,8 @@ def test_7_seeded_one_strength_an_item_and_the_frame_keeps_its_size(name: str) -
     assert one == two
     assert all(isinstance(value, int | float) for value in one.params["strength"].values())
     video = drawn_clip(0)
-    (shown,) = recipes.apply(one.params, 1, [video])
-    (again,) = recipes.apply(one.params, 1, [video])
+    (shown,) = generate.apply(one.params, 1, [video])
+    (again,) = generate.apply(one.params, 1, [video])
     assert shown.pixels.shape == video.pixels.shape
     assert shown.pixel_hash() == again.pixel_hash()
 
@@ -147,7 +147,7 @@ def test_8_sources_are_never_touched_and_nothing_is_compressed(clips: Path, tmp_
     build.build(recipe, catalogue.tasks_of(recipe), clips, tmp_path / "out", n=2, store=FrameStore(tmp_path / "store"))
     assert state() == before
     drawn, video = draw("ground", perturb="mirror"), drawn_clip(0)
-    (shown,) = recipes.apply(drawn.params, 0, [video])
+    (shown,) = generate.apply(drawn.params, 0, [video])
     start, stop = drawn.params["segment"]
     outside = [k for k in range(48) if not start <= k < stop]
     assert np.array_equal(shown.pixels[outside], video.pixels[outside])
@@ -161,12 +161,12 @@ def test_9_every_question_has_an_answer_one_can_see() -> None:
     )
     for name in ("shuffle", "stutter", "slow", "fast"):
         spec = PretextSpec(kind="ground", params={"perturb": name})
-        assert all(isinstance(recipes.draw(spec, seed, [still]), recipes.Rejected) for seed in range(20)), name
+        assert all(isinstance(generate.draw(spec, seed, [still]), generate.Rejected) for seed in range(20)), name
     for seed in range(20):
         drawn = draw("ground", seed, perturb="shuffle")
         assert all(source != k for k, source in enumerate(drawn.params["strength"]["order"]))
     drawn, video = draw("count"), drawn_clip(0)
-    (shown,) = recipes.apply(drawn.params, 0, [video])
+    (shown,) = generate.apply(drawn.params, 0, [video])
     frames = {shape["frame"] for shape in drawn.params["shapes"]}
     changed = {k for k in range(48) if not np.array_equal(shown.pixels[k], video.pixels[k])}
     assert changed == frames

@@ -13,9 +13,9 @@ import pytest
 
 from viubench.errors import ViubenchError
 from viubench.pretext.build import BuildReport, build
-from viubench.pretext.recipes import apply, sample_of
+from viubench.pretext.generate import apply, sample_of
 from viubench.schema import Item, PretextSpec, Recipe, RecipeEntry, Resize, Sampling, Task
-from viubench.video.store import FrameStore
+from viubench.video.frame_cache import FrameStore
 
 CHECK = Resize(max_pixels=128 * 128, min_pixels=64 * 64)
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pretext_world import moving
 from pydantic import ValidationError
 
-from viubench.pretext.dice import Dice
-from viubench.pretext.difficulty import GroundParams, Perturbation, Strengths
+from viubench.pretext.params import GroundParams, Perturbation, Strengths
 from viubench.pretext.perturb import TEMPORAL, WORDS, draw_strength, perturb, positions
+from viubench.pretext.rng import Dice
 
 NAMES: tuple[Perturbation, ...] = get_args(Perturbation)
 SEGMENT = (10, 20)

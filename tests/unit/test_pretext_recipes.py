@@ -16,10 +16,10 @@ from pretext_world import moving, still, wrap
 
 import evaluators
 from viubench.errors import ViubenchError
-from viubench.pretext import recipes
-from viubench.pretext.dice import Dice, seed_of
-from viubench.pretext.recipes import Drawn, Rejected, apply, draw, fill
-from viubench.pretext.visible import APPEARANCE, MOTION, Looks, differs, halved
+from viubench.pretext import generate
+from viubench.pretext.generate import Drawn, Rejected, apply, draw, fill
+from viubench.pretext.rng import Dice, seed_of
+from viubench.pretext.visibility import APPEARANCE, MOTION, Looks, differs, halved
 from viubench.schema import EvaluatorSpec, Item, PretextSpec, Task
 from viubench.video.frames import VideoInput
 
@@ -300,7 +300,7 @@ def test_questions_are_filled_and_other_braces_stay() -> None:
     with pytest.raises(ViubenchError, match=r"\{pertubation\}"):
         fill("{pertubation}", fields)
     for spec in SPECS:
-        assert set(drawn(spec, 1).question_fields) == set(recipes.FIELDS[spec.kind])
+        assert set(drawn(spec, 1).question_fields) == set(generate.FIELDS[spec.kind])
 
 
 def _task(spec: PretextSpec, evaluator: str, **more: Any) -> Task:
@@ -317,7 +317,7 @@ def test_a_sample_carries_recipe_clips_and_target(spec: PretextSpec, evaluator: 
         id="t-1", task="t", video="a/b.mp4", cluster="ab" * 8, seed=5, params=question.params, question="q",
         answer=question.answer,
     )  # fmt: skip
-    sample = recipes.sample_of(item, _task(spec, evaluator, group_by={"kind": "{{ kind }}"}))
+    sample = generate.sample_of(item, _task(spec, evaluator, group_by={"kind": "{{ kind }}"}))
     grader = evaluators.get(evaluator)
     answer = grader.parse(grader.canonical(sample.target), sample)
     assert answer is not None
@@ -327,17 +327,17 @@ def test_a_sample_carries_recipe_clips_and_target(spec: PretextSpec, evaluator: 
     assert sample.groups == {"kind": spec.kind}
     assert (sample.seed, sample.params) == (5, question.params)
     with pytest.raises(ViubenchError, match="none of"):
-        recipes.sample_of(item.model_copy(update={"answer": "banana"}), _task(spec, evaluator))
+        generate.sample_of(item.model_copy(update={"answer": "banana"}), _task(spec, evaluator))
     with pytest.raises(ViubenchError, match="'nothing' is undefined"):
-        recipes.sample_of(item, _task(spec, evaluator, group_by={"nothing": "{{ nothing }}"}))
+        generate.sample_of(item, _task(spec, evaluator, group_by={"nothing": "{{ nothing }}"}))
 
 
 def test_bad_params_name_the_key_and_what_there_is() -> None:
     with pytest.raises(ViubenchError, match="ground params: lenght") as error:
-        recipes.params_of(ground("mirror", lenght=3))
+        generate.params_of(ground("mirror", lenght=3))
     assert "length" in str(error.value.hint)
     with pytest.raises(ViubenchError, match="jigsaw params: n"):
-        recipes.params_of(PretextSpec(kind="jigsaw", params={"n": 1}))
+        generate.params_of(PretextSpec(kind="jigsaw", params={"n": 1}))
 
 
 def test_counting_may_begin_at_none_and_fix_the_colours() -> None:

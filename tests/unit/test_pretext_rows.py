@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from viubench.errors import ViubenchError
-from viubench.pretext.rows import read_parquet
+from viubench.pretext.published_rows import read_parquet
 from viubench.schema import Clip
 
 FRAMES = [f"vid/{k:03d}.jpg" for k in range(48)]

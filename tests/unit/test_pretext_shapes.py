@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pretext_world import moving, wrap
 
-from viubench.pretext.dice import Dice
-from viubench.pretext.recipes import Drawn, Rejected, apply, draw
+from viubench.pretext.generate import Drawn, Rejected, apply, draw
+from viubench.pretext.rng import Dice
 from viubench.pretext.shapes import KINDS, Kind, Shape, choose_frames, mask, spread
 from viubench.schema import PretextSpec
 from viubench.video.frames import Pixels, VideoInput

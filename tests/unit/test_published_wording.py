@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from viubench import fields
+from viubench.datasets import published_prompts, row_files
 from viubench.errors import ViubenchError
 from viubench.schema import EvaluatorSpec, Prompt, Published, Task
-from viubench.sources import published, rowfiles
-from viubench.tasks import BUILT_IN, Catalogue
+from viubench.tasks import templating
+from viubench.tasks.registry import BUILT_IN, Catalogue
 
 pytest.importorskip("lmms_eval")
 
@@ -55,24 +55,24 @@ def test_the_wording_is_that_of_lmms_evals_own_function(
 ) -> None:
     module, name = function.split(":")
     theirs = getattr(import_module(f"lmms_eval.tasks.{module}"), name)(doc, known)
-    assert published.wording(task(**where), ROW, 2) == "<video><video>" + theirs
-    assert published.wording(task(**where), ROW, 0) == theirs
+    assert published_prompts.wording(task(**where), ROW, 2) == "<video><video>" + theirs
+    assert published_prompts.wording(task(**where), ROW, 0) == theirs
 
 
 @pytest.mark.parametrize("name", WORDED)
 def test_every_task_of_the_catalogue_is_worded_from_its_own_rows(name: str) -> None:
     ours = CATALOGUE.task(name)
-    rows = rowfiles.rows(ours, rowfiles.data_folder(ours, EXAMPLES))
-    wordings = [published.wording(ours, row) for row in rows]
+    rows = row_files.rows(ours, row_files.data_folder(ours, EXAMPLES))
+    wordings = [published_prompts.wording(ours, row) for row in rows]
     assert len(set(wordings)) > len(rows) // 2
     for row, wording in zip(rows, wordings, strict=True):
         assert wording.startswith("<video>")
-        stem = fields.text(ours.question, row).strip().splitlines()[0]
+        stem = templating.text(ours.question, row).strip().splitlines()[0]
         assert stem[:20] in wording
 
 
 def test_the_data_may_bring_its_own_wording() -> None:
-    assert published.wording(task(row="{{ question }} Say A or B."), ROW) == "<video>Which way? Say A or B."
+    assert published_prompts.wording(task(row="{{ question }} Say A or B."), ROW) == "<video>Which way? Say A or B."
 
 
 @pytest.mark.parametrize(
@@ -88,15 +88,15 @@ def test_the_data_may_bring_its_own_wording() -> None:
 )
 def test_what_cannot_be_worded_says_why(where: dict[str, Any], sentence: str, hint: str) -> None:
     with pytest.raises(ViubenchError) as raised:
-        published.wording(task(**where), ROW)
+        published_prompts.wording(task(**where), ROW)
     assert sentence in raised.value.message
     assert hint in (raised.value.hint or "")
 
 
 def test_without_lmms_eval_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(published, "find_spec", lambda name: None)
-    published._yaml_files.cache_clear()
+    monkeypatch.setattr(published_prompts, "find_spec", lambda name: None)
+    published_prompts._yaml_files.cache_clear()
     with pytest.raises(ViubenchError) as raised:
-        published.wording(task(lmms="tvbench_action_count"), ROW)
-    published._yaml_files.cache_clear()
+        published_prompts.wording(task(lmms="tvbench_action_count"), ROW)
+    published_prompts._yaml_files.cache_clear()
     assert "pip install 'viubench[lmms]'" in (raised.value.hint or "")

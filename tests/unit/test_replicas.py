@@ -25,15 +25,16 @@ from replica_engines import Echo, asked, sample
 import evaluators
 from evaluators.published import get_rule, rule_names
 from viubench.errors import Exit, ViubenchError
-from viubench.replicas import RESTARTS, Died, Replica, Replicas, Transport, shares
-from viubench.replicas.backlog import Backlog
-from viubench.replicas.layout import Layout
-from viubench.replicas.process import Processes
-from viubench.replicas.ray_cluster import cluster
-from viubench.replicas.worker import Opened, Spec
-from viubench.runner import in_video_order
+from viubench.runner.loop import in_video_order
+from viubench.runner.parallel import devices
+from viubench.runner.parallel.coordinator import RESTARTS, Died, Replica, Replicas, Transport
+from viubench.runner.parallel.layout import Layout
+from viubench.runner.parallel.process import Processes
+from viubench.runner.parallel.queue import Backlog
+from viubench.runner.parallel.ray_cluster import cluster
+from viubench.runner.parallel.worker import Opened, Spec
+from viubench.runner.pipeline import Plan, failed
 from viubench.schema import Protocol, Record, Sample, Sampling
-from viubench.way import Plan, failed
 
 PLAN = Plan((), {"t": Protocol(protocol="p", sampling=Sampling())}, {"t": evaluators.get("choice")}, {"t": Path("v")})
 
@@ -242,10 +243,10 @@ from functools import partial
 from pathlib import Path
 from replica_engines import Echo, sample
 from test_replicas import PLAN
-from viubench.replicas import Replicas
-from viubench.replicas.process import Processes
-from viubench.replicas.ray_cluster import cluster
-from viubench.replicas.worker import Spec
+from viubench.runner.parallel.coordinator import Replicas
+from viubench.runner.parallel.process import Processes
+from viubench.runner.parallel.ray_cluster import cluster
+from viubench.runner.parallel.worker import Spec
 
 folder = Path(sys.argv[1])
 replicas = Replicas(Echo(folder), Processes(Spec(partial(Echo, folder), PLAN, folder), 2), print)
@@ -320,9 +321,9 @@ def test_a_cluster_that_does_not_answer_is_said_at_once(address: str) -> None:
 
 
 def test_each_replica_gets_its_share_of_the_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(shares, "built_for", lambda package: "13.0")
+    monkeypatch.setattr(devices, "built_for", lambda package: "13.0")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
-    assert shares.gpus_each({"tensor_parallel_size": "2", "dtype": "auto"}) == 2
+    assert devices.gpus_each({"tensor_parallel_size": "2", "dtype": "auto"}) == 2
     transport = Processes(Spec(partial(Echo, tmp_path), PLAN, tmp_path), 2, 2)
     assert transport.environments == [{"CUDA_VISIBLE_DEVICES": "4,5"}, {"CUDA_VISIBLE_DEVICES": "6,7"}]
 
@@ -340,7 +341,7 @@ def test_each_replica_gets_its_share_of_the_gpus(monkeypatch: pytest.MonkeyPatch
         Processes(Spec(partial(Echo, tmp_path), PLAN, tmp_path), 3, 2)
     for wrong in ("two", "0"):
         with pytest.raises(ViubenchError, match="tensor_parallel_size"):
-            shares.gpus_each({"tensor_parallel_size": wrong})
+            devices.gpus_each({"tensor_parallel_size": wrong})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert shares.gpu_shares(9, 1) == []
-    assert json.dumps(shares.split(range(5), 2, 2)) == "[[0, 1], [2, 3]]"
+    assert devices.gpu_shares(9, 1) == []
+    assert json.dumps(devices.split(range(5), 2, 2)) == "[[0, 1], [2, 3]]"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from report_runs import write_run
 
-from reports.agreement import agreements
-from reports.leaderboard import render, text
-from reports.runs import Run, load
+from reports.data.runs import Run, load
+from reports.pages.leaderboard_page import render, text
+from reports.tables.agreement import agreements
 
 TASK = "viubench_ground_mirror"
 

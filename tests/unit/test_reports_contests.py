@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from paired_runs import Row, rows, write
 
-from reports import evidence
-from reports.contests import Pairing, against_best, ranks
-from reports.leaderboard import text
-from reports.panels import verdict
-from reports.runs import Run, load
-from reports.standings import Cell, columns, contests, labels
-from reports.standings import rows as standings
-from viubench.differences import holm
+from reports.data.runs import Run, load
+from reports.pages.leaderboard_page import text
+from reports.sections.task_panels import verdict
+from reports.tables import ranking_evidence
+from reports.tables.leaderboard import Cell, columns, contests, labels
+from reports.tables.leaderboard import rows as standings
+from reports.tables.ranking import Pairing, against_best, ranks
+from viubench.stats.paired_differences import holm
 
 EVEN = [1.0, 0.0] * 200
 
@@ -96,7 +96,7 @@ def test_the_first_screen_and_the_table_behind_it_say_it(close: list[Run]) -> No
     real = verdict(close, standings(close, []), heads)[1]
     assert (real.answer, real.warn) == ("Yes, by 4.0 points", False)
     assert "+4.0 over a (+2.1 to +5.9, p < 0.001), sample by sample." in real.detail
-    line, other = evidence.lines(close, names, heads, Pairing(close))
+    line, other = ranking_evidence.lines(close, names, heads, Pairing(close))
     assert (line.best, line.other, line.verdict) == ("b", "a", "better")
     assert other.other == "c"
     assert line.detectable == pytest.approx(0.0276, abs=0.002)

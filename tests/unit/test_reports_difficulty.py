@@ -8,11 +8,11 @@ import pytest
 from paired_runs import Row, write
 from report_runs import write_run
 
-from reports import difficulty
-from reports.count_errors import count_errors
-from reports.frames import first_frames
-from reports.leaderboard import render
-from reports.runs import load
+from reports.data.runs import load
+from reports.pages.leaderboard_page import render
+from reports.sections import difficulty
+from reports.sections.count_errors import count_errors
+from reports.sections.frames import first_frames
 from viubench.schema import FrameInfo, Record
 
 

@@ -6,12 +6,12 @@ import pytest
 from example_rows import EXAMPLES
 from typer.testing import CliRunner
 
-from reports.leaderboard import render
-from reports.panels import panels
-from reports.runs import Run, load
-from reports.standings import columns, labels, rows, shown, whole
+from reports.data.runs import Run, load
+from reports.pages.leaderboard_page import render
+from reports.sections.task_panels import panels
+from reports.tables.leaderboard import columns, labels, rows, shown, whole
 from viubench.cli import app
-from viubench.tasks import Catalogue
+from viubench.tasks.registry import Catalogue
 
 
 @pytest.fixture(scope="module")

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from report_runs import write_run
 
-from reports.charts import heat, statuses, whisker
-from reports.frames import Axis, axis, captions, strip_uri
-from reports.leaderboard import write
-from reports.runs import load
-from reports.samples import browser, spans
-from viubench import filmstrip
+from reports.data.runs import load
+from reports.html.svg import heat, statuses, whisker
+from reports.pages.leaderboard_page import write
+from reports.sections.frames import Axis, axis, captions, strip_uri
+from reports.sections.samples import browser, spans
 from viubench.errors import ViubenchError
 from viubench.schema import Failure, FrameInfo, ReferenceRow
-from viubench.tasks import Catalogue
+from viubench.tasks.registry import Catalogue
+from viubench.video import filmstrip
 
 HOSTILE = "</script></style><img src=x onerror=alert(1)>\x1b[31m\x00\u202e&quot;{{ 7*7 }}'\"><svg/onload=alert(2)>"
 

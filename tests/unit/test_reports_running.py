@@ -9,13 +9,13 @@ import pytest
 from paired_runs import Row, rows, write
 from report_runs import write_run
 
-from reports import per_sample
-from reports.agreement import agreements
-from reports.failures import failures
-from reports.leaderboard import render
-from reports.runs import load
-from reports.speed import speeds
-from reports.standings import columns
+from reports.data.runs import load
+from reports.pages.leaderboard_page import render
+from reports.sections import per_sample
+from reports.sections.failures import failures
+from reports.sections.speed import speeds
+from reports.tables.agreement import agreements
+from reports.tables.leaderboard import columns
 from viubench.schema import Failure
 
 

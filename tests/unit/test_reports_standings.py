@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from report_runs import TASKS, write_run
 
-from reports.leaderboard import table, text
-from reports.panels import panels, verdict
-from reports.runs import load
-from reports.standings import Row, columns, labels, rows, short_names
+from reports.data.runs import load
+from reports.pages.leaderboard_page import table, text
+from reports.sections.task_panels import panels, verdict
+from reports.tables.leaderboard import Row, columns, labels, rows, short_names
 from viubench.errors import ViubenchError
 from viubench.schema import ReferenceRow, Sampling
-from viubench.tasks import Catalogue
+from viubench.tasks.registry import Catalogue
 
 VIUBENCH = Catalogue().protocols["viubench"]
 

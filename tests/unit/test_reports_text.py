@@ -6,7 +6,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.text import clean, embed_json, shorten, show
+from reports.html.escape import clean, embed_json, shorten, show
 
 json_data = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=True) | st.text(),

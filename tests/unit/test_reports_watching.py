@@ -8,9 +8,9 @@ from typing import Any
 from training_runs import write_training
 from watch_world import HOSTILE, entry, words
 
-from reports import watching
+from reports.pages import watch_page
 from viubench.schema import Entry, Gated, Score
-from viubench.watch import SETTLING, Waiting
+from viubench.watch.scheduler import SETTLING, Waiting
 
 
 def scored(step: int, value: float, verdict: str = "", tasks: Sequence[str] = ("tiny_count",), **more: Any) -> Entry:
@@ -24,18 +24,18 @@ def scored(step: int, value: float, verdict: str = "", tasks: Sequence[str] = ("
 
 
 def test_the_page_says_which_step_is_best_and_how_much_that_says() -> None:
-    html = watching.render("train", [scored(10, 0.5), scored(20, 0.7), scored(30, 0.66), scored(40, 0.3)])
+    html = watch_page.render("train", [scored(10, 0.5), scored(20, 0.7), scored(30, 0.66), scored(40, 0.3)])
     text = words(html)
     assert "Which step is best? Step 20: 70.0" in text
     assert "The intervals of 1 other overlap it. The best of 4 on the same items looks better than it is" in text
     assert "highest: 70.0 (65.0–75.0) at step 20" in text
     assert html.count('class="best-mark"') == 2, "in the plot and in its legend"
     assert "Not asked" in text
-    alone = words(watching.render("train", [scored(10, 0.5)]))
+    alone = words(watch_page.render("train", [scored(10, 0.5)]))
     assert "looks better than it is" not in alone
-    same = words(watching.render("train", [scored(10, 0.5), scored(20, 0.5)]))
+    same = words(watch_page.render("train", [scored(10, 0.5), scored(20, 0.5)]))
     assert "Which step is best? None stands out All have tiny count 50.0." in same
-    nothing = words(watching.render("train", []))
+    nothing = words(watch_page.render("train", []))
     assert "No score yet" in nothing
 
 
@@ -44,7 +44,7 @@ def test_the_page_draws_scores_reward_baseline_and_verdicts_on_one_axis(tmp_path
     tasks = ("tiny_count", "tiny_ground")
     verdicts = ("pass", "regress", "improve", "inconclusive", "error")
     entries = [scored(10 * k, 0.4 + 0.05 * k, verdict, tasks) for k, verdict in enumerate(verdicts, start=1)]
-    html = watching.render("train", entries, [Waiting("checkpoint-60", 60, SETTLING)], training)
+    html = watch_page.render("train", entries, [Waiting("checkpoint-60", 60, SETTLING)], training)
     plots = re.findall(r'<svg class="plot".*?</svg>', html, re.DOTALL)
     assert len(plots) == 3, "the mean and two tasks"
     for plot in plots:
@@ -62,7 +62,7 @@ def test_the_page_draws_scores_reward_baseline_and_verdicts_on_one_axis(tmp_path
 
 def test_a_log_that_does_not_read_costs_the_reward_curve_alone(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text("{}\nnot a line\n{}\n")
-    html = watching.render("train", [scored(10, 0.5), scored(20, 0.6)], (), tmp_path)
+    html = watch_page.render("train", [scored(10, 0.5), scored(20, 0.6)], (), tmp_path)
     assert "The training's reward is not drawn: a line of the log cannot be read" in words(html)
     assert html.count('<svg class="plot"') == 1
 
@@ -72,7 +72,7 @@ def test_the_page_runs_nothing_fetches_nothing_and_shows_hostile_text_as_text(tm
         scored(10, 0.5, "pass", (HOSTILE, "b")),
         entry(20, "failed", name=HOSTILE, reason=HOSTILE * 100),
     ]
-    html = watching.render(HOSTILE, entries, [Waiting(HOSTILE, 30, HOSTILE)])
+    html = watch_page.render(HOSTILE, entries, [Waiting(HOSTILE, 30, HOSTILE)])
     assert "<img" not in html
     assert "<script" not in html
     assert "\x1b" not in html
@@ -89,16 +89,18 @@ def test_scores_that_cannot_be_compared_are_pointed_at() -> None:
         update={"tasks": {"tiny_count": other.tasks["tiny_count"].model_copy(update={"items": "others"})}}
     )
     few = "With care: under 100 samples in 1 task"
-    assert few in words(watching.render("t", [scored(10, 0.5), scored(20, 0.6)]))
-    assert "With care: not all checkpoints had the same items" in words(watching.render("t", [scored(10, 0.5), other]))
+    assert few in words(watch_page.render("t", [scored(10, 0.5), scored(20, 0.6)]))
+    assert "With care: not all checkpoints had the same items" in words(
+        watch_page.render("t", [scored(10, 0.5), other])
+    )
 
 
 def test_the_page_is_written_whole_and_only_when_it_changes(tmp_path: Path) -> None:
     page = tmp_path / "watch.html"
-    watching.write(page, "train", [scored(10, 0.5)])
+    watch_page.write(page, "train", [scored(10, 0.5)])
     before = page.stat()
-    watching.write(page, "train", [scored(10, 0.5)])
+    watch_page.write(page, "train", [scored(10, 0.5)])
     assert page.stat().st_ino == before.st_ino
-    watching.write(page, "train", [scored(10, 0.5), scored(20, 0.5)])
+    watch_page.write(page, "train", [scored(10, 0.5), scored(20, 0.5)])
     assert page.stat().st_ino != before.st_ino
     assert list(tmp_path.iterdir()) == [page], "nothing is left beside it"

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 import evaluators
 from evaluators import Scored
 from evaluators.choice import Choice
-from viubench import floor
-from viubench.results import summarise
 from viubench.schema import Clip, EvaluatorSpec, Manifest, Record, Results, Sample, Suite, Task
-from viubench.stats import mean, weighted_mean
+from viubench.scoring import chance
+from viubench.scoring.aggregate import summarise
+from viubench.stats.estimates import mean, weighted_mean
 
 ABOUT: dict[str, Any] = {
     "evaluator": {"name": "choice", "params": {}}, "metric": "accuracy", "scores": ["accuracy"], "chance": 0.25,
@@ -127,9 +127,9 @@ def test_the_floor_follows_the_average() -> None:
         task="t", domain="d", question="?", evaluator=EvaluatorSpec(name="choice"), metric="accuracy", protocol="p"
     )
     samples = [question(n, "A", "often") for n in range(3)] + [question(9, "B", "rare")]
-    plain = floor.of(task, samples)
+    plain = chance.of(task, samples)
     assert (plain.chance, plain.blind, plain.trivial) == (0.5, 0.75, {"always A": 0.75, "always B": 0.25})
-    macro = floor.of(task.model_copy(update={"average": "kind"}), samples)
+    macro = chance.of(task.model_copy(update={"average": "kind"}), samples)
     assert (macro.chance, macro.blind, macro.trivial) == (0.5, 0.5, {"always A": 0.5, "always B": 0.5})
 
 

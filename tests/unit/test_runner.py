@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 import pytest
 
 import evaluators
-from viubench import runner, way
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError, ViubenchError
-from viubench.media import ByteBudget, Media
-from viubench.runs import RunFolder, read_records
+from viubench.runner import loop, pipeline
 from viubench.schema import Clip, Manifest, Protocol, Record, Resize, Sample, Sampling
-from viubench.video.store import FrameStore
-from viubench.video.workers import KillablePool
+from viubench.storage.run_dir import RunFolder, read_records
+from viubench.video.frame_cache import FrameStore
+from viubench.video.loader import ByteBudget, Media
+from viubench.video.process_pool import KillablePool
 
 SMALL = Protocol(
     protocol="small", sampling=Sampling(kind="fps", fps=2, frames=6), resize=Resize(max_pixels=4096, min_pixels=1024)
@@ -69,12 +69,12 @@ def manifest() -> Manifest:
 
 
 def go(tmp_path: Path, samples: list[Sample], engine: Engine, root: Path) -> dict[str, Record]:
-    plan = way.Plan(samples, {"t": SMALL}, {"t": evaluators.get("choice")}, {"t": root})
+    plan = pipeline.Plan(samples, {"t": SMALL}, {"t": evaluators.get("choice")}, {"t": root})
     with KillablePool(1, 60) as pool, RunFolder.claim(tmp_path / "run") as folder:
         folder.begin(manifest())
         media = Media(FrameStore(tmp_path / "store"), pool)
-        whole = way.Way(plan, engine, media, folder.path, frozenset())
-        asyncio.run(runner.run(plan, whole, folder))
+        whole = pipeline.Way(plan, engine, media, folder.path, frozenset())
+        asyncio.run(loop.run(plan, whole, folder))
         return {record.id: record for record in read_records(tmp_path / "run")}
 
 
@@ -164,8 +164,8 @@ def test_the_videos_of_a_question_share_its_frames_or_have_their_own() -> None:
     two = sample("a", "a").model_copy(update={"clips": (Clip(path="a"), Clip(path="b"), Clip(path="c"))})
     for budget, frames in (("per_item", 10), ("per_video", 32)):
         protocol = Protocol(protocol="p", sampling=Sampling(kind="fps", fps=2, frames=32), frame_budget=budget)
-        plan = way.Plan([two], {"t": protocol}, {"t": evaluators.get("choice")}, {"t": Path("here")})
-        wants = way.clip_wants(two, plan)
+        plan = pipeline.Plan([two], {"t": protocol}, {"t": evaluators.get("choice")}, {"t": Path("here")})
+        wants = pipeline.clip_wants(two, plan)
         assert [(root, clip.path, how.frames) for root, clip, how, _ in wants] == [
             (Path("here"), name, frames) for name in "abc"
         ]

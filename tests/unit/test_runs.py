@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viubench.errors import ViubenchError
-from viubench.journal import mend, read
-from viubench.runs import RunFolder, read_manifest, read_records, read_results
 from viubench.schema import Counted, Failure, Manifest, Record
+from viubench.storage.record_log import mend, read
+from viubench.storage.run_dir import RunFolder, read_manifest, read_records, read_results
 
 
 def manifest(**changes: Any) -> Manifest:

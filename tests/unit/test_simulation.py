@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from viubench import differences, simulation
+from viubench import simulation
 from viubench.cli import app
 from viubench.simulation import Experiment, Row, experiment, experiments, intervals, simulate, verdicts, worlds
 from viubench.simulation.worlds import Sizes, World
-from viubench.stats import Spread
+from viubench.stats import paired_differences
+from viubench.stats.estimates import Spread
 
 
 @pytest.mark.parametrize("sizes", ["equal", "geometric", "lognormal", "skewed"])
@@ -97,7 +98,7 @@ def test_the_usual_clustered_error_would_break_a_bound(monkeypatch: pytest.Monke
     world = World("lognormal", 8, 200, graded=True)
     tried = [Experiment("", partial(intervals._lost, world), {intervals.OF_DIFFERENCE: (0.95, 1.0)})]
     assert not simulate(tried, 500, 0)[0].broken
-    monkeypatch.setattr(differences, "spread", usual)
+    monkeypatch.setattr(paired_differences, "spread", usual)
     assert simulate(tried, 500, 0)[0].broken
 
 

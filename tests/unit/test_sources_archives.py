@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from viubench.datasets import archives
+from viubench.datasets.archives import Archive
 from viubench.errors import ViubenchError
-from viubench.sources import archives
-from viubench.sources.archives import Archive
 
 Packer = Callable[[Mapping[str, bytes]], bytes]
 Member = tuple[str, bytes] | zipfile.ZipInfo | tarfile.TarInfo

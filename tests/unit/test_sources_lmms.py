@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 import yaml
 
-from viubench.engines import transport
+from viubench.datasets.dataset import Built
+from viubench.engines import server_payload
 from viubench.engines.base import Request
 from viubench.errors import EngineError, MediaError, ViubenchError
-from viubench.grading import grade
 from viubench.schema import Clip, Decoding, Record, Resize, Sample, Sampling
-from viubench.sources.built import Built
-from viubench.video.store import FrameStore
+from viubench.scoring.grade import grade
+from viubench.video.frame_cache import FrameStore
 
 pytest.importorskip("lmms_eval")
 
-from viubench.sources import lmms
-from viubench.sources.lmms_scoring import LmmsEval, NoRule
+from viubench.datasets.lmms import dataset
+from viubench.datasets.lmms.evaluator import LmmsEval, NoRule
 
 CODE = '''
 import random, sys
@@ -174,7 +174,7 @@ class Bridge:
         }
 
     def read(self, *names: str, **options: Any) -> Built:
-        return lmms.read(names, pictures=self.folder / "pictures", include_paths=[self.folder / "tasks"], **options)
+        return dataset.read(names, pictures=self.folder / "pictures", include_paths=[self.folder / "tasks"], **options)
 
     def scores(self, name: str, index: int, text: str) -> dict[str, float]:
         evaluator, sample = self.evaluator(name), self.read(name).samples[index]
@@ -267,7 +267,7 @@ def test_a_picture_among_videos_keeps_its_place_on_a_server(bridge: Bridge) -> N
         (True, ["text", "image_url", "text", "video_url", "text"]),
         (False, ["text", "image_url", "text", "text", "image_url", "text", "image_url", "text"]),
     ):
-        content = transport.body(request, format_="png", as_video=as_video)["messages"][0]["content"]
+        content = server_payload.body(request, format_="png", as_video=as_video)["messages"][0]["content"]
         assert [part["type"] for part in content] == kinds
 
 
@@ -293,7 +293,7 @@ def test_a_link_that_leads_elsewhere_stays_inside_the_root(bridge: Bridge, tmp_p
     real.write_bytes(b"video")
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "a.mp4").symlink_to(real)
-    root = lmms._root([str(tmp_path / "home" / "a.mp4")], tmp_path)
+    root = dataset._root([str(tmp_path / "home" / "a.mp4")], tmp_path)
     assert root == tmp_path
     assert FrameStore(tmp_path / "store").content(Clip(path="home/a.mp4"), root)
 

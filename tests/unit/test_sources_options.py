@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viubench.sources.options import Options, of, split_inline
+from viubench.datasets.choices import Options, of, split_inline
 
 WORD = st.sampled_from(["red", "blue", "lid", "kite", "3", "A", "man's", "dog"])
 WORDS = st.lists(WORD, min_size=2, max_size=4).map(" ".join)

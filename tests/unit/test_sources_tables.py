@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from viubench.datasets import loader, row_files
 from viubench.errors import ViubenchError
 from viubench.schema import Task
-from viubench.sources import rowfiles, tables
 
 ROW = {"video": "a", "question": "Which?", "options": ["A. up", "B. down"], "answer": "B"}
 
@@ -39,7 +39,7 @@ def folder(root: Path, rows: list[dict[str, Any]], name: str = "rows.jsonl") -> 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.parquet"])
 def test_a_row_becomes_a_sample_whatever_file_it_is_in(tmp_path: Path, name: str) -> None:
-    built = tables.read(task(id="{{ _index }}"), folder(tmp_path, [ROW], name))
+    built = loader.read(task(id="{{ _index }}"), folder(tmp_path, [ROW], name))
     (sample,) = built.samples
     assert (sample.id, sample.target, sample.answer_text, sample.options) == ("mine-0", "B", "B", ("up", "down"))
     assert sample.params["letters"] == ["A", "B"]
@@ -49,20 +49,20 @@ def test_a_row_becomes_a_sample_whatever_file_it_is_in(tmp_path: Path, name: str
 
 def test_csv_rows_are_texts(tmp_path: Path) -> None:
     row = {"video": "a", "question": "Which?\nA. up\nB. down", "answer": "down"}
-    (sample,) = tables.read(task(options="{{ question }}"), folder(tmp_path, [row], "rows.csv")).samples
+    (sample,) = loader.read(task(options="{{ question }}"), folder(tmp_path, [row], "rows.csv")).samples
     assert (sample.target, sample.question.count("up")) == ("B", 1)
 
 
 def test_rows_may_lie_right_in_the_data_root_and_the_first_suffix_wins(tmp_path: Path) -> None:
     root = folder(tmp_path, [ROW])
     folder(tmp_path, [ROW, ROW], "rows.parquet")
-    assert len(tables.read(task(), root).samples) == 2
-    assert len(tables.read(task(), root / "mine").samples) == 2
-    assert len(tables.read(task(rows={"files": ["*.jsonl"]}), root).samples) == 1
+    assert len(loader.read(task(), root).samples) == 2
+    assert len(loader.read(task(), root / "mine").samples) == 2
+    assert len(loader.read(task(rows={"files": ["*.jsonl"]}), root).samples) == 1
 
 
 def test_equal_rows_are_all_kept_and_told_apart(tmp_path: Path) -> None:
-    built = tables.read(task(), folder(tmp_path, [ROW, ROW, ROW | {"answer": "A"}]))
+    built = loader.read(task(), folder(tmp_path, [ROW, ROW, ROW | {"answer": "A"}]))
     ids = [sample.id for sample in built.samples]
     assert len(set(ids)) == 3
     assert ids[1] == f"{ids[0]}-2"
@@ -70,10 +70,10 @@ def test_equal_rows_are_all_kept_and_told_apart(tmp_path: Path) -> None:
 
 def test_an_id_does_not_depend_on_whether_the_video_is_there(tmp_path: Path) -> None:
     video = {"path": "{{ video }}", "roots": ["old", "new"], "extensions": [".mkv", ".mp4"]}
-    before = tables.read(task(video=video), folder(tmp_path, [ROW])).samples[0]
+    before = loader.read(task(video=video), folder(tmp_path, [ROW])).samples[0]
     (tmp_path / "mine/new").mkdir()
     (tmp_path / "mine/new/a.mp4").write_bytes(b"x")
-    after = tables.read(task(video=video), tmp_path).samples[0]
+    after = loader.read(task(video=video), tmp_path).samples[0]
     assert (before.clips[0].path, after.clips[0].path) == ("old/a.mkv", "new/a.mp4")
     assert before.id == after.id
 
@@ -86,7 +86,7 @@ def test_several_videos_bounds_and_frame_folders(tmp_path: Path) -> None:
     (tmp_path / "mine/b").mkdir()
     for number in (1, 2, 10):
         (tmp_path / f"mine/b/{number}.jpg").write_bytes(b"x")
-    sample = tables.read(task(video=video), root).samples[0]
+    sample = loader.read(task(video=video), root).samples[0]
     first, second = sample.clips
     assert (first.path, first.start, first.end) == ("a.mp4", 1.5, 4.0)
     assert second.frame_files == ("b/1.jpg", "b/2.jpg", "b/10.jpg")
@@ -101,11 +101,11 @@ def test_intervals_one_or_several(tmp_path: Path) -> None:
     ]
     changes = {"options": "", "answer": "{{ spans }}", "evaluator": {"name": "temporal_iou"}, "metric": "miou"}
     video = {"path": "{{ video }}.mp4", "duration": "{{ seconds }}"}
-    built = tables.read(task(video=video, **changes), folder(tmp_path, rows))
+    built = loader.read(task(video=video, **changes), folder(tmp_path, rows))
     assert [sample.target for sample in built.samples] == [[[1, 2], [5, 6]], [3.25, 4.0]]
     assert [sample.answer_text for sample in built.samples] == ["1.0-2.0", "3.25-4.0"]
     assert built.samples[0].params["times"] == [0.0, 10.0]
-    unknown = tables.read(task(**changes), tmp_path).samples
+    unknown = loader.read(task(**changes), tmp_path).samples
     assert [sample.params["times"] for sample in unknown] == [[0.0, 6.0], [0.0, 4.0]]
 
 
@@ -115,7 +115,7 @@ def test_groups_params_cluster_and_what_is_kept(tmp_path: Path) -> None:
         "rows": {"files": ["rows"], "keep": "{{ kinds | length > 0 }}", "expected": 5},
         "group_by": {"kind": "{{ kinds }}", "n": "{{ n }}"}, "params": {"gold": "{{ answer }}"}, "cluster": "c{{ n }}",
     }  # fmt: skip
-    built = tables.read(task(**changes), folder(tmp_path, rows))
+    built = loader.read(task(**changes), folder(tmp_path, rows))
     (sample,) = built.samples
     assert sample.groups == {"kind": ("x", "y"), "n": "1"}
     assert (sample.params["gold"], sample.cluster) == ("B", "c1")
@@ -145,7 +145,7 @@ def test_a_mistake_is_named_with_its_place(
     if row.get("video") == "":
         changes = changes | {"video": {"path": "{{ video }}"}}
     with pytest.raises(ViubenchError) as caught:
-        tables.read(task(**changes), folder(tmp_path, [ROW | row]))
+        loader.read(task(**changes), folder(tmp_path, [ROW | row]))
     assert message in caught.value.message
     assert where is None or where in (caught.value.where or "")
 
@@ -164,11 +164,11 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: bytes, mess
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / name).write_bytes(content)
     with pytest.raises(ViubenchError, match=message) as caught:
-        tables.read(task(), tmp_path)
+        loader.read(task(), tmp_path)
     assert f"{name}{line}" in (caught.value.where or "") + caught.value.message
 
 
 def test_an_adapter_that_meets_other_files_says_so(tmp_path: Path) -> None:
     root = folder(tmp_path, [ROW], "rows.json")
     with pytest.raises(ViubenchError, match="the adapter 'lvbench' does not understand these files"):
-        rowfiles.rows(task(rows={"files": ["rows"], "adapter": "lvbench"}), root / "mine")
+        row_files.rows(task(rows={"files": ["rows"], "adapter": "lvbench"}), root / "mine")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viubench.stages import Stages
+from viubench.runner.timing import Stages
 
 
 class Clock:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viubench import stats
+from viubench.stats import estimates
 
 statsmodels = pytest.importorskip("statsmodels.api")
 
@@ -28,7 +28,7 @@ def test_where_videos_weigh_the_same_it_is_cluster_robust_regression() -> None:
     fit = statsmodels.OLS(scores, np.ones(180)).fit()
     # statsmodels' small-sample factor is C/(C-1) * (n-1)/(n-k); with one regressor the second part is 1.
     robust = fit.get_robustcov_results("cluster", groups=clusters, use_correction=True, df_correction=True)
-    ours = stats.mean(scores.tolist(), clusters.tolist())
+    ours = estimates.mean(scores.tolist(), clusters.tolist())
     assert ours.value == pytest.approx(scores.mean())
     assert ours.se == pytest.approx(robust.bse[0], rel=1e-9)
     assert (ours.low, ours.high) == pytest.approx(tuple(robust.conf_int()[0]), rel=1e-6)
@@ -42,7 +42,7 @@ def test_of_unequal_videos_it_is_regression_with_each_left_out_in_turn() -> None
     videos = np.unique(clusters)
     without = [statsmodels.OLS(scores[clusters != c], np.ones((clusters != c).sum())).fit().params[0] for c in videos]
     variance = (len(videos) - 1) / len(videos) * ((np.array(without) - of_all) ** 2).sum()
-    assert stats.mean(scores.tolist(), clusters.tolist()).se == pytest.approx(np.sqrt(variance), rel=1e-9)
+    assert estimates.mean(scores.tolist(), clusters.tolist()).se == pytest.approx(np.sqrt(variance), rel=1e-9)
 
 
 def test_the_jackknife_leaves_a_video_out_of_every_part() -> None:
@@ -53,7 +53,7 @@ def test_the_jackknife_leaves_a_video_out_of_every_part() -> None:
         sum(w * np.mean([s for s, v in zip(scores, ids, strict=True) if v != c]) for w, scores, ids in parts)
         for c in range(9)
     ]
-    found = stats.weighted_mean(parts)
+    found = estimates.weighted_mean(parts)
     assert found.se == pytest.approx(np.sqrt(8 / 9 * ((np.array(means) - found.value) ** 2).sum()), rel=1e-9)
 
 
@@ -74,7 +74,7 @@ def test_the_degrees_of_freedom_are_those_of_the_variances_matrix(sizes: Sequenc
     left = 1 / (n - np.bincount(clusters)[clusters])
     form = (count - 1) / count * centring @ (np.outer(left, left) * together) @ centring
     product = form @ errors
-    found = stats.spread([(1.0, scores, clusters.tolist())])
+    found = estimates.spread([(1.0, scores, clusters.tolist())])
     assert found.degrees == pytest.approx(np.trace(product) ** 2 / np.trace(product @ product), rel=1e-8)
     assert found.se**2 == pytest.approx(scores @ form @ scores, rel=1e-9)
 
@@ -82,7 +82,7 @@ def test_the_degrees_of_freedom_are_those_of_the_variances_matrix(sizes: Sequenc
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=12), st.integers(0, 99))
 def test_the_degrees_of_freedom_are_at_most_those_of_equal_videos(sizes: list[int], seed: int) -> None:
     clusters = np.repeat(np.arange(len(sizes)), sizes)
-    degrees = stats.spread([(1.0, some_scores(np.random.default_rng(seed), clusters), clusters.tolist())]).degrees
+    degrees = estimates.spread([(1.0, some_scores(np.random.default_rng(seed), clusters), clusters.tolist())]).degrees
     assert 1 - 1e-6 <= degrees <= len(sizes) - 1 + 1e-6
     if len(set(sizes)) == 1:
         assert degrees == pytest.approx(len(sizes) - 1)
@@ -93,26 +93,26 @@ def test_wilson_equals_statsmodels(successes: int, n: int) -> None:
     from scipy.stats import norm
     from statsmodels.stats.proportion import proportion_confint
 
-    ours = stats.wilson(successes / n, n, norm.ppf(0.975))
+    ours = estimates.wilson(successes / n, n, norm.ppf(0.975))
     assert ours == pytest.approx(proportion_confint(successes, n, method="wilson"), abs=1e-12)
 
 
 def test_an_oracle_has_an_interval_that_admits_doubt() -> None:
-    estimate = stats.mean([1.0] * 300, [i % 20 for i in range(300)])
+    estimate = estimates.mean([1.0] * 300, [i % 20 for i in range(300)])
     assert estimate.high == pytest.approx(1)
     assert 0.97 < estimate.low < 1
 
 
 def test_one_video_says_nothing_about_others() -> None:
-    estimate = stats.mean([0.2, 0.4], ["a", "a"])
+    estimate = estimates.mean([0.2, 0.4], ["a", "a"])
     assert (estimate.low, estimate.high) == (0, 1)
 
 
 def test_repeating_every_item_of_a_video_does_not_narrow_the_interval() -> None:
     rng = np.random.default_rng(3)
     scores = rng.uniform(0.2, 0.8, 40).tolist()
-    once = stats.mean(scores, list(range(40)))
-    thrice = stats.mean(scores * 3, list(range(40)) * 3)
+    once = estimates.mean(scores, list(range(40)))
+    thrice = estimates.mean(scores * 3, list(range(40)) * 3)
     assert thrice.se == pytest.approx(once.se)
     assert thrice.design_effect > 2.5
 
@@ -125,7 +125,7 @@ def test_clustered_interval_covers_the_truth() -> None:
     for _ in range(400):
         effect = rng.uniform(-0.3, 0.3, 20)[clusters]
         scores = np.clip(0.5 + effect + rng.uniform(-0.1, 0.1, 200), 0, 1)
-        estimate = stats.mean(scores.tolist(), clusters.tolist())
+        estimate = estimates.mean(scores.tolist(), clusters.tolist())
         hits += estimate.low <= 0.5 <= estimate.high
         naive += abs(scores.mean() - 0.5) <= 1.96 * scores.std(ddof=1) / np.sqrt(200)
     assert 0.92 <= hits / 400 <= 0.98
@@ -136,8 +136,8 @@ def test_suite_mean_is_the_mean_of_task_means_and_clusters_across_tasks() -> Non
     rng = np.random.default_rng(5)
     video = rng.uniform(0.2, 0.8, 30)
     tasks = [((video + rng.uniform(-0.1, 0.1, 30)).clip(0, 1).tolist(), list(range(30))) for _ in range(4)]
-    together = stats.weighted_mean([(1 / len(tasks), *task) for task in tasks])
-    apart = stats.weighted_mean(
+    together = estimates.weighted_mean([(1 / len(tasks), *task) for task in tasks])
+    apart = estimates.weighted_mean(
         [(1 / len(tasks), scores, [f"{i}-{c}" for c in ids]) for i, (scores, ids) in enumerate(tasks)]
     )
     assert together.value == pytest.approx(np.mean([np.mean(scores) for scores, _ in tasks]))
@@ -146,7 +146,7 @@ def test_suite_mean_is_the_mean_of_task_means_and_clusters_across_tasks() -> Non
 
 @given(SCORES)
 def test_the_interval_holds_the_mean_and_stays_in_range(rows: list[tuple[float, int]]) -> None:
-    estimate = stats.mean([score for score, _ in rows], [cluster for _, cluster in rows])
+    estimate = estimates.mean([score for score, _ in rows], [cluster for _, cluster in rows])
     assert -1e-12 <= estimate.low <= estimate.value + 1e-9
     assert estimate.value - 1e-9 <= estimate.high <= 1 + 1e-12
 
@@ -154,8 +154,8 @@ def test_the_interval_holds_the_mean_and_stays_in_range(rows: list[tuple[float, 
 @given(SCORES)
 def test_right_and_wrong_are_mirror_images(rows: list[tuple[float, int]]) -> None:
     clusters = [cluster for _, cluster in rows]
-    one = stats.mean([score for score, _ in rows], clusters)
-    other = stats.mean([1 - score for score, _ in rows], clusters)
+    one = estimates.mean([score for score, _ in rows], clusters)
+    other = estimates.mean([1 - score for score, _ in rows], clusters)
     assert other.se == pytest.approx(one.se, abs=1e-12)
     if one.se == 0 or one.se > 1e-6:  # between them, whether there is any spread is a matter of rounding
         assert (1 - other.high, 1 - other.low) == pytest.approx((one.low, one.high), abs=1e-9)
@@ -167,17 +167,17 @@ def test_near_the_ends_it_is_wilsons_of_as_many_items_as_have_the_error(videos: 
     from statsmodels.stats.proportion import proportion_confint
 
     scores = [0.0] * 5 + [1.0] * 95
-    found = stats.mean(scores * videos, list(range(100)) * videos)
-    quantile = stats.t_quantile(0.95, 99)
+    found = estimates.mean(scores * videos, list(range(100)) * videos)
+    quantile = estimates.t_quantile(0.95, 99)
     alike = 0.95 * 0.05 / found.se**2
     assert alike == pytest.approx(99)  # the variance of a sample has n - 1 for n
-    assert (found.low, found.high) == pytest.approx(stats.wilson(0.95, alike, quantile))
+    assert (found.low, found.high) == pytest.approx(estimates.wilson(0.95, alike, quantile))
     theirs = proportion_confint(95, 100, method="wilson")
     assert (found.low, found.high) == pytest.approx(theirs, abs=2e-3)
 
 
 def test_few_scores_that_hardly_differ_prove_little() -> None:
-    found = stats.mean([1.0] * 9 + [0.99], list(range(10)))
+    found = estimates.mean([1.0] * 9 + [0.99], list(range(10)))
     assert found.low < 0.75
 
 
@@ -185,12 +185,12 @@ def test_few_scores_that_hardly_differ_prove_little() -> None:
 def test_the_order_of_items_does_not_matter(rows: list[tuple[float, int]], shuffler: object) -> None:
     mixed = list(rows)
     shuffler.shuffle(mixed)  # type: ignore[attr-defined]
-    one = stats.mean([s for s, _ in rows], [c for _, c in rows])
-    two = stats.mean([s for s, _ in mixed], [c for _, c in mixed])
+    one = estimates.mean([s for s, _ in rows], [c for _, c in rows])
+    two = estimates.mean([s for s, _ in mixed], [c for _, c in mixed])
     assert one.se == pytest.approx(two.se, abs=1e-12)
     assert one.low == pytest.approx(two.low, abs=1e-9)
 
 
 def test_no_items_is_an_error() -> None:
     with pytest.raises(ValueError, match="0 scores"):
-        stats.mean([], [])
+        estimates.mean([], [])

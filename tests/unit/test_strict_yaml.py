@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viubench import strict_yaml
 from viubench.errors import ViubenchError
 from viubench.schema import Protocol, Task
+from viubench.storage import strict_yaml
 
 GOOD = """\
 task: t

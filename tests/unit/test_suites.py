@@ -7,7 +7,7 @@ from statistics import fmean
 import pytest
 
 from viubench.schema import Protocol, ReferenceRow
-from viubench.tasks import Catalogue
+from viubench.tasks.registry import Catalogue
 
 DOWNSTREAM = ("general", "long", "grounding", "reasoning")
 FRAMES = (32, 48, 64)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from viubench.cli import app
 from viubench.errors import ViubenchError
-from viubench.tasks import BUILT_IN, Catalogue, load_task
+from viubench.tasks.registry import BUILT_IN, Catalogue, load_task
 
 NINE = 9
 

@@ -11,9 +11,9 @@ from example_rows import CATALOGUE, EXAMPLES, content, copied, samples_of, score
 
 import evaluators
 from evaluators.published import rule_names
+from viubench.datasets import loader
+from viubench.datasets.adapters import mvbench
 from viubench.schema import Task
-from viubench.sources import tables
-from viubench.sources.adapters import mvbench
 
 ROWS = {
     "mvbench": 25,
@@ -48,7 +48,7 @@ PUBLISHED_ROWS = {
 
 @pytest.mark.parametrize("name", ROWS)
 def test_examples_are_read_and_the_published_number_is_declared(name: str) -> None:
-    built = tables.read(CATALOGUE.task(name), EXAMPLES)
+    built = loader.read(CATALOGUE.task(name), EXAMPLES)
     assert len(built.samples) == ROWS[name]
     assert len({sample.id for sample in built.samples}) == ROWS[name], "equal rows are told apart"
     task = CATALOGUE.task(name)

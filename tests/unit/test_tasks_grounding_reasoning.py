@@ -12,13 +12,13 @@ import pytest
 
 import evaluators
 from evaluators import Evaluator
+from viubench.datasets import loader
+from viubench.datasets.adapters.video_mmmu import DISCIPLINES
+from viubench.datasets.dataset import Built
 from viubench.errors import ViubenchError
-from viubench.grading import grade
 from viubench.schema import Sample, Task
-from viubench.sources import tables
-from viubench.sources.adapters.video_mmmu import DISCIPLINES
-from viubench.sources.built import Built
-from viubench.tasks import BUILT_IN, Catalogue
+from viubench.scoring.grade import grade
+from viubench.tasks.registry import BUILT_IN, Catalogue
 
 EXAMPLES = BUILT_IN / "examples"
 GROUNDING = ("qvhighlights", "activitynet_captions", "activitynet_captions_val2", "charades_sta", "tacos")
@@ -44,7 +44,7 @@ def task_of(name: str) -> Task:
 
 @lru_cache(maxsize=16)
 def built(name: str) -> Built:
-    return tables.read(task_of(name), EXAMPLES)
+    return loader.read(task_of(name), EXAMPLES)
 
 
 def graders(name: str) -> tuple[Evaluator, Sequence[Sample]]:
@@ -111,7 +111,7 @@ def test_every_sample_has_its_groups_and_one_mark_for_each_video(name: str) -> N
 def test_a_wrong_field_name_is_an_error_that_names_the_row(name: str) -> None:
     wrong = task_of(name).model_copy(update={"question": "{{ qvery }}"})
     with pytest.raises(ViubenchError, match="qvery") as caught:
-        tables.read(wrong, EXAMPLES)
+        loader.read(wrong, EXAMPLES)
     assert "row 0" in str(caught.value.where)
 
 
@@ -206,7 +206,7 @@ def test_tacos_frames_are_seconds_and_the_camera_s_file_is_found(tmp_path: Path)
     shutil.copytree(EXAMPLES / "tacos", tmp_path / "tacos")
     (tmp_path / "tacos" / "videos_3fps_480_noaudio").mkdir()
     (tmp_path / "tacos" / "videos_3fps_480_noaudio" / "s98-d02-cam-002.mp4").touch()
-    found = {sample.clips[0].path for sample in tables.read(task_of("tacos"), tmp_path).samples}
+    found = {sample.clips[0].path for sample in loader.read(task_of("tacos"), tmp_path).samples}
     assert "videos_3fps_480_noaudio/s98-d02-cam-002.mp4" in found
 
 

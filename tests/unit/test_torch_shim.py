@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from viubench import install
+from viubench.system import install
 
 FAKES = {
     "torchcodec/__init__.py": "import torch; torch.ops.load_library('libtorchcodec_image.so')",
@@ -107,7 +107,7 @@ def test_the_real_torchvision_imports_here() -> None:
     code = (
         f"import sys; sys.path[:0] = {[entry for entry in sys.path if entry]!r}\n"
         f"sys.path.insert(0, {str(install.ROOT)!r})\n"
-        "from viubench import torch_shim; torch_shim.install(); assert 'torch' not in sys.modules\n"
+        "from viubench.system import torch_shim; torch_shim.install(); assert 'torch' not in sys.modules\n"
         "import torch, torchvision.transforms.v2.functional as F\n"
         "assert hasattr(torch.ops.torchvision, 'nms')\n"
         "print(tuple(F.resize(torch.zeros(3, 8, 8, dtype=torch.uint8), [4, 4]).shape))"

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer import checkpoint
-from viubench import tiny
-from viubench.engines import make
+from trainer.checkpoints import checkpoint
+from viubench.engines import make, tiny_checkpoints
 from viubench.engines.base import Request, Response
 from viubench.engines.hf import HfEngine
 from viubench.errors import ViubenchError
@@ -38,7 +37,7 @@ def one_thread() -> Any:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base") / "tiny"
-    tiny.write(folder)
+    tiny_checkpoints.write(folder)
     return folder
 
 
@@ -136,7 +135,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 import torch, transformers
 from safetensors import safe_open
-from trainer import checkpoint
+from trainer.checkpoints import checkpoint
 
 torch.set_num_threads(1)
 transformers.logging.disable_progress_bar()  # its lock is shared over forks: a killed child would never give it back

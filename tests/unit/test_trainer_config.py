@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from trainer.config import TrainConfig, load, names
 from trainer.sft import LOOKS
 from viubench.errors import ViubenchError
-from viubench.tasks import Catalogue
+from viubench.tasks.registry import Catalogue
 
 LEAST: dict[str, Any] = {"train": "t", "tasks": {"a": {}}, "steps": 10}
 PAPER = ("videossr-8xh200", "ablation-strict", "only-ground", "only-count", "only-jigsaw")

@@ -16,17 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.config import TrainConfig
-from trainer.data import Questions, mixture, refuse_unanswered
-from viubench import gather, way
+from trainer.dataset import Questions, mixture, refuse_unanswered
+from viubench.datasets import pretext_items
 from viubench.errors import ViubenchError
-from viubench.media import Media
 from viubench.pretext.build import build
+from viubench.runner import collect, pipeline
 from viubench.schema import PretextSpec, Recipe, RecipeEntry, Resize, Sampling, Task
-from viubench.sources import pretext
-from viubench.tasks import Catalogue
-from viubench.video import draw
-from viubench.video.store import FrameStore
-from viubench.video.workers import KillablePool
+from viubench.tasks.registry import Catalogue
+from viubench.video import synthetic
+from viubench.video.frame_cache import FrameStore
+from viubench.video.loader import Media
+from viubench.video.process_pool import KillablePool
 
 CHECK = Resize(max_pixels=96 * 96, min_pixels=64 * 64)
 SIZES = {"mirrored": 6, "counted": 4, "cut": 5}
@@ -60,7 +60,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders `a` and `b` of equally named clips of other scenes, `items-a` and `items-b` built from them."""
     folder = tmp_path_factory.mktemp("world")
     for seed, name in enumerate("ab"):
-        draw.draw(folder / name, 2, seed, seconds=3, size=(128, 96))
+        synthetic.draw(folder / name, 2, seed, seconds=3, size=(128, 96))
         made(folder / name, folder / f"items-{name}", FrameStore(folder / "frames"))
     return folder
 
@@ -153,7 +153,7 @@ def test_every_item_comes_once_an_epoch_and_in_another_order_in_the_next(world: 
 def test_limit_leaves_the_first_items_of_a_task(world: Path) -> None:
     tasks = {"mirrored": {"limit": 2}, "cut": {"limit": 99}}
     questions = read(world, tasks=tasks)
-    everything = pretext.read(world / "items-a", Catalogue(), questions.store).samples
+    everything = pretext_items.read(world / "items-a", Catalogue(), questions.store).samples
     first = [sample.id for sample in everything if sample.task == "mirrored"][:2]
     assert Counter(s.task for s in questions.train.samples) == {"mirrored": 2, "cut": 5}
     assert {s.id for step in range(9) for s in questions.batch(step) if s.task == "mirrored"} == set(first)
@@ -265,15 +265,15 @@ def test_videos_says_where_they_lie_now(world: Path, tmp_path: Path) -> None:
 def test_the_frames_are_those_a_run_of_the_harness_shows(world: Path, tmp_path: Path) -> None:
     questions, catalogue = read(world, protocol="viubench-256"), Catalogue()
     store = FrameStore(tmp_path / "cold")
-    built = pretext.read(world / "items-a", catalogue, store)
-    wishes = gather.Wishes(tasks="", protocol="viubench-256")
-    seen = {name: gather.protocol(wishes, catalogue, one.protocol, None, one) for name, one in built.tasks.items()}
-    plan = way.Plan(built.samples, seen, {}, dict.fromkeys(built.tasks, built.videos))
+    built = pretext_items.read(world / "items-a", catalogue, store)
+    wishes = collect.Wishes(tasks="", protocol="viubench-256")
+    seen = {name: collect.protocol(wishes, catalogue, one.protocol, None, one) for name, one in built.tasks.items()}
+    plan = pipeline.Plan(built.samples, seen, {}, dict.fromkeys(built.tasks, built.videos))
     kinds = Counter[int]()
     with KillablePool(1, 60) as pool:
         media = Media(store, pool)
         for sample in built.samples:
-            theirs = way.shown(sample, asyncio.run(way.load(sample, plan, media)))
+            theirs = pipeline.shown(sample, asyncio.run(pipeline.load(sample, plan, media)))
             ours = questions.videos(sample)
             assert [video.times for video in ours] == [video.times for video in theirs]
             assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(ours, theirs, strict=True))

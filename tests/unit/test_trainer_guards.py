@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer import guards, rewards
-from trainer.packing import Packed
-from trainer.policy import Policy, Rollouts
+from trainer import checks, rewards
+from trainer.model.packing import Packed
+from trainer.model.policy import Policy, Rollouts
 from trainer.rewards import Diagnostics
-from viubench import tiny
+from viubench.engines import tiny_checkpoints
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
 from viubench.video.frames import STILL, VideoInput
@@ -39,7 +39,7 @@ def asked(name: str, videos: int) -> Sample:
 def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
     pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("model") / "tiny"
-    tiny.write(folder)
+    tiny_checkpoints.write(folder)
     return Policy.open(folder)
 
 
@@ -50,12 +50,12 @@ def packed(policy: Policy) -> Packed:
 
 
 def test_prompts_that_show_the_frames_as_they_are_pass(policy: Policy) -> None:
-    guards.check_prompts(policy, packed(policy))
+    checks.check_prompts(policy, packed(policy))
 
 
 def refusal(policy: Policy, wrong: Packed) -> ViubenchError:
     with pytest.raises(ViubenchError, match="not be shown its frames as they are") as refused:
-        guards.check_prompts(policy, wrong)
+        checks.check_prompts(policy, wrong)
     return refused.value
 
 
@@ -82,10 +82,10 @@ def test_a_guessed_frame_rate_is_refused_where_a_model_only_knows_the_spacing(
     policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As for Qwen2.5-VL, which writes no times and takes seconds per group of frames; 24 a second is its guess."""
-    monkeypatch.setattr(guards, "TIMESTAMPED_TYPES", ())
+    monkeypatch.setattr(checks, "TIMESTAMPED_TYPES", ())
     right = packed(policy)
     right.inputs["second_per_grid_ts"] = torch.tensor([0.96, 0.9, 1.0, 0.96])
-    guards.check_prompts(policy, right)
+    checks.check_prompts(policy, right)
     right.inputs["second_per_grid_ts"] = torch.tensor([0.96, 0.9, 2 / 24, 0.96])
     error = refusal(policy, right)
     assert error.where == "item s1"
@@ -103,7 +103,7 @@ def rollouts() -> Rollouts:
 
 
 def test_whole_rollouts_pass() -> None:
-    guards.check_rollouts(rollouts(), 4, 3)
+    checks.check_rollouts(rollouts(), 4, 3)
 
 
 def shorter(found: Rollouts) -> None:
@@ -140,14 +140,14 @@ def test_rollouts_that_cannot_be_trained_on_are_refused(spoil: Callable[[Rollout
     found = rollouts()
     spoil(found)
     with pytest.raises(ViubenchError, match=message):
-        guards.check_rollouts(found, 4, 3)
+        checks.check_rollouts(found, 4, 3)
 
 
 def test_rollouts_of_another_number_or_length_are_refused() -> None:
     with pytest.raises(ViubenchError, match="4 answers came back where 6 were asked for"):
-        guards.check_rollouts(rollouts(), 6, 3)
+        checks.check_rollouts(rollouts(), 6, 3)
     with pytest.raises(ViubenchError, match="1 to 2 were asked for"):
-        guards.check_rollouts(rollouts(), 4, 2)
+        checks.check_rollouts(rollouts(), 4, 2)
 
 
 def test_the_gap_is_a_mean_over_each_questions_tokens() -> None:
@@ -156,25 +156,25 @@ def test_the_gap_is_a_mean_over_each_questions_tokens() -> None:
     trainer[1, 2] += 1.0
     trainer[3, 1] -= 0.6
     trainer[0, 2] = 99.0  # padding
-    gap, largest = guards.gaps(trainer, found, 2)
+    gap, largest = checks.gaps(trainer, found, 2)
     assert gap.tolist() == pytest.approx([1 / 5, 0.6 / 3])
     assert largest == pytest.approx(1.0)
 
 
 def test_a_question_above_the_limit_is_named_though_the_mean_is_below() -> None:
     pair = Packed((asked("fine", 0), asked("other", 0)), ((), ()), {})
-    guards.check_gap(torch.tensor([0.01, 0.09]), pair, 0.1)
+    checks.check_gap(torch.tensor([0.01, 0.09]), pair, 0.1)
     for worst in (0.11, float("nan"), float("inf")):
         with pytest.raises(ViubenchError, match=r"above 0\.1") as refused:
-            guards.check_gap(torch.tensor([0.0, worst]), pair, 0.1)
+            checks.check_gap(torch.tensor([0.0, worst]), pair, 0.1)
         assert refused.value.where == "item other"
 
 
 def test_numbers_must_be_finite() -> None:
-    guards.check_finite({"loss": -1e30, "grad_norm": 0.0})
+    checks.check_finite({"loss": -1e30, "grad_norm": 0.0})
     for bad in ("nan", "inf", "-inf"):
         with pytest.raises(ViubenchError, match=f"grad_norm is {bad}"):
-            guards.check_finite({"loss": 0.0, "grad_norm": float(bad)})
+            checks.check_finite({"loss": 0.0, "grad_norm": float(bad)})
 
 
 # --- what the policy has become -------------------------------------------------------------------------------
@@ -184,8 +184,8 @@ def seen(answers: list[Any]) -> dict[str, Diagnostics]:
     return {"t": Diagnostics(0.5, 0.0, 1.0, 0.0, 1.0, 0.1, 4.0, tuple(answers))}
 
 
-def watch(said: list[str], *, stop: bool = False) -> guards.Watch:
-    return guards.Watch({"t": 0.2}, stop=stop, say=said.append)
+def watch(said: list[str], *, stop: bool = False) -> checks.Watch:
+    return checks.Watch({"t": 0.2}, stop=stop, say=said.append)
 
 
 def test_a_healthy_policy_raises_no_alarm() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer import log
-from trainer.log import Log, read
+from trainer.checkpoints import metrics_log
+from trainer.checkpoints.metrics_log import Log, read
 from viubench.errors import ViubenchError
 
 torch = pytest.importorskip("torch")
@@ -24,7 +24,7 @@ def points(folder: Path, key: str) -> list[tuple[int, float]]:
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
     found = []
-    for path in sorted((folder / log.EVENTS).iterdir()):
+    for path in sorted((folder / metrics_log.EVENTS).iterdir()):
         for event in EventFileLoader(str(path)).Load():
             found += [(event.step, round(v.tensor.float_val[0], 4)) for v in event.summary.value if v.tag == key]
     return found
@@ -86,8 +86,8 @@ def test_a_line_is_summed_up_beside_its_floors() -> None:
         "step": 3, "loss": 0.25, "reward": 0.5, "order/reward": 0.456, "floor/order": 0.39, "floor/ground": 0.3,
         "validation/ground/reward": 0.7, "validation/ground/strict": 0.1, "validation/order/reward": 0.6,
     }  # fmt: skip
-    assert log.summary(one) == "order 0.46 (floor 0.39)  ground 0.70 (floor 0.30)"
-    assert log.summary({"step": 3, "loss": 0.25}) == "loss 0.250"
-    assert log.looked(one) == {"ground": 0.7, "order": 0.6}
-    assert log.looked(one, "strict") == {"ground": 0.1}
-    assert log.looked(line(1)) == {}
+    assert metrics_log.summary(one) == "order 0.46 (floor 0.39)  ground 0.70 (floor 0.30)"
+    assert metrics_log.summary({"step": 3, "loss": 0.25}) == "loss 0.250"
+    assert metrics_log.looked(one) == {"ground": 0.7, "order": 0.6}
+    assert metrics_log.looked(one, "strict") == {"ground": 0.1}
+    assert metrics_log.looked(line(1)) == {}

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer.packing import Packed
-from trainer.policy import LoraConfig, Policy, Rollouts
-from viubench import tiny
+from trainer.model.packing import Packed
+from trainer.model.policy import LoraConfig, Policy, Rollouts
+from viubench.engines import tiny_checkpoints
 from viubench.engines.base import Request
 from viubench.engines.hf import HfEngine
 from viubench.errors import EngineError, ViubenchError
@@ -50,7 +50,7 @@ PICTURED = (clip(5), clip(6, 1, 64, STILL))
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "tiny"
-    tiny.write(path)
+    tiny_checkpoints.write(path)
     return path
 
 
@@ -152,7 +152,7 @@ def test_a_batch_gives_what_its_questions_give_alone(folder: Path, kind: str) ->
 
 
 def test_tokens_are_drawn_by_their_probability() -> None:
-    from trainer.policy import pick, uniform
+    from trainer.model.policy import pick, uniform
 
     scores = torch.tensor([0.5, 0.0, 0.2, 0.3]).log().expand(4000, 4)
     drawn = pick(scores, uniform([1, 2], 2000, 3)[:, 1])[:, 0]

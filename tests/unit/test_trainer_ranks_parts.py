@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from trainer.ranks import ALONE, Agreed, Ranks
+from trainer.distributed import ALONE, Agreed, Ranks
 from viubench.errors import Exit, ViubenchError
 
 

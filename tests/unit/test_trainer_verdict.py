@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 import evaluators
-from trainer import verdict
-from trainer.demo import PROMISED, configured, swap
+from trainer.demo import acceptance
+from trainer.demo.pipeline import PROMISED, configured, swap
+from viubench.datasets import pretext_items
 from viubench.errors import ViubenchError
 from viubench.pretext.build import build
 from viubench.schema import Item, Recipe, Record
-from viubench.sources import pretext
-from viubench.tasks import Catalogue
-from viubench.video import draw
-from viubench.video.store import FrameStore
+from viubench.tasks.registry import Catalogue
+from viubench.video import synthetic
+from viubench.video.frame_cache import FrameStore
 
 RECIPE = {
     "recipe": "few",
@@ -39,7 +39,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("world")
     catalogue, recipe, store = Catalogue(), Recipe.model_validate(RECIPE), FrameStore(root / "frames")
     for seed, split in enumerate(("train", "test")):
-        draw.draw(root / "clips" / split, 6, seed=seed, seconds=8, size=(64, 64), fps=4, dusk=True)
+        synthetic.draw(root / "clips" / split, 6, seed=seed, seconds=8, size=(64, 64), fps=4, dusk=True)
         clips = root / "clips" / split
         build(recipe, catalogue.tasks_of(recipe), clips, root / split, seed=0, workers=1, store=store)
     swap(root / "test", root / "swapped")
@@ -48,7 +48,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def answered(world: Path, items: str, run: Path, right: float) -> Path:
     """A run that gives the true answer to a share of the items and "1234" to the others."""
-    built = pretext.read(world / items, Catalogue(), FrameStore(world / "frames"))
+    built = pretext_items.read(world / items, Catalogue(), FrameStore(world / "frames"))
     run.mkdir()
     lines = []
     for place, sample in enumerate(built.samples):
@@ -66,9 +66,9 @@ def test_the_summary_is_what_the_answers_give(world: Path, tmp_path: Path) -> No
     runs = {name: answered(world, "test", tmp_path / name, right) for name, right in
             (("base", 0.0), ("warm", 0.3), ("grpo", 0.9))}  # fmt: skip
     control = answered(world, "swapped", tmp_path / "swapped", 0.0)
-    folders = verdict.Runs(world / "train", world / "test", world / "swapped", **runs, control=control)
-    told = verdict.summary(folders, Catalogue(), FrameStore(world / "frames"))
-    built = pretext.read(world / "test", Catalogue(), FrameStore(world / "frames"))
+    folders = acceptance.Runs(world / "train", world / "test", world / "swapped", **runs, control=control)
+    told = acceptance.summary(folders, Catalogue(), FrameStore(world / "frames"))
+    built = pretext_items.read(world / "test", Catalogue(), FrameStore(world / "frames"))
     for name, task in built.tasks.items():
         grader = evaluators.get(task.evaluator.name, **task.evaluator.params)
         found = {}
@@ -86,7 +86,7 @@ def test_the_summary_is_what_the_answers_give(world: Path, tmp_path: Path) -> No
         assert one["grpo"] > one["constant_floor"] > 0
     assert told["n"] == 210
     assert told["diff"]["mean"] == pytest.approx(fmean(task["diff"]["mean"] for task in told["tasks"].values()))
-    assert "tiny_jigsaw" in verdict.table(told)
+    assert "tiny_jigsaw" in acceptance.table(told)
 
 
 def test_an_item_without_a_record_is_an_error(world: Path, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_an_item_without_a_record_is_an_error(world: Path, tmp_path: Path) -> No
     lines = (run / "records.jsonl").read_text().splitlines(keepends=True)
     (run / "records.jsonl").write_text("".join(lines[:-1]))
     with pytest.raises(ViubenchError, match="1 items have no record"):
-        verdict.scores(run, world / "test", world / "train", Catalogue(), FrameStore(world / "frames"))
+        acceptance.scores(run, world / "test", world / "train", Catalogue(), FrameStore(world / "frames"))
 
 
 def test_swapped_items_keep_question_and_answer_and_show_another_video(world: Path) -> None:
@@ -110,7 +110,7 @@ def test_swapped_items_keep_question_and_answer_and_show_another_video(world: Pa
 
 def test_a_training_that_holds_its_promise_passes_and_any_breach_is_said() -> None:
     told = {"tasks": {name: copy.deepcopy(GOOD) for name in PROMISED}}
-    assert verdict.failures(told, PROMISED) == []
+    assert acceptance.failures(told, PROMISED) == []
     breaches = {
         ("diff", "lo"): 0.02,
         ("exact", "grpo"): 0.27,
@@ -124,7 +124,7 @@ def test_a_training_that_holds_its_promise_passes_and_any_breach_is_said() -> No
         for key in path[:-1]:
             place = place[key]
         place[path[-1]] = value
-        found = verdict.failures(broken, PROMISED)
+        found = acceptance.failures(broken, PROMISED)
         assert len(found) == 1
         assert found[0].startswith("tiny_jigsaw: ")
 

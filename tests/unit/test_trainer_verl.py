@@ -16,19 +16,19 @@ import verl_world
 from pyarrow import parquet
 from typer.testing import CliRunner
 
-from trainer import verl, verl_launch, verl_reward
 from trainer.config import TrainConfig, load
-from trainer.data import Questions
-from trainer.verl_overrides import hydra_value, overrides
-from viubench import tiny
+from trainer.dataset import Questions
+from trainer.verl import export, launch, reward
+from trainer.verl.overrides import hydra_value, overrides
 from viubench.cli import app
+from viubench.engines import tiny_checkpoints
 from viubench.engines.hf import encode
 from viubench.errors import ViubenchError
-from viubench.video.store import FrameStore
-from viubench.way import clip_wants, shown
+from viubench.runner.pipeline import clip_wants, shown
+from viubench.video.frame_cache import FrameStore
 
 GOLDEN = verl_world.GOLDEN / "overrides.json"
-RECIPES = Path(verl.__file__).with_name("recipes")
+RECIPES = Path(export.__file__).with_name("recipes")
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +44,12 @@ def questions(world: Path) -> Questions:
 
 
 @pytest.fixture(scope="module")
-def written(questions: Questions, world: Path) -> verl.Written:
-    return verl.export(questions, world / "handed")
+def written(questions: Questions, world: Path) -> export.Written:
+    return export.export(questions, world / "handed")
 
 
 @pytest.fixture(scope="module")
-def rows(written: verl.Written) -> list[dict[str, Any]]:
+def rows(written: export.Written) -> list[dict[str, Any]]:
     table: list[dict[str, Any]] = parquet.read_table(written.parquet).to_pylist()
     return table
 
@@ -87,7 +87,7 @@ def test_pictures_are_the_runner_s_pixels(rows: list[dict[str, Any]], questions:
 def test_the_true_answer_earns_one_on_the_pictures_clock(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         truth = row["reward_model"]["ground_truth"]
-        told = verl_reward.compute_score(row["data_source"], row["extra_info"]["answer"], truth, row["extra_info"])
+        told = reward.compute_score(row["data_source"], row["extra_info"]["answer"], truth, row["extra_info"])
         assert told == pytest.approx({"score": 1, "exact": 1, "parsed": 1})
         if "ground" in row["data_source"]:
             params = json.loads(truth)["params"]
@@ -98,19 +98,19 @@ def test_the_true_answer_earns_one_on_the_pictures_clock(rows: list[dict[str, An
 
 def test_a_prompt_that_may_be_too_long_is_refused_by_name(questions: Questions, tmp_path: Path) -> None:
     with pytest.raises(ViubenchError, match="100") as raised:
-        verl.export(questions, tmp_path, max_prompt=100)
+        export.export(questions, tmp_path, max_prompt=100)
     assert raised.value.where
 
 
 def test_control_text_of_a_question_is_data() -> None:
-    assert verl.content("<video>\nWhat is <image> or <video>?", 1) == "<video>\nWhat is < image> or < video>?"
+    assert export.content("<video>\nWhat is <image> or <video>?", 1) == "<video>\nWhat is < image> or < video>?"
 
 
 def test_a_random_reward_is_not_handed_over(world: Path, tmp_path: Path) -> None:
     tasks = {name: {"weight": 1, "reward": "random"} for name in verl_world.TASKS}
     asked = verl_world.questions(world / "items", FrameStore(world / "frames"), tasks=tasks)
     with pytest.raises(ViubenchError, match="random reward cannot be handed to verl"):
-        verl.export(asked, tmp_path)
+        export.export(asked, tmp_path)
 
 
 # --- rewards and inputs, against verl -----------------------------------------------------------------------------
@@ -122,8 +122,8 @@ def test_a_thousand_rewards_are_those_of_verl_s_reward_manager() -> None:
     for answered, theirs in zip(verl_world.ANSWERS, golden, strict=True):
         truth = {key: verl_world.TRUTHS[answered.task][key] for key in ("evaluator", "target", "params")}
         told = [
-            verl_reward.compute_score(
-                verl_reward.PREFIX + answered.task, answered.text,
+            reward.compute_score(
+                reward.PREFIX + answered.task, answered.text,
                 json.dumps(truth | {"task": answered.task, "kind": kind, "options": []}), {"cut": answered.cut},
             )
             for kind in ("smooth", "strict")
@@ -134,7 +134,7 @@ def test_a_thousand_rewards_are_those_of_verl_s_reward_manager() -> None:
 
 def test_drawn_frames_become_the_inputs_that_verl_makes_of_them(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    tiny.write(tmp_path / "tiny")
+    tiny_checkpoints.write(tmp_path / "tiny")
     processor = transformers.AutoProcessor.from_pretrained(tmp_path / "tiny")
     golden = json.loads((verl_world.GOLDEN / "inputs.json").read_text())
     for number, ((frames, height, width, fps), theirs) in enumerate(zip(verl_world.SHAPES, golden, strict=True)):
@@ -146,7 +146,7 @@ def test_drawn_frames_become_the_inputs_that_verl_makes_of_them(tmp_path: Path) 
         assert inputs["input_ids"][0].tolist() == theirs["prompt"]
 
 
-def test_the_copied_file_works_alone(rows: list[dict[str, Any]], written: verl.Written, tmp_path: Path) -> None:
+def test_the_copied_file_works_alone(rows: list[dict[str, Any]], written: export.Written, tmp_path: Path) -> None:
     row = rows[0]
     call = [row["data_source"], row["extra_info"]["answer"], row["reward_model"]["ground_truth"]]
     code = (
@@ -182,7 +182,7 @@ TRUTH = {
 )
 def test_an_unknown_source_or_a_damaged_truth_is_said(source: str, truth: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        verl_reward.compute_score(source, "213", truth if isinstance(truth, str) else json.dumps(truth))
+        reward.compute_score(source, "213", truth if isinstance(truth, str) else json.dumps(truth))
 
 
 # --- options --------------------------------------------------------------------------------------------------------
@@ -299,25 +299,25 @@ def test_the_launcher_trains_merges_and_checks(
     reached: int, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("transformers")
-    tiny.write(tmp_path / "tiny")
+    tiny_checkpoints.write(tmp_path / "tiny")
     fake, log = tmp_path / "python", tmp_path / "log"
     fake.write_text(FAKE.format(python=sys.executable, log=str(log), model=str(tmp_path / "tiny"), reached=reached))
     fake.chmod(0o755)
-    monkeypatch.setattr(verl_launch.verl_doctor, "checks", lambda *_, **__: [])
+    monkeypatch.setattr(launch.preflight, "checks", lambda *_, **__: [])
     asked = verl_world.questions(world / "items", FrameStore(world / "frames"), model=str(tmp_path / "tiny"))
     out = tmp_path / "out"
     said: list[str] = []
     if reached < 2:
         with pytest.raises(ViubenchError, match="verl ended after step 1 of 2"):
-            verl_launch.launch(asked, out, str(fake), gpus=1, say=said.append)
+            launch.launch(asked, out, str(fake), gpus=1, say=said.append)
         assert not list(out.glob("checkpoint-*"))
         return
-    finished = verl_launch.launch(asked, out, str(fake), gpus=1, say=said.append)
+    finished = launch.launch(asked, out, str(fake), gpus=1, say=said.append)
     assert finished == out / "checkpoint-000002"
     assert (finished / "model.safetensors").is_file()
     assert log.read_text().split() == ["verl.trainer.main_ppo", "verl.model_merger"]
-    assert verl_launch.launch(asked, out, str(fake), gpus=1, say=said.append) == finished, "not done again"
+    assert launch.launch(asked, out, str(fake), gpus=1, say=said.append) == finished, "not done again"
     assert len(log.read_text().split()) == 2
     other = verl_world.questions(world / "items", FrameStore(world / "frames"), model=str(tmp_path / "tiny"), seed=9)
     with pytest.raises(ViubenchError, match="holds a training with another config"):
-        verl_launch.launch(other, out, str(fake), gpus=1, say=said.append)
+        launch.launch(other, out, str(fake), gpus=1, say=said.append)

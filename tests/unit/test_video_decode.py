@@ -13,10 +13,10 @@ import pytest
 from video_files import number, patched, write
 
 from viubench.errors import MediaError
-from viubench.video import decode, sparse
+from viubench.video import decode, seek
 from viubench.video.decode import StaleTable, read
 from viubench.video.probe import Probe, probe
-from viubench.video.sparse import read_sparse, saves
+from viubench.video.seek import read_sparse, saves
 
 SIZE = (64, 160)
 KINDS: list[tuple[str, str, dict[str, str]]] = [
@@ -66,13 +66,13 @@ def test_the_short_way_decodes_what_it_must_and_no_more(
     path = write(tmp_path / name, 120, options={"g": "20", "bf": "2", "b-pyramid": "none"}, ticks=ticks)
     facts = probe(path)
     decoded: list[int] = []
-    waited = sparse._Reader._wanted
+    waited = seek._Reader._wanted
 
     def counted(self: Any, found: list[Any], waiting: set[int], left: set[int]) -> Any:
         decoded.extend(frame.pts for frame in found)
         return waited(self, found, waiting, left)
 
-    monkeypatch.setattr(sparse._Reader, "_wanted", counted)
+    monkeypatch.setattr(seek._Reader, "_wanted", counted)
     wanted = np.array([43, 45, 101])
     short = read_sparse(path, facts, wanted, (96, 128), name=name)
     assert short is not None
@@ -126,7 +126,7 @@ def test_order_and_repeats_are_kept(tmp_path: Path) -> None:
 def test_frames_are_reached_from_the_key_frame_before_them(safe: bool, groups: list[tuple[int, list[int]]]) -> None:
     facts = Probe("vp8", "yuv420p", "", 64, 64, 0, 25.0, np.arange(300) / 25, 300, 12.0, safe, np.arange(300),
                   np.array([0, 100, 200]))  # fmt: skip
-    assert list(sparse._groups(facts, np.array([3, 100, 150, 299]))) == groups
+    assert list(seek._groups(facts, np.array([3, 100, 150, 299]))) == groups
     assert saves(facts) is safe
     assert not saves(replace(facts, pts=np.zeros(0, np.int64)))
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from video_files import number, write
 
 from viubench.errors import MediaError
-from viubench.media import TOGETHER, Filled, Media
 from viubench.schema import Clip, Resize, Sampling
-from viubench.video import decode, nested
-from viubench.video.store import FrameStore
-from viubench.video.workers import KillablePool
+from viubench.video import cache_index, decode
+from viubench.video.frame_cache import FrameStore
+from viubench.video.loader import TOGETHER, Filled, Media
+from viubench.video.process_pool import KillablePool
 
 SMALL = Resize(max_pixels=160 * 64, min_pixels=1024)
 CLIP = Clip(path="a.mp4")
@@ -104,7 +104,7 @@ def test_an_entry_that_was_evicted_is_no_source(videos: Path, tmp_path: Path, re
 
 @given(st.lists(st.integers(0, 40), min_size=1), st.lists(st.integers(0, 40), min_size=1))
 def test_places_finds_every_frame_or_says_that_one_is_missing(wanted: list[int], held: list[int]) -> None:
-    found = nested.places(np.array(wanted), held)
+    found = cache_index.places(np.array(wanted), held)
     if set(wanted) <= set(held):
         assert found is not None
         assert [held[place] for place in found] == wanted
@@ -137,7 +137,7 @@ def dies_of_several(store: Path, root: Path, looks: Sequence[tuple[Clip, Samplin
 def test_a_look_that_ends_the_worker_does_not_cost_the_others_their_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("viubench.media.fill", dies_of_several)
+    monkeypatch.setattr("viubench.video.loader.fill", dies_of_several)
     with KillablePool(1, 60) as pool:
         media = Media(FrameStore(tmp_path / "store"), pool)
         wants = [(tmp_path, CLIP, Sampling(kind="indices", indices=(n,)), SMALL) for n in (1, 99, 2)]

@@ -14,8 +14,8 @@ from video_files import barcode, patched, write
 
 from viubench.errors import MediaError
 from viubench.video import probe as probing
-from viubench.video.files import resolve
 from viubench.video.keyframes import is_clean_entry, is_disposable
+from viubench.video.paths import resolve
 from viubench.video.probe import probe
 
 

@@ -16,10 +16,10 @@ import pytest
 from viubench.errors import MediaError
 from viubench.schema import Clip, Resize, Sampling
 from viubench.video import sampling
-from viubench.video.convert import ToRGB, resized
 from viubench.video.decode import read
+from viubench.video.frame_cache import FrameStore
+from viubench.video.pixels import ToRGB, resized
 from viubench.video.probe import Probe, probe
-from viubench.video.store import FrameStore
 
 FOLDER = Path(os.environ.get("VIUBENCH_REAL_CLIPS", "/nonexistent"))
 CLIPS = sorted(path.name for path in FOLDER.glob("*.*") if path.suffix != ".md")

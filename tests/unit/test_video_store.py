@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from video_files import barcode, number, write
 
-from viubench import atomic
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling
-from viubench.video import decode, store
+from viubench.storage import atomic
+from viubench.video import decode, frame_cache
+from viubench.video.frame_cache import FrameStore, default_root
 from viubench.video.frames import VideoInput
-from viubench.video.store import FrameStore, default_root
 
 EIGHT = Sampling(frames=8)
 SMALL = Resize(max_pixels=160 * 64, min_pixels=1024)
@@ -109,7 +109,7 @@ def test_the_key_tells_apart_what_is_seen(frames: FrameStore) -> None:
 
 def test_the_reader_version_is_part_of_the_key(frames: FrameStore, monkeypatch: pytest.MonkeyPatch) -> None:
     before = frames.key("c", Clip(path="a.mp4"), EIGHT, SMALL)
-    monkeypatch.setattr(store, "READER_VERSION", store.READER_VERSION + 1)
+    monkeypatch.setattr(frame_cache, "READER_VERSION", frame_cache.READER_VERSION + 1)
     assert frames.key("c", Clip(path="a.mp4"), EIGHT, SMALL) != before
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from viubench.errors import Exit, MediaError, ViubenchError
 from viubench.video import cores
-from viubench.video.workers import KillablePool
+from viubench.video.process_pool import KillablePool
 
 
 def add(one: int, other: int) -> int:
@@ -171,7 +171,7 @@ import sys, time
 sys.path.insert(0, {here!r})
 from test_video_workers import pid, sleep
 from viubench.video import cores
-from viubench.video.workers import KillablePool
+from viubench.video.process_pool import KillablePool
 
 if __name__ == "__main__":
     pool = KillablePool(2, limit_s=60)

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from watch_world import OPTIONS, Clock, run_of
 
-from viubench.checkpoints import fingerprint, lacking
 from viubench.errors import ViubenchError
-from viubench.history import FILE, History, read
-from viubench.runs import read_manifest, write_json
 from viubench.schema import Entry
-from viubench.watch import SETTLING, Waiting, Watch, busy, scores
+from viubench.storage.run_dir import read_manifest, write_json
+from viubench.watch.checkpoints import fingerprint, lacking
+from viubench.watch.history import FILE, History, read
+from viubench.watch.scheduler import SETTLING, Waiting, Watch, busy, scores
 
 
 class Killed(BaseException):
@@ -103,7 +103,7 @@ def test_what_is_there_at_the_start_has_had_its_time(tmp_path: Path) -> None:
 
 
 def test_the_trainers_own_mark_needs_no_time(tmp_path: Path) -> None:
-    from trainer import checkpoint
+    from trainer.checkpoints import checkpoint
 
     with checkpoint._appearing(tmp_path / "checkpoint-000001") as aside:
         folders.write(aside)
@@ -124,7 +124,7 @@ def test_what_cannot_be_read_waits_and_says_so(tmp_path: Path, monkeypatch: pyte
             raise PermissionError(13, "Permission denied", str(model))
         return "f"
 
-    monkeypatch.setattr("viubench.checkpoints.fingerprint", unreadable)
+    monkeypatch.setattr("viubench.watch.checkpoints.fingerprint", unreadable)
     with History.open(tmp_path / "watch") as history:
         clock = Clock()
         watch = opened(tmp_path, clock, history)
@@ -234,7 +234,7 @@ def test_the_scores_are_those_of_the_run_and_their_mean(tmp_path: Path) -> None:
 
 
 def test_a_run_that_another_process_writes_to_is_busy(tmp_path: Path) -> None:
-    from viubench.runs import RunFolder
+    from viubench.storage.run_dir import RunFolder
 
     assert not busy(tmp_path / "none")
     with RunFolder.claim(tmp_path / "run"):

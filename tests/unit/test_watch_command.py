@@ -17,8 +17,8 @@ from watch_world import HOSTILE, run_of
 from viubench.cli import app
 from viubench.cli.keeper import Base, Keeper, exit_code, words_of
 from viubench.errors import ViubenchError
-from viubench.history import History, read
 from viubench.schema import GateConfig
+from viubench.watch.history import History, read
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 import pytest
 import verl_world
 
-from trainer import verl
-from trainer.data import Questions
-from trainer.verl_overrides import overrides
-from viubench import tiny
-from viubench.video.store import FrameStore
+from trainer.dataset import Questions
+from trainer.verl import export
+from trainer.verl.overrides import overrides
+from viubench.engines import tiny_checkpoints
+from viubench.video.frame_cache import FrameStore
 
 
 class Skipped(pytest.Module):
@@ -31,7 +31,7 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoint") / "tiny-qwen3-vl"
-    tiny.write(folder)
+    tiny_checkpoints.write(folder)
     return folder
 
 
@@ -43,11 +43,11 @@ def questions(tmp_path_factory: pytest.TempPathFactory, clips: Path, tiny_model:
 
 
 @pytest.fixture(scope="session")
-def written(questions: Questions, tmp_path_factory: pytest.TempPathFactory) -> verl.Written:
-    return verl.export(questions, tmp_path_factory.mktemp("handed"))
+def written(questions: Questions, tmp_path_factory: pytest.TempPathFactory) -> export.Written:
+    return export.export(questions, tmp_path_factory.mktemp("handed"))
 
 
 @pytest.fixture(scope="session")
-def config(questions: Questions, written: verl.Written, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def config(questions: Questions, written: export.Written, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """verl's configuration of the training on `questions`."""
     return verl_world.composed(overrides(questions.config, written, tmp_path_factory.mktemp("out"), gpus=1))

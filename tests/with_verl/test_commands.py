@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from trainer import verl, verl_doctor, verl_launch
-from trainer.data import Questions
-from trainer.verl_overrides import overrides
-from viubench.engines.loading import describe_checkpoint
+from trainer.dataset import Questions
+from trainer.verl import export, launch, preflight
+from trainer.verl.overrides import overrides
+from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
 
 TWO_PROCESSES = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -27,14 +27,14 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     actor = out / "verl" / "global_step_2" / "actor"
     script = str(Path(__file__).with_name("sharded.py"))
     subprocess.run([*TWO_PROCESSES, script, str(tiny_model), str(actor)], check=True, timeout=300)
-    (out / "verl" / verl_launch.LATEST).write_text("2")
+    (out / "verl" / launch.LATEST).write_text("2")
     return out
 
 
 def test_verl_s_merger_makes_a_checkpoint_the_harness_opens(
     trained: Path, questions: Questions, tiny_model: Path
 ) -> None:
-    finished = verl_launch.merge(sys.executable, questions.config, trained)
+    finished = launch.merge(sys.executable, questions.config, trained)
     assert finished == trained / "checkpoint-000002"
     assert describe_checkpoint(str(finished))["architecture"] == "Qwen3VLForConditionalGeneration"
     merged, base = load_file(finished / "model.safetensors"), load_file(tiny_model / "model.safetensors")
@@ -45,11 +45,11 @@ def test_verl_s_merger_makes_a_checkpoint_the_harness_opens(
 def test_a_training_that_stopped_early_is_not_merged(trained: Path, questions: Questions) -> None:
     longer = questions.config.model_copy(update={"steps": 3})
     with pytest.raises(ViubenchError, match="ended after step 2 of 3"):
-        verl_launch.merge(sys.executable, longer, trained)
+        launch.merge(sys.executable, longer, trained)
 
 
 def test_the_doctor_knows_this_environment(questions: Questions, tmp_path: Path) -> None:
-    checks = {check.name: check for check in verl_doctor.checks(sys.executable, questions.config, tmp_path, gpus=99)}
+    checks = {check.name: check for check in preflight.checks(sys.executable, questions.config, tmp_path, gpus=99)}
     assert all(checks[name].ok for name in ("verl", "viubench", "ray", "tensordict", "TransferQueue", "qwen-vl-utils"))
     assert checks["model"].ok
     assert checks["processor"].ok, checks["processor"]
@@ -65,10 +65,12 @@ SMALL = (
 )
 
 
-def test_the_training_starts_and_asks_for_its_gpus(questions: Questions, written: verl.Written, tmp_path: Path) -> None:
+def test_the_training_starts_and_asks_for_its_gpus(
+    questions: Questions, written: export.Written, tmp_path: Path
+) -> None:
     """Ray, the options, the tokenizer, the data and the batches are verl's own; then it counts the GPUs."""
     lines = overrides(questions.config, written, tmp_path / "verl", gpus=2)
-    command = verl_launch.training(sys.executable, [*lines, *SMALL])
+    command = launch.training(sys.executable, [*lines, *SMALL])
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "HYDRA_FULL_ERROR": "1", "RAY_USAGE_STATS_ENABLED": "0"}
     with (tmp_path / "said").open("w+") as log:
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT)

@@ -18,12 +18,12 @@ from verl.trainer.ppo.utils import create_rl_dataset, create_rl_sampler
 from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
 from verl.utils.tokenizer import build_multimodal_processor_inputs, hf_processor, hf_tokenizer
 
-from trainer import verl
-from trainer.data import Questions
+from trainer.dataset import Questions
+from trainer.verl import export
 from viubench.engines.hf import encode
+from viubench.runner.pipeline import clip_wants, shown
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
-from viubench.way import clip_wants, shown
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,9 @@ def test_its_batches_are_ours(data: RLHFDataset, questions: Questions, config: A
     assert found == [[sample.id for sample in questions.batch(step)] for step in range(questions.config.steps)]
 
 
-def test_no_prompt_is_longer_than_was_reckoned(data: RLHFDataset, written: verl.Written, questions: Questions) -> None:
+def test_no_prompt_is_longer_than_was_reckoned(
+    data: RLHFDataset, written: export.Written, questions: Questions
+) -> None:
     """The filter that verl runs itself, asked in this process, leaves nothing out."""
     kept = data.maybe_filter_out_long_prompts(data.dataframe)
     assert len(kept) == written.rows

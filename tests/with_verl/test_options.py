@@ -13,7 +13,7 @@ from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.utils.config import omega_conf_to_dataclass, validate_config
 
 from trainer.config import load
-from trainer.verl_overrides import overrides
+from trainer.verl.overrides import overrides
 
 
 @pytest.mark.parametrize("recipe", verl_world.RECIPES)

@@ -18,8 +18,8 @@ from verl.trainer.ppo.reward import load_reward_manager
 from verl.utils.tokenizer import hf_tokenizer
 
 import evaluators
-from trainer import verl, verl_reward
 from trainer.rewards import Kind, Rewarder
+from trainer.verl import export, reward
 from viubench.schema import Clip, Sample
 
 
@@ -42,7 +42,7 @@ def row(tokenizer: Any, answered: verl_world.Answered, kind: Kind) -> DataProto:
     mask[0, : 4 + len(tokens)] = 1
     truth = {key: verl_world.TRUTHS[answered.task][key] for key in ("evaluator", "target", "params")}
     columns: dict[str, Any] = {
-        "data_source": verl_reward.PREFIX + answered.task,
+        "data_source": reward.PREFIX + answered.task,
         "reward_model": {
             "style": "rule",
             "ground_truth": json.dumps(truth | {"task": answered.task, "kind": kind, "options": []}),
@@ -55,7 +55,7 @@ def row(tokenizer: Any, answered: verl_world.Answered, kind: Kind) -> DataProto:
 
 
 @pytest.fixture(scope="module")
-def rewards(config: Any, tiny_model: Path, written: verl.Written) -> list[list[float]]:
+def rewards(config: Any, tiny_model: Path, written: export.Written) -> list[list[float]]:
     """[smooth, strict, exact, parsed] of each of the thousand answers, by verl."""
     assert config.reward.custom_reward_function.path == str(written.reward)
     tokenizer = hf_tokenizer(str(tiny_model))

@@ -18,11 +18,11 @@ from verl.trainer.ppo.utils import create_rl_dataset
 from verl.utils.dataset.rl_dataset import collate_fn
 from verl.workers.rollout.replica import TokenOutput
 
-from trainer.data import Questions
+from trainer.dataset import Questions
 from viubench.engines.hf import encode
+from viubench.runner.pipeline import clip_wants, shown
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
-from viubench.way import clip_wants, shown
 
 TRUNCATED = 3
 """The place in the batch of the answer that the token limit ends."""
@@ -95,7 +95,7 @@ def test_vllm_is_sent_one_mark_for_each_video(
 
 
 def test_without_our_loop_it_is_sent_the_frames_written_out(config: Any) -> None:
-    """Why there is a loop of ours. When this fails, verl has mended it and `trainer.verl_agent` can go."""
+    """Why there is a loop of ours. When this fails, verl has mended it and `trainer.verl.agent_loop` can go."""
     worker, server, _, _ = played(config, "single_turn_agent")
     assert all(marks(worker, asked["prompt_ids"]) > len(asked["video_data"]) for asked in server.asked)
 

@@ -25,10 +25,10 @@ from pathlib import Path
 
 from viubench.bench import machine, straightforward
 from viubench.pretext.build import build
-from viubench.pretext.recipes import apply, sample_of
+from viubench.pretext.generate import apply, sample_of
 from viubench.schema import Item, Recipe, Task
-from viubench.tasks import Catalogue
-from viubench.video.store import FrameStore
+from viubench.tasks.registry import Catalogue
+from viubench.video.frame_cache import FrameStore
 
 SCALES = (0.1, 1.0, 10.0)
 """Shares of the recipe's items whose memory is measured."""

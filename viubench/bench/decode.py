@@ -33,12 +33,12 @@ import numpy as np
 
 from viubench.bench import machine
 from viubench.errors import MediaError
-from viubench.pretext.listing import list_videos
 from viubench.schema import Clip, Resize, Sampling
 from viubench.video import cores
-from viubench.video.convert import ToRGB, resized, turned
+from viubench.video.discover import list_videos
+from viubench.video.frame_cache import FrameStore
 from viubench.video.frames import Pixels, VideoInput
-from viubench.video.store import FrameStore
+from viubench.video.pixels import ToRGB, resized, turned
 
 READERS = ("cold", "warm", "decord", "pyav", "qwen")
 HOUR_FRAMES = (16, 64, 256)

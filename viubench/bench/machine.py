@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from viubench.errors import ViubenchError
-from viubench.planning import versions
+from viubench.runner.planning import versions
 
 
 def facts() -> dict[str, Any]:

@@ -14,11 +14,11 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from viubench import runner, way
 from viubench.engines.base import Engine, Request, Response
 from viubench.engines.vllm import VllmEngine
-from viubench.planning import Planned
-from viubench.video.store import FrameStore
+from viubench.runner import loop, pipeline
+from viubench.runner.planning import Planned
+from viubench.video.frame_cache import FrameStore
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ def requests(planned: Planned, store: FrameStore, n: int) -> list[Request]:
     """The first `n` requests of a plan, in its order, their frames decoded here; raises MediaError."""
     plan = planned.plan
     found = []
-    for sample in runner.in_video_order(plan.samples)[:n]:
-        wants = way.clip_wants(sample, plan)
+    for sample in loop.in_video_order(plan.samples)[:n]:
+        wants = pipeline.clip_wants(sample, plan)
         loaded = [store.get(clip, root, how, resize) for root, clip, how, resize in wants]
-        shown = way.shown(sample, loaded)
-        _, names = way.frame_info(shown)
+        shown = pipeline.shown(sample, loaded)
+        _, names = pipeline.frame_info(shown)
         found.append(Request(sample, shown, names, plan.protocols[sample.task].decoding))
     return found
 

@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import evaluators
-from viubench import runner, way
 from viubench.bench.contestant import Pass, Work, engine_settings, timed
 from viubench.engines.base import Engine, Request, Response
 from viubench.engines.vllm import VllmEngine
-from viubench.media import Media
-from viubench.runs import RunFolder, read_records
+from viubench.runner import loop, pipeline
+from viubench.runner.timing import Stages
 from viubench.schema import Clip, Decoding, Manifest, Protocol, Resize, Sample, Sampling
-from viubench.stages import Stages
-from viubench.video.store import FrameStore
-from viubench.video.workers import KillablePool
+from viubench.storage.run_dir import RunFolder, read_records
+from viubench.video.frame_cache import FrameStore
+from viubench.video.loader import Media
+from viubench.video.process_pool import KillablePool
 
 DECODE_SECONDS = 300.0
 BREATH = 0.3
@@ -78,7 +78,9 @@ async def _answer(work: Work, pairs: Sequence[tuple[str, str]], engine: VllmEngi
     return one
 
 
-async def answered(plan: way.Plan, engine: Engine, out: Path, frames: Path, workers: int) -> tuple[Pass, Stages, float]:
+async def answered(
+    plan: pipeline.Plan, engine: Engine, out: Path, frames: Path, workers: int
+) -> tuple[Pass, Stages, float]:
     """One run into the folder `out`, on the frame store `frames`: its times, named as the folder, its stages, and the
     seconds its decoding processes worked."""
     with RunFolder.claim(out, fresh=True) as folder, KillablePool(workers, DECODE_SECONDS) as pool:
@@ -86,19 +88,19 @@ async def answered(plan: way.Plan, engine: Engine, out: Path, frames: Path, work
         await started(pool, workers)
         with timed(out.name) as one:
             media = Media(FrameStore(frames), pool)
-            whole = way.Way(plan, engine, media, folder.path, frozenset())
-            await runner.run(plan, whole, folder)
+            whole = pipeline.Way(plan, engine, media, folder.path, frozenset())
+            await loop.run(plan, whole, folder)
     return one, whole.stages, media.decode_seconds
 
 
-async def decoded(plan: way.Plan, frames: Path, workers: int) -> Pass:
+async def decoded(plan: pipeline.Plan, frames: Path, workers: int) -> Pass:
     """Every clip of a plan into the frame store, in the order of a run, and no question."""
     with KillablePool(workers, DECODE_SECONDS) as pool:
         await started(pool, workers)
         with timed("decode") as one:
             media = Media(FrameStore(frames), pool)
-            ordered = runner.in_video_order(plan.samples)
-            wanted = dict.fromkeys(want for sample in ordered for want in way.clip_wants(sample, plan))
+            ordered = loop.in_video_order(plan.samples)
+            wanted = dict.fromkeys(want for sample in ordered for want in pipeline.clip_wants(sample, plan))
             await asyncio.gather(*(asyncio.wrap_future(media.decode(want)) for want in wanted))
     return one
 
@@ -118,7 +120,7 @@ def seen(frames: int, pixels: int, tokens: int = 64) -> Protocol:
     )
 
 
-def plan_of(protocol: Protocol, pairs: Sequence[tuple[str, str]]) -> way.Plan:
+def plan_of(protocol: Protocol, pairs: Sequence[tuple[str, str]]) -> pipeline.Plan:
     """One task, named as its protocol, of (clip, question) pairs; the clips lie in one folder."""
     task = protocol.protocol
     samples = [
@@ -135,7 +137,7 @@ def plan_of(protocol: Protocol, pairs: Sequence[tuple[str, str]]) -> way.Plan:
         for number, (clip, question) in enumerate(pairs)
     ]
     grader = evaluators.get("choice")
-    return way.Plan(samples, {task: protocol}, {task: grader}, {task: Path(pairs[0][0]).parent})
+    return pipeline.Plan(samples, {task: protocol}, {task: grader}, {task: Path(pairs[0][0]).parent})
 
 
 def blank_manifest(model: str) -> Manifest:

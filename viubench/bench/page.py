@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from viubench import filmstrip, journal
 from viubench.bench import machine
-from viubench.results import summarise
-from viubench.runs import write_json
 from viubench.schema import Counted, Manifest, Suite, content_hash
-from viubench.tasks import Catalogue
+from viubench.scoring.aggregate import summarise
+from viubench.storage import record_log
+from viubench.storage.run_dir import write_json
+from viubench.tasks.registry import Catalogue
+from viubench.video import filmstrip
 from viubench.video.frames import VideoInput
 
 MOST_MEGABYTES = 15.0
@@ -116,7 +117,7 @@ def made(folder: Path, model: int, tasks: int, items: int) -> Path:
         for k, name in enumerate(names):
             file.writelines(lines(name, k, model, items))
     write_json(folder / "manifest.json", manifest)
-    write_json(folder / "results.json", summarise(journal.read(folder, Counted), manifest))
+    write_json(folder / "results.json", summarise(record_log.read(folder, Counted), manifest))
     for k, name in enumerate(names):
         for number in range(min(STRIPS, items)):
             filmstrip.write(filmstrip.strip_path(folder, f"{name}-{number:05d}"), [video(k * 100 + number)])

@@ -19,12 +19,12 @@ from typing import Any
 
 from tabulate import tabulate
 
-from viubench import tiny
 from viubench.bench import machine
 from viubench.bench.contestant import OURS, THEIRS, Work
+from viubench.engines import tiny_checkpoints
 from viubench.errors import MediaError, ViubenchError
-from viubench.pretext.listing import list_videos
-from viubench.video.workers import KillablePool
+from viubench.video.discover import list_videos
+from viubench.video.process_pool import KillablePool
 
 QUESTIONS = (
     "What happens first?",
@@ -130,7 +130,7 @@ def contest(clips: Sequence[Path], model: str | None, terms: Terms, tell: Callab
     """
     if model is None:
         with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
-            tiny.write(Path(scratch) / "tiny")
+            tiny_checkpoints.write(Path(scratch) / "tiny")
             return contest(clips, str(Path(scratch) / "tiny"), terms, tell)
     rows: list[Row] = []
     for count in terms.questions:

@@ -21,12 +21,12 @@ from typing import Any, ClassVar
 
 from tabulate import tabulate
 
-from viubench import way
 from viubench.bench import machine
 from viubench.bench.ours import answered, decoded, plan_of, seen
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import ViubenchError
-from viubench.pretext.listing import list_videos
+from viubench.runner import pipeline
+from viubench.video.discover import list_videos
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def table(rows: Sequence[Row]) -> str:
     return f"{title}\n{runs}\n\nWhat a sample spends in each stage of the run (queue: waiting for the engine)\n{stages}"
 
 
-async def _row(plan: way.Plan, pace: float, terms: Terms, scratch: Path) -> Row:
+async def _row(plan: pipeline.Plan, pace: float, terms: Terms, scratch: Path) -> Row:
     frames = scratch / "frames"
     decode = await decoded(plan, frames, terms.workers)
     engine = Paced(pace * decode.seconds / len(plan.samples))
@@ -149,12 +149,12 @@ async def _row(plan: way.Plan, pace: float, terms: Terms, scratch: Path) -> Row:
     )
 
 
-def _plan(clips: Sequence[Path], terms: Terms) -> way.Plan:
+def _plan(clips: Sequence[Path], terms: Terms) -> pipeline.Plan:
     """A task for each size, and each clip at each size as a video of its own: one round through the clips after the
     other, as a set of so many videos would be gone through. Questions of a clip stand side by side."""
     pairs = [(str(clip), f"Question {number}?") for clip in clips for number in range(terms.questions)]
     plans = [plan_of(seen(terms.frames, pixels), pairs) for pixels in terms.pixels]
-    return way.Plan(
+    return pipeline.Plan(
         [
             sample.model_copy(update={"cluster": f"{sample.task} {sample.cluster}"})
             for plan in plans

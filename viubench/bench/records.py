@@ -24,12 +24,14 @@ from typing import Any
 import numpy as np
 
 import evaluators
-from viubench import differences, journal, stats, way
 from viubench.bench import machine
 from viubench.engines.base import Response
-from viubench.results import summarise
-from viubench.runs import RunFolder
+from viubench.runner import pipeline
 from viubench.schema import Clip, Counted, FrameInfo, Manifest, Sample, Suite
+from viubench.scoring.aggregate import summarise
+from viubench.stats import estimates, paired_differences
+from viubench.storage import record_log
+from viubench.storage.run_dir import RunFolder
 
 FRAMES = 48
 PER_VIDEO = 6
@@ -70,24 +72,24 @@ def measure(n: int, progress: Callable[[int, int, str], None] = lambda done, tot
 
 def score(n: int, folder: Path) -> None:
     """Grade drawn answers one by one, append their records, and read the results in one pass."""
-    plan = way.Plan([], {}, {task: evaluators.get(name) for task, name in GRADERS.items()})
+    plan = pipeline.Plan([], {}, {task: evaluators.get(name) for task, name in GRADERS.items()})
     with RunFolder.claim(folder) as run:
         run.begin(manifest(n))
         for sample, text, frames in answers(n, plan):
-            run.append(way.graded(sample, Response(text, "stop"), plan, frames, {"frames": 0.2, "engine": 1.5}))
-        run.write_results(summarise(journal.read(folder, Counted), manifest(n)))
+            run.append(pipeline.graded(sample, Response(text, "stop"), plan, frames, {"frames": 0.2, "engine": 1.5}))
+        run.write_results(summarise(record_log.read(folder, Counted), manifest(n)))
 
 
 def results(n: int, folder: Path) -> None:
     """The results of the finished run alone."""
-    found = summarise(journal.read(folder, Counted), manifest(n))
+    found = summarise(record_log.read(folder, Counted), manifest(n))
     assert sum(task.n for task in found.tasks.values()) == n
 
 
 def resume(n: int, folder: Path) -> None:
     """Go on with the run, whose last line a kill has torn: until it is known what is still to be asked."""
-    with (folder / journal.FILE).open("r+b") as file:
-        file.truncate((folder / journal.FILE).stat().st_size - 5)
+    with (folder / record_log.FILE).open("r+b") as file:
+        file.truncate((folder / record_log.FILE).stat().st_size - 5)
     with RunFolder.claim(folder) as run:
         run.begin(manifest(n))
         pending = [name for name in (identity(number) for number in range(n)) if name not in run.done]
@@ -99,8 +101,8 @@ def statistics(n: int, _: Path) -> None:
     draw = np.random.default_rng(0)
     owners = [f"video-{k // PER_VIDEO}" for k in range(n)]
     first, second = draw.random(n), draw.random(n)
-    stats.mean(first, owners)
-    differences.paired([(1.0, first, owners)], [(1.0, second, owners)])
+    estimates.mean(first, owners)
+    paired_differences.paired([(1.0, first, owners)], [(1.0, second, owners)])
 
 
 STAGES = {"scoring + results": score, "results": results, "resume": resume, "statistics": statistics}
@@ -112,7 +114,7 @@ def identity(number: int) -> str:
     return f"viubench_{task}-{number:016x}"
 
 
-def answers(n: int, plan: way.Plan) -> Iterator[tuple[Sample, str, FrameInfo]]:
+def answers(n: int, plan: pipeline.Plan) -> Iterator[tuple[Sample, str, FrameInfo]]:
     """Drawn questions, each with a response that is right, wrong or unreadable, and what was shown."""
     draw = random.Random(0)
     times = [round(0.75 * k, 3) for k in range(FRAMES)]

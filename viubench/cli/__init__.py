@@ -12,9 +12,9 @@ import sys
 
 import typer
 
-from viubench import __version__
-from viubench.cli import baseline, bench, compare, data, doctor, export, gate, make, report, run, tasks, train, watch
+from viubench.cli import baseline, bench, build, compare, data, doctor, export, gate, report, run, tasks, train, watch
 from viubench.errors import Exit, ViubenchError
+from viubench.version import __version__
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +23,7 @@ app = typer.Typer(
     help="Evaluate video-understanding models: trusted numbers, fast, with the reasons behind them.",
     rich_markup_mode=None,
 )
-for group in (run, make, report, compare, gate, train, watch, doctor):
+for group in (run, build, report, compare, gate, train, watch, doctor):
     group.register(app)
 for name, group_app in (
     ("tasks", tasks.app),
@@ -50,7 +50,7 @@ def main() -> None:
     except ViubenchError as error:
         if os.environ.get("VIUBENCH_DEBUG"):
             raise
-        from reports.text import clean  # a message may quote a name or a path of others
+        from reports.html.escape import clean  # a message may quote a name or a path of others
 
         for start, said in (("viubench: ", error.message), ("  at: ", error.where), ("  try: ", error.hint)):
             if said:

@@ -24,16 +24,16 @@ def save(
     ] = 0.01,
 ) -> None:
     """Save a run: its manifest, results and reduced records, with their hashes."""
-    from reports.baselines import one
-    from viubench import baseline
-    from viubench.gate import gate
+    from reports.ci.baselines import one
+    from viubench.comparison.gate import gate
     from viubench.schema import GateConfig
+    from viubench.storage import reference_run
 
     report = gate(run, run, GateConfig(max_errors=max_errors))  # what cannot be set beside itself can be no baseline
     if report.verdict == "error":
         fault = report.faults[0]
         raise ViubenchError(f"{run} cannot be a baseline: {fault}", where=str(run), exit_code=Exit.INVALID_RUN)
-    saved = baseline.save(run, name, folder, replace=replace)
+    saved = reference_run.save(run, name, folder, replace=replace)
     print(one(saved))
     print(saved)
 
@@ -44,18 +44,18 @@ def show(
     folder: Dir = Path("baselines"),
 ) -> None:
     """Check the hashes of saved baselines, and say what they hold."""
-    from reports.baselines import every, one
-    from viubench import baseline
-    from viubench.compare import Side
+    from reports.ci.baselines import every, one
+    from viubench.comparison.pair import Side
+    from viubench.storage import reference_run
 
     if name is not None:
-        path = baseline.find(name, folder)
+        path = reference_run.find(name, folder)
         Side.read(path)  # refuses one that was changed
         print(one(path))
         return
-    known = baseline.names(folder)
+    known = reference_run.names(folder)
     if not known:
         raise ViubenchError(f"there is no baseline in {folder}", where="--dir", hint="viubench baseline save makes one")
     print(every([folder / name for name in known]))
-    if any(baseline.changes(folder / name) for name in known):
+    if any(reference_run.changes(folder / name) for name in known):
         raise typer.Exit(Exit.INVALID_RUN)

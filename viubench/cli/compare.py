@@ -31,11 +31,12 @@ def compare(
     ] = False,
 ) -> None:
     """Say what changed from run A to run B, whether it is real, and on which samples; exit 4: not comparable."""
-    from reports import comparison, comparison_page
-    from reports.gate import line
-    from viubench import flips as turning
-    from viubench.changes import LEVEL, report
-    from viubench.compare import Side, compare_sides
+    from reports.ci import comparison
+    from reports.ci.gate import line
+    from reports.pages import comparison_page
+    from viubench.comparison import flips as turning
+    from viubench.comparison.pair import Side, compare_sides
+    from viubench.comparison.report import LEVEL, report
 
     sides = Side.read(a), Side.read(b)
     found = compare_sides(*sides, level=LEVEL, common=common)

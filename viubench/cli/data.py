@@ -18,9 +18,9 @@ from viubench.cli.progress import bar
 from viubench.errors import Exit, ViubenchError
 
 if TYPE_CHECKING:
+    from viubench.datasets.download import Progress
+    from viubench.datasets.verify import Fault, Report
     from viubench.schema import Task
-    from viubench.sources.hub import Progress
-    from viubench.sources.verify import Fault, Report
 
 app = typer.Typer(no_args_is_help=True, help="Fetch benchmark data, and prove that it is whole.")
 Tasks = Annotated[str, typer.Argument(help="Tasks or suites, separated by commas.")]
@@ -42,7 +42,7 @@ def fetch(
     include_path: Include = [],  # noqa: B006
 ) -> None:
     """Download the tasks' rows and videos, unpack the archives, verify. Can be stopped and repeated."""
-    from viubench.sources.verify import verify as look
+    from viubench.datasets.verify import verify as look
 
     outcome = Exit.OK
     for folder, group in _folders(tasks, data_root, include_path, fetching=True).items():
@@ -71,7 +71,7 @@ def verify(
     include_path: Include = [],  # noqa: B006
 ) -> None:
     """Rows against the published number, media against the rows, files against the manifest; 1 when one is wrong."""
-    from viubench.sources.verify import verify as look
+    from viubench.datasets.verify import verify as look
 
     whole = True
     for folder, group in _folders(tasks, data_root, include_path, fetching=False).items():
@@ -85,10 +85,10 @@ def _folders(
     names: str, data_root: Path | None, include_path: Sequence[Path], *, fetching: bool
 ) -> dict[Path, list[Task]]:
     """Tasks of a list of names by the folder that their data lies in, or is to be fetched into."""
-    from viubench.sources import hub, rowfiles
-    from viubench.tasks import Catalogue
+    from viubench.datasets import download, row_files
+    from viubench.tasks.registry import Catalogue
 
-    root = data_root or hub.default_data_root()
+    root = data_root or download.default_data_root()
     folders: dict[Path, list[Task]] = {}
     for task in Catalogue(tuple(include_path)).resolve(names).tasks:
         if task.rows is None:
@@ -96,28 +96,28 @@ def _folders(
                 f"{task.task} has no data to fetch: it is made from any videos",
                 hint="viubench build --recipe viubench --videos DIR --out DIR",
             )
-        folder = hub.folder_of(task, root)
+        folder = download.folder_of(task, root)
         if not (fetching and task.dataset_path):
             with suppress(ViubenchError):  # no rows are there yet: the report says so, of the folder they belong to
-                folder = rowfiles.data_folder(task, root)  # also the data root itself
+                folder = row_files.data_folder(task, root)  # also the data root itself
         folders.setdefault(folder, []).append(task)
     return folders
 
 
 def _get(tasks: Sequence[Task], folder: Path, rows_only: bool, progress: Progress) -> None:
     """What tasks of one folder need, each hub id once; archives put there by hand are unpacked too."""
-    from viubench.sources import hub
+    from viubench.datasets import download
 
     sources: dict[tuple[str, str], list[Task]] = {}
     for task in tasks:
         sources.setdefault((task.dataset_path, task.revision), []).append(task)
     for (dataset, _), group in sources.items():
         if not dataset:
-            _complain(hub.by_hand(group[0], folder))
+            _complain(download.by_hand(group[0], folder))
             if not rows_only:
-                hub.unpack(group, folder, progress)
+                download.unpack(group, folder, progress)
             continue
-        got = hub.fetch(group, folder, "rows" if rows_only else "all", progress)
+        got = download.fetch(group, folder, "rows" if rows_only else "all", progress)
         asked = f" (asked for {got.resolved.asked})" if got.resolved.repo != got.resolved.asked else ""
         before = f" (before: {got.before[:12]})" if got.before not in ("", got.resolved.revision) else ""
         print(f"{got.resolved.repo}{asked}, commit {got.resolved.revision[:12]}{before}")
@@ -142,7 +142,7 @@ def _show(report: Report, every: bool) -> None:
 
 
 def _list(faults: Sequence[Fault], every: bool) -> None:
-    from reports.text import clean
+    from reports.html.escape import clean
 
     shown = list(faults) if every else list(faults)[:SHOWN]
     for fault in shown:
@@ -153,7 +153,7 @@ def _list(faults: Sequence[Fault], every: bool) -> None:
 
 def _complain(error: ViubenchError) -> None:
     """An error of one data set, when the next ones are still to be seen to."""
-    from reports.text import clean
+    from reports.html.escape import clean
 
     for start, text in (("viubench: ", error.message), ("  at: ", error.where), ("  try: ", error.hint)):
         if text:

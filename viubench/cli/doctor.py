@@ -11,7 +11,7 @@ import typer
 from viubench.errors import Exit
 
 if TYPE_CHECKING:
-    from viubench.doctor import Check
+    from viubench.system.doctor import Check
 
 
 def register(app: typer.Typer) -> None:
@@ -23,8 +23,8 @@ def doctor(
     frame_cache: Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")] = None,
 ) -> None:
     """Check the installation; exit code 1 when something is at fault."""
-    from viubench.doctor import checks
-    from viubench.video.store import default_root
+    from viubench.system.doctor import checks
+    from viubench.video.frame_cache import default_root
 
     sound = show(checks(frame_cache or default_root(), thorough=thorough))
     raise typer.Exit(Exit.OK if sound else Exit.NEGATIVE)

@@ -48,12 +48,12 @@ def lmms_eval(
     import sys
     from functools import partial
 
-    from viubench import planning
     from viubench.cli.progress import bar
     from viubench.export import lmms
-    from viubench.gather import Wishes
-    from viubench.tasks import Catalogue
-    from viubench.video.store import FrameStore, default_root
+    from viubench.runner import planning
+    from viubench.runner.collect import Wishes
+    from viubench.tasks.registry import Catalogue
+    from viubench.video.frame_cache import FrameStore, default_root
 
     wishes = Wishes(tasks, videos, data_root, protocol, frames, fps, max_pixels, limit, seed, workers)
     catalogue = Catalogue(tuple(include_path))

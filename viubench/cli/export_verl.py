@@ -18,7 +18,7 @@ from viubench.cli.run import FrameCache, Include, Quiet
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
-    from trainer.data import Questions
+    from trainer.dataset import Questions
 
 Gpus = Annotated[int, typer.Option(min=1, help="GPUs per node, for verl.")]
 Nodes = Annotated[int, typer.Option(min=1, help="Nodes, for verl.")]
@@ -43,10 +43,10 @@ def verl(
     """Write a training for verl: the questions of every step, pictures, rewards, and the overrides of its options."""
     import sys
 
-    from trainer import verl as handing
     from trainer.config import load
-    from trainer.verl_launch import write_overrides
-    from trainer.verl_overrides import differences, overrides, refuse
+    from trainer.verl import export as handing
+    from trainer.verl.launch import write_overrides
+    from trainer.verl.overrides import differences, overrides, refuse
     from viubench.cli.progress import bar
 
     chosen = load(config).given(model=model, train=items, validation=validation, videos=videos)
@@ -79,8 +79,8 @@ class Training:
 
     def dry_run(self, config: TrainConfig) -> bool:
         """Print what verl would lack; whether it lacks nothing."""
-        from trainer.verl_doctor import checks
-        from trainer.verl_overrides import refuse
+        from trainer.verl.overrides import refuse
+        from trainer.verl.preflight import checks
         from viubench.cli.doctor import show
 
         refuse(config, self.gpus * self.nodes)
@@ -88,8 +88,8 @@ class Training:
 
     def run(self, config: TrainConfig) -> None:
         """Hand over, train and merge, and print where the checkpoint is."""
-        from trainer.verl_launch import launch
-        from trainer.verl_overrides import refuse
+        from trainer.verl.launch import launch
+        from trainer.verl.overrides import refuse
         from viubench.cli.progress import bar
 
         refuse(config, self.gpus * self.nodes)
@@ -105,10 +105,10 @@ def _questions(
     config: TrainConfig, frame_cache: Path | None, include_path: Sequence[Path], tests: Sequence[Path] = ()
 ) -> Questions:
     """The configured items with frames that verl's reader leaves as they are; validation items only where looked at."""
-    from trainer.data import Questions
-    from trainer.verl import MULTIPLE
-    from viubench.tasks import Catalogue
-    from viubench.video.store import FrameStore, default_root
+    from trainer.dataset import Questions
+    from trainer.verl.export import MULTIPLE
+    from viubench.tasks.registry import Catalogue
+    from viubench.video.frame_cache import FrameStore, default_root
 
     return Questions.read(
         config,

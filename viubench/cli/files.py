@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from viubench import atomic
 from viubench.errors import ViubenchError
+from viubench.storage import atomic
 
 
 def write(path: Path, content: str, where: str, *, parents: bool = False, append: bool = False) -> None:

@@ -39,10 +39,10 @@ def gate(
     report_only: Annotated[bool, typer.Option("--report-only", help="Judge and show, but exit with 0.")] = False,
 ) -> None:
     """Say whether a model got worse: exit 0 no, 1 yes, 3 these items cannot tell, 4 the runs cannot be compared."""
-    from reports.annotations import commands
-    from reports.gate import line, text
-    from viubench.baseline import find
-    from viubench.gate import gate as judge
+    from reports.ci.gate import line, text
+    from reports.ci.github import commands
+    from viubench.comparison.gate import gate as judge
+    from viubench.storage.reference_run import find
 
     report = judge(find(baseline), candidate, _settings(config, report_only))
     print(text(report))
@@ -56,16 +56,16 @@ def gate(
 
 
 def _settings(config: Path | None, report_only: bool) -> GateConfig:
-    from viubench import strict_yaml
     from viubench.schema import GateConfig
+    from viubench.storage import strict_yaml
 
     settings = strict_yaml.load(config, GateConfig) if config else GateConfig()
     return settings.model_copy(update={"report_only": True}) if report_only else settings
 
 
 def _write_files(report: GateReport, out: Path | None, summary: Path | None, junit: Path | None) -> None:
-    from reports.gate import markdown
-    from reports.junit import junit as xml
+    from reports.ci.gate import markdown
+    from reports.ci.junit import junit as xml
 
     if out is not None:
         files.write(out, report.model_dump_json(by_alias=True, indent=1) + "\n", "--out")

@@ -18,27 +18,28 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from viubench import journal, planning, preflight, runner
 from viubench.cli.tables import results_table
-from viubench.engines import BASELINES, loading, make
+from viubench.engines import BASELINES, checkpoints, make
 from viubench.engines.base import Described, Engine
 from viubench.engines.baselines import AnswersEngine, BlindEngine, OracleEngine, RandomEngine
-from viubench.engines.footprint import footprint
-from viubench.engines.tokens import Counter
+from viubench.engines.memory import footprint
+from viubench.engines.token_counts import Counter
 from viubench.errors import Exit, ViubenchError
-from viubench.gather import Wishes
-from viubench.media import Media
-from viubench.planning import Planned
-from viubench.replicas import Replicas
-from viubench.replicas.layout import Layout
-from viubench.replicas.worker import Spec
-from viubench.results import summarise
-from viubench.runs import RunFolder, read_manifest
+from viubench.runner import loop, planning, preflight
+from viubench.runner.collect import Wishes
+from viubench.runner.parallel.coordinator import Replicas
+from viubench.runner.parallel.layout import Layout
+from viubench.runner.parallel.worker import Spec
+from viubench.runner.pipeline import Way
+from viubench.runner.planning import Planned
 from viubench.schema import Counted, Fate, Manifest, Record, Results
-from viubench.tasks import Catalogue
-from viubench.video.store import FrameStore, default_root
-from viubench.video.workers import KillablePool
-from viubench.way import Way
+from viubench.scoring.aggregate import summarise
+from viubench.storage import record_log
+from viubench.storage.run_dir import RunFolder, read_manifest
+from viubench.tasks.registry import Catalogue
+from viubench.video.frame_cache import FrameStore, default_root
+from viubench.video.loader import Media
+from viubench.video.process_pool import KillablePool
 
 DECODE_SECONDS = 300.0
 """Wall limit for decoding one video; a decoder that hangs is killed and the sample becomes a media error."""
@@ -61,7 +62,7 @@ class Job:
     max_errors: float = 0.01
     quiet: bool = False
     debug: bool = False
-    strips: int = runner.STRIPS_PER_TASK
+    strips: int = loop.STRIPS_PER_TASK
     engine_args: Mapping[str, str] = field(default_factory=dict)
     deterministic: bool = False
     layout: Layout | None = None
@@ -88,7 +89,7 @@ class Job:
         from viubench.cli.tables import plan_table
 
         local = model is not None and kind in LOCAL
-        checkpoint = loading.describe_checkpoint(str(model)) if local else None
+        checkpoint = checkpoints.describe_checkpoint(str(model)) if local else None
         with RunFolder.claim(self.out):
             planned = self._plan(checkpoint["size_multiple"] if checkpoint else None)
         print(plan_table(planned))
@@ -99,7 +100,7 @@ class Job:
 
     def _foretell(self, planned: Planned, kind: str, checkpoint: Mapping[str, Any]) -> None:
         """Print tokens, memory and time of the samples that are still to be asked; decodes a few of their videos."""
-        from viubench.cli.forecast import Forecast, try_decoding
+        from viubench.runner.estimate import Forecast, try_decoding
 
         store, counter = FrameStore(self.frame_cache or default_root()), Counter(checkpoint)
         taken = footprint(kind, checkpoint, self.engine_args)
@@ -114,7 +115,7 @@ class Job:
 
     def _foresee(self, planned: Planned, engine: Engine) -> None:
         """Warn, before a local engine starts, of what would not fit; do not start when that is too much."""
-        from viubench.cli.forecast import Forecast
+        from viubench.runner.estimate import Forecast
 
         checkpoint = getattr(engine, "checkpoint", None)
         if engine.kind not in LOCAL or checkpoint is None:
@@ -155,14 +156,14 @@ class Job:
 
                 with self._progress(planned, folder) as progress:
                     try:
-                        asyncio.run(runner.run(planned.plan, way, folder, progress, engine_known))
+                        asyncio.run(loop.run(planned.plan, way, folder, progress, engine_known))
                     except KeyboardInterrupt:
                         done, total = len(folder.done), len(planned.plan.samples)
                         print(f"stopped at {done} of {total}; the same command goes on from here", file=sys.stderr)
                         raise
                 if isinstance(way, Way) and engine.needs_media and not self.quiet and (line := way.stages.told()):
                     print(line, file=sys.stderr)
-                results = summarise(journal.read(self.out, Counted), self._manifest(planned, described))
+                results = summarise(record_log.read(self.out, Counted), self._manifest(planned, described))
             folder.write_results(results)
         print(results_table(results))
         return self._verdict(results)
@@ -170,9 +171,9 @@ class Job:
     @contextlib.contextmanager
     def _way(
         self, planned: Planned, engine: Engine, factory: Callable[[], Engine] | None
-    ) -> Iterator[tuple[runner.Answering, Described]]:
+    ) -> Iterator[tuple[loop.Answering, Described]]:
         """Who answers, and who is described in the manifest: the engine itself, or several like it."""
-        strips = runner.strip_ids(planned.plan.samples, self.strips)
+        strips = loop.strip_ids(planned.plan.samples, self.strips)
         if factory is None or self.layout is None or self.layout.replicas is None:
             with self._media(engine) as media:
                 yield Way(planned.plan, engine, media, self.out, strips), engine
@@ -262,7 +263,7 @@ class Job:
         )
         if failed:
             print(f"{failed} of {total} samples failed:", file=sys.stderr)
-            for line in _faults(journal.read(self.out, Fate)):
+            for line in _faults(record_log.read(self.out, Fate)):
                 print(f"  {line}", file=sys.stderr)
         return Exit.INVALID_RUN if failed > self.max_errors * total else Exit.OK
 

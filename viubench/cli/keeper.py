@@ -17,15 +17,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports import watching
-from reports.gate import line
-from viubench import baseline, child, strict_yaml
+from reports.ci.gate import line
+from reports.pages import watch_page
 from viubench.cli.progress import bar
+from viubench.comparison.gate import CODES, WORST_FIRST, gate
 from viubench.errors import Exit, ViubenchError
-from viubench.gate import CODES, WORST_FIRST, gate
-from viubench.runs import read_manifest, read_results
 from viubench.schema import Entry, GateConfig, Gated, content_hash, utf8
-from viubench.watch import Due, Turn, Watch, busy, finished, judged
+from viubench.storage import reference_run, strict_yaml
+from viubench.storage.run_dir import read_manifest, read_results
+from viubench.system import child_process
+from viubench.watch.scheduler import Due, Turn, Watch, busy, finished, judged
 
 PROGRAM = (sys.executable, "-m", "viubench")
 
@@ -44,7 +45,7 @@ class Base:
     @classmethod
     def read(cls, name: str, config: Path | None) -> Base:
         """Raises ViubenchError, before anything is evaluated, when it is no finished run or no such baseline."""
-        path, settings = baseline.find(name), strict_yaml.load(config, GateConfig) if config else GateConfig()
+        path, settings = reference_run.find(name), strict_yaml.load(config, GateConfig) if config else GateConfig()
         read_manifest(path)
         read_results(path)
         records = hashlib.sha256((path / "records.jsonl").read_bytes()).hexdigest()
@@ -134,11 +135,11 @@ class Keeper:
             if busy(run):
                 self._say(f"waiting for the process that still writes to {run}")
             while busy(run):
-                time.sleep(child.TICK)
+                time.sleep(child_process.TICK)
             if finished(run):
                 return ""
             with bar("answering", quiet=self.quiet) as update:
-                code = child.run([*PROGRAM, *given], log, tick=counter(run, update))
+                code = child_process.run([*PROGRAM, *given], log, tick=counter(run, update))
             if finished(run) or not busy(run):  # else that process came first after all
                 return "" if finished(run) else last_words(code, log)
 
@@ -149,19 +150,19 @@ class Keeper:
             "VIUBENCH_RUN": str((self.watch.history.out / entry.run).resolve()),
             "VIUBENCH_VERDICT": str(entry.verdict),
         }
-        code = child.run(self.command, None, environment=os.environ | told, limit=COMMAND_SECONDS)
+        code = child_process.run(self.command, None, environment=os.environ | told, limit=COMMAND_SECONDS)
         if code:
             print(f"viubench: the command on regression ended with exit code {code}", file=sys.stderr)
         return code
 
     def _draw(self, turn: Turn) -> None:
         history = self.watch.history
-        training = self.training or (self.watch.folder if (self.watch.folder / watching.LOG).is_file() else None)
+        training = self.training or (self.watch.folder if (self.watch.folder / watch_page.LOG).is_file() else None)
         try:
             name = utf8(self.watch.folder.resolve().name)
-            watching.write(history.out / watching.PAGE, name, history.latest(), turn.waiting, training)
+            watch_page.write(history.out / watch_page.PAGE, name, history.latest(), turn.waiting, training)
         except OSError as error:
-            print(f"viubench: cannot write {watching.PAGE}: {error.strerror}", file=sys.stderr)
+            print(f"viubench: cannot write {watch_page.PAGE}: {error.strerror}", file=sys.stderr)
 
     def _told_waiting(self, turn: Turn, before: Turn | None) -> None:
         for one in turn.waiting:
@@ -179,7 +180,7 @@ def summary(entry: Entry) -> str:
     if entry.status == "failed":
         return f"{start}: failed, {line(entry.reason)}"
     heads = {"mean": entry.mean} if entry.mean else entry.tasks
-    told = [f"{line(name, 120)} {watching.with_interval(score)}" for name, score in heads.items() if score]
+    told = [f"{line(name, 120)} {watch_page.with_interval(score)}" for name, score in heads.items() if score]
     if entry.gate is not None:
         told.append(entry.gate.verdict + (f" ({line(entry.gate.reason)})" if entry.gate.reason else ""))
     return f"{start}: {', '.join(told)}"

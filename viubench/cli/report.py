@@ -18,8 +18,8 @@ def report(
     training: Annotated[list[Path], typer.Option(help="A training folder, for its curves; repeatable.")] = [],  # noqa: B006
 ) -> None:
     """Write an HTML leaderboard that opens from disk, and print its table."""
-    from reports import leaderboard
-    from viubench.tasks import Catalogue
+    from reports.pages import leaderboard_page
+    from viubench.tasks.registry import Catalogue
 
-    print(leaderboard.write(runs, out, Catalogue().references, trainings=training))
+    print(leaderboard_page.write(runs, out, Catalogue().references, trainings=training))
     print(out.resolve())

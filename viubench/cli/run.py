@@ -74,8 +74,8 @@ def run(
 ) -> None:
     """Answer tasks with a model, score the answers, write a run folder and print the table."""
     from viubench.cli.job import Job, default_engine, pairs
-    from viubench.gather import Wishes
-    from viubench.replicas.layout import Layout
+    from viubench.runner.collect import Wishes
+    from viubench.runner.parallel.layout import Layout
 
     wishes = Wishes(tasks, videos, data_root, protocol, frames, fps, max_pixels, limit, seed, workers)
     layout = Layout.read(engine or default_engine(model, base_url), replicas, pairs(engine_arg))
@@ -105,7 +105,7 @@ def score(
 ) -> None:
     """Score ready answers: no engine, no video is opened when items are given."""
     from viubench.cli.job import Job
-    from viubench.gather import Wishes
+    from viubench.runner.collect import Wishes
 
     wishes = Wishes(tasks, videos, samples or data_root, seed=seed)
     job = Job(wishes, out, tuple(include_path), None, max_errors, quiet=quiet)

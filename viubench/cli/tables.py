@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
-from viubench.planning import Planned
+from viubench.runner.planning import Planned
 from viubench.schema import Results, TaskResult
 
 

@@ -21,7 +21,7 @@ def list_(include_path: Include = []) -> None:  # noqa: B006
     """Every suite and task."""
     from tabulate import tabulate
 
-    from viubench.tasks import Catalogue
+    from viubench.tasks.registry import Catalogue
 
     catalogue = Catalogue(tuple(include_path))
     rows = [
@@ -50,7 +50,7 @@ def show(name: str, include_path: Include = []) -> None:  # noqa: B006
     """One task (includes resolved) or suite, as YAML."""
     import yaml
 
-    from viubench.tasks import Catalogue
+    from viubench.tasks.registry import Catalogue
 
     catalogue = Catalogue(tuple(include_path))
     suite = catalogue.suites.get(name)
@@ -65,8 +65,8 @@ def validate(
     include_path: Include = [],  # noqa: B006
 ) -> None:
     """Grade a true answer (must be 1), a wrong one (below 1) and junk (unparsed) for every task."""
-    from viubench.cli.validation import check_all
-    from viubench.tasks import Catalogue
+    from viubench.runner.validate import check_all
+    from viubench.tasks.registry import Catalogue
 
     faults = check_all(names or [], Catalogue(tuple(include_path)), data_root)
     raise typer.Exit(Exit.NEGATIVE if faults else Exit.OK)

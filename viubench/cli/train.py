@@ -17,9 +17,9 @@ from viubench.errors import Exit
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
-    from trainer.data import Questions
-    from trainer.policy import Policy
-    from trainer.ranks import Ranks
+    from trainer.dataset import Questions
+    from trainer.distributed import Ranks
+    from trainer.model.policy import Policy
     from viubench.cli.progress import Update
 
 
@@ -51,12 +51,12 @@ def train(
 ) -> None:
     """Train a model with the tasks' own scores as rewards."""
     from trainer.config import load
-    from trainer.data import Questions
-    from trainer.ranks import Ranks
-    from viubench.engines.loading import describe_checkpoint
+    from trainer.dataset import Questions
+    from trainer.distributed import Ranks
+    from viubench.engines.checkpoints import describe_checkpoint
     from viubench.errors import ViubenchError
-    from viubench.tasks import Catalogue
-    from viubench.video.store import FrameStore, default_root
+    from viubench.tasks.registry import Catalogue
+    from viubench.video.frame_cache import FrameStore, default_root
 
     with Ranks.join(device) as ranks:  # before all that may go wrong, so that one of them tells it
         chosen = load(config).given(model=model, train=items, validation=validation, videos=videos)
@@ -91,10 +91,10 @@ def _train(
     import torch
     from transformers.utils import logging
 
-    from trainer.evaluation import Evaluation
+    from trainer.checkpoints.manager import best
     from trainer.grpo import train as grpo
-    from trainer.keeping import best
-    from trainer.rollouts import rollout_source
+    from trainer.harness_eval import Evaluation
+    from trainer.rollouts.base import rollout_source
     from trainer.sft import warm_start
     from viubench.cli.progress import bar
 
@@ -122,7 +122,7 @@ def _train(
 
 def _opened(config: TrainConfig, path: str, ranks: Ranks) -> Policy:
     """The checkpoint as the configuration trains it."""
-    from trainer.policy import LoraConfig, Policy
+    from trainer.model.policy import LoraConfig, Policy
 
     lora = LoraConfig(config.update.rank, config.update.alpha, tuple(config.update.targets))
     return Policy.open(
@@ -140,7 +140,7 @@ def _opened(config: TrainConfig, path: str, ranks: Ranks) -> Policy:
 
 def _shown(update: Update, steps: int) -> Callable[[dict[str, Any]], None]:
     """A progress bar as listener to log lines."""
-    from trainer.log import summary
+    from trainer.checkpoints.metrics_log import summary
 
     return lambda told: update(told["step"] + 1, steps, summary(told))
 
@@ -150,7 +150,7 @@ def _planned(config: TrainConfig, questions: Questions) -> str:
     from tabulate import tabulate
 
     import evaluators
-    from trainer.guards import floors
+    from trainer.checks import floors
 
     graders = {name: evaluators.get(spec.name, **spec.params) for name, spec in questions.evaluators.items()}
     constant = floors(questions, graders, config)

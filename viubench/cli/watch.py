@@ -63,8 +63,8 @@ def watch(
 ) -> None:
     """Evaluate every checkpoint that appears in DIR, each once, and draw its curve."""
     from viubench.cli.keeper import Base, Keeper, exit_code, told_when_stopped, words_of
-    from viubench.history import History
-    from viubench.watch import Watch
+    from viubench.watch.history import History
+    from viubench.watch.scheduler import Watch
 
     if not folder.is_dir():
         raise ViubenchError(f"no such folder: {folder}", where="DIR", hint="make it, or start the training first")

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import evaluators
-from viubench import __version__
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError
+from viubench.version import __version__
 
 
 class Baseline(Engine):

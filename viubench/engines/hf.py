@@ -13,11 +13,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from viubench import media_clock
-from viubench.engines import arguments, prompts
+from viubench.engines import engine_args, prompts
 from viubench.engines.base import Engine, Request, Response, allow_read_only_frames
-from viubench.engines.loading import describe_checkpoint
+from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import EngineError, ViubenchError
+from viubench.video import timestamps
 from viubench.video.frames import VideoInput
 
 
@@ -38,7 +38,7 @@ class HfEngine(Engine):
 
     def __init__(self, model: str, args: Mapping[str, str], *, deterministic: bool = False) -> None:
         self.deterministic = deterministic
-        self.args = arguments.typed(args, {"device": str, "dtype": str, "attn_implementation": str}, self.kind)
+        self.args = engine_args.typed(args, {"device": str, "dtype": str, "attn_implementation": str}, self.kind)
         self.checkpoint = describe_checkpoint(model)
         self.size_multiple = self.checkpoint["size_multiple"]
         self.settings: dict[str, Any] = {}
@@ -144,7 +144,7 @@ def encode(processor: Any, question: str, videos: Sequence[VideoInput]) -> Any:
     moving = prompts.moving(videos)
     media: dict[str, Any] = {"do_resize": False} if videos else {}
     if moving:
-        metas = [media_clock.metadata(video) for video in moving]
+        metas = [timestamps.metadata(video) for video in moving]
         described = [{name: value for name, value in meta.items() if name != "do_sample_frames"} for meta in metas]
         media |= {"videos": [video.pixels for video in moving], "video_metadata": described, "do_sample_frames": False}
     if len(moving) < len(videos):

@@ -20,10 +20,10 @@ from typing import Any, ClassVar
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from viubench import media_clock
-from viubench.engines import arguments, prompts, transport
+from viubench.engines import engine_args, prompts, server_payload
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError, ViubenchError
+from viubench.video import timestamps
 
 ARGUMENTS: dict[str, type] = {
     "transport": str,
@@ -65,10 +65,10 @@ class ServerEngine(Engine):
     kind: ClassVar[str] = "server"
 
     def __init__(self, model: str | None, base_urls: Sequence[str], args: Mapping[str, str]) -> None:
-        settings = arguments.typed(args, ARGUMENTS, self.kind)
+        settings = engine_args.typed(args, ARGUMENTS, self.kind)
         self.urls = [_endpoint(url) for url in base_urls]
         self.model = model
-        self.format: str = _one_of("transport_format", settings.get("transport_format", "jpeg"), transport.FORMATS)
+        self.format: str = _one_of("transport_format", settings.get("transport_format", "jpeg"), server_payload.FORMATS)
         self.transport: str = _one_of("transport", settings.get("transport", "auto"), ("auto", "video", "images"))
         self.max_in_flight = settings.get("max_in_flight", 8 * len(self.urls))
         self.size_multiple = settings.get("size_multiple", 32)
@@ -133,7 +133,7 @@ class ServerEngine(Engine):
     async def _ask(self, request: Request) -> Response:
         started = time.perf_counter()
         as_video = self._as_video(request)
-        body = await asyncio.to_thread(transport.body, request, format_=self.format, as_video=as_video)
+        body = await asyncio.to_thread(server_payload.body, request, format_=self.format, as_video=as_video)
         body |= {"model": self.model, "temperature": request.decoding.temperature, "top_p": 1.0, "seed": 0}
         body["max_tokens"] = request.decoding.max_tokens
         if self.is_vllm:  # the server would fill these from the checkpoint's own defaults, which are not greedy
@@ -156,7 +156,7 @@ class ServerEngine(Engine):
         if self.transport == "auto" and not self.is_vllm:
             self.transport = "images"
             return False
-        return transport.shared_clock(request) is not None
+        return server_payload.shared_clock(request) is not None
 
     async def _check_prompt(self, answer: dict[str, Any], request: Request, as_video: bool) -> None:
         """On the first answer of a vLLM server: the model read our times. Decides `transport` when it was open."""
@@ -165,8 +165,8 @@ class ServerEngine(Engine):
             question = {"model": self.model, "tokens": token_ids}
             roots = (url.removesuffix("/v1") for url in self._turn)
             prompt = (await self._call("POST", roots, "/detokenize", question)).get("prompt", "")
-            metas = [media_clock.metadata(video) for video in prompts.moving(request.videos)]
-            problem = media_clock.missing_timestamps(prompt, metas) if media_clock.tells_times(prompt) else None
+            metas = [timestamps.metadata(video) for video in prompts.moving(request.videos)]
+            problem = timestamps.missing_timestamps(prompt, metas) if timestamps.tells_times(prompt) else None
             if problem is not None:
                 raise ViubenchError(
                     f"the server does not show the model the frames it was sent: {problem}",
@@ -225,12 +225,12 @@ class ServerEngine(Engine):
 
     def describe(self) -> dict[str, Any]:
         sent = {
-            "video": f"video/{transport.FORMATS[self.format]}",
-            "images": f"images/{transport.FORMATS[self.format]}",
+            "video": f"video/{server_payload.FORMATS[self.format]}",
+            "images": f"images/{server_payload.FORMATS[self.format]}",
         }
         settings = {
             "base_urls": self.urls,
-            "transport": sent.get(self.transport, f"auto/{transport.FORMATS[self.format]}"),
+            "transport": sent.get(self.transport, f"auto/{server_payload.FORMATS[self.format]}"),
         }
         return {"model": self.model, "version": self.version, "revision": None, "settings": settings}
 

@@ -24,13 +24,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from viubench import media_clock
-from viubench.engines import arguments, prompts
+from viubench.engines import engine_args, prompts
 from viubench.engines.base import Engine, Request, Response, allow_read_only_frames
-from viubench.engines.loading import describe_checkpoint
-from viubench.engines.tokens import TIMESTAMPED_TYPES
+from viubench.engines.checkpoints import describe_checkpoint
+from viubench.engines.token_counts import TIMESTAMPED_TYPES
 from viubench.errors import EngineDead, EngineError, Exit, ViubenchError
 from viubench.schema import Decoding
+from viubench.video import timestamps
 from viubench.video.frames import VideoInput
 
 MAX_VIDEOS = 12
@@ -87,7 +87,7 @@ class VllmEngine(Engine):
         if deterministic and (fixed := sorted(set(ALONE) & set(args))):
             raise ViubenchError(f"--deterministic settles {fixed[0]}", where="--engine-arg", hint="leave it out")
         own = {name: value for name, value in args.items() if name == "max_in_flight"}
-        self.max_in_flight = arguments.typed(own, {"max_in_flight": int}, self.kind).get("max_in_flight", 16)
+        self.max_in_flight = engine_args.typed(own, {"max_in_flight": int}, self.kind).get("max_in_flight", 16)
         self.args = {name: value for name, value in args.items() if name not in own}
         self.checkpoint = describe_checkpoint(model)
         self.size_multiple = self.checkpoint["size_multiple"]
@@ -192,11 +192,11 @@ class VllmEngine(Engine):
 
     def _check_prompt(self, token_ids: list[int], request: Request) -> None:
         """Proof on the first answer that the model saw our frames at our times: nothing sampled or resized again."""
-        metas = [media_clock.metadata(video) for video in prompts.moving(request.videos)]
+        metas = [timestamps.metadata(video) for video in prompts.moving(request.videos)]
         text = self._processor.tokenizer.decode(token_ids)
         group = getattr(getattr(self._processor, "video_processor", None), "temporal_patch_size", 2)
-        told = self.checkpoint["model_type"] in TIMESTAMPED_TYPES or media_clock.tells_times(text)
-        problem = media_clock.missing_timestamps(text, metas, group) if told and metas else None
+        told = self.checkpoint["model_type"] in TIMESTAMPED_TYPES or timestamps.tells_times(text)
+        problem = timestamps.missing_timestamps(text, metas, group) if told and metas else None
         for kind in ("video", "image"):
             pad = getattr(self._llm.model_config.hf_config, f"{kind}_token_id", None)
             if problem is not None or not told or pad is None or not self.size_multiple:
@@ -244,7 +244,7 @@ def as_prompt(processor: Any, question: str, videos: Sequence[VideoInput], media
     data: dict[str, list[Any]] = {}
     names: dict[str, list[str]] = {}
     for video, name in zip(videos, media_ids, strict=True):
-        shown = Image.fromarray(video.pixels[0]) if video.still else (video.pixels, media_clock.metadata(video))
+        shown = Image.fromarray(video.pixels[0]) if video.still else (video.pixels, timestamps.metadata(video))
         data.setdefault(_kind(video), []).append(shown)
         names.setdefault(_kind(video), []).append(name)
     as_given = {"mm_processor_kwargs": FRAMES_AS_THEY_ARE}
@@ -286,10 +286,10 @@ def _cpu_cache_bytes(values: int | None, context: int) -> int:
 
 def _typed(args: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, Any]:
     """Values as vLLM's own field types want them: a field of text keeps its text, others are read as JSON."""
-    arguments.refuse_unknown(args, {*fields, "max_in_flight"} - {"model"}, "vllm")
+    engine_args.refuse_unknown(args, {*fields, "max_in_flight"} - {"model"}, "vllm")
     texts = ("str", "str | None", str)
     return {
-        name: value if fields[name] in texts or str(fields[name]) in texts else arguments.as_json(value)
+        name: value if fields[name] in texts or str(fields[name]) in texts else engine_args.as_json(value)
         for name, value in args.items()
     }
 

@@ -26,18 +26,20 @@ import yaml
 
 from evaluators import Evaluator
 from evaluators.temporal_iou import TemporalIoU
-from viubench import __version__, atomic, planning
 from viubench.engines.base import Response
 from viubench.engines.baselines import AnswersEngine
 from viubench.errors import MediaError, ViubenchError
-from viubench.export import lmms_readme, lmms_scoring, lmms_tasks, media
-from viubench.export.media import File
-from viubench.planning import Planned
-from viubench.results import items_hash, summarise
+from viubench.export import lmms_readme, lmms_scoring, lmms_tasks, video_files
+from viubench.export.video_files import File
+from viubench.runner import planning
+from viubench.runner.pipeline import clip_wants, graded
+from viubench.runner.planning import Planned
 from viubench.schema import Decoding, Item, Manifest, Sample, Suite, Task
-from viubench.video.store import FrameStore
-from viubench.video.workers import KillablePool
-from viubench.way import clip_wants, graded
+from viubench.scoring.aggregate import items_hash, summarise
+from viubench.storage import atomic
+from viubench.version import __version__
+from viubench.video.frame_cache import FrameStore
+from viubench.video.process_pool import KillablePool
 
 WRITE_SECONDS = 600.0
 """Wall limit for decoding and writing the videos of one question."""
@@ -162,15 +164,15 @@ def _places(
     """One future for each clip of a question; the clips of a pretext item make its videos together."""
     wants = clip_wants(sample, planned.plan)
     if "kind" in sample.params:
-        return [pool.submit(media.written, store.root, sample, wants, out, name=sample.clips[0].path)]
+        return [pool.submit(video_files.written, store.root, sample, wants, out, name=sample.clips[0].path)]
     places = []
     for wanted in wants:
         root, clip, _, _ = wanted
-        if media.is_file(clip):
+        if video_files.is_file(clip):
             place: Future[list[File]] = Future()
-            place.set_result([media.own_file(clip, root, out, store, copy=copy)])
+            place.set_result([video_files.own_file(clip, root, out, store, copy=copy)])
         else:
-            place = pool.submit(media.written, store.root, sample, [wanted], out, name=clip.path)
+            place = pool.submit(video_files.written, store.root, sample, [wanted], out, name=clip.path)
         places.append(place)
     return places
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from viubench import __version__
-from viubench.export.media import File
-from viubench.planning import Planned
+from viubench.export.video_files import File
+from viubench.runner.planning import Planned
 from viubench.schema import Protocol
+from viubench.version import __version__
 
 EVERY_FRAME = 1000
 """Frames a second asked of a written file: more than any has, so all of them are shown."""

@@ -21,9 +21,9 @@ import evaluators
 from evaluators.published import get_rule
 from viubench.engines import prompts
 from viubench.engines.base import Response
-from viubench.results import summarise
+from viubench.runner.pipeline import Plan, graded
 from viubench.schema import Manifest, Record, Sample, TaskResult
-from viubench.way import Plan, graded
+from viubench.scoring.aggregate import summarise
 
 HEADLINE = "score"
 """The headline of every task under one name, so that a group can average it."""

@@ -21,15 +21,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from viubench import atomic
 from viubench.errors import MediaError, ViubenchError
-from viubench.pretext.listing import Listing, list_videos
-from viubench.pretext.making import Frames, Looked, Made, look, write_frames
-from viubench.pretext.recipes import FIELDS, JigsawParams, fill, params_of
-from viubench.pretext.rounds import Pool, Progress, Tried, draw_all
+from viubench.pretext.build_worker import Frames, Looked, Made, look, write_frames
+from viubench.pretext.generate import FIELDS, JigsawParams, fill, params_of
+from viubench.pretext.schedule import Pool, Progress, Tried, draw_all
 from viubench.schema import SCHEMA_VERSION, Clip, Recipe, Task
-from viubench.video.store import FrameStore
-from viubench.video.workers import KillablePool
+from viubench.storage import atomic
+from viubench.video.discover import Listing, list_videos
+from viubench.video.frame_cache import FrameStore
+from viubench.video.process_pool import KillablePool
 
 DECODE_SECONDS = 300.0
 DRAW_SECONDS = 3600.0

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from viubench.pretext.visible import Looks
+from viubench.pretext.visibility import Looks
 from viubench.schema import content_hash
 from viubench.video.frames import VideoInput
 

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from viubench.pretext.dice import Dice
-from viubench.pretext.difficulty import Perturbation, Strengths
+from viubench.pretext.params import Perturbation, Strengths
+from viubench.pretext.rng import Dice
 from viubench.video.frames import Pixels
 
 TEMPORAL: tuple[Perturbation, ...] = ("slow", "fast", "stutter", "shuffle")

@@ -21,8 +21,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from viubench.pretext.dice import Dice
-from viubench.pretext.visible import stands_out
+from viubench.pretext.rng import Dice
+from viubench.pretext.visibility import stands_out
 from viubench.schema import Strict
 from viubench.video.frames import Pixels
 

@@ -7,6 +7,7 @@ Example:
 All models forbid unknown keys and are frozen. Fractions are in [0, 1], times in seconds.
 """
 
+from viubench.schema.base import Strict, canonical_json, content_hash, utf8
 from viubench.schema.gate import Evidence, GateConfig, GatedMean, GatedRun, GateReport, TaskVerdict, Verdict
 from viubench.schema.records import (
     SCHEMA_VERSION,
@@ -27,7 +28,6 @@ from viubench.schema.records import (
     SuiteResult,
     TaskResult,
 )
-from viubench.schema.strict import Strict, canonical_json, content_hash, utf8
 from viubench.schema.tasks import (
     Decoding,
     EvaluatorSpec,

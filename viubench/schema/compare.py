@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from viubench.schema.base import Strict
 from viubench.schema.gate import GatedRun
 from viubench.schema.records import Groups, Status
-from viubench.schema.strict import Strict
 
 COMPARE_SCHEMA = 1
 """Version of compare.json; raised when a reader of an older version could misread a newer file."""

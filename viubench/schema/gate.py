@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from viubench.schema.strict import Strict
+from viubench.schema.base import Strict
 
 Verdict = Literal["regress", "pass", "improve", "inconclusive", "error"]
 

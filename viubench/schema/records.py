@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from viubench.schema.strict import Strict, content_hash
+from viubench.schema.base import Strict, content_hash
 from viubench.schema.tasks import Suite
 
 SCHEMA_VERSION = 1

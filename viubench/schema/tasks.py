@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from viubench.schema.strict import Strict, content_hash
+from viubench.schema.base import Strict, content_hash
 
 # --- protocol: how a video is seen and a model is asked -------------------------------------------------------
 
@@ -75,7 +75,7 @@ class EvaluatorSpec(Strict):
 
 
 class PretextSpec(Strict):
-    """A self-supervised task made from any video; `params` are the difficulty (see `viubench.pretext.recipes`)."""
+    """A self-supervised task made from any video; `params` are the difficulty (see `viubench.pretext.generate`)."""
 
     kind: Literal["ground", "count", "jigsaw"]
     params: dict[str, Any] = {}
@@ -85,7 +85,7 @@ class Rows(Strict):
     """Where a benchmark's rows lie in its data folder, in the publisher's own layout.
 
     `files` are globs below the folder; one without a suffix matches .parquet, .jsonl, .json, .csv and .txt. `adapter`
-    names a registered function that turns their content into one flat row per question (`viubench.sources.adapters`).
+    names a registered function that turns their content into one flat row per question (`viubench.datasets.adapters`).
     Rows for which the template `keep` is false are no part of the benchmark. `expected` is the published number.
     """
 
@@ -128,7 +128,7 @@ class Published(Strict):
 
 class Prompt(Strict):
     """Wordings of a task. `default` is a Jinja template over the row's fields, `question` and `options` (lettered
-    lines); empty means the wording of the evaluator's kind (`viubench.sources.wording`)."""
+    lines); empty means the wording of the evaluator's kind (`viubench.datasets.prompts`)."""
 
     default: str = ""
     published: Published = Published()

@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from viubench.schema.base import Strict
 from viubench.schema.gate import Verdict
-from viubench.schema.strict import Strict
 
 WATCH_SCHEMA = 1
 """Version of history.jsonl; raised when a reader of an older version could misread a newer line."""

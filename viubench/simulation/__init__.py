@@ -5,7 +5,8 @@ Example:
     >>> rows[0].what, rows[0].runs
     ('95 % interval of a mean covers', 20)
 
-What is tried is what judges real runs: `viubench.stats`, `viubench.differences` and `viubench.gate.judge`.
+What is tried is what judges real runs: `viubench.stats.estimates`, `viubench.stats.paired_differences` and
+`viubench.comparison.gate.judge`.
 """
 
 from viubench.simulation import intervals, verdicts

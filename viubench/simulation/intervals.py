@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from viubench.differences import Difference, paired
 from viubench.simulation.experiment import Bound, Experiment
 from viubench.simulation.worlds import Generator, World
-from viubench.stats import Estimate, mean, weighted_mean
+from viubench.stats.estimates import Estimate, mean, weighted_mean
+from viubench.stats.paired_differences import Difference, paired
 
 OF_MEAN, OF_SUITE = "95 % interval of a mean covers", "95 % interval of a suite's mean covers"
 OF_DIFFERENCE, NARROWER = "95 % interval of a difference covers", "90 % interval of a difference covers"

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from viubench.differences import Difference, paired
-from viubench.gate import judge
+from viubench.comparison.gate import judge
 from viubench.schema import GateConfig
 from viubench.schema.gate import MARGIN
 from viubench.simulation.experiment import ANY, Bound, Experiment
 from viubench.simulation.worlds import Generator, World
+from viubench.stats.paired_differences import Difference, paired
 
 WORSE, BETTER = "a task is called worse", "a task is called better"
 VERDICTS = ("regress", "pass", "improve", "inconclusive")

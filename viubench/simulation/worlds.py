@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from viubench.stats import Floats
+from viubench.stats.estimates import Floats
 
 Generator = np.random.Generator
 Sizes = Literal["equal", "geometric", "lognormal", "skewed"]

@@ -16,7 +16,7 @@ from typing import Any
 import av
 
 from viubench.errors import MediaError
-from viubench.video import files
+from viubench.video import paths
 
 av.logging.set_level(None)  # damage is reported as a fault, not as noise on stderr
 
@@ -42,7 +42,7 @@ def opened(path: Path, name: str, *, threads: int = 1) -> Iterator[tuple[Any, An
             metadata_errors="replace",
         )
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise files.unreadable(path, name) from error
+        raise paths.unreadable(path, name) from error
     with container:
         streams = pictures(container)
         if not streams:

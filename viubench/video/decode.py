@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from viubench.errors import MediaError
 from viubench.video import cores
 from viubench.video.container import Decoder, opened
-from viubench.video.convert import ToRGB, resized, turned
 from viubench.video.frames import Pixels
+from viubench.video.pixels import ToRGB, resized, turned
 from viubench.video.probe import Probe
-from viubench.video.sparse import read_sparse, saves
+from viubench.video.seek import read_sparse, saves
 
 MAX_BYTES = 16 << 30
 """Bytes of the frames of one clip."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viubench.errors import MediaError
-from viubench.video.convert import resized
 from viubench.video.frames import Pixels
+from viubench.video.pixels import resized
 
 
 def picture(path: Path, name: str) -> Pixels:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viubench.errors import MediaError
-from viubench.video import files
+from viubench.video import paths
 from viubench.video.container import Decoder, opened, packets, pictures
 from viubench.video.keyframes import is_clean_entry, is_hidden
 
@@ -114,7 +114,7 @@ def probe(path: Path, *, name: str | None = None, count: bool = False) -> Probe:
             too_large.
     """
     shown = str(path) if name is None else name
-    files.check(path, shown)
+    paths.check(path, shown)
     head = _head(path, shown)
     table = None if count else _packet_table(path, head, shown)
     if table is None or _shortfall(head, table):

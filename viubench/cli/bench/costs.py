@@ -93,10 +93,10 @@ def page(
     from dataclasses import asdict
     from tempfile import TemporaryDirectory
 
-    from reports.leaderboard import write
+    from reports.pages.leaderboard_page import write
     from viubench.bench import page
     from viubench.cli.progress import bar
-    from viubench.tasks import Catalogue
+    from viubench.tasks.registry import Catalogue
 
     terms, references = page.Terms(tasks, models, items), Catalogue().references
     with TemporaryDirectory(prefix="viubench-bench-") as scratch, bar("drawing", quiet=quiet) as progress:

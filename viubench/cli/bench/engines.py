@@ -85,13 +85,13 @@ def order(
 
     from tabulate import tabulate
 
-    from viubench import planning
     from viubench.bench import order
     from viubench.cli.job import pairs
-    from viubench.engines.loading import describe_checkpoint
-    from viubench.gather import Wishes
-    from viubench.tasks import Catalogue
-    from viubench.video.store import FrameStore, default_root
+    from viubench.engines.checkpoints import describe_checkpoint
+    from viubench.runner import planning
+    from viubench.runner.collect import Wishes
+    from viubench.tasks.registry import Catalogue
+    from viubench.video.frame_cache import FrameStore, default_root
 
     store = FrameStore(frame_cache or default_root())
     wishes = Wishes(tasks, videos, max_pixels=max_pixels, limit=n)

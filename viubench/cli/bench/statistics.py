@@ -66,7 +66,7 @@ def _json(rows: list[Row], runs: int, seed: int) -> str:
     import json
     from dataclasses import asdict
 
-    from viubench import __version__
+    from viubench.version import __version__
 
     found = [asdict(row) | {"error": row.error, "broken": row.broken} for row in rows]
     return json.dumps({"viubench": __version__, "runs": runs, "seed": seed, "rows": found}, indent=1) + "\n"

@@ -1,0 +1,1 @@
+"""What CI reads: JUnit, annotations, Markdown summaries."""

@@ -1,0 +1,1 @@
+"""What pages are made from: run folders and training logs."""

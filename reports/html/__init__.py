@@ -1,0 +1,1 @@
+"""Pages, escaping, and SVG charts."""

@@ -1,0 +1,85 @@
+"""The shell of every page: one file that opens from disk, with its own style and scripts, and nothing else allowed.
+
+Example:
+    >>> render("page.html.j2", ["chrome.js", "page.js"], {"models": []}, {"findings": []})  # doctest: +SKIP
+    '<!doctype html>...'
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports.html import svg
+from reports.html.escape import clean, embed_json, number, p_value
+from reports.tables.leaderboard import percent, points
+
+
+def render(
+    template: str, scripts: Sequence[str], data: Any, context: Mapping[str, Any], *, styles: Sequence[str] = ()
+) -> str:
+    """The page as text; equal arguments give equal text.
+
+    Args:
+        scripts: files of `templates/` that are joined, in this order, into the page's one script.
+        data: what the script reads, as JSON data; its strings are made safe here.
+        context: what the template reads; its strings are made safe by the environment.
+        styles: style sheets of `templates/` that follow the one of every page.
+    """
+    style, script = ("\n".join(map(asset, names)) for names in (("style.css", *styles), scripts))
+    return (
+        environment()
+        .get_template(template)
+        .render(
+            context,
+            policy=_policy(style, script),
+            style=Markup(style),  # our own file, no data in it
+            script=Markup(script),
+            data=Markup(embed_json(data)),  # escaped for a script block
+        )
+    )
+
+
+def environment() -> Environment:
+    """Templates in which every string is escaped, and cleaned of what acts on a screen."""
+    made = Environment(
+        loader=PackageLoader("reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+    )
+    made.filters.update(percent=percent, points=points, clean=clean, number=number, p_value=p_value)
+    made.globals.update(
+        whisker=svg.whisker,
+        bar=svg.bar,
+        stack=svg.statuses,
+        heat=svg.heat,
+        key=svg.key,
+        histogram=svg.histogram,
+    )
+    return made
+
+
+def asset(name: str) -> str:
+    """A style sheet or script of `templates/`."""
+    return files("reports").joinpath("templates", name).read_text(encoding="utf-8").replace("\r\n", "\n")
+
+
+def _policy(style: str, script: str) -> str:
+    """Only the style and the script of this page, by hash, and images it carries itself."""
+
+    def digest(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    return (
+        f"default-src 'none'; style-src {digest(style)}; script-src {digest(script)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )

@@ -1,0 +1,1 @@
+"""The pages: leaderboard, comparison, watch."""

@@ -1,0 +1,249 @@
+"""A comparison of two runs as one self-contained page: what changed, whether it is real, and the samples that turned.
+
+Example:
+    >>> html = render((a, b), found, report(a, b, found, turned), turned, per_task=12)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from reports.ci.comparison import headline, notes, turn
+from reports.ci.gate import line
+from reports.data.runs import Run, command
+from reports.html import forest_plot, page
+from reports.html.escape import p_value, shorten
+from reports.sections.difficulty import measures, split
+from reports.sections.samples import FIELD, RESPONSE, Strips, card
+from reports.sections.task_panels import MOST_VALUES, Finding
+from reports.tables.leaderboard import labels, percent, points, short_names
+from viubench.comparison.flips import Flip, largest
+from viubench.comparison.pair import Comparison, Side, TaskPair
+from viubench.comparison.report import within
+from viubench.schema import Manifest
+from viubench.schema.compare import Change, CompareReport, GroupChange, TaskChange
+
+SCRIPTS = ("chrome.js", "table.js", "cards.js", "browser.js", "comparison.js")
+STYLES = ("comparison.css",)
+
+MOST_FLIPS = 600
+"""Samples that a page shows at most, whatever is asked for: with their text they take some 5 MB."""
+
+MOST_ROWS = 2_000
+"""Rows of all breakdowns by group together, about: each takes some 1.5 kB."""
+
+NAME = 40
+"""Characters of a model's name that stand beside each answer; the whole name stands on top."""
+
+MANY = 0.05
+"""A detectable change above this is pointed at: much may have happened unseen."""
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """The change by the values of one group key, with a row of the plot each, but for the `left_out` smallest."""
+
+    key: str
+    values: tuple[tuple[str, GroupChange, Markup], ...]
+    ruler: Markup
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """A task, or the mean (`name` is empty), with its drawings."""
+
+    name: str
+    label: str
+    found: Change
+    plot: Markup
+    bars: Markup
+    breakdowns: tuple[Breakdown, ...] = ()
+
+
+def render(
+    sides: tuple[Side, Side], compared: Comparison, report: CompareReport, turned: Sequence[Flip], *, per_task: int
+) -> str:
+    """The page as text; equal runs give equal text.
+
+    Args:
+        per_task: samples that turned of each task and way; fewer where all would be more than `MOST_FLIPS`.
+    """
+    runs = [Run(side.path, side.manifest, side.results, ()) for side in sides]
+    names = labels(runs)
+    known = [found for found in report.tasks.values() if found.clusters > 1]
+    unseen = [(-found.detectable, found.detectable) for found in known if found.detectable is not None]
+    axis = forest_plot.scale([*(found.ci for found in known), *unseen])
+    lines = _lines(report, compared.tasks, axis)
+    context = {
+        "names": names,
+        "folders": [side.path.name for side in sides],
+        "findings": verdict(report),
+        "notes": list(notes(report)),
+        "report": report,
+        "tasks": lines[: len(report.tasks)],
+        "means": lines[len(report.tasks) :],
+        "ruler": forest_plot.ruler(axis),
+        "facts": facts(*(side.manifest for side in sides)),
+        "commands": [shorten(command(side.manifest), RESPONSE) for side in sides],
+        "grouped": any(line.breakdowns for line in lines),
+    }
+    data = browser(runs, names, turned, per_task)
+    return page.render("comparison.html.j2", SCRIPTS, data, context, styles=STYLES)
+
+
+# --- the first screen -----------------------------------------------------------------------------------------
+
+
+def verdict(report: CompareReport) -> list[Finding]:
+    """What changed, whether it is real, and what could not be seen."""
+    return [_changed(report), _real(report), _unseen(report)]
+
+
+def _changed(report: CompareReport) -> Finding:
+    mean = report.mean
+    of = f"Mean of {mean.tasks} tasks" if mean.tasks > 1 else "The score"
+    turned = f"{sum(found.to_right for found in report.tasks.values()):,} samples turned right"
+    turned += f", {sum(found.to_wrong for found in report.tasks.values()):,} wrong"
+    detail = (
+        f"{of}: from {percent(mean.a)} to {percent(mean.b)} %, {points(mean.difference)} points "
+        f"(95 % interval {points(mean.ci[0])} to {points(mean.ci[1])}). {turned}."
+    )
+    words = {found.word for found in report.tasks.values()}
+    return Finding("What changed?", headline(report), detail, warn="worse" in words)
+
+
+def _real(report: CompareReport) -> Finding:
+    question, tasks = "Is it real?", report.tasks
+    real = [(task, found) for task, found in tasks.items() if found.word != "no difference shown"]
+    mean = f" The mean over tasks: {report.mean.word} (p {p_value(report.mean.p)})." if len(tasks) > 1 else ""
+    if not real:
+        least = min(tasks.values(), key=lambda found: found.p)
+        detail = (
+            f"Chance explains every difference; the smallest p is {p_value(least.p)}, {p_value(least.holm)} adjusted."
+        )
+        return Finding(question, "Not shown", detail + mean, warn=True)
+    short = short_names(list(tasks))
+    named = ", ".join(f"{shorten(short[task], 40)} {points(found.difference)}" for task, found in real[:4])
+    more = f" and {len(real) - 4} more" if len(real) > 4 else ""
+    answer = "Yes" if len(real) == len(tasks) else f"On {len(real)} of {len(tasks)} tasks"
+    detail = f"{named}{more}: p below {report.alpha:g} after Holm's correction for {len(tasks)} tests."
+    return Finding(question, answer, (detail if len(tasks) > 1 else f"p {p_value(real[0][1].p)}.") + mean)
+
+
+def _unseen(report: CompareReport) -> Finding:
+    question = "What could not be seen?"
+    known = [found.detectable for found in report.tasks.values() if found.detectable is not None]
+    if not known:
+        return Finding(
+            question,
+            "Cannot be said",
+            "The scores differ by the same on every sample, or all samples are of one video: no spread to go by.",
+            warn=True,
+        )
+    low, high = percent(min(known)), percent(max(known))
+    size = f"{low} points" if low == high else f"{low} to {high} points"
+    least = report.mean.detectable
+    mean = f", of the mean {percent(least)}" if least is not None and len(report.tasks) > 1 else ""
+    detail = f"So large must the true change of a task be{mean}, to be found in 4 of 5 such comparisons. "
+    return Finding(
+        question, f"Changes below {size}", detail + "Smaller ones may be there unseen.", warn=max(known) > MANY
+    )
+
+
+# --- tasks and groups -----------------------------------------------------------------------------------------
+
+
+def _lines(report: CompareReport, pairs: Mapping[str, TaskPair], axis: forest_plot.Scale) -> list[Line]:
+    """A line for each task, then one for the mean of several."""
+    short = short_names(list(report.tasks))
+    rows: list[tuple[str, str, Change]] = [(task, short[task], found) for task, found in report.tasks.items()]
+    if len(rows) > 1:
+        rows.append(("", f"mean of {len(rows)} tasks", report.mean))
+    most = max(max(found.better, found.worse) / found.units for _, _, found in rows)
+    keys = sum(len(found.groups) for found in report.tasks.values())
+    values = min(MOST_VALUES, max(2, MOST_ROWS // max(keys, 1)))
+    return [
+        Line(
+            name,
+            shorten(label, 80),
+            found,
+            forest_plot.row(axis, found.difference, found.ci, found.detectable, found.word),
+            forest_plot.bars(found.better, found.worse, found.units, most),
+            breakdowns(found, pairs[name], values) if isinstance(found, TaskChange) else (),
+        )
+        for name, label, found in rows
+    ]
+
+
+def breakdowns(found: TaskChange, pair: TaskPair, most: int = MOST_VALUES) -> tuple[Breakdown, ...]:
+    """The change within each value of every group key, the `most` largest; then within what is read from the samples as
+    their difficulty (`reports.sections.difficulty`)."""
+    made = []
+    for key, values in found.groups.items():
+        kept = sorted(values, key=lambda value: (-values[value].units, value))[:most]
+        made.append(_breakdown(key, [(value, values[value]) for value in sorted(kept)], len(values) - len(kept)))
+    records = list(zip(*pair.records, strict=True))
+    for measure, samples in measures(records, pair.evaluator.name).items():
+        parts = split(samples)
+        if len(parts) > 1 and measure not in found.groups:
+            made.append(_breakdown(measure, [(part.label, within(pair, part.ids)) for part in parts], 0))
+    return tuple(made)
+
+
+def _breakdown(key: str, values: Sequence[tuple[str, GroupChange]], left_out: int) -> Breakdown:
+    """With an axis of its own."""
+    axis = forest_plot.scale([found.ci for _, found in values if found.clusters > 1])
+    rows = tuple(
+        (shorten(value, 60), found, forest_plot.row(axis, found.difference, found.ci, None, ""))
+        for value, found in values
+    )
+    return Breakdown(shorten(key, 60), rows, forest_plot.ruler(axis), left_out)
+
+
+# --- flips and runs -------------------------------------------------------------------------------------------
+
+
+def browser(runs: Sequence[Run], names: Sequence[str], turned: Sequence[Flip], per_task: int) -> dict[str, Any]:
+    """The data of the flips, as JSON data: both answers of each, and its filmstrip while there is room."""
+    of_each = Counter((flip.a.task, flip.way) for flip in turned).values()
+    while per_task > 1 and sum(min(count, per_task) for count in of_each) > MOST_FLIPS:
+        per_task -= 1
+    chosen = largest(turned, per_task, [run.path for run in runs])
+    strips = Strips()
+    samples = [
+        card([(0, flip.a), (1, flip.b)], runs, strips) | {"way": flip.way, "turn": turn(flip)}
+        for flip in chosen[:MOST_FLIPS]
+    ]
+    return {
+        "models": [f"{letter} · {line(name, NAME)}" for letter, name in zip("AB", names, strict=True)],
+        "tasks": sorted({flip.a.task for flip in turned}),
+        "samples": samples,
+        "strips": list(strips.kept),
+        "total": len(turned),
+        "stripsLeftOut": strips.left_out,
+    }
+
+
+def facts(a: Manifest, b: Manifest) -> list[tuple[str, str, str, bool]]:
+    """What the manifests say of both runs: name, A's, B's, whether they differ; those that differ first."""
+    first, second = _facts(a), _facts(b)
+    names = sorted(first.keys() | second.keys(), key=lambda name: (first.get(name) == second.get(name), name))
+    return [(name, first.get(name, "–"), second.get(name, "–"), first.get(name) != second.get(name)) for name in names]
+
+
+def _facts(manifest: Manifest) -> dict[str, str]:
+    parts: Mapping[str, Mapping[str, Any]] = {
+        "model": manifest.model,
+        "engine": manifest.engine,
+        "hardware": manifest.hardware,
+        "package": manifest.packages,
+    }
+    found = {f"{part} {name}": value for part, values in parts.items() for name, value in values.items()}
+    found |= {"seed": manifest.seed, "started": manifest.started}
+    return {shorten(name, 80): shorten(str(value), FIELD) for name, value in found.items() if value not in ("", None)}

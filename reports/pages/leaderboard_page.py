@@ -1,0 +1,191 @@
+"""The leaderboard: one self-contained HTML file, or its main table for the terminal.
+
+Example:
+    >>> write([Path("runs/tiny"), Path("runs/blind")], Path("leaderboard.html"), Catalogue().references)
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from reports.data.runs import Run, command, load_runs
+from reports.data.training_log import Training, load_all
+from reports.html import page
+from reports.html.escape import clean
+from reports.sections import difficulty, training_curves
+from reports.sections.failures import failures
+from reports.sections.per_sample import per_sample
+from reports.sections.samples import browser
+from reports.sections.speed import speeds
+from reports.sections.task_panels import panels, verdict
+from reports.tables import ranking_evidence
+from reports.tables.agreement import agreements
+from reports.tables.leaderboard import Row, columns, labels, percent, percent_with_interval, points, rows, shown
+from reports.tables.ranking import Pairing
+from viubench.errors import ViubenchError
+from viubench.schema import STATUSES, ReferenceRow
+from viubench.storage import atomic
+
+SCRIPTS = ("chrome.js", "cards.js", "table.js", "browser.js", "download.js", "page.js")
+
+STATUS_WORDS = {
+    "ok": "ok",
+    "unparsed": "unparsed",
+    "truncated": "truncated",
+    "refused": "refused",
+    "media_error": "media error",
+    "engine_error": "engine error",
+}
+
+
+def table(runs: Sequence[Path], references: Sequence[ReferenceRow]) -> list[Row]:
+    """The main table of the page as data.
+
+    Raises:
+        ViubenchError: a folder is not a finished run.
+    """
+    return rows(load_runs(runs), references)
+
+
+def text(runs: Sequence[Path], references: Sequence[ReferenceRow] = ()) -> str:
+    """The main table for a terminal, in percent, the first column with its 95 % interval.
+
+    Where there is a suite its tasks are left to the page, so that the table is not wider than a terminal.
+
+    Raises:
+        ViubenchError: a folder is not a finished run.
+    """
+    return _text(load_runs(runs), references)
+
+
+def _text(runs: Sequence[Run], references: Sequence[ReferenceRow] = ()) -> str:
+    heads = [head for head in columns(runs) if head.kind in ("suite", "group")] or columns(runs)
+    pairing, lines = Pairing(runs), []
+    for row in rows(runs, references, pairing):
+        engine = f" (engine: {row.note})" if row.kind == "model" else ""
+        cells = [row.cells.get(head.key) for head in heads]
+        scores = ["–" if cell is None else percent(cell.value) for cell in cells]
+        if cells[0] is not None:
+            scores[0] = percent_with_interval(cells[0])
+        gain = "–" if row.gain is None else points(row.gain)
+        not_ok = "–" if row.not_ok is None else percent(row.not_ok)
+        lines.append([clean(row.label + engine), *scores, gain, "–" if row.n is None else str(row.n), not_ok])
+    names = [clean(head.label).replace(" ", "\n") for head in heads]
+    headers = ["model", *names, "gain\nover\nblind", "samples", "not\nok"]
+    shown = tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))
+    return "\n".join([shown, *(clean(line.text) for line in agreements(runs, labels(runs), pairing))])
+
+
+def write(
+    runs: Sequence[Path],
+    out: Path,
+    references: Sequence[ReferenceRow],
+    *,
+    samples_per_task: int = 12,
+    trainings: Sequence[Path] = (),
+) -> str:
+    """Write the page of `runs` to `out`, and return its main table for the terminal, as `text` does.
+
+    Equal runs give equal bytes, and the file appears whole or not at all.
+
+    The page needs no network and no server, allows itself no outside source (content security policy), and its tables
+    are readable without JavaScript. `samples_per_task` bounds the sample browser (`reports.sections.samples.browser`).
+    `trainings` are training folders, which get a section of curves.
+
+    Raises:
+        ViubenchError: no run, a folder is not a finished run, or a training's log is missing or damaged.
+    """
+    if not runs:
+        raise ViubenchError("no run to report", hint="viubench report RUN... --out leaderboard.html")
+    with _uncollected():
+        loaded = load_runs(runs)
+        html = render(loaded, references, samples_per_task=samples_per_task, trainings=load_all(trainings))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write(out, html.encode())
+    return _text(loaded)
+
+
+def render(
+    runs: Sequence[Run],
+    references: Sequence[ReferenceRow],
+    *,
+    samples_per_task: int = 12,
+    trainings: Sequence[Training] = (),
+) -> str:
+    """The page as text."""
+    heads, names, pairing = columns(runs), labels(runs), Pairing(runs)
+    found = rows(runs, references, pairing)
+    context = {
+        "findings": verdict(runs, found, heads, pairing),
+        "evidence": ranking_evidence.lines(runs, names, shown(heads), pairing),
+        "heads": shown(heads),
+        "bodies": _bodies(found),
+        "has_published": any(row.kind == "published" for row in found),
+        "published_badges": {badge for row in found if row.kind == "published" for badge in row.badges},
+        "panels": panels(runs, names, heads),
+        "difficulty": {head.key: difficulty.figures(runs, names, head.key) for head in heads if head.kind == "task"},
+        "statuses": STATUSES,
+        "status_words": STATUS_WORDS,
+        "agreements": agreements(runs, names, pairing),
+        "failures": failures(runs, names, heads),
+        "speeds": speeds(runs, names),
+        "manifests": [_manifest(run, name) for run, name in zip(runs, names, strict=True)],
+        "samples_per_task": samples_per_task,
+        "trainings": [training_curves.draw(training) for training in trainings],
+    }
+    data = browser(runs, names, samples_per_task) | {"perSample": per_sample(runs)}
+    return page.render("page.html.j2", SCRIPTS, data, context)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector, which would look through half a million records again and again for circles."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _bodies(found: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """The rows under their headings; each part is sorted by itself, so that the baselines stay in sight."""
+    parts = [
+        ("Models", [row for row in found if row.kind == "model"]),
+        ("Baselines", [row for row in found if row.kind not in ("model", "published")]),
+    ]
+    published = [row for row in found if row.kind == "published"]
+    for source in dict.fromkeys(row.note for row in published):
+        parts.append((f"Published: {source}", [row for row in published if row.note == source]))
+    return [(heading, part) for heading, part in parts if part]
+
+
+def _manifest(run: Run, label: str) -> dict[str, Any]:
+    """What was run, as (name, value) pairs for reading, and the command to run it again."""
+    manifest = run.manifest
+    facts = [
+        *((f"model {key}", value) for key, value in sorted(manifest.model.items())),
+        *((f"engine {key}", value) for key, value in sorted(manifest.engine.items())),
+        ("seed", manifest.seed),
+        ("started", manifest.started),
+        *((f"hardware {key}", value) for key, value in sorted(manifest.hardware.items())),
+        ("packages", ", ".join(f"{name} {version}" for name, version in sorted(manifest.packages.items()))),
+    ]
+    tasks = [
+        (name, task.protocol, task.protocol_hash, manifest.tasks.get(name, {}).get("hash", ""), task.items_hash, task.n)
+        for name, task in sorted(run.results.tasks.items())
+    ]
+    return {
+        "label": label,
+        "folder": run.path.name,
+        "command": command(manifest),
+        "facts": [(name, str(value)) for name, value in facts if value not in ("", None)],
+        "tasks": tasks,
+    }

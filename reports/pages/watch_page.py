@@ -1,0 +1,327 @@
+"""The page of a watch: scores of the checkpoints against their step, the trainer's reward beside them, and verdicts.
+
+Example:
+    >>> write(Path("runs/train/watch/watch.html"), "train", history.latest(), turn.waiting, Path("runs/train"))
+
+Like the leaderboard it is one file that needs no network; it has no script at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup, escape
+
+from reports.data.training_log import LEAST_SMOOTHED, LOG, Stage, load, smoothed
+from reports.html import page, svg
+from reports.html.escape import shorten
+from reports.html.svg import Area, Band, Curve, Level, Point
+from reports.sections.task_panels import FEW, Finding
+from reports.tables.leaderboard import percent, short_names
+from viubench.errors import ViubenchError
+from viubench.schema import Entry, Score, Verdict
+from viubench.storage import atomic
+from viubench.watch.scheduler import Waiting
+
+PAGE = "watch.html"
+MEAN = ""
+"""The key of the mean of all tasks; no task has such a name."""
+
+GLYPHS: dict[Verdict, str] = {"regress": "▼", "error": "×", "improve": "▲", "inconclusive": "?", "pass": "✓"}
+"""Marks of the verdicts, those that must not be missed first."""
+
+GLYPH_WIDTH = 9
+"""Units of a plot that a mark of a verdict takes; where they would cover one another the later kinds are left out."""
+
+MOST_REASON = 600
+
+IN_ITS_BAND = '<path class="area" d="M0 0h22v10h-22z"/><path class="curve first" d="M0 5h22"/>'
+RING = '<circle class="best-mark" cx="11" cy="5" r="4"/>'
+
+__all__ = ["LOG", "PAGE", "render", "with_interval", "write"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot with its legend, as (sample, words)."""
+
+    title: str
+    plot: Markup
+    legend: tuple[tuple[Markup, str], ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A checkpoint in the table: a cell for each head, None where it has no score."""
+
+    entry: Entry
+    cells: tuple[Score | None, ...]
+    best: tuple[bool, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reward:
+    """The trainer's log as far as it is drawn, or a sentence why it is not."""
+
+    stage: Stage | None
+    why: str = ""
+
+    @classmethod
+    def of(cls, folder: Path | None) -> Reward:
+        if folder is None:
+            return cls(None)
+        try:
+            return cls(load(folder).stages[-1])
+        except (ViubenchError, OSError) as error:
+            return cls(None, getattr(error, "message", str(error)))
+
+    def points(self, task: str) -> tuple[str, Sequence[Point]]:
+        """What the curve is called, and its points: of the task's own reward, else of all tasks together."""
+        if self.stage is None:
+            return "", ()
+        own = self.stage.values(f"{task}/reward") if task else ()
+        found = own or self.stage.values("reward")
+        name = "training reward" + ("" if own or not task else " of all tasks")
+        window = self.stage.window
+        if window < LEAST_SMOOTHED or len(found) < window:
+            return name, found
+        return f"{name}, mean of {window} steps", smoothed(found, window)
+
+
+def write(
+    out: Path, title: str, entries: Sequence[Entry], waiting: Sequence[Waiting] = (), training: Path | None = None
+) -> None:
+    """Write the page, whole or not at all, and not where it is there already.
+
+    Args:
+        entries: one for each checkpoint, by step.
+        waiting: checkpoints that are not there whole.
+        training: folder of the trainer's log; one that cannot be read is named on the page.
+    """
+    html = render(title, entries, waiting, training).encode()
+    if not out.exists() or out.read_bytes() != html:
+        atomic.write(out, html)
+
+
+def render(title: str, entries: Sequence[Entry], waiting: Sequence[Waiting] = (), training: Path | None = None) -> str:
+    """The page as text; equal arguments give equal text."""
+    scored = [entry for entry in entries if entry.status == "evaluated"]
+    heads = _heads(scored)
+    best = {key: top for key in heads if (top := _best(scored, key))}
+    reward = Reward.of(training)
+    context = {
+        "title": title,
+        "findings": _findings(entries, scored, waiting, heads, best),
+        "figures": [_figure(key, name, scored, best[key], reward) for key, name in heads.items()],
+        "reward": reward,
+        "heads": list(heads.values()),
+        "several": len(scored) > 1,
+        "gated": any(entry.gate for entry in entries),
+        "rows": [_row(entry, heads, best) for entry in entries],
+        "waiting": waiting,
+        "marks": GLYPHS,
+    }
+    return page.render("watch.html.j2", [], None, context, styles=["watch.css"])
+
+
+def with_interval(score: Score) -> str:
+    """ "51.9 (49.5–54.3)", in percent."""
+    return f"{percent(score.value)} ({percent(score.ci[0])}–{percent(score.ci[1])})"
+
+
+def _heads(scored: Sequence[Entry]) -> dict[str, str]:
+    """What has a curve: the mean where there is one, then the tasks; key -> name."""
+    tasks = short_names(sorted({task for entry in scored for task in entry.tasks}))
+    return ({MEAN: "mean"} if any(entry.mean for entry in scored) else {}) | tasks
+
+
+def _score(entry: Entry, key: str) -> Score | None:
+    return entry.mean if key == MEAN else entry.tasks.get(key)
+
+
+def _best(scored: Sequence[Entry], key: str) -> tuple[Entry, Score] | None:
+    """The checkpoint of the highest score, the earlier of equal ones."""
+    found = [(entry, score) for entry in scored if (score := _score(entry, key))]
+    return max(found, key=lambda pair: pair[1].value, default=None)
+
+
+# --- in words -------------------------------------------------------------------------------------------------
+
+
+def _findings(
+    entries: Sequence[Entry],
+    scored: Sequence[Entry],
+    waiting: Sequence[Waiting],
+    heads: Mapping[str, str],
+    best: Mapping[str, tuple[Entry, Score]],
+) -> list[Finding]:
+    return [_length(scored, heads), _top(scored, heads, best), _worse(scored), _trust(entries, scored, waiting)]
+
+
+def _length(scored: Sequence[Entry], heads: Mapping[str, str]) -> Finding:
+    question = "How far did it get?"
+    if not scored:
+        return Finding(question, "No score yet", "No checkpoint was evaluated.", warn=True)
+    last = scored[-1]
+    keys = [MEAN] if last.mean else last.tasks
+    told = ", ".join(f"{heads[key]} {with_interval(score)}" for key in keys if (score := _score(last, key)))
+    return Finding(question, f"{_counted(len(scored), 'checkpoint')}, to step {last.step:,}", f"The last: {told}.")
+
+
+def _top(scored: Sequence[Entry], heads: Mapping[str, str], best: Mapping[str, tuple[Entry, Score]]) -> Finding:
+    """The best of the first curve, and how much that says."""
+    question = "Which step is best?"
+    if not scored:
+        return Finding(question, "Not known yet", "There is nothing to choose from.", warn=True)
+    key, name = next(iter(heads.items()))
+    entry, score = best[key]
+    others = [found for one in scored if one is not entry and (found := _score(one, key))]
+    tied = sum(found.ci[1] >= score.ci[0] for found in others)
+    if others and all(found.value == score.value for found in others):
+        return Finding(question, "None stands out", f"All have {name} {percent(score.value)}.", warn=True)
+    told = f"{name}, 95 % interval {percent(score.ci[0])}–{percent(score.ci[1])}."
+    if tied:
+        told += f" The intervals of {_counted(tied, 'other')} overlap it."
+    if others:
+        told += f" The best of {len(others) + 1} on the same items looks better than it is: confirm it on others."
+    return Finding(question, f"Step {entry.step:,}: {percent(score.value)}", told, warn=bool(tied))
+
+
+def _worse(scored: Sequence[Entry]) -> Finding:
+    question = "Did it get worse?"
+    judged = [(entry, entry.gate) for entry in scored if entry.gate]
+    if not judged:
+        return Finding(question, "Not asked", "No gate was given (--gate).")
+    counts = {verdict: sum(gate.verdict == verdict for _, gate in judged) for verdict in GLYPHS}
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    last, gate = judged[-1]
+    detail = f"Against the baseline: {told}. The last, step {last.step:,}: {gate.verdict}."
+    lost = [entry.step for entry, gate in judged if gate.verdict == "regress"]
+    if lost:
+        steps = ", ".join(f"{step:,}" for step in lost[:6]) + (f" and {len(lost) - 6} more" if len(lost) > 6 else "")
+        return Finding(question, f"Yes, at step {steps}", detail, warn=True)
+    sure = not (counts["error"] or counts["inconclusive"])
+    return Finding(question, "No" if sure else "Not shown", detail, warn=not sure)
+
+
+def _trust(entries: Sequence[Entry], scored: Sequence[Entry], waiting: Sequence[Waiting]) -> Finding:
+    question = "Can it be trusted?"
+    failed = len(entries) - len(scored)
+    worries = [f"{_counted(failed, 'evaluation')} failed"] if failed else []
+    for what in ("items", "protocol"):
+        seen: dict[str, set[str]] = {}
+        for entry in scored:
+            for task, score in entry.tasks.items():
+                seen.setdefault(task, set()).add(getattr(score, what))
+        if any(len(hashes) > 1 for hashes in seen.values()):
+            worries.append(f"not all checkpoints had the same {what}")
+    if few := [task for task, score in (scored[-1].tasks if scored else {}).items() if score.n < FEW]:
+        worries.append(f"under {FEW} samples in {_counted(len(few), 'task')}")
+    told = f"{_counted(len(waiting), 'checkpoint')} not there whole yet." if waiting else ""
+    n = sum(score.n for score in scored[-1].tasks.values()) if scored else 0
+    told = f"{n:,} samples a checkpoint. {told}" if n else told
+    answer = "With care: " + "; ".join(worries) if worries else "Yes" if scored else "No score yet"
+    return Finding(question, answer, told, warn=bool(worries) or not scored)
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def _row(entry: Entry, heads: Mapping[str, str], best: Mapping[str, tuple[Entry, Score]]) -> Row:
+    reason = entry.reason or (entry.gate.reason if entry.gate else "")
+    if entry.command:
+        reason = f"{reason}; the command on regression ended with exit code {entry.command}"
+    cells = tuple(_score(entry, key) for key in heads)
+    return Row(entry, cells, tuple(best[key][0] is entry for key in heads), shorten(reason, MOST_REASON))
+
+
+# --- drawn ----------------------------------------------------------------------------------------------------
+
+
+def _figure(key: str, name: str, scored: Sequence[Entry], best: tuple[Entry, Score], reward: Reward) -> Figure:
+    found = [(entry, score) for entry in scored if (score := _score(entry, key))]
+    called, earned = reward.points(key)
+    levels = _baseline(key, scored)
+    steps = [float(entry.step) for entry, _ in found] + [step for step, _ in earned]
+    values = [end for _, score in found for end in (score.value, *score.ci)]
+    values += [value for _, value in earned] + [level.value for level in levels]
+    plane = svg.axes(_span(steps), values, lambda value: percent(value, 0), share=True)
+    line = Curve("first", [(entry.step, score.value) for entry, score in found], marked=True)
+    curves = [Curve("second", earned), line] if earned else [line]
+    alone = [Band(entry.step, score.value, *score.ci) for entry, score in found] if len(found) == 1 else []
+    ends = [[(float(entry.step), score.ci[side]) for entry, score in found] for side in (0, 1)]
+    drawn = svg.plot(plane, curves, levels, alone, areas=[] if alone else [Area("first", *ends)])
+    ring = (
+        ""
+        if alone
+        else f'<circle class="best-mark" cx="{plane.x(best[0].step):.1f}" cy="{plane.y(best[1].value):.1f}" r="4.5"/>'
+    )
+    marks = _marks([(plane.x(step), verdict) for step, verdict in _verdicts(scored, key)])
+    legend = [(svg.key("band") if alone else _key(IN_ITS_BAND), _told(found))]
+    if not alone:
+        legend.append((_key(RING), _told_best(*best)))
+    legend += [(svg.key("before"), level.text) for level in levels]
+    if earned:
+        legend.append((svg.key("second"), f"{called}, from {percent(earned[0][1])} to {percent(earned[-1][1])}"))
+    return Figure(name, _over(drawn, ring + marks), tuple(legend))
+
+
+def _span(steps: Sequence[float]) -> Point:
+    """From 0, unless that would leave more than half of a plot empty."""
+    first, last = min(steps), max(steps)
+    return (first if last < 2 * first and first < last else 0.0), last
+
+
+def _told(found: Sequence[tuple[Entry, Score]]) -> str:
+    first, last = found[0][1], found[-1][1]
+    if len(found) == 1:
+        return f"{last.metric} {with_interval(last)}"
+    return f"{last.metric} from {with_interval(first)} to {with_interval(last)}, in its 95 % interval"
+
+
+def _told_best(entry: Entry, score: Score) -> str:
+    return f"highest: {with_interval(score)} at step {entry.step:,}"
+
+
+def _baseline(key: str, scored: Sequence[Entry]) -> list[Level]:
+    """The baseline's score by the latest verdict that knows it."""
+    for entry in reversed(scored):
+        value = None if entry.gate is None else entry.gate.mean if key == MEAN else entry.gate.baseline.get(key)
+        if value is not None:
+            return [Level("before", value, f"baseline {percent(value)}")]
+    return []
+
+
+def _verdicts(scored: Sequence[Entry], key: str) -> list[tuple[int, Verdict]]:
+    """The verdict on each checkpoint: of the task, or of all of them for the mean."""
+    found = []
+    for entry in scored:
+        if entry.gate is not None:
+            verdict = entry.gate.verdict if key == MEAN else entry.gate.tasks.get(key)
+            found += [(entry.step, verdict)] if verdict else []
+    return found
+
+
+def _marks(places: Sequence[tuple[float, Verdict]]) -> str:
+    """The verdicts along the upper edge."""
+    taken: list[float] = []
+    parts = []
+    for verdict, glyph in GLYPHS.items():
+        for x in (x for x, found in places if found == verdict):
+            if all(abs(x - other) >= GLYPH_WIDTH for other in taken):
+                taken.append(x)
+                parts.append(f'<text class="verdict {verdict} middle" x="{x:.1f}" y="8">{escape(glyph)}</text>')
+    return "".join(parts)
+
+
+def _key(shape: str) -> Markup:
+    return svg.svg("key", 22, 10, [shape])
+
+
+def _over(plot: Markup, above: str) -> Markup:
+    """The plot with more drawn over what is in it: numbers and our own marks."""
+    return Markup(str(plot).removesuffix("</svg>") + above + "</svg>")

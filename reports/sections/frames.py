@@ -1,0 +1,90 @@
+"""What a model saw, for one sample: its filmstrip as a data URI, and the time axis that lies under it.
+
+Example:
+    >>> axis = Axis((0.0, 10.0, 20.0))
+    >>> axis.place(0.0), axis.place(10.0), axis.place(20.0)
+    (16.67, 50.0, 83.33)
+
+The frames of a strip are equally wide, so the axis is bent to them: frame k's time lies under the middle of frame k.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from viubench.schema import FrameInfo
+from viubench.video.filmstrip import positions, strip_path
+
+MOST_BYTES = 400_000
+"""A strip above this is left out: ours take 10 to 60 kB."""
+
+_JPEG = b"\xff\xd8\xff"
+
+
+def strip_uri(run: Path, record_id: str) -> str | None:
+    """The strip of a record as a `data:` URI; None when there is none, or it is no small JPEG inside the run."""
+    path = strip_path(run, record_id)
+    if not path.is_file() or not path.resolve().is_relative_to(run.resolve()) or path.stat().st_size > MOST_BYTES:
+        return None
+    data = path.read_bytes()
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}" if data.startswith(_JPEG) else None
+
+
+def captions(frames: FrameInfo) -> list[str]:
+    """One caption per frame of the strip: the time the model was told, after the number of its video if several."""
+    numbers = _videos(frames)
+    shown = positions(len(frames.times)) if frames.times else []
+    return [f"{numbers[k]} · {frames.times[k]:.1f}" if numbers else f"{frames.times[k]:.1f}" for k in shown]
+
+
+def first_frames(frames: FrameInfo) -> list[int]:
+    """Where in the strip each of several videos begins; empty where that cannot be said of all."""
+    numbers = _videos(frames)
+    shown = [numbers[k] for k in positions(len(numbers))] if numbers else []
+    found = [shown.index(number) for number in dict.fromkeys(shown)]
+    return found if len(found) == frames.videos else []
+
+
+def _videos(frames: FrameInfo) -> list[int]:
+    """The number of each frame's video, from 1; empty for a single one, or where the times do not tell them apart."""
+    number, numbers = 1, []
+    for k, time in enumerate(frames.times):
+        number += k > 0 and time <= frames.times[k - 1]  # within a video times rise
+        numbers.append(number)
+    return numbers if frames.videos > 1 and numbers[-1:] == [frames.videos] else []
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Seconds to percent of the strip's width.
+
+    Attributes:
+        times: seconds of the strip's frames, rising.
+    """
+
+    times: tuple[float, ...]
+
+    def place(self, seconds: float) -> float:
+        """Percent in [0, 100]; the half frames before the first and after the last middle go on at the same pace."""
+        count = len(self.times)
+        middles = (np.arange(count) + 0.5) / count
+        if count == 1:
+            return 50.0
+        left = 2 * self.times[0] - self.times[1]
+        right = 2 * self.times[-1] - self.times[-2]
+        ends = np.concatenate([[middles[0] - 1 / count], middles, [middles[-1] + 1 / count]])
+        at = float(np.interp(seconds, [left, *self.times, right], ends))
+        return round(100 * min(max(at, 0.0), 1.0), 2)
+
+
+def axis(frames: FrameInfo | None, spans: Sequence[tuple[float, float]]) -> Axis:
+    """The axis under a strip; without frames of one video, an even one long enough for `spans`."""
+    if frames and frames.videos == 1 and len(frames.times) > 1 and list(frames.times) == sorted(set(frames.times)):
+        return Axis(tuple(frames.times[k] for k in positions(len(frames.times))))
+    longest = max((end for _, end in spans), default=1.0) or 1.0
+    return Axis((0.0, longest))

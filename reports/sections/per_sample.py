@@ -1,0 +1,63 @@
+"""The score of every sample of every run, small enough to travel in the page, which offers it as a file.
+
+Example:
+    >>> per_sample(runs)["tasks"]["viubench_count_easy"]
+    {'ids': ['a1', 'b2'], 'scores': [[1, 0.333], [0, -1]]}
+
+A score is the task's headline one, to three decimals; a sample without an answer has minus the place of its status in
+`statuses`, and one that a run does not have has null.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from reports.data.runs import Run
+from viubench.schema import STATUSES, Record
+
+BUDGET = 3_000_000
+"""Characters of all of it; tasks after that are left out, and the page says how many."""
+
+
+def per_sample(runs: Sequence[Run]) -> dict[str, Any]:
+    """The scores as JSON data, task by task: the ids, and for each run its numbers in the same order."""
+    found: dict[str, Any] = {}
+    spent, left_out = 0, 0
+    for task in sorted({task for run in runs for task in run.by_task}):
+        by_run = [_numbers(run, task) for run in runs]
+        ids = sorted({sample for numbers in by_run for sample in numbers})
+        table = {"ids": ids, "scores": [[numbers.get(sample) for sample in ids] for numbers in by_run]}
+        size = len(json.dumps(table, ensure_ascii=False, separators=(",", ":")))
+        if spent + size > BUDGET:
+            left_out += 1
+            continue
+        spent += size
+        found[task] = table
+    return {"statuses": list(STATUSES), "tasks": found, "leftOut": left_out}
+
+
+def metric_of(run: Run, task: str) -> str:
+    """The key of a task's headline score; empty where what it was scored by is not installed here."""
+    evaluator = run.evaluator(task)
+    return "" if evaluator is None else evaluator.metric
+
+
+def _numbers(run: Run, task: str) -> dict[str, float]:
+    metric = metric_of(run, task)
+    return {record.id: _number(record, metric) for record in run.by_task.get(task, ())}
+
+
+def _number(record: Record, metric: str) -> float:
+    if record.status != "ok":
+        return -STATUSES.index(record.status)
+    score = headline(record, metric)
+    return int(score) if score in (0, 1) else round(score, 3)
+
+
+def headline(record: Record, metric: str) -> float:
+    """A sample's headline score, or its first one where `metric` is not among them; 0 without an answer."""
+    if record.status != "ok":
+        return 0.0
+    return record.scores.get(metric, next(iter(record.scores.values()), 0.0))

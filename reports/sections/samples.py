@@ -1,0 +1,215 @@
+"""The samples a reader can open: which ones, and each as plain data for the page's script.
+
+Example:
+    >>> data = browser(runs, ["tiny", "blind"], per_task=12)
+    >>> data["samples"][0]["answers"][0]["status"]
+    'ok'
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from evaluators.shape_counts import SHAPES
+from reports.data.runs import Run
+from reports.html.escape import shorten, show
+from reports.sections.frames import Axis, axis, captions, first_frames, strip_uri
+from reports.sections.per_sample import headline, metric_of
+from viubench.schema import FrameInfo, Record
+
+RESPONSE = 4_000
+"""Characters of a raw response that are shown; the middle of a longer one is cut, with a note."""
+
+FIELD = 400
+"""Characters of an answer, a target or an error that are shown."""
+
+TEXT_BUDGET = 3_000_000
+"""Characters of all responses together; with too many for `RESPONSE` each they are cut to fewer, not below `FIELD`."""
+
+STRIP_BUDGET = 8_000_000
+"""Characters of all strips together; samples after that come without one, and the page says how many."""
+
+DRAWINGS = {"temporal_iou": "interval", "permutation": "order", "shape_counts": "counts"}
+"""How an evaluator's answers are drawn; any other's stand as text."""
+
+Group = list[tuple[int, Record]]
+"""What the runs, by their places, recorded of one sample: the same task, id and true answer."""
+
+
+def browser(runs: Sequence[Run], labels: Sequence[str], per_task: int) -> dict[str, Any]:
+    """The data of the sample browser, as JSON data.
+
+    Of each task, `per_task` samples: those with a filmstrip first, then by id; and as many again that some model did
+    not answer, so that each kind of failure can be looked at. Runs that put the same question are shown side by side.
+    """
+    by_task = _grouped(runs)
+    shown = {path.stem for run in runs for path in (run.path / "strips").glob("*.jpg")}
+    with_strip = {unquote(name) for name in shown}
+    chosen = [group for groups in by_task.values() for group in _chosen(groups, with_strip, per_task)]
+    most = max(min(TEXT_BUDGET // max(sum(map(len, chosen)), 1), RESPONSE), FIELD)
+    strips = Strips()
+    return {
+        "models": list(labels),
+        "tasks": list(by_task),
+        "samples": [card(group, runs, strips, most) for group in chosen],
+        "strips": list(strips.kept),
+        "total": sum(map(len, by_task.values())),
+        "stripsLeftOut": strips.left_out,
+    }
+
+
+@dataclass
+class Strips:
+    """The filmstrips a page carries, each once, up to `STRIP_BUDGET`; `left_out` counts the samples that got none."""
+
+    kept: dict[str, int] = field(default_factory=dict)
+    left_out: int = 0
+    spent: int = 0
+
+    def place(self, uri: str | None) -> int | None:
+        """Where in `kept` a strip is, now or already; None for none, or when there is no room left."""
+        if uri is not None and uri not in self.kept:
+            if self.spent + len(uri) > STRIP_BUDGET:
+                self.left_out += 1
+                return None
+            self.spent += len(uri)
+            self.kept[uri] = len(self.kept)
+        return None if uri is None else self.kept[uri]
+
+
+def _grouped(runs: Sequence[Run]) -> dict[str, list[Group]]:
+    """The samples of each task by id; where runs disagree about the true answer there are several of one id."""
+    found: dict[str, dict[str, list[Group]]] = defaultdict(dict)
+    for number, run in enumerate(runs):
+        for record in run.records:
+            groups = found[record.task].setdefault(record.id, [])
+            same = next((group for group in groups if group[0][1].target == record.target), None)
+            if same is None:
+                groups.append([(number, record)])
+            else:
+                same.append((number, record))
+    return {task: [group for _, groups in sorted(found[task].items()) for group in groups] for task in sorted(found)}
+
+
+def _chosen(groups: Sequence[Group], with_strip: set[str], per_task: int) -> list[Group]:
+    seen = [group for group in groups if group[0][1].id in with_strip]
+    rest = [group for group in groups if group[0][1].id not in with_strip]
+    chosen = [*seen, *rest][:per_task]
+    failed = [group for group in [*seen, *rest][per_task:] if any(record.status != "ok" for _, record in group)]
+    kinds: set[tuple[int, str]] = set()
+    first: list[Group] = []
+    second: list[Group] = []  # more of the same, after each run's first failure of each kind
+    for group in failed:
+        new = {(number, record.status) for number, record in group if record.status != "ok"} - kinds
+        kinds |= new
+        (first if new else second).append(group)
+    return chosen + [*first, *second][:per_task]
+
+
+def _strip(group: Sequence[tuple[int, Record]], runs: Sequence[Run]) -> str | None:
+    found = (strip_uri(runs[number].path, record.id) for number, record in group if record.frames)
+    return next((uri for uri in found if uri), None)
+
+
+def card(
+    group: Sequence[tuple[int, Record]], runs: Sequence[Run], strips: Strips, most: int = RESPONSE
+) -> dict[str, Any]:
+    """One sample: the question, and what each run (by its place in `runs`) answered, in at most `most` characters."""
+    number, first = next(((n, r) for n, r in group if r.frames), group[0])
+    evaluator = runs[number].manifest.tasks.get(first.task, {}).get("evaluator", {}).get("name", "")
+    drawing = DRAWINGS.get(evaluator)
+    line = _line(first, group) if drawing == "interval" else None
+    metric = metric_of(runs[number], first.task)
+    return {
+        "task": first.task,
+        "id": shorten(first.id, FIELD),
+        "cluster": shorten(first.cluster, FIELD),
+        "question": shorten(first.question, RESPONSE),
+        "target": _target(first.target, drawing),
+        "groups": [f"{key}: {value}" for key, value in sorted(first.groups.items())],
+        "frames": _frames(first.frames),
+        "captions": captions(first.frames) if first.frames else [],
+        "clips": first_frames(first.frames) if first.frames and drawing == "order" else [],
+        "drawing": drawing,
+        "bars": [] if line is None else _bars(first.target, line),
+        "answers": [
+            _answer(n, record, first.frames, drawing, line, most) | {"grade": _grade(headline(record, metric))}
+            for n, record in group
+        ],
+        "strip": strips.place(_strip(group, runs)),
+    }
+
+
+def _answer(
+    number: int, record: Record, shown: FrameInfo | None, drawing: str | None, line: Axis | None, most: int
+) -> dict[str, Any]:
+    answered = record.status == "ok"
+    return {
+        "model": number,
+        "status": record.status,
+        "response": None if record.response is None else shorten(record.response, most),
+        "answer": _target(record.answer, drawing) if answered or record.answer is not None else None,
+        "rule": record.rule,
+        "scores": {name: round(score, 4) for name, score in sorted(record.scores.items())},
+        "finish": record.finish_reason,
+        "error": shorten(f"{record.error.fault}: {record.error.detail}", FIELD) if record.error else None,
+        "otherFrames": bool(record.frames and shown and record.frames.hash != shown.hash),
+        "bars": [] if line is None else _bars(record.answer, line),
+    }
+
+
+def _grade(score: float) -> str:
+    return "right" if score >= 1 - 1e-9 else "partly" if score > 0 else "wrong"
+
+
+def _target(value: Any, drawing: str | None) -> dict[str, Any]:
+    """A value as text and, where it can be drawn as chips, in parts."""
+    if drawing == "interval" and (windows := spans(value)):
+        return {"text": ", ".join(f"{start:.1f}–{end:.1f} s" for start, end in windows), "parts": []}
+    parts: list[Any] = []
+    if drawing in ("order", "counts"):
+        numbers = value if isinstance(value, list) else []
+        names = SHAPES if drawing == "counts" and len(numbers) == len(SHAPES) else [""] * len(numbers)
+        pairs = list(value.items()) if isinstance(value, dict) else list(zip(names, numbers, strict=True))
+        parts = [[str(name), int(v)] for name, v in pairs if isinstance(v, (int, float)) and math.isfinite(v)][:40]
+    return {"text": shorten(show(value), FIELD), "parts": parts}
+
+
+def _frames(frames: FrameInfo | None) -> str:
+    if frames is None:
+        return ""
+    videos = f" of {frames.videos} videos" if frames.videos > 1 else ""
+    return f"{len(frames.indices)} frames{videos}, {frames.width} × {frames.height} pixels"
+
+
+def spans(value: Any) -> list[tuple[float, float]]:
+    """The intervals in a target or an answer: one `[start, end]` or a list of them; none where it is neither."""
+    rows = value if isinstance(value, list) else []
+    rows = [rows] if len(rows) == 2 and all(isinstance(v, (int, float)) for v in rows) else rows
+    return [
+        (float(row[0]), float(row[1]))
+        for row in rows
+        if isinstance(row, list)
+        and len(row) == 2
+        and all(isinstance(v, (int, float)) and math.isfinite(v) for v in row)
+    ][:20]
+
+
+def _line(first: Record, group: Sequence[tuple[int, Record]]) -> Axis:
+    values = [first.target, *(record.answer for _, record in group)]
+    found = [span for value in values for span in spans(value)]
+    return axis(first.frames, found)
+
+
+def _bars(value: Any, line: Axis) -> list[dict[str, Any]]:
+    """Each interval as `left` and `width` in percent of the strip, cut to it, with its true ends as text."""
+    bars = []
+    for start, end in spans(value):
+        left, right = line.place(start), line.place(end)
+        bars.append({"left": left, "width": round(max(right - left, 0.5), 2), "text": f"{start:.1f}–{end:.1f} s"})
+    return bars

@@ -1,0 +1,146 @@
+"""How far two runs agree sample by sample, and why they differ: the same model through two engines should agree fully.
+
+Example:
+    >>> for line in agreements(runs, labels(runs)):
+    ...     print(line.text)
+    a (vllm) and a (server): 66 of 90 answers equal; 24 differ: 24 were shown the same frames, sent as image/jpeg
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import PurePath
+
+from reports.data.runs import Run
+from reports.tables.leaderboard import points
+from reports.tables.ranking import Pairing
+from viubench.schema import Record
+from viubench.stats.paired_differences import Difference
+
+MOST_PAIRS = 45
+"""Pairs shown at most: those of ten runs."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two runs on the samples both answered.
+
+    Attributes:
+        shared: samples with a response in both runs.
+        frames: of these, how many were shown the same pixels (equal frame hashes).
+        prompts: how many had prompts of equal length in tokens.
+        answers: how many have the same response text.
+        reasons: why the others differ, each with the number of samples.
+        found: the second's score minus the first's over the tasks both ran whole and in the same way.
+    """
+
+    first: str
+    second: str
+    shared: int
+    frames: int
+    prompts: int
+    answers: int
+    reasons: tuple[tuple[str, int], ...]
+    found: Difference | None = None
+
+    @property
+    def flips(self) -> int | None:
+        """Samples (or what a headline counts) whose score differs; None where the runs share no whole task."""
+        return None if self.found is None else self.found.better + self.found.worse
+
+    @property
+    def noise(self) -> float | None:
+        """Half the width of the 95 % interval of the difference: a smaller one between two models may be repetition
+        alone. None where not known, or where no score differs."""
+        return (self.found.high - self.found.low) / 2 if self.found and self.flips else None
+
+    @property
+    def text(self) -> str:
+        """All of it in one sentence."""
+        said = f"{self.first} and {self.second}: {self.answers} of {self.shared} answers equal"
+        said += f", {self.frames} with equal frames, {self.prompts} with prompts of equal length"
+        if self.reasons:
+            said += "; different: " + ", ".join(f"{count} {reason}" for reason, count in self.reasons)
+        if self.noise is not None and self.found is not None:
+            said += (
+                f"; {self.flips} of {self.found.n} scores differ: less than {points(self.noise)[1:]} points is noise"
+            )
+        return said
+
+
+def agreements(runs: Sequence[Run], names: Sequence[str], pairing: Pairing | None = None) -> list[Agreement]:
+    """One line for each pair of runs of one model that answered common samples; `names` are the runs' labels.
+
+    Two runs are of one model when its weights' fingerprint is the same, or its name where an engine knows no more.
+    """
+    pairing = pairing or Pairing(runs)
+    models = [place for place, run in enumerate(runs) if run.kind == "model"]
+    found = []
+    for one, two in combinations(models, 2):
+        first, second = runs[one], runs[two]
+        if not _same_model(first, second):
+            continue
+        answered = {record.id: record for record in second.records if record.response is not None}
+        pairs = [(r, answered[r.id]) for r in first.records if r.response is not None and r.id in answered]
+        if pairs:
+            name, other = (f"{names[place]} ({runs[place].results.engine})" for place in (one, two))
+            line = _agreement(name, other, pairs, _sent(first) | _sent(second))
+            found.append(replace(line, found=_difference(pairing, one, two, runs)))
+    return found[:MOST_PAIRS]
+
+
+def _difference(pairing: Pairing, one: int, two: int, runs: Sequence[Run]) -> Difference | None:
+    """Over the tasks both ran whole and in the same way, each of the same weight."""
+    shared = [task for task in runs[one].results.tasks if pairing.difference(one, two, {task: 1.0})]
+    return pairing.difference(one, two, {task: 1 / len(shared) for task in shared}) if shared else None
+
+
+def _same_model(one: Run, two: Run) -> bool:
+    prints = [run.manifest.model.get("fingerprint") for run in (one, two)]
+    if all(prints):
+        return prints[0] == prints[1]
+    return PurePath(one.results.model).name == PurePath(two.results.model).name
+
+
+def _agreement(first: str, second: str, pairs: Sequence[tuple[Record, Record]], sent: set[str]) -> Agreement:
+    differing = [pair for pair in pairs if pair[0].response != pair[1].response]
+    reasons = Counter(_reason(*pair, sent) for pair in differing)
+    return Agreement(
+        first,
+        second,
+        shared=len(pairs),
+        frames=sum(_same_frames(*pair) for pair in pairs),
+        prompts=sum(_same_prompt(*pair) for pair in pairs),
+        answers=len(pairs) - len(differing),
+        reasons=tuple(reasons.most_common()),
+    )
+
+
+def _reason(one: Record, two: Record, sent: set[str]) -> str:
+    """The first cause that can be seen in the records."""
+    if not _same_frames(one, two):
+        return "were shown other frames"
+    if "shown_as_images" in one.usage or "shown_as_images" in two.usage:
+        return "were sent as single images to one of the two"
+    if not _same_prompt(one, two):
+        return "had prompts of other lengths"
+    if sent:
+        return f"had equal frames and prompts, but the frames travelled as {' and '.join(sorted(sent))}"
+    return "had equal frames and prompts: only arithmetic differs"
+
+
+def _same_frames(one: Record, two: Record) -> bool:
+    return one.frames is not None and two.frames is not None and one.frames.hash == two.frames.hash
+
+
+def _same_prompt(one: Record, two: Record) -> bool:
+    return one.usage.get("prompt_tokens") == two.usage.get("prompt_tokens")
+
+
+def _sent(run: Run) -> set[str]:
+    """How a server run's frames were encoded when that loses something."""
+    transport = str(run.manifest.engine.get("settings", {}).get("transport", ""))
+    return {transport} if "jpeg" in transport else set()

@@ -1,0 +1,180 @@
+"""Which models can be told apart: tested on the samples they share, or by their intervals where they share none.
+
+Example:
+    >>> first, *_ = against_best(Pairing(runs), {"viubench_ground_mirror": 1.0}, {0: cell, 1: other})  # doctest: +SKIP
+    >>> first.gap, first.p, first.tied, first.detectable  # doctest: +SKIP
+    (0.021, 0.003, False, 0.018)
+
+Models that answered the same samples are compared sample by sample (`viubench.stats.paired_differences.paired`): what
+is hard for all of them then cancels out, and far smaller differences show than by whether two intervals overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from reports.data.runs import Run
+from viubench.comparison.pair import ROUNDING
+from viubench.schema.gate import MAX_ERRORS
+from viubench.scoring.aggregate import headline_parts, scored
+from viubench.stats.estimates import Estimate, Part, weighted_mean
+from viubench.stats.paired_differences import Difference, detectable, holm, paired
+
+ALPHA = 0.05
+"""Two models are told apart below this adjusted two-sided p-value."""
+
+
+class Score(Protocol):
+    """A score in [0, 1] with its 95 % interval, None where none is known; `reports.tables.leaderboard.Cell` is one."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The best model of a column against another one.
+
+    Attributes:
+        best, other: their places among the runs.
+        gap: the best's score minus the other's.
+        found: the same over the samples they share, with its interval; None where they share no whole task.
+        p: two-sided, adjusted by Holm over all comparisons with this best; None where `found` is.
+        tied: the difference may be chance: p is at least `ALPHA`, or without a test the intervals overlap.
+    """
+
+    best: int
+    other: int
+    gap: float
+    found: Difference | None
+    p: float | None
+    tied: bool
+
+    @cached_property
+    def detectable(self) -> float | None:
+        """The smallest true difference that a test of these samples would find four times in five."""
+        return None if self.found is None else detectable(self.found, ALPHA / 2)
+
+
+class Pairing:
+    """The headline's units of every run and task, read out once for all comparisons."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._runs = runs
+        self._parts: dict[tuple[int, str], list[Part] | None] = {}
+        self._found: dict[tuple[object, ...], Difference | None] = {}
+
+    def difference(self, first: int, second: int, shares: Mapping[str, float]) -> Difference | None:
+        """The second run's score minus the first's over whole tasks that both ran in the same way.
+
+        Args:
+            shares: each task's share in the score; they sum to 1.
+
+        Returns:
+            None where a task is missing, or has other items, another protocol or another definition in one of the two,
+            or lost more than `MAX_ERRORS` of its samples: what `viubench compare` refuses.
+        """
+        key = (first, second, *shares.items())
+        if key not in self._found:
+            self._found[key] = self._difference(first, second, shares)
+        return self._found[key]
+
+    def estimate(self, place: int, shares: Mapping[str, float]) -> Estimate | None:
+        """A run's score over tasks with its interval, clustered across them; None where its records do not give it."""
+        parts = [(share, self._units(place, task)) for task, share in shares.items()]
+        known = [(share * w, s, c) for share, part in parts if part is not None for w, s, c in part]
+        return weighted_mean(known) if known and all(part is not None for _, part in parts) else None
+
+    def _difference(self, first: int, second: int, shares: Mapping[str, float]) -> Difference | None:
+        if not all(self._alike(first, second, task) for task in shares):
+            return None
+        sides: list[list[Part]] = []
+        for run in (first, second):
+            parts = {task: self._units(run, task) for task in shares}
+            known = {task: part for task, part in parts.items() if part is not None}
+            if len(known) < len(parts):
+                return None
+            sides.append([(shares[task] * w, s, c) for task, part in known.items() for w, s, c in part])
+        try:
+            return paired(sides[0], sides[1])
+        except ValueError:  # other source videos behind the same items
+            return None
+
+    def _alike(self, first: int, second: int, task: str) -> bool:
+        """Whether both ran a task with the same items, under the same protocol and definition."""
+
+        def way(run: Run) -> tuple[object, ...]:
+            about, result = run.manifest.tasks.get(task, {}), run.results.tasks[task]
+            return result.items_hash, result.protocol_hash, result.n, about.get("hash"), about.get("average")
+
+        one, two = self._runs[first], self._runs[second]
+        return task in one.results.tasks and task in two.results.tasks and way(one) == way(two)
+
+    def _units(self, place: int, task: str) -> list[Part] | None:
+        key = (place, task)
+        if key not in self._parts:
+            self._parts[key] = _parts(self._runs[place], task)
+        return self._parts[key]
+
+
+def against_best(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[int, Score]) -> list[Contest]:
+    """The best of `scores` (by place of the run) against every other, the nearest first; none with fewer than two."""
+    if len(scores) < 2:
+        return []
+    best = max(scores, key=lambda place: scores[place].value)
+    others = sorted((place for place in scores if place != best), key=lambda place: -scores[place].value)
+    found = {place: pairing.difference(place, best, shares) for place in others}
+    tested = {place: difference for place, difference in found.items() if difference is not None}
+    p_values = dict(zip(tested, holm([difference.p_two_sided for difference in tested.values()]), strict=True))
+    return [
+        Contest(
+            best,
+            place,
+            scores[best].value - scores[place].value,
+            found[place],
+            p_values.get(place),
+            p_values[place] >= ALPHA if place in p_values else _overlap(scores[best], scores[place]),
+        )
+        for place in others
+    ]
+
+
+def ranks(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[int, Score]) -> dict[int, int]:
+    """The rank of each run: those that cannot be told from the best share its rank, then the same among those left."""
+    left, found = dict(scores), dict[int, int]()
+    while left:
+        rank = len(found) + 1
+        contests = against_best(pairing, shares, left)
+        group = [contest.other for contest in contests if contest.tied]
+        for place in [contests[0].best if contests else next(iter(left)), *group]:
+            found[place] = rank
+            del left[place]
+    return found
+
+
+def _overlap(one: Score, two: Score) -> bool:
+    if one.low is None or one.high is None or two.low is None or two.high is None:
+        return False
+    return one.low <= two.high and two.low <= one.high
+
+
+def _parts(run: Run, task: str) -> list[Part] | None:
+    """The headline's units by id; None where the records do not make the score that results.json says."""
+    records, result, evaluator = run.by_task.get(task, ()), run.results.tasks[task], run.evaluator(task)
+    failed = sum(record.status in ("media_error", "engine_error") for record in records)
+    if evaluator is None or not records or failed > MAX_ERRORS * len(records) or len(records) != result.n:
+        return None
+    try:
+        units = evaluator.units([scored(record) for record in records])
+        parts = headline_parts(units, evaluator, run.manifest.tasks[task].get("average", ""))
+    except (LookupError, TypeError, ValueError):  # records that it cannot take
+        return None
+    value = sum(weight * sum(scores) / len(scores) for weight, scores, _ in parts)
+    return parts if abs(value - result.value) < ROUNDING else None

@@ -1,0 +1,1 @@
+"""Checkpoints: files, optimizer state, which are kept, model card, metrics log."""

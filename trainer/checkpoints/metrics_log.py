@@ -1,0 +1,143 @@
+"""The metrics of a training run: one JSON line a step, and the same numbers as TensorBoard event files.
+
+Example:
+    log = Log(Path("runs/train"))
+    log.write({"step": 0, "reward": 0.41})  # to train.jsonl and tensorboard/
+
+The JSON lines are what pages and a resumed run read; the event files are made from them anew at each start, so that a
+step that is done again after a kill is never in them twice.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from viubench.errors import ViubenchError
+from viubench.storage import atomic
+
+NAME = "train.jsonl"
+EVENTS = "tensorboard"
+
+
+def to_stderr(text: str) -> None:
+    """Tell the user something beside the progress bar."""
+    print(text, file=sys.stderr)
+
+
+class Log:
+    """Appends to `folder/train.jsonl`, and to the event files in `folder/tensorboard` where TensorBoard is installed.
+
+    Args:
+        say: told once when it is not.
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], None] = to_stderr) -> None:
+        self.path = folder / NAME
+        self._say = say
+        self._board: Any = None
+
+    def cut(self, step: int) -> None:
+        """Forget what was written from `step` on: a resumed run does those steps again. Comes before `write`."""
+        kept = [line for line in read(self.path.parent) if line["step"] < step]
+        if self.path.exists():
+            atomic.write(self.path, "".join(map(_line, kept)).encode(), lasting=True)
+
+    def write(self, metrics: Mapping[str, Any]) -> None:
+        """One line; it is on disk, for this machine's other processes, when this returns.
+
+        Raises:
+            ViubenchError: a number that is not finite: the run has gone wrong.
+        """
+        wrong = [key for key, value in metrics.items() if isinstance(value, float) and not math.isfinite(value)]
+        if wrong:
+            raise ViubenchError(
+                f"step {metrics.get('step')}: {wrong[0]} is {metrics[wrong[0]]}",
+                where=str(self.path),
+                hint="lower lr or max_grad_norm; the last checkpoint is from before this step",
+            )
+        if self._board is None:
+            self._board = _board(self.path.parent, self._say)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(_line(metrics))
+        _draw(self._board, metrics)
+        self._board.flush()
+
+    def close(self) -> None:
+        """Finish the event file; safe to call twice, and not needed for what was written to be there."""
+        if self._board is not None:
+            self._board.close()
+            self._board = None
+
+
+class Unwritten(Log):
+    """The log of a process that trains with others and leaves the writing to the first."""
+
+    def cut(self, step: int) -> None: ...
+    def write(self, metrics: Mapping[str, Any]) -> None: ...
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """Every whole line of a run's log; a torn last one is left out."""
+    path = folder / NAME
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    whole = lines if not lines or lines[-1].endswith("\n") else lines[:-1]
+    return [json.loads(line) for line in whole]
+
+
+def looked(line: Mapping[str, Any], measure: str = "reward") -> dict[str, float]:
+    """Task -> what a line's greedy look at the validation items found of it; empty for a step without a look."""
+    parts = {key: key.split("/") for key in line if key.startswith("validation/")}
+    return {"/".join(names[1:-1]): line[key] for key, names in parts.items() if names[-1] == measure}
+
+
+def summary(line: Mapping[str, Any]) -> str:
+    """For a progress bar: each task's mean reward beside its floor, `order 0.41 (floor 0.39)`, or else the loss."""
+    parts = []
+    for task in (key.removeprefix("floor/") for key in line if key.startswith("floor/")):
+        reward = line.get(f"{task}/reward", line.get(f"validation/{task}/reward"))
+        parts += [] if reward is None else [f"{task} {reward:.2f} (floor {line[f'floor/{task}']:.2f})"]
+    return "  ".join(parts) or f"loss {line['loss']:.3f}"
+
+
+class _NoBoard:
+    """In place of TensorBoard's writer where it is not installed."""
+
+    def add_scalar(self, *_: Any) -> None: ...
+    def add_text(self, *_: Any) -> None: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def _board(folder: Path, say: Callable[[str], None]) -> Any:
+    """A TensorBoard writer whose files hold exactly the lines of the log so far."""
+    for old in (folder / EVENTS).glob("events.out.tfevents.*"):
+        old.unlink()
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        say("TensorBoard is not installed: the metrics go to train.jsonl alone (pip install tensorboard)")
+        return _NoBoard()
+    # A viewer that is open has the old points in memory: purging from step 0 on makes it drop them.
+    board = SummaryWriter(str(folder / EVENTS), purge_step=0)
+    for line in read(folder):
+        _draw(board, line)
+    return board
+
+
+def _draw(board: Any, metrics: Mapping[str, Any]) -> None:
+    for key, value in metrics.items():
+        if isinstance(value, str):
+            board.add_text(key, value, metrics["step"])
+        elif key != "step":
+            board.add_scalar(key, value, metrics["step"])
+
+
+def _line(metrics: Mapping[str, Any]) -> str:
+    return json.dumps(dict(metrics), allow_nan=False) + "\n"

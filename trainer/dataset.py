@@ -1,0 +1,257 @@
+"""Pretext items as training questions: disjoint by video, drawn by weight, frames made when they are asked for.
+
+Example:
+    >>> questions = Questions.read(load("tiny-cpu").given(train="items", validation="held-out"), Catalogue(), store)
+    >>> [sample.task for sample in questions.batch(7)][:3]
+    ['tiny_jigsaw', 'tiny_ground', 'tiny_count']
+
+What step k asks is a pure function of (seed, k), so a run that goes on after a stop needs no state but k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import count, islice
+from pathlib import Path
+
+import evaluators
+from trainer.config import TrainConfig
+from viubench.datasets import pretext_items
+from viubench.datasets.dataset import Built
+from viubench.errors import MediaError, ViubenchError
+from viubench.pretext.rng import Dice
+from viubench.runner import collect
+from viubench.runner.pipeline import Plan, clip_wants, shown
+from viubench.schema import EvaluatorSpec, Sample, Task, content_hash
+from viubench.tasks.registry import Catalogue
+from viubench.video.content_hash import located
+from viubench.video.frame_cache import FrameStore
+from viubench.video.frames import VideoInput
+
+
+@dataclass
+class Questions:
+    """The questions of a run.
+
+    Attributes:
+        config: the mixture, the seed and the sizes.
+        tasks: the configured tasks, by name, as the training items were built.
+        train: the training items and how their videos are seen.
+        held_out: the same of the validation items.
+        store: where decoded frames are kept.
+    """
+
+    config: TrainConfig
+    tasks: dict[str, Task]
+    train: Plan
+    held_out: Plan
+    store: FrameStore
+    _pools: dict[str, list[Sample]] = field(init=False, repr=False)
+    _plans: dict[str, Plan] = field(init=False, repr=False)
+    _mixture: Iterator[tuple[str, int]] = field(init=False, repr=False)
+    _drawn: list[tuple[str, int]] = field(init=False, repr=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._pools = {task: [s for s in self.train.samples if s.task == task] for task in self.tasks}
+        self._plans = {sample.id: plan for plan in (self.train, self.held_out) for sample in plan.samples}
+        self._mixture = mixture({task: mix.weight for task, mix in self.config.tasks.items()})
+
+    @classmethod
+    def read(
+        cls,
+        config: TrainConfig,
+        catalogue: Catalogue,
+        store: FrameStore,
+        *,
+        tests: Sequence[Path] = (),
+        multiple: int | None = None,
+        need_validation: bool = True,
+    ) -> Questions:
+        """The items that `config` names, every one with an answer and a video that is there.
+
+        Args:
+            catalogue: knows the protocols.
+            tests: folders of test items, which must not share a video with the training or the validation items.
+            multiple: pixel multiple of the model's patches, when it is known.
+            need_validation: whether a configuration without validation items is refused; `held_out` is empty then.
+
+        Raises:
+            ViubenchError: no items of a task, an item without an answer, a missing video, one task with two
+                evaluators, or two folders that share a video (the same file, or equal bytes elsewhere).
+        """
+        videos = Path(config.items.videos) if config.items.videos else None
+        folders = {"training": config.items.train, "validation": config.items.validation}
+        splits: dict[str, Built] = {}
+        for name, folder in folders.items():
+            if not (folder or need_validation or name == "training"):
+                continue
+            if not folder:
+                raise ViubenchError(
+                    f"no folder of {name} items was given",
+                    where="items",
+                    hint="make one with: viubench build, from videos of its own",
+                )
+            splits[name] = _chosen(pretext_items.read(Path(folder), catalogue, store, videos), config, folder)
+        tasks = {task: splits["training"].tasks[task] for task in config.tasks}
+        held_out = splits.get("validation", Built(tasks, [], Path()))
+        for name, task in tasks.items():
+            if held_out.tasks[name].evaluator != task.evaluator:
+                raise ViubenchError(
+                    f"{name} has another evaluator in the validation items than in the training items",
+                    where=config.items.validation,
+                    hint="build both from one task file",
+                )
+        tested = {f"test ({folder})": pretext_items.read(folder, catalogue, store) for folder in tests}
+        refuse_shared({name: identities(built, store) for name, built in (splits | tested).items()})
+        limits = {task: mix.limit for task, mix in config.tasks.items()}
+        train = _plan(splits["training"], config, catalogue, limits, multiple)
+        return cls(config, tasks, train, _plan(held_out, config, catalogue, dict.fromkeys(limits), multiple), store)
+
+    @property
+    def evaluators(self) -> dict[str, EvaluatorSpec]:
+        """The evaluator of each task."""
+        return {name: task.evaluator for name, task in self.tasks.items()}
+
+    def batch(self, step: int, size: int | None = None, stream: str = "grpo") -> list[Sample]:
+        """The questions of step `step` (from 0), a pure function of (seed, step) and the arguments.
+
+        Tasks come by their weights, exact to one question over any number of steps. A task's items come in a new order
+        each epoch, every one once; where an epoch ends inside a batch, the next one begins in it.
+
+        Args:
+            size: questions, `config.groups` if None; equal in all steps of a stream.
+            stream: another stream orders the same items otherwise, for example for a warm start.
+        """
+        size = size or self.config.groups
+        self._drawn += islice(self._mixture, max((step + 1) * size - len(self._drawn), 0))
+        turns = self._drawn[step * size : (step + 1) * size]
+        order = Dice("batch", self.config.seed, stream, step).permutation(size)
+        return [self.draw(stream, *turns[place]) for place in order]
+
+    def validation(self, n: int | None = None) -> list[Sample]:
+        """The first `n` validation items of each task (fewer where there are fewer), or all; task by task."""
+        return [s for task in self.tasks for s in [s for s in self.held_out.samples if s.task == task][:n]]
+
+    def videos(self, sample: Sample) -> tuple[VideoInput, ...]:
+        """What the model is shown for a sample of either split: the frames a run of the harness would show it.
+
+        Raises:
+            ViubenchError: a video that cannot be used, or is not the one the item was built from.
+        """
+        plan = self._plans[sample.id]
+        try:
+            loaded = [self.store.get(clip, root, how, resize) for root, clip, how, resize in clip_wants(sample, plan)]
+            return shown(sample, loaded)
+        except MediaError as error:
+            raise ViubenchError(
+                f"the video of an item cannot be used: {error}", where=f"item {sample.id}", hint="build the items again"
+            ) from None
+
+    def hash(self) -> str:
+        """16 hex digits over the training and validation items; with `TrainConfig.hash` all that decides a run."""
+        splits = (self.train.samples, self.held_out.samples)
+        return content_hash([[(sample.id, sample.answer_text) for sample in samples] for samples in splits])
+
+    def draw(self, stream: str, task: str, number: int) -> Sample:
+        """The `number`-th question of a task, from 0, over all epochs."""
+        pool = self._pools[task]
+        epoch, place = divmod(number, len(pool))
+        return pool[_epoch(self.config.seed, stream, task, epoch, len(pool))[place]]
+
+
+def mixture(weights: Mapping[str, float]) -> Iterator[tuple[str, int]]:
+    """Without end: (task, how often it came before). Each next task is the one furthest behind its share of the draws,
+    so that no task is ever a whole draw ahead of its share."""
+    total = sum(weights.values())
+    counts = dict.fromkeys(weights, 0)
+    for draws in count(1):
+        task = max(weights, key=lambda name: draws * weights[name] / total - counts[name])
+        yield task, counts[task]
+        counts[task] += 1
+
+
+@lru_cache(maxsize=64)
+def _epoch(seed: int, stream: str, task: str, epoch: int, n: int) -> tuple[int, ...]:
+    return tuple(Dice("epoch", seed, stream, task, epoch).permutation(n))
+
+
+# --- what is refused ------------------------------------------------------------------------------------------
+
+
+def identities(built: Built, store: FrameStore) -> dict[str, str]:
+    """What each source video is known by, its real path and its content hash, with its name.
+
+    Raises:
+        ViubenchError: a video that is missing or empty.
+    """
+    found: dict[str, str] = {}
+    for clip in dict.fromkeys(clip for sample in built.samples for clip in sample.clips):
+        try:
+            found |= {str(path): name for name, path in located(clip, built.videos)}
+            found[clip.content or store.content(clip, built.videos)] = clip.path or clip.frame_files[0]
+        except MediaError as error:
+            raise ViubenchError(
+                f"the video of an item cannot be used: {error}",
+                where=str(built.videos),
+                hint="say where the videos lie now (items.videos), or build the items again",
+            ) from None
+    return found
+
+
+def refuse_shared(splits: Mapping[str, Mapping[str, str]]) -> None:
+    """Raises ViubenchError, naming the video, when two splits share one by path or by content.
+
+    Args:
+        splits: name of a split -> its `identities`.
+    """
+    known: dict[str, tuple[str, str]] = {}
+    for split, videos in splits.items():
+        for identity, video in videos.items():
+            other, twin = known.setdefault(identity, (split, video))
+            if other != split:
+                same = f"{video} (there {twin})" if video != twin else video
+                raise ViubenchError(
+                    f"the {other} and the {split} items share a source video: {same}",
+                    where="items",
+                    hint="build them from different videos, or the scores say nothing about new ones",
+                )
+
+
+def _chosen(built: Built, config: TrainConfig, folder: str) -> Built:
+    """The items of the configured tasks."""
+    samples = [sample for sample in built.samples if sample.task in config.tasks]
+    missing = sorted(set(config.tasks) - {sample.task for sample in samples})
+    if missing:
+        raise ViubenchError(
+            f"there is no item of {missing[0]}",
+            where=folder,
+            hint=f"there are: {', '.join(built.tasks) or 'none'}; build the task too, or take it out of the mixture",
+        )
+    refuse_unanswered(samples)
+    return Built({name: built.tasks[name] for name in config.tasks}, samples, built.videos)
+
+
+def refuse_unanswered(samples: Iterable[Sample]) -> None:
+    """Raises ViubenchError, naming the item, for one without an answer: it could not be rewarded."""
+    for sample in samples:
+        if not sample.answer_text.strip() or sample.target is None:
+            raise ViubenchError("an item has no answer", where=f"item {sample.id}", hint="build the items again")
+
+
+def _plan(
+    built: Built, config: TrainConfig, catalogue: Catalogue, limits: Mapping[str, int | None], multiple: int | None
+) -> Plan:
+    """The plan of a run over these items, at most so many of each task; frames come out as in a run of the harness."""
+    samples = [s for name, limit in limits.items() for s in [s for s in built.samples if s.task == name][:limit]]
+    wishes = collect.Wishes(tasks="", protocol=config.protocol or None)
+    return Plan(
+        samples,
+        {
+            name: collect.protocol(wishes, catalogue, task.protocol, multiple, task)
+            for name, task in built.tasks.items()
+        },
+        {name: evaluators.get(task.evaluator.name, **task.evaluator.params) for name, task in built.tasks.items()},
+        dict.fromkeys(built.tasks, built.videos),
+    )

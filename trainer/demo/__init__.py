@@ -1,0 +1,1 @@
+"""`make train-demo`: a tiny model trained on two cores, and the check of what it promises."""

@@ -1,0 +1,1 @@
+"""The policy: inputs, forward pass, log-probabilities, sharding."""

@@ -1,0 +1,350 @@
+"""The model that is trained: answers with their log-probabilities, and the gradient through them.
+
+Example:
+    policy = Policy.open(Path("tiny-qwen3-vl"))
+    packed = policy.pack(sample, videos)
+    rollouts = policy.rollout(packed, 8, seeds=[0], temperature=1.0, max_tokens=32)
+    logprobs, entropy = policy.logprobs(packed, rollouts.tokens, rollouts.mask, temperature=1.0)  # [8, L] each
+
+The answers to a question share its prompt: prompt and video run once, and their key-value cache is expanded over the
+answers, in rollouts and, with gradient, in the loss. The temperature is part of the policy (logits / temperature).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer.distributed import ALONE, Ranks
+from trainer.model import forward, fsdp, packing
+from trainer.model.packing import Packed
+from viubench.engines.checkpoints import describe_checkpoint
+from viubench.errors import ViubenchError
+from viubench.schema import Sample
+from viubench.video.frames import VideoInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NEVER = -1e9
+"""Logit of a token that is never sampled; finite, so that p log p stays 0 and no gradient is NaN."""
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """Low-rank adapters (Hu et al., arXiv 2106.09685): `rank` >= 1, scale `alpha` / rank, on linear layers so named."""
+
+    rank: int = 16
+    alpha: float = 32.0
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+@dataclass
+class Rollouts:
+    """n sampled answers to each of B questions, question by question, padded to the longest, L tokens.
+
+    Attributes:
+        tokens: int64 [B * n, L], the pad id after an answer's end.
+        mask: bool [B * n, L], True up to and with the end token.
+        logprobs: float32 [B * n, L], of the sampled tokens under the policy at the rollout temperature; 0 outside
+            `mask`.
+        texts: the answers without special tokens.
+        stopped: whether an answer ended by itself, not at the token limit.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    logprobs: Tensor
+    texts: list[str]
+    stopped: list[bool]
+
+
+class Policy:
+    """A Qwen3-VL or Qwen2.5-VL with what GRPO asks of it; made by `open`.
+
+    Attributes:
+        path: folder of the checkpoint it was opened from.
+        model: what is trained, a transformers model or a peft model around it (LoRA).
+        base: the transformers model itself; its adapters, if any, are inside.
+        processor: the checkpoint's own.
+        ranks: the processes that train it together.
+    """
+
+    def __init__(self, path: Path, model: Any, processor: Any, *, keep_reference: bool, ranks: Ranks = ALONE) -> None:
+        self.path, self.model, self.processor, self.ranks = path, model, processor, ranks
+        self.base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        settings, tokenizer = self.base.generation_config, processor.tokenizer
+        ends = settings.eos_token_id if settings.eos_token_id is not None else tokenizer.eos_token_id
+        self.ends: list[int] = list(ends) if isinstance(ends, list | tuple) else [ends]
+        pad = settings.pad_token_id if settings.pad_token_id is not None else tokenizer.pad_token_id
+        self.pad: int = self.ends[0] if pad is None else pad
+        self._anchor: dict[str, Tensor] | None = None
+        if keep_reference:
+            self.anchor()
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        dtype: str = "float32",
+        lora: LoraConfig | None = None,
+        train_vision: bool = False,
+        device: str = "cpu",
+        keep_reference: bool = True,
+        seed: int = 0,
+        ranks: Ranks = ALONE,
+        split: bool = False,
+    ) -> Policy:
+        """Open a checkpoint folder (or hub id) for training; code that it brings along is never run.
+
+        Args:
+            dtype: float32 or bfloat16.
+            lora: train adapters; None trains the weights themselves.
+            train_vision: whether the vision tower is trained too.
+            device: cpu, cuda, cuda:1.
+            keep_reference: keep a copy of the trained weights for `reference`; not needed without a KL term.
+            seed: of new adapters.
+            ranks: the processes that train it together; all open the same.
+            split: split the weights over them (`sharding`), unless there is but one; not with `lora`.
+
+        Raises:
+            ViubenchError: incomplete checkpoint, no video support, no chat template, unknown dtype, no peft.
+        """
+        if dtype not in ("float32", "bfloat16"):
+            raise ViubenchError(f"dtype {dtype} is none of float32, bfloat16", where="dtype")
+        if find_spec("torch") is None or find_spec("transformers") is None:
+            raise ViubenchError("training needs torch and transformers", hint="pip install 'viubench[train]'")
+        folder = Path(describe_checkpoint(str(path))["path"])
+        processor = packing.open_processor(folder)
+        model = _loaded(folder, dtype, device)
+        if lora is None:
+            model.model.visual.requires_grad_(train_vision)
+        else:
+            model = _with_adapters(model, lora, train_vision, seed)
+        if split and ranks.size > 1:
+            fsdp.split(model)
+        return cls(folder, model, processor, keep_reference=keep_reference, ranks=ranks)
+
+    def trainable(self) -> list[tuple[str, Any]]:
+        """Name and parameter of everything that is trained, in the model's order; of split weights the own parts."""
+        fsdp.scatter(self.model)
+        return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+
+    def ready(self) -> None:
+        """Gather split weights; where not every process may have a question to ask, all must call it before."""
+        fsdp.gather(self.model)
+
+    def pack(self, sample: Sample, videos: Sequence[VideoInput]) -> Packed:
+        """One question on the model's device and in its dtype; frames as they are. Raises EngineError, see `pack`."""
+        packed = packing.pack(self.processor, sample, videos)
+        for name, value in packed.inputs.items():
+            dtype = self.base.dtype if value.is_floating_point() else None
+            packed.inputs[name] = value.to(self.base.device, dtype)
+        return packed
+
+    def spell(self, text: str) -> list[int]:
+        """An answer's token ids, the end token last."""
+        return [*self.processor.tokenizer.encode(text, add_special_tokens=False), self.ends[0]]
+
+    def answers(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Answers spelled out: tokens int64 [B, L], padded on the right, and their mask bool [B, L]."""
+        import torch
+
+        rows = [self.spell(text) for text in texts]
+        longest = max(map(len, rows))
+        tokens = torch.tensor([row + [self.pad] * (longest - len(row)) for row in rows], device=self.base.device)
+        mask = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in rows], device=tokens.device)
+        return tokens, mask
+
+    def stack(self, rows: Sequence[Packed]) -> Packed:
+        """Several questions as one batch."""
+        return packing.stack(rows, self.pad)
+
+    def rollout(self, packed: Packed, n: int, seeds: Sequence[int], temperature: float, max_tokens: int) -> Rollouts:
+        """`n` answers of at most `max_tokens` to each question, drawn from the question's own seed; no gradient.
+
+        At temperature 0 the likeliest token is taken, and log-probabilities are those of the model (temperature 1).
+        """
+        import torch
+
+        self.ready()
+        chosen, logprobs, masks = [], [], []
+        with torch.no_grad():
+            logits, cache, first = forward.prompt(self.base, packed)
+            logits = logits.repeat_interleave(n, 0)
+            cache.batch_repeat_interleave(n)
+            draws = uniform(seeds, n, max_tokens).to(logits.device)
+            ends = torch.tensor(self.ends, device=logits.device)
+            running = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
+            for step in range(max_tokens):
+                scores = self._scores(logits[:, -1], temperature)
+                drawn = pick(scores, draws[:, step]) if temperature else scores.argmax(-1, True)
+                drawn = drawn.where(running[:, None], torch.full_like(drawn, self.pad))
+                chosen.append(drawn[:, 0])
+                masks.append(running)
+                logprobs.append(scores.gather(1, drawn)[:, 0].where(running, torch.zeros_like(scores[:, 0])))
+                running = running & ~torch.isin(drawn[:, 0], ends)
+                if not running.any() or step + 1 == max_tokens:
+                    break
+                logits = forward.go_on(self.base, packed, drawn, cache, first + step)
+        tokens, mask = torch.stack(chosen, 1), torch.stack(masks, 1)
+        decode = self.processor.tokenizer.decode
+        texts = [decode(row[kept], skip_special_tokens=True) for row, kept in zip(tokens, mask, strict=True)]
+        return Rollouts(tokens, mask, torch.stack(logprobs, 1), texts, (~running).tolist())
+
+    def logprobs(
+        self, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, shared: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probability of each answer token and entropy of the policy there, with gradient.
+
+        Args:
+            tokens: int64 [B * n, L], padded on the right, n answers to each question in turn. mask: bool [B * n, L].
+            temperature: that of the rollout; 0 counts as 1.
+            shared: run each prompt once for all its answers; False runs prompt and answer n times, the plain
+                definition that the shared one equals.
+
+        Returns:
+            float32 [B * n, L] each, in nats; 0 outside `mask`.
+        """
+        import torch
+
+        self.ready()
+        if shared:
+            copies = len(tokens) // len(packed)
+            logits, cache, first = forward.prompt(self.base, packed)
+            logits = logits.repeat_interleave(copies, 0)
+            if tokens.shape[1] > 1 or fsdp.is_split(self.model):
+                cache.batch_repeat_interleave(copies)
+                # One token at least: split weights must be used equally often in every process.
+                fed = tokens[:, : max(tokens.shape[1] - 1, 1)]
+                later = forward.go_on(self.base, packed, fed, cache, first)
+                logits = torch.cat([logits, later], 1)[:, : tokens.shape[1]]
+        else:
+            logits = forward.plain(self.base, packed, tokens)
+        scores = self._scores(logits, temperature)
+        found = scores.gather(-1, tokens[..., None])[..., 0]
+        entropy = -(scores.exp() * scores).sum(-1)
+        nothing = torch.zeros_like(found)
+        return found.where(mask, nothing), entropy.where(mask, nothing)
+
+    def anchor(self) -> None:
+        """Make the policy as it is now the reference (as after a supervised warm start)."""
+        self._anchor = {name: p.detach().clone() for name, p in self.trainable()}
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Within it the policy has the weights of the last `anchor`, at first the opened checkpoint's; no gradient.
+
+        Raises:
+            ViubenchError: opened with keep_reference=False.
+        """
+        import torch
+
+        if self._anchor is None:
+            raise ViubenchError("no reference was kept", hint="open the policy with keep_reference=True")
+        self._exchange(self._anchor)
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self._exchange(self._anchor)
+
+    def _exchange(self, others: dict[str, Tensor]) -> None:
+        """The trained weights and `others` change places, in place: split weights know their storage."""
+        for name, p in self.trainable():
+            present = p.data.clone()
+            p.data.copy_(others[name])
+            others[name].copy_(present)
+
+    def swapped_gap(self, packed: Packed, other: Packed, tokens: Tensor, mask: Tensor) -> float:
+        """Largest change of an answer token's log-probability (nats) when `packed` is shown the pixels of `other`.
+
+        Question, times and tokens stay; a model that reads its videos gives clearly more than rounding.
+        """
+        import torch
+
+        with torch.no_grad():
+            own, _ = self.logprobs(packed, tokens, mask, 1.0)
+            swapped, _ = self.logprobs(packing.swapped(packed, other), tokens, mask, 1.0)
+        return float((own - swapped).abs().max())
+
+    def _scores(self, logits: Tensor, temperature: float) -> Tensor:
+        """Log-probabilities, float32 [..., vocabulary]; a placeholder of pictures is no answer and never drawn."""
+        import torch
+
+        logits = logits.float() / (temperature or 1.0)
+        barred = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
+        barred[[self.base.config.image_token_id, self.base.config.video_token_id]] = True
+        return logits.masked_fill(barred, NEVER).log_softmax(-1)
+
+
+def uniform(seeds: Sequence[int], n: int, length: int) -> Tensor:
+    """Uniform numbers in [0, 1), float64 [B * n, length]: those of a question depend on its seed alone.
+
+    Drawn on the CPU, so that a question has the same ones on every device and in every batch.
+    """
+    import torch
+
+    def drawn(seed: int) -> Tensor:
+        return torch.rand(n, length, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+    return torch.cat([drawn(seed) for seed in seeds])
+
+
+def pick(scores: Tensor, draws: Tensor) -> Tensor:
+    """The tokens, int64 [B, 1], at which the distributions' cumulated probability passes `draws`.
+
+    Args:
+        scores: log-probabilities [B, vocabulary].
+        draws: uniform numbers in [0, 1), float64 [B].
+    """
+    cumulated = scores.double().exp().cumsum(-1)
+    # Times the last value: rounding must not leave a rest beyond the last token.
+    passed = cumulated <= draws[:, None] * cumulated[:, -1:]
+    return passed.sum(-1, keepdim=True)
+
+
+def _loaded(folder: Path, dtype: str, device: str) -> Any:
+    """A Qwen vision-language model as transformers opens it; `Policy.open` says what it raises."""
+    from transformers import AutoModelForImageTextToText
+
+    try:
+        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, use_safetensors=True).to(device)
+    except Exception as error:  # whatever the loaders raise, the user needs the reason, not the trace
+        reason = " ".join(str(error).split())[:400]
+        raise ViubenchError(f"transformers could not open the model: {reason}", where=str(folder)) from error
+    if not all(hasattr(getattr(model, "model", None), name) for name in ("get_rope_index", "visual")):
+        raise ViubenchError("no Qwen vision-language model", where=str(folder), hint="Qwen3-VL or Qwen2.5-VL")
+    if device == "cpu":
+        for parameter in model.parameters():
+            # A file's tensors lie anywhere in memory, and the last bits of a product depend on where.
+            parameter.data = parameter.data.clone()
+    return model.eval()  # no dropout: the policy that answers is the policy that is trained
+
+
+def _with_adapters(model: Any, lora: LoraConfig, train_vision: bool, seed: int) -> Any:
+    """`model` wrapped by peft, its weights frozen, adapters on the linear layers that `lora` names."""
+    import torch
+
+    try:
+        from peft import LoraConfig as Adapters
+        from peft import get_peft_model
+    except ImportError as error:
+        raise ViubenchError(f"LoRA needs peft: {error}", hint="pip install 'viubench[train]'") from error
+    linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    named = [name for name in linear if train_vision or not name.startswith("model.visual.")]
+    targets = [name for name in named if name.rsplit(".", 1)[-1] in lora.targets]
+    if not targets:
+        known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in named}))
+        unknown = ", ".join(lora.targets)
+        raise ViubenchError(f"no layer is called {unknown}", where="update.targets", hint=f"known: {known}")
+    # A dict: peft's annotation says whole numbers alone, its scale alpha / rank takes any.
+    settings: dict[str, Any] = {"r": lora.rank, "lora_alpha": lora.alpha, "lora_dropout": 0.0}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return get_peft_model(model, Adapters(**settings, target_modules=targets)).eval()

@@ -1,0 +1,1 @@
+"""Rollouts: sampled answers, by the policy itself or by vLLM."""

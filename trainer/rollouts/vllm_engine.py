@@ -1,0 +1,206 @@
+"""vLLM inside the trainer's process, so that the trainer's weights can be put straight into it.
+
+Example:
+    engine = Colocated(Path("tiny-qwen3-vl"), "float32", {"max_model_len": 4096})
+    engine.load(model.state_dict().items())
+    outputs = engine.generate(prompts, params)  # vLLM's RequestOutput of each
+    engine.close()
+
+`viubench.engines.vllm` runs vLLM's core in a child process, whose weights are out of reach. Here the core and its only
+worker live in this process; under torchrun every rank has an engine of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer.checkpoints import optimizer_state
+from viubench.engines import engine_args
+from viubench.engines.base import allow_read_only_frames
+from viubench.engines.checkpoints import describe_checkpoint
+from viubench.engines.vllm import AS_WRITTEN, core_output, default_settings, reason, set_environment, start_error
+from viubench.errors import ViubenchError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WHERE = "rollout.engine_args"
+
+SHARE = 0.3
+"""Of a GPU's memory, unless `gpu_memory_utilization` says otherwise: the trainer needs the rest."""
+
+DECIDED = (
+    "model", "dtype", "seed", "logprobs_mode", "distributed_executor_backend",
+    "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size",
+)  # fmt: skip
+"""Engine arguments that follow from the training configuration, or from there being one worker."""
+
+
+class Colocated:
+    """vLLM's synchronous engine with its worker in this process.
+
+    Args:
+        path: the checkpoint it opens; its weights are replaced by `load`.
+        dtype: number format of weights and forward pass, that of the trainer.
+        args: further vLLM engine arguments by name.
+
+    Raises:
+        ViubenchError: no vLLM, an unknown argument or one of `DECIDED`, or a model that vLLM does not open.
+    """
+
+    def __init__(self, path: Path, dtype: str, args: Mapping[str, Any]) -> None:
+        self._llm: Any = None
+        self._sleeps = bool(args.get("enable_sleep_mode"))
+        self._asleep = False
+        set_environment()
+        with _one_process(), _nothing_changed(), core_output() as log:
+            try:
+                self._llm, self._group_is_ours = _open(path, dtype, args)
+            except ViubenchError:
+                raise
+            except Exception as error:  # whatever vLLM raises here, the user needs its reason, not its trace
+                raise start_error(error, log, str(path), WHERE) from error
+
+    def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        """Replace all weights and forget everything that was computed with the old ones.
+
+        Args:
+            weights: names and tensors as in the checkpoint, each module's one after the other.
+
+        Raises:
+            ViubenchError: vLLM does not take them.
+        """
+        self._wake()
+        try:
+            # Not the model's own load_weights: on a CPU the linear layers hold repacked copies, which only this renews.
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
+            # Keys and values of prompts, and features of videos, are kept by their ids, whatever the weights were.
+            if not self._llm.reset_prefix_cache():
+                raise RuntimeError("the prefix cache is in use")
+            self._llm.llm_engine.reset_encoder_cache()
+        except Exception as error:  # its names and layouts change from version to version
+            raise ViubenchError(
+                f"vLLM did not take over the trainer's weights: {reason(error)}", where="rollout", hint=_instead()
+            ) from error
+
+    def generate(self, prompts: Sequence[Mapping[str, Any]], params: Sequence[Any]) -> list[Any]:
+        """vLLM's RequestOutput of each prompt (see `viubench.engines.vllm.as_prompt`) with its SamplingParams.
+
+        Raises:
+            ViubenchError: vLLM refused a prompt or failed.
+        """
+        self._wake()
+        with _nothing_changed():
+            try:
+                answered = self._llm.generate(
+                    list(prompts), list(params), use_tqdm=False, tokenization_kwargs=AS_WRITTEN
+                )
+            except Exception as error:  # whatever vLLM raises here, the user needs its reason, not its trace
+                raise ViubenchError(f"vLLM could not answer: {reason(error)}", where="rollout") from error
+        return list(answered)
+
+    def rest(self) -> None:
+        """Leave the GPU's memory to the trainer until the next `load` or `generate`, if `enable_sleep_mode` is set."""
+        if self._sleeps and not self._asleep:
+            self._llm.sleep(level=1)  # weights to main memory, cache dropped
+            self._asleep = True
+
+    def close(self) -> None:
+        """Free the engine; safe to call twice."""
+        llm, self._llm = self._llm, None
+        if llm is None:
+            return
+        with nullcontext() if self._group_is_ours else _group_kept():
+            llm.llm_engine.engine_core.shutdown()
+
+    def _wake(self) -> None:
+        if self._asleep:
+            self._llm.wake_up()
+            self._asleep = False
+
+
+def _open(path: Path, dtype: str, args: Mapping[str, Any]) -> tuple[Any, bool]:
+    """vLLM's LLM, and whether it made the process group that it works in."""
+    allow_read_only_frames()
+    try:
+        import torch
+        from vllm import LLM
+        from vllm.engine.arg_utils import EngineArgs
+        from vllm.platforms import current_platform
+    except ImportError as error:
+        raise ViubenchError(
+            f"rollouts by vLLM need vllm: {error}",
+            where="rollout.engine",
+            hint="pip install 'viubench[cpu]' (or 'viubench[gpu]'), or take engine: policy",
+        ) from error
+    if decided := [name for name in args if name in DECIDED]:
+        raise ViubenchError(f"{decided[0]} follows from the training and cannot be set", where=WHERE)
+    engine_args.refuse_unknown(args, {field.name for field in dataclasses.fields(EngineArgs)}, "vllm", WHERE)
+    checkpoint = describe_checkpoint(str(path))
+    settings = default_settings(checkpoint, on_cpu=current_platform.is_cpu())
+    if not current_platform.is_cpu():
+        settings["gpu_memory_utilization"] = SHARE
+    # Log-probabilities of what is sampled from: after the temperature and the barred tokens.
+    settings |= {"dtype": dtype, "logprobs_mode": "processed_logprobs", "use_tqdm_on_load": False}
+    ours = not torch.distributed.is_initialized()
+    if not ours:
+        settings["distributed_executor_backend"] = "external_launcher"
+    return LLM(model=checkpoint["path"], **settings | dict(args)), ours
+
+
+@contextmanager
+def _one_process() -> Iterator[None]:
+    """While the engine is opened, vLLM is told to keep its core in this process; later engines are free again."""
+    name = "VLLM_ENABLE_V1_MULTIPROCESSING"
+    before = os.environ.get(name)
+    os.environ[name] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+@contextmanager
+def _group_kept() -> Iterator[None]:
+    """vLLM ends the process group it worked in; under torchrun that is the trainer's, who needs it still."""
+    import torch.distributed
+
+    destroy = torch.distributed.destroy_process_group
+
+    def keeping(group: Any = None) -> None:
+        if group is not None:
+            destroy(group)
+
+    torch.distributed.destroy_process_group = keeping
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group = destroy
+
+
+@contextmanager
+def _nothing_changed() -> Iterator[None]:
+    """Keep what the trainer shares with the engine: vLLM seeds and draws from the global random generators, and on a
+    CPU it replaces `torch.set_num_threads` by a function that does nothing."""
+    import torch
+
+    generators, set_threads = optimizer_state.random_state(), torch.set_num_threads
+    try:
+        yield
+    finally:
+        optimizer_state.set_random_state(*generators)
+        torch.set_num_threads = set_threads
+
+
+def _instead() -> str:
+    import vllm
+
+    return f"vLLM {vllm.__version__} and this model do not fit; take engine: policy"

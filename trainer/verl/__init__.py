@@ -1,0 +1,1 @@
+"""Hand-over to verl: data, reward file, overrides, launch."""

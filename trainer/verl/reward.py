@@ -1,0 +1,83 @@
+"""The reward function verl loads from a file: needs only Python and the installed `evaluators`.
+
+It is copied beside the exported parquet; verl calls `compute_score` for every answer. The row itself says how it is
+graded, so one file serves every task and every mixture.
+
+Example:
+    >>> truth = '{"task": "order", "kind": "smooth", "evaluator": {"name": "permutation", "params": {}}, '
+    >>> truth += '"target": [1, 2, 3, 4], "options": [], "params": {}}'
+    >>> compute_score("viubench/order", "2134", truth)
+    {'score': 0.75, 'exact': 0.0, 'parsed': 1.0}
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from evaluators import Evaluator, Question, get
+
+PREFIX = "viubench/"
+KINDS = ("smooth", "strict")
+"""The evaluator's reward, in which near counts; or 1 for the true answer, else 0."""
+
+KEYS = {"task", "kind", "evaluator", "target", "options", "params"}
+FULL = 1 - 1e-9
+"""A reward from here on is that of the true answer; an IoU of equal intervals may be a rounding error below 1."""
+
+
+def compute_score(
+    data_source: str, solution_str: str, ground_truth: str, extra_info: Any = None, **kwargs: Any
+) -> dict[str, float]:
+    """Reward of one answer.
+
+    Args:
+        data_source: "viubench/" and the task's name.
+        solution_str: the response text, without the prompt.
+        ground_truth: JSON text with `KEYS`; `kind` is one of `KINDS`.
+        extra_info: `cut` in it says that the token limit ended the response (see `trainer.verl.agent_loop`): an answer
+            that ends there may be half an answer and counts as none. The rest is not read, nor are further keywords.
+
+    Returns:
+        `score` in [0, 1] to train on; `exact` and `parsed` (0 or 1) for the log, the same keys for every row.
+
+    Raises:
+        ValueError: a data source that is not the row's task, a ground truth that is damaged, or a reward that is no
+            number in [0, 1].
+    """
+    row = _read(ground_truth)
+    if data_source != PREFIX + row["task"]:
+        raise ValueError(f"unknown data_source {data_source!r}: this ground truth is of {PREFIX + row['task']!r}")
+    try:
+        evaluator = _evaluator(row["evaluator"]["name"], json.dumps(row["evaluator"]["params"], sort_keys=True))
+        item = Question(row["target"], tuple(row["options"]), row["params"])
+        evaluator.canonical(row["target"])  # a target that states no answer would make every reward 0, silently
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise ValueError(f"damaged ground_truth of {data_source}: {error}") from error
+    answer = evaluator.parse(solution_str, item)
+    if answer is not None and (extra_info or {}).get("cut") and not solution_str[answer.span[1] :].strip():
+        answer = None
+    smooth = evaluator.reward(answer, item)
+    if not 0 <= smooth <= 1:  # NaN fails it too
+        raise ValueError(f"the reward of {data_source} is {smooth}, not a number in [0, 1]")
+    exact = float(smooth >= FULL)
+    score = exact if row["kind"] == "strict" else smooth
+    return {"score": float(score), "exact": exact, "parsed": float(answer is not None)}
+
+
+def _read(ground_truth: str) -> dict[str, Any]:
+    try:
+        row = json.loads(ground_truth)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"damaged ground_truth: not JSON text ({error})") from error
+    if not isinstance(row, dict) or not row.keys() >= KEYS or not isinstance(row["task"], str):
+        raise ValueError(f"damaged ground_truth: not an object with {', '.join(sorted(KEYS))}")
+    if row["kind"] not in KINDS:
+        raise ValueError(f"damaged ground_truth: kind must be {' or '.join(KINDS)}, not {row['kind']!r}")
+    return row
+
+
+@cache
+def _evaluator(name: str, params: str) -> Evaluator:
+    return get(name, **json.loads(params))

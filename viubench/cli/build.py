@@ -1,0 +1,111 @@
+"""`viubench build`, `clips` and `tiny`: pretext items from videos, drawn sample clips, a tiny checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from viubench.cli.run import FrameCache
+
+
+def register(app: typer.Typer) -> None:
+    app.command("build")(build)
+    app.command("clips")(clips)
+    app.command("tiny")(tiny)
+
+
+def build(
+    recipe: Annotated[str, typer.Option(help="viubench, viubench-mini, videossr-30k, or a YAML file.")],
+    videos: Annotated[Path, typer.Option(help="Folder of videos; it is only read.")],
+    out: Annotated[Path, typer.Option(help="Where items.jsonl and build.json go.")],
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal items.")] = 0,
+    n: Annotated[int | None, typer.Option(min=1, help="Items of each task, instead of the recipe's.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; the items do not depend on it.")] = 2,
+    ray: Annotated[
+        str | None, typer.Option(help="Build over the machines of a Ray cluster: its address, auto or local.")
+    ] = None,
+    materialize: Annotated[bool, typer.Option("--materialize", help="Also write the frames as pictures.")] = False,
+    frame_cache: FrameCache = None,
+    include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Make pretext items from any videos."""
+    from contextlib import nullcontext
+
+    from viubench.cli.progress import bar
+    from viubench.pretext import build as builder
+    from viubench.runner.parallel.ray_cluster import cluster
+    from viubench.runner.parallel.ray_pool import RayPool
+    from viubench.tasks.registry import Catalogue
+    from viubench.video.frame_cache import FrameStore, default_root
+
+    catalogue = Catalogue(tuple(include_path))
+    chosen = catalogue.recipe(recipe)
+    below = nullcontext() if ray is None else cluster(ray, cores=workers)
+    with below, bar("building items", quiet=quiet) as progress:
+        report = builder.build(
+            chosen,
+            catalogue.tasks_of(chosen),
+            videos,
+            out,
+            seed=seed,
+            n=n,
+            workers=workers,
+            pool_of=None if ray is None else RayPool,
+            store=FrameStore(frame_cache or default_root()),
+            materialize=materialize,
+            progress=progress,
+        )
+    print(report.text())
+
+
+def clips(
+    out: Annotated[Path, typer.Option(help="Folder for the mp4 files.")],
+    n: Annotated[int, typer.Option(min=1, help="How many.")] = 8,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal scenes.")] = 0,
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="Length of the first; the others vary.")] = 12,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the first; the others vary.")] = "320x180",
+    fps: Annotated[float, typer.Option(min=1, max=120, help="Frames a second of the first; the others vary.")] = 25,
+    dusk: Annotated[bool, typer.Option("--dusk", help="All alike, one scene each, their light failing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print no paths.")] = False,
+) -> None:
+    """Draw short sample clips: moving scenes with texture, cuts and camera motion."""
+    import re
+
+    from viubench.errors import ViubenchError
+    from viubench.video import synthetic
+
+    sides = re.fullmatch(r"(\d{2,4})x(\d{2,4})", size)
+    if sides is None:
+        raise ViubenchError(f"{size!r} is no size", where="--size", hint="as in 320x180")
+    wanted = (int(sides[1]) // 2 * 2, int(sides[2]) // 2 * 2)
+    for path in synthetic.draw(out, n, seed, seconds=seconds, size=wanted, fps=fps, dusk=dusk):
+        if not quiet:
+            print(path)
+
+
+def tiny(
+    out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal weights.")] = 0,
+    learner: Annotated[bool, typer.Option("--learner", help="One to be trained on the tasks of recipe tiny.")] = False,
+) -> None:
+    """Write a tiny Qwen3-VL checkpoint with random weights, for trying a pipeline out without a download."""
+    from viubench.engines import tiny_checkpoints as model
+
+    if learner:
+        model.write(out, seed, model.LEARNER, _words())
+    else:
+        model.write(out, seed)
+    print(out)
+
+
+def _words() -> list[str]:
+    """What the questions of the recipe tiny say, and what a prompt says around them."""
+    from viubench.pretext.perturb import WORDS
+    from viubench.tasks.registry import Catalogue
+
+    catalogue = Catalogue()
+    asked = [task.question for task in catalogue.tasks_of(catalogue.recipe("tiny")).values()]
+    return [*asked, *WORDS.values(), "Clip 1: <video>", "<0.5 seconds>", "user", "assistant"]

@@ -1,0 +1,1 @@
+"""Two runs side by side: paired differences, flips, the gate."""

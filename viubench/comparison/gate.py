@@ -1,0 +1,269 @@
+"""The regression gate: is the candidate worse than the baseline, not worse, or can these items not say.
+
+Example:
+    >>> report = gate(Path("runs/base"), Path("runs/step-200"), GateConfig(margins={"default": 0.01}))  # doctest: +SKIP
+    >>> report.verdict, report.exit_code  # doctest: +SKIP
+    ('regress', 1)
+
+Non-inferiority with a margin per task (docs/gate.md). With d = candidate - baseline, and its interval of
+level 1 - 2 alpha:
+
+- `regress`: the loss is real (one-sided p below alpha, Holm over the gated tasks) and d is beyond the margin;
+- `improve`: the gain is real, in the same way;
+- `pass`: the interval ends above minus the margin, or every answer is the same;
+- `inconclusive`: none of these; `error`: the two runs must not be compared on this task.
+
+A pass needs no correction for many tasks: to pass, a candidate must pass all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from viubench.comparison.pair import Comparison, Incomparable, Side, TaskPair, identity, lone_tasks, pair
+from viubench.errors import Exit, ViubenchError
+from viubench.schema import Evidence, GateConfig, GatedMean, GateReport, TaskVerdict, Verdict, utf8
+from viubench.schema.gate import DEFAULT
+from viubench.scoring.aggregate import DIGITS
+from viubench.stats.paired_differences import Difference, detectable, holm, needed
+from viubench.version import __version__
+
+WORST_FIRST: tuple[Verdict, ...] = ("error", "regress", "inconclusive")
+CODES: dict[Verdict, Exit] = {
+    "pass": Exit.OK,
+    "improve": Exit.OK,
+    "regress": Exit.NEGATIVE,
+    "inconclusive": Exit.INCONCLUSIVE,
+    "error": Exit.INVALID_RUN,
+}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and the adjusted p-values it rests on."""
+
+    verdict: Verdict
+    worse: float
+    better: float
+
+
+def gate(baseline: Path, candidate: Path, config: GateConfig | None = None) -> GateReport:
+    """Judge the run in folder `candidate` against the one in `baseline`.
+
+    What must not be compared is an `error` in the report: an unfinished run, too many media or engine errors, other
+    items, another protocol or definition, a task that one run lacks.
+
+    Raises:
+        ViubenchError: not a run folder, a damaged one, or a configuration that names a task neither run has.
+    """
+    config = config or GateConfig()
+    problems: list[str] = []
+    sides: list[Side] = []
+    for path in (baseline, candidate):
+        try:
+            sides.append(Side.read(path))
+        except Incomparable as error:
+            problems.append(error.message)
+    if problems:
+        return _report(baseline, candidate, config, {}, problems)
+    a, b = sides
+    names = a.results.tasks.keys() | b.results.tasks.keys()
+    suites = _suites(a, b)
+    _check_names(config, names | suites.keys())
+    own = config.for_tasks(names, suites)
+    lone = {task: f"{task!r:.80} is not in {path}" for task, path in lone_tasks(a, b).items()}
+    faults, skipped = (lone, {}) if config.on_missing == "error" else ({}, lone)
+    pairs: dict[str, TaskPair] = {}
+    for task in sorted(a.results.tasks.keys() & b.results.tasks.keys()):
+        try:
+            pairs[task] = pair(a, b, task, level=config.level, max_errors=config.max_errors)
+        except Incomparable as error:
+            faults[task] = f"{error.message} ({error.where})"
+    if not pairs and not faults:
+        problems.append("the two runs have no task in common")
+    return _report(baseline, candidate, config, _verdicts(pairs, faults, own), problems, skipped, pairs)
+
+
+def judge(
+    found: Mapping[str, Difference], config: GateConfig, same_answers: Collection[str] = ()
+) -> dict[str, Judgement]:
+    """The verdict on each task's difference (of level `config.level`); `same_answers` names the tasks whose answers
+    are all the same. Informational tasks are corrected among themselves, so that they cost the gated ones nothing."""
+    judged: dict[str, Judgement] = {}
+    for family in _families(list(found), config):
+        worse = _adjusted([found[task].p_worse for task in family], config)
+        better = _adjusted([found[task].p_better for task in family], config)
+        for task, down, up in zip(family, worse, better, strict=True):
+            difference, margin = found[task], config.margin(task)
+            verdict: Verdict = "inconclusive"
+            if down < config.alpha and difference.mean < -margin:
+                verdict = "regress"
+            elif up < config.alpha:
+                verdict = "improve"
+            elif difference.low > -margin or task in same_answers:
+                verdict = "pass"
+            judged[task] = Judgement(verdict, down, up)
+    return judged
+
+
+def overall(tasks: Mapping[str, TaskVerdict], problems: Sequence[str] = ()) -> Verdict:
+    """The gate's verdict: that of its worst task, errors first; `improve` when a task improves and none is worse."""
+    found = {task.verdict for task in tasks.values() if not task.informational} | ({"error"} if problems else set())
+    for verdict in WORST_FIRST:
+        if verdict in found:
+            return verdict
+    return "improve" if "improve" in found else "pass"
+
+
+def _suites(a: Side, b: Side) -> dict[str, set[str]]:
+    """The tasks of each suite that one of the runs covers whole."""
+    found: dict[str, set[str]] = {}
+    for side in (a, b):
+        for name, suite in side.manifest.suites.items():
+            found.setdefault(name, set()).update(suite.tasks)
+    return found
+
+
+def _families(tasks: Sequence[str], config: GateConfig) -> list[list[str]]:
+    """The gated tasks and the informational ones."""
+    informational = set(config.informational)
+    return [[t for t in tasks if t not in informational], [t for t in tasks if t in informational]]
+
+
+def _adjusted(p_values: list[float], config: GateConfig) -> list[float]:
+    return holm(p_values) if config.correction == "holm" else p_values
+
+
+def _check_names(config: GateConfig, known: Collection[str]) -> None:
+    """A name that no run knows is a slip of the pen, unless missing tasks are to be skipped."""
+    if config.on_missing == "skip":
+        return
+    for key, names in (("margins", config.margins.keys() - {DEFAULT}), ("informational", config.informational)):
+        for name in sorted(names):
+            if name not in known:
+                close = get_close_matches(name, known, n=1)
+                raise ViubenchError(
+                    f"the gate's {key} name {name!r:.80}, which is a task or suite of neither run",
+                    where="--config",
+                    hint=f"did you mean {close[0]!r:.80}?" if close else "remove it, or set on_missing: skip",
+                )
+
+
+def _verdicts(pairs: Mapping[str, TaskPair], faults: Mapping[str, str], config: GateConfig) -> dict[str, TaskVerdict]:
+    judged = judge(
+        {task: found.diff for task, found in pairs.items()}, config, {t for t, p in pairs.items() if p.same_answers}
+    )
+    sizes = {task: len(family) for family in _families(list(pairs), config) for task in family}
+    verdicts: dict[str, TaskVerdict] = {}
+    for task in sorted(pairs.keys() | faults.keys()):
+        margin, informational = config.margin(task), task in config.informational
+        if task in faults:
+            verdict: Verdict = "error"
+            evidence, reason = None, utf8(faults[task])
+        else:
+            first_alpha = config.alpha / sizes[task] if config.correction == "holm" else config.alpha
+            evidence = _evidence(pairs[task], judged[task], margin, config.alpha, first_alpha)
+            verdict = judged[task].verdict
+            reason = _reason(verdict, evidence, margin, config.alpha)
+        verdicts[task] = TaskVerdict(
+            verdict=verdict, reason=reason, informational=informational, margin=margin, evidence=evidence
+        )
+    return verdicts
+
+
+def _evidence(found: TaskPair, judged: Judgement, margin: float, alpha: float, first_alpha: float) -> Evidence:
+    """`first_alpha` is that of Holm's first step: what a loss in one task alone has to meet."""
+    diff = found.diff
+    least = detectable(diff, first_alpha)
+    return Evidence(
+        metric=found.metric,
+        n=found.n,
+        units=diff.n,
+        clusters=diff.clusters,
+        baseline=_round(found.value_a),
+        candidate=_round(found.value_b),
+        difference=_round(diff.mean),
+        ci=(_round(diff.low), _round(diff.high)),
+        se=_round(diff.se),
+        better=diff.better,
+        worse=diff.worse,
+        test=diff.test,
+        p_worse=_short(diff.p_worse),
+        p_better=_short(diff.p_better),
+        adjusted_worse=_short(judged.worse),
+        adjusted_better=_short(judged.better),
+        exact_baseline=_round(found.exact_a),
+        exact_candidate=_round(found.exact_b),
+        same_answers=found.same_answers,
+        detectable=None if least is None else _round(least),
+        needed=needed(diff, margin, alpha),
+    )
+
+
+def _reason(verdict: Verdict, found: Evidence, margin: float, alpha: float) -> str:
+    loss, beyond = -100 * found.difference, f"the margin of {100 * margin:g}"
+    if verdict == "regress":
+        return f"a loss of {loss:.1f} points, beyond {beyond} (adjusted p {found.adjusted_worse:.2g})"
+    if verdict == "improve":
+        return f"a gain of {-loss:.1f} points (adjusted p {found.adjusted_better:.2g})"
+    if verdict == "pass":
+        return "every answer is the same" if found.same_answers else f"a loss beyond {beyond} points is ruled out"
+    if found.clusters == 1:
+        return "all items are of one source video, which says nothing about others"
+    if found.adjusted_worse < alpha:
+        low, high = -100 * found.ci[1], -100 * found.ci[0]
+        return f"a real loss, of {low:.1f} to {high:.1f} points: whether it is beyond {beyond} is not clear"
+    if found.difference < -margin:
+        return f"a loss of {loss:.1f} points, which chance may explain (adjusted p {found.adjusted_worse:.2g})"
+    left = f"a loss of up to {-100 * found.ci[0]:.1f} points is not ruled out"
+    if found.needed is None or found.needed <= found.units:
+        return f"{left}, and none is shown"
+    return f"{left}; if there is none, about {found.needed:,} items would rule it out"
+
+
+def _report(
+    baseline: Path,
+    candidate: Path,
+    config: GateConfig,
+    tasks: Mapping[str, TaskVerdict],
+    problems: Sequence[str],
+    skipped: Mapping[str, str] | None = None,
+    pairs: Mapping[str, TaskPair] | None = None,
+) -> GateReport:
+    verdict = overall(tasks, problems)
+    gated = {task: found for task, found in (pairs or {}).items() if not tasks[task].informational}
+    return GateReport(
+        viubench=__version__,
+        verdict=verdict,
+        exit_code=int(CODES[verdict] if config.blocks(verdict) else Exit.OK),
+        problems=[utf8(problem) for problem in problems],
+        baseline=identity(baseline),
+        candidate=identity(candidate),
+        config=config,
+        tasks=dict(tasks),
+        skipped={task: utf8(why) for task, why in (skipped or {}).items()},
+        mean=_mean(gated, config.level) if gated else None,
+    )
+
+
+def _mean(pairs: Mapping[str, TaskPair], level: float) -> GatedMean:
+    found = Comparison.of(pairs, level)
+    return GatedMean(
+        tasks=len(pairs),
+        baseline=_round(found.value_a),
+        candidate=_round(found.value_b),
+        difference=_round(found.mean.mean),
+        ci=(_round(found.mean.low), _round(found.mean.high)),
+        se=_round(found.mean.se),
+    )
+
+
+def _round(value: float) -> float:
+    return round(value, DIGITS)
+
+
+def _short(p_value: float) -> float:
+    return float(f"{p_value:.4g}")

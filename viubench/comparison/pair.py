@@ -1,0 +1,341 @@
+"""Two runs set side by side, sample by sample: the same items, seen and scored the same way, or not at all.
+
+Example:
+    >>> found = compare_runs(Path("runs/before"), Path("runs/after"))  # doctest: +SKIP
+    >>> task = found.tasks["viubench_jigsaw_easy"]  # doctest: +SKIP
+    >>> task.value_a, task.value_b, task.diff.low, task.exact_b  # doctest: +SKIP
+    (0.125, 0.406, 0.241, 0.406)
+
+Samples are paired by id and by true answer, never by their place. The values are those of the two `results.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import evaluators
+from evaluators import Evaluator, Scored
+from viubench.errors import Exit, ViubenchError
+from viubench.schema import Manifest, Record, Results, utf8
+from viubench.schema.gate import MAX_ERRORS, GatedRun
+from viubench.scoring.aggregate import headline_parts, scored
+from viubench.stats.estimates import Part
+from viubench.stats.paired_differences import Difference, paired
+from viubench.storage import reference_run
+from viubench.storage.run_dir import read_manifest, read_records, read_results
+
+ROUNDING = 2e-6
+"""How far a value in results.json may be from the one its records give: it is rounded to six decimals."""
+
+
+class Incomparable(ViubenchError):
+    """Two runs, or one task of them, that must not be set side by side."""
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, where=where, hint=hint, exit_code=Exit.INVALID_RUN)
+
+
+@dataclass(frozen=True)
+class Side:
+    """A finished run, its records by task and id."""
+
+    path: Path
+    manifest: Manifest
+    results: Results
+    records: Mapping[str, Mapping[str, Record]]
+
+    @classmethod
+    def read(cls, path: Path) -> Side:
+        """The run in a folder.
+
+        Raises:
+            Incomparable: it is not finished, a sample is in it twice, or it is a baseline that was changed.
+            ViubenchError: it is no run folder, or a damaged one.
+        """
+        if changed := [f"{name} is {how}" for name, how in reference_run.changes(path).items()]:
+            raise Incomparable(
+                f"{path} is not the baseline that was saved: {', '.join(changed)}",
+                where=str(path),
+                hint="take it from version control, or save it again",
+            )
+        manifest = read_manifest(path)
+        if not (path / "results.json").exists():
+            raise Incomparable(f"{path} is not finished", where=str(path), hint="run its command again: it goes on")
+        records: dict[str, dict[str, Record]] = {}
+        for record in read_records(path):
+            if record.id in records.setdefault(record.task, {}):
+                raise Incomparable(f"the sample {record.id!r:.80} is recorded twice", where=f"{path}/records.jsonl")
+            records[record.task][record.id] = record
+        return cls(path, manifest, read_results(path), records)
+
+    def about(self, task: str) -> dict[str, Any]:
+        """What the manifest says of a task; ViubenchError when that is not enough to compare it."""
+        about = self.manifest.tasks.get(task, {})
+        known = all(isinstance(about.get(key), kind) for key, kind in (("n", int), ("hash", str), ("evaluator", dict)))
+        if not known or not isinstance(self.manifest.protocols.get(task, {}).get("hash"), str):
+            raise ViubenchError(
+                f"manifest.json is damaged: it does not say how {task!r:.80} was run", where=str(self.path)
+            )
+        return about
+
+    def evaluator(self, task: str) -> Evaluator:
+        """What the task was scored by; ViubenchError when it is not installed here."""
+        spec = self.about(task)["evaluator"]
+        try:
+            return evaluators.get(spec["name"], **spec["params"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise ViubenchError(
+                f"cannot make the evaluator of {task!r:.80}: {error}",
+                where=str(self.path),
+                hint="install the package that registers it",
+            ) from None
+
+
+@dataclass(frozen=True)
+class TaskPair:
+    """One task in two runs, a (the earlier or the baseline) and b.
+
+    Attributes:
+        evaluator: what both were scored by.
+        records: each sample's two records, ordered by id.
+        value_a, value_b: the headline of each run, as in its results.json, fraction in [0, 1].
+        diff: b minus a.
+        exact_a, exact_b: share of the samples with a score of 1, whatever the headline makes of the rest.
+        units_a, units_b: what the headline is the mean of, in the same order: samples, or several of them together.
+        parts_a, parts_b: the headlines of the units, for means over several tasks.
+    """
+
+    task: str
+    metric: str
+    evaluator: Evaluator
+    records: tuple[tuple[Record, Record], ...]
+    value_a: float
+    value_b: float
+    diff: Difference
+    exact_a: float
+    exact_b: float
+    units_a: Sequence[Scored]
+    units_b: Sequence[Scored]
+    parts_a: Sequence[Part]
+    parts_b: Sequence[Part]
+
+    @property
+    def n(self) -> int:
+        """Samples; a headline over pairs of samples has fewer units (`diff.n`)."""
+        return len(self.records)
+
+    @cached_property
+    def same_answers(self) -> bool:
+        """Whether both runs gave the same answer to every sample, or the same response where none was read out."""
+        return all(
+            (a.status, a.answer) == (b.status, b.answer) and (a.answer is not None or a.response == b.response)
+            for a, b in self.records
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All tasks of two runs, and the mean over tasks, which is clustered across them.
+
+    `left_out` are the tasks that only one of the runs has, each with the run that lacks it.
+    """
+
+    tasks: Mapping[str, TaskPair]
+    value_a: float
+    value_b: float
+    mean: Difference
+    left_out: Mapping[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, tasks: Mapping[str, TaskPair], level: float = 0.95) -> Comparison:
+        """With every task of the same weight; ValueError when there is none."""
+        first = [(w / len(tasks), s, c) for pair in tasks.values() for w, s, c in pair.parts_a]
+        second = [(w / len(tasks), s, c) for pair in tasks.values() for w, s, c in pair.parts_b]
+        return cls(tasks, _value(first), _value(second), paired(first, second, level))
+
+
+def compare_runs(
+    a: Path, b: Path, *, level: float = 0.95, max_errors: float = MAX_ERRORS, common: bool = False
+) -> Comparison:
+    """What run folder `b` differs by from run folder `a`, task by task.
+
+    Args:
+        level: confidence level of the two-sided intervals, in (0, 1).
+        max_errors: share of a task's samples that may be media or engine errors, in either run.
+        common: compare the tasks that both runs have, and leave out the others instead of refusing.
+
+    Raises:
+        Incomparable: an unfinished run, too many errors, other items, definitions, protocols or tasks; says which.
+        ViubenchError: not a run folder, or a damaged one.
+    """
+    return compare_sides(Side.read(a), Side.read(b), level=level, max_errors=max_errors, common=common)
+
+
+def compare_sides(
+    a: Side, b: Side, *, level: float = 0.95, max_errors: float = MAX_ERRORS, common: bool = False
+) -> Comparison:
+    """The same of two runs that are read already; raises as `compare_runs` does."""
+    lone = lone_tasks(a, b)
+    if lone and not common:
+        task, missing = next(iter(lone.items()))
+        raise Incomparable(
+            f"{task!r:.80} is not in {missing}"
+            + (f", and {len(lone) - 1} more are in one run" if len(lone) > 1 else ""),
+            hint="compare runs of the same tasks, or leave out what only one has: --common",
+        )
+    tasks = {
+        task: pair(a, b, task, level=level, max_errors=max_errors)
+        for task in sorted(a.results.tasks.keys() - lone.keys())
+    }
+    if not tasks:
+        raise Incomparable(f"{a.path} and {b.path} have no task in common" if lone else f"{a.path} holds no task")
+    return replace(Comparison.of(tasks, level), left_out=lone)
+
+
+def lone_tasks(a: Side, b: Side) -> dict[str, Path]:
+    """The tasks that only one of the two runs has, each with the run that lacks it."""
+    alone = {task: b.path for task in a.results.tasks if task not in b.results.tasks}
+    alone |= {task: a.path for task in b.results.tasks if task not in a.results.tasks}
+    return dict(sorted(alone.items()))
+
+
+def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float = MAX_ERRORS) -> TaskPair:
+    """One task that both runs have; raises as `compare_runs` does."""
+    for side in (a, b):
+        _check_whole(side, task, max_errors)
+    _check_same(a, b, task)
+    ids = sorted(a.records[task])
+    evaluator, average = a.evaluator(task), a.about(task).get("average", "")
+    units = [_units(side, task, ids, evaluator) for side in (a, b)]
+    parts = [_parts(side, task, found, evaluator, average) for side, found in zip((a, b), units, strict=True)]
+    values = [_value(part) for part in parts]
+    for side, value in zip((a, b), values, strict=True):
+        if not abs(value - side.results.tasks[task].value) < ROUNDING:
+            raise Incomparable(
+                f"{task!r:.80}: results.json says {side.results.tasks[task].value}, the records make it {value:.6f}",
+                where=str(side.path),
+                hint="its files are not of one run, or of another version of viubench: run its command again",
+            )
+    exact = [
+        sum(scored(side.records[task][i]).scores.get(evaluator.metric, 0.0) >= 1 - 1e-9 for i in ids) / len(ids)
+        for side in (a, b)
+    ]
+    return TaskPair(
+        task=task,
+        metric=a.results.tasks[task].metric,
+        evaluator=evaluator,
+        records=tuple((a.records[task][i], b.records[task][i]) for i in ids),
+        value_a=values[0],
+        value_b=values[1],
+        diff=paired(parts[0], parts[1], level),
+        exact_a=exact[0],
+        exact_b=exact[1],
+        units_a=units[0],
+        units_b=units[1],
+        parts_a=parts[0],
+        parts_b=parts[1],
+    )
+
+
+def _check_whole(side: Side, task: str, max_errors: float) -> None:
+    """Refuse a task of which samples are missing, or too many failed in the harness rather than in the model."""
+    records = side.records.get(task, {}).values()
+    wanted = side.about(task)["n"]
+    if len(records) != wanted or not records:
+        raise Incomparable(
+            f"{task!r:.80} has {len(records)} of {wanted} samples",
+            where=str(side.path),
+            hint="the run is incomplete: run its command again, it goes on",
+        )
+    failed = sum(record.status in ("media_error", "engine_error") for record in records)
+    if failed > max_errors * len(records):
+        raise Incomparable(
+            f"{task!r:.80}: {failed} of {len(records)} samples are media or engine errors, more than the "
+            f"{100 * max_errors:g} % allowed",
+            where=str(side.path),
+            hint="run its command again: engine errors and missing videos are tried again",
+        )
+    scores = [score for record in records for score in record.scores.values()]
+    if not all(-1e-9 <= score <= 1 + 1e-9 for score in scores):
+        raise Incomparable(f"{task!r:.80} has a score outside 0 to 1", where=f"{side.path}/records.jsonl")
+
+
+def _check_same(a: Side, b: Side, task: str) -> None:
+    """Refuse two runs of other items, of another definition of the task, or under another protocol."""
+    protocols = a.manifest.protocols[task], b.manifest.protocols[task]
+    where = f"{a.path} and {b.path}"
+    if protocols[0]["hash"] != protocols[1]["hash"]:
+        keys = sorted((protocols[0].keys() | protocols[1].keys()) - {"hash", "protocol", "description"})
+        differing = [key for key in keys if protocols[0].get(key) != protocols[1].get(key)]
+        raise Incomparable(
+            f"{task!r:.80} was run under two protocols: {protocols[0]['hash']:.20} and {protocols[1]['hash']:.20}"
+            + (f", which differ in {', '.join(map(repr, differing)):.200}" if differing else ""),
+            where=where,
+            hint="run both with the same --protocol, --frames, --fps and --max-pixels",
+        )
+    if a.about(task)["hash"] != b.about(task)["hash"]:
+        raise Incomparable(
+            f"{task!r:.80} is defined differently in the two runs", where=where, hint="run the older one again"
+        )
+    other = list(_other_items(a.records[task], b.records[task], str(a.path), str(b.path)))
+    if other:
+        raise Incomparable(
+            f"{task!r:.80} has other items in the two runs: {', '.join(other)}",
+            where=where,
+            hint="build the items once and give both runs that folder as --tasks",
+        )
+
+
+def _other_items(a: Mapping[str, Record], b: Mapping[str, Record], name_a: str, name_b: str) -> Iterator[str]:
+    """What is not the same about two item sets, each with its first example."""
+    both = sorted(a.keys() & b.keys())
+    for what, ids in (
+        (f"only in {name_a}", sorted(a.keys() - b.keys())),
+        (f"only in {name_b}", sorted(b.keys() - a.keys())),
+        ("with another true answer", [i for i in both if a[i].target != b[i].target]),
+        ("of another source video", [i for i in both if a[i].cluster != b[i].cluster]),
+        ("in another group", [i for i in both if a[i].groups != b[i].groups]),
+    ):
+        if ids:
+            yield f"{len(ids)} {what} (first {ids[0]!r:.80})"
+
+
+def _units(side: Side, task: str, ids: Sequence[str], evaluator: Evaluator) -> Sequence[Scored]:
+    """The headline's units in the order of `ids`, which is the same for both runs."""
+    try:
+        return evaluator.units([scored(side.records[task][i]) for i in ids])
+    except (LookupError, TypeError, ValueError) as error:
+        raise _unscorable(side, task, error) from None
+
+
+def _parts(side: Side, task: str, units: Sequence[Scored], evaluator: Evaluator, average: str) -> list[Part]:
+    try:
+        return headline_parts(units, evaluator, average)
+    except (LookupError, TypeError, ValueError) as error:
+        raise _unscorable(side, task, error) from None
+
+
+def _unscorable(side: Side, task: str, error: Exception) -> ViubenchError:
+    return ViubenchError(f"{task!r:.80} cannot be scored: {error!r:.200}", where=str(side.path))
+
+
+def _value(parts: Sequence[Part]) -> float:
+    return float(sum(weight * sum(scores) / len(scores) for weight, scores, _ in parts))
+
+
+def identity(path: Path) -> GatedRun:
+    """Which run is in a folder, also one that is not finished: its model, and the SHA-256 of the files there are."""
+    manifest = read_manifest(path)
+    files = {name: path / name for name in reference_run.FILES if (path / name).exists()}
+    return GatedRun(
+        path=utf8(path),
+        model=utf8(manifest.model.get("name", "")),
+        engine=utf8(manifest.engine.get("kind", "")),
+        fingerprint=utf8(manifest.model.get("fingerprint", "")),
+        files={name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()},
+    )

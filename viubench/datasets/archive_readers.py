@@ -1,0 +1,163 @@
+"""What is inside a zip or a tar: its entries as they name themselves, and a reader of one entry's bytes.
+
+Example:
+    >>> with ExitStack() as stack, open("videos.zip", "rb") as file:  # doctest: +SKIP
+    ...     entries, read = read_zip(file, stack)
+
+Nothing is trusted or judged here but the container's own form (`viubench.datasets.archives` judges names and sizes).
+"""
+
+from __future__ import annotations
+
+import gzip
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from viubench.errors import ViubenchError
+
+CHUNK = 1 << 20
+"""Bytes read and written at a time."""
+MAX_HEADER = 1 << 20
+"""Most bytes of a tar header: a longer name or comment would only fill the memory."""
+
+MAX_PADDING = 64 << 20
+"""Most bytes after the end of a tar; writers fill up to some KiB."""
+
+FAULTS = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    ValueError,
+    RuntimeError,  # with it NotImplementedError and RecursionError: what zipfile and tarfile say of odd headers
+    OverflowError,
+    LookupError,
+    struct.error,
+    MemoryError,
+)
+"""All that Python's readers raise for a damaged or hostile container."""
+
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One member: its name, "file", "folder" or what else it is, its declared bytes, its CRC-32 where there is one."""
+
+    name: str
+    kind: str
+    size: int
+    crc: int | None
+    handle: Any
+
+
+Read = Callable[[Entry], Iterator[bytes]]
+"""Gives the bytes of one entry piece by piece: as many as declared, or an error of `FAULTS`."""
+
+
+def read_zip(stream: BinaryIO, stack: ExitStack) -> tuple[Iterator[Entry], Read]:
+    """The entries of a zip. Raises one of `FAULTS` when it is none."""
+    archive = stack.enter_context(zipfile.ZipFile(stream))
+
+    def entries() -> Iterator[Entry]:
+        for info in archive.infolist():
+            yield Entry(info.orig_filename, _zip_kind(info), info.file_size, info.CRC, info)
+
+    def read(entry: Entry) -> Iterator[bytes]:
+        with archive.open(entry.handle) as file:
+            yield from _exactly(file, entry.size)
+            if file.read(1):  # also makes zipfile compare the checksum of an empty rest
+                raise zipfile.BadZipFile(f"{entry.name!r} is longer than it says")
+
+    return entries(), read
+
+
+def _zip_kind(info: zipfile.ZipInfo) -> str:
+    mode = stat.S_IFMT(info.external_attr >> 16)
+    if info.flag_bits & 0x41:
+        return "an encrypted member"
+    if mode == stat.S_IFLNK:
+        return "a link"
+    if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "a device or another special file"
+    if info.orig_filename.endswith("/"):
+        return "folder"
+    if info.compress_type not in METHODS:
+        return f"a member packed by a method that cannot be read ({info.compress_type})"
+    return "file"
+
+
+def read_tar(stream: BinaryIO, stack: ExitStack) -> tuple[Iterator[Entry], Read]:
+    """The entries of a tar or tar.gz, one by one as it is read through. Raises one of `FAULTS` when it is neither."""
+    head = stream.read(2)
+    stream.seek(0)
+    content = stack.enter_context(gzip.GzipFile(fileobj=stream)) if head == b"\x1f\x8b" else stream
+
+    def entries() -> Iterator[Entry]:
+        with tarfile.open(fileobj=_Headers(content), mode="r:", errors="surrogateescape") as archive:  # type: ignore[call-overload]
+            for info in archive:
+                yield Entry(info.name, _tar_kind(info), info.size, None, info.offset_data)
+            _check_end(content, archive.offset)
+
+    def read(entry: Entry) -> Iterator[bytes]:
+        content.seek(entry.handle)
+        yield from _exactly(content, entry.size)
+
+    return entries(), read
+
+
+def _tar_kind(info: tarfile.TarInfo) -> str:
+    if info.issym() or info.islnk():
+        return "a link"
+    if info.isdir():
+        return "folder"
+    return "file" if info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and info.sparse is None else "a special file"
+
+
+def _check_end(content: Any, offset: int) -> None:
+    """tarfile takes a damaged header, and the end of the file, for the end of the archive; that is a block of zeros.
+
+    What follows is read too, as only the end of a gz has its checksum.
+    """
+    content.seek(offset)
+    block = content.read(tarfile.BLOCKSIZE)
+    if block != bytes(tarfile.BLOCKSIZE):
+        what = "a damaged header" if len(block) == tarfile.BLOCKSIZE else "no end mark: a part may be missing"
+        raise tarfile.ReadError(f"{what} at byte {offset}")
+    rest = 0
+    while chunk := content.read(CHUNK):
+        rest += len(chunk)
+        if rest > MAX_PADDING:
+            raise tarfile.ReadError(f"much follows its end mark at byte {offset}")
+
+
+class _Headers:
+    """A tar as its headers need it: a header that would be read into memory whole is refused when it is too long."""
+
+    def __init__(self, content: Any) -> None:
+        self.seek = content.seek
+        self.tell = content.tell
+        self._read = content.read
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MAX_HEADER:
+            raise ViubenchError("the archive has a header of an impossible length", hint="nothing was written")
+        data: bytes = self._read(size)
+        return data
+
+
+def _exactly(file: Any, size: int) -> Iterator[bytes]:
+    left = size
+    while left:
+        chunk = file.read(min(CHUNK, left))
+        if not chunk:
+            raise EOFError(f"it ends {left} bytes early")
+        left -= len(chunk)
+        yield chunk

@@ -1,0 +1,289 @@
+"""Data sets from the Hugging Face hub, in the publisher's own layout, whole or not at all, file by file.
+
+Example:
+    >>> fetch([task], Path("data/videomme"), "rows").written  # doctest: +SKIP
+    1
+
+HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from viubench.datasets import archives, hub_client, local_manifest, row_files
+from viubench.datasets.archives import Update
+from viubench.datasets.hub_client import Remote, Resolved, resolve
+from viubench.datasets.local_manifest import Holdings, Origin, UnpackedArchive
+from viubench.errors import ViubenchError
+from viubench.schema import Task
+
+__all__ = ["Fetched", "Resolved", "by_hand", "default_data_root", "ensure", "fetch", "folder_of", "resolve", "unpack"]
+
+What = Literal["rows", "all"]
+Progress = Callable[[str], AbstractContextManager[Update]]
+"""Begins to show a job of this name; what it gives is told the bytes done and in all."""
+
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".flv", ".mpg", ".mpeg", ".wmv", ".ts", ".gif")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a fetch came to: files wanted, those downloaded now, their bytes; `before` is the commit of the last one."""
+
+    resolved: Resolved
+    files: int
+    written: int
+    bytes: int
+    before: str = ""
+
+
+@contextmanager
+def silent(what: str) -> Iterator[Update]:
+    """Progress that is not shown."""
+    yield lambda done, total: None
+
+
+def default_data_root() -> Path:
+    """$VIUBENCH_DATA, or ~/.cache/viubench/data."""
+    return Path(os.environ.get("VIUBENCH_DATA") or "~/.cache/viubench/data").expanduser()
+
+
+def folder_of(task: Task, root: Path) -> Path:
+    """The folder a task's data is fetched into.
+
+    Raises:
+        ViubenchError: the task names a folder outside the data root.
+    """
+    return root / archives.contained(task.data or task.task, f"{task.task}: data")
+
+
+def ensure(task: Task, root: Path, progress: Progress = silent) -> Path:
+    """The folder of a task's data, fetched now if it is not there or a fetch was stopped half way.
+
+    Data put there by hand is left alone. Raises ViubenchError as `fetch` does; also where a task has no id on the hub.
+    """
+    folder = folder_of(task, root)
+    held = local_manifest.load(folder)
+    if task.rows and row_files.paths(task.rows, folder) and task.dataset_path not in held.unfinished:
+        return folder
+    if not task.dataset_path:
+        raise by_hand(task, folder)
+    fetch([task], folder, "all", progress)
+    return folder
+
+
+def by_hand(task: Task, folder: Path) -> ViubenchError:
+    """What to tell of data that no hub has."""
+    return ViubenchError(
+        f"{task.task} is not on the hub; it is to be had from {task.metadata.source or 'its publisher'}",
+        where=str(folder),
+        hint=f"put its files into {folder}, then: viubench data fetch {task.task}, which unpacks and checks them",
+    )
+
+
+def fetch(tasks: Sequence[Task], folder: Path, what: What = "all", progress: Progress = silent) -> Fetched:
+    """Download what tasks of one hub id and revision need into their data folder, and unpack the archives.
+
+    Args:
+        tasks: they share `dataset_path`, `revision` and `fallbacks`.
+        folder: the data folder; files get the names they have on the hub.
+        what: the rows alone, or the videos (or their archives) too.
+        progress: shows how far a check, a download or an unpacking is, in bytes.
+
+    Returns:
+        What was written; files already there with the right checksum are kept.
+
+    Raises:
+        ViubenchError: as `resolve` and `archives.unpack`; no room on the disk; the hub has no such files; a file of
+            another origin is in the way.
+    """
+    resolved = resolve(tasks[0])
+    there = hub_client.listing(tasks[0], resolved)
+    wanted = {path: there[path] for task in tasks for path in _wanted(task, there, resolved, what)}
+    with local_manifest.locked(folder):
+        held = local_manifest.load(folder)
+        earlier = held.origin(tasks[0])
+        missing = _missing(wanted, folder, held, progress)
+        _check_room(missing, tasks, folder)
+        held.unfinished.add(tasks[0].dataset_path)
+        local_manifest.save(held, folder)
+        try:
+            with progress("downloading") as update:
+                _download(tasks[0], resolved, missing, folder, held, update)
+        finally:  # what has come whole need not come again, however this ends
+            local_manifest.save(held, folder)
+        if what == "all":
+            _unpack(tasks, folder, held, progress)
+        held.unfinished.discard(tasks[0].dataset_path)
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        for task in tasks:
+            held.fetched[task.task] = Origin(
+                asked=task.dataset_path, answered=resolved.repo, revision=resolved.revision, time=now, what=what
+            )
+        local_manifest.save(held, folder)
+    return Fetched(
+        resolved, len(wanted), len(missing), sum(r.size for r in missing.values()), earlier.revision if earlier else ""
+    )
+
+
+def unpack(tasks: Sequence[Task], folder: Path, progress: Progress = silent) -> list[str]:
+    """Unpack the tasks' archives that lie in their data folder and were not unpacked before; their names.
+
+    Raises:
+        ViubenchError: as `archives.unpack`.
+    """
+    if not folder.is_dir():
+        return []
+    with local_manifest.locked(folder):
+        return _unpack(tasks, folder, local_manifest.load(folder), progress)
+
+
+def _unpack(tasks: Sequence[Task], folder: Path, held: Holdings, progress: Progress) -> list[str]:
+    done: list[str] = []
+    for into, globs in sorted({(t.video.into, tuple(t.video.archives)) for t in tasks if t.video}):
+        target = folder / (archives.contained(into, "video.into") if into else "")
+        for archive in archives.find(folder, globs):
+            parts = tuple(part.relative_to(folder).as_posix() for part in archive.parts)
+            known = held.unpacked.get(archive.name)
+            if known and (known.parts, known.into) == (parts, into):
+                continue
+            with progress(f"unpacking {archive.name}") as update:
+                out = archives.unpack(archive, target, update)
+            held.unpacked[archive.name] = UnpackedArchive(parts=parts, into=into, files=out.files, bytes=out.bytes)
+            local_manifest.save(held, folder)
+            done.append(archive.name)
+    return done
+
+
+# --- which files ----------------------------------------------------------------------------------------------
+
+
+def matching(names: Iterable[str], glob: str) -> list[str]:
+    """The names that `Path.glob` would find, in the order given."""
+
+    def matches(parts: tuple[str, ...], globs: tuple[str, ...]) -> bool:
+        if not globs:
+            return not parts
+        if globs[0] == "**":
+            return any(matches(parts[skipped:], globs[1:]) for skipped in range(len(parts)))
+        return bool(parts) and fnmatchcase(parts[0], globs[0]) and matches(parts[1:], globs[1:])
+
+    wanted = PurePosixPath(glob).parts
+    return [name for name in names if matches(PurePosixPath(name).parts, wanted)]
+
+
+def _wanted(task: Task, there: Mapping[str, Remote], resolved: Resolved, what: What) -> list[str]:
+    """The files of the hub that a task needs. Its globs name the layouts known: not each of them has to match."""
+    row_globs = task.rows.files if task.rows else []
+    chosen = [name for glob in row_globs for name in _rows(glob, there)]
+    if not chosen:
+        raise _absent("rows", row_globs, there, resolved)
+    if what == "all" and task.video:
+        packed = [name for glob in task.video.archives for name in matching(there, glob)]
+        videos = packed or _loose_videos(task, there)
+        if not videos:
+            raise _absent("videos", task.video.archives or task.video.roots, there, resolved)
+        chosen += videos
+    for name in chosen:
+        if PurePosixPath(name).name in (local_manifest.MANIFEST, local_manifest.LOCK):
+            raise ViubenchError(f"{resolved.repo} holds a file named {name!r}", hint="such a data set is not fetched")
+        archives.contained(name, f"{resolved.repo} on the hub")
+    return chosen
+
+
+def _rows(glob: str, there: Mapping[str, Remote]) -> list[str]:
+    """The row files of one glob; of files that differ only in the suffix, the first in the order of `SUFFIXES`."""
+    if PurePosixPath(glob).suffix in row_files.SUFFIXES:
+        return matching(there, glob)
+    first: dict[str, str] = {}
+    for suffix in row_files.SUFFIXES:
+        for name in matching(there, glob + suffix):
+            first.setdefault(name.removesuffix(suffix), name)
+    return list(first.values())
+
+
+def _absent(what: str, globs: Sequence[str], there: Mapping[str, Remote], resolved: Resolved) -> ViubenchError:
+    names = ", ".join(sorted(there)[:5]) + (" ..." if len(there) > 5 else "")
+    rows_only = "take the rows alone with --rows-only and put the videos there by hand; or " if what == "videos" else ""
+    return ViubenchError(
+        f"{resolved.repo} has no {what} where the task looks for them ({', '.join(globs)})",
+        where=f"commit {resolved.revision[:12]}, which has: {names or 'nothing'}",
+        hint=f"{rows_only}pin an older commit with revision, or mend the task's globs",
+    )
+
+
+def _loose_videos(task: Task, there: Mapping[str, Remote]) -> list[str]:
+    """Every video below the task's folders, for a publisher who packs none."""
+    assert task.video is not None
+    suffixes = {*VIDEO_SUFFIXES, *task.video.extensions, *(PICTURE_SUFFIXES if task.video.frame_fps else ())}
+    roots = [f"{root.strip('/')}/" if root.strip("/") else "" for root in task.video.roots]
+    return [
+        name
+        for name in there
+        if PurePosixPath(name).suffix.lower() in suffixes and any(name.startswith(root) for root in roots)
+    ]
+
+
+# --- getting them ---------------------------------------------------------------------------------------------
+
+
+def _missing(wanted: Mapping[str, Remote], folder: Path, held: Holdings, progress: Progress) -> dict[str, Remote]:
+    """What must be downloaded; files that are there and were not recorded are compared with the hub's checksum."""
+    missing: dict[str, Remote] = {}
+    total = sum(remote.size for remote in wanted.values())
+    done = 0
+    with progress("looking at what is there") as update:
+        for path, remote in wanted.items():
+            file, known = folder / path, held.files.get(path)
+            has_size = file.is_file() and file.stat().st_size == remote.size
+            if known and known.hub == remote.id:
+                if not has_size and (file.exists() or not held.is_spent(path)):
+                    missing[path] = remote
+            elif has_size and (found := hub_client.compared(file, remote)):
+                held.files[path] = found
+            elif file.exists() and not (known and known.hub):
+                raise ViubenchError(
+                    "a file is in the way that is not the publisher's (its checksum differs)",
+                    where=str(file),
+                    hint="move it away, then fetch again",
+                )
+            else:
+                missing[path] = remote
+            done += remote.size
+            update(done, total)
+    return missing
+
+
+def _check_room(missing: Mapping[str, Remote], tasks: Sequence[Task], folder: Path) -> None:
+    """Room for the downloads and, as videos hardly shrink when packed, once more for the archives among them."""
+    globs = {glob for task in tasks if task.video for glob in task.video.archives}
+    packed = {name for glob in globs for name in matching(missing, glob)}
+    halves = [hub_client.half_done(folder / path, remote) for path, remote in missing.items()]
+    have = sum(half.stat().st_size for half in halves if half.exists())
+    needed = sum(remote.size for remote in missing.values()) + sum(missing[name].size for name in packed) - have
+    archives.check_room(needed, folder, f"download {len(missing)} files" + (" and unpack them" if packed else ""))
+
+
+def _download(
+    task: Task, resolved: Resolved, missing: Mapping[str, Remote], folder: Path, held: Holdings, update: Update
+) -> None:
+    total = sum(remote.size for remote in missing.values())
+    done = 0
+
+    def shown(before: int, now: int) -> None:
+        update(before + now, total)
+
+    for path, remote in missing.items():
+        held.files[path] = hub_client.download(task, resolved, path, remote, folder, partial(shown, done))
+        held.forget_unpacked(path)
+        done += remote.size

@@ -1,0 +1,1 @@
+"""Tasks of the installed lmms-eval, run on our engines."""

@@ -1,0 +1,145 @@
+"""What a data folder holds: where it came from and the checksum of every file, in one manifest that lies beside them.
+
+Example:
+    >>> held = load(Path("data/videomme"))  # doctest: +SKIP
+    >>> held.files["videos_chunked_01.zip"].size  # doctest: +SKIP
+    10737418240
+
+The manifest is `.viubench-data.manifest` (JSON, but not named so: no glob for a data set's own rows may find it).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from viubench.errors import ViubenchError
+from viubench.schema import Strict, Task
+from viubench.storage import atomic, locking
+
+MANIFEST = ".viubench-data.manifest"
+LOCK = ".viubench-data.lock"
+CHUNK = 1 << 20
+"""Bytes read at a time."""
+
+
+class Held(Strict):
+    """One file: bytes, SHA-256, and the hub's own id of this content ("" where it was put there by hand)."""
+
+    size: int
+    sha256: str
+    hub: str = ""
+
+
+class Origin(Strict):
+    """One finished fetch of a task: the id asked for, the id that answered, its commit, when, and how much of it."""
+
+    asked: str
+    answered: str
+    revision: str
+    time: str
+    what: Literal["rows", "all"]
+
+
+class UnpackedArchive(Strict):
+    """One archive that was unpacked: its files below the data folder, where to, and what came out."""
+
+    parts: tuple[str, ...]
+    into: str
+    files: int
+    bytes: int
+
+
+class Holdings(Strict):
+    """The manifest: fetches by task, files by path below the folder, unpacked archives by name, and the hub's ids whose
+    fetch was begun and has not come to its end."""
+
+    version: Literal[1] = 1
+    fetched: dict[str, Origin] = Field(default_factory=dict)
+    files: dict[str, Held] = Field(default_factory=dict)
+    unpacked: dict[str, UnpackedArchive] = Field(default_factory=dict)
+    unfinished: set[str] = Field(default_factory=set)
+
+    def origin(self, task: Task) -> Origin | None:
+        """The fetch that brought a task's data: its own, or that of another task with the same id."""
+        same = [origin for origin in self.fetched.values() if origin.asked == task.dataset_path]
+        return self.fetched.get(task.task) or (same[0] if same else None)
+
+    def is_spent(self, path: str) -> bool:
+        """Whether a file is (a part of) an archive that was unpacked, so that it may be deleted."""
+        return any(path in archive.parts for archive in self.unpacked.values())
+
+    def forget_unpacked(self, path: str) -> None:
+        """The file has other content now: what was unpacked of the old one does not count."""
+        for name in [name for name, archive in self.unpacked.items() if path in archive.parts]:
+            del self.unpacked[name]
+
+
+def load(folder: Path) -> Holdings:
+    """The manifest of a folder, an empty one where there is none.
+
+    Raises:
+        ViubenchError: it is damaged, or written by a newer version.
+    """
+    path = folder / MANIFEST
+    try:
+        return Holdings.model_validate_json(path.read_bytes()) if path.exists() else Holdings()
+    except ValidationError as error:
+        raise ViubenchError(
+            f"the manifest of the data cannot be read: {error.errors()[0]['msg']}",
+            where=str(path),
+            hint="delete it: files already there are recognised by their checksums",
+        ) from None
+
+
+def save(held: Holdings, folder: Path) -> None:
+    """Write the manifest, in an order that does not depend on how it came to be."""
+    data = held.model_dump(mode="json") | {"unfinished": sorted(held.unfinished)}
+    text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=True)
+    atomic.write(folder / MANIFEST, text.encode() + b"\n", lasting=True)
+
+
+def revision(task: Task, folder: Path) -> str:
+    """The commit a task's data was fetched at; "" where it was put there by hand."""
+    origin = load(folder).origin(task)
+    return origin.revision if origin else ""
+
+
+def measure(path: Path, hub: str = "") -> Held:
+    """Size and checksum of a file as it is now; `hub` is noted with it."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Held(size=path.stat().st_size, sha256=sha256, hub=hub)
+
+
+def git_id(path: Path) -> str:
+    """The hub's id of a file that is not in LFS: git's SHA-1 over "blob SIZE NUL" and the content (git-hash-object)."""
+    with path.open("rb") as file:
+        digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Be the only process that fetches into a folder.
+
+    Raises:
+        ViubenchError: another one is at it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = locking.take(folder / LOCK)
+    except BlockingIOError:
+        raise ViubenchError(
+            f"another process is fetching into {folder}", where="--data-root", hint="wait for it to end"
+        ) from None
+    with lock:
+        yield

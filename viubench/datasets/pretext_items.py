@@ -1,0 +1,131 @@
+"""Pretext items as samples: built from videos, read from a build folder, or from the paper's published parquet rows.
+
+Example:
+    >>> built = read(Path("items"), Catalogue(), FrameStore(Path("cache")))
+    >>> built.samples[0].task
+    'viubench_count_easy'
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import ValidationError
+
+from viubench.datasets.dataset import Built
+from viubench.errors import MediaError, ViubenchError
+from viubench.pretext.generate import sample_of
+from viubench.pretext.published_rows import read_parquet
+from viubench.schema import Item, Sample, Task
+from viubench.tasks.registry import Catalogue
+from viubench.video.frame_cache import FrameStore
+
+
+def read(source: Path, catalogue: Catalogue, store: FrameStore, videos: Path | None = None) -> Built:
+    """The items of a build folder, of one file of items, or the rows of the parquet files in a folder.
+
+    Args:
+        source: a folder with `items.jsonl` and `build.json`, or with `*.parquet`; or one file like items.jsonl.
+        catalogue: knows the tasks of published rows and of a lone file; a build brings its own.
+        store: remembers how long the videos of published rows are.
+        videos: where the videos lie now, when not where they lay at the build or beside the rows.
+
+    Raises:
+        ViubenchError: neither is there, or a row cannot be read; names the file and the line.
+    """
+    items = source if source.is_file() else source / "items.jsonl"
+    folder = items.parent
+    if items.exists() and (folder / "build.json").exists():
+        about = _about(folder / "build.json")
+        tasks = {name: Task.model_validate(task) for name, task in about["tasks"].items()}
+        root = videos or (folder / about["videos_root"]).resolve()
+        return Built(tasks, _items(items, tasks.get), root, about["recipe"]["recipe"])
+    if items.exists():
+        samples = _items(items, catalogue.task)
+        return Built({s.task: catalogue.task(s.task) for s in samples}, samples, videos or folder)
+    rows = [sample for path in sorted(source.rglob("*.parquet")) for sample in read_parquet(path)]
+    if rows:
+        root = videos or source
+        samples = [_timed(_found(sample, root), root, store) for sample in rows]
+        return Built({s.task: catalogue.task(s.task) for s in samples}, samples, root, published=True)
+    raise ViubenchError(
+        f"{source} holds neither items.jsonl nor parquet files",
+        where="--data-root",
+        hint="make items with: viubench build --recipe viubench-mini --videos DIR --out DIR",
+    )
+
+
+def select(built: Built, sizes: Mapping[str, int | None]) -> list[Sample]:
+    """The first so many samples of each wanted task, in file order; all of them where no size is given.
+
+    Raises:
+        ViubenchError: the folder has none of a wanted task, or fewer than wanted.
+    """
+    chosen: list[Sample] = []
+    for task, size in sizes.items():
+        found = [sample for sample in built.samples if sample.task == task]
+        wanted = max(len(found), 1) if size is None else size
+        if len(found) < wanted:
+            raise ViubenchError(
+                f"{task}: {wanted} items wanted, {len(found)} are there",
+                where=str(built.videos) if built.published else "items",
+                hint="build more, or name the suite that was built",
+            )
+        chosen += found[:wanted]
+    return chosen
+
+
+def _found(sample: Sample, root: Path) -> Sample:
+    """Absolute paths of the machine that wrote the rows, as they are below `root`: the longest ending that exists."""
+
+    def below(path: str) -> str:
+        parts = PurePosixPath(path).parts[1:]
+        endings = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((ending for ending in endings if (root / ending).exists()), path)
+
+    def moved(path: str) -> str:
+        return below(path) if path.startswith("/") else path
+
+    clips = tuple(
+        clip.model_copy(update={"path": moved(clip.path), "frame_files": tuple(map(moved, clip.frame_files))})
+        for clip in sample.clips
+    )
+    return sample.model_copy(update={"clips": clips})
+
+
+def _timed(sample: Sample, root: Path, store: FrameStore) -> Sample:
+    """What an interval is measured against, where the row does not say: the length of its video."""
+    if "times" in sample.params or len(sample.clips) != 1 or sample.clips[0].frame_files:
+        return sample
+    try:
+        end = store.probe(sample.clips[0], root).duration
+    except MediaError:  # the run will say what is wrong with it, and count the sample as wrong
+        end = max(sample.target) if isinstance(sample.target, list) else 1.0
+    return sample.model_copy(update={"params": sample.params | {"times": [0.0, end]}})
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        raise ViubenchError(f"{path.name} is missing or damaged beside items.jsonl", where=str(path)) from None
+    return about
+
+
+def _items(path: Path, task_of: Callable[[str], Task | None]) -> list[Sample]:
+    samples = []
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                item = Item.model_validate_json(line)
+                task = task_of(item.task)
+                if task is None:
+                    raise ValueError(f"its task {item.task!r} is not in build.json")
+                samples.append(sample_of(item, task))
+            except (ValidationError, ValueError, KeyError) as error:
+                reason = str(error).splitlines()[0]
+                raise ViubenchError(f"an item cannot be read: {reason}", where=f"{path}:{number}") from None
+    return samples

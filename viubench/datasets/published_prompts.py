@@ -1,0 +1,114 @@
+"""The published wording of a question, taken at run time from the installed lmms-eval or from the data.
+
+Example:
+    >>> wording(task, {"question": "Which way?", "options": ["A. left"]}, videos=1)  # doctest: +SKIP
+    '<video>Which way?...'
+
+Of lmms-eval only the task's YAML file and the functions it names are loaded, never its data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from viubench.datasets.lmms import task_loader
+from viubench.errors import ViubenchError
+from viubench.schema import Task
+from viubench.tasks import templating
+
+_NAME = re.compile(r"""^task:[ \t]*["']?([\w.+-]+)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
+
+
+def wording(task: Task, row: Mapping[str, Any], videos: int = 1) -> str:
+    """What the publisher's harness asks about one row, a `<video>` mark for each video in front.
+
+    Args:
+        row: fields of the row. `prompt.published.lmms` and the templates of `prompt.published.doc` may name them; the
+            lmms-eval task is given the row with those of `doc` added or replaced.
+        videos: number of videos shown.
+
+    Raises:
+        ViubenchError: there is no published wording, lmms-eval is not installed or does not have the task, or its
+            code cannot read the row.
+    """
+    published = task.prompt.published
+    if published.row:
+        return "<video>" * videos + templating.text(published.row, row, what="prompt.published.row")
+    if not published.lmms:
+        reason = f": {published.none}" if published.none else ""
+        raise ViubenchError(
+            f"{task.task} has no published wording{reason}",
+            where="prompt.published",
+            hint="use a protocol with the default wording",
+        )
+    name = templating.text(published.lmms, row, what="prompt.published.lmms").strip()
+    doc = dict(row) | {key: templating.value(text, row, what=f"doc.{key}") for key, text in published.doc.items()}
+    asker = _asker(name, published.variant)
+    asker.features = list(doc)
+    try:
+        return "<video>" * videos + str(asker.doc_to_text(doc))
+    except (Exception, SystemExit) as error:  # another project's code on our row: anything may come
+        raise ViubenchError(
+            f"lmms-eval's {name} cannot word a row of {task.task}: {type(error).__name__}: {error}",
+            where="prompt.published.doc",
+            hint=f"the row has: {', '.join(sorted(doc))}",
+        ) from error
+
+
+@cache
+def _asker(name: str, variant: str) -> Any:
+    """lmms-eval's task of that name, without its data: only its configuration and `doc_to_text`."""
+    path = _yaml_file(name)
+    task_loader.need()
+    from lmms_eval import utils
+    from lmms_eval.api.task import ConfigurableTask, TaskConfig
+
+    try:
+        config = utils.load_yaml_config(str(path), mode="full")
+    except Exception as error:  # the task's own imports: anything may come
+        raise ViubenchError(f"lmms-eval's task {name} cannot be loaded: {error}", where=str(path)) from error
+    variants = config.get("lmms_eval_specific_kwargs") or {}
+    if variant != "default" and variant not in variants:
+        raise ViubenchError(
+            f"lmms-eval's task {name} has no wording {variant!r}",
+            where="prompt.published.variant",
+            hint=f"it has: {', '.join(variants) or 'one wording only'}",
+        )
+    asker = ConfigurableTask.__new__(ConfigurableTask)  # its __init__ would fetch the data set
+    asker._config = TaskConfig(**config)
+    asker.model_name = variant
+    asker._prepare_model_specific_config()
+    return asker
+
+
+def _yaml_file(name: str) -> Path:
+    """The file of the installed lmms-eval that defines a task."""
+    known = _yaml_files()
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "python -m lmms_eval --tasks list shows them all"
+        raise ViubenchError(f"lmms-eval has no task {name!r}", where="prompt.published.lmms", hint=hint)
+    return known[name]
+
+
+@cache
+def _yaml_files() -> dict[str, Path]:
+    """Task name -> file, read off the `task:` lines of every YAML file of the package, without importing it."""
+    found = find_spec("lmms_eval")
+    if found is None or not found.submodule_search_locations:
+        raise ViubenchError(
+            "the published wording is lmms-eval's, which is not installed",
+            hint="pip install 'viubench[lmms]', or use a protocol with the default wording",
+        )
+    tasks = Path(found.submodule_search_locations[0]) / "tasks"
+    return {
+        name: path
+        for path in sorted(tasks.rglob("*.yaml"))
+        for name in _NAME.findall(path.read_text(encoding="utf-8", errors="replace"))
+    }

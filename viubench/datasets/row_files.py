@@ -1,0 +1,154 @@
+"""A data folder's annotation files as flat rows: one dictionary per question, in file order.
+
+Example:
+    >>> rows(task, Path("data/videomme"))[0]["_file"]  # doctest: +SKIP
+    'test-00000-of-00001'
+
+Every row also has `_file` (stem of its file), `_path` (relative to the data folder) and `_index` (from 0 in its file).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from viubench.datasets import adapters
+from viubench.datasets.adapters import RowFile
+from viubench.errors import ViubenchError
+from viubench.schema import Rows, Task
+from viubench.tasks import templating
+
+SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".txt")
+"""What can be read; of files that differ only in the suffix, the first of these."""
+
+MAX_BYTES = 4 << 30
+"""Largest annotation file that is read."""
+
+
+def data_folder(task: Task, root: Path) -> Path:
+    """The task's folder below the data root, or the root itself when the rows lie right there (or are this one file).
+
+    Raises:
+        ViubenchError: neither holds a row file of the task; the hint says how to get the data.
+    """
+    if root.is_file():
+        return root.parent
+    inner = root / (task.data or task.task)
+    for folder in (inner, root):
+        if task.rows and folder.is_dir() and paths(task.rows, folder):
+            return folder
+    wanted = ", ".join(task.rows.files) if task.rows else ""
+    raise ViubenchError(
+        f"{task.task}: its rows are not here ({wanted})",
+        where=str(inner),
+        hint=f"viubench data fetch {task.task} --data-root {root}"
+        if task.dataset_path
+        else f"put the files of {task.metadata.source or 'the data set'} there",
+    )
+
+
+def paths(spec: Rows, folder: Path) -> list[Path]:
+    """The row files of a folder, sorted, each once.
+
+    Raises:
+        ViubenchError: a glob that would leave the folder.
+    """
+    found: dict[Path, Path] = {}
+    for glob in spec.files:
+        if PurePosixPath(glob).is_absolute() or ".." in PurePosixPath(glob).parts:
+            raise ViubenchError(f"rows.files reaches outside the data folder: {glob!r}")
+        if PurePosixPath(glob).suffix in SUFFIXES:
+            found |= {path.with_suffix(path.suffix): path for path in folder.glob(glob)}
+            continue
+        for suffix in SUFFIXES:  # the first suffix wins
+            found = {path.with_suffix(""): path for path in folder.glob(glob + suffix)} | found
+    return sorted(path for path in set(found.values()) if path.is_file() and not path.name.startswith("."))
+
+
+def rows(task: Task, folder: Path, only: Path | None = None) -> list[dict[str, Any]]:
+    """Every row of the benchmark, those that `rows.keep` leaves out not among them.
+
+    Args:
+        only: this file of the folder instead of those the task names.
+
+    Raises:
+        ViubenchError: no file, a file that cannot be read (with line), or rows the adapter does not understand.
+    """
+    spec = task.rows
+    if spec is None:
+        raise ViubenchError(f"{task.task} has no rows: it is made from videos")
+    chosen = [only] if only else paths(spec, folder)
+    files = [RowFile(path.stem, str(path.relative_to(folder)), folder, read(path)) for path in chosen]
+    if not files:
+        raise ViubenchError(f"{task.task}: no row files ({', '.join(spec.files)})", where=str(folder))
+    try:
+        found = list(adapters.get(spec.adapter)(files) if spec.adapter else _flat(files))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ViubenchError(
+            f"{task.task}: the adapter {spec.adapter!r} does not understand these files: "
+            f"{type(error).__name__}: {error}",
+            where=str(folder),
+            hint="compare them with the publisher's layout named in the task's metadata",
+        ) from None
+    return [row for row in found if not spec.keep or _kept(spec.keep, row)]
+
+
+def _kept(keep: str, row: dict[str, Any]) -> bool:
+    wanted = templating.value(keep, row, what="rows.keep")
+    if not isinstance(wanted, bool):
+        raise ViubenchError(f"rows.keep gave {wanted!r}: it must be true or false", where=place(row))
+    return wanted
+
+
+def place(row: dict[str, Any]) -> str:
+    """Where a row stands, for a message."""
+    return f"{row.get('_path', row.get('_file', '?'))}, row {row.get('_index', '?')}"
+
+
+def _flat(files: list[RowFile]) -> Iterator[dict[str, Any]]:
+    for file in files:
+        if not isinstance(file.content, list) or not all(isinstance(row, dict) for row in file.content):
+            raise ViubenchError(
+                f"{file.path} is no list of rows",
+                where=str(file.folder / file.path),
+                hint="name an adapter that reads it",
+            )
+        for index, row in enumerate(file.content):
+            yield row | {"_file": file.stem, "_path": file.path, "_index": index}
+
+
+def read(path: Path) -> Any:
+    """The content of one annotation file by its suffix (see `RowFile.content`).
+
+    Raises:
+        ViubenchError: too large, not of its suffix's kind, or not UTF-8; names the line where there is one.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ViubenchError(f"{path.name} is larger than {MAX_BYTES >> 30} GiB", where=str(path))
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            return pq.read_table(path).to_pylist()
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        raise ViubenchError(f"{path.name} cannot be read: {str(error).splitlines()[0]}", where=str(path)) from None
+    if path.suffix == ".txt":
+        return text
+    if path.suffix == ".csv":
+        return list(csv.DictReader(io.StringIO(text)))
+    if path.suffix == ".jsonl":
+        lines = enumerate(text.split("\n"), start=1)
+        return [_json(line, f"{path}:{number}") for number, line in lines if line.strip()]
+    return _json(text, str(path))
+
+
+def _json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ViubenchError(f"not JSON: {error}", where=where) from None

@@ -1,0 +1,226 @@
+"""Whether a task's data is whole: rows against the published number, media against the rows, files against checksums.
+
+Example:
+    >>> report = verify([task], Path("data/videomme"))  # doctest: +SKIP
+    >>> [str(fault) for fault in report.tasks[0].faults]  # doctest: +SKIP
+    ['data/x1.mp4 is missing (3 rows): in no archive that lies here']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from viubench.datasets import archives, download, loader, local_manifest, row_files
+from viubench.datasets.local_manifest import Holdings
+from viubench.errors import MediaError, ViubenchError
+from viubench.schema import Sample, Task, VideoSpec
+from viubench.video import paths
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong: with a file (`path`) that `rows` rows need, or with the rows themselves (no path)."""
+
+    what: str
+    path: str = ""
+    rows: int = 0
+    why: str = ""
+
+    def __str__(self) -> str:
+        cost = f" ({self.rows} row{'s' * (self.rows != 1)})" if self.rows else ""
+        return " ".join(filter(None, (self.path, self.what))) + cost + (f": {self.why}" if self.why else "")
+
+
+@dataclass
+class TaskReport:
+    """One task: rows found, rows published (None when not known), media named, and rows that lack one of theirs."""
+
+    task: str
+    rows: int = 0
+    expected: int | None = None
+    media: int = 0
+    lacking: int = 0
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass
+class Report:
+    """A data folder: its tasks, and the recorded files that are not as they were. `checked` counts those looked at."""
+
+    folder: Path
+    tasks: list[TaskReport]
+    faults: list[Fault]
+    checked: int
+    deep: bool
+    added: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return not self.faults and not any(task.faults for task in self.tasks)
+
+
+def verify(
+    tasks: Sequence[Task],
+    folder: Path,
+    *,
+    media: bool = True,
+    deep: bool = False,
+    write_manifest: bool = False,
+    progress: download.Progress = download.silent,
+) -> Report:
+    """Look at all that the tasks of one data folder need.
+
+    Args:
+        media: also look for the videos that rows name.
+        deep: compare checksums with the manifest, not sizes alone.
+        write_manifest: note the checksums of row files and media that it does not know yet; a file that differs from
+            its entry keeps it, and stays a fault.
+        progress: shows how many bytes were compared.
+    """
+    held = local_manifest.load(folder)
+    places = _Archives(tasks, folder, held)
+    needed: set[str] = set()
+    reports = [_task(task, folder, places if media else None, needed) for task in tasks]
+    faults = _changed(held, folder, deep, progress)
+    report = Report(folder, reports, faults, len(held.files), deep)
+    if write_manifest:
+        report.added = _add(needed, held, folder, progress)
+    return report
+
+
+def _task(task: Task, folder: Path, places: _Archives | None, needed: set[str]) -> TaskReport:
+    """Rows of one task, and with `places` its media; what is there is added to `needed`."""
+    report = TaskReport(task.task, expected=task.rows.expected if task.rows else None)
+    if task.rows and not row_files.paths(task.rows, folder):
+        how = f"viubench data fetch {task.task}" if task.dataset_path else str(download.by_hand(task, folder))
+        report.faults.append(Fault(f"its rows are not here ({', '.join(task.rows.files)})", why=how))
+        return report
+    try:
+        samples = loader.read(task, folder).samples
+    except ViubenchError as error:
+        report.faults.append(Fault(f"{error.message}", why="; ".join(filter(None, (error.where, error.hint)))))
+        return report
+    report.rows = len(samples)
+    if report.expected not in (None, report.rows):
+        report.faults.append(Fault(f"{report.rows} rows, but the published set has {report.expected}"))
+    if places is not None:
+        _media(report, samples, task, folder, places, needed)
+    if task.rows:
+        needed |= {path.relative_to(folder).as_posix() for path in row_files.paths(task.rows, folder)}
+    return report
+
+
+def _media(
+    report: TaskReport, samples: Sequence[Sample], task: Task, folder: Path, places: _Archives, needed: set[str]
+) -> None:
+    """Every file that the rows name, and what each one that cannot be used costs."""
+    users: dict[str, set[str]] = {}
+    for sample in samples:
+        for clip in sample.clips:
+            for path in clip.frame_files or (clip.path,):
+                users.setdefault(path, set()).add(sample.id)
+    lacking: set[str] = set()
+    for path, rows in sorted(users.items()):
+        try:
+            paths.check(paths.resolve(folder, path), path)
+            needed.add(path)
+        except MediaError as error:
+            why = places.why_missing(path, task) if error.fault == "missing" else error.detail
+            report.faults.append(Fault(f"is {_WORDS.get(error.fault, error.fault)}", path, len(rows), why))
+            lacking |= rows
+    report.media = len(users)
+    report.lacking = len(lacking)
+
+
+_WORDS = {"lfs_pointer": "a git-lfs pointer", "outside_root": "outside the data folder", "not_a_video": "no file"}
+
+
+class _Archives:
+    """Where a missing file would have come from. Archives are opened only when the first one is missing."""
+
+    def __init__(self, tasks: Sequence[Task], folder: Path, held: Holdings) -> None:
+        self.specs = {(t.video.into, tuple(t.video.archives)) for t in tasks if t.video and t.video.archives}
+        self.folder = folder
+        self.held = held
+
+    @cached_property
+    def _index(self) -> tuple[Mapping[str, str], list[str]]:
+        """Path below the data folder (of files, and of the folders above them) -> archive; and what cannot be read."""
+        index: dict[str, str] = {}
+        unreadable: list[str] = []
+        for into, globs in sorted(self.specs):
+            try:
+                for archive in archives.find(self.folder, globs):
+                    for name in archives.names(archive):
+                        path = PurePosixPath(into, name)
+                        index |= {str(place): archive.name for place in (path, *path.parents)}
+            except ViubenchError as error:
+                unreadable.append(error.message)
+        return index, unreadable
+
+    def why_missing(self, path: str, task: Task) -> str:
+        """One sentence on a missing file: in which archive it is, or that none of those here has it."""
+        index, unreadable = self._index
+        found = next((index[name] for name in _spellings(path, task.video) if name in index), None)
+        if found and found in self.held.unpacked:
+            return f"its archive {found} was unpacked here, so it was deleted since: delete the manifest, fetch again"
+        if found:
+            return f"its archive {found} lies here but is not unpacked: viubench data fetch does it"
+        if unreadable:
+            return f"perhaps in an archive that cannot be read: {unreadable[0]}"
+        if index:
+            return "in no archive that lies here"
+        nothing = "no archive lies here" if self.specs else ""
+        return ": ".join(filter(None, (nothing, f"viubench data fetch {task.task}" if task.dataset_path else "")))
+
+
+def _spellings(path: str, video: VideoSpec | None) -> list[str]:
+    """All the places where the rows' reader would have found a file that it misses at `path`."""
+    if video is None:
+        return [path]
+    roots = [root.strip("/") for root in video.roots]
+    tails = [path.removeprefix(f"{root}/") for root in roots if root and path.startswith(f"{root}/")] or [path]
+    stems = [tail.removesuffix(ending) for tail in tails for ending in ("", *video.extensions) if tail.endswith(ending)]
+    return [
+        str(PurePosixPath(root, stem + ending))
+        for root in roots
+        for stem in stems
+        for ending in ("", *video.extensions)
+    ]
+
+
+def _changed(held: Holdings, folder: Path, deep: bool, progress: download.Progress) -> list[Fault]:
+    """Recorded files that are gone or other than recorded; an archive may be deleted once it was unpacked."""
+    faults: list[Fault] = []
+    total = sum(entry.size for entry in held.files.values())
+    done = 0
+    with (progress if deep else download.silent)("comparing checksums") as update:
+        for path, entry in sorted(held.files.items()):
+            file = folder / archives.contained(path, str(folder / local_manifest.MANIFEST))
+            if not file.is_file():
+                if not held.is_spent(path):
+                    faults.append(Fault("is gone", path, why="it is in the manifest"))
+            elif (size := file.stat().st_size) != entry.size:
+                faults.append(Fault("has changed", path, why=f"{size} bytes, the manifest says {entry.size}"))
+            elif deep and local_manifest.measure(file).sha256 != entry.sha256:
+                faults.append(Fault("has changed", path, why="its checksum is not that of the manifest"))
+            done += entry.size
+            update(done, total)
+    return faults
+
+
+def _add(needed: set[str], held: Holdings, folder: Path, progress: download.Progress) -> int:
+    """Note the checksums of files that the manifest does not know; how many there were."""
+    new = sorted(needed - held.files.keys())
+    total = sum((folder / path).stat().st_size for path in new)
+    done = 0
+    with progress("noting checksums") as update:
+        for path in new:
+            held.files[path] = local_manifest.measure(folder / path)
+            done += held.files[path].size
+            update(done, total)
+    local_manifest.save(held, folder)
+    return len(new)

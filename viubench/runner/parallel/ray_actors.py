@@ -1,0 +1,113 @@
+"""Replicas as Ray actors, on any number of machines.
+
+Example:
+    with RayActors(spec, replicas=8, gpus_each=1, address="10.0.0.1:6379") as transport:
+        await Replicas(engine, transport, tell=print).answer_all(samples, finished, opened)
+
+Ray finds the machines, gives each actor its GPUs and says when one is gone; who is asked what is decided by `Replicas`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, ClassVar
+
+from viubench.errors import ViubenchError
+from viubench.runner.parallel.coordinator import Died, Replica, Transport
+from viubench.runner.parallel.ray_cluster import cluster, import_ray, last_line
+from viubench.runner.parallel.worker import Opened, Spec, Worker
+from viubench.schema import Record, Sample
+
+GRACE = 20.0
+"""Seconds that an actor has to close its engine in before it is killed."""
+
+
+class RayActors(Transport):
+    """So many actors, each around one engine.
+
+    Args:
+        gpus_each: GPUs that one engine takes, where the cluster has GPUs.
+        address: see `cluster`.
+        num_cpus: cores that Ray counts for an actor.
+    """
+
+    name: ClassVar[str] = "ray"
+
+    def __init__(
+        self, spec: Spec, replicas: int, gpus_each: int = 1, address: str | None = None, num_cpus: float = 1.0
+    ) -> None:
+        self.replicas = replicas
+        self.spec = spec.travelling()
+        self.address = address
+        self.takes = {"num_cpus": num_cpus, "num_gpus": float(gpus_each)}
+        self._left = contextlib.ExitStack()
+
+    def __enter__(self) -> RayActors:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(cluster(self.address, cores=self.replicas * self.takes["num_cpus"]))
+            self._check()
+            self._left = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._left.close()
+
+    def replica(self, number: int) -> Replica:
+        return RayReplica(self.spec, self.takes)
+
+    def _check(self) -> None:
+        """Raises ViubenchError when the whole cluster has too little for all actors at once."""
+        has = import_ray().cluster_resources()
+        if not has.get("GPU"):
+            self.takes["num_gpus"] = 0.0
+        for name, each in (("GPU", self.takes["num_gpus"]), ("CPU", self.takes["num_cpus"])):
+            if (wanted := self.replicas * each) > has.get(name, 0.0):
+                raise ViubenchError(
+                    f"{self.replicas} replicas take {wanted:g} {name}s, the Ray cluster has {has.get(name, 0):g}",
+                    where="--replicas",
+                    hint="fewer replicas, a smaller tensor_parallel_size, or more machines in the cluster",
+                )
+
+
+class RayReplica(Replica):
+    """One actor. Ray starts none again by itself: `Replicas` does, and knows what was under way."""
+
+    def __init__(self, spec: Spec, takes: dict[str, float]) -> None:
+        self.spec, self.takes = spec, takes
+        self._actor: Any = None
+
+    async def open(self, soon: Sequence[Sample]) -> Opened:
+        actor = import_ray().remote(Worker)
+        # Calls wait in the engine's own queue, not before the actor.
+        options = {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 10_000}
+        self._actor = actor.options(**options, **self.takes).remote(self.spec)
+        opened: Opened = await self._result(self._actor.open.remote(soon))
+        return opened
+
+    async def answer(self, sample: Sample) -> Record:
+        record: Record = await self._result(self._actor.answer.remote(sample))
+        return record
+
+    async def close(self) -> None:
+        if self._actor is None:
+            return
+        ray = import_ray()
+        try:
+            with contextlib.suppress(TimeoutError, Died):
+                await asyncio.wait_for(self._result(self._actor.close.remote()), GRACE)
+        finally:
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.kill(self._actor)
+
+    async def _result(self, reference: Any) -> Any:
+        """What a call gave; what it raised, as it was raised there; Died when the actor or its machine is gone."""
+        errors = import_ray().exceptions
+        try:
+            return await reference
+        except errors.RayTaskError as error:
+            raise error.cause from None
+        except errors.RayError as error:
+            raise Died(last_line(error)) from error

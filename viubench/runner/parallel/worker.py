@@ -1,0 +1,118 @@
+"""What runs in a replica: an engine with decoders and a frame store of its own, and the whole way of a sample.
+
+Example:
+    worker = Worker(spec)
+    opened = await worker.open(first_samples)
+    record = await worker.answer(sample)
+
+A replica is sent samples and sends back records; frames never travel.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from viubench.engines.base import Engine
+from viubench.errors import ViubenchError
+from viubench.runner.pipeline import Plan, Way
+from viubench.schema import Record, Sample
+from viubench.video.frame_cache import FrameStore, default_root
+from viubench.video.loader import Media
+from viubench.video.process_pool import KillablePool
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All that a replica is told; it is pickled.
+
+    Attributes:
+        engine: makes the engine, which `Worker.open` starts.
+        plan: of the run; its samples need not be there.
+        out: the run folder, which gets the filmstrips where this machine has it.
+        strips: ids of the samples whose filmstrip is kept.
+        frame_cache: the frame store; the machine's own default one where None.
+        decoders: decoding processes; decode_seconds: their wall limit for one video.
+        environment: set before anything else.
+        folder: where the run was started, and relative paths begin.
+    """
+
+    engine: Callable[[], Engine]
+    plan: Plan
+    out: Path
+    strips: frozenset[str] = frozenset()
+    frame_cache: Path | None = None
+    decoders: int = 1
+    decode_seconds: float = 300.0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path = field(default_factory=Path.cwd)
+
+    def travelling(self) -> Spec:
+        """As it is sent: without the samples, which follow one by one."""
+        return replace(self, plan=replace(self.plan, samples=()))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a replica says when its engine is open: what the engine describes, and whether it has the run folder."""
+
+    engine: dict[str, Any]
+    sees_folder: bool
+
+
+class Worker:
+    """One replica's side: `open` once, `answer` many at a time, `close`."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self._engine: Engine | None = None
+        self._pool: KillablePool | None = None
+        self._way: Way | None = None
+
+    async def open(self, soon: Sequence[Sample]) -> Opened:
+        """Start the engine; meanwhile the videos of the samples that come `soon` are decoded.
+
+        Raises:
+            ViubenchError: as the engine does, or this machine lacks the folder the run was started in.
+        """
+        spec = self.spec
+        work_in(spec.folder)
+        os.environ.update(spec.environment)
+        self._engine = engine = spec.engine()
+        media = None
+        if engine.needs_media:
+            self._pool = KillablePool(spec.decoders, spec.decode_seconds)
+            media = Media(FrameStore(spec.frame_cache or default_root()), self._pool)
+        sees_folder = (spec.out / "manifest.json").is_file()
+        self._way = Way(spec.plan, engine, media, spec.out, spec.strips if sees_folder else frozenset())
+        self._way.look_ahead(soon)
+        await engine.start()
+        return Opened(engine.describe(), sees_folder)
+
+    async def answer(self, sample: Sample) -> Record:
+        """The sample's record; raises ViubenchError where the engine finds that it cannot be trusted."""
+        if self._way is None:
+            raise RuntimeError("answer before open")
+        return await self._way.answer(sample)
+
+    async def close(self) -> None:
+        """End the decoders and the engine; safe to call twice."""
+        if self._pool is not None:
+            self._pool.close()
+        if self._engine is not None:
+            await self._engine.close()
+
+
+def work_in(folder: Path) -> None:
+    """Let relative paths mean what they mean where the command was given; ViubenchError where that folder is not."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise ViubenchError(
+            f"the machine {platform.node()} has no folder {folder}: {error.strerror}",
+            hint="the machines of a cluster need a file system in common, see docs/scaling.md",
+        ) from None

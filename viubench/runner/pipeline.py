@@ -1,0 +1,230 @@
+"""The way of a sample: decode once, make the frames, ask the engine, grade. All stages overlap.
+
+Example:
+    way = Way(plan, engine, media, Path("runs/a"), strips=frozenset())
+    record = await way.answer(sample)
+
+What is under way is bounded by the engine's own limit and by the bytes of the frames it holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evaluators import Evaluator
+from evaluators.published import Rule
+from viubench.engines.base import Engine, Request, Response
+from viubench.errors import EngineError, MediaError
+from viubench.pretext import generate
+from viubench.runner.timing import Stages
+from viubench.schema import Failure, FrameInfo, Protocol, Record, Sample, Sampling, Status, content_hash
+from viubench.scoring.grade import grade
+from viubench.video import filmstrip
+from viubench.video.frames import VideoInput
+from viubench.video.loader import FRAME_BYTES, ByteBudget, Media, Wanted
+
+LOOK_AHEAD = 4
+"""Samples whose frames are made ready while the engine is busy with others."""
+
+AHEAD = 64
+"""Samples whose videos are decoded before their turn, into the store and not into memory: a video that takes long does
+not leave the engine without a question. The first ones are decoded while the engine is still being loaded."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run is to do, before it starts.
+
+    Attributes:
+        samples: every sample of every task; the denominator.
+        protocols: the resolved protocol per task.
+        graders: the evaluator per task.
+        roots: the folder below which a task's videos lie.
+        rules: the published rules per task that are shown each response beside the evaluator.
+    """
+
+    samples: Sequence[Sample]
+    protocols: Mapping[str, Protocol]
+    graders: Mapping[str, Evaluator]
+    roots: Mapping[str, Path] = field(default_factory=dict)
+    rules: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
+
+
+class Way:
+    """What all samples that go to one engine share on their way.
+
+    Args:
+        media: where frames come from; not looked at for an engine that needs none.
+        out: the run folder, which gets the filmstrips.
+        strips: ids of the samples whose filmstrip is kept.
+    """
+
+    def __init__(self, plan: Plan, engine: Engine, media: Media | None, out: Path, strips: Set[str]) -> None:
+        self.plan = plan
+        self.engine = engine
+        self.media = media if engine.needs_media else None
+        self.out = out
+        self.strips = strips
+        self.slots = asyncio.Semaphore(engine.max_in_flight)
+        self.budget = ByteBudget(FRAME_BYTES)
+        self.stages = Stages()
+
+    async def answer_all(
+        self, samples: Sequence[Sample], finished: Callable[[Record], None], opened: Callable[[], None]
+    ) -> None:
+        """Start the engine, answer every sample, close it. See `runner.Answering`."""
+        if self.media is not None:
+            self.media.expect(wanted for sample in samples for wanted in clip_wants(sample, self.plan))
+        self.look_ahead(samples[:AHEAD])
+        window = asyncio.Semaphore(self.engine.max_in_flight + LOOK_AHEAD)
+
+        async def one(sample: Sample) -> None:
+            try:
+                finished(await self.answer(sample))
+            finally:
+                window.release()
+
+        async with self.engine:
+            opened()
+            self.stages.open()
+            async with asyncio.TaskGroup() as group:
+                for number, sample in enumerate(samples, start=AHEAD):
+                    await window.acquire()
+                    self.look_ahead(samples[number : number + 1])
+                    group.create_task(one(sample))
+            opened()
+
+    def look_ahead(self, samples: Iterable[Sample]) -> None:
+        """Have the clips of samples that will be asked soon decoded."""
+        if self.media is not None:
+            for sample in samples:
+                for wanted in clip_wants(sample, self.plan):
+                    self.media.decode(wanted)
+
+    async def answer(self, sample: Sample) -> Record:
+        """One sample's whole way; a failure of its video or its request becomes its record."""
+        try:
+            if self.media is None:
+                return await self.ask(sample, ())
+            started = time.perf_counter()
+            with self.stages.at("decode"):
+                loaded = await load(sample, self.plan, self.media)
+            async with self.budget.hold(sum(video.pixels.nbytes for video in loaded)):
+                with self.stages.at("make"):
+                    videos = await asyncio.to_thread(shown, sample, loaded)
+                    known = await asyncio.to_thread(frame_info, videos)
+                    if sample.id in self.strips:
+                        await asyncio.to_thread(filmstrip.write, filmstrip.strip_path(self.out, sample.id), videos)
+                return await self.ask(sample, videos, *known, time.perf_counter() - started)
+        except MediaError as error:
+            return failed(sample, "media_error", error.fault, str(error))
+        except EngineError as error:
+            return failed(sample, "engine_error", "engine", str(error))
+
+    async def ask(
+        self,
+        sample: Sample,
+        videos: tuple[VideoInput, ...],
+        frames: FrameInfo | None = None,
+        ids: tuple[str, ...] = (),
+        waited: float = 0.0,
+    ) -> Record:
+        """Put the question; `ids` of the videos are for the engine's caches, `waited` goes into the record."""
+        request = Request(sample, videos, ids, self.plan.protocols[sample.task].decoding)
+        with self.stages.at("queue"):
+            await self.slots.acquire()
+        try:
+            began = time.perf_counter()
+            with self.stages.at("engine"):
+                response = await self.engine.generate(request)
+        finally:
+            self.slots.release()
+        seconds = {"frames": waited, "engine": time.perf_counter() - began}
+        return graded(sample, response, self.plan, frames, seconds)
+
+
+async def load(sample: Sample, plan: Plan, media: Media) -> list[VideoInput]:
+    """The untouched frames of a sample's clips; raises MediaError."""
+    return [await media.video(wanted) for wanted in clip_wants(sample, plan)]
+
+
+def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...]:
+    """The videos a sample shows: its clips, changed by its recipe when it has one."""
+    return generate.apply(sample.params, sample.seed, loaded) if "kind" in sample.params else tuple(loaded)
+
+
+def clip_wants(sample: Sample, plan: Plan) -> list[Wanted]:
+    """Each clip with how it is looked at: a pretext item fixes its frames, any other sample follows the protocol."""
+    root, protocol = plan.roots[sample.task], plan.protocols[sample.task]
+    if "kind" not in sample.params:
+        share = len(sample.clips) if protocol.frame_budget == "per_item" else 1
+        sampling = protocol.sampling.model_copy(update={"frames": max(protocol.sampling.frames // max(share, 1), 1)})
+        return [(root, clip, sampling, protocol.resize) for clip in sample.clips]
+    sources = [sample.params, sample.params["other"]] if len(sample.clips) > 1 else [sample.params]
+    fixed = [Sampling(kind="indices", indices=tuple(source["indices"])) for source in sources]
+    return [(root, clip, how, protocol.resize) for clip, how in zip(sample.clips, fixed, strict=True)]
+
+
+def frame_info(videos: Sequence[VideoInput]) -> tuple[FrameInfo, tuple[str, ...]]:
+    """What goes into the record, and one id a video for the engine's caches.
+
+    The record lists the frames of several videos in shown order. Two videos have one id only when both their pixels
+    and their times are equal.
+    """
+    hashes = [video.pixel_hash() for video in videos]
+    info = FrameInfo(
+        indices=[index for video in videos for index in video.indices],
+        times=[round(time, 3) for video in videos for time in video.times],
+        height=videos[0].pixels.shape[1],
+        width=videos[0].pixels.shape[2],
+        hash="-".join(hashes),
+        videos=len(videos),
+    )
+    return info, tuple(f"{part}-{content_hash(video.times)}" for part, video in zip(hashes, videos, strict=True))
+
+
+def graded(
+    sample: Sample,
+    response: Response,
+    plan: Plan,
+    frames: FrameInfo | None,
+    seconds: dict[str, float],
+) -> Record:
+    """The record of an answered sample."""
+    result = grade(response.text, response.finish_reason, sample, plan.graders[sample.task])
+    return Record(
+        task=sample.task,
+        id=sample.id,
+        cluster=sample.cluster,
+        status=result.status,
+        question=sample.question,
+        response=response.text,
+        finish_reason=response.finish_reason,
+        answer=result.answer.value if result.answer else None,
+        rule=result.answer.rule if result.answer else None,
+        target=sample.target,
+        scores=result.scores,
+        rules={rule.name: rule.verdict(response.text, sample) for rule in plan.rules.get(sample.task, ())},
+        groups=sample.groups,
+        frames=frames,
+        usage=response.usage,
+        seconds={name: round(value, 4) for name, value in seconds.items()},
+    )
+
+
+def failed(sample: Sample, status: Status, fault: str, detail: str) -> Record:
+    """The record of a sample that got no answer."""
+    return Record(
+        task=sample.task,
+        id=sample.id,
+        cluster=sample.cluster,
+        status=status,
+        question=sample.question,
+        target=sample.target,
+        groups=sample.groups,
+        error=Failure(fault=fault, detail=detail),
+    )

@@ -1,0 +1,260 @@
+"""What a planned run asks of its engine, before it starts: the length of every prompt, and which will not fit.
+
+Example:
+    >>> lengths = measure(planned, store, Counter(checkpoint))
+    >>> lengths.longest("viubench_jigsaw_hard")
+    7514
+    >>> overlong(lengths, taken, total=2700, max_errors=0.01)
+    []
+
+A frame's size is exact where the store has measured the video before, else the most that the protocol allows.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import Field
+
+from viubench.engines.memory import Footprint
+from viubench.engines.token_counts import Counter, Shown
+from viubench.errors import MediaError, ViubenchError
+from viubench.runner import loop, pipeline
+from viubench.runner.pipeline import Plan
+from viubench.runner.planning import Planned
+from viubench.schema import Clip, Fate, Resize, Sample, Sampling
+from viubench.storage import record_log
+from viubench.video import sampling
+from viubench.video.frame_cache import FrameStore
+from viubench.video.loader import Wanted
+
+
+@dataclass(frozen=True)
+class Length:
+    """One prompt.
+
+    Attributes:
+        text, video: tokens; where not `exact`, those of the largest frames and the most of them there can be.
+        largest: of the video tokens, those that the vision encoder makes of the largest video.
+        answer: tokens that may be generated.
+        frame_bytes: bytes of the frames shown.
+    """
+
+    task: str
+    text: int
+    video: int
+    largest: int
+    answer: int
+    exact: bool
+    frame_bytes: int
+
+    @property
+    def prompt(self) -> int:
+        return self.text + self.video
+
+    @property
+    def whole(self) -> int:
+        """Prompt and answer: what has to fit into the model's context."""
+        return self.prompt + self.answer
+
+
+@dataclass
+class Lengths:
+    """The prompts of a run, by sample id, and how its videos stand in the store.
+
+    Attributes:
+        fresh: tokens to be computed when a video's later questions find it in the prefix cache.
+        undecoded: distinct clips whose frames the store does not hold; the number of all is `clips`.
+    """
+
+    samples: dict[str, Length] = field(default_factory=dict)
+    fresh: int = 0
+    clips: int = 0
+    undecoded: list[Wanted] = field(default_factory=list)
+
+    def of(self, task: str) -> list[Length]:
+        return [length for length in self.samples.values() if length.task == task]
+
+    def longest(self, task: str) -> int:
+        """Tokens of a task's longest prompt, without its answer."""
+        return max(length.prompt for length in self.of(task))
+
+
+class Viewer:
+    """Which videos a sample shows, as far as the store knows them; opens none."""
+
+    def __init__(self, plan: Plan, store: FrameStore) -> None:
+        self.plan = plan
+        self.store = store
+        self.seen: dict[Wanted, tuple[Shown, bool, bool]] = {}
+        """Clip -> how it is shown, whether that is exact, whether the store holds its frames."""
+
+    def shown(self, sample: Sample) -> tuple[list[Shown], bool]:
+        """A sample's videos, and whether their sizes are exact."""
+        clips = [self._clip(wanted) for wanted in pipeline.clip_wants(sample, self.plan)]
+        exact = all(known for _, known, _ in clips)
+        if "kind" not in sample.params:
+            return [video for video, _, _ in clips], exact
+        video, times = clips[0][0], sample.params["times"]
+        if sample.params["kind"] != "jigsaw":
+            return [Shown(video.frames, video.height, video.width, tuple(times[:-1]))], exact
+        count, step = len(sample.params["order"]), (times[-1] - times[0]) / video.frames
+        size = video.frames // count
+        return [Shown(size, video.height, video.width, tuple(step * k for k in range(size)))] * count, exact
+
+    def _clip(self, wanted: Wanted) -> tuple[Shown, bool, bool]:
+        if wanted not in self.seen:
+            self.seen[wanted] = self._look(*wanted)
+        return self.seen[wanted]
+
+    def _look(self, root: Path, clip: Clip, how: Sampling, resize: Resize) -> tuple[Shown, bool, bool]:
+        frames = len(how.indices) if how.kind == "indices" else how.frames
+        across = resize.multiple * (resize.max_pixels // resize.multiple**2)
+        still = len(clip.frame_files) == 1 and clip.frame_fps is None
+        most = Shown(1 if still else frames, resize.multiple, across, still=still)
+        try:
+            facts, held = self.store.known(clip, root, how, resize)
+            if facts is None:
+                return most, False, held
+            chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end)
+        except MediaError:  # it will be a media error: no prompt at all
+            return most, False, True
+        height, width = sampling.fit(facts.height, facts.width, resize)
+        return Shown(len(chosen), height, width, tuple(facts.times[chosen].tolist())), True, held
+
+
+def measure(
+    planned: Planned,
+    store: FrameStore,
+    counter: Counter,
+    done: set[str] | None = None,
+    wanted: Callable[[Sample], bool] = lambda sample: True,
+) -> Lengths:
+    """The prompts that are still to be asked, in the run's order.
+
+    Args:
+        done: ids that need not be asked.
+        wanted: which of the others to count.
+    """
+    viewer = Viewer(planned.plan, store)
+    lengths = Lengths()
+    before: list[Wanted] = []
+    for sample in loop.in_video_order(planned.plan.samples):
+        if sample.id in (done or set()) or not wanted(sample):
+            continue
+        shown, exact = viewer.shown(sample)
+        video = sum(map(counter.video, shown))
+        lengths.samples[sample.id] = Length(
+            sample.task,
+            counter.prompt(sample.question, shown) - video,
+            video,
+            max(map(counter.embeddings, shown), default=0),
+            planned.plan.protocols[sample.task].decoding.max_tokens,
+            exact,
+            sum(each.frames * each.height * each.width * 3 for each in shown),
+        )
+        wants = pipeline.clip_wants(sample, planned.plan)
+        again = wants == before and "kind" not in sample.params  # a pretext item shows its video changed
+        lengths.fresh += lengths.samples[sample.id].text + (0 if again else video)
+        before = wants
+    lengths.clips = len(viewer.seen)
+    lengths.undecoded = [clip for clip, (_, _, held) in viewer.seen.items() if not held]
+    return lengths
+
+
+def doubtful(planned: Planned, taken: Footprint) -> Callable[[Sample], bool]:
+    """Whether a sample might not fit, by its bytes and its protocol's largest frames: a bound that costs nothing."""
+    plan = planned.plan
+    limit, most = taken.limit or sys.maxsize, taken.video or sys.maxsize
+
+    def check(sample: Sample) -> bool:
+        bound = len(sample.question.encode()) + 256 + plan.protocols[sample.task].decoding.max_tokens
+        for _, _, how, resize in pipeline.clip_wants(sample, plan):
+            groups = ((len(how.indices) if how.kind == "indices" else how.frames) + 1) // 2
+            pads = resize.max_pixels // resize.multiple**2
+            if groups * pads > most:
+                return True
+            bound += (groups + 16) * (pads + 24)  # a jigsaw's clips round up
+        return bound > limit
+
+    return check
+
+
+def overlong(lengths: Lengths, taken: Footprint, total: int, max_errors: float) -> list[str]:
+    """What to tell of prompts and videos that do not fit, one line a task, and what to change.
+
+    Raises:
+        ViubenchError: more than the share `max_errors` of all `total` samples are known to be too long.
+    """
+    limit, most = taken.limit or sys.maxsize, taken.video or sys.maxsize
+    lines: list[str] = []
+    settings: set[str] = set()
+    sure = 0
+    for task, prompts in by_task(lengths).items():
+        long = [length for length in prompts if length.whole > limit]
+        large = [length for length in prompts if length.largest > most]
+        sure += sum(length.exact and (length.whole > limit or length.largest > most) for length in prompts)
+        if long:
+            longest = max(long, key=lambda length: length.whole)
+            settings |= {taken.setting}
+            lines.append(
+                f"{task}: {len(long)} samples do not fit into {limit} tokens{_perhaps(long)}: "
+                f"the longest prompt has {longest.prompt}, its answer up to {longest.answer}"
+            )
+        if large:
+            settings |= {"max_num_batched_tokens"}
+            lines.append(
+                f"{task}: {len(large)} samples have a video of more than {most} tokens{_perhaps(large)}: "
+                f"the largest has {max(length.largest for length in large)}"
+            )
+    change = " and ".join(sorted(filter(None, settings)))
+    hint = "show fewer --frames or --max-pixels" + (f", or raise --engine-arg {change}" if change else "")
+    if sure > max_errors * total:
+        raise ViubenchError(
+            f"{sure} of {total} samples are too long, more than --max-errors {max_errors:g}; the first: {lines[0]}",
+            hint=f"{hint}; with a higher --max-errors each of them is an engine error, and counts as wrong",
+        )
+    return [*lines, hint] if lines else []
+
+
+def _perhaps(lengths: Sequence[Length]) -> str:
+    guessed = sum(not length.exact for length in lengths)
+    return f" ({guessed} of them if their frames are as large as they may be)" if guessed else ""
+
+
+class Timed(Fate):
+    """What the pace of a run is read from."""
+
+    seconds: dict[str, float] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What the answers on record took: their number, and wall seconds of the engine for each."""
+
+    answers: int
+    seconds: float
+
+
+def pace(folder: Path, in_flight: int) -> tuple[set[str], Pace | None]:
+    """The ids a run folder need not ask again, and its pace, where any answer on record says how long it took with
+    `in_flight` others beside it."""
+    done: set[str] = set()
+    seconds, answers = 0.0, 0
+    for record in record_log.read(folder, Timed):
+        if not record.mendable:
+            done.add(record.id)
+        if took := record.seconds.get("engine"):
+            seconds, answers = seconds + took, answers + 1
+    return done, Pace(answers, seconds / answers / min(in_flight, answers)) if answers else None
+
+
+def by_task(lengths: Lengths) -> Mapping[str, list[Length]]:
+    """The prompts of each task, tasks by name."""
+    found: dict[str, list[Length]] = {}
+    for length in lengths.samples.values():
+        found.setdefault(length.task, []).append(length)
+    return dict(sorted(found.items()))

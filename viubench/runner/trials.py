@@ -1,0 +1,86 @@
+"""Questions to try a task on: made from drawn clips for a pretext task, read from example rows for a data set.
+
+Example:
+    >>> len(questions(Catalogue().task("viubench_count_easy"), Catalogue()))
+    4
+
+Example rows are invented, in the publisher's own schema and layout: `examples/<data>/` in a folder of tasks.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from viubench.datasets import loader, row_files
+from viubench.errors import ViubenchError
+from viubench.pretext import generate
+from viubench.schema import Item, Sample, Task
+from viubench.tasks.registry import Catalogue
+from viubench.video import synthetic
+from viubench.video.frames import VideoInput
+
+QUESTIONS = 4
+SEEDS = 200
+
+
+def questions(task: Task, catalogue: Catalogue, data_root: Path | None = None) -> list[Sample]:
+    """Questions of a task, with different answers.
+
+    Args:
+        data_root: the user's own rows, instead of example rows.
+
+    Raises:
+        ViubenchError: there are no rows to try it on, they cannot be read, or no answerable question can be made.
+    """
+    if task.pretext:
+        return _drawn(task)
+    if task.rows is None:
+        raise ViubenchError(f"{task.task} has neither pretext nor rows", hint="add: rows: {files: [...]}")
+    if data_root is not None:
+        return loader.read(task, data_root).samples
+    for folder in catalogue.examples(task):
+        if folder.is_dir() and row_files.paths(task.rows, folder):
+            return loader.read(task, folder).samples
+    raise ViubenchError(
+        f"{task.task}: no rows to try it on", hint="name the folder of its data with --data-root, or add example rows"
+    )
+
+
+def _drawn(task: Task) -> list[Sample]:
+    """A few questions of a pretext task with different answers, made from drawn clips."""
+    assert task.pretext is not None
+    clips = [drawn_clip(seed) for seed in range(2)]
+    found: dict[str, Sample] = {}
+    for seed in range(SEEDS):
+        drawn = generate.draw(task.pretext, seed, clips)
+        if isinstance(drawn, generate.Rejected) or drawn.answer in found:
+            continue
+        item = Item(
+            id=f"{task.task}-{seed}",
+            task=task.task,
+            video="drawn.mp4",
+            cluster="drawn",
+            seed=seed,
+            params=drawn.params,
+            question=task.question.format(**drawn.question_fields),
+            answer=drawn.answer,
+        )
+        found[drawn.answer] = generate.sample_of(item, task)
+        if len(found) == QUESTIONS:
+            return list(found.values())
+    raise ViubenchError(f"{task.task}: its difficulty gave no {QUESTIONS} answerable questions on a drawn clip")
+
+
+def drawn_clip(seed: int) -> VideoInput:
+    """48 frames of a drawn scene, four a second."""
+    frames = list(synthetic.clip_frames(synthetic.plan(0, seed, 12.0, (96, 64), 4.0)))
+    return VideoInput(
+        np.stack(frames),
+        fps=4.0,
+        indices=tuple(range(len(frames))),
+        times=tuple(time / 4 for time in range(len(frames))),
+        total=len(frames),
+        duration=len(frames) / 4,
+    )

@@ -1,0 +1,1 @@
+"""Statistics of evals: estimates clustered by source video, paired differences."""

@@ -1,0 +1,188 @@
+"""Statistics of evals: means with errors clustered by source video, and intervals that hold near 0 and 1.
+
+Example:
+    >>> mean([1, 0, 1, 1], clusters=["a", "a", "b", "c"]).value
+    0.75
+
+Items of one source video are not independent, so the video is the unit (Miller, "Adding Error Bars to Evals", arXiv
+2411.00640). The usual clustered error with t of C-1 degrees of freedom is too bold where videos are few, or a few of
+them hold many of the items; so the error is the jackknife's, which leaves out each video in turn, and its degrees of
+freedom are Satterthwaite's. docs/statistics.md has the formulas with their sources, and what simulation says of them.
+What two runs of the same items differ by is in `viubench.stats.paired_differences`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Part = tuple[float, Sequence[float] | Floats, Sequence[Hashable]]
+"""(weight, scores, clusters): items whose mean counts with this weight."""
+
+TINY = 1e-12
+"""Errors and differences below this are rounding."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean in [0, 1] with its clustered standard error and confidence interval.
+
+    Attributes:
+        design_effect: clustered variance over the variance of independent items; 1 when there is nothing to tell.
+    """
+
+    value: float
+    se: float
+    low: float
+    high: float
+    n: int
+    clusters: int
+    design_effect: float = 1.0
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far a weighted mean may be off.
+
+    Attributes:
+        se: standard error clustered by video; 0 with a single video, which has nothing to be compared with.
+        degrees: degrees of freedom of that error, for t: C-1 where C videos weigh the same, fewer where they do not.
+        independent: standard error as if all items were independent.
+        clusters: videos.
+    """
+
+    se: float
+    degrees: float
+    independent: float
+    clusters: int
+
+
+def mean(scores: Sequence[float] | Floats, clusters: Sequence[Hashable], level: float = 0.95) -> Estimate:
+    """Mean of item scores with a clustered interval: t around the mean, Wilson's near 0 and 1.
+
+    Near means that a symmetric interval of twice the width would leave [0, 1], or that all scores are equal and it
+    would be a point. Wilson's is of as many right-or-wrong items as have this error, at most of those there are.
+
+    Args:
+        scores: one number in [0, 1] per item.
+        clusters: the source video of each item.
+        level: confidence level in (0, 1).
+
+    With a single cluster nothing is known about other videos: the interval is [0, 1].
+
+    Raises:
+        ValueError: no items, or lists of different length.
+    """
+    n = len(scores)
+    if n == 0 or n != len(clusters):
+        raise ValueError(f"{n} scores and {len(clusters)} clusters: need equally many, at least one")
+    value = float(np.mean(scores))
+    found = spread([(1.0, scores, clusters)])
+    if found.clusters == 1:
+        return Estimate(value, found.independent, 0.0, 1.0, n, 1)
+    effect = (found.se / found.independent) ** 2 if found.independent > 0 else 1.0
+    low, high = _interval(value, found, n, level)
+    return Estimate(value, found.se, low, high, n, found.clusters, effect)
+
+
+def weighted_mean(parts: Sequence[Part], level: float = 0.95) -> Estimate:
+    """Weighted sum of the parts' means, clustered across parts: a video that is in several of them is one cluster.
+
+    Args:
+        parts: the weights sum to 1.
+    """
+    value = float(sum(weight * np.mean(scores) for weight, scores, _ in parts))
+    n, found = sum(len(scores) for _, scores, _ in parts), spread(parts)
+    if found.clusters == 1:
+        return Estimate(value, 0.0, 0.0, 1.0, n, 1)
+    low, high = _interval(value, found, n, level)
+    return Estimate(value, found.se, low, high, n, found.clusters)
+
+
+def _interval(value: float, found: Spread, n: int, level: float) -> tuple[float, float]:
+    """The ends of a mean's interval: t around it, Wilson's near 0 and 1."""
+    quantile = t_quantile(level, found.degrees)
+    half = quantile * found.se
+    low, high = value - half, value + half
+    if found.se < TINY or low < half or high > 1 - half:
+        alike = n if found.se < TINY else min(n, value * (1 - value) / found.se**2)
+        low, high = wilson(value, alike, quantile)
+    return max(low, 0.0), min(high, 1.0)
+
+
+def spread(parts: Sequence[Part]) -> Spread:
+    """Standard error of the parts' weighted mean by the cluster jackknife (CV3), and its degrees of freedom.
+
+    Without video c the mean of a part moves by the sum of c's deviations from it over the items that are left. With
+    m_c what the weighted mean moves by, the variance is (C-1)/C x the sum of m_c^2 (MacKinnon, Nielsen and Webb 2023).
+    Where each video has one item it is that of the textbook. A part of one video does not move: nothing is known.
+
+    Args:
+        parts: each of at least one item; scores of any range.
+    """
+    index = {video: code for code, video in enumerate(dict.fromkeys(chain.from_iterable(ids for _, _, ids in parts)))}
+    coded = [np.fromiter(map(index.__getitem__, ids), np.int64, len(ids)) for _, _, ids in parts]
+    count = len(index)
+    moves, sums, reach, alone = (np.zeros(count) for _ in range(4))
+    squares = independent = 0.0
+    for (weight, scores, _), codes in zip(parts, coded, strict=True):
+        values, n = np.asarray(scores, dtype=np.float64), len(scores)
+        shares = weight / n * (values - values.mean())
+        held, of_video = np.bincount(codes, minlength=count), np.bincount(codes, shares, count)
+        sums += of_video
+        moves += np.where(held < n, n / np.maximum(n - held, 1) * of_video, 0.0)
+        reach += weight / n * held
+        alone += (weight / n) ** 2 * held
+        squares += float((shares**2).sum())
+        independent += float((shares**2).sum()) * n / max(n - 1, 1)
+    if count == 1:
+        return Spread(0.0, 0.0, math.sqrt(independent), 1)
+    se = math.sqrt((count - 1) / count * float((moves**2).sum()))
+    return Spread(se, _degrees(sums, squares, reach, alone), math.sqrt(independent), count)
+
+
+def _degrees(sums: Floats, squares: float, reach: Floats, alone: Floats) -> float:
+    """Satterthwaite's degrees of freedom of the jackknife's variance (Bell and McCaffrey 2002), where any two items of
+    a video are equally correlated (Imbens and Kolesar 2016): 2 x mean^2 / variance of that variance, were all normal.
+
+    Args:
+        sums: [C], each video's deviations in the weighted mean; `squares`, sum of the squares of the items'.
+        reach: [C], each video's weight in the mean, which sum to 1.
+        alone: [C], variance of each video's share in the mean if its items are independent, each of variance 1;
+            were they all equal it would be reach^2.
+    """
+    excess = reach**2 - alone
+    possible = float(excess.sum())
+    if squares < TINY**2 or possible < TINY:
+        correlation = 0.0
+    else:
+        correlation = (float((sums**2).sum()) - squares) / possible * float(alone.sum()) / squares
+    v = alone + min(max(correlation, 0.0), 1.0) * excess
+    v = v / v.sum()
+    # The variance is a sum over videos of a (own error - reach x total error)^2: traces of its matrix and the square.
+    a = 1 / (1 - reach) ** 2
+    own, both, total = (float((a * x * y).sum()) for x, y in ((reach, reach), (reach, v), (v, v)))
+    trace = float((a * (v - 2 * reach * v + reach**2)).sum())
+    diagonal = float((a**2 * v * (v + 2 * reach**2 - 4 * reach * v)).sum())
+    return trace**2 / (diagonal + 2 * own * total + 2 * both**2 - 4 * own * both + own**2)
+
+
+def wilson(share: float, n: float, quantile: float) -> tuple[float, float]:
+    """Wilson's score interval of a proportion; `n` may be an effective sample size, `quantile` is z or t."""
+    z2 = quantile**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = quantile / (1 + z2 / n) * float(np.sqrt(share * (1 - share) / n + z2 / (4 * n * n)))
+    return centre - half, centre + half
+
+
+def t_quantile(level: float, degrees: float) -> float:
+    """How many standard errors reach from the mean to either end of an interval of this level."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.5 + level / 2))

@@ -1,0 +1,184 @@
+"""What two runs of the same items differ by: paired, clustered by source video, corrected for many tasks.
+
+Example:
+    >>> before, after = [1, 0, 1, 1, 0, 1], [1, 1, 1, 0, 1, 1]
+    >>> videos = ["a", "b", "c", "d", "e", "f"]
+    >>> found = paired([(1.0, before, videos)], [(1.0, after, videos)])
+    >>> round(found.mean, 3), found.better, found.worse, found.test
+    (0.167, 2, 1, 'exact McNemar')
+
+Sources: Miller, "Adding Error Bars to Evals" (arXiv 2411.00640), sections 4 and 5, for paired differences and what they
+can detect; McNemar (1947); Holm (1979); Benjamini and Hochberg (1995).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from viubench.stats.estimates import TINY, Floats, Part, spread, t_quantile
+
+Test = Literal["clustered t", "exact McNemar", "none"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of the second run's scores minus the first's, in [-1, 1].
+
+    Attributes:
+        mean: the difference of the two runs' headlines.
+        se: standard error, clustered by source video; with one video, as if its items were independent.
+        low, high: confidence interval.
+        n, clusters: units compared, and source videos they come from.
+        better, worse: units on which the second run scores higher, and lower (the discordant ones).
+        p_worse, p_better: one-sided p-values against "the second is not worse" and "not better".
+        test: where the p-values come from; "none" with a single video, which says nothing about others.
+        degrees: degrees of freedom of the standard error: C-1 where C videos weigh the same, fewer where they do not.
+    """
+
+    mean: float
+    se: float
+    low: float
+    high: float
+    n: int
+    clusters: int
+    better: int
+    worse: int
+    p_worse: float
+    p_better: float
+    test: Test
+    degrees: float
+
+    @property
+    def p_two_sided(self) -> float:
+        """The p-value against "no difference", whichever way."""
+        return min(1.0, 2 * min(self.p_worse, self.p_better))
+
+
+def paired(first: Sequence[Part], second: Sequence[Part], level: float = 0.95) -> Difference:
+    """The difference of two headlines over the same units, with the error of `viubench.stats.estimates.spread`.
+
+    Where every unit is right or wrong and has a video of its own, the p-values are McNemar's exact ones. Where all
+    units differ by the same (by nothing, often) there is no spread to estimate from, and only their number n speaks:
+    a share q^2 / (n + q^2) of units not seen, Wilson's bound at none seen, may differ by anything in [-1, 1].
+
+    Args:
+        first, second: the parts of each headline (`viubench.scoring.aggregate.headline_parts`), unit by unit in
+            the same order.
+        level: confidence level in (0, 1).
+
+    Raises:
+        ValueError: the parts are not over the same units, or there are none.
+    """
+    parts = _differences(first, second)
+    mean = float(sum(weight * values.mean() for weight, values, _ in parts))
+    values = np.concatenate([values for _, values, _ in parts])
+    n, better, worse = len(values), int((values > TINY).sum()), int((values < -TINY).sum())
+    found = spread(parts)
+    if found.clusters == 1:
+        return Difference(mean, found.independent, -1.0, 1.0, n, 1, better, worse, 1.0, 1.0, "none", 0.0)
+    quantile = t_quantile(level, found.degrees)
+    if found.se < TINY:
+        unseen = quantile**2 / (n + quantile**2)
+        centre, half = (1 - unseen) * mean, unseen
+        statistic = math.copysign(math.sqrt(n * abs(mean)), mean)  # the quantile at which the interval reaches 0
+    else:
+        centre, half, statistic = mean, quantile * found.se, mean / found.se
+    p_worse, p_better, test = _p_values(statistic, found.degrees)
+    if len(first) == 1 and n == found.clusters and {*first[0][1], *second[0][1]} <= {0.0, 1.0}:
+        p_worse, p_better, test = *mcnemar(better, worse), "exact McNemar"
+    low, high = max(centre - half, -1.0), min(centre + half, 1.0)
+    return Difference(
+        mean, found.se, low, high, n, found.clusters, better, worse, p_worse, p_better, test, found.degrees
+    )
+
+
+def mcnemar(better: int, worse: int) -> tuple[float, float]:
+    """Exact one-sided p-values from the discordant counts: of so many worse or more, and of so many better or more,
+    when each discordant unit goes either way with probability 1/2."""
+    from scipy.special import bdtr
+
+    total = better + worse
+    return float(bdtr(better, total, 0.5)), float(bdtr(worse, total, 0.5))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjusted p-values, in the order given: below alpha means rejected with the chance of any false
+    rejection at most alpha, whatever the dependence between the tests."""
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for step, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, (len(p_values) - step) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Benjamini and Hochberg's step-up adjusted p-values, in the order given: of those below q, a share q at most is
+    false on average (for independent tests, and for those that tend to err together). For lists of what changed; where
+    one false alarm costs, `holm`."""
+    adjusted = [0.0] * len(p_values)
+    lowest = 1.0
+    for rank, index in reversed(list(enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i]), start=1))):
+        lowest = min(lowest, len(p_values) / rank * p_values[index])
+        adjusted[index] = lowest
+    return adjusted
+
+
+def detectable(found: Difference, alpha: float, power: float = 0.8) -> float | None:
+    """The smallest true loss that a one-sided t test at `alpha` would find with probability `power`, in (0, 1].
+
+    From the standard error at hand, which holds the discordance and the clustering: the noncentral t that exceeds its
+    critical value that often, times the error. None where there is no spread to go by.
+    """
+    from scipy.special import nctdtrinc
+
+    if found.clusters < 2 or found.se < TINY:
+        return None
+    effect = float(nctdtrinc(found.degrees, 1 - power, t_quantile(1 - 2 * alpha, found.degrees)))
+    return min(effect * found.se, 1.0)
+
+
+def needed(found: Difference, margin: float, alpha: float, power: float = 0.8) -> int | None:
+    """How many units, from proportionally more videos, would rule out a loss of `margin` with probability `power` if
+    there is none; None where this cannot be said (one video, no margin)."""
+    from scipy.optimize import brentq
+    from scipy.special import ndtri
+
+    if found.clusters < 2 or margin <= 0:
+        return None
+
+    def too_wide(times: float) -> float:
+        """By how much the lower bound's distance exceeds the margin with so many times the units and videos."""
+        quantile = t_quantile(1 - 2 * alpha, times * (found.degrees + 1) - 1)
+        if found.se < TINY:
+            return quantile**2 / (times * found.n + quantile**2) - margin
+        return float((quantile + ndtri(power)) * found.se / math.sqrt(times)) - margin
+
+    fewest, most = 2 / (found.degrees + 1), 1.0
+    if too_wide(fewest) <= 0:
+        return math.ceil(fewest * found.n)
+    while too_wide(most) > 0:
+        most *= 4
+    return math.ceil(float(brentq(too_wide, fewest, most)) * found.n)
+
+
+def _differences(first: Sequence[Part], second: Sequence[Part]) -> list[tuple[float, Floats, Sequence[Hashable]]]:
+    """The parts with each unit's difference for its score."""
+    parts: list[tuple[float, Floats, Sequence[Hashable]]] = []
+    for (weight, before, clusters), (other, after, others) in zip(first, second, strict=True):
+        if weight != other or list(clusters) != list(others) or not 0 < len(before) == len(after) == len(clusters):
+            raise ValueError("the two runs were not scored over the same units in the same order")
+        change = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
+        parts.append((weight, change, clusters))
+    return parts
+
+
+def _p_values(statistic: float, degrees: float) -> tuple[float, float, Test]:
+    from scipy.special import stdtr
+
+    return float(stdtr(degrees, statistic)), float(stdtr(degrees, -statistic)), "clustered t"

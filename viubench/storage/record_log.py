@@ -1,0 +1,121 @@
+"""`records.jsonl`, line by line: read whole or in part, and made fit to be appended to after a kill.
+
+Example:
+    >>> mend(Path("runs/a"))
+    {'viubench_jigsaw_easy-0c8f2b', 'viubench_jigsaw_easy-91d5e0'}
+    >>> sum(record.status == "ok" for record in read(Path("runs/a"), Counted))
+    2
+
+Nothing here holds the lines: a million of them cost the set of their ids.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from viubench.errors import ViubenchError
+from viubench.schema import Fate
+from viubench.storage import atomic
+
+M = TypeVar("M", bound=BaseModel)
+
+FILE = "records.jsonl"
+
+TEXT = rb'"(?:[^"\\]|\\.)*"'
+PLAIN = re.compile(
+    rb'\{"task":%b,"id":"([ !#-\[\]-~]+)","cluster":%b,"status":"(?:ok|unparsed|truncated|refused)",' % (TEXT, TEXT)
+)
+"""How a line starts that a run wrote of a sample that was answered: enough to know that it is done."""
+
+
+def read(path: Path, kind: type[M]) -> Iterator[M]:
+    """The records of a run folder in the order they were written, or what `kind` reads of them; a torn last line is
+    left out.
+
+    Raises:
+        ViubenchError: a line that is not the last one cannot be read; `where` names it.
+    """
+    file = path / FILE
+    if not file.exists():
+        return
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield kind.model_validate_json(line)
+            except ValidationError:
+                if not line.endswith(b"\n"):
+                    return
+                raise _unreadable(file, number) from None
+
+
+def mend(path: Path) -> set[str]:
+    """The ids that need not be asked again. A torn last line is cut off, and a line is dropped where asking again may
+    end better or where a later line of the same id stands; else the file stays as it is.
+
+    Raises:
+        ViubenchError: a line that is not the last one cannot be read; what stands behind the first fields of an
+            answered sample's line is not looked at.
+    """
+    file = path / FILE
+    if not file.exists():
+        return set()
+    last: dict[str, int] = {}
+    dropped: set[int] = set()
+    size = 0
+    line, torn = b"\n", False
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines):
+            name, again = _fate(line, file, number + 1)
+            if name is None:
+                torn = True
+                break
+            size += len(line)
+            if again:
+                dropped.add(number)
+                continue
+            if name in last:
+                dropped.add(last[name])
+            last[name] = number
+    if dropped:
+        _rewrite(file, dropped, size)
+    elif torn:
+        os.truncate(file, size)
+    elif not line.endswith(b"\n"):  # cut between the record and its line's end
+        with file.open("ab") as end:
+            end.write(b"\n")
+    return set(last)
+
+
+def _fate(line: bytes, file: Path, number: int) -> tuple[str | None, bool]:
+    """The id of a line, None for a torn last one, and whether the sample is to be asked again."""
+    start = PLAIN.match(line)
+    if start and line.endswith(b"}\n") and b"\0" not in line:  # a power cut can leave zeros
+        return start[1].decode(), False
+    try:
+        fate = Fate.model_validate_json(line)
+    except ValidationError:
+        if not line.endswith(b"\n"):
+            return None, False
+        raise _unreadable(file, number) from None
+    return fate.id, fate.mendable
+
+
+def _rewrite(file: Path, dropped: set[int], size: int) -> None:
+    """The first `size` bytes without the lines of these numbers."""
+    with atomic.replacing(file) as aside, file.open("rb") as lines, aside.open("wb") as kept:
+        for number, line in enumerate(lines):
+            if number not in dropped and size > 0:
+                kept.write(line if line.endswith(b"\n") else line + b"\n")
+            size -= len(line)
+        kept.flush()
+        os.fsync(kept.fileno())
+
+
+def _unreadable(file: Path, number: int) -> ViubenchError:
+    return ViubenchError("a record cannot be read", where=f"{file}:{number}")

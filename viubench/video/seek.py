@@ -1,0 +1,144 @@
+"""Frames by the shortest safe way: from the key frame before each, without the pictures nothing else is made from.
+
+Example:
+    >>> frames = read_sparse(path, probe(path), np.array([0, 2400, 48000]), (384, 672), name="film.mp4")
+    ...     # doctest: +SKIP
+
+What is left out cannot change a pixel of what is kept: groups of pictures in which no frame is wanted, the end of a
+group after its last wanted frame, and unwanted H.264 pictures that the stream itself marks as never referred to.
+Every packet must belong to the frame that the probe's table says, and every packet decoded must come out as its frame,
+in order; the least doubt ends the attempt, and the caller decodes everything in order instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from viubench.errors import MediaError
+from viubench.video.container import opened
+from viubench.video.frames import Pixels
+from viubench.video.keyframes import is_disposable
+from viubench.video.pixels import ToRGB, resized, turned
+from viubench.video.probe import Probe
+
+Indices = NDArray[np.int64]
+
+
+class _Doubt(Exception):
+    """The file is not what the table says, or is damaged."""
+
+
+def saves(probe: Probe) -> bool:
+    """Whether there is anything to leave out."""
+    return len(probe.pts) > 0 and (probe.random_access or probe.codec == "h264")
+
+
+def read_sparse(
+    path: Path, probe: Probe, wanted: Indices, size: tuple[int, int], *, name: str, threads: int = 1
+) -> Pixels | None:
+    """The frames `wanted` (rising numbers, int64 [T]) of a video, as `decode.read` gives them; None in doubt.
+
+    Args:
+        threads: of the decoder; they do not change a pixel.
+
+    Returns:
+        Pixels uint8 [T, height, width, 3], equal bit by bit to those of a decode in order.
+    """
+    out = np.empty((len(wanted), *size, 3), np.uint8)
+    convert = ToRGB()
+    at = 0
+    try:
+        with opened(path, name, threads=threads) as (container, stream):
+            for frame in _Reader(container, stream, probe).frames(wanted):
+                out[at] = resized(turned(convert(frame), probe.rotation), size)
+                at += 1
+    except (_Doubt, MediaError, av.FFmpegError):
+        return None
+    return out if at == len(wanted) else None
+
+
+class _Reader:
+    """Walks through the groups of pictures that hold wanted frames."""
+
+    def __init__(self, container: Any, stream: Any, probe: Probe) -> None:
+        self.container = container
+        self.stream = stream
+        self.probe = probe
+        self.numbers = {int(pts): number for number, pts in enumerate(probe.pts)}
+        self.header = bytes(stream.codec_context.extradata or b"")
+
+    def frames(self, wanted: Indices) -> Iterator[Any]:
+        """The decoded wanted frames in order; raises _Doubt."""
+        moved = False
+        for key, group in _groups(self.probe, wanted):
+            if key > 0:
+                if not moved:
+                    # Decoders look into the first packet for the encoder whose faults they must work around.
+                    self._first_packet()
+                self.container.seek(int(self.probe.pts[key]), stream=self.stream)  # flushes the decoder
+            moved = True
+            yield from self._group(key, group)
+
+    def _first_packet(self) -> None:
+        for packet in self.container.demux(self.stream):
+            if packet.size:
+                packet.decode()
+                return
+
+    def _group(self, key: int, wanted: list[int]) -> Iterator[Any]:
+        """Decode from key frame `key` on until the last of `wanted` is there."""
+        left, unfed = set(wanted), set(wanted)
+        missing = wanted[-1] - key + 1  # packets of the frames key..wanted[-1] not met yet
+        waiting: set[int] = set()  # decoded but not come out
+        begun = False
+        for packet in self.container.demux(self.stream):
+            if packet.size == 0:
+                break
+            number = self.numbers.get(packet.pts, -1)
+            if not begun:
+                if number != key:
+                    continue  # a seek may land before the key frame
+                begun = True
+            if packet.is_discard or packet.is_corrupt:
+                raise _Doubt
+            missing -= key <= number <= wanted[-1]
+            unwanted = number not in unfed
+            unfed.discard(number)
+            if not (unwanted and number >= 0 and is_disposable(self.probe.codec, self.header, packet)):
+                if number >= 0:
+                    waiting.add(number)
+                yield from self._wanted(packet.decode(), waiting, left)
+            if not unfed and not missing:
+                break
+        if missing or unfed:
+            raise _Doubt
+        yield from self._wanted(self.stream.codec_context.decode(None), waiting, left)
+        if left:
+            raise _Doubt
+
+    def _wanted(self, frames: list[Any], waiting: set[int], left: set[int]) -> Iterator[Any]:
+        for frame in frames:
+            number = self.numbers.get(frame.pts, -1)
+            if frame.is_corrupt or not waiting or number != min(waiting):
+                raise _Doubt
+            waiting.discard(number)
+            if number in left:
+                left.discard(number)
+                frame.time_base = self.stream.time_base  # those that a drained decoder gives have none
+                yield frame
+
+
+def _groups(probe: Probe, wanted: Indices) -> Iterator[tuple[int, list[int]]]:
+    """(key frame, the wanted frames reached from it) in order; all from frame 0 where jumping is not safe."""
+    if not probe.random_access or len(probe.keys) == 0 or probe.keys[0] != 0:
+        yield 0, wanted.tolist()
+        return
+    keys = probe.keys[np.searchsorted(probe.keys, wanted, side="right") - 1]
+    for key in np.unique(keys):
+        yield int(key), wanted[keys == key].tolist()

@@ -1,0 +1,1 @@
+"""Checkpoints evaluated as a training writes them."""
