@@ -26,7 +26,7 @@ from trainer.verl import export
 from viubench.pretext.build import build
 from viubench.schema import Recipe, RecipeEntry, Resize, Sampling
 from viubench.tasks.registry import Catalogue
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 
 GOLDEN = Path(__file__).parent / "unit" / "golden" / "verl"
@@ -54,7 +54,7 @@ def golden(name: str, made: Any) -> Any:
 # --- questions ------------------------------------------------------------------------------------------------------
 
 
-def items(clips: Path, out: Path, store: FrameStore) -> Path:
+def items(clips: Path, out: Path, store: FrameCache) -> Path:
     """A build folder with four items of each of the three tasks."""
     entries = [RecipeEntry(task=name, n=4) for name in TASKS]
     check = Resize(max_pixels=128 * 128, min_pixels=64 * 64)
@@ -64,7 +64,7 @@ def items(clips: Path, out: Path, store: FrameStore) -> Path:
     return out
 
 
-def questions(folder: Path, store: FrameStore, **more: Any) -> Questions:
+def questions(folder: Path, store: FrameCache, **more: Any) -> Questions:
     """The items of `folder` as two steps of six training questions, as verl is to be handed them."""
     tasks = {TASKS[0]: {"weight": 1}, TASKS[1]: {"weight": 1, "reward": "strict"}, TASKS[2]: {"weight": 1}}
     data: dict[str, Any] = {"train": "t", "model": "m", "tasks": tasks, "steps": 2, "groups": 6, "seed": 3}

@@ -27,7 +27,7 @@ from viubench.runner.pipeline import Plan, clip_wants, shown
 from viubench.schema import EvaluatorSpec, Sample, Task, content_hash
 from viubench.tasks.registry import Catalogue
 from viubench.video.content_hash import located
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 
 
@@ -47,7 +47,7 @@ class Questions:
     tasks: dict[str, Task]
     train: Plan
     held_out: Plan
-    store: FrameStore
+    store: FrameCache
     _pools: dict[str, list[Sample]] = field(init=False, repr=False)
     _plans: dict[str, Plan] = field(init=False, repr=False)
     _mixture: Iterator[tuple[str, int]] = field(init=False, repr=False)
@@ -63,7 +63,7 @@ class Questions:
         cls,
         config: TrainConfig,
         catalogue: Catalogue,
-        store: FrameStore,
+        store: FrameCache,
         *,
         tests: Sequence[Path] = (),
         multiple: int | None = None,
@@ -180,7 +180,7 @@ def _epoch(seed: int, stream: str, task: str, epoch: int, n: int) -> tuple[int, 
 # --- what is refused ------------------------------------------------------------------------------------------
 
 
-def identities(built: Built, store: FrameStore) -> dict[str, str]:
+def identities(built: Built, store: FrameCache) -> dict[str, str]:
     """What each source video is known by, its real path and its content hash, with its name.
 
     Raises:

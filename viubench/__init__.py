@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from viubench.schema import Protocol, Record, Results, Sample, Task
     from viubench.storage.run_dir import read_manifest, read_records, read_results
     from viubench.tasks.registry import Catalogue
-    from viubench.video.frame_cache import FrameStore
+    from viubench.video.frame_cache import FrameCache
     from viubench.video.frames import VideoInput
 
 
@@ -33,7 +33,7 @@ __all__ = [
     "Catalogue",
     "EngineError",
     "Evaluator",
-    "FrameStore",
+    "FrameCache",
     "MediaError",
     "Protocol",
     "Record",
@@ -58,7 +58,7 @@ _HOMES = {
     "viubench.schema": ("Protocol", "Record", "Results", "Sample", "Task"),
     "viubench.tasks.registry": ("Catalogue",),
     "viubench.video.frames": ("VideoInput",),
-    "viubench.video.frame_cache": ("FrameStore",),
+    "viubench.video.frame_cache": ("FrameCache",),
 }
 
 

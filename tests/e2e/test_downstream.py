@@ -22,7 +22,7 @@ from viubench.schema import Resize, Sampling
 from viubench.storage.run_dir import read_manifest, read_records
 from viubench.tasks.registry import BUILT_IN, Catalogue
 from viubench.video import synthetic
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.engine
@@ -120,7 +120,7 @@ def test_deterministic_answers_do_not_depend_on_replicas_or_workers(tiny_model: 
 def test_a_frame_folder_is_seen_between_the_bounds_of_its_question(data: Path, tmp_path: Path) -> None:
     built = loader.read(Catalogue().task("mvbench"), data / "data")
     (sample,) = [sample for sample in built.samples if sample.clips[0].frame_files]
-    store = FrameStore(tmp_path)
+    store = FrameCache(tmp_path)
     video = store.load(store.ensure(sample.clips[0], built.videos, Sampling(kind="fps", fps=1, frames=6), Resize()))
     row = json.loads((data / "data/mvbench/json/episodic_reasoning.json").read_text())[0]
     assert video is not None

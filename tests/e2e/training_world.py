@@ -15,7 +15,7 @@ from viubench.pretext.build import build
 from viubench.schema import Recipe
 from viubench.tasks.registry import Catalogue
 from viubench.video import synthetic
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 SPLITS = ("train", "validation", "test")
 RECIPE: dict[str, Any] = {
@@ -41,7 +41,7 @@ class Vowels:
 def make(root: Path) -> Path:
     """The items of every split in `root/SPLIT`, their videos in `root/clips-SPLIT`."""
     catalogue, recipe = Catalogue(), Recipe.model_validate(RECIPE)
-    store = FrameStore(root / "frames")
+    store = FrameCache(root / "frames")
     for seed, split in enumerate(SPLITS):
         synthetic.draw(root / f"clips-{split}", 2, seed=seed + 3, seconds=4.0, size=(96, 64), fps=8)
         build(recipe, catalogue.tasks_of(recipe), root / f"clips-{split}", root / split, seed=0, workers=1, store=store)
@@ -59,7 +59,7 @@ def config(world: Path, model: Path, **changes: Any) -> TrainConfig:
 
 
 def asked(chosen: TrainConfig, world: Path) -> Questions:
-    return Questions.read(chosen, Catalogue(), FrameStore(world / "frames"))
+    return Questions.read(chosen, Catalogue(), FrameCache(world / "frames"))
 
 
 def opened(chosen: TrainConfig) -> Policy:

@@ -15,7 +15,7 @@ from viubench.pretext.generate import apply, sample_of
 from viubench.schema import Item
 from viubench.tasks.registry import Catalogue
 from viubench.video import cores
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.probe import probe
 
 
@@ -62,7 +62,7 @@ def test_both_ways_show_the_same(clips: Path, tmp_path: Path) -> None:
     catalogue = Catalogue()
     recipe = catalogue.recipe("viubench-mini")
     tasks = catalogue.tasks_of(recipe)
-    store = FrameStore(tmp_path / "frames")
+    store = FrameCache(tmp_path / "frames")
     build.build(recipe, tasks, clips, tmp_path, n=2, store=store)
     items = [Item.model_validate_json(line) for line in (tmp_path / "items.jsonl").read_bytes().splitlines()]
     assert {item.params["kind"] for item in items} == {"ground", "count", "jigsaw"}

@@ -12,7 +12,7 @@ from viubench.runner import planning
 from viubench.runner.collect import Wishes
 from viubench.schema import Decoding, Sample
 from viubench.tasks.registry import Catalogue
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 
 class Swayed(Engine):
@@ -63,7 +63,7 @@ def test_what_depends_on_its_neighbours_is_measured() -> None:
 
 
 def test_the_requests_are_those_of_a_run(clips: Path, tmp_path: Path) -> None:
-    store = FrameStore(tmp_path / "store")
+    store = FrameCache(tmp_path / "store")
     wishes = Wishes("viubench_jigsaw_easy", clips, limit=2)
     planned = planning.plan(wishes, Catalogue(()), tmp_path / "out", store)
     (first,) = order.requests(planned, store, 1)

@@ -21,7 +21,7 @@ from viubench.runner.planning import Planned
 from viubench.schema import Clip, Protocol, Resize, Sampling
 from viubench.storage.run_dir import read_records, read_results
 from viubench.tasks.registry import Catalogue
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 pytest.importorskip("lmms_eval")
 
@@ -97,7 +97,7 @@ def test_the_files_hold_just_the_frames_viubench_shows(
 ) -> None:
     items = {json.loads(line)["id"]: json.loads(line) for line in (mini / "items/items.jsonl").open()}
     protocol = Catalogue().protocol("viubench-128")
-    store = FrameStore(cache / "frames")
+    store = FrameCache(cache / "frames")
     for doc in docs(loaded)[::3]:
         item = items[doc["id"]]
         how = Sampling(kind="indices", indices=tuple(item["params"]["indices"]))
@@ -128,7 +128,7 @@ def test_questions_about_seconds_are_on_the_clock_of_their_file(mini: Path, load
 
 
 def test_the_items_on_the_file_clock_cannot_be_run(mini: Path, cache: Path) -> None:
-    store = FrameStore(cache / "frames")
+    store = FrameCache(cache / "frames")
     for line in (mini / "scoring/items.jsonl").open():
         item = json.loads(line)
         with pytest.raises(MediaError, match="changed"):
@@ -186,7 +186,7 @@ def test_lmms_eval_s_own_tasks_stay_there(tmp_path: Path) -> None:
     task = Catalogue().task("viubench_jigsaw_easy").model_copy(update={"task": "lmms:videomme"})
     planned = Planned(Plan([], {}, {}), {task.task: task}, (), {}, {})
     with pytest.raises(ViubenchError, match="lmms-eval's own task"):
-        lmms.export(planned, tmp_path, FrameStore(tmp_path / "frames"))
+        lmms.export(planned, tmp_path, FrameCache(tmp_path / "frames"))
 
 
 def test_suites_of_benchmarks_are_groups_of_groups() -> None:

@@ -21,7 +21,7 @@ from viubench.runner.forecast import Memory
 from viubench.runner.planning import Planned
 from viubench.runner.preflight import Length, Lengths
 from viubench.schema import Clip, Protocol, Resize, Sample, Sampling
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 GIB = 2**30
 
@@ -109,7 +109,7 @@ def planned(samples: list[Sample], root: Path, frames: int = 4) -> Planned:
 
 def test_sizes_are_exact_once_the_store_has_measured_a_video(clips: Path, tmp_path: Path) -> None:
     first, second = sorted(path.name for path in clips.iterdir())[:2]
-    store = FrameStore(tmp_path / "store")
+    store = FrameCache(tmp_path / "store")
     counter = Counter(describe_checkpoint(str(words(tmp_path / "c", model_type="qwen3_vl"))))
     job = planned([asked("1", "t", first), asked("2", "t", first), asked("3", "t", second)], clips)
     before = preflight.measure(job, store, counter)
@@ -163,7 +163,7 @@ def test_a_video_that_the_encoder_cannot_hold_is_too_long_in_a_prompt_that_fits(
 def test_what_surely_fits_is_not_counted_twice(clips: Path, tmp_path: Path) -> None:
     job = planned([asked("1", "t", sorted(clips.iterdir())[0].name)], clips)
     counter = Counter(describe_checkpoint(str(words(tmp_path / "c", model_type="qwen3_vl"))))
-    whole = preflight.measure(job, FrameStore(tmp_path / "store"), counter).samples["1"].whole
+    whole = preflight.measure(job, FrameCache(tmp_path / "store"), counter).samples["1"].whole
     (sample,) = job.plan.samples
     assert preflight.doubtful(job, taken(limit=whole - 1))(sample), "the bound is above what is counted"
     assert not preflight.doubtful(job, taken(limit=10_000))(sample)

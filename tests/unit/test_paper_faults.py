@@ -24,7 +24,7 @@ from viubench.scoring.aggregate import summarise
 from viubench.scoring.grade import grade
 from viubench.storage.run_dir import RunFolder, read_records
 from viubench.tasks.registry import Catalogue
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 
 INTERVAL = Question(target=[3.2, 8.1], params={"times": [0.0, 10.0]})
@@ -110,7 +110,7 @@ def test_4_reversed_ends_are_not_swapped_in_silence() -> None:
 
 def test_5_timestamps_are_true_seconds_of_the_source(clips: Path, tmp_path: Path) -> None:
     clip = Clip(path=sorted(path.name for path in clips.iterdir())[0])
-    video = FrameStore(tmp_path).get(clip, clips, Sampling(kind="even", frames=48, middle=0.9), Resize())
+    video = FrameCache(tmp_path).get(clip, clips, Sampling(kind="even", frames=48, middle=0.9), Resize())
     assert video.times == pytest.approx([index / video.fps for index in video.indices], abs=1e-3)
     wanted = np.linspace(0.05, 0.95, 97)[1::2] * video.duration  # centres of 48 equal parts of the middle 90 %
     assert np.abs(np.array(video.times) - wanted).max() <= 0.5 / video.fps + 1e-6
@@ -119,7 +119,7 @@ def test_5_timestamps_are_true_seconds_of_the_source(clips: Path, tmp_path: Path
 def test_6_a_failed_video_is_an_error_never_a_frame_rate(tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_text("no video")
     with pytest.raises(MediaError, match="not a video"):
-        FrameStore(tmp_path / "store").get(Clip(path="broken.mp4"), tmp_path, Sampling(), Resize())
+        FrameCache(tmp_path / "store").get(Clip(path="broken.mp4"), tmp_path, Sampling(), Resize())
     with pytest.raises(ValueError, match="fps"):
         VideoInput(np.zeros((1, 2, 2, 3), np.uint8), fps=0, indices=(0,), times=(0.0,), total=1, duration=1.0)
 
@@ -144,7 +144,7 @@ def test_8_sources_are_never_touched_and_nothing_is_compressed(clips: Path, tmp_
     before = state()
     catalogue = Catalogue()
     recipe = catalogue.recipes["viubench-mini"]
-    build.build(recipe, catalogue.tasks_of(recipe), clips, tmp_path / "out", n=2, store=FrameStore(tmp_path / "store"))
+    build.build(recipe, catalogue.tasks_of(recipe), clips, tmp_path / "out", n=2, store=FrameCache(tmp_path / "store"))
     assert state() == before
     drawn, video = draw("ground", perturb="mirror"), drawn_clip(0)
     (shown,) = generate.apply(drawn.params, 0, [video])

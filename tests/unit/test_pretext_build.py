@@ -15,7 +15,7 @@ from viubench.errors import ViubenchError
 from viubench.pretext.build import BuildReport, build
 from viubench.pretext.generate import apply, sample_of
 from viubench.schema import Item, PretextSpec, Recipe, RecipeEntry, Resize, Sampling, Task
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 CHECK = Resize(max_pixels=128 * 128, min_pixels=64 * 64)
 
@@ -43,7 +43,7 @@ def recipe(n: int = 8, **tasks: int) -> Recipe:
 
 
 def made(clips: Path, out: Path, cache: Path, which: Recipe | None = None, **more: Any) -> BuildReport:
-    return build(which or recipe(), TASKS, clips, out, store=FrameStore(cache), **more)
+    return build(which or recipe(), TASKS, clips, out, store=FrameCache(cache), **more)
 
 
 def items(out: Path) -> list[Item]:
@@ -110,7 +110,7 @@ def test_the_sources_are_not_touched(clips: Path, cache: Path, tmp_path: Path) -
 
 def test_materialised_frames_are_the_frames_a_model_is_shown(clips: Path, cache: Path, tmp_path: Path) -> None:
     made(clips, tmp_path, cache, recipe(n=1), materialize=True)
-    store = FrameStore(cache)
+    store = FrameCache(cache)
     for item in items(tmp_path):
         sample = sample_of(item, TASKS[item.task])
         shown = apply(item.params, item.seed, [store.get(c, clips, Sampling(frames=48), CHECK) for c in sample.clips])
@@ -170,11 +170,11 @@ def test_a_source_whose_items_fail_hands_them_to_the_next(clips: Path, cache: Pa
     shutil.copy(sorted(clips.glob("*.mp4"))[0], folder)
     few = {"cut": task("cut", "jigsaw", "permutation", "{clips}", n=2)}
     which = Recipe(recipe="few", check=CHECK, items=[RecipeEntry(task="cut", n=5)])
-    report = build(which, few, folder, tmp_path / "one", store=FrameStore(cache))
+    report = build(which, few, folder, tmp_path / "one", store=FrameCache(cache))
     assert report.made == {"cut": 2}
     assert report.rejections["cut"]["duplicate"] >= 3
     assert "2 of 5" in report.text()
-    report = build(which, few, clips, tmp_path / "four", store=FrameStore(cache))
+    report = build(which, few, clips, tmp_path / "four", store=FrameCache(cache))
     assert report.made == {"cut": 5}
     asked = [(item.video, item.answer) for item in items(tmp_path / "four")]
     assert len(set(asked)) == len(asked)
@@ -201,17 +201,17 @@ def test_mistakes_are_told_before_any_work(clips: Path, cache: Path, tmp_path: P
         made(tmp_path / "bad", tmp_path / "out", cache)
     wrong = {"cut": task("cut", "jigsaw", "permutation", "{clip}", n=2)}
     with pytest.raises(ViubenchError, match=r"\{clip\}"):
-        build(recipe(cut=1), wrong, clips, tmp_path / "out", store=FrameStore(cache))
+        build(recipe(cut=1), wrong, clips, tmp_path / "out", store=FrameCache(cache))
     impossible = {"cut": task("cut", "jigsaw", "permutation", "{clips}", n=49)}
     with pytest.raises(ViubenchError, match=r"not one answerable item of cut.*too_few_frames"):
-        build(recipe(cut=1), impossible, clips, tmp_path / "out", store=FrameStore(cache))
+        build(recipe(cut=1), impossible, clips, tmp_path / "out", store=FrameCache(cache))
     assert not (tmp_path / "out").exists()
 
 
 def test_questions_and_recipes_that_cannot_work_are_refused(clips: Path, cache: Path, tmp_path: Path) -> None:
     mute = {"cut": task("cut", "jigsaw", "permutation", "<video> in order?", n=2)}
     with pytest.raises(ViubenchError, match="1 times <video>, 2 wanted"):
-        build(recipe(cut=1), mute, clips, tmp_path, store=FrameStore(cache))
+        build(recipe(cut=1), mute, clips, tmp_path, store=FrameCache(cache))
     twice = Recipe(recipe="twice", items=[RecipeEntry(task="cut", n=1), RecipeEntry(task="cut", n=2)])
     with pytest.raises(ViubenchError, match="a task occurs twice"):
         made(clips, tmp_path, cache, twice)

@@ -15,7 +15,7 @@ from viubench.errors import EngineError, ViubenchError
 from viubench.runner import loop, pipeline
 from viubench.schema import Clip, Manifest, Protocol, Record, Resize, Sample, Sampling
 from viubench.storage.run_dir import RunFolder, read_records
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.loader import ByteBudget, Media
 from viubench.video.process_pool import KillablePool
 
@@ -72,8 +72,8 @@ def go(tmp_path: Path, samples: list[Sample], engine: Engine, root: Path) -> dic
     plan = pipeline.Plan(samples, {"t": SMALL}, {"t": evaluators.get("choice")}, {"t": root})
     with KillablePool(1, 60) as pool, RunFolder.claim(tmp_path / "run") as folder:
         folder.begin(manifest())
-        media = Media(FrameStore(tmp_path / "store"), pool)
-        whole = pipeline.Way(plan, engine, media, folder.path, frozenset())
+        media = Media(FrameCache(tmp_path / "store"), pool)
+        whole = pipeline.Pipeline(plan, engine, media, folder.path, frozenset())
         asyncio.run(loop.run(plan, whole, folder))
         return {record.id: record for record in read_records(tmp_path / "run")}
 

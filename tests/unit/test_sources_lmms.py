@@ -18,7 +18,7 @@ from viubench.engines.base import Request
 from viubench.errors import EngineError, MediaError, ViubenchError
 from viubench.schema import Clip, Decoding, Record, Resize, Sample, Sampling
 from viubench.scoring.grade import grade
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 pytest.importorskip("lmms_eval")
 
@@ -231,7 +231,7 @@ def test_a_missing_video_is_a_clip_that_is_not_there(bridge: Bridge) -> None:
     sample = built.samples[3]
     assert sample.question == "<video>Which of the 3?"
     with pytest.raises(MediaError) as raised:
-        FrameStore(bridge.folder / "store").content(sample.clips[0], built.videos)
+        FrameCache(bridge.folder / "store").content(sample.clips[0], built.videos)
     assert raised.value.fault == "missing"
     assert raised.value.path.endswith("v1.mp4")
 
@@ -244,7 +244,7 @@ def test_pictures_are_kept_once_and_shown_as_images(bridge: Bridge) -> None:
     times = [path.stat().st_mtime_ns for path in kept]
     assert bridge.read("x_pictures").samples == built.samples
     assert [path.stat().st_mtime_ns for path in kept] == times
-    store = FrameStore(bridge.folder / "store")
+    store = FrameCache(bridge.folder / "store")
     for how in (Sampling(), Sampling(kind="fps", fps=2, frames=32)):
         grey, red = (store.get(c, built.videos, how, Resize(min_pixels=1024)) for c in built.samples[5].clips)
         assert grey.still
@@ -258,7 +258,7 @@ def test_a_picture_among_videos_keeps_its_place_on_a_server(bridge: Bridge) -> N
     sample = built.samples[0]
     assert sample.question == "Be brief.\n\nIs < video> here? <video> or <video>?"
     assert [bool(clip.frame_files) for clip in sample.clips] == [True, False]
-    store = FrameStore(bridge.folder / "store")
+    store = FrameCache(bridge.folder / "store")
     still = store.get(sample.clips[0], built.videos, Sampling(), Resize())
     from test_engines_prompts import video
 
@@ -295,7 +295,7 @@ def test_a_link_that_leads_elsewhere_stays_inside_the_root(bridge: Bridge, tmp_p
     (tmp_path / "home" / "a.mp4").symlink_to(real)
     root = dataset._root([str(tmp_path / "home" / "a.mp4")], tmp_path)
     assert root == tmp_path
-    assert FrameStore(tmp_path / "store").content(Clip(path="home/a.mp4"), root)
+    assert FrameCache(tmp_path / "store").content(Clip(path="home/a.mp4"), root)
 
 
 @pytest.mark.parametrize(

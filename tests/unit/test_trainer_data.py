@@ -24,7 +24,7 @@ from viubench.runner import collect, pipeline
 from viubench.schema import PretextSpec, Recipe, RecipeEntry, Resize, Sampling, Task
 from viubench.tasks.registry import Catalogue
 from viubench.video import synthetic
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.loader import Media
 from viubench.video.process_pool import KillablePool
 
@@ -48,7 +48,7 @@ TASKS = {
 }
 
 
-def made(videos: Path, out: Path, store: FrameStore, sizes: dict[str, int] = SIZES) -> Path:
+def made(videos: Path, out: Path, store: FrameCache, sizes: dict[str, int] = SIZES) -> Path:
     entries = [RecipeEntry(task=name, n=n) for name, n in sizes.items()]
     recipe = Recipe(recipe="test", sampling=Sampling(frames=16), check=CHECK, items=entries)
     build(recipe, TASKS, videos, out, store=store)
@@ -61,7 +61,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
     for seed, name in enumerate("ab"):
         synthetic.draw(folder / name, 2, seed, seconds=3, size=(128, 96))
-        made(folder / name, folder / f"items-{name}", FrameStore(folder / "frames"))
+        made(folder / name, folder / f"items-{name}", FrameCache(folder / "frames"))
     return folder
 
 
@@ -73,7 +73,7 @@ def config(world: Path, **more: Any) -> TrainConfig:
 
 
 def read(world: Path, tests: tuple[Path, ...] = (), **more: Any) -> Questions:
-    return Questions.read(config(world, **more), Catalogue(), FrameStore(world / "frames"), tests=tests)
+    return Questions.read(config(world, **more), Catalogue(), FrameCache(world / "frames"), tests=tests)
 
 
 def refused(world: Path, **more: Any) -> ViubenchError:
@@ -193,7 +193,7 @@ def test_splits_that_share_a_file_are_refused_by_its_path(world: Path, tmp_path:
 def test_splits_that_share_equal_bytes_are_refused_wherever_they_lie(world: Path, tmp_path: Path) -> None:
     (tmp_path / "copies").mkdir()
     shutil.copy(world / "a" / "clip-01.mp4", tmp_path / "copies" / "renamed.mp4")
-    folder = made(tmp_path / "copies", tmp_path / "copied", FrameStore(world / "frames"), {"cut": 1, "counted": 1})
+    folder = made(tmp_path / "copies", tmp_path / "copied", FrameCache(world / "frames"), {"cut": 1, "counted": 1})
     tasks: dict[str, Any] = {"cut": {}}
     error = refused(world, tasks=tasks, **items(world / "items-a", folder))
     assert "share a source video: renamed.mp4 (there clip-01.mp4)" in error.message
@@ -264,7 +264,7 @@ def test_videos_says_where_they_lie_now(world: Path, tmp_path: Path) -> None:
 
 def test_the_frames_are_those_a_run_of_the_harness_shows(world: Path, tmp_path: Path) -> None:
     questions, catalogue = read(world, protocol="viubench-256"), Catalogue()
-    store = FrameStore(tmp_path / "cold")
+    store = FrameCache(tmp_path / "cold")
     built = pretext_items.read(world / "items-a", catalogue, store)
     wishes = collect.Wishes(tasks="", protocol="viubench-256")
     seen = {name: collect.protocol(wishes, catalogue, one.protocol, None, one) for name, one in built.tasks.items()}

@@ -19,7 +19,7 @@ from viubench.pretext.build import build
 from viubench.schema import Item, Recipe, Record
 from viubench.tasks.registry import Catalogue
 from viubench.video import synthetic
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 RECIPE = {
     "recipe": "few",
@@ -37,7 +37,7 @@ GOOD: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("world")
-    catalogue, recipe, store = Catalogue(), Recipe.model_validate(RECIPE), FrameStore(root / "frames")
+    catalogue, recipe, store = Catalogue(), Recipe.model_validate(RECIPE), FrameCache(root / "frames")
     for seed, split in enumerate(("train", "test")):
         synthetic.draw(root / "clips" / split, 6, seed=seed, seconds=8, size=(64, 64), fps=4, dusk=True)
         clips = root / "clips" / split
@@ -48,7 +48,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def answered(world: Path, items: str, run: Path, right: float) -> Path:
     """A run that gives the true answer to a share of the items and "1234" to the others."""
-    built = pretext_items.read(world / items, Catalogue(), FrameStore(world / "frames"))
+    built = pretext_items.read(world / items, Catalogue(), FrameCache(world / "frames"))
     run.mkdir()
     lines = []
     for place, sample in enumerate(built.samples):
@@ -67,8 +67,8 @@ def test_the_summary_is_what_the_answers_give(world: Path, tmp_path: Path) -> No
             (("base", 0.0), ("warm", 0.3), ("grpo", 0.9))}  # fmt: skip
     control = answered(world, "swapped", tmp_path / "swapped", 0.0)
     folders = acceptance.Runs(world / "train", world / "test", world / "swapped", **runs, control=control)
-    told = acceptance.summary(folders, Catalogue(), FrameStore(world / "frames"))
-    built = pretext_items.read(world / "test", Catalogue(), FrameStore(world / "frames"))
+    told = acceptance.summary(folders, Catalogue(), FrameCache(world / "frames"))
+    built = pretext_items.read(world / "test", Catalogue(), FrameCache(world / "frames"))
     for name, task in built.tasks.items():
         grader = evaluators.get(task.evaluator.name, **task.evaluator.params)
         found = {}
@@ -94,7 +94,7 @@ def test_an_item_without_a_record_is_an_error(world: Path, tmp_path: Path) -> No
     lines = (run / "records.jsonl").read_text().splitlines(keepends=True)
     (run / "records.jsonl").write_text("".join(lines[:-1]))
     with pytest.raises(ViubenchError, match="1 items have no record"):
-        acceptance.scores(run, world / "test", world / "train", Catalogue(), FrameStore(world / "frames"))
+        acceptance.scores(run, world / "test", world / "train", Catalogue(), FrameCache(world / "frames"))
 
 
 def test_swapped_items_keep_question_and_answer_and_show_another_video(world: Path) -> None:

@@ -25,7 +25,7 @@ from viubench.engines import tiny_checkpoints
 from viubench.engines.hf import encode
 from viubench.errors import ViubenchError
 from viubench.runner.pipeline import clip_wants, shown
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 GOLDEN = verl_world.GOLDEN / "overrides.json"
 RECIPES = Path(export.__file__).with_name("recipes")
@@ -34,13 +34,13 @@ RECIPES = Path(export.__file__).with_name("recipes")
 @pytest.fixture(scope="module")
 def world(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("world")
-    verl_world.items(clips, root / "items", FrameStore(root / "frames"))
+    verl_world.items(clips, root / "items", FrameCache(root / "frames"))
     return root
 
 
 @pytest.fixture(scope="module")
 def questions(world: Path) -> Questions:
-    return verl_world.questions(world / "items", FrameStore(world / "frames"))
+    return verl_world.questions(world / "items", FrameCache(world / "frames"))
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_control_text_of_a_question_is_data() -> None:
 
 def test_a_random_reward_is_not_handed_over(world: Path, tmp_path: Path) -> None:
     tasks = {name: {"weight": 1, "reward": "random"} for name in verl_world.TASKS}
-    asked = verl_world.questions(world / "items", FrameStore(world / "frames"), tasks=tasks)
+    asked = verl_world.questions(world / "items", FrameCache(world / "frames"), tasks=tasks)
     with pytest.raises(ViubenchError, match="random reward cannot be handed to verl"):
         export.export(asked, tmp_path)
 
@@ -304,7 +304,7 @@ def test_the_launcher_trains_merges_and_checks(
     fake.write_text(FAKE.format(python=sys.executable, log=str(log), model=str(tmp_path / "tiny"), reached=reached))
     fake.chmod(0o755)
     monkeypatch.setattr(launch.preflight, "checks", lambda *_, **__: [])
-    asked = verl_world.questions(world / "items", FrameStore(world / "frames"), model=str(tmp_path / "tiny"))
+    asked = verl_world.questions(world / "items", FrameCache(world / "frames"), model=str(tmp_path / "tiny"))
     out = tmp_path / "out"
     said: list[str] = []
     if reached < 2:
@@ -318,6 +318,6 @@ def test_the_launcher_trains_merges_and_checks(
     assert log.read_text().split() == ["verl.trainer.main_ppo", "verl.model_merger"]
     assert launch.launch(asked, out, str(fake), gpus=1, say=said.append) == finished, "not done again"
     assert len(log.read_text().split()) == 2
-    other = verl_world.questions(world / "items", FrameStore(world / "frames"), model=str(tmp_path / "tiny"), seed=9)
+    other = verl_world.questions(world / "items", FrameCache(world / "frames"), model=str(tmp_path / "tiny"), seed=9)
     with pytest.raises(ViubenchError, match="holds a training with another config"):
         launch.launch(other, out, str(fake), gpus=1, say=said.append)

@@ -17,7 +17,7 @@ from video_files import number, write
 from viubench.errors import MediaError
 from viubench.schema import Clip, Resize, Sampling
 from viubench.video import cache_index, decode
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.loader import TOGETHER, Filled, Media
 from viubench.video.process_pool import KillablePool
 
@@ -52,9 +52,9 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
 
 
 def test_looks_at_one_file_are_decoded_in_one_reading(videos: Path, tmp_path: Path, readings: list[list[int]]) -> None:
-    alone = [FrameStore(tmp_path / f"s{k}").get(*look(k), SMALL) for k in range(len(WAYS)) for look in [part(videos)]]
+    alone = [FrameCache(tmp_path / f"s{k}").get(*look(k), SMALL) for k in range(len(WAYS)) for look in [part(videos)]]
     readings.clear()
-    store = FrameStore(tmp_path / "together")
+    store = FrameCache(tmp_path / "together")
     keys = store.ensure_all(WAYS, videos, SMALL)
     assert len(readings) == 1
     for key, other in zip(keys, alone, strict=True):
@@ -70,7 +70,7 @@ def part(videos: Path) -> Any:
 
 
 def test_a_look_with_a_fault_does_not_harm_the_others(videos: Path, tmp_path: Path) -> None:
-    store = FrameStore(tmp_path / "store")
+    store = FrameCache(tmp_path / "store")
     looks = [WAYS[0], (Clip(path="a.mp4", start=50.0), Sampling(frames=2)), (Clip(path="gone.mp4"), Sampling())]
     fine, short, gone = store.ensure_all(looks, videos, SMALL)
     assert isinstance(fine, str)
@@ -82,7 +82,7 @@ def test_a_look_with_a_fault_does_not_harm_the_others(videos: Path, tmp_path: Pa
 
 
 def test_frames_of_another_entry_are_not_decoded_again(videos: Path, tmp_path: Path, readings: list[list[int]]) -> None:
-    store = FrameStore(tmp_path / "store")
+    store = FrameCache(tmp_path / "store")
     wide = store.get(CLIP, videos, Sampling(kind="indices", indices=tuple(range(0, 100, 5))), SMALL)
     narrow = store.get(CLIP, videos, Sampling(kind="indices", indices=(50, 0, 95)), SMALL)
     assert len(readings) == 1
@@ -95,7 +95,7 @@ def test_frames_of_another_entry_are_not_decoded_again(videos: Path, tmp_path: P
 
 
 def test_an_entry_that_was_evicted_is_no_source(videos: Path, tmp_path: Path, readings: list[list[int]]) -> None:
-    store = FrameStore(tmp_path / "store")
+    store = FrameCache(tmp_path / "store")
     wide = store.get(CLIP, videos, Sampling(kind="indices", indices=(0, 1, 2)), SMALL)
     (store.root / f"{wide.key}.frames").unlink()
     store.get(CLIP, videos, Sampling(kind="indices", indices=(1,)), SMALL)
@@ -114,7 +114,7 @@ def test_places_finds_every_frame_or_says_that_one_is_missing(wanted: list[int],
 
 def test_what_a_run_expects_of_a_file_is_decoded_with_the_first_look(videos: Path, tmp_path: Path) -> None:
     with KillablePool(1, 60) as pool:
-        media = Media(FrameStore(tmp_path / "store"), pool)
+        media = Media(FrameCache(tmp_path / "store"), pool)
         wants = [(videos, clip, how, SMALL) for clip, how in WAYS]
         large = (videos, CLIP, Sampling(kind="fps", fps=1000, frames=TOGETHER), SMALL)
         media.expect([*wants, large, *wants])
@@ -139,7 +139,7 @@ def test_a_look_that_ends_the_worker_does_not_cost_the_others_their_frames(
 ) -> None:
     monkeypatch.setattr("viubench.video.loader.fill", dies_of_several)
     with KillablePool(1, 60) as pool:
-        media = Media(FrameStore(tmp_path / "store"), pool)
+        media = Media(FrameCache(tmp_path / "store"), pool)
         wants = [(tmp_path, CLIP, Sampling(kind="indices", indices=(n,)), SMALL) for n in (1, 99, 2)]
         media.expect(wants)
         first, deadly, last = [media.decode(want) for want in wants]
@@ -152,9 +152,9 @@ def test_questions_that_come_together_share_one_array(
     videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[str] = []
-    load = FrameStore.load
+    load = FrameCache.load
 
-    def counted(self: FrameStore, key: str) -> Any:
+    def counted(self: FrameCache, key: str) -> Any:
         loaded.append(key)
         return load(self, key)
 
@@ -162,9 +162,9 @@ def test_questions_that_come_together_share_one_array(
         return await asyncio.gather(*(media.video((videos, CLIP, Sampling(frames=8), SMALL)) for _ in range(3)))
 
     with KillablePool(1, 60) as pool:
-        media = Media(FrameStore(tmp_path / "store"), pool)
+        media = Media(FrameCache(tmp_path / "store"), pool)
         media.decode((videos, CLIP, Sampling(frames=8), SMALL)).result()
-        monkeypatch.setattr(FrameStore, "load", counted)
+        monkeypatch.setattr(FrameCache, "load", counted)
         first, second, third = asyncio.run(together(media))
         assert first is second
         assert first is third

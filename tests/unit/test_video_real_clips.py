@@ -17,7 +17,7 @@ from viubench.errors import MediaError
 from viubench.schema import Clip, Resize, Sampling
 from viubench.video import sampling
 from viubench.video.decode import read
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.pixels import ToRGB, resized
 from viubench.video.probe import Probe, probe
 
@@ -91,7 +91,7 @@ def test_sparse_frames_jumped_to_are_the_right_ones(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(USABLE) if (FOLDER / "bad").is_dir() else [])
 def test_odd_files_are_usable(name: str, tmp_path: Path) -> None:
-    video = FrameStore(tmp_path).get(Clip(path=f"bad/{name}"), FOLDER, Sampling(), Resize())
+    video = FrameCache(tmp_path).get(Clip(path=f"bad/{name}"), FOLDER, Sampling(), Resize())
     frames, duration = USABLE[name]
     assert len(video) == 48
     assert video.total == frames
@@ -101,7 +101,7 @@ def test_odd_files_are_usable(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(FAULTS) if (FOLDER / "bad").is_dir() else [])
 def test_bad_files_have_one_clear_fault(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(MediaError) as caught:
-        FrameStore(tmp_path).get(Clip(path=f"bad/{name}"), FOLDER, Sampling(), Resize())
+        FrameCache(tmp_path).get(Clip(path=f"bad/{name}"), FOLDER, Sampling(), Resize())
     assert (caught.value.fault, caught.value.detail) == FAULTS[name]
     assert caught.value.path == f"bad/{name}"
     assert capfd.readouterr() == ("", "")

@@ -17,7 +17,7 @@ from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling
 from viubench.storage import atomic
 from viubench.video import decode, frame_cache
-from viubench.video.frame_cache import FrameStore, default_root
+from viubench.video.frame_cache import FrameCache, default_root
 from viubench.video.frames import VideoInput
 
 EIGHT = Sampling(frames=8)
@@ -33,8 +33,8 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def frames(tmp_path: Path) -> FrameStore:
-    return FrameStore(tmp_path / "store")
+def frames(tmp_path: Path) -> FrameCache:
+    return FrameCache(tmp_path / "store")
 
 
 def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +44,7 @@ def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "read", refuse)
 
 
-def entries(frames: FrameStore) -> list[str]:
+def entries(frames: FrameCache) -> list[str]:
     return sorted(path.stem for path in frames.root.glob("*.frames"))
 
 
@@ -58,7 +58,7 @@ def same(one: VideoInput, other: VideoInput) -> bool:
     )
 
 
-def test_a_clip_and_its_metadata(videos: Path, frames: FrameStore) -> None:
+def test_a_clip_and_its_metadata(videos: Path, frames: FrameCache) -> None:
     video = frames.get(Clip(path="a.mp4"), videos, EIGHT, SMALL)
     assert [number(picture) for picture in video.pixels] == list(video.indices)
     assert video.pixels.shape == (8, 64, 160, 3)
@@ -73,11 +73,11 @@ def test_a_clip_and_its_metadata(videos: Path, frames: FrameStore) -> None:
 
 
 def test_the_second_look_decodes_nothing(
-    videos: Path, frames: FrameStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    videos: Path, frames: FrameCache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     first = frames.get(Clip(path="a.mp4"), videos, EIGHT, SMALL)
     no_decoding(monkeypatch)
-    again = FrameStore(frames.root)
+    again = FrameCache(frames.root)
     assert same(again.get(Clip(path="a.mp4"), videos, EIGHT, SMALL), first)
     loaded = again.load(first.key)
     assert loaded is not None
@@ -87,7 +87,7 @@ def test_the_second_look_decodes_nothing(
     assert same(again.get(Clip(path="elsewhere.mp4"), tmp_path, EIGHT, SMALL), first), "content decides, not the name"
 
 
-def test_the_key_tells_apart_what_is_seen(frames: FrameStore) -> None:
+def test_the_key_tells_apart_what_is_seen(frames: FrameCache) -> None:
     clip = Clip(path="a.mp4")
     keys = [
         frames.key("c", clip, EIGHT, SMALL),
@@ -107,13 +107,13 @@ def test_the_key_tells_apart_what_is_seen(frames: FrameStore) -> None:
     assert frames.key("c", Clip(path="other/name.mp4"), EIGHT, SMALL) == keys[0]
 
 
-def test_the_reader_version_is_part_of_the_key(frames: FrameStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reader_version_is_part_of_the_key(frames: FrameCache, monkeypatch: pytest.MonkeyPatch) -> None:
     before = frames.key("c", Clip(path="a.mp4"), EIGHT, SMALL)
     monkeypatch.setattr(frame_cache, "READER_VERSION", frame_cache.READER_VERSION + 1)
     assert frames.key("c", Clip(path="a.mp4"), EIGHT, SMALL) != before
 
 
-def test_bounds_and_given_indices(videos: Path, frames: FrameStore) -> None:
+def test_bounds_and_given_indices(videos: Path, frames: FrameCache) -> None:
     piece = frames.get(Clip(path="a.mp4", start=1.0, end=2.0), videos, EIGHT, SMALL)
     assert all(1.0 <= second < 2.0 for second in piece.times)
     assert piece.duration == pytest.approx(4.0)
@@ -121,7 +121,7 @@ def test_bounds_and_given_indices(videos: Path, frames: FrameStore) -> None:
     assert [number(picture) for picture in given.pixels] == [90, 3, 3]
 
 
-def test_a_changed_file_is_noticed(videos: Path, frames: FrameStore, tmp_path: Path) -> None:
+def test_a_changed_file_is_noticed(videos: Path, frames: FrameCache, tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     shutil.copy(videos / "a.mp4", path)
     content = frames.content(Clip(path="a.mp4"), tmp_path)
@@ -134,7 +134,7 @@ def test_a_changed_file_is_noticed(videos: Path, frames: FrameStore, tmp_path: P
 
 
 @pytest.mark.parametrize("how", ["pixels", "short", "head", "empty"])
-def test_a_damaged_entry_is_decoded_again(videos: Path, frames: FrameStore, how: str) -> None:
+def test_a_damaged_entry_is_decoded_again(videos: Path, frames: FrameCache, how: str) -> None:
     first = frames.get(Clip(path="a.mp4"), videos, EIGHT, SMALL)
     whole = first.pixel_hash()
     path = frames.root / f"{first.key}.frames"
@@ -148,7 +148,7 @@ def test_a_damaged_entry_is_decoded_again(videos: Path, frames: FrameStore, how:
     assert frames.get(Clip(path="a.mp4"), videos, EIGHT, SMALL).pixel_hash() == whole
 
 
-def test_a_damaged_table_is_measured_again(videos: Path, frames: FrameStore) -> None:
+def test_a_damaged_table_is_measured_again(videos: Path, frames: FrameCache) -> None:
     clip = Clip(path="a.mp4")
     facts = frames.probe(clip, videos)
     (table,) = (frames.root / "tables").iterdir()
@@ -161,7 +161,7 @@ def test_a_damaged_table_is_measured_again(videos: Path, frames: FrameStore) -> 
 
 def test_the_least_recently_used_goes_first(videos: Path, tmp_path: Path) -> None:
     one = 8 * 64 * 160 * 3
-    frames = FrameStore(tmp_path / "store", max_bytes=3 * one + 3000)
+    frames = FrameCache(tmp_path / "store", max_bytes=3 * one + 3000)
     clips = [Sampling(kind="indices", indices=tuple(range(start, start + 8))) for start in range(5)]
     videos_shown = [frames.get(Clip(path="a.mp4"), videos, how, SMALL) for how in clips[:3]]
     for age, video in enumerate(videos_shown):
@@ -173,14 +173,14 @@ def test_the_least_recently_used_goes_first(videos: Path, tmp_path: Path) -> Non
 
 
 def test_one_entry_larger_than_the_store_is_kept(videos: Path, tmp_path: Path) -> None:
-    frames = FrameStore(tmp_path / "store", max_bytes=10)
+    frames = FrameCache(tmp_path / "store", max_bytes=10)
     for how in (EIGHT, Sampling(frames=4)):
         video = frames.get(Clip(path="a.mp4"), videos, how, SMALL)
         assert entries(frames) == [video.key]
 
 
 def test_a_table_the_decoder_disagrees_with_is_counted_anew(
-    videos: Path, frames: FrameStore, monkeypatch: pytest.MonkeyPatch
+    videos: Path, frames: FrameCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, asked = decode.read, []
 
@@ -197,7 +197,7 @@ def test_a_table_the_decoder_disagrees_with_is_counted_anew(
     assert len(frames.probe(Clip(path="a.mp4"), videos).pts) == 0, "the counted table is remembered"
 
 
-def test_extracted_frames(tmp_path: Path, frames: FrameStore) -> None:
+def test_extracted_frames(tmp_path: Path, frames: FrameCache) -> None:
     names = tuple(f"{index:03}.png" for index in range(30))
     for index, name in enumerate(names):
         cv2.imwrite(str(tmp_path / name), barcode(index)[:, :, ::-1])
@@ -217,7 +217,7 @@ def test_extracted_frames(tmp_path: Path, frames: FrameStore) -> None:
 
 
 @pytest.mark.parametrize("name", ["../a.mp4", "/etc/passwd"])
-def test_paths_stay_inside(videos: Path, frames: FrameStore, name: str) -> None:
+def test_paths_stay_inside(videos: Path, frames: FrameCache, name: str) -> None:
     for clip in (Clip(path=name), Clip(frame_files=(name,), frame_fps=1)):
         with pytest.raises(MediaError) as caught:
             frames.get(clip, videos, EIGHT, SMALL)
@@ -227,11 +227,11 @@ def test_paths_stay_inside(videos: Path, frames: FrameStore, name: str) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ViubenchError, match="cannot be written"):
-        FrameStore(tmp_path / "file" / "store")
+        FrameCache(tmp_path / "file" / "store")
 
 
 def fill(root: Path, videos: Path, results: Any) -> None:
-    frames = FrameStore(root, max_bytes=200_000)
+    frames = FrameCache(root, max_bytes=200_000)
     hashes = [
         (how.frames, frames.get(Clip(path=name), videos, how, SMALL).pixel_hash())
         for _ in range(3)
@@ -268,7 +268,7 @@ def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_what_a_killed_writer_left_is_cleared_away_and_what_is_being_written_is_not(
     videos: Path, tmp_path: Path
 ) -> None:
-    frames = FrameStore(tmp_path / "store", max_bytes=1)
+    frames = FrameCache(tmp_path / "store", max_bytes=1)
     left, young = (frames.root / f".{name}.frames.1{atomic.ASIDE}" for name in ("left", "young"))
     for path in (left, young):
         path.write_bytes(b"half")

@@ -13,7 +13,7 @@ from trainer.dataset import Questions
 from trainer.verl import export
 from trainer.verl.overrides import overrides
 from viubench.engines import tiny_checkpoints
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 
 class Skipped(pytest.Module):
@@ -38,7 +38,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def questions(tmp_path_factory: pytest.TempPathFactory, clips: Path, tiny_model: Path) -> Questions:
     folder = tmp_path_factory.mktemp("world")
-    store = FrameStore(folder / "frames")
+    store = FrameCache(folder / "frames")
     return verl_world.questions(verl_world.items(clips, folder / "items", store), store, model=str(tiny_model))
 
 

@@ -28,7 +28,7 @@ from viubench.schema import Sample, canonical_json
 from viubench.stats.paired_differences import Difference, paired
 from viubench.storage.run_dir import read_records
 from viubench.tasks.registry import Catalogue
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 GAIN = 0.03
 """The paired interval of the gain over the warm start must lie above this."""
@@ -60,7 +60,7 @@ class Runs:
     control: Path
 
 
-def summary(runs: Runs, catalogue: Catalogue, store: FrameStore) -> dict[str, Any]:
+def summary(runs: Runs, catalogue: Catalogue, store: FrameCache) -> dict[str, Any]:
     """Score, exact match and controls over all tasks (the mean of theirs), and of each task below `tasks`.
 
     Raises:
@@ -101,7 +101,7 @@ def graded(run: Path, items: Built, graders: Mapping[str, Evaluator]) -> dict[st
 Scores = dict[str, dict[str, float]]
 
 
-def scores(run: Path, items: Path, train: Path, catalogue: Catalogue, store: FrameStore) -> Scores:
+def scores(run: Path, items: Path, train: Path, catalogue: Catalogue, store: FrameCache) -> Scores:
     """Task -> `n`, `score`, `exact` and `constant_floor` of one run, for items that have no second run beside it."""
     test, known = pretext_items.read(items, catalogue, store), pretext_items.read(train, catalogue, store)
     graders = {name: evaluators.get(task.evaluator.name, **task.evaluator.params) for name, task in test.tasks.items()}

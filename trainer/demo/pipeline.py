@@ -33,7 +33,7 @@ from viubench.errors import Exit, ViubenchError
 from viubench.schema import Item
 from viubench.storage import atomic
 from viubench.tasks.registry import Catalogue
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 RECIPE = "tiny"
 CLIPS = {"train": 400, "validation": 64, "test": 128}
@@ -195,7 +195,7 @@ def main(
     shown = [*baselines, *runs.values()]
     demo.viubench("report", *shown, "--training", out / "training", "--out", out / "leaderboard.html")
     found = acceptance.Runs(demo.items("train"), demo.items("test"), demo.items("swapped"), **runs, control=control)
-    told = acceptance.summary(found, Catalogue(), FrameStore(demo.frames))
+    told = acceptance.summary(found, Catalogue(), FrameCache(demo.frames))
     told |= {"seed": seed, "reward": reward}
     if clips is not None:
         told["other_clips"] = elsewhere(demo, clips, warm, last)
@@ -221,7 +221,7 @@ def elsewhere(demo: Demo, clips: Path, warm: Path, last: Path) -> dict[str, Any]
     told: dict[str, Any] = {}
     for name, model in (("warm", warm), ("grpo", last)):
         run = demo.evaluate(f"other-{name}", model, "other")
-        told[name] = acceptance.scores(run, items, demo.items("train"), Catalogue(), FrameStore(demo.frames))
+        told[name] = acceptance.scores(run, items, demo.items("train"), Catalogue(), FrameCache(demo.frames))
     return told
 
 

@@ -37,7 +37,7 @@ from viubench.export.video_files import File, frame_rate
 from viubench.runner.pipeline import Plan, clip_wants, shown
 from viubench.schema import Sample
 from viubench.storage import atomic
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 from viubench.video.loader import Wanted
 from viubench.video.process_pool import KillablePool
@@ -199,16 +199,16 @@ def content(question: str, videos: int) -> str:
 def pictures(store: Path, sample: Sample, wants: Sequence[Wanted], out: Path, picture: Picture) -> list[Video]:
     """The frames of each video a sample shows, below `out/frames`, named by content; those that are there are kept.
 
-    What a worker process runs; raises MediaError as `FrameStore.get`.
+    What a worker process runs; raises MediaError as `FrameCache.get`.
     """
-    frames = FrameStore(store)
+    frames = FrameCache(store)
     loaded = [frames.get(clip, root, sampling, resize) for root, clip, sampling, resize in wants]
     return [_pictures(sample, video, out, picture) for video in shown(sample, loaded)]
 
 
 def _videos(
     asked: Sequence[tuple[Sample, Plan]],
-    store: FrameStore,
+    store: FrameCache,
     out: Path,
     picture: Picture,
     workers: int,

@@ -28,7 +28,7 @@ from viubench.pretext.build import build
 from viubench.pretext.generate import apply, sample_of
 from viubench.schema import Item, Recipe, Task
 from viubench.tasks.registry import Catalogue
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 SCALES = (0.1, 1.0, 10.0)
 """Shares of the recipe's items whose memory is measured."""
@@ -76,7 +76,7 @@ def measure(
         drawn = random.Random(seed).sample(items, min(sample, len(items)))
         catalogue = Catalogue()
         chosen = catalogue.recipe(recipe)
-        store = FrameStore(Path(scratch) / "frames")
+        store = FrameCache(Path(scratch) / "frames")
         progress(2, steps, "shown frames, ours")
         seconds, size_of = _loaded(drawn, catalogue.tasks_of(chosen), chosen, videos, store)
         share = len(items) / len(drawn)
@@ -95,7 +95,7 @@ def _built(what: str, videos: Path, recipe: str, scale: float, scratch: str) -> 
 
 
 def _loaded(
-    items: list[Item], tasks: dict[str, Task], recipe: Recipe, videos: Path, store: FrameStore
+    items: list[Item], tasks: dict[str, Task], recipe: Recipe, videos: Path, store: FrameCache
 ) -> tuple[float, dict[str, tuple[int, int]]]:
     """Seconds to make the shown frames from the store, and the frame size of each video."""
     size_of: dict[str, tuple[int, int]] = {}
@@ -152,7 +152,7 @@ def main(videos: str, recipe: str, scale: str, scratch: str) -> None:
         Path(videos),
         out,
         workers=1,
-        store=FrameStore(Path(scratch) / "frames"),
+        store=FrameCache(Path(scratch) / "frames"),
     )
     made = sum(report.made.values())
     print(json.dumps({

@@ -36,7 +36,7 @@ from viubench.errors import MediaError
 from viubench.schema import Clip, Resize, Sampling
 from viubench.video import cores
 from viubench.video.discover import list_videos
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import Pixels, VideoInput
 from viubench.video.pixels import ToRGB, resized, turned
 
@@ -68,7 +68,7 @@ def clips(videos: Path, frames: int, progress: Progress = lambda done, total, no
     for number, path in enumerate(paths):
         progress(number, len(paths), path)
         with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
-            store = FrameStore(Path(scratch))
+            store = FrameCache(Path(scratch))
             try:
                 seconds, video = _timed(partial(_ours, store, videos, path, frames))
             except MediaError:
@@ -77,7 +77,7 @@ def clips(videos: Path, frames: int, progress: Progress = lambda done, total, no
     return rows
 
 
-def _one(videos: Path, path: str, store: FrameStore, cold: float, video: VideoInput) -> list[Row]:
+def _one(videos: Path, path: str, store: FrameCache, cold: float, video: VideoInput) -> list[Row]:
     file, chosen, size = str(videos / path), list(video.indices), video.pixels.shape[1:3]
     truth = in_order(file, chosen, size)
     rows = [Row(path, "cold", cold, _wrong(video.pixels, truth))]
@@ -97,7 +97,7 @@ def _one(videos: Path, path: str, store: FrameStore, cold: float, video: VideoIn
     return rows
 
 
-def _ours(store: FrameStore, videos: Path, path: str, frames: int) -> VideoInput:
+def _ours(store: FrameCache, videos: Path, path: str, frames: int) -> VideoInput:
     return store.get(Clip(path=path), videos, Sampling(frames=frames), Resize())
 
 
@@ -262,7 +262,7 @@ def main(folder: str, frames: str, pixels: str) -> None:
         cores.take(1)
         with tempfile.TemporaryDirectory(dir=folder) as store:
             resize = Resize(max_pixels=int(pixels), min_pixels=32 * 32)
-            FrameStore(Path(store)).ensure(Clip(path="hour.mp4"), Path(folder), Sampling(frames=int(frames)), resize)
+            FrameCache(Path(store)).ensure(Clip(path="hour.mp4"), Path(folder), Sampling(frames=int(frames)), resize)
     seconds = time.perf_counter() - began
     print(json.dumps({"seconds": round(seconds, 3), "peak_mb": round(machine.peak_mb(), 1)}))
 

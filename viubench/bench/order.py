@@ -18,7 +18,7 @@ from viubench.engines.base import Engine, Request, Response
 from viubench.engines.vllm import VllmEngine
 from viubench.runner import loop, pipeline
 from viubench.runner.planning import Planned
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Row:
     logprob: float
 
 
-def requests(planned: Planned, store: FrameStore, n: int) -> list[Request]:
+def requests(planned: Planned, store: FrameCache, n: int) -> list[Request]:
     """The first `n` requests of a plan, in its order, their frames decoded here; raises MediaError."""
     plan = planned.plan
     found = []

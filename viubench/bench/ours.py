@@ -26,7 +26,7 @@ from viubench.runner import loop, pipeline
 from viubench.runner.timing import Stages
 from viubench.schema import Clip, Decoding, Manifest, Protocol, Resize, Sample, Sampling
 from viubench.storage.run_dir import RunFolder, read_records
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.loader import Media
 from viubench.video.process_pool import KillablePool
 
@@ -87,8 +87,8 @@ async def answered(
         folder.begin(blank_manifest(engine.kind))
         await started(pool, workers)
         with timed(out.name) as one:
-            media = Media(FrameStore(frames), pool)
-            whole = pipeline.Way(plan, engine, media, folder.path, frozenset())
+            media = Media(FrameCache(frames), pool)
+            whole = pipeline.Pipeline(plan, engine, media, folder.path, frozenset())
             await loop.run(plan, whole, folder)
     return one, whole.stages, media.decode_seconds
 
@@ -98,7 +98,7 @@ async def decoded(plan: pipeline.Plan, frames: Path, workers: int) -> Pass:
     with KillablePool(workers, DECODE_SECONDS) as pool:
         await started(pool, workers)
         with timed("decode") as one:
-            media = Media(FrameStore(frames), pool)
+            media = Media(FrameCache(frames), pool)
             ordered = loop.in_video_order(plan.samples)
             wanted = dict.fromkeys(want for sample in ordered for want in pipeline.clip_wants(sample, plan))
             await asyncio.gather(*(asyncio.wrap_future(media.decode(want)) for want in wanted))

@@ -39,7 +39,7 @@ def build(
     from viubench.runner.parallel.ray_cluster import cluster
     from viubench.runner.parallel.ray_pool import RayPool
     from viubench.tasks.registry import Catalogue
-    from viubench.video.frame_cache import FrameStore, default_root
+    from viubench.video.frame_cache import FrameCache, default_root
 
     catalogue = Catalogue(tuple(include_path))
     chosen = catalogue.recipe(recipe)
@@ -54,7 +54,7 @@ def build(
             n=n,
             workers=workers,
             pool_of=None if ray is None else RayPool,
-            store=FrameStore(frame_cache or default_root()),
+            store=FrameCache(frame_cache or default_root()),
             materialize=materialize,
             progress=progress,
         )

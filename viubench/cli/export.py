@@ -53,11 +53,11 @@ def lmms_eval(
     from viubench.runner import planning
     from viubench.runner.collect import Wishes
     from viubench.tasks.registry import Catalogue
-    from viubench.video.frame_cache import FrameStore, default_root
+    from viubench.video.frame_cache import FrameCache, default_root
 
     wishes = Wishes(tasks, videos, data_root, protocol, frames, fps, max_pixels, limit, seed, workers)
     catalogue = Catalogue(tuple(include_path))
-    store = FrameStore(frame_cache or default_root())
+    store = FrameCache(frame_cache or default_root())
     planned = planning.plan(wishes, catalogue, out, store, None, partial(bar, quiet=quiet))
     for line in (*planned.notes, *planning.fewer(planned, catalogue, wishes)):
         print(line, file=sys.stderr)

@@ -108,12 +108,12 @@ def _questions(
     from trainer.dataset import Questions
     from trainer.verl.export import MULTIPLE
     from viubench.tasks.registry import Catalogue
-    from viubench.video.frame_cache import FrameStore, default_root
+    from viubench.video.frame_cache import FrameCache, default_root
 
     return Questions.read(
         config,
         Catalogue(tuple(include_path)),
-        FrameStore(frame_cache or default_root()),
+        FrameCache(frame_cache or default_root()),
         tests=tests,
         multiple=MULTIPLE,
         need_validation=config.evaluate.every > 0,

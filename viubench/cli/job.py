@@ -30,14 +30,14 @@ from viubench.runner.collect import Wishes
 from viubench.runner.parallel.coordinator import Replicas
 from viubench.runner.parallel.layout import Layout
 from viubench.runner.parallel.worker import Spec
-from viubench.runner.pipeline import Way
+from viubench.runner.pipeline import Pipeline
 from viubench.runner.planning import Planned
 from viubench.schema import Counted, Fate, Manifest, Record, Results
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
 from viubench.storage.run_dir import RunFolder, read_manifest
 from viubench.tasks.registry import Catalogue
-from viubench.video.frame_cache import FrameStore, default_root
+from viubench.video.frame_cache import FrameCache, default_root
 from viubench.video.loader import Media
 from viubench.video.process_pool import KillablePool
 
@@ -102,7 +102,7 @@ class Job:
         """Print tokens, memory and time of the samples that are still to be asked; decodes a few of their videos."""
         from viubench.runner.estimate import Forecast, try_decoding
 
-        store, counter = FrameStore(self.frame_cache or default_root()), Counter(checkpoint)
+        store, counter = FrameCache(self.frame_cache or default_root()), Counter(checkpoint)
         taken = footprint(kind, checkpoint, self.engine_args)
         done, pace = preflight.pace(self.out, taken.in_flight) if _same_model(self.out, checkpoint) else (set(), None)
         decoding = try_decoding(preflight.measure(planned, store, counter, done).undecoded, store)
@@ -122,7 +122,7 @@ class Job:
             return
         taken = footprint(engine.kind, checkpoint, self.engine_args)
         doubtful = preflight.doubtful(planned, taken)
-        store = FrameStore(self.frame_cache or default_root())
+        store = FrameCache(self.frame_cache or default_root())
         lengths = preflight.measure(planned, store, Counter(checkpoint), wanted=doubtful)
         said = Forecast(planned, taken, lengths, self._replicas)
         most = self.max_errors if taken.setting else 1.0  # without a limit of its own an engine takes what is too long
@@ -161,7 +161,7 @@ class Job:
                         done, total = len(folder.done), len(planned.plan.samples)
                         print(f"stopped at {done} of {total}; the same command goes on from here", file=sys.stderr)
                         raise
-                if isinstance(way, Way) and engine.needs_media and not self.quiet and (line := way.stages.told()):
+                if isinstance(way, Pipeline) and engine.needs_media and not self.quiet and (line := way.stages.told()):
                     print(line, file=sys.stderr)
                 results = summarise(record_log.read(self.out, Counted), self._manifest(planned, described))
             folder.write_results(results)
@@ -176,7 +176,7 @@ class Job:
         strips = loop.strip_ids(planned.plan.samples, self.strips)
         if factory is None or self.layout is None or self.layout.replicas is None:
             with self._media(engine) as media:
-                yield Way(planned.plan, engine, media, self.out, strips), engine
+                yield Pipeline(planned.plan, engine, media, self.out, strips), engine
             return
         debug = {name: os.environ[name] for name in ("VIUBENCH_DEBUG",) if name in os.environ}
         spec = Spec(
@@ -188,7 +188,7 @@ class Job:
 
     def _plan(self, multiple: int | None) -> Planned:
         catalogue = Catalogue(self.include_paths)
-        store = FrameStore(self.frame_cache or default_root())
+        store = FrameCache(self.frame_cache or default_root())
         planned = planning.plan(self.wishes, catalogue, self.out, store, multiple, self._bar)
         for line in (*planned.notes, *planning.fewer(planned, catalogue, self.wishes)):
             print(line, file=sys.stderr)
@@ -234,7 +234,7 @@ class Job:
             return
         pool = KillablePool(self.wishes.workers, DECODE_SECONDS)
         try:
-            yield Media(FrameStore(self.frame_cache or default_root()), pool)
+            yield Media(FrameCache(self.frame_cache or default_root()), pool)
         finally:
             pool.close()
 

@@ -56,7 +56,7 @@ def train(
     from viubench.engines.checkpoints import describe_checkpoint
     from viubench.errors import ViubenchError
     from viubench.tasks.registry import Catalogue
-    from viubench.video.frame_cache import FrameStore, default_root
+    from viubench.video.frame_cache import FrameCache, default_root
 
     with Ranks.join(device) as ranks:  # before all that may go wrong, so that one of them tells it
         chosen = load(config).given(model=model, train=items, validation=validation, videos=videos)
@@ -70,7 +70,7 @@ def train(
                 raise typer.Exit(Exit.NEGATIVE)
             return
         multiple = describe_checkpoint(chosen.model)["size_multiple"]
-        catalogue, store = Catalogue(tuple(include_path)), FrameStore(frame_cache or default_root())
+        catalogue, store = Catalogue(tuple(include_path)), FrameCache(frame_cache or default_root())
         questions = Questions.read(chosen, catalogue, store, tests=tests, multiple=multiple)
         if not dry_run:
             _train(chosen, out, questions, ranks, frame_cache, include_path, quiet=quiet or not ranks.first)

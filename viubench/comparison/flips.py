@@ -27,8 +27,8 @@ TURN = 0.5
 
 ROUNDING = 1e-9
 
-Way = Literal["wrong", "right"]
-WAYS: tuple[Way, ...] = ("wrong", "right")
+Direction = Literal["wrong", "right"]
+DIRECTIONS: tuple[Direction, ...] = ("wrong", "right")
 """Where a sample turned to: to wrong (it was right before), to right."""
 
 
@@ -42,7 +42,7 @@ class Flip:
     score_b: float
 
     @property
-    def way(self) -> Way:
+    def way(self) -> Direction:
         return "right" if self.score_b > self.score_a else "wrong"
 
     @property
@@ -66,7 +66,7 @@ def largest(found: Sequence[Flip], most: int, runs: Iterable[Path] = ()) -> list
     kept = {path.name for run in runs for path in (run / "strips").glob("*.jpg")}
     unseen = {place: strip_path(Path(), flip.a.id).name not in kept for place, flip in enumerate(found)}
     order = sorted(unseen, key=lambda place: (-_size(found[place]), unseen[place]))
-    taken: Counter[tuple[str, Way]] = Counter()
+    taken: Counter[tuple[str, Direction]] = Counter()
     chosen = set()
     for place in order:
         key = found[place].a.task, found[place].way

@@ -1,7 +1,7 @@
 """A data set's rows as samples: fields mapped by the task's templates, answers read, videos found on disk.
 
 Example:
-    >>> built = read(task, Path("data"), FrameStore(Path("cache")))  # doctest: +SKIP
+    >>> built = read(task, Path("data"), FrameCache(Path("cache")))  # doctest: +SKIP
     >>> built.samples[0].id  # doctest: +SKIP
     'videomme-001-1'
 """
@@ -20,13 +20,13 @@ from viubench.datasets.dataset import Built
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Groups, Sample, Task, VideoSpec, content_hash
 from viubench.tasks import templating
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 Wording = Literal["default", "published"]
 SHOWN_FAULTS = 3
 
 
-def read(task: Task, root: Path, store: FrameStore | None = None, prompt: Wording = "default") -> Built:
+def read(task: Task, root: Path, store: FrameCache | None = None, prompt: Wording = "default") -> Built:
     """Every row of a task as a sample, in file order; rows that are equal are all kept.
 
     Args:
@@ -78,7 +78,7 @@ class _Reader:
 
     task: Task
     folder: Path
-    store: FrameStore | None
+    store: FrameCache | None
     prompt: Wording
     ids: dict[str, int] = field(default_factory=dict)
     found: dict[str, Clip] = field(default_factory=dict)

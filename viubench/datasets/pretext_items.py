@@ -1,7 +1,7 @@
 """Pretext items as samples: built from videos, read from a build folder, or from the paper's published parquet rows.
 
 Example:
-    >>> built = read(Path("items"), Catalogue(), FrameStore(Path("cache")))
+    >>> built = read(Path("items"), Catalogue(), FrameCache(Path("cache")))
     >>> built.samples[0].task
     'viubench_count_easy'
 """
@@ -21,10 +21,10 @@ from viubench.pretext.generate import sample_of
 from viubench.pretext.published_rows import read_parquet
 from viubench.schema import Item, Sample, Task
 from viubench.tasks.registry import Catalogue
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 
-def read(source: Path, catalogue: Catalogue, store: FrameStore, videos: Path | None = None) -> Built:
+def read(source: Path, catalogue: Catalogue, store: FrameCache, videos: Path | None = None) -> Built:
     """The items of a build folder, of one file of items, or the rows of the parquet files in a folder.
 
     Args:
@@ -96,7 +96,7 @@ def _found(sample: Sample, root: Path) -> Sample:
     return sample.model_copy(update={"clips": clips})
 
 
-def _timed(sample: Sample, root: Path, store: FrameStore) -> Sample:
+def _timed(sample: Sample, root: Path, store: FrameCache) -> Sample:
     """What an interval is measured against, where the row does not say: the length of its video."""
     if "times" in sample.params or len(sample.clips) != 1 or sample.clips[0].frame_files:
         return sample

@@ -38,7 +38,7 @@ from viubench.schema import Decoding, Item, Manifest, Sample, Suite, Task
 from viubench.scoring.aggregate import items_hash, summarise
 from viubench.storage import atomic
 from viubench.version import __version__
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.process_pool import KillablePool
 
 WRITE_SECONDS = 600.0
@@ -56,7 +56,7 @@ def exported_name(name: str) -> str:
 def export(
     planned: Planned,
     out: Path,
-    store: FrameStore,
+    store: FrameCache,
     *,
     workers: int = 1,
     copy: bool = False,
@@ -145,7 +145,7 @@ def _refuse_missing(planned: Planned) -> None:
 
 
 def _files(
-    planned: Planned, out: Path, store: FrameStore, workers: int, copy: bool, progress: Progress
+    planned: Planned, out: Path, store: FrameCache, workers: int, copy: bool, progress: Progress
 ) -> dict[str, list[File]]:
     """The files each question shows, by its id, written in worker processes where they must be."""
     total = len(planned.plan.samples)
@@ -159,7 +159,7 @@ def _files(
 
 
 def _places(
-    planned: Planned, sample: Sample, out: Path, store: FrameStore, copy: bool, pool: KillablePool
+    planned: Planned, sample: Sample, out: Path, store: FrameCache, copy: bool, pool: KillablePool
 ) -> list[Future[list[File]]]:
     """One future for each clip of a question; the clips of a pretext item make its videos together."""
     wants = clip_wants(sample, planned.plan)

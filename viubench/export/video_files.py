@@ -31,7 +31,7 @@ from viubench.runner.pipeline import shown
 from viubench.schema import Clip, Sample
 from viubench.storage import atomic
 from viubench.video.content_hash import located
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import Pixels, VideoInput
 from viubench.video.loader import Wanted
 
@@ -63,7 +63,7 @@ def is_file(clip: Clip) -> bool:
     return clip.start is None and clip.end is None
 
 
-def own_file(clip: Clip, root: Path, out: Path, store: FrameStore, *, copy: bool) -> File:
+def own_file(clip: Clip, root: Path, out: Path, store: FrameCache, *, copy: bool) -> File:
     """The publisher's file of a clip: its absolute path, or with `copy` a hard link (else a copy) in `out/media`.
 
     Raises:
@@ -86,9 +86,9 @@ def own_file(clip: Clip, root: Path, out: Path, store: FrameStore, *, copy: bool
 def written(store: Path, sample: Sample, wants: Sequence[Wanted], out: Path) -> list[File]:
     """The videos a sample shows, written below `out/media`, named by content; those that are there are kept.
 
-    What a worker process runs: decodes, and raises MediaError as `FrameStore.get`.
+    What a worker process runs: decodes, and raises MediaError as `FrameCache.get`.
     """
-    frames = FrameStore(store)
+    frames = FrameCache(store)
     loaded = [frames.get(clip, root, sampling, resize) for root, clip, sampling, resize in wants]
     (out / "media").mkdir(parents=True, exist_ok=True)
     files = []

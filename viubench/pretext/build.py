@@ -1,7 +1,7 @@
 """Builds a set of pretext items from a folder of videos: `items.jsonl`, `build.json`, and the frames where wanted.
 
 Example:
-    >>> report = build(recipe, tasks, Path("clips"), Path("items"), store=FrameStore(Path("cache")))
+    >>> report = build(recipe, tasks, Path("clips"), Path("items"), store=FrameCache(Path("cache")))
     >>> report.made
     {'viubench_count_easy': 300, ...}
 
@@ -28,7 +28,7 @@ from viubench.pretext.schedule import Pool, Progress, Tried, draw_all
 from viubench.schema import SCHEMA_VERSION, Clip, Recipe, Task
 from viubench.storage import atomic
 from viubench.video.discover import Listing, list_videos
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.process_pool import KillablePool
 
 DECODE_SECONDS = 300.0
@@ -94,7 +94,7 @@ def build(
     n: int | None = None,
     workers: int = 1,
     pool_of: Callable[[float], Pool] | None = None,
-    store: FrameStore,
+    store: FrameCache,
     materialize: bool = False,
     progress: Progress | None = None,
 ) -> BuildReport:

@@ -22,7 +22,7 @@ from viubench.pretext.params import GroundParams, params_of, videos_needed
 from viubench.pretext.rng import Dice, seed_of
 from viubench.pretext.visibility import Looks
 from viubench.schema import Clip, Item, PretextSpec, Resize, Sampling, Task, canonical_json, content_hash
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 
 ATTEMPTS = 8
@@ -33,7 +33,7 @@ ATTEMPTS = 8
 class Frames:
     """Where frames come from, and which: the frame store, the videos' folder, sampling and size."""
 
-    store: FrameStore
+    store: FrameCache
     root: Path
     sampling: Sampling
     resize: Resize

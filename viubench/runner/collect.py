@@ -20,7 +20,7 @@ from viubench.errors import ViubenchError
 from viubench.pretext import build
 from viubench.schema import Protocol, Recipe, Sample, Suite, Task
 from viubench.tasks.registry import Catalogue, Selection
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 PUBLISHED = "viubench-paper"
 """Protocol of published pretext rows: they bring their own wording."""
@@ -68,7 +68,7 @@ class Gathered:
         self.notes += built.notes
 
 
-def gather(wishes: Wishes, catalogue: Catalogue, out: Path, store: FrameStore, progress: Progress = silent) -> Gathered:
+def gather(wishes: Wishes, catalogue: Catalogue, out: Path, store: FrameCache, progress: Progress = silent) -> Gathered:
     """Every sample of the tasks, suites, build folders and lmms-eval tasks that `wishes.tasks` names.
 
     Raises:
@@ -124,7 +124,7 @@ def protocol(
     return Protocol.model_validate(found.model_dump() | data)
 
 
-def _folder(found: Gathered, folder: Path, wishes: Wishes, catalogue: Catalogue, store: FrameStore) -> None:
+def _folder(found: Gathered, folder: Path, wishes: Wishes, catalogue: Catalogue, store: FrameCache) -> None:
     """All items of a build folder, or all published rows in a folder."""
     _refuse_sampling(folder, wishes)
     built = pretext_items.read(folder, catalogue, store, wishes.videos)
@@ -149,7 +149,7 @@ def _pretext(
     wishes: Wishes,
     catalogue: Catalogue,
     out: Path,
-    store: FrameStore,
+    store: FrameCache,
     progress: Progress,
 ) -> None:
     """The selection's pretext tasks, from ready items or built now."""
@@ -171,7 +171,7 @@ def _pretext(
 
 
 def _tables(
-    found: Gathered, selection: Selection, wishes: Wishes, catalogue: Catalogue, store: FrameStore, progress: Progress
+    found: Gathered, selection: Selection, wishes: Wishes, catalogue: Catalogue, store: FrameCache, progress: Progress
 ) -> None:
     """The selection's data sets, from `--data-root` or from the hub into the default data folder."""
     for task in selection.tasks:
@@ -191,7 +191,7 @@ def _build(
     wishes: Wishes,
     catalogue: Catalogue,
     out: Path,
-    store: FrameStore,
+    store: FrameCache,
     progress: Progress,
 ) -> Path:
     """Items of the selection in `out/items`; those already there are kept when they are the same build."""

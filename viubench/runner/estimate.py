@@ -18,7 +18,7 @@ from viubench.runner.forecast import Memory
 from viubench.runner.planning import Planned
 from viubench.runner.preflight import Lengths, Pace, by_task
 from viubench.video import loader
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.process_pool import KillablePool
 
 TRIED = 3
@@ -155,7 +155,7 @@ class Forecast:
         return (computing + count * forecast.REQUEST_SECONDS) / engines, engines, basis
 
 
-def try_decoding(wants: Sequence[loader.Wanted], store: FrameStore) -> tuple[float, int]:
+def try_decoding(wants: Sequence[loader.Wanted], store: FrameCache) -> tuple[float, int]:
     """Decode up to `TRIED` clips into the store, one after the other: mean seconds and their number. A clip that does
     not decode is passed over: the run will say what is wrong with it."""
     seconds = []

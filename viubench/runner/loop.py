@@ -1,11 +1,11 @@
 """A run: every sample of the plan that has no record yet is answered, and its record appended as it finishes.
 
 Example:
-    asyncio.run(run(plan, Way(plan, engine, media, folder.path, strips), folder, progress=print))
+    asyncio.run(run(plan, Pipeline(plan, engine, media, folder.path, strips), folder, progress=print))
 
 Samples are ordered by video, so that a video's second question finds its frames in the store and its tokens in the
-engine's caches. Who answers is the caller's choice: one engine of this process (`viubench.runner.pipeline.Way`), or
-several engine processes (`viubench.runner.parallel.coordinator.Replicas`).
+engine's caches. Who answers is the caller's choice: one engine of this process (`viubench.runner.pipeline.Pipeline`),
+or several engine processes (`viubench.runner.parallel.coordinator.Replicas`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The way of a sample: decode once, make the frames, ask the engine, grade. All stages overlap.
 
 Example:
-    way = Way(plan, engine, media, Path("runs/a"), strips=frozenset())
+    way = Pipeline(plan, engine, media, Path("runs/a"), strips=frozenset())
     record = await way.answer(sample)
 
 What is under way is bounded by the engine's own limit and by the bytes of the frames it holds.
@@ -54,7 +54,7 @@ class Plan:
     rules: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
 
 
-class Way:
+class Pipeline:
     """What all samples that go to one engine share on their way.
 
     Args:

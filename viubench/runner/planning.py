@@ -32,7 +32,7 @@ from viubench.scoring.aggregate import items_hash
 from viubench.tasks.registry import Catalogue
 from viubench.version import __version__
 from viubench.video.content_hash import located
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 
 PACKAGES = (
     "viubench",
@@ -65,7 +65,7 @@ def plan(
     wishes: Wishes,
     catalogue: Catalogue,
     out: Path,
-    store: FrameStore,
+    store: FrameCache,
     multiple: int | None = None,
     progress: Progress = silent,
 ) -> Planned:

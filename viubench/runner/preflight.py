@@ -28,7 +28,7 @@ from viubench.runner.planning import Planned
 from viubench.schema import Clip, Fate, Resize, Sample, Sampling
 from viubench.storage import record_log
 from viubench.video import sampling
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.loader import Wanted
 
 
@@ -86,7 +86,7 @@ class Lengths:
 class Viewer:
     """Which videos a sample shows, as far as the store knows them; opens none."""
 
-    def __init__(self, plan: Plan, store: FrameStore) -> None:
+    def __init__(self, plan: Plan, store: FrameCache) -> None:
         self.plan = plan
         self.store = store
         self.seen: dict[Wanted, tuple[Shown, bool, bool]] = {}
@@ -128,7 +128,7 @@ class Viewer:
 
 def measure(
     planned: Planned,
-    store: FrameStore,
+    store: FrameCache,
     counter: Counter,
     done: set[str] | None = None,
     wanted: Callable[[Sample], bool] = lambda sample: True,

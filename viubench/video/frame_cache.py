@@ -1,7 +1,7 @@
 """The frame store: every video is decoded once per way of looking at it, then mapped from disk.
 
 Example:
-    >>> store = FrameStore(default_root())  # doctest: +SKIP
+    >>> store = FrameCache(default_root())  # doctest: +SKIP
     >>> store.get(Clip(path="pour.mp4"), Path("videos"), Sampling(), Resize()).pixels.shape  # doctest: +SKIP
     (48, 384, 672, 3)
 
@@ -57,7 +57,7 @@ def default_root() -> Path:
     return base / "viubench" / "frames"
 
 
-class FrameStore:
+class FrameCache:
     """Frames on disk, least recently used out first.
 
     Args:

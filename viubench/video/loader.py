@@ -1,7 +1,7 @@
 """Frames for a run: what is wanted of one video file is decoded together, once, in another process.
 
 Example:
-    media = Media(FrameStore(default_root()), KillablePool(2, 300))
+    media = Media(FrameCache(default_root()), KillablePool(2, 300))
     video = await media.video((Path("videos"), Clip(path="pour.mp4"), Sampling(), Resize()))
 
 A file that is looked at in several ways of one size (32 frames for one task, 64 for another, windows of a long video)
@@ -21,7 +21,7 @@ from weakref import WeakValueDictionary
 
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling
-from viubench.video.frame_cache import FrameStore
+from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 from viubench.video.process_pool import KillablePool
 
@@ -44,7 +44,7 @@ class Media:
         decoded: readings of a file, or looks into the store, that they did.
     """
 
-    store: FrameStore
+    store: FrameCache
     pool: KillablePool
     decode_seconds: float = 0.0
     decoded: int = 0
@@ -148,7 +148,7 @@ class Filled:
 def fill(store: Path, root: Path, looks: Sequence[tuple[Clip, Sampling]], resize: Resize) -> Filled:
     """In a worker process: decode the looks at one file into the frame store."""
     began = time.perf_counter()
-    keys = FrameStore(store).ensure_all(looks, root, resize)
+    keys = FrameCache(store).ensure_all(looks, root, resize)
     return Filled(keys, time.perf_counter() - began)
 
 

@@ -91,9 +91,9 @@ def order(
     from viubench.runner import planning
     from viubench.runner.collect import Wishes
     from viubench.tasks.registry import Catalogue
-    from viubench.video.frame_cache import FrameStore, default_root
+    from viubench.video.frame_cache import FrameCache, default_root
 
-    store = FrameStore(frame_cache or default_root())
+    store = FrameCache(frame_cache or default_root())
     wishes = Wishes(tasks, videos, max_pixels=max_pixels, limit=n)
     with TemporaryDirectory(prefix="viubench-bench-") as scratch:
         multiple = describe_checkpoint(model)["size_multiple"]

@@ -19,9 +19,9 @@ from typing import Any
 
 from viubench.engines.base import Engine
 from viubench.errors import ViubenchError
-from viubench.runner.pipeline import Plan, Way
+from viubench.runner.pipeline import Pipeline, Plan
 from viubench.schema import Record, Sample
-from viubench.video.frame_cache import FrameStore, default_root
+from viubench.video.frame_cache import FrameCache, default_root
 from viubench.video.loader import Media
 from viubench.video.process_pool import KillablePool
 
@@ -71,7 +71,7 @@ class Worker:
         self.spec = spec
         self._engine: Engine | None = None
         self._pool: KillablePool | None = None
-        self._way: Way | None = None
+        self._way: Pipeline | None = None
 
     async def open(self, soon: Sequence[Sample]) -> Opened:
         """Start the engine; meanwhile the videos of the samples that come `soon` are decoded.
@@ -86,9 +86,9 @@ class Worker:
         media = None
         if engine.needs_media:
             self._pool = KillablePool(spec.decoders, spec.decode_seconds)
-            media = Media(FrameStore(spec.frame_cache or default_root()), self._pool)
+            media = Media(FrameCache(spec.frame_cache or default_root()), self._pool)
         sees_folder = (spec.out / "manifest.json").is_file()
-        self._way = Way(spec.plan, engine, media, spec.out, spec.strips if sees_folder else frozenset())
+        self._way = Pipeline(spec.plan, engine, media, spec.out, spec.strips if sees_folder else frozenset())
         self._way.look_ahead(soon)
         await engine.start()
         return Opened(engine.describe(), sees_folder)
