@@ -25,7 +25,6 @@ from viubench.bench import machine
 from viubench.bench.ours import answered, decoded, plan_of, seen
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import ViubenchError
-from viubench.runner import pipeline
 from viubench.video.discover import list_videos
 
 
@@ -125,7 +124,7 @@ def table(rows: Sequence[Row]) -> str:
     return f"{title}\n{runs}\n\nWhat a sample spends in each stage of the run (queue: waiting for the engine)\n{stages}"
 
 
-async def _row(plan: pipeline.Plan, pace: float, terms: Terms, scratch: Path) -> Row:
+async def _row(plan: Plan, pace: float, terms: Terms, scratch: Path) -> Row:
     frames = scratch / "frames"
     decode = await decoded(plan, frames, terms.workers)
     engine = Paced(pace * decode.seconds / len(plan.samples))
@@ -149,18 +148,18 @@ async def _row(plan: pipeline.Plan, pace: float, terms: Terms, scratch: Path) ->
     )
 
 
-def _plan(clips: Sequence[Path], terms: Terms) -> pipeline.Plan:
+def _plan(clips: Sequence[Path], terms: Terms) -> Plan:
     """A task for each size, and each clip at each size as a video of its own: one round through the clips after the
     other, as a set of so many videos would be gone through. Questions of a clip stand side by side."""
     pairs = [(str(clip), f"Question {number}?") for clip in clips for number in range(terms.questions)]
     plans = [plan_of(seen(terms.frames, pixels), pairs) for pixels in terms.pixels]
-    return pipeline.Plan(
+    return Plan(
         [
             sample.model_copy(update={"cluster": f"{sample.task} {sample.cluster}"})
             for plan in plans
             for sample in plan.samples
         ],
         {task: protocol for plan in plans for task, protocol in plan.protocols.items()},
-        {task: grader for plan in plans for task, grader in plan.graders.items()},
+        {task: grader for plan in plans for task, grader in plan.evaluators.items()},
         {task: root for plan in plans for task, root in plan.roots.items()},
     )

@@ -27,6 +27,7 @@ import evaluators
 from viubench.bench import machine
 from viubench.engines.base import Response
 from viubench.runner import pipeline
+from viubench.runner.plan import Plan
 from viubench.schema import Clip, Counted, FrameInfo, Manifest, Sample, Suite
 from viubench.scoring.aggregate import summarise
 from viubench.stats import estimates, paired_differences
@@ -72,7 +73,7 @@ def measure(n: int, progress: Callable[[int, int, str], None] = lambda done, tot
 
 def score(n: int, folder: Path) -> None:
     """Grade drawn answers one by one, append their records, and read the results in one pass."""
-    plan = pipeline.Plan([], {}, {task: evaluators.get(name) for task, name in GRADERS.items()})
+    plan = Plan([], {}, {task: evaluators.get(name) for task, name in GRADERS.items()})
     with RunFolder.claim(folder) as run:
         run.begin(manifest(n))
         for sample, text, frames in answers(n, plan):
@@ -114,7 +115,7 @@ def identity(number: int) -> str:
     return f"viubench_{task}-{number:016x}"
 
 
-def answers(n: int, plan: pipeline.Plan) -> Iterator[tuple[Sample, str, FrameInfo]]:
+def answers(n: int, plan: Plan) -> Iterator[tuple[Sample, str, FrameInfo]]:
     """Drawn questions, each with a response that is right, wrong or unreadable, and what was shown."""
     draw = random.Random(0)
     times = [round(0.75 * k, 3) for k in range(FRAMES)]
@@ -126,7 +127,7 @@ def answers(n: int, plan: pipeline.Plan) -> Iterator[tuple[Sample, str, FrameInf
             id=identity(number), task=task, cluster=video, clips=(Clip(path=video),), question=f"<video>\n{TALK * 3}",
             target=target, answer_text="", groups={"strength": ("low", "middle", "high")[number % 3]},
         )  # fmt: skip
-        said = plan.graders[task].canonical(target if draw.random() < 0.5 else wrong)
+        said = plan.evaluators[task].canonical(target if draw.random() < 0.5 else wrong)
         text = TALK if draw.random() < 0.05 else f"{TALK}Answer: {said}"
         yield sample, text, FrameInfo(
             indices=list(range(0, 18 * FRAMES, 18)), times=times, height=288, width=512, hash=f"{number:016x}"

@@ -97,7 +97,7 @@ def order(
     wishes = Wishes(tasks, videos, max_pixels=max_pixels, limit=n)
     with TemporaryDirectory(prefix="viubench-bench-") as scratch:
         multiple = describe_checkpoint(model)["size_multiple"]
-        planned = planning.plan(wishes, Catalogue(()), Path(scratch), store, multiple)
+        planned = planning.make_plan(wishes, Catalogue(()), Path(scratch), store, multiple)
         rows = order.measure(model, order.requests(planned, store, n), pairs(engine_arg), in_flight)
     lines = [
         [row.what, "yes" if row.deterministic else "no", row.n, f"{row.seconds:.1f}", f"{100 * row.answers:.1f}",
