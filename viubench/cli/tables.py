@@ -55,9 +55,9 @@ def plan_table(plan: Plan) -> str:
         shown = max(len(sample.params.get("indices", ())) or protocol.sampling.frames for sample in samples)
         size = protocol.resize.max_pixels
         tokens = shown // 2 * (size // protocol.resize.multiple**2)
-        rows.append([name, entry["n"], len({s.cluster for s in samples}), protocol.protocol, shown, size, tokens])
+        rows.append([name, entry.n, len({s.cluster for s in samples}), protocol.protocol, shown, size, tokens])
     headers = ["task", "samples", "videos", "protocol", "frames", "pixels, at most", "video tokens, at most"]
-    total = sum(int(row[1]) for row in rows)
+    total = sum(entry.n for entry in plan.entries.values())
     return f"{tabulate(rows, headers, disable_numparse=True)}\n{total} samples; nothing was run"
 
 

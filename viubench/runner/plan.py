@@ -13,8 +13,7 @@ from pathlib import Path
 
 from evaluators import Evaluator
 from evaluators.published import Rule
-from viubench.schema import Protocol, Sample, Suite, Task
-from viubench.schema.records import TaskEntry
+from viubench.schema import Protocol, Sample, Suite, Task, TaskEntry
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ from viubench.runner.collect import Collector
 from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
 from viubench.runner.protocols import protocol_of
-from viubench.schema import Clip, Manifest, Protocol, Sample, Task
-from viubench.schema.records import TaskEntry
+from viubench.schema import Clip, Manifest, Protocol, ProtocolEntry, Sample, Task, TaskEntry
 from viubench.scoring import chance
 from viubench.scoring.aggregate import items_hash
 from viubench.version import __version__
@@ -118,11 +117,8 @@ def manifest(plan: Plan, engine: Described, config: EvalConfig) -> Manifest:
         argv=list(config.argv),
         model=model,
         engine={"kind": engine.kind} | settings,
-        protocols={
-            task: protocol.model_dump(mode="json") | {"hash": protocol.hash()}
-            for task, protocol in plan.protocols.items()
-        },
-        tasks=plan.entries,
+        protocols={task: ProtocolEntry.of(protocol) for task, protocol in plan.protocols.items()},
+        tasks=dict(plan.entries),
         suites={suite.suite: suite for suite in plan.suites},
         packages=versions(),
         seed=config.seed,
@@ -171,24 +167,24 @@ def _fault(clip: Clip, root: Path) -> str | None:
 def _entry(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEntry, dict[str, str]]:
     """What the manifest holds of a task, and the best constant answer to each of its samples."""
     worth = chance.of(task, samples)
-    entry = {
-        "hash": task.hash(),
-        "version": task.metadata.version,
-        "evaluator": task.evaluator.model_dump(mode="json"),
-        "metric": task.metric,
-        "average": task.average,
-        "alternatives": list(task.alternatives),
-        "scores": worth.scores,
-        "domain": task.domain,
-        "n": len(samples),
-        "expected": task.rows.expected if task.rows else None,
-        "items_hash": items_hash((sample.id, sample.target_hash()) for sample in samples),
-        "chance": worth.chance,
-        "blind": worth.blind,
-        "blind_statement": worth.statement,
-        "trivial": worth.trivial,
-        "revision": revision,
-    }
+    entry = TaskEntry(
+        hash=task.hash(),
+        version=task.metadata.version,
+        evaluator=task.evaluator,
+        metric=task.metric,
+        average=task.average,
+        alternatives=list(task.alternatives),
+        scores=worth.scores,
+        domain=task.domain,
+        n=len(samples),
+        expected=task.rows.expected if task.rows else None,
+        items_hash=items_hash((sample.id, sample.target_hash()) for sample in samples),
+        chance=worth.chance,
+        blind=worth.blind,
+        blind_statement=worth.statement,
+        trivial=worth.trivial,
+        revision=revision,
+    )
     return entry, worth.texts
 
 
