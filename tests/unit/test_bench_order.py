@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any, ClassVar
 
-from viubench.bench import order
+from tests.bench import order
 from viubench.engines.base import Engine, Request, Response
 from viubench.runner import planning
 from viubench.runner.collect import Wishes
@@ -43,10 +43,10 @@ def asked(name: str) -> Request:
     return Request(sample, (), (), Decoding())
 
 
-def rows(deterministic: bool) -> tuple[list[order.Row], Swayed]:
+def rows(deterministic: bool) -> tuple[list[order.OrderRow], Swayed]:
     engine = Swayed(deterministic)
 
-    async def run() -> list[order.Row]:
+    async def run() -> list[order.OrderRow]:
         return [row async for row in order.compare(engine, [asked(str(n)) for n in range(8)], 4)]
 
     return asyncio.run(run()), engine

@@ -1,7 +1,7 @@
 """What the gate says of runs with a known truth: false alarms, losses found, and a loss as large as the margin.
 
 Example:
-    >>> from viubench.simulation.experiment import simulate
+    >>> from tests.bench.simulation.experiment import simulate
     >>> unchanged = experiments()[0]
     >>> simulate([unchanged], runs=20, seed=0)[0].what
     'a task is called worse'
@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from tests.bench.simulation.experiment import ANY, Bound, Experiment
+from tests.bench.simulation.worlds import Generator, World
 from viubench.comparison.gate import judge
 from viubench.schema import GateConfig
 from viubench.schema.gate import MARGIN
-from viubench.simulation.experiment import ANY, Bound, Experiment
-from viubench.simulation.worlds import Generator, World
 from viubench.stats.paired_differences import Difference, paired
 
 WORSE, BETTER = "a task is called worse", "a task is called better"

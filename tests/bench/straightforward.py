@@ -20,7 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from viubench.bench.decode import in_order
+from tests.bench.decode import in_order
 from viubench.errors import ViubenchError
 from viubench.schema import Item
 from viubench.video.frames import Pixels

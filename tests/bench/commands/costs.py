@@ -1,7 +1,7 @@
-"""What things cost: `viubench bench decode`, `build`, `records`, `page` and `startup`; and the page of all figures.
+"""What things cost: decode, build, records, page and startup; and the page of all figures.
 
 Example:
-    viubench bench decode --videos clips --frames 32
+    python -m tests.bench decode --videos clips --frames 32
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from typing import Annotated
 
 import typer
 
-from viubench.cli.bench.figures import keep
-
 
 def decode(
     videos: Annotated[Path, typer.Option(help="Folder of videos; it is only read.")],
@@ -21,22 +19,22 @@ def decode(
     json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Time the frame store beside other readers, their frames compared; time and memory of one long video."""
-    from viubench.bench import decode
+    """Time the frame cache beside other readers, their frames compared; time and memory of one long video."""
+    from tests.bench import decode, machine
     from viubench.cli.progress import bar
 
     with bar("reading", quiet=quiet) as progress:
         rows = decode.clips(videos, frames, progress)
-    told = f"{frames} frames of each video\n{decode.table(rows)}"
-    print(told, flush=True)
+    printed = f"{frames} frames of each video\n{decode.table(rows)}"
+    print(printed, flush=True)
     long = []
     if hour:
         with bar("reading", quiet=quiet) as progress:
             long = decode.hour(hour, progress)
         more = f"\nOne drawn video of {hour} s, 1280x720, 30 frames a second\n{decode.hour_table(long)}"
         print(more)
-        told += f"\n{more}"
-    keep(json, rows, told, hour=decode.plain(long), sums=decode.sums(rows))
+        printed += f"\n{more}"
+    machine.write(json, rows, printed, hour=decode.plain(long), sums=decode.sums(rows))
 
 
 def build(
@@ -48,14 +46,14 @@ def build(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Time building pretext items beside making each by itself; memory by the number of items."""
-    from viubench.bench import build
+    from tests.bench import build, machine
     from viubench.cli.progress import bar
 
     with bar("building", quiet=quiet) as progress:
         rows = build.measure(videos, recipe, sample=sample, scales=build.SCALES if memory else (), progress=progress)
-    told = build.table(rows)
-    print(told)
-    keep(json, rows, told, ratios=build.ratios(rows))
+    printed = build.table(rows)
+    print(printed)
+    machine.write(json, rows, printed, ratios=build.ratios(rows))
 
 
 def records(
@@ -66,7 +64,7 @@ def records(
     """Time and memory of grading, results, resuming and statistics of many drawn answers."""
     from tabulate import tabulate
 
-    from viubench.bench import records
+    from tests.bench import machine, records
     from viubench.cli.progress import bar
 
     with bar("measuring", quiet=quiet) as progress:
@@ -76,9 +74,9 @@ def records(
         for row in rows
     ]
     headers = ["what", "answers", "seconds", "answers / s", "peak MB"]
-    told = tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * 4))
-    print(told)
-    keep(json, rows, told)
+    printed = tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * 4))
+    print(printed)
+    machine.write(json, rows, printed)
 
 
 def page(
@@ -94,18 +92,18 @@ def page(
     from tempfile import TemporaryDirectory
 
     from reports.pages.leaderboard_page import write
-    from viubench.bench import page
+    from tests.bench import machine, page
     from viubench.cli.progress import bar
     from viubench.tasks.registry import Catalogue
 
-    terms, references = page.Terms(tasks, models, items), Catalogue().references
+    settings, references = page.PageSettings(tasks, models, items), Catalogue().references
     with TemporaryDirectory(prefix="viubench-bench-") as scratch, bar("drawing", quiet=quiet) as progress:
         row = page.measure(
-            lambda runs, to: write(runs, to, references), terms, out or Path(scratch) / "leaderboard.html", progress
+            lambda runs, to: write(runs, to, references), settings, out or Path(scratch) / "leaderboard.html", progress
         )
-    told = page.table(row, terms)
-    print(told)
-    keep(json, [row], told, settings=asdict(terms))
+    printed = page.table(row, settings)
+    print(printed)
+    machine.write(json, [row], printed, settings=asdict(settings))
     if row.megabytes > page.MOST_MEGABYTES:
         raise typer.Exit(1)
 
@@ -115,12 +113,12 @@ def startup(
     json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
 ) -> None:
     """Processor seconds of `viubench --help`, of importing what a run needs, and of an empty Python."""
-    from viubench.bench import startup
+    from tests.bench import machine, startup
 
     rows = startup.measure(runs)
-    told = startup.table(rows)
-    print(told)
-    keep(json, rows, told)
+    printed = startup.table(rows)
+    print(printed)
+    machine.write(json, rows, printed)
 
 
 def document(
@@ -128,7 +126,7 @@ def document(
     out: Annotated[Path, typer.Option(help="The page, in Markdown.")],
 ) -> None:
     """Write the page of all figures from the files that `--json` wrote: peers.json, pipeline.json and so on."""
-    from viubench.bench import document
+    from tests.bench import document
     from viubench.cli import files
 
     files.write(out, document.render(document.read(folder)), "--out")

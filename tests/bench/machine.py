@@ -1,7 +1,7 @@
 """What a figure was measured on, how much memory it took, and how it is put down.
 
 Example:
-    >>> Path("decode.json").write_text(figures(rows, table(rows)))  # doctest: +SKIP
+    >>> write(Path("decode.json"), rows, table(rows))  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from viubench.cli import files
 from viubench.errors import ViubenchError
 from viubench.runner.planning import versions
+
+ROOT = Path(__file__).parents[2]
 
 
 def facts() -> dict[str, Any]:
@@ -50,33 +53,43 @@ def _maxrss_mb(who: int) -> float:
 
 
 def in_child(
-    module: str, *args: object, told: str = "", environment: Mapping[str, str] | None = None, hint: str = ""
+    module: str, *args: object, name: str = "", environment: Mapping[str, str] | None = None, hint: str = ""
 ) -> Any:
     """What `python -m module args...` prints as JSON: a process of its own, so that its memory is its own.
 
     Args:
-        told: what an error calls it; the arguments by default.
+        name: what an error calls it; the arguments by default.
         environment: variables it has besides ours.
         hint: what to do when it fails.
 
     Raises:
-        ViubenchError: it failed; its last words are the message.
+        ViubenchError: it failed; the message ends with what it printed last.
     """
     command = [sys.executable, "-m", module, *map(str, args)]
-    variables = {**os.environ, **(environment or {})}
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(environment or {})}
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=variables)
     # Libraries print as well, some of them while the process ends.
-    found = next((line for line in reversed(done.stdout.splitlines()) if line.startswith("{")), None)
-    if done.returncode or found is None:
-        said = done.stderr.strip()[-500:] or f"exit code {done.returncode}, nothing was printed"
-        raise ViubenchError(f"{told or ' '.join(map(str, args))} failed: {said}", where=module, hint=hint or None)
-    return json.loads(found)
+    result = next((line for line in reversed(done.stdout.splitlines()) if line.startswith("{")), None)
+    if done.returncode or result is None:
+        reason = done.stderr.strip()[-500:] or f"exit code {done.returncode}, nothing was printed"
+        raise ViubenchError(f"{name or ' '.join(map(str, args))} failed: {reason}", where=module, hint=hint or None)
+    return json.loads(result)
 
 
-def figures(rows: Sequence[Any], told: str, **more: Any) -> str:
-    """`{"command", "machine", "told", "rows", ...}` as JSON; `rows` are dataclasses, `told` is what was printed."""
-    found = {"command": _command(), "machine": facts(), "told": told, "rows": [asdict(row) for row in rows]}
-    return f"{json.dumps(found | more, indent=1)}\n"
+def write(path: Path | None, rows: Sequence[Any], printed: str, **more: Any) -> None:
+    """Write `{"command", "machine", "printed", "rows", ...}` as JSON; nothing without a path.
+
+    Args:
+        rows: dataclasses.
+        printed: what the benchmark printed.
+
+    Raises:
+        ViubenchError: the file cannot be written.
+    """
+    if path is not None:
+        content = {"command": _command(), "machine": facts(), "printed": printed, "rows": [asdict(row) for row in rows]}
+        files.write(path, f"{json.dumps(content | more, indent=1)}\n", "--json")
 
 
 def _command() -> str:
@@ -87,4 +100,4 @@ def _command() -> str:
             skip = not skip
         else:
             words.append(Path(word).name if "/" in word else word)
-    return shlex.join(["viubench", *words])
+    return shlex.join(["python", "-m", "tests.bench", *words])

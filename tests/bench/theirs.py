@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from viubench.bench.contestant import Pass, Work, engine_settings, timed
+from tests.bench.contestant import Pass, Work, engine_settings, timed
 
 BATCH = 16
 """Questions that lmms-eval hands to vLLM together."""

@@ -1,10 +1,10 @@
-"""`viubench bench peers`: the same questions about the same clips, answered by us and by the installed lmms-eval.
+"""The same questions about the same clips, answered by us and by the installed lmms-eval.
 
 Example:
-    >>> rows = contest(clips, "tiny-qwen3-vl", Terms(), print)     # doctest: +SKIP
+    >>> rows = contest(clips, "tiny-qwen3-vl", PeerSettings(), print)     # doctest: +SKIP
     >>> ratios(rows)["vllm_generate"]["cold"]                      # theirs / ours, by the clock   # doctest: +SKIP
 
-Each side works alone in a fresh process, one after the other; `viubench.bench.contestant` says what the clock covers. A
+Each side works alone in a fresh process, one after the other; `tests.bench.contestant` says what the clock covers. A
 ratio says how many times as long the other side takes.
 """
 
@@ -19,8 +19,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from viubench.bench import machine
-from viubench.bench.contestant import OURS, THEIRS, Work
+from tests.bench import machine
+from tests.bench.contestant import OURS, THEIRS, Work
 from viubench.engines import tiny_checkpoints
 from viubench.errors import MediaError, ViubenchError
 from viubench.video.discover import list_videos
@@ -46,7 +46,7 @@ SAME = {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 @dataclass(frozen=True)
-class Terms:
+class PeerSettings:
     """What all sides have in common; numbers as in `contestant.Work`. `questions`: of each clip, one contest each."""
 
     clips: int = 16
@@ -59,7 +59,7 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Row:
+class PeerRow:
     """One pass of one side.
 
     Attributes:
@@ -81,7 +81,7 @@ class Row:
     same: float | None = None
 
 
-def readable(folder: Path, terms: Terms) -> tuple[list[Path], list[str]]:
+def readable(folder: Path, settings: PeerSettings) -> tuple[list[Path], list[str]]:
     """The clips of the contest, by name, and one more to warm up with; and why others of the folder were left out.
 
     A clip takes part when both sides can open it: lmms-eval's reader here is decord, with its own default settings.
@@ -94,15 +94,15 @@ def readable(folder: Path, terms: Terms) -> tuple[list[Path], list[str]]:
     with KillablePool(1, OPEN_SECONDS) as pool:
         for name in [name for name in list_videos(folder).videos if "/" not in name]:
             try:
-                pool.submit(_opens, folder / name, terms.frames, name=name).result()
+                pool.submit(_opens, folder / name, settings.frames, name=name).result()
             except (MediaError, RuntimeError, ViubenchError) as error:
                 left.append(f"{name}: {error}")
                 continue
             taken.append(folder / name)
-            if len(taken) > terms.clips:
+            if len(taken) > settings.clips:
                 return taken, left
     raise ViubenchError(
-        f"{len(taken)} clips that both sides open, {terms.clips + 1} wanted",
+        f"{len(taken)} clips that both sides open, {settings.clips + 1} wanted",
         where=str(folder),
         hint="give a folder with more clips, or a smaller --clips",
     )
@@ -122,7 +122,9 @@ def _opens(path: Path, frames: int) -> None:
         raise RuntimeError(f"it has {len(reader)} frames, {frames} are asked")
 
 
-def contest(clips: Sequence[Path], model: str | None, terms: Terms, tell: Callable[[str], None]) -> list[Row]:
+def contest(
+    clips: Sequence[Path], model: str | None, settings: PeerSettings, log: Callable[[str], None]
+) -> list[PeerRow]:
     """All passes of all sides; the last of `clips` is what each warms up with. Without a model, a tiny one is made.
 
     Raises:
@@ -131,15 +133,15 @@ def contest(clips: Sequence[Path], model: str | None, terms: Terms, tell: Callab
     if model is None:
         with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
             tiny_checkpoints.write(Path(scratch) / "tiny")
-            return contest(clips, str(Path(scratch) / "tiny"), terms, tell)
-    rows: list[Row] = []
-    for count in terms.questions:
+            return contest(clips, str(Path(scratch) / "tiny"), settings, log)
+    rows: list[PeerRow] = []
+    for count in settings.questions:
         base: dict[str, tuple[float, list[str]]] = {}
-        for side in (OURS, *terms.sides):
-            tell(f"{side}, {count} questions a clip")
+        for side in (OURS, *settings.sides):
+            log(f"{side}, {count} questions a clip")
             work = Work(
                 side, model, tuple(map(str, clips[:-1])), str(clips[-1]), QUESTIONS[:count],
-                terms.frames, terms.pixels, terms.tokens, terms.workers,
+                settings.frames, settings.pixels, settings.tokens, settings.workers,
             )  # fmt: skip
             done = _alone(work)
             for one in done["passes"]:
@@ -149,11 +151,11 @@ def contest(clips: Sequence[Path], model: str | None, terms: Terms, tell: Callab
     return rows
 
 
-def _row(side: str, count: int, one: Mapping[str, Any], peak: int, ours: tuple[float, list[str]] | None) -> Row:
+def _row(side: str, count: int, one: Mapping[str, Any], peak: int, ours: tuple[float, list[str]] | None) -> PeerRow:
     same = None
     if ours is not None:
         same = sum(a == b for a, b in zip(one["answers"], ours[1], strict=True)) / len(ours[1])
-    return Row(
+    return PeerRow(
         side, count, one["name"], round(one["seconds"], 3), round(one["cpu"], 2), len(one["answers"]), peak,
         None if ours is None else round(one["seconds"] / ours[0], 2), same,
     )  # fmt: skip
@@ -166,13 +168,13 @@ def _alone(work: Work) -> dict[str, Any]:
         job.write_text(json.dumps(asdict(work)), encoding="utf-8")
         return dict(
             machine.in_child(
-                "viubench.bench.contestant", job, told=work.side, environment=SAME | {"TMPDIR": scratch},
+                "tests.bench.contestant", job, name=work.side, environment=SAME | {"TMPDIR": scratch},
                 hint="pip install 'viubench[cpu,lmms]' gives both sides",
             )
         )  # fmt: skip
 
 
-def ratios(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+def ratios(rows: Sequence[PeerRow]) -> dict[str, dict[str, float]]:
     """The headline: per other side, cold and warm at 3 questions a clip, and cold at 10 as "ten"."""
     named = {(3, "cold"): "cold", (3, "warm"): "warm", (10, "cold"): "ten"}
     found: dict[str, dict[str, float]] = {}
@@ -182,7 +184,7 @@ def ratios(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     return found
 
 
-def floors(rows: Sequence[Row], cores: int) -> list[dict[str, float]]:
+def floors(rows: Sequence[PeerRow], cores: int) -> list[dict[str, float]]:
     """Per number of questions: our cold pass against decoding alone and the engine alone, in seconds.
 
     `larger` is what the cold pass takes of the longer of the two. Without a GPU both want the same cores, so `floor`,
@@ -203,9 +205,9 @@ def floors(rows: Sequence[Row], cores: int) -> list[dict[str, float]]:
     return found
 
 
-def table(rows: Sequence[Row], terms: Terms, cores: int) -> str:
+def table(rows: Sequence[PeerRow], settings: PeerSettings, cores: int) -> str:
     """The passes, and ours against its parts, for a terminal."""
-    size = f"{terms.frames} frames of at most {terms.pixels} pixels, {terms.tokens}-token answers"
+    size = f"{settings.frames} frames of at most {settings.pixels} pixels, {settings.tokens}-token answers"
     lines = []
     for row in rows:
         speed = f"{row.answers / row.seconds:.1f}" if row.answers else ""
@@ -215,7 +217,7 @@ def table(rows: Sequence[Row], terms: Terms, cores: int) -> str:
         )
     headers = ["side", "questions a clip", "pass", "seconds", "answers/s", "CPU s", "peak MB", "ratio"]
     passes = tabulate(lines, headers, disable_numparse=True, colalign=("left", "right", "left", *["right"] * 5))
-    first = f"{terms.clips} clips, {size}, engine start excluded; ratio: theirs / ours"
+    first = f"{settings.clips} clips, {size}, engine start excluded; ratio: theirs / ours"
     return f"{first}\n{passes}\n\nOurs, cold, against its parts alone, in seconds\n{_floor_table(floors(rows, cores))}"
 
 
@@ -230,5 +232,5 @@ def _floor_table(parts: Sequence[Mapping[str, float]]) -> str:
         ]
         for one in parts
     ]
-    told = ["questions", "cold", "decode", "engine", "cold / larger", "cores busy", "floor", "left", *sides]
-    return tabulate(lines, told, disable_numparse=True, colalign=["right"] * len(told))
+    headers = ["questions", "cold", "decode", "engine", "cold / larger", "cores busy", "floor", "left", *sides]
+    return tabulate(lines, headers, disable_numparse=True, colalign=["right"] * len(headers))

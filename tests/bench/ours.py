@@ -1,11 +1,11 @@
-"""Our side of a contest: the runner with its decode processes, frame store and records, on an engine that is open.
+"""Our side of a contest: the runner with its decode processes, frame cache and records, on an engine that is open.
 
 Example:
     >>> [one.name for one in passes(work)]     # doctest: +SKIP
     ['cold', 'warm', 'next', 'decode']
 
 Two passes more than the others have: "next" finds the frames decoded and the engine's caches empty, as the next
-checkpoint does, which is the engine alone; "decode" fills an empty frame store and asks nothing.
+checkpoint does, which is the engine alone; "decode" fills an empty frame cache and asks nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import evaluators
-from viubench.bench.contestant import Pass, Work, engine_settings, timed
+from tests.bench.contestant import Pass, Work, engine_settings, timed
 from viubench.engines.base import Engine, Request, Response
 from viubench.engines.vllm import VllmEngine
 from viubench.runner import loop, pipeline
@@ -79,8 +79,10 @@ async def _answer(work: Work, pairs: Sequence[tuple[str, str]], engine: VllmEngi
     return one
 
 
-async def answered(plan: Plan, engine: Engine, out: Path, frames: Path, workers: int) -> tuple[Pass, Stages, float]:
-    """One run into the folder `out`, on the frame store `frames`: its times, named as the folder, its stages, and the
+async def answered(
+    plan: Plan, engine: Engine, out: Path, frames: Path, workers: int
+) -> tuple[Pass, Stages, float]:
+    """One run into the folder `out`, on the frame cache `frames`: its times, named as the folder, its stages, and the
     seconds its decoding processes worked."""
     with RunFolder.claim(out, fresh=True) as folder, KillablePool(workers, DECODE_SECONDS) as pool:
         folder.begin(blank_manifest(engine.kind))
@@ -93,7 +95,7 @@ async def answered(plan: Plan, engine: Engine, out: Path, frames: Path, workers:
 
 
 async def decoded(plan: Plan, frames: Path, workers: int) -> Pass:
-    """Every clip of a plan into the frame store, in the order of a run, and no question."""
+    """Every clip of a plan into the frame cache, in the order of a run, and no question."""
     with KillablePool(workers, DECODE_SECONDS) as pool:
         await started(pool, workers)
         with timed("decode") as one:

@@ -1,7 +1,7 @@
-"""One side of `viubench bench peers`, alone in a process: opens its engine, then answers the same questions.
+"""One side of `python -m tests.bench peers`, alone in a process: opens its engine, then answers the same questions.
 
 Example:
-    python -m viubench.bench.contestant job.json     # prints one line of JSON: seconds and answers of each pass
+    python -m tests.bench.contestant job.json     # prints one line of JSON: seconds and answers of each pass
 
 Every side has the same checkpoint, vLLM settings, clips, frame counts, pixel budget, answer length and order of
 questions (clip by clip). The clock runs from the first question to the last answer; importing, opening the engine, and
@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from viubench.bench import machine
+from tests.bench import machine
 
 OURS = "viubench"
 THEIRS = ("vllm", "vllm_generate")
@@ -108,9 +108,9 @@ def main(job: Path) -> None:
     given = json.loads(job.read_text(encoding="utf-8"))
     work = Work(**given | {name: tuple(given[name]) for name in ("clips", "questions")})
     if work.side == OURS:
-        from viubench.bench.ours import passes
+        from tests.bench.ours import passes
     else:
-        from viubench.bench.theirs import passes
+        from tests.bench.theirs import passes
     done = [asdict(one) for one in passes(work)]
     print(json.dumps({"passes": done, "peak_mb": round(machine.peak_mb())}), flush=True)
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 import evaluators
-from viubench.bench import machine
+from tests.bench import machine
 from viubench.engines.base import Response
 from viubench.runner import pipeline
 from viubench.runner.plan import Plan
@@ -38,14 +38,14 @@ FRAMES = 48
 PER_VIDEO = 6
 """Questions of one video."""
 
-GRADERS = {"grounding": "temporal_iou", "counting": "shape_counts", "jigsaw": "permutation"}
+EVALUATORS = {"grounding": "temporal_iou", "counting": "shape_counts", "jigsaw": "permutation"}
 """Task -> evaluator; the tasks take turns."""
 
 TALK = "The clip shows a person at a table who pours water into a glass and moves on. "
 
 
 @dataclass(frozen=True)
-class Row:
+class RecordsRow:
     """One measurement: wall seconds and the process's peak resident memory in megabytes (10^6 bytes)."""
 
     what: str
@@ -54,26 +54,28 @@ class Row:
     peak_mb: float
 
 
-def measure(n: int, progress: Callable[[int, int, str], None] = lambda done, total, note: None) -> list[Row]:
+def measure(n: int, progress: Callable[[int, int, str], None] = lambda done, total, note: None) -> list[RecordsRow]:
     """Time every stage with `n`/10 and with `n` answers, 60 or more.
 
     Raises:
         ViubenchError: a stage failed; its own words are the message.
     """
-    rows: list[Row] = []
+    rows: list[RecordsRow] = []
     for size in (n // 10, n):
         with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
             for what in STAGES:
                 progress(len(rows), 2 * len(STAGES), f"{what}, {size:,}")
                 rows.append(
-                    Row(what, size, **machine.in_child(__name__, what, size, scratch, told=f"{what} of {size:,}"))
+                    RecordsRow(
+                        what, size, **machine.in_child(__name__, what, size, scratch, name=f"{what} of {size:,}")
+                    )
                 )
     return rows
 
 
 def score(n: int, folder: Path) -> None:
     """Grade drawn answers one by one, append their records, and read the results in one pass."""
-    plan = Plan([], {}, {task: evaluators.get(name) for task, name in GRADERS.items()})
+    plan = Plan([], {}, {task: evaluators.get(name) for task, name in EVALUATORS.items()})
     with RunFolder.claim(folder) as run:
         run.begin(manifest(n))
         for sample, text, frames in answers(n, plan):
@@ -111,7 +113,7 @@ STAGES = {"scoring + results": score, "results": results, "resume": resume, "sta
 
 def identity(number: int) -> str:
     """The id of a drawn sample, as long as a real one."""
-    task = list(GRADERS)[number % len(GRADERS)]
+    task = list(EVALUATORS)[number % len(EVALUATORS)]
     return f"viubench_{task}-{number:016x}"
 
 
@@ -120,7 +122,7 @@ def answers(n: int, plan: Plan) -> Iterator[tuple[Sample, str, FrameInfo]]:
     draw = random.Random(0)
     times = [round(0.75 * k, 3) for k in range(FRAMES)]
     for number in range(n):
-        task = list(GRADERS)[number % len(GRADERS)]
+        task = list(EVALUATORS)[number % len(EVALUATORS)]
         target, wrong = _target(task, draw), _target(task, draw)
         video = f"videos/{number // PER_VIDEO:08d}.mp4"
         sample = Sample(
@@ -144,12 +146,12 @@ def _target(task: str, draw: random.Random) -> Any:
 def manifest(n: int) -> Manifest:
     return Manifest(
         argv=[], model={"name": "drawn"}, engine={"kind": "answers"},
-        protocols={task: ProtocolEntry(protocol="viubench") for task in GRADERS},
+        protocols={task: ProtocolEntry(protocol="viubench") for task in EVALUATORS},
         tasks={
             task: TaskEntry(evaluator=EvaluatorSpec(name=name), metric="exact", n=n, chance=0.1, blind=0.1)
-            for task, name in GRADERS.items()
+            for task, name in EVALUATORS.items()
         },
-        suites={"drawn": Suite(suite="drawn", tasks=sorted(GRADERS))},
+        suites={"drawn": Suite(suite="drawn", tasks=sorted(EVALUATORS))},
         packages={}, seed=0, hardware={}, started="",
     )  # fmt: skip
 

@@ -1,12 +1,12 @@
-"""`viubench bench pipeline`: does everything overlap? A run by the clock against decoding alone and the engine alone.
+"""Does everything overlap? A run by the clock against decoding alone and the engine alone.
 
 Example:
-    >>> measure(Path("clips"), Terms(), print)[0].share     # doctest: +SKIP
+    >>> measure(Path("clips"), OverlapSettings(), print)[0].share     # doctest: +SKIP
     1.06
 
 The engine here takes its time and no processor, as one on a GPU does: a question occupies it for a fixed while, one
 after the other. On a machine whose engine runs on the same cores as the decoders nothing could overlap, however the
-work is ordered; `viubench bench peers` shows that case, with a real engine.
+work is ordered; `python -m tests.bench peers` shows that case, with a real engine.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from typing import Any, ClassVar
 
 from tabulate import tabulate
 
-from viubench.bench import machine
-from viubench.bench.ours import answered, decoded, plan_of, seen
+from tests.bench import machine
+from tests.bench.ours import answered, decoded, plan_of, seen
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import ViubenchError
+from viubench.runner.plan import Plan
 from viubench.video.discover import list_videos
 
 
 @dataclass(frozen=True)
-class Terms:
+class OverlapSettings:
     """What is run.
 
     Attributes:
@@ -48,7 +49,7 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Row:
+class OverlapRow:
     """One run; seconds by the clock.
 
     Attributes:
@@ -91,20 +92,20 @@ class Paced(Engine):
         return {"model": "paced", "version": "1", "seconds": self.seconds}
 
 
-def measure(videos: Path, terms: Terms, tell: Callable[[str], None]) -> list[Row]:
+def measure(videos: Path, settings: OverlapSettings, log: Callable[[str], None]) -> list[OverlapRow]:
     """One row per pace, over the clips in the folder itself; ViubenchError when there are none."""
     clips = [videos / name for name in list_videos(videos).videos if "/" not in name]
     if not clips:
         raise ViubenchError("there is no video in it", where=str(videos))
     rows = []
-    for pace in terms.paces:
-        tell(f"engine time = {pace:g} x decoding time")
+    for pace in settings.paces:
+        log(f"engine time = {pace:g} x decoding time")
         with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
-            rows.append(asyncio.run(_row(_plan(clips, terms), pace, terms, Path(scratch))))
+            rows.append(asyncio.run(_row(_plan(clips, settings), pace, settings, Path(scratch))))
     return rows
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[OverlapRow]) -> str:
     """For a terminal."""
     lines = [
         [f"{row.pace:g}", *(f"{part:.2f}" for part in (row.decode, row.engine, row.run, row.share)), f"{row.idle:.0%}",
@@ -118,29 +119,29 @@ def table(rows: Sequence[Row]) -> str:
         [f"{row.pace:g}", *(f"{row.stages[name]:.3f}" for name in names), f"{row.stages['decoders']:.0%}"]
         for row in rows
     ]
-    told = ["engine / decoding", *(f"{name}, s" for name in names), "decoders busy"]
-    stages = tabulate(spent, told, disable_numparse=True, colalign=["right"] * len(told))
+    headers = ["engine / decoding", *(f"{name}, s" for name in names), "decoders busy"]
+    stages = tabulate(spent, headers, disable_numparse=True, colalign=["right"] * len(headers))
     title = f"{rows[0].answers} answers; seconds by the clock"
     return f"{title}\n{runs}\n\nWhat a sample spends in each stage of the run (queue: waiting for the engine)\n{stages}"
 
 
-async def _row(plan: Plan, pace: float, terms: Terms, scratch: Path) -> Row:
+async def _row(plan: Plan, pace: float, settings: OverlapSettings, scratch: Path) -> OverlapRow:
     frames = scratch / "frames"
-    decode = await decoded(plan, frames, terms.workers)
+    decode = await decoded(plan, frames, settings.workers)
     engine = Paced(pace * decode.seconds / len(plan.samples))
-    alone, _, _ = await answered(plan, engine, scratch / "engine", frames, terms.workers)
+    alone, _, _ = await answered(plan, engine, scratch / "engine", frames, settings.workers)
     shutil.rmtree(frames)
-    whole, stages, decoding = await answered(plan, engine, scratch / "whole", frames, terms.workers)
+    whole, stages, decoding = await answered(plan, engine, scratch / "whole", frames, settings.workers)
     share = whole.seconds / max(decode.seconds, alone.seconds)
     seconds = {"decode": decode.seconds, "engine": alone.seconds, "run": whole.seconds}
-    told = {name: round(value, 2) for name, value in seconds.items()}
+    rounded = {name: round(value, 2) for name, value in seconds.items()}
     spent = {name: round(stage.seconds / stage.entered, 3) for name, stage in stages.stages.items()}
-    spent["decoders"] = round(decoding / (whole.seconds * terms.workers), 3)
+    spent["decoders"] = round(decoding / (whole.seconds * settings.workers), 3)
     idle = round(stages.idle(), 3)
-    return Row(
+    return OverlapRow(
         pace,
         len(plan.samples),
-        **told,
+        **rounded,
         share=round(share, 3),
         idle=idle,
         peak_mb=round(machine.peak_mb()),
@@ -148,11 +149,11 @@ async def _row(plan: Plan, pace: float, terms: Terms, scratch: Path) -> Row:
     )
 
 
-def _plan(clips: Sequence[Path], terms: Terms) -> Plan:
+def _plan(clips: Sequence[Path], settings: OverlapSettings) -> Plan:
     """A task for each size, and each clip at each size as a video of its own: one round through the clips after the
     other, as a set of so many videos would be gone through. Questions of a clip stand side by side."""
-    pairs = [(str(clip), f"Question {number}?") for clip in clips for number in range(terms.questions)]
-    plans = [plan_of(seen(terms.frames, pixels), pairs) for pixels in terms.pixels]
+    pairs = [(str(clip), f"Question {number}?") for clip in clips for number in range(settings.questions)]
+    plans = [plan_of(seen(settings.frames, pixels), pairs) for pixels in settings.pixels]
     return Plan(
         [
             sample.model_copy(update={"cluster": f"{sample.task} {sample.cluster}"})

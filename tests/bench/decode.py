@@ -1,4 +1,4 @@
-"""What reading frames costs: the frame store, cold and warm, beside other readers; and one hour of video.
+"""What reading frames costs: the frame cache, cold and warm, beside other readers; and one hour of video.
 
 Example:
     >>> rows = clips(Path("videos"), frames=32)
@@ -7,7 +7,7 @@ Example:
 
 Every reader gives the same number of frames at the same size. Ours writes them to the store as well (cold), or finds
 them there and checks them (warm). `decord` is `get_batch` with its own number of threads and `pyav` a decode in order,
-both told our frame numbers and resized frame by frame with OpenCV; `qwen` is `fetch_video` of qwen-vl-utils, which
+both given our frame numbers and resized frame by frame with OpenCV; `qwen` is `fetch_video` of qwen-vl-utils, which
 chooses its own evenly spaced frames. Frames are compared with those of a decode in order: `wrong` counts those that
 differ by more than one grey level on average, which is another frame and no rounding.
 """
@@ -31,7 +31,7 @@ import av
 import cv2
 import numpy as np
 
-from viubench.bench import machine
+from tests.bench import machine
 from viubench.errors import MediaError
 from viubench.schema import Clip, Resize, Sampling
 from viubench.video import cores
@@ -50,7 +50,7 @@ Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class Row:
+class DecodeRow:
     """One clip by one reader: seconds, frames that are not the right ones (None: not compared), or why it failed."""
 
     clip: str
@@ -60,11 +60,11 @@ class Row:
     error: str = ""
 
 
-def clips(videos: Path, frames: int, progress: Progress = lambda done, total, note: None) -> list[Row]:
+def clips(videos: Path, frames: int, progress: Progress = lambda done, total, note: None) -> list[DecodeRow]:
     """Read `frames` frames of every video below `videos` with every reader; videos that ours refuses are left out."""
     cores.take(1)
     paths = list_videos(videos).videos
-    rows: list[Row] = []
+    rows: list[DecodeRow] = []
     for number, path in enumerate(paths):
         progress(number, len(paths), path)
         with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
@@ -77,10 +77,10 @@ def clips(videos: Path, frames: int, progress: Progress = lambda done, total, no
     return rows
 
 
-def _one(videos: Path, path: str, store: FrameCache, cold: float, video: VideoInput) -> list[Row]:
+def _one(videos: Path, path: str, store: FrameCache, cold: float, video: VideoInput) -> list[DecodeRow]:
     file, chosen, size = str(videos / path), list(video.indices), video.pixels.shape[1:3]
     truth = in_order(file, chosen, size)
-    rows = [Row(path, "cold", cold, _wrong(video.pixels, truth))]
+    rows = [DecodeRow(path, "cold", cold, _wrong(video.pixels, truth))]
     readers: dict[str, Callable[[], Any]] = {
         "warm": lambda: _ours(store, videos, path, len(chosen)).pixels,
         "decord": lambda: with_decord(file, chosen, size),
@@ -91,9 +91,9 @@ def _one(videos: Path, path: str, store: FrameCache, cold: float, video: VideoIn
         try:
             seconds, pixels = _timed(reader)
         except Exception as error:  # whatever another reader raises is its answer
-            rows.append(Row(path, name, None, None, f"{type(error).__name__}: {error}".splitlines()[0][:120]))
+            rows.append(DecodeRow(path, name, None, None, f"{type(error).__name__}: {error}".splitlines()[0][:120]))
             continue
-        rows.append(Row(path, name, seconds, None if name == "qwen" else _wrong(pixels, truth)))
+        rows.append(DecodeRow(path, name, seconds, None if name == "qwen" else _wrong(pixels, truth)))
     return rows
 
 
@@ -124,7 +124,7 @@ def with_decord(file: str, chosen: list[int], size: tuple[int, int]) -> Pixels:
 
 
 def with_qwen(file: str, frames: int, size: tuple[int, int]) -> Any:
-    """Frames by qwen-vl-utils, which must be told to use decord where torchcodec does not load."""
+    """Frames by qwen-vl-utils, which must be set to use decord where torchcodec does not load."""
     os.environ.setdefault("FORCE_QWENVL_VIDEO_READER", "decord")
     logging.getLogger("qwen_vl_utils").setLevel(logging.CRITICAL)
     import qwen_vl_utils
@@ -144,7 +144,7 @@ def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - began, result
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[DecodeRow]) -> str:
     """A line per clip, the sums over the clips that a reader could read, and how they compare with ours, cold."""
     from tabulate import tabulate
 
@@ -158,27 +158,27 @@ def table(rows: list[Row]) -> str:
     return tabulate(lines, headers=head, disable_numparse=True, colalign=("left", *["right"] * 5))
 
 
-def _cell(row: Row) -> str:
+def _cell(row: DecodeRow) -> str:
     if row.seconds is None:
         return "failed"
     return f"{row.seconds:.3f}" + (f" ({row.wrong} wrong)" if row.wrong else "")
 
 
-def sums(rows: list[Row]) -> dict[str, dict[str, float]]:
+def sums(rows: list[DecodeRow]) -> dict[str, dict[str, float]]:
     """Per reader: its seconds over the clips it read, ours (cold) over the same ones, and theirs / ours."""
     cold = {row.clip: row.seconds for row in rows if row.reader == "cold"}
-    told = {}
+    totals = {}
     for reader in READERS:
         read = [(row.seconds, cold[row.clip]) for row in rows if row.reader == reader and row.seconds is not None]
         theirs, ours = sum(one for one, _ in read), sum(other or 0 for _, other in read)
-        told[reader] = {"clips": len(read), "seconds": theirs, "cold": ours, "ratio": theirs / ours if ours else 0.0}
-    return told
+        totals[reader] = {"clips": len(read), "seconds": theirs, "cold": ours, "ratio": theirs / ours if ours else 0.0}
+    return totals
 
 
-def _sums(by: dict[tuple[str, str], Row]) -> Iterator[tuple[str, list[str]]]:
-    told = sums(list(by.values()))
-    yield "sum", [f"{told[reader]['seconds']:.2f} of {told[reader]['clips']}" for reader in READERS]
-    yield "theirs / ours, cold", [f"{told[reader]['ratio']:.2f}" for reader in READERS]
+def _sums(by: dict[tuple[str, str], DecodeRow]) -> Iterator[tuple[str, list[str]]]:
+    totals = sums(list(by.values()))
+    yield "sum", [f"{totals[reader]['seconds']:.2f} of {totals[reader]['clips']}" for reader in READERS]
+    yield "theirs / ours, cold", [f"{totals[reader]['ratio']:.2f}" for reader in READERS]
 
 
 # --- one hour -------------------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def hour_table(rows: list[HourRow]) -> str:
     )
 
 
-def plain(rows: list[Row] | list[HourRow]) -> list[dict[str, Any]]:
+def plain(rows: list[DecodeRow] | list[HourRow]) -> list[dict[str, Any]]:
     """Rows as plain data."""
     return [asdict(row) for row in rows]
 

@@ -1,7 +1,7 @@
 """Whether intervals cover the truth as often as their level says: of a mean, of a suite's mean, of a difference.
 
 Example:
-    >>> from viubench.simulation.experiment import simulate
+    >>> from tests.bench.simulation.experiment import simulate
     >>> simulate(experiments()[:1], runs=50, seed=0)[0].share > 0.8
     True
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from viubench.simulation.experiment import Bound, Experiment
-from viubench.simulation.worlds import Generator, World
+from tests.bench.simulation.experiment import Bound, Experiment
+from tests.bench.simulation.worlds import Generator, World
 from viubench.stats.estimates import Estimate, mean, weighted_mean
 from viubench.stats.paired_differences import Difference, paired
 

@@ -9,10 +9,10 @@ What is tried is what judges real runs: `viubench.stats.estimates`, `viubench.st
 `viubench.comparison.gate.judge`.
 """
 
-from viubench.simulation import intervals, verdicts
-from viubench.simulation.experiment import Experiment, Row, simulate
+from tests.bench.simulation import intervals, verdicts
+from tests.bench.simulation.experiment import Experiment, OutcomeRow, simulate
 
-__all__ = ["Experiment", "Row", "experiments", "simulate"]
+__all__ = ["Experiment", "OutcomeRow", "experiments", "simulate"]
 
 
 def experiments() -> list[Experiment]:

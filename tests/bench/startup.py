@@ -18,24 +18,24 @@ COMMANDS = {
     "python -c pass": ("-c", "pass"),
     "viubench --help": ("-m", "viubench", "--help"),
     "viubench tasks list": ("-m", "viubench", "tasks", "list"),
-    "import of what a run needs, engine aside": ("-c", "import viubench.cli.job"),
+    "import of what a run needs, engine aside": ("-c", "import viubench.api.evaluate"),
 }
 
 
 @dataclass(frozen=True)
-class Row:
+class StartRow:
     """A command and the median of its user and system seconds."""
 
     what: str
     seconds: float
 
 
-def measure(runs: int) -> list[Row]:
+def measure(runs: int) -> list[StartRow]:
     """Each command `runs` times, after one start that warms the disk cache."""
     rows = []
     for what, words in COMMANDS.items():
         seconds = [_cpu_seconds([sys.executable, *words]) for _ in range(runs + 1)][1:]
-        rows.append(Row(what, round(statistics.median(seconds), 3)))
+        rows.append(StartRow(what, round(statistics.median(seconds), 3)))
     return rows
 
 
@@ -46,7 +46,7 @@ def _cpu_seconds(command: list[str]) -> float:
     return after.children_user - before.children_user + after.children_system - before.children_system
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[StartRow]) -> str:
     """For a terminal."""
     lines = [[row.what, f"{row.seconds:.3f}"] for row in rows]
     return tabulate(lines, ["start", "CPU s"], disable_numparse=True, colalign=("left", "right"))

@@ -1,7 +1,7 @@
-"""`viubench bench stats`: intervals and the gate against simulation.
+"""`python -m tests.bench stats`: intervals and the gate against simulation.
 
 Example:
-    viubench bench stats --runs 200
+    python -m tests.bench stats --runs 200
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from viubench.cli import files
 from viubench.errors import Exit
 
 if TYPE_CHECKING:
-    from viubench.simulation import Row
+    from tests.bench.simulation import OutcomeRow
 
 
 def stats(
@@ -25,8 +25,8 @@ def stats(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Try intervals and the gate on drawn runs of known truth: exit 1 when a bound is broken beyond chance."""
+    from tests.bench.simulation import experiments, simulate
     from viubench.cli.progress import bar
-    from viubench.simulation import experiments, simulate
 
     with bar("simulating", quiet=quiet) as progress:
         rows = simulate(experiments(), runs, seed, progress)
@@ -36,7 +36,7 @@ def stats(
     raise typer.Exit(Exit.NEGATIVE if any(row.broken for row in rows) else Exit.OK)
 
 
-def _table(rows: list[Row], runs: int, seed: int) -> str:
+def _table(rows: list[OutcomeRow], runs: int, seed: int) -> str:
     from tabulate import tabulate
 
     lines = [
@@ -51,18 +51,18 @@ def _table(rows: list[Row], runs: int, seed: int) -> str:
     return f"{title}\n{table}\n{bounded - broken} of {bounded} bounds met"
 
 
-def _bound(row: Row) -> str:
+def _bound(row: OutcomeRow) -> str:
     low, high = f"{100 * row.low:g}", f"{100 * row.high:g}"
     if row.low > 0 and row.high < 1:
         return f"{low} to {high}"
     return f"at least {low}" if row.low > 0 else f"at most {high}" if row.high < 1 else ""
 
 
-def _met(row: Row) -> str:
+def _met(row: OutcomeRow) -> str:
     return "" if not _bound(row) else "NO" if row.broken else "yes"
 
 
-def _json(rows: list[Row], runs: int, seed: int) -> str:
+def _json(rows: list[OutcomeRow], runs: int, seed: int) -> str:
     import json
     from dataclasses import asdict
 

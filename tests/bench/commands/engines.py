@@ -1,7 +1,7 @@
-"""How a run does as a whole: `viubench bench peers`, `pipeline` and `order`.
+"""A run as a whole: peers, pipeline and order.
 
 Example:
-    viubench bench peers --videos clips --questions 3
+    python -m tests.bench peers --videos clips --questions 3
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from viubench.cli.bench.figures import keep
 from viubench.errors import ViubenchError
 
 
@@ -29,24 +28,26 @@ def peers(
     max_pixels: Annotated[int, typer.Option(min=1024, help="Pixels of a frame, at most.")] = 65536,
     workers: Annotated[int, typer.Option(min=1, help="Our decoding processes.")] = 2,
     json: Annotated[Path | None, typer.Option(help="Write ratios and rows there, as JSON.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Do not say what is being measured.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not print what is being measured.")] = False,
 ) -> None:
     """Answer the same questions about the same clips with the installed lmms-eval, side by side: theirs / ours."""
     from dataclasses import asdict
 
-    from viubench.bench import peers
+    from tests.bench import machine, peers
     from viubench.video import cores
 
-    terms = peers.Terms(clips, _counts(questions), frames, max_pixels, workers=workers, sides=tuple(sides.split(",")))
-    tell = _teller(quiet)
-    taken, left = peers.readable(videos, terms)
+    settings = peers.PeerSettings(
+        clips, _counts(questions), frames, max_pixels, workers=workers, sides=tuple(sides.split(","))
+    )
+    log = _logger(quiet)
+    taken, left = peers.readable(videos, settings)
     for line in left:
-        tell(f"left out: {line}")
-    rows = peers.contest(taken, model, terms, tell)
-    told = peers.table(rows, terms, cores.available())
-    print(told)
-    more = peers.ratios(rows) | {"floors": peers.floors(rows, cores.available()), "settings": asdict(terms)}
-    keep(json, rows, told, clips=[clip.name for clip in taken[:-1]], **more)
+        log(f"left out: {line}")
+    rows = peers.contest(taken, model, settings, log)
+    printed = peers.table(rows, settings, cores.available())
+    print(printed)
+    more = peers.ratios(rows) | {"floors": peers.floors(rows, cores.available()), "settings": asdict(settings)}
+    machine.write(json, rows, printed, clips=[clip.name for clip in taken[:-1]], **more)
 
 
 def pipeline(
@@ -54,18 +55,18 @@ def pipeline(
     workers: Annotated[int, typer.Option(min=1, help="Decoding processes.")] = 2,
     questions: Annotated[int, typer.Option(min=1, help="Questions about each clip at each of four sizes.")] = 3,
     json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Do not say what is being measured.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not print what is being measured.")] = False,
 ) -> None:
     """Run against decoding alone and an engine alone that takes time but no processor: how far do they overlap?"""
     from dataclasses import asdict
 
-    from viubench.bench import pipeline
+    from tests.bench import machine, pipeline
 
-    terms = pipeline.Terms(questions=questions, workers=workers)
-    rows = pipeline.measure(videos, terms, _teller(quiet))
-    told = pipeline.table(rows)
-    print(told)
-    keep(json, rows, told, settings=asdict(terms))
+    settings = pipeline.OverlapSettings(questions=questions, workers=workers)
+    rows = pipeline.measure(videos, settings, _logger(quiet))
+    printed = pipeline.table(rows)
+    print(printed)
+    machine.write(json, rows, printed, settings=asdict(settings))
 
 
 def order(
@@ -85,19 +86,18 @@ def order(
 
     from tabulate import tabulate
 
-    from viubench.bench import order
-    from viubench.cli.job import pairs
+    from tests.bench import machine, order
+    from viubench.cli.run import pairs
     from viubench.engines.checkpoints import describe_checkpoint
     from viubench.runner import planning
-    from viubench.runner.collect import Wishes
-    from viubench.tasks.registry import Catalogue
+    from viubench.runner.config import configure
     from viubench.video.frame_cache import FrameCache, default_root
 
     store = FrameCache(frame_cache or default_root())
-    wishes = Wishes(tasks, videos, max_pixels=max_pixels, limit=n)
+    config = configure(model, tasks, engine="vllm", videos=videos, max_pixels=max_pixels, limit=n)
     with TemporaryDirectory(prefix="viubench-bench-") as scratch:
         multiple = describe_checkpoint(model)["size_multiple"]
-        planned = planning.make_plan(wishes, Catalogue(()), Path(scratch), store, multiple)
+        planned = planning.make_plan(config, Path(scratch), store, multiple)
         rows = order.measure(model, order.requests(planned, store, n), pairs(engine_arg), in_flight)
     lines = [
         [row.what, "yes" if row.deterministic else "no", row.n, f"{row.seconds:.1f}", f"{100 * row.answers:.1f}",
@@ -105,13 +105,13 @@ def order(
         for row in rows
     ]  # fmt: skip
     headers = ["asked", "deterministic", "answers", "seconds", "% changed", "log-prob, at most"]
-    told = tabulate(lines, headers, disable_numparse=True, colalign=("left", "left", *["right"] * 4))
-    print(told)
-    keep(json, rows, told)
+    printed = tabulate(lines, headers, disable_numparse=True, colalign=("left", "left", *["right"] * 4))
+    print(printed)
+    machine.write(json, rows, printed)
 
 
 def _counts(text: str) -> tuple[int, ...]:
-    from viubench.bench.peers import QUESTIONS
+    from tests.bench.peers import QUESTIONS
 
     try:
         counts = tuple(int(part) for part in text.split(","))
@@ -122,6 +122,6 @@ def _counts(text: str) -> tuple[int, ...]:
     return counts
 
 
-def _teller(quiet: bool) -> Callable[[str], None]:
-    """Says on standard error what is being measured, or nothing."""
+def _logger(quiet: bool) -> Callable[[str], None]:
+    """Prints on standard error what is being measured, or nothing."""
     return lambda what: None if quiet else print(what, file=sys.stderr, flush=True)

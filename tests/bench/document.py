@@ -1,8 +1,8 @@
 """docs/performance.md from the files that the benchmarks wrote: what was run, on what, and what it printed.
 
 Example:
-    viubench bench peers --videos clips --json docs/performance/peers.json
-    viubench bench document docs/performance --out docs/performance.md
+    python -m tests.bench peers --videos clips --json docs/performance/peers.json
+    python -m tests.bench document docs/performance --out docs/performance.md
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SECTIONS = {
         "The clock runs from the first question to the last answer, engine start excluded; cold is the "
         "first time, warm the second in the same process. Two more passes of ours: next, frames decoded and "
         "the engine's caches empty (the next checkpoint, which is the engine alone), and decode, an empty "
-        "frame store and no questions. The floor of a cold pass is the longer of the two or, without a GPU, where "
+        "frame cache and no questions. The floor of a cold pass is the longer of the two or, without a GPU, where "
         "both want the same cores, their processor seconds spread over all cores; left is the share of the cold "
         "pass above it, and the last columns are the ratios that a pass at the floor would have.",
     ),
@@ -72,9 +72,9 @@ WIDTH = 118
 HEAD = """\
 # Performance
 
-Figures of one machine, side by side: ratios are worth reading, seconds only beside each other. Each section shows the
-command and what it printed; `viubench bench document` writes this page from the files that the commands wrote. Nothing
-here was measured on a GPU.
+Figures of one machine, side by side: compare ratios, and seconds only within a table. Each section shows a command, run
+from a checkout, and what it printed; `python -m tests.bench document` writes this page from the files that the commands
+wrote. Nothing here was measured on a GPU.
 """
 
 
@@ -86,14 +86,14 @@ def read(folder: Path) -> dict[str, Any]:
         if path.exists():
             try:
                 found[name] = json.loads(path.read_text(encoding="utf-8"))
-                _ = found[name]["command"], found[name]["told"], found[name]["machine"]
+                _ = found[name]["command"], found[name]["printed"], found[name]["machine"]
             except (ValueError, KeyError, TypeError, OSError):
-                raise ViubenchError("not what `viubench bench` writes", where=str(path)) from None
+                raise ViubenchError("not what `python -m tests.bench` writes", where=str(path)) from None
     if not found:
         raise ViubenchError(
             f"none of {', '.join(f'{name}.json' for name in SECTIONS)} is there",
             where=str(folder),
-            hint="viubench bench peers --videos CLIPS --json FOLDER/peers.json",
+            hint="python -m tests.bench peers --videos CLIPS --json FOLDER/peers.json",
         )
     return found
 
@@ -104,8 +104,8 @@ def render(figures: Mapping[str, Any]) -> str:
     for name, (title, words) in SECTIONS.items():
         if name in figures:
             one = figures[name]
-            told = f"$ {one['command']}\n{one['told'].rstrip()}"
-            parts.append(f"## {title}\n\n{fill(words, WIDTH)}\n\n```\n{told}\n```\n\n{_where(one)}\n")
+            shown = f"$ {one['command']}\n{one['printed'].rstrip()}"
+            parts.append(f"## {title}\n\n{fill(words, WIDTH)}\n\n```\n{shown}\n```\n\n{_where(one)}\n")
     return "\n".join(parts)
 
 

@@ -38,7 +38,7 @@ class Experiment:
 
 
 @dataclass(frozen=True)
-class Row:
+class OutcomeRow:
     """How often an outcome came about: as a share of the runs, and the bounds that the true share has to meet."""
 
     what: str
@@ -62,13 +62,13 @@ class Row:
 
 def simulate(
     tried: Sequence[Experiment], runs: int, seed: int, progress: Callable[[int, int, str], None] | None = None
-) -> list[Row]:
+) -> list[OutcomeRow]:
     """Every experiment `runs` times, from a generator of its own: equal seeds give equal rows.
 
     Args:
-        progress: told how many runs are done, how many there are in all, and the scenario at hand.
+        progress: called with how many runs are done, how many there are in all, and the scenario at hand.
     """
-    rows: list[Row] = []
+    rows: list[OutcomeRow] = []
     seeds = np.random.SeedSequence(seed).spawn(len(tried))
     for number, (experiment, own) in enumerate(zip(tried, seeds, strict=True)):
         rng, seen = np.random.default_rng(own), Counter[str]()
@@ -77,7 +77,7 @@ def simulate(
                 progress(number * runs + done, len(tried) * runs, experiment.scenario)
             seen.update(what for what, happened in experiment.once(rng).items() if happened)
         for what, (low, high) in experiment.bounds.items():
-            rows.append(Row(what, experiment.scenario, runs, seen[what] / runs, low, high))
+            rows.append(OutcomeRow(what, experiment.scenario, runs, seen[what] / runs, low, high))
     if progress:
         progress(len(tried) * runs, len(tried) * runs, "")
     return rows

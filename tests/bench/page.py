@@ -1,7 +1,7 @@
 """How large the leaderboard of many runs is, how long it takes to write and how much memory: made-up runs, a real page.
 
 Example:
-    >>> row = measure(leaderboard.write, Terms(tasks=3, models=2, items=60), Path("leaderboard.html"))  # doctest: +SKIP
+    >>> row = measure(leaderboard.write, PageSettings(3, 2, 60), Path("leaderboard.html"))  # doctest: +SKIP
     >>> row.answers, row.megabytes < MOST_MEGABYTES  # doctest: +SKIP
     (360, True)
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from viubench.bench import machine
+from tests.bench import machine
 from viubench.schema import Counted, EvaluatorSpec, Manifest, ProtocolEntry, Suite, TaskEntry, content_hash
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
@@ -29,7 +29,7 @@ from viubench.video import filmstrip
 from viubench.video.frames import VideoInput
 
 MOST_MEGABYTES = 15.0
-"""What the page promises to stay below, at the default terms."""
+"""What the page promises to stay below, at the default settings."""
 
 EVALUATORS = ("shape_counts", "temporal_iou", "permutation", "choice")
 METRICS = {"shape_counts": "exact", "temporal_iou": "iou", "permutation": "exact", "choice": "accuracy"}
@@ -38,7 +38,7 @@ TALK = "The clip shows a person at a table who pours water into a glass and move
 
 
 @dataclass(frozen=True)
-class Terms:
+class PageSettings:
     """What the page shows; `items` of each task."""
 
     tasks: int = 18
@@ -47,7 +47,7 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Row:
+class PageRow:
     """One page.
 
     Attributes:
@@ -67,33 +67,33 @@ class Row:
 
 def measure(
     write: Callable[[Sequence[Path], Path], object],
-    terms: Terms,
+    settings: PageSettings,
     out: Path,
     progress: Callable[[int, int, str], None] = lambda done, total, note: None,
-) -> Row:
+) -> PageRow:
     """Make the runs, then write their page to `out` with `write(runs, out)`, which alone is timed."""
     with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
         runs = []
-        for k in range(terms.models):
-            progress(k, terms.models + 1, f"model {k} makes its answers up")
-            runs.append(made(Path(scratch) / f"model-{k}", k, terms.tasks, terms.items))
-        progress(terms.models, terms.models + 1, "writing the page")
+        for k in range(settings.models):
+            progress(k, settings.models + 1, f"model {k} makes its answers up")
+            runs.append(made(Path(scratch) / f"model-{k}", k, settings.tasks, settings.items))
+        progress(settings.models, settings.models + 1, "writing the page")
         before = machine.peak_mb()
         began, worked = time.perf_counter(), time.process_time()
         write(runs, out)
         seconds, cpu = time.perf_counter() - began, time.process_time() - worked
     size = out.stat().st_size / 1e6
-    answers = terms.tasks * terms.models * terms.items
-    return Row(answers, round(size, 2), round(seconds, 2), round(cpu, 2), machine.peak_mb(), before)
+    answers = settings.tasks * settings.models * settings.items
+    return PageRow(answers, round(size, 2), round(seconds, 2), round(cpu, 2), machine.peak_mb(), before)
 
 
-def table(row: Row, terms: Terms) -> str:
+def table(row: PageRow, settings: PageSettings) -> str:
     """For a terminal."""
     line = [f"{row.answers:,}", f"{row.megabytes:.1f}", f"{row.seconds:.1f}", f"{row.cpu:.1f}", f"{row.peak_mb:,.0f}",
             f"{row.before_mb:,.0f}"]  # fmt: skip
     headers = ["answers", "page, MB", "seconds", "CPU s", "peak MB", "before"]
-    told = tabulate([line], headers, disable_numparse=True, colalign=["right"] * len(headers))
-    return f"{terms.tasks} tasks x {terms.models} models x {terms.items:,} items a task\n{told}"
+    table = tabulate([line], headers, disable_numparse=True, colalign=["right"] * len(headers))
+    return f"{settings.tasks} tasks x {settings.models} models x {settings.items:,} items a task\n{table}"
 
 
 def made(folder: Path, model: int, tasks: int, items: int) -> Path:

@@ -5,7 +5,7 @@ Example:
     >>> [row.what for row in rows]  # doctest: +SKIP
     ['built, cold', 'built, warm', 'shown frames, ours', 'shown frames, straightforward', ...]
 
-Ours: the whole recipe is built by one worker process, with an empty frame store (cold) and a full one (warm), every
+Ours: the whole recipe is built by one worker process, with an empty frame cache (cold) and a full one (warm), every
 item drawn and proved answerable. That decodes each video once and makes no shown frames: those are made when an item is
 loaded, which is timed by itself. The straightforward way (`straightforward`) opens the video of every item and makes
 its frames one by one; it draws, checks and writes nothing, so the comparison is in its favour. Where a sample is
@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from viubench.bench import machine, straightforward
+from tests.bench import machine, straightforward
 from viubench.pretext.build import build
 from viubench.pretext.generate import apply, sample_of
 from viubench.schema import Item, Recipe, Task
@@ -37,7 +37,7 @@ Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class Row:
+class BuildRow:
     """Seconds for `items` items, extrapolated from `timed` of them; peak resident memory in 10^6 bytes, of the process
     and of its worker. None: not measured."""
 
@@ -57,7 +57,7 @@ def measure(
     scales: tuple[float, ...] = SCALES,
     seed: int = 0,
     progress: Progress = lambda done, total, note: None,
-) -> list[Row]:
+) -> list[BuildRow]:
     """Build `recipe` from the videos below `videos`, both ways.
 
     Args:
@@ -80,18 +80,18 @@ def measure(
         progress(2, steps, "shown frames, ours")
         seconds, size_of = _loaded(drawn, catalogue.tasks_of(chosen), chosen, videos, store)
         share = len(items) / len(drawn)
-        rows.append(Row("shown frames, ours", len(items), len(drawn), seconds * share))
+        rows.append(BuildRow("shown frames, ours", len(items), len(drawn), seconds * share))
         progress(3, steps, "shown frames, straightforward")
         seconds = straightforward.make_all(drawn, videos, size_of)
-        rows.append(Row("shown frames, straightforward", len(items), len(drawn), seconds * share))
+        rows.append(BuildRow("shown frames, straightforward", len(items), len(drawn), seconds * share))
         for number, scale in enumerate(scales, 4):
             progress(number, steps, f"memory, {scale:g} times the items")
             rows.append(_built("built, memory", videos, recipe, scale, scratch))
     return rows
 
 
-def _built(what: str, videos: Path, recipe: str, scale: float, scratch: str) -> Row:
-    return Row(what, **machine.in_child(__name__, videos, recipe, scale, scratch))
+def _built(what: str, videos: Path, recipe: str, scale: float, scratch: str) -> BuildRow:
+    return BuildRow(what, **machine.in_child(__name__, videos, recipe, scale, scratch))
 
 
 def _loaded(
@@ -110,7 +110,7 @@ def _loaded(
     return time.perf_counter() - began, size_of
 
 
-def ratios(rows: list[Row]) -> dict[str, float]:
+def ratios(rows: list[BuildRow]) -> dict[str, float]:
     """The straightforward seconds over ours: built cold, built warm, and built cold with every shown frame made."""
     seconds = {row.what: row.seconds for row in rows}
     theirs, cold = seconds["shown frames, straightforward"], seconds["built, cold"]
@@ -121,7 +121,7 @@ def ratios(rows: list[Row]) -> dict[str, float]:
     }
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[BuildRow]) -> str:
     """The rows, then the ratios."""
     from tabulate import tabulate
 
@@ -134,9 +134,11 @@ def table(rows: list[Row]) -> str:
         for row in rows
     ]  # fmt: skip
     head = ["", "items", "timed", "seconds", "peak MB", "worker's peak MB"]
-    told = ", ".join(f"{ratio:.1f} ({what})" for what, ratio in ratios(rows).items())
+    compared = ", ".join(f"{ratio:.1f} ({what})" for what, ratio in ratios(rows).items())
     aligned = ("left", *["right"] * 5)
-    return f"{tabulate(lines, headers=head, disable_numparse=True, colalign=aligned)}\nstraightforward / ours: {told}"
+    return (
+        f"{tabulate(lines, headers=head, disable_numparse=True, colalign=aligned)}\nstraightforward / ours: {compared}"
+    )
 
 
 def main(videos: str, recipe: str, scale: str, scratch: str) -> None:

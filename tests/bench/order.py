@@ -22,7 +22,7 @@ from viubench.video.frame_cache import FrameCache
 
 
 @dataclass(frozen=True)
-class Row:
+class OrderRow:
     """One way of asking, beside the same requests asked one after the other by the same engine.
 
     Attributes:
@@ -55,7 +55,7 @@ def requests(planned: Plan, store: FrameCache, n: int) -> list[Request]:
     return found
 
 
-def measure(model: str, asked: Sequence[Request], args: Mapping[str, str], in_flight: int = 16) -> list[Row]:
+def measure(model: str, asked: Sequence[Request], args: Mapping[str, str], in_flight: int = 16) -> list[OrderRow]:
     """Ask vLLM every request three times, in its usual mode and in the deterministic one; two engine starts.
 
     Raises:
@@ -66,12 +66,12 @@ def measure(model: str, asked: Sequence[Request], args: Mapping[str, str], in_fl
 
 async def _measure(
     model: str, asked: Sequence[Request], args: Mapping[str, str], in_flight: int, deterministic: bool
-) -> list[Row]:
+) -> list[OrderRow]:
     async with VllmEngine(model, args, deterministic=deterministic, logprobs=True) as engine:
         return [row async for row in compare(engine, asked, in_flight)]
 
 
-async def compare(engine: Engine, asked: Sequence[Request], in_flight: int) -> AsyncIterator[Row]:
+async def compare(engine: Engine, asked: Sequence[Request], in_flight: int) -> AsyncIterator[OrderRow]:
     """Ask one at a time, then `in_flight` at once, then those in another order; the first is what the others are
     compared with."""
     same = list(range(len(asked)))
@@ -86,7 +86,7 @@ async def compare(engine: Engine, asked: Sequence[Request], in_flight: int) -> A
         first = first or answers
         pairs = list(zip(first, answers, strict=True))
         share = sum(one.text != two.text for one, two in pairs) / len(pairs)
-        yield Row(what, engine.deterministic, len(pairs), seconds, share, max(_differences(pairs), default=0.0))
+        yield OrderRow(what, engine.deterministic, len(pairs), seconds, share, max(_differences(pairs), default=0.0))
 
 
 async def _ask(engine: Engine, asked: Sequence[Request], order: Sequence[int], most: int) -> list[Response]:
