@@ -250,10 +250,7 @@ def _plan(
     options = EvalConfig(protocol=config.protocol or None)
     return Plan(
         samples,
-        {
-            name: protocol_of(options, catalogue, task.protocol, multiple, task)
-            for name, task in built.tasks.items()
-        },
+        {name: protocol_of(options, catalogue, task.protocol, multiple, task) for name, task in built.tasks.items()},
         {name: evaluators.get(task.evaluator.name, **task.evaluator.params) for name, task in built.tasks.items()},
         dict.fromkeys(built.tasks, built.videos),
     )

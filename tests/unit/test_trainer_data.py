@@ -21,6 +21,7 @@ from viubench.datasets import pretext_items
 from viubench.errors import ViubenchError
 from viubench.pretext.build import build
 from viubench.runner import collect, pipeline
+from viubench.runner.plan import Plan
 from viubench.schema import PretextSpec, Recipe, RecipeEntry, Resize, Sampling, Task
 from viubench.tasks.registry import Catalogue
 from viubench.video import synthetic

@@ -122,7 +122,7 @@ def score(
             max_errors=max_errors,
             progress=progress,
             argv=argv,
-        )  # fmt: skip
+        )
     )
     with ActiveRun.open(config) as active:
         engine.texts = matched(texts, active.plan.samples, where)

@@ -140,10 +140,20 @@ def score(
 
     with stages(quiet=quiet) as progress:
         finished = viubench.score(
-            tasks, responses, model=model, videos=videos, data_root=data_root, samples=samples, seed=seed, out=out,
-            resume=not fresh, include_path=include_path, max_errors=max_errors, progress=progress,
+            tasks,
+            responses,
+            model=model,
+            videos=videos,
+            data_root=data_root,
+            samples=samples,
+            seed=seed,
+            out=out,
+            resume=not fresh,
+            include_path=include_path,
+            max_errors=max_errors,
+            progress=progress,
             argv=["viubench", *sys.argv[1:]],
-        )  # fmt: skip
+        )
     print(results_table(finished.results))
     raise typer.Exit(Exit.OK if finished.valid else Exit.INVALID_RUN)
 

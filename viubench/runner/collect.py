@@ -96,9 +96,7 @@ class Collector:
             from viubench.datasets.lmms import dataset
 
             paths, pictures = self.catalogue.include_paths, self.out / "pictures"
-            self.datasets.append(
-                dataset.read(theirs, include_paths=paths, pictures=pictures, limit=self.config.limit)
-            )
+            self.datasets.append(dataset.read(theirs, include_paths=paths, pictures=pictures, limit=self.config.limit))
         return self
 
     def _folder(self, folder: Path) -> None:

@@ -137,12 +137,9 @@ def configure(
         model, engine = None, model
     name = None if model is None else os.fspath(model)
     if name is not None and name.startswith(("http://", "https://")):
-        name, urls = None, [name, *urls]
-    for option, value, least in (("workers", workers, 1), ("limit", limit, 1), ("frames", frames, 1), ("fps", fps, 0.01),
-                                 ("max_pixels", max_pixels, 1024), ("replicas", replicas, 1),
-                                 ("filmstrips", filmstrips, 0)):  # fmt: skip
-        if value is not None and value < least:
-            raise ViubenchError(f"{option} is {value:g}, at least {least:g} is needed", where=option)
+        urls, name = [name, *urls], None
+    _check(workers=(workers, 1), limit=(limit, 1), frames=(frames, 1), fps=(fps, 0.01), max_pixels=(max_pixels, 1024),
+           replicas=(replicas, 1), filmstrips=(filmstrips, 0))  # fmt: skip
     return EvalConfig(
         tasks=tuple(_names(tasks)),
         model=name,
@@ -179,6 +176,12 @@ def default_engine(model: str | None, base_urls: Sequence[str]) -> str:
     if model is None:
         raise ViubenchError("no model was named", where="--model", hint="or choose --engine random, blind or oracle")
     return "vllm" if find_spec("vllm") else "hf"
+
+
+def _check(**options: tuple[float | None, float]) -> None:
+    for option, (value, least) in options.items():
+        if value is not None and value < least:
+            raise ViubenchError(f"{option} is {value:g}: at least {least:g} is needed", where=option)
 
 
 def _names(tasks: PathLike | Task | Sequence[PathLike | Task]) -> list[str | Task]:
