@@ -20,8 +20,10 @@ from trainer.dataset import Questions, mixture, refuse_unanswered
 from viubench.datasets import pretext_items
 from viubench.errors import ViubenchError
 from viubench.pretext.build import build
-from viubench.runner import collect, pipeline
+from viubench.runner import pipeline
+from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
+from viubench.runner.protocols import protocol_of
 from viubench.schema import PretextSpec, Recipe, RecipeEntry, Resize, Sampling, Task
 from viubench.tasks.registry import Catalogue
 from viubench.video import synthetic
@@ -267,8 +269,8 @@ def test_the_frames_are_those_a_run_of_the_harness_shows(world: Path, tmp_path: 
     questions, catalogue = read(world, protocol="viubench-256"), Catalogue()
     store = FrameCache(tmp_path / "cold")
     built = pretext_items.read(world / "items-a", catalogue, store)
-    wishes = collect.Wishes(tasks="", protocol="viubench-256")
-    seen = {name: collect.protocol(wishes, catalogue, one.protocol, None, one) for name, one in built.tasks.items()}
+    options = EvalConfig(protocol="viubench-256")
+    seen = {name: protocol_of(options, catalogue, one.protocol, None, one) for name, one in built.tasks.items()}
     plan = Plan(built.samples, seen, {}, dict.fromkeys(built.tasks, built.videos))
     kinds = Counter[int]()
     with KillablePool(1, 60) as pool:

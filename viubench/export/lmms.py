@@ -57,17 +57,14 @@ def exported_name(name: str) -> str:
 def export(
     planned: Plan,
     options: EvalConfig,
-    out: Path,
-    store: FrameCache,
     *,
     copy: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> list[str]:
-    """Write the planned samples to the folder `out`; an export that was cut off is started again and goes on.
+    """Write the planned samples; an export that was cut off is started again and goes on.
 
     Args:
-        options: of the plan; `workers` processes decode and write videos.
-        store: where decoded frames are kept.
+        options: of the plan: the export goes to `out`, and `workers` processes decode and write videos.
         copy: put the publishers' videos into `out/media` too (hard links where that works), instead of naming them
             where they lie.
         progress: called with questions whose videos are ready, and questions.
@@ -78,10 +75,11 @@ def export(
     Raises:
         ViubenchError: a video cannot be used, or a name would stand for two things.
     """
+    out = options.run_folder
     names = _names(planned)
     _refuse_missing(planned)
     out.mkdir(parents=True, exist_ok=True)
-    files = _files(planned, out, store, options.workers, copy, progress)
+    files = _files(planned, out, options.cache, options.workers, copy, progress)
     samples = [
         on_file_clock(sample, files[sample.id], planned.tasks[sample.task], planned.evaluators[sample.task])
         for sample in planned.samples

@@ -54,8 +54,8 @@ class Selection:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All YAML below the built-in folder and any `--include-path`; a later folder replaces equal names. `own` holds tasks by
-    name that are in no folder."""
+    """All YAML below the built-in folder and any `--include-path`; a later folder replaces equal names. `own` holds
+    tasks by name that are in no folder."""
 
     include_paths: Sequence[Path] = field(default_factory=tuple)
     own: Mapping[str, Task] = field(default_factory=dict)
