@@ -21,7 +21,8 @@ import evaluators
 from evaluators.published import get_rule
 from viubench.engines import prompts
 from viubench.engines.base import Response
-from viubench.runner.pipeline import Plan, graded
+from viubench.runner.pipeline import graded
+from viubench.runner.plan import Plan
 from viubench.schema import Manifest, Record, Sample, TaskResult
 from viubench.scoring.aggregate import summarise
 
@@ -75,7 +76,7 @@ def process_results(doc: Mapping[str, Any], results: Sequence[str], folder: Path
     values: dict[str, dict[str, Any]] = {
         name: {"metric": name, "record": kept} for name in manifest.tasks[sample.task].columns
     }
-    metric = plan.graders[sample.task].metric
+    metric = plan.evaluators[sample.task].metric
     values[HEADLINE] |= {"score": record.scores.get(metric, 0.0), "cluster": sample.cluster}
     return values
 
