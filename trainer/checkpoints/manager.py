@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import fmean
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from trainer.checkpoints import checkpoint, metrics_log, optimizer_state
 from trainer.checkpoints.model_card import card
@@ -63,14 +63,9 @@ class Keeper:
         with ExitStack() as held:
             with self.ranks.agree():
                 if self.ranks.first:
-                    held.enter_context(self._lock())
+                    busy = f"another process is training into {self.out}"
+                    held.callback(locking.acquire(self.out / ".lock", busy, where="--out").release)
             yield
-
-    def _lock(self) -> IO[str]:
-        try:
-            return locking.take(self.out / ".lock")
-        except BlockingIOError:
-            raise ViubenchError(f"another process is training into {self.out}", where="--out") from None
 
     def resume(self) -> dict[str, Any]:
         """Go on from the last whole checkpoint, if there is one; then the log ends where it does.

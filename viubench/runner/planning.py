@@ -26,7 +26,7 @@ from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
 from viubench.runner.protocols import protocol_of
 from viubench.schema import Clip, Manifest, Protocol, ProtocolEntry, Sample, Task, TaskEntry
-from viubench.scoring import chance
+from viubench.scoring import baselines
 from viubench.scoring.aggregate import items_hash
 from viubench.version import __version__
 from viubench.video.content_hash import located
@@ -163,7 +163,7 @@ def _fault(clip: Clip, root: Path) -> str | None:
 
 def _entry(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEntry, dict[str, str]]:
     """What the manifest holds of a task, and the best constant answer to each of its samples."""
-    worth = chance.of(task, samples)
+    known = baselines.of(task, samples)
     entry = TaskEntry(
         hash=task.hash(),
         version=task.metadata.version,
@@ -171,18 +171,18 @@ def _entry(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEn
         metric=task.metric,
         average=task.average,
         alternatives=list(task.alternatives),
-        scores=worth.scores,
+        scores=known.scores,
         domain=task.domain,
         n=len(samples),
         expected=task.rows.expected if task.rows else None,
         items_hash=items_hash((sample.id, sample.target_hash()) for sample in samples),
-        chance=worth.chance,
-        blind=worth.blind,
-        blind_statement=worth.statement,
-        trivial=worth.trivial,
+        chance=known.chance,
+        blind=known.blind,
+        blind_statement=known.statement,
+        trivial=known.trivial,
         revision=revision,
     )
-    return entry, worth.texts
+    return entry, known.texts
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

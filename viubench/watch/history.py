@@ -15,8 +15,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
+from filelock import BaseFileLock
 from pydantic import ValidationError
 
 from viubench.errors import ViubenchError
@@ -29,7 +29,7 @@ FILE = "history.jsonl"
 class History:
     """The lines of one watch, open for appending by one process at a time."""
 
-    def __init__(self, out: Path, lock: IO[str], entries: list[Entry]) -> None:
+    def __init__(self, out: Path, lock: BaseFileLock, entries: list[Entry]) -> None:
         self.out = out
         self.entries = entries
         self._lock = lock
@@ -43,17 +43,14 @@ class History:
         """
         try:
             out.mkdir(parents=True, exist_ok=True)
-            lock = locking.take(out / ".lock")
-        except BlockingIOError:
-            raise ViubenchError(
-                f"another watch is writing to {out}", where="--out", hint="end it first, or name another folder"
-            ) from None
         except OSError as error:
             raise ViubenchError(f"cannot write to {out}: {error.strerror}", where="--out") from None
+        busy, hint = f"another watch is writing to {out}", "end it first, or name another folder"
+        lock = locking.acquire(out / ".lock", busy, where="--out", hint=hint)
         try:
             return cls(out, lock, read(out))
         except ViubenchError:
-            lock.close()
+            lock.release()
             raise
 
     def append(self, entry: Entry) -> None:
@@ -84,7 +81,7 @@ class History:
         return sorted(last.values(), key=lambda entry: (entry.step, entry.name))
 
     def close(self) -> None:
-        self._lock.close()
+        self._lock.release()
 
     def __enter__(self) -> History:
         return self
