@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from viubench.errors import ViubenchError
+from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.generate import Drawn, Rejected, apply, draw, fill
 from viubench.pretext.params import GroundParams, params_of, videos_needed
 from viubench.pretext.rng import Dice, seed_of
@@ -39,7 +39,13 @@ class Frames:
     resize: Resize
 
     def get(self, path: str) -> VideoInput:
-        return self.store.get(Clip(path=path), self.root, self.sampling, self.resize)
+        """The frames of one video; whatever fails on this file alone is a MediaError."""
+        try:
+            return self.store.get(Clip(path=path), self.root, self.sampling, self.resize)
+        except (MediaError, ViubenchError, MemoryError):
+            raise
+        except Exception as error:
+            raise MediaError("crashed", path, f"{type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)
