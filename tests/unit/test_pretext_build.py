@@ -14,7 +14,7 @@ import pytest
 from viubench.errors import ViubenchError
 from viubench.pretext.build import BuildReport, build
 from viubench.pretext.generate import apply, sample_of
-from viubench.schema import Item, PretextSpec, Recipe, RecipeEntry, Resize, Sampling, Task
+from viubench.schema import Item, Recipe, RecipeEntry, Resize, Sampling, Task
 from viubench.video.frame_cache import FrameCache
 
 CHECK = Resize(max_pixels=128 * 128, min_pixels=64 * 64)
@@ -22,8 +22,7 @@ CHECK = Resize(max_pixels=128 * 128, min_pixels=64 * 64)
 
 def task(name: str, kind: str, evaluator: str, question: str = "<video> Which?", **params: Any) -> Task:
     data = {"task": name, "domain": "test", "question": question, "metric": "m", "protocol": "p"}
-    spec = PretextSpec(kind=kind, params=params)  # type: ignore[arg-type]
-    return Task.model_validate(data | {"pretext": spec.model_dump(), "evaluator": {"name": evaluator}})
+    return Task.model_validate(data | {"pretext": {"kind": kind, "params": params}, "evaluator": {"name": evaluator}})
 
 
 TASKS = {
@@ -43,7 +42,7 @@ def recipe(n: int = 8, **tasks: int) -> Recipe:
 
 
 def made(clips: Path, out: Path, cache: Path, which: Recipe | None = None, **more: Any) -> BuildReport:
-    return build(which or recipe(), TASKS, clips, out, store=FrameCache(cache), **more)
+    return build(which or recipe(), TASKS, clips, out, cache=FrameCache(cache), **more)
 
 
 def items(out: Path) -> list[Item]:
@@ -170,23 +169,23 @@ def test_a_source_whose_items_fail_hands_them_to_the_next(clips: Path, cache: Pa
     shutil.copy(sorted(clips.glob("*.mp4"))[0], folder)
     few = {"cut": task("cut", "jigsaw", "permutation", "{clips}", n=2)}
     which = Recipe(recipe="few", check=CHECK, items=[RecipeEntry(task="cut", n=5)])
-    report = build(which, few, folder, tmp_path / "one", store=FrameCache(cache))
-    assert report.made == {"cut": 2}
+    report = build(which, few, folder, tmp_path / "one", cache=FrameCache(cache))
+    assert report.built == {"cut": 2}
     assert report.rejections["cut"]["duplicate"] >= 3
     assert "2 of 5" in report.text()
-    report = build(which, few, clips, tmp_path / "four", store=FrameCache(cache))
-    assert report.made == {"cut": 5}
+    report = build(which, few, clips, tmp_path / "four", cache=FrameCache(cache))
+    assert report.built == {"cut": 5}
     asked = [(item.video, item.answer) for item in items(tmp_path / "four")]
     assert len(set(asked)) == len(asked)
 
 
 def test_swap_names_the_video_it_borrows_from(built: Path) -> None:
-    swapped = [item for item in items(built) if item.params.get("perturb") == "swap"]
+    swapped = [item for item in items(built) if item.params.kind == "ground" and item.params.perturb == "swap"]
     assert swapped
     for item in swapped:
         sample = sample_of(item, TASKS["mixed"])
-        assert [clip.path for clip in sample.clips] == [item.video, item.params["other"]["video"]]
-        assert sample.clips[1].content == item.params["other"]["content"] != sample.clips[0].content
+        assert [clip.path for clip in sample.clips] == [item.video, item.params.other.video]
+        assert sample.clips[1].content == item.params.other.content != sample.clips[0].content
 
 
 def test_mistakes_are_told_before_any_work(clips: Path, cache: Path, tmp_path: Path) -> None:
@@ -201,17 +200,17 @@ def test_mistakes_are_told_before_any_work(clips: Path, cache: Path, tmp_path: P
         made(tmp_path / "bad", tmp_path / "out", cache)
     wrong = {"cut": task("cut", "jigsaw", "permutation", "{clip}", n=2)}
     with pytest.raises(ViubenchError, match=r"\{clip\}"):
-        build(recipe(cut=1), wrong, clips, tmp_path / "out", store=FrameCache(cache))
+        build(recipe(cut=1), wrong, clips, tmp_path / "out", cache=FrameCache(cache))
     impossible = {"cut": task("cut", "jigsaw", "permutation", "{clips}", n=49)}
-    with pytest.raises(ViubenchError, match=r"not one answerable item of cut.*too_few_frames"):
-        build(recipe(cut=1), impossible, clips, tmp_path / "out", store=FrameCache(cache))
+    with pytest.raises(ViubenchError, match=r"no answerable item of cut.*too_few_frames"):
+        build(recipe(cut=1), impossible, clips, tmp_path / "out", cache=FrameCache(cache))
     assert not (tmp_path / "out").exists()
 
 
 def test_questions_and_recipes_that_cannot_work_are_refused(clips: Path, cache: Path, tmp_path: Path) -> None:
     mute = {"cut": task("cut", "jigsaw", "permutation", "<video> in order?", n=2)}
-    with pytest.raises(ViubenchError, match="1 times <video>, 2 wanted"):
-        build(recipe(cut=1), mute, clips, tmp_path, store=FrameCache(cache))
+    with pytest.raises(ViubenchError, match="1 times <video>, expected 2"):
+        build(recipe(cut=1), mute, clips, tmp_path, cache=FrameCache(cache))
     twice = Recipe(recipe="twice", items=[RecipeEntry(task="cut", n=1), RecipeEntry(task="cut", n=2)])
     with pytest.raises(ViubenchError, match="a task occurs twice"):
         made(clips, tmp_path, cache, twice)
@@ -238,5 +237,5 @@ def test_progress_goes_up_to_the_wanted_number(clips: Path, cache: Path, tmp_pat
 @pytest.mark.clips
 def test_real_clips_make_every_kind_of_item(real_clips: Path, tmp_path: Path) -> None:
     report = made(real_clips, tmp_path / "out", tmp_path / "cache", recipe(n=20), workers=2)
-    assert report.made == dict.fromkeys(TASKS, 20)
+    assert report.built == dict.fromkeys(TASKS, 20)
     assert all(line.detail or line.fault is None for line in report.videos)

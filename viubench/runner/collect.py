@@ -161,7 +161,7 @@ class Collector:
                     folder,
                     seed=self.config.seed,
                     workers=self.config.workers,
-                    store=self.cache,
+                    cache=self.cache,
                     progress=update,
                 )
         return folder
