@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import cv2
 import pytest
 
-from viubench.errors import ViubenchError
+from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.build import BuildReport, build
 from viubench.pretext.generate import apply, sample_of
-from viubench.schema import Item, Recipe, RecipeEntry, Resize, Sampling, Task
+from viubench.schema import Clip, Item, Recipe, RecipeEntry, Resize, Sampling, Task
 from viubench.video.frame_cache import FrameCache
+from viubench.video.frames import VideoInput
 
 CHECK = Resize(max_pixels=128 * 128, min_pixels=64 * 64)
 
@@ -160,6 +162,63 @@ def test_every_bad_file_is_told_with_its_fault(clips: Path, cache: Path, tmp_pat
     assert {item.video for item in items(tmp_path / "out")} == {"b.mp4"}
     text = report.text()
     assert all(path in text for path in [*list(faults)[1:], "sound.wav"])
+
+
+class Stumbling(FrameCache):
+    """A cache whose reader raises what nobody foresaw on one file."""
+
+    def get(self, clip: Clip, *how: Any) -> VideoInput:
+        if clip.path == "b.mp4":
+            raise IndexError("list index out of range")
+        return super().get(clip, *how)
+
+
+class Here:
+    """A pool that does each job at once, in this process."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+
+    def submit(self, fn: Any, *args: Any, name: str = "") -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args))
+        except MediaError as error:
+            future.set_exception(error)
+        return future
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        pass
+
+
+def test_an_unforeseen_exception_on_one_file_is_that_file_s_fault(clips: Path, cache: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name, source in zip(("a.mp4", "b.mp4"), sorted(clips.glob("*.mp4")), strict=False):
+        shutil.copy(source, folder / name)
+    report = build(recipe(mirrored=2), TASKS, folder, tmp_path / "out", cache=Stumbling(cache), pool_of=Here)
+    faults = {video.path: (video.fault, video.detail) for video in report.videos}
+    assert faults == {"a.mp4": (None, ""), "b.mp4": ("crashed", "IndexError: list index out of range")}
+    assert report.built == {"mirrored": 2}
+
+
+def test_items_of_the_version_before_open_and_are_written_as_they_were(built: Path) -> None:
+    for line in (built / "items.jsonl").read_text().splitlines():
+        plain = json.loads(line)
+        assert Item.model_validate(plain).model_dump(mode="json") == plain
+    older = {
+        "id": "counted-1", "task": "counted", "video": "a.mp4", "cluster": "c", "seed": 5, "question": "q",
+        "answer": "0,1,0", "params": {
+            "kind": "count", "content": "ab" * 16, "frames": 1, "indices": [3], "times": [0.0, 0.2],
+            "max_frames": 2, "max_instances": 1, "min_frames": 0, "kinds": ["square"], "canvas": [64, 64],
+            "shapes": [{"shape": "square", "frame": 0, "x": 0.1, "y": -0.2, "size": 0.3, "angle": 7,
+                        "color": [1, 2, 3]}],
+        },
+    }  # fmt: skip
+    assert Item.model_validate(older).model_dump(mode="json") == older
 
 
 def test_a_source_whose_items_fail_hands_them_to_the_next(clips: Path, cache: Path, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def draw(
     video = videos[0]
     if len(video) < 2:
         return Rejected("too_few_frames", "one frame is no video", final=True)
-    times = [round(float(edge), 3) for edge in edges(np.array(video.times))]
+    times = tuple(round(float(edge), 3) for edge in edges(np.array(video.times)))
     source = {"content": video.source, "frames": len(video), "indices": video.indices, "times": times}
     rng = Rng(seed, pretext.kind)
     detector = detector or ChangeDetector(video.pixels)
@@ -221,7 +221,7 @@ def _count(params: CountParams, source: dict[str, Any], video: VideoInput, rng: 
                 max_instances=params.max_instances,
                 kinds=params.shapes,
                 canvas=video.pixels.shape[1:3],
-                shapes=shapes,
+                shapes=tuple(shapes),
             )
             return Drawn(drawn, ",".join(map(str, count(shapes))), {})
     return Rejected("no_place_for_shapes")
@@ -254,7 +254,7 @@ def _jigsaw(
         return Rejected("clips_look_alike", f"clips {alike[0] + 1} and {alike[1] + 1} of {n}", final=True)
     order = rng.permutation(n)
     clips = "\n".join(f"Clip {k + 1}: <video>" for k in range(n))
-    return Drawn(JigsawItem(**source, n=n, order=order), jigsaw.answer(order), {"n": str(n), "clips": clips})
+    return Drawn(JigsawItem(**source, n=n, order=tuple(order)), jigsaw.answer(order), {"n": str(n), "clips": clips})
 
 
 def fill(question: str, fields: Mapping[str, str]) -> str:

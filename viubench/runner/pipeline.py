@@ -143,8 +143,9 @@ def clip_wants(sample: Sample, plan: Plan) -> list[Wanted]:
         share = len(sample.clips) if protocol.frame_budget == "per_item" else 1
         sampling = protocol.sampling.model_copy(update={"frames": max(protocol.sampling.frames // max(share, 1), 1)})
         return [(root, clip, sampling, protocol.resize) for clip in sample.clips]
-    sources = filter(None, (sample.pretext, sample.pretext.other))
-    fixed = [Sampling(kind="indices", indices=source.indices) for source in sources]
+    second = sample.pretext.other
+    indices = (sample.pretext.indices, *([second.indices] if second else []))
+    fixed = [Sampling(kind="indices", indices=numbers) for numbers in indices]
     return [(root, clip, how, protocol.resize) for clip, how in zip(sample.clips, fixed, strict=True)]
 
 
