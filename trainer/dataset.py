@@ -21,7 +21,7 @@ from trainer.config import TrainConfig
 from viubench.datasets import pretext_items
 from viubench.datasets.dataset import Built
 from viubench.errors import MediaError, ViubenchError
-from viubench.pretext.rng import Dice
+from viubench.pretext.rng import Rng
 from viubench.runner.config import EvalConfig
 from viubench.runner.pipeline import clip_wants, shown
 from viubench.runner.plan import Plan
@@ -129,7 +129,7 @@ class Questions:
         size = size or self.config.groups
         self._drawn += islice(self._mixture, max((step + 1) * size - len(self._drawn), 0))
         turns = self._drawn[step * size : (step + 1) * size]
-        order = Dice("batch", self.config.seed, stream, step).permutation(size)
+        order = Rng("batch", self.config.seed, stream, step).permutation(size)
         return [self.draw(stream, *turns[place]) for place in order]
 
     def validation(self, n: int | None = None) -> list[Sample]:
@@ -176,7 +176,7 @@ def mixture(weights: Mapping[str, float]) -> Iterator[tuple[str, int]]:
 
 @lru_cache(maxsize=64)
 def _epoch(seed: int, stream: str, task: str, epoch: int, n: int) -> tuple[int, ...]:
-    return tuple(Dice("epoch", seed, stream, task, epoch).permutation(n))
+    return tuple(Rng("epoch", seed, stream, task, epoch).permutation(n))
 
 
 # --- what is refused ------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from viubench.export import lmms, lmms_readme, lmms_scoring
 from viubench.pretext import generate
 from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
-from viubench.schema import Clip, Protocol, Resize, Sampling
+from viubench.schema import Clip, Item, Protocol, Resize, Sampling
 from viubench.storage.run_dir import read_records, read_results
 from viubench.tasks.registry import Catalogue
 from viubench.video.frame_cache import FrameCache
@@ -102,7 +102,7 @@ def test_the_files_hold_just_the_frames_viubench_shows(
         item = items[doc["id"]]
         how = Sampling(kind="indices", indices=tuple(item["params"]["indices"]))
         source = store.get(Clip(path=item["video"]), clips, how, protocol.resize)
-        wanted = generate.apply(item["params"], item["seed"], [source])
+        wanted = generate.apply(Item.model_validate(item).params, item["seed"], [source])
         read = shown_frames(mini, doc)
         assert len(read) == len(wanted)
         for video, (frames, fps) in zip(wanted, read, strict=True):

@@ -24,7 +24,7 @@ from viubench.runner import pipeline
 from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
 from viubench.runner.protocols import protocol_of
-from viubench.schema import PretextSpec, Recipe, RecipeEntry, Resize, Sampling, Task
+from viubench.schema import Recipe, RecipeEntry, Resize, Sampling, Task
 from viubench.tasks.registry import Catalogue
 from viubench.video import synthetic
 from viubench.video.frame_cache import FrameCache
@@ -37,8 +37,7 @@ SIZES = {"mirrored": 6, "counted": 4, "cut": 5}
 
 def task(name: str, kind: str, evaluator: str, question: str = "<video> Which?", **params: Any) -> Task:
     data = {"task": name, "domain": "test", "question": question, "metric": "m", "protocol": "viubench-128"}
-    spec = PretextSpec(kind=kind, params=params)  # type: ignore[arg-type]
-    return Task.model_validate(data | {"pretext": spec.model_dump(), "evaluator": {"name": evaluator}})
+    return Task.model_validate(data | {"pretext": {"kind": kind, "params": params}, "evaluator": {"name": evaluator}})
 
 
 TASKS = {
@@ -54,7 +53,7 @@ TASKS = {
 def made(videos: Path, out: Path, store: FrameCache, sizes: dict[str, int] = SIZES) -> Path:
     entries = [RecipeEntry(task=name, n=n) for name, n in sizes.items()]
     recipe = Recipe(recipe="test", sampling=Sampling(frames=16), check=CHECK, items=entries)
-    build(recipe, TASKS, videos, out, store=store)
+    build(recipe, TASKS, videos, out, cache=store)
     return out
 
 

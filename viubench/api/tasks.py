@@ -83,7 +83,7 @@ def build_items(
         seed=seed,
         n=n,
         workers=workers,
-        store=FrameCache(Path(frame_cache) if frame_cache is not None else default_root()),
+        cache=FrameCache(Path(frame_cache) if frame_cache is not None else default_root()),
         materialize=materialize,
         progress=lambda done, total: report(Progress("building items", done, total)),
     )

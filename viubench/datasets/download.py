@@ -25,6 +25,7 @@ from viubench.datasets.hub_client import Remote, Resolved, resolve
 from viubench.datasets.local_manifest import Holdings, Origin, UnpackedArchive
 from viubench.errors import ViubenchError
 from viubench.schema import Task
+from viubench.video.discover import VIDEO_SUFFIXES
 
 __all__ = ["Fetched", "Resolved", "by_hand", "default_data_root", "ensure", "fetch", "folder_of", "resolve", "unpack"]
 
@@ -32,7 +33,6 @@ What = Literal["rows", "all"]
 Progress = Callable[[str], AbstractContextManager[Update]]
 """Begins to show a job of this name; what it gives is told the bytes done and in all."""
 
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".flv", ".mpg", ".mpeg", ".wmv", ".ts", ".gif")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 

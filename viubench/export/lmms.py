@@ -35,7 +35,7 @@ from viubench.runner import planning
 from viubench.runner.config import EvalConfig
 from viubench.runner.pipeline import clip_wants, graded
 from viubench.runner.plan import Plan
-from viubench.schema import Decoding, Item, Manifest, Sample, Suite, Task
+from viubench.schema import Decoding, GroundItem, Item, Manifest, Sample, Suite, Task
 from viubench.scoring.aggregate import items_hash, summarise
 from viubench.storage import atomic
 from viubench.version import __version__
@@ -158,7 +158,7 @@ def _places(
 ) -> list[Future[list[File]]]:
     """One future for each clip of a question; the clips of a pretext item make its videos together."""
     wants = clip_wants(sample, planned)
-    if "kind" in sample.params:
+    if sample.pretext:
         return [pool.submit(video_files.written, store.root, sample, wants, out, name=sample.clips[0].path)]
     places = []
     for wanted in wants:
@@ -208,8 +208,8 @@ def on_file_clock(sample: Sample, files: Sequence[File], task: Task, evaluator: 
     if "times" in params:
         params["times"] = [moved(time) for time in params["times"]]
     target: Any
-    if "segment" in params:
-        low, high = (sample.params["times"][edge] for edge in params["segment"])
+    if isinstance(sample.pretext, GroundItem):
+        low, high = (sample.pretext.times[edge] for edge in sample.pretext.segment)
         digits = 1 if moved(low, 1) < moved(high, 1) else 3
         target = [moved(low, digits), moved(high, digits)]
     elif isinstance(sample.target[0], list | tuple):
@@ -228,7 +228,7 @@ def _row(sample: Sample, files: Sequence[File]) -> dict[str, Any]:
         "media": [file.path for file in files],
         "answer": sample.answer_text,
         "cluster": sample.cluster,
-        "sample": sample.model_copy(update={"clips": ()}).model_dump_json(),
+        "sample": sample.model_copy(update={"clips": (), "pretext": None}).model_dump_json(),
     }
 
 
@@ -244,12 +244,12 @@ def _write_items(folder: Path, samples: Sequence[Sample], files: Mapping[str, li
             video=files[sample.id][0].path,
             cluster=sample.cluster,
             seed=sample.seed,
-            params=sample.params,
+            params=sample.pretext.model_copy(update={"times": tuple(sample.params["times"])}),
             question=sample.question,
             answer=sample.answer_text,
         )
         for sample in samples
-        if "kind" in sample.params
+        if sample.pretext
     ]
     if not items:
         return

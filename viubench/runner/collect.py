@@ -158,7 +158,7 @@ class Collector:
                     folder,
                     seed=self.config.seed,
                     workers=self.config.workers,
-                    store=self.config.cache,
+                    cache=self.config.cache,
                     progress=update,
                 )
         return folder

@@ -167,7 +167,7 @@ class Catalogue:
                     f"{entry.task} is given its own params under its published name",
                     hint=f"give it a new name: task: my_{entry.task}, base: {entry.task}",
                 )
-            pretext = task.pretext.model_copy(update={"params": task.pretext.params | entry.params})
+            pretext = task.pretext.with_params(entry.params) if entry.params else task.pretext
             tasks[entry.task] = task.model_copy(update={"task": entry.task, "pretext": pretext})
         return tasks
 
