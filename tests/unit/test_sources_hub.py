@@ -370,7 +370,11 @@ def test_the_default_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setenv("VIUBENCH_DATA", str(tmp_path))
     assert download.default_data_root() == tmp_path
     monkeypatch.delenv("VIUBENCH_DATA")
-    assert download.default_data_root() == Path.home() / ".cache/viubench/data"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert download.default_data_root() == tmp_path / "caches/viubench/data"
+    (tmp_path / ".cache/viubench/data").mkdir(parents=True)
+    assert download.default_data_root() == tmp_path / ".cache/viubench/data", "where an earlier version put it"
 
 
 parts = st.sampled_from(["a", "b", "ab", "a.zip", "b.zip", "x1"])

@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from platformdirs import user_cache_path
+
 from viubench.datasets import archives, hub_client, local_manifest, row_files
 from viubench.datasets.archives import Update
 from viubench.datasets.hub_client import Remote, Resolved, resolve
@@ -54,8 +56,11 @@ def silent(what: str) -> Iterator[Update]:
 
 
 def default_data_root() -> Path:
-    """$VIUBENCH_DATA, or ~/.cache/viubench/data."""
-    return Path(os.environ.get("VIUBENCH_DATA") or "~/.cache/viubench/data").expanduser()
+    """$VIUBENCH_DATA, or `data` below the user's cache folder; ~/.cache/viubench/data where it is there already."""
+    if given := os.environ.get("VIUBENCH_DATA"):
+        return Path(given).expanduser()
+    earlier = Path("~/.cache/viubench/data").expanduser()  # the default before it followed the platform
+    return earlier if earlier.is_dir() else user_cache_path("viubench", appauthor=False) / "data"
 
 
 def folder_of(task: Task, root: Path) -> Path:

@@ -17,7 +17,6 @@ import contextlib
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling, canonical_json
@@ -46,15 +46,7 @@ USED = {"even": {"frames", "middle"}, "fps": {"frames", "fps"}, "indices": {"ind
 
 def default_root() -> Path:
     """`frames` below $VIUBENCH_CACHE, or below the user's cache folder."""
-    if given := os.environ.get("VIUBENCH_CACHE"):
-        return Path(given) / "frames"
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "viubench" / "frames"
+    return Path(os.environ.get("VIUBENCH_CACHE") or user_cache_path("viubench", appauthor=False)) / "frames"
 
 
 class FrameCache:
