@@ -268,7 +268,7 @@ def test_the_frames_are_those_a_run_of_the_harness_shows(world: Path, tmp_path: 
     built = pretext_items.read(world / "items-a", catalogue, store)
     wishes = collect.Wishes(tasks="", protocol="viubench-256")
     seen = {name: collect.protocol(wishes, catalogue, one.protocol, None, one) for name, one in built.tasks.items()}
-    plan = pipeline.Plan(built.samples, seen, {}, dict.fromkeys(built.tasks, built.videos))
+    plan = Plan(built.samples, seen, {}, dict.fromkeys(built.tasks, built.videos))
     kinds = Counter[int]()
     with KillablePool(1, 60) as pool:
         media = Media(store, pool)
