@@ -54,8 +54,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All YAML below the built-in folder and any `--include-path`; a later folder replaces equal names, and the tasks in
-    `own`, by name, replace both."""
+    """All YAML below the built-in folder and any `--include-path`; a later folder replaces equal names, `own` both."""
 
     include_paths: Sequence[Path] = field(default_factory=tuple)
     own: Mapping[str, Task] = field(default_factory=dict)
