@@ -22,7 +22,7 @@ def video(
 
 
 def told(clip: VideoInput) -> list[float]:
-    return [float(text.strip("<>").split()[0]) for text in timestamps.spoken(timestamps.metadata(clip))]
+    return [float(text.strip("<>").split()[0]) for text in timestamps.stamps(timestamps.metadata(clip))]
 
 
 def pair_means(times: list[float]) -> list[float]:

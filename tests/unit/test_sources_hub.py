@@ -350,7 +350,8 @@ def test_ensure_fetches_once_and_leaves_data_put_there_by_hand(site: Hub, tmp_pa
     (tmp_path / "mine" / "data").mkdir(parents=True)
     (tmp_path / "mine/data/test-0.jsonl").write_bytes(ROWS)
     local_manifest.save(
-        local_manifest.Holdings(files={"data/test-0.jsonl": local_manifest.Held(size=1, sha256="")}), tmp_path / "mine"
+        local_manifest.LocalManifest(files={"data/test-0.jsonl": local_manifest.ManifestFile(size=1, sha256="")}),
+        tmp_path / "mine",
     )
     for dataset_path in ("", "old/pours"):
         download.ensure(make(data="mine", dataset_path=dataset_path), tmp_path)

@@ -25,7 +25,7 @@ from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 from viubench.video.process_pool import KillablePool
 
-Wanted = tuple[Path, Clip, Sampling, Resize]
+FrameRequest = tuple[Path, Clip, Sampling, Resize]
 """A clip below its media root, and how it is looked at."""
 
 FRAME_BYTES = 4 << 30
@@ -48,12 +48,12 @@ class Media:
     pool: KillablePool
     decode_seconds: float = 0.0
     decoded: int = 0
-    _under_way: dict[Wanted, Future[str]] = field(default_factory=dict)
-    _expected: dict[tuple[Path, str, Resize], list[Wanted]] = field(default_factory=dict)
+    _under_way: dict[FrameRequest, Future[str]] = field(default_factory=dict)
+    _expected: dict[tuple[Path, str, Resize], list[FrameRequest]] = field(default_factory=dict)
     _shown: WeakValueDictionary[str, VideoInput] = field(default_factory=WeakValueDictionary)
     _loading: dict[str, asyncio.Future[VideoInput | None]] = field(default_factory=dict)
 
-    async def video(self, wanted: Wanted) -> VideoInput:
+    async def video(self, wanted: FrameRequest) -> VideoInput:
         """The frames of one clip, decoded by a worker process unless the store holds them; raises MediaError."""
         for _ in range(3):
             key = await asyncio.wrap_future(self.decode(wanted))
@@ -72,20 +72,20 @@ class Media:
             self._loading[key].add_done_callback(lambda _: self._loading.pop(key))
         return await asyncio.shield(self._loading[key])
 
-    def expect(self, wants: Iterable[Wanted]) -> None:
+    def expect(self, wants: Iterable[FrameRequest]) -> None:
         """Say what will be asked for: the ways to look at one file are then decoded together with the first of them."""
         for wanted in dict.fromkeys(wants):
             root, clip, _, resize = wanted
             if clip.path:
                 self._expected.setdefault((root, clip.path, resize), []).append(wanted)
 
-    def decode(self, wanted: Wanted) -> Future[str]:
+    def decode(self, wanted: FrameRequest) -> Future[str]:
         """The store's key of a clip, once a worker has decoded it; two questions of one video decode it once."""
         if wanted not in self._under_way:
             self._submit(self._companions(wanted))
         return self._under_way[wanted]
 
-    def _companions(self, wanted: Wanted) -> list[Wanted]:
+    def _companions(self, wanted: FrameRequest) -> list[FrameRequest]:
         """`wanted`, and what else of its file is expected, as far as it may be kept in memory together."""
         root, clip, sampling, resize = wanted
         waiting = self._expected.pop((root, clip.path, resize), [])
@@ -102,18 +102,18 @@ class Media:
             self._expected[root, clip.path, resize] = left
         return taken
 
-    def _submit(self, wants: Sequence[Wanted]) -> None:
+    def _submit(self, wants: Sequence[FrameRequest]) -> None:
         promised: list[Future[str]] = [Future() for _ in wants]
         self._under_way.update(zip(wants, promised, strict=True))
         self._fill(wants, promised)
 
-    def _fill(self, wants: Sequence[Wanted], promised: Sequence[Future[str]]) -> None:
+    def _fill(self, wants: Sequence[FrameRequest], promised: Sequence[Future[str]]) -> None:
         root, clip, _, resize = wants[0]
         looks = [(clip, sampling) for _, clip, sampling, _ in wants]
         began: Future[Filled] = self.pool.submit(fill, self.store.root, root, looks, resize, name=clip.path)
         began.add_done_callback(lambda done: self._settle(done, wants, promised))
 
-    def _settle(self, done: Future[Filled], wants: Sequence[Wanted], promised: Sequence[Future[str]]) -> None:
+    def _settle(self, done: Future[Filled], wants: Sequence[FrameRequest], promised: Sequence[Future[str]]) -> None:
         error = None if done.cancelled() else done.exception()
         if isinstance(error, MediaError) and len(wants) > 1:
             # The worker ran out of time or memory, or died: what one look does must not cost the others their frames.

@@ -55,7 +55,7 @@ def read_sparse(
     at = 0
     try:
         with opened(path, name, threads=threads) as (container, stream):
-            for frame in _Reader(container, stream, probe).frames(wanted):
+            for frame in _SparseReader(container, stream, probe).frames(wanted):
                 out[at] = resized(turned(convert(frame), probe.rotation), size)
                 at += 1
     except (_Doubt, MediaError, av.FFmpegError):
@@ -63,7 +63,7 @@ def read_sparse(
     return out if at == len(wanted) else None
 
 
-class _Reader:
+class _SparseReader:
     """Walks through the groups of pictures that hold wanted frames."""
 
     def __init__(self, container: Any, stream: Any, probe: Probe) -> None:

@@ -7,7 +7,7 @@ everything else (variable rate, clips whose clock starts anew, shuffled frames) 
 Example:
     >>> metadata(video)["fps"], metadata(video)["frames_indices"]   # 25 frames a second
     (25.0, [0, 25])
-    >>> spoken(metadata(video))
+    >>> stamps(metadata(video))
     ['<0.5 seconds>']
 """
 
@@ -22,7 +22,7 @@ from viubench.video.frames import VideoInput
 TOLERANCE = 0.001
 """Seconds by which frame number / fps may miss the true time before the millisecond clock is used."""
 
-_SPOKEN = re.compile(r"<\d+\.\d seconds>")
+_STAMP = re.compile(r"<\d+\.\d seconds>")
 
 
 def metadata(video: VideoInput) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def metadata(video: VideoInput) -> dict[str, Any]:
     }
 
 
-def spoken(meta: dict[str, Any], group: int = 2) -> list[str]:
+def stamps(meta: dict[str, Any], group: int = 2) -> list[str]:
     """The timestamps a Qwen3-VL prompt holds for a video: one per `group` merged frames, the last frame repeated."""
     times = [index / meta["fps"] for index in meta["frames_indices"]]
     times += [times[-1]] * (-len(times) % group)
@@ -54,8 +54,8 @@ def spoken(meta: dict[str, Any], group: int = 2) -> list[str]:
 
 def missing_timestamps(prompt: str, metas: Sequence[dict[str, Any]], group: int = 2) -> str | None:
     """None when `prompt` tells every video's times in order, else a sentence that says what it tells instead."""
-    expected = [stamp for meta in metas for stamp in spoken(meta, group)]
-    found = _SPOKEN.findall(prompt)
+    expected = [stamp for meta in metas for stamp in stamps(meta, group)]
+    found = _STAMP.findall(prompt)
     for start in range(len(found) - len(expected) + 1):
         if found[start : start + len(expected)] == expected:
             return None
@@ -67,6 +67,6 @@ def missing_timestamps(prompt: str, metas: Sequence[dict[str, Any]], group: int 
     )
 
 
-def tells_times(prompt: str) -> bool:
+def has_timestamps(prompt: str) -> bool:
     """Whether `prompt` holds any frame timestamp of the Qwen3-VL form."""
-    return bool(_SPOKEN.search(prompt))
+    return bool(_STAMP.search(prompt))
