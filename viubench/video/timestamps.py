@@ -1,7 +1,7 @@
-"""How a model is told when each frame was: the video metadata that vLLM and transformers turn into timestamps.
+"""When each frame was shown, for the model: the video metadata that vLLM and transformers turn into timestamps.
 
 Qwen3-VL writes before each pair of frames the mean of their `index / fps` in seconds, to one decimal. Source frame
-numbers over the source rate say the true time only where the rate is constant and the clock starts with the file; for
+numbers over the source rate give the true time only where the rate is constant and the clock starts with the file; for
 everything else (variable rate, clips whose clock starts anew, shuffled frames) a clock of 1000 ticks a second does.
 
 Example:
@@ -53,16 +53,16 @@ def stamps(meta: dict[str, Any], group: int = 2) -> list[str]:
 
 
 def missing_timestamps(prompt: str, metas: Sequence[dict[str, Any]], group: int = 2) -> str | None:
-    """None when `prompt` tells every video's times in order, else a sentence that says what it tells instead."""
+    """None when `prompt` holds every video's times in order, else a sentence on what it holds instead."""
     expected = [stamp for meta in metas for stamp in stamps(meta, group)]
-    found = _STAMP.findall(prompt)
-    for start in range(len(found) - len(expected) + 1):
-        if found[start : start + len(expected)] == expected:
+    actual = _STAMP.findall(prompt)
+    for start in range(len(actual) - len(expected) + 1):
+        if actual[start : start + len(expected)] == expected:
             return None
-    if not found:
+    if not actual:
         return f"the prompt holds no frame timestamps; expected {expected[0]} to {expected[-1]}"
     return (
-        f"the prompt tells {len(found)} frame times, {found[0]} to {found[-1]}; "
+        f"the prompt holds {len(actual)} frame times, {actual[0]} to {actual[-1]}; "
         f"expected {len(expected)}, {expected[0]} to {expected[-1]}"
     )
 
