@@ -172,7 +172,7 @@ def test_write_manifest_notes_what_was_put_there_by_hand(world: Path) -> None:
     (data / "test.jsonl").write_bytes(rows("a", "a", "a", "a"))
     (data / "v" / "a.mp4").write_bytes(VIDEO)
     done = run(world, "verify", "pours", "--write-manifest")
-    assert (done.exit_code, "2 files noted now" in done.output) == (0, True)
+    assert (done.exit_code, "2 files recorded" in done.output) == (0, True)
     assert set(local_manifest.load(data).files) == {"test.jsonl", "v/a.mp4"}
     (data / "v" / "a.mp4").write_bytes(VIDEO[:-1] + b"x")
     for option in ("--write-manifest", "--quiet"):  # noting never excuses a change
@@ -250,7 +250,7 @@ def test_many_faults_are_cut_short_unless_all_are_wanted(world: Path) -> None:
 
 
 def test_pretext_tasks_have_no_data(world: Path) -> None:
-    with pytest.raises(ViubenchError, match="made from any videos"):
+    with pytest.raises(ViubenchError, match="built from any videos"):
         CliRunner().invoke(app, ["fetch", "viubench-mini"], catch_exceptions=False)
 
 

@@ -220,7 +220,7 @@ def _absent(what: str, globs: Sequence[str], there: Mapping[str, Remote], resolv
     names = ", ".join(sorted(there)[:5]) + (" ..." if len(there) > 5 else "")
     rows_only = "take the rows alone with --rows-only and put the videos there by hand; or " if what == "videos" else ""
     return ViubenchError(
-        f"{resolved.repo} has no {what} where the task looks for them ({', '.join(globs)})",
+        f"{resolved.repo} has no {what} where the task expects them ({', '.join(globs)})",
         where=f"commit {resolved.revision[:12]}, which has: {names or 'nothing'}",
         hint=f"{rows_only}pin an older commit with revision, or mend the task's globs",
     )

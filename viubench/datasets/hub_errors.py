@@ -20,7 +20,7 @@ WORST = ("is gated", "refuses", "no commit, branch or tag", "no data set")
 
 
 def endpoint() -> str:
-    """The hub that is asked: $HF_ENDPOINT, or the public one."""
+    """The hub: $HF_ENDPOINT, or the public one."""
     from huggingface_hub import constants
 
     return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")

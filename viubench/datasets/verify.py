@@ -36,7 +36,7 @@ class Fault:
 
 @dataclass
 class TaskReport:
-    """One task: rows found, rows published (None when not known), media named, and rows that lack one of theirs."""
+    """One task: rows read, rows published (None when not known), media named, and rows that lack one of theirs."""
 
     task: str
     rows: int = 0

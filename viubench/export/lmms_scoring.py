@@ -1,4 +1,4 @@
-"""What the exported tasks call back from inside lmms-eval: what is shown, what is asked, what an answer is worth.
+"""What the exported tasks call from inside lmms-eval: the videos, the prompts, the scores.
 
 Example: an exported folder's rows, as lmms-eval reads them.
     >>> values = [process_results(doc, ["3.0-8.0"], folder) for doc in docs]

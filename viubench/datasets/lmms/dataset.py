@@ -5,7 +5,7 @@ Example:
     >>> dataset.samples[0].id, dataset.samples[0].question[:26]  # doctest: +SKIP
     ('lmms:videomme-0', '<video>Select the best answ')
 
-A sample asks what lmms-eval's chat models are asked (`doc_to_messages`, made of `doc_to_visual` and `doc_to_text` where
+A sample has the prompt of lmms-eval's chat models (`doc_to_messages`, made of `doc_to_visual` and `doc_to_text` where
 a task has none), with `<video>` marks where its videos and pictures stand. Pictures are kept as PNG files and shown as
 images. A task's stop texts (`until`) are not used, as lmms-eval's own vLLM model does not use them.
 
@@ -192,7 +192,7 @@ class _DocumentReader:
 
 
 def _hf_home() -> str:
-    """Where lmms-eval's tasks look for their videos."""
+    """Where lmms-eval's tasks expect their videos."""
     return os.path.abspath(os.path.expanduser(os.environ.get("HF_HOME", "~/.cache/huggingface")))
 
 
