@@ -1,4 +1,4 @@
-"""Engines answer requests: vLLM, transformers or a server, the baselines that never look, and those of plugins.
+"""Engines answer requests: vLLM, transformers or a server, the baselines, and those of plugins.
 
 Example: an engine of a plugin is a class and one line of packaging metadata; `--engine mine` then opens it.
 
