@@ -150,11 +150,11 @@ def check_engines() -> list[Check]:
     lmms = version_of("lmms-eval")
     return [
         Check("transformers", recent if transformers else None, transformers or "not installed", hint),
-        optional("vllm", vllm, "--engine vllm is not available", SET_UP),
+        optional("vllm", vllm, "no --engine vllm", SET_UP),
         optional(
             "ray", version_of("ray"), "--engine ray:vllm and --ray are not available", "pip install 'viubench[ray]'"
         ),
-        optional("lmms-eval", lmms, "tasks named lmms: are not available", f"{SET_UP} --extras lmms"),
+        optional("lmms-eval", lmms, "no tasks named lmms:", f"{SET_UP} --extras lmms"),
     ]
 
 
