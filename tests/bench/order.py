@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from viubench.engines.base import Engine, Request, Response
 from viubench.engines.vllm import VllmEngine
 from viubench.runner import loop, pipeline
-from viubench.runner.planning import Planned
+from viubench.runner.plan import Plan
 from viubench.video.frame_cache import FrameCache
 
 
@@ -42,9 +42,9 @@ class OrderRow:
     logprob: float
 
 
-def requests(planned: Planned, store: FrameCache, n: int) -> list[Request]:
+def requests(planned: Plan, store: FrameCache, n: int) -> list[Request]:
     """The first `n` requests of a plan, in its order, their frames decoded here; raises MediaError."""
-    plan = planned.plan
+    plan = planned
     found = []
     for sample in loop.in_video_order(plan.samples)[:n]:
         wants = pipeline.clip_wants(sample, plan)

@@ -23,6 +23,7 @@ from tests.bench.contestant import Pass, Work, engine_settings, timed
 from viubench.engines.base import Engine, Request, Response
 from viubench.engines.vllm import VllmEngine
 from viubench.runner import loop, pipeline
+from viubench.runner.plan import Plan
 from viubench.runner.timing import Stages
 from viubench.schema import Clip, Decoding, Manifest, Protocol, Resize, Sample, Sampling
 from viubench.storage.run_dir import RunFolder, read_records
@@ -78,9 +79,7 @@ async def _answer(work: Work, pairs: Sequence[tuple[str, str]], engine: VllmEngi
     return one
 
 
-async def answered(
-    plan: pipeline.Plan, engine: Engine, out: Path, frames: Path, workers: int
-) -> tuple[Pass, Stages, float]:
+async def answered(plan: Plan, engine: Engine, out: Path, frames: Path, workers: int) -> tuple[Pass, Stages, float]:
     """One run into the folder `out`, on the frame cache `frames`: its times, named as the folder, its stages, and the
     seconds its decoding processes worked."""
     with RunFolder.claim(out, fresh=True) as folder, KillablePool(workers, DECODE_SECONDS) as pool:
@@ -93,7 +92,7 @@ async def answered(
     return one, whole.stages, media.decode_seconds
 
 
-async def decoded(plan: pipeline.Plan, frames: Path, workers: int) -> Pass:
+async def decoded(plan: Plan, frames: Path, workers: int) -> Pass:
     """Every clip of a plan into the frame cache, in the order of a run, and no question."""
     with KillablePool(workers, DECODE_SECONDS) as pool:
         await started(pool, workers)
@@ -120,7 +119,7 @@ def seen(frames: int, pixels: int, tokens: int = 64) -> Protocol:
     )
 
 
-def plan_of(protocol: Protocol, pairs: Sequence[tuple[str, str]]) -> pipeline.Plan:
+def plan_of(protocol: Protocol, pairs: Sequence[tuple[str, str]]) -> Plan:
     """One task, named as its protocol, of (clip, question) pairs; the clips lie in one folder."""
     task = protocol.protocol
     samples = [
@@ -137,7 +136,7 @@ def plan_of(protocol: Protocol, pairs: Sequence[tuple[str, str]]) -> pipeline.Pl
         for number, (clip, question) in enumerate(pairs)
     ]
     grader = evaluators.get("choice")
-    return pipeline.Plan(samples, {task: protocol}, {task: grader}, {task: Path(pairs[0][0]).parent})
+    return Plan(samples, {task: protocol}, {task: grader}, {task: Path(pairs[0][0]).parent})
 
 
 def blank_manifest(model: str) -> Manifest:

@@ -25,7 +25,7 @@ from tests.bench import machine
 from tests.bench.ours import answered, decoded, plan_of, seen
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import ViubenchError
-from viubench.runner import pipeline
+from viubench.runner.plan import Plan
 from viubench.video.discover import list_videos
 
 
@@ -125,7 +125,7 @@ def table(rows: Sequence[OverlapRow]) -> str:
     return f"{title}\n{runs}\n\nWhat a sample spends in each stage of the run (queue: waiting for the engine)\n{stages}"
 
 
-async def _row(plan: pipeline.Plan, pace: float, settings: OverlapSettings, scratch: Path) -> OverlapRow:
+async def _row(plan: Plan, pace: float, settings: OverlapSettings, scratch: Path) -> OverlapRow:
     frames = scratch / "frames"
     decode = await decoded(plan, frames, settings.workers)
     engine = Paced(pace * decode.seconds / len(plan.samples))
@@ -149,18 +149,18 @@ async def _row(plan: pipeline.Plan, pace: float, settings: OverlapSettings, scra
     )
 
 
-def _plan(clips: Sequence[Path], settings: OverlapSettings) -> pipeline.Plan:
+def _plan(clips: Sequence[Path], settings: OverlapSettings) -> Plan:
     """A task for each size, and each clip at each size as a video of its own: one round through the clips after the
     other, as a set of so many videos would be gone through. Questions of a clip stand side by side."""
     pairs = [(str(clip), f"Question {number}?") for clip in clips for number in range(settings.questions)]
     plans = [plan_of(seen(settings.frames, pixels), pairs) for pixels in settings.pixels]
-    return pipeline.Plan(
+    return Plan(
         [
             sample.model_copy(update={"cluster": f"{sample.task} {sample.cluster}"})
             for plan in plans
             for sample in plan.samples
         ],
         {task: protocol for plan in plans for task, protocol in plan.protocols.items()},
-        {task: grader for plan in plans for task, grader in plan.graders.items()},
+        {task: grader for plan in plans for task, grader in plan.evaluators.items()},
         {task: root for plan in plans for task, root in plan.roots.items()},
     )

@@ -27,7 +27,8 @@ import evaluators
 from tests.bench import machine
 from viubench.engines.base import Response
 from viubench.runner import pipeline
-from viubench.schema import Clip, Counted, FrameInfo, Manifest, Sample, Suite
+from viubench.runner.plan import Plan
+from viubench.schema import Clip, Counted, EvaluatorSpec, FrameInfo, Manifest, ProtocolEntry, Sample, Suite, TaskEntry
 from viubench.scoring.aggregate import summarise
 from viubench.stats import estimates, paired_differences
 from viubench.storage import record_log
@@ -74,7 +75,7 @@ def measure(n: int, progress: Callable[[int, int, str], None] = lambda done, tot
 
 def score(n: int, folder: Path) -> None:
     """Grade drawn answers one by one, append their records, and read the results in one pass."""
-    plan = pipeline.Plan([], {}, {task: evaluators.get(name) for task, name in EVALUATORS.items()})
+    plan = Plan([], {}, {task: evaluators.get(name) for task, name in EVALUATORS.items()})
     with RunFolder.claim(folder) as run:
         run.begin(manifest(n))
         for sample, text, frames in answers(n, plan):
@@ -116,7 +117,7 @@ def identity(number: int) -> str:
     return f"viubench_{task}-{number:016x}"
 
 
-def answers(n: int, plan: pipeline.Plan) -> Iterator[tuple[Sample, str, FrameInfo]]:
+def answers(n: int, plan: Plan) -> Iterator[tuple[Sample, str, FrameInfo]]:
     """Drawn questions, each with a response that is right, wrong or unreadable, and what was shown."""
     draw = random.Random(0)
     times = [round(0.75 * k, 3) for k in range(FRAMES)]
@@ -128,7 +129,7 @@ def answers(n: int, plan: pipeline.Plan) -> Iterator[tuple[Sample, str, FrameInf
             id=identity(number), task=task, cluster=video, clips=(Clip(path=video),), question=f"<video>\n{TALK * 3}",
             target=target, answer_text="", groups={"strength": ("low", "middle", "high")[number % 3]},
         )  # fmt: skip
-        said = plan.graders[task].canonical(target if draw.random() < 0.5 else wrong)
+        said = plan.evaluators[task].canonical(target if draw.random() < 0.5 else wrong)
         text = TALK if draw.random() < 0.05 else f"{TALK}Answer: {said}"
         yield sample, text, FrameInfo(
             indices=list(range(0, 18 * FRAMES, 18)), times=times, height=288, width=512, hash=f"{number:016x}"
@@ -143,13 +144,13 @@ def _target(task: str, draw: random.Random) -> Any:
 
 
 def manifest(n: int) -> Manifest:
-    about = {
-        "chance": 0.1, "blind": 0.1, "blind_statement": "", "items_hash": "", "metric": "exact", "scores": [], "n": n,
-    }  # fmt: skip
     return Manifest(
         argv=[], model={"name": "drawn"}, engine={"kind": "answers"},
-        protocols={task: {"protocol": "viubench", "hash": ""} for task in EVALUATORS},
-        tasks={task: about | {"evaluator": {"name": name, "params": {}}} for task, name in EVALUATORS.items()},
+        protocols={task: ProtocolEntry(protocol="viubench") for task in EVALUATORS},
+        tasks={
+            task: TaskEntry(evaluator=EvaluatorSpec(name=name), metric="exact", n=n, chance=0.1, blind=0.1)
+            for task, name in EVALUATORS.items()
+        },
         suites={"drawn": Suite(suite="drawn", tasks=sorted(EVALUATORS))},
         packages={}, seed=0, hardware={}, started="",
     )  # fmt: skip

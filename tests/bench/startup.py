@@ -18,7 +18,7 @@ COMMANDS = {
     "python -c pass": ("-c", "pass"),
     "viubench --help": ("-m", "viubench", "--help"),
     "viubench tasks list": ("-m", "viubench", "tasks", "list"),
-    "import of what a run needs, engine aside": ("-c", "import viubench.cli.job"),
+    "import of what a run needs, engine aside": ("-c", "import viubench.api.evaluate"),
 }
 
 

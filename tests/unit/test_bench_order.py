@@ -65,7 +65,7 @@ def test_what_depends_on_its_neighbours_is_measured() -> None:
 def test_the_requests_are_those_of_a_run(clips: Path, tmp_path: Path) -> None:
     store = FrameCache(tmp_path / "store")
     wishes = Wishes("viubench_jigsaw_easy", clips, limit=2)
-    planned = planning.plan(wishes, Catalogue(()), tmp_path / "out", store)
+    planned = planning.make_plan(wishes, Catalogue(()), tmp_path / "out", store)
     (first,) = order.requests(planned, store, 1)
-    assert first.sample.id in {sample.id for sample in planned.plan.samples}
+    assert first.sample.id in {sample.id for sample in planned.samples}
     assert len(first.videos) == len(first.media_ids) == first.sample.question.count("<video>") == 6

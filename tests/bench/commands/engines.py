@@ -87,18 +87,17 @@ def order(
     from tabulate import tabulate
 
     from tests.bench import machine, order
-    from viubench.cli.job import pairs
+    from viubench.cli.run import pairs
     from viubench.engines.checkpoints import describe_checkpoint
     from viubench.runner import planning
-    from viubench.runner.collect import Wishes
-    from viubench.tasks.registry import Catalogue
+    from viubench.runner.config import configure
     from viubench.video.frame_cache import FrameCache, default_root
 
     store = FrameCache(frame_cache or default_root())
-    wishes = Wishes(tasks, videos, max_pixels=max_pixels, limit=n)
+    config = configure(model, tasks, engine="vllm", videos=videos, max_pixels=max_pixels, limit=n)
     with TemporaryDirectory(prefix="viubench-bench-") as scratch:
         multiple = describe_checkpoint(model)["size_multiple"]
-        planned = planning.plan(wishes, Catalogue(()), Path(scratch), store, multiple)
+        planned = planning.make_plan(config, Path(scratch), store, multiple)
         rows = order.measure(model, order.requests(planned, store, n), pairs(engine_arg), in_flight)
     lines = [
         [row.what, "yes" if row.deterministic else "no", row.n, f"{row.seconds:.1f}", f"{100 * row.answers:.1f}",
