@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from trainer.checkpoints import checkpoint as trainers
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
-from viubench.watch.checkpoints import find, fingerprint, lacking, listed, marked, stamp, step_of
+from viubench.watch.checkpoints import completeness, find, fingerprint, marked, missing, stamp, step_of
 
 INDEX = "model.safetensors.index.json"
 
@@ -75,7 +75,7 @@ def test_the_model_with_weights_is_preferred_to_one_without(tmp_path: Path) -> N
 @pytest.mark.parametrize("shards", [0, 3])
 def test_a_whole_checkpoint_is_one_that_engines_open(shards: int, tmp_path: Path) -> None:
     whole = folders.write(tmp_path / "checkpoint-1", shards=shards)
-    assert lacking(whole) == ""
+    assert missing(whole) == ""
     assert describe_checkpoint(str(whole))["fingerprint"] == fingerprint(whole)
 
 
@@ -91,7 +91,7 @@ def test_a_whole_checkpoint_is_one_that_engines_open(shards: int, tmp_path: Path
 )
 def test_a_file_that_is_missing_is_named(name: str, said: str, tmp_path: Path) -> None:
     part = folders.write(tmp_path / "checkpoint-1", shards=3, leave_out=name)
-    assert lacking(part) == said
+    assert missing(part) == said
     if name != INDEX:  # an engine opens what it finds; while the index is missing, more may come
         with pytest.raises(ViubenchError):
             describe_checkpoint(str(part))
@@ -108,7 +108,7 @@ def test_a_file_that_is_missing_is_named(name: str, said: str, tmp_path: Path) -
 def test_other_kinds_of_weights_are_told(name: str, said: str, tmp_path: Path) -> None:
     other = folders.write(tmp_path / "checkpoint-1", leave_out="model.safetensors")
     (other / name).touch()
-    assert lacking(other) == f"weights as model.safetensors{said}"
+    assert missing(other) == f"weights as model.safetensors{said}"
 
 
 @pytest.mark.parametrize("name", ["config.json", INDEX])
@@ -117,21 +117,21 @@ def test_a_torn_json_file_is_not_whole(name: str, tmp_path: Path) -> None:
     content = (whole / name).read_bytes()
     for cut in range(len(content)):
         (whole / name).write_bytes(content[:cut])
-        assert lacking(whole) == f"{name} does not read yet"
+        assert missing(whole) == f"{name} does not read yet"
     for junk in (b'{"weight_map": 3}', b"[]", b"3"):
         (whole / INDEX).write_bytes(junk)
-        assert lacking(whole) != ""
+        assert missing(whole) != ""
 
 
 def test_torn_weights_are_never_whole(tmp_path: Path) -> None:
     content = folders.weights(1)
     for cut in range(1, len(content) + 1):
         torn = folders.write(tmp_path / "checkpoint-1", torn=cut)
-        assert lacking(torn) == "the rest of model.safetensors"
+        assert missing(torn) == "the rest of model.safetensors"
     (torn / "model.safetensors").write_bytes(content + b"more")
-    assert lacking(torn) == "the rest of model.safetensors"
+    assert missing(torn) == "the rest of model.safetensors"
     (torn / "model.safetensors").write_bytes(content)
-    assert lacking(torn) == ""
+    assert missing(torn) == ""
 
 
 @given(st.binary(max_size=64))
@@ -142,7 +142,7 @@ def test_no_content_of_weights_is_a_crash(junk: bytes) -> None:
         folder = folders.write(Path(place) / "checkpoint-1")
         for content in (junk, len(junk).to_bytes(8, "little") + junk):
             (folder / "model.safetensors").write_bytes(content)
-            assert lacking(folder) in ("", "the rest of model.safetensors")
+            assert missing(folder) in ("", "the rest of model.safetensors")
 
 
 def test_the_stamp_changes_with_whatever_changes(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_link_that_leads_nowhere_is_no_hindrance(tmp_path: Path) -> None:
     before = stamp(folder)[0]
     (tmp_path / "nowhere").touch()
     assert stamp(folder)[0] != before
-    assert lacking(folder) == ""
+    assert missing(folder) == ""
 
 
 def test_a_copy_with_old_times_is_not_old(tmp_path: Path) -> None:
@@ -193,10 +193,10 @@ def test_the_trainer_of_this_project_says_itself_what_is_whole(tmp_path: Path) -
     assert marked(target)
     (target / "trainer" / "state.json").write_text("{")
     assert not marked(target)
-    assert listed(target)
+    assert completeness(find(tmp_path)[0]) == ("files of its list (trainer/files.json), or parts of them", False)
     other = folders.write(tmp_path / "checkpoint-000060")
     assert not marked(other)
-    assert not listed(other)
+    assert completeness(find(tmp_path)[1]) == ("", False)
     (other / "trainer").mkdir()
     for junk in ("", "[]", "{}", "3", '{"a": 1}'):
         (other / "trainer" / "files.json").write_text(junk)

@@ -50,7 +50,7 @@ from viubench.schema.tasks import (
     Task,
     VideoSpec,
 )
-from viubench.schema.watch import Entry, Gated, Score
+from viubench.schema.watch import GateOutcome, WatchEntry, WatchScore
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -58,15 +58,14 @@ __all__ = [
     "Clip",
     "Counted",
     "Decoding",
-    "Entry",
     "EvaluatorSpec",
     "Evidence",
     "Failure",
     "Fate",
     "FrameInfo",
     "GateConfig",
+    "GateOutcome",
     "GateReport",
-    "Gated",
     "GatedMean",
     "GatedRun",
     "GenerationKwargs",
@@ -90,7 +89,6 @@ __all__ = [
     "RuleResult",
     "Sample",
     "Sampling",
-    "Score",
     "Status",
     "Strict",
     "Suite",
@@ -101,6 +99,8 @@ __all__ = [
     "TaskVerdict",
     "Verdict",
     "VideoSpec",
+    "WatchEntry",
+    "WatchScore",
     "canonical_json",
     "content_hash",
     "utf8",

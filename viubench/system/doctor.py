@@ -151,9 +151,7 @@ def check_engines() -> list[Check]:
     return [
         Check("transformers", recent if transformers else None, transformers or "not installed", hint),
         optional("vllm", vllm, "no --engine vllm", SET_UP),
-        optional(
-            "ray", version_of("ray"), "--engine ray:vllm and --ray are not available", "pip install 'viubench[ray]'"
-        ),
+        optional("ray", version_of("ray"), "no --engine ray:vllm, no --ray", "pip install 'viubench[ray]'"),
         optional("lmms-eval", lmms, "no tasks named lmms:", f"{SET_UP} --extras lmms"),
     ]
 
