@@ -19,7 +19,7 @@ from pathlib import Path
 import evaluators
 from trainer.config import TrainConfig
 from viubench.datasets import pretext_items
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.rng import Dice
 from viubench.runner.config import EvalConfig
@@ -85,7 +85,7 @@ class Questions:
         """
         videos = Path(config.items.videos) if config.items.videos else None
         folders = {"training": config.items.train, "validation": config.items.validation}
-        splits: dict[str, Built] = {}
+        splits: dict[str, Dataset] = {}
         for name, folder in folders.items():
             if not (folder or need_validation or name == "training"):
                 continue
@@ -97,7 +97,7 @@ class Questions:
                 )
             splits[name] = _chosen(pretext_items.read(Path(folder), catalogue, store, videos), config, folder)
         tasks = {task: splits["training"].tasks[task] for task in config.tasks}
-        held_out = splits.get("validation", Built(tasks, [], Path()))
+        held_out = splits.get("validation", Dataset(tasks, [], Path()))
         for name, task in tasks.items():
             if held_out.tasks[name].evaluator != task.evaluator:
                 raise ViubenchError(
@@ -182,7 +182,7 @@ def _epoch(seed: int, stream: str, task: str, epoch: int, n: int) -> tuple[int, 
 # --- what is refused ------------------------------------------------------------------------------------------
 
 
-def identities(built: Built, store: FrameCache) -> dict[str, str]:
+def identities(built: Dataset, store: FrameCache) -> dict[str, str]:
     """What each source video is known by, its real path and its content hash, with its name.
 
     Raises:
@@ -221,7 +221,7 @@ def refuse_shared(splits: Mapping[str, Mapping[str, str]]) -> None:
                 )
 
 
-def _chosen(built: Built, config: TrainConfig, folder: str) -> Built:
+def _chosen(built: Dataset, config: TrainConfig, folder: str) -> Dataset:
     """The items of the configured tasks."""
     samples = [sample for sample in built.samples if sample.task in config.tasks]
     missing = sorted(set(config.tasks) - {sample.task for sample in samples})
@@ -232,7 +232,7 @@ def _chosen(built: Built, config: TrainConfig, folder: str) -> Built:
             hint=f"there are: {', '.join(built.tasks) or 'none'}; build the task too, or take it out of the mixture",
         )
     refuse_unanswered(samples)
-    return Built({name: built.tasks[name] for name in config.tasks}, samples, built.videos)
+    return Dataset({name: built.tasks[name] for name in config.tasks}, samples, built.videos)
 
 
 def refuse_unanswered(samples: Iterable[Sample]) -> None:
@@ -243,7 +243,7 @@ def refuse_unanswered(samples: Iterable[Sample]) -> None:
 
 
 def _plan(
-    built: Built, config: TrainConfig, catalogue: Catalogue, limits: Mapping[str, int | None], multiple: int | None
+    built: Dataset, config: TrainConfig, catalogue: Catalogue, limits: Mapping[str, int | None], multiple: int | None
 ) -> Plan:
     """The plan of a run over these items, at most so many of each task; frames come out as in a run of the harness."""
     samples = [s for name, limit in limits.items() for s in [s for s in built.samples if s.task == name][:limit]]

@@ -13,9 +13,10 @@ from viubench.runner.forecast import Memory
 
 import evaluators
 from viubench.engines import memory
-from viubench.engines.checkpoints import describe_checkpoint
-from viubench.engines.memory import Footprint, Gpu, find_gpu
-from viubench.engines.token_counts import Counter, Shown, parameters
+from viubench.engines.checkpoints import describe_checkpoint, parameters
+from viubench.engines.gpus import Gpu, find_gpu
+from viubench.engines.memory import Footprint
+from viubench.engines.token_counts import Counter, Shown
 from viubench.errors import ViubenchError
 from viubench.runner import forecast, pipeline, preflight
 from viubench.runner.plan import Plan

@@ -350,7 +350,8 @@ def test_ensure_fetches_once_and_leaves_data_put_there_by_hand(site: Hub, tmp_pa
     (tmp_path / "mine" / "data").mkdir(parents=True)
     (tmp_path / "mine/data/test-0.jsonl").write_bytes(ROWS)
     local_manifest.save(
-        local_manifest.Holdings(files={"data/test-0.jsonl": local_manifest.Held(size=1, sha256="")}), tmp_path / "mine"
+        local_manifest.LocalManifest(files={"data/test-0.jsonl": local_manifest.ManifestFile(size=1, sha256="")}),
+        tmp_path / "mine",
     )
     for dataset_path in ("", "old/pours"):
         download.ensure(make(data="mine", dataset_path=dataset_path), tmp_path)
@@ -370,7 +371,11 @@ def test_the_default_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setenv("VIUBENCH_DATA", str(tmp_path))
     assert download.default_data_root() == tmp_path
     monkeypatch.delenv("VIUBENCH_DATA")
-    assert download.default_data_root() == Path.home() / ".cache/viubench/data"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert download.default_data_root() == tmp_path / "caches/viubench/data"
+    (tmp_path / ".cache/viubench/data").mkdir(parents=True)
+    assert download.default_data_root() == tmp_path / ".cache/viubench/data", "where an earlier version put it"
 
 
 parts = st.sampled_from(["a", "b", "ab", "a.zip", "b.zip", "x1"])

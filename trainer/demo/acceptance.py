@@ -22,7 +22,7 @@ import evaluators
 from evaluators import Evaluator
 from trainer.rewards import Reward, Rewarder, constant_floor, constant_reward
 from viubench.datasets import pretext_items
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.errors import ViubenchError
 from viubench.schema import Sample, canonical_json
 from viubench.stats.paired_differences import Difference, paired
@@ -87,7 +87,7 @@ def summary(runs: Runs, catalogue: Catalogue, store: FrameCache) -> dict[str, An
     return _mean(tasks) | {"diff": interval(paired(parts["warm"], parts["grpo"])), "tasks": tasks}
 
 
-def graded(run: Path, items: Built, graders: Mapping[str, Evaluator]) -> dict[str, Reward]:
+def graded(run: Path, items: Dataset, graders: Mapping[str, Evaluator]) -> dict[str, Reward]:
     """Item id -> what its answer on record earns; ViubenchError where an item has none."""
     rewarder = Rewarder(dict.fromkeys(graders, "smooth"), graders)
     records = {record.id: record for record in read_records(run)}

@@ -40,7 +40,7 @@ from viubench.schema import Sample
 from viubench.storage import atomic
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
-from viubench.video.loader import Wanted
+from viubench.video.loader import FrameRequest
 from viubench.video.process_pool import KillablePool
 
 MULTIPLE = 64
@@ -197,7 +197,7 @@ def content(question: str, videos: int) -> str:
     return "".join(MARK if part["type"] == "video" else part["text"] for part in parts(question, videos))
 
 
-def pictures(store: Path, sample: Sample, wants: Sequence[Wanted], out: Path, picture: Picture) -> list[Video]:
+def pictures(store: Path, sample: Sample, wants: Sequence[FrameRequest], out: Path, picture: Picture) -> list[Video]:
     """The frames of each video a sample shows, below `out/frames`, named by content; those that are there are kept.
 
     What a worker process runs; raises MediaError as `FrameCache.get`.

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
-from viubench.datasets.archive_readers import CHUNK, FAULTS, Entry, Read, read_tar, read_zip
+from viubench.datasets.archive_readers import CHUNK, FAULTS, Member, Read, read_tar, read_zip
 from viubench.errors import ViubenchError
 from viubench.storage import atomic
 
@@ -174,7 +174,7 @@ def unpack(archive: Archive, into: Path, update: Update = lambda done, total: No
 
 
 @contextmanager
-def _opened(archive: Archive) -> Iterator[tuple[list[Entry], Read]]:
+def _opened(archive: Archive) -> Iterator[tuple[list[Member], Read]]:
     """The members of an archive, all of them checked, and what reads one of them."""
     with ExitStack() as stack:
         with _blaming(archive):
@@ -202,9 +202,9 @@ def _blaming(archive: Archive, member: str = "") -> Iterator[None]:
         raise ViubenchError(message, where=place, hint="delete it and fetch it again") from None
 
 
-def _checked(archive: Archive, entries: Iterator[Entry]) -> list[Entry]:
+def _checked(archive: Archive, entries: Iterator[Member]) -> list[Member]:
     """Every member under its plain name, or the error that refuses the archive. Stops reading at the first fault."""
-    kept: dict[str, Entry] = {}
+    kept: dict[str, Member] = {}
     most = max(SLACK, MAX_RATIO * archive.size)
     total = 0
     for count, entry in enumerate(entries, start=1):
@@ -223,7 +223,7 @@ def _checked(archive: Archive, entries: Iterator[Entry]) -> list[Entry]:
         other = kept.get(key)
         if other and (entry.kind, other.kind, name) != ("folder", "folder", other.name):
             raise _refused(archive, f"holds {other.name!r} twice, or in two spellings", where)
-        kept[key] = Entry(name, entry.kind, entry.size, entry.crc, entry.handle)
+        kept[key] = Member(name, entry.kind, entry.size, entry.crc, entry.handle)
     for key in kept:
         for parent in PurePosixPath(key).parents:
             if (above := kept.get(parent.as_posix())) and above.kind == "file":
@@ -236,8 +236,8 @@ def _refused(archive: Archive, why: str, where: str) -> ViubenchError:
     return ViubenchError(f"{archive.name!r} is refused: it {why}", where=where, hint=hint)
 
 
-def _check_room(archive: Archive, members: Sequence[Entry], into: Path) -> None:
-    def is_new(member: Entry) -> bool:
+def _check_room(archive: Archive, members: Sequence[Member], into: Path) -> None:
+    def is_new(member: Member) -> bool:
         target = into / member.name
         return not (target.is_file() and target.stat().st_size == member.size)
 
@@ -264,7 +264,7 @@ def _shown(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
-def _is_there(target: Path, member: Entry, read: Read) -> bool:
+def _is_there(target: Path, member: Member, read: Read) -> bool:
     """Whether a file already holds a member: by size and checksum, or by content where the archive has no checksum."""
     if not target.is_file() or target.stat().st_size != member.size:
         return False
@@ -277,7 +277,7 @@ def _is_there(target: Path, member: Entry, read: Read) -> bool:
     return crc == member.crc
 
 
-def _clear_abandoned(members: Sequence[Entry], into: Path) -> None:
+def _clear_abandoned(members: Sequence[Member], into: Path) -> None:
     """Delete what a killed writer left beside the files it was about to write."""
     targets = {into / member.name for member in members}
     for folder in {target.parent for target in targets}:

@@ -2,7 +2,7 @@
 
 Example:
     >>> split_inline("Which way?\\nA. left\\nB. right\\nAnswer with one letter.")
-    ('Which way?', Options(letters=('A', 'B'), texts=('left', 'right')))
+    ('Which way?', Choices(letters=('A', 'B'), texts=('left', 'right')))
     >>> of(["Yes.", "No."]).letters
     ('yes', 'no')
 """
@@ -26,7 +26,7 @@ _SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
-class Options:
+class Choices:
     """Letters (or "yes" and "no", or numbers) and, in the same order, what each stands for."""
 
     letters: tuple[str, ...]
@@ -62,7 +62,7 @@ class Options:
         raise ValueError(f"the answer {answer!r:.80} is none of the options {list(self.texts)!r:.200}")
 
 
-def of(value: Any) -> Options:
+def of(value: Any) -> Choices:
     """Options from a list of texts, with or without their own letters.
 
     Own letters are taken off when every text has one, and given anew in order, since publishers repeat or skip some.
@@ -81,13 +81,13 @@ def of(value: Any) -> Options:
     texts = [text.strip() for text in texts]
     plain = tuple(_plain(text) for text in texts)
     if not lettered and sorted(plain) == ["no", "yes"]:
-        return Options(plain, tuple(texts))
+        return Choices(plain, tuple(texts))
     if not 2 <= len(texts) <= len(ascii_uppercase):
         raise ValueError(f"{len(texts)} options: {value!r:.120}")
-    return Options(tuple(ascii_uppercase[: len(texts)]), tuple(texts))
+    return Choices(tuple(ascii_uppercase[: len(texts)]), tuple(texts))
 
 
-def split_inline(text: str) -> tuple[str, Options]:
+def split_inline(text: str) -> tuple[str, Choices]:
     """(what stands before the options, the options) of a question that lists them itself, one a line.
 
     Lines after the last option are the publisher's instruction and are dropped.
@@ -110,7 +110,7 @@ def split_inline(text: str) -> tuple[str, Options]:
     for match, following in zip(run, [*run[1:], None], strict=True):
         more = text[match.end() : following.start()] if following else ""
         texts.append(_SPACE.sub(" ", match[2] + " " + more).strip() if more.strip() else match[2].strip())
-    return text[: run[0].start()].strip(), Options(tuple(match[1].upper() for match in run), tuple(texts))
+    return text[: run[0].start()].strip(), Choices(tuple(match[1].upper() for match in run), tuple(texts))
 
 
 def _split(text: str) -> list[str]:

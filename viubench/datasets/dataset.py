@@ -1,7 +1,7 @@
 """What every source gives: samples, the tasks they belong to, and where their videos lie.
 
 Example:
-    >>> Built({}, [], Path("videos")).published
+    >>> Dataset({}, [], Path("videos")).published
     False
 """
 
@@ -14,7 +14,7 @@ from viubench.schema import Sample, Task
 
 
 @dataclass(frozen=True)
-class Built:
+class Dataset:
     """Samples with the tasks they belong to and the folder their videos lie in.
 
     Attributes:

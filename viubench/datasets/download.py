@@ -19,10 +19,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from platformdirs import user_cache_path
+
 from viubench.datasets import archives, hub_client, local_manifest, row_files
 from viubench.datasets.archives import Update
 from viubench.datasets.hub_client import Remote, Resolved, resolve
-from viubench.datasets.local_manifest import Holdings, Origin, UnpackedArchive
+from viubench.datasets.local_manifest import LocalManifest, Origin, UnpackedArchive
 from viubench.errors import ViubenchError
 from viubench.schema import Task
 
@@ -54,8 +56,11 @@ def silent(what: str) -> Iterator[Update]:
 
 
 def default_data_root() -> Path:
-    """$VIUBENCH_DATA, or ~/.cache/viubench/data."""
-    return Path(os.environ.get("VIUBENCH_DATA") or "~/.cache/viubench/data").expanduser()
+    """$VIUBENCH_DATA, or `data` below the user's cache folder; ~/.cache/viubench/data where it is there already."""
+    if given := os.environ.get("VIUBENCH_DATA"):
+        return Path(given).expanduser()
+    earlier = Path("~/.cache/viubench/data").expanduser()  # the default before it followed the platform
+    return earlier if earlier.is_dir() else user_cache_path("viubench", appauthor=False) / "data"
 
 
 def folder_of(task: Task, root: Path) -> Path:
@@ -148,7 +153,7 @@ def unpack(tasks: Sequence[Task], folder: Path, progress: Progress = silent) -> 
         return _unpack(tasks, folder, local_manifest.load(folder), progress)
 
 
-def _unpack(tasks: Sequence[Task], folder: Path, held: Holdings, progress: Progress) -> list[str]:
+def _unpack(tasks: Sequence[Task], folder: Path, held: LocalManifest, progress: Progress) -> list[str]:
     done: list[str] = []
     for into, globs in sorted({(t.video.into, tuple(t.video.archives)) for t in tasks if t.video}):
         target = folder / (archives.contained(into, "video.into") if into else "")
@@ -237,7 +242,7 @@ def _loose_videos(task: Task, there: Mapping[str, Remote]) -> list[str]:
 # --- getting them ---------------------------------------------------------------------------------------------
 
 
-def _missing(wanted: Mapping[str, Remote], folder: Path, held: Holdings, progress: Progress) -> dict[str, Remote]:
+def _missing(wanted: Mapping[str, Remote], folder: Path, held: LocalManifest, progress: Progress) -> dict[str, Remote]:
     """What must be downloaded; files that are there and were not recorded are compared with the hub's checksum."""
     missing: dict[str, Remote] = {}
     total = sum(remote.size for remote in wanted.values())
@@ -275,7 +280,7 @@ def _check_room(missing: Mapping[str, Remote], tasks: Sequence[Task], folder: Pa
 
 
 def _download(
-    task: Task, resolved: Resolved, missing: Mapping[str, Remote], folder: Path, held: Holdings, update: Update
+    task: Task, resolved: Resolved, missing: Mapping[str, Remote], folder: Path, held: LocalManifest, update: Update
 ) -> None:
     total = sum(remote.size for remote in missing.values())
     done = 0

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from viubench.datasets import hub_errors, local_manifest
-from viubench.datasets.local_manifest import Held
+from viubench.datasets.local_manifest import ManifestFile
 from viubench.errors import ViubenchError
 from viubench.schema import Task
 
@@ -79,7 +79,7 @@ def listing(task: Task, resolved: Resolved) -> dict[str, Remote]:
 
 def download(
     task: Task, resolved: Resolved, path: str, remote: Remote, folder: Path, update: Callable[[int], None]
-) -> Held:
+) -> ManifestFile:
     """One file into `folder`, gone on with where an earlier attempt stopped, checked, then put in its place.
 
     Args:
@@ -121,7 +121,7 @@ def half_done(target: Path, remote: Remote) -> Path:
     return target.with_name(f".{target.name}.{remote.id[:16]}.part")
 
 
-def compared(file: Path, remote: Remote) -> Held | None:
+def compared(file: Path, remote: Remote) -> ManifestFile | None:
     """The manifest's entry of a local file, if its content is that of `remote`."""
     held = local_manifest.measure(file, remote.id)
     own = held.sha256 if len(remote.id) == 64 else local_manifest.git_id(file)

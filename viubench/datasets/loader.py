@@ -16,17 +16,17 @@ from typing import Any, Literal
 import evaluators
 from evaluators import Evaluator
 from viubench.datasets import choices, local_manifest, prompts, row_files
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Groups, Sample, Task, VideoSpec, content_hash
 from viubench.tasks import templating
 from viubench.video.frame_cache import FrameCache
 
-Wording = Literal["default", "published"]
+PromptSource = Literal["default", "published"]
 SHOWN_FAULTS = 3
 
 
-def read(task: Task, root: Path, store: FrameCache | None = None, prompt: Wording = "default") -> Built:
+def read(task: Task, root: Path, store: FrameCache | None = None, prompt: PromptSource = "default") -> Dataset:
     """Every row of a task as a sample, in file order; rows that are equal are all kept.
 
     Args:
@@ -43,7 +43,7 @@ def read(task: Task, root: Path, store: FrameCache | None = None, prompt: Wordin
     rows = row_files.rows(task, folder, root if root.is_file() else None)
     if not rows:
         raise ViubenchError(f"{task.task}: no rows are left", where=str(folder), hint="see rows.keep in the task")
-    reader = _Reader(task, folder, store, prompt)
+    reader = _RowReader(task, folder, store, prompt)
     samples: list[Sample] = []
     faults: list[str] = []
     for row in rows:
@@ -62,7 +62,7 @@ def read(task: Task, root: Path, store: FrameCache | None = None, prompt: Wordin
             hint="mend the template it comes from, or leave such rows out with rows.keep",
         )
     revision = local_manifest.revision(task, folder)
-    return Built({task.task: task}, samples, folder, notes=_notes(task, len(samples)), revision=revision)
+    return Dataset({task.task: task}, samples, folder, notes=_notes(task, len(samples)), revision=revision)
 
 
 def _notes(task: Task, found: int) -> tuple[str, ...]:
@@ -73,13 +73,13 @@ def _notes(task: Task, found: int) -> tuple[str, ...]:
 
 
 @dataclass
-class _Reader:
+class _RowReader:
     """What all rows of a task share on their way to samples."""
 
     task: Task
     folder: Path
     store: FrameCache | None
-    prompt: Wording
+    prompt: PromptSource
     ids: dict[str, int] = field(default_factory=dict)
     found: dict[str, Clip] = field(default_factory=dict)
 
@@ -116,7 +116,7 @@ class _Reader:
             groups=self.groups(row),
         )
 
-    def asked(self, row: Mapping[str, Any]) -> tuple[str, choices.Options | None]:
+    def asked(self, row: Mapping[str, Any]) -> tuple[str, choices.Choices | None]:
         """The question without its options, and the options where the task has them."""
         question = templating.text(self.task.question, row, what="question").strip()
         if not self.task.options:
@@ -131,7 +131,7 @@ class _Reader:
         stem, options = choices.split_inline(given)
         return stem if question == given.strip() else question, options
 
-    def target(self, given: Any, options: choices.Options | None) -> Any:
+    def target(self, given: Any, options: choices.Choices | None) -> Any:
         """The true answer in the evaluator's form; ValueError when it is none."""
         if options is not None:
             if not isinstance(given, str):
@@ -143,11 +143,11 @@ class _Reader:
         self.evaluator.canonical(target)  # refuses what is not in the evaluator's form
         return target
 
-    def worded(self, row: Mapping[str, Any], question: str, options: choices.Options | None, videos: int) -> str:
+    def worded(self, row: Mapping[str, Any], question: str, options: choices.Choices | None, videos: int) -> str:
         if self.prompt == "published":
             from viubench.datasets import published_prompts
 
-            return str(published_prompts.wording(self.task, row, videos))
+            return str(published_prompts.prompt(self.task, row, videos))
         lines = options.lines() if options else ""
         if self.task.prompt.default:
             known = {**row, "question": question, "options": lines}

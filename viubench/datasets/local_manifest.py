@@ -29,7 +29,7 @@ CHUNK = 1 << 20
 """Bytes read at a time."""
 
 
-class Held(Strict):
+class ManifestFile(Strict):
     """One file: bytes, SHA-256, and the hub's own id of this content ("" where it was put there by hand)."""
 
     size: int
@@ -56,13 +56,13 @@ class UnpackedArchive(Strict):
     bytes: int
 
 
-class Holdings(Strict):
+class LocalManifest(Strict):
     """The manifest: fetches by task, files by path below the folder, unpacked archives by name, and the hub's ids whose
     fetch was begun and has not come to its end."""
 
     version: Literal[1] = 1
     fetched: dict[str, Origin] = Field(default_factory=dict)
-    files: dict[str, Held] = Field(default_factory=dict)
+    files: dict[str, ManifestFile] = Field(default_factory=dict)
     unpacked: dict[str, UnpackedArchive] = Field(default_factory=dict)
     unfinished: set[str] = Field(default_factory=set)
 
@@ -81,7 +81,7 @@ class Holdings(Strict):
             del self.unpacked[name]
 
 
-def load(folder: Path) -> Holdings:
+def load(folder: Path) -> LocalManifest:
     """The manifest of a folder, an empty one where there is none.
 
     Raises:
@@ -89,7 +89,7 @@ def load(folder: Path) -> Holdings:
     """
     path = folder / MANIFEST
     try:
-        return Holdings.model_validate_json(path.read_bytes()) if path.exists() else Holdings()
+        return LocalManifest.model_validate_json(path.read_bytes()) if path.exists() else LocalManifest()
     except ValidationError as error:
         raise ViubenchError(
             f"the manifest of the data cannot be read: {error.errors()[0]['msg']}",
@@ -98,7 +98,7 @@ def load(folder: Path) -> Holdings:
         ) from None
 
 
-def save(held: Holdings, folder: Path) -> None:
+def save(held: LocalManifest, folder: Path) -> None:
     """Write the manifest, in an order that does not depend on how it came to be."""
     data = held.model_dump(mode="json") | {"unfinished": sorted(held.unfinished)}
     text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=True)
@@ -111,11 +111,11 @@ def revision(task: Task, folder: Path) -> str:
     return origin.revision if origin else ""
 
 
-def measure(path: Path, hub: str = "") -> Held:
+def measure(path: Path, hub: str = "") -> ManifestFile:
     """Size and checksum of a file as it is now; `hub` is noted with it."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Held(size=path.stat().st_size, sha256=sha256, hub=hub)
+    return ManifestFile(size=path.stat().st_size, sha256=sha256, hub=hub)
 
 
 def git_id(path: Path) -> str:

@@ -1,7 +1,7 @@
 """The published wording of a question, taken at run time from the installed lmms-eval or from the data.
 
 Example:
-    >>> wording(task, {"question": "Which way?", "options": ["A. left"]}, videos=1)  # doctest: +SKIP
+    >>> prompt(task, {"question": "Which way?", "options": ["A. left"]}, videos=1)  # doctest: +SKIP
     '<video>Which way?...'
 
 Of lmms-eval only the task's YAML file and the functions it names are loaded, never its data.
@@ -25,7 +25,7 @@ from viubench.tasks import templating
 _NAME = re.compile(r"""^task:[ \t]*["']?([\w.+-]+)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
 
 
-def wording(task: Task, row: Mapping[str, Any], videos: int = 1) -> str:
+def prompt(task: Task, row: Mapping[str, Any], videos: int = 1) -> str:
     """What the publisher's harness asks about one row, a `<video>` mark for each video in front.
 
     Args:

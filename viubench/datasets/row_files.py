@@ -118,7 +118,7 @@ def _flat(files: list[RowFile]) -> Iterator[dict[str, Any]]:
                 hint="name an adapter that reads it",
             )
         for index, row in enumerate(file.content):
-            yield row | {"_file": file.stem, "_path": file.path, "_index": index}
+            yield row | file.place(index)
 
 
 def read(path: Path) -> Any:

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from viubench.datasets import archives, download, loader, local_manifest, row_files
-from viubench.datasets.local_manifest import Holdings
+from viubench.datasets.local_manifest import LocalManifest
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Sample, Task, VideoSpec
 from viubench.video import paths
@@ -141,7 +141,7 @@ _WORDS = {"lfs_pointer": "a git-lfs pointer", "outside_root": "outside the data 
 class _Archives:
     """Where a missing file would have come from. Archives are opened only when the first one is missing."""
 
-    def __init__(self, tasks: Sequence[Task], folder: Path, held: Holdings) -> None:
+    def __init__(self, tasks: Sequence[Task], folder: Path, held: LocalManifest) -> None:
         self.specs = {(t.video.into, tuple(t.video.archives)) for t in tasks if t.video and t.video.archives}
         self.folder = folder
         self.held = held
@@ -192,7 +192,7 @@ def _spellings(path: str, video: VideoSpec | None) -> list[str]:
     ]
 
 
-def _changed(held: Holdings, folder: Path, deep: bool, progress: download.Progress) -> list[Fault]:
+def _changed(held: LocalManifest, folder: Path, deep: bool, progress: download.Progress) -> list[Fault]:
     """Recorded files that are gone or other than recorded; an archive may be deleted once it was unpacked."""
     faults: list[Fault] = []
     total = sum(entry.size for entry in held.files.values())
@@ -212,7 +212,7 @@ def _changed(held: Holdings, folder: Path, deep: bool, progress: download.Progre
     return faults
 
 
-def _add(needed: set[str], held: Holdings, folder: Path, progress: download.Progress) -> int:
+def _add(needed: set[str], held: LocalManifest, folder: Path, progress: download.Progress) -> int:
     """Note the checksums of files that the manifest does not know; how many there were."""
     new = sorted(needed - held.files.keys())
     total = sum((folder / path).stat().st_size for path in new)

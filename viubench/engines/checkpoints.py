@@ -8,10 +8,11 @@ Example:
 from __future__ import annotations
 
 import json
+import math
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from viubench.errors import ViubenchError
 
@@ -23,7 +24,7 @@ HEADER_LIMIT = 100 * 2**20
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _SMALL_FILES = ("config.json", "generation_config.json", "tokenizer*", "*processor_config.json", "chat_template*")
-_WANTED_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
+_FETCHED_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
 
 
 @cache
@@ -44,7 +45,11 @@ def describe_checkpoint(model: str) -> dict[str, Any]:
     weights = sorted(folder.glob("*.safetensors"))
     _require_complete(folder, weights)
     for path in weights:
-        _read_header(path)
+        size, promised = path.stat().st_size, read_header(path).end
+        if size < promised:
+            raise ViubenchError(
+                f"torn weights: {size} of {promised} bytes", where=str(path), hint="copy the file again"
+            )
     architectures = config.get("architectures") or [None]
     text = config.get("text_config") or config
     described = {
@@ -84,36 +89,49 @@ def fingerprint(folder: Path, weights: list[Path]) -> str:
     return digest.hexdigest(length=16)
 
 
-def _read_header(path: Path) -> tuple[bytes, list[list[int]]]:
-    """The raw header of a safetensors file and the [begin, end) byte spans of its tensors after it, in order.
+class WeightsHeader(NamedTuple):
+    """The beginning of a safetensors file.
 
-    Raises:
-        ViubenchError: the header does not read, or the file is shorter than it promises (a torn copy).
+    Attributes:
+        raw: its length (8 bytes) and its JSON, as they stand in the file.
+        tensors: name -> `dtype`, `shape` and `data_offsets`.
+        spans: [begin, end) of each tensor in bytes after the header, in order.
+        end: bytes that the whole file has.
     """
+
+    raw: bytes
+    tensors: dict[str, Any]
+    spans: list[list[int]]
+    end: int
+
+
+def read_header(path: Path) -> WeightsHeader:
+    """The header of a safetensors file, whatever follows it; raises ViubenchError when it does not read."""
     with path.open("rb") as file:
-        head = file.read(8)
-        head += file.read(min(int.from_bytes(head, "little"), HEADER_LIMIT))
+        raw = file.read(8)
+        raw += file.read(min(int.from_bytes(raw, "little"), HEADER_LIMIT))
     try:
-        entries = json.loads(head[8:])
-        spans = sorted(list(entry["data_offsets"]) for name, entry in entries.items() if name != "__metadata__")
-        promised = len(head) + max((end for _, end in spans), default=0)
+        tensors = {name: about for name, about in json.loads(raw[8:]).items() if name != "__metadata__"}
+        spans = sorted([int(begin), int(end)] for begin, end in (about["data_offsets"] for about in tensors.values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ViubenchError(
             "not a safetensors file: its header does not read", where=str(path), hint="copy the file again"
         ) from error
-    if path.stat().st_size < promised:
-        raise ViubenchError(
-            f"torn weights: {path.stat().st_size} of {promised} bytes", where=str(path), hint="copy the file again"
-        )
-    return head, spans
+    return WeightsHeader(raw, tensors, spans, len(raw) + max((end for _, end in spans), default=0))
+
+
+def parameters(folder: Path) -> int:
+    """Numbers in the weights of a checkpoint folder, by the headers of its safetensors files."""
+    headers = [read_header(path) for path in folder.glob("*.safetensors")]
+    return sum(math.prod(about["shape"]) for header in headers for about in header.tensors.values())
 
 
 def _tensor_pieces(path: Path, file: BinaryIO) -> list[bytes]:
-    head, spans = _read_header(path)
-    pieces = [head]
-    for begin, end in spans:
+    header = read_header(path)
+    pieces = [header.raw]
+    for begin, end in header.spans:
         for offset in sorted({begin, (begin + end) // 2, max(begin, end - PIECE)}):
-            file.seek(len(head) + offset)
+            file.seek(len(header.raw) + offset)
             pieces.append(offset.to_bytes(8, "little") + file.read(min(PIECE, end - offset)))
     return pieces
 
@@ -142,7 +160,7 @@ def _fetch(model: str) -> tuple[Path, str]:
             hint="pip install 'viubench[cpu]'",
         ) from error
     try:
-        folder = Path(snapshot_download(model, allow_patterns=list(_WANTED_FILES)))
+        folder = Path(snapshot_download(model, allow_patterns=list(_FETCHED_FILES)))
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ViubenchError(

@@ -178,7 +178,7 @@ class ServerEngine(Engine):
             roots = (url.removesuffix("/v1") for url in self._turn)
             prompt = (await self._call("POST", roots, "/detokenize", question)).get("prompt", "")
             metas = [timestamps.metadata(video) for video in prompts.moving(request.videos)]
-            problem = timestamps.missing_timestamps(prompt, metas) if timestamps.tells_times(prompt) else None
+            problem = timestamps.missing_timestamps(prompt, metas) if timestamps.has_timestamps(prompt) else None
             if problem is not None:
                 raise ViubenchError(
                     f"the server does not show the model the frames it was sent: {problem}",

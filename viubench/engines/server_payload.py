@@ -59,7 +59,7 @@ def shared_clock(request: Request) -> dict[str, Any] | None:
     metas = [timestamps.metadata(video) for video in prompts.moving(request.videos)]
     first = metas[0]
     same = all(
-        timestamps.spoken(meta) == timestamps.spoken(first)
+        timestamps.stamps(meta) == timestamps.stamps(first)
         and len(meta["frames_indices"]) == len(first["frames_indices"])
         for meta in metas
     )

@@ -152,15 +152,3 @@ def _template_source(folder: Path) -> str | None:
         if isinstance(source, str):
             return source
     return None
-
-
-def parameters(folder: Path) -> int:
-    """Numbers in the weights of a checkpoint folder, by the headers of its safetensors files."""
-    import math
-
-    total = 0
-    for path in folder.glob("*.safetensors"):
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-    return total

@@ -199,7 +199,7 @@ class VllmEngine(Engine):
         metas = [timestamps.metadata(video) for video in prompts.moving(request.videos)]
         text = self._processor.tokenizer.decode(token_ids)
         group = getattr(getattr(self._processor, "video_processor", None), "temporal_patch_size", 2)
-        told = self.checkpoint["model_type"] in TIMESTAMPED_TYPES or timestamps.tells_times(text)
+        told = self.checkpoint["model_type"] in TIMESTAMPED_TYPES or timestamps.has_timestamps(text)
         problem = timestamps.missing_timestamps(text, metas, group) if told and metas else None
         for kind in ("video", "image"):
             pad = getattr(self._llm.model_config.hf_config, f"{kind}_token_id", None)

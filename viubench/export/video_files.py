@@ -33,7 +33,7 @@ from viubench.storage import atomic
 from viubench.video.content_hash import located
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import Pixels, VideoInput
-from viubench.video.loader import Wanted
+from viubench.video.loader import FrameRequest
 
 CODEC = "libx264rgb"
 LOSSLESS = {"crf": "0", "g": "1", "preset": "veryfast", "threads": "1"}
@@ -83,7 +83,7 @@ def own_file(clip: Clip, root: Path, out: Path, store: FrameCache, *, copy: bool
     return File(name)
 
 
-def written(store: Path, sample: Sample, wants: Sequence[Wanted], out: Path) -> list[File]:
+def written(store: Path, sample: Sample, wants: Sequence[FrameRequest], out: Path) -> list[File]:
     """The videos a sample shows, written below `out/media`, named by content; those that are there are kept.
 
     What a worker process runs: decodes, and raises MediaError as `FrameCache.get`.

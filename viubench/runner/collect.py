@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from viubench.datasets import download, loader, pretext_items
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.datasets.download import Progress, silent
 from viubench.errors import ViubenchError
 from viubench.pretext import build
@@ -44,7 +44,7 @@ class Collector:
     out: Path
     cache: FrameCache
     progress: Progress = silent
-    datasets: list[Built] = field(default_factory=list)
+    datasets: list[Dataset] = field(default_factory=list)
     suites: list[Suite] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -174,7 +174,7 @@ class Collector:
                 hint="build items with another sampling, or give --videos and task names",
             )
 
-    def _add(self, built: Built, sizes: Mapping[str, int | None], tasks: Mapping[str, Task]) -> None:
+    def _add(self, built: Dataset, sizes: Mapping[str, int | None], tasks: Mapping[str, Task]) -> None:
         """The first so many items of each of these tasks."""
         self.datasets.append(replace(built, samples=pretext_items.select(built, sizes), tasks=dict(tasks)))
 

@@ -10,7 +10,6 @@ torch and torchvision carry.
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import re
 import shutil
@@ -21,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 import viubench
+from viubench.engines.gpus import built_for, folder_of
 from viubench.system import install
 from viubench.version import __version__
 
@@ -49,13 +49,6 @@ def version_of(*distributions: str) -> str | None:
         except metadata.PackageNotFoundError:
             continue
     return None
-
-
-def folder_of(package: str) -> Path | None:
-    """Folder a package would be imported from, without importing it."""
-    spec = importlib.util.find_spec(package)
-    places = list(spec.submodule_search_locations or []) if spec else []
-    return Path(places[0]).resolve() if places else None
 
 
 def check_sibling(name: str, home: Path) -> Check:
@@ -90,17 +83,6 @@ def has_encoder(name: str) -> bool:
     except av.codec.codec.UnknownCodecError:
         return False
     return True
-
-
-def built_for(package: str) -> str | None:
-    """ "13.0" for a CUDA build of torch or torchvision, "cpu" for another, None when it is not installed."""
-    folder = folder_of(package)
-    if folder is None:
-        return None
-    file = folder / "version.py"
-    text = file.read_text() if file.exists() else ""
-    named = re.search(r"^cuda\s*(?::[^=]*)?=\s*['\"]([\d.]+)", text, re.M) or re.search(r"\+cu(\d+)", text)
-    return named.group(1) if named else "cpu"
 
 
 def check_torch() -> list[Check]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from viubench.engines import checkpoints
+from viubench.errors import ViubenchError
 from viubench.schema import utf8
 
 STEP_WORDS = ("global_?steps?|steps?", "checkpoint|ckpt|model", "iter(?:ation)?s?|updates?", "epochs?")
@@ -202,13 +203,7 @@ def _instead(model: Path) -> str:
 
 def _as_long_as_promised(path: Path) -> bool:
     """Whether a safetensors file ends where its header says that the last tensor does."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = file.read(min(length, checkpoints.HEADER_LIMIT))
-        size = os.fstat(file.fileno()).st_size
     try:
-        tensors = json.loads(header)
-        ends = [int(about["data_offsets"][1]) for name, about in tensors.items() if name != "__metadata__"]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return path.stat().st_size == checkpoints.read_header(path).end
+    except ViubenchError:
         return False
-    return size == 8 + length + max(ends, default=0)

@@ -25,7 +25,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.datasets.lmms import task_loader
 from viubench.datasets.lmms.task_loader import LmmsTask
 from viubench.errors import ViubenchError
@@ -51,7 +51,7 @@ def read(
     include_paths: Sequence[Path] = (),
     limit: int | None = None,
     variant: str = "",
-) -> Built:
+) -> Dataset:
     """Every document of the named tasks, or of all tasks of a named group, as a sample.
 
     Args:
@@ -69,14 +69,14 @@ def read(
     samples: list[Sample] = []
     notes: list[str] = []
     for task in found.values():
-        reader = _Reader(task, pictures)
+        reader = _DocumentReader(task, pictures)
         samples += [reader.sample(index) for index in range(min(len(task), len(task) if limit is None else limit))]
         repeats = getattr(task.task.config, "repeats", 1) or 1
         if repeats > 1:
             notes.append(f"{PREFIX}{task.name}: lmms-eval asks each question {repeats} times, here it is asked once")
     root = _root([path for sample in samples for clip in sample.clips for path in _files(clip)], pictures)
     tasks = {PREFIX + name: _task(task, include, variant) for name, task in found.items()}
-    return Built(tasks, [_below(sample, root) for sample in samples], root, notes=tuple(notes))
+    return Dataset(tasks, [_below(sample, root) for sample in samples], root, notes=tuple(notes))
 
 
 def _task(task: LmmsTask, include: Sequence[str], variant: str) -> Task:
@@ -106,7 +106,7 @@ def _task(task: LmmsTask, include: Sequence[str], variant: str) -> Task:
     )
 
 
-class _Reader:
+class _DocumentReader:
     """Makes samples of one task; their clips name absolute paths."""
 
     def __init__(self, task: LmmsTask, pictures: Path) -> None:
