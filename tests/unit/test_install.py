@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from viubench.engines.gpus import usable_gpus
 from viubench.system import install
 from viubench.system.install import InstallError
 
@@ -31,12 +33,11 @@ select = ["E"]
 # --- it starts on a bare machine ------------------------------------------------------------------------------------
 
 
-def test_needs_only_the_standard_library() -> None:
-    shown = subprocess.run(
-        [sys.executable, "-I", "-S", str(SOURCE), "--help"], capture_output=True, text=True, check=False
-    )
-    assert shown.returncode == 0, shown.stderr
-    assert "--extras" in shown.stdout
+def test_needs_only_the_standard_library(tmp_path: Path) -> None:
+    command = [sys.executable, "-I", "-S", str(SOURCE), "--print", "--venv", str(tmp_path / "venv")]
+    printed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert printed.returncode == 0, printed.stderr
+    assert re.search(r"would   create \S+venv and run: uv pip install .*-e ", printed.stdout)
 
 
 @pytest.mark.parametrize("path", [SOURCE, install.SHIM])
@@ -60,15 +61,13 @@ def script(path: Path, body: str) -> str:
 
 
 def test_gpus_by_nvidia_smi(tmp_path: Path) -> None:
-    smi = script(
-        tmp_path / "nvidia-smi", "echo 'NVIDIA H200, 143771 MiB, 570.1'; echo 'NVIDIA H200, 143771 MiB, 570.1'"
-    )
-    assert install.find_gpu(smi, tmp_path / "none", None)[0] == "2 x NVIDIA H200, 143771 MiB, 570.1"
+    smi = script(tmp_path / "nvidia-smi", "echo 'NVIDIA H200, 143771, 570.1'; echo 'NVIDIA H200, 143771, 570.1'")
+    assert usable_gpus(smi, tmp_path / "none", None)[0] == "2 x NVIDIA H200, 143771 MiB, driver 570.1"
 
 
 def test_nvidia_smi_without_a_driver_is_no_gpu(tmp_path: Path) -> None:
     smi = script(tmp_path / "nvidia-smi", "echo 'NVIDIA-SMI has failed'; exit 9")
-    assert install.find_gpu(smi, tmp_path / "none", "libcuda.so.1") == (None, "nvidia-smi lists none")
+    assert usable_gpus(smi, tmp_path / "none", "libcuda.so.1") == (None, "nvidia-smi lists none")
 
 
 @pytest.mark.parametrize(("libcuda", "found"), [("libcuda.so.1", "1 x NVIDIA L4"), (None, None)])
@@ -76,13 +75,13 @@ def test_gpus_by_the_driver(tmp_path: Path, libcuda: str | None, found: str | No
     card = tmp_path / "gpus" / "0000:01:00.0"
     card.mkdir(parents=True)
     (card / "information").write_text("Model: \t\t NVIDIA L4\nIRQ: 1\n")
-    gpu, note = install.find_gpu(None, tmp_path / "gpus", libcuda)
+    gpu, note = usable_gpus(None, tmp_path / "gpus", libcuda)
     assert gpu == found
     assert found or "libcuda is missing" in note
 
 
 def test_no_gpu(tmp_path: Path) -> None:
-    assert install.find_gpu(None, tmp_path / "none", "libcuda.so.1")[0] is None
+    assert usable_gpus(None, tmp_path / "none", "libcuda.so.1")[0] is None
 
 
 # --- deciding -------------------------------------------------------------------------------------------------------
@@ -159,7 +158,6 @@ class FakeSetup:
         self.failing: set[str] = set()
         (root / "pyproject.toml").write_text(PYPROJECT)
         monkeypatch.setattr(install, "ROOT", root)
-        monkeypatch.setattr(install, "find_gpu", lambda: (None, ""))
         monkeypatch.setattr(install, "choose", lambda *machine: install.Choice("cpu", "vLLM on the CPU", 6))
         monkeypatch.setattr(install, "uv_environment", lambda python: {})
         monkeypatch.setattr(install, "offers_cpu_torch", lambda uv, environment: False)

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from watch_world import OPTIONS, Clock, run_of
 
+from viubench.engines.checkpoints import fingerprint
 from viubench.errors import ViubenchError
 from viubench.schema import WatchEntry
 from viubench.storage.run_dir import read_manifest, write_json
-from viubench.watch.checkpoints import fingerprint, missing
+from viubench.watch.checkpoints import incomplete
 from viubench.watch.history import FILE, History, read
 from viubench.watch.scheduler import SETTLING, Scheduler, Waiting, busy, scores
 
@@ -35,7 +36,7 @@ class Answers:
         self.kill = ""
 
     def __call__(self, model: Path, run: Path) -> str:
-        assert missing(model) == "", "a half-written checkpoint must not be evaluated"
+        assert incomplete(model) == "", "a half-written checkpoint must not be evaluated"
         self._killed("before")
         self.begun.append(run)
         run.mkdir(parents=True, exist_ok=True)
@@ -79,7 +80,9 @@ def test_a_checkpoint_is_due_when_it_is_whole_and_nothing_has_changed_for_a_whil
         watch = opened(tmp_path, clock, history)
         folders.write(tmp_path / "checkpoint-1", leave_out="tokenizer.json")
         clock.now += 100
-        assert watch.scan().waiting == (Waiting("checkpoint-1", 1, "it lacks a tokenizer (tokenizer.json)"),)
+        assert watch.scan().waiting == (
+            Waiting("checkpoint-1", 1, "not a complete checkpoint: it lacks a tokenizer (tokenizer.json)"),
+        )
         folders.write(tmp_path / "checkpoint-1")
         clock.now += 100
         assert watch.scan().waiting == (Waiting("checkpoint-1", 1, SETTLING),)
@@ -124,7 +127,7 @@ def test_what_cannot_be_read_waits_and_says_so(tmp_path: Path, monkeypatch: pyte
             raise PermissionError(13, "Permission denied", str(model))
         return "f"
 
-    monkeypatch.setattr("viubench.watch.checkpoints.fingerprint", unreadable)
+    monkeypatch.setattr("viubench.watch.scheduler.fingerprint", unreadable)
     with History.open(tmp_path / "watch") as history:
         clock = Clock()
         watch = opened(tmp_path, clock, history)
@@ -331,7 +334,7 @@ def test_every_whole_checkpoint_is_evaluated_exactly_once(events: list[tuple[str
         runs = [run for _, run in world.answers.done]
         assert len(runs) == len(set(runs)), "evaluated to the end twice"
         assert all(entry.status == "evaluated" for entry in world.history.entries)
-        whole = {p.name: fingerprint(p) for p in Path(place).glob("checkpoint-*") if missing(p) == ""}
+        whole = {p.name: fingerprint(p) for p in Path(place).glob("checkpoint-*") if incomplete(p) == ""}
         assert set(whole.items()) <= set(keys), "a whole checkpoint was missed"
         assert {name for name, _ in keys} == set(whole), "a half-written one was not"
         world.history.close()

@@ -58,7 +58,7 @@ def test_once_evaluates_what_is_there_and_ends_with_the_worst_code(world: Path) 
     assert "regress (t: a loss of 50.0 points" in second
     assert third.startswith("step 300: failed, </style>")
     assert "\x1b" not in done.output
-    assert "step 400: waiting for checkpoint-400: it lacks the rest of model.safetensors" in done.stderr
+    assert "step 400: waiting for checkpoint-400: torn weights: " in done.stderr
     shutil.rmtree(world / "train" / "checkpoint-300")
     again = watched(world, "--gate", world / "base")
     assert (again.stdout, again.exit_code) == ("", 4), "what is known is not evaluated again, and counts"

@@ -14,9 +14,9 @@ from typing import Any
 
 import paired_runs
 
+from viubench.engines.checkpoints import fingerprint
 from viubench.schema import WatchEntry
 from viubench.storage.run_dir import read_manifest, write_json
-from viubench.watch.checkpoints import fingerprint
 
 OPTIONS = ["--tasks", "items"]
 HOSTILE = "</style><img src=x onerror=alert(1)>\x1b[31m\u202e"

@@ -20,8 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 import viubench
-from viubench.engines.gpus import built_for, folder_of
-from viubench.system import install
+from viubench.engines.gpus import built_for, folder_of, usable_gpus
 from viubench.version import __version__
 
 SIBLINGS = ("evaluators", "reports", "trainer", "task_yamls")
@@ -89,7 +88,7 @@ def check_torch() -> list[Check]:
     torch = version_of("torch")
     if torch is None:
         return [Check("torch", None, "not installed: only server, random, blind and oracle run", SET_UP)]
-    gpu, note = install.find_gpu()
+    gpu, note = usable_gpus()
     build = built_for("torch")
     detail = f"{torch}, " + ("CPU build" if build == "cpu" else f"CUDA {build}")
     unused = gpu is not None and build == "cpu"

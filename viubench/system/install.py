@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import argparse
 import ast
-import ctypes.util
 import hashlib
 import json
 import os
 import platform
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -33,6 +33,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIM = Path(__file__).resolve().with_name("torch_shim.py")
+GPUS = ROOT / "viubench/engines/gpus.py"
 STAMP = "viubench-install.json"
 HEARTBEAT_SECONDS = 10
 
@@ -71,30 +72,6 @@ class Choice:
     extra: str
     why: str
     disk_gb: int
-
-
-def find_gpu(
-    smi: str | None = shutil.which("nvidia-smi"),
-    driver: Path = Path("/proc/driver/nvidia/gpus"),
-    libcuda: str | None = ctypes.util.find_library("cuda"),
-) -> tuple[str | None, str]:
-    """(what the usable NVIDIA GPUs are, or None; one line on how that is known)."""
-    names: list[str] = []
-    if smi:
-        query = subprocess.run(
-            [smi, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        names = [line.strip() for line in query.stdout.splitlines() if line.strip()] if query.returncode == 0 else []
-        if names:
-            return (f"{len(names)} x {names[0]}", "nvidia-smi lists it")
-    models = [path.read_text(errors="replace") for path in sorted(driver.glob("*/information"))]
-    names = [match.group(1).strip() for text in models if (match := re.search(r"Model:(.*)", text))]
-    if names and libcuda:
-        return (f"{len(names)} x {names[0]}", "the driver lists it, libcuda is there")
-    if names:
-        return (None, f"the driver lists {names[0]}, but libcuda is missing: was the container started without GPUs?")
-    return (None, "nvidia-smi lists none" if smi else "no nvidia-smi, nothing in /proc/driver/nvidia")
 
 
 def choose(system: str, arch: str, gpu: str | None) -> Choice:
@@ -261,7 +238,7 @@ def install(venv: Path, requested: Sequence[str], only_print: bool, again: bool,
     known = known_extras()
     if unknown := sorted(set(requested) - set(known)):
         raise InstallError(f"pyproject.toml has no extra {', '.join(unknown)}; it has {', '.join(known)}")
-    gpu, source = find_gpu()
+    gpu, source = runpy.run_path(str(GPUS))["usable_gpus"]()
     choice = choose(platform.system(), platform.machine().lower(), gpu)
     extras = [choice.extra, *sorted(set(requested) - {choice.extra})]
     describe(venv, choice, f"{gpu or 'no NVIDIA GPU'} ({source})", extras, log)

@@ -1,8 +1,8 @@
 """Checkpoints of any trainer in a folder: which there are, of which step, and whether one is complete.
 
 Example:
-    >>> [(one.step, missing(one.model)) for one in find(Path("runs/train"))]  # doctest: +SKIP
-    [(100, ''), (200, '1 of 2 weight files (model-00002-of-00002.safetensors)')]
+    >>> [(one.step, incomplete(one.model)) for one in find(Path("runs/train"))]  # doctest: +SKIP
+    [(100, ''), (200, 'torn weights: 512 of 2048 bytes')]
 
 A step is read from the folder's name: `checkpoint-200`, `step-000200`, `epoch=1-step=200`, `global_step_200/actor/...`.
 A checkpoint is complete when its configuration, tokenizer, processor and all of its weights are there, and the weights
@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from viubench.engines import checkpoints
 from viubench.errors import ViubenchError
@@ -37,12 +36,6 @@ DEEPEST = 3
 
 LISTED = "trainer/files.json"
 """The list of files (name -> [bytes, digest]) in a checkpoint of this project's trainer."""
-
-INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
-REQUIRED = {
-    "a tokenizer (tokenizer.json)": ("tokenizer.json", "tokenizer.model", "vocab.json"),
-    "a processor (processor_config.json)": ("processor_config.json", "preprocessor_config.json"),
-}
 
 
 @dataclass(frozen=True)
@@ -96,23 +89,30 @@ def stamp(folder: Path) -> tuple[str, float]:
 
 
 def completeness(checkpoint: Checkpoint) -> tuple[str, bool]:
-    """What the checkpoint lacks, and whether its trainer marked it as complete."""
+    """Why the checkpoint is incomplete, empty where it is not; and whether its trainer marked it as complete."""
     if marked(checkpoint.folder):
         return "", True
     if (checkpoint.folder / LISTED).is_file():
-        return f"files of its list ({LISTED}), or parts of them", False
-    return missing(checkpoint.model), False
+        return f"it lacks files of its list ({LISTED}), or parts of them", False
+    return incomplete(checkpoint.model), False
 
 
-def missing(model: Path) -> str:
-    """What `model` lacks before it can be opened, as text; empty where nothing is."""
+def incomplete(model: Path) -> str:
+    """Why `model` cannot be opened yet; empty where it can.
+
+    Stricter than an engine, which opens the weights that it finds: without an index, more may come.
+    """
     try:
-        if isinstance(fault := _json(model / "config.json"), str):
-            return fault
-        files = [what for what, names in REQUIRED.items() if not any((model / name).is_file() for name in names)]
-        return "; ".join([*_weights(model), *files])
+        checkpoints.require_complete(model)
+    except ViubenchError as error:
+        return error.message
     except OSError as error:
         return f"it cannot be read: {error.strerror or error}"
+    if any((model / name).is_file() for name in (checkpoints.INDEX, checkpoints.WEIGHTS)):
+        return ""
+    if (model / "adapter_config.json").is_file() or (model / "adapter_model.safetensors").is_file():
+        return "it is an adapter: merge it into its base model"
+    return f"it lacks {checkpoints.WEIGHTS} or {checkpoints.INDEX}"
 
 
 def marked(folder: Path) -> bool:
@@ -122,15 +122,6 @@ def marked(folder: Path) -> bool:
         return bool(listed) and all((folder / name).stat().st_size == size for name, (size, _) in listed.items())
     except (OSError, ValueError, TypeError, AttributeError):
         return False
-
-
-def fingerprint(model: Path) -> str:
-    """Of the weights and of every file that steers them, as run manifests have it.
-
-    Raises:
-        OSError, ViubenchError: a file went away or changed under the reader.
-    """
-    return checkpoints.fingerprint(model, sorted(model.glob("*.safetensors")))
 
 
 def _model(folder: Path) -> Path:
@@ -159,51 +150,3 @@ def _files(folder: str) -> Iterator[str]:
                 yield from _files(entry.path)
             else:
                 yield entry.path
-
-
-def _json(path: Path) -> Any:
-    """The content, or what is wrong with it as a sentence."""
-    try:
-        return [json.loads(path.read_bytes())]
-    except FileNotFoundError:
-        return path.name
-    except (ValueError, RecursionError):
-        return f"{path.name} does not read yet"
-
-
-def _weights(model: Path) -> list[str]:
-    """What of the weights is missing or torn."""
-    names = [WEIGHTS]
-    if (model / INDEX).is_file():
-        content = _json(model / INDEX)
-        shards = content[0].get("weight_map") if isinstance(content, list) and isinstance(content[0], dict) else None
-        if not isinstance(shards, dict) or not shards:
-            return [f"{INDEX} does not read yet"]
-        names = sorted({str(name) for name in shards.values()})
-    elif not (model / WEIGHTS).is_file():
-        return [_instead(model)]
-    missing = [name for name in names if not (model / name).is_file()]
-    if missing:
-        return [f"{len(missing)} of {len(names)} weight files ({missing[0]})"]
-    torn = [name for name in names if not _as_long_as_promised(model / name)]
-    return [f"the rest of {torn[0]}"] if torn else []
-
-
-def _instead(model: Path) -> str:
-    """The weights, and what there is in their place."""
-    for patterns, what in (
-        (("adapter_model.safetensors", "adapter_config.json"), "an adapter alone is there: merge it into its base"),
-        (("*-of-*.safetensors",), f"their index, {INDEX}, is not there yet"),
-        (("*.bin", "*.pt", "*.pth", "../*.pt"), "pickled weights are not opened: they can run code"),
-    ):
-        if any(next(model.glob(pattern), None) for pattern in patterns):
-            return f"weights as {WEIGHTS} ({what})"
-    return f"weights as {WEIGHTS}"
-
-
-def _as_long_as_promised(path: Path) -> bool:
-    """Whether a safetensors file ends where its header says that the last tensor does."""
-    try:
-        return path.stat().st_size == checkpoints.read_header(path).end
-    except ViubenchError:
-        return False

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from viubench.engines.checkpoints import fingerprint
 from viubench.errors import ViubenchError
 from viubench.schema import GateOutcome, Suite, WatchEntry, WatchScore, content_hash, utf8
 from viubench.schema.gate import MAX_ERRORS
@@ -76,7 +77,7 @@ class State:
 
     stamp: str
     since: float
-    missing: str
+    incomplete: str
     marked: bool
     fingerprint: str = ""
 
@@ -127,7 +128,7 @@ class Scheduler:
             try:
                 why, state = self._state(checkpoint)
                 if not why and due is None:
-                    state.fingerprint = state.fingerprint or checkpoints.fingerprint(checkpoint.model)
+                    state.fingerprint = state.fingerprint or fingerprint(checkpoint.model)
                     if not self.history.has(checkpoint.name, state.fingerprint, self.options):
                         due = Due(checkpoint, state.fingerprint)
             except (OSError, ViubenchError) as error:
@@ -189,10 +190,9 @@ class Scheduler:
         state = self._states.get(checkpoint.name)
         if state is None or state.stamp != stamp:
             since = now - age if state is None else now
-            missing, marked = checkpoints.completeness(checkpoint)
-            state = self._states[checkpoint.name] = State(stamp, since, missing, marked)
-        if state.missing:
-            return f"it lacks {state.missing}", state
+            state = self._states[checkpoint.name] = State(stamp, since, *checkpoints.completeness(checkpoint))
+        if state.incomplete:
+            return state.incomplete, state
         return ("" if state.marked or now - state.since >= self.settle else SETTLING), state
 
     def _fault(self, run: Path, fingerprint: str) -> str:
