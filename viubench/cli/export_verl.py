@@ -81,10 +81,10 @@ class Training:
         """Print what verl would lack; whether it lacks nothing."""
         from trainer.verl.overrides import refuse
         from trainer.verl.preflight import checks
-        from viubench.cli.doctor import show
+        from viubench.cli.doctor import print_checks
 
         refuse(config, self.gpus * self.nodes)
-        return show(checks(self.python, config, self.out, gpus=self.gpus, nodes=self.nodes))
+        return print_checks(checks(self.python, config, self.out, gpus=self.gpus, nodes=self.nodes))
 
     def run(self, config: TrainConfig) -> None:
         """Hand over, train and merge, and print where the checkpoint is."""
