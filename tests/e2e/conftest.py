@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import training_world
+import tiny_training
 from engine_requests import ask, standard, texts
 
 from viubench.engines import make, tiny_checkpoints
@@ -32,8 +32,8 @@ def hf_answers(tiny_model: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Items to train on, see `training_world`."""
-    return training_world.make(tmp_path_factory.mktemp("training"))
+    """Items to train on, see `tiny_training`."""
+    return tiny_training.make(tmp_path_factory.mktemp("training"))
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(world: Path, **more: Any) -> TrainConfig:
     tasks = {"mirrored": {"weight": 3}, "counted": {"weight": 1}, "cut": {"weight": 2}}
     items = {"train": str(world / "items-a"), "validation": str(world / "items-b")}
-    data: dict[str, Any] = {"train": "t", "tasks": tasks, "items": items, "steps": 9, "groups": 6}
+    data: dict[str, Any] = {"run_name": "t", "tasks": tasks, "items": items, "max_steps": 9, "train_batch_size": 6}
     return TrainConfig.model_validate(data | more)
 
 
