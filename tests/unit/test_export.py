@@ -24,6 +24,7 @@ from viubench.tasks.registry import Catalogue
 from viubench.video.frame_cache import FrameCache
 
 pytest.importorskip("lmms_eval")
+pytestmark = pytest.mark.xdist_group("lmms_eval")
 
 
 @pytest.fixture(scope="module")
