@@ -19,7 +19,7 @@ E2E = Path(__file__).parent / "e2e"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file stays on one worker, as do all files that open lmms-eval; those that start programs and engines come first.
+    """A file stays on one worker, as do all that open lmms-eval; those that start programs and engines come first.
 
     So the many short files are left for the end, when they keep both workers busy until the last minute.
     """

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 
-def keep(setattr: Callable[[type, str, Any], None] = setattr) -> None:
+def keep(replace: Callable[[type, str, Any], None] = setattr) -> None:
     """From now on the listing of lmms-eval's own folder is read once; folders of a user's are read each time."""
     from lmms_eval import tasks
 
@@ -23,7 +23,7 @@ def keep(setattr: Callable[[type, str, Any], None] = setattr) -> None:
     def listed(self: Any, folder: str) -> Any:
         return copy.deepcopy(_own(folder)) if Path(folder) == own else read(self, folder)
 
-    setattr(tasks.TaskManager, "_get_task_and_group", listed)
+    replace(tasks.TaskManager, "_get_task_and_group", listed)
 
 
 @cache

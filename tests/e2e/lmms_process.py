@@ -18,6 +18,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,10 @@ def carry_out(asked: Mapping[str, Any]) -> int:
 
 def main() -> None:
     sys.path[0:1] = ["", str(TESTS)]
-    import lmms_eval.__main__
     import lmms_listing
     from lmms_eval.tasks import TaskManager
 
+    import_module("lmms_eval.__main__")
     lmms_listing.keep()
     TaskManager()
     for line in sys.stdin:

@@ -57,7 +57,7 @@ def test_equal_answers_have_equal_scores(
     value = theirs["viubench_mini"]["score"]
     assert value == {oracle: 1, junk: 0}.get(answering, value)
     if answering is mixed:
-        assert 0.2 < value < 0.9
+        assert 0.1 < value < 0.9
         assert {record.status for record in read_records(run)} >= {"ok", "unparsed", "refused"}
 
 

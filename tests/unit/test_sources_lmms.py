@@ -22,10 +22,11 @@ from viubench.scoring.grade import grade
 from viubench.video.frame_cache import FrameCache
 
 pytest.importorskip("lmms_eval")
-pytestmark = pytest.mark.xdist_group("lmms_eval")
 
 from viubench.datasets.lmms import dataset
 from viubench.datasets.lmms.evaluator import LmmsEval, NoRule
+
+pytestmark = pytest.mark.xdist_group("lmms_eval")
 
 CODE = '''
 import random, sys
