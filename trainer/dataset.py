@@ -22,8 +22,10 @@ from viubench.datasets import pretext_items
 from viubench.datasets.dataset import Built
 from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.rng import Dice
-from viubench.runner import collect
-from viubench.runner.pipeline import Plan, clip_wants, shown
+from viubench.runner.config import EvalConfig
+from viubench.runner.pipeline import clip_wants, shown
+from viubench.runner.plan import Plan
+from viubench.runner.protocols import protocol_of
 from viubench.schema import EvaluatorSpec, Sample, Task, content_hash
 from viubench.tasks.registry import Catalogue
 from viubench.video.content_hash import located
@@ -245,13 +247,10 @@ def _plan(
 ) -> Plan:
     """The plan of a run over these items, at most so many of each task; frames come out as in a run of the harness."""
     samples = [s for name, limit in limits.items() for s in [s for s in built.samples if s.task == name][:limit]]
-    wishes = collect.Wishes(tasks="", protocol=config.protocol or None)
+    options = EvalConfig(protocol=config.protocol or None)
     return Plan(
         samples,
-        {
-            name: collect.protocol(wishes, catalogue, task.protocol, multiple, task)
-            for name, task in built.tasks.items()
-        },
+        {name: protocol_of(options, catalogue, task.protocol, multiple, task) for name, task in built.tasks.items()},
         {name: evaluators.get(task.evaluator.name, **task.evaluator.params) for name, task in built.tasks.items()},
         dict.fromkeys(built.tasks, built.videos),
     )

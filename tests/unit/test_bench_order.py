@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any, ClassVar
 
-from viubench.bench import order
+from tests.bench import order
 from viubench.engines.base import Engine, Request, Response
 from viubench.runner import planning
 from viubench.runner.collect import Wishes
@@ -43,10 +43,10 @@ def asked(name: str) -> Request:
     return Request(sample, (), (), Decoding())
 
 
-def rows(deterministic: bool) -> tuple[list[order.Row], Swayed]:
+def rows(deterministic: bool) -> tuple[list[order.OrderRow], Swayed]:
     engine = Swayed(deterministic)
 
-    async def run() -> list[order.Row]:
+    async def run() -> list[order.OrderRow]:
         return [row async for row in order.compare(engine, [asked(str(n)) for n in range(8)], 4)]
 
     return asyncio.run(run()), engine
@@ -65,7 +65,7 @@ def test_what_depends_on_its_neighbours_is_measured() -> None:
 def test_the_requests_are_those_of_a_run(clips: Path, tmp_path: Path) -> None:
     store = FrameCache(tmp_path / "store")
     wishes = Wishes("viubench_jigsaw_easy", clips, limit=2)
-    planned = planning.plan(wishes, Catalogue(()), tmp_path / "out", store)
+    planned = planning.make_plan(wishes, Catalogue(()), tmp_path / "out", store)
     (first,) = order.requests(planned, store, 1)
-    assert first.sample.id in {sample.id for sample in planned.plan.samples}
+    assert first.sample.id in {sample.id for sample in planned.samples}
     assert len(first.videos) == len(first.media_ids) == first.sample.question.count("<video>") == 6

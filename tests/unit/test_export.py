@@ -16,8 +16,7 @@ from lmms_folder import Answering, assert_equal, docs, junk, mixed, oracle, ours
 from viubench.errors import MediaError, ViubenchError
 from viubench.export import lmms, lmms_readme, lmms_scoring
 from viubench.pretext import generate
-from viubench.runner.pipeline import Plan
-from viubench.runner.planning import Planned
+from viubench.runner.plan import Plan
 from viubench.schema import Clip, Protocol, Resize, Sampling
 from viubench.storage.run_dir import read_records, read_results
 from viubench.tasks.registry import Catalogue
@@ -185,7 +184,7 @@ def test_names_never_meet_those_of_lmms_eval() -> None:
 
 def test_lmms_eval_s_own_tasks_stay_there(tmp_path: Path) -> None:
     task = Catalogue().task("viubench_jigsaw_easy").model_copy(update={"task": "lmms:videomme"})
-    planned = Planned(Plan([], {}, {}), {task.task: task}, (), {}, {})
+    planned = Plan(Plan([], {}, {}), {task.task: task}, (), {}, {})
     with pytest.raises(ViubenchError, match="lmms-eval's own task"):
         lmms.export(planned, tmp_path, FrameCache(tmp_path / "frames"))
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from checkpoint_folders import write
+from viubench.runner.estimate import Forecast, try_decoding
+from viubench.runner.forecast import Memory
 
 import evaluators
 from viubench.engines import memory
@@ -16,9 +18,7 @@ from viubench.engines.memory import Footprint, Gpu, find_gpu
 from viubench.engines.token_counts import Counter, Shown, parameters
 from viubench.errors import ViubenchError
 from viubench.runner import forecast, pipeline, preflight
-from viubench.runner.estimate import Forecast, try_decoding
-from viubench.runner.forecast import Memory
-from viubench.runner.planning import Planned
+from viubench.runner.plan import Plan
 from viubench.runner.preflight import Length, Lengths
 from viubench.schema import Clip, Protocol, Resize, Sample, Sampling
 from viubench.video.frame_cache import FrameCache
@@ -95,16 +95,16 @@ def asked(name: str, task: str, path: str) -> Sample:
     )
 
 
-def planned(samples: list[Sample], root: Path, frames: int = 4) -> Planned:
+def planned(samples: list[Sample], root: Path, frames: int = 4) -> Plan:
     tasks = {sample.task for sample in samples}
     how = Protocol(protocol="p", sampling=Sampling(frames=frames), resize=Resize(max_pixels=4096, min_pixels=1024))
-    plan = pipeline.Plan(
+    plan = Plan(
         samples,
         dict.fromkeys(tasks, how),
         {task: evaluators.get("choice") for task in tasks},
         dict.fromkeys(tasks, root),
     )
-    return Planned(plan, {}, (), {}, {})
+    return Plan(plan, {}, (), {}, {})
 
 
 def test_sizes_are_exact_once_the_store_has_measured_a_video(clips: Path, tmp_path: Path) -> None:

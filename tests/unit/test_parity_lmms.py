@@ -1,6 +1,6 @@
 """Our rules against lmms-eval's own scoring: equal item by item and over whole tasks, but for the named differences.
 
-The table of named differences is `parity_cases.FAULTS`; `python tests/bench/parity.py` prints how often each occurs.
+The table of named differences is `parity_cases.FAULTS`; `python -m tests.bench parity` prints how often each occurs.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ from viubench.runner.parallel.process import Processes
 from viubench.runner.parallel.queue import Backlog
 from viubench.runner.parallel.ray_cluster import cluster
 from viubench.runner.parallel.worker import Opened, Spec
-from viubench.runner.pipeline import Plan, failed
+from viubench.runner.pipeline import failed
+from viubench.runner.plan import Plan
 from viubench.schema import Protocol, Record, Sample, Sampling
 
 PLAN = Plan((), {"t": Protocol(protocol="p", sampling=Sampling())}, {"t": evaluators.get("choice")}, {"t": Path("v")})
@@ -288,12 +289,12 @@ def test_a_plan_travels(tmp_path: Path) -> None:
     rules = tuple(get_rule(name) for name in rule_names())
     graders = {name: evaluators.get(name) for name in ("temporal_iou", "shape_counts", "choice", "paired_choice")}
     spec = Spec(
-        partial(Echo, tmp_path), replace(PLAN, samples=[sample("a")], graders=graders, rules={"t": rules}), Path("r")
+        partial(Echo, tmp_path), replace(PLAN, samples=[sample("a")], evaluators=graders, rules={"t": rules}), Path("r")
     )
     there = pickle.loads(pickle.dumps(spec.travelling()))
     assert there.plan.rules["t"] == rules
     assert there.plan.samples == ()
-    assert there.plan.graders["choice"].parse("B", sample("a")) is not None
+    assert there.plan.evaluators["choice"].parse("B", sample("a")) is not None
 
 
 def test_a_layout_is_read_from_the_options() -> None:

@@ -21,6 +21,7 @@ from viubench.datasets import pretext_items
 from viubench.errors import ViubenchError
 from viubench.pretext.build import build
 from viubench.runner import collect, pipeline
+from viubench.runner.plan import Plan
 from viubench.schema import PretextSpec, Recipe, RecipeEntry, Resize, Sampling, Task
 from viubench.tasks.registry import Catalogue
 from viubench.video import synthetic
@@ -268,7 +269,7 @@ def test_the_frames_are_those_a_run_of_the_harness_shows(world: Path, tmp_path: 
     built = pretext_items.read(world / "items-a", catalogue, store)
     wishes = collect.Wishes(tasks="", protocol="viubench-256")
     seen = {name: collect.protocol(wishes, catalogue, one.protocol, None, one) for name, one in built.tasks.items()}
-    plan = pipeline.Plan(built.samples, seen, {}, dict.fromkeys(built.tasks, built.videos))
+    plan = Plan(built.samples, seen, {}, dict.fromkeys(built.tasks, built.videos))
     kinds = Counter[int]()
     with KillablePool(1, 60) as pool:
         media = Media(store, pool)

@@ -34,7 +34,8 @@ from viubench.engines.prompts import MARK, parts
 from viubench.errors import MediaError, ViubenchError
 from viubench.export.lmms import on_file_clock
 from viubench.export.video_files import File, frame_rate
-from viubench.runner.pipeline import Plan, clip_wants, shown
+from viubench.runner.pipeline import clip_wants, shown
+from viubench.runner.plan import Plan
 from viubench.schema import Sample
 from viubench.storage import atomic
 from viubench.video.frame_cache import FrameCache
@@ -158,7 +159,7 @@ def row(sample: Sample, videos: Sequence[Video], questions: Questions, out: Path
     Raises:
         ViubenchError: the reward is random, which is a control of our own loop.
     """
-    task, grader = questions.tasks[sample.task], questions.train.graders[sample.task]
+    task, grader = questions.tasks[sample.task], questions.train.evaluators[sample.task]
     kind = questions.config.tasks[sample.task].reward
     if kind not in verl_reward.KINDS:
         raise ViubenchError(

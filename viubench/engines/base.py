@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+from evaluators import Evaluator
+from viubench.errors import ViubenchError
 from viubench.schema import Decoding, Sample
 from viubench.video.frames import VideoInput
 
@@ -47,6 +50,33 @@ class Response:
     logprobs: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True)
+class EngineOptions:
+    """What the user asked of an engine.
+
+    Attributes:
+        model: checkpoint folder or hub id; for a server the served name, None for the only one it serves.
+        base_urls: endpoints of a server, for example http://127.0.0.1:8000/v1.
+        args: the `--engine-arg` pairs.
+        deterministic: an answer is to depend on its request alone, not on what else is asked.
+        seed: of the random baseline.
+    """
+
+    model: str | None = None
+    base_urls: Sequence[str] = ()
+    args: Mapping[str, str] = field(default_factory=dict)
+    deterministic: bool = False
+    seed: int = 0
+
+    def checkpoint(self, kind: str) -> str:
+        """The model that must be there."""
+        if self.model is None:
+            raise ViubenchError(
+                f"the {kind} engine needs a model", hint="--model FOLDER (viubench tiny --out FOLDER makes one)"
+            )
+        return self.model
+
+
 def allow_read_only_frames() -> None:
     """Silence torch's warning about arrays it must not write to: frames are read-only, and no engine writes to them."""
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -78,6 +108,15 @@ class Engine(ABC):
     max_in_flight: int = 1
     deterministic: bool = False
     size_multiple: int | None = None
+
+    @classmethod
+    def from_options(cls, options: EngineOptions) -> Engine:
+        """An engine that is not started yet; raises ViubenchError for options it cannot honour."""
+        raise ViubenchError(f"the {cls.kind} engine is not made from options", where="--engine")
+
+    def prepare(self, evaluators: Mapping[str, Evaluator], blind_answers: Mapping[str, Mapping[str, str]]) -> None:
+        """Called once the run is planned, with the evaluator of each task and, where one is known, the best constant
+        answer to each of its samples by id; only baselines need them."""
 
     async def start(self) -> None:
         """Load what must be loaded; raises ViubenchError when the model or the endpoint is not usable."""

@@ -1,7 +1,9 @@
 """The rows every leaderboard needs: random (the published rule), blind (the best constant), oracle (the truth).
 
 Example:
-    >>> engine = RandomEngine(seed=0, evaluators={"viubench_jigsaw_easy": evaluators.get("permutation")})
+    >>> engine = RandomEngine(seed=0)
+    >>> engine.needs_media
+    False
 """
 
 from __future__ import annotations
@@ -11,10 +13,13 @@ import random
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import evaluators
-from viubench.engines.base import Engine, Request, Response
-from viubench.errors import EngineError
+from evaluators import Evaluator
+from viubench.engines.base import Engine, EngineOptions, Request, Response
+from viubench.errors import EngineError, ViubenchError
 from viubench.version import __version__
+
+BlindAnswers = Mapping[str, Mapping[str, str]]
+"""Task -> sample id -> the task's best constant answer to it."""
 
 
 class Baseline(Engine):
@@ -22,6 +27,10 @@ class Baseline(Engine):
 
     needs_media: ClassVar[bool] = False
     max_in_flight = 64
+
+    @classmethod
+    def from_options(cls, options: EngineOptions) -> Baseline:
+        return cls()
 
     def describe(self) -> dict[str, Any]:
         return {"model": self.kind, "version": __version__}
@@ -32,24 +41,36 @@ class RandomEngine(Baseline):
 
     kind: ClassVar[str] = "random"
 
-    def __init__(self, seed: int, graders: Mapping[str, evaluators.Evaluator]) -> None:
+    def __init__(self, seed: int = 0) -> None:
         self.seed = seed
-        self.graders = graders
+        self.evaluators: Mapping[str, Evaluator] = {}
+
+    @classmethod
+    def from_options(cls, options: EngineOptions) -> RandomEngine:
+        return cls(options.seed)
+
+    def prepare(self, evaluators: Mapping[str, Evaluator], blind_answers: BlindAnswers) -> None:
+        _refuse_unknown(self.kind, evaluators, blind_answers)
+        self.evaluators = evaluators
 
     async def generate(self, request: Request) -> Response:
         sample = request.sample
         digest = hashlib.sha256(f"{self.seed}/{sample.id}".encode()).digest()
         rng = random.Random(int.from_bytes(digest[:8], "big"))
-        return Response(self.graders[sample.task].guess(sample, rng), "stop")
+        return Response(self.evaluators[sample.task].guess(sample, rng), "stop")
 
 
 class BlindEngine(Baseline):
-    """Gives each task's best constant answer; `texts` holds it per sample id."""
+    """Gives each task's best constant answer."""
 
     kind: ClassVar[str] = "blind"
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        self.texts = texts
+    def __init__(self) -> None:
+        self.texts: Mapping[str, str] = {}
+
+    def prepare(self, evaluators: Mapping[str, Evaluator], blind_answers: BlindAnswers) -> None:
+        _refuse_unknown(self.kind, evaluators, blind_answers)
+        self.texts = {name: text for answers in blind_answers.values() for name, text in answers.items()}
 
     async def generate(self, request: Request) -> Response:
         return Response(self.texts[request.sample.id], "stop")
@@ -69,9 +90,9 @@ class AnswersEngine(Baseline):
 
     kind: ClassVar[str] = "answers"
 
-    def __init__(self, name: str, texts: Mapping[str, str]) -> None:
+    def __init__(self, name: str, texts: Mapping[str, str] | None = None) -> None:
         self.name = name
-        self.texts = texts
+        self.texts = texts or {}
 
     async def generate(self, request: Request) -> Response:
         if request.sample.id not in self.texts:
@@ -80,3 +101,12 @@ class AnswersEngine(Baseline):
 
     def describe(self) -> dict[str, Any]:
         return {"model": self.name, "version": __version__}
+
+
+def _refuse_unknown(kind: str, evaluators: Mapping[str, Evaluator], blind_answers: BlindAnswers) -> None:
+    if unknown := [task for task in evaluators if task not in blind_answers]:
+        raise ViubenchError(
+            f"no random rule and no best constant answer is known for {unknown[0]}",
+            where=f"--engine {kind}",
+            hint="leave the tasks named lmms: to models and to --engine oracle",
+        )

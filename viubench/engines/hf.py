@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from viubench.engines import engine_args, prompts
-from viubench.engines.base import Engine, Request, Response, allow_read_only_frames
+from viubench.engines.base import Engine, EngineOptions, Request, Response, allow_read_only_frames
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import EngineError, ViubenchError
 from viubench.video import timestamps
@@ -46,6 +46,10 @@ class HfEngine(Engine):
         self._model: Any = None
         self._processor: Any = None
         self._one_at_a_time = asyncio.Lock()
+
+    @classmethod
+    def from_options(cls, options: EngineOptions) -> HfEngine:
+        return cls(options.checkpoint(cls.kind), options.args, deterministic=options.deterministic)
 
     async def start(self) -> None:
         await asyncio.to_thread(self._open)

@@ -21,7 +21,7 @@ import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from viubench.engines import engine_args, prompts, server_payload
-from viubench.engines.base import Engine, Request, Response
+from viubench.engines.base import Engine, EngineOptions, Request, Response
 from viubench.errors import EngineError, ViubenchError
 from viubench.video import timestamps
 
@@ -80,6 +80,18 @@ class ServerEngine(Engine):
         self._turn = itertools.cycle(self.urls)
         self._first = asyncio.Lock()
         self._checked = False
+
+    @classmethod
+    def from_options(cls, options: EngineOptions) -> ServerEngine:
+        if not options.base_urls:
+            raise ViubenchError("the server engine needs an endpoint", hint="--base-url http://127.0.0.1:8000/v1")
+        if options.deterministic:
+            raise ViubenchError(
+                "what a server computes together cannot be told from here, so nothing can be promised",
+                where="--deterministic",
+                hint="use --engine vllm or hf; a vLLM server can be started with VLLM_BATCH_INVARIANT=1",
+            )
+        return cls(options.model, options.base_urls, options.args)
 
     async def start(self) -> None:
         key = os.environ.get("OPENAI_API_KEY", "")

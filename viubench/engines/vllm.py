@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from viubench.engines import engine_args, prompts
-from viubench.engines.base import Engine, Request, Response, allow_read_only_frames
+from viubench.engines.base import Engine, EngineOptions, Request, Response, allow_read_only_frames
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.engines.token_counts import TIMESTAMPED_TYPES
 from viubench.errors import EngineDead, EngineError, Exit, ViubenchError
@@ -99,6 +99,10 @@ class VllmEngine(Engine):
         self._processor: Any = None
         self._proven: set[str] = set()
         self._numbers = itertools.count()
+
+    @classmethod
+    def from_options(cls, options: EngineOptions) -> VllmEngine:
+        return cls(options.checkpoint(cls.kind), options.args, deterministic=options.deterministic)
 
     async def start(self) -> None:
         set_environment()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from viubench.export.video_files import File
-from viubench.runner.planning import Planned
+from viubench.runner.plan import Plan
 from viubench.schema import Protocol
 from viubench.version import __version__
 
@@ -71,7 +71,7 @@ def arguments(protocol: Protocol, *, written: bool, frames: int) -> dict[str, An
     return {"max_pixels": protocol.resize.max_pixels} | chosen | {"max_new_tokens": protocol.decoding.max_tokens}
 
 
-def text(planned: Planned, names: Mapping[str, str], together: Sequence[str], files: Mapping[str, list[File]]) -> str:
+def text(planned: Plan, names: Mapping[str, str], together: Sequence[str], files: Mapping[str, list[File]]) -> str:
     """The README.
 
     Args:
@@ -79,17 +79,17 @@ def text(planned: Planned, names: Mapping[str, str], together: Sequence[str], fi
         together: groups and tasks that name all of it.
         files: the files each question shows, by its id.
     """
-    shown = {task: [file for s in planned.plan.samples if s.task == task for file in files[s.id]] for task in names}
+    shown = {task: [file for s in planned.samples if s.task == task for file in files[s.id]] for task in names}
     written = {task: all(file.frames for file in shown[task]) for task in names}
     most = max((file.frames or 0 for task in names if written[task] for file in shown[task]), default=0)
     ways: dict[str, list[str]] = {}
     for task, name in names.items():
-        chosen = arguments(planned.plan.protocols[task], written=written[task], frames=most)
+        chosen = arguments(planned.protocols[task], written=written[task], frames=most)
         ways.setdefault(",".join(f"{key}={value}" for key, value in chosen.items()), []).append(name)
     commands = [_command(together if len(ways) == 1 else tasks, way) for way, tasks in ways.items()]
     return TEXT.format(
         version=__version__,
-        questions=len(planned.plan.samples),
+        questions=len(planned.samples),
         commands="\n\n".join(commands),
         score=_score(planned),
         notes="\n".join(f"- {note}" for note in _notes(planned, shown, written)),
@@ -106,9 +106,9 @@ FORCE_QWENVL_VIDEO_READER=decord HF_HUB_OFFLINE=1 python -m lmms_eval --include_
 ```"""
 
 
-def _score(planned: Planned) -> str:
+def _score(planned: Plan) -> str:
     """The commands that score logged answers: items on the files' clock from `scoring`, all else from their data."""
-    moved = {sample.task for sample in planned.plan.samples if "kind" in sample.params}
+    moved = {sample.task for sample in planned.samples if "kind" in sample.params}
     others = ",".join(name for name in planned.tasks if name not in moved)
     lines = ["viubench score --tasks scoring --responses answers.jsonl --out scored"] if moved else []
     if others:
@@ -116,7 +116,7 @@ def _score(planned: Planned) -> str:
     return "\n".join(lines)
 
 
-def _notes(planned: Planned, shown: Mapping[str, Sequence[File]], written: Mapping[str, bool]) -> list[str]:
+def _notes(planned: Plan, shown: Mapping[str, Sequence[File]], written: Mapping[str, bool]) -> list[str]:
     made = [file for files in shown.values() for file in files if file.frames]
     notes = []
     if made:
@@ -138,7 +138,7 @@ def _notes(planned: Planned, shown: Mapping[str, Sequence[File]], written: Mappi
         "Not the same: qwen-vl-utils resizes frames to multiples of 28 pixels (at most 602,112 pixels a frame) and "
         "vLLM again to the model's own multiple (32 for Qwen3-VL); viubench resizes once."
     )
-    kinds = {planned.plan.protocols[task].sampling.kind for task, whole in written.items() if not whole}
+    kinds = {planned.protocols[task].sampling.kind for task, whole in written.items() if not whole}
     if "even" in kinds:
         notes.append(
             "Not the same: of the publishers' own videos lmms-eval shows frames from the first to the last, viubench "

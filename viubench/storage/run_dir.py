@@ -31,7 +31,7 @@ M = TypeVar("M", bound=BaseModel)
 SYNC_SECONDS = 2.0
 """A power cut loses at most the records of this many seconds; a kill loses none."""
 
-STARTED = ("results.json", record_log.FILE, "strips", "manifest.json")
+STARTED = ("results.json", record_log.FILE, "strips", "run.log", "manifest.json")
 """What `--fresh` removes, and nothing else; items are made again where they are not those of the new run."""
 
 OWN = (*STARTED, "items", "pictures", ".lock")

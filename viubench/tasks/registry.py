@@ -29,6 +29,9 @@ from viubench.storage import strict_yaml
 
 BUILT_IN = Path(task_yamls.__file__).parent
 SPECIAL = ("suites", "protocols", "recipes", "references", "examples")
+OWN_ITEMS = 300
+"""Items of a pretext task of the user's own, which no recipe names: as many as most tasks of the recipe `viubench`."""
+
 M = TypeVar("M", bound=BaseModel)
 V = TypeVar("V")
 
@@ -51,9 +54,11 @@ class Selection:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All YAML below the built-in folder and any `--include-path`; a later folder replaces equal names."""
+    """All YAML below the built-in folder and any `--include-path`; a later folder replaces equal names. `own` holds tasks by
+    name that are in no folder."""
 
     include_paths: Sequence[Path] = field(default_factory=tuple)
+    own: Mapping[str, Task] = field(default_factory=dict)
 
     @cached_property
     def task_files(self) -> dict[str, Path]:
@@ -65,7 +70,11 @@ class Catalogue:
         }
 
     def task(self, name: str) -> Task:
-        return load_task(_pick(name, self.task_files, "task"))
+        return self.own[name] if name in self.own else load_task(_pick(name, self.task_files, "task"))
+
+    def tasks_in(self, folder: Path) -> list[str]:
+        """The names of the tasks whose files lie in `folder`."""
+        return [name for name, path in self.task_files.items() if path.is_relative_to(folder)]
 
     @cached_property
     def suites(self) -> dict[str, Suite]:
@@ -110,8 +119,9 @@ class Catalogue:
                 suites.append(suite)
                 sizes = self._sizes(suite.recipe or "viubench")
                 wanted.update({task: max(sizes.get(task, 0), wanted.get(task, 0)) for task in suite.tasks})
-            elif name in self.task_files:
-                wanted[name] = max(self._sizes("viubench").get(name, 0), wanted.get(name, 0))
+            elif name in self.own or name in self.task_files:
+                size = self._sizes("viubench").get(name) or (OWN_ITEMS if name in self.own else 0)
+                wanted[name] = max(size, wanted.get(name, 0))
             else:
                 raise _unknown(name, [*self.suites, *self.task_files], "task or suite")
         if not wanted:
@@ -142,7 +152,8 @@ class Catalogue:
 
     def knows(self, names: str) -> bool:
         """Whether every name of a comma-separated list is a suite or a task."""
-        return all(name.strip() in self.suites or name.strip() in self.task_files for name in names.split(","))
+        known = (self.own, self.suites, self.task_files)
+        return all(any(name.strip() in some for some in known) for name in names.split(","))
 
     def tasks_of(self, recipe: Recipe) -> dict[str, Task]:
         """The tasks a recipe makes items of; an entry with `base` is that task under a new name and difficulty."""
