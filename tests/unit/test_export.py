@@ -24,6 +24,7 @@ from viubench.tasks.registry import Catalogue
 from viubench.video.frame_cache import FrameCache
 
 pytest.importorskip("lmms_eval")
+pytestmark = pytest.mark.xdist_group("lmms_eval")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_equal_answers_have_equal_scores(
     value = theirs["viubench_mini"]["score"]
     assert value == {oracle: 1, junk: 0}.get(answering, value)
     if answering is mixed:
-        assert 0.2 < value < 0.9
+        assert 0.1 < value < 0.9
         assert {record.status for record in read_records(run)} >= {"ok", "unparsed", "refused"}
 
 
