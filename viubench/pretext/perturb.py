@@ -49,25 +49,22 @@ WORDS: dict[Perturbation, str] = {
 """What the question says of the altered part."""
 
 
+STRENGTHS: dict[Perturbation, str] = {
+    "zoom_in": "scale", "zoom_out": "scale", "noise": "sigma", "blur": "sigma", "saturation": "factor",
+    "stutter": "hold", "slow": "factor", "fast": "factor",
+}  # fmt: skip
+"""What the drawn strength of a perturbation is called; the others have none."""
+
 BLUR_SIDE = 384
 """Short side, in pixels, of the frame on which a blur of sigma 1 is one pixel wide: 16:9 within 512x512 pixels."""
 
 
 def draw_strength(name: Perturbation, ranges: Strengths, rng: Rng) -> dict[str, Any]:
     """The strength of one item, JSON data; none for a shuffle, whose order is drawn from what the frames show."""
-    if name in ("zoom_in", "zoom_out"):
-        return {"scale": rng.hundredths(*getattr(ranges, name))}
-    if name == "noise":
-        return {"sigma": rng.hundredths(*ranges.noise)}
-    if name == "blur":
-        return {"sigma": rng.hundredths(*ranges.blur)}
-    if name == "saturation":
-        return {"factor": rng.hundredths(*ranges.saturation)}
-    if name == "stutter":
-        return {"hold": rng.integer(*ranges.stutter)}
-    if name in ("slow", "fast"):
-        return {"factor": rng.integer(*getattr(ranges, name))}
-    return {}
+    if name not in STRENGTHS:
+        return {}
+    draw = rng.integer if name in TEMPORAL else rng.hundredths
+    return {STRENGTHS[name]: draw(*getattr(ranges, name))}
 
 
 def positions(name: Perturbation, total: int, segment: tuple[int, int], strength: Mapping[str, Any]) -> list[int]:
