@@ -2,7 +2,7 @@
 
 Example:
     >>> strength = draw_strength("zoom_out", Strengths(), Rng(0))
-    >>> shown = perturb(frames, "zoom_out", (10, 22), strength, seed=0)   # frames 0..9 and 22.. keep their bytes
+    >>> frames[10:22] = altered(frames, "zoom_out", (10, 22), strength, seed=0)
 
 Source of names and strengths: VideoSSR (arXiv 2511.06281), Table 8 and the released settings. Strength is drawn once
 per item. The frame size never changes. All arithmetic is on integers or along bit-exact OpenCV routes.
@@ -99,25 +99,6 @@ def positions(name: Perturbation, total: int, segment: tuple[int, int], strength
     raise ValueError(f"{name} is no temporal perturbation")
 
 
-def perturb(
-    frames: Pixels,
-    name: Perturbation,
-    segment: tuple[int, int],
-    strength: Mapping[str, Any],
-    seed: int,
-    other: Pixels | None = None,
-) -> Pixels:
-    """A copy of `frames` (uint8 [T, H, W, 3]), perturbed at the places start..stop-1; the rest keeps its bytes.
-
-    Args:
-        seed: of the noise field, which differs from frame to frame.
-        other: frames of another video, any size, for `swap`.
-    """
-    shown = frames.copy()
-    shown[slice(*segment)] = altered(frames, name, segment, strength, seed, other)
-    return shown
-
-
 def altered(
     frames: Pixels,
     name: Perturbation,
@@ -126,7 +107,12 @@ def altered(
     seed: int,
     other: Pixels | None = None,
 ) -> Pixels:
-    """The places start..stop-1 of what `perturb` shows, alone: uint8 [stop - start, H, W, 3]."""
+    """What is shown at the places start..stop-1 of `frames` (uint8 [T, H, W, 3]): uint8 [stop - start, H, W, 3].
+
+    Args:
+        seed: of the noise field, which differs from frame to frame.
+        other: frames of another video, any size, for `swap`.
+    """
     start, stop = segment
     if name in TEMPORAL:
         return frames[positions(name, len(frames), segment, strength)]
