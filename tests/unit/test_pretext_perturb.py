@@ -24,10 +24,10 @@ OTHER = moving(seed=9, height=128, width=96)
 REVERSED = {"order": list(range(9, -1, -1))}
 
 
-def perturb(frames: Any, name: Perturbation, segment: tuple[int, int], *how: Any) -> np.ndarray[Any, Any]:
+def perturb(frames: Any, name: Perturbation, segment: tuple[int, int], *how: Any, **more: Any) -> np.ndarray[Any, Any]:
     """The whole video with its segment altered."""
     whole = frames.copy()
-    whole[slice(*segment)] = altered(frames, name, segment, *how)
+    whole[slice(*segment)] = altered(frames, name, segment, *how, **more)
     return whole
 
 
