@@ -20,8 +20,10 @@ from trainer.dataset import Questions, mixture, refuse_unanswered
 from viubench.datasets import pretext_items
 from viubench.errors import ViubenchError
 from viubench.pretext.build import build
-from viubench.runner import collect, pipeline
+from viubench.runner import pipeline
+from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
+from viubench.runner.protocols import protocol_of
 from viubench.schema import Recipe, RecipeEntry, Resize, Sampling, Task
 from viubench.tasks.registry import Catalogue
 from viubench.video import synthetic
@@ -68,7 +70,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(world: Path, **more: Any) -> TrainConfig:
     tasks = {"mirrored": {"weight": 3}, "counted": {"weight": 1}, "cut": {"weight": 2}}
     items = {"train": str(world / "items-a"), "validation": str(world / "items-b")}
-    data: dict[str, Any] = {"train": "t", "tasks": tasks, "items": items, "steps": 9, "groups": 6}
+    data: dict[str, Any] = {"run_name": "t", "tasks": tasks, "items": items, "max_steps": 9, "train_batch_size": 6}
     return TrainConfig.model_validate(data | more)
 
 
@@ -266,8 +268,8 @@ def test_the_frames_are_those_a_run_of_the_harness_shows(world: Path, tmp_path: 
     questions, catalogue = read(world, protocol="viubench-256"), Catalogue()
     store = FrameCache(tmp_path / "cold")
     built = pretext_items.read(world / "items-a", catalogue, store)
-    wishes = collect.Wishes(tasks="", protocol="viubench-256")
-    seen = {name: collect.protocol(wishes, catalogue, one.protocol, None, one) for name, one in built.tasks.items()}
+    options = EvalConfig(protocol="viubench-256")
+    seen = {name: protocol_of(options, catalogue, one.protocol, None, one) for name, one in built.tasks.items()}
     plan = Plan(built.samples, seen, {}, dict.fromkeys(built.tasks, built.videos))
     kinds = Counter[int]()
     with KillablePool(1, 60) as pool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.generate import sample_of
 from viubench.pretext.published_rows import read_parquet
@@ -24,7 +24,7 @@ from viubench.tasks.registry import Catalogue
 from viubench.video.frame_cache import FrameCache
 
 
-def read(source: Path, catalogue: Catalogue, cache: FrameCache, videos: Path | None = None) -> Built:
+def read(source: Path, catalogue: Catalogue, cache: FrameCache, videos: Path | None = None) -> Dataset:
     """The items of a build folder, of one file of items, or the rows of the parquet files in a folder.
 
     Args:
@@ -42,15 +42,15 @@ def read(source: Path, catalogue: Catalogue, cache: FrameCache, videos: Path | N
         about = _about(folder / "build.json")
         tasks = {name: Task.model_validate(task) for name, task in about["tasks"].items()}
         root = videos or (folder / about["videos_root"]).resolve()
-        return Built(tasks, _items(items, tasks.get), root, about["recipe"]["recipe"])
+        return Dataset(tasks, _items(items, tasks.get), root, about["recipe"]["recipe"])
     if items.exists():
         samples = _items(items, catalogue.task)
-        return Built({s.task: catalogue.task(s.task) for s in samples}, samples, videos or folder)
+        return Dataset({s.task: catalogue.task(s.task) for s in samples}, samples, videos or folder)
     rows = [sample for path in sorted(source.rglob("*.parquet")) for sample in read_parquet(path)]
     if rows:
         root = videos or source
         samples = [_timed(_relocated(sample, root), root, cache) for sample in rows]
-        return Built({s.task: catalogue.task(s.task) for s in samples}, samples, root, published=True)
+        return Dataset({s.task: catalogue.task(s.task) for s in samples}, samples, root, published=True)
     raise ViubenchError(
         f"{source} holds neither items.jsonl nor parquet files",
         where="--data-root",
@@ -58,7 +58,7 @@ def read(source: Path, catalogue: Catalogue, cache: FrameCache, videos: Path | N
     )
 
 
-def select(built: Built, sizes: Mapping[str, int | None]) -> list[Sample]:
+def select(built: Dataset, sizes: Mapping[str, int | None]) -> list[Sample]:
     """The first so many samples of each requested task, in file order; all of them where no size is given.
 
     Raises:

@@ -23,7 +23,7 @@ from viubench.schema import Failure, FrameInfo, Record, Sample, Sampling, Status
 from viubench.scoring.grade import grade
 from viubench.video import filmstrip
 from viubench.video.frames import VideoInput
-from viubench.video.loader import FRAME_BYTES, ByteBudget, Media, Wanted
+from viubench.video.loader import FRAME_BYTES, ByteBudget, FrameRequest, Media
 
 LOOK_AHEAD = 4
 """Samples whose frames are made ready while the engine is busy with others."""
@@ -136,7 +136,7 @@ def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...
     return generate.apply(sample.pretext, sample.seed, loaded) if sample.pretext else tuple(loaded)
 
 
-def clip_wants(sample: Sample, plan: Plan) -> list[Wanted]:
+def clip_wants(sample: Sample, plan: Plan) -> list[FrameRequest]:
     """Each clip with how it is looked at: a pretext item fixes its frames, any other sample follows the protocol."""
     root, protocol = plan.roots[sample.task], plan.protocols[sample.task]
     if sample.pretext is None:

@@ -23,7 +23,7 @@ from viubench.runner.plan import Plan
 from viubench.schema import Clip, JigsawItem, Resize, Sample, Sampling
 from viubench.video import sampling
 from viubench.video.frame_cache import FrameCache
-from viubench.video.loader import Wanted
+from viubench.video.loader import FrameRequest
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Viewer:
     def __init__(self, plan: Plan, cache: FrameCache) -> None:
         self.plan = plan
         self.cache = cache
-        self._seen: dict[Wanted, tuple[Shown, bool]] = {}
+        self._seen: dict[FrameRequest, tuple[Shown, bool]] = {}
 
     def shown(self, sample: Sample) -> tuple[list[Shown], bool]:
         """A sample's videos, and whether their sizes are exact."""
@@ -91,7 +91,7 @@ class Viewer:
         size = video.frames // count
         return [Shown(size, video.height, video.width, tuple(step * k for k in range(size)))] * count, exact
 
-    def _clip(self, wanted: Wanted) -> tuple[Shown, bool]:
+    def _clip(self, wanted: FrameRequest) -> tuple[Shown, bool]:
         if wanted not in self._seen:
             self._seen[wanted] = self._probe(*wanted)
         return self._seen[wanted]

@@ -68,7 +68,7 @@ from viubench.schema.tasks import (
     Task,
     VideoSpec,
 )
-from viubench.schema.watch import Entry, Gated, Score
+from viubench.schema.watch import GateOutcome, WatchEntry, WatchScore
 
 __all__ = [
     "KINDS",
@@ -81,15 +81,14 @@ __all__ = [
     "CountSpec",
     "Counted",
     "Decoding",
-    "Entry",
     "EvaluatorSpec",
     "Evidence",
     "Failure",
     "Fate",
     "FrameInfo",
     "GateConfig",
+    "GateOutcome",
     "GateReport",
-    "Gated",
     "GatedMean",
     "GatedRun",
     "GenerationKwargs",
@@ -122,7 +121,6 @@ __all__ = [
     "RuleResult",
     "Sample",
     "Sampling",
-    "Score",
     "Shape",
     "Status",
     "Strengths",
@@ -135,6 +133,8 @@ __all__ = [
     "TaskVerdict",
     "Verdict",
     "VideoSpec",
+    "WatchEntry",
+    "WatchScore",
     "canonical_json",
     "content_hash",
     "utf8",
