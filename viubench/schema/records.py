@@ -78,7 +78,7 @@ STATUSES: tuple[Status, ...] = ("ok", "unparsed", "truncated", "refused", "media
 
 
 class FrameInfo(Strict):
-    """What the model was shown: source frame numbers, the times it was told, the size, and a hash of the pixels."""
+    """What the model was shown: source frame numbers, the times it was given, the size, and a hash of the pixels."""
 
     indices: list[int]
     times: list[float]
