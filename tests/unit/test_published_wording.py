@@ -14,6 +14,7 @@ from viubench.tasks import templating
 from viubench.tasks.registry import BUILT_IN, Catalogue
 
 pytest.importorskip("lmms_eval")
+pytestmark = pytest.mark.xdist_group("lmms_eval")
 
 CATALOGUE = Catalogue()
 EXAMPLES = BUILT_IN / "examples"
@@ -78,11 +79,11 @@ def test_the_data_may_bring_its_own_wording() -> None:
 @pytest.mark.parametrize(
     ("where", "sentence", "hint"),
     [
-        ({"none": "its authors gave none"}, "t has no published wording: its authors gave none", "default wording"),
-        ({}, "t has no published wording", "default wording"),
+        ({"none": "its authors gave none"}, "t has no published prompt: its authors gave none", "default prompt"),
+        ({}, "t has no published prompt", "default prompt"),
         ({"lmms": "videome"}, "no task 'videome'", "'videomme'"),
-        ({"lmms": "videomme", "variant": "qwen9"}, "no wording 'qwen9'", "default, gpt4v"),
-        ({"lmms": "cgbench"}, "cannot word a row of t: KeyError: 'choices'", "the row has: candidates"),
+        ({"lmms": "videomme", "variant": "qwen9"}, "no prompt 'qwen9'", "default, gpt4v"),
+        ({"lmms": "cgbench"}, "cannot make a prompt from a row of t: KeyError: 'choices'", "the row has: candidates"),
         ({"lmms": "videomme", "doc": {"question": "{{ qestion }}"}}, "'qestion' is undefined", "'question'"),
     ],
 )

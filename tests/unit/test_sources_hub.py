@@ -156,7 +156,7 @@ def test_a_commit_is_pinned(site: Hub) -> None:
         ((401, ""), r"refuses old/pours \(401\): it is private", "HF_TOKEN"),
         ((403, ""), r"refuses old/pours \(403\): it is private", "HF_TOKEN"),
         ((404, "RepoNotFound"), "no data set old/pours is on the hub", "fallbacks"),
-        ((500, ""), "answered 500", "try again later"),
+        ((500, ""), "answered 500", "retry later"),
     ],
 )
 def test_each_refusal_has_its_own_words(
@@ -187,7 +187,7 @@ def test_without_a_network(site: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_no_hub_and_what_is_no_id(site: Hub) -> None:
-    with pytest.raises(ViubenchError, match="cannot be asked for"):
+    with pytest.raises(ViubenchError, match="cannot be requested"):
         download.resolve(make(dataset_path="a/b/c"))
 
 
@@ -356,7 +356,7 @@ def test_ensure_fetches_once_and_leaves_data_put_there_by_hand(site: Hub, tmp_pa
     for dataset_path in ("", "old/pours"):
         download.ensure(make(data="mine", dataset_path=dataset_path), tmp_path)
     assert len(site.asked) == asked
-    with pytest.raises(ViubenchError, match=r"to be had from example.org") as caught:
+    with pytest.raises(ViubenchError, match=r"get it from example.org") as caught:
         download.ensure(make(data="none", dataset_path="", metadata={"source": "example.org"}), tmp_path)
     assert str(tmp_path / "none") in (caught.value.hint or "")
 

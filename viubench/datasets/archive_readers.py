@@ -10,6 +10,7 @@ Nothing is trusted or judged here but the container's own form (`viubench.datase
 from __future__ import annotations
 
 import gzip
+import io
 import stat
 import struct
 import tarfile
@@ -26,6 +27,9 @@ CHUNK = 1 << 20
 """Bytes read and written at a time."""
 MAX_HEADER = 1 << 20
 """Most bytes of a tar header: a longer name or comment would only fill the memory."""
+
+END_RECORD, MANY = 22 + 0xFFFF, 0xFFFF
+"""Most bytes of the record that ends a zip, comment included; the count of members that stands for "see zip64"."""
 
 MAX_PADDING = 64 << 20
 """Most bytes after the end of a tar; writers fill up to some KiB."""
@@ -65,6 +69,11 @@ Read = Callable[[Member], Iterator[bytes]]
 def read_zip(stream: BinaryIO, stack: ExitStack) -> tuple[Iterator[Member], Read]:
     """The entries of a zip. Raises one of `FAULTS` when it is none."""
     archive = stack.enter_context(zipfile.ZipFile(stream))
+    stream.seek(-min(stream.seek(0, io.SEEK_END), END_RECORD), io.SEEK_END)
+    end = stream.read().rpartition(b"PK\5\6")[2]
+    promised = int.from_bytes(end[6:8], "little")
+    if promised not in (MANY, len(archive.infolist())):  # zipfile takes what a damaged length lets it read
+        raise zipfile.BadZipFile(f"its directory lists {len(archive.infolist())} of {promised} members")
 
     def entries() -> Iterator[Member]:
         for info in archive.infolist():

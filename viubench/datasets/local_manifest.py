@@ -1,8 +1,8 @@
-"""What a data folder holds: where it came from and the checksum of every file, in one manifest that lies beside them.
+"""The manifest of a data folder: where its files came from, and the checksum of each.
 
 Example:
-    >>> held = load(Path("data/videomme"))  # doctest: +SKIP
-    >>> held.files["videos_chunked_01.zip"].size  # doctest: +SKIP
+    >>> manifest = load(Path("data/videomme"))  # doctest: +SKIP
+    >>> manifest.files["videos_chunked_01.zip"].size  # doctest: +SKIP
     10737418240
 
 The manifest is `.viubench-data.manifest` (JSON, but not named so: no glob for a data set's own rows may find it).
@@ -25,8 +25,6 @@ from viubench.storage import atomic, locking
 
 MANIFEST = ".viubench-data.manifest"
 LOCK = ".viubench-data.lock"
-CHUNK = 1 << 20
-"""Bytes read at a time."""
 
 
 class ManifestFile(Strict):
@@ -57,8 +55,7 @@ class UnpackedArchive(Strict):
 
 
 class LocalManifest(Strict):
-    """The manifest: fetches by task, files by path below the folder, unpacked archives by name, and the hub's ids whose
-    fetch was begun and has not come to its end."""
+    """Fetches by task, files by path below the folder, unpacked archives by name, hub ids with an unfinished fetch."""
 
     version: Literal[1] = 1
     fetched: dict[str, Origin] = Field(default_factory=dict)
@@ -76,7 +73,7 @@ class LocalManifest(Strict):
         return any(path in archive.parts for archive in self.unpacked.values())
 
     def forget_unpacked(self, path: str) -> None:
-        """The file has other content now: what was unpacked of the old one does not count."""
+        """The file has new content: what was unpacked of the old one no longer counts."""
         for name in [name for name, archive in self.unpacked.items() if path in archive.parts]:
             del self.unpacked[name]
 
@@ -94,13 +91,13 @@ def load(folder: Path) -> LocalManifest:
         raise ViubenchError(
             f"the manifest of the data cannot be read: {error.errors()[0]['msg']}",
             where=str(path),
-            hint="delete it: files already there are recognised by their checksums",
+            hint="delete it: local files are recognised by their checksums",
         ) from None
 
 
-def save(held: LocalManifest, folder: Path) -> None:
-    """Write the manifest, in an order that does not depend on how it came to be."""
-    data = held.model_dump(mode="json") | {"unfinished": sorted(held.unfinished)}
+def save(manifest: LocalManifest, folder: Path) -> None:
+    """Write the manifest, with sorted keys."""
+    data = manifest.model_dump(mode="json") | {"unfinished": sorted(manifest.unfinished)}
     text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=True)
     atomic.write(folder / MANIFEST, text.encode() + b"\n", lasting=True)
 
@@ -118,28 +115,17 @@ def measure(path: Path, hub: str = "") -> ManifestFile:
     return ManifestFile(size=path.stat().st_size, sha256=sha256, hub=hub)
 
 
-def git_id(path: Path) -> str:
-    """The hub's id of a file that is not in LFS: git's SHA-1 over "blob SIZE NUL" and the content (git-hash-object)."""
-    with path.open("rb") as file:
-        digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Be the only process that fetches into a folder.
 
     Raises:
-        ViubenchError: another one is at it.
+        ViubenchError: another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    busy = f"another process is fetching into {folder}"
+    lock = locking.acquire(folder / LOCK, busy, where="--data-root", hint="wait for it to end")
     try:
-        lock = locking.take(folder / LOCK)
-    except BlockingIOError:
-        raise ViubenchError(
-            f"another process is fetching into {folder}", where="--data-root", hint="wait for it to end"
-        ) from None
-    with lock:
         yield
+    finally:
+        lock.release()

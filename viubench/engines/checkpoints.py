@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -47,7 +48,7 @@ def describe_checkpoint(model: str) -> dict[str, Any]:
     config = _read_json(folder, "config.json")
     architectures = config.get("architectures") or [None]
     text = config.get("text_config") or config
-    described = {
+    facts = {
         "name": model.rstrip("/").rsplit("/", 1)[-1] if revision is None else model,
         "path": str(folder),
         "architecture": architectures[0],
@@ -57,7 +58,7 @@ def describe_checkpoint(model: str) -> dict[str, Any]:
         "cache_values": _cache_values(text),
         "fingerprint": fingerprint(folder),
     }
-    return described if revision is None else described | {"revision": revision}
+    return facts if revision is None else facts | {"revision": revision}
 
 
 def fingerprint(folder: Path) -> str:
@@ -83,6 +84,12 @@ def fingerprint(folder: Path) -> str:
                 for piece in _tensor_pieces(path, file):
                     digest.update(piece)
     return digest.hexdigest(length=16)
+
+
+def described(checkpoint: dict[str, Any], version: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest records of an engine that loads this checkpoint (see `Engine.describe`)."""
+    facts = {name: value for name, value in checkpoint.items() if name not in ("name", "context")}
+    return {"model": checkpoint["name"], "version": version, **facts, "settings": settings}
 
 
 class WeightsHeader(NamedTuple):

@@ -40,7 +40,7 @@ class Footprint:
         token: bytes of key-value cache per token; 0 where it is not known.
         cache: bytes set aside for it; None where it takes what is left.
         processed: bytes of processed videos kept, at most.
-        in_flight: requests under way at once.
+        in_flight: requests in flight at once.
         gpu: where the model will live; None for the CPU.
         available: bytes that model and cache may take there.
     """

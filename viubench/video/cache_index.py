@@ -46,7 +46,7 @@ def forget(root: Path, group: str, key: str) -> None:
 
 
 def places(indices: NDArray[np.int64], held: Sequence[int]) -> NDArray[np.int64] | None:
-    """Where each of the frame numbers (int64 [T], any order, repeats allowed) stands among `held`; None if one does not.
+    """Where each of the frame numbers (int64 [T], any order, repeats allowed) is in `held`; None if one is not.
 
     >>> places(np.array([0, 40]), (0, 20, 40))
     array([0, 2])

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO
 
+from filelock import BaseFileLock
 from pydantic import ValidationError
 
 from viubench.errors import ViubenchError
@@ -28,7 +28,7 @@ FILE = "history.jsonl"
 class History(AbstractContextManager["History"]):
     """The lines of one watch, open for appending by one process at a time."""
 
-    def __init__(self, out: Path, lock: IO[str], entries: list[WatchEntry]) -> None:
+    def __init__(self, out: Path, lock: BaseFileLock, entries: list[WatchEntry]) -> None:
         self.out = out
         self.entries = entries
         self._lock = lock
@@ -42,17 +42,14 @@ class History(AbstractContextManager["History"]):
         """
         try:
             out.mkdir(parents=True, exist_ok=True)
-            lock = locking.take(out / ".lock")
-        except BlockingIOError:
-            raise ViubenchError(
-                f"another watch is writing to {out}", where="--out", hint="stop it, or use another folder"
-            ) from None
         except OSError as error:
             raise ViubenchError(f"cannot write to {out}: {error.strerror}", where="--out") from None
+        busy, hint = f"another watch is writing to {out}", "stop it, or use another folder"
+        lock = locking.acquire(out / ".lock", busy, where="--out", hint=hint)
         try:
             return cls(out, lock, read(out))
         except ViubenchError:
-            lock.close()
+            lock.release()
             raise
 
     def append(self, entry: WatchEntry) -> None:
@@ -73,7 +70,7 @@ class History(AbstractContextManager["History"]):
         return sorted(last.values(), key=lambda entry: (entry.step, entry.name))
 
     def close(self) -> None:
-        self._lock.close()
+        self._lock.release()
 
     def __exit__(self, *_: object) -> None:
         self.close()
