@@ -60,7 +60,7 @@ def items(clips: Path, out: Path, store: FrameCache) -> Path:
     check = Resize(max_pixels=128 * 128, min_pixels=64 * 64)
     recipe = Recipe(recipe="test", sampling=Sampling(frames=48), check=check, items=entries)
     catalogue = Catalogue()
-    build(recipe, catalogue.tasks_of(recipe), clips, out, store=store)
+    build(recipe, catalogue.tasks_of(recipe), clips, out, cache=store)
     return out
 
 

@@ -20,11 +20,13 @@ import evaluators
 from evaluators import Evaluator
 from trainer.config import TrainConfig
 from viubench.datasets import pretext_items
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
-from viubench.pretext.rng import Dice
-from viubench.runner import collect
-from viubench.runner.pipeline import Plan, clip_wants, shown
+from viubench.pretext.rng import Rng
+from viubench.runner.config import EvalConfig
+from viubench.runner.pipeline import clip_wants, shown
+from viubench.runner.plan import Plan
+from viubench.runner.protocols import protocol_of
 from viubench.schema import Sample, Task, content_hash
 from viubench.tasks.registry import Catalogue
 from viubench.video.content_hash import located
@@ -84,7 +86,7 @@ class Questions:
         """
         videos = Path(config.items.videos) if config.items.videos else None
         folders = {"training": config.items.train, "validation": config.items.validation}
-        splits: dict[str, Built] = {}
+        splits: dict[str, Dataset] = {}
         for name, folder in folders.items():
             if not (folder or need_validation or name == "training"):
                 continue
@@ -96,7 +98,7 @@ class Questions:
                 )
             splits[name] = _chosen(pretext_items.read(Path(folder), catalogue, store, videos), config, folder)
         tasks = {task: splits["training"].tasks[task] for task in config.tasks}
-        held_out = splits.get("validation", Built(tasks, [], Path()))
+        held_out = splits.get("validation", Dataset(tasks, [], Path()))
         for name, task in tasks.items():
             if held_out.tasks[name].evaluator != task.evaluator:
                 raise ViubenchError(
@@ -113,7 +115,7 @@ class Questions:
     @property
     def evaluators(self) -> Mapping[str, Evaluator]:
         """The evaluator of each task."""
-        return self.train.graders
+        return self.train.evaluators
 
     def batch(self, step: int, size: int | None = None, stream: str = "grpo") -> list[Sample]:
         """The questions of step `step` (from 0), a pure function of (seed, step) and the arguments.
@@ -128,7 +130,7 @@ class Questions:
         size = size or self.config.train_batch_size
         self._drawn += islice(self._mixture, max((step + 1) * size - len(self._drawn), 0))
         turns = self._drawn[step * size : (step + 1) * size]
-        order = Dice("batch", self.config.seed, stream, step).permutation(size)
+        order = Rng("batch", self.config.seed, stream, step).permutation(size)
         return [self.draw(stream, *turns[place]) for place in order]
 
     def validation(self, n: int | None = None) -> list[Sample]:
@@ -174,13 +176,13 @@ def mixture(weights: Mapping[str, float]) -> Iterator[tuple[str, int]]:
 
 @lru_cache(maxsize=64)
 def _epoch(seed: int, stream: str, task: str, epoch: int, n: int) -> tuple[int, ...]:
-    return tuple(Dice("epoch", seed, stream, task, epoch).permutation(n))
+    return tuple(Rng("epoch", seed, stream, task, epoch).permutation(n))
 
 
 # --- validation of splits---------------------------------------------------------------------------------------
 
 
-def identities(built: Built, store: FrameCache) -> dict[str, str]:
+def identities(built: Dataset, store: FrameCache) -> dict[str, str]:
     """The real path and the content hash of each source video, with its name.
 
     Raises:
@@ -219,7 +221,7 @@ def refuse_shared(splits: Mapping[str, Mapping[str, str]]) -> None:
                 )
 
 
-def _chosen(built: Built, config: TrainConfig, folder: str) -> Built:
+def _chosen(built: Dataset, config: TrainConfig, folder: str) -> Dataset:
     """The items of the configured tasks."""
     samples = [sample for sample in built.samples if sample.task in config.tasks]
     missing = sorted(set(config.tasks) - {sample.task for sample in samples})
@@ -230,7 +232,7 @@ def _chosen(built: Built, config: TrainConfig, folder: str) -> Built:
             hint=f"there are: {', '.join(built.tasks) or 'none'}; build the task too, or take it out of the mixture",
         )
     refuse_unanswered(samples)
-    return Built({name: built.tasks[name] for name in config.tasks}, samples, built.videos)
+    return Dataset({name: built.tasks[name] for name in config.tasks}, samples, built.videos)
 
 
 def refuse_unanswered(samples: Iterable[Sample]) -> None:
@@ -241,17 +243,14 @@ def refuse_unanswered(samples: Iterable[Sample]) -> None:
 
 
 def _plan(
-    built: Built, config: TrainConfig, catalogue: Catalogue, limits: Mapping[str, int | None], multiple: int | None
+    built: Dataset, config: TrainConfig, catalogue: Catalogue, limits: Mapping[str, int | None], multiple: int | None
 ) -> Plan:
     """The plan of a run over these items, at most so many of each task; frames are those of a run of the harness."""
     samples = [s for name, limit in limits.items() for s in [s for s in built.samples if s.task == name][:limit]]
-    wishes = collect.Wishes(tasks="", protocol=config.protocol or None)
+    options = EvalConfig(protocol=config.protocol or None)
     return Plan(
         samples,
-        {
-            name: collect.protocol(wishes, catalogue, task.protocol, multiple, task)
-            for name, task in built.tasks.items()
-        },
+        {name: protocol_of(options, catalogue, task.protocol, multiple, task) for name, task in built.tasks.items()},
         {name: evaluators.get(task.evaluator.name, **task.evaluator.params) for name, task in built.tasks.items()},
         dict.fromkeys(built.tasks, built.videos),
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lmms_datasets
 import pytest
 import tiny_training
 from engine_requests import ask, standard, texts
+from lmms_process import LmmsProcess
 
 from viubench.engines import make, tiny_checkpoints
 
@@ -28,6 +31,21 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def hf_answers(tiny_model: Path) -> list[str]:
     return texts(ask(make("hf", model=str(tiny_model), base_urls=(), args={"device": "cpu"}), standard()))
+
+
+@pytest.fixture(scope="session")
+def lmms_data(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that lmms-eval is run in, with the data of some of its tasks."""
+    folder = tmp_path_factory.mktemp("lmms")
+    lmms_datasets.write(folder, clips)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lmms(lmms_data: Path) -> Iterator[LmmsProcess]:
+    """lmms-eval, opened once for all commands that need it."""
+    with LmmsProcess(os.environ | lmms_datasets.environment(lmms_data)) as process:
+        yield process
 
 
 @pytest.fixture(scope="session")

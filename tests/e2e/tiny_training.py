@@ -51,7 +51,7 @@ def make(root: Path) -> Path:
     store = FrameCache(root / "frames")
     for seed, split in enumerate(SPLITS):
         synthetic.draw(root / f"clips-{split}", 2, seed=seed + 3, seconds=4.0, size=(96, 64), fps=8)
-        build(recipe, catalogue.tasks_of(recipe), root / f"clips-{split}", root / split, seed=0, workers=1, store=store)
+        build(recipe, catalogue.tasks_of(recipe), root / f"clips-{split}", root / split, seed=0, workers=1, cache=store)
     return root
 
 

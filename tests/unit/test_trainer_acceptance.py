@@ -41,7 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, split in enumerate(("train", "test")):
         synthetic.draw(root / "clips" / split, 6, seed=seed, seconds=8, size=(64, 64), fps=4, dusk=True)
         clips = root / "clips" / split
-        build(recipe, catalogue.tasks_of(recipe), clips, root / split, seed=0, workers=1, store=store)
+        build(recipe, catalogue.tasks_of(recipe), clips, root / split, seed=0, workers=1, cache=store)
     swap(root / "test", root / "swapped")
     return root
 

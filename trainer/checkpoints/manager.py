@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import fmean
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from trainer.checkpoints import checkpoint, metrics_log, optimizer_state
 from trainer.checkpoints.model_card import render_card
@@ -62,14 +62,9 @@ class CheckpointManager:
         with ExitStack() as stack:
             with self.processes.raise_together():
                 if self.processes.is_main:
-                    stack.enter_context(self._lock())
+                    busy = f"another process is training into {self.out}"
+                    stack.callback(locking.acquire(self.out / ".lock", busy, where="--out").release)
             yield
-
-    def _lock(self) -> IO[str]:
-        try:
-            return locking.take(self.out / ".lock")
-        except BlockingIOError:
-            raise ViubenchError(f"another process is training into {self.out}", where="--out") from None
 
     def resume(self) -> dict[str, Any]:
         """Restore the last complete checkpoint, if there is one, and cut the log off behind it.

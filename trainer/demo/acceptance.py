@@ -22,7 +22,7 @@ import evaluators
 from evaluators import Evaluator
 from trainer.rewards import Reward, Rewarder, best_constant, constant_reward
 from viubench.datasets import pretext_items
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.errors import ViubenchError
 from viubench.schema import Sample, canonical_json
 from viubench.stats.paired_differences import Difference, paired
@@ -89,12 +89,12 @@ def summary(runs: DemoRuns, catalogue: Catalogue, store: FrameCache) -> dict[str
     return _mean(tasks) | {"diff": interval(paired(parts["warm"], parts["grpo"])), "tasks": tasks}
 
 
-def evaluators_of(items: Built) -> dict[str, Evaluator]:
+def evaluators_of(items: Dataset) -> dict[str, Evaluator]:
     """The evaluator of each task."""
     return {name: evaluators.get(task.evaluator.name, **task.evaluator.params) for name, task in items.tasks.items()}
 
 
-def run_rewards(run: Path, items: Built) -> dict[str, Reward]:
+def run_rewards(run: Path, items: Dataset) -> dict[str, Reward]:
     """Item id -> the reward of its recorded answer; ViubenchError where an item has none."""
     rewarder = Rewarder(dict.fromkeys(items.tasks, "smooth"), evaluators_of(items))
     records = {record.id: record for record in read_records(run)}

@@ -34,12 +34,13 @@ from viubench.engines.prompts import MARK, parts
 from viubench.errors import MediaError, ViubenchError
 from viubench.export.lmms import on_file_clock
 from viubench.export.video_files import File, frame_rate
-from viubench.runner.pipeline import Plan, clip_wants, shown
+from viubench.runner.pipeline import clip_wants, shown
+from viubench.runner.plan import Plan
 from viubench.schema import Sample
 from viubench.storage import atomic
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
-from viubench.video.loader import Wanted
+from viubench.video.loader import FrameRequest
 from viubench.video.process_pool import KillablePool
 
 MULTIPLE = 64
@@ -195,7 +196,9 @@ def content(question: str, videos: int) -> str:
     return "".join(MARK if part["type"] == "video" else part["text"] for part in parts(question, videos))
 
 
-def pictures(store: Path, sample: Sample, wants: Sequence[Wanted], out: Path, picture: Picture) -> list[FrameFiles]:
+def pictures(
+    store: Path, sample: Sample, wants: Sequence[FrameRequest], out: Path, picture: Picture
+) -> list[FrameFiles]:
     """Image files of each video of a sample, in `out/frames`; raises MediaError as `FrameCache.get`."""
     frames = FrameCache(store)
     loaded = [frames.get(clip, root, sampling, resize) for root, clip, sampling, resize in wants]

@@ -81,10 +81,10 @@ class VerlOptions:
         """Print the checks of verl's environment; whether all passed."""
         from trainer.verl.overrides import check_supported
         from trainer.verl.preflight import checks
-        from viubench.cli.doctor import show
+        from viubench.cli.doctor import print_checks
 
         check_supported(config, self.gpus * self.nodes)
-        return show(checks(self.python, config, self.out, gpus=self.gpus, nodes=self.nodes))
+        return print_checks(checks(self.python, config, self.out, gpus=self.gpus, nodes=self.nodes))
 
     def run(self, config: TrainConfig) -> None:
         """Export, train and merge, and print the checkpoint's path."""

@@ -16,14 +16,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+
+import pandas as pd
 
 import evaluators
-from evaluators import Evaluator, Scored
+from evaluators import Evaluator
 from viubench.errors import Exit, ViubenchError
-from viubench.schema import Manifest, Record, Results, utf8
+from viubench.schema import Manifest, Protocol, Record, Results, TaskEntry, utf8
 from viubench.schema.gate import MAX_ERRORS, GatedRun
-from viubench.scoring.aggregate import headline_parts, scored
+from viubench.scoring.aggregate import headline_parts, scored, units_of, value_of
 from viubench.stats.estimates import Part
 from viubench.stats.paired_differences import Difference, paired
 from viubench.storage import reference_run
@@ -73,11 +74,10 @@ class Side:
             records[record.task][record.id] = record
         return cls(path, manifest, read_results(path), records)
 
-    def about(self, task: str) -> dict[str, Any]:
+    def about(self, task: str) -> TaskEntry:
         """What the manifest says of a task; ViubenchError when that is not enough to compare it."""
-        about = self.manifest.tasks.get(task, {})
-        known = all(isinstance(about.get(key), kind) for key, kind in (("n", int), ("hash", str), ("evaluator", dict)))
-        if not known or not isinstance(self.manifest.protocols.get(task, {}).get("hash"), str):
+        about, protocol = self.manifest.tasks.get(task), self.manifest.protocols.get(task)
+        if about is None or protocol is None or not about.hash or not protocol.recorded_hash:
             raise ViubenchError(
                 f"manifest.json is damaged: it does not say how {task!r:.80} was run", where=str(self.path)
             )
@@ -85,9 +85,9 @@ class Side:
 
     def evaluator(self, task: str) -> Evaluator:
         """What the task was scored by; ViubenchError when it is not installed here."""
-        spec = self.about(task)["evaluator"]
+        spec = self.about(task).evaluator
         try:
-            return evaluators.get(spec["name"], **spec["params"])
+            return evaluators.get(spec.name, **spec.params)
         except (LookupError, TypeError, ValueError) as error:
             raise ViubenchError(
                 f"cannot make the evaluator of {task!r:.80}: {error}",
@@ -106,7 +106,8 @@ class TaskPair:
         value_a, value_b: the headline of each run, as in its results.json, fraction in [0, 1].
         diff: b minus a.
         exact_a, exact_b: share of the samples with a score of 1, whatever the headline makes of the rest.
-        units_a, units_b: what the headline is the mean of, in the same order: samples, or several of them together.
+        units_a, units_b: what the headline is the mean of, in the same order: samples, or several of them together
+            (see `viubench.scoring.frame.scores_frame`).
         parts_a, parts_b: the headlines of the units, for means over several tasks.
     """
 
@@ -119,8 +120,8 @@ class TaskPair:
     diff: Difference
     exact_a: float
     exact_b: float
-    units_a: Sequence[Scored]
-    units_b: Sequence[Scored]
+    units_a: pd.DataFrame
+    units_b: pd.DataFrame
     parts_a: Sequence[Part]
     parts_b: Sequence[Part]
 
@@ -156,7 +157,7 @@ class Comparison:
         """With every task of the same weight; ValueError when there is none."""
         first = [(w / len(tasks), s, c) for pair in tasks.values() for w, s, c in pair.parts_a]
         second = [(w / len(tasks), s, c) for pair in tasks.values() for w, s, c in pair.parts_b]
-        return cls(tasks, _value(first), _value(second), paired(first, second, level))
+        return cls(tasks, value_of(first), value_of(second), paired(first, second, level))
 
 
 def compare_runs(
@@ -210,10 +211,16 @@ def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float 
         _check_whole(side, task, max_errors)
     _check_same(a, b, task)
     ids = sorted(a.records[task])
-    evaluator, average = a.evaluator(task), a.about(task).get("average", "")
-    units = [_units(side, task, ids, evaluator) for side in (a, b)]
-    parts = [_parts(side, task, found, evaluator, average) for side, found in zip((a, b), units, strict=True)]
-    values = [_value(part) for part in parts]
+    evaluator, average = a.evaluator(task), a.about(task).average
+    records = [[side.records[task][i] for i in ids] for side in (a, b)]
+    units, parts = [], []
+    for side, own in zip((a, b), records, strict=True):
+        try:
+            units.append(units_of(own, evaluator))
+            parts.append(headline_parts(units[-1], evaluator, average))
+        except (LookupError, TypeError, ValueError) as error:
+            raise ViubenchError(f"{task!r:.80} cannot be scored: {error!r:.200}", where=str(side.path)) from None
+    values = [value_of(part) for part in parts]
     for side, value in zip((a, b), values, strict=True):
         if not abs(value - side.results.tasks[task].value) < ROUNDING:
             raise Incomparable(
@@ -222,14 +229,14 @@ def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float 
                 hint="its files are not of one run, or of another version of viubench: run its command again",
             )
     exact = [
-        sum(scored(side.records[task][i]).scores.get(evaluator.metric, 0.0) >= 1 - 1e-9 for i in ids) / len(ids)
-        for side in (a, b)
+        sum(scored(record).scores.get(evaluator.metric, 0.0) >= 1 - 1e-9 for record in own) / len(ids)
+        for own in records
     ]
     return TaskPair(
         task=task,
         metric=a.results.tasks[task].metric,
         evaluator=evaluator,
-        records=tuple((a.records[task][i], b.records[task][i]) for i in ids),
+        records=tuple(zip(*records, strict=True)),
         value_a=values[0],
         value_b=values[1],
         diff=paired(parts[0], parts[1], level),
@@ -245,7 +252,7 @@ def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float 
 def _check_whole(side: Side, task: str, max_errors: float) -> None:
     """Refuse a task of which samples are missing, or too many failed in the harness rather than in the model."""
     records = side.records.get(task, {}).values()
-    wanted = side.about(task)["n"]
+    wanted = side.about(task).n
     if len(records) != wanted or not records:
         raise Incomparable(
             f"{task!r:.80} has {len(records)} of {wanted} samples",
@@ -267,18 +274,18 @@ def _check_whole(side: Side, task: str, max_errors: float) -> None:
 
 def _check_same(a: Side, b: Side, task: str) -> None:
     """Refuse two runs of other items, of another definition of the task, or under another protocol."""
-    protocols = a.manifest.protocols[task], b.manifest.protocols[task]
+    one, two = a.manifest.protocols[task], b.manifest.protocols[task]
     where = f"{a.path} and {b.path}"
-    if protocols[0]["hash"] != protocols[1]["hash"]:
-        keys = sorted((protocols[0].keys() | protocols[1].keys()) - {"hash", "protocol", "description"})
-        differing = [key for key in keys if protocols[0].get(key) != protocols[1].get(key)]
+    if one.recorded_hash != two.recorded_hash:
+        keys = sorted(Protocol.model_fields.keys() - {"protocol", "description"})
+        differing = [key for key in keys if getattr(one, key) != getattr(two, key)]
         raise Incomparable(
-            f"{task!r:.80} was run under two protocols: {protocols[0]['hash']:.20} and {protocols[1]['hash']:.20}"
+            f"{task!r:.80} was run under two protocols: {one.recorded_hash:.20} and {two.recorded_hash:.20}"
             + (f", which differ in {', '.join(map(repr, differing)):.200}" if differing else ""),
             where=where,
             hint="run both with the same --protocol, --frames, --fps and --max-pixels",
         )
-    if a.about(task)["hash"] != b.about(task)["hash"]:
+    if a.about(task).hash != b.about(task).hash:
         raise Incomparable(
             f"{task!r:.80} is defined differently in the two runs", where=where, hint="run the older one again"
         )
@@ -303,29 +310,6 @@ def _other_items(a: Mapping[str, Record], b: Mapping[str, Record], name_a: str, 
     ):
         if ids:
             yield f"{len(ids)} {what} (first {ids[0]!r:.80})"
-
-
-def _units(side: Side, task: str, ids: Sequence[str], evaluator: Evaluator) -> Sequence[Scored]:
-    """The headline's units in the order of `ids`, which is the same for both runs."""
-    try:
-        return evaluator.units([scored(side.records[task][i]) for i in ids])
-    except (LookupError, TypeError, ValueError) as error:
-        raise _unscorable(side, task, error) from None
-
-
-def _parts(side: Side, task: str, units: Sequence[Scored], evaluator: Evaluator, average: str) -> list[Part]:
-    try:
-        return headline_parts(units, evaluator, average)
-    except (LookupError, TypeError, ValueError) as error:
-        raise _unscorable(side, task, error) from None
-
-
-def _unscorable(side: Side, task: str, error: Exception) -> ViubenchError:
-    return ViubenchError(f"{task!r:.80} cannot be scored: {error!r:.200}", where=str(side.path))
-
-
-def _value(parts: Sequence[Part]) -> float:
-    return float(sum(weight * sum(scores) / len(scores) for weight, scores, _ in parts))
 
 
 def identity(path: Path) -> GatedRun:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from viubench.schema.base import Strict, content_hash
+from viubench.schema.pretext import PretextSpec
 
 # --- protocol: how a video is seen and a model is asked -------------------------------------------------------
 
@@ -61,7 +62,7 @@ class Protocol(Strict):
 
     def hash(self) -> str:
         """Hash of what matters: the name and the description do not."""
-        return content_hash(self.model_dump(mode="json", exclude={"protocol", "description"}))
+        return content_hash(self.model_dump(mode="json", exclude={"protocol", "description", "recorded_hash"}))
 
 
 # --- task: a benchmark as data --------------------------------------------------------------------------------
@@ -71,13 +72,6 @@ class EvaluatorSpec(Strict):
     """A registered evaluator by name, with its parameters."""
 
     name: str
-    params: dict[str, Any] = {}
-
-
-class PretextSpec(Strict):
-    """A self-supervised task made from any video; `params` are the difficulty (see `viubench.pretext.generate`)."""
-
-    kind: Literal["ground", "count", "jigsaw"]
     params: dict[str, Any] = {}
 
 

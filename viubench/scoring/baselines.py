@@ -1,0 +1,74 @@
+"""Baseline scores of a task: chance, the best constant answer (blind), and trivial answers such as "always A".
+
+Example:
+    >>> baselines = of(task, samples)
+    >>> baselines.chance, baselines.blind, baselines.trivial
+    (0.25, 0.306, {'whole video': 0.25})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import evaluators
+from evaluators import Evaluator, Scored
+from viubench.schema import Sample, Task
+from viubench.scoring.aggregate import DIGITS, headline
+from viubench.scoring.frame import scores_frame
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Headline scores of answers that never see a video.
+
+    Attributes:
+        chance: expected score of the published random rule, None where there is none.
+        blind: score of the best constant answer; `statement` says what it is, `texts` has it per sample id.
+        trivial: score of each trivial answer, by what it is.
+        scores: the keys of the scores an answer gets.
+    """
+
+    chance: float | None
+    blind: float | None
+    statement: str
+    scores: list[str]
+    texts: dict[str, str] = field(default_factory=dict)
+    trivial: dict[str, float] = field(default_factory=dict)
+
+
+def of(task: Task, samples: Sequence[Sample]) -> Baselines:
+    """The baseline scores of a task over these samples (at least one)."""
+    evaluator = evaluators.get(task.evaluator.name, **task.evaluator.params)
+    try:
+        blind = evaluator.blind(samples)
+    except NotImplementedError as error:
+        return Baselines(None, None, str(error), [evaluator.metric])
+    truth = evaluator.parse(samples[0].answer_text, samples[0])
+    return Baselines(
+        chance=_chance(evaluator, samples, task.average),
+        blind=_headline(evaluator, samples, blind.texts, task.average),
+        statement=blind.statement,
+        scores=sorted(evaluator.score(truth, samples[0])) if truth else [evaluator.metric],
+        texts={sample.id: text for sample, text in zip(samples, blind.texts, strict=True)},
+        trivial={
+            name: round(_headline(evaluator, samples, texts, task.average), DIGITS)
+            for name, texts in evaluator.trivial(samples).items()
+        },
+    )
+
+
+def _headline(evaluator: Evaluator, samples: Sequence[Sample], texts: Sequence[str], average: str) -> float:
+    rows = []
+    for sample, text in zip(samples, texts, strict=True):
+        answer = evaluator.parse(text, sample)
+        rows.append(Scored(evaluator.score(answer, sample) if answer else {}, sample.cluster, sample.groups))
+    return headline(scores_frame(evaluator.units(rows)), evaluator, average)
+
+
+def _chance(evaluator: Evaluator, samples: Sequence[Sample], average: str) -> float:
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(str(sample.groups[average]) if average else "", []).append(sample)
+    chances = [evaluator.chance_of([(s, s.cluster, s.groups) for s in group]) for group in groups.values()]
+    return sum(chances) / len(chances)
