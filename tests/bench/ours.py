@@ -79,9 +79,7 @@ async def _answer(work: Work, pairs: Sequence[tuple[str, str]], engine: VllmEngi
     return one
 
 
-async def answered(
-    plan: Plan, engine: Engine, out: Path, frames: Path, workers: int
-) -> tuple[Pass, Stages, float]:
+async def answered(plan: Plan, engine: Engine, out: Path, frames: Path, workers: int) -> tuple[Pass, Stages, float]:
     """One run into the folder `out`, on the frame cache `frames`: its times, named as the folder, its stages, and the
     seconds its decoding processes worked."""
     with RunFolder.claim(out, fresh=True) as folder, KillablePool(workers, DECODE_SECONDS) as pool:

@@ -14,6 +14,7 @@ from viubench.tasks import templating
 from viubench.tasks.registry import BUILT_IN, Catalogue
 
 pytest.importorskip("lmms_eval")
+pytestmark = pytest.mark.xdist_group("lmms_eval")
 
 CATALOGUE = Catalogue()
 EXAMPLES = BUILT_IN / "examples"

@@ -13,6 +13,7 @@ import evaluators
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError, ViubenchError
 from viubench.runner import loop, pipeline
+from viubench.runner.plan import Plan
 from viubench.schema import Clip, Manifest, Protocol, Record, Resize, Sample, Sampling
 from viubench.storage.run_dir import RunFolder, read_records
 from viubench.video.frame_cache import FrameCache

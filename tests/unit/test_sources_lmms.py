@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lmms_listing
 import numpy as np
 import pytest
 import yaml
@@ -24,6 +25,8 @@ pytest.importorskip("lmms_eval")
 
 from viubench.datasets.lmms import dataset
 from viubench.datasets.lmms.evaluator import LmmsEval, NoRule
+
+pytestmark = pytest.mark.xdist_group("lmms_eval")
 
 CODE = '''
 import random, sys
@@ -193,6 +196,7 @@ def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bridge]:
         patch.setenv("HF_HOME", str(folder / "hf"))
         patch.setenv("LMMS_EVAL_DATASETS_CACHE", str(folder / "hf" / "datasets"))
         patch.setattr("tenacity.nap.time.sleep", lambda seconds: None)  # lmms-eval waits between tries
+        lmms_listing.keep(patch.setattr)
         yield Bridge(folder)
 
 

@@ -61,14 +61,14 @@ class Run:
         return str(self.manifest.model["name"])
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a sample, a column for every field of a record; see `viubench.scoring.frames.records_frame`."""
-        from viubench.scoring.frames import records_frame
+        """One row a sample, a column for every field of a record; see `viubench.scoring.frame.records_frame`."""
+        from viubench.scoring.frame import records_frame
 
         return records_frame(self.records)
 
     def summary(self) -> pd.DataFrame:
         """One row a task and suite: score, interval, chance, blind, n; fractions in [0, 1]."""
-        from viubench.scoring.frames import results_frame
+        from viubench.scoring.frame import results_frame
 
         return results_frame(self.results)
 

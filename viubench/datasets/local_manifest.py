@@ -123,11 +123,9 @@ def locked(folder: Path) -> Iterator[None]:
         ViubenchError: another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    busy = f"another process is fetching into {folder}"
+    lock = locking.acquire(folder / LOCK, busy, where="--data-root", hint="wait for it to end")
     try:
-        lock = locking.take(folder / LOCK)
-    except BlockingIOError:
-        raise ViubenchError(
-            f"another process is fetching into {folder}", where="--data-root", hint="wait for it to end"
-        ) from None
-    with lock:
         yield
+    finally:
+        lock.release()

@@ -23,6 +23,8 @@ PIECE = 4096
 HEADER_LIMIT = 100 * 2**20
 """Bytes of header that safetensors itself accepts."""
 
+INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
+
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _SMALL_FILES = ("config.json", "generation_config.json", "tokenizer*", "*processor_config.json", "chat_template*")
 _FETCHED_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
@@ -42,15 +44,8 @@ def describe_checkpoint(model: str) -> dict[str, Any]:
         ViubenchError: no such folder or hub id, or the folder is no complete checkpoint; says what is missing.
     """
     folder, revision = _locate(model)
+    require_complete(folder)
     config = _read_json(folder, "config.json")
-    weights = sorted(folder.glob("*.safetensors"))
-    _require_complete(folder, weights)
-    for path in weights:
-        size, promised = path.stat().st_size, read_header(path).end
-        if size < promised:
-            raise ViubenchError(
-                f"torn weights: {size} of {promised} bytes", where=str(path), hint="copy the file again"
-            )
     architectures = config.get("architectures") or [None]
     text = config.get("text_config") or config
     facts = {
@@ -61,12 +56,12 @@ def describe_checkpoint(model: str) -> dict[str, Any]:
         "size_multiple": _size_multiple(folder, config),
         "context": text.get("max_position_embeddings"),
         "cache_values": _cache_values(text),
-        "fingerprint": fingerprint(folder, weights),
+        "fingerprint": fingerprint(folder),
     }
     return facts if revision is None else facts | {"revision": revision}
 
 
-def fingerprint(folder: Path, weights: list[Path]) -> str:
+def fingerprint(folder: Path) -> str:
     """blake3 over names, safetensors headers, weights, and the files that steer the model; seconds for 16 GB.
 
     Up to `WHOLE_BYTES` every byte counts; beyond that 12 KiB of each tensor, which any training step changes.
@@ -77,6 +72,7 @@ def fingerprint(folder: Path, weights: list[Path]) -> str:
     steering = {path for pattern in _SMALL_FILES for path in folder.glob(pattern) if path.is_file()}
     for path in sorted(steering):
         digest.update(f"{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    weights = sorted(folder.glob("*.safetensors"))
     whole = sum(path.stat().st_size for path in weights) <= WHOLE_BYTES
     for path in weights:
         with path.open("rb") as file:
@@ -177,33 +173,40 @@ def _fetch(model: str) -> tuple[Path, str]:
     return folder, folder.name
 
 
-def _require_complete(folder: Path, weights: list[Path]) -> None:
-    def has(*patterns: str) -> bool:
-        return any(next(folder.glob(pattern), None) for pattern in patterns)
-
+def require_complete(folder: Path) -> None:
+    """Raise ViubenchError unless configuration, tokenizer, processor and all weights are there, as long as they say."""
+    _read_json(folder, "config.json")
+    weights = {path.name: path for path in sorted(folder.glob("*.safetensors"))}
     missing = []
     if not weights:
-        pickled = has("*.bin", "*.pt", "*.pth")
-        missing.append(
-            "weights as .safetensors" + (" (pickled weights are not opened: they can run code)" if pickled else "")
-        )
-    if not has("tokenizer.json", "tokenizer.model", "vocab.json"):
+        pickled = _has(folder, "*.bin", "*.pt", "*.pth", "../*.pt")
+        missing.append("weights as .safetensors" + " (pickled weights are not opened: they can run code)" * pickled)
+    elif (folder / INDEX).is_file():
+        shards = _read_json(folder, INDEX).get("weight_map")
+        if not isinstance(shards, dict):
+            raise ViubenchError(f"{INDEX} does not read: it has no weight_map", where=str(folder / INDEX))
+        if lost := sorted({str(name) for name in shards.values()} - set(weights)):
+            missing.append(f"{len(lost)} of {len(set(shards.values()))} weight files ({lost[0]})")
+    if not _has(folder, "tokenizer.json", "tokenizer.model", "vocab.json"):
         missing.append("a tokenizer (tokenizer.json)")
-    if not has("processor_config.json", "preprocessor_config.json"):
+    if not _has(folder, "processor_config.json", "preprocessor_config.json"):
         missing.append("a processor (processor_config.json or preprocessor_config.json)")
-    index = folder / "model.safetensors.index.json"
-    if weights and index.is_file():
-        shards = set(_read_json(folder, index.name).get("weight_map", {}).values())
-        lost = sorted(shards - {path.name for path in weights})
-        missing += (
-            [f"{len(lost)} of {len(shards)} weight files ({lost[0]}{', ...' if len(lost) > 1 else ''})"] if lost else []
-        )
     if missing:
         raise ViubenchError(
             f"not a complete checkpoint: it lacks {'; '.join(missing)}",
             where=str(folder),
             hint="copy the missing files from the model it was made from",
         )
+    for path in weights.values():
+        size, promised = path.stat().st_size, read_header(path).end
+        if size != promised:
+            raise ViubenchError(
+                f"torn weights: {size} of {promised} bytes", where=str(path), hint="copy the file again"
+            )
+
+
+def _has(folder: Path, *patterns: str) -> bool:
+    return any(next(folder.glob(pattern), None) for pattern in patterns)
 
 
 def _size_multiple(folder: Path, config: dict[str, Any]) -> int | None:

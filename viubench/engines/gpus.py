@@ -7,6 +7,7 @@ Example:
 
 from __future__ import annotations
 
+import ctypes.util
 import importlib.util
 import os
 import re
@@ -42,6 +43,24 @@ def find_gpu(smi: str | None = SMI) -> Gpu | None:
         return Gpu(name.strip(), int(total) * 2**20, int(free) * 2**20) if visible else None
     except (ValueError, IndexError):
         return None
+
+
+def usable_gpus(
+    smi: str | None = SMI,
+    driver: Path = Path("/proc/driver/nvidia/gpus"),
+    libcuda: str | None = ctypes.util.find_library("cuda"),
+) -> tuple[str | None, str]:
+    """(what the usable GPUs of the machine are, or None; one line on how that is known); the standard library alone."""
+    if lines := _query(smi, "name,memory.total,driver_version"):
+        name, megabytes, version = lines[0].rsplit(", ", 2)
+        return f"{len(lines)} x {name}, {megabytes} MiB, driver {version}", "nvidia-smi lists it"
+    models = [path.read_text(errors="replace") for path in sorted(driver.glob("*/information"))]
+    names = [match.group(1).strip() for text in models if (match := re.search(r"Model:(.*)", text))]
+    if names and libcuda:
+        return f"{len(names)} x {names[0]}", "the driver lists it, libcuda is there"
+    if names:
+        return None, f"the driver lists {names[0]}, but libcuda is missing: was the container started without GPUs?"
+    return None, "nvidia-smi lists none" if smi else "no nvidia-smi, nothing in /proc/driver/nvidia"
 
 
 def _query(smi: str | None, fields: str, *gpus: str) -> list[str]:

@@ -35,7 +35,7 @@ from viubench.runner import planning
 from viubench.runner.config import EvalConfig
 from viubench.runner.pipeline import clip_wants, graded
 from viubench.runner.plan import Plan
-from viubench.schema import Decoding, Item, Manifest, Sample, Suite, Task
+from viubench.schema import Decoding, GroundItem, Item, Manifest, Sample, Suite, Task
 from viubench.scoring.aggregate import items_hash, summarise
 from viubench.storage import atomic
 from viubench.version import __version__
@@ -57,17 +57,14 @@ def exported_name(name: str) -> str:
 def export(
     planned: Plan,
     options: EvalConfig,
-    out: Path,
-    cache: FrameCache,
     *,
     copy: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> list[str]:
-    """Write the planned samples to the folder `out`; an interrupted export resumes when it is started again.
+    """Write the planned samples; an interrupted export resumes when it is started again.
 
     Args:
-        options: of the plan; `workers` processes decode and write videos.
-        cache: where decoded frames are kept.
+        options: of the plan: the export goes to `out`, and `workers` processes decode and write videos.
         copy: put the publishers' videos into `out/media` too (hard links where that works), instead of naming them
             where they lie.
         progress: called with questions whose videos are ready, and questions.
@@ -78,10 +75,11 @@ def export(
     Raises:
         ViubenchError: a video cannot be used, or a name would stand for two things.
     """
+    out = options.run_folder
     names = _names(planned)
     _refuse_missing(planned)
     out.mkdir(parents=True, exist_ok=True)
-    files = _files(planned, out, cache, options.workers, copy, progress)
+    files = _files(planned, out, options.cache, options.workers, copy, progress)
     samples = [
         on_file_clock(sample, files[sample.id], planned.tasks[sample.task], planned.evaluators[sample.task])
         for sample in planned.samples
@@ -160,7 +158,7 @@ def _places(
 ) -> list[Future[list[File]]]:
     """One future for each clip of a question; the clips of a pretext item make its videos together."""
     requests = clip_wants(sample, planned)
-    if "kind" in sample.params:
+    if sample.pretext:
         return [pool.submit(video_files.written, cache.root, sample, requests, out, name=sample.clips[0].path)]
     places = []
     for request in requests:
@@ -210,8 +208,8 @@ def on_file_clock(sample: Sample, files: Sequence[File], task: Task, evaluator: 
     if "times" in params:
         params["times"] = [moved(time) for time in params["times"]]
     target: Any
-    if "segment" in params:
-        low, high = (sample.params["times"][edge] for edge in params["segment"])
+    if isinstance(sample.pretext, GroundItem):
+        low, high = (sample.pretext.times[edge] for edge in sample.pretext.segment)
         digits = 1 if moved(low, 1) < moved(high, 1) else 3
         target = [moved(low, digits), moved(high, digits)]
     elif isinstance(sample.target[0], list | tuple):
@@ -230,7 +228,7 @@ def _row(sample: Sample, files: Sequence[File]) -> dict[str, Any]:
         "media": [file.path for file in files],
         "answer": sample.answer_text,
         "cluster": sample.cluster,
-        "sample": sample.model_copy(update={"clips": ()}).model_dump_json(),
+        "sample": sample.model_copy(update={"clips": (), "pretext": None}).model_dump_json(),
     }
 
 
@@ -246,12 +244,12 @@ def _write_items(folder: Path, samples: Sequence[Sample], files: Mapping[str, li
             video=files[sample.id][0].path,
             cluster=sample.cluster,
             seed=sample.seed,
-            params=sample.params,
+            params=sample.pretext.model_copy(update={"times": tuple(sample.params["times"])}),
             question=sample.question,
             answer=sample.answer_text,
         )
         for sample in samples
-        if "kind" in sample.params
+        if sample.pretext
     ]
     if not items:
         return

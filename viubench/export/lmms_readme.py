@@ -108,7 +108,7 @@ FORCE_QWENVL_VIDEO_READER=decord HF_HUB_OFFLINE=1 python -m lmms_eval --include_
 
 def _score(planned: Plan) -> str:
     """The commands that score logged answers: items on the files' clock from `scoring`, all else from their data."""
-    moved = {sample.task for sample in planned.samples if "kind" in sample.params}
+    moved = {sample.task for sample in planned.samples if sample.pretext}
     others = ",".join(name for name in planned.tasks if name not in moved)
     lines = ["viubench score --tasks scoring --responses answers.jsonl --out scored"] if moved else []
     if others:

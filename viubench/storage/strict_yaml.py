@@ -147,9 +147,16 @@ def _keys(model: type[BaseModel]) -> Iterator[str]:
     """Every key that `model`, or a model inside it, knows."""
     for name, field in model.model_fields.items():
         yield field.alias or name
-        for inner in (field.annotation, *get_args(field.annotation)):
-            if isinstance(inner, type) and issubclass(inner, BaseModel):
-                yield from _keys(inner)
+        for inner in _models(field.annotation):
+            yield from _keys(inner)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models in a type such as `list[Task] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
 
 
 def _at(path: Path, mark: Any) -> str:

@@ -54,7 +54,8 @@ class Selection:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All YAML below the built-in folder and any `--include-path`; a later folder replaces equal names, `own` both."""
+    """All YAML below the built-in folder and any `--include-path`; a later folder replaces equal names. `own` holds
+    tasks by name that are in no folder."""
 
     include_paths: Sequence[Path] = field(default_factory=tuple)
     own: Mapping[str, Task] = field(default_factory=dict)
@@ -167,7 +168,7 @@ class Catalogue:
                     f"{entry.task} is given its own params under its published name",
                     hint=f"give it a new name: task: my_{entry.task}, base: {entry.task}",
                 )
-            pretext = task.pretext.model_copy(update={"params": task.pretext.params | entry.params})
+            pretext = task.pretext.with_params(entry.params) if entry.params else task.pretext
             tasks[entry.task] = task.model_copy(update={"task": entry.task, "pretext": pretext})
         return tasks
 

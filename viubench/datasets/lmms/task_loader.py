@@ -101,9 +101,7 @@ class LmmsTask:
                 process = getattr(type(self.task).process_results, "__wrapped__", type(self.task).process_results)
                 results: dict[str, Any] = process(self.task, doc, [self._without_reasoning(filtered)])
         except (Exception, SystemExit) as error:  # another project's code on a model's text: anything may come
-            raise EngineError(
-                f"lmms-eval could not score {self.name} {index}: {_reason(error)}"
-            ) from error
+            raise EngineError(f"lmms-eval could not score {self.name} {index}: {_reason(error)}") from error
         return results
 
     def _without_reasoning(self, text: Any) -> Any:
