@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 
 from evaluators.base import Gradable
-from evaluators.published.base import Rule, Verdict
+from evaluators.published.base import Rule, RuleVerdict
 
 _THE = ("the ", "")
 ANSWER_PHRASES = (
@@ -106,11 +106,11 @@ def pair_rules(where: str) -> tuple[Rule, Rule, Rule]:
     )
 
 
-def _pairs_right(*kinds: str) -> Callable[[Sequence[Verdict]], float | None]:
+def _pairs_right(*kinds: str) -> Callable[[Sequence[RuleVerdict]], float | None]:
     """Share of the clusters in which both questions of every kind (`groups["question"]`) are right."""
 
-    def aggregate(rows: Sequence[Verdict]) -> float | None:
-        pairs: dict[str, list[Verdict]] = defaultdict(list)
+    def aggregate(rows: Sequence[RuleVerdict]) -> float | None:
+        pairs: dict[str, list[RuleVerdict]] = defaultdict(list)
         for row in rows:
             pairs[row.cluster].append(row)
         right = [

@@ -81,8 +81,8 @@ class MeanChange(Change):
     tasks: int
 
 
-class Given(Strict):
-    """What a run made of a sample; the response is in its records.jsonl."""
+class SampleOutcome(Strict):
+    """One run's record of a sample; the response is in its records.jsonl."""
 
     score: float
     status: Status
@@ -91,7 +91,7 @@ class Given(Strict):
 
 
 class Flipped(Strict):
-    """A sample whose score changed by half or more: `way` says to what."""
+    """A sample whose score changed by half or more; `way` is what it turned to."""
 
     task: str
     id: str
@@ -99,8 +99,8 @@ class Flipped(Strict):
     groups: Groups
     way: Literal["wrong", "right"]
     target: Any
-    a: Given
-    b: Given
+    a: SampleOutcome
+    b: SampleOutcome
 
 
 class CompareReport(Strict):

@@ -163,7 +163,7 @@ class GateReport(Strict):
         return [*self.problems, *(found.reason for found in tasks)]
 
 
-class Baseline(Strict):
+class ReferenceRun(Strict):
     """`baseline.json`: what a saved baseline is called, and the SHA-256 of its files as they were saved."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)

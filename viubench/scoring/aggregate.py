@@ -16,7 +16,7 @@ import pandas as pd
 
 import evaluators
 from evaluators import Evaluator, Scored
-from evaluators.published import Verdict, get_rule
+from evaluators.published import RuleVerdict, get_rule
 from viubench.schema import (
     STATUSES,
     Counted,
@@ -196,7 +196,7 @@ def _rule(frame: pd.DataFrame, name: str) -> RuleResult:
     values = frame.reindex(columns=[f"rule.{name}"]).iloc[:, 0].astype(float)
     known = values.notna()
     verdicts = [
-        Verdict(value if has else None, cluster, groups)
+        RuleVerdict(value if has else None, cluster, groups)
         for value, has, cluster, groups in zip(values, known, frame["cluster"], mappings(frame, "group."), strict=True)
     ]
     value = get_rule(name).aggregate(verdicts)

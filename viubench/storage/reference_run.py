@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from viubench.errors import ViubenchError
 from viubench.schema import Record
-from viubench.schema.gate import Baseline
+from viubench.schema.gate import ReferenceRun
 from viubench.storage import atomic
 from viubench.storage.run_dir import read_manifest, read_records, write_json
 
@@ -51,7 +51,7 @@ def save(run: Path, name: str, folder: Path = FOLDER, *, replace: bool = False) 
     read_manifest(run)
     content = {name: (run / name).read_bytes() for name in ("results.json", "manifest.json")}
     content["records.jsonl"] = _reduced(read_records(run))
-    card = Baseline(name=name, files={name: _sha256(content[name]) for name in FILES})
+    card = ReferenceRun(name=name, files={name: _sha256(content[name]) for name in FILES})
     target.mkdir(parents=True, exist_ok=True)
     atomic.write(target / "records.jsonl", content["records.jsonl"], lasting=True)
     atomic.write(target / "results.json", content["results.json"], lasting=True)
@@ -70,7 +70,7 @@ def changes(path: Path) -> dict[str, str]:
     if not is_baseline(path):
         return {}
     try:
-        card = Baseline.model_validate_json((path / CARD).read_bytes())
+        card = ReferenceRun.model_validate_json((path / CARD).read_bytes())
     except (OSError, ValidationError):
         return {CARD: "unreadable"}
     found = {}
