@@ -7,13 +7,16 @@ Example:
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from viubench.schema.base import Strict
+from viubench.schema.base import Strict, task_frame
 from viubench.schema.gate import GatedRun
 from viubench.schema.records import Groups, Status
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COMPARE_SCHEMA = 1
 """Version of compare.json; raised when a reader of an older version could misread a newer file."""
@@ -119,3 +122,10 @@ class CompareReport(Strict):
     mean: MeanChange
     left_out: dict[str, str]
     flips: list[Flipped]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a task; see `viubench.schema.base.task_frame`."""
+        return task_frame(self.tasks.items())
+
+    def _repr_html_(self) -> str:
+        return self.to_frame().to_html(float_format="{:.3g}".format)

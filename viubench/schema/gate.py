@@ -8,11 +8,14 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from viubench.schema.base import Strict
+from viubench.schema.base import Strict, task_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Verdict = Literal["regress", "pass", "improve", "inconclusive", "error"]
 
@@ -161,6 +164,13 @@ class GateReport(Strict):
         """Why the verdict is an error: what concerns whole runs first, then what concerns a gated task."""
         tasks = (found for found in self.tasks.values() if found.verdict == "error" and not found.informational)
         return [*self.problems, *(found.reason for found in tasks)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a task; see `viubench.schema.base.task_frame`."""
+        return task_frame(self.tasks.items())
+
+    def _repr_html_(self) -> str:
+        return self.to_frame().to_html(float_format="{:.3g}".format)
 
 
 class ReferenceRun(Strict):
