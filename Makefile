@@ -36,7 +36,7 @@ train-demo: setup-train
 	$(BIN)/python -m trainer.demo --out $(TRAIN_DEMO) --seed $(SEED)
 
 test: setup-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 # verl in an environment of its own, and the tests of the hand-over to it.
 test-verl:

@@ -20,7 +20,7 @@ import checkpoint_folders as folders
 from training_runs import write_training
 
 from reports.pages import watch_page
-from viubench.schema import Entry, Gated, Score
+from viubench.schema import GateOutcome, WatchEntry, WatchScore
 from viubench.storage.run_dir import read_records, read_results
 from viubench.video import synthetic
 from viubench.watch.history import read
@@ -123,7 +123,7 @@ def test_checkpoints_appear_while_it_runs_and_it_is_killed(
     until(lambda: answered(out, 400) > len(before), "it to go on", second)
     second.terminate()
     assert second.wait(30) == 128 + signal.SIGTERM
-    assert "the same command goes on from here" in second.communicate()[1]
+    assert "rerun the same command to resume" in second.communicate()[1]
     assert free(half), "no child is left"
 
     checkpoint(train / "checkpoint-200", 0.91)
@@ -158,11 +158,11 @@ def test_checkpoints_appear_while_it_runs_and_it_is_killed(
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_opens_from_disk_on_a_phone(chromium: Any, scheme: str, tmp_path: Path) -> None:
-    score = Score(metric="accuracy", value=0.5, ci=(0.4, 0.6), n=9)
-    gate = Gated(against="a", verdict="regress", exit_code=1, tasks={"t": "regress"}, reason="a loss " * 40)
+    score = WatchScore(metric="accuracy", value=0.5, ci=(0.4, 0.6), n=9)
+    gate = GateOutcome(against="a", verdict="regress", exit_code=1, tasks={"t": "regress"}, reason="a loss " * 40)
     lines = [
-        Entry(step=k, name="a-very-long-name-" * 9 + str(k), path="", fingerprint="f", status="evaluated", gate=gate,
-              tasks={"t" * 90: score, "u": score}, mean=score)
+        WatchEntry(step=k, name="a-very-long-name-" * 9 + str(k), path="", fingerprint="f", status="evaluated",
+              gate=gate, tasks={"t" * 90: score, "u": score}, mean=score)
         for k in (10, 20)
     ]  # fmt: skip
     waiting = [Waiting("x" * 200, 30, "y" * 300)]

@@ -17,7 +17,10 @@ import parity_rows
 from parity_cases import FAULTS, cases, compare, module, ours_total
 
 # lmms-eval counts Vinoground's categories in eight bits; the scores themselves are means and do not overflow.
-pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered in scalar add:RuntimeWarning")
+pytestmark = [
+    pytest.mark.xdist_group("lmms_eval"),
+    pytest.mark.filterwarnings("ignore:overflow encountered in scalar add:RuntimeWarning"),
+]
 
 NAMED = {
     "tempcompass_multi_choice": {"judge"},

@@ -63,7 +63,7 @@ def test_grounding_rows_go_to_their_task(source: str, named: str | None, task: s
     (sample,) = read_parquet(path)
     assert (sample.task, sample.target, sample.cluster) == (task, [3.5, 8.0], "vid-7")
     assert sample.params["times"] == [0.5 * k for k in range(49)]
-    assert "kind" not in sample.params, "the frames are already made"
+    assert sample.pretext is None, "the frames are already made"
     assert sample.question == "Be brief.\n<video>\nWhat happens?"
 
 

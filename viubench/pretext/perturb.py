@@ -1,7 +1,7 @@
 """The perturbations of anomaly grounding: what they do to the frames of one segment, and how strongly.
 
 Example:
-    >>> strength = draw_strength("zoom_out", Strengths(), Dice(0))
+    >>> strength = draw_strength("zoom_out", Strengths(), Rng(0))
     >>> shown = perturb(frames, "zoom_out", (10, 22), strength, seed=0)   # frames 0..9 and 22.. keep their bytes
 
 Source of names and strengths: VideoSSR (arXiv 2511.06281), Table 8 and the released settings. Strength is drawn once
@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from viubench.pretext.params import Perturbation, Strengths
-from viubench.pretext.rng import Dice
+from viubench.pretext.rng import Rng
+from viubench.schema import Perturbation, Strengths
 from viubench.video.frames import Pixels
 
 TEMPORAL: tuple[Perturbation, ...] = ("slow", "fast", "stutter", "shuffle")
@@ -53,20 +53,20 @@ BLUR_SIDE = 384
 """Short side, in pixels, of the frame on which a blur of sigma 1 is one pixel wide: 16:9 within 512x512 pixels."""
 
 
-def draw_strength(name: Perturbation, ranges: Strengths, dice: Dice) -> dict[str, Any]:
-    """The strength of one item, JSON data; none for a shuffle, whose order is drawn with a look at the frames."""
+def draw_strength(name: Perturbation, ranges: Strengths, rng: Rng) -> dict[str, Any]:
+    """The strength of one item, JSON data; none for a shuffle, whose order is drawn from what the frames show."""
     if name in ("zoom_in", "zoom_out"):
-        return {"scale": dice.hundredths(*getattr(ranges, name))}
+        return {"scale": rng.hundredths(*getattr(ranges, name))}
     if name == "noise":
-        return {"sigma": dice.hundredths(*ranges.noise)}
+        return {"sigma": rng.hundredths(*ranges.noise)}
     if name == "blur":
-        return {"sigma": dice.hundredths(*ranges.blur)}
+        return {"sigma": rng.hundredths(*ranges.blur)}
     if name == "saturation":
-        return {"factor": dice.hundredths(*ranges.saturation)}
+        return {"factor": rng.hundredths(*ranges.saturation)}
     if name == "stutter":
-        return {"hold": dice.integer(*ranges.stutter)}
+        return {"hold": rng.integer(*ranges.stutter)}
     if name in ("slow", "fast"):
-        return {"factor": dice.integer(*getattr(ranges, name))}
+        return {"factor": rng.integer(*getattr(ranges, name))}
     return {}
 
 
@@ -244,10 +244,10 @@ def _quarter(turns: int) -> Callable[[Pixels, Mapping[str, Any]], Pixels]:
         short, long = min(height, width), max(height, width)
         small = (width * short // long, height * short // long)
 
-        way = cv2.ROTATE_90_CLOCKWISE if turns == 1 else cv2.ROTATE_90_COUNTERCLOCKWISE
+        turn = cv2.ROTATE_90_CLOCKWISE if turns == 1 else cv2.ROTATE_90_COUNTERCLOCKWISE
 
         def one(frame: Pixels) -> Pixels:
-            return _on_black(_resize(np.asarray(cv2.rotate(frame, way), np.uint8), *small), height, width)
+            return _on_black(_resize(np.asarray(cv2.rotate(frame, turn), np.uint8), *small), height, width)
 
         return _each(frames, one)
 
@@ -255,7 +255,7 @@ def _quarter(turns: int) -> Callable[[Pixels, Mapping[str, Any]], Pixels]:
 
 
 def _cover(frame: Pixels, height: int, width: int) -> Pixels:
-    """The middle of `frame` that has the wanted shape, resized to it."""
+    """The middle of `frame` that has the requested shape, resized to it."""
     tall, wide = frame.shape[:2]
     part = (
         (tall, max(1, tall * width // height))

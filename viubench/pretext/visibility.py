@@ -1,4 +1,4 @@
-"""Whether a viewer can see that two pictures differ: the floor that keeps unanswerable questions out.
+"""Whether a viewer can see that two pictures differ: the threshold that keeps unanswerable questions out.
 
 Example:
     >>> still = np.zeros((3, 192, 320, 3), np.uint8)
@@ -27,10 +27,10 @@ MEAN = 1
 """Mean absolute difference (grey levels) that must be reached: scattered single pixels alone do not carry a change."""
 
 APPEARANCE = 1
-"""Halvings before a look at how a picture is drawn: takes off pixel noise, leaves sharpness and grain to be seen."""
+"""Halvings before appearance is compared: pixel noise goes, sharpness and grain stay."""
 
 MOTION = 2
-"""Halvings before a look at whether things moved: film grain must not pass for motion."""
+"""Halvings before motion is checked: film grain must not pass for motion."""
 
 
 def halved(frames: Pixels, times: int) -> Pixels:
@@ -54,9 +54,9 @@ def _differ(one: Pixels, other: Pixels) -> bool:
     return bool(cv2.norm(gap, cv2.NORM_L1) >= MEAN * gap.size)  # a sum of whole numbers, exact below 2^53
 
 
-class Looks:
-    """How the frames of one source look, each looked at when first asked for and remembered: a build asks hundreds of
-    questions of one video.
+class ChangeDetector:
+    """Which frames of one source differ visibly; remembers what it computed, as a build asks hundreds of questions of
+    one video.
 
     Args:
         frames: uint8 [T, H, W, 3].

@@ -1,7 +1,7 @@
 """From options to a plan: which samples, seen how, scored how, and the manifest that says so.
 
 Example:
-    plan = make_plan(configure(engine="random", tasks="viubench-mini", videos="clips"), Path("runs/a"), cache)
+    plan = make_plan(EvalConfig(tasks="viubench-mini", videos="clips"), Path("runs/a"))
     len(plan.samples)  # 90
 """
 
@@ -30,7 +30,6 @@ from viubench.scoring import baselines
 from viubench.scoring.aggregate import items_hash
 from viubench.version import __version__
 from viubench.video.content_hash import located
-from viubench.video.frame_cache import FrameCache
 
 PACKAGES = (
     "viubench",
@@ -51,9 +50,7 @@ PUBLISHED = "viubench-paper"
 """Protocol of published pretext rows: they bring their own prompts."""
 
 
-def make_plan(
-    config: EvalConfig, out: Path, cache: FrameCache, multiple: int | None = None, progress: Progress = silent
-) -> Plan:
+def make_plan(config: EvalConfig, out: Path, multiple: int | None = None, progress: Progress = silent) -> Plan:
     """Everything a run is to do; builds pretext items into `out/items` when videos were given.
 
     Args:
@@ -62,7 +59,7 @@ def make_plan(
     Raises:
         ViubenchError: an unknown name, missing data, or options that contradict each other.
     """
-    sources = Collector(config, out, cache, progress).collect()
+    sources = Collector(config, out, progress).collect()
     tasks: dict[str, Task] = {}
     protocols: dict[str, Protocol] = {}
     roots: dict[str, Path] = {}
@@ -106,7 +103,7 @@ def limited(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
 
 def manifest(plan: Plan, engine: Described, config: EvalConfig) -> Manifest:
     """What was run, to the last version."""
-    settings = engine.describe() | {"args": dict(config.engine_args)}
+    settings = engine.describe() | {"args": config.engine_settings}
     if engine.deterministic:
         settings["deterministic"] = True
     name = settings.pop("model")

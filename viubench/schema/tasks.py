@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from viubench.schema.base import Strict, content_hash
+from viubench.schema.pretext import PretextSpec
 
 # --- protocol: how a video is seen and a model is asked -------------------------------------------------------
 
@@ -71,13 +72,6 @@ class EvaluatorSpec(Strict):
     """A registered evaluator by name, with its parameters."""
 
     name: str
-    params: dict[str, Any] = {}
-
-
-class PretextSpec(Strict):
-    """A self-supervised task made from any video; `params` are the difficulty (see `viubench.pretext.generate`)."""
-
-    kind: Literal["ground", "count", "jigsaw"]
     params: dict[str, Any] = {}
 
 

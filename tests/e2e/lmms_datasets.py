@@ -2,8 +2,8 @@
 `doc_to_visual` looks. The rows are invented, in the publishers' schemas; nothing of lmms-eval is changed.
 
 Example:
-    >>> environment = write(Path("world"), Path("clips"))  # doctest: +SKIP
-    >>> subprocess.run([...], cwd="world", env=os.environ | environment)  # doctest: +SKIP
+    write(Path("world"), Path("clips"))
+    subprocess.run([...], cwd="world", env=os.environ | environment("world"))
 """
 
 from __future__ import annotations
@@ -24,8 +24,13 @@ MISSING = "C2.mp4"
 """A clip that is not there: lmms-eval would end the process."""
 
 
-def write(folder: Path, clips: Path) -> dict[str, str]:
-    """Write the world; returns what lmms-eval, run in `folder`, must find in its environment."""
+def environment(folder: Path) -> dict[str, str]:
+    """What lmms-eval, run in `folder`, must find in its environment."""
+    return {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+
+
+def write(folder: Path, clips: Path) -> None:
+    """Write the data to `folder`, a new one."""
     sources = sorted(clips.glob("*.mp4"))[:CLIPS]
     for place, name in PLACES.items():
         home = folder / "hf" / place
@@ -41,7 +46,6 @@ def write(folder: Path, clips: Path) -> dict[str, str]:
         "configs:\n- config_name: action_antonym\n  data_files:\n  - split: train\n    path: json/action_antonym.jsonl"
     )
     (folder / "OpenGVLab/MVBench/README.md").write_text(f"---\n{configs}\n---\n")
-    return {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 
 def _videomme(number: int) -> dict[str, object]:

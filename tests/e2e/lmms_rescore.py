@@ -1,6 +1,6 @@
 """lmms-eval's own numbers over the answers in run folders: its evaluator, with a model that repeats what was recorded.
 
-Example: `python lmms_theirs.py RUN RUN`, run where the tasks find their data, prints {RUN: {task: {metric: number}}}.
+Example: `python lmms_rescore.py RUN RUN`, run where the tasks find their data, prints {RUN: {task: {metric: number}}}.
 """
 
 from __future__ import annotations
