@@ -24,7 +24,7 @@ GROUP = "viubench.rules"
 
 @dataclass(frozen=True)
 class RuleVerdict:
-    """What a rule made of one response: a score in [0, 1], or None where it leaves the sample out."""
+    """A rule's result for one response: a score in [0, 1], or None where it leaves the sample out."""
 
     value: float | None
     cluster: str = ""

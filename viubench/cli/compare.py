@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="Run folder of the earlier model, or a saved baseline's.")],
+    a: Annotated[Path, typer.Argument(metavar="A", help="Run folder of the earlier model, or a saved reference.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Run folder of the later model.")],
     html: Annotated[Path | None, typer.Option(help="Write a page there, with the samples that turned.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write everything there as JSON.")] = None,
@@ -30,7 +30,7 @@ def compare(
         bool, typer.Option("--common", help="Leave out the tasks that only one of the runs has.")
     ] = False,
 ) -> None:
-    """Say what changed from run A to run B, whether it is real, and on which samples; exit 4: not comparable."""
+    """Compare run B with run A: what changed, whether it is significant, on which samples; exit 4: not comparable."""
     from reports.ci import comparison
     from reports.ci.gate import line
     from reports.pages import comparison_page

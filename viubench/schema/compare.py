@@ -1,4 +1,4 @@
-"""What a comparison of two runs says: `compare.json`.
+"""The comparison of two runs: `compare.json`.
 
 Example:
     >>> CompareReport.model_validate_json(Path("compare.json").read_bytes()).tasks["tiny_count"].word  # doctest: +SKIP
@@ -29,8 +29,8 @@ class Change(Strict):
 
     `units` are what the score is a mean of, `better` and `worse` those on which b scores higher and lower. `p` is
     two-sided; `holm` and `bh` are it adjusted for the number of tasks. `word` is "better" or "worse" where `holm` (for
-    the mean over tasks, `p`) is below alpha. `detectable`: the smallest true change that would get such a word in 4 of
-    5 such comparisons, None where there is no spread to go by.
+    the mean over tasks, `p`) is below alpha. `detectable`: minimum detectable change
+    at 80 % power, None where there is no spread to estimate it from.
     """
 
     a: float
