@@ -71,6 +71,7 @@ class ActiveRun:
         self.out = folder.path
         self.plan = plan
         self._described: Described = engine
+        self._log_file = ExitStack()
 
     @classmethod
     def open(cls, config: EvalConfig) -> ActiveRun:
@@ -106,7 +107,8 @@ class ActiveRun:
         warn_before_start(self.config, self.plan, self.engine, self.layout.replicas or 1)
         with self._answering() as answering:
             self.folder.begin(self.manifest())
-            with self._progress() as progress, log_file(self.out):
+            self._log_file.enter_context(log_file(self.out))
+            with self._progress() as progress:
                 try:
                     await loop.run(self.plan, answering, self.folder, progress, self._engine_known)
                 except BaseException as stop:
@@ -183,6 +185,7 @@ class ActiveRun:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._log_file.close()
         self.folder.close()
 
 
@@ -277,13 +280,14 @@ def media_of(engine: Engine, config: EvalConfig) -> Iterator[Media | None]:
 @contextmanager
 def log_file(out: Path) -> Iterator[None]:
     """What is logged goes into `run.log` of the run folder too."""
-    with ExitStack() as stack:
-        handler = logging.FileHandler(out / "run.log", encoding="utf-8", delay=True)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        log.addHandler(handler)
-        stack.callback(handler.close)
-        stack.callback(log.removeHandler, handler)
+    handler = logging.FileHandler(out / "run.log", encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    try:
         yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
 
 
 @contextmanager

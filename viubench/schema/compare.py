@@ -124,8 +124,9 @@ class CompareReport(Strict):
     flips: list[Flipped]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a task; see `viubench.schema.base.task_frame`."""
-        return task_frame(self.tasks.items())
+        """One row a task, then the mean over tasks; see `viubench.schema.base.task_frame`."""
+        return task_frame([*self.tasks.items(), ("mean", self.mean)])
 
     def _repr_html_(self) -> str:
-        return self.to_frame().to_html(float_format="{:.3g}".format)
+        columns = ["task", "a", "b", "difference", "ci_low", "ci_high", "p", "holm", "word", "to_wrong", "to_right"]
+        return self.to_frame()[columns].to_html(index=False, float_format="{:.3f}".format, na_rep="")

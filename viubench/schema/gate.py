@@ -170,7 +170,13 @@ class GateReport(Strict):
         return task_frame(self.tasks.items())
 
     def _repr_html_(self) -> str:
-        return self.to_frame().to_html(float_format="{:.3g}".format)
+        from html import escape
+
+        evidence = [f"evidence.{key}" for key in ("baseline", "candidate", "difference", "ci_low", "ci_high")]
+        columns = ["task", "verdict", "margin", *evidence, "reason"]
+        table = self.to_frame().reindex(columns=columns).to_html(index=False, float_format="{:.3f}".format, na_rep="")
+        problems = "".join(f"<p>{escape(problem)}</p>" for problem in self.problems)
+        return f"<p><b>{self.verdict}</b> (exit code {self.exit_code})</p>{problems}{table}"
 
 
 class ReferenceRun(Strict):
