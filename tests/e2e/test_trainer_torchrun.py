@@ -78,9 +78,9 @@ class Trainings:
         assert not ended.value.code
         return self.root / name
 
-    def plan(self, name: str, finetuning: str, turns: dict[str, Any] = {}, **changes: Any) -> dict[str, Any]:
+    def plan(self, name: str, finetuning: str, *, turns: dict[str, Any] | None = None, **changes: Any) -> Any:
         """One of the trainings of a start."""
-        return {"name": name, "arguments": self.arguments(name, finetuning, changes), **turns}
+        return {"name": name, "arguments": self.arguments(name, finetuning, changes), **(turns or {})}
 
     def torchrun(self, *plans: dict[str, Any]) -> subprocess.Popen[str]:
         """Start two processes, which run the trainings one after the other."""
@@ -117,8 +117,8 @@ def output(runs: Trainings) -> Output:
     process = runs.torchrun(
         runs.plan("full", "full"),
         runs.plan("lora", "lora"),
-        runs.plan("stopped", "fsdp", {"wrong_at": [1, 2, 0]}),
-        runs.plan("stopped", "fsdp", {"still_at": [2, 2, 0]}),
+        runs.plan("stopped", "fsdp", turns={"wrong_at": [1, 2, 0]}),
+        runs.plan("stopped", "fsdp", turns={"still_at": [2, 2, 0]}),
     )
     while len(read(runs.root / "stopped")) < 2 and process.poll() is None:
         time.sleep(0.05)

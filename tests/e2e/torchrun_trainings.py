@@ -14,6 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -39,8 +40,8 @@ def vowels(wrong_at: list[int] | None = None, still_at: list[int] | None = None)
         turned = list(turn or ())
         if turned and turned == still_at:
             time.sleep(3600)
-        wrong = {"reward": lambda *_: 1.5} if turned and turned == wrong_at else {}
-        with patch.multiple(TemporalIoU, **wrong):
+        wrong = turned and turned == wrong_at
+        with patch.object(TemporalIoU, "reward", lambda *_: 1.5) if wrong else nullcontext():
             evaluated(self, sample, text, finish_reason, turn)
         share = sum(letter in "aeiou" for letter in text) / max(len(text), 1)
         return Reward(share if turn is not None else 0.9 + share / 10, 1.0, True, text)

@@ -231,7 +231,6 @@ def test_what_was_seen_survives_a_restart_and_stays_small() -> None:
     other.restore(one.state())
     assert other.state() == one.state()
     assert sum(len(kept["answers"]) for kept in one.state()["training/t"]) == 2 * rewards.MIN_QUESTIONS
-    both = (one, other)
     for _ in range(8):
         alarms = [
             monitored.update("training", seen(["a", "b", "c", "d", "e", "f", "g", None])) for monitored in (one, other)

@@ -30,7 +30,7 @@ from viubench.storage import strict_yaml
 BUILT_IN = Path(task_yamls.__file__).parent
 SPECIAL = ("suites", "protocols", "recipes", "references", "examples")
 OWN_ITEMS = 300
-"""Items of a pretext task of the user's own, which no recipe names: as many as most tasks of the recipe `viubench`."""
+"""Items of a pretext task that the recipe `viubench` does not name: as many as most of those it names."""
 
 M = TypeVar("M", bound=BaseModel)
 V = TypeVar("V")
@@ -121,7 +121,7 @@ class Catalogue:
                 own = self._sizes(suite.recipe or "viubench")
                 sizes.update({task: max(own.get(task, 0), sizes.get(task, 0)) for task in suite.tasks})
             elif name in self.own or name in self.task_files:
-                size = self._sizes("viubench").get(name) or (OWN_ITEMS if name in self.own else 0)
+                size = self._sizes("viubench").get(name, OWN_ITEMS)
                 sizes[name] = max(size, sizes.get(name, 0))
             else:
                 raise _unknown(name, [*self.suites, *self.task_files], "task or suite")
