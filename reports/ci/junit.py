@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from reports.ci.gate import MOST, line, percent, points
+from reports.html.escape import NAME_LENGTH, one_line
+from reports.html.format import percent, points
 from viubench.schema import GateReport, TaskVerdict
 
 SUITE = "viubench.comparison.gate"
@@ -32,9 +33,9 @@ def junit(report: GateReport) -> str:
         found = TaskVerdict(verdict="error", reason=problem, informational=False, margin=0)
         _case(suite, "runs", found, report)
     for task, found in report.tasks.items():
-        _case(suite, task[:MOST], found, report)
+        _case(suite, task[:NAME_LENGTH], found, report)
     for task, why in report.skipped.items():
-        ET.SubElement(_named(suite, task[:MOST]), "skipped", message=_plain(why))
+        ET.SubElement(_named(suite, task[:NAME_LENGTH]), "skipped", message=_plain(why))
     for counted, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(counted, str(len(suite.findall(f"testcase/{tag}"))))
     suite.set("tests", str(len(suite.findall("testcase"))))
@@ -80,4 +81,4 @@ def _evidence(found: TaskVerdict) -> list[str]:
 
 
 def _plain(value: str) -> str:
-    return _NO_CHARACTER.sub(lambda char: f"‹U+{ord(char[0]):04X}›", line(value))
+    return _NO_CHARACTER.sub(lambda char: f"‹U+{ord(char[0]):04X}›", one_line(value))

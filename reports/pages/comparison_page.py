@@ -14,14 +14,14 @@ from typing import Any
 from markupsafe import Markup
 
 from reports.ci.comparison import headline, notes, turn
-from reports.ci.gate import line
 from reports.data.runs import Run, command
 from reports.html import forest_plot, page
-from reports.html.escape import p_value, shorten
+from reports.html.escape import one_line, shorten
+from reports.html.format import p_value, percent, points, short_names
+from reports.html.page import MOST_VALUES, Finding
 from reports.sections.difficulty import measures, split
 from reports.sections.samples import FIELD, RESPONSE, Strips, card
-from reports.sections.task_panels import MOST_VALUES, Finding
-from reports.tables.leaderboard import labels, percent, points, short_names
+from reports.tables.leaderboard import labels
 from viubench.comparison.flips import Flip, largest
 from viubench.comparison.pair import Comparison, Side, TaskPair
 from viubench.comparison.report import within
@@ -221,7 +221,7 @@ def browser(runs: Sequence[Run], names: Sequence[str], turned: Sequence[Flip], p
         for flip in chosen[:MOST_FLIPS]
     ]
     return {
-        "models": [f"{letter} · {line(name, NAME)}" for letter, name in zip("AB", names, strict=True)],
+        "models": [f"{letter} · {one_line(name, NAME)}" for letter, name in zip("AB", names, strict=True)],
         "tasks": sorted({flip.a.task for flip in turned}),
         "samples": samples,
         "strips": list(strips.kept),

@@ -18,6 +18,7 @@ from reports.data.runs import Run, command, load_runs
 from reports.data.training_log import Training, load_all
 from reports.html import page
 from reports.html.escape import clean
+from reports.html.format import percent, points
 from reports.sections import difficulty, training_curves
 from reports.sections.failures import failures
 from reports.sections.per_sample import per_sample
@@ -26,7 +27,7 @@ from reports.sections.speed import speeds
 from reports.sections.task_panels import panels, verdict
 from reports.tables import ranking_evidence
 from reports.tables.agreement import agreements
-from reports.tables.leaderboard import Row, columns, labels, percent, percent_with_interval, points, rows, shown
+from reports.tables.leaderboard import Row, columns, labels, percent_with_interval, rows, shown
 from reports.tables.ranking import Pairing
 from viubench.errors import ViubenchError
 from viubench.schema import STATUSES, ReferenceRow

@@ -17,9 +17,9 @@ from markupsafe import Markup, escape
 from reports.data.training_log import LEAST_SMOOTHED, LOG, Stage, load, smoothed
 from reports.html import page, svg
 from reports.html.escape import shorten
+from reports.html.format import counted, interval, percent, short_names
+from reports.html.page import FEW, Finding
 from reports.html.svg import Area, Band, Curve, Level, Point
-from reports.sections.task_panels import FEW, Finding
-from reports.tables.leaderboard import percent, short_names
 from viubench.errors import ViubenchError
 from viubench.schema import Entry, Score, Verdict
 from viubench.storage import atomic
@@ -129,7 +129,7 @@ def render(title: str, entries: Sequence[Entry], waiting: Sequence[Waiting] = ()
 
 def with_interval(score: Score) -> str:
     """ "51.9 (49.5–54.3)", in percent."""
-    return f"{percent(score.value)} ({percent(score.ci[0])}–{percent(score.ci[1])})"
+    return f"{percent(score.value)} ({interval(*score.ci)})"
 
 
 def _heads(scored: Sequence[Entry]) -> dict[str, str]:
@@ -168,7 +168,7 @@ def _length(scored: Sequence[Entry], heads: Mapping[str, str]) -> Finding:
     last = scored[-1]
     keys = [MEAN] if last.mean else last.tasks
     told = ", ".join(f"{heads[key]} {with_interval(score)}" for key in keys if (score := _score(last, key)))
-    return Finding(question, f"{_counted(len(scored), 'checkpoint')}, to step {last.step:,}", f"The last: {told}.")
+    return Finding(question, f"{counted(len(scored), 'checkpoint')}, to step {last.step:,}", f"The last: {told}.")
 
 
 def _top(scored: Sequence[Entry], heads: Mapping[str, str], best: Mapping[str, tuple[Entry, Score]]) -> Finding:
@@ -182,9 +182,9 @@ def _top(scored: Sequence[Entry], heads: Mapping[str, str], best: Mapping[str, t
     tied = sum(found.ci[1] >= score.ci[0] for found in others)
     if others and all(found.value == score.value for found in others):
         return Finding(question, "None stands out", f"All have {name} {percent(score.value)}.", warn=True)
-    told = f"{name}, 95 % interval {percent(score.ci[0])}–{percent(score.ci[1])}."
+    told = f"{name}, 95 % interval {interval(*score.ci)}."
     if tied:
-        told += f" The intervals of {_counted(tied, 'other')} overlap it."
+        told += f" The intervals of {counted(tied, 'other')} overlap it."
     if others:
         told += f" The best of {len(others) + 1} on the same items looks better than it is: confirm it on others."
     return Finding(question, f"Step {entry.step:,}: {percent(score.value)}", told, warn=bool(tied))
@@ -210,7 +210,7 @@ def _worse(scored: Sequence[Entry]) -> Finding:
 def _trust(entries: Sequence[Entry], scored: Sequence[Entry], waiting: Sequence[Waiting]) -> Finding:
     question = "Can it be trusted?"
     failed = len(entries) - len(scored)
-    worries = [f"{_counted(failed, 'evaluation')} failed"] if failed else []
+    worries = [f"{counted(failed, 'evaluation')} failed"] if failed else []
     for what in ("items", "protocol"):
         seen: dict[str, set[str]] = {}
         for entry in scored:
@@ -219,16 +219,12 @@ def _trust(entries: Sequence[Entry], scored: Sequence[Entry], waiting: Sequence[
         if any(len(hashes) > 1 for hashes in seen.values()):
             worries.append(f"not all checkpoints had the same {what}")
     if few := [task for task, score in (scored[-1].tasks if scored else {}).items() if score.n < FEW]:
-        worries.append(f"under {FEW} samples in {_counted(len(few), 'task')}")
-    told = f"{_counted(len(waiting), 'checkpoint')} not there whole yet." if waiting else ""
+        worries.append(f"under {FEW} samples in {counted(len(few), 'task')}")
+    told = f"{counted(len(waiting), 'checkpoint')} not there whole yet." if waiting else ""
     n = sum(score.n for score in scored[-1].tasks.values()) if scored else 0
     told = f"{n:,} samples a checkpoint. {told}" if n else told
     answer = "With care: " + "; ".join(worries) if worries else "Yes" if scored else "No score yet"
     return Finding(question, answer, told, warn=bool(worries) or not scored)
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _row(entry: Entry, heads: Mapping[str, str], best: Mapping[str, tuple[Entry, Score]]) -> Row:

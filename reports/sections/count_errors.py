@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reports.tables.leaderboard import percent
+from reports.html.format import percent
 from viubench.schema import Record
 
 REACH = 5

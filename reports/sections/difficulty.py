@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from evaluators import Evaluator, Scored
 from reports.data.runs import Run
 from reports.html import svg
+from reports.html.format import interval, percent
+from reports.html.page import Figure
 from reports.html.svg import Area, Curve, Level
 from reports.sections.samples import spans
-from reports.sections.training_curves import Figure
-from reports.tables.leaderboard import percent
 from viubench.schema import Record
 from viubench.scoring.aggregate import scored
 from viubench.stats import estimates
@@ -169,4 +169,4 @@ def _figure(
 
 
 def _cell(found: Estimate | None) -> str:
-    return "–" if found is None else f"{percent(found.value)} ({percent(found.low)}–{percent(found.high)})"
+    return "–" if found is None else f"{percent(found.value)} ({interval(found.low, found.high)})"

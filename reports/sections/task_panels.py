@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.data.runs import Run
-from reports.html.escape import p_value, shorten, show
+from reports.html.escape import shorten, show
+from reports.html.format import p_value, percent, points
+from reports.html.page import FEW, MOST_VALUES, Finding
 from reports.sections.count_errors import CountErrors, count_errors
-from reports.tables.leaderboard import Cell, Column, Row, contests, labels, mean_of, mixed, percent, points
+from reports.tables.leaderboard import Cell, Column, Row, contests, labels, mean_of, mixed
 from reports.tables.ranking import Contest, Pairing
 from viubench.schema import Record, TaskResult
 
@@ -24,23 +26,6 @@ NOT_OK = 0.05
 
 CONSTANT = 0.5
 """A most frequent answer above this share, and at least twice as frequent as any true answer, is pointed at."""
-
-FEW = 100
-"""A task with fewer samples than this is said to be a small one."""
-
-
-MOST_VALUES = 40
-"""Values of a group that are shown; the rest, the smallest, are in results.json."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One question of the first screen with its answer; `warn` when the reader should be careful."""
-
-    question: str
-    answer: str
-    detail: str
-    warn: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from markupsafe import Markup
-
 from reports.data.training_log import LEAST_SMOOTHED, Evaluation, Stage, Training, smoothed
 from reports.html import svg
-from reports.html.escape import number
+from reports.html.format import interval, number, percent, short_names
+from reports.html.page import Figure, Finding
 from reports.html.svg import Band, Curve, Level, Point
-from reports.sections.task_panels import Finding
 from reports.sections.training_summary import milestones
-from reports.tables.leaderboard import percent, short_names
 
 MOST_ROWS = 21
 """Rows of a figure's table; a longer one keeps rows at even distances, the first and the last among them."""
@@ -59,18 +56,6 @@ class Line:
     mean: Sequence[Point]
     marked: bool = False
     peak: str = ""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A plot, its legend as (look, words), and its numbers; `of` is how many rows the table would have in full."""
-
-    title: str
-    plot: Markup
-    legend: tuple[tuple[str, str], ...]
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    of: int
 
 
 @dataclass(frozen=True)
@@ -233,7 +218,7 @@ def _told(line: Line, show: Callable[[float], str]) -> str:
 
 
 def _with_interval(one: Evaluation) -> str:
-    return f"{percent(one.value)} ({percent(one.low)}–{percent(one.high)})"
+    return f"{percent(one.value)} ({interval(one.low, one.high)})"
 
 
 def _table(

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 
 from reports.data.training_log import Alarm, Stage, smoothed
-from reports.html.escape import number, shorten
-from reports.sections.task_panels import Finding
-from reports.tables.leaderboard import percent, points
+from reports.html.escape import shorten
+from reports.html.format import counted, number, percent, points
+from reports.html.page import Finding
 
 
 def milestones(stages: Sequence[Stage], names: Mapping[str, str]) -> tuple[Finding, ...]:
@@ -33,12 +33,8 @@ def _length(stages: Sequence[Stage]) -> Finding:
     for stage in stages:
         times = [value for _, value in stage.values("seconds")]
         pace = f", {number(median(times))} s each, {number(sum(times) / 60)} min in all" if times else ""
-        told.append(f"{stage.name}: {_counted(stage)}{pace}.")
-    return Finding("How far did it get?", _counted(stages[-1]), " ".join(told))
-
-
-def _counted(stage: Stage) -> str:
-    return f"{len(stage.steps):,} step{'' if len(stage.steps) == 1 else 's'}"
+        told.append(f"{stage.name}: {counted(len(stage.steps), 'step')}{pace}.")
+    return Finding("How far did it get?", counted(len(stages[-1].steps), "step"), " ".join(told))
 
 
 def _earned(stage: Stage, names: Mapping[str, str]) -> Finding:

@@ -15,7 +15,7 @@ from itertools import combinations
 from pathlib import PurePath
 
 from reports.data.runs import Run
-from reports.tables.leaderboard import points
+from reports.html.format import points
 from reports.tables.ranking import Pairing
 from viubench.schema import Record
 from viubench.stats.paired_differences import Difference

@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import takewhile
 
 from reports.data.runs import Run
 from reports.html.escape import clean, shorten
+from reports.html.format import interval, percent, short_names
 from reports.tables.ranking import Contest, Pairing, against_best, ranks
 from viubench.schema import ReferenceRow, Results
 from viubench.tasks.registry import Catalogue
@@ -127,15 +127,6 @@ def shown(heads: Sequence[Column]) -> list[Column]:
     return [head for head in heads if head.kind != "task" or head.key not in whole]
 
 
-def short_names(tasks: Sequence[str]) -> dict[str, str]:
-    """Task names without the first words all of them share: viubench_count_easy -> "count easy"."""
-    words = [name.split("_") for name in tasks]
-    shared = (
-        len(list(takewhile(lambda heads: len(set(heads)) == 1, zip(*words, strict=False)))) if len(tasks) > 1 else 0
-    )
-    return {name: " ".join(parts[shared:]) or name for name, parts in zip(tasks, words, strict=True)}
-
-
 def rows(runs: Sequence[Run], references: Sequence[ReferenceRow], pairing: Pairing | None = None) -> list[Row]:
     """Models by score, then baselines (chance and blind from the runs' own figures where nobody ran them), then
     published rows that share a column."""
@@ -165,21 +156,11 @@ def rows(runs: Sequence[Run], references: Sequence[ReferenceRow], pairing: Pairi
     ]
 
 
-def percent(fraction: float, digits: int = 1) -> str:
-    """0.5193 -> "51.9"."""
-    return f"{round(100 * fraction, digits) + 0.0:.{digits}f}".replace("-", "−")
-
-
-def points(difference: float) -> str:
-    """0.0512 -> "+5.1", with a true minus sign."""
-    return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")
-
-
 def percent_with_interval(cell: Cell) -> str:
     """ "51.9 (49.5–54.3)", or the value alone where no interval is known."""
     if cell.low is None or cell.high is None:
         return percent(cell.value)
-    return f"{percent(cell.value)} ({percent(cell.low)}–{percent(cell.high)})"
+    return f"{percent(cell.value)} ({interval(cell.low, cell.high)})"
 
 
 def labels(runs: Sequence[Run]) -> list[str]:

@@ -20,8 +20,8 @@ from statsmodels.stats.multitest import multipletests
 from typer.testing import CliRunner
 
 from reports.ci.comparison import headline
+from reports.html.page import MOST_VALUES
 from reports.pages.comparison_page import MOST_FLIPS, breakdowns, verdict
-from reports.sections.task_panels import MOST_VALUES
 from viubench import compare_runs
 from viubench.cli import app
 from viubench.comparison.pair import Incomparable

@@ -7,9 +7,10 @@ import pytest
 from report_runs import TASKS, write_run
 
 from reports.data.runs import load
+from reports.html.format import short_names
 from reports.pages.leaderboard_page import table, text
 from reports.sections.task_panels import panels, verdict
-from reports.tables.leaderboard import Row, columns, labels, rows, short_names
+from reports.tables.leaderboard import Row, columns, labels, rows
 from viubench.errors import ViubenchError
 from viubench.schema import ReferenceRow, Sampling
 from viubench.tasks.registry import Catalogue

@@ -12,10 +12,11 @@ from training_runs import LEARNT, write_evaluation, write_log, write_training
 from typer.testing import CliRunner
 
 from reports.data.training_log import Training, load, load_all, smoothed
-from reports.html.escape import number
+from reports.html.format import number
+from reports.html.page import Figure
 from reports.html.svg import MOST_POINTS, Band, Curve, Level, axes, plot, thinned, ticks
 from reports.pages.leaderboard_page import write
-from reports.sections.training_curves import MOST_ROWS, Figure, Section, draw
+from reports.sections.training_curves import MOST_ROWS, Section, draw
 from viubench.cli import app
 from viubench.errors import ViubenchError
 

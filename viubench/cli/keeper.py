@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.ci.gate import line
+from reports.html.escape import one_line
 from reports.pages import watch_page
 from viubench.cli.progress import bar
 from viubench.comparison.gate import CODES, WORST_FIRST, gate
@@ -116,7 +116,7 @@ class Keeper:
                 self._enter(judged(entry, self.watch.history.out, self.base.judge))
 
     def _evaluate(self, due: Due) -> None:
-        self._say(f"step {due.checkpoint.step:,}: evaluating {line(due.checkpoint.name)}")
+        self._say(f"step {due.checkpoint.step:,}: evaluating {one_line(due.checkpoint.name)}")
         self._enter(self.watch.evaluate(due, self._answer, self.base.judge if self.base else None))
 
     def _enter(self, entry: Entry) -> None:
@@ -167,7 +167,7 @@ class Keeper:
     def _told_waiting(self, turn: Turn, before: Turn | None) -> None:
         for one in turn.waiting:
             if before is None or one not in before.waiting:
-                self._say(f"step {one.step:,}: {line(one.name)} waits: {line(one.why)}")
+                self._say(f"step {one.step:,}: {one_line(one.name)} waits: {one_line(one.why)}")
 
     def _say(self, words: str) -> None:
         if not self.quiet:
@@ -178,11 +178,11 @@ def summary(entry: Entry) -> str:
     """A checkpoint in a line: its mean, or its one score; else why there is none."""
     start = f"step {entry.step:,}"
     if entry.status == "failed":
-        return f"{start}: failed, {line(entry.reason)}"
+        return f"{start}: failed, {one_line(entry.reason)}"
     heads = {"mean": entry.mean} if entry.mean else entry.tasks
-    told = [f"{line(name, 120)} {watch_page.with_interval(score)}" for name, score in heads.items() if score]
+    told = [f"{one_line(name, 120)} {watch_page.with_interval(score)}" for name, score in heads.items() if score]
     if entry.gate is not None:
-        told.append(entry.gate.verdict + (f" ({line(entry.gate.reason)})" if entry.gate.reason else ""))
+        told.append(entry.gate.verdict + (f" ({one_line(entry.gate.reason)})" if entry.gate.reason else ""))
     return f"{start}: {', '.join(told)}"
 
 
