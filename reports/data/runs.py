@@ -47,9 +47,9 @@ class Run:
 
     def evaluator(self, task: str) -> Evaluator | None:
         """What a task was scored by; None where that is not installed here, or the manifest does not say it."""
-        about = self.manifest.tasks.get(task, {}).get("evaluator", {})
         try:
-            return evaluators.get(about["name"], **about["params"])
+            spec = self.manifest.tasks[task].evaluator
+            return evaluators.get(spec.name, **spec.params)
         except (LookupError, TypeError, ValueError):
             return None
 

@@ -30,7 +30,7 @@ from reports.tables.agreement import agreements
 from reports.tables.leaderboard import Row, columns, labels, percent_with_interval, rows, shown
 from reports.tables.ranking import Pairing
 from viubench.errors import ViubenchError
-from viubench.schema import STATUSES, ReferenceRow
+from viubench.schema import STATUSES, ReferenceRow, TaskEntry
 from viubench.storage import atomic
 
 SCRIPTS = ("chrome.js", "cards.js", "table.js", "browser.js", "download.js", "page.js")
@@ -180,7 +180,7 @@ def _manifest(run: Run, label: str) -> dict[str, Any]:
         ("packages", ", ".join(f"{name} {version}" for name, version in sorted(manifest.packages.items()))),
     ]
     tasks = [
-        (name, task.protocol, task.protocol_hash, manifest.tasks.get(name, {}).get("hash", ""), task.items_hash, task.n)
+        (name, task.protocol, task.protocol_hash, manifest.tasks.get(name, TaskEntry()).hash, task.items_hash, task.n)
         for name, task in sorted(run.results.tasks.items())
     ]
     return {

@@ -20,7 +20,7 @@ from reports.data.runs import Run
 from reports.html.escape import shorten, show
 from reports.sections.frames import Axis, axis, captions, first_frames, strip_uri
 from reports.sections.per_sample import headline, metric_of
-from viubench.schema import FrameInfo, Record
+from viubench.schema import FrameInfo, Record, TaskEntry
 
 RESPONSE = 4_000
 """Characters of a raw response that are shown; the middle of a longer one is cut, with a note."""
@@ -121,7 +121,7 @@ def card(
 ) -> dict[str, Any]:
     """One sample: the question, and what each run (by its place in `runs`) answered, in at most `most` characters."""
     number, first = next(((n, r) for n, r in group if r.frames), group[0])
-    evaluator = runs[number].manifest.tasks.get(first.task, {}).get("evaluator", {}).get("name", "")
+    evaluator = runs[number].manifest.tasks.get(first.task, TaskEntry()).evaluator.name
     drawing = DRAWINGS.get(evaluator)
     line = _line(first, group) if drawing == "interval" else None
     metric = metric_of(runs[number], first.task)

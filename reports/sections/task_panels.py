@@ -19,7 +19,7 @@ from reports.html.page import FEW, MOST_VALUES, Finding
 from reports.sections.count_errors import CountErrors, count_errors
 from reports.tables.leaderboard import Cell, Column, Row, contests, labels, mean_of, mixed
 from reports.tables.ranking import Contest, Pairing
-from viubench.schema import Record, TaskResult
+from viubench.schema import Record, TaskEntry, TaskResult
 
 NOT_OK = 0.05
 """A share of samples without a usable answer above this is pointed at."""
@@ -217,8 +217,8 @@ def _task_line(run: Run, label: str, result: TaskResult, records: Sequence[Recor
     frequent = _frequent(answers, 4)
     usual = truth.share if truth else 0.0
     constant = run.kind == "model" and len(answers) >= 5 and frequent[0].share >= max(CONSTANT, 2 * usual)
-    evaluator = run.manifest.tasks.get(records[0].task, {}).get("evaluator", {}) if records else {}
-    errors = count_errors(records) if evaluator.get("name") == "shape_counts" else None
+    evaluator = run.manifest.tasks.get(records[0].task, TaskEntry()).evaluator.name if records else ""
+    errors = count_errors(records) if evaluator == "shape_counts" else None
     return Line(label, run.kind, Cell(result.value, *result.ci, result.chance), result, frequent, constant, errors)
 
 

@@ -17,7 +17,7 @@ from reports.data.runs import Run
 from reports.html.escape import clean, shorten
 from reports.html.format import interval, percent, short_names
 from reports.tables.ranking import Contest, Pairing, against_best, ranks
-from viubench.schema import ReferenceRow, Results
+from viubench.schema import ReferenceRow, Results, TaskEntry
 from viubench.tasks.registry import Catalogue
 
 KINDS = ("model", "single", "random", "chance", "blind", "oracle", "published")
@@ -300,7 +300,7 @@ def _published(reference: ReferenceRow, runs: Sequence[Run], heads: Sequence[Col
 def whole(run: Run, tasks: Iterable[str]) -> bool:
     """Whether a run has all rows of those of the tasks whose published number of rows is known."""
     shared = [task for task in tasks if task in run.results.tasks]
-    expected = {task: run.manifest.tasks.get(task, {}).get("expected") for task in shared}
+    expected = {task: run.manifest.tasks.get(task, TaskEntry()).expected for task in shared}
     return all(expected[task] in (None, run.results.tasks[task].n) for task in shared)
 
 

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from reports.data.runs import Run
 from viubench.comparison.pair import ROUNDING
+from viubench.schema import TaskEntry
 from viubench.schema.gate import MAX_ERRORS
 from viubench.scoring.aggregate import headline_parts, scored
 from viubench.stats.estimates import Estimate, Part, weighted_mean
@@ -111,8 +112,8 @@ class Pairing:
         """Whether both ran a task with the same items, under the same protocol and definition."""
 
         def way(run: Run) -> tuple[object, ...]:
-            about, result = run.manifest.tasks.get(task, {}), run.results.tasks[task]
-            return result.items_hash, result.protocol_hash, result.n, about.get("hash"), about.get("average")
+            about, result = run.manifest.tasks.get(task, TaskEntry()), run.results.tasks[task]
+            return result.items_hash, result.protocol_hash, result.n, about.hash, about.average
 
         one, two = self._runs[first], self._runs[second]
         return task in one.results.tasks and task in two.results.tasks and way(one) == way(two)
@@ -173,7 +174,7 @@ def _parts(run: Run, task: str) -> list[Part] | None:
         return None
     try:
         units = evaluator.units([scored(record) for record in records])
-        parts = headline_parts(units, evaluator, run.manifest.tasks[task].get("average", ""))
+        parts = headline_parts(units, evaluator, run.manifest.tasks[task].average)
     except (LookupError, TypeError, ValueError):  # records that it cannot take
         return None
     value = sum(weight * sum(scores) / len(scores) for weight, scores, _ in parts)

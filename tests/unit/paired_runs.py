@@ -56,7 +56,7 @@ def write(
     }  # fmt: skip
     manifest = Manifest(
         argv=[], model={"name": model, "fingerprint": "f"}, engine={"kind": "answers"},
-        protocols=dict.fromkeys(tasks, {"protocol": "p", "hash": "h", "frames": 48} | dict(protocol or {})),
+        protocols=dict.fromkeys(tasks, {"protocol": "p", "hash": "h"} | dict(protocol or {})),
         tasks=known, packages={}, seed=0, hardware={}, started="",
     )  # fmt: skip
     folder.mkdir(parents=True)

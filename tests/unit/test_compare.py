@@ -117,8 +117,10 @@ def test_other_items_are_refused_and_named(tmp_path: Path, change: Callable[[lis
 def test_another_protocol_or_definition_is_refused(tmp_path: Path) -> None:
     tasks = {"t": rows([1.0, 0.0])}
     a = write(tmp_path / "a", tasks)
-    with pytest.raises(Incomparable, match="two protocols: h and i, which differ in 'frames'"):
-        compare_runs(a, write(tmp_path / "b", tasks, protocol={"hash": "i", "frames": 32, "description": "other"}))
+    with pytest.raises(Incomparable, match="two protocols: h and i, which differ in 'sampling'"):
+        compare_runs(
+            a, write(tmp_path / "b", tasks, protocol={"hash": "i", "sampling": {"frames": 32}, "description": "other"})
+        )
     with pytest.raises(Incomparable, match="'t' is defined differently"):
         compare_runs(a, write(tmp_path / "c", tasks, about={"hash": "e"}))
 
@@ -181,9 +183,10 @@ def test_a_damaged_run_is_a_message_not_a_traceback(tmp_path: Path) -> None:
         ("evaluator", {"name": "no_such", "params": {}}, "unknown evaluator 'no_such'"),
         ("evaluator", {"name": "choice", "params": {"colour": 1}}, "no parameter 'colour'"),
         ("evaluator", {"name": "paired_choice", "params": {}}, "cannot be scored"),
-        ("evaluator", {}, "evaluator of 't'"),
-        ("evaluator", "choice", "does not say how 't' was run"),
-        ("n", None, "does not say how 't' was run"),
+        ("evaluator", {}, "manifest.json is damaged: .*'evaluator', 'name'"),
+        ("evaluator", "choice", "manifest.json is damaged: .*'evaluator'"),
+        ("n", None, "manifest.json is damaged: .*'n'"),
+        ("hash", "", "does not say how 't' was run"),
     ):
         other = manifest | {"tasks": {"t": manifest["tasks"]["t"] | {key: value}}}
         (b / "manifest.json").write_text(json.dumps(other))

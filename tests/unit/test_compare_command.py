@@ -267,7 +267,10 @@ def test_tasks_of_one_run_are_refused_or_left_out_by_name(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"protocol": {"hash": "other", "frames": 8}}, "two protocols: h and other, which differ in 'frames'"),
+        (
+            {"protocol": {"hash": "other", "sampling": {"frames": 8}}},
+            "two protocols: h and other, which differ in 'sampling'",
+        ),
         ({"about": {"hash": "other"}}, "defined differently"),
     ],
 )

@@ -20,7 +20,7 @@ import numpy as np
 from tabulate import tabulate
 
 from viubench.bench import machine
-from viubench.schema import Counted, Manifest, Suite, content_hash
+from viubench.schema import Counted, EvaluatorSpec, Manifest, ProtocolEntry, Suite, TaskEntry, content_hash
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
 from viubench.storage.run_dir import write_json
@@ -105,7 +105,7 @@ def made(folder: Path, model: int, tasks: int, items: int) -> Path:
         argv=["viubench", "run", "--tasks", "bench"],
         model={"name": folder.name, "fingerprint": content_hash(model)},
         engine={"kind": "vllm", "version": "1.0"},
-        protocols={name: {"protocol": "viubench", "hash": protocol.hash()} for name in names},
+        protocols={name: ProtocolEntry.of(protocol) for name in names},
         tasks={name: about(name, k, items) for k, name in enumerate(names)},
         suites={"bench": Suite(suite="bench", tasks=names)},
         packages={"viubench": "0.1.0"},
@@ -124,14 +124,15 @@ def made(folder: Path, model: int, tasks: int, items: int) -> Path:
     return folder
 
 
-def about(name: str, number: int, items: int) -> dict[str, object]:
+def about(name: str, number: int, items: int) -> TaskEntry:
     evaluator = EVALUATORS[number % len(EVALUATORS)]
     metric = METRICS[evaluator]
-    return {
-        "hash": content_hash(name), "version": 1, "items_hash": content_hash([name, items]), "n": items,
-        "evaluator": {"name": evaluator, "params": {}}, "metric": "miou" if metric == "iou" else "accuracy",
-        "scores": [metric], "chance": 0.2, "blind": 0.25, "blind_statement": "always the same answer",
-    }  # fmt: skip
+    return TaskEntry(
+        hash=content_hash(name), items_hash=content_hash([name, items]), n=items,
+        scores=[metric], chance=0.2, blind=0.25,
+        evaluator=EvaluatorSpec(name=evaluator), metric="miou" if metric == "iou" else "accuracy",
+        blind_statement="always the same answer",
+    )  # fmt: skip
 
 
 def lines(name: str, number: int, model: int, items: int) -> Iterator[str]:

@@ -27,7 +27,7 @@ import evaluators
 from viubench.bench import machine
 from viubench.engines.base import Response
 from viubench.runner import pipeline
-from viubench.schema import Clip, Counted, FrameInfo, Manifest, Sample, Suite
+from viubench.schema import Clip, Counted, EvaluatorSpec, FrameInfo, Manifest, ProtocolEntry, Sample, Suite, TaskEntry
 from viubench.scoring.aggregate import summarise
 from viubench.stats import estimates, paired_differences
 from viubench.storage import record_log
@@ -141,13 +141,13 @@ def _target(task: str, draw: random.Random) -> Any:
 
 
 def manifest(n: int) -> Manifest:
-    about = {
-        "chance": 0.1, "blind": 0.1, "blind_statement": "", "items_hash": "", "metric": "exact", "scores": [], "n": n,
-    }  # fmt: skip
     return Manifest(
         argv=[], model={"name": "drawn"}, engine={"kind": "answers"},
-        protocols={task: {"protocol": "viubench", "hash": ""} for task in GRADERS},
-        tasks={task: about | {"evaluator": {"name": name, "params": {}}} for task, name in GRADERS.items()},
+        protocols={task: ProtocolEntry(protocol="viubench") for task in GRADERS},
+        tasks={
+            task: TaskEntry(evaluator=EvaluatorSpec(name=name), metric="exact", n=n, chance=0.1, blind=0.1)
+            for task, name in GRADERS.items()
+        },
         suites={"drawn": Suite(suite="drawn", tasks=sorted(GRADERS))},
         packages={}, seed=0, hardware={}, started="",
     )  # fmt: skip

@@ -215,7 +215,7 @@ class Job:
         return planning.manifest(planned, engine, self.engine_args, self.wishes.seed, argv)
 
     def _baseline(self, kind: str, planned: Planned) -> Engine:
-        unknown = [name for name, about in planned.about.items() if about["blind"] is None]
+        unknown = [name for name, about in planned.about.items() if about.blind is None]
         if unknown and kind != "oracle":
             raise ViubenchError(
                 f"no random rule and no best constant answer is known for {unknown[0]}",

@@ -223,7 +223,7 @@ def counter(run: Path, update: Callable[[int, int], None]) -> Callable[[], None]
     def tick() -> None:
         nonlocal total, done, read
         try:
-            total = total or sum(task["n"] for task in read_manifest(run).tasks.values())
+            total = total or sum(task.n for task in read_manifest(run).tasks.values())
             with file.open("rb") as records:
                 records.seek(read)
                 new = records.read()

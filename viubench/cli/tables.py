@@ -45,9 +45,9 @@ def plan_table(planned: Planned) -> str:
         shown = max(len(sample.params.get("indices", ())) or protocol.sampling.frames for sample in samples)
         size = protocol.resize.max_pixels
         tokens = shown // 2 * (size // protocol.resize.multiple**2)
-        rows.append([name, about["n"], len({s.cluster for s in samples}), protocol.protocol, shown, size, tokens])
+        rows.append([name, about.n, len({s.cluster for s in samples}), protocol.protocol, shown, size, tokens])
     headers = ["task", "samples", "videos", "protocol", "frames", "pixels, at most", "video tokens, at most"]
-    total = sum(int(row[1]) for row in rows)
+    total = sum(about.n for about in planned.about.values())
     return f"{tabulate(rows, headers, disable_numparse=True)}\n{total} samples; nothing was run"
 
 

@@ -16,12 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import evaluators
 from evaluators import Evaluator, Scored
 from viubench.errors import Exit, ViubenchError
-from viubench.schema import Manifest, Record, Results, utf8
+from viubench.schema import Manifest, Protocol, Record, Results, TaskEntry, utf8
 from viubench.schema.gate import MAX_ERRORS, GatedRun
 from viubench.scoring.aggregate import headline_parts, scored
 from viubench.stats.estimates import Part
@@ -73,11 +72,10 @@ class Side:
             records[record.task][record.id] = record
         return cls(path, manifest, read_results(path), records)
 
-    def about(self, task: str) -> dict[str, Any]:
+    def about(self, task: str) -> TaskEntry:
         """What the manifest says of a task; ViubenchError when that is not enough to compare it."""
-        about = self.manifest.tasks.get(task, {})
-        known = all(isinstance(about.get(key), kind) for key, kind in (("n", int), ("hash", str), ("evaluator", dict)))
-        if not known or not isinstance(self.manifest.protocols.get(task, {}).get("hash"), str):
+        about, protocol = self.manifest.tasks.get(task), self.manifest.protocols.get(task)
+        if about is None or protocol is None or not about.hash or not protocol.recorded_hash:
             raise ViubenchError(
                 f"manifest.json is damaged: it does not say how {task!r:.80} was run", where=str(self.path)
             )
@@ -85,9 +83,9 @@ class Side:
 
     def evaluator(self, task: str) -> Evaluator:
         """What the task was scored by; ViubenchError when it is not installed here."""
-        spec = self.about(task)["evaluator"]
+        spec = self.about(task).evaluator
         try:
-            return evaluators.get(spec["name"], **spec["params"])
+            return evaluators.get(spec.name, **spec.params)
         except (LookupError, TypeError, ValueError) as error:
             raise ViubenchError(
                 f"cannot make the evaluator of {task!r:.80}: {error}",
@@ -210,7 +208,7 @@ def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float 
         _check_whole(side, task, max_errors)
     _check_same(a, b, task)
     ids = sorted(a.records[task])
-    evaluator, average = a.evaluator(task), a.about(task).get("average", "")
+    evaluator, average = a.evaluator(task), a.about(task).average
     units = [_units(side, task, ids, evaluator) for side in (a, b)]
     parts = [_parts(side, task, found, evaluator, average) for side, found in zip((a, b), units, strict=True)]
     values = [_value(part) for part in parts]
@@ -245,7 +243,7 @@ def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float 
 def _check_whole(side: Side, task: str, max_errors: float) -> None:
     """Refuse a task of which samples are missing, or too many failed in the harness rather than in the model."""
     records = side.records.get(task, {}).values()
-    wanted = side.about(task)["n"]
+    wanted = side.about(task).n
     if len(records) != wanted or not records:
         raise Incomparable(
             f"{task!r:.80} has {len(records)} of {wanted} samples",
@@ -267,18 +265,18 @@ def _check_whole(side: Side, task: str, max_errors: float) -> None:
 
 def _check_same(a: Side, b: Side, task: str) -> None:
     """Refuse two runs of other items, of another definition of the task, or under another protocol."""
-    protocols = a.manifest.protocols[task], b.manifest.protocols[task]
+    one, two = a.manifest.protocols[task], b.manifest.protocols[task]
     where = f"{a.path} and {b.path}"
-    if protocols[0]["hash"] != protocols[1]["hash"]:
-        keys = sorted((protocols[0].keys() | protocols[1].keys()) - {"hash", "protocol", "description"})
-        differing = [key for key in keys if protocols[0].get(key) != protocols[1].get(key)]
+    if one.recorded_hash != two.recorded_hash:
+        keys = sorted(Protocol.model_fields.keys() - {"protocol", "description"})
+        differing = [key for key in keys if getattr(one, key) != getattr(two, key)]
         raise Incomparable(
-            f"{task!r:.80} was run under two protocols: {protocols[0]['hash']:.20} and {protocols[1]['hash']:.20}"
+            f"{task!r:.80} was run under two protocols: {one.recorded_hash:.20} and {two.recorded_hash:.20}"
             + (f", which differ in {', '.join(map(repr, differing)):.200}" if differing else ""),
             where=where,
             hint="run both with the same --protocol, --frames, --fps and --max-pixels",
         )
-    if a.about(task)["hash"] != b.about(task)["hash"]:
+    if a.about(task).hash != b.about(task).hash:
         raise Incomparable(
             f"{task!r:.80} is defined differently in the two runs", where=where, hint="run the older one again"
         )

@@ -279,11 +279,12 @@ def _manifest(planned: Planned, samples: Sequence[Sample], seed: int, argv: Sequ
     oracle = [graded(sample, Response(sample.answer_text), plan, None, {}) for sample in samples]
     results = summarise(oracle, plain.model_copy(update={"suites": {}}))
     tasks = {
-        name: about
-        | {
-            "items_hash": items_hash((s.id, s.target_hash()) for s in samples if s.task == name),
-            "columns": list(lmms_scoring.columns(results.tasks[name])),
-        }
+        name: about.model_copy(
+            update={
+                "items_hash": items_hash((s.id, s.target_hash()) for s in samples if s.task == name),
+                "columns": list(lmms_scoring.columns(results.tasks[name])),
+            }
+        )
         for name, about in plain.tasks.items()
     }
     return plain.model_copy(update={"tasks": tasks})
@@ -324,7 +325,7 @@ def _task_config(name: str, task: Task, manifest: Manifest, decoding: Decoding) 
         },
         "metric_list": [
             {"metric": column, "aggregation": _Function("aggregate"), "higher_is_better": True}
-            for column in manifest.tasks[task.task]["columns"]
+            for column in manifest.tasks[task.task].columns
         ],
         "cluster_key": "cluster",
         "metadata": {"version": task.metadata.version, "viubench": __version__, "headline": task.metric},

@@ -72,7 +72,9 @@ def process_results(doc: Mapping[str, Any], results: Sequence[str], folder: Path
     sample = Sample.model_validate_json(doc["sample"])
     record = graded(sample, Response(results[0]), plan, None, {})
     kept = record.model_dump(mode="json", include=KEPT)
-    values = {name: {"metric": name, "record": kept} for name in manifest.tasks[sample.task]["columns"]}
+    values: dict[str, dict[str, Any]] = {
+        name: {"metric": name, "record": kept} for name in manifest.tasks[sample.task].columns
+    }
     metric = plan.graders[sample.task].metric
     values[HEADLINE] |= {"score": record.scores.get(metric, 0.0), "cluster": sample.cluster}
     return values
@@ -102,10 +104,9 @@ def exported(folder: Path) -> tuple[Manifest, Plan]:
 def plan_of(manifest: Manifest) -> Plan:
     """How answers to the tasks of a manifest are graded; it has no samples."""
     graders = {
-        name: evaluators.get(about["evaluator"]["name"], **about["evaluator"]["params"])
-        for name, about in manifest.tasks.items()
+        name: evaluators.get(about.evaluator.name, **about.evaluator.params) for name, about in manifest.tasks.items()
     }
-    rules = {name: tuple(map(get_rule, about.get("alternatives", ()))) for name, about in manifest.tasks.items()}
+    rules = {name: tuple(map(get_rule, about.alternatives)) for name, about in manifest.tasks.items()}
     return Plan([], {}, graders, {}, rules)
 
 

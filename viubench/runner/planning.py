@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import evaluators
 from evaluators.published import get_rule
@@ -26,7 +25,7 @@ from viubench.errors import MediaError
 from viubench.runner import collect
 from viubench.runner.collect import Wishes
 from viubench.runner.pipeline import Plan
-from viubench.schema import Clip, Manifest, Sample, Suite, Task
+from viubench.schema import Clip, Manifest, ProtocolEntry, Sample, Suite, Task, TaskEntry
 from viubench.scoring import chance
 from viubench.scoring.aggregate import items_hash
 from viubench.tasks.registry import Catalogue
@@ -57,7 +56,7 @@ class Planned:
     tasks: dict[str, Task]
     suites: tuple[Suite, ...]
     blind_texts: dict[str, str]
-    about: dict[str, dict[str, Any]]
+    about: dict[str, TaskEntry]
     notes: tuple[str, ...] = ()
 
 
@@ -85,11 +84,11 @@ def plan(
     }
     graders = {name: evaluators.get(t.evaluator.name, **t.evaluator.params) for name, t in tasks.items()}
     rules = {name: tuple(get_rule(rule) for rule in task.alternatives) for name, task in tasks.items()}
-    about: dict[str, dict[str, Any]] = {}
+    about: dict[str, TaskEntry] = {}
     texts: dict[str, str] = {}
     for name, task in tasks.items():
-        about[name], blind = _about(task, [sample for sample in samples if sample.task == name])
-        about[name]["revision"] = found.revisions[name]
+        own = [sample for sample in samples if sample.task == name]
+        about[name], blind = _about(task, own, found.revisions[name])
         texts |= blind
     made = Plan(samples, protocols, graders, found.roots, rules)
     return Planned(made, tasks, found.suites, texts, about, tuple(found.notes))
@@ -119,10 +118,7 @@ def manifest(planned: Planned, engine: Described, args: Mapping[str, str], seed:
         argv=list(argv),
         model=model,
         engine={"kind": engine.kind} | settings,
-        protocols={
-            task: protocol.model_dump(mode="json") | {"hash": protocol.hash()}
-            for task, protocol in planned.plan.protocols.items()
-        },
+        protocols={task: ProtocolEntry.of(protocol) for task, protocol in planned.plan.protocols.items()},
         tasks=planned.about,
         suites={suite.suite: suite for suite in planned.suites},
         packages=versions(),
@@ -175,31 +171,32 @@ def fewer(planned: Planned, catalogue: Catalogue, wishes: Wishes) -> list[str]:
         return []
     recipe = catalogue.resolve(wishes.tasks).limited(wishes.limit).recipe
     return [
-        f"{entry.task}: {planned.about[entry.task]['n']} of {entry.n} items could be made from these videos"
+        f"{entry.task}: {planned.about[entry.task].n} of {entry.n} items could be made from these videos"
         for entry in recipe.items
-        if planned.about[entry.task]["n"] < entry.n
+        if planned.about[entry.task].n < entry.n
     ]
 
 
-def _about(task: Task, samples: Sequence[Sample]) -> tuple[dict[str, Any], dict[str, str]]:
+def _about(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEntry, dict[str, str]]:
     worth = chance.of(task, samples)
-    about = {
-        "hash": task.hash(),
-        "version": task.metadata.version,
-        "evaluator": task.evaluator.model_dump(mode="json"),
-        "metric": task.metric,
-        "average": task.average,
-        "alternatives": list(task.alternatives),
-        "scores": worth.scores,
-        "domain": task.domain,
-        "n": len(samples),
-        "expected": task.rows.expected if task.rows else None,
-        "items_hash": items_hash((sample.id, sample.target_hash()) for sample in samples),
-        "chance": worth.chance,
-        "blind": worth.blind,
-        "blind_statement": worth.statement,
-        "trivial": worth.trivial,
-    }
+    about = TaskEntry(
+        hash=task.hash(),
+        version=task.metadata.version,
+        evaluator=task.evaluator,
+        metric=task.metric,
+        average=task.average,
+        alternatives=list(task.alternatives),
+        scores=worth.scores,
+        domain=task.domain,
+        n=len(samples),
+        expected=task.rows.expected if task.rows else None,
+        items_hash=items_hash((sample.id, sample.target_hash()) for sample in samples),
+        chance=worth.chance,
+        blind=worth.blind,
+        blind_statement=worth.statement,
+        trivial=worth.trivial,
+        revision=revision,
+    )
     return about, worth.texts
 
 

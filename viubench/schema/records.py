@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from viubench.schema.base import Strict, content_hash
-from viubench.schema.tasks import Suite
+from viubench.schema.tasks import EvaluatorSpec, Protocol, Suite
 
 SCHEMA_VERSION = 1
 """Version of the run-folder formats; raised when a reader of an older version could misread a newer file."""
@@ -203,6 +203,45 @@ class Results(Strict):
     suites: dict[str, SuiteResult]
 
 
+class TaskEntry(Strict):
+    """What `manifest.json` says of one task; a manifest of an older version may lack some of it.
+
+    `hash` and `version` are those of the task's definition, `scores` the keys of what its evaluator gives, `n` the
+    samples of the run and `expected` those of the whole benchmark. `chance`, `blind` and `trivial` are the baselines of
+    these samples (see `viubench.scoring.baselines`). `columns` are the metrics of an exported task, else empty.
+    """
+
+    hash: str = ""
+    version: int = 1
+    evaluator: EvaluatorSpec = EvaluatorSpec(name="")
+    metric: str = ""
+    average: str = ""
+    alternatives: list[str] = []
+    scores: list[str] = []
+    domain: str = ""
+    n: int = 0
+    expected: int | None = None
+    items_hash: str = ""
+    chance: float | None = None
+    blind: float | None = None
+    blind_statement: str = ""
+    trivial: dict[str, float] = {}
+    revision: str = ""
+    columns: Annotated[list[str], Field(exclude_if=lambda columns: not columns)] = []
+
+
+class ProtocolEntry(Protocol):
+    """The resolved protocol of one task, with its hash at the time of the run (`hash` in the file)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True)
+
+    recorded_hash: Annotated[str, Field(alias="hash")] = ""
+
+    @classmethod
+    def of(cls, protocol: Protocol) -> ProtocolEntry:
+        return cls(**dict(protocol), recorded_hash=protocol.hash())
+
+
 class Manifest(Strict):
     """`manifest.json`: everything needed to say what was run and to run it again."""
 
@@ -214,10 +253,8 @@ class Manifest(Strict):
     """`name` shown in tables; `path` or hub id; `revision` or `fingerprint` of the weights."""
     engine: dict[str, Any]
     """`kind` (vllm, server, hf, random, blind, oracle, answers), `version`, settings."""
-    protocols: dict[str, dict[str, Any]]
-    """Per task: the resolved protocol and its `hash`."""
-    tasks: dict[str, dict[str, Any]]
-    """Per task: `hash`, `version`, `items_hash`, `n`."""
+    protocols: dict[str, ProtocolEntry]
+    tasks: dict[str, TaskEntry]
     suites: dict[str, Suite] = {}
     packages: dict[str, str]
     seed: int

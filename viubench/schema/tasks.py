@@ -61,7 +61,7 @@ class Protocol(Strict):
 
     def hash(self) -> str:
         """Hash of what matters: the name and the description do not."""
-        return content_hash(self.model_dump(mode="json", exclude={"protocol", "description"}))
+        return content_hash(self.model_dump(mode="json", exclude={"protocol", "description", "recorded_hash"}))
 
 
 # --- task: a benchmark as data --------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -18,11 +17,13 @@ from evaluators.published import get_rule
 from viubench.schema import (
     Counted,
     Manifest,
+    ProtocolEntry,
     Record,
     Results,
     RuleResult,
     Suite,
     SuiteResult,
+    TaskEntry,
     TaskResult,
     content_hash,
 )
@@ -47,7 +48,7 @@ def summarise(records: Iterable[Record | Counted], manifest: Manifest) -> Result
         about = manifest.tasks[name]
         tally = tallies.pop(name)
         units = Columns.of(tally.evaluator.units(tally.rows))
-        parts[name] = headline_parts(units, tally.evaluator, about.get("average", ""))
+        parts[name] = headline_parts(units, tally.evaluator, about.average)
         tasks[name] = _task(tally, units, parts[name], about, manifest.protocols[name])
     suites = {name: _suite(suite, parts, tasks) for name, suite in sorted(manifest.suites.items())}
     return Results(model=manifest.model["name"], engine=manifest.engine["kind"], tasks=tasks, suites=suites)
@@ -78,16 +79,16 @@ def _value(parts: Sequence[estimates.Part]) -> float:
 
 
 def _task(
-    tally: Tally, units: Columns, parts: Sequence[estimates.Part], about: Mapping[str, Any], protocol: Mapping[str, Any]
+    tally: Tally, units: Columns, parts: Sequence[estimates.Part], about: TaskEntry, protocol: ProtocolEntry
 ) -> TaskResult:
-    average = about.get("average", "")
+    average = about.average
     estimate = estimates.weighted_mean(parts) if average else estimates.mean(*parts[0][1:])
     evaluator = tally.evaluator
     answered = evaluator.units(tally.answered())
-    chance = about["chance"]
+    chance = about.chance
     macro = {f"macro_{key}": headline(units, evaluator, key) for key in units.single()}
     return TaskResult(
-        metric=about["metric"],
+        metric=about.metric,
         value=_round(estimate.value),
         ci=(_round(estimate.low), _round(estimate.high)),
         se=_round(estimate.se),
@@ -96,19 +97,19 @@ def _task(
         statuses=tally.statuses(),
         as_published=_round(headline(answered, evaluator, average)) if answered else None,
         chance=None if chance is None else _round(chance),
-        blind=None if about["blind"] is None else _round(about["blind"]),
-        blind_statement=about["blind_statement"],
+        blind=None if about.blind is None else _round(about.blind),
+        blind_statement=about.blind_statement,
         corrected=_round((estimate.value - chance) / (1 - chance)) if chance is not None and chance < 1 else None,
-        metrics={k: _round(value) for k, value in (_metrics(units, evaluator, about["scores"]) | macro).items()},
+        metrics={k: _round(value) for k, value in (_metrics(units, evaluator, about.scores) | macro).items()},
         groups={
             key: {label: {"value": _round(value), "n": n} for label, (value, n) in labels.items()}
             for key, labels in units.breakdown(evaluator.unit_metric).items()
         },
-        trivial=about.get("trivial", {}),
-        rules={name: _rule(tally, name) for name in about.get("alternatives", ())} | _official(tally),
-        protocol=protocol["protocol"],
-        protocol_hash=protocol["hash"],
-        items_hash=about["items_hash"],
+        trivial=about.trivial,
+        rules={name: _rule(tally, name) for name in about.alternatives} | _official(tally),
+        protocol=protocol.protocol,
+        protocol_hash=protocol.recorded_hash,
+        items_hash=about.items_hash,
     )
 
 

@@ -11,9 +11,8 @@ Example:
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 import evaluators
 from evaluators import Evaluator
 from evaluators.published import Verdict
-from viubench.schema import STATUSES, Counted, Record
+from viubench.schema import STATUSES, Counted, Record, TaskEntry
 from viubench.scoring.columns import ABSENT, Columns, Filling, Lazy
 
 CODES = {status: code for code, status in enumerate(STATUSES)}
@@ -34,13 +33,13 @@ class Tally:
         evaluator: what the task is scored by.
     """
 
-    def __init__(self, about: Mapping[str, Any]) -> None:
-        self.evaluator = evaluators.get(about["evaluator"]["name"], **about["evaluator"]["params"])
+    def __init__(self, about: TaskEntry) -> None:
+        self.evaluator = evaluators.get(about.evaluator.name, **about.evaluator.params)
         self._kept: list[Record | Counted] = []
         self._whole = type(self.evaluator).official is not Evaluator.official
         self._ids: list[str] = []
         self._statuses = array("B")
-        self._rules = {name: array("d") for name in about.get("alternatives", ())}
+        self._rules = {name: array("d") for name in about.alternatives}
         self._filling = Filling()
 
     def add(self, record: Record | Counted) -> None:
