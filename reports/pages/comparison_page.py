@@ -14,6 +14,7 @@ from typing import Any
 from markupsafe import Markup
 
 from reports.ci.comparison import headline, notes, turn
+from reports.data import samples
 from reports.data.runs import Run, command
 from reports.html import forest_plot, page
 from reports.html.escape import one_line, shorten
@@ -74,7 +75,7 @@ def render(
     Args:
         per_task: samples that turned of each task and way; fewer where all would be more than `MOST_FLIPS`.
     """
-    runs = [Run(side.path, side.manifest, side.results, ()) for side in sides]
+    runs = [Run(side.path, side.manifest, side.results, samples.table([])) for side in sides]
     names = labels(runs)
     known = [found for found in report.tasks.values() if found.clusters > 1]
     unseen = [(-found.detectable, found.detectable) for found in known if found.detectable is not None]
@@ -188,9 +189,9 @@ def breakdowns(found: TaskChange, pair: TaskPair, most: int = MOST_VALUES) -> tu
     for key, values in found.groups.items():
         kept = sorted(values, key=lambda value: (-values[value].units, value))[:most]
         made.append(_breakdown(key, [(value, values[value]) for value in sorted(kept)], len(values) - len(kept)))
-    records = list(zip(*pair.records, strict=True))
-    for measure, samples in measures(records, pair.evaluator.name).items():
-        parts = split(samples)
+    sides = [samples.table(side) for side in zip(*pair.records, strict=True)]
+    for measure, difficulty in measures(sides, pair.evaluator.name).items():
+        parts = split(difficulty)
         if len(parts) > 1 and measure not in found.groups:
             made.append(_breakdown(measure, [(part.label, within(pair, part.ids)) for part in parts], 0))
     return tuple(made)

@@ -62,12 +62,13 @@ def text(runs: Sequence[Path], references: Sequence[ReferenceRow] = ()) -> str:
     Raises:
         ViubenchError: a folder is not a finished run.
     """
-    return _text(load_runs(runs), references)
+    loaded = load_runs(runs)
+    return _text(loaded, references, Pairing(loaded))
 
 
-def _text(runs: Sequence[Run], references: Sequence[ReferenceRow] = ()) -> str:
+def _text(runs: Sequence[Run], references: Sequence[ReferenceRow], pairing: Pairing) -> str:
     heads = [head for head in columns(runs) if head.kind in ("suite", "group")] or columns(runs)
-    pairing, lines = Pairing(runs), []
+    lines = []
     for row in rows(runs, references, pairing):
         engine = f" (engine: {row.note})" if row.kind == "model" else ""
         cells = [row.cells.get(head.key) for head in heads]
@@ -106,21 +107,23 @@ def write(
         raise ViubenchError("no run to report", hint="viubench report RUN... --out leaderboard.html")
     with _uncollected():
         loaded = load_runs(runs)
-        html = render(loaded, references, samples_per_task=samples_per_task, trainings=load_all(trainings))
+        pairing = Pairing(loaded)
+        html = render(loaded, references, pairing, samples_per_task=samples_per_task, trainings=load_all(trainings))
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic.write(out, html.encode())
-    return _text(loaded)
+    return _text(loaded, (), pairing)
 
 
 def render(
     runs: Sequence[Run],
     references: Sequence[ReferenceRow],
+    pairing: Pairing | None = None,
     *,
     samples_per_task: int = 12,
     trainings: Sequence[Training] = (),
 ) -> str:
     """The page as text."""
-    heads, names, pairing = columns(runs), labels(runs), Pairing(runs)
+    heads, names, pairing = columns(runs), labels(runs), pairing or Pairing(runs)
     found = rows(runs, references, pairing)
     context = {
         "findings": verdict(runs, found, heads, pairing),

@@ -1,7 +1,7 @@
 """By how much counts are wrong: a histogram of the errors of a task of counting, model by model.
 
 Example:
-    >>> found = count_errors(records)
+    >>> found = count_errors(run.by_task["viubench_count_easy"])
     >>> found.text
     'exact 62 %, too few 30 %, too many 8 %; off by 0.6 on average'
 """
@@ -9,11 +9,12 @@ Example:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import pandas as pd
+
 from reports.html.format import percent
-from viubench.schema import Record
 
 REACH = 5
 """Errors beyond this many are drawn together, at the ends."""
@@ -27,9 +28,11 @@ class CountErrors:
     text: str
 
 
-def count_errors(records: Sequence[Record]) -> CountErrors | None:
+def count_errors(samples: pd.DataFrame) -> CountErrors | None:
     """The errors of the answers that are counts; None where there is none."""
-    errors = Counter(error for record in records if record.status == "ok" for error in _errors(record))
+    answered = samples[samples["status"] == "ok"]
+    pairs = zip(answered["answer"], answered["target"], strict=True)
+    errors = Counter(error for answer, target in pairs for error in _errors(answer, target))
     total = sum(errors.values())
     if not total:
         return None
@@ -41,8 +44,7 @@ def count_errors(records: Sequence[Record]) -> CountErrors | None:
     return CountErrors(dict(sorted(errors.items())), text)
 
 
-def _errors(record: Record) -> list[int]:
-    answer, target = record.answer, record.target
+def _errors(answer: object, target: object) -> list[int]:
     if not isinstance(answer, list) or not isinstance(target, list) or len(answer) != len(target):
         return []
     pairs = list(zip(answer, target, strict=True))

@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
 
 from reports.data.runs import Run
 from reports.html.escape import shorten, show
@@ -19,7 +22,7 @@ from reports.html.page import FEW, MOST_VALUES, Finding
 from reports.sections.count_errors import CountErrors, count_errors
 from reports.tables.leaderboard import Cell, Column, Row, contests, labels, mean_of, mixed
 from reports.tables.ranking import Contest, Pairing
-from viubench.schema import Record, TaskEntry, TaskResult
+from viubench.schema import TaskResult
 
 NOT_OK = 0.05
 """A share of samples without a usable answer above this is pointed at."""
@@ -177,9 +180,9 @@ def panels(runs: Sequence[Run], labels: Sequence[str], heads: Sequence[Column]) 
         for run, label in zip(runs, labels, strict=True):
             if (result := run.results.tasks.get(head.key)) is None:
                 continue
-            records = run.by_task.get(head.key, ())
-            truth = truth or _first(_frequent([record.target for record in records], 1))
-            lines.append(_task_line(run, label, result, records, truth))
+            samples = run.by_task.get(head.key, run.samples[:0])
+            truth = truth or next(iter(_frequent(samples["target"], 1)), None)
+            lines.append(_task_line(run, label, result, samples, truth))
         lines.sort(key=lambda line: (line.kind != "model", -line.cell.value, line.label))
         first = lines[0].result
         metrics = tuple(dict.fromkeys(name for line in lines for name in line.result.metrics))
@@ -212,22 +215,18 @@ def _part(result: TaskResult, key: str, value: str) -> float | None:
     return part["value"] if part else None
 
 
-def _task_line(run: Run, label: str, result: TaskResult, records: Sequence[Record], truth: Frequent | None) -> Line:
-    answers = [record.answer for record in records if record.status == "ok"]
+def _task_line(run: Run, label: str, result: TaskResult, samples: pd.DataFrame, truth: Frequent | None) -> Line:
+    answers = samples.loc[samples["status"] == "ok", "answer"]
     frequent = _frequent(answers, 4)
     usual = truth.share if truth else 0.0
     constant = run.kind == "model" and len(answers) >= 5 and frequent[0].share >= max(CONSTANT, 2 * usual)
-    evaluator = run.manifest.tasks.get(records[0].task, TaskEntry()).evaluator.name if records else ""
-    errors = count_errors(records) if evaluator == "shape_counts" else None
+    counting = len(samples) and run.evaluator_name(samples["task"].iloc[0]) == "shape_counts"
+    errors = count_errors(samples) if counting else None
     return Line(label, run.kind, Cell(result.value, *result.ci, result.chance), result, frequent, constant, errors)
 
 
-def _frequent(values: Sequence[object], most: int) -> tuple[Frequent, ...]:
-    kinds = {repr(value): value for value in values}  # far cheaper to count than to write as a reader does
+def _frequent(values: pd.Series[Any], most: int) -> tuple[Frequent, ...]:
+    known = {repr(value): value for value in values}  # far cheaper to count than to write as a reader does
     counts = Counter(map(repr, values))
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
-    return tuple(Frequent(shorten(show(kinds[text]), 40), count / len(values)) for text, count in ordered)
-
-
-def _first(found: Sequence[Frequent]) -> Frequent | None:
-    return found[0] if found else None
+    return tuple(Frequent(shorten(show(known[text]), 40), count / len(values)) for text, count in ordered)

@@ -17,10 +17,10 @@ from functools import cached_property
 from typing import Protocol
 
 from reports.data.runs import Run
+from reports.data.units import headline_parts, units_frame
 from viubench.comparison.pair import ROUNDING
 from viubench.schema import TaskEntry
 from viubench.schema.gate import MAX_ERRORS
-from viubench.scoring.aggregate import headline_parts, scored
 from viubench.stats.estimates import Estimate, Part, weighted_mean
 from viubench.stats.paired_differences import Difference, detectable, holm, paired
 
@@ -168,13 +168,13 @@ def _overlap(one: Score, two: Score) -> bool:
 
 def _parts(run: Run, task: str) -> list[Part] | None:
     """The headline's units by id; None where the records do not make the score that results.json says."""
-    records, result, evaluator = run.by_task.get(task, ()), run.results.tasks[task], run.evaluator(task)
-    failed = sum(record.status in ("media_error", "engine_error") for record in records)
-    if evaluator is None or not records or failed > MAX_ERRORS * len(records) or len(records) != result.n:
+    rows, result, evaluator = run.by_task.get(task), run.results.tasks[task], run.evaluator(task)
+    if evaluator is None or rows is None or len(rows) != result.n:
+        return None
+    if rows["status"].isin(["media_error", "engine_error"]).sum() > MAX_ERRORS * len(rows):
         return None
     try:
-        units = evaluator.units([scored(record) for record in records])
-        parts = headline_parts(units, evaluator, run.manifest.tasks[task].average)
+        parts = headline_parts(units_frame(rows, evaluator), evaluator, run.manifest.tasks[task].average)
     except (LookupError, TypeError, ValueError):  # records that it cannot take
         return None
     value = sum(weight * sum(scores) / len(scores) for weight, scores, _ in parts)
