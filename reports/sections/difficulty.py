@@ -20,7 +20,7 @@ import pandas as pd
 
 from evaluators import Evaluator
 from reports.data.runs import Run
-from reports.data.units import score_of, units_frame
+from viubench.scoring.aggregate import score_of, units_frame
 from reports.html import svg
 from reports.html.format import interval, percent
 from reports.html.page import Figure
@@ -34,6 +34,9 @@ MOST_FIGURES = 4
 
 MOST_POINTS = 6
 """Points of a curve: as many different values, or else as many parts of about equal size."""
+
+SCORED = r"^(id|cluster|score\..*|group\..*)$"
+"""Columns of a sample that its score is made of."""
 
 LEAST = 5
 """Samples in a point at least; a measure that leaves fewer than two such points is not drawn."""
@@ -58,11 +61,12 @@ def figures(runs: Sequence[Run], names: Sequence[str], task: str) -> list[Figure
     evaluator = runs[order[0]].evaluator(task)
     if evaluator is None:
         return []
+    scores = {k: runs[k].by_task[task].filter(regex=SCORED).dropna(axis=1, how="all") for k in shown}
     drawn: list[Figure] = []
     for measure, values in measures([runs[k].by_task[task] for k in order], evaluator.name).items():
         parts = split(values)
         if len(parts) > 1 and len(drawn) < MOST_FIGURES:
-            lines = {names[k]: _estimates(runs[k].by_task[task], parts, evaluator) for k in shown}
+            lines = {names[k]: _estimates(scores[k], parts, evaluator) for k in shown}
             drawn.append(_figure(measure, parts, lines, runs[order[0]].results.tasks[task].chance))
     return drawn
 
@@ -125,14 +129,11 @@ def _label(low: float, high: float) -> str:
 def _estimates(rows: pd.DataFrame, parts: Sequence[Part], evaluator: Evaluator) -> list[Estimate | None]:
     """The headline over each part with its clustered interval; None where a run has nothing of it."""
     place = {sample: k for k, part in enumerate(parts) for sample in part.ids}
-    places = np.array([place.get(sample, -1) for sample in rows["id"]])
-    return [_estimate(rows[places == k], evaluator) for k in range(len(parts))]
+    groups = dict(list(rows.groupby(rows["id"].map(place))))
+    return [_estimate(units_frame(groups[k], evaluator), evaluator) if k in groups else None for k in range(len(parts))]
 
 
-def _estimate(rows: pd.DataFrame, evaluator: Evaluator) -> Estimate | None:
-    if not len(rows):
-        return None
-    units = units_frame(rows, evaluator)
+def _estimate(units: pd.DataFrame, evaluator: Evaluator) -> Estimate:
     return estimates.mean(score_of(units, evaluator.unit_metric), units["cluster"].tolist())
 
 

@@ -17,10 +17,10 @@ from functools import cached_property
 from typing import Protocol
 
 from reports.data.runs import Run
-from reports.data.units import headline_parts, units_frame
 from viubench.comparison.pair import ROUNDING
 from viubench.schema import TaskEntry
 from viubench.schema.gate import MAX_ERRORS
+from viubench.scoring.aggregate import headline_parts, units_frame
 from viubench.stats.estimates import Estimate, Part, weighted_mean
 from viubench.stats.paired_differences import Difference, detectable, holm, paired
 

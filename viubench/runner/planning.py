@@ -26,7 +26,7 @@ from viubench.runner import collect
 from viubench.runner.collect import Wishes
 from viubench.runner.pipeline import Plan
 from viubench.schema import Clip, Manifest, ProtocolEntry, Sample, Suite, Task, TaskEntry
-from viubench.scoring import chance
+from viubench.scoring import baselines
 from viubench.scoring.aggregate import items_hash
 from viubench.tasks.registry import Catalogue
 from viubench.version import __version__
@@ -178,7 +178,7 @@ def fewer(planned: Planned, catalogue: Catalogue, wishes: Wishes) -> list[str]:
 
 
 def _about(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEntry, dict[str, str]]:
-    worth = chance.of(task, samples)
+    known = baselines.of(task, samples)
     about = TaskEntry(
         hash=task.hash(),
         version=task.metadata.version,
@@ -186,18 +186,18 @@ def _about(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEn
         metric=task.metric,
         average=task.average,
         alternatives=list(task.alternatives),
-        scores=worth.scores,
+        scores=known.scores,
         domain=task.domain,
         n=len(samples),
         expected=task.rows.expected if task.rows else None,
         items_hash=items_hash((sample.id, sample.target_hash()) for sample in samples),
-        chance=worth.chance,
-        blind=worth.blind,
-        blind_statement=worth.statement,
-        trivial=worth.trivial,
+        chance=known.chance,
+        blind=known.blind,
+        blind_statement=known.statement,
+        trivial=known.trivial,
         revision=revision,
     )
-    return about, worth.texts
+    return about, known.texts
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
