@@ -9,10 +9,11 @@ Example:
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -68,20 +69,21 @@ def load_runs(paths: Sequence[Path]) -> list[Run]:
     Raises:
         ViubenchError: as `load` does.
     """
-    runs = [load(path) for path in paths]
+    shared: dict[Hashable, Any] = {}
+    runs = [load(path, shared) for path in paths]
     single = [_one_frame(run.samples) for run in runs]
     if all(single[k] for k, run in enumerate(runs) if run.kind == "model"):  # then one frame is all there is to see
         return runs
     return [replace(run, one_frame=True) if one else run for run, one in zip(runs, single, strict=True)]
 
 
-def load(path: Path) -> Run:
-    """The run in folder `path`; a torn last line of its records is dropped.
+def load(path: Path, shared: dict[Hashable, Any] | None = None) -> Run:
+    """The run in folder `path`; a torn last line of its records is dropped. `shared`: as in `samples.read`.
 
     Raises:
         ViubenchError: not a run folder, an unfinished run, a file of a newer schema, or a damaged one.
     """
-    return Run(path, read_manifest(path), read_results(path), samples.read(path))
+    return Run(path, read_manifest(path), read_results(path), samples.read(path, shared))
 
 
 def _one_frame(table: pd.DataFrame) -> bool:

@@ -189,7 +189,7 @@ def breakdowns(found: TaskChange, pair: TaskPair, most: int = MOST_VALUES) -> tu
     for key, values in found.groups.items():
         kept = sorted(values, key=lambda value: (-values[value].units, value))[:most]
         made.append(_breakdown(key, [(value, values[value]) for value in sorted(kept)], len(values) - len(kept)))
-    sides = [samples.table(side) for side in zip(*pair.records, strict=True)]
+    sides = [samples.table(r.model_dump_json().encode() for r in side) for side in zip(*pair.records, strict=True)]
     for measure, difficulty in measures(sides, pair.evaluator.name).items():
         parts = split(difficulty)
         if len(parts) > 1 and measure not in found.groups:

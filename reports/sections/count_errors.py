@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from reports.data.samples import each
 from reports.html.format import percent
 
 REACH = 5
@@ -31,8 +32,9 @@ class CountErrors:
 def count_errors(samples: pd.DataFrame) -> CountErrors | None:
     """The errors of the answers that are counts; None where there is none."""
     answered = samples[samples["status"] == "ok"]
-    pairs = zip(answered["answer"], answered["target"], strict=True)
-    errors = Counter(error for answer, target in pairs for error in _errors(answer, target))
+    pairs = zip(each(answered["answer"], _whole), each(answered["target"], _whole), strict=True)
+    alike = (zip(answer, target, strict=True) for answer, target in pairs if len(answer) == len(target))
+    errors = Counter(one - two for pair in alike for one, two in pair)
     total = sum(errors.values())
     if not total:
         return None
@@ -44,9 +46,7 @@ def count_errors(samples: pd.DataFrame) -> CountErrors | None:
     return CountErrors(dict(sorted(errors.items())), text)
 
 
-def _errors(answer: object, target: object) -> list[int]:
-    if not isinstance(answer, list) or not isinstance(target, list) or len(answer) != len(target):
-        return []
-    pairs = list(zip(answer, target, strict=True))
-    whole = all(isinstance(value, int) and abs(value) < 1e9 for pair in pairs for value in pair)
-    return [one - two for one, two in pairs] if whole else []
+def _whole(value: object) -> list[int]:
+    """The counts in an answer; none where it is something else."""
+    counts = value if isinstance(value, list) else []
+    return counts if all(isinstance(count, int) and abs(count) < 1e9 for count in counts) else []

@@ -14,18 +14,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from evaluators import Evaluator
 from reports.data.runs import Run
-from viubench.scoring.aggregate import score_of, units_frame
+from reports.data.samples import each
 from reports.html import svg
 from reports.html.format import interval, percent
 from reports.html.page import Figure
 from reports.html.svg import Area, Curve, Level
 from reports.sections.samples import spans
+from viubench.scoring.aggregate import score_of, units_frame
 from viubench.stats import estimates
 from viubench.stats.estimates import Estimate
 
@@ -81,10 +83,11 @@ def measures(runs: Sequence[pd.DataFrame], evaluator: str) -> dict[str, pd.Serie
     rows = every[~every.duplicated("id") | (every["shown"].notna() & ~every.duplicated(["id", "shown"]))]
     groups = rows.filter(regex=r"^group\.").rename(columns=lambda name: name.removeprefix("group."))
     values = groups.apply(lambda column: column.map({value: _number(value) for value in column.unique()}))
-    recorded = pd.DataFrame([_measured(target, evaluator) for target in rows["target"]], rows.index)
+    recorded = pd.DataFrame(each(rows["target"], lambda target: _measured(target, evaluator)), rows.index)
     seen = {"seconds of video shown": rows["span"].where(rows["videos"] == 1), "frames shown": rows["shown"]}
     known = pd.concat([values, recorded, pd.DataFrame(seen)], axis=1).astype("float64")
-    first = known.groupby(list(rows["id"]), sort=False).first()
+    first = known.groupby(rows["id"], sort=False).first()
+    first.index = first.index.astype(object)  # the ids are taken out one by one
     return {str(name): first[name].dropna() for name in first if first[name].notna().any()}
 
 
@@ -111,7 +114,7 @@ def split(values: pd.Series[float]) -> list[Part]:
     """Samples by value, or by parts of about equal size where the values are many; parts of too few are left out."""
     ordered = values.sort_index().sort_values(kind="stable")
     if ordered.nunique() <= MOST_POINTS:
-        codes = ordered.to_numpy()
+        codes = np.unique(ordered, return_inverse=True)[1]
     else:
         edges = [ordered.iloc[len(ordered) * k // MOST_POINTS] for k in range(1, MOST_POINTS)]
         codes = np.searchsorted(edges, ordered, side="right")
@@ -129,8 +132,10 @@ def _label(low: float, high: float) -> str:
 def _estimates(rows: pd.DataFrame, parts: Sequence[Part], evaluator: Evaluator) -> list[Estimate | None]:
     """The headline over each part with its clustered interval; None where a run has nothing of it."""
     place = {sample: k for k, part in enumerate(parts) for sample in part.ids}
-    groups = dict(list(rows.groupby(rows["id"].map(place))))
-    return [_estimate(units_frame(groups[k], evaluator), evaluator) if k in groups else None for k in range(len(parts))]
+    codes = np.array([place.get(sample, -1) for sample in rows["id"]])
+    rows = rows.iloc[codes.argsort(kind="stable")]
+    bounds = np.searchsorted(np.sort(codes), range(len(parts) + 1))
+    return [_estimate(units_frame(rows[a:b], evaluator), evaluator) if a < b else None for a, b in pairwise(bounds)]
 
 
 def _estimate(units: pd.DataFrame, evaluator: Evaluator) -> Estimate:

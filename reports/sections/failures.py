@@ -80,7 +80,7 @@ def _of_run(run: Run, label: str) -> OfRun:
     statuses: Counter[str] = Counter()
     for task in run.results.tasks.values():
         statuses.update(task.statuses)
-    faults = run.samples["fault"].value_counts()
+    faults = Counter(run.samples["fault"].dropna())
     ordered = tuple(sorted(faults.items(), key=lambda pair: (-pair[1], pair[0])))
     return OfRun(statuses, label, run.kind, ordered)
 

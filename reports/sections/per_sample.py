@@ -50,12 +50,13 @@ def _numbers(run: Run, task: str) -> dict[str, float]:
     if task not in run.by_task:
         return {}
     rows = run.by_task[task]
-    column = f"score.{metric_of(run, task)}"
-    scores = rows.filter(regex=r"^score\.").bfill(axis=1).iloc[:, :1].squeeze(axis=1)
-    scores = rows[column].fillna(scores) if column in rows else scores
+    scores = rows.filter(regex=r"^score\.")
+    own = f"score.{metric_of(run, task)}"
+    first = scores.assign(none=0.0).bfill(axis=1).iloc[:, 0]
+    headlines = scores[own].fillna(first) if own in scores else first
     return {
         name: (int(score) if score in (0, 1) else round(score, 3)) if status == "ok" else _CODES[status]
-        for name, status, score in zip(rows["id"], rows["status"], scores.fillna(0.0).tolist(), strict=True)
+        for name, status, score in zip(rows["id"], rows["status"], headlines.tolist(), strict=True)
     }
 
 

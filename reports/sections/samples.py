@@ -92,12 +92,12 @@ class Strips:
 def _side_by_side(runs: Sequence[Run], task: str) -> pd.DataFrame:
     """The rows of all runs of a task, by id; equal `sample` numbers where the id and the true answer are the same."""
     parts = [
-        run.by_task[task][["id", "status", "target", "line"]].assign(run=k)
+        run.by_task[task][["id", "status", "target", "offset"]].assign(run=k)
         for k, run in enumerate(runs)
         if task in run.by_task
     ]
     rows = pd.concat(parts).sort_values("id", kind="stable")
-    rows["target"] = [repr(target) for target in rows["target"]]
+    rows["target"] = samples.each(rows["target"], repr)
     return rows.assign(sample=rows.groupby(["id", "target"], sort=False).ngroup())
 
 
@@ -118,12 +118,12 @@ def _groups(runs: Sequence[Run], parts: Sequence[pd.DataFrame]) -> list[Group]:
     """The whole records of these rows, sample by sample."""
     groups: list[Group] = []
     known = [
-        samples.records(run.path, {line for part in parts for line in part.loc[part["run"] == k, "line"]})
+        samples.records(run.path, {at for part in parts for at in part.loc[part["run"] == k, "offset"]})
         for k, run in enumerate(runs)
     ]
     for part in parts:
         for _, rows in part.groupby("sample"):
-            groups.append([(k, known[k][line]) for k, line in zip(rows["run"], rows["line"], strict=True)])
+            groups.append([(k, known[k][at]) for k, at in zip(rows["run"], rows["offset"], strict=True)])
     return groups
 
 

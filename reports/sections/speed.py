@@ -67,7 +67,7 @@ def _speed(run: Run, label: str) -> Speed:
     return Speed(
         label,
         int(seconds.count().max()) if len(seconds.columns) else 0,
-        {name: _stage(seconds[name].dropna()) for name in sorted(seconds)},
+        {name: _stage(seconds[name].dropna()) for name in sorted(map(str, seconds))},
         prompt / counted if counted else None,
         completion / counted if counted else None,
         int(total["cached_tokens"]) / prompt if prompt and "cached_tokens" in usage else None,
@@ -76,4 +76,4 @@ def _speed(run: Run, label: str) -> Speed:
 
 
 def _stage(values: pd.Series[float]) -> Stage:
-    return Stage(values.mean(), values.quantile(0.95, interpolation="nearest"), fsum(values))
+    return Stage(values.mean(), float(values.quantile(0.95, interpolation="nearest")), fsum(values))

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from reports.data.runs import Run
+from reports.data.samples import each
 from reports.html.escape import shorten, show
 from reports.html.format import p_value, percent, points
 from reports.html.page import FEW, MOST_VALUES, Finding
@@ -226,7 +227,7 @@ def _task_line(run: Run, label: str, result: TaskResult, samples: pd.DataFrame, 
 
 
 def _frequent(values: pd.Series[Any], most: int) -> tuple[Frequent, ...]:
-    known = {repr(value): value for value in values}  # far cheaper to count than to write as a reader does
-    counts = Counter(map(repr, values))
+    texts = each(values, repr)  # far cheaper to count than to write as a reader does
+    known, counts = dict(zip(texts, values, strict=True)), Counter(texts)
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
     return tuple(Frequent(shorten(show(known[text]), 40), count / len(values)) for text, count in ordered)
