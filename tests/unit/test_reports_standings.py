@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from report_runs import TASKS, write_run
+from report_runs import TASKS, table_of, write_run
 
 from reports.data.runs import load
 from reports.html.format import short_names
@@ -13,6 +13,7 @@ from reports.sections.task_panels import panels, verdict
 from reports.tables.leaderboard import Row, columns, labels, rows
 from viubench.errors import ViubenchError
 from viubench.schema import ReferenceRow, Sampling
+from viubench.storage.run_dir import read_records
 from viubench.tasks.registry import Catalogue
 
 VIUBENCH = Catalogue().protocols["viubench"]
@@ -182,9 +183,8 @@ def test_the_terminal_table_has_a_row_per_model_and_baseline(three: list[Path]) 
 def test_a_nearly_constant_answer_is_pointed_at(tmp_path: Path) -> None:
     path = write_run(tmp_path / "a", tasks=["viubench_count_easy"], suite=False)
     run = load(path)
-    stuck = type(run)(
-        run.path, run.manifest, run.results, tuple(r.model_copy(update={"answer": [1, 1, 1]}) for r in run.records)
-    )
+    same = table_of(record.model_copy(update={"answer": [1, 1, 1]}) for record in read_records(path))
+    stuck = type(run)(run.path, run.manifest, run.results, same)
     heads = columns([run])
     assert not panels([run], ["a"], heads)[0].lines[0].constant
     line = panels([stuck], ["a"], heads)[0].lines[0]
@@ -206,7 +206,7 @@ def test_newer_schema_and_torn_line(tmp_path: Path) -> None:
     path = write_run(tmp_path / "a", n=3)
     with (path / "records.jsonl").open("ab") as file:
         file.write(b'{"task":"viubench_count_easy","id":"tor')
-    assert len(load(path).records) == 27
+    assert len(load(path).samples) == 27
     text = (path / "results.json").read_text()
     (path / "results.json").write_text(text.replace('"schema": 1', '"schema": 99'))
     with pytest.raises(ViubenchError, match="newer"):
