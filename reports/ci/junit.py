@@ -11,6 +11,7 @@ all tasks of a report only, pass. The evidence is in each case's `system-out`. E
 from __future__ import annotations
 
 import re
+from io import BytesIO
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
@@ -43,8 +44,9 @@ def junit(report: GateReport) -> str:
     for name in ("tests", "failures", "errors", "time"):  # the schema has no `skipped` here
         setattr(root, name, getattr(suite, name))
     root.add_testsuite(suite)
-    text: bytes = root.tostring()  # type: ignore[no-untyped-call]
-    return f"{text.decode()}\n"
+    document = BytesIO()
+    root.write(document, pretty=True)
+    return f"{document.getvalue().decode().strip()}\n"
 
 
 def _properties(report: GateReport) -> list[tuple[str, str]]:
