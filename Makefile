@@ -36,7 +36,7 @@ train-demo: setup-train
 	$(BIN)/python -m trainer.demo --out $(TRAIN_DEMO) --seed $(SEED)
 
 test: setup-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 # verl in an environment of its own, and the tests of the hand-over to it.
 test-verl:
@@ -53,20 +53,20 @@ format: setup-dev
 	$(BIN)/ruff format .
 
 bench: setup-dev
-	$(BIN)/viubench bench startup
-	$(BIN)/python tests/bench/parity.py
+	$(BIN)/python -m tests.bench startup
+	$(BIN)/python -m tests.bench parity
 
 # Every figure of docs/performance.md, from a folder of clips; about an hour on two cores: make figures CLIPS=my_clips
 FIGURES = docs/performance
 
 figures: setup-dev
 	for one in peers pipeline decode build; do \
-	  $(BIN)/viubench bench $$one --videos $(CLIPS) --json $(FIGURES)/$$one.json || exit; done
-	$(BIN)/viubench bench order --model $(TINY) --tasks viubench-mini --videos $(CLIPS) --n 24 --max-pixels 16384 --json $(FIGURES)/order.json
-	$(BIN)/viubench bench records --json $(FIGURES)/records.json
-	$(BIN)/viubench bench page --json $(FIGURES)/page.json
-	$(BIN)/viubench bench startup --json $(FIGURES)/startup.json
-	$(BIN)/viubench bench document $(FIGURES) --out docs/performance.md
+	  $(BIN)/python -m tests.bench $$one --videos $(CLIPS) --json $(FIGURES)/$$one.json || exit; done
+	$(BIN)/python -m tests.bench order --model $(TINY) --tasks viubench-mini --videos $(CLIPS) --n 24 --max-pixels 16384 --json $(FIGURES)/order.json
+	$(BIN)/python -m tests.bench records --json $(FIGURES)/records.json
+	$(BIN)/python -m tests.bench page --json $(FIGURES)/page.json
+	$(BIN)/python -m tests.bench startup --json $(FIGURES)/startup.json
+	$(BIN)/python -m tests.bench document $(FIGURES) --out docs/performance.md
 
 # The picture of the README, from the page that `make demo` writes.
 picture: demo

@@ -1,4 +1,4 @@
-"""Clips drawn once for a test process, and the folder of real ones where there is one."""
+"""Which worker runs what, clips drawn once for a test process, and the folder of real ones where there is one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,20 @@ from viubench.video import synthetic
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many threads as workers, here and in the programs that tests start
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+E2E = Path(__file__).parent / "e2e"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file stays on one worker, as do all that open lmms-eval; those that start programs and engines come first.
+
+    So the many short files are left for the end, when they keep both workers busy until the last minute.
+    """
+    items.sort(key=lambda item: E2E not in item.path.parents)
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.fixture(scope="module", autouse=True)

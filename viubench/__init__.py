@@ -1,12 +1,11 @@
 """viubench: an evaluation harness and self-supervised benchmark for video-understanding multimodal LLMs.
 
-What other programs need is here, loaded when it is first used:
+Example: an evaluation in three lines; docs/python.md has the rest.
+    import viubench
+    run = viubench.evaluate("Qwen/Qwen3-VL-8B-Instruct", "viubench-mini", videos="my_clips")
+    run.summary()
 
-    >>> from viubench import Catalogue, evaluator
-    >>> Catalogue().task("viubench_count_easy").metric
-    'exact'
-    >>> evaluator("permutation").canonical([3, 1, 2])
-    '312'
+Names are loaded when they are first used.
 """
 
 from __future__ import annotations
@@ -19,52 +18,88 @@ from viubench.version import __version__
 if TYPE_CHECKING:
     from evaluators import Answer, Evaluator
     from evaluators import get as evaluator
+    from viubench.api.compare import compare, gate
+    from viubench.api.evaluate import dry_run, evaluate, evaluate_async, score
+    from viubench.api.run import Run, load_run, load_runs
+    from viubench.api.tasks import build_items, get_suite, get_task, list_suites, list_tasks
     from viubench.comparison.pair import compare_runs
+    from viubench.engines.base import Engine, EngineOptions, Request, Response
     from viubench.errors import EngineError, MediaError, ViubenchError
-    from viubench.schema import Protocol, Record, Results, Sample, Task
+    from viubench.runner.config import Progress
+    from viubench.schema import GateConfig, Protocol, Record, Results, Sample, Task
     from viubench.storage.run_dir import read_manifest, read_records, read_results
     from viubench.tasks.registry import Catalogue
     from viubench.video.frame_cache import FrameCache
     from viubench.video.frames import VideoInput
 
+_HOMES = {
+    "evaluators": ("Answer", "Evaluator"),
+    "viubench.api.compare": ("compare", "gate"),
+    "viubench.api.evaluate": ("dry_run", "evaluate", "evaluate_async", "score"),
+    "viubench.api.run": ("Run", "load_run", "load_runs"),
+    "viubench.api.tasks": ("build_items", "get_suite", "get_task", "list_suites", "list_tasks"),
+    "viubench.comparison.pair": ("compare_runs",),
+    "viubench.engines.base": ("Engine", "EngineOptions", "Request", "Response"),
+    "viubench.errors": ("EngineError", "MediaError", "ViubenchError"),
+    "viubench.runner.config": ("Progress",),
+    "viubench.schema": ("GateConfig", "Protocol", "Record", "Results", "Sample", "Task"),
+    "viubench.storage.run_dir": ("read_manifest", "read_records", "read_results"),
+    "viubench.tasks.registry": ("Catalogue",),
+    "viubench.video.frame_cache": ("FrameCache",),
+    "viubench.video.frames": ("VideoInput",),
+}
 
 __all__ = [
     "Answer",
     "Catalogue",
+    "Engine",
     "EngineError",
+    "EngineOptions",
     "Evaluator",
     "FrameCache",
+    "GateConfig",
     "MediaError",
+    "Progress",
     "Protocol",
     "Record",
+    "Request",
+    "Response",
     "Results",
+    "Run",
     "Sample",
     "Task",
     "VideoInput",
     "ViubenchError",
     "__version__",
+    "build_items",
+    "compare",
     "compare_runs",
+    "dry_run",
+    "evaluate",
+    "evaluate_async",
     "evaluator",
+    "gate",
+    "get_suite",
+    "get_task",
+    "list_suites",
+    "list_tasks",
+    "load_run",
+    "load_runs",
     "read_manifest",
     "read_records",
     "read_results",
+    "score",
 ]
-
-_HOMES = {
-    "evaluators": ("Answer", "Evaluator", "get"),
-    "viubench.comparison.pair": ("compare_runs",),
-    "viubench.errors": ("EngineError", "MediaError", "ViubenchError"),
-    "viubench.storage.run_dir": ("read_manifest", "read_records", "read_results"),
-    "viubench.schema": ("Protocol", "Record", "Results", "Sample", "Task"),
-    "viubench.tasks.registry": ("Catalogue",),
-    "viubench.video.frames": ("VideoInput",),
-    "viubench.video.frame_cache": ("FrameCache",),
-}
 
 
 def __getattr__(name: str) -> Any:
-    wanted = "get" if name == "evaluator" else name
-    home = next((module for module, names in _HOMES.items() if wanted in names and name != "get"), None)
+    if name == "evaluator":
+        return import_module("evaluators").get
+    home = next((module for module, names in _HOMES.items() if name in names), None)
     if home is None:
         raise AttributeError(f"module 'viubench' has no attribute {name!r}")
-    return getattr(import_module(home), wanted)
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

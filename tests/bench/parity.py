@@ -1,41 +1,44 @@
-"""Our rules beside lmms-eval's own scoring: the table of equal verdicts and named differences.
+"""Our scoring rules beside lmms-eval's own: equal verdicts and named differences.
 
 Example:
-    python tests/bench/parity.py
+    python -m tests.bench parity
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tabulate import tabulate
+import typer
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+if TYPE_CHECKING:
+    from parity_cases import Comparison
 
-from parity_cases import FAULTS, ROUNDS, Comparison, cases, compare
-
-
-def line(found: Comparison) -> list[object]:
-    mean = [sum(side) / len(side) for side in zip(*((t.theirs, t.ours or 0) for t in found.totals), strict=True)]
-    named = ", ".join(f"{name} {count}" for name, count in sorted(found.named.items()))
-    off = max(abs(total.theirs - (total.ours or 0)) for total in found.totals)
-    compared = found.equal + found.named.total() + len(found.unexplained)
-    return [
-        found.case.task, len(found.case.rows), len(found.case.answers), compared, found.equal, named or "-",
-        len(found.unexplained), f"{mean[0]:.5f}", f"{mean[1]:.5f}", f"{off:.1e}",
-    ]  # fmt: skip
+HEADERS = ["task", "rows", "answers", "compared", "equal", "named", "unexplained", "theirs", "ours", "largest gap"]
 
 
-def main() -> int:
-    found = [compare(case) for case in cases().values()]
-    header = ["task", "rows", "answers", "compared", "equal", "named", "unexplained", "theirs", "ours", "largest gap"]
-    print(tabulate([line(one) for one in found], header, disable_numparse=True))
+def parity() -> None:
+    """Score the same answers with lmms-eval's own code and with ours: exit 1 where a difference has no name."""
+    from tabulate import tabulate
+
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from parity_cases import FAULTS, ROUNDS, cases, compare
+
+    results = [compare(case) for case in cases().values()]
+    print(tabulate([_line(one) for one in results], HEADERS, disable_numparse=True))
     print(f"\ntheirs, ours: mean over {ROUNDS} whole tasks; largest gap: in any of them")
-    for name in sorted({name for one in found for name in one.named}):
+    for name in sorted({name for one in results for name in one.named}):
         print(f"{name}: {FAULTS[name]}")
-    return int(any(one.unexplained for one in found))
+    raise typer.Exit(int(any(one.unexplained for one in results)))
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _line(result: Comparison) -> list[object]:
+    mean = [sum(side) / len(side) for side in zip(*((t.theirs, t.ours or 0) for t in result.totals), strict=True)]
+    named = ", ".join(f"{name} {count}" for name, count in sorted(result.named.items()))
+    off = max(abs(total.theirs - (total.ours or 0)) for total in result.totals)
+    compared = result.equal + result.named.total() + len(result.unexplained)
+    return [
+        result.case.task, len(result.case.rows), len(result.case.answers), compared, result.equal, named or "-",
+        len(result.unexplained), f"{mean[0]:.5f}", f"{mean[1]:.5f}", f"{off:.1e}",
+    ]  # fmt: skip

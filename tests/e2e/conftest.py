@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lmms_datasets
 import pytest
-import training_world
+import tiny_training
 from engine_requests import ask, standard, texts
+from lmms_process import LmmsProcess
 
 from viubench.engines import make, tiny_checkpoints
 
@@ -31,9 +34,24 @@ def hf_answers(tiny_model: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def lmms_data(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that lmms-eval is run in, with the data of some of its tasks."""
+    folder = tmp_path_factory.mktemp("lmms")
+    lmms_datasets.write(folder, clips)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lmms(lmms_data: Path) -> Iterator[LmmsProcess]:
+    """lmms-eval, opened once for all commands that need it."""
+    with LmmsProcess(os.environ | lmms_datasets.environment(lmms_data)) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Items to train on, see `training_world`."""
-    return training_world.make(tmp_path_factory.mktemp("training"))
+    """Items to train on, see `tiny_training`."""
+    return tiny_training.make(tmp_path_factory.mktemp("training"))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from engine_requests import ask, at_once, request, standard, texts, video
 
-from viubench.bench.order import Row, compare
+from tests.bench.order import OrderRow, compare
 from viubench.engines import make
 from viubench.engines.base import Response
 from viubench.engines.token_counts import Counter, Shown
@@ -88,7 +88,7 @@ def test_frames_that_would_be_resized_again_stop_the_run(
 def test_deterministic_answers_depend_on_their_request_alone(tiny_model: Path) -> None:
     """Six requests one by one, at once, and at once in another order: not a bit of a log-probability moves."""
 
-    async def run() -> list[Row]:
+    async def run() -> list[OrderRow]:
         async with VllmEngine(str(tiny_model), {"dtype": "float32"}, deterministic=True, logprobs=True) as engine:
             answer = await engine.generate(standard()[0])
             assert len(answer.logprobs) == answer.usage["completion_tokens"]

@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import within
+from lmms_process import LmmsProcess
 
 from viubench.export import lmms_scoring
 from viubench.storage.run_dir import read_records, read_results
 
 pytest.importorskip("lmms_eval")
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("lmms_eval")]
 
 ON_CPU = "dtype=float32,enforce_eager=True,skip_mm_profiling=True"
-SECONDS = 600
 
 
-def call(*words: object, cache: Path, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", *map(str, words)],
-        capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL,
-        env=os.environ | {"VIUBENCH_CACHE": str(cache), "LMMS_EVAL_DATASETS_CACHE": str(cache / "datasets")}
-        | {"HF_HUB_OFFLINE": "1"} | environment,
-    )  # fmt: skip
-    told = done.stdout[-6000:] + done.stderr[-6000:]
-    assert done.returncode == 0, told
-    assert "Error during evaluation" not in told, told  # lmms-eval ends with 0 all the same
-    return done.stdout
+def call(lmms: LmmsProcess, *words: object, cache: Path, **environment: str) -> None:
+    """lmms-eval with these words; it must not have failed."""
+    places = {"VIUBENCH_CACHE": str(cache), "LMMS_EVAL_DATASETS_CACHE": str(cache / "datasets")}
+    done = lmms.run("lmms_eval", *words, cwd=cache, env=places | environment)
+    printed = done.stdout[-6000:] + done.stderr[-6000:]
+    assert "Error during evaluation" not in printed, printed  # lmms-eval ends with 0 all the same
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +75,10 @@ def compared(mini: Path, logs: Path, tmp_path: Path) -> list[dict[str, Any]]:
     return samples
 
 
-def test_answers_that_score_are_worth_the_same(mini: Path, cache: Path, tmp_path: Path) -> None:
-    words = ("lmms_eval", "--model", "dummy", "--model_args", "response=1.0-5.5", "--include_path", mini, "--tasks",
+def test_answers_that_score_are_worth_the_same(lmms: LmmsProcess, mini: Path, cache: Path, tmp_path: Path) -> None:
+    words = ("--model", "dummy", "--model_args", "response=1.0-5.5", "--include_path", mini, "--tasks",
              "viubench_mini", "--log_samples", "--output_path", tmp_path / "logs")  # fmt: skip
-    call(*words, cache=cache)
+    call(lmms, *words, cache=cache)
     samples = compared(mini, tmp_path / "logs", tmp_path)
     assert len(samples) == 9
     assert sum(sample["score"]["score"] > 0 for sample in samples) >= 3
@@ -97,7 +89,7 @@ def test_answers_that_score_are_worth_the_same(mini: Path, cache: Path, tmp_path
     [("vllm_generate", "viubench_mini"), ("vllm", "viubench_ground_mirror,viubench_jigsaw_easy")],
 )
 def test_lmms_eval_s_vllm_models_answer_the_exported_tasks(
-    model: str, tasks: str, mini: Path, tiny_model: Path, cache: Path, tmp_path: Path
+    model: str, tasks: str, lmms: LmmsProcess, mini: Path, tiny_model: Path, cache: Path, tmp_path: Path
 ) -> None:
     """By the README's own command, but for the checkpoint, what a CPU needs, and the model's name."""
     pytest.importorskip("vllm")
@@ -107,7 +99,7 @@ def test_lmms_eval_s_vllm_models_answer_the_exported_tasks(
                           ("--model", model), ("--model_args", f"{arguments},{ON_CPU}")):  # fmt: skip
         words[words.index(option) + 1] = str(value)
     small = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-    call(*words, cache=cache, **environment, **small)
+    call(lmms, *words[1:], cache=cache, **environment, **small)
     samples = compared(mini, tmp_path / "logs", tmp_path)
     assert len(samples) == (9 if tasks == "viubench_mini" else 2)
     assert all(sample["filtered_resps"] for sample in samples)

@@ -1,4 +1,4 @@
-"""`viubench bench decode` and `build`: the commands work, every reader is compared, both ways make the same frames."""
+"""Decode and build: the commands work, every reader is compared, both ways make the same frames."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from viubench.bench import build, decode, straightforward
-from viubench.cli import app
+from tests.bench import build, decode, straightforward
+from tests.bench.__main__ import app
 from viubench.pretext.generate import apply, sample_of
 from viubench.schema import Item
 from viubench.tasks.registry import Catalogue
@@ -21,7 +21,7 @@ from viubench.video.probe import probe
 
 def test_decode_compares_every_reader(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cores, "_share", cores.share())  # the benchmark takes all cores of its process, here the tests'
-    command = ["bench", "decode", "--videos", str(clips), "--frames", "8", "--hour", "0", "--quiet"]
+    command = ["decode", "--videos", str(clips), "--frames", "8", "--hour", "0", "--quiet"]
     done = CliRunner().invoke(app, [*command, "--json", str(tmp_path / "decode.json")])
     assert done.exit_code == 0, done.output
     told = json.loads((tmp_path / "decode.json").read_bytes())
@@ -48,7 +48,7 @@ def test_a_long_video_is_drawn_and_read_in_its_own_process(tmp_path: Path, monke
 
 
 def test_build_is_timed_beside_the_straightforward_way(clips: Path, tmp_path: Path) -> None:
-    command = ["bench", "build", "--videos", str(clips), "--recipe", "viubench-mini", "--sample", "9", "--quiet"]
+    command = ["build", "--videos", str(clips), "--recipe", "viubench-mini", "--sample", "9", "--quiet"]
     done = CliRunner().invoke(app, [*command, "--no-memory", "--json", str(tmp_path / "build.json")])
     assert done.exit_code == 0, done.output
     told = json.loads((tmp_path / "build.json").read_bytes())
@@ -63,9 +63,9 @@ def test_both_ways_show_the_same(clips: Path, tmp_path: Path) -> None:
     recipe = catalogue.recipe("viubench-mini")
     tasks = catalogue.tasks_of(recipe)
     store = FrameCache(tmp_path / "frames")
-    build.build(recipe, tasks, clips, tmp_path, n=2, store=store)
+    build.build(recipe, tasks, clips, tmp_path, n=2, cache=store)
     items = [Item.model_validate_json(line) for line in (tmp_path / "items.jsonl").read_bytes().splitlines()]
-    assert {item.params["kind"] for item in items} == {"ground", "count", "jigsaw"}
+    assert {item.params.kind for item in items} == {"ground", "count", "jigsaw"}
     for item in items:
         sources = sample_of(item, tasks[item.task]).clips
         videos = [store.get(clip, clips, recipe.sampling, recipe.check) for clip in sources]

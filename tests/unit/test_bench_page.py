@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from reports.pages import leaderboard_page
-from viubench.bench import document, machine, page, peers, startup
-from viubench.bench.contestant import Work
-from viubench.cli.bench.engines import _counts
+from tests.bench import document, machine, page, peers, startup
+from tests.bench.commands.engines import _counts
+from tests.bench.contestant import Work
 from viubench.errors import ViubenchError
 
 ROOT = Path(__file__).parents[2]
 
 
-def row(side: str, questions: int, ran: str, seconds: float, ratio: float | None = None) -> peers.Row:
-    return peers.Row(side, questions, ran, seconds, 2 * seconds, 48, 900, ratio)
+def row(side: str, questions: int, ran: str, seconds: float, ratio: float | None = None) -> peers.PeerRow:
+    return peers.PeerRow(side, questions, ran, seconds, 2 * seconds, 48, 900, ratio)
 
 
-def ours(questions: int, cold: float, warm: float, again: float, decode: float) -> list[peers.Row]:
+def ours(questions: int, cold: float, warm: float, again: float, decode: float) -> list[peers.PeerRow]:
     passes = {"cold": cold, "warm": warm, "next": again, "decode": decode}
     return [row("viubench", questions, ran, seconds) for ran, seconds in passes.items()]
 
@@ -36,7 +36,7 @@ ROWS = [
 
 def test_the_headline_is_the_ratio_of_the_pass_it_names() -> None:
     assert peers.ratios(ROWS) == {"vllm_generate": {"cold": 5.0, "warm": 30.0, "ten": 10.0}}
-    told = peers.table(ROWS, peers.Terms(), cores=2)
+    told = peers.table(ROWS, peers.PeerSettings(), cores=2)
     assert "vllm_generate" in told
     assert "30.0" in told
 
@@ -73,11 +73,11 @@ def test_numbers_of_questions_that_make_no_sense_are_refused(text: str) -> None:
 
 
 def test_a_page_shows_what_was_printed_and_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    line = ["/x/viubench", "bench", "peers", "--videos", "/home/me/clips", "--json", "/tmp/peers.json", "--quiet"]
+    line = ["/x/tests/bench/__main__.py", "peers", "--videos", "/home/me/clips", "--json", "/tmp/peers.json", "--quiet"]
     monkeypatch.setattr("sys.argv", line)
-    (tmp_path / "peers.json").write_text(machine.figures(ROWS, "side  seconds\nours  8.0"))
+    machine.write(tmp_path / "peers.json", ROWS, "side  seconds\nours  8.0")
     page = document.render(document.read(tmp_path))
-    assert "$ viubench bench peers --videos clips --quiet\nside  seconds\nours  8.0\n```" in page
+    assert "$ python -m tests.bench peers --videos clips --quiet\nside  seconds\nours  8.0\n```" in page
     assert "/home/me" not in page
     assert "## Beside lmms-eval" in page
     assert "## Start-up" not in page, "there are no figures of it"
@@ -110,7 +110,7 @@ def test_starts_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_page_of_made_up_runs_is_written_and_weighed(tmp_path: Path) -> None:
-    terms, out = page.Terms(tasks=4, models=2, items=12), tmp_path / "page.html"
+    terms, out = page.PageSettings(tasks=4, models=2, items=12), tmp_path / "page.html"
     row = page.measure(lambda runs, to: leaderboard_page.write(runs, to, []), terms, out)
     assert row.answers == 96
     assert row.megabytes == round(out.stat().st_size / 1e6, 2)

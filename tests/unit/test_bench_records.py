@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from viubench.bench import records
-from viubench.cli import app
+from tests.bench import records
+from tests.bench.__main__ import app
 from viubench.storage.run_dir import read_records, read_results
 
 
@@ -27,7 +27,7 @@ def test_the_drawn_run_is_graded_summed_and_gone_on_with(tmp_path: Path) -> None
 def test_the_table_says_what_each_stage_took(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(records, "STAGES", {"statistics": records.statistics})
     written = tmp_path / "rows.json"
-    done = CliRunner().invoke(app, ["bench", "records", "--n", "600", "--quiet", "--json", str(written)])
+    done = CliRunner().invoke(app, ["records", "--n", "600", "--quiet", "--json", str(written)])
     assert done.exit_code == 0, done.output
     found = json.loads(written.read_text())
     assert [(row["what"], row["n"]) for row in found["rows"]] == [("statistics", 60), ("statistics", 600)]
@@ -38,5 +38,5 @@ def test_the_table_says_what_each_stage_took(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_a_stage_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "STAGES", {"nothing": records.statistics})
-    done = CliRunner().invoke(app, ["bench", "records", "--n", "600", "--quiet"])
+    done = CliRunner().invoke(app, ["records", "--n", "600", "--quiet"])
     assert "nothing of 60 failed: " in str(done.exception)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from tests.bench.__main__ import app as bench
 from viubench.cli import app
 from viubench.tasks.registry import Catalogue
 
@@ -29,35 +30,38 @@ DOCUMENTS = (
     "docs/watch.md",
     "docs/verl.md",
 )
-ROOT_COMMAND = typer.main.get_command(app)
+PROGRAMS = {"viubench ": typer.main.get_command(app), "python -m tests.bench ": typer.main.get_command(bench)}
 
 
-def commands(text: str) -> list[list[str]]:
-    """Every `viubench ...` in a code block or in backticks, split into words."""
+def commands(text: str, program: str = "viubench ") -> list[list[str]]:
+    """Every command of `program` in a code block, after a prompt or in backticks, split into words."""
     blocks = [line for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
-    quoted = re.findall(r"`(viubench [^`]+)`", text)
-    return [shlex.split(line, comments=True)[1:] for line in (*blocks, *quoted) if line.startswith("viubench ")]
+    shown = re.findall(r"^\$ (.*)$", text, re.MULTILINE)
+    quoted = re.findall(r"`([^`\n]+)`", text)
+    found = [line.removeprefix(program) for line in (*blocks, *shown, *quoted) if line.startswith(program)]
+    return [shlex.split(line, comments=True) for line in found]
 
 
-def options(words: list[str]) -> set[str]:
+def options(words: list[str], program: str = "viubench ") -> set[str]:
     """The long options a command takes; fails when there is no such command."""
-    command = ROOT_COMMAND
+    command = PROGRAMS[program]
     for word in words:
         if not hasattr(command, "commands"):
             break
-        assert word in command.commands, f"no command {word!r} in: viubench {' '.join(words)}"
+        assert word in command.commands, f"no command {word!r} in: {program}{' '.join(words)}"
         command = command.commands[word]
     return {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_command_and_option_exists(name: str) -> None:
-    found = commands((ROOT / name).read_text())
-    for words in found:
-        known = options(words) | {"--help"}
+    text = (ROOT / name).read_text()
+    found = [(program, words) for program in PROGRAMS for words in commands(text, program)]
+    for program, words in found:
+        known = options(words, program) | {"--help"}
         for word in words:
             if word.startswith("--"):
-                assert word in known, f"no option {word} in: viubench {' '.join(words)}"
+                assert word in known, f"no option {word} in: {program}{' '.join(words)}"
     assert found or name == "CHANGELOG.md"
 
 

@@ -21,6 +21,7 @@ from viubench.storage.run_dir import read_results
 from viubench.tasks.registry import Catalogue
 
 pytest.importorskip("lmms_eval")
+pytestmark = pytest.mark.xdist_group("lmms_eval")
 
 
 @pytest.fixture(scope="module")

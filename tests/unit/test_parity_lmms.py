@@ -1,6 +1,6 @@
 """Our rules against lmms-eval's own scoring: equal item by item and over whole tasks, but for the named differences.
 
-The table of named differences is `parity_cases.FAULTS`; `python tests/bench/parity.py` prints how often each occurs.
+The table of named differences is `parity_cases.FAULTS`; `python -m tests.bench parity` prints how often each occurs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ import parity_rows
 from parity_cases import FAULTS, cases, compare, module, ours_total
 
 # lmms-eval counts Vinoground's categories in eight bits; the scores themselves are means and do not overflow.
-pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered in scalar add:RuntimeWarning")
+pytestmark = [
+    pytest.mark.xdist_group("lmms_eval"),
+    pytest.mark.filterwarnings("ignore:overflow encountered in scalar add:RuntimeWarning"),
+]
 
 NAMED = {
     "tempcompass_multi_choice": {"judge"},

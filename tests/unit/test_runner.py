@@ -13,6 +13,7 @@ import evaluators
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError, ViubenchError
 from viubench.runner import loop, pipeline
+from viubench.runner.plan import Plan
 from viubench.schema import Clip, Manifest, Protocol, Record, Resize, Sample, Sampling
 from viubench.storage.run_dir import RunFolder, read_records
 from viubench.video.frame_cache import FrameCache
@@ -69,7 +70,7 @@ def manifest() -> Manifest:
 
 
 def go(tmp_path: Path, samples: list[Sample], engine: Engine, root: Path) -> dict[str, Record]:
-    plan = pipeline.Plan(samples, {"t": SMALL}, {"t": evaluators.get("choice")}, {"t": root})
+    plan = Plan(samples, {"t": SMALL}, {"t": evaluators.get("choice")}, {"t": root})
     with KillablePool(1, 60) as pool, RunFolder.claim(tmp_path / "run") as folder:
         folder.begin(manifest())
         media = Media(FrameCache(tmp_path / "store"), pool)
@@ -164,7 +165,7 @@ def test_the_videos_of_a_question_share_its_frames_or_have_their_own() -> None:
     two = sample("a", "a").model_copy(update={"clips": (Clip(path="a"), Clip(path="b"), Clip(path="c"))})
     for budget, frames in (("per_item", 10), ("per_video", 32)):
         protocol = Protocol(protocol="p", sampling=Sampling(kind="fps", fps=2, frames=32), frame_budget=budget)
-        plan = pipeline.Plan([two], {"t": protocol}, {"t": evaluators.get("choice")}, {"t": Path("here")})
+        plan = Plan([two], {"t": protocol}, {"t": evaluators.get("choice")}, {"t": Path("here")})
         wants = pipeline.clip_wants(two, plan)
         assert [(root, clip.path, how.frames) for root, clip, how, _ in wants] == [
             (Path("here"), name, frames) for name in "abc"

@@ -13,10 +13,19 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from viubench import simulation
-from viubench.cli import app
-from viubench.simulation import Experiment, Row, experiment, experiments, intervals, simulate, verdicts, worlds
-from viubench.simulation.worlds import Sizes, World
+from tests.bench import simulation
+from tests.bench.__main__ import app
+from tests.bench.simulation import (
+    Experiment,
+    OutcomeRow,
+    experiment,
+    experiments,
+    intervals,
+    simulate,
+    verdicts,
+    worlds,
+)
+from tests.bench.simulation.worlds import Sizes, World
 from viubench.stats import paired_differences
 from viubench.stats.estimates import Spread
 
@@ -104,11 +113,11 @@ def test_the_usual_clustered_error_would_break_a_bound(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(("share", "broken"), [(0.05, False), (0.0639, False), (0.0670, True), (0.0, False)])
 def test_a_bound_breaks_beyond_three_standard_errors(share: float, broken: bool) -> None:
-    row = Row("worse", "", 1600, share, 0.0, 0.05)
+    row = OutcomeRow("worse", "", 1600, share, 0.0, 0.05)
     assert row.broken == broken
-    assert Row("found", "", 1600, 1 - share, 0.95, 1.0).broken == broken
+    assert OutcomeRow("found", "", 1600, 1 - share, 0.95, 1.0).broken == broken
     assert row.error == pytest.approx(np.sqrt(share * (1 - share) / 1600))
-    assert not Row("any", "", 1600, share, *experiment.ANY).broken
+    assert not OutcomeRow("any", "", 1600, share, *experiment.ANY).broken
 
 
 def coin(chance: float) -> list[Experiment]:
@@ -123,7 +132,7 @@ def test_the_command_prints_the_table_and_its_exit_code_says_whether_bounds_hold
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chance: float, code: int
 ) -> None:
     monkeypatch.setattr(simulation, "experiments", lambda: coin(chance))
-    command = ["bench", "stats", "--runs", "200", "--seed", "5", "--quiet", "--json", str(tmp_path / "rows.json")]
+    command = ["stats", "--runs", "200", "--seed", "5", "--quiet", "--json", str(tmp_path / "rows.json")]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == code
     written = json.loads((tmp_path / "rows.json").read_text())
@@ -141,7 +150,7 @@ def test_the_command_prints_the_table_and_its_exit_code_says_whether_bounds_hold
 
 def test_a_table_that_cannot_be_written_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(simulation, "experiments", lambda: coin(0.3))
-    done = CliRunner().invoke(app, ["bench", "stats", "--runs", "1", "--quiet", "--json", str(tmp_path / "no" / "f")])
+    done = CliRunner().invoke(app, ["stats", "--runs", "1", "--quiet", "--json", str(tmp_path / "no" / "f")])
     assert "cannot write" in str(done.exception)
 
 
@@ -164,7 +173,7 @@ def test_the_documents_table_is_of_these_experiments() -> None:
     bounds = [(what, one.scenario, bound) for one in experiments() for what, bound in one.bounds.items()]
     for (what, scenario, share, *_), (wanted, drawn, bound) in zip(lines, bounds, strict=True):
         assert (what, scenario) == (wanted, drawn)
-        assert not Row(what, scenario, 2000, float(share) / 100, *bound).broken
+        assert not OutcomeRow(what, scenario, 2000, float(share) / 100, *bound).broken
     bounded = sum(bound != experiment.ANY for *_, bound in bounds)
     assert table[-1] == f"{bounded} of {bounded} bounds met"
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lmms_listing
 import numpy as np
 import pytest
 import yaml
 
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.engines import server_payload
 from viubench.engines.base import Request
 from viubench.errors import EngineError, MediaError, ViubenchError
@@ -24,6 +25,8 @@ pytest.importorskip("lmms_eval")
 
 from viubench.datasets.lmms import dataset
 from viubench.datasets.lmms.evaluator import LmmsEval, NoRule
+
+pytestmark = pytest.mark.xdist_group("lmms_eval")
 
 CODE = '''
 import random, sys
@@ -173,7 +176,7 @@ class Bridge:
             "still": str(self.folder / "seen.png"),
         }
 
-    def read(self, *names: str, **options: Any) -> Built:
+    def read(self, *names: str, **options: Any) -> Dataset:
         return dataset.read(names, pictures=self.folder / "pictures", include_paths=[self.folder / "tasks"], **options)
 
     def scores(self, name: str, index: int, text: str) -> dict[str, float]:
@@ -193,6 +196,7 @@ def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bridge]:
         patch.setenv("HF_HOME", str(folder / "hf"))
         patch.setenv("LMMS_EVAL_DATASETS_CACHE", str(folder / "hf" / "datasets"))
         patch.setattr("tenacity.nap.time.sleep", lambda seconds: None)  # lmms-eval waits between tries
+        lmms_listing.keep(patch.setattr)
         yield Bridge(folder)
 
 

@@ -7,12 +7,14 @@ Example:
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
+from typing import Annotated
 
 import typer
 
-from viubench.cli import baseline, bench, build, compare, data, doctor, export, gate, report, run, tasks, train, watch
+from viubench.cli import baseline, build, compare, data, doctor, export, gate, report, run, tasks, train, watch
 from viubench.errors import Exit, ViubenchError
 from viubench.version import __version__
 
@@ -30,7 +32,6 @@ for name, group_app in (
     ("data", data.app),
     ("export", export.app),
     ("baseline", baseline.app),
-    ("bench", bench.app),
 ):
     app.add_typer(group_app, name=name)
 
@@ -42,11 +43,18 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
         raise typer.Exit()
 
 
-def main() -> None:
-    """Run the command line; a user's mistake ends in two or three lines, never in a traceback."""
+@app.command(hidden=True, context_settings={"ignore_unknown_options": True})
+def bench(words: Annotated[list[str], typer.Argument(metavar="NAME")] = []) -> None:  # noqa: B006
+    """Benchmarks run from a checkout: python -m tests.bench NAME."""
+    command = shlex.join(["python", "-m", "tests.bench", *words])
+    raise ViubenchError("the benchmarks are not part of the package", hint=f"in a checkout, run: {command}")
+
+
+def main(commands: typer.Typer = app) -> None:
+    """Run `commands`; a user's mistake ends in two or three lines, never in a traceback."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        app()
+        commands()
     except ViubenchError as error:
         if os.environ.get("VIUBENCH_DEBUG"):
             raise

@@ -46,23 +46,20 @@ def lmms_eval(
 ) -> None:
     """Write tasks for lmms-eval: rows, videos, YAML, and a README with the command that runs them."""
     import sys
-    from functools import partial
 
-    from viubench.cli.progress import bar
+    from viubench.cli.progress import bar, stages
     from viubench.export import lmms
-    from viubench.runner import planning
-    from viubench.runner.collect import Wishes
-    from viubench.tasks.registry import Catalogue
-    from viubench.video.frame_cache import FrameCache, default_root
+    from viubench.runner.config import EvalConfig
+    from viubench.runner.evaluate import plan_run
 
-    wishes = Wishes(tasks, videos, data_root, protocol, frames, fps, max_pixels, limit, seed, workers)
-    catalogue = Catalogue(tuple(include_path))
-    store = FrameCache(frame_cache or default_root())
-    planned = planning.plan(wishes, catalogue, out, store, None, partial(bar, quiet=quiet))
-    for line in (*planned.notes, *planning.fewer(planned, catalogue, wishes)):
-        print(line, file=sys.stderr)
-    argv = ["viubench", *sys.argv[1:]]
+    with stages(quiet=quiet) as progress:
+        config = EvalConfig(
+            tasks=tasks, videos=videos, data_root=data_root, protocol=protocol, frames=frames, fps=fps,
+            max_pixels=max_pixels, limit=limit, seed=seed, out=out, frame_cache=frame_cache, workers=workers,
+            include_path=include_path, progress=progress, argv=["viubench", *sys.argv[1:]],
+        )  # fmt: skip
+        plan = plan_run(config, None)
     with bar("writing videos", quiet=quiet) as update:
-        names = lmms.export(planned, out, store, workers=workers, copy=copy, seed=seed, argv=argv, progress=update)
-    print(f"{len(planned.plan.samples)} questions in {out}; {out / 'README.md'} has the command")
+        names = lmms.export(plan, config, copy=copy, progress=update)
+    print(f"{len(plan.samples)} questions in {out}; {out / 'README.md'} has the command")
     print(f"python -m lmms_eval --include_path {out} --tasks {','.join(names)} ...")

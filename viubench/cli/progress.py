@@ -8,12 +8,17 @@ Example:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Protocol
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from viubench.runner.config import Progress
 
 
 class Update(Protocol):
-    """Tells a bar how far the job is."""
+    """Sets a bar to how far the job is."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None: ...
 
@@ -53,3 +58,47 @@ def bar(what: str, *, quiet: bool) -> Iterator[Update]:
             progress.update(job, completed=done, total=total, visible=True, rate=rate, note=note)
 
         yield update
+
+
+@contextlib.contextmanager
+def stages(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """A bar for each stage of a run, one after the other; what the harness logs is printed on standard error.
+
+    Quiet runs show no bars, and warnings alone.
+    """
+    with contextlib.ExitStack() as open_bars:
+        current: dict[str, Update] = {}
+
+        def show(event: Progress) -> None:
+            if event.stage not in current:
+                open_bars.close()
+                current.clear()
+                current[event.stage] = open_bars.enter_context(bar(event.stage, quiet=quiet))
+            failed = {status: n for status, n in event.statuses.items() if status != "ok"}
+            note = ", ".join(f"{status} {n}" for status, n in failed.items())
+            current[event.stage](event.done, event.total, note)
+
+        with logged(logging.WARNING if quiet else logging.INFO):
+            yield show
+
+
+@contextlib.contextmanager
+def logged(level: int = logging.INFO) -> Iterator[None]:
+    """Print what the harness logs from this level on, without control characters."""
+    handler = _Stderr(level)
+    logger = logging.getLogger("viubench")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Stderr(logging.Handler):
+    """Lines on the standard error of the moment: a bar in use takes its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from reports.html.escape import clean
+
+        start = "" if record.levelno < logging.WARNING or record.getMessage().startswith(" ") else "warning: "
+        print(start + clean(record.getMessage()), file=sys.stderr, flush=True)

@@ -1,31 +1,37 @@
-"""`viubench run` and `viubench score`: answer or take answers, grade, write a run folder, print the table."""
+"""`viubench run` and `viubench score`: `viubench.evaluate` and `viubench.score`, with bars and a table."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-Tasks = Annotated[str, typer.Option("--tasks", "--task", help="Tasks or suites, comma separated, or a build folder.")]
-Out = Annotated[Path, typer.Option("--out", help="Run folder; one that is there goes on where it stopped.")]
-Videos = Annotated[Path | None, typer.Option("--videos", help="Folder of videos to make pretext items from.")]
+from viubench.errors import Exit, ViubenchError
+
+Tasks = Annotated[
+    str, typer.Option("--tasks", "--task", help="Tasks, suites, YAML files or item folders; comma separated.")
+]
+Out = Annotated[Path, typer.Option("--out", help="Run folder; one that is there is resumed.")]
+Videos = Annotated[Path | None, typer.Option("--videos", help="Folder of videos to build pretext items from.")]
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help="Folder with ready items or benchmark data.")]
 Include = Annotated[list[Path], typer.Option("--include-path", help="More folders with task YAML files.")]
-Fresh = Annotated[bool, typer.Option("--fresh/--resume", help="Start the run folder again instead of going on.")]
+Fresh = Annotated[bool, typer.Option("--fresh/--resume", help="Start the run folder again instead of resuming it.")]
 MaxErrors = Annotated[float, typer.Option(help="Share of media and engine errors above which the run is invalid.")]
 Protocol = Annotated[str | None, typer.Option(help="Protocol by name or YAML file, instead of the task's.")]
 Frames = Annotated[int | None, typer.Option(min=1, help="Frames per video, at most.")]
 Fps = Annotated[float | None, typer.Option(min=0.01, help="Frames per second, --frames at most.")]
 MaxPixels = Annotated[int | None, typer.Option(min=1024, help="Pixels per frame, at most.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")]
-FrameCache = Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")]
+FrameCache = Annotated[Path | None, typer.Option(help="Folder of the frame cache.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Decoding processes.")]
 Replicas = Annotated[
     int | None, typer.Option("--replicas", min=1, help="Engine processes, a GPU each (tensor_parallel_size GPUs each).")
 ]
 Deterministic = Annotated[
-    bool, typer.Option("--deterministic", help="Answers that depend on nothing asked before or beside; slower.")
+    bool, typer.Option("--deterministic", help="Each answer depends on its request alone; slower.")
 ]
 EngineArgs = Annotated[list[str], typer.Option("--engine-arg", help="K=V, passed to the engine; repeatable.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
@@ -73,20 +79,20 @@ def run(
     debug: Annotated[bool, typer.Option("--debug", help="Full tracebacks and engine logs.")] = False,
 ) -> None:
     """Answer tasks with a model, score the answers, write a run folder and print the table."""
-    from viubench.cli.job import Job, default_engine, pairs
-    from viubench.runner.collect import Wishes
-    from viubench.runner.parallel.layout import Layout
+    options: dict[str, Any] = {**locals()}
+    import viubench
+    from viubench.cli.progress import stages
+    from viubench.cli.tables import dry_run_text, results_table
 
-    wishes = Wishes(tasks, videos, data_root, protocol, frames, fps, max_pixels, limit, seed, workers)
-    layout = Layout.read(engine or default_engine(model, base_url), replicas, pairs(engine_arg))
-    includes, args = tuple(include_path), layout.engine_args
-    job = Job(
-        wishes, out, includes, frame_cache, max_errors, quiet, debug, filmstrips, args, deterministic, layout
-    )  # fmt: skip
-    if dry_run:
-        job.dry_run(layout.kind, model)
-    else:
-        raise typer.Exit(job.run(layout.kind, model, base_url, fresh=fresh))
+    call = viubench.dry_run if options.pop("dry_run") else viubench.evaluate
+    options["resume"] = not options.pop("fresh")
+    options["engine_args"] = pairs(options.pop("engine_arg"))
+    with stages(quiet=options.pop("quiet")) as progress:
+        done = call(**options, progress=progress, argv=["viubench", *sys.argv[1:]])
+    if isinstance(done, viubench.Run):
+        print(results_table(done.results))
+        raise typer.Exit(Exit.OK if done.valid else Exit.INVALID_RUN)
+    print(dry_run_text(done))
 
 
 def score(
@@ -104,9 +110,24 @@ def score(
     quiet: Quiet = False,
 ) -> None:
     """Score ready answers: no engine, no video is opened when items are given."""
-    from viubench.cli.job import Job
-    from viubench.runner.collect import Wishes
+    options: dict[str, Any] = {**locals()}
+    import viubench
+    from viubench.cli.progress import stages
+    from viubench.cli.tables import results_table
 
-    wishes = Wishes(tasks, videos, samples or data_root, seed=seed)
-    job = Job(wishes, out, tuple(include_path), None, max_errors, quiet=quiet)
-    raise typer.Exit(job.score(responses, model or responses.stem, fresh=fresh))
+    options["resume"] = not options.pop("fresh")
+    with stages(quiet=options.pop("quiet")) as progress:
+        done = viubench.score(**options, progress=progress, argv=["viubench", *sys.argv[1:]])
+    print(results_table(done.results))
+    raise typer.Exit(Exit.OK if done.valid else Exit.INVALID_RUN)
+
+
+def pairs(arguments: Sequence[str]) -> dict[str, str]:
+    """KEY=VALUE arguments as a dictionary; ViubenchError for one that is not of that form."""
+    pairs = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not (key and equals):
+            raise ViubenchError(f"{argument!r} is not of the form KEY=VALUE", where="--engine-arg")
+        pairs[key] = value
+    return pairs

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
-from viubench.runner.planning import Planned
+from viubench.runner.dry_run import DryRun
+from viubench.runner.plan import Plan
+from viubench.runner.preflight import Lengths, by_task
 from viubench.schema import Results, TaskResult
 
 
 def results_table(results: Results) -> str:
-    """Score with its interval beside chance, blind and the share of samples that were answered."""
+    """Score with its interval beside chance, blind and the share of answered samples."""
     rows = [
         [
             name,
@@ -32,23 +34,44 @@ def results_table(results: Results) -> str:
         several = {group: value for group, value in suite.groups.items() if group not in results.tasks}
         rows += [[f"  {group}", percent(value), "", "", "", "", ""] for group, value in several.items()]
     headers = ["task", "score", "95 % interval", "chance", "blind", "n", "answered"]
-    title = f"{results.model} (engine: {results.engine}), percent; all but answered samples count as wrong"
+    title = f"{results.model} (engine: {results.engine}), percent; unanswered samples score 0"
     return f"{title}\n{tabulate(rows, headers, disable_numparse=True, colalign=('left', *['right'] * 6))}"
 
 
-def plan_table(planned: Planned) -> str:
-    """Samples, frames and frame sizes of each task before a run."""
+def dry_run_text(dry: DryRun) -> str:
+    """What a run would ask: samples, frames, missing media, and of a local model tokens and memory."""
+    lines = [plan_table(dry.plan), *dry.missing.lines()]
+    if dry.lengths is not None and dry.memory is not None:
+        lines += [lengths_table(dry.lengths, dry.basis), *dry.memory.lines()]
+    return "\n".join([*lines, *(f"warning: {line}" for line in dry.warnings)])
+
+
+def plan_table(plan: Plan) -> str:
+    """Samples, frames and frame sizes of each task."""
     rows = []
-    for name, about in planned.about.items():
-        protocol = planned.plan.protocols[name]
-        samples = [sample for sample in planned.plan.samples if sample.task == name]
-        shown = max(len(sample.params.get("indices", ())) or protocol.sampling.frames for sample in samples)
+    for name, entry in plan.entries.items():
+        protocol = plan.protocols[name]
+        samples = [sample for sample in plan.samples if sample.task == name]
+        shown = max(len(sample.pretext.indices) if sample.pretext else protocol.sampling.frames for sample in samples)
         size = protocol.resize.max_pixels
         tokens = shown // 2 * (size // protocol.resize.multiple**2)
-        rows.append([name, about.n, len({s.cluster for s in samples}), protocol.protocol, shown, size, tokens])
+        rows.append([name, entry.n, len({s.cluster for s in samples}), protocol.protocol, shown, size, tokens])
     headers = ["task", "samples", "videos", "protocol", "frames", "pixels, at most", "video tokens, at most"]
-    total = sum(about.n for about in planned.about.values())
+    total = sum(entry.n for entry in plan.entries.values())
     return f"{tabulate(rows, headers, disable_numparse=True)}\n{total} samples; nothing was run"
+
+
+def lengths_table(lengths: Lengths, basis: str) -> str:
+    """Tokens of each task's prompts, and what they are based on."""
+    rows = []
+    for task, own in by_task(lengths).items():
+        prompts = [length.prompt for length in own]
+        mean, video = sum(prompts) / len(prompts), sum(length.video for length in own) / len(prompts)
+        rows.append([task, len(prompts), f"{mean:.0f}", f"{video:.0f}", max(prompts), own[0].answer])
+    headers = ["task", "prompts", "tokens, mean", "of them video", "longest", "answer, at most"]
+    exact, total = sum(length.exact for length in lengths.samples.values()), len(lengths.samples)
+    sizes = "measured" if exact == total else f"measured for {exact} of {total} samples, for the others the largest"
+    return f"{tabulate(rows, headers, disable_numparse=True)}\nframe sizes: {sizes}; {basis}"
 
 
 def percent(value: float | None) -> str:

@@ -1,70 +1,58 @@
-"""Ways to answer questions: `make` opens a model by vLLM, transformers or a server; the baselines need none.
+"""Engines answer requests: vLLM, transformers or a server, the baselines, and those of plugins.
 
-Example:
-    >>> engine = make("vllm", model="tiny-qwen3-vl", base_urls=[], args={"max_model_len": "16384"})
+Example: an engine of a plugin is a class and one line of packaging metadata; `--engine mine` then opens it.
+
+    class MyEngine(viubench.Engine):
+        kind = "mine"
+        @classmethod
+        def from_options(cls, options): return cls(options.model, options.args)
+        async def generate(self, request): return viubench.Response(text=...)
+
+    [project.entry-points."viubench.engines"]
+    mine = "my_package:MyEngine"
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from importlib.metadata import entry_points
 
-from viubench.engines.base import Engine
+from viubench.engines.base import Engine, EngineOptions
 from viubench.errors import ViubenchError
 
-MODEL_KINDS = ("vllm", "hf", "server")
+GROUP = "viubench.engines"
 BASELINES = ("random", "blind", "oracle")
-"""Engines that never look; they are made from a plan, not by `make` (see `viubench.engines.baselines`)."""
+"""Engines that never look at a video (see `viubench.engines.baselines`)."""
 
 
 def make(
     kind: str,
     *,
-    model: str | None,
-    base_urls: Sequence[str],
-    args: Mapping[str, str],
+    model: str | None = None,
+    base_urls: Sequence[str] = (),
+    args: Mapping[str, str] | None = None,
     deterministic: bool = False,
+    seed: int = 0,
 ) -> Engine:
     """An engine that is not started yet.
 
     Args:
-        kind: one of `MODEL_KINDS`.
-        model: checkpoint folder or hub id; for `server` the served name, None for the only one it serves.
-        base_urls: endpoints of `server`, for example http://127.0.0.1:8000/v1.
-        args: `--engine-arg` pairs.
-        deterministic: an answer is to depend on its request alone, not on what else is asked.
+        kind: name of an installed engine; for the others see `EngineOptions`.
 
     Raises:
-        ViubenchError: unknown kind, missing model or URL, unknown or ill-typed argument, incomplete checkpoint, or a
-            server that is to be deterministic.
+        ViubenchError: unknown kind, missing model or URL, unknown or ill-typed argument, incomplete checkpoint, or an
+            engine that cannot be deterministic where that is asked.
     """
-    if kind not in MODEL_KINDS:
-        known = (*MODEL_KINDS, *BASELINES)
-        close = get_close_matches(kind, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+    installed = {point.name: point for point in entry_points(group=GROUP)}
+    if kind not in installed:
+        close = get_close_matches(kind, installed, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(installed))}"
         raise ViubenchError(f"no such engine: {kind}", where="--engine", hint=hint)
-    if kind == "server":
-        if not base_urls:
-            raise ViubenchError("the server engine needs an endpoint", hint="--base-url http://127.0.0.1:8000/v1")
-        if deterministic:
-            raise ViubenchError(
-                "what a server computes together cannot be told from here, so nothing can be promised",
-                where="--deterministic",
-                hint="use --engine vllm or hf; a vLLM server can be started with VLLM_BATCH_INVARIANT=1",
-            )
-        from viubench.engines.server import ServerEngine
-
-        return ServerEngine(model, base_urls, args)
-    if base_urls:
+    try:
+        engine_class: type[Engine] = installed[kind].load()
+    except ImportError as error:
+        raise ViubenchError(f"the {kind} engine cannot be imported: {error}", where="--engine") from None
+    if base_urls and kind != "server":
         raise ViubenchError(f"--base-url is for --engine server, not {kind}", where="--base-url")
-    if model is None:
-        raise ViubenchError(
-            f"the {kind} engine needs a model", hint="--model FOLDER (viubench tiny --out FOLDER makes one)"
-        )
-    if kind == "vllm":
-        from viubench.engines.vllm import VllmEngine
-
-        return VllmEngine(model, args, deterministic=deterministic)
-    from viubench.engines.hf import HfEngine
-
-    return HfEngine(model, args, deterministic=deterministic)
+    return engine_class.from_options(EngineOptions(model, base_urls, args or {}, deterministic, seed))

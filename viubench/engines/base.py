@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+from evaluators import Evaluator
+from viubench.errors import ViubenchError
 from viubench.schema import Decoding, Sample
 from viubench.video.frames import VideoInput
 
@@ -22,7 +25,7 @@ class Request:
 
     Attributes:
         sample: the question; its text holds one `<video>` mark per video, in order.
-        videos: the frames shown; empty for engines that never look (`needs_media` False).
+        videos: the frames shown; empty for engines that need none (`needs_media` False).
         media_ids: content-derived id of each video, so that an engine's caches are hit by a video's second question.
         decoding: how the answer is generated.
     """
@@ -37,7 +40,7 @@ class Request:
 class Response:
     """What came back: the text as generated, why it stopped ("stop", "length"), token counts, seconds in the engine.
 
-    `logprobs` are the generated tokens' log-probabilities, where the engine was asked for them.
+    `logprobs` are the generated tokens' log-probabilities, where the engine was started with them.
     """
 
     text: str
@@ -47,13 +50,40 @@ class Response:
     logprobs: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True)
+class EngineOptions:
+    """What the user asked of an engine.
+
+    Attributes:
+        model: checkpoint folder or hub id; for a server the served name, None for the only one it serves.
+        base_urls: endpoints of a server, for example http://127.0.0.1:8000/v1.
+        args: the `--engine-arg` pairs.
+        deterministic: an answer must depend on its request alone, not on other requests.
+        seed: of the random baseline.
+    """
+
+    model: str | None = None
+    base_urls: Sequence[str] = ()
+    args: Mapping[str, str] = field(default_factory=dict)
+    deterministic: bool = False
+    seed: int = 0
+
+    def checkpoint(self, kind: str) -> str:
+        """The model that must be there."""
+        if self.model is None:
+            raise ViubenchError(
+                f"the {kind} engine needs a model", hint="--model FOLDER (viubench tiny --out FOLDER makes one)"
+            )
+        return self.model
+
+
 def allow_read_only_frames() -> None:
     """Silence torch's warning about arrays it must not write to: frames are read-only, and no engine writes to them."""
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 
 class Described(Protocol):
-    """What the manifest is told of who answers: an engine, or several of one kind."""
+    """What the manifest records of an engine, or of several replicas of one."""
 
     @property
     def kind(self) -> str: ...
@@ -68,8 +98,8 @@ class Engine(ABC):
     Class attributes:
         kind: the name on the command line.
         needs_media: whether frames must be decoded for it.
-        max_in_flight: requests that may be under way at once.
-        deterministic: whether an answer is promised not to depend on what else is asked, before or beside it.
+        max_in_flight: requests that may be in flight at once.
+        deterministic: whether an answer depends on its request alone, not on those before or beside it.
         size_multiple: frame sides must be multiples of this many pixels (patch size x merge), None when unknown.
     """
 
@@ -78,6 +108,15 @@ class Engine(ABC):
     max_in_flight: int = 1
     deterministic: bool = False
     size_multiple: int | None = None
+
+    @classmethod
+    def from_options(cls, options: EngineOptions) -> Engine:
+        """An engine that is not started yet; raises ViubenchError for options it cannot honour."""
+        raise ViubenchError(f"the {cls.kind} engine cannot be built from options", where="--engine")
+
+    def prepare(self, evaluators: Mapping[str, Evaluator], blind_answers: Mapping[str, Mapping[str, str]]) -> None:
+        """Called once the run is planned, with the evaluator of each task and, where one is known, the best constant
+        answer to each of its samples by id; only baselines need them."""
 
     async def start(self) -> None:
         """Load what must be loaded; raises ViubenchError when the model or the endpoint is not usable."""

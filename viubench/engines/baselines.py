@@ -1,7 +1,9 @@
 """The rows every leaderboard needs: random (the published rule), blind (the best constant), oracle (the truth).
 
 Example:
-    >>> engine = RandomEngine(seed=0, evaluators={"viubench_jigsaw_easy": evaluators.get("permutation")})
+    >>> engine = RandomEngine(seed=0)
+    >>> engine.needs_media
+    False
 """
 
 from __future__ import annotations
@@ -11,51 +13,70 @@ import random
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import evaluators
-from viubench.engines.base import Engine, Request, Response
-from viubench.errors import EngineError
+from evaluators import Evaluator
+from viubench.engines.base import Engine, EngineOptions, Request, Response
+from viubench.errors import EngineError, ViubenchError
 from viubench.version import __version__
 
+BlindAnswers = Mapping[str, Mapping[str, str]]
+"""Task -> sample id -> the task's best constant answer to it."""
 
-class Baseline(Engine):
+
+class BaselineEngine(Engine):
     """An engine that never looks at a video."""
 
     needs_media: ClassVar[bool] = False
     max_in_flight = 64
 
+    @classmethod
+    def from_options(cls, options: EngineOptions) -> BaselineEngine:
+        return cls()
+
     def describe(self) -> dict[str, Any]:
         return {"model": self.kind, "version": __version__}
 
 
-class RandomEngine(Baseline):
+class RandomEngine(BaselineEngine):
     """Answers by the benchmark's published random rule; the draw depends on seed and sample id alone."""
 
     kind: ClassVar[str] = "random"
 
-    def __init__(self, seed: int, graders: Mapping[str, evaluators.Evaluator]) -> None:
+    def __init__(self, seed: int = 0) -> None:
         self.seed = seed
-        self.graders = graders
+        self.evaluators: Mapping[str, Evaluator] = {}
+
+    @classmethod
+    def from_options(cls, options: EngineOptions) -> RandomEngine:
+        return cls(options.seed)
+
+    def prepare(self, evaluators: Mapping[str, Evaluator], blind_answers: BlindAnswers) -> None:
+        _refuse_unknown(self.kind, evaluators, blind_answers)
+        self.evaluators = evaluators
 
     async def generate(self, request: Request) -> Response:
         sample = request.sample
         digest = hashlib.sha256(f"{self.seed}/{sample.id}".encode()).digest()
         rng = random.Random(int.from_bytes(digest[:8], "big"))
-        return Response(self.graders[sample.task].guess(sample, rng), "stop")
+        return Response(self.evaluators[sample.task].guess(sample, rng), "stop")
 
 
-class BlindEngine(Baseline):
-    """Gives each task's best constant answer; `texts` holds it per sample id."""
+class BlindEngine(BaselineEngine):
+    """Gives each task's best constant answer."""
 
     kind: ClassVar[str] = "blind"
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        self.texts = texts
+    def __init__(self) -> None:
+        self.texts: Mapping[str, str] = {}
+
+    def prepare(self, evaluators: Mapping[str, Evaluator], blind_answers: BlindAnswers) -> None:
+        _refuse_unknown(self.kind, evaluators, blind_answers)
+        self.texts = {name: text for answers in blind_answers.values() for name, text in answers.items()}
 
     async def generate(self, request: Request) -> Response:
         return Response(self.texts[request.sample.id], "stop")
 
 
-class OracleEngine(Baseline):
+class OracleEngine(BaselineEngine):
     """Gives the true answer: anything below 100 % is a fault of the harness."""
 
     kind: ClassVar[str] = "oracle"
@@ -64,14 +85,14 @@ class OracleEngine(Baseline):
         return Response(request.sample.answer_text, "stop")
 
 
-class AnswersEngine(Baseline):
+class AnswersEngine(BaselineEngine):
     """Ready answers by sample id, for `viubench score`."""
 
     kind: ClassVar[str] = "answers"
 
-    def __init__(self, name: str, texts: Mapping[str, str]) -> None:
+    def __init__(self, name: str, texts: Mapping[str, str] | None = None) -> None:
         self.name = name
-        self.texts = texts
+        self.texts = texts or {}
 
     async def generate(self, request: Request) -> Response:
         if request.sample.id not in self.texts:
@@ -80,3 +101,12 @@ class AnswersEngine(Baseline):
 
     def describe(self) -> dict[str, Any]:
         return {"model": self.name, "version": __version__}
+
+
+def _refuse_unknown(kind: str, evaluators: Mapping[str, Evaluator], blind_answers: BlindAnswers) -> None:
+    if unknown := [task for task in evaluators if task not in blind_answers]:
+        raise ViubenchError(
+            f"no random rule and no best constant answer is known for {unknown[0]}",
+            where=f"--engine {kind}",
+            hint="leave the tasks named lmms: to models and to --engine oracle",
+        )

@@ -1,14 +1,14 @@
 """Writes tasks in the form lmms-eval reads: a YAML and a JSONL each, groups, the videos, and how to run them.
 
 Example:
-    >>> export(planned, "viubench-mini", Path("exported"), store)
+    >>> export(plan, options, Path("exported"), cache)
     ['viubench_count_easy', ...]
     $ python -m lmms_eval --include_path exported --tasks viubench_mini --model vllm_generate ...
 
 The clock of an exported question. lmms-eval tells a model the time of a frame as its number over the file's rate, so
 every file starts at second 0; the frames of a pretext item start some seconds into its source (the middle 90 % is
 shown). Where the answer is in seconds and the file was written here, all times of the question are therefore those of
-the file: the true windows are moved by the source time of the first frame, the times a model is told begin at 0, and
+the file: the true windows are moved by the source time of the first frame, the times a model is given begin at 0, and
 a true answer still scores 1. `scoring/items.jsonl` holds the items on this clock, so that `viubench score` gives equal
 answers equal scores; they cannot be run, their frames are those of the files.
 """
@@ -32,9 +32,10 @@ from viubench.errors import MediaError, ViubenchError
 from viubench.export import lmms_readme, lmms_scoring, lmms_tasks, video_files
 from viubench.export.video_files import File
 from viubench.runner import planning
+from viubench.runner.config import EvalConfig
 from viubench.runner.pipeline import clip_wants, graded
-from viubench.runner.planning import Planned
-from viubench.schema import Decoding, Item, Manifest, Sample, Suite, Task
+from viubench.runner.plan import Plan
+from viubench.schema import Decoding, GroundItem, Item, Manifest, Sample, Suite, Task
 from viubench.scoring.aggregate import items_hash, summarise
 from viubench.storage import atomic
 from viubench.version import __version__
@@ -54,25 +55,18 @@ def exported_name(name: str) -> str:
 
 
 def export(
-    planned: Planned,
-    out: Path,
-    store: FrameCache,
+    planned: Plan,
+    options: EvalConfig,
     *,
-    workers: int = 1,
     copy: bool = False,
-    seed: int = 0,
-    argv: Sequence[str] = (),
     progress: Progress = lambda done, total: None,
 ) -> list[str]:
-    """Write the planned samples to the folder `out`; an export that was cut off is started again and goes on.
+    """Write the planned samples; an interrupted export resumes when it is started again.
 
     Args:
-        store: where decoded frames are kept.
-        workers: processes that decode and write videos.
+        options: of the plan: the export goes to `out`, and `workers` processes decode and write videos.
         copy: put the publishers' videos into `out/media` too (hard links where that works), instead of naming them
             where they lie.
-        seed: the seed of the plan, for the record.
-        argv: the command, for the record.
         progress: called with questions whose videos are ready, and questions.
 
     Returns:
@@ -81,20 +75,21 @@ def export(
     Raises:
         ViubenchError: a video cannot be used, or a name would stand for two things.
     """
+    out = options.run_folder
     names = _names(planned)
     _refuse_missing(planned)
     out.mkdir(parents=True, exist_ok=True)
-    files = _files(planned, out, store, workers, copy, progress)
+    files = _files(planned, out, options.cache, options.workers, copy, progress)
     samples = [
-        on_file_clock(sample, files[sample.id], planned.tasks[sample.task], planned.plan.graders[sample.task])
-        for sample in planned.plan.samples
+        on_file_clock(sample, files[sample.id], planned.tasks[sample.task], planned.evaluators[sample.task])
+        for sample in planned.samples
     ]
-    manifest = _manifest(planned, samples, seed, argv)
+    manifest = _manifest(planned, samples, options)
     for task in planned.tasks.values():
         own = [sample for sample in samples if sample.task == task.task]
         rows = (json.dumps(_row(sample, files[sample.id]), ensure_ascii=False) + "\n" for sample in own)
         atomic.write(out / f"{names[task.task]}.jsonl", "".join(rows).encode())
-        config = _task_config(names[task.task], task, manifest, planned.plan.protocols[task.task].decoding)
+        config = _task_config(names[task.task], task, manifest, planned.protocols[task.task].decoding)
         _write_yaml(out / f"{names[task.task]}.yaml", config)
     for suite in planned.suites:
         for group, config in _group_configs(suite).items():
@@ -107,7 +102,7 @@ def export(
     return together
 
 
-def _names(planned: Planned) -> dict[str, str]:
+def _names(planned: Plan) -> dict[str, str]:
     """Our task name -> its name under lmms-eval; every YAML of the export has a name of its own."""
     names = {task: exported_name(task) for task in planned.tasks}
     groups = [name for suite in planned.suites for name in _group_configs(suite)]
@@ -121,7 +116,7 @@ def _names(planned: Planned) -> dict[str, str]:
     return names
 
 
-def _together(planned: Planned, names: Mapping[str, str]) -> list[str]:
+def _together(planned: Plan, names: Mapping[str, str]) -> list[str]:
     """Groups and tasks that name every task once: lmms-eval refuses groups that share a task."""
     left, chosen = dict(names), []
     for suite in planned.suites:
@@ -131,7 +126,7 @@ def _together(planned: Planned, names: Mapping[str, str]) -> list[str]:
     return [*chosen, *left.values()]
 
 
-def _refuse_missing(planned: Planned) -> None:
+def _refuse_missing(planned: Plan) -> None:
     missing = planning.missing(planned)
     if missing.samples:
         raise ViubenchError(
@@ -145,34 +140,34 @@ def _refuse_missing(planned: Planned) -> None:
 
 
 def _files(
-    planned: Planned, out: Path, store: FrameCache, workers: int, copy: bool, progress: Progress
+    planned: Plan, out: Path, cache: FrameCache, workers: int, copy: bool, progress: Progress
 ) -> dict[str, list[File]]:
     """The files each question shows, by its id, written in worker processes where they must be."""
-    total = len(planned.plan.samples)
+    total = len(planned.samples)
     with KillablePool(workers, WRITE_SECONDS) as pool:
-        under_way = {sample.id: _places(planned, sample, out, store, copy, pool) for sample in planned.plan.samples}
+        in_flight = {sample.id: _places(planned, sample, out, cache, copy, pool) for sample in planned.samples}
         ready = {}
-        for done, (name, places) in enumerate(under_way.items(), start=1):
+        for done, (name, places) in enumerate(in_flight.items(), start=1):
             ready[name] = [file for place in places for file in _result(place)]
             progress(done, total)
     return ready
 
 
 def _places(
-    planned: Planned, sample: Sample, out: Path, store: FrameCache, copy: bool, pool: KillablePool
+    planned: Plan, sample: Sample, out: Path, cache: FrameCache, copy: bool, pool: KillablePool
 ) -> list[Future[list[File]]]:
     """One future for each clip of a question; the clips of a pretext item make its videos together."""
-    wants = clip_wants(sample, planned.plan)
-    if "kind" in sample.params:
-        return [pool.submit(video_files.written, store.root, sample, wants, out, name=sample.clips[0].path)]
+    requests = clip_wants(sample, planned)
+    if sample.pretext:
+        return [pool.submit(video_files.written, cache.root, sample, requests, out, name=sample.clips[0].path)]
     places = []
-    for wanted in wants:
-        root, clip, _, _ = wanted
+    for request in requests:
+        root, clip, _, _ = request
         if video_files.is_file(clip):
             place: Future[list[File]] = Future()
-            place.set_result([video_files.own_file(clip, root, out, store, copy=copy)])
+            place.set_result([video_files.own_file(clip, root, out, cache, copy=copy)])
         else:
-            place = pool.submit(video_files.written, store.root, sample, [wanted], out, name=clip.path)
+            place = pool.submit(video_files.written, cache.root, sample, [request], out, name=clip.path)
         places.append(place)
     return places
 
@@ -213,8 +208,8 @@ def on_file_clock(sample: Sample, files: Sequence[File], task: Task, evaluator: 
     if "times" in params:
         params["times"] = [moved(time) for time in params["times"]]
     target: Any
-    if "segment" in params:
-        low, high = (sample.params["times"][edge] for edge in params["segment"])
+    if isinstance(sample.pretext, GroundItem):
+        low, high = (sample.pretext.times[edge] for edge in sample.pretext.segment)
         digits = 1 if moved(low, 1) < moved(high, 1) else 3
         target = [moved(low, digits), moved(high, digits)]
     elif isinstance(sample.target[0], list | tuple):
@@ -233,11 +228,11 @@ def _row(sample: Sample, files: Sequence[File]) -> dict[str, Any]:
         "media": [file.path for file in files],
         "answer": sample.answer_text,
         "cluster": sample.cluster,
-        "sample": sample.model_copy(update={"clips": ()}).model_dump_json(),
+        "sample": sample.model_copy(update={"clips": (), "pretext": None}).model_dump_json(),
     }
 
 
-def _write_items(folder: Path, samples: Sequence[Sample], files: Mapping[str, list[File]], planned: Planned) -> None:
+def _write_items(folder: Path, samples: Sequence[Sample], files: Mapping[str, list[File]], planned: Plan) -> None:
     """The pretext items on the files' clock as a build folder, for `viubench score`.
 
     Their video is the exported file, which is not what they were drawn from: to run them is an error of every one.
@@ -249,12 +244,12 @@ def _write_items(folder: Path, samples: Sequence[Sample], files: Mapping[str, li
             video=files[sample.id][0].path,
             cluster=sample.cluster,
             seed=sample.seed,
-            params=sample.params,
+            params=sample.pretext.model_copy(update={"times": tuple(sample.params["times"])}),
             question=sample.question,
             answer=sample.answer_text,
         )
         for sample in samples
-        if "kind" in sample.params
+        if sample.pretext
     ]
     if not items:
         return
@@ -272,9 +267,9 @@ def _write_items(folder: Path, samples: Sequence[Sample], files: Mapping[str, li
 # --- what lmms-eval reads ---------------------------------------------------------------------------------------------
 
 
-def _manifest(planned: Planned, samples: Sequence[Sample], seed: int, argv: Sequence[str]) -> Manifest:
+def _manifest(planned: Plan, samples: Sequence[Sample], options: EvalConfig) -> Manifest:
     """The manifest of a run whose answers come from elsewhere; each task also names the metrics it has (`columns`)."""
-    plain = planning.manifest(planned, AnswersEngine("lmms-eval", {}), {}, seed, argv)
+    plain = planning.manifest(planned, AnswersEngine("lmms-eval"), options)
     plan = lmms_scoring.plan_of(plain)
     oracle = [graded(sample, Response(sample.answer_text), plan, None, {}) for sample in samples]
     results = summarise(oracle, plain.model_copy(update={"suites": {}}))

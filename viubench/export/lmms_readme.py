@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from viubench.export.video_files import File
-from viubench.runner.planning import Planned
+from viubench.runner.plan import Plan
 from viubench.schema import Protocol
 from viubench.version import __version__
 
 EVERY_FRAME = 1000
-"""Frames a second asked of a written file: more than any has, so all of them are shown."""
+"""Frames a second requested of a written file: more than any has, so all of them are shown."""
 
 CAP = 768 * 28 * 28
 """Pixels a frame of a video has at most in qwen-vl-utils, which reads videos for lmms-eval's vLLM models."""
@@ -30,7 +30,7 @@ Written by viubench {version}: {questions} questions. In this folder, with MODEL
 
 `--model vllm_generate` hands the frames of a video to the model as a video, as viubench does. `--model vllm` works
 with the same arguments; it sends every frame as a picture of its own (twice the tokens on Qwen-VL models), with its
-time in words when `is_qwen3_vl=True` is added. On a machine without a GPU set also VLLM_CPU_KVCACHE_SPACE=1 and
+time as text when `is_qwen3_vl=True` is added. On a machine without a GPU set also VLLM_CPU_KVCACHE_SPACE=1 and
 VLLM_ENABLE_V1_MULTIPROCESSING=0, and add `dtype=float32,enforce_eager=True,skip_mm_profiling=True` to the model's
 arguments.
 
@@ -71,7 +71,7 @@ def arguments(protocol: Protocol, *, written: bool, frames: int) -> dict[str, An
     return {"max_pixels": protocol.resize.max_pixels} | chosen | {"max_new_tokens": protocol.decoding.max_tokens}
 
 
-def text(planned: Planned, names: Mapping[str, str], together: Sequence[str], files: Mapping[str, list[File]]) -> str:
+def text(planned: Plan, names: Mapping[str, str], together: Sequence[str], files: Mapping[str, list[File]]) -> str:
     """The README.
 
     Args:
@@ -79,36 +79,36 @@ def text(planned: Planned, names: Mapping[str, str], together: Sequence[str], fi
         together: groups and tasks that name all of it.
         files: the files each question shows, by its id.
     """
-    shown = {task: [file for s in planned.plan.samples if s.task == task for file in files[s.id]] for task in names}
+    shown = {task: [file for s in planned.samples if s.task == task for file in files[s.id]] for task in names}
     written = {task: all(file.frames for file in shown[task]) for task in names}
     most = max((file.frames or 0 for task in names if written[task] for file in shown[task]), default=0)
-    ways: dict[str, list[str]] = {}
+    tasks_of: dict[str, list[str]] = {}
     for task, name in names.items():
-        chosen = arguments(planned.plan.protocols[task], written=written[task], frames=most)
-        ways.setdefault(",".join(f"{key}={value}" for key, value in chosen.items()), []).append(name)
-    commands = [_command(together if len(ways) == 1 else tasks, way) for way, tasks in ways.items()]
+        chosen = arguments(planned.protocols[task], written=written[task], frames=most)
+        tasks_of.setdefault(",".join(f"{key}={value}" for key, value in chosen.items()), []).append(name)
+    commands = [_command(together if len(tasks_of) == 1 else tasks, args) for args, tasks in tasks_of.items()]
     return TEXT.format(
         version=__version__,
-        questions=len(planned.plan.samples),
+        questions=len(planned.samples),
         commands="\n\n".join(commands),
         score=_score(planned),
         notes="\n".join(f"- {note}" for note in _notes(planned, shown, written)),
     )
 
 
-def _command(tasks: Sequence[str], way: str) -> str:
+def _command(tasks: Sequence[str], model_args: str) -> str:
     return f"""\
 ```
 FORCE_QWENVL_VIDEO_READER=decord HF_HUB_OFFLINE=1 python -m lmms_eval --include_path . \\
   --tasks {",".join(tasks)} --model vllm_generate --batch_size 16 \\
-  --model_args model=MODEL,{way} \\
+  --model_args model=MODEL,{model_args} \\
   --log_samples --output_path logs
 ```"""
 
 
-def _score(planned: Planned) -> str:
+def _score(planned: Plan) -> str:
     """The commands that score logged answers: items on the files' clock from `scoring`, all else from their data."""
-    moved = {sample.task for sample in planned.plan.samples if "kind" in sample.params}
+    moved = {sample.task for sample in planned.samples if sample.pretext}
     others = ",".join(name for name in planned.tasks if name not in moved)
     lines = ["viubench score --tasks scoring --responses answers.jsonl --out scored"] if moved else []
     if others:
@@ -116,13 +116,13 @@ def _score(planned: Planned) -> str:
     return "\n".join(lines)
 
 
-def _notes(planned: Planned, shown: Mapping[str, Sequence[File]], written: Mapping[str, bool]) -> list[str]:
-    made = [file for files in shown.values() for file in files if file.frames]
+def _notes(planned: Plan, shown: Mapping[str, Sequence[File]], written: Mapping[str, bool]) -> list[str]:
+    own = [file for files in shown.values() for file in files if file.frames]
     notes = []
-    if made:
-        drift = max(file.drift for file in made)
+    if own:
+        drift = max(file.drift for file in own)
         notes.append(
-            f"Frames: `media/` holds {len({file.path for file in made})} videos of just the frames viubench shows, "
+            f"Frames: `media/` holds {len({file.path for file in own})} videos of just the frames viubench shows, "
             "lossless (H.264 in RGB, which software decoders read), at the protocol's size; fps "
             f"{EVERY_FRAME} in the arguments means every frame."
         )
@@ -131,14 +131,14 @@ def _notes(planned: Planned, shown: Mapping[str, Sequence[File]], written: Mappi
             f"{drift:.3f} s. Questions about seconds are on the file's clock, their answers too: what viubench run "
             "answers on the source's clock is not comparable letter by letter, its score is."
         )
-    odd = sum(file.frames is not None and file.frames % 2 == 1 for file in made)
+    odd = sum(file.frames is not None and file.frames % 2 == 1 for file in own)
     if odd:
         notes.append(f"Not the same: {odd} videos hold an odd number of frames; qwen-vl-utils shows one fewer.")
     notes.append(
         "Not the same: qwen-vl-utils resizes frames to multiples of 28 pixels (at most 602,112 pixels a frame) and "
         "vLLM again to the model's own multiple (32 for Qwen3-VL); viubench resizes once."
     )
-    kinds = {planned.plan.protocols[task].sampling.kind for task, whole in written.items() if not whole}
+    kinds = {planned.protocols[task].sampling.kind for task, whole in written.items() if not whole}
     if "even" in kinds:
         notes.append(
             "Not the same: of the publishers' own videos lmms-eval shows frames from the first to the last, viubench "

@@ -1,10 +1,10 @@
-"""A run: every sample of the plan that has no record yet is answered, and its record appended as it finishes.
+"""The loop of a run: every sample without a record is answered, and its record appended as it finishes.
 
 Example:
-    asyncio.run(run(plan, Pipeline(plan, engine, media, folder.path, strips), folder, progress=print))
+    await run(plan, Pipeline(plan, engine, media, folder.path, strips), folder, progress=print)
 
 Samples are ordered by video, so that a video's second question finds its frames in the store and its tokens in the
-engine's caches. Who answers is the caller's choice: one engine of this process (`viubench.runner.pipeline.Pipeline`),
+engine's caches. One engine of this process answers (`viubench.runner.pipeline.Pipeline`),
 or several engine processes (`viubench.runner.parallel.coordinator.Replicas`).
 """
 
@@ -14,16 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from viubench.errors import ViubenchError
-from viubench.runner.pipeline import Plan
+from viubench.runner.plan import Plan
 from viubench.schema import Record, Sample
 from viubench.storage.run_dir import RunFolder
 
-STRIPS_PER_TASK = 12
-"""Samples of each task whose filmstrip is kept in the run folder, for the pages, where nothing else is asked for."""
-
 
 class Answering(Protocol):
-    """Who answers samples."""
+    """What answers samples: one engine, or several replicas of it."""
 
     async def answer_all(
         self, samples: Sequence[Sample], finished: Callable[[Record], None], opened: Callable[[], None]
@@ -42,7 +39,7 @@ class Answering(Protocol):
 
 async def run(
     plan: Plan,
-    way: Answering,
+    answering: Answering,
     folder: RunFolder,
     progress: Callable[[Record], None] = lambda record: None,
     engine_known: Callable[[], None] = lambda: None,
@@ -66,7 +63,7 @@ async def run(
             progress(record)
 
     try:
-        await way.answer_all(pending, finished, engine_known)
+        await answering.answer_all(pending, finished, engine_known)
     except ExceptionGroup as errors:
         for error in errors.exceptions:
             if isinstance(error, ViubenchError):

@@ -1,8 +1,8 @@
-"""The way of a sample: decode once, make the frames, ask the engine, grade. All stages overlap.
+"""The pipeline of a sample: decode once, make the frames, ask the engine, score. All stages overlap.
 
 Example:
-    way = Pipeline(plan, engine, media, Path("runs/a"), strips=frozenset())
-    record = await way.answer(sample)
+    pipeline = Pipeline(plan, engine, media, Path("runs/a"), filmstrips=frozenset())
+    record = await pipeline.answer(sample)
 
 What is under way is bounded by the engine's own limit and by the bytes of the frames it holds.
 """
@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence, Set
 from pathlib import Path
 
-from evaluators import Evaluator
-from evaluators.published import Rule
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError, MediaError
 from viubench.pretext import generate
+from viubench.runner.plan import Plan
 from viubench.runner.timing import Stages
-from viubench.schema import Failure, FrameInfo, Protocol, Record, Sample, Sampling, Status, content_hash
+from viubench.schema import Failure, FrameInfo, Record, Sample, Sampling, Status, content_hash
 from viubench.scoring.grade import grade
 from viubench.video import filmstrip
 from viubench.video.frames import VideoInput
-from viubench.video.loader import FRAME_BYTES, ByteBudget, Media, Wanted
+from viubench.video.loader import FRAME_BYTES, ByteBudget, FrameRequest, Media
 
 LOOK_AHEAD = 4
 """Samples whose frames are made ready while the engine is busy with others."""
@@ -35,40 +33,21 @@ AHEAD = 64
 not leave the engine without a question. The first ones are decoded while the engine is still being loaded."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Everything a run is to do, before it starts.
-
-    Attributes:
-        samples: every sample of every task; the denominator.
-        protocols: the resolved protocol per task.
-        graders: the evaluator per task.
-        roots: the folder below which a task's videos lie.
-        rules: the published rules per task that are shown each response beside the evaluator.
-    """
-
-    samples: Sequence[Sample]
-    protocols: Mapping[str, Protocol]
-    graders: Mapping[str, Evaluator]
-    roots: Mapping[str, Path] = field(default_factory=dict)
-    rules: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
-
-
 class Pipeline:
-    """What all samples that go to one engine share on their way.
+    """What all samples that go to one engine share.
 
     Args:
         media: where frames come from; not looked at for an engine that needs none.
         out: the run folder, which gets the filmstrips.
-        strips: ids of the samples whose filmstrip is kept.
+        filmstrips: ids of the samples whose filmstrip is kept.
     """
 
-    def __init__(self, plan: Plan, engine: Engine, media: Media | None, out: Path, strips: Set[str]) -> None:
+    def __init__(self, plan: Plan, engine: Engine, media: Media | None, out: Path, filmstrips: Set[str]) -> None:
         self.plan = plan
         self.engine = engine
         self.media = media if engine.needs_media else None
         self.out = out
-        self.strips = strips
+        self.filmstrips = filmstrips
         self.slots = asyncio.Semaphore(engine.max_in_flight)
         self.budget = ByteBudget(FRAME_BYTES)
         self.stages = Stages()
@@ -106,7 +85,7 @@ class Pipeline:
                     self.media.decode(wanted)
 
     async def answer(self, sample: Sample) -> Record:
-        """One sample's whole way; a failure of its video or its request becomes its record."""
+        """One sample from its videos to its record; a failure of its video or its request becomes its record."""
         try:
             if self.media is None:
                 return await self.ask(sample, ())
@@ -117,7 +96,7 @@ class Pipeline:
                 with self.stages.at("make"):
                     videos = await asyncio.to_thread(shown, sample, loaded)
                     known = await asyncio.to_thread(frame_info, videos)
-                    if sample.id in self.strips:
+                    if sample.id in self.filmstrips:
                         await asyncio.to_thread(filmstrip.write, filmstrip.strip_path(self.out, sample.id), videos)
                 return await self.ask(sample, videos, *known, time.perf_counter() - started)
         except MediaError as error:
@@ -154,18 +133,19 @@ async def load(sample: Sample, plan: Plan, media: Media) -> list[VideoInput]:
 
 def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...]:
     """The videos a sample shows: its clips, changed by its recipe when it has one."""
-    return generate.apply(sample.params, sample.seed, loaded) if "kind" in sample.params else tuple(loaded)
+    return generate.apply(sample.pretext, sample.seed, loaded) if sample.pretext else tuple(loaded)
 
 
-def clip_wants(sample: Sample, plan: Plan) -> list[Wanted]:
+def clip_wants(sample: Sample, plan: Plan) -> list[FrameRequest]:
     """Each clip with how it is looked at: a pretext item fixes its frames, any other sample follows the protocol."""
     root, protocol = plan.roots[sample.task], plan.protocols[sample.task]
-    if "kind" not in sample.params:
+    if sample.pretext is None:
         share = len(sample.clips) if protocol.frame_budget == "per_item" else 1
         sampling = protocol.sampling.model_copy(update={"frames": max(protocol.sampling.frames // max(share, 1), 1)})
         return [(root, clip, sampling, protocol.resize) for clip in sample.clips]
-    sources = [sample.params, sample.params["other"]] if len(sample.clips) > 1 else [sample.params]
-    fixed = [Sampling(kind="indices", indices=tuple(source["indices"])) for source in sources]
+    second = sample.pretext.other
+    indices = (sample.pretext.indices, *([second.indices] if second else []))
+    fixed = [Sampling(kind="indices", indices=numbers) for numbers in indices]
     return [(root, clip, how, protocol.resize) for clip, how in zip(sample.clips, fixed, strict=True)]
 
 
@@ -195,7 +175,7 @@ def graded(
     seconds: dict[str, float],
 ) -> Record:
     """The record of an answered sample."""
-    result = grade(response.text, response.finish_reason, sample, plan.graders[sample.task])
+    result = grade(response.text, response.finish_reason, sample, plan.evaluators[sample.task])
     return Record(
         task=sample.task,
         id=sample.id,

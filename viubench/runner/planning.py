@@ -1,9 +1,8 @@
-"""From the command line's wishes to a plan: which samples, seen how, graded how, and the manifest that says so.
+"""From options to a plan: which samples, seen how, scored how, and the manifest that says so.
 
 Example:
-    >>> planned = plan(Wishes(tasks="viubench-mini", videos=Path("clips")), catalogue, out, store)
-    >>> len(planned.plan.samples)
-    90
+    plan = make_plan(EvalConfig(tasks="viubench-mini", videos="clips"), Path("runs/a"))
+    len(plan.samples)  # 90
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -21,17 +20,16 @@ import evaluators
 from evaluators.published import get_rule
 from viubench.datasets.download import Progress, silent
 from viubench.engines.base import Described
-from viubench.errors import MediaError
-from viubench.runner import collect
-from viubench.runner.collect import Wishes
-from viubench.runner.pipeline import Plan
-from viubench.schema import Clip, Manifest, ProtocolEntry, Sample, Suite, Task, TaskEntry
+from viubench.errors import MediaError, ViubenchError
+from viubench.runner.collect import Collector
+from viubench.runner.config import EvalConfig
+from viubench.runner.plan import Plan
+from viubench.runner.protocols import protocol_of
+from viubench.schema import Clip, Manifest, Protocol, ProtocolEntry, Sample, Task, TaskEntry
 from viubench.scoring import baselines
 from viubench.scoring.aggregate import items_hash
-from viubench.tasks.registry import Catalogue
 from viubench.version import __version__
 from viubench.video.content_hash import located
-from viubench.video.frame_cache import FrameCache
 
 PACKAGES = (
     "viubench",
@@ -48,50 +46,48 @@ PACKAGES = (
 """Packages whose version can move a score; those that are installed go into the manifest."""
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A plan, the suites it covers whole, and what each task is worth without looking."""
-
-    plan: Plan
-    tasks: dict[str, Task]
-    suites: tuple[Suite, ...]
-    blind_texts: dict[str, str]
-    about: dict[str, TaskEntry]
-    notes: tuple[str, ...] = ()
+PUBLISHED = "viubench-paper"
+"""Protocol of published pretext rows: they bring their own prompts."""
 
 
-def plan(
-    wishes: Wishes,
-    catalogue: Catalogue,
-    out: Path,
-    store: FrameCache,
-    multiple: int | None = None,
-    progress: Progress = silent,
-) -> Planned:
+def make_plan(config: EvalConfig, out: Path, multiple: int | None = None, progress: Progress = silent) -> Plan:
     """Everything a run is to do; builds pretext items into `out/items` when videos were given.
 
     Args:
         multiple: pixel multiple of the engine's patches, when it is known.
 
     Raises:
-        ViubenchError: an unknown name, missing data, or wishes that contradict each other.
+        ViubenchError: an unknown name, missing data, or options that contradict each other.
     """
-    found = collect.gather(wishes, catalogue, out, store, progress)
-    samples = limited(found.samples, wishes.limit)
-    tasks = found.tasks
-    protocols = {
-        name: collect.protocol(wishes, catalogue, found.protocols[name], multiple, task) for name, task in tasks.items()
-    }
-    graders = {name: evaluators.get(t.evaluator.name, **t.evaluator.params) for name, t in tasks.items()}
-    rules = {name: tuple(get_rule(rule) for rule in task.alternatives) for name, task in tasks.items()}
-    about: dict[str, TaskEntry] = {}
-    texts: dict[str, str] = {}
-    for name, task in tasks.items():
-        own = [sample for sample in samples if sample.task == name]
-        about[name], blind = _about(task, own, found.revisions[name])
-        texts |= blind
-    made = Plan(samples, protocols, graders, found.roots, rules)
-    return Planned(made, tasks, found.suites, texts, about, tuple(found.notes))
+    sources = Collector(config, out, progress).collect()
+    tasks: dict[str, Task] = {}
+    protocols: dict[str, Protocol] = {}
+    roots: dict[str, Path] = {}
+    entries: dict[str, TaskEntry] = {}
+    blind: dict[str, dict[str, str]] = {}
+    samples = limited([sample for dataset in sources.datasets for sample in dataset.samples], config.limit)
+    for dataset in sources.datasets:
+        for name, task in dataset.tasks.items():
+            if name in tasks:
+                raise ViubenchError(f"{name} is given twice", where="--tasks", hint="name each task in one place")
+            own = PUBLISHED if dataset.published else task.protocol
+            tasks[name], roots[name] = task, dataset.videos
+            protocols[name] = protocol_of(config, sources.catalogue, own, multiple, task)
+            entries[name], answers = _entry(task, [s for s in samples if s.task == name], dataset.revision)
+            if answers:
+                blind[name] = answers
+    return Plan(
+        samples,
+        protocols,
+        {name: evaluators.get(task.evaluator.name, **task.evaluator.params) for name, task in tasks.items()},
+        roots,
+        {name: tuple(get_rule(rule) for rule in task.alternatives) for name, task in tasks.items()},
+        tasks,
+        tuple(sources.suites),
+        blind,
+        entries,
+        (*(note for dataset in sources.datasets for note in dataset.notes), *sources.notes),
+    )
 
 
 def limited(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
@@ -105,9 +101,9 @@ def limited(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
     return kept
 
 
-def manifest(planned: Planned, engine: Described, args: Mapping[str, str], seed: int, argv: Sequence[str]) -> Manifest:
-    """What was run, to the last version; `args` are the engine arguments the user gave."""
-    settings = engine.describe() | {"args": dict(args)}
+def manifest(plan: Plan, engine: Described, config: EvalConfig) -> Manifest:
+    """What was run, to the last version."""
+    settings = engine.describe() | {"args": config.engine_settings}
     if engine.deterministic:
         settings["deterministic"] = True
     name = settings.pop("model")
@@ -115,14 +111,14 @@ def manifest(planned: Planned, engine: Described, args: Mapping[str, str], seed:
         key: settings.pop(key) for key in ("path", "revision", "fingerprint", "architecture") if key in settings
     }
     return Manifest(
-        argv=list(argv),
+        argv=list(config.argv),
         model=model,
         engine={"kind": engine.kind} | settings,
-        protocols={task: ProtocolEntry.of(protocol) for task, protocol in planned.plan.protocols.items()},
-        tasks=planned.about,
-        suites={suite.suite: suite for suite in planned.suites},
+        protocols={task: ProtocolEntry.of(protocol) for task, protocol in plan.protocols.items()},
+        tasks=dict(plan.entries),
+        suites={suite.suite: suite for suite in plan.suites},
         packages=versions(),
-        seed=seed,
+        seed=config.seed,
         hardware={"machine": platform.machine(), "cores": os.cpu_count(), "python": sys.version.split()[0]},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -140,13 +136,13 @@ class Missing:
         return [f"{count} samples: {what}" for what, count in sorted(self.costs.items())]
 
 
-def missing(planned: Planned) -> Missing:
+def missing(plan: Plan) -> Missing:
     """Media files that are missing, empty or outside the media root, found without opening a video."""
     faults: dict[tuple[Path, Clip], str | None] = {}
     costs: dict[str, int] = {}
     samples = 0
-    for sample in planned.plan.samples:
-        root = planned.plan.roots[sample.task]
+    for sample in plan.samples:
+        root = plan.roots[sample.task]
         for clip in sample.clips:
             if (root, clip) not in faults:
                 faults[root, clip] = _fault(clip, root)
@@ -154,7 +150,7 @@ def missing(planned: Planned) -> Missing:
         if found is not None:
             costs[found] = costs.get(found, 0) + 1
             samples += 1
-    return Missing(costs, samples, len(planned.plan.samples))
+    return Missing(costs, samples, len(plan.samples))
 
 
 def _fault(clip: Clip, root: Path) -> str | None:
@@ -165,21 +161,10 @@ def _fault(clip: Clip, root: Path) -> str | None:
     return None
 
 
-def fewer(planned: Planned, catalogue: Catalogue, wishes: Wishes) -> list[str]:
-    """What to tell a user whose videos could not give all items of a task."""
-    if wishes.data_root is not None or not catalogue.knows(wishes.tasks):
-        return []
-    recipe = catalogue.resolve(wishes.tasks).limited(wishes.limit).recipe
-    return [
-        f"{entry.task}: {planned.about[entry.task].n} of {entry.n} items could be made from these videos"
-        for entry in recipe.items
-        if planned.about[entry.task].n < entry.n
-    ]
-
-
-def _about(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEntry, dict[str, str]]:
+def _entry(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEntry, dict[str, str]]:
+    """What the manifest holds of a task, and the best constant answer to each of its samples."""
     known = baselines.of(task, samples)
-    about = TaskEntry(
+    entry = TaskEntry(
         hash=task.hash(),
         version=task.metadata.version,
         evaluator=task.evaluator,
@@ -197,7 +182,7 @@ def _about(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEn
         trivial=known.trivial,
         revision=revision,
     )
-    return about, known.texts
+    return entry, known.texts
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

@@ -1,35 +1,29 @@
 """What a planned run asks of its engine, before it starts: the length of every prompt, and which will not fit.
 
 Example:
-    >>> lengths = measure(planned, store, Counter(checkpoint))
-    >>> lengths.longest("viubench_jigsaw_hard")
-    7514
-    >>> overlong(lengths, taken, total=2700, max_errors=0.01)
-    []
+    lengths = measure(plan, cache, Counter(checkpoint))
+    lengths.longest("viubench_jigsaw_hard")  # 7514
+    overlong(lengths, footprint, total=2700, max_errors=0.01)  # []
 
-A frame's size is exact where the store has measured the video before, else the most that the protocol allows.
+A frame's size is exact where the frame cache has measured the video before, else the most that the protocol allows.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from pydantic import Field
 
 from viubench.engines.memory import Footprint
 from viubench.engines.token_counts import Counter, Shown
 from viubench.errors import MediaError, ViubenchError
 from viubench.runner import loop, pipeline
-from viubench.runner.pipeline import Plan
-from viubench.runner.planning import Planned
-from viubench.schema import Clip, Fate, Resize, Sample, Sampling
-from viubench.storage import record_log
+from viubench.runner.plan import Plan
+from viubench.schema import Clip, JigsawItem, Resize, Sample, Sampling
 from viubench.video import sampling
 from viubench.video.frame_cache import FrameCache
-from viubench.video.loader import Wanted
+from viubench.video.loader import FrameRequest
 
 
 @dataclass(frozen=True)
@@ -63,17 +57,9 @@ class Length:
 
 @dataclass
 class Lengths:
-    """The prompts of a run, by sample id, and how its videos stand in the store.
-
-    Attributes:
-        fresh: tokens to be computed when a video's later questions find it in the prefix cache.
-        undecoded: distinct clips whose frames the store does not hold; the number of all is `clips`.
-    """
+    """The prompts of a run, by sample id."""
 
     samples: dict[str, Length] = field(default_factory=dict)
-    fresh: int = 0
-    clips: int = 0
-    undecoded: list[Wanted] = field(default_factory=list)
 
     def of(self, task: str) -> list[Length]:
         return [length for length in self.samples.values() if length.task == task]
@@ -84,53 +70,53 @@ class Lengths:
 
 
 class Viewer:
-    """Which videos a sample shows, as far as the store knows them; opens none."""
+    """Which videos a sample shows, as far as the frame cache knows them; opens none."""
 
-    def __init__(self, plan: Plan, store: FrameCache) -> None:
+    def __init__(self, plan: Plan, cache: FrameCache) -> None:
         self.plan = plan
-        self.store = store
-        self.seen: dict[Wanted, tuple[Shown, bool, bool]] = {}
-        """Clip -> how it is shown, whether that is exact, whether the store holds its frames."""
+        self.cache = cache
+        self._seen: dict[FrameRequest, tuple[Shown, bool]] = {}
 
     def shown(self, sample: Sample) -> tuple[list[Shown], bool]:
         """A sample's videos, and whether their sizes are exact."""
         clips = [self._clip(wanted) for wanted in pipeline.clip_wants(sample, self.plan)]
-        exact = all(known for _, known, _ in clips)
-        if "kind" not in sample.params:
-            return [video for video, _, _ in clips], exact
-        video, times = clips[0][0], sample.params["times"]
-        if sample.params["kind"] != "jigsaw":
-            return [Shown(video.frames, video.height, video.width, tuple(times[:-1]))], exact
-        count, step = len(sample.params["order"]), (times[-1] - times[0]) / video.frames
+        exact = all(known for _, known in clips)
+        pretext = sample.pretext
+        if pretext is None:
+            return [video for video, _ in clips], exact
+        video, times = clips[0][0], pretext.times
+        if not isinstance(pretext, JigsawItem):
+            return [Shown(video.frames, video.height, video.width, times[:-1])], exact
+        count, step = len(pretext.order), (times[-1] - times[0]) / video.frames
         size = video.frames // count
         return [Shown(size, video.height, video.width, tuple(step * k for k in range(size)))] * count, exact
 
-    def _clip(self, wanted: Wanted) -> tuple[Shown, bool, bool]:
-        if wanted not in self.seen:
-            self.seen[wanted] = self._look(*wanted)
-        return self.seen[wanted]
+    def _clip(self, wanted: FrameRequest) -> tuple[Shown, bool]:
+        if wanted not in self._seen:
+            self._seen[wanted] = self._probe(*wanted)
+        return self._seen[wanted]
 
-    def _look(self, root: Path, clip: Clip, how: Sampling, resize: Resize) -> tuple[Shown, bool, bool]:
+    def _probe(self, root: Path, clip: Clip, how: Sampling, resize: Resize) -> tuple[Shown, bool]:
         frames = len(how.indices) if how.kind == "indices" else how.frames
         across = resize.multiple * (resize.max_pixels // resize.multiple**2)
         still = len(clip.frame_files) == 1 and clip.frame_fps is None
         most = Shown(1 if still else frames, resize.multiple, across, still=still)
         try:
-            facts, held = self.store.known(clip, root, how, resize)
+            facts, _ = self.cache.known(clip, root, how, resize)
             if facts is None:
-                return most, False, held
+                return most, False
             chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end)
         except MediaError:  # it will be a media error: no prompt at all
-            return most, False, True
+            return most, False
         height, width = sampling.fit(facts.height, facts.width, resize)
-        return Shown(len(chosen), height, width, tuple(facts.times[chosen].tolist())), True, held
+        return Shown(len(chosen), height, width, tuple(facts.times[chosen].tolist())), True
 
 
 def measure(
-    planned: Planned,
-    store: FrameCache,
+    plan: Plan,
+    cache: FrameCache,
     counter: Counter,
-    done: set[str] | None = None,
+    done: Set[str] = frozenset(),
     wanted: Callable[[Sample], bool] = lambda sample: True,
 ) -> Lengths:
     """The prompts that are still to be asked, in the run's order.
@@ -139,11 +125,10 @@ def measure(
         done: ids that need not be asked.
         wanted: which of the others to count.
     """
-    viewer = Viewer(planned.plan, store)
+    viewer = Viewer(plan, cache)
     lengths = Lengths()
-    before: list[Wanted] = []
-    for sample in loop.in_video_order(planned.plan.samples):
-        if sample.id in (done or set()) or not wanted(sample):
+    for sample in loop.in_video_order(plan.samples):
+        if sample.id in done or not wanted(sample):
             continue
         shown, exact = viewer.shown(sample)
         video = sum(map(counter.video, shown))
@@ -152,22 +137,15 @@ def measure(
             counter.prompt(sample.question, shown) - video,
             video,
             max(map(counter.embeddings, shown), default=0),
-            planned.plan.protocols[sample.task].decoding.max_tokens,
+            plan.protocols[sample.task].decoding.max_tokens,
             exact,
             sum(each.frames * each.height * each.width * 3 for each in shown),
         )
-        wants = pipeline.clip_wants(sample, planned.plan)
-        again = wants == before and "kind" not in sample.params  # a pretext item shows its video changed
-        lengths.fresh += lengths.samples[sample.id].text + (0 if again else video)
-        before = wants
-    lengths.clips = len(viewer.seen)
-    lengths.undecoded = [clip for clip, (_, _, held) in viewer.seen.items() if not held]
     return lengths
 
 
-def doubtful(planned: Planned, taken: Footprint) -> Callable[[Sample], bool]:
+def doubtful(plan: Plan, taken: Footprint) -> Callable[[Sample], bool]:
     """Whether a sample might not fit, by its bytes and its protocol's largest frames: a bound that costs nothing."""
-    plan = planned.plan
     limit, most = taken.limit or sys.maxsize, taken.video or sys.maxsize
 
     def check(sample: Sample) -> bool:
@@ -184,7 +162,7 @@ def doubtful(planned: Planned, taken: Footprint) -> Callable[[Sample], bool]:
 
 
 def overlong(lengths: Lengths, taken: Footprint, total: int, max_errors: float) -> list[str]:
-    """What to tell of prompts and videos that do not fit, one line a task, and what to change.
+    """Prompts and videos that do not fit, one line a task, and what to change.
 
     Raises:
         ViubenchError: more than the share `max_errors` of all `total` samples are known to be too long.
@@ -223,33 +201,6 @@ def overlong(lengths: Lengths, taken: Footprint, total: int, max_errors: float) 
 def _perhaps(lengths: Sequence[Length]) -> str:
     guessed = sum(not length.exact for length in lengths)
     return f" ({guessed} of them if their frames are as large as they may be)" if guessed else ""
-
-
-class Timed(Fate):
-    """What the pace of a run is read from."""
-
-    seconds: dict[str, float] = Field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Pace:
-    """What the answers on record took: their number, and wall seconds of the engine for each."""
-
-    answers: int
-    seconds: float
-
-
-def pace(folder: Path, in_flight: int) -> tuple[set[str], Pace | None]:
-    """The ids a run folder need not ask again, and its pace, where any answer on record says how long it took with
-    `in_flight` others beside it."""
-    done: set[str] = set()
-    seconds, answers = 0.0, 0
-    for record in record_log.read(folder, Timed):
-        if not record.mendable:
-            done.add(record.id)
-        if took := record.seconds.get("engine"):
-            seconds, answers = seconds + took, answers + 1
-    return done, Pace(answers, seconds / answers / min(in_flight, answers)) if answers else None
 
 
 def by_task(lengths: Lengths) -> Mapping[str, list[Length]]:

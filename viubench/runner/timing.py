@@ -1,11 +1,11 @@
-"""Where the time of a run goes: seconds in each stage, and how long the engine had nothing to do.
+"""Where the time of a run goes: seconds in each stage, and how long the engine was idle.
 
 Example:
     stages = Stages()
     stages.open()
     with stages.at("engine"):
         ...
-    print(stages.told())
+    print(stages.summary())
 
 Samples are under way side by side, so the seconds of a stage are summed over samples, and several stages together may
 exceed the time by the clock. `occupied` is by the clock: the time during which at least one sample was in the stage.
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Stage:
+class StageTime:
     """One stage: samples that went through, their seconds in it all together, and seconds with any of them in it."""
 
     entered: int = 0
@@ -35,7 +35,7 @@ class Stages:
     """The stages of one run by name; used from one thread."""
 
     clock: Callable[[], float] = time.perf_counter
-    stages: dict[str, Stage] = field(default_factory=dict)
+    stages: dict[str, StageTime] = field(default_factory=dict)
     opened: float | None = None
     last: float = 0.0
 
@@ -46,7 +46,7 @@ class Stages:
     @contextmanager
     def at(self, name: str) -> Iterator[None]:
         """One sample is in the stage `name` during the block."""
-        stage = self.stages.setdefault(name, Stage())
+        stage = self.stages.setdefault(name, StageTime())
         began = self.clock()
         if not stage.inside:
             stage.since = began
@@ -73,7 +73,7 @@ class Stages:
             return 1.0
         return max(0.0, 1 - stage.occupied / self.wall)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """One line for a terminal; "" when no sample went through the engine."""
         engine = self.stages.get("engine")
         if engine is None or not self.wall:
@@ -81,5 +81,5 @@ class Stages:
         waits = ", ".join(
             f"{name} {stage.seconds / stage.entered:.2f} s" for name, stage in self.stages.items() if stage.entered
         )
-        speed = f"{engine.entered} answers in {self.wall:.1f} s, {engine.entered / self.wall:.1f} a second"
-        return f"{speed}; the engine was without a question {100 * self.idle():.0f} % of the time; a sample: {waits}"
+        speed = f"{engine.entered} answers in {self.wall:.1f} s, {engine.entered / self.wall:.1f}/s"
+        return f"{speed}; engine idle {100 * self.idle():.0f} %; mean time of a sample: {waits}"

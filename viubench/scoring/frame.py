@@ -7,7 +7,7 @@ Example:
     high    0.21
     low     0.34
 
-Each key of a mapping is a column of its own, named with the prefix in `PREFIXES`: `score.iou`, `seconds.engine`.
+Each key of a mapping is a column of its own too, named with the prefix in `PREFIXES`: `score.iou`, `seconds.engine`.
 """
 
 from __future__ import annotations
@@ -41,19 +41,16 @@ def records_frame(records: Iterable[Record]) -> pd.DataFrame:
     rows = []
     keys: dict[str, set[str]] = {field: set(model.model_fields) for field, model in NESTED.items()}
     for record in records:
-        row: dict[str, Any] = {}
-        for field, value in record:
-            if field in PREFIXES:
-                own = dict(value or {})
-                keys.setdefault(field, set()).update(own)
-                row.update(_prefixed(PREFIXES[field], own))
-            else:
-                row[field] = value
+        row: dict[str, Any] = dict(record)
+        for field, prefix in PREFIXES.items():
+            own = dict(row[field] or {})
+            keys.setdefault(field, set()).update(own)
+            row.update(_prefixed(prefix, own))
         rows.append(row)
     columns: list[str] = []
     for field in Record.model_fields:
         order = list(NESTED[field].model_fields) if field in NESTED else sorted(keys.get(field, ()))
-        columns += [PREFIXES[field] + key for key in order] if field in PREFIXES else [field]
+        columns += [field, *(PREFIXES[field] + key for key in order)]
     return pd.DataFrame(rows, columns=columns)
 
 

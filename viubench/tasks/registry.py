@@ -29,6 +29,9 @@ from viubench.storage import strict_yaml
 
 BUILT_IN = Path(task_yamls.__file__).parent
 SPECIAL = ("suites", "protocols", "recipes", "references", "examples")
+OWN_ITEMS = 300
+"""Items of a pretext task that the recipe `viubench` does not name: as many as most of those it names."""
+
 M = TypeVar("M", bound=BaseModel)
 V = TypeVar("V")
 
@@ -51,9 +54,11 @@ class Selection:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All YAML below the built-in folder and any `--include-path`; a later folder replaces equal names."""
+    """All YAML below the built-in folder and any `--include-path`; a later folder replaces equal names. `own` holds
+    tasks by name that are in no folder."""
 
     include_paths: Sequence[Path] = field(default_factory=tuple)
+    own: Mapping[str, Task] = field(default_factory=dict)
 
     @cached_property
     def task_files(self) -> dict[str, Path]:
@@ -64,8 +69,13 @@ class Catalogue:
             if not path.stem.startswith("_")
         }
 
-    def task(self, name: str) -> Task:
-        return load_task(_pick(name, self.task_files, "task"))
+    def task(self, name: str, *, check: bool = True) -> Task:
+        """A task by name; `check=False` as in `load_task`."""
+        return self.own[name] if name in self.own else load_task(_pick(name, self.task_files, "task"), check=check)
+
+    def tasks_in(self, folder: Path) -> list[str]:
+        """The names of the tasks whose files lie in `folder`."""
+        return [name for name, path in self.task_files.items() if path.is_relative_to(folder)]
 
     @cached_property
     def suites(self) -> dict[str, Suite]:
@@ -102,27 +112,28 @@ class Catalogue:
         The recipe gives each task the number of items its suite's recipe has for it; a task named by itself has as
         many as in the recipe `viubench`.
         """
-        wanted: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         suites: list[Suite] = []
         for name in filter(None, (part.strip() for part in names.split(","))):
             if name in self.suites:
                 suite = self.suites[name]
                 suites.append(suite)
-                sizes = self._sizes(suite.recipe or "viubench")
-                wanted.update({task: max(sizes.get(task, 0), wanted.get(task, 0)) for task in suite.tasks})
-            elif name in self.task_files:
-                wanted[name] = max(self._sizes("viubench").get(name, 0), wanted.get(name, 0))
+                own = self._sizes(suite.recipe or "viubench")
+                sizes.update({task: max(own.get(task, 0), sizes.get(task, 0)) for task in suite.tasks})
+            elif name in self.own or name in self.task_files:
+                size = self._sizes("viubench").get(name, OWN_ITEMS)
+                sizes[name] = max(size, sizes.get(name, 0))
             else:
                 raise _unknown(name, [*self.suites, *self.task_files], "task or suite")
-        if not wanted:
+        if not sizes:
             raise ViubenchError("no task was named", hint="for example: --tasks viubench-mini")
-        tasks = tuple(self.task(name) for name in wanted)
-        made = [task.task for task in tasks if task.pretext]
-        missing = [name for name in made if not wanted[name]]
+        tasks = tuple(self.task(name) for name in sizes)
+        pretext = [task.task for task in tasks if task.pretext]
+        missing = [name for name in pretext if not sizes[name]]
         if missing:
             raise ViubenchError(f"no recipe says how many items {missing[0]} has", hint="name a suite that does")
         base = self.recipes[next((suite.recipe for suite in suites if suite.recipe), None) or "viubench"]
-        entries = [{"task": name, "n": wanted[name]} for name in made]
+        entries = [{"task": name, "n": sizes[name]} for name in pretext]
         recipe = Recipe.model_validate(base.model_dump(exclude={"items"}) | {"items": entries})
         return Selection(tasks, tuple(suites), recipe)
 
@@ -135,14 +146,15 @@ class Catalogue:
                 yield from (root / "examples" / (other.data or other.task) for root in roots)
 
     def _readable(self) -> Iterable[Task]:
-        """Every task but those whose file is at fault: a fault is said where that task is asked for."""
+        """Every task but those whose file has a fault, which is raised where that task itself is loaded."""
         for name in self.task_files:
             with suppress(ViubenchError):
                 yield self.task(name)
 
     def knows(self, names: str) -> bool:
         """Whether every name of a comma-separated list is a suite or a task."""
-        return all(name.strip() in self.suites or name.strip() in self.task_files for name in names.split(","))
+        known = (self.own, self.suites, self.task_files)
+        return all(any(name.strip() in some for some in known) for name in names.split(","))
 
     def tasks_of(self, recipe: Recipe) -> dict[str, Task]:
         """The tasks a recipe makes items of; an entry with `base` is that task under a new name and difficulty."""
@@ -156,7 +168,7 @@ class Catalogue:
                     f"{entry.task} is given its own params under its published name",
                     hint=f"give it a new name: task: my_{entry.task}, base: {entry.task}",
                 )
-            pretext = task.pretext.model_copy(update={"params": task.pretext.params | entry.params})
+            pretext = task.pretext.with_params(entry.params) if entry.params else task.pretext
             tasks[entry.task] = task.model_copy(update={"task": entry.task, "pretext": pretext})
         return tasks
 
@@ -173,12 +185,15 @@ class Catalogue:
 
     def _load_all(self, folder: str, model: type[M]) -> dict[str, M]:
         """Every file of one special folder, by the name it gives itself (its first field)."""
-        found = [strict_yaml.load(p, model) for p in self._files(lambda relative: relative.parts[0] == folder)]
-        return {getattr(entry, next(iter(model.model_fields))): entry for entry in found}
+        entries = [strict_yaml.load(p, model) for p in self._files(lambda relative: relative.parts[0] == folder)]
+        return {getattr(entry, next(iter(model.model_fields))): entry for entry in entries}
 
 
-def load_task(path: Path) -> Task:
-    """One task file, includes resolved, its evaluator found and its name equal to the file's.
+def load_task(path: Path, *, check: bool = True) -> Task:
+    """One task file, includes resolved, its name equal to the file's.
+
+    Args:
+        check: also load its evaluator, which costs imports, and try the parameters on it.
 
     Raises:
         ViubenchError: as `strict_yaml.load`; also for an unknown evaluator or one with other parameters.
@@ -193,6 +208,8 @@ def load_task(path: Path) -> Task:
     task = strict_yaml.validate(data, marks, path, Task)
     if task.task != path.stem:
         raise ViubenchError(f"the task is named {task.task!r} but its file {path.name!r}", where=str(path))
+    if not check:
+        return task
     try:
         evaluators.get(task.evaluator.name, **task.evaluator.params)
     except (LookupError, TypeError, ValueError) as error:

@@ -1,11 +1,11 @@
-"""Several engines side by side, each in a process of its own that goes the whole way of a sample.
+"""Several engines side by side, each in a process of its own that runs the whole pipeline of a sample.
 
 Example:
-    replicas = Replicas(engine, Processes(spec, replicas=2), tell=print)
+    replicas = Replicas(engine, Processes(spec, replicas=2), warn=print)
     await run(plan, replicas, folder)
 
 This process hands out samples and collects records, nothing else. A replica that dies costs no sample: what it had
-under way is asked again elsewhere, and another one is started in its place.
+in flight is retried elsewhere, and another one is started in its place.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from viubench.engines.base import Engine
 from viubench.errors import EngineDead, Exit, ViubenchError
-from viubench.runner.parallel.queue import Backlog
+from viubench.runner.parallel.queue import WorkQueue
 from viubench.runner.parallel.worker import Opened
 from viubench.runner.pipeline import LOOK_AHEAD, failed
 from viubench.schema import Record, Sample
@@ -73,14 +73,14 @@ class Replicas:
 
     Args:
         engine: one as the replicas have it; it is never started here.
-        tell: gets a line for the user when a replica dies.
+        warn: gets a line for the user when a replica dies.
     """
 
-    def __init__(self, engine: Engine, transport: Transport, tell: Callable[[str], None]) -> None:
+    def __init__(self, engine: Engine, transport: Transport, warn: Callable[[str], None]) -> None:
         self.kind = engine.kind
         self.deterministic = engine.deterministic
         self.transport = transport
-        self.tell = tell
+        self.warn = warn
         self.room = engine.max_in_flight + LOOK_AHEAD
         self._described = engine.describe()
         self._known = False
@@ -94,17 +94,17 @@ class Replicas:
         self, samples: Sequence[Sample], finished: Callable[[Record], None], opened: Callable[[], None]
     ) -> None:
         """Answer every sample, each once. See `runner.Answering`."""
-        backlog = Backlog(samples, self.transport.replicas)
+        queue = WorkQueue(samples, self.transport.replicas)
 
         def one(record: Record) -> None:
             finished(record)
-            backlog.done()
+            queue.done()
 
         async with asyncio.TaskGroup() as group:
-            places = [_Place(number, self, backlog, one, opened) for number in range(self.transport.replicas)]
+            places = [_Place(number, self, queue, one, opened) for number in range(self.transport.replicas)]
             held = [group.create_task(place.hold()) for place in places]
-            while backlog.open:
-                await backlog.news()
+            while queue.open:
+                await queue.news()
             for task in held:  # also one whose replica is still being started
                 task.cancel()
 
@@ -121,10 +121,10 @@ class Replicas:
         if self._alive == 0:
             raise ViubenchError(
                 f"no replica is left, and {left} samples have no answer; the last one: {why}",
-                hint="the same command resumes; --debug shows what the engines print",
+                hint="rerun the same command to resume; --debug shows what the engines print",
                 exit_code=Exit.INVALID_RUN,
             )
-        self.tell(f"replica {number} is not started again; {self._alive} go on")
+        self.warn(f"replica {number} is not restarted; {self._alive} continue")
 
 
 class _Place:
@@ -134,13 +134,13 @@ class _Place:
         self,
         number: int,
         replicas: Replicas,
-        backlog: Backlog,
+        queue: WorkQueue,
         finished: Callable[[Record], None],
         opened: Callable[[], None],
     ) -> None:
         self.number = number
         self.replicas = replicas
-        self.backlog = backlog
+        self.queue = queue
         self.finished = finished
         self.opened = opened
         self.was_open = False
@@ -156,24 +156,24 @@ class _Place:
             except Died as death:
                 self.tries += 1
                 if self.tries > RESTARTS:
-                    self.replicas.give_up(self.number, str(death), self.backlog.open)
+                    self.replicas.give_up(self.number, str(death), self.queue.open)
                     return
             finally:
                 await replica.close()
 
     async def _open(self, replica: Replica) -> None:
         try:
-            about = await replica.open(self.backlog.next_for(self.number, self.replicas.room))
+            about = await replica.open(self.queue.next_for(self.number, self.replicas.room))
         except ViubenchError as error:
             if not self.was_open:
                 raise
-            self.replicas.tell(f"replica {self.number} could not be started again: {error.message}")
+            self.replicas.warn(f"replica {self.number} could not be restarted: {error.message}")
             raise Died(error.message) from error  # the dead one's memory may not be free yet
         except Died as death:
-            self.replicas.tell(f"replica {self.number} died while it was started: {death}")
+            self.replicas.warn(f"replica {self.number} died while it was started: {death}")
             raise
         if not (self.was_open or about.sees_folder):
-            self.replicas.tell(f"replica {self.number} does not see the run folder: it keeps no filmstrips")
+            self.replicas.warn(f"replica {self.number} does not see the run folder: it keeps no filmstrips")
         self.was_open = True
         self.replicas.know(about, self.opened)
 
@@ -184,7 +184,7 @@ class _Place:
             while True:
                 self._fill(replica, under_way)
                 if not under_way:
-                    await self.backlog.news()
+                    await self.queue.news()
                     continue
                 done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -192,18 +192,18 @@ class _Place:
                     del under_way[task]
         except (Died, EngineDead) as death:
             self._book_what_came(under_way)
-            again = [sample for sample in under_way.values() if not self._is_the_cause(sample, str(death))]
-            self.replicas.tell(f"replica {self.number} died: {death}; {len(again)} samples are asked again")
-            for sample in again:
-                self.backlog.ask_again(sample)
+            retried = [sample for sample in under_way.values() if not self._is_the_cause(sample, str(death))]
+            self.replicas.warn(f"replica {self.number} died: {death}; {len(retried)} samples are retried")
+            for sample in retried:
+                self.queue.retry(sample)
             raise Died(str(death)) from death
         finally:
             for task in under_way:
                 task.cancel()
 
     def _fill(self, replica: Replica, under_way: dict[asyncio.Task[Record], Sample]) -> None:
-        while len(under_way) < self.replicas.room and not any(map(self.backlog.suspected, under_way.values())):
-            sample = self.backlog.take(self.number, idle=not under_way)
+        while len(under_way) < self.replicas.room and not any(map(self.queue.suspected, under_way.values())):
+            sample = self.queue.take(self.number, idle=not under_way)
             if sample is None:
                 return
             under_way[asyncio.create_task(replica.answer(sample))] = sample
@@ -221,7 +221,7 @@ class _Place:
 
     def _is_the_cause(self, sample: Sample, death: str) -> bool:
         """Whether the sample was alone with a second replica that died; it gets its record then."""
-        if not self.backlog.suspected(sample):
+        if not self.queue.suspected(sample):
             return False
         self._book(failed(sample, "engine_error", "engine", f"two replicas died of it, the second: {death}"))
         return True

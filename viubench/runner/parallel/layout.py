@@ -15,7 +15,7 @@ from viubench.engines import engine_args as arguments
 from viubench.errors import ViubenchError
 from viubench.runner.parallel.coordinator import Transport
 from viubench.runner.parallel.devices import gpus_each
-from viubench.runner.parallel.worker import Spec
+from viubench.runner.parallel.worker import ReplicaSpec
 
 SPREAD = ("vllm", "hf")
 """Engines that may run in replicas."""
@@ -57,7 +57,7 @@ class Layout:
             return cls(kind, own, replicas or 1, True, theirs)
         return cls(kind, own, replicas if (replicas or 1) > 1 else None)
 
-    def transport(self, spec: Spec) -> Transport:
+    def transport(self, spec: ReplicaSpec) -> Transport:
         """Where the replicas live; raises ViubenchError when there are too few GPUs for them."""
         count, each = self.replicas or 1, gpus_each(self.engine_args)
         if self.ray:

@@ -2,7 +2,7 @@
 
 Example:
     with Processes(spec, replicas=2, gpus_each=1) as transport:
-        await Replicas(engine, transport, tell=print).answer_all(samples, finished, opened)
+        await Replicas(engine, transport, warn=print).answer_all(samples, finished, opened)
 
 A replica is a Python program at the other end of a socket, in a session of its own: Ctrl-C does not reach it, the
 parent ends it and all it started. It ends by itself when the socket closes, so it cannot outlive its parent.
@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 from viubench.errors import ViubenchError
 from viubench.runner.parallel.coordinator import Died, Replica, Transport
 from viubench.runner.parallel.devices import core_shares, gpu_shares
-from viubench.runner.parallel.worker import Opened, Spec, Worker
+from viubench.runner.parallel.worker import Opened, ReplicaSpec, Worker
 from viubench.schema import Record, Sample
 
 GRACE = 20.0
@@ -49,7 +49,7 @@ class Processes(Transport):
 
     name: ClassVar[str] = "process"
 
-    def __init__(self, spec: Spec, replicas: int, gpus_each: int = 1) -> None:
+    def __init__(self, spec: ReplicaSpec, replicas: int, gpus_each: int = 1) -> None:
         self.replicas = replicas
         self.spec = spec.travelling()
         gpus = gpu_shares(replicas, gpus_each)
@@ -64,7 +64,7 @@ class ProcessReplica(Replica):
     """One engine process. Its calls and their answers are pickled messages: (number, method, arguments), and
     (number, whether it went well, value)."""
 
-    def __init__(self, spec: Spec, environment: Mapping[str, str], cores: Sequence[int]) -> None:
+    def __init__(self, spec: ReplicaSpec, environment: Mapping[str, str], cores: Sequence[int]) -> None:
         self.spec, self.environment, self.cores = spec, environment, cores
         self._numbers = itertools.count()
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -157,13 +157,13 @@ def main(handle: int) -> None:
     sys.path[:], cores = pickle.loads(pipe.recv_bytes())
     if cores:
         os.sched_setaffinity(0, cores)
-    spec: Spec = pickle.loads(pipe.recv_bytes())
+    spec: ReplicaSpec = pickle.loads(pipe.recv_bytes())
     with contextlib.suppress(OSError):  # the parent is gone in the middle of an answer
         asyncio.run(_serve(pipe, spec))
     os._exit(0)  # whatever threads the engine's libraries left
 
 
-async def _serve(pipe: Connection, spec: Spec) -> None:
+async def _serve(pipe: Connection, spec: ReplicaSpec) -> None:
     worker = Worker(spec)
     calls: asyncio.Queue[tuple[int, str, Any] | None] = asyncio.Queue()
     threading.Thread(target=_listen, args=(pipe, asyncio.get_running_loop(), calls), daemon=True).start()

@@ -1,12 +1,12 @@
-"""What is still to be answered, and which replica gets which of it.
+"""The work queue: samples still to be answered, and which replica gets which of them.
 
 Example:
-    >>> backlog = Backlog(samples, replicas=2)  # doctest: +SKIP
-    >>> backlog.take(0, idle=True)  # doctest: +SKIP
+    >>> queue = WorkQueue(samples, replicas=2)  # doctest: +SKIP
+    >>> queue.take(0, idle=True)  # doctest: +SKIP
 
 A video's questions go to one replica, whose frames and caches the later ones find there. A replica that has none left
 takes the next video; when there is none, half of the longest queue of another. What was under way when a replica died
-is a suspect: it is asked again alone, so that a sample that kills a second replica is known to be the cause.
+is a suspect: it is retried alone, so that a sample that kills a second replica is known to be the cause.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from itertools import groupby
 from viubench.schema import Sample
 
 
-class Backlog:
+class WorkQueue:
     """The samples of a run, in video order, for so many replicas.
 
     Attributes:
@@ -36,7 +36,7 @@ class Backlog:
         self._news = asyncio.Event()
 
     def next_for(self, replica: int, most: int) -> list[Sample]:
-        """What `replica` will take first, at most so many; they stay in the backlog."""
+        """What `replica` will take first, at most so many; they stay in the queue."""
         return list(self._queue(replica))[:most]
 
     def take(self, replica: int, *, idle: bool) -> Sample | None:
@@ -49,23 +49,23 @@ class Backlog:
         """Whether the sample was under way when a replica died."""
         return sample.id in self._suspected
 
-    def ask_again(self, sample: Sample) -> None:
+    def retry(self, sample: Sample) -> None:
         """Put back a sample whose replica died."""
         self._suspected.add(sample.id)
         self._suspects.append(sample)
-        self._tell()
+        self._notify()
 
     def done(self) -> None:
         """One sample has its record."""
         self.open -= 1
-        self._tell()
+        self._notify()
 
     async def news(self) -> None:
         """Wait until a sample was answered or put back."""
         self._news.clear()
         await self._news.wait()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._news.set()
 
     def _queue(self, replica: int) -> deque[Sample]:

@@ -2,7 +2,7 @@
 
 Example:
     with RayActors(spec, replicas=8, gpus_each=1, address="10.0.0.1:6379") as transport:
-        await Replicas(engine, transport, tell=print).answer_all(samples, finished, opened)
+        await Replicas(engine, transport, warn=print).answer_all(samples, finished, opened)
 
 Ray finds the machines, gives each actor its GPUs and says when one is gone; who is asked what is decided by `Replicas`.
 """
@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from viubench.errors import ViubenchError
 from viubench.runner.parallel.coordinator import Died, Replica, Transport
 from viubench.runner.parallel.ray_cluster import cluster, import_ray, last_line
-from viubench.runner.parallel.worker import Opened, Spec, Worker
+from viubench.runner.parallel.worker import Opened, ReplicaSpec, Worker
 from viubench.schema import Record, Sample
 
 GRACE = 20.0
@@ -37,7 +37,7 @@ class RayActors(Transport):
     name: ClassVar[str] = "ray"
 
     def __init__(
-        self, spec: Spec, replicas: int, gpus_each: int = 1, address: str | None = None, num_cpus: float = 1.0
+        self, spec: ReplicaSpec, replicas: int, gpus_each: int = 1, address: str | None = None, num_cpus: float = 1.0
     ) -> None:
         self.replicas = replicas
         self.spec = spec.travelling()
@@ -75,7 +75,7 @@ class RayActors(Transport):
 class RayReplica(Replica):
     """One actor. Ray starts none again by itself: `Replicas` does, and knows what was under way."""
 
-    def __init__(self, spec: Spec, takes: dict[str, float]) -> None:
+    def __init__(self, spec: ReplicaSpec, takes: dict[str, float]) -> None:
         self.spec, self.takes = spec, takes
         self._actor: Any = None
 

@@ -1,4 +1,4 @@
-"""What runs in a replica: an engine with decoders and a frame store of its own, and the whole way of a sample.
+"""What runs in a replica: an engine with decoders and a frame cache of its own, and the whole pipeline of a sample.
 
 Example:
     worker = Worker(spec)
@@ -19,7 +19,8 @@ from typing import Any
 
 from viubench.engines.base import Engine
 from viubench.errors import ViubenchError
-from viubench.runner.pipeline import Pipeline, Plan
+from viubench.runner.pipeline import Pipeline
+from viubench.runner.plan import Plan
 from viubench.schema import Record, Sample
 from viubench.video.frame_cache import FrameCache, default_root
 from viubench.video.loader import Media
@@ -27,15 +28,15 @@ from viubench.video.process_pool import KillablePool
 
 
 @dataclass(frozen=True)
-class Spec:
-    """All that a replica is told; it is pickled.
+class ReplicaSpec:
+    """What a replica gets when it starts; it is pickled.
 
     Attributes:
         engine: makes the engine, which `Worker.open` starts.
         plan: of the run; its samples need not be there.
         out: the run folder, which gets the filmstrips where this machine has it.
-        strips: ids of the samples whose filmstrip is kept.
-        frame_cache: the frame store; the machine's own default one where None.
+        filmstrips: ids of the samples whose filmstrip is kept.
+        frame_cache: the frame cache; the machine's own default one where None.
         decoders: decoding processes; decode_seconds: their wall limit for one video.
         environment: set before anything else.
         folder: where the run was started, and relative paths begin.
@@ -44,16 +45,16 @@ class Spec:
     engine: Callable[[], Engine]
     plan: Plan
     out: Path
-    strips: frozenset[str] = frozenset()
+    filmstrips: frozenset[str] = frozenset()
     frame_cache: Path | None = None
     decoders: int = 1
     decode_seconds: float = 300.0
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path = field(default_factory=Path.cwd)
 
-    def travelling(self) -> Spec:
+    def travelling(self) -> ReplicaSpec:
         """As it is sent: without the samples, which follow one by one."""
-        return replace(self, plan=replace(self.plan, samples=()))
+        return replace(self, plan=replace(self.plan, samples=(), blind_answers={}))
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ class Opened:
 class Worker:
     """One replica's side: `open` once, `answer` many at a time, `close`."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: ReplicaSpec) -> None:
         self.spec = spec
         self._engine: Engine | None = None
         self._pool: KillablePool | None = None
-        self._way: Pipeline | None = None
+        self._pipeline: Pipeline | None = None
 
     async def open(self, soon: Sequence[Sample]) -> Opened:
         """Start the engine; meanwhile the videos of the samples that come `soon` are decoded.
@@ -88,16 +89,16 @@ class Worker:
             self._pool = KillablePool(spec.decoders, spec.decode_seconds)
             media = Media(FrameCache(spec.frame_cache or default_root()), self._pool)
         sees_folder = (spec.out / "manifest.json").is_file()
-        self._way = Pipeline(spec.plan, engine, media, spec.out, spec.strips if sees_folder else frozenset())
-        self._way.look_ahead(soon)
+        self._pipeline = Pipeline(spec.plan, engine, media, spec.out, spec.filmstrips if sees_folder else frozenset())
+        self._pipeline.look_ahead(soon)
         await engine.start()
         return Opened(engine.describe(), sees_folder)
 
     async def answer(self, sample: Sample) -> Record:
         """The sample's record; raises ViubenchError where the engine finds that it cannot be trusted."""
-        if self._way is None:
+        if self._pipeline is None:
             raise RuntimeError("answer before open")
-        return await self._way.answer(sample)
+        return await self._pipeline.answer(sample)
 
     async def close(self) -> None:
         """End the decoders and the engine; safe to call twice."""

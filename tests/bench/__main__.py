@@ -1,0 +1,29 @@
+"""`python -m tests.bench NAME`, from a checkout. Each benchmark prints a table and can write it as JSON.
+
+Example:
+    python -m tests.bench peers --videos clips --json peers.json
+"""
+
+from __future__ import annotations
+
+import typer
+
+from tests.bench import parity
+from tests.bench.commands.costs import build, decode, document, page, records, startup
+from tests.bench.commands.engines import order, peers, pipeline
+from tests.bench.commands.statistics import stats
+from viubench.cli import main
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Measure speed, memory, statistics and parity of viubench.",
+)
+
+for command in (stats, peers, pipeline, order, decode, build, records, page, startup, document, parity.parity):
+    app.command()(command)
+
+if __name__ == "__main__":
+    main(app)

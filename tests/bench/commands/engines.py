@@ -1,0 +1,127 @@
+"""A run as a whole: peers, pipeline and order.
+
+Example:
+    python -m tests.bench peers --videos clips --questions 3
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from viubench.errors import ViubenchError
+
+
+def peers(
+    videos: Annotated[Path, typer.Option(help="Folder of clips; both sides must be able to open those taken.")],
+    model: Annotated[
+        str | None, typer.Option(help="Checkpoint of the Qwen3-VL family; a tiny one is made when none is named.")
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Clips asked about.")] = 16,
+    questions: Annotated[str, typer.Option(help="Questions about each clip, one contest for each number.")] = "1,3,10",
+    sides: Annotated[str, typer.Option(help="lmms-eval's models to meet.")] = "vllm,vllm_generate",
+    frames: Annotated[int, typer.Option(min=2, help="Frames of a clip.")] = 32,
+    max_pixels: Annotated[int, typer.Option(min=1024, help="Pixels of a frame, at most.")] = 65536,
+    workers: Annotated[int, typer.Option(min=1, help="Our decoding processes.")] = 2,
+    json: Annotated[Path | None, typer.Option(help="Write ratios and rows there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not print what is being measured.")] = False,
+) -> None:
+    """Answer the same questions about the same clips with the installed lmms-eval, side by side: theirs / ours."""
+    from dataclasses import asdict
+
+    from tests.bench import machine, peers
+    from viubench.video import cores
+
+    settings = peers.PeerSettings(
+        clips, _counts(questions), frames, max_pixels, workers=workers, sides=tuple(sides.split(","))
+    )
+    log = _logger(quiet)
+    taken, left = peers.readable(videos, settings)
+    for line in left:
+        log(f"left out: {line}")
+    rows = peers.contest(taken, model, settings, log)
+    printed = peers.table(rows, settings, cores.available())
+    print(printed)
+    more = peers.ratios(rows) | {"floors": peers.floors(rows, cores.available()), "settings": asdict(settings)}
+    machine.write(json, rows, printed, clips=[clip.name for clip in taken[:-1]], **more)
+
+
+def pipeline(
+    videos: Annotated[Path, typer.Option(help="Folder of clips.")],
+    workers: Annotated[int, typer.Option(min=1, help="Decoding processes.")] = 2,
+    questions: Annotated[int, typer.Option(min=1, help="Questions about each clip at each of four sizes.")] = 3,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not print what is being measured.")] = False,
+) -> None:
+    """Run against decoding alone and an engine alone that takes time but no processor: how far do they overlap?"""
+    from dataclasses import asdict
+
+    from tests.bench import machine, pipeline
+
+    settings = pipeline.OverlapSettings(questions=questions, workers=workers)
+    rows = pipeline.measure(videos, settings, _logger(quiet))
+    printed = pipeline.table(rows)
+    print(printed)
+    machine.write(json, rows, printed, settings=asdict(settings))
+
+
+def order(
+    model: Annotated[str, typer.Option(help="Checkpoint folder or hub id, opened by vLLM.")],
+    tasks: Annotated[str, typer.Option("--tasks", help="Tasks or suites, comma separated, or a build folder.")],
+    videos: Annotated[Path | None, typer.Option(help="Folder of videos to make pretext items from.")] = None,
+    n: Annotated[int, typer.Option("--n", min=2, help="Requests, the first of the tasks.")] = 32,
+    in_flight: Annotated[int, typer.Option(min=2, help="Requests under way at once, where not one.")] = 16,
+    max_pixels: Annotated[int | None, typer.Option(min=1024, help="Pixels per frame, at most.")] = None,
+    engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
+    frame_cache: Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+) -> None:
+    """Ask the same requests one by one, at once and in another order: what that changes, with and without
+    --deterministic."""
+    from tempfile import TemporaryDirectory
+
+    from tabulate import tabulate
+
+    from tests.bench import machine, order
+    from viubench.cli.run import pairs
+    from viubench.engines.checkpoints import describe_checkpoint
+    from viubench.runner import planning
+    from viubench.runner.config import EvalConfig
+    from viubench.video.frame_cache import FrameCache, default_root
+
+    store = FrameCache(frame_cache or default_root())
+    config = EvalConfig(model, tasks, engine="vllm", videos=videos, max_pixels=max_pixels, limit=n)
+    with TemporaryDirectory(prefix="viubench-bench-") as scratch:
+        multiple = describe_checkpoint(model)["size_multiple"]
+        planned = planning.make_plan(config, Path(scratch), multiple)
+        rows = order.measure(model, order.requests(planned, store, n), pairs(engine_arg), in_flight)
+    lines = [
+        [row.what, "yes" if row.deterministic else "no", row.n, f"{row.seconds:.1f}", f"{100 * row.answers:.1f}",
+         f"{row.logprob:.1e}"]
+        for row in rows
+    ]  # fmt: skip
+    headers = ["asked", "deterministic", "answers", "seconds", "% changed", "log-prob, at most"]
+    printed = tabulate(lines, headers, disable_numparse=True, colalign=("left", "left", *["right"] * 4))
+    print(printed)
+    machine.write(json, rows, printed)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    from tests.bench.peers import QUESTIONS
+
+    try:
+        counts = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        counts = ()
+    if not counts or not all(1 <= count <= len(QUESTIONS) for count in counts):
+        raise ViubenchError(f"{text!r} is no list of numbers from 1 to {len(QUESTIONS)}", where="--questions")
+    return counts
+
+
+def _logger(quiet: bool) -> Callable[[str], None]:
+    """Prints on standard error what is being measured, or nothing."""
+    return lambda what: None if quiet else print(what, file=sys.stderr, flush=True)

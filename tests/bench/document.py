@@ -1,0 +1,118 @@
+"""docs/performance.md from the files that the benchmarks wrote: what was run, on what, and what it printed.
+
+Example:
+    python -m tests.bench peers --videos clips --json docs/performance/peers.json
+    python -m tests.bench document docs/performance --out docs/performance.md
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+from viubench.errors import ViubenchError
+
+SECTIONS = {
+    "peers": (
+        "Beside lmms-eval",
+        "The same checkpoint, clips, questions, frame count, pixel budget, answer length and vLLM settings, "
+        "each side alone in a fresh process. `vllm` and `vllm_generate` are lmms-eval's two vLLM models. "
+        "The clock runs from the first question to the last answer, engine start excluded; cold is the "
+        "first time, warm the second in the same process. Two more passes of ours: next, frames decoded and "
+        "the engine's caches empty (the next checkpoint, which is the engine alone), and decode, an empty "
+        "frame cache and no questions. The floor of a cold pass is the longer of the two or, without a GPU, where "
+        "both want the same cores, their processor seconds spread over all cores; left is the share of the cold "
+        "pass above it, and the last columns are the ratios that a pass at the floor would have.",
+    ),
+    "pipeline": (
+        "Does it overlap?",
+        "Real decoding, and an engine that takes time but no processor, as one on a GPU does: a run, from "
+        "nothing, against decoding alone and the engine alone.",
+    ),
+    "decode": (
+        "Decoding",
+        "Wall seconds of one process. Ours decodes, resizes, hashes and stores (cold), or finds the frames "
+        "and proves them (warm). `wrong` counts frames that are not the ones asked for, against a decode in "
+        "order. Then one drawn hour of 720p: cost and memory grow with the frames asked for, not with the "
+        "length kept in memory.",
+    ),
+    "build": (
+        "Building pretext items",
+        "VIUBench built from a folder of clips, beside making every item by itself with OpenCV: open the "
+        "video, read the item's frames, perturb them one by one. Ours also proves every item answerable. "
+        "Then memory by number of items.",
+    ),
+    "records": (
+        "A million answers",
+        "Drawn answers of the built-in kinds: grading and results in one pass, results alone, the time "
+        "until a run that was stopped asks its next question, and the paired statistics of a gate; each in "
+        "a process of its own.",
+    ),
+    "page": (
+        "The page of half a million answers",
+        "Made-up answers of ten models to eighteen tasks, then one offline page of all of them; writing it alone is "
+        "timed, and the memory before it is that of making the answers up.",
+    ),
+    "order": (
+        "What an answer depends on",
+        "The same requests one at a time, many at once and in another order, against one at a time in the same mode.",
+    ),
+    "startup": (
+        "Start-up",
+        "Processor seconds, the median of several starts.",
+    ),
+}
+"""Per benchmark, by the name of its command: a title, and what its figures are."""
+
+WIDTH = 118
+
+HEAD = """\
+# Performance
+
+Figures of one machine, side by side: compare ratios, and seconds only within a table. Each section shows a command, run
+from a checkout, and what it printed; `python -m tests.bench document` writes this page from the files that the commands
+wrote. Nothing here was measured on a GPU.
+"""
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The files of a folder by their names, which are those of the commands; raises ViubenchError."""
+    found = {}
+    for name in SECTIONS:
+        path = folder / f"{name}.json"
+        if path.exists():
+            try:
+                found[name] = json.loads(path.read_text(encoding="utf-8"))
+                _ = found[name]["command"], found[name]["printed"], found[name]["machine"]
+            except (ValueError, KeyError, TypeError, OSError):
+                raise ViubenchError("not what `python -m tests.bench` writes", where=str(path)) from None
+    if not found:
+        raise ViubenchError(
+            f"none of {', '.join(f'{name}.json' for name in SECTIONS)} is there",
+            where=str(folder),
+            hint="python -m tests.bench peers --videos CLIPS --json FOLDER/peers.json",
+        )
+    return found
+
+
+def render(figures: Mapping[str, Any]) -> str:
+    """The page in Markdown: a section for each benchmark there are figures of."""
+    parts = [HEAD]
+    for name, (title, words) in SECTIONS.items():
+        if name in figures:
+            one = figures[name]
+            shown = f"$ {one['command']}\n{one['printed'].rstrip()}"
+            parts.append(f"## {title}\n\n{fill(words, WIDTH)}\n\n```\n{shown}\n```\n\n{_where(one)}\n")
+    return "\n".join(parts)
+
+
+def _where(one: Mapping[str, Any]) -> str:
+    machine = one["machine"]
+    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    memory = f"{machine['memory_mb'] / 1000:.0f} GB"
+    return fill(
+        f"{machine['cores']} cores ({machine['machine']}), {memory}, Python {machine['python']}; {packages}.", WIDTH
+    )

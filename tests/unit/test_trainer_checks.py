@@ -1,0 +1,242 @@
+"""Guards by themselves: each fires at what it is there for, and lets everything else pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer import checks, rewards
+from trainer.model.packing import Packed
+from trainer.model.policy import Policy, Rollouts
+from trainer.rewards import Diagnostics
+from viubench.engines import tiny_checkpoints
+from viubench.errors import ViubenchError
+from viubench.schema import Sample
+from viubench.video.frames import STILL, VideoInput
+
+torch = pytest.importorskip("torch")
+
+
+def clip(frames: int = 5, size: int = 64, reader: str = "", every: float = 0.48) -> VideoInput:
+    pixels = np.random.default_rng(0).integers(0, 256, (frames, size, size, 3), np.uint8)
+    times = tuple(every * number for number in range(frames))
+    return VideoInput(pixels, 25.0, tuple(range(0, 12 * frames, 12)), times, 12 * frames, every * frames, reader)
+
+
+def asked(name: str, videos: int) -> Sample:
+    question = "<video>" * videos + "\nWhen?"
+    return Sample(id=name, task="t", cluster="c", clips=(), question=question, target=None, answer_text="")
+
+
+# --- what the model is shown ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    tiny_checkpoints.write(folder)
+    return Policy.open(folder)
+
+
+def packed(policy: Policy) -> Packed:
+    """Three questions: one video, two of other lengths and sizes, a video and a still picture."""
+    shown = [(clip(),), (clip(3, 96), clip(8)), (clip(4), clip(1, 64, STILL))]
+    return policy.stack([policy.pack(asked(f"s{at}", len(row)), row) for at, row in enumerate(shown)])
+
+
+def test_prompts_that_show_the_frames_as_they_are_pass(policy: Policy) -> None:
+    checks.check_prompts(policy, packed(policy))
+
+
+def refusal(policy: Policy, wrong: Packed) -> ViubenchError:
+    with pytest.raises(ViubenchError, match="not see the frames as they are") as refused:
+        checks.check_prompts(policy, wrong)
+    return refused.value
+
+
+def test_times_that_are_not_the_frames_own_are_refused(policy: Policy) -> None:
+    """The prompt was written for a clip of another rate."""
+    right = packed(policy)
+    slower = (clip(3, 96), clip(8, every=0.6))
+    error = refusal(policy, replace(right, videos=(right.videos[0], slower, right.videos[2])))
+    assert error.where == "item s1"
+    assert "expected" in error.message
+
+
+def test_frames_that_were_resized_or_sampled_again_are_refused(policy: Policy) -> None:
+    right = packed(policy)
+    larger = (clip(5, 96),)
+    error = refusal(policy, replace(right, videos=(larger, *right.videos[1:])))
+    assert error.where == "item s0"
+    assert "5 frames of 96 x 96 became [3, 4, 4] patches, not [3, 6.0, 6.0]" in error.message
+    picture = (right.videos[2][0], clip(1, 96, STILL))
+    assert refusal(policy, replace(right, videos=(*right.videos[:2], picture))).where == "item s2"
+
+
+def test_a_guessed_frame_rate_is_refused_where_a_model_only_knows_the_spacing(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for Qwen2.5-VL, which writes no times and takes seconds per group of frames; 24 a second is its guess."""
+    monkeypatch.setattr(checks, "TIMESTAMPED_TYPES", ())
+    right = packed(policy)
+    right.inputs["second_per_grid_ts"] = torch.tensor([0.96, 0.9, 1.0, 0.96])
+    checks.check_prompts(policy, right)
+    right.inputs["second_per_grid_ts"] = torch.tensor([0.96, 0.9, 2 / 24, 0.96])
+    error = refusal(policy, right)
+    assert error.where == "item s1"
+    assert "0.48 s apart, and the prompt says 0.0417 s" in error.message
+
+
+# --- what comes back ------------------------------------------------------------------------------------------
+
+
+def rollouts() -> Rollouts:
+    """Two answers to each of two questions."""
+    mask = torch.tensor([[1, 1, 0], [1, 1, 1], [1, 0, 0], [1, 1, 0]], dtype=torch.bool)
+    logprobs = torch.where(mask, torch.tensor(-1.0), torch.tensor(0.0))
+    return Rollouts(torch.ones(4, 3, dtype=torch.long), mask, logprobs, ["a"] * 4, [True] * 4)
+
+
+def test_whole_rollouts_pass() -> None:
+    checks.check_rollouts(rollouts(), 4, 3)
+
+
+def shorter(found: Rollouts) -> None:
+    found.texts.pop()
+
+
+def empty(found: Rollouts) -> None:
+    found.mask[2] = False
+
+
+def no_number(found: Rollouts) -> None:
+    found.logprobs[0, 0] = float("nan")
+
+
+def probability(found: Rollouts) -> None:
+    found.logprobs[0, 0] = 0.4
+
+
+def narrow(found: Rollouts) -> None:
+    found.logprobs = found.logprobs[:, :2]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (shorter, "4 answers came back where 4"),
+        (empty, "an answer has 0 or 3 tokens"),
+        (no_number, "above 0 or NaN"),
+        (probability, "above 0 or NaN"),
+        (narrow, r"log-probabilities \[4, 2\]"),
+    ],
+)
+def test_rollouts_that_cannot_be_trained_on_are_refused(spoil: Callable[[Rollouts], None], message: str) -> None:
+    found = rollouts()
+    spoil(found)
+    with pytest.raises(ViubenchError, match=message):
+        checks.check_rollouts(found, 4, 3)
+
+
+def test_rollouts_of_another_number_or_length_are_refused() -> None:
+    with pytest.raises(ViubenchError, match="4 answers came back where 6 were requested"):
+        checks.check_rollouts(rollouts(), 6, 3)
+    with pytest.raises(ViubenchError, match="1 to 2 were requested"):
+        checks.check_rollouts(rollouts(), 4, 2)
+
+
+def test_the_gap_is_a_mean_over_each_questions_tokens() -> None:
+    found = rollouts()
+    trainer = found.logprobs.clone()
+    trainer[1, 2] += 1.0
+    trainer[3, 1] -= 0.6
+    trainer[0, 2] = 99.0  # padding
+    gap, largest = checks.logprob_gaps(trainer, found, 2)
+    assert gap.tolist() == pytest.approx([1 / 5, 0.6 / 3])
+    assert largest == pytest.approx(1.0)
+
+
+def test_a_question_above_the_limit_is_named_though_the_mean_is_below() -> None:
+    pair = Packed((asked("fine", 0), asked("other", 0)), ((), ()), {})
+    checks.check_logprob_gap(torch.tensor([0.01, 0.09]), pair, 0.1)
+    for worst in (0.11, float("nan"), float("inf")):
+        with pytest.raises(ViubenchError, match=r"above 0\.1") as refused:
+            checks.check_logprob_gap(torch.tensor([0.0, worst]), pair, 0.1)
+        assert refused.value.where == "item other"
+
+
+def test_numbers_must_be_finite() -> None:
+    checks.check_finite({"loss": -1e30, "grad_norm": 0.0})
+    for bad in ("nan", "inf", "-inf"):
+        with pytest.raises(ViubenchError, match=f"grad_norm is {bad}"):
+            checks.check_finite({"loss": 0.0, "grad_norm": float(bad)})
+
+
+# --- what the policy has become -------------------------------------------------------------------------------
+
+
+def seen(answers: list[Any]) -> dict[str, Diagnostics]:
+    return {"t": Diagnostics(0.5, 0.0, 1.0, 0.0, 1.0, 0.1, 4.0, tuple(answers))}
+
+
+def monitor(said: list[str], *, stop: bool = False) -> checks.CollapseMonitor:
+    return checks.CollapseMonitor({"t": 0.2}, stop=stop, warn=said.append)
+
+
+def test_a_healthy_policy_raises_no_alarm() -> None:
+    said: list[str] = []
+    monitored = monitor(said, stop=True)
+    for step in range(40):
+        alarms = monitored.update("training", seen([f"{step}.{at}" for at in range(8)]))
+        monitored.report(alarms)
+        assert not alarms
+    assert not said
+
+
+def test_an_alarm_is_logged_each_time_and_said_once() -> None:
+    said: list[str] = []
+    monitored = monitor(said)
+    told = []
+    for _ in range(10):
+        alarms = monitored.update("training", seen(["1.0-4.0"] * 8))
+        monitored.report(alarms)
+        told.append(alarms)
+    assert [bool(alarms) for alarms in told] == [False] * 7 + [True] * 3
+    assert told[-1]["alarm/t"].startswith("training: 1.0-4.0 answers 100% of the last 64 questions")
+    assert len(said) == 1
+
+
+def test_an_alarm_stops_the_run_where_it_shall() -> None:
+    monitored = monitor([], stop=True)
+    with pytest.raises(ViubenchError, match="the answers to t have collapsed: validation: a answers 100%"):
+        monitored.report(monitored.update("validation", seen(["a"] * 64)))
+
+
+def test_steps_and_looks_are_told_apart() -> None:
+    """A look's answers are greedy ones to the same questions each time: they say nothing about those of a step."""
+    monitored = monitor([])
+    assert not monitored.update("validation", seen(["a"] * 32))
+    assert not monitored.update("training", seen(["a"] * 32))
+
+
+def test_what_was_seen_survives_a_restart_and_stays_small() -> None:
+    one, other = monitor([]), monitor([])
+    for step in range(60):
+        one.update("training", seen([f"{step}.{at}" for at in range(8)]))
+    other.restore(one.state())
+    assert other.state() == one.state()
+    assert sum(len(kept["answers"]) for kept in one.state()["training/t"]) == 2 * rewards.MIN_QUESTIONS
+    for _ in range(8):
+        alarms = [
+            monitored.update("training", seen(["a", "b", "c", "d", "e", "f", "g", None])) for monitored in (one, other)
+        ]
+    assert (
+        alarms[0]
+        == alarms[1]
+        == {"alarm/t": "training: different answers fell from 64 in the first 64 questions to 7 in the last"}
+    )

@@ -1,0 +1,74 @@
+"""Two runs side by side, and the regression gate, from Python.
+
+Example:
+    compare("runs/base", "runs/step-200").to_frame()
+    gate("runs/base", "runs/step-200", {"margins": {"default": 0.01}}).verdict  # 'regress'
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from viubench.api.run import Run
+from viubench.comparison import report
+from viubench.comparison.flips import flips
+from viubench.comparison.gate import gate as judge
+from viubench.comparison.pair import Side, compare_sides
+from viubench.errors import ViubenchError
+from viubench.runner.config import PathLike
+from viubench.schema import GateConfig, GateReport
+from viubench.schema.compare import CompareReport
+from viubench.storage import reference_run, strict_yaml
+
+
+def compare(a: Run | PathLike, b: Run | PathLike, *, common: bool = False) -> CompareReport:
+    """What changed from run `a` to run `b`, whether it is real, and on which samples.
+
+    Args:
+        common: leave out the tasks that only one of the runs has, instead of refusing.
+
+    Raises:
+        Incomparable: an unfinished run, too many errors, other items, definitions, protocols or tasks.
+    """
+    sides = Side.read(_folder(a)), Side.read(_folder(b))
+    differences = compare_sides(*sides, level=report.LEVEL, common=common)
+    return report.report(*sides, differences, flips(differences.tasks.values()))
+
+
+def gate(
+    baseline: Run | PathLike,
+    candidate: Run | PathLike,
+    config: GateConfig | PathLike | Mapping[str, Any] | None = None,
+) -> GateReport:
+    """Whether the candidate is worse than the baseline: `verdict`, `exit_code`, and the evidence of each task.
+
+    Args:
+        baseline: a run, its folder, or the name of a saved one.
+        config: gate.yaml, its content, or None for the defaults.
+
+    Raises:
+        ViubenchError: no run folder, a damaged one, or a configuration that cannot be read.
+    """
+    reference = baseline.path if isinstance(baseline, Run) else reference_run.find(os.fspath(baseline))
+    return judge(reference, _folder(candidate), _settings(config))
+
+
+def _settings(config: GateConfig | PathLike | Mapping[str, Any] | None) -> GateConfig:
+    if config is None or isinstance(config, GateConfig):
+        return config or GateConfig()
+    if isinstance(config, str | os.PathLike):
+        return strict_yaml.load(Path(config), GateConfig)
+    try:
+        return GateConfig.model_validate(config)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ViubenchError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where="config") from None
+
+
+def _folder(run: Run | PathLike) -> Path:
+    return run.path if isinstance(run, Run) else Path(run)

@@ -1,0 +1,93 @@
+"""The task catalogue from Python, and items built from any videos.
+
+Example:
+    >>> "viubench_count_easy" in list_tasks()
+    True
+    >>> get_task("viubench_count_easy").metric
+    'exact'
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from viubench.errors import ViubenchError
+from viubench.pretext import build
+from viubench.pretext.build import BuildReport
+from viubench.runner.config import PathLike, Progress, as_paths
+from viubench.schema import Recipe, Suite, Task
+from viubench.tasks.registry import Catalogue, load_task
+from viubench.video.frame_cache import FrameCache, default_root
+
+
+def list_tasks(include_path: PathLike | Iterable[PathLike] = ()) -> list[str]:
+    """The names of all tasks."""
+    return sorted(_catalogue(include_path).task_files)
+
+
+def list_suites(include_path: PathLike | Iterable[PathLike] = ()) -> dict[str, list[str]]:
+    """The names of all suites, and the tasks of each."""
+    return {name: list(suite.tasks) for name, suite in sorted(_catalogue(include_path).suites.items())}
+
+
+def get_task(name: PathLike, include_path: PathLike | Iterable[PathLike] = ()) -> Task:
+    """A task by name, or from a YAML file; raises ViubenchError with the nearest names where there is none."""
+    text = os.fspath(name)
+    return load_task(Path(text)) if text.endswith((".yaml", ".yml")) else _catalogue(include_path).task(text)
+
+
+def get_suite(name: str, include_path: PathLike | Iterable[PathLike] = ()) -> Suite:
+    """A suite by name; raises ViubenchError where there is none."""
+    suites = _catalogue(include_path).suites
+    if name not in suites:
+        raise ViubenchError(f"unknown suite: {name!r}", hint=f"known: {', '.join(sorted(suites))}")
+    return suites[name]
+
+
+def build_items(
+    recipe: PathLike | Recipe,
+    videos: PathLike,
+    out: PathLike,
+    *,
+    seed: int = 0,
+    n: int | None = None,
+    workers: int = 2,
+    materialize: bool = False,
+    frame_cache: PathLike | None = None,
+    include_path: PathLike | Iterable[PathLike] = (),
+    progress: Callable[[Progress], None] | None = None,
+) -> BuildReport:
+    """Build pretext items from any videos, into `out/items.jsonl` and `out/build.json`.
+
+    Args:
+        recipe: a recipe by name (viubench, viubench-mini, videossr-30k), YAML file or object.
+        videos: folder of videos; it is only read.
+        seed: equal seeds give equal items.
+        n: items of each task, instead of the recipe's numbers.
+        workers: processes; the items do not depend on it.
+        materialize: also write the shown frames as pictures.
+
+    Raises:
+        ViubenchError: no usable video, an unknown recipe, or a task without a single item.
+    """
+    catalogue = _catalogue(include_path)
+    chosen = recipe if isinstance(recipe, Recipe) else catalogue.recipe(os.fspath(recipe))
+    report = progress or (lambda _: None)
+    return build.build(
+        chosen,
+        catalogue.tasks_of(chosen),
+        Path(videos),
+        Path(out),
+        seed=seed,
+        n=n,
+        workers=workers,
+        cache=FrameCache(Path(frame_cache) if frame_cache is not None else default_root()),
+        materialize=materialize,
+        progress=lambda done, total: report(Progress("building items", done, total)),
+    )
+
+
+def _catalogue(include_path: PathLike | Iterable[PathLike]) -> Catalogue:
+    return Catalogue(as_paths(include_path))

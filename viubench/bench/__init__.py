@@ -1,1 +1,0 @@
-"""What `viubench bench` measures: each module makes its own work, measures it, and returns rows."""

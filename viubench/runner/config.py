@@ -1,0 +1,196 @@
+"""What is asked of a run: the options of `viubench run`, which are the keywords of `viubench.evaluate`.
+
+Example:
+    >>> config = EvalConfig("my_model", ["viubench-mini"], engine="vllm", engine_args={"max_in_flight": 8})
+    >>> config.names, config.engine_settings
+    (('viubench-mini',), {'max_in_flight': '8'})
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from viubench.engines.base import Engine
+from viubench.errors import ViubenchError
+from viubench.schema import Protocol, Task
+from viubench.video.frame_cache import FrameCache, default_root
+
+PathLike = str | os.PathLike[str]
+
+MAX_ERRORS = 0.01
+LEAST = {"workers": 1, "limit": 1, "frames": 1, "fps": 0.01, "max_pixels": 1024, "replicas": 1, "filmstrips": 0}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: `done` of `total` in a stage ("building items", "answering", ...), in samples, items or bytes.
+
+    `statuses` counts the records of the stage "answering" by status.
+    """
+
+    stage: str
+    done: int
+    total: int
+    statuses: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """What is asked of a run; None means the task's own setting, or the default place.
+
+    Args:
+        model: checkpoint folder, hub id, the server's name of the model, a server's URL, or an `Engine`.
+        tasks: tasks and suites by name (also `lmms:NAME`), YAML files, folders of built items, folders of task files,
+            and `Task` objects, mixed; a text may hold several, separated by commas.
+        engine: vllm, hf, server, ray:vllm, ray:hf, random, blind, oracle, an engine of an installed plugin, or an
+            `Engine`; by default server where there is a URL, else vllm where it is installed, else hf.
+        base_url: OpenAI-compatible endpoints; several share the load.
+        replicas: engine processes, a GPU each (`tensor_parallel_size` GPUs each).
+        videos: folder of videos to build pretext items from.
+        data_root: folder with built items or benchmark data.
+        protocol: a protocol by name, YAML file or object, instead of the task's.
+        frames: frames of a video, at most.
+        fps: frames a second, `frames` at most.
+        max_pixels: pixels of a frame, at most.
+        limit: the first so many samples of each task.
+        seed: of items and of the random engine.
+        out: run folder; a temporary one, deleted with the returned run, where None.
+        resume: keep the records that are there; False starts the folder again.
+        frame_cache: folder of decoded frames.
+        workers: decoding processes, of each replica.
+        engine_args: settings of the engine; values that are not text are written as JSON.
+        deterministic: an answer depends on its request alone; slower.
+        include_path: more folders with task files.
+        max_errors: share of media and engine errors in [0, 1] above which the run is invalid.
+        filmstrips: samples of each task whose frames are kept for the pages.
+        debug: print the engine's own log.
+        progress: called as the run goes on.
+        argv: the command, for the manifest.
+
+    Raises:
+        ViubenchError: no task, no model where one is needed, or a value out of range.
+    """
+
+    model: PathLike | Engine | None = None
+    tasks: PathLike | Task | Sequence[PathLike | Task] = ()
+    engine: str | Engine | None = None
+    base_url: str | Iterable[str] = ()
+    replicas: int | None = None
+    videos: PathLike | None = None
+    data_root: PathLike | None = None
+    protocol: PathLike | Protocol | None = None
+    frames: int | None = None
+    fps: float | None = None
+    max_pixels: int | None = None
+    limit: int | None = None
+    seed: int = 0
+    out: PathLike | None = None
+    resume: bool = True
+    frame_cache: PathLike | None = None
+    workers: int = 2
+    engine_args: Mapping[str, Any] | None = None
+    deterministic: bool = False
+    include_path: PathLike | Iterable[PathLike] = ()
+    max_errors: float = MAX_ERRORS
+    filmstrips: int = 12
+    debug: bool = False
+    progress: Callable[[Progress], None] | None = None
+    argv: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for option, least in LEAST.items():
+            if (value := getattr(self, option)) is not None and value < least:
+                raise ViubenchError(f"{option} is {value:g}: at least {least:g} is needed", where=option)
+
+    @cached_property
+    def names(self) -> tuple[str | Task, ...]:
+        """What `tasks` names, one by one."""
+        several = [self.tasks] if isinstance(self.tasks, str | os.PathLike | Task) else self.tasks
+        names: list[str | Task] = []
+        for one in several:
+            if isinstance(one, str) and not Path(one).exists():  # a path may hold a comma
+                names += [part.strip() for part in one.split(",") if part.strip()]
+            else:
+                names.append(one if isinstance(one, Task) else os.fspath(one))
+        if not names:
+            raise ViubenchError("no task was named", hint="for example: --tasks viubench-mini")
+        return tuple(names)
+
+    @property
+    def engine_object(self) -> Engine | None:
+        """The caller's own engine."""
+        return next((one for one in (self.model, self.engine) if isinstance(one, Engine)), None)
+
+    @property
+    def model_name(self) -> str | None:
+        """Checkpoint folder, hub id or served name."""
+        named = None if self.model is None or isinstance(self.model, Engine) else os.fspath(self.model)
+        return None if named is None or _is_url(named) else named
+
+    @property
+    def base_urls(self) -> tuple[str, ...]:
+        """The endpoints, one named as the model included."""
+        urls = (self.base_url,) if isinstance(self.base_url, str) else tuple(self.base_url)
+        return (self.model, *urls) if isinstance(self.model, str) and _is_url(self.model) else urls
+
+    @property
+    def engine_name(self) -> str:
+        """The engine asked for; else server where there is an address, vLLM where installed, else transformers."""
+        if isinstance(self.engine, str):
+            return self.engine
+        if self.base_urls:
+            return "server"
+        if self.model_name is None:
+            hint = "or choose --engine random, blind or oracle"
+            raise ViubenchError("no model was named", where="--model", hint=hint)
+        return "vllm" if find_spec("vllm") else "hf"
+
+    @property
+    def engine_settings(self) -> dict[str, str]:
+        """`engine_args` as text, as `--engine-arg` gives them."""
+        given = self.engine_args or {}
+        return {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
+
+    @property
+    def videos_folder(self) -> Path | None:
+        return None if self.videos is None else Path(self.videos)
+
+    @property
+    def data_folder(self) -> Path | None:
+        return None if self.data_root is None else Path(self.data_root)
+
+    @property
+    def run_folder(self) -> Path:
+        """Where the run is written; ViubenchError where none was named."""
+        if self.out is None:
+            raise ViubenchError("no run folder was named", where="--out")
+        return Path(self.out)
+
+    @property
+    def cache_folder(self) -> Path | None:
+        return None if self.frame_cache is None else Path(self.frame_cache)
+
+    @cached_property
+    def cache(self) -> FrameCache:
+        """Where decoded frames are kept."""
+        return FrameCache(self.cache_folder or default_root())
+
+    @property
+    def include_paths(self) -> tuple[Path, ...]:
+        return as_paths(self.include_path)
+
+
+def as_paths(given: PathLike | Iterable[PathLike]) -> tuple[Path, ...]:
+    """One path or several."""
+    return tuple(map(Path, [given] if isinstance(given, str | os.PathLike) else given))
+
+
+def _is_url(name: str) -> bool:
+    return name.startswith(("http://", "https://"))

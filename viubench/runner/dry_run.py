@@ -1,0 +1,64 @@
+"""What a run would ask, before it is started: samples, tokens, prompts too long, missing media, memory; no engine.
+
+Example:
+    forecast(EvalConfig("tiny-qwen3-vl", "viubench-mini", videos="clips", out="runs/a")).missing.samples  # 0
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from viubench.engines.checkpoints import describe_checkpoint
+from viubench.engines.memory import footprint
+from viubench.engines.token_counts import Counter
+from viubench.runner import planning, preflight
+from viubench.runner.config import EvalConfig
+from viubench.runner.evaluate import plan_run
+from viubench.runner.memory import MemoryCheck
+from viubench.runner.parallel.layout import Layout
+from viubench.runner.plan import Plan
+from viubench.runner.preflight import Lengths
+from viubench.storage.run_dir import RunFolder
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """The forecast of a run.
+
+    Attributes:
+        plan: what would be done.
+        missing: media files that cannot be used.
+        lengths: the prompts, and `basis` what their text is counted by; None without a local checkpoint.
+        memory: whether it fits; None without a local checkpoint.
+        warnings: what will not fit, and what to change.
+    """
+
+    plan: Plan
+    missing: planning.Missing
+    lengths: Lengths | None = None
+    basis: str = ""
+    memory: MemoryCheck | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def forecast(config: EvalConfig) -> DryRun:
+    """The forecast of a run with these options; builds pretext items where they are not there yet.
+
+    Raises:
+        ViubenchError: as planning the run does.
+    """
+    layout = Layout("", {})
+    if config.engine_object is None:
+        layout = Layout.read(config.engine_name, config.replicas, config.engine_settings)
+    local = config.model_name is not None and layout.kind in ("vllm", "hf")
+    checkpoint = describe_checkpoint(str(config.model_name)) if local else None
+    with RunFolder.claim(config.run_folder):
+        plan = plan_run(config, checkpoint["size_multiple"] if checkpoint else None)
+    missing = planning.missing(plan)
+    if checkpoint is None:
+        return DryRun(plan, missing)
+    taken, counter = footprint(layout.kind, checkpoint, layout.engine_args), Counter(checkpoint)
+    lengths = preflight.measure(plan, config.cache, counter)
+    memory = MemoryCheck(taken, lengths, layout.replicas or 1)
+    warnings = (*preflight.overlong(lengths, taken, len(plan.samples), 1.0), *memory.warnings())
+    return DryRun(plan, missing, lengths, counter.basis, memory, warnings)

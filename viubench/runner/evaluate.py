@@ -1,0 +1,302 @@
+"""One evaluation, from its options to its results: plan, engine, records, results; prints nothing.
+
+Example:
+    with ActiveRun.open(EvalConfig(engine="oracle", tasks="viubench-mini", videos="clips", out="runs/a")) as run:
+        in_event_loop(run.answer())
+        results = run.finish()
+
+What a user should know is logged to the logger `viubench` and to `run.log` in the run folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from viubench.engines import make
+from viubench.engines.base import Described, Engine
+from viubench.engines.memory import footprint
+from viubench.engines.token_counts import Counter as TokenCounter
+from viubench.errors import Exit, ViubenchError
+from viubench.runner import loop, planning, preflight
+from viubench.runner.config import EvalConfig, Progress
+from viubench.runner.event_loop import in_event_loop
+from viubench.runner.memory import MemoryCheck
+from viubench.runner.parallel.coordinator import Replicas
+from viubench.runner.parallel.layout import Layout
+from viubench.runner.parallel.worker import ReplicaSpec
+from viubench.runner.pipeline import Pipeline
+from viubench.runner.plan import Plan
+from viubench.schema import Counted, Fate, Manifest, Record, Results
+from viubench.scoring.aggregate import summarise
+from viubench.storage import record_log
+from viubench.storage.run_dir import RunFolder
+from viubench.video.loader import Media
+from viubench.video.process_pool import KillablePool
+
+log = logging.getLogger("viubench")
+log.addHandler(logging.NullHandler())  # a library prints nothing
+log.setLevel(logging.DEBUG)
+
+LOG_SECONDS = 30.0
+"""Time between two lines of progress in `run.log`."""
+
+DECODE_SECONDS = 300.0
+"""Wall limit for decoding one video; a decoder that hangs is killed and the sample becomes a media error."""
+
+SHOWN_MISSING = 10
+"""Missing videos named before a run; a dry run names all."""
+
+
+class ActiveRun:
+    """A run that is being answered; it holds the lock of its run folder until it is closed.
+
+    Attributes:
+        plan: what will be done.
+        out: the run folder.
+    """
+
+    def __init__(self, config: EvalConfig, engine: Engine, layout: Layout, folder: RunFolder, plan: Plan) -> None:
+        self.config = config
+        self.engine = engine
+        self.layout = layout
+        self.folder = folder
+        self.out = folder.path
+        self.plan = plan
+        self._described: Described = engine
+        self._log_file = ExitStack()
+
+    @classmethod
+    def open(cls, config: EvalConfig) -> ActiveRun:
+        """Open the engine's checkpoint or greet its server, claim the run folder, and plan; nothing is answered yet.
+
+        Raises:
+            ViubenchError: options that cannot be honoured, missing data, a folder of another run.
+        """
+        if config.debug:
+            os.environ["VIUBENCH_DEBUG"] = "1"
+        engine, layout = open_engine(config)
+        config = replace(config, engine_args=layout.engine_args)  # without those that are Ray's
+        if engine.kind == "server":  # an address nobody answers at is found out before anything is built
+            in_event_loop(_greet(engine))
+        folder = RunFolder.claim(config.run_folder, fresh=not config.resume)
+        try:
+            plan = plan_run(config, engine.size_multiple)
+            engine.prepare(plan.evaluators, plan.blind_answers)
+        except BaseException:
+            folder.close()
+            raise
+        return cls(config, engine, layout, folder, plan)
+
+    async def answer(self) -> None:
+        """Answer every sample that has no record yet.
+
+        Raises:
+            ViubenchError: too much of the media is missing or too many prompts are too long; the engine cannot start,
+                or cannot be trusted; the folder holds another run.
+        """
+        if self.engine.needs_media:
+            refuse_missing(self.plan, self.config.max_errors)
+        warn_before_start(self.config, self.plan, self.engine, self.layout.replicas or 1)
+        with self._answering() as answering:
+            self.folder.begin(self.manifest())
+            self._log_file.enter_context(log_file(self.out))
+            with self._progress() as progress:
+                try:
+                    await loop.run(self.plan, answering, self.folder, progress, self._engine_known)
+                except BaseException as stop:
+                    done, total = len(self.folder.done), len(self.plan.samples)
+                    if not isinstance(stop, Exception):
+                        log.warning("stopped at %d of %d samples; rerun the same command to resume", done, total)
+                    raise
+                if isinstance(answering, Pipeline) and self.engine.needs_media and answering.stages.summary():
+                    log.info("%s", answering.stages.summary())
+
+    def finish(self) -> Results:
+        """Aggregate the records and write `results.json`."""
+        results = summarise(record_log.read(self.out, Counted), self.manifest())
+        self.folder.write_results(results)
+        if failed := failures(self.out):
+            log.warning("%d of %d samples failed:", sum(failed.values()), len(self.plan.samples))
+            for line, count in failed.items():
+                log.warning("  %d x %s", count, line)
+        return results
+
+    def manifest(self) -> Manifest:
+        """The manifest as far as the engine is known."""
+        return planning.manifest(self.plan, self._described, self.config)
+
+    def _engine_known(self) -> None:
+        self.folder.note_engine(self.manifest())
+
+    @contextmanager
+    def _answering(self) -> Iterator[loop.Answering]:
+        """One engine of this process, or several in processes of their own."""
+        strips = loop.strip_ids(self.plan.samples, self.config.filmstrips)
+        if self.layout.replicas is None:
+            with media_of(self.engine, self.config) as media:
+                yield Pipeline(self.plan, self.engine, media, self.out, strips)
+            return
+        debug = {name: os.environ[name] for name in ("VIUBENCH_DEBUG",) if name in os.environ}
+        spec = ReplicaSpec(
+            engine_factory(self.layout.kind, self.config),
+            self.plan,
+            self.out,
+            strips,
+            self.config.cache_folder,
+            self.config.workers,
+            DECODE_SECONDS,
+            debug,
+        )
+        with self.layout.transport(spec) as transport:
+            replicas = Replicas(self.engine, transport, warn=log.warning)
+            self._described = replicas
+            yield replicas
+
+    @contextmanager
+    def _progress(self) -> Iterator[Callable[[Record], None]]:
+        """Counts records and their statuses, for the callback and the log file."""
+        report, total = self.config.progress or (lambda _: None), len(self.plan.samples)
+        before, began = len(self.folder.done), time.monotonic()
+        statuses: Counter[str] = Counter()
+        report(Progress("answering", before, total))
+        logged = began
+
+        def count(record: Record) -> None:
+            nonlocal logged
+            statuses[record.status] += 1
+            done, now = len(self.folder.done), time.monotonic()
+            report(Progress("answering", done, total, dict(statuses)))
+            if now - logged > LOG_SECONDS or done == total:
+                logged, rate = now, (done - before) / max(now - began, 1e-9)
+                counts = ", ".join(f"{status} {n}" for status, n in statuses.items())
+                log.debug("%d of %d, %.1f/s, %.0f s left: %s", done, total, rate, (total - done) / rate, counts)
+
+        yield count
+
+    def __enter__(self) -> ActiveRun:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._log_file.close()
+        self.folder.close()
+
+
+def open_engine(config: EvalConfig) -> tuple[Engine, Layout]:
+    """The engine, not started, and how many of it there will be."""
+    if config.engine_object is not None:
+        if config.replicas or config.engine_args or config.base_urls or config.deterministic or config.model_name:
+            raise ViubenchError(
+                "an engine object has its own settings",
+                hint="leave out model, replicas, engine_args, base_url and deterministic, or name the engine instead",
+            )
+        return config.engine_object, Layout(config.engine_object.kind)
+    layout = Layout.read(config.engine_name, config.replicas, config.engine_settings)
+    return engine_factory(layout.kind, replace(config, engine_args=layout.engine_args))(), layout
+
+
+def engine_factory(kind: str, config: EvalConfig) -> Callable[[], Engine]:
+    """Makes engines as the options of a run ask for; it can be pickled."""
+    return partial(
+        make,
+        kind,
+        model=config.model_name,
+        base_urls=config.base_urls,
+        args=config.engine_settings,
+        deterministic=config.deterministic,
+        seed=config.seed,
+    )
+
+
+def plan_run(config: EvalConfig, multiple: int | None) -> Plan:
+    """The plan of a run; its notes are logged."""
+    plan = planning.make_plan(config, config.run_folder, multiple, partial(_stage, config))
+    for note in plan.notes:
+        log.warning("%s", note)
+    return plan
+
+
+def refuse_missing(plan: Plan, max_errors: float) -> None:
+    """Log how much of the media is not there; raises ViubenchError where that is more than `max_errors`."""
+    missing = planning.missing(plan)
+    if not missing.samples:
+        return
+    share = f"{missing.samples} of {missing.total} samples have videos that cannot be used"
+    if missing.samples > max_errors * missing.total:
+        raise ViubenchError(
+            f"{share}, more than --max-errors {max_errors:g}; the first: {missing.lines()[0]}",
+            hint="viubench data verify lists them; fetch them, or raise --max-errors: they count as wrong",
+            exit_code=Exit.INVALID_RUN,
+        )
+    log.warning("%s; they count as wrong:", share)
+    for line in missing.lines()[:SHOWN_MISSING]:
+        log.warning("  %s", line)
+
+
+def warn_before_start(config: EvalConfig, plan: Plan, engine: Engine, replicas: int) -> None:
+    """Log, before a local engine starts, what would not fit; raises ViubenchError where that is too much."""
+    checkpoint = getattr(engine, "checkpoint", None)
+    if engine.kind not in ("vllm", "hf") or checkpoint is None:
+        return
+    taken = footprint(engine.kind, checkpoint, config.engine_settings)
+    doubtful = preflight.doubtful(plan, taken)
+    lengths = preflight.measure(plan, config.cache, TokenCounter(checkpoint), wanted=doubtful)
+    most = config.max_errors if taken.setting else 1.0  # without a limit of its own an engine takes what is too long
+    memory = MemoryCheck(taken, lengths, replicas)
+    for line in (*preflight.overlong(lengths, taken, len(plan.samples), most), *memory.warnings()):
+        log.warning("%s", line)
+
+
+def failures(out: Path) -> dict[str, int]:
+    """Each distinct failure of the harness (media and engine errors) in a run folder, and how many samples it cost."""
+    counts = Counter(
+        f"{record.status.replace('_', ' ')}: {record.error.detail}"
+        for record in record_log.read(out, Fate)
+        if record.error is not None
+    )
+    return dict(sorted(counts.items()))
+
+
+@contextmanager
+def media_of(engine: Engine, config: EvalConfig) -> Iterator[Media | None]:
+    """The decode processes, only where the engine is shown videos."""
+    if not engine.needs_media:
+        yield None
+        return
+    pool = KillablePool(config.workers, DECODE_SECONDS)
+    try:
+        yield Media(config.cache, pool)
+    finally:
+        pool.close()
+
+
+@contextmanager
+def log_file(out: Path) -> Iterator[None]:
+    """What is logged goes into `run.log` of the run folder too."""
+    handler = logging.FileHandler(out / "run.log", encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _stage(config: EvalConfig, what: str) -> Iterator[Callable[[int, int], None]]:
+    """A stage of the run for the progress callback."""
+    report = config.progress
+    yield (lambda done, total: report(Progress(what, done, total))) if report else (lambda done, total: None)
+
+
+async def _greet(engine: Engine) -> None:
+    async with engine:
+        pass

@@ -1,0 +1,48 @@
+"""The protocol of a run: the task's own or the one asked for, with the user's and the task's changes.
+
+Example:
+    >>> protocol_of(EvalConfig(frames=16), Catalogue(), "viubench").protocol
+    'viubench+frames=16'
+"""
+
+from __future__ import annotations
+
+import os
+
+from viubench.runner.config import EvalConfig
+from viubench.schema import Protocol, Task
+from viubench.tasks.registry import Catalogue
+
+
+def protocol_of(
+    config: EvalConfig, catalogue: Catalogue, own: str, multiple: int | None = None, task: Task | None = None
+) -> Protocol:
+    """The protocol named `own` or that of `config`; what changes it shows in its name.
+
+    Args:
+        multiple: pixel multiple of the engine's patches, when it is known.
+        task: its generation_kwargs change the decoding.
+    """
+    asked = config.protocol or own
+    base = asked if isinstance(asked, Protocol) else catalogue.protocol(os.fspath(asked))
+    changes = {
+        "frames": config.frames,
+        "fps": config.fps,
+        "max_pixels": config.max_pixels,
+        "multiple": multiple if multiple != base.resize.multiple else None,
+    }
+    name = "+".join([base.protocol, *(f"{key}={value}" for key, value in changes.items() if value)])
+    sampling = base.sampling.model_dump() | {k: changes[k] for k in ("frames", "fps") if changes[k]}
+    if config.fps:
+        sampling["kind"] = "fps"
+    resize = base.resize.model_dump() | {k: changes[k] for k in ("max_pixels", "multiple") if changes[k]}
+    resize["min_pixels"] = min(resize["min_pixels"], resize["max_pixels"])
+    decoding = base.decoding.model_dump()
+    if task is not None:
+        own_decoding = {
+            "max_tokens": task.generation_kwargs.max_new_tokens,
+            "temperature": task.generation_kwargs.temperature,
+        }
+        decoding |= {key: value for key, value in own_decoding.items() if value is not None}
+    data = {"protocol": name, "sampling": sampling, "resize": resize, "decoding": decoding}
+    return Protocol.model_validate(base.model_dump() | data)
