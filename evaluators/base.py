@@ -47,12 +47,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was read out of a response.
+    """The answer extracted from a response.
 
     Attributes:
         value: JSON data in the form of the task's target.
-        rule: name of the parsing rule that fired, for the report's histogram.
-        span: start and end of the characters it was read from, in the response as given.
+        rule: name of the extraction rule that matched, for the report's histogram.
+        span: start and end of the characters it was extracted from, in the response as given.
     """
 
     value: Any
@@ -78,7 +78,7 @@ class Scored:
 
 
 class Evaluator(ABC):
-    """Reads an answer out of a response, scores it, and turns it into a reward.
+    """Extracts the answer from a response, scores it, and turns it into a reward.
 
     Class attributes:
         name: the registered name.
@@ -119,10 +119,10 @@ class Evaluator(ABC):
 
     @abstractmethod
     def blind(self, items: Sequence[Gradable]) -> Blind:
-        """The best answer that never looks at the video."""
+        """The best constant answer, given without the video."""
 
     def trivial(self, items: Sequence[Gradable]) -> dict[str, tuple[str, ...]]:
-        """Answers that never look, by what they are ("whole video", "always A"): one text per item."""
+        """Trivial answers by name ("whole video", "always A"): one text per item."""
         return {}
 
     @abstractmethod
@@ -142,7 +142,7 @@ class Evaluator(ABC):
         """What the headline is the mean of: the samples themselves, or what several of them make together.
 
         Args:
-            rows: ordered by id; made as they are looked at, so that a million of them need not be held.
+            rows: ordered by id.
         """
         return rows
 
@@ -179,7 +179,7 @@ def names() -> list[str]:
 
 
 def get(name: str, **params: Any) -> Evaluator:
-    """The evaluator registered as `name`, made with `params`.
+    """The evaluator registered as `name`, built with `params`.
 
     Raises:
         LookupError: no such evaluator; the message says which there are and what was probably meant.

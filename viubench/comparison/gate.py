@@ -1,4 +1,4 @@
-"""The regression gate: is the candidate worse than the baseline, not worse, or can these items not say.
+"""The regression gate: whether the candidate is worse than the reference run, not worse, or inconclusive.
 
 Example:
     >>> report = gate(Path("runs/base"), Path("runs/step-200"), GateConfig(margins={"default": 0.01}))  # doctest: +SKIP
@@ -9,7 +9,7 @@ Non-inferiority with a margin per task (docs/gate.md). With d = candidate - base
 level 1 - 2 alpha:
 
 - `regress`: the loss is real (one-sided p below alpha, Holm over the gated tasks) and d is beyond the margin;
-- `improve`: the gain is real, in the same way;
+- `improve`: the gain is real, by the same test;
 - `pass`: the interval ends above minus the margin, or every answer is the same;
 - `inconclusive`: none of these; `error`: the two runs must not be compared on this task.
 
@@ -138,7 +138,7 @@ def _adjusted(p_values: list[float], config: GateConfig) -> list[float]:
 
 
 def _check_names(config: GateConfig, known: Collection[str]) -> None:
-    """A name that no run knows is a slip of the pen, unless missing tasks are to be skipped."""
+    """A name in neither run is a mistake, unless missing tasks are to be skipped."""
     if config.on_missing == "skip":
         return
     for key, names in (("margins", config.margins.keys() - {DEFAULT}), ("informational", config.informational)):

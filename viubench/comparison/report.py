@@ -1,58 +1,86 @@
-"""A comparison of two runs as data: every task's difference with what corrects it for many tasks, and every flip.
+"""A comparison of two runs as data: every task's difference, corrected for many tasks, and every flip.
 
 Example:
     >>> a, b = Side.read(Path("runs/before")), Side.read(Path("runs/after"))  # doctest: +SKIP
-    >>> found = compare_sides(a, b)  # doctest: +SKIP
-    >>> report(a, b, found, flips(found.tasks.values())).tasks["tiny_count"].word  # doctest: +SKIP
+    >>> comparison = compare_sides(a, b)  # doctest: +SKIP
+    >>> report(a, b, comparison, flips(comparison.tasks.values())).tasks["tiny_count"].word  # doctest: +SKIP
     'better'
 
-p-values are two-sided here: either run may be the better one. Holm's correction decides on the word, since it keeps the
-chance of any wrong word below alpha; Benjamini and Hochberg's stands beside it, for finding what to look at.
+p-values are two-sided here: either run may be the better one. Holm's correction decides on "better" or "worse",
+since it keeps the chance of any false one below alpha; Benjamini and Hochberg's beside it gives leads.
+
+A flip is a sample that turned from right to wrong or back: its score changed by half or more. What moves a graded score
+(an overlap, a share of three counts) by less is in the difference of the means.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import pandas as pd
 
 from evaluators import Evaluator
-from viubench.comparison.flips import Flip
 from viubench.comparison.pair import Comparison, Side, TaskPair, identity
-from viubench.schema import utf8
+from viubench.schema import Record, utf8
 from viubench.schema.compare import (
     CompareReport,
     Flipped,
-    Given,
     GroupChange,
     MeanChange,
+    SampleOutcome,
     TaskChange,
     Word,
 )
-from viubench.scoring.aggregate import DIGITS, headline_parts, labelled, units_of, value_of
+from viubench.scoring.aggregate import DIGITS, headline_parts, labelled, scored, units_of, value_of
 from viubench.scoring.frame import keyed
 from viubench.stats.paired_differences import Difference, benjamini_hochberg, detectable, holm, paired
 from viubench.version import __version__
+from viubench.video.filmstrip import strip_path
 
 ALPHA = 0.05
 """Chance of a word other than "no difference shown" about two runs that do not differ, over all tasks together."""
 
 LEVEL = 1 - ALPHA
 
+TURN = 0.5
+"""The least change of a sample's score, in [0, 1], that is called a flip."""
 
-def report(a: Side, b: Side, found: Comparison, turned: Sequence[Flip]) -> CompareReport:
-    """What `compare_sides(a, b, level=LEVEL)` found, and which of its samples turned (`flips`), as data; equal runs
-    give an equal report."""
-    p_values = [pair.diff.p_two_sided for pair in found.tasks.values()]
-    corrected = zip(found.tasks.items(), p_values, holm(p_values), benjamini_hochberg(p_values), strict=True)
-    ways = Counter((flip.a.task, flip.way) for flip in turned)
+SLACK = 1e-9
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A sample that turned: its two records, and their scores in the task's metric, in [0, 1]; 0 without an answer."""
+
+    a: Record
+    b: Record
+    score_a: float
+    score_b: float
+
+    @property
+    def direction(self) -> Literal["wrong", "right"]:
+        return "right" if self.score_b > self.score_a else "wrong"
+
+    @property
+    def size(self) -> float:
+        """By how much the score changed, in [`TURN`, 1]."""
+        return abs(self.score_b - self.score_a)
+
+
+def report(a: Side, b: Side, comparison: Comparison, turned: Sequence[Flip]) -> CompareReport:
+    """The result of `compare_sides(a, b, level=LEVEL)` and its `flips` as data; equal runs give an equal report."""
+    p_values = [pair.diff.p_two_sided for pair in comparison.tasks.values()]
+    corrected = zip(comparison.tasks.items(), p_values, holm(p_values), benjamini_hochberg(p_values), strict=True)
+    directions = Counter((flip.a.task, flip.direction) for flip in turned)
     tasks = {
-        task: _task(pair, p, by_holm, by_bh, len(p_values), ways[task, "wrong"], ways[task, "right"])
+        task: _task(pair, p, by_holm, by_bh, len(p_values), directions[task, "wrong"], directions[task, "right"])
         for (task, pair), p, by_holm, by_bh in corrected
     }
-    mean = found.mean.p_two_sided
+    mean = comparison.mean.p_two_sided
     return CompareReport(
         viubench=__version__,
         a=identity(a.path),
@@ -61,9 +89,12 @@ def report(a: Side, b: Side, found: Comparison, turned: Sequence[Flip]) -> Compa
         level=LEVEL,
         tasks=tasks,
         mean=MeanChange(
-            tasks=len(tasks), a=_round(found.value_a), b=_round(found.value_b), **_change(found.mean, mean, mean, 1)
+            tasks=len(tasks),
+            a=_round(comparison.value_a),
+            b=_round(comparison.value_b),
+            **_change(comparison.mean, mean, mean, 1),
         ),
-        left_out={task: utf8(path) for task, path in found.left_out.items()},
+        left_out={task: utf8(path) for task, path in comparison.left_out.items()},
         flips=[_flip(flip) for flip in turned],
     )
 
@@ -145,18 +176,18 @@ def _group(first: pd.DataFrame, second: pd.DataFrame, evaluator: Evaluator) -> G
 
 
 def _flip(flip: Flip) -> Flipped:
-    def given(record: Any, score: float) -> Given:
-        return Given(score=_round(score), status=record.status, answer=record.answer, rule=record.rule)
+    def outcome(record: Any, score: float) -> SampleOutcome:
+        return SampleOutcome(score=_round(score), status=record.status, answer=record.answer, rule=record.rule)
 
     return Flipped(
         task=flip.a.task,
         id=flip.a.id,
         cluster=flip.a.cluster,
         groups=flip.a.groups,
-        way=flip.way,
+        way=flip.direction,
         target=flip.a.target,
-        a=given(flip.a, flip.score_a),
-        b=given(flip.b, flip.score_b),
+        a=outcome(flip.a, flip.score_a),
+        b=outcome(flip.b, flip.score_b),
     )
 
 
@@ -166,3 +197,42 @@ def _round(value: float) -> float:
 
 def _short(p_value: float) -> float:
     return float(f"{p_value:.4g}")
+
+
+def flips(pairs: Iterable[TaskPair]) -> list[Flip]:
+    """The samples that turned: the largest change first, then by task, group and id."""
+    changes = (_scored_pair(pair.evaluator.metric, a, b) for pair in pairs for a, b in pair.records)
+    return sorted((flip for flip in changes if flip.size >= TURN - SLACK), key=_place)
+
+
+def largest(turned: Sequence[Flip], most: int, runs: Iterable[Path] = ()) -> list[Flip]:
+    """At most `most` of each task and direction, in the order of `turned`.
+
+    Where not all of one size can be among them, those are whose filmstrip is in one of the run folders `runs`: a run
+    keeps the frames of a few samples only.
+    """
+    kept = {path.name for run in runs for path in (run / "strips").glob("*.jpg")}
+    unseen = {place: strip_path(Path(), flip.a.id).name not in kept for place, flip in enumerate(turned)}
+    order = sorted(unseen, key=lambda place: (-_size(turned[place]), unseen[place]))
+    taken: Counter[tuple[str, str]] = Counter()
+    chosen = set()
+    for place in order:
+        key = turned[place].a.task, turned[place].direction
+        taken[key] += 1
+        if taken[key] <= most:
+            chosen.add(place)
+    return [turned[place] for place in sorted(chosen)]
+
+
+def _scored_pair(metric: str, a: Record, b: Record) -> Flip:
+    return Flip(a, b, scored(a).scores.get(metric, 0.0), scored(b).scores.get(metric, 0.0))
+
+
+def _place(flip: Flip) -> tuple[float, str, list[str], str]:
+    groups = [f"{key}: {value}" for key, value in sorted(flip.a.groups.items())]
+    return -_size(flip), flip.a.task, groups, flip.a.id
+
+
+def _size(flip: Flip) -> float:
+    """Rounded, so that the last bit decides nothing."""
+    return round(flip.size, 9)

@@ -34,7 +34,7 @@ from viubench.runner.parallel.layout import Layout
 from viubench.runner.parallel.worker import ReplicaSpec
 from viubench.runner.pipeline import Pipeline
 from viubench.runner.plan import Plan
-from viubench.schema import Counted, Fate, Manifest, Record, Results
+from viubench.schema import Manifest, Record, RecordState, Results, ScoredRecord
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
 from viubench.storage.run_dir import RunFolder
@@ -121,7 +121,7 @@ class ActiveRun:
 
     def finish(self) -> Results:
         """Aggregate the records and write `results.json`."""
-        results = summarise(record_log.read(self.out, Counted), self.manifest())
+        results = summarise(record_log.read(self.out, ScoredRecord), self.manifest())
         self.folder.write_results(results)
         if failed := failures(self.out):
             log.warning("%d of %d samples failed:", sum(failed.values()), len(self.plan.samples))
@@ -258,7 +258,7 @@ def failures(out: Path) -> dict[str, int]:
     """Each distinct failure of the harness (media and engine errors) in a run folder, and how many samples it cost."""
     counts = Counter(
         f"{record.status.replace('_', ' ')}: {record.error.detail}"
-        for record in record_log.read(out, Fate)
+        for record in record_log.read(out, RecordState)
         if record.error is not None
     )
     return dict(sorted(counts.items()))

@@ -1,4 +1,4 @@
-"""What a comparison of two runs says: `compare.json`.
+"""The comparison of two runs: `compare.json`.
 
 Example:
     >>> CompareReport.model_validate_json(Path("compare.json").read_bytes()).tasks["tiny_count"].word  # doctest: +SKIP
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from viubench.schema.base import Strict
+from viubench.schema.base import Strict, task_frame
 from viubench.schema.gate import GatedRun
 from viubench.schema.records import Groups, Status
 
@@ -29,8 +29,8 @@ class Change(Strict):
 
     `units` are what the score is a mean of, `better` and `worse` those on which b scores higher and lower. `p` is
     two-sided; `holm` and `bh` are it adjusted for the number of tasks. `word` is "better" or "worse" where `holm` (for
-    the mean over tasks, `p`) is below alpha. `detectable`: the smallest true change that would get such a word in 4 of
-    5 such comparisons, None where there is no spread to go by.
+    the mean over tasks, `p`) is below alpha. `detectable`: minimum detectable change
+    at 80 % power, None where there is no spread to estimate it from.
     """
 
     a: float
@@ -84,8 +84,8 @@ class MeanChange(Change):
     tasks: int
 
 
-class Given(Strict):
-    """What a run made of a sample; the response is in its records.jsonl."""
+class SampleOutcome(Strict):
+    """One run's record of a sample; the response is in its records.jsonl."""
 
     score: float
     status: Status
@@ -94,7 +94,7 @@ class Given(Strict):
 
 
 class Flipped(Strict):
-    """A sample whose score changed by half or more: `way` says to what."""
+    """A sample whose score changed by half or more; `way` is what it turned to."""
 
     task: str
     id: str
@@ -102,8 +102,8 @@ class Flipped(Strict):
     groups: Groups
     way: Literal["wrong", "right"]
     target: Any
-    a: Given
-    b: Given
+    a: SampleOutcome
+    b: SampleOutcome
 
 
 class CompareReport(Strict):
@@ -124,12 +124,9 @@ class CompareReport(Strict):
     flips: list[Flipped]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a task, then the mean over tasks, with the fields of `TaskChange`."""
-        import pandas as pd
-
-        rows = [{"task": name} | change.model_dump(exclude={"groups"}) for name, change in self.tasks.items()]
-        return pd.DataFrame([*rows, {"task": "mean"} | self.mean.model_dump(exclude={"tasks"})])
+        """One row a task, then the mean over tasks; see `viubench.schema.base.task_frame`."""
+        return task_frame([*self.tasks.items(), ("mean", self.mean)])
 
     def _repr_html_(self) -> str:
-        shown = self.to_frame()[["task", "a", "b", "difference", "ci", "p", "holm", "word", "to_wrong", "to_right"]]
-        return shown.to_html(index=False, float_format="{:.3f}".format, na_rep="")
+        columns = ["task", "a", "b", "difference", "ci_low", "ci_high", "p", "holm", "word", "to_wrong", "to_right"]
+        return self.to_frame()[columns].to_html(index=False, float_format="{:.3f}".format, na_rep="")

@@ -16,15 +16,15 @@ import pandas as pd
 
 import evaluators
 from evaluators import Evaluator, Scored
-from evaluators.published import Verdict, get_rule
+from evaluators.published import RuleVerdict, get_rule
 from viubench.schema import (
     STATUSES,
-    Counted,
     Manifest,
     ProtocolEntry,
     Record,
     Results,
     RuleResult,
+    ScoredRecord,
     Suite,
     SuiteResult,
     TaskEntry,
@@ -38,10 +38,10 @@ DIGITS = 6
 """Results are rounded to this many decimals, so that they read well and do not depend on the order of a sum."""
 
 
-def summarise(records: Iterable[Record | Counted], manifest: Manifest) -> Results:
+def summarise(records: Iterable[Record | ScoredRecord], manifest: Manifest) -> Results:
     """The results of a complete run, in one pass over its records; their order does not matter."""
     rows: dict[str, TaskRows] = {}
-    whole: dict[str, list[Record | Counted]] = {}
+    whole: dict[str, list[Record | ScoredRecord]] = {}
     graders: dict[str, Evaluator] = {}
     for record in records:
         task = record.task
@@ -196,7 +196,7 @@ def _rule(frame: pd.DataFrame, name: str) -> RuleResult:
     values = frame.reindex(columns=[f"rule.{name}"]).iloc[:, 0].astype(float)
     known = values.notna()
     verdicts = [
-        Verdict(value if has else None, cluster, groups)
+        RuleVerdict(value if has else None, cluster, groups)
         for value, has, cluster, groups in zip(values, known, frame["cluster"], mappings(frame, "group."), strict=True)
     ]
     value = get_rule(name).aggregate(verdicts)

@@ -19,7 +19,8 @@ import pandas as pd
 from pydantic import BaseModel
 
 from evaluators import Scored
-from viubench.schema import Counted, Failure, FrameInfo, Record, Results
+from viubench.schema import Failure, FrameInfo, Record, Results, ScoredRecord
+from viubench.schema.base import task_frame
 
 PREFIXES = {
     "scores": "score.",
@@ -55,17 +56,11 @@ def records_frame(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def results_frame(results: Results) -> pd.DataFrame:
-    """One row a task: its value, interval, baselines and statuses, with `metric.*`, `rule.*` and `trivial.*`."""
-    rows = []
-    for name, task in results.tasks.items():
-        row = task.model_dump(exclude={"ci", "groups", "metrics", "rules", "statuses", "trivial"})
-        row = {"task": name, **row, "ci_low": task.ci[0], "ci_high": task.ci[1]}
-        row |= _prefixed("metric.", task.metrics) | _prefixed("trivial.", task.trivial)
-        row |= _prefixed("status.", task.statuses) | _prefixed(
-            "rule.", {k: rule.value for k, rule in task.rules.items()}
-        )
-        rows.append(row)
-    return pd.DataFrame(rows)
+    """One row a task, then one a suite: value, interval, baselines, `metrics.r@0.5`, `statuses.ok` and so on."""
+    frame = task_frame([*results.tasks.items(), *results.suites.items()])
+    sizes = [sum(results.tasks[task].n for task in suite.tasks) for suite in results.suites.values()]
+    frame["n"] = [*(task.n for task in results.tasks.values()), *sizes]
+    return frame
 
 
 def scores_frame(rows: Sequence[Scored]) -> pd.DataFrame:
@@ -103,7 +98,7 @@ class TaskRows:
         self._rows: list[dict[str, Any]] = []
         self._frames: list[pd.DataFrame] = []
 
-    def add(self, record: Record | Counted) -> None:
+    def add(self, record: Record | ScoredRecord) -> None:
         scores = record.scores if record.status == "ok" else {}
         row = _scored_row(record.cluster, scores, record.groups)
         row["id"], row["status"] = record.id, record.status
