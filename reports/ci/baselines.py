@@ -1,4 +1,4 @@
-"""What saved baselines hold, as tables for a terminal.
+"""What saved reference runs hold, as tables for a terminal.
 
 Example:
     >>> print(one(Path("baselines/main")))  # doctest: +SKIP
@@ -21,7 +21,7 @@ from viubench.storage.run_dir import read_manifest, read_results
 
 
 def one(path: Path) -> str:
-    """The model, engine and scores of one baseline."""
+    """The model, engine and scores of one reference run."""
     manifest, results = read_manifest(path), read_results(path)
     rows = [
         [
@@ -41,7 +41,7 @@ def one(path: Path) -> str:
 
 
 def every(paths: Sequence[Path]) -> str:
-    """A line for each baseline, and whether its files are as they were saved."""
+    """A row for each reference run, and whether its files are as they were saved."""
     rows = []
     for path in paths:
         changed = ", ".join(f"{name} is {how}" for name, how in changes(path).items())
@@ -50,6 +50,6 @@ def every(paths: Sequence[Path]) -> str:
         except ViubenchError:
             rows.append([one_line(path.name), "", "", "", "", changed])
             continue
-        told = [short_line(value) for value in (results.model, results.engine, manifest.started)]
-        rows.append([one_line(path.name), *told, str(len(results.tasks)), changed or "as saved"])
+        parts = [short_line(value) for value in (results.model, results.engine, manifest.started)]
+        rows.append([one_line(path.name), *parts, str(len(results.tasks)), changed or "as saved"])
     return tabulate(rows, ["baseline", "model", "engine", "run on", "tasks", "files"], disable_numparse=True)

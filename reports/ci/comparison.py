@@ -44,17 +44,17 @@ def text(report: CompareReport) -> str:
 METHOD = (
     "percent; paired differences, B minus A, clustered by source video; up / down: units scored higher / lower;\n"
     "to right / wrong: samples whose score rose / fell by half or more; p two-sided, Holm and Benjamini-Hochberg (BH)\n"
-    "over the tasks; verdict: Holm below 0.05; detectable: the true change that would get one in 4 of 5 of these"
+    "over the tasks; verdict: Holm below 0.05; detectable: minimum detectable change at 80 % power"
 )
 
 
 def headline(report: CompareReport) -> str:
-    """Which way how many tasks went, in a few words."""
-    words = [found.word for found in report.tasks.values()]
-    if len(words) == 1:
-        return "No difference shown" if words[0] == "no difference shown" else f"B is {words[0]}"
-    counts = [f"{word} on {words.count(word)}" for word in ("better", "worse") if word in words]
-    of = f"of {len(words)} tasks"
+    """On how many tasks B is better or worse."""
+    verdicts = [found.word for found in report.tasks.values()]
+    if len(verdicts) == 1:
+        return "No difference shown" if verdicts[0] == "no difference shown" else f"B is {verdicts[0]}"
+    counts = [f"{word} on {verdicts.count(word)}" for word in ("better", "worse") if word in verdicts]
+    of = f"of {len(verdicts)} tasks"
     return f"B is {' and '.join(counts)} {of}" if counts else f"No difference shown on any {of}"
 
 
@@ -98,8 +98,8 @@ def flip_lines(found: Sequence[Flip], total: int, paths: tuple[Path, Path]) -> I
 
 def _answer(record: Record, score: float) -> str:
     read = f"{short_line(show(record.answer))} by {short_line(record.rule or '?')}, " if record.status == "ok" else ""
-    said = "no response" if record.response is None else f'"{one_line(record.response, RESPONSE)}"'
-    return f"{score:.2f}  {record.status.replace('_', ' ')}, {read}{said}"
+    response = "no response" if record.response is None else f'"{one_line(record.response, RESPONSE)}"'
+    return f"{score:.2f}  {record.status.replace('_', ' ')}, {read}{response}"
 
 
 def _strip(flip: Flip, paths: tuple[Path, Path]) -> Path | None:

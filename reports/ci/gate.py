@@ -99,8 +99,8 @@ def _notes(report: GateReport, show: Show) -> Iterator[str]:
     seen = [(found.evidence, found.margin) for found in report.tasks.values() if found.evidence]
     if same := sum(evidence.same_answers for evidence, _ in seen):
         yield f"every answer is the same on {same} of {len(seen)} tasks"
-    if dim := sum((evidence.detectable or 0) > margin for evidence, margin in seen):
-        yield f"on {dim} of {len(seen)} tasks a loss as small as the margin would often not be found: too few items"
+    if underpowered := sum((evidence.detectable or 0) > margin for evidence, margin in seen):
+        yield f"{underpowered} of {len(seen)} tasks are underpowered at the chosen margin: too few items"
 
 
 def _method(report: GateReport) -> str:
@@ -108,5 +108,5 @@ def _method(report: GateReport) -> str:
     corrected = "Holm over the tasks" if config.correction == "holm" else "no correction for many tasks"
     return (
         f"percent; paired differences, clustered by source video; alpha {config.alpha:g} one-sided, {corrected}; "
-        f"up / down: units scored higher / lower; detectable: the true loss found in 4 of 5 such runs"
+        f"up / down: units scored higher / lower; detectable: minimum detectable loss at 80 % power"
     )

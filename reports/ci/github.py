@@ -28,7 +28,7 @@ def commands(report: GateReport) -> list[str]:
     for task, judged in report.tasks.items():
         if judged.verdict != "pass":
             level = _level(report, judged.verdict, judged.informational)
-            found[level].append(_end(f"viubench gate: {one_line(task[:NAME_LENGTH])}", _said(judged)))
+            found[level].append(_end(f"viubench gate: {one_line(task[:NAME_LENGTH])}", _message(judged)))
     return [f"::{level} {end}" for level, ends in found.items() for end in _fewer(ends)]
 
 
@@ -38,7 +38,7 @@ def _level(report: GateReport, verdict: Verdict, informational: bool) -> str:
     return "error" if report.config.blocks(verdict, informational) else "warning"
 
 
-def _said(found: TaskVerdict) -> str:
+def _message(found: TaskVerdict) -> str:
     return f"{found.verdict}{' (informational)' if found.informational else ''}, {one_line(found.reason)}"
 
 

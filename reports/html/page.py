@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot, its legend as (look, words), and its numbers; `of` is how many rows the table would have in full."""
+    """A plot, its legend as (style, text), and its numbers; `of` is how many rows the table would have in full."""
 
     title: str
     plot: Markup

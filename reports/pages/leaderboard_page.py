@@ -15,7 +15,7 @@ from typing import Any
 from tabulate import tabulate
 
 from reports.data.runs import Run, command, load_runs
-from reports.data.training_log import Training, load_all
+from reports.data.training_log import TrainingRun, load_all
 from reports.html import page
 from reports.html.escape import clean
 from reports.html.format import percent, points
@@ -27,7 +27,7 @@ from reports.sections.speed import speeds
 from reports.sections.task_panels import panels, verdict
 from reports.tables import ranking_evidence
 from reports.tables.agreement import agreements
-from reports.tables.leaderboard import Row, columns, labels, percent_with_interval, rows, shown
+from reports.tables.leaderboard import LeaderboardRow, columns, labels, percent_with_interval, rows, shown
 from reports.tables.ranking import Pairing
 from viubench.errors import ViubenchError
 from viubench.schema import STATUSES, ReferenceRow, TaskEntry
@@ -45,7 +45,7 @@ STATUS_WORDS = {
 }
 
 
-def table(runs: Sequence[Path], references: Sequence[ReferenceRow]) -> list[Row]:
+def table(runs: Sequence[Path], references: Sequence[ReferenceRow]) -> list[LeaderboardRow]:
     """The main table of the page as data.
 
     Raises:
@@ -120,14 +120,14 @@ def render(
     pairing: Pairing | None = None,
     *,
     samples_per_task: int = 12,
-    trainings: Sequence[Training] = (),
+    trainings: Sequence[TrainingRun] = (),
 ) -> str:
     """The page as text."""
     heads, names, pairing = columns(runs), labels(runs), pairing or Pairing(runs)
     found = rows(runs, references, pairing)
     context = {
         "findings": verdict(runs, found, heads, pairing),
-        "evidence": ranking_evidence.lines(runs, names, shown(heads), pairing),
+        "evidence": ranking_evidence.evidence_rows(runs, names, shown(heads), pairing),
         "heads": shown(heads),
         "bodies": _bodies(found),
         "has_published": any(row.kind == "published" for row in found),
@@ -149,7 +149,7 @@ def render(
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without the garbage collector, which would look through half a million records again and again for circles."""
+    """Without the garbage collector, which would scan half a million records again and again for reference cycles."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -159,7 +159,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _bodies(found: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+def _bodies(found: Sequence[LeaderboardRow]) -> list[tuple[str, list[LeaderboardRow]]]:
     """The rows under their headings; each part is sorted by itself, so that the baselines stay in sight."""
     parts = [
         ("Models", [row for row in found if row.kind == "model"]),

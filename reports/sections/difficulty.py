@@ -145,23 +145,23 @@ def _estimate(units: pd.DataFrame, evaluator: Evaluator) -> Estimate:
 def _figure(
     measure: str, parts: Sequence[Part], lines: Mapping[str, Sequence[Estimate | None]], chance: float | None
 ) -> Figure:
-    looks = dict(zip(lines, ["first", "second", *["rest"] * len(lines)], strict=False))
+    styles = dict(zip(lines, ["first", "second", *["rest"] * len(lines)], strict=False))
     curves, areas = [], []
-    for name, look in reversed(looks.items()):  # the best is drawn over the others
+    for name, style in reversed(styles.items()):  # the best is drawn over the others
         known = [(part.at, found) for part, found in zip(parts, lines[name], strict=True) if found is not None]
         if not known:
             continue
-        curves.append(Curve(look, [(at, found.value) for at, found in known], look != "rest"))
-        if look != "rest":
+        curves.append(Curve(style, [(at, found.value) for at, found in known], style != "rest"))
+        if style != "rest":
             areas.append(
-                Area(look, [(at, found.low) for at, found in known], [(at, found.high) for at, found in known])
+                Area(style, [(at, found.low) for at, found in known], [(at, found.high) for at, found in known])
             )
-    levels = [] if chance is None else [Level("floor", chance, f"chance {percent(chance)}")]
+    levels = [] if chance is None else [Level("baseline", chance, f"chance {percent(chance)}")]
     ends = min(part.at for part in parts), max(part.at for part in parts)
     plane = svg.axes(ends, [0.0], lambda value: percent(value, 0), share=True, across="")
-    legend = [(look, name) for name, look in looks.items() if look != "rest"]
-    if len(looks) > len(legend):
-        legend.append(("rest", f"{len(looks) - len(legend)} more, in the table"))
+    legend = [(style, name) for name, style in styles.items() if style != "rest"]
+    if len(styles) > len(legend):
+        legend.append(("rest", f"{len(styles) - len(legend)} more, in the table"))
     rows = tuple(
         (part.label, f"{len(part.ids):,}", *(_cell(found[k]) for found in lines.values()))
         for k, part in enumerate(parts)

@@ -21,7 +21,7 @@ from reports.data.runs import Run
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageSeconds:
     """Seconds a sample spends in a stage: the mean, the 95th percentile, and the sum over all samples."""
 
     mean: float
@@ -43,7 +43,7 @@ class Speed:
 
     label: str
     n: int
-    stages: Mapping[str, Stage]
+    stages: Mapping[str, StageSeconds]
     prompt: float | None
     completion: float | None
     cached: float | None
@@ -51,7 +51,7 @@ class Speed:
 
 
 def speeds(runs: Sequence[Run], names: Sequence[str]) -> list[Speed]:
-    """One line per run whose records tell times, baselines aside: they answer from a table."""
+    """One line per run whose records have times, baselines aside: they answer from a table."""
     made = [_speed(run, name) for run, name in zip(runs, names, strict=True) if run.kind == "model"]
     return [speed for speed in made if speed.n]
 
@@ -75,5 +75,5 @@ def _speed(run: Run, label: str) -> Speed:
     )
 
 
-def _stage(values: pd.Series[float]) -> Stage:
-    return Stage(values.mean(), float(values.quantile(0.95, interpolation="nearest")), fsum(values))
+def _stage(values: pd.Series[float]) -> StageSeconds:
+    return StageSeconds(values.mean(), float(values.quantile(0.95, interpolation="nearest")), fsum(values))

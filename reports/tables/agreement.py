@@ -36,7 +36,7 @@ class Agreement:
         prompts: how many had prompts of equal length in tokens.
         answers: how many have the same response text.
         reasons: why the others differ, each with the number of samples.
-        found: the second's score minus the first's over the tasks both ran whole and in the same way.
+        found: the second's score minus the first's over the tasks both ran whole and alike.
     """
 
     first: str
@@ -62,15 +62,15 @@ class Agreement:
     @property
     def text(self) -> str:
         """All of it in one sentence."""
-        said = f"{self.first} and {self.second}: {self.answers} of {self.shared} answers equal"
-        said += f", {self.frames} with equal frames, {self.prompts} with prompts of equal length"
+        text = f"{self.first} and {self.second}: {self.answers} of {self.shared} answers equal"
+        text += f", {self.frames} with equal frames, {self.prompts} with prompts of equal length"
         if self.reasons:
-            said += "; different: " + ", ".join(f"{count} {reason}" for reason, count in self.reasons)
+            text += "; different: " + ", ".join(f"{count} {reason}" for reason, count in self.reasons)
         if self.noise is not None and self.found is not None:
-            said += (
+            text += (
                 f"; {self.flips} of {self.found.n} scores differ: less than {points(self.noise)[1:]} points is noise"
             )
-        return said
+        return text
 
 
 def agreements(runs: Sequence[Run], names: Sequence[str], pairing: Pairing | None = None) -> list[Agreement]:
@@ -94,7 +94,7 @@ def agreements(runs: Sequence[Run], names: Sequence[str], pairing: Pairing | Non
 
 
 def _difference(pairing: Pairing, one: int, two: int, runs: Sequence[Run]) -> Difference | None:
-    """Over the tasks both ran whole and in the same way, each of the same weight."""
+    """Over the tasks both ran whole and alike, each of the same weight."""
     shared = [task for task in runs[one].results.tasks if pairing.difference(one, two, {task: 1.0})]
     return pairing.difference(one, two, {task: 1 / len(shared) for task in shared}) if shared else None
 

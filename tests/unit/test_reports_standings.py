@@ -10,7 +10,7 @@ from reports.data.runs import load
 from reports.html.format import short_names
 from reports.pages.leaderboard_page import table, text
 from reports.sections.task_panels import panels, verdict
-from reports.tables.leaderboard import Row, columns, labels, rows
+from reports.tables.leaderboard import LeaderboardRow, columns, labels, rows
 from viubench.errors import ViubenchError
 from viubench.schema import ReferenceRow, Sampling
 from viubench.storage.run_dir import read_records
@@ -19,7 +19,7 @@ from viubench.tasks.registry import Catalogue
 VIUBENCH = Catalogue().protocols["viubench"]
 
 
-def by_label(found: list[Row]) -> dict[str, Row]:
+def by_label(found: list[LeaderboardRow]) -> dict[str, LeaderboardRow]:
     return {row.label: row for row in found}
 
 
@@ -75,7 +75,7 @@ def test_one_model_is_held_against_blind(tmp_path: Path) -> None:
     runs = [load(write_run(tmp_path / "a", skill=0.2, half_width=0.03))]
     real = verdict(runs, rows(runs, []), columns(runs))[1]
     assert (real.answer, real.warn) == ("No better than blind", True)
-    assert "cannot be told from" in real.detail
+    assert "is not separable from" in real.detail
 
 
 def test_baselines_are_always_there(tmp_path: Path) -> None:
