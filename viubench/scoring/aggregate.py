@@ -57,7 +57,7 @@ def summarise(records: Iterable[Record | ScoredRecord], manifest: Manifest) -> R
     parts: dict[str, list[estimates.Part]] = {}
     for name in sorted(rows):
         frame, evaluator, entry = rows.pop(name).frame(), graders[name], manifest.tasks[name]
-        units = _units(frame, evaluator)
+        units = units_frame(frame, evaluator)
         parts[name] = headline_parts(units, evaluator, entry.average)
         official = evaluator.official(sorted(whole.pop(name, ()), key=lambda record: record.id))
         rules = {rule: _rule(frame, rule) for rule in entry.alternatives} | {
@@ -117,7 +117,7 @@ def labelled(units: pd.DataFrame, column: str) -> pd.Series[Any]:
     return units[column].reset_index(drop=True).explode().dropna()
 
 
-def _units(frame: pd.DataFrame, evaluator: Evaluator) -> pd.DataFrame:
+def units_frame(frame: pd.DataFrame, evaluator: Evaluator) -> pd.DataFrame:
     """The units of a frame: its own rows, unless the evaluator makes one of several."""
     if type(evaluator).units is Evaluator.units:
         return frame
@@ -136,7 +136,7 @@ def _task(
     average, chance = entry.average, entry.chance
     estimate = estimates.weighted_mean(parts) if average else estimates.mean(*parts[0][1:])
     statuses = frame["status"].value_counts().to_dict()
-    answered = _units(frame[frame["status"] == "ok"], evaluator)
+    answered = units_frame(frame[frame["status"] == "ok"], evaluator)
     macro = {f"macro_{key}": headline(units, evaluator, key) for key in _single(units)}
     return TaskResult(
         metric=entry.metric,
