@@ -1,12 +1,13 @@
-"""What a training run is told: one strict YAML file, read whole before anything is loaded.
+"""The configuration of a training run: one strict YAML file, read whole before anything is loaded.
 
 Example:
     >>> config = load("videossr-8xh200")
-    >>> config.lr, config.groups, config.rollouts
+    >>> config.learning_rate, config.train_batch_size, config.num_generations
     (1e-06, 64, 8)
 
-A configuration is a recipe of `trainer/recipes` by its name, or a file. The defaults are those of the VideoSSR paper
-(arXiv 2511.06281, section 5 and the released script) where it states a value.
+A configuration is a recipe of `trainer/recipes` by its name, or a file. Keys have the names of TRL's GRPOConfig where
+it has one. The defaults are those of the VideoSSR paper (arXiv 2511.06281, section 5 and the released script) where it
+states a value.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
+from trainer import renamed_keys
 from viubench.errors import ViubenchError
 from viubench.schema import Strict, content_hash
 from viubench.storage import strict_yaml
@@ -29,10 +31,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 
 
-class Items(Strict):
-    """Folders made by `viubench build`, of different videos; they may be left empty and given on the command line.
+class ItemFolders(Strict):
+    """Folders that `viubench build` wrote, of different videos; may be left empty and given on the command line.
 
-    `videos` is where the videos of both lie now, when not where they lay at the build.
+    `videos` is where the videos of both are now, when they have moved since the build.
     """
 
     train: str = ""
@@ -41,10 +43,10 @@ class Items(Strict):
 
 
 class TaskMix(Strict):
-    """One task of the mixture: its weight against the others', at most how many items, and how it is rewarded.
+    """One task of the mixture: its weight against the others', at most how many items, and its reward.
 
-    `smooth` is the evaluator's reward, in which near counts; `strict` is 1 for the true answer and 0 for all others.
-    `random` is a number that has nothing to do with the answer: a control, whose run must not pass for a success.
+    `smooth` is the evaluator's reward, in which near answers count; `strict` is 1 for the true answer and 0 for all
+    others. `random` does not depend on the answer: a control, whose run must not pass for a success.
     """
 
     weight: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
@@ -52,101 +54,81 @@ class TaskMix(Strict):
     reward: Literal["smooth", "strict", "random"] = "smooth"
 
 
-class Update(Strict):
-    """Which weights are trained: all (`full`), or adapters of a rank and a scale alpha / rank on the named layers.
+class Finetuning(Strict):
+    """Which weights are trained: all (`full`), or LoRA adapters on the named layers, scaled by lora_alpha / lora_r.
 
-    `split`: with all weights, each of the processes that torchrun starts keeps a part of weights, gradients and
-    optimiser state, for models whose training fits on no single device; else each keeps the whole.
+    `fsdp`: with `full`, shard weights, gradients and optimizer state over the processes of torchrun.
     """
 
-    kind: Literal["lora", "full"] = "full"
-    split: bool = False
-    rank: Annotated[int, Field(ge=1, le=4096)] = 64
-    alpha: Annotated[float, Field(gt=0, le=65_536)] = 128
-    targets: Annotated[tuple[str, ...], Field(min_length=1)] = (
+    type: Literal["lora", "full"] = "full"
+    fsdp: bool = False
+    lora_r: Annotated[int, Field(ge=1, le=4096)] = 64
+    lora_alpha: Annotated[float, Field(gt=0, le=65_536)] = 128
+    lora_target_modules: Annotated[tuple[str, ...], Field(min_length=1)] = (
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
     )  # fmt: skip
 
     @model_validator(mode="after")
-    def _splits_what_is_trained(self) -> Self:
-        if self.split and self.kind == "lora":
-            raise ValueError("split is for kind: full; adapters are small, and each process keeps its own copy")
+    def _shards_full_weights(self) -> Self:
+        if self.fsdp and self.type == "lora":
+            raise ValueError("fsdp is for type: full; adapters are small, and each process keeps its own copy")
         return self
 
 
-class Mark(Strict):
-    """Mean smooth score and share of fully right answers, both in [0, 1], that end a task's warm start together."""
+class Threshold(Strict):
+    """Mean smooth score and share of exactly right answers, both in [0, 1], at which a task's warm start ends."""
 
     score: Share
     exact: Share
 
 
 class WarmStart(Strict):
-    """Supervised steps on the true answers before GRPO, until every task is past its mark.
+    """Supervised steps on the true answers before GRPO, until every task passes its threshold.
 
-    `steps` is the horizon of the learning rate's decay; reaching it with a task below its mark is an error. `lr` is the
-    rate at its peak, reached after `warm_up` steps, `batch` the questions a step, `look_every` the steps between two
-    looks at the validation items (`evaluate.n` of each task). `weights` are the tasks' in place of the mixture's own:
-    a task that is slow to learn is asked more often, so that all pass their marks at about the same time.
+    `max_steps` is the horizon of the learning rate's decay; reaching it with a task below its threshold is an error.
+    `train_batch_size` is in questions, `eval_steps` the steps between two validations (`eval_limit` items of each
+    task). `weights` replace the mixture's: a task that is slow to learn is asked more often, so that all tasks pass at
+    about the same time.
     """
 
-    steps: Count
-    lr: Rate = 1e-3
-    warm_up: CountOrNever = 20
-    batch: Annotated[int, Field(ge=1, le=65_536)] = 32
-    look_every: Count = 10
+    max_steps: Count
+    learning_rate: Rate = 1e-3
+    warmup_steps: CountOrNever = 20
+    train_batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
+    eval_steps: Count = 10
     weights: dict[str, Annotated[float, Field(gt=0, le=1_000_000)]] = Field(default_factory=dict)
-    marks: Annotated[dict[str, Mark], Field(min_length=1)]
+    thresholds: Annotated[dict[str, Threshold], Field(min_length=1)]
 
 
-class Save(Strict):
-    """A checkpoint every so many steps and after the last; the newest `keep_last` stay, and the best if `keep_best`."""
-
-    every: Count = 500
-    keep_last: Annotated[int, Field(ge=1, le=1000)] = 2
-    keep_best: bool = True
-
-
-class Harness(Strict):
-    """An evaluation of a checkpoint by `viubench run` on the validation items, every so many steps.
+class HarnessEval(Strict):
+    """An evaluation of a checkpoint by `viubench run` on the validation items, every `eval_steps` steps.
 
     `engine_args` are those of its --engine-arg; `limit` is the first so many items of each task, all when none.
     """
 
-    every: Count
+    eval_steps: Count
     engine: Literal["vllm", "hf"] = "vllm"
     engine_args: dict[str, str] = Field(default_factory=dict)
     limit: Count | None = None
 
 
-class Evaluate(Strict):
-    """A greedy look at the first `n` validation items of each task, every so many steps and beside each checkpoint.
-
-    0 steps is never. `harness` adds whole evaluations through the harness's own engines.
-    """
-
-    every: CountOrNever = 0
-    n: Count = 256
-    harness: Harness | None = None
-
-
-class Guards(Strict):
+class Checks(Strict):
     """What stops a run that has gone wrong.
 
-    `alarm`: whether a task whose answers collapse into one is only told (`warn`) or ends the run (`stop`).
-    `max_gap`: nats by which the rollout's log-probabilities of a question's answers may differ from the trainer's, on
+    `on_collapse`: warn, or stop the run, when the answers to a task collapse into one.
+    `max_logprob_gap`: nats by which the log-probabilities of rollout and trainer may differ on a question's answers, on
     average over the tokens; none takes 0.01 in float32 and 0.2 in bfloat16.
     """
 
-    alarm: Literal["warn", "stop"] = "warn"
-    max_gap: Annotated[float, Field(gt=0, le=100)] | None = None
+    on_collapse: Literal["warn", "stop"] = "warn"
+    max_logprob_gap: Annotated[float, Field(gt=0, le=100)] | None = None
 
 
 class RolloutEngine(Strict):
-    """What samples the answers of a step: the policy itself, or vLLM beside it in the same process.
+    """What samples the rollouts: the policy itself, or vLLM in the same process.
 
-    `engine_args` are vLLM's own, for example `max_model_len`, `gpu_memory_utilization` (0.3 if not given), or
-    `enable_sleep_mode: true`, with which vLLM leaves the GPU's memory to the update.
+    `engine_args` are vLLM's own, for example `max_model_len`, `gpu_memory_utilization` (default 0.3), or
+    `enable_sleep_mode: true`, with which vLLM frees the GPU's memory during the update.
     """
 
     engine: Literal["policy", "vllm"] = "policy"
@@ -157,78 +139,91 @@ class TrainConfig(Strict):
     """A training run.
 
     Attributes:
-        train: the run's name.
+        run_name: the run's name.
         description: what it is for, and what of it was run where.
         model: a checkpoint folder or a hub id; may be left empty and given on the command line.
         items: the training and the validation items.
         tasks: the mixture, by task name.
-        protocol: name or file of how a video is seen; empty means each task's own.
-        seed: of the questions' order and of the sampled answers.
-        steps: optimiser steps.
-        groups: questions a step.
-        rollouts: answers to each question.
-        micro_batch: questions that go through the model together; it changes speed and memory, and rounding.
-        temperature: of the sampled answers, and of the policy in the loss.
-        max_tokens: longest answer, in tokens.
-        rollout: what samples the answers.
-        lr: learning rate of AdamW at its peak.
-        warm_up: steps of linear rise to `lr`.
-        final_lr: learning rate at the last step as a share of `lr`; the way there is linear.
+        protocol: name or file of how a video is shown; empty means each task's own.
+        seed: of the questions' order and of the rollouts.
+        max_steps: optimizer steps.
+        train_batch_size: questions a step.
+        num_generations: rollouts of each question (the size of a GRPO group).
+        micro_batch_size: questions in one forward pass; changes speed and memory, and rounding.
+        temperature: of the rollouts, and of the policy in the loss.
+        max_completion_length: longest answer, in tokens.
+        rollout: what samples the rollouts.
+        learning_rate: of AdamW, at its peak.
+        warmup_steps: steps of linear rise to the peak.
+        min_lr_ratio: learning rate of the last step as a share of the peak; the decay is linear.
         weight_decay: of AdamW.
-        clip: half-width of the ratio's interval around 1; none leaves the ratio unclipped.
-        kl: weight of the KL divergence to the base model in the loss, 0 for none.
-        max_grad_norm: the gradient is scaled down to at most this L2 norm.
-        normalise: an advantage is divided by its group's standard deviation (`std`), or not (`mean`).
-        update: all weights or adapters.
-        vision: whether the vision tower is trained or stays as it is.
+        epsilon: half-width of the clipping range of the ratio; none does not clip.
+        beta: KL coefficient, 0 for no KL term and no reference model.
+        max_grad_norm: the gradient is clipped to this L2 norm.
+        scale_rewards: `group` divides an advantage by the standard deviation of its group, `none` does not.
+        finetuning: all weights or adapters.
+        freeze_vision_tower: whether the vision tower stays as it is.
         dtype: number format of the weights and of the forward pass.
-        warm_start: supervised steps before, for a model that cannot answer at all.
-        save: when checkpoints are written, and which stay.
-        evaluate: when the validation items are looked at.
-        guards: what stops a run that has gone wrong.
+        warm_start: supervised steps before GRPO, for a model that cannot answer at all.
+        save_steps: a checkpoint every so many steps and after the last.
+        save_total_limit: the newest so many checkpoints are kept.
+        save_best: keep the checkpoint of the best validation score too.
+        eval_steps: validation (greedy answers) every so many steps and beside each checkpoint; 0 is never.
+        eval_limit: the first so many validation items of each task.
+        harness_eval: evaluations of checkpoints through the harness's own engines.
+        checks: what stops a run that has gone wrong.
     """
 
-    train: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    run_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     description: str = ""
     model: str = ""
-    items: Items = Items()
+    items: ItemFolders = ItemFolders()
     tasks: Annotated[dict[str, TaskMix], Field(min_length=1)]
     protocol: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    steps: Count
-    groups: Annotated[int, Field(ge=1, le=65_536)] = 64
-    rollouts: Annotated[int, Field(ge=2, le=1024)] = 8
-    micro_batch: Annotated[int, Field(ge=1, le=65_536)] = 1
+    max_steps: Count
+    train_batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    num_generations: Annotated[int, Field(ge=2, le=1024)] = 8
+    micro_batch_size: Annotated[int, Field(ge=1, le=65_536)] = 1
     temperature: Annotated[float, Field(gt=0, le=10)] = 1.0
-    max_tokens: Annotated[int, Field(ge=1, le=131_072)] = 2048
+    max_completion_length: Annotated[int, Field(ge=1, le=131_072)] = 2048
     rollout: RolloutEngine = RolloutEngine()
-    lr: Rate = 1e-6
-    warm_up: CountOrNever = 0
-    final_lr: Share = 1.0
+    learning_rate: Rate = 1e-6
+    warmup_steps: CountOrNever = 0
+    min_lr_ratio: Share = 1.0
     weight_decay: Share = 0.01
-    clip: Annotated[float, Field(gt=0, lt=1)] | None = 0.2
-    kl: Annotated[float, Field(ge=0, le=100)] = 1e-3
+    epsilon: Annotated[float, Field(gt=0, lt=1)] | None = 0.2
+    beta: Annotated[float, Field(ge=0, le=100)] = 1e-3
     max_grad_norm: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
-    normalise: Literal["std", "mean"] = "std"
-    update: Update = Update()
-    vision: Literal["frozen", "trained"] = "trained"
+    scale_rewards: Literal["group", "none"] = "group"
+    finetuning: Finetuning = Finetuning()
+    freeze_vision_tower: bool = False
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     warm_start: WarmStart | None = None
-    save: Save = Save()
-    evaluate: Evaluate = Evaluate()
-    guards: Guards = Guards()
+    save_steps: Count = 500
+    save_total_limit: Annotated[int, Field(ge=1, le=1000)] = 2
+    save_best: bool = True
+    eval_steps: CountOrNever = 0
+    eval_limit: Count = 256
+    harness_eval: HarnessEval | None = None
+    checks: Checks = Checks()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_old_names(cls, data: Any) -> Any:
+        return renamed_keys.rename(data) if isinstance(data, dict) else data
 
     @model_validator(mode="after")
-    def _agrees_with_itself(self) -> Self:
-        if self.warm_up > self.steps:
-            raise ValueError(f"warm_up is {self.warm_up} of {self.steps} steps")
+    def _is_consistent(self) -> Self:
+        if self.warmup_steps > self.max_steps:
+            raise ValueError(f"warmup_steps is {self.warmup_steps} of {self.max_steps} steps")
         if self.rollout.engine == "policy" and self.rollout.engine_args:
             raise ValueError("rollout.engine_args are vLLM's, and rollout.engine is policy")
         if self.rollout.engine == "vllm" and not 0.01 <= self.temperature <= 2:
             raise ValueError(f"temperature is {self.temperature}; vLLM samples at 0.01 to 2")
-        if self.warm_start is not None and (odd := set(self.warm_start.marks) ^ set(self.tasks)):
+        if self.warm_start is not None and (odd := set(self.warm_start.thresholds) ^ set(self.tasks)):
             # The mean over tasks hides one that has not begun to learn.
-            raise ValueError(f"warm_start.marks and tasks must name the same tasks; only one names {sorted(odd)[0]!r}")
+            raise ValueError(f"warm_start.thresholds and tasks must name the same tasks; {sorted(odd)[0]!r} is in one")
         if self.warm_start is not None and (odd := set(self.warm_start.weights) - set(self.tasks)):
             raise ValueError(f"warm_start.weights names {sorted(odd)[0]!r}, which is none of the tasks")
         return self
@@ -236,25 +231,26 @@ class TrainConfig(Strict):
     def hash(self) -> str:
         """16 hex digits over what decides the weights beside the items (see `Questions.hash`) and their order.
 
-        The name, the description, the items' folders, `save`, `guards` and `evaluate.harness` do not.
+        The name, the description, the item folders, what is saved, the checks and `harness_eval` do not.
         """
-        silent: dict[str, Any] = dict.fromkeys(("train", "description", "items", "save", "guards"), True)
-        return content_hash(self.model_dump(mode="json", exclude=silent | {"evaluate": {"harness": True}}))
+        silent = {"run_name", "description", "items", "save_steps", "save_total_limit", "save_best", "checks"}
+        deciding = self.model_dump(mode="json", exclude=silent | {"harness_eval"})
+        return content_hash(renamed_keys.old_names(deciding))
 
     @property
-    def max_gap(self) -> float:
-        """`guards.max_gap`, or its default for the number format: rounding is far below it, dropped pixels above."""
-        return self.guards.max_gap or {"float32": 0.01, "bfloat16": 0.2}[self.dtype]
+    def max_logprob_gap(self) -> float:
+        """`checks.max_logprob_gap`, or the default of the number format: above rounding, below missing pixels."""
+        return self.checks.max_logprob_gap or {"float32": 0.01, "bfloat16": 0.2}[self.dtype]
 
-    def given(self, *, model: str = "", train: str = "", validation: str = "", videos: str = "") -> TrainConfig:
-        """The same with what the command line gave in place of the file's; an empty text changes nothing."""
+    def override(self, *, model: str = "", train: str = "", validation: str = "", videos: str = "") -> TrainConfig:
+        """A copy with the command line's values in place of the file's; an empty text changes nothing."""
         items = {"train": train, "validation": validation, "videos": videos}
         changed = self.items.model_copy(update={key: text for key, text in items.items() if text})
         return self.model_copy(update={"items": changed} | ({"model": model} if model else {}))
 
 
-def names() -> list[str]:
-    """The recipes there are, sorted."""
+def recipe_names() -> list[str]:
+    """The names of the recipes, sorted."""
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
@@ -265,10 +261,10 @@ def load(path_or_name: str | Path) -> TrainConfig:
         ViubenchError: no such recipe, or as `strict_yaml.load`: `where` is `file:line:column`.
     """
     text = str(path_or_name)
-    if text in names():
+    if text in recipe_names():
         return strict_yaml.load(RECIPES / f"{text}.yaml", TrainConfig)
     if isinstance(path_or_name, Path) or text.endswith((".yaml", ".yml")):
         return strict_yaml.load(Path(path_or_name), TrainConfig)
-    close = get_close_matches(text, names(), n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(names())}; or name a .yaml file"
+    close = get_close_matches(text, recipe_names(), n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(recipe_names())}; or name a .yaml file"
     raise ViubenchError(f"unknown training recipe: {text!r}", where="--config", hint=hint)

@@ -1,11 +1,11 @@
-"""Pretext items as training questions: disjoint by video, drawn by weight, frames made when they are asked for.
+"""Pretext items as training questions: splits disjoint by video, tasks by weight, frames decoded on demand.
 
 Example:
-    >>> questions = Questions.read(load("tiny-cpu").given(train="items", validation="held-out"), Catalogue(), store)
+    >>> questions = Questions.read(load("tiny-cpu").override(train="items", validation="held-out"), Catalogue(), cache)
     >>> [sample.task for sample in questions.batch(7)][:3]
     ['tiny_jigsaw', 'tiny_ground', 'tiny_count']
 
-What step k asks is a pure function of (seed, k), so a run that goes on after a stop needs no state but k.
+The batch of step k is a pure function of (seed, k), so a resumed run needs no state but k.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from itertools import count, islice
 from pathlib import Path
 
 import evaluators
+from evaluators import Evaluator
 from trainer.config import TrainConfig
 from viubench.datasets import pretext_items
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
-from viubench.pretext.rng import Dice
+from viubench.pretext.rng import Rng
 from viubench.runner.config import EvalConfig
 from viubench.runner.pipeline import clip_wants, shown
 from viubench.runner.plan import Plan
 from viubench.runner.protocols import protocol_of
-from viubench.schema import EvaluatorSpec, Sample, Task, content_hash
+from viubench.schema import Sample, Task, content_hash
 from viubench.tasks.registry import Catalogue
 from viubench.video.content_hash import located
 from viubench.video.frame_cache import FrameCache
@@ -40,9 +41,9 @@ class Questions:
     Attributes:
         config: the mixture, the seed and the sizes.
         tasks: the configured tasks, by name, as the training items were built.
-        train: the training items and how their videos are seen.
+        train: the training items and how their videos are shown.
         held_out: the same of the validation items.
-        store: where decoded frames are kept.
+        store: the frame cache.
     """
 
     config: TrainConfig
@@ -77,7 +78,7 @@ class Questions:
             catalogue: knows the protocols.
             tests: folders of test items, which must not share a video with the training or the validation items.
             multiple: pixel multiple of the model's patches, when it is known.
-            need_validation: whether a configuration without validation items is refused; `held_out` is empty then.
+            need_validation: refuse a configuration without validation items; else `held_out` is empty.
 
         Raises:
             ViubenchError: no items of a task, an item without an answer, a missing video, one task with two
@@ -85,7 +86,7 @@ class Questions:
         """
         videos = Path(config.items.videos) if config.items.videos else None
         folders = {"training": config.items.train, "validation": config.items.validation}
-        splits: dict[str, Built] = {}
+        splits: dict[str, Dataset] = {}
         for name, folder in folders.items():
             if not (folder or need_validation or name == "training"):
                 continue
@@ -93,11 +94,11 @@ class Questions:
                 raise ViubenchError(
                     f"no folder of {name} items was given",
                     where="items",
-                    hint="make one with: viubench build, from videos of its own",
+                    hint="create one: viubench build, from videos of its own",
                 )
             splits[name] = _chosen(pretext_items.read(Path(folder), catalogue, store, videos), config, folder)
         tasks = {task: splits["training"].tasks[task] for task in config.tasks}
-        held_out = splits.get("validation", Built(tasks, [], Path()))
+        held_out = splits.get("validation", Dataset(tasks, [], Path()))
         for name, task in tasks.items():
             if held_out.tasks[name].evaluator != task.evaluator:
                 raise ViubenchError(
@@ -112,24 +113,24 @@ class Questions:
         return cls(config, tasks, train, _plan(held_out, config, catalogue, dict.fromkeys(limits), multiple), store)
 
     @property
-    def evaluators(self) -> dict[str, EvaluatorSpec]:
+    def evaluators(self) -> Mapping[str, Evaluator]:
         """The evaluator of each task."""
-        return {name: task.evaluator for name, task in self.tasks.items()}
+        return self.train.evaluators
 
     def batch(self, step: int, size: int | None = None, stream: str = "grpo") -> list[Sample]:
         """The questions of step `step` (from 0), a pure function of (seed, step) and the arguments.
 
-        Tasks come by their weights, exact to one question over any number of steps. A task's items come in a new order
-        each epoch, every one once; where an epoch ends inside a batch, the next one begins in it.
+        Tasks come by their weights, exact to one question over any number of steps. A task's items come once an epoch,
+        in a new order each epoch; an epoch may end inside a batch.
 
         Args:
-            size: questions, `config.groups` if None; equal in all steps of a stream.
-            stream: another stream orders the same items otherwise, for example for a warm start.
+            size: questions, `config.train_batch_size` if None; equal in all steps of a stream.
+            stream: another stream has another order, for example that of a warm start.
         """
-        size = size or self.config.groups
+        size = size or self.config.train_batch_size
         self._drawn += islice(self._mixture, max((step + 1) * size - len(self._drawn), 0))
         turns = self._drawn[step * size : (step + 1) * size]
-        order = Dice("batch", self.config.seed, stream, step).permutation(size)
+        order = Rng("batch", self.config.seed, stream, step).permutation(size)
         return [self.draw(stream, *turns[place]) for place in order]
 
     def validation(self, n: int | None = None) -> list[Sample]:
@@ -137,7 +138,7 @@ class Questions:
         return [s for task in self.tasks for s in [s for s in self.held_out.samples if s.task == task][:n]]
 
     def videos(self, sample: Sample) -> tuple[VideoInput, ...]:
-        """What the model is shown for a sample of either split: the frames a run of the harness would show it.
+        """The frames of a sample of either split, as a run of the harness shows them.
 
         Raises:
             ViubenchError: a video that cannot be used, or is not the one the item was built from.
@@ -152,7 +153,7 @@ class Questions:
             ) from None
 
     def hash(self) -> str:
-        """16 hex digits over the training and validation items; with `TrainConfig.hash` all that decides a run."""
+        """16 hex digits over the training and validation items; with `TrainConfig.hash` it identifies a run."""
         splits = (self.train.samples, self.held_out.samples)
         return content_hash([[(sample.id, sample.answer_text) for sample in samples] for samples in splits])
 
@@ -164,8 +165,7 @@ class Questions:
 
 
 def mixture(weights: Mapping[str, float]) -> Iterator[tuple[str, int]]:
-    """Without end: (task, how often it came before). Each next task is the one furthest behind its share of the draws,
-    so that no task is ever a whole draw ahead of its share."""
+    """Endless (task, how often it came before); the next task is always the one furthest behind its share."""
     total = sum(weights.values())
     counts = dict.fromkeys(weights, 0)
     for draws in count(1):
@@ -176,30 +176,30 @@ def mixture(weights: Mapping[str, float]) -> Iterator[tuple[str, int]]:
 
 @lru_cache(maxsize=64)
 def _epoch(seed: int, stream: str, task: str, epoch: int, n: int) -> tuple[int, ...]:
-    return tuple(Dice("epoch", seed, stream, task, epoch).permutation(n))
+    return tuple(Rng("epoch", seed, stream, task, epoch).permutation(n))
 
 
-# --- what is refused ------------------------------------------------------------------------------------------
+# --- validation of splits---------------------------------------------------------------------------------------
 
 
-def identities(built: Built, store: FrameCache) -> dict[str, str]:
-    """What each source video is known by, its real path and its content hash, with its name.
+def identities(built: Dataset, store: FrameCache) -> dict[str, str]:
+    """The real path and the content hash of each source video, with its name.
 
     Raises:
         ViubenchError: a video that is missing or empty.
     """
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for clip in dict.fromkeys(clip for sample in built.samples for clip in sample.clips):
         try:
-            found |= {str(path): name for name, path in located(clip, built.videos)}
-            found[clip.content or store.content(clip, built.videos)] = clip.path or clip.frame_files[0]
+            names |= {str(path): name for name, path in located(clip, built.videos)}
+            names[clip.content or store.content(clip, built.videos)] = clip.path or clip.frame_files[0]
         except MediaError as error:
             raise ViubenchError(
                 f"the video of an item cannot be used: {error}",
                 where=str(built.videos),
-                hint="say where the videos lie now (items.videos), or build the items again",
+                hint="give the folder the videos are in now (items.videos), or build the items again",
             ) from None
-    return found
+    return names
 
 
 def refuse_shared(splits: Mapping[str, Mapping[str, str]]) -> None:
@@ -217,11 +217,11 @@ def refuse_shared(splits: Mapping[str, Mapping[str, str]]) -> None:
                 raise ViubenchError(
                     f"the {other} and the {split} items share a source video: {same}",
                     where="items",
-                    hint="build them from different videos, or the scores say nothing about new ones",
+                    hint="build them from different videos, or the scores say nothing about unseen ones",
                 )
 
 
-def _chosen(built: Built, config: TrainConfig, folder: str) -> Built:
+def _chosen(built: Dataset, config: TrainConfig, folder: str) -> Dataset:
     """The items of the configured tasks."""
     samples = [sample for sample in built.samples if sample.task in config.tasks]
     missing = sorted(set(config.tasks) - {sample.task for sample in samples})
@@ -232,7 +232,7 @@ def _chosen(built: Built, config: TrainConfig, folder: str) -> Built:
             hint=f"there are: {', '.join(built.tasks) or 'none'}; build the task too, or take it out of the mixture",
         )
     refuse_unanswered(samples)
-    return Built({name: built.tasks[name] for name in config.tasks}, samples, built.videos)
+    return Dataset({name: built.tasks[name] for name in config.tasks}, samples, built.videos)
 
 
 def refuse_unanswered(samples: Iterable[Sample]) -> None:
@@ -243,9 +243,9 @@ def refuse_unanswered(samples: Iterable[Sample]) -> None:
 
 
 def _plan(
-    built: Built, config: TrainConfig, catalogue: Catalogue, limits: Mapping[str, int | None], multiple: int | None
+    built: Dataset, config: TrainConfig, catalogue: Catalogue, limits: Mapping[str, int | None], multiple: int | None
 ) -> Plan:
-    """The plan of a run over these items, at most so many of each task; frames come out as in a run of the harness."""
+    """The plan of a run over these items, at most so many of each task; frames are those of a run of the harness."""
     samples = [s for name, limit in limits.items() for s in [s for s in built.samples if s.task == name][:limit]]
     options = EvalConfig(protocol=config.protocol or None)
     return Plan(

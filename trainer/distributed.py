@@ -1,13 +1,13 @@
-"""The processes that train one model together: which one this is, its part of the work, what it learns of the others.
+"""The processes of torchrun that train one model: rank, share of the work, and what they exchange.
 
 Example:
-    with Ranks.join() as ranks:                       # torchrun --nproc-per-node 8 -m viubench train ...
-        mine = ranks.own(questions.batch(step))       # neighbours in the batch stay together
-        ranks.sum_gradients(parameters)               # after the backward passes of this process's part
-        told = ranks.gather({"reward": 0.5})          # what every process said, in order, known to all
+    with ProcessGroup.join() as processes:             # torchrun --nproc-per-node 8 -m viubench train ...
+        mine = processes.shard(questions.batch(step))  # a run of neighbours in the batch
+        processes.sum_gradients(parameters)            # after the backward passes of this process's share
+        rewards = processes.gather({"reward": 0.5})    # one value of each process, by rank
 
-A process that torchrun did not start is alone, and nothing here costs it anything. Numbers go round as JSON, so nothing
-that one process sends can run code in another.
+Without torchrun there is one process, and nothing here costs anything. Values are exchanged as JSON, so that nothing
+one process sends can run code in another.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(hours=2)
-"""How long a process waits for the others: the first saves and evaluates alone."""
+TIMEOUT = timedelta(hours=2)
+"""How long a process waits for the others: the main one saves and evaluates alone."""
 
 PR_SET_PDEATHSIG = 1
 """Of prctl(2): the signal a process gets when its parent ends."""
 
 BUCKET = 2**26
-"""Gradient values that are summed in one message: 256 MB in float32."""
+"""Gradient values that are sum_metrics in one message: 256 MB in float32."""
 
 
-class Agreed(ViubenchError):
+class SharedError(ViubenchError):
     """An error that all processes raise at the same place."""
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """One of the processes of a run.
+class ProcessGroup:
+    """This process among those of a run.
 
     Attributes:
         rank: its number, from 0.
         size: how many there are.
-        wanted: where it is to compute: "cpu", "cuda", "cuda:1"; empty is a GPU where there is one.
+        requested: device to compute on: "cpu", "cuda", "cuda:1"; empty is a GPU where there is one.
     """
 
     rank: int = 0
     size: int = 1
-    wanted: str = "cpu"
+    requested: str = "cpu"
     _store: Any = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -65,39 +65,39 @@ class Ranks:
         """This process among those that torchrun started, or alone.
 
         Args:
-            device: "cpu" or "cuda"; empty takes the GPU of the process's number where there are GPUs. "cuda:N" is for
-                a process that is alone.
+            device: "cpu" or "cuda"; empty is the GPU of the local rank where there are GPUs. "cuda:N" is for a single
+                process.
 
         Raises:
             ViubenchError: more processes than GPUs, one GPU for several, or processes on several machines.
         """
         size = int(os.environ.get("WORLD_SIZE", "1"))
         if size == 1:
-            return cls(wanted=device)
-        device = cls(wanted=device).device
+            return cls(requested=device)
+        device = cls(requested=device).device
         local, here = (int(os.environ.get(name, "0")) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
         if here != size:
             raise ViubenchError(
                 f"{size} processes on several machines ({here} on this one)",
                 where="torchrun",
-                hint="one machine is what this loop is for; `viubench export verl` hands over to one for clusters",
+                hint="this loop trains on one machine; for a cluster export the training: `viubench export verl`",
             )
         if device.startswith("cuda"):
             device = _gpu(device, local, here)
-        _end_with_torchrun()
-        return cls(int(os.environ["RANK"]), size, device, _meet(device))
+        _die_with_torchrun()
+        return cls(int(os.environ["RANK"]), size, device, _init_process_group(device))
 
     @property
     def device(self) -> str:
-        """Where this process computes."""
-        if self.wanted:
-            return self.wanted
+        """The device of this process."""
+        if self.requested:
+            return self.requested
         import torch
 
         return "cuda" if torch.cuda.is_available() else "cpu"
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that prints, logs and saves."""
         return self.rank == 0
 
@@ -107,7 +107,7 @@ class Ranks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Part from the others; an error of one ends all, and only the first to fail tells it."""
+        """Leave the group; an error of one process ends all, and only the first to fail prints it."""
         if self.size == 1:
             return
         if error is None:
@@ -115,17 +115,17 @@ class Ranks:
 
             self.gather(None)
             dist.destroy_process_group()
-        elif isinstance(error, Exception) and not self._tells():
-            # What fails here afterwards only fails because the other is gone, or for the same reason.
+        elif isinstance(error, Exception) and not self._failed_first():
+            # A later failure has the same reason, or is the loss of the first process.
             raise SystemExit(error.exit_code if isinstance(error, ViubenchError) else 1) from None
 
-    def own(self, items: Sequence[T]) -> list[T]:
-        """This process's part of `items`: a run of neighbours, of one more or less than another's; order is kept."""
+    def shard(self, items: Sequence[T]) -> list[T]:
+        """This process's share of `items`: neighbours, in order, at most one more than another's."""
         first, last = (len(items) * rank // self.size for rank in (self.rank, self.rank + 1))
         return list(items[first:last])
 
     def gather(self, value: Any) -> list[Any]:
-        """What every process gave (anything that is JSON), by rank; all of them must call it.
+        """The values (anything that is JSON) of all processes, by rank; all must call it.
 
         Raises:
             ViubenchError: the others are gone or do not answer.
@@ -137,19 +137,19 @@ class Ranks:
         data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
         sizes = self._all(torch.tensor([len(data)]))
         longest = max(int(size) for size in sizes)
-        found = self._all(torch.nn.functional.pad(data, (0, longest - len(data))))
-        return [json.loads(bytes(row[: int(size)].tolist())) for row, size in zip(found, sizes, strict=True)]
+        rows = self._all(torch.nn.functional.pad(data, (0, longest - len(data))))
+        return [json.loads(bytes(row[: int(size)].tolist())) for row, size in zip(rows, sizes, strict=True)]
 
-    def told(self, value: T) -> T:
-        """What the first process gave; for what only one may decide, such as whether a file is there."""
-        first: T = self.gather(value)[0]
-        return first
+    def broadcast(self, value: T) -> T:
+        """The main process's value, for what only one may decide, such as whether a file exists."""
+        main: T = self.gather(value)[0]
+        return main
 
     @contextmanager
-    def agree(self) -> Iterator[None]:
-        """A ViubenchError of one process inside is raised by all, as an `Agreed`, so that they can end together.
+    def raise_together(self) -> Iterator[None]:
+        """A ViubenchError of one process inside is raised by all, as a `SharedError`, so that they can end together.
 
-        All must come to it; inside, none may wait for another.
+        All must enter it; inside, none may wait for another.
         """
         failed: ViubenchError | None = None
         try:
@@ -160,40 +160,37 @@ class Ranks:
             failed = error
         if self.size == 1:
             return
-        for first in filter(None, map(_error, self.gather(_told(failed)))):
-            raise first from failed
+        for shared in filter(None, map(_error_from_json, self.gather(_error_to_json(failed)))):
+            raise shared from failed
 
     def can_save(self, error: ViubenchError) -> bool:
-        """Whether all processes are where this error is raised, and can still do something together."""
-        return self.size == 1 or isinstance(error, Agreed)
+        """Whether all processes raised this error, and can still save together."""
+        return self.size == 1 or isinstance(error, SharedError)
 
-    def level(self, items: Sequence[T]) -> Iterator[tuple[T, bool]]:
-        """Own items, as many as the process with most has: the last comes again, marked False, where this has fewer.
+    def padded(self, items: Sequence[T]) -> Iterator[tuple[T, bool]]:
+        """This process's items, padded to the number of the process with most: a repeated last one is marked False.
 
-        Split weights make every backward pass a matter of all processes: one that had a pass less would stop the
-        others. A repeated item counts nothing; time it costs none, for the others are busy anyway.
+        With FSDP every process takes part in every backward pass, so that all need equally many. A repeated item is
+        to be weighted 0.
 
         Raises:
             ViubenchError: this or another process has no item at all.
         """
         counts = [len(items)] if self.size == 1 else self.gather(len(items))
         if not min(counts):
-            raise Agreed(
+            raise SharedError(
                 f"{sum(counts)} questions a step are not enough for {self.size} processes",
-                where="groups",
-                hint="give each process one at least: start fewer processes, or ask more questions a step",
+                where="train_batch_size",
+                hint="each process needs at least one: start fewer processes, or raise train_batch_size",
             )
         for number in range(max(counts)):
             yield items[min(number, len(items) - 1)], number < len(items)
 
     def sum_gradients(self, parameters: Sequence[Tensor]) -> None:
-        """Put into every parameter's gradient, on every process, the sum of all processes' gradients, in float32.
+        """All-reduce the gradients (sum, in float32), once after all backward passes of a step.
 
-        It is what DistributedDataParallel does during a backward pass, done once after all of a step's: a step has
-        several forward and backward passes, some of them of parts of the model, and it needs no wrapper around it.
-        Losses are weighted by their share of the whole batch's answer tokens, so that a sum, not a mean, is right. A
-        parameter without gradient on every process keeps none. One that is split over the processes (`sharding`) is
-        left alone: its backward pass has summed already.
+        A sum, for losses are weighted by their share of the whole batch's answer tokens. A parameter without gradient
+        on every process keeps none; a sharded one (`trainer.model.fsdp`) was summed by its backward pass.
         """
         if self.size == 1:
             return
@@ -201,10 +198,10 @@ class Ranks:
         import torch.distributed as dist
         from torch.distributed.tensor import DTensor
 
-        whole = [p for p in parameters if not isinstance(p, DTensor)]
-        used = torch.tensor([p.grad is not None for p in whole], dtype=torch.uint8)
+        replicated = [p for p in parameters if not isinstance(p, DTensor)]
+        used = torch.tensor([p.grad is not None for p in replicated], dtype=torch.uint8)
         dist.all_reduce(used, dist.ReduceOp.MAX)
-        held = [p for p, anywhere in zip(whole, used.tolist(), strict=True) if anywhere]
+        held = [p for p, anywhere in zip(replicated, used.tolist(), strict=True) if anywhere]
         for p in held:
             p.grad = torch.zeros_like(p) if p.grad is None else p.grad
         for bucket in _buckets(held):
@@ -220,42 +217,42 @@ class Ranks:
         import torch
         import torch.distributed as dist
 
-        found = [torch.empty_like(tensor) for _ in range(self.size)]
+        tensors = [torch.empty_like(tensor) for _ in range(self.size)]
         try:
-            dist.all_gather(found, tensor)
+            dist.all_gather(tensors, tensor)
         except RuntimeError as error:
             raise ViubenchError(
                 f"process {self.rank} of {self.size} lost the others: {str(error).splitlines()[0][:200]}",
                 where="torchrun",
-                hint="one of them was killed, perhaps for want of memory; what torchrun says below names it",
+                hint="one of them was killed, perhaps out of memory; torchrun names it below",
             ) from error
-        return found
+        return tensors
 
-    def _tells(self) -> bool:
-        """Whether no other process failed before; the count is kept by torchrun, which outlives us all."""
+    def _failed_first(self) -> bool:
+        """Whether no other process failed before; the count is in torchrun's store, which outlives the processes."""
         try:
             return int(self._store.add("failed", 1)) == 1
-        except RuntimeError:  # the store is gone with its process: better told twice than not at all
+        except RuntimeError:  # the store is gone: better printed twice than not at all
             return True
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = ProcessGroup()
 """A run of one process on the CPU."""
 
 
-def _told(error: ViubenchError | None) -> list[Any] | None:
+def _error_to_json(error: ViubenchError | None) -> list[Any] | None:
     return None if error is None else [error.message, error.where, error.hint, int(error.exit_code)]
 
 
-def _error(told: list[Any] | None) -> Agreed | None:
-    if told is None:
+def _error_from_json(data: list[Any] | None) -> SharedError | None:
+    if data is None:
         return None
-    message, where, hint, code = told
-    return Agreed(message, where=where, hint=hint, exit_code=Exit(code))
+    message, where, hint, code = data
+    return SharedError(message, where=where, hint=hint, exit_code=Exit(code))
 
 
 def _gpu(device: str, local: int, here: int) -> str:
-    """The GPU of the process with number `local` on this machine."""
+    """The GPU of the process with local rank `local`."""
     import torch
 
     if device != "cuda":
@@ -264,29 +261,26 @@ def _gpu(device: str, local: int, here: int) -> str:
         raise ViubenchError(
             f"{here} processes for {there} GPUs",
             where="torchrun --nproc-per-node",
-            hint=f"start {there} processes, or train on the processors with --device cpu",
+            hint=f"start {there} processes, or train with --device cpu",
         )
     torch.cuda.set_device(local)
     return f"cuda:{local}"
 
 
-def _end_with_torchrun() -> None:
-    """Die when torchrun is killed, on Linux: in sessions of their own, as it starts us, we would go on training unseen.
-
-    Nothing is lost: checkpoints are whole or not there.
-    """
+def _die_with_torchrun() -> None:
+    """Die when torchrun is killed (Linux): it starts us in sessions of our own, where we would train on unseen."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _meet(device: str) -> Any:
-    """Open the ways between the processes, for JSON and CPU tensors always; returns the store they share."""
+def _init_process_group(device: str) -> Any:
+    """Connect the processes, with gloo for JSON and CPU tensors in any case; returns the store they share."""
     import torch.distributed as dist
 
-    store, rank, size = next(dist.rendezvous("env://", timeout=PATIENCE))
-    store.set_timeout(PATIENCE)
+    store, rank, size = next(dist.rendezvous("env://", timeout=TIMEOUT))
+    store.set_timeout(TIMEOUT)
     backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     return store
 
 

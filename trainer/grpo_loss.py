@@ -1,11 +1,11 @@
-"""What GRPO minimises: group advantages, the KL penalty against the reference, and the loss over answer tokens.
+"""The GRPO loss: group advantages, the KL penalty against the reference, and the loss over answer tokens.
 
 Example:
     >>> import torch
-    >>> advantages(torch.tensor([[1.0, 0.0], [0.5, 0.5]]), "mean").tolist()
+    >>> advantages(torch.tensor([[1.0, 0.0], [0.5, 0.5]]), "none").tolist()
     [[0.5, -0.5], [0.0, 0.0]]
 
-Pure functions of tensors, differentiable where a gradient is wanted. r is a reward, A an advantage, pi the policy
+Pure functions of tensors, differentiable where a gradient is needed. r is a reward, A an advantage, pi the policy
 under the rollout temperature, t an answer token.
 """
 
@@ -16,37 +16,37 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-EPSILON = 1e-6
+STD_EPSILON = 1e-6
 """Added to a group's standard deviation, as verl's GRPO does; rewards in [0, 1] that differ are far above it."""
 
 
-def advantages(rewards: Tensor, normalise: Literal["std", "mean"]) -> Tensor:
+def advantages(rewards: Tensor, scale_rewards: Literal["group", "none"]) -> Tensor:
     """Group-relative advantages: A = (r - mean) / (std + 1e-6) within each group, or A = r - mean.
 
-    Source: arXiv 2402.03300, section 4.1.2 (outcome supervision), which the VideoSSR paper uses unchanged; `mean`
-    leaves the division out (arXiv 2503.20783). The standard deviation is that of a sample (n - 1), as in verl.
+    Source: arXiv 2402.03300, section 4.1.2 (outcome supervision), which the VideoSSR paper uses unchanged; `none`
+    does not divide (arXiv 2503.20783). The standard deviation is that of a sample (n - 1), as in verl.
 
     Args:
         rewards: float [G, n], n rewards of each of G groups.
-        normalise: `std` or `mean`.
+        scale_rewards: `group` or `none`.
 
     Returns:
         [G, n] in the dtype of `rewards`, without gradient; exactly 0 for a group whose rewards are all equal.
 
     Raises:
-        ValueError: a reward that is not finite, another shape, or another `normalise`.
+        ValueError: a reward that is not finite, another shape, or another `scale_rewards`.
     """
-    if normalise not in ("std", "mean"):
-        raise ValueError(f"normalise must be std or mean, not {normalise!r}")
+    if scale_rewards not in ("group", "none"):
+        raise ValueError(f"scale_rewards must be group or none, not {scale_rewards!r}")
     if rewards.ndim != 2 or not rewards.numel():
         raise ValueError(f"rewards must be [groups, answers], not {list(rewards.shape)}")
     values = rewards.detach().double()
     if not bool(values.isfinite().all()):
         raise ValueError(f"rewards must be finite, not {values[~values.isfinite()][0].item()}")
     centred = values - values.mean(1, keepdim=True)
-    if normalise == "std":
+    if scale_rewards == "group":
         spread = (centred.square().sum(1, keepdim=True) / max(1, values.shape[1] - 1)).sqrt()
-        centred = centred / (spread + EPSILON)
+        centred = centred / (spread + STD_EPSILON)
     # The mean of equal numbers may be off by a rounding error.
     equal = values.amax(1, keepdim=True) == values.amin(1, keepdim=True)
     return centred.masked_fill(equal, 0.0).to(rewards.dtype)
@@ -75,12 +75,12 @@ def loss(
     mask: Tensor,
     reference: Tensor | None,
     *,
-    clip: float | None,
+    epsilon: float | None,
     beta: float,
 ) -> tuple[Tensor, dict[str, float]]:
     """The mean over all answer tokens of -min(ratio A, clipped ratio A) + beta KL.
 
-    With `clip`: ratio = pi / old, clipped to [1 - clip, 1 + clip] (equation 3 of arXiv 2402.03300, after PPO,
+    With `epsilon`: ratio = pi / old, clipped to [1 - epsilon, 1 + epsilon] (equation 3 of arXiv 2402.03300, after PPO,
     arXiv 1707.06347). Without: ratio = pi / (pi without gradient), which is 1 and has the gradient of log pi, the
     on-policy policy gradient; `old` is not read. Every token weighs the same whatever the length of its answer
     (token-mean, verl's default, where the GRPO paper averages each answer first), so the losses of parts of a batch,
@@ -88,37 +88,37 @@ def loss(
 
     Args:
         logprobs: float [B, L], log pi of the sampled tokens, with gradient.
-        old: float [B, L], log-probabilities when they were sampled; needed with `clip`.
+        old: float [B, L], log-probabilities when they were sampled; needed with `epsilon`.
         advantages: float [B], one per answer.
         mask: bool [B, L], True on answer tokens; what the tensors hold elsewhere does not matter.
         reference: float [B, L], log-probabilities under the reference; needed when `beta` is not 0.
-        clip: half width of the clipping range, in (0, 1), or None.
-        beta: weight of the KL penalty.
+        epsilon: half width of the clipping range, in (0, 1), or None.
+        beta: KL coefficient.
 
     Returns:
         The scalar to minimise, and the diagnostics `policy` (its first term), `kl` (when a reference is given) and
-        `clipped` (share of the tokens whose gradient the clipping removes; with `clip` only).
+        `clipped` (share of the tokens whose gradient the clipping removes; with `epsilon` only).
 
     Raises:
-        ValueError: shapes that do not fit, no answer token, `clip` without `old`, or `beta` without `reference`.
+        ValueError: shapes that do not fit, no answer token, `epsilon` without `old`, or `beta` without `reference`.
     """
     import torch
 
-    _check(logprobs, old, advantages, mask, reference, clip, beta)
+    _check(logprobs, old, advantages, mask, reference, epsilon, beta)
     count = int(mask.sum())
 
     def masked(values: Tensor) -> Tensor:
-        # Before any arithmetic: padding may hold -inf, and 0 * inf would put NaN into loss and gradient.
+        # First of all: padding may hold -inf, and 0 * inf is NaN.
         return values.masked_fill(~mask, 0.0)
 
     current = masked(logprobs)
-    before = current.detach() if clip is None or old is None else masked(old.detach())
+    before = current.detach() if epsilon is None or old is None else masked(old.detach())
     ratio = torch.exp(current - before)
     weight = advantages.detach().to(ratio.dtype).unsqueeze(1)
     gain = ratio * weight
     diagnostics: dict[str, float] = {}
-    if clip is not None:
-        bounded = ratio.clamp(1 - clip, 1 + clip) * weight
+    if epsilon is not None:
+        bounded = ratio.clamp(1 - epsilon, 1 + epsilon) * weight
         diagnostics["clipped"] = float((masked(gain.detach()) > masked(bounded.detach())).sum()) / count
         gain = torch.minimum(gain, bounded)
     total = -masked(gain).sum() / count
@@ -136,7 +136,7 @@ def _check(
     advantages: Tensor,
     mask: Tensor,
     reference: Tensor | None,
-    clip: float | None,
+    epsilon: float | None,
     beta: float,
 ) -> None:
     """ValueError where the arguments of `loss` do not fit together; broadcasting would hide a wrong shape."""
@@ -147,7 +147,7 @@ def _check(
         raise ValueError(f"advantages must be [{logprobs.shape[0]}], one per answer, not {list(advantages.shape)}")
     if not bool(mask.any()):
         raise ValueError("no answer token to learn from")
-    if clip is not None and old is None:
+    if epsilon is not None and old is None:
         raise ValueError("the clipped loss needs the log-probabilities of the rollout")
     if beta and reference is None:
-        raise ValueError(f"a KL weight of {beta} needs the reference's log-probabilities")
+        raise ValueError(f"beta = {beta} needs the reference's log-probabilities")

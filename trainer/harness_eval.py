@@ -1,10 +1,10 @@
-"""Whole evaluations during training: `viubench run` on a checkpoint that was just written, in a process of its own.
+"""Evaluations during training: `viubench run` on a new checkpoint, in a process of its own.
 
 Example:
-    evaluation = Evaluation(config, out, frame_cache=None, include_paths=())
+    evaluation = HarnessEvaluation(config, out, frame_cache=None, include_paths=())
     evaluation(40)  # {"order": 0.81}, from out/checkpoint-000040 into out/evaluations/step-000040
 
-The run folder is one as any other: it goes on where a kill stopped it, and reports and gates read it.
+The run folder is an ordinary one: it is resumed after a kill, and reports and gates read it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from viubench.system import child_process
 
 FOLDER = "evaluations"
 
-OURS_ALONE = (
+TORCHRUN_VARIABLES = (
     "RANK",
     "WORLD_SIZE",
     "LOCAL_RANK",
@@ -33,15 +33,15 @@ OURS_ALONE = (
     "MASTER_ADDR",
     "MASTER_PORT",
 )
-"""What torchrun tells the processes of a training; an engine that read it would wait for the others."""
+"""Variables that torchrun sets for the training; an engine that read them would wait for other processes."""
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class HarnessEvaluation:
     """Evaluates checkpoints of the training in `out` as its configuration says, on all validation items.
 
     Attributes:
-        frame_cache: where decoded frames are kept; the default place when None.
+        frame_cache: folder of the frame cache; the default one when None.
         include_paths: more folders with task files.
     """
 
@@ -51,23 +51,23 @@ class Evaluation:
     include_paths: Sequence[Path] = ()
 
     def __call__(self, step: int) -> Mapping[str, float]:
-        """Task -> its headline value in [0, 1] of the checkpoint of `step` finished steps.
+        """Task -> its headline value in [0, 1], of the checkpoint after `step` steps.
 
         Raises:
             ViubenchError: the run failed, a task is not in its results, or a value is outside [0, 1].
         """
         run = self.out / FOLDER / f"step-{step:06d}"
         run.parent.mkdir(parents=True, exist_ok=True)
-        told = run.with_suffix(".log")
+        log = run.with_suffix(".log")
         command = self.command(self.out / f"checkpoint-{step:06d}", run)
-        environment = {name: value for name, value in os.environ.items() if name not in OURS_ALONE}
-        code = child_process.run([sys.executable, *command], told, environment=environment)
+        environment = {name: value for name, value in os.environ.items() if name not in TORCHRUN_VARIABLES}
+        code = child_process.run([sys.executable, *command], log, environment=environment)
         if code:
-            last = " ".join(told.read_text(encoding="utf-8", errors="replace").split())[-400:]
+            last = " ".join(log.read_text(encoding="utf-8", errors="replace").split())[-400:]
             raise ViubenchError(
                 f"the evaluation after {step} steps ended with exit code {code}: {last}",
-                where=str(told),
-                hint="the same command goes on with it",
+                where=str(log),
+                hint="rerun the same command to resume",
             )
         results = read_results(run).tasks
         values = {task: results[task].value for task in self.config.tasks if task in results}
@@ -77,9 +77,9 @@ class Evaluation:
         return values
 
     def command(self, checkpoint: Path, run: Path) -> list[str]:
-        """The arguments of Python that evaluate `checkpoint` into the run folder `run`."""
-        config, settings = self.config, self.config.evaluate.harness
-        assert settings is not None, "only asked where the configuration names a harness"
+        """Arguments of Python that evaluate `checkpoint` into the run folder `run`."""
+        config, settings = self.config, self.config.harness_eval
+        assert settings is not None, "called only with harness_eval"
         options = {
             "--model": checkpoint,
             "--engine": settings.engine,
@@ -93,15 +93,15 @@ class Evaluation:
         given = [str(part) for name, value in options.items() if value for part in (name, value)]
         given += [f"--engine-arg={key}={value}" for key, value in settings.engine_args.items()]
         given += [f"--include-path={path}" for path in self.include_paths]
-        again = ["--fresh"] if self._of_another(run, checkpoint) else []
-        return ["-m", "viubench", "run", *given, *again, "--quiet"]
+        fresh = ["--fresh"] if self._is_stale(run, checkpoint) else []
+        return ["-m", "viubench", "run", *given, *fresh, "--quiet"]
 
-    def _of_another(self, run: Path, checkpoint: Path) -> bool:
-        """Whether `run` is of other weights or another engine: the steps were done again, not bit for bit the same."""
+    def _is_stale(self, run: Path, checkpoint: Path) -> bool:
+        """Whether `run` is of other weights or another engine, after steps that were repeated with another result."""
         if not (run / "manifest.json").exists():
             return False
-        settings = self.config.evaluate.harness
+        settings = self.config.harness_eval
         assert settings is not None
-        there = read_manifest(run)
+        manifest = read_manifest(run)
         now = (describe_checkpoint(str(checkpoint))["fingerprint"], settings.engine, settings.engine_args)
-        return (there.model.get("fingerprint"), there.engine.get("kind"), there.engine.get("args")) != now
+        return (manifest.model.get("fingerprint"), manifest.engine.get("kind"), manifest.engine.get("args")) != now

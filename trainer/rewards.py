@@ -1,4 +1,4 @@
-"""From answers to rewards, and from rewards to what a step says about the policy: is it learning or collapsing?
+"""Rewards of answers, and diagnostics of a step: is the policy learning or collapsing?
 
 Example:
     >>> rewarder = Rewarder({"order": "smooth"}, {"order": evaluators.get("permutation")})
@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import fmean
 from typing import Any, Literal
 
@@ -24,13 +25,13 @@ from viubench.schema import Sample, canonical_json
 from viubench.scoring.grade import grade
 
 FULL = 1 - 1e-9
-"""A reward from here on is that of the true answer; an IoU of equal intervals may be a rounding error below 1."""
+"""Rewards from here on count as 1: an IoU of equal intervals may be a rounding error below it."""
 
-LEAST_QUESTIONS = 64
-"""Questions the collapse alarm wants to see before it judges; fewer share answers by accident."""
+MIN_QUESTIONS = 64
+"""Questions a collapse is judged over, at least; fewer share answers by chance."""
 
 TOP_SHARE = 0.2
-"""An answer given to more than this share of the questions raises the alarm: twice the honest share of grounding."""
+"""An answer to more than this share of the questions is a collapse: twice what grounding items have."""
 
 CANDIDATES = 200
 SEARCHED = 200
@@ -38,19 +39,19 @@ SEARCHED = 200
 
 
 Kind = Literal["smooth", "strict", "random"]
-"""`smooth`: the evaluator's reward, near counts; `strict`: 1 for the true answer, else 0; `random`: a number that has
-nothing to do with the answer, for control runs only."""
+"""`smooth`: the evaluator's reward; `strict`: 1 for the true answer, else 0; `random`: independent of the answer, for
+control runs only."""
 
 
 @dataclass(frozen=True)
 class Reward:
-    """What one answer earns.
+    """The reward of one answer.
 
     Attributes:
         value: the reward to train on, in [0, 1].
         strict: 1.0 for the true answer, else 0.0, whatever kind `value` is.
-        parsed: whether an answer was read; not where the token limit cut it.
-        answer: the answer as JSON data, None where none was read.
+        parsed: whether an answer was extracted; False where the token limit cut it.
+        answer: the answer as JSON data, None where none was extracted.
     """
 
     value: float
@@ -76,14 +77,14 @@ class Rewarder:
     def __call__(
         self, sample: Sample, text: str, finish_reason: str, turn: tuple[int, int, int] | None = None
     ) -> Reward:
-        """The reward of one answer; 0 where none can be read and where the token limit cut it.
+        """The reward of one answer; 0 where none can be extracted and where the token limit cut it.
 
         Args:
             sample: the question.
             text: the answer as decoded.
             finish_reason: `stop` where the model ended the answer, `length` where the token limit did.
-            turn: step, place of the question in it, number of the answer: what a random reward follows from. Without
-                it, outside training steps, the smooth reward stands in for the random one.
+            turn: step, index of the question in it, index of the answer: the seed of a random reward. Without it
+                (validation) the smooth reward replaces the random one.
 
         Raises:
             ViubenchError: a task without a reward, or a reward that is no number in [0, 1].
@@ -101,7 +102,7 @@ class Rewarder:
             raise ViubenchError(
                 f"the reward of task {sample.task!r} for sample {sample.id!r} is {smooth}, not a number in [0, 1]",
                 where=f"evaluator {evaluator.name}, answer {text[:80]!r}",
-                hint="check the sample's target, or mend the evaluator's reward()",
+                hint="check the sample's target, or the evaluator's reward()",
             )
         strict = float(smooth >= FULL)
         value = strict if self.kinds[sample.task] == "strict" else smooth
@@ -110,12 +111,12 @@ class Rewarder:
         return Reward(value, strict, answer is not None, None if answer is None else answer.value)
 
 
-# --- what a step shows ----------------------------------------------------------------------------------------
+# --- diagnostics ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Answered:
-    """The answers to one question: a training step has several each, a greedy look one each.
+class AnswerGroup:
+    """The answers to one question: several in a training step, one greedy answer in a validation.
 
     Attributes:
         task: the question's task.
@@ -127,28 +128,28 @@ class Answered:
     rewards: Sequence[Reward]
     lengths: Sequence[int]
 
-    def main_answer(self) -> str | None:
-        """The answer given most often, as JSON text (the first of equals); None where none was read."""
-        tally = Counter(canonical_json(reward.answer) for reward in self.rewards if reward.parsed)
-        return max(tally, key=tally.__getitem__) if tally else None
+    def majority_answer(self) -> str | None:
+        """The most frequent answer, as JSON text (the first of equals); None where none was extracted."""
+        counts = Counter(canonical_json(reward.answer) for reward in self.rewards if reward.parsed)
+        return counts.most_common(1)[0][0] if counts else None
 
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """What the groups of one step or look show. Shares, rates and rewards are in [0, 1].
+    """Diagnostics of one step or validation. Shares, rates and rewards are in [0, 1].
 
-    A question counts once for `distinct` and `top`, with its main answer: rollouts that agree on one question are
+    A question counts once for `distinct` and `top`, with its majority answer: rollouts that agree on one question are
     the aim of training, questions that share one answer are its collapse.
 
     Attributes:
         reward: mean of the rewards trained on.
         strict: mean of the strict rewards.
-        parsed: share of answers that could be read.
-        zero_advantage: share of groups whose rewards are all equal, which teach nothing.
-        distinct: different main answers per question.
-        top: share of the questions that have the most frequent main answer.
+        parsed: share of answers that could be extracted.
+        zero_advantage: share of groups whose rewards are all equal, which give no gradient.
+        distinct: different majority answers per question.
+        top: share of the questions that have the most frequent majority answer.
         length: mean tokens of an answer.
-        answers: the main answer of each question, None where none was read.
+        answers: the majority answer of each question, None where none was extracted.
     """
 
     reward: float
@@ -165,10 +166,10 @@ class Diagnostics:
         return {name: value for name, value in vars(self).items() if name != "answers"}
 
 
-def diagnose(groups: Sequence[Answered]) -> Diagnostics:
-    """The diagnostics of these groups (at least one); of one task, `distinct` and `top` mean little over several."""
+def diagnose(groups: Sequence[AnswerGroup]) -> Diagnostics:
+    """The diagnostics of these groups (at least one) of one task; `distinct` and `top` mean little over several."""
     rewards = [reward for group in groups for reward in group.rewards]
-    answers = tuple(group.main_answer() for group in groups)
+    answers = tuple(group.majority_answer() for group in groups)
     return Diagnostics(
         reward=fmean(reward.value for reward in rewards),
         strict=fmean(reward.strict for reward in rewards),
@@ -181,28 +182,27 @@ def diagnose(groups: Sequence[Answered]) -> Diagnostics:
     )
 
 
-def diagnose_tasks(groups: Iterable[Answered]) -> dict[str, Diagnostics]:
-    """The diagnostics of each task among the groups, by name: a mean over tasks hides the one that collapsed."""
-    tasks: dict[str, list[Answered]] = {}
+def diagnose_tasks(groups: Iterable[AnswerGroup]) -> dict[str, Diagnostics]:
+    """The diagnostics of each task among the groups, by name."""
+    tasks: dict[str, list[AnswerGroup]] = {}
     for group in groups:
         tasks.setdefault(group.task, []).append(group)
     return {task: diagnose(tasks[task]) for task in sorted(tasks)}
 
 
-def alarm(history: Sequence[Diagnostics], *, top_share: float = TOP_SHARE) -> str | None:
-    """Why one task looks collapsed: a sentence, or None.
+def collapse_reason(history: Sequence[Diagnostics], *, top_share: float = TOP_SHARE) -> str | None:
+    """Why the answers to one task have collapsed: a sentence, or None.
 
     Either one answer is given to more than `top_share` of the latest questions, or these have at most half as many
-    different answers as the same number of first questions. Judged over at least 64 questions, or a whole look where
-    that is more; with fewer seen there is no alarm, and the second rule needs twice as many.
+    different answers as the same number of first questions. Judged over at least 64 questions, or the largest step or
+    validation where that is more; the second rule needs twice as many.
 
     Args:
         history: the task's diagnostics, oldest first.
-        top_share: in (0, 1); about twice the share of the most frequent true answer. The default suits tasks whose
-            most frequent true answer is rare, not a choice among a few letters.
+        top_share: in (0, 1); see `top_share_limit`.
     """
-    answers = [answer for look in history for answer in look.answers]
-    size = max(LEAST_QUESTIONS, *(len(look.answers) for look in history)) if history else LEAST_QUESTIONS
+    answers = [answer for one in history for answer in one.answers]
+    size = _window(history)
     if len(answers) < size:
         return None
     first, last = answers[:size], answers[-size:]
@@ -217,30 +217,29 @@ def alarm(history: Sequence[Diagnostics], *, top_share: float = TOP_SHARE) -> st
     return None
 
 
-def ends(history: Sequence[Diagnostics]) -> list[Diagnostics]:
-    """What of a task's history `alarm` ever reads, so that a long run need not keep more: its two ends.
+def trim_history(history: Sequence[Diagnostics]) -> list[Diagnostics]:
+    """The two ends of a task's history, which are all that `collapse_reason` reads.
 
-    Nothing that matters is lost where no step has more than 64 questions of the task, or all have equally many.
+    Exact where no step has more than 64 questions of the task, or all have equally many.
     """
-    if not history:
-        return []
-    size = max(LEAST_QUESTIONS, *(len(look.answers) for look in history))
 
-    def reach(looks: Iterable[Diagnostics]) -> int:
-        """How many of `looks` hold `size` answers."""
-        seen = 0
-        for number, look in enumerate(looks, start=1):
-            seen += len(look.answers)
-            if seen >= size:
-                return number
-        return len(history)
+    def reach(ordered: Iterable[Diagnostics]) -> int:
+        """How many of `ordered` hold the answers of a window."""
+        totals = accumulate(len(one.answers) for one in ordered)
+        return next((number for number, total in enumerate(totals, start=1) if total >= size), len(history))
 
+    size = _window(history)
     first, last = reach(history), reach(reversed(history))
     return [*history[:first], *history[max(first, len(history) - last) :]]
 
 
-def honest_top(samples: Sequence[Sample], evaluator: Evaluator) -> float:
-    """The `top_share` of `alarm` that suits these items of one task (at least one).
+def _window(history: Sequence[Diagnostics]) -> int:
+    """How many questions a collapse is judged over."""
+    return max(MIN_QUESTIONS, *(len(one.answers) for one in history)) if history else MIN_QUESTIONS
+
+
+def top_share_limit(samples: Sequence[Sample], evaluator: Evaluator) -> float:
+    """The `top_share` of `collapse_reason` for these items of one task (at least one).
 
     Twice the share of the most frequent true answer, but half way to 1 where that is less, and never under the default.
     """
@@ -254,28 +253,19 @@ def _distinct(answers: Sequence[str | None]) -> int:
 
 
 def _top(answers: Sequence[str | None]) -> tuple[str, int]:
-    """The most frequent answer and how often it is given; ("", 0) where none was read."""
-    tally = Counter(answer for answer in answers if answer is not None)
-    return tally.most_common(1)[0] if tally else ("", 0)
+    """The most frequent answer and how often it is given; ("", 0) where none was extracted."""
+    counts = Counter(answer for answer in answers if answer is not None)
+    return counts.most_common(1)[0] if counts else ("", 0)
 
 
-# --- the floor ------------------------------------------------------------------------------------------------
+# --- the constant baseline -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class ConstantFloor:
-    """The best constant answer and its mean reward over the items it was chosen on."""
+def best_constant(samples: Sequence[Sample], evaluator: Evaluator, kind: Kind = "smooth") -> str:
+    """The best answer that is the same for every item: what a policy that ignores the video can earn.
 
-    text: str
-    reward: float
-
-
-def constant_floor(samples: Sequence[Sample], evaluator: Evaluator, kind: Kind = "smooth") -> ConstantFloor:
-    """The best of the answers that are the same for every item: what a policy earns that never looks.
-
-    Tried are the true answers of the items and the evaluator's blind answers, at most 200, the most frequent first,
-    on at most 200 items spread over all; the best is then scored on all. Choose it on training items and score it on
-    held-out ones with `constant_reward`.
+    Candidates are the true answers of the items and the evaluator's blind answers, the 200 most frequent, compared on
+    at most 200 items. Choose it on training items, and score it on validation items with `constant_reward`.
 
     Args:
         samples: items of one task, at least one.
@@ -286,17 +276,16 @@ def constant_floor(samples: Sequence[Sample], evaluator: Evaluator, kind: Kind =
         ValueError: no samples.
     """
     if not samples:
-        raise ValueError("the constant floor of a task without items")
+        raise ValueError("the constant baseline of a task without items")
     texts = [sample.answer_text for sample in samples]
-    with suppress(NotImplementedError):  # an evaluator may know none; the true answers remain
+    with suppress(NotImplementedError):  # an evaluator may have none; the true answers remain
         texts += evaluator.blind(samples).texts
-    spread = samples[:: -(-len(samples) // SEARCHED)]
+    subset = samples[:: -(-len(samples) // SEARCHED)]
     candidates = [text for text, _ in Counter(texts).most_common(CANDIDATES)]
-    best = max(candidates, key=lambda text: constant_reward(text, spread, evaluator, kind))
-    return ConstantFloor(best, constant_reward(best, samples, evaluator, kind))
+    return max(candidates, key=lambda text: constant_reward(text, subset, evaluator, kind))
 
 
 def constant_reward(text: str, samples: Sequence[Sample], evaluator: Evaluator, kind: Kind = "smooth") -> float:
-    """Mean reward, in [0, 1], of giving `text` as the answer to every one of these items (at least one)."""
-    earned = [evaluator.reward(evaluator.parse(text, sample), sample) for sample in samples]
-    return fmean(reward >= FULL for reward in earned) if kind == "strict" else fmean(earned)
+    """Mean reward, in [0, 1], of `text` as the answer to every one of these items (at least one)."""
+    rewards = [evaluator.reward(evaluator.parse(text, sample), sample) for sample in samples]
+    return fmean(reward >= FULL for reward in rewards) if kind == "strict" else fmean(rewards)

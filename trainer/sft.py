@@ -1,12 +1,12 @@
-"""The supervised warm start: steps on the true answers until every task is past its mark, for GRPO to go on from.
+"""The supervised warm start: steps on the true answers until every task passes its threshold, before GRPO.
 
 Example:
     last = warm_start(config, Path("runs/train"), questions, Policy.open(Path(config.model)), progress=print)
     policy = Policy.open(last)   # base and reference of GRPO
 
-GRPO cannot lift a task that the model always or never answers right, and a mean over tasks hides both. So it is never a
-fixed number of steps: each task has a mark of its own, a score and a share of fully right answers, to pass in two looks
-running. A task that is past its mark is asked less often while the others learn, which leaves GRPO something to do.
+GRPO cannot improve a task that the model always or never answers right, and a mean over tasks hides both. So the number
+of steps is not fixed: each task has a threshold, a score and a share of exactly right answers, to pass in two
+validations in a row. A task that has passed is asked less often while the others learn, which leaves GRPO room.
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import evaluators
 from trainer import checks, grpo
 from trainer.checkpoints import checkpoint, model_card
-from trainer.checkpoints.manager import Keeper
-from trainer.checkpoints.metrics_log import Log, Unwritten, to_stderr
-from trainer.config import Evaluate, TrainConfig, WarmStart
+from trainer.checkpoints.manager import CheckpointManager
+from trainer.checkpoints.metrics_log import MetricsLog, NoLog, print_warning
+from trainer.config import TrainConfig, WarmStart
 from trainer.dataset import Questions, mixture
 from trainer.model import fsdp
 from trainer.model.policy import Policy
 from trainer.rewards import Diagnostics, Rewarder
-from trainer.validation import look
+from trainer.validation import validate
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
 
@@ -37,56 +36,60 @@ if TYPE_CHECKING:
     import torch
 
 FOLDER = "warm-start"
-"""Where a run's warm start lies, below the run's folder."""
+"""The warm start's folder, below the run's folder."""
 
-REST = 0.05
-"""How often a task past its mark is asked, against one that is not: seldom, but it must not be forgotten."""
+PASSED_WEIGHT = 0.05
+"""Weight of a task that has passed, against one that has not: seldom, but it must not be forgotten."""
 
-LOOKS = 2
-"""Looks in a row in which a task must be past its mark: one alone may be luck."""
+REQUIRED_PASSES = 2
+"""Validations in a row in which a task must pass: one alone may be luck."""
 
 FINAL_LR = 0.1
-ABOVE_FLOOR = 0.05
-"""A mark must be so much above the best constant answer, or passing it would mean nothing."""
+ABOVE_CONSTANT = 0.05
+"""A threshold must be so much above the best constant answer, or passing it would mean nothing."""
 
 STREAM = "warm-start"
 
 
 @dataclass
-class Course:
-    """What was asked so far and which tasks are past their marks; saved with each checkpoint.
+class Curriculum:
+    """How often each task was asked and which have passed; saved with each checkpoint.
 
     Attributes:
         drawn: questions of each task so far.
-        streaks: looks in a row in which each task was past its mark.
+        streaks: validations in a row in which each task passed its threshold.
     """
 
     drawn: dict[str, int]
     streaks: dict[str, int] = field(default_factory=dict)
 
+    def passed(self, task: str) -> bool:
+        """Whether the task has passed its threshold often enough."""
+        return self.streaks.get(task, 0) >= REQUIRED_PASSES
+
     @property
-    def over(self) -> bool:
-        """Whether every task is past its mark."""
-        return all(self.streaks.get(task, 0) >= LOOKS for task in self.drawn)
+    def finished(self) -> bool:
+        """Whether every task has passed."""
+        return all(map(self.passed, self.drawn))
 
-    def seen(self, found: Mapping[str, Diagnostics], marks: WarmStart) -> None:
-        """Take note of a look."""
-        for task, mark in marks.marks.items():
-            past = found[task].reward >= mark.score and found[task].strict >= mark.exact
-            self.streaks[task] = self.streaks.get(task, 0) + 1 if past else 0
+    def record(self, results: Mapping[str, Diagnostics], warm: WarmStart) -> None:
+        """Count a validation."""
+        for task, threshold in warm.thresholds.items():
+            passes = results[task].reward >= threshold.score and results[task].strict >= threshold.exact
+            self.streaks[task] = self.streaks.get(task, 0) + 1 if passes else 0
 
-    def draw(self, questions: Questions, config: TrainConfig, warm: WarmStart) -> list[Sample]:
-        """The next step's questions, of tasks past their mark seldom; they count as asked."""
-        weights = {task: warm.weights.get(task, mix.weight) for task, mix in config.tasks.items()}
+    def next_batch(self, questions: Questions, config: TrainConfig, warm: WarmStart) -> list[Sample]:
+        """The next step's questions, seldom of tasks that have passed; counted in `drawn`."""
         weights = {
-            task: weight * (REST if self.streaks.get(task, 0) >= LOOKS else 1) for task, weight in weights.items()
+            task: warm.weights.get(task, mix.weight) * (PASSED_WEIGHT if self.passed(task) else 1)
+            for task, mix in config.tasks.items()
         }
-        total, asked = sum(self.drawn.values()), []
-        # Begun where the questions so far would have it, so that rare tasks are not left out of every batch.
-        for task, _ in islice(mixture(weights), total, total + warm.batch):
-            asked.append(questions.draw(STREAM, task, self.drawn[task]))
+        total, batch = sum(self.drawn.values()), []
+        # Continued at the questions so far, so that rare tasks are not left out of every batch.
+        for task, _ in islice(mixture(weights), total, total + warm.train_batch_size):
+            batch.append(questions.draw(STREAM, task, self.drawn[task]))
             self.drawn[task] += 1
-        return asked
+        return batch
 
 
 def warm_start(
@@ -96,40 +99,40 @@ def warm_start(
     policy: Policy,
     progress: Callable[[dict[str, Any]], None],
     *,
-    say: Callable[[str], None] = to_stderr,
+    warn: Callable[[str], None] = print_warning,
     argv: Sequence[str] = (),
 ) -> Path:
-    """Run or go on with the warm start of the training in `out`; returns its last checkpoint.
+    """Run or resume the warm start of the training in `out`; returns its last checkpoint.
 
     One that is finished is not run again. `config.warm_start` must be there.
 
     Args:
         policy: opened from the base model; changed in place.
-        progress: told each finished step's log line.
+        progress: called with each finished step's metrics.
 
     Raises:
-        ViubenchError: the horizon ends with a task below its mark (the state is saved), a mark that a constant answer
-            passes, or as `grpo.train`.
+        ViubenchError: the horizon ends with a task below its threshold (the state is saved), a threshold that a
+            constant answer passes, or as `grpo.train`.
     """
-    lessons = Lessons(config, out / FOLDER, questions, policy, say, argv)
-    keeper = lessons.keeper
-    with keeper.claimed(), keeper.rescuing(lessons.state), contextlib.closing(lessons.log):
-        lessons.restore(keeper.resume())
-        while not lessons.course.over:
-            if keeper.steps == lessons.warm.steps:
-                raise _ended_below(lessons.course, lessons.warm)
-            lessons.step(keeper.steps)
-            if keeper.due(keeper.steps - 1) or lessons.course.over:
-                keeper.save(lessons.state())
-                keeper.prune()
-            progress(keeper.told)
+    training = SFTTraining(config, out / FOLDER, questions, policy, warn, argv)
+    manager, curriculum = training.manager, training.curriculum
+    with manager.locked(), manager.saving_on_error(lambda: vars(curriculum)), contextlib.closing(training.log):
+        vars(curriculum).update(manager.resume())
+        while not curriculum.finished:
+            if manager.steps == training.warm.max_steps:
+                raise _not_passed(curriculum, training.warm)
+            training.step(manager.steps)
+            if manager.is_due(manager.steps - 1) or curriculum.finished:
+                manager.save(vars(curriculum))
+                manager.prune()
+            progress(manager.metrics)
     last = checkpoint.latest(out / FOLDER)
-    assert last is not None, "it was saved when it was over"
+    assert last is not None, "it was saved when it was finished"
     return last
 
 
-class Lessons:
-    """A warm start's parts, and what is done with them at each step."""
+class SFTTraining:
+    """The parts of a warm start, and its steps."""
 
     def __init__(
         self,
@@ -137,58 +140,50 @@ class Lessons:
         folder: Path,
         questions: Questions,
         policy: Policy,
-        say: Callable[[str], None],
+        warn: Callable[[str], None],
         argv: Sequence[str],
     ) -> None:
         if config.warm_start is None:
-            raise ViubenchError("the configuration has no warm start", where=config.train)
+            raise ViubenchError("the configuration has no warm start", where=config.run_name)
         self.config, self.warm, self.questions, self.policy = config, config.warm_start, questions, policy
-        graders = {name: evaluators.get(spec.name, **spec.params) for name, spec in questions.evaluators.items()}
-        floors = checks.floors(questions, graders, config)
-        refuse_low_marks(self.warm, floors)
-        self.floors = {f"floor/{task}": floor for task, floor in floors.items()}
-        self.rewarder = Rewarder(dict.fromkeys(config.tasks, "smooth"), graders)
-        self.optimizer = grpo.adamw(policy, config)
-        self.log = Log(folder, say) if policy.ranks.first else Unwritten(folder, say)
-        self.course = Course(dict.fromkeys(config.tasks, 0))
+        baselines = checks.constant_baselines(questions, config)
+        check_thresholds(self.warm, baselines)
+        self.baselines = {f"floor/{task}": value for task, value in baselines.items()}
+        self.rewarder = Rewarder(dict.fromkeys(config.tasks, "smooth"), questions.evaluators)
+        self.optimizer = grpo.build_optimizer(policy, config)
+        self.log = MetricsLog(folder, warn) if policy.processes.is_main else NoLog(folder)
+        self.curriculum = Curriculum(dict.fromkeys(config.tasks, 0))
         # A checkpoint is due as often as in GRPO, over the warm start's own steps.
-        steps = config.model_copy(update={"steps": self.warm.steps, "evaluate": Evaluate()})
-        manifest = model_card.describe(config, questions, policy, argv)
-        self.keeper = Keeper(steps, folder, policy, self.optimizer, self.log, manifest)
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps beside the weights."""
-        return {"drawn": self.course.drawn, "streaks": self.course.streaks}
-
-    def restore(self, kept: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave; nothing at the start of a run."""
-        if kept:
-            self.course = Course(kept["drawn"], kept["streaks"])
+        steps = config.model_copy(update={"max_steps": self.warm.max_steps, "harness_eval": None})
+        manifest = model_card.build_manifest(config, questions, policy, argv)
+        self.manager = CheckpointManager(steps, folder, policy, self.optimizer, self.log, manifest)
 
     def step(self, step: int) -> None:
-        """One step on the true answers, and a look at the validation items when it is time."""
-        began, rate = time.perf_counter(), learning_rate(self.warm, step)
-        asked = self.course.draw(self.questions, self.config, self.warm)
-        told: dict[str, Any] = {"step": step, "lr": rate}
-        told |= study(self.policy, self.optimizer, asked, self.questions, self.config, rate)
-        self.keeper.finished(step, told)
-        if (step + 1) % self.warm.look_every == 0:
-            samples = self.questions.validation(self.config.evaluate.n)
-            found = look(self.policy, self.rewarder, self.questions, samples, self.config)
-            self.course.seen(found, self.warm)
-            told |= grpo.named("validation/", found) | self.floors
-        told["seconds"] = time.perf_counter() - began
-        self.log.write(told)
+        """One step on the true answers, and a validation when it is due."""
+        started, rate = time.perf_counter(), learning_rate(self.warm, step)
+        batch = self.curriculum.next_batch(self.questions, self.config, self.warm)
+        metrics: dict[str, Any] = {"step": step, "lr": rate}
+        metrics |= sft_step(self.policy, self.optimizer, batch, self.questions, self.config, rate)
+        self.manager.step_done(step, metrics)
+        if (step + 1) % self.warm.eval_steps == 0:
+            samples = self.questions.validation(self.config.eval_limit)
+            results = validate(self.policy, self.rewarder, self.questions, samples, self.config)
+            self.curriculum.record(results, self.warm)
+            metrics |= grpo.task_metrics("validation/", results) | self.baselines
+        metrics["seconds"] = time.perf_counter() - started
+        self.log.write(metrics)
 
 
 def learning_rate(warm: WarmStart, step: int) -> float:
-    """Linear warm-up over `warm_up` steps, then linear decay to a tenth of the peak at the horizon."""
-    if step < warm.warm_up:
-        return warm.lr * (step + 1) / warm.warm_up
-    return warm.lr * (1 - (1 - FINAL_LR) * (step - warm.warm_up) / max(warm.steps - 1 - warm.warm_up, 1))
+    """Linear warm-up over `warmup_steps`, then linear decay to a tenth of the peak at the horizon."""
+    if step < warm.warmup_steps:
+        return warm.learning_rate * (step + 1) / warm.warmup_steps
+    return warm.learning_rate * (
+        1 - (1 - FINAL_LR) * (step - warm.warmup_steps) / max(warm.max_steps - 1 - warm.warmup_steps, 1)
+    )
 
 
-def study(
+def sft_step(
     policy: Policy,
     optimizer: torch.optim.Optimizer,
     samples: Sequence[Sample],
@@ -196,9 +191,9 @@ def study(
     config: TrainConfig,
     rate: float,
 ) -> dict[str, float]:
-    """One optimiser step on the true answers: the mean over their tokens of -log p at temperature 1.
+    """One optimizer step on the true answers: the mean over their tokens of -log p at temperature 1.
 
-    Of several processes each takes its part of `samples`; weights and numbers are those of all of them.
+    Each process takes its share of `samples`; weights and metrics are those of all.
 
     Returns:
         `loss` (nats a token), `tokens` and `grad_norm`.
@@ -207,48 +202,50 @@ def study(
 
     for group in optimizer.param_groups:
         group["lr"] = rate
-    ranks = policy.ranks
-    tokens = sum(len(policy.spell(sample.answer_text)) for sample in samples)
-    own = ranks.own(samples)
-    parts = [own[start : start + config.micro_batch] for start in range(0, len(own), config.micro_batch)]
+    processes = policy.processes
+    tokens = sum(len(policy.encode_answer(sample.answer_text)) for sample in samples)
+    share, size = processes.shard(samples), config.micro_batch_size
+    parts = [share[start : start + size] for start in range(0, len(share), size)]
     optimizer.zero_grad(set_to_none=True)
     total = 0.0
-    for part, counts in ranks.level(parts):
-        with ranks.agree():
-            packed = policy.stack([grpo.pack(policy, questions, sample) for sample in part])
+    for part, counts in processes.padded(parts):
+        with processes.raise_together():
+            packed = policy.stack([grpo.pack_question(policy, questions, sample) for sample in part])
         answers, mask = policy.answers([sample.answer_text for sample in part])
-        # One answer a question: there is no prompt to share, and one forward is less than two.
+        # One answer a question: no prompt is shared, so one forward pass is enough.
         logprobs, _ = policy.logprobs(packed, answers, mask, 1.0, shared=False)
         loss = -counts * logprobs.sum() / tokens
         loss.backward()
         total += float(loss.detach())
-    total = sum(ranks.gather(total))
+    total = sum(processes.gather(total))
     parameters = [parameter for _, parameter in policy.trainable()]
-    ranks.sum_gradients(parameters)
-    norm = float(fsdp.whole(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)))
-    with ranks.agree():
+    processes.sum_gradients(parameters)
+    norm = float(fsdp.full_tensor(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)))
+    with processes.raise_together():
         checks.check_finite({"loss": total, "grad_norm": norm})
     optimizer.step()
     return {"loss": total, "tokens": tokens, "grad_norm": norm}
 
 
-def refuse_low_marks(warm: WarmStart, floors: Mapping[str, float]) -> None:
-    """Raises ViubenchError for a mark that an answer which never looks passes, or nearly does."""
-    for task, mark in warm.marks.items():
-        if mark.score < floors[task] + ABOVE_FLOOR:
+def check_thresholds(warm: WarmStart, baselines: Mapping[str, float]) -> None:
+    """Raises ViubenchError for a threshold that a constant answer passes, or nearly passes."""
+    for task, threshold in warm.thresholds.items():
+        if threshold.score < baselines[task] + ABOVE_CONSTANT:
             raise ViubenchError(
-                f"the mark of {task} is {mark.score:.2f}, and one constant answer scores {floors[task]:.2f}",
-                where="warm_start.marks",
-                hint=f"ask for at least {floors[task] + ABOVE_FLOOR:.2f}",
+                f"the threshold of {task} is {threshold.score:.2f}, and a constant answer scores {baselines[task]:.2f}",
+                where="warm_start.thresholds",
+                hint=f"set it to {baselines[task] + ABOVE_CONSTANT:.2f} at least",
             )
 
 
-def _ended_below(course: Course, warm: WarmStart) -> ViubenchError:
-    below = [task for task in course.drawn if course.streaks.get(task, 0) < LOOKS]
-    wanted = ", ".join(f"{task} {warm.marks[task].score:g} and {warm.marks[task].exact:g}" for task in below)
+def _not_passed(curriculum: Curriculum, warm: WarmStart) -> ViubenchError:
+    below = [task for task in curriculum.drawn if not curriculum.passed(task)]
+    required = ", ".join(
+        f"{task} {warm.thresholds[task].score:g} and {warm.thresholds[task].exact:g}" for task in below
+    )
     return ViubenchError(
-        f"the warm start's {warm.steps} steps ended with {len(below)} of {len(course.drawn)} tasks below their marks "
-        f"(score and exact match: {wanted})",
+        f"the warm start's {warm.max_steps} steps ended with {len(below)} of {len(curriculum.drawn)} tasks below their "
+        f"thresholds (score and exact match: {required})",
         where="warm_start",
-        hint="give it more steps, easier items or lower marks; GRPO does not lift a task that is not begun",
+        hint="allow more steps, easier items or lower thresholds; GRPO cannot improve a task that is never right",
     )

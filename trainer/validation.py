@@ -1,10 +1,10 @@
-"""A look at how well the policy answers: greedy answers to validation questions, graded by the evaluators.
+"""Validation in the training loop: greedy answers to validation questions, scored by the evaluators.
 
 Example:
-    found = look(policy, rewarder, questions, questions.validation(256), config)
-    found["tiny_ground"].reward, found["tiny_ground"].strict   # mean smooth score, share of fully right answers
+    results = validate(policy, rewarder, questions, questions.validation(256), config)
+    results["tiny_ground"].reward, results["tiny_ground"].strict   # mean smooth score, share of exactly right answers
 
-Cheap, for the loop itself; `trainer.harness_eval` runs the harness on a checkpoint.
+It is cheap; `trainer.harness_eval` runs the harness on a checkpoint.
 """
 
 from __future__ import annotations
@@ -14,43 +14,39 @@ from dataclasses import asdict
 
 from trainer.config import TrainConfig
 from trainer.dataset import Questions
-from trainer.distributed import Ranks
+from trainer.distributed import ProcessGroup
 from trainer.model.policy import Policy
-from trainer.rewards import Answered, Diagnostics, Reward, Rewarder, diagnose_tasks
+from trainer.rewards import AnswerGroup, Diagnostics, Reward, Rewarder, diagnose_tasks
 from viubench.schema import Sample
 
 
-def look(
+def validate(
     policy: Policy, rewarder: Rewarder, questions: Questions, samples: Sequence[Sample], config: TrainConfig
 ) -> dict[str, Diagnostics]:
-    """Diagnostics of each task over greedy answers to `samples`, `config.micro_batch` at a time."""
-    return diagnose_tasks(answers(policy, rewarder, questions, samples, config))
+    """Diagnostics of each task over greedy answers to `samples`, `config.micro_batch_size` at a time.
 
-
-def answers(
-    policy: Policy, rewarder: Rewarder, questions: Questions, samples: Sequence[Sample], config: TrainConfig
-) -> list[Answered]:
-    """One greedy answer to each of `samples`, in their order, with its reward; each process answers its part."""
-    own, found = policy.ranks.own(samples), []
-    policy.ready()
-    with policy.ranks.agree():
-        for start in range(0, len(own), config.micro_batch):
-            part = own[start : start + config.micro_batch]
-            packed = policy.stack([policy.pack(sample, questions.videos(sample)) for sample in part])
-            rollouts = policy.rollout(packed, 1, [0] * len(part), 0.0, config.max_tokens)
+    Each process answers its share; the diagnostics are those of all.
+    """
+    share, groups = policy.processes.shard(samples), []
+    policy.unshard()
+    with policy.processes.raise_together():
+        for start in range(0, len(share), config.micro_batch_size):
+            batch = share[start : start + config.micro_batch_size]
+            packed = policy.stack([policy.pack(sample, questions.videos(sample)) for sample in batch])
+            rollouts = policy.rollout(packed, 1, [0] * len(batch), 0.0, config.max_completion_length)
             lengths = rollouts.mask.sum(1).tolist()
-            for sample, text, stopped, length in zip(part, rollouts.texts, rollouts.stopped, lengths, strict=True):
+            for sample, text, stopped, length in zip(batch, rollouts.texts, rollouts.stopped, lengths, strict=True):
                 reward = rewarder(sample, text, "stop" if stopped else "length")
-                found.append(Answered(sample.task, [reward], [length]))
-    return pooled(policy.ranks, found)
+                groups.append(AnswerGroup(sample.task, [reward], [length]))
+    return diagnose_tasks(gather_answers(policy.processes, groups))
 
 
-def pooled(ranks: Ranks, answered: Sequence[Answered]) -> list[Answered]:
-    """What all processes' questions were answered, in the order of the whole batch."""
-    if ranks.size == 1:
-        return list(answered)
+def gather_answers(processes: ProcessGroup, groups: Sequence[AnswerGroup]) -> list[AnswerGroup]:
+    """The answers of all processes, in the order of the whole batch."""
+    if processes.size == 1:
+        return list(groups)
     return [
-        Answered(one["task"], [Reward(**reward) for reward in one["rewards"]], one["lengths"])
-        for part in ranks.gather([asdict(one) for one in answered])
+        AnswerGroup(one["task"], [Reward(**reward) for reward in one["rewards"]], one["lengths"])
+        for part in processes.gather([asdict(one) for one in groups])
         for one in part
     ]

@@ -21,7 +21,7 @@ from reports.html.svg import Area, Band, Curve, Level, Point
 from reports.sections.task_panels import FEW, Finding
 from reports.tables.leaderboard import percent, short_names
 from viubench.errors import ViubenchError
-from viubench.schema import Entry, Score, Verdict
+from viubench.schema import Verdict, WatchEntry, WatchScore
 from viubench.storage import atomic
 from viubench.watch.scheduler import Waiting
 
@@ -56,8 +56,8 @@ class Figure:
 class Row:
     """A checkpoint in the table: a cell for each head, None where it has no score."""
 
-    entry: Entry
-    cells: tuple[Score | None, ...]
+    entry: WatchEntry
+    cells: tuple[WatchScore | None, ...]
     best: tuple[bool, ...]
     reason: str
 
@@ -92,7 +92,7 @@ class Reward:
 
 
 def write(
-    out: Path, title: str, entries: Sequence[Entry], waiting: Sequence[Waiting] = (), training: Path | None = None
+    out: Path, title: str, entries: Sequence[WatchEntry], waiting: Sequence[Waiting] = (), training: Path | None = None
 ) -> None:
     """Write the page, whole or not at all, and not where it is there already.
 
@@ -106,7 +106,9 @@ def write(
         atomic.write(out, html)
 
 
-def render(title: str, entries: Sequence[Entry], waiting: Sequence[Waiting] = (), training: Path | None = None) -> str:
+def render(
+    title: str, entries: Sequence[WatchEntry], waiting: Sequence[Waiting] = (), training: Path | None = None
+) -> str:
     """The page as text; equal arguments give equal text."""
     scored = [entry for entry in entries if entry.status == "evaluated"]
     heads = _heads(scored)
@@ -127,22 +129,22 @@ def render(title: str, entries: Sequence[Entry], waiting: Sequence[Waiting] = ()
     return page.render("watch.html.j2", [], None, context, styles=["watch.css"])
 
 
-def with_interval(score: Score) -> str:
+def with_interval(score: WatchScore) -> str:
     """ "51.9 (49.5–54.3)", in percent."""
     return f"{percent(score.value)} ({percent(score.ci[0])}–{percent(score.ci[1])})"
 
 
-def _heads(scored: Sequence[Entry]) -> dict[str, str]:
+def _heads(scored: Sequence[WatchEntry]) -> dict[str, str]:
     """What has a curve: the mean where there is one, then the tasks; key -> name."""
     tasks = short_names(sorted({task for entry in scored for task in entry.tasks}))
     return ({MEAN: "mean"} if any(entry.mean for entry in scored) else {}) | tasks
 
 
-def _score(entry: Entry, key: str) -> Score | None:
+def _score(entry: WatchEntry, key: str) -> WatchScore | None:
     return entry.mean if key == MEAN else entry.tasks.get(key)
 
 
-def _best(scored: Sequence[Entry], key: str) -> tuple[Entry, Score] | None:
+def _best(scored: Sequence[WatchEntry], key: str) -> tuple[WatchEntry, WatchScore] | None:
     """The checkpoint of the highest score, the earlier of equal ones."""
     found = [(entry, score) for entry in scored if (score := _score(entry, key))]
     return max(found, key=lambda pair: pair[1].value, default=None)
@@ -152,16 +154,16 @@ def _best(scored: Sequence[Entry], key: str) -> tuple[Entry, Score] | None:
 
 
 def _findings(
-    entries: Sequence[Entry],
-    scored: Sequence[Entry],
+    entries: Sequence[WatchEntry],
+    scored: Sequence[WatchEntry],
     waiting: Sequence[Waiting],
     heads: Mapping[str, str],
-    best: Mapping[str, tuple[Entry, Score]],
+    best: Mapping[str, tuple[WatchEntry, WatchScore]],
 ) -> list[Finding]:
     return [_length(scored, heads), _top(scored, heads, best), _worse(scored), _trust(entries, scored, waiting)]
 
 
-def _length(scored: Sequence[Entry], heads: Mapping[str, str]) -> Finding:
+def _length(scored: Sequence[WatchEntry], heads: Mapping[str, str]) -> Finding:
     question = "How far did it get?"
     if not scored:
         return Finding(question, "No score yet", "No checkpoint was evaluated.", warn=True)
@@ -171,7 +173,9 @@ def _length(scored: Sequence[Entry], heads: Mapping[str, str]) -> Finding:
     return Finding(question, f"{_counted(len(scored), 'checkpoint')}, to step {last.step:,}", f"The last: {told}.")
 
 
-def _top(scored: Sequence[Entry], heads: Mapping[str, str], best: Mapping[str, tuple[Entry, Score]]) -> Finding:
+def _top(
+    scored: Sequence[WatchEntry], heads: Mapping[str, str], best: Mapping[str, tuple[WatchEntry, WatchScore]]
+) -> Finding:
     """The best of the first curve, and how much that says."""
     question = "Which step is best?"
     if not scored:
@@ -190,7 +194,7 @@ def _top(scored: Sequence[Entry], heads: Mapping[str, str], best: Mapping[str, t
     return Finding(question, f"Step {entry.step:,}: {percent(score.value)}", told, warn=bool(tied))
 
 
-def _worse(scored: Sequence[Entry]) -> Finding:
+def _worse(scored: Sequence[WatchEntry]) -> Finding:
     question = "Did it get worse?"
     judged = [(entry, entry.gate) for entry in scored if entry.gate]
     if not judged:
@@ -207,7 +211,7 @@ def _worse(scored: Sequence[Entry]) -> Finding:
     return Finding(question, "No" if sure else "Not shown", detail, warn=not sure)
 
 
-def _trust(entries: Sequence[Entry], scored: Sequence[Entry], waiting: Sequence[Waiting]) -> Finding:
+def _trust(entries: Sequence[WatchEntry], scored: Sequence[WatchEntry], waiting: Sequence[Waiting]) -> Finding:
     question = "Can it be trusted?"
     failed = len(entries) - len(scored)
     worries = [f"{_counted(failed, 'evaluation')} failed"] if failed else []
@@ -231,7 +235,7 @@ def _counted(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
-def _row(entry: Entry, heads: Mapping[str, str], best: Mapping[str, tuple[Entry, Score]]) -> Row:
+def _row(entry: WatchEntry, heads: Mapping[str, str], best: Mapping[str, tuple[WatchEntry, WatchScore]]) -> Row:
     reason = entry.reason or (entry.gate.reason if entry.gate else "")
     if entry.command:
         reason = f"{reason}; the command on regression ended with exit code {entry.command}"
@@ -242,7 +246,9 @@ def _row(entry: Entry, heads: Mapping[str, str], best: Mapping[str, tuple[Entry,
 # --- drawn ----------------------------------------------------------------------------------------------------
 
 
-def _figure(key: str, name: str, scored: Sequence[Entry], best: tuple[Entry, Score], reward: Reward) -> Figure:
+def _figure(
+    key: str, name: str, scored: Sequence[WatchEntry], best: tuple[WatchEntry, WatchScore], reward: Reward
+) -> Figure:
     found = [(entry, score) for entry in scored if (score := _score(entry, key))]
     called, earned = reward.points(key)
     levels = _baseline(key, scored)
@@ -276,18 +282,18 @@ def _span(steps: Sequence[float]) -> Point:
     return (first if last < 2 * first and first < last else 0.0), last
 
 
-def _told(found: Sequence[tuple[Entry, Score]]) -> str:
+def _told(found: Sequence[tuple[WatchEntry, WatchScore]]) -> str:
     first, last = found[0][1], found[-1][1]
     if len(found) == 1:
         return f"{last.metric} {with_interval(last)}"
     return f"{last.metric} from {with_interval(first)} to {with_interval(last)}, in its 95 % interval"
 
 
-def _told_best(entry: Entry, score: Score) -> str:
+def _told_best(entry: WatchEntry, score: WatchScore) -> str:
     return f"highest: {with_interval(score)} at step {entry.step:,}"
 
 
-def _baseline(key: str, scored: Sequence[Entry]) -> list[Level]:
+def _baseline(key: str, scored: Sequence[WatchEntry]) -> list[Level]:
     """The baseline's score by the latest verdict that knows it."""
     for entry in reversed(scored):
         value = None if entry.gate is None else entry.gate.mean if key == MEAN else entry.gate.baseline.get(key)
@@ -296,7 +302,7 @@ def _baseline(key: str, scored: Sequence[Entry]) -> list[Level]:
     return []
 
 
-def _verdicts(scored: Sequence[Entry], key: str) -> list[tuple[int, Verdict]]:
+def _verdicts(scored: Sequence[WatchEntry], key: str) -> list[tuple[int, Verdict]]:
     """The verdict on each checkpoint: of the task, or of all of them for the mean."""
     found = []
     for entry in scored:

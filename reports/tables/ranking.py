@@ -20,7 +20,7 @@ from reports.data.runs import Run
 from viubench.comparison.pair import ROUNDING
 from viubench.schema import TaskEntry
 from viubench.schema.gate import MAX_ERRORS
-from viubench.scoring.aggregate import headline_parts, scored
+from viubench.scoring.aggregate import headline_parts, units_of
 from viubench.stats.estimates import Estimate, Part, weighted_mean
 from viubench.stats.paired_differences import Difference, detectable, holm, paired
 
@@ -173,8 +173,7 @@ def _parts(run: Run, task: str) -> list[Part] | None:
     if evaluator is None or not records or failed > MAX_ERRORS * len(records) or len(records) != result.n:
         return None
     try:
-        units = evaluator.units([scored(record) for record in records])
-        parts = headline_parts(units, evaluator, run.manifest.tasks[task].average)
+        parts = headline_parts(units_of(records, evaluator), evaluator, run.manifest.tasks[task].average)
     except (LookupError, TypeError, ValueError):  # records that it cannot take
         return None
     value = sum(weight * sum(scores) / len(scores) for weight, scores, _ in parts)

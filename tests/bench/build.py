@@ -154,9 +154,9 @@ def main(videos: str, recipe: str, scale: str, scratch: str) -> None:
         Path(videos),
         out,
         workers=1,
-        store=FrameCache(Path(scratch) / "frames"),
+        cache=FrameCache(Path(scratch) / "frames"),
     )
-    made = sum(report.made.values())
+    made = sum(report.built.values())
     print(json.dumps({
         "items": made, "timed": made, "seconds": round(time.perf_counter() - began, 3),
         "peak_mb": round(machine.peak_mb(), 1), "worker_mb": round(machine.children_peak_mb(), 1),

@@ -63,7 +63,7 @@ class DecodeRow:
 def clips(videos: Path, frames: int, progress: Progress = lambda done, total, note: None) -> list[DecodeRow]:
     """Read `frames` frames of every video below `videos` with every reader; videos that ours refuses are left out."""
     cores.take(1)
-    paths = list_videos(videos).videos
+    paths = list_videos(videos)[0]
     rows: list[DecodeRow] = []
     for number, path in enumerate(paths):
         progress(number, len(paths), path)

@@ -92,7 +92,7 @@ def readable(folder: Path, settings: PeerSettings) -> tuple[list[Path], list[str
     taken: list[Path] = []
     left: list[str] = []
     with KillablePool(1, OPEN_SECONDS) as pool:
-        for name in [name for name in list_videos(folder).videos if "/" not in name]:
+        for name in [name for name in list_videos(folder)[0] if "/" not in name]:
             try:
                 pool.submit(_opens, folder / name, settings.frames, name=name).result()
             except (MediaError, RuntimeError, ViubenchError) as error:

@@ -94,7 +94,7 @@ class Paced(Engine):
 
 def measure(videos: Path, settings: OverlapSettings, log: Callable[[str], None]) -> list[OverlapRow]:
     """One row per pace, over the clips in the folder itself; ViubenchError when there are none."""
-    clips = [videos / name for name in list_videos(videos).videos if "/" not in name]
+    clips = [videos / name for name in list_videos(videos)[0] if "/" not in name]
     if not clips:
         raise ViubenchError("there is no video in it", where=str(videos))
     rows = []

@@ -22,7 +22,7 @@ import numpy as np
 
 from tests.bench.decode import in_order
 from viubench.errors import ViubenchError
-from viubench.schema import Item
+from viubench.schema import CountItem, Item, JigsawItem, Shape
 from viubench.video.frames import Pixels
 
 Frames = list[Pixels]
@@ -43,16 +43,16 @@ def make(item: Item, videos: Path, size: tuple[int, int]) -> list[Frames]:
         ViubenchError: a perturbation that is not written here.
     """
     params = item.params
-    frames = read(str(videos / item.video), params["indices"], size)
-    if params["kind"] == "jigsaw":
-        length = len(frames) // params["n"]
-        return [frames[k * length : (k + 1) * length] for k in params["order"]]
-    if params["kind"] == "count":
-        for shape in params["shapes"]:
-            _draw(frames[shape["frame"]], shape)
+    frames = read(str(videos / item.video), params.indices, size)
+    if isinstance(params, JigsawItem):
+        length = len(frames) // params.n
+        return [frames[k * length : (k + 1) * length] for k in params.order]
+    if isinstance(params, CountItem):
+        for shape in params.shapes:
+            _draw(frames[shape.frame], shape)
         return [frames]
-    start, stop = params["segment"]
-    name, strength = params["perturb"], params["strength"]
+    start, stop = params.segment
+    name, strength = params.perturb, params.strength
     if name == "shuffle":
         part = frames[start:stop]
         frames[start:stop] = [part[k] for k in strength["order"]]
@@ -106,17 +106,17 @@ def _on_black(small: Any, height: int, width: int) -> Pixels:
     return shown
 
 
-def _draw(frame: Pixels, shape: Mapping[str, Any]) -> None:
+def _draw(frame: Pixels, shape: Shape) -> None:
     height, width = frame.shape[:2]
     short = min(height, width)
-    x, y = width / 2 + shape["x"] * short, height / 2 + shape["y"] * short
-    color = [int(value) for value in shape["color"]]
-    if shape["shape"] == "circle":
-        cv2.circle(frame, (round(x), round(y)), round(shape["size"] * short / 2), color, -1)
+    x, y = width / 2 + shape.x * short, height / 2 + shape.y * short
+    color = [int(value) for value in shape.color]
+    if shape.shape == "circle":
+        cv2.circle(frame, (round(x), round(y)), round(shape.size * short / 2), color, -1)
         return
-    corners = 4 if shape["shape"] == "square" else 3
-    radius = shape["size"] * short / (2 * math.sin(math.pi / corners))
-    turn = math.radians(shape["angle"] + (45 if corners == 4 else -90))
+    corners = 4 if shape.shape == "square" else 3
+    radius = shape.size * short / (2 * math.sin(math.pi / corners))
+    turn = math.radians(shape.angle + (45 if corners == 4 else -90))
     angles = [turn + k * math.tau / corners for k in range(corners)]
     points = [(round(x + radius * math.cos(angle)), round(y + radius * math.sin(angle))) for angle in angles]
     cv2.fillPoly(frame, [np.array(points, np.int32)], color)

@@ -10,7 +10,7 @@ from typing import Any
 
 import lmms_datasets
 import pytest
-import training_world
+import tiny_training
 from engine_requests import ask, standard, texts
 from lmms_process import LmmsProcess
 
@@ -50,8 +50,8 @@ def lmms(lmms_data: Path) -> Iterator[LmmsProcess]:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Items to train on, see `training_world`."""
-    return training_world.make(tmp_path_factory.mktemp("training"))
+    """Items to train on, see `tiny_training`."""
+    return tiny_training.make(tmp_path_factory.mktemp("training"))
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ import sys
 from hashlib import blake2b
 from pathlib import Path
 
-from viubench.cli import keeper, main
+from viubench.cli import main
 from viubench.engines.base import Request, Response
 from viubench.engines.hf import HfEngine
+from viubench.watch import loop
 
 
 async def generate(self: HfEngine, request: Request) -> Response:
@@ -28,5 +29,5 @@ if __name__ == "__main__":
     HfEngine.needs_media = False
     HfEngine._open = lambda self: None  # type: ignore[method-assign]
     HfEngine.generate = generate  # type: ignore[method-assign]
-    keeper.PROGRAM = (sys.executable, __file__)
+    loop.PROGRAM = (sys.executable, __file__)
     main()

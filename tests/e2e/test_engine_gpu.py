@@ -9,10 +9,10 @@ from engine_requests import ask, standard
 
 from viubench.engines import make
 from viubench.engines.base import Response
-from viubench.system.install import find_gpu
+from viubench.engines.gpus import usable_gpus
 
 pytest.importorskip("vllm")
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not find_gpu()[0], reason="no NVIDIA GPU on this machine")]
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not usable_gpus()[0], reason="no NVIDIA GPU on this machine")]
 
 
 def test_vllm_on_a_gpu_answers_and_shows_the_same_prompts(tiny_model: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from training_world import config, untimed
+from tiny_training import config, untimed
 
 from trainer.checkpoints.checkpoint import complete
 from trainer.checkpoints.metrics_log import read
@@ -28,7 +28,7 @@ def told(world: Path, model: Path, folder: Path, **changes: Any) -> list[str]:
     """The arguments of a training whose configuration lies in `folder`; it goes to `run` where the command is run."""
     chosen = config(world, model, **changes).model_dump(mode="json", exclude_none=True)
     file = folder / "config.yaml"
-    file.write_text(yaml.safe_dump(chosen | {"clip": None}))
+    file.write_text(yaml.safe_dump(chosen | {"epsilon": None}))
     return ["train", "--config", str(file), "--out", "run", "--device", "cpu", "--frame-cache", str(world / "frames")]
 
 
@@ -70,8 +70,8 @@ def test_six_steps_equal_three_a_kill_and_three(tiny_model: Path, world: Path, t
     """Random rewards move the weights of a model that cannot answer yet; every file of the checkpoint is compared."""
     tasks = {"few": {"weight": 1, "reward": "random"}, "order": {"weight": 1, "reward": "random"}}
     arguments = told(
-        world, tiny_model, tmp_path, steps=6, groups=3, micro_batch=2, tasks=tasks, save={"every": 3},
-        evaluate={"every": 3, "n": 2},
+        world, tiny_model, tmp_path, max_steps=6, train_batch_size=3, micro_batch_size=2, tasks=tasks, save_steps=3,
+        eval_steps=3, eval_limit=2,
     )  # fmt: skip
     assert "checkpoint-000006" in finish([*arguments, "--quiet"], tmp_path / "whole")
     kill_after(4, [*arguments, "--quiet"], tmp_path / "killed")

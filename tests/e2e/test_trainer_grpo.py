@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_world import Stop, Vowels, asked, config, go, opened, stop_after, untimed
+from tiny_training import FINETUNING, Stop, Vowels, asked, config, go, opened, stop_after, untimed
 
-import evaluators
 from trainer import grpo
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.metrics_log import read
-from trainer.grpo import Chunk
+from trainer.grpo import MicroBatch
 from trainer.model.policy import Policy
 from trainer.rewards import Rewarder
 from trainer.rollouts.base import PolicyRollouts
@@ -27,7 +26,7 @@ def test_a_stopped_training_ends_as_one_never_stopped(
     kind: str, tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grpo, "Rewarder", Vowels)
-    chosen = config(world, tiny_model, update={"kind": kind, "rank": 4, "targets": ["q_proj", "v_proj"]})
+    chosen = config(world, tiny_model, finetuning=FINETUNING[kind])
     whole = go(chosen, world, tmp_path / "whole")
     with pytest.raises(Stop):
         go(chosen, world, tmp_path / "stopped", stop_after(2))  # after the checkpoint of step 2, before that of step 4
@@ -51,7 +50,7 @@ def test_a_line_says_how_the_step_went(
     tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grpo, "Rewarder", Vowels)
-    go(config(world, tiny_model, steps=2, clip=0.2), world, tmp_path / "run")
+    go(config(world, tiny_model, max_steps=2, epsilon=0.2), world, tmp_path / "run")
     first, second = read(tmp_path / "run")
     assert first["few/reward"] == first["reward"] > 0
     assert first["few/length"] == first["length"] == first["tokens"] / 8
@@ -75,7 +74,7 @@ def test_chunks_of_any_size_give_one_step(
     tasks = {"few": {"weight": 1}, "order": {"weight": 1}}
     lines, weights = [], []
     for size in (1, 2, 3, 8):
-        chosen = config(world, tiny_model, steps=1, groups=3, micro_batch=size, tasks=tasks)
+        chosen = config(world, tiny_model, max_steps=1, train_batch_size=3, micro_batch_size=size, tasks=tasks)
         policy = go(chosen, world, tmp_path / str(size))
         lines.append(read(tmp_path / str(size))[0])
         weights.append(torch.cat([p.detach().flatten() for _, p in policy.trainable()]))
@@ -88,7 +87,7 @@ def test_chunks_of_any_size_give_one_step(
 
 
 def test_the_learning_rate_rises_and_falls(tiny_model: Path, world: Path) -> None:
-    chosen = config(world, tiny_model, steps=11, warm_up=2, lr=1.0, final_lr=0.1)
+    chosen = config(world, tiny_model, max_steps=11, warmup_steps=2, learning_rate=1.0, min_lr_ratio=0.1)
     rates = [grpo.learning_rate(chosen, step) for step in range(11)]
     assert rates[:3] == [0.5, 1.0, 1.0]
     assert rates[-1] == pytest.approx(0.1)
@@ -99,7 +98,7 @@ def test_the_learning_rate_rises_and_falls(tiny_model: Path, world: Path) -> Non
 
 
 def reference_gradient(
-    policy: Policy, start: Any, chunks: list[Chunk], temperature: float, beta: float, clip: float
+    policy: Policy, start: Any, micro_batches: list[MicroBatch], temperature: float, beta: float, clip: float
 ) -> Any:
     """Gradient of the loss in float64, answer by answer through transformers' own forward, by the papers' formulas.
 
@@ -121,16 +120,16 @@ def reference_gradient(
         return torch.log_softmax(logits, -1).gather(1, tokens[:, None])[:, 0]
 
     terms = []
-    for chunk in chunks:
-        n = len(chunk.rewards) // len(chunk.packed)
-        for at, (sample, videos) in enumerate(zip(chunk.packed.samples, chunk.packed.videos, strict=True)):
+    for micro_batch in micro_batches:
+        n = len(micro_batch.rewards) // len(micro_batch.packed)
+        for at, (sample, videos) in enumerate(zip(micro_batch.packed.samples, micro_batch.packed.videos, strict=True)):
             packed = policy.pack(sample, videos)
-            earned = [reward.value for reward in chunk.rewards[at * n : at * n + n]]
+            earned = [reward.value for reward in micro_batch.rewards[at * n : at * n + n]]
             mean = math.fsum(earned) / n
             spread = math.sqrt(math.fsum((value - mean) ** 2 for value in earned) / (n - 1))
             for row, value in enumerate(earned, start=at * n):
-                kept = chunk.rollouts.mask[row]
-                tokens, old = chunk.rollouts.tokens[row][kept], chunk.rollouts.logprobs[row][kept].double()
+                kept = micro_batch.rollouts.mask[row]
+                tokens, old = micro_batch.rollouts.tokens[row][kept], micro_batch.rollouts.logprobs[row][kept].double()
                 advantage = (value - mean) / (spread + 1e-6)
                 now = answer_logprobs(model, packed, tokens)
                 with torch.no_grad():
@@ -146,18 +145,23 @@ def reference_gradient(
 
 
 def test_an_update_follows_the_gradient_of_the_formula(tiny_model: Path, world: Path) -> None:
-    """Off policy, away from the reference, clipped, two questions in one chunk and one in another."""
+    """Off policy, away from the reference, clipped, two questions in one micro_batch and one in another."""
     tasks = {"few": {"weight": 1}, "order": {"weight": 1}}
     chosen = config(
-        world, tiny_model, groups=3, micro_batch=2, tasks=tasks, temperature=0.8, kl=0.3, clip=0.2, max_grad_norm=1e6,
-        guards={"max_gap": 50},
+        world, tiny_model, train_batch_size=3, micro_batch_size=2, tasks=tasks, temperature=0.8, beta=0.3, epsilon=0.2,
+        max_grad_norm=1e6,
+        checks={"max_logprob_gap": 50},
     )  # fmt: skip
     policy, start, questions = opened(chosen), opened(chosen), asked(chosen, world)
-    graders = {name: evaluators.get(spec.name, **spec.params) for name, spec in questions.evaluators.items()}
-    chunks = grpo.ask(
-        policy, PolicyRollouts(policy), Rewarder(dict.fromkeys(tasks, "random"), graders), questions, chosen, 0
+    micro_batches = grpo.generate_rollouts(
+        policy,
+        PolicyRollouts(policy),
+        Rewarder(dict.fromkeys(tasks, "random"), questions.evaluators),
+        questions,
+        chosen,
+        0,
     )
-    assert [len(chunk.packed) for chunk in chunks] == [2, 1]
+    assert [len(micro_batch.packed) for micro_batch in micro_batches] == [2, 1]
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for _, parameter in policy.trainable():
@@ -170,8 +174,8 @@ def test_an_update_follows_the_gradient_of_the_formula(tiny_model: Path, world: 
         def step(self, *_: Any) -> None:
             seen["gradient"] = torch.cat([p.grad.flatten() for _, p in policy.trainable() if p.grad is not None])
 
-    told = grpo.update(policy, Still([p for _, p in policy.trainable()], lr=0.0), chunks, chosen)
-    expected, loss = reference_gradient(policy, start, chunks, 0.8, 0.3, 0.2)
+    told = grpo.update(policy, Still([p for _, p in policy.trainable()], lr=0.0), micro_batches, chosen)
+    expected, loss = reference_gradient(policy, start, micro_batches, 0.8, 0.3, 0.2)
     assert 0 < told["clipped"] < 1
     assert told["kl"] > 0.01
     assert abs(told["ratio"] - 1) > 1e-3
@@ -184,7 +188,7 @@ def test_an_update_follows_the_gradient_of_the_formula(tiny_model: Path, world: 
 
 
 def test_random_rewards_follow_from_the_turn_alone(tiny_model: Path, world: Path, tmp_path: Path) -> None:
-    chosen = config(world, tiny_model, tasks={"few": {"reward": "random"}}, steps=2, save={"every": 1})
+    chosen = config(world, tiny_model, tasks={"few": {"reward": "random"}}, max_steps=2, save_steps=1)
     go(chosen, world, tmp_path / "run")
     first, second = read(tmp_path / "run")
     assert 0.2 < first["few/reward"] < 0.8

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_world import Stop, asked, config, opened, stop_after, untimed
+from tiny_training import Stop, asked, config, opened, stop_after, untimed
 
 from trainer import sft
 from trainer.checkpoints import checkpoint
@@ -21,37 +21,40 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.engine
 
 TASKS = {"few": {"weight": 1}, "order": {"weight": 1}}
-MARK = {"score": 0.9, "exact": 0.2}
-WARM = {"steps": 8, "lr": 0.01, "warm_up": 0, "batch": 4, "look_every": 2, "marks": {"few": MARK, "order": MARK}}
+THRESHOLD = {"score": 0.9, "exact": 0.2}
+WARM = {
+    "max_steps": 8, "learning_rate": 0.01, "warmup_steps": 0, "train_batch_size": 4, "eval_steps": 2,
+    "thresholds": {"few": THRESHOLD, "order": THRESHOLD},
+}  # fmt: skip
 
 
 def schooled(world: Path, tiny_model: Path, **changes: Any) -> TrainConfig:
-    return config(world, tiny_model, tasks=TASKS, micro_batch=3, warm_start=WARM | changes)
+    return config(world, tiny_model, tasks=TASKS, micro_batch_size=3, warm_start=WARM | changes)
 
 
 def seen(score: float, exact: float = 1.0) -> Diagnostics:
     return Diagnostics(score, exact, 1.0, 0.0, 1.0, 0.0, 4.0, ())
 
 
-def looks(*scores: tuple[float, float]) -> Callable[..., dict[str, Diagnostics]]:
+def validations(*scores: tuple[float, float]) -> Callable[..., dict[str, Diagnostics]]:
     """A look at its turn finds these scores of the two tasks; the last ones stay."""
     left = list(scores)
 
-    def look(*_: Any) -> dict[str, Diagnostics]:
+    def validate(*_: Any) -> dict[str, Diagnostics]:
         few, order = left.pop(0) if len(left) > 1 else left[0]
         return {"few": seen(few), "order": seen(order)}
 
-    return look
+    return validate
 
 
 def learn(chosen: TrainConfig, world: Path, out: Path, progress: Callable[[dict[str, Any]], None] = print) -> Path:
     return sft.warm_start(chosen, out, asked(chosen, world), opened(chosen), progress)
 
 
-def test_it_ends_when_every_task_passed_two_looks_running(
+def test_it_ends_when_every_task_passed_two_validations_in_a_row(
     tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sft, "look", looks((1, 0.5), (0.5, 1), (1, 1), (1, 1)))
+    monkeypatch.setattr(sft, "validate", validations((1, 0.5), (0.5, 1), (1, 1), (1, 1)))
     chosen = schooled(world, tiny_model)
     last = learn(chosen, world, tmp_path)
     assert last == checkpoint.latest(tmp_path / sft.FOLDER)
@@ -69,14 +72,14 @@ def test_it_ends_when_every_task_passed_two_looks_running(
 def test_a_stopped_warm_start_ends_as_one_never_stopped(
     tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = schooled(world, tiny_model, steps=6)
+    chosen = schooled(world, tiny_model, max_steps=6)
     scores = [(1, 0.5), (1, 1), (1, 1)]
-    monkeypatch.setattr(sft, "look", looks(*scores))
+    monkeypatch.setattr(sft, "validate", validations(*scores))
     whole = learn(chosen, world, tmp_path / "whole")
-    monkeypatch.setattr(sft, "look", looks(*scores))
+    monkeypatch.setattr(sft, "validate", validations(*scores))
     with pytest.raises(Stop):
         learn(chosen, world, tmp_path / "stopped", stop_after(2))
-    monkeypatch.setattr(sft, "look", looks(*scores[1:]))
+    monkeypatch.setattr(sft, "validate", validations(*scores[1:]))
     resumed = learn(chosen, world, tmp_path / "stopped")
     assert whole.name == resumed.name
     for name in ("model.safetensors", "trainer/optimizer.safetensors"):
@@ -88,9 +91,9 @@ def test_a_stopped_warm_start_ends_as_one_never_stopped(
 def test_a_horizon_that_ends_too_soon_is_an_error_and_the_state_is_saved(
     tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sft, "look", looks((1, 0.5)))
-    with pytest.raises(ViubenchError, match="1 of 2 tasks below their marks") as raised:
-        learn(schooled(world, tiny_model, steps=4), world, tmp_path)
+    monkeypatch.setattr(sft, "validate", validations((1, 0.5)))
+    with pytest.raises(ViubenchError, match="1 of 2 tasks below their thresholds") as raised:
+        learn(schooled(world, tiny_model, max_steps=4), world, tmp_path)
     assert "order 0.9 and 0.2" in raised.value.message
     last = checkpoint.latest(tmp_path / sft.FOLDER)
     assert last is not None
@@ -98,29 +101,29 @@ def test_a_horizon_that_ends_too_soon_is_an_error_and_the_state_is_saved(
 
 
 def test_a_mark_that_a_constant_answer_passes_is_refused(tiny_model: Path, world: Path, tmp_path: Path) -> None:
-    low = {"few": MARK, "order": {"score": 0.3, "exact": 0.2}}
-    with pytest.raises(ViubenchError, match=r"the mark of order is 0\.30, and one constant answer scores 0\."):
-        learn(schooled(world, tiny_model, marks=low), world, tmp_path)
+    low = {"few": THRESHOLD, "order": {"score": 0.3, "exact": 0.2}}
+    with pytest.raises(ViubenchError, match=r"the threshold of order is 0\.30, and a constant answer scores 0\."):
+        learn(schooled(world, tiny_model, thresholds=low), world, tmp_path)
 
 
 def test_a_task_past_its_mark_is_asked_seldom(tiny_model: Path, world: Path) -> None:
     chosen = schooled(world, tiny_model)
     questions = asked(chosen, world)
-    course = sft.Course({"few": 0, "order": 0})
-    warm = WarmStart.model_validate(WARM | {"batch": 60})
-    assert Counter(s.task for s in course.draw(questions, chosen, warm)) == {"few": 30, "order": 30}
+    curriculum = sft.Curriculum({"few": 0, "order": 0})
+    warm = WarmStart.model_validate(WARM | {"train_batch_size": 60})
+    assert Counter(s.task for s in curriculum.next_batch(questions, chosen, warm)) == {"few": 30, "order": 30}
     for _ in range(2):
-        course.seen({"few": seen(0.95), "order": seen(0.95, exact=0.1)}, warm)
-    assert not course.over, "the share of right answers counts too"
-    before = dict(course.drawn)
-    resting = Counter(s.task for s in course.draw(questions, chosen, warm))
-    assert 0 < resting["few"] == round(60 * sft.REST / (1 + sft.REST))
-    assert course.drawn == {task: before[task] + resting[task] for task in before}
+        curriculum.record({"few": seen(0.95), "order": seen(0.95, exact=0.1)}, warm)
+    assert not curriculum.finished, "the share of right answers counts too"
+    before = dict(curriculum.drawn)
+    resting = Counter(s.task for s in curriculum.next_batch(questions, chosen, warm))
+    assert 0 < resting["few"] == round(60 * sft.PASSED_WEIGHT / (1 + sft.PASSED_WEIGHT))
+    assert curriculum.drawn == {task: before[task] + resting[task] for task in before}
     heavy = warm.model_copy(update={"weights": {"order": 4.0}})
-    fresh = sft.Course({"few": 0, "order": 0})
+    fresh = sft.Curriculum({"few": 0, "order": 0})
     assert Counter(s.task for s in fresh.draw(questions, chosen, heavy)) == {"few": 12, "order": 48}
-    course.seen({"few": seen(0.5), "order": seen(1.0)}, warm)
-    assert course.streaks == {"few": 0, "order": 1}
+    curriculum.record({"few": seen(0.5), "order": seen(1.0)}, warm)
+    assert curriculum.streaks == {"few": 0, "order": 1}
 
 
 def test_the_loss_is_the_cross_entropy_of_the_true_answers(tiny_model: Path, world: Path) -> None:
@@ -131,7 +134,7 @@ def test_the_loss_is_the_cross_entropy_of_the_true_answers(tiny_model: Path, wor
     expected, tokens = 0.0, 0
     for sample in samples:
         inputs = policy.pack(sample, questions.videos(sample)).inputs
-        answer = torch.tensor([policy.spell(sample.answer_text)])
+        answer = torch.tensor([policy.encode_answer(sample.answer_text)])
         whole = torch.cat([inputs["input_ids"], answer], 1)
         labels = torch.cat([torch.full_like(inputs["input_ids"], -100), answer], 1)
         types = torch.cat([inputs["mm_token_type_ids"], torch.zeros_like(answer)], 1)
@@ -143,7 +146,7 @@ def test_the_loss_is_the_cross_entropy_of_the_true_answers(tiny_model: Path, wor
         expected += float(loss.detach()) * answer.shape[1]
         tokens += answer.shape[1]
     optimizer = torch.optim.SGD([p for _, p in policy.trainable()], lr=0.0)
-    told = sft.study(policy, optimizer, samples, questions, chosen, 0.0)
-    assert told["tokens"] == tokens
-    assert told["loss"] == pytest.approx(expected / tokens, rel=1e-5)
-    assert told["grad_norm"] > 0
+    metrics = sft.sft_step(policy, optimizer, samples, questions, chosen, 0.0)
+    assert metrics["tokens"] == tokens
+    assert metrics["loss"] == pytest.approx(expected / tokens, rel=1e-5)
+    assert metrics["grad_norm"] > 0

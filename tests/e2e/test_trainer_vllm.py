@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import training_world
+import tiny_training
 from engine_requests import video
 
 from trainer import grpo
@@ -21,8 +21,8 @@ from trainer.model.packing import Packed
 from trainer.model.policy import LoraConfig, Policy, Rollouts
 from trainer.rollouts import vllm
 from trainer.rollouts.base import PolicyRollouts, rollout_source
-from trainer.rollouts.vllm import VllmRollouts, answer_seed, media_id, weights
-from trainer.rollouts.vllm_engine import Colocated
+from trainer.rollouts.vllm import VllmRollouts, answer_seed, media_id, merged_weights
+from trainer.rollouts.vllm_engine import ColocatedEngine
 from viubench.engines import tiny_checkpoints
 from viubench.engines.vllm import as_prompt
 from viubench.errors import ViubenchError
@@ -259,7 +259,7 @@ def test_adapters_are_merged_on_the_way_and_stay_apart_in_the_policy(tiny_model:
     turn(policy, "all")
     merged = deepcopy(policy.model).merge_and_unload().state_dict()
     before = {name: value.clone() for name, value in policy.model.state_dict().items()}
-    given = dict(weights(policy))
+    given = dict(merged_weights(policy))
     assert given.keys() == merged.keys()
     assert all(torch.equal(given[name], merged[name]) for name in merged)
     source = opened.open(policy)
@@ -289,16 +289,16 @@ def test_tied_embeddings_follow_too(tmp_path: Path, opened: Opened) -> None:
 def test_a_run_through_vllm_stays_on_its_policy_and_goes_on_where_it_stopped(
     tiny_model: Path, world: Path, tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grpo, "Rewarder", training_world.Vowels)
-    chosen = training_world.config(world, tiny_model, rollout={"engine": "vllm", "engine_args": ARGS})
-    assert chosen.hash() != training_world.config(world, tiny_model).hash()
+    monkeypatch.setattr(grpo, "Rewarder", tiny_training.Vowels)
+    chosen = tiny_training.config(world, tiny_model, rollout={"engine": "vllm", "engine_args": ARGS})
+    assert chosen.hash() != tiny_training.config(world, tiny_model).hash()
 
     def run(out: Path, progress: Any = lambda told: None) -> tuple[Policy, list[str]]:
         """A run as a new process would begin it, and all that was answered in it."""
-        policy = training_world.opened(chosen)
+        policy = tiny_training.opened(chosen)
         source = opened.open(policy)
         with contextlib.suppress(KeyboardInterrupt):
-            grpo.train(chosen, out, training_world.asked(chosen, world), policy, progress, source=source)
+            grpo.train(chosen, out, tiny_training.asked(chosen, world), policy, progress, source=source)
         return policy, source.said
 
     def stop(told: dict[str, Any]) -> None:
@@ -317,7 +317,7 @@ def test_a_run_through_vllm_stays_on_its_policy_and_goes_on_where_it_stopped(
     assert max(line["grad_norm"] for line in told) > 0
     for (name, one), (_, other) in zip(whole.trainable(), resumed.trainable(), strict=True):
         assert torch.allclose(one, other, atol=1e-6), name
-    fresh = training_world.opened(chosen)
+    fresh = tiny_training.opened(chosen)
     assert any(
         not torch.equal(one, other) for (_, one), (_, other) in zip(whole.trainable(), fresh.trainable(), strict=True)
     )
@@ -325,16 +325,16 @@ def test_a_run_through_vllm_stays_on_its_policy_and_goes_on_where_it_stopped(
 
 def test_the_configuration_chooses_the_source(tiny_model: Path, tmp_path: Path, opened: Opened) -> None:
     opened.close()
-    least: dict[str, Any] = {"train": "t", "tasks": {"a": {}}, "steps": 1, "dtype": "float32"}
+    least: dict[str, Any] = {"run_name": "t", "tasks": {"a": {}}, "max_steps": 1, "dtype": "float32"}
     policy = Policy.open(tiny_model)
     plain = rollout_source(TrainConfig.model_validate(least), policy)
     assert isinstance(plain, PolicyRollouts)
-    plain.rest()
+    plain.sleep()
     plain.close()
     chosen = TrainConfig.model_validate(least | {"rollout": {"engine": "vllm", "engine_args": ARGS}})
     source = rollout_source(chosen, policy)
     assert isinstance(source, VllmRollouts)
-    source.rest()  # does nothing without enable_sleep_mode
+    source.sleep()  # does nothing without enable_sleep_mode
     source.close()
     assert source.max_gap == chosen.max_gap
 
@@ -353,7 +353,7 @@ def test_engine_arguments_that_do_not_fit_are_told(
 ) -> None:
     opened.close()
     with pytest.raises(ViubenchError, match=said) as raised:
-        Colocated(tiny_model, "float32", args)
+        ColocatedEngine(tiny_model, "float32", args)
     assert hint is None or hint in str(raised.value.hint)
 
 

@@ -63,9 +63,9 @@ def test_both_ways_show_the_same(clips: Path, tmp_path: Path) -> None:
     recipe = catalogue.recipe("viubench-mini")
     tasks = catalogue.tasks_of(recipe)
     store = FrameCache(tmp_path / "frames")
-    build.build(recipe, tasks, clips, tmp_path, n=2, store=store)
+    build.build(recipe, tasks, clips, tmp_path, n=2, cache=store)
     items = [Item.model_validate_json(line) for line in (tmp_path / "items.jsonl").read_bytes().splitlines()]
-    assert {item.params["kind"] for item in items} == {"ground", "count", "jigsaw"}
+    assert {item.params.kind for item in items} == {"ground", "count", "jigsaw"}
     for item in items:
         sources = sample_of(item, tasks[item.task]).clips
         videos = [store.get(clip, clips, recipe.sampling, recipe.check) for clip in sources]

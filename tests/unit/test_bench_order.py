@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 from tests.bench import order
 from viubench.engines.base import Engine, Request, Response
 from viubench.runner import planning
-from viubench.runner.collect import Wishes
+from viubench.runner.config import EvalConfig
 from viubench.schema import Decoding, Sample
-from viubench.tasks.registry import Catalogue
 from viubench.video.frame_cache import FrameCache
 
 
@@ -64,8 +63,8 @@ def test_what_depends_on_its_neighbours_is_measured() -> None:
 
 def test_the_requests_are_those_of_a_run(clips: Path, tmp_path: Path) -> None:
     store = FrameCache(tmp_path / "store")
-    wishes = Wishes("viubench_jigsaw_easy", clips, limit=2)
-    planned = planning.make_plan(wishes, Catalogue(()), tmp_path / "out", store)
+    config = EvalConfig(tasks="viubench_jigsaw_easy", engine="oracle", videos=clips, limit=2)
+    planned = planning.make_plan(config, tmp_path / "out")
     (first,) = order.requests(planned, store, 1)
     assert first.sample.id in {sample.id for sample in planned.samples}
     assert len(first.videos) == len(first.media_ids) == first.sample.question.count("<video>") == 6

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -11,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.checkpoints import checkpoint as trainers
-from viubench.engines.checkpoints import describe_checkpoint
+from viubench.engines.checkpoints import describe_checkpoint, fingerprint
 from viubench.errors import ViubenchError
-from viubench.watch.checkpoints import find, fingerprint, lacking, listed, marked, stamp, step_of
+from viubench.watch.checkpoints import completeness, find, incomplete, marked, stamp, step_of
 
 INDEX = "model.safetensors.index.json"
 
@@ -75,40 +76,52 @@ def test_the_model_with_weights_is_preferred_to_one_without(tmp_path: Path) -> N
 @pytest.mark.parametrize("shards", [0, 3])
 def test_a_whole_checkpoint_is_one_that_engines_open(shards: int, tmp_path: Path) -> None:
     whole = folders.write(tmp_path / "checkpoint-1", shards=shards)
-    assert lacking(whole) == ""
+    assert incomplete(whole) == ""
     assert describe_checkpoint(str(whole))["fingerprint"] == fingerprint(whole)
 
 
+LACKS = "not a complete checkpoint: it lacks "
+
+
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
-        ("config.json", "config.json"),
-        ("tokenizer.json", "a tokenizer (tokenizer.json)"),
-        ("processor_config.json", "a processor (processor_config.json)"),
-        ("model-00003-of-00003.safetensors", "1 of 3 weight files (model-00003-of-00003.safetensors)"),
-        (INDEX, f"weights as model.safetensors (their index, {INDEX}, is not there yet)"),
+        ("config.json", "not a checkpoint: it has no config.json"),
+        ("tokenizer.json", f"{LACKS}a tokenizer (tokenizer.json)"),
+        ("processor_config.json", f"{LACKS}a processor (processor_config.json or preprocessor_config.json)"),
+        ("model-00003-of-00003.safetensors", f"{LACKS}1 of 3 weight files (model-00003-of-00003.safetensors)"),
+        (INDEX, f"it lacks model.safetensors or {INDEX}"),
     ],
 )
-def test_a_file_that_is_missing_is_named(name: str, said: str, tmp_path: Path) -> None:
+def test_a_file_that_is_missing_is_named(name: str, message: str, tmp_path: Path) -> None:
     part = folders.write(tmp_path / "checkpoint-1", shards=3, leave_out=name)
-    assert lacking(part) == said
+    assert incomplete(part) == message
     if name != INDEX:  # an engine opens what it finds; while the index is missing, more may come
         with pytest.raises(ViubenchError):
             describe_checkpoint(str(part))
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
-        ("adapter_model.safetensors", " (an adapter alone is there: merge it into its base)"),
-        ("pytorch_model.bin", " (pickled weights are not opened: they can run code)"),
-        ("notes.txt", ""),
+        ("adapter_config.json", f"{LACKS}weights as .safetensors"),
+        (
+            "pytorch_model.bin",
+            f"{LACKS}weights as .safetensors (pickled weights are not opened: they can run code)",
+        ),
+        ("notes.txt", f"{LACKS}weights as .safetensors"),
     ],
 )
-def test_other_kinds_of_weights_are_told(name: str, said: str, tmp_path: Path) -> None:
+def test_other_kinds_of_weights_are_named(name: str, message: str, tmp_path: Path) -> None:
     other = folders.write(tmp_path / "checkpoint-1", leave_out="model.safetensors")
     (other / name).touch()
-    assert lacking(other) == f"weights as model.safetensors{said}"
+    assert incomplete(other) == message
+
+
+def test_an_adapter_must_be_merged_first(tmp_path: Path) -> None:
+    adapter = folders.write(tmp_path / "checkpoint-1")
+    (adapter / "model.safetensors").rename(adapter / "adapter_model.safetensors")
+    assert incomplete(adapter) == "it is an adapter: merge it into its base model"
 
 
 @pytest.mark.parametrize("name", ["config.json", INDEX])
@@ -117,21 +130,21 @@ def test_a_torn_json_file_is_not_whole(name: str, tmp_path: Path) -> None:
     content = (whole / name).read_bytes()
     for cut in range(len(content)):
         (whole / name).write_bytes(content[:cut])
-        assert lacking(whole) == f"{name} does not read yet"
+        assert incomplete(whole).startswith(f"{name} does not read: ")
     for junk in (b'{"weight_map": 3}', b"[]", b"3"):
         (whole / INDEX).write_bytes(junk)
-        assert lacking(whole) != ""
+        assert incomplete(whole) != ""
 
 
 def test_torn_weights_are_never_whole(tmp_path: Path) -> None:
     content = folders.weights(1)
     for cut in range(1, len(content) + 1):
         torn = folders.write(tmp_path / "checkpoint-1", torn=cut)
-        assert lacking(torn) == "the rest of model.safetensors"
+        assert re.match("torn weights|not a safetensors file", incomplete(torn))
     (torn / "model.safetensors").write_bytes(content + b"more")
-    assert lacking(torn) == "the rest of model.safetensors"
+    assert incomplete(torn) == f"torn weights: {len(content) + 4} of {len(content)} bytes"
     (torn / "model.safetensors").write_bytes(content)
-    assert lacking(torn) == ""
+    assert incomplete(torn) == ""
 
 
 @given(st.binary(max_size=64))
@@ -142,7 +155,7 @@ def test_no_content_of_weights_is_a_crash(junk: bytes) -> None:
         folder = folders.write(Path(place) / "checkpoint-1")
         for content in (junk, len(junk).to_bytes(8, "little") + junk):
             (folder / "model.safetensors").write_bytes(content)
-            assert lacking(folder) in ("", "the rest of model.safetensors")
+            assert re.match("$|torn weights|not a safetensors file", incomplete(folder))
 
 
 def test_the_stamp_changes_with_whatever_changes(tmp_path: Path) -> None:
@@ -170,7 +183,7 @@ def test_a_link_that_leads_nowhere_is_no_hindrance(tmp_path: Path) -> None:
     before = stamp(folder)[0]
     (tmp_path / "nowhere").touch()
     assert stamp(folder)[0] != before
-    assert lacking(folder) == ""
+    assert incomplete(folder) == ""
 
 
 def test_a_copy_with_old_times_is_not_old(tmp_path: Path) -> None:
@@ -184,7 +197,7 @@ def test_a_copy_with_old_times_is_not_old(tmp_path: Path) -> None:
 
 def test_the_trainer_of_this_project_says_itself_what_is_whole(tmp_path: Path) -> None:
     target = tmp_path / "checkpoint-000040"
-    with trainers._appearing(target) as aside:
+    with trainers._atomic_folder(target) as aside:
         folders.write(aside)
         (aside / "trainer" / "state.json").write_text("{}")
         assert find(tmp_path) == []
@@ -193,10 +206,13 @@ def test_the_trainer_of_this_project_says_itself_what_is_whole(tmp_path: Path) -
     assert marked(target)
     (target / "trainer" / "state.json").write_text("{")
     assert not marked(target)
-    assert listed(target)
+    assert completeness(find(tmp_path)[0]) == (
+        "it lacks files of its list (trainer/files.json), or parts of them",
+        False,
+    )
     other = folders.write(tmp_path / "checkpoint-000060")
     assert not marked(other)
-    assert not listed(other)
+    assert completeness(find(tmp_path)[1]) == ("", False)
     (other / "trainer").mkdir()
     for junk in ("", "[]", "{}", "3", '{"a": 1}'):
         (other / "trainer" / "files.json").write_text(junk)

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from viubench.cli.keeper import last_words
 from viubench.system import child_process
+from viubench.watch.loop import failure_reason
 
 
 def test_a_child_says_how_it_ended(tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert child_process.run([sys.executable, "-c", "print('viubench: no'); exit(2)"], log) == 2
-    assert last_words(2, log) == "viubench run ended with exit code 2: no"
+    assert failure_reason(2, log) == "viubench run ended with exit code 2: no"
     assert child_process.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], log) == -9
-    assert last_words(-9, log) == "viubench run ended with signal 9"
+    assert failure_reason(-9, log) == "viubench run ended with signal 9"
     log.write_text("Traceback\n  x\nMemoryError\n")
-    assert last_words(1, log) == "viubench run ended with exit code 1: Traceback x MemoryError"
+    assert failure_reason(1, log) == "viubench run ended with exit code 1: Traceback x MemoryError"
 
 
 def test_a_child_that_takes_too_long_is_ended_with_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from viubench.cli import app as viubench
 from viubench.cli.data import app
-from viubench.datasets import local_manifest
+from viubench.datasets import hub_client, local_manifest
 from viubench.datasets.verify import verify
 from viubench.errors import ViubenchError
 from viubench.tasks.registry import load_task
@@ -94,7 +94,7 @@ def test_fetch_then_verify(world: Path, site: Hub) -> None:
     done = run(world, "fetch", "pours")
     assert done.exit_code == 0, done.output
     assert "ours/pours, commit" in done.output
-    assert "3 files wanted, 3 downloaded now" in done.output
+    assert "3 files needed, 3 downloaded now" in done.output
     assert "pours: 4 rows (4 published), 3 videos or frames named" in done.output
     assert "3 files, sizes compared, 0 differ" in done.output
     again = run(world, "fetch", "pours")
@@ -132,7 +132,7 @@ def test_why_a_video_is_missing(world: Path) -> None:
     (data / "x.zip").write_bytes(FILES["videos_2.zip"])
     found = whys()
     assert found["v/gone.mp4"] == "in no archive that lies here"
-    assert found["v/c.mp4"].startswith("its archive x.zip lies here but is not unpacked")  # under its other suffix
+    assert found["v/c.mp4"].startswith("its archive x.zip is here but not unpacked")  # under its other suffix
     assert any("passwd" in path and "leads out" in why for path, why in found.items())
 
 
@@ -172,7 +172,7 @@ def test_write_manifest_notes_what_was_put_there_by_hand(world: Path) -> None:
     (data / "test.jsonl").write_bytes(rows("a", "a", "a", "a"))
     (data / "v" / "a.mp4").write_bytes(VIDEO)
     done = run(world, "verify", "pours", "--write-manifest")
-    assert (done.exit_code, "2 files noted now" in done.output) == (0, True)
+    assert (done.exit_code, "2 files recorded" in done.output) == (0, True)
     assert set(local_manifest.load(data).files) == {"test.jsonl", "v/a.mp4"}
     (data / "v" / "a.mp4").write_bytes(VIDEO[:-1] + b"x")
     for option in ("--write-manifest", "--quiet"):  # noting never excuses a change
@@ -185,7 +185,7 @@ def test_tasks_of_one_folder_are_fetched_once(world: Path, site: Hub) -> None:
     done = run(world, "fetch", "pours,more")
     assert done.exit_code == 0, done.output
     assert done.output.count("ours/pours, commit") == 1
-    assert "4 files wanted" in done.output
+    assert "4 files needed" in done.output
     assert len(site.downloads) == 4
     assert set(local_manifest.load(world / "data" / "pours").fetched) == {"pours", "more"}
 
@@ -212,7 +212,7 @@ def test_data_that_no_hub_has_is_unpacked_once_it_is_there(world: Path) -> None:
     declare(world, "mine", data="mine", dataset_path="", metadata={"source": "https://example.org/pours"})
     done = run(world, "fetch", "mine")
     assert done.exit_code == 1
-    assert "to be had from https://example.org/pours" in done.output
+    assert "get it from https://example.org/pours" in done.output
     assert str(world / "data" / "mine") in done.output
     data = world / "data" / "mine"
     data.mkdir(parents=True)
@@ -250,7 +250,7 @@ def test_many_faults_are_cut_short_unless_all_are_wanted(world: Path) -> None:
 
 
 def test_pretext_tasks_have_no_data(world: Path) -> None:
-    with pytest.raises(ViubenchError, match="made from any videos"):
+    with pytest.raises(ViubenchError, match="built from any videos"):
         CliRunner().invoke(app, ["fetch", "viubench-mini"], catch_exceptions=False)
 
 
@@ -272,10 +272,13 @@ def test_two_fetches_into_one_folder_do_not_meet(tmp_path: Path) -> None:
         pass
 
 
-def test_the_git_id_is_gits(tmp_path: Path) -> None:
+def test_a_small_file_is_compared_by_its_git_id(tmp_path: Path) -> None:
     """`printf hello | git hash-object --stdin`"""
     (tmp_path / "x").write_bytes(b"hello")
-    assert local_manifest.git_id(tmp_path / "x") == "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0"
+    remote = hub_client.Remote(5, "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0")
+    assert hub_client.compared(tmp_path / "x", remote) == local_manifest.measure(tmp_path / "x", remote.id)
+    (tmp_path / "x").write_bytes(b"Hello")
+    assert hub_client.compared(tmp_path / "x", remote) is None
 
 
 def test_a_run_without_data_fetches_it_and_records_its_commit(world: Path, site: Hub) -> None:

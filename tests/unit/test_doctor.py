@@ -112,9 +112,9 @@ def test_a_cuda_torchvision_beside_a_cpu_torch_needs_the_shim(
 def test_a_cpu_torch_beside_a_gpu_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "version_of", lambda *names: f"{names[0]} 2.13.0")
     monkeypatch.setattr(doctor, "built_for", lambda name: "cpu")
-    monkeypatch.setattr(doctor.install, "find_gpu", lambda: ("1 x NVIDIA L4", "seen"))
+    monkeypatch.setattr(doctor, "usable_gpus", lambda: ("1 x NVIDIA L4", "seen"))
     assert named(doctor.check_torch(), "torch").ok is False
-    monkeypatch.setattr(doctor.install, "find_gpu", lambda: (None, "none"))
+    monkeypatch.setattr(doctor, "usable_gpus", lambda: (None, "none"))
     assert named(doctor.check_torch(), "torch").ok is True
 
 

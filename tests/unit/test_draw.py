@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +60,25 @@ def test_equal_seeds_give_equal_bytes_and_another_seed_other_frames(tmp_path: Pa
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     assert np.array_equal(frames(0, 3), frames(0, 3))
     assert np.abs(frames(0, 3)[0] - frames(0, 4)[0]).mean() > 10
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_bytes_do_not_depend_on_what_memory_held_before(tmp_path: Path, codec: str) -> None:
+    """glibc fills memory it hands out with a pattern of MALLOC_PERTURB_: an encoder that reads it gives other bytes."""
+    only_mpeg4 = "def none(*_): raise drawing.av.codec.codec.UnknownCodecError('')\ndrawing.av.codec.Codec = none\n"
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom viubench.video import synthetic as drawing\n"
+        + (only_mpeg4 if codec == "mpeg4" else "")
+        + "drawing.draw(Path(sys.argv[1]), 3, 3, seconds=2.0, size=(96, 64), fps=25.0)\n"
+    )
+    drawn = []
+    for pattern in ("0", "1", "170", "255"):
+        folder = tmp_path / pattern
+        environment = os.environ | {"MALLOC_PERTURB_": pattern}
+        subprocess.run([sys.executable, "-c", script, str(folder)], env=environment, check=True)
+        drawn.append([path.read_bytes() for path in sorted(folder.iterdir())])
+    assert len(drawn[0]) == 3
+    assert all(clips == drawn[0] for clips in drawn)
 
 
 def test_encoded_frames_are_the_drawn_ones(tmp_path: Path) -> None:

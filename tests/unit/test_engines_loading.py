@@ -77,20 +77,20 @@ def test_the_fingerprint_follows_every_tensor(folder: Path, monkeypatch: pytest.
     if not whole:
         monkeypatch.setattr(checkpoints, "WHOLE_BYTES", 0)
     weights = [folder / "model.safetensors"]
-    first = checkpoints.fingerprint(folder, weights)
+    first = checkpoints.fingerprint(folder)
     copy = folder.parent / "copy"
     shutil.copytree(folder, copy)
-    assert checkpoints.fingerprint(copy, [copy / "model.safetensors"]) == first
+    assert checkpoints.fingerprint(copy) == first
     data = bytearray(weights[0].read_bytes())
     data[-1] ^= 1
     weights[0].write_bytes(data)
-    assert checkpoints.fingerprint(folder, weights) != first
+    assert checkpoints.fingerprint(folder) != first
 
 
 def test_the_fingerprint_follows_the_chat_template(folder: Path) -> None:
-    first = checkpoints.fingerprint(folder, [])
+    first = checkpoints.fingerprint(folder)
     (folder / "chat_template.jinja").write_text("{{ messages }}")
-    assert checkpoints.fingerprint(folder, []) != first
+    assert checkpoints.fingerprint(folder) != first
 
 
 @pytest.mark.parametrize(

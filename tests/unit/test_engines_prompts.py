@@ -22,7 +22,7 @@ def video(
 
 
 def told(clip: VideoInput) -> list[float]:
-    return [float(text.strip("<>").split()[0]) for text in timestamps.spoken(timestamps.metadata(clip))]
+    return [float(text.strip("<>").split()[0]) for text in timestamps.stamps(timestamps.metadata(clip))]
 
 
 def pair_means(times: list[float]) -> list[float]:
@@ -65,7 +65,7 @@ def test_timestamps_are_looked_for_in_order() -> None:
     metas = [timestamps.metadata(video([0.0, 1.0, 2.0, 3.0])), timestamps.metadata(video([0.0, 1.0]))]
     good = "Q <9.9 seconds> <0.5 seconds>x<2.5 seconds>y<0.5 seconds>z"
     assert timestamps.missing_timestamps(good, metas) is None
-    assert "tells 2 frame times" in str(timestamps.missing_timestamps("<0.5 seconds><0.5 seconds>", metas))
+    assert "holds 2 frame times" in str(timestamps.missing_timestamps("<0.5 seconds><0.5 seconds>", metas))
     assert "no frame timestamps" in str(timestamps.missing_timestamps("nothing", metas))
 
 

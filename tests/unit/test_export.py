@@ -16,8 +16,9 @@ from lmms_folder import Answering, assert_equal, docs, junk, mixed, oracle, ours
 from viubench.errors import MediaError, ViubenchError
 from viubench.export import lmms, lmms_readme, lmms_scoring
 from viubench.pretext import generate
+from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
-from viubench.schema import Clip, Protocol, Resize, Sampling
+from viubench.schema import Clip, Item, Protocol, Resize, Sampling
 from viubench.storage.run_dir import read_records, read_results
 from viubench.tasks.registry import Catalogue
 from viubench.video.frame_cache import FrameCache
@@ -102,7 +103,7 @@ def test_the_files_hold_just_the_frames_viubench_shows(
         item = items[doc["id"]]
         how = Sampling(kind="indices", indices=tuple(item["params"]["indices"]))
         source = store.get(Clip(path=item["video"]), clips, how, protocol.resize)
-        wanted = generate.apply(item["params"], item["seed"], [source])
+        wanted = generate.apply(Item.model_validate(item).params, item["seed"], [source])
         read = shown_frames(mini, doc)
         assert len(read) == len(wanted)
         for video, (frames, fps) in zip(wanted, read, strict=True):
@@ -184,9 +185,9 @@ def test_names_never_meet_those_of_lmms_eval() -> None:
 
 def test_lmms_eval_s_own_tasks_stay_there(tmp_path: Path) -> None:
     task = Catalogue().task("viubench_jigsaw_easy").model_copy(update={"task": "lmms:videomme"})
-    planned = Plan(Plan([], {}, {}), {task.task: task}, (), {}, {})
+    plan = Plan([], {}, {}, tasks={task.task: task})
     with pytest.raises(ViubenchError, match="lmms-eval's own task"):
-        lmms.export(planned, tmp_path, FrameCache(tmp_path / "frames"))
+        lmms.export(plan, EvalConfig(out=tmp_path))
 
 
 def test_suites_of_benchmarks_are_groups_of_groups() -> None:

@@ -19,7 +19,7 @@ from viubench.errors import MediaError
 from viubench.pretext import build, generate
 from viubench.pretext.published_rows import read_parquet
 from viubench.runner.trials import drawn_clip
-from viubench.schema import Clip, Manifest, PretextSpec, Record, Resize, Sampling
+from viubench.schema import Clip, CountSpec, GroundSpec, JigsawSpec, Manifest, Record, Resize, Sampling
 from viubench.scoring.aggregate import summarise
 from viubench.scoring.grade import grade
 from viubench.storage.run_dir import RunFolder, read_records
@@ -27,13 +27,14 @@ from viubench.tasks.registry import Catalogue
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 
+SPECS = {"ground": GroundSpec, "count": CountSpec, "jigsaw": JigsawSpec}
 INTERVAL = Question(target=[3.2, 8.1], params={"times": [0.0, 10.0]})
 
 
 def draw(kind: str, seed: int = 0, **params: Any) -> generate.Drawn:
     """The first answerable question at or after `seed`."""
     for attempt in range(seed, seed + 50):
-        drawn = generate.draw(PretextSpec.model_validate({"kind": kind, "params": params}), attempt, [drawn_clip(0)])
+        drawn = generate.draw(SPECS[kind].model_validate({"params": params}), attempt, [drawn_clip(0)])
         if isinstance(drawn, generate.Drawn):
             return drawn
     raise AssertionError(f"no answerable {kind} question in 50 draws")
@@ -129,7 +130,7 @@ def test_7_seeded_one_strength_an_item_and_the_frame_keeps_its_size(name: str) -
     strengths = {"blur": 20} if name == "blur" else {}  # the small drawn frames need a strong one to be seen
     one, two = (draw("ground", perturb=name, **strengths) for _ in range(2))
     assert one == two
-    assert all(isinstance(value, int | float) for value in one.params["strength"].values())
+    assert all(isinstance(value, int | float) for value in one.params.strength.values())
     video = drawn_clip(0)
     (shown,) = generate.apply(one.params, 1, [video])
     (again,) = generate.apply(one.params, 1, [video])
@@ -144,11 +145,11 @@ def test_8_sources_are_never_touched_and_nothing_is_compressed(clips: Path, tmp_
     before = state()
     catalogue = Catalogue()
     recipe = catalogue.recipes["viubench-mini"]
-    build.build(recipe, catalogue.tasks_of(recipe), clips, tmp_path / "out", n=2, store=FrameCache(tmp_path / "store"))
+    build.build(recipe, catalogue.tasks_of(recipe), clips, tmp_path / "out", n=2, cache=FrameCache(tmp_path / "store"))
     assert state() == before
     drawn, video = draw("ground", perturb="mirror"), drawn_clip(0)
     (shown,) = generate.apply(drawn.params, 0, [video])
-    start, stop = drawn.params["segment"]
+    start, stop = drawn.params.segment
     outside = [k for k in range(48) if not start <= k < stop]
     assert np.array_equal(shown.pixels[outside], video.pixels[outside])
     assert np.array_equal(shown.pixels[start:stop], video.pixels[start:stop, :, ::-1])
@@ -160,14 +161,14 @@ def test_9_every_question_has_an_answer_one_can_see() -> None:
         np.repeat(still.pixels[:1], 48, axis=0), still.fps, still.indices, still.times, still.total, still.duration
     )
     for name in ("shuffle", "stutter", "slow", "fast"):
-        spec = PretextSpec(kind="ground", params={"perturb": name})
+        spec = GroundSpec.model_validate({"params": {"perturb": name}})
         assert all(isinstance(generate.draw(spec, seed, [still]), generate.Rejected) for seed in range(20)), name
     for seed in range(20):
         drawn = draw("ground", seed, perturb="shuffle")
-        assert all(source != k for k, source in enumerate(drawn.params["strength"]["order"]))
+        assert all(source != k for k, source in enumerate(drawn.params.strength["order"]))
     drawn, video = draw("count"), drawn_clip(0)
     (shown,) = generate.apply(drawn.params, 0, [video])
-    frames = {shape["frame"] for shape in drawn.params["shapes"]}
+    frames = {shape.frame for shape in drawn.params.shapes}
     changed = {k for k in range(48) if not np.array_equal(shown.pixels[k], video.pixels[k])}
     assert changed == frames
 

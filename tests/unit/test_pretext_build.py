@@ -5,25 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import cv2
 import pytest
 
-from viubench.errors import ViubenchError
+from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.build import BuildReport, build
 from viubench.pretext.generate import apply, sample_of
-from viubench.schema import Item, PretextSpec, Recipe, RecipeEntry, Resize, Sampling, Task
+from viubench.schema import Clip, Item, Recipe, RecipeEntry, Resize, Sampling, Task
 from viubench.video.frame_cache import FrameCache
+from viubench.video.frames import VideoInput
 
 CHECK = Resize(max_pixels=128 * 128, min_pixels=64 * 64)
 
 
 def task(name: str, kind: str, evaluator: str, question: str = "<video> Which?", **params: Any) -> Task:
     data = {"task": name, "domain": "test", "question": question, "metric": "m", "protocol": "p"}
-    spec = PretextSpec(kind=kind, params=params)  # type: ignore[arg-type]
-    return Task.model_validate(data | {"pretext": spec.model_dump(), "evaluator": {"name": evaluator}})
+    return Task.model_validate(data | {"pretext": {"kind": kind, "params": params}, "evaluator": {"name": evaluator}})
 
 
 TASKS = {
@@ -43,7 +44,7 @@ def recipe(n: int = 8, **tasks: int) -> Recipe:
 
 
 def made(clips: Path, out: Path, cache: Path, which: Recipe | None = None, **more: Any) -> BuildReport:
-    return build(which or recipe(), TASKS, clips, out, store=FrameCache(cache), **more)
+    return build(which or recipe(), TASKS, clips, out, cache=FrameCache(cache), **more)
 
 
 def items(out: Path) -> list[Item]:
@@ -163,6 +164,63 @@ def test_every_bad_file_is_told_with_its_fault(clips: Path, cache: Path, tmp_pat
     assert all(path in text for path in [*list(faults)[1:], "sound.wav"])
 
 
+class Stumbling(FrameCache):
+    """A cache whose reader raises what nobody foresaw on one file."""
+
+    def get(self, clip: Clip, *how: Any) -> VideoInput:
+        if clip.path == "b.mp4":
+            raise IndexError("list index out of range")
+        return super().get(clip, *how)
+
+
+class Here:
+    """A pool that does each job at once, in this process."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+
+    def submit(self, fn: Any, *args: Any, name: str = "") -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args))
+        except MediaError as error:
+            future.set_exception(error)
+        return future
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        pass
+
+
+def test_an_unforeseen_exception_on_one_file_is_that_file_s_fault(clips: Path, cache: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name, source in zip(("a.mp4", "b.mp4"), sorted(clips.glob("*.mp4")), strict=False):
+        shutil.copy(source, folder / name)
+    report = build(recipe(mirrored=2), TASKS, folder, tmp_path / "out", cache=Stumbling(cache), pool_of=Here)
+    faults = {video.path: (video.fault, video.detail) for video in report.videos}
+    assert faults == {"a.mp4": (None, ""), "b.mp4": ("crashed", "IndexError: list index out of range")}
+    assert report.built == {"mirrored": 2}
+
+
+def test_items_of_the_version_before_open_and_are_written_as_they_were(built: Path) -> None:
+    for line in (built / "items.jsonl").read_text().splitlines():
+        plain = json.loads(line)
+        assert Item.model_validate(plain).model_dump(mode="json") == plain
+    older = {
+        "id": "counted-1", "task": "counted", "video": "a.mp4", "cluster": "c", "seed": 5, "question": "q",
+        "answer": "0,1,0", "params": {
+            "kind": "count", "content": "ab" * 16, "frames": 1, "indices": [3], "times": [0.0, 0.2],
+            "max_frames": 2, "max_instances": 1, "min_frames": 0, "kinds": ["square"], "canvas": [64, 64],
+            "shapes": [{"shape": "square", "frame": 0, "x": 0.1, "y": -0.2, "size": 0.3, "angle": 7,
+                        "color": [1, 2, 3]}],
+        },
+    }  # fmt: skip
+    assert Item.model_validate(older).model_dump(mode="json") == older
+
+
 def test_a_source_whose_items_fail_hands_them_to_the_next(clips: Path, cache: Path, tmp_path: Path) -> None:
     """One video has too few different questions for all items: the rest go on, or are reported as not made."""
     folder = tmp_path / "videos"
@@ -170,23 +228,23 @@ def test_a_source_whose_items_fail_hands_them_to_the_next(clips: Path, cache: Pa
     shutil.copy(sorted(clips.glob("*.mp4"))[0], folder)
     few = {"cut": task("cut", "jigsaw", "permutation", "{clips}", n=2)}
     which = Recipe(recipe="few", check=CHECK, items=[RecipeEntry(task="cut", n=5)])
-    report = build(which, few, folder, tmp_path / "one", store=FrameCache(cache))
-    assert report.made == {"cut": 2}
+    report = build(which, few, folder, tmp_path / "one", cache=FrameCache(cache))
+    assert report.built == {"cut": 2}
     assert report.rejections["cut"]["duplicate"] >= 3
     assert "2 of 5" in report.text()
-    report = build(which, few, clips, tmp_path / "four", store=FrameCache(cache))
-    assert report.made == {"cut": 5}
+    report = build(which, few, clips, tmp_path / "four", cache=FrameCache(cache))
+    assert report.built == {"cut": 5}
     asked = [(item.video, item.answer) for item in items(tmp_path / "four")]
     assert len(set(asked)) == len(asked)
 
 
 def test_swap_names_the_video_it_borrows_from(built: Path) -> None:
-    swapped = [item for item in items(built) if item.params.get("perturb") == "swap"]
+    swapped = [item for item in items(built) if item.params.kind == "ground" and item.params.perturb == "swap"]
     assert swapped
     for item in swapped:
         sample = sample_of(item, TASKS["mixed"])
-        assert [clip.path for clip in sample.clips] == [item.video, item.params["other"]["video"]]
-        assert sample.clips[1].content == item.params["other"]["content"] != sample.clips[0].content
+        assert [clip.path for clip in sample.clips] == [item.video, item.params.other.video]
+        assert sample.clips[1].content == item.params.other.content != sample.clips[0].content
 
 
 def test_mistakes_are_told_before_any_work(clips: Path, cache: Path, tmp_path: Path) -> None:
@@ -201,17 +259,17 @@ def test_mistakes_are_told_before_any_work(clips: Path, cache: Path, tmp_path: P
         made(tmp_path / "bad", tmp_path / "out", cache)
     wrong = {"cut": task("cut", "jigsaw", "permutation", "{clip}", n=2)}
     with pytest.raises(ViubenchError, match=r"\{clip\}"):
-        build(recipe(cut=1), wrong, clips, tmp_path / "out", store=FrameCache(cache))
+        build(recipe(cut=1), wrong, clips, tmp_path / "out", cache=FrameCache(cache))
     impossible = {"cut": task("cut", "jigsaw", "permutation", "{clips}", n=49)}
-    with pytest.raises(ViubenchError, match=r"not one answerable item of cut.*too_few_frames"):
-        build(recipe(cut=1), impossible, clips, tmp_path / "out", store=FrameCache(cache))
+    with pytest.raises(ViubenchError, match=r"no answerable item of cut.*too_few_frames"):
+        build(recipe(cut=1), impossible, clips, tmp_path / "out", cache=FrameCache(cache))
     assert not (tmp_path / "out").exists()
 
 
 def test_questions_and_recipes_that_cannot_work_are_refused(clips: Path, cache: Path, tmp_path: Path) -> None:
     mute = {"cut": task("cut", "jigsaw", "permutation", "<video> in order?", n=2)}
-    with pytest.raises(ViubenchError, match="1 times <video>, 2 wanted"):
-        build(recipe(cut=1), mute, clips, tmp_path, store=FrameCache(cache))
+    with pytest.raises(ViubenchError, match="1 times <video>, expected 2"):
+        build(recipe(cut=1), mute, clips, tmp_path, cache=FrameCache(cache))
     twice = Recipe(recipe="twice", items=[RecipeEntry(task="cut", n=1), RecipeEntry(task="cut", n=2)])
     with pytest.raises(ViubenchError, match="a task occurs twice"):
         made(clips, tmp_path, cache, twice)
@@ -238,5 +296,5 @@ def test_progress_goes_up_to_the_wanted_number(clips: Path, cache: Path, tmp_pat
 @pytest.mark.clips
 def test_real_clips_make_every_kind_of_item(real_clips: Path, tmp_path: Path) -> None:
     report = made(real_clips, tmp_path / "out", tmp_path / "cache", recipe(n=20), workers=2)
-    assert report.made == dict.fromkeys(TASKS, 20)
+    assert report.built == dict.fromkeys(TASKS, 20)
     assert all(line.detail or line.fault is None for line in report.videos)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pretext_world import moving
 from pydantic import ValidationError
 
-from viubench.pretext.params import GroundParams, Perturbation, Strengths
-from viubench.pretext.perturb import TEMPORAL, WORDS, draw_strength, perturb, positions
-from viubench.pretext.rng import Dice
+from viubench.pretext.perturb import TEMPORAL, WORDS, altered, draw_strength, positions
+from viubench.pretext.rng import Rng
+from viubench.schema import GroundParams, Perturbation, Strengths
 
 NAMES: tuple[Perturbation, ...] = get_args(Perturbation)
 SEGMENT = (10, 20)
@@ -24,9 +24,16 @@ OTHER = moving(seed=9, height=128, width=96)
 REVERSED = {"order": list(range(9, -1, -1))}
 
 
+def perturb(frames: Any, name: Perturbation, segment: tuple[int, int], *how: Any, **more: Any) -> np.ndarray[Any, Any]:
+    """The whole video with its segment altered."""
+    whole = frames.copy()
+    whole[slice(*segment)] = altered(frames, name, segment, *how, **more)
+    return whole
+
+
 def shown(name: Perturbation, strength: dict[str, Any] | None = None, seed: int = 5) -> np.ndarray[Any, Any]:
     if strength is None:
-        strength = REVERSED if name == "shuffle" else draw_strength(name, Strengths(), Dice(1))
+        strength = REVERSED if name == "shuffle" else draw_strength(name, Strengths(), Rng(1))
     return perturb(VIDEO.pixels, name, SEGMENT, strength, seed, OTHER.pixels)
 
 
@@ -48,7 +55,7 @@ def test_only_the_segment_changes_and_the_source_never(name: Perturbation) -> No
 def _places(name: Perturbation) -> list[int]:
     if name not in TEMPORAL:
         return []
-    strength = REVERSED if name == "shuffle" else draw_strength(name, Strengths(), Dice(1))
+    strength = REVERSED if name == "shuffle" else draw_strength(name, Strengths(), Rng(1))
     return positions(name, len(VIDEO), SEGMENT, strength)
 
 
@@ -143,7 +150,7 @@ def test_slow_fast_and_stutter_stay_inside_the_video(length: int, start: int, st
 
 @given(st.integers(0, 2**63), st.sampled_from(["zoom_in", "zoom_out", "noise", "stutter"]))
 def test_strengths_lie_in_their_ranges(seed: int, name: Perturbation) -> None:
-    (value,) = draw_strength(name, Strengths(), Dice(seed)).values()
+    (value,) = draw_strength(name, Strengths(), Rng(seed)).values()
     low, high = getattr(Strengths(), name)
     assert low <= value <= high
 

@@ -15,18 +15,26 @@ from hypothesis import strategies as st
 from pretext_world import moving, wrap
 
 from viubench.pretext.generate import Drawn, Rejected, apply, draw
-from viubench.pretext.rng import Dice
-from viubench.pretext.shapes import KINDS, Kind, Shape, choose_frames, mask, spread
-from viubench.schema import PretextSpec
+from viubench.pretext.rng import Rng
+from viubench.pretext.shapes import choose_frames, patch, spread
+from viubench.schema import KINDS, CountSpec, Kind, Shape
 from viubench.video.frames import Pixels, VideoInput
 
-EASY = PretextSpec(kind="count", params={"max_frames": 3, "max_instances": 3})
-HARD = PretextSpec(kind="count", params={"max_frames": 4, "max_instances": 4})
+EASY = CountSpec.model_validate({"params": {"max_frames": 3, "max_instances": 3}})
+HARD = CountSpec.model_validate({"params": {"max_frames": 4, "max_instances": 4}})
 DIM = moving(height=192, width=320, high=40)
 """Darker than any drawn colour, so that every drawn pixel differs from its source."""
 
 
-def drawn(spec: PretextSpec, seed: int, video: VideoInput = DIM) -> Drawn:
+def mask(shape: Shape, size: tuple[int, int], canvas: tuple[int, int], grow: float = 0.0) -> np.ndarray:
+    """`patch` as a whole frame: bool [H, W]."""
+    rows, columns, inside = patch(shape, size, canvas, grow)
+    filled = np.zeros(size, np.bool_)
+    filled[rows, columns] = inside
+    return filled
+
+
+def drawn(spec: CountSpec, seed: int, video: VideoInput = DIM) -> Drawn:
     result = draw(spec, seed, [video])
     assert isinstance(result, Drawn), result
     return result
@@ -48,7 +56,7 @@ def found(source: Pixels, shown: Pixels) -> list[list[Kind]]:
 
 
 @pytest.mark.parametrize("spec", [EASY, HARD])
-def test_every_shape_is_found_again_and_counted_once(spec: PretextSpec) -> None:
+def test_every_shape_is_found_again_and_counted_once(spec: CountSpec) -> None:
     for seed in range(25):
         question = drawn(spec, seed)
         (shown,) = apply(question.params, seed, [DIM])
@@ -58,9 +66,9 @@ def test_every_shape_is_found_again_and_counted_once(spec: PretextSpec) -> None:
         assert all(len(set(frame)) <= 1 for frame in kinds), "one kind of shape on a frame"
         for kind in KINDS:
             on = [k for k, frame in enumerate(kinds) if kind in frame]
-            assert 1 <= len(on) <= spec.params["max_frames"]
+            assert 1 <= len(on) <= spec.params.max_frames
             assert all(later - earlier > 8 for earlier, later in pairwise(on))
-            assert all(len(kinds[k]) <= spec.params["max_instances"] for k in on)
+            assert all(len(kinds[k]) <= spec.params.max_instances for k in on)
 
 
 def test_shapes_are_found_again_at_other_frame_sizes() -> None:
@@ -70,16 +78,16 @@ def test_shapes_are_found_again_at_other_frame_sizes() -> None:
         for seed in range(3):
             question = drawn(HARD, seed)
             (shown,) = apply(question.params, seed, [other])
-            on = sorted({shape["frame"] for shape in question.params["shapes"]})
+            on = sorted({shape.frame for shape in question.params.shapes})
             changed = (shown.pixels[on] != other.pixels[on]).any(axis=-1)
             pieces = [cv2.connectedComponents(frame.astype(np.uint8))[0] - 1 for frame in changed]
-            assert sum(pieces) == len(question.params["shapes"])
+            assert sum(pieces) == len(question.params.shapes)
             assert not changed[:, [0, -1]].any()
             assert not changed[:, :, [0, -1]].any()
 
 
 def test_drawn_sizes_places_and_colours_stay_within_their_limits() -> None:
-    shapes = [Shape(**shape) for seed in range(30) for shape in drawn(HARD, seed).params["shapes"]]
+    shapes = [shape for seed in range(30) for shape in drawn(HARD, seed).params.shapes]
     assert all(0.2 <= shape.size <= 0.4 for shape in shapes)
     assert all(abs(shape.y) <= 0.35 and abs(shape.x) <= 0.35 * 320 / 192 for shape in shapes)
     assert all(50 <= channel <= 255 for shape in shapes for channel in shape.color)
@@ -96,7 +104,7 @@ def test_shapes_stand_out_from_busy_pictures() -> None:
     video = moving(height=192, width=320)
     for seed in range(10):
         question = drawn(HARD, seed, video)
-        for shape in (Shape(**shape) for shape in question.params["shapes"]):
+        for shape in question.params.shapes:
             source = video.pixels[shape.frame].astype(int)
             behind = mask(shape, (192, 320), (192, 320))
             ring = mask(shape, (192, 320), (192, 320), grow=0.03) & ~behind
@@ -106,7 +114,7 @@ def test_shapes_stand_out_from_busy_pictures() -> None:
 
 
 def test_a_picture_that_no_colour_stands_out_from_is_rejected() -> None:
-    narrow = PretextSpec(kind="count", params={"color": [100, 110]})
+    narrow = CountSpec.model_validate({"params": {"color": [100, 110]}})
     grey = wrap(np.full((48, 96, 160, 3), 105, np.uint8))
     result = draw(narrow, 0, [grey])
     assert isinstance(result, Rejected)
@@ -133,7 +141,7 @@ def test_counts_follow_the_distribution_that_the_blind_answer_assumes() -> None:
 
 @pytest.mark.parametrize("kinds", [["circle"], ["triangle", "square"]])
 def test_kinds_that_are_not_drawn_count_0(kinds: list[Any]) -> None:
-    question = drawn(PretextSpec(kind="count", params={"shapes": kinds}), 2)
+    question = drawn(CountSpec.model_validate({"params": {"shapes": kinds}}), 2)
     counts = dict(zip(KINDS, map(int, question.answer.split(",")), strict=True))
     assert {kind for kind, count in counts.items() if count} == set(kinds)
 
@@ -143,9 +151,9 @@ def test_kinds_that_are_not_drawn_count_0(kinds: list[Any]) -> None:
 def test_spread_keeps_its_gap_or_says_that_it_cannot(total: int, count: int, gap: int, seed: int) -> None:
     if count + (count - 1) * gap > total:
         with pytest.raises(ValueError, match="do not fit"):
-            spread(total, count, gap, Dice(seed))
+            spread(total, count, gap, Rng(seed))
         return
-    chosen = spread(total, count, gap, Dice(seed))
+    chosen = spread(total, count, gap, Rng(seed))
     assert len(chosen) == count
     assert chosen[0] >= 0
     assert chosen[-1] < total
@@ -153,11 +161,11 @@ def test_spread_keeps_its_gap_or_says_that_it_cannot(total: int, count: int, gap
 
 
 def test_spread_reaches_every_choice() -> None:
-    chosen = Counter(tuple(spread(6, 2, 2, Dice(seed))) for seed in range(600))
+    chosen = Counter(tuple(spread(6, 2, 2, Rng(seed))) for seed in range(600))
     assert set(chosen) == {(0, 3), (0, 4), (0, 5), (1, 4), (1, 5), (2, 5)}
     assert max(chosen.values()) < 2 * min(chosen.values())
 
 
 def test_frames_that_cannot_be_kept_apart_are_not_invented() -> None:
-    assert choose_frames(10, [1, 1, 1], 8, Dice(0)) is not None
-    assert choose_frames(2, [1, 1, 1], 0, Dice(0)) is None
+    assert choose_frames(10, [1, 1, 1], 8, Rng(0)) is not None
+    assert choose_frames(2, [1, 1, 1], 0, Rng(0)) is None

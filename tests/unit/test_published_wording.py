@@ -56,15 +56,15 @@ def test_the_wording_is_that_of_lmms_evals_own_function(
 ) -> None:
     module, name = function.split(":")
     theirs = getattr(import_module(f"lmms_eval.tasks.{module}"), name)(doc, known)
-    assert published_prompts.wording(task(**where), ROW, 2) == "<video><video>" + theirs
-    assert published_prompts.wording(task(**where), ROW, 0) == theirs
+    assert published_prompts.prompt(task(**where), ROW, 2) == "<video><video>" + theirs
+    assert published_prompts.prompt(task(**where), ROW, 0) == theirs
 
 
 @pytest.mark.parametrize("name", WORDED)
 def test_every_task_of_the_catalogue_is_worded_from_its_own_rows(name: str) -> None:
     ours = CATALOGUE.task(name)
     rows = row_files.rows(ours, row_files.data_folder(ours, EXAMPLES))
-    wordings = [published_prompts.wording(ours, row) for row in rows]
+    wordings = [published_prompts.prompt(ours, row) for row in rows]
     assert len(set(wordings)) > len(rows) // 2
     for row, wording in zip(rows, wordings, strict=True):
         assert wording.startswith("<video>")
@@ -73,23 +73,23 @@ def test_every_task_of_the_catalogue_is_worded_from_its_own_rows(name: str) -> N
 
 
 def test_the_data_may_bring_its_own_wording() -> None:
-    assert published_prompts.wording(task(row="{{ question }} Say A or B."), ROW) == "<video>Which way? Say A or B."
+    assert published_prompts.prompt(task(row="{{ question }} Say A or B."), ROW) == "<video>Which way? Say A or B."
 
 
 @pytest.mark.parametrize(
     ("where", "sentence", "hint"),
     [
-        ({"none": "its authors gave none"}, "t has no published wording: its authors gave none", "default wording"),
-        ({}, "t has no published wording", "default wording"),
+        ({"none": "its authors gave none"}, "t has no published prompt: its authors gave none", "default prompt"),
+        ({}, "t has no published prompt", "default prompt"),
         ({"lmms": "videome"}, "no task 'videome'", "'videomme'"),
-        ({"lmms": "videomme", "variant": "qwen9"}, "no wording 'qwen9'", "default, gpt4v"),
-        ({"lmms": "cgbench"}, "cannot word a row of t: KeyError: 'choices'", "the row has: candidates"),
+        ({"lmms": "videomme", "variant": "qwen9"}, "no prompt 'qwen9'", "default, gpt4v"),
+        ({"lmms": "cgbench"}, "cannot make a prompt from a row of t: KeyError: 'choices'", "the row has: candidates"),
         ({"lmms": "videomme", "doc": {"question": "{{ qestion }}"}}, "'qestion' is undefined", "'question'"),
     ],
 )
 def test_what_cannot_be_worded_says_why(where: dict[str, Any], sentence: str, hint: str) -> None:
     with pytest.raises(ViubenchError) as raised:
-        published_prompts.wording(task(**where), ROW)
+        published_prompts.prompt(task(**where), ROW)
     assert sentence in raised.value.message
     assert hint in (raised.value.hint or "")
 
@@ -98,6 +98,6 @@ def test_without_lmms_eval_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(published_prompts, "find_spec", lambda name: None)
     published_prompts._yaml_files.cache_clear()
     with pytest.raises(ViubenchError) as raised:
-        published_prompts.wording(task(lmms="tvbench_action_count"), ROW)
+        published_prompts.prompt(task(lmms="tvbench_action_count"), ROW)
     published_prompts._yaml_files.cache_clear()
     assert "pip install 'viubench[lmms]'" in (raised.value.hint or "")

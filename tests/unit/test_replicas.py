@@ -30,9 +30,9 @@ from viubench.runner.parallel import devices
 from viubench.runner.parallel.coordinator import RESTARTS, Died, Replica, Replicas, Transport
 from viubench.runner.parallel.layout import Layout
 from viubench.runner.parallel.process import Processes
-from viubench.runner.parallel.queue import Backlog
+from viubench.runner.parallel.queue import WorkQueue
 from viubench.runner.parallel.ray_cluster import cluster
-from viubench.runner.parallel.worker import Opened, Spec
+from viubench.runner.parallel.worker import Opened, ReplicaSpec
 from viubench.runner.pipeline import failed
 from viubench.runner.plan import Plan
 from viubench.schema import Protocol, Record, Sample, Sampling
@@ -56,10 +56,10 @@ def by_id(records: Sequence[Record]) -> dict[str, str]:
 
 def test_a_video_stays_with_one_replica_until_none_is_left_for_another() -> None:
     samples = [sample(f"{video}{number}", video) for video in "abc" for number in range(4)]
-    backlog = Backlog(samples, 2)
+    queue = WorkQueue(samples, 2)
     taken: list[tuple[int, str]] = []
     for turn in range(12):
-        found = backlog.take(turn % 2, idle=True)
+        found = queue.take(turn % 2, idle=True)
         assert found is not None
         taken.append((turn % 2, found.id))
     owners = defaultdict(set)
@@ -67,18 +67,18 @@ def test_a_video_stays_with_one_replica_until_none_is_left_for_another() -> None
         owners[name[0]].add(replica)
     assert (owners["a"], owners["b"], owners["c"]) == ({0}, {1}, {0, 1})
     assert len({name for _, name in taken}) == 12
-    assert backlog.take(0, idle=True) is None
+    assert queue.take(0, idle=True) is None
 
 
 def test_a_suspect_goes_to_an_idle_replica_only() -> None:
-    backlog = Backlog([sample("a"), sample("b")], 1)
-    first = backlog.take(0, idle=True)
+    queue = WorkQueue([sample("a"), sample("b")], 1)
+    first = queue.take(0, idle=True)
     assert first is not None
-    backlog.ask_again(first)
-    assert backlog.take(0, idle=False) == sample("b")
-    assert backlog.take(0, idle=False) is None
-    assert backlog.take(0, idle=True) == first
-    assert backlog.suspected(first)
+    queue.retry(first)
+    assert queue.take(0, idle=False) == sample("b")
+    assert queue.take(0, idle=False) is None
+    assert queue.take(0, idle=True) == first
+    assert queue.suspected(first)
 
 
 # --- deaths, in memory ----------------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def spread(tmp_path: Path) -> Callable[..., Replicas]:
     (tmp_path / "manifest.json").touch()
 
     def make(replicas: int = 2, fault: str = "") -> Replicas:
-        spec = Spec(partial(Echo, tmp_path, fault), PLAN, tmp_path)
+        spec = ReplicaSpec(partial(Echo, tmp_path, fault), PLAN, tmp_path)
 
         def tell(line: str) -> None:
             with (tmp_path / "told").open("a") as file:
@@ -247,10 +247,10 @@ from test_replicas import PLAN
 from viubench.runner.parallel.coordinator import Replicas
 from viubench.runner.parallel.process import Processes
 from viubench.runner.parallel.ray_cluster import cluster
-from viubench.runner.parallel.worker import Spec
+from viubench.runner.parallel.worker import ReplicaSpec
 
 folder = Path(sys.argv[1])
-replicas = Replicas(Echo(folder), Processes(Spec(partial(Echo, folder), PLAN, folder), 2), print)
+replicas = Replicas(Echo(folder), Processes(ReplicaSpec(partial(Echo, folder), PLAN, folder), 2), print)
 asyncio.run(replicas.answer_all([sample(str(k), str(k)) for k in range(20_000)], lambda record: None, lambda: None))
 """
 
@@ -288,7 +288,7 @@ def _runs(pid: int) -> bool:
 def test_a_plan_travels(tmp_path: Path) -> None:
     rules = tuple(get_rule(name) for name in rule_names())
     graders = {name: evaluators.get(name) for name in ("temporal_iou", "shape_counts", "choice", "paired_choice")}
-    spec = Spec(
+    spec = ReplicaSpec(
         partial(Echo, tmp_path), replace(PLAN, samples=[sample("a")], evaluators=graders, rules={"t": rules}), Path("r")
     )
     there = pickle.loads(pickle.dumps(spec.travelling()))
@@ -325,7 +325,7 @@ def test_each_replica_gets_its_share_of_the_gpus(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(devices, "built_for", lambda package: "13.0")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
     assert devices.gpus_each({"tensor_parallel_size": "2", "dtype": "auto"}) == 2
-    transport = Processes(Spec(partial(Echo, tmp_path), PLAN, tmp_path), 2, 2)
+    transport = Processes(ReplicaSpec(partial(Echo, tmp_path), PLAN, tmp_path), 2, 2)
     assert transport.environments == [{"CUDA_VISIBLE_DEVICES": "4,5"}, {"CUDA_VISIBLE_DEVICES": "6,7"}]
 
     async def ask_each() -> None:
@@ -339,7 +339,7 @@ def test_each_replica_gets_its_share_of_the_gpus(monkeypatch: pytest.MonkeyPatch
     seen = [line.split()[2] for line in (tmp_path / "asked").read_text().splitlines()]
     assert seen == ["4,5", "6,7"]
     with pytest.raises(ViubenchError, match="3 replicas with 2 GPUs each need 6, and 4 can be seen"):
-        Processes(Spec(partial(Echo, tmp_path), PLAN, tmp_path), 3, 2)
+        Processes(ReplicaSpec(partial(Echo, tmp_path), PLAN, tmp_path), 3, 2)
     for wrong in ("two", "0"):
         with pytest.raises(ViubenchError, match="tensor_parallel_size"):
             devices.gpus_each({"tensor_parallel_size": wrong})

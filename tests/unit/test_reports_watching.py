@@ -9,13 +9,15 @@ from training_runs import write_training
 from watch_world import HOSTILE, entry, words
 
 from reports.pages import watch_page
-from viubench.schema import Entry, Gated, Score
+from viubench.schema import GateOutcome, WatchEntry, WatchScore
 from viubench.watch.scheduler import SETTLING, Waiting
 
 
-def scored(step: int, value: float, verdict: str = "", tasks: Sequence[str] = ("tiny_count",), **more: Any) -> Entry:
-    one = Score(metric="accuracy", value=value, ci=(value - 0.05, value + 0.05), n=50, items="i", protocol="p")
-    gate = verdict and Gated(
+def scored(
+    step: int, value: float, verdict: str = "", tasks: Sequence[str] = ("tiny_count",), **more: Any
+) -> WatchEntry:
+    one = WatchScore(metric="accuracy", value=value, ci=(value - 0.05, value + 0.05), n=50, items="i", protocol="p")
+    gate = verdict and GateOutcome(
         against="a", verdict=verdict, exit_code=0, tasks=dict.fromkeys(tasks, verdict),
         baseline=dict.fromkeys(tasks, 0.42), mean=0.43,
     )  # fmt: skip
@@ -57,7 +59,7 @@ def test_the_page_draws_scores_reward_baseline_and_verdicts_on_one_axis(tmp_path
     assert "baseline 42.0" in text
     assert "training reward, mean of 4 steps, from" in text
     assert "Did it get worse? Yes, at step 20" in text
-    assert "step 60, checkpoint-60: whole; waiting for its writer to be done" in text
+    assert "step 60, checkpoint-60: complete; waiting until its writer is done" in text
 
 
 def test_a_log_that_does_not_read_costs_the_reward_curve_alone(tmp_path: Path) -> None:

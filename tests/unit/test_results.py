@@ -14,7 +14,7 @@ import evaluators
 from evaluators import Scored
 from evaluators.choice import Choice
 from viubench.schema import Clip, EvaluatorSpec, Manifest, Record, Results, Sample, Suite, Task
-from viubench.scoring import chance
+from viubench.scoring import baselines
 from viubench.scoring.aggregate import summarise
 from viubench.stats.estimates import mean, weighted_mean
 
@@ -122,14 +122,14 @@ def question(n: int, target: str, group: str) -> Sample:
     )  # fmt: skip
 
 
-def test_the_floor_follows_the_average() -> None:
+def test_the_baselines_follow_the_average() -> None:
     task = Task(
         task="t", domain="d", question="?", evaluator=EvaluatorSpec(name="choice"), metric="accuracy", protocol="p"
     )
     samples = [question(n, "A", "often") for n in range(3)] + [question(9, "B", "rare")]
-    plain = chance.of(task, samples)
+    plain = baselines.of(task, samples)
     assert (plain.chance, plain.blind, plain.trivial) == (0.5, 0.75, {"always A": 0.75, "always B": 0.25})
-    macro = chance.of(task.model_copy(update={"average": "kind"}), samples)
+    macro = baselines.of(task.model_copy(update={"average": "kind"}), samples)
     assert (macro.chance, macro.blind, macro.trivial) == (0.5, 0.5, {"always A": 0.5, "always B": 0.5})
 
 

@@ -134,6 +134,15 @@ def test_a_damaged_archive_gives_the_right_files_or_an_error(
     assert refusal or len(got) == len(files)
 
 
+def test_a_zip_whose_directory_lost_members_is_refused(tmp_path: Path) -> None:
+    """A damaged length in the first entry swallows the second, which zipfile does not notice."""
+    content = bytearray(PACKERS["stored.zip"]({"0": b"ab", "1": b"cd"}))
+    content[content.index(b"PK\1\2") + 33] ^= 1  # the high byte of the length of its comment
+    refusal = refused(write(tmp_path, "stored.zip", bytes(content)), tmp_path / "out")
+    assert refusal is not None
+    assert "1 of 2 members" in refusal.message
+
+
 def refused(archive: Archive, into: Path) -> ViubenchError | None:
     try:
         archives.unpack(archive, into)

@@ -156,7 +156,7 @@ def test_a_commit_is_pinned(site: Hub) -> None:
         ((401, ""), r"refuses old/pours \(401\): it is private", "HF_TOKEN"),
         ((403, ""), r"refuses old/pours \(403\): it is private", "HF_TOKEN"),
         ((404, "RepoNotFound"), "no data set old/pours is on the hub", "fallbacks"),
-        ((500, ""), "answered 500", "try again later"),
+        ((500, ""), "answered 500", "retry later"),
     ],
 )
 def test_each_refusal_has_its_own_words(
@@ -187,7 +187,7 @@ def test_without_a_network(site: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_no_hub_and_what_is_no_id(site: Hub) -> None:
-    with pytest.raises(ViubenchError, match="cannot be asked for"):
+    with pytest.raises(ViubenchError, match="cannot be requested"):
         download.resolve(make(dataset_path="a/b/c"))
 
 
@@ -310,7 +310,7 @@ def test_no_room_is_said_with_both_figures(site: Hub, tmp_path: Path, monkeypatc
 
 def test_files_the_hub_does_not_have(site: Hub, tmp_path: Path) -> None:
     site.add("old/pours", FILES)
-    with pytest.raises(ViubenchError, match=r"no rows where the task looks for them \(json/\*, test\)") as caught:
+    with pytest.raises(ViubenchError, match=r"no rows where the task expects them \(json/\*, test\)") as caught:
         download.fetch([make(rows={"files": ["json/*", "test"]})], tmp_path)
     assert "README.md" in (caught.value.where or "")
     with pytest.raises(ViubenchError, match=r"no videos where .* \(\*\.tar\)") as caught:
@@ -350,12 +350,13 @@ def test_ensure_fetches_once_and_leaves_data_put_there_by_hand(site: Hub, tmp_pa
     (tmp_path / "mine" / "data").mkdir(parents=True)
     (tmp_path / "mine/data/test-0.jsonl").write_bytes(ROWS)
     local_manifest.save(
-        local_manifest.Holdings(files={"data/test-0.jsonl": local_manifest.Held(size=1, sha256="")}), tmp_path / "mine"
+        local_manifest.LocalManifest(files={"data/test-0.jsonl": local_manifest.ManifestFile(size=1, sha256="")}),
+        tmp_path / "mine",
     )
     for dataset_path in ("", "old/pours"):
         download.ensure(make(data="mine", dataset_path=dataset_path), tmp_path)
     assert len(site.asked) == asked
-    with pytest.raises(ViubenchError, match=r"to be had from example.org") as caught:
+    with pytest.raises(ViubenchError, match=r"get it from example.org") as caught:
         download.ensure(make(data="none", dataset_path="", metadata={"source": "example.org"}), tmp_path)
     assert str(tmp_path / "none") in (caught.value.hint or "")
 
@@ -370,7 +371,11 @@ def test_the_default_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setenv("VIUBENCH_DATA", str(tmp_path))
     assert download.default_data_root() == tmp_path
     monkeypatch.delenv("VIUBENCH_DATA")
-    assert download.default_data_root() == Path.home() / ".cache/viubench/data"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert download.default_data_root() == tmp_path / "caches/viubench/data"
+    (tmp_path / ".cache/viubench/data").mkdir(parents=True)
+    assert download.default_data_root() == tmp_path / ".cache/viubench/data", "where an earlier version put it"
 
 
 parts = st.sampled_from(["a", "b", "ab", "a.zip", "b.zip", "x1"])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.engines import server_payload
 from viubench.engines.base import Request
 from viubench.errors import EngineError, MediaError, ViubenchError
@@ -176,7 +176,7 @@ class Bridge:
             "still": str(self.folder / "seen.png"),
         }
 
-    def read(self, *names: str, **options: Any) -> Built:
+    def read(self, *names: str, **options: Any) -> Dataset:
         return dataset.read(names, pictures=self.folder / "pictures", include_paths=[self.folder / "tasks"], **options)
 
     def scores(self, name: str, index: int, text: str) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Options as publishers write them, and the letter that their own answers mean."""
+"""Choices as publishers write them, and the letter that their own answers mean."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viubench.datasets.choices import Options, of, split_inline
+from viubench.datasets.choices import Choices, of, split_inline
 
 WORD = st.sampled_from(["red", "blue", "lid", "kite", "3", "A", "man's", "dog"])
 WORDS = st.lists(WORD, min_size=2, max_size=4).map(" ".join)
@@ -18,7 +18,7 @@ TEXTS = st.lists(WORDS.map(lambda words: f"x{words}"), min_size=2, max_size=10, 
 @given(TEXTS, st.sampled_from(["{}. {}", "({}) {}", "{}: {}", "{}) {}"]))
 def test_own_letters_are_taken_off_and_given_anew(texts: list[str], form: str) -> None:
     lettered = [form.format(letter, text) for letter, text in zip(ascii_uppercase, texts, strict=False)]
-    assert of(lettered) == of(texts) == Options(tuple(ascii_uppercase[: len(texts)]), tuple(texts))
+    assert of(lettered) == of(texts) == Choices(tuple(ascii_uppercase[: len(texts)]), tuple(texts))
 
 
 @given(TEXTS, st.sampled_from(["{}. {}", "({}) {}", "Option {}: {}", "Sentence {}: {}", "  {}) {}"]), st.booleans())
@@ -27,7 +27,7 @@ def test_inline_options_are_split_off_and_the_instruction_dropped(texts: list[st
     lines = [form.format(mark, text) for mark, text in zip(marks, texts, strict=False)]
     stem, options = split_inline("\n".join(["Which of these?", *lines, "Please select one letter."]))
     assert stem == "Which of these?"
-    assert options == Options(tuple(marks[: len(texts)]), tuple(texts))
+    assert options == Choices(tuple(marks[: len(texts)]), tuple(texts))
     for letter, text, line in zip(options.letters, texts, lines, strict=True):
         assert options.letter(letter) == options.letter(text) == options.letter(line) == letter
 

@@ -170,5 +170,5 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: bytes, mess
 
 def test_an_adapter_that_meets_other_files_says_so(tmp_path: Path) -> None:
     root = folder(tmp_path, [ROW], "rows.json")
-    with pytest.raises(ViubenchError, match="the adapter 'lvbench' does not understand these files"):
+    with pytest.raises(ViubenchError, match="the adapter 'lvbench' cannot read these files"):
         row_files.rows(task(rows={"files": ["rows"], "adapter": "lvbench"}), root / "mine")

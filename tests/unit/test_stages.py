@@ -33,8 +33,8 @@ def test_samples_that_overlap_count_once_by_the_clock() -> None:
     assert (stage.entered, stage.seconds, stage.occupied) == (3, 7.0, 5.0)
     assert stages.wall == 8.0
     assert stages.idle() == pytest.approx(3 / 8)
-    assert "3 answers in 8.0 s" in stages.told()
-    assert "38 %" in stages.told()
+    assert "3 answers in 8.0 s" in stages.summary()
+    assert "engine idle 38 %" in stages.summary()
 
 
 def test_a_sample_that_fails_leaves_its_stage() -> None:
@@ -49,10 +49,10 @@ def test_a_sample_that_fails_leaves_its_stage() -> None:
     assert stages.idle() == 0
 
 
-def test_nothing_is_told_of_a_run_without_answers() -> None:
+def test_a_run_without_answers_has_no_summary() -> None:
     stages = Stages(Clock())
     stages.open()
-    assert stages.told() == ""
+    assert stages.summary() == ""
     assert stages.idle() == 1
 
 

@@ -82,7 +82,7 @@ def test_a_recipe_with_its_own_difficulty_needs_its_own_name() -> None:
     named = entry.model_copy(update={"task": "count_two", "base": entry.task})
     task = catalogue.tasks_of(recipe.model_copy(update={"items": [named]}))["count_two"]
     assert task.pretext is not None
-    assert task.pretext.params == {"max_frames": 2, "max_instances": 3}
+    assert task.pretext.model_dump() == {"kind": "count", "params": {"max_frames": 2, "max_instances": 3}}
 
 
 def test_the_whole_catalogue_is_valid() -> None:

@@ -14,7 +14,7 @@ import evaluators
 from evaluators import Evaluator
 from viubench.datasets import loader
 from viubench.datasets.adapters.video_mmmu import DISCIPLINES
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.errors import ViubenchError
 from viubench.schema import Sample, Task
 from viubench.scoring.grade import grade
@@ -43,7 +43,7 @@ def task_of(name: str) -> Task:
 
 
 @lru_cache(maxsize=16)
-def built(name: str) -> Built:
+def built(name: str) -> Dataset:
     return loader.read(task_of(name), EXAMPLES)
 
 

@@ -56,7 +56,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with look-alikes of torch and what is built against it; returns its python."""
     place = tmp_path_factory.mktemp("bare")
     venv.create(place / "venv")
-    python = install.environment_python(place / "venv")
+    python = place / "venv" / "bin" / "python"
     where = subprocess.run(
         [python, "-c", "import sysconfig as s; print(s.get_path('purelib'))"],
         capture_output=True,

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
-from trainer.config import TrainConfig, load, names
-from trainer.sft import LOOKS
+from trainer import renamed_keys
+from trainer.config import TrainConfig, load, recipe_names
+from trainer.sft import REQUIRED_PASSES
 from viubench.errors import ViubenchError
 from viubench.tasks.registry import Catalogue
 
-LEAST: dict[str, Any] = {"train": "t", "tasks": {"a": {}}, "steps": 10}
+LEAST: dict[str, Any] = {"run_name": "t", "tasks": {"a": {}}, "max_steps": 10}
+HEAD, TASK = "run_name: t\nmax_steps: 3\n", "tasks: {a: {}}\n"
 PAPER = ("videossr-8xh200", "ablation-strict", "only-ground", "only-count", "only-jigsaw")
 
 
@@ -30,26 +33,27 @@ def refused(tmp_path: Path, text: str) -> ViubenchError:
 
 
 def test_the_recipes_are_these() -> None:
-    assert names() == sorted([*PAPER, "tiny-cpu", "qwen3-vl-8b-1node"])
+    assert recipe_names() == sorted([*PAPER, "tiny-cpu", "qwen3-vl-8b-1node"])
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_loads_names_what_there_is_and_claims_no_gpu_run(name: str) -> None:
     recipe, catalogue = load(name), Catalogue()
-    assert recipe.train == name
+    assert recipe.run_name == name
     assert "run on a GPU" in recipe.description
     catalogue.protocol(recipe.protocol)
     if name != "tiny-cpu":
         assert all(catalogue.task(task).pretext for task in recipe.tasks)
         built = {entry.task: entry.n for entry in catalogue.recipe("videossr-30k").items}
         assert {task: mix.weight for task, mix in recipe.tasks.items()} == {task: built[task] for task in recipe.tasks}
-        assert recipe.steps * recipe.groups <= sum(built[task] for task in recipe.tasks)
+        assert recipe.max_steps * recipe.train_batch_size <= sum(built[task] for task in recipe.tasks)
 
 
 def test_the_paper_s_training_is_the_paper_s() -> None:
     paper = load("videossr-8xh200")
-    assert (paper.lr, paper.kl, paper.groups, paper.rollouts, paper.max_tokens) == (1e-6, 1e-3, 64, 8, 2048)
-    assert paper.update.kind == "full"
+    assert (paper.learning_rate, paper.beta, paper.train_batch_size) == (1e-6, 1e-3, 64)
+    assert (paper.num_generations, paper.max_completion_length) == (8, 2048)
+    assert paper.finetuning.type == "full"
     assert paper.warm_start is None
     protocol = Catalogue().protocol(paper.protocol)
     assert (protocol.sampling.frames, protocol.resize.max_pixels) == (48, 256 * 256)
@@ -58,7 +62,7 @@ def test_the_paper_s_training_is_the_paper_s() -> None:
 @pytest.mark.parametrize("name", PAPER[1:])
 def test_an_ablation_differs_from_the_paper_s_training_in_its_tasks_alone(name: str) -> None:
     ablation, paper = load(name), load(PAPER[0])
-    own = {"train", "description", "tasks", "steps"}
+    own = {"run_name", "description", "tasks", "max_steps"}
     assert ablation.model_dump(exclude=own) == paper.model_dump(exclude=own)
     assert {task.reward for task in ablation.tasks.values()} == {"strict" if "strict" in name else "smooth"}
 
@@ -66,23 +70,24 @@ def test_an_ablation_differs_from_the_paper_s_training_in_its_tasks_alone(name: 
 def test_the_tiny_recipe_stops_its_warm_start_by_score_and_exact_match_of_every_task() -> None:
     tiny = load("tiny-cpu")
     assert tiny.warm_start is not None
-    assert set(tiny.warm_start.marks) == set(tiny.tasks)
-    assert all(mark.score >= 0.5 and mark.exact >= 0.15 for mark in tiny.warm_start.marks.values())
-    assert tiny.evaluate.n * LOOKS >= 192, "one look alone may be luck"
+    assert set(tiny.warm_start.thresholds) == set(tiny.tasks)
+    assert all(one.score >= 0.5 and one.exact >= 0.15 for one in tiny.warm_start.thresholds.values())
+    assert tiny.eval_limit * REQUIRED_PASSES >= 192, "one validation alone may be luck"
 
 
 @pytest.mark.parametrize(
     ("text", "message", "place", "hint"),
     [
-        ("train: t\nsteps: 3\ntasks:\n  a: {wieght: 2}\n", "unknown key 'tasks.a.wieght'", ":4:7", "'weight'"),
-        ("train: t\nsteps: 3\ntasks: {a: {}}\nrolouts: 8\n", "unknown key 'rolouts'", ":4:1", "'rollouts'"),
-        ("train: t\nsteps: 3\ntasks: {a: {}}\nupdate: {rnk: 8}\n", "unknown key 'update.rnk'", ":4:10", "'rank'"),
-        ("train: t\nsteps: 0\ntasks: {a: {}}\n", "steps: ", ":2:1", None),
-        ("train: t\ntasks: {a: {}}\n", "the key 'steps' is missing", ":1:1", None),
-        ("train: t\nsteps: 3\nwarm_up: 4\ntasks: {a: {}}\n", "warm_up is 4 of 3 steps", ":1:1", None),
+        (f"{HEAD}tasks:\n  a: {{wieght: 2}}\n", "unknown key 'tasks.a.wieght'", ":4:7", "'weight'"),
+        (f"{HEAD}{TASK}num_generation: 8\n", "unknown key 'num_generation'", ":4:1", "'num_generations'"),
+        (f"{HEAD}{TASK}finetuning: {{lora_k: 8}}\n", "unknown key 'finetuning.lora_k'", ":4:14", "'lora_r'"),
+        (f"run_name: t\nmax_steps: 0\n{TASK}", "max_steps: ", ":2:1", None),
+        (f"run_name: t\n{TASK}", "the key 'max_steps' is missing", ":1:1", None),
+        (f"{HEAD}warmup_steps: 4\n{TASK}", "warmup_steps is 4 of 3 steps", ":1:1", None),
         (
-            "train: t\nsteps: 3\ntasks: {a: {}, b: {}}\nwarm_start: {steps: 5, marks: {a: {score: 0.6, exact: 0.2}}}\n",
-            "only one names 'b'",
+            f"{HEAD}tasks: {{a: {{}}, b: {{}}}}\n"
+            "warm_start: {max_steps: 5, thresholds: {a: {score: 0.6, exact: 0.2}}}\n",
+            "'b' is in one",
             ":1:1",
             None,
         ),
@@ -107,9 +112,10 @@ def test_a_recipe_that_is_none_is_told_with_the_one_that_was_meant() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"temperature": 0}, {"rollouts": 1}, {"lr": "nan"}, {"lr": 0}, {"kl": -1}, {"clip": 1}, {"seed": -1},
-     {"final_lr": 1.1}, {"max_grad_norm": "inf"}, {"tasks": {}}, {"tasks": {"a": {"weight": 0}}},
-     {"dtype": "float16"}, {"save": {"every": 0}}, {"train": "../t"}, {"update": {"targets": []}}],
+    [{"temperature": 0}, {"num_generations": 1}, {"learning_rate": "nan"}, {"learning_rate": 0}, {"beta": -1},
+     {"epsilon": 1}, {"seed": -1}, {"min_lr_ratio": 1.1}, {"max_grad_norm": "inf"}, {"tasks": {}},
+     {"tasks": {"a": {"weight": 0}}}, {"dtype": "float16"}, {"save_steps": 0}, {"run_name": "../t"},
+     {"finetuning": {"lora_target_modules": []}}],
     ids=str,
 )  # fmt: skip
 def test_numbers_have_bounds(change: dict[str, Any]) -> None:
@@ -119,11 +125,12 @@ def test_numbers_have_bounds(change: dict[str, Any]) -> None:
 
 def test_the_hash_knows_what_decides_the_weights_and_nothing_else() -> None:
     same = [
-        {"train": "u"}, {"description": "d"}, {"items": {"train": "x"}}, {"save": {"every": 3}},
-        {"guards": {"alarm": "stop"}}, {"evaluate": {"harness": {"every": 5}}},
+        {"run_name": "u"}, {"description": "d"}, {"items": {"train": "x"}}, {"save_steps": 3},
+        {"checks": {"on_collapse": "stop"}}, {"harness_eval": {"eval_steps": 5}},
     ]  # fmt: skip
     other: list[dict[str, Any]] = [
-        {"seed": 1}, {"lr": 0.1}, {"model": "m"}, {"steps": 11}, {"update": {"rank": 2}}, {"evaluate": {"n": 3}},
+        {"seed": 1}, {"learning_rate": 0.1}, {"model": "m"}, {"max_steps": 11}, {"finetuning": {"lora_r": 2}},
+        {"eval_limit": 3},
     ]  # fmt: skip
     assert {config(**change).hash() for change in same} == {config().hash()}
     assert len({config(**change).hash() for change in [{}, *other]}) == len(other) + 1
@@ -131,11 +138,59 @@ def test_the_hash_knows_what_decides_the_weights_and_nothing_else() -> None:
 
 def test_the_command_line_replaces_what_it_gives_and_nothing_else() -> None:
     file = config(model="m", items={"train": "a", "validation": "b"})
-    assert file.given() == file
-    given = file.given(model="n", validation="c", videos="v")
+    assert file.override() == file
+    given = file.override(model="n", validation="c", videos="v")
     assert given == config(model="n", items={"train": "a", "validation": "c", "videos": "v"})
 
 
-def test_the_allowed_gap_knows_the_number_format() -> None:
-    assert config(dtype="float32").max_gap < config(dtype="bfloat16").max_gap
-    assert config(guards={"max_gap": 0.5}).max_gap == 0.5
+def test_the_allowed_gap_depends_on_the_number_format() -> None:
+    assert config(dtype="float32").max_logprob_gap < config(dtype="bfloat16").max_logprob_gap
+    assert config(checks={"max_logprob_gap": 0.5}).max_logprob_gap == 0.5
+
+
+# --- the names of the version before ---------------------------------------------------------------------------------
+
+OLD: dict[str, Any] = {
+    "train": "t", "tasks": {"a": {}}, "steps": 9, "groups": 4, "rollouts": 6, "micro_batch": 2, "max_tokens": 7,
+    "lr": 0.1, "warm_up": 3, "final_lr": 0.5, "clip": None, "kl": 0.2, "normalise": "mean", "vision": "frozen",
+    "update": {"kind": "lora", "split": False, "rank": 2, "alpha": 3.0, "targets": ["v_proj"]},
+    "warm_start": {"steps": 8, "lr": 0.2, "warm_up": 1, "batch": 5, "look_every": 4,
+                   "marks": {"a": {"score": 0.6, "exact": 0.2}}},
+    "save": {"every": 11, "keep_last": 3, "keep_best": False},
+    "evaluate": {"every": 12, "n": 13, "harness": {"every": 14, "engine": "hf"}},
+    "guards": {"alarm": "stop", "max_gap": 0.3},
+}  # fmt: skip
+NEW: dict[str, Any] = {
+    "run_name": "t", "tasks": {"a": {}}, "max_steps": 9, "train_batch_size": 4, "num_generations": 6,
+    "micro_batch_size": 2, "max_completion_length": 7, "learning_rate": 0.1, "warmup_steps": 3, "min_lr_ratio": 0.5,
+    "epsilon": None, "beta": 0.2, "scale_rewards": "none", "freeze_vision_tower": True,
+    "finetuning": {"type": "lora", "fsdp": False, "lora_r": 2, "lora_alpha": 3.0, "lora_target_modules": ["v_proj"]},
+    "warm_start": {"max_steps": 8, "learning_rate": 0.2, "warmup_steps": 1, "train_batch_size": 5, "eval_steps": 4,
+                   "thresholds": {"a": {"score": 0.6, "exact": 0.2}}},
+    "save_steps": 11, "save_total_limit": 3, "save_best": False, "eval_steps": 12, "eval_limit": 13,
+    "harness_eval": {"eval_steps": 14, "engine": "hf"},
+    "checks": {"on_collapse": "stop", "max_logprob_gap": 0.3},
+}  # fmt: skip
+
+
+def test_old_names_are_read_with_a_note(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(OLD))
+    assert load(tmp_path / "c.yaml") == TrainConfig.model_validate(NEW)
+    note = capsys.readouterr().err
+    assert note.startswith("note: in the training configuration train is now run_name, steps is now max_steps, ")
+    assert note.count("\n") == 1
+    assert renamed_keys.rename(OLD) == NEW
+    assert renamed_keys.old_names(NEW) == OLD
+
+
+def test_new_names_are_read_without_a_note(capsys: pytest.CaptureFixture[str]) -> None:
+    TrainConfig.model_validate(NEW)
+    assert capsys.readouterr().err == ""
+    with pytest.raises(ValidationError, match="lr is the old name of learning_rate"):
+        config(lr=0.1, learning_rate=0.1)
+
+
+def test_a_run_that_was_started_under_the_old_names_has_the_same_hash() -> None:
+    """Recorded before the keys were renamed: a checkpoint with this hash must resume."""
+    assert load("tiny-cpu").hash() == "313cab2bb336f981"
+    assert load("qwen3-vl-8b-1node").hash() == "358160372fbc53b8"

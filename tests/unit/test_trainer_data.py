@@ -20,9 +20,11 @@ from trainer.dataset import Questions, mixture, refuse_unanswered
 from viubench.datasets import pretext_items
 from viubench.errors import ViubenchError
 from viubench.pretext.build import build
-from viubench.runner import collect, pipeline
+from viubench.runner import pipeline
+from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
-from viubench.schema import PretextSpec, Recipe, RecipeEntry, Resize, Sampling, Task
+from viubench.runner.protocols import protocol_of
+from viubench.schema import Recipe, RecipeEntry, Resize, Sampling, Task
 from viubench.tasks.registry import Catalogue
 from viubench.video import synthetic
 from viubench.video.frame_cache import FrameCache
@@ -35,8 +37,7 @@ SIZES = {"mirrored": 6, "counted": 4, "cut": 5}
 
 def task(name: str, kind: str, evaluator: str, question: str = "<video> Which?", **params: Any) -> Task:
     data = {"task": name, "domain": "test", "question": question, "metric": "m", "protocol": "viubench-128"}
-    spec = PretextSpec(kind=kind, params=params)  # type: ignore[arg-type]
-    return Task.model_validate(data | {"pretext": spec.model_dump(), "evaluator": {"name": evaluator}})
+    return Task.model_validate(data | {"pretext": {"kind": kind, "params": params}, "evaluator": {"name": evaluator}})
 
 
 TASKS = {
@@ -52,7 +53,7 @@ TASKS = {
 def made(videos: Path, out: Path, store: FrameCache, sizes: dict[str, int] = SIZES) -> Path:
     entries = [RecipeEntry(task=name, n=n) for name, n in sizes.items()]
     recipe = Recipe(recipe="test", sampling=Sampling(frames=16), check=CHECK, items=entries)
-    build(recipe, TASKS, videos, out, store=store)
+    build(recipe, TASKS, videos, out, cache=store)
     return out
 
 
@@ -69,7 +70,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(world: Path, **more: Any) -> TrainConfig:
     tasks = {"mirrored": {"weight": 3}, "counted": {"weight": 1}, "cut": {"weight": 2}}
     items = {"train": str(world / "items-a"), "validation": str(world / "items-b")}
-    data: dict[str, Any] = {"train": "t", "tasks": tasks, "items": items, "steps": 9, "groups": 6}
+    data: dict[str, Any] = {"run_name": "t", "tasks": tasks, "items": items, "max_steps": 9, "train_batch_size": 6}
     return TrainConfig.model_validate(data | more)
 
 
@@ -267,8 +268,8 @@ def test_the_frames_are_those_a_run_of_the_harness_shows(world: Path, tmp_path: 
     questions, catalogue = read(world, protocol="viubench-256"), Catalogue()
     store = FrameCache(tmp_path / "cold")
     built = pretext_items.read(world / "items-a", catalogue, store)
-    wishes = collect.Wishes(tasks="", protocol="viubench-256")
-    seen = {name: collect.protocol(wishes, catalogue, one.protocol, None, one) for name, one in built.tasks.items()}
+    options = EvalConfig(protocol="viubench-256")
+    seen = {name: protocol_of(options, catalogue, one.protocol, None, one) for name, one in built.tasks.items()}
     plan = Plan(built.samples, seen, {}, dict.fromkeys(built.tasks, built.videos))
     kinds = Counter[int]()
     with KillablePool(1, 60) as pool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from trainer.checkpoints import metrics_log
-from trainer.checkpoints.metrics_log import Log, read
+from trainer.checkpoints.metrics_log import MetricsLog, read
 from viubench.errors import ViubenchError
 
 torch = pytest.importorskip("torch")
@@ -32,11 +32,11 @@ def points(folder: Path, key: str) -> list[tuple[int, float]]:
 
 def test_event_files_hold_the_lines_and_a_resumed_run_has_no_point_twice(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    first = Log(tmp_path)
+    first = MetricsLog(tmp_path)
     for step in range(5):
         first.write(line(step, **({"alarm/order": "collapsed"} if step == 4 else {})))
     assert points(tmp_path, "reward") == [(step, step / 10) for step in range(5)]  # there without being closed
-    resumed = Log(tmp_path)
+    resumed = MetricsLog(tmp_path)
     resumed.cut(3)
     for step in range(3, 6):
         resumed.write(line(step, extra=True))
@@ -50,7 +50,7 @@ def test_event_files_hold_the_lines_and_a_resumed_run_has_no_point_twice(tmp_pat
 def test_a_log_without_tensorboard_says_so_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     said: list[str] = []
-    lines = Log(tmp_path, said.append)
+    lines = MetricsLog(tmp_path, said.append)
     lines.write(line(0))
     lines.write(line(1))
     lines.close()
@@ -60,13 +60,13 @@ def test_a_log_without_tensorboard_says_so_once(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_torn_line_is_no_line_and_is_cut_off(tmp_path: Path) -> None:
-    lines = Log(tmp_path)
+    lines = MetricsLog(tmp_path)
     lines.write(line(0))
     lines.write(line(1))
     whole = lines.path.read_bytes()
     lines.path.write_bytes(whole[:-7])
     assert read(tmp_path) == [line(0)]
-    resumed = Log(tmp_path)
+    resumed = MetricsLog(tmp_path)
     resumed.cut(1)
     resumed.write(line(1))
     assert lines.path.read_bytes() == whole
@@ -74,7 +74,7 @@ def test_a_torn_line_is_no_line_and_is_cut_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_number_that_is_none_is_not_written(bad: float, tmp_path: Path) -> None:
-    lines = Log(tmp_path)
+    lines = MetricsLog(tmp_path)
     lines.write(line(0))
     with pytest.raises(ViubenchError, match=f"step 1: loss is {bad}"):
         lines.write(line(1, loss=bad))
@@ -86,8 +86,8 @@ def test_a_line_is_summed_up_beside_its_floors() -> None:
         "step": 3, "loss": 0.25, "reward": 0.5, "order/reward": 0.456, "floor/order": 0.39, "floor/ground": 0.3,
         "validation/ground/reward": 0.7, "validation/ground/strict": 0.1, "validation/order/reward": 0.6,
     }  # fmt: skip
-    assert metrics_log.summary(one) == "order 0.46 (floor 0.39)  ground 0.70 (floor 0.30)"
+    assert metrics_log.summary(one) == "order 0.46 (constant 0.39)  ground 0.70 (constant 0.30)"
     assert metrics_log.summary({"step": 3, "loss": 0.25}) == "loss 0.250"
-    assert metrics_log.looked(one) == {"ground": 0.7, "order": 0.6}
-    assert metrics_log.looked(one, "strict") == {"ground": 0.1}
-    assert metrics_log.looked(line(1)) == {}
+    assert metrics_log.validation_scores(one) == {"ground": 0.7, "order": 0.6}
+    assert metrics_log.validation_scores(one, "strict") == {"ground": 0.1}
+    assert metrics_log.validation_scores(line(1)) == {}

@@ -190,11 +190,11 @@ def test_a_seed_decides_the_answers(policy: Policy) -> None:
 
 def test_another_video_changes_the_log_probs(policy: Policy) -> None:
     packed, rollouts = answered(policy, ONE)
-    assert policy.swapped_gap(packed, packed, rollouts.tokens, rollouts.mask) == 0
+    assert policy.video_effect(packed, packed, rollouts.tokens, rollouts.mask) == 0
     for other in (policy.pack(asked(1), (clip(9),)), policy.pack(asked(3), SEVERAL)):
-        assert policy.swapped_gap(packed, other, rollouts.tokens, rollouts.mask) > 0.01
+        assert policy.video_effect(packed, other, rollouts.tokens, rollouts.mask) > 0.01
     with pytest.raises(ViubenchError, match="no video to swap"):
-        policy.swapped_gap(packed, policy.pack(asked(0), ()), rollouts.tokens, rollouts.mask)
+        policy.video_effect(packed, policy.pack(asked(0), ()), rollouts.tokens, rollouts.mask)
 
 
 def test_a_question_before_leaves_no_trace(policy: Policy) -> None:
@@ -240,11 +240,11 @@ def test_the_reference_stays_where_the_policy_began(folder: Path, kind: str) -> 
     start = now()
     assert torch.equal(referred(), start)
     step(policy)
-    packed.seen = None
+    packed.vision_features = None
     assert (now() - start).abs().max() > 1e-4
     assert torch.equal(referred(), start)
     assert not torch.equal(now(), start), "the policy is itself again"
-    policy.anchor()
+    policy.set_reference()
     assert torch.equal(referred(), now())
 
 

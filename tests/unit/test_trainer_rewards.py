@@ -1,4 +1,4 @@
-"""Rewards are the evaluators'; the diagnostics tell learning from collapse; the floor is what never looking earns."""
+"""Rewards are the evaluators'; diagnostics tell learning from collapse; the constant baseline needs no video."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import evaluators
 from evaluators.permutation import Permutation
 from trainer import rewards
 from trainer.rewards import (
-    Answered,
+    AnswerGroup,
     Diagnostics,
     Reward,
     Rewarder,
-    alarm,
-    constant_floor,
+    best_constant,
+    collapse_reason,
     constant_reward,
     diagnose,
     diagnose_tasks,
-    ends,
-    honest_top,
+    top_share_limit,
+    trim_history,
 )
 from viubench.errors import ViubenchError
 from viubench.schema import Clip, Sample
@@ -46,7 +46,7 @@ def rewarder(kind: str) -> Rewarder:
     return Rewarder(dict.fromkeys(NAMES, kind), {task: evaluators.get(name) for task, name in NAMES.items()})  # type: ignore[arg-type]
 
 
-# --- rewards --------------------------------------------------------------------------------------------------
+# --- rewards ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -125,15 +125,15 @@ def test_a_task_without_a_reward_is_refused() -> None:
     assert "count, ground, order" in str(refused.value.hint)
 
 
-# --- diagnostics ----------------------------------------------------------------------------------------------
+# --- diagnostics ------------------------------------------------------------------------------------------
 
 
-def group(values: Sequence[float], answers: Sequence[object], task: str = "t", length: int = 4) -> Answered:
+def group(values: Sequence[float], answers: Sequence[object], task: str = "t", length: int = 4) -> AnswerGroup:
     pairs = zip(values, answers, strict=True)
-    return Answered(task, [Reward(v, float(v == 1), a is not None, a) for v, a in pairs], [length] * len(values))
+    return AnswerGroup(task, [Reward(v, float(v == 1), a is not None, a) for v, a in pairs], [length] * len(values))
 
 
-def look(answers: Sequence[object]) -> Diagnostics:
+def seen(answers: Sequence[object]) -> Diagnostics:
     return diagnose([group([0.5], [answer]) for answer in answers])
 
 
@@ -156,7 +156,7 @@ def test_rollouts_that_agree_on_their_question_are_no_collapse() -> None:
     groups = [group([1.0] * 8, [at] * 8) for at in range(64)]
     seen = diagnose(groups)
     assert (seen.distinct, seen.top) == (1, 1 / 64)
-    assert alarm([diagnose([group([0.5] * 8, range(8 * at, 8 * at + 8)) for at in range(64)]), seen]) is None
+    assert collapse_reason([diagnose([group([0.5] * 8, range(8 * at, 8 * at + 8)) for at in range(64)]), seen]) is None
 
 
 def test_each_task_is_seen_by_itself() -> None:
@@ -169,39 +169,41 @@ def test_each_task_is_seen_by_itself() -> None:
 
 
 def test_a_constant_answer_raises_the_alarm() -> None:
-    healthy = look(range(64))
-    assert alarm([healthy]) is None
-    assert '"1.0-4.0" answers 100% of the last 64 questions' in str(alarm([healthy, look(["1.0-4.0"] * 64)]))
+    healthy = seen(range(64))
+    assert collapse_reason([healthy]) is None
+    assert '"1.0-4.0" answers 100% of the last 64 questions' in str(collapse_reason([healthy, seen(["1.0-4.0"] * 64)]))
 
 
 def test_the_share_of_the_top_answer_is_a_stated_limit() -> None:
     answers = ["top"] * 13 + list(range(51))  # 13 / 64 = 20.3 %
-    assert alarm([look(answers)])
-    assert not alarm([look(answers)], top_share=0.25)
-    assert not alarm([look(["top"] * 12 + list(range(52)))])
+    assert collapse_reason([seen(answers)])
+    assert not collapse_reason([seen(answers)], top_share=0.25)
+    assert not collapse_reason([seen(["top"] * 12 + list(range(52)))])
 
 
 def test_answers_that_fall_by_half_raise_the_alarm() -> None:
-    first = look(range(64))
-    assert alarm([first, look([at % 33 for at in range(64)])]) is None
-    assert "fell from 64 in the first 64 questions to 32" in str(alarm([first, look([at % 32 for at in range(64)])]))
+    first = seen(range(64))
+    assert collapse_reason([first, seen([at % 33 for at in range(64)])]) is None
+    assert "fell from 64 in the first 64 questions to 32" in str(
+        collapse_reason([first, seen([at % 32 for at in range(64)])])
+    )
 
 
 def test_small_steps_are_pooled_before_the_alarm_judges() -> None:
     """Five questions of one answer are no evidence; sixty-four are."""
-    constant = [look(["a"] * 5) for _ in range(13)]
-    assert alarm(constant[:12]) is None
-    assert alarm([]) is None
-    assert alarm(constant)
-    assert alarm([look(range(5 * at, 5 * at + 5)) for at in range(40)]) is None
+    constant = [seen(["a"] * 5) for _ in range(13)]
+    assert collapse_reason(constant[:12]) is None
+    assert collapse_reason([]) is None
+    assert collapse_reason(constant)
+    assert collapse_reason([seen(range(5 * at, 5 * at + 5)) for at in range(40)]) is None
 
 
 def test_a_policy_that_cannot_be_read_yet_has_not_collapsed_but_one_that_no_longer_can_has() -> None:
-    silent, healthy = look([None] * 64), look(range(64))
+    silent, healthy = seen([None] * 64), seen(range(64))
     assert silent.distinct == silent.top == 0
-    assert alarm([silent, silent]) is None
-    assert alarm([silent, healthy]) is None
-    assert "to 0 in the last" in str(alarm([healthy, silent]))
+    assert collapse_reason([silent, silent]) is None
+    assert collapse_reason([silent, healthy]) is None
+    assert "to 0 in the last" in str(collapse_reason([healthy, silent]))
 
 
 LETTERS = st.sampled_from("abcdefgh")
@@ -215,14 +217,14 @@ LETTERS = st.sampled_from("abcdefgh")
     st.integers(8, 30),
 )
 def test_the_ends_of_a_history_raise_the_alarm_of_the_whole(history: list[list[str]], size: int) -> None:
-    """At every step, though only what `ends` kept of the steps before is known."""
-    looks = [look(answers) for answers in history]
+    """At every step, though only what `trim_history` kept of the steps before is known."""
+    looks = [seen(answers) for answers in history]
     kept: list[Diagnostics] = []
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(rewards, "LEAST_QUESTIONS", size)
+        patched.setattr(rewards, "MIN_QUESTIONS", size)
         for number, one in enumerate(looks, start=1):
-            kept = ends([*kept, one])
-            assert alarm(kept) == alarm(looks[:number])
+            kept = trim_history([*kept, one])
+            assert collapse_reason(kept) == collapse_reason(looks[:number])
 
 
 def test_a_choice_among_few_answers_may_have_a_frequent_one() -> None:
@@ -231,57 +233,59 @@ def test_a_choice_among_few_answers_may_have_a_frequent_one() -> None:
 
     evaluator = evaluators.get("permutation")
     even = [sample("order", list(p), "".join(map(str, p)), at) for at, p in enumerate(permutations(range(1, 5)))]
-    assert honest_top(even, evaluator) == pytest.approx(0.2)
-    assert honest_top([*even, *[even[0]] * 22], evaluator) == pytest.approx(0.75)
-    assert honest_top([*even[:6], even[0]], evaluator) == pytest.approx(4 / 7)
+    assert top_share_limit(even, evaluator) == pytest.approx(0.2)
+    assert top_share_limit([*even, *[even[0]] * 22], evaluator) == pytest.approx(0.75)
+    assert top_share_limit([*even[:6], even[0]], evaluator) == pytest.approx(4 / 7)
 
 
-# --- the floor ------------------------------------------------------------------------------------------------
+# --- the constant baseline ------------------------------------------------------------------------------------------
 
 
 def test_the_best_constant_is_found_among_the_true_answers() -> None:
     windows = [[0.0, 4.0], [1.0, 4.0], [1.0, 5.0], [7.0, 9.0]]
     items = [sample("ground", w, f"{w[0]}-{w[1]}", at, times=[0.0, 10.0]) for at, w in enumerate(windows)]
-    floor = constant_floor(items, evaluators.get("temporal_iou"))
-    assert floor.text == "1.0-4.0"
-    assert floor.reward == pytest.approx((3 / 4 + 1 + 3 / 4 + 0) / 4)
-    assert constant_reward(floor.text, items[3:], evaluators.get("temporal_iou")) == 0
+    evaluator = evaluators.get("temporal_iou")
+    best = best_constant(items, evaluator)
+    assert best == "1.0-4.0"
+    assert constant_reward(best, items, evaluator) == pytest.approx((3 / 4 + 1 + 3 / 4 + 0) / 4)
+    assert constant_reward(best, items[3:], evaluator) == 0
 
 
-def test_an_order_earns_its_known_floor() -> None:
+def test_an_order_earns_its_known_baseline() -> None:
     """Over all 4! orders every constant earns 1 - 5 / 8: the mean displacement is (n^2 - 1) / 3 = 5 of 8."""
     from itertools import permutations
 
     items = [sample("order", list(p), "".join(map(str, p)), at) for at, p in enumerate(permutations(range(1, 5)))]
-    assert constant_floor(items, evaluators.get("permutation")).reward == pytest.approx(0.375)
+    evaluator = evaluators.get("permutation")
+    assert constant_reward(best_constant(items, evaluator), items, evaluator) == pytest.approx(0.375)
 
 
-def test_the_floor_of_a_strict_reward_is_the_most_frequent_answer() -> None:
+def test_the_baseline_of_a_strict_reward_is_the_most_frequent_answer() -> None:
     orders = ("1234", "1243", "2134", "4321", "4321")
     items = [sample("order", list(map(int, order)), order, at) for at, order in enumerate(orders)]
     evaluator = evaluators.get("permutation")
-    smooth, strict = constant_floor(items, evaluator), constant_floor(items, evaluator, "strict")
-    assert (smooth.text, strict.text, strict.reward) == ("1234", "4321", 2 / 5)
+    smooth, strict = best_constant(items, evaluator), best_constant(items, evaluator, "strict")
+    assert (smooth, strict, constant_reward(strict, items, evaluator, "strict")) == ("1234", "4321", 2 / 5)
     assert constant_reward("1234", items, evaluator, "strict") == 1 / 5
-    assert constant_floor(items, evaluator, "random") == smooth
+    assert best_constant(items, evaluator, "random") == smooth
 
 
 def test_a_blind_answer_that_no_item_has_is_tried_too() -> None:
     """The order as shown is one swap from each of these orders, which are two swaps from each other."""
     orders = ("2134", "1243", "1324")
     items = [sample("order", list(map(int, order)), order, at) for at, order in enumerate(orders)]
-    floor = constant_floor(items, evaluators.get("permutation"))
-    assert floor.text == "1234"
-    assert floor.reward == pytest.approx(0.75)
+    evaluator = evaluators.get("permutation")
+    assert best_constant(items, evaluator) == "1234"
+    assert constant_reward("1234", items, evaluator) == pytest.approx(0.75)
 
 
 def test_a_large_set_is_searched_in_part_and_scored_whole() -> None:
     items = [sample("order", [2, 1, 3] if at % 3 else [1, 2, 3], "213" if at % 3 else "123", at) for at in range(900)]
-    floor = constant_floor(items, evaluators.get("permutation"))
-    assert floor.text == "213"
-    assert floor.reward == pytest.approx((600 + 300 * 0.5) / 900)
+    evaluator = evaluators.get("permutation")
+    assert best_constant(items, evaluator) == "213"
+    assert constant_reward("213", items, evaluator) == pytest.approx((600 + 300 * 0.5) / 900)
 
 
-def test_no_items_no_floor() -> None:
+def test_no_items_no_baseline() -> None:
     with pytest.raises(ValueError, match="without items"):
-        constant_floor([], evaluators.get("permutation"))
+        best_constant([], evaluators.get("permutation"))

@@ -10,7 +10,7 @@ import pytest
 from trainer.config import TrainConfig, load
 from viubench.errors import ViubenchError
 
-LEAST: dict[str, Any] = {"train": "t", "tasks": {"a": {}}, "steps": 10}
+LEAST: dict[str, Any] = {"run_name": "t", "tasks": {"a": {}}, "max_steps": 10}
 
 
 def test_the_policy_answers_unless_vllm_is_asked_for() -> None:
@@ -34,7 +34,7 @@ def test_the_policy_answers_unless_vllm_is_asked_for() -> None:
 def test_a_mistake_is_told_with_its_place(
     block: str, message: str, place: str, hint: str | None, tmp_path: Path
 ) -> None:
-    (tmp_path / "c.yaml").write_text(f"train: t\nsteps: 3\ntasks: {{a: {{}}}}\n{block}\n")
+    (tmp_path / "c.yaml").write_text(f"run_name: t\nmax_steps: 3\ntasks: {{a: {{}}}}\n{block}\n")
     with pytest.raises(ViubenchError) as caught:
         load(tmp_path / "c.yaml")
     assert message in caught.value.message

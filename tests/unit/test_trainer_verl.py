@@ -12,11 +12,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import verl_world
+import verl_exports
 from pyarrow import parquet
 from typer.testing import CliRunner
 
-from trainer.config import TrainConfig, load
+from trainer.config import TrainConfig, load, recipe_names
 from trainer.dataset import Questions
 from trainer.verl import export, launch, reward
 from trainer.verl.overrides import hydra_value, overrides
@@ -27,29 +27,28 @@ from viubench.errors import ViubenchError
 from viubench.runner.pipeline import clip_wants, shown
 from viubench.video.frame_cache import FrameCache
 
-GOLDEN = verl_world.GOLDEN / "overrides.json"
-RECIPES = Path(export.__file__).with_name("recipes")
+GOLDEN = verl_exports.GOLDEN / "overrides.json"
 
 
 @pytest.fixture(scope="module")
 def world(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("world")
-    verl_world.items(clips, root / "items", FrameCache(root / "frames"))
+    verl_exports.items(clips, root / "items", FrameCache(root / "frames"))
     return root
 
 
 @pytest.fixture(scope="module")
 def questions(world: Path) -> Questions:
-    return verl_world.questions(world / "items", FrameCache(world / "frames"))
+    return verl_exports.questions(world / "items", FrameCache(world / "frames"))
 
 
 @pytest.fixture(scope="module")
-def written(questions: Questions, world: Path) -> export.Written:
+def written(questions: Questions, world: Path) -> export.VerlExport:
     return export.export(questions, world / "handed")
 
 
 @pytest.fixture(scope="module")
-def rows(written: export.Written) -> list[dict[str, Any]]:
+def rows(written: export.VerlExport) -> list[dict[str, Any]]:
     table: list[dict[str, Any]] = parquet.read_table(written.parquet).to_pylist()
     return table
 
@@ -107,9 +106,9 @@ def test_control_text_of_a_question_is_data() -> None:
 
 
 def test_a_random_reward_is_not_handed_over(world: Path, tmp_path: Path) -> None:
-    tasks = {name: {"weight": 1, "reward": "random"} for name in verl_world.TASKS}
-    asked = verl_world.questions(world / "items", FrameCache(world / "frames"), tasks=tasks)
-    with pytest.raises(ViubenchError, match="random reward cannot be handed to verl"):
+    tasks = {name: {"weight": 1, "reward": "random"} for name in verl_exports.TASKS}
+    asked = verl_exports.questions(world / "items", FrameCache(world / "frames"), tasks=tasks)
+    with pytest.raises(ViubenchError, match="random reward cannot be exported to verl"):
         export.export(asked, tmp_path)
 
 
@@ -117,10 +116,10 @@ def test_a_random_reward_is_not_handed_over(world: Path, tmp_path: Path) -> None
 
 
 def test_a_thousand_rewards_are_those_of_verl_s_reward_manager() -> None:
-    golden = json.loads((verl_world.GOLDEN / "rewards.json").read_text())
-    assert len(golden) == len(verl_world.ANSWERS) == 1000
-    for answered, theirs in zip(verl_world.ANSWERS, golden, strict=True):
-        truth = {key: verl_world.TRUTHS[answered.task][key] for key in ("evaluator", "target", "params")}
+    golden = json.loads((verl_exports.GOLDEN / "rewards.json").read_text())
+    assert len(golden) == len(verl_exports.ANSWERS) == 1000
+    for answered, theirs in zip(verl_exports.ANSWERS, golden, strict=True):
+        truth = {key: verl_exports.TRUTHS[answered.task][key] for key in ("evaluator", "target", "params")}
         told = [
             reward.compute_score(
                 reward.PREFIX + answered.task, answered.text,
@@ -136,9 +135,9 @@ def test_drawn_frames_become_the_inputs_that_verl_makes_of_them(tmp_path: Path) 
     transformers = pytest.importorskip("transformers")
     tiny_checkpoints.write(tmp_path / "tiny")
     processor = transformers.AutoProcessor.from_pretrained(tmp_path / "tiny")
-    golden = json.loads((verl_world.GOLDEN / "inputs.json").read_text())
-    for number, ((frames, height, width, fps), theirs) in enumerate(zip(verl_world.SHAPES, golden, strict=True)):
-        video = verl_world.drawn(frames, height, width, fps, seed=number)
+    golden = json.loads((verl_exports.GOLDEN / "inputs.json").read_text())
+    for number, ((frames, height, width, fps), theirs) in enumerate(zip(verl_exports.SHAPES, golden, strict=True)):
+        video = verl_exports.drawn(frames, height, width, fps, seed=number)
         inputs = encode(processor, "<video>", [video])
         assert hashlib.sha256(video.pixels.tobytes()).hexdigest() == theirs["frames"]
         assert (video.fps, list(video.indices)) == (theirs["fps"], theirs["indices"])
@@ -146,7 +145,7 @@ def test_drawn_frames_become_the_inputs_that_verl_makes_of_them(tmp_path: Path) 
         assert inputs["input_ids"][0].tolist() == theirs["prompt"]
 
 
-def test_the_copied_file_works_alone(rows: list[dict[str, Any]], written: export.Written, tmp_path: Path) -> None:
+def test_the_copied_file_works_alone(rows: list[dict[str, Any]], written: export.VerlExport, tmp_path: Path) -> None:
     row = rows[0]
     call = [row["data_source"], row["extra_info"]["answer"], row["reward_model"]["ground_truth"]]
     code = (
@@ -188,22 +187,22 @@ def test_an_unknown_source_or_a_damaged_truth_is_said(source: str, truth: Any, s
 # --- options --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("recipe", verl_world.RECIPES)
+@pytest.mark.parametrize("recipe", verl_exports.RECIPES)
 def test_the_overrides_of_a_recipe_are_those_of_the_golden_file(recipe: str) -> None:
     """`make test-verl` composes the same lines with verl's own configuration."""
-    lines = overrides(load(recipe), verl_world.handed(), Path("/out"))
+    lines = overrides(load(recipe), verl_exports.handed(), Path("/out"))
     assert lines == json.loads(GOLDEN.read_text())[recipe]
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.yaml")))
+@pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_is_handed_over_or_refused_for_a_reason(name: str) -> None:
-    """A new recipe must be composed by verl (`verl_world.RECIPES`), or be named here."""
-    refused = {"tiny-cpu": "warm_start", "qwen3-vl-8b-1node": "update.kind"}
-    if name in verl_world.RECIPES:
-        assert overrides(load(name), verl_world.handed(), Path("/out"))
+    """A new recipe must be composed by verl (`verl_exports.RECIPES`), or be named here."""
+    refused = {"tiny-cpu": "warm_start", "qwen3-vl-8b-1node": "finetuning.type"}
+    if name in verl_exports.RECIPES:
+        assert overrides(load(name), verl_exports.handed(), Path("/out"))
         return
     with pytest.raises(ViubenchError) as raised:
-        overrides(load(name).given(model="m"), verl_world.handed(), Path("/out"))
+        overrides(load(name).override(model="m"), verl_exports.handed(), Path("/out"))
     assert raised.value.where == refused[name]
 
 
@@ -219,15 +218,21 @@ def test_texts_are_quoted_for_hydra() -> None:
     [
         ({"model": ""}, "model"),
         ({"dtype": "float32"}, "dtype"),
-        ({"update": {"kind": "lora"}}, "update.kind"),
-        ({"groups": 63, "rollouts": 3}, "groups"),
-        ({"warm_start": {"steps": 5, "marks": {"t": {"score": 0.9, "exact": 0.2}}}}, "warm_start"),
+        ({"finetuning": {"type": "lora"}}, "finetuning.type"),
+        ({"train_batch_size": 63, "num_generations": 3}, "train_batch_size"),
+        ({"warm_start": {"max_steps": 5, "thresholds": {"t": {"score": 0.9, "exact": 0.2}}}}, "warm_start"),
     ],
 )
 def test_what_verl_cannot_train_as_it_says_is_refused(changes: dict[str, Any], where: str) -> None:
-    data: dict[str, Any] = {"train": "t", "model": "m", "tasks": {"t": {"weight": 1}}, "steps": 2, "groups": 64}
+    data: dict[str, Any] = {
+        "run_name": "t",
+        "model": "m",
+        "tasks": {"t": {"weight": 1}},
+        "max_steps": 2,
+        "train_batch_size": 64,
+    }
     with pytest.raises(ViubenchError) as raised:
-        overrides(TrainConfig.model_validate(data | changes), verl_world.handed(), Path("/out"))
+        overrides(TrainConfig.model_validate(data | changes), verl_exports.handed(), Path("/out"))
     assert raised.value.where == where
 
 
@@ -237,8 +242,8 @@ def test_what_verl_cannot_train_as_it_says_is_refused(changes: dict[str, Any], w
 def recipe(world: Path, model: Path | str) -> Path:
     path = world / "train.yaml"
     path.write_text(
-        f"train: t\nmodel: {model}\ntasks: {{viubench_jigsaw_easy: {{weight: 1}}}}\nprotocol: viubench-128\n"
-        "steps: 2\ngroups: 2\nrollouts: 4\n"
+        f"run_name: t\nmodel: {model}\ntasks: {{viubench_jigsaw_easy: {{weight: 1}}}}\nprotocol: viubench-128\n"
+        "max_steps: 2\ntrain_batch_size: 2\nnum_generations: 4\n"
     )
     return path
 
@@ -266,10 +271,10 @@ def test_a_dry_run_names_what_verl_s_environment_lacks(world: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["export", "verl", "--config", "qwen3-vl-8b-1node"], "adapters are not handed to verl"),
-        (["export", "verl", "--config", "videossr-8xh200", "--gpus", "7"], "no whole number of micro-batches"),
+        (["export", "verl", "--config", "qwen3-vl-8b-1node"], "LoRA is not exported to verl"),
+        (["export", "verl", "--config", "videossr-8xh200", "--gpus", "7"], "no multiple of micro-batches"),
         (["export", "verl", "--config", "videossr-8xh200"], "no folder of training items was given"),
-        (["train", "--engine", "verl", "--config", "only-count", "--dry-run"], "no such interpreter: none was named"),
+        (["train", "--engine", "verl", "--config", "only-count", "--dry-run"], "no such interpreter: none was given"),
     ],
 )
 def test_mistakes_at_the_command_line_are_said(words: list[str], says: str, tmp_path: Path) -> None:
@@ -304,20 +309,20 @@ def test_the_launcher_trains_merges_and_checks(
     fake.write_text(FAKE.format(python=sys.executable, log=str(log), model=str(tmp_path / "tiny"), reached=reached))
     fake.chmod(0o755)
     monkeypatch.setattr(launch.preflight, "checks", lambda *_, **__: [])
-    asked = verl_world.questions(world / "items", FrameCache(world / "frames"), model=str(tmp_path / "tiny"))
+    asked = verl_exports.questions(world / "items", FrameCache(world / "frames"), model=str(tmp_path / "tiny"))
     out = tmp_path / "out"
     said: list[str] = []
     if reached < 2:
         with pytest.raises(ViubenchError, match="verl ended after step 1 of 2"):
-            launch.launch(asked, out, str(fake), gpus=1, say=said.append)
+            launch.launch(asked, out, str(fake), gpus=1, log=said.append)
         assert not list(out.glob("checkpoint-*"))
         return
-    finished = launch.launch(asked, out, str(fake), gpus=1, say=said.append)
+    finished = launch.launch(asked, out, str(fake), gpus=1, log=said.append)
     assert finished == out / "checkpoint-000002"
     assert (finished / "model.safetensors").is_file()
     assert log.read_text().split() == ["verl.trainer.main_ppo", "verl.model_merger"]
-    assert launch.launch(asked, out, str(fake), gpus=1, say=said.append) == finished, "not done again"
+    assert launch.launch(asked, out, str(fake), gpus=1, log=said.append) == finished, "not done again"
     assert len(log.read_text().split()) == 2
-    other = verl_world.questions(world / "items", FrameCache(world / "frames"), model=str(tmp_path / "tiny"), seed=9)
+    other = verl_exports.questions(world / "items", FrameCache(world / "frames"), model=str(tmp_path / "tiny"), seed=9)
     with pytest.raises(ViubenchError, match="holds a training with another config"):
-        launch.launch(other, out, str(fake), gpus=1, say=said.append)
+        launch.launch(other, out, str(fake), gpus=1, log=said.append)

@@ -66,13 +66,13 @@ def test_the_short_way_decodes_what_it_must_and_no_more(
     path = write(tmp_path / name, 120, options={"g": "20", "bf": "2", "b-pyramid": "none"}, ticks=ticks)
     facts = probe(path)
     decoded: list[int] = []
-    waited = seek._Reader._wanted
+    waited = seek._SparseReader._pick
 
     def counted(self: Any, found: list[Any], waiting: set[int], left: set[int]) -> Any:
         decoded.extend(frame.pts for frame in found)
         return waited(self, found, waiting, left)
 
-    monkeypatch.setattr(seek._Reader, "_wanted", counted)
+    monkeypatch.setattr(seek._SparseReader, "_pick", counted)
     wanted = np.array([43, 45, 101])
     short = read_sparse(path, facts, wanted, (96, 128), name=name)
     assert short is not None

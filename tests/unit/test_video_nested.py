@@ -121,7 +121,7 @@ def test_what_a_run_expects_of_a_file_is_decoded_with_the_first_look(videos: Pat
         keys = [media.decode(want).result() for want in wants]
         assert media.decoded == 1
         assert len(set(keys)) == len(wants)
-        assert media.store.load(media.decode(large).result()) is not None
+        assert media.cache.load(media.decode(large).result()) is not None
         assert media.decoded == 2, "more frames than one reading may hold"
         gone = (videos, Clip(path="gone.mp4"), Sampling(), SMALL)
         assert isinstance(media.decode(gone).exception(), MediaError)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -14,6 +17,7 @@ from video_files import barcode, patched, write
 
 from viubench.errors import MediaError
 from viubench.video import probe as probing
+from viubench.video.container import Decoder, packets
 from viubench.video.keyframes import is_clean_entry, is_disposable
 from viubench.video.paths import resolve
 from viubench.video.probe import probe
@@ -253,3 +257,28 @@ def test_only_pictures_that_nothing_refers_to_are_disposable() -> None:
         assert not is_disposable("h264", header, packet(*kept)), kept
     assert not is_disposable("h264", b"", packet(plain)), "not length-prefixed"
     assert not is_disposable("hevc", header, packet(plain))
+
+
+def test_what_a_decoder_raises_on_one_file_is_that_file_s_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.ts", 10)
+
+    class Stumbles(Decoder):
+        def __iter__(self) -> Iterator[Any]:
+            yield from itertools.islice(super().__iter__(), 3)
+            raise KeyError("side data")
+
+    monkeypatch.setattr(probing, "Decoder", Stumbles)
+    with pytest.raises(MediaError, match="the decoder failed: KeyError: 'side data'") as caught:
+        probe(path)
+    assert caught.value.fault == "corrupt"
+
+
+def test_streams_that_appear_in_mid_file_end_the_packets_not_the_command() -> None:
+    class Late:
+        def demux(self, *streams: Any) -> Iterator[Any]:
+            yield "packet"
+            raise IndexError("list index out of range")
+
+    assert list(packets(Late())) == ["packet"]

@@ -261,7 +261,6 @@ def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert default_root() == tmp_path / "frames"
     monkeypatch.delenv("VIUBENCH_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("sys.platform", "linux")
     assert default_root() == tmp_path / "cache" / "viubench" / "frames"
 
 

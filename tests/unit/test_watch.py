@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from watch_world import OPTIONS, Clock, run_of
 
+from viubench.engines.checkpoints import fingerprint
 from viubench.errors import ViubenchError
-from viubench.schema import Entry
+from viubench.schema import WatchEntry
 from viubench.storage.run_dir import read_manifest, write_json
-from viubench.watch.checkpoints import fingerprint, lacking
+from viubench.watch.checkpoints import incomplete
 from viubench.watch.history import FILE, History, read
-from viubench.watch.scheduler import SETTLING, Waiting, Watch, busy, scores
+from viubench.watch.scheduler import SETTLING, Scheduler, Waiting, busy, scores
 
 
 class Killed(BaseException):
@@ -35,7 +36,7 @@ class Answers:
         self.kill = ""
 
     def __call__(self, model: Path, run: Path) -> str:
-        assert lacking(model) == "", "a half-written checkpoint must not be evaluated"
+        assert incomplete(model) == "", "a half-written checkpoint must not be evaluated"
         self._killed("before")
         self.begun.append(run)
         run.mkdir(parents=True, exist_ok=True)
@@ -54,17 +55,17 @@ class Answers:
             raise Killed
 
 
-def opened(place: Path, clock: Clock, history: History, options: Sequence[str] = OPTIONS) -> Watch:
-    return Watch(place, history, options, settle=5, clock=clock)
+def opened(place: Path, clock: Clock, history: History, options: Sequence[str] = OPTIONS) -> Scheduler:
+    return Scheduler(place, history, options, settle=5, clock=clock)
 
 
-def settled(place: Path, history: History, answers: Answers, options: Sequence[str] = OPTIONS) -> list[Entry]:
+def settled(place: Path, history: History, answers: Answers, options: Sequence[str] = OPTIONS) -> list[WatchEntry]:
     """All that is due, evaluated; time goes by as it must."""
     clock = Clock()
     watch, entries = opened(place, clock, history, options), []
-    watch.look()
+    watch.scan()
     clock.now += 10
-    while (turn := watch.look()).due is not None:
+    while (turn := watch.scan()).due is not None:
         entries.append(watch.evaluate(turn.due, answers))
         history.append(entries[-1])
     return entries
@@ -79,27 +80,29 @@ def test_a_checkpoint_is_due_when_it_is_whole_and_nothing_has_changed_for_a_whil
         watch = opened(tmp_path, clock, history)
         folders.write(tmp_path / "checkpoint-1", leave_out="tokenizer.json")
         clock.now += 100
-        assert watch.look().waiting == (Waiting("checkpoint-1", 1, "it lacks a tokenizer (tokenizer.json)"),)
+        assert watch.scan().waiting == (
+            Waiting("checkpoint-1", 1, "not a complete checkpoint: it lacks a tokenizer (tokenizer.json)"),
+        )
         folders.write(tmp_path / "checkpoint-1")
         clock.now += 100
-        assert watch.look().waiting == (Waiting("checkpoint-1", 1, SETTLING),)
+        assert watch.scan().waiting == (Waiting("checkpoint-1", 1, SETTLING),)
         clock.now += 4.9
         (tmp_path / "checkpoint-1" / "optimizer.pt").touch()
-        watch.look()
+        watch.scan()
         clock.now += 4.9
-        assert watch.look().due is None
+        assert watch.scan().due is None
         clock.now += 0.1
-        assert (due := watch.look().due) is not None
+        assert (due := watch.scan().due) is not None
         assert due.checkpoint.step == 1
-        assert watch.look().waiting == ()
+        assert watch.scan().waiting == ()
 
 
 def test_what_is_there_at_the_start_has_had_its_time(tmp_path: Path) -> None:
     folders.write(tmp_path / "checkpoint-1")
     time.sleep(0.06)
     with History.open(tmp_path / "watch") as history:
-        assert Watch(tmp_path, history, OPTIONS, settle=0.05).look().due is not None
-        assert Watch(tmp_path, history, OPTIONS, settle=600).look().due is None
+        assert Scheduler(tmp_path, history, OPTIONS, settle=0.05).scan().due is not None
+        assert Scheduler(tmp_path, history, OPTIONS, settle=600).scan().due is None
 
 
 def test_the_trainers_own_mark_needs_no_time(tmp_path: Path) -> None:
@@ -110,9 +113,9 @@ def test_the_trainers_own_mark_needs_no_time(tmp_path: Path) -> None:
         (aside / "trainer" / "state.json").write_text("{}")
     with History.open(tmp_path / "watch") as history:
         watch = opened(tmp_path, Clock(), history)
-        assert watch.look().due is not None
+        assert watch.scan().due is not None
         (tmp_path / "checkpoint-000001" / "tokenizer.json").write_text("half a copy")
-        assert "trainer/files.json" in watch.look().waiting[0].why
+        assert "trainer/files.json" in watch.scan().waiting[0].why
 
 
 def test_what_cannot_be_read_waits_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,13 +127,13 @@ def test_what_cannot_be_read_waits_and_says_so(tmp_path: Path, monkeypatch: pyte
             raise PermissionError(13, "Permission denied", str(model))
         return "f"
 
-    monkeypatch.setattr("viubench.watch.checkpoints.fingerprint", unreadable)
+    monkeypatch.setattr("viubench.watch.scheduler.fingerprint", unreadable)
     with History.open(tmp_path / "watch") as history:
         clock = Clock()
         watch = opened(tmp_path, clock, history)
-        watch.look()
+        watch.scan()
         clock.now += 10
-        turn = watch.look()
+        turn = watch.scan()
         assert turn.due is not None
         assert turn.due.checkpoint.step == 2
         assert [one.step for one in turn.waiting] == [1]
@@ -196,7 +199,7 @@ def test_weights_that_change_while_they_are_evaluated_get_no_score(tmp_path: Pat
         settled(tmp_path, history, answers := Changing())
         settled(tmp_path, history, answers)
         assert [(entry.status, entry.reason) for entry in history.entries] == [
-            ("failed", "the checkpoint was changed while it was evaluated"),
+            ("failed", "the checkpoint changed during its evaluation"),
             ("evaluated", ""),
         ]
 
@@ -214,9 +217,9 @@ def test_a_run_whose_samples_failed_is_no_evaluation(tmp_path: Path) -> None:
     with History.open(tmp_path / "watch") as history:
         clock = Clock()
         watch = opened(tmp_path, clock, history)
-        watch.look()
+        watch.scan()
         clock.now += 10
-        due = watch.look().due
+        due = watch.scan().due
         assert due is not None
         assert watch.evaluate(due, answer).reason == "3 of 9 samples failed, more than --max-errors 0.01"
 
@@ -284,7 +287,7 @@ class World:
         elif what == "look":
             self.turn()
         elif what == "settle":
-            self.watch.look()
+            self.watch.scan()
             self.clock.now += 10
         elif what == "restart":
             self.restart()
@@ -303,7 +306,7 @@ class World:
             self.answers.kill = ""
 
     def turn(self) -> bool:
-        turn = self.watch.look()
+        turn = self.watch.scan()
         if turn.due is None:
             return False
         self.history.append(self.watch.evaluate(turn.due, self.answers))
@@ -331,7 +334,7 @@ def test_every_whole_checkpoint_is_evaluated_exactly_once(events: list[tuple[str
         runs = [run for _, run in world.answers.done]
         assert len(runs) == len(set(runs)), "evaluated to the end twice"
         assert all(entry.status == "evaluated" for entry in world.history.entries)
-        whole = {p.name: fingerprint(p) for p in Path(place).glob("checkpoint-*") if lacking(p) == ""}
+        whole = {p.name: fingerprint(p) for p in Path(place).glob("checkpoint-*") if incomplete(p) == ""}
         assert set(whole.items()) <= set(keys), "a whole checkpoint was missed"
         assert {name for name, _ in keys} == set(whole), "a half-written one was not"
         world.history.close()
@@ -340,12 +343,12 @@ def test_every_whole_checkpoint_is_evaluated_exactly_once(events: list[tuple[str
 def test_a_finished_run_that_is_not_in_the_history_is_entered_without_being_evaluated(tmp_path: Path) -> None:
     folders.write(tmp_path / "checkpoint-1")
     world = World(tmp_path)
-    world.watch.look()
+    world.watch.scan()
     world.clock.now += 10
     world.happen("after", 0)
     assert len(world.answers.done) == 1
     assert read(tmp_path / "watch") == []
-    world.watch.look()
+    world.watch.scan()
     world.clock.now += 10
     assert world.turn()
     assert len(world.answers.done) == len(world.answers.begun) == 1

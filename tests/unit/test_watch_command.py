@@ -15,10 +15,12 @@ from typer.testing import CliRunner
 from watch_world import HOSTILE, run_of
 
 from viubench.cli import app
-from viubench.cli.keeper import Base, Keeper, exit_code, words_of
+from viubench.cli.watch import parse_command
 from viubench.errors import ViubenchError
 from viubench.schema import GateConfig
 from viubench.watch.history import History, read
+from viubench.watch.loop import WatchLoop
+from viubench.watch.reference import Reference, exit_code
 
 
 @pytest.fixture
@@ -32,13 +34,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (train / "checkpoint-300" / "broken").touch()
     folders.write(train / "checkpoint-400", seed=4, torn=1)
 
-    def answer(self: Keeper, model: Path, run: Path) -> str:
+    def answer(self: WatchLoop, model: Path, run: Path) -> str:
         if (model / "broken").exists():
             return HOSTILE
         run_of(run, model, 0.3 if model.name.endswith("200") else 0.8, n=200)
         return ""
 
-    monkeypatch.setattr(Keeper, "_answer", answer)
+    monkeypatch.setattr(WatchLoop, "_run_checkpoint", answer)
     return tmp_path
 
 
@@ -56,7 +58,7 @@ def test_once_evaluates_what_is_there_and_ends_with_the_worst_code(world: Path) 
     assert "regress (t: a loss of 50.0 points" in second
     assert third.startswith("step 300: failed, </style>")
     assert "\x1b" not in done.output
-    assert "step 400: checkpoint-400 waits: it lacks the rest of model.safetensors" in done.stderr
+    assert "step 400: waiting for checkpoint-400: torn weights: " in done.stderr
     shutil.rmtree(world / "train" / "checkpoint-300")
     again = watched(world, "--gate", world / "base")
     assert (again.stdout, again.exit_code) == ("", 4), "what is known is not evaluated again, and counts"
@@ -117,9 +119,9 @@ def test_mistakes_are_told_before_anything_is_evaluated(world: Path) -> None:
     for arguments, said in (
         (["--gate", world / "nowhere"], "nowhere"),
         (["--gate", world / "base", "--config", world / "no.yaml"], "no.yaml"),
-        (["--on-regression", "true"], "name a baseline with --gate"),
+        (["--on-regression", "true"], "name a reference run with --gate"),
         (["--gate", world / "base", "--on-regression", "no-such-program x"], "no such program: 'no-such-program'"),
-        (["--gate", world / "base", "--on-regression", "sh -c 'x"], "does not read"),
+        (["--gate", world / "base", "--on-regression", "sh -c 'x"], "cannot be parsed"),
     ):
         done = watched(world, *arguments)
         assert isinstance(done.exception, ViubenchError), done.output
@@ -138,7 +140,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(world: Path, monkeypatch: pytes
         patch.setattr(History, "append", full)
         done = watched(world)
     assert isinstance(done.exception, ViubenchError)
-    assert done.exception.message == "the watch cannot go on: No space left on device"
+    assert done.exception.message == "the watch stopped: No space left on device"
     assert len(watched(world).stdout.splitlines()) == 3
 
 
@@ -155,14 +157,14 @@ def test_once_gives_what_settles_its_time_and_no_more(world: Path, monkeypatch: 
     assert len(read(world / "train" / "watch")) == 3
 
 
-def test_base_changes_with_its_records_and_with_the_configuration(world: Path) -> None:
+def test_the_reference_run_changes_with_its_records_and_with_the_configuration(world: Path) -> None:
     config = world / "gate.yaml"
     config.write_text("alpha: 0.01")
-    first = Base.read(str(world / "base"), None)
-    assert first.against == Base.read(str(world / "base"), None).against
-    assert first.against != Base.read(str(world / "base"), config).against
+    first = Reference.load(str(world / "base"), None)
+    assert first.against == Reference.load(str(world / "base"), None).against
+    assert first.against != Reference.load(str(world / "base"), config).against
     shutil.rmtree(world / "base")
     run_of(world / "base", world / "base-model", 0.7)
-    assert first.against != Base.read(str(world / "base"), None).against
+    assert first.against != Reference.load(str(world / "base"), None).against
     assert first.config == GateConfig()
-    assert words_of("a-b 'c d'".replace("a-b", sys.executable), first) == [sys.executable, "c d"]
+    assert parse_command(f"{sys.executable} 'c d'", "base") == [sys.executable, "c d"]

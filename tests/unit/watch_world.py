@@ -14,9 +14,9 @@ from typing import Any
 
 import paired_runs
 
-from viubench.schema import Entry
+from viubench.engines.checkpoints import fingerprint
+from viubench.schema import WatchEntry
 from viubench.storage.run_dir import read_manifest, write_json
-from viubench.watch.checkpoints import fingerprint
 
 OPTIONS = ["--tasks", "items"]
 HOSTILE = "</style><img src=x onerror=alert(1)>\x1b[31m\u202e"
@@ -45,12 +45,12 @@ def run_of(run: Path, model: Path, share: float = 0.5, n: int = 40, **more: Any)
     return run
 
 
-def entry(step: int = 1, status: str = "evaluated", **more: Any) -> Entry:
+def entry(step: int = 1, status: str = "evaluated", **more: Any) -> WatchEntry:
     base: dict[str, Any] = {
         "step": step, "name": f"checkpoint-{step}", "path": f"/x/{step}", "fingerprint": "f", "status": status,
         "options": OPTIONS, "run": f"runs/{step}",
     }  # fmt: skip
-    return Entry.model_validate(base | more)
+    return WatchEntry.model_validate(base | more)
 
 
 def words(page: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-import verl_world
+import verl_exports
 
 from trainer.dataset import Questions
 from trainer.verl import export
@@ -39,15 +39,15 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def questions(tmp_path_factory: pytest.TempPathFactory, clips: Path, tiny_model: Path) -> Questions:
     folder = tmp_path_factory.mktemp("world")
     store = FrameCache(folder / "frames")
-    return verl_world.questions(verl_world.items(clips, folder / "items", store), store, model=str(tiny_model))
+    return verl_exports.questions(verl_exports.items(clips, folder / "items", store), store, model=str(tiny_model))
 
 
 @pytest.fixture(scope="session")
-def written(questions: Questions, tmp_path_factory: pytest.TempPathFactory) -> export.Written:
+def written(questions: Questions, tmp_path_factory: pytest.TempPathFactory) -> export.VerlExport:
     return export.export(questions, tmp_path_factory.mktemp("handed"))
 
 
 @pytest.fixture(scope="session")
-def config(questions: Questions, written: export.Written, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def config(questions: Questions, written: export.VerlExport, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """verl's configuration of the training on `questions`."""
-    return verl_world.composed(overrides(questions.config, written, tmp_path_factory.mktemp("out"), gpus=1))
+    return verl_exports.composed(overrides(questions.config, written, tmp_path_factory.mktemp("out"), gpus=1))

@@ -43,7 +43,7 @@ def test_verl_s_merger_makes_a_checkpoint_the_harness_opens(
 
 
 def test_a_training_that_stopped_early_is_not_merged(trained: Path, questions: Questions) -> None:
-    longer = questions.config.model_copy(update={"steps": 3})
+    longer = questions.config.model_copy(update={"max_steps": 3})
     with pytest.raises(ViubenchError, match="ended after step 2 of 3"):
         launch.merge(sys.executable, longer, trained)
 
@@ -66,11 +66,11 @@ SMALL = (
 
 
 def test_the_training_starts_and_asks_for_its_gpus(
-    questions: Questions, written: export.Written, tmp_path: Path
+    questions: Questions, written: export.VerlExport, tmp_path: Path
 ) -> None:
     """Ray, the options, the tokenizer, the data and the batches are verl's own; then it counts the GPUs."""
     lines = overrides(questions.config, written, tmp_path / "verl", gpus=2)
-    command = launch.training(sys.executable, [*lines, *SMALL])
+    command = launch.train_command(sys.executable, [*lines, *SMALL])
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "HYDRA_FULL_ERROR": "1", "RAY_USAGE_STATS_ENABLED": "0"}
     with (tmp_path / "said").open("w+") as log:
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT)

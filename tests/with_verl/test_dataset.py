@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-import verl_world
+import verl_exports
 from torchdata.stateful_dataloader import StatefulDataLoader
 from verl.trainer.ppo.utils import create_rl_dataset, create_rl_sampler
 from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
@@ -39,7 +39,7 @@ def data(config: Any, processor: Any, tiny_model: Path) -> RLHFDataset:
 
 
 def asked(questions: Questions) -> Iterator[tuple[Sample, Sequence[VideoInput]]]:
-    for step in range(questions.config.steps):
+    for step in range(questions.config.max_steps):
         for sample in questions.batch(step):
             wants = clip_wants(sample, questions.train)
             yield sample, shown(sample, [questions.store.get(c, r, s, z) for r, c, s, z in wants])
@@ -76,7 +76,7 @@ def test_its_model_inputs_are_our_engines_own(
         kwargs = dict(config.data.mm_processor_kwargs)
         read = looked_at(row, config)
         theirs = build_multimodal_processor_inputs(processor, text=[text], videos=read, mm_processor_kwargs=kwargs)
-        clocks = [verl_world.on_the_pictures_clock(v, m["fps"]) for v, (_, m) in zip(videos, read, strict=True)]
+        clocks = [verl_exports.on_the_pictures_clock(v, m["fps"]) for v, (_, m) in zip(videos, read, strict=True)]
         ours = encode(processor, sample.question, clocks)
         assert torch.equal(theirs["input_ids"], ours["input_ids"])
         assert torch.equal(theirs["video_grid_thw"], ours["video_grid_thw"])
@@ -90,11 +90,11 @@ def test_its_batches_are_ours(data: RLHFDataset, questions: Questions, config: A
         StatefulDataLoader(data, batch_size=config.data.train_batch_size, sampler=sampler, collate_fn=collate_fn)
     )
     found = [[about["id"] for about in batch["extra_info"]] for batch in batches]
-    assert found == [[sample.id for sample in questions.batch(step)] for step in range(questions.config.steps)]
+    assert found == [[sample.id for sample in questions.batch(step)] for step in range(questions.config.max_steps)]
 
 
 def test_no_prompt_is_longer_than_was_reckoned(
-    data: RLHFDataset, written: export.Written, questions: Questions
+    data: RLHFDataset, written: export.VerlExport, questions: Questions
 ) -> None:
     """The filter that verl runs itself, asked in this process, leaves nothing out."""
     kept = data.maybe_filter_out_long_prompts(data.dataframe)
@@ -104,8 +104,8 @@ def test_no_prompt_is_longer_than_was_reckoned(
 def test_drawn_frames_give_the_golden_inputs(processor: Any, tmp_path: Path) -> None:
     """Fixed pictures: what verl reads of them is the golden that the tests without verl compare us with."""
     made = []
-    for number, (frames, height, width, fps) in enumerate(verl_world.SHAPES):
-        video = verl_world.drawn(frames, height, width, fps, seed=number)
+    for number, (frames, height, width, fps) in enumerate(verl_exports.SHAPES):
+        video = verl_exports.drawn(frames, height, width, fps, seed=number)
         paths = [tmp_path / f"{number}-{place}.png" for place in range(frames)]
         for path, pixels in zip(paths, video.pixels, strict=True):
             cv2.imwrite(str(path), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
@@ -125,4 +125,4 @@ def test_drawn_frames_give_the_golden_inputs(processor: Any, tmp_path: Path) -> 
                 "prompt": inputs["input_ids"][0].tolist(),
             }
         )
-    assert made == verl_world.golden("inputs.json", made)
+    assert made == verl_exports.golden("inputs.json", made)

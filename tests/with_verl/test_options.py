@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import verl_world
+import verl_exports
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
@@ -16,10 +16,10 @@ from trainer.config import load
 from trainer.verl.overrides import overrides
 
 
-@pytest.mark.parametrize("recipe", verl_world.RECIPES)
+@pytest.mark.parametrize("recipe", verl_exports.RECIPES)
 def test_the_overrides_of_a_recipe_are_verl_s_own_options(recipe: str) -> None:
-    lines = overrides(load(recipe), verl_world.handed(), Path("/out"))
-    config = verl_world.composed(lines)
+    lines = overrides(load(recipe), verl_exports.handed(), Path("/out"))
+    config = verl_exports.composed(lines)
     validate_config(config, need_reference_policy(config), need_critic(config))
     assert not need_critic(config)
     assert need_reference_policy(config)
@@ -30,7 +30,7 @@ def test_the_overrides_of_a_recipe_are_verl_s_own_options(recipe: str) -> None:
 
 
 def test_the_paper_s_values_reach_verl() -> None:
-    config = verl_world.composed(overrides(load("videossr-8xh200"), verl_world.handed(), Path("/out")))
+    config = verl_exports.composed(overrides(load("videossr-8xh200"), verl_exports.handed(), Path("/out")))
     actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
     rollout = omega_conf_to_dataclass(config.actor_rollout_ref.rollout)
     assert (actor.optim.lr, actor.optim.weight_decay, actor.optim.lr_scheduler_type) == (1e-6, 0.01, "constant")
@@ -46,18 +46,18 @@ def test_the_paper_s_values_reach_verl() -> None:
 @pytest.mark.parametrize(
     ("changes", "key", "value"),
     [
-        ({"final_lr": 0.1, "warm_up": 5}, "actor_rollout_ref.actor.optim.min_lr_ratio", 0.1),
-        ({"final_lr": 0.1, "warm_up": 5}, "actor_rollout_ref.actor.optim.lr_warmup_steps", 5),
-        ({"kl": 0.0}, "actor_rollout_ref.actor.use_kl_loss", False),
-        ({"clip": 0.3}, "actor_rollout_ref.actor.clip_ratio_high", 0.3),
-        ({"clip": None}, "actor_rollout_ref.actor.clip_ratio", 0.2),
-        ({"normalise": "mean"}, "algorithm.norm_adv_by_std_in_grpo", False),
+        ({"min_lr_ratio": 0.1, "warmup_steps": 5}, "actor_rollout_ref.actor.optim.min_lr_ratio", 0.1),
+        ({"min_lr_ratio": 0.1, "warmup_steps": 5}, "actor_rollout_ref.actor.optim.lr_warmup_steps", 5),
+        ({"beta": 0.0}, "actor_rollout_ref.actor.use_kl_loss", False),
+        ({"epsilon": 0.3}, "actor_rollout_ref.actor.clip_ratio_high", 0.3),
+        ({"epsilon": None}, "actor_rollout_ref.actor.clip_ratio", 0.2),
+        ({"scale_rewards": "none"}, "algorithm.norm_adv_by_std_in_grpo", False),
         ({"vision": "frozen"}, "actor_rollout_ref.actor.freeze_vision_tower", True),
         ({"model": "/models/odd, =name ${x}"}, "actor_rollout_ref.model.path", "/models/odd, =name ${x}"),
     ],
 )
 def test_other_values_reach_verl_too(changes: dict[str, Any], key: str, value: Any) -> None:
     recipe = load("videossr-8xh200").model_copy(update=changes)
-    config = verl_world.composed(overrides(recipe, verl_world.handed(), Path("/out")))
+    config = verl_exports.composed(overrides(recipe, verl_exports.handed(), Path("/out")))
     validate_config(config, need_reference_policy(config), need_critic(config))
     assert OmegaConf.select(config, key) == value

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import verl_world
+import verl_exports
 from omegaconf import OmegaConf
 from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
 from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
@@ -106,7 +106,7 @@ def test_what_is_trained_on_is_our_own_prompt_and_frames(
     worker, server, _, made = ours
     for place, (sample, videos) in enumerate(told):
         rates = [told["fps"] for _, told in server.asked[place]["video_data"]]
-        clocks = [verl_world.on_the_pictures_clock(video, fps) for video, fps in zip(videos, rates, strict=True)]
+        clocks = [verl_exports.on_the_pictures_clock(video, fps) for video, fps in zip(videos, rates, strict=True)]
         inputs = encode(worker.processor, sample.question, clocks)
         prompt = made.batch["prompts"][place][made.batch["attention_mask"][place][: made.batch["prompts"].shape[1]] > 0]
         assert prompt.tolist() == inputs["input_ids"][0].tolist()

@@ -1,4 +1,4 @@
-"""Checkpoints: a folder in Hugging Face layout that appears whole or not at all, and what resuming needs inside it.
+"""Checkpoints: a folder in Hugging Face layout, written atomically, with what a resume needs inside it.
 
 Example:
     save(out, step=40, model=model, base=base, optimizer=optimizer, config_hash=digest, card="# Trained on ...")
@@ -9,9 +9,8 @@ Example:
         trainer/             state.json, optimizer.safetensors, random.safetensors, trainable.safetensors (LoRA),
                              files.json (bytes and blake3 of every other file)
 
-One process at a time writes to `out`: of several that train together the first, to which the others send their parts
-of split weights; nothing in the files depends on how many there are. A folder without its ending `.part` was renamed
-after every file was on disk.
+Only the main process writes; the others send it their shards, and the files do not depend on how many there are. A
+folder is renamed to its name after every file is on disk.
 """
 
 from __future__ import annotations
@@ -28,10 +27,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.checkpoints import optimizer_state
-from trainer.distributed import ALONE, Ranks
+from trainer.distributed import SINGLE_PROCESS, ProcessGroup
 from trainer.model import fsdp
 from viubench.errors import ViubenchError
 from viubench.storage.atomic import ASIDE, sync
+from viubench.watch.checkpoints import marked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,34 +65,31 @@ def save(
     extra: Mapping[str, Any] = {},
     log: Mapping[str, Any] = {},
     card: str,
-    merge: bool = True,
-    ranks: Ranks = ALONE,
+    processes: ProcessGroup = SINGLE_PROCESS,
 ) -> Path:
-    """Write `folder/checkpoint-<step>`, whole or not at all, and clear what killed writers left in `folder`.
+    """Write `folder/checkpoint-<step>` atomically, and remove what killed writers left in `folder`.
 
     Args:
         step: finished steps, from 0.
         model: a transformers model, or a peft model over one.
         base: folder of the checkpoint that training started from.
         config_hash: of the training configuration; `restore` refuses another one.
-        extra: JSON that the loop wants back, for example its cursor.
+        extra: JSON that the loop needs to resume.
         log: JSON metrics of this step.
         card: text of README.md.
-        merge: of a peft model, also write the whole model with the adapter merged in (takes a second copy of the
-            model in memory); without, only the adapter is written and it needs `base` to be opened.
-        ranks: the processes that train together; all must call it.
+        processes: the processes of the run; all must call it.
 
     Raises:
-        ViubenchError: the checkpoint is there already, or something in it is no JSON (a NaN among the metrics).
+        ViubenchError: the checkpoint exists, or something in it is no JSON (a NaN among the metrics).
     """
     target = folder / f"checkpoint-{step:06d}"
-    weights = fsdp.weights(model, ranks.first) if fsdp.is_split(model) else None
-    moments, groups = optimizer_state.optimizer_state(optimizer, ranks.first)
+    weights = fsdp.full_state_dict(model, processes.is_main) if fsdp.is_sharded(model) else None
+    moments, groups = optimizer_state.optimizer_state(optimizer, processes.is_main)
     facts = {"schema": SCHEMA, "step": step, "config_hash": config_hash, "extra": dict(extra), "log": dict(log)}
-    with ranks.agree():
-        if ranks.first:
-            with _appearing(target) as aside:
-                _write_model(aside, model, weights, card, merge)
+    with processes.raise_together():
+        if processes.is_main:
+            with _atomic_folder(target) as aside:
+                _write_model(aside, model, weights, card)
                 for path in sorted({path for pattern in FROM_BASE for path in base.glob(pattern) if path.is_file()}):
                     shutil.copyfile(path, aside / path.name)
                 (aside / "README.md").write_text(card, encoding="utf-8")
@@ -101,12 +98,12 @@ def save(
 
 
 @contextmanager
-def _appearing(target: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes `target` when all in it is on disk; leftovers of killed writers go."""
+def _atomic_folder(target: Path) -> Iterator[Path]:
+    """A folder to write into, renamed to `target` when all of it is on disk; removes leftovers of killed writers."""
     folder = target.parent
     if target.exists():
         raise ViubenchError(
-            f"{target.name} is there already", where=str(folder), hint="remove it, or name another folder"
+            f"{target.name} exists already", where=str(folder), hint="remove it, or choose another folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(LEFTOVER):
@@ -115,23 +112,23 @@ def _appearing(target: Path) -> Iterator[Path]:
     try:
         (aside / "trainer").mkdir(parents=True)
         yield aside
-        _write_json(aside / "trainer" / "files.json", _settle(aside))
+        _write_json(aside / "trainer" / "files.json", _sync_files(aside))
         sync(aside / "trainer" / "files.json")
         for path in (aside, *(path for path in aside.rglob("*") if path.is_dir())):
             sync(path)
         os.rename(aside, target)
         sync(folder)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)  # there only when an error is on its way up
+        shutil.rmtree(aside, ignore_errors=True)  # exists only after an error
 
 
 def restore(
-    checkpoint: Path, model: Any, optimizer: Optimizer, *, config_hash: str, ranks: Ranks = ALONE
+    checkpoint: Path, model: Any, optimizer: Optimizer, *, config_hash: str, processes: ProcessGroup = SINGLE_PROCESS
 ) -> dict[str, Any]:
-    """Put weights, optimizer and random generators back; everything is checked before anything is changed.
+    """Restore weights, optimizer and random number generators; everything is checked before anything is changed.
 
-    `model` is opened as for a new run, from the same base; of a peft model only what was trained is put back. All
-    processes that train together must call it, as many as there are now.
+    `model` is opened as for a new run, from the same base; of a peft model only what was trained is restored. All
+    processes must call it; their number may have changed.
 
     Returns:
         `step`, `config_hash`, `extra` and `log` as they were saved.
@@ -141,13 +138,13 @@ def restore(
     """
     from safetensors.torch import load_file
 
-    with ranks.agree():
-        facts = _check_files(checkpoint, digests=ranks.first)
+    with processes.raise_together():
+        facts = _check_files(checkpoint, digests=processes.is_main)
     if facts["config_hash"] != config_hash:
         raise ViubenchError(
             f"{checkpoint.name} was trained with another configuration",
             where=str(checkpoint),
-            hint="resume with the configuration it was started with, or name another folder",
+            hint="resume with the configuration it was started with, or choose another folder",
         )
     own, files = _own_weights(checkpoint, model)
     moments = {name: t.clone() for name, t in load_file(checkpoint / "trainer" / "optimizer.safetensors").items()}
@@ -159,56 +156,55 @@ def restore(
 
 
 def complete(folder: Path) -> list[Path]:
-    """The checkpoints that are whole (every file there, with its bytes), by step; none where there is no folder."""
-    found = [path for path in folder.glob("checkpoint-*") if NAME.fullmatch(path.name) and _all_there(path)]
-    return sorted(found, key=step_of)
+    """The complete checkpoints of `folder`, by step; none where there is no folder."""
+    return sorted(
+        (path for path in folder.glob("checkpoint-*") if NAME.fullmatch(path.name) and marked(path)), key=step_of
+    )
 
 
 def latest(folder: Path) -> Path | None:
-    """The whole checkpoint of the highest step."""
+    """The complete checkpoint of the highest step."""
     return next(reversed(complete(folder)), None)
 
 
 def step_of(checkpoint: Path) -> int:
-    """The step in a checkpoint's name; ViubenchError when it is none."""
+    """The step in a checkpoint's name; ViubenchError for another name."""
     named = NAME.fullmatch(checkpoint.name)
     if named is None:
         raise ViubenchError(f"{checkpoint.name} is no checkpoint's name", where=str(checkpoint))
     return int(named[1])
 
 
-def prune(folder: Path, keep_last: int, keep_best: Mapping[str, float], best: int = 1) -> list[str]:
-    """Remove all whole checkpoints but the last ones and the best ones.
+def prune(folder: Path, keep_last: int, scores: Mapping[str, float]) -> list[str]:
+    """Remove all complete checkpoints but the last ones and the best one.
 
     Args:
-        keep_last: how many of the highest steps stay, at least 1, for a run must be able to go on.
-        keep_best: score of checkpoints by name ("checkpoint-000040"), higher is better; a NaN is no score, and of
-            equal ones the earlier is better.
-        best: how many of the best stay.
+        keep_last: how many of the highest steps are kept, at least 1: a resume needs one.
+        scores: score of checkpoints by name ("checkpoint-000040"), higher is better, of equal ones the earlier; a NaN
+            is no score.
 
     Returns:
         The names of those that were removed.
     """
     if keep_last < 1:
         raise ViubenchError(f"keep_last is {keep_last}", hint="keep at least the last checkpoint: a resume needs it")
-    there = complete(folder)
-    scored = [path for path in there if not math.isnan(keep_best.get(path.name, math.nan))]
-    ranked = sorted(scored, key=lambda path: (-keep_best[path.name], step_of(path)))
-    kept = {*there[-keep_last:], *ranked[:best]}
-    removed = [path for path in there if path not in kept]
+    checkpoints = complete(folder)
+    scored = [path for path in checkpoints if not math.isnan(scores.get(path.name, math.nan))]
+    best = max(scored, key=lambda path: scores[path.name], default=None)  # the first, so the earlier, of equals
+    removed = [path for path in checkpoints[:-keep_last] if path != best]
     for path in removed:
         aside = folder / f".{path.name}.{uuid.uuid4().hex}{ASIDE}"
-        os.rename(path, aside)  # a kill between two files must not leave half a checkpoint under its name
+        os.rename(path, aside)  # a kill must not leave half a checkpoint under its name
         shutil.rmtree(aside)
     return [path.name for path in removed]
 
 
 def _is_adapted(model: Any) -> bool:
-    """Whether it is a peft model; asked of its methods, so that peft need not be there for a plain one."""
+    """Whether it is a peft model; checked by its methods, for peft may not be installed."""
     return hasattr(model, "peft_config") and hasattr(model, "merge_and_unload")
 
 
-def _write_model(aside: Path, model: Any, weights: dict[str, Tensor] | None, card: str, merge: bool) -> None:
+def _write_model(aside: Path, model: Any, weights: dict[str, Tensor] | None, card: str) -> None:
     from copy import deepcopy
 
     from safetensors.torch import save_file
@@ -220,9 +216,8 @@ def _write_model(aside: Path, model: Any, weights: dict[str, Tensor] | None, car
     (aside / "adapter" / "README.md").write_text(card, encoding="utf-8")
     trained = {name: p.detach().contiguous() for name, p in model.named_parameters() if p.requires_grad}
     save_file(trained, aside / "trainer" / "trainable.safetensors")
-    if merge:
-        # Of a copy: adding the adapter to the weights and taking it off again would leave other bits.
-        deepcopy(model).merge_and_unload().save_pretrained(aside)
+    # Of a copy: merging and unmerging would leave other bits in the weights.
+    deepcopy(model).merge_and_unload().save_pretrained(aside)
 
 
 def _write_state(folder: Path, moments: optimizer_state.Tensors, facts: dict[str, Any]) -> None:
@@ -242,13 +237,13 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _settle(folder: Path) -> dict[str, Any]:
-    """Bring every file to the disk; returns path below `folder` -> [bytes, blake3]."""
-    settled = {}
+def _sync_files(folder: Path) -> dict[str, Any]:
+    """Sync every file to disk; returns path below `folder` -> [bytes, blake3]."""
+    files = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         sync(path)
-        settled[path.relative_to(folder).as_posix()] = [path.stat().st_size, _digest(path)]
-    return settled
+        files[path.relative_to(folder).as_posix()] = [path.stat().st_size, _digest(path)]
+    return files
 
 
 def _digest(path: Path) -> str:
@@ -262,13 +257,13 @@ def _digest(path: Path) -> str:
 
 
 def _listed(checkpoint: Path) -> dict[str, tuple[int, str]]:
-    """What files.json lists; ViubenchError when it does not read or names files outside the checkpoint."""
+    """The content of files.json; ViubenchError when it is damaged or names files outside the checkpoint."""
     try:
         entries = json.loads((checkpoint / "trainer" / "files.json").read_bytes())
         listed = {str(name): (int(size), str(digest)) for name, (size, digest) in entries.items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ViubenchError(
-            f"{checkpoint.name} is no whole checkpoint: its list of files does not read",
+            f"{checkpoint.name} is no complete checkpoint: its list of files does not read",
             where=str(checkpoint),
             hint="resume from an earlier checkpoint",
         ) from error
@@ -277,15 +272,8 @@ def _listed(checkpoint: Path) -> dict[str, tuple[int, str]]:
     return listed
 
 
-def _all_there(checkpoint: Path) -> bool:
-    try:
-        return all((checkpoint / name).stat().st_size == size for name, (size, _) in _listed(checkpoint).items())
-    except (ViubenchError, OSError):
-        return False
-
-
 def _check_files(checkpoint: Path, digests: bool) -> dict[str, Any]:
-    """The content of state.json, after every file was found as it was written; `digests` says how closely."""
+    """The content of state.json, after every file was checked by its size and, with `digests`, its content."""
     for name, (size, digest) in _listed(checkpoint).items():
         path = checkpoint / name
         if not path.is_file() or path.stat().st_size != size or (digests and _digest(path) != digest):
@@ -301,7 +289,7 @@ def _check_files(checkpoint: Path, digests: bool) -> dict[str, Any]:
 
 
 def _own_weights(checkpoint: Path, model: Any) -> tuple[dict[str, Tensor], list[Path]]:
-    """The tensors of `model` to fill, and the files that fill them; nothing is changed yet.
+    """The tensors of `model` to restore, and the files with their values; nothing is changed yet.
 
     Raises:
         ViubenchError: names, shapes or dtypes differ, or one of the two has an adapter and the other has none.
@@ -326,14 +314,14 @@ def _own_weights(checkpoint: Path, model: Any) -> tuple[dict[str, Tensor], list[
                 tensor = file.get_tensor(name)
                 saved[name] = (tuple(tensor.shape), tensor.dtype)
     filled = {id(own[name]) for name in saved if name in own}
-    wanted = {name: t for name, t in own.items() if name in saved or id(t) not in filled}  # tied: saved once
-    if {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in wanted.items()} != saved:
+    expected = {name: t for name, t in own.items() if name in saved or id(t) not in filled}  # tied: saved once
+    if {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in expected.items()} != saved:
         raise ViubenchError(
             f"{checkpoint.name} holds the weights of another model",
             where=str(checkpoint),
-            hint="open the base model, dtype and trained parts it was started with",
+            hint="open the base model with the dtype and the adapters it was started with",
         )
-    return wanted, files
+    return expected, files
 
 
 def _copy_weights(own: Mapping[str, Tensor], files: list[Path]) -> None:
@@ -344,4 +332,4 @@ def _copy_weights(own: Mapping[str, Tensor], files: list[Path]) -> None:
         for path in files:
             with safe_open(path, framework="pt") as file:
                 for name in file.keys():  # noqa: SIM118  (no mapping)
-                    own[name].copy_(fsdp.part_of(file.get_tensor(name), own[name]))
+                    own[name].copy_(fsdp.shard_like(file.get_tensor(name), own[name]))

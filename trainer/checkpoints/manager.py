@@ -1,14 +1,13 @@
-"""The checkpoints of a training run: gone on from, written, thinned out, and one more when the run breaks off.
+"""The checkpoint manager of a training run: resume, save, prune, and save once more when the run fails.
 
 Example:
-    keeper = Keeper(config, out, policy, optimizer, log, manifest)
-    with keeper.claimed(), keeper.rescuing(watch.state):
-        first = keeper.resume()
-        keeper.finished(step, told)         # after each step
-        keeper.save(watch.state())          # when one is due
+    manager = CheckpointManager(config, out, policy, optimizer, log, manifest)
+    with manager.locked(), manager.saving_on_error(monitor.state):
+        extra = manager.resume()
+        manager.step_done(step, metrics)     # after each step
+        manager.save(monitor.state())        # when one is due
 
-A checkpoint's score is what the greedy look beside it found on the validation items, the mean over tasks; the log
-holds it.
+A checkpoint's score is the mean over tasks of the validation beside it, from the log.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import fmean
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from trainer.checkpoints import checkpoint, metrics_log, optimizer_state
-from trainer.checkpoints.model_card import card
+from trainer.checkpoints.model_card import render_card
 from trainer.config import TrainConfig
 from trainer.model.policy import Policy
 from viubench.errors import ViubenchError
@@ -31,15 +30,15 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 
-class Keeper:
-    """Writes and restores the checkpoints in folder `out`, for one process at a time.
+class CheckpointManager:
+    """Saves and restores the checkpoints in folder `out`, for one run at a time.
 
     Args:
-        manifest: of the run, see `cards.describe`; its `run` must be that of the checkpoints already there.
+        manifest: of the run, see `model_card.build_manifest`; its `run` must be that of the checkpoints in `out`.
 
     Attributes:
         steps: finished so far.
-        told: the log line of the last finished step.
+        metrics: of the last finished step.
     """
 
     def __init__(
@@ -48,35 +47,30 @@ class Keeper:
         out: Path,
         policy: Policy,
         optimizer: Optimizer,
-        lines: metrics_log.Log,
+        log: metrics_log.MetricsLog,
         manifest: dict[str, Any],
     ) -> None:
-        self.config, self.out, self.policy, self.optimizer, self.lines = config, out, policy, optimizer, lines
-        self.manifest, self.ranks = manifest, policy.ranks
+        self.config, self.out, self.policy, self.optimizer, self.log = config, out, policy, optimizer, log
+        self.manifest, self.processes = manifest, policy.processes
         self.steps = 0
-        self.told: dict[str, Any] = {}
+        self.metrics: dict[str, Any] = {}
 
     @contextmanager
-    def claimed(self) -> Iterator[None]:
-        """Hold the folder. Raises ViubenchError while another run trains into it."""
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of the folder. Raises ViubenchError while another process trains there."""
         self.out.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as held:
-            with self.ranks.agree():
-                if self.ranks.first:
-                    held.enter_context(self._lock())
+        with ExitStack() as stack:
+            with self.processes.raise_together():
+                if self.processes.is_main:
+                    busy = f"another process is training into {self.out}"
+                    stack.callback(locking.acquire(self.out / ".lock", busy, where="--out").release)
             yield
 
-    def _lock(self) -> IO[str]:
-        try:
-            return locking.take(self.out / ".lock")
-        except BlockingIOError:
-            raise ViubenchError(f"another process is training into {self.out}", where="--out") from None
-
     def resume(self) -> dict[str, Any]:
-        """Go on from the last whole checkpoint, if there is one; then the log ends where it does.
+        """Restore the last complete checkpoint, if there is one, and cut the log off behind it.
 
         Returns:
-            What `save` was given as `extra`; {} at the start of a run.
+            The `extra` of `save`; {} at the start of a run.
 
         Raises:
             ViubenchError: that checkpoint is of another configuration, other items or another base model, or damaged.
@@ -84,32 +78,32 @@ class Keeper:
         extra: dict[str, Any] = {}
         optimizer_state.seed_random(self.config.seed)
         if (last := checkpoint.latest(self.out)) is not None:
-            found = checkpoint.restore(
-                last, self.policy.model, self.optimizer, config_hash=self.manifest["run"], ranks=self.ranks
+            saved = checkpoint.restore(
+                last, self.policy.model, self.optimizer, config_hash=self.manifest["run"], processes=self.processes
             )
-            self.steps, self.told, extra = found["step"], found["log"], found["extra"]
-        self.lines.cut(self.steps)
-        if self.ranks.first:
+            self.steps, self.metrics, extra = saved["step"], saved["log"], saved["extra"]
+        self.log.cut(self.steps)
+        if self.processes.is_main:
             write_json(self.out / "manifest.json", self.manifest)
         return extra
 
-    def finished(self, step: int, told: dict[str, Any]) -> None:
-        """Step `step` (from 0) changed the weights; `told` is what its log line will be and may still grow."""
-        self.steps, self.told = step + 1, told
+    def step_done(self, step: int, metrics: dict[str, Any]) -> None:
+        """Step `step` (from 0) changed the weights; `metrics` becomes its log line and may still grow."""
+        self.steps, self.metrics = step + 1, metrics
 
-    def due(self, step: int) -> bool:
-        """Whether a checkpoint is written after `step`: every so many, after the last, and for the harness."""
-        return step + 1 == self.config.steps or (step + 1) % self.config.save.every == 0 or self.evaluates(step)
+    def is_due(self, step: int) -> bool:
+        """Whether a checkpoint is written after `step`: regularly, after the last, and for the harness."""
+        return step + 1 == self.config.max_steps or (step + 1) % self.config.save_steps == 0 or self.evaluates(step)
 
     def evaluates(self, step: int) -> bool:
         """Whether the harness evaluates the checkpoint after `step`."""
-        harness = self.config.evaluate.harness
-        return harness is not None and (step + 1) % harness.every == 0
+        harness = self.config.harness_eval
+        return harness is not None and (step + 1) % harness.eval_steps == 0
 
     def logged(self) -> bool:
-        """Whether the line of the last finished step is in the log; a kill may come between checkpoint and line."""
+        """Whether the last finished step is in the log; a kill may come between checkpoint and log line."""
         lines = metrics_log.read(self.out)
-        return self.ranks.told(not self.steps or bool(lines and lines[-1]["step"] == self.steps - 1))
+        return self.processes.broadcast(not self.steps or bool(lines and lines[-1]["step"] == self.steps - 1))
 
     def save(self, extra: dict[str, Any]) -> Path:
         """Write the checkpoint of the finished steps."""
@@ -121,57 +115,57 @@ class Keeper:
             optimizer=self.optimizer,
             config_hash=self.manifest["run"],
             extra=extra,
-            log=self.told,
-            card=card(self.manifest, self.told),
-            ranks=self.ranks,
+            log=self.metrics,
+            card=render_card(self.manifest, self.metrics),
+            processes=self.processes,
         )
 
     def prune(self) -> None:
         """Remove the checkpoints that the configuration does not keep."""
-        if not self.ranks.first:
+        if not self.processes.is_main:
             return
-        best = scores(self.out) if self.config.save.keep_best else {}
-        checkpoint.prune(self.out, self.config.save.keep_last, best)
+        best = scores(self.out) if self.config.save_best else {}
+        checkpoint.prune(self.out, self.config.save_total_limit, best)
 
     @contextmanager
-    def rescuing(self, extra: Callable[[], dict[str, Any]]) -> Iterator[None]:
-        """When the run breaks off inside, see that the finished steps are saved, and say where."""
+    def saving_on_error(self, extra: Callable[[], dict[str, Any]]) -> Iterator[None]:
+        """Save the finished steps when the run fails inside; the error says where."""
         try:
             yield
         except ViubenchError as error:
-            saved = self._rescued(extra) if self.ranks.can_save(error) else self._left()
+            saved = self._save_on_error(extra) if self.processes.can_save(error) else self._last_saved()
             raise ViubenchError(
                 f"{error.message} ({saved})", where=error.where, hint=error.hint, exit_code=error.exit_code
             ) from error
 
-    def _left(self) -> str:
-        """What a run that ends in one process only, which cannot save alone, leaves behind."""
-        found = checkpoint.latest(self.out)
-        return "no checkpoint was written yet" if found is None else f"{found} is what was saved last"
+    def _last_saved(self) -> str:
+        """The last checkpoint, where one process fails alone and cannot save."""
+        last = checkpoint.latest(self.out)
+        return "no checkpoint was written yet" if last is None else f"the last checkpoint is {last}"
 
-    def _rescued(self, extra: Callable[[], dict[str, Any]]) -> str:
+    def _save_on_error(self, extra: Callable[[], dict[str, Any]]) -> str:
         if not self.steps:
             return "at the first step; nothing was trained yet"
         try:
             last = self.out / f"checkpoint-{self.steps:06d}"
-            if not self.ranks.told(last in checkpoint.complete(self.out)):
+            if not self.processes.broadcast(last in checkpoint.complete(self.out)):
                 self.save(extra())
             if not self.logged() and not self.evaluates(self.steps - 1):
-                self.lines.write(self.told)
+                self.log.write(self.metrics)
         except (ViubenchError, OSError) as error:
             return f"after {self.steps} steps, which could not be saved: {error}"
         return f"after {self.steps} steps; they are saved in {last}"
 
 
 def scores(folder: Path) -> dict[str, float]:
-    """Name of a checkpoint -> its score in [0, 1], for every step that had a look; some may be gone."""
-    looks = {line["step"] + 1: metrics_log.looked(line) for line in metrics_log.read(folder)}
-    return {f"checkpoint-{step:06d}": fmean(found.values()) for step, found in looks.items() if found}
+    """Name of a checkpoint -> its score in [0, 1], for every step with a validation; some may be pruned."""
+    steps = {line["step"] + 1: metrics_log.validation_scores(line) for line in metrics_log.read(folder)}
+    return {f"checkpoint-{step:06d}": fmean(tasks.values()) for step, tasks in steps.items() if tasks}
 
 
 def best(folder: Path) -> tuple[Path, float] | None:
-    """The checkpoint of the highest score among those that are there, the earlier of equals; None without looks."""
-    found = scores(folder)
-    there = [path for path in checkpoint.complete(folder) if path.name in found]
-    top = max(there, key=lambda path: found[path.name], default=None)
-    return None if top is None else (top, found[top.name])
+    """The checkpoint in `folder` of the highest score, the earlier of equals; None without a validation."""
+    by_name = scores(folder)
+    scored = [path for path in checkpoint.complete(folder) if path.name in by_name]
+    top = max(scored, key=lambda path: by_name[path.name], default=None)
+    return None if top is None else (top, by_name[top.name])

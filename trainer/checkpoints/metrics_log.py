@@ -1,11 +1,11 @@
 """The metrics of a training run: one JSON line a step, and the same numbers as TensorBoard event files.
 
 Example:
-    log = Log(Path("runs/train"))
+    log = MetricsLog(Path("runs/train"))
     log.write({"step": 0, "reward": 0.41})  # to train.jsonl and tensorboard/
 
-The JSON lines are what pages and a resumed run read; the event files are made from them anew at each start, so that a
-step that is done again after a kill is never in them twice.
+Pages and a resumed run read the JSON lines; the event files are written from them anew at each start, so that no step
+is in them twice after a kill.
 """
 
 from __future__ import annotations
@@ -24,44 +24,44 @@ NAME = "train.jsonl"
 EVENTS = "tensorboard"
 
 
-def to_stderr(text: str) -> None:
-    """Tell the user something beside the progress bar."""
+def print_warning(text: str) -> None:
+    """Print a warning beside the progress bar."""
     print(text, file=sys.stderr)
 
 
-class Log:
+class MetricsLog:
     """Appends to `folder/train.jsonl`, and to the event files in `folder/tensorboard` where TensorBoard is installed.
 
     Args:
-        say: told once when it is not.
+        warn: called once when it is not.
     """
 
-    def __init__(self, folder: Path, say: Callable[[str], None] = to_stderr) -> None:
+    def __init__(self, folder: Path, warn: Callable[[str], None] = print_warning) -> None:
         self.path = folder / NAME
-        self._say = say
+        self._warn = warn
         self._board: Any = None
 
     def cut(self, step: int) -> None:
-        """Forget what was written from `step` on: a resumed run does those steps again. Comes before `write`."""
+        """Drop the lines from `step` on, which a resumed run writes again. Comes before `write`."""
         kept = [line for line in read(self.path.parent) if line["step"] < step]
         if self.path.exists():
             atomic.write(self.path, "".join(map(_line, kept)).encode(), lasting=True)
 
     def write(self, metrics: Mapping[str, Any]) -> None:
-        """One line; it is on disk, for this machine's other processes, when this returns.
+        """Append one line.
 
         Raises:
-            ViubenchError: a number that is not finite: the run has gone wrong.
+            ViubenchError: a number that is not finite.
         """
         wrong = [key for key, value in metrics.items() if isinstance(value, float) and not math.isfinite(value)]
         if wrong:
             raise ViubenchError(
                 f"step {metrics.get('step')}: {wrong[0]} is {metrics[wrong[0]]}",
                 where=str(self.path),
-                hint="lower lr or max_grad_norm; the last checkpoint is from before this step",
+                hint="lower learning_rate or max_grad_norm; the last checkpoint is from before this step",
             )
         if self._board is None:
-            self._board = _board(self.path.parent, self._say)
+            self._board = _board(self.path.parent, self._warn)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_line(metrics))
         _draw(self._board, metrics)
@@ -74,15 +74,15 @@ class Log:
             self._board = None
 
 
-class Unwritten(Log):
-    """The log of a process that trains with others and leaves the writing to the first."""
+class NoLog(MetricsLog):
+    """The log of every process but the main one: nothing is written."""
 
     def cut(self, step: int) -> None: ...
     def write(self, metrics: Mapping[str, Any]) -> None: ...
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Every whole line of a run's log; a torn last one is left out."""
+    """The complete lines of a run's log, without a torn last one."""
     path = folder / NAME
     if not path.exists():
         return []
@@ -91,18 +91,18 @@ def read(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole]
 
 
-def looked(line: Mapping[str, Any], measure: str = "reward") -> dict[str, float]:
-    """Task -> what a line's greedy look at the validation items found of it; empty for a step without a look."""
+def validation_scores(line: Mapping[str, Any], measure: str = "reward") -> dict[str, float]:
+    """Task -> a measure of the step's validation; empty for a step without one."""
     parts = {key: key.split("/") for key in line if key.startswith("validation/")}
     return {"/".join(names[1:-1]): line[key] for key, names in parts.items() if names[-1] == measure}
 
 
 def summary(line: Mapping[str, Any]) -> str:
-    """For a progress bar: each task's mean reward beside its floor, `order 0.41 (floor 0.39)`, or else the loss."""
+    """For a progress bar: `order 0.41 (constant 0.39)`, each task's mean reward and constant baseline, or the loss."""
     parts = []
     for task in (key.removeprefix("floor/") for key in line if key.startswith("floor/")):
         reward = line.get(f"{task}/reward", line.get(f"validation/{task}/reward"))
-        parts += [] if reward is None else [f"{task} {reward:.2f} (floor {line[f'floor/{task}']:.2f})"]
+        parts += [] if reward is None else [f"{task} {reward:.2f} (constant {line[f'floor/{task}']:.2f})"]
     return "  ".join(parts) or f"loss {line['loss']:.3f}"
 
 
@@ -115,14 +115,14 @@ class _NoBoard:
     def close(self) -> None: ...
 
 
-def _board(folder: Path, say: Callable[[str], None]) -> Any:
-    """A TensorBoard writer whose files hold exactly the lines of the log so far."""
+def _board(folder: Path, warn: Callable[[str], None]) -> Any:
+    """A TensorBoard writer whose files hold the lines of the log so far."""
     for old in (folder / EVENTS).glob("events.out.tfevents.*"):
         old.unlink()
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        say("TensorBoard is not installed: the metrics go to train.jsonl alone (pip install tensorboard)")
+        warn("TensorBoard is not installed: the metrics go to train.jsonl alone (pip install tensorboard)")
         return _NoBoard()
     # A viewer that is open has the old points in memory: purging from step 0 on makes it drop them.
     board = SummaryWriter(str(folder / EVENTS), purge_step=0)

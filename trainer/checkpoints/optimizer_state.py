@@ -1,10 +1,10 @@
-"""What a training step depends on besides the weights, as tensors and JSON: optimizer state and random generators.
+"""Optimizer state and random number generators as tensors and JSON.
 
 Example:
     tensors, facts = optimizer_state(optimizer)   # to safetensors and JSON
     set_optimizer_state(optimizer, tensors, facts)
 
-Nothing here is ever pickled: a checkpoint that came from elsewhere cannot run code.
+Nothing is pickled: a checkpoint from elsewhere cannot run code.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Tensors = dict[str, "Tensor"]
 
 
 def optimizer_state(optimizer: Optimizer, keep: bool = True) -> tuple[Tensors, dict[str, Any]]:
-    """The state of a torch optimizer taken apart; of split weights the whole, which all processes must ask for.
+    """The state of a torch optimizer, full also for sharded weights; all processes must call it.
 
     Args:
-        keep: False for a process that only lends its parts; it gets no tensors.
+        keep: False for a process that only sends its shards; it gets no tensors.
 
     Returns:
         The tensors, named `<number of the parameter>.<entry>` ("0.exp_avg", any shape and dtype), and the JSON part:
@@ -39,7 +39,7 @@ def optimizer_state(optimizer: Optimizer, keep: bool = True) -> tuple[Tensors, d
     for number, entries in state["state"].items():
         for name, value in entries.items():
             if isinstance(value, torch.Tensor):
-                full = fsdp.whole(value.detach())
+                full = fsdp.full_tensor(value.detach())
                 if keep:
                     tensors[f"{number}.{name}"] = full.cpu().contiguous()
             else:
@@ -48,7 +48,7 @@ def optimizer_state(optimizer: Optimizer, keep: bool = True) -> tuple[Tensors, d
 
 
 def check_optimizer_state(optimizer: Optimizer, tensors: Tensors, facts: dict[str, Any], where: str) -> None:
-    """Refuse the state of an optimizer over other parameters, before anything is put back.
+    """Refuse the state of an optimizer over other parameters, before anything is restored.
 
     Raises:
         ViubenchError: other groups or settings, or a moment has another shape than its parameter.
@@ -74,14 +74,14 @@ def check_optimizer_state(optimizer: Optimizer, tensors: Tensors, facts: dict[st
 
 
 def set_optimizer_state(optimizer: Optimizer, tensors: Tensors, facts: dict[str, Any]) -> None:
-    """Put back what `optimizer_state` took apart; `check_optimizer_state` comes before."""
+    """Restore what `optimizer_state` returned; call `check_optimizer_state` before."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for full, value in {**tensors, **facts["scalars"]}.items():
         number, _, name = full.partition(".")
-        moment = getattr(value, "ndim", 0) > 0  # AdamW's count of steps is a scalar, and not split
-        held = fsdp.part_of(value, parameters[int(number)]) if moment else value
-        state.setdefault(int(number), {})[name] = held
+        moment = getattr(value, "ndim", 0) > 0  # AdamW's step count is a scalar, and not sharded
+        value = fsdp.shard_like(value, parameters[int(number)]) if moment else value
+        state.setdefault(int(number), {})[name] = value
     groups = []
     for now, saved in zip(optimizer.param_groups, facts["groups"], strict=True):
         # JSON knows no tuples, and AdamW's betas are one.
@@ -90,7 +90,7 @@ def set_optimizer_state(optimizer: Optimizer, tensors: Tensors, facts: dict[str,
 
 
 def seed_random(seed: int) -> None:
-    """Start the generators of torch (GPUs too), python and numpy from `seed`, for whatever draws from them unasked."""
+    """Seed the generators of torch (GPUs too), python and numpy, for libraries that draw from them."""
     import numpy as np
     import torch
 
@@ -116,7 +116,7 @@ def random_state() -> tuple[Tensors, dict[str, Any]]:
 
 
 def set_random_state(tensors: Tensors, facts: dict[str, Any]) -> None:
-    """Put the generators back; those of GPUs that this machine lacks are left out, for they have no place here."""
+    """Restore the generators, without those of GPUs that this machine lacks."""
     import numpy as np
     import torch
 

@@ -1,1 +1,1 @@
-"""`make train-demo`: a tiny model trained on two cores, and the check of what it promises."""
+"""`make train-demo`: a tiny model trained on two cores, and the check of its gain."""

@@ -1,9 +1,9 @@
-"""The forward passes of a policy: the prompt once, answers behind its cache, or prompt and answers the plain way.
+"""The forward passes of a policy: prefill of the prompts, answers on their cache, or full sequences without a cache.
 
 Example:
-    logits, cache, first = prompt(model, packed)           # B questions: first answer token [B, 1, V]
+    logits, cache, first = prefill(model, packed)          # B questions: first answer token [B, 1, V]
     cache.batch_repeat_interleave(8)                       # gradient flows through it
-    later = go_on(model, packed, tokens, cache, first)     # tokens [B * 8, l] -> [B * 8, l, V]
+    later = extend(model, packed, tokens, cache, first)    # tokens [B * 8, l] -> [B * 8, l, V]
 
 `model` is a transformers Qwen3-VL or Qwen2.5-VL with its language-model head.
 """
@@ -20,44 +20,44 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def vision_frozen(model: Any) -> bool:
-    """Whether nothing in the vision tower is trained."""
+def vision_is_frozen(model: Any) -> bool:
+    """Whether the vision tower is not trained."""
     return not any(p.requires_grad for p in model.model.visual.parameters())
 
 
 def media(model: Any, packed: Packed, n: int = 1) -> dict[str, Any]:
-    """The pictures for a forward over `n` copies of the prompt: encoded once where the tower is frozen."""
+    """Pixels or vision features for a forward pass over `n` copies of the prompt; cached where the tower is frozen."""
     import torch
 
     inputs = packed.inputs
-    if n > 1 or not vision_frozen(model):
-        return packed.pictures(n)
-    if packed.seen is None:
-        packed.seen = {}
+    if n > 1 or not vision_is_frozen(model):
+        return packed.media(n)
+    if packed.vision_features is None:
+        packed.vision_features = {}
         with torch.no_grad():
             for kind, pixels in zip(("video", "image"), packing.PIXELS, strict=True):
                 if pixels in inputs:
                     encode = getattr(model, f"get_{kind}_features")
-                    packed.seen[kind] = encode(inputs[pixels], inputs[f"{kind}_grid_thw"], return_dict=True)
-    return {"mm_encoder_outputs": copy.copy(packed.seen)}
+                    packed.vision_features[kind] = encode(inputs[pixels], inputs[f"{kind}_grid_thw"], return_dict=True)
+    return {"mm_encoder_outputs": copy.copy(packed.vision_features)}
 
 
 def positions(model: Any, packed: Packed) -> tuple[Tensor, Tensor]:
     """Rotary positions of the prompts, int64 [3, B, P], and those of their first answer tokens, int64 [B].
 
-    An answer's positions are equal on all three axes. They are always given to the model, which otherwise counts on
-    from whatever prompt it happened to see last.
+    An answer's positions are equal on all three axes. Without them the model would continue from the last prompt it
+    has seen.
     """
-    if packed.places is not None:
-        return packed.places
+    if packed.positions is not None:
+        return packed.positions
     names = ("input_ids", "mm_token_type_ids", *packing.GRIDS, "second_per_grid_ts")
     given = {name: packed.inputs[name] for name in names if name in packed.inputs}
     places, _ = model.model.get_rope_index(**given, attention_mask=packed.mask())
-    packed.places = (places, places.amax((0, 2)) + 1)
-    return packed.places
+    packed.positions = (places, places.amax((0, 2)) + 1)
+    return packed.positions
 
 
-def prompt(model: Any, packed: Packed) -> tuple[Tensor, Any, Tensor]:
+def prefill(model: Any, packed: Packed) -> tuple[Tensor, Any, Tensor]:
     """Run the prompts: logits of the first answer tokens [B, 1, V], key-value cache, positions of those tokens [B]."""
     places, first = positions(model, packed)
     out = model(
@@ -71,11 +71,11 @@ def prompt(model: Any, packed: Packed) -> tuple[Tensor, Any, Tensor]:
     return out.logits, out.past_key_values, first
 
 
-def go_on(model: Any, packed: Packed, tokens: Tensor, cache: Any, first: Tensor) -> Tensor:
+def extend(model: Any, packed: Packed, tokens: Tensor, cache: Any, first: Tensor) -> Tensor:
     """Logits [B * n, l, V] after each of `tokens` [B * n, l], which follow the cached ones; the cache grows by them.
 
     Args:
-        packed: the prompts in front, n answers to each in turn.
+        packed: the prompts, n answers to each in turn.
         first: position of the first of `tokens` of each prompt, int64 [B].
     """
     import torch
@@ -87,7 +87,7 @@ def go_on(model: Any, packed: Packed, tokens: Tensor, cache: Any, first: Tensor)
     if mask is not None:
         behind = cache.get_seq_length() - mask.shape[1] + length
         mask = torch.nn.functional.pad(mask.repeat_interleave(copies, 0), (0, behind), value=1)
-    # Embeddings, not ids: an answer holds no pictures, whatever it says.
+    # Embeddings, not ids: an image token in an answer is no image.
     embedded = model.get_input_embeddings()(tokens)
     logits: Tensor = model(
         inputs_embeds=embedded,
@@ -99,8 +99,8 @@ def go_on(model: Any, packed: Packed, tokens: Tensor, cache: Any, first: Tensor)
     return logits
 
 
-def plain(model: Any, packed: Packed, tokens: Tensor) -> Tensor:
-    """Logits [B * n, L, V] of every answer token by one forward over n copies of each prompt, each with its answer."""
+def full_sequence(model: Any, packed: Packed, tokens: Tensor) -> Tensor:
+    """Logits [B * n, L, V] of every answer token, by one forward pass over prompt and answer of each row."""
     import torch
 
     rows, length = tokens.shape

@@ -1,10 +1,10 @@
-"""Questions with their videos as the tensors that a checkpoint's forward takes, by the checkpoint's own processor.
+"""Questions with their videos as inputs of a checkpoint's forward pass, by the checkpoint's own processor.
 
 Example:
     batch = stack([pack(processor, sample, videos), pack(processor, other, its_videos)], pad=0)
     batch.inputs["input_ids"].shape  # (2, tokens of the longer prompt)
 
-The frames are shown as they are, never resampled or resized, each video with its own clock; token ids are those of
+The frames are neither resampled nor resized, and each video has its own times; token ids are those of
 `viubench.engines.hf` for the same question.
 """
 
@@ -45,15 +45,15 @@ class Packed:
         inputs: `input_ids`, `attention_mask` and `mm_token_type_ids` int64 [B, P], padded on the left (types: 0 text,
             1 image, 2 video), `pixel_values_videos` float [patches, values], `video_grid_thw` int64 [videos, 3], and
             what else the processor gives; pictures one after the other, row by row.
-        seen: what a frozen vision tower made of the pixels, kept so that they are encoded once; None until then.
-        places: rotary positions (see `prefix.positions`), kept likewise.
+        vision_features: output of a frozen vision tower, cached; None until then.
+        positions: rotary positions (see `forward.positions`), cached.
     """
 
     samples: tuple[Sample, ...]
     videos: tuple[tuple[VideoInput, ...], ...]
     inputs: dict[str, Tensor]
-    seen: dict[str, Any] | None = None
-    places: tuple[Tensor, Tensor] | None = None
+    vision_features: dict[str, Any] | None = None
+    positions: tuple[Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -63,20 +63,20 @@ class Packed:
         mask = self.inputs["attention_mask"]
         return None if bool(mask.all()) else mask
 
-    def pictures(self, copies: int) -> dict[str, Tensor]:
-        """Pixels and grids with each row's `copies` times in a row."""
+    def media(self, copies: int) -> dict[str, Tensor]:
+        """Pixels and grids, each row's repeated `copies` times."""
         import torch
 
-        found: dict[str, Tensor] = {}
+        repeated: dict[str, Tensor] = {}
         moving = [len(prompts.moving(row)) for row in self.videos]
         still = [len(row) - many for row, many in zip(self.videos, moving, strict=True)]
         for pixels, grid, counts in zip(PIXELS, GRIDS, (moving, still), strict=True):
             if pixels in self.inputs:
                 grids = self.inputs[grid].split(counts)
                 patches = self.inputs[pixels].split([int(row.prod(-1).sum()) for row in grids])
-                found[pixels] = torch.cat([part for part in patches for _ in range(copies)])
-                found[grid] = torch.cat([part for part in grids for _ in range(copies)])
-        return found
+                repeated[pixels] = torch.cat([part for part in patches for _ in range(copies)])
+                repeated[grid] = torch.cat([part for part in grids for _ in range(copies)])
+        return repeated
 
 
 def open_processor(path: Path) -> Any:
@@ -90,7 +90,7 @@ def open_processor(path: Path) -> Any:
     allow_read_only_frames()
     try:
         processor = AutoProcessor.from_pretrained(path)
-    except Exception as error:  # whatever the loaders raise, the user needs the reason, not the trace
+    except Exception as error:  # the user needs the reason, whatever the loader raised
         reason = " ".join(str(error).split())[:400]
         raise ViubenchError(f"the processor does not open: {reason}", where=str(path)) from error
     token = getattr(processor, "video_token", None)
@@ -104,7 +104,7 @@ def open_processor(path: Path) -> Any:
         raise ViubenchError(
             f"the chat template writes no {token} for a video",
             where=str(path),
-            hint="copy chat_template.jinja of the model it was made from",
+            hint="copy chat_template.jinja of its base model",
         )
     return processor
 

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.distributed import ALONE, Ranks
+from trainer.distributed import SINGLE_PROCESS, ProcessGroup
 from trainer.model import forward, fsdp, packing
 from trainer.model.packing import Packed
 from viubench.engines.checkpoints import describe_checkpoint
@@ -71,20 +71,22 @@ class Policy:
         model: what is trained, a transformers model or a peft model around it (LoRA).
         base: the transformers model itself; its adapters, if any, are inside.
         processor: the checkpoint's own.
-        ranks: the processes that train it together.
+        processes: the processes that train it together.
     """
 
-    def __init__(self, path: Path, model: Any, processor: Any, *, keep_reference: bool, ranks: Ranks = ALONE) -> None:
-        self.path, self.model, self.processor, self.ranks = path, model, processor, ranks
+    def __init__(
+        self, path: Path, model: Any, processor: Any, *, keep_reference: bool, processes: ProcessGroup = SINGLE_PROCESS
+    ) -> None:
+        self.path, self.model, self.processor, self.processes = path, model, processor, processes
         self.base = model.get_base_model() if hasattr(model, "get_base_model") else model
         settings, tokenizer = self.base.generation_config, processor.tokenizer
         ends = settings.eos_token_id if settings.eos_token_id is not None else tokenizer.eos_token_id
         self.ends: list[int] = list(ends) if isinstance(ends, list | tuple) else [ends]
         pad = settings.pad_token_id if settings.pad_token_id is not None else tokenizer.pad_token_id
         self.pad: int = self.ends[0] if pad is None else pad
-        self._anchor: dict[str, Tensor] | None = None
+        self._reference: dict[str, Tensor] | None = None
         if keep_reference:
-            self.anchor()
+            self.set_reference()
 
     @classmethod
     def open(
@@ -97,8 +99,8 @@ class Policy:
         device: str = "cpu",
         keep_reference: bool = True,
         seed: int = 0,
-        ranks: Ranks = ALONE,
-        split: bool = False,
+        processes: ProcessGroup = SINGLE_PROCESS,
+        use_fsdp: bool = False,
     ) -> Policy:
         """Open a checkpoint folder (or hub id) for training; code that it brings along is never run.
 
@@ -109,8 +111,8 @@ class Policy:
             device: cpu, cuda, cuda:1.
             keep_reference: keep a copy of the trained weights for `reference`; not needed without a KL term.
             seed: of new adapters.
-            ranks: the processes that train it together; all open the same.
-            split: split the weights over them (`sharding`), unless there is but one; not with `lora`.
+            processes: the processes that train it together; all open the same.
+            use_fsdp: shard the weights over the processes; not with `lora`.
 
         Raises:
             ViubenchError: incomplete checkpoint, no video support, no chat template, unknown dtype, no peft.
@@ -121,23 +123,23 @@ class Policy:
             raise ViubenchError("training needs torch and transformers", hint="pip install 'viubench[train]'")
         folder = Path(describe_checkpoint(str(path))["path"])
         processor = packing.open_processor(folder)
-        model = _loaded(folder, dtype, device)
+        model = _load_model(folder, dtype, device)
         if lora is None:
             model.model.visual.requires_grad_(train_vision)
         else:
-            model = _with_adapters(model, lora, train_vision, seed)
-        if split and ranks.size > 1:
-            fsdp.split(model)
-        return cls(folder, model, processor, keep_reference=keep_reference, ranks=ranks)
+            model = _add_adapters(model, lora, train_vision, seed)
+        if use_fsdp and processes.size > 1:
+            fsdp.shard(model)
+        return cls(folder, model, processor, keep_reference=keep_reference, processes=processes)
 
     def trainable(self) -> list[tuple[str, Any]]:
-        """Name and parameter of everything that is trained, in the model's order; of split weights the own parts."""
-        fsdp.scatter(self.model)
+        """Name and parameter of everything that is trained, in the model's order; of sharded weights the own shards."""
+        fsdp.reshard(self.model)
         return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
 
-    def ready(self) -> None:
-        """Gather split weights; where not every process may have a question to ask, all must call it before."""
-        fsdp.gather(self.model)
+    def unshard(self) -> None:
+        """Gather sharded weights; all processes must call it, also those without a question."""
+        fsdp.unshard(self.model)
 
     def pack(self, sample: Sample, videos: Sequence[VideoInput]) -> Packed:
         """One question on the model's device and in its dtype; frames as they are. Raises EngineError, see `pack`."""
@@ -147,15 +149,15 @@ class Policy:
             packed.inputs[name] = value.to(self.base.device, dtype)
         return packed
 
-    def spell(self, text: str) -> list[int]:
-        """An answer's token ids, the end token last."""
+    def encode_answer(self, text: str) -> list[int]:
+        """An answer's token ids with the end token."""
         return [*self.processor.tokenizer.encode(text, add_special_tokens=False), self.ends[0]]
 
     def answers(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Answers spelled out: tokens int64 [B, L], padded on the right, and their mask bool [B, L]."""
+        """Encoded answers: tokens int64 [B, L], padded on the right, and their mask bool [B, L]."""
         import torch
 
-        rows = [self.spell(text) for text in texts]
+        rows = [self.encode_answer(text) for text in texts]
         longest = max(map(len, rows))
         tokens = torch.tensor([row + [self.pad] * (longest - len(row)) for row in rows], device=self.base.device)
         mask = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in rows], device=tokens.device)
@@ -172,17 +174,17 @@ class Policy:
         """
         import torch
 
-        self.ready()
+        self.unshard()
         chosen, logprobs, masks = [], [], []
         with torch.no_grad():
-            logits, cache, first = forward.prompt(self.base, packed)
+            logits, cache, first = forward.prefill(self.base, packed)
             logits = logits.repeat_interleave(n, 0)
             cache.batch_repeat_interleave(n)
             draws = uniform(seeds, n, max_tokens).to(logits.device)
             ends = torch.tensor(self.ends, device=logits.device)
             running = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
             for step in range(max_tokens):
-                scores = self._scores(logits[:, -1], temperature)
+                scores = self._log_probs(logits[:, -1], temperature)
                 drawn = pick(scores, draws[:, step]) if temperature else scores.argmax(-1, True)
                 drawn = drawn.where(running[:, None], torch.full_like(drawn, self.pad))
                 chosen.append(drawn[:, 0])
@@ -191,7 +193,7 @@ class Policy:
                 running = running & ~torch.isin(drawn[:, 0], ends)
                 if not running.any() or step + 1 == max_tokens:
                     break
-                logits = forward.go_on(self.base, packed, drawn, cache, first + step)
+                logits = forward.extend(self.base, packed, drawn, cache, first + step)
         tokens, mask = torch.stack(chosen, 1), torch.stack(masks, 1)
         decode = self.processor.tokenizer.decode
         texts = [decode(row[kept], skip_special_tokens=True) for row, kept in zip(tokens, mask, strict=True)]
@@ -205,66 +207,66 @@ class Policy:
         Args:
             tokens: int64 [B * n, L], padded on the right, n answers to each question in turn. mask: bool [B * n, L].
             temperature: that of the rollout; 0 counts as 1.
-            shared: run each prompt once for all its answers; False runs prompt and answer n times, the plain
-                definition that the shared one equals.
+            shared: one prefill of each prompt for all its answers; False runs prompt and answer n times, with the
+                same result.
 
         Returns:
             float32 [B * n, L] each, in nats; 0 outside `mask`.
         """
         import torch
 
-        self.ready()
+        self.unshard()
         if shared:
             copies = len(tokens) // len(packed)
-            logits, cache, first = forward.prompt(self.base, packed)
+            logits, cache, first = forward.prefill(self.base, packed)
             logits = logits.repeat_interleave(copies, 0)
-            if tokens.shape[1] > 1 or fsdp.is_split(self.model):
+            if tokens.shape[1] > 1 or fsdp.is_sharded(self.model):
                 cache.batch_repeat_interleave(copies)
-                # One token at least: split weights must be used equally often in every process.
+                # One token at least: sharded weights must be used equally often in every process.
                 fed = tokens[:, : max(tokens.shape[1] - 1, 1)]
-                later = forward.go_on(self.base, packed, fed, cache, first)
+                later = forward.extend(self.base, packed, fed, cache, first)
                 logits = torch.cat([logits, later], 1)[:, : tokens.shape[1]]
         else:
-            logits = forward.plain(self.base, packed, tokens)
-        scores = self._scores(logits, temperature)
-        found = scores.gather(-1, tokens[..., None])[..., 0]
+            logits = forward.full_sequence(self.base, packed, tokens)
+        scores = self._log_probs(logits, temperature)
+        chosen = scores.gather(-1, tokens[..., None])[..., 0]
         entropy = -(scores.exp() * scores).sum(-1)
-        nothing = torch.zeros_like(found)
-        return found.where(mask, nothing), entropy.where(mask, nothing)
+        zeros = torch.zeros_like(chosen)
+        return chosen.where(mask, zeros), entropy.where(mask, zeros)
 
-    def anchor(self) -> None:
-        """Make the policy as it is now the reference (as after a supervised warm start)."""
-        self._anchor = {name: p.detach().clone() for name, p in self.trainable()}
+    def set_reference(self) -> None:
+        """Make the present weights the reference."""
+        self._reference = {name: p.detach().clone() for name, p in self.trainable()}
 
     @contextmanager
     def reference(self) -> Iterator[None]:
-        """Within it the policy has the weights of the last `anchor`, at first the opened checkpoint's; no gradient.
+        """Inside, the policy has the reference weights, at first the opened checkpoint's; no gradient.
 
         Raises:
             ViubenchError: opened with keep_reference=False.
         """
         import torch
 
-        if self._anchor is None:
+        if self._reference is None:
             raise ViubenchError("no reference was kept", hint="open the policy with keep_reference=True")
-        self._exchange(self._anchor)
+        self._exchange(self._reference)
         try:
             with torch.no_grad():
                 yield
         finally:
-            self._exchange(self._anchor)
+            self._exchange(self._reference)
 
     def _exchange(self, others: dict[str, Tensor]) -> None:
-        """The trained weights and `others` change places, in place: split weights know their storage."""
+        """Swap the trained weights and `others`, in place: sharded weights keep their storage."""
         for name, p in self.trainable():
             present = p.data.clone()
             p.data.copy_(others[name])
             others[name].copy_(present)
 
-    def swapped_gap(self, packed: Packed, other: Packed, tokens: Tensor, mask: Tensor) -> float:
-        """Largest change of an answer token's log-probability (nats) when `packed` is shown the pixels of `other`.
+    def video_effect(self, packed: Packed, other: Packed, tokens: Tensor, mask: Tensor) -> float:
+        """Largest change of an answer token's log-probability (nats) when `packed` gets the pixels of `other`.
 
-        Question, times and tokens stay; a model that reads its videos gives clearly more than rounding.
+        Question, times and tokens stay; for a model that uses its videos it is clearly above rounding.
         """
         import torch
 
@@ -273,8 +275,8 @@ class Policy:
             swapped, _ = self.logprobs(packing.swapped(packed, other), tokens, mask, 1.0)
         return float((own - swapped).abs().max())
 
-    def _scores(self, logits: Tensor, temperature: float) -> Tensor:
-        """Log-probabilities, float32 [..., vocabulary]; a placeholder of pictures is no answer and never drawn."""
+    def _log_probs(self, logits: Tensor, temperature: float) -> Tensor:
+        """Log-probabilities, float32 [..., vocabulary]; the placeholder tokens of images are never sampled."""
         import torch
 
         logits = logits.float() / (temperature or 1.0)
@@ -284,9 +286,9 @@ class Policy:
 
 
 def uniform(seeds: Sequence[int], n: int, length: int) -> Tensor:
-    """Uniform numbers in [0, 1), float64 [B * n, length]: those of a question depend on its seed alone.
+    """Uniform numbers in [0, 1), float64 [B * n, length]; those of a question depend on its seed alone.
 
-    Drawn on the CPU, so that a question has the same ones on every device and in every batch.
+    Drawn on the CPU, so that they are the same on every device and in every batch.
     """
     import torch
 
@@ -304,18 +306,18 @@ def pick(scores: Tensor, draws: Tensor) -> Tensor:
         draws: uniform numbers in [0, 1), float64 [B].
     """
     cumulated = scores.double().exp().cumsum(-1)
-    # Times the last value: rounding must not leave a rest beyond the last token.
+    # Times the last value, which rounding may leave below 1.
     passed = cumulated <= draws[:, None] * cumulated[:, -1:]
     return passed.sum(-1, keepdim=True)
 
 
-def _loaded(folder: Path, dtype: str, device: str) -> Any:
-    """A Qwen vision-language model as transformers opens it; `Policy.open` says what it raises."""
+def _load_model(folder: Path, dtype: str, device: str) -> Any:
+    """A Qwen vision-language model as transformers opens it; raises as `Policy.open`."""
     from transformers import AutoModelForImageTextToText
 
     try:
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, use_safetensors=True).to(device)
-    except Exception as error:  # whatever the loaders raise, the user needs the reason, not the trace
+    except Exception as error:  # the user needs the reason, whatever the loader raised
         reason = " ".join(str(error).split())[:400]
         raise ViubenchError(f"transformers could not open the model: {reason}", where=str(folder)) from error
     if not all(hasattr(getattr(model, "model", None), name) for name in ("get_rope_index", "visual")):
@@ -324,10 +326,10 @@ def _loaded(folder: Path, dtype: str, device: str) -> Any:
         for parameter in model.parameters():
             # A file's tensors lie anywhere in memory, and the last bits of a product depend on where.
             parameter.data = parameter.data.clone()
-    return model.eval()  # no dropout: the policy that answers is the policy that is trained
+    return model.eval()  # no dropout: rollouts and loss use the same policy
 
 
-def _with_adapters(model: Any, lora: LoraConfig, train_vision: bool, seed: int) -> Any:
+def _add_adapters(model: Any, lora: LoraConfig, train_vision: bool, seed: int) -> Any:
     """`model` wrapped by peft, its weights frozen, adapters on the linear layers that `lora` names."""
     import torch
 
@@ -342,8 +344,10 @@ def _with_adapters(model: Any, lora: LoraConfig, train_vision: bool, seed: int) 
     if not targets:
         known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in named}))
         unknown = ", ".join(lora.targets)
-        raise ViubenchError(f"no layer is called {unknown}", where="update.targets", hint=f"known: {known}")
-    # A dict: peft's annotation says whole numbers alone, its scale alpha / rank takes any.
+        raise ViubenchError(
+            f"no layer is called {unknown}", where="finetuning.lora_target_modules", hint=f"known: {known}"
+        )
+    # A dict: peft annotates lora_alpha as int, but takes any number.
     settings: dict[str, Any] = {"r": lora.rank, "lora_alpha": lora.alpha, "lora_dropout": 0.0}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

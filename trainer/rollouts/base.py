@@ -1,4 +1,4 @@
-"""Where the answers of a training step come from: the policy itself, or a faster engine that follows its weights.
+"""Sources of rollouts: the policy itself, or a faster engine that is kept in sync with its weights.
 
 Example:
     source = PolicyRollouts(policy)
@@ -18,53 +18,53 @@ from trainer.rollouts.vllm import VllmRollouts
 
 
 class RolloutSource(Protocol):
-    """Samples answers under the policy's weights of its last `sync`."""
+    """Samples answers with the policy's weights of the last `sync`."""
 
     def sync(self) -> None:
-        """Take over the policy's weights as they are now; the loop calls it before each step."""
+        """Load the policy's present weights; called before each step."""
 
     def __call__(self, packed: Packed, n: int, seeds: Sequence[int], temperature: float, max_tokens: int) -> Rollouts:
         """`n` answers to each of the B questions, question by question; see `Policy.rollout`.
 
         Args:
-            packed: the prompts; the answers are to exactly these token ids and frames.
-            seeds: one for each question, in [0, 2^63); its answers depend on nothing else that is random.
-            temperature: above 0; log-probabilities are those at this temperature, of the whole vocabulary.
+            packed: the prompts, with exactly these token ids and frames.
+            seeds: one for each question, in [0, 2^63); the only randomness of its answers.
+            temperature: above 0; log-probabilities are at this temperature, over the whole vocabulary.
             max_tokens: longest answer.
 
         Raises:
-            ViubenchError: the source cannot answer.
+            ViubenchError: the source failed.
         """
         ...
 
-    def rest(self) -> None:
-        """The step's answers are all there: leave the device to the update until the next `sync`."""
+    def sleep(self) -> None:
+        """Free the device for the update, until the next `sync`."""
 
     def close(self) -> None:
-        """Free what it holds; safe to call twice."""
+        """Free its resources; safe to call twice."""
 
 
 class PolicyRollouts:
-    """The policy samples for itself: nothing to keep in step, and log-probabilities equal to the trainer's."""
+    """The policy samples itself."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
 
     def sync(self) -> None:
-        """Nothing to do: the weights are the policy's own."""
+        """Nothing to do."""
 
     def __call__(self, packed: Packed, n: int, seeds: Sequence[int], temperature: float, max_tokens: int) -> Rollouts:
         return self.policy.rollout(packed, n, seeds, temperature, max_tokens)
 
-    def rest(self) -> None:
-        """Nothing to do: there is no engine beside the policy."""
+    def sleep(self) -> None:
+        """Nothing to do."""
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Nothing to do."""
 
 
 def rollout_source(config: TrainConfig, policy: Policy) -> RolloutSource:
-    """What the configuration asks for under `rollout`, to be closed in the end. Raises ViubenchError, as it does."""
+    """The source that the configuration names under `rollout`; the caller closes it."""
     if config.rollout.engine == "policy":
         return PolicyRollouts(policy)
-    return VllmRollouts(policy, config.rollout.engine_args, config.max_gap)
+    return VllmRollouts(policy, config.rollout.engine_args, config.max_logprob_gap)

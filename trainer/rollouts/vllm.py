@@ -5,18 +5,15 @@ Example:
     source.sync()
     rollouts = source(policy.stack(rows), 8, seeds=[3, 4], temperature=1.0, max_tokens=32)
 
-What is trained on is what was sampled: prompt and answer ids, and the log-probabilities of the distribution that the
-answers were drawn from, all come from vLLM. After every `sync` they are compared with the policy's own: stale weights,
-frames that do not arrive and another layout of the prompt all show there.
+The loss uses what was sampled: prompt and answer ids and log-probabilities all come from vLLM. After every `sync` they
+are compared with the policy's own, which shows stale weights, missing frames and another prompt layout.
 
-Where vLLM and the policy could part, and do not:
-- *Prompt.* For a video, Qwen's chat template writes `<|vision_start|><|video_pad|><|vision_end|>`. transformers from
-  5.10 on replaces the pad alone, so that the pair stays around all the frames, and vLLM 0.32 does as its transformers
-  does; older ones of either replace the pair as well, and a mix of both differs by two tokens. Every answer's prompt
-  ids are compared with the packed ones, for the loss is computed on those.
-- *Barred tokens.* The policy never says a placeholder of pictures. vLLM gets a bias on them that leaves them nothing.
-- *Temperature.* vLLM tells log-probabilities before it unless its logprobs_mode is `processed_logprobs`.
-- *End.* vLLM would stop at the tokenizer's end token; the answers end at the policy's ends, and at nothing else.
+Where vLLM and the policy could differ:
+- *Prompt.* Versions of transformers (5.10) and vLLM (0.32) differ in the vision tokens around the frames of a video.
+  The prompt ids of every answer are compared with the packed ones.
+- *Placeholder tokens.* The policy never samples the tokens of images and videos; vLLM gets a logit bias on them.
+- *Temperature.* vLLM returns log-probabilities before it unless its logprobs_mode is `processed_logprobs`.
+- *Stop tokens.* vLLM would stop at the tokenizer's end token; here it stops at the policy's stop tokens only.
 """
 
 from __future__ import annotations
@@ -28,7 +25,7 @@ from trainer import checks
 from trainer.model import fsdp
 from trainer.model.packing import Packed
 from trainer.model.policy import NEVER, Policy, Rollouts
-from trainer.rollouts.vllm_engine import Colocated
+from trainer.rollouts.vllm_engine import ColocatedEngine
 from viubench.engines.vllm import as_prompt
 from viubench.errors import ViubenchError
 from viubench.schema import content_hash
@@ -44,29 +41,29 @@ class VllmRollouts:
 
     Args:
         policy: whose weights it follows; opened from the folder that vLLM opens too.
-        engine_args: further vLLM engine arguments, see `Colocated`.
+        engine_args: further vLLM engine arguments, see `ColocatedEngine`.
         max_gap: nats by which its log-probabilities of a question's answers may differ from the policy's after a
             `sync`, on average over the tokens.
 
     Raises:
-        ViubenchError: see `Colocated`.
+        ViubenchError: see `ColocatedEngine`.
     """
 
     def __init__(self, policy: Policy, engine_args: Mapping[str, Any], max_gap: float) -> None:
         self.policy, self.max_gap = policy, max_gap
         dtype = str(policy.base.dtype).removeprefix("torch.")
-        self._engine = Colocated(policy.path, dtype, engine_args)
+        self._engine = ColocatedEngine(policy.path, dtype, engine_args)
         self._checked = False
         config = policy.base.config
-        self._barred = {config.image_token_id: NEVER, config.video_token_id: NEVER}
+        self._logit_bias = {config.image_token_id: NEVER, config.video_token_id: NEVER}
 
     def sync(self) -> None:
-        """Put the policy's weights as they are now into vLLM; adapters are merged on the way.
+        """Load the policy's present weights into vLLM, adapters merged.
 
         Raises:
             ViubenchError: vLLM does not take them.
         """
-        self._engine.load(weights(self.policy))
+        self._engine.load(merged_weights(self.policy))
         self._checked = False
 
     def __call__(self, packed: Packed, n: int, seeds: Sequence[int], temperature: float, max_tokens: int) -> Rollouts:
@@ -75,13 +72,13 @@ class VllmRollouts:
         Raises:
             ViubenchError: vLLM refused a prompt, its prompt is not the packed one, or see `check`.
         """
-        asked = [self._prompt(packed, row) for row in range(len(packed)) for _ in range(n)]
-        seeded = [answer_seed(seed, number) for seed in seeds for number in range(n)]
-        params = [self._sampling(seed, temperature, max_tokens) for seed in seeded]
-        outputs = self._engine.generate(asked, params)
-        for place, output in enumerate(outputs):
-            self._check_prompt(packed, place // n, output.prompt_token_ids)
-        rollouts = self._gather([output.outputs[0] for output in outputs])
+        prompts = [self._prompt(packed, row) for row in range(len(packed)) for _ in range(n)]
+        answer_seeds = [answer_seed(seed, number) for seed in seeds for number in range(n)]
+        params = [self._sampling(seed, temperature, max_tokens) for seed in answer_seeds]
+        outputs = self._engine.generate(prompts, params)
+        for index, output in enumerate(outputs):
+            self._check_prompt(packed, index // n, output.prompt_token_ids)
+        rollouts = self._to_rollouts([output.outputs[0] for output in outputs])
         if not self._checked:
             self.check(packed, rollouts, temperature)
             self._checked = True
@@ -97,13 +94,13 @@ class VllmRollouts:
 
         with torch.no_grad():
             own, _ = self.policy.logprobs(packed, rollouts.tokens, rollouts.mask, temperature)
-        gaps, largest = checks.gaps(own, rollouts, len(packed))
-        checks.check_gap(gaps, packed, self.max_gap)
+        gaps, largest = checks.logprob_gaps(own, rollouts, len(packed))
+        checks.check_logprob_gap(gaps, packed, self.max_gap)
         return largest
 
-    def rest(self) -> None:
-        """Leave the GPU's memory to the update, if `enable_sleep_mode` is among the engine arguments."""
-        self._engine.rest()
+    def sleep(self) -> None:
+        """Free the GPU's memory for the update, if `enable_sleep_mode` is among the engine arguments."""
+        self._engine.sleep()
 
     def close(self) -> None:
         """Free vLLM; safe to call twice."""
@@ -123,7 +120,7 @@ class VllmRollouts:
             max_tokens=max_tokens,
             seed=seed,
             logprobs=0,  # those of the sampled tokens, and no others
-            logit_bias=self._barred,
+            logit_bias=self._logit_bias,
             ignore_eos=True,
             stop_token_ids=self.policy.ends,
             detokenize=False,
@@ -139,13 +136,13 @@ class VllmRollouts:
         decode = self.policy.processor.tokenizer.decode
         mine, its = (decode(ids[place : place + 4]) for ids in (packed_ids, list(seen)))
         raise ViubenchError(
-            f"vLLM reads another prompt than the trainer: {its!r} at token {place}, where the trainer has {mine!r}",
+            f"vLLM's prompt differs from the trainer's: {its!r} at token {place}, where the trainer has {mine!r}",
             where=f"item {packed.samples[row].id}",
-            hint="this vLLM and this transformers lay prompts out differently; install versions of one time, "
-            "or take engine: policy",
+            hint="this vLLM and this transformers build prompts differently; install matching versions, "
+            "or use engine: policy",
         )
 
-    def _gather(self, answers: Sequence[Any]) -> Rollouts:
+    def _to_rollouts(self, answers: Sequence[Any]) -> Rollouts:
         """vLLM's answers as `Rollouts`, on the policy's device."""
         import torch
 
@@ -156,8 +153,8 @@ class VllmRollouts:
         for row, answer in enumerate(answers):
             ids = list(answer.token_ids)
             tokens[row, : len(ids)] = torch.tensor(ids)
-            told = [found[token].logprob for found, token in zip(answer.logprobs, ids, strict=True)]
-            logprobs[row, : len(ids)] = torch.tensor(told)
+            sampled = [by_token[token].logprob for by_token, token in zip(answer.logprobs, ids, strict=True)]
+            logprobs[row, : len(ids)] = torch.tensor(sampled)
             mask[row, : len(ids)] = True
         decode = self.policy.processor.tokenizer.decode
         texts = [decode(row[kept], skip_special_tokens=True) for row, kept in zip(tokens, mask, strict=True)]
@@ -166,8 +163,8 @@ class VllmRollouts:
         return Rollouts(tokens.to(device), mask.to(device), logprobs.to(device), texts, stopped)
 
 
-def weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
-    """Names and tensors of the policy as its checkpoint would hold them, adapters merged into copies, one at a time."""
+def merged_weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors as in a checkpoint of the policy, adapters merged into copies, one at a time."""
     layers = dict(policy.base.named_modules())
     for name, value in policy.base.state_dict().items():
         if ".lora_" in name:
@@ -176,14 +173,14 @@ def weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
         if adapted and rest == "weight":
             layer: Any = layers[owner]
             value = value + sum(layer.get_delta_weight(adapter).detach() for adapter in layer.active_adapters)
-        yield (f"{owner}.{rest}" if adapted else name), fsdp.whole(value)
+        yield (f"{owner}.{rest}" if adapted else name), fsdp.full_tensor(value)
 
 
 def answer_seed(seed: int, number: int) -> int:
-    """The seed, in [0, 2^63), of a question's answer `number`: neighbouring questions share none."""
+    """The seed, in [0, 2^63), of a question's answer `number`; distinct also for neighbouring questions."""
     return int(content_hash([seed, number]), 16) >> 1
 
 
 def media_id(video: VideoInput) -> str:
-    """What vLLM's caches know a video by: everything that decides its pixels and times."""
+    """The key of a video in vLLM's caches: a hash of its pixels and times."""
     return content_hash([video.pixel_hash(), video.still, timestamps.metadata(video)])

@@ -1,13 +1,13 @@
-"""vLLM inside the trainer's process, so that the trainer's weights can be put straight into it.
+"""vLLM inside the trainer's process, so that the trainer's weights can be loaded into it directly.
 
 Example:
-    engine = Colocated(Path("tiny-qwen3-vl"), "float32", {"max_model_len": 4096})
+    engine = ColocatedEngine(Path("tiny-qwen3-vl"), "float32", {"max_model_len": 4096})
     engine.load(model.state_dict().items())
     outputs = engine.generate(prompts, params)  # vLLM's RequestOutput of each
     engine.close()
 
 `viubench.engines.vllm` runs vLLM's core in a child process, whose weights are out of reach. Here the core and its only
-worker live in this process; under torchrun every rank has an engine of its own.
+worker run in this process; under torchrun every rank has its own engine.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ DECIDED = (
     "model", "dtype", "seed", "logprobs_mode", "distributed_executor_backend",
     "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size",
 )  # fmt: skip
-"""Engine arguments that follow from the training configuration, or from there being one worker."""
+"""Engine arguments that the training configuration or the single worker determine."""
 
 
-class Colocated:
+class ColocatedEngine:
     """vLLM's synchronous engine with its worker in this process.
 
     Args:
@@ -58,16 +58,16 @@ class Colocated:
         self._sleeps = bool(args.get("enable_sleep_mode"))
         self._asleep = False
         set_environment()
-        with _one_process(), _nothing_changed(), core_output() as log:
+        with _in_process_core(), _shared_state_kept(), core_output() as log:
             try:
                 self._llm, self._group_is_ours = _open(path, dtype, args)
             except ViubenchError:
                 raise
-            except Exception as error:  # whatever vLLM raises here, the user needs its reason, not its trace
+            except Exception as error:  # the user needs the reason, whatever vLLM raised
                 raise start_error(error, log, str(path), WHERE) from error
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Replace all weights and forget everything that was computed with the old ones.
+        """Replace all weights and reset the caches of the old ones.
 
         Args:
             weights: names and tensors as in the checkpoint, each module's one after the other.
@@ -77,15 +77,15 @@ class Colocated:
         """
         self._wake()
         try:
-            # Not the model's own load_weights: on a CPU the linear layers hold repacked copies, which only this renews.
+            # Not the model's load_weights: on a CPU the linear layers hold repacked copies, which only this updates.
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
-            # Keys and values of prompts, and features of videos, are kept by their ids, whatever the weights were.
+            # The caches of prefixes and of vision features do not depend on the weights.
             if not self._llm.reset_prefix_cache():
                 raise RuntimeError("the prefix cache is in use")
             self._llm.llm_engine.reset_encoder_cache()
         except Exception as error:  # its names and layouts change from version to version
             raise ViubenchError(
-                f"vLLM did not take over the trainer's weights: {reason(error)}", where="rollout", hint=_instead()
+                f"vLLM did not load the trainer's weights: {reason(error)}", where="rollout", hint=_engine_policy_hint()
             ) from error
 
     def generate(self, prompts: Sequence[Mapping[str, Any]], params: Sequence[Any]) -> list[Any]:
@@ -95,17 +95,17 @@ class Colocated:
             ViubenchError: vLLM refused a prompt or failed.
         """
         self._wake()
-        with _nothing_changed():
+        with _shared_state_kept():
             try:
                 answered = self._llm.generate(
                     list(prompts), list(params), use_tqdm=False, tokenization_kwargs=AS_WRITTEN
                 )
-            except Exception as error:  # whatever vLLM raises here, the user needs its reason, not its trace
+            except Exception as error:  # the user needs the reason, whatever vLLM raised
                 raise ViubenchError(f"vLLM could not answer: {reason(error)}", where="rollout") from error
         return list(answered)
 
-    def rest(self) -> None:
-        """Leave the GPU's memory to the trainer until the next `load` or `generate`, if `enable_sleep_mode` is set."""
+    def sleep(self) -> None:
+        """Free the GPU's memory until the next `load` or `generate`, if `enable_sleep_mode` is set."""
         if self._sleeps and not self._asleep:
             self._llm.sleep(level=1)  # weights to main memory, cache dropped
             self._asleep = True
@@ -115,7 +115,7 @@ class Colocated:
         llm, self._llm = self._llm, None
         if llm is None:
             return
-        with nullcontext() if self._group_is_ours else _group_kept():
+        with nullcontext() if self._group_is_ours else _process_group_kept():
             llm.llm_engine.engine_core.shutdown()
 
     def _wake(self) -> None:
@@ -125,7 +125,7 @@ class Colocated:
 
 
 def _open(path: Path, dtype: str, args: Mapping[str, Any]) -> tuple[Any, bool]:
-    """vLLM's LLM, and whether it made the process group that it works in."""
+    """vLLM's LLM, and whether it created the process group that it works in."""
     allow_read_only_frames()
     try:
         import torch
@@ -136,16 +136,16 @@ def _open(path: Path, dtype: str, args: Mapping[str, Any]) -> tuple[Any, bool]:
         raise ViubenchError(
             f"rollouts by vLLM need vllm: {error}",
             where="rollout.engine",
-            hint="pip install 'viubench[cpu]' (or 'viubench[gpu]'), or take engine: policy",
+            hint="pip install 'viubench[cpu]' (or 'viubench[gpu]'), or use engine: policy",
         ) from error
     if decided := [name for name in args if name in DECIDED]:
-        raise ViubenchError(f"{decided[0]} follows from the training and cannot be set", where=WHERE)
+        raise ViubenchError(f"{decided[0]} is determined by the training and cannot be set", where=WHERE)
     engine_args.refuse_unknown(args, {field.name for field in dataclasses.fields(EngineArgs)}, "vllm", WHERE)
     checkpoint = describe_checkpoint(str(path))
     settings = default_settings(checkpoint, on_cpu=current_platform.is_cpu())
     if not current_platform.is_cpu():
         settings["gpu_memory_utilization"] = SHARE
-    # Log-probabilities of what is sampled from: after the temperature and the barred tokens.
+    # Log-probabilities of the sampled distribution: after the temperature and the logit bias.
     settings |= {"dtype": dtype, "logprobs_mode": "processed_logprobs", "use_tqdm_on_load": False}
     ours = not torch.distributed.is_initialized()
     if not ours:
@@ -154,8 +154,8 @@ def _open(path: Path, dtype: str, args: Mapping[str, Any]) -> tuple[Any, bool]:
 
 
 @contextmanager
-def _one_process() -> Iterator[None]:
-    """While the engine is opened, vLLM is told to keep its core in this process; later engines are free again."""
+def _in_process_core() -> Iterator[None]:
+    """Keep the core of an engine that is opened inside in this process; later engines choose themselves."""
     name = "VLLM_ENABLE_V1_MULTIPROCESSING"
     before = os.environ.get(name)
     os.environ[name] = "0"
@@ -169,8 +169,8 @@ def _one_process() -> Iterator[None]:
 
 
 @contextmanager
-def _group_kept() -> Iterator[None]:
-    """vLLM ends the process group it worked in; under torchrun that is the trainer's, who needs it still."""
+def _process_group_kept() -> Iterator[None]:
+    """vLLM destroys the process group it worked in; under torchrun that is the trainer's, which is kept."""
     import torch.distributed
 
     destroy = torch.distributed.destroy_process_group
@@ -187,9 +187,9 @@ def _group_kept() -> Iterator[None]:
 
 
 @contextmanager
-def _nothing_changed() -> Iterator[None]:
-    """Keep what the trainer shares with the engine: vLLM seeds and draws from the global random generators, and on a
-    CPU it replaces `torch.set_num_threads` by a function that does nothing."""
+def _shared_state_kept() -> Iterator[None]:
+    """Restore what the trainer shares with the engine: vLLM uses the global random number generators, and on a CPU it
+    replaces `torch.set_num_threads` by a function that does nothing."""
     import torch
 
     generators, set_threads = optimizer_state.random_state(), torch.set_num_threads
@@ -200,7 +200,7 @@ def _nothing_changed() -> Iterator[None]:
         torch.set_num_threads = set_threads
 
 
-def _instead() -> str:
+def _engine_policy_hint() -> str:
     import vllm
 
-    return f"vLLM {vllm.__version__} and this model do not fit; take engine: policy"
+    return f"vLLM {vllm.__version__} and this model do not fit; use engine: policy"

@@ -1,9 +1,9 @@
-"""verl's single-turn rollout, with the prompt that vLLM wants for videos. Loaded by verl, in verl's environment.
+"""verl's single-turn agent loop with the prompt that vLLM needs for videos. Loaded by verl, in verl's environment.
 
-verl 0.9.1 lets the processor write every frame's time and visual tokens into the prompt, and hands that to vLLM, which
-writes them in once more: the answers then come from a prompt that tells every time twice, with visual tokens that have
-no frame behind them, while the training sees the right one. Nothing fails (verl's issue 5024 is of the time when it
-did). This loop hands vLLM the prompt with one mark for each video, which vLLM makes the same tokens of as the training.
+In verl 0.9.1 the processor expands every video into frame times and visual tokens, and vLLM, given that prompt, expands
+it once more: it answers a prompt with every time twice and visual tokens without frames, while the loss uses the right
+one. Nothing fails (see verl's issue 5024). This loop gives vLLM the prompt with one placeholder for each video, which
+vLLM expands to the tokens of the training.
 
 Example:
     - name: viubench                                   # the file actor_rollout_ref.rollout.agent.agent_loop_config_path
@@ -26,14 +26,14 @@ class VideoAgentLoop(SingleTurnAgentLoop):  # type: ignore[misc]
         super().__init__(*args, server_manager=Unexpanded(server_manager), **more)
 
     async def run(self, sampling_params: dict[str, Any], **row: Any) -> Any:
-        """The answer; `extra_fields` tells the reward function whether the token limit cut it, which verl does not."""
+        """The answer; `extra_fields` has for the reward function whether the token limit cut it."""
         output = await super().run(sampling_params, **row)
         answer = output.response_ids
         output.extra_fields["cut"] = len(answer) >= self.response_length and answer[-1] != self.tokenizer.eos_token_id
         return output
 
     async def ct_build_initial_tokens(self, messages: list[dict[str, Any]], *args: Any, **media: Any) -> list[int]:
-        """The prompt the training sees; the one for vLLM is kept for its request."""
+        """The prompt of the training; the one for vLLM is kept for its request."""
         expanded: list[int] = await super().ct_build_initial_tokens(messages, *args, **media)
         text = self.processor.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True, **self.apply_chat_template_kwargs

@@ -1,19 +1,19 @@
-"""Handing a training over to verl 0.9: the questions of every step as a parquet that its `RLHFDataset` reads.
+"""Export of a training to verl 0.9: the questions of every step as a parquet that its `RLHFDataset` reads.
 
 Example:
-    >>> written = export(questions, Path("handed"))
+    >>> written = export(questions, Path("exported"))
     >>> written.parquet, written.rows   # 468 steps of 64 questions
-    (PosixPath('/handed/train.parquet'), 29952)
+    (PosixPath('/exported/train.parquet'), 29952)
 
-The parquet holds the questions in the order in which this project's own loop asks them, step after step, and verl is
-told not to shuffle: mixture, limits, epochs and seed mean the same in both, and a batch of verl is a batch of ours.
+The parquet has the questions in the order of this project's own loop, step after step, and verl does not shuffle:
+mixture, limits, epochs and seed mean the same in both, and a batch of verl is a batch of ours.
 
-Every video becomes a list of pictures: the frames viubench shows, so that no reader decodes or samples again. verl
-tells a model the time of a frame as its number over `sample_fps`; times, also those of a true answer, are therefore
-counted from the first frame shown (as in `viubench.export.lmms`). Both pixel limits of a video are its own frame area,
-and the processor is told not to resize: with sides that are multiples of `MULTIPLE` nothing changes the pixels.
+Every video becomes a list of images: the frames viubench shows, so that they are not decoded or sampled again. In verl
+the time of a frame is its index over `sample_fps`; times, also those of a true answer, are therefore relative to the
+first frame (as in `viubench.export.lmms`). Both pixel limits of a video are its own frame area, and the processor does
+not resize: with sides that are multiples of `MULTIPLE` the pixels stay as they are.
 
-What of this was run against verl itself, and what was not: docs/verl.md.
+docs/verl.md says what of this was run against verl.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from viubench.schema import Sample
 from viubench.storage import atomic
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
-from viubench.video.loader import Wanted
+from viubench.video.loader import FrameRequest
 from viubench.video.process_pool import KillablePool
 
 MULTIPLE = 64
@@ -52,10 +52,10 @@ TOKEN = 32
 
 FRAMES_PER_GROUP = 2
 GROUP_TEXT = 16
-"""At most so many tokens name the time of a group of frames and mark its begin and end."""
+"""Tokens of the time and the vision marks of a group of frames, at most."""
 
 TEMPLATE = 64
-"""At most so many tokens of a chat template around the one user turn."""
+"""Tokens of a chat template around the one user turn, at most."""
 
 MAX_PROMPT = 8192
 """Longest prompt in tokens (VideoSSR, arXiv 2511.06281, released script)."""
@@ -63,15 +63,15 @@ MAX_PROMPT = 8192
 WRITE_SECONDS = 600.0
 ROWS_TOGETHER = 1024
 AGENT = "viubench"
-"""Name under which verl knows `trainer.verl.agent_loop.VideoAgentLoop`."""
+"""Name of `trainer.verl.agent_loop.VideoAgentLoop` in verl."""
 
 Picture = Literal["png", "jpg"]
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Video:
-    """Pictures of one video: paths below the export folder, frames a second, height and width in pixels."""
+class FrameFiles:
+    """Image files of one video: paths below the export folder, frames a second, height and width in pixels."""
 
     frames: tuple[str, ...]
     fps: float
@@ -87,15 +87,15 @@ class Video:
 
 
 @dataclass(frozen=True)
-class Written:
+class VerlExport:
     """An export.
 
     Attributes:
         parquet: the training questions, in order.
         reward: the file with the reward function.
-        agent: the file that names verl the agent loop of `trainer.verl.agent_loop`.
+        agent: the file that registers `trainer.verl.agent_loop` with verl.
         rows: training questions.
-        validation: the validation questions, None where the configuration never looks at them.
+        validation: the validation questions, None without validation.
         max_prompt: tokens that no prompt is longer than.
     """
 
@@ -115,18 +115,17 @@ def export(
     picture: Picture = "png",
     workers: int = 1,
     progress: Progress = lambda done, total: None,
-) -> Written:
-    """Write `train.parquet`, the pictures of its frames (`frames/`) and what verl loads (reward, agent) to `out`.
+) -> VerlExport:
+    """Write `train.parquet`, the frames as images (`frames/`) and what verl loads (reward, agent) to `out`.
 
-    `validation.parquet` comes with it where the configuration looks at validation items. Pictures that are there
-    already are kept.
+    With validation also `validation.parquet`. Existing images are kept.
 
     Args:
         questions: read with `multiple=MULTIPLE`.
-        max_prompt: no prompt may have more tokens. The count is an upper bound that needs no tokenizer: a byte-level
-            one never makes more tokens than UTF-8 bytes.
-        picture: "png" keeps every pixel; "jpg" (quality 95) is about a tenth of the size and does not.
-        progress: called with questions whose pictures are there, and questions.
+        max_prompt: no prompt may have more tokens. The count is an upper bound that needs no tokenizer: at most one
+            token a byte of UTF-8.
+        picture: "png" is lossless; "jpg" (quality 95) is about a tenth of the size.
+        progress: called with questions whose images are written, and questions.
 
     Raises:
         ViubenchError: a video cannot be used, a question shows a still picture, or its prompt may be too long.
@@ -134,13 +133,13 @@ def export(
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     config = questions.config
-    train = list(chain.from_iterable(questions.batch(step) for step in range(config.steps)))
-    held_out = questions.validation(config.evaluate.n) if config.evaluate.every else []
+    train = list(chain.from_iterable(questions.batch(step) for step in range(config.max_steps)))
+    held_out = questions.validation(config.eval_limit) if config.eval_steps else []
     splits = {"train": (train, questions.train), "validation": (held_out, questions.held_out)}
-    asked = {sample.id: (sample, plan) for samples, plan in splits.values() for sample in samples}
-    videos = _videos(list(asked.values()), questions.store, out, picture, workers, progress)
-    for sample, _ in asked.values():
-        _refuse_long(sample, videos[sample.id], max_prompt)
+    unique = {sample.id: (sample, plan) for samples, plan in splits.values() for sample in samples}
+    videos = _videos(list(unique.values()), questions.store, out, picture, workers, progress)
+    for sample, _ in unique.values():
+        _check_length(sample, videos[sample.id], max_prompt)
     files = {name: out / f"{name}.parquet" for name, (samples, _) in splits.items() if samples}
     for name, path in files.items():
         samples = splits[name][0]
@@ -148,24 +147,24 @@ def export(
     shutil.copyfile(str(verl_reward.__file__), out / "verl_reward.py")
     agent = f"- name: {AGENT}\n  _target_: trainer.verl.agent_loop.VideoAgentLoop\n"
     atomic.write(out / "verl_agent.yaml", agent.encode())
-    return Written(
+    return VerlExport(
         files["train"], out / "verl_reward.py", out / "verl_agent.yaml", len(train), files.get("validation"), max_prompt
     )
 
 
-def row(sample: Sample, videos: Sequence[Video], questions: Questions, out: Path, index: int) -> dict[str, Any]:
+def row(sample: Sample, videos: Sequence[FrameFiles], questions: Questions, out: Path, index: int) -> dict[str, Any]:
     """One line of the parquet, as verl 0.9's `RLHFDataset` reads it; its reward is the one its task is trained on.
 
     Raises:
-        ViubenchError: the reward is random, which is a control of our own loop.
+        ViubenchError: the reward is random.
     """
-    task, grader = questions.tasks[sample.task], questions.train.evaluators[sample.task]
+    task, evaluator = questions.tasks[sample.task], questions.evaluators[sample.task]
     kind = questions.config.tasks[sample.task].reward
     if kind not in verl_reward.KINDS:
         raise ViubenchError(
-            f"a {kind} reward cannot be handed to verl", where=f"tasks.{sample.task}", hint="use smooth or strict"
+            f"a {kind} reward cannot be exported to verl", where=f"tasks.{sample.task}", hint="use smooth or strict"
         )
-    sample = on_file_clock(sample, [File(v.frames[0], len(v.frames), v.start) for v in videos], task, grader)
+    sample = on_file_clock(sample, [File(v.frames[0], len(v.frames), v.start) for v in videos], task, evaluator)
     truth = {
         "task": sample.task,
         "kind": kind,
@@ -193,47 +192,46 @@ def row(sample: Sample, videos: Sequence[Video], questions: Questions, out: Path
 
 
 def content(question: str, videos: int) -> str:
-    """The user's turn with exactly one `<video>` per video; any other control text is data and is neutralised."""
+    """The user's turn with exactly one `<video>` per video; other control text is neutralised."""
     return "".join(MARK if part["type"] == "video" else part["text"] for part in parts(question, videos))
 
 
-def pictures(store: Path, sample: Sample, wants: Sequence[Wanted], out: Path, picture: Picture) -> list[Video]:
-    """The frames of each video a sample shows, below `out/frames`, named by content; those that are there are kept.
-
-    What a worker process runs; raises MediaError as `FrameCache.get`.
-    """
+def pictures(
+    store: Path, sample: Sample, wants: Sequence[FrameRequest], out: Path, picture: Picture
+) -> list[FrameFiles]:
+    """Image files of each video of a sample, in `out/frames`; raises MediaError as `FrameCache.get`."""
     frames = FrameCache(store)
     loaded = [frames.get(clip, root, sampling, resize) for root, clip, sampling, resize in wants]
     return [_pictures(sample, video, out, picture) for video in shown(sample, loaded)]
 
 
 def _videos(
-    asked: Sequence[tuple[Sample, Plan]],
+    questions: Sequence[tuple[Sample, Plan]],
     store: FrameCache,
     out: Path,
     picture: Picture,
     workers: int,
     progress: Progress,
-) -> dict[str, list[Video]]:
-    """The pictures of each question, by its id, written in worker processes."""
-    found: dict[str, list[Video]] = {}
+) -> dict[str, list[FrameFiles]]:
+    """The image files of each question, by its id, written in worker processes."""
+    files: dict[str, list[FrameFiles]] = {}
     with KillablePool(workers, WRITE_SECONDS) as pool:
-        under_way = [
+        futures = [
             pool.submit(pictures, store.root, s, clip_wants(s, plan), out, picture, name=s.clips[0].path)
-            for s, plan in asked
+            for s, plan in questions
         ]
-        for done, ((sample, _), future) in enumerate(zip(asked, under_way, strict=True), start=1):
+        for done, ((sample, _), future) in enumerate(zip(questions, futures, strict=True), start=1):
             try:
-                found[sample.id] = future.result()
+                files[sample.id] = future.result()
             except MediaError as error:
                 raise ViubenchError(f"a video of {sample.id} cannot be used: {error}") from error
-            progress(done, len(asked))
-    return found
+            progress(done, len(questions))
+    return files
 
 
-def _pictures(sample: Sample, video: VideoInput, out: Path, picture: Picture) -> Video:
+def _pictures(sample: Sample, video: VideoInput, out: Path, picture: Picture) -> FrameFiles:
     if video.still:
-        raise ViubenchError(f"{sample.id} shows a still picture: only videos can be handed to verl")
+        raise ViubenchError(f"{sample.id} shows an image: only videos can be exported to verl")
     height, width = video.pixels.shape[1:3]
     if height % MULTIPLE or width % MULTIPLE:
         raise ViubenchError(
@@ -248,17 +246,17 @@ def _pictures(sample: Sample, video: VideoInput, out: Path, picture: Picture) ->
             quality = [cv2.IMWRITE_JPEG_QUALITY, 95] if picture == "jpg" else []
             _, encoded = cv2.imencode(f".{picture}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)
             atomic.write(out / name, encoded.tobytes())
-    return Video(names, float(frame_rate(video)), height, width, video.times[0])
+    return FrameFiles(names, float(frame_rate(video)), height, width, video.times[0])
 
 
-def _refuse_long(sample: Sample, videos: Sequence[Video], max_prompt: int) -> None:
-    """To leave a question out would change the mixture, so one that is too long is an error."""
+def _check_length(sample: Sample, videos: Sequence[FrameFiles], max_prompt: int) -> None:
+    """ViubenchError for a prompt that may be too long; leaving it out would change the mixture."""
     tokens = TEMPLATE + len(sample.question.encode()) + sum(video.tokens for video in videos)
     if tokens > max_prompt:
         raise ViubenchError(
             f"the prompt of {sample.id} may have {tokens} tokens, more than {max_prompt}",
             where="--max-prompt",
-            hint="raise it, or name a protocol with fewer frames or pixels",
+            hint="raise it, or choose a protocol with fewer frames or pixels",
         )
 
 

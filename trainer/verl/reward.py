@@ -1,7 +1,7 @@
-"""The reward function verl loads from a file: needs only Python and the installed `evaluators`.
+"""The reward function that verl loads from a file; it needs only the installed `evaluators`.
 
-It is copied beside the exported parquet; verl calls `compute_score` for every answer. The row itself says how it is
-graded, so one file serves every task and every mixture.
+It is copied beside the exported parquet; verl calls `compute_score` for every answer. Each row says how it is scored,
+so one file serves every task and mixture.
 
 Example:
     >>> truth = '{"task": "order", "kind": "smooth", "evaluator": {"name": "permutation", "params": {}}, '
@@ -20,11 +20,11 @@ from evaluators import Evaluator, Question, get
 
 PREFIX = "viubench/"
 KINDS = ("smooth", "strict")
-"""The evaluator's reward, in which near counts; or 1 for the true answer, else 0."""
+"""The evaluator's reward; or 1 for the true answer, else 0."""
 
 KEYS = {"task", "kind", "evaluator", "target", "options", "params"}
 FULL = 1 - 1e-9
-"""A reward from here on is that of the true answer; an IoU of equal intervals may be a rounding error below 1."""
+"""Rewards from here on count as 1: an IoU of equal intervals may be a rounding error below it."""
 
 
 def compute_score(
@@ -36,8 +36,8 @@ def compute_score(
         data_source: "viubench/" and the task's name.
         solution_str: the response text, without the prompt.
         ground_truth: JSON text with `KEYS`; `kind` is one of `KINDS`.
-        extra_info: `cut` in it says that the token limit ended the response (see `trainer.verl.agent_loop`): an answer
-            that ends there may be half an answer and counts as none. The rest is not read, nor are further keywords.
+        extra_info: `cut` says that the token limit ended the response (see `trainer.verl.agent_loop`): an answer at
+            its end may be incomplete and counts as none. The rest is not read, nor are further keywords.
 
     Returns:
         `score` in [0, 1] to train on; `exact` and `parsed` (0 or 1) for the log, the same keys for every row.
@@ -52,7 +52,7 @@ def compute_score(
     try:
         evaluator = _evaluator(row["evaluator"]["name"], json.dumps(row["evaluator"]["params"], sort_keys=True))
         item = Question(row["target"], tuple(row["options"]), row["params"])
-        evaluator.canonical(row["target"])  # a target that states no answer would make every reward 0, silently
+        evaluator.canonical(row["target"])  # without it a damaged target would make every reward 0
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"damaged ground_truth of {data_source}: {error}") from error
     answer = evaluator.parse(solution_str, item)

@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from viubench.api.run import Run
 from viubench.engines.baselines import AnswersEngine
-from viubench.runner.config import MAX_ERRORS, EvalConfig, PathLike, Progress, configure
+from viubench.runner.config import MAX_ERRORS, EvalConfig, PathLike, Progress
 from viubench.runner.dry_run import DryRun, forecast
 from viubench.runner.evaluate import ActiveRun
 from viubench.runner.event_loop import in_event_loop
@@ -45,7 +45,7 @@ def _takes(options: Callable[P, EvalConfig]) -> Callable[[Callable[[EvalConfig],
     return decorate
 
 
-@_takes(configure)
+@_takes(EvalConfig)
 def evaluate(config: EvalConfig) -> Run:
     """Answer tasks with a model, score the answers, write a run folder.
 
@@ -59,7 +59,7 @@ def evaluate(config: EvalConfig) -> Run:
     return Run(active.out, max_errors=config.max_errors, temporary=temporary)
 
 
-@_takes(configure)
+@_takes(EvalConfig)
 async def evaluate_async(config: EvalConfig) -> Run:
     """`evaluate` for callers that are coroutines themselves."""
     config, temporary = _placed(config)
@@ -69,7 +69,7 @@ async def evaluate_async(config: EvalConfig) -> Run:
     return Run(active.out, max_errors=config.max_errors, temporary=temporary)
 
 
-@_takes(configure)
+@_takes(EvalConfig)
 def dry_run(config: EvalConfig) -> DryRun:
     """What `evaluate` would ask: samples, tokens, prompts that are too long, media that is missing, memory."""
     config, temporary = _placed(config)
@@ -110,7 +110,7 @@ def score(
     texts, where = read_responses(responses)
     engine = AnswersEngine(model or Path(where).stem)
     config, temporary = _placed(
-        configure(
+        EvalConfig(
             engine,
             tasks,
             videos=videos,
@@ -136,4 +136,4 @@ def _placed(config: EvalConfig) -> tuple[EvalConfig, TemporaryDirectory[str] | N
     if config.out is not None:
         return config, None
     temporary = TemporaryDirectory(prefix="viubench-", ignore_cleanup_errors=True)
-    return replace(config, out=Path(temporary.name) / "run"), temporary
+    return replace(config, out=Path(temporary.name, "run")), temporary

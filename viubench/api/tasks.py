@@ -16,7 +16,7 @@ from pathlib import Path
 from viubench.errors import ViubenchError
 from viubench.pretext import build
 from viubench.pretext.build import BuildReport
-from viubench.runner.config import PathLike, Progress, paths
+from viubench.runner.config import PathLike, Progress, as_paths
 from viubench.schema import Recipe, Suite, Task
 from viubench.tasks.registry import Catalogue, load_task
 from viubench.video.frame_cache import FrameCache, default_root
@@ -83,11 +83,11 @@ def build_items(
         seed=seed,
         n=n,
         workers=workers,
-        store=FrameCache(Path(frame_cache) if frame_cache is not None else default_root()),
+        cache=FrameCache(Path(frame_cache) if frame_cache is not None else default_root()),
         materialize=materialize,
         progress=lambda done, total: report(Progress("building items", done, total)),
     )
 
 
 def _catalogue(include_path: PathLike | Iterable[PathLike]) -> Catalogue:
-    return Catalogue(paths(include_path))
+    return Catalogue(as_paths(include_path))

@@ -31,11 +31,11 @@ def build(
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Make pretext items from any videos."""
+    """Build pretext items from any videos."""
     from contextlib import nullcontext
 
     from viubench.cli.progress import bar
-    from viubench.pretext import build as builder
+    from viubench.pretext.build import build as build_items
     from viubench.runner.parallel.ray_cluster import cluster
     from viubench.runner.parallel.ray_pool import RayPool
     from viubench.tasks.registry import Catalogue
@@ -43,9 +43,8 @@ def build(
 
     catalogue = Catalogue(tuple(include_path))
     chosen = catalogue.recipe(recipe)
-    below = nullcontext() if ray is None else cluster(ray, cores=workers)
-    with below, bar("building items", quiet=quiet) as progress:
-        report = builder.build(
+    with nullcontext() if ray is None else cluster(ray, cores=workers), bar("building items", quiet=quiet) as progress:
+        report = build_items(
             chosen,
             catalogue.tasks_of(chosen),
             videos,
@@ -54,7 +53,7 @@ def build(
             n=n,
             workers=workers,
             pool_of=None if ray is None else RayPool,
-            store=FrameCache(frame_cache or default_root()),
+            cache=FrameCache(frame_cache or default_root()),
             materialize=materialize,
             progress=progress,
         )
@@ -64,7 +63,7 @@ def build(
 def clips(
     out: Annotated[Path, typer.Option(help="Folder for the mp4 files.")],
     n: Annotated[int, typer.Option(min=1, help="How many.")] = 8,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal scenes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal clips.")] = 0,
     seconds: Annotated[float, typer.Option(min=1, max=3600, help="Length of the first; the others vary.")] = 12,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the first; the others vary.")] = "320x180",
     fps: Annotated[float, typer.Option(min=1, max=120, help="Frames a second of the first; the others vary.")] = 25,
@@ -80,8 +79,8 @@ def clips(
     sides = re.fullmatch(r"(\d{2,4})x(\d{2,4})", size)
     if sides is None:
         raise ViubenchError(f"{size!r} is no size", where="--size", hint="as in 320x180")
-    wanted = (int(sides[1]) // 2 * 2, int(sides[2]) // 2 * 2)
-    for path in synthetic.draw(out, n, seed, seconds=seconds, size=wanted, fps=fps, dusk=dusk):
+    even = (int(sides[1]) // 2 * 2, int(sides[2]) // 2 * 2)
+    for path in synthetic.draw(out, n, seed, seconds=seconds, size=even, fps=fps, dusk=dusk):
         if not quiet:
             print(path)
 
@@ -92,20 +91,20 @@ def tiny(
     learner: Annotated[bool, typer.Option("--learner", help="One to be trained on the tasks of recipe tiny.")] = False,
 ) -> None:
     """Write a tiny Qwen3-VL checkpoint with random weights, for trying a pipeline out without a download."""
-    from viubench.engines import tiny_checkpoints as model
+    from viubench.engines import tiny_checkpoints
 
     if learner:
-        model.write(out, seed, model.LEARNER, _words())
+        tiny_checkpoints.write(out, seed, tiny_checkpoints.LEARNER, _vocabulary())
     else:
-        model.write(out, seed)
+        tiny_checkpoints.write(out, seed)
     print(out)
 
 
-def _words() -> list[str]:
-    """What the questions of the recipe tiny say, and what a prompt says around them."""
+def _vocabulary() -> list[str]:
+    """The questions of the recipe tiny, and the text a prompt has around them."""
     from viubench.pretext.perturb import WORDS
     from viubench.tasks.registry import Catalogue
 
     catalogue = Catalogue()
-    asked = [task.question for task in catalogue.tasks_of(catalogue.recipe("tiny")).values()]
-    return [*asked, *WORDS.values(), "Clip 1: <video>", "<0.5 seconds>", "user", "assistant"]
+    questions = [task.question for task in catalogue.tasks_of(catalogue.recipe("tiny")).values()]
+    return [*questions, *WORDS.values(), "Clip 1: <video>", "<0.5 seconds>", "user", "assistant"]

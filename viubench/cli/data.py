@@ -42,17 +42,17 @@ def fetch(
     include_path: Include = [],  # noqa: B006
 ) -> None:
     """Download the tasks' rows and videos, unpack the archives, verify. Can be stopped and repeated."""
-    from viubench.datasets.verify import verify as look
+    from viubench.datasets import verify as checks
 
     outcome = Exit.OK
     for folder, group in _folders(tasks, data_root, include_path, fetching=True).items():
         try:
             _get(group, folder, rows_only, _bars(quiet))
-        except ViubenchError as error:  # the other data sets can be had all the same
+        except ViubenchError as error:  # the other data sets do not depend on it
             outcome = Exit.USAGE
             _complain(error)
             continue
-        report = look(group, folder, media=not rows_only, progress=_bars(quiet))
+        report = checks.verify(group, folder, media=not rows_only, progress=_bars(quiet))
         _show(report, every)
         outcome = outcome or (Exit.OK if report.ok else Exit.NEGATIVE)
     raise typer.Exit(outcome)
@@ -64,18 +64,18 @@ def verify(
     data_root: Root = None,
     deep: Annotated[bool, typer.Option("--deep", help="Compare checksums, not sizes alone.")] = False,
     write_manifest: Annotated[
-        bool, typer.Option("--write-manifest", help="Note the checksums of files not known yet.")
+        bool, typer.Option("--write-manifest", help="Record the checksums of new files.")
     ] = False,
     every: Every = False,
     quiet: Quiet = False,
     include_path: Include = [],  # noqa: B006
 ) -> None:
     """Rows against the published number, media against the rows, files against the manifest; 1 when one is wrong."""
-    from viubench.datasets.verify import verify as look
+    from viubench.datasets import verify as checks
 
     whole = True
     for folder, group in _folders(tasks, data_root, include_path, fetching=False).items():
-        report = look(group, folder, deep=deep, write_manifest=write_manifest, progress=_bars(quiet))
+        report = checks.verify(group, folder, deep=deep, write_manifest=write_manifest, progress=_bars(quiet))
         _show(report, every)
         whole = whole and report.ok
     raise typer.Exit(Exit.OK if whole else Exit.NEGATIVE)
@@ -93,12 +93,12 @@ def _folders(
     for task in Catalogue(tuple(include_path)).resolve(names).tasks:
         if task.rows is None:
             raise ViubenchError(
-                f"{task.task} has no data to fetch: it is made from any videos",
+                f"{task.task} has no data to fetch: it is built from any videos",
                 hint="viubench build --recipe viubench --videos DIR --out DIR",
             )
         folder = download.folder_of(task, root)
         if not (fetching and task.dataset_path):
-            with suppress(ViubenchError):  # no rows are there yet: the report says so, of the folder they belong to
+            with suppress(ViubenchError):  # no rows are there yet: the report says so of that folder
                 folder = row_files.data_folder(task, root)  # also the data root itself
         folders.setdefault(folder, []).append(task)
     return folders
@@ -121,11 +121,11 @@ def _get(tasks: Sequence[Task], folder: Path, rows_only: bool, progress: Progres
         asked = f" (asked for {got.resolved.asked})" if got.resolved.repo != got.resolved.asked else ""
         before = f" (before: {got.before[:12]})" if got.before not in ("", got.resolved.revision) else ""
         print(f"{got.resolved.repo}{asked}, commit {got.resolved.revision[:12]}{before}")
-        print(f"  {got.files} files wanted, {got.written} downloaded now ({got.bytes / 1e6:.1f} MB) into {folder}")
+        print(f"  {got.files} files needed, {got.written} downloaded now ({got.bytes / 1e6:.1f} MB) into {folder}")
 
 
 def _show(report: Report, every: bool) -> None:
-    """What verify found, a paragraph for each task and one for the manifest."""
+    """Print a report, a paragraph for each task and one for the manifest."""
     for task in report.tasks:
         published = f" ({task.expected} published)" if task.expected else ""
         media = f", {task.media} videos or frames named" if task.media else ""
@@ -138,7 +138,7 @@ def _show(report: Report, every: bool) -> None:
         print(f"manifest of {report.folder}: {report.checked} files, {how} compared, {len(report.faults)} differ")
         _list(report.faults, every)
     if report.added:
-        print(f"  {report.added} files noted now")
+        print(f"  {report.added} files recorded")
 
 
 def _list(faults: Sequence[Fault], every: bool) -> None:
@@ -152,7 +152,7 @@ def _list(faults: Sequence[Fault], every: bool) -> None:
 
 
 def _complain(error: ViubenchError) -> None:
-    """An error of one data set, when the next ones are still to be seen to."""
+    """Print the error of one data set and go on with the next."""
     from reports.html.escape import clean
 
     for start, text in (("viubench: ", error.message), ("  at: ", error.where), ("  try: ", error.hint)):

@@ -1,4 +1,4 @@
-"""`viubench doctor`: what this environment can do, what it lacks, and what to do about it."""
+"""`viubench doctor`: checks of the installation, and hints for what failed."""
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ def doctor(
     from viubench.system.doctor import checks
     from viubench.video.frame_cache import default_root
 
-    sound = show(checks(frame_cache or default_root(), thorough=thorough))
-    raise typer.Exit(Exit.OK if sound else Exit.NEGATIVE)
+    ok = print_checks(checks(frame_cache or default_root(), thorough=thorough))
+    raise typer.Exit(Exit.OK if ok else Exit.NEGATIVE)
 
 
-def show(checks: Iterable[Check]) -> bool:
-    """Print a line for each check, and what to do about those that failed; whether none did."""
-    sound = True
+def print_checks(checks: Iterable[Check]) -> bool:
+    """Print a line for each check, and a hint for those that failed; whether none did."""
+    checks = list(checks)
     for check in checks:
         mark = {True: "ok", False: "BAD", None: "-"}[check.ok]
         print(f"{mark:>4}  {check.name}: {check.detail}")
         if check.ok is not True and check.hint:
             print(f"      try: {check.hint}")
-        sound &= check.ok is not False
-    return sound
+    return all(check.ok is not False for check in checks)

@@ -49,18 +49,17 @@ def lmms_eval(
 
     from viubench.cli.progress import bar, stages
     from viubench.export import lmms
-    from viubench.runner.config import configure
-    from viubench.runner.evaluate import frame_cache as cache_of
+    from viubench.runner.config import EvalConfig
     from viubench.runner.evaluate import plan_run
 
     with stages(quiet=quiet) as progress:
-        config = configure(
-            None, tasks, engine="oracle", videos=videos, data_root=data_root, protocol=protocol, frames=frames, fps=fps,
+        config = EvalConfig(
+            tasks=tasks, videos=videos, data_root=data_root, protocol=protocol, frames=frames, fps=fps,
             max_pixels=max_pixels, limit=limit, seed=seed, out=out, frame_cache=frame_cache, workers=workers,
             include_path=include_path, progress=progress, argv=["viubench", *sys.argv[1:]],
         )  # fmt: skip
-        plan = plan_run(config, out, None)
+        plan = plan_run(config, None)
     with bar("writing videos", quiet=quiet) as update:
-        names = lmms.export(plan, config, out, cache_of(config), copy=copy, progress=update)
+        names = lmms.export(plan, config, copy=copy, progress=update)
     print(f"{len(plan.samples)} questions in {out}; {out / 'README.md'} has the command")
     print(f"python -m lmms_eval --include_path {out} --tasks {','.join(names)} ...")

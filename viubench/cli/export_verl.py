@@ -1,7 +1,7 @@
-"""`viubench export verl` and `viubench train --engine verl`: a training configuration and its items, by verl.
+"""`viubench export verl` and `viubench train --engine verl`: train with verl.
 
 Example:
-    $ viubench export verl --config videossr-8xh200 --items build/videossr-30k --out handed
+    $ viubench export verl --config videossr-8xh200 --items build/videossr-30k --out exported
     $ viubench train --engine verl --config videossr-8xh200 --items build/videossr-30k --out runs/verl
 """
 
@@ -25,48 +25,48 @@ Nodes = Annotated[int, typer.Option(min=1, help="Nodes, for verl.")]
 
 
 def verl(
-    config: Annotated[str, typer.Option(help="A training recipe's name, or a YAML file.")],
-    out: Annotated[Path, typer.Option(help="Folder for the parquet, the pictures and what verl loads.")],
+    config: Annotated[str, typer.Option(help="Name of a training recipe, or a YAML file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the parquet, the frames and what verl loads.")],
     items: Annotated[str, typer.Option(help="Folder of training items (viubench build).")] = "",
     validation: Annotated[str, typer.Option(help="Folder of validation items, of other videos.")] = "",
-    videos: Annotated[str, typer.Option(help="Where the videos of both lie now.")] = "",
+    videos: Annotated[str, typer.Option(help="Folder the videos are in now, if they have moved since the build.")] = "",
     model: Annotated[str, typer.Option(help="Base model, instead of the configuration's.")] = "",
-    picture: Annotated[Literal["png", "jpg"], typer.Option(help="png keeps every pixel, jpg is smaller.")] = "png",
-    max_prompt: Annotated[int, typer.Option(min=1, help="Tokens that no prompt may be longer than.")] = 8192,
+    picture: Annotated[Literal["png", "jpg"], typer.Option(help="png is lossless, jpg is smaller.")] = "png",
+    max_prompt: Annotated[int, typer.Option(min=1, help="Longest prompt, in tokens.")] = 8192,
     gpus: Gpus = 8,
     nodes: Nodes = 1,
     frame_cache: FrameCache = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that decode and write pictures.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that decode and write frames.")] = 2,
     include_path: Include = [],  # noqa: B006
     quiet: Quiet = False,
 ) -> None:
-    """Write a training for verl: the questions of every step, pictures, rewards, and the overrides of its options."""
+    """Export a training to verl: the questions of every step, frames, rewards, and overrides."""
     import sys
 
     from trainer.config import load
-    from trainer.verl import export as handing
+    from trainer.verl import export as verl_export
     from trainer.verl.launch import write_overrides
-    from trainer.verl.overrides import differences, overrides, refuse
+    from trainer.verl.overrides import check_supported, differences, overrides
     from viubench.cli.progress import bar
 
-    chosen = load(config).given(model=model, train=items, validation=validation, videos=videos)
-    refuse(chosen, gpus * nodes)
+    chosen = load(config).override(model=model, train=items, validation=validation, videos=videos)
+    check_supported(chosen, gpus * nodes)
     questions = _questions(chosen, frame_cache, include_path)
-    with bar("writing pictures", quiet=quiet) as update:
-        written = handing.export(
+    with bar("writing frames", quiet=quiet) as update:
+        written = verl_export.export(
             questions, out, max_prompt=max_prompt, picture=picture, workers=workers, progress=update
         )
     lines = overrides(chosen, written, out / "checkpoints", gpus=gpus, nodes=nodes)
     path = write_overrides(out, lines)
     for line in differences(chosen):
         print(f"note: {line}", file=sys.stderr)
-    print(f"{chosen.steps} steps, {written.rows} questions in {written.parquet}")
+    print(f"{chosen.max_steps} steps, {written.rows} questions in {written.parquet}")
     print(f"xargs -a {path} -d '\\n' python -m verl.trainer.main_ppo")
 
 
 @dataclass(frozen=True)
-class Training:
-    """What `viubench train --engine verl` was told beside the configuration: `python` is verl's own interpreter."""
+class VerlOptions:
+    """Options of `viubench train --engine verl`; `python` is verl's own interpreter."""
 
     out: Path
     python: str
@@ -78,23 +78,23 @@ class Training:
     quiet: bool
 
     def dry_run(self, config: TrainConfig) -> bool:
-        """Print what verl would lack; whether it lacks nothing."""
-        from trainer.verl.overrides import refuse
+        """Print the checks of verl's environment; whether all passed."""
+        from trainer.verl.overrides import check_supported
         from trainer.verl.preflight import checks
-        from viubench.cli.doctor import show
+        from viubench.cli.doctor import print_checks
 
-        refuse(config, self.gpus * self.nodes)
-        return show(checks(self.python, config, self.out, gpus=self.gpus, nodes=self.nodes))
+        check_supported(config, self.gpus * self.nodes)
+        return print_checks(checks(self.python, config, self.out, gpus=self.gpus, nodes=self.nodes))
 
     def run(self, config: TrainConfig) -> None:
-        """Hand over, train and merge, and print where the checkpoint is."""
+        """Export, train and merge, and print the checkpoint's path."""
         from trainer.verl.launch import launch
-        from trainer.verl.overrides import refuse
+        from trainer.verl.overrides import check_supported
         from viubench.cli.progress import bar
 
-        refuse(config, self.gpus * self.nodes)
+        check_supported(config, self.gpus * self.nodes)
         questions = _questions(config, self.frame_cache, self.include_path, self.tests)
-        with bar("writing pictures", quiet=self.quiet) as update:
+        with bar("writing frames", quiet=self.quiet) as update:
             finished = launch(
                 questions, self.out, self.python, gpus=self.gpus, nodes=self.nodes, workers=2, progress=update
             )
@@ -104,7 +104,7 @@ class Training:
 def _questions(
     config: TrainConfig, frame_cache: Path | None, include_path: Sequence[Path], tests: Sequence[Path] = ()
 ) -> Questions:
-    """The configured items with frames that verl's reader leaves as they are; validation items only where looked at."""
+    """The configured items with frame sizes that verl does not change; validation items only where needed."""
     from trainer.dataset import Questions
     from trainer.verl.export import MULTIPLE
     from viubench.tasks.registry import Catalogue
@@ -116,5 +116,5 @@ def _questions(
         FrameCache(frame_cache or default_root()),
         tests=tests,
         multiple=MULTIPLE,
-        need_validation=config.evaluate.every > 0,
+        need_validation=config.eval_steps > 0,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -79,44 +79,20 @@ def run(
     debug: Annotated[bool, typer.Option("--debug", help="Full tracebacks and engine logs.")] = False,
 ) -> None:
     """Answer tasks with a model, score the answers, write a run folder and print the table."""
+    options: dict[str, Any] = {**locals()}
     import viubench
     from viubench.cli.progress import stages
     from viubench.cli.tables import dry_run_text, results_table
 
-    with stages(quiet=quiet) as progress:
-        call = viubench.dry_run if dry_run else viubench.evaluate
-        done = call(
-            model,
-            tasks,
-            engine=engine,
-            base_url=base_url,
-            replicas=replicas,
-            videos=videos,
-            data_root=data_root,
-            protocol=protocol,
-            frames=frames,
-            fps=fps,
-            max_pixels=max_pixels,
-            limit=limit,
-            seed=seed,
-            out=out,
-            resume=not fresh,
-            frame_cache=frame_cache,
-            workers=workers,
-            engine_args=pairs(engine_arg),
-            deterministic=deterministic,
-            include_path=include_path,
-            max_errors=max_errors,
-            filmstrips=filmstrips,
-            debug=debug,
-            progress=progress,
-            argv=["viubench", *sys.argv[1:]],
-        )
-    if not isinstance(done, viubench.Run):
-        print(dry_run_text(done))
-        return
-    print(results_table(done.results))
-    raise typer.Exit(Exit.OK if done.valid else Exit.INVALID_RUN)
+    call = viubench.dry_run if options.pop("dry_run") else viubench.evaluate
+    options["resume"] = not options.pop("fresh")
+    options["engine_args"] = pairs(options.pop("engine_arg"))
+    with stages(quiet=options.pop("quiet")) as progress:
+        done = call(**options, progress=progress, argv=["viubench", *sys.argv[1:]])
+    if isinstance(done, viubench.Run):
+        print(results_table(done.results))
+        raise typer.Exit(Exit.OK if done.valid else Exit.INVALID_RUN)
+    print(dry_run_text(done))
 
 
 def score(
@@ -134,28 +110,16 @@ def score(
     quiet: Quiet = False,
 ) -> None:
     """Score ready answers: no engine, no video is opened when items are given."""
+    options: dict[str, Any] = {**locals()}
     import viubench
     from viubench.cli.progress import stages
     from viubench.cli.tables import results_table
 
-    with stages(quiet=quiet) as progress:
-        finished = viubench.score(
-            tasks,
-            responses,
-            model=model,
-            videos=videos,
-            data_root=data_root,
-            samples=samples,
-            seed=seed,
-            out=out,
-            resume=not fresh,
-            include_path=include_path,
-            max_errors=max_errors,
-            progress=progress,
-            argv=["viubench", *sys.argv[1:]],
-        )
-    print(results_table(finished.results))
-    raise typer.Exit(Exit.OK if finished.valid else Exit.INVALID_RUN)
+    options["resume"] = not options.pop("fresh")
+    with stages(quiet=options.pop("quiet")) as progress:
+        done = viubench.score(**options, progress=progress, argv=["viubench", *sys.argv[1:]])
+    print(results_table(done.results))
+    raise typer.Exit(Exit.OK if done.valid else Exit.INVALID_RUN)
 
 
 def pairs(arguments: Sequence[str]) -> dict[str, str]:

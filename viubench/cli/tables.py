@@ -52,7 +52,7 @@ def plan_table(plan: Plan) -> str:
     for name, entry in plan.entries.items():
         protocol = plan.protocols[name]
         samples = [sample for sample in plan.samples if sample.task == name]
-        shown = max(len(sample.params.get("indices", ())) or protocol.sampling.frames for sample in samples)
+        shown = max(len(sample.pretext.indices) if sample.pretext else protocol.sampling.frames for sample in samples)
         size = protocol.resize.max_pixels
         tokens = shown // 2 * (size // protocol.resize.multiple**2)
         rows.append([name, entry.n, len({s.cluster for s in samples}), protocol.protocol, shown, size, tokens])

@@ -1,4 +1,4 @@
-"""`viubench tasks`: the catalogue, one resolved task, and the proof that tasks grade as they should."""
+"""`viubench tasks`: the catalogue, one resolved task, and a check that tasks score as they should."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from viubench.errors import Exit
 if TYPE_CHECKING:
     from viubench.schema import Task
 
-app = typer.Typer(no_args_is_help=True, help="Look at tasks, and prove that they grade as they should.")
+app = typer.Typer(no_args_is_help=True, help="List and show tasks, and check that they score as they should.")
 Include = Annotated[list[Path], typer.Option("--include-path", help="More folders with task YAML files.")]
 
 
@@ -29,16 +29,16 @@ def list_(include_path: Include = []) -> None:  # noqa: B006
         for suite in catalogue.suites.values()
     ]
     for name in catalogue.task_files:
-        task = catalogue.task(name)
+        task = catalogue.task(name, check=False)
         size = f"{task.rows.expected:,}" if task.rows and task.rows.expected else ""
-        rows.append([name, task.domain, task.metric, size, _wording(task), task.description])
+        rows.append([name, task.domain, task.metric, size, _prompt_source(task), task.description])
     print(
-        tabulate(rows, ["name", "domain", "metric", "rows", "published wording", "description"], disable_numparse=True)
+        tabulate(rows, ["name", "domain", "metric", "rows", "published prompt", "description"], disable_numparse=True)
     )
 
 
-def _wording(task: Task) -> str:
-    """Where the published wording of a task comes from."""
+def _prompt_source(task: Task) -> str:
+    """Where the published prompt of a task comes from."""
     published = task.prompt.published
     if published.lmms:
         return "lmms-eval"
@@ -54,8 +54,8 @@ def show(name: str, include_path: Include = []) -> None:  # noqa: B006
 
     catalogue = Catalogue(tuple(include_path))
     suite = catalogue.suites.get(name)
-    found = (suite or catalogue.task(name)).model_dump(mode="json", exclude_defaults=True)
-    print(yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=100).rstrip())
+    data = (suite or catalogue.task(name)).model_dump(mode="json", exclude_defaults=True)
+    print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100).rstrip())
 
 
 @app.command()

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from viubench.cli.export_verl import Gpus, Nodes, Training
+from viubench.cli.export_verl import Gpus, Nodes, VerlOptions
 from viubench.cli.run import FrameCache
 from viubench.errors import Exit
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
     from trainer.dataset import Questions
-    from trainer.distributed import Ranks
+    from trainer.distributed import ProcessGroup
     from trainer.model.policy import Policy
     from viubench.cli.progress import Update
 
@@ -28,42 +28,44 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    config: Annotated[str, typer.Option(help="A recipe's name, or a YAML file.")],
-    out: Annotated[Path, typer.Option(help="Folder of the checkpoints; a training that is there goes on.")],
+    config: Annotated[str, typer.Option(help="Name of a training recipe, or a YAML file.")],
+    out: Annotated[Path, typer.Option(help="Folder of the training; one that is there is resumed.")],
     model: Annotated[str, typer.Option(help="Checkpoint folder or hub id, instead of the configuration's.")] = "",
     items: Annotated[str, typer.Option(help="Folder of training items (viubench build).")] = "",
     validation: Annotated[str, typer.Option(help="Folder of validation items, of other videos.")] = "",
     tests: Annotated[
         list[Path], typer.Option(help="Folder of test items, which must not share a video with these; repeatable.")
     ] = [],  # noqa: B006
-    videos: Annotated[str, typer.Option(help="Where the videos lie now, when not where they lay at the build.")] = "",
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N; a GPU when there is one.")] = "",
+    videos: Annotated[str, typer.Option(help="Folder the videos are in now, if they have moved since the build.")] = "",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N; by default a GPU where there is one.")] = "",
     engine: Annotated[Literal["own", "verl"], typer.Option(help="This project's own loop, or verl.")] = "own",
     verl_python: Annotated[
-        str, typer.Option(envvar="VIUBENCH_VERL_PYTHON", help="The python of verl's own environment.")
+        str, typer.Option(envvar="VIUBENCH_VERL_PYTHON", help="The python of verl's environment.")
     ] = "",
     gpus: Gpus = 8,
     nodes: Nodes = 1,
     frame_cache: FrameCache = None,
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything but the model, and say it.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything but the model and print the plan.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Train a model with the tasks' own scores as rewards."""
+    """Train a model with GRPO; the rewards are the tasks' own scores."""
     from trainer.config import load
     from trainer.dataset import Questions
-    from trainer.distributed import Ranks
+    from trainer.distributed import ProcessGroup
     from viubench.engines.checkpoints import describe_checkpoint
     from viubench.errors import ViubenchError
     from viubench.tasks.registry import Catalogue
     from viubench.video.frame_cache import FrameCache, default_root
 
-    with Ranks.join(device) as ranks:  # before all that may go wrong, so that one of them tells it
-        chosen = load(config).given(model=model, train=items, validation=validation, videos=videos)
+    with ProcessGroup.join(device) as processes:  # first, so that an error is printed once
+        chosen = load(config).override(model=model, train=items, validation=validation, videos=videos)
         if not chosen.model:
-            raise ViubenchError("no model was named", where="--model", hint="a checkpoint folder or a hub id")
+            raise ViubenchError("no model was given", where="--model", hint="a checkpoint folder or a hub id")
         if engine == "verl":
-            by_verl = Training(out, verl_python, gpus, nodes, tests, frame_cache, include_path, quiet)
+            by_verl = VerlOptions(out, verl_python, gpus, nodes, tests, frame_cache, include_path, quiet)
             if not dry_run:
                 by_verl.run(chosen)
             elif not by_verl.dry_run(chosen):
@@ -73,16 +75,16 @@ def train(
         catalogue, store = Catalogue(tuple(include_path)), FrameCache(frame_cache or default_root())
         questions = Questions.read(chosen, catalogue, store, tests=tests, multiple=multiple)
         if not dry_run:
-            _train(chosen, out, questions, ranks, frame_cache, include_path, quiet=quiet or not ranks.first)
-        elif ranks.first:
-            print(_planned(chosen, questions))
+            _train(chosen, out, questions, processes, frame_cache, include_path, quiet=quiet or not processes.is_main)
+        elif processes.is_main:
+            print(_plan(chosen, questions))
 
 
 def _train(
     config: TrainConfig,
     out: Path,
     questions: Questions,
-    ranks: Ranks,
+    processes: ProcessGroup,
     frame_cache: Path | None,
     include_path: list[Path],
     *,
@@ -93,7 +95,7 @@ def _train(
 
     from trainer.checkpoints.manager import best
     from trainer.grpo import train as grpo
-    from trainer.harness_eval import Evaluation
+    from trainer.harness_eval import HarnessEvaluation
     from trainer.rollouts.base import rollout_source
     from trainer.sft import warm_start
     from viubench.cli.progress import bar
@@ -101,70 +103,69 @@ def _train(
     logging.set_verbosity_error()
     logging.disable_progress_bar()  # one bar is enough
     argv = ["viubench", *sys.argv[1:]]
-    torch.set_flush_denormal(True)  # tiny gradients are slow to compute with and say nothing
-    warnings.filterwarnings("ignore", message="The value of the smallest subnormal")  # numpy notices
+    torch.set_flush_denormal(True)  # tiny gradients are slow to compute with and do not matter
+    warnings.filterwarnings("ignore", message="The value of the smallest subnormal")  # of numpy
     start = config.model
     if config.warm_start is not None:
-        most = config.warm_start.steps
+        most = config.warm_start.max_steps
         with bar("warm start", quiet=quiet) as update:
-            fresh = _opened(config, start, ranks)
-            start = str(warm_start(config, out, questions, fresh, _shown(update, most), argv=argv))
-    policy = _opened(config, start, ranks)
-    evaluation = Evaluation(config, out, frame_cache, tuple(include_path)) if config.evaluate.harness else None
+            policy = _open_policy(config, start, processes)
+            start = str(warm_start(config, out, questions, policy, _on_step(update, most), argv=argv))
+    policy = _open_policy(config, start, processes)
+    evaluation = HarnessEvaluation(config, out, frame_cache, tuple(include_path)) if config.harness_eval else None
     with closing(rollout_source(config, policy)) as source, bar("training", quiet=quiet) as update:
-        shown = _shown(update, config.steps)
-        last = grpo(config, out, questions, policy, shown, source=source, evaluation=evaluation, argv=argv)
-    if ranks.first:
+        on_step = _on_step(update, config.max_steps)
+        last = grpo(config, out, questions, policy, on_step, source=source, evaluation=evaluation, argv=argv)
+    if processes.is_main:
         print(f"trained: {last}")
         if (top := best(out)) is not None:
             print(f"best: {top[0]} (validation score {top[1]:.3f})")
 
 
-def _opened(config: TrainConfig, path: str, ranks: Ranks) -> Policy:
-    """The checkpoint as the configuration trains it."""
+def _open_policy(config: TrainConfig, path: str, processes: ProcessGroup) -> Policy:
+    """The checkpoint, opened as the configuration trains it."""
     from trainer.model.policy import LoraConfig, Policy
 
-    lora = LoraConfig(config.update.rank, config.update.alpha, tuple(config.update.targets))
+    lora = LoraConfig(
+        config.finetuning.lora_r, config.finetuning.lora_alpha, tuple(config.finetuning.lora_target_modules)
+    )
     return Policy.open(
         path,
         dtype=config.dtype,
-        lora=lora if config.update.kind == "lora" else None,
-        train_vision=config.vision == "trained",
-        device=ranks.device,
-        keep_reference=config.kl > 0,
+        lora=lora if config.finetuning.type == "lora" else None,
+        train_vision=not config.freeze_vision_tower,
+        device=processes.device,
+        keep_reference=config.beta > 0,
         seed=config.seed,
-        split=config.update.split,
-        ranks=ranks,
+        use_fsdp=config.finetuning.fsdp,
+        processes=processes,
     )
 
 
-def _shown(update: Update, steps: int) -> Callable[[dict[str, Any]], None]:
-    """A progress bar as listener to log lines."""
+def _on_step(update: Update, steps: int) -> Callable[[dict[str, Any]], None]:
+    """A progress bar as callback of each step's metrics."""
     from trainer.checkpoints.metrics_log import summary
 
-    return lambda told: update(told["step"] + 1, steps, summary(told))
+    return lambda metrics: update(metrics["step"] + 1, steps, summary(metrics))
 
 
-def _planned(config: TrainConfig, questions: Questions) -> str:
-    """What a training would do: a line a task, and the size of it all."""
+def _plan(config: TrainConfig, questions: Questions) -> str:
+    """The plan of a training: a line a task, and its size."""
     from tabulate import tabulate
 
-    import evaluators
-    from trainer.checks import floors
+    from trainer.checks import constant_baselines
 
-    graders = {name: evaluators.get(spec.name, **spec.params) for name, spec in questions.evaluators.items()}
-    constant = floors(questions, graders, config)
+    baselines = constant_baselines(questions, config)
     rows = []
     for task, mix in config.tasks.items():
-        known, held_out = (
-            sum(sample.task == task for sample in plan.samples) for plan in (questions.train, questions.held_out)
-        )
-        rows.append([task, known, held_out, mix.weight, mix.reward, constant[task]])
+        counts = [sum(s.task == task for s in plan.samples) for plan in (questions.train, questions.held_out)]
+        rows.append([task, *counts, mix.weight, mix.reward, baselines[task]])
     heads = ["task", "training items", "validation items", "weight", "reward", "best constant"]
-    answers = config.steps * config.groups * config.rollouts
+    answers = config.max_steps * config.train_batch_size * config.num_generations
     return "\n".join(
         [
             tabulate(rows, heads, floatfmt=("", "", "", "g", "", ".3f")),
-            f"{config.steps} steps of {config.groups} questions, {config.rollouts} answers each: {answers:,} answers",
+            f"{config.max_steps} steps of {config.train_batch_size} questions, {config.num_generations} answers each: "
+            f"{answers:,} answers",
         ]
     )

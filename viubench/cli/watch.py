@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -52,22 +54,24 @@ def watch(
     workers: Workers = 2,
     include_path: Include = [],  # noqa: B006
     max_errors: MaxErrors = 0.01,
-    gate: Annotated[str | None, typer.Option(help="Baseline: a run folder, or a saved baseline's name.")] = None,
+    gate: Annotated[str | None, typer.Option(help="Reference run: a folder, or the name of a saved one.")] = None,
     config: Annotated[Path | None, typer.Option(help="gate.yaml: margins, alpha, informational tasks.")] = None,
     on_regression: Annotated[str | None, typer.Option(help="Command to run when the gate says regress.")] = None,
     training: Annotated[Path | None, typer.Option(help="Training folder, for its reward; DIR by default.")] = None,
-    settle: Annotated[float, typer.Option(min=0, help="Seconds without a change before a checkpoint is whole.")] = 10.0,
-    poll: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks at DIR.")] = 10.0,
-    once: Annotated[bool, typer.Option("--once", help="Evaluate what is there, and end with the gate's code.")] = False,
+    settle: Annotated[float, typer.Option(min=0, help="Seconds without a change until a checkpoint counts.")] = 10.0,
+    poll: Annotated[float, typer.Option(min=0.05, help="Seconds between two scans of DIR.")] = 10.0,
+    once: Annotated[bool, typer.Option("--once", help="Evaluate what is there, exit with the gate's code.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only a line for each checkpoint.")] = False,
 ) -> None:
     """Evaluate every checkpoint that appears in DIR, each once, and draw its curve."""
-    from viubench.cli.keeper import Base, Keeper, exit_code, told_when_stopped, words_of
+    from viubench.cli.watch_output import Printer, resumable
     from viubench.watch.history import History
-    from viubench.watch.scheduler import Watch
+    from viubench.watch.loop import WatchLoop
+    from viubench.watch.reference import Reference, exit_code
+    from viubench.watch.scheduler import Scheduler
 
     if not folder.is_dir():
-        raise ViubenchError(f"no such folder: {folder}", where="DIR", hint="make it, or start the training first")
+        raise ViubenchError(f"no such folder: {folder}", where="DIR", hint="create it, or start the training first")
     given = {
         "--tasks": str(Path(tasks).resolve()) if Path(tasks).is_dir() else tasks,
         "--engine": engine,
@@ -84,14 +88,37 @@ def watch(
     options = _words(given) + [f"--engine-arg={pair}" for pair in engine_arg] + ["--deterministic"] * deterministic
     options += [f"--include-path={path.resolve()}" for path in include_path]
     more = _words({"--workers": workers, "--frame-cache": frame_cache, "--replicas": replicas})
-    base = Base.read(gate, config) if gate is not None else None
-    command = words_of(on_regression, base)
-    with History.open(out or folder / "watch") as history, told_when_stopped():
-        watched = Watch(folder, history, options, settle=settle, max_errors=max_errors)
-        keeper = Keeper(watched, more, base, command, training, quiet)
-        keeper.judge_again()
-        keeper.loop(poll, once=once)
-        raise typer.Exit(exit_code(history.latest()) if base else 0)
+    reference = Reference.load(gate, config) if gate is not None else None
+    command = parse_command(on_regression, gate)
+    with History.open(out or folder / "watch") as history, resumable():
+        scheduler = Scheduler(folder, history, options, settle=settle, max_errors=max_errors)
+        loop = WatchLoop(scheduler, more, reference, command, Printer(scheduler, training, quiet))
+        loop.run(poll, once=once)
+        raise typer.Exit(exit_code(history.latest()) if reference else 0)
+
+
+def parse_command(command: str | None, gate: str | None) -> list[str]:
+    """The words of `--on-regression`, empty without one.
+
+    Raises:
+        ViubenchError: there is no gate, no such program, or a quote that does not close.
+    """
+    if command is None:
+        return []
+    where = "--on-regression"
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ViubenchError(f"the command cannot be parsed: {error}", where=where) from None
+    if gate is None:
+        raise ViubenchError("without a gate nothing regresses", where=where, hint="name a reference run with --gate")
+    if not words or shutil.which(words[0]) is None:
+        raise ViubenchError(
+            f"no such program: {words[0] if words else command!r}",
+            where=where,
+            hint="it runs without a shell: for pipes and variables, use sh -c '...'",
+        )
+    return words
 
 
 def _words(given: Mapping[str, object]) -> list[str]:

@@ -17,12 +17,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import pandas as pd
+
 import evaluators
-from evaluators import Evaluator, Scored
+from evaluators import Evaluator
 from viubench.errors import Exit, ViubenchError
 from viubench.schema import Manifest, Protocol, Record, Results, TaskEntry, utf8
 from viubench.schema.gate import MAX_ERRORS, GatedRun
-from viubench.scoring.aggregate import headline_parts, scored
+from viubench.scoring.aggregate import headline_parts, scored, units_of, value_of
 from viubench.stats.estimates import Part
 from viubench.stats.paired_differences import Difference, paired
 from viubench.storage import reference_run
@@ -104,7 +106,8 @@ class TaskPair:
         value_a, value_b: the headline of each run, as in its results.json, fraction in [0, 1].
         diff: b minus a.
         exact_a, exact_b: share of the samples with a score of 1, whatever the headline makes of the rest.
-        units_a, units_b: what the headline is the mean of, in the same order: samples, or several of them together.
+        units_a, units_b: what the headline is the mean of, in the same order: samples, or several of them together
+            (see `viubench.scoring.frame.scores_frame`).
         parts_a, parts_b: the headlines of the units, for means over several tasks.
     """
 
@@ -117,8 +120,8 @@ class TaskPair:
     diff: Difference
     exact_a: float
     exact_b: float
-    units_a: Sequence[Scored]
-    units_b: Sequence[Scored]
+    units_a: pd.DataFrame
+    units_b: pd.DataFrame
     parts_a: Sequence[Part]
     parts_b: Sequence[Part]
 
@@ -154,7 +157,7 @@ class Comparison:
         """With every task of the same weight; ValueError when there is none."""
         first = [(w / len(tasks), s, c) for pair in tasks.values() for w, s, c in pair.parts_a]
         second = [(w / len(tasks), s, c) for pair in tasks.values() for w, s, c in pair.parts_b]
-        return cls(tasks, _value(first), _value(second), paired(first, second, level))
+        return cls(tasks, value_of(first), value_of(second), paired(first, second, level))
 
 
 def compare_runs(
@@ -209,9 +212,15 @@ def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float 
     _check_same(a, b, task)
     ids = sorted(a.records[task])
     evaluator, average = a.evaluator(task), a.about(task).average
-    units = [_units(side, task, ids, evaluator) for side in (a, b)]
-    parts = [_parts(side, task, found, evaluator, average) for side, found in zip((a, b), units, strict=True)]
-    values = [_value(part) for part in parts]
+    records = [[side.records[task][i] for i in ids] for side in (a, b)]
+    units, parts = [], []
+    for side, own in zip((a, b), records, strict=True):
+        try:
+            units.append(units_of(own, evaluator))
+            parts.append(headline_parts(units[-1], evaluator, average))
+        except (LookupError, TypeError, ValueError) as error:
+            raise ViubenchError(f"{task!r:.80} cannot be scored: {error!r:.200}", where=str(side.path)) from None
+    values = [value_of(part) for part in parts]
     for side, value in zip((a, b), values, strict=True):
         if not abs(value - side.results.tasks[task].value) < ROUNDING:
             raise Incomparable(
@@ -220,14 +229,14 @@ def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float 
                 hint="its files are not of one run, or of another version of viubench: run its command again",
             )
     exact = [
-        sum(scored(side.records[task][i]).scores.get(evaluator.metric, 0.0) >= 1 - 1e-9 for i in ids) / len(ids)
-        for side in (a, b)
+        sum(scored(record).scores.get(evaluator.metric, 0.0) >= 1 - 1e-9 for record in own) / len(ids)
+        for own in records
     ]
     return TaskPair(
         task=task,
         metric=a.results.tasks[task].metric,
         evaluator=evaluator,
-        records=tuple((a.records[task][i], b.records[task][i]) for i in ids),
+        records=tuple(zip(*records, strict=True)),
         value_a=values[0],
         value_b=values[1],
         diff=paired(parts[0], parts[1], level),
@@ -301,29 +310,6 @@ def _other_items(a: Mapping[str, Record], b: Mapping[str, Record], name_a: str, 
     ):
         if ids:
             yield f"{len(ids)} {what} (first {ids[0]!r:.80})"
-
-
-def _units(side: Side, task: str, ids: Sequence[str], evaluator: Evaluator) -> Sequence[Scored]:
-    """The headline's units in the order of `ids`, which is the same for both runs."""
-    try:
-        return evaluator.units([scored(side.records[task][i]) for i in ids])
-    except (LookupError, TypeError, ValueError) as error:
-        raise _unscorable(side, task, error) from None
-
-
-def _parts(side: Side, task: str, units: Sequence[Scored], evaluator: Evaluator, average: str) -> list[Part]:
-    try:
-        return headline_parts(units, evaluator, average)
-    except (LookupError, TypeError, ValueError) as error:
-        raise _unscorable(side, task, error) from None
-
-
-def _unscorable(side: Side, task: str, error: Exception) -> ViubenchError:
-    return ViubenchError(f"{task!r:.80} cannot be scored: {error!r:.200}", where=str(side.path))
-
-
-def _value(parts: Sequence[Part]) -> float:
-    return float(sum(weight * sum(scores) / len(scores) for weight, scores, _ in parts))
 
 
 def identity(path: Path) -> GatedRun:

@@ -12,11 +12,13 @@ chance of any wrong word below alpha; Benjamini and Hochberg's stands beside it,
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from evaluators import Scored
+import pandas as pd
+
+from evaluators import Evaluator
 from viubench.comparison.flips import Flip
 from viubench.comparison.pair import Comparison, Side, TaskPair, identity
 from viubench.schema import utf8
@@ -29,7 +31,8 @@ from viubench.schema.compare import (
     TaskChange,
     Word,
 )
-from viubench.scoring.aggregate import DIGITS, scored
+from viubench.scoring.aggregate import DIGITS, headline_parts, labelled, units_of, value_of
+from viubench.scoring.frame import keyed
 from viubench.stats.paired_differences import Difference, benjamini_hochberg, detectable, holm, paired
 from viubench.version import __version__
 
@@ -113,38 +116,32 @@ def _numbers(diff: Difference) -> dict[str, Any]:
 
 def _groups(pair: TaskPair) -> dict[str, dict[str, GroupChange]]:
     """The difference within each value of every group key that has several."""
-    metric = pair.evaluator.unit_metric
-    members: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for place, unit in enumerate(pair.units_a):
-        for key, labels in unit.groups.items():
-            for label in (labels,) if isinstance(labels, str) else labels:
-                members[key][label].append(place)
-    return {
-        key: {
-            label: _group([pair.units_a[k] for k in places], [pair.units_b[k] for k in places], metric)
-            for label, places in sorted(values.items())
-        }
-        for key, values in sorted(members.items())
-        if len(values) > 1
-    }
+    groups: dict[str, dict[str, GroupChange]] = {}
+    for key, column in keyed(pair.units_a, "group.").items():
+        labels = labelled(pair.units_a, column)
+        members = labels.groupby(labels).groups
+        if len(members) > 1:
+            groups[key] = {
+                str(label): _group(pair.units_a.loc[places], pair.units_b.loc[places], pair.evaluator)
+                for label, places in sorted(members.items())
+            }
+    return groups
 
 
 def within(pair: TaskPair, ids: Collection[str]) -> GroupChange:
     """The difference over those of a task's samples; ValueError when there is none."""
     first, second = (
-        pair.evaluator.units([scored(record) for record in records if record.id in ids])
+        units_of((record for record in records if record.id in ids), pair.evaluator)
         for records in zip(*pair.records, strict=True)
     )
-    return _group(first, second, pair.evaluator.unit_metric)
+    return _group(first, second, pair.evaluator)
 
 
-def _group(first: Sequence[Scored], second: Sequence[Scored], metric: str) -> GroupChange:
-    a, b = (
-        (1.0, [unit.scores.get(metric, 0.0) for unit in units], [unit.cluster for unit in units])
-        for units in (first, second)
-    )
-    means = [sum(scores) / len(scores) for _, scores, _ in (a, b)]
-    return GroupChange(a=_round(means[0]), b=_round(means[1]), **_numbers(paired([a], [b], LEVEL)))
+def _group(first: pd.DataFrame, second: pd.DataFrame, evaluator: Evaluator) -> GroupChange:
+    if first.empty:
+        raise ValueError("no samples to compare")
+    a, b = headline_parts(first, evaluator), headline_parts(second, evaluator)
+    return GroupChange(a=_round(value_of(a)), b=_round(value_of(b)), **_numbers(paired(a, b, LEVEL)))
 
 
 def _flip(flip: Flip) -> Flipped:

@@ -10,6 +10,7 @@ Nothing is trusted or judged here but the container's own form (`viubench.datase
 from __future__ import annotations
 
 import gzip
+import io
 import stat
 import struct
 import tarfile
@@ -26,6 +27,9 @@ CHUNK = 1 << 20
 """Bytes read and written at a time."""
 MAX_HEADER = 1 << 20
 """Most bytes of a tar header: a longer name or comment would only fill the memory."""
+
+END_RECORD, MANY = 22 + 0xFFFF, 0xFFFF
+"""Most bytes of the record that ends a zip, comment included; the count of members that stands for "see zip64"."""
 
 MAX_PADDING = 64 << 20
 """Most bytes after the end of a tar; writers fill up to some KiB."""
@@ -48,7 +52,7 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.
 
 
 @dataclass(frozen=True)
-class Entry:
+class Member:
     """One member: its name, "file", "folder" or what else it is, its declared bytes, its CRC-32 where there is one."""
 
     name: str
@@ -58,19 +62,24 @@ class Entry:
     handle: Any
 
 
-Read = Callable[[Entry], Iterator[bytes]]
+Read = Callable[[Member], Iterator[bytes]]
 """Gives the bytes of one entry piece by piece: as many as declared, or an error of `FAULTS`."""
 
 
-def read_zip(stream: BinaryIO, stack: ExitStack) -> tuple[Iterator[Entry], Read]:
+def read_zip(stream: BinaryIO, stack: ExitStack) -> tuple[Iterator[Member], Read]:
     """The entries of a zip. Raises one of `FAULTS` when it is none."""
     archive = stack.enter_context(zipfile.ZipFile(stream))
+    stream.seek(-min(stream.seek(0, io.SEEK_END), END_RECORD), io.SEEK_END)
+    end = stream.read().rpartition(b"PK\5\6")[2]
+    promised = int.from_bytes(end[6:8], "little")
+    if promised not in (MANY, len(archive.infolist())):  # zipfile takes what a damaged length lets it read
+        raise zipfile.BadZipFile(f"its directory lists {len(archive.infolist())} of {promised} members")
 
-    def entries() -> Iterator[Entry]:
+    def entries() -> Iterator[Member]:
         for info in archive.infolist():
-            yield Entry(info.orig_filename, _zip_kind(info), info.file_size, info.CRC, info)
+            yield Member(info.orig_filename, _zip_kind(info), info.file_size, info.CRC, info)
 
-    def read(entry: Entry) -> Iterator[bytes]:
+    def read(entry: Member) -> Iterator[bytes]:
         with archive.open(entry.handle) as file:
             yield from _exactly(file, entry.size)
             if file.read(1):  # also makes zipfile compare the checksum of an empty rest
@@ -94,19 +103,19 @@ def _zip_kind(info: zipfile.ZipInfo) -> str:
     return "file"
 
 
-def read_tar(stream: BinaryIO, stack: ExitStack) -> tuple[Iterator[Entry], Read]:
+def read_tar(stream: BinaryIO, stack: ExitStack) -> tuple[Iterator[Member], Read]:
     """The entries of a tar or tar.gz, one by one as it is read through. Raises one of `FAULTS` when it is neither."""
     head = stream.read(2)
     stream.seek(0)
     content = stack.enter_context(gzip.GzipFile(fileobj=stream)) if head == b"\x1f\x8b" else stream
 
-    def entries() -> Iterator[Entry]:
+    def entries() -> Iterator[Member]:
         with tarfile.open(fileobj=_Headers(content), mode="r:", errors="surrogateescape") as archive:  # type: ignore[call-overload]
             for info in archive:
-                yield Entry(info.name, _tar_kind(info), info.size, None, info.offset_data)
+                yield Member(info.name, _tar_kind(info), info.size, None, info.offset_data)
             _check_end(content, archive.offset)
 
-    def read(entry: Entry) -> Iterator[bytes]:
+    def read(entry: Member) -> Iterator[bytes]:
         content.seek(entry.handle)
         yield from _exactly(content, entry.size)
 

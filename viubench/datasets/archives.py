@@ -4,7 +4,7 @@ Example:
     >>> for archive in find(Path("data/videomme"), ["videos_chunked_*.zip"]):  # doctest: +SKIP
     ...     unpack(archive, Path("data/videomme/data"))
 
-An archive is untrusted. All its members are looked at before the first byte is written, and one bad member refuses the
+An archive is untrusted. All its members are checked before the first byte is written, and one bad member refuses the
 whole: names that lead out, links, devices, encrypted members, two members that would be one file, more members or bytes
 than an honest archive has. Parts are read as one file where they lie; each member appears whole or not at all, and one
 that is already there is left alone, so that unpacking can be repeated after a kill.
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
-from viubench.datasets.archive_readers import CHUNK, FAULTS, Entry, Read, read_tar, read_zip
+from viubench.datasets.archive_readers import CHUNK, FAULTS, Member, Read, read_tar, read_zip
 from viubench.errors import ViubenchError
 from viubench.storage import atomic
 
@@ -59,7 +59,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What unpacking came to: files in the archive, their bytes, and how many files had to be written."""
+    """Files in the archive, their bytes, and how many files had to be written."""
 
     files: int
     bytes: int
@@ -131,8 +131,8 @@ def contained(name: str, where: str) -> str:
         "holds a backslash": "\\" in name,
         "is too long": any(len(part.encode("utf-8", "surrogateescape")) > MAX_NAME for part in path.parts),
     }
-    for fault, found in faults.items():
-        if found:
+    for fault, is_so in faults.items():
+        if is_so:
             raise ViubenchError(f"the name {name[:120]!r} {fault}", where=where, hint="nothing was written")
     return path.as_posix()
 
@@ -148,7 +148,7 @@ def unpack(archive: Archive, into: Path, update: Update = lambda done, total: No
 
     Raises:
         ViubenchError: the archive is refused (nothing was written), is damaged (the members before the damage are
-            there), or there is no room; names the archive and the member.
+            there), or the disk is full; names the archive and the member.
     """
     with _opened(archive) as (members, read):
         total = sum(member.size for member in members)
@@ -157,7 +157,7 @@ def unpack(archive: Archive, into: Path, update: Update = lambda done, total: No
         done = written = 0
         for member in members:
             target = into / member.name
-            with _blaming(archive, member.name):
+            with _naming(archive, member.name):
                 if member.kind == "folder":
                     target.mkdir(parents=True, exist_ok=True)
                     continue
@@ -174,10 +174,10 @@ def unpack(archive: Archive, into: Path, update: Update = lambda done, total: No
 
 
 @contextmanager
-def _opened(archive: Archive) -> Iterator[tuple[list[Entry], Read]]:
+def _opened(archive: Archive) -> Iterator[tuple[list[Member], Read]]:
     """The members of an archive, all of them checked, and what reads one of them."""
     with ExitStack() as stack:
-        with _blaming(archive):
+        with _naming(archive):
             stream = stack.enter_context(_joined(archive.parts))
             head = stream.read(4)
             stream.seek(0)
@@ -187,24 +187,24 @@ def _opened(archive: Archive) -> Iterator[tuple[list[Entry], Read]]:
 
 
 @contextmanager
-def _blaming(archive: Archive, member: str = "") -> Iterator[None]:
-    """What the readers and the disk raise, as an error that names the archive and the member."""
+def _naming(archive: Archive, member: str = "") -> Iterator[None]:
+    """Errors of the readers and the disk, as one that names the archive and the member."""
     place = f"{archive.parts[0]}: {member!r}" if member else str(archive.parts[0])
     try:
         yield
     except ViubenchError as error:
         raise ViubenchError(error.message, where=error.where or place, hint=error.hint) from None
     except (*FAULTS, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk; what a gz says of itself has no number
+        if isinstance(error, OSError) and error.errno is not None:  # the disk; errors of gzip itself have no number
             message = f"{archive.name!r} cannot be unpacked: {error.strerror}"
-            raise ViubenchError(message, where=place, hint="look at the folder, its rights and its disk") from None
+            raise ViubenchError(message, where=place, hint="check the folder, its rights and its disk") from None
         message = f"{archive.name!r} is damaged or cut short: {error or type(error).__name__}"
         raise ViubenchError(message, where=place, hint="delete it and fetch it again") from None
 
 
-def _checked(archive: Archive, entries: Iterator[Entry]) -> list[Entry]:
+def _checked(archive: Archive, entries: Iterator[Member]) -> list[Member]:
     """Every member under its plain name, or the error that refuses the archive. Stops reading at the first fault."""
-    kept: dict[str, Entry] = {}
+    kept: dict[str, Member] = {}
     most = max(SLACK, MAX_RATIO * archive.size)
     total = 0
     for count, entry in enumerate(entries, start=1):
@@ -223,7 +223,7 @@ def _checked(archive: Archive, entries: Iterator[Entry]) -> list[Entry]:
         other = kept.get(key)
         if other and (entry.kind, other.kind, name) != ("folder", "folder", other.name):
             raise _refused(archive, f"holds {other.name!r} twice, or in two spellings", where)
-        kept[key] = Entry(name, entry.kind, entry.size, entry.crc, entry.handle)
+        kept[key] = Member(name, entry.kind, entry.size, entry.crc, entry.handle)
     for key in kept:
         for parent in PurePosixPath(key).parents:
             if (above := kept.get(parent.as_posix())) and above.kind == "file":
@@ -236,8 +236,8 @@ def _refused(archive: Archive, why: str, where: str) -> ViubenchError:
     return ViubenchError(f"{archive.name!r} is refused: it {why}", where=where, hint=hint)
 
 
-def _check_room(archive: Archive, members: Sequence[Entry], into: Path) -> None:
-    def is_new(member: Entry) -> bool:
+def _check_room(archive: Archive, members: Sequence[Member], into: Path) -> None:
+    def is_new(member: Member) -> bool:
         target = into / member.name
         return not (target.is_file() and target.stat().st_size == member.size)
 
@@ -264,7 +264,7 @@ def _shown(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
-def _is_there(target: Path, member: Entry, read: Read) -> bool:
+def _is_there(target: Path, member: Member, read: Read) -> bool:
     """Whether a file already holds a member: by size and checksum, or by content where the archive has no checksum."""
     if not target.is_file() or target.stat().st_size != member.size:
         return False
@@ -277,12 +277,12 @@ def _is_there(target: Path, member: Entry, read: Read) -> bool:
     return crc == member.crc
 
 
-def _clear_abandoned(members: Sequence[Entry], into: Path) -> None:
+def _clear_abandoned(members: Sequence[Member], into: Path) -> None:
     """Delete what a killed writer left beside the files it was about to write."""
     targets = {into / member.name for member in members}
     for folder in {target.parent for target in targets}:
         for path in folder.glob(f".*{atomic.ASIDE}"):
-            if (found := _ABANDONED.fullmatch(path.name)) and folder / found[1] in targets:
+            if (match := _ABANDONED.fullmatch(path.name)) and folder / match[1] in targets:
                 path.unlink(missing_ok=True)
 
 
@@ -312,7 +312,7 @@ class _Joined(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
-    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]  # (memoryview in typeshed's own words)
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
         number = next((n for n, end in enumerate(self._ends) if self._at < end), None)
         if number is None:
             return 0

@@ -1,8 +1,8 @@
-"""The options of a multiple-choice row, however its publisher writes them, and the letter of the true one.
+"""The choices of a multiple-choice row, however its publisher writes them, and the letter of the true one.
 
 Example:
     >>> split_inline("Which way?\\nA. left\\nB. right\\nAnswer with one letter.")
-    ('Which way?', Options(letters=('A', 'B'), texts=('left', 'right')))
+    ('Which way?', Choices(letters=('A', 'B'), texts=('left', 'right')))
     >>> of(["Yes.", "No."]).letters
     ('yes', 'no')
 """
@@ -26,35 +26,35 @@ _SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
-class Options:
+class Choices:
     """Letters (or "yes" and "no", or numbers) and, in the same order, what each stands for."""
 
     letters: tuple[str, ...]
     texts: tuple[str, ...]
 
     def lines(self) -> str:
-        """One lettered line per option; of yes and no nothing, the question asks for them."""
+        """One lettered line per choice; none for yes and no, which the question itself asks for."""
         if self.letters == tuple(_plain(text) for text in self.texts):
             return ""
         return "\n".join(f"{letter}. {text}" for letter, text in zip(self.letters, self.texts, strict=True))
 
     def letter(self, answer: str) -> str:
-        """The letter that the data's own answer means: a letter, an option's text, or both ("B. right").
+        """The letter that the data's own answer means: a letter, a choice's text, or both ("B. right").
 
         Raises:
-            ValueError: it is none of the options.
+            ValueError: it is none of the choices.
         """
-        said = answer.strip()
+        given = answer.strip()
         for letter in self.letters:
-            if said.casefold() == letter.casefold() or said.rstrip(".") == letter:
+            if given.casefold() == letter.casefold() or given.rstrip(".") == letter:
                 return letter
-        if said in ascii_uppercase[: len(self.letters)] and said:  # yes and no, answered by place
-            return self.letters[ascii_uppercase.index(said)]
+        if given in ascii_uppercase[: len(self.letters)] and given:  # yes and no, answered by place
+            return self.letters[ascii_uppercase.index(given)]
         for same in (str, _plain):
             for letter, text in zip(self.letters, self.texts, strict=True):
-                if same(said) == same(text):
+                if same(given) == same(text):
                     return letter
-        stated = _STATED.fullmatch(said)
+        stated = _STATED.fullmatch(given)
         if stated and stated[1].upper() in self.letters:
             letter = stated[1].upper()
             if _plain(stated[2]) in ("", _plain(self.texts[self.letters.index(letter)])):
@@ -62,14 +62,14 @@ class Options:
         raise ValueError(f"the answer {answer!r:.80} is none of the options {list(self.texts)!r:.200}")
 
 
-def of(value: Any) -> Options:
-    """Options from a list of texts, with or without their own letters.
+def of(value: Any) -> Choices:
+    """Choices from a list of texts, with or without their own letters.
 
     Own letters are taken off when every text has one, and given anew in order, since publishers repeat or skip some.
-    One text alone that holds several lettered options is split. Yes and no without letters are answered as such.
+    One text alone that holds several lettered choices is split. Yes and no without letters are answered as such.
 
     Raises:
-        ValueError: fewer than two options.
+        ValueError: fewer than two choices.
     """
     texts = [str(text) for text in value]
     if len(texts) == 1:
@@ -81,16 +81,16 @@ def of(value: Any) -> Options:
     texts = [text.strip() for text in texts]
     plain = tuple(_plain(text) for text in texts)
     if not lettered and sorted(plain) == ["no", "yes"]:
-        return Options(plain, tuple(texts))
+        return Choices(plain, tuple(texts))
     if not 2 <= len(texts) <= len(ascii_uppercase):
         raise ValueError(f"{len(texts)} options: {value!r:.120}")
-    return Options(tuple(ascii_uppercase[: len(texts)]), tuple(texts))
+    return Choices(tuple(ascii_uppercase[: len(texts)]), tuple(texts))
 
 
-def split_inline(text: str) -> tuple[str, Options]:
-    """(what stands before the options, the options) of a question that lists them itself, one a line.
+def split_inline(text: str) -> tuple[str, Choices]:
+    """(the text before the choices, the choices) of a question that lists them itself, one a line.
 
-    Lines after the last option are the publisher's instruction and are dropped.
+    Lines after the last choice are the publisher's instruction and are dropped.
 
     Raises:
         ValueError: no two lines in a row are lettered A, B ... or numbered 1, 2 ...
@@ -110,11 +110,11 @@ def split_inline(text: str) -> tuple[str, Options]:
     for match, following in zip(run, [*run[1:], None], strict=True):
         more = text[match.end() : following.start()] if following else ""
         texts.append(_SPACE.sub(" ", match[2] + " " + more).strip() if more.strip() else match[2].strip())
-    return text[: run[0].start()].strip(), Options(tuple(match[1].upper() for match in run), tuple(texts))
+    return text[: run[0].start()].strip(), Choices(tuple(match[1].upper() for match in run), tuple(texts))
 
 
 def _split(text: str) -> list[str]:
-    """The lettered options that one text holds, letters in order; the text alone when there are none."""
+    """The lettered choices that one text holds, letters in order; the text alone when there are none."""
     starts: list[int] = []
     for match in _WITHIN.finditer(text):
         if match[1] == ascii_uppercase[len(starts)]:

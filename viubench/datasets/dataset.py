@@ -1,7 +1,7 @@
-"""What every source gives: samples, the tasks they belong to, and where their videos lie.
+"""What every source returns: samples, their tasks, and where their videos lie.
 
 Example:
-    >>> Built({}, [], Path("videos")).published
+    >>> Dataset({}, [], Path("videos")).published
     False
 """
 
@@ -14,13 +14,13 @@ from viubench.schema import Sample, Task
 
 
 @dataclass(frozen=True)
-class Built:
+class Dataset:
     """Samples with the tasks they belong to and the folder their videos lie in.
 
     Attributes:
         recipe: name of the recipe they were built by, "" when not known.
-        published: whether they are published pretext rows, which word their questions themselves.
-        notes: what a user should know about them before a run, one sentence each.
+        published: whether they are published pretext rows, which bring their own prompts.
+        notes: what a user should know before a run, one sentence each.
         revision: the commit of the data set they were read from, where it was fetched from the hub.
     """
 

@@ -19,26 +19,27 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from platformdirs import user_cache_path
+
 from viubench.datasets import archives, hub_client, local_manifest, row_files
 from viubench.datasets.archives import Update
 from viubench.datasets.hub_client import Remote, Resolved, resolve
-from viubench.datasets.local_manifest import Holdings, Origin, UnpackedArchive
+from viubench.datasets.local_manifest import LocalManifest, Origin, UnpackedArchive
 from viubench.errors import ViubenchError
 from viubench.schema import Task
+from viubench.video.discover import VIDEO_SUFFIXES
+from viubench.video.images import PICTURE_SUFFIXES
 
 __all__ = ["Fetched", "Resolved", "by_hand", "default_data_root", "ensure", "fetch", "folder_of", "resolve", "unpack"]
 
 What = Literal["rows", "all"]
 Progress = Callable[[str], AbstractContextManager[Update]]
-"""Begins to show a job of this name; what it gives is told the bytes done and in all."""
-
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".flv", ".mpg", ".mpeg", ".wmv", ".ts", ".gif")
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+"""Opens a progress display for a job of this name; it yields what takes the bytes done and in all."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a fetch came to: files wanted, those downloaded now, their bytes; `before` is the commit of the last one."""
+    """A finished fetch: files needed, those downloaded now, their bytes; `before` is the commit of the last one."""
 
     resolved: Resolved
     files: int
@@ -54,8 +55,11 @@ def silent(what: str) -> Iterator[Update]:
 
 
 def default_data_root() -> Path:
-    """$VIUBENCH_DATA, or ~/.cache/viubench/data."""
-    return Path(os.environ.get("VIUBENCH_DATA") or "~/.cache/viubench/data").expanduser()
+    """$VIUBENCH_DATA, or `data` below the user's cache folder; ~/.cache/viubench/data where it is there already."""
+    if given := os.environ.get("VIUBENCH_DATA"):
+        return Path(given).expanduser()
+    earlier = Path("~/.cache/viubench/data").expanduser()  # the default before it followed the platform
+    return earlier if earlier.is_dir() else user_cache_path("viubench", appauthor=False) / "data"
 
 
 def folder_of(task: Task, root: Path) -> Path:
@@ -68,13 +72,13 @@ def folder_of(task: Task, root: Path) -> Path:
 
 
 def ensure(task: Task, root: Path, progress: Progress = silent) -> Path:
-    """The folder of a task's data, fetched now if it is not there or a fetch was stopped half way.
+    """The folder of a task's data, fetched now if it is not there or a fetch was interrupted.
 
     Data put there by hand is left alone. Raises ViubenchError as `fetch` does; also where a task has no id on the hub.
     """
     folder = folder_of(task, root)
-    held = local_manifest.load(folder)
-    if task.rows and row_files.paths(task.rows, folder) and task.dataset_path not in held.unfinished:
+    manifest = local_manifest.load(folder)
+    if task.rows and row_files.paths(task.rows, folder) and task.dataset_path not in manifest.unfinished:
         return folder
     if not task.dataset_path:
         raise by_hand(task, folder)
@@ -83,9 +87,9 @@ def ensure(task: Task, root: Path, progress: Progress = silent) -> Path:
 
 
 def by_hand(task: Task, folder: Path) -> ViubenchError:
-    """What to tell of data that no hub has."""
+    """The error for data that no hub has."""
     return ViubenchError(
-        f"{task.task} is not on the hub; it is to be had from {task.metadata.source or 'its publisher'}",
+        f"{task.task} is not on the hub; get it from {task.metadata.source or 'its publisher'}",
         where=str(folder),
         hint=f"put its files into {folder}, then: viubench data fetch {task.task}, which unpacks and checks them",
     )
@@ -104,35 +108,35 @@ def fetch(tasks: Sequence[Task], folder: Path, what: What = "all", progress: Pro
         What was written; files already there with the right checksum are kept.
 
     Raises:
-        ViubenchError: as `resolve` and `archives.unpack`; no room on the disk; the hub has no such files; a file of
-            another origin is in the way.
+        ViubenchError: as `resolve` and `archives.unpack`; the disk is full; the hub has no such files; a file
+            of another origin is in the way.
     """
     resolved = resolve(tasks[0])
     there = hub_client.listing(tasks[0], resolved)
-    wanted = {path: there[path] for task in tasks for path in _wanted(task, there, resolved, what)}
+    needed = {path: there[path] for task in tasks for path in _needed(task, there, resolved, what)}
     with local_manifest.locked(folder):
-        held = local_manifest.load(folder)
-        earlier = held.origin(tasks[0])
-        missing = _missing(wanted, folder, held, progress)
+        manifest = local_manifest.load(folder)
+        earlier = manifest.origin(tasks[0])
+        missing = _missing(needed, folder, manifest, progress)
         _check_room(missing, tasks, folder)
-        held.unfinished.add(tasks[0].dataset_path)
-        local_manifest.save(held, folder)
+        manifest.unfinished.add(tasks[0].dataset_path)
+        local_manifest.save(manifest, folder)
         try:
             with progress("downloading") as update:
-                _download(tasks[0], resolved, missing, folder, held, update)
-        finally:  # what has come whole need not come again, however this ends
-            local_manifest.save(held, folder)
+                _download(tasks[0], resolved, missing, folder, manifest, update)
+        finally:  # complete files are not downloaded again, however this ends
+            local_manifest.save(manifest, folder)
         if what == "all":
-            _unpack(tasks, folder, held, progress)
-        held.unfinished.discard(tasks[0].dataset_path)
+            _unpack(tasks, folder, manifest, progress)
+        manifest.unfinished.discard(tasks[0].dataset_path)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         for task in tasks:
-            held.fetched[task.task] = Origin(
+            manifest.fetched[task.task] = Origin(
                 asked=task.dataset_path, answered=resolved.repo, revision=resolved.revision, time=now, what=what
             )
-        local_manifest.save(held, folder)
+        local_manifest.save(manifest, folder)
     return Fetched(
-        resolved, len(wanted), len(missing), sum(r.size for r in missing.values()), earlier.revision if earlier else ""
+        resolved, len(needed), len(missing), sum(r.size for r in missing.values()), earlier.revision if earlier else ""
     )
 
 
@@ -148,19 +152,19 @@ def unpack(tasks: Sequence[Task], folder: Path, progress: Progress = silent) -> 
         return _unpack(tasks, folder, local_manifest.load(folder), progress)
 
 
-def _unpack(tasks: Sequence[Task], folder: Path, held: Holdings, progress: Progress) -> list[str]:
+def _unpack(tasks: Sequence[Task], folder: Path, manifest: LocalManifest, progress: Progress) -> list[str]:
     done: list[str] = []
     for into, globs in sorted({(t.video.into, tuple(t.video.archives)) for t in tasks if t.video}):
         target = folder / (archives.contained(into, "video.into") if into else "")
         for archive in archives.find(folder, globs):
             parts = tuple(part.relative_to(folder).as_posix() for part in archive.parts)
-            known = held.unpacked.get(archive.name)
+            known = manifest.unpacked.get(archive.name)
             if known and (known.parts, known.into) == (parts, into):
                 continue
             with progress(f"unpacking {archive.name}") as update:
                 out = archives.unpack(archive, target, update)
-            held.unpacked[archive.name] = UnpackedArchive(parts=parts, into=into, files=out.files, bytes=out.bytes)
-            local_manifest.save(held, folder)
+            manifest.unpacked[archive.name] = UnpackedArchive(parts=parts, into=into, files=out.files, bytes=out.bytes)
+            local_manifest.save(manifest, folder)
             done.append(archive.name)
     return done
 
@@ -178,11 +182,11 @@ def matching(names: Iterable[str], glob: str) -> list[str]:
             return any(matches(parts[skipped:], globs[1:]) for skipped in range(len(parts)))
         return bool(parts) and fnmatchcase(parts[0], globs[0]) and matches(parts[1:], globs[1:])
 
-    wanted = PurePosixPath(glob).parts
-    return [name for name in names if matches(PurePosixPath(name).parts, wanted)]
+    globs = PurePosixPath(glob).parts
+    return [name for name in names if matches(PurePosixPath(name).parts, globs)]
 
 
-def _wanted(task: Task, there: Mapping[str, Remote], resolved: Resolved, what: What) -> list[str]:
+def _needed(task: Task, there: Mapping[str, Remote], resolved: Resolved, what: What) -> list[str]:
     """The files of the hub that a task needs. Its globs name the layouts known: not each of them has to match."""
     row_globs = task.rows.files if task.rows else []
     chosen = [name for glob in row_globs for name in _rows(glob, there)]
@@ -216,7 +220,7 @@ def _absent(what: str, globs: Sequence[str], there: Mapping[str, Remote], resolv
     names = ", ".join(sorted(there)[:5]) + (" ..." if len(there) > 5 else "")
     rows_only = "take the rows alone with --rows-only and put the videos there by hand; or " if what == "videos" else ""
     return ViubenchError(
-        f"{resolved.repo} has no {what} where the task looks for them ({', '.join(globs)})",
+        f"{resolved.repo} has no {what} where the task expects them ({', '.join(globs)})",
         where=f"commit {resolved.revision[:12]}, which has: {names or 'nothing'}",
         hint=f"{rows_only}pin an older commit with revision, or mend the task's globs",
     )
@@ -237,20 +241,22 @@ def _loose_videos(task: Task, there: Mapping[str, Remote]) -> list[str]:
 # --- getting them ---------------------------------------------------------------------------------------------
 
 
-def _missing(wanted: Mapping[str, Remote], folder: Path, held: Holdings, progress: Progress) -> dict[str, Remote]:
-    """What must be downloaded; files that are there and were not recorded are compared with the hub's checksum."""
+def _missing(
+    needed: Mapping[str, Remote], folder: Path, manifest: LocalManifest, progress: Progress
+) -> dict[str, Remote]:
+    """The files to download; local files that are not in the manifest are compared with the hub's checksum."""
     missing: dict[str, Remote] = {}
-    total = sum(remote.size for remote in wanted.values())
+    total = sum(remote.size for remote in needed.values())
     done = 0
-    with progress("looking at what is there") as update:
-        for path, remote in wanted.items():
-            file, known = folder / path, held.files.get(path)
+    with progress("checking local files") as update:
+        for path, remote in needed.items():
+            file, known = folder / path, manifest.files.get(path)
             has_size = file.is_file() and file.stat().st_size == remote.size
             if known and known.hub == remote.id:
-                if not has_size and (file.exists() or not held.is_spent(path)):
+                if not has_size and (file.exists() or not manifest.is_spent(path)):
                     missing[path] = remote
-            elif has_size and (found := hub_client.compared(file, remote)):
-                held.files[path] = found
+            elif has_size and (entry := hub_client.compared(file, remote)):
+                manifest.files[path] = entry
             elif file.exists() and not (known and known.hub):
                 raise ViubenchError(
                     "a file is in the way that is not the publisher's (its checksum differs)",
@@ -275,7 +281,7 @@ def _check_room(missing: Mapping[str, Remote], tasks: Sequence[Task], folder: Pa
 
 
 def _download(
-    task: Task, resolved: Resolved, missing: Mapping[str, Remote], folder: Path, held: Holdings, update: Update
+    task: Task, resolved: Resolved, missing: Mapping[str, Remote], folder: Path, manifest: LocalManifest, update: Update
 ) -> None:
     total = sum(remote.size for remote in missing.values())
     done = 0
@@ -284,6 +290,6 @@ def _download(
         update(before + now, total)
 
     for path, remote in missing.items():
-        held.files[path] = hub_client.download(task, resolved, path, remote, folder, partial(shown, done))
-        held.forget_unpacked(path)
+        manifest.files[path] = hub_client.download(task, resolved, path, remote, folder, partial(shown, done))
+        manifest.forget_unpacked(path)
         done += remote.size

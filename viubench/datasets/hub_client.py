@@ -1,11 +1,11 @@
-"""What is said to the hub: which commit a data set has, which files, and their bytes.
+"""Requests to the hub: which commit a data set has, which files, and their bytes.
 
 Example:
     >>> resolve(task)  # doctest: +SKIP
     Resolved(asked='lmms-lab/Video-MME', repo='lmms-eval/Video-MME', revision='ead1408f75b6...')
 
-A download goes on where it was when it was stopped, byte by byte (`hf_hub_download` starts a file again, and files here
-have up to 50 GB), and is compared with the hub's checksum before it gets its name.
+A download resumes at the byte where it was interrupted (`hf_hub_download` starts a file again, and files here have up
+to 50 GB), and is compared with the hub's checksum before it gets its name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from viubench.datasets import hub_errors, local_manifest
-from viubench.datasets.local_manifest import Held
+from viubench.datasets.local_manifest import ManifestFile
 from viubench.errors import ViubenchError
 from viubench.schema import Task
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 TIMEOUT = 60
 """Seconds without a byte after which a connection counts as broken."""
 PATIENCE = 5
-"""Attempts in a row that bring nothing before a download is given up."""
+"""Attempts in a row without a new byte after which a download fails."""
 
 
 class Resolved(NamedTuple):
-    """Which of a data set's ids was answered, its name of today, and the commit."""
+    """Which of a data set's ids the hub knew, the name it has now, and the commit."""
 
     asked: str
     repo: str
@@ -79,57 +79,59 @@ def listing(task: Task, resolved: Resolved) -> dict[str, Remote]:
 
 def download(
     task: Task, resolved: Resolved, path: str, remote: Remote, folder: Path, update: Callable[[int], None]
-) -> Held:
-    """One file into `folder`, gone on with where an earlier attempt stopped, checked, then put in its place.
+) -> ManifestFile:
+    """Download one file into `folder`, resuming an earlier attempt; it gets its name once it is checked.
 
     Args:
         update: called with the bytes of this file that are there.
 
     Raises:
-        ViubenchError: as `resolve`; or what came is not what the hub says it has.
+        ViubenchError: as `resolve`; or the bytes are not those that the hub lists.
     """
     target = folder / path
     aside = half_done(target, remote)
     with hub_errors.explained(task, resolved.repo):
         target.parent.mkdir(parents=True, exist_ok=True)
         aside.touch()
-        in_vain = 0
+        fruitless = 0
         while (have := aside.stat().st_size) < remote.size:
             try:
                 _append(resolved, path, remote, aside, update)
             except hub_errors.transport() as error:
-                in_vain = in_vain + 1 if aside.stat().st_size <= have else 0
-                if hub_errors.is_final(error) or in_vain >= PATIENCE:
+                fruitless = fruitless + 1 if aside.stat().st_size <= have else 0
+                if hub_errors.is_final(error) or fruitless >= PATIENCE:
                     raise
-                time.sleep(in_vain)
-        held = compared(aside, remote)
-        if held is None:
+                time.sleep(fruitless)
+        entry = compared(aside, remote)
+        if entry is None:
             aside.unlink()
             raise ViubenchError(
-                f"{path!r} came damaged: it is not what {resolved.repo} says it holds",
+                f"{path!r} came damaged: its checksum is not the one that {resolved.repo} lists",
                 where=str(target),
-                hint="fetch again; if it stays so, a proxy or a mirror between may be changing it",
+                hint="fetch again; if it happens again, a proxy or a mirror may be changing it",
             )
         os.replace(aside, target)
         for other in target.parent.glob(f".{glob.escape(target.name)}.{'[0-9a-f]' * 16}.part"):
-            other.unlink()  # half of an older version
-    return held
+            other.unlink()  # part of an older version
+    return entry
 
 
 def half_done(target: Path, remote: Remote) -> Path:
-    """The name of a half-downloaded file: of one content only, so that no two versions are joined."""
+    """The name of a partial download: of one content only, so that no two versions are joined."""
     return target.with_name(f".{target.name}.{remote.id[:16]}.part")
 
 
-def compared(file: Path, remote: Remote) -> Held | None:
+def compared(file: Path, remote: Remote) -> ManifestFile | None:
     """The manifest's entry of a local file, if its content is that of `remote`."""
-    held = local_manifest.measure(file, remote.id)
-    own = held.sha256 if len(remote.id) == 64 else local_manifest.git_id(file)
-    return held if (held.size, own) == (remote.size, remote.id) else None
+    from huggingface_hub.utils.sha import git_hash
+
+    entry = local_manifest.measure(file, remote.id)
+    own = entry.sha256 if len(remote.id) == 64 else git_hash(file.read_bytes())
+    return entry if (entry.size, own) == (remote.size, remote.id) else None
 
 
 def _append(resolved: Resolved, path: str, remote: Remote, aside: Path, update: Callable[[int], None]) -> None:
-    """Ask for the rest of a file and write it as it comes; hardly more than the hub said there is."""
+    """Request the rest of a file and write it as it comes; hardly more than the listed size."""
     from huggingface_hub import get_session, hf_hub_url
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 

@@ -1,4 +1,4 @@
-"""What the hub and the network answer, in words a user can act on.
+"""Errors of the hub and the network, as messages a user can act on.
 
 Example:
     >>> with explained(task, "lmms-lab/Video-MME"):  # doctest: +SKIP
@@ -16,11 +16,11 @@ from viubench.errors import ViubenchError
 from viubench.schema import Task
 
 WORST = ("is gated", "refuses", "no commit, branch or tag", "no data set")
-"""Beginnings of what may be said of several ids, the most telling first."""
+"""Parts of the messages about refused ids, the most informative first."""
 
 
 def endpoint() -> str:
-    """The hub that is asked: $HF_ENDPOINT, or the public one."""
+    """The hub: $HF_ENDPOINT, or the public one."""
     from huggingface_hub import constants
 
     return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
@@ -35,7 +35,7 @@ def transport() -> type[Exception]:
 
 
 def is_final(error: Exception) -> bool:
-    """Whether the hub's answer will be the same when it is asked again."""
+    """Whether a retry would get the same answer."""
     from huggingface_hub import errors
 
     if not isinstance(error, errors.HfHubHTTPError):
@@ -54,7 +54,7 @@ def explained(task: Task, repo: str, refusals: list[ViubenchError] | None = None
     except ViubenchError:
         raise
     except errors.OfflineModeIsEnabled:
-        raise _unreachable(task, "HF_HUB_OFFLINE forbids to ask the hub", "unset HF_HUB_OFFLINE") from None
+        raise _unreachable(task, "HF_HUB_OFFLINE forbids requests to the hub", "unset HF_HUB_OFFLINE") from None
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         refusal = _refusal(task, repo, error, status)
@@ -63,27 +63,27 @@ def explained(task: Task, repo: str, refusals: list[ViubenchError] | None = None
         refusals.append(refusal)
     except transport() as error:
         why = f"the hub cannot be reached ({type(error).__name__})"
-        raise _unreachable(task, why, "look at the network, HTTPS_PROXY and HF_ENDPOINT, then fetch again") from None
+        raise _unreachable(task, why, "check the network, HTTPS_PROXY and HF_ENDPOINT, then fetch again") from None
     except OSError as error:
         raise ViubenchError(f"cannot write the data: {error.strerror or error}", where=str(error.filename)) from None
 
 
 @contextmanager
 def understood(repo: str) -> Iterator[None]:
-    """An answer that huggingface_hub can make nothing of, or an id that is none, as ViubenchError."""
+    """An answer that huggingface_hub cannot parse, or an invalid id, as ViubenchError."""
     try:
         yield
     except (ValueError, KeyError, TypeError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]
         raise ViubenchError(
-            f"{repo!r} cannot be asked for: {type(error).__name__}: {reason}",
+            f"{repo!r} cannot be requested: {type(error).__name__}: {reason}",
             where=endpoint(),
-            hint="look at the task's dataset_path, at HF_ENDPOINT, and at proxies between",
+            hint="check the task's dataset_path, HF_ENDPOINT, and proxies",
         ) from None
 
 
 def worst(refusals: Sequence[ViubenchError]) -> ViubenchError:
-    """What to say when every id of a data set was refused: the most telling refusal, and that there are others."""
+    """The error when every id of a data set was refused: the most informative refusal, then the others."""
     refusal = min(refusals, key=lambda error: next(n for n, start in enumerate(WORST) if start in error.message))
     rest = "; ".join(error.message for error in refusals if error is not refusal)
     message = f"{refusal.message}; {rest}" if rest else refusal.message
@@ -100,7 +100,7 @@ def _refusal(task: Task, repo: str, error: Exception, status: int) -> ViubenchEr
         hint = f"accept the terms at {page} and set HF_TOKEN to a token of yours, or {own_files}"
     elif isinstance(error, errors.RevisionNotFoundError):
         message = f"{repo} has no commit, branch or tag {task.revision or 'main'!r}"
-        hint = "look at its history on the hub and mend the task's revision"
+        hint = "check its history on the hub and correct the task's revision"
     elif status in (401, 403):
         message = f"the hub refuses {repo} ({status}): it is private, or nothing has that name"
         hint = f"if it is private, set HF_TOKEN to a token that may read it, or {own_files}"
@@ -109,10 +109,10 @@ def _refusal(task: Task, repo: str, error: Exception, status: int) -> ViubenchEr
         hint = "fetch again"
     elif status == 404:
         message = f"no data set {repo} is on the hub"
-        hint = f"look where it went ({task.metadata.source or page}) and add it to the task's fallbacks, or {own_files}"
+        hint = f"find its new name ({task.metadata.source or page}), add it to the task's fallbacks, or {own_files}"
     else:
         message = f"the hub answered {status} for {repo}"
-        hint = "try again later: what was downloaded is kept"
+        hint = "retry later: what was downloaded is kept"
     return ViubenchError(message, where=page, hint=hint)
 
 

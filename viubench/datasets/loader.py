@@ -1,8 +1,8 @@
-"""A data set's rows as samples: fields mapped by the task's templates, answers read, videos found on disk.
+"""A data set's rows as samples: fields mapped by the task's templates, answers normalised, videos located on disk.
 
 Example:
-    >>> built = read(task, Path("data"), FrameCache(Path("cache")))  # doctest: +SKIP
-    >>> built.samples[0].id  # doctest: +SKIP
+    >>> dataset = read(task, Path("data"), FrameCache(Path("cache")))  # doctest: +SKIP
+    >>> dataset.samples[0].id  # doctest: +SKIP
     'videomme-001-1'
 """
 
@@ -16,24 +16,25 @@ from typing import Any, Literal
 import evaluators
 from evaluators import Evaluator
 from viubench.datasets import choices, local_manifest, prompts, row_files
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Groups, Sample, Task, VideoSpec, content_hash
 from viubench.tasks import templating
 from viubench.video.frame_cache import FrameCache
+from viubench.video.images import PICTURE_SUFFIXES
 
-Wording = Literal["default", "published"]
+PromptSource = Literal["default", "published"]
 SHOWN_FAULTS = 3
 
 
-def read(task: Task, root: Path, store: FrameCache | None = None, prompt: Wording = "default") -> Built:
+def read(task: Task, root: Path, cache: FrameCache | None = None, prompt: PromptSource = "default") -> Dataset:
     """Every row of a task as a sample, in file order; rows that are equal are all kept.
 
     Args:
         root: the data root; the rows lie in `root/<task.data or task.task>` or right there; or one file of rows.
-        store: remembers how long videos are, where an interval is asked and the rows do not say; without it, as long
-            as the last true window.
-        prompt: our wording or the published one.
+        cache: gives the length of a video where a task asks for intervals and the rows do not say; without it, the end
+            of the last true window is taken.
+        prompt: our prompt or the published one.
 
     Raises:
         ViubenchError: no row files, a field that is not there, or rows whose answer or videos cannot be read; names
@@ -43,7 +44,7 @@ def read(task: Task, root: Path, store: FrameCache | None = None, prompt: Wordin
     rows = row_files.rows(task, folder, root if root.is_file() else None)
     if not rows:
         raise ViubenchError(f"{task.task}: no rows are left", where=str(folder), hint="see rows.keep in the task")
-    reader = _Reader(task, folder, store, prompt)
+    reader = _RowReader(task, folder, cache, prompt)
     samples: list[Sample] = []
     faults: list[str] = []
     for row in rows:
@@ -59,29 +60,29 @@ def read(task: Task, root: Path, store: FrameCache | None = None, prompt: Wordin
         raise ViubenchError(
             f"{task.task}: {len(faults)} of {len(rows)} rows cannot be read; {'; '.join(faults[:SHOWN_FAULTS])}",
             where=str(folder),
-            hint="mend the template it comes from, or leave such rows out with rows.keep",
+            hint="correct the template, or leave such rows out with rows.keep",
         )
     revision = local_manifest.revision(task, folder)
-    return Built({task.task: task}, samples, folder, notes=_notes(task, len(samples)), revision=revision)
+    return Dataset({task.task: task}, samples, folder, notes=_notes(task, len(samples)), revision=revision)
 
 
-def _notes(task: Task, found: int) -> tuple[str, ...]:
+def _notes(task: Task, count: int) -> tuple[str, ...]:
     expected = task.rows.expected if task.rows else None
-    if expected in (None, found):
+    if expected in (None, count):
         return ()
-    return (f"{task.task}: {found} rows, but the published set has {expected}",)
+    return (f"{task.task}: {count} rows, but the published set has {expected}",)
 
 
 @dataclass
-class _Reader:
+class _RowReader:
     """What all rows of a task share on their way to samples."""
 
     task: Task
     folder: Path
-    store: FrameCache | None
-    prompt: Wording
+    cache: FrameCache | None
+    prompt: PromptSource
     ids: dict[str, int] = field(default_factory=dict)
-    found: dict[str, Clip] = field(default_factory=dict)
+    clip_of: dict[str, Clip] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.evaluator: Evaluator = evaluators.get(self.task.evaluator.name, **self.task.evaluator.params)
@@ -93,7 +94,7 @@ class _Reader:
         """One row; ValueError when its answer or options make no sense, ViubenchError for a field that is not there."""
         task = self.task
         names, clips = self.clips(row)
-        question, options = self.asked(row)
+        question, options = self.question(row)
         given = templating.value(task.answer, row, what="answer")
         target = self.target(given, options)
         params = {key: templating.value(template, row, what=f"params.{key}") for key, template in task.params.items()}
@@ -108,7 +109,7 @@ class _Reader:
             if task.cluster
             else clips[0].path or str(clips[0]),
             clips=clips,
-            question=self.worded(row, question, options, len(clips)),
+            question=self.prompt_text(row, question, options, len(clips)),
             target=target,
             answer_text=self.evaluator.canonical(target),
             options=options.texts if options else (),
@@ -116,8 +117,8 @@ class _Reader:
             groups=self.groups(row),
         )
 
-    def asked(self, row: Mapping[str, Any]) -> tuple[str, choices.Options | None]:
-        """The question without its options, and the options where the task has them."""
+    def question(self, row: Mapping[str, Any]) -> tuple[str, choices.Choices | None]:
+        """The question without its choices, and the choices where the task has them."""
         question = templating.text(self.task.question, row, what="question").strip()
         if not self.task.options:
             if "choice" in self.task.evaluator.name:
@@ -131,7 +132,7 @@ class _Reader:
         stem, options = choices.split_inline(given)
         return stem if question == given.strip() else question, options
 
-    def target(self, given: Any, options: choices.Options | None) -> Any:
+    def target(self, given: Any, options: choices.Choices | None) -> Any:
         """The true answer in the evaluator's form; ValueError when it is none."""
         if options is not None:
             if not isinstance(given, str):
@@ -143,11 +144,11 @@ class _Reader:
         self.evaluator.canonical(target)  # refuses what is not in the evaluator's form
         return target
 
-    def worded(self, row: Mapping[str, Any], question: str, options: choices.Options | None, videos: int) -> str:
+    def prompt_text(self, row: Mapping[str, Any], question: str, options: choices.Choices | None, videos: int) -> str:
         if self.prompt == "published":
             from viubench.datasets import published_prompts
 
-            return str(published_prompts.wording(self.task, row, videos))
+            return str(published_prompts.prompt(self.task, row, videos))
         lines = options.lines() if options else ""
         if self.task.prompt.default:
             known = {**row, "question": question, "options": lines}
@@ -155,21 +156,21 @@ class _Reader:
         return prompts.default(self.task.evaluator.name, question, lines, videos)
 
     def groups(self, row: Mapping[str, Any]) -> Groups:
-        found: Groups = {}
+        groups: Groups = {}
         for key, template in self.task.group_by.items():
             value = templating.value(template, row, what=f"group_by.{key}")
-            found[key] = tuple(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        return found
+            groups[key] = tuple(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        return groups
 
     def name(self, row: Mapping[str, Any], content: Any) -> str:
-        """The task's name and the row's own id, or a hash of what is asked; a number tells equal ones apart."""
+        """The task's name and the row's own id, or a hash of the question; a number keeps equal ones distinct."""
         own = templating.text(self.task.id, row, what="id") if self.task.id else content_hash(content)
         name = f"{self.task.task}-{own}"
         count = self.ids[name] = self.ids.get(name, 0) + 1
         return name if count == 1 else f"{name}-{count}"
 
     def clips(self, row: Mapping[str, Any]) -> tuple[list[str], tuple[Clip, ...]]:
-        """The videos as the row names them, with the part it speaks of, and as they lie on disk."""
+        """The videos as the row names them, with its bounds, and as they lie on disk."""
         templates = [self.video.path] if isinstance(self.video.path, str) else self.video.path
         names = [templating.text(template, row, what="video.path").strip() for template in templates]
         names = [name for name in names if name]
@@ -189,38 +190,38 @@ class _Reader:
 
     def located(self, name: str) -> Clip:
         """The clip a name stands for: the first file or folder of frames that is there, else the name in its root."""
-        if name not in self.found:
-            tried = [
+        if name not in self.clip_of:
+            candidates = [
                 "/".join(part for part in (root.strip("/"), name + extension) if part)
                 for root in self.video.roots
                 for extension in ("", *self.video.extensions)
             ]
-            there = [path for path in tried if (self.folder / path).exists()]
+            there = [path for path in candidates if (self.folder / path).exists()]
             files = [path for path in there if (self.folder / path).is_file()]
-            self.found[name] = Clip(path=(files or [self._expected(tried)])[0])
+            self.clip_of[name] = Clip(path=(files or [self._expected(candidates)])[0])
             if there and not files and self.video.frame_fps:
-                self.found[name] = _frames(self.folder, there[0], self.video.frame_fps)
-        return self.found[name]
+                self.clip_of[name] = _frames(self.folder, there[0], self.video.frame_fps)
+        return self.clip_of[name]
 
-    def _expected(self, tried: Sequence[str]) -> str:
-        """Where a missing video is said to be missing: the first name with one of the extensions."""
-        return next((path for path in tried if path.endswith(tuple(self.video.extensions) or "")), tried[0])
+    def _expected(self, candidates: Sequence[str]) -> str:
+        """The path under which a missing video is reported: the first with one of the extensions."""
+        return next((path for path in candidates if path.endswith(tuple(self.video.extensions) or "")), candidates[0])
 
     def duration(self, row: Mapping[str, Any], clip: Clip, target: Any) -> float:
         """Seconds an interval is measured against: the row's, else the video's, else up to the last true window."""
         if self.video.duration:
             return float(templating.value(self.video.duration, row, what="video.duration"))
-        if self.store is not None:
+        if self.cache is not None:
             try:
-                return float(self.store.probe(clip, self.folder).duration)
+                return float(self.cache.probe(clip, self.folder).duration)
             except MediaError:
-                pass  # the run says what is wrong with it, and counts the sample as wrong
+                pass  # the run reports it and counts the sample as wrong
         return float(max(end for _, end in (target if isinstance(target[0], list) else [target])))
 
 
 def _frames(folder: Path, name: str, fps: float) -> Clip:
     """A folder of numbered pictures as a clip, in the order of their numbers."""
-    pictures = [path for path in (folder / name).iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png")]
+    pictures = [path for path in (folder / name).iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
     pictures.sort(key=lambda path: (len(path.stem), path.stem))
     if not pictures:
         return Clip(path=name)

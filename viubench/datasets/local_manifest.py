@@ -1,8 +1,8 @@
-"""What a data folder holds: where it came from and the checksum of every file, in one manifest that lies beside them.
+"""The manifest of a data folder: where its files came from, and the checksum of each.
 
 Example:
-    >>> held = load(Path("data/videomme"))  # doctest: +SKIP
-    >>> held.files["videos_chunked_01.zip"].size  # doctest: +SKIP
+    >>> manifest = load(Path("data/videomme"))  # doctest: +SKIP
+    >>> manifest.files["videos_chunked_01.zip"].size  # doctest: +SKIP
     10737418240
 
 The manifest is `.viubench-data.manifest` (JSON, but not named so: no glob for a data set's own rows may find it).
@@ -25,11 +25,9 @@ from viubench.storage import atomic, locking
 
 MANIFEST = ".viubench-data.manifest"
 LOCK = ".viubench-data.lock"
-CHUNK = 1 << 20
-"""Bytes read at a time."""
 
 
-class Held(Strict):
+class ManifestFile(Strict):
     """One file: bytes, SHA-256, and the hub's own id of this content ("" where it was put there by hand)."""
 
     size: int
@@ -56,13 +54,12 @@ class UnpackedArchive(Strict):
     bytes: int
 
 
-class Holdings(Strict):
-    """The manifest: fetches by task, files by path below the folder, unpacked archives by name, and the hub's ids whose
-    fetch was begun and has not come to its end."""
+class LocalManifest(Strict):
+    """Fetches by task, files by path below the folder, unpacked archives by name, hub ids with an unfinished fetch."""
 
     version: Literal[1] = 1
     fetched: dict[str, Origin] = Field(default_factory=dict)
-    files: dict[str, Held] = Field(default_factory=dict)
+    files: dict[str, ManifestFile] = Field(default_factory=dict)
     unpacked: dict[str, UnpackedArchive] = Field(default_factory=dict)
     unfinished: set[str] = Field(default_factory=set)
 
@@ -76,12 +73,12 @@ class Holdings(Strict):
         return any(path in archive.parts for archive in self.unpacked.values())
 
     def forget_unpacked(self, path: str) -> None:
-        """The file has other content now: what was unpacked of the old one does not count."""
+        """The file has new content: what was unpacked of the old one no longer counts."""
         for name in [name for name, archive in self.unpacked.items() if path in archive.parts]:
             del self.unpacked[name]
 
 
-def load(folder: Path) -> Holdings:
+def load(folder: Path) -> LocalManifest:
     """The manifest of a folder, an empty one where there is none.
 
     Raises:
@@ -89,18 +86,18 @@ def load(folder: Path) -> Holdings:
     """
     path = folder / MANIFEST
     try:
-        return Holdings.model_validate_json(path.read_bytes()) if path.exists() else Holdings()
+        return LocalManifest.model_validate_json(path.read_bytes()) if path.exists() else LocalManifest()
     except ValidationError as error:
         raise ViubenchError(
             f"the manifest of the data cannot be read: {error.errors()[0]['msg']}",
             where=str(path),
-            hint="delete it: files already there are recognised by their checksums",
+            hint="delete it: local files are recognised by their checksums",
         ) from None
 
 
-def save(held: Holdings, folder: Path) -> None:
-    """Write the manifest, in an order that does not depend on how it came to be."""
-    data = held.model_dump(mode="json") | {"unfinished": sorted(held.unfinished)}
+def save(manifest: LocalManifest, folder: Path) -> None:
+    """Write the manifest, with sorted keys."""
+    data = manifest.model_dump(mode="json") | {"unfinished": sorted(manifest.unfinished)}
     text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=True)
     atomic.write(folder / MANIFEST, text.encode() + b"\n", lasting=True)
 
@@ -111,20 +108,11 @@ def revision(task: Task, folder: Path) -> str:
     return origin.revision if origin else ""
 
 
-def measure(path: Path, hub: str = "") -> Held:
+def measure(path: Path, hub: str = "") -> ManifestFile:
     """Size and checksum of a file as it is now; `hub` is noted with it."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Held(size=path.stat().st_size, sha256=sha256, hub=hub)
-
-
-def git_id(path: Path) -> str:
-    """The hub's id of a file that is not in LFS: git's SHA-1 over "blob SIZE NUL" and the content (git-hash-object)."""
-    with path.open("rb") as file:
-        digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return ManifestFile(size=path.stat().st_size, sha256=sha256, hub=hub)
 
 
 @contextmanager
@@ -132,14 +120,12 @@ def locked(folder: Path) -> Iterator[None]:
     """Be the only process that fetches into a folder.
 
     Raises:
-        ViubenchError: another one is at it.
+        ViubenchError: another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    busy = f"another process is fetching into {folder}"
+    lock = locking.acquire(folder / LOCK, busy, where="--data-root", hint="wait for it to end")
     try:
-        lock = locking.take(folder / LOCK)
-    except BlockingIOError:
-        raise ViubenchError(
-            f"another process is fetching into {folder}", where="--data-root", hint="wait for it to end"
-        ) from None
-    with lock:
         yield
+    finally:
+        lock.release()

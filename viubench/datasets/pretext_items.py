@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.generate import sample_of
 from viubench.pretext.published_rows import read_parquet
@@ -24,13 +24,13 @@ from viubench.tasks.registry import Catalogue
 from viubench.video.frame_cache import FrameCache
 
 
-def read(source: Path, catalogue: Catalogue, store: FrameCache, videos: Path | None = None) -> Built:
+def read(source: Path, catalogue: Catalogue, cache: FrameCache, videos: Path | None = None) -> Dataset:
     """The items of a build folder, of one file of items, or the rows of the parquet files in a folder.
 
     Args:
         source: a folder with `items.jsonl` and `build.json`, or with `*.parquet`; or one file like items.jsonl.
         catalogue: knows the tasks of published rows and of a lone file; a build brings its own.
-        store: remembers how long the videos of published rows are.
+        cache: remembers how long the videos of published rows are.
         videos: where the videos lie now, when not where they lay at the build or beside the rows.
 
     Raises:
@@ -42,43 +42,43 @@ def read(source: Path, catalogue: Catalogue, store: FrameCache, videos: Path | N
         about = _about(folder / "build.json")
         tasks = {name: Task.model_validate(task) for name, task in about["tasks"].items()}
         root = videos or (folder / about["videos_root"]).resolve()
-        return Built(tasks, _items(items, tasks.get), root, about["recipe"]["recipe"])
+        return Dataset(tasks, _items(items, tasks.get), root, about["recipe"]["recipe"])
     if items.exists():
         samples = _items(items, catalogue.task)
-        return Built({s.task: catalogue.task(s.task) for s in samples}, samples, videos or folder)
+        return Dataset({s.task: catalogue.task(s.task) for s in samples}, samples, videos or folder)
     rows = [sample for path in sorted(source.rglob("*.parquet")) for sample in read_parquet(path)]
     if rows:
         root = videos or source
-        samples = [_timed(_found(sample, root), root, store) for sample in rows]
-        return Built({s.task: catalogue.task(s.task) for s in samples}, samples, root, published=True)
+        samples = [_timed(_relocated(sample, root), root, cache) for sample in rows]
+        return Dataset({s.task: catalogue.task(s.task) for s in samples}, samples, root, published=True)
     raise ViubenchError(
         f"{source} holds neither items.jsonl nor parquet files",
         where="--data-root",
-        hint="make items with: viubench build --recipe viubench-mini --videos DIR --out DIR",
+        hint="build items with: viubench build --recipe viubench-mini --videos DIR --out DIR",
     )
 
 
-def select(built: Built, sizes: Mapping[str, int | None]) -> list[Sample]:
-    """The first so many samples of each wanted task, in file order; all of them where no size is given.
+def select(built: Dataset, sizes: Mapping[str, int | None]) -> list[Sample]:
+    """The first so many samples of each requested task, in file order; all of them where no size is given.
 
     Raises:
-        ViubenchError: the folder has none of a wanted task, or fewer than wanted.
+        ViubenchError: the folder has none of a requested task, or fewer than requested.
     """
     chosen: list[Sample] = []
     for task, size in sizes.items():
-        found = [sample for sample in built.samples if sample.task == task]
-        wanted = max(len(found), 1) if size is None else size
-        if len(found) < wanted:
+        matches = [sample for sample in built.samples if sample.task == task]
+        requested = max(len(matches), 1) if size is None else size
+        if len(matches) < requested:
             raise ViubenchError(
-                f"{task}: {wanted} items wanted, {len(found)} are there",
+                f"{task}: {requested} items requested, {len(matches)} are there",
                 where=str(built.videos) if built.published else "items",
                 hint="build more, or name the suite that was built",
             )
-        chosen += found[:wanted]
+        chosen += matches[:requested]
     return chosen
 
 
-def _found(sample: Sample, root: Path) -> Sample:
+def _relocated(sample: Sample, root: Path) -> Sample:
     """Absolute paths of the machine that wrote the rows, as they are below `root`: the longest ending that exists."""
 
     def below(path: str) -> str:
@@ -96,12 +96,12 @@ def _found(sample: Sample, root: Path) -> Sample:
     return sample.model_copy(update={"clips": clips})
 
 
-def _timed(sample: Sample, root: Path, store: FrameCache) -> Sample:
+def _timed(sample: Sample, root: Path, cache: FrameCache) -> Sample:
     """What an interval is measured against, where the row does not say: the length of its video."""
     if "times" in sample.params or len(sample.clips) != 1 or sample.clips[0].frame_files:
         return sample
     try:
-        end = store.probe(sample.clips[0], root).duration
+        end = cache.probe(sample.clips[0], root).duration
     except MediaError:  # the run will say what is wrong with it, and count the sample as wrong
         end = max(sample.target) if isinstance(sample.target, list) else 1.0
     return sample.model_copy(update={"params": sample.params | {"times": [0.0, end]}})

@@ -1,4 +1,4 @@
-"""How a question of a data set is put, in our own words: videos first, then the question, then what form is wanted.
+"""Our own prompts for the questions of data sets: videos first, then the question, then the form of the answer.
 
 Example:
     >>> print(default("choice", "Which way?", "A. left\\nB. right", videos=1))

@@ -1,7 +1,7 @@
-"""The published wording of a question, taken at run time from the installed lmms-eval or from the data.
+"""The published prompt of a question, taken at run time from the installed lmms-eval or from the data.
 
 Example:
-    >>> wording(task, {"question": "Which way?", "options": ["A. left"]}, videos=1)  # doctest: +SKIP
+    >>> prompt(task, {"question": "Which way?", "options": ["A. left"]}, videos=1)  # doctest: +SKIP
     '<video>Which way?...'
 
 Of lmms-eval only the task's YAML file and the functions it names are loaded, never its data.
@@ -25,7 +25,7 @@ from viubench.tasks import templating
 _NAME = re.compile(r"""^task:[ \t]*["']?([\w.+-]+)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
 
 
-def wording(task: Task, row: Mapping[str, Any], videos: int = 1) -> str:
+def prompt(task: Task, row: Mapping[str, Any], videos: int = 1) -> str:
     """What the publisher's harness asks about one row, a `<video>` mark for each video in front.
 
     Args:
@@ -34,7 +34,7 @@ def wording(task: Task, row: Mapping[str, Any], videos: int = 1) -> str:
         videos: number of videos shown.
 
     Raises:
-        ViubenchError: there is no published wording, lmms-eval is not installed or does not have the task, or its
+        ViubenchError: there is no published prompt, lmms-eval is not installed or does not have the task, or its
             code cannot read the row.
     """
     published = task.prompt.published
@@ -43,26 +43,26 @@ def wording(task: Task, row: Mapping[str, Any], videos: int = 1) -> str:
     if not published.lmms:
         reason = f": {published.none}" if published.none else ""
         raise ViubenchError(
-            f"{task.task} has no published wording{reason}",
+            f"{task.task} has no published prompt{reason}",
             where="prompt.published",
-            hint="use a protocol with the default wording",
+            hint="use a protocol with the default prompt",
         )
     name = templating.text(published.lmms, row, what="prompt.published.lmms").strip()
     doc = dict(row) | {key: templating.value(text, row, what=f"doc.{key}") for key, text in published.doc.items()}
-    asker = _asker(name, published.variant)
-    asker.features = list(doc)
+    task_object = _task(name, published.variant)
+    task_object.features = list(doc)
     try:
-        return "<video>" * videos + str(asker.doc_to_text(doc))
+        return "<video>" * videos + str(task_object.doc_to_text(doc))
     except (Exception, SystemExit) as error:  # another project's code on our row: anything may come
         raise ViubenchError(
-            f"lmms-eval's {name} cannot word a row of {task.task}: {type(error).__name__}: {error}",
+            f"lmms-eval's {name} cannot make a prompt from a row of {task.task}: {type(error).__name__}: {error}",
             where="prompt.published.doc",
             hint=f"the row has: {', '.join(sorted(doc))}",
         ) from error
 
 
 @cache
-def _asker(name: str, variant: str) -> Any:
+def _task(name: str, variant: str) -> Any:
     """lmms-eval's task of that name, without its data: only its configuration and `doc_to_text`."""
     path = _yaml_file(name)
     task_loader.need()
@@ -76,15 +76,15 @@ def _asker(name: str, variant: str) -> Any:
     variants = config.get("lmms_eval_specific_kwargs") or {}
     if variant != "default" and variant not in variants:
         raise ViubenchError(
-            f"lmms-eval's task {name} has no wording {variant!r}",
+            f"lmms-eval's task {name} has no prompt {variant!r}",
             where="prompt.published.variant",
-            hint=f"it has: {', '.join(variants) or 'one wording only'}",
+            hint=f"it has: {', '.join(variants) or 'one prompt only'}",
         )
-    asker = ConfigurableTask.__new__(ConfigurableTask)  # its __init__ would fetch the data set
-    asker._config = TaskConfig(**config)
-    asker.model_name = variant
-    asker._prepare_model_specific_config()
-    return asker
+    task_object = ConfigurableTask.__new__(ConfigurableTask)  # its __init__ would fetch the data set
+    task_object._config = TaskConfig(**config)
+    task_object.model_name = variant
+    task_object._prepare_model_specific_config()
+    return task_object
 
 
 def _yaml_file(name: str) -> Path:
@@ -100,13 +100,13 @@ def _yaml_file(name: str) -> Path:
 @cache
 def _yaml_files() -> dict[str, Path]:
     """Task name -> file, read off the `task:` lines of every YAML file of the package, without importing it."""
-    found = find_spec("lmms_eval")
-    if found is None or not found.submodule_search_locations:
+    spec = find_spec("lmms_eval")
+    if spec is None or not spec.submodule_search_locations:
         raise ViubenchError(
-            "the published wording is lmms-eval's, which is not installed",
-            hint="pip install 'viubench[lmms]', or use a protocol with the default wording",
+            "the published prompt is lmms-eval's, which is not installed",
+            hint="pip install 'viubench[lmms]', or use a protocol with the default prompt",
         )
-    tasks = Path(found.submodule_search_locations[0]) / "tasks"
+    tasks = Path(spec.submodule_search_locations[0]) / "tasks"
     return {
         name: path
         for path in sorted(tasks.rglob("*.yaml"))

@@ -41,9 +41,9 @@ def data_folder(task: Task, root: Path) -> Path:
     for folder in (inner, root):
         if task.rows and folder.is_dir() and paths(task.rows, folder):
             return folder
-    wanted = ", ".join(task.rows.files) if task.rows else ""
+    globs = ", ".join(task.rows.files) if task.rows else ""
     raise ViubenchError(
-        f"{task.task}: its rows are not here ({wanted})",
+        f"{task.task}: its rows are not here ({globs})",
         where=str(inner),
         hint=f"viubench data fetch {task.task} --data-root {root}"
         if task.dataset_path
@@ -57,16 +57,16 @@ def paths(spec: Rows, folder: Path) -> list[Path]:
     Raises:
         ViubenchError: a glob that would leave the folder.
     """
-    found: dict[Path, Path] = {}
+    first: dict[Path, Path] = {}
     for glob in spec.files:
         if PurePosixPath(glob).is_absolute() or ".." in PurePosixPath(glob).parts:
             raise ViubenchError(f"rows.files reaches outside the data folder: {glob!r}")
         if PurePosixPath(glob).suffix in SUFFIXES:
-            found |= {path.with_suffix(path.suffix): path for path in folder.glob(glob)}
+            first |= {path.with_suffix(path.suffix): path for path in folder.glob(glob)}
             continue
         for suffix in SUFFIXES:  # the first suffix wins
-            found = {path.with_suffix(""): path for path in folder.glob(glob + suffix)} | found
-    return sorted(path for path in set(found.values()) if path.is_file() and not path.name.startswith("."))
+            first = {path.with_suffix(""): path for path in folder.glob(glob + suffix)} | first
+    return sorted(path for path in set(first.values()) if path.is_file() and not path.name.startswith("."))
 
 
 def rows(task: Task, folder: Path, only: Path | None = None) -> list[dict[str, Any]]:
@@ -76,32 +76,31 @@ def rows(task: Task, folder: Path, only: Path | None = None) -> list[dict[str, A
         only: this file of the folder instead of those the task names.
 
     Raises:
-        ViubenchError: no file, a file that cannot be read (with line), or rows the adapter does not understand.
+        ViubenchError: no file, a file that cannot be read (with line), or rows the adapter cannot read.
     """
     spec = task.rows
     if spec is None:
-        raise ViubenchError(f"{task.task} has no rows: it is made from videos")
+        raise ViubenchError(f"{task.task} has no rows: it is built from videos")
     chosen = [only] if only else paths(spec, folder)
     files = [RowFile(path.stem, str(path.relative_to(folder)), folder, read(path)) for path in chosen]
     if not files:
         raise ViubenchError(f"{task.task}: no row files ({', '.join(spec.files)})", where=str(folder))
     try:
-        found = list(adapters.get(spec.adapter)(files) if spec.adapter else _flat(files))
+        flat = list(adapters.get(spec.adapter)(files) if spec.adapter else _flat(files))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise ViubenchError(
-            f"{task.task}: the adapter {spec.adapter!r} does not understand these files: "
-            f"{type(error).__name__}: {error}",
+            f"{task.task}: the adapter {spec.adapter!r} cannot read these files: {type(error).__name__}: {error}",
             where=str(folder),
             hint="compare them with the publisher's layout named in the task's metadata",
         ) from None
-    return [row for row in found if not spec.keep or _kept(spec.keep, row)]
+    return [row for row in flat if not spec.keep or _kept(spec.keep, row)]
 
 
 def _kept(keep: str, row: dict[str, Any]) -> bool:
-    wanted = templating.value(keep, row, what="rows.keep")
-    if not isinstance(wanted, bool):
-        raise ViubenchError(f"rows.keep gave {wanted!r}: it must be true or false", where=place(row))
-    return wanted
+    kept = templating.value(keep, row, what="rows.keep")
+    if not isinstance(kept, bool):
+        raise ViubenchError(f"rows.keep gave {kept!r}: it must be true or false", where=place(row))
+    return kept
 
 
 def place(row: dict[str, Any]) -> str:
@@ -118,7 +117,7 @@ def _flat(files: list[RowFile]) -> Iterator[dict[str, Any]]:
                 hint="name an adapter that reads it",
             )
         for index, row in enumerate(file.content):
-            yield row | {"_file": file.stem, "_path": file.path, "_index": index}
+            yield row | file.place(index)
 
 
 def read(path: Path) -> Any:

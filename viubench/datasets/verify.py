@@ -1,4 +1,4 @@
-"""Whether a task's data is whole: rows against the published number, media against the rows, files against checksums.
+"""Whether a task's data is complete: the number of rows, the media they name, the checksums of the files.
 
 Example:
     >>> report = verify([task], Path("data/videomme"))  # doctest: +SKIP
@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from viubench.datasets import archives, download, loader, local_manifest, row_files
-from viubench.datasets.local_manifest import Holdings
+from viubench.datasets.local_manifest import LocalManifest
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Sample, Task, VideoSpec
 from viubench.video import paths
@@ -36,7 +36,7 @@ class Fault:
 
 @dataclass
 class TaskReport:
-    """One task: rows found, rows published (None when not known), media named, and rows that lack one of theirs."""
+    """One task: rows read, rows published (None when not known), media named, and rows that lack one of theirs."""
 
     task: str
     rows: int = 0
@@ -48,7 +48,7 @@ class TaskReport:
 
 @dataclass
 class Report:
-    """A data folder: its tasks, and the recorded files that are not as they were. `checked` counts those looked at."""
+    """A data folder: its tasks, and the recorded files that are not as they were. `checked` counts those compared."""
 
     folder: Path
     tasks: list[TaskReport]
@@ -71,23 +71,23 @@ def verify(
     write_manifest: bool = False,
     progress: download.Progress = download.silent,
 ) -> Report:
-    """Look at all that the tasks of one data folder need.
+    """Check all that the tasks of one data folder need.
 
     Args:
-        media: also look for the videos that rows name.
+        media: also check the videos that rows name.
         deep: compare checksums with the manifest, not sizes alone.
-        write_manifest: note the checksums of row files and media that it does not know yet; a file that differs from
+        write_manifest: record the checksums of row files and media that it does not know yet; a file that differs from
             its entry keeps it, and stays a fault.
         progress: shows how many bytes were compared.
     """
-    held = local_manifest.load(folder)
-    places = _Archives(tasks, folder, held)
+    manifest = local_manifest.load(folder)
+    places = _Archives(tasks, folder, manifest)
     needed: set[str] = set()
     reports = [_task(task, folder, places if media else None, needed) for task in tasks]
-    faults = _changed(held, folder, deep, progress)
-    report = Report(folder, reports, faults, len(held.files), deep)
+    faults = _changed(manifest, folder, deep, progress)
+    report = Report(folder, reports, faults, len(manifest.files), deep)
     if write_manifest:
-        report.added = _add(needed, held, folder, progress)
+        report.added = _add(needed, manifest, folder, progress)
     return report
 
 
@@ -129,22 +129,22 @@ def _media(
             needed.add(path)
         except MediaError as error:
             why = places.why_missing(path, task) if error.fault == "missing" else error.detail
-            report.faults.append(Fault(f"is {_WORDS.get(error.fault, error.fault)}", path, len(rows), why))
+            report.faults.append(Fault(f"is {_FAULTS.get(error.fault, error.fault)}", path, len(rows), why))
             lacking |= rows
     report.media = len(users)
     report.lacking = len(lacking)
 
 
-_WORDS = {"lfs_pointer": "a git-lfs pointer", "outside_root": "outside the data folder", "not_a_video": "no file"}
+_FAULTS = {"lfs_pointer": "a git-lfs pointer", "outside_root": "outside the data folder", "not_a_video": "no file"}
 
 
 class _Archives:
     """Where a missing file would have come from. Archives are opened only when the first one is missing."""
 
-    def __init__(self, tasks: Sequence[Task], folder: Path, held: Holdings) -> None:
+    def __init__(self, tasks: Sequence[Task], folder: Path, manifest: LocalManifest) -> None:
         self.specs = {(t.video.into, tuple(t.video.archives)) for t in tasks if t.video and t.video.archives}
         self.folder = folder
-        self.held = held
+        self.manifest = manifest
 
     @cached_property
     def _index(self) -> tuple[Mapping[str, str], list[str]]:
@@ -164,11 +164,11 @@ class _Archives:
     def why_missing(self, path: str, task: Task) -> str:
         """One sentence on a missing file: in which archive it is, or that none of those here has it."""
         index, unreadable = self._index
-        found = next((index[name] for name in _spellings(path, task.video) if name in index), None)
-        if found and found in self.held.unpacked:
-            return f"its archive {found} was unpacked here, so it was deleted since: delete the manifest, fetch again"
-        if found:
-            return f"its archive {found} lies here but is not unpacked: viubench data fetch does it"
+        archive = next((index[name] for name in _spellings(path, task.video) if name in index), None)
+        if archive and archive in self.manifest.unpacked:
+            return f"its archive {archive} was unpacked here, the file deleted since: delete the manifest, fetch again"
+        if archive:
+            return f"its archive {archive} is here but not unpacked: viubench data fetch unpacks it"
         if unreadable:
             return f"perhaps in an archive that cannot be read: {unreadable[0]}"
         if index:
@@ -178,7 +178,7 @@ class _Archives:
 
 
 def _spellings(path: str, video: VideoSpec | None) -> list[str]:
-    """All the places where the rows' reader would have found a file that it misses at `path`."""
+    """All the paths where the loader would accept a file that is missing at `path`."""
     if video is None:
         return [path]
     roots = [root.strip("/") for root in video.roots]
@@ -192,16 +192,16 @@ def _spellings(path: str, video: VideoSpec | None) -> list[str]:
     ]
 
 
-def _changed(held: Holdings, folder: Path, deep: bool, progress: download.Progress) -> list[Fault]:
-    """Recorded files that are gone or other than recorded; an archive may be deleted once it was unpacked."""
+def _changed(manifest: LocalManifest, folder: Path, deep: bool, progress: download.Progress) -> list[Fault]:
+    """Recorded files that are missing or changed; an archive may be deleted once it was unpacked."""
     faults: list[Fault] = []
-    total = sum(entry.size for entry in held.files.values())
+    total = sum(entry.size for entry in manifest.files.values())
     done = 0
     with (progress if deep else download.silent)("comparing checksums") as update:
-        for path, entry in sorted(held.files.items()):
+        for path, entry in sorted(manifest.files.items()):
             file = folder / archives.contained(path, str(folder / local_manifest.MANIFEST))
             if not file.is_file():
-                if not held.is_spent(path):
+                if not manifest.is_spent(path):
                     faults.append(Fault("is gone", path, why="it is in the manifest"))
             elif (size := file.stat().st_size) != entry.size:
                 faults.append(Fault("has changed", path, why=f"{size} bytes, the manifest says {entry.size}"))
@@ -212,15 +212,15 @@ def _changed(held: Holdings, folder: Path, deep: bool, progress: download.Progre
     return faults
 
 
-def _add(needed: set[str], held: Holdings, folder: Path, progress: download.Progress) -> int:
-    """Note the checksums of files that the manifest does not know; how many there were."""
-    new = sorted(needed - held.files.keys())
+def _add(needed: set[str], manifest: LocalManifest, folder: Path, progress: download.Progress) -> int:
+    """Record the checksums of files that are not in the manifest; how many there were."""
+    new = sorted(needed - manifest.files.keys())
     total = sum((folder / path).stat().st_size for path in new)
     done = 0
-    with progress("noting checksums") as update:
+    with progress("computing checksums") as update:
         for path in new:
-            held.files[path] = local_manifest.measure(folder / path)
-            done += held.files[path].size
+            manifest.files[path] = local_manifest.measure(folder / path)
+            done += manifest.files[path].size
             update(done, total)
-    local_manifest.save(held, folder)
+    local_manifest.save(manifest, folder)
     return len(new)

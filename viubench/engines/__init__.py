@@ -1,4 +1,4 @@
-"""Engines answer requests: vLLM, transformers or a server, the baselines that never look, and those of plugins.
+"""Engines answer requests: vLLM, transformers or a server, the baselines, and those of plugins.
 
 Example: an engine of a plugin is a class and one line of packaging metadata; `--engine mine` then opens it.
 
@@ -14,6 +14,7 @@ Example: an engine of a plugin is a class and one line of packaging metadata; `-
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 
@@ -25,11 +26,19 @@ BASELINES = ("random", "blind", "oracle")
 """Engines that never look at a video (see `viubench.engines.baselines`)."""
 
 
-def make(kind: str, options: EngineOptions) -> Engine:
+def make(
+    kind: str,
+    *,
+    model: str | None = None,
+    base_urls: Sequence[str] = (),
+    args: Mapping[str, str] | None = None,
+    deterministic: bool = False,
+    seed: int = 0,
+) -> Engine:
     """An engine that is not started yet.
 
     Args:
-        kind: name of an installed engine, see `viubench doctor`.
+        kind: name of an installed engine; for the others see `EngineOptions`.
 
     Raises:
         ViubenchError: unknown kind, missing model or URL, unknown or ill-typed argument, incomplete checkpoint, or an
@@ -44,6 +53,6 @@ def make(kind: str, options: EngineOptions) -> Engine:
         engine_class: type[Engine] = installed[kind].load()
     except ImportError as error:
         raise ViubenchError(f"the {kind} engine cannot be imported: {error}", where="--engine") from None
-    if options.base_urls and kind != "server":
+    if base_urls and kind != "server":
         raise ViubenchError(f"--base-url is for --engine server, not {kind}", where="--base-url")
-    return engine_class.from_options(options)
+    return engine_class.from_options(EngineOptions(model, base_urls, args or {}, deterministic, seed))

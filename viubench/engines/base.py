@@ -25,7 +25,7 @@ class Request:
 
     Attributes:
         sample: the question; its text holds one `<video>` mark per video, in order.
-        videos: the frames shown; empty for engines that never look (`needs_media` False).
+        videos: the frames shown; empty for engines that need none (`needs_media` False).
         media_ids: content-derived id of each video, so that an engine's caches are hit by a video's second question.
         decoding: how the answer is generated.
     """
@@ -40,7 +40,7 @@ class Request:
 class Response:
     """What came back: the text as generated, why it stopped ("stop", "length"), token counts, seconds in the engine.
 
-    `logprobs` are the generated tokens' log-probabilities, where the engine was asked for them.
+    `logprobs` are the generated tokens' log-probabilities, where the engine was started with them.
     """
 
     text: str
@@ -58,7 +58,7 @@ class EngineOptions:
         model: checkpoint folder or hub id; for a server the served name, None for the only one it serves.
         base_urls: endpoints of a server, for example http://127.0.0.1:8000/v1.
         args: the `--engine-arg` pairs.
-        deterministic: an answer is to depend on its request alone, not on what else is asked.
+        deterministic: an answer must depend on its request alone, not on other requests.
         seed: of the random baseline.
     """
 
@@ -83,7 +83,7 @@ def allow_read_only_frames() -> None:
 
 
 class Described(Protocol):
-    """What the manifest is told of who answers: an engine, or several of one kind."""
+    """What the manifest records of an engine, or of several replicas of one."""
 
     @property
     def kind(self) -> str: ...
@@ -98,8 +98,8 @@ class Engine(ABC):
     Class attributes:
         kind: the name on the command line.
         needs_media: whether frames must be decoded for it.
-        max_in_flight: requests that may be under way at once.
-        deterministic: whether an answer is promised not to depend on what else is asked, before or beside it.
+        max_in_flight: requests that may be in flight at once.
+        deterministic: whether an answer depends on its request alone, not on those before or beside it.
         size_multiple: frame sides must be multiples of this many pixels (patch size x merge), None when unknown.
     """
 
@@ -112,7 +112,7 @@ class Engine(ABC):
     @classmethod
     def from_options(cls, options: EngineOptions) -> Engine:
         """An engine that is not started yet; raises ViubenchError for options it cannot honour."""
-        raise ViubenchError(f"the {cls.kind} engine is not made from options", where="--engine")
+        raise ViubenchError(f"the {cls.kind} engine cannot be built from options", where="--engine")
 
     def prepare(self, evaluators: Mapping[str, Evaluator], blind_answers: Mapping[str, Mapping[str, str]]) -> None:
         """Called once the run is planned, with the evaluator of each task and, where one is known, the best constant

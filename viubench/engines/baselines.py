@@ -22,21 +22,21 @@ BlindAnswers = Mapping[str, Mapping[str, str]]
 """Task -> sample id -> the task's best constant answer to it."""
 
 
-class Baseline(Engine):
+class BaselineEngine(Engine):
     """An engine that never looks at a video."""
 
     needs_media: ClassVar[bool] = False
     max_in_flight = 64
 
     @classmethod
-    def from_options(cls, options: EngineOptions) -> Baseline:
+    def from_options(cls, options: EngineOptions) -> BaselineEngine:
         return cls()
 
     def describe(self) -> dict[str, Any]:
         return {"model": self.kind, "version": __version__}
 
 
-class RandomEngine(Baseline):
+class RandomEngine(BaselineEngine):
     """Answers by the benchmark's published random rule; the draw depends on seed and sample id alone."""
 
     kind: ClassVar[str] = "random"
@@ -60,7 +60,7 @@ class RandomEngine(Baseline):
         return Response(self.evaluators[sample.task].guess(sample, rng), "stop")
 
 
-class BlindEngine(Baseline):
+class BlindEngine(BaselineEngine):
     """Gives each task's best constant answer."""
 
     kind: ClassVar[str] = "blind"
@@ -76,7 +76,7 @@ class BlindEngine(Baseline):
         return Response(self.texts[request.sample.id], "stop")
 
 
-class OracleEngine(Baseline):
+class OracleEngine(BaselineEngine):
     """Gives the true answer: anything below 100 % is a fault of the harness."""
 
     kind: ClassVar[str] = "oracle"
@@ -85,7 +85,7 @@ class OracleEngine(Baseline):
         return Response(request.sample.answer_text, "stop")
 
 
-class AnswersEngine(Baseline):
+class AnswersEngine(BaselineEngine):
     """Ready answers by sample id, for `viubench score`."""
 
     kind: ClassVar[str] = "answers"

@@ -8,10 +8,12 @@ Example:
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from viubench.errors import ViubenchError
 
@@ -21,9 +23,11 @@ PIECE = 4096
 HEADER_LIMIT = 100 * 2**20
 """Bytes of header that safetensors itself accepts."""
 
+INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
+
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _SMALL_FILES = ("config.json", "generation_config.json", "tokenizer*", "*processor_config.json", "chat_template*")
-_WANTED_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
+_FETCHED_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
 
 
 @cache
@@ -40,14 +44,11 @@ def describe_checkpoint(model: str) -> dict[str, Any]:
         ViubenchError: no such folder or hub id, or the folder is no complete checkpoint; says what is missing.
     """
     folder, revision = _locate(model)
+    require_complete(folder)
     config = _read_json(folder, "config.json")
-    weights = sorted(folder.glob("*.safetensors"))
-    _require_complete(folder, weights)
-    for path in weights:
-        _read_header(path)
     architectures = config.get("architectures") or [None]
     text = config.get("text_config") or config
-    described = {
+    facts = {
         "name": model.rstrip("/").rsplit("/", 1)[-1] if revision is None else model,
         "path": str(folder),
         "architecture": architectures[0],
@@ -55,12 +56,12 @@ def describe_checkpoint(model: str) -> dict[str, Any]:
         "size_multiple": _size_multiple(folder, config),
         "context": text.get("max_position_embeddings"),
         "cache_values": _cache_values(text),
-        "fingerprint": fingerprint(folder, weights),
+        "fingerprint": fingerprint(folder),
     }
-    return described if revision is None else described | {"revision": revision}
+    return facts if revision is None else facts | {"revision": revision}
 
 
-def fingerprint(folder: Path, weights: list[Path]) -> str:
+def fingerprint(folder: Path) -> str:
     """blake3 over names, safetensors headers, weights, and the files that steer the model; seconds for 16 GB.
 
     Up to `WHOLE_BYTES` every byte counts; beyond that 12 KiB of each tensor, which any training step changes.
@@ -71,6 +72,7 @@ def fingerprint(folder: Path, weights: list[Path]) -> str:
     steering = {path for pattern in _SMALL_FILES for path in folder.glob(pattern) if path.is_file()}
     for path in sorted(steering):
         digest.update(f"{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    weights = sorted(folder.glob("*.safetensors"))
     whole = sum(path.stat().st_size for path in weights) <= WHOLE_BYTES
     for path in weights:
         with path.open("rb") as file:
@@ -84,36 +86,55 @@ def fingerprint(folder: Path, weights: list[Path]) -> str:
     return digest.hexdigest(length=16)
 
 
-def _read_header(path: Path) -> tuple[bytes, list[list[int]]]:
-    """The raw header of a safetensors file and the [begin, end) byte spans of its tensors after it, in order.
+def described(checkpoint: dict[str, Any], version: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest records of an engine that loads this checkpoint (see `Engine.describe`)."""
+    facts = {name: value for name, value in checkpoint.items() if name not in ("name", "context")}
+    return {"model": checkpoint["name"], "version": version, **facts, "settings": settings}
 
-    Raises:
-        ViubenchError: the header does not read, or the file is shorter than it promises (a torn copy).
+
+class WeightsHeader(NamedTuple):
+    """The beginning of a safetensors file.
+
+    Attributes:
+        raw: its length (8 bytes) and its JSON, as they stand in the file.
+        tensors: name -> `dtype`, `shape` and `data_offsets`.
+        spans: [begin, end) of each tensor in bytes after the header, in order.
+        end: bytes that the whole file has.
     """
+
+    raw: bytes
+    tensors: dict[str, Any]
+    spans: list[list[int]]
+    end: int
+
+
+def read_header(path: Path) -> WeightsHeader:
+    """The header of a safetensors file, whatever follows it; raises ViubenchError when it does not read."""
     with path.open("rb") as file:
-        head = file.read(8)
-        head += file.read(min(int.from_bytes(head, "little"), HEADER_LIMIT))
+        raw = file.read(8)
+        raw += file.read(min(int.from_bytes(raw, "little"), HEADER_LIMIT))
     try:
-        entries = json.loads(head[8:])
-        spans = sorted(list(entry["data_offsets"]) for name, entry in entries.items() if name != "__metadata__")
-        promised = len(head) + max((end for _, end in spans), default=0)
+        tensors = {name: about for name, about in json.loads(raw[8:]).items() if name != "__metadata__"}
+        spans = sorted([int(begin), int(end)] for begin, end in (about["data_offsets"] for about in tensors.values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ViubenchError(
             "not a safetensors file: its header does not read", where=str(path), hint="copy the file again"
         ) from error
-    if path.stat().st_size < promised:
-        raise ViubenchError(
-            f"torn weights: {path.stat().st_size} of {promised} bytes", where=str(path), hint="copy the file again"
-        )
-    return head, spans
+    return WeightsHeader(raw, tensors, spans, len(raw) + max((end for _, end in spans), default=0))
+
+
+def parameters(folder: Path) -> int:
+    """Numbers in the weights of a checkpoint folder, by the headers of its safetensors files."""
+    headers = [read_header(path) for path in folder.glob("*.safetensors")]
+    return sum(math.prod(about["shape"]) for header in headers for about in header.tensors.values())
 
 
 def _tensor_pieces(path: Path, file: BinaryIO) -> list[bytes]:
-    head, spans = _read_header(path)
-    pieces = [head]
-    for begin, end in spans:
+    header = read_header(path)
+    pieces = [header.raw]
+    for begin, end in header.spans:
         for offset in sorted({begin, (begin + end) // 2, max(begin, end - PIECE)}):
-            file.seek(len(head) + offset)
+            file.seek(len(header.raw) + offset)
             pieces.append(offset.to_bytes(8, "little") + file.read(min(PIECE, end - offset)))
     return pieces
 
@@ -142,7 +163,7 @@ def _fetch(model: str) -> tuple[Path, str]:
             hint="pip install 'viubench[cpu]'",
         ) from error
     try:
-        folder = Path(snapshot_download(model, allow_patterns=list(_WANTED_FILES)))
+        folder = Path(snapshot_download(model, allow_patterns=list(_FETCHED_FILES)))
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ViubenchError(
@@ -152,33 +173,40 @@ def _fetch(model: str) -> tuple[Path, str]:
     return folder, folder.name
 
 
-def _require_complete(folder: Path, weights: list[Path]) -> None:
-    def has(*patterns: str) -> bool:
-        return any(next(folder.glob(pattern), None) for pattern in patterns)
-
+def require_complete(folder: Path) -> None:
+    """Raise ViubenchError unless configuration, tokenizer, processor and all weights are there, as long as they say."""
+    _read_json(folder, "config.json")
+    weights = {path.name: path for path in sorted(folder.glob("*.safetensors"))}
     missing = []
     if not weights:
-        pickled = has("*.bin", "*.pt", "*.pth")
-        missing.append(
-            "weights as .safetensors" + (" (pickled weights are not opened: they can run code)" if pickled else "")
-        )
-    if not has("tokenizer.json", "tokenizer.model", "vocab.json"):
+        pickled = _has(folder, "*.bin", "*.pt", "*.pth", "../*.pt")
+        missing.append("weights as .safetensors" + " (pickled weights are not opened: they can run code)" * pickled)
+    elif (folder / INDEX).is_file():
+        shards = _read_json(folder, INDEX).get("weight_map")
+        if not isinstance(shards, dict):
+            raise ViubenchError(f"{INDEX} does not read: it has no weight_map", where=str(folder / INDEX))
+        if lost := sorted({str(name) for name in shards.values()} - set(weights)):
+            missing.append(f"{len(lost)} of {len(set(shards.values()))} weight files ({lost[0]})")
+    if not _has(folder, "tokenizer.json", "tokenizer.model", "vocab.json"):
         missing.append("a tokenizer (tokenizer.json)")
-    if not has("processor_config.json", "preprocessor_config.json"):
+    if not _has(folder, "processor_config.json", "preprocessor_config.json"):
         missing.append("a processor (processor_config.json or preprocessor_config.json)")
-    index = folder / "model.safetensors.index.json"
-    if weights and index.is_file():
-        shards = set(_read_json(folder, index.name).get("weight_map", {}).values())
-        lost = sorted(shards - {path.name for path in weights})
-        missing += (
-            [f"{len(lost)} of {len(shards)} weight files ({lost[0]}{', ...' if len(lost) > 1 else ''})"] if lost else []
-        )
     if missing:
         raise ViubenchError(
             f"not a complete checkpoint: it lacks {'; '.join(missing)}",
             where=str(folder),
             hint="copy the missing files from the model it was made from",
         )
+    for path in weights.values():
+        size, promised = path.stat().st_size, read_header(path).end
+        if size != promised:
+            raise ViubenchError(
+                f"torn weights: {size} of {promised} bytes", where=str(path), hint="copy the file again"
+            )
+
+
+def _has(folder: Path, *patterns: str) -> bool:
+    return any(next(folder.glob(pattern), None) for pattern in patterns)
 
 
 def _size_multiple(folder: Path, config: dict[str, Any]) -> int | None:

@@ -1,4 +1,4 @@
-"""Reads `--engine-arg K=V` pairs: known names only, values of the kind the engine wants.
+"""Reads `--engine-arg K=V` pairs: known names only, values of the type the engine takes.
 
 Example:
     >>> typed({"timeout": "30"}, {"timeout": float, "transport": str}, "server")

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from viubench.engines import engine_args, prompts
 from viubench.engines.base import Engine, EngineOptions, Request, Response, allow_read_only_frames
-from viubench.engines.checkpoints import describe_checkpoint
+from viubench.engines.checkpoints import describe_checkpoint, described
 from viubench.errors import EngineError, ViubenchError
 from viubench.video import timestamps
 from viubench.video.frames import VideoInput
@@ -74,7 +74,7 @@ class HfEngine(Engine):
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
         self.settings = {**self.args, "device": device, "dtype": dtype}
-        extra = {name: self.args[name] for name in ("attn_implementation",) if name in self.args}
+        extra = {name: value for name, value in self.args.items() if name == "attn_implementation"}
         path = self.checkpoint["path"]
         try:
             self._processor = AutoProcessor.from_pretrained(path)
@@ -132,9 +132,7 @@ class HfEngine(Engine):
         self._model = None
 
     def describe(self) -> dict[str, Any]:
-        given = {name: value for name, value in self.checkpoint.items() if name not in ("name", "context")}
-        version = f"transformers {self.version}"
-        return {"model": self.checkpoint["name"], "version": version, **given, "settings": self.settings}
+        return described(self.checkpoint, f"transformers {self.version}", self.settings)
 
 
 def encode(processor: Any, question: str, videos: Sequence[VideoInput]) -> Any:

@@ -9,8 +9,6 @@ Example:
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from viubench.engines import engine_args
-from viubench.engines.token_counts import parameters
+from viubench.engines.checkpoints import parameters
+from viubench.engines.gpus import Gpu, find_gpu
 from viubench.engines.vllm import default_settings
 
 DTYPE_BYTES = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2, "auto": 2}
@@ -27,15 +26,6 @@ DTYPE_BYTES = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2,
 UTILIZATION = 0.9
 PROCESSOR_CACHE_GIB = 4.0
 """vLLM's own defaults. It keeps processed videos twice: in this process and in the engine core."""
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """The first visible NVIDIA GPU: bytes in all and free."""
-
-    name: str
-    total: int
-    free: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +40,7 @@ class Footprint:
         token: bytes of key-value cache per token; 0 where it is not known.
         cache: bytes set aside for it; None where it takes what is left.
         processed: bytes of processed videos kept, at most.
-        in_flight: requests under way at once.
+        in_flight: requests in flight at once.
         gpu: where the model will live; None for the CPU.
         available: bytes that model and cache may take there.
     """
@@ -100,22 +90,6 @@ def footprint(kind: str, checkpoint: Mapping[str, Any], args: Mapping[str, str])
         gpu=gpu,
         available=free_memory() if gpu is None else int(share * gpu.total * ranks),
     )
-
-
-def find_gpu(smi: str | None = shutil.which("nvidia-smi")) -> Gpu | None:
-    """The first GPU that CUDA_VISIBLE_DEVICES leaves visible; None where there is none."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if smi is None or visible in ("", "-1"):
-        return None
-    command = [smi, "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
-    if visible:
-        command += ["-i", visible.split(",")[0]]
-    try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-        name, total, free = asked.stdout.splitlines()[0].rsplit(",", 2)
-        return Gpu(name.strip(), int(total) * 2**20, int(free) * 2**20)
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return None
 
 
 def free_memory() -> int:

@@ -70,13 +70,13 @@ def parts(
     if len(pieces) - 1 < videos:
         raise EngineError(f"the question marks {len(pieces) - 1} videos with {MARK}, but {videos} came with it")
     texts = [*pieces[:videos], MARK.join(pieces[videos:])]
-    found: list[dict[str, str]] = []
+    content: list[dict[str, str]] = []
     for number, text in enumerate(texts):
         if number:
-            found.append({"type": "image" if number - 1 in stills else "video"})
+            content.append({"type": "image" if number - 1 in stills else "video"})
         if text:
-            found.append({"type": "text", "text": neutralise(text, special)})
-    return found
+            content.append({"type": "text", "text": neutralise(text, special)})
+    return content
 
 
 def special_tokens(processor: Any) -> list[str]:

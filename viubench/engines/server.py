@@ -1,7 +1,7 @@
 """Any OpenAI-compatible endpoint; vLLM servers get the frames as one video with true times, others as timed images.
 
 A vLLM server takes per-request video metadata only when it runs with --trust-request-mm-kwargs. Whether it does is
-found out on the first request; `--engine-arg transport=video|images` decides instead, and then a refusal is an error.
+probed by the first request; `--engine-arg transport=video|images` decides instead, and then a refusal is an error.
 
 Example:
     async with ServerEngine(None, ["http://127.0.0.1:8000/v1"], {"transport_format": "png"}) as engine:
@@ -39,11 +39,11 @@ LONGEST_WAIT = 60.0
 
 
 class Refused(EngineError):
-    """The server understood the request and said no (4xx)."""
+    """The server refused the request (4xx)."""
 
 
 class _Busy(Exception):
-    """The server did not answer, or asked for another try after `wait` seconds."""
+    """The server did not answer, or asked for a retry after `wait` seconds."""
 
     def __init__(self, message: str, wait: float | None = None) -> None:
         super().__init__(message)
@@ -87,7 +87,7 @@ class ServerEngine(Engine):
             raise ViubenchError("the server engine needs an endpoint", hint="--base-url http://127.0.0.1:8000/v1")
         if options.deterministic:
             raise ViubenchError(
-                "what a server computes together cannot be told from here, so nothing can be promised",
+                "what a server batches together is not known here, so determinism cannot be promised",
                 where="--deterministic",
                 hint="use --engine vllm or hf; a vLLM server can be started with VLLM_BATCH_INVARIANT=1",
             )
@@ -131,15 +131,15 @@ class ServerEngine(Engine):
 
     async def _vllm_version(self, url: str) -> str:
         try:
-            told = await self._call("GET", itertools.repeat(url.removesuffix("/v1")), "/version")
-            return f"vllm {told['version']}"
+            answer = await self._call("GET", itertools.repeat(url.removesuffix("/v1")), "/version")
+            return f"vllm {answer['version']}"
         except (EngineError, KeyError, TypeError):
             return "vllm, version unknown"
 
     async def generate(self, request: Request) -> Response:
         if self._checked or not prompts.moving(request.videos):
             return await self._ask(request)
-        async with self._first:  # one request finds out how this server takes videos; the others wait for it
+        async with self._first:  # the first request probes how this server takes videos; the others wait for it
             return await self._ask(request)
 
     async def _ask(self, request: Request) -> Response:
@@ -178,7 +178,7 @@ class ServerEngine(Engine):
             roots = (url.removesuffix("/v1") for url in self._turn)
             prompt = (await self._call("POST", roots, "/detokenize", question)).get("prompt", "")
             metas = [timestamps.metadata(video) for video in prompts.moving(request.videos)]
-            problem = timestamps.missing_timestamps(prompt, metas) if timestamps.tells_times(prompt) else None
+            problem = timestamps.missing_timestamps(prompt, metas) if timestamps.has_timestamps(prompt) else None
             if problem is not None:
                 raise ViubenchError(
                     f"the server does not show the model the frames it was sent: {problem}",
@@ -192,7 +192,7 @@ class ServerEngine(Engine):
     async def _call(
         self, method: str, urls: Iterator[str], path: str, body: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """One request with retries, each try at the next of `urls`, so that one endpoint may be gone.
+        """One request with retries, each at the next of `urls`, so that one endpoint may be down.
 
         Raises Refused for a 4xx, EngineError when the tries are used up.
         """
@@ -277,15 +277,15 @@ def _retry_after(reply: httpx.Response) -> float | None:
 
 
 def _message(reply: httpx.Response) -> str:
-    """The server's own words: `error.message` of OpenAI's form, else the start of the body."""
+    """The server's own message: `error.message` of OpenAI's form, else the start of the body."""
     try:
         data = reply.json()
-        found = (
+        text = (
             data["error"]["message"] if isinstance(data.get("error"), dict) else data.get("message") or data["detail"]
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        found = reply.text
-    return " ".join(str(found).split())[:400]
+        text = reply.text
+    return " ".join(str(text).split())[:400]
 
 
 def _endpoint(url: str) -> str:

@@ -43,7 +43,7 @@ def body(request: Request, *, format_: str, as_video: bool) -> dict[str, Any]:
     if as_video:
         clock = shared_clock(request)
         if clock is None:
-            raise EngineError("the videos of this question have different clocks: one request cannot tell both")
+            raise EngineError("the videos of this question have different clocks: one request cannot carry both")
         kept = {name: value for name, value in clock.items() if name != "video_backend"}
         sent["media_io_kwargs"] = {"video": {"num_frames": -1, **kept}}
         sent["mm_processor_kwargs"] = {"do_sample_frames": False, "do_resize": False}
@@ -51,7 +51,7 @@ def body(request: Request, *, format_: str, as_video: bool) -> dict[str, Any]:
 
 
 def shared_clock(request: Request) -> dict[str, Any] | None:
-    """Metadata that tells every video of a request (at least one) its times as the model reads them, or None.
+    """Metadata that gives every video of a request (at least one) its times as the model reads them, or None.
 
     A server takes one set of metadata for all videos of a request. Clips whose written timestamps agree (to 0.1 s, as
     Qwen3-VL writes them) can share it; others cannot be sent as videos.
@@ -59,7 +59,7 @@ def shared_clock(request: Request) -> dict[str, Any] | None:
     metas = [timestamps.metadata(video) for video in prompts.moving(request.videos)]
     first = metas[0]
     same = all(
-        timestamps.spoken(meta) == timestamps.spoken(first)
+        timestamps.stamps(meta) == timestamps.stamps(first)
         and len(meta["frames_indices"]) == len(first["frames_indices"])
         for meta in metas
     )

@@ -1,9 +1,9 @@
-"""A Qwen3-VL checkpoint folder made from nothing: random weights, no download.
+"""A tiny Qwen3-VL checkpoint folder: random weights, no download.
 
 It answers nonsense, but it is a real model to every tool that opens one (vLLM, transformers, lmms-eval), so the whole
-way from a video file to a score can run on any machine. There are two: `SPEAKER` has large weights, so that what it
+path from a video file to a score can run on any machine. There are two: `SPEAKER` has large weights, so that what it
 writes depends on what it sees and is printable (the output rows of all other bytes are zero); `LEARNER`, of about one
-million parameters, has the small ones that training begins with, and a token for each word it will be asked.
+million parameters, has the small ones that training begins with, and a token for each word of its prompts.
 
 Example:
     >>> write(Path("tiny-qwen3-vl"))  # config, weights, tokenizer, processor, chat template: about 2 MB
@@ -49,7 +49,7 @@ class Kind:
     positions: int
     tied: bool
     smallest: int | None = None
-    """Pixels below which its processor enlarges a picture or a video, where it is asked to resize at all."""
+    """Pixels below which its processor enlarges a picture or a video, where it resizes at all."""
 
 
 SPEAKER = Kind(64, 2, 2, 1, 64, (12, 10, 10), patch=16, positions=256, tied=False)
@@ -165,7 +165,7 @@ def _spread_weights(model: Any, tokenizer: Any) -> None:
     """Large weights, so that answers depend on the frames, and output rows for readable text alone.
 
     The usual standard deviation of 0.02 leaves a model this small with nearly equal logits: which token is largest
-    would be decided by rounding, and two engines would disagree for no reason. The gains were chosen by looking:
+    would be decided by rounding, and two engines would disagree for no reason. The gains were chosen by experiment:
     attention must be sharp and the token's own embedding small, else it repeats one letter whatever it sees.
     """
     import torch

@@ -36,8 +36,8 @@ TEMPLATE_TOKENS = 16
 
 @dataclass(frozen=True)
 class Shown:
-    """A video as a model is shown it: `frames` of `height` x `width` pixels, told at `times` (seconds; None where they
-    are not known yet: the longest stamp is counted then). A `still` is a single picture without a time."""
+    """A video as a model is shown it: `frames` of `height` x `width` pixels, at `times` (seconds; None where not yet
+    known: the longest stamp is counted then). A `still` is a single picture without a time."""
 
     frames: int
     height: int
@@ -58,7 +58,7 @@ class Counter:
         self.multiple = checkpoint.get("size_multiple") or multiple
         self.stamped = checkpoint.get("model_type") in TIMESTAMPED_TYPES
         self._text = cache(self._count_text)
-        self._stamp = cache(self._count_stamp)
+        self._stamp = cache(self._tokens)
 
     @property
     def basis(self) -> str:
@@ -98,9 +98,6 @@ class Counter:
             )
             return self._tokens(text)
         return sum(3 if "text" not in piece else self._tokens(piece["text"]) for piece in pieces) + TEMPLATE_TOKENS
-
-    def _count_stamp(self, stamp: str) -> int:
-        return self._tokens(stamp)
 
     def _tokens(self, text: str) -> int:
         if self._tokenizer is None:
@@ -152,15 +149,3 @@ def _template_source(folder: Path) -> str | None:
         if isinstance(source, str):
             return source
     return None
-
-
-def parameters(folder: Path) -> int:
-    """Numbers in the weights of a checkpoint folder, by the headers of its safetensors files."""
-    import math
-
-    total = 0
-    for path in folder.glob("*.safetensors"):
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-    return total

@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 
 from viubench.engines import engine_args, prompts
 from viubench.engines.base import Engine, EngineOptions, Request, Response, allow_read_only_frames
-from viubench.engines.checkpoints import describe_checkpoint
+from viubench.engines.checkpoints import describe_checkpoint, described
 from viubench.engines.token_counts import TIMESTAMPED_TYPES
 from viubench.errors import EngineDead, EngineError, Exit, ViubenchError
 from viubench.schema import Decoding
@@ -137,11 +137,11 @@ class VllmEngine(Engine):
         if self.deterministic:
             self.settings |= INVARIANT if invariant else ALONE
         quiet = {"use_tqdm_on_load": False, "disable_log_stats": True, "enable_log_requests": False}
-        wanted = {"model": self.checkpoint["path"], **quiet, **self.settings}
+        arguments = {"model": self.checkpoint["path"], **quiet, **self.settings}
         self._processor = AutoProcessor.from_pretrained(self.checkpoint["path"])
         others = {child.pid for child in multiprocessing.active_children()}
         self._llm = AsyncLLM.from_engine_args(
-            AsyncEngineArgs(**{name: value for name, value in wanted.items() if name in fields})
+            AsyncEngineArgs(**{name: value for name, value in arguments.items() if name in fields})
         )
         self._guard = _guard([child.pid for child in multiprocessing.active_children() if child.pid not in others])
 
@@ -163,7 +163,7 @@ class VllmEngine(Engine):
         if output.num_cached_tokens is not None:
             usage["cached_tokens"] = output.num_cached_tokens
         chosen = zip(answer.token_ids, answer.logprobs or (), strict=False)
-        logprobs = tuple(float(found[token].logprob) for token, found in chosen)
+        logprobs = tuple(float(position[token].logprob) for token, position in chosen)
         return Response(answer.text, answer.finish_reason, usage, time.perf_counter() - started, logprobs)
 
     async def _run(self, prompt: dict[str, Any], decoding: Decoding) -> Any:
@@ -199,11 +199,11 @@ class VllmEngine(Engine):
         metas = [timestamps.metadata(video) for video in prompts.moving(request.videos)]
         text = self._processor.tokenizer.decode(token_ids)
         group = getattr(getattr(self._processor, "video_processor", None), "temporal_patch_size", 2)
-        told = self.checkpoint["model_type"] in TIMESTAMPED_TYPES or timestamps.tells_times(text)
-        problem = timestamps.missing_timestamps(text, metas, group) if told and metas else None
+        stamped = self.checkpoint["model_type"] in TIMESTAMPED_TYPES or timestamps.has_timestamps(text)
+        problem = timestamps.missing_timestamps(text, metas, group) if stamped and metas else None
         for kind in ("video", "image"):
             pad = getattr(self._llm.model_config.hf_config, f"{kind}_token_id", None)
-            if problem is not None or not told or pad is None or not self.size_multiple:
+            if problem is not None or not stamped or pad is None or not self.size_multiple:
                 break
             shapes = [video.pixels.shape for video in request.videos if _kind(video) == kind]
             expected = sum(
@@ -234,8 +234,7 @@ class VllmEngine(Engine):
             self._guard = None
 
     def describe(self) -> dict[str, Any]:
-        given = {name: value for name, value in self.checkpoint.items() if name not in ("name", "context")}
-        return {"model": self.checkpoint["name"], "version": f"vllm {self.version}", **given, "settings": self.settings}
+        return described(self.checkpoint, f"vllm {self.version}", self.settings)
 
 
 def as_prompt(processor: Any, question: str, videos: Sequence[VideoInput], media_ids: Sequence[str]) -> dict[str, Any]:
@@ -272,7 +271,7 @@ def default_settings(checkpoint: Mapping[str, Any], *, on_cpu: bool) -> dict[str
     }
     if not on_cpu:
         return common | {"dtype": "auto"}
-    # Profiling with the largest videos there could be takes a CPU minutes and tells nothing about its memory.
+    # Profiling with the largest videos there could be takes a CPU minutes and measures nothing useful there.
     return common | {
         "dtype": "float32",
         "enforce_eager": True,
@@ -284,8 +283,8 @@ def default_settings(checkpoint: Mapping[str, Any], *, on_cpu: bool) -> dict[str
 def _cpu_cache_bytes(values: int | None, context: int) -> int:
     """Room for four full contexts in float32, at least 256 MiB, at most a quarter of the memory that is free now."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    wanted = 2**32 if values is None else 4 * context * values * 4
-    return max(min(wanted, free // 4), 2**28)
+    needed = 2**32 if values is None else 4 * context * values * 4
+    return max(min(needed, free // 4), 2**28)
 
 
 def _typed(args: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -376,16 +375,16 @@ def printed_reason(log: str) -> str | None:
     lines = [line.split("] ", 1)[-1].strip() for line in log.splitlines()]
     code = [line for line in lines if line.strip("^~ ")]
     for number in range(len(code) - 1, -1, -1):
-        if found := _EXCEPTION.fullmatch(code[number]):
-            return (found[0] if found[1] or not number else f"{found[0]} at `{code[number - 1]}`")[:500]
+        if match := _EXCEPTION.fullmatch(code[number]):
+            return (match[0] if match[1] or not number else f"{match[0]} at `{code[number - 1]}`")[:500]
     return None
 
 
 def reason(error: BaseException) -> str:
-    """The innermost cause that says anything, in one line."""
+    """The innermost cause with a message, in one line."""
     cause: BaseException | None = error
-    said = ""
+    text = ""
     while cause is not None:
-        said = " ".join(str(cause).split()) or said or type(cause).__name__
+        text = " ".join(str(cause).split()) or text or type(cause).__name__
         cause = cause.__cause__
-    return said[:500]
+    return text[:500]

@@ -1,14 +1,14 @@
 """Writes tasks in the form lmms-eval reads: a YAML and a JSONL each, groups, the videos, and how to run them.
 
 Example:
-    >>> export(planned, "viubench-mini", Path("exported"), store)
+    >>> export(plan, options, Path("exported"), cache)
     ['viubench_count_easy', ...]
     $ python -m lmms_eval --include_path exported --tasks viubench_mini --model vllm_generate ...
 
 The clock of an exported question. lmms-eval tells a model the time of a frame as its number over the file's rate, so
 every file starts at second 0; the frames of a pretext item start some seconds into its source (the middle 90 % is
 shown). Where the answer is in seconds and the file was written here, all times of the question are therefore those of
-the file: the true windows are moved by the source time of the first frame, the times a model is told begin at 0, and
+the file: the true windows are moved by the source time of the first frame, the times a model is given begin at 0, and
 a true answer still scores 1. `scoring/items.jsonl` holds the items on this clock, so that `viubench score` gives equal
 answers equal scores; they cannot be run, their frames are those of the files.
 """
@@ -35,7 +35,7 @@ from viubench.runner import planning
 from viubench.runner.config import EvalConfig
 from viubench.runner.pipeline import clip_wants, graded
 from viubench.runner.plan import Plan
-from viubench.schema import Decoding, Item, Manifest, Sample, Suite, Task
+from viubench.schema import Decoding, GroundItem, Item, Manifest, Sample, Suite, Task
 from viubench.scoring.aggregate import items_hash, summarise
 from viubench.storage import atomic
 from viubench.version import __version__
@@ -57,17 +57,14 @@ def exported_name(name: str) -> str:
 def export(
     planned: Plan,
     options: EvalConfig,
-    out: Path,
-    store: FrameCache,
     *,
     copy: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> list[str]:
-    """Write the planned samples to the folder `out`; an export that was cut off is started again and goes on.
+    """Write the planned samples; an interrupted export resumes when it is started again.
 
     Args:
-        options: of the plan; `workers` processes decode and write videos.
-        store: where decoded frames are kept.
+        options: of the plan: the export goes to `out`, and `workers` processes decode and write videos.
         copy: put the publishers' videos into `out/media` too (hard links where that works), instead of naming them
             where they lie.
         progress: called with questions whose videos are ready, and questions.
@@ -78,10 +75,11 @@ def export(
     Raises:
         ViubenchError: a video cannot be used, or a name would stand for two things.
     """
+    out = options.run_folder
     names = _names(planned)
     _refuse_missing(planned)
     out.mkdir(parents=True, exist_ok=True)
-    files = _files(planned, out, store, options.workers, copy, progress)
+    files = _files(planned, out, options.cache, options.workers, copy, progress)
     samples = [
         on_file_clock(sample, files[sample.id], planned.tasks[sample.task], planned.evaluators[sample.task])
         for sample in planned.samples
@@ -142,34 +140,34 @@ def _refuse_missing(planned: Plan) -> None:
 
 
 def _files(
-    planned: Plan, out: Path, store: FrameCache, workers: int, copy: bool, progress: Progress
+    planned: Plan, out: Path, cache: FrameCache, workers: int, copy: bool, progress: Progress
 ) -> dict[str, list[File]]:
     """The files each question shows, by its id, written in worker processes where they must be."""
     total = len(planned.samples)
     with KillablePool(workers, WRITE_SECONDS) as pool:
-        under_way = {sample.id: _places(planned, sample, out, store, copy, pool) for sample in planned.samples}
+        in_flight = {sample.id: _places(planned, sample, out, cache, copy, pool) for sample in planned.samples}
         ready = {}
-        for done, (name, places) in enumerate(under_way.items(), start=1):
+        for done, (name, places) in enumerate(in_flight.items(), start=1):
             ready[name] = [file for place in places for file in _result(place)]
             progress(done, total)
     return ready
 
 
 def _places(
-    planned: Plan, sample: Sample, out: Path, store: FrameCache, copy: bool, pool: KillablePool
+    planned: Plan, sample: Sample, out: Path, cache: FrameCache, copy: bool, pool: KillablePool
 ) -> list[Future[list[File]]]:
     """One future for each clip of a question; the clips of a pretext item make its videos together."""
-    wants = clip_wants(sample, planned)
-    if "kind" in sample.params:
-        return [pool.submit(video_files.written, store.root, sample, wants, out, name=sample.clips[0].path)]
+    requests = clip_wants(sample, planned)
+    if sample.pretext:
+        return [pool.submit(video_files.written, cache.root, sample, requests, out, name=sample.clips[0].path)]
     places = []
-    for wanted in wants:
-        root, clip, _, _ = wanted
+    for request in requests:
+        root, clip, _, _ = request
         if video_files.is_file(clip):
             place: Future[list[File]] = Future()
-            place.set_result([video_files.own_file(clip, root, out, store, copy=copy)])
+            place.set_result([video_files.own_file(clip, root, out, cache, copy=copy)])
         else:
-            place = pool.submit(video_files.written, store.root, sample, [wanted], out, name=clip.path)
+            place = pool.submit(video_files.written, cache.root, sample, [request], out, name=clip.path)
         places.append(place)
     return places
 
@@ -210,8 +208,8 @@ def on_file_clock(sample: Sample, files: Sequence[File], task: Task, evaluator: 
     if "times" in params:
         params["times"] = [moved(time) for time in params["times"]]
     target: Any
-    if "segment" in params:
-        low, high = (sample.params["times"][edge] for edge in params["segment"])
+    if isinstance(sample.pretext, GroundItem):
+        low, high = (sample.pretext.times[edge] for edge in sample.pretext.segment)
         digits = 1 if moved(low, 1) < moved(high, 1) else 3
         target = [moved(low, digits), moved(high, digits)]
     elif isinstance(sample.target[0], list | tuple):
@@ -230,7 +228,7 @@ def _row(sample: Sample, files: Sequence[File]) -> dict[str, Any]:
         "media": [file.path for file in files],
         "answer": sample.answer_text,
         "cluster": sample.cluster,
-        "sample": sample.model_copy(update={"clips": ()}).model_dump_json(),
+        "sample": sample.model_copy(update={"clips": (), "pretext": None}).model_dump_json(),
     }
 
 
@@ -246,12 +244,12 @@ def _write_items(folder: Path, samples: Sequence[Sample], files: Mapping[str, li
             video=files[sample.id][0].path,
             cluster=sample.cluster,
             seed=sample.seed,
-            params=sample.params,
+            params=sample.pretext.model_copy(update={"times": tuple(sample.params["times"])}),
             question=sample.question,
             answer=sample.answer_text,
         )
         for sample in samples
-        if "kind" in sample.params
+        if sample.pretext
     ]
     if not items:
         return

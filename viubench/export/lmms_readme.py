@@ -16,7 +16,7 @@ from viubench.schema import Protocol
 from viubench.version import __version__
 
 EVERY_FRAME = 1000
-"""Frames a second asked of a written file: more than any has, so all of them are shown."""
+"""Frames a second requested of a written file: more than any has, so all of them are shown."""
 
 CAP = 768 * 28 * 28
 """Pixels a frame of a video has at most in qwen-vl-utils, which reads videos for lmms-eval's vLLM models."""
@@ -30,7 +30,7 @@ Written by viubench {version}: {questions} questions. In this folder, with MODEL
 
 `--model vllm_generate` hands the frames of a video to the model as a video, as viubench does. `--model vllm` works
 with the same arguments; it sends every frame as a picture of its own (twice the tokens on Qwen-VL models), with its
-time in words when `is_qwen3_vl=True` is added. On a machine without a GPU set also VLLM_CPU_KVCACHE_SPACE=1 and
+time as text when `is_qwen3_vl=True` is added. On a machine without a GPU set also VLLM_CPU_KVCACHE_SPACE=1 and
 VLLM_ENABLE_V1_MULTIPROCESSING=0, and add `dtype=float32,enforce_eager=True,skip_mm_profiling=True` to the model's
 arguments.
 
@@ -82,11 +82,11 @@ def text(planned: Plan, names: Mapping[str, str], together: Sequence[str], files
     shown = {task: [file for s in planned.samples if s.task == task for file in files[s.id]] for task in names}
     written = {task: all(file.frames for file in shown[task]) for task in names}
     most = max((file.frames or 0 for task in names if written[task] for file in shown[task]), default=0)
-    ways: dict[str, list[str]] = {}
+    tasks_of: dict[str, list[str]] = {}
     for task, name in names.items():
         chosen = arguments(planned.protocols[task], written=written[task], frames=most)
-        ways.setdefault(",".join(f"{key}={value}" for key, value in chosen.items()), []).append(name)
-    commands = [_command(together if len(ways) == 1 else tasks, way) for way, tasks in ways.items()]
+        tasks_of.setdefault(",".join(f"{key}={value}" for key, value in chosen.items()), []).append(name)
+    commands = [_command(together if len(tasks_of) == 1 else tasks, args) for args, tasks in tasks_of.items()]
     return TEXT.format(
         version=__version__,
         questions=len(planned.samples),
@@ -96,19 +96,19 @@ def text(planned: Plan, names: Mapping[str, str], together: Sequence[str], files
     )
 
 
-def _command(tasks: Sequence[str], way: str) -> str:
+def _command(tasks: Sequence[str], model_args: str) -> str:
     return f"""\
 ```
 FORCE_QWENVL_VIDEO_READER=decord HF_HUB_OFFLINE=1 python -m lmms_eval --include_path . \\
   --tasks {",".join(tasks)} --model vllm_generate --batch_size 16 \\
-  --model_args model=MODEL,{way} \\
+  --model_args model=MODEL,{model_args} \\
   --log_samples --output_path logs
 ```"""
 
 
 def _score(planned: Plan) -> str:
     """The commands that score logged answers: items on the files' clock from `scoring`, all else from their data."""
-    moved = {sample.task for sample in planned.samples if "kind" in sample.params}
+    moved = {sample.task for sample in planned.samples if sample.pretext}
     others = ",".join(name for name in planned.tasks if name not in moved)
     lines = ["viubench score --tasks scoring --responses answers.jsonl --out scored"] if moved else []
     if others:
@@ -117,12 +117,12 @@ def _score(planned: Plan) -> str:
 
 
 def _notes(planned: Plan, shown: Mapping[str, Sequence[File]], written: Mapping[str, bool]) -> list[str]:
-    made = [file for files in shown.values() for file in files if file.frames]
+    own = [file for files in shown.values() for file in files if file.frames]
     notes = []
-    if made:
-        drift = max(file.drift for file in made)
+    if own:
+        drift = max(file.drift for file in own)
         notes.append(
-            f"Frames: `media/` holds {len({file.path for file in made})} videos of just the frames viubench shows, "
+            f"Frames: `media/` holds {len({file.path for file in own})} videos of just the frames viubench shows, "
             "lossless (H.264 in RGB, which software decoders read), at the protocol's size; fps "
             f"{EVERY_FRAME} in the arguments means every frame."
         )
@@ -131,7 +131,7 @@ def _notes(planned: Plan, shown: Mapping[str, Sequence[File]], written: Mapping[
             f"{drift:.3f} s. Questions about seconds are on the file's clock, their answers too: what viubench run "
             "answers on the source's clock is not comparable letter by letter, its score is."
         )
-    odd = sum(file.frames is not None and file.frames % 2 == 1 for file in made)
+    odd = sum(file.frames is not None and file.frames % 2 == 1 for file in own)
     if odd:
         notes.append(f"Not the same: {odd} videos hold an odd number of frames; qwen-vl-utils shows one fewer.")
     notes.append(

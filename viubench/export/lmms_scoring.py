@@ -1,12 +1,12 @@
-"""What the exported tasks call back from inside lmms-eval: what is shown, what is asked, what an answer is worth.
+"""What the exported tasks call from inside lmms-eval: the videos, the prompts, the scores.
 
 Example: an exported folder's rows, as lmms-eval reads them.
     >>> values = [process_results(doc, ["3.0-8.0"], folder) for doc in docs]
     >>> aggregate([value["score"] for value in values], folder)
     0.412
 
-Answers go the way of `viubench score`: the same evaluator reads them, the same summary makes the task's numbers of
-them. So units of several samples, macro averages and the strict denominator are those of `results.json`.
+Answers are scored as by `viubench score`: the same evaluator grades them, the same summary aggregates them. So units
+of several samples, macro averages and the strict denominator are those of `results.json`.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from viubench.runner.pipeline import graded
 from viubench.runner.plan import Plan
 from viubench.schema import Manifest, Record, Sample, TaskResult
 from viubench.scoring.aggregate import summarise
+from viubench.video.images import PICTURE_SUFFIXES
 
 HEADLINE = "score"
 """The headline of every task under one name, so that a group can average it."""
 
 MANIFEST = "export.json"
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tiff", ".webp"}
 _FRONT = re.compile(rf"(?:\s*{prompts.MARK})+\s*")
 KEPT = {"task", "id", "cluster", "status", "scores", "rules", "groups"}
-"""What the summary reads of a record."""
+"""The fields of a record that the summary needs."""
 
 
 def visuals(doc: Mapping[str, Any], folder: Path) -> list[Any]:
     """The videos of a question in order, absolute paths; pictures opened, as models without messages want them."""
-    return [_picture(path) if path.suffix.lower() in PICTURES else str(path) for path in _media(doc, folder)]
+    return [_picture(path) if path.suffix.lower() in PICTURE_SUFFIXES else str(path) for path in _media(doc, folder)]
 
 
 def text(doc: Mapping[str, Any]) -> str:
@@ -55,7 +55,7 @@ def text(doc: Mapping[str, Any]) -> str:
 def messages(doc: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
     """One user turn with every video where the question marks its place, for models that take messages."""
     paths = _media(doc, folder)
-    stills = {place for place, path in enumerate(paths) if path.suffix.lower() in PICTURES}
+    stills = {place for place, path in enumerate(paths) if path.suffix.lower() in PICTURE_SUFFIXES}
     files = iter(paths)
     content: list[dict[str, Any]] = []
     for part in prompts.parts(str(doc["question"]), len(paths), stills=stills):

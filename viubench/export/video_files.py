@@ -33,7 +33,7 @@ from viubench.storage import atomic
 from viubench.video.content_hash import located
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import Pixels, VideoInput
-from viubench.video.loader import Wanted
+from viubench.video.loader import FrameRequest
 
 CODEC = "libx264rgb"
 LOSSLESS = {"crf": "0", "g": "1", "preset": "veryfast", "threads": "1"}
@@ -63,7 +63,7 @@ def is_file(clip: Clip) -> bool:
     return clip.start is None and clip.end is None
 
 
-def own_file(clip: Clip, root: Path, out: Path, store: FrameCache, *, copy: bool) -> File:
+def own_file(clip: Clip, root: Path, out: Path, cache: FrameCache, *, copy: bool) -> File:
     """The publisher's file of a clip: its absolute path, or with `copy` a hard link (else a copy) in `out/media`.
 
     Raises:
@@ -72,7 +72,7 @@ def own_file(clip: Clip, root: Path, out: Path, store: FrameCache, *, copy: bool
     ((_, path),) = located(clip, root)
     if not copy:
         return File(str(path))
-    name = f"media/{store.content(clip, root)}{path.suffix.lower()}"
+    name = f"media/{cache.content(clip, root)}{path.suffix.lower()}"
     if not (out / name).exists():
         (out / "media").mkdir(parents=True, exist_ok=True)
         with atomic.replacing(out / name) as aside:
@@ -83,13 +83,13 @@ def own_file(clip: Clip, root: Path, out: Path, store: FrameCache, *, copy: bool
     return File(name)
 
 
-def written(store: Path, sample: Sample, wants: Sequence[Wanted], out: Path) -> list[File]:
+def written(cache: Path, sample: Sample, requests: Sequence[FrameRequest], out: Path) -> list[File]:
     """The videos a sample shows, written below `out/media`, named by content; those that are there are kept.
 
     What a worker process runs: decodes, and raises MediaError as `FrameCache.get`.
     """
-    frames = FrameCache(store)
-    loaded = [frames.get(clip, root, sampling, resize) for root, clip, sampling, resize in wants]
+    frames = FrameCache(cache)
+    loaded = [frames.get(clip, root, sampling, resize) for root, clip, sampling, resize in requests]
     (out / "media").mkdir(parents=True, exist_ok=True)
     files = []
     for video in shown(sample, loaded):

@@ -1,7 +1,7 @@
-"""The part of a build that runs in worker processes: look at one video, draw its questions, write its frames.
+"""The part of a build that runs in worker processes: scan one video, draw its questions, write its frames.
 
 Example:
-    >>> look(Frames(store, Path("clips"), Sampling(), Resize()), "pour.mp4").frames   # doctest: +SKIP
+    >>> scan(Frames(cache, Path("clips"), Sampling(), Resize()), "pour.mp4").frames   # doctest: +SKIP
     287
 """
 
@@ -16,12 +16,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from viubench.errors import ViubenchError
+from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.generate import Drawn, Rejected, apply, draw, fill
-from viubench.pretext.params import GroundParams, params_of, videos_needed
-from viubench.pretext.rng import Dice, seed_of
-from viubench.pretext.visibility import Looks
-from viubench.schema import Clip, Item, PretextSpec, Resize, Sampling, Task, canonical_json, content_hash
+from viubench.pretext.rng import Rng, seed_of
+from viubench.pretext.visibility import ChangeDetector
+from viubench.schema import (
+    Clip,
+    GroundParams,
+    Item,
+    ItemParams,
+    PretextSpec,
+    Resize,
+    Sampling,
+    Task,
+    canonical_json,
+    content_hash,
+)
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 
@@ -31,20 +41,26 @@ ATTEMPTS = 8
 
 @dataclass(frozen=True)
 class Frames:
-    """Where frames come from, and which: the frame store, the videos' folder, sampling and size."""
+    """Where frames come from, and which: the frame cache, the videos' folder, sampling and size."""
 
-    store: FrameCache
+    cache: FrameCache
     root: Path
     sampling: Sampling
     resize: Resize
 
     def get(self, path: str) -> VideoInput:
-        return self.store.get(Clip(path=path), self.root, self.sampling, self.resize)
+        """The frames of one video; whatever fails on this file alone is a MediaError."""
+        try:
+            return self.cache.get(Clip(path=path), self.root, self.sampling, self.resize)
+        except (MediaError, ViubenchError, MemoryError):
+            raise
+        except Exception as error:
+            raise MediaError("crashed", path, f"{type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What is known of a video whose frames are in the store."""
+class SourceVideo:
+    """What is known of a video whose frames are in the cache."""
 
     path: str
     content: str
@@ -53,7 +69,7 @@ class Looked:
 
 
 @dataclass(frozen=True)
-class Order:
+class DrawRequest:
     """Item `k` of a task, to be drawn from one video; `attempt` is the first one not yet tried."""
 
     task: Task
@@ -68,11 +84,9 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Made:
-    """A finished item: its id, the key of its question, and its line of `items.jsonl`, compressed.
-
-    Tens of thousands of items wait in this form until the last one is there, so it is kept small.
-    """
+class BuiltItem:
+    """A finished item: its id, the key of its question, and its line of `items.jsonl`, compressed, since tens of
+    thousands of items wait for the last one."""
 
     id: str
     key: str
@@ -84,114 +98,124 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of the order for item `k` of a task: the item, or None; and why each attempt before failed."""
+class DrawResult:
+    """Item `k` of a task, or None; and why each attempt before failed."""
 
     task: str
     k: int
-    made: Made | None
+    item: BuiltItem | None
     causes: tuple[str, ...]
 
 
-def look(frames: Frames, path: str) -> Looked:
-    """Decode the sampled frames of a video into the store; raises MediaError."""
+def scan(frames: Frames, path: str) -> SourceVideo:
+    """Decode the sampled frames of a video into the cache; raises MediaError."""
     video = frames.get(path)
-    return Looked(path, video.source, video.total, round(video.duration, 3))
+    return SourceVideo(path, video.source, video.total, round(video.duration, 3))
 
 
-def make(
-    frames: Frames, path: str, other: str | None, seed: int, orders: Sequence[Order], taken: dict[str, dict[int, str]]
-) -> list[Outcome]:
-    """Draw a question for each order, all from one video, in the order given; raises MediaError.
+def draw_items(
+    frames: Frames,
+    path: str,
+    other: str | None,
+    seed: int,
+    requests: Sequence[DrawRequest],
+    taken: dict[str, dict[int, str]],
+) -> list[DrawResult]:
+    """Draw a question for each request, all from one video, in the given order; raises MediaError.
 
-    A question that an earlier item (smaller k) of the task already asks of this video is drawn again. Later items are
-    not looked at: that keeps the first items of a task the same however many follow.
+    A question that an earlier item (smaller k) of the task already asks of this video is drawn again. Later items do
+    not count: that keeps the first items of a task the same however many follow.
 
     Args:
         other: another video, for `swap`.
         taken: per task, k and key of the items this video already has.
     """
     videos = [frames.get(path)]
-    looks = Looks(videos[0].pixels)
-    outcomes = []
-    for order in orders:
-        if other is not None and len(videos) == 1 and videos_needed(order.pretext) == 2:
+    detector = ChangeDetector(videos[0].pixels)
+    results = []
+    for request in requests:
+        params = request.pretext.params
+        if other is not None and len(videos) == 1 and isinstance(params, GroundParams) and "swap" in params.perturb:
             videos.append(frames.get(other))
-        known = taken.setdefault(order.task.task, {})
-        asked = {key for k, key in known.items() if k < order.k}
-        drawn, item_seed, causes = _drawn(order, seed, videos, other, asked, looks)
-        done = None if drawn is None else _made(order.task, path, videos[0].source, item_seed, drawn)
-        if done is not None:
-            known[order.k] = done.key
-        outcomes.append(Outcome(order.task.task, order.k, done, tuple(causes)))
-    return outcomes
+        known = taken.setdefault(request.task.task, {})
+        asked = {key for k, key in known.items() if k < request.k}
+        item, causes = _draw_item(request, seed, path, videos, other, asked, detector)
+        if item is not None:
+            known[request.k] = item.key
+        results.append(DrawResult(request.task.task, request.k, item, tuple(causes)))
+    return results
 
 
-def _drawn(
-    order: Order, seed: int, videos: Sequence[VideoInput], other: str | None, asked: set[str], looks: Looks
-) -> tuple[Drawn | None, int, list[str]]:
-    """The first answerable question that is new, its seed, and why each attempt before it failed."""
+def _draw_item(
+    request: DrawRequest,
+    seed: int,
+    path: str,
+    videos: Sequence[VideoInput],
+    other: str | None,
+    asked: set[str],
+    detector: ChangeDetector,
+) -> tuple[BuiltItem | None, list[str]]:
+    """The first answerable question that is new, and why each attempt before it failed."""
     causes: list[str] = []
-    length = dealt_length(order, seed)
-    for attempt in range(order.attempt, order.attempt + ATTEMPTS):
-        item_seed = seed_of(seed, order.task.task, order.k, attempt)
-        drawn = draw(order.pretext, item_seed, videos, length, looks)
+    length = dealt_length(request, seed)
+    for attempt in range(request.attempt, request.attempt + ATTEMPTS):
+        item_seed = seed_of(seed, request.task.task, request.k, attempt)
+        drawn = draw(request.pretext, item_seed, videos, length, detector)
         if isinstance(drawn, Rejected):
             causes.append(drawn.cause)
             if drawn.final:
                 break
             continue
-        if "other" in drawn.params:
-            drawn.params["other"]["video"] = other
-        if _key(drawn) not in asked:
-            return drawn, item_seed, causes
+        params = drawn.params
+        if params.other:
+            params = params.model_copy(update={"other": params.other.model_copy(update={"video": other})})
+        item = _built(request.task, path, videos[0].source, item_seed, params, drawn)
+        if item.key not in asked:
+            return item, causes
         causes.append("duplicate")
-    return None, 0, causes
+    return None, causes
 
 
-def _key(drawn: Drawn) -> str:
-    return content_hash([drawn.params, drawn.answer])
-
-
-def _made(task: Task, path: str, content: str, seed: int, drawn: Drawn) -> Made:
+def _built(task: Task, path: str, content: str, seed: int, params: ItemParams, drawn: Drawn) -> BuiltItem:
+    data = params.model_dump(mode="json")
     # The seed is part of what is shown (noise), and keeps items apart that ask the same of one video.
-    identity = content_hash([task.task, content, seed, drawn.params, drawn.answer])
+    identity = content_hash([task.task, content, seed, data, drawn.answer])
     item = Item(
         id=f"{task.task}-{identity[:12]}",
         task=task.task,
         video=path,
         cluster=content[:16],
         seed=seed,
-        params=drawn.params,
+        params=params,
         question=fill(task.question, drawn.question_fields),
         answer=drawn.answer,
     )
     line = canonical_json(item.model_dump(mode="json")).encode() + b"\n"
-    return Made(item.id, _key(drawn), zlib.compress(line, 1))
+    return BuiltItem(item.id, content_hash([data, drawn.answer]), zlib.compress(line, 1))
 
 
-def dealt_length(order: Order, seed: int) -> int | None:
+def dealt_length(request: DrawRequest, seed: int) -> int | None:
     """The segment length of an item of a grounding task, in frames; None for the other kinds.
 
     Lengths are dealt from shuffled decks that hold each possible one once. So they are uniform over every task, and
     stay with the item when a draw is rejected: a long segment, harder to keep, is not asked about less.
     """
-    params = params_of(order.pretext)
+    params = request.pretext.params
     if not isinstance(params, GroundParams):
         return None
     low, high = params.length
     size = high - low + 1
-    deck = Dice(seed, order.task.task, "lengths", order.k // size).permutation(size)
-    return low + deck[order.k % size]
+    deck = Rng(seed, request.task.task, "lengths", request.k // size).permutation(size)
+    return low + deck[request.k % size]
 
 
-def write_frames(frames: Frames, items: Sequence[Made], out: Path) -> int:
+def write_frames(frames: Frames, items: Sequence[BuiltItem], out: Path) -> int:
     """Write the shown frames of items as `out/<item id>/0000.png`, ...; those of a jigsaw's clips in `clip-1/`, ...
 
     A folder with frames of the right size is kept: it was put there whole. Returns how many items there are.
     """
-    for item in (Item.model_validate_json(made.line) for made in items):
-        sources = [item.video, *([item.params["other"]["video"]] if "other" in item.params else [])]
+    for item in (Item.model_validate_json(built.line) for built in items):
+        sources = [item.video, *([item.params.other.video] if item.params.other else [])]
         shown = apply(item.params, item.seed, [frames.get(path) for path in sources])
         folder = out / item.id
         if folder.exists():

@@ -1,7 +1,7 @@
-"""Pretext recipes: draw one question from a video, prove it answerable, and make its frames again at load time.
+"""Pretext items: draw one question from a video, prove it answerable, and show its frames again at load time.
 
 Example:
-    >>> drawn = draw(PretextSpec(kind="ground", params={"perturb": "mirror"}), seed=1, videos=[video])
+    >>> drawn = draw(GroundSpec(params=GroundParams(perturb=("mirror",))), seed=1, videos=[video])
     >>> drawn.answer                                     # doctest: +SKIP
     '12.4-19.9'
     >>> (shown,) = apply(drawn.params, seed=1, videos=[video])
@@ -13,7 +13,7 @@ on every machine, at any frame size. Tasks, difficulties and defaults: VideoSSR 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -22,16 +22,27 @@ import numpy as np
 import evaluators
 from viubench.errors import ViubenchError
 from viubench.pretext import jigsaw
-from viubench.pretext.params import CountParams as CountParams
-from viubench.pretext.params import GroundParams as GroundParams
-from viubench.pretext.params import JigsawParams as JigsawParams
-from viubench.pretext.params import params_of as params_of
-from viubench.pretext.params import videos_needed as videos_needed
-from viubench.pretext.perturb import TEMPORAL, WORDS, altered, draw_strength, perturb, positions
-from viubench.pretext.rng import Dice
-from viubench.pretext.shapes import TRIES_LAYOUT, Placement, Shape, choose_frames, count, paint, place
-from viubench.pretext.visibility import Looks
-from viubench.schema import Clip, Item, PretextSpec, Sample, Task, content_hash
+from viubench.pretext.perturb import TEMPORAL, WORDS, altered, draw_strength, positions
+from viubench.pretext.rng import Rng
+from viubench.pretext.shapes import TRIES_LAYOUT, Placement, choose_frames, count, paint, place
+from viubench.pretext.visibility import ChangeDetector
+from viubench.schema import (
+    Borrowed,
+    Clip,
+    CountItem,
+    CountParams,
+    GroundItem,
+    GroundParams,
+    Item,
+    ItemParams,
+    JigsawItem,
+    JigsawParams,
+    PretextSpec,
+    Sample,
+    Shape,
+    Task,
+    content_hash,
+)
 from viubench.tasks import templating
 from viubench.video.frames import Pixels, VideoInput
 from viubench.video.sampling import edges
@@ -58,7 +69,7 @@ Cause = Literal[
     "no_place_for_shapes",  # crowded, or colours vanish in the background
     "clips_look_alike",  # two clips of a jigsaw cannot be told apart
     "no_other_video",  # swap needs a second source
-    "duplicate",  # found by the build: the same question was already made of this video
+    "duplicate",  # said by the build: the video already has this question
 ]
 
 
@@ -66,7 +77,7 @@ Cause = Literal[
 class Drawn:
     """One question: what `apply` needs, the answer text, and the words a task's question may name in braces."""
 
-    params: dict[str, Any]
+    params: ItemParams
     answer: str
     question_fields: dict[str, str]
 
@@ -85,7 +96,7 @@ def draw(
     seed: int,
     videos: Sequence[VideoInput],
     length: int | None = None,
-    looks: Looks | None = None,
+    detector: ChangeDetector | None = None,
 ) -> Drawn | Rejected:
     """One question from `videos`; a pure function of its arguments.
 
@@ -94,33 +105,26 @@ def draw(
 
     Args:
         videos: the source, and a second one where `videos_needed` says so.
-        length: the segment's length in frames, where it is dealt and not drawn.
-        looks: of the source's frames, kept from draw to draw where many questions are drawn from one video.
+        length: the segment's length in frames, where it is given and not drawn.
+        detector: of the source's frames, kept from draw to draw where many questions are drawn from one video.
 
     Returns:
-        The question, or why this draw (perhaps not the next seed's) has none. `params` always holds kind, content (hash
-        of the source file), frames (T), indices (T) and times (T+1 edges, seconds); a swapped segment adds `other`.
+        The question, or why this draw (perhaps not the next seed's) has none.
     """
-    params = params_of(pretext)
+    params = pretext.params
     video = videos[0]
     if len(video) < 2:
         return Rejected("too_few_frames", "one frame is no video", final=True)
-    times = [round(float(edge), 3) for edge in edges(np.array(video.times))]
-    common: dict[str, Any] = {
-        "kind": pretext.kind,
-        "content": video.source,
-        "frames": len(video),
-        "indices": list(video.indices),
-        "times": times,
-    }
-    dice = Dice(seed, pretext.kind)
-    looks = looks or Looks(video.pixels)
+    times = tuple(round(float(edge), 3) for edge in edges(np.array(video.times)))
+    source = {"content": video.source, "frames": len(video), "indices": video.indices, "times": times}
+    rng = Rng(seed, pretext.kind)
+    detector = detector or ChangeDetector(video.pixels)
     if isinstance(params, GroundParams):
-        drawn = _ground(params, common, seed, videos, dice, length, looks)
+        drawn = _ground(params, source, seed, videos, rng, length, detector)
     elif isinstance(params, CountParams):
-        drawn = _count(params, common, video, dice)
+        drawn = _count(params, source, video, rng)
     else:
-        drawn = _jigsaw(params, common, video, dice, looks)
+        drawn = _jigsaw(params, source, video, rng, detector)
     if isinstance(drawn, Drawn):
         drawn.question_fields.update(start=f"{times[0]:.1f}", end=f"{times[-1]:.1f}", frames=str(len(video)))
     return drawn
@@ -128,53 +132,52 @@ def draw(
 
 def _ground(
     params: GroundParams,
-    common: dict[str, Any],
+    source: dict[str, Any],
     seed: int,
     videos: Sequence[VideoInput],
-    dice: Dice,
+    rng: Rng,
     length: int | None,
-    looks: Looks,
+    detector: ChangeDetector,
 ) -> Drawn | Rejected:
     total = len(videos[0])
-    name = dice.choice(params.perturb)
-    length = length or dice.integer(*params.length)
+    name = rng.choice(params.perturb)
+    length = length or rng.integer(*params.length)
     if length >= total:
         return Rejected("too_few_frames", f"a segment of {length} of {total} frames")
-    start = dice.integer(0, total - length)
+    start = rng.integer(0, total - length)
     segment = (start, start + length)
-    strength = draw_strength(name, params, dice)
+    strength = draw_strength(name, params, rng)
     if name == "swap" and len(videos) < 2:
         return Rejected("no_other_video")
     if name == "shuffle":
-        order = _visible_order(segment, dice, looks)
+        order = _visible_order(segment, rng, detector)
         if order is None:
             return Rejected("no_visible_order")
         strength = {"order": order}
     if name == "fast" and strength["factor"] * (length - 1) >= total:
         return Rejected("too_few_frames", f"{length} frames at {strength['factor']} times the speed of {total}")
-    low, high = (f"{common['times'][edge]:.1f}" for edge in segment)
+    low, high = (f"{source['times'][edge]:.1f}" for edge in segment)
     if float(low) >= float(high):
         return Rejected("too_short_in_time", f"{low} to {high} s")
-    drawn = common | {"perturb": name, "length": list(params.length), "segment": list(segment), "strength": strength}
-    if name == "swap":
-        drawn["other"] = {"content": videos[1].source, "indices": list(videos[1].indices)}
-    unseen = _unseen(drawn, seed, videos, looks)
+    other = Borrowed(content=videos[1].source, indices=videos[1].indices) if name == "swap" else None
+    drawn = GroundItem(**source, other=other, perturb=name, length=params.length, segment=segment, strength=strength)
+    unseen = _unseen(drawn, seed, videos, detector)
     return unseen or Drawn(drawn, f"{low}-{high}", {"perturbation": WORDS[name]})
 
 
-def _unseen(params: Mapping[str, Any], seed: int, videos: Sequence[VideoInput], looks: Looks) -> Rejected | None:
+def _unseen(params: GroundItem, seed: int, videos: Sequence[VideoInput], detector: ChangeDetector) -> Rejected | None:
     """Why the perturbation cannot be seen, or None. Every frame must look different from the one it replaces.
 
     In slow motion, fast motion and stutter some frames show their own picture; of them it is asked that the segment's
     last frame and its first moved one differ, and at least half of the moved ones.
     """
-    start, stop = params["segment"]
-    if params["perturb"] not in TEMPORAL:
-        changed = looks.changed(start, _altered(params, seed, videos, altered))
+    start = params.segment[0]
+    if params.perturb not in TEMPORAL:
+        changed = detector.changed(start, _altered(params, seed, videos))
         seen = int(changed.sum())
         return None if changed.all() else Rejected("not_visible", f"{seen} of {len(changed)} frames look different")
-    places = positions(params["perturb"], len(videos[0]), (start, stop), params["strength"])
-    changed = np.array([looks.moved(start + k, place) for k, place in enumerate(places)])
+    places = positions(params.perturb, len(videos[0]), params.segment, params.strength)
+    changed = np.array([detector.moved(start + k, place) for k, place in enumerate(places)])
     moved = [k for k, place in enumerate(places) if place != start + k]
     if not moved or not changed[moved[0]] or not changed[-1]:
         return Rejected("ends_not_visible")
@@ -183,20 +186,20 @@ def _unseen(params: Mapping[str, Any], seed: int, videos: Sequence[VideoInput], 
     return None
 
 
-def _visible_order(segment: tuple[int, int], dice: Dice, looks: Looks) -> list[int] | None:
+def _visible_order(segment: tuple[int, int], rng: Rng, detector: ChangeDetector) -> list[int] | None:
     """An order in which no frame keeps its place and every one looks different from the one that was there."""
     start, stop = segment
     frames = range(start, stop)
-    if not all(any(looks.moved(one, other) for other in frames if other != one) for one in frames):
+    if not all(any(detector.moved(one, other) for other in frames if other != one) for one in frames):
         return None  # a frame that looks like all others has no place to go: no need to try
     for _ in range(SHUFFLES):
-        order = dice.permutation(stop - start)
-        if all(source != k and looks.moved(start + k, start + source) for k, source in enumerate(order)):
+        order = rng.permutation(stop - start)
+        if all(source != k and detector.moved(start + k, start + source) for k, source in enumerate(order)):
             return order
     return None
 
 
-def _count(params: CountParams, common: dict[str, Any], video: VideoInput, dice: Dice) -> Drawn | Rejected:
+def _count(params: CountParams, source: dict[str, Any], video: VideoInput, rng: Rng) -> Drawn | Rejected:
     total = len(video)
     if params.max_frames + (params.max_frames - 1) * params.min_gap > total or (
         params.max_frames * len(params.shapes) > total
@@ -205,35 +208,35 @@ def _count(params: CountParams, common: dict[str, Any], video: VideoInput, dice:
             "too_few_frames", f"{params.max_frames} frames a shape, {params.min_gap} apart, of {total}", True
         )
     counts = [
-        [dice.integer(1, params.max_instances) for _ in range(dice.integer(params.min_frames, params.max_frames))]
+        [rng.integer(1, params.max_instances) for _ in range(rng.integer(params.min_frames, params.max_frames))]
         for _ in params.shapes
     ]
     for _ in range(TRIES_LAYOUT):
-        shapes = _layout(params, counts, video, dice)
+        shapes = _layout(params, counts, video, rng)
         if shapes is not None:
-            drawn = common | {
-                "max_frames": params.max_frames,
-                "max_instances": params.max_instances,
-                "kinds": list(params.shapes),
-                "canvas": list(video.pixels.shape[1:3]),
-                "shapes": [shape.model_dump(mode="json") for shape in shapes],
-            }
-            if params.min_frames != 1:
-                drawn["min_frames"] = params.min_frames
+            drawn = CountItem(
+                **source,
+                min_frames=params.min_frames,
+                max_frames=params.max_frames,
+                max_instances=params.max_instances,
+                kinds=params.shapes,
+                canvas=video.pixels.shape[1:3],
+                shapes=tuple(shapes),
+            )
             return Drawn(drawn, ",".join(map(str, count(shapes))), {})
     return Rejected("no_place_for_shapes")
 
 
-def _layout(params: CountParams, counts: list[list[int]], video: VideoInput, dice: Dice) -> list[Shape] | None:
-    """All shapes of a counting item by frame, or None when frames or places for them were not found."""
-    chosen = choose_frames(len(video), [len(instances) for instances in counts], params.min_gap, dice)
+def _layout(params: CountParams, counts: list[list[int]], video: VideoInput, rng: Rng) -> list[Shape] | None:
+    """All shapes of a counting item by frame, or None where no frames or places fit."""
+    chosen = choose_frames(len(video), [len(instances) for instances in counts], params.min_gap, rng)
     if chosen is None:
         return None
     limits = Placement(params.size, params.area, params.color, params.colors)
     shapes: list[Shape] = []
     for kind, frames, instances in zip(params.shapes, chosen, counts, strict=True):
         for frame, many in zip(frames, instances, strict=True):
-            placed = place(kind, frame, many, video.pixels[frame], limits, dice)
+            placed = place(kind, frame, many, video.pixels[frame], limits, rng)
             if not placed:
                 return None
             shapes += placed
@@ -241,17 +244,17 @@ def _layout(params: CountParams, counts: list[list[int]], video: VideoInput, dic
 
 
 def _jigsaw(
-    params: JigsawParams, common: dict[str, Any], video: VideoInput, dice: Dice, looks: Looks
+    params: JigsawParams, source: dict[str, Any], video: VideoInput, rng: Rng, detector: ChangeDetector
 ) -> Drawn | Rejected:
     n = params.n
     if len(video) < n:
         return Rejected("too_few_frames", f"{n} clips of {len(video)} frames", final=True)
-    alike = jigsaw.look_alike(looks, len(video), n)
+    alike = jigsaw.look_alike(detector, len(video), n)
     if alike is not None:
         return Rejected("clips_look_alike", f"clips {alike[0] + 1} and {alike[1] + 1} of {n}", final=True)
-    order = dice.permutation(n)
+    order = rng.permutation(n)
     clips = "\n".join(f"Clip {k + 1}: <video>" for k in range(n))
-    return Drawn(common | {"n": n, "order": order}, jigsaw.answer(order), {"n": str(n), "clips": clips})
+    return Drawn(JigsawItem(**source, n=n, order=tuple(order)), jigsaw.answer(order), {"n": str(n), "clips": clips})
 
 
 def fill(question: str, fields: Mapping[str, str]) -> str:
@@ -272,7 +275,7 @@ def fill(question: str, fields: Mapping[str, str]) -> str:
 # --- applying -------------------------------------------------------------------------------------------------------
 
 
-def apply(params: Mapping[str, Any], seed: int, videos: Sequence[VideoInput]) -> tuple[VideoInput, ...]:
+def apply(params: ItemParams, seed: int, videos: Sequence[VideoInput]) -> tuple[VideoInput, ...]:
     """The videos a model is shown for an item: one, or n clips of a jigsaw. The inputs are not changed.
 
     `times` of a grounding or counting video stay what they were; `indices` say which source frame each place holds (of
@@ -282,43 +285,38 @@ def apply(params: Mapping[str, Any], seed: int, videos: Sequence[VideoInput]) ->
         ValueError: `videos` are not those the item was drawn from (another number of frames or videos).
     """
     video = videos[0]
-    if len(video) != params["frames"]:
-        raise ValueError(f"the item was drawn from {params['frames']} frames, not {len(video)}")
-    if params["kind"] == "jigsaw":
-        step = (params["times"][-1] - params["times"][0]) / params["frames"]
-        return jigsaw.clips(video, params["order"], step)
+    if len(video) != params.frames:
+        raise ValueError(f"the item was drawn from {params.frames} frames, not {len(video)}")
+    if isinstance(params, JigsawItem):
+        return jigsaw.clips(video, params.order, (params.times[-1] - params.times[0]) / params.frames)
     indices = list(video.indices)
-    if params["kind"] == "count":
-        height, width = params["canvas"]
-        shapes = [Shape.model_validate(shape) for shape in params["shapes"]]
-        pixels = paint(video.pixels, shapes, (height, width))
+    if isinstance(params, CountItem):
+        pixels = paint(video.pixels, params.shapes, params.canvas)
     else:
-        pixels = _altered(params, seed, videos, perturb)
-        start, stop = params["segment"]
-        if params["perturb"] in TEMPORAL:
-            places = positions(params["perturb"], len(video), (start, stop), params["strength"])
+        start, stop = params.segment
+        pixels = video.pixels.copy()
+        pixels[start:stop] = _altered(params, seed, videos)
+        if params.perturb in TEMPORAL:
+            places = positions(params.perturb, len(video), params.segment, params.strength)
             indices[start:stop] = [video.indices[place] for place in places]
-        elif params["perturb"] == "swap":
+        elif params.perturb == "swap":
             indices[start:stop] = videos[1].indices[start:stop]
-    key = content_hash([video.key, seed, dict(params)]) if video.key else ""
+    key = content_hash([video.key, seed, params.model_dump(mode="json")]) if video.key else ""
     return (replace(video, pixels=pixels, indices=tuple(indices), key=key),)
 
 
-def _altered(
-    params: Mapping[str, Any], seed: int, videos: Sequence[VideoInput], alter: Callable[..., Pixels]
-) -> Pixels:
-    """What `alter` makes of a grounding item: `perturb` the whole video, `altered` its segment alone."""
+def _altered(params: GroundItem, seed: int, videos: Sequence[VideoInput]) -> Pixels:
+    """The frames of a grounding item's segment."""
     other = None
-    if params["perturb"] == "swap":
-        if len(videos) < 2 or len(videos[1]) != params["frames"]:
-            raise ValueError(f"swap needs a second video of {params['frames']} frames")
+    if params.perturb == "swap":
+        if len(videos) < 2 or len(videos[1]) != params.frames:
+            raise ValueError(f"swap needs a second video of {params.frames} frames")
         other = videos[1].pixels
-    start, stop = params["segment"]
-    return alter(videos[0].pixels, params["perturb"], (start, stop), params["strength"], seed, other)
+    return altered(videos[0].pixels, params.perturb, params.segment, params.strength, seed, other)
 
 
 def sample_of(item: Item, task: Task) -> Sample:
-    """The question an item puts to a model: its clips by content hash, its recipe, and the target of its answer.
+    """The question an item puts to a model: its clips by content hash, how they are changed, and its target.
 
     Raises:
         ViubenchError: the answer is none of the task's evaluator, or `group_by` names a field the params do not have.
@@ -331,10 +329,10 @@ def sample_of(item: Item, task: Task) -> Sample:
         raise ViubenchError(
             f"the answer {item.answer!r} is none of {task.evaluator.name}: {error}", where=where
         ) from None
-    clips = [Clip(path=item.video, content=item.params["content"] or None)]
-    if "other" in item.params:
-        other = item.params["other"]
-        clips.append(Clip(path=other["video"], content=other["content"] or None))
+    clips = [Clip(path=item.video, content=item.params.content or None)]
+    if other := item.params.other:
+        clips.append(Clip(path=other.video, content=other.content or None))
+    params = item.params.model_dump(mode="json")
     return Sample(
         id=item.id,
         task=item.task,
@@ -343,10 +341,10 @@ def sample_of(item: Item, task: Task) -> Sample:
         question=item.question,
         target=target,
         answer_text=item.answer,
-        params=item.params,
+        params=params,
+        pretext=item.params,
         seed=item.seed,
         groups={
-            key: templating.text(template, item.params, what=f"group_by.{key}")
-            for key, template in task.group_by.items()
+            key: templating.text(template, params, what=f"group_by.{key}") for key, template in task.group_by.items()
         },
     )

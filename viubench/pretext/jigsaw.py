@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from viubench.pretext.visibility import Looks
+from viubench.pretext.visibility import ChangeDetector
 from viubench.schema import content_hash
 from viubench.video.frames import VideoInput
 
@@ -49,11 +49,11 @@ def clips(video: VideoInput, order: Sequence[int], step: float) -> tuple[VideoIn
     return tuple(shown)
 
 
-def look_alike(looks: Looks, total: int, n: int) -> tuple[int, int] | None:
+def look_alike(detector: ChangeDetector, total: int, n: int) -> tuple[int, int] | None:
     """Two of the n clips of `total` frames that cannot be told apart (fewer than half of their frames differ)."""
     size = total // n
     for first in range(n):
         for second in range(first + 1, n):
-            if sum(looks.moved(first * size + k, second * size + k) for k in range(size)) * 2 < size:
+            if sum(detector.moved(first * size + k, second * size + k) for k in range(size)) * 2 < size:
                 return first, second
     return None

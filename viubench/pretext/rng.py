@@ -1,12 +1,12 @@
-"""Random draws that come out the same on every machine, Python and numpy: integers read from BLAKE2b.
+"""A random number generator with the same draws on every machine, Python and numpy: integers read from BLAKE2b.
 
 Example:
-    >>> dice = Dice(7, "segment")
-    >>> dice.integer(8, 16) == Dice(7, "segment").integer(8, 16)
+    >>> rng = Rng(7, "segment")
+    >>> rng.integer(8, 16) == Rng(7, "segment").integer(8, 16)
     True
 
-Library generators promise their raw stream at most; how a range or a shuffle is cut from it has changed between
-versions and differs with the width of a C long. An item must outlive both.
+numpy and Python promise their raw stream at most; how a range or a shuffle is cut from it has changed between versions.
+An item must outlive that.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def seed_of(*key: str | int) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
-class Dice:
+class Rng:
     """An endless stream of 64-bit words that depends on `key` alone."""
 
     def __init__(self, *key: str | int) -> None:

@@ -1,12 +1,12 @@
 """Which item is drawn from which video: rounds over all videos until every item has an answerable question.
 
 Example:
-    >>> tried = draw_all(tasks, {"viubench_count_easy": 300}, usable, frames, seed=0, pool=pool)  # doctest: +SKIP
-    >>> tried.count("viubench_count_easy")                                                         # doctest: +SKIP
+    >>> drawing = draw_all(tasks, {"viubench_count_easy": 300}, usable, frames, seed=0, pool=pool)  # doctest: +SKIP
+    >>> drawing.count("viubench_count_easy")                                                         # doctest: +SKIP
     300
 
 Item k of a task is tried on video (k + offset of the task + round) mod V. In round 0 all items are drawn, grouped by
-video, so that each video is decoded once; those without an answerable question go on to the next video in the next
+video, so that each video is decoded once; those without an answerable question move on to the next video in the next
 round, until every video was tried. Nothing depends on the number of workers, and item k does not depend on how many
 items follow it.
 """
@@ -20,15 +20,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from viubench.errors import MediaError
-from viubench.pretext.build_worker import ATTEMPTS, Frames, Looked, Made, Order, Outcome, make
+from viubench.pretext.build_worker import ATTEMPTS, BuiltItem, DrawRequest, DrawResult, Frames, SourceVideo, draw_items
 from viubench.pretext.rng import seed_of
 from viubench.schema import Task
 
 Progress = Callable[[int, int], None]
 
 T = TypeVar("T")
-
-_Item = tuple[str, int]
 
 
 class Pool(Protocol):
@@ -40,88 +38,76 @@ class Pool(Protocol):
 
 
 @dataclass
-class Tried:
+class Drawing:
     """State of the rounds.
 
     Attributes:
-        made: by task and k, the path of the source and the item.
+        items: by task and k, the path of the source and the item.
         taken: per video and task, the key of the question of each k that was asked of it.
         rejections: per task, how many draws were given up for which cause.
-        broken: videos whose frames could no longer be had, and why.
+        broken: videos whose frames could no longer be read, and why.
     """
 
-    made: dict[_Item, tuple[str, Made]] = field(default_factory=dict)
+    items: dict[tuple[str, int], tuple[str, BuiltItem]] = field(default_factory=dict)
     taken: dict[str, dict[str, dict[int, str]]] = field(default_factory=dict)
     rejections: dict[str, Counter[str]] = field(default_factory=dict)
     broken: dict[str, MediaError] = field(default_factory=dict)
 
     def count(self, task: str) -> int:
         """Items of a task."""
-        return sum(name == task for name, _ in self.made)
+        return sum(name == task for name, _ in self.items)
+
+    def collect(self, video: SourceVideo, requests: list[DrawRequest], future: Future[list[DrawResult]]) -> None:
+        """Take in what was drawn from one video."""
+        try:
+            results = future.result()
+        except MediaError as error:
+            self.broken[video.path] = error
+            for request in requests:
+                self.rejections[request.task.task][error.fault] += 1
+            return
+        for result in results:
+            self.rejections[result.task].update(result.causes)
+            if result.item is not None:
+                self.items[result.task, result.k] = (video.path, result.item)
+                self.taken.setdefault(video.path, {}).setdefault(result.task, {})[result.k] = result.item.key
 
 
 def draw_all(
     tasks: Mapping[str, Task],
-    wanted: Mapping[str, int],
-    usable: list[Looked],
+    requested: Mapping[str, int],
+    usable: list[SourceVideo],
     frames: Frames,
     seed: int,
     pool: Pool,
     progress: Progress | None = None,
-) -> Tried:
-    """Draw `wanted` items of each of the `tasks` from the `usable` videos, in the workers of `pool`.
+) -> Drawing:
+    """Draw the `requested` items of each of the `tasks` from the `usable` videos, in the workers of `pool`.
 
     Args:
-        progress: called with items made and items wanted; at the end as if all were made.
+        progress: called with items drawn and items requested; at the end as if all were drawn.
     """
-    tried = Tried(rejections={task: Counter() for task in wanted})
-    total = sum(wanted.values())
-    pending = [(task, k) for task, n in wanted.items() for k in range(n)]
-    offsets = {task: seed_of("offset", task) for task in wanted}
-    places = {task: place for place, task in enumerate(wanted)}
+    drawing = Drawing(rejections={task: Counter() for task in requested})
+    total = sum(requested.values())
+    offsets = {task: seed_of("offset", task) for task in requested}
     for turn in range(len(usable)):
-        orders: dict[int, list[Order]] = {}
-        for task, k in pending:
-            number = (k + offsets[task] + turn) % len(usable)
-            orders.setdefault(number, []).append(Order(tasks[task], k, turn * ATTEMPTS))
-        jobs: deque[tuple[Looked, list[Order], Future[list[Outcome]]]] = deque()
-        for number in sorted(orders):
+        by_video: dict[int, list[DrawRequest]] = {}
+        for task, n in requested.items():
+            for k in range(n):
+                if (task, k) not in drawing.items:
+                    number = (k + offsets[task] + turn) % len(usable)
+                    by_video.setdefault(number, []).append(DrawRequest(tasks[task], k, turn * ATTEMPTS))
+        jobs: deque[tuple[SourceVideo, list[DrawRequest], Future[list[DrawResult]]]] = deque()
+        for number, requests in sorted(by_video.items()):
             video, other = usable[number], usable[(number + 1) % len(usable)]
-            jobs.append((video, orders[number], _submit(pool, frames, video, other, seed, orders[number], tried)))
-        pending = []
-        while jobs:  # taken off, so that what is booked is not held twice
-            pending += _collect(*jobs.popleft(), tried)
+            second = other.path if other.path != video.path else None
+            taken = drawing.taken.get(video.path, {})
+            future = pool.submit(draw_items, frames, video.path, second, seed, requests, taken, name=video.path)
+            jobs.append((video, requests, future))
+        while jobs:  # removed one by one, so that a collected result is not held twice
+            drawing.collect(*jobs.popleft())
             if progress is not None:
-                progress(len(tried.made), total)
-        pending.sort(key=lambda one: (places[one[0]], one[1]))
+                progress(len(drawing.items), total)
     if progress is not None:
         progress(total, total)
-    return tried
-
-
-def _submit(
-    pool: Pool, frames: Frames, video: Looked, other: Looked, seed: int, job: list[Order], tried: Tried
-) -> Future[list[Outcome]]:
-    second = other.path if other.path != video.path else None
-    taken = tried.taken.get(video.path, {})
-    return pool.submit(make, frames, video.path, second, seed, job, taken, name=video.path)
-
-
-def _collect(video: Looked, job: list[Order], future: Future[list[Outcome]], tried: Tried) -> list[_Item]:
-    """Book the outcomes of one video; returns the items that must go on to another one."""
-    try:
-        outcomes = future.result()
-    except MediaError as error:
-        tried.broken[video.path] = error
-        for order in job:
-            tried.rejections[order.task.task][error.fault] += 1
-        return [(order.task.task, order.k) for order in job]
-    left = []
-    for outcome in outcomes:
-        tried.rejections[outcome.task].update(outcome.causes)
-        if outcome.made is None:
-            left.append((outcome.task, outcome.k))
-        else:
-            tried.made[outcome.task, outcome.k] = (video.path, outcome.made)
-            tried.taken.setdefault(video.path, {}).setdefault(outcome.task, {})[outcome.k] = outcome.made.key
-    return left
+    return drawing

@@ -2,7 +2,7 @@
 
 Example:
     >>> shape = Shape(shape="circle", frame=3, x=0.1, y=-0.2, size=0.3, angle=0, color=(200, 60, 60))
-    >>> int(mask(shape, (192, 320), (192, 320)).sum()) > 2000
+    >>> int(patch(shape, (192, 320), (192, 320)).inside.sum()) > 2000
     True
 
 Geometry belongs to the picture, not to its size: it lives on a canvas with the shape of the frame it was drawn for, and
@@ -16,23 +16,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from viubench.pretext.rng import Dice
+from viubench.pretext.rng import Rng
 from viubench.pretext.visibility import stands_out
-from viubench.schema import Strict
+from viubench.schema import Kind, Shape
 from viubench.video.frames import Pixels
 
-Kind = Literal["circle", "square", "triangle"]
 Size = tuple[int, int]
 """Height and width."""
 
 Color = tuple[int, int, int]
-KINDS: tuple[Kind, ...] = ("circle", "square", "triangle")
-"""In the order the answer counts them."""
 
 UNIT = 10_000  # geometry is stored and computed in steps of 1/UNIT short side
 SINE = [round(65536 * math.sin(math.radians(degrees))) for degrees in range(360)]
@@ -47,18 +44,6 @@ TRIES_COLOR, TRIES_PLACE, TRIES_FRAME, TRIES_LAYOUT = 8, 30, 8, 3
 """Colours for one place, places on one frame, fresh starts of one frame, and choices of frames, before giving up."""
 
 
-class Shape(Strict):
-    """One drawn shape; `frame` counts shown frames, `angle` is in whole degrees clockwise, `color` RGB."""
-
-    shape: Kind
-    frame: int
-    x: float
-    y: float
-    size: float
-    angle: int
-    color: tuple[int, int, int]
-
-
 class Placement(NamedTuple):
     """Limits of a draw: sizes in short sides, `area` the central share of width and height that holds the centres;
     `fixed` is the colour of the kinds that have one of their own."""
@@ -66,7 +51,7 @@ class Placement(NamedTuple):
     size: tuple[float, float]
     area: float
     color: tuple[int, int]
-    fixed: Mapping[Kind, tuple[int, int, int]] = {}
+    fixed: Mapping[Kind, Color] = {}
 
 
 # --- drawing ------------------------------------------------------------------------------------------------------
@@ -109,7 +94,7 @@ def patch(shape: Shape, size: Size, canvas: Size, grow: float = 0.0) -> Patch:
         for pixels, units, middle in zip(size, extent, (shape.y, shape.x), strict=True)
     )
     inner = _inner(shape.shape, round(shape.size * UNIT)) + round(grow * UNIT)
-    # Only the bounding square is looked at; the corner of a triangle is twice as far out as its side.
+    # Only the bounding square is filled; the corner of a triangle is twice as far out as its side.
     reach = inner if shape.shape == "circle" else 2 * inner
     top, bottom = map(int, np.searchsorted(rows, [-reach, reach + 1]))
     left, right = map(int, np.searchsorted(columns, [-reach, reach + 1]))
@@ -129,14 +114,6 @@ def _middles(pixels: int, units: int) -> NDArray[np.int64]:
     return np.asarray((np.arange(pixels, dtype=np.int64) * 2 + 1 - pixels) * units // (2 * pixels), np.int64)
 
 
-def mask(shape: Shape, size: Size, canvas: Size, grow: float = 0.0) -> NDArray[np.bool_]:
-    """`patch` as a whole frame: bool [H, W]."""
-    rows, columns, inside = patch(shape, size, canvas, grow)
-    filled = np.zeros(size, np.bool_)
-    filled[rows, columns] = inside
-    return filled
-
-
 def paint(frames: Pixels, shapes: Iterable[Shape], canvas: Size) -> Pixels:
     """A copy of `frames` (uint8 [T, H, W, 3]) with the shapes filled in, no smoothed edges."""
     shown = frames.copy()
@@ -149,7 +126,7 @@ def paint(frames: Pixels, shapes: Iterable[Shape], canvas: Size) -> Pixels:
 # --- placing ------------------------------------------------------------------------------------------------------
 
 
-def spread(total: int, count: int, gap: int, dice: Dice) -> list[int]:
+def spread(total: int, count: int, gap: int, rng: Rng) -> list[int]:
     """`count` of `total` places, any two more than `gap` apart, every such choice equally likely.
 
     Raises:
@@ -158,19 +135,19 @@ def spread(total: int, count: int, gap: int, dice: Dice) -> list[int]:
     room = total - (count - 1) * gap
     if room < count:
         raise ValueError(f"{count} frames more than {gap} apart do not fit into {total}")
-    return [place + k * gap for k, place in enumerate(sorted(dice.permutation(room)[:count]))]
+    return [place + k * gap for k, place in enumerate(sorted(rng.permutation(room)[:count]))]
 
 
-def choose_frames(total: int, counts: Sequence[int], gap: int, dice: Dice) -> list[list[int]] | None:
+def choose_frames(total: int, counts: Sequence[int], gap: int, rng: Rng) -> list[list[int]] | None:
     """Frames for each kind of shape, `spread` for each, none used by two kinds; None when it cannot be done."""
     for _ in range(500):
-        chosen = [spread(total, count, gap, dice) for count in counts]
+        chosen = [spread(total, count, gap, rng) for count in counts]
         if len({frame for frames in chosen for frame in frames}) == sum(counts):
             return chosen
     return None
 
 
-def place(kind: Kind, frame: int, count: int, picture: NDArray[np.uint8], limits: Placement, dice: Dice) -> list[Shape]:
+def place(kind: Kind, frame: int, count: int, picture: NDArray[np.uint8], limits: Placement, rng: Rng) -> list[Shape]:
     """`count` shapes on one frame: wholly inside it, apart from each other, each seen against what is around it.
 
     Geometry and colour are redrawn until all of that holds; the count never is, so that counts keep their distribution.
@@ -186,14 +163,14 @@ def place(kind: Kind, frame: int, count: int, picture: NDArray[np.uint8], limits
         taken = np.zeros(canvas, np.bool_)
         shapes: list[Shape] = []
         for _ in range(TRIES_PLACE):
-            proposed = _propose(kind, frame, canvas, limits, dice)
+            proposed = _propose(kind, frame, canvas, limits, rng)
             if proposed is None:
                 continue
             around = patch(proposed, canvas, canvas, grow=MARGIN)
             if taken[around.rows, around.columns][around.inside].any():
                 continue
             behind = patch(proposed, canvas, canvas)
-            color = _color(around, behind, limits.fixed.get(kind), picture, limits, dice)
+            color = _color(around, behind, limits.fixed.get(kind), picture, limits, rng)
             if color is None:
                 continue
             shapes.append(proposed.model_copy(update={"color": color}))
@@ -203,14 +180,14 @@ def place(kind: Kind, frame: int, count: int, picture: NDArray[np.uint8], limits
     return []
 
 
-def _propose(kind: Kind, frame: int, canvas: Size, limits: Placement, dice: Dice) -> Shape | None:
+def _propose(kind: Kind, frame: int, canvas: Size, limits: Placement, rng: Rng) -> Shape | None:
     """Any shape within the limits, black so far; None when it reaches over the frame's edge."""
     high, wide = _extent(canvas)
     area = round(limits.area * 100)
-    x = dice.integer(-wide * area // 200, wide * area // 200)
-    y = dice.integer(-high * area // 200, high * area // 200)
-    size = dice.integer(round(limits.size[0] * UNIT), round(limits.size[1] * UNIT))
-    angle = 0 if kind == "circle" else dice.integer(0, 359)
+    x = rng.integer(-wide * area // 200, wide * area // 200)
+    y = rng.integer(-high * area // 200, high * area // 200)
+    size = rng.integer(round(limits.size[0] * UNIT), round(limits.size[1] * UNIT))
+    angle = 0 if kind == "circle" else rng.integer(0, 359)
     margin = round(MARGIN * UNIT)
     for dx, dy in _corners(kind, size, angle):
         if abs(x + dx) + margin > wide // 2 or abs(y + dy) + margin > high // 2:
@@ -231,16 +208,16 @@ def _corners(kind: Kind, size: int, angle: int) -> list[tuple[int, int]]:
 
 
 def _color(
-    around: Patch, behind: Patch, fixed: Color | None, picture: NDArray[np.uint8], limits: Placement, dice: Dice
+    around: Patch, behind: Patch, fixed: Color | None, picture: NDArray[np.uint8], limits: Placement, rng: Rng
 ) -> Color | None:
-    """A colour that the surroundings of a shape and what it hides are told from, or None."""
+    """A colour that stands out from the surroundings of a shape and from what it hides, or None."""
     ring = around.inside.copy()
     top, left = behind.rows.start - around.rows.start, behind.columns.start - around.columns.start
     high, wide = behind.inside.shape
     ring[top : top + high, left : left + wide] &= ~behind.inside
     regions = [picture[part.rows, part.columns][inside] for part, inside in ((around, ring), (behind, behind.inside))]
     for _ in range(TRIES_COLOR):
-        color = fixed or (dice.integer(*limits.color), dice.integer(*limits.color), dice.integer(*limits.color))
+        color = fixed or (rng.integer(*limits.color), rng.integer(*limits.color), rng.integer(*limits.color))
         if all(_mostly(stands_out(color, region)) for region in regions):
             return color
     return None
@@ -250,7 +227,7 @@ def _mostly(seen: NDArray[np.bool_]) -> bool:
     return int(seen.sum()) * 100 >= OUTLINED_PERCENT * seen.size
 
 
-def count(shapes: Iterable[Any]) -> tuple[int, int, int]:
+def count(shapes: Iterable[Shape]) -> tuple[int, int, int]:
     """How many circles, squares and triangles there are."""
     kinds = [shape.shape for shape in shapes]
     return kinds.count("circle"), kinds.count("square"), kinds.count("triangle")

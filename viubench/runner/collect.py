@@ -1,9 +1,8 @@
 """From names to samples: pretext items built or read, data sets from a folder or the hub, lmms-eval's own tasks.
 
 Example:
-    >>> sources = collect(EvalConfig(tasks=("videomme",), data_root=Path("data")), out, cache)  # doctest: +SKIP
-    >>> len(sources.datasets[0].samples)  # doctest: +SKIP
-    2700
+    sources = Collector(EvalConfig(tasks="videomme", data_root="data"), out).collect()
+    len(sources.datasets[0].samples)  # 2700
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from viubench.datasets import download, loader, pretext_items
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.datasets.download import Progress, silent
 from viubench.errors import ViubenchError
 from viubench.pretext import build
@@ -23,7 +22,6 @@ from viubench.runner.config import EvalConfig
 from viubench.runner.protocols import protocol_of
 from viubench.schema import Recipe, Suite, Task
 from viubench.tasks.registry import Catalogue, Selection, load_task
-from viubench.video.frame_cache import FrameCache
 
 LMMS = "lmms:"
 """What a name of a task of the installed lmms-eval begins with."""
@@ -42,9 +40,8 @@ class Collector:
 
     config: EvalConfig
     out: Path
-    cache: FrameCache
     progress: Progress = silent
-    datasets: list[Built] = field(default_factory=list)
+    datasets: list[Dataset] = field(default_factory=list)
     suites: list[Suite] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -53,7 +50,7 @@ class Collector:
         """The installed tasks, those of the include paths, and those given as files, folders or objects."""
         paths, own = list(self.config.include_paths), {}
         installed = Catalogue(tuple(paths))
-        for name in self.config.tasks:
+        for name in self.config.names:
             if isinstance(name, Task):
                 own[name.task] = name
             elif name.endswith((".yaml", ".yml")) and not installed.knows(name):
@@ -71,7 +68,7 @@ class Collector:
         """
         ours: list[str] = []
         theirs: list[str] = []
-        for name in self.config.tasks:
+        for name in self.config.names:
             if isinstance(name, Task):
                 ours.append(name.task)
             elif name.startswith(LMMS):
@@ -102,7 +99,7 @@ class Collector:
     def _folder(self, folder: Path) -> None:
         """All items of a build folder, or all published rows in a folder."""
         self._refuse_sampling(folder)
-        built = pretext_items.read(folder, self.catalogue, self.cache, self.config.videos)
+        built = pretext_items.read(folder, self.catalogue, self.config.cache, self.config.videos_folder)
         suites = [suite for suite in self.catalogue.suites.values() if set(suite.tasks) == set(built.tasks)]
         named = [suite for suite in suites if suite.suite == built.recipe]
         self.suites += named or suites[:1]
@@ -113,10 +110,10 @@ class Collector:
         tasks = {task.task: task for task in selection.tasks if task.pretext}
         if not tasks:
             return
-        ready, mixed = self.config.data_root, len(tasks) < len(selection.tasks)
-        if ready is None or (mixed and self.config.videos is not None):
+        ready, mixed = self.config.data_folder, len(tasks) < len(selection.tasks)
+        if ready is None or (mixed and self.config.videos_folder is not None):
             folder = self._build(selection.recipe, tasks)
-            built = pretext_items.read(folder, self.catalogue, self.cache, self.config.videos)
+            built = pretext_items.read(folder, self.catalogue, self.config.cache, self.config.videos_folder)
             self._add(built, dict.fromkeys(tasks), tasks)
             counts = {task: sum(sample.task == task for sample in built.samples) for task in tasks}
             self.notes += [
@@ -126,7 +123,7 @@ class Collector:
             ]
             return
         self._refuse_sampling(ready)
-        built = pretext_items.read(_inside(ready, names), self.catalogue, self.cache, self.config.videos)
+        built = pretext_items.read(_inside(ready, names), self.catalogue, self.config.cache, self.config.videos_folder)
         all_of_it = built.published or ready.is_file()
         self._add(built, {entry.task: None if all_of_it else entry.n for entry in selection.recipe.items}, tasks)
 
@@ -135,15 +132,15 @@ class Collector:
         for task in selection.tasks:
             if task.pretext:
                 continue
-            root = self.config.data_root or download.default_data_root()
-            if self.config.data_root is None:
+            root = self.config.data_folder or download.default_data_root()
+            if self.config.data_folder is None:
                 download.ensure(task, root, self.progress)
             wording = protocol_of(self.config, self.catalogue, task.protocol).prompt
-            self.datasets.append(loader.read(task, root, self.cache, wording))
+            self.datasets.append(loader.read(task, root, self.config.cache, wording))
 
     def _build(self, recipe: Recipe, tasks: Mapping[str, Task]) -> Path:
         """Items of the selection in `out/items`; those already there are kept when they are the same build."""
-        if self.config.videos is None:
+        if self.config.videos_folder is None:
             raise ViubenchError(
                 "these tasks are made from videos: none were given",
                 where="--videos",
@@ -152,16 +149,16 @@ class Collector:
         sampling = protocol_of(self.config, self.catalogue, next(iter(tasks.values())).protocol).sampling
         recipe = recipe.model_copy(update={"sampling": sampling})
         folder = self.out / "items"
-        if not _built_before(folder, recipe, tasks, self.config.videos, self.config.seed):
+        if not _built_before(folder, recipe, tasks, self.config.videos_folder, self.config.seed):
             with self.progress("building items") as update:
                 build.build(
                     recipe,
                     tasks,
-                    self.config.videos,
+                    self.config.videos_folder,
                     folder,
                     seed=self.config.seed,
                     workers=self.config.workers,
-                    store=self.cache,
+                    cache=self.config.cache,
                     progress=update,
                 )
         return folder
@@ -174,7 +171,7 @@ class Collector:
                 hint="build items with another sampling, or give --videos and task names",
             )
 
-    def _add(self, built: Built, sizes: Mapping[str, int | None], tasks: Mapping[str, Task]) -> None:
+    def _add(self, built: Dataset, sizes: Mapping[str, int | None], tasks: Mapping[str, Task]) -> None:
         """The first so many items of each of these tasks."""
         self.datasets.append(replace(built, samples=pretext_items.select(built, sizes), tasks=dict(tasks)))
 

@@ -1,21 +1,19 @@
 """What a run would ask, before it is started: samples, tokens, prompts too long, missing media, memory; no engine.
 
 Example:
-    forecast(configure("tiny-qwen3-vl", "viubench-mini", videos="clips", out="runs/a")).missing.samples  # 0
+    forecast(EvalConfig("tiny-qwen3-vl", "viubench-mini", videos="clips", out="runs/a")).missing.samples  # 0
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from viubench.engines.base import Engine
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.engines.memory import footprint
 from viubench.engines.token_counts import Counter
-from viubench.errors import ViubenchError
 from viubench.runner import planning, preflight
 from viubench.runner.config import EvalConfig
-from viubench.runner.evaluate import frame_cache, plan_run
+from viubench.runner.evaluate import plan_run
 from viubench.runner.memory import MemoryCheck
 from viubench.runner.parallel.layout import Layout
 from viubench.runner.plan import Plan
@@ -49,21 +47,18 @@ def forecast(config: EvalConfig) -> DryRun:
     Raises:
         ViubenchError: as planning the run does.
     """
-    if config.out is None:
-        raise ViubenchError("a dry run needs a run folder", where="out")
-    kind, args, replicas = "", config.engine_args, 1
-    if not isinstance(config.engine, Engine):
-        layout = Layout.read(config.engine, config.replicas, config.engine_args)
-        kind, args, replicas = layout.kind, layout.engine_args, layout.replicas or 1
-    local = config.model is not None and kind in ("vllm", "hf")
-    checkpoint = describe_checkpoint(str(config.model)) if local else None
-    with RunFolder.claim(config.out):
-        plan = plan_run(config, config.out, checkpoint["size_multiple"] if checkpoint else None)
+    layout = Layout("", {})
+    if config.engine_object is None:
+        layout = Layout.read(config.engine_name, config.replicas, config.engine_settings)
+    local = config.model_name is not None and layout.kind in ("vllm", "hf")
+    checkpoint = describe_checkpoint(str(config.model_name)) if local else None
+    with RunFolder.claim(config.run_folder):
+        plan = plan_run(config, checkpoint["size_multiple"] if checkpoint else None)
     missing = planning.missing(plan)
     if checkpoint is None:
         return DryRun(plan, missing)
-    taken, counter = footprint(kind, checkpoint, args), Counter(checkpoint)
-    lengths = preflight.measure(plan, frame_cache(config), counter)
-    memory = MemoryCheck(taken, lengths, replicas)
+    taken, counter = footprint(layout.kind, checkpoint, layout.engine_args), Counter(checkpoint)
+    lengths = preflight.measure(plan, config.cache, counter)
+    memory = MemoryCheck(taken, lengths, layout.replicas or 1)
     warnings = (*preflight.overlong(lengths, taken, len(plan.samples), 1.0), *memory.warnings())
     return DryRun(plan, missing, lengths, counter.basis, memory, warnings)

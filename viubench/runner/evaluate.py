@@ -1,7 +1,7 @@
 """One evaluation, from its options to its results: plan, engine, records, results; prints nothing.
 
 Example:
-    with ActiveRun.open(configure(engine="oracle", tasks="viubench-mini", videos="clips", out="runs/a")) as run:
+    with ActiveRun.open(EvalConfig(engine="oracle", tasks="viubench-mini", videos="clips", out="runs/a")) as run:
         in_event_loop(run.answer())
         results = run.finish()
 
@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from viubench.engines import make
-from viubench.engines.base import Described, Engine, EngineOptions
+from viubench.engines.base import Described, Engine
 from viubench.engines.memory import footprint
 from viubench.engines.token_counts import Counter as TokenCounter
 from viubench.errors import Exit, ViubenchError
@@ -38,7 +38,6 @@ from viubench.schema import Counted, Fate, Manifest, Record, Results
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
 from viubench.storage.run_dir import RunFolder
-from viubench.video.frame_cache import FrameCache, default_root
 from viubench.video.loader import Media
 from viubench.video.process_pool import KillablePool
 
@@ -72,6 +71,7 @@ class ActiveRun:
         self.out = folder.path
         self.plan = plan
         self._described: Described = engine
+        self._log_file = ExitStack()
 
     @classmethod
     def open(cls, config: EvalConfig) -> ActiveRun:
@@ -86,11 +86,9 @@ class ActiveRun:
         config = replace(config, engine_args=layout.engine_args)  # without those that are Ray's
         if engine.kind == "server":  # an address nobody answers at is found out before anything is built
             in_event_loop(_greet(engine))
-        if config.out is None:
-            raise ViubenchError("no run folder was named", where="--out")
-        folder = RunFolder.claim(config.out, fresh=not config.resume)
+        folder = RunFolder.claim(config.run_folder, fresh=not config.resume)
         try:
-            plan = plan_run(config, config.out, engine.size_multiple)
+            plan = plan_run(config, engine.size_multiple)
             engine.prepare(plan.evaluators, plan.blind_answers)
         except BaseException:
             folder.close()
@@ -109,7 +107,8 @@ class ActiveRun:
         warn_before_start(self.config, self.plan, self.engine, self.layout.replicas or 1)
         with self._answering() as answering:
             self.folder.begin(self.manifest())
-            with self._progress() as progress, log_file(self.out):
+            self._log_file.enter_context(log_file(self.out))
+            with self._progress() as progress:
                 try:
                     await loop.run(self.plan, answering, self.folder, progress, self._engine_known)
                 except BaseException as stop:
@@ -147,11 +146,11 @@ class ActiveRun:
             return
         debug = {name: os.environ[name] for name in ("VIUBENCH_DEBUG",) if name in os.environ}
         spec = ReplicaSpec(
-            partial(make, self.layout.kind, engine_options(self.config)),
+            engine_factory(self.layout.kind, self.config),
             self.plan,
             self.out,
             strips,
-            self.config.frame_cache,
+            self.config.cache_folder,
             self.config.workers,
             DECODE_SECONDS,
             debug,
@@ -186,38 +185,42 @@ class ActiveRun:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._log_file.close()
         self.folder.close()
 
 
 def open_engine(config: EvalConfig) -> tuple[Engine, Layout]:
     """The engine, not started, and how many of it there will be."""
-    if isinstance(config.engine, Engine):
-        if config.replicas or config.engine_args or config.base_urls or config.deterministic or config.model:
+    if config.engine_object is not None:
+        if config.replicas or config.engine_args or config.base_urls or config.deterministic or config.model_name:
             raise ViubenchError(
                 "an engine object has its own settings",
                 hint="leave out model, replicas, engine_args, base_url and deterministic, or name the engine instead",
             )
-        return config.engine, Layout(config.engine.kind)
-    layout = Layout.read(config.engine, config.replicas, config.engine_args)
-    return make(layout.kind, engine_options(replace(config, engine_args=layout.engine_args))), layout
+        return config.engine_object, Layout(config.engine_object.kind)
+    layout = Layout.read(config.engine_name, config.replicas, config.engine_settings)
+    return engine_factory(layout.kind, replace(config, engine_args=layout.engine_args))(), layout
 
 
-def engine_options(config: EvalConfig) -> EngineOptions:
-    """What an engine reads of the options of a run."""
-    return EngineOptions(config.model, config.base_urls, config.engine_args, config.deterministic, config.seed)
+def engine_factory(kind: str, config: EvalConfig) -> Callable[[], Engine]:
+    """Makes engines as the options of a run ask for; it can be pickled."""
+    return partial(
+        make,
+        kind,
+        model=config.model_name,
+        base_urls=config.base_urls,
+        args=config.engine_settings,
+        deterministic=config.deterministic,
+        seed=config.seed,
+    )
 
 
-def plan_run(config: EvalConfig, out: Path, multiple: int | None) -> Plan:
+def plan_run(config: EvalConfig, multiple: int | None) -> Plan:
     """The plan of a run; its notes are logged."""
-    plan = planning.make_plan(config, out, frame_cache(config), multiple, partial(_stage, config))
+    plan = planning.make_plan(config, config.run_folder, multiple, partial(_stage, config))
     for note in plan.notes:
         log.warning("%s", note)
     return plan
-
-
-def frame_cache(config: EvalConfig) -> FrameCache:
-    """Where decoded frames are kept."""
-    return FrameCache(config.frame_cache or default_root())
 
 
 def refuse_missing(plan: Plan, max_errors: float) -> None:
@@ -242,9 +245,9 @@ def warn_before_start(config: EvalConfig, plan: Plan, engine: Engine, replicas: 
     checkpoint = getattr(engine, "checkpoint", None)
     if engine.kind not in ("vllm", "hf") or checkpoint is None:
         return
-    taken = footprint(engine.kind, checkpoint, config.engine_args)
+    taken = footprint(engine.kind, checkpoint, config.engine_settings)
     doubtful = preflight.doubtful(plan, taken)
-    lengths = preflight.measure(plan, frame_cache(config), TokenCounter(checkpoint), wanted=doubtful)
+    lengths = preflight.measure(plan, config.cache, TokenCounter(checkpoint), wanted=doubtful)
     most = config.max_errors if taken.setting else 1.0  # without a limit of its own an engine takes what is too long
     memory = MemoryCheck(taken, lengths, replicas)
     for line in (*preflight.overlong(lengths, taken, len(plan.samples), most), *memory.warnings()):
@@ -269,7 +272,7 @@ def media_of(engine: Engine, config: EvalConfig) -> Iterator[Media | None]:
         return
     pool = KillablePool(config.workers, DECODE_SECONDS)
     try:
-        yield Media(frame_cache(config), pool)
+        yield Media(config.cache, pool)
     finally:
         pool.close()
 
@@ -277,13 +280,14 @@ def media_of(engine: Engine, config: EvalConfig) -> Iterator[Media | None]:
 @contextmanager
 def log_file(out: Path) -> Iterator[None]:
     """What is logged goes into `run.log` of the run folder too."""
-    with ExitStack() as stack:
-        handler = logging.FileHandler(out / "run.log", encoding="utf-8", delay=True)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        log.addHandler(handler)
-        stack.callback(handler.close)
-        stack.callback(log.removeHandler, handler)
+    handler = logging.FileHandler(out / "run.log", encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    try:
         yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from viubench.schema import Failure, FrameInfo, Record, Sample, Sampling, Status
 from viubench.scoring.grade import grade
 from viubench.video import filmstrip
 from viubench.video.frames import VideoInput
-from viubench.video.loader import FRAME_BYTES, ByteBudget, Media, Wanted
+from viubench.video.loader import FRAME_BYTES, ByteBudget, FrameRequest, Media
 
 LOOK_AHEAD = 4
 """Samples whose frames are made ready while the engine is busy with others."""
@@ -133,18 +133,19 @@ async def load(sample: Sample, plan: Plan, media: Media) -> list[VideoInput]:
 
 def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...]:
     """The videos a sample shows: its clips, changed by its recipe when it has one."""
-    return generate.apply(sample.params, sample.seed, loaded) if "kind" in sample.params else tuple(loaded)
+    return generate.apply(sample.pretext, sample.seed, loaded) if sample.pretext else tuple(loaded)
 
 
-def clip_wants(sample: Sample, plan: Plan) -> list[Wanted]:
+def clip_wants(sample: Sample, plan: Plan) -> list[FrameRequest]:
     """Each clip with how it is looked at: a pretext item fixes its frames, any other sample follows the protocol."""
     root, protocol = plan.roots[sample.task], plan.protocols[sample.task]
-    if "kind" not in sample.params:
+    if sample.pretext is None:
         share = len(sample.clips) if protocol.frame_budget == "per_item" else 1
         sampling = protocol.sampling.model_copy(update={"frames": max(protocol.sampling.frames // max(share, 1), 1)})
         return [(root, clip, sampling, protocol.resize) for clip in sample.clips]
-    sources = [sample.params, sample.params["other"]] if len(sample.clips) > 1 else [sample.params]
-    fixed = [Sampling(kind="indices", indices=tuple(source["indices"])) for source in sources]
+    second = sample.pretext.other
+    indices = (sample.pretext.indices, *([second.indices] if second else []))
+    fixed = [Sampling(kind="indices", indices=numbers) for numbers in indices]
     return [(root, clip, how, protocol.resize) for clip, how in zip(sample.clips, fixed, strict=True)]
 
 

@@ -1,7 +1,7 @@
 """From options to a plan: which samples, seen how, scored how, and the manifest that says so.
 
 Example:
-    plan = make_plan(configure(engine="random", tasks="viubench-mini", videos="clips"), Path("runs/a"), cache)
+    plan = make_plan(EvalConfig(tasks="viubench-mini", videos="clips"), Path("runs/a"))
     len(plan.samples)  # 90
 """
 
@@ -26,11 +26,10 @@ from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
 from viubench.runner.protocols import protocol_of
 from viubench.schema import Clip, Manifest, Protocol, ProtocolEntry, Sample, Task, TaskEntry
-from viubench.scoring import chance
+from viubench.scoring import baselines
 from viubench.scoring.aggregate import items_hash
 from viubench.version import __version__
 from viubench.video.content_hash import located
-from viubench.video.frame_cache import FrameCache
 
 PACKAGES = (
     "viubench",
@@ -51,9 +50,7 @@ PUBLISHED = "viubench-paper"
 """Protocol of published pretext rows: they bring their own prompts."""
 
 
-def make_plan(
-    config: EvalConfig, out: Path, cache: FrameCache, multiple: int | None = None, progress: Progress = silent
-) -> Plan:
+def make_plan(config: EvalConfig, out: Path, multiple: int | None = None, progress: Progress = silent) -> Plan:
     """Everything a run is to do; builds pretext items into `out/items` when videos were given.
 
     Args:
@@ -62,7 +59,7 @@ def make_plan(
     Raises:
         ViubenchError: an unknown name, missing data, or options that contradict each other.
     """
-    sources = Collector(config, out, cache, progress).collect()
+    sources = Collector(config, out, progress).collect()
     tasks: dict[str, Task] = {}
     protocols: dict[str, Protocol] = {}
     roots: dict[str, Path] = {}
@@ -106,7 +103,7 @@ def limited(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
 
 def manifest(plan: Plan, engine: Described, config: EvalConfig) -> Manifest:
     """What was run, to the last version."""
-    settings = engine.describe() | {"args": dict(config.engine_args)}
+    settings = engine.describe() | {"args": config.engine_settings}
     if engine.deterministic:
         settings["deterministic"] = True
     name = settings.pop("model")
@@ -166,7 +163,7 @@ def _fault(clip: Clip, root: Path) -> str | None:
 
 def _entry(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEntry, dict[str, str]]:
     """What the manifest holds of a task, and the best constant answer to each of its samples."""
-    worth = chance.of(task, samples)
+    known = baselines.of(task, samples)
     entry = TaskEntry(
         hash=task.hash(),
         version=task.metadata.version,
@@ -174,18 +171,18 @@ def _entry(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEn
         metric=task.metric,
         average=task.average,
         alternatives=list(task.alternatives),
-        scores=worth.scores,
+        scores=known.scores,
         domain=task.domain,
         n=len(samples),
         expected=task.rows.expected if task.rows else None,
         items_hash=items_hash((sample.id, sample.target_hash()) for sample in samples),
-        chance=worth.chance,
-        blind=worth.blind,
-        blind_statement=worth.statement,
-        trivial=worth.trivial,
+        chance=known.chance,
+        blind=known.blind,
+        blind_statement=known.statement,
+        trivial=known.trivial,
         revision=revision,
     )
-    return entry, worth.texts
+    return entry, known.texts
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

@@ -20,10 +20,10 @@ from viubench.engines.token_counts import Counter, Shown
 from viubench.errors import MediaError, ViubenchError
 from viubench.runner import loop, pipeline
 from viubench.runner.plan import Plan
-from viubench.schema import Clip, Resize, Sample, Sampling
+from viubench.schema import Clip, JigsawItem, Resize, Sample, Sampling
 from viubench.video import sampling
 from viubench.video.frame_cache import FrameCache
-from viubench.video.loader import Wanted
+from viubench.video.loader import FrameRequest
 
 
 @dataclass(frozen=True)
@@ -75,22 +75,23 @@ class Viewer:
     def __init__(self, plan: Plan, cache: FrameCache) -> None:
         self.plan = plan
         self.cache = cache
-        self._seen: dict[Wanted, tuple[Shown, bool]] = {}
+        self._seen: dict[FrameRequest, tuple[Shown, bool]] = {}
 
     def shown(self, sample: Sample) -> tuple[list[Shown], bool]:
         """A sample's videos, and whether their sizes are exact."""
         clips = [self._clip(wanted) for wanted in pipeline.clip_wants(sample, self.plan)]
         exact = all(known for _, known in clips)
-        if "kind" not in sample.params:
+        pretext = sample.pretext
+        if pretext is None:
             return [video for video, _ in clips], exact
-        video, times = clips[0][0], sample.params["times"]
-        if sample.params["kind"] != "jigsaw":
-            return [Shown(video.frames, video.height, video.width, tuple(times[:-1]))], exact
-        count, step = len(sample.params["order"]), (times[-1] - times[0]) / video.frames
+        video, times = clips[0][0], pretext.times
+        if not isinstance(pretext, JigsawItem):
+            return [Shown(video.frames, video.height, video.width, times[:-1])], exact
+        count, step = len(pretext.order), (times[-1] - times[0]) / video.frames
         size = video.frames // count
         return [Shown(size, video.height, video.width, tuple(step * k for k in range(size)))] * count, exact
 
-    def _clip(self, wanted: Wanted) -> tuple[Shown, bool]:
+    def _clip(self, wanted: FrameRequest) -> tuple[Shown, bool]:
         if wanted not in self._seen:
             self._seen[wanted] = self._probe(*wanted)
         return self._seen[wanted]

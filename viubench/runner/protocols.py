@@ -7,6 +7,8 @@ Example:
 
 from __future__ import annotations
 
+import os
+
 from viubench.runner.config import EvalConfig
 from viubench.schema import Protocol, Task
 from viubench.tasks.registry import Catalogue
@@ -22,7 +24,7 @@ def protocol_of(
         task: its generation_kwargs change the decoding.
     """
     asked = config.protocol or own
-    base = asked if isinstance(asked, Protocol) else catalogue.protocol(asked)
+    base = asked if isinstance(asked, Protocol) else catalogue.protocol(os.fspath(asked))
     changes = {
         "frames": config.frames,
         "fps": config.fps,

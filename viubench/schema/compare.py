@@ -7,13 +7,16 @@ Example:
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from viubench.schema.base import Strict
 from viubench.schema.gate import GatedRun
 from viubench.schema.records import Groups, Status
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COMPARE_SCHEMA = 1
 """Version of compare.json; raised when a reader of an older version could misread a newer file."""
@@ -119,3 +122,14 @@ class CompareReport(Strict):
     mean: MeanChange
     left_out: dict[str, str]
     flips: list[Flipped]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a task, then the mean over tasks, with the fields of `TaskChange`."""
+        import pandas as pd
+
+        rows = [{"task": name} | change.model_dump(exclude={"groups"}) for name, change in self.tasks.items()]
+        return pd.DataFrame([*rows, {"task": "mean"} | self.mean.model_dump(exclude={"tasks"})])
+
+    def _repr_html_(self) -> str:
+        shown = self.to_frame()[["task", "a", "b", "difference", "ci", "p", "holm", "word", "to_wrong", "to_right"]]
+        return shown.to_html(index=False, float_format="{:.3f}".format, na_rep="")

@@ -8,11 +8,14 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
 from viubench.schema.base import Strict
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Verdict = Literal["regress", "pass", "improve", "inconclusive", "error"]
 
@@ -161,6 +164,25 @@ class GateReport(Strict):
         """Why the verdict is an error: what concerns whole runs first, then what concerns a gated task."""
         tasks = (found for found in self.tasks.values() if found.verdict == "error" and not found.informational)
         return [*self.problems, *(found.reason for found in tasks)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a task: its verdict, reason and margin, and the fields of `Evidence`."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {"task": name}
+            | task.model_dump(exclude={"evidence"})
+            | (task.evidence.model_dump() if task.evidence else {})
+            for name, task in self.tasks.items()
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        columns = ["task", "verdict", "margin", "baseline", "candidate", "difference", "ci", "reason"]
+        table = self.to_frame().reindex(columns=columns).to_html(index=False, float_format="{:.3f}".format, na_rep="")
+        problems = "".join(f"<p>{escape(problem)}</p>" for problem in self.problems)
+        return f"<p><b>{self.verdict}</b> (exit code {self.exit_code})</p>{problems}{table}"
 
 
 class Baseline(Strict):

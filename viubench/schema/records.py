@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from viubench.schema.base import Strict, content_hash
+from viubench.schema.pretext import ItemParams
 from viubench.schema.tasks import EvaluatorSpec, Protocol, Suite
 
 SCHEMA_VERSION = 1
@@ -22,18 +23,14 @@ Groups = dict[str, str | tuple[str, ...]]
 
 
 class Item(Strict):
-    """One line of `items.jsonl`: a recipe for one pretext question. The source video is never touched.
-
-    `params` holds the drawn difficulty and, always: `kind`, `indices` (source frame numbers, one per shown frame),
-    `times` (T+1 edges in seconds of the source: frame k is shown over [times[k], times[k+1])).
-    """
+    """One line of `items.jsonl`: all that is needed to show one pretext question again. The source is never touched."""
 
     id: str
     task: str
     video: str
     cluster: str
     seed: int
-    params: dict[str, Any]
+    params: ItemParams
     question: str
     answer: str
 
@@ -53,8 +50,8 @@ class Clip(Strict):
 class Sample(Strict):
     """One question put to a model.
 
-    `question` is text in which each `<video>` marks the place of the next video; `recipe` (an item's params and seed)
-    turns the frames of `clips` into the videos shown. An evaluator reads `target`, `options` and `params`.
+    `question` is text in which each `<video>` marks the place of the next video. `pretext` and `seed` turn the frames
+    of `clips` into the videos shown. An evaluator reads `target`, `options` and `params`, which hold all of `pretext`.
     """
 
     id: str
@@ -66,6 +63,7 @@ class Sample(Strict):
     answer_text: str
     options: tuple[str, ...] = ()
     params: dict[str, Any] = {}
+    pretext: Annotated[ItemParams | None, Field(exclude_if=lambda pretext: pretext is None)] = None
     seed: int = 0
     groups: Groups = {}
 
@@ -80,7 +78,7 @@ STATUSES: tuple[Status, ...] = ("ok", "unparsed", "truncated", "refused", "media
 
 
 class FrameInfo(Strict):
-    """What the model was shown: source frame numbers, the times it was told, the size, and a hash of the pixels."""
+    """What the model was shown: source frame numbers, the times it was given, the size, and a hash of the pixels."""
 
     indices: list[int]
     times: list[float]

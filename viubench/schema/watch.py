@@ -1,7 +1,7 @@
-"""What a watch puts down: a line of `history.jsonl` for every checkpoint it has evaluated.
+"""The records of a watch: a line of `history.jsonl` for every checkpoint that was evaluated.
 
 Example:
-    >>> Entry(step=200, name="checkpoint-200", path="/train/checkpoint-200", fingerprint="ab", status="failed",
+    >>> WatchEntry(step=200, name="checkpoint-200", path="/train/checkpoint-200", fingerprint="ab", status="failed",
     ...       reason="torn weights", options=["--tasks", "items"]).verdict is None
     True
 """
@@ -19,7 +19,7 @@ WATCH_SCHEMA = 1
 """Version of history.jsonl; raised when a reader of an older version could misread a newer line."""
 
 
-class Score(Strict):
+class WatchScore(Strict):
     """A headline in [0, 1] with its 95 % interval over `n` samples; `items` and `protocol` are hashes of what was
     asked, and how. Two scores may be set on one curve where both are equal."""
 
@@ -31,9 +31,9 @@ class Score(Strict):
     protocol: str = ""
 
 
-class Gated(Strict):
-    """What the gate said. `against` is a hash of the baseline and of the configuration, `baseline` the baseline's own
-    score of each task, `mean` that of the gated tasks together; `reason` says why it did not simply pass."""
+class GateOutcome(Strict):
+    """The gate's verdict. `against` is a hash of the reference run and of the configuration, `baseline` the reference
+    run's score of each task, `mean` that of the gated tasks together; `reason` why it did not pass."""
 
     against: str
     verdict: Verdict
@@ -44,12 +44,12 @@ class Gated(Strict):
     reason: str = ""
 
 
-class Entry(Strict):
+class WatchEntry(Strict):
     """One evaluated checkpoint. Of several lines about a name and fingerprint the last one counts.
 
     `name` is its folder below the watched one, `path` the folder that was opened, `run` the run folder below the
     watch's own. `options` are those of `viubench run`. `mean` is the mean of the tasks, None where there is only one.
-    `command` is the exit code of the command that was told of a regression.
+    `command` is the exit code of the command on a regression.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -61,9 +61,9 @@ class Entry(Strict):
     fingerprint: str
     status: Literal["evaluated", "failed"]
     reason: str = ""
-    tasks: dict[str, Score] = {}
-    mean: Score | None = None
-    gate: Gated | None = None
+    tasks: dict[str, WatchScore] = {}
+    mean: WatchScore | None = None
+    gate: GateOutcome | None = None
     run: str = ""
     options: list[str] = []
     command: int | None = None

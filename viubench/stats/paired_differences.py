@@ -121,12 +121,9 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """Benjamini and Hochberg's step-up adjusted p-values, in the order given: of those below q, a share q at most is
     false on average (for independent tests, and for those that tend to err together). For lists of what changed; where
     one false alarm costs, `holm`."""
-    adjusted = [0.0] * len(p_values)
-    lowest = 1.0
-    for rank, index in reversed(list(enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i]), start=1))):
-        lowest = min(lowest, len(p_values) / rank * p_values[index])
-        adjusted[index] = lowest
-    return adjusted
+    from scipy.stats import false_discovery_control
+
+    return [float(p) for p in false_discovery_control(p_values)] if len(p_values) else []
 
 
 def detectable(found: Difference, alpha: float, power: float = 0.8) -> float | None:

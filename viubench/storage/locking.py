@@ -1,52 +1,50 @@
-"""One process at a time: a lock on a file, which the system gives back however its holder ends.
+"""One process at a time: a lock on a file, which the system releases however its holder ends.
 
 Example:
-    with take(Path("runs/a/.lock")):
-        ...  # BlockingIOError for everybody else who tries
+    lock = acquire(Path("runs/a/.lock"), "another process is writing to runs/a", where="--out")
+    ...
+    lock.release()
 """
 
 from __future__ import annotations
 
-import fcntl
 from pathlib import Path
-from typing import IO
+
+from filelock import BaseFileLock, FileLock, Timeout
 
 from viubench.errors import ViubenchError
 
 
-def take(path: Path) -> IO[str]:
-    """Lock the file, made where it is not there, until what is returned is closed.
+def acquire(path: Path, busy: str, *, where: str, hint: str | None = None) -> BaseFileLock:
+    """Lock the file, created where it is missing, until `release()`.
+
+    Args:
+        busy: the message while another process holds it; `where` and `hint` are those of the error.
 
     Raises:
-        BlockingIOError: another process has it.
-        OSError: the file cannot be opened.
-        ViubenchError: its file system knows no locks.
+        ViubenchError: another process holds it, or its file system has no locks.
     """
-    return _locked(path, "a")
+    lock = FileLock(path, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise ViubenchError(busy, where=where, hint=hint) from None
+    except OSError as error:
+        raise ViubenchError(
+            f"{path} cannot be locked: {error.strerror}", where=where, hint="name a writable folder on a local disk"
+        ) from None
+    return lock
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process has the lock; a file that is not there is not made."""
-    try:
-        _locked(path, "r").close()
-    except BlockingIOError:
-        return True
-    except (OSError, ViubenchError):
+    """Whether a process holds the lock; a missing file is not created."""
+    if not path.exists():
         return False
-    return False
-
-
-def _locked(path: Path, mode: str) -> IO[str]:
-    file = path.open(mode)
+    lock = FileLock(path, thread_local=False)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        if isinstance(error, BlockingIOError):
-            raise
-        raise ViubenchError(
-            f"{path} cannot be locked: {error.strerror}",
-            where=str(path),
-            hint="name a folder on a file system that has locks",
-        ) from None
-    return file
+        with lock.acquire(blocking=False):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, TypeVar
 
+from filelock import BaseFileLock
 from pydantic import BaseModel, ValidationError
 
 from viubench.errors import ViubenchError
@@ -41,7 +42,7 @@ OWN = (*STARTED, "items", "pictures", ".lock")
 class RunFolder:
     """One run on disk, open for appending by one process at a time."""
 
-    def __init__(self, path: Path, lock: IO[str], fresh: bool) -> None:
+    def __init__(self, path: Path, lock: BaseFileLock, fresh: bool) -> None:
         self.path = path
         self.fresh = fresh
         self.done: set[str] = set()
@@ -64,10 +65,7 @@ class RunFolder:
             raise ViubenchError(
                 f"{path} is not a run and not empty (it holds {foreign[0]!r})", where="--out", hint="name a new folder"
             )
-        try:
-            lock = locking.take(path / ".lock")
-        except BlockingIOError:
-            raise ViubenchError(f"another process is writing to {path}", where="--out") from None
+        lock = locking.acquire(path / ".lock", f"another process is writing to {path}", where="--out")
         return cls(path, lock, fresh)
 
     def begin(self, manifest: Manifest) -> None:
@@ -112,7 +110,7 @@ class RunFolder:
             os.fsync(self._file.fileno())
             self._file.close()
             self._file = None
-        self._lock.close()
+        self._lock.release()
 
     def __enter__(self) -> RunFolder:
         return self

@@ -1,10 +1,10 @@
-"""A program that ends when we do: in a process group of its own, waited for, and told to stop with us.
+"""A child process that ends when we do: in a process group of its own, waited for, and terminated with us.
 
 Example:
     code = run([sys.executable, "-m", "viubench", "run", ...], Path("evaluation.log"))
 
-Killed outright, a parent can tell nobody. On Linux the system then ends the child; elsewhere it finishes alone, and
-its lock on the run folder says so.
+A parent that is killed cannot terminate its child. On Linux the system then does; elsewhere the child finishes alone,
+and its lock on the run folder shows that it is running.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 TICK = 0.25
-"""Seconds between two looks at a child."""
+"""Seconds between two polls of a child."""
 
 GRACE = 30.0
 """Seconds that a child has to end in before it is killed: an engine frees a GPU and its workers."""
@@ -45,10 +45,10 @@ def run(
     """Run `command` to its end and return its exit code, minus the signal's number where one ended it.
 
     Args:
-        log: file for all it says; our own terminal where None.
+        log: file for its output; our own terminal where None.
         environment: all of it; ours where None.
         limit: seconds after which it is ended.
-        tick: called now and then meanwhile.
+        tick: called every `TICK` seconds meanwhile.
     """
     file = None if log is None else log.open("wb")
     try:

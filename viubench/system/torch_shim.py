@@ -61,7 +61,7 @@ def declare_missing_operators(folders: list[str]) -> None:
 
     import torch
 
-    for library in (found for folder in folders for found in glob(f"{folder}/_C*.so") + glob(f"{folder}/_C*.pyd")):
+    for library in (path for folder in folders for path in glob(f"{folder}/_C*.so")):
         try:
             torch.ops.load_library(library)
         except OSError:

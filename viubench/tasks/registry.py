@@ -30,7 +30,7 @@ from viubench.storage import strict_yaml
 BUILT_IN = Path(task_yamls.__file__).parent
 SPECIAL = ("suites", "protocols", "recipes", "references", "examples")
 OWN_ITEMS = 300
-"""Items of a pretext task of the user's own, which no recipe names: as many as most tasks of the recipe `viubench`."""
+"""Items of a pretext task that the recipe `viubench` does not name: as many as most of those it names."""
 
 M = TypeVar("M", bound=BaseModel)
 V = TypeVar("V")
@@ -54,8 +54,8 @@ class Selection:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All YAML below the built-in folder and any `--include-path`; a later folder replaces equal names. `own` holds tasks by
-    name that are in no folder."""
+    """All YAML below the built-in folder and any `--include-path`; a later folder replaces equal names. `own` holds
+    tasks by name that are in no folder."""
 
     include_paths: Sequence[Path] = field(default_factory=tuple)
     own: Mapping[str, Task] = field(default_factory=dict)
@@ -69,8 +69,9 @@ class Catalogue:
             if not path.stem.startswith("_")
         }
 
-    def task(self, name: str) -> Task:
-        return self.own[name] if name in self.own else load_task(_pick(name, self.task_files, "task"))
+    def task(self, name: str, *, check: bool = True) -> Task:
+        """A task by name; `check=False` as in `load_task`."""
+        return self.own[name] if name in self.own else load_task(_pick(name, self.task_files, "task"), check=check)
 
     def tasks_in(self, folder: Path) -> list[str]:
         """The names of the tasks whose files lie in `folder`."""
@@ -111,28 +112,28 @@ class Catalogue:
         The recipe gives each task the number of items its suite's recipe has for it; a task named by itself has as
         many as in the recipe `viubench`.
         """
-        wanted: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         suites: list[Suite] = []
         for name in filter(None, (part.strip() for part in names.split(","))):
             if name in self.suites:
                 suite = self.suites[name]
                 suites.append(suite)
-                sizes = self._sizes(suite.recipe or "viubench")
-                wanted.update({task: max(sizes.get(task, 0), wanted.get(task, 0)) for task in suite.tasks})
+                own = self._sizes(suite.recipe or "viubench")
+                sizes.update({task: max(own.get(task, 0), sizes.get(task, 0)) for task in suite.tasks})
             elif name in self.own or name in self.task_files:
-                size = self._sizes("viubench").get(name) or (OWN_ITEMS if name in self.own else 0)
-                wanted[name] = max(size, wanted.get(name, 0))
+                size = self._sizes("viubench").get(name, OWN_ITEMS)
+                sizes[name] = max(size, sizes.get(name, 0))
             else:
                 raise _unknown(name, [*self.suites, *self.task_files], "task or suite")
-        if not wanted:
+        if not sizes:
             raise ViubenchError("no task was named", hint="for example: --tasks viubench-mini")
-        tasks = tuple(self.task(name) for name in wanted)
-        made = [task.task for task in tasks if task.pretext]
-        missing = [name for name in made if not wanted[name]]
+        tasks = tuple(self.task(name) for name in sizes)
+        pretext = [task.task for task in tasks if task.pretext]
+        missing = [name for name in pretext if not sizes[name]]
         if missing:
             raise ViubenchError(f"no recipe says how many items {missing[0]} has", hint="name a suite that does")
         base = self.recipes[next((suite.recipe for suite in suites if suite.recipe), None) or "viubench"]
-        entries = [{"task": name, "n": wanted[name]} for name in made]
+        entries = [{"task": name, "n": sizes[name]} for name in pretext]
         recipe = Recipe.model_validate(base.model_dump(exclude={"items"}) | {"items": entries})
         return Selection(tasks, tuple(suites), recipe)
 
@@ -145,7 +146,7 @@ class Catalogue:
                 yield from (root / "examples" / (other.data or other.task) for root in roots)
 
     def _readable(self) -> Iterable[Task]:
-        """Every task but those whose file is at fault: a fault is said where that task is asked for."""
+        """Every task but those whose file has a fault, which is raised where that task itself is loaded."""
         for name in self.task_files:
             with suppress(ViubenchError):
                 yield self.task(name)
@@ -167,7 +168,7 @@ class Catalogue:
                     f"{entry.task} is given its own params under its published name",
                     hint=f"give it a new name: task: my_{entry.task}, base: {entry.task}",
                 )
-            pretext = task.pretext.model_copy(update={"params": task.pretext.params | entry.params})
+            pretext = task.pretext.with_params(entry.params) if entry.params else task.pretext
             tasks[entry.task] = task.model_copy(update={"task": entry.task, "pretext": pretext})
         return tasks
 
@@ -184,12 +185,15 @@ class Catalogue:
 
     def _load_all(self, folder: str, model: type[M]) -> dict[str, M]:
         """Every file of one special folder, by the name it gives itself (its first field)."""
-        found = [strict_yaml.load(p, model) for p in self._files(lambda relative: relative.parts[0] == folder)]
-        return {getattr(entry, next(iter(model.model_fields))): entry for entry in found}
+        entries = [strict_yaml.load(p, model) for p in self._files(lambda relative: relative.parts[0] == folder)]
+        return {getattr(entry, next(iter(model.model_fields))): entry for entry in entries}
 
 
-def load_task(path: Path) -> Task:
-    """One task file, includes resolved, its evaluator found and its name equal to the file's.
+def load_task(path: Path, *, check: bool = True) -> Task:
+    """One task file, includes resolved, its name equal to the file's.
+
+    Args:
+        check: also load its evaluator, which costs imports, and try the parameters on it.
 
     Raises:
         ViubenchError: as `strict_yaml.load`; also for an unknown evaluator or one with other parameters.
@@ -204,6 +208,8 @@ def load_task(path: Path) -> Task:
     task = strict_yaml.validate(data, marks, path, Task)
     if task.task != path.stem:
         raise ViubenchError(f"the task is named {task.task!r} but its file {path.name!r}", where=str(path))
+    if not check:
+        return task
     try:
         evaluators.get(task.evaluator.name, **task.evaluator.params)
     except (LookupError, TypeError, ValueError) as error:

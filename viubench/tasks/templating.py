@@ -74,7 +74,7 @@ def value(template: str, row: Mapping[str, Any], *, what: str = "template") -> A
     """What `template` gives for a row.
 
     Args:
-        what: the key of the task file it stands under, for the error message.
+        what: its key in the task file, for the error message.
 
     Raises:
         ViubenchError: the template cannot be read, or the row lacks a field it names; the hint says which there are.

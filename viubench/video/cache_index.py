@@ -1,8 +1,8 @@
-"""Frames that another look at the same file has already brought into the store: 32 of 64 need no decoding.
+"""Frames of a file that another selection has already brought into the cache: 32 of 64 need no decoding.
 
 Example:
-    note(store, group, key)              # when an entry is written
-    for key in noted(store, group): ...  # when one is missing whose frames may be among those of another
+    note(cache, group, key)              # when an entry is written
+    for key in noted(cache, group): ...  # when one is missing whose frames may be among those of another
 
 A group is one file at one size. Its entries are noted as empty files in a folder; a note without an entry is harmless.
 """
@@ -23,8 +23,8 @@ FOLDER = "groups"
 
 def group_of(content: str, resize: Resize, version: int) -> str:
     """32 hex digits over what entries must have in common for frames of one to be frames of another."""
-    told = {"content": content, "resize": resize.model_dump(mode="json"), "reader": version}
-    return str(blake3(canonical_json(told).encode()).hexdigest(length=16))
+    parts = {"content": content, "resize": resize.model_dump(mode="json"), "reader": version}
+    return str(blake3(canonical_json(parts).encode()).hexdigest(length=16))
 
 
 def note(root: Path, group: str, key: str) -> None:
@@ -45,8 +45,8 @@ def forget(root: Path, group: str, key: str) -> None:
     (root / FOLDER / group / key).unlink(missing_ok=True)
 
 
-def places(wanted: NDArray[np.int64], held: Sequence[int]) -> NDArray[np.int64] | None:
-    """Where each wanted frame number (int64 [T], any order, repeats allowed) stands among `held`; None if one does not.
+def places(indices: NDArray[np.int64], held: Sequence[int]) -> NDArray[np.int64] | None:
+    """Where each of the frame numbers (int64 [T], any order, repeats allowed) is in `held`; None if one is not.
 
     >>> places(np.array([0, 40]), (0, 20, 40))
     array([0, 2])
@@ -55,7 +55,7 @@ def places(wanted: NDArray[np.int64], held: Sequence[int]) -> NDArray[np.int64] 
     """
     numbers = np.asarray(held, np.int64)
     order = np.argsort(numbers, kind="stable")
-    found = np.searchsorted(numbers[order], wanted)
-    if np.any(found == len(numbers)) or np.any(numbers[order][found] != wanted):
+    at = np.searchsorted(numbers[order], indices)
+    if np.any(at == len(numbers)) or np.any(numbers[order][at] != indices):
         return None
-    return np.asarray(order[found], np.int64)
+    return np.asarray(order[at], np.int64)

@@ -23,6 +23,9 @@ av.logging.set_level(None)  # damage is reported as a fault, not as noise on std
 FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,flv,asf,ogg,mxf,gif"
 """Demuxers that hold video. Playlists, image sequences and text formats, which open further files, are left out."""
 
+UNFORESEEN = (av.FFmpegError, ArithmeticError, LookupError, TypeError, ValueError)
+"""What PyAV or what is computed from its answers may raise on a malformed file."""
+
 
 @contextmanager
 def opened(path: Path, name: str, *, threads: int = 1) -> Iterator[tuple[Any, Any]]:
@@ -32,7 +35,8 @@ def opened(path: Path, name: str, *, threads: int = 1) -> Iterator[tuple[Any, An
     that gives up at the first damage may have more.
 
     Raises:
-        MediaError: `not_a_video`, `truncated`, `corrupt`, `no_video_stream` or `no_decoder`.
+        MediaError: `not_a_video`, `truncated`, `no_video_stream` or `no_decoder`; `corrupt` also when the block that
+            reads the container meets one of UNFORESEEN: a malformed file fails alone, whatever its decoder raises.
     """
     try:
         container = av.open(
@@ -55,7 +59,10 @@ def opened(path: Path, name: str, *, threads: int = 1) -> Iterator[tuple[Any, An
         stream.codec_context.thread_count = threads
         if threads > 1:
             stream.codec_context.thread_type = "AUTO"
-        yield container, stream
+        try:
+            yield container, stream
+        except UNFORESEEN as error:
+            raise MediaError("corrupt", name, f"the decoder failed: {type(error).__name__}: {error}") from error
 
 
 def pictures(container: Any) -> list[Any]:
@@ -68,7 +75,9 @@ def packets(container: Any, *streams: Any) -> Iterator[Any]:
     """Packets in file order until the end, or until the file cannot be read on (what is lost shows in the count)."""
     try:
         yield from container.demux(*streams)
-    except av.FFmpegError:
+    except (av.FFmpegError, IndexError):
+        # IndexError: at the end PyAV also asks streams that appeared in mid-file (a damaged transport stream has them)
+        # whether they were requested, in an array that has no place for them.
         return
 
 

@@ -34,10 +34,10 @@ def located(clip: Clip, root: Path) -> list[tuple[str, Path]]:
     names = clip.frame_files or ((clip.path,) if clip.path else ())
     if not names:
         raise ViubenchError("a clip names neither a path nor frame_files")
-    found = [(name, paths.resolve(root, name)) for name in names]
-    for name, path in found:
+    files = [(name, paths.resolve(root, name)) for name in names]
+    for name, path in files:
         paths.check(path, name)
-    return found
+    return files
 
 
 def content_hash(located: list[tuple[str, Path]], memory: Path) -> str:

@@ -20,7 +20,7 @@ def available() -> int:
 
 
 def share() -> int:
-    """Threads that a decoder in this process may start; 1 until `take` said otherwise."""
+    """Threads that a decoder in this process may start; 1 until `take` changes it."""
     return _share
 
 

@@ -4,9 +4,9 @@ Example:
     >>> read(path, probe(path), np.array([0, 24, 48]), (352, 640)).shape  # doctest: +SKIP
     (3, 352, 640, 3)
 
-The short way comes first (`sparse`): only what the wanted frames are made from is decoded. Where that cannot save
+The short way comes first (`sparse`): only what the requested frames are made from is decoded. Where that cannot save
 anything or leaves the least doubt, everything is decoded in order from the start, which sees every timestamp and every
-damaged packet, and settles what the file gives. Only a wanted frame is ever turned into RGB, and only its resized
+damaged packet, and settles what the file gives. Only a requested frame is ever turned into RGB, and only its resized
 picture is kept.
 """
 
@@ -49,28 +49,28 @@ def read(
         Pixels uint8 [T, height, width, 3], RGB; area-averaged when made smaller, bicubic when made larger.
 
     Raises:
-        MediaError: `corrupt` when a wanted frame does not decode or depends on damaged data, `too_large` when the
+        MediaError: `corrupt` when a requested frame does not decode or depends on damaged data, `too_large` when the
             result passes MAX_BYTES.
         StaleTable: when `probe` does not describe what the decoder gives.
     """
     shown = str(path) if name is None else name
-    wanted = np.unique(indices)
-    if wanted[0] < 0 or wanted[-1] >= probe.frames:
-        raise ValueError(f"frames {wanted[0]}..{wanted[-1]} asked of a video with {probe.frames} frames")
-    needed = len(wanted) * size[0] * size[1] * 3
+    requested = np.unique(indices)
+    if requested[0] < 0 or requested[-1] >= probe.frames:
+        raise ValueError(f"frames {requested[0]}..{requested[-1]} asked of a video with {probe.frames} frames")
+    needed = len(requested) * size[0] * size[1] * 3
     if needed > MAX_BYTES:
-        raise MediaError("too_large", shown, f"{len(wanted)} frames of {size[1]}x{size[0]} pixels")
+        raise MediaError("too_large", shown, f"{len(requested)} frames of {size[1]}x{size[0]} pixels")
     frames = None
     if saves(probe):
-        frames = read_sparse(path, probe, wanted, size, name=shown, threads=cores.share())
+        frames = read_sparse(path, probe, requested, size, name=shown, threads=cores.share())
     if frames is None:
-        frames = _in_order(path, probe, wanted, size, shown)
-    return frames if np.array_equal(wanted, indices) else frames[np.searchsorted(wanted, indices)]
+        frames = _in_order(path, probe, requested, size, shown)
+    return frames if np.array_equal(requested, indices) else frames[np.searchsorted(requested, indices)]
 
 
-def _in_order(path: Path, probe: Probe, wanted: NDArray[np.int64], size: tuple[int, int], name: str) -> Pixels:
-    out = np.empty((len(wanted), *size, 3), np.uint8)
-    place = {int(index): at for at, index in enumerate(wanted)}
+def _in_order(path: Path, probe: Probe, requested: NDArray[np.int64], size: tuple[int, int], name: str) -> Pixels:
+    out = np.empty((len(requested), *size, 3), np.uint8)
+    place = {int(index): at for at, index in enumerate(requested)}
     numbers = {int(pts): index for index, pts in enumerate(probe.pts)}
     damaged = False  # since the last whole key frame
     errors = 0

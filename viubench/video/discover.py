@@ -1,14 +1,13 @@
 """Which files below a folder are videos to build from.
 
 Example:
-    >>> list_videos(Path("clips")).videos                # doctest: +SKIP
+    >>> list_videos(Path("clips"))[0]                    # doctest: +SKIP
     ['kitchen/pour.mp4', 'street.webm']
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from viubench.errors import ViubenchError
@@ -18,24 +17,17 @@ VIDEO_SUFFIXES = frozenset((
     ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts",
     ".mxf", ".nut", ".ogg", ".ogv", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m",
 ))  # fmt: skip
-NO_VIDEO_SUFFIXES = frozenset((".md", ".txt", ".json"))
+"""Lower case; the one list of the product."""
+
+NOTE_SUFFIXES = frozenset((".md", ".txt", ".json"))
 
 
-@dataclass(frozen=True)
-class Listing:
-    """Paths relative to the folder, with forward slashes, sorted.
-
-    Attributes:
-        videos: files to probe; broken ones and links that lead elsewhere are among them and fail there, with a reason.
-        ignored: files that are left alone because their name is no video's; hidden files and notes are not listed.
-    """
-
-    videos: list[str]
-    ignored: list[str]
-
-
-def list_videos(root: Path, skip: Path | None = None) -> Listing:
+def list_videos(root: Path, skip: Path | None = None) -> tuple[list[str], list[str]]:
     """The files below `root`, leaving out hidden ones, notes (.md, .txt, .json) and all below `skip`.
+
+    Returns:
+        Videos and other files: paths relative to `root`, with forward slashes, sorted. Broken videos and links that
+        lead elsewhere are among the videos: they fail when they are read, with a reason.
 
     Raises:
         ViubenchError: there is no such folder, or no video file in it.
@@ -50,11 +42,10 @@ def list_videos(root: Path, skip: Path | None = None) -> Listing:
         for name in names:
             path = Path(folder) / name
             suffix = path.suffix.lower()
-            if name.startswith(".") or suffix in NO_VIDEO_SUFFIXES:
-                continue
-            (videos if suffix in VIDEO_SUFFIXES else ignored).append(path.relative_to(root).as_posix())
+            if not name.startswith(".") and suffix not in NOTE_SUFFIXES:
+                (videos if suffix in VIDEO_SUFFIXES else ignored).append(path.relative_to(root).as_posix())
     if not videos:
         raise ViubenchError(
-            f"no video files in {root}", where="--videos", hint="known endings: " + " ".join(sorted(VIDEO_SUFFIXES))
+            f"no video files in {root}", where="--videos", hint="known suffixes: " + " ".join(sorted(VIDEO_SUFFIXES))
         )
-    return Listing(sorted(videos), sorted(ignored))
+    return sorted(videos), sorted(ignored)

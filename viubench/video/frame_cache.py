@@ -1,14 +1,14 @@
-"""The frame store: every video is decoded once per way of looking at it, then mapped from disk.
+"""The frame cache: every selection of frames of a video is decoded once, then mapped from disk.
 
 Example:
-    >>> store = FrameCache(default_root())  # doctest: +SKIP
-    >>> store.get(Clip(path="pour.mp4"), Path("videos"), Sampling(), Resize()).pixels.shape  # doctest: +SKIP
+    >>> cache = FrameCache(default_root())  # doctest: +SKIP
+    >>> cache.get(Clip(path="pour.mp4"), Path("videos"), Sampling(), Resize()).pixels.shape  # doctest: +SKIP
     (48, 384, 672, 3)
 
 One folder holds `<key>.frames` (a line of JSON, then the raw pixels), `tables/` (probes), `contents/` (file hashes) and
-`groups/` (which entries show one file). What is missing is taken from an entry that holds all its frames, if one does.
-A key is made of the file's bytes and of everything that decides what is shown, so an entry is never out of date. Files
-appear whole (written aside, then renamed), which makes the folder safe to share between processes.
+`groups/` (which entries show one file). A missing entry is copied from one that holds all its frames, if there is one.
+A key hashes the file's bytes and everything that decides what is shown, so an entry is never out of date. Files appear
+whole (written aside, then renamed), so that processes can share the folder.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import contextlib
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling, canonical_json
@@ -46,22 +46,14 @@ USED = {"even": {"frames", "middle"}, "fps": {"frames", "fps"}, "indices": {"ind
 
 def default_root() -> Path:
     """`frames` below $VIUBENCH_CACHE, or below the user's cache folder."""
-    if given := os.environ.get("VIUBENCH_CACHE"):
-        return Path(given) / "frames"
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "viubench" / "frames"
+    return Path(os.environ.get("VIUBENCH_CACHE") or user_cache_path("viubench", appauthor=False)) / "frames"
 
 
 class FrameCache:
     """Frames on disk, least recently used out first.
 
     Args:
-        root: the store's folder, made when needed.
+        root: the cache's folder, created when needed.
         max_bytes: the entries together take at most this; the newest entry is always kept.
     """
 
@@ -75,21 +67,21 @@ class FrameCache:
             raise _unusable(self.root, error) from error
 
     def get(self, clip: Clip, root: Path, sampling: Sampling, resize: Resize) -> VideoInput:
-        """The frames of a clip, decoded in this process when the store does not hold them.
+        """The frames of a clip, decoded in this process when the cache does not hold them.
 
         Args:
-            clip: a file, or a list of images, relative to `root`; `start` and `end` limit which frames are looked at,
+            clip: a file, or a list of images, relative to `root`; `start` and `end` limit which frames are chosen,
                 while numbers, times, total and duration stay those of the whole video.
             root: the media folder.
             sampling: which frames.
             resize: how large.
 
         Returns:
-            Frames with read-only pixels mapped from the store, `key` and `source` filled.
+            Frames with read-only pixels mapped from the cache, `key` and `source` filled.
 
         Raises:
             MediaError: any fault of the clip.
-            ViubenchError: when the store's folder cannot be written.
+            ViubenchError: the cache's folder cannot be written.
         """
         content = self.content(clip, root)
         key = self.key(content, clip, sampling, resize)
@@ -102,36 +94,38 @@ class FrameCache:
         return video
 
     def ensure(self, clip: Clip, root: Path, sampling: Sampling, resize: Resize) -> str:
-        """Make sure the store holds the clip; returns its key. Raises as `get`."""
-        (found,) = self.ensure_all([(clip, sampling)], root, resize)
-        if isinstance(found, MediaError):
-            raise found
-        return found
+        """Make sure the cache holds the clip; returns its key. Raises as `get`."""
+        (outcome,) = self.ensure_all([(clip, sampling)], root, resize)
+        if isinstance(outcome, MediaError):
+            raise outcome
+        return outcome
 
-    def ensure_all(self, looks: Sequence[tuple[Clip, Sampling]], root: Path, resize: Resize) -> list[str | MediaError]:
-        """Make sure the store holds several looks at one file, which is decoded once for all that are missing.
+    def ensure_all(
+        self, selections: Sequence[tuple[Clip, Sampling]], root: Path, resize: Resize
+    ) -> list[str | MediaError]:
+        """Make sure the cache holds several selections of one file, which is decoded once for all that are missing.
 
         Args:
-            looks: clips of one and the same file, each with its sampling. What a worker process runs.
+            selections: clips of one and the same file, each with its sampling.
 
         Returns:
-            Per look its key, or the fault of it alone.
+            For each selection its key, or its own fault.
         """
-        found: list[str | MediaError] = []
+        outcomes: list[str | MediaError] = []
         missing: dict[str, tuple[Clip, Sampling]] = {}
         content = ""
-        for clip, how in looks:
+        for clip, how in selections:
             try:
                 content = self.content(clip, root)
             except MediaError as error:
-                found.append(error)
+                outcomes.append(error)
                 continue
             key = self.key(content, clip, how, resize)
-            found.append(key)
+            outcomes.append(key)
             if self.load(key) is None:
                 missing[key] = (clip, how)
         faults = self._fill(missing, root, resize, content) if missing else {}
-        return [faults.get(one, one) if isinstance(one, str) else one for one in found]
+        return [faults.get(one, one) if isinstance(one, str) else one for one in outcomes]
 
     def _fill(
         self, missing: Mapping[str, tuple[Clip, Sampling]], root: Path, resize: Resize, content: str
@@ -150,7 +144,7 @@ class FrameCache:
     def _together(
         self, missing: Mapping[str, tuple[Clip, Sampling]], root: Path, resize: Resize, content: str
     ) -> dict[str, VideoInput]:
-        """Several looks at one file from one reading; empty where one has a fault, which is then found alone."""
+        """Several selections of one file from one reading; empty where one has a fault, which then shows up alone."""
         clips = [clip for clip, _ in missing.values()]
         if any(clip.frame_files for clip in clips):
             return {}
@@ -166,13 +160,13 @@ class FrameCache:
         except MediaError:
             return {}
         return {
-            key: _video(pixels[np.searchsorted(union, wanted)], facts, wanted, content)
-            for key, wanted in chosen.items()
+            key: _video(pixels[np.searchsorted(union, indices)], facts, indices, content)
+            for key, indices in chosen.items()
         }
 
     def key(self, content: str, clip: Clip, sampling: Sampling, resize: Resize) -> str:
         """32 hex digits over the file's content and everything that decides the pixels and times shown."""
-        told = {
+        parts = {
             "content": content,
             "bounds": [clip.start, clip.end],
             "frame_fps": clip.frame_fps if clip.frame_files else None,
@@ -180,18 +174,18 @@ class FrameCache:
             "resize": resize.model_dump(mode="json"),
             "reader": READER_VERSION,
         }
-        return str(blake3(canonical_json(told).encode()).hexdigest(length=16))
+        return str(blake3(canonical_json(parts).encode()).hexdigest(length=16))
 
     def content(self, clip: Clip, root: Path) -> str:
-        """Content hash of a clip (see `contents.content_hash`), remembered by path, size and modification time.
+        """Content hash of a clip (see `content_hash.content_hash`), remembered by path, size and modification time.
 
         Raises:
             MediaError: outside_root, missing, empty, lfs_pointer, or `changed` when `clip.content` is another one.
         """
-        found = content_hash.content_hash(content_hash.located(clip, root), self.root / "contents")
-        if clip.content is not None and clip.content != found:
-            raise MediaError("changed", _name(clip), "not the bytes the item was built from")
-        return found
+        content = content_hash.content_hash(content_hash.located(clip, root), self.root / "contents")
+        if clip.content is not None and clip.content != content:
+            raise MediaError("changed", clip.path or clip.frame_files[0], "not the bytes the item was built from")
+        return content
 
     def probe(self, clip: Clip, root: Path) -> Probe:
         """The measured facts of a video file below `root`, measured once. Raises as `probe.probe`."""
@@ -224,12 +218,12 @@ class FrameCache:
         except (ValueError, KeyError, TypeError, AttributeError):
             path.unlink(missing_ok=True)
             return None
-        with contextlib.suppress(OSError):  # a store that may only be read has no order to keep
+        with contextlib.suppress(OSError):  # a read-only cache has no order to keep
             os.utime(path)
         return video
 
     def _head(self, key: str) -> dict[str, Any] | None:
-        """What an entry says of itself, its pixels unread; None when it is not there or damaged."""
+        """The header of an entry, its pixels unread; None when it is not there or damaged."""
         try:
             with self._path(key).open("rb") as file:
                 head = json.loads(file.readline())
@@ -278,7 +272,7 @@ class FrameCache:
         """Pixels of the chosen frames: from another entry that holds them all, else decoded."""
         group = cache_index.group_of(content, resize, READER_VERSION)
         for key in cache_index.noted(self.root, group):
-            head = self._head(key)  # what is only looked at does not count as used
+            head = self._head(key)  # reading the header does not count as use
             if head is None:
                 cache_index.forget(self.root, group, key)
             elif head["total"] == facts.frames and (places := cache_index.places(chosen, head["indices"])) is not None:
@@ -373,13 +367,9 @@ def _still(located: list[tuple[str, Path]], resize: Resize, content: str) -> Vid
     return VideoInput(pixels, 1.0, (0,), (0.0,), 1, 1.0, reader=STILL, source=content)
 
 
-def _name(clip: Clip) -> str:
-    return clip.path or clip.frame_files[0]
-
-
 def _unusable(root: Path, error: OSError) -> ViubenchError:
     return ViubenchError(
-        f"the frame store cannot be written: {error.strerror or error}",
+        f"the frame cache cannot be written: {error.strerror or error}",
         where=str(root),
         hint="free some space, or choose another folder with --frame-cache or VIUBENCH_CACHE",
     )

@@ -27,18 +27,18 @@ STILL = "still"
 
 @dataclass(frozen=True)
 class VideoInput:
-    """A video as a model is shown it; cannot exist without its metadata.
+    """A video as it is shown to a model; cannot exist without its metadata.
 
     Attributes:
         pixels: uint8 [T, H, W, 3], RGB.
         fps: frames per second of the source (mean; > 0).
         indices: source frame number of each shown frame, counted in presentation order from 0.
-        times: seconds the model is told for each frame, rising; for a plain clip the true presentation time minus
+        times: seconds the model is given for each frame, rising; for a plain clip the true presentation time minus
             the first frame's.
         total: number of frames of the source that really decode.
         duration: seconds of the source that really decode (> 0).
         reader: what decoded it, for the record: "pyav", "images" (a list of frames), STILL (one picture).
-        source: content hash of the file (hex), "" when made in memory.
+        source: content hash of the file (hex), "" when created in memory.
     """
 
     pixels: Pixels

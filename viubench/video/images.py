@@ -17,6 +17,9 @@ from viubench.errors import MediaError
 from viubench.video.frames import Pixels
 from viubench.video.pixels import resized
 
+PICTURE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tiff", ".webp"))
+"""Endings of single pictures, in lower case."""
+
 
 def picture(path: Path, name: str) -> Pixels:
     """One image file as uint8 [H, W, 3] RGB, turned as its EXIF data says.

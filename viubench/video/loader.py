@@ -1,11 +1,11 @@
-"""Frames for a run: what is wanted of one video file is decoded together, once, in another process.
+"""Frames for a run: all that is requested of one video file is decoded together, once, in another process.
 
 Example:
     media = Media(FrameCache(default_root()), KillablePool(2, 300))
     video = await media.video((Path("videos"), Clip(path="pour.mp4"), Sampling(), Resize()))
 
-A file that is looked at in several ways of one size (32 frames for one task, 64 for another, windows of a long video)
-is read once for all of them. Questions that are under way together and show the same frames share one array.
+A file of which several selections of one size are requested (32 frames for one task, 64 for another, windows of a long
+video) is read once for all of them. Questions in flight together that show the same frames share one array.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 from viubench.video.process_pool import KillablePool
 
-Wanted = tuple[Path, Clip, Sampling, Resize]
-"""A clip below its media root, and how it is looked at."""
+FrameRequest = tuple[Path, Clip, Sampling, Resize]
+"""A clip below its media root, and which of its frames are shown at what size."""
 
 FRAME_BYTES = 4 << 30
-"""Frames held in memory at once, whatever their size and the engine's appetite."""
+"""Bytes of frames held in memory at once, however many requests the engine takes."""
 
 TOGETHER = 512
 """Frames that one reading of a file may keep, in memory of one worker: 400 MB at 512x512 pixels."""
@@ -37,61 +37,64 @@ TOGETHER = 512
 
 @dataclass
 class Media:
-    """Where frames come from: the frame store, and the processes that decode into it.
+    """Where frames come from: the frame cache, and the processes that decode into it.
 
     Attributes:
         decode_seconds: time the processes have spent decoding, all together.
-        decoded: readings of a file, or looks into the store, that they did.
+        decoded: jobs they did, each a reading of one file or a hit in the cache.
     """
 
-    store: FrameCache
+    cache: FrameCache
     pool: KillablePool
     decode_seconds: float = 0.0
     decoded: int = 0
-    _under_way: dict[Wanted, Future[str]] = field(default_factory=dict)
-    _expected: dict[tuple[Path, str, Resize], list[Wanted]] = field(default_factory=dict)
+    _in_flight: dict[FrameRequest, Future[str]] = field(default_factory=dict)
+    _expected: dict[tuple[Path, str, Resize], list[FrameRequest]] = field(default_factory=dict)
     _shown: WeakValueDictionary[str, VideoInput] = field(default_factory=WeakValueDictionary)
     _loading: dict[str, asyncio.Future[VideoInput | None]] = field(default_factory=dict)
 
-    async def video(self, wanted: Wanted) -> VideoInput:
-        """The frames of one clip, decoded by a worker process unless the store holds them; raises MediaError."""
+    async def video(self, request: FrameRequest) -> VideoInput:
+        """The frames of one clip, decoded by a worker process unless the cache holds them; raises MediaError."""
         for _ in range(3):
-            key = await asyncio.wrap_future(self.decode(wanted))
+            key = await asyncio.wrap_future(self.decode(request))
             video = self._shown.get(key) or await self._load(key)
             if video is not None:
                 return self._shown.setdefault(key, video)
-            self._under_way.pop(wanted, None)  # evicted by other videos since it was decoded
+            self._in_flight.pop(request, None)  # evicted by other videos since it was decoded
         raise ViubenchError(
-            "the frame cache is too small for the videos under way", where="--frame-cache", hint="give it more room"
+            "the frame cache is too small for the videos in flight", where="--frame-cache", hint="give it more room"
         )
 
     async def _load(self, key: str) -> VideoInput | None:
-        """An entry of the store; questions of one video that come together prove its pixels once."""
+        """An entry of the cache; concurrent questions of one video check its pixels once."""
         if key not in self._loading:
-            self._loading[key] = asyncio.ensure_future(asyncio.to_thread(self.store.load, key))
+            self._loading[key] = asyncio.ensure_future(asyncio.to_thread(self.cache.load, key))
             self._loading[key].add_done_callback(lambda _: self._loading.pop(key))
         return await asyncio.shield(self._loading[key])
 
-    def expect(self, wants: Iterable[Wanted]) -> None:
-        """Say what will be asked for: the ways to look at one file are then decoded together with the first of them."""
-        for wanted in dict.fromkeys(wants):
-            root, clip, _, resize = wanted
+    def expect(self, requests: Iterable[FrameRequest]) -> None:
+        """Announce requests: those of one file are decoded together with the first of them."""
+        for request in dict.fromkeys(requests):
+            root, clip, _, resize = request
             if clip.path:
-                self._expected.setdefault((root, clip.path, resize), []).append(wanted)
+                self._expected.setdefault((root, clip.path, resize), []).append(request)
 
-    def decode(self, wanted: Wanted) -> Future[str]:
-        """The store's key of a clip, once a worker has decoded it; two questions of one video decode it once."""
-        if wanted not in self._under_way:
-            self._submit(self._companions(wanted))
-        return self._under_way[wanted]
+    def decode(self, request: FrameRequest) -> Future[str]:
+        """The cache key of a clip, once a worker has decoded it; two questions of one video decode it once."""
+        if request not in self._in_flight:
+            requests = self._companions(request)
+            keys: list[Future[str]] = [Future() for _ in requests]
+            self._in_flight.update(zip(requests, keys, strict=True))
+            self._fill(requests, keys)
+        return self._in_flight[request]
 
-    def _companions(self, wanted: Wanted) -> list[Wanted]:
-        """`wanted`, and what else of its file is expected, as far as it may be kept in memory together."""
-        root, clip, sampling, resize = wanted
+    def _companions(self, request: FrameRequest) -> list[FrameRequest]:
+        """`request`, and the others expected of its file, as far as they fit into memory together."""
+        root, clip, sampling, resize = request
         waiting = self._expected.pop((root, clip.path, resize), [])
-        frames, taken, left = _frames(sampling), [wanted], []
+        frames, taken, left = _frames(sampling), [request], []
         for other in waiting:
-            if other == wanted or other in self._under_way:
+            if other == request or other in self._in_flight:
                 continue
             if frames + _frames(other[2]) <= TOGETHER:
                 frames += _frames(other[2])
@@ -102,54 +105,49 @@ class Media:
             self._expected[root, clip.path, resize] = left
         return taken
 
-    def _submit(self, wants: Sequence[Wanted]) -> None:
-        promised: list[Future[str]] = [Future() for _ in wants]
-        self._under_way.update(zip(wants, promised, strict=True))
-        self._fill(wants, promised)
+    def _fill(self, requests: Sequence[FrameRequest], keys: Sequence[Future[str]]) -> None:
+        root, clip, _, resize = requests[0]
+        selections = [(clip, sampling) for _, clip, sampling, _ in requests]
+        job: Future[Filled] = self.pool.submit(fill, self.cache.root, root, selections, resize, name=clip.path)
+        job.add_done_callback(lambda done: self._settle(done, requests, keys))
 
-    def _fill(self, wants: Sequence[Wanted], promised: Sequence[Future[str]]) -> None:
-        root, clip, _, resize = wants[0]
-        looks = [(clip, sampling) for _, clip, sampling, _ in wants]
-        began: Future[Filled] = self.pool.submit(fill, self.store.root, root, looks, resize, name=clip.path)
-        began.add_done_callback(lambda done: self._settle(done, wants, promised))
-
-    def _settle(self, done: Future[Filled], wants: Sequence[Wanted], promised: Sequence[Future[str]]) -> None:
+    def _settle(self, done: Future[Filled], requests: Sequence[FrameRequest], keys: Sequence[Future[str]]) -> None:
         error = None if done.cancelled() else done.exception()
-        if isinstance(error, MediaError) and len(wants) > 1:
-            # The worker ran out of time or memory, or died: what one look does must not cost the others their frames.
-            for want, one in zip(wants, promised, strict=True):
+        if isinstance(error, MediaError) and len(requests) > 1:
+            # The worker ran out of time or memory, or died: one request must not cost the others their frames.
+            for request, key in zip(requests, keys, strict=True):
                 try:
-                    self._fill([want], [one])
+                    self._fill([request], [key])
                 except RuntimeError:  # the pool was closed meanwhile
-                    one.cancel()
+                    key.cancel()
         elif done.cancelled():
-            for one in promised:
-                one.cancel()
+            for key in keys:
+                key.cancel()
         else:
-            found = [error] * len(promised) if error else done.result().keys
+            outcomes = [error] * len(keys) if error else done.result().keys
             if error is None:
                 self.decode_seconds += done.result().seconds
                 self.decoded += 1
-            for one, key in zip(promised, found, strict=True):
-                if isinstance(key, str):
-                    one.set_result(key)
+            for key, outcome in zip(keys, outcomes, strict=True):
+                if isinstance(outcome, str):
+                    key.set_result(outcome)
                 else:
-                    one.set_exception(key)
+                    key.set_exception(outcome)
 
 
 @dataclass(frozen=True)
 class Filled:
-    """What a worker did with one file: per look its key in the store or why there is none, and the seconds it took."""
+    """What a worker did with one file: for each selection its cache key or its fault, and the seconds it took."""
 
     keys: list[str | MediaError]
     seconds: float
 
 
-def fill(store: Path, root: Path, looks: Sequence[tuple[Clip, Sampling]], resize: Resize) -> Filled:
-    """In a worker process: decode the looks at one file into the frame store."""
-    began = time.perf_counter()
-    keys = FrameCache(store).ensure_all(looks, root, resize)
-    return Filled(keys, time.perf_counter() - began)
+def fill(cache: Path, root: Path, selections: Sequence[tuple[Clip, Sampling]], resize: Resize) -> Filled:
+    """In a worker process: decode selections of one file into the frame cache."""
+    started = time.perf_counter()
+    keys = FrameCache(cache).ensure_all(selections, root, resize)
+    return Filled(keys, time.perf_counter() - started)
 
 
 def _frames(sampling: Sampling) -> int:

@@ -1,4 +1,4 @@
-"""A decoded frame as RGB pixels of the size wanted.
+"""A decoded frame as RGB pixels of the requested size.
 
 Example:
     >>> convert = ToRGB()
@@ -26,12 +26,12 @@ class ToRGB:
     """
 
     def __init__(self) -> None:
-        self._made_for: tuple[Any, ...] = ()
+        self._built_for: tuple[Any, ...] = ()
         self._graph: Any = None
 
     def __call__(self, frame: Any) -> Pixels:
         shape = (frame.width, frame.height, frame.format.name)
-        if shape != self._made_for:
+        if shape != self._built_for:
             graph = Graph()
             source = graph.add_buffer(
                 width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
@@ -40,7 +40,7 @@ class ToRGB:
             source.link_to(rgb)
             rgb.link_to(sink)
             graph.configure()
-            self._graph, self._made_for = graph, shape
+            self._graph, self._built_for = graph, shape
         self._graph.push(frame)
         pixels: Pixels = self._graph.pull().to_ndarray()
         return pixels

@@ -1,12 +1,12 @@
-"""Child processes for work that may hang or crash: a decoder that runs too long is killed, the job fails alone.
+"""Child processes for work that may hang or crash: a decoder that runs too long is killed, its job fails alone.
 
 Example:
     >>> with KillablePool(workers=2, limit_s=60) as pool:  # doctest: +SKIP
-    ...     key = pool.submit(store.ensure, clip, root, sampling, resize, name=clip.path).result()
+    ...     key = pool.submit(cache.ensure, clip, root, sampling, resize, name=clip.path).result()
 
-Each worker is one spawned process behind one thread of this process. The thread hands it a job, waits at most the
-limit for the answer, and starts a fresh process after a kill. Workers ignore Ctrl-C (the parent closes them) and end
-by themselves when the parent is gone, however it went.
+Each worker is a pebble pool of one spawned process behind a thread of this process, so that a kill or a crash touches
+no other worker. After either, a fresh process takes the next job. Workers ignore Ctrl-C (the parent closes them) and
+end by themselves when the parent is gone, however it went.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ import queue
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from concurrent.futures import CancelledError, Future
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing.connection import wait
 from typing import Any, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
 
 from viubench.errors import MediaError, ViubenchError
 from viubench.video import cores
@@ -33,8 +35,6 @@ T = TypeVar("T")
 
 START_S = 120.0
 """Seconds a fresh process may take until it is ready."""
-
-_Job = tuple[Future[Any], str, bytes]
 
 
 class KillablePool:
@@ -50,10 +50,11 @@ class KillablePool:
         if workers < 1 or limit_s <= 0:
             raise ViubenchError(f"{workers} workers with a limit of {limit_s} s cannot work")
         self.limit_s = limit_s
-        self.memory_bytes = memory_bytes
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        spawn = multiprocessing.get_context("spawn")
+        self._new_process = partial(ProcessPool, 1, 0, _prepare_worker, (memory_bytes, workers), spawn)
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], str, bytes] | None] = queue.SimpleQueue()
         self._closing = threading.Event()
-        self._running: set[BaseProcess] = set()
+        self._running: set[Future[Any]] = set()
         self._threads = [
             threading.Thread(target=self._serve, name=f"decode-{number}", daemon=True) for number in range(workers)
         ]
@@ -61,7 +62,7 @@ class KillablePool:
             thread.start()
 
     def submit(self, fn: Callable[..., T], *args: Any, name: str = "") -> Future[T]:
-        """Run fn(*args) in a worker; all must be picklable, `fn` importable by name.
+        """Run fn(*args) in a worker, first come first served; all must be picklable, `fn` importable by name.
 
         Args:
             name: the file that a `timeout` or `crashed` error names.
@@ -77,19 +78,18 @@ class KillablePool:
         return future
 
     def close(self) -> None:
-        """Kill the workers and cancel what waits; safe to call twice."""
+        """Kill the workers and cancel the jobs that wait; safe to call twice."""
         self._closing.set()
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
-            while thread.is_alive():  # it may just be starting another worker
-                for process in list(self._running):
-                    process.kill()
+            while thread.is_alive():  # it may just be starting another job
+                for running in list(self._running):
+                    running.cancel()
                 thread.join(0.1)
         with contextlib.suppress(queue.Empty):
             while True:
-                job = self._jobs.get_nowait()
-                if job is not None:
+                if job := self._jobs.get_nowait():
                     job[0].cancel()
 
     def __enter__(self) -> KillablePool:
@@ -99,89 +99,57 @@ class KillablePool:
         self.close()
 
     def _serve(self) -> None:
-        worker: _Worker | None = None
+        process = self._new_process()
         while (job := self._jobs.get()) is not None:
             future, name, call = job
             if self._closing.is_set() or not future.set_running_or_notify_cancel():
                 future.cancel()
                 continue
-            if worker is None:
-                worker = _Worker(self.memory_bytes, len(self._threads))
-                self._running.add(worker.process)
+            with _no_interrupt():
+                if not process.active:  # the one before was stopped, or died while it had nothing to do
+                    _stop(process)
+                    process = self._new_process()
+                limit_s = self.limit_s
+                running = process.schedule(_run, (call, name), timeout=limit_s)
             try:
-                fine, value = worker.answer(call, self.limit_s)
-            except TimeoutError as error:
-                fine, value = False, MediaError("timeout", name, str(error))
-            except (EOFError, OSError):
-                fine, value = False, MediaError("crashed", name, worker.epitaph())
-            else:
-                if isinstance(value, MemoryError):
-                    fine, value = False, MediaError("too_large", name, "needs more memory than a worker may have")
-                _settle(future, fine, value)
-                continue
-            self._running.discard(worker.process)
-            worker.stop()
-            worker = None
-            _settle(future, fine, value)
-        if worker is not None:
-            worker.stop()
+                future.set_result(pickle.loads(self._result(running, name, limit_s)))
+            except MediaError as error:
+                if error.fault in ("timeout", "crashed"):
+                    _stop(process)
+                future.set_exception(error)
+            except BaseException as error:
+                future.set_exception(error)
+        _stop(process)
+
+    def _result(self, running: Future[bytes], name: str, limit_s: float) -> bytes:
+        """What a job returned; raises what it raised, or MediaError `timeout` or `crashed`."""
+        self._running.add(running)
+        try:
+            return running.result(START_S + limit_s)
+        except TimeoutError as error:
+            if error.__cause__ is not None:  # the job's own
+                raise
+            raise MediaError("timeout", name, f"killed after {limit_s:g} s") from None
+        except ProcessExpired as error:
+            code = error.exitcode
+            end = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            raise MediaError("crashed", name, f"the decoder process {end}") from None
+        except BrokenProcessPool:
+            raise MediaError("crashed", name, "the decoder process could not be started") from None
+        except CancelledError:
+            raise MediaError("crashed", name, "the pool was closed") from None
+        finally:
+            self._running.discard(running)
 
 
-def _settle(future: Future[Any], fine: bool, value: Any) -> None:
-    if fine:
-        future.set_result(value)
-    else:
-        future.set_exception(value)
-
-
-class _Worker:
-    """One child process and the pipe to it."""
-
-    def __init__(self, memory_bytes: int | None, workers: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_work, args=(theirs, memory_bytes, workers), daemon=True)
-        with _no_interrupt():
-            self.process.start()
-        theirs.close()
-        self.ready = False
-
-    def answer(self, call: bytes, limit_s: float) -> tuple[bool, Any]:
-        """(True, result) or (False, exception); TimeoutError past the limit, EOFError or OSError when it died."""
-        if not self.ready:
-            self._await(START_S)
-            self.pipe.recv_bytes()
-            self.ready = True
-        self.pipe.send_bytes(call)
-        self._await(limit_s)
-        fine, value, where = pickle.loads(self.pipe.recv_bytes())
-        if not fine and not isinstance(value, (MediaError, ViubenchError)):
-            value.__cause__ = RuntimeError(f"in a worker process:\n{where}")
-        return fine, value
-
-    def _await(self, seconds: float) -> None:
-        if not self.pipe.poll(seconds):
-            raise TimeoutError(f"killed after {seconds:g} s")
-
-    def epitaph(self) -> str:
-        self.process.join(5)
-        code = self.process.exitcode
-        if code is not None and code < 0:
-            return f"the decoder process died of {signal.Signals(-code).name}"
-        return f"the decoder process ended with exit code {code}"
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.join()
-        self.pipe.close()
+def _stop(process: ProcessPool) -> None:
+    process.stop()
+    process.join()
 
 
 @contextlib.contextmanager
 def _no_interrupt() -> Iterator[None]:
     """A process started here is born with Ctrl-C held back: one that comes while it imports would print a traceback."""
-    if sys.platform == "win32":
-        yield
-        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -189,35 +157,30 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(pipe: Connection, memory_bytes: int | None, workers: int) -> None:
-    """A worker's life: one job after the other until the pipe closes. It keeps to its share of the cores."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # also one that was held back until now
+def _prepare_worker(memory_bytes: int | None, workers: int) -> None:
+    """In a fresh worker: its share of the cores, its memory limit, and an end when its parent ends or asks for it."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a Python handler would wait for the decoder to return
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if memory_bytes is not None and sys.platform != "win32":
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     cores.take(workers)
-    try:
-        pipe.send_bytes(b"ready")
-        while True:
-            pipe.send_bytes(_run(pipe.recv_bytes()))
-    except (EOFError, OSError):
-        return
 
 
-def _run(call: bytes) -> bytes:
+def _run(call: bytes, name: str) -> bytes:
+    """In a worker: one job. What it raises survives pickling."""
     try:
         fn, args = pickle.loads(call)
-        return pickle.dumps((True, fn(*args), ""))
+        return pickle.dumps(fn(*args))
+    except MemoryError:
+        raise MediaError("too_large", name, "needs more memory than a worker may have") from None
     except Exception as error:
-        where = traceback.format_exc()
         try:
-            packed = pickle.dumps((False, error, where))
-            pickle.loads(packed)
-        except Exception:  # an exception that does not survive the journey is told in words
-            return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}"), where))
-        return packed
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+        raise
 
 
 def _end_with_parent() -> None:

@@ -1,4 +1,4 @@
-"""Which frames are looked at, when each is shown, and how large: pure arithmetic on true timestamps.
+"""Which frames are chosen, when each is shown, and how large: pure arithmetic on true timestamps.
 
 Example:
     >>> times = np.arange(100) / 25
@@ -42,7 +42,7 @@ def choose(
         times: seconds of every frame, float64 [N], rising from 0.
         duration: seconds of the video.
         sampling: how to choose.
-        start, end: look only at this part of the video, in seconds; ignored by `indices`.
+        start, end: choose only from this part of the video, in seconds; ignored by `indices`.
         name: the file, for the error message.
 
     Raises:

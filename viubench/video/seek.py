@@ -4,8 +4,8 @@ Example:
     >>> frames = read_sparse(path, probe(path), np.array([0, 2400, 48000]), (384, 672), name="film.mp4")
     ...     # doctest: +SKIP
 
-What is left out cannot change a pixel of what is kept: groups of pictures in which no frame is wanted, the end of a
-group after its last wanted frame, and unwanted H.264 pictures that the stream itself marks as never referred to.
+What is left out cannot change a pixel of what is kept: groups of pictures in which no frame is requested, the end of a
+group after its last requested frame, and unrequested H.264 pictures that the stream itself marks as never referred to.
 Every packet must belong to the frame that the probe's table says, and every packet decoded must come out as its frame,
 in order; the least doubt ends the attempt, and the caller decodes everything in order instead.
 """
@@ -40,9 +40,9 @@ def saves(probe: Probe) -> bool:
 
 
 def read_sparse(
-    path: Path, probe: Probe, wanted: Indices, size: tuple[int, int], *, name: str, threads: int = 1
+    path: Path, probe: Probe, requested: Indices, size: tuple[int, int], *, name: str, threads: int = 1
 ) -> Pixels | None:
-    """The frames `wanted` (rising numbers, int64 [T]) of a video, as `decode.read` gives them; None in doubt.
+    """The frames `requested` (rising numbers, int64 [T]) of a video, as `decode.read` gives them; None in doubt.
 
     Args:
         threads: of the decoder; they do not change a pixel.
@@ -50,21 +50,21 @@ def read_sparse(
     Returns:
         Pixels uint8 [T, height, width, 3], equal bit by bit to those of a decode in order.
     """
-    out = np.empty((len(wanted), *size, 3), np.uint8)
+    out = np.empty((len(requested), *size, 3), np.uint8)
     convert = ToRGB()
     at = 0
     try:
         with opened(path, name, threads=threads) as (container, stream):
-            for frame in _Reader(container, stream, probe).frames(wanted):
+            for frame in _SparseReader(container, stream, probe).frames(requested):
                 out[at] = resized(turned(convert(frame), probe.rotation), size)
                 at += 1
     except (_Doubt, MediaError, av.FFmpegError):
         return None
-    return out if at == len(wanted) else None
+    return out if at == len(requested) else None
 
 
-class _Reader:
-    """Walks through the groups of pictures that hold wanted frames."""
+class _SparseReader:
+    """Walks through the groups of pictures that hold requested frames."""
 
     def __init__(self, container: Any, stream: Any, probe: Probe) -> None:
         self.container = container
@@ -73,10 +73,10 @@ class _Reader:
         self.numbers = {int(pts): number for number, pts in enumerate(probe.pts)}
         self.header = bytes(stream.codec_context.extradata or b"")
 
-    def frames(self, wanted: Indices) -> Iterator[Any]:
-        """The decoded wanted frames in order; raises _Doubt."""
+    def frames(self, requested: Indices) -> Iterator[Any]:
+        """The decoded requested frames in order; raises _Doubt."""
         moved = False
-        for key, group in _groups(self.probe, wanted):
+        for key, group in _groups(self.probe, requested):
             if key > 0:
                 if not moved:
                     # Decoders look into the first packet for the encoder whose faults they must work around.
@@ -91,10 +91,10 @@ class _Reader:
                 packet.decode()
                 return
 
-    def _group(self, key: int, wanted: list[int]) -> Iterator[Any]:
-        """Decode from key frame `key` on until the last of `wanted` is there."""
-        left, unfed = set(wanted), set(wanted)
-        missing = wanted[-1] - key + 1  # packets of the frames key..wanted[-1] not met yet
+    def _group(self, key: int, requested: list[int]) -> Iterator[Any]:
+        """Decode from key frame `key` on until the last of `requested` is there."""
+        left, unfed = set(requested), set(requested)
+        missing = requested[-1] - key + 1  # packets of the frames key..requested[-1] not met yet
         waiting: set[int] = set()  # decoded but not come out
         begun = False
         for packet in self.container.demux(self.stream):
@@ -107,22 +107,22 @@ class _Reader:
                 begun = True
             if packet.is_discard or packet.is_corrupt:
                 raise _Doubt
-            missing -= key <= number <= wanted[-1]
-            unwanted = number not in unfed
+            missing -= key <= number <= requested[-1]
+            not_requested = number not in unfed
             unfed.discard(number)
-            if not (unwanted and number >= 0 and is_disposable(self.probe.codec, self.header, packet)):
+            if not (not_requested and number >= 0 and is_disposable(self.probe.codec, self.header, packet)):
                 if number >= 0:
                     waiting.add(number)
-                yield from self._wanted(packet.decode(), waiting, left)
+                yield from self._pick(packet.decode(), waiting, left)
             if not unfed and not missing:
                 break
         if missing or unfed:
             raise _Doubt
-        yield from self._wanted(self.stream.codec_context.decode(None), waiting, left)
+        yield from self._pick(self.stream.codec_context.decode(None), waiting, left)
         if left:
             raise _Doubt
 
-    def _wanted(self, frames: list[Any], waiting: set[int], left: set[int]) -> Iterator[Any]:
+    def _pick(self, frames: list[Any], waiting: set[int], left: set[int]) -> Iterator[Any]:
         for frame in frames:
             number = self.numbers.get(frame.pts, -1)
             if frame.is_corrupt or not waiting or number != min(waiting):
@@ -134,11 +134,11 @@ class _Reader:
                 yield frame
 
 
-def _groups(probe: Probe, wanted: Indices) -> Iterator[tuple[int, list[int]]]:
-    """(key frame, the wanted frames reached from it) in order; all from frame 0 where jumping is not safe."""
+def _groups(probe: Probe, requested: Indices) -> Iterator[tuple[int, list[int]]]:
+    """(key frame, the requested frames reached from it) in order; all from frame 0 where jumping is not safe."""
     if not probe.random_access or len(probe.keys) == 0 or probe.keys[0] != 0:
-        yield 0, wanted.tolist()
+        yield 0, requested.tolist()
         return
-    keys = probe.keys[np.searchsorted(probe.keys, wanted, side="right") - 1]
+    keys = probe.keys[np.searchsorted(probe.keys, requested, side="right") - 1]
     for key in np.unique(keys):
-        yield int(key), wanted[keys == key].tolist()
+        yield int(key), requested[keys == key].tolist()

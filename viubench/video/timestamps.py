@@ -1,13 +1,13 @@
-"""How a model is told when each frame was: the video metadata that vLLM and transformers turn into timestamps.
+"""When each frame was shown, for the model: the video metadata that vLLM and transformers turn into timestamps.
 
 Qwen3-VL writes before each pair of frames the mean of their `index / fps` in seconds, to one decimal. Source frame
-numbers over the source rate say the true time only where the rate is constant and the clock starts with the file; for
+numbers over the source rate give the true time only where the rate is constant and the clock starts with the file; for
 everything else (variable rate, clips whose clock starts anew, shuffled frames) a clock of 1000 ticks a second does.
 
 Example:
     >>> metadata(video)["fps"], metadata(video)["frames_indices"]   # 25 frames a second
     (25.0, [0, 25])
-    >>> spoken(metadata(video))
+    >>> stamps(metadata(video))
     ['<0.5 seconds>']
 """
 
@@ -22,7 +22,7 @@ from viubench.video.frames import VideoInput
 TOLERANCE = 0.001
 """Seconds by which frame number / fps may miss the true time before the millisecond clock is used."""
 
-_SPOKEN = re.compile(r"<\d+\.\d seconds>")
+_STAMP = re.compile(r"<\d+\.\d seconds>")
 
 
 def metadata(video: VideoInput) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def metadata(video: VideoInput) -> dict[str, Any]:
     }
 
 
-def spoken(meta: dict[str, Any], group: int = 2) -> list[str]:
+def stamps(meta: dict[str, Any], group: int = 2) -> list[str]:
     """The timestamps a Qwen3-VL prompt holds for a video: one per `group` merged frames, the last frame repeated."""
     times = [index / meta["fps"] for index in meta["frames_indices"]]
     times += [times[-1]] * (-len(times) % group)
@@ -53,20 +53,20 @@ def spoken(meta: dict[str, Any], group: int = 2) -> list[str]:
 
 
 def missing_timestamps(prompt: str, metas: Sequence[dict[str, Any]], group: int = 2) -> str | None:
-    """None when `prompt` tells every video's times in order, else a sentence that says what it tells instead."""
-    expected = [stamp for meta in metas for stamp in spoken(meta, group)]
-    found = _SPOKEN.findall(prompt)
-    for start in range(len(found) - len(expected) + 1):
-        if found[start : start + len(expected)] == expected:
+    """None when `prompt` holds every video's times in order, else a sentence on what it holds instead."""
+    expected = [stamp for meta in metas for stamp in stamps(meta, group)]
+    actual = _STAMP.findall(prompt)
+    for start in range(len(actual) - len(expected) + 1):
+        if actual[start : start + len(expected)] == expected:
             return None
-    if not found:
+    if not actual:
         return f"the prompt holds no frame timestamps; expected {expected[0]} to {expected[-1]}"
     return (
-        f"the prompt tells {len(found)} frame times, {found[0]} to {found[-1]}; "
+        f"the prompt holds {len(actual)} frame times, {actual[0]} to {actual[-1]}; "
         f"expected {len(expected)}, {expected[0]} to {expected[-1]}"
     )
 
 
-def tells_times(prompt: str) -> bool:
+def has_timestamps(prompt: str) -> bool:
     """Whether `prompt` holds any frame timestamp of the Qwen3-VL form."""
-    return bool(_SPOKEN.search(prompt))
+    return bool(_STAMP.search(prompt))

@@ -1,14 +1,13 @@
-"""Checkpoints of any trainer in a folder: which there are, of which step, and whether one is there whole.
+"""Checkpoints of any trainer in a folder: which there are, of which step, and whether one is complete.
 
 Example:
-    >>> [(found.step, lacking(found.model)) for found in find(Path("runs/train"))]  # doctest: +SKIP
-    [(100, ''), (200, '1 of 2 weight files (model-00002-of-00002.safetensors)')]
+    >>> [(one.step, incomplete(one.model)) for one in find(Path("runs/train"))]  # doctest: +SKIP
+    [(100, ''), (200, 'torn weights: 512 of 2048 bytes')]
 
 A step is read from the folder's name: `checkpoint-200`, `step-000200`, `epoch=1-step=200`, `global_step_200/actor/...`.
-A checkpoint is whole when its configuration, tokenizer, processor and all of its weights are there, and the weights
-are as long as their own headers say. That no writer is at work any more shows only in time
-(see `viubench.watch.scheduler`), or in the list of files that this project's trainer leaves as the last thing it
-writes.
+A checkpoint is complete when its configuration, tokenizer, processor and all of its weights are there, and the weights
+are as long as their headers say. Whether its writer is done shows only in time (see `viubench.watch.scheduler`), or in
+the list of files that this project's trainer writes last.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from viubench.engines import checkpoints
+from viubench.errors import ViubenchError
 from viubench.schema import utf8
 
 STEP_WORDS = ("global_?steps?|steps?", "checkpoint|ckpt|model", "iter(?:ation)?s?|updates?", "epochs?")
-"""Words that a step follows in a folder's name; where there are several the first of these counts."""
+"""Words that a step follows in a folder's name; of several, the first of these counts."""
 
 BEING_WRITTEN = re.compile(r"^[._]|^te?mp[-_.]|[-_.](?:te?mp|part|partial|incomplete)$", re.IGNORECASE)
-"""Names that writers give to a folder until it is whole."""
+"""Names that writers give to a folder until it is complete."""
 
 DEEPEST = 3
 """Folders below `global_step_200` in which its model is looked for."""
@@ -38,16 +37,10 @@ DEEPEST = 3
 LISTED = "trainer/files.json"
 """The list of files (name -> [bytes, digest]) in a checkpoint of this project's trainer."""
 
-INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
-WANTED = {
-    "a tokenizer (tokenizer.json)": ("tokenizer.json", "tokenizer.model", "vocab.json"),
-    "a processor (processor_config.json)": ("processor_config.json", "preprocessor_config.json"),
-}
-
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder with a step in its name, whole or not.
+    """A folder with a step in its name, complete or not.
 
     Attributes:
         name: of the folder, as text that UTF-8 can hold.
@@ -62,16 +55,9 @@ class Checkpoint:
 
 def find(folder: Path) -> list[Checkpoint]:
     """The checkpoints in `folder` by step; none where it cannot be read."""
-    found = []
-    try:
-        children = [child for child in folder.iterdir() if child.is_dir()]
-    except OSError:
-        return []
-    for child in children:
-        step = step_of(child.name)
-        if step is not None:
-            found.append(Checkpoint(child, utf8(child.name), step, _model(child)))
-    return sorted(found, key=lambda one: (one.step, one.name))
+    named = [(child, step) for child in _folders(folder, links=True) if (step := step_of(child.name)) is not None]
+    result = [Checkpoint(child, utf8(child.name), step, _model(child)) for child, step in named]
+    return sorted(result, key=lambda one: (one.step, one.name))
 
 
 def step_of(name: str) -> int | None:
@@ -79,10 +65,9 @@ def step_of(name: str) -> int | None:
     if BEING_WRITTEN.search(name):
         return None
     for words in STEP_WORDS:
-        if found := re.findall(
-            rf"(?<![a-z])(?:{words})[-_=.]?([0-9]{{1,12}})(?![0-9])", name, re.IGNORECASE | re.ASCII
-        ):
-            return int(found[-1])
+        pattern = rf"(?<![a-z])(?:{words})[-_=.]?([0-9]{{1,12}})(?![0-9])"
+        if steps := re.findall(pattern, name, re.IGNORECASE | re.ASCII):
+            return int(steps[-1])
     return None
 
 
@@ -103,38 +88,40 @@ def stamp(folder: Path) -> tuple[str, float]:
     return digest.hexdigest(), max(time.time() - newest, 0.0)
 
 
-def lacking(model: Path) -> str:
-    """What is missing before `model` can be opened, for reading; empty where nothing is."""
+def completeness(checkpoint: Checkpoint) -> tuple[str, bool]:
+    """Why the checkpoint is incomplete, empty where it is not; and whether its trainer marked it as complete."""
+    if marked(checkpoint.folder):
+        return "", True
+    if (checkpoint.folder / LISTED).is_file():
+        return f"it lacks files of its list ({LISTED}), or parts of them", False
+    return incomplete(checkpoint.model), False
+
+
+def incomplete(model: Path) -> str:
+    """Why `model` cannot be opened yet; empty where it can.
+
+    Stricter than an engine, which opens the weights that it finds: without an index, more may come.
+    """
     try:
-        if isinstance(fault := _json(model / "config.json"), str):
-            return fault
-        missing = [what for what, names in WANTED.items() if not any((model / name).is_file() for name in names)]
-        return "; ".join([*_weights(model), *missing])
+        checkpoints.require_complete(model)
+    except ViubenchError as error:
+        return error.message
     except OSError as error:
         return f"it cannot be read: {error.strerror or error}"
+    if any((model / name).is_file() for name in (checkpoints.INDEX, checkpoints.WEIGHTS)):
+        return ""
+    if (model / "adapter_config.json").is_file() or (model / "adapter_model.safetensors").is_file():
+        return "it is an adapter: merge it into its base model"
+    return f"it lacks {checkpoints.WEIGHTS} or {checkpoints.INDEX}"
 
 
 def marked(folder: Path) -> bool:
-    """Whether this project's trainer says that the checkpoint is whole: every file of its list, with its bytes."""
+    """Whether this project's trainer marked the checkpoint: every file of its list is there, with its size."""
     try:
         listed = json.loads((folder / LISTED).read_bytes())
         return bool(listed) and all((folder / name).stat().st_size == size for name, (size, _) in listed.items())
     except (OSError, ValueError, TypeError, AttributeError):
         return False
-
-
-def listed(folder: Path) -> bool:
-    """Whether there is such a list at all."""
-    return (folder / LISTED).is_file()
-
-
-def fingerprint(model: Path) -> str:
-    """Of the weights and of every file that steers them, as run manifests have it.
-
-    Raises:
-        OSError, ViubenchError: a file went away or changed under the reader.
-    """
-    return checkpoints.fingerprint(model, sorted(model.glob("*.safetensors")))
 
 
 def _model(folder: Path) -> Path:
@@ -149,9 +136,9 @@ def _model(folder: Path) -> Path:
     return next((path for path in candidates if any(path.glob("*.safetensors"))), [*candidates, folder][0])
 
 
-def _folders(parent: Path) -> list[Path]:
+def _folders(parent: Path, links: bool = False) -> list[Path]:
     try:
-        return sorted(path for path in parent.iterdir() if path.is_dir() and not path.is_symlink())
+        return sorted(path for path in parent.iterdir() if path.is_dir() and (links or not path.is_symlink()))
     except OSError:
         return []
 
@@ -163,57 +150,3 @@ def _files(folder: str) -> Iterator[str]:
                 yield from _files(entry.path)
             else:
                 yield entry.path
-
-
-def _json(path: Path) -> Any:
-    """The content, or what is wrong with it as a sentence."""
-    try:
-        return [json.loads(path.read_bytes())]
-    except FileNotFoundError:
-        return path.name
-    except (ValueError, RecursionError):
-        return f"{path.name} does not read yet"
-
-
-def _weights(model: Path) -> list[str]:
-    """What of the weights is missing or torn."""
-    names = [WEIGHTS]
-    if (model / INDEX).is_file():
-        content = _json(model / INDEX)
-        shards = content[0].get("weight_map") if isinstance(content, list) and isinstance(content[0], dict) else None
-        if not isinstance(shards, dict) or not shards:
-            return [f"{INDEX} does not read yet"]
-        names = sorted({str(name) for name in shards.values()})
-    elif not (model / WEIGHTS).is_file():
-        return [_instead(model)]
-    missing = [name for name in names if not (model / name).is_file()]
-    if missing:
-        return [f"{len(missing)} of {len(names)} weight files ({missing[0]})"]
-    torn = [name for name in names if not _as_long_as_promised(model / name)]
-    return [f"the rest of {torn[0]}"] if torn else []
-
-
-def _instead(model: Path) -> str:
-    """The weights, and what there is in their place."""
-    for patterns, what in (
-        (("adapter_model.safetensors", "adapter_config.json"), "an adapter alone is there: merge it into its base"),
-        (("*-of-*.safetensors",), f"their index, {INDEX}, is not there yet"),
-        (("*.bin", "*.pt", "*.pth", "../*.pt"), "pickled weights are not opened: they can run code"),
-    ):
-        if any(next(model.glob(pattern), None) for pattern in patterns):
-            return f"weights as {WEIGHTS} ({what})"
-    return f"weights as {WEIGHTS}"
-
-
-def _as_long_as_promised(path: Path) -> bool:
-    """Whether a safetensors file ends where its header says that the last tensor does."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = file.read(min(length, checkpoints.HEADER_LIMIT))
-        size = os.fstat(file.fileno()).st_size
-    try:
-        tensors = json.loads(header)
-        ends = [int(about["data_offsets"][1]) for name, about in tensors.items() if name != "__metadata__"]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        return False
-    return size == 8 + length + max(ends, default=0)

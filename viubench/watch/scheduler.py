@@ -1,16 +1,16 @@
-"""Evaluating the checkpoints of a training as they appear: what is due, and what comes of it.
+"""Which checkpoints of a training are due for evaluation, and what an evaluation results in.
 
 Example:
-    watch = Watch(Path("runs/train"), history, options, settle=10.0)
-    while (turn := watch.look()).due is not None:
-        history.append(watch.evaluate(turn.due, answer, judge))
+    scheduler = Scheduler(Path("runs/train"), history, options, settle=10.0)
+    while (scan := scheduler.scan()).due is not None:
+        history.append(scheduler.evaluate(scan.due, run_checkpoint, apply_gate))
 
 The states of a checkpoint, by its name and the fingerprint of its weights:
 
-    waiting (something is missing) -> settling (whole, but changed lately) -> due -> known
+    incomplete -> settling (complete, but changed lately) -> due -> in the history
 
-Whatever a kill interrupts, a next look finds the same state: a line in the history makes a checkpoint known; a run
-folder with results is entered without asking anything again; one without goes on where it stopped.
+A kill loses nothing: an entry of the history marks a checkpoint as done; a run folder with results is entered without
+being run again; one without is resumed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from viubench.engines.checkpoints import fingerprint
 from viubench.errors import ViubenchError
-from viubench.schema import Entry, Gated, Results, Score, Suite, SuiteResult, TaskResult, content_hash, utf8
+from viubench.schema import GateOutcome, Suite, WatchEntry, WatchScore, content_hash, utf8
 from viubench.schema.gate import MAX_ERRORS
 from viubench.scoring.aggregate import summarise
 from viubench.storage import locking
@@ -32,18 +33,18 @@ from viubench.watch.checkpoints import Checkpoint
 from viubench.watch.history import History
 
 RUNS = "runs"
-SETTLING = "whole; waiting for its writer to be done"
+SETTLING = "complete; waiting until its writer is done"
 
-Answer = Callable[[Path, Path], str]
-"""Evaluates a model folder into a run folder; says why not, or nothing."""
+RunCheckpoint = Callable[[Path, Path], str]
+"""Evaluates a model folder into a run folder; returns why it failed, or nothing."""
 
-Judge = Callable[[Path], Gated]
+ApplyGate = Callable[[Path], GateOutcome]
 """The gate on a run folder."""
 
 
 @dataclass(frozen=True)
 class Due:
-    """A checkpoint to evaluate, and of which weights."""
+    """A checkpoint to evaluate, and the fingerprint of its weights."""
 
     checkpoint: Checkpoint
     fingerprint: str
@@ -63,32 +64,35 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """What one look found: the first checkpoint that is due, and those that are not there whole."""
+class Scan:
+    """The first checkpoint that is due, and those that are not complete."""
 
     due: Due | None
     waiting: tuple[Waiting, ...]
 
 
 @dataclass
-class Sight:
-    """A checkpoint as it was when it last changed; `since` is by the watch's clock."""
+class State:
+    """A checkpoint as it was when it last changed; `since` is by the scheduler's clock."""
 
     stamp: str
     since: float
-    lacks: str
+    incomplete: str
     marked: bool
     fingerprint: str = ""
 
 
-class Watch:
+class Scheduler:
     """One folder of checkpoints and the history of their evaluations.
 
     Args:
         options: those of `viubench run`, model and run folder apart.
-        settle: seconds without a change after which a whole checkpoint counts as written.
+        settle: seconds without a change after which a complete checkpoint counts as written.
         max_errors: share of media and engine errors above which an evaluation has failed.
-        clock: seconds that never go back.
+        clock: monotonic seconds.
+
+    Raises:
+        ViubenchError: the history has evaluations with other options; their scores do not belong on one curve.
     """
 
     def __init__(
@@ -107,105 +111,101 @@ class Watch:
         self.settle = settle
         self.max_errors = max_errors
         self._clock = clock
-        self._sights: dict[str, Sight] = {}
-        self._refuse_other_options()
+        self._states: dict[str, State] = {}
+        for entry in history.entries:
+            if entry.status == "evaluated" and entry.options != self.options:
+                raise ViubenchError(
+                    f"{history.out} has evaluations with other options: {' '.join(entry.options)}",
+                    where="--out",
+                    hint="use the same options, or another folder",
+                )
 
-    def look(self) -> Turn:
-        """What is due now, the lowest step first, and what is not there whole."""
+    def scan(self) -> Scan:
+        """What is due now, the lowest step first, and what is not complete."""
         due: Due | None = None
         waiting = []
         for checkpoint in checkpoints.find(self.folder):
-            why, seen = self._state(checkpoint)
+            try:
+                why, state = self._state(checkpoint)
+                if not why and due is None:
+                    state.fingerprint = state.fingerprint or fingerprint(checkpoint.model)
+                    if not self.history.has(checkpoint.name, state.fingerprint, self.options):
+                        due = Due(checkpoint, state.fingerprint)
+            except (OSError, ViubenchError) as error:
+                why = f"it cannot be read: {error}"
             if why:
                 waiting.append(Waiting(checkpoint.name, checkpoint.step, why))
-            elif due is None and seen is not None:
-                if not seen.fingerprint:
-                    try:
-                        seen.fingerprint = checkpoints.fingerprint(checkpoint.model)
-                    except (OSError, ViubenchError) as error:
-                        waiting.append(Waiting(checkpoint.name, checkpoint.step, f"it cannot be read: {error}"))
-                        continue
-                if not self.history.knows(checkpoint.name, seen.fingerprint, self.options):
-                    due = Due(checkpoint, seen.fingerprint)
-        return Turn(due, tuple(waiting))
+        return Scan(due, tuple(waiting))
 
     def run_folder(self, due: Due) -> Path:
         """Where the evaluation goes: another folder for other weights, other options, another place of the model."""
         key = content_hash([utf8(due.checkpoint.model.resolve()), due.fingerprint, self.options])
         return self.history.out / RUNS / f"step-{due.checkpoint.step:06d}-{key[:12]}"
 
-    def evaluate(self, due: Due, answer: Answer, judge: Judge | None = None) -> Entry:
-        """What the checkpoint came to; `answer` is asked only where no finished run is there already."""
+    def evaluate(self, due: Due, run_checkpoint: RunCheckpoint, apply_gate: ApplyGate | None = None) -> WatchEntry:
+        """The entry of a checkpoint; `run_checkpoint` is called only where there is no finished run yet."""
         run = self.run_folder(due)
-        why = "" if finished(run) else answer(due.checkpoint.model, run)
-        tasks: dict[str, Score] = {}
+        why = "" if finished(run) else run_checkpoint(due.checkpoint.model, run)
+        tasks: dict[str, WatchScore] = {}
         mean = None
         if not why:
             try:
                 why = self._fault(run, due.fingerprint)
-                tasks, mean = scores(run)
+                tasks, mean = ({}, None) if why else scores(run)
             except ViubenchError as error:
                 why = error.message
-        entry = Entry(
+        entry = WatchEntry(
             step=due.checkpoint.step,
             name=due.checkpoint.name,
             path=utf8(due.checkpoint.model.resolve()),
             fingerprint=due.fingerprint,
             status="failed" if why else "evaluated",
             reason=utf8(why),
-            tasks={} if why else tasks,
-            mean=None if why else mean,
+            tasks=tasks,
+            mean=mean,
             run=f"{RUNS}/{run.name}",
             options=self.options,
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        return judged(entry, self.history.out, judge)
+        return entry if why or apply_gate is None else gated(entry, apply_gate(run))
 
-    def to_judge(self, against: str) -> list[Entry]:
-        """Evaluated checkpoints that the gate has not judged against this baseline with this configuration."""
+    def to_gate(self, against: str) -> list[WatchEntry]:
+        """Evaluated checkpoints with a finished run that the gate has not judged against this reference run."""
         return [
             entry
             for entry in self.history.latest()
-            if entry.status == "evaluated" and (entry.gate is None or entry.gate.against != against)
+            if entry.status == "evaluated"
+            and (entry.gate is None or entry.gate.against != against)
+            and finished(self.history.out / entry.run)
         ]
 
-    def _state(self, checkpoint: Checkpoint) -> tuple[str, Sight | None]:
-        """Why the checkpoint must wait, or nothing; and what was seen of it."""
+    def _state(self, checkpoint: Checkpoint) -> tuple[str, State]:
+        """Why the checkpoint must wait, or nothing, and its state; raises OSError where it cannot be read."""
         now = self._clock()
         try:
             stamp, age = checkpoints.stamp(checkpoint.folder)
-        except OSError as error:
-            self._sights.pop(checkpoint.name, None)
-            return f"it cannot be read: {error.strerror}", None
-        seen = self._sights.get(checkpoint.name)
-        if seen is None or seen.stamp != stamp:
-            since = now - age if seen is None else now
-            seen = self._sights[checkpoint.name] = Sight(stamp, since, *_whole(checkpoint))
-        if seen.lacks:
-            return f"it lacks {seen.lacks}", seen
-        return ("" if seen.marked or now - seen.since >= self.settle else SETTLING), seen
+        except OSError:
+            self._states.pop(checkpoint.name, None)
+            raise
+        state = self._states.get(checkpoint.name)
+        if state is None or state.stamp != stamp:
+            since = now - age if state is None else now
+            state = self._states[checkpoint.name] = State(stamp, since, *checkpoints.completeness(checkpoint))
+        if state.incomplete:
+            return state.incomplete, state
+        return ("" if state.marked or now - state.since >= self.settle else SETTLING), state
 
     def _fault(self, run: Path, fingerprint: str) -> str:
         """Why a finished run is no evaluation of these weights; nothing where it is one."""
         if read_manifest(run).model.get("fingerprint") not in (None, fingerprint):
-            return "the checkpoint was changed while it was evaluated"
+            return "the checkpoint changed during its evaluation"
         results = read_results(run).tasks.values()
         total = sum(task.n for task in results)
         lost = sum(task.statuses.get(status, 0) for task in results for status in ("media_error", "engine_error"))
         if not total:
-            return "no sample was asked"
+            return "the run has no samples"
         share = f"{lost} of {total} samples failed, more than --max-errors {self.max_errors:g}"
         return share if lost > self.max_errors * total else ""
-
-    def _refuse_other_options(self) -> None:
-        """Scores of other items, or of others ways to ask, must not come onto one curve."""
-        for entry in self.history.entries:
-            if entry.status == "evaluated" and entry.options != self.options:
-                raise ViubenchError(
-                    f"{self.history.out} holds evaluations with other options: {' '.join(entry.options)}",
-                    where="--out",
-                    hint="give the same options again, or name another folder",
-                )
 
 
 def finished(run: Path) -> bool:
@@ -217,44 +217,29 @@ def busy(run: Path) -> bool:
     return locking.is_held(run / ".lock")
 
 
-def judged(entry: Entry, out: Path, judge: Judge | None) -> Entry:
-    """The entry with the gate's verdict, where there is a gate and something to judge."""
-    if judge is None or entry.status != "evaluated":
-        return entry
-    return entry.model_copy(update={"gate": judge(out / entry.run)})
+def gated(entry: WatchEntry, outcome: GateOutcome) -> WatchEntry:
+    return entry.model_copy(update={"gate": outcome})
 
 
-def scores(run: Path) -> tuple[dict[str, Score], Score | None]:
+def scores(run: Path) -> tuple[dict[str, WatchScore], WatchScore | None]:
     """The score of each task of a finished run, and of several their mean, clustered across them.
 
-    The mean is that of the suite that was run, where it was one; else all tasks count the same.
+    The mean is that of the suite that was run, if it was one; else all tasks count the same.
     """
     results, manifest = read_results(run), read_manifest(run)
-    tasks = {name: _score(task) for name, task in results.tasks.items()}
+    tasks = {
+        name: WatchScore(
+            metric=task.metric, value=task.value, ci=task.ci, n=task.n, items=task.items_hash,
+            protocol=task.protocol_hash,
+        )
+        for name, task in results.tasks.items()
+    }  # fmt: skip
     if len(tasks) < 2:
         return tasks, None
     suite = next((one for one in results.suites.values() if set(one.tasks) == set(tasks)), None)
     if suite is None:
         mean = Suite(suite="mean", tasks=sorted(tasks))
-        whole = summarise(read_records(run), manifest.model_copy(update={"suites": {"mean": mean}}))
-        suite = whole.suites["mean"]
-    return tasks, _mean(suite, results)
-
-
-def _score(task: TaskResult) -> Score:
-    return Score(
-        metric=task.metric, value=task.value, ci=task.ci, n=task.n, items=task.items_hash, protocol=task.protocol_hash
-    )
-
-
-def _mean(suite: SuiteResult, results: Results) -> Score:
-    return Score(metric="mean", value=suite.value, ci=suite.ci, n=sum(task.n for task in results.tasks.values()))
-
-
-def _whole(checkpoint: Checkpoint) -> tuple[str, bool]:
-    """What the checkpoint lacks, and whether its own trainer says that it is whole."""
-    if checkpoints.marked(checkpoint.folder):
-        return "", True
-    if checkpoints.listed(checkpoint.folder):
-        return "files of its list (trainer/files.json), or parts of them", False
-    return checkpoints.lacking(checkpoint.model), False
+        suites = manifest.model_copy(update={"suites": {"mean": mean}})
+        suite = summarise(read_records(run), suites).suites["mean"]
+    n = sum(task.n for task in tasks.values())
+    return tasks, WatchScore(metric="mean", value=suite.value, ci=suite.ci, n=n)

@@ -90,14 +90,14 @@ def order(
     from viubench.cli.run import pairs
     from viubench.engines.checkpoints import describe_checkpoint
     from viubench.runner import planning
-    from viubench.runner.config import configure
+    from viubench.runner.config import EvalConfig
     from viubench.video.frame_cache import FrameCache, default_root
 
     store = FrameCache(frame_cache or default_root())
-    config = configure(model, tasks, engine="vllm", videos=videos, max_pixels=max_pixels, limit=n)
+    config = EvalConfig(model, tasks, engine="vllm", videos=videos, max_pixels=max_pixels, limit=n)
     with TemporaryDirectory(prefix="viubench-bench-") as scratch:
         multiple = describe_checkpoint(model)["size_multiple"]
-        planned = planning.make_plan(config, Path(scratch), store, multiple)
+        planned = planning.make_plan(config, Path(scratch), multiple)
         rows = order.measure(model, order.requests(planned, store, n), pairs(engine_arg), in_flight)
     lines = [
         [row.what, "yes" if row.deterministic else "no", row.n, f"{row.seconds:.1f}", f"{100 * row.answers:.1f}",

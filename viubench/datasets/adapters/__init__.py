@@ -39,6 +39,10 @@ class RowFile:
     folder: Path
     content: Any
 
+    def place(self, index: int) -> dict[str, Any]:
+        """The keys that say where row `index` of the file is; every row must have them."""
+        return {"_file": self.stem, "_path": self.path, "_index": index}
+
 
 Adapter = Callable[[Sequence[RowFile]], Iterator[dict[str, Any]]]
 

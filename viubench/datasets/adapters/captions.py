@@ -38,9 +38,7 @@ def activitynet(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
                     "duration": video["duration"],
                     "query": sentence.strip(),
                     "relevant_windows": [sorted(span)],
-                    "_file": file.stem,
-                    "_path": file.path,
-                    "_index": index,
+                    **file.place(index),
                 }
                 index += 1
 

@@ -38,9 +38,7 @@ def charades(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
                 "place": seen[vid],
                 "query": query,
                 "relevant_windows": [window],
-                "_file": file.stem,
-                "_path": file.path,
-                "_index": index,
+                **file.place(index),
             }
             seen[vid] += 1
 

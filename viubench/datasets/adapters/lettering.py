@@ -1,10 +1,10 @@
-"""Options of rows that name the true one by its text or its place: lettered, so that no text is taken for a letter.
+"""Letters for the options of rows that name the true one by its text or place, so that no text is taken for a letter.
 
 Example:
     >>> lettered(["c", "A man", "b"]), letter_of(["c", "A man", "b"], "b")
     (['A. c', 'B. A man', 'C. b'], 'C')
 
-Without letters, the answer "b" above would be read as the letter B, and "yes" and "no" as a question without letters.
+Without letters, the answer "b" above would count as the letter B, and "yes" and "no" as a question without letters.
 """
 
 from __future__ import annotations

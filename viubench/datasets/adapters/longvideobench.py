@@ -37,14 +37,10 @@ def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
             if not 0 <= choice < len(texts):
                 raise ValueError(f"{file.path}, row {index}: choice {choice} of {len(texts)} options")
             padded = [*texts, *[PADDING] * COLUMNS][:COLUMNS]
-            yield (
-                row
-                | {f"option{i}": text for i, text in enumerate(padded)}
-                | {
-                    "options": lettered(texts),
-                    "letter": ascii_uppercase[choice],
-                    "_file": file.stem,
-                    "_path": file.path,
-                    "_index": index,
-                }
-            )
+            yield {
+                **row,
+                **{f"option{i}": text for i, text in enumerate(padded)},
+                "options": lettered(texts),
+                "letter": ascii_uppercase[choice],
+                **file.place(index),
+            }

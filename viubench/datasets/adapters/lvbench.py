@@ -30,7 +30,5 @@ def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
                 yield row | {
                     "video_path": row.get("video_path") or row["key"],
                     "question_type": [types] if isinstance(types, str) else list(types),
-                    "_file": file.stem,
-                    "_path": file.path,
-                    "_index": index,
+                    **file.place(index),
                 }

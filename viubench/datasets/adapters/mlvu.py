@@ -32,16 +32,7 @@ def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
         for index, row in enumerate(file.content):
             known = _of_publisher(row, file.stem) if by_task else _of_repack(row)
             task = known["task_type"]
-            yield (
-                row
-                | known
-                | {
-                    "task_type": SAME_TASK.get(task, task),
-                    "_file": file.stem,
-                    "_path": file.path,
-                    "_index": index,
-                }
-            )
+            yield row | known | {"task_type": SAME_TASK.get(task, task), **file.place(index)}
 
 
 def _of_publisher(row: dict[str, Any], folder: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""MVBench: 20 files of 200 rows, and two preparations of the videos, told apart by the folders that are there.
+"""MVBench: 20 files of 200 rows, and two preparations of the videos, which differ by their folders.
 
 Example: for the first row of `json/episodic_reasoning.json`, where `video/tvqa/frames_fps3_hq` is on disk,
 
@@ -6,7 +6,7 @@ Example: for the first row of `json/episodic_reasoning.json`, where `video/tvqa/
 
 Revision `main` holds whole videos, and frame folders for TVQA: three sources are then cut at the row's `start` and
 `end`. Revision `video` holds them cut and converted: the bounds must not be applied again, so they are None. Each
-source is looked up by itself; where neither folder is there, the paths are those of revision `video`, the task's own.
+source is checked by itself; where neither folder is there, the paths are those of revision `video`, the task's own.
 """
 
 from __future__ import annotations
@@ -91,9 +91,7 @@ def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
                 "end": bounds[1],
                 "options": lettered(row["candidates"]),
                 "letter": letter_of(row["candidates"], row["answer"]),
-                "_file": file.stem,
-                "_path": file.path,
-                "_index": index,
+                **file.place(index),
             }
 
 

@@ -36,9 +36,7 @@ def tacos(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
                 "duration": duration,
                 "query": query,
                 "relevant_windows": windows,
-                "_file": file.stem,
-                "_path": file.path,
-                "_index": index,
+                **file.place(index),
             }
             seen[vid] += 1
 

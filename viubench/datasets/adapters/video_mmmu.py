@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from string import ascii_uppercase
 from typing import Any
 
-from viubench.datasets.adapters import RowFile
+from viubench.datasets.adapters import RowFile, lettering
 from viubench.datasets.adapters.captions import one_layout
 from viubench.errors import ViubenchError
 
@@ -71,9 +71,7 @@ def video_mmmu(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
                 "lettered": lettered(options),
                 "answer": row["answer"],
                 "question_type": row.get("question_type", "multiple-choice"),
-                "_file": file.stem,
-                "_path": file.path,
-                "_index": index,
+                **file.place(index),
             }
 
 
@@ -86,7 +84,7 @@ def lettered(options: Sequence[str]) -> list[str]:
     """
     if all(option.startswith(f"{letter}.") for letter, option in zip(ascii_uppercase, options, strict=False)):
         return list(options)
-    return [f"{letter}. {option}" for letter, option in zip(ascii_uppercase, options, strict=False)]
+    return lettering.lettered(options)
 
 
 def _questions(file: RowFile) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -100,11 +98,11 @@ def _questions(file: RowFile) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _track(names: Sequence[str], where: str) -> str:
-    found = [name.casefold() for name in names if name.casefold() in TRACKS]
-    if len(found) != 1:
+    tracks = [name.casefold() for name in names if name.casefold() in TRACKS]
+    if len(tracks) != 1:
         raise ViubenchError(
             f"no track of Video-MMMU in {'/'.join(names)!r}",
             where=where,
             hint="keep the publisher's folders Perception, Comprehension and Adaptation",
         )
-    return found[0]
+    return tracks[0]

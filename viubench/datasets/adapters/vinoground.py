@@ -5,7 +5,7 @@ Example: one row of the two JSON files, with what the table says of its pair,
     {"idx": "612_pos", "pair": "612", "side": "pos", "kind": "text", "major": "object", "minor": ["spatial"], ...}
 
 The publisher puts the JSON files beside the two video folders; lmms-eval looks for them inside these. Both are read,
-a question that stands in both places once.
+a question that is in both places once.
 """
 
 from __future__ import annotations
@@ -49,7 +49,5 @@ def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
                 "index": name,
                 "major": table[pair]["major"],
                 "minor": [part.strip() for part in minor.split(";") if part.strip()],
-                "_file": file.stem,
-                "_path": file.path,
-                "_index": index,
+                **file.place(index),
             }

@@ -1,11 +1,11 @@
 """`--tasks lmms:NAME`: any generate_until task of the installed lmms-eval as samples for our engines.
 
 Example:
-    >>> built = read(["videomme"], pictures=Path("run/pictures"))  # doctest: +SKIP
-    >>> built.samples[0].id, built.samples[0].question[:26]  # doctest: +SKIP
+    >>> dataset = read(["videomme"], pictures=Path("run/pictures"))  # doctest: +SKIP
+    >>> dataset.samples[0].id, dataset.samples[0].question[:26]  # doctest: +SKIP
     ('lmms:videomme-0', '<video>Select the best answ')
 
-A sample asks what lmms-eval's chat models are asked (`doc_to_messages`, made of `doc_to_visual` and `doc_to_text` where
+A sample has the prompt of lmms-eval's chat models (`doc_to_messages`, made of `doc_to_visual` and `doc_to_text` where
 a task has none), with `<video>` marks where its videos and pictures stand. Pictures are kept as PNG files and shown as
 images. A task's stop texts (`until`) are not used, as lmms-eval's own vLLM model does not use them.
 
@@ -25,12 +25,13 @@ from typing import Any
 
 from blake3 import blake3
 
-from viubench.datasets.dataset import Built
+from viubench.datasets.dataset import Dataset
 from viubench.datasets.lmms import task_loader
 from viubench.datasets.lmms.task_loader import LmmsTask
 from viubench.errors import ViubenchError
 from viubench.schema import Clip, EvaluatorSpec, GenerationKwargs, Metadata, Prompt, Published, Sample, Task
 from viubench.storage import atomic
+from viubench.video.images import PICTURE_SUFFIXES
 
 PREFIX = "lmms:"
 PROTOCOL = "fps2-32"
@@ -38,8 +39,6 @@ PROTOCOL = "fps2-32"
 
 NEW_TOKENS = 1024
 """Answer length of a task that names none: what most of lmms-eval's models take then."""
-
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tiff", ".webp")
 
 _PATH = re.compile(r"/[^\s'\",]+")
 
@@ -51,7 +50,7 @@ def read(
     include_paths: Sequence[Path] = (),
     limit: int | None = None,
     variant: str = "",
-) -> Built:
+) -> Dataset:
     """Every document of the named tasks, or of all tasks of a named group, as a sample.
 
     Args:
@@ -59,24 +58,24 @@ def read(
         pictures: folder that the pictures shown are written to.
         include_paths: further folders of lmms-eval task files.
         limit: only the first so many documents of each task.
-        variant: which of a task's `lmms_eval_specific_kwargs` words the questions; "" is its default.
+        variant: which of a task's `lmms_eval_specific_kwargs` makes the prompts; "" is its default.
 
     Raises:
-        ViubenchError: see `lmms_tasks.load`; also for a document with sound, with several turns, or without a question.
+        ViubenchError: see `task_loader.load`; also for a document with sound, several turns, or no question.
     """
     include = tuple(str(path) for path in include_paths)
-    found = {task.name: task for name in names for task in task_loader.load(name, include, variant)}
+    loaded = {task.name: task for name in names for task in task_loader.load(name, include, variant)}
     samples: list[Sample] = []
     notes: list[str] = []
-    for task in found.values():
-        reader = _Reader(task, pictures)
+    for task in loaded.values():
+        reader = _DocumentReader(task, pictures)
         samples += [reader.sample(index) for index in range(min(len(task), len(task) if limit is None else limit))]
         repeats = getattr(task.task.config, "repeats", 1) or 1
         if repeats > 1:
             notes.append(f"{PREFIX}{task.name}: lmms-eval asks each question {repeats} times, here it is asked once")
     root = _root([path for sample in samples for clip in sample.clips for path in _files(clip)], pictures)
-    tasks = {PREFIX + name: _task(task, include, variant) for name, task in found.items()}
-    return Built(tasks, [_below(sample, root) for sample in samples], root, notes=tuple(notes))
+    tasks = {PREFIX + name: _task(task, include, variant) for name, task in loaded.items()}
+    return Dataset(tasks, [_below(sample, root) for sample in samples], root, notes=tuple(notes))
 
 
 def _task(task: LmmsTask, include: Sequence[str], variant: str) -> Task:
@@ -106,8 +105,8 @@ def _task(task: LmmsTask, include: Sequence[str], variant: str) -> Task:
     )
 
 
-class _Reader:
-    """Makes samples of one task; their clips name absolute paths."""
+class _DocumentReader:
+    """Turns documents of one task into samples; their clips name absolute paths."""
 
     def __init__(self, task: LmmsTask, pictures: Path) -> None:
         self.task = task
@@ -146,7 +145,7 @@ class _Reader:
         try:
             messages = self.task.messages(index)
         except (SystemExit, OSError) as error:
-            # How its code says that a video is missing. The run says so too, and counts the sample as wrong.
+            # Its code reports a missing video so. The run does too, and counts the sample as wrong.
             named = _PATH.search(str(error))
             yield Clip(path=named[0] if named else f"{_hf_home()}/{self.task.name}-{index}")
             yield self.task.text(index)
@@ -162,10 +161,10 @@ class _Reader:
 
     def piece(self, part: Mapping[str, Any]) -> str | Clip:
         if part["type"] == "text":
-            # A mark that a text quotes is none; a place for a video must not be taken by it.
+            # A text may quote the mark; it must not take the place of a video.
             return str(part["text"]).replace("<video>", "< video>")
         if part["type"] not in ("video", "image"):
-            raise ViubenchError(f"{self.task.name} needs {part['type']}, which no engine here is shown")
+            raise ViubenchError(f"{self.task.name} needs {part['type']}, which no engine here takes")
         seen = part.get("url", part.get(part["type"]))
         bounds: dict[str, Any] = {}
         if isinstance(seen, Mapping):
@@ -176,7 +175,7 @@ class _Reader:
         if not isinstance(seen, str | os.PathLike) or "://" in str(seen):
             raise ViubenchError(f"{self.task.name} shows {str(seen)[:80]!r}, which is neither a file nor a picture")
         path = os.path.abspath(os.path.expanduser(seen))
-        picture = part["type"] == "image" or path.lower().endswith(PICTURES)
+        picture = part["type"] == "image" or PurePath(path).suffix.lower() in PICTURE_SUFFIXES
         return Clip(frame_files=(path,)) if picture else Clip(path=path, **bounds)
 
     def kept(self, picture: Any) -> str:
@@ -193,7 +192,7 @@ class _Reader:
 
 
 def _hf_home() -> str:
-    """Where lmms-eval's tasks look for their videos."""
+    """Where lmms-eval's tasks expect their videos."""
     return os.path.abspath(os.path.expanduser(os.environ.get("HF_HOME", "~/.cache/huggingface")))
 
 

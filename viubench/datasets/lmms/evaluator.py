@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from evaluators import Answer, Blind, Evaluator, Gradable
 from viubench.datasets.lmms import task_loader
@@ -95,7 +95,7 @@ class LmmsEval(Evaluator):
         for record in sorted(records, key=lambda record: _index(record.id)):
             for metric, value in task.results(_index(record.id), record.response or "").items():
                 values[metric].append(value)
-        found = {}
+        totals = {}
         for metric in (metric for metric in task.metrics if metric in values):
             try:
                 number = task.aggregated(metric, values[metric])
@@ -105,8 +105,8 @@ class LmmsEval(Evaluator):
             if number is None:
                 warnings.warn(f"lmms-eval's aggregate of {self.task} {metric} is no number", stacklevel=2)
                 continue
-            found[metric] = number / _measured(task).units.get(metric, 1.0)
-        return found
+            totals[metric] = number / _measured(task).units.get(metric, 1.0)
+        return totals
 
     def guess(self, item: Gradable, rng: random.Random) -> str:
         raise NoRule(self.task)
@@ -124,12 +124,11 @@ class LmmsEval(Evaluator):
         return text
 
 
-class Measured:
+class Measured(NamedTuple):
     """What true answers get: `full` marks per document, `units` of the aggregate (100 for percent), by metric."""
 
-    def __init__(self, full: dict[str, float], units: dict[str, float]) -> None:
-        self.full = full
-        self.units = units
+    full: dict[str, float]
+    units: dict[str, float]
 
 
 @cache
@@ -153,10 +152,10 @@ def _best(task: LmmsTask, index: int) -> dict[str, tuple[float, Any]]:
     """(number, value) by metric of the first form of the true answer that scores."""
     for text in _forms(task.target(index)):
         try:
-            found = task.results(index, text)
+            results = task.results(index, text)
         except EngineError:  # this form is none that the task can read
             continue
-        numbers = {metric: (task.number(metric, value), value) for metric, value in found.items()}
+        numbers = {metric: (task.number(metric, value), value) for metric, value in results.items()}
         marks = {metric: (number, value) for metric, (number, value) in numbers.items() if number}
         if any(task.rises(metric) for metric in marks):
             return marks
@@ -196,5 +195,5 @@ def _asks_a_judge(task: LmmsTask) -> bool:
 
 
 def _index(record_id: str) -> int:
-    """The document a sample was made of, from its id."""
+    """The document of a sample, from its id."""
     return int(record_id.rsplit("-", 1)[1])

@@ -99,12 +99,12 @@ class LmmsTask:
                 (filtered,) = answer.filtered_resps.values()
                 # Undecorated: lmms-eval would try four times more, two seconds apart.
                 process = getattr(type(self.task).process_results, "__wrapped__", type(self.task).process_results)
-                found: dict[str, Any] = process(self.task, doc, [self._spoken(filtered)])
+                results: dict[str, Any] = process(self.task, doc, [self._without_reasoning(filtered)])
         except (Exception, SystemExit) as error:  # another project's code on a model's text: anything may come
-            raise EngineError(f"lmms-eval could not score the answer to {self.name} {index}: {_said(error)}") from error
-        return found
+            raise EngineError(f"lmms-eval could not score {self.name} {index}: {_reason(error)}") from error
+        return results
 
-    def _spoken(self, text: Any) -> Any:
+    def _without_reasoning(self, text: Any) -> Any:
         """A filtered answer without its reasoning, where the task names the tags of that."""
         from lmms_eval.api.reasoning import parse_reasoning_tags_config, strip_reasoning_tags
 
@@ -140,7 +140,7 @@ class LmmsTask:
         try:
             return self.aggregated(metric, [value])
         except Exception as error:  # a statistic that one document has none of, such as a correlation
-            warnings.warn(f"{self.name}: {metric} has no value for one document: {_said(error)}", stacklevel=2)
+            warnings.warn(f"{self.name}: {metric} has no value for one document: {_reason(error)}", stacklevel=2)
             return None
 
 
@@ -169,20 +169,20 @@ def load(name: str, include: Sequence[str] = (), variant: str = "") -> list[Lmms
     try:
         if manager._name_is_task(name):  # known before anything is downloaded
             _refuse(name, manager._get_config(name).get("output_type", "generate_until"))
-        found = dict(_leaves(manager.load_task_or_group([name], task_type="chat")))
+        tasks = dict(_leaves(manager.load_task_or_group([name], task_type="chat")))
     except ViubenchError:
         raise
     except (Exception, SystemExit) as error:  # datasets, hub, unpacking, the task's own imports: anything may come
         raise ViubenchError(
-            f"lmms-eval could not load {name}: {_said(error)}",
+            f"lmms-eval could not load {name}: {_reason(error)}",
             where=f"HF_HOME={os.environ.get('HF_HOME', '~/.cache/huggingface')}",
             hint="its data come from the hub (a network, or a copy in HF_HOME); its code may need further packages",
         ) from error
-    for leaf, task in found.items():
+    for leaf, task in tasks.items():
         _refuse(leaf, task.OUTPUT_TYPE)
         _strip_thinking(task)
         _loaded[leaf, tuple(include), variant] = LmmsTask(leaf, task)
-    return [_loaded[leaf, tuple(include), variant] for leaf in found]
+    return [_loaded[leaf, tuple(include), variant] for leaf in tasks]
 
 
 def loaded(name: str, include: Sequence[str] = (), variant: str = "") -> LmmsTask:
@@ -224,9 +224,9 @@ def _manager(include: tuple[str, ...], variant: str) -> Any:
     return TaskManager(verbosity="ERROR", include_path=list(include), model_name=variant or None)
 
 
-def _leaves(found: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+def _leaves(groups: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     """The tasks in lmms-eval's nested groups, by name."""
-    for name, task in found.items():
+    for name, task in groups.items():
         if isinstance(task, Mapping):
             yield from _leaves(task)
         elif task is not None:
@@ -266,15 +266,12 @@ def _seeded(seed: str) -> Iterator[None]:
         np.random.set_state(theirs)
 
 
-def _said(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     """The reason in one line; of a retried call, why its last try failed."""
     attempt = getattr(error, "last_attempt", None)
     cause = attempt.exception() if attempt is not None else None
     if cause is not None:
-        return _said(cause)
-    said = " ".join(str(error).split())[:400]
-    return (
-        f"{type(error).__name__}: {said}"
-        if said and not isinstance(error, SystemExit)
-        else said or type(error).__name__
-    )
+        return _reason(cause)
+    text = " ".join(str(error).split())[:400]
+    name = type(error).__name__
+    return f"{name}: {text}" if text and not isinstance(error, SystemExit) else text or name

@@ -8,14 +8,12 @@ Example:
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from viubench.engines import engine_args
+from viubench.engines.gpus import built_for, visible_gpus
 from viubench.errors import ViubenchError
-from viubench.system.doctor import built_for
 
 T = TypeVar("T")
 
@@ -41,7 +39,7 @@ def gpu_shares(replicas: int, each: int) -> list[list[str]]:
     Raises:
         ViubenchError: there are GPUs, but not `replicas` times `each`.
     """
-    gpus = visible_gpus()
+    gpus = [] if built_for("torch") in (None, "cpu") else visible_gpus()
     if not gpus:
         return []
     if len(gpus) < replicas * each:
@@ -51,20 +49,6 @@ def gpu_shares(replicas: int, each: int) -> list[list[str]]:
             hint="fewer replicas, a smaller tensor_parallel_size, or another CUDA_VISIBLE_DEVICES",
         )
     return split(gpus, replicas, each)
-
-
-def visible_gpus() -> list[str]:
-    """The GPUs this process may use: those of CUDA_VISIBLE_DEVICES, else all; none for a CPU build of torch."""
-    if built_for("torch") in (None, "cpu"):
-        return []
-    if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name.strip() for name in given.split(",") if name.strip() and name.strip() != "-1"]
-    if (smi := shutil.which("nvidia-smi")) is None:
-        return []
-    asked = subprocess.run(
-        [smi, "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True, timeout=60, check=False
-    )
-    return asked.stdout.split() if asked.returncode == 0 else []
 
 
 def core_shares(replicas: int) -> list[list[int]]:

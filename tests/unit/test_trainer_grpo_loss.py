@@ -19,13 +19,13 @@ TOLERANCE = {"rel": 1e-9, "abs": 1e-12}
 # --- the reference --------------------------------------------------------------------------------------------
 
 
-def group_advantages(rewards: list[float], normalise: str) -> list[float]:
+def group_advantages(rewards: list[float], scale_rewards: str) -> list[float]:
     """arXiv 2402.03300, 4.1.2, with the epsilon stated in our docstring; a constant group has no advantage."""
     if all(reward == rewards[0] for reward in rewards):
         return [0.0] * len(rewards)
     mean = math.fsum(rewards) / len(rewards)
     spread = math.sqrt(math.fsum((reward - mean) ** 2 for reward in rewards) / (len(rewards) - 1))
-    return [(reward - mean) / (spread + 1e-6 if normalise == "std" else 1.0) for reward in rewards]
+    return [(reward - mean) / (spread + 1e-6 if scale_rewards == "group" else 1.0) for reward in rewards]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Batch:
             "mask": torch.tensor(self.mask),
             "reference": torch.tensor(self.reference, dtype=torch.float64),
         }
-        value, seen = grpo_loss.loss(leaf, clip=self.clip, beta=self.beta, **(given | changed))  # type: ignore[arg-type]
+        value, seen = grpo_loss.loss(leaf, epsilon=self.clip, beta=self.beta, **(given | changed))  # type: ignore[arg-type]
         return value, seen, leaf
 
 
@@ -94,39 +94,39 @@ def batches(draw: st.DrawFn) -> Batch:
     st.integers(1, 8).flatmap(
         lambda n: st.lists(st.lists(st.sampled_from([0.0, 0.1, 1 / 3, 0.7, 1.0]), min_size=n, max_size=n), min_size=1)
     ),
-    st.sampled_from(["std", "mean"]),
+    st.sampled_from(["group", "none"]),
 )
-def test_advantages_are_the_formula(groups: list[list[float]], normalise: str) -> None:
-    ours = grpo_loss.advantages(torch.tensor(groups, dtype=torch.float64), normalise).tolist()
+def test_advantages_are_the_formula(groups: list[list[float]], scale_rewards: str) -> None:
+    ours = grpo_loss.advantages(torch.tensor(groups, dtype=torch.float64), scale_rewards).tolist()
     for row, rewards in zip(ours, groups, strict=True):
-        assert row == pytest.approx(group_advantages(rewards, normalise), **TOLERANCE)
+        assert row == pytest.approx(group_advantages(rewards, scale_rewards), **TOLERANCE)
 
 
-@pytest.mark.parametrize("normalise", ["std", "mean"])
+@pytest.mark.parametrize("scale_rewards", ["group", "none"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_group_without_variance_teaches_nothing(normalise: str, dtype: object) -> None:
-    """0.1 summed seven times is not 0.7: without care the rounding error would become an advantage of about 1."""
+def test_a_group_without_variance_teaches_nothing(scale_rewards: str, dtype: object) -> None:
+    """0.1 sum_metrics seven times is not 0.7: without care the rounding error would become an advantage of about 1."""
     rewards = torch.tensor([[0.1] * 7, [1 / 3] * 7, [0.0] * 7, [1.0] * 6 + [0.5]], dtype=dtype)
-    ours = grpo_loss.advantages(rewards, normalise)
+    ours = grpo_loss.advantages(rewards, scale_rewards)
     assert ours.dtype == dtype
     assert torch.equal(ours[:3], torch.zeros(3, 7, dtype=dtype))
     assert (ours[3] != 0).all()
 
 
 def test_a_known_group() -> None:
-    ours = grpo_loss.advantages(torch.tensor([[1.0, 0.0, 0.0, 1.0]]), "std")
+    ours = grpo_loss.advantages(torch.tensor([[1.0, 0.0, 0.0, 1.0]]), "group")
     assert ours.tolist()[0] == pytest.approx([0.8660239, -0.8660239, -0.8660239, 0.8660239], abs=1e-5)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_reward_that_is_no_number_is_refused(bad: float) -> None:
     with pytest.raises(ValueError, match=f"finite, not {bad}"):
-        grpo_loss.advantages(torch.tensor([[0.0, 1.0], [bad, 0.5]]), "std")
+        grpo_loss.advantages(torch.tensor([[0.0, 1.0], [bad, 0.5]]), "group")
 
 
 def test_another_shape_or_normalisation_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\[groups, answers\], not \[2\]"):
-        grpo_loss.advantages(torch.tensor([0.0, 1.0]), "std")
+        grpo_loss.advantages(torch.tensor([0.0, 1.0]), "group")
     with pytest.raises(ValueError, match="std or mean, not 'max'"):
         grpo_loss.advantages(torch.tensor([[0.0, 1.0]]), "max")  # type: ignore[arg-type]
 
@@ -251,7 +251,7 @@ def test_clipping_stops_the_gradient_only_where_it_would_go_too_far() -> None:
     ("changed", "clip", "message"),
     [
         ({"old": None}, 0.2, "needs the log-probabilities of the rollout"),
-        ({"reference": None}, None, "KL weight of 0.1 needs the reference"),
+        ({"reference": None}, None, "beta = 0.1 needs the reference"),
         ({"mask": torch.zeros(1, 2, dtype=torch.bool)}, None, "no answer token"),
         ({"mask": torch.ones(1, 1, dtype=torch.bool)}, None, r"mask is \[1, 1\], logprobs \[1, 2\]"),
         ({"advantages": torch.ones(2)}, None, r"\[1\], one per answer, not \[2\]"),

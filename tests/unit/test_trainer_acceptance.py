@@ -12,7 +12,7 @@ import pytest
 
 import evaluators
 from trainer.demo import acceptance
-from trainer.demo.pipeline import PROMISED, configured, swap
+from trainer.demo.pipeline import CHECKED, demo_config, swap
 from viubench.datasets import pretext_items
 from viubench.errors import ViubenchError
 from viubench.pretext.build import build
@@ -41,7 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, split in enumerate(("train", "test")):
         synthetic.draw(root / "clips" / split, 6, seed=seed, seconds=8, size=(64, 64), fps=4, dusk=True)
         clips = root / "clips" / split
-        build(recipe, catalogue.tasks_of(recipe), clips, root / split, seed=0, workers=1, store=store)
+        build(recipe, catalogue.tasks_of(recipe), clips, root / split, seed=0, workers=1, cache=store)
     swap(root / "test", root / "swapped")
     return root
 
@@ -66,7 +66,7 @@ def test_the_summary_is_what_the_answers_give(world: Path, tmp_path: Path) -> No
     runs = {name: answered(world, "test", tmp_path / name, right) for name, right in
             (("base", 0.0), ("warm", 0.3), ("grpo", 0.9))}  # fmt: skip
     control = answered(world, "swapped", tmp_path / "swapped", 0.0)
-    folders = acceptance.Runs(world / "train", world / "test", world / "swapped", **runs, control=control)
+    folders = acceptance.DemoRuns(world / "train", world / "test", world / "swapped", **runs, control=control)
     told = acceptance.summary(folders, Catalogue(), FrameCache(world / "frames"))
     built = pretext_items.read(world / "test", Catalogue(), FrameCache(world / "frames"))
     for name, task in built.tasks.items():
@@ -109,8 +109,8 @@ def test_swapped_items_keep_question_and_answer_and_show_another_video(world: Pa
 
 
 def test_a_training_that_holds_its_promise_passes_and_any_breach_is_said() -> None:
-    told = {"tasks": {name: copy.deepcopy(GOOD) for name in PROMISED}}
-    assert acceptance.failures(told, PROMISED) == []
+    told = {"tasks": {name: copy.deepcopy(GOOD) for name in CHECKED}}
+    assert acceptance.failures(told, CHECKED) == []
     breaches = {
         ("diff", "lo"): 0.02,
         ("exact", "grpo"): 0.27,
@@ -124,13 +124,13 @@ def test_a_training_that_holds_its_promise_passes_and_any_breach_is_said() -> No
         for key in path[:-1]:
             place = place[key]
         place[path[-1]] = value
-        found = acceptance.failures(broken, PROMISED)
+        found = acceptance.failures(broken, CHECKED)
         assert len(found) == 1
         assert found[0].startswith("tiny_jigsaw: ")
 
 
 def test_a_control_differs_in_seed_and_reward_alone() -> None:
-    plain, control = configured(0, "smooth", warm=True), configured(3, "random", warm=False)
+    plain, control = demo_config(0, "smooth", warm=True), demo_config(3, "random", warm=False)
     assert {mix.reward for mix in control.tasks.values()} == {"random"}
     assert control.warm_start is None
     assert plain.warm_start is not None

@@ -1,8 +1,8 @@
-"""What a task is worth without looking: chance, the best constant answer, and the trivial ones everybody thinks of.
+"""Baseline scores of a task: chance, the best constant answer (blind), and trivial answers such as "always A".
 
 Example:
-    >>> floor = of(task, samples)
-    >>> floor.chance, floor.blind, floor.trivial
+    >>> baselines = of(task, samples)
+    >>> baselines.chance, baselines.blind, baselines.trivial
     (0.25, 0.306, {'whole video': 0.25})
 """
 
@@ -15,17 +15,18 @@ import evaluators
 from evaluators import Evaluator, Scored
 from viubench.schema import Sample, Task
 from viubench.scoring.aggregate import DIGITS, headline
+from viubench.scoring.frame import scores_frame
 
 
 @dataclass(frozen=True)
-class Floor:
+class Baselines:
     """Headline scores of answers that never see a video.
 
     Attributes:
         chance: expected score of the published random rule, None where there is none.
         blind: score of the best constant answer; `statement` says what it is, `texts` has it per sample id.
         trivial: score of each trivial answer, by what it is.
-        scores: every score an answer gets, read off the true one.
+        scores: the keys of the scores an answer gets.
     """
 
     chance: float | None
@@ -36,33 +37,33 @@ class Floor:
     trivial: dict[str, float] = field(default_factory=dict)
 
 
-def of(task: Task, samples: Sequence[Sample]) -> Floor:
-    """The floor of a task over these samples (at least one)."""
+def of(task: Task, samples: Sequence[Sample]) -> Baselines:
+    """The baseline scores of a task over these samples (at least one)."""
     evaluator = evaluators.get(task.evaluator.name, **task.evaluator.params)
     try:
         blind = evaluator.blind(samples)
     except NotImplementedError as error:
-        return Floor(None, None, str(error), [evaluator.metric])
+        return Baselines(None, None, str(error), [evaluator.metric])
     truth = evaluator.parse(samples[0].answer_text, samples[0])
-    return Floor(
+    return Baselines(
         chance=_chance(evaluator, samples, task.average),
-        blind=_worth(evaluator, samples, blind.texts, task.average),
+        blind=_headline(evaluator, samples, blind.texts, task.average),
         statement=blind.statement,
         scores=sorted(evaluator.score(truth, samples[0])) if truth else [evaluator.metric],
         texts={sample.id: text for sample, text in zip(samples, blind.texts, strict=True)},
         trivial={
-            name: round(_worth(evaluator, samples, texts, task.average), DIGITS)
+            name: round(_headline(evaluator, samples, texts, task.average), DIGITS)
             for name, texts in evaluator.trivial(samples).items()
         },
     )
 
 
-def _worth(evaluator: Evaluator, samples: Sequence[Sample], texts: Sequence[str], average: str) -> float:
+def _headline(evaluator: Evaluator, samples: Sequence[Sample], texts: Sequence[str], average: str) -> float:
     rows = []
     for sample, text in zip(samples, texts, strict=True):
         answer = evaluator.parse(text, sample)
         rows.append(Scored(evaluator.score(answer, sample) if answer else {}, sample.cluster, sample.groups))
-    return headline(evaluator.units(rows), evaluator, average)
+    return headline(scores_frame(evaluator.units(rows)), evaluator, average)
 
 
 def _chance(evaluator: Evaluator, samples: Sequence[Sample], average: str) -> float:

@@ -60,25 +60,30 @@ def items(clips: Path, out: Path, store: FrameCache) -> Path:
     check = Resize(max_pixels=128 * 128, min_pixels=64 * 64)
     recipe = Recipe(recipe="test", sampling=Sampling(frames=48), check=check, items=entries)
     catalogue = Catalogue()
-    build(recipe, catalogue.tasks_of(recipe), clips, out, store=store)
+    build(recipe, catalogue.tasks_of(recipe), clips, out, cache=store)
     return out
 
 
 def questions(folder: Path, store: FrameCache, **more: Any) -> Questions:
     """The items of `folder` as two steps of six training questions, as verl is to be handed them."""
     tasks = {TASKS[0]: {"weight": 1}, TASKS[1]: {"weight": 1, "reward": "strict"}, TASKS[2]: {"weight": 1}}
-    data: dict[str, Any] = {"train": "t", "model": "m", "tasks": tasks, "steps": 2, "groups": 6, "seed": 3}
+    data: dict[str, Any] = {
+        "run_name": "t",
+        "model": "m",
+        "tasks": tasks,
+        "max_steps": 2,
+        "train_batch_size": 6,
+        "seed": 3,
+    }
     data |= {"items": {"train": str(folder)}, "protocol": "viubench-128"} | more
     config = TrainConfig.model_validate(data)
-    return Questions.read(
-        config, Catalogue(), store, multiple=export.MULTIPLE, need_validation=config.evaluate.every > 0
-    )
+    return Questions.read(config, Catalogue(), store, multiple=export.MULTIPLE, need_validation=config.eval_steps > 0)
 
 
-def handed() -> export.Written:
+def handed() -> export.VerlExport:
     """An export of thirty thousand questions that was never written."""
     root = Path("/handed")
-    return export.Written(root / "train.parquet", root / "verl_reward.py", root / "verl_agent.yaml", rows=29_952)
+    return export.VerlExport(root / "train.parquet", root / "verl_reward.py", root / "verl_agent.yaml", rows=29_952)
 
 
 def on_the_pictures_clock(video: VideoInput, fps: float) -> VideoInput:
@@ -129,7 +134,7 @@ JUNK = (
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnswerGroup:
     """One answer: the task it answers, its text, and whether the token limit ended it."""
 
     task: str
@@ -151,11 +156,11 @@ def some_answer(task: str, dice: random.Random) -> str:
     return form.format(text) if dice.random() < 0.85 else dice.choice(JUNK)
 
 
-def _answers(n: int) -> list[Answered]:
+def _answers(n: int) -> list[AnswerGroup]:
     dice = random.Random(0)
     tasks = list(TRUTHS)
     turns = [(tasks[number % len(tasks)], dice.random() < 0.2) for number in range(n)]
-    return [Answered(task, some_answer(task, dice), cut) for task, cut in turns]
+    return [AnswerGroup(task, some_answer(task, dice), cut) for task, cut in turns]
 
 
 ANSWERS = _answers(1000)

@@ -54,7 +54,7 @@ def test_prompts_that_show_the_frames_as_they_are_pass(policy: Policy) -> None:
 
 
 def refusal(policy: Policy, wrong: Packed) -> ViubenchError:
-    with pytest.raises(ViubenchError, match="not be shown its frames as they are") as refused:
+    with pytest.raises(ViubenchError, match="not see the frames as they are") as refused:
         checks.check_prompts(policy, wrong)
     return refused.value
 
@@ -89,7 +89,7 @@ def test_a_guessed_frame_rate_is_refused_where_a_model_only_knows_the_spacing(
     right.inputs["second_per_grid_ts"] = torch.tensor([0.96, 0.9, 2 / 24, 0.96])
     error = refusal(policy, right)
     assert error.where == "item s1"
-    assert "0.48 s apart and the model is told 0.0417 s" in error.message
+    assert "0.48 s apart, and the prompt says 0.0417 s" in error.message
 
 
 # --- what comes back ------------------------------------------------------------------------------------------
@@ -131,8 +131,8 @@ def narrow(found: Rollouts) -> None:
     [
         (shorter, "4 answers came back where 4"),
         (empty, "an answer has 0 or 3 tokens"),
-        (no_number, "above 0 or no number"),
-        (probability, "above 0 or no number"),
+        (no_number, "above 0 or NaN"),
+        (probability, "above 0 or NaN"),
         (narrow, r"log-probabilities \[4, 2\]"),
     ],
 )
@@ -144,9 +144,9 @@ def test_rollouts_that_cannot_be_trained_on_are_refused(spoil: Callable[[Rollout
 
 
 def test_rollouts_of_another_number_or_length_are_refused() -> None:
-    with pytest.raises(ViubenchError, match="4 answers came back where 6 were asked for"):
+    with pytest.raises(ViubenchError, match="4 answers came back where 6 were requested"):
         checks.check_rollouts(rollouts(), 6, 3)
-    with pytest.raises(ViubenchError, match="1 to 2 were asked for"):
+    with pytest.raises(ViubenchError, match="1 to 2 were requested"):
         checks.check_rollouts(rollouts(), 4, 2)
 
 
@@ -156,17 +156,17 @@ def test_the_gap_is_a_mean_over_each_questions_tokens() -> None:
     trainer[1, 2] += 1.0
     trainer[3, 1] -= 0.6
     trainer[0, 2] = 99.0  # padding
-    gap, largest = checks.gaps(trainer, found, 2)
+    gap, largest = checks.logprob_gaps(trainer, found, 2)
     assert gap.tolist() == pytest.approx([1 / 5, 0.6 / 3])
     assert largest == pytest.approx(1.0)
 
 
 def test_a_question_above_the_limit_is_named_though_the_mean_is_below() -> None:
     pair = Packed((asked("fine", 0), asked("other", 0)), ((), ()), {})
-    checks.check_gap(torch.tensor([0.01, 0.09]), pair, 0.1)
+    checks.check_logprob_gap(torch.tensor([0.01, 0.09]), pair, 0.1)
     for worst in (0.11, float("nan"), float("inf")):
         with pytest.raises(ViubenchError, match=r"above 0\.1") as refused:
-            checks.check_gap(torch.tensor([0.0, worst]), pair, 0.1)
+            checks.check_logprob_gap(torch.tensor([0.0, worst]), pair, 0.1)
         assert refused.value.where == "item other"
 
 
@@ -184,27 +184,27 @@ def seen(answers: list[Any]) -> dict[str, Diagnostics]:
     return {"t": Diagnostics(0.5, 0.0, 1.0, 0.0, 1.0, 0.1, 4.0, tuple(answers))}
 
 
-def watch(said: list[str], *, stop: bool = False) -> checks.Watch:
-    return checks.Watch({"t": 0.2}, stop=stop, say=said.append)
+def monitor(said: list[str], *, stop: bool = False) -> checks.CollapseMonitor:
+    return checks.CollapseMonitor({"t": 0.2}, stop=stop, warn=said.append)
 
 
 def test_a_healthy_policy_raises_no_alarm() -> None:
     said: list[str] = []
-    dog = watch(said, stop=True)
+    monitored = monitor(said, stop=True)
     for step in range(40):
-        alarms = dog.see("training", seen([f"{step}.{at}" for at in range(8)]))
-        dog.raise_alarm(alarms)
+        alarms = monitored.update("training", seen([f"{step}.{at}" for at in range(8)]))
+        monitored.report(alarms)
         assert not alarms
     assert not said
 
 
 def test_an_alarm_is_logged_each_time_and_said_once() -> None:
     said: list[str] = []
-    dog = watch(said)
+    monitored = monitor(said)
     told = []
     for _ in range(10):
-        alarms = dog.see("training", seen(["1.0-4.0"] * 8))
-        dog.raise_alarm(alarms)
+        alarms = monitored.update("training", seen(["1.0-4.0"] * 8))
+        monitored.report(alarms)
         told.append(alarms)
     assert [bool(alarms) for alarms in told] == [False] * 7 + [True] * 3
     assert told[-1]["alarm/t"].startswith("training: 1.0-4.0 answers 100% of the last 64 questions")
@@ -212,27 +212,29 @@ def test_an_alarm_is_logged_each_time_and_said_once() -> None:
 
 
 def test_an_alarm_stops_the_run_where_it_shall() -> None:
-    dog = watch([], stop=True)
-    with pytest.raises(ViubenchError, match="t looks collapsed: validation: a answers 100%"):
-        dog.raise_alarm(dog.see("validation", seen(["a"] * 64)))
+    monitored = monitor([], stop=True)
+    with pytest.raises(ViubenchError, match="the answers to t have collapsed: validation: a answers 100%"):
+        monitored.report(monitored.update("validation", seen(["a"] * 64)))
 
 
 def test_steps_and_looks_are_told_apart() -> None:
     """A look's answers are greedy ones to the same questions each time: they say nothing about those of a step."""
-    dog = watch([])
-    assert not dog.see("validation", seen(["a"] * 32))
-    assert not dog.see("training", seen(["a"] * 32))
+    monitored = monitor([])
+    assert not monitored.update("validation", seen(["a"] * 32))
+    assert not monitored.update("training", seen(["a"] * 32))
 
 
 def test_what_was_seen_survives_a_restart_and_stays_small() -> None:
-    one, other = watch([]), watch([])
+    one, other = monitor([]), monitor([])
     for step in range(60):
-        one.see("training", seen([f"{step}.{at}" for at in range(8)]))
+        one.update("training", seen([f"{step}.{at}" for at in range(8)]))
     other.restore(one.state())
     assert other.state() == one.state()
-    assert sum(len(kept["answers"]) for kept in one.state()["training/t"]) == 2 * rewards.LEAST_QUESTIONS
+    assert sum(len(kept["answers"]) for kept in one.state()["training/t"]) == 2 * rewards.MIN_QUESTIONS
     for _ in range(8):
-        alarms = [dog.see("training", seen(["a", "b", "c", "d", "e", "f", "g", None])) for dog in (one, other)]
+        alarms = [
+            monitored.update("training", seen(["a", "b", "c", "d", "e", "f", "g", None])) for monitored in (one, other)
+        ]
     assert (
         alarms[0]
         == alarms[1]

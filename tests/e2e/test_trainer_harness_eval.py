@@ -13,29 +13,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_world import config, go, untimed
+from tiny_training import config, go, untimed
 
 from trainer import harness_eval
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.metrics_log import read
 from trainer.config import TrainConfig
-from trainer.harness_eval import Evaluation
+from trainer.harness_eval import HarnessEvaluation
 from viubench.errors import ViubenchError
 from viubench.storage.run_dir import read_results
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.engine
 
-HARNESS = {"every": 2, "engine": "hf", "engine_args": {"device": "cpu"}, "limit": 2}
+HARNESS = {"eval_steps": 2, "engine": "hf", "engine_args": {"device": "cpu"}, "limit": 2}
 
 
 def chosen(world: Path, model: Path, **more: Any) -> TrainConfig:
-    return config(world, model, steps=2, evaluate={"every": 2, "n": 1, "harness": HARNESS | more})
+    return config(world, model, max_steps=2, eval_steps=2, eval_limit=1, harness_eval=HARNESS | more)
 
 
 def trained(world: Path, model: Path, out: Path) -> list[dict[str, Any]]:
     what = chosen(world, model)
-    go(what, world, out, evaluation=Evaluation(what, out, world / "frames"))
+    go(what, world, out, evaluation=HarnessEvaluation(what, out, world / "frames"))
     return read(out)
 
 
@@ -67,7 +67,7 @@ def test_a_checkpoint_is_evaluated_and_the_evaluation_goes_on_after_a_kill(
 def test_an_evaluation_that_fails_stops_the_run_with_its_reason(tiny_model: Path, world: Path, tmp_path: Path) -> None:
     what = chosen(world, tiny_model, engine_args={"dtyp": "float16"})
     with pytest.raises(ViubenchError, match=r"exit code 2: .*no argument .dtyp.*after 2 steps; they are saved in"):
-        go(what, world, tmp_path, evaluation=Evaluation(what, tmp_path, world / "frames"))
+        go(what, world, tmp_path, evaluation=HarnessEvaluation(what, tmp_path, world / "frames"))
     assert checkpoint.latest(tmp_path) == tmp_path / "checkpoint-000002"
 
 
@@ -79,21 +79,21 @@ def test_a_value_that_is_no_share_is_refused(
         tasks = {"few": type("Result", (), {"value": value})} if value is not None else {}
 
     monkeypatch.setattr(harness_eval, "read_results", lambda run: Results)
-    monkeypatch.setattr(Evaluation, "command", lambda *_: ["-c", "pass"])
+    monkeypatch.setattr(HarnessEvaluation, "command", lambda *_: ["-c", "pass"])
     with pytest.raises(ViubenchError, match="the evaluation gives few"):
-        Evaluation(chosen(world, tiny_model), tmp_path)(2)
+        HarnessEvaluation(chosen(world, tiny_model), tmp_path)(2)
 
 
 def test_the_command_says_what_the_configuration_says(tiny_model: Path, world: Path, tmp_path: Path) -> None:
     what = chosen(world, tiny_model, engine="vllm", engine_args={"a": "1", "b": "x=y"}, limit=None)
-    given = Evaluation(what, tmp_path, Path("cache"), (Path("mine"),)).command(tmp_path / "c", tmp_path / "r")
+    given = HarnessEvaluation(what, tmp_path, Path("cache"), (Path("mine"),)).command(tmp_path / "c", tmp_path / "r")
     assert given[:3] == ["-m", "viubench", "run"]
     pairs = dict(zip(given[3::2], given[4::2], strict=False))
     assert pairs["--tasks"] == str(world / "validation")
     assert (pairs["--engine"], pairs["--protocol"], pairs["--frame-cache"]) == ("vllm", "viubench-128", "cache")
     assert {"--engine-arg=a=1", "--engine-arg=b=x=y", "--include-path=mine"} <= set(given)
     assert not {"--limit", "--videos", "--fresh"} & set(given)
-    less = replace(Evaluation(what.model_copy(update={"protocol": ""}), tmp_path))
+    less = replace(HarnessEvaluation(what.model_copy(update={"protocol": ""}), tmp_path))
     assert "--protocol" not in less.command(tmp_path / "c", tmp_path / "r")
 
 
@@ -101,8 +101,10 @@ def test_the_command_says_what_the_configuration_says(tiny_model: Path, world: P
 def test_an_engine_does_not_outlive_a_training_that_is_killed(tmp_path: Path) -> None:
     """The child of a process that gets SIGKILL is told to end."""
     note = f"import os, time; open({str(tmp_path / 'child')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
-    start = "from pathlib import Path; from trainer.harness_eval import Evaluation; "
-    start += f"Evaluation.command = lambda *_: ['-c', {note!r}]; Evaluation(None, Path({str(tmp_path)!r}))(2)"
+    start = "from pathlib import Path; from trainer.harness_eval import HarnessEvaluation; "
+    start += (
+        f"HarnessEvaluation.command = lambda *_: ['-c', {note!r}]; HarnessEvaluation(None, Path({str(tmp_path)!r}))(2)"
+    )
     parent = subprocess.Popen([sys.executable, "-c", start])
     while not (tmp_path / "child").is_file() or not (tmp_path / "child").read_text():
         time.sleep(0.01)

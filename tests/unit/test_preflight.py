@@ -1,23 +1,22 @@
-"""The forecast of a run: arithmetic by hand, lengths of prompts, what does not fit."""
+"""Before a run: lengths of prompts, what does not fit, memory."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from checkpoint_folders import write
-from viubench.runner.estimate import Forecast, try_decoding
-from viubench.runner.forecast import Memory
 
 import evaluators
 from viubench.engines import memory
-from viubench.engines.checkpoints import describe_checkpoint
-from viubench.engines.memory import Footprint, Gpu, find_gpu
-from viubench.engines.token_counts import Counter, Shown, parameters
+from viubench.engines.checkpoints import describe_checkpoint, parameters
+from viubench.engines.gpus import Gpu, find_gpu
+from viubench.engines.memory import Footprint
+from viubench.engines.token_counts import Counter, Shown
 from viubench.errors import ViubenchError
-from viubench.runner import forecast, pipeline, preflight
+from viubench.runner import pipeline, preflight
+from viubench.runner.memory import Memory, MemoryCheck
 from viubench.runner.plan import Plan
 from viubench.runner.preflight import Length, Lengths
 from viubench.schema import Clip, Protocol, Resize, Sample, Sampling
@@ -36,14 +35,6 @@ def test_memory_is_what_is_left_after_the_weights() -> None:
     aside = Memory(available=10**9, weights=10**8, token=1000, cache=10**7, other=10**8)
     assert (aside.room, aside.needed, aside.sequences(3000)) == (10**7, 21 * 10**7, 3)
     assert Memory(10**9, 0, 0).sequences(5) is None
-
-
-def test_time_is_operations_by_their_rate_and_clips_by_their_workers() -> None:
-    assert forecast.engine_seconds(8e9, 4300, 4e14) == pytest.approx(0.172)  # 69 TFLOP
-    assert forecast.decode_seconds(12, 2.4, 16) == pytest.approx(1.8)
-    assert forecast.gpu_flops("NVIDIA H200")[0] == pytest.approx(0.4 * 989e12)
-    assert forecast.gpu_flops("NVIDIA L40S")[0] > forecast.gpu_flops("NVIDIA L4")[0]
-    assert "guess" in forecast.gpu_flops("Some GPU")[1]
 
 
 def words(folder: Path, **config: Any) -> Path:
@@ -98,13 +89,12 @@ def asked(name: str, task: str, path: str) -> Sample:
 def planned(samples: list[Sample], root: Path, frames: int = 4) -> Plan:
     tasks = {sample.task for sample in samples}
     how = Protocol(protocol="p", sampling=Sampling(frames=frames), resize=Resize(max_pixels=4096, min_pixels=1024))
-    plan = Plan(
+    return Plan(
         samples,
         dict.fromkeys(tasks, how),
         {task: evaluators.get("choice") for task in tasks},
         dict.fromkeys(tasks, root),
     )
-    return Plan(plan, {}, (), {}, {})
 
 
 def test_sizes_are_exact_once_the_store_has_measured_a_video(clips: Path, tmp_path: Path) -> None:
@@ -113,21 +103,16 @@ def test_sizes_are_exact_once_the_store_has_measured_a_video(clips: Path, tmp_pa
     counter = Counter(describe_checkpoint(str(words(tmp_path / "c", model_type="qwen3_vl"))))
     job = planned([asked("1", "t", first), asked("2", "t", first), asked("3", "t", second)], clips)
     before = preflight.measure(job, store, counter)
-    assert (before.clips, len(before.undecoded)) == (2, 2)
     assert not any(length.exact for length in before.samples.values())
-    each, tried = try_decoding(before.undecoded, store)
-    assert tried == 2
-    assert each > 0
-    after = preflight.measure(job, store, counter, done={"3"})
-    assert (after.clips, after.undecoded, sorted(after.samples)) == (1, [], ["1", "2"])
-    known, most = after.samples["1"], before.samples["1"]
-    media, *look = pipeline.clip_wants(job.plan.samples[0], job.plan)[0]
+    media, *look = pipeline.clip_wants(job.samples[0], job)[0]
     video = store.get(look[0], media, *look[1:])
+    after = preflight.measure(job, store, counter, done={"3"})
+    assert sorted(after.samples) == ["1", "2"]
+    known, most = after.samples["1"], before.samples["1"]
     assert known.exact
     assert known.video == counter.video(Shown(*video.pixels.shape[:3], times=video.times))
     assert known.frame_bytes == video.pixels.nbytes
     assert known.video <= most.video
-    assert after.fresh == 2 * known.text + known.video, "the second question finds its video in the cache"
 
 
 def lengths(*prompts: tuple[str, int, bool]) -> Lengths:
@@ -139,7 +124,7 @@ def lengths(*prompts: tuple[str, int, bool]) -> Lengths:
     )
 
 
-def test_overlong_prompts_are_told_or_refused_before_anything_starts() -> None:
+def test_overlong_prompts_are_named_or_refused_before_anything_starts() -> None:
     found = lengths(("a", 900, True), ("a", 960, True), ("b", 2000, False), ("b", 100, True))
     first, second, change = preflight.overlong(found, taken(limit=1000), 4, 0.5)
     assert first == "a: 1 samples do not fit into 1000 tokens: the longest prompt has 960, its answer up to 50"
@@ -164,7 +149,7 @@ def test_what_surely_fits_is_not_counted_twice(clips: Path, tmp_path: Path) -> N
     job = planned([asked("1", "t", sorted(clips.iterdir())[0].name)], clips)
     counter = Counter(describe_checkpoint(str(words(tmp_path / "c", model_type="qwen3_vl"))))
     whole = preflight.measure(job, FrameCache(tmp_path / "store"), counter).samples["1"].whole
-    (sample,) = job.plan.samples
+    (sample,) = job.samples
     assert preflight.doubtful(job, taken(limit=whole - 1))(sample), "the bound is above what is counted"
     assert not preflight.doubtful(job, taken(limit=10_000))(sample)
     assert not preflight.doubtful(job, taken(limit=None, video=8))(sample)
@@ -180,54 +165,25 @@ def taken(**changes: Any) -> Footprint:
     return Footprint(**given | changes)
 
 
-def test_what_would_run_out_of_memory_is_said_with_what_to_change() -> None:
-    job = planned([], Path())
-    fits = Forecast(job, taken(), lengths(("a", 950, True)))
+def test_what_would_run_out_of_memory_is_named_with_what_to_change() -> None:
+    fits = MemoryCheck(taken(), lengths(("a", 950, True)))
     assert fits.warnings() == []
-    assert "70 sequences of 1000 tokens" in fits.memory()[0]
-    (tight,) = Forecast(job, taken(weights=int(8.95e9)), lengths(("a", 950, True))).warnings()
+    assert "70 sequences of 1000 tokens" in fits.lines()[0]
+    (tight,) = MemoryCheck(taken(weights=int(8.95e9)), lengths(("a", 950, True))).warnings()
     assert "50.0 MB of key-value cache hold no sequence of 1000 tokens (0.1 GB)" in tight
-    (none,) = Forecast(job, taken(weights=10**10), lengths(("a", 950, True))).warnings()
+    (none,) = MemoryCheck(taken(weights=10**10), lengths(("a", 950, True))).warnings()
     assert "smaller dtype or model" in none
-    (cpu,) = Forecast(job, taken(gpu=None, cache=10**10), lengths(("a", 950, True))).warnings()
+    (cpu,) = MemoryCheck(taken(gpu=None, cache=10**10), lengths(("a", 950, True))).warnings()
     assert cpu.startswith("CPU has 9.0 GB for 12.0 GB")
 
 
-def test_the_time_says_what_it_is_based_on() -> None:
-    said = Forecast(planned([], Path()), taken(), lengths(*[("a", 950, True)] * 10))
-    said.lengths.fresh = 9_500
-    guessed = said.time(None, (0.0, 0), 2)
-    assert "10,000 tokens x 2 x 1,000,000,000 parameters at 40% of a H200's" in guessed[1]
-    measured = said.time(preflight.Pace(200, 0.5), (0.0, 0), 2)
-    assert measured[1] == "time, engine: 5 s for 10 answers (0.500 s each, from the 200 answers in this folder)"
-    assert measured[2].startswith("time in all: about 5 s")
-
-
 def test_replicas_share_the_work_and_a_processor_s_memory() -> None:
-    job, found = planned([], Path()), lengths(*[("a", 950, True)] * 10)
-    on_gpus, on_cpu = Forecast(job, taken(), found, 4), Forecast(job, taken(gpu=None, cache=10**9), found, 4)
-    assert on_gpus.memory()[0].startswith("memory, NVIDIA H200 (each of 4): 2.0 GB weights")
-    assert on_cpu.memory()[0].startswith("memory, CPU (4 engines): 8.0 GB weights, ")
+    found = lengths(*[("a", 950, True)] * 10)
+    on_gpus, on_cpu = MemoryCheck(taken(), found, 4), MemoryCheck(taken(gpu=None, cache=10**9), found, 4)
+    assert on_gpus.lines()[0].startswith("memory, NVIDIA H200 (each of 4): 2.0 GB weights")
+    assert on_cpu.lines()[0].startswith("memory, CPU (4 engines): 8.0 GB weights, ")
     (warning,) = on_cpu.warnings()
     assert warning.startswith("CPU has 9.0 GB for 12.")
-    alone = Forecast(job, taken(), found)
-    assert on_gpus._guess(10)[0] == pytest.approx(alone._guess(10)[0] / 4)
-    assert on_cpu._guess(10)[1] == 1
-    told = on_gpus.time(preflight.Pace(200, 4.0), (0.0, 0), 2)[1]
-    assert told == "time, engine: 10 s for 10 answers (4.000 s each, from the 200 answers in this folder, by 4 engines)"
-
-
-def test_an_earlier_run_gives_its_pace_and_what_is_done(tmp_path: Path) -> None:
-    rows = [
-        {"task": "t", "id": f"{n}", "cluster": "v", "status": "ok", "seconds": {"frames": 9.0, "engine": 4.0}}
-        for n in range(8)
-    ]
-    rows.append({"task": "t", "id": "x", "cluster": "v", "status": "engine_error"})
-    (tmp_path / "records.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done, found = preflight.pace(tmp_path, 4)
-    assert done == {str(n) for n in range(8)}
-    assert found == preflight.Pace(8, 1.0)
-    assert preflight.pace(tmp_path / "none", 4) == (set(), None)
 
 
 def test_engine_settings_in_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

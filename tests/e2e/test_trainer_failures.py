@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_world import Stop, Vowels, asked, config, go, opened, stop_after
+from tiny_training import Stop, Vowels, asked, config, go, opened, stop_after
 
 from evaluators.temporal_iou import TemporalIoU
 from trainer import grpo, grpo_loss, rewards
@@ -61,12 +61,12 @@ def test_rollouts_of_old_weights_stop_the_run_with_its_state_saved(
     tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grpo, "Rewarder", Vowels)
-    chosen, policy = config(world, tiny_model, save={"every": 4}), opened(config(world, tiny_model))
+    chosen, policy = config(world, tiny_model, save_steps=4), opened(config(world, tiny_model))
     with pytest.raises(ViubenchError, match=r"nats off the trainer's.*after 1 steps.*-000001\)") as told:
         grpo.train(chosen, tmp_path / "run", asked(chosen, world), policy, dict, source=Stale(policy))
     assert str(told.value.where).startswith("item ")
     assert [line["step"] for line in read(tmp_path / "run")] == [0]
-    lenient = config(world, tiny_model, save={"every": 4}, guards={"max_gap": 50}, steps=4)
+    lenient = config(world, tiny_model, save_steps=4, checks={"max_logprob_gap": 50}, max_steps=4)
     policy = opened(lenient)
     grpo.train(lenient, tmp_path / "run", asked(lenient, world), policy, dict, source=Stale(policy))
     lines = read(tmp_path / "run")
@@ -107,7 +107,7 @@ def test_a_loss_that_is_no_number_leaves_the_weights_as_they_were(
     bad: float, tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grpo, "Rewarder", Vowels)
-    chosen = config(world, tiny_model, save={"every": 1})
+    chosen = config(world, tiny_model, save_steps=1)
     loss, steps = grpo_loss.loss, []
 
     def wrong(*args: Any, **more: Any) -> Any:
@@ -139,15 +139,19 @@ def test_a_collapse_is_told_once_or_stops_the_run(
     tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grpo, "Rewarder", Constant)
-    monkeypatch.setattr(rewards, "LEAST_QUESTIONS", 4)
+    monkeypatch.setattr(rewards, "MIN_QUESTIONS", 4)
     said: list[str] = []
-    go(config(world, tiny_model), world, tmp_path / "run", say=said.append)
+    go(config(world, tiny_model), world, tmp_path / "run", warn=said.append)
     assert len(said) == 1
-    assert said[0].startswith('warning: few looks collapsed: training: "1.0-4.0" answers 100% of the last 4 questions')
+    assert said[0].startswith(
+        'warning: the answers to few have collapsed: training: "1.0-4.0" answers 100% of the last 4 questions'
+    )
     assert [("alarm/few" in line) for line in read(tmp_path / "run")] == [False, True, True, True]
-    stopping = config(world, tiny_model, guards={"alarm": "stop"})
-    with pytest.raises(ViubenchError, match=r"few looks collapsed: .* \(after 2 steps; they are saved in"):
+    stopping = config(world, tiny_model, checks={"on_collapse": "stop"})
+    with pytest.raises(
+        ViubenchError, match=r"the answers to few have collapsed: .* \(after 2 steps; they are saved in"
+    ):
         go(stopping, world, tmp_path / "other")
     assert [("alarm/few" in line) for line in read(tmp_path / "other")] == [False, True]
-    with pytest.raises(ViubenchError, match=r"few looks collapsed.*after 3 steps"):
+    with pytest.raises(ViubenchError, match=r"the answers to few have collapsed.*after 3 steps"):
         go(stopping, world, tmp_path / "other")  # what it saw before the stop is not forgotten

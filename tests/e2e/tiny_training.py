@@ -28,6 +28,13 @@ RECIPE: dict[str, Any] = {
 }
 
 
+FINETUNING: dict[str, dict[str, Any]] = {
+    "full": {"type": "full"},
+    "lora": {"type": "lora", "lora_r": 4, "lora_target_modules": ["q_proj", "v_proj"]},
+    "fsdp": {"type": "full", "fsdp": True},
+}
+
+
 class Vowels:
     """A reward that a random model earns now and then: the share of vowels in what it says."""
 
@@ -44,16 +51,16 @@ def make(root: Path) -> Path:
     store = FrameCache(root / "frames")
     for seed, split in enumerate(SPLITS):
         synthetic.draw(root / f"clips-{split}", 2, seed=seed + 3, seconds=4.0, size=(96, 64), fps=8)
-        build(recipe, catalogue.tasks_of(recipe), root / f"clips-{split}", root / split, seed=0, workers=1, store=store)
+        build(recipe, catalogue.tasks_of(recipe), root / f"clips-{split}", root / split, seed=0, workers=1, cache=store)
     return root
 
 
 def config(world: Path, model: Path, **changes: Any) -> TrainConfig:
     base: dict[str, Any] = {
-        "train": "smoke", "model": str(model), "tasks": {"few": {"weight": 1}}, "protocol": "viubench-128",
-        "items": {"train": str(world / "train"), "validation": str(world / "validation")}, "steps": 4, "groups": 2,
-        "rollouts": 4, "max_tokens": 6, "lr": 0.01, "clip": None, "kl": 0.001, "dtype": "float32",
-        "update": {"kind": "full"}, "save": {"every": 2}, "evaluate": {"every": 2, "n": 1},
+        "run_name": "smoke", "model": str(model), "tasks": {"few": {"weight": 1}}, "protocol": "viubench-128",
+        "items": {"train": str(world / "train"), "validation": str(world / "validation")}, "max_steps": 4,
+        "train_batch_size": 2, "num_generations": 4, "max_completion_length": 6, "learning_rate": 0.01, "epsilon": None,
+        "beta": 0.001, "dtype": "float32", "save_steps": 2, "eval_steps": 2, "eval_limit": 1,
     }  # fmt: skip
     return TrainConfig.model_validate(base | changes)
 
@@ -63,7 +70,7 @@ def asked(chosen: TrainConfig, world: Path) -> Questions:
 
 
 def opened(chosen: TrainConfig) -> Policy:
-    lora = LoraConfig(4, 8.0, ("q_proj", "v_proj")) if chosen.update.kind == "lora" else None
+    lora = LoraConfig(4, 8.0, ("q_proj", "v_proj")) if chosen.finetuning.type == "lora" else None
     return Policy.open(chosen.model, lora=lora, train_vision=True, device="cpu", seed=chosen.seed)
 
 

@@ -1,0 +1,133 @@
+"""Records and results as pandas tables: one row a sample, one row a task.
+
+Example:
+    >>> frame = records_frame(read_records(Path("runs/a")))
+    >>> frame.groupby("group.strength")["score.iou"].mean()
+    group.strength
+    high    0.21
+    low     0.34
+
+Each key of a mapping is a column of its own too, named with the prefix in `PREFIXES`: `score.iou`, `seconds.engine`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel
+
+from evaluators import Scored
+from viubench.schema import Counted, Failure, FrameInfo, Record, Results
+
+PREFIXES = {
+    "scores": "score.",
+    "rules": "rule.",
+    "groups": "group.",
+    "usage": "usage.",
+    "seconds": "seconds.",
+    "frames": "frames.",
+    "error": "error.",
+}
+"""Field of a record -> what the columns of its keys begin with."""
+
+NESTED: dict[str, type[BaseModel]] = {"frames": FrameInfo, "error": Failure}
+BATCH = 20_000
+
+
+def records_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Every field of the records, one row a sample, in the order given. What a record does not have is missing."""
+    rows = []
+    keys: dict[str, set[str]] = {field: set(model.model_fields) for field, model in NESTED.items()}
+    for record in records:
+        row: dict[str, Any] = dict(record)
+        for field, prefix in PREFIXES.items():
+            own = dict(row[field] or {})
+            keys.setdefault(field, set()).update(own)
+            row.update(_prefixed(prefix, own))
+        rows.append(row)
+    columns: list[str] = []
+    for field in Record.model_fields:
+        order = list(NESTED[field].model_fields) if field in NESTED else sorted(keys.get(field, ()))
+        columns += [field, *(PREFIXES[field] + key for key in order)]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def results_frame(results: Results) -> pd.DataFrame:
+    """One row a task: its value, interval, baselines and statuses, with `metric.*`, `rule.*` and `trivial.*`."""
+    rows = []
+    for name, task in results.tasks.items():
+        row = task.model_dump(exclude={"ci", "groups", "metrics", "rules", "statuses", "trivial"})
+        row = {"task": name, **row, "ci_low": task.ci[0], "ci_high": task.ci[1]}
+        row |= _prefixed("metric.", task.metrics) | _prefixed("trivial.", task.trivial)
+        row |= _prefixed("status.", task.statuses) | _prefixed(
+            "rule.", {k: rule.value for k, rule in task.rules.items()}
+        )
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def scores_frame(rows: Sequence[Scored]) -> pd.DataFrame:
+    """Scored samples or units as `cluster`, `score.*` and `group.*`."""
+    return pd.DataFrame([_scored_row(row.cluster, row.scores, row.groups) for row in rows])
+
+
+def scored_rows(frame: pd.DataFrame) -> list[Scored]:
+    """The rows of such a frame, for evaluators that make units of several samples."""
+    scores, groups = mappings(frame, "score."), mappings(frame, "group.")
+    return list(map(Scored, scores, frame["cluster"], groups))
+
+
+def mappings(frame: pd.DataFrame, prefix: str) -> list[dict[str, Any]]:
+    """What each row has under the columns of one prefix."""
+    columns = keyed(frame, prefix)
+    return [
+        {key: value for key, value in zip(columns, row[1:], strict=True) if value == value}  # NaN where it has none
+        for row in frame[list(columns.values())].itertuples(name=None)
+    ]
+
+
+def keyed(frame: pd.DataFrame, prefix: str) -> dict[str, str]:
+    """Key -> column, of the columns that begin with `prefix`, sorted."""
+    return {
+        column.removeprefix(prefix): column for column in sorted(map(str, frame.columns)) if column.startswith(prefix)
+    }
+
+
+class TaskRows:
+    """The records of one task, added one by one and then read as a frame with `id`, `status`, `cluster` and the columns
+    of scores, rules and groups. Frames of `BATCH` rows are held, since a million dictionaries would take gigabytes."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+        self._frames: list[pd.DataFrame] = []
+
+    def add(self, record: Record | Counted) -> None:
+        scores = record.scores if record.status == "ok" else {}
+        row = _scored_row(record.cluster, scores, record.groups)
+        row["id"], row["status"] = record.id, record.status
+        for rule, value in record.rules.items():
+            if value is not None:
+                row["rule." + rule] = value
+        self._rows.append(row)
+        if len(self._rows) == BATCH:
+            self._flush()
+
+    def frame(self) -> pd.DataFrame:
+        """All rows, ordered by id."""
+        self._flush()
+        return pd.concat(self._frames, ignore_index=True).sort_values("id", ignore_index=True)
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._frames.append(pd.DataFrame(self._rows))
+            self._rows = []
+
+
+def _scored_row(cluster: str, scores: Mapping[str, float], groups: Mapping[str, Any]) -> dict[str, Any]:
+    return {"cluster": cluster, **_prefixed("score.", scores), **_prefixed("group.", groups)}
+
+
+def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {prefix + key: value for key, value in values.items()}
