@@ -21,7 +21,7 @@ import pytest
 from viubench.storage.run_dir import read_manifest, read_records, read_results
 from viubench.tasks.registry import BUILT_IN
 
-PACED = Path(__file__).with_name("paced.py")
+PACED = Path(__file__).with_name("slow_oracle.py")
 
 
 def viubench(
