@@ -11,7 +11,7 @@ import paired_runs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from watch_world import OPTIONS, Clock, run_of
+from watched_runs import OPTIONS, Clock, run_of
 
 from viubench.engines.checkpoints import fingerprint
 from viubench.errors import ViubenchError
