@@ -23,7 +23,7 @@ BlindAnswers = Mapping[str, Mapping[str, str]]
 
 
 class BaselineEngine(Engine):
-    """An engine that never looks at a video."""
+    """An engine that never sees a video."""
 
     needs_media: ClassVar[bool] = False
     max_in_flight = 64

@@ -128,8 +128,8 @@ class ProcessReplica(Replica):
                 while True:
                     loop.call_soon_threadsafe(self._came, *pickle.loads(self._pipe.recv_bytes()))
             code = self._process.wait()
-            told = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            loop.call_soon_threadsafe(self._gone, f"its process ended ({told})")
+            ending = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            loop.call_soon_threadsafe(self._gone, f"its process ended ({ending})")
 
     def _came(self, number: int, fine: bool, value: Any) -> None:
         waiting = self._waiting.pop(number)
@@ -152,7 +152,7 @@ class ProcessReplica(Replica):
 
 
 def main(handle: int) -> None:
-    """A replica's life: what it is told, one call after the other, until the socket closes."""
+    """Serve the calls that arrive on the socket until it closes."""
     pipe = Connection(handle)
     sys.path[:], cores = pickle.loads(pipe.recv_bytes())
     if cores:
@@ -195,8 +195,8 @@ async def _reply(pipe: Connection, worker: Worker, number: int, method: str, arg
         value = await getattr(worker, method)(argument)
     except ViubenchError as error:
         pipe.send_bytes(pickle.dumps((number, False, error)))
-    except Exception:  # a fault of ours, told whole
-        told = RuntimeError(f"in a replica:\n{traceback.format_exc()}")
-        pipe.send_bytes(pickle.dumps((number, False, told)))
+    except Exception:  # a fault of ours, with its traceback
+        fault = RuntimeError(f"in a replica:\n{traceback.format_exc()}")
+        pipe.send_bytes(pickle.dumps((number, False, fault)))
     else:
         pipe.send_bytes(pickle.dumps((number, True, value)))
