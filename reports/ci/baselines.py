@@ -1,4 +1,4 @@
-"""What saved baselines hold, as tables for a terminal.
+"""What saved reference runs hold, as tables for a terminal.
 
 Example:
     >>> print(one(Path("baselines/main")))  # doctest: +SKIP
@@ -13,42 +13,43 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from reports.ci.gate import MOST, line, percent
+from reports.html.escape import NAME_LENGTH, one_line, short_line
+from reports.html.format import percent
 from viubench.errors import ViubenchError
 from viubench.storage.reference_run import changes
 from viubench.storage.run_dir import read_manifest, read_results
 
 
 def one(path: Path) -> str:
-    """The model, engine and scores of one baseline."""
+    """The model, engine and scores of one reference run."""
     manifest, results = read_manifest(path), read_results(path)
     rows = [
         [
-            line(name[:MOST]),
+            one_line(name[:NAME_LENGTH]),
             percent(task.value),
             f"{percent(task.ci[0])} to {percent(task.ci[1])}",
             task.n,
-            line(f"{task.protocol} {task.protocol_hash}".strip(), MOST),
+            short_line(f"{task.protocol} {task.protocol_hash}".strip()),
         ]
         for name, task in results.tasks.items()
     ]
     heads = ["task", "score", "95 % interval", "n", "protocol"]
-    title = f"{line(path.name)}: {line(results.model, MOST)} ({line(results.engine, MOST)})"
-    started = f", run on {line(manifest.started, MOST)}" if manifest.started else ""
+    title = f"{one_line(path.name)}: {short_line(results.model)} ({short_line(results.engine)})"
+    started = f", run on {short_line(manifest.started)}" if manifest.started else ""
     table = tabulate(rows, heads, disable_numparse=True, colalign=("left", "right", "right", "right", "left"))
     return f"{title}{started}\n{table}"
 
 
 def every(paths: Sequence[Path]) -> str:
-    """A line for each baseline, and whether its files are as they were saved."""
+    """A row for each reference run, and whether its files are as they were saved."""
     rows = []
     for path in paths:
         changed = ", ".join(f"{name} is {how}" for name, how in changes(path).items())
         try:
             manifest, results = read_manifest(path), read_results(path)
         except ViubenchError:
-            rows.append([line(path.name), "", "", "", "", changed])
+            rows.append([one_line(path.name), "", "", "", "", changed])
             continue
-        told = [line(value, MOST) for value in (results.model, results.engine, manifest.started)]
-        rows.append([line(path.name), *told, str(len(results.tasks)), changed or "as saved"])
+        parts = [short_line(value) for value in (results.model, results.engine, manifest.started)]
+        rows.append([one_line(path.name), *parts, str(len(results.tasks)), changed or "as saved"])
     return tabulate(rows, ["baseline", "model", "engine", "run on", "tasks", "files"], disable_numparse=True)

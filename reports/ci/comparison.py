@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from reports.ci.gate import MOST, line, percent, points
-from reports.html.escape import p_value, show
+from reports.html.escape import one_line, short_line, show
+from reports.html.format import p_value, percent, points, points_interval
 from viubench.comparison.report import Flip
 from viubench.schema import Record
 from viubench.schema.compare import Change, CompareReport, TaskChange
@@ -33,7 +33,7 @@ HEADERS = ("task", "n", "videos", "A", "B", "change", "95 % interval", "up / dow
 
 def text(report: CompareReport) -> str:
     """Heading, table and notes as plain text."""
-    rows = [_row(line(task, MOST), found) for task, found in report.tasks.items()]
+    rows = [_row(short_line(task), found) for task, found in report.tasks.items()]
     if len(rows) > 1:
         rows.append(_mean(report))
     sides = ("left", *["right"] * (len(HEADERS) - 2), "left")
@@ -44,32 +44,32 @@ def text(report: CompareReport) -> str:
 METHOD = (
     "percent; paired differences, B minus A, clustered by source video; up / down: units scored higher / lower;\n"
     "to right / wrong: samples whose score rose / fell by half or more; p two-sided, Holm and Benjamini-Hochberg (BH)\n"
-    "over the tasks; verdict: Holm below 0.05; detectable: the true change that would get one in 4 of 5 of these"
+    "over the tasks; verdict: Holm below 0.05; detectable: minimum detectable change at 80 % power"
 )
 
 
 def headline(report: CompareReport) -> str:
-    """Which way how many tasks went, in a few words."""
-    words = [found.word for found in report.tasks.values()]
-    if len(words) == 1:
-        return "No difference shown" if words[0] == "no difference shown" else f"B is {words[0]}"
-    counts = [f"{word} on {words.count(word)}" for word in ("better", "worse") if word in words]
-    of = f"of {len(words)} tasks"
+    """On how many tasks B is better or worse."""
+    verdicts = [found.word for found in report.tasks.values()]
+    if len(verdicts) == 1:
+        return "No difference shown" if verdicts[0] == "no difference shown" else f"B is {verdicts[0]}"
+    counts = [f"{word} on {verdicts.count(word)}" for word in ("better", "worse") if word in verdicts]
+    of = f"of {len(verdicts)} tasks"
     return f"B is {' and '.join(counts)} {of}" if counts else f"No difference shown on any {of}"
 
 
 def notes(report: CompareReport) -> Iterator[str]:
     """What else there is to say, a sentence each."""
     for path in report.left_out.items():
-        yield f"left out: {line(path[0], MOST)}, which is not in {line(path[1])}"
+        yield f"left out: {short_line(path[0])}, which is not in {one_line(path[1])}"
     tasks = report.tasks.values()
     if same := sum(found.same_answers for found in tasks):
         yield f"every answer is the same on {same} of {len(report.tasks)} tasks"
     if alone := [task for task, found in report.tasks.items() if found.clusters == 1]:
-        yield f"all items of {line(alone[0], MOST)} are of one source video, which says nothing about others"
+        yield f"all items of {short_line(alone[0])} are of one source video, which says nothing about others"
     if hints := [task for task, found in report.tasks.items() if found.bh < report.alpha <= found.holm]:
         yield (
-            f"perhaps: {', '.join(line(task, MOST) for task in hints)} "
+            f"perhaps: {', '.join(short_line(task) for task in hints)} "
             f"(BH below {report.alpha:g}, Holm not: a lead to follow, not a finding)"
         )
 
@@ -88,18 +88,18 @@ def flip_lines(found: Sequence[Flip], total: int, paths: tuple[Path, Path]) -> I
         yield ""
         groups = "".join(f", {key} {show(value)}" for key, value in sorted(flip.a.groups.items()))
         place = f"video {flip.a.cluster}{groups}"
-        yield f"{turn(flip)}: {line(flip.a.task, MOST)} {line(flip.a.id, MOST)}, {line(place, MOST)}"
-        yield f"  target  {line(show(flip.a.target), MOST)}"
+        yield f"{turn(flip)}: {short_line(flip.a.task)} {short_line(flip.a.id)}, {short_line(place)}"
+        yield f"  target  {short_line(show(flip.a.target))}"
         for name, record, score in (("A", flip.a, flip.score_a), ("B", flip.b, flip.score_b)):
             yield f"  {name}       {_answer(record, score)}"
         if strip := _strip(flip, paths):
-            yield f"  frames  {line(str(strip))}"
+            yield f"  frames  {one_line(str(strip))}"
 
 
 def _answer(record: Record, score: float) -> str:
-    read = f"{line(show(record.answer), MOST)} by {line(record.rule or '?', MOST)}, " if record.status == "ok" else ""
-    said = "no response" if record.response is None else f'"{line(record.response, RESPONSE)}"'
-    return f"{score:.2f}  {record.status.replace('_', ' ')}, {read}{said}"
+    read = f"{short_line(show(record.answer))} by {short_line(record.rule or '?')}, " if record.status == "ok" else ""
+    response = "no response" if record.response is None else f'"{one_line(record.response, RESPONSE)}"'
+    return f"{score:.2f}  {record.status.replace('_', ' ')}, {read}{response}"
 
 
 def _strip(flip: Flip, paths: tuple[Path, Path]) -> Path | None:
@@ -108,7 +108,9 @@ def _strip(flip: Flip, paths: tuple[Path, Path]) -> Path | None:
 
 
 def _title(report: CompareReport) -> str:
-    runs = (f"{name}: {line(run.model, MOST)} ({line(run.path)})" for name, run in (("A", report.a), ("B", report.b)))
+    runs = (
+        f"{name}: {short_line(run.model)} ({one_line(run.path)})" for name, run in (("A", report.a), ("B", report.b))
+    )
     return "\n".join([*runs, headline(report)])
 
 
@@ -136,9 +138,15 @@ def _mean(report: CompareReport) -> list[str]:
 
 
 def _scores(found: Change) -> list[str]:
-    interval = f"{points(found.ci[0])} to {points(found.ci[1])}"
     counts = f"{found.better} / {found.worse}"
-    return [str(found.clusters), percent(found.a), percent(found.b), points(found.difference), interval, counts]
+    return [
+        str(found.clusters),
+        percent(found.a),
+        percent(found.b),
+        points(found.difference),
+        points_interval(found.ci),
+        counts,
+    ]
 
 
 def _least(found: Change) -> str:

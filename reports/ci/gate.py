@@ -15,28 +15,23 @@ from collections.abc import Callable, Iterator
 
 from tabulate import tabulate
 
-from reports.html.escape import clean
+from reports.html.escape import NAME_LENGTH, one_line
+from reports.html.format import percent, points, points_interval
 from viubench.comparison.gate import WORST_FIRST
 from viubench.schema import GateReport, TaskVerdict
-
-MOST = 120
-"""Characters of a name that are shown; of a sentence that quotes names, ten times as many."""
 
 Show = Callable[[str], str]
 
 _MARK_UP = re.compile(r"[^A-Za-z0-9 /\-_\x80-\U0010ffff]|_(?![A-Za-z0-9])|(?<![A-Za-z0-9])_")
 """What Markdown or HTML may read as more than text; an underscore inside a word is none."""
 
-_COMMAND = re.compile(r"^\s*::|(?<=##)\[")
-"""What a GitHub workflow takes for a command in a step's output: the one at the start of a line, the other anywhere."""
-
 
 def text(report: GateReport) -> str:
     """Heading, table and reasons as plain text."""
-    rows = _rows(report, line)
+    rows = _rows(report, one_line)
     table = [tabulate(rows, _headers(report), disable_numparse=True, colalign=_sides(rows))] if rows else []
-    title = f"{report.verdict}: {_runs(report, line)}"
-    return "\n".join([title, *table, *_notes(report, line), _method(report)])
+    title = f"{report.verdict}: {_runs(report, one_line)}"
+    return "\n".join([title, *table, *_notes(report, one_line), _method(report)])
 
 
 def markdown(report: GateReport) -> str:
@@ -51,16 +46,9 @@ def markdown(report: GateReport) -> str:
     return "\n".join([*lines, *notes, "", _method(report), ""])
 
 
-def line(value: str, most: int = 10 * MOST) -> str:
-    """Others' text on one line: controls as visible marks, no command to a workflow, cut to `most` characters."""
-    shown = clean(value[:most]).replace("\n", "␊").replace("\t", "␉")
-    shown = _COMMAND.sub(lambda found: f"‹{found[0].strip()}›", shown)
-    return shown if len(value) <= most else f"{shown}…"
-
-
 def code(value: str) -> str:
     """Others' text in Markdown, also in a table's cell: no mark-up, link or mention comes of it."""
-    return f"<code>{_MARK_UP.sub(lambda found: f'&#{ord(found[0])};', line(value))}</code>"
+    return f"<code>{_MARK_UP.sub(lambda found: f'&#{ord(found[0])};', one_line(value))}</code>"
 
 
 def _runs(report: GateReport, show: Show) -> str:
@@ -78,10 +66,10 @@ def _sides(rows: list[list[str]]) -> list[str]:
 
 def _rows(report: GateReport, show: Show) -> list[list[str]]:
     """A row for each task, and one for their mean; percent and points."""
-    rows = [_row(show(task[:MOST]), found) for task, found in report.tasks.items()]
+    rows = [_row(show(task[:NAME_LENGTH]), found) for task, found in report.tasks.items()]
     mean = report.mean
     if mean is not None and mean.tasks > 1:
-        scores = [percent(mean.baseline), percent(mean.candidate), points(mean.difference), _interval(mean.ci)]
+        scores = [percent(mean.baseline), percent(mean.candidate), points(mean.difference), points_interval(mean.ci)]
         rows.append([f"mean of {mean.tasks} tasks", "", *scores, *[""] * 4])
     return rows
 
@@ -91,7 +79,7 @@ def _row(name: str, found: TaskVerdict) -> list[str]:
     margin, seen = percent(found.margin), found.evidence
     if seen is None:
         return [name, verdict, *[""] * 6, margin, ""]
-    scores = [percent(seen.baseline), percent(seen.candidate), points(seen.difference), _interval(seen.ci)]
+    scores = [percent(seen.baseline), percent(seen.candidate), points(seen.difference), points_interval(seen.ci)]
     counts = [f"{seen.better} / {seen.worse}", str(seen.units)]
     return [name, verdict, *scores, *counts, margin, "–" if seen.detectable is None else percent(seen.detectable)]
 
@@ -105,14 +93,14 @@ def _notes(report: GateReport, show: Show) -> Iterator[str]:
     for task, found in report.tasks.items():
         if found.verdict != "pass":
             reason = show(found.reason) if found.verdict == "error" else found.reason
-            yield f"{show(task[:MOST])}: {found.verdict}, {reason}"
+            yield f"{show(task[:NAME_LENGTH])}: {found.verdict}, {reason}"
     for why in report.skipped.values():
         yield f"skipped: {show(why)}"
     seen = [(found.evidence, found.margin) for found in report.tasks.values() if found.evidence]
     if same := sum(evidence.same_answers for evidence, _ in seen):
         yield f"every answer is the same on {same} of {len(seen)} tasks"
-    if dim := sum((evidence.detectable or 0) > margin for evidence, margin in seen):
-        yield f"on {dim} of {len(seen)} tasks a loss as small as the margin would often not be found: too few items"
+    if underpowered := sum((evidence.detectable or 0) > margin for evidence, margin in seen):
+        yield f"{underpowered} of {len(seen)} tasks are underpowered at the chosen margin: too few items"
 
 
 def _method(report: GateReport) -> str:
@@ -120,18 +108,5 @@ def _method(report: GateReport) -> str:
     corrected = "Holm over the tasks" if config.correction == "holm" else "no correction for many tasks"
     return (
         f"percent; paired differences, clustered by source video; alpha {config.alpha:g} one-sided, {corrected}; "
-        f"up / down: units scored higher / lower; detectable: the true loss found in 4 of 5 such runs"
+        f"up / down: units scored higher / lower; detectable: minimum detectable loss at 80 % power"
     )
-
-
-def percent(value: float) -> str:
-    return f"{100 * value:.1f}"
-
-
-def points(value: float) -> str:
-    """A difference in percentage points, with its sign."""
-    return f"{100 * value:+.1f}"
-
-
-def _interval(ci: tuple[float, float]) -> str:
-    return f"{points(ci[0])} to {points(ci[1])}"

@@ -9,7 +9,7 @@ What fails the gate is an error; a verdict that is no pass but does not fail it 
 
 from __future__ import annotations
 
-from reports.ci.gate import MOST, line
+from reports.html.escape import NAME_LENGTH, one_line
 from viubench.schema import GateReport, TaskVerdict, Verdict
 
 SHOWN = 10
@@ -24,11 +24,11 @@ def commands(report: GateReport) -> list[str]:
     where there are more, the tenth says how many."""
     found: dict[str, list[str]] = {"error": [], "warning": [], "notice": []}
     for problem in report.problems:
-        found[_level(report, "error", False)].append(_end("viubench gate", line(problem)))
+        found[_level(report, "error", False)].append(_end("viubench gate", one_line(problem)))
     for task, judged in report.tasks.items():
         if judged.verdict != "pass":
             level = _level(report, judged.verdict, judged.informational)
-            found[level].append(_end(f"viubench gate: {line(task[:MOST])}", _said(judged)))
+            found[level].append(_end(f"viubench gate: {one_line(task[:NAME_LENGTH])}", _message(judged)))
     return [f"::{level} {end}" for level, ends in found.items() for end in _fewer(ends)]
 
 
@@ -38,8 +38,8 @@ def _level(report: GateReport, verdict: Verdict, informational: bool) -> str:
     return "error" if report.config.blocks(verdict, informational) else "warning"
 
 
-def _said(found: TaskVerdict) -> str:
-    return f"{found.verdict}{' (informational)' if found.informational else ''}, {line(found.reason)}"
+def _message(found: TaskVerdict) -> str:
+    return f"{found.verdict}{' (informational)' if found.informational else ''}, {one_line(found.reason)}"
 
 
 def _fewer(ends: list[str]) -> list[str]:

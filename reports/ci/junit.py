@@ -11,9 +11,12 @@ all tasks of a report only, pass. The evidence is in each case's `system-out`. E
 from __future__ import annotations
 
 import re
-from xml.etree import ElementTree as ET
+from io import BytesIO
 
-from reports.ci.gate import MOST, line, percent, points
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+from reports.html.escape import NAME_LENGTH, one_line
+from reports.html.format import percent, points, points_interval
 from viubench.schema import GateReport, TaskVerdict
 
 SUITE = "viubench.comparison.gate"
@@ -24,48 +27,49 @@ _NO_CHARACTER = re.compile("[\ufffe\uffff]")
 
 def junit(report: GateReport) -> str:
     """The whole XML document; `name` and `message` hold others' text as text, on one line and cut."""
-    suite = ET.Element("testsuite", name=SUITE)
-    properties = ET.SubElement(suite, "properties")
+    suite = TestSuite(SUITE)
     for name, value in _properties(report):
-        ET.SubElement(properties, "property", name=name, value=_plain(value))
+        suite.add_property(name, _plain(value))
     for problem in report.problems:
-        found = TaskVerdict(verdict="error", reason=problem, informational=False, margin=0)
-        _case(suite, "runs", found, report)
-    for task, found in report.tasks.items():
-        _case(suite, task[:MOST], found, report)
+        verdict = TaskVerdict(verdict="error", reason=problem, informational=False, margin=0)
+        suite.add_testcase(_case("runs", verdict, report))
+    for task, verdict in report.tasks.items():
+        suite.add_testcase(_case(task, verdict, report))
     for task, why in report.skipped.items():
-        ET.SubElement(_named(suite, task[:MOST]), "skipped", message=_plain(why))
-    for counted, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        suite.set(counted, str(len(suite.findall(f"testcase/{tag}"))))
-    suite.set("tests", str(len(suite.findall("testcase"))))
-    suite.set("time", "0")
-    root = ET.Element("testsuites", {key: value for key, value in suite.attrib.items() if key != "skipped"})
-    root.append(suite)
-    ET.indent(root, " ")
-    return f"<?xml version='1.0' encoding='utf-8'?>\n{ET.tostring(root, encoding='unicode')}\n"
+        case = _named(task)
+        case.result = [Skipped(_plain(why))]
+        suite.add_testcase(case)
+    suite.update_statistics()  # type: ignore[no-untyped-call]
+    root = JUnitXml(SUITE)
+    for name in ("tests", "failures", "errors", "time"):  # the schema has no `skipped` here
+        setattr(root, name, getattr(suite, name))
+    root.add_testsuite(suite)
+    document = BytesIO()
+    root.write(document, pretty=True)
+    return f"{document.getvalue().decode().strip()}\n"
 
 
 def _properties(report: GateReport) -> list[tuple[str, str]]:
     """What was compared and how it ended; an XML reader sees no exit code."""
     runs = [("baseline", report.baseline), ("candidate", report.candidate)]
-    told = [("verdict", report.verdict), ("exit-code", str(report.exit_code)), ("viubench", report.viubench)]
-    return told + [
+    outcome = [("verdict", report.verdict), ("exit-code", str(report.exit_code)), ("viubench", report.viubench)]
+    return outcome + [
         (f"{side}-{key}", value) for side, run in runs for key, value in (("model", run.model), ("path", run.path))
     ]
 
 
-def _case(suite: ET.Element, name: str, found: TaskVerdict, report: GateReport) -> None:
-    case = _named(suite, name)
-    said = _plain(found.reason)
-    if report.config.blocks(found.verdict, found.informational):
-        ET.SubElement(case, "error" if found.verdict == "error" else "failure", type=found.verdict, message=said)
-    elif found.verdict == "inconclusive" and not found.informational and not report.config.report_only:
-        ET.SubElement(case, "skipped", message=said)
-    ET.SubElement(case, "system-out").text = "\n".join([f"{found.verdict}: {said}", *_evidence(found)])
+def _case(name: str, verdict: TaskVerdict, report: GateReport) -> TestCase:
+    case, reason = _named(name), _plain(verdict.reason)
+    if report.config.blocks(verdict.verdict, verdict.informational):
+        case.result = [(Error if verdict.verdict == "error" else Failure)(reason, verdict.verdict)]
+    elif verdict.verdict == "inconclusive" and not verdict.informational and not report.config.report_only:
+        case.result = [Skipped(reason)]
+    case.system_out = "\n".join([f"{verdict.verdict}: {reason}", *_evidence(verdict)])
+    return case
 
 
-def _named(suite: ET.Element, name: str) -> ET.Element:
-    return ET.SubElement(suite, "testcase", classname=SUITE, name=_plain(name), time="0")
+def _named(name: str) -> TestCase:
+    return TestCase(_plain(name[:NAME_LENGTH]), SUITE, 0)
 
 
 def _evidence(found: TaskVerdict) -> list[str]:
@@ -74,10 +78,10 @@ def _evidence(found: TaskVerdict) -> list[str]:
         return []
     return [
         f"baseline {percent(seen.baseline)}, candidate {percent(seen.candidate)}, change {points(seen.difference)} "
-        f"({points(seen.ci[0])} to {points(seen.ci[1])}), margin {percent(found.margin)}",
+        f"({points_interval(seen.ci)}), margin {percent(found.margin)}",
         f"{seen.units} units of {seen.clusters} videos: {seen.better} better, {seen.worse} worse; {seen.test}",
     ]
 
 
 def _plain(value: str) -> str:
-    return _NO_CHARACTER.sub(lambda char: f"‹U+{ord(char[0]):04X}›", line(value))
+    return _NO_CHARACTER.sub(lambda char: f"‹U+{ord(char[0]):04X}›", one_line(value))

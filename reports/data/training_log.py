@@ -1,4 +1,4 @@
-"""A training folder read for a report: the steps of its stages, the looks at held-out items, the evaluations.
+"""A training folder read for a report: the steps of its stages, validation on held-out items, the evaluations.
 
 Example:
     >>> training = load(Path("runs/train"))
@@ -6,7 +6,7 @@ Example:
     [('Warm start', ('count', 'ground')), ('GRPO', ('count', 'ground'))]
 
 Only files are shared with the trainer. `train.jsonl` has one JSON object a step: `step` from 0, measures of the step
-(`kl`, `TASK/reward`), of a look at the validation items after it (`validation/TASK/reward`), the score of the best
+(`kl`, `TASK/reward`), on the validation items after it (`validation/TASK/reward`), the score of the best
 constant answer on these (`floor/TASK`), and `alarm/TASK`, a sentence. Any of them may be missing. `warm-start/` is a
 folder like it, of the supervised steps before; `evaluations/step-000020/` is a run of the checkpoint of 20 steps.
 """
@@ -53,7 +53,7 @@ class Alarm:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class CheckpointScore:
     """A task's score in a run of the checkpoint of `steps` steps: `metric`, its value and 95 % interval in [0, 1]."""
 
     steps: int
@@ -64,8 +64,8 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One log.
+class LogStage:
+    """One log of a training.
 
     Attributes:
         steps: the steps of its lines, rising.
@@ -79,12 +79,12 @@ class Stage:
     steps: tuple[int, ...]
     series: Mapping[str, tuple[Point, ...]]
     alarms: tuple[Alarm, ...]
-    evaluations: Mapping[str, tuple[Evaluation, ...]]
+    evaluations: Mapping[str, tuple[CheckpointScore, ...]]
     left_out: tuple[str, ...]
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Every task with a measure, a look, a floor, an alarm or an evaluation, by name."""
+        """Every task with a measure, a validation, a baseline, an alarm or an evaluation, by name."""
         found = {alarm.task for alarm in self.alarms} | set(self.evaluations) | set(map(_task_of, self.series))
         return tuple(sorted(found - {""}))
 
@@ -96,25 +96,25 @@ class Stage:
     def values(self, key: str) -> tuple[Point, ...]:
         return self.series.get(key, ())
 
-    def looks(self, task: str, measure: str) -> tuple[Point, ...]:
-        """A measure on the validation items by finished steps: the look in the line of step k comes after k + 1."""
+    def validation(self, task: str, measure: str) -> tuple[Point, ...]:
+        """A measure on the validation items by finished steps: the line of step k has the one after k + 1 steps."""
         return tuple((step + 1, value) for step, value in self.values(f"validation/{task}/{measure}"))
 
-    def floor(self, task: str) -> float | None:
+    def baseline(self, task: str) -> float | None:
         """The score of the best constant answer on the validation items."""
         found = self.values(f"floor/{task}")
         return found[-1][1] if found else None
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingRun:
     """A training under a name that no other one on the page has; the stages in the order they were run."""
 
     label: str
-    stages: tuple[Stage, ...]
+    stages: tuple[LogStage, ...]
 
 
-def load(path: Path, label: str = "") -> Training:
+def load(path: Path, label: str = "") -> TrainingRun:
     """The training in folder `path`; `label` is the folder's name where none is given.
 
     A torn last line of a log is dropped, for the training may go on while it is read.
@@ -130,11 +130,11 @@ def load(path: Path, label: str = "") -> Training:
             where="--training",
             hint="name the folder that viubench train wrote to with --out",
         )
-    return Training(label or path.resolve().name, stages)
+    return TrainingRun(label or path.resolve().name, stages)
 
 
-def load_all(paths: Sequence[Path]) -> list[Training]:
-    """The trainings in these folders, each named by as few last parts of its path as tell it from the others.
+def load_all(paths: Sequence[Path]) -> list[TrainingRun]:
+    """The trainings in these folders, each named by as few last parts of its path as make it unique.
 
     Raises:
         ViubenchError: as `load`, or a folder given twice.
@@ -157,7 +157,7 @@ def smoothed(found: Sequence[Point], size: int) -> list[Point]:
     return [(found[k + size // 2][0], fmean(values[k : k + size])) for k in range(len(found) - size + 1)]
 
 
-def _stage(name: str, folder: Path) -> Stage:
+def _stage(name: str, folder: Path) -> LogStage:
     steps: list[int] = []
     series: dict[str, list[Point]] = {}
     alarms = []
@@ -177,7 +177,7 @@ def _stage(name: str, folder: Path) -> Stage:
                 series.setdefault(key, []).append((step, number))
     evaluations, left_out = _evaluations(folder / EVALUATIONS)
     fixed = {key: tuple(series[key]) for key in sorted(series)}
-    return Stage(name, tuple(steps), fixed, tuple(alarms), evaluations, left_out)
+    return LogStage(name, tuple(steps), fixed, tuple(alarms), evaluations, left_out)
 
 
 def _lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
@@ -218,8 +218,8 @@ def _number(key: str, value: Any, where: str) -> float | None:
     return None
 
 
-def _evaluations(folder: Path) -> tuple[dict[str, tuple[Evaluation, ...]], tuple[str, ...]]:
-    found: dict[str, list[Evaluation]] = {}
+def _evaluations(folder: Path) -> tuple[dict[str, tuple[CheckpointScore, ...]], tuple[str, ...]]:
+    found: dict[str, list[CheckpointScore]] = {}
     left_out = []
     for run in sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else ():
         named = re.fullmatch(r"step-([0-9]{1,9})", run.name)
@@ -230,7 +230,7 @@ def _evaluations(folder: Path) -> tuple[dict[str, tuple[Evaluation, ...]], tuple
         for task, result in read_results(run).tasks.items():
             if not all(map(math.isfinite, (result.value, *result.ci))):
                 _refuse(f"the score of {task} is not finite", str(run / "results.json"))
-            one = Evaluation(int(named[1]), result.metric, result.value, *result.ci)
+            one = CheckpointScore(int(named[1]), result.metric, result.value, *result.ci)
             found.setdefault(task, []).append(one)
     ordered = {task: tuple(sorted(found[task], key=lambda one: one.steps)) for task in sorted(found)}
     return ordered, tuple(left_out)

@@ -11,10 +11,17 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import unicodedata
 from typing import Any
 
 from viubench.schema import canonical_json
+
+NAME_LENGTH = 120
+"""Characters of a name that are shown; of a sentence that quotes names, ten times as many."""
+
+_COMMAND = re.compile(r"^\s*::|(?<=##)\[")
+"""What a GitHub workflow takes for a command in a step's output: the one at the start of a line, the other anywhere."""
 
 _JOINERS = "\u200c\u200d"  # Indic and Persian words, and emoji, need them; they cannot reorder or hide text
 
@@ -48,6 +55,18 @@ def shorten(text: str, most: int) -> str:
     return f"{text[:half]}\n… {len(text) - 2 * half:,} of {len(text):,} characters cut …\n{text[-half:]}"
 
 
+def one_line(value: str, most: int = 10 * NAME_LENGTH) -> str:
+    """Others' text on one line: controls as visible marks, no command to a workflow, cut to `most` characters."""
+    shown = clean(value[:most]).replace("\n", "␊").replace("\t", "␉")
+    shown = _COMMAND.sub(lambda found: f"‹{found[0].strip()}›", shown)
+    return shown if len(value) <= most else f"{shown}…"
+
+
+def short_line(value: str) -> str:
+    """A name of others on one line, cut to `NAME_LENGTH` characters."""
+    return one_line(value, NAME_LENGTH)
+
+
 def show(value: Any) -> str:
     """An answer or target as a reader writes it: `[3.0, 9.5]` -> `3, 9.5`, `{"circles": 2}` -> `circles 2`."""
     if value is None:
@@ -63,19 +82,6 @@ def show(value: Any) -> str:
     if isinstance(value, dict) and all(isinstance(v, (int, float, str)) for v in value.values()):
         return ", ".join(f"{k} {show(v)}" for k, v in value.items())
     return canonical_json(finite(value))
-
-
-def number(value: float) -> str:
-    """Three digits: 0.0123, 4.56, 1,234, and 2e−5 for the very small and large."""
-    if value == 0 or 1e-3 <= abs(value) < 1e6:
-        return (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}").replace("-", "−")
-    mantissa, exponent = f"{value:.2e}".split("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}".replace("-", "−")
-
-
-def p_value(p: float | None) -> str:
-    """0.0312 -> "0.031", and "< 0.001" below that; a dash for none."""
-    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def finite(value: Any) -> Any:

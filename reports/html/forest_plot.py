@@ -51,19 +51,19 @@ def scale(intervals: Sequence[tuple[float, float]]) -> Scale:
 
 
 def row(axis: Scale, value: float, ci: tuple[float, float], unseen: float | None, word: str) -> Markup:
-    """A difference (mark) in its interval (line); `unseen` on both sides of 0 (band) is too small to be found. A `word`
+    """A difference (mark) in its interval (line); within `unseen` of 0 (band) a change is not detectable. A `word`
     other than "better" and "worse" is drawn as unsure."""
     low, high = axis.x(ci[0]), axis.x(ci[1])
-    look = word if word in ("better", "worse") else "unsure"
+    style = word if word in ("better", "worse") else "unsure"
     parts = _lines(axis, 0, HEIGHT)
     if unseen is not None:
         left, right = axis.x(-unseen), axis.x(unseen)
         parts.insert(0, f'<rect class="unseen" x="{left:.1f}" width="{right - left:.1f}" y="0" height="{HEIGHT}"/>')
-    parts.append(f'<line class="ci {look}" x1="{low:.1f}" x2="{high:.1f}" y1="{_MIDDLE}" y2="{_MIDDLE}"/>')
+    parts.append(f'<line class="ci {style}" x1="{low:.1f}" x2="{high:.1f}" y1="{_MIDDLE}" y2="{_MIDDLE}"/>')
     for end, cut in ((low, ci[0] < axis.low), (high, ci[1] > axis.high)):
         if not cut:
-            parts.append(f'<line class="ci {look}" x1="{end:.1f}" x2="{end:.1f}" y1="8" y2="{HEIGHT - 8}"/>')
-    parts.append(_mark(axis.x(value), look))
+            parts.append(f'<line class="ci {style}" x1="{end:.1f}" x2="{end:.1f}" y1="8" y2="{HEIGHT - 8}"/>')
+    parts.append(_mark(axis.x(value), style))
     return svg("forest", WIDTH, HEIGHT, parts)
 
 
@@ -90,16 +90,16 @@ def bars(better: int, worse: int, units: int, most: float) -> Markup:
 
 
 def _lines(axis: Scale, top: float, bottom: float) -> list[str]:
-    found = []
+    parts = []
     for value in axis.ticks:
-        x, look = f"{axis.x(value):.1f}", "zero" if abs(value) < 1e-9 else "grid"
-        found.append(f'<line class="{look}" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>')
-    return found
+        x, style = f"{axis.x(value):.1f}", "zero" if abs(value) < 1e-9 else "grid"
+        parts.append(f'<line class="{style}" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>')
+    return parts
 
 
-def _mark(x: float, look: str) -> str:
+def _mark(x: float, style: str) -> str:
     """In more than colour: a triangle that points up or down in value, or an open circle."""
-    if look == "unsure":
+    if style == "unsure":
         return f'<circle class="mark unsure" cx="{x:.1f}" cy="{_MIDDLE}" r="4"/>'
-    turn = 1 if look == "better" else -1
-    return f'<path class="mark {look}" d="M{x - 4 * turn:.1f} {_MIDDLE - 5.5}l{9 * turn} 5.5l{-9 * turn} 5.5z"/>'
+    turn = 1 if style == "better" else -1
+    return f'<path class="mark {style}" d="M{x - 4 * turn:.1f} {_MIDDLE - 5.5}l{9 * turn} 5.5l{-9 * turn} 5.5z"/>'

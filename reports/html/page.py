@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -17,8 +18,36 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports.html import svg
-from reports.html.escape import clean, embed_json, number, p_value
-from reports.tables.leaderboard import percent, points
+from reports.html.escape import clean, embed_json
+from reports.html.format import number, p_value, percent, points
+
+FEW = 100
+"""A task with fewer samples than this is named as a small one."""
+
+MOST_VALUES = 40
+"""Values of a group that are shown; the smallest beyond them are in results.json."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One question of the first screen with its answer; `warn` when the reader should be careful."""
+
+    question: str
+    answer: str
+    detail: str
+    warn: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot, its legend as (style, text), and its numbers; `of` is how many rows the table would have in full."""
+
+    title: str
+    plot: Markup
+    legend: tuple[tuple[str, str], ...]
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    of: int
 
 
 def render(

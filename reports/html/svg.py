@@ -86,9 +86,9 @@ def histogram(counts: Mapping[int, int], reach: int, width: int = 132, height: i
     parts = [f'<line class="axis" x1="0" x2="{width}" y1="{height - 0.5}" y2="{height - 0.5}"/>']
     for k, count in enumerate(bins):
         tall = count / most * (height - 2)
-        look = "exact" if k == reach else "off"
+        style = "exact" if k == reach else "off"
         place = f'x="{k * step + 1:.1f}" y="{height - 1 - tall:.1f}" width="{step - 2:.1f}" height="{tall:.1f}"'
-        parts.append(f'<rect class="{look}" {place}/>')
+        parts.append(f'<rect class="{style}" {place}/>')
     return svg("histogram", width, height, parts)
 
 
@@ -106,12 +106,12 @@ class Curve:
     """A line of a plot.
 
     Attributes:
-        look: its class in the style sheet: `first` or `second`, which differ in more than colour, or `faint`.
+        style: its class in the style sheet: `first` or `second`, which differ in more than colour, or `faint`.
         points: (step, value), steps rising.
         marked: with a mark at every point, where these are few.
     """
 
-    look: str
+    style: str
     points: Sequence[Point]
     marked: bool = False
 
@@ -120,16 +120,16 @@ class Curve:
 class Area:
     """The interval around a curve, point by point: (step, low) and (step, high)."""
 
-    look: str
+    style: str
     lows: Sequence[Point]
     highs: Sequence[Point]
 
 
 @dataclass(frozen=True)
 class Level:
-    """A labelled line across a plot; `look` is `floor` or `before`."""
+    """A labelled line across a plot; `style` is `baseline` or `before`."""
 
-    look: str
+    style: str
     value: float
     text: str
 
@@ -204,16 +204,16 @@ def plot(
     for level in levels:
         y = plane.y(level.value)
         parts.append(
-            f'<line class="level {level.look}" x1="{_LEFT}" x2="{PLOT_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<line class="level {level.style}" x1="{_LEFT}" x2="{PLOT_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         )
     for area in areas:
         edge = " ".join(plane.at(*point) for point in (*area.lows, *reversed(area.highs)))
-        parts.append(f'<polygon class="area {area.look}" points="{edge}"/>')
+        parts.append(f'<polygon class="area {area.style}" points="{edge}"/>')
     for curve in curves:
         line = " ".join(plane.at(*point) for point in thinned(curve.points))
-        parts.append(f'<polyline class="curve {curve.look}" points="{line}"/>')
+        parts.append(f'<polyline class="curve {curve.style}" points="{line}"/>')
         if (curve.marked and len(curve.points) <= MOST_MARKS) or len(curve.points) == 1:
-            parts += [_mark(curve.look, plane.x(step), plane.y(value)) for step, value in curve.points]
+            parts += [_mark(curve.style, plane.x(step), plane.y(value)) for step, value in curve.points]
     for band in bands:
         x = f"{plane.x(band.step):.1f}"
         parts.append(
@@ -226,15 +226,15 @@ def plot(
     return svg("plot", PLOT_WIDTH, PLOT_HEIGHT, parts)
 
 
-def key(look: str) -> Markup:
+def key(style: str) -> Markup:
     """The sample of a line or a mark that stands in a legend."""
     shape = {
         "band": '<line class="band" x1="11" x2="11" y1="0" y2="10"/>' + _mark("band", 11, 5),
         "flag": '<path class="flag" d="M11 9l-4 -7h8z"/>',
-        "floor": '<line class="level floor" x1="0" x2="22" y1="5" y2="5"/>',
+        "baseline": '<line class="level baseline" x1="0" x2="22" y1="5" y2="5"/>',
         "before": '<line class="level before" x1="0" x2="22" y1="5" y2="5"/>',
     }
-    return svg("key", 22, _HEIGHT, [shape.get(look) or f'<polyline class="curve {look}" points="0,5 22,5"/>'])
+    return svg("key", 22, _HEIGHT, [shape.get(style) or f'<polyline class="curve {style}" points="0,5 22,5"/>'])
 
 
 def thinned(points: Sequence[Point]) -> Sequence[Point]:
@@ -284,15 +284,15 @@ def _named(level: Level, plane: Axes, taken: list[Point]) -> str:
     end, base = min(((end, line + shift) for end in ends for shift in (-4, 12)), key=hides)
     taken += [(ends[end] + width * k / 8, base - 4) for k in range(9)]
     x = ends[end] + (width if end == "end" else 0)
-    return f'<text class="name {level.look} {end}" x="{x:.1f}" y="{base:.1f}">{escape(clean(level.text))}</text>'
+    return f'<text class="name {level.style} {end}" x="{x:.1f}" y="{base:.1f}">{escape(clean(level.text))}</text>'
 
 
-def _mark(look: str, x: float, y: float) -> str:
-    if look == "second":
+def _mark(style: str, x: float, y: float) -> str:
+    if style == "second":
         return f'<rect class="mark second" x="{x - 2.5:.1f}" y="{y - 2.5:.1f}" width="5" height="5"/>'
-    if look == "band":
+    if style == "band":
         return f'<path class="mark band" d="M{x:.1f} {y - 4:.1f}l4 4l-4 4l-4 -4z"/>'
-    return f'<circle class="mark {look}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>'
+    return f'<circle class="mark {style}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>'
 
 
 def svg(name: str, width: int, height: int, parts: Sequence[str]) -> Markup:

@@ -14,14 +14,15 @@ from typing import Any
 from markupsafe import Markup
 
 from reports.ci.comparison import headline, notes, turn
-from reports.ci.gate import line
+from reports.data import samples
 from reports.data.runs import Run, command
 from reports.html import forest_plot, page
-from reports.html.escape import p_value, shorten
+from reports.html.escape import one_line, shorten
+from reports.html.format import p_value, percent, points, short_names
+from reports.html.page import MOST_VALUES, Finding
 from reports.sections.difficulty import measures, split
 from reports.sections.samples import FIELD, RESPONSE, Strips, card
-from reports.sections.task_panels import MOST_VALUES, Finding
-from reports.tables.leaderboard import labels, percent, points, short_names
+from reports.tables.leaderboard import labels
 from viubench.comparison.pair import Comparison, Side, TaskPair
 from viubench.comparison.report import Flip, largest, within
 from viubench.schema import Manifest
@@ -40,11 +41,11 @@ NAME = 40
 """Characters of a model's name that stand beside each answer; the whole name stands on top."""
 
 MANY = 0.05
-"""A detectable change above this is pointed at: much may have happened unseen."""
+"""A minimum detectable change above this is flagged."""
 
 
 @dataclass(frozen=True)
-class Breakdown:
+class ChangeBreakdown:
     """The change by the values of one group key, with a row of the plot each, but for the `left_out` smallest."""
 
     key: str
@@ -54,7 +55,7 @@ class Breakdown:
 
 
 @dataclass(frozen=True)
-class Line:
+class ChangeRow:
     """A task, or the mean (`name` is empty), with its drawings."""
 
     name: str
@@ -62,7 +63,7 @@ class Line:
     found: Change
     plot: Markup
     bars: Markup
-    breakdowns: tuple[Breakdown, ...] = ()
+    breakdowns: tuple[ChangeBreakdown, ...] = ()
 
 
 def render(
@@ -71,9 +72,9 @@ def render(
     """The page as text; equal runs give equal text.
 
     Args:
-        per_task: samples that turned of each task and way; fewer where all would be more than `MOST_FLIPS`.
+        per_task: samples that turned of each task and direction; fewer where all would be more than `MOST_FLIPS`.
     """
-    runs = [Run(side.path, side.manifest, side.results, ()) for side in sides]
+    runs = [Run(side.path, side.manifest, side.results, samples.table([])) for side in sides]
     names = labels(runs)
     known = [found for found in report.tasks.values() if found.clusters > 1]
     unseen = [(-found.detectable, found.detectable) for found in known if found.detectable is not None]
@@ -136,12 +137,12 @@ def _real(report: CompareReport) -> Finding:
 
 
 def _unseen(report: CompareReport) -> Finding:
-    question = "What could not be seen?"
+    question = "What could be missed?"
     known = [found.detectable for found in report.tasks.values() if found.detectable is not None]
     if not known:
         return Finding(
             question,
-            "Cannot be said",
+            "Unknown",
             "The scores differ by the same on every sample, or all samples are of one video: no spread to go by.",
             warn=True,
         )
@@ -149,16 +150,16 @@ def _unseen(report: CompareReport) -> Finding:
     size = f"{low} points" if low == high else f"{low} to {high} points"
     least = report.mean.detectable
     mean = f", of the mean {percent(least)}" if least is not None and len(report.tasks) > 1 else ""
-    detail = f"So large must the true change of a task be{mean}, to be found in 4 of 5 such comparisons. "
+    detail = f"The minimum detectable change at 80 % power{mean}. "
     return Finding(
-        question, f"Changes below {size}", detail + "Smaller ones may be there unseen.", warn=max(known) > MANY
+        question, f"Changes below {size}", detail + "Smaller ones may go undetected.", warn=max(known) > MANY
     )
 
 
 # --- tasks and groups -----------------------------------------------------------------------------------------
 
 
-def _lines(report: CompareReport, pairs: Mapping[str, TaskPair], axis: forest_plot.Scale) -> list[Line]:
+def _lines(report: CompareReport, pairs: Mapping[str, TaskPair], axis: forest_plot.Scale) -> list[ChangeRow]:
     """A line for each task, then one for the mean of several."""
     short = short_names(list(report.tasks))
     rows: list[tuple[str, str, Change]] = [(task, short[task], found) for task, found in report.tasks.items()]
@@ -168,7 +169,7 @@ def _lines(report: CompareReport, pairs: Mapping[str, TaskPair], axis: forest_pl
     keys = sum(len(found.groups) for found in report.tasks.values())
     values = min(MOST_VALUES, max(2, MOST_ROWS // max(keys, 1)))
     return [
-        Line(
+        ChangeRow(
             name,
             shorten(label, 80),
             found,
@@ -180,29 +181,29 @@ def _lines(report: CompareReport, pairs: Mapping[str, TaskPair], axis: forest_pl
     ]
 
 
-def breakdowns(found: TaskChange, pair: TaskPair, most: int = MOST_VALUES) -> tuple[Breakdown, ...]:
+def breakdowns(found: TaskChange, pair: TaskPair, most: int = MOST_VALUES) -> tuple[ChangeBreakdown, ...]:
     """The change within each value of every group key, the `most` largest; then within what is read from the samples as
     their difficulty (`reports.sections.difficulty`)."""
     made = []
     for key, values in found.groups.items():
         kept = sorted(values, key=lambda value: (-values[value].units, value))[:most]
         made.append(_breakdown(key, [(value, values[value]) for value in sorted(kept)], len(values) - len(kept)))
-    records = list(zip(*pair.records, strict=True))
-    for measure, samples in measures(records, pair.evaluator.name).items():
-        parts = split(samples)
+    sides = [samples.table(r.model_dump_json().encode() for r in side) for side in zip(*pair.records, strict=True)]
+    for measure, difficulty in measures(sides, pair.evaluator.name).items():
+        parts = split(difficulty)
         if len(parts) > 1 and measure not in found.groups:
             made.append(_breakdown(measure, [(part.label, within(pair, part.ids)) for part in parts], 0))
     return tuple(made)
 
 
-def _breakdown(key: str, values: Sequence[tuple[str, GroupChange]], left_out: int) -> Breakdown:
+def _breakdown(key: str, values: Sequence[tuple[str, GroupChange]], left_out: int) -> ChangeBreakdown:
     """With an axis of its own."""
     axis = forest_plot.scale([found.ci for _, found in values if found.clusters > 1])
     rows = tuple(
         (shorten(value, 60), found, forest_plot.row(axis, found.difference, found.ci, None, ""))
         for value, found in values
     )
-    return Breakdown(shorten(key, 60), rows, forest_plot.ruler(axis), left_out)
+    return ChangeBreakdown(shorten(key, 60), rows, forest_plot.ruler(axis), left_out)
 
 
 # --- flips and runs -------------------------------------------------------------------------------------------
@@ -220,7 +221,7 @@ def browser(runs: Sequence[Run], names: Sequence[str], turned: Sequence[Flip], p
         for flip in chosen[:MOST_FLIPS]
     ]
     return {
-        "models": [f"{letter} · {line(name, NAME)}" for letter, name in zip("AB", names, strict=True)],
+        "models": [f"{letter} · {one_line(name, NAME)}" for letter, name in zip("AB", names, strict=True)],
         "tasks": sorted({flip.a.task for flip in turned}),
         "samples": samples,
         "strips": list(strips.kept),

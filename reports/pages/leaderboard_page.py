@@ -15,9 +15,10 @@ from typing import Any
 from tabulate import tabulate
 
 from reports.data.runs import Run, command, load_runs
-from reports.data.training_log import Training, load_all
+from reports.data.training_log import TrainingRun, load_all
 from reports.html import page
 from reports.html.escape import clean
+from reports.html.format import percent, points
 from reports.sections import difficulty, training_curves
 from reports.sections.failures import failures
 from reports.sections.per_sample import per_sample
@@ -26,7 +27,7 @@ from reports.sections.speed import speeds
 from reports.sections.task_panels import panels, verdict
 from reports.tables import ranking_evidence
 from reports.tables.agreement import agreements
-from reports.tables.leaderboard import Row, columns, labels, percent, percent_with_interval, points, rows, shown
+from reports.tables.leaderboard import LeaderboardRow, columns, labels, percent_with_interval, rows, shown
 from reports.tables.ranking import Pairing
 from viubench.errors import ViubenchError
 from viubench.schema import STATUSES, ReferenceRow, TaskEntry
@@ -44,7 +45,7 @@ STATUS_WORDS = {
 }
 
 
-def table(runs: Sequence[Path], references: Sequence[ReferenceRow]) -> list[Row]:
+def table(runs: Sequence[Path], references: Sequence[ReferenceRow]) -> list[LeaderboardRow]:
     """The main table of the page as data.
 
     Raises:
@@ -61,12 +62,13 @@ def text(runs: Sequence[Path], references: Sequence[ReferenceRow] = ()) -> str:
     Raises:
         ViubenchError: a folder is not a finished run.
     """
-    return _text(load_runs(runs), references)
+    loaded = load_runs(runs)
+    return _text(loaded, references, Pairing(loaded))
 
 
-def _text(runs: Sequence[Run], references: Sequence[ReferenceRow] = ()) -> str:
+def _text(runs: Sequence[Run], references: Sequence[ReferenceRow], pairing: Pairing) -> str:
     heads = [head for head in columns(runs) if head.kind in ("suite", "group")] or columns(runs)
-    pairing, lines = Pairing(runs), []
+    lines = []
     for row in rows(runs, references, pairing):
         engine = f" (engine: {row.note})" if row.kind == "model" else ""
         cells = [row.cells.get(head.key) for head in heads]
@@ -105,25 +107,27 @@ def write(
         raise ViubenchError("no run to report", hint="viubench report RUN... --out leaderboard.html")
     with _uncollected():
         loaded = load_runs(runs)
-        html = render(loaded, references, samples_per_task=samples_per_task, trainings=load_all(trainings))
+        pairing = Pairing(loaded)
+        html = render(loaded, references, pairing, samples_per_task=samples_per_task, trainings=load_all(trainings))
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic.write(out, html.encode())
-    return _text(loaded)
+    return _text(loaded, (), pairing)
 
 
 def render(
     runs: Sequence[Run],
     references: Sequence[ReferenceRow],
+    pairing: Pairing | None = None,
     *,
     samples_per_task: int = 12,
-    trainings: Sequence[Training] = (),
+    trainings: Sequence[TrainingRun] = (),
 ) -> str:
     """The page as text."""
-    heads, names, pairing = columns(runs), labels(runs), Pairing(runs)
+    heads, names, pairing = columns(runs), labels(runs), pairing or Pairing(runs)
     found = rows(runs, references, pairing)
     context = {
         "findings": verdict(runs, found, heads, pairing),
-        "evidence": ranking_evidence.lines(runs, names, shown(heads), pairing),
+        "evidence": ranking_evidence.evidence_rows(runs, names, shown(heads), pairing),
         "heads": shown(heads),
         "bodies": _bodies(found),
         "has_published": any(row.kind == "published" for row in found),
@@ -145,7 +149,7 @@ def render(
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without the garbage collector, which would look through half a million records again and again for circles."""
+    """Without the garbage collector, which would scan half a million records again and again for reference cycles."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -155,7 +159,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _bodies(found: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+def _bodies(found: Sequence[LeaderboardRow]) -> list[tuple[str, list[LeaderboardRow]]]:
     """The rows under their headings; each part is sorted by itself, so that the baselines stay in sight."""
     parts = [
         ("Models", [row for row in found if row.kind == "model"]),

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
-from reports.data.training_log import LEAST_SMOOTHED, LOG, Stage, load, smoothed
+from reports.data.training_log import LEAST_SMOOTHED, LOG, LogStage, load, smoothed
 from reports.html import page, svg
 from reports.html.escape import shorten
+from reports.html.format import counted, interval, percent, short_names
+from reports.html.page import FEW, Finding
 from reports.html.svg import Area, Band, Curve, Level, Point
-from reports.sections.task_panels import FEW, Finding
-from reports.tables.leaderboard import percent, short_names
 from viubench.errors import ViubenchError
 from viubench.schema import Verdict, WatchEntry, WatchScore
 from viubench.storage import atomic
@@ -44,7 +44,7 @@ __all__ = ["LOG", "PAGE", "render", "with_interval", "write"]
 
 
 @dataclass(frozen=True)
-class Figure:
+class WatchFigure:
     """A plot with its legend, as (sample, words)."""
 
     title: str
@@ -53,7 +53,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Row:
+class WatchRow:
     """A checkpoint in the table: a cell for each head, None where it has no score."""
 
     entry: WatchEntry
@@ -63,14 +63,14 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Reward:
+class TrainingReward:
     """The trainer's log as far as it is drawn, or a sentence why it is not."""
 
-    stage: Stage | None
+    stage: LogStage | None
     why: str = ""
 
     @classmethod
-    def of(cls, folder: Path | None) -> Reward:
+    def of(cls, folder: Path | None) -> TrainingReward:
         if folder is None:
             return cls(None)
         try:
@@ -113,7 +113,7 @@ def render(
     scored = [entry for entry in entries if entry.status == "evaluated"]
     heads = _heads(scored)
     best = {key: top for key in heads if (top := _best(scored, key))}
-    reward = Reward.of(training)
+    reward = TrainingReward.of(training)
     context = {
         "title": title,
         "findings": _findings(entries, scored, waiting, heads, best),
@@ -131,7 +131,7 @@ def render(
 
 def with_interval(score: WatchScore) -> str:
     """ "51.9 (49.5–54.3)", in percent."""
-    return f"{percent(score.value)} ({percent(score.ci[0])}–{percent(score.ci[1])})"
+    return f"{percent(score.value)} ({interval(*score.ci)})"
 
 
 def _heads(scored: Sequence[WatchEntry]) -> dict[str, str]:
@@ -169,8 +169,8 @@ def _length(scored: Sequence[WatchEntry], heads: Mapping[str, str]) -> Finding:
         return Finding(question, "No score yet", "No checkpoint was evaluated.", warn=True)
     last = scored[-1]
     keys = [MEAN] if last.mean else last.tasks
-    told = ", ".join(f"{heads[key]} {with_interval(score)}" for key in keys if (score := _score(last, key)))
-    return Finding(question, f"{_counted(len(scored), 'checkpoint')}, to step {last.step:,}", f"The last: {told}.")
+    detail = ", ".join(f"{heads[key]} {with_interval(score)}" for key in keys if (score := _score(last, key)))
+    return Finding(question, f"{counted(len(scored), 'checkpoint')}, to step {last.step:,}", f"The last: {detail}.")
 
 
 def _top(
@@ -186,12 +186,12 @@ def _top(
     tied = sum(found.ci[1] >= score.ci[0] for found in others)
     if others and all(found.value == score.value for found in others):
         return Finding(question, "None stands out", f"All have {name} {percent(score.value)}.", warn=True)
-    told = f"{name}, 95 % interval {percent(score.ci[0])}–{percent(score.ci[1])}."
+    detail = f"{name}, 95 % interval {interval(*score.ci)}."
     if tied:
-        told += f" The intervals of {_counted(tied, 'other')} overlap it."
+        detail += f" The intervals of {counted(tied, 'other')} overlap it."
     if others:
-        told += f" The best of {len(others) + 1} on the same items looks better than it is: confirm it on others."
-    return Finding(question, f"Step {entry.step:,}: {percent(score.value)}", told, warn=bool(tied))
+        detail += f" The best of {len(others) + 1} on the same items is partly luck: confirm it on other items."
+    return Finding(question, f"Step {entry.step:,}: {percent(score.value)}", detail, warn=bool(tied))
 
 
 def _worse(scored: Sequence[WatchEntry]) -> Finding:
@@ -200,9 +200,9 @@ def _worse(scored: Sequence[WatchEntry]) -> Finding:
     if not judged:
         return Finding(question, "Not asked", "No gate was given (--gate).")
     counts = {verdict: sum(gate.verdict == verdict for _, gate in judged) for verdict in GLYPHS}
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    detail = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     last, gate = judged[-1]
-    detail = f"Against the baseline: {told}. The last, step {last.step:,}: {gate.verdict}."
+    detail = f"Against the reference run: {detail}. The last, step {last.step:,}: {gate.verdict}."
     lost = [entry.step for entry, gate in judged if gate.verdict == "regress"]
     if lost:
         steps = ", ".join(f"{step:,}" for step in lost[:6]) + (f" and {len(lost) - 6} more" if len(lost) > 6 else "")
@@ -214,7 +214,7 @@ def _worse(scored: Sequence[WatchEntry]) -> Finding:
 def _trust(entries: Sequence[WatchEntry], scored: Sequence[WatchEntry], waiting: Sequence[Waiting]) -> Finding:
     question = "Can it be trusted?"
     failed = len(entries) - len(scored)
-    worries = [f"{_counted(failed, 'evaluation')} failed"] if failed else []
+    worries = [f"{counted(failed, 'evaluation')} failed"] if failed else []
     for what in ("items", "protocol"):
         seen: dict[str, set[str]] = {}
         for entry in scored:
@@ -223,35 +223,31 @@ def _trust(entries: Sequence[WatchEntry], scored: Sequence[WatchEntry], waiting:
         if any(len(hashes) > 1 for hashes in seen.values()):
             worries.append(f"not all checkpoints had the same {what}")
     if few := [task for task, score in (scored[-1].tasks if scored else {}).items() if score.n < FEW]:
-        worries.append(f"under {FEW} samples in {_counted(len(few), 'task')}")
-    told = f"{_counted(len(waiting), 'checkpoint')} not there whole yet." if waiting else ""
+        worries.append(f"under {FEW} samples in {counted(len(few), 'task')}")
+    detail = f"{counted(len(waiting), 'checkpoint')} incomplete so far." if waiting else ""
     n = sum(score.n for score in scored[-1].tasks.values()) if scored else 0
-    told = f"{n:,} samples a checkpoint. {told}" if n else told
+    detail = f"{n:,} samples a checkpoint. {detail}" if n else detail
     answer = "With care: " + "; ".join(worries) if worries else "Yes" if scored else "No score yet"
-    return Finding(question, answer, told, warn=bool(worries) or not scored)
+    return Finding(question, answer, detail, warn=bool(worries) or not scored)
 
 
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
-def _row(entry: WatchEntry, heads: Mapping[str, str], best: Mapping[str, tuple[WatchEntry, WatchScore]]) -> Row:
+def _row(entry: WatchEntry, heads: Mapping[str, str], best: Mapping[str, tuple[WatchEntry, WatchScore]]) -> WatchRow:
     reason = entry.reason or (entry.gate.reason if entry.gate else "")
     if entry.command:
         reason = f"{reason}; the command on regression ended with exit code {entry.command}"
     cells = tuple(_score(entry, key) for key in heads)
-    return Row(entry, cells, tuple(best[key][0] is entry for key in heads), shorten(reason, MOST_REASON))
+    return WatchRow(entry, cells, tuple(best[key][0] is entry for key in heads), shorten(reason, MOST_REASON))
 
 
 # --- drawn ----------------------------------------------------------------------------------------------------
 
 
 def _figure(
-    key: str, name: str, scored: Sequence[WatchEntry], best: tuple[WatchEntry, WatchScore], reward: Reward
-) -> Figure:
+    key: str, name: str, scored: Sequence[WatchEntry], best: tuple[WatchEntry, WatchScore], reward: TrainingReward
+) -> WatchFigure:
     found = [(entry, score) for entry in scored if (score := _score(entry, key))]
     called, earned = reward.points(key)
-    levels = _baseline(key, scored)
+    levels = _reference(key, scored)
     steps = [float(entry.step) for entry, _ in found] + [step for step, _ in earned]
     values = [end for _, score in found for end in (score.value, *score.ci)]
     values += [value for _, value in earned] + [level.value for level in levels]
@@ -267,13 +263,13 @@ def _figure(
         else f'<circle class="best-mark" cx="{plane.x(best[0].step):.1f}" cy="{plane.y(best[1].value):.1f}" r="4.5"/>'
     )
     marks = _marks([(plane.x(step), verdict) for step, verdict in _verdicts(scored, key)])
-    legend = [(svg.key("band") if alone else _key(IN_ITS_BAND), _told(found))]
+    legend = [(svg.key("band") if alone else _key(IN_ITS_BAND), _summary(found))]
     if not alone:
-        legend.append((_key(RING), _told_best(*best)))
+        legend.append((_key(RING), _best_summary(*best)))
     legend += [(svg.key("before"), level.text) for level in levels]
     if earned:
         legend.append((svg.key("second"), f"{called}, from {percent(earned[0][1])} to {percent(earned[-1][1])}"))
-    return Figure(name, _over(drawn, ring + marks), tuple(legend))
+    return WatchFigure(name, _over(drawn, ring + marks), tuple(legend))
 
 
 def _span(steps: Sequence[float]) -> Point:
@@ -282,23 +278,23 @@ def _span(steps: Sequence[float]) -> Point:
     return (first if last < 2 * first and first < last else 0.0), last
 
 
-def _told(found: Sequence[tuple[WatchEntry, WatchScore]]) -> str:
+def _summary(found: Sequence[tuple[WatchEntry, WatchScore]]) -> str:
     first, last = found[0][1], found[-1][1]
     if len(found) == 1:
         return f"{last.metric} {with_interval(last)}"
     return f"{last.metric} from {with_interval(first)} to {with_interval(last)}, in its 95 % interval"
 
 
-def _told_best(entry: WatchEntry, score: WatchScore) -> str:
+def _best_summary(entry: WatchEntry, score: WatchScore) -> str:
     return f"highest: {with_interval(score)} at step {entry.step:,}"
 
 
-def _baseline(key: str, scored: Sequence[WatchEntry]) -> list[Level]:
-    """The baseline's score by the latest verdict that knows it."""
+def _reference(key: str, scored: Sequence[WatchEntry]) -> list[Level]:
+    """The reference run's score by the latest verdict that knows it."""
     for entry in reversed(scored):
         value = None if entry.gate is None else entry.gate.mean if key == MEAN else entry.gate.baseline.get(key)
         if value is not None:
-            return [Level("before", value, f"baseline {percent(value)}")]
+            return [Level("before", value, f"reference run {percent(value)}")]
     return []
 
 

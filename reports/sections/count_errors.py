@@ -1,7 +1,7 @@
 """By how much counts are wrong: a histogram of the errors of a task of counting, model by model.
 
 Example:
-    >>> found = count_errors(records)
+    >>> found = count_errors(run.by_task["viubench_count_easy"])
     >>> found.text
     'exact 62 %, too few 30 %, too many 8 %; off by 0.6 on average'
 """
@@ -9,11 +9,13 @@ Example:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reports.tables.leaderboard import percent
-from viubench.schema import Record
+import pandas as pd
+
+from reports.data.samples import each
+from reports.html.format import percent
 
 REACH = 5
 """Errors beyond this many are drawn together, at the ends."""
@@ -27,9 +29,12 @@ class CountErrors:
     text: str
 
 
-def count_errors(records: Sequence[Record]) -> CountErrors | None:
+def count_errors(samples: pd.DataFrame) -> CountErrors | None:
     """The errors of the answers that are counts; None where there is none."""
-    errors = Counter(error for record in records if record.status == "ok" for error in _errors(record))
+    answered = samples[samples["status"] == "ok"]
+    pairs = zip(each(answered["answer"], _whole), each(answered["target"], _whole), strict=True)
+    alike = (zip(answer, target, strict=True) for answer, target in pairs if len(answer) == len(target))
+    errors = Counter(one - two for pair in alike for one, two in pair)
     total = sum(errors.values())
     if not total:
         return None
@@ -41,10 +46,7 @@ def count_errors(records: Sequence[Record]) -> CountErrors | None:
     return CountErrors(dict(sorted(errors.items())), text)
 
 
-def _errors(record: Record) -> list[int]:
-    answer, target = record.answer, record.target
-    if not isinstance(answer, list) or not isinstance(target, list) or len(answer) != len(target):
-        return []
-    pairs = list(zip(answer, target, strict=True))
-    whole = all(isinstance(value, int) and abs(value) < 1e9 for pair in pairs for value in pair)
-    return [one - two for one, two in pairs] if whole else []
+def _whole(value: object) -> list[int]:
+    """The counts in an answer; none where it is something else."""
+    counts = value if isinstance(value, list) else []
+    return counts if all(isinstance(count, int) and abs(count) < 1e9 for count in counts) else []

@@ -11,18 +11,23 @@ left out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from evaluators import Evaluator, Scored
+import numpy as np
+import pandas as pd
+
+from evaluators import Evaluator
 from reports.data.runs import Run
+from reports.data.samples import each
 from reports.html import svg
+from reports.html.format import interval, percent
+from reports.html.page import Figure
 from reports.html.svg import Area, Curve, Level
 from reports.sections.samples import spans
-from reports.sections.training_curves import Figure
-from reports.tables.leaderboard import percent
-from viubench.schema import Record
-from viubench.scoring.aggregate import scored
+from viubench.scoring.aggregate import score_of, units_frame
 from viubench.stats import estimates
 from viubench.stats.estimates import Estimate
 
@@ -31,6 +36,9 @@ MOST_FIGURES = 4
 
 MOST_POINTS = 6
 """Points of a curve: as many different values, or else as many parts of about equal size."""
+
+SCORED = r"^(id|cluster|score\..*|group\..*)$"
+"""Columns of a sample that its score is made of."""
 
 LEAST = 5
 """Samples in a point at least; a measure that leaves fewer than two such points is not drawn."""
@@ -47,7 +55,7 @@ class Part:
 
 def figures(runs: Sequence[Run], names: Sequence[str], task: str) -> list[Figure]:
     """The curves of one task: the two best models with their bands, the others in grey, all of them in the table."""
-    places = [k for k, run in enumerate(runs) if task in run.results.tasks and run.by_task.get(task)]
+    places = [k for k, run in enumerate(runs) if task in run.results.tasks and task in run.by_task]
     if not places:
         return []
     order = sorted(places, key=lambda k: (runs[k].kind != "model", -runs[k].results.tasks[task].value, names[k]))
@@ -55,68 +63,64 @@ def figures(runs: Sequence[Run], names: Sequence[str], task: str) -> list[Figure
     evaluator = runs[order[0]].evaluator(task)
     if evaluator is None:
         return []
-    found = []
+    scores = {k: runs[k].by_task[task].filter(regex=SCORED).dropna(axis=1, how="all") for k in shown}
+    drawn: list[Figure] = []
     for measure, values in measures([runs[k].by_task[task] for k in order], evaluator.name).items():
         parts = split(values)
-        if len(parts) > 1:
-            lines = {names[k]: _estimates(runs[k].by_task[task], parts, evaluator) for k in shown}
-            found.append(_figure(measure, parts, lines, runs[order[0]].results.tasks[task].chance))
-    return found[:MOST_FIGURES]
+        if len(parts) > 1 and len(drawn) < MOST_FIGURES:
+            lines = {names[k]: _estimates(scores[k], parts, evaluator) for k in shown}
+            drawn.append(_figure(measure, parts, lines, runs[order[0]].results.tasks[task].chance))
+    return drawn
 
 
-def measures(runs: Sequence[Sequence[Record]], evaluator: str) -> dict[str, dict[str, float]]:
-    """Each measure by sample id, from the first run that knows it (a baseline was shown no frames)."""
-    found: dict[str, dict[str, float]] = {}
-    for records in runs:
-        for record in records:
-            for name, value in _measured(record, evaluator).items():
-                found.setdefault(name, {}).setdefault(record.id, value)
-    return found
+def measures(runs: Sequence[pd.DataFrame], evaluator: str) -> dict[str, pd.Series[float]]:
+    """Each measure by sample id, from the first run that has the sample, or its frames (a baseline was shown none).
+
+    Args:
+        runs: the samples of one task, run by run, as `reports.data.samples.table` gives them.
+    """
+    every = pd.concat(runs, ignore_index=True)
+    rows = every[~every.duplicated("id") | (every["shown"].notna() & ~every.duplicated(["id", "shown"]))]
+    groups = rows.filter(regex=r"^group\.").rename(columns=lambda name: name.removeprefix("group."))
+    values = groups.apply(lambda column: column.map({value: _number(value) for value in column.unique()}))
+    recorded = pd.DataFrame(each(rows["target"], lambda target: _measured(target, evaluator)), rows.index)
+    seen = {"seconds of video shown": rows["span"].where(rows["videos"] == 1), "frames shown": rows["shown"]}
+    known = pd.concat([values, recorded, pd.DataFrame(seen)], axis=1).astype("float64")
+    first = known.groupby(rows["id"], sort=False).first()
+    first.index = first.index.astype(object)  # the ids are taken out one by one
+    return {str(name): first[name].dropna() for name in first if first[name].notna().any()}
 
 
-def _measured(record: Record, evaluator: str) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for key, value in record.groups.items():
-        if isinstance(value, str) and (number := _number(value)) is not None:
-            found[key] = number
-    target = record.target
+def _measured(target: object, evaluator: str) -> dict[str, float]:
     if evaluator == "shape_counts" and isinstance(target, list):
-        found["shapes to count"] = sum(v for v in target if isinstance(v, (int, float)))
-    elif evaluator == "permutation" and isinstance(target, list):
-        found["clips to order"] = len(target)
-        found["clips out of place"] = sum(value != k for k, value in enumerate(target, start=1))
-    elif evaluator == "temporal_iou" and (windows := spans(target)):
-        found["seconds of the true segment"] = sum(end - start for start, end in windows)
-    if record.frames and record.frames.times:
-        times = record.frames.times
-        if record.frames.videos == 1:
-            found["seconds of video shown"] = times[-1] - times[0]
-        found["frames shown"] = len(times)
-    return found
+        return {"shapes to count": sum(v for v in target if isinstance(v, (int, float)))}
+    if evaluator == "permutation" and isinstance(target, list):
+        misplaced = sum(value != k for k, value in enumerate(target, start=1))
+        return {"clips to order": len(target), "clips out of place": misplaced}
+    if evaluator == "temporal_iou" and (windows := spans(target)):
+        return {"seconds of the true segment": sum(end - start for start, end in windows)}
+    return {}
 
 
-def _number(text: str) -> float | None:
+def _number(value: object) -> float | None:
     try:
-        value = float(text)
+        number = float(value) if isinstance(value, str) else math.inf
     except ValueError:
         return None
-    return value if abs(value) < 1e9 else None
+    return number if abs(number) < 1e9 else None
 
 
-def split(values: Mapping[str, float]) -> list[Part]:
+def split(values: pd.Series[float]) -> list[Part]:
     """Samples by value, or by parts of about equal size where the values are many; parts of too few are left out."""
-    ordered = sorted(values, key=lambda sample: (values[sample], sample))
-    distinct = sorted(set(values.values()))
-    if len(distinct) <= MOST_POINTS:
-        groups = [[sample for sample in ordered if values[sample] == value] for value in distinct]
+    ordered = values.sort_index().sort_values(kind="stable")
+    if ordered.nunique() <= MOST_POINTS:
+        codes = np.unique(ordered, return_inverse=True)[1]
     else:
-        edges = [values[ordered[len(ordered) * k // MOST_POINTS]] for k in range(1, MOST_POINTS)]
-        groups = [[] for _ in range(MOST_POINTS)]
-        for sample in ordered:
-            groups[sum(values[sample] >= edge for edge in edges)].append(sample)
+        edges = [ordered.iloc[len(ordered) * k // MOST_POINTS] for k in range(1, MOST_POINTS)]
+        codes = np.searchsorted(edges, ordered, side="right")
     return [
-        Part(_label(values[group[0]], values[group[-1]]), sum(values[s] for s in group) / len(group), frozenset(group))
-        for group in groups
+        Part(_label(group.iloc[0], group.iloc[-1]), float(group.mean()), frozenset(group.index))
+        for _, group in ordered.groupby(codes)
         if len(group) >= LEAST
     ]
 
@@ -125,41 +129,39 @@ def _label(low: float, high: float) -> str:
     return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
-def _estimates(records: Sequence[Record], parts: Sequence[Part], evaluator: Evaluator) -> list[Estimate | None]:
+def _estimates(rows: pd.DataFrame, parts: Sequence[Part], evaluator: Evaluator) -> list[Estimate | None]:
     """The headline over each part with its clustered interval; None where a run has nothing of it."""
     place = {sample: k for k, part in enumerate(parts) for sample in part.ids}
-    rows: list[list[Scored]] = [[] for _ in parts]
-    for record in records:
-        if record.id in place:
-            rows[place[record.id]].append(scored(record))
-    found: list[Estimate | None] = []
-    for part in rows:
-        units = evaluator.units(part) if part else []
-        scores = [unit.scores.get(evaluator.unit_metric, 0.0) for unit in units]
-        found.append(estimates.mean(scores, [unit.cluster for unit in units]) if units else None)
-    return found
+    codes = np.array([place.get(sample, -1) for sample in rows["id"]])
+    rows = rows.iloc[codes.argsort(kind="stable")]
+    bounds = np.searchsorted(np.sort(codes), range(len(parts) + 1))
+    return [_estimate(units_frame(rows[a:b], evaluator), evaluator) if a < b else None for a, b in pairwise(bounds)]
+
+
+def _estimate(units: pd.DataFrame, evaluator: Evaluator) -> Estimate:
+    return estimates.mean(score_of(units, evaluator.unit_metric), units["cluster"].tolist())
 
 
 def _figure(
     measure: str, parts: Sequence[Part], lines: Mapping[str, Sequence[Estimate | None]], chance: float | None
 ) -> Figure:
-    looks = dict(zip(lines, ["first", "second", *["rest"] * len(lines)], strict=False))
+    styles = dict(zip(lines, ["first", "second", *["rest"] * len(lines)], strict=False))
     curves, areas = [], []
-    for name, look in reversed(looks.items()):  # the best is drawn over the others
+    for name, style in reversed(styles.items()):  # the best is drawn over the others
         known = [(part.at, found) for part, found in zip(parts, lines[name], strict=True) if found is not None]
         if not known:
             continue
-        curves.append(Curve(look, [(at, found.value) for at, found in known], look != "rest"))
-        if look != "rest":
+        curves.append(Curve(style, [(at, found.value) for at, found in known], style != "rest"))
+        if style != "rest":
             areas.append(
-                Area(look, [(at, found.low) for at, found in known], [(at, found.high) for at, found in known])
+                Area(style, [(at, found.low) for at, found in known], [(at, found.high) for at, found in known])
             )
-    levels = [] if chance is None else [Level("floor", chance, f"chance {percent(chance)}")]
+    levels = [] if chance is None else [Level("baseline", chance, f"chance {percent(chance)}")]
     ends = min(part.at for part in parts), max(part.at for part in parts)
     plane = svg.axes(ends, [0.0], lambda value: percent(value, 0), share=True, across="")
-    legend = [(look, name) for name, look in looks.items() if look != "rest"]
-    if len(looks) > len(legend):
-        legend.append(("rest", f"{len(looks) - len(legend)} more, in the table"))
+    legend = [(style, name) for name, style in styles.items() if style != "rest"]
+    if len(styles) > len(legend):
+        legend.append(("rest", f"{len(styles) - len(legend)} more, in the table"))
     rows = tuple(
         (part.label, f"{len(part.ids):,}", *(_cell(found[k]) for found in lines.values()))
         for k, part in enumerate(parts)
@@ -169,4 +171,4 @@ def _figure(
 
 
 def _cell(found: Estimate | None) -> str:
-    return "–" if found is None else f"{percent(found.value)} ({percent(found.low)}–{percent(found.high)})"
+    return "–" if found is None else f"{percent(found.value)} ({interval(found.low, found.high)})"

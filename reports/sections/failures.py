@@ -17,7 +17,7 @@ from reports.tables.leaderboard import Column
 
 
 @dataclass(frozen=True)
-class Count:
+class StatusCounts:
     """The statuses of some samples; `share` of them have no usable answer."""
 
     statuses: Mapping[str, int]
@@ -32,7 +32,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class OfRun(Count):
+class RunFailures(StatusCounts):
     """All samples of a run, and the words its media and engine errors are counted by, the most frequent first."""
 
     label: str
@@ -41,20 +41,20 @@ class OfRun(Count):
 
 
 @dataclass(frozen=True)
-class OfTask:
+class TaskFailures:
     """One task, run by run; None where a run does not have it."""
 
     name: str
     label: str
-    counts: tuple[Count | None, ...]
+    counts: tuple[StatusCounts | None, ...]
 
 
 @dataclass(frozen=True)
 class Failures:
     """By run, and by task in the order of the main table; tasks that every run answered whole are only counted."""
 
-    models: tuple[OfRun, ...]
-    tasks: tuple[OfTask, ...]
+    models: tuple[RunFailures, ...]
+    tasks: tuple[TaskFailures, ...]
     whole: int
 
     @property
@@ -68,7 +68,7 @@ def failures(runs: Sequence[Run], names: Sequence[str], heads: Sequence[Column])
     """What became of every sample, from the runs' results and records."""
     models = tuple(_of_run(run, name) for run, name in zip(runs, names, strict=True))
     tasks = [
-        OfTask(head.key, head.label, tuple(_count(run, head.key) for run in runs))
+        TaskFailures(head.key, head.label, tuple(_count(run, head.key) for run in runs))
         for head in heads
         if head.kind == "task"
     ]
@@ -76,14 +76,14 @@ def failures(runs: Sequence[Run], names: Sequence[str], heads: Sequence[Column])
     return Failures(models, failed, len(tasks) - len(failed))
 
 
-def _of_run(run: Run, label: str) -> OfRun:
+def _of_run(run: Run, label: str) -> RunFailures:
     statuses: Counter[str] = Counter()
     for task in run.results.tasks.values():
         statuses.update(task.statuses)
-    faults = Counter(record.error.fault for record in run.records if record.error)
+    faults = Counter(run.samples["fault"].dropna())
     ordered = tuple(sorted(faults.items(), key=lambda pair: (-pair[1], pair[0])))
-    return OfRun(statuses, label, run.kind, ordered)
+    return RunFailures(statuses, label, run.kind, ordered)
 
 
-def _count(run: Run, task: str) -> Count | None:
-    return Count(run.results.tasks[task].statuses) if task in run.results.tasks else None
+def _count(run: Run, task: str) -> StatusCounts | None:
+    return StatusCounts(run.results.tasks[task].statuses) if task in run.results.tasks else None

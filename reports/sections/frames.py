@@ -36,14 +36,14 @@ def strip_uri(run: Path, record_id: str) -> str | None:
 
 
 def captions(frames: FrameInfo) -> list[str]:
-    """One caption per frame of the strip: the time the model was told, after the number of its video if several."""
+    """One caption per frame of the strip: the time in the prompt, after the number of its video if several."""
     numbers = _videos(frames)
     shown = positions(len(frames.times)) if frames.times else []
     return [f"{numbers[k]} · {frames.times[k]:.1f}" if numbers else f"{frames.times[k]:.1f}" for k in shown]
 
 
 def first_frames(frames: FrameInfo) -> list[int]:
-    """Where in the strip each of several videos begins; empty where that cannot be said of all."""
+    """Where in the strip each of several videos begins; empty where one of them is not in it."""
     numbers = _videos(frames)
     shown = [numbers[k] for k in positions(len(numbers))] if numbers else []
     found = [shown.index(number) for number in dict.fromkeys(shown)]
@@ -51,7 +51,7 @@ def first_frames(frames: FrameInfo) -> list[int]:
 
 
 def _videos(frames: FrameInfo) -> list[int]:
-    """The number of each frame's video, from 1; empty for a single one, or where the times do not tell them apart."""
+    """The number of each frame's video, from 1; empty for a single one, or where the times do not separate them."""
     number, numbers = 1, []
     for k, time in enumerate(frames.times):
         number += k > 0 and time <= frames.times[k - 1]  # within a video times rise

@@ -9,18 +9,20 @@ Example:
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+import pandas as pd
+
 from evaluators.shape_counts import SHAPES
+from reports.data import samples
 from reports.data.runs import Run
 from reports.html.escape import shorten, show
 from reports.sections.frames import Axis, axis, captions, first_frames, strip_uri
 from reports.sections.per_sample import headline, metric_of
-from viubench.schema import FrameInfo, Record, TaskEntry
+from viubench.schema import FrameInfo, Record
 
 RESPONSE = 4_000
 """Characters of a raw response that are shown; the middle of a longer one is cut, with a note."""
@@ -47,18 +49,23 @@ def browser(runs: Sequence[Run], labels: Sequence[str], per_task: int) -> dict[s
     Of each task, `per_task` samples: those with a filmstrip first, then by id; and as many again that some model did
     not answer, so that each kind of failure can be looked at. Runs that put the same question are shown side by side.
     """
-    by_task = _grouped(runs)
     shown = {path.stem for run in runs for path in (run.path / "strips").glob("*.jpg")}
     with_strip = {unquote(name) for name in shown}
-    chosen = [group for groups in by_task.values() for group in _chosen(groups, with_strip, per_task)]
-    most = max(min(TEXT_BUDGET // max(sum(map(len, chosen)), 1), RESPONSE), FIELD)
+    tasks = sorted({task for run in runs for task in run.by_task})
+    total, parts = 0, []
+    for task in tasks:
+        rows = _side_by_side(runs, task)
+        total += rows["sample"].nunique()
+        parts.append(_chosen(rows, with_strip, per_task))
+    groups = _groups(runs, parts)
+    most = max(min(TEXT_BUDGET // max(sum(map(len, groups)), 1), RESPONSE), FIELD)
     strips = Strips()
     return {
         "models": list(labels),
-        "tasks": list(by_task),
-        "samples": [card(group, runs, strips, most) for group in chosen],
+        "tasks": tasks,
+        "samples": [card(group, runs, strips, most) for group in groups],
         "strips": list(strips.kept),
-        "total": sum(map(len, by_task.values())),
+        "total": total,
         "stripsLeftOut": strips.left_out,
     }
 
@@ -82,33 +89,42 @@ class Strips:
         return None if uri is None else self.kept[uri]
 
 
-def _grouped(runs: Sequence[Run]) -> dict[str, list[Group]]:
-    """The samples of each task by id; where runs disagree about the true answer there are several of one id."""
-    found: dict[str, dict[str, list[Group]]] = defaultdict(dict)
-    for number, run in enumerate(runs):
-        for record in run.records:
-            groups = found[record.task].setdefault(record.id, [])
-            same = next((group for group in groups if group[0][1].target == record.target), None)
-            if same is None:
-                groups.append([(number, record)])
-            else:
-                same.append((number, record))
-    return {task: [group for _, groups in sorted(found[task].items()) for group in groups] for task in sorted(found)}
+def _side_by_side(runs: Sequence[Run], task: str) -> pd.DataFrame:
+    """The rows of all runs of a task, by id; equal `sample` numbers where the id and the true answer are the same."""
+    parts = [
+        run.by_task[task][["id", "status", "target", "offset"]].assign(run=k)
+        for k, run in enumerate(runs)
+        if task in run.by_task
+    ]
+    rows = pd.concat(parts).sort_values("id", kind="stable")
+    rows["target"] = samples.each(rows["target"], repr)
+    return rows.assign(sample=rows.groupby(["id", "target"], sort=False).ngroup())
 
 
-def _chosen(groups: Sequence[Group], with_strip: set[str], per_task: int) -> list[Group]:
-    seen = [group for group in groups if group[0][1].id in with_strip]
-    rest = [group for group in groups if group[0][1].id not in with_strip]
-    chosen = [*seen, *rest][:per_task]
-    failed = [group for group in [*seen, *rest][per_task:] if any(record.status != "ok" for _, record in group)]
-    kinds: set[tuple[int, str]] = set()
-    first: list[Group] = []
-    second: list[Group] = []  # more of the same, after each run's first failure of each kind
-    for group in failed:
-        new = {(number, record.status) for number, record in group if record.status != "ok"} - kinds
-        kinds |= new
-        (first if new else second).append(group)
-    return chosen + [*first, *second][:per_task]
+def _chosen(rows: pd.DataFrame, with_strip: set[str], per_task: int) -> pd.DataFrame:
+    """The rows of the samples to show: those with a strip first, then more that some run did not answer, of which each
+    run's first failure of each kind comes first."""
+    rows = rows.iloc[(~rows["id"].isin(with_strip)).argsort(kind="stable")]
+    first = rows["sample"].drop_duplicates().head(per_task)
+    failed = rows[(rows["status"] != "ok") & ~rows["sample"].isin(first)]
+    new = failed.drop_duplicates(["run", "status"])
+    more = pd.concat([new["sample"], failed["sample"]]).drop_duplicates().head(per_task)
+    order = {sample: place for place, sample in enumerate(pd.concat([first, more]))}
+    kept = rows[rows["sample"].isin(order)]
+    return kept.assign(sample=kept["sample"].map(order)).sort_values(["sample", "run"])
+
+
+def _groups(runs: Sequence[Run], parts: Sequence[pd.DataFrame]) -> list[Group]:
+    """The whole records of these rows, sample by sample."""
+    groups: list[Group] = []
+    known = [
+        samples.records(run.path, {at for part in parts for at in part.loc[part["run"] == k, "offset"]})
+        for k, run in enumerate(runs)
+    ]
+    for part in parts:
+        for _, rows in part.groupby("sample"):
+            groups.append([(k, known[k][at]) for k, at in zip(rows["run"], rows["offset"], strict=True)])
+    return groups
 
 
 def _strip(group: Sequence[tuple[int, Record]], runs: Sequence[Run]) -> str | None:
@@ -121,8 +137,7 @@ def card(
 ) -> dict[str, Any]:
     """One sample: the question, and what each run (by its place in `runs`) answered, in at most `most` characters."""
     number, first = next(((n, r) for n, r in group if r.frames), group[0])
-    evaluator = runs[number].manifest.tasks.get(first.task, TaskEntry()).evaluator.name
-    drawing = DRAWINGS.get(evaluator)
+    drawing = DRAWINGS.get(runs[number].evaluator_name(first.task))
     line = _line(first, group) if drawing == "interval" else None
     metric = metric_of(runs[number], first.task)
     return {

@@ -11,16 +11,17 @@ and their sum is no time by the clock.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
+
+import pandas as pd
 
 from reports.data.runs import Run
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageSeconds:
     """Seconds a sample spends in a stage: the mean, the 95th percentile, and the sum over all samples."""
 
     mean: float
@@ -42,7 +43,7 @@ class Speed:
 
     label: str
     n: int
-    stages: Mapping[str, Stage]
+    stages: Mapping[str, StageSeconds]
     prompt: float | None
     completion: float | None
     cached: float | None
@@ -50,35 +51,29 @@ class Speed:
 
 
 def speeds(runs: Sequence[Run], names: Sequence[str]) -> list[Speed]:
-    """One line per run whose records tell times, baselines aside: they answer from a table."""
+    """One line per run whose records have times, baselines aside: they answer from a table."""
     made = [_speed(run, name) for run, name in zip(runs, names, strict=True) if run.kind == "model"]
     return [speed for speed in made if speed.n]
 
 
 def _speed(run: Run, label: str) -> Speed:
-    seconds: dict[str, list[float]] = defaultdict(list)
-    usage: dict[str, int] = defaultdict(int)
-    counted = 0
-    for record in run.records:
-        for name, count in record.usage.items():
-            usage[name] += count
-        counted += "prompt_tokens" in record.usage
-        for stage, value in record.seconds.items():
-            seconds[stage].append(value)
-    told = "cached_tokens" in usage
-    prompt, completion = usage["prompt_tokens"], usage["completion_tokens"]
+    usage, seconds = (
+        run.samples.filter(regex=rf"^{part}\.").rename(columns=lambda name: name.split(".", 1)[1])
+        for part in ("usage", "seconds")
+    )
+    total = usage.sum().astype(int)
+    prompt, completion = (int(total.get(name, 0)) for name in ("prompt_tokens", "completion_tokens"))
+    counted = int(usage["prompt_tokens"].count()) if "prompt_tokens" in usage else 0
     return Speed(
         label,
-        max(map(len, seconds.values()), default=0),
-        {name: _stage(seconds[name]) for name in sorted(seconds)},
+        int(seconds.count().max()) if len(seconds.columns) else 0,
+        {name: _stage(seconds[name].dropna()) for name in sorted(map(str, seconds))},
         prompt / counted if counted else None,
         completion / counted if counted else None,
-        usage["cached_tokens"] / prompt if prompt and told else None,
+        int(total["cached_tokens"]) / prompt if prompt and "cached_tokens" in usage else None,
         prompt + completion,
     )
 
 
-def _stage(values: Sequence[float]) -> Stage:
-    ordered = sorted(values)
-    late = ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))]
-    return Stage(fsum(ordered) / len(ordered), late, fsum(ordered))
+def _stage(values: pd.Series[float]) -> StageSeconds:
+    return StageSeconds(values.mean(), float(values.quantile(0.95, interpolation="nearest")), fsum(values))

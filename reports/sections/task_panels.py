@@ -11,36 +11,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
 
 from reports.data.runs import Run
-from reports.html.escape import p_value, shorten, show
+from reports.data.samples import each
+from reports.html.escape import shorten, show
+from reports.html.format import p_value, percent, points
+from reports.html.page import FEW, MOST_VALUES, Finding
 from reports.sections.count_errors import CountErrors, count_errors
-from reports.tables.leaderboard import Cell, Column, Row, contests, labels, mean_of, mixed, percent, points
+from reports.tables.leaderboard import Cell, Column, LeaderboardRow, contests, labels, mean_of, mixed
 from reports.tables.ranking import Contest, Pairing
-from viubench.schema import Record, TaskEntry, TaskResult
+from viubench.schema import TaskResult
 
 NOT_OK = 0.05
-"""A share of samples without a usable answer above this is pointed at."""
+"""A share of samples without a usable answer above this is flagged."""
 
 CONSTANT = 0.5
-"""A most frequent answer above this share, and at least twice as frequent as any true answer, is pointed at."""
-
-FEW = 100
-"""A task with fewer samples than this is said to be a small one."""
-
-
-MOST_VALUES = 40
-"""Values of a group that are shown; the rest, the smallest, are in results.json."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One question of the first screen with its answer; `warn` when the reader should be careful."""
-
-    question: str
-    answer: str
-    detail: str
-    warn: bool = False
+"""A most frequent answer above this share, and at least twice as frequent as any true answer, is flagged."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +41,7 @@ class Frequent:
 
 
 @dataclass(frozen=True)
-class Line:
+class PanelRow:
     """One run in a task's panel."""
 
     label: str
@@ -65,7 +54,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Breakdown:
+class PanelBreakdown:
     """Scores by the values of one group key: per value its name, its number of samples, and a score per run.
 
     `left_out` counts the smallest values beyond `MOST_VALUES`, which results.json has.
@@ -85,14 +74,14 @@ class Panel:
     metric: str
     result: TaskResult
     truth: Frequent | None
-    lines: tuple[Line, ...]
+    lines: tuple[PanelRow, ...]
     metrics: tuple[str, ...]
     rules: tuple[str, ...]
-    breakdowns: tuple[Breakdown, ...]
+    breakdowns: tuple[PanelBreakdown, ...]
 
 
 def verdict(
-    runs: Sequence[Run], table: Sequence[Row], heads: Sequence[Column], pairing: Pairing | None = None
+    runs: Sequence[Run], table: Sequence[LeaderboardRow], heads: Sequence[Column], pairing: Pairing | None = None
 ) -> list[Finding]:
     """Which is best, is the difference real, can it be trusted: from the first column."""
     models = [row for row in table if row.kind == "model" and heads and heads[0].key in row.cells]
@@ -100,7 +89,7 @@ def verdict(
     return [_best(models, heads), _real(runs, models, heads, found), _trust(runs)]
 
 
-def _best(models: Sequence[Row], heads: Sequence[Column]) -> Finding:
+def _best(models: Sequence[LeaderboardRow], heads: Sequence[Column]) -> Finding:
     question = "Which model is best?"
     if not models:
         return Finding(question, "No model yet", "The runs given hold baselines only.", warn=True)
@@ -112,7 +101,9 @@ def _best(models: Sequence[Row], heads: Sequence[Column]) -> Finding:
     return Finding(question, f"{top.label}, {percent(cell.value)} %", f"On {where}{interval}; {of}.")
 
 
-def _real(runs: Sequence[Run], models: Sequence[Row], heads: Sequence[Column], found: Sequence[Contest]) -> Finding:
+def _real(
+    runs: Sequence[Run], models: Sequence[LeaderboardRow], heads: Sequence[Column], found: Sequence[Contest]
+) -> Finding:
     question = "Is the difference real?"
     if not models:
         return Finding(question, "Nothing to compare", "Run a model on the same tasks.", warn=True)
@@ -122,13 +113,13 @@ def _real(runs: Sequence[Run], models: Sequence[Row], heads: Sequence[Column], f
         return Finding(question, answer, skill, warn=not above_blind)
     names, nearest = labels(runs), found[0]
     tied = [names[contest.other] for contest in found if contest.tied]
-    told = f"{evidence(nearest, names)} {skill}".strip()
+    detail = f"{evidence(nearest, names)} {skill}".strip()
     if not tied:
-        return Finding(question, f"Yes, by {points(nearest.gap).lstrip('+')} points", told)
+        return Finding(question, f"Yes, by {points(nearest.gap).lstrip('+')} points", detail)
     others = [name for name in tied if name != names[nearest.other]]
     also = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
-    told = f"{told} Tied as well: {also}." if others else told
-    return Finding(question, f"Not shown: {len(tied) + 1} models are tied", told, warn=True)
+    detail = f"{detail} Tied as well: {also}." if others else detail
+    return Finding(question, f"Not shown: {len(tied) + 1} models are tied", detail, warn=True)
 
 
 def _skill(runs: Sequence[Run], cell: Cell, head: Column) -> tuple[bool, str]:
@@ -136,8 +127,8 @@ def _skill(runs: Sequence[Run], cell: Cell, head: Column) -> tuple[bool, str]:
     blind = next((b for run in runs if (b := mean_of(run.results, head, "blind")) is not None), None)
     if blind is None or cell.low is None or cell.high is None:
         return False, ""
-    side = "is above" if cell.low > blind else "is below" if cell.high < blind else "cannot be told from"
-    return cell.low > blind, f"It {side} the blind answerer ({percent(blind)}), which never looks at the video."
+    side = "is above" if cell.low > blind else "is below" if cell.high < blind else "is not separable from"
+    return cell.low > blind, f"It {side} the blind answerer ({percent(blind)}), which never sees the video."
 
 
 def evidence(contest: Contest, names: Sequence[str]) -> str:
@@ -150,7 +141,7 @@ def evidence(contest: Contest, names: Sequence[str]) -> str:
     return f"{points(found.mean)} over {other} ({interval}, p {p_value(contest.p)}), sample by sample."
 
 
-def _top(models: Sequence[Row], head: Column) -> Row:
+def _top(models: Sequence[LeaderboardRow], head: Column) -> LeaderboardRow:
     return max(models, key=lambda row: row.cells[head.key].value)
 
 
@@ -165,7 +156,7 @@ def _trust(runs: Sequence[Run]) -> Finding:
     if not n:
         worries.append("no sample was scored")
     if share > NOT_OK:
-        worries.append(f"{percent(share)} % not ok")
+        worries.append(f"{percent(share)} % unanswered")
     if tasks := mixed(runs, "items_hash"):
         worries.append(f"different items in {_some(tasks)}")
     if tasks := mixed(runs, "protocol_hash"):
@@ -173,7 +164,7 @@ def _trust(runs: Sequence[Run]) -> Finding:
     if small := sorted({name for run in models for name, task in run.results.tasks.items() if 0 < task.n < FEW}):
         worries.append(f"under {FEW} samples in {_some(small)}")
     hashes = sorted({f"{task.protocol} {task.protocol_hash[:8]}" for task in results})
-    about = f"{n:,} answers of models, {percent(share)} % not ok (counted as wrong). Protocol: {', '.join(hashes)}."
+    about = f"{n:,} answers of models, {percent(share)} % unanswered (score 0). Protocol: {', '.join(hashes)}."
     answer = "With care: " + "; ".join(worries) if worries else "Yes: same items, same protocol"
     return Finding(question, answer, about, warn=bool(worries))
 
@@ -192,9 +183,9 @@ def panels(runs: Sequence[Run], labels: Sequence[str], heads: Sequence[Column]) 
         for run, label in zip(runs, labels, strict=True):
             if (result := run.results.tasks.get(head.key)) is None:
                 continue
-            records = run.by_task.get(head.key, ())
-            truth = truth or _first(_frequent([record.target for record in records], 1))
-            lines.append(_task_line(run, label, result, records, truth))
+            samples = run.by_task.get(head.key, run.samples[:0])
+            truth = truth or next(iter(_frequent(samples["target"], 1)), None)
+            lines.append(_panel_row(run, label, result, samples, truth))
         lines.sort(key=lambda line: (line.kind != "model", -line.cell.value, line.label))
         first = lines[0].result
         metrics = tuple(dict.fromkeys(name for line in lines for name in line.result.metrics))
@@ -204,7 +195,7 @@ def panels(runs: Sequence[Run], labels: Sequence[str], heads: Sequence[Column]) 
     return made
 
 
-def _breakdowns(lines: Sequence[Line]) -> tuple[Breakdown, ...]:
+def _breakdowns(lines: Sequence[PanelRow]) -> tuple[PanelBreakdown, ...]:
     """Every group key that has more than one value."""
     made = []
     for key in dict.fromkeys(key for line in lines for key in line.result.groups):
@@ -218,7 +209,7 @@ def _breakdowns(lines: Sequence[Line]) -> tuple[Breakdown, ...]:
             for value in sorted(largest)
         )
         if len(sizes) > 1:
-            made.append(Breakdown(key, rows, len(sizes) - len(largest)))
+            made.append(PanelBreakdown(key, rows, len(sizes) - len(largest)))
     return tuple(made)
 
 
@@ -227,22 +218,18 @@ def _part(result: TaskResult, key: str, value: str) -> float | None:
     return part["value"] if part else None
 
 
-def _task_line(run: Run, label: str, result: TaskResult, records: Sequence[Record], truth: Frequent | None) -> Line:
-    answers = [record.answer for record in records if record.status == "ok"]
+def _panel_row(run: Run, label: str, result: TaskResult, samples: pd.DataFrame, truth: Frequent | None) -> PanelRow:
+    answers = samples.loc[samples["status"] == "ok", "answer"]
     frequent = _frequent(answers, 4)
     usual = truth.share if truth else 0.0
     constant = run.kind == "model" and len(answers) >= 5 and frequent[0].share >= max(CONSTANT, 2 * usual)
-    evaluator = run.manifest.tasks.get(records[0].task, TaskEntry()).evaluator.name if records else ""
-    errors = count_errors(records) if evaluator == "shape_counts" else None
-    return Line(label, run.kind, Cell(result.value, *result.ci, result.chance), result, frequent, constant, errors)
+    counting = len(samples) and run.evaluator_name(samples["task"].iloc[0]) == "shape_counts"
+    errors = count_errors(samples) if counting else None
+    return PanelRow(label, run.kind, Cell(result.value, *result.ci, result.chance), result, frequent, constant, errors)
 
 
-def _frequent(values: Sequence[object], most: int) -> tuple[Frequent, ...]:
-    kinds = {repr(value): value for value in values}  # far cheaper to count than to write as a reader does
-    counts = Counter(map(repr, values))
+def _frequent(values: pd.Series[Any], most: int) -> tuple[Frequent, ...]:
+    texts = each(values, repr)  # far cheaper to count than to write as a reader does
+    known, counts = dict(zip(texts, values, strict=True)), Counter(texts)
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
-    return tuple(Frequent(shorten(show(kinds[text]), 40), count / len(values)) for text, count in ordered)
-
-
-def _first(found: Sequence[Frequent]) -> Frequent | None:
-    return found[0] if found else None
+    return tuple(Frequent(shorten(show(known[text]), 40), count / len(values)) for text, count in ordered)

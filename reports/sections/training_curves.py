@@ -5,7 +5,7 @@ Example:
     >>> section.facts[0].answer, [group.heading for group in section.groups]
     ('220 steps', ['Warm start', 'count', 'ground', 'All tasks'])
 
-Every figure is told three times: drawn, in the words of its legend, and as a table of numbers.
+Every figure appears three times: drawn, in its legend, and as a table of numbers.
 """
 
 from __future__ import annotations
@@ -13,15 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from markupsafe import Markup
-
-from reports.data.training_log import LEAST_SMOOTHED, Evaluation, Stage, Training, smoothed
+from reports.data.training_log import LEAST_SMOOTHED, CheckpointScore, LogStage, TrainingRun, smoothed
 from reports.html import svg
-from reports.html.escape import number
+from reports.html.format import interval, number, percent, short_names
+from reports.html.page import Figure, Finding
 from reports.html.svg import Band, Curve, Level, Point
-from reports.sections.task_panels import Finding
 from reports.sections.training_summary import milestones
-from reports.tables.leaderboard import percent, short_names
 
 MOST_ROWS = 21
 """Rows of a figure's table; a longer one keeps rows at even distances, the first and the last among them."""
@@ -45,7 +42,7 @@ SPIKY = {"gap", "grad_norm"}
 
 
 @dataclass(frozen=True)
-class Line:
+class CurveLine:
     """A measure in a figure.
 
     Attributes:
@@ -59,18 +56,6 @@ class Line:
     mean: Sequence[Point]
     marked: bool = False
     peak: str = ""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A plot, its legend as (look, words), and its numbers; `of` is how many rows the table would have in full."""
-
-    title: str
-    plot: Markup
-    legend: tuple[tuple[str, str], ...]
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    of: int
 
 
 @dataclass(frozen=True)
@@ -92,7 +77,7 @@ class Section:
     left_out: tuple[str, ...]
 
 
-def draw(training: Training) -> Section:
+def draw(training: TrainingRun) -> Section:
     """The section of one training; equal logs give equal markup."""
     stages = [stage for stage in training.stages if stage.steps or stage.evaluations]
     names = short_names(sorted({task for stage in stages for task in stage.tasks}))
@@ -119,37 +104,37 @@ def draw(training: Training) -> Section:
 # --- figures --------------------------------------------------------------------------------------------------
 
 
-def _of_task(stage: Stage, task: str, warm: Stage | None) -> list[Figure | None]:
+def _of_task(stage: LogStage, task: str, warm: LogStage | None) -> list[Figure | None]:
     flags = [alarm.step for alarm in stage.alarms if alarm.task == task]
 
-    def line(measure: str, name: str) -> Line:
+    def line(measure: str, name: str) -> CurveLine:
         return _line(stage, f"{task}/{measure}", name)
 
     answers = [line("distinct", "distinct answers per 100 questions"), line("top", "share of the top answer")]
     groups = [line("zero_advantage", "zero-advantage groups"), line("parsed", "parse rate")]
     return [
-        _share(stage, "Rollout reward", [line("reward", "reward")], levels=_floor(stage, task)),
+        _share(stage, "Rollout reward", [line("reward", "reward")], levels=_baseline(stage, task)),
         _validation(stage, task, "Validation", warm),
         _share(stage, "Distinct answers and top answer", answers, flags=flags),
         _share(stage, "Zero-advantage groups and parse rate", groups),
     ]
 
 
-def _validation(stage: Stage, task: str, title: str, warm: Stage | None = None) -> Figure | None:
-    score, exact = (stage.looks(task, measure) for measure in ("reward", "strict"))
-    lines = [Line("score", score, score, True, "best"), Line("exact match", exact, exact, True, "best")]
-    levels = _floor(stage, task)
-    if warm and (before := warm.looks(task, "reward")):
+def _validation(stage: LogStage, task: str, title: str, warm: LogStage | None = None) -> Figure | None:
+    score, exact = (stage.validation(task, measure) for measure in ("reward", "strict"))
+    lines = [CurveLine("score", score, score, True, "best"), CurveLine("exact match", exact, exact, True, "best")]
+    levels = _baseline(stage, task)
+    if warm and (before := warm.validation(task, "reward")):
         levels.append(Level("before", before[-1][1], f"warm start {percent(before[-1][1])}"))
     return _share(stage, title, lines, levels=levels, evaluations=stage.evaluations.get(task, ()))
 
 
-def _rewards(stage: Stage) -> Figure | None:
+def _rewards(stage: LogStage) -> Figure | None:
     lines = [_line(stage, "reward", "reward"), _line(stage, "strict", "exact match")]
     return _share(stage, "Rollout reward", lines)
 
 
-def _update(stage: Stage) -> list[Figure | None]:
+def _update(stage: LogStage) -> list[Figure | None]:
     found = []
     for title, measures in UPDATE.items():
         lines = [_line(stage, key, name, smooth=key not in EXACT) for key, name in measures.items()]
@@ -158,40 +143,40 @@ def _update(stage: Stage) -> list[Figure | None]:
     return found
 
 
-def _line(stage: Stage, key: str, name: str, *, smooth: bool = True) -> Line:
+def _line(stage: LogStage, key: str, name: str, *, smooth: bool = True) -> CurveLine:
     found = stage.values(key)
-    return Line(name, found, smoothed(found, stage.window) if smooth and stage.window >= LEAST_SMOOTHED else found)
+    return CurveLine(name, found, smoothed(found, stage.window) if smooth and stage.window >= LEAST_SMOOTHED else found)
 
 
-def _floor(stage: Stage, task: str) -> list[Level]:
-    floor = stage.floor(task)
-    return [] if floor is None else [Level("floor", floor, f"floor {percent(floor)}")]
+def _baseline(stage: LogStage, task: str) -> list[Level]:
+    value = stage.baseline(task)
+    return [] if value is None else [Level("baseline", value, f"baseline {percent(value)}")]
 
 
 def _share(
-    stage: Stage,
+    stage: LogStage,
     title: str,
-    lines: Sequence[Line],
+    lines: Sequence[CurveLine],
     levels: Sequence[Level] = (),
-    evaluations: Sequence[Evaluation] = (),
+    evaluations: Sequence[CheckpointScore] = (),
     flags: Sequence[float] = (),
 ) -> Figure | None:
     return _figure(stage, title, lines, percent, levels, evaluations, flags, share=True)
 
 
 def _figure(
-    stage: Stage,
+    stage: LogStage,
     title: str,
-    lines: Sequence[Line],
+    lines: Sequence[CurveLine],
     show: Callable[[float], str],
     levels: Sequence[Level] = (),
-    evaluations: Sequence[Evaluation] = (),
+    evaluations: Sequence[CheckpointScore] = (),
     flags: Sequence[float] = (),
     *,
     share: bool = False,
 ) -> Figure | None:
     """The figure of these lines; None where the log has nothing for it."""
-    looks = {line.name: look for line, look in zip(lines, ("first", "second"), strict=False)}
+    styles = {line.name: style for line, style in zip(lines, ("first", "second"), strict=False)}
     lines = [line for line in lines if line.points]
     if not lines and not evaluations:
         return None
@@ -199,31 +184,33 @@ def _figure(
     for line in lines:
         if line.mean is not line.points and len(lines) == 1:
             curves.append(Curve("faint", line.points))
-        curves.append(Curve(looks[line.name], line.mean, line.marked))
+        curves.append(Curve(styles[line.name], line.mean, line.marked))
     bands = [Band(one.steps, one.value, one.low, one.high) for one in evaluations]
     every = [value for line in lines for _, value in line.points]
     every += [level.value for level in levels] + [end for band in bands for end in (band.low, band.value, band.high)]
     plane = svg.axes(_span(stage), every, _whole_percent if share else show, share=share)
     drawn = svg.plot(plane, curves, levels, bands, flags)
-    words = [(looks[line.name], _told(line, show)) for line in lines]
-    return Figure(title, drawn, (*words, *_marks(levels, evaluations, flags)), *_table(lines, evaluations, show))
+    legend = [(styles[line.name], _summary(line, show)) for line in lines]
+    return Figure(title, drawn, (*legend, *_marks(levels, evaluations, flags)), *_table(lines, evaluations, show))
 
 
-def _marks(levels: Sequence[Level], evaluations: Sequence[Evaluation], flags: Sequence[float]) -> list[tuple[str, str]]:
+def _marks(
+    levels: Sequence[Level], evaluations: Sequence[CheckpointScore], flags: Sequence[float]
+) -> list[tuple[str, str]]:
     """The part of a legend about what is no curve."""
     found = []
     if evaluations:
         last = evaluations[-1]
         found.append(("band", f"evaluation, {last.metric}: {_with_interval(last)} after {last.steps:,}"))
     for level in levels:
-        found.append((level.look, level.text + (": the best constant answer" if level.look == "floor" else "")))
+        found.append((level.style, level.text + (": the best constant answer" if level.style == "baseline" else "")))
     if flags:
         found.append(("flag", f"alarm at {len(flags)} step{'s, the first' if len(flags) > 1 else ''} {flags[0]:,.0f}"))
     return found
 
 
-def _told(line: Line, show: Callable[[float], str]) -> str:
-    """A curve in words: where it starts and ends, and its peak as logged where that is neither."""
+def _summary(line: CurveLine, show: Callable[[float], str]) -> str:
+    """A curve in legend: where it starts and ends, and its peak as logged where that is neither."""
     first, last = show(line.mean[0][1]), show(line.mean[-1][1])
     if len(line.mean) == 1:
         return f"{line.name} {last}"
@@ -232,12 +219,12 @@ def _told(line: Line, show: Callable[[float], str]) -> str:
     return f"{line.name} from {first} to {last}{peak}"
 
 
-def _with_interval(one: Evaluation) -> str:
-    return f"{percent(one.value)} ({percent(one.low)}–{percent(one.high)})"
+def _with_interval(one: CheckpointScore) -> str:
+    return f"{percent(one.value)} ({interval(one.low, one.high)})"
 
 
 def _table(
-    lines: Sequence[Line], evaluations: Sequence[Evaluation], show: Callable[[float], str]
+    lines: Sequence[CurveLine], evaluations: Sequence[CheckpointScore], show: Callable[[float], str]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], int]:
     """Heads and rows, step by step: each measure as logged, its mean, the evaluations; and the number of all rows."""
     columns: list[tuple[str, Mapping[float, str | float]]] = []
@@ -260,8 +247,8 @@ def _table(
     return ("step", *(name for name, _ in columns)), rows, len(steps)
 
 
-def _span(stage: Stage) -> Point:
-    """The steps that all figures of a stage show; looks and evaluations come after a step."""
+def _span(stage: LogStage) -> Point:
+    """The steps that all figures of a stage show; validation and evaluations come after a step."""
     evaluated = [one.steps for ones in stage.evaluations.values() for one in ones]
     return min([*stage.steps[:1], *evaluated]), max([*(step + 1 for step in stage.steps[-1:]), *evaluated])
 

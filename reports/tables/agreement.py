@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import PurePath
 
+import numpy as np
+import pandas as pd
+
 from reports.data.runs import Run
-from reports.tables.leaderboard import points
+from reports.html.format import points
 from reports.tables.ranking import Pairing
-from viubench.schema import Record
 from viubench.stats.paired_differences import Difference
 
 MOST_PAIRS = 45
@@ -34,7 +36,7 @@ class Agreement:
         prompts: how many had prompts of equal length in tokens.
         answers: how many have the same response text.
         reasons: why the others differ, each with the number of samples.
-        found: the second's score minus the first's over the tasks both ran whole and in the same way.
+        found: the second's score minus the first's over the tasks both ran whole and alike.
     """
 
     first: str
@@ -60,15 +62,15 @@ class Agreement:
     @property
     def text(self) -> str:
         """All of it in one sentence."""
-        said = f"{self.first} and {self.second}: {self.answers} of {self.shared} answers equal"
-        said += f", {self.frames} with equal frames, {self.prompts} with prompts of equal length"
+        text = f"{self.first} and {self.second}: {self.answers} of {self.shared} answers equal"
+        text += f", {self.frames} with equal frames, {self.prompts} with prompts of equal length"
         if self.reasons:
-            said += "; different: " + ", ".join(f"{count} {reason}" for reason, count in self.reasons)
+            text += "; different: " + ", ".join(f"{count} {reason}" for reason, count in self.reasons)
         if self.noise is not None and self.found is not None:
-            said += (
+            text += (
                 f"; {self.flips} of {self.found.n} scores differ: less than {points(self.noise)[1:]} points is noise"
             )
-        return said
+        return text
 
 
 def agreements(runs: Sequence[Run], names: Sequence[str], pairing: Pairing | None = None) -> list[Agreement]:
@@ -83,9 +85,8 @@ def agreements(runs: Sequence[Run], names: Sequence[str], pairing: Pairing | Non
         first, second = runs[one], runs[two]
         if not _same_model(first, second):
             continue
-        answered = {record.id: record for record in second.records if record.response is not None}
-        pairs = [(r, answered[r.id]) for r in first.records if r.response is not None and r.id in answered]
-        if pairs:
+        pairs = _answered(first).merge(_answered(second), on="id", suffixes=("", "_other"))
+        if len(pairs):
             name, other = (f"{names[place]} ({runs[place].results.engine})" for place in (one, two))
             line = _agreement(name, other, pairs, _sent(first) | _sent(second))
             found.append(replace(line, found=_difference(pairing, one, two, runs)))
@@ -93,7 +94,7 @@ def agreements(runs: Sequence[Run], names: Sequence[str], pairing: Pairing | Non
 
 
 def _difference(pairing: Pairing, one: int, two: int, runs: Sequence[Run]) -> Difference | None:
-    """Over the tasks both ran whole and in the same way, each of the same weight."""
+    """Over the tasks both ran whole and alike, each of the same weight."""
     shared = [task for task in runs[one].results.tasks if pairing.difference(one, two, {task: 1.0})]
     return pairing.difference(one, two, {task: 1 / len(shared) for task in shared}) if shared else None
 
@@ -105,39 +106,30 @@ def _same_model(one: Run, two: Run) -> bool:
     return PurePath(one.results.model).name == PurePath(two.results.model).name
 
 
-def _agreement(first: str, second: str, pairs: Sequence[tuple[Record, Record]], sent: set[str]) -> Agreement:
-    differing = [pair for pair in pairs if pair[0].response != pair[1].response]
-    reasons = Counter(_reason(*pair, sent) for pair in differing)
-    return Agreement(
-        first,
-        second,
-        shared=len(pairs),
-        frames=sum(_same_frames(*pair) for pair in pairs),
-        prompts=sum(_same_prompt(*pair) for pair in pairs),
-        answers=len(pairs) - len(differing),
-        reasons=tuple(reasons.most_common()),
-    )
+def _answered(run: Run) -> pd.DataFrame:
+    """The samples with a response, in what two runs are compared by."""
+    answered = run.samples[run.samples["response"].notna()]
+    return answered.reindex(columns=["id", "response", "frames", "usage.prompt_tokens", "usage.shown_as_images"])
 
 
-def _reason(one: Record, two: Record, sent: set[str]) -> str:
-    """The first cause that can be seen in the records."""
-    if not _same_frames(one, two):
-        return "were shown other frames"
-    if "shown_as_images" in one.usage or "shown_as_images" in two.usage:
-        return "were sent as single images to one of the two"
-    if not _same_prompt(one, two):
-        return "had prompts of other lengths"
+def _agreement(first: str, second: str, pairs: pd.DataFrame, sent: set[str]) -> Agreement:
+    """One pair of runs; of a sample that differs the first cause that can be seen in the records."""
+    same = pairs["response"] == pairs["response_other"]
+    frames = (pairs["frames"] == pairs["frames_other"]).fillna(False)
+    tokens = pairs["usage.prompt_tokens"], pairs["usage.prompt_tokens_other"]
+    prompts = (tokens[0] == tokens[1]) | (tokens[0].isna() & tokens[1].isna())
+    images = pairs[["usage.shown_as_images", "usage.shown_as_images_other"]].notna().any(axis=1)
+    last = "had equal frames and prompts: only arithmetic differs"
     if sent:
-        return f"had equal frames and prompts, but the frames travelled as {' and '.join(sorted(sent))}"
-    return "had equal frames and prompts: only arithmetic differs"
-
-
-def _same_frames(one: Record, two: Record) -> bool:
-    return one.frames is not None and two.frames is not None and one.frames.hash == two.frames.hash
-
-
-def _same_prompt(one: Record, two: Record) -> bool:
-    return one.usage.get("prompt_tokens") == two.usage.get("prompt_tokens")
+        last = f"had equal frames and prompts, but the frames travelled as {' and '.join(sorted(sent))}"
+    causes = {
+        "were shown other frames": ~frames,
+        "were sent as single images to one of the two": images,
+        "had prompts of other lengths": ~prompts,
+    }
+    reason = np.select([cause[~same].to_numpy(bool) for cause in causes.values()], list(causes), last)
+    reasons = tuple((str(why), int(count)) for why, count in Counter(reason).most_common())
+    return Agreement(first, second, len(pairs), int(frames.sum()), int(prompts.sum()), int(same.sum()), reasons)
 
 
 def _sent(run: Run) -> set[str]:

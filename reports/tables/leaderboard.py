@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import takewhile
 
 from reports.data.runs import Run
 from reports.html.escape import clean, shorten
+from reports.html.format import interval, percent, short_names
 from reports.tables.ranking import Contest, Pairing, against_best, ranks
 from viubench.schema import ReferenceRow, Results, TaskEntry
 from viubench.tasks.registry import Catalogue
@@ -59,7 +59,7 @@ class Column:
 class Cell:
     """A score in [0, 1] with its 95 % interval, None where only a mean is known.
 
-    `best` is the highest of the models; `tied` stands on every model that cannot be told from it (see
+    `best` is the highest of the models; `tied` stands on every model that the data cannot separate from it (see
     `reports.tables.ranking`), and on the best itself when there is one.
     """
 
@@ -72,12 +72,12 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class LeaderboardRow:
     """One line of the table.
 
     `kind` is one of `KINDS`; a row made from figures inside the runs (chance, blind) says so in `note`. `badges` are
     short warnings. `gain` is the first column's score minus the blind score on the same items. `rank` is by the first
-    column, shared by models that cannot be told apart (`reports.tables.ranking.ranks`); None for all but models.
+    column, shared by models that the data cannot separate (`reports.tables.ranking.ranks`); None for all but models.
     """
 
     label: str
@@ -109,7 +109,7 @@ def columns(runs: Sequence[Run]) -> list[Column]:
     tasks |= dict.fromkeys(sorted(name for run in runs for name in run.results.tasks))
     present = {name for run in runs for name in run.results.tasks}
     short = short_names([name for name in tasks if name in present])
-    everywhere = tuple(name for name in short if all(name in run.results.tasks for run in _looking(runs)))
+    everywhere = tuple(name for name in short if all(name in run.results.tasks for run in _models(runs)))
     if not found and len(everywhere) > 1:
         found.append(Column("mean", f"mean of {len(everywhere)} tasks", "mean", everywhere))
     return [*found, *(Column(name, short[name], "task", (name,)) for name in short)]
@@ -127,16 +127,9 @@ def shown(heads: Sequence[Column]) -> list[Column]:
     return [head for head in heads if head.kind != "task" or head.key not in whole]
 
 
-def short_names(tasks: Sequence[str]) -> dict[str, str]:
-    """Task names without the first words all of them share: viubench_count_easy -> "count easy"."""
-    words = [name.split("_") for name in tasks]
-    shared = (
-        len(list(takewhile(lambda heads: len(set(heads)) == 1, zip(*words, strict=False)))) if len(tasks) > 1 else 0
-    )
-    return {name: " ".join(parts[shared:]) or name for name, parts in zip(tasks, words, strict=True)}
-
-
-def rows(runs: Sequence[Run], references: Sequence[ReferenceRow], pairing: Pairing | None = None) -> list[Row]:
+def rows(
+    runs: Sequence[Run], references: Sequence[ReferenceRow], pairing: Pairing | None = None
+) -> list[LeaderboardRow]:
     """Models by score, then baselines (chance and blind from the runs' own figures where nobody ran them), then
     published rows that share a column."""
     heads = columns(runs)
@@ -165,21 +158,11 @@ def rows(runs: Sequence[Run], references: Sequence[ReferenceRow], pairing: Pairi
     ]
 
 
-def percent(fraction: float, digits: int = 1) -> str:
-    """0.5193 -> "51.9"."""
-    return f"{round(100 * fraction, digits) + 0.0:.{digits}f}".replace("-", "−")
-
-
-def points(difference: float) -> str:
-    """0.0512 -> "+5.1", with a true minus sign."""
-    return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")
-
-
 def percent_with_interval(cell: Cell) -> str:
     """ "51.9 (49.5–54.3)", or the value alone where no interval is known."""
     if cell.low is None or cell.high is None:
         return percent(cell.value)
-    return f"{percent(cell.value)} ({percent(cell.low)}–{percent(cell.high)})"
+    return f"{percent(cell.value)} ({interval(cell.low, cell.high)})"
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
@@ -201,13 +184,13 @@ def mixed(runs: Sequence[Run], what: str) -> list[str]:
     A baseline sees no frames and decodes nothing, so its protocol does not count.
     """
     seen: dict[str, set[str]] = {}
-    for run in runs if what == "items_hash" else _looking(runs):
+    for run in runs if what == "items_hash" else _models(runs):
         for name, result in run.results.tasks.items():
             seen.setdefault(name, set()).add(getattr(result, what))
     return sorted(name for name, values in seen.items() if len(values) > 1)
 
 
-def _looking(runs: Sequence[Run]) -> list[Run]:
+def _models(runs: Sequence[Run]) -> list[Run]:
     """The models; all runs where there is none."""
     return [run for run in runs if run.kind == "model"] or list(runs)
 
@@ -221,7 +204,7 @@ def mean_of(results: Results, head: Column, what: str) -> float | None:
 
 def _measured(
     place: int, runs: Sequence[Run], label: str, heads: Sequence[Column], unlike: set[str], pairing: Pairing
-) -> Row:
+) -> LeaderboardRow:
     run = runs[place]
     results, first = run.results, heads[0]
     cells = {head.key: cell for head in heads if (cell := _cell(place, results, head, pairing))}
@@ -233,7 +216,7 @@ def _measured(
         {f"protocol {task.protocol}" for name, task in results.tasks.items() if run.kind == "model" and name in unlike}
     )
     note = NOTES.get(run.kind, results.engine)
-    return Row(label, run.kind, note, cells, tuple(badges), n, failed / n if n else 0.0, gain)
+    return LeaderboardRow(label, run.kind, note, cells, tuple(badges), n, failed / n if n else 0.0, gain)
 
 
 def _cell(place: int, results: Results, head: Column, pairing: Pairing) -> Cell | None:
@@ -267,7 +250,7 @@ def contests(runs: Sequence[Run], head: Column, pairing: Pairing) -> list[Contes
     return against_best(pairing, head.weights, cells)
 
 
-def _ranked(rows: Mapping[int, Row], heads: Sequence[Column], pairing: Pairing) -> list[Row]:
+def _ranked(rows: Mapping[int, LeaderboardRow], heads: Sequence[Column], pairing: Pairing) -> list[LeaderboardRow]:
     """The models, by the places of their runs: the best of each column marked, its ties, and the ranks."""
     cells: dict[int, dict[str, Cell]] = {place: dict(row.cells) for place, row in rows.items()}
     for head in heads:
@@ -284,14 +267,14 @@ def _ranked(rows: Mapping[int, Row], heads: Sequence[Column], pairing: Pairing) 
     return [replace(row, cells=cells[place], rank=rank.get(place, len(ranked) + 1)) for place, row in rows.items()]
 
 
-def _computed(runs: Sequence[Run], heads: Sequence[Column], what: str) -> Row:
+def _computed(runs: Sequence[Run], heads: Sequence[Column], what: str) -> LeaderboardRow:
     """Chance or the blind answerer, from the figures the first run with that column carries."""
     cells = {}
     for head in heads:
         value = _first_known(runs, head, what)
         if value is not None:
             cells[head.key] = Cell(value, chance=_first_known(runs, head, "chance"))
-    return Row(what, what, NOTES[what], cells)
+    return LeaderboardRow(what, what, NOTES[what], cells)
 
 
 def _first_known(runs: Sequence[Run], head: Column, what: str) -> float | None:
@@ -299,7 +282,7 @@ def _first_known(runs: Sequence[Run], head: Column, what: str) -> float | None:
     return next((value for value in known if value is not None), None)
 
 
-def _published(reference: ReferenceRow, runs: Sequence[Run], heads: Sequence[Column]) -> Row:
+def _published(reference: ReferenceRow, runs: Sequence[Run], heads: Sequence[Column]) -> LeaderboardRow:
     cells = {}
     for head in heads:
         chance = _first_known(runs, head, "chance")
@@ -309,11 +292,11 @@ def _published(reference: ReferenceRow, runs: Sequence[Run], heads: Sequence[Col
         elif head.kind != "task" and values and len(values) == len(head.tasks):
             cells[head.key] = Cell(head.mean(values), chance=chance)
     badges = []
-    if not all(same_protocol(reference, run) for run in _looking(runs)):
+    if not all(same_protocol(reference, run) for run in _models(runs)):
         badges.append("other protocol")
-    if not all(whole(run, reference.values) for run in _looking(runs)):
+    if not all(whole(run, reference.values) for run in _models(runs)):
         badges.append("other rows")
-    return Row(reference.model, "published", reference.source, cells, tuple(badges))
+    return LeaderboardRow(reference.model, "published", reference.source, cells, tuple(badges))
 
 
 def whole(run: Run, tasks: Iterable[str]) -> bool:
@@ -339,5 +322,5 @@ def _built_in() -> dict[str, str]:
     return {name: protocol.hash() for name, protocol in Catalogue().protocols.items()}
 
 
-def _value(row: Row, column: Column) -> float:
+def _value(row: LeaderboardRow, column: Column) -> float:
     return row.cells[column.key].value if column.key in row.cells else -1.0

@@ -1,4 +1,4 @@
-"""Which models can be told apart: tested on the samples they share, or by their intervals where they share none.
+"""Which models differ: tested on the samples they share, or by their intervals where they share none.
 
 Example:
     >>> first, *_ = against_best(Pairing(runs), {"viubench_ground_mirror": 1.0}, {0: cell, 1: other})  # doctest: +SKIP
@@ -20,12 +20,12 @@ from reports.data.runs import Run
 from viubench.comparison.pair import ROUNDING
 from viubench.schema import FAILED, TaskEntry
 from viubench.schema.gate import MAX_ERRORS
-from viubench.scoring.aggregate import headline_parts, units_of
+from viubench.scoring.aggregate import headline_parts, units_frame
 from viubench.stats.estimates import Estimate, Part, weighted_mean
 from viubench.stats.paired_differences import Difference, detectable, holm, paired
 
 ALPHA = 0.05
-"""Two models are told apart below this adjusted two-sided p-value."""
+"""Two models are called different below this adjusted two-sided p-value."""
 
 
 class Score(Protocol):
@@ -60,7 +60,7 @@ class Contest:
 
     @cached_property
     def detectable(self) -> float | None:
-        """The smallest true difference that a test of these samples would find four times in five."""
+        """The minimum detectable difference of these samples at 80 % power."""
         return None if self.found is None else detectable(self.found, ALPHA / 2)
 
 
@@ -73,7 +73,7 @@ class Pairing:
         self._found: dict[tuple[object, ...], Difference | None] = {}
 
     def difference(self, first: int, second: int, shares: Mapping[str, float]) -> Difference | None:
-        """The second run's score minus the first's over whole tasks that both ran in the same way.
+        """The second run's score minus the first's over whole tasks that both ran alike.
 
         Args:
             shares: each task's share in the score; they sum to 1.
@@ -111,12 +111,12 @@ class Pairing:
     def _alike(self, first: int, second: int, task: str) -> bool:
         """Whether both ran a task with the same items, under the same protocol and definition."""
 
-        def way(run: Run) -> tuple[object, ...]:
+        def setup(run: Run) -> tuple[object, ...]:
             about, result = run.manifest.tasks.get(task, TaskEntry()), run.results.tasks[task]
             return result.items_hash, result.protocol_hash, result.n, about.hash, about.average
 
         one, two = self._runs[first], self._runs[second]
-        return task in one.results.tasks and task in two.results.tasks and way(one) == way(two)
+        return task in one.results.tasks and task in two.results.tasks and setup(one) == setup(two)
 
     def _units(self, place: int, task: str) -> list[Part] | None:
         key = (place, task)
@@ -148,7 +148,7 @@ def against_best(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[
 
 
 def ranks(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[int, Score]) -> dict[int, int]:
-    """The rank of each run: those that cannot be told from the best share its rank, then the same among those left."""
+    """The rank of each run: those not separable from the best share its rank, then the same among those left."""
     left, found = dict(scores), dict[int, int]()
     while left:
         rank = len(found) + 1
@@ -168,12 +168,13 @@ def _overlap(one: Score, two: Score) -> bool:
 
 def _parts(run: Run, task: str) -> list[Part] | None:
     """The headline's units by id; None where the records do not make the score that results.json says."""
-    records, result, evaluator = run.by_task.get(task, ()), run.results.tasks[task], run.evaluator(task)
-    failed = sum(record.status in FAILED for record in records)
-    if evaluator is None or not records or failed > MAX_ERRORS * len(records) or len(records) != result.n:
+    rows, result, evaluator = run.by_task.get(task), run.results.tasks[task], run.evaluator(task)
+    if evaluator is None or rows is None or len(rows) != result.n:
+        return None
+    if rows["status"].isin(FAILED).sum() > MAX_ERRORS * len(rows):
         return None
     try:
-        parts = headline_parts(units_of(records, evaluator), evaluator, run.manifest.tasks[task].average)
+        parts = headline_parts(units_frame(rows, evaluator), evaluator, run.manifest.tasks[task].average)
     except (LookupError, TypeError, ValueError):  # records that it cannot take
         return None
     value = sum(weight * sum(scores) / len(scores) for weight, scores, _ in parts)

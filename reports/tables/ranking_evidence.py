@@ -1,8 +1,8 @@
-"""What stands behind the order of the models: the best against the others, with what the samples could show at all.
+"""What stands behind the order of the models: the best against the others, with the minimum detectable difference.
 
 Example:
-    >>> line = lines(runs, names, heads, Pairing(runs))[0]  # doctest: +SKIP
-    >>> line.column, line.best, line.other, line.verdict, line.detectable  # doctest: +SKIP
+    >>> row = evidence_rows(runs, names, heads, Pairing(runs))[0]  # doctest: +SKIP
+    >>> row.column, row.best, row.other, row.verdict, row.detectable  # doctest: +SKIP
     ('viubench', 'VideoSSR-8B', 'Qwen3-VL-8B', 'not shown', 0.021)
 """
 
@@ -18,13 +18,13 @@ from viubench.schema.gate import MARGIN
 
 
 @dataclass(frozen=True)
-class Line:
+class EvidenceRow:
     """The best of a column against another model.
 
     Attributes:
         verdict: "better", "not shown", or where there is no test what the intervals say.
-        detectable: the smallest true difference these samples would find four times in five; None where not known.
-        coarse: that is more than the gate's usual margin: these samples cannot see so small a loss.
+        detectable: minimum detectable difference at 80 % power; None where not known.
+        underpowered: that is more than the gate's default margin.
     """
 
     column: str
@@ -33,23 +33,25 @@ class Line:
     contest: Contest
     verdict: str
     detectable: float | None
-    coarse: bool
+    underpowered: bool
 
 
-def lines(runs: Sequence[Run], names: Sequence[str], heads: Sequence[Column], pairing: Pairing) -> list[Line]:
+def evidence_rows(
+    runs: Sequence[Run], names: Sequence[str], heads: Sequence[Column], pairing: Pairing
+) -> list[EvidenceRow]:
     """The first column's best against every other model, then each other column's best against its next."""
     found = []
     for number, head in enumerate(heads):
         tried = contests(runs, head, pairing)
-        found += [_line(head, contest, names) for contest in (tried if number == 0 else tried[:1])]
+        found += [_row(head, contest, names) for contest in (tried if number == 0 else tried[:1])]
     return found
 
 
-def _line(head: Column, contest: Contest, names: Sequence[str]) -> Line:
-    seen = contest.detectable
+def _row(head: Column, contest: Contest, names: Sequence[str]) -> EvidenceRow:
+    least = contest.detectable
     if contest.found is None:
         verdict = "intervals overlap" if contest.tied else "intervals apart"
     else:
         verdict = "not shown" if contest.tied else "better"
-    coarse = seen is not None and seen > MARGIN
-    return Line(head.label, names[contest.best], names[contest.other], contest, verdict, seen, coarse)
+    underpowered = least is not None and least > MARGIN
+    return EvidenceRow(head.label, names[contest.best], names[contest.other], contest, verdict, least, underpowered)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from reports.data import samples
 from viubench.schema import (
     FrameInfo,
     Manifest,
@@ -109,6 +111,11 @@ def write_run(
         for record in [r for r in records if r.task == task and r.frames][:strips]:
             filmstrip.write(filmstrip.strip_path(folder, record.id), [video(record.id)])
     return folder
+
+
+def table_of(records: Iterable[Record]) -> pd.DataFrame:
+    """The samples of these records, as of a run that has them."""
+    return samples.table(record.model_dump_json().encode() for record in records)
 
 
 def video(seed: str, frames: int = FRAMES, height: int = 90, width: int = 160) -> VideoInput:

@@ -20,8 +20,8 @@ from statsmodels.stats.multitest import multipletests
 from typer.testing import CliRunner
 
 from reports.ci.comparison import headline
+from reports.html.page import MOST_VALUES
 from reports.pages.comparison_page import MOST_FLIPS, breakdowns, verdict
-from reports.sections.task_panels import MOST_VALUES
 from viubench import compare_runs
 from viubench.cli import app
 from viubench.comparison.pair import Incomparable
@@ -240,7 +240,7 @@ def test_the_first_screen_says_what_it_knows(tmp_path: Path) -> None:
     assert better[:2] == [("B is better", False), ("Yes", False)]
     assert re.fullmatch(r"Changes below \d+\.\d points", better[2][0])
     assert screen("worse", [1.0] * 30, [0.0] * 30)[0] == ("B is worse", True)
-    unsure = ("No difference shown", False), ("Not shown", True), ("Cannot be said", True)
+    unsure = ("No difference shown", False), ("Not shown", True), ("Unknown", True)
     assert screen("same", [1.0, 0.0] * 9, [1.0, 0.0] * 9) == [*unsure]
     assert screen("one video", [0.0] * 30, [1.0] * 30, videos=1) == [*unsure]
 

@@ -362,13 +362,14 @@ def test_hostile_names_are_text(tmp_path: Path, name: str) -> None:
 
 @given(st.text(min_size=1, max_size=60))
 def test_any_name_stays_one_cell_of_the_table(name: str) -> None:
-    from reports.ci.gate import code, line
+    from reports.ci.gate import code
+    from reports.html.escape import one_line
 
     cell = f"| a | b |\n|---|---|\n| {code(name)} | end |\n"
     rendered = MarkdownIt("commonmark", {"html": True}).enable("table").render(cell)
     assert rendered.count("<td>") == 2
     inner = rendered.split("<code>")[1].split("</code>")[0]
-    assert html.unescape(inner).strip() == line(name).strip()
+    assert html.unescape(inner).strip() == one_line(name).strip()
     assert "<" not in inner
 
 
@@ -377,7 +378,7 @@ def test_the_summary_holds_what_the_table_holds(tmp_path: Path) -> None:
     report = gate(base, write(tmp_path / "b", {"t": rows([1.0] * 40 + [0.0] * 60), "u": rows([0.0] * 100)}))
     seen_text = shown_text(markdown(report))
     assert report.tasks["t"].verdict == "regress"
-    for word in ("regress", "50.0", "40.0", "-10.0", "0 / 10", "100", "2.0", "mean of 2 tasks", "90 % interval"):
+    for word in ("regress", "50.0", "40.0", "−10.0", "0 / 10", "100", "2.0", "mean of 2 tasks", "90 % interval"):
         assert word in text(report)
         assert word in seen_text
     assert json.loads(report.model_dump_json(by_alias=True))["schema"] == 1

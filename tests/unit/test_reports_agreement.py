@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_runs import write_run
+from report_runs import table_of, write_run
 
 from reports.data.runs import Run, load
 from reports.pages.leaderboard_page import render, text
 from reports.tables.agreement import agreements
+from viubench.storage.run_dir import read_records
 
 TASK = "viubench_ground_mirror"
 
@@ -19,7 +20,7 @@ TASK = "viubench_ground_mirror"
 def pair(tmp_path: Path, changes: dict[str, Any], transport: str = "") -> tuple[Run, Run]:
     """A run, and a copy of it whose first record is changed, as if through a server."""
     one = load(write_run(tmp_path / "one", tasks=[TASK], suite=False, n=10))
-    records = list(one.records)
+    records = list(read_records(one.path))
     first = next(k for k, record in enumerate(records) if record.response is not None and record.frames)
     records[first] = records[first].model_copy(update=changes)
     engine = one.manifest.engine | {"kind": "server", "settings": {"transport": transport}}
@@ -28,7 +29,7 @@ def pair(tmp_path: Path, changes: dict[str, Any], transport: str = "") -> tuple[
         path=tmp_path / "two",
         manifest=one.manifest.model_copy(update={"engine": engine}),
         results=one.results.model_copy(update={"engine": "server"}),
-        records=tuple(records),
+        samples=table_of(records),
     )
 
 
@@ -64,7 +65,7 @@ def test_baselines_are_not_compared_and_samples_in_one_run_alone_do_not_count(tm
     one, two = pair(tmp_path, {})
     blind = load(write_run(tmp_path / "blind", engine="blind", tasks=[TASK], suite=False, n=10))
     assert len(agreements([one, blind, two], ["a", "x", "b"])) == 1
-    short = replace(two, records=two.records[:4])
+    short = replace(two, samples=two.samples[:4])
     (line,) = agreements([one, short], ["a", "b"])
     assert line.shared <= 4
 

@@ -96,11 +96,11 @@ def test_the_first_screen_and_the_table_behind_it_say_it(close: list[Run]) -> No
     real = verdict(close, standings(close, []), heads)[1]
     assert (real.answer, real.warn) == ("Yes, by 4.0 points", False)
     assert "+4.0 over a (+2.1 to +5.9, p < 0.001), sample by sample." in real.detail
-    line, other = ranking_evidence.lines(close, names, heads, Pairing(close))
+    line, other = ranking_evidence.evidence_rows(close, names, heads, Pairing(close))
     assert (line.best, line.other, line.verdict) == ("b", "a", "better")
     assert other.other == "c"
     assert line.detectable == pytest.approx(0.0276, abs=0.002)
-    assert line.coarse
+    assert line.underpowered
     assert contests(close, heads[0], Pairing(close))[0].detectable == line.detectable
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from paired_runs import Row, write
-from report_runs import write_run
+from report_runs import table_of, write_run
 
 from reports.data.runs import load
 from reports.pages.leaderboard_page import render
@@ -42,10 +43,10 @@ def test_many_values_become_parts_of_about_equal_size(tmp_path: Path) -> None:
     run = load(write_run(tmp_path / "a", tasks=["viubench_ground_mirror", "viubench_jigsaw_easy"], suite=False, n=60))
     places = {figure.title for figure in difficulty.figures([run], ["m"], "viubench_jigsaw_easy")}
     assert places == {"by clips out of place"}  # always six clips, always as many frames
-    values = {str(n): n / 7 for n in range(100)} | {"junk": 1e6}
+    values = pd.Series({str(n): n / 7 for n in range(100)} | {"junk": 1e6})
     parts = difficulty.split(values)
     assert [len(part.ids) for part in parts] == [16, 17, 17, 17, 17, 17]
-    assert difficulty.split({"a": 1.0, "b": 2.0}) == []
+    assert difficulty.split(pd.Series({"a": 1.0, "b": 2.0})) == []
 
 
 @pytest.mark.parametrize("text", ["", "nan", "inf", "1e400", "long", "12345678901234"])
@@ -54,11 +55,11 @@ def test_only_plain_numbers_are_a_measure(text: str) -> None:
 
 
 def test_count_errors_in_words_and_bars() -> None:
-    found = count_errors([counting([3, 0, 4]), counting([9, 1, 4]), counting(None, status="unparsed")])
+    found = count_errors(table_of([counting([3, 0, 4]), counting([9, 1, 4]), counting(None, status="unparsed")]))
     assert found is not None
     assert found.counts == {-1: 1, 0: 4, 6: 1}
     assert found.text == "exact 67 %, too few 17 %, too many 17 %; off by 1.2 on average"
-    assert count_errors([counting("many"), counting([1, 2])]) is None
+    assert count_errors(table_of([counting("many"), counting([1, 2])])) is None
 
 
 def test_clips_are_found_in_the_strip() -> None:

@@ -19,6 +19,7 @@ from reports.sections.frames import Axis, axis, captions, strip_uri
 from reports.sections.samples import browser, spans
 from viubench.errors import ViubenchError
 from viubench.schema import Failure, FrameInfo, ReferenceRow
+from viubench.storage.run_dir import read_records
 from viubench.tasks.registry import Catalogue
 from viubench.video import filmstrip
 
@@ -220,7 +221,7 @@ def test_spans_read_one_window_or_several_and_never_junk() -> None:
 
 def test_only_small_jpegs_of_the_run_are_shown(tmp_path: Path) -> None:
     run = write_run(tmp_path / "a", n=1, strips=1, tasks=["viubench_count_easy"], suite=False)
-    record = load(run).records[0]
+    record = next(iter(read_records(run)))
     strip = filmstrip.strip_path(run, record.id)
     uri = strip_uri(run, record.id)
     assert uri

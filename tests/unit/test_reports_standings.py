@@ -4,20 +4,22 @@ import json
 from pathlib import Path
 
 import pytest
-from report_runs import TASKS, write_run
+from report_runs import TASKS, table_of, write_run
 
 from reports.data.runs import load
+from reports.html.format import short_names
 from reports.pages.leaderboard_page import table, text
 from reports.sections.task_panels import panels, verdict
-from reports.tables.leaderboard import Row, columns, labels, rows, short_names
+from reports.tables.leaderboard import LeaderboardRow, columns, labels, rows
 from viubench.errors import ViubenchError
 from viubench.schema import ReferenceRow, Sampling
+from viubench.storage.run_dir import read_records
 from viubench.tasks.registry import Catalogue
 
 VIUBENCH = Catalogue().protocols["viubench"]
 
 
-def by_label(found: list[Row]) -> dict[str, Row]:
+def by_label(found: list[LeaderboardRow]) -> dict[str, LeaderboardRow]:
     return {row.label: row for row in found}
 
 
@@ -73,7 +75,7 @@ def test_one_model_is_held_against_blind(tmp_path: Path) -> None:
     runs = [load(write_run(tmp_path / "a", skill=0.2, half_width=0.03))]
     real = verdict(runs, rows(runs, []), columns(runs))[1]
     assert (real.answer, real.warn) == ("No better than blind", True)
-    assert "cannot be told from" in real.detail
+    assert "is not separable from" in real.detail
 
 
 def test_baselines_are_always_there(tmp_path: Path) -> None:
@@ -181,9 +183,8 @@ def test_the_terminal_table_has_a_row_per_model_and_baseline(three: list[Path]) 
 def test_a_nearly_constant_answer_is_pointed_at(tmp_path: Path) -> None:
     path = write_run(tmp_path / "a", tasks=["viubench_count_easy"], suite=False)
     run = load(path)
-    stuck = type(run)(
-        run.path, run.manifest, run.results, tuple(r.model_copy(update={"answer": [1, 1, 1]}) for r in run.records)
-    )
+    same = table_of(record.model_copy(update={"answer": [1, 1, 1]}) for record in read_records(path))
+    stuck = type(run)(run.path, run.manifest, run.results, same)
     heads = columns([run])
     assert not panels([run], ["a"], heads)[0].lines[0].constant
     line = panels([stuck], ["a"], heads)[0].lines[0]
@@ -205,7 +206,7 @@ def test_newer_schema_and_torn_line(tmp_path: Path) -> None:
     path = write_run(tmp_path / "a", n=3)
     with (path / "records.jsonl").open("ab") as file:
         file.write(b'{"task":"viubench_count_easy","id":"tor')
-    assert len(load(path).records) == 27
+    assert len(load(path).samples) == 27
     text = (path / "results.json").read_text()
     (path / "results.json").write_text(text.replace('"schema": 1', '"schema": 99'))
     with pytest.raises(ViubenchError, match="newer"):

@@ -11,11 +11,12 @@ from report_runs import write_run
 from training_runs import LEARNT, write_evaluation, write_log, write_training
 from typer.testing import CliRunner
 
-from reports.data.training_log import Training, load, load_all, smoothed
-from reports.html.escape import number
+from reports.data.training_log import load, load_all, smoothed
+from reports.html.format import number
+from reports.html.page import Figure
 from reports.html.svg import MOST_POINTS, Band, Curve, Level, axes, plot, thinned, ticks
 from reports.pages.leaderboard_page import write
-from reports.sections.training_curves import MOST_ROWS, Figure, Section, draw
+from reports.sections.training_curves import MOST_ROWS, Section, draw
 from viubench.cli import app
 from viubench.errors import ViubenchError
 
@@ -50,15 +51,15 @@ def test_the_stages_come_in_the_order_they_were_run(tmp_path: Path) -> None:
     assert training.label == "train"
     assert [(stage.name, len(stage.steps)) for stage in training.stages] == [("Warm start", 40), ("GRPO", 30)]
     assert training.stages[1].tasks == tuple(sorted(LEARNT))
-    assert training.stages[1].floor("tiny_count") == LEARNT["tiny_count"][2]
-    assert training.stages[0].floor("nobody") is None
+    assert training.stages[1].baseline("tiny_count") == LEARNT["tiny_count"][2]
+    assert training.stages[0].baseline("nobody") is None
 
 
 def test_a_look_stands_at_the_steps_its_weights_have(tmp_path: Path) -> None:
     write_log(tmp_path, [{"step": 0}, {"step": 1, "validation/t/reward": 0.5}])
     write_evaluation(tmp_path, 2, skill=0.4)
     stage = load(tmp_path).stages[0]
-    assert stage.looks("t", "reward") == ((2, 0.5),)
+    assert stage.validation("t", "reward") == ((2, 0.5),)
     assert [one.steps for one in stage.evaluations["tiny_ground"]] == [2]
 
 
@@ -160,14 +161,17 @@ def test_the_facts_are_those_of_the_log(tmp_path: Path) -> None:
     length, earned, best, alarm = draw(load(tmp_path)).facts
     assert length.answer == "4 steps"
     assert length.detail == "Warm start: 1 step. GRPO: 4 steps, 5 s each, 0.333 min in all."
-    assert (earned.answer, earned.detail) == ("70.0 in the last step", "a 60.0 (floor 30.0), b c 80.0 (floor 10.0).")
+    assert (earned.answer, earned.detail) == (
+        "70.0 in the last step",
+        "a 60.0 (baseline 30.0), b c 80.0 (baseline 10.0).",
+    )
     assert not earned.warn
     assert best.answer == "After 2 steps: 65.0", "the look of all tasks counts, not the one of a alone"
     assert best.detail == "a 50.0, b c 80.0. +15.0 points over the warm start."
     assert (alarm.answer, alarm.warn) == ("No alarm", False)
 
 
-def test_a_reward_at_its_floor_is_pointed_at(tmp_path: Path) -> None:
+def test_a_reward_at_its_baseline_is_flagged(tmp_path: Path) -> None:
     write_log(tmp_path, [{"step": 0, "a/reward": 0.3, "floor/a": 0.3}])
     assert draw(load(tmp_path)).facts[1].warn
 
@@ -195,9 +199,9 @@ def test_a_figure_says_what_it_draws(tmp_path: Path) -> None:
     section = draw(load(tmp_path))
     reward = figures(section, "t")["Rollout reward"]
     assert section.means == "6 steps (GRPO)"
-    assert legend(reward) == {"first": "reward from 2.5 to 96.5", "floor": "floor 25.0: the best constant answer"}
+    assert legend(reward) == {"first": "reward from 2.5 to 96.5", "baseline": "baseline 25.0: the best constant answer"}
     assert 'class="curve faint"' in reward.plot
-    assert ">floor 25.0</text>" in reward.plot
+    assert ">baseline 25.0</text>" in reward.plot
     validation = legend(figures(section, "t")["Validation"])
     assert validation["first"] == "score from 50.0 to 80.0, best 90.0 at 60"
     assert validation["second"] == "exact match from 10.0 to 40.0"
@@ -266,7 +270,10 @@ def test_ticks_are_round_and_around_the_range() -> None:
 def test_everything_drawn_lies_inside_its_box(values: list[float], share: bool) -> None:
     points = list(enumerate(values))
     plane = axes((0, len(values) - 1), values, number, share=share)
-    level, band = Level("floor", max(values), f"floor {max(values):.1f}"), Band(0, values[0], min(values), max(values))
+    level, band = (
+        Level("baseline", max(values), f"baseline {max(values):.1f}"),
+        Band(0, values[0], min(values), max(values)),
+    )
     drawn = plot(plane, [Curve("first", points, marked=True)], [level], [band])
     spots = [
         [float(n) for n in pair.split(",")] for line in re.findall(r'points="([^"]+)"', drawn) for pair in line.split()
@@ -282,11 +289,11 @@ def test_a_label_keeps_off_the_curve() -> None:
     """The right half of the curve runs on its line, so that it is named at the left."""
     plane = axes((0, 100), [0.0, 1.0], number, share=True)
     rising = [(float(k), min(k / 50, 1) * 0.5 + 0.03 * (k % 3 - 1)) for k in range(101)]
-    drawn = plot(plane, [Curve("first", rising)], [Level("floor", 0.5, "floor 50.0")])
-    (name,) = re.findall(r'<text class="name floor (start|end)"', drawn)
+    drawn = plot(plane, [Curve("first", rising)], [Level("baseline", 0.5, "baseline 50.0")])
+    (name,) = re.findall(r'<text class="name baseline (start|end)"', drawn)
     assert name == "start"
     falling = [(step, 0.5 - value) for step, value in rising]
-    assert '"name floor end"' in plot(plane, [Curve("first", falling)], [Level("floor", 0.5, "floor 50.0")])
+    assert '"name baseline end"' in plot(plane, [Curve("first", falling)], [Level("baseline", 0.5, "baseline 50.0")])
 
 
 def test_flags_that_cover_one_another_are_drawn_once() -> None:
@@ -380,6 +387,6 @@ def test_the_command_takes_trainings(tmp_path: Path) -> None:
 
 
 def test_the_order_of_the_stages_does_not_make_the_judged_one_the_warm_start(tmp_path: Path) -> None:
-    training: Training = load(write_training(tmp_path, steps=20, every=5, warm=20))
+    training: TrainingRun = load(write_training(tmp_path, steps=20, every=5, warm=20))
     assert draw(training).facts[0].answer == "20 steps"
     assert training.stages[-1].name == "GRPO"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from training_runs import write_training
-from watch_world import HOSTILE, entry, words
+from watched_runs import HOSTILE, entry, words
 
 from reports.pages import watch_page
 from viubench.schema import GateOutcome, WatchEntry, WatchScore
@@ -29,12 +29,12 @@ def test_the_page_says_which_step_is_best_and_how_much_that_says() -> None:
     html = watch_page.render("train", [scored(10, 0.5), scored(20, 0.7), scored(30, 0.66), scored(40, 0.3)])
     text = words(html)
     assert "Which step is best? Step 20: 70.0" in text
-    assert "The intervals of 1 other overlap it. The best of 4 on the same items looks better than it is" in text
+    assert "The intervals of 1 other overlap it. The best of 4 on the same items is partly luck" in text
     assert "highest: 70.0 (65.0–75.0) at step 20" in text
     assert html.count('class="best-mark"') == 2, "in the plot and in its legend"
     assert "Not asked" in text
     alone = words(watch_page.render("train", [scored(10, 0.5)]))
-    assert "looks better than it is" not in alone
+    assert "is partly luck" not in alone
     same = words(watch_page.render("train", [scored(10, 0.5), scored(20, 0.5)]))
     assert "Which step is best? None stands out All have tiny count 50.0." in same
     nothing = words(watch_page.render("train", []))
@@ -55,8 +55,8 @@ def test_the_page_draws_scores_reward_baseline_and_verdicts_on_one_axis(tmp_path
         assert plot.count('class="level before"') == 1
         assert sorted(re.findall(r'class="verdict (\w+) middle"', plot)) == sorted(verdicts)
     text = words(html)
-    assert "baseline 43.0" in text
-    assert "baseline 42.0" in text
+    assert "reference run 43.0" in text
+    assert "reference run 42.0" in text
     assert "training reward, mean of 4 steps, from" in text
     assert "Did it get worse? Yes, at step 20" in text
     assert "step 60, checkpoint-60: complete; waiting until its writer is done" in text

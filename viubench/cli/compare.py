@@ -32,7 +32,7 @@ def compare(
 ) -> None:
     """Compare run B with run A: what changed, whether it is significant, on which samples; exit 4: not comparable."""
     from reports.ci import comparison
-    from reports.ci.gate import line
+    from reports.html.escape import one_line
     from reports.pages import comparison_page
     from viubench.comparison.pair import Side, compare_sides
     from viubench.comparison.report import LEVEL, largest, report
@@ -50,4 +50,4 @@ def compare(
     if html is not None:
         page = comparison_page.render(sides, differences, result, turned, per_task=IN_PAGE if flips is None else flips)
         files.write(html, page, "--html", parents=True)
-        print(line(str(html.resolve())))
+        print(one_line(str(html.resolve())))

@@ -39,8 +39,9 @@ def gate(
     report_only: Annotated[bool, typer.Option("--report-only", help="Judge and show, but exit with 0.")] = False,
 ) -> None:
     """Check whether a model got worse: exit 0 no, 1 yes, 3 inconclusive, 4 the runs cannot be compared."""
-    from reports.ci.gate import line, text
+    from reports.ci.gate import text
     from reports.ci.github import commands
+    from reports.html.escape import one_line
     from viubench.comparison.gate import gate as judge
     from viubench.storage.reference_run import find
 
@@ -51,7 +52,7 @@ def gate(
             print(command)
     _write_files(report, out, summary, junit)
     for fault in report.faults:
-        print(f"viubench: not comparable: {line(fault)}", file=sys.stderr)
+        print(f"viubench: not comparable: {one_line(fault)}", file=sys.stderr)
     raise typer.Exit(report.exit_code)
 
 

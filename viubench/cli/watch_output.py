@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.ci.gate import line
+from reports.html.escape import one_line
 from reports.pages import watch_page
 from viubench.cli.progress import bar
 from viubench.errors import ViubenchError
@@ -35,7 +35,7 @@ class Printer:
 
     def log(self, message: str) -> None:
         if not self.quiet:
-            print(line(message), file=sys.stderr, flush=True)
+            print(one_line(message), file=sys.stderr, flush=True)
 
     def warn(self, message: str) -> None:
         print(f"viubench: {message}", file=sys.stderr)
@@ -60,11 +60,11 @@ def summary(entry: WatchEntry) -> str:
     """A checkpoint in a line: its mean or its one score and the verdict, or why it failed."""
     start = f"step {entry.step:,}"
     if entry.status == "failed":
-        return f"{start}: failed, {line(entry.reason)}"
+        return f"{start}: failed, {one_line(entry.reason)}"
     heads = {"mean": entry.mean} if entry.mean else entry.tasks
-    parts = [f"{line(name, 120)} {watch_page.with_interval(score)}" for name, score in heads.items()]
+    parts = [f"{one_line(name, 120)} {watch_page.with_interval(score)}" for name, score in heads.items()]
     if entry.gate is not None:
-        parts.append(entry.gate.verdict + (f" ({line(entry.gate.reason)})" if entry.gate.reason else ""))
+        parts.append(entry.gate.verdict + (f" ({one_line(entry.gate.reason)})" if entry.gate.reason else ""))
     return f"{start}: {', '.join(parts)}"
 
 
