@@ -14,11 +14,10 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from inspect import signature
 from typing import Any, ClassVar, Protocol
+
+from evaluators.plugins import load, registered
 
 GROUP = "viubench.evaluators"
 Groups = Mapping[str, str | tuple[str, ...]]
@@ -47,12 +46,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was read out of a response.
+    """The answer extracted from a response.
 
     Attributes:
         value: JSON data in the form of the task's target.
-        rule: name of the parsing rule that fired, for the report's histogram.
-        span: start and end of the characters it was read from, in the response as given.
+        rule: name of the extraction rule that matched, for the report's histogram.
+        span: start and end of the characters it was extracted from, in the response as given.
     """
 
     value: Any
@@ -78,7 +77,7 @@ class Scored:
 
 
 class Evaluator(ABC):
-    """Reads an answer out of a response, scores it, and turns it into a reward.
+    """Extracts the answer from a response, scores it, and turns it into a reward.
 
     Class attributes:
         name: the registered name.
@@ -119,10 +118,10 @@ class Evaluator(ABC):
 
     @abstractmethod
     def blind(self, items: Sequence[Gradable]) -> Blind:
-        """The best answer that never looks at the video."""
+        """The best constant answer, given without the video."""
 
     def trivial(self, items: Sequence[Gradable]) -> dict[str, tuple[str, ...]]:
-        """Answers that never look, by what they are ("whole video", "always A"): one text per item."""
+        """Trivial answers by name ("whole video", "always A"): one text per item."""
         return {}
 
     @abstractmethod
@@ -142,7 +141,7 @@ class Evaluator(ABC):
         """What the headline is the mean of: the samples themselves, or what several of them make together.
 
         Args:
-            rows: ordered by id; made as they are looked at, so that a million of them need not be held.
+            rows: ordered by id.
         """
         return rows
 
@@ -168,29 +167,19 @@ def one_of(parameter: str, value: str, allowed: Sequence[str]) -> str:
     return value
 
 
-@cache
-def _registered() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
 def names() -> list[str]:
     """Names of every registered evaluator, sorted."""
-    return sorted(_registered())
+    return sorted(registered(GROUP))
 
 
 def get(name: str, **params: Any) -> Evaluator:
-    """The evaluator registered as `name`, made with `params`.
+    """The evaluator registered as `name`, built with `params`.
 
     Raises:
         LookupError: no such evaluator; the message says which there are and what was probably meant.
         TypeError: a parameter the evaluator does not have.
     """
-    registered = _registered()
-    if name not in registered:
-        close = get_close_matches(name, registered, n=1)
-        meant = f"; did you mean {close[0]}?" if close else ""
-        raise LookupError(f"unknown evaluator {name!r}{meant} (registered: {', '.join(names())})")
-    evaluator: type[Evaluator] = registered[name].load()
+    evaluator: type[Evaluator] = load(GROUP, "evaluator", name)
     takes = list(signature(evaluator).parameters)
     unknown = [key for key in params if key not in takes]
     if unknown:

@@ -1,4 +1,4 @@
-"""Multiple choice: one letter out of the item's own, read by explicit statement, never by a letter seen somewhere.
+"""Multiple choice: one of the item's letters, extracted where it is stated, never from a letter seen somewhere.
 
 Example:
     >>> from evaluators.base import Question
@@ -22,7 +22,7 @@ from string import ascii_uppercase
 from typing import Any, ClassVar
 
 from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
-from evaluators.extraction import Candidate, Passage, declaration, read, says_nothing, tokens
+from evaluators.extraction import Candidate, Passage, declaration, extract, is_wordless, tokens
 
 MOST_TRIVIAL = 5
 _PHRASES = declaration(
@@ -68,7 +68,7 @@ class Choice(Evaluator):
         """One of the item's letters. Two letters offered at once ("A or B") are unparsed."""
         letters = _letters(item)
         if self.rule == "robust":
-            return read(text, partial(_find_letters, letters=letters, options=_options(item, letters)), _PHRASES)
+            return extract(text, partial(_find_letters, letters=letters, options=_options(item, letters)), _PHRASES)
         return Answer(text[0], "first_char", (0, 1)) if text[:1] in letters else None
 
     def score(self, answer: Answer, item: Gradable) -> dict[str, float]:
@@ -83,12 +83,12 @@ class Choice(Evaluator):
 
     def blind(self, items: Sequence[Gradable]) -> Blind:
         """The most frequent true letter of the items; where an item lacks it, the most frequent of its own."""
-        tally = Counter(str(item.target) for item in items)
-        texts = [max(letters, key=lambda letter: tally[letter]) for letters in map(_letters, items)]
+        counts = Counter(str(item.target) for item in items)
+        texts = [max(letters, key=lambda letter: counts[letter]) for letters in map(_letters, items)]
         if not texts:
             return Blind("no items", ())
-        letter = max(sorted(tally), key=lambda key: tally[key])
-        share = tally[letter] / len(items)
+        letter = max(sorted(counts), key=lambda key: counts[key])
+        share = counts[letter] / len(items)
         return Blind(
             f"always {letter}, the most frequent true answer ({share:.1%} of {len(items)} items)", tuple(texts)
         )
@@ -137,7 +137,7 @@ def _normal(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Patterns:
-    """What an item's letters look like: alone, with another one beside or below, and named by a sentence."""
+    """How an item's letters are written: alone, with another one beside or below, and named by a sentence."""
 
     letter: re.Pattern[str]
     another: re.Pattern[str]
@@ -204,7 +204,7 @@ def _is_stated(
         no = letter.casefold() == "no"
         return not no or not _LOWER_WORD.match(text, end) or _AFTER_NO.match(text, end) is not None
     if match[0] != letter:  # "b": only where nothing else is said
-        return says_nothing(text, end, stop)
+        return is_wordless(text, end, stop)
     if _CLOSED.match(text, end, passage.end) or (_normal(text[end:stop]), letter) in options:
         return True
     if letter in "AI":
@@ -223,11 +223,11 @@ def _lists_all(passage: Passage, at: int, letters: tuple[str, ...]) -> bool:
 
 
 def _named(passage: Passage, letters: tuple[str, ...]) -> list[Candidate]:
-    found = []
+    candidates = []
     for match in tokens(_patterns(letters).named, passage):
         group = str(match.lastgroup)
-        found.append(Candidate(_as_offered(match[group], letters), "named", match.start(group), match.end(group)))
-    return found
+        candidates.append(Candidate(_as_offered(match[group], letters), "named", match.start(group), match.end(group)))
+    return candidates
 
 
 def _option_text(passage: Passage, options: tuple[tuple[str, str], ...]) -> list[Candidate]:
@@ -241,5 +241,5 @@ def _option_text(passage: Passage, options: tuple[tuple[str, str], ...]) -> list
     return [Candidate(letter, "text", start, start + len(stated)) for name, letter in options if name == normal]
 
 
-def _as_offered(said: str, letters: tuple[str, ...]) -> str:
-    return next(letter for letter in letters if letter.casefold() == said.casefold())
+def _as_offered(written: str, letters: tuple[str, ...]) -> str:
+    return next(letter for letter in letters if letter.casefold() == written.casefold())

@@ -1,14 +1,14 @@
-"""Finding where a response states its answer, without ever guessing one.
+"""Extraction of the answer that a response states, without ever guessing one.
 
 Example:
     >>> import re
     >>> def digits(passage):
     ...     found = re.compile("[0-9]+").finditer(passage.text, passage.start, passage.end)
     ...     return [Candidate(int(m[0]), "digits", m.start(), m.end()) for m in found]
-    >>> read("<think>7 or 8</think>It may be 4. **The answer is 5.** Not 6.", digits, declaration("number"))
+    >>> extract("<think>7 or 8</think>It may be 4. **The answer is 5.** Not 6.", digits, declaration("number"))
     Answer(value=5, rule='phrase/digits', span=(50, 51))
 
-An evaluator brings a *finder*, which lists every answer written in a passage; `read` decides which one counts:
+An evaluator brings a *finder*, which lists every answer written in a passage; `extract` decides which one counts:
 
 1. Thinking is not an answer: `<think>` blocks, closed or not, are blanked.
 2. Declarations are tried from the last to the first: a tag (`<answer>`, `\\boxed{}`), a phrase ("the answer is",
@@ -103,22 +103,22 @@ def declaration(nouns: str, extra: str = r"(?!)") -> re.Pattern[str]:
 
 def tokens(pattern: re.Pattern[str], passage: Passage) -> list[re.Match[str]]:
     """Every match of `pattern` in the passage; none at all when there are more than `MAX_TOKENS`."""
-    found = list(islice(pattern.finditer(passage.text, passage.start, passage.end), MAX_TOKENS + 1))
-    return [] if len(found) > MAX_TOKENS else found
+    matches = list(islice(pattern.finditer(passage.text, passage.start, passage.end), MAX_TOKENS + 1))
+    return [] if len(matches) > MAX_TOKENS else matches
 
 
-def says_nothing(text: str, start: int, end: int) -> bool:
+def is_wordless(text: str, start: int, end: int) -> bool:
     """Whether the characters [start, end) hold no letter and no digit."""
     return _WORD.search(text, start, end) is None
 
 
-def counts_something(text: str, at: int, end: int) -> bool:
+def counts_a_noun(text: str, at: int, end: int) -> bool:
     """Whether the word after a number, on its line, is a noun that the number counts, as in "3 - 5 people"."""
     word = _NEXT_WORD.match(text, at, end)
     return word is not None and word[1].lower() not in _MAY_FOLLOW
 
 
-def read(text: str, find: Finder, phrases: re.Pattern[str]) -> Answer | None:
+def extract(text: str, find: Finder, phrases: re.Pattern[str]) -> Answer | None:
     """The last answer that `text` declares, as the module docstring orders it; None for none or an ambiguous one.
 
     Args:
@@ -133,17 +133,17 @@ def read(text: str, find: Finder, phrases: re.Pattern[str]) -> Answer | None:
     places = sorted([*tags, *_phrases(outside, phrases), *_bare_lines(outside, find)], key=lambda p: (p.start, p.end))
     for place in reversed(places):
         if place.kind != "tag":
-            if (found := _first_sentence(place, find)) is not None:
-                return _only(found, place.kind)
-        elif not says_nothing(clean, place.start, place.end):
-            return _read_tag(" " * place.start + clean[place.start : place.end], find, phrases)
+            if (candidates := _first_sentence(place, find)) is not None:
+                return _only(candidates, place.kind)
+        elif not is_wordless(clean, place.start, place.end):
+            return _extract_tag(" " * place.start + clean[place.start : place.end], find, phrases)
     return _undeclared(outside, find)
 
 
-def _read_tag(inside: str, find: Finder, phrases: re.Pattern[str]) -> Answer | None:
+def _extract_tag(inside: str, find: Finder, phrases: re.Pattern[str]) -> Answer | None:
     """The answer of a text that is blank but for one tag's content."""
-    found = find(Passage(inside, len(inside) - len(inside.lstrip()), len(inside), "tag"))
-    if answer := _only(found, "tag"):
+    candidates = find(Passage(inside, len(inside) - len(inside.lstrip()), len(inside), "tag"))
+    if answer := _only(candidates, "tag"):
         return answer
     for place in reversed([*_phrases(inside, phrases), *_bare_lines(inside, find)[-1:]]):
         if (stated := _first_sentence(place, find)) is not None:
@@ -152,8 +152,8 @@ def _read_tag(inside: str, find: Finder, phrases: re.Pattern[str]) -> Answer | N
 
 
 def _undeclared(text: str, find: Finder) -> Answer | None:
-    found = find(Passage(text, 0, len(text), "whole"))
-    if answer := _only(found, "whole"):
+    candidates = find(Passage(text, 0, len(text), "whole"))
+    if answer := _only(candidates, "whole"):
         return answer
     for place in reversed(_phrases(text, _CONCLUSION)):
         if (stated := _first_sentence(place, find)) is not None:
@@ -161,11 +161,15 @@ def _undeclared(text: str, find: Finder) -> Answer | None:
     return None
 
 
-def _only(found: Sequence[Candidate], kind: str) -> Answer | None:
+def _only(candidates: Sequence[Candidate], kind: str) -> Answer | None:
     """The one value that all candidates agree on, at its last mention; None if they differ or it is unacceptable."""
-    if not found or found[-1].value is None or any(other.value != found[-1].value for other in found):
+    if (
+        not candidates
+        or candidates[-1].value is None
+        or any(other.value != candidates[-1].value for other in candidates)
+    ):
         return None
-    last = found[-1]
+    last = candidates[-1]
     return Answer(last.value, f"{kind}/{last.rule}", (last.start, last.end))
 
 
@@ -176,14 +180,14 @@ def _first_sentence(place: Passage, find: Finder) -> Sequence[Candidate] | None:
         return None
     stop = _SENTENCE_END.search(place.text, visible.start(), place.end)
     limit = stop.start() if stop else place.end
-    return [found for found in find(place) if found.start <= limit] or None
+    return [candidate for candidate in find(place) if candidate.start <= limit] or None
 
 
 def _phrases(text: str, pattern: re.Pattern[str]) -> list[Passage]:
     """One passage per phrase, from its end to where the next one begins."""
-    found = list(pattern.finditer(text))
-    ends = [*(match.start() for match in found[1:]), len(text)]
-    return [Passage(text, match.end(), end, "phrase") for match, end in zip(found, ends, strict=False)]
+    matches = list(pattern.finditer(text))
+    ends = [*(match.start() for match in matches[1:]), len(text)]
+    return [Passage(text, match.end(), end, "phrase") for match, end in zip(matches, ends, strict=False)]
 
 
 def _bare_lines(text: str, find: Finder) -> list[Passage]:
@@ -201,8 +205,12 @@ def _bare_lines(text: str, find: Finder) -> list[Passage]:
 
 
 def _is_bare(text: str, start: int, end: int, find: Finder) -> bool:
-    found = find(Passage(text, start, end, "line"))
-    return len(found) == 1 and says_nothing(text, start, found[0].start) and says_nothing(text, found[0].end, end)
+    candidates = find(Passage(text, start, end, "line"))
+    return (
+        len(candidates) == 1
+        and is_wordless(text, start, candidates[0].start)
+        and is_wordless(text, candidates[0].end, end)
+    )
 
 
 def _hide_thinking(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Reading one time interval in seconds out of prose, clocks, ranges, brackets and labelled values.
+"""Extraction of one time interval in seconds from prose, clocks, ranges, brackets and labelled values.
 
 Example:
     >>> from evaluators.extraction import Passage
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from evaluators.extraction import Candidate, Passage, counts_something, says_nothing, tokens
+from evaluators.extraction import Candidate, Passage, counts_a_noun, is_wordless, tokens
 
 MAX_SECONDS = 360_000.0
 """Times beyond 100 hours are no times of a video."""
@@ -70,12 +70,12 @@ def find_intervals(passage: Passage) -> list[Candidate]:
     """Every interval written in the passage, in order, as [start, end] seconds.
 
     A reversed interval, a negative time and one above `MAX_SECONDS` give a candidate without a value: they are stated,
-    so nothing else may be taken instead, but they are not mended.
+    so nothing else may be taken instead, but they are not corrected.
     """
     text = passage.text
-    times = [_read_time(match) for match in tokens(_TIME, passage)]
+    times = [_parse_time(match) for match in tokens(_TIME, passage)]
     links: list[Link] = ["", *(_link(passage, a, b) for a, b in pairwise(times)), ""]
-    found = []
+    intervals = []
     for i in range(len(times) - 1):
         kind, before, after = links[i + 1], links[i], links[i + 2]
         if kind == "list":  # a bare pair of times; in prose, or in a longer list, they are just two moments
@@ -86,13 +86,13 @@ def find_intervals(passage: Passage) -> list[Candidate]:
             continue
         lead = _LEAD.search(text, max(passage.start, times[i].start - 40), times[i].start)
         start = lead.start() if lead else times[i].start
-        found.append(
+        intervals.append(
             Candidate(_value(text, times[i], times[i + 1]), _rule(times[i], times[i + 1]), start, times[i + 1].end)
         )
-    return found
+    return intervals
 
 
-def _read_time(match: re.Match[str]) -> _Time:
+def _parse_time(match: re.Match[str]) -> _Time:
     style: Literal["clock", "minutes", "seconds", "number"]
     seconds: float | None
     if clock := match["clock"]:
@@ -131,7 +131,7 @@ def _fills(passage: Passage, a: _Time, b: _Time) -> bool:
     """Whether the passage is nothing but these two; "3,8" without a space may be a decimal comma and does not count."""
     text = passage.text
     apart = text[a.end : b.start] != "," or "." in text[a.start : a.end] + text[b.start : b.end]
-    return apart and says_nothing(text, passage.start, a.start) and says_nothing(text, b.end, passage.end)
+    return apart and is_wordless(text, passage.start, a.start) and is_wordless(text, b.end, passage.end)
 
 
 def _is_time(text: str, a: _Time, b: _Time, passage: Passage) -> bool:
@@ -144,7 +144,7 @@ def _is_time(text: str, a: _Time, b: _Time, passage: Passage) -> bool:
         stated = _MAY_PRECEDE.search(text[max(passage.start, a.start - 40) : a.start])
         if stated is None:  # "room 12-14"
             return False
-    return not counts_something(text, b.end, passage.end)
+    return not counts_a_noun(text, b.end, passage.end)
 
 
 def _value(text: str, a: _Time, b: _Time) -> list[float] | None:

@@ -1,4 +1,4 @@
-"""Overlap of intervals, and the constant interval that overlaps best when nobody looks at the video.
+"""Overlap of intervals, and the constant interval with the best expected overlap.
 
 Example:
     >>> a, b, expected = best_frames(48, 8, 16)

@@ -22,7 +22,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
-from evaluators.extraction import Candidate, Passage, counts_something, declaration, read, says_nothing, tokens
+from evaluators.extraction import Candidate, Passage, counts_a_noun, declaration, extract, is_wordless, tokens
 
 _PHRASES = declaration(r"(?:order|ordering|sequence|permutation|arrangement)")
 _CLIP = r"(?:clip|video|segment|part)s?\s{0,3}"
@@ -66,7 +66,7 @@ class Permutation(Evaluator):
         """A permutation of 1..n; a list with a clip missing or named twice is unparsed."""
         n = _length(item)
         if self.rule == "robust":
-            return read(text, partial(_find_orders, n=n), _PHRASES)
+            return extract(text, partial(_find_orders, n=n), _PHRASES)
         try:
             order = self.target(text)
         except ValueError:
@@ -74,13 +74,13 @@ class Permutation(Evaluator):
         return Answer(order, "whole_string", (0, len(text))) if len(order) == n else None
 
     def score(self, answer: Answer, item: Gradable) -> dict[str, float]:
-        said, true = answer.value, _order(item.target)
-        if len(said) != len(true):
+        predicted, true = answer.value, _order(item.target)
+        if len(predicted) != len(true):
             return {"exact": 0.0, "step": 0.0}
-        return {"exact": float(said == true), "step": sum(map(int.__eq__, said, true)) / len(true)}
+        return {"exact": float(predicted == true), "step": sum(map(int.__eq__, predicted, true)) / len(true)}
 
     def reward(self, answer: Answer | None, item: Gradable) -> float:
-        """1 - sum over clips of |place said - true place| / floor(n^2 / 2), the sum of the reversed order (paper,
+        """1 - sum over clips of |predicted place - true place| / floor(n^2 / 2), the sum of the reversed order (paper,
         section on smooth rewards)."""
         true = _order(item.target)
         if answer is None or sorted(answer.value) != sorted(true):
@@ -153,7 +153,7 @@ def _runs(
             chains[-1].append(number)
         else:
             chains.append([number])
-    found = []
+    candidates = []
     for chain in chains if n > 1 else []:
         order = [int(number["number"]) for number in chain]
         ordinal = _ORDINAL.search(passage.text, max(passage.start, chain[0].start() - 12), chain[0].start())
@@ -162,11 +162,11 @@ def _runs(
             continue
         # "Clips 1, 2 and 3 show a kitchen" names the clips; it does not order them.
         text = passage.text
-        prose = not (says_nothing(text, passage.start, start) and says_nothing(text, end, passage.end))
+        prose = not (is_wordless(text, passage.start, start) and is_wordless(text, end, passage.end))
         if passage.kind == "whole" and prose and order == sorted(order) and not _ORDERED.search(text, start, end):
             continue
-        found.append(_candidate(order, rule, start, end))
-    return found
+        candidates.append(_candidate(order, rule, start, end))
+    return candidates
 
 
 def _listed(passage: Passage, n: int) -> list[Candidate]:
@@ -181,15 +181,15 @@ def _joined(passage: Passage, n: int) -> list[Candidate]:
     """n digits in one: in running text only from n = 4 on, since "12" and "321" are more often quantities."""
     if n > 9:
         return []
-    found = []
+    candidates = []
     for match in tokens(_DIGITS, passage):
-        if len(match[0]) != n or counts_something(passage.text, match.end(), passage.end):
+        if len(match[0]) != n or counts_a_noun(passage.text, match.end(), passage.end):
             continue
-        alone = passage.kind != "whole" and says_nothing(passage.text, passage.start, match.start())
+        alone = passage.kind != "whole" and is_wordless(passage.text, passage.start, match.start())
         order = [int(digit) for digit in match[0]]
         if alone or (n >= 4 and sorted(order) == list(range(1, n + 1))):
-            found.append(_candidate(order, "digits", *match.span()))
-    return found
+            candidates.append(_candidate(order, "digits", *match.span()))
+    return candidates
 
 
 def _candidate(order: list[int], rule: str, start: int, end: int) -> Candidate:

@@ -9,7 +9,7 @@ Example:
     ([3, 1, 5], 0.667, 0.917)
 
 The target is [circles, squares, triangles]; rectangles count as squares. `item.params["max_frames"]` and
-`["max_instances"]` say how counts were drawn: on 1..max_frames frames (from `min_frames` on, where that is said),
+`["max_instances"]` say how counts were drawn: on 1..max_frames frames (from `min_frames` on, where that is given),
 1..max_instances shapes on each.
 """
 
@@ -24,7 +24,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
-from evaluators.extraction import Candidate, Passage, declaration, read, says_nothing, tokens
+from evaluators.extraction import Candidate, Passage, declaration, extract, is_wordless, tokens
 
 SHAPES = ("circles", "squares", "triangles")
 MAX_COUNT = 1000
@@ -80,7 +80,7 @@ class ShapeCounts(Evaluator):
     def parse(self, text: str, item: Gradable) -> Answer | None:
         """[circles, squares, triangles]; all three must be stated."""
         if self.rule == "robust":
-            return read(text, _find_counts, _PHRASES)
+            return extract(text, _find_counts, _PHRASES)
         stated = _WHOLE.fullmatch(text)
         return Answer([int(part) for part in stated.groups()], "whole_string", (0, len(text))) if stated else None
 
@@ -89,14 +89,14 @@ class ShapeCounts(Evaluator):
         return {"exact": sum(right) / 3, "all_three": float(all(right)), **dict(zip(SHAPES, right, strict=True))}
 
     def reward(self, answer: Answer | None, item: Gradable) -> float:
-        """Mean over shapes of max(0, 1 - |said - true| / (true + 1e-9)) (paper, section on smooth rewards).
+        """Mean over shapes of max(0, 1 - |predicted - true| / (true + 1e-9)) (paper, section on smooth rewards).
 
         With a true count of 0 any other count earns 0.
         """
         if answer is None:
             return 0.0
-        said: list[int] = answer.value
-        pairs = zip(said, _counts(item.target), strict=True)
+        predicted: list[int] = answer.value
+        pairs = zip(predicted, _counts(item.target), strict=True)
         return sum(max(0.0, 1.0 - abs(count - true) / (true + _EPS)) for count, true in pairs) / 3
 
     def guess(self, item: Gradable, rng: random.Random) -> str:
@@ -113,20 +113,20 @@ class ShapeCounts(Evaluator):
         """The most likely count three times: from the distribution the params state, else from the targets."""
         known = [_distribution(item) for item in items]
         fitted = [item for item, limits in zip(items, known, strict=True) if limits is None]
-        said = []
+        statements = []
         for frames, instances, least in sorted({limits for limits in known if limits}):
             count, probability = likeliest_count(frames, instances, least)
-            said.append(
+            statements.append(
                 f"always {count} of each shape (probability {probability:.3f} "
                 f"with {least} to {frames} frames of 1 to {instances})"
             )
         common = [0, 0, 0]
         if fitted:
             columns = zip(*(_counts(item.target) for item in fitted), strict=True)
-            common = [min(tally, key=lambda count: (-tally[count], count)) for tally in map(Counter, columns)]
-            said.append(f"always {self.canonical(common)}, the most frequent counts of these {len(fitted)} items")
+            common = [min(counts, key=lambda n: (-counts[n], n)) for counts in map(Counter, columns)]
+            statements.append(f"always {self.canonical(common)}, the most frequent counts of these {len(fitted)} items")
         texts = [self.canonical([likeliest_count(*limits)[0]] * 3 if limits else common) for limits in known]
-        return Blind("; ".join(said), tuple(texts))
+        return Blind("; ".join(statements), tuple(texts))
 
     def canonical(self, target: Any) -> str:
         return ",".join(str(count) for count in _counts(target))
@@ -187,7 +187,7 @@ def _find_counts(passage: Passage) -> list[Candidate]:
 
 
 def _labelled(passage: Passage) -> list[Candidate]:
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     counts: dict[str, int] = {}
     start = 0
     for mention in tokens(_MENTION, passage):
@@ -204,9 +204,9 @@ def _labelled(passage: Passage) -> list[Candidate]:
         start = start if counts else mention.start()
         counts[shape] = count
         if len(counts) == 3:
-            found.append(_candidate([counts[name] for name in SHAPES], "labelled", start, mention.end()))
+            candidates.append(_candidate([counts[name] for name in SHAPES], "labelled", start, mention.end()))
             counts = {}
-    return found
+    return candidates
 
 
 def _triples(passage: Passage) -> list[Candidate]:
@@ -219,7 +219,7 @@ def _triples(passage: Passage) -> list[Candidate]:
             runs[-1].append(number)
         else:
             runs.append([number])
-    found = []
+    candidates = []
     for run in runs:
         if len(run) != 3:
             continue
@@ -229,10 +229,10 @@ def _triples(passage: Passage) -> list[Candidate]:
         if header:
             order = [name.lower().rstrip("s").replace("rectangle", "square") + "s" for name in header.groups()]
             if sorted(order) == sorted(SHAPES):
-                found.append(_candidate([counts[order.index(name)] for name in SHAPES], "header", start, end))
-        elif passage.kind != "whole" and says_nothing(text, passage.start, start):
-            found.append(_candidate(counts, "triple", start, end))
-    return found
+                candidates.append(_candidate([counts[order.index(name)] for name in SHAPES], "header", start, end))
+        elif passage.kind != "whole" and is_wordless(text, passage.start, start):
+            candidates.append(_candidate(counts, "triple", start, end))
+    return candidates
 
 
 def _number(text: str) -> int:

@@ -21,7 +21,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
-from evaluators.extraction import declaration, read
+from evaluators.extraction import declaration, extract
 from evaluators.interval_extraction import find_intervals
 from evaluators.interval_overlap import best_frames, best_share, overlap
 
@@ -54,7 +54,7 @@ class TemporalIoU(Evaluator):
     def parse(self, text: str, item: Gradable) -> Answer | None:
         """[start, end] in seconds. A reversed or negative interval is unparsed: which end is wrong is not known."""
         if self.rule == "robust":
-            return read(text, find_intervals, _PHRASES)
+            return extract(text, find_intervals, _PHRASES)
         pair = _FIRST_PAIR.search(text)
         return Answer(sorted((float(pair[1]), float(pair[2]))), "first_pair", pair.span()) if pair else None
 

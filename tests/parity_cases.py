@@ -29,7 +29,7 @@ import parity_rows as rows_of
 from parity_answers import letter_answers, tempcompass_answers, time_answers
 from parity_rows import Row
 
-from evaluators.published import Verdict, get_rule
+from evaluators.published import RuleVerdict, get_rule
 
 ANSWERS = 320
 ROUNDS = 12
@@ -119,7 +119,7 @@ def compare(case: Case) -> Comparison:
 
 def ours_total(rule: str, said: Sequence[tuple[Row, str]]) -> float | None:
     made = get_rule(rule)
-    return made.aggregate([Verdict(made.verdict(text, row.item), row.cluster, row.groups) for row, text in said])
+    return made.aggregate([RuleVerdict(made.verdict(text, row.item), row.cluster, row.groups) for row, text in said])
 
 
 # --- lmms-eval's side -----------------------------------------------------------------------------------------

@@ -13,35 +13,34 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 
 from evaluators.base import Gradable, Groups
+from evaluators.plugins import load, registered
 
 GROUP = "viubench.rules"
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a rule made of one response: a score in [0, 1], or None where it leaves the sample out."""
+class RuleVerdict:
+    """A rule's result for one response: a score in [0, 1], or None where it leaves the sample out."""
 
     value: float | None
     cluster: str = ""
     groups: Groups = field(default_factory=dict)
 
 
-def answered_mean(rows: Sequence[Verdict]) -> float | None:
+def answered_mean(rows: Sequence[RuleVerdict]) -> float | None:
     """Mean over the samples the rule counts; None when it counts none."""
     values = [row.value for row in rows if row.value is not None]
     return sum(values) / len(values) if values else None
 
 
-def mean_of_groups(key: str) -> Callable[[Sequence[Verdict]], float | None]:
+def mean_of_groups(key: str) -> Callable[[Sequence[RuleVerdict]], float | None]:
     """An aggregate: the mean of the means of `groups[key]`; ValueError where a sample has no single value there."""
 
-    def aggregate(rows: Sequence[Verdict]) -> float | None:
-        by_group: dict[str, list[Verdict]] = defaultdict(list)
+    def aggregate(rows: Sequence[RuleVerdict]) -> float | None:
+        by_group: dict[str, list[RuleVerdict]] = defaultdict(list)
         for row in rows:
             value = row.groups.get(key)
             if not isinstance(value, str):
@@ -65,30 +64,20 @@ class Rule:
 
     name: str
     verdict: Callable[[str, Gradable], float | None]
-    aggregate: Callable[[Sequence[Verdict]], float | None] = answered_mean
+    aggregate: Callable[[Sequence[RuleVerdict]], float | None] = answered_mean
 
     def __reduce__(self) -> tuple[Callable[[str], Rule], tuple[str]]:
         """A rule goes to another process by its registered name: the functions it is made of cannot."""
         return get_rule, (self.name,)
 
 
-@cache
-def _registered() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
 def rule_names() -> list[str]:
     """Names of every registered rule, sorted."""
-    return sorted(_registered())
+    return sorted(registered(GROUP))
 
 
 @cache
 def get_rule(name: str) -> Rule:
     """The rule registered as `name`; LookupError saying which there are and what was probably meant."""
-    registered = _registered()
-    if name not in registered:
-        close = get_close_matches(name, registered, n=1)
-        meant = f"; did you mean {close[0]}?" if close else ""
-        raise LookupError(f"unknown published rule {name!r}{meant} (registered: {', '.join(rule_names())})")
-    rule: Rule = registered[name].load()
+    rule: Rule = load(GROUP, "published rule", name)
     return rule

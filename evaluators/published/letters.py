@@ -1,4 +1,4 @@
-"""Reading an option letter the way published scripts do, and scoring pairs of questions as Vinoground does.
+"""Extraction of an option letter as published scripts do it, and pairs of questions scored as by Vinoground.
 
 Example:
     >>> shared_letter("A man enters. The answer is B", "ABCD")
@@ -6,7 +6,7 @@ Example:
     >>> first_capital("Best guess: C", "ABCD")
     'B'
 
-None of this is how the evaluators of this package read: see `evaluators.extraction`.
+The evaluators of this package do not extract so: see `evaluators.extraction`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 
 from evaluators.base import Gradable
-from evaluators.published.base import Rule, Verdict
+from evaluators.published.base import Rule, RuleVerdict
 
 _THE = ("the ", "")
 ANSWER_PHRASES = (
@@ -34,7 +34,7 @@ OPENINGS = (
     *map("The {} option is".format, ("best", "correct")),
     *map("Best {}:".format, ("answer", "option")),
 )
-"""What several scripts cut out of a response before they look for a letter, in their order."""
+"""What several scripts cut out of a response before they search for a letter, in their order."""
 
 
 def shared_letter(text: str, letters: Iterable[str]) -> str:
@@ -49,7 +49,7 @@ def shared_letter(text: str, letters: Iterable[str]) -> str:
         text = text.strip(mark)
     bare = text.strip()
     text = f" {text} "
-    found: list[tuple[int, int, str]] = []  # rank, position, letter
+    matches: list[tuple[int, int, str]] = []  # rank, position, letter
     for letter in letters:
         for rank, form in (
             (6, f"({letter})"),
@@ -59,18 +59,18 @@ def shared_letter(text: str, letters: Iterable[str]) -> str:
             (2, f"{letter} "),
         ):
             if form in text:
-                found.append((rank, text.rfind(form), letter))
+                matches.append((rank, text.rfind(form), letter))
         if bare.startswith(letter) and not bare[1:2].isalpha():
-            found.append((10, 0, letter))
+            matches.append((10, 0, letter))
         if bare.endswith(letter) and not bare[-2:-1].isalpha():
-            found.append((9, len(text) - 1, letter))
+            matches.append((9, len(text) - 1, letter))
     lower = text.lower()
     for phrase in ANSWER_PHRASES:
         at = lower.find(phrase)
         after = ((text.find(letter, at + len(phrase)), letter) for letter in letters if at >= 0)
-        found += [(7, position, letter) for position, letter in after if position >= 0]
-    found = found or [(0, text.rfind(letter), letter) for letter in letters if letter in text]
-    return max(found)[2] if found else ""
+        matches += [(7, position, letter) for position, letter in after if position >= 0]
+    matches = matches or [(0, text.rfind(letter), letter) for letter in letters if letter in text]
+    return max(matches)[2] if matches else ""
 
 
 def without_openings(text: str) -> str:
@@ -106,11 +106,11 @@ def pair_rules(where: str) -> tuple[Rule, Rule, Rule]:
     )
 
 
-def _pairs_right(*kinds: str) -> Callable[[Sequence[Verdict]], float | None]:
+def _pairs_right(*kinds: str) -> Callable[[Sequence[RuleVerdict]], float | None]:
     """Share of the clusters in which both questions of every kind (`groups["question"]`) are right."""
 
-    def aggregate(rows: Sequence[Verdict]) -> float | None:
-        pairs: dict[str, list[Verdict]] = defaultdict(list)
+    def aggregate(rows: Sequence[RuleVerdict]) -> float | None:
+        pairs: dict[str, list[RuleVerdict]] = defaultdict(list)
         for row in rows:
             pairs[row.cluster].append(row)
         right = [

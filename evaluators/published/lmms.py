@@ -1,4 +1,4 @@
-"""What lmms-eval 0.7.3 makes of a response, task by task, from a description of its behaviour.
+"""How lmms-eval 0.7.3 scores a response, task by task, from a description of its behaviour.
 
 Example:
     >>> from evaluators import Question
@@ -157,8 +157,8 @@ _NUMBER = re.compile(r"\b(\d+(?:\.\d+)?)\b")
 
 def _charades(text: str, item: Gradable) -> float:
     """IoU of the first interval found with the (first) true window; 0 without one."""
-    said = _first_interval(text)
-    return 0.0 if said is None else hull_iou(said, first_window(item))
+    interval = _first_interval(text)
+    return 0.0 if interval is None else hull_iou(interval, first_window(item))
 
 
 def _first_interval(text: str) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""What each benchmark's own script makes of a response, from a description of its behaviour.
+"""How each benchmark's own script scores a response, from a description of its behaviour.
 
 Example:
     >>> from evaluators import Question
@@ -70,7 +70,7 @@ def _vcrbench(text: str, item: Gradable) -> float:
     """The first sentence or line whose comma-separated parts begin with a permutation of 1..n, be it a restatement."""
     n = len(item.target)
     for sentence in _SENTENCES.split(text.replace("*", "")):
-        numbers = [int(found[0]) for part in sentence.split(",") if (found := _NUMBER.search(part))]
+        numbers = [int(match[0]) for part in sentence.split(",") if (match := _NUMBER.search(part))]
         if sorted(numbers) == list(range(1, n + 1)):
             return float(numbers == list(item.target))
     return 0.0
@@ -87,8 +87,8 @@ def _cvbench(text: str, item: Gradable) -> float:
     """
     text = without_openings(text)
     long = len(text.split()) > 10 and not any(char in text for char in "ABCDYESNO")  # prose without capitals
-    found = None if long else _CV_ANSWER.search(text)
-    return float(found is not None and found[0].upper() == gold(item).strip().upper())
+    match = None if long else _CV_ANSWER.search(text)
+    return float(match is not None and match[0].upper() == gold(item).strip().upper())
 
 
 def _aotbench(text: str, item: Gradable) -> float | None:

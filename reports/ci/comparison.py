@@ -19,7 +19,7 @@ from tabulate import tabulate
 
 from reports.ci.gate import MOST, line, percent, points
 from reports.html.escape import p_value, show
-from viubench.comparison.flips import Flip
+from viubench.comparison.report import Flip
 from viubench.schema import Record
 from viubench.schema.compare import Change, CompareReport, TaskChange
 from viubench.video.filmstrip import strip_path
@@ -77,7 +77,7 @@ def notes(report: CompareReport) -> Iterator[str]:
 def turn(flip: Flip) -> str:
     """ "right → wrong", or for a graded score from what to what it changed: "0.67 → 0.00"."""
     if flip.size == 1:
-        return "right → wrong" if flip.way == "wrong" else "wrong → right"
+        return "right → wrong" if flip.direction == "wrong" else "wrong → right"
     return f"{flip.score_a:.2f} → {flip.score_b:.2f}"
 
 

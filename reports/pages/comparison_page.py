@@ -22,9 +22,8 @@ from reports.sections.difficulty import measures, split
 from reports.sections.samples import FIELD, RESPONSE, Strips, card
 from reports.sections.task_panels import MOST_VALUES, Finding
 from reports.tables.leaderboard import labels, percent, points, short_names
-from viubench.comparison.flips import Flip, largest
 from viubench.comparison.pair import Comparison, Side, TaskPair
-from viubench.comparison.report import within
+from viubench.comparison.report import Flip, largest, within
 from viubench.schema import Manifest
 from viubench.schema.compare import Change, CompareReport, GroupChange, TaskChange
 
@@ -211,13 +210,13 @@ def _breakdown(key: str, values: Sequence[tuple[str, GroupChange]], left_out: in
 
 def browser(runs: Sequence[Run], names: Sequence[str], turned: Sequence[Flip], per_task: int) -> dict[str, Any]:
     """The data of the flips, as JSON data: both answers of each, and its filmstrip while there is room."""
-    of_each = Counter((flip.a.task, flip.way) for flip in turned).values()
+    of_each = Counter((flip.a.task, flip.direction) for flip in turned).values()
     while per_task > 1 and sum(min(count, per_task) for count in of_each) > MOST_FLIPS:
         per_task -= 1
     chosen = largest(turned, per_task, [run.path for run in runs])
     strips = Strips()
     samples = [
-        card([(0, flip.a), (1, flip.b)], runs, strips) | {"way": flip.way, "turn": turn(flip)}
+        card([(0, flip.a), (1, flip.b)], runs, strips) | {"way": flip.direction, "turn": turn(flip)}
         for flip in chosen[:MOST_FLIPS]
     ]
     return {

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from reports.data.runs import Run
 from viubench.comparison.pair import ROUNDING
-from viubench.schema import TaskEntry
+from viubench.schema import FAILED, TaskEntry
 from viubench.schema.gate import MAX_ERRORS
 from viubench.scoring.aggregate import headline_parts, units_of
 from viubench.stats.estimates import Estimate, Part, weighted_mean
@@ -169,7 +169,7 @@ def _overlap(one: Score, two: Score) -> bool:
 def _parts(run: Run, task: str) -> list[Part] | None:
     """The headline's units by id; None where the records do not make the score that results.json says."""
     records, result, evaluator = run.by_task.get(task, ()), run.results.tasks[task], run.evaluator(task)
-    failed = sum(record.status in ("media_error", "engine_error") for record in records)
+    failed = sum(record.status in FAILED for record in records)
     if evaluator is None or not records or failed > MAX_ERRORS * len(records) or len(records) != result.n:
         return None
     try:

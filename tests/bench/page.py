@@ -20,7 +20,7 @@ import numpy as np
 from tabulate import tabulate
 
 from tests.bench import machine
-from viubench.schema import Counted, EvaluatorSpec, Manifest, ProtocolEntry, Suite, TaskEntry, content_hash
+from viubench.schema import EvaluatorSpec, Manifest, ProtocolEntry, ScoredRecord, Suite, TaskEntry, content_hash
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
 from viubench.storage.run_dir import write_json
@@ -117,7 +117,7 @@ def made(folder: Path, model: int, tasks: int, items: int) -> Path:
         for k, name in enumerate(names):
             file.writelines(lines(name, k, model, items))
     write_json(folder / "manifest.json", manifest)
-    write_json(folder / "results.json", summarise(record_log.read(folder, Counted), manifest))
+    write_json(folder / "results.json", summarise(record_log.read(folder, ScoredRecord), manifest))
     for k, name in enumerate(names):
         for number in range(min(STRIPS, items)):
             filmstrip.write(filmstrip.strip_path(folder, f"{name}-{number:05d}"), [video(k * 100 + number)])

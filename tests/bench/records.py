@@ -28,7 +28,17 @@ from tests.bench import machine
 from viubench.engines.base import Response
 from viubench.runner import pipeline
 from viubench.runner.plan import Plan
-from viubench.schema import Clip, Counted, EvaluatorSpec, FrameInfo, Manifest, ProtocolEntry, Sample, Suite, TaskEntry
+from viubench.schema import (
+    Clip,
+    EvaluatorSpec,
+    FrameInfo,
+    Manifest,
+    ProtocolEntry,
+    Sample,
+    ScoredRecord,
+    Suite,
+    TaskEntry,
+)
 from viubench.scoring.aggregate import summarise
 from viubench.stats import estimates, paired_differences
 from viubench.storage import record_log
@@ -80,12 +90,12 @@ def score(n: int, folder: Path) -> None:
         run.begin(manifest(n))
         for sample, text, frames in answers(n, plan):
             run.append(pipeline.graded(sample, Response(text, "stop"), plan, frames, {"frames": 0.2, "engine": 1.5}))
-        run.write_results(summarise(record_log.read(folder, Counted), manifest(n)))
+        run.write_results(summarise(record_log.read(folder, ScoredRecord), manifest(n)))
 
 
 def results(n: int, folder: Path) -> None:
     """The results of the finished run alone."""
-    found = summarise(record_log.read(folder, Counted), manifest(n))
+    found = summarise(record_log.read(folder, ScoredRecord), manifest(n))
     assert sum(task.n for task in found.tasks.values()) == n
 
 

@@ -94,7 +94,7 @@ def test_fetch_then_verify(world: Path, site: Hub) -> None:
     done = run(world, "fetch", "pours")
     assert done.exit_code == 0, done.output
     assert "ours/pours, commit" in done.output
-    assert "3 files wanted, 3 downloaded now" in done.output
+    assert "3 files needed, 3 downloaded now" in done.output
     assert "pours: 4 rows (4 published), 3 videos or frames named" in done.output
     assert "3 files, sizes compared, 0 differ" in done.output
     again = run(world, "fetch", "pours")
@@ -185,7 +185,7 @@ def test_tasks_of_one_folder_are_fetched_once(world: Path, site: Hub) -> None:
     done = run(world, "fetch", "pours,more")
     assert done.exit_code == 0, done.output
     assert done.output.count("ours/pours, commit") == 1
-    assert "4 files wanted" in done.output
+    assert "4 files needed" in done.output
     assert len(site.downloads) == 4
     assert set(local_manifest.load(world / "data" / "pours").fetched) == {"pours", "more"}
 

@@ -228,7 +228,7 @@ def test_a_wrong_timestamp_stops_the_run(endpoint: Callable[..., Endpoint]) -> N
             return 200, {}, {"prompt": "<7.0 seconds>x<8.0 seconds>"}
         return 200, {}, ANSWER | {"prompt_token_ids": [1, 2]}
 
-    with pytest.raises(ViubenchError, match=r"tells 2 frame times, <7\.0 seconds>"):
+    with pytest.raises(ViubenchError, match=r"holds 2 frame times, <7\.0 seconds>"):
         ask(ServerEngine(None, [endpoint(resampled).url], {}), request(clip()))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from paired_runs import Row, rows, write
 
 from viubench import compare_runs
-from viubench.comparison.flips import Flip, flips, largest
+from viubench.comparison.report import Flip, flips, largest
 from viubench.schema import Record
 from viubench.video.filmstrip import strip_path
 
@@ -23,7 +23,7 @@ def turned(tmp_path: Path, before: list[Row], after: list[Row], **kind: object) 
 
 
 def told(found: list[Flip]) -> list[tuple[str, str]]:
-    return [(flip.way, flip.a.id) for flip in found]
+    return [(flip.direction, flip.a.id) for flip in found]
 
 
 def test_right_and_wrong_turn_and_no_answer_is_wrong(tmp_path: Path) -> None:
@@ -81,12 +81,12 @@ def test_the_chosen_are_the_largest_and_keep_their_order(
     assert [one.a.id for one in found if one in chosen] == [one.a.id for one in chosen]
     for task in "tu":
         for way in ("right", "wrong"):
-            kept = [one.size for one in chosen if (one.a.task, one.way) == (task, way)]
-            every = [one.size for one in found if (one.a.task, one.way) == (task, way)]
+            kept = [one.size for one in chosen if (one.a.task, one.direction) == (task, way)]
+            every = [one.size for one in found if (one.a.task, one.direction) == (task, way)]
             assert sorted(kept) == sorted(every)[len(every) - len(kept) :]
             assert len(kept) == min(most, len(every))
 
 
 @pytest.mark.parametrize(("before", "after", "way"), [(1.0, 0.0, "wrong"), (0.3, 0.9, "right")])
 def test_the_way_is_where_it_turned_to(before: float, after: float, way: str) -> None:
-    assert flip("t", "x", before, after).way == way
+    assert flip("t", "x", before, after).direction == way

@@ -13,7 +13,10 @@ from paired_runs import rows, write
 
 import evaluators
 from evaluators import Scored
-from viubench.schema import Failure, FrameInfo, Record
+from viubench.comparison.gate import gate
+from viubench.comparison.pair import Side, compare_sides
+from viubench.comparison.report import LEVEL, report
+from viubench.schema import Failure, FrameInfo, Record, SuiteResult
 from viubench.scoring import aggregate, frame
 from viubench.storage.run_dir import read_results
 
@@ -33,25 +36,23 @@ def test_every_field_of_a_record_is_in_its_row() -> None:
     )
     table = frame.records_frame([RICH, failed])
     first, second = table.iloc[0], table.iloc[1]
-    assert {frame.PREFIXES.get(field, field) for field in Record.model_fields} == {
-        next((prefix for prefix in frame.PREFIXES.values() if column.startswith(prefix)), column)
-        for column in table.columns
-    }
+    assert set(Record.model_fields) <= set(table.columns)
     assert (first["score.iou"], first["usage.input_tokens"], first["seconds.engine"]) == (0.8, 7, 1.5)
     assert (first["answer"], first["group.kind"], first["frames.times"]) == ([3.0, 8.0], ("x", "y"), [0.0, 0.3])
     assert (second["error.fault"], second["error.detail"]) == ("missing", "no file")
     assert pd.isna(second["score.iou"])
     assert pd.isna(second["frames.hash"])
-    assert list(frame.records_frame([])) == [
-        c for c in table if not c.startswith(("score", "rule.", "group", "us", "sec"))
-    ]
+    assert set(Record.model_fields) < set(frame.records_frame([])) < set(table.columns)
 
 
-def test_results_have_a_row_for_each_task(tmp_path: Path) -> None:
+def test_results_have_a_row_for_each_task_and_suite(tmp_path: Path) -> None:
     run = write(tmp_path / "run", {"t": rows([1.0, 0.0, None]), "u": rows([1.0])})
-    table = frame.results_frame(read_results(run)).set_index("task")
-    assert table["value"].to_dict() == {"t": pytest.approx(1 / 3, abs=1e-6), "u": 1.0}
-    assert (table.loc["t", "status.unparsed"], table.loc["t", "n"], table.loc["u", "metric.accuracy"]) == (1, 3, 1.0)
+    suite = SuiteResult(value=0.5, ci=(0.2, 0.8), se=0.1, tasks=["t", "u"])
+    results = read_results(run).model_copy(update={"suites": {"s": suite}})
+    table = frame.results_frame(results).set_index("task")
+    assert table["value"].to_dict() == {"t": pytest.approx(1 / 3, abs=1e-6), "u": 1.0, "s": 0.5}
+    assert (table.loc["s", "n"], table.loc["s", "ci_low"], table.loc["s", "ci_high"]) == (4, 0.2, 0.8)
+    assert (table.loc["t", "statuses.unparsed"], table.loc["t", "n"], table.loc["u", "metrics.accuracy"]) == (1, 3, 1.0)
     assert 0 <= table.loc["t", "ci_low"] < table.loc["t", "ci_high"] <= 1
 
 
@@ -102,3 +103,23 @@ def test_batches_make_one_table(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(whole["id"]) == list(whole["cluster"]) == ["a", "b", "c", "d"]
     assert aggregate.score_of(whole, "iou").tolist() == [0.8, 0.8, 0.8, 0.0]
     assert "rule.r" not in whole
+
+
+def test_a_comparison_and_a_verdict_have_a_row_for_each_task(tmp_path: Path) -> None:
+    tasks = {"t": rows([1.0, 0.0, 1.0]), "u": rows([1.0, 0.0])}
+    a, b = write(tmp_path / "a", tasks), write(tmp_path / "b", tasks | {"t": rows([0.0, 0.0, 1.0])})
+    sides = Side.read(a), Side.read(b)
+    compared = report(*sides, compare_sides(*sides, level=LEVEL), [])
+    table = compared.to_frame().set_index("task")
+    assert table["difference"].to_dict() == {
+        "t": pytest.approx(-1 / 3, abs=1e-6),
+        "u": 0.0,
+        "mean": pytest.approx(-1 / 6, abs=1e-6),
+    }
+    assert table.loc["t", "ci_low"] < table.loc["t", "difference"] < table.loc["t", "ci_high"]
+    verdict = gate(a, b)
+    judged = verdict.to_frame().set_index("task")
+    assert judged["verdict"].to_dict() == {name: task.verdict for name, task in verdict.tasks.items()}
+    assert judged["evidence.ci_high"].to_dict() == {name: task.evidence.ci[1] for name, task in verdict.tasks.items()}
+    assert "<td>t</td>" in compared._repr_html_()
+    assert "<td>u</td>" in verdict._repr_html_()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pretext_world import moving
 from pydantic import ValidationError
 
-from viubench.pretext.perturb import TEMPORAL, WORDS, draw_strength, perturb, positions
+from viubench.pretext.perturb import TEMPORAL, WORDS, altered, draw_strength, positions
 from viubench.pretext.rng import Rng
 from viubench.schema import GroundParams, Perturbation, Strengths
 
@@ -22,6 +22,13 @@ SEGMENT = (10, 20)
 VIDEO = moving()
 OTHER = moving(seed=9, height=128, width=96)
 REVERSED = {"order": list(range(9, -1, -1))}
+
+
+def perturb(frames: Any, name: Perturbation, segment: tuple[int, int], *how: Any, **more: Any) -> np.ndarray[Any, Any]:
+    """The whole video with its segment altered."""
+    whole = frames.copy()
+    whole[slice(*segment)] = altered(frames, name, segment, *how, **more)
+    return whole
 
 
 def shown(name: Perturbation, strength: dict[str, Any] | None = None, seed: int = 5) -> np.ndarray[Any, Any]:

@@ -16,14 +16,22 @@ from pretext_world import moving, wrap
 
 from viubench.pretext.generate import Drawn, Rejected, apply, draw
 from viubench.pretext.rng import Rng
-from viubench.pretext.shapes import choose_frames, mask, spread
-from viubench.schema import KINDS, CountSpec, Kind
+from viubench.pretext.shapes import choose_frames, patch, spread
+from viubench.schema import KINDS, CountSpec, Kind, Shape
 from viubench.video.frames import Pixels, VideoInput
 
 EASY = CountSpec.model_validate({"params": {"max_frames": 3, "max_instances": 3}})
 HARD = CountSpec.model_validate({"params": {"max_frames": 4, "max_instances": 4}})
 DIM = moving(height=192, width=320, high=40)
 """Darker than any drawn colour, so that every drawn pixel differs from its source."""
+
+
+def mask(shape: Shape, size: tuple[int, int], canvas: tuple[int, int], grow: float = 0.0) -> np.ndarray:
+    """`patch` as a whole frame: bool [H, W]."""
+    rows, columns, inside = patch(shape, size, canvas, grow)
+    filled = np.zeros(size, np.bool_)
+    filled[rows, columns] = inside
+    return filled
 
 
 def drawn(spec: CountSpec, seed: int, video: VideoInput = DIM) -> Drawn:

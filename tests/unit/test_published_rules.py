@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluators import Question, Scored, get
-from evaluators.published import Rule, Verdict, get_rule, rule_names
+from evaluators.published import Rule, RuleVerdict, get_rule, rule_names
 
 LETTERS = ["A", "B", "C", "D"]
 ITEM = Question("B", ("a lamp", "a cup", "a globe", "a tent"), {"letters": LETTERS, "gold": "B. a cup"})
@@ -109,10 +109,12 @@ def test_every_rule_is_named_as_registered_and_knows_the_true_answer(name: str) 
     item, text = ITEM_OF.get(name, (small(ITEM) if name == "official/cvbench" else ITEM, "B"))
     assert rule.name == name
     assert rule.verdict(text, item) == 1.0
-    rows = [Verdict(1.0, "7", {"question": kind, "task_type": "plotQA"}) for kind in ("text", "text", "video", "video")]
+    rows = [
+        RuleVerdict(1.0, "7", {"question": kind, "task_type": "plotQA"}) for kind in ("text", "text", "video", "video")
+    ]
     assert rule.aggregate(rows) == 1.0
     assert rule.aggregate([]) is None
-    assert rule.aggregate([Verdict(0.0, row.cluster, row.groups) for row in rows]) == 0.0
+    assert rule.aggregate([RuleVerdict(0.0, row.cluster, row.groups) for row in rows]) == 0.0
 
 
 def test_the_registry_says_what_was_meant() -> None:
@@ -140,14 +142,14 @@ def test_hostile_repetition_is_read_in_one_pass(piece: str) -> None:
 
 
 def test_what_leaves_the_denominator_leaves_the_mean() -> None:
-    rows = [Verdict(1.0), Verdict(None), Verdict(0.0), Verdict(None)]
+    rows = [RuleVerdict(1.0), RuleVerdict(None), RuleVerdict(0.0), RuleVerdict(None)]
     assert get_rule("videossr/vqa").aggregate(rows) == 0.5
-    assert get_rule("videossr/vtg").aggregate([Verdict(None)]) is None
+    assert get_rule("videossr/vtg").aggregate([RuleVerdict(None)]) is None
 
 
 def test_pairs_are_scored_by_kind_and_a_missing_member_is_wrong() -> None:
-    def row(cluster: str, kind: str, value: float) -> Verdict:
-        return Verdict(value, cluster, {"question": kind})
+    def row(cluster: str, kind: str, value: float) -> RuleVerdict:
+        return RuleVerdict(value, cluster, {"question": kind})
 
     rows = [row("1", "text", 1), row("1", "text", 1), row("1", "video", 1), row("1", "video", 0)]
     rows += [row("2", "text", 1), row("2", "video", 1), row("2", "video", 1)]
@@ -158,10 +160,10 @@ def test_pairs_are_scored_by_kind_and_a_missing_member_is_wrong() -> None:
 
 
 def test_mlvu_averages_its_task_types() -> None:
-    rows = [Verdict(1.0, "", {"task_type": "ego"})] * 3 + [Verdict(0.0, "", {"task_type": "count"})]
+    rows = [RuleVerdict(1.0, "", {"task_type": "ego"})] * 3 + [RuleVerdict(0.0, "", {"task_type": "count"})]
     assert get_rule("lmms-eval/mlvu_dev").aggregate(rows) == 0.5
     with pytest.raises(ValueError, match="averages over the group 'task_type'"):
-        get_rule("lmms-eval/mlvu_dev").aggregate([Verdict(1.0)])
+        get_rule("lmms-eval/mlvu_dev").aggregate([RuleVerdict(1.0)])
 
 
 def test_caption_matching_says_that_it_needs_the_datas_own_answer() -> None:
@@ -230,7 +232,10 @@ def test_equal_rows_count_each() -> None:
     rows = [Scored({"iou": 1.0}, "a.mp4"), Scored({"iou": 0.0}, "a.mp4"), Scored({"iou": 0.5}, "a.mp4")]
     evaluator = get("temporal_iou")
     assert evaluator.aggregate([unit.scores for unit in evaluator.units(rows)]) == {"iou": 0.5}
-    assert get_rule("lmms-eval/temporal_grounding_charades").aggregate([Verdict(1.0, "a"), Verdict(0.0, "a")]) == 0.5
+    assert (
+        get_rule("lmms-eval/temporal_grounding_charades").aggregate([RuleVerdict(1.0, "a"), RuleVerdict(0.0, "a")])
+        == 0.5
+    )
 
 
 def test_trivial_answers_are_answers_of_the_item() -> None:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viubench.errors import ViubenchError
-from viubench.schema import Counted, Failure, Manifest, Record
-from viubench.storage.record_log import mend, read
+from viubench.schema import Failure, Manifest, Record, ScoredRecord
+from viubench.storage.record_log import read, repair
 from viubench.storage.run_dir import RunFolder, read_manifest, read_records, read_results
 
 
@@ -80,11 +80,11 @@ def test_a_start_keeps_the_last_line_of_every_sample_that_is_done_and_no_other(
     (path / "records.jsonl").write_bytes(whole[:cut])
     left = [one for one, end in zip(written, ends[1:], strict=True) if end - 1 <= cut]  # its line end may be missing
     last = {one.id: one for one, (_, fate) in zip(left, lines, strict=False) if fate not in ("engine_error", "missing")}
-    assert mend(path) == set(last)
+    assert repair(path) == set(last)
     assert {one.id: one for one in read_records(path)} == last
     assert len(list(read_records(path))) == len(last)
     before = (path / "records.jsonl").stat()
-    assert mend(path) == set(last)
+    assert repair(path) == set(last)
     assert (path / "records.jsonl").stat() == before, "a file that is whole is left as it is"
 
 
@@ -93,8 +93,8 @@ def test_what_results_read_of_a_line_is_what_the_record_says(tmp_path: Path) -> 
     with RunFolder.claim(tmp_path) as folder:
         folder.begin(manifest())
         folder.append(rich)
-    (counted,) = read(tmp_path, Counted)
-    assert counted.model_dump() == rich.model_dump(include=set(Counted.model_fields))
+    (counted,) = read(tmp_path, ScoredRecord)
+    assert counted.model_dump() == rich.model_dump(include=set(ScoredRecord.model_fields))
 
 
 def test_zeros_of_a_power_cut_inside_a_line_are_found_at_the_start(tmp_path: Path) -> None:

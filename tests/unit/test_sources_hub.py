@@ -310,7 +310,7 @@ def test_no_room_is_said_with_both_figures(site: Hub, tmp_path: Path, monkeypatc
 
 def test_files_the_hub_does_not_have(site: Hub, tmp_path: Path) -> None:
     site.add("old/pours", FILES)
-    with pytest.raises(ViubenchError, match=r"no rows where the task looks for them \(json/\*, test\)") as caught:
+    with pytest.raises(ViubenchError, match=r"no rows where the task expects them \(json/\*, test\)") as caught:
         download.fetch([make(rows={"files": ["json/*", "test"]})], tmp_path)
     assert "README.md" in (caught.value.where or "")
     with pytest.raises(ViubenchError, match=r"no videos where .* \(\*\.tar\)") as caught:

@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from viubench.api.run import Run
 from viubench.comparison import report
-from viubench.comparison.flips import flips
 from viubench.comparison.gate import gate as judge
 from viubench.comparison.pair import Side, compare_sides
 from viubench.errors import ViubenchError
@@ -37,7 +36,7 @@ def compare(a: Run | PathLike, b: Run | PathLike, *, common: bool = False) -> Co
     """
     sides = Side.read(_folder(a)), Side.read(_folder(b))
     differences = compare_sides(*sides, level=report.LEVEL, common=common)
-    return report.report(*sides, differences, flips(differences.tasks.values()))
+    return report.report(*sides, differences, report.flips(differences.tasks.values()))
 
 
 def gate(

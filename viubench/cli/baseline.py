@@ -1,4 +1,4 @@
-"""`viubench baseline`: keep what the gate needs of a run in a folder to commit, and look at what is kept."""
+"""`viubench baseline`: save a run as a reference run to commit, and show the saved ones."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import typer
 
 from viubench.errors import Exit, ViubenchError
 
-app = typer.Typer(no_args_is_help=True, help="Keep a run as the baseline that later runs are gated against.")
-Dir = Annotated[Path, typer.Option("--dir", help="Folder of the baselines.")]
+app = typer.Typer(no_args_is_help=True, help="Save a run as the reference run that later runs are gated against.")
+Dir = Annotated[Path, typer.Option("--dir", help="Folder of the saved reference runs.")]
 
 
 @app.command()
 def save(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    name: Annotated[str, typer.Option(help="What the gate is to call it.")],
+    name: Annotated[str, typer.Option(help="Name to use with `viubench gate --baseline`.")],
     folder: Dir = Path("baselines"),
-    replace: Annotated[bool, typer.Option("--replace", help="Save over the baseline of that name.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the one saved under that name.")] = False,
     max_errors: Annotated[
         float, typer.Option(min=0, max=0.99, help="Share of media and engine errors that a task may have.")
     ] = 0.01,
@@ -29,7 +29,7 @@ def save(
     from viubench.schema import GateConfig
     from viubench.storage import reference_run
 
-    report = gate(run, run, GateConfig(max_errors=max_errors))  # what cannot be set beside itself can be no baseline
+    report = gate(run, run, GateConfig(max_errors=max_errors))  # what does not compare with itself can be no reference
     if report.verdict == "error":
         fault = report.faults[0]
         raise ViubenchError(f"{run} cannot be a baseline: {fault}", where=str(run), exit_code=Exit.INVALID_RUN)
@@ -40,10 +40,10 @@ def save(
 
 @app.command()
 def show(
-    name: Annotated[str | None, typer.Argument(help="One baseline; a line of each when none is named.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One reference run; by default a line of each.")] = None,
     folder: Dir = Path("baselines"),
 ) -> None:
-    """Check the hashes of saved baselines, and say what they hold."""
+    """Check the hashes of saved reference runs, and show what they hold."""
     from reports.ci.baselines import every, one
     from viubench.comparison.pair import Side
     from viubench.storage import reference_run

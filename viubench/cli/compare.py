@@ -1,4 +1,4 @@
-"""`viubench compare`: two runs of the same items, set side by side sample by sample."""
+"""`viubench compare`: two runs of the same items, sample by sample."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from viubench.cli import files
 
 IN_PAGE = 12
-"""Samples that turned in the page, of each task and way, unless --flips says another number."""
+"""Samples that turned in the page, of each task and direction, unless --flips is given."""
 
 
 def register(app: typer.Typer) -> None:
@@ -18,36 +18,36 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="Run folder of the earlier model, or a saved baseline's.")],
+    a: Annotated[Path, typer.Argument(metavar="A", help="Run folder of the earlier model, or a saved reference.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Run folder of the later model.")],
     html: Annotated[Path | None, typer.Option(help="Write a page there, with the samples that turned.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write everything there as JSON.")] = None,
     flips: Annotated[
         int | None,
-        typer.Option(min=0, max=200, help="Samples that turned to show, of each task and way: here, and in the page."),
+        typer.Option(min=0, max=200, help="Samples that turned to show, of each task and direction."),
     ] = None,
     common: Annotated[
         bool, typer.Option("--common", help="Leave out the tasks that only one of the runs has.")
     ] = False,
 ) -> None:
-    """Say what changed from run A to run B, whether it is real, and on which samples; exit 4: not comparable."""
+    """Compare run B with run A: what changed, whether it is significant, on which samples; exit 4: not comparable."""
     from reports.ci import comparison
     from reports.ci.gate import line
     from reports.pages import comparison_page
-    from viubench.comparison import flips as turning
     from viubench.comparison.pair import Side, compare_sides
-    from viubench.comparison.report import LEVEL, report
+    from viubench.comparison.report import LEVEL, largest, report
+    from viubench.comparison.report import flips as all_flips
 
     sides = Side.read(a), Side.read(b)
-    found = compare_sides(*sides, level=LEVEL, common=common)
-    turned = turning.flips(found.tasks.values())
-    said = report(*sides, found, turned)
-    print(comparison.text(said))
+    differences = compare_sides(*sides, level=LEVEL, common=common)
+    turned = all_flips(differences.tasks.values())
+    result = report(*sides, differences, turned)
+    print(comparison.text(result))
     if flips:
-        print("\n" + "\n".join(comparison.flip_lines(turning.largest(turned, flips, (a, b)), len(turned), (a, b))))
+        print("\n" + "\n".join(comparison.flip_lines(largest(turned, flips, (a, b)), len(turned), (a, b))))
     if json is not None:
-        files.write(json, said.model_dump_json(by_alias=True, indent=1) + "\n", "--json", parents=True)
+        files.write(json, result.model_dump_json(by_alias=True, indent=1) + "\n", "--json", parents=True)
     if html is not None:
-        page = comparison_page.render(sides, found, said, turned, per_task=IN_PAGE if flips is None else flips)
+        page = comparison_page.render(sides, differences, result, turned, per_task=IN_PAGE if flips is None else flips)
         files.write(html, page, "--html", parents=True)
         print(line(str(html.resolve())))

@@ -1,4 +1,4 @@
-"""`viubench gate`: two runs, or a saved baseline and a run, to a verdict per task and an exit code."""
+"""`viubench gate`: a candidate run against a reference run; a verdict per task and an exit code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def gate(
-    baseline: Annotated[str, typer.Option(help="Run folder to be at least as good as, or a saved baseline's name.")],
+    baseline: Annotated[str, typer.Option(help="Reference run: a folder, or a name saved with `viubench baseline`.")],
     candidate: Annotated[Path, typer.Option(help="Run folder of the model to judge.")],
     config: Annotated[Path | None, typer.Option(help="gate.yaml: margins, alpha, informational tasks.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the whole report there, as JSON.")] = None,
@@ -38,7 +38,7 @@ def gate(
     ] = None,
     report_only: Annotated[bool, typer.Option("--report-only", help="Judge and show, but exit with 0.")] = False,
 ) -> None:
-    """Say whether a model got worse: exit 0 no, 1 yes, 3 these items cannot tell, 4 the runs cannot be compared."""
+    """Check whether a model got worse: exit 0 no, 1 yes, 3 inconclusive, 4 the runs cannot be compared."""
     from reports.ci.gate import line, text
     from reports.ci.github import commands
     from viubench.comparison.gate import gate as judge

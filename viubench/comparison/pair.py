@@ -1,8 +1,8 @@
-"""Two runs set side by side, sample by sample: the same items, seen and scored the same way, or not at all.
+"""Two runs paired sample by sample: the same items, protocol and scoring, or not at all.
 
 Example:
-    >>> found = compare_runs(Path("runs/before"), Path("runs/after"))  # doctest: +SKIP
-    >>> task = found.tasks["viubench_jigsaw_easy"]  # doctest: +SKIP
+    >>> comparison = compare_runs(Path("runs/before"), Path("runs/after"))  # doctest: +SKIP
+    >>> task = comparison.tasks["viubench_jigsaw_easy"]  # doctest: +SKIP
     >>> task.value_a, task.value_b, task.diff.low, task.exact_b  # doctest: +SKIP
     (0.125, 0.406, 0.241, 0.406)
 
@@ -22,7 +22,7 @@ import pandas as pd
 import evaluators
 from evaluators import Evaluator
 from viubench.errors import Exit, ViubenchError
-from viubench.schema import Manifest, Protocol, Record, Results, TaskEntry, utf8
+from viubench.schema import FAILED, Manifest, Protocol, Record, Results, TaskEntry, utf8
 from viubench.schema.gate import MAX_ERRORS, GatedRun
 from viubench.scoring.aggregate import headline_parts, scored, units_of, value_of
 from viubench.stats.estimates import Part
@@ -35,7 +35,7 @@ ROUNDING = 2e-6
 
 
 class Incomparable(ViubenchError):
-    """Two runs, or one task of them, that must not be set side by side."""
+    """Two runs, or one task of them, that must not be compared."""
 
     def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, where=where, hint=hint, exit_code=Exit.INVALID_RUN)
@@ -55,18 +55,18 @@ class Side:
         """The run in a folder.
 
         Raises:
-            Incomparable: it is not finished, a sample is in it twice, or it is a baseline that was changed.
+            Incomparable: it is not finished, a sample is in it twice, or it is a changed reference run.
             ViubenchError: it is no run folder, or a damaged one.
         """
         if changed := [f"{name} is {how}" for name, how in reference_run.changes(path).items()]:
             raise Incomparable(
-                f"{path} is not the baseline that was saved: {', '.join(changed)}",
+                f"{path} is not the reference run that was saved: {', '.join(changed)}",
                 where=str(path),
                 hint="take it from version control, or save it again",
             )
         manifest = read_manifest(path)
         if not (path / "results.json").exists():
-            raise Incomparable(f"{path} is not finished", where=str(path), hint="run its command again: it goes on")
+            raise Incomparable(f"{path} is not finished", where=str(path), hint="rerun the same command to resume")
         records: dict[str, dict[str, Record]] = {}
         for record in read_records(path):
             if record.id in records.setdefault(record.task, {}):
@@ -74,23 +74,23 @@ class Side:
             records[record.task][record.id] = record
         return cls(path, manifest, read_results(path), records)
 
-    def about(self, task: str) -> TaskEntry:
-        """What the manifest says of a task; ViubenchError when that is not enough to compare it."""
-        about, protocol = self.manifest.tasks.get(task), self.manifest.protocols.get(task)
-        if about is None or protocol is None or not about.hash or not protocol.recorded_hash:
+    def entry(self, task: str) -> TaskEntry:
+        """The manifest's entry of a task; ViubenchError when that is not enough to compare it."""
+        entry, protocol = self.manifest.tasks.get(task), self.manifest.protocols.get(task)
+        if entry is None or protocol is None or not entry.hash or not protocol.recorded_hash:
             raise ViubenchError(
                 f"manifest.json is damaged: it does not say how {task!r:.80} was run", where=str(self.path)
             )
-        return about
+        return entry
 
     def evaluator(self, task: str) -> Evaluator:
         """What the task was scored by; ViubenchError when it is not installed here."""
-        spec = self.about(task).evaluator
+        spec = self.entry(task).evaluator
         try:
             return evaluators.get(spec.name, **spec.params)
         except (LookupError, TypeError, ValueError) as error:
             raise ViubenchError(
-                f"cannot make the evaluator of {task!r:.80}: {error}",
+                f"cannot create the evaluator of {task!r:.80}: {error}",
                 where=str(self.path),
                 hint="install the package that registers it",
             ) from None
@@ -98,7 +98,7 @@ class Side:
 
 @dataclass(frozen=True)
 class TaskPair:
-    """One task in two runs, a (the earlier or the baseline) and b.
+    """One task in two runs, a (the earlier or the reference run) and b.
 
     Attributes:
         evaluator: what both were scored by.
@@ -132,7 +132,7 @@ class TaskPair:
 
     @cached_property
     def same_answers(self) -> bool:
-        """Whether both runs gave the same answer to every sample, or the same response where none was read out."""
+        """Whether both runs gave the same answer to every sample, or the same response where none was extracted."""
         return all(
             (a.status, a.answer) == (b.status, b.answer) and (a.answer is not None or a.response == b.response)
             for a, b in self.records
@@ -163,7 +163,7 @@ class Comparison:
 def compare_runs(
     a: Path, b: Path, *, level: float = 0.95, max_errors: float = MAX_ERRORS, common: bool = False
 ) -> Comparison:
-    """What run folder `b` differs by from run folder `a`, task by task.
+    """How run folder `b` differs from run folder `a`, task by task.
 
     Args:
         level: confidence level of the two-sided intervals, in (0, 1).
@@ -211,7 +211,7 @@ def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float 
         _check_whole(side, task, max_errors)
     _check_same(a, b, task)
     ids = sorted(a.records[task])
-    evaluator, average = a.evaluator(task), a.about(task).average
+    evaluator, average = a.evaluator(task), a.entry(task).average
     records = [[side.records[task][i] for i in ids] for side in (a, b)]
     units, parts = [], []
     for side, own in zip((a, b), records, strict=True):
@@ -226,7 +226,7 @@ def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float 
             raise Incomparable(
                 f"{task!r:.80}: results.json says {side.results.tasks[task].value}, the records make it {value:.6f}",
                 where=str(side.path),
-                hint="its files are not of one run, or of another version of viubench: run its command again",
+                hint="its files are not of one run, or of another version of viubench: rerun the same command",
             )
     exact = [
         sum(scored(record).scores.get(evaluator.metric, 0.0) >= 1 - 1e-9 for record in own) / len(ids)
@@ -252,20 +252,20 @@ def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float 
 def _check_whole(side: Side, task: str, max_errors: float) -> None:
     """Refuse a task of which samples are missing, or too many failed in the harness rather than in the model."""
     records = side.records.get(task, {}).values()
-    wanted = side.about(task).n
-    if len(records) != wanted or not records:
+    expected = side.entry(task).n
+    if len(records) != expected or not records:
         raise Incomparable(
-            f"{task!r:.80} has {len(records)} of {wanted} samples",
+            f"{task!r:.80} has {len(records)} of {expected} samples",
             where=str(side.path),
-            hint="the run is incomplete: run its command again, it goes on",
+            hint="the run is incomplete: rerun the same command to resume",
         )
-    failed = sum(record.status in ("media_error", "engine_error") for record in records)
+    failed = sum(record.status in FAILED for record in records)
     if failed > max_errors * len(records):
         raise Incomparable(
             f"{task!r:.80}: {failed} of {len(records)} samples are media or engine errors, more than the "
             f"{100 * max_errors:g} % allowed",
             where=str(side.path),
-            hint="run its command again: engine errors and missing videos are tried again",
+            hint="rerun the same command: engine errors and missing videos are retried",
         )
     scores = [score for record in records for score in record.scores.values()]
     if not all(-1e-9 <= score <= 1 + 1e-9 for score in scores):
@@ -285,7 +285,7 @@ def _check_same(a: Side, b: Side, task: str) -> None:
             where=where,
             hint="run both with the same --protocol, --frames, --fps and --max-pixels",
         )
-    if a.about(task).hash != b.about(task).hash:
+    if a.entry(task).hash != b.entry(task).hash:
         raise Incomparable(
             f"{task!r:.80} is defined differently in the two runs", where=where, hint="run the older one again"
         )

@@ -1,58 +1,86 @@
-"""A comparison of two runs as data: every task's difference with what corrects it for many tasks, and every flip.
+"""A comparison of two runs as data: every task's difference, corrected for many tasks, and every flip.
 
 Example:
     >>> a, b = Side.read(Path("runs/before")), Side.read(Path("runs/after"))  # doctest: +SKIP
-    >>> found = compare_sides(a, b)  # doctest: +SKIP
-    >>> report(a, b, found, flips(found.tasks.values())).tasks["tiny_count"].word  # doctest: +SKIP
+    >>> comparison = compare_sides(a, b)  # doctest: +SKIP
+    >>> report(a, b, comparison, flips(comparison.tasks.values())).tasks["tiny_count"].word  # doctest: +SKIP
     'better'
 
-p-values are two-sided here: either run may be the better one. Holm's correction decides on the word, since it keeps the
-chance of any wrong word below alpha; Benjamini and Hochberg's stands beside it, for finding what to look at.
+p-values are two-sided here: either run may be the better one. Holm's correction decides on "better" or "worse",
+since it keeps the chance of any false one below alpha; Benjamini and Hochberg's beside it gives leads.
+
+A flip is a sample that turned from right to wrong or back: its score changed by half or more. What moves a graded score
+(an overlap, a share of three counts) by less is in the difference of the means.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import pandas as pd
 
 from evaluators import Evaluator
-from viubench.comparison.flips import Flip
 from viubench.comparison.pair import Comparison, Side, TaskPair, identity
-from viubench.schema import utf8
+from viubench.schema import Record, utf8
 from viubench.schema.compare import (
     CompareReport,
     Flipped,
-    Given,
     GroupChange,
     MeanChange,
+    SampleOutcome,
     TaskChange,
     Word,
 )
-from viubench.scoring.aggregate import DIGITS, headline_parts, labelled, units_of, value_of
+from viubench.scoring.aggregate import headline_parts, labelled, rounded, scored, units_of, value_of
 from viubench.scoring.frame import keyed
-from viubench.stats.paired_differences import Difference, benjamini_hochberg, detectable, holm, paired
+from viubench.stats.paired_differences import Difference, benjamini_hochberg, detectable, holm, paired, short_p
 from viubench.version import __version__
+from viubench.video.filmstrip import strip_path
 
 ALPHA = 0.05
 """Chance of a word other than "no difference shown" about two runs that do not differ, over all tasks together."""
 
 LEVEL = 1 - ALPHA
 
+TURN = 0.5
+"""The least change of a sample's score, in [0, 1], that is called a flip."""
 
-def report(a: Side, b: Side, found: Comparison, turned: Sequence[Flip]) -> CompareReport:
-    """What `compare_sides(a, b, level=LEVEL)` found, and which of its samples turned (`flips`), as data; equal runs
-    give an equal report."""
-    p_values = [pair.diff.p_two_sided for pair in found.tasks.values()]
-    corrected = zip(found.tasks.items(), p_values, holm(p_values), benjamini_hochberg(p_values), strict=True)
-    ways = Counter((flip.a.task, flip.way) for flip in turned)
+SLACK = 1e-9
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A sample that turned: its two records, and their scores in the task's metric, in [0, 1]; 0 without an answer."""
+
+    a: Record
+    b: Record
+    score_a: float
+    score_b: float
+
+    @property
+    def direction(self) -> Literal["wrong", "right"]:
+        return "right" if self.score_b > self.score_a else "wrong"
+
+    @property
+    def size(self) -> float:
+        """By how much the score changed, in [`TURN`, 1]."""
+        return abs(self.score_b - self.score_a)
+
+
+def report(a: Side, b: Side, comparison: Comparison, turned: Sequence[Flip]) -> CompareReport:
+    """The result of `compare_sides(a, b, level=LEVEL)` and its `flips` as data; equal runs give an equal report."""
+    p_values = [pair.diff.p_two_sided for pair in comparison.tasks.values()]
+    corrected = zip(comparison.tasks.items(), p_values, holm(p_values), benjamini_hochberg(p_values), strict=True)
+    directions = Counter((flip.a.task, flip.direction) for flip in turned)
     tasks = {
-        task: _task(pair, p, by_holm, by_bh, len(p_values), ways[task, "wrong"], ways[task, "right"])
+        task: _task(pair, p, by_holm, by_bh, len(p_values), directions[task, "wrong"], directions[task, "right"])
         for (task, pair), p, by_holm, by_bh in corrected
     }
-    mean = found.mean.p_two_sided
+    mean = comparison.mean.p_two_sided
     return CompareReport(
         viubench=__version__,
         a=identity(a.path),
@@ -61,9 +89,12 @@ def report(a: Side, b: Side, found: Comparison, turned: Sequence[Flip]) -> Compa
         level=LEVEL,
         tasks=tasks,
         mean=MeanChange(
-            tasks=len(tasks), a=_round(found.value_a), b=_round(found.value_b), **_change(found.mean, mean, mean, 1)
+            tasks=len(tasks),
+            a=rounded(comparison.value_a),
+            b=rounded(comparison.value_b),
+            **_change(comparison.mean, mean, mean, 1),
         ),
-        left_out={task: utf8(path) for task, path in found.left_out.items()},
+        left_out={task: utf8(path) for task, path in comparison.left_out.items()},
         flips=[_flip(flip) for flip in turned],
     )
 
@@ -74,13 +105,13 @@ def _task(
     return TaskChange(
         metric=pair.metric,
         n=pair.n,
-        a=_round(pair.value_a),
-        b=_round(pair.value_b),
+        a=rounded(pair.value_a),
+        b=rounded(pair.value_b),
         **_change(pair.diff, p, by_holm, tasks),
-        holm=_short(by_holm),
-        bh=_short(by_bh),
-        exact_a=_round(pair.exact_a),
-        exact_b=_round(pair.exact_b),
+        holm=short_p(by_holm),
+        bh=short_p(by_bh),
+        exact_a=rounded(pair.exact_a),
+        exact_b=rounded(pair.exact_b),
         to_wrong=to_wrong,
         to_right=to_right,
         same_answers=pair.same_answers,
@@ -95,18 +126,18 @@ def _change(diff: Difference, p: float, adjusted: float, tests: int) -> dict[str
         word = "better" if diff.mean > 0 else "worse"
     least = detectable(diff, ALPHA / 2 / tests)
     return _numbers(diff) | {
-        "se": _round(diff.se),
+        "se": rounded(diff.se),
         "test": diff.test,
-        "p": _short(p),
+        "p": short_p(p),
         "word": word,
-        "detectable": None if least is None else _round(least),
+        "detectable": None if least is None else rounded(least),
     }
 
 
 def _numbers(diff: Difference) -> dict[str, Any]:
     return {
-        "difference": _round(diff.mean),
-        "ci": (_round(diff.low), _round(diff.high)),
+        "difference": rounded(diff.mean),
+        "ci": (rounded(diff.low), rounded(diff.high)),
         "units": diff.n,
         "clusters": diff.clusters,
         "better": diff.better,
@@ -141,28 +172,59 @@ def _group(first: pd.DataFrame, second: pd.DataFrame, evaluator: Evaluator) -> G
     if first.empty:
         raise ValueError("no samples to compare")
     a, b = headline_parts(first, evaluator), headline_parts(second, evaluator)
-    return GroupChange(a=_round(value_of(a)), b=_round(value_of(b)), **_numbers(paired(a, b, LEVEL)))
+    return GroupChange(a=rounded(value_of(a)), b=rounded(value_of(b)), **_numbers(paired(a, b, LEVEL)))
 
 
 def _flip(flip: Flip) -> Flipped:
-    def given(record: Any, score: float) -> Given:
-        return Given(score=_round(score), status=record.status, answer=record.answer, rule=record.rule)
+    def outcome(record: Any, score: float) -> SampleOutcome:
+        return SampleOutcome(score=rounded(score), status=record.status, answer=record.answer, rule=record.rule)
 
     return Flipped(
         task=flip.a.task,
         id=flip.a.id,
         cluster=flip.a.cluster,
         groups=flip.a.groups,
-        way=flip.way,
+        way=flip.direction,
         target=flip.a.target,
-        a=given(flip.a, flip.score_a),
-        b=given(flip.b, flip.score_b),
+        a=outcome(flip.a, flip.score_a),
+        b=outcome(flip.b, flip.score_b),
     )
 
 
-def _round(value: float) -> float:
-    return round(value, DIGITS)
+def flips(pairs: Iterable[TaskPair]) -> list[Flip]:
+    """The samples that turned: the largest change first, then by task, group and id."""
+    changes = (_scored_pair(pair.evaluator.metric, a, b) for pair in pairs for a, b in pair.records)
+    return sorted((flip for flip in changes if flip.size >= TURN - SLACK), key=_place)
 
 
-def _short(p_value: float) -> float:
-    return float(f"{p_value:.4g}")
+def largest(turned: Sequence[Flip], most: int, runs: Iterable[Path] = ()) -> list[Flip]:
+    """At most `most` of each task and direction, in the order of `turned`.
+
+    Where not all of one size can be among them, those are whose filmstrip is in one of the run folders `runs`: a run
+    keeps the frames of a few samples only.
+    """
+    kept = {path.name for run in runs for path in (run / "strips").glob("*.jpg")}
+    unseen = {place: strip_path(Path(), flip.a.id).name not in kept for place, flip in enumerate(turned)}
+    order = sorted(unseen, key=lambda place: (-_size(turned[place]), unseen[place]))
+    taken: Counter[tuple[str, str]] = Counter()
+    chosen = set()
+    for place in order:
+        key = turned[place].a.task, turned[place].direction
+        taken[key] += 1
+        if taken[key] <= most:
+            chosen.add(place)
+    return [turned[place] for place in sorted(chosen)]
+
+
+def _scored_pair(metric: str, a: Record, b: Record) -> Flip:
+    return Flip(a, b, scored(a).scores.get(metric, 0.0), scored(b).scores.get(metric, 0.0))
+
+
+def _place(flip: Flip) -> tuple[float, str, list[str], str]:
+    groups = [f"{key}: {value}" for key, value in sorted(flip.a.groups.items())]
+    return -_size(flip), flip.a.task, groups, flip.a.id
+
+
+def _size(flip: Flip) -> float:
+    """Rounded, so that the last bit decides nothing."""
+    return round(flip.size, 9)

@@ -1,4 +1,4 @@
-"""Pretext recipes: draw one question from a video, prove it answerable, and make its frames again at load time.
+"""Pretext items: draw one question from a video, prove it answerable, and show its frames again at load time.
 
 Example:
     >>> drawn = draw(GroundSpec(params=GroundParams(perturb=("mirror",))), seed=1, videos=[video])
@@ -13,7 +13,7 @@ on every machine, at any frame size. Tasks, difficulties and defaults: VideoSSR 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ import numpy as np
 import evaluators
 from viubench.errors import ViubenchError
 from viubench.pretext import jigsaw
-from viubench.pretext.perturb import TEMPORAL, WORDS, altered, draw_strength, perturb, positions
+from viubench.pretext.perturb import TEMPORAL, WORDS, altered, draw_strength, positions
 from viubench.pretext.rng import Rng
 from viubench.pretext.shapes import TRIES_LAYOUT, Placement, choose_frames, count, paint, place
 from viubench.pretext.visibility import ChangeDetector
@@ -105,7 +105,7 @@ def draw(
 
     Args:
         videos: the source, and a second one where `videos_needed` says so.
-        length: the segment's length in frames, where it is dealt and not drawn.
+        length: the segment's length in frames, where it is given and not drawn.
         detector: of the source's frames, kept from draw to draw where many questions are drawn from one video.
 
     Returns:
@@ -173,7 +173,7 @@ def _unseen(params: GroundItem, seed: int, videos: Sequence[VideoInput], detecto
     """
     start = params.segment[0]
     if params.perturb not in TEMPORAL:
-        changed = detector.changed(start, _altered(params, seed, videos, altered))
+        changed = detector.changed(start, _altered(params, seed, videos))
         seen = int(changed.sum())
         return None if changed.all() else Rejected("not_visible", f"{seen} of {len(changed)} frames look different")
     places = positions(params.perturb, len(videos[0]), params.segment, params.strength)
@@ -228,7 +228,7 @@ def _count(params: CountParams, source: dict[str, Any], video: VideoInput, rng: 
 
 
 def _layout(params: CountParams, counts: list[list[int]], video: VideoInput, rng: Rng) -> list[Shape] | None:
-    """All shapes of a counting item by frame, or None when frames or places for them were not found."""
+    """All shapes of a counting item by frame, or None where no frames or places fit."""
     chosen = choose_frames(len(video), [len(instances) for instances in counts], params.min_gap, rng)
     if chosen is None:
         return None
@@ -293,8 +293,9 @@ def apply(params: ItemParams, seed: int, videos: Sequence[VideoInput]) -> tuple[
     if isinstance(params, CountItem):
         pixels = paint(video.pixels, params.shapes, params.canvas)
     else:
-        pixels = _altered(params, seed, videos, perturb)
         start, stop = params.segment
+        pixels = video.pixels.copy()
+        pixels[start:stop] = _altered(params, seed, videos)
         if params.perturb in TEMPORAL:
             places = positions(params.perturb, len(video), params.segment, params.strength)
             indices[start:stop] = [video.indices[place] for place in places]
@@ -304,14 +305,14 @@ def apply(params: ItemParams, seed: int, videos: Sequence[VideoInput]) -> tuple[
     return (replace(video, pixels=pixels, indices=tuple(indices), key=key),)
 
 
-def _altered(params: GroundItem, seed: int, videos: Sequence[VideoInput], alter: Callable[..., Pixels]) -> Pixels:
-    """What `alter` makes of a grounding item: `perturb` the whole video, `altered` its segment alone."""
+def _altered(params: GroundItem, seed: int, videos: Sequence[VideoInput]) -> Pixels:
+    """The frames of a grounding item's segment."""
     other = None
     if params.perturb == "swap":
         if len(videos) < 2 or len(videos[1]) != params.frames:
             raise ValueError(f"swap needs a second video of {params.frames} frames")
         other = videos[1].pixels
-    return alter(videos[0].pixels, params.perturb, params.segment, params.strength, seed, other)
+    return altered(videos[0].pixels, params.perturb, params.segment, params.strength, seed, other)
 
 
 def sample_of(item: Item, task: Task) -> Sample:

@@ -2,7 +2,7 @@
 
 Example:
     >>> strength = draw_strength("zoom_out", Strengths(), Rng(0))
-    >>> shown = perturb(frames, "zoom_out", (10, 22), strength, seed=0)   # frames 0..9 and 22.. keep their bytes
+    >>> frames[10:22] = altered(frames, "zoom_out", (10, 22), strength, seed=0)
 
 Source of names and strengths: VideoSSR (arXiv 2511.06281), Table 8 and the released settings. Strength is drawn once
 per item. The frame size never changes. All arithmetic is on integers or along bit-exact OpenCV routes.
@@ -49,25 +49,22 @@ WORDS: dict[Perturbation, str] = {
 """What the question says of the altered part."""
 
 
+STRENGTHS: dict[Perturbation, str] = {
+    "zoom_in": "scale", "zoom_out": "scale", "noise": "sigma", "blur": "sigma", "saturation": "factor",
+    "stutter": "hold", "slow": "factor", "fast": "factor",
+}  # fmt: skip
+"""What the drawn strength of a perturbation is called; the others have none."""
+
 BLUR_SIDE = 384
 """Short side, in pixels, of the frame on which a blur of sigma 1 is one pixel wide: 16:9 within 512x512 pixels."""
 
 
 def draw_strength(name: Perturbation, ranges: Strengths, rng: Rng) -> dict[str, Any]:
     """The strength of one item, JSON data; none for a shuffle, whose order is drawn from what the frames show."""
-    if name in ("zoom_in", "zoom_out"):
-        return {"scale": rng.hundredths(*getattr(ranges, name))}
-    if name == "noise":
-        return {"sigma": rng.hundredths(*ranges.noise)}
-    if name == "blur":
-        return {"sigma": rng.hundredths(*ranges.blur)}
-    if name == "saturation":
-        return {"factor": rng.hundredths(*ranges.saturation)}
-    if name == "stutter":
-        return {"hold": rng.integer(*ranges.stutter)}
-    if name in ("slow", "fast"):
-        return {"factor": rng.integer(*getattr(ranges, name))}
-    return {}
+    if name not in STRENGTHS:
+        return {}
+    draw = rng.integer if name in TEMPORAL else rng.hundredths
+    return {STRENGTHS[name]: draw(*getattr(ranges, name))}
 
 
 def positions(name: Perturbation, total: int, segment: tuple[int, int], strength: Mapping[str, Any]) -> list[int]:
@@ -102,25 +99,6 @@ def positions(name: Perturbation, total: int, segment: tuple[int, int], strength
     raise ValueError(f"{name} is no temporal perturbation")
 
 
-def perturb(
-    frames: Pixels,
-    name: Perturbation,
-    segment: tuple[int, int],
-    strength: Mapping[str, Any],
-    seed: int,
-    other: Pixels | None = None,
-) -> Pixels:
-    """A copy of `frames` (uint8 [T, H, W, 3]), perturbed at the places start..stop-1; the rest keeps its bytes.
-
-    Args:
-        seed: of the noise field, which differs from frame to frame.
-        other: frames of another video, any size, for `swap`.
-    """
-    shown = frames.copy()
-    shown[slice(*segment)] = altered(frames, name, segment, strength, seed, other)
-    return shown
-
-
 def altered(
     frames: Pixels,
     name: Perturbation,
@@ -129,7 +107,12 @@ def altered(
     seed: int,
     other: Pixels | None = None,
 ) -> Pixels:
-    """The places start..stop-1 of what `perturb` shows, alone: uint8 [stop - start, H, W, 3]."""
+    """What is shown at the places start..stop-1 of `frames` (uint8 [T, H, W, 3]): uint8 [stop - start, H, W, 3].
+
+    Args:
+        seed: of the noise field, which differs from frame to frame.
+        other: frames of another video, any size, for `swap`.
+    """
     start, stop = segment
     if name in TEMPORAL:
         return frames[positions(name, len(frames), segment, strength)]

@@ -6,7 +6,7 @@ Example:
     ('viubench_ground_mirror', [12.4, 19.9])
 
 Columns: data_source, prompt (messages), videos ({"video": path or list of frame files, "sample_fps"}), reward_model
-({"ground_truth"}), extra_info. The wording of the questions is the rows' own. A jigsaw row may call itself "shuffled":
+({"ground_truth"}), extra_info. The questions are asked as the rows word them. A jigsaw row may call itself "shuffled":
 the released builder writes that word, and its reward knows only "jigsaw".
 """
 
@@ -15,12 +15,12 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow.parquet
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 import evaluators
 from viubench.errors import ViubenchError
@@ -50,21 +50,73 @@ SOURCE_KEYS = ("video_id", "source_video", "video")
 EASY, HARD = {"max_frames": 3, "max_instances": 3}, {"max_frames": 4, "max_instances": 4}
 
 
-class _Row(NamedTuple):
-    """One row and where it stands, for error messages."""
+# --- columns ----------------------------------------------------------------------------------------------------
 
-    data: Mapping[str, Any]
-    where: str
 
-    def fail(self, column: str, message: str) -> ViubenchError:
-        return ViubenchError(message, where=f"{self.where}, column {column}")
+def _parsed(value: Any) -> Any:
+    """The value of a column; JSON text is parsed."""
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("text that is no JSON") from None
+    return value
+
+
+def _part(part: Any) -> str:
+    """Text of a part of a message; a video is `<video>`."""
+    if isinstance(part, str):
+        return part
+    if isinstance(part, dict) and part.get("type") == "video":
+        return "<video>\n"
+    if isinstance(part, dict) and isinstance(part.get("text"), str):
+        return str(part["text"])
+    raise ValueError(f"neither text nor a video: {part!r}")
+
+
+def _clip(video: Any) -> Clip:
+    facts = video if isinstance(video, dict) else {"video": video}
+    source = facts.get("video")
+    if isinstance(source, str) and source:
+        return Clip(path=source.removeprefix("file://"))
+    if isinstance(source, list) and source and all(isinstance(file, str) and file for file in source):
+        fps = facts.get("sample_fps")
+        if not isinstance(fps, (int, float)) or not 0 < fps < 10_000:
+            raise ValueError(f"a list of frames needs sample_fps, frames a second, not {fps!r}")
+        return Clip(frame_files=tuple(file.removeprefix("file://") for file in source), frame_fps=float(fps))
+    raise ValueError("neither a path nor a list of frame files")
+
+
+Json = BeforeValidator(_parsed)
+Parts = list[Annotated[str, BeforeValidator(_part)]]
+
+
+class _Message(BaseModel):
+    role: str | None = None
+    content: Annotated[Parts, BeforeValidator(lambda parts: parts if isinstance(parts, list) else [parts])]
+
+
+class _PublishedRow(BaseModel):
+    data_source: str
+    prompt: Annotated[list[_Message], Json, Field(min_length=1)]
+    videos: Annotated[list[Annotated[Clip, BeforeValidator(_clip)]], Json, Field(min_length=1)]
+    reward_model: Annotated[dict[str, Any], Json]
+    extra_info: Annotated[dict[str, Any] | None, Json]
+
+    def question(self) -> str:
+        """All messages of the prompt but the model's, their texts in order."""
+        texts = ["".join(message.content).strip() for message in self.prompt if message.role != "assistant"]
+        return "\n".join(filter(None, texts))
+
+
+# --- samples ----------------------------------------------------------------------------------------------------
 
 
 def read_parquet(path: Path) -> list[Sample]:
     """Every row of a parquet file as a sample; paths of videos stay as they are written.
 
-    Grounding rows get `viubench_ground_<type>` where the row tells one of VIUBench's types, counting rows
-    `viubench_count_easy` or `_hard` where it tells that, jigsaw rows of 6 and 8 clips `viubench_jigsaw_easy` and
+    Grounding rows get `viubench_ground_<type>` where the row names one of VIUBench's types, counting rows
+    `viubench_count_easy` or `_hard` where it says so, jigsaw rows of 6 and 8 clips `viubench_jigsaw_easy` and
     `_hard`; all others `videossr_ground`, `videossr_count` and `videossr_jigsaw`.
 
     Raises:
@@ -83,7 +135,14 @@ def read_parquet(path: Path) -> list[Sample]:
     samples: list[Sample] = []
     times_seen: Counter[str] = Counter()
     for number, row in enumerate(rows):
-        sample = _sample(_Row(row, f"{path}: row {number}"))
+        try:
+            sample = _sample(_PublishedRow.model_validate(row), f"{path}: row {number}")
+        except ValidationError as error:
+            (column, *inner), message = error.errors()[0]["loc"], error.errors()[0]["msg"]
+            raise ViubenchError(
+                ".".join(map(str, inner)) + ": " * bool(inner) + message.removeprefix("Value error, "),
+                where=f"{path}: row {number}, column {column}",
+            ) from None
         times_seen[sample.id] += 1
         # A question that is there twice counts twice, as it did when the file was published.
         again = "" if times_seen[sample.id] == 1 else f"-{times_seen[sample.id]}"
@@ -91,34 +150,33 @@ def read_parquet(path: Path) -> list[Sample]:
     return samples
 
 
-def _sample(row: _Row) -> Sample:
-    source = row.data["data_source"]
-    words = str(source).lower()
-    kind = next((name for name, pattern in KINDS if pattern.search(words)), None)
+def _sample(row: _PublishedRow, where: str) -> Sample:
+    def fail(column: str, message: str) -> ViubenchError:
+        return ViubenchError(message, where=f"{where}, column {column}")
+
+    source = row.data_source
+    kind = next((name for name, pattern in KINDS if pattern.search(source.lower())), None)
     if kind is None:
-        raise row.fail("data_source", f"neither grounding, counting, jigsaw nor shuffled: {source!r}")
-    question = _question(row)
-    clips = _clips(row)
+        raise fail("data_source", f"neither grounding, counting, jigsaw nor shuffled: {source!r}")
+    question, clips = row.question(), tuple(row.videos)
     if question.count("<video>") != len(clips):
-        raise row.fail("prompt", f"{question.count('<video>')} times <video> for {len(clips)} videos")
-    reward = _struct(row, "reward_model")
-    answer = str(reward.get("ground_truth", "")).strip()
-    evaluator = evaluators.get(EVALUATORS[kind])
+        raise fail("prompt", f"{question.count('<video>')} times <video> for {len(clips)} videos")
+    answer = str(row.reward_model.get("ground_truth", "")).strip()
     try:
-        target = evaluator.target(answer)
+        target = evaluators.get(EVALUATORS[kind]).target(answer)
     except ValueError as error:
-        raise row.fail("reward_model", str(error)) from None
+        raise fail("reward_model", str(error)) from None
     if kind == "jigsaw" and len(target) != len(clips):
-        raise row.fail("reward_model", f"{len(target)} clips in the answer {answer!r}, {len(clips)} videos")
-    extra = _struct(row, "extra_info")
-    named = [_snake(str(source)), *(_snake(str(extra[key])) for key in TYPE_KEYS if isinstance(extra.get(key), str))]
+        raise fail("reward_model", f"{len(target)} clips in the answer {answer!r}, {len(clips)} videos")
+    extra = row.extra_info or {}
+    named = [_snake(source), *(_snake(extra[key]) for key in TYPE_KEYS if isinstance(extra.get(key), str))]
     task, params = _task(kind, named, target, clips)
-    cluster = next((str(extra[key]) for key in SOURCE_KEYS if extra.get(key)), _video_of(clips[0]))
+    own = clips[0].path or str(Path(clips[0].frame_files[0]).parent)
     identity = content_hash([task, question, answer, [clip.model_dump(mode="json") for clip in clips]])
     return Sample(
         id=f"{task}-{identity[:12]}",
         task=task,
-        cluster=cluster,
+        cluster=next((str(extra[key]) for key in SOURCE_KEYS if extra.get(key)), own),
         clips=clips,
         question=question,
         target=target,
@@ -145,82 +203,6 @@ def _task(kind: str, named: list[str], target: Any, clips: tuple[Clip, ...]) -> 
         shown = edges(np.arange(len(clip.frame_files)) / clip.frame_fps)
         params = {"frames": len(clip.frame_files), "times": [float(edge) for edge in shown]}
     return (f"viubench_ground_{types[0]}" if len(types) == 1 else "videossr_ground"), params
-
-
-def _question(row: _Row) -> str:
-    """All messages of the prompt but the model's, their texts in order; a content part that is a video is `<video>`."""
-    messages = _parsed(row, "prompt")
-    if not isinstance(messages, list) or not messages:
-        raise row.fail("prompt", "a list of messages is wanted")
-    texts = []
-    for message in messages:
-        if not isinstance(message, dict) or "content" not in message:
-            raise row.fail("prompt", "a message without content")
-        if message.get("role") == "assistant":
-            continue
-        content = message["content"]
-        parts = content if isinstance(content, list) else [content]
-        texts.append("".join(_part(row, part) for part in parts).strip())
-    return "\n".join(filter(None, texts))
-
-
-def _part(row: _Row, part: Any) -> str:
-    if isinstance(part, str):
-        return part
-    if isinstance(part, dict) and part.get("type") == "video":
-        return "<video>\n"
-    if isinstance(part, dict) and isinstance(part.get("text"), str):
-        return str(part["text"])
-    raise row.fail("prompt", f"neither text nor a video: {part!r}")
-
-
-def _clips(row: _Row) -> tuple[Clip, ...]:
-    videos = _parsed(row, "videos")
-    if not isinstance(videos, list) or not videos:
-        raise row.fail("videos", "a list of videos is wanted")
-    return tuple(_clip(row, number, video) for number, video in enumerate(videos))
-
-
-def _clip(row: _Row, number: int, video: Any) -> Clip:
-    facts = video if isinstance(video, dict) else {"video": video}
-    held = facts.get("video")
-    if isinstance(held, str) and held:
-        return Clip(path=_path(held))
-    if isinstance(held, list) and held and all(isinstance(file, str) and file for file in held):
-        fps = facts.get("sample_fps")
-        if not isinstance(fps, (int, float)) or not 0 < fps < 10_000:
-            raise row.fail("videos", f"video {number} is a list of frames: sample_fps must say how fast, not {fps!r}")
-        return Clip(frame_files=tuple(map(_path, held)), frame_fps=float(fps))
-    raise row.fail("videos", f"video {number} is neither a path nor a list of frame files")
-
-
-def _path(text: str) -> str:
-    return text.removeprefix("file://")
-
-
-def _video_of(clip: Clip) -> str:
-    """Name of the source by its path: the file, or the folder its frames lie in."""
-    return clip.path or str(Path(clip.frame_files[0]).parent)
-
-
-def _struct(row: _Row, column: str) -> dict[str, Any]:
-    value = _parsed(row, column)
-    if value is None and column == "extra_info":
-        return {}
-    if not isinstance(value, dict):
-        raise row.fail(column, f"a record is wanted, not {type(value).__name__}")
-    return value
-
-
-def _parsed(row: _Row, column: str) -> Any:
-    """The value of a column; one that is JSON text is read."""
-    value = row.data[column]
-    if isinstance(value, str):
-        try:
-            return json.loads(value)
-        except ValueError:
-            raise row.fail(column, "text that is no JSON") from None
-    return value
 
 
 def _snake(text: str) -> str:

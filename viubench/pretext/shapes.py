@@ -2,7 +2,7 @@
 
 Example:
     >>> shape = Shape(shape="circle", frame=3, x=0.1, y=-0.2, size=0.3, angle=0, color=(200, 60, 60))
-    >>> int(mask(shape, (192, 320), (192, 320)).sum()) > 2000
+    >>> int(patch(shape, (192, 320), (192, 320)).inside.sum()) > 2000
     True
 
 Geometry belongs to the picture, not to its size: it lives on a canvas with the shape of the frame it was drawn for, and
@@ -114,14 +114,6 @@ def _middles(pixels: int, units: int) -> NDArray[np.int64]:
     return np.asarray((np.arange(pixels, dtype=np.int64) * 2 + 1 - pixels) * units // (2 * pixels), np.int64)
 
 
-def mask(shape: Shape, size: Size, canvas: Size, grow: float = 0.0) -> NDArray[np.bool_]:
-    """`patch` as a whole frame: bool [H, W]."""
-    rows, columns, inside = patch(shape, size, canvas, grow)
-    filled = np.zeros(size, np.bool_)
-    filled[rows, columns] = inside
-    return filled
-
-
 def paint(frames: Pixels, shapes: Iterable[Shape], canvas: Size) -> Pixels:
     """A copy of `frames` (uint8 [T, H, W, 3]) with the shapes filled in, no smoothed edges."""
     shown = frames.copy()
@@ -218,7 +210,7 @@ def _corners(kind: Kind, size: int, angle: int) -> list[tuple[int, int]]:
 def _color(
     around: Patch, behind: Patch, fixed: Color | None, picture: NDArray[np.uint8], limits: Placement, rng: Rng
 ) -> Color | None:
-    """A colour that the surroundings of a shape and what it hides are told from, or None."""
+    """A colour that stands out from the surroundings of a shape and from what it hides, or None."""
     ring = around.inside.copy()
     top, left = behind.rows.start - around.rows.start, behind.columns.start - around.columns.start
     high, wide = behind.inside.shape

@@ -1,8 +1,8 @@
 """Whether a viewer can see that two pictures differ: the threshold that keeps unanswerable questions out.
 
 Example:
-    >>> still = np.zeros((3, 192, 320, 3), np.uint8)
-    >>> bool(differs(halved(still, 1), halved(still, 1)).any())
+    >>> black = np.zeros((192, 320, 3), np.uint8)
+    >>> differ(halved(black, 1), halved(black, 1))
     False
 
 Everything is integer arithmetic or a bit-exact OpenCV route, so that every machine keeps the same items.
@@ -33,21 +33,16 @@ MOTION = 2
 """Halvings before motion is checked: film grain must not pass for motion."""
 
 
-def halved(frames: Pixels, times: int) -> Pixels:
-    """`frames` [T, H, W, 3] at half the size, `times` times; each value the rounded mean of four."""
+def halved(frame: Pixels, times: int) -> Pixels:
+    """`frame` [H, W, 3] at half the size, `times` times; each value the rounded mean of four."""
     for _ in range(times):
-        height, width = frames.shape[1:3]
-        size = (max(1, width // 2), max(1, height // 2))
-        frames = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR_EXACT) for frame in frames])
-    return frames
+        size = (max(1, frame.shape[1] // 2), max(1, frame.shape[0] // 2))
+        frame = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR_EXACT), np.uint8)
+    return frame
 
 
-def differs(a: Pixels, b: Pixels) -> NDArray[np.bool_]:
-    """Per frame of two equally shaped uint8 [T, H, W, 3] batches: is the difference one a viewer can see? bool [T]."""
-    return np.array([_differ(one, other) for one, other in zip(a, b, strict=True)], dtype=np.bool_)
-
-
-def _differ(one: Pixels, other: Pixels) -> bool:
+def differ(one: Pixels, other: Pixels) -> bool:
+    """Whether the difference of two equally shaped uint8 pictures is one a viewer can see."""
     gap = cv2.absdiff(one, other)
     if np.count_nonzero(gap > LEVEL) * 100 < SHARE_PERCENT * gap.size:
         return False
@@ -69,24 +64,24 @@ class ChangeDetector:
 
     def changed(self, start: int, shown: Pixels) -> NDArray[np.bool_]:
         """Which of the frames `shown` look different from those at `start`, `start` + 1, ...; bool [len(shown)]."""
-        seen = (_differ(self._at(start + k, APPEARANCE), small) for k, small in enumerate(halved(shown, APPEARANCE)))
-        return np.fromiter(seen, np.bool_, len(shown))
+        pairs = ((self._at(start + k, APPEARANCE), halved(frame, APPEARANCE)) for k, frame in enumerate(shown))
+        return np.fromiter((differ(*pair) for pair in pairs), np.bool_, len(shown))
 
     def moved(self, one: int, other: int) -> bool:
         """Whether things moved between two frames; the order of the two does not matter."""
         pair = (one, other) if one < other else (other, one)
         if pair not in self._moved:
-            self._moved[pair] = _differ(self._at(one, MOTION), self._at(other, MOTION))
+            self._moved[pair] = differ(self._at(one, MOTION), self._at(other, MOTION))
         return self._moved[pair]
 
     def _at(self, frame: int, times: int) -> Pixels:
         if (frame, times) not in self._small:
-            self._small[frame, times] = halved(self._frames[frame : frame + 1], times)[0]
+            self._small[frame, times] = halved(self._frames[frame], times)
         return self._small[frame, times]
 
 
 def stands_out(color: tuple[int, int, int], behind: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which of the pixels `behind` (uint8 [N, 3]) a plain `color` is clearly told from. bool [N].
+    """Which of the pixels `behind` (uint8 [N, 3]) a plain `color` clearly stands out from. bool [N].
 
     Clearly: the luma differs by 32 levels (an eighth of the range) or one channel by 80 (blue alone is seen weakly).
     """

@@ -34,7 +34,7 @@ from viubench.runner.parallel.layout import Layout
 from viubench.runner.parallel.worker import ReplicaSpec
 from viubench.runner.pipeline import Pipeline
 from viubench.runner.plan import Plan
-from viubench.schema import Counted, Fate, Manifest, Record, Results
+from viubench.schema import Manifest, Record, RecordState, Results, ScoredRecord
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
 from viubench.storage.run_dir import RunFolder
@@ -71,6 +71,7 @@ class ActiveRun:
         self.out = folder.path
         self.plan = plan
         self._described: Described = engine
+        self._log_file = ExitStack()
 
     @classmethod
     def open(cls, config: EvalConfig) -> ActiveRun:
@@ -106,7 +107,8 @@ class ActiveRun:
         warn_before_start(self.config, self.plan, self.engine, self.layout.replicas or 1)
         with self._answering() as answering:
             self.folder.begin(self.manifest())
-            with self._progress() as progress, log_file(self.out):
+            self._log_file.enter_context(log_file(self.out))
+            with self._progress() as progress:
                 try:
                     await loop.run(self.plan, answering, self.folder, progress, self._engine_known)
                 except BaseException as stop:
@@ -119,7 +121,7 @@ class ActiveRun:
 
     def finish(self) -> Results:
         """Aggregate the records and write `results.json`."""
-        results = summarise(record_log.read(self.out, Counted), self.manifest())
+        results = summarise(record_log.read(self.out, ScoredRecord), self.manifest())
         self.folder.write_results(results)
         if failed := failures(self.out):
             log.warning("%d of %d samples failed:", sum(failed.values()), len(self.plan.samples))
@@ -183,6 +185,7 @@ class ActiveRun:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._log_file.close()
         self.folder.close()
 
 
@@ -255,7 +258,7 @@ def failures(out: Path) -> dict[str, int]:
     """Each distinct failure of the harness (media and engine errors) in a run folder, and how many samples it cost."""
     counts = Counter(
         f"{record.status.replace('_', ' ')}: {record.error.detail}"
-        for record in record_log.read(out, Fate)
+        for record in record_log.read(out, RecordState)
         if record.error is not None
     )
     return dict(sorted(counts.items()))
@@ -277,13 +280,14 @@ def media_of(engine: Engine, config: EvalConfig) -> Iterator[Media | None]:
 @contextmanager
 def log_file(out: Path) -> Iterator[None]:
     """What is logged goes into `run.log` of the run folder too."""
-    with ExitStack() as stack:
-        handler = logging.FileHandler(out / "run.log", encoding="utf-8", delay=True)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        log.addHandler(handler)
-        stack.callback(handler.close)
-        stack.callback(log.removeHandler, handler)
+    handler = logging.FileHandler(out / "run.log", encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    try:
         yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
 
 
 @contextmanager

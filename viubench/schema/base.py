@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Strict(BaseModel):
@@ -32,3 +36,15 @@ def content_hash(value: Any) -> str:
     """First 16 hex digits of the SHA-256 of the canonical JSON of `value` (a model or plain data)."""
     data = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
     return hashlib.sha256(canonical_json(data).encode()).hexdigest()[:16]
+
+
+def task_frame(tasks: Iterable[tuple[str, BaseModel]]) -> pd.DataFrame:
+    """One row a task (or suite), a column a field, without breakdowns: `metrics.r@0.5`; an interval is `ci_low` and
+    `ci_high`."""
+    import pandas as pd
+
+    frame = pd.json_normalize([{"task": name} | task.model_dump(exclude={"groups", "tasks"}) for name, task in tasks])
+    for column in [str(column) for column in frame.columns if str(column).split(".")[-1] == "ci"]:
+        ends = frame.pop(column)
+        frame[f"{column}_low"], frame[f"{column}_high"] = ends.str[0], ends.str[1]
+    return frame

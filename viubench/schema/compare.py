@@ -1,4 +1,4 @@
-"""What a comparison of two runs says: `compare.json`.
+"""The comparison of two runs: `compare.json`.
 
 Example:
     >>> CompareReport.model_validate_json(Path("compare.json").read_bytes()).tasks["tiny_count"].word  # doctest: +SKIP
@@ -7,13 +7,16 @@ Example:
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from viubench.schema.base import Strict
+from viubench.schema.base import Strict, task_frame
 from viubench.schema.gate import GatedRun
 from viubench.schema.records import Groups, Status
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COMPARE_SCHEMA = 1
 """Version of compare.json; raised when a reader of an older version could misread a newer file."""
@@ -26,8 +29,8 @@ class Change(Strict):
 
     `units` are what the score is a mean of, `better` and `worse` those on which b scores higher and lower. `p` is
     two-sided; `holm` and `bh` are it adjusted for the number of tasks. `word` is "better" or "worse" where `holm` (for
-    the mean over tasks, `p`) is below alpha. `detectable`: the smallest true change that would get such a word in 4 of
-    5 such comparisons, None where there is no spread to go by.
+    the mean over tasks, `p`) is below alpha. `detectable`: minimum detectable change
+    at 80 % power, None where there is no spread to estimate it from.
     """
 
     a: float
@@ -81,8 +84,8 @@ class MeanChange(Change):
     tasks: int
 
 
-class Given(Strict):
-    """What a run made of a sample; the response is in its records.jsonl."""
+class SampleOutcome(Strict):
+    """One run's record of a sample; the response is in its records.jsonl."""
 
     score: float
     status: Status
@@ -91,7 +94,7 @@ class Given(Strict):
 
 
 class Flipped(Strict):
-    """A sample whose score changed by half or more: `way` says to what."""
+    """A sample whose score changed by half or more; `way` is what it turned to."""
 
     task: str
     id: str
@@ -99,8 +102,8 @@ class Flipped(Strict):
     groups: Groups
     way: Literal["wrong", "right"]
     target: Any
-    a: Given
-    b: Given
+    a: SampleOutcome
+    b: SampleOutcome
 
 
 class CompareReport(Strict):
@@ -119,3 +122,11 @@ class CompareReport(Strict):
     mean: MeanChange
     left_out: dict[str, str]
     flips: list[Flipped]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a task, then the mean over tasks; see `viubench.schema.base.task_frame`."""
+        return task_frame([*self.tasks.items(), ("mean", self.mean)])
+
+    def _repr_html_(self) -> str:
+        columns = ["task", "a", "b", "difference", "ci_low", "ci_high", "p", "holm", "word", "to_wrong", "to_right"]
+        return self.to_frame()[columns].to_html(index=False, float_format="{:.3f}".format, na_rep="")

@@ -1,4 +1,4 @@
-"""What a gate is told and what it says: `gate.yaml`, the card of a saved baseline, and the verdicts of `gate.json`.
+"""The gate: its configuration `gate.yaml`, its verdicts in `gate.json`, and the card of a saved reference run.
 
 Example:
     >>> GateConfig(margins={"default": 0.01, "viubench_count_easy": 0.05}).margin("viubench_jigsaw_easy")
@@ -8,11 +8,14 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from viubench.schema.base import Strict
+from viubench.schema.base import Strict, task_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Verdict = Literal["regress", "pass", "improve", "inconclusive", "error"]
 
@@ -78,11 +81,11 @@ class GateConfig(Strict):
 
 
 class Evidence(Strict):
-    """What was measured. Scores and differences are fractions, `difference` is candidate minus baseline, `units` what
-    the headline is a mean of, `better` and `worse` the units on which the candidate scores higher and lower.
+    """The measured difference. Scores and differences are fractions, `difference` is candidate minus baseline, `units`
+    what the headline is a mean of, `better` and `worse` the units on which the candidate scores higher and lower.
 
-    `detectable`: smallest true loss that would be found in 4 of 5 such runs. `needed`: units that would rule out a
-    loss of the margin in 4 of 5 runs, if there is none.
+    `detectable`: minimum detectable loss at 80 % power. `needed`: units that would rule out a
+    loss of the margin with 80 % power, if there is none.
     """
 
     metric: str
@@ -130,7 +133,7 @@ class GatedMean(Strict):
 
 
 class GatedRun(Strict):
-    """Which run it was: `files` are the SHA-256 of what the verdict was read from."""
+    """A compared run; `files` are the SHA-256 of what was read of it."""
 
     path: str
     model: str
@@ -159,12 +162,25 @@ class GateReport(Strict):
     @property
     def faults(self) -> list[str]:
         """Why the verdict is an error: what concerns whole runs first, then what concerns a gated task."""
-        tasks = (found for found in self.tasks.values() if found.verdict == "error" and not found.informational)
-        return [*self.problems, *(found.reason for found in tasks)]
+        tasks = (task for task in self.tasks.values() if task.verdict == "error" and not task.informational)
+        return [*self.problems, *(task.reason for task in tasks)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a task; see `viubench.schema.base.task_frame`."""
+        return task_frame(self.tasks.items())
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        evidence = [f"evidence.{key}" for key in ("baseline", "candidate", "difference", "ci_low", "ci_high")]
+        columns = ["task", "verdict", "margin", *evidence, "reason"]
+        table = self.to_frame().reindex(columns=columns).to_html(index=False, float_format="{:.3f}".format, na_rep="")
+        problems = "".join(f"<p>{escape(problem)}</p>" for problem in self.problems)
+        return f"<p><b>{self.verdict}</b> (exit code {self.exit_code})</p>{problems}{table}"
 
 
-class Baseline(Strict):
-    """`baseline.json`: what a saved baseline is called, and the SHA-256 of its files as they were saved."""
+class ReferenceRun(Strict):
+    """`baseline.json`: the name of a saved reference run, and the SHA-256 of its files as they were saved."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 

@@ -1,4 +1,4 @@
-"""What is asked, what came back, and what it is worth: items, samples, records, results, manifest.
+"""Items, samples, records, results and the manifest of a run.
 
 Example:
     >>> Clip(path="pour.mp4", start=3.0, end=8.0).frame_files
@@ -75,10 +75,12 @@ class Sample(Strict):
 
 Status = Literal["ok", "unparsed", "truncated", "refused", "media_error", "engine_error"]
 STATUSES: tuple[Status, ...] = ("ok", "unparsed", "truncated", "refused", "media_error", "engine_error")
+FAILED: tuple[Status, ...] = ("media_error", "engine_error")
+"""The statuses of samples that were never answered."""
 
 
 class FrameInfo(Strict):
-    """What the model was shown: source frame numbers, the times it was told, the size, and a hash of the pixels."""
+    """The frames the model was shown: source frame numbers, the times in its prompt, size, and a hash of the pixels."""
 
     indices: list[int]
     times: list[float]
@@ -89,7 +91,7 @@ class FrameInfo(Strict):
 
 
 class Failure(Strict):
-    """Why a sample has no answer: `fault` is a word to count by, `detail` a sentence to read."""
+    """Why a sample has no answer: `fault` is a key to count by, `detail` a sentence."""
 
     fault: str
     detail: str = ""
@@ -110,7 +112,7 @@ class Record(Strict):
     target: Any = None
     scores: dict[str, float] = {}
     rules: dict[str, float | None] = {}
-    """What each published rule makes of the response; None where that rule leaves the sample out."""
+    """Score of the response by each published rule; None where that rule leaves the sample out."""
     groups: Groups = {}
     frames: FrameInfo | None = None
     usage: dict[str, int] = {}
@@ -118,8 +120,8 @@ class Record(Strict):
     error: Failure | None = None
 
 
-class Counted(BaseModel):
-    """What results read of a line of `records.jsonl`; the rest of the line is passed over."""
+class ScoredRecord(BaseModel):
+    """The fields of a record that results need; the others are skipped."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -133,8 +135,8 @@ class Counted(BaseModel):
     groups: Groups = {}
 
 
-class Fate(BaseModel):
-    """Whether a line of `records.jsonl` counts as done, and what it says went wrong; the rest is passed over."""
+class RecordState(BaseModel):
+    """The fields of a record that say whether it is done, and why not; the others are skipped."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -143,20 +145,20 @@ class Fate(BaseModel):
     error: Failure | None = None
 
     @property
-    def mendable(self) -> bool:
-        """Whether asking again may end better: the engine failed, or the video was not there yet."""
+    def retryable(self) -> bool:
+        """Whether a retry may succeed: the engine failed, or the video was missing."""
         return self.status == "engine_error" or (self.error is not None and self.error.fault == "missing")
 
 
 class RuleResult(Strict):
-    """What a published rule makes of the same responses: its score over the `n` samples it counts."""
+    """Score of the same responses by a published rule, over the `n` samples it counts."""
 
     value: float | None
     n: int
 
 
 class TaskResult(Strict):
-    """Score of one task over every sample; all but `ok` count as wrong. `as_published` leaves failures out."""
+    """Score of one task over every sample; samples that are not `ok` score 0. `as_published` leaves them out."""
 
     metric: str
     value: float
@@ -174,7 +176,7 @@ class TaskResult(Strict):
     metrics: dict[str, float] = {}
     groups: dict[str, dict[str, Any]] = {}
     trivial: dict[str, float] = {}
-    """Scores of answers that never look, by what they are ("whole video", "always A")."""
+    """Scores of trivial answers by name ("whole video", "always A")."""
     rules: dict[str, RuleResult] = {}
     protocol: str = ""
     protocol_hash: str = ""
@@ -241,7 +243,7 @@ class ProtocolEntry(Protocol):
 
 
 class Manifest(Strict):
-    """`manifest.json`: everything needed to say what was run and to run it again."""
+    """`manifest.json`: everything needed to describe a run and to repeat it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 

@@ -18,7 +18,7 @@ from viubench.schema.pretext import PretextSpec
 
 
 class Sampling(Strict):
-    """Which frames of a video are looked at.
+    """Which frames of a video are shown.
 
     `even`: `frames` instants spread evenly over the middle `middle` share of the video (paper, section 4);
     fewer distinct frames than asked is an error. `fps`: `fps` frames a second, at most `frames`, first and last
@@ -93,7 +93,7 @@ class VideoSpec(Strict):
     """Where a row's videos lie; every text is a Jinja template over the row's fields.
 
     `path`: below one of `roots` of the data folder, with one of `extensions` when it is not there as it stands; a list
-    is several videos, empty ones are left out. `start` and `end` (seconds) limit which part is looked at. With
+    is several videos, empty ones are left out. `start` and `end` (seconds) limit which part is shown. With
     `frame_fps` a path may be a folder of numbered frames. `duration` (seconds), where the row knows it, saves a probe.
     `archives` are globs of the zip and tar files (or their parts) that hold them, `into` the folder they unpack to.
     """
@@ -110,7 +110,7 @@ class VideoSpec(Strict):
 
 
 class Published(Strict):
-    """Where the published wording comes from at run time: a task of the installed lmms-eval (`lmms`), fed with the row
+    """Where the published prompt comes from at run time: a task of the installed lmms-eval (`lmms`), fed with the row
     changed by `doc`; or the data (`row`, a template); or nowhere, and `none` says why."""
 
     lmms: str = ""
@@ -121,15 +121,15 @@ class Published(Strict):
 
 
 class Prompt(Strict):
-    """Wordings of a task. `default` is a Jinja template over the row's fields, `question` and `options` (lettered
-    lines); empty means the wording of the evaluator's kind (`viubench.datasets.prompts`)."""
+    """Prompts of a task. `default` is a Jinja template over the row's fields, `question` and `options` (lettered
+    lines); empty means the prompt of the evaluator's kind (`viubench.datasets.prompts`)."""
 
     default: str = ""
     published: Published = Published()
 
 
 class GenerationKwargs(Strict):
-    """A task's own changes to the protocol's decoding, in lm-evaluation-harness's words."""
+    """A task's own changes to the protocol's decoding, under lm-evaluation-harness's names."""
 
     max_new_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0)] | None = None
@@ -147,7 +147,7 @@ class Metadata(Strict):
 
 
 class Task(Strict):
-    """One benchmark task, read from a YAML file: made from videos (`pretext`) or read from a data set (`rows`).
+    """One benchmark task, read from a YAML file: built from videos (`pretext`) or read from a data set (`rows`).
 
     Of a data set: `dataset_path`, `dataset_name`, `split`, `revision` say where it is on the hub, `fallbacks` what its
     id was or may become; `data` is its folder below the data root (the task's name by default). `id`, `cluster`,
@@ -208,7 +208,7 @@ class Suite(Strict):
 
 
 class RecipeEntry(Strict):
-    """`n` items of one task; with `base`, a task of its own made from that one, `params` replacing its difficulty."""
+    """`n` items of one task; with `base`, a task derived from that one, `params` replacing its difficulty."""
 
     task: str
     n: Annotated[int, Field(ge=1)]

@@ -7,7 +7,7 @@ Example:
     high    0.21
     low     0.34
 
-Each key of a mapping is a column of its own, named with the prefix in `PREFIXES`: `score.iou`, `seconds.engine`.
+Each key of a mapping is a column of its own too, named with the prefix in `PREFIXES`: `score.iou`, `seconds.engine`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import pandas as pd
 from pydantic import BaseModel
 
 from evaluators import Scored
-from viubench.schema import Counted, Failure, FrameInfo, Record, Results
+from viubench.schema import Failure, FrameInfo, Record, Results, ScoredRecord
+from viubench.schema.base import task_frame
 
 PREFIXES = {
     "scores": "score.",
@@ -41,34 +42,25 @@ def records_frame(records: Iterable[Record]) -> pd.DataFrame:
     rows = []
     keys: dict[str, set[str]] = {field: set(model.model_fields) for field, model in NESTED.items()}
     for record in records:
-        row: dict[str, Any] = {}
-        for field, value in record:
-            if field in PREFIXES:
-                own = dict(value or {})
-                keys.setdefault(field, set()).update(own)
-                row.update(_prefixed(PREFIXES[field], own))
-            else:
-                row[field] = value
+        row: dict[str, Any] = dict(record)
+        for field, prefix in PREFIXES.items():
+            own = dict(row[field] or {})
+            keys.setdefault(field, set()).update(own)
+            row.update(_prefixed(prefix, own))
         rows.append(row)
     columns: list[str] = []
     for field in Record.model_fields:
         order = list(NESTED[field].model_fields) if field in NESTED else sorted(keys.get(field, ()))
-        columns += [PREFIXES[field] + key for key in order] if field in PREFIXES else [field]
+        columns += [field, *(PREFIXES[field] + key for key in order)]
     return pd.DataFrame(rows, columns=columns)
 
 
 def results_frame(results: Results) -> pd.DataFrame:
-    """One row a task: its value, interval, baselines and statuses, with `metric.*`, `rule.*` and `trivial.*`."""
-    rows = []
-    for name, task in results.tasks.items():
-        row = task.model_dump(exclude={"ci", "groups", "metrics", "rules", "statuses", "trivial"})
-        row = {"task": name, **row, "ci_low": task.ci[0], "ci_high": task.ci[1]}
-        row |= _prefixed("metric.", task.metrics) | _prefixed("trivial.", task.trivial)
-        row |= _prefixed("status.", task.statuses) | _prefixed(
-            "rule.", {k: rule.value for k, rule in task.rules.items()}
-        )
-        rows.append(row)
-    return pd.DataFrame(rows)
+    """One row a task, then one a suite: value, interval, baselines, `metrics.r@0.5`, `statuses.ok` and so on."""
+    frame = task_frame([*results.tasks.items(), *results.suites.items()])
+    sizes = [sum(results.tasks[task].n for task in suite.tasks) for suite in results.suites.values()]
+    frame["n"] = [*(task.n for task in results.tasks.values()), *sizes]
+    return frame
 
 
 def scores_frame(rows: Sequence[Scored]) -> pd.DataFrame:
@@ -106,7 +98,7 @@ class TaskRows:
         self._rows: list[dict[str, Any]] = []
         self._frames: list[pd.DataFrame] = []
 
-    def add(self, record: Record | Counted) -> None:
+    def add(self, record: Record | ScoredRecord) -> None:
         scores = record.scores if record.status == "ok" else {}
         row = _scored_row(record.cluster, scores, record.groups)
         row["id"], row["status"] = record.id, record.status

@@ -34,7 +34,7 @@ class Estimate:
     """A mean in [0, 1] with its clustered standard error and confidence interval.
 
     Attributes:
-        design_effect: clustered variance over the variance of independent items; 1 when there is nothing to tell.
+        design_effect: clustered variance over the variance of independent items; 1 where it cannot be estimated.
     """
 
     value: float
@@ -83,12 +83,12 @@ def mean(scores: Sequence[float] | Floats, clusters: Sequence[Hashable], level: 
     if n == 0 or n != len(clusters):
         raise ValueError(f"{n} scores and {len(clusters)} clusters: need equally many, at least one")
     value = float(np.mean(scores))
-    found = spread([(1.0, scores, clusters)])
-    if found.clusters == 1:
-        return Estimate(value, found.independent, 0.0, 1.0, n, 1)
-    effect = (found.se / found.independent) ** 2 if found.independent > 0 else 1.0
-    low, high = _interval(value, found, n, level)
-    return Estimate(value, found.se, low, high, n, found.clusters, effect)
+    error = spread([(1.0, scores, clusters)])
+    if error.clusters == 1:
+        return Estimate(value, error.independent, 0.0, 1.0, n, 1)
+    effect = (error.se / error.independent) ** 2 if error.independent > 0 else 1.0
+    low, high = _interval(value, error, n, level)
+    return Estimate(value, error.se, low, high, n, error.clusters, effect)
 
 
 def weighted_mean(parts: Sequence[Part], level: float = 0.95) -> Estimate:
@@ -98,20 +98,20 @@ def weighted_mean(parts: Sequence[Part], level: float = 0.95) -> Estimate:
         parts: the weights sum to 1.
     """
     value = float(sum(weight * np.mean(scores) for weight, scores, _ in parts))
-    n, found = sum(len(scores) for _, scores, _ in parts), spread(parts)
-    if found.clusters == 1:
+    n, error = sum(len(scores) for _, scores, _ in parts), spread(parts)
+    if error.clusters == 1:
         return Estimate(value, 0.0, 0.0, 1.0, n, 1)
-    low, high = _interval(value, found, n, level)
-    return Estimate(value, found.se, low, high, n, found.clusters)
+    low, high = _interval(value, error, n, level)
+    return Estimate(value, error.se, low, high, n, error.clusters)
 
 
-def _interval(value: float, found: Spread, n: int, level: float) -> tuple[float, float]:
+def _interval(value: float, error: Spread, n: int, level: float) -> tuple[float, float]:
     """The ends of a mean's interval: t around it, Wilson's near 0 and 1."""
-    quantile = t_quantile(level, found.degrees)
-    half = quantile * found.se
+    quantile = t_quantile(level, error.degrees)
+    half = quantile * error.se
     low, high = value - half, value + half
-    if found.se < TINY or low < half or high > 1 - half:
-        alike = n if found.se < TINY else min(n, value * (1 - value) / found.se**2)
+    if error.se < TINY or low < half or high > 1 - half:
+        alike = n if error.se < TINY else min(n, value * (1 - value) / error.se**2)
         low, high = wilson(value, alike, quantile)
     return max(low, 0.0), min(high, 1.0)
 

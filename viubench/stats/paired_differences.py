@@ -1,10 +1,10 @@
-"""What two runs of the same items differ by: paired, clustered by source video, corrected for many tasks.
+"""The difference of two runs of the same items: paired, clustered by source video, corrected for many tasks.
 
 Example:
     >>> before, after = [1, 0, 1, 1, 0, 1], [1, 1, 1, 0, 1, 1]
     >>> videos = ["a", "b", "c", "d", "e", "f"]
-    >>> found = paired([(1.0, before, videos)], [(1.0, after, videos)])
-    >>> round(found.mean, 3), found.better, found.worse, found.test
+    >>> difference = paired([(1.0, before, videos)], [(1.0, after, videos)])
+    >>> round(difference.mean, 3), difference.better, difference.worse, difference.test
     (0.167, 2, 1, 'exact McNemar')
 
 Sources: Miller, "Adding Error Bars to Evals" (arXiv 2411.00640), sections 4 and 5, for paired differences and what they
@@ -55,7 +55,7 @@ class Difference:
 
     @property
     def p_two_sided(self) -> float:
-        """The p-value against "no difference", whichever way."""
+        """The p-value against "no difference", in either direction."""
         return min(1.0, 2 * min(self.p_worse, self.p_better))
 
 
@@ -78,22 +78,22 @@ def paired(first: Sequence[Part], second: Sequence[Part], level: float = 0.95) -
     mean = float(sum(weight * values.mean() for weight, values, _ in parts))
     values = np.concatenate([values for _, values, _ in parts])
     n, better, worse = len(values), int((values > TINY).sum()), int((values < -TINY).sum())
-    found = spread(parts)
-    if found.clusters == 1:
-        return Difference(mean, found.independent, -1.0, 1.0, n, 1, better, worse, 1.0, 1.0, "none", 0.0)
-    quantile = t_quantile(level, found.degrees)
-    if found.se < TINY:
+    error = spread(parts)
+    if error.clusters == 1:
+        return Difference(mean, error.independent, -1.0, 1.0, n, 1, better, worse, 1.0, 1.0, "none", 0.0)
+    quantile = t_quantile(level, error.degrees)
+    if error.se < TINY:
         unseen = quantile**2 / (n + quantile**2)
         centre, half = (1 - unseen) * mean, unseen
         statistic = math.copysign(math.sqrt(n * abs(mean)), mean)  # the quantile at which the interval reaches 0
     else:
-        centre, half, statistic = mean, quantile * found.se, mean / found.se
-    p_worse, p_better, test = _p_values(statistic, found.degrees)
-    if len(first) == 1 and n == found.clusters and {*first[0][1], *second[0][1]} <= {0.0, 1.0}:
+        centre, half, statistic = mean, quantile * error.se, mean / error.se
+    p_worse, p_better, test = _p_values(statistic, error.degrees)
+    if len(first) == 1 and n == error.clusters and {*first[0][1], *second[0][1]} <= {0.0, 1.0}:
         p_worse, p_better, test = *mcnemar(better, worse), "exact McNemar"
     low, high = max(centre - half, -1.0), min(centre + half, 1.0)
     return Difference(
-        mean, found.se, low, high, n, found.clusters, better, worse, p_worse, p_better, test, found.degrees
+        mean, error.se, low, high, n, error.clusters, better, worse, p_worse, p_better, test, error.degrees
     )
 
 
@@ -126,7 +126,12 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in false_discovery_control(p_values)] if len(p_values) else []
 
 
-def detectable(found: Difference, alpha: float, power: float = 0.8) -> float | None:
+def short_p(p_value: float) -> float:
+    """To four significant digits, as it is written."""
+    return float(f"{p_value:.4g}")
+
+
+def detectable(difference: Difference, alpha: float, power: float = 0.8) -> float | None:
     """The smallest true loss that a one-sided t test at `alpha` would find with probability `power`, in (0, 1].
 
     From the standard error at hand, which holds the discordance and the clustering: the noncentral t that exceeds its
@@ -134,34 +139,34 @@ def detectable(found: Difference, alpha: float, power: float = 0.8) -> float | N
     """
     from scipy.special import nctdtrinc
 
-    if found.clusters < 2 or found.se < TINY:
+    if difference.clusters < 2 or difference.se < TINY:
         return None
-    effect = float(nctdtrinc(found.degrees, 1 - power, t_quantile(1 - 2 * alpha, found.degrees)))
-    return min(effect * found.se, 1.0)
+    effect = float(nctdtrinc(difference.degrees, 1 - power, t_quantile(1 - 2 * alpha, difference.degrees)))
+    return min(effect * difference.se, 1.0)
 
 
-def needed(found: Difference, margin: float, alpha: float, power: float = 0.8) -> int | None:
+def needed(difference: Difference, margin: float, alpha: float, power: float = 0.8) -> int | None:
     """How many units, from proportionally more videos, would rule out a loss of `margin` with probability `power` if
     there is none; None where this cannot be said (one video, no margin)."""
     from scipy.optimize import brentq
     from scipy.special import ndtri
 
-    if found.clusters < 2 or margin <= 0:
+    if difference.clusters < 2 or margin <= 0:
         return None
 
     def too_wide(times: float) -> float:
         """By how much the lower bound's distance exceeds the margin with so many times the units and videos."""
-        quantile = t_quantile(1 - 2 * alpha, times * (found.degrees + 1) - 1)
-        if found.se < TINY:
-            return quantile**2 / (times * found.n + quantile**2) - margin
-        return float((quantile + ndtri(power)) * found.se / math.sqrt(times)) - margin
+        quantile = t_quantile(1 - 2 * alpha, times * (difference.degrees + 1) - 1)
+        if difference.se < TINY:
+            return quantile**2 / (times * difference.n + quantile**2) - margin
+        return float((quantile + ndtri(power)) * difference.se / math.sqrt(times)) - margin
 
-    fewest, most = 2 / (found.degrees + 1), 1.0
+    fewest, most = 2 / (difference.degrees + 1), 1.0
     if too_wide(fewest) <= 0:
-        return math.ceil(fewest * found.n)
+        return math.ceil(fewest * difference.n)
     while too_wide(most) > 0:
         most *= 4
-    return math.ceil(float(brentq(too_wide, fewest, most)) * found.n)
+    return math.ceil(float(brentq(too_wide, fewest, most)) * difference.n)
 
 
 def _differences(first: Sequence[Part], second: Sequence[Part]) -> list[tuple[float, Floats, Sequence[Hashable]]]:

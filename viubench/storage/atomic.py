@@ -43,7 +43,7 @@ def sync(path: Path) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A file name beside `path` whose content becomes that of `path` when the block ends well.
 
-    It does not end as `path` does, so that nobody who looks for files of that kind takes it for one.
+    It does not end as `path` does, so that a search for files of that kind leaves it out.
     """
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}{ASIDE}")
     try:

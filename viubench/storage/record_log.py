@@ -1,9 +1,9 @@
-"""`records.jsonl`, line by line: read whole or in part, and made fit to be appended to after a kill.
+"""`records.jsonl`, line by line: read whole or in part, and repaired after a kill.
 
 Example:
-    >>> mend(Path("runs/a"))
+    >>> repair(Path("runs/a"))
     {'viubench_jigsaw_easy-0c8f2b', 'viubench_jigsaw_easy-91d5e0'}
-    >>> sum(record.status == "ok" for record in read(Path("runs/a"), Counted))
+    >>> sum(record.status == "ok" for record in read(Path("runs/a"), ScoredRecord))
     2
 
 Nothing here holds the lines: a million of them cost the set of their ids.
@@ -20,7 +20,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from viubench.errors import ViubenchError
-from viubench.schema import Fate
+from viubench.schema import RecordState
 from viubench.storage import atomic
 
 M = TypeVar("M", bound=BaseModel)
@@ -54,13 +54,13 @@ def read(path: Path, kind: type[M]) -> Iterator[M]:
                 raise _unreadable(file, number) from None
 
 
-def mend(path: Path) -> set[str]:
-    """The ids that need not be asked again. A torn last line is cut off, and a line is dropped where asking again may
-    end better or where a later line of the same id stands; else the file stays as it is.
+def repair(path: Path) -> set[str]:
+    """The ids of finished samples. A torn last line is cut off, and a line is dropped where a retry may succeed or
+    a later line has the same id; else the file stays as it is.
 
     Raises:
-        ViubenchError: a line that is not the last one cannot be read; what stands behind the first fields of an
-            answered sample's line is not looked at.
+        ViubenchError: a line that is not the last one cannot be read; of an answered sample only the first fields are
+            checked.
     """
     file = path / FILE
     if not file.exists():
@@ -71,7 +71,7 @@ def mend(path: Path) -> set[str]:
     line, torn = b"\n", False
     with file.open("rb") as lines:
         for number, line in enumerate(lines):
-            name, again = _fate(line, file, number + 1)
+            name, again = _state(line, file, number + 1)
             if name is None:
                 torn = True
                 break
@@ -92,18 +92,18 @@ def mend(path: Path) -> set[str]:
     return set(last)
 
 
-def _fate(line: bytes, file: Path, number: int) -> tuple[str | None, bool]:
-    """The id of a line, None for a torn last one, and whether the sample is to be asked again."""
+def _state(line: bytes, file: Path, number: int) -> tuple[str | None, bool]:
+    """The id of a line, None for a torn last one, and whether the sample is retried."""
     start = PLAIN.match(line)
     if start and line.endswith(b"}\n") and b"\0" not in line:  # a power cut can leave zeros
         return start[1].decode(), False
     try:
-        fate = Fate.model_validate_json(line)
+        state = RecordState.model_validate_json(line)
     except ValidationError:
         if not line.endswith(b"\n"):
             return None, False
         raise _unreadable(file, number) from None
-    return fate.id, fate.mendable
+    return state.id, state.retryable
 
 
 def _rewrite(file: Path, dropped: set[int], size: int) -> None:

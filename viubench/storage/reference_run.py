@@ -1,4 +1,4 @@
-"""A saved baseline: what the gate needs of a run, small enough to commit, and the hash of each file.
+"""A saved reference run: what the gate needs of a run, small enough to commit, and the hash of each file.
 
 Example:
     >>> folder = save(Path("runs/base"), "main")  # doctest: +SKIP
@@ -6,7 +6,7 @@ Example:
     (PosixPath('baselines/main'), {})
 
 It is a run folder whose records hold less, so that whatever reads runs reads it too. The hashes guard against slips (a
-merge, an editor, line ends), not against someone who writes new ones: who may change a baseline is for review to say.
+merge, an editor, line ends), not against someone who writes new ones: who may change it is for review to decide.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from viubench.errors import ViubenchError
 from viubench.schema import Record
-from viubench.schema.gate import Baseline
+from viubench.schema.gate import ReferenceRun
 from viubench.storage import atomic
 from viubench.storage.run_dir import read_manifest, read_records, write_json
 
@@ -42,16 +42,16 @@ def save(run: Path, name: str, folder: Path = FOLDER, *, replace: bool = False) 
             f"{name!r:.80} cannot name a baseline", where="--name", hint="letters, digits, dots, _ and -, at most 100"
         )
     target = folder / name
-    if target.exists() and not (replace and is_baseline(target)):
+    if target.exists() and not (replace and is_reference_run(target)):
         raise ViubenchError(
-            f"{target} is there already" + ("" if is_baseline(target) else " and is no baseline"),
+            f"{target} is there already" + ("" if is_reference_run(target) else " and is no baseline"),
             where="--name",
-            hint="add --replace to save over it" if is_baseline(target) else "choose another name",
+            hint="add --replace to save over it" if is_reference_run(target) else "choose another name",
         )
     read_manifest(run)
     content = {name: (run / name).read_bytes() for name in ("results.json", "manifest.json")}
     content["records.jsonl"] = _reduced(read_records(run))
-    card = Baseline(name=name, files={name: _sha256(content[name]) for name in FILES})
+    card = ReferenceRun(name=name, files={name: _sha256(content[name]) for name in FILES})
     target.mkdir(parents=True, exist_ok=True)
     atomic.write(target / "records.jsonl", content["records.jsonl"], lasting=True)
     atomic.write(target / "results.json", content["results.json"], lasting=True)
@@ -60,31 +60,30 @@ def save(run: Path, name: str, folder: Path = FOLDER, *, replace: bool = False) 
     return target
 
 
-def is_baseline(path: Path) -> bool:
+def is_reference_run(path: Path) -> bool:
     return (path / CARD).is_file()
 
 
 def changes(path: Path) -> dict[str, str]:
-    """What is not as it was saved: file -> "changed", "missing" or "unreadable"; nothing for a folder that is no
-    baseline."""
-    if not is_baseline(path):
+    """Files that are not as saved -> "changed", "missing" or "unreadable"; {} for a folder that is no reference run."""
+    if not is_reference_run(path):
         return {}
     try:
-        card = Baseline.model_validate_json((path / CARD).read_bytes())
+        card = ReferenceRun.model_validate_json((path / CARD).read_bytes())
     except (OSError, ValidationError):
         return {CARD: "unreadable"}
-    found = {}
+    changed = {}
     for name in FILES:
         try:
             if _sha256((path / name).read_bytes()) != card.files.get(name):
-                found[name] = "changed"
+                changed[name] = "changed"
         except OSError:
-            found[name] = "missing"
-    return found
+            changed[name] = "missing"
+    return changed
 
 
 def find(given: str, folder: Path = FOLDER) -> Path:
-    """The run folder `given`, or the saved baseline of that name; ViubenchError when there is neither."""
+    """The run folder `given`, or the reference run saved under that name; ViubenchError when there is neither."""
     path = Path(given)
     if (path / "manifest.json").exists():
         return path
@@ -102,13 +101,13 @@ def find(given: str, folder: Path = FOLDER) -> Path:
 
 
 def names(folder: Path = FOLDER) -> list[str]:
-    """The baselines saved in a folder."""
+    """The reference runs saved in a folder."""
     return sorted(card.parent.name for card in folder.glob(f"*/{CARD}"))
 
 
 def _reduced(records: Iterable[Record]) -> bytes:
-    """What pairing and scoring read. A response is kept where no answer was read out of it: whether two runs answered
-    the same is then for it to say."""
+    """The fields that pairing and scoring need. A response is kept where no answer was extracted from it, so that
+    the answers of two runs can be compared."""
     kept = [
         Record(
             task=record.task,

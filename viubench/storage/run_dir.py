@@ -6,7 +6,7 @@ Example:
     folder.write_results(results)
 
 `records.jsonl` is only ever appended to. A kill can tear its last line, which the next start cuts off; engine errors
-are dropped then as well, so that they are tried again. Of a finished sample only its id is held.
+are dropped then as well, so that they are retried. Of a finished sample only its id is held.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SYNC_SECONDS = 2.0
 """A power cut loses at most the records of this many seconds; a kill loses none."""
 
 STARTED = ("results.json", record_log.FILE, "strips", "run.log", "manifest.json")
-"""What `--fresh` removes, and nothing else; items are made again where they are not those of the new run."""
+"""What `--fresh` removes, and nothing else; items are built again where they are not those of the new run."""
 
 OWN = (*STARTED, "items", "pictures", ".lock")
 """What a run writes."""
@@ -52,7 +52,7 @@ class RunFolder:
 
     @classmethod
     def claim(cls, path: Path, *, fresh: bool = False) -> RunFolder:
-        """Make or reopen the folder and lock it.
+        """Create or reopen the folder and lock it.
 
         Raises:
             ViubenchError: another process writes to it, or it is a folder with other things in it.
@@ -69,25 +69,25 @@ class RunFolder:
         return cls(path, lock, fresh)
 
     def begin(self, manifest: Manifest) -> None:
-        """Start the run, or go on with the one that is there when it is the same one.
+        """Start the run, or resume the one in the folder when it is the same one.
 
         Raises:
             ViubenchError: the folder holds a run of another model, engine, protocol, seed or item set.
         """
         target = self.path / "manifest.json"
-        if self.fresh:  # only now: a mistake found while planning must not cost the run that is there
+        if self.fresh:  # only now: an error while planning must not cost the finished run
             for name in STARTED:
                 old = self.path / name
                 shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
         if target.exists():
             check_same(read_manifest(self.path), manifest, self.path)
-            self.done = record_log.mend(self.path)
+            self.done = record_log.repair(self.path)
         else:
             write_json(target, manifest)
         self._file = open(self.path / record_log.FILE, "ab")  # noqa: SIM115  (held until close)
 
     def note_engine(self, manifest: Manifest) -> None:
-        """Put down what the engine says of itself once it is started: its version and settings."""
+        """Record the engine's version and settings once it is started."""
         write_json(self.path / "manifest.json", manifest)
 
     def append(self, record: Record) -> None:
@@ -120,7 +120,7 @@ class RunFolder:
 
 
 def check_same(old: Manifest, new: Manifest, path: Path) -> None:
-    """Refuse to mix two runs in one folder; says what differs."""
+    """Refuse to mix two runs in one folder; the message names what differs."""
     for what, was, now in (
         ("model", old.model, new.model),
         ("engine", old.engine.get("kind"), new.engine.get("kind")),
@@ -147,7 +147,7 @@ def read_manifest(path: Path) -> Manifest:
 def read_results(path: Path) -> Results:
     """The results of a finished run; ViubenchError when it is unfinished or not a run."""
     if (path / "manifest.json").exists() and not (path / "results.json").exists():
-        raise ViubenchError(f"{path} is not finished", where=str(path), hint="run its command again: it goes on")
+        raise ViubenchError(f"{path} is not finished", where=str(path), hint="rerun the same command to resume")
     return _read(path, "results.json", Results)
 
 

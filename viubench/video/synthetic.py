@@ -1,7 +1,7 @@
 """Draws short sample clips: real mp4 files of varied moving scenes, for demos and tests that may not need a download.
 
 Every clip has a moving camera, textured ground, objects on their own paths and at least one hard cut. The scenes are
-made so that each perturbation of the harness can be seen in them: no scene is symmetric (mirror), all are lit from
+built so that each perturbation of the harness can be seen in them: no scene is symmetric (mirror), all are lit from
 above (rotation), colourful (channel swap) and in motion at every moment (shuffle).
 
 Example:
@@ -116,7 +116,7 @@ def plan(index: int, seed: int, seconds: float, size: tuple[int, int], fps: floa
     width, height = (max(16, 2 * round(side * share / 2)) for side, share in zip(size, (wide, high), strict=True))
     speed = Fraction(fps * rate).limit_denominator(1001)
     rng = np.random.default_rng((seed, index))
-    # The golden ratio never repeats itself: lengths differ between all clips, from 80 % to 120 % of the asked one.
+    # The golden ratio never repeats itself: lengths differ between all clips, from 80 % to 120 % of the requested one.
     length = seconds * (1.0 if index == 0 else 0.8 + 0.4 * (index * 0.618034 % 1))
     frames = max(4, round(length * speed))
     shares = (0.35 + 0.3 * rng.random(),) if index % 2 == 0 else (0.25 + 0.1 * rng.random(), 0.6 + 0.15 * rng.random())
@@ -349,7 +349,7 @@ def draw(
     """Write `clips` different clips, `clip-00.mp4` onwards, into the folder `out` and return their paths.
 
     Args:
-        out: made if missing; files of the same names are replaced.
+        out: created if missing; files of the same names are replaced.
         seed: another seed, other scenes; equal arguments give equal frames.
         seconds, size, fps: length, (width, height) in pixels and frames a second of the first clip exactly;
             the others vary around them, no two alike.
