@@ -1,4 +1,4 @@
-"""The warm start on the tiny checkpoint: learns the true answers, ends by its marks, goes on where it stopped."""
+"""The warm start on the tiny checkpoint: learns the true answers, ends by its thresholds, resumes where it stopped."""
 
 from __future__ import annotations
 
