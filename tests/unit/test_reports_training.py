@@ -11,7 +11,7 @@ from report_runs import write_run
 from training_runs import LEARNT, write_evaluation, write_log, write_training
 from typer.testing import CliRunner
 
-from reports.data.training_log import load, load_all, smoothed
+from reports.data.training_log import TrainingRun, load, load_all, smoothed
 from reports.html.format import number
 from reports.html.page import Figure
 from reports.html.svg import MOST_POINTS, Band, Curve, Level, axes, plot, thinned, ticks
@@ -387,6 +387,6 @@ def test_the_command_takes_trainings(tmp_path: Path) -> None:
 
 
 def test_the_order_of_the_stages_does_not_make_the_judged_one_the_warm_start(tmp_path: Path) -> None:
-    training: Training = load(write_training(tmp_path, steps=20, every=5, warm=20))
+    training: TrainingRun = load(write_training(tmp_path, steps=20, every=5, warm=20))
     assert draw(training).facts[0].answer == "20 steps"
     assert training.stages[-1].name == "GRPO"
