@@ -14,11 +14,10 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from inspect import signature
 from typing import Any, ClassVar, Protocol
+
+from evaluators.plugins import load, registered
 
 GROUP = "viubench.evaluators"
 Groups = Mapping[str, str | tuple[str, ...]]
@@ -168,14 +167,9 @@ def one_of(parameter: str, value: str, allowed: Sequence[str]) -> str:
     return value
 
 
-@cache
-def _registered() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
 def names() -> list[str]:
     """Names of every registered evaluator, sorted."""
-    return sorted(_registered())
+    return sorted(registered(GROUP))
 
 
 def get(name: str, **params: Any) -> Evaluator:
@@ -185,12 +179,7 @@ def get(name: str, **params: Any) -> Evaluator:
         LookupError: no such evaluator; the message says which there are and what was probably meant.
         TypeError: a parameter the evaluator does not have.
     """
-    registered = _registered()
-    if name not in registered:
-        close = get_close_matches(name, registered, n=1)
-        meant = f"; did you mean {close[0]}?" if close else ""
-        raise LookupError(f"unknown evaluator {name!r}{meant} (registered: {', '.join(names())})")
-    evaluator: type[Evaluator] = registered[name].load()
+    evaluator: type[Evaluator] = load(GROUP, "evaluator", name)
     takes = list(signature(evaluator).parameters)
     unknown = [key for key in params if key not in takes]
     if unknown:

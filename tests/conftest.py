@@ -50,6 +50,17 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a few thousand random weights; tests that change it take a copy."""
+    pytest.importorskip("transformers")
+    from viubench.engines import tiny_checkpoints
+
+    folder = tmp_path_factory.mktemp("checkpoint") / "tiny-qwen3-vl"
+    tiny_checkpoints.write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def real_clips() -> Path:
     """A folder of real clips, named by VIUBENCH_REAL_CLIPS; the test is skipped without one."""
     folder = os.environ.get("VIUBENCH_REAL_CLIPS")

@@ -33,6 +33,9 @@ from viubench.video.content_hash import located
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 
+STREAM = "grpo"
+"""Order of the questions of GRPO; other streams draw the same items in another order."""
+
 
 @dataclass
 class Questions:
@@ -117,21 +120,17 @@ class Questions:
         """The evaluator of each task."""
         return self.train.evaluators
 
-    def batch(self, step: int, size: int | None = None, stream: str = "grpo") -> list[Sample]:
-        """The questions of step `step` (from 0), a pure function of (seed, step) and the arguments.
+    def batch(self, step: int) -> list[Sample]:
+        """The questions of step `step` (from 0), a pure function of (seed, step).
 
         Tasks come by their weights, exact to one question over any number of steps. A task's items come once an epoch,
         in a new order each epoch; an epoch may end inside a batch.
-
-        Args:
-            size: questions, `config.train_batch_size` if None; equal in all steps of a stream.
-            stream: another stream has another order, for example that of a warm start.
         """
-        size = size or self.config.train_batch_size
+        size = self.config.train_batch_size
         self._drawn += islice(self._mixture, max((step + 1) * size - len(self._drawn), 0))
         turns = self._drawn[step * size : (step + 1) * size]
-        order = Rng("batch", self.config.seed, stream, step).permutation(size)
-        return [self.draw(stream, *turns[place]) for place in order]
+        order = Rng("batch", self.config.seed, STREAM, step).permutation(size)
+        return [self.draw(STREAM, *turns[index]) for index in order]
 
     def validation(self, n: int | None = None) -> list[Sample]:
         """The first `n` validation items of each task (fewer where there are fewer), or all; task by task."""

@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 
 from evaluators.base import Gradable, Groups
+from evaluators.plugins import load, registered
 
 GROUP = "viubench.rules"
 
@@ -72,23 +71,13 @@ class Rule:
         return get_rule, (self.name,)
 
 
-@cache
-def _registered() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
 def rule_names() -> list[str]:
     """Names of every registered rule, sorted."""
-    return sorted(_registered())
+    return sorted(registered(GROUP))
 
 
 @cache
 def get_rule(name: str) -> Rule:
     """The rule registered as `name`; LookupError saying which there are and what was probably meant."""
-    registered = _registered()
-    if name not in registered:
-        close = get_close_matches(name, registered, n=1)
-        meant = f"; did you mean {close[0]}?" if close else ""
-        raise LookupError(f"unknown published rule {name!r}{meant} (registered: {', '.join(rule_names())})")
-    rule: Rule = registered[name].load()
+    rule: Rule = load(GROUP, "published rule", name)
     return rule

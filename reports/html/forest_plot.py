@@ -51,10 +51,8 @@ def scale(intervals: Sequence[tuple[float, float]]) -> Scale:
 
 
 def row(axis: Scale, value: float, ci: tuple[float, float], unseen: float | None, word: str) -> Markup:
-    """A difference (mark) in its interval (line); within `unseen` of 0 (band) a change is not detectable.
-
-    A `word` other than "better" and "worse" is drawn as unsure.
-    """
+    """A difference (mark) in its interval (line); within `unseen` of 0 (band) a change is not detectable. A `word`
+    other than "better" and "worse" is drawn as unsure."""
     low, high = axis.x(ci[0]), axis.x(ci[1])
     style = word if word in ("better", "worse") else "unsure"
     parts = _lines(axis, 0, HEIGHT)

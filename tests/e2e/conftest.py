@@ -14,18 +14,10 @@ import tiny_training
 from engine_requests import ask, standard, texts
 from lmms_process import LmmsProcess
 
-from viubench.engines import make, tiny_checkpoints
+from viubench.engines import make
 
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
                       "--disable-sync", "--no-first-run"]  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("transformers")
-    folder = tmp_path_factory.mktemp("checkpoint") / "tiny-qwen3-vl"
-    tiny_checkpoints.write(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import inprocess
 import lmms_datasets
 import lmms_listing
 import pytest
-import within
 from lmms_process import LmmsProcess
 
 from viubench.storage.run_dir import read_records, read_results
@@ -111,7 +111,7 @@ def test_another_process_makes_the_same_items_and_scores_the_same_answers_alike(
     monkeypatch.setenv("LMMS_EVAL_DATASETS_CACHE", str(world.folder / "said-datasets"))
     monkeypatch.chdir(world.folder)
     lmms_listing.keep(monkeypatch.setattr)
-    within.viubench(*score("said"), "--max-errors", 1)
+    inprocess.viubench(*score("said"), "--max-errors", 1)
     again = read_results(world.folder / "said")
     for task, result in read_results(ran).tasks.items():
         assert (again.tasks[task].items_hash, again.tasks[task].value) == (result.items_hash, result.value)

@@ -8,8 +8,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import inprocess
 import pytest
-import within
 from lmms_process import LmmsProcess
 
 from viubench.export import lmms_scoring
@@ -38,7 +38,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mini(clips: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One question of each type of VIUBench at 128x128 pixels."""
     out = tmp_path_factory.mktemp("exported") / "mini"
-    within.viubench("export", "lmms-eval", "--tasks", "viubench-mini", "--videos", clips, "--out", out, "--limit", 1,
+    inprocess.viubench("export", "lmms-eval", "--tasks", "viubench-mini", "--videos", clips, "--out", out, "--limit", 1,
                     "--protocol", "viubench-128", "--frame-cache", cache)  # fmt: skip
     return out
 
@@ -59,7 +59,7 @@ def compared(mini: Path, logs: Path, tmp_path: Path) -> list[dict[str, Any]]:
     samples = [json.loads(line) for path in logs.rglob("*_samples_*.jsonl") for line in path.open()]
     answers = [{"id": s["score"]["record"]["id"], "response": s["filtered_resps"]} for s in samples]
     (tmp_path / "answers.jsonl").write_text("".join(json.dumps(answer) + "\n" for answer in answers))
-    within.viubench("score", "--tasks", mini / "scoring", "--responses", tmp_path / "answers.jsonl",
+    inprocess.viubench("score", "--tasks", mini / "scoring", "--responses", tmp_path / "answers.jsonl",
                     "--out", tmp_path / "run", "--max-errors", 1)  # fmt: skip
     results, records = read_results(tmp_path / "run"), {r.id: r for r in read_records(tmp_path / "run")}
     for name in {sample["score"]["record"]["task"] for sample in samples}:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from report_runs import write_run
 from training_runs import write_training
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import inprocess
 import pytest
-import within
 
 from viubench.storage.run_dir import read_records, read_results
 
@@ -19,16 +19,16 @@ MODEL = Path(__file__).parents[2] / "trainer" / "tiny-viu"
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Items of clips that no training saw."""
     root = tmp_path_factory.mktemp("dusk")
-    within.viubench("clips", "--out", root / "clips", "--n", 24, "--seed", 987, "--seconds", 8, "--size", "64x64",
+    inprocess.viubench("clips", "--out", root / "clips", "--n", 24, "--seed", 987, "--seconds", 8, "--size", "64x64",
                     "--fps", 4, "--dusk")  # fmt: skip
-    within.viubench("build", "--recipe", "tiny", "--videos", root / "clips", "--out", root / "items", "--n", 48,
+    inprocess.viubench("build", "--recipe", "tiny", "--videos", root / "clips", "--out", root / "items", "--n", 48,
                     "--frame-cache", root / "frames")  # fmt: skip
     return root
 
 
 def run(world: Path, engine: str) -> Path:
     out = world / engine
-    within.viubench("run", "--model", MODEL, "--engine", engine, "--tasks", world / "items", "--out", out,
+    inprocess.viubench("run", "--model", MODEL, "--engine", engine, "--tasks", world / "items", "--out", out,
                     "--frame-cache", world / "frames")  # fmt: skip
     return out
 

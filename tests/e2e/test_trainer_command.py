@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from trainer.checkpoints.checkpoint import complete
 from trainer.checkpoints.metrics_log import read
 from viubench import cli
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.engine
 
 
@@ -32,23 +33,27 @@ def told(world: Path, model: Path, folder: Path, **changes: Any) -> list[str]:
     return ["train", "--config", str(file), "--out", "run", "--device", "cpu", "--frame-cache", str(world / "frames")]
 
 
-def start(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
+def finish(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run the command in this process, in `folder`; returns what it prints."""
     folder.mkdir(exist_ok=True)
-    return subprocess.Popen(
-        [sys.executable, "-m", "viubench", *arguments], cwd=folder, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-
-
-def finish(arguments: list[str], folder: Path) -> str:
-    out, errors = (process := start(arguments, folder)).communicate()
-    assert process.returncode == 0, errors[-2000:]
-    return out
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["viubench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    torch.set_flush_denormal(False)
+    assert not ended.value.code
+    return capsys.readouterr().out
 
 
 def kill_after(lines: int, arguments: list[str], folder: Path) -> None:
-    """Start, and send SIGKILL as soon as so many lines are in the log."""
-    process = start(arguments, folder)
+    """Start a process, and send SIGKILL as soon as so many lines are in the log."""
+    folder.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "viubench", *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
     while len(read(folder / "run")) < lines and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -66,17 +71,27 @@ def content(checkpoint: Path) -> dict[str, bytes]:
     return files | {"trainer/state.json": json.dumps(state).encode(), "trainer/files.json": json.dumps(listed).encode()}
 
 
-def test_six_steps_equal_three_a_kill_and_three(tiny_model: Path, world: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_six_steps_equal_three_a_kill_and_three(
+    tiny_model: Path, world: Path, tmp_path: Path, one_thread: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Random rewards move the weights of a model that cannot answer yet; every file of the checkpoint is compared."""
     tasks = {"few": {"weight": 1, "reward": "random"}, "order": {"weight": 1, "reward": "random"}}
     arguments = told(
         world, tiny_model, tmp_path, max_steps=6, train_batch_size=3, micro_batch_size=2, tasks=tasks, save_steps=3,
         eval_steps=3, eval_limit=2,
     )  # fmt: skip
-    assert "checkpoint-000006" in finish([*arguments, "--quiet"], tmp_path / "whole")
+    assert "checkpoint-000006" in finish([*arguments, "--quiet"], tmp_path / "whole", capsys)
     kill_after(4, [*arguments, "--quiet"], tmp_path / "killed")
     assert [path.name for path in complete(tmp_path / "killed" / "run")] == ["checkpoint-000003"]
-    out = finish([*arguments, "--quiet"], tmp_path / "killed")
+    out = finish([*arguments, "--quiet"], tmp_path / "killed", capsys)
     assert out == "trained: run/checkpoint-000006\nbest: run/checkpoint-000003 (validation score 0.000)\n"
     whole, killed = (tmp_path / name / "run" for name in ("whole", "killed"))
     assert untimed(read(killed)) == untimed(read(whole))
@@ -119,9 +134,9 @@ def test_mistakes_are_told_before_anything_is_written(
     assert "the model takes no videos" in says("--model", str(blind(tiny_model, tmp_path)))
     assert "it lacks a processor" in says("--model", str(text_only(tiny_model, tmp_path)))
     file = Path(arguments[2])
-    file.write_text(file.read_text().replace("rollouts:", "rolouts:"))
+    file.write_text(file.read_text().replace("num_generations:", "num_generation:"))
     assert "config.yaml" in (errors := says())
-    assert "did you mean 'rollouts'" in errors
+    assert "did you mean 'num_generations'" in errors
     assert not (tmp_path / "run" / "train.jsonl").exists()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import within
 from tiny_training import config, go, untimed
 
 from trainer import harness_eval
@@ -39,9 +40,16 @@ def trained(world: Path, model: Path, out: Path) -> list[dict[str, Any]]:
     return read(out)
 
 
+def here(command: list[str], log: Path, **_: Any) -> int:
+    """In place of a child process: the same command in this one, for its effect on the run folder."""
+    within.viubench(*[word for word in command[3:] if word != "--quiet"])
+    return 0
+
+
 def test_a_checkpoint_is_evaluated_and_the_evaluation_goes_on_after_a_kill(
-    tiny_model: Path, world: Path, tmp_path: Path
+    tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The first evaluation is a process of its own; the others run here."""
     lines = trained(world, tiny_model, tmp_path)
     run = tmp_path / "evaluations" / "step-000002"
     results = read_results(run)
@@ -49,6 +57,7 @@ def test_a_checkpoint_is_evaluated_and_the_evaluation_goes_on_after_a_kill(
     assert "evaluation/few" not in lines[0]
     assert lines[1]["evaluation/few"] == results.tasks["few"].value
     # As if killed after the last checkpoint, in its evaluation: the same command does what is missing.
+    monkeypatch.setattr(harness_eval.child_process, "run", here)
     log, records = tmp_path / "train.jsonl", run / "records.jsonl"
     log.write_text(log.read_text().splitlines(keepends=True)[0])
     (run / "results.json").unlink()

@@ -130,7 +130,7 @@ def test_the_loss_is_the_cross_entropy_of_the_true_answers(tiny_model: Path, wor
     """Against torch's own cross entropy, question by question and without padding."""
     chosen = schooled(world, tiny_model)
     questions, policy = asked(chosen, world), opened(chosen)
-    samples = questions.batch(0, 5)
+    samples = (questions.batch(0) + questions.batch(1) + questions.batch(2))[:5]
     expected, tokens = 0.0, 0
     for sample in samples:
         inputs = policy.pack(sample, questions.videos(sample)).inputs

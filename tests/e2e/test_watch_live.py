@@ -26,7 +26,7 @@ from viubench.video import synthetic
 from viubench.watch.history import read
 from viubench.watch.scheduler import Waiting
 
-SKILLED = Path(__file__).with_name("skilled.py")
+SKILLED = Path(__file__).with_name("scripted_model.py")
 
 
 def command(*arguments: object) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import evaluators
+from evaluators import plugins
 from viubench.cli import app, job
 from viubench.datasets import adapters
 from viubench.engines.base import Request, Response
@@ -179,10 +180,10 @@ def test_the_page_s_adapter_reads_nested_rows(world: Path, monkeypatch: pytest.M
 
 def test_the_page_s_metric_grades(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     metric = defined(block("python", "class Closeness"), "Closeness")
-    known = dict(evaluators.base._registered())
+    known = dict(plugins.registered(evaluators.base.GROUP))
     point = EntryPoint("closeness", "my_package:Closeness", evaluators.base.GROUP)
     monkeypatch.setattr(EntryPoint, "load", lambda self: metric if self is point else _load(self))
-    monkeypatch.setattr(evaluators.base, "_registered", lambda: known | {"closeness": point})
+    monkeypatch.setattr(plugins, "registered", lambda group: known | {"closeness": point})
     path = world / "my_tasks/kitchen_qa.yaml"
     text = path.read_text().replace('options: "{{ choices }}"\n', "").replace("{name: choice}", "{name: closeness}")
     path.write_text(

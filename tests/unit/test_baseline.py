@@ -92,7 +92,7 @@ def test_a_changed_file_is_refused_with_its_name(run: Path, tmp_path: Path, name
     assert reference_run.changes(saved) == {name: "changed"}
     report = gate(saved, run)
     assert (report.exit_code, report.problems) == (
-        4, [f"{saved} is not the baseline that was saved: {name} is changed"]
+        4, [f"{saved} is not the reference run that was saved: {name} is changed"]
     )  # fmt: skip
     with pytest.raises(ViubenchError, match=f"{name} is changed") as error:
         compare_runs(saved, run)

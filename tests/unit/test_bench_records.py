@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from tests.bench import records
 from tests.bench.__main__ import app
+from viubench.cli import app as viubench_app
+from viubench.errors import ViubenchError
 from viubench.storage.run_dir import read_records, read_results
 
 
@@ -40,3 +42,9 @@ def test_a_stage_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "STAGES", {"nothing": records.statistics})
     done = CliRunner().invoke(app, ["records", "--n", "600", "--quiet"])
     assert "nothing of 60 failed: " in str(done.exception)
+
+
+def test_the_command_line_names_where_the_benchmarks_went() -> None:
+    done = CliRunner().invoke(viubench_app, ["bench", "records", "--n", "600"])
+    assert isinstance(done.exception, ViubenchError)
+    assert done.exception.hint == "in a checkout, run: python -m tests.bench records --n 600"

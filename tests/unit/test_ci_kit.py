@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from composite import EXPRESSION, Composite, filled
+from composite_action import EXPRESSION, Composite, filled
 from junit_schema import outcomes, valid
 from paired_runs import rows, write
 from test_docs import options

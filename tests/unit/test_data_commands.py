@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hub_lookalike import Hub
+from local_hub import Hub
 from typer.testing import CliRunner, Result
 
 from viubench.cli import app as viubench

@@ -105,7 +105,7 @@ def test_deterministic_is_promised_only_where_it_can_be_kept(checkpoint: str) ->
     for kind in ("vllm", "hf"):
         assert make(kind, model=checkpoint, base_urls=(), args={}, deterministic=True).deterministic
         assert not make(kind, model=checkpoint, base_urls=(), args={}).deterministic
-    with pytest.raises(ViubenchError, match="nothing can be promised"):
+    with pytest.raises(ViubenchError, match="determinism cannot be promised"):
         make("server", model=None, base_urls=("http://x",), args={}, deterministic=True)
     with pytest.raises(ViubenchError, match="--deterministic settles max_num_seqs"):
         VllmEngine(checkpoint, {"max_num_seqs": "4"}, deterministic=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from exported_tasks import Answering, assert_equal, docs, junk, mixed, oracle, ours, sample_in, scores, tasks, viubench
 from hypothesis import given
 from hypothesis import strategies as st
-from lmms_folder import Answering, assert_equal, docs, junk, mixed, oracle, ours, sample_in, scores, tasks, viubench
 
 from viubench.errors import MediaError, ViubenchError
 from viubench.export import lmms, lmms_readme, lmms_scoring

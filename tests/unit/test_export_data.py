@@ -10,9 +10,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+from block_videos import blocks
 from example_rows import copied
-from lmms_folder import assert_equal, docs, mixed, oracle, ours, sample_in, scores, tasks, viubench
-from pretext_world import blocks
+from exported_tasks import assert_equal, docs, mixed, oracle, ours, sample_in, scores, tasks, viubench
 
 from viubench.datasets import loader
 from viubench.errors import ViubenchError

@@ -10,9 +10,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+from block_videos import blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pretext_world import blocks
 
 import evaluators
 from viubench.errors import ViubenchError

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from watch_world import entry
+from watched_runs import entry
 
 from viubench.errors import ViubenchError
 from viubench.watch.history import FILE, History, read

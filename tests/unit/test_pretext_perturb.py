@@ -8,9 +8,9 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from block_videos import moving
 from hypothesis import given
 from hypothesis import strategies as st
-from pretext_world import moving
 from pydantic import ValidationError
 
 from viubench.pretext.perturb import TEMPORAL, WORDS, altered, draw_strength, positions

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from block_videos import moving, still, wrap
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pretext_world import moving, still, wrap
 
 import evaluators
 from viubench.errors import ViubenchError

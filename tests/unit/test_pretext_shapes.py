@@ -10,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from block_videos import moving, wrap
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pretext_world import moving, wrap
 
 from viubench.pretext.generate import Drawn, Rejected, apply, draw
 from viubench.pretext.rng import Rng

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from training_runs import write_training
-from watch_world import HOSTILE, entry, words
+from watched_runs import HOSTILE, entry, words
 
 from reports.pages import watch_page
 from viubench.schema import GateOutcome, WatchEntry, WatchScore

@@ -17,9 +17,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hub_lookalike import Hub
 from hypothesis import given
 from hypothesis import strategies as st
+from local_hub import Hub
 
 from viubench.datasets import archives, download, hub_client, local_manifest
 from viubench.errors import ViubenchError

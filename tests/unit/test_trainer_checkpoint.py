@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from trainer.checkpoints import checkpoint
-from viubench.engines import make, tiny_checkpoints
+from viubench.engines import make
 from viubench.engines.base import Request, Response
 from viubench.engines.hf import HfEngine
 from viubench.errors import ViubenchError
@@ -35,10 +35,8 @@ def one_thread() -> Any:
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base") / "tiny"
-    tiny_checkpoints.write(folder)
-    return folder
+def base(tiny_model: Path) -> Path:
+    return tiny_model
 
 
 def opened(base: Path, lora: bool = False) -> tuple[Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from trainer import checks, rewards
 from trainer.model.packing import Packed
 from trainer.model.policy import Policy, Rollouts
 from trainer.rewards import Diagnostics
-from viubench.engines import tiny_checkpoints
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
 from viubench.video.frames import STILL, VideoInput
@@ -36,11 +36,8 @@ def asked(name: str, videos: int) -> Sample:
 
 
 @pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
-    pytest.importorskip("transformers")
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    tiny_checkpoints.write(folder)
-    return Policy.open(folder)
+def policy(tiny_model: Path) -> Policy:
+    return Policy.open(tiny_model)
 
 
 def packed(policy: Policy) -> Packed:

@@ -117,15 +117,18 @@ def test_a_batch_follows_from_seed_and_step_alone(world: Path, seed: int, steps:
 
 
 def test_other_seeds_steps_and_streams_ask_otherwise(world: Path) -> None:
-    batches = [read(world, seed=seed).batch(step, stream=s) for seed in (0, 1) for step in (0, 1) for s in ("x", "y")]
-    assert len({tuple(sample.id for sample in batch) for batch in batches}) == 8
+    batches = [read(world, seed=seed).batch(step) for seed in (0, 1) for step in (0, 1)]
+    assert len({tuple(sample.id for sample in batch) for batch in batches}) == 4
+    questions = read(world)
+    streams = [[questions.draw(stream, "mirrored", number).id for number in range(12)] for stream in ("x", "y")]
+    assert streams[0] != streams[1]
 
 
 def test_a_batch_has_the_weights_shares(world: Path) -> None:
     questions = read(world)
     for step in range(20):
         assert Counter(s.task for s in questions.batch(step)) == {"mirrored": 3, "counted": 1, "cut": 2}
-    assert len(questions.batch(0, size=4)) == 4
+    assert len(read(world, train_batch_size=4).batch(0)) == 4
 
 
 @settings(max_examples=50)
@@ -141,7 +144,7 @@ def test_no_task_is_a_whole_draw_ahead_of_its_share(weights: list[float], draws:
 
 def test_every_item_comes_once_an_epoch_and_in_another_order_in_the_next(world: Path) -> None:
     questions = read(world)
-    asked = [sample for step in range(40) for sample in questions.batch(step, size=6)]
+    asked = [sample for step in range(40) for sample in questions.batch(step)]
     for name, size in SIZES.items():
         ids = [sample.id for sample in asked if sample.task == name]
         epochs = [ids[start : start + size] for start in range(0, len(ids) - size + 1, size)]

@@ -15,7 +15,6 @@ import pytest
 
 from trainer.model.packing import Packed
 from trainer.model.policy import LoraConfig, Policy, Rollouts
-from viubench.engines import tiny_checkpoints
 from viubench.engines.base import Request
 from viubench.engines.hf import HfEngine
 from viubench.errors import EngineError, ViubenchError
@@ -48,10 +47,8 @@ PICTURED = (clip(5), clip(6, 1, 64, STILL))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "tiny"
-    tiny_checkpoints.write(path)
-    return path
+def folder(tiny_model: Path) -> Path:
+    return tiny_model
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,6 @@ from trainer.dataset import Questions
 from trainer.verl import export, launch, reward
 from trainer.verl.overrides import hydra_value, overrides
 from viubench.cli import app
-from viubench.engines import tiny_checkpoints
 from viubench.engines.hf import encode
 from viubench.errors import ViubenchError
 from viubench.runner.pipeline import clip_wants, shown
@@ -131,10 +132,9 @@ def test_a_thousand_rewards_are_those_of_verl_s_reward_manager() -> None:
     assert {0.0, 1.0} < {row[0] for row in golden}
 
 
-def test_drawn_frames_become_the_inputs_that_verl_makes_of_them(tmp_path: Path) -> None:
+def test_drawn_frames_become_the_inputs_that_verl_makes_of_them(tiny_model: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    tiny_checkpoints.write(tmp_path / "tiny")
-    processor = transformers.AutoProcessor.from_pretrained(tmp_path / "tiny")
+    processor = transformers.AutoProcessor.from_pretrained(tiny_model)
     golden = json.loads((verl_exports.GOLDEN / "inputs.json").read_text())
     for number, ((frames, height, width, fps), theirs) in enumerate(zip(verl_exports.SHAPES, golden, strict=True)):
         video = verl_exports.drawn(frames, height, width, fps, seed=number)
@@ -159,6 +159,20 @@ def test_the_copied_file_works_alone(rows: list[dict[str, Any]], written: export
         [sys.executable, "-c", code], input=json.dumps(call), capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert json.loads(done.stdout) == [{"score": 1.0, "exact": 1.0, "parsed": 1.0}, []]
+
+
+def test_an_agent_loop_is_found_where_older_exports_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`verl_agent.yaml` of an earlier version names trainer.verl_agent, as hydra would import it; verl is a stub."""
+    name = "verl.experimental.agent_loop.single_turn_agent_loop"
+    for end in range(1, name.count(".") + 2):
+        monkeypatch.setitem(sys.modules, ".".join(name.split(".")[:end]), types.ModuleType("stub"))
+    monkeypatch.setattr(sys.modules[name], "SingleTurnAgentLoop", object, raising=False)
+    for module in ("trainer.verl.agent_loop", "trainer.verl_agent"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    old = importlib.import_module("trainer.verl_agent").VideoAgentLoop
+    assert old is importlib.import_module("trainer.verl.agent_loop").VideoAgentLoop
+    for module in ("trainer.verl.agent_loop", "trainer.verl_agent"):
+        sys.modules.pop(module)  # what was built over the stub is not for others
 
 
 TRUTH = {
@@ -301,15 +315,13 @@ else:
 
 @pytest.mark.parametrize("reached", [2, 1])
 def test_the_launcher_trains_merges_and_checks(
-    reached: int, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reached: int, tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("transformers")
-    tiny_checkpoints.write(tmp_path / "tiny")
     fake, log = tmp_path / "python", tmp_path / "log"
-    fake.write_text(FAKE.format(python=sys.executable, log=str(log), model=str(tmp_path / "tiny"), reached=reached))
+    fake.write_text(FAKE.format(python=sys.executable, log=str(log), model=str(tiny_model), reached=reached))
     fake.chmod(0o755)
     monkeypatch.setattr(launch.preflight, "checks", lambda *_, **__: [])
-    asked = verl_exports.questions(world / "items", FrameCache(world / "frames"), model=str(tmp_path / "tiny"))
+    asked = verl_exports.questions(world / "items", FrameCache(world / "frames"), model=str(tiny_model))
     out = tmp_path / "out"
     said: list[str] = []
     if reached < 2:
@@ -323,6 +335,6 @@ def test_the_launcher_trains_merges_and_checks(
     assert log.read_text().split() == ["verl.trainer.main_ppo", "verl.model_merger"]
     assert launch.launch(asked, out, str(fake), gpus=1, log=said.append) == finished, "not done again"
     assert len(log.read_text().split()) == 2
-    other = verl_exports.questions(world / "items", FrameCache(world / "frames"), model=str(tmp_path / "tiny"), seed=9)
+    other = verl_exports.questions(world / "items", FrameCache(world / "frames"), model=str(tiny_model), seed=9)
     with pytest.raises(ViubenchError, match="holds a training with another config"):
         launch.launch(other, out, str(fake), gpus=1, log=said.append)

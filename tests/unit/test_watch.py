@@ -11,7 +11,7 @@ import paired_runs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from watch_world import OPTIONS, Clock, run_of
+from watched_runs import OPTIONS, Clock, run_of
 
 from viubench.engines.checkpoints import fingerprint
 from viubench.errors import ViubenchError
@@ -108,7 +108,7 @@ def test_what_is_there_at_the_start_has_had_its_time(tmp_path: Path) -> None:
 def test_the_trainers_own_mark_needs_no_time(tmp_path: Path) -> None:
     from trainer.checkpoints import checkpoint
 
-    with checkpoint._appearing(tmp_path / "checkpoint-000001") as aside:
+    with checkpoint._atomic_folder(tmp_path / "checkpoint-000001") as aside:
         folders.write(aside)
         (aside / "trainer" / "state.json").write_text("{}")
     with History.open(tmp_path / "watch") as history:

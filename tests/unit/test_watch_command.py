@@ -12,7 +12,7 @@ import checkpoint_folders as folders
 import paired_runs
 import pytest
 from typer.testing import CliRunner
-from watch_world import HOSTILE, run_of
+from watched_runs import HOSTILE, run_of
 
 from viubench.cli import app
 from viubench.cli.watch import parse_command

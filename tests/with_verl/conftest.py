@@ -12,7 +12,6 @@ import verl_exports
 from trainer.dataset import Questions
 from trainer.verl import export
 from trainer.verl.overrides import overrides
-from viubench.engines import tiny_checkpoints
 from viubench.video.frame_cache import FrameCache
 
 
@@ -26,13 +25,6 @@ class Skipped(pytest.Module):
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
     """Skip every file below, with a reason, where verl is not installed."""
     return Skipped.from_parent(parent, path=module_path) if find_spec("verl") is None else None
-
-
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("checkpoint") / "tiny-qwen3-vl"
-    tiny_checkpoints.write(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

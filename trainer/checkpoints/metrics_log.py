@@ -40,6 +40,7 @@ class MetricsLog:
         self.path = folder / NAME
         self._warn = warn
         self._board: Any = None
+        self._opened = False
 
     def cut(self, step: int) -> None:
         """Drop the lines from `step` on, which a resumed run writes again. Comes before `write`."""
@@ -60,18 +61,18 @@ class MetricsLog:
                 where=str(self.path),
                 hint="lower learning_rate or max_grad_norm; the last checkpoint is from before this step",
             )
-        if self._board is None:
-            self._board = _board(self.path.parent, self._warn)
+        if not self._opened:
+            self._board, self._opened = _board(self.path.parent, self._warn), True
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_line(metrics))
-        _draw(self._board, metrics)
-        self._board.flush()
+        if self._board is not None:
+            _draw(self._board, metrics)
+            self._board.flush()
 
     def close(self) -> None:
         """Finish the event file; safe to call twice, and not needed for what was written to be there."""
         if self._board is not None:
             self._board.close()
-            self._board = None
 
 
 class NoLog(MetricsLog):
@@ -106,24 +107,15 @@ def summary(line: Mapping[str, Any]) -> str:
     return "  ".join(parts) or f"loss {line['loss']:.3f}"
 
 
-class _NoBoard:
-    """In place of TensorBoard's writer where it is not installed."""
-
-    def add_scalar(self, *_: Any) -> None: ...
-    def add_text(self, *_: Any) -> None: ...
-    def flush(self) -> None: ...
-    def close(self) -> None: ...
-
-
 def _board(folder: Path, warn: Callable[[str], None]) -> Any:
-    """A TensorBoard writer whose files hold the lines of the log so far."""
+    """A TensorBoard writer whose files hold the lines of the log so far; None without TensorBoard."""
     for old in (folder / EVENTS).glob("events.out.tfevents.*"):
         old.unlink()
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         warn("TensorBoard is not installed: the metrics go to train.jsonl alone (pip install tensorboard)")
-        return _NoBoard()
+        return None
     # A viewer that is open has the old points in memory: purging from step 0 on makes it drop them.
     board = SummaryWriter(str(folder / EVENTS), purge_step=0)
     for line in read(folder):

@@ -42,8 +42,6 @@ def launch(
     *,
     gpus: int = 8,
     nodes: int = 1,
-    max_prompt: int = export.MAX_PROMPT,
-    picture: export.Picture = "png",
     workers: int = 1,
     log: Callable[[str], None] = print,
     progress: export.Progress = lambda done, total: None,
@@ -69,9 +67,7 @@ def launch(
         log(f"finished before: {finished}")
         return finished
     require_passed(preflight.checks(python, config, out, gpus=gpus, nodes=nodes), python)
-    written = export.export(
-        questions, out / "handed", max_prompt=max_prompt, picture=picture, workers=workers, progress=progress
-    )
+    written = export.export(questions, out / "handed", workers=workers, progress=progress)
     lines = overrides(config, written, out / "verl", gpus=gpus, nodes=nodes)
     write_overrides(out / "handed", lines)
     for line in differences(config):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from viubench.errors import ViubenchError
 from viubench.runner.config import MAX_ERRORS, PathLike
 from viubench.runner.evaluate import failures
-from viubench.schema import Manifest, Record, Results
+from viubench.schema import FAILED, Manifest, Record, Results
 from viubench.storage.run_dir import read_manifest, read_records, read_results
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Run:
     def valid(self) -> bool:
         """Whether at most the share `max_errors` of all samples failed in the harness (media and engine errors)."""
         tasks = self.results.tasks.values()
-        failed = sum(task.statuses.get(status, 0) for task in tasks for status in ("media_error", "engine_error"))
+        failed = sum(task.statuses.get(status, 0) for task in tasks for status in FAILED)
         return failed <= self.max_errors * sum(task.n for task in tasks)
 
     def __repr__(self) -> str:

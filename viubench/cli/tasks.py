@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from viubench.errors import Exit
-
-if TYPE_CHECKING:
-    from viubench.schema import Task
 
 app = typer.Typer(no_args_is_help=True, help="List and show tasks, and check that they score as they should.")
 Include = Annotated[list[Path], typer.Option("--include-path", help="More folders with task YAML files.")]
@@ -23,26 +20,26 @@ def list_(include_path: Include = []) -> None:  # noqa: B006
 
     from viubench.tasks.registry import Catalogue
 
-    catalogue = Catalogue(tuple(include_path))
+    suites, tasks = Catalogue(tuple(include_path)).plain()
     rows = [
-        [suite.suite, "suite", f"{len(suite.tasks)} tasks", "", "", suite.description]
-        for suite in catalogue.suites.values()
+        [suite["suite"], "suite", f"{len(suite['tasks'])} tasks", "", "", suite.get("description", "")]
+        for suite in suites
     ]
-    for name in catalogue.task_files:
-        task = catalogue.task(name, check=False)
-        size = f"{task.rows.expected:,}" if task.rows and task.rows.expected else ""
-        rows.append([name, task.domain, task.metric, size, _prompt_source(task), task.description])
+    for task in tasks:
+        size = (task.get("rows") or {}).get("expected")
+        shown = [task["task"], task["domain"], task["metric"], f"{size:,}" if size else "", _prompt_source(task)]
+        rows.append([*shown, task.get("description", "")])
     print(
         tabulate(rows, ["name", "domain", "metric", "rows", "published prompt", "description"], disable_numparse=True)
     )
 
 
-def _prompt_source(task: Task) -> str:
+def _prompt_source(task: dict[str, Any]) -> str:
     """Where the published prompt of a task comes from."""
-    published = task.prompt.published
-    if published.lmms:
+    published = (task.get("prompt") or {}).get("published") or {}
+    if published.get("lmms"):
         return "lmms-eval"
-    return "its rows" if published.row else ("" if task.pretext else "none")
+    return "its rows" if published.get("row") else ("" if task.get("pretext") else "none")
 
 
 @app.command()

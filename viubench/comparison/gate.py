@@ -27,8 +27,8 @@ from viubench.comparison.pair import Comparison, Incomparable, Side, TaskPair, i
 from viubench.errors import Exit, ViubenchError
 from viubench.schema import Evidence, GateConfig, GatedMean, GateReport, TaskVerdict, Verdict, utf8
 from viubench.schema.gate import DEFAULT
-from viubench.scoring.aggregate import DIGITS
-from viubench.stats.paired_differences import Difference, detectable, holm, needed
+from viubench.scoring.aggregate import rounded
+from viubench.stats.paired_differences import Difference, detectable, holm, needed, short_p
 from viubench.version import __version__
 
 WORST_FIRST: tuple[Verdict, ...] = ("error", "regress", "inconclusive")
@@ -88,16 +88,16 @@ def gate(baseline: Path, candidate: Path, config: GateConfig | None = None) -> G
 
 
 def judge(
-    found: Mapping[str, Difference], config: GateConfig, same_answers: Collection[str] = ()
+    differences: Mapping[str, Difference], config: GateConfig, same_answers: Collection[str] = ()
 ) -> dict[str, Judgement]:
     """The verdict on each task's difference (of level `config.level`); `same_answers` names the tasks whose answers
     are all the same. Informational tasks are corrected among themselves, so that they cost the gated ones nothing."""
     judged: dict[str, Judgement] = {}
-    for family in _families(list(found), config):
-        worse = _adjusted([found[task].p_worse for task in family], config)
-        better = _adjusted([found[task].p_better for task in family], config)
+    for family in _families(list(differences), config):
+        worse = _adjusted([differences[task].p_worse for task in family], config)
+        better = _adjusted([differences[task].p_better for task in family], config)
         for task, down, up in zip(family, worse, better, strict=True):
-            difference, margin = found[task], config.margin(task)
+            difference, margin = differences[task], config.margin(task)
             verdict: Verdict = "inconclusive"
             if down < config.alpha and difference.mean < -margin:
                 verdict = "regress"
@@ -111,20 +111,20 @@ def judge(
 
 def overall(tasks: Mapping[str, TaskVerdict], problems: Sequence[str] = ()) -> Verdict:
     """The gate's verdict: that of its worst task, errors first; `improve` when a task improves and none is worse."""
-    found = {task.verdict for task in tasks.values() if not task.informational} | ({"error"} if problems else set())
+    verdicts = {task.verdict for task in tasks.values() if not task.informational} | ({"error"} if problems else set())
     for verdict in WORST_FIRST:
-        if verdict in found:
+        if verdict in verdicts:
             return verdict
-    return "improve" if "improve" in found else "pass"
+    return "improve" if "improve" in verdicts else "pass"
 
 
 def _suites(a: Side, b: Side) -> dict[str, set[str]]:
     """The tasks of each suite that one of the runs covers whole."""
-    found: dict[str, set[str]] = {}
+    suites: dict[str, set[str]] = {}
     for side in (a, b):
         for name, suite in side.manifest.suites.items():
-            found.setdefault(name, set()).update(suite.tasks)
-    return found
+            suites.setdefault(name, set()).update(suite.tasks)
+    return suites
 
 
 def _families(tasks: Sequence[str], config: GateConfig) -> list[list[str]]:
@@ -154,7 +154,9 @@ def _check_names(config: GateConfig, known: Collection[str]) -> None:
 
 def _verdicts(pairs: Mapping[str, TaskPair], faults: Mapping[str, str], config: GateConfig) -> dict[str, TaskVerdict]:
     judged = judge(
-        {task: found.diff for task, found in pairs.items()}, config, {t for t, p in pairs.items() if p.same_answers}
+        {task: compared.diff for task, compared in pairs.items()},
+        config,
+        {task for task, compared in pairs.items() if compared.same_answers},
     )
     sizes = {task: len(family) for family in _families(list(pairs), config) for task in family}
     verdicts: dict[str, TaskVerdict] = {}
@@ -174,54 +176,54 @@ def _verdicts(pairs: Mapping[str, TaskPair], faults: Mapping[str, str], config: 
     return verdicts
 
 
-def _evidence(found: TaskPair, judged: Judgement, margin: float, alpha: float, first_alpha: float) -> Evidence:
+def _evidence(compared: TaskPair, judged: Judgement, margin: float, alpha: float, first_alpha: float) -> Evidence:
     """`first_alpha` is that of Holm's first step: what a loss in one task alone has to meet."""
-    diff = found.diff
+    diff = compared.diff
     least = detectable(diff, first_alpha)
     return Evidence(
-        metric=found.metric,
-        n=found.n,
+        metric=compared.metric,
+        n=compared.n,
         units=diff.n,
         clusters=diff.clusters,
-        baseline=_round(found.value_a),
-        candidate=_round(found.value_b),
-        difference=_round(diff.mean),
-        ci=(_round(diff.low), _round(diff.high)),
-        se=_round(diff.se),
+        baseline=rounded(compared.value_a),
+        candidate=rounded(compared.value_b),
+        difference=rounded(diff.mean),
+        ci=(rounded(diff.low), rounded(diff.high)),
+        se=rounded(diff.se),
         better=diff.better,
         worse=diff.worse,
         test=diff.test,
-        p_worse=_short(diff.p_worse),
-        p_better=_short(diff.p_better),
-        adjusted_worse=_short(judged.worse),
-        adjusted_better=_short(judged.better),
-        exact_baseline=_round(found.exact_a),
-        exact_candidate=_round(found.exact_b),
-        same_answers=found.same_answers,
-        detectable=None if least is None else _round(least),
+        p_worse=short_p(diff.p_worse),
+        p_better=short_p(diff.p_better),
+        adjusted_worse=short_p(judged.worse),
+        adjusted_better=short_p(judged.better),
+        exact_baseline=rounded(compared.exact_a),
+        exact_candidate=rounded(compared.exact_b),
+        same_answers=compared.same_answers,
+        detectable=None if least is None else rounded(least),
         needed=needed(diff, margin, alpha),
     )
 
 
-def _reason(verdict: Verdict, found: Evidence, margin: float, alpha: float) -> str:
-    loss, beyond = -100 * found.difference, f"the margin of {100 * margin:g}"
+def _reason(verdict: Verdict, evidence: Evidence, margin: float, alpha: float) -> str:
+    loss, beyond = -100 * evidence.difference, f"the margin of {100 * margin:g}"
     if verdict == "regress":
-        return f"a loss of {loss:.1f} points, beyond {beyond} (adjusted p {found.adjusted_worse:.2g})"
+        return f"a loss of {loss:.1f} points, beyond {beyond} (adjusted p {evidence.adjusted_worse:.2g})"
     if verdict == "improve":
-        return f"a gain of {-loss:.1f} points (adjusted p {found.adjusted_better:.2g})"
+        return f"a gain of {-loss:.1f} points (adjusted p {evidence.adjusted_better:.2g})"
     if verdict == "pass":
-        return "every answer is the same" if found.same_answers else f"a loss beyond {beyond} points is ruled out"
-    if found.clusters == 1:
+        return "every answer is the same" if evidence.same_answers else f"a loss beyond {beyond} points is ruled out"
+    if evidence.clusters == 1:
         return "all items are of one source video, which says nothing about others"
-    if found.adjusted_worse < alpha:
-        low, high = -100 * found.ci[1], -100 * found.ci[0]
+    if evidence.adjusted_worse < alpha:
+        low, high = -100 * evidence.ci[1], -100 * evidence.ci[0]
         return f"a real loss, of {low:.1f} to {high:.1f} points: whether it is beyond {beyond} is not clear"
-    if found.difference < -margin:
-        return f"a loss of {loss:.1f} points, which chance may explain (adjusted p {found.adjusted_worse:.2g})"
-    left = f"a loss of up to {-100 * found.ci[0]:.1f} points is not ruled out"
-    if found.needed is None or found.needed <= found.units:
-        return f"{left}, and none is shown"
-    return f"{left}; if there is none, about {found.needed:,} items would rule it out"
+    if evidence.difference < -margin:
+        return f"a loss of {loss:.1f} points, which chance may explain (adjusted p {evidence.adjusted_worse:.2g})"
+    left = f"underpowered at {beyond}: a loss of up to {-100 * evidence.ci[0]:.1f} points is not ruled out"
+    if evidence.needed is None or evidence.needed <= evidence.units:
+        return left
+    return f"{left}; if there is none, about {evidence.needed:,} items would rule it out"
 
 
 def _report(
@@ -234,7 +236,7 @@ def _report(
     pairs: Mapping[str, TaskPair] | None = None,
 ) -> GateReport:
     verdict = overall(tasks, problems)
-    gated = {task: found for task, found in (pairs or {}).items() if not tasks[task].informational}
+    gated = {task: compared for task, compared in (pairs or {}).items() if not tasks[task].informational}
     return GateReport(
         viubench=__version__,
         verdict=verdict,
@@ -250,20 +252,12 @@ def _report(
 
 
 def _mean(pairs: Mapping[str, TaskPair], level: float) -> GatedMean:
-    found = Comparison.of(pairs, level)
+    comparison = Comparison.of(pairs, level)
     return GatedMean(
         tasks=len(pairs),
-        baseline=_round(found.value_a),
-        candidate=_round(found.value_b),
-        difference=_round(found.mean.mean),
-        ci=(_round(found.mean.low), _round(found.mean.high)),
-        se=_round(found.mean.se),
+        baseline=rounded(comparison.value_a),
+        candidate=rounded(comparison.value_b),
+        difference=rounded(comparison.mean.mean),
+        ci=(rounded(comparison.mean.low), rounded(comparison.mean.high)),
+        se=rounded(comparison.mean.se),
     )
-
-
-def _round(value: float) -> float:
-    return round(value, DIGITS)
-
-
-def _short(p_value: float) -> float:
-    return float(f"{p_value:.4g}")

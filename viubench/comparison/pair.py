@@ -22,7 +22,7 @@ import pandas as pd
 import evaluators
 from evaluators import Evaluator
 from viubench.errors import Exit, ViubenchError
-from viubench.schema import Manifest, Protocol, Record, Results, TaskEntry, utf8
+from viubench.schema import FAILED, Manifest, Protocol, Record, Results, TaskEntry, utf8
 from viubench.schema.gate import MAX_ERRORS, GatedRun
 from viubench.scoring.aggregate import headline_parts, scored, units_of, value_of
 from viubench.stats.estimates import Part
@@ -259,7 +259,7 @@ def _check_whole(side: Side, task: str, max_errors: float) -> None:
             where=str(side.path),
             hint="the run is incomplete: rerun the same command to resume",
         )
-    failed = sum(record.status in ("media_error", "engine_error") for record in records)
+    failed = sum(record.status in FAILED for record in records)
     if failed > max_errors * len(records):
         raise Incomparable(
             f"{task!r:.80}: {failed} of {len(records)} samples are media or engine errors, more than the "

@@ -35,9 +35,9 @@ from viubench.schema.compare import (
     TaskChange,
     Word,
 )
-from viubench.scoring.aggregate import DIGITS, headline_parts, labelled, scored, units_of, value_of
+from viubench.scoring.aggregate import headline_parts, labelled, rounded, scored, units_of, value_of
 from viubench.scoring.frame import keyed
-from viubench.stats.paired_differences import Difference, benjamini_hochberg, detectable, holm, paired
+from viubench.stats.paired_differences import Difference, benjamini_hochberg, detectable, holm, paired, short_p
 from viubench.version import __version__
 from viubench.video.filmstrip import strip_path
 
@@ -90,8 +90,8 @@ def report(a: Side, b: Side, comparison: Comparison, turned: Sequence[Flip]) -> 
         tasks=tasks,
         mean=MeanChange(
             tasks=len(tasks),
-            a=_round(comparison.value_a),
-            b=_round(comparison.value_b),
+            a=rounded(comparison.value_a),
+            b=rounded(comparison.value_b),
             **_change(comparison.mean, mean, mean, 1),
         ),
         left_out={task: utf8(path) for task, path in comparison.left_out.items()},
@@ -105,13 +105,13 @@ def _task(
     return TaskChange(
         metric=pair.metric,
         n=pair.n,
-        a=_round(pair.value_a),
-        b=_round(pair.value_b),
+        a=rounded(pair.value_a),
+        b=rounded(pair.value_b),
         **_change(pair.diff, p, by_holm, tasks),
-        holm=_short(by_holm),
-        bh=_short(by_bh),
-        exact_a=_round(pair.exact_a),
-        exact_b=_round(pair.exact_b),
+        holm=short_p(by_holm),
+        bh=short_p(by_bh),
+        exact_a=rounded(pair.exact_a),
+        exact_b=rounded(pair.exact_b),
         to_wrong=to_wrong,
         to_right=to_right,
         same_answers=pair.same_answers,
@@ -126,18 +126,18 @@ def _change(diff: Difference, p: float, adjusted: float, tests: int) -> dict[str
         word = "better" if diff.mean > 0 else "worse"
     least = detectable(diff, ALPHA / 2 / tests)
     return _numbers(diff) | {
-        "se": _round(diff.se),
+        "se": rounded(diff.se),
         "test": diff.test,
-        "p": _short(p),
+        "p": short_p(p),
         "word": word,
-        "detectable": None if least is None else _round(least),
+        "detectable": None if least is None else rounded(least),
     }
 
 
 def _numbers(diff: Difference) -> dict[str, Any]:
     return {
-        "difference": _round(diff.mean),
-        "ci": (_round(diff.low), _round(diff.high)),
+        "difference": rounded(diff.mean),
+        "ci": (rounded(diff.low), rounded(diff.high)),
         "units": diff.n,
         "clusters": diff.clusters,
         "better": diff.better,
@@ -172,12 +172,12 @@ def _group(first: pd.DataFrame, second: pd.DataFrame, evaluator: Evaluator) -> G
     if first.empty:
         raise ValueError("no samples to compare")
     a, b = headline_parts(first, evaluator), headline_parts(second, evaluator)
-    return GroupChange(a=_round(value_of(a)), b=_round(value_of(b)), **_numbers(paired(a, b, LEVEL)))
+    return GroupChange(a=rounded(value_of(a)), b=rounded(value_of(b)), **_numbers(paired(a, b, LEVEL)))
 
 
 def _flip(flip: Flip) -> Flipped:
     def outcome(record: Any, score: float) -> SampleOutcome:
-        return SampleOutcome(score=_round(score), status=record.status, answer=record.answer, rule=record.rule)
+        return SampleOutcome(score=rounded(score), status=record.status, answer=record.answer, rule=record.rule)
 
     return Flipped(
         task=flip.a.task,
@@ -189,14 +189,6 @@ def _flip(flip: Flip) -> Flipped:
         a=outcome(flip.a, flip.score_a),
         b=outcome(flip.b, flip.score_b),
     )
-
-
-def _round(value: float) -> float:
-    return round(value, DIGITS)
-
-
-def _short(p_value: float) -> float:
-    return float(f"{p_value:.4g}")
 
 
 def flips(pairs: Iterable[TaskPair]) -> list[Flip]:

@@ -29,6 +29,7 @@ from viubench.schema.pretext import (
     Strengths,
 )
 from viubench.schema.records import (
+    FAILED,
     SCHEMA_VERSION,
     STATUSES,
     Clip,
@@ -71,6 +72,7 @@ from viubench.schema.tasks import (
 from viubench.schema.watch import GateOutcome, WatchEntry, WatchScore
 
 __all__ = [
+    "FAILED",
     "KINDS",
     "SCHEMA_VERSION",
     "STATUSES",

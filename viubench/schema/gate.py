@@ -162,8 +162,8 @@ class GateReport(Strict):
     @property
     def faults(self) -> list[str]:
         """Why the verdict is an error: what concerns whole runs first, then what concerns a gated task."""
-        tasks = (found for found in self.tasks.values() if found.verdict == "error" and not found.informational)
-        return [*self.problems, *(found.reason for found in tasks)]
+        tasks = (task for task in self.tasks.values() if task.verdict == "error" and not task.informational)
+        return [*self.problems, *(task.reason for task in tasks)]
 
     def to_frame(self) -> pd.DataFrame:
         """One row a task; see `viubench.schema.base.task_frame`."""

@@ -75,6 +75,8 @@ class Sample(Strict):
 
 Status = Literal["ok", "unparsed", "truncated", "refused", "media_error", "engine_error"]
 STATUSES: tuple[Status, ...] = ("ok", "unparsed", "truncated", "refused", "media_error", "engine_error")
+FAILED: tuple[Status, ...] = ("media_error", "engine_error")
+"""The statuses of samples that were never answered."""
 
 
 class FrameInfo(Strict):

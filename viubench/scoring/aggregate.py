@@ -61,7 +61,7 @@ def summarise(records: Iterable[Record | ScoredRecord], manifest: Manifest) -> R
         parts[name] = headline_parts(units, evaluator, entry.average)
         official = evaluator.official(sorted(whole.pop(name, ()), key=lambda record: record.id))
         rules = {rule: _rule(frame, rule) for rule in entry.alternatives} | {
-            f"{evaluator.name}/{key}": RuleResult(value=_round(value), n=len(frame)) for key, value in official.items()
+            f"{evaluator.name}/{key}": RuleResult(value=rounded(value), n=len(frame)) for key, value in official.items()
         }
         tasks[name] = _task(frame, units, parts[name], evaluator, entry, manifest.protocols[name], rules)
     suites = {name: _suite(suite, parts, tasks) for name, suite in sorted(manifest.suites.items())}
@@ -140,18 +140,18 @@ def _task(
     macro = {f"macro_{key}": headline(units, evaluator, key) for key in _single(units)}
     return TaskResult(
         metric=entry.metric,
-        value=_round(estimate.value),
-        ci=(_round(estimate.low), _round(estimate.high)),
-        se=_round(estimate.se),
+        value=rounded(estimate.value),
+        ci=(rounded(estimate.low), rounded(estimate.high)),
+        se=rounded(estimate.se),
         n=len(frame),
         clusters=estimate.clusters,
         statuses={status: int(statuses[status]) for status in STATUSES if status in statuses},
-        as_published=_round(headline(answered, evaluator, average)) if len(answered) else None,
-        chance=None if chance is None else _round(chance),
-        blind=None if entry.blind is None else _round(entry.blind),
+        as_published=rounded(headline(answered, evaluator, average)) if len(answered) else None,
+        chance=None if chance is None else rounded(chance),
+        blind=None if entry.blind is None else rounded(entry.blind),
         blind_statement=entry.blind_statement,
-        corrected=_round((estimate.value - chance) / (1 - chance)) if chance is not None and chance < 1 else None,
-        metrics={k: _round(value) for k, value in (_metrics(units, evaluator, entry.scores) | macro).items()},
+        corrected=rounded((estimate.value - chance) / (1 - chance)) if chance is not None and chance < 1 else None,
+        metrics={k: rounded(value) for k, value in (_metrics(units, evaluator, entry.scores) | macro).items()},
         groups=_breakdown(units, evaluator.unit_metric),
         trivial=entry.trivial,
         rules=rules,
@@ -187,7 +187,7 @@ def _breakdown(units: pd.DataFrame, metric: str) -> dict[str, dict[str, Any]]:
     for key, column in keyed(units, "group.").items():
         labels = labelled(units, column)
         means = scores.loc[labels.index].groupby(labels.to_numpy()).agg(["mean", "size"])
-        groups[key] = {label: {"value": _round(value), "n": int(n)} for label, value, n in means.itertuples()}
+        groups[key] = {label: {"value": rounded(value), "n": int(n)} for label, value, n in means.itertuples()}
     return groups
 
 
@@ -200,7 +200,7 @@ def _rule(frame: pd.DataFrame, name: str) -> RuleResult:
         for value, has, cluster, groups in zip(values, known, frame["cluster"], mappings(frame, "group."), strict=True)
     ]
     value = get_rule(name).aggregate(verdicts)
-    return RuleResult(value=None if value is None else _round(value), n=int(known.sum()))
+    return RuleResult(value=None if value is None else rounded(value), n=int(known.sum()))
 
 
 def _suite(suite: Suite, parts: Mapping[str, list[estimates.Part]], tasks: Mapping[str, TaskResult]) -> SuiteResult:
@@ -209,12 +209,12 @@ def _suite(suite: Suite, parts: Mapping[str, list[estimates.Part]], tasks: Mappi
         [(share * weight, scores, ids) for name, share in shares.items() for weight, scores, ids in parts[name]]
     )
     return SuiteResult(
-        value=_round(estimate.value),
-        ci=(_round(estimate.low), _round(estimate.high)),
-        se=_round(estimate.se),
+        value=rounded(estimate.value),
+        ci=(rounded(estimate.low), rounded(estimate.high)),
+        se=rounded(estimate.se),
         tasks=suite.tasks,
         groups={
-            name: _round(sum(value_of(parts[task]) for task in members) / len(members))
+            name: rounded(sum(value_of(parts[task]) for task in members) / len(members))
             for name, members in suite.groups.items()
         },
     )
@@ -225,5 +225,6 @@ def items_hash(samples: Iterable[tuple[str, str]]) -> str:
     return content_hash(sorted(samples))
 
 
-def _round(value: float) -> float:
+def rounded(value: float) -> float:
+    """To `DIGITS` decimals, as everything that is written."""
     return round(value, DIGITS)

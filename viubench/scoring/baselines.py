@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import evaluators
 from evaluators import Evaluator, Scored
 from viubench.schema import Sample, Task
-from viubench.scoring.aggregate import DIGITS, headline
+from viubench.scoring.aggregate import headline, rounded
 from viubench.scoring.frame import scores_frame
 
 
@@ -52,7 +52,7 @@ def of(task: Task, samples: Sequence[Sample]) -> Baselines:
         scores=sorted(evaluator.score(truth, samples[0])) if truth else [evaluator.metric],
         texts={sample.id: text for sample, text in zip(samples, blind.texts, strict=True)},
         trivial={
-            name: round(_headline(evaluator, samples, texts, task.average), DIGITS)
+            name: rounded(_headline(evaluator, samples, texts, task.average))
             for name, texts in evaluator.trivial(samples).items()
         },
     )

@@ -126,6 +126,11 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in false_discovery_control(p_values)] if len(p_values) else []
 
 
+def short_p(p_value: float) -> float:
+    """To four significant digits, as it is written."""
+    return float(f"{p_value:.4g}")
+
+
 def detectable(difference: Difference, alpha: float, power: float = 0.8) -> float | None:
     """The smallest true loss that a one-sided t test at `alpha` would find with probability `power`, in (0, 1].
 

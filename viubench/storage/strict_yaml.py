@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
 from viubench.errors import ViubenchError
+
+if TYPE_CHECKING:  # `tasks list` reads YAML without pydantic, whose import takes longer
+    from pydantic import BaseModel, ValidationError
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
@@ -28,7 +30,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Path_ = tuple[str | int, ...]
 Marks = dict[Path_, yaml.Mark]
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound="BaseModel")
 
 
 def load(path: Path, model: type[M]) -> M:
@@ -44,6 +46,8 @@ def load(path: Path, model: type[M]) -> M:
 
 def validate(data: Any, marks: Marks, path: Path, model: type[M]) -> M:
     """`data` read from `path` as a `model`; raises as `load` does."""
+    from pydantic import ValidationError
+
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -153,6 +157,8 @@ def _keys(model: type[BaseModel]) -> Iterator[str]:
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
     """The models in a type such as `list[Task] | None`."""
+    from pydantic import BaseModel
+
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in get_args(annotation):

@@ -17,22 +17,21 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import evaluators
 import task_yamls
 from viubench.errors import ViubenchError
-from viubench.schema import Protocol, Recipe, ReferenceRow, References, Suite, Task
 from viubench.storage import strict_yaml
+
+if TYPE_CHECKING:
+    from viubench.schema import Protocol, Recipe, ReferenceRow, Suite, Task
 
 BUILT_IN = Path(task_yamls.__file__).parent
 SPECIAL = ("suites", "protocols", "recipes", "references", "examples")
 OWN_ITEMS = 300
 """Items of a pretext task that the recipe `viubench` does not name: as many as most of those it names."""
 
-M = TypeVar("M", bound=BaseModel)
 V = TypeVar("V")
 
 
@@ -69,9 +68,13 @@ class Catalogue:
             if not path.stem.startswith("_")
         }
 
-    def task(self, name: str, *, check: bool = True) -> Task:
-        """A task by name; `check=False` as in `load_task`."""
-        return self.own[name] if name in self.own else load_task(_pick(name, self.task_files, "task"), check=check)
+    def task(self, name: str) -> Task:
+        return self.own[name] if name in self.own else load_task(_pick(name, self.task_files, "task"))
+
+    def plain(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Suites and tasks as their files have them, includes resolved: enough for a list, and not validated."""
+        suites = [strict_yaml.read(path)[0] for path in self._files(lambda relative: relative.parts[0] == "suites")]
+        return suites, [_read_task(path)[0] for path in self.task_files.values()]
 
     def tasks_in(self, folder: Path) -> list[str]:
         """The names of the tasks whose files lie in `folder`."""
@@ -79,30 +82,34 @@ class Catalogue:
 
     @cached_property
     def suites(self) -> dict[str, Suite]:
-        return self._load_all("suites", Suite)
+        return self._load_all("suites", "Suite")
 
     @cached_property
     def protocols(self) -> dict[str, Protocol]:
-        return self._load_all("protocols", Protocol)
+        return self._load_all("protocols", "Protocol")
 
     @cached_property
     def recipes(self) -> dict[str, Recipe]:
-        return self._load_all("recipes", Recipe)
+        return self._load_all("recipes", "Recipe")
 
     @cached_property
     def references(self) -> list[ReferenceRow]:
         """Every published row."""
-        return [row for table in self._load_all("references", References).values() for row in table.rows]
+        return [row for table in self._load_all("references", "References").values() for row in table.rows]
 
     def protocol(self, name: str) -> Protocol:
         """A protocol by name, or from a YAML file."""
         if name.endswith((".yaml", ".yml")):
+            from viubench.schema import Protocol
+
             return strict_yaml.load(Path(name), Protocol)
         return _pick(name, self.protocols, "protocol")
 
     def recipe(self, name: str) -> Recipe:
         """A recipe by name, or from a YAML file."""
         if name.endswith((".yaml", ".yml")):
+            from viubench.schema import Recipe
+
             return strict_yaml.load(Path(name), Recipe)
         return _pick(name, self.recipes, "recipe")
 
@@ -134,7 +141,7 @@ class Catalogue:
             raise ViubenchError(f"no recipe says how many items {missing[0]} has", hint="name a suite that does")
         base = self.recipes[next((suite.recipe for suite in suites if suite.recipe), None) or "viubench"]
         entries = [{"task": name, "n": sizes[name]} for name in pretext]
-        recipe = Recipe.model_validate(base.model_dump(exclude={"items"}) | {"items": entries})
+        recipe = base.model_validate(base.model_dump(exclude={"items"}) | {"items": entries})
         return Selection(tasks, tuple(suites), recipe)
 
     def examples(self, task: Task) -> Iterator[Path]:
@@ -183,39 +190,44 @@ class Catalogue:
                 if keep(path.relative_to(root)):
                     yield path
 
-    def _load_all(self, folder: str, model: type[M]) -> dict[str, M]:
+    def _load_all(self, folder: str, model_name: str) -> dict[str, Any]:
         """Every file of one special folder, by the name it gives itself (its first field)."""
+        from viubench import schema
+
+        model = getattr(schema, model_name)
         entries = [strict_yaml.load(p, model) for p in self._files(lambda relative: relative.parts[0] == folder)]
         return {getattr(entry, next(iter(model.model_fields))): entry for entry in entries}
 
 
-def load_task(path: Path, *, check: bool = True) -> Task:
-    """One task file, includes resolved, its name equal to the file's.
-
-    Args:
-        check: also load its evaluator, which costs imports, and try the parameters on it.
+def load_task(path: Path) -> Task:
+    """One task file, includes resolved, its evaluator found and its name equal to the file's.
 
     Raises:
         ViubenchError: as `strict_yaml.load`; also for an unknown evaluator or one with other parameters.
     """
-    data, marks = strict_yaml.read(path)
-    if isinstance(data, dict) and "include" in data:
-        parent = (path.parent / str(data.pop("include"))).resolve()
-        if parent.parent != path.parent.resolve():
-            raise ViubenchError("include reaches outside the task's folder", where=str(path))
-        included, _ = strict_yaml.read(parent)
-        data = included | data
+    from viubench.schema import Task
+
+    data, marks = _read_task(path)
     task = strict_yaml.validate(data, marks, path, Task)
     if task.task != path.stem:
         raise ViubenchError(f"the task is named {task.task!r} but its file {path.name!r}", where=str(path))
-    if not check:
-        return task
     try:
         evaluators.get(task.evaluator.name, **task.evaluator.params)
     except (LookupError, TypeError, ValueError) as error:
         place = strict_yaml.place(path, marks, ("evaluator", "params" if isinstance(error, TypeError) else "name"))
         raise ViubenchError(str(error.args[0]), where=place) from None
     return task
+
+
+def _read_task(path: Path) -> tuple[Any, strict_yaml.Marks]:
+    """The data of a task file, what it includes below its own keys."""
+    data, marks = strict_yaml.read(path)
+    if isinstance(data, dict) and "include" in data:
+        parent = (path.parent / str(data.pop("include"))).resolve()
+        if parent.parent != path.parent.resolve():
+            raise ViubenchError("include reaches outside the task's folder", where=str(path))
+        data = strict_yaml.read(parent)[0] | data
+    return data, marks
 
 
 def _pick(name: str, known: Mapping[str, V], kind: str) -> V:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from viubench.engines.checkpoints import fingerprint
 from viubench.errors import ViubenchError
-from viubench.schema import GateOutcome, Suite, WatchEntry, WatchScore, content_hash, utf8
+from viubench.schema import FAILED, GateOutcome, Suite, WatchEntry, WatchScore, content_hash, utf8
 from viubench.schema.gate import MAX_ERRORS
 from viubench.scoring.aggregate import summarise
 from viubench.storage import locking
@@ -201,7 +201,7 @@ class Scheduler:
             return "the checkpoint changed during its evaluation"
         results = read_results(run).tasks.values()
         total = sum(task.n for task in results)
-        lost = sum(task.statuses.get(status, 0) for task in results for status in ("media_error", "engine_error"))
+        lost = sum(task.statuses.get(status, 0) for task in results for status in FAILED)
         if not total:
             return "the run has no samples"
         share = f"{lost} of {total} samples failed, more than --max-errors {self.max_errors:g}"
