@@ -99,7 +99,7 @@ async def decoded(plan: Plan, frames: Path, workers: int) -> Pass:
         with timed("decode") as one:
             media = Media(FrameCache(frames), pool)
             ordered = loop.in_video_order(plan.samples)
-            wanted = dict.fromkeys(want for sample in ordered for want in pipeline.clip_wants(sample, plan))
+            wanted = dict.fromkeys(want for sample in ordered for want in pipeline.frame_requests(sample, plan))
             await asyncio.gather(*(asyncio.wrap_future(media.decode(want)) for want in wanted))
     return one
 

@@ -13,10 +13,6 @@ IN_PAGE = 12
 """Samples that turned in the page, of each task and direction, unless --flips is given."""
 
 
-def register(app: typer.Typer) -> None:
-    app.command("compare")(compare)
-
-
 def compare(
     a: Annotated[Path, typer.Argument(metavar="A", help="Run folder of the earlier model, or a saved reference.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Run folder of the later model.")],

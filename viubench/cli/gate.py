@@ -21,10 +21,6 @@ IN_WORKFLOW = "GITHUB_ACTIONS"
 """Environment variable that is "true" in a step of a GitHub workflow."""
 
 
-def register(app: typer.Typer) -> None:
-    app.command("gate")(gate)
-
-
 def gate(
     baseline: Annotated[str, typer.Option(help="Reference run: a folder, or a name saved with `viubench baseline`.")],
     candidate: Annotated[Path, typer.Option(help="Run folder of the model to judge.")],

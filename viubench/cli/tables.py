@@ -69,7 +69,7 @@ def lengths_table(lengths: Lengths, basis: str) -> str:
         mean, video = sum(prompts) / len(prompts), sum(length.video for length in own) / len(prompts)
         rows.append([task, len(prompts), f"{mean:.0f}", f"{video:.0f}", max(prompts), own[0].answer])
     headers = ["task", "prompts", "tokens, mean", "of them video", "longest", "answer, at most"]
-    exact, total = sum(length.exact for length in lengths.samples.values()), len(lengths.samples)
+    exact, total = sum(length.exact for length in lengths.values()), len(lengths)
     sizes = "measured" if exact == total else f"measured for {exact} of {total} samples, for the others the largest"
     return f"{tabulate(rows, headers, disable_numparse=True)}\nframe sizes: {sizes}; {basis}"
 

@@ -33,7 +33,7 @@ from viubench.export import lmms_readme, lmms_scoring, lmms_tasks, video_files
 from viubench.export.video_files import File
 from viubench.runner import planning
 from viubench.runner.config import EvalConfig
-from viubench.runner.pipeline import clip_wants, graded
+from viubench.runner.pipeline import frame_requests, graded
 from viubench.runner.plan import Plan
 from viubench.schema import Decoding, GroundItem, Item, Manifest, Sample, Suite, Task
 from viubench.scoring.aggregate import items_hash, summarise
@@ -157,7 +157,7 @@ def _places(
     planned: Plan, sample: Sample, out: Path, cache: FrameCache, copy: bool, pool: KillablePool
 ) -> list[Future[list[File]]]:
     """One future for each clip of a question; the clips of a pretext item make its videos together."""
-    requests = clip_wants(sample, planned)
+    requests = frame_requests(sample, planned)
     if sample.pretext:
         return [pool.submit(video_files.written, cache.root, sample, requests, out, name=sample.clips[0].path)]
     places = []

@@ -15,7 +15,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -84,7 +84,7 @@ class ActiveRun:
             os.environ["VIUBENCH_DEBUG"] = "1"
         engine, layout = open_engine(config)
         config = replace(config, engine_args=layout.engine_args)  # without those that are Ray's
-        if engine.kind == "server":  # an address nobody answers at is found out before anything is built
+        if engine.kind == "server":  # before anything is built: there may be no server at the address
             in_event_loop(_greet(engine))
         folder = RunFolder.claim(config.run_folder, fresh=not config.resume)
         try:
@@ -110,7 +110,7 @@ class ActiveRun:
             self._log_file.enter_context(log_file(self.out))
             with self._progress() as progress:
                 try:
-                    await loop.run(self.plan, answering, self.folder, progress, self._engine_known)
+                    await loop.run(self.plan, answering, self.folder, progress, self._note_engine)
                 except BaseException as stop:
                     done, total = len(self.folder.done), len(self.plan.samples)
                     if not isinstance(stop, Exception):
@@ -133,28 +133,27 @@ class ActiveRun:
         """The manifest as far as the engine is known."""
         return planning.manifest(self.plan, self._described, self.config)
 
-    def _engine_known(self) -> None:
+    def _note_engine(self) -> None:
         self.folder.note_engine(self.manifest())
 
     @contextmanager
     def _answering(self) -> Iterator[loop.Answering]:
         """One engine of this process, or several in processes of their own."""
-        strips = loop.strip_ids(self.plan.samples, self.config.filmstrips)
+        strips = frozenset(sample.id for sample in planning.limited(self.plan.samples, self.config.filmstrips))
         if self.layout.replicas is None:
-            with media_of(self.engine, self.config) as media:
+            with (
+                KillablePool(self.config.workers, DECODE_SECONDS) if self.engine.needs_media else nullcontext() as pool
+            ):
+                media = None if pool is None else Media(self.config.cache, pool)
                 yield Pipeline(self.plan, self.engine, media, self.out, strips)
             return
         debug = {name: os.environ[name] for name in ("VIUBENCH_DEBUG",) if name in os.environ}
-        spec = ReplicaSpec(
+        factory, cache, decoders = (
             engine_factory(self.layout.kind, self.config),
-            self.plan,
-            self.out,
-            strips,
             self.config.cache_folder,
             self.config.workers,
-            DECODE_SECONDS,
-            debug,
         )
+        spec = ReplicaSpec(factory, self.plan, self.out, strips, cache, decoders, DECODE_SECONDS, debug)
         with self.layout.transport(spec) as transport:
             replicas = Replicas(self.engine, transport, warn=log.warning)
             self._described = replicas
@@ -247,7 +246,7 @@ def warn_before_start(config: EvalConfig, plan: Plan, engine: Engine, replicas: 
         return
     taken = footprint(engine.kind, checkpoint, config.engine_settings)
     doubtful = preflight.doubtful(plan, taken)
-    lengths = preflight.measure(plan, config.cache, TokenCounter(checkpoint), wanted=doubtful)
+    lengths = preflight.measure(plan, config.cache, TokenCounter(checkpoint), doubtful)
     most = config.max_errors if taken.setting else 1.0  # without a limit of its own an engine takes what is too long
     memory = MemoryCheck(taken, lengths, replicas)
     for line in (*preflight.overlong(lengths, taken, len(plan.samples), most), *memory.warnings()):
@@ -262,19 +261,6 @@ def failures(out: Path) -> dict[str, int]:
         if record.error is not None
     )
     return dict(sorted(counts.items()))
-
-
-@contextmanager
-def media_of(engine: Engine, config: EvalConfig) -> Iterator[Media | None]:
-    """The decode processes, only where the engine is shown videos."""
-    if not engine.needs_media:
-        yield None
-        return
-    pool = KillablePool(config.workers, DECODE_SECONDS)
-    try:
-        yield Media(config.cache, pool)
-    finally:
-        pool.close()
 
 
 @contextmanager

@@ -66,12 +66,12 @@ class MemoryCheck:
     @property
     def longest(self) -> int:
         """Tokens of the longest prompt with its answer."""
-        return max((length.whole for length in self.lengths.samples.values()), default=0)
+        return max((length.whole for length in self.lengths.values()), default=0)
 
     def memories(self) -> dict[str, Memory]:
         """The memory the model lives in and, beside a GPU, this machine's."""
         taken = self.taken
-        frames = [length.frame_bytes for length in self.lengths.samples.values()]
+        frames = [length.frame_bytes for length in self.lengths.values()]
         most = max(frames, default=0)
         held = max(most, min(loader.FRAME_BYTES, most * (taken.in_flight + pipeline.LOOK_AHEAD)))
         processed = min(taken.processed, 2 * 4 * sum(frames))  # as float32, in two processes

@@ -57,7 +57,7 @@ class Pipeline:
     ) -> None:
         """Start the engine, answer every sample, close it. See `runner.Answering`."""
         if self.media is not None:
-            self.media.expect(wanted for sample in samples for wanted in clip_wants(sample, self.plan))
+            self.media.expect(wanted for sample in samples for wanted in frame_requests(sample, self.plan))
         self.look_ahead(samples[:AHEAD])
         window = asyncio.Semaphore(self.engine.max_in_flight + LOOK_AHEAD)
 
@@ -81,7 +81,7 @@ class Pipeline:
         """Have the clips of samples that will be asked soon decoded."""
         if self.media is not None:
             for sample in samples:
-                for wanted in clip_wants(sample, self.plan):
+                for wanted in frame_requests(sample, self.plan):
                     self.media.decode(wanted)
 
     async def answer(self, sample: Sample) -> Record:
@@ -128,7 +128,7 @@ class Pipeline:
 
 async def load(sample: Sample, plan: Plan, media: Media) -> list[VideoInput]:
     """The untouched frames of a sample's clips; raises MediaError."""
-    return [await media.video(wanted) for wanted in clip_wants(sample, plan)]
+    return [await media.video(wanted) for wanted in frame_requests(sample, plan)]
 
 
 def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...]:
@@ -136,7 +136,7 @@ def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...
     return generate.apply(sample.pretext, sample.seed, loaded) if sample.pretext else tuple(loaded)
 
 
-def clip_wants(sample: Sample, plan: Plan) -> list[FrameRequest]:
+def frame_requests(sample: Sample, plan: Plan) -> list[FrameRequest]:
     """Each clip with how it is looked at: a pretext item fixes its frames, any other sample follows the protocol."""
     root, protocol = plan.roots[sample.task], plan.protocols[sample.task]
     if sample.pretext is None:

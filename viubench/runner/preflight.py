@@ -2,7 +2,6 @@
 
 Example:
     lengths = measure(plan, cache, Counter(checkpoint))
-    lengths.longest("viubench_jigsaw_hard")  # 7514
     overlong(lengths, footprint, total=2700, max_errors=0.01)  # []
 
 A frame's size is exact where the frame cache has measured the video before, else the most that the protocol allows.
@@ -11,8 +10,9 @@ A frame's size is exact where the frame cache has measured the video before, els
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from viubench.engines.memory import Footprint
@@ -55,18 +55,8 @@ class Length:
         return self.prompt + self.answer
 
 
-@dataclass
-class Lengths:
-    """The prompts of a run, by sample id."""
-
-    samples: dict[str, Length] = field(default_factory=dict)
-
-    def of(self, task: str) -> list[Length]:
-        return [length for length in self.samples.values() if length.task == task]
-
-    def longest(self, task: str) -> int:
-        """Tokens of a task's longest prompt, without its answer."""
-        return max(length.prompt for length in self.of(task))
+Lengths = Mapping[str, Length]
+"""The prompts of a run, by sample id."""
 
 
 class Viewer:
@@ -79,7 +69,7 @@ class Viewer:
 
     def shown(self, sample: Sample) -> tuple[list[Shown], bool]:
         """A sample's videos, and whether their sizes are exact."""
-        clips = [self._clip(wanted) for wanted in pipeline.clip_wants(sample, self.plan)]
+        clips = [self._clip(request) for request in pipeline.frame_requests(sample, self.plan)]
         exact = all(known for _, known in clips)
         pretext = sample.pretext
         if pretext is None:
@@ -91,10 +81,10 @@ class Viewer:
         size = video.frames // count
         return [Shown(size, video.height, video.width, tuple(step * k for k in range(size)))] * count, exact
 
-    def _clip(self, wanted: FrameRequest) -> tuple[Shown, bool]:
-        if wanted not in self._seen:
-            self._seen[wanted] = self._probe(*wanted)
-        return self._seen[wanted]
+    def _clip(self, request: FrameRequest) -> tuple[Shown, bool]:
+        if request not in self._seen:
+            self._seen[request] = self._probe(*request)
+        return self._seen[request]
 
     def _probe(self, root: Path, clip: Clip, how: Sampling, resize: Resize) -> tuple[Shown, bool]:
         frames = len(how.indices) if how.kind == "indices" else how.frames
@@ -113,26 +103,15 @@ class Viewer:
 
 
 def measure(
-    plan: Plan,
-    cache: FrameCache,
-    counter: Counter,
-    done: Set[str] = frozenset(),
-    wanted: Callable[[Sample], bool] = lambda sample: True,
+    plan: Plan, cache: FrameCache, counter: Counter, which: Callable[[Sample], bool] = lambda sample: True
 ) -> Lengths:
-    """The prompts that are still to be asked, in the run's order.
-
-    Args:
-        done: ids that need not be asked.
-        wanted: which of the others to count.
-    """
+    """The prompts of the samples of which `which` is true, in the run's order."""
     viewer = Viewer(plan, cache)
-    lengths = Lengths()
-    for sample in loop.in_video_order(plan.samples):
-        if sample.id in done or not wanted(sample):
-            continue
+    lengths: dict[str, Length] = {}
+    for sample in filter(which, loop.in_video_order(plan.samples)):
         shown, exact = viewer.shown(sample)
         video = sum(map(counter.video, shown))
-        lengths.samples[sample.id] = Length(
+        lengths[sample.id] = Length(
             sample.task,
             counter.prompt(sample.question, shown) - video,
             video,
@@ -150,7 +129,7 @@ def doubtful(plan: Plan, taken: Footprint) -> Callable[[Sample], bool]:
 
     def check(sample: Sample) -> bool:
         bound = len(sample.question.encode()) + 256 + plan.protocols[sample.task].decoding.max_tokens
-        for _, _, how, resize in pipeline.clip_wants(sample, plan):
+        for _, _, how, resize in pipeline.frame_requests(sample, plan):
             groups = ((len(how.indices) if how.kind == "indices" else how.frames) + 1) // 2
             pads = resize.max_pixels // resize.multiple**2
             if groups * pads > most:
@@ -205,7 +184,5 @@ def _perhaps(lengths: Sequence[Length]) -> str:
 
 def by_task(lengths: Lengths) -> Mapping[str, list[Length]]:
     """The prompts of each task, tasks by name."""
-    found: dict[str, list[Length]] = {}
-    for length in lengths.samples.values():
-        found.setdefault(length.task, []).append(length)
-    return dict(sorted(found.items()))
+    ordered = sorted(lengths.values(), key=lambda length: length.task)
+    return {task: list(own) for task, own in groupby(ordered, key=lambda length: length.task)}
