@@ -64,10 +64,8 @@ def bar(what: str, *, quiet: bool) -> Iterator[Update]:
 
 @contextlib.contextmanager
 def stages(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """A bar for each stage of a run, one after the other; what the harness logs is printed on standard error.
-
-    Quiet runs show no bars, and warnings alone.
-    """
+    """A bar for each stage of a run, one after the other; what the harness logs is printed on standard error. Quiet
+    runs show no bars, and warnings alone."""
     with contextlib.ExitStack() as open_bars:
         current: dict[str, Update] = {}
 

@@ -67,11 +67,8 @@ def watch(
 
 
 def parse_command(command: str | None, gate: str | None) -> list[str]:
-    """The words of `--on-regression`, empty without one.
-
-    Raises:
-        ViubenchError: there is no gate, no such program, or a quote that does not close.
-    """
+    """The words of `--on-regression`, empty without one; raises ViubenchError where there is no gate or no such
+    program, or a quote does not close."""
     if command is None:
         return []
     where = "--on-regression"

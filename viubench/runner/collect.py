@@ -47,11 +47,8 @@ class Collector:
     catalogue: Catalogue = field(init=False)
 
     def collect(self) -> Collector:
-        """Every sample of the tasks, suites, folders and lmms-eval tasks that were named.
-
-        Raises:
-            ViubenchError: an unknown name, missing data, or options that contradict each other.
-        """
+        """Every sample of the tasks, suites, folders and lmms-eval tasks that were named; raises ViubenchError for an
+        unknown name, missing data, or options that contradict each other."""
         include, own = list(self.config.include_paths), {}
         installed = Catalogue(tuple(include))
         ours: list[str] = []

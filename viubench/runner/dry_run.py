@@ -23,15 +23,8 @@ from viubench.storage.run_dir import RunFolder
 
 @dataclass(frozen=True)
 class DryRun:
-    """The forecast of a run.
-
-    Attributes:
-        plan: what would be done.
-        missing: media files that cannot be used.
-        lengths: the prompts, and `basis` what their text is counted by; None without a local checkpoint.
-        memory: whether it fits; None without a local checkpoint.
-        warnings: what will not fit, and what to change.
-    """
+    """The forecast of a run: what would be done, unusable media, and with a local checkpoint also the prompts (`basis`
+    says what their text is counted by), whether they fit into memory, and what will not fit."""
 
     plan: Plan
     missing: planning.Missing
@@ -42,11 +35,8 @@ class DryRun:
 
 
 def forecast(config: EvalConfig) -> DryRun:
-    """The forecast of a run with these options; builds pretext items where they are not there yet.
-
-    Raises:
-        ViubenchError: as planning the run does.
-    """
+    """The forecast of a run with these options; builds pretext items where they are not there yet, and raises
+    ViubenchError as planning the run does."""
     layout = Layout("", {})
     if config.engine_object is None:
         layout = Layout.read(config.engine_name, config.replicas, config.engine_settings)

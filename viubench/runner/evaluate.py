@@ -56,12 +56,7 @@ SHOWN_MISSING = 10
 
 
 class ActiveRun:
-    """A run that is being answered; it holds the lock of its run folder until it is closed.
-
-    Attributes:
-        plan: what will be done.
-        out: the run folder.
-    """
+    """A run that is being answered, with its plan and its folder `out`, whose lock it holds until it is closed."""
 
     def __init__(self, config: EvalConfig, engine: Engine, layout: Layout, folder: RunFolder, plan: Plan) -> None:
         self.config = config
@@ -76,10 +71,7 @@ class ActiveRun:
     @classmethod
     def open(cls, config: EvalConfig) -> ActiveRun:
         """Open the engine's checkpoint or greet its server, claim the run folder, and plan; nothing is answered yet.
-
-        Raises:
-            ViubenchError: options that cannot be honoured, missing data, a folder of another run.
-        """
+        Raises ViubenchError for options that cannot be honoured, missing data, a folder of another run."""
         if config.debug:
             os.environ["VIUBENCH_DEBUG"] = "1"
         engine, layout = open_engine(config)
@@ -96,12 +88,8 @@ class ActiveRun:
         return cls(config, engine, layout, folder, plan)
 
     async def answer(self) -> None:
-        """Answer every sample that has no record yet.
-
-        Raises:
-            ViubenchError: too much of the media is missing or too many prompts are too long; the engine cannot start,
-                or cannot be trusted; the folder holds another run.
-        """
+        """Answer every sample that has no record yet. Raises ViubenchError: too much of the media is missing, too many
+        prompts are too long, the engine cannot start or be trusted, or the folder holds another run."""
         if self.engine.needs_media:
             refuse_missing(self.plan, self.config.max_errors)
         warn_before_start(self.config, self.plan, self.engine, self.layout.replicas or 1)

@@ -42,12 +42,8 @@ async def run(
     progress: Callable[[Record], None] = lambda record: None,
     engine_known: Callable[[], None] = lambda: None,
 ) -> None:
-    """Answer every sample of the plan that the folder has no record of; one record each, as it finishes.
-
-    Args:
-        progress: called with each finished record.
-        engine_known: see `Answering.answer_all`, also for what is raised.
-    """
+    """Answer every sample of the plan that the folder has no record of, and call `progress` with each record as it
+    finishes; `engine_known` is the `opened` of `Answering.answer_all`, which says what is raised."""
     pending = [s for s in in_video_order(plan.samples) if s.id not in folder.done]
     if not pending:
         return

@@ -52,12 +52,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class MemoryCheck:
-    """The memory of one planned run.
-
-    Attributes:
-        taken: what one engine takes.
-        replicas: engines; all of them on this machine, as far as memory goes.
-    """
+    """The memory of one planned run: of `replicas` engines, all on this machine, of which each takes `taken`."""
 
     taken: Footprint
     lengths: Lengths

@@ -1,4 +1,4 @@
-"""What a run will do, before it starts: every sample, seen how, scored how, and what it is worth without looking.
+"""What a run will do, before it starts: every sample, how it is shown and scored, and its blind answers.
 
 Example:
     plan = make_plan(EvalConfig(tasks=("viubench-mini",), videos=Path("clips")), out, cache)

@@ -141,11 +141,8 @@ def doubtful(plan: Plan, taken: Footprint) -> Callable[[Sample], bool]:
 
 
 def overlong(lengths: Lengths, taken: Footprint, total: int, max_errors: float) -> list[str]:
-    """Prompts and videos that do not fit, one line a task, and what to change.
-
-    Raises:
-        ViubenchError: more than the share `max_errors` of all `total` samples are known to be too long.
-    """
+    """Prompts and videos that do not fit, one line a task, and what to change. Raises ViubenchError where more than the
+    share `max_errors` of all `total` samples are known to be too long."""
     limit, most = taken.limit or sys.maxsize, taken.video or sys.maxsize
     lines: list[str] = []
     settings: set[str] = set()

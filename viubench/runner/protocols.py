@@ -17,12 +17,8 @@ from viubench.tasks.registry import Catalogue
 def protocol_of(
     config: EvalConfig, catalogue: Catalogue, own: str, multiple: int | None = None, task: Task | None = None
 ) -> Protocol:
-    """The protocol named `own` or that of `config`; what changes it shows in its name.
-
-    Args:
-        multiple: pixel multiple of the engine's patches, when it is known.
-        task: its generation_kwargs change the decoding.
-    """
+    """The protocol named `own` or that of `config`; what changes it shows in its name. `multiple` is the pixel multiple
+    of the engine's patches, when known; the `task`'s generation_kwargs change the decoding."""
     asked = config.protocol or own
     base = asked if isinstance(asked, Protocol) else catalogue.protocol(os.fspath(asked))
     changes = {

@@ -20,10 +20,8 @@ Responses = str | os.PathLike[str] | Mapping[str, str] | Iterable[Mapping[str, A
 
 
 def read_responses(responses: Responses) -> tuple[dict[str, str], str]:
-    """Sample id -> response, and where they are from (for messages).
-
-    Args:
-        responses: a JSONL file with lines `{"id": ..., "response": ...}`, such rows, or sample id -> response.
+    """Sample id -> response, and where they are from (for messages), from a JSONL file with lines
+    `{"id": ..., "response": ...}`, such rows, or sample id -> response.
 
     Raises:
         ViubenchError: a line that cannot be read, or an id that occurs twice.
@@ -42,10 +40,7 @@ def read_responses(responses: Responses) -> tuple[dict[str, str], str]:
 
 def matched(texts: Mapping[str, str], samples: Sequence[Sample], where: str) -> dict[str, str]:
     """The responses by sample id; a row's own id, without the task's name, does as well where only one task has it.
-
-    Raises:
-        ViubenchError: a response that belongs to no sample, or two that belong to one.
-    """
+    Raises ViubenchError for a response that belongs to no sample, or two that belong to one."""
     owners: dict[str, list[str]] = {}
     for sample in samples:
         owners.setdefault(sample.id.removeprefix(f"{sample.task}-"), []).append(sample.id)

@@ -78,8 +78,6 @@ class Stages:
         engine = self.stages.get("engine")
         if engine is None or not self.wall:
             return ""
-        waits = ", ".join(
-            f"{name} {stage.seconds / stage.entered:.2f} s" for name, stage in self.stages.items() if stage.entered
-        )
+        waits = ", ".join(f"{name} {stage.seconds / stage.entered:.2f} s" for name, stage in self.stages.items())
         speed = f"{engine.entered} answers in {self.wall:.1f} s, {engine.entered / self.wall:.1f}/s"
         return f"{speed}; engine idle {100 * self.idle():.0f} %; mean time of a sample: {waits}"

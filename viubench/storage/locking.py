@@ -16,14 +16,8 @@ from viubench.errors import ViubenchError
 
 
 def acquire(path: Path, busy: str, *, where: str, hint: str | None = None) -> BaseFileLock:
-    """Lock the file, created where it is missing, until `release()`.
-
-    Args:
-        busy: the message while another process holds it; `where` and `hint` are those of the error.
-
-    Raises:
-        ViubenchError: another process holds it, or its file system has no locks.
-    """
+    """Lock the file, created where it is missing, until `release()`. Raises ViubenchError with the message `busy` while
+    another process holds it, and where its file system has no locks."""
     lock = FileLock(path, thread_local=False)
     try:
         lock.acquire(blocking=False)

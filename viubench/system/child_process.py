@@ -50,8 +50,7 @@ def run(
         limit: seconds after which it is ended.
         tick: called every `TICK` seconds meanwhile.
     """
-    file = None if log is None else log.open("wb")
-    try:
+    with contextlib.nullcontext() if log is None else log.open("wb") as file:
         child = subprocess.Popen(
             [sys.executable, "-c", DIES_WITH_US, str(os.getpid()), *command],
             stdout=file, stderr=file, stdin=subprocess.DEVNULL, start_new_session=True,
@@ -61,9 +60,6 @@ def run(
             return _wait(child, limit, tick)
         finally:
             _end(child)
-    finally:
-        if file is not None:
-            file.close()
 
 
 def _wait(child: subprocess.Popen[bytes], limit: float | None, tick: Callable[[], None]) -> int:
@@ -83,9 +79,8 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     try:
         if child.poll() is None:
             child.terminate()
-            child.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        pass
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(GRACE)
     finally:
         if child.returncode != 0:
             with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -32,7 +32,7 @@ BEING_WRITTEN = re.compile(r"^[._]|^te?mp[-_.]|[-_.](?:te?mp|part|partial|incomp
 """Names that writers give to a folder until it is complete."""
 
 DEEPEST = 3
-"""Folders below `global_step_200` in which its model is looked for."""
+"""Folders below `global_step_200` in which its model is searched."""
 
 LISTED = "trainer/files.json"
 """The list of files (name -> [bytes, digest]) in a checkpoint of this project's trainer."""
@@ -40,12 +40,8 @@ LISTED = "trainer/files.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder with a step in its name, complete or not.
-
-    Attributes:
-        name: of the folder, as text that UTF-8 can hold.
-        model: the folder itself, or the one inside it that holds the model.
-    """
+    """A folder with a step in its name, complete or not. `name` is text that UTF-8 can hold; `model` is the folder
+    itself, or the one inside it that holds the model."""
 
     folder: Path
     name: str
@@ -72,12 +68,10 @@ def step_of(name: str) -> int | None:
 
 
 def stamp(folder: Path) -> tuple[str, float]:
-    """What changes whenever something in `folder` does, and for how many seconds it has not, by this machine's clock.
+    """What changes whenever something in `folder` does, and for how many seconds it has not, by this machine's clock;
+    raises OSError where the folder is gone.
 
     A copy may bring old times of modification along; the time of the inode's change is the file system's own.
-
-    Raises:
-        OSError: the folder is gone.
     """
     digest, newest = blake2b(digest_size=16), 0.0
     for path in sorted(_files(str(folder))):
@@ -98,10 +92,8 @@ def completeness(checkpoint: Checkpoint) -> tuple[str, bool]:
 
 
 def incomplete(model: Path) -> str:
-    """Why `model` cannot be opened yet; empty where it can.
-
-    Stricter than an engine, which opens the weights that it finds: without an index, more may come.
-    """
+    """Why `model` cannot be opened yet; empty where it can. Stricter than an engine, which opens the weights that are
+    there: without an index, more may come."""
     try:
         checkpoints.require_complete(model)
     except ViubenchError as error:

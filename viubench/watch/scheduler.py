@@ -3,7 +3,7 @@
 Example:
     scheduler = Scheduler(Path("runs/train"), history, options, settle=10.0)
     while (scan := scheduler.scan()).due is not None:
-        history.append(scheduler.evaluate(scan.due, run_checkpoint, apply_gate))
+        history.append(scheduler.evaluate(scan.due, run_checkpoint, gate))
 
 The states of a checkpoint, by its name and the fingerprint of its weights:
 
@@ -35,12 +35,6 @@ from viubench.watch.history import History
 RUNS = "runs"
 SETTLING = "complete; waiting until its writer is done"
 
-RunCheckpoint = Callable[[Path, Path], str]
-"""Evaluates a model folder into a run folder; returns why it failed, or nothing."""
-
-ApplyGate = Callable[[Path], GateOutcome]
-"""The gate on a run folder."""
-
 
 @dataclass(frozen=True)
 class Due:
@@ -57,10 +51,6 @@ class Waiting:
     name: str
     step: int
     why: str
-
-    @property
-    def settling(self) -> bool:
-        return self.why == SETTLING
 
 
 @dataclass(frozen=True)
@@ -142,18 +132,20 @@ class Scheduler:
         key = content_hash([utf8(due.checkpoint.model.resolve()), due.fingerprint, self.options])
         return self.history.out / RUNS / f"step-{due.checkpoint.step:06d}-{key[:12]}"
 
-    def evaluate(self, due: Due, run_checkpoint: RunCheckpoint, apply_gate: ApplyGate | None = None) -> WatchEntry:
-        """The entry of a checkpoint; `run_checkpoint` is called only where there is no finished run yet."""
+    def evaluate(
+        self, due: Due, run_checkpoint: Callable[[Path, Path], str], gate: Callable[[Path], GateOutcome] | None = None
+    ) -> WatchEntry:
+        """The entry of a checkpoint. `run_checkpoint` evaluates a model folder into a run folder and returns why it
+        failed, or nothing; it is called only where there is no finished run yet."""
         run = self.run_folder(due)
         why = "" if finished(run) else run_checkpoint(due.checkpoint.model, run)
         tasks: dict[str, WatchScore] = {}
         mean = None
-        if not why:
-            try:
-                why = self._fault(run, due.fingerprint)
-                tasks, mean = ({}, None) if why else scores(run)
-            except ViubenchError as error:
-                why = error.message
+        try:
+            why = why or self._fault(run, due.fingerprint)
+            tasks, mean = ({}, None) if why else scores(run)
+        except ViubenchError as error:
+            why = error.message
         entry = WatchEntry(
             step=due.checkpoint.step,
             name=due.checkpoint.name,
@@ -167,7 +159,7 @@ class Scheduler:
             options=self.options,
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        return entry if why or apply_gate is None else gated(entry, apply_gate(run))
+        return entry if why or gate is None else entry.model_copy(update={"gate": gate(run)})
 
     def to_gate(self, against: str) -> list[WatchEntry]:
         """Evaluated checkpoints with a finished run that the gate has not judged against this reference run."""
@@ -217,15 +209,9 @@ def busy(run: Path) -> bool:
     return locking.is_held(run / ".lock")
 
 
-def gated(entry: WatchEntry, outcome: GateOutcome) -> WatchEntry:
-    return entry.model_copy(update={"gate": outcome})
-
-
 def scores(run: Path) -> tuple[dict[str, WatchScore], WatchScore | None]:
-    """The score of each task of a finished run, and of several their mean, clustered across them.
-
-    The mean is that of the suite that was run, if it was one; else all tasks count the same.
-    """
+    """The score of each task of a finished run, and of several their mean, clustered across them: that of the suite
+    that was run, if it was one; else all tasks count the same."""
     results, manifest = read_results(run), read_manifest(run)
     tasks = {
         name: WatchScore(

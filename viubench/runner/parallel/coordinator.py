@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from types import TracebackType
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from viubench.engines.base import Engine
@@ -48,13 +48,10 @@ class Replica(ABC):
 
 
 class Transport(ABC):
-    """Where replicas live, while it is entered.
-
-    Class attributes:
-        name: for the manifest.
-    """
+    """Where replicas live, while it is entered."""
 
     name: ClassVar[str]
+    """For the manifest."""
     replicas: int
 
     @abstractmethod
@@ -64,17 +61,13 @@ class Transport(ABC):
     def __enter__(self) -> Transport:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         """Leave what `__enter__` took."""
 
 
 class Replicas:
-    """Answers samples through the replicas of a transport; see `runner.Answering`.
-
-    Args:
-        engine: one as the replicas have it; it is never started here.
-        warn: gets a line for the user when a replica dies.
-    """
+    """Answers samples through the replicas of a transport; see `runner.loop.Answering`. `engine` is one as the replicas
+    have it, and never started here; `warn` gets a line for the user when a replica dies."""
 
     def __init__(self, engine: Engine, transport: Transport, warn: Callable[[str], None]) -> None:
         self.kind = engine.kind
@@ -93,7 +86,7 @@ class Replicas:
     async def answer_all(
         self, samples: Sequence[Sample], finished: Callable[[Record], None], opened: Callable[[], None]
     ) -> None:
-        """Answer every sample, each once. See `runner.Answering`."""
+        """Answer every sample, each once. See `runner.loop.Answering`."""
         queue = WorkQueue(samples, self.transport.replicas)
 
         def one(record: Record) -> None:
@@ -127,24 +120,17 @@ class Replicas:
         self.warn(f"replica {number} is not restarted; {self._alive} continue")
 
 
+@dataclass
 class _Place:
     """Keeps one place filled: a replica, and another one when it dies."""
 
-    def __init__(
-        self,
-        number: int,
-        replicas: Replicas,
-        queue: WorkQueue,
-        finished: Callable[[Record], None],
-        opened: Callable[[], None],
-    ) -> None:
-        self.number = number
-        self.replicas = replicas
-        self.queue = queue
-        self.finished = finished
-        self.opened = opened
-        self.was_open = False
-        self.tries = 0
+    number: int
+    replicas: Replicas
+    queue: WorkQueue
+    finished: Callable[[Record], None]
+    opened: Callable[[], None]
+    was_open: bool = False
+    tries: int = 0
 
     async def hold(self) -> None:
         """Until it is cancelled, or too many replicas died here."""
@@ -191,7 +177,10 @@ class _Place:
                     self._book(task.result())
                     del under_way[task]
         except (Died, EngineDead) as death:
-            self._book_what_came(under_way)
+            for task in [task for task in under_way if task.done()]:  # records that came in the same moment
+                if task.exception() is None:
+                    self._book(task.result())
+                    del under_way[task]
             retried = [sample for sample in under_way.values() if not self._is_the_cause(sample, str(death))]
             self.replicas.warn(f"replica {self.number} died: {death}; {len(retried)} samples are retried")
             for sample in retried:
@@ -211,13 +200,6 @@ class _Place:
     def _book(self, record: Record) -> None:
         self.tries = 0
         self.finished(record)
-
-    def _book_what_came(self, under_way: dict[asyncio.Task[Record], Sample]) -> None:
-        """Records that came in the same moment as the death are kept."""
-        for task in [task for task in under_way if task.done()]:
-            if task.exception() is None:
-                self._book(task.result())
-                del under_way[task]
 
     def _is_the_cause(self, sample: Sample, death: str) -> bool:
         """Whether the sample was alone with a second replica that died; it gets its record then."""

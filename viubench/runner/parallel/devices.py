@@ -34,11 +34,8 @@ def gpus_each(args: Mapping[str, str]) -> int:
 
 
 def gpu_shares(replicas: int, each: int) -> list[list[str]]:
-    """The GPUs of each replica, as CUDA_VISIBLE_DEVICES names them; [] on a machine without one.
-
-    Raises:
-        ViubenchError: there are GPUs, but not `replicas` times `each`.
-    """
+    """The GPUs of each replica, as CUDA_VISIBLE_DEVICES names them; [] on a machine without one. Raises ViubenchError
+    where there are GPUs, but not `replicas` times `each`."""
     gpus = [] if built_for("torch") in (None, "cpu") else visible_gpus()
     if not gpus:
         return []

@@ -4,7 +4,7 @@ Example:
     with RayActors(spec, replicas=8, gpus_each=1, address="10.0.0.1:6379") as transport:
         await Replicas(engine, transport, warn=print).answer_all(samples, finished, opened)
 
-Ray finds the machines, gives each actor its GPUs and says when one is gone; who is asked what is decided by `Replicas`.
+Ray places the actors on machines with GPUs and says when one is gone; `Replicas` decides which sample goes where.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, ClassVar
 
 from viubench.errors import ViubenchError
@@ -26,13 +25,8 @@ GRACE = 20.0
 
 
 class RayActors(Transport):
-    """So many actors, each around one engine.
-
-    Args:
-        gpus_each: GPUs that one engine takes, where the cluster has GPUs.
-        address: see `cluster`.
-        num_cpus: cores that Ray counts for an actor.
-    """
+    """So many actors, each around one engine: `gpus_each` GPUs where the cluster has any, `num_cpus` cores; for the
+    address see `cluster`."""
 
     name: ClassVar[str] = "ray"
 
@@ -52,7 +46,7 @@ class RayActors(Transport):
             self._left = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._left.close()
 
     def replica(self, number: int) -> Replica:
@@ -64,9 +58,9 @@ class RayActors(Transport):
         if not has.get("GPU"):
             self.takes["num_gpus"] = 0.0
         for name, each in (("GPU", self.takes["num_gpus"]), ("CPU", self.takes["num_cpus"])):
-            if (wanted := self.replicas * each) > has.get(name, 0.0):
+            if (requested := self.replicas * each) > has.get(name, 0.0):
                 raise ViubenchError(
-                    f"{self.replicas} replicas take {wanted:g} {name}s, the Ray cluster has {has.get(name, 0):g}",
+                    f"{self.replicas} replicas take {requested:g} {name}s, the Ray cluster has {has.get(name, 0):g}",
                     where="--replicas",
                     hint="fewer replicas, a smaller tensor_parallel_size, or more machines in the cluster",
                 )

@@ -38,9 +38,8 @@ def cluster(address: str | None, cores: float = 1) -> Iterator[None]:
     """Be connected to a cluster; a connection that is there already is used and left as it is.
 
     Args:
-        address: HOST:PORT of the cluster, or "local" to start one on this machine that only the loopback interface
-            reaches; None for RAY_ADDRESS; "auto" or no RAY_ADDRESS for the one that runs on this machine, else a new
-            one there.
+        address: HOST:PORT; "local" to start one that only the loopback interface reaches; None for RAY_ADDRESS;
+            "auto" or no RAY_ADDRESS for the one that runs on this machine, else a new one there.
         cores: what a cluster started here counts at least, however many the machine has.
 
     Raises:

@@ -75,11 +75,8 @@ class Worker:
         self._pipeline: Pipeline | None = None
 
     async def open(self, soon: Sequence[Sample]) -> Opened:
-        """Start the engine; meanwhile the videos of the samples that come `soon` are decoded.
-
-        Raises:
-            ViubenchError: as the engine does, or this machine lacks the folder the run was started in.
-        """
+        """Start the engine; meanwhile the videos of the samples that come `soon` are decoded. Raises ViubenchError as
+        the engine does, or where this machine lacks the folder the run was started in."""
         spec = self.spec
         work_in(spec.folder)
         os.environ.update(spec.environment)
