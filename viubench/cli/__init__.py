@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from viubench.cli import baseline, build, compare, data, doctor, export, gate, report, run, tasks, train, watch
+from viubench.cli import build, comparison, data, doctor, export, run, tasks, train, watch
 from viubench.cli.progress import print_error
 from viubench.errors import Exit, ViubenchError
 from viubench.version import __version__
@@ -26,10 +26,10 @@ app = typer.Typer(
     help="Evaluate video-understanding models: trusted numbers, fast, with the reasons behind them.",
     rich_markup_mode=None,
 )
-for command in (run.run, run.score, build.build, build.clips, build.tiny, report.report, compare.compare, gate.gate,
-                train.train, watch.watch, doctor.doctor):  # fmt: skip
+for command in (run.run, run.score, build.build, build.clips, build.tiny, comparison.report, comparison.compare,
+                comparison.gate, train.train, watch.watch, doctor.doctor):  # fmt: skip
     app.command()(command)
-for name, group in {"tasks": tasks, "data": data, "export": export, "baseline": baseline}.items():
+for name, group in {"tasks": tasks, "data": data, "export": export, "baseline": comparison}.items():
     app.add_typer(group.app, name=name)
 
 

@@ -11,7 +11,7 @@ from tabulate import tabulate
 from viubench.runner.dry_run import DryRun
 from viubench.runner.plan import Plan
 from viubench.runner.preflight import Lengths, by_task
-from viubench.schema import Results, TaskResult
+from viubench.schema import Results
 
 
 def results_table(results: Results) -> str:
@@ -24,7 +24,7 @@ def results_table(results: Results) -> str:
             percent(task.chance),
             percent(task.blind),
             task.n,
-            _answered(task),
+            percent(task.statuses.get("ok", 0) / task.n),
         ]
         for name, task in results.tasks.items()
     ]
@@ -80,7 +80,3 @@ def percent(value: float | None) -> str:
 
 def interval(ci: tuple[float, float]) -> str:
     return f"{100 * ci[0]:.1f} to {100 * ci[1]:.1f}"
-
-
-def _answered(task: TaskResult) -> str:
-    return percent(task.statuses.get("ok", 0) / task.n)

@@ -34,7 +34,6 @@ class Collector:
         out: the run folder; items are built into `out/items`.
         datasets: one for each source, in the order they were read.
         suites: those that are covered whole.
-        notes: what a user should know before the run, one sentence each.
         catalogue: the installed tasks, those of the include paths, and those given as files, folders or objects.
     """
 
@@ -120,7 +119,9 @@ class Collector:
             ]
             return
         self._refuse_sampling(ready)
-        built = self._items(_inside(ready, names))
+        inner = ready / names  # the sub-folder of the suite's name, where there is one
+        inside = (inner / "items.jsonl").exists() or list(inner.glob("*.parquet"))
+        built = self._items(inner if inside else ready)
         all_of_it = built.published or ready.is_file()
         self._add(built, {entry.task: None if all_of_it else entry.n for entry in selection.recipe.items}, tasks)
 
@@ -184,12 +185,6 @@ def _built_before(folder: Path, recipe: Recipe, tasks: Mapping[str, Task], video
         and about["tasks"] == {name: task.model_dump(mode="json") for name, task in tasks.items()}
         and (folder / about["videos_root"]).resolve() == videos.resolve()
     )
-
-
-def _inside(folder: Path, names: str) -> Path:
-    """`DATA_ROOT` itself, or its sub-folder of the suite's name."""
-    inner = folder / names
-    return inner if (inner / "items.jsonl").exists() or list(inner.glob("*.parquet")) else folder
 
 
 def _holds_tasks(folder: Path) -> bool:

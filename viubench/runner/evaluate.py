@@ -98,7 +98,9 @@ class ActiveRun:
             self._log_file.enter_context(log_file(self.out))
             with self._progress() as progress:
                 try:
-                    await loop.run(self.plan, answering, self.folder, progress, self._note_engine)
+                    await loop.run(
+                        self.plan, answering, self.folder, progress, lambda: self.folder.note_engine(self.manifest())
+                    )
                 except BaseException as stop:
                     done, total = len(self.folder.done), len(self.plan.samples)
                     if not isinstance(stop, Exception):
@@ -120,9 +122,6 @@ class ActiveRun:
     def manifest(self) -> Manifest:
         """The manifest as far as the engine is known."""
         return planning.manifest(self.plan, self._described, self.config)
-
-    def _note_engine(self) -> None:
-        self.folder.note_engine(self.manifest())
 
     @contextmanager
     def _answering(self) -> Iterator[loop.Answering]:

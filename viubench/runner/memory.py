@@ -18,11 +18,9 @@ from viubench.video import loader
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes an engine has and takes.
+    """Bytes an engine has (`available`, of the GPU or of the machine) and takes.
 
     Attributes:
-        available: what the engine may take, of the GPU or of the machine.
-        weights: the model.
         token: key-value cache of one token; 0 where it is not known.
         cache: what is set aside for the cache; None where it gets all that is left.
         other: what lives beside in the same memory: processed videos, frames held. Activations are not counted.
@@ -83,15 +81,11 @@ class MemoryCheck:
         """One line for each memory."""
         lines = []
         for name, memory in self.memories().items():
-            cache = (
-                "what is left for the key-value cache"
-                if memory.cache is None
-                else f"{_size(memory.cache)} key-value cache"
-            )
+            cache = "what is left for the" if memory.cache is None else _size(memory.cache)
             sequences = memory.sequences(self.longest)
             held = "" if sequences is None else f"; {sequences} sequences of {self.longest} tokens at once"
             lines.append(
-                f"memory, {name}{self._engines(memory)}: {_size(memory.weights)} weights, {cache}, "
+                f"memory, {name}{self._engines(memory)}: {_size(memory.weights)} weights, {cache} key-value cache, "
                 f"{_size(memory.other)} frames and processed videos at most, of {_size(memory.available)}{held} "
                 "(activations not counted)"
             )

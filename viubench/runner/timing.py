@@ -1,8 +1,6 @@
 """Where the time of a run goes: seconds in each stage, and how long the engine was idle.
 
 Example:
-    stages = Stages()
-    stages.open()
     with stages.at("engine"):
         ...
     print(stages.summary())

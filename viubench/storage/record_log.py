@@ -3,8 +3,6 @@
 Example:
     >>> repair(Path("runs/a"))
     {'viubench_jigsaw_easy-0c8f2b', 'viubench_jigsaw_easy-91d5e0'}
-    >>> sum(record.status == "ok" for record in read(Path("runs/a"), ScoredRecord))
-    2
 
 Nothing here holds the lines: a million of them cost the set of their ids.
 """

@@ -47,7 +47,7 @@ def save(run: Path, name: str, folder: Path = FOLDER, *, replace: bool = False) 
     read_manifest(run)
     content = {name: (run / name).read_bytes() for name in ("results.json", "manifest.json")}
     content["records.jsonl"] = _reduced(read_records(run))
-    card = ReferenceRun(name=name, files={name: _sha256(content[name]) for name in FILES})
+    card = ReferenceRun(name=name, files={name: hashlib.sha256(content[name]).hexdigest() for name in FILES})
     target.mkdir(parents=True, exist_ok=True)
     atomic.write(target / "records.jsonl", content["records.jsonl"], lasting=True)
     atomic.write(target / "results.json", content["results.json"], lasting=True)
@@ -71,7 +71,7 @@ def changes(path: Path) -> dict[str, str]:
     changed = {}
     for name in FILES:
         try:
-            if _sha256((path / name).read_bytes()) != card.files.get(name):
+            if hashlib.sha256((path / name).read_bytes()).hexdigest() != card.files.get(name):
                 changed[name] = "changed"
         except OSError:
             changed[name] = "missing"
@@ -109,7 +109,3 @@ def _reduced(records: Iterable[Record]) -> bytes:
         fields = KEPT if record.answer is None else KEPT - {"response"}
         lines.append(record.model_dump_json(include=fields, exclude_defaults=True).encode() + b"\n")
     return b"".join(lines)
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -4,7 +4,6 @@ Example:
     with RunFolder.claim(Path("runs/a")) as folder:
         folder.begin(manifest)
         folder.append(record)
-    folder.write_results(results)
 
 `records.jsonl` is only ever appended to. A kill can tear its last line, which the next start cuts off; engine errors
 are dropped then as well, so that they are retried. Of a finished sample only its id is held.

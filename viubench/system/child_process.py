@@ -57,21 +57,16 @@ def run(
             env=environment,
         )  # fmt: skip
         try:
-            return _wait(child, limit, tick)
-        finally:
-            _end(child)
-
-
-def _wait(child: subprocess.Popen[bytes], limit: float | None, tick: Callable[[], None]) -> int:
-    started = time.monotonic()
-    while True:
-        try:
-            return child.wait(TICK)
-        except subprocess.TimeoutExpired:
-            tick()
-        if limit is not None and time.monotonic() - started > limit:
+            started = time.monotonic()
+            while limit is None or time.monotonic() - started <= limit:
+                try:
+                    return child.wait(TICK)
+                except subprocess.TimeoutExpired:
+                    tick()
             _end(child)
             return child.returncode
+        finally:
+            _end(child)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -5,9 +5,8 @@ Example:
     [(100, ''), (200, 'torn weights: 512 of 2048 bytes')]
 
 A step is read from the folder's name: `checkpoint-200`, `step-000200`, `epoch=1-step=200`, `global_step_200/actor/...`.
-A checkpoint is complete when its configuration, tokenizer, processor and all of its weights are there, and the weights
-are as long as their headers say. Whether its writer is done shows only in time (see `viubench.watch.scheduler`), or in
-the list of files that this project's trainer writes last.
+A checkpoint is complete when its configuration, tokenizer, processor and weights are there, as long as their headers
+say. Whether its writer is done shows only in time, or in the list of files that this project's trainer writes last.
 """
 
 from __future__ import annotations

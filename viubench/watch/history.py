@@ -3,7 +3,6 @@
 Example:
     with History.open(Path("runs/train/watch")) as history:
         history.append(entry)
-        history.has("checkpoint-200", fingerprint, options)  # True
 
 A torn last line, as earlier versions left it when killed, is ignored: the finished run folder is entered again.
 """

@@ -5,19 +5,16 @@ Example:
     while (scan := scheduler.scan()).due is not None:
         history.append(scheduler.evaluate(scan.due, run_checkpoint, gate))
 
-The states of a checkpoint, by its name and the fingerprint of its weights:
-
-    incomplete -> settling (complete, but changed lately) -> due -> in the history
-
-A kill loses nothing: an entry of the history marks a checkpoint as done; a run folder with results is entered without
-being run again; one without is resumed.
+A checkpoint (a name with the fingerprint of its weights) is incomplete, then settling (complete, but changed lately),
+then due, then in the history. A kill loses nothing: a run folder with results is entered without being run again; one
+without is resumed.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -72,6 +69,7 @@ class State:
     fingerprint: str = ""
 
 
+@dataclass
 class Scheduler:
     """One folder of checkpoints and the history of their evaluations.
 
@@ -85,27 +83,20 @@ class Scheduler:
         ViubenchError: the history has evaluations with other options; their scores do not belong on one curve.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        history: History,
-        options: Sequence[str],
-        *,
-        settle: float,
-        max_errors: float = MAX_ERRORS,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.folder = folder
-        self.history = history
-        self.options = list(options)
-        self.settle = settle
-        self.max_errors = max_errors
-        self._clock = clock
-        self._states: dict[str, State] = {}
-        for entry in history.entries:
+    folder: Path
+    history: History
+    options: list[str]
+    _: KW_ONLY
+    settle: float
+    max_errors: float = MAX_ERRORS
+    clock: Callable[[], float] = time.monotonic
+    _states: dict[str, State] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        for entry in self.history.entries:
             if entry.status == "evaluated" and entry.options != self.options:
                 raise ViubenchError(
-                    f"{history.out} has evaluations with other options: {' '.join(entry.options)}",
+                    f"{self.history.out} has evaluations with other options: {' '.join(entry.options)}",
                     where="--out",
                     hint="use the same options, or another folder",
                 )
@@ -173,7 +164,7 @@ class Scheduler:
 
     def _state(self, checkpoint: Checkpoint) -> tuple[str, State]:
         """Why the checkpoint must wait, or nothing, and its state; raises OSError where it cannot be read."""
-        now = self._clock()
+        now = self.clock()
         try:
             stamp, age = checkpoints.stamp(checkpoint.folder)
         except OSError:

@@ -75,13 +75,13 @@ class Replicas:
         self.transport = transport
         self.warn = warn
         self.room = engine.max_in_flight + LOOK_AHEAD
-        self._described = engine.describe()
-        self._known = False
+        self.described = engine.describe()
+        self.known = False
         self._alive = transport.replicas
 
     def describe(self) -> dict[str, Any]:
         """What the engine says of itself, and how many of it there are where."""
-        return self._described | {"replicas": self.transport.replicas, "transport": self.transport.name}
+        return self.described | {"replicas": self.transport.replicas, "transport": self.transport.name}
 
     async def answer_all(
         self, samples: Sequence[Sample], finished: Callable[[Record], None], opened: Callable[[], None]
@@ -100,13 +100,6 @@ class Replicas:
                 await queue.news()
             for task in held:  # also one whose replica is still being started
                 task.cancel()
-
-    def know(self, about: Opened, opened: Callable[[], None]) -> None:
-        """Take down what the first replica says of its engine."""
-        if not self._known:
-            self._known = True
-            self._described = about.engine
-            opened()
 
     def give_up(self, number: int, why: str, left: int) -> None:
         """A place stays empty; raises ViubenchError when it was the last one."""
@@ -161,7 +154,9 @@ class _Place:
         if not (self.was_open or about.sees_folder):
             self.replicas.warn(f"replica {self.number} does not see the run folder: it keeps no filmstrips")
         self.was_open = True
-        self.replicas.know(about, self.opened)
+        if not self.replicas.known:  # the first replica speaks for all
+            self.replicas.known, self.replicas.described = True, about.engine
+            self.opened()
 
     async def _feed(self, replica: Replica) -> None:
         """Keep the replica busy; raises Died."""

@@ -42,7 +42,16 @@ class RayActors(Transport):
     def __enter__(self) -> RayActors:
         with contextlib.ExitStack() as stack:
             stack.enter_context(cluster(self.address, cores=self.replicas * self.takes["num_cpus"]))
-            self._check()
+            has = import_ray().cluster_resources()
+            if not has.get("GPU"):
+                self.takes["num_gpus"] = 0.0
+            for name, each in (("GPU", self.takes["num_gpus"]), ("CPU", self.takes["num_cpus"])):
+                if (requested := self.replicas * each) > (there := has.get(name, 0.0)):
+                    raise ViubenchError(
+                        f"{self.replicas} replicas take {requested:g} {name}s, the Ray cluster has {there:g}",
+                        where="--replicas",
+                        hint="fewer replicas, a smaller tensor_parallel_size, or more machines in the cluster",
+                    )
             self._left = stack.pop_all()
         return self
 
@@ -51,19 +60,6 @@ class RayActors(Transport):
 
     def replica(self, number: int) -> Replica:
         return RayReplica(self.spec, self.takes)
-
-    def _check(self) -> None:
-        """Raises ViubenchError when the whole cluster has too little for all actors at once."""
-        has = import_ray().cluster_resources()
-        if not has.get("GPU"):
-            self.takes["num_gpus"] = 0.0
-        for name, each in (("GPU", self.takes["num_gpus"]), ("CPU", self.takes["num_cpus"])):
-            if (requested := self.replicas * each) > has.get(name, 0.0):
-                raise ViubenchError(
-                    f"{self.replicas} replicas take {requested:g} {name}s, the Ray cluster has {has.get(name, 0):g}",
-                    where="--replicas",
-                    hint="fewer replicas, a smaller tensor_parallel_size, or more machines in the cluster",
-                )
 
 
 class RayReplica(Replica):
