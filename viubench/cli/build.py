@@ -70,10 +70,7 @@ def tiny(
     """Write a tiny Qwen3-VL checkpoint with random weights, for trying a pipeline out without a download."""
     from viubench.engines import tiny_checkpoints
 
-    if learner:
-        tiny_checkpoints.write(out, seed, tiny_checkpoints.LEARNER, _vocabulary())
-    else:
-        tiny_checkpoints.write(out, seed)
+    tiny_checkpoints.write(out, seed, *((tiny_checkpoints.LEARNER, _vocabulary()) if learner else ()))
     print(out)
 
 

@@ -1,4 +1,4 @@
-"""Files that a user asked for by an option: there whole, or a clear word why not.
+"""Files that a user requested by an option: written whole, or an error that says why not.
 
 Example:
     write(Path("gate.json"), report.model_dump_json() + "\\n", "--out")

@@ -41,8 +41,8 @@ def results_table(results: Results) -> str:
 def dry_run_text(dry: DryRun) -> str:
     """What a run would ask: samples, frames, missing media, and of a local model tokens and memory."""
     lines = [plan_table(dry.plan), *dry.missing.lines()]
-    if dry.lengths is not None and dry.memory is not None:
-        lines += [lengths_table(dry.lengths, dry.basis), *dry.memory.lines()]
+    if dry.memory is not None:
+        lines += [lengths_table(dry.memory.lengths, dry.basis), *dry.memory.lines()]
     return "\n".join([*lines, *(f"warning: {line}" for line in dry.warnings)])
 
 

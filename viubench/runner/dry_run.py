@@ -17,7 +17,6 @@ from viubench.runner.evaluate import plan_run
 from viubench.runner.memory import MemoryCheck
 from viubench.runner.parallel.layout import Layout
 from viubench.runner.plan import Plan
-from viubench.runner.preflight import Lengths
 from viubench.storage.run_dir import RunFolder
 
 
@@ -28,7 +27,6 @@ class DryRun:
 
     plan: Plan
     missing: planning.Missing
-    lengths: Lengths | None = None
     basis: str = ""
     memory: MemoryCheck | None = None
     warnings: tuple[str, ...] = ()
@@ -51,4 +49,4 @@ def forecast(config: EvalConfig) -> DryRun:
     lengths = preflight.measure(plan, config.cache, counter)
     memory = MemoryCheck(taken, lengths, layout.replicas or 1)
     warnings = (*preflight.overlong(lengths, taken, len(plan.samples), 1.0), *memory.warnings())
-    return DryRun(plan, missing, lengths, counter.basis, memory, warnings)
+    return DryRun(plan, missing, counter.basis, memory, warnings)

@@ -15,7 +15,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from viubench.runner.plan import Plan
 from viubench.schema import Manifest, Record, RecordState, Results, ScoredRecord
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
-from viubench.storage.run_dir import RunFolder
+from viubench.storage.run_dir import RunFolder, write_json
 from viubench.video.loader import Media
 from viubench.video.process_pool import KillablePool
 
@@ -55,7 +55,7 @@ SHOWN_MISSING = 10
 """Missing videos named before a run; a dry run names all."""
 
 
-class ActiveRun:
+class ActiveRun(AbstractContextManager["ActiveRun"]):
     """A run that is being answered, with its plan and its folder `out`, whose lock it holds until it is closed."""
 
     def __init__(self, config: EvalConfig, engine: Engine, layout: Layout, folder: RunFolder, plan: Plan) -> None:
@@ -99,7 +99,11 @@ class ActiveRun:
             with self._progress() as progress:
                 try:
                     await loop.run(
-                        self.plan, answering, self.folder, progress, lambda: self.folder.note_engine(self.manifest())
+                        self.plan,
+                        answering,
+                        self.folder,
+                        progress,
+                        lambda: write_json(self.out / "manifest.json", self.manifest()),
                     )
                 except BaseException as stop:
                     done, total = len(self.folder.done), len(self.plan.samples)
@@ -122,6 +126,9 @@ class ActiveRun:
     def manifest(self) -> Manifest:
         """The manifest as far as the engine is known."""
         return planning.manifest(self.plan, self._described, self.config)
+
+    def _note_engine(self) -> None:
+        write_json(self.out / "manifest.json", self.manifest())
 
     @contextmanager
     def _answering(self) -> Iterator[loop.Answering]:
@@ -166,9 +173,6 @@ class ActiveRun:
                 log.debug("%d of %d, %.1f/s, %.0f s left: %s", done, total, rate, (total - done) / rate, counts)
 
         yield count
-
-    def __enter__(self) -> ActiveRun:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._log_file.close()

@@ -24,11 +24,8 @@ class Answering(Protocol):
     async def answer_all(
         self, samples: Sequence[Sample], finished: Callable[[Record], None], opened: Callable[[], None]
     ) -> None:
-        """Answer every sample; a failure of its video or its request becomes its record.
-
-        Args:
-            finished: called with each record, in the order they finish.
-            opened: called when an engine knows its version and settings, or more of them than before.
+        """Answer every sample; a failure of its video or its request becomes its record. `finished` is called with
+        each record, `opened` is called when an engine knows its version and settings, or more of them than before.
 
         Raises:
             ViubenchError: the engine cannot start, or cannot be trusted; may come in an ExceptionGroup.

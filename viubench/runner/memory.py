@@ -82,10 +82,15 @@ class MemoryCheck:
         lines = []
         for name, memory in self.memories().items():
             cache = "what is left for the" if memory.cache is None else _size(memory.cache)
+            engines = ""
+            if self.replicas > 1 and self.taken.gpu is None:
+                engines = f" ({self.replicas} engines)"
+            elif self.replicas > 1 and memory.weights:
+                engines = f" (each of {self.replicas})"
             sequences = memory.sequences(self.longest)
             held = "" if sequences is None else f"; {sequences} sequences of {self.longest} tokens at once"
             lines.append(
-                f"memory, {name}{self._engines(memory)}: {_size(memory.weights)} weights, {cache} key-value cache, "
+                f"memory, {name}{engines}: {_size(memory.weights)} weights, {cache} key-value cache, "
                 f"{_size(memory.other)} frames and processed videos at most, of {_size(memory.available)}{held} "
                 "(activations not counted)"
             )
@@ -107,13 +112,6 @@ class MemoryCheck:
                     "more (--engine-arg gpu_memory_utilization, kv_cache_memory_bytes)"
                 )
         return lines
-
-    def _engines(self, memory: Memory) -> str:
-        if self.replicas == 1:
-            return ""
-        if self.taken.gpu is None:
-            return f" ({self.replicas} engines)"
-        return f" (each of {self.replicas})" if memory.weights else ""
 
 
 def _size(count: int) -> str:

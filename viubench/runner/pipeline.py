@@ -146,11 +146,8 @@ def frame_requests(sample: Sample, plan: Plan) -> list[FrameRequest]:
 
 
 def frame_info(videos: Sequence[VideoInput]) -> tuple[FrameInfo, tuple[str, ...]]:
-    """What goes into the record, and one id a video for the engine's caches.
-
-    The frames of several videos are in shown order. Two videos have one id only when both their pixels and their times
-    are equal.
-    """
+    """What goes into the record (the frames of several videos in shown order), and one id a video for the engine's
+    caches; two videos have one id only when both their pixels and their times are equal."""
     hashes = [video.pixel_hash() for video in videos]
     info = FrameInfo(
         indices=[index for video in videos for index in video.indices],

@@ -1,8 +1,7 @@
 """From options to a plan: which samples, how they are shown and scored, and the manifest of it.
 
 Example:
-    plan = make_plan(EvalConfig(tasks="viubench-mini", videos="clips"), Path("runs/a"))
-    len(plan.samples)  # 90
+    len(make_plan(EvalConfig(tasks="viubench-mini", videos="clips"), Path("runs/a")).samples)  # 90
 """
 
 from __future__ import annotations
@@ -47,7 +46,6 @@ PACKAGES = (
     "lmms-eval",
 )
 """Packages whose version can move a score; those that are installed go into the manifest."""
-
 
 PUBLISHED = "viubench-paper"
 """Protocol of published pretext rows: they bring their own prompts."""

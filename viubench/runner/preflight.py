@@ -9,6 +9,7 @@ A frame's size is exact where the frame cache has measured the video before, els
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,18 +24,15 @@ from viubench.runner.plan import Plan
 from viubench.schema import Clip, JigsawItem, Resize, Sample, Sampling
 from viubench.video import sampling
 from viubench.video.frame_cache import FrameCache
-from viubench.video.loader import FrameRequest
 
 
 @dataclass(frozen=True)
 class Length:
-    """One prompt.
+    """One prompt: its tokens, those of the answer that may be generated, and the bytes of its frames.
 
     Attributes:
         text, video: tokens; where not `exact`, those of the largest frames and the most of them there can be.
         largest: of the video tokens, those that the vision encoder makes of the largest video.
-        answer: tokens that may be generated.
-        frame_bytes: bytes of the frames shown.
     """
 
     task: str
@@ -59,66 +57,54 @@ Lengths = Mapping[str, Length]
 """The prompts of a run, by sample id."""
 
 
-class Viewer:
-    """Which videos a sample shows, as far as the frame cache knows them; opens none."""
+def shown(sample: Sample, clips: Sequence[tuple[Shown, bool]]) -> tuple[list[Shown], bool]:
+    """A sample's videos, and whether their sizes are exact, from those of its clips."""
+    exact = all(known for _, known in clips)
+    pretext = sample.pretext
+    if pretext is None:
+        return [video for video, _ in clips], exact
+    video, times = clips[0][0], pretext.times
+    if not isinstance(pretext, JigsawItem):
+        return [Shown(video.frames, video.height, video.width, times[:-1])], exact
+    count, step = len(pretext.order), (times[-1] - times[0]) / video.frames
+    size = video.frames // count
+    return [Shown(size, video.height, video.width, tuple(step * k for k in range(size)))] * count, exact
 
-    def __init__(self, plan: Plan, cache: FrameCache) -> None:
-        self.plan = plan
-        self.cache = cache
-        self._seen: dict[FrameRequest, tuple[Shown, bool]] = {}
 
-    def shown(self, sample: Sample) -> tuple[list[Shown], bool]:
-        """A sample's videos, and whether their sizes are exact."""
-        clips = [self._clip(request) for request in pipeline.frame_requests(sample, self.plan)]
-        exact = all(known for _, known in clips)
-        pretext = sample.pretext
-        if pretext is None:
-            return [video for video, _ in clips], exact
-        video, times = clips[0][0], pretext.times
-        if not isinstance(pretext, JigsawItem):
-            return [Shown(video.frames, video.height, video.width, times[:-1])], exact
-        count, step = len(pretext.order), (times[-1] - times[0]) / video.frames
-        size = video.frames // count
-        return [Shown(size, video.height, video.width, tuple(step * k for k in range(size)))] * count, exact
-
-    def _clip(self, request: FrameRequest) -> tuple[Shown, bool]:
-        if request not in self._seen:
-            self._seen[request] = self._probe(*request)
-        return self._seen[request]
-
-    def _probe(self, root: Path, clip: Clip, how: Sampling, resize: Resize) -> tuple[Shown, bool]:
-        frames = len(how.indices) if how.kind == "indices" else how.frames
-        across = resize.multiple * (resize.max_pixels // resize.multiple**2)
-        still = len(clip.frame_files) == 1 and clip.frame_fps is None
-        most = Shown(1 if still else frames, resize.multiple, across, still=still)
-        try:
-            facts, _ = self.cache.known(clip, root, how, resize)
-            if facts is None:
-                return most, False
-            chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end)
-        except MediaError:  # it will be a media error: no prompt at all
+def _probe(cache: FrameCache, root: Path, clip: Clip, how: Sampling, resize: Resize) -> tuple[Shown, bool]:
+    """The video a clip is shown as, as far as the frame cache knows it, and whether it does; opens none."""
+    frames = len(how.indices) if how.kind == "indices" else how.frames
+    across = resize.multiple * (resize.max_pixels // resize.multiple**2)
+    still = len(clip.frame_files) == 1 and clip.frame_fps is None
+    most = Shown(1 if still else frames, resize.multiple, across, still=still)
+    try:
+        facts, _ = cache.known(clip, root, how, resize)
+        if facts is None:
             return most, False
-        height, width = sampling.fit(facts.height, facts.width, resize)
-        return Shown(len(chosen), height, width, tuple(facts.times[chosen].tolist())), True
+        chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end)
+    except MediaError:  # it will be a media error: no prompt at all
+        return most, False
+    height, width = sampling.fit(facts.height, facts.width, resize)
+    return Shown(len(chosen), height, width, tuple(facts.times[chosen].tolist())), True
 
 
 def measure(
     plan: Plan, cache: FrameCache, counter: Counter, which: Callable[[Sample], bool] = lambda sample: True
 ) -> Lengths:
     """The prompts of the samples of which `which` is true, in the run's order."""
-    viewer = Viewer(plan, cache)
+    probe = functools.cache(lambda request: _probe(cache, *request))  # many samples have the same clip
     lengths: dict[str, Length] = {}
     for sample in filter(which, loop.in_video_order(plan.samples)):
-        shown, exact = viewer.shown(sample)
-        video = sum(map(counter.video, shown))
+        videos, exact = shown(sample, [probe(request) for request in pipeline.frame_requests(sample, plan)])
+        video = sum(map(counter.video, videos))
         lengths[sample.id] = Length(
             sample.task,
-            counter.prompt(sample.question, shown) - video,
+            counter.prompt(sample.question, videos) - video,
             video,
-            max(map(counter.embeddings, shown), default=0),
+            max(map(counter.embeddings, videos), default=0),
             plan.protocols[sample.task].decoding.max_tokens,
             exact,
-            sum(each.frames * each.height * each.width * 3 for each in shown),
+            sum(each.frames * each.height * each.width * 3 for each in videos),
         )
     return lengths
 

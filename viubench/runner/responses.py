@@ -21,11 +21,8 @@ Responses = str | os.PathLike[str] | Mapping[str, str] | Iterable[Mapping[str, A
 
 def read_responses(responses: Responses) -> tuple[dict[str, str], str]:
     """Sample id -> response, and where they are from (for messages), from a JSONL file with lines
-    `{"id": ..., "response": ...}`, such rows, or sample id -> response.
-
-    Raises:
-        ViubenchError: a line that cannot be read, or an id that occurs twice.
-    """
+    `{"id": ..., "response": ...}`, such rows, or sample id -> response; raises ViubenchError where a row cannot be read
+    or an id occurs twice."""
     if isinstance(responses, str | os.PathLike):
         path = Path(responses)
         try:

@@ -34,9 +34,8 @@ def is_held(path: Path) -> bool:
     """Whether a process holds the lock; a missing file is not created."""
     if not path.exists():
         return False
-    lock = FileLock(path, thread_local=False)
     try:
-        with lock.acquire(blocking=False):
+        with FileLock(path, thread_local=False).acquire(blocking=False):
             return False
     except Timeout:
         return True

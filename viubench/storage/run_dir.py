@@ -16,6 +16,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -38,7 +39,7 @@ OWN = (*STARTED, "items", "pictures", ".lock")
 """What a run writes."""
 
 
-class RunFolder:
+class RunFolder(AbstractContextManager["RunFolder"]):
     """One run on disk, open for appending by one process at a time."""
 
     def __init__(self, path: Path, lock: BaseFileLock, fresh: bool) -> None:
@@ -79,10 +80,6 @@ class RunFolder:
             write_json(target, manifest)
         self._file = open(self.path / record_log.FILE, "ab")  # noqa: SIM115  (held until close)
 
-    def note_engine(self, manifest: Manifest) -> None:
-        """Record the engine's version and settings once it is started."""
-        write_json(self.path / "manifest.json", manifest)
-
     def append(self, record: Record) -> None:
         """Write one finished sample; it is on disk, for this machine's other processes, when this returns."""
         if self._file is None:
@@ -104,9 +101,6 @@ class RunFolder:
             self._file.close()
             self._file = None
         self._lock.release()
-
-    def __enter__(self) -> RunFolder:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -47,8 +47,7 @@ def run(
     Args:
         log: file for its output; our own terminal where None.
         environment: all of it; ours where None.
-        limit: seconds after which it is ended.
-        tick: called every `TICK` seconds meanwhile.
+        limit: seconds after which it is ended; `tick` is called every `TICK` seconds until then.
     """
     with contextlib.nullcontext() if log is None else log.open("wb") as file:
         child = subprocess.Popen(

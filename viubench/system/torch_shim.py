@@ -49,7 +49,7 @@ class ShimFinder:
                 load(module)
                 tolerate_missing_libraries(module)
 
-        # Set on the instance: whatever else is asked of the loader (source, resources) stays its own.
+        # Set on the instance: the rest of the loader (source, resources) stays its own.
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 

@@ -67,11 +67,8 @@ def step_of(name: str) -> int | None:
 
 
 def stamp(folder: Path) -> tuple[str, float]:
-    """What changes whenever something in `folder` does, and for how many seconds it has not, by this machine's clock;
-    raises OSError where the folder is gone.
-
-    A copy may bring old times of modification along; the time of the inode's change is the file system's own.
-    """
+    """What changes whenever something in `folder` does, and for how many seconds it has not, by this machine's clock:
+    a copy may bring old times of modification along, so the inode's change counts too. OSError: the folder is gone."""
     digest, newest = blake2b(digest_size=16), 0.0
     for path in sorted(_files(str(folder))):
         about = os.stat(path) if os.path.exists(path) else os.lstat(path)  # a link may lead nowhere

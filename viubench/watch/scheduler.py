@@ -1,7 +1,6 @@
 """Which checkpoints of a training are due for evaluation, and what an evaluation results in.
 
 Example:
-    scheduler = Scheduler(Path("runs/train"), history, options, settle=10.0)
     while (scan := scheduler.scan()).due is not None:
         history.append(scheduler.evaluate(scan.due, run_checkpoint, gate))
 

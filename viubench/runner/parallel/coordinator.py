@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,6 +26,10 @@ from viubench.schema import Record, Sample
 
 RESTARTS = 3
 """Times in a row, without a record in between, that a replica is started again before its place stays empty."""
+
+
+GRACE = 20.0
+"""Seconds that a replica has to close its engine in before it is killed."""
 
 
 class Died(Exception):
@@ -47,7 +52,7 @@ class Replica(ABC):
         """End it and everything it started; never raises Died, safe to call in any state."""
 
 
-class Transport(ABC):
+class Transport(AbstractContextManager["Transport"]):
     """Where replicas live, while it is entered."""
 
     name: ClassVar[str]
@@ -57,9 +62,6 @@ class Transport(ABC):
     @abstractmethod
     def replica(self, number: int) -> Replica:
         """A fresh one, not started yet, in place `number` of [0, replicas)."""
-
-    def __enter__(self) -> Transport:
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Leave what `__enter__` took."""
@@ -86,7 +88,7 @@ class Replicas:
     async def answer_all(
         self, samples: Sequence[Sample], finished: Callable[[Record], None], opened: Callable[[], None]
     ) -> None:
-        """Answer every sample, each once. See `runner.loop.Answering`."""
+        """See `runner.loop.Answering`; each sample is answered once."""
         queue = WorkQueue(samples, self.transport.replicas)
 
         def one(record: Record) -> None:

@@ -26,13 +26,10 @@ from multiprocessing.connection import Connection
 from typing import Any, ClassVar
 
 from viubench.errors import ViubenchError
-from viubench.runner.parallel.coordinator import Died, Replica, Transport
+from viubench.runner.parallel.coordinator import GRACE, Died, Replica, Transport
 from viubench.runner.parallel.devices import core_shares, gpu_shares
 from viubench.runner.parallel.worker import Opened, ReplicaSpec, Worker
 from viubench.schema import Record, Sample
-
-GRACE = 20.0
-"""Seconds that a replica has to close its engine in before it is killed."""
 
 PROGRAM = "import sys; from viubench.runner.parallel.process import main; main(int(sys.argv[1]))"
 

@@ -15,13 +15,10 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from viubench.errors import ViubenchError
-from viubench.runner.parallel.coordinator import Died, Replica, Transport
+from viubench.runner.parallel.coordinator import GRACE, Died, Replica, Transport
 from viubench.runner.parallel.ray_cluster import cluster, import_ray, last_line
 from viubench.runner.parallel.worker import Opened, ReplicaSpec, Worker
 from viubench.schema import Record, Sample
-
-GRACE = 20.0
-"""Seconds that an actor has to close its engine in before it is killed."""
 
 
 class RayActors(Transport):

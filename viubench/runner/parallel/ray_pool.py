@@ -13,6 +13,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ RETRIES = 3
 """Times that a job is retried after its machine was lost."""
 
 
-class RayPool:
+class RayPool(AbstractContextManager["RayPool"]):
     """As many jobs at once as the cluster has cores, each of at most `limit_s` seconds."""
 
     def __init__(self, limit_s: float) -> None:
@@ -55,9 +56,6 @@ class RayPool:
 
         reference.future().add_done_callback(came)
         return future
-
-    def __enter__(self) -> RayPool:
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Cancel what was not done."""

@@ -33,7 +33,7 @@ class ReplicaSpec:
     Attributes:
         out: the run folder, which gets the filmstrips of the samples with the ids `filmstrips`.
         frame_cache: the frame cache; the machine's own default one where None.
-        decoders: decoding processes; decode_seconds: their wall limit for one video.
+        decode_seconds: wall limit of the `decoders` processes for one video.
         environment: set before anything else.
         folder: where the run was started, and relative paths begin.
     """
