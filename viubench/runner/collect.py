@@ -22,8 +22,7 @@ from viubench.runner.protocols import protocol_of
 from viubench.schema import Recipe, Suite, Task
 from viubench.tasks.registry import Catalogue, Selection, load_task
 
-LMMS = "lmms:"
-"""What a name of a task of the installed lmms-eval begins with."""
+LMMS = "lmms:"  # begins the name of a task of the installed lmms-eval
 
 
 @dataclass

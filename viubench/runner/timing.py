@@ -5,8 +5,7 @@ Example:
         ...
     print(stages.summary())
 
-Samples are under way side by side, so the seconds of a stage are summed over samples, and several stages together may
-exceed the time by the clock. `occupied` is by the clock: the time during which at least one sample was in the stage.
+Samples are under way side by side: the seconds of a stage are summed over samples, and may exceed those by the clock.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class StageTime:
-    """One stage: samples that went through, their seconds in it all together, and seconds with any of them in it."""
+    """One stage: samples that went through, the sum of their seconds, and seconds by the clock with any in it."""
 
     entered: int = 0
     seconds: float = 0.0

@@ -1,9 +1,7 @@
 """One process at a time: a lock on a file, which the system releases however its holder ends.
 
 Example:
-    lock = acquire(Path("runs/a/.lock"), "another process is writing to runs/a", where="--out")
-    ...
-    lock.release()
+    acquire(Path("runs/a/.lock"), "another process is writing to runs/a", where="--out").release()
 """
 
 from __future__ import annotations

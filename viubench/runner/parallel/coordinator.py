@@ -55,8 +55,7 @@ class Replica(ABC):
 class Transport(AbstractContextManager["Transport"]):
     """Where replicas live, while it is entered."""
 
-    name: ClassVar[str]
-    """For the manifest."""
+    name: ClassVar[str]  # for the manifest
     replicas: int
 
     @abstractmethod
