@@ -154,7 +154,7 @@ def show(
         return
     known = reference_run.names(folder)
     if not known:
-        raise ViubenchError(f"there is no baseline in {folder}", where="--dir", hint="viubench baseline save makes one")
+        raise ViubenchError(f"there is no baseline in {folder}", where="--dir", hint="save one with viubench baseline save")
     print(every([folder / name for name in known]))
     if any(reference_run.changes(folder / name) for name in known):
         raise typer.Exit(Exit.INVALID_RUN)

@@ -39,7 +39,7 @@ def results_table(results: Results) -> str:
 
 
 def dry_run_text(dry: DryRun) -> str:
-    """What a run would ask: samples, frames, missing media, and of a local model tokens and memory."""
+    """What a run would need: samples, frames, missing media, and of a local model tokens and memory."""
     lines = [plan_table(dry.plan), *dry.missing.lines()]
     if dry.memory is not None:
         lines += [lengths_table(dry.memory.lengths, dry.basis), *dry.memory.lines()]

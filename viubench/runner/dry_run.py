@@ -1,4 +1,4 @@
-"""What a run would ask, before it is started: samples, tokens, prompts too long, missing media, memory; no engine.
+"""What a run would need, before it is started: samples, tokens, prompts too long, missing media, memory; no engine.
 
 Example:
     forecast(EvalConfig("tiny-qwen3-vl", "viubench-mini", videos="clips", out="runs/a")).missing.samples  # 0

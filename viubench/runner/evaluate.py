@@ -70,14 +70,14 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
 
     @classmethod
     def open(cls, config: EvalConfig) -> ActiveRun:
-        """Open the engine's checkpoint or greet its server, claim the run folder, and plan; nothing is answered yet.
+        """Open the engine's checkpoint or reach its server, claim the run folder, and plan; nothing is answered yet.
         Raises ViubenchError for options that cannot be honoured, missing data, a folder of another run."""
         if config.debug:
             os.environ["VIUBENCH_DEBUG"] = "1"
         engine, layout = open_engine(config)
         config = replace(config, engine_args=layout.engine_args)  # without those that are Ray's
         if engine.kind == "server":  # before anything is built: there may be no server at the address
-            in_event_loop(_greet(engine))
+            in_event_loop(_reach(engine))
         folder = RunFolder.claim(config.run_folder, fresh=not config.resume)
         try:
             plan = plan_run(config, engine.size_multiple)
@@ -193,7 +193,7 @@ def open_engine(config: EvalConfig) -> tuple[Engine, Layout]:
 
 
 def engine_factory(kind: str, config: EvalConfig) -> Callable[[], Engine]:
-    """Makes engines as the options of a run ask for; it can be pickled."""
+    """What creates the engines of a run; it can be pickled."""
     return partial(
         make,
         kind,
@@ -274,6 +274,6 @@ def _stage(config: EvalConfig, what: str) -> Iterator[Callable[[int, int], None]
     yield (lambda done, total: report(Progress(what, done, total))) if report else (lambda done, total: None)
 
 
-async def _greet(engine: Engine) -> None:
+async def _reach(engine: Engine) -> None:
     async with engine:
         pass

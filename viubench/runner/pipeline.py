@@ -84,7 +84,7 @@ class Pipeline:
         """One sample from its videos to its record; a failure of its video or its request becomes its record."""
         try:
             if self.media is None:
-                return await self.ask(sample, ())
+                return await self.query(sample, ())
             started = time.perf_counter()
             with self.stages.at("decode"):
                 loaded = await load(sample, self.plan, self.media)
@@ -94,13 +94,13 @@ class Pipeline:
                     known = await asyncio.to_thread(frame_info, videos)
                     if sample.id in self.filmstrips:
                         await asyncio.to_thread(filmstrip.write, filmstrip.strip_path(self.out, sample.id), videos)
-                return await self.ask(sample, videos, *known, time.perf_counter() - started)
+                return await self.query(sample, videos, *known, time.perf_counter() - started)
         except MediaError as error:
             return failed(sample, "media_error", error.fault, str(error))
         except EngineError as error:
             return failed(sample, "engine_error", "engine", str(error))
 
-    async def ask(
+    async def query(
         self,
         sample: Sample,
         videos: tuple[VideoInput, ...],

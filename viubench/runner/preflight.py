@@ -1,4 +1,4 @@
-"""What a planned run asks of its engine, before it starts: the length of every prompt, and which will not fit.
+"""What a planned run requires of its engine, before it starts: the length of every prompt, and which will not fit.
 
 Example:
     lengths = measure(plan, cache, Counter(checkpoint))

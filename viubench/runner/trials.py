@@ -1,4 +1,4 @@
-"""Questions to try a task on: made from drawn clips for a pretext task, read from example rows for a data set.
+"""Questions to try a task on: built from drawn clips for a pretext task, read from example rows for a data set.
 
 Example:
     >>> len(questions(Catalogue().task("viubench_count_easy"), Catalogue()))
@@ -43,7 +43,7 @@ def questions(task: Task, catalogue: Catalogue, data_root: Path | None = None) -
 
 
 def _drawn(task: Task) -> list[Sample]:
-    """A few questions of a pretext task with different answers, made from drawn clips."""
+    """A few questions of a pretext task with different answers, built from drawn clips."""
     assert task.pretext is not None
     clips = [drawn_clip(seed) for seed in range(2)]
     samples: dict[str, Sample] = {}
