@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from viubench.schema.base import Strict, task_frame
 from viubench.schema.gate import GatedRun
@@ -109,8 +109,6 @@ class Flipped(Strict):
 class CompareReport(Strict):
     """`compare.json`; equal runs give equal bytes. `left_out` are the tasks that only one of the runs has, with the run
     that lacks each; `flips` are all of them, the largest first."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_: Annotated[int, Field(alias="schema")] = COMPARE_SCHEMA
     viubench: str

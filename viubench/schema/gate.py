@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from viubench.schema.base import Strict, task_frame
 
@@ -145,8 +145,6 @@ class GatedRun(Strict):
 class GateReport(Strict):
     """`gate.json`; equal runs and equal configuration give equal bytes. `problems` concern whole runs."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
     schema_: Annotated[int, Field(alias="schema")] = GATE_SCHEMA
     viubench: str
     verdict: Verdict
@@ -181,8 +179,6 @@ class GateReport(Strict):
 
 class ReferenceRun(Strict):
     """`baseline.json`: the name of a saved reference run, and the SHA-256 of its files as they were saved."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_: Annotated[int, Field(alias="schema")] = GATE_SCHEMA
     name: str
