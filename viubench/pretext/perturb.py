@@ -179,7 +179,7 @@ def _on_black(frame: Pixels, height: int, width: int) -> Pixels:
 
 def _middle(frame: Pixels, height: int, width: int) -> Pixels:
     top, left = (frame.shape[0] - height) // 2, (frame.shape[1] - width) // 2
-    return np.ascontiguousarray(frame[top : top + height, left : left + width])
+    return np.asarray(np.ascontiguousarray(frame[top : top + height, left : left + width]), np.uint8)
 
 
 def _zoom(frame: Pixels, strength: Mapping[str, Any], out: bool) -> Pixels:
