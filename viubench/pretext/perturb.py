@@ -161,7 +161,7 @@ def _noise(frame: Pixels, sigma: float, key: str) -> Pixels:
     table = ((centred * round(sigma * 100) * 2 + 14780) // (2 * 14780)).astype(np.int16)
     stream = np.frombuffer(hashlib.shake_128(key.encode()).digest(4 * frame.size), np.uint8)
     total = stream.reshape(4, *frame.shape).sum(axis=0, dtype=np.int16)
-    return np.clip(table.take(total) + frame, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(table.take(total) + frame, 0, 255), np.uint8)
 
 
 def _resize(frame: Pixels, height: int, width: int) -> Pixels:

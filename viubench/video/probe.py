@@ -11,9 +11,9 @@ B-frames, missing or repeated timestamps, transport streams) the video is decode
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +42,27 @@ EIGHT_BIT = {"yuv420p", "yuvj420p"}
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
-    """The measured facts of one video.
+class _Picture:
+    """What the header and the first decoded frame show.
 
     Attributes:
         width, height: pixels as shown, after `rotation`; non-square pixels are not stretched.
         rotation: degrees counter-clockwise by which a decoded picture must be turned: 0, 90, 180 or 270.
+    """
+
+    codec: str
+    pixel_format: str
+    container: str
+    width: int
+    height: int
+    rotation: int
+
+
+@dataclass(frozen=True, eq=False)
+class Probe(_Picture):
+    """The measured facts of one video.
+
+    Attributes:
         fps: mean frames per second over `duration`.
         times: seconds of every frame minus the first one's, float64 [N], rising from 0.
         frames: N.
@@ -57,12 +72,6 @@ class Probe:
         keys: numbers of the key frames, int64, rising; empty where frames were counted.
     """
 
-    codec: str
-    pixel_format: str
-    container: str
-    width: int
-    height: int
-    rotation: int
     fps: float
     times: NDArray[np.float64] = field(repr=False)
     frames: int
@@ -72,16 +81,10 @@ class Probe:
     keys: NDArray[np.int64] = field(repr=False)
 
 
-@dataclass(frozen=True)
-class _Head:
-    """What the header says and the first decoded frame shows."""
+@dataclass(frozen=True, eq=False)
+class _Head(_Picture):
+    """The same with what the header promises."""
 
-    codec: str
-    pixel_format: str
-    container: str
-    width: int
-    height: int
-    rotation: int
     streams: int
     promised_frames: int
     promised_seconds: float
@@ -89,8 +92,7 @@ class _Head:
     rate: float
 
 
-@dataclass(frozen=True)
-class _Table:
+class _Table(NamedTuple):
     """Times of the frames (from any start), the second at which the last stream ends, and the way in."""
 
     times: NDArray[np.float64]
@@ -102,12 +104,9 @@ class _Table:
 
 
 def probe(path: Path, *, name: str | None = None, count: bool = False) -> Probe:
-    """Measure one video file.
+    """Measure one video file, by the packets where they settle it; with `count`, by decoding all of it in order.
 
-    Args:
-        path: the file.
-        name: what error messages call it; the path by default.
-        count: decode the whole video in order and count, whatever the packets say.
+    `name` is what error messages call it; the path by default.
 
     Raises:
         MediaError: missing, empty, lfs_pointer, not_a_video, no_video_stream, no_decoder, truncated, corrupt,
@@ -129,12 +128,7 @@ def probe(path: Path, *, name: str | None = None, count: bool = False) -> Probe:
     if frames > MAX_FRAMES or duration > MAX_SECONDS:
         raise MediaError("too_large", shown, f"{frames} frames, {duration / 3600:.1f} h")
     return Probe(
-        codec=head.codec,
-        pixel_format=head.pixel_format,
-        container=head.container,
-        width=head.width,
-        height=head.height,
-        rotation=head.rotation,
+        **{field.name: getattr(head, field.name) for field in fields(_Picture)},
         fps=frames / duration,
         times=times,
         frames=frames,

@@ -2,7 +2,7 @@
 
 Example:
     >>> with KillablePool(workers=2, limit_s=60) as pool:  # doctest: +SKIP
-    ...     key = pool.submit(cache.ensure, clip, root, sampling, resize, name=clip.path).result()
+    ...     keys = pool.submit(cache.ensure_all, [(clip, sampling)], root, resize, name=clip.path).result()
 
 Each worker is a pebble pool of one spawned process behind a thread of this process, so that a kill or a crash touches
 no other worker. After either, a fresh process takes the next job. Workers ignore Ctrl-C (the parent closes them) and
@@ -16,8 +16,8 @@ import multiprocessing
 import os
 import pickle
 import queue
+import resource
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
@@ -161,9 +161,7 @@ def _prepare_worker(memory_bytes: int | None, workers: int) -> None:
     """In a fresh worker: its share of the cores, its memory limit, and an end when its parent ends or asks for it."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a Python handler would wait for the decoder to return
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if memory_bytes is not None and sys.platform != "win32":
-        import resource
-
+    if memory_bytes is not None:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     cores.take(workers)
 

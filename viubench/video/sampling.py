@@ -11,6 +11,7 @@ Example:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +97,22 @@ def _nearest(times: Seconds, instants: Seconds) -> NDArray[np.int64]:
     # Rounded to the nanosecond, so that a tie is a tie on every machine.
     closer = np.round(times[after] - instants, 9) < np.round(instants - times[before], 9)
     return np.where(closer, after, before).astype(np.int64)
+
+
+def places(indices: NDArray[np.int64], held: Sequence[int]) -> NDArray[np.int64] | None:
+    """Where each of the frame numbers (int64 [T], any order, repeats allowed) is in `held`; None if one is not.
+
+    >>> places(np.array([0, 40]), (0, 20, 40))
+    array([0, 2])
+    >>> places(np.array([0, 41]), (0, 20, 40)) is None
+    True
+    """
+    numbers = np.asarray(held, np.int64)
+    order = np.argsort(numbers, kind="stable")
+    at = np.searchsorted(numbers[order], indices)
+    if np.any(at == len(numbers)) or np.any(numbers[order][at] != indices):
+        return None
+    return np.asarray(order[at], np.int64)
 
 
 def edges(times: Seconds, gap: float | None = None) -> Seconds:
