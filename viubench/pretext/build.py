@@ -39,15 +39,8 @@ DRAW_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What was built, and what was not and why; `build.json` holds the same.
-
-    Attributes:
-        requested, built: items per task.
-        rejections: per task, how many draws were given up for which cause.
-        videos: one entry per video file, sorted by path.
-        ignored: files whose suffix is no video's.
-        items_hash: SHA-256 (16 hex digits) of `items.jsonl`.
-    """
+    """What was built, and what was not and why; `build.json` holds the same. `requested`, `built` and `rejections` are
+    numbers per task, `ignored` files whose suffix is no video's, `items_hash` the first 16 hex digits of a SHA-256."""
 
     out: Path
     requested: dict[str, int]
@@ -94,7 +87,6 @@ def build(
         n: items of each task, instead of the recipe's numbers.
         pool_of: creates the pool whose jobs may take so many seconds; `workers` processes of this machine where None.
         materialize: also write the shown frames, at the recipe's `check` size, to `out/frames/<item id>/`.
-        progress: called with items drawn or given up, and items requested.
 
     Raises:
         ViubenchError: no usable video, a task without a single item, or a question that names an unknown field.

@@ -24,7 +24,6 @@ from viubench.schema import (
     Clip,
     GroundParams,
     Item,
-    ItemParams,
     PretextSpec,
     Resize,
     Sampling,
@@ -119,11 +118,8 @@ def draw_items(
     """Draw a question for each request, all from one video, in the given order; raises MediaError.
 
     A question that an earlier item (smaller k) of the task already asks of this video is drawn again. Later items do
-    not count: that keeps the first items of a task the same however many follow.
-
-    Args:
-        other: another video, for `swap`.
-        taken: per task, k and key of the items this video already has.
+    not count: that keeps the first items of a task the same however many follow. `other` is another video, for `swap`;
+    `taken` holds, per task, k and key of the items this video already has.
     """
     videos = [frames.get(path)]
     detector = ChangeDetector(videos[0].pixels)
@@ -134,43 +130,30 @@ def draw_items(
             videos.append(frames.get(other))
         known = taken.setdefault(request.task.task, {})
         asked = {key for k, key in known.items() if k < request.k}
-        results.append(_draw_item(request, seed, path, videos, other, asked, detector))
-        if item := results[-1][0]:
-            known[request.k] = item.key
+        item: BuiltItem | None = None
+        causes: list[str] = []
+        length = _dealt_length(request, seed)
+        for attempt in range(request.attempt, request.attempt + ATTEMPTS):
+            item_seed = seed_of(seed, request.task.task, request.k, attempt)
+            drawn = draw(request.pretext, item_seed, videos, length, detector)
+            if isinstance(drawn, Rejected):
+                causes.append(drawn.cause)
+                if drawn.final:
+                    break
+                continue
+            built = _built(request.task, path, videos[0].source, item_seed, other, drawn)
+            if built.key not in asked:
+                item, known[request.k] = built, built.key
+                break
+            causes.append("duplicate")
+        results.append((item, causes))
     return results
 
 
-def _draw_item(
-    request: DrawRequest,
-    seed: int,
-    path: str,
-    videos: Sequence[VideoInput],
-    other: str | None,
-    asked: set[str],
-    detector: ChangeDetector,
-) -> DrawResult:
-    """The first answerable question that is new, and why each attempt before it failed."""
-    causes: list[str] = []
-    length = _dealt_length(request, seed)
-    for attempt in range(request.attempt, request.attempt + ATTEMPTS):
-        item_seed = seed_of(seed, request.task.task, request.k, attempt)
-        drawn = draw(request.pretext, item_seed, videos, length, detector)
-        if isinstance(drawn, Rejected):
-            causes.append(drawn.cause)
-            if drawn.final:
-                break
-            continue
-        params = drawn.params
-        if params.other:
-            params = params.model_copy(update={"other": params.other.model_copy(update={"video": other})})
-        item = _built(request.task, path, videos[0].source, item_seed, params, drawn)
-        if item.key not in asked:
-            return item, causes
-        causes.append("duplicate")
-    return None, causes
-
-
-def _built(task: Task, path: str, content: str, seed: int, params: ItemParams, drawn: Drawn) -> BuiltItem:
+def _built(task: Task, path: str, content: str, seed: int, other: str | None, drawn: Drawn) -> BuiltItem:
+    params = drawn.params
+    if params.other:
+        params = params.model_copy(update={"other": params.other.model_copy(update={"video": other})})
     data = params.model_dump(mode="json")
     # The seed is part of what is shown (noise), and keeps items apart that ask the same of one video.
     identity = content_hash([task.task, content, seed, data, drawn.answer])

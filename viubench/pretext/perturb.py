@@ -48,7 +48,6 @@ WORDS: dict[Perturbation, str] = {
 }
 """What the question says of the altered part."""
 
-
 STRENGTHS: dict[Perturbation, str] = {
     "zoom_in": "scale", "zoom_out": "scale", "noise": "sigma", "blur": "sigma", "saturation": "factor",
     "stutter": "hold", "slow": "factor", "fast": "factor",
@@ -109,9 +108,7 @@ def altered(
 ) -> Pixels:
     """What is shown at the places start..stop-1 of `frames` (uint8 [T, H, W, 3]): uint8 [stop - start, H, W, 3].
 
-    Args:
-        seed: of the noise field, which differs from frame to frame.
-        other: frames of another video, any size, for `swap`.
+    `seed` is that of the noise field; `other` are the frames of another video, of any size, for `swap`.
     """
     start, stop = segment
     if name in TEMPORAL:

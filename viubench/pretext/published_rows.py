@@ -55,22 +55,21 @@ EASY, HARD = {"max_frames": 3, "max_instances": 3}, {"max_frames": 4, "max_insta
 
 def _parsed(value: Any) -> Any:
     """The value of a column; JSON text is parsed."""
-    if isinstance(value, str):
-        try:
-            return json.loads(value)
-        except ValueError:
-            raise ValueError("text that is no JSON") from None
-    return value
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("text that is no JSON") from None
 
 
 def _part(part: Any) -> str:
     """Text of a part of a message; a video is `<video>`."""
     if isinstance(part, str):
         return part
-    if isinstance(part, dict) and part.get("type") == "video":
-        return "<video>\n"
-    if isinstance(part, dict) and isinstance(part.get("text"), str):
-        return str(part["text"])
+    match part:
+        case {"type": "video"}:
+            return "<video>\n"
+        case {"text": str(text)}:
+            return text
     raise ValueError(f"neither text nor a video: {part!r}")
 
 
@@ -197,11 +196,9 @@ def _task(kind: str, named: list[str], target: Any, clips: tuple[Clip, ...]) -> 
         # The training rows do not say; they were drawn with the easy limits (paper, section 5), where 9 is the most.
         return "videossr_count", dict(EASY if max(target) <= 9 else HARD)
     types = [known for known, pattern in GROUND_TYPES.items() if any(pattern.search(name) for name in named)]
-    clip = clips[0]
     params: dict[str, Any] = {}
-    if clip.frame_fps and len(clip.frame_files) > 1:
-        shown = edges(np.arange(len(clip.frame_files)) / clip.frame_fps)
-        params = {"frames": len(clip.frame_files), "times": [float(edge) for edge in shown]}
+    if (fps := clips[0].frame_fps) and (frames := len(clips[0].frame_files)) > 1:
+        params = {"frames": frames, "times": edges(np.arange(frames) / fps).tolist()}
     return (f"viubench_ground_{types[0]}" if len(types) == 1 else "videossr_ground"), params
 
 

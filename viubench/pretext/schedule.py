@@ -39,20 +39,14 @@ class Pool(Protocol):
 
 @dataclass
 class Drawing:
-    """State of the rounds.
+    """State of the rounds: per task, how many draws were given up for which cause; by task and k, the source's path and
+    the item; the videos whose frames could no longer be read."""
 
-    Attributes:
-        items: by task and k, the path of the source and the item.
-        rejections: per task, how many draws were given up for which cause.
-        broken: videos whose frames could no longer be read, and why.
-    """
-
+    rejections: dict[str, Counter[str]]
     items: dict[tuple[str, int], tuple[str, BuiltItem]] = field(default_factory=dict)
-    rejections: dict[str, Counter[str]] = field(default_factory=dict)
     broken: dict[str, MediaError] = field(default_factory=dict)
 
     def count(self, task: str) -> int:
-        """Items of a task."""
         return sum(name == task for name, _ in self.items)
 
     def collect(self, path: str, requests: list[DrawRequest], future: Future[list[DrawResult]]) -> None:
@@ -83,7 +77,7 @@ def draw_all(
 
     `progress` is called with items drawn and items requested; at the end as if all were drawn.
     """
-    drawing = Drawing(rejections={task: Counter() for task in requested})
+    drawing = Drawing({task: Counter() for task in requested})
     total = sum(requested.values())
     offsets = {task: seed_of("offset", task) for task in requested}
     for turn in range(len(usable)):

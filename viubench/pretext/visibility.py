@@ -50,12 +50,8 @@ def differ(one: Pixels, other: Pixels) -> bool:
 
 
 class ChangeDetector:
-    """Which frames of one source differ visibly; remembers what it computed, as a build asks hundreds of questions of
-    one video.
-
-    Args:
-        frames: uint8 [T, H, W, 3].
-    """
+    """Which `frames` (uint8 [T, H, W, 3]) of one source differ visibly; remembers what it computed, as a build asks
+    hundreds of questions of one video."""
 
     def __init__(self, frames: Pixels) -> None:
         self._frames = frames

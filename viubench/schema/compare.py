@@ -29,8 +29,7 @@ class Change(Strict):
 
     `units` are what the score is a mean of, `better` and `worse` those on which b scores higher and lower. `p` is
     two-sided; `holm` and `bh` are it adjusted for the number of tasks. `word` is "better" or "worse" where `holm` (for
-    the mean over tasks, `p`) is below alpha. `detectable`: minimum detectable change
-    at 80 % power, None where there is no spread to estimate it from.
+    the mean over tasks, `p`) is below alpha. `detectable`: minimum detectable change at 80 % power, if any.
     """
 
     a: float

@@ -84,8 +84,8 @@ class Evidence(Strict):
     """The measured difference. Scores and differences are fractions, `difference` is candidate minus baseline, `units`
     what the headline is a mean of, `better` and `worse` the units on which the candidate scores higher and lower.
 
-    `detectable`: minimum detectable loss at 80 % power. `needed`: units that would rule out a
-    loss of the margin with 80 % power, if there is none.
+    `detectable`: minimum detectable loss at 80 % power. `needed`: units that would rule out a loss of the margin with
+    80 % power, if there is none.
     """
 
     metric: str

@@ -50,12 +50,8 @@ def default_root() -> Path:
 
 
 class FrameCache:
-    """Frames on disk, least recently used out first.
-
-    Args:
-        root: the cache's folder, created when needed.
-        max_bytes: the entries together take at most this; the newest entry is always kept.
-    """
+    """Frames on disk in the folder `root`, least recently used out first: the entries together take at most
+    `max_bytes`, but the newest one is always kept."""
 
     def __init__(self, root: Path, max_bytes: int = 20 << 30) -> None:
         self.root = Path(root)
@@ -67,17 +63,10 @@ class FrameCache:
             raise _unusable(self.root, error) from error
 
     def get(self, clip: Clip, root: Path, sampling: Sampling, resize: Resize) -> VideoInput:
-        """The frames of a clip, decoded in this process when the cache does not hold them.
+        """The frames of a clip below `root`, decoded in this process when the cache does not hold them.
 
-        Args:
-            clip: a file, or a list of images, relative to `root`; `start` and `end` limit which frames are chosen,
-                while numbers, times, total and duration stay those of the whole video.
-            root: the media folder.
-            sampling: which frames.
-            resize: how large.
-
-        Returns:
-            Frames with read-only pixels mapped from the cache, `key` and `source` filled.
+        The clip's `start` and `end` limit which frames are chosen, while numbers, times, total and duration stay those
+        of the whole video. The pixels are mapped from the cache, read-only; `key` and `source` are filled.
 
         Raises:
             MediaError: any fault of the clip.
@@ -96,11 +85,8 @@ class FrameCache:
     def ensure_all(
         self, selections: Sequence[tuple[Clip, Sampling]], root: Path, resize: Resize
     ) -> list[str | MediaError]:
-        """Make sure the cache holds several selections of one file, which is decoded once for all that are missing.
-
-        Returns:
-            For each selection its key, or its own fault.
-        """
+        """Make sure the cache holds several selections of one file, which is decoded once for all that are missing;
+        for each its key, or its own fault."""
         outcomes: list[str | MediaError] = []
         missing: dict[str, tuple[Clip, Sampling]] = {}
         content = ""
@@ -160,11 +146,8 @@ class FrameCache:
         return str(blake3(canonical_json(parts).encode()).hexdigest(length=16))
 
     def content(self, clip: Clip, root: Path) -> str:
-        """Content hash of a clip (see `content_hash.content_hash`), remembered by path, size and modification time.
-
-        Raises:
-            MediaError: outside_root, missing, empty, lfs_pointer, or `changed` when `clip.content` is another one.
-        """
+        """Content hash of a clip (see `content_hash.content_hash`); raises MediaError as `content_hash.located`, and
+        `changed` when `clip.content` is another one."""
         content = content_hash.content_hash(content_hash.located(clip, root), self.root / "contents")
         if clip.content is not None and clip.content != content:
             raise MediaError("changed", clip.path or clip.frame_files[0], "not the bytes the item was built from")
@@ -194,7 +177,7 @@ class FrameCache:
                 pixels = np.asarray(np.memmap(file, np.uint8, "r", offset=file.tell(), shape=shape))
             head["indices"], head["times"] = tuple(head["indices"]), tuple(head["times"])
             video = VideoInput(pixels, **head, key=key)
-            if video.checksum() != checksum:
+            if video.checksum != checksum:
                 raise ValueError("damaged pixels")
         except FileNotFoundError:
             return None
@@ -268,7 +251,7 @@ class FrameCache:
         head: dict[str, Any] = {
             name: getattr(video, name) for name in ("fps", "indices", "times", "total", "duration", "reader", "source")
         }
-        head |= {"shape": video.pixels.shape, "checksum": video.checksum()}
+        head |= {"shape": video.pixels.shape, "checksum": video.checksum}
         line = json.dumps(head).encode() + b"\n"
         try:
             atomic.write(self._path(key), line, np.ascontiguousarray(video.pixels).data)
@@ -281,22 +264,15 @@ class FrameCache:
             raise _unusable(self.root, error) from error
 
     def _evict(self, keep: str) -> None:
-        """Remove what killed writers left, then the least recently used entries.
-
-        A mapped entry stays readable for who has it mapped.
-        """
+        """Remove what killed writers left, then the least recently used entries; mapped ones stay readable."""
         entries = []
-        for entry in os.scandir(self.root):
-            if entry.name.endswith((".frames", atomic.ASIDE)):
-                try:
-                    info = entry.stat()
-                except FileNotFoundError:
-                    continue
-                if entry.name.endswith(atomic.ASIDE):
-                    if time.time() - info.st_mtime > LEFT_SECONDS:
-                        Path(entry.path).unlink(missing_ok=True)
-                    continue
-                entries.append((info.st_mtime_ns, info.st_size, Path(entry.path)))
+        for path in self.root.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # removed by another process
+                if path.suffix == ".frames":
+                    info = path.stat()
+                    entries.append((info.st_mtime_ns, info.st_size, path))
+                elif path.name.endswith(atomic.ASIDE) and time.time() - path.stat().st_mtime > LEFT_SECONDS:
+                    path.unlink()
         total = sum(size for _, size, _ in entries)
         for _, size, path in sorted(entries):
             if total <= self.max_bytes:

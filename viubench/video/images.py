@@ -22,11 +22,7 @@ PICTURE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tiff", 
 
 
 def picture(path: Path, name: str) -> Pixels:
-    """One image file as uint8 [H, W, 3] RGB, turned as its EXIF data says.
-
-    Raises:
-        MediaError: `corrupt` when it is not a whole image of a known kind.
-    """
+    """One image file as uint8 [H, W, 3] RGB, turned as its EXIF data says; raises MediaError `corrupt`."""
     decoded = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     if decoded is None:
         raise MediaError("corrupt", name, "not an image that can be decoded")
@@ -35,7 +31,4 @@ def picture(path: Path, name: str) -> Pixels:
 
 def read(paths: list[Path], names: list[str], indices: NDArray[np.int64], size: tuple[int, int]) -> Pixels:
     """Images `indices` of the list (any order, repeats allowed), uint8 [T, height, width, 3]."""
-    out = np.empty((len(indices), *size, 3), np.uint8)
-    for at, index in enumerate(indices):
-        out[at] = resized(picture(paths[index], names[index]), size)
-    return out
+    return np.stack([resized(picture(paths[index], names[index]), size) for index in indices])

@@ -93,14 +93,14 @@ class _Head(_Picture):
 
 
 class _Table(NamedTuple):
-    """Times of the frames (from any start), the second at which the last stream ends, and the way in."""
+    """Times of the frames (from any start), the second at which the last stream ends, and the way in: `clean` where
+    every key frame is a clean entry and nothing that is decoded stays unseen."""
 
     times: NDArray[np.float64]
     pts: NDArray[np.int64]
     keys: NDArray[np.int64]
     end: float
     clean: bool
-    """Every key frame is a clean entry, and nothing that is decoded stays unseen."""
 
 
 def probe(path: Path, *, name: str | None = None, count: bool = False) -> Probe:
@@ -118,13 +118,12 @@ def probe(path: Path, *, name: str | None = None, count: bool = False) -> Probe:
     table = None if count else _packet_table(path, head, shown)
     if table is None or _shortfall(head, table):
         table = _counted_table(path, head, shown)
-    frames = len(table.times)
-    if frames == 0:
+    if (frames := len(table.times)) == 0:
         raise MediaError("corrupt", shown, "no frame decodes")
     if shortfall := _shortfall(head, table):
         raise MediaError("truncated", shown, shortfall)
     times = table.times - table.times[0]
-    duration = float(times[-1] + _gap(times, head.rate))
+    duration = float(times[-1] + (np.median(np.diff(times)) if frames > 1 else 1 / head.rate))
     if frames > MAX_FRAMES or duration > MAX_SECONDS:
         raise MediaError("too_large", shown, f"{frames} frames, {duration / 3600:.1f} h")
     return Probe(
@@ -250,7 +249,3 @@ def _shortfall(head: _Head, table: _Table) -> str:
 def _seconds(pts: NDArray[np.int64], base: Any) -> NDArray[np.float64]:
     """Timestamps in seconds from the first; exact integer arithmetic before the one division."""
     return np.asarray((pts - pts[:1]) * base.numerator / base.denominator, np.float64)
-
-
-def _gap(times: NDArray[np.float64], rate: float) -> float:
-    return float(np.median(np.diff(times))) if len(times) > 1 else 1 / rate

@@ -38,12 +38,9 @@ START_S = 120.0
 
 
 class KillablePool:
-    """A few worker processes with a wall limit per job.
+    """A few worker processes, each started by its first job, with a limit of `limit_s` seconds per job.
 
-    Args:
-        workers: number of processes, at least 1; each starts with its first job.
-        limit_s: seconds one job may take.
-        memory_bytes: address space of one worker; None for no limit. Mapped files count.
+    `memory_bytes` is the address space of one worker, None for no limit; mapped files count.
     """
 
     def __init__(self, workers: int, limit_s: float, *, memory_bytes: int | None = 32 << 30) -> None:
@@ -64,12 +61,8 @@ class KillablePool:
     def submit(self, fn: Callable[..., T], *args: Any, name: str = "") -> Future[T]:
         """Run fn(*args) in a worker, first come first served; all must be picklable, `fn` importable by name.
 
-        Args:
-            name: the file that a `timeout` or `crashed` error names.
-
-        Returns:
-            A future with the result, or with the exception fn raised, or MediaError `timeout`, `crashed` or
-            `too_large` (the memory limit).
+        The future has the result, or the exception fn raised, or MediaError `timeout`, `crashed` or `too_large` (the
+        memory limit) of the file `name`.
         """
         if self._closing.is_set():
             raise RuntimeError("the pool is closed")

@@ -41,8 +41,6 @@ def choose(
 
     Args:
         times: seconds of every frame, float64 [N], rising from 0.
-        duration: seconds of the video.
-        sampling: how to choose.
         start, end: choose only from this part of the video, in seconds; ignored by `indices`.
         name: the file, for the error message.
 
@@ -116,14 +114,9 @@ def places(indices: NDArray[np.int64], held: Sequence[int]) -> NDArray[np.int64]
 
 
 def edges(times: Seconds, gap: float | None = None) -> Seconds:
-    """When each sampled frame is shown, float64 [T + 1] seconds: frame k over [edge k, edge k + 1).
+    """When each sampled frame is shown, float64 [T + 1] seconds to the millisecond: frame k over [edge k, edge k + 1).
 
-    Args:
-        times: seconds of the sampled frames, [T], rising.
-        gap: how long the last one is shown; by default the median distance of the others. Needed when T is 1.
-
-    Returns:
-        The edges, rounded to milliseconds.
+    `gap` is how long the last one is shown, by default the median distance of the others; needed when T is 1.
     """
     times = np.asarray(times, np.float64)
     if gap is None:
@@ -151,9 +144,12 @@ def fit(height: int, width: int, resize: Resize) -> tuple[int, int]:
         )
     scale = math.sqrt(min(max(height * width, resize.min_pixels), most) / (height * width))
     longest = most // step // step * step
-    rows = _multiples(height * scale, step, longest)
-    columns = _multiples(width * scale, step, longest)
-    sizes = [(h, w) for h in rows for w in columns if h * w <= most]
+
+    def multiples(side: float) -> list[int]:
+        around = math.floor(side / step + 1e-9), math.ceil(side / step - 1e-9)
+        return [min(max(count * step, step), longest) for count in around]
+
+    sizes = [(h, w) for h in multiples(height * scale) for w in multiples(width * scale) if h * w <= most]
 
     def misfit(size: tuple[int, int]) -> tuple[bool, float, float]:
         h, w = size
@@ -161,9 +157,3 @@ def fit(height: int, width: int, resize: Resize) -> tuple[int, int]:
         return h * w < resize.min_pixels, round(shape, 9), abs(math.log(h * w / (height * width * scale**2)))
 
     return min(sizes, key=misfit)
-
-
-def _multiples(side: float, step: int, longest: int) -> list[int]:
-    """The multiples of `step` around `side`, each at least one step and at most `longest`."""
-    around = math.floor(side / step + 1e-9), math.ceil(side / step - 1e-9)
-    return sorted({min(max(count * step, step), longest) for count in around})
