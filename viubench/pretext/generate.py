@@ -293,11 +293,7 @@ def apply(params: ItemParams, seed: int, videos: Sequence[VideoInput]) -> tuple[
 
 def _altered(params: GroundItem, seed: int, videos: Sequence[VideoInput]) -> Pixels:
     """The frames of a grounding item's segment."""
-    other = None
-    if params.perturb == "swap":
-        if len(videos) < 2 or len(videos[1]) != params.frames:
-            raise ValueError(f"swap needs a second video of {params.frames} frames")
-        other = videos[1].pixels
+    other = videos[1].pixels if len(videos) > 1 else None
     return altered(videos[0].pixels, params.perturb, params.segment, params.strength, seed, other)
 
 

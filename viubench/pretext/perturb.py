@@ -116,8 +116,8 @@ def altered(
     if name == "noise":
         return np.stack([_noise(frames[k], float(strength["sigma"]), f"{seed}:{k}") for k in range(start, stop)])
     if name == "swap":
-        if other is None:
-            raise ValueError("swap needs the frames of a second video")
+        if other is None or len(other) != len(frames):
+            raise ValueError(f"swap needs a second video of {len(frames)} frames")
         return np.stack([_cover(frame, *frames.shape[1:3]) for frame in other[start:stop]])
     return np.stack([_PICTURE[name](frame, strength) for frame in frames[start:stop]])
 

@@ -29,20 +29,13 @@ from viubench.video.sampling import edges
 
 COLUMNS = ("data_source", "prompt", "videos", "reward_model", "extra_info")
 EVALUATORS = {"ground": "temporal_iou", "count": "shape_counts", "jigsaw": "permutation"}
-KINDS = (
-    ("ground", re.compile(r"grounding|ground|anomaly")),
-    ("count", re.compile(r"count")),
-    ("jigsaw", re.compile(r"jigsaw|shuffled")),
-)
+KINDS = {"ground": r"ground|anomaly", "count": r"count", "jigsaw": r"jigsaw|shuffled"}
 """Kind of a row by its data_source; grounding comes first, as its name may add the perturbation "shuffle"."""
 
 GROUND_TYPES = {
-    "channel_swap": re.compile(r"channel"),
-    "rotate": re.compile(r"rotat(e|ion)?_?(180)?$|upside"),
-    "zoom_out": re.compile(r"zoom_?out"),
-    "mirror": re.compile(r"mirror"),
-    "shuffle": re.compile(r"shuffle"),
-}
+    "channel_swap": "channel", "rotate": r"rotat(e|ion)?_?(180)?$|upside", "zoom_out": "zoom_?out", "mirror": "mirror",
+    "shuffle": "shuffle",
+}  # fmt: skip
 """VIUBench's grounding types by the name of the perturbation; the others have no task of their own there."""
 
 TYPE_KEYS = ("perturbation_type", "perturbation", "task_type", "task", "type", "difficulty", "level", "category")
@@ -154,7 +147,7 @@ def _sample(row: _PublishedRow, where: str) -> Sample:
         return ViubenchError(message, where=f"{where}, column {column}")
 
     source = row.data_source
-    kind = next((name for name, pattern in KINDS if pattern.search(source.lower())), None)
+    kind = next((name for name, pattern in KINDS.items() if re.search(pattern, source.lower())), None)
     if kind is None:
         raise fail("data_source", f"neither grounding, counting, jigsaw nor shuffled: {source!r}")
     question, clips = row.question(), tuple(row.videos)
@@ -195,7 +188,7 @@ def _task(kind: str, named: list[str], target: Any, clips: tuple[Clip, ...]) -> 
                 return f"viubench_count_{level}", dict(limits)
         # The training rows do not say; they were drawn with the easy limits (paper, section 5), where 9 is the most.
         return "videossr_count", dict(EASY if max(target) <= 9 else HARD)
-    types = [known for known, pattern in GROUND_TYPES.items() if any(pattern.search(name) for name in named)]
+    types = [known for known, pattern in GROUND_TYPES.items() if any(re.search(pattern, name) for name in named)]
     params: dict[str, Any] = {}
     if (fps := clips[0].frame_fps) and (frames := len(clips[0].frame_files)) > 1:
         params = {"frames": frames, "times": edges(np.arange(frames) / fps).tolist()}
