@@ -103,12 +103,6 @@ def build(
     frames = Frames(cache, videos, recipe.sampling, recipe.check)
     with pool_of(DECODE_SECONDS) as pool:
         files, usable = _scan_all(paths, frames, pool)
-    if not usable:
-        first = next(file for file in files if file.fault)
-        raise ViubenchError(
-            f"none of the {len(files)} videos can be used: {first.path}: {first.fault}, {first.detail}",
-            where=str(videos),
-        )
     with pool_of(DRAW_SECONDS) as pool:
         drawing = draw_all(tasks, requested, usable, frames, seed, pool, progress)
         _check_items(requested, drawing)
@@ -147,7 +141,7 @@ def _check_question(task: Task) -> None:
 
 
 def _scan_all(paths: list[str], frames: Frames, pool: Pool) -> tuple[list[VideoFile], list[VideoFile]]:
-    """Every video decoded into the cache; equal bytes are used once."""
+    """Every video decoded into the cache, and those to draw from; equal bytes are used once."""
     futures = [pool.submit(scan, frames, path, name=path) for path in paths]
     files: list[VideoFile] = []
     usable: dict[str | None, VideoFile] = {}
@@ -164,6 +158,9 @@ def _scan_all(paths: list[str], frames: Frames, pool: Pool) -> tuple[list[VideoF
             if twin is not video:
                 video = replace(video, fault="duplicate", detail=f"the same bytes as {twin.path}")
         files.append(video)
+    if not usable:
+        reason = f"{files[0].path}: {files[0].fault}, {files[0].detail}"
+        raise ViubenchError(f"none of the {len(files)} videos can be used: {reason}", where=str(frames.root))
     return files, list(usable.values())
 
 

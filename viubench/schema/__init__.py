@@ -61,6 +61,7 @@ from viubench.schema.tasks import (
     Recipe,
     RecipeEntry,
     ReferenceRow,
+    References,
     Resize,
     Rows,
     Sampling,
