@@ -156,12 +156,8 @@ def logprob_gaps(logprobs: Tensor, rollouts: Rollouts, questions: int) -> tuple[
 def check_logprob_gap(gap: Tensor, packed: Packed, limit: float) -> None:
     """The answers were sampled from the policy that is trained: same weights, same prompt, same pixels.
 
-    Args:
-        gap: float [B], mean gap of each question, see `logprob_gaps`.
-        limit: nats.
-
     Raises:
-        ViubenchError: a question above the limit; `where` names it.
+        ViubenchError: a question whose mean gap (float [B], see `logprob_gaps`) is above `limit` nats.
     """
     worst = int(gap.nan_to_num(math.inf).argmax())
     if not float(gap[worst]) <= limit:  # NaN too
@@ -210,10 +206,8 @@ def _of(task: str, samples: Iterable[Sample]) -> list[Sample]:
 class CollapseMonitor:
     """Detects a collapse of the answers of any task, over training steps and over validations.
 
-    Args:
-        limits: task -> `top_share` of `rewards.collapse_reason`.
-        stop: whether a collapse ends the run.
-        warn: called with each task's first warning.
+    `limits` are the `top_share` of each task (see `rewards.collapse_reason`), `stop` says whether a collapse ends the
+    run, and `warn` is called with each task's first warning.
     """
 
     def __init__(self, limits: Mapping[str, float], *, stop: bool, warn: Callable[[str], None]) -> None:

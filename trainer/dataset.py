@@ -202,11 +202,7 @@ def identities(built: Dataset, store: FrameCache) -> dict[str, str]:
 
 
 def refuse_shared(splits: Mapping[str, Mapping[str, str]]) -> None:
-    """Raises ViubenchError, naming the video, when two splits share one by path or by content.
-
-    Args:
-        splits: name of a split -> its `identities`.
-    """
+    """Raises ViubenchError, naming the video, when two splits (name -> `identities`) share one by path or content."""
     known: dict[str, tuple[str, str]] = {}
     for split, videos in splits.items():
         for identity, video in videos.items():

@@ -160,8 +160,9 @@ class ProcessGroup:
             failed = error
         if self.size == 1:
             return
-        for shared in filter(None, map(_error_from_json, self.gather(_error_to_json(failed)))):
-            raise shared from failed
+        facts = failed and [failed.message, failed.where, failed.hint, int(failed.exit_code)]
+        for message, where, hint, code in filter(None, self.gather(facts)):
+            raise SharedError(message, where=where, hint=hint, exit_code=Exit(code)) from failed
 
     def can_save(self, error: ViubenchError) -> bool:
         """Whether all processes raised this error, and can still save together."""
@@ -238,17 +239,6 @@ class ProcessGroup:
 
 SINGLE_PROCESS = ProcessGroup()
 """A run of one process on the CPU."""
-
-
-def _error_to_json(error: ViubenchError | None) -> list[Any] | None:
-    return None if error is None else [error.message, error.where, error.hint, int(error.exit_code)]
-
-
-def _error_from_json(data: list[Any] | None) -> SharedError | None:
-    if data is None:
-        return None
-    message, where, hint, code = data
-    return SharedError(message, where=where, hint=hint, exit_code=Exit(code))
 
 
 def _gpu(device: str, local: int, here: int) -> str:

@@ -61,13 +61,7 @@ class Reward:
 
 
 class Rewarder:
-    """The rewards of a mixture of tasks.
-
-    Args:
-        kinds: task name -> which reward is trained on.
-        evaluators: task name -> its evaluator, for every task in `kinds`.
-        seed: of random rewards.
-    """
+    """The rewards of a mixture of tasks: the kind of each, its evaluator, and the seed of random rewards."""
 
     def __init__(self, kinds: Mapping[str, Kind], evaluators: Mapping[str, Evaluator], seed: int = 0) -> None:
         self.kinds = dict(kinds)
@@ -80,8 +74,6 @@ class Rewarder:
         """The reward of one answer; 0 where none can be extracted and where the token limit cut it.
 
         Args:
-            sample: the question.
-            text: the answer as decoded.
             finish_reason: `stop` where the model ended the answer, `length` where the token limit did.
             turn: step, index of the question in it, index of the answer: the seed of a random reward. Without it
                 (validation) the smooth reward replaces the random one.
@@ -267,13 +259,7 @@ def best_constant(samples: Sequence[Sample], evaluator: Evaluator, kind: Kind = 
     Candidates are the true answers of the items and the evaluator's blind answers, the 200 most frequent, compared on
     at most 200 items. Choose it on training items, and score it on validation items with `constant_reward`.
 
-    Args:
-        samples: items of one task, at least one.
-        evaluator: the task's.
-        kind: whose reward; that of `random` is the smooth one.
-
-    Raises:
-        ValueError: no samples.
+    The reward of kind `random` is the smooth one. Raises ValueError without items.
     """
     if not samples:
         raise ValueError("the constant baseline of a task without items")

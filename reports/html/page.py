@@ -87,12 +87,7 @@ def environment() -> Environment:
     )
     made.filters.update(percent=percent, points=points, clean=clean, number=number, p_value=p_value)
     made.globals.update(
-        whisker=svg.whisker,
-        bar=svg.bar,
-        stack=svg.statuses,
-        heat=svg.heat,
-        key=svg.key,
-        histogram=svg.histogram,
+        whisker=svg.whisker, bar=svg.bar, stack=svg.statuses, heat=svg.heat, key=svg.key, histogram=svg.histogram
     )
     return made
 

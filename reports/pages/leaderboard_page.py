@@ -35,14 +35,7 @@ from viubench.storage import atomic
 
 SCRIPTS = ("chrome.js", "cards.js", "table.js", "browser.js", "download.js", "page.js")
 
-STATUS_WORDS = {
-    "ok": "ok",
-    "unparsed": "unparsed",
-    "truncated": "truncated",
-    "refused": "refused",
-    "media_error": "media error",
-    "engine_error": "engine error",
-}
+STATUS_WORDS = {status: status.replace("_", " ") for status in STATUSES}
 
 
 def table(runs: Sequence[Path], references: Sequence[ReferenceRow]) -> list[LeaderboardRow]:

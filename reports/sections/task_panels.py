@@ -21,8 +21,8 @@ from reports.html.escape import shorten, show
 from reports.html.format import p_value, percent, points
 from reports.html.page import FEW, MOST_VALUES, Finding
 from reports.sections.count_errors import CountErrors, count_errors
-from reports.tables.leaderboard import Cell, Column, LeaderboardRow, contests, labels, mean_of, mixed
-from reports.tables.ranking import Contest, Pairing
+from reports.tables.leaderboard import Column, LeaderboardRow, contests, labels, mean_of, mixed
+from reports.tables.ranking import Cell, Contest, Pairing
 from viubench.schema import TaskResult
 
 NOT_OK = 0.05

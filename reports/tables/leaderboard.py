@@ -16,7 +16,7 @@ from functools import cache
 from reports.data.runs import Run
 from reports.html.escape import clean, shorten
 from reports.html.format import interval, percent, short_names
-from reports.tables.ranking import Contest, Pairing, against_best, ranks
+from reports.tables.ranking import Cell, Contest, Pairing, against_best, ranks
 from viubench.schema import ReferenceRow, Results, TaskEntry
 from viubench.tasks.registry import Catalogue
 
@@ -53,22 +53,6 @@ class Column:
     def mean(self, values: Sequence[float]) -> float:
         """The column's value from one value per task."""
         return sum(share * value for share, value in zip(self.weights.values(), values, strict=True))
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A score in [0, 1] with its 95 % interval, None where only a mean is known.
-
-    `best` is the highest of the models; `tied` stands on every model that the data cannot separate from it (see
-    `reports.tables.ranking`), and on the best itself when there is one.
-    """
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    chance: float | None = None
-    best: bool = False
-    tied: bool = False
 
 
 @dataclass(frozen=True)

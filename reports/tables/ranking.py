@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 from reports.data.runs import Run
 from viubench.comparison.pair import ROUNDING
@@ -28,15 +27,20 @@ ALPHA = 0.05
 """Two models are called different below this adjusted two-sided p-value."""
 
 
-class Score(Protocol):
-    """A score in [0, 1] with its 95 % interval, None where none is known; `reports.tables.leaderboard.Cell` is one."""
+@dataclass(frozen=True)
+class Cell:
+    """A score in [0, 1] with its 95 % interval, None where only a mean is known.
 
-    @property
-    def value(self) -> float: ...
-    @property
-    def low(self) -> float | None: ...
-    @property
-    def high(self) -> float | None: ...
+    `best` is the highest of the models; `tied` stands on every model not separable from it, and on the best itself when
+    there is one.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    chance: float | None = None
+    best: bool = False
+    tied: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ class Pairing:
         return self._parts[key]
 
 
-def against_best(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[int, Score]) -> list[Contest]:
+def against_best(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[int, Cell]) -> list[Contest]:
     """The best of `scores` (by place of the run) against every other, the nearest first; none with fewer than two."""
     if len(scores) < 2:
         return []
@@ -147,7 +151,7 @@ def against_best(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[
     ]
 
 
-def ranks(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[int, Score]) -> dict[int, int]:
+def ranks(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[int, Cell]) -> dict[int, int]:
     """The rank of each run: those not separable from the best share its rank, then the same among those left."""
     left, found = dict(scores), dict[int, int]()
     while left:
@@ -160,7 +164,7 @@ def ranks(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[int, Sc
     return found
 
 
-def _overlap(one: Score, two: Score) -> bool:
+def _overlap(one: Cell, two: Cell) -> bool:
     if one.low is None or one.high is None or two.low is None or two.high is None:
         return False
     return one.low <= two.high and two.low <= one.high

@@ -23,10 +23,10 @@ def test_the_last_and_the_best_checkpoint_stay(
     tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grpo, "Rewarder", Vowels)
-    marks = iter([0.3, 0.9, 0.5, 0.6, 0.2])
+    scores = iter([0.3, 0.9, 0.5, 0.6, 0.2])
 
     def validate(*_: Any) -> dict[str, Diagnostics]:
-        return {"few": Diagnostics(next(marks), 0, 1, 0, 1, 0.1, 3, ("a",))}
+        return {"few": Diagnostics(next(scores), 0, 1, 0, 1, 0.1, 3, ("a",))}
 
     monkeypatch.setattr(grpo, "validate", validate)
     chosen = config(world, tiny_model, max_steps=5, save_steps=1, save_total_limit=2, eval_steps=9)
@@ -35,7 +35,7 @@ def test_the_last_and_the_best_checkpoint_stay(
     assert manager.best(tmp_path / "run") == (tmp_path / "run" / "checkpoint-000002", 0.9)
     card = (tmp_path / "run" / "checkpoint-000002" / "README.md").read_text()
     assert "| few | 0.900 | 0.000 |" in card
-    marks = iter([0.9, 0.3, 0.5, 0.6, 0.2])
+    scores = iter([0.9, 0.3, 0.5, 0.6, 0.2])
     saving = {"save_steps": 1, "save_total_limit": 1, "save_best": False}
     last = config(world, tiny_model, max_steps=5, eval_steps=9, **saving)
     go(last, world, tmp_path / "last")

@@ -217,7 +217,7 @@ def test_a_prompt_laid_out_otherwise_is_refused_on_every_call(source: VllmRollou
     source(packed, 2, [1, 2], 0.9, 4)
     start = packed.inputs["input_ids"][1].tolist().index(source.policy.base.config.vision_start_token_id)
     packed.inputs["input_ids"][1, start] = source.policy.pad  # the outer pair around a video's frames is the known trap
-    with pytest.raises(ViubenchError, match="vLLM reads another prompt") as raised:
+    with pytest.raises(ViubenchError, match="vLLM's prompt differs from the trainer's") as raised:
         source(packed, 2, [1, 2], 0.9, 4)
     assert raised.value.where == "item one"
     assert "'<|vision_start|><0." in raised.value.message
@@ -308,7 +308,7 @@ def test_a_run_through_vllm_stays_on_its_policy_and_goes_on_where_it_stopped(
     whole, said = run(tmp_path / "whole")
     _, before = run(tmp_path / "stopped", stop)
     resumed, after = run(tmp_path / "stopped")
-    each = len(said) // chosen.steps
+    each = len(said) // chosen.max_steps
     assert (before, after) == (said[: 3 * each], said[2 * each :])
     told = read(tmp_path / "whole")
     assert [line["step"] for line in told] == [0, 1, 2, 3]
@@ -336,15 +336,15 @@ def test_the_configuration_chooses_the_source(tiny_model: Path, tmp_path: Path, 
     assert isinstance(source, VllmRollouts)
     source.sleep()  # does nothing without enable_sleep_mode
     source.close()
-    assert source.max_gap == chosen.max_gap
+    assert source.max_gap == chosen.max_logprob_gap
 
 
 @pytest.mark.parametrize(
     ("args", "said", "hint"),
     [
         ({"max_model_length": 9}, "no argument 'max_model_length'", "did you mean max_model_len?"),
-        ({"dtype": "bfloat16"}, "dtype follows from the training", None),
-        ({"tensor_parallel_size": 2}, "tensor_parallel_size follows", None),
+        ({"dtype": "bfloat16"}, "dtype is determined by the training", None),
+        ({"tensor_parallel_size": 2}, "tensor_parallel_size is determined", None),
         ({"max_model_len": 10**9}, "vLLM could not open the model: .*max_model_len", "rollout.engine_args"),
     ],
 )

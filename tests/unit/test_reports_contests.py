@@ -12,9 +12,9 @@ from reports.data.runs import Run, load
 from reports.pages.leaderboard_page import text
 from reports.sections.task_panels import verdict
 from reports.tables import ranking_evidence
-from reports.tables.leaderboard import Cell, columns, contests, labels
+from reports.tables.leaderboard import columns, contests, labels
 from reports.tables.leaderboard import rows as standings
-from reports.tables.ranking import Pairing, against_best, ranks
+from reports.tables.ranking import Cell, Pairing, against_best, ranks
 from viubench.stats.paired_differences import holm
 
 EVEN = [1.0, 0.0] * 200

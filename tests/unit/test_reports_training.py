@@ -11,7 +11,7 @@ from report_runs import write_run
 from training_runs import LEARNT, write_evaluation, write_log, write_training
 from typer.testing import CliRunner
 
-from reports.data.training_log import load, load_all, smoothed
+from reports.data.training_log import TrainingRun, load, load_all, smoothed
 from reports.html.format import number
 from reports.html.page import Figure
 from reports.html.svg import MOST_POINTS, Band, Curve, Level, axes, plot, thinned, ticks

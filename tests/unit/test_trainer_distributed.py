@@ -54,7 +54,7 @@ def test_parts_are_neighbours_and_make_the_whole(size: int, items: int) -> None:
 def test_all_have_as_many_passes() -> None:
     passes = together(2, lambda processes: list(processes.padded(processes.shard(range(5)))))
     assert passes == [[(0, True), (1, True), (1, False)], [(2, True), (3, True), (4, True)]]
-    assert list(SINGLE_PROCESS.level([1, 2])) == [(1, True), (2, True)]
+    assert list(SINGLE_PROCESS.padded([1, 2])) == [(1, True), (2, True)]
 
 
 def test_fewer_questions_than_processes_are_refused_by_all() -> None:

@@ -127,7 +127,7 @@ def test_a_reward_that_is_no_number_is_refused(bad: float) -> None:
 def test_another_shape_or_normalisation_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\[groups, answers\], not \[2\]"):
         grpo_loss.advantages(torch.tensor([0.0, 1.0]), "group")
-    with pytest.raises(ValueError, match="std or mean, not 'max'"):
+    with pytest.raises(ValueError, match="group or none, not 'max'"):
         grpo_loss.advantages(torch.tensor([[0.0, 1.0]]), "max")  # type: ignore[arg-type]
 
 

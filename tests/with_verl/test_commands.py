@@ -54,7 +54,7 @@ def test_the_doctor_knows_this_environment(questions: Questions, tmp_path: Path)
     assert checks["model"].ok
     assert checks["processor"].ok, checks["processor"]
     assert checks["GPUs"].ok is False
-    assert "99 are wanted" in checks["GPUs"].detail
+    assert "99 are required" in checks["GPUs"].detail
 
 
 SMALL = (

@@ -69,12 +69,7 @@ def _items(samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def render_card(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """README.md of a checkpoint in the form of a Hugging Face model card.
-
-    Args:
-        manifest: of the run, see `describe`.
-        metrics: of the checkpoint's last step.
-    """
+    """README.md of a checkpoint, a Hugging Face model card, from the run's manifest and its last step's metrics."""
     config, base = manifest["config"], manifest["base"]
     head = ["library_name: transformers", "pipeline_tag: video-text-to-text", "tags: [viubench]"]
     if "revision" in base:  # only a model of the hub can be named there

@@ -74,11 +74,7 @@ def full_tensor(tensor: Tensor) -> Tensor:
 
 
 def full_state_dict(model: Any, keep: bool) -> dict[str, Tensor]:
-    """The full weights by name, on the CPU; tied ones are one tensor. All processes must call it.
-
-    Args:
-        keep: False for a process that only sends its shards; it gets an empty dict.
-    """
+    """The full weights by name, on the CPU; tied ones are one tensor; {} without `keep`. All processes must call it."""
     tensors: dict[int, Tensor] = {}
     names: dict[str, int] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():

@@ -299,12 +299,8 @@ def uniform(seeds: Sequence[int], n: int, length: int) -> Tensor:
 
 
 def pick(scores: Tensor, draws: Tensor) -> Tensor:
-    """The tokens, int64 [B, 1], at which the distributions' cumulated probability passes `draws`.
-
-    Args:
-        scores: log-probabilities [B, vocabulary].
-        draws: uniform numbers in [0, 1), float64 [B].
-    """
+    """The tokens, int64 [B, 1], at which the cumulated probability of `scores` (log-probabilities [B, vocabulary])
+    passes `draws` (float64 [B], uniform in [0, 1))."""
     cumulated = scores.double().exp().cumsum(-1)
     # Times the last value, which rounding may leave below 1.
     passed = cumulated <= draws[:, None] * cumulated[:, -1:]

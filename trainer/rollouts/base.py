@@ -22,6 +22,7 @@ class RolloutSource(Protocol):
 
     def sync(self) -> None:
         """Load the policy's present weights; called before each step."""
+        return
 
     def __call__(self, packed: Packed, n: int, seeds: Sequence[int], temperature: float, max_tokens: int) -> Rollouts:
         """`n` answers to each of the B questions, question by question; see `Policy.rollout`.
@@ -39,28 +40,21 @@ class RolloutSource(Protocol):
 
     def sleep(self) -> None:
         """Free the device for the update, until the next `sync`."""
+        return
 
     def close(self) -> None:
         """Free its resources; safe to call twice."""
+        return
 
 
-class PolicyRollouts:
-    """The policy samples itself."""
+class PolicyRollouts(RolloutSource):
+    """The policy samples itself; there is nothing to sync or to free."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
 
-    def sync(self) -> None:
-        """Nothing to do."""
-
     def __call__(self, packed: Packed, n: int, seeds: Sequence[int], temperature: float, max_tokens: int) -> Rollouts:
         return self.policy.rollout(packed, n, seeds, temperature, max_tokens)
-
-    def sleep(self) -> None:
-        """Nothing to do."""
-
-    def close(self) -> None:
-        """Nothing to do."""
 
 
 def rollout_source(config: TrainConfig, policy: Policy) -> RolloutSource:

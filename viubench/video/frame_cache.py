@@ -248,9 +248,8 @@ class FrameCache:
         return decode.read(path, facts, chosen, sampling.fit(facts.height, facts.width, resize), name=name)
 
     def _write(self, key: str, video: VideoInput, resize: Resize) -> None:
-        head: dict[str, Any] = {
-            name: getattr(video, name) for name in ("fps", "indices", "times", "total", "duration", "reader", "source")
-        }
+        names = ("fps", "indices", "times", "total", "duration", "reader", "source")
+        head: dict[str, Any] = {name: getattr(video, name) for name in names}
         head |= {"shape": video.pixels.shape, "checksum": video.checksum}
         line = json.dumps(head).encode() + b"\n"
         try:
