@@ -59,7 +59,6 @@ FIELDS: dict[str, tuple[str, ...]] = {
 """Words a task's question may name in braces. perturbation: a clause that says what the altered part looks like; n: how
 many clips a jigsaw has; clips: n lines "Clip 1: <video>"; start, end: the shown seconds of the video; frames: T."""
 
-# --- drawing --------------------------------------------------------------------------------------------------------
 
 Cause = Literal[
     "too_few_frames",  # the difficulty asks for more frames than were sampled
@@ -147,8 +146,7 @@ def _ground(
     if name == "swap" and len(videos) < 2:
         return Rejected("no_other_video")
     if name == "shuffle":
-        order = _visible_order(segment, rng, detector)
-        if order is None:
+        if (order := _visible_order(segment, rng, detector)) is None:
             return Rejected("no_visible_order")
         strength = {"order": order}
     if name == "fast" and strength["factor"] * (length - 1) >= total:
@@ -158,8 +156,7 @@ def _ground(
         return Rejected("too_short_in_time")
     other = Borrowed(content=videos[1].source, indices=videos[1].indices) if name == "swap" else None
     drawn = GroundItem(**source, other=other, perturb=name, length=params.length, segment=segment, strength=strength)
-    unseen = _unseen(drawn, seed, videos, detector)
-    return unseen or Drawn(drawn, f"{low}-{high}", {"perturbation": WORDS[name]})
+    return _unseen(drawn, seed, videos, detector) or Drawn(drawn, f"{low}-{high}", {"perturbation": WORDS[name]})
 
 
 def _unseen(params: GroundItem, seed: int, videos: Sequence[VideoInput], detector: ChangeDetector) -> Rejected | None:
@@ -204,8 +201,7 @@ def _count(params: CountParams, source: dict[str, Any], video: VideoInput, rng: 
         for _ in params.shapes
     ]
     for _ in range(TRIES_LAYOUT):
-        shapes = _layout(params, counts, video, rng)
-        if shapes is not None:
+        if (shapes := _layout(params, counts, video, rng)) is not None:
             drawn = CountItem(
                 **source,
                 min_frames=params.min_frames,
@@ -256,9 +252,6 @@ def fill(question: str, fields: Mapping[str, str]) -> str:
         return fields[match[1]]
 
     return re.sub(r"\{([a-z_]+)\}", value, question)
-
-
-# --- applying -------------------------------------------------------------------------------------------------------
 
 
 def apply(params: ItemParams, seed: int, videos: Sequence[VideoInput]) -> tuple[VideoInput, ...]:

@@ -122,9 +122,6 @@ def altered(
     return np.stack([_PICTURE[name](frame, strength) for frame in frames[start:stop]])
 
 
-# --- single pictures --------------------------------------------------------------------------------------------
-
-
 def _luma(planes: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint16]:
     """Rec. 601 luma 0..255 of planes R, G, B [H, W]: at most 255 * 256 + 128 before the shift, which 16 bits hold."""
     red, green, blue = (plane.astype(np.uint16) * weight for plane, weight in zip(planes, (77, 150, 29), strict=True))

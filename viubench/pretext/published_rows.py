@@ -43,9 +43,6 @@ SOURCE_KEYS = ("video_id", "source_video", "video")
 EASY, HARD = {"max_frames": 3, "max_instances": 3}, {"max_frames": 4, "max_instances": 4}
 
 
-# --- columns ----------------------------------------------------------------------------------------------------
-
-
 def _parsed(value: Any) -> Any:
     """The value of a column; JSON text is parsed."""
     try:
@@ -95,14 +92,6 @@ class _PublishedRow(BaseModel):
     reward_model: Annotated[dict[str, Any], Json]
     extra_info: Annotated[dict[str, Any] | None, Json]
 
-    def question(self) -> str:
-        """All messages of the prompt but the model's, their texts in order."""
-        texts = ["".join(message.content).strip() for message in self.prompt if message.role != "assistant"]
-        return "\n".join(filter(None, texts))
-
-
-# --- samples ----------------------------------------------------------------------------------------------------
-
 
 def read_parquet(path: Path) -> list[Sample]:
     """Every row of a parquet file as a sample; paths of videos stay as they are written.
@@ -150,7 +139,8 @@ def _sample(row: _PublishedRow, where: str) -> Sample:
     kind = next((name for name, pattern in KINDS.items() if re.search(pattern, source.lower())), None)
     if kind is None:
         raise fail("data_source", f"neither grounding, counting, jigsaw nor shuffled: {source!r}")
-    question, clips = row.question(), tuple(row.videos)
+    texts = ["".join(message.content).strip() for message in row.prompt if message.role != "assistant"]
+    question, clips = "\n".join(filter(None, texts)), tuple(row.videos)
     if question.count("<video>") != len(clips):
         raise fail("prompt", f"{question.count('<video>')} times <video> for {len(clips)} videos")
     answer = str(row.reward_model.get("ground_truth", "")).strip()

@@ -44,9 +44,6 @@ TRIES_COLOR, TRIES_PLACE, TRIES_FRAME, TRIES_LAYOUT = 8, 30, 8, 3
 """Colours for one place, places on one frame, fresh starts of one frame, and choices of frames, before giving up."""
 
 
-# --- drawing ------------------------------------------------------------------------------------------------------
-
-
 def _normals(kind: Kind, angle: int) -> list[int]:
     """Directions (degrees) in which the sides of a polygon face."""
     sides = 4 if kind == "square" else 3
@@ -107,9 +104,6 @@ def paint(frames: Pixels, shapes: Iterable[Shape], canvas: Size) -> Pixels:
         rows, columns, inside = patch(shape, (frames.shape[1], frames.shape[2]), canvas)
         shown[shape.frame, rows, columns][inside] = shape.color
     return shown
-
-
-# --- placing ------------------------------------------------------------------------------------------------------
 
 
 def spread(total: int, count: int, gap: int, rng: Rng) -> list[int]:

@@ -37,8 +37,6 @@ Kind = Literal["circle", "square", "triangle"]
 KINDS: tuple[Kind, ...] = ("circle", "square", "triangle")
 """In the order the answer counts them."""
 
-# --- difficulty -----------------------------------------------------------------------------------------------
-
 
 def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, (int, float)) else value
@@ -181,8 +179,6 @@ class JigsawSpec(_Spec):
 
 
 PretextSpec = Annotated[GroundSpec | CountSpec | JigsawSpec, Field(discriminator="kind")]
-
-# --- what was drawn -------------------------------------------------------------------------------------------
 
 
 class Shape(Strict):

@@ -71,8 +71,6 @@ class Sample(Strict):
         return content_hash(self.target)
 
 
-# --- records --------------------------------------------------------------------------------------------------
-
 Status = Literal["ok", "unparsed", "truncated", "refused", "media_error", "engine_error"]
 STATUSES: tuple[Status, ...] = ("ok", "unparsed", "truncated", "refused", "media_error", "engine_error")
 FAILED: tuple[Status, ...] = ("media_error", "engine_error")
