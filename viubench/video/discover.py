@@ -19,6 +19,8 @@ VIDEO_SUFFIXES = frozenset((
 ))  # fmt: skip
 """Lower case; the one list of the product."""
 
+PICTURE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tiff", ".webp"))
+
 NOTE_SUFFIXES = frozenset((".md", ".txt", ".json"))
 
 

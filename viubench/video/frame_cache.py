@@ -31,8 +31,9 @@ from platformdirs import user_cache_path
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling, canonical_json
 from viubench.storage import atomic
-from viubench.video import content_hash, decode, images, sampling
+from viubench.video import content_hash, decode, sampling
 from viubench.video.frames import IMAGES, STILL, Pixels, VideoInput
+from viubench.video.pixels import picture, resized
 from viubench.video.probe import Probe, probe
 
 READER_VERSION = 1
@@ -309,14 +310,19 @@ def _from_images(
             f"frame_fps is {clip.frame_fps} for the images {clip.frame_files[0]} ...",
             hint="a list of images needs the frames per second it was taken at",
         )
-    names, paths = [name for name, _ in located], [path for _, path in located]
-    times = np.arange(len(paths)) / fps
-    duration = len(paths) / fps
+    times = np.arange(len(located)) / fps
+    duration = len(located) / fps
     chosen = np.zeros(1, np.int64)
     if not still:
-        chosen = sampling.choose(times, duration, how, clip.start, clip.end, name=names[0])
-    height, width = images.picture(paths[0], names[0]).shape[:2]
-    pixels = images.read(paths, names, chosen, sampling.fit(height, width, resize))
+        chosen = sampling.choose(times, duration, how, clip.start, clip.end, name=located[0][0])
+
+    def read(index: int) -> Pixels:
+        name, path = located[index]
+        return picture(path, name)
+
+    height, width = read(0).shape[:2]
+    size = sampling.fit(height, width, resize)
+    pixels = np.stack([resized(read(index), size) for index in chosen.tolist()])
     return _video(pixels, chosen, times, fps, duration, STILL if still else IMAGES, content)
 
 
