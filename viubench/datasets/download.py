@@ -27,8 +27,7 @@ from viubench.datasets.hub_client import Remote, Resolved, resolve
 from viubench.datasets.local_manifest import LocalManifest, Origin, UnpackedArchive
 from viubench.errors import ViubenchError
 from viubench.schema import Task
-from viubench.video.discover import VIDEO_SUFFIXES
-from viubench.video.images import PICTURE_SUFFIXES
+from viubench.video.discover import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 __all__ = ["Fetched", "Resolved", "by_hand", "default_data_root", "ensure", "fetch", "folder_of", "resolve", "unpack"]
 

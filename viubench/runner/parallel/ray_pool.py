@@ -2,7 +2,7 @@
 
 Example:
     with cluster("10.0.0.1:6379"), RayPool(limit_s=300) as pool:
-        key = pool.submit(cache.ensure, clip, root, sampling, resize, name=clip.path).result()
+        keys = pool.submit(cache.ensure_all, [(clip, sampling)], root, resize, name=clip.path).result()
 
 Ray chooses a free core and retries elsewhere when a machine is lost. On each core a `KillablePool` of one process does
 the job, so that a decoder that hangs or crashes is the same MediaError as on one machine.
