@@ -10,6 +10,7 @@ Example:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
@@ -130,3 +131,18 @@ def _after(mark: str) -> str:
 
 def _plain(text: str) -> str:
     return _SPACE.sub(" ", text).strip().rstrip(".").casefold()
+
+
+def lettered(texts: Sequence[object]) -> list[str]:
+    """The texts as `A. first`, `B. second` and so on, so that no text is taken for a letter, nor yes and no for a
+    question without letters; ValueError for more than the 26 letters."""
+    if len(texts) > len(ascii_uppercase):
+        raise ValueError(f"{len(texts)} options, more than letters")
+    return [f"{letter}. {text}" for letter, text in zip(ascii_uppercase, texts, strict=False)]
+
+
+def letter_of(texts: Sequence[object], answer: object) -> str:
+    """The letter of the first text that is `answer`; ValueError when none is."""
+    if answer not in texts:
+        raise ValueError(f"the answer {answer!r:.80} is none of the options {list(texts)!r:.200}")
+    return ascii_uppercase[texts.index(answer)]
