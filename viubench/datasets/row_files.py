@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,7 +23,7 @@ from viubench.schema import Rows, Task
 from viubench.tasks import templating
 
 SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".txt")
-"""What can be read; of files that differ only in the suffix, the first of these."""
+"""What can be read."""
 
 MAX_BYTES = 4 << 30
 """Largest annotation file that is read."""
@@ -57,23 +57,27 @@ def paths(spec: Rows, folder: Path) -> list[Path]:
     Raises:
         ViubenchError: a glob that would leave the folder.
     """
-    first: dict[Path, Path] = {}
     for glob in spec.files:
         if PurePosixPath(glob).is_absolute() or ".." in PurePosixPath(glob).parts:
             raise ViubenchError(f"rows.files reaches outside the data folder: {glob!r}")
+    found = choose(spec.files, lambda glob: map(str, folder.glob(glob)))
+    return sorted(path for path in map(Path, found) if path.is_file() and not path.name.startswith("."))
+
+
+def choose(globs: Sequence[str], matching: Callable[[str], Iterable[str]]) -> set[str]:
+    """The names of row files; of those that differ only in a suffix the glob leaves open, the first of `SUFFIXES`."""
+    chosen: dict[str, str] = {}
+    for glob in globs:
         if PurePosixPath(glob).suffix in SUFFIXES:
-            first |= {path.with_suffix(path.suffix): path for path in folder.glob(glob)}
+            chosen |= {name: name for name in matching(glob)}
             continue
-        for suffix in SUFFIXES:  # the first suffix wins
-            first = {path.with_suffix(""): path for path in folder.glob(glob + suffix)} | first
-    return sorted(path for path in set(first.values()) if path.is_file() and not path.name.startswith("."))
+        for suffix in SUFFIXES:
+            chosen = {name.removesuffix(suffix): name for name in matching(glob + suffix)} | chosen
+    return set(chosen.values())
 
 
 def rows(task: Task, folder: Path, only: Path | None = None) -> list[dict[str, Any]]:
-    """Every row of the benchmark, those that `rows.keep` leaves out not among them.
-
-    Args:
-        only: this file of the folder instead of those the task names.
+    """Every row of the benchmark but those that `rows.keep` leaves out; `only` names one file to read instead.
 
     Raises:
         ViubenchError: no file, a file that cannot be read (with line), or rows the adapter cannot read.
@@ -96,8 +100,8 @@ def rows(task: Task, folder: Path, only: Path | None = None) -> list[dict[str, A
     return [row for row in flat if not spec.keep or _kept(spec.keep, row)]
 
 
-def _kept(keep: str, row: dict[str, Any]) -> bool:
-    kept = templating.value(keep, row, what="rows.keep")
+def _kept(template: str, row: dict[str, Any]) -> bool:
+    kept = templating.value(template, row, what="rows.keep")
     if not isinstance(kept, bool):
         raise ViubenchError(f"rows.keep gave {kept!r}: it must be true or false", where=place(row))
     return kept
