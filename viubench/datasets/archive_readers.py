@@ -18,8 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from viubench.errors import ViubenchError
 
@@ -38,12 +37,12 @@ FAULTS = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
+    struct.error,
     EOFError,
     ValueError,
     RuntimeError,  # with it NotImplementedError and RecursionError: what zipfile and tarfile say of odd headers
     OverflowError,
     LookupError,
-    struct.error,
     MemoryError,
 )
 """All that Python's readers raise for a damaged or hostile container."""
@@ -51,8 +50,7 @@ FAULTS = (
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """One member: its name, "file", "folder" or what else it is, its declared bytes, its CRC-32 where there is one."""
 
     name: str
@@ -75,17 +73,14 @@ def read_zip(stream: BinaryIO, stack: ExitStack) -> tuple[Iterator[Member], Read
     if promised not in (MANY, len(archive.infolist())):  # zipfile takes what a damaged length lets it read
         raise zipfile.BadZipFile(f"its directory lists {len(archive.infolist())} of {promised} members")
 
-    def entries() -> Iterator[Member]:
-        for info in archive.infolist():
-            yield Member(info.orig_filename, _zip_kind(info), info.file_size, info.CRC, info)
-
     def read(entry: Member) -> Iterator[bytes]:
         with archive.open(entry.handle) as file:
             yield from _exactly(file, entry.size)
             if file.read(1):  # also makes zipfile compare the checksum of an empty rest
                 raise zipfile.BadZipFile(f"{entry.name!r} is longer than it says")
 
-    return entries(), read
+    infos = archive.infolist()
+    return (Member(info.orig_filename, _zip_kind(info), info.file_size, info.CRC, info) for info in infos), read
 
 
 def _zip_kind(info: zipfile.ZipInfo) -> str:

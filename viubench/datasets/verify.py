@@ -19,7 +19,6 @@ from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Sample, Task, VideoSpec
 from viubench.video import paths
 
-
 _FAULTS = {"lfs_pointer": "a git-lfs pointer", "outside_root": "outside the data folder", "not_a_video": "no file"}
 
 
