@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,6 @@ from viubench.schema import Decoding, GroundItem, Item, Manifest, Sample, Suite,
 from viubench.scoring.aggregate import items_hash, summarise
 from viubench.storage import atomic
 from viubench.version import __version__
-from viubench.video.frame_cache import FrameCache
 from viubench.video.process_pool import KillablePool
 
 WRITE_SECONDS = 600.0
@@ -77,9 +76,15 @@ def export(
     """
     out = options.run_folder
     names = _names(planned)
-    _refuse_missing(planned)
+    missing = planning.missing(planned)
+    if missing.samples:
+        raise ViubenchError(
+            f"{missing.samples} of {missing.total} questions have videos that cannot be used; "
+            f"the first: {missing.lines()[0]}",
+            hint="an export holds every question or none: fetch the videos, or name other tasks",
+        )
     out.mkdir(parents=True, exist_ok=True)
-    files = _files(planned, out, options.cache, options.workers, copy, progress)
+    files = _files(planned, options, copy, progress)
     samples = [
         on_file_clock(sample, files[sample.id], planned.tasks[sample.task], planned.evaluators[sample.task])
         for sample in planned.samples
@@ -105,13 +110,10 @@ def export(
 def _names(planned: Plan) -> dict[str, str]:
     """Our task name -> its name under lmms-eval; every YAML of the export has a name of its own."""
     names = {task: exported_name(task) for task in planned.tasks}
-    groups = [name for suite in planned.suites for name in _group_configs(suite)]
-    taken = [*names.values(), *groups]
-    twice = sorted({name for name in taken if taken.count(name) > 1})
-    if twice:
+    taken = [*names.values(), *(name for suite in planned.suites for name in _group_configs(suite))]
+    if twice := sorted({name for name in taken if taken.count(name) > 1}):
         raise ViubenchError(f"{twice[0]!r} would be the name of two exported tasks or groups", where="--tasks")
-    foreign = [task for task in planned.tasks if task.startswith("lmms:")]
-    if foreign:
+    if foreign := [task for task in planned.tasks if task.startswith("lmms:")]:
         raise ViubenchError(f"{foreign[0]} is lmms-eval's own task", hint="name it there without the prefix lmms:")
     return names
 
@@ -126,62 +128,34 @@ def _together(planned: Plan, names: Mapping[str, str]) -> list[str]:
     return [*chosen, *left.values()]
 
 
-def _refuse_missing(planned: Plan) -> None:
-    missing = planning.missing(planned)
-    if missing.samples:
-        raise ViubenchError(
-            f"{missing.samples} of {missing.total} questions have videos that cannot be used; "
-            f"the first: {missing.lines()[0]}",
-            hint="an export holds every question or none: fetch the videos, or name other tasks",
-        )
-
-
-# --- videos -----------------------------------------------------------------------------------------------------------
-
-
-def _files(
-    planned: Plan, out: Path, cache: FrameCache, workers: int, copy: bool, progress: Progress
-) -> dict[str, list[File]]:
+def _files(planned: Plan, options: EvalConfig, copy: bool, progress: Progress) -> dict[str, list[File]]:
     """The files each question shows, by its id, written in worker processes where they must be."""
-    total = len(planned.samples)
-    with KillablePool(workers, WRITE_SECONDS) as pool:
-        in_flight = {sample.id: _places(planned, sample, out, cache, copy, pool) for sample in planned.samples}
-        ready = {}
-        for done, (name, places) in enumerate(in_flight.items(), start=1):
-            ready[name] = [file for place in places for file in _result(place)]
-            progress(done, total)
+    ready: dict[str, list[File]] = {}
+    with KillablePool(options.workers, WRITE_SECONDS) as pool:
+        in_flight = {sample.id: list(_places(planned, sample, options, copy, pool)) for sample in planned.samples}
+        try:
+            for done, (name, places) in enumerate(in_flight.items(), start=1):
+                ready[name] = [
+                    file for place in places for file in (place if isinstance(place, list) else place.result())
+                ]
+                progress(done, len(in_flight))
+        except MediaError as error:
+            message = f"a video cannot be used: {error}"
+            raise ViubenchError(message, hint="an export holds every question or none") from error
     return ready
 
 
 def _places(
-    planned: Plan, sample: Sample, out: Path, cache: FrameCache, copy: bool, pool: KillablePool
-) -> list[Future[list[File]]]:
-    """One future for each clip of a question; the clips of a pretext item make its videos together."""
-    requests = clip_wants(sample, planned)
-    if sample.pretext:
-        return [pool.submit(video_files.written, cache.root, sample, requests, out, name=sample.clips[0].path)]
-    places = []
-    for request in requests:
-        root, clip, _, _ = request
-        if video_files.is_file(clip):
-            place: Future[list[File]] = Future()
-            place.set_result([video_files.own_file(clip, root, out, cache, copy=copy)])
+    planned: Plan, sample: Sample, options: EvalConfig, copy: bool, pool: KillablePool
+) -> Iterator[list[File] | Future[list[File]]]:
+    """The file of each clip of a question, or its writing; the clips of a pretext item make its videos together."""
+    out, cache, requests = options.run_folder, options.cache, clip_wants(sample, planned)
+    for group in [requests] if sample.pretext else [[request] for request in requests]:
+        root, clip, _, _ = group[0]
+        if video_files.is_file(clip) and not sample.pretext:
+            yield [video_files.own_file(clip, root, out, cache, copy=copy)]
         else:
-            place = pool.submit(video_files.written, cache.root, sample, [request], out, name=clip.path)
-        places.append(place)
-    return places
-
-
-def _result(place: Future[list[File]]) -> list[File]:
-    try:
-        return place.result()
-    except MediaError as error:
-        raise ViubenchError(
-            f"a video cannot be used: {error}", hint="an export holds every question or none"
-        ) from error
-
-
-# --- rows -------------------------------------------------------------------------------------------------------------
+            yield pool.submit(video_files.written, cache.root, sample, group, out, name=clip.path)
 
 
 def on_file_clock(sample: Sample, files: Sequence[File], task: Task, evaluator: Evaluator) -> Sample:
@@ -216,8 +190,8 @@ def on_file_clock(sample: Sample, files: Sequence[File], task: Task, evaluator: 
         target = [[moved(low), moved(high)] for low, high in sample.target]
     else:
         target = [moved(second) for second in sample.target]
-    changes = {"params": params, "target": target, "answer_text": evaluator.canonical(target)}
-    return sample.model_copy(update=changes)
+    answer = evaluator.canonical(target)
+    return sample.model_copy(update={"params": params, "target": target, "answer_text": answer})
 
 
 def _row(sample: Sample, files: Sequence[File]) -> dict[str, Any]:
@@ -255,16 +229,13 @@ def _write_items(folder: Path, samples: Sequence[Sample], files: Mapping[str, li
         return
     folder.mkdir(exist_ok=True)
     about = {
-        "tasks": {name: planned.tasks[name].model_dump(mode="json") for name in {item.task: None for item in items}},
+        "tasks": {item.task: planned.tasks[item.task].model_dump(mode="json") for item in items},
         "videos_root": "..",
         "recipe": {"recipe": next((suite.suite for suite in planned.suites), "")},
     }
     lines = "".join(item.model_dump_json() + "\n" for item in items)
     atomic.write(folder / "items.jsonl", lines.encode())
     atomic.write(folder / "build.json", json.dumps(about, indent=1).encode())
-
-
-# --- what lmms-eval reads ---------------------------------------------------------------------------------------------
 
 
 def _manifest(planned: Plan, samples: Sequence[Sample], options: EvalConfig) -> Manifest:
@@ -334,16 +305,13 @@ def _group_configs(suite: Suite) -> dict[str, dict[str, Any]]:
     group for each benchmark and one that holds these, without a number of its own.
     """
     name = exported_name(suite.suite)
-    tasks = [exported_name(task) for task in suite.tasks]
-    mean = {
-        "aggregate_metric_list": [{"metric": lmms_scoring.HEADLINE, "aggregation": "mean", "weight_by_size": False}]
-    }
+    mean = {"metric": lmms_scoring.HEADLINE, "aggregation": "mean", "weight_by_size": False}
+
+    def averaged(group: str, tasks: Sequence[str]) -> dict[str, Any]:
+        return {"group": group, "task": list(map(exported_name, tasks)), "aggregate_metric_list": [mean]}
+
     if suite.average == "tasks":
-        return {name: {"group": name, "task": tasks} | mean}
-    parts = {
-        f"{name}_group_{key.replace('-', '_')}": [exported_name(task) for task in members]
-        for key, members in suite.groups.items()
-    }
-    return {name: {"group": name, "task": list(parts)}} | {
-        part: {"group": part, "task": members} | mean for part, members in parts.items()
-    }
+        return {name: averaged(name, suite.tasks)}
+    parts = {f"{name}_group_{key.replace('-', '_')}": tasks for key, tasks in suite.groups.items()}
+    whole = {name: {"group": name, "task": list(parts)}}
+    return whole | {part: averaged(part, tasks) for part, tasks in parts.items()}
