@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from string import ascii_uppercase
 from typing import Any
 
@@ -75,13 +76,11 @@ def of(value: Any) -> Choices:
     texts = [str(text) for text in value]
     if len(texts) == 1:
         texts = _split(texts[0])
-    own = [_OWN.fullmatch(text) for text in texts]
-    lettered = bool(own) and all(own)
-    if lettered:
-        texts = [(match[2] or "") if match else "" for match in own]
-    texts = [text.strip() for text in texts]
-    plain = tuple(_plain(text) for text in texts)
-    if not lettered and sorted(plain) == ["no", "yes"]:
+    own = [match for text in texts if (match := _OWN.fullmatch(text))]
+    has_letters = len(own) == len(texts)
+    texts = [(match[2] or "").strip() for match in own] if has_letters else [text.strip() for text in texts]
+    plain = tuple(map(_plain, texts))
+    if not has_letters and sorted(plain) == ["no", "yes"]:
         return Choices(plain, tuple(texts))
     if not 2 <= len(texts) <= len(ascii_uppercase):
         raise ValueError(f"{len(texts)} options: {value!r:.120}")
@@ -120,9 +119,7 @@ def _split(text: str) -> list[str]:
     for match in _WITHIN.finditer(text):
         if match[1] == ascii_uppercase[len(starts)]:
             starts.append(match.start())
-    if len(starts) < 2:
-        return [text]
-    return [text[a:b].strip() for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
+    return [text[a:b].strip() for a, b in pairwise([*starts, len(text)])] if len(starts) > 1 else [text]
 
 
 def _after(mark: str) -> str:
