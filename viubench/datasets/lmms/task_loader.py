@@ -70,7 +70,7 @@ class LmmsTask:
         return str(self.task.doc_to_text(self.task.eval_docs[index]))
 
     def target(self, index: int) -> str:
-        """The true answer of document `index`, as text."""
+        """The true answer of document `index`."""
         return str(self.task.doc_to_target(self.doc(index)))
 
     def doc(self, index: int) -> Any:
@@ -178,8 +178,7 @@ def load(name: str, include: Sequence[str] = (), variant: str = "") -> list[Lmms
 
 def loaded(name: str, include: Sequence[str] = (), variant: str = "") -> LmmsTask:
     """One task, as it was loaded by itself or as part of a group, else loaded now. Raises as `load`."""
-    key = (name, tuple(include), variant)
-    if key not in _loaded:
+    if (key := (name, tuple(include), variant)) not in _loaded:
         load(name, include, variant)
     return _loaded[key]
 
@@ -195,9 +194,8 @@ def need() -> None:
 
         import_module("lmms_eval.api.task")  # needs most of what can be missing
     except ImportError as error:
-        raise ViubenchError(
-            f"lmms-eval cannot be loaded: {error}", hint="pip install 'viubench[lmms]' (lmms-eval 0.7.3)"
-        ) from error
+        hint = "pip install 'viubench[lmms]' (lmms-eval 0.7.3)"
+        raise ViubenchError(f"lmms-eval cannot be loaded: {error}", hint=hint) from error
     if os.environ.get("VIUBENCH_DEBUG", "") in ("", "0"):
         logger.remove()
         logger.add(sys.stderr, level="CRITICAL")
