@@ -22,16 +22,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 from viubench.errors import ViubenchError
 
-CHUNK = 1 << 20
-"""Bytes read and written at a time."""
-MAX_HEADER = 1 << 20
-"""Most bytes of a tar header: a longer name or comment would only fill the memory."""
-
+CHUNK = 1 << 20  # bytes read and written at a time
+MAX_HEADER = 1 << 20  # bytes of a tar header: a longer name or comment would only fill the memory
+MAX_PADDING = 64 << 20  # bytes after the end of a tar; writers fill up to some KiB
 END_RECORD, MANY = 22 + 0xFFFF, 0xFFFF
 """Most bytes of the record that ends a zip, comment included; the count of members that stands for "see zip64"."""
-
-MAX_PADDING = 64 << 20
-"""Most bytes after the end of a tar; writers fill up to some KiB."""
 
 FAULTS = (
     zipfile.BadZipFile,
@@ -158,10 +153,9 @@ class _Headers:
 
 
 def _exactly(file: Any, size: int) -> Iterator[bytes]:
-    left = size
-    while left:
-        chunk = file.read(min(CHUNK, left))
+    while size:
+        chunk = file.read(min(CHUNK, size))
         if not chunk:
-            raise EOFError(f"it ends {left} bytes early")
-        left -= len(chunk)
+            raise EOFError(f"it ends {size} bytes early")
+        size -= len(chunk)
         yield chunk

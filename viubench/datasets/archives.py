@@ -19,6 +19,7 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import reduce
 from itertools import accumulate
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO, NamedTuple
@@ -28,12 +29,9 @@ from viubench.errors import ViubenchError
 from viubench.storage import atomic
 
 MAX_MEMBERS = 500_000
-MAX_RATIO = 100
-"""Most bytes unpacked for each packed one; videos and pictures come to about 1, subtitles to about 10."""
-SLACK = 64 << 20
-"""Bytes an archive may unpack to whatever its ratio."""
-MAX_NAME = 200
-"""Longest part of a path in bytes: file systems take 255, and `atomic` lengthens the name."""
+MAX_RATIO = 100  # bytes unpacked for each packed one; videos and pictures come to about 1, subtitles to about 10
+SLACK = 64 << 20  # bytes an archive may unpack to whatever its ratio
+MAX_NAME = 200  # bytes of a part of a path: file systems take 255, and `atomic` lengthens the name
 
 Update = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all."""
@@ -62,8 +60,7 @@ class Unpacked(NamedTuple):
 def find(folder: Path, globs: Sequence[str]) -> list[Archive]:
     """The archives that globs below a data folder name, parts joined, sorted by name.
 
-    Raises:
-        ViubenchError: a part is missing, or a glob leads out of the folder.
+    Raises ViubenchError where a part is missing, or a glob leads out of the folder.
     """
     whole: dict[str, Path] = {}
     parts: dict[str, dict[str, Path]] = {}
@@ -100,20 +97,11 @@ def _ordered(name: str, tags: dict[str, Path], end: Path | None) -> tuple[Path, 
 
 def _number(tag: str) -> int:
     """A part's number: the digits (from 0 or 1), or aa = 1, ab = 2 ... ba = 27."""
-    if tag.isdigit():
-        return int(tag)
-    number = 0
-    for letter in tag:
-        number = number * 26 + ord(letter) - ord("a")
-    return number + 1
+    return int(tag) if tag.isdigit() else reduce(lambda n, letter: n * 26 + ord(letter) - ord("a"), tag, 0) + 1
 
 
 def contained(name: str, where: str) -> str:
-    """A path below a folder, written the one plain way ("./a//b" is "a/b").
-
-    Raises:
-        ViubenchError: it is absolute, has "..", a backslash, a NUL byte or a drive, or is too long to be written.
-    """
+    """A path below a folder, normalised ("./a//b" is "a/b"); ViubenchError when it leads out or cannot be written."""
     path = PurePosixPath(name)
     faults = {
         "is empty": not path.parts,
@@ -138,9 +126,8 @@ def names(archive: Archive) -> list[str]:
 def unpack(archive: Archive, into: Path, update: Update = lambda done, total: None) -> Unpacked:
     """Write what is in an archive below the folder `into`; files already there with the right content are kept.
 
-    Raises:
-        ViubenchError: the archive is refused (nothing was written), is damaged (the members before the damage are
-            there), or the disk is full; names the archive and the member.
+    Raises ViubenchError where it is refused (nothing was written), is damaged (the members before the damage are
+    there), or the disk is full; with the archive and the member.
     """
     with _opened(archive) as (members, read):
         total = sum(member.size for member in members)

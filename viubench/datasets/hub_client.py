@@ -27,12 +27,10 @@ from viubench.schema import Task
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-TIMEOUT = 60
-"""Seconds without a byte after which a connection counts as broken."""
+TIMEOUT = 60  # seconds without a byte after which a connection counts as broken
+PATIENCE = 5  # attempts in a row without a new byte after which a download fails
 WORST = ("is gated", "refuses", "no commit, branch or tag", "no data set")
 """Parts of the messages about refused ids, the most informative first."""
-PATIENCE = 5
-"""Attempts in a row without a new byte after which a download fails."""
 
 
 class Resolved(NamedTuple):
@@ -54,8 +52,7 @@ class Remote:
 def resolve(task: Task) -> Resolved:
     """Ask the hub for the task's id, then for its fallbacks, at the task's revision; the hub follows renamed ids.
 
-    Raises:
-        ViubenchError: none is there, or access is refused, or the hub cannot be reached.
+    Raises ViubenchError where none is there, access is refused, or the hub cannot be reached.
     """
     refusals: list[ViubenchError] = []
     for asked in (task.dataset_path, *task.fallbacks):

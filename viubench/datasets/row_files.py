@@ -32,8 +32,7 @@ MAX_BYTES = 4 << 30
 def data_folder(task: Task, root: Path) -> Path:
     """The task's folder below the data root, or the root itself when the rows lie right there (or are this one file).
 
-    Raises:
-        ViubenchError: neither holds a row file of the task; the hint says how to get the data.
+    Raises ViubenchError where neither holds a row file of the task; the hint says how to get the data.
     """
     if root.is_file():
         return root.parent
@@ -42,21 +41,13 @@ def data_folder(task: Task, root: Path) -> Path:
         if task.rows and folder.is_dir() and paths(task.rows, folder):
             return folder
     globs = ", ".join(task.rows.files) if task.rows else ""
-    raise ViubenchError(
-        f"{task.task}: its rows are not here ({globs})",
-        where=str(inner),
-        hint=f"viubench data fetch {task.task} --data-root {root}"
-        if task.dataset_path
-        else f"put the files of {task.metadata.source or 'the data set'} there",
-    )
+    fetch = f"viubench data fetch {task.task} --data-root {root}"
+    hint = fetch if task.dataset_path else f"put the files of {task.metadata.source or 'the data set'} there"
+    raise ViubenchError(f"{task.task}: its rows are not here ({globs})", where=str(inner), hint=hint)
 
 
 def paths(spec: Rows, folder: Path) -> list[Path]:
-    """The row files of a folder, sorted, each once.
-
-    Raises:
-        ViubenchError: a glob that would leave the folder.
-    """
+    """The row files of a folder, sorted, each once; ViubenchError for a glob that would leave the folder."""
     for glob in spec.files:
         if PurePosixPath(glob).is_absolute() or ".." in PurePosixPath(glob).parts:
             raise ViubenchError(f"rows.files reaches outside the data folder: {glob!r}")
@@ -79,8 +70,7 @@ def choose(globs: Sequence[str], matching: Callable[[str], Iterable[str]]) -> se
 def rows(task: Task, folder: Path, only: Path | None = None) -> list[dict[str, Any]]:
     """Every row of the benchmark but those that `rows.keep` leaves out; `only` names one file to read instead.
 
-    Raises:
-        ViubenchError: no file, a file that cannot be read (with line), or rows the adapter cannot read.
+    Raises ViubenchError for no file, a file that cannot be read (with line), or rows the adapter cannot read.
     """
     spec = task.rows
     if spec is None:
@@ -115,11 +105,8 @@ def place(row: dict[str, Any]) -> str:
 def _flat(files: list[RowFile]) -> Iterator[dict[str, Any]]:
     for file in files:
         if not isinstance(file.content, list) or not all(isinstance(row, dict) for row in file.content):
-            raise ViubenchError(
-                f"{file.path} is no list of rows",
-                where=str(file.folder / file.path),
-                hint="name an adapter that reads it",
-            )
+            where = str(file.folder / file.path)
+            raise ViubenchError(f"{file.path} is no list of rows", where=where, hint="name an adapter that reads it")
         for index, row in enumerate(file.content):
             yield row | file.place(index)
 
@@ -127,8 +114,7 @@ def _flat(files: list[RowFile]) -> Iterator[dict[str, Any]]:
 def read(path: Path) -> Any:
     """The content of one annotation file by its suffix (see `RowFile.content`).
 
-    Raises:
-        ViubenchError: too large, not of its suffix's kind, or not UTF-8; names the line where there is one.
+    Raises ViubenchError where it is too large, not of its suffix's kind, or not UTF-8; names the line.
     """
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -5,12 +5,11 @@ Example:
     ['viubench_count_easy', ...]
     $ python -m lmms_eval --include_path exported --tasks viubench_mini --model vllm_generate ...
 
-The clock of an exported question. lmms-eval tells a model the time of a frame as its number over the file's rate, so
-every file starts at second 0; the frames of a pretext item start some seconds into its source (the middle 90 % is
-shown). Where the answer is in seconds and the file was written here, all times of the question are therefore those of
-the file: the true windows are moved by the source time of the first frame, the times a model is given begin at 0, and
-a true answer still scores 1. `scoring/items.jsonl` holds the items on this clock, so that `viubench score` gives equal
-answers equal scores; they cannot be run, their frames are those of the files.
+The clock of an exported question. lmms-eval gives a model the time of a frame as its number over the file's rate, so
+every file starts at second 0, while the frames of a pretext item start some seconds into its source. Where the answer
+is in seconds and the file was written here, all times of the question are therefore those of the file, and a true
+answer still scores 1. `scoring/items.jsonl` holds the items on this clock, so that `viubench score` gives equal answers
+equal scores; they cannot be run, their frames are those of the files.
 """
 
 from __future__ import annotations
@@ -41,8 +40,7 @@ from viubench.storage import atomic
 from viubench.version import __version__
 from viubench.video.process_pool import KillablePool
 
-WRITE_SECONDS = 600.0
-"""Wall limit for decoding and writing the videos of one question."""
+WRITE_SECONDS = 600.0  # wall limit for decoding and writing the videos of one question
 
 Progress = Callable[[int, int], None]
 
@@ -161,10 +159,8 @@ def _places(
 def on_file_clock(sample: Sample, files: Sequence[File], task: Task, evaluator: Evaluator) -> Sample:
     """The sample with its times counted from the first frame of its file, where its answer is in seconds.
 
-    The window of a pretext item is read off the edges of its frames again, rounded as a build rounds it.
-
-    Raises:
-        ViubenchError: the question itself names seconds of the source.
+    The window of a pretext item is read off the edges of its frames again, rounded as a build rounds it. Raises
+    ViubenchError where the question itself names seconds of the source.
     """
     start = files[0].start if len(files) == 1 else 0.0
     if not start or not isinstance(evaluator, TemporalIoU):

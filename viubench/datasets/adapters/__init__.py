@@ -23,18 +23,12 @@ GROUP = "viubench.adapters"
 
 @dataclass(frozen=True)
 class RowFile:
-    """One file of annotations.
-
-    Attributes:
-        stem: its name without suffix.
-        path: where it lies, relative to the data folder.
-        content: a list of dictionaries (.parquet, .jsonl, .csv), parsed JSON (.json) or text (.txt).
-    """
+    """One file of annotations of a data folder."""
 
     stem: str
-    path: str
+    path: str  # relative to the folder
     folder: Path
-    content: Any
+    content: Any  # a list of dictionaries (.parquet, .jsonl, .csv), parsed JSON (.json) or text (.txt)
 
     def place(self, index: int) -> dict[str, Any]:
         """The keys that say where row `index` of the file is; every row must have them."""
