@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import signature
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from evaluators.plugins import load, registered
 
 GROUP = "viubench.evaluators"
+V = TypeVar("V")
 Groups = Mapping[str, str | tuple[str, ...]]
 """Group key -> the value (or the several values) of a sample, for breakdowns."""
 
@@ -138,19 +140,12 @@ class Evaluator(ABC):
         return self.metric
 
     def units(self, rows: Sequence[Scored]) -> Sequence[Scored]:
-        """What the headline is the mean of: the samples themselves, or what several of them make together.
-
-        Args:
-            rows: ordered by id.
-        """
+        """What the headline is the mean of: the samples (ordered by id), or what several of them make together."""
         return rows
 
     def official(self, records: Sequence[Any]) -> dict[str, float]:
-        """The numbers of the publisher's own code over a whole task, as fractions, where this evaluator calls it.
-
-        Args:
-            records: every record of the task, with `id` and `response`.
-        """
+        """The numbers of the publisher's own code over all records of a task, as fractions, where this evaluator calls
+        it."""
         return {}
 
     def aggregate(self, scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -158,6 +153,14 @@ class Evaluator(ABC):
         as 0."""
         keys = sorted({key for row in scores for key in row})
         return {key: sum(row.get(key, 0.0) for row in scores) / len(scores) for key in keys}
+
+
+def grouped(rows: Iterable[tuple[str, V]]) -> dict[str, list[V]]:
+    """The values of each key, keys in order of first appearance."""
+    groups: dict[str, list[V]] = defaultdict(list)
+    for key, value in rows:
+        groups[key].append(value)
+    return groups
 
 
 def one_of(parameter: str, value: str, allowed: Sequence[str]) -> str:
@@ -177,7 +180,7 @@ def get(name: str, **params: Any) -> Evaluator:
 
     Raises:
         LookupError: no such evaluator; the message says which there are and what was probably meant.
-        TypeError: a parameter the evaluator does not have.
+        TypeError: a parameter the evaluator does not have. ValueError: a value it does not take.
     """
     evaluator: type[Evaluator] = load(GROUP, "evaluator", name)
     takes = list(signature(evaluator).parameters)

@@ -16,10 +16,9 @@ import random
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from string import ascii_uppercase
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
 from evaluators.extraction import Candidate, Passage, declaration, extract, is_wordless, tokens
@@ -52,9 +51,6 @@ class Choice(Evaluator):
 
     Args:
         parse: `robust`, or `first_char`: the first character of the text and nothing else (the paper's script).
-
-    Raises:
-        ValueError: an unknown choice.
     """
 
     name: ClassVar[str] = "choice"
@@ -135,8 +131,7 @@ def _normal(text: str) -> str:
     return _ARTICLE.sub("", _NOT_WORD.sub(" ", text.casefold()).strip())
 
 
-@dataclass(frozen=True)
-class _Patterns:
+class _Patterns(NamedTuple):
     """How an item's letters are written: alone, with another one beside or below, and named by a sentence."""
 
     letter: re.Pattern[str]
@@ -223,11 +218,8 @@ def _lists_all(passage: Passage, at: int, letters: tuple[str, ...]) -> bool:
 
 
 def _named(passage: Passage, letters: tuple[str, ...]) -> list[Candidate]:
-    candidates = []
-    for match in tokens(_patterns(letters).named, passage):
-        group = str(match.lastgroup)
-        candidates.append(Candidate(_as_offered(match[group], letters), "named", match.start(group), match.end(group)))
-    return candidates
+    matches = [(match, str(match.lastgroup)) for match in tokens(_patterns(letters).named, passage)]
+    return [Candidate(_as_offered(match[group], letters), "named", *match.span(group)) for match, group in matches]
 
 
 def _option_text(passage: Passage, options: tuple[tuple[str, str], ...]) -> list[Candidate]:

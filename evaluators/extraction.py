@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, Literal
 
 from evaluators.base import Answer
@@ -105,6 +105,18 @@ def tokens(pattern: re.Pattern[str], passage: Passage) -> list[re.Match[str]]:
     """Every match of `pattern` in the passage; none at all when there are more than `MAX_TOKENS`."""
     matches = list(islice(pattern.finditer(passage.text, passage.start, passage.end), MAX_TOKENS + 1))
     return [] if len(matches) > MAX_TOKENS else matches
+
+
+def chains(matches: Sequence[re.Match[str]], gap: re.Pattern[str], reach: int) -> list[list[re.Match[str]]]:
+    """The matches of one text, joined where nothing but a `gap` of at most `reach` characters stands between them."""
+    joined = [[match] for match in matches[:1]]
+    for before, match in pairwise(matches):
+        near = match.start() - before.end() <= reach
+        if near and gap.fullmatch(match.string, before.end(), match.start()):
+            joined[-1].append(match)
+        else:
+            joined.append([match])
+    return joined
 
 
 def is_wordless(text: str, start: int, end: int) -> bool:

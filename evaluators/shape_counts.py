@@ -20,11 +20,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
 from typing import Any, ClassVar
 
 from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
-from evaluators.extraction import Candidate, Passage, declaration, extract, is_wordless, tokens
+from evaluators.extraction import Candidate, Passage, chains, declaration, extract, is_wordless, tokens
 
 SHAPES = ("circles", "squares", "triangles")
 MAX_COUNT = 1000
@@ -65,9 +64,6 @@ class ShapeCounts(Evaluator):
 
     Args:
         parse: `robust`, or `whole_string`: the text must be three comma-separated numbers and nothing else.
-
-    Raises:
-        ValueError: an unknown choice.
     """
 
     name: ClassVar[str] = "shape_counts"
@@ -191,8 +187,7 @@ def _labelled(passage: Passage) -> list[Candidate]:
     counts: dict[str, int] = {}
     start = 0
     for mention in tokens(_MENTION, passage):
-        shape = (mention["shape"] or mention["label"]).lower().rstrip("s") + "s"
-        shape = "squares" if shape == "rectangles" else shape
+        shape = _shape(mention["shape"] or mention["label"])
         count = _number(mention["count"] or mention["stated"] or mention["apart"])
         vague = mention["count"] and _RANGE_BEFORE.search(
             passage.text[max(passage.start, mention.start() - 12) : mention.start()]
@@ -211,28 +206,25 @@ def _labelled(passage: Passage) -> list[Candidate]:
 
 def _triples(passage: Passage) -> list[Candidate]:
     """Three numbers and nothing else; or after the names of the shapes, in the order of the names."""
-    numbers = tokens(_LIST_TOKEN, passage)
     text = passage.text
-    runs: list[list[re.Match[str]]] = [[number] for number in numbers[:1]]
-    for before, number in pairwise(numbers):
-        if number.start() - before.end() <= 12 and _LIST_GAP.fullmatch(text, before.end(), number.start()):
-            runs[-1].append(number)
-        else:
-            runs.append([number])
     candidates = []
-    for run in runs:
+    for run in chains(tokens(_LIST_TOKEN, passage), _LIST_GAP, 12):
         if len(run) != 3:
             continue
         start, end = run[0].start(), run[-1].end()
         counts = [_number(number[0]) for number in run]
         header = _HEADER.search(text[max(passage.start, start - 80) : start].rstrip("([ "))
         if header:
-            order = [name.lower().rstrip("s").replace("rectangle", "square") + "s" for name in header.groups()]
+            order = [_shape(name) for name in header.groups()]
             if sorted(order) == sorted(SHAPES):
                 candidates.append(_candidate([counts[order.index(name)] for name in SHAPES], "header", start, end))
         elif passage.kind != "whole" and is_wordless(text, passage.start, start):
             candidates.append(_candidate(counts, "triple", start, end))
     return candidates
+
+
+def _shape(name: str) -> str:
+    return name.lower().rstrip("s").replace("rectangle", "square") + "s"
 
 
 def _number(text: str) -> int:

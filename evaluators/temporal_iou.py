@@ -38,9 +38,6 @@ class TemporalIoU(Evaluator):
         windows: with several true windows, score against the `best` overlapping one (QVHighlights' official rule for
             a single answer), the `first`, or the `union` of all.
         parse: `robust`, or `first_pair`: the first `a - b` of the text, ends sorted, as the paper's script reads it.
-
-    Raises:
-        ValueError: an unknown choice.
     """
 
     name: ClassVar[str] = "temporal_iou"

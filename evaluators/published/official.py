@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from functools import partial
 
 from evaluators.base import Gradable
 from evaluators.published.base import Rule
-from evaluators.published.letters import first_capital, gold, pair_rules, without_openings
+from evaluators.published.letters import first_capital, gold, letter_rule, pair_rules, without_openings
 
 
 def _mvbench(text: str, item: Gradable) -> float:
@@ -24,22 +25,12 @@ def _mvbench(text: str, item: Gradable) -> float:
     return float(first.replace(".", "") in letter or letter in first)
 
 
-def _videomme(text: str, item: Gradable) -> float | None:
-    """The first capital A to D of the text, be it of "Best" or "According"; without one the question is left out.
-
-    The script cuts openings out first, but none of those it really cuts has such a capital: two that have are joined
-    into one by a missing comma.
-    """
-    letter = first_capital(text, "ABCD")
-    return float(letter == item.target) if letter else None
-
-
-def _lvbench(text: str, item: Gradable) -> float:
+def _lvbench(text: str) -> str:
     """The first character of the first word, before the first ")" and after the first "("."""
     answer = text.strip().split(")")[0].strip()
     if "(" in answer:
         answer = answer.split("(")[1].strip()
-    return float(answer.split(" ")[0][:1] == item.target)
+    return answer.split(" ")[0][:1]
 
 
 _FENCE = "```json"
@@ -91,16 +82,14 @@ def _cvbench(text: str, item: Gradable) -> float:
     return float(match is not None and match[0].upper() == gold(item).strip().upper())
 
 
-def _aotbench(text: str, item: Gradable) -> float | None:
-    """The first character, as it stands; the script has no result for an empty response."""
-    return float(text[0] == item.target) if text else None
-
-
 MVBENCH = Rule("official/mvbench", _mvbench)
-VIDEOMME = Rule("official/videomme", _videomme)
-LVBENCH = Rule("official/lvbench", _lvbench)
+# The first capital A to D, be it of "Best" or "According"; without one the question is left out. The script cuts openings
+# out first, but none of those it really cuts has such a capital: two that have are joined into one by a missing comma.
+VIDEOMME = letter_rule("official/videomme", partial(first_capital, letters="ABCD"), None)
+LVBENCH = letter_rule("official/lvbench", _lvbench)
 CGBENCH = Rule("official/cgbench", _cgbench)
 VCRBENCH = Rule("official/vcrbench", _vcrbench)
 CVBENCH = Rule("official/cvbench", _cvbench)
-AOTBENCH = Rule("official/aotbench", _aotbench)
+# The first character, as it stands; the script has no result for an empty response.
+AOTBENCH = letter_rule("official/aotbench", lambda text: text[:1], None)
 VINOGROUND, VINOGROUND_VIDEO, VINOGROUND_GROUP = pair_rules("official")

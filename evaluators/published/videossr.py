@@ -12,7 +12,7 @@ import re
 
 from evaluators.base import Gradable
 from evaluators.published.base import Rule
-from evaluators.published.intervals import first_window, hull_iou
+from evaluators.published.letters import window_iou
 
 _PAIR = re.compile(r"(?<!\d)(\d{1,12}(?:\.\d{0,12})?)\s{0,20}-\s{0,20}(\d{1,12}(?:\.\d{0,12})?)")
 
@@ -25,10 +25,7 @@ def _vqa(text: str, item: Gradable) -> float | None:
 def _vtg(text: str, item: Gradable) -> float | None:
     """IoU of the first `a - b`, ends put in order, with the (first) true window; without a pair it is left out."""
     pair = _PAIR.search(text)
-    if pair is None:
-        return None
-    start, end = sorted((float(pair[1]), float(pair[2])))
-    return hull_iou((start, end), first_window(item))
+    return window_iou([float(pair[1]), float(pair[2])], item) if pair else None
 
 
 VQA = Rule("videossr/vqa", _vqa)
