@@ -83,8 +83,8 @@ def _cvbench(text: str, item: Gradable) -> float:
 
 
 MVBENCH = Rule("official/mvbench", _mvbench)
-# The first capital A to D, be it of "Best" or "According"; without one the question is left out. The script cuts openings
-# out first, but none of those it really cuts has such a capital: two that have are joined into one by a missing comma.
+# The first capital A to D, be it of "Best" or "According"; without one the question is left out. The script cuts
+# openings out first, but none it really cuts has such a capital: two that have are joined by a missing comma.
 VIDEOMME = letter_rule("official/videomme", partial(first_capital, letters="ABCD"), None)
 LVBENCH = letter_rule("official/lvbench", _lvbench)
 CGBENCH = Rule("official/cgbench", _cgbench)

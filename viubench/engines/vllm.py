@@ -25,8 +25,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from viubench.engines import engine_args, prompts
-from viubench.engines.base import Engine, EngineOptions, Request, Response, allow_read_only_frames
-from viubench.engines.checkpoints import describe_checkpoint, described
+from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
 from viubench.engines.token_counts import TIMESTAMPED_TYPES
 from viubench.errors import EngineDead, EngineError, Exit, ViubenchError
 from viubench.schema import Decoding
@@ -62,11 +61,10 @@ AS_WRITTEN = {"add_special_tokens": False}
 _EXCEPTION = re.compile(r"(?:\w+\.)*\w+(?:Error|Exception)(: .+)?")
 
 
-class VllmEngine(Engine):
+class VllmEngine(CheckpointEngine):
     """Answers through vLLM's AsyncLLM on whatever device vLLM finds.
 
     Args:
-        model: checkpoint folder or hub id.
         args: further vLLM engine arguments by name, and `max_in_flight`.
         deterministic: an answer depends on its request alone. A GPU uses vLLM's batch-invariant kernels where this
             vLLM has them, and stays fast; else, and on the CPU, the engine computes one request at a time. Nothing is
@@ -78,31 +76,23 @@ class VllmEngine(Engine):
     """
 
     kind: ClassVar[str] = "vllm"
+    library: ClassVar[str] = "vllm"
 
     def __init__(
         self, model: str, args: Mapping[str, str], *, deterministic: bool = False, logprobs: bool = False
     ) -> None:
-        self.deterministic = deterministic
-        self.logprobs = logprobs
         if deterministic and (fixed := sorted(set(ALONE) & set(args))):
             raise ViubenchError(f"--deterministic settles {fixed[0]}", where="--engine-arg", hint="leave it out")
-        own = {name: value for name, value in args.items() if name == "max_in_flight"}
-        self.max_in_flight = engine_args.typed(own, {"max_in_flight": int}, self.kind).get("max_in_flight", 16)
-        self.args = {name: value for name, value in args.items() if name not in own}
-        self.checkpoint = describe_checkpoint(model)
-        self.size_multiple = self.checkpoint["size_multiple"]
-        self.settings: dict[str, Any] = {}
-        self.version = ""
+        given = {"max_in_flight": "16", **args}
+        own = {"max_in_flight": given.pop("max_in_flight")}
+        super().__init__(model, given, deterministic=deterministic)
+        self.max_in_flight = engine_args.typed(own, {"max_in_flight": int}, self.kind)["max_in_flight"]
+        self.logprobs = logprobs
         self._llm: Any = None
         self._close_s: int | None = None
         self._guard: subprocess.Popen[bytes] | None = None
-        self._processor: Any = None
         self._proven: set[str] = set()
         self._numbers = itertools.count()
-
-    @classmethod
-    def from_options(cls, options: EngineOptions) -> VllmEngine:
-        return cls(options.checkpoint(cls.kind), options.args, deterministic=options.deterministic)
 
     async def start(self) -> None:
         set_environment()
@@ -201,15 +191,12 @@ class VllmEngine(Engine):
         group = getattr(getattr(self._processor, "video_processor", None), "temporal_patch_size", 2)
         stamped = self.checkpoint["model_type"] in TIMESTAMPED_TYPES or timestamps.has_timestamps(text)
         problem = timestamps.missing_timestamps(text, metas, group) if stamped and metas else None
-        for kind in ("video", "image"):
+        side = self.size_multiple
+        for kind in ("video", "image") if problem is None and stamped and side else ():
             pad = getattr(self._llm.model_config.hf_config, f"{kind}_token_id", None)
-            if problem is not None or not stamped or pad is None or not self.size_multiple:
-                break
             shapes = [video.pixels.shape for video in request.videos if _kind(video) == kind]
-            expected = sum(
-                -(-t // group) * (h // self.size_multiple) * (w // self.size_multiple) for t, h, w, _ in shapes
-            )
-            if (seen := token_ids.count(pad)) != expected:
+            expected = sum(-(-t // group) * (h // side) * (w // side) for t, h, w, _ in shapes)
+            if pad is not None and (seen := token_ids.count(pad)) != expected:
                 problem = f"the frames became {seen} vision tokens where {expected} were due: they were resized again"
         if problem is not None:
             raise ViubenchError(
@@ -232,9 +219,6 @@ class VllmEngine(Engine):
         if self._guard is not None:
             self._guard.communicate(b"done\n")
             self._guard = None
-
-    def describe(self) -> dict[str, Any]:
-        return described(self.checkpoint, f"vllm {self.version}", self.settings)
 
 
 def as_prompt(processor: Any, question: str, videos: Sequence[VideoInput], media_ids: Sequence[str]) -> dict[str, Any]:
