@@ -85,6 +85,7 @@ _RETHINK = r"(?:wait|actually|correction|oops|sorry|scratch\s+that|on\s+second\s
 _CORRECTION = rf"\b{_RETHINK}\s*[,.:;!-]|(?<=[.!?]\s){_RETHINK}"
 _CONCLUSION = re.compile(r"\b(?:so|thus|therefore|hence|overall|in\s+conclusion|in\s+summary)\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"\n|(?<=[\w)\]])[.!?](?=\s)")
+_LINE = re.compile(r"[^\n]+")
 _VISIBLE = re.compile(r"\S")
 _WORD = re.compile(r"[^\W_]")
 _NEXT_WORD = re.compile(r"[^\S\n]*([a-z%]+)", re.IGNORECASE)
@@ -148,40 +149,26 @@ def extract(text: str, find: Finder, phrases: re.Pattern[str]) -> Answer | None:
             if (candidates := _first_sentence(place, find)) is not None:
                 return _only(candidates, place.kind)
         elif not is_wordless(clean, place.start, place.end):
-            return _extract_tag(" " * place.start + clean[place.start : place.end], find, phrases)
-    return _undeclared(outside, find)
+            inside = " " * place.start + clean[place.start : place.end]
+            tag = Passage(inside, len(inside) - len(inside.lstrip()), len(inside), "tag")
+            return _only_or_last(tag, [*_phrases(inside, phrases), *_bare_lines(inside, find)[-1:]], find, "tag")
+    whole = Passage(outside, 0, len(outside), "whole")
+    return _only_or_last(whole, _phrases(outside, _CONCLUSION), find, "conclusion")
 
 
-def _extract_tag(inside: str, find: Finder, phrases: re.Pattern[str]) -> Answer | None:
-    """The answer of a text that is blank but for one tag's content."""
-    candidates = find(Passage(inside, len(inside) - len(inside.lstrip()), len(inside), "tag"))
-    if answer := _only(candidates, "tag"):
+def _only_or_last(passage: Passage, places: Sequence[Passage], find: Finder, kind: str) -> Answer | None:
+    """The only answer of a passage, else that of the last of its `places` that has any."""
+    if answer := _only(find(passage), passage.kind):
         return answer
-    for place in reversed([*_phrases(inside, phrases), *_bare_lines(inside, find)[-1:]]):
-        if (stated := _first_sentence(place, find)) is not None:
-            return _only(stated, "tag")
-    return None
-
-
-def _undeclared(text: str, find: Finder) -> Answer | None:
-    candidates = find(Passage(text, 0, len(text), "whole"))
-    if answer := _only(candidates, "whole"):
-        return answer
-    for place in reversed(_phrases(text, _CONCLUSION)):
-        if (stated := _first_sentence(place, find)) is not None:
-            return _only(stated, "conclusion")
-    return None
+    stated = (_first_sentence(place, find) for place in reversed(places))
+    return _only(next(filter(None, stated), ()), kind)
 
 
 def _only(candidates: Sequence[Candidate], kind: str) -> Answer | None:
     """The one value that all candidates agree on, at its last mention; None if they differ or it is unacceptable."""
-    if (
-        not candidates
-        or candidates[-1].value is None
-        or any(other.value != candidates[-1].value for other in candidates)
-    ):
+    last = candidates[-1] if candidates else None
+    if last is None or last.value is None or any(other.value != last.value for other in candidates):
         return None
-    last = candidates[-1]
     return Answer(last.value, f"{kind}/{last.rule}", (last.start, last.end))
 
 
@@ -204,12 +191,7 @@ def _phrases(text: str, pattern: re.Pattern[str]) -> list[Passage]:
 
 def _bare_lines(text: str, find: Finder) -> list[Passage]:
     """The first and the last line, where they are nothing but an answer and their neighbour is not another one."""
-    lines: list[tuple[int, int]] = []
-    start = 0
-    for line in text.split("\n"):
-        if line.strip():
-            lines.append((start, start + len(line)))
-        start += len(line) + 1
+    lines = [line.span() for line in _LINE.finditer(text) if line[0].strip()]
     ends = sorted({0, len(lines) - 1} if lines else set())
     bare = {at: _is_bare(text, *lines[at], find) for at in {*ends, 1, len(lines) - 2} if 0 <= at < len(lines)}
     neighbour = {0: 1, len(lines) - 1: len(lines) - 2}

@@ -144,11 +144,7 @@ def likeliest_count(frames: int, instances: int, least: int = 1) -> tuple[int, f
     weights[0] = instances**frames if least == 0 else 0
     ways = [1]
     for used in range(1, frames + 1):
-        longer = [0] * (used * instances + 1)
-        for total, number in enumerate(ways):
-            for more in range(1, instances + 1):
-                longer[total + more] += number
-        ways = longer
+        ways = [sum(ways[max(0, total - instances) : total]) for total in range(used * instances + 1)]
         for total, number in enumerate(ways if used >= least else []):
             weights[total] += number * instances ** (frames - used)
     count = max(range(len(weights)), key=lambda total: (weights[total], -total))

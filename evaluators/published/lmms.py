@@ -81,22 +81,18 @@ def _mvbench_letter(text: str) -> str:
     rest = text[2:].lstrip()
     if text[:1].upper() in tuple("ABCDE") and text[1:2] == "." and rest and "\n" not in rest:
         return text[0].upper()
-    text = _without_punctuation(text.replace("\n", " ").replace("\t", " ").strip())
+    text = text.replace("\n", " ").replace("\t", " ").strip()
+    # VQA's normalisation: a mark beside a space (or any, where digits are grouped) goes, others become a space.
+    grouped = _DIGITS_COMMA.search(text) is not None
+    gone = {mark for mark in _PUNCTUATION if grouped or f"{mark} " in text or f" {mark}" in text}
+    for mark in _PUNCTUATION:
+        text = text.replace(mark, "" if mark in gone else " ")
+    text = _FULL_STOP.sub("", text, count=_STOPS)
     for mark in "'\")(":
         text = text.strip(mark)
     text = text.strip().lower()
     alone = _ALONE.search(text)
     return alone[0].upper() if alone else text
-
-
-def _without_punctuation(text: str) -> str:
-    """VQA's normalisation: a mark beside a space (or any, where digits are grouped) goes, others become a space."""
-    grouped = _DIGITS_COMMA.search(text) is not None
-    out = text
-    for mark in _PUNCTUATION:
-        goes = grouped or f"{mark} " in text or f" {mark}" in text
-        out = out.replace(mark, "" if goes else " ")
-    return _FULL_STOP.sub("", out, count=_STOPS)
 
 
 MVBENCH = Rule("lmms-eval/mvbench", _mvbench)

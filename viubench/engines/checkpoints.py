@@ -83,19 +83,12 @@ def fingerprint(folder: Path) -> str:
 
 
 class WeightsHeader(NamedTuple):
-    """The beginning of a safetensors file.
+    """The beginning of a safetensors file."""
 
-    Attributes:
-        raw: its length (8 bytes) and its JSON, as they stand in the file.
-        tensors: name -> `dtype`, `shape` and `data_offsets`.
-        spans: [begin, end) of each tensor in bytes after the header, in order.
-        end: bytes that the whole file has.
-    """
-
-    raw: bytes
-    tensors: dict[str, Any]
-    spans: list[list[int]]
-    end: int
+    raw: bytes  # its length (8 bytes) and its JSON, as they stand in the file
+    tensors: dict[str, Any]  # name -> `dtype`, `shape` and `data_offsets`
+    spans: list[list[int]]  # [begin, end) of each tensor in bytes after the header, in order
+    end: int  # bytes that the whole file has
 
 
 def read_header(path: Path) -> WeightsHeader:

@@ -61,24 +61,24 @@ class Footprint:
 def footprint(kind: str, checkpoint: Mapping[str, Any], args: Mapping[str, str]) -> Footprint:
     """What the engine `kind` (vllm or hf) takes with the engine arguments `args`."""
     gpu = None if args.get("device") == "cpu" else find_gpu()
-    count = parameters(Path(checkpoint["path"]))
-    if kind == "hf":
-        width = DTYPE_BYTES.get(args.get("dtype", ""), 4 if gpu is None else 2)
-        room = free_memory() if gpu is None else gpu.free
-        token = (checkpoint.get("cache_values") or 0) * width
-        return Footprint(checkpoint.get("context"), None, "", count * width, token, None, 0, 1, gpu, room)
-    if gpu is not None and not _runs_on_gpus():
+    if kind == "vllm" and gpu is not None and not _runs_on_gpus():
         gpu = None
-    settings = default_settings(checkpoint, on_cpu=gpu is None) | {k: engine_args.as_json(v) for k, v in args.items()}
-    width = DTYPE_BYTES.get(str(settings["dtype"]), 2)
+    settings = default_settings(checkpoint, on_cpu=gpu is None) if kind == "vllm" else {}
+    settings |= {name: engine_args.as_json(value) for name, value in args.items()}
+    width = DTYPE_BYTES.get(str(settings.get("dtype")), 4 if gpu is None else 2)
+    weights = parameters(Path(checkpoint["path"])) * width
+    token = (checkpoint.get("cache_values") or 0) * width
+    if kind == "hf":
+        room = free_memory() if gpu is None else gpu.free
+        return Footprint(checkpoint.get("context"), None, "", weights, token, None, 0, 1, gpu, room)
     ranks = int(settings.get("tensor_parallel_size", 1))
     share = float(settings.get("gpu_memory_utilization", UTILIZATION))
     return Footprint(
         limit=int(settings["max_model_len"]),
         video=int(settings["max_num_batched_tokens"]),
         setting="max_model_len",
-        weights=count * width,
-        token=(checkpoint.get("cache_values") or 0) * width,
+        weights=weights,
+        token=token,
         cache=settings.get("kv_cache_memory_bytes"),
         processed=int(2 * float(settings.get("mm_processor_cache_gb", PROCESSOR_CACHE_GIB)) * 2**30),
         in_flight=int(settings.get("max_in_flight", 16)),

@@ -77,7 +77,7 @@ class ServerEngine(Engine):
         self.retries: int = settings.get("retries", 5)
         self.is_vllm = False
         self.version = "unknown"
-        self._client: httpx.AsyncClient | None = None
+        self._client: Any = None
         self._turn = itertools.cycle(self.urls)
         self._first = asyncio.Lock()
         self._checked = False
@@ -193,18 +193,16 @@ class ServerEngine(Engine):
         Raises Refused for a 4xx, EngineError when the tries are used up.
         """
         stop, retry = stop_after_attempt(1 + self.retries), retry_if_exception_type(_Busy)
-
-        async def once() -> dict[str, Any]:
-            return await self._call_once(method, next(urls) + path, body)
-
+        tries = AsyncRetrying(stop=stop, wait=_wait, retry=retry, reraise=True)
         try:
-            return await AsyncRetrying(stop=stop, wait=_wait, retry=retry, reraise=True)(once)
+            return await tries(self._call_once, method, urls, path, body)
         except _Busy as error:
             raise EngineError(f"{error}, after {1 + self.retries} tries") from error
 
-    async def _call_once(self, method: str, url: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        if self._client is None:
-            raise RuntimeError("call before start")
+    async def _call_once(
+        self, method: str, urls: Iterator[str], path: str, body: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        url = next(urls) + path
         try:
             reply = await self._client.request(method, url, json=body)
         except httpx.TransportError as error:

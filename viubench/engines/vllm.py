@@ -12,6 +12,7 @@ Example:
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import itertools
 import multiprocessing
 import os
@@ -111,7 +112,8 @@ class VllmEngine(CheckpointEngine):
             import vllm
             from vllm.platforms import current_platform
 
-            invariant = self.deterministic and not current_platform.is_cpu() and batch_invariant(vllm)
+            on_cpu = current_platform.is_cpu()
+            invariant = self.deterministic and not on_cpu and batch_invariant(vllm)
             from transformers import AutoProcessor
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.v1.engine.async_llm import AsyncLLM
@@ -122,8 +124,8 @@ class VllmEngine(CheckpointEngine):
             ) from error
         self.version = vllm.__version__
         fields = {field.name: field.type for field in dataclasses.fields(AsyncEngineArgs)}
-        self._close_s = CPU_CLOSE_S if current_platform.is_cpu() else None
-        self.settings = default_settings(self.checkpoint, on_cpu=current_platform.is_cpu()) | _typed(self.args, fields)
+        self._close_s = CPU_CLOSE_S if on_cpu else None
+        self.settings = default_settings(self.checkpoint, on_cpu=on_cpu) | _typed(self.args, fields)
         if self.deterministic:
             self.settings |= INVARIANT if invariant else ALONE
         quiet = {"use_tqdm_on_load": False, "disable_log_stats": True, "enable_log_requests": False}
@@ -136,8 +138,6 @@ class VllmEngine(CheckpointEngine):
         self._guard = _guard([child.pid for child in multiprocessing.active_children() if child.pid not in others])
 
     async def generate(self, request: Request) -> Response:
-        if self._llm is None:
-            raise RuntimeError("generate before start")
         started = time.perf_counter()
         names = request.media_ids
         if self.deterministic:  # a video encoded for another request may have been rounded beside other videos
@@ -234,8 +234,8 @@ def as_prompt(processor: Any, question: str, videos: Sequence[VideoInput], media
         shown = Image.fromarray(video.pixels[0]) if video.still else (video.pixels, timestamps.metadata(video))
         data.setdefault(_kind(video), []).append(shown)
         names.setdefault(_kind(video), []).append(name)
-    as_given = {"mm_processor_kwargs": FRAMES_AS_THEY_ARE}
-    return {"prompt": text, "multi_modal_data": data, "multi_modal_uuids": names, **as_given}
+    media = {"multi_modal_data": data, "multi_modal_uuids": names, "mm_processor_kwargs": FRAMES_AS_THEY_ARE}
+    return {"prompt": text, **media}
 
 
 def _kind(video: VideoInput) -> str:
@@ -310,10 +310,8 @@ def set_environment() -> None:
 
 def batch_invariant(vllm: Any) -> bool:
     """Turn vLLM's batch-invariant kernels on, before its engine is imported; False where this vLLM has none."""
-    import importlib
-
-    known = getattr(importlib.import_module(f"{vllm.__name__}.envs"), "environment_variables", {})
-    if BATCH_INVARIANT not in known:
+    envs = importlib.import_module(f"{vllm.__name__}.envs")
+    if BATCH_INVARIANT not in getattr(envs, "environment_variables", {}):
         return False
     os.environ[BATCH_INVARIANT] = "1"
     return True
@@ -358,7 +356,7 @@ def printed_reason(log: str) -> str | None:
     """The last exception of the tracebacks in `log`; one without a message comes with the code line that raised it."""
     lines = [line.split("] ", 1)[-1].strip() for line in log.splitlines()]
     code = [line for line in lines if line.strip("^~ ")]
-    for number in range(len(code) - 1, -1, -1):
+    for number in reversed(range(len(code))):
         if match := _EXCEPTION.fullmatch(code[number]):
             return (match[0] if match[1] or not number else f"{match[0]} at `{code[number - 1]}`")[:500]
     return None
