@@ -48,17 +48,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer extracted from a response.
+    """The answer extracted from a response."""
 
-    Attributes:
-        value: JSON data in the form of the task's target.
-        rule: name of the extraction rule that matched, for the report's histogram.
-        span: start and end of the characters it was extracted from, in the response as given.
-    """
-
-    value: Any
-    rule: str
-    span: tuple[int, int]
+    value: Any  # JSON data in the form of the task's target
+    rule: str  # name of the extraction rule that matched, for the report's histogram
+    span: tuple[int, int]  # start and end of the characters it was extracted from, in the response as given
 
 
 @dataclass(frozen=True)
@@ -79,17 +73,11 @@ class Scored:
 
 
 class Evaluator(ABC):
-    """Extracts the answer from a response, scores it, and turns it into a reward.
+    """Extracts the answer from a response, scores it, and turns it into a reward."""
 
-    Class attributes:
-        name: the registered name.
-        metric: key of the headline score in what `score` returns.
-        task_metric: name of its mean over a task (for example "miou" for "iou").
-    """
-
-    name: ClassVar[str]
-    metric: ClassVar[str]
-    task_metric: ClassVar[str]
+    name: ClassVar[str]  # as registered
+    metric: ClassVar[str]  # key of the headline score in what `score` returns
+    task_metric: ClassVar[str]  # name of its mean over a task (for example "miou" for "iou")
 
     @abstractmethod
     def parse(self, text: str, item: Gradable) -> Answer | None:

@@ -2,10 +2,8 @@
 
 Example:
     >>> from evaluators.base import Question
-    >>> item = Question(target="B", options=("a blue car", "a red car"))
-    >>> evaluator = Choice()
-    >>> [getattr(evaluator.parse(text, item), "value", None) for text in ("(B)", "A man drives.", "A red car.")]
-    ['B', None, 'B']
+    >>> Choice().parse("A red car.", Question(target="B", options=("a blue car", "a red car"))).value
+    'B'
 
 Letters come from `item.params["letters"]` (["yes", "no"] for such a question), else one per option, else A to D.
 """

@@ -133,12 +133,7 @@ def counts_a_noun(text: str, at: int, end: int) -> bool:
 
 def extract(text: str, find: Finder, phrases: re.Pattern[str]) -> Answer | None:
     """The last answer that `text` declares, as the module docstring orders it; None for none or an ambiguous one.
-
-    Args:
-        text: a response as the model gave it.
-        find: lists the candidates of a passage, in order.
-        phrases: made by `declaration`.
-    """
+    `find` lists the candidates of a passage in order, `phrases` are those of `declaration`."""
     shown = _hide_thinking(text)
     clean = _ARROW.sub(lambda m: "→".ljust(len(m[0])), _MARKUP.sub(lambda m: " " * len(m[0]), shown)).translate(_PLAIN)
     tags = _tags(shown)
@@ -219,8 +214,7 @@ def _hide_thinking(text: str) -> str:
             opened = mark.start()
     if opened is not None:
         blocks.append((opened, len(text)))
-    orphan = max((end for start, end in blocks if start == 0), default=0)
-    return _blank(text, [(0, orphan), *((start, end) for start, end in blocks if start >= orphan)])
+    return _blank(text, sorted(blocks))
 
 
 def _blank(text: str, spans: Iterable[tuple[int, int]]) -> str:

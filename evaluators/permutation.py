@@ -2,11 +2,8 @@
 
 Example:
     >>> from evaluators.base import Question
-    >>> item = Question(target=[3, 4, 1, 5, 6, 2])
-    >>> evaluator = Permutation()
-    >>> answer = evaluator.parse("The correct order is clip 3, clip 4, clip 1, clip 5, clip 2, clip 6.", item)
-    >>> evaluator.score(answer, item)["exact"], round(evaluator.reward(answer, item), 3)
-    (0.0, 0.889)
+    >>> Permutation().parse("The correct order is clip 3, clip 1, clip 2.", Question(target=[3, 1, 2])).value
+    [3, 1, 2]
 
 The target is a list of the numbers 1..n; n is its length (or `params["n"]`).
 """

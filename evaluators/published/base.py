@@ -57,17 +57,11 @@ def mean_of_groups(key: str) -> Callable[[Sequence[RuleVerdict]], float | None]:
 
 @dataclass(frozen=True)
 class Rule:
-    """A published scoring rule.
+    """A published scoring rule."""
 
-    Attributes:
-        name: `<where>/<task>`, the registered name.
-        verdict: (response text, item) -> score in [0, 1], or None where the rule leaves the sample out.
-        aggregate: verdicts of a whole task -> its score in [0, 1], or None when nothing counts.
-    """
-
-    name: str
-    verdict: Callable[[str, Gradable], float | None]
-    aggregate: Callable[[Sequence[RuleVerdict]], float | None] = answered_mean
+    name: str  # `<where>/<task>`, as registered
+    verdict: Callable[[str, Gradable], float | None]  # of a response: in [0, 1], None where it leaves the sample out
+    aggregate: Callable[[Sequence[RuleVerdict]], float | None] = answered_mean  # of a task; None when nothing counts
 
     def __reduce__(self) -> tuple[Callable[[str], Rule], tuple[str]]:
         """A rule goes to another process by its registered name: the functions it is made of cannot."""

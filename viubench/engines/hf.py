@@ -32,9 +32,6 @@ class HfEngine(CheckpointEngine):
     Args:
         deterministic: also take only kernels that give the same bits every time; each request is alone in any case.
         args: see `ARGUMENTS`; `device` is cpu, cuda or cuda:1.
-
-    Raises:
-        ViubenchError: unknown argument, or the checkpoint is not complete.
     """
 
     kind: ClassVar[str] = "hf"

@@ -31,31 +31,18 @@ PROCESSOR_CACHE_GIB = 4.0
 
 @dataclass(frozen=True)
 class Footprint:
-    """An engine's settings in numbers.
+    """An engine's settings in numbers."""
 
-    Attributes:
-        limit: tokens that prompt and answer may have together; None where the checkpoint does not say.
-        video: tokens that one video may become; None where there is no such limit.
-        setting: the engine argument that changes the limit; "" where it is the model's own.
-        weights: bytes of the model.
-        token: bytes of key-value cache per token; 0 where it is not known.
-        cache: bytes set aside for it; None where it takes what is left.
-        processed: bytes of processed videos kept, at most.
-        in_flight: requests in flight at once.
-        gpu: where the model will live; None for the CPU.
-        available: bytes that model and cache may take there.
-    """
-
-    limit: int | None
-    video: int | None
-    setting: str
-    weights: int
-    token: int
-    cache: int | None
-    processed: int
-    in_flight: int
-    gpu: Gpu | None
-    available: int
+    limit: int | None  # tokens that prompt and answer may have together; None where the checkpoint does not say
+    video: int | None  # tokens that one video may become; None where there is no such limit
+    setting: str  # the engine argument that changes the limit; "" where it is the model's own
+    weights: int  # bytes of the model
+    token: int  # bytes of key-value cache per token; 0 where it is not known
+    cache: int | None  # bytes set aside for it; None where it takes what is left
+    processed: int  # bytes of processed videos kept, at most
+    in_flight: int  # requests at once
+    gpu: Gpu | None  # where the model will live; None for the CPU
+    available: int  # bytes that model and cache may take there
 
 
 def footprint(kind: str, checkpoint: Mapping[str, Any], args: Mapping[str, str]) -> Footprint:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -47,11 +48,8 @@ class Shown:
 
 
 class Counter:
-    """Counts the tokens of prompts for one checkpoint (what `describe_checkpoint` says of it).
-
-    Args:
-        multiple: pixels of a token's side, where the checkpoint does not say.
-    """
+    """Counts the tokens of prompts for one checkpoint (what `describe_checkpoint` says of it); `multiple` are the pixels
+    of a token's side, where that does not say."""
 
     def __init__(self, checkpoint: Mapping[str, Any], multiple: int = 32) -> None:
         self.folder = Path(checkpoint["path"])
@@ -90,13 +88,10 @@ class Counter:
         return -(-shown.frames // GROUP) * (shown.height // self.multiple) * (shown.width // self.multiple)
 
     def _count_text(self, question: str, videos: int, stills: frozenset[int]) -> int:
-        special = self._special
-        pieces = prompts.parts(question, videos, special, stills)
+        pieces = prompts.parts(question, videos, self._special, stills)
         if self._template is not None:
-            text = self._template.render(
-                messages=[{"role": "user", "content": pieces}], add_generation_prompt=True, tools=None
-            )
-            return self._tokens(text)
+            messages = [{"role": "user", "content": pieces}]
+            return self._tokens(self._template.render(messages=messages, add_generation_prompt=True, tools=None))
         return sum(3 if "text" not in piece else self._tokens(piece["text"]) for piece in pieces) + TEMPLATE_TOKENS
 
     def _tokens(self, text: str) -> int:
@@ -142,10 +137,8 @@ def _template_source(folder: Path) -> str | None:
     if plain.is_file():
         return plain.read_text(encoding="utf-8")
     for name in ("chat_template.json", "tokenizer_config.json"):
-        try:
+        with suppress(OSError, ValueError, AttributeError):
             source = json.loads((folder / name).read_bytes()).get("chat_template")
-        except (OSError, ValueError, AttributeError):
-            continue
-        if isinstance(source, str):
-            return source
+            if isinstance(source, str):
+                return source
     return None

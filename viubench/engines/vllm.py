@@ -204,12 +204,6 @@ class VllmEngine(CheckpointEngine):
                 hint=f"vLLM {self.version} and this checkpoint's processor do not fit; try --engine hf",
             )
 
-    async def forget(self) -> None:
-        """Empty the engine's caches of prompts and videos, as if it had just been started."""
-        await self._llm.reset_prefix_cache()
-        await self._llm.reset_mm_cache()
-        await self._llm.reset_encoder_cache()
-
     async def close(self) -> None:
         if self._llm is not None:
             self._llm.shutdown(timeout=self._close_s)
@@ -327,16 +321,16 @@ def core_output() -> Iterator[Path | None]:
     if _debug():
         yield None
         return
-    handle, name = tempfile.mkstemp(prefix="viubench-vllm-", suffix=".log")
     kept = os.dup(2)
-    try:
-        os.dup2(handle, 2)
-        yield Path(name)
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(handle)
-        os.unlink(name)  # the core writes on; the space is freed when it ends
+    with tempfile.NamedTemporaryFile(
+        prefix="viubench-vllm-", suffix=".log"
+    ) as log:  # the core writes on when it is gone
+        os.dup2(log.fileno(), 2)
+        try:
+            yield Path(log.name)
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def start_error(error: Exception, log: Path | None, model: str, setting: str = "--engine-arg K=V") -> ViubenchError:
