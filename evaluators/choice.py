@@ -45,11 +45,8 @@ _NAMED = re.compile(r"[A-Za-z0-9]+")
 
 
 class Choice(Evaluator):
-    """Accuracy over lettered options, or over yes and no.
-
-    Args:
-        parse: `robust`, or `first_char`: the first character of the text and nothing else (the paper's script).
-    """
+    """Accuracy over lettered options, or over yes and no; `parse` is `robust`, or `first_char`: the first character of
+    the text and nothing else (the paper's script)."""
 
     name: ClassVar[str] = "choice"
     metric: ClassVar[str] = "accuracy"

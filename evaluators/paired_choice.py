@@ -24,12 +24,7 @@ KINDS = {"text": ("text",), "video": ("video",), "group": ("text", "video")}
 
 
 class PairedChoice(Choice):
-    """Text, video and group score over pairs.
-
-    Args:
-        primary: which of them is the headline.
-        parse: as in `Choice`.
-    """
+    """Text, video and group score over pairs; `primary` is the headline of them, `parse` as in `Choice`."""
 
     name: ClassVar[str] = "paired_choice"
 

@@ -57,11 +57,8 @@ _WHOLE = re.compile(r"\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*")
 
 
 class ShapeCounts(Evaluator):
-    """Share of the three shapes counted exactly; as a reward, how near each count is.
-
-    Args:
-        parse: `robust`, or `whole_string`: the text must be three comma-separated numbers and nothing else.
-    """
+    """Share of the three shapes counted exactly; as a reward, how near each count is. `parse` is `robust`, or
+    `whole_string`: the text must be three comma-separated numbers and nothing else."""
 
     name: ClassVar[str] = "shape_counts"
     metric: ClassVar[str] = "exact"

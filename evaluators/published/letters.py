@@ -127,12 +127,3 @@ def _pairs_right(*kinds: str) -> Callable[[Sequence[RuleVerdict]], float | None]
         )
 
     return aggregate
-
-
-def window_iou(times: Sequence[float], item: Gradable) -> float:
-    """Overlap of two times in seconds, in either order, with the (first) true window over their hull, in [0, 1]; 0 for
-    an empty hull."""
-    first, last = item.target[0] if isinstance(item.target[0], list | tuple) else item.target
-    start, end = min(times), max(times)
-    hull = max(end, float(last)) - min(start, float(first))
-    return max(min(end, float(last)) - max(start, float(first)), 0.0) / hull if hull > 0 else 0.0

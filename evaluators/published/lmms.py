@@ -18,17 +18,8 @@ from string import ascii_uppercase
 
 from evaluators.base import Gradable
 from evaluators.published.base import Rule, mean_of_groups
-from evaluators.published.letters import (
-    first_capital,
-    gold,
-    letter_rule,
-    pair_rules,
-    shared_letter,
-    window_iou,
-    without_openings,
-)
-
-# --- letters --------------------------------------------------------------------------------------------------
+from evaluators.published.letters import first_capital, gold, letter_rule, pair_rules, shared_letter, without_openings
+from evaluators.published.videossr import window_iou
 
 
 def _video_mmmu(text: str, item: Gradable) -> float:
@@ -58,8 +49,6 @@ VIDEO_MMMU = Rule("lmms-eval/video_mmmu", _video_mmmu)
 LONGVIDEOBENCH_VAL_V = letter_rule("lmms-eval/longvideobench_val_v", _first_of_five)
 VIDEOTT_SINGLE_MC = letter_rule("lmms-eval/videott_single_mc", _first_of_five)
 VINOGROUND, VINOGROUND_VIDEO, VINOGROUND_GROUP = pair_rules("lmms-eval")
-
-# --- MVBench --------------------------------------------------------------------------------------------------
 
 _PUNCTUATION = ';/[]"{}()=+\\_->@`<,?!'
 _DIGITS_COMMA = re.compile(r"\d,\d")
@@ -96,8 +85,6 @@ def _mvbench_letter(text: str) -> str:
 
 
 MVBENCH = Rule("lmms-eval/mvbench", _mvbench)
-
-# --- TempCompass ----------------------------------------------------------------------------------------------
 
 
 def _tempcompass_multi_choice(text: str, item: Gradable) -> float:
@@ -143,8 +130,6 @@ def _tempcompass_caption_matching(text: str, item: Gradable) -> float:
 TEMPCOMPASS_MULTI_CHOICE = Rule("lmms-eval/tempcompass_multi_choice", _tempcompass_multi_choice)
 TEMPCOMPASS_YES_NO = Rule("lmms-eval/tempcompass_yes_no", _tempcompass_yes_no)
 TEMPCOMPASS_CAPTION_MATCHING = Rule("lmms-eval/tempcompass_caption_matching", _tempcompass_caption_matching)
-
-# --- Charades-STA ---------------------------------------------------------------------------------------------
 
 _ECHO = "a specific example is : 20.8 - 30.0 seconds"  # an example some prompts give; echoed, it is no answer
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?"

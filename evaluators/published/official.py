@@ -33,7 +33,7 @@ def _lvbench(text: str) -> str:
     return answer.split(" ")[0][:1]
 
 
-_FENCE = "```json"
+_FENCED = re.compile(r"```json(.*?)```", re.DOTALL)
 _BARE_WORD = re.compile(r"(?<=:\s)([A-Za-z_]\w*)")
 _CG_LETTER = re.compile(r"\b[A-H]\b")
 
@@ -43,10 +43,8 @@ def _cgbench(text: str, item: Gradable) -> float | None:
 
     A response without JSON and without any lone A to H is left out.
     """
-    start = text.find(_FENCE)
-    end = text.find("```", start + len(_FENCE)) if start >= 0 else -1
-    if end >= 0:
-        content = _BARE_WORD.sub(r'"\1"', text[start + len(_FENCE) : end].strip())
+    if fenced := _FENCED.search(text):
+        content = _BARE_WORD.sub(r'"\1"', fenced[1].strip())
         with suppress(ValueError, LookupError, TypeError, RecursionError):  # no such JSON: the letters decide
             return float(json.loads(content)["result"] == item.target)
     letters = _CG_LETTER.findall(text)

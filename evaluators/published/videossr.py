@@ -9,10 +9,10 @@ Example:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from evaluators.base import Gradable
 from evaluators.published.base import Rule
-from evaluators.published.letters import window_iou
 
 _PAIR = re.compile(r"(?<!\d)(\d{1,12}(?:\.\d{0,12})?)\s{0,20}-\s{0,20}(\d{1,12}(?:\.\d{0,12})?)")
 
@@ -20,6 +20,15 @@ _PAIR = re.compile(r"(?<!\d)(\d{1,12}(?:\.\d{0,12})?)\s{0,20}-\s{0,20}(\d{1,12}(
 def _vqa(text: str, item: Gradable) -> float | None:
     """The first character equals the answer in capitals, so a yes or no is never right; nothing at all is left out."""
     return float(text[0] == str(item.target).strip().upper()) if text else None
+
+
+def window_iou(times: Sequence[float], item: Gradable) -> float:
+    """Overlap of two times in seconds, in either order, with the (first) true window over their hull, in [0, 1]; 0 for
+    an empty hull."""
+    first, last = item.target[0] if isinstance(item.target[0], list | tuple) else item.target
+    start, end = min(times), max(times)
+    hull = max(end, float(last)) - min(start, float(first))
+    return max(min(end, float(last)) - max(start, float(first)), 0.0) / hull if hull > 0 else 0.0
 
 
 def _vtg(text: str, item: Gradable) -> float | None:

@@ -88,9 +88,7 @@ class HfEngine(CheckpointEngine):
         import torch
 
         started = time.perf_counter()
-        inputs = self.encode(request).to(self._model.device)
-        if self._model.dtype != torch.float32:
-            inputs = inputs.to(self._model.dtype)
+        inputs = self.encode(request).to(self._model.device, self._model.dtype)
         temperature = request.decoding.temperature
         torch.manual_seed(0)
         try:

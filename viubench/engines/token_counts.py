@@ -48,8 +48,8 @@ class Shown:
 
 
 class Counter:
-    """Counts the tokens of prompts for one checkpoint (what `describe_checkpoint` says of it); `multiple` are the pixels
-    of a token's side, where that does not say."""
+    """Counts the tokens of prompts for one checkpoint, as `describe_checkpoint` gives it; `multiple` are the pixels of
+    a token's side, where that does not say."""
 
     def __init__(self, checkpoint: Mapping[str, Any], multiple: int = 32) -> None:
         self.folder = Path(checkpoint["path"])
