@@ -79,10 +79,8 @@ class Choice(Evaluator):
         if not texts:
             return Blind("no items", ())
         letter = max(sorted(counts), key=lambda key: counts[key])
-        share = counts[letter] / len(items)
-        return Blind(
-            f"always {letter}, the most frequent true answer ({share:.1%} of {len(items)} items)", tuple(texts)
-        )
+        share = f"{counts[letter] / len(items):.1%} of {len(items)} items"
+        return Blind(f"always {letter}, the most frequent true answer ({share})", tuple(texts))
 
     def trivial(self, items: Sequence[Gradable]) -> dict[str, tuple[str, ...]]:
         """Always the same letter: each of the (at most five) that most items offer; an item without it, its first."""

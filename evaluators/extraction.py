@@ -242,10 +242,9 @@ def _tags(text: str) -> list[Passage]:
                 spans.append((opened, mark.start()))
             opened = None
         elif mark["unbrace"]:
-            if braces:
-                boxed, start = braces.pop()
-                if boxed:
-                    spans.append((start, mark.start()))
+            boxed, start = braces.pop() if braces else (False, 0)
+            if boxed:
+                spans.append((start, mark.start()))
         else:
             braces.append((mark["box"] is not None, mark.end()))
     if opened is not None:

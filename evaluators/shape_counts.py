@@ -103,10 +103,8 @@ class ShapeCounts(Evaluator):
         statements = []
         for frames, instances, least in sorted({limits for limits in known if limits}):
             count, probability = likeliest_count(frames, instances, least)
-            statements.append(
-                f"always {count} of each shape (probability {probability:.3f} "
-                f"with {least} to {frames} frames of 1 to {instances})"
-            )
+            drawn = f"probability {probability:.3f} with {least} to {frames} frames of 1 to {instances}"
+            statements.append(f"always {count} of each shape ({drawn})")
         common = [0, 0, 0]
         if fitted:
             columns = zip(*(_counts(item.target) for item in fitted), strict=True)
@@ -175,9 +173,8 @@ def _labelled(passage: Passage) -> list[Candidate]:
     for mention in tokens(_MENTION, passage):
         shape = _shape(mention["shape"] or mention["label"])
         count = _number(mention["count"] or mention["stated"] or mention["apart"])
-        vague = mention["count"] and _RANGE_BEFORE.search(
-            passage.text[max(passage.start, mention.start() - 12) : mention.start()]
-        )
+        before = passage.text[max(passage.start, mention.start() - 12) : mention.start()]
+        vague = mention["count"] and _RANGE_BEFORE.search(before)
         if vague or counts.get(shape, count) != count:  # "2 or 3 circles", or the next frame's circles
             counts = {}
         if vague:

@@ -75,18 +75,14 @@ class TemporalIoU(Evaluator):
         said = []
         for frames, shortest, longest in sorted({known for known in drawn if known}):
             a, b, expected = best_frames(frames, shortest, longest)
-            said.append(
-                f"always frames {a} to {b} of {frames} "
-                f"(expected IoU {expected:.3f} for segments of {shortest} to {longest} frames)"
-            )
+            overlaps = f"expected IoU {expected:.3f} for segments of {shortest} to {longest} frames"
+            said.append(f"always frames {a} to {b} of {frames} ({overlaps})")
         shares = [0.0, 1.0]
         if fitted:
             targets = [_windows(item.target) for item in fitted]
             *shares, mean = best_share([_shown(item) for item in fitted], targets, self.windows)
-            said.append(
-                f"always {shares[0]:.0%} to {shares[1]:.0%} of the video "
-                f"(IoU {mean:.3f}, fitted on the true intervals of these {len(fitted)} items)"
-            )
+            overlaps = f"IoU {mean:.3f}, fitted on the true intervals of these {len(fitted)} items"
+            said.append(f"always {shares[0]:.0%} to {shares[1]:.0%} of the video ({overlaps})")
         texts = []
         for item, known in zip(items, drawn, strict=True):
             first, last = _shown(item)

@@ -88,9 +88,9 @@ class AnswersEngine(BaselineEngine):
 
     kind: ClassVar[str] = "answers"
 
-    def __init__(self, name: str, texts: Mapping[str, str] | None = None) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.texts = texts or {}
+        self.texts: Mapping[str, str] = {}
 
     async def generate(self, request: Request) -> Response:
         if request.sample.id not in self.texts:

@@ -45,12 +45,11 @@ def describe_checkpoint(model: str) -> dict[str, Any]:
     folder, revision = _locate(model)
     require_complete(folder)
     config = _read_json(folder, "config.json")
-    architectures = config.get("architectures") or [None]
     text = config.get("text_config") or config
     facts = {
         "name": model.rstrip("/").rsplit("/", 1)[-1] if revision is None else model,
         "path": str(folder),
-        "architecture": architectures[0],
+        "architecture": (config.get("architectures") or [None])[0],
         "model_type": config.get("model_type"),
         "size_multiple": _size_multiple(folder, config),
         "context": text.get("max_position_embeddings"),

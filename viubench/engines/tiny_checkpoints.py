@@ -97,10 +97,12 @@ def write(out: Path, seed: int = 0, kind: Kind = SPEAKER, texts: Sequence[str] =
     model.generation_config = GenerationConfig(do_sample=False, eos_token_id=[end, pad], pad_token_id=pad)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as aside:
-        whole = Path(aside) / out.name  # a checkpoint is there whole or not at all
+        whole = Path(aside) / out.name
         model.save_pretrained(whole)
         processor.save_pretrained(whole)
-        _name_tokenizer_class(whole)
+        path = whole / "tokenizer_config.json"  # with a class that transformers 4 and 5 know; 5 names one of its own
+        settings = json.loads(path.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+        path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         os.replace(whole, out)
 
 
@@ -205,9 +207,8 @@ def _tokenizer(texts: Sequence[str]) -> Any:
         digits = pre_tokenizers.Digits(individual_digits=True)
         words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         core.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
-        trainer = trainers.BpeTrainer(
-            vocab_size=VOCABULARY - len(SPECIAL_TOKENS), initial_alphabet=alphabet, show_progress=False
-        )
+        size = VOCABULARY - len(SPECIAL_TOKENS)
+        trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
         core.train_from_iterator(sorted(texts), trainer)
     core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
     return PreTrainedTokenizerFast(
@@ -218,11 +219,3 @@ def _tokenizer(texts: Sequence[str]) -> Any:
         extra_special_tokens=[],
         chat_template=CHAT_TEMPLATE,
     )
-
-
-def _name_tokenizer_class(out: Path) -> None:
-    """Name the class that transformers 4 and 5 both know; 5 writes a name of its own."""
-    path = out / "tokenizer_config.json"
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
-    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -249,30 +249,19 @@ def default_settings(checkpoint: Mapping[str, Any], *, on_cpu: bool) -> dict[str
     }
     if not on_cpu:
         return common | {"dtype": "auto"}
+    # Room for four full contexts in float32, at least 256 MiB, at most a quarter of the memory that is free now.
+    values, free = checkpoint.get("cache_values"), os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    cache = max(min(2**32 if values is None else 4 * context * values * 4, free // 4), 2**28)
     # Profiling with the largest videos there could be takes a CPU minutes and measures nothing useful there.
-    return common | {
-        "dtype": "float32",
-        "enforce_eager": True,
-        "skip_mm_profiling": True,
-        "kv_cache_memory_bytes": _cpu_cache_bytes(checkpoint.get("cache_values"), context),
-    }
-
-
-def _cpu_cache_bytes(values: int | None, context: int) -> int:
-    """Room for four full contexts in float32, at least 256 MiB, at most a quarter of the memory that is free now."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    needed = 2**32 if values is None else 4 * context * values * 4
-    return max(min(needed, free // 4), 2**28)
+    eager = {"enforce_eager": True, "skip_mm_profiling": True}
+    return common | {"dtype": "float32", "kv_cache_memory_bytes": cache, **eager}
 
 
 def _typed(args: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, Any]:
     """Values as vLLM's own field types want them: a field of text keeps its text, others are read as JSON."""
     engine_args.refuse_unknown(args, {*fields, "max_in_flight"} - {"model"}, "vllm")
-    texts = ("str", "str | None", str)
-    return {
-        name: value if fields[name] in texts or str(fields[name]) in texts else engine_args.as_json(value)
-        for name, value in args.items()
-    }
+    texts = {name for name, kind in fields.items() if kind is str or str(kind) in ("str", "str | None")}
+    return {name: value if name in texts else engine_args.as_json(value) for name, value in args.items()}
 
 
 def _guard(cores: list[int | None]) -> subprocess.Popen[bytes]:
