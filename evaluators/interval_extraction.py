@@ -19,8 +19,7 @@ from typing import NamedTuple
 from evaluators.extraction import Candidate, Passage, counts_a_noun, is_wordless, tokens
 
 STYLES = ("clock", "minutes", "seconds", "number")
-MAX_SECONDS = 360_000.0
-"""Times beyond 100 hours are no times of a video."""
+MAX_SECONDS = 360_000.0  # times beyond 100 hours are no times of a video
 
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,20})?(?![0-9]|\.[0-9])"
 _TIME = re.compile(

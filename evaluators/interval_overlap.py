@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-GRID = 50
-"""Steps of the video's length on which a constant share is fitted."""
+GRID = 50  # steps of the video's length on which a constant share is fitted
 
 
 def overlap(start: Any, end: Any, windows: Sequence[Sequence[float]], mode: str) -> Floats:

@@ -23,8 +23,7 @@ from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
 from evaluators.extraction import Candidate, Passage, chains, declaration, extract, is_wordless, tokens
 
 SHAPES = ("circles", "squares", "triangles")
-MAX_COUNT = 1000
-"""A larger count is no count of shapes in a video."""
+MAX_COUNT = 1000  # a larger count is no count of shapes in a video
 _EPS = 1e-9  # the paper's guard against a true count of 0
 
 _PHRASES = declaration(r"(?:total|counts?|totals|numbers?(?=\s*(?:[:=(]|are\b)))")

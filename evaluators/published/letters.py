@@ -99,10 +99,8 @@ def letter_rule(
 
 
 def pair_rules(where: str) -> tuple[Rule, Rule, Rule]:
-    """Vinoground's text, video and group score, named `<where>/vinoground`, `..._video` and `..._group`.
-
-    An answer is right when its first character is the letter, in either case.
-    """
+    """Vinoground's text, video and group score: an answer is right when its first character is the letter, in either
+    case."""
 
     def verdict(text: str, item: Gradable) -> float:
         return float(text[:1].lower() == str(item.target).lower())

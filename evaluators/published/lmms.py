@@ -23,10 +23,8 @@ from evaluators.published.videossr import window_iou
 
 
 def _video_mmmu(text: str, item: Gradable) -> float:
-    """The shared extractor with one letter per option.
-
-    lmms-eval scores a question without a type (one of Adaptation's) as open-ended; here it is the choice it is.
-    """
+    """The shared extractor with one letter per option; lmms-eval scores a question without a type (one of Adaptation's)
+    as open-ended, here it is the choice it is."""
     letters = ascii_uppercase[: len(item.options) or len(item.params["letters"])]
     return float(shared_letter(text, letters) == item.target)
 
@@ -58,10 +56,8 @@ _ALONE = re.compile(r"\b[a-e]\b")
 
 
 def _mvbench(text: str, item: Gradable) -> float | None:
-    """A leading "B. ..."; else the first a to e standing alone in any case, so the article "a" is option A.
-
-    Only an entirely empty response leaves the denominator.
-    """
+    """A leading "B. ..."; else the first a to e standing alone in any case, so the article "a" is option A. Only an
+    entirely empty response leaves the denominator."""
     return float(_mvbench_letter(text) == _mvbench_letter(str(item.target))) if text else None
 
 

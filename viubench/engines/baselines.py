@@ -18,8 +18,7 @@ from viubench.engines.base import Engine, EngineOptions, Request, Response
 from viubench.errors import EngineError, ViubenchError
 from viubench.version import __version__
 
-BlindAnswers = Mapping[str, Mapping[str, str]]
-"""Task -> sample id -> the task's best constant answer to it."""
+BlindAnswers = Mapping[str, Mapping[str, str]]  # task -> sample id -> the task's best constant answer to it
 
 
 class BaselineEngine(Engine):

@@ -19,8 +19,7 @@ from viubench.errors import ViubenchError
 WHOLE_BYTES = 256 * 2**20
 """Weights up to this size are hashed whole; of larger ones, the head, middle and tail of every tensor."""
 PIECE = 4096
-HEADER_LIMIT = 100 * 2**20
-"""Bytes of header that safetensors itself accepts."""
+HEADER_LIMIT = 100 * 2**20  # bytes of header that safetensors itself accepts
 
 INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
 

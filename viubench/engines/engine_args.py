@@ -14,8 +14,7 @@ from typing import Any
 
 from viubench.errors import ViubenchError
 
-Kind = type | tuple[str, ...]
-"""What an argument takes: values of a type, or one of several texts."""
+Kind = type | tuple[str, ...]  # what an argument takes: values of a type, or one of several texts
 
 
 def typed(args: Mapping[str, str], known: Mapping[str, Kind], kind: str) -> dict[str, Any]:

@@ -35,8 +35,7 @@ ARGUMENTS: dict[str, engine_args.Kind] = {
     "size_multiple": int,
 }
 RETRIED_STATUSES = (408, 409, 425, 429, 500, 502, 503, 504)
-LONGEST_WAIT = 60.0
-"""Seconds between two tries at most, whatever a Retry-After asks for."""
+LONGEST_WAIT = 60.0  # seconds between two tries at most, whatever a Retry-After asks for
 
 
 class Refused(EngineError):
@@ -188,10 +187,8 @@ class ServerEngine(Engine):
     async def _call(
         self, method: str, urls: Iterator[str], path: str, body: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """One request with retries, each at the next of `urls`, so that one endpoint may be down.
-
-        Raises Refused for a 4xx, EngineError when the tries are used up.
-        """
+        """One request with retries, each at the next of `urls`, so that one endpoint may be down. Raises Refused for a
+        4xx, EngineError when the tries are used up."""
         stop, retry = stop_after_attempt(1 + self.retries), retry_if_exception_type(_Busy)
         tries = AsyncRetrying(stop=stop, wait=_wait, retry=retry, reraise=True)
         try:

@@ -22,11 +22,8 @@ FORMATS = {"jpeg": "jpeg-q95", "png": "png"}
 
 
 def body(request: Request, *, format_: str, as_video: bool) -> dict[str, Any]:
-    """The `messages` of a chat completion; as video also what makes a vLLM server leave frames and times alone.
-
-    Raises:
-        EngineError: `as_video` for videos of different clocks (see `shared_clock`), or frames that do not encode.
-    """
+    """The `messages` of a chat completion; as video (of one `shared_clock`) also what makes a vLLM server leave frames
+    and times alone. EngineError for frames that do not encode."""
     content: list[dict[str, Any]] = []
     numbered = iter(zip(request.videos, request.media_ids, strict=True))
     stills = prompts.still_places(request.videos)
@@ -46,10 +43,7 @@ def body(request: Request, *, format_: str, as_video: bool) -> dict[str, Any]:
                 content += [{"type": "text", "text": f"<{time:.1f} seconds>"}, _image_part(frame, format_)]
     sent: dict[str, Any] = {"messages": [{"role": "user", "content": content}]}
     if as_video:
-        clock = shared_clock(request)
-        if clock is None:
-            raise EngineError("the videos of this question have different clocks: one request cannot carry both")
-        kept = {name: value for name, value in clock.items() if name != "video_backend"}
+        kept = {name: value for name, value in (shared_clock(request) or {}).items() if name != "video_backend"}
         sent["media_io_kwargs"] = {"video": {"num_frames": -1, **kept}}
         sent["mm_processor_kwargs"] = {"do_sample_frames": False, "do_resize": False}
     return sent

@@ -46,8 +46,7 @@ class Kind:
 
 SPEAKER = Kind(64, 2, 2, 1, 64, (12, 10, 10), positions=256, tied=False)
 LEARNER = Kind(128, 4, 4, 2, 32, (8, 4, 4), positions=16, tied=True, smallest=32 * 32)
-VOCABULARY = 1024
-"""At most so many tokens, bytes and special ones included."""
+VOCABULARY = 1024  # at most so many tokens, bytes and special ones included
 
 READABLE = string.digits + string.ascii_lowercase + " .,:-"
 

@@ -21,18 +21,14 @@ from typing import Any
 
 from viubench.engines import prompts
 
-GROUP = 2
-"""Frames that are merged into one (temporal patch size)."""
+GROUP = 2  # frames that are merged into one (temporal patch size)
 
-TIMESTAMPED_TYPES = ("qwen3_vl", "qwen3_vl_moe")
-"""Model types whose processor writes frame times into the prompt."""
+TIMESTAMPED_TYPES = ("qwen3_vl", "qwen3_vl_moe")  # model types whose processor writes frame times into the prompt
 
 LONGEST_STAMP = "<99999.9 seconds>"
-CHARACTERS = 3
-"""Characters of English a token, at the least: what is divided by where there is no tokenizer."""
+CHARACTERS = 3  # characters of English a token, at the least: what is divided by where there is no tokenizer
 
-TEMPLATE_TOKENS = 16
-"""What a chat template adds, where none can be rendered."""
+TEMPLATE_TOKENS = 16  # what a chat template adds, where none can be rendered
 
 
 @dataclass(frozen=True)

@@ -71,9 +71,6 @@ class VllmEngine(CheckpointEngine):
             vLLM has them, and stays fast; else, and on the CPU, the engine computes one request at a time. Nothing is
             taken over from another request: neither its prefix nor its encoded videos.
         logprobs: also give the log-probabilities of the generated tokens.
-
-    Raises:
-        ViubenchError: the checkpoint is not complete, or an argument contradicts `deterministic`.
     """
 
     kind: ClassVar[str] = "vllm"
