@@ -94,8 +94,8 @@ def histogram(counts: Mapping[int, int], reach: int, width: int = 132, height: i
 
 def heat(value: float, chance: float | None) -> int:
     """Colour step 0..9 of a score: 0 at or below chance (0 where unknown), 9 at the ceiling of 1."""
-    floor = min(chance or 0.0, 0.999)
-    return round(9 * min(max((value - floor) / (1 - floor), 0.0), 1.0))
+    least = min(chance or 0.0, 0.999)
+    return round(9 * min(max((value - least) / (1 - least), 0.0), 1.0))
 
 
 # --- curves over steps ----------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import inprocess
 import pytest
-import within
 from tiny_training import config, go, untimed
 
 from trainer import harness_eval
@@ -42,7 +42,7 @@ def trained(world: Path, model: Path, out: Path) -> list[dict[str, Any]]:
 
 def here(command: list[str], log: Path, **_: Any) -> int:
     """In place of a child process: the same command in this one, for its effect on the run folder."""
-    within.viubench(*[word for word in command[3:] if word != "--quiet"])
+    inprocess.viubench(*[word for word in command[3:] if word != "--quiet"])
     return 0
 
 

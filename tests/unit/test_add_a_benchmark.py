@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import evaluators
 from evaluators import plugins
-from viubench.cli import app, job
+from viubench.cli import app
 from viubench.datasets import adapters
 from viubench.engines.base import Request, Response
 from viubench.engines.baselines import BlindEngine
@@ -114,7 +114,7 @@ class Looking(BlindEngine):
 
 
 def test_a_missing_video_is_said_and_too_many_stop_a_run(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "make", lambda *_, **__: Looking({}))
+    monkeypatch.setattr("viubench.runner.evaluate.make", lambda *_, **__: Looking())
     (world / "data/kitchen_qa/videos/k01.mp4").unlink()
     words = ("run", "--model", "m", "--engine", "hf", "--tasks", "kitchen_qa", "--out", str(world / "run"), "--quiet")
     done = viubench(world, "run", "--engine", "random", "--tasks", "kitchen_qa", "--out", str(world / "d"), "--dry-run")
