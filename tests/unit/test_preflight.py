@@ -156,7 +156,7 @@ def test_what_surely_fits_is_not_counted_twice(clips: Path, tmp_path: Path) -> N
 
 def taken(**changes: Any) -> Footprint:
     given: dict[str, Any] = {
-        "limit": 4096, "video": None, "setting": "max_model_len", "parameters": 10**9, "weights": 2 * 10**9,
+        "limit": 4096, "video": None, "setting": "max_model_len", "weights": 2 * 10**9,
         "token": 10**5, "cache": None, "processed": 8 * 10**9, "in_flight": 16, "available": 9 * 10**9,
         "gpu": Gpu("NVIDIA H200", 10**10, 10**10),
     }  # fmt: skip
