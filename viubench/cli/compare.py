@@ -34,12 +34,12 @@ def compare(
     from reports.ci import comparison
     from reports.html.escape import one_line
     from reports.pages import comparison_page
-    from viubench.comparison.pair import Side, compare_sides
+    from viubench.comparison.pair import Side, compare_runs
     from viubench.comparison.report import LEVEL, largest, report
     from viubench.comparison.report import flips as all_flips
 
     sides = Side.read(a), Side.read(b)
-    differences = compare_sides(*sides, level=LEVEL, common=common)
+    differences = compare_runs(*sides, level=LEVEL, common=common)
     turned = all_flips(differences.tasks.values())
     result = report(*sides, differences, turned)
     print(comparison.text(result))
