@@ -52,13 +52,13 @@ def compare(
     from reports.ci import comparison
     from reports.html.escape import one_line
     from reports.pages import comparison_page
-    from viubench.comparison.pair import Side, compare_sides
+    from viubench.comparison.pair import Side, compare_runs
     from viubench.comparison.report import LEVEL, largest
     from viubench.comparison.report import flips as all_flips
     from viubench.comparison.report import report as full_report
 
     sides = Side.read(a), Side.read(b)
-    differences = compare_sides(*sides, level=LEVEL, common=common)
+    differences = compare_runs(*sides, level=LEVEL, common=common)
     turned = all_flips(differences.tasks.values())
     result = full_report(*sides, differences, turned)
     print(comparison.text(result))
@@ -154,7 +154,9 @@ def show(
         return
     known = reference_run.names(folder)
     if not known:
-        raise ViubenchError(f"there is no baseline in {folder}", where="--dir", hint="save one with viubench baseline save")
+        raise ViubenchError(
+            f"there is no baseline in {folder}", where="--dir", hint="save one with viubench baseline save"
+        )
     print(every([folder / name for name in known]))
     if any(reference_run.changes(folder / name) for name in known):
         raise typer.Exit(Exit.INVALID_RUN)
