@@ -124,6 +124,11 @@ class ProcessGroup:
         first, last = (len(items) * rank // self.size for rank in (self.rank, self.rank + 1))
         return list(items[first:last])
 
+    def micro_batches(self, items: Sequence[T], size: int) -> list[list[T]]:
+        """This process's share of `items`, `size` at a time."""
+        share = self.shard(items)
+        return [share[start : start + size] for start in range(0, len(share), size)]
+
     def gather(self, value: Any) -> list[Any]:
         """The values (anything that is JSON) of all processes, by rank; all must call it.
 
