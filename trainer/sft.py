@@ -181,7 +181,7 @@ def sft_step(
     for part, counts in processes.padded(parts):
         with processes.raise_together():
             packed = grpo.pack_questions(policy, questions, part)
-        answers, mask = policy.answers([sample.answer_text for sample in part])
+        answers, mask = policy.pad_answers([policy.encode_answer(sample.answer_text) for sample in part])
         # One answer a question: no prompt is shared, so one forward pass is enough.
         logprobs, _ = policy.logprobs(packed, answers, mask, 1.0, shared=False)
         loss = -counts * logprobs.sum() / tokens

@@ -39,10 +39,7 @@ def build_manifest(config: TrainConfig, questions: Questions, policy: Policy, ar
         "seed": config.seed,
         "model": config.model,
         "base": {key: base[key] for key in ("name", "path", "architecture", "fingerprint", "revision") if key in base},
-        "items": {
-            "training": _items(questions.train.samples),
-            "validation": _items(questions.held_out.samples),
-        },
+        "items": {"training": _items(questions.train.samples), "validation": _items(questions.held_out.samples)},
         "tasks": {
             name: {"hash": task.hash(), "version": task.metadata.version} for name, task in questions.tasks.items()
         },

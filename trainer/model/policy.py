@@ -6,8 +6,8 @@ Example:
     rollouts = policy.rollout(packed, 8, seeds=[0], temperature=1.0, max_tokens=32)
     logprobs, entropy = policy.logprobs(packed, rollouts.tokens, rollouts.mask, temperature=1.0)  # [8, L] each
 
-The answers to a question share its prompt: prompt and video run once, and their key-value cache is expanded over the
-answers, in rollouts and, with gradient, in the loss. The temperature is part of the policy (logits / temperature).
+Prompt and video run once, and their key-value cache is expanded over the answers, in rollouts and, with gradient, in
+the loss. The temperature is part of the policy (logits / temperature).
 """
 
 from __future__ import annotations
@@ -50,8 +50,7 @@ class Rollouts:
     Attributes:
         tokens: int64 [B * n, L], the pad id after an answer's end.
         mask: bool [B * n, L], True up to and with the end token.
-        logprobs: float32 [B * n, L], of the sampled tokens under the policy at the rollout temperature; 0 outside
-            `mask`.
+        logprobs: float32 [B * n, L], nats, at the rollout temperature; 0 outside `mask`.
         texts: the answers without special tokens.
         stopped: whether an answer ended by itself, not at the token limit.
     """
@@ -64,14 +63,9 @@ class Rollouts:
 
 
 class Policy:
-    """A Qwen3-VL or Qwen2.5-VL with what GRPO asks of it; made by `open`.
+    """A Qwen3-VL or Qwen2.5-VL, opened from checkpoint folder `path` by `open`.
 
-    Attributes:
-        path: folder of the checkpoint it was opened from.
-        model: what is trained, a transformers model or a peft model around it (LoRA).
-        base: the transformers model itself; its adapters, if any, are inside.
-        processor: the checkpoint's own.
-        processes: the processes that train it together.
+    `model` is what is trained: `base`, a transformers model, or a peft model around it (LoRA).
     """
 
     def __init__(
@@ -107,11 +101,9 @@ class Policy:
         Args:
             dtype: float32 or bfloat16.
             lora: train adapters; None trains the weights themselves.
-            train_vision: whether the vision tower is trained too.
             device: cpu, cuda, cuda:1.
             keep_reference: keep a copy of the trained weights for `reference`; not needed without a KL term.
             seed: of new adapters.
-            processes: the processes that train it together; all open the same.
             use_fsdp: shard the weights over the processes; not with `lora`.
 
         Raises:
@@ -153,15 +145,19 @@ class Policy:
         """An answer's token ids with the end token."""
         return [*self.processor.tokenizer.encode(text, add_special_tokens=False), self.ends[0]]
 
-    def answers(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Encoded answers: tokens int64 [B, L], padded on the right, and their mask bool [B, L]."""
+    def pad_answers(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+        """Answers' token ids as int64 [B, L], padded on the right, and their mask bool [B, L]; on the device."""
         import torch
+        from torch.nn.utils.rnn import pad_sequence
 
-        rows = [self.encode_answer(text) for text in texts]
-        longest = max(map(len, rows))
-        tokens = torch.tensor([row + [self.pad] * (longest - len(row)) for row in rows], device=self.base.device)
-        mask = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in rows], device=tokens.device)
-        return tokens, mask
+        tokens = pad_sequence([torch.tensor(row, dtype=torch.int64) for row in rows], True, self.pad)
+        mask = pad_sequence([torch.ones(len(row), dtype=torch.bool) for row in rows], True)
+        return tokens.to(self.base.device), mask.to(self.base.device)
+
+    def decode(self, tokens: Tensor, mask: Tensor) -> list[str]:
+        """The texts of answers, int64 [B, L] and bool [B, L], without special tokens."""
+        decode = self.processor.tokenizer.decode
+        return [decode(row[kept], skip_special_tokens=True) for row, kept in zip(tokens, mask, strict=True)]
 
     def stack(self, rows: Sequence[Packed]) -> Packed:
         """Several questions as one batch."""
@@ -195,9 +191,7 @@ class Policy:
                     break
                 logits = forward.extend(self.base, packed, drawn, cache, first + step)
         tokens, mask = torch.stack(chosen, 1), torch.stack(masks, 1)
-        decode = self.processor.tokenizer.decode
-        texts = [decode(row[kept], skip_special_tokens=True) for row, kept in zip(tokens, mask, strict=True)]
-        return Rollouts(tokens, mask, torch.stack(logprobs, 1), texts, (~running).tolist())
+        return Rollouts(tokens, mask, torch.stack(logprobs, 1), self.decode(tokens, mask), (~running).tolist())
 
     def logprobs(
         self, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, shared: bool = True
@@ -207,8 +201,7 @@ class Policy:
         Args:
             tokens: int64 [B * n, L], padded on the right, n answers to each question in turn. mask: bool [B * n, L].
             temperature: that of the rollout; 0 counts as 1.
-            shared: one prefill of each prompt for all its answers; False runs prompt and answer n times, with the
-                same result.
+            shared: one prefill of each prompt for all its answers, instead of one for each answer.
 
         Returns:
             float32 [B * n, L] each, in nats; 0 outside `mask`.
@@ -240,11 +233,7 @@ class Policy:
 
     @contextmanager
     def reference(self) -> Iterator[None]:
-        """Inside, the policy has the reference weights, at first the opened checkpoint's; no gradient.
-
-        Raises:
-            ViubenchError: opened with keep_reference=False.
-        """
+        """Inside, the policy has the reference weights, at first the opened checkpoint's; no gradient."""
         import torch
 
         if self._reference is None:
@@ -264,10 +253,7 @@ class Policy:
             others[name].copy_(present)
 
     def video_effect(self, packed: Packed, other: Packed, tokens: Tensor, mask: Tensor) -> float:
-        """Largest change of an answer token's log-probability (nats) when `packed` gets the pixels of `other`.
-
-        Question, times and tokens stay; for a model that uses its videos it is clearly above rounding.
-        """
+        """Largest change of an answer token's log-probability (nats) when `packed` gets the pixels of `other`."""
         import torch
 
         with torch.no_grad():
@@ -286,16 +272,11 @@ class Policy:
 
 
 def uniform(seeds: Sequence[int], n: int, length: int) -> Tensor:
-    """Uniform numbers in [0, 1), float64 [B * n, length]; those of a question depend on its seed alone.
-
-    Drawn on the CPU, so that they are the same on every device and in every batch.
-    """
+    """Uniform numbers in [0, 1), float64 [B * n, length], from each question's seed; the same on every device."""
     import torch
 
-    def drawn(seed: int) -> Tensor:
-        return torch.rand(n, length, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-    return torch.cat([drawn(seed) for seed in seeds])
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return torch.cat([torch.rand(n, length, dtype=torch.float64, generator=one) for one in generators])
 
 
 def pick(scores: Tensor, draws: Tensor) -> Tensor:
