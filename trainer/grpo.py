@@ -198,34 +198,24 @@ def generate_rollouts(
     policy: Policy, source: RolloutSource, rewarder: Rewarder, questions: Questions, config: TrainConfig, step: int
 ) -> list[MicroBatch]:
     """This process's rollouts of a step; the answers to a question depend on its index in the whole batch."""
-    parts = policy.processes.micro_batches(list(enumerate(questions.batch(step))), config.micro_batch_size)
+    batch, n, max_tokens = [], config.num_generations, config.max_completion_length
     policy.unshard()
     with policy.processes.raise_together():
-        return [_rollout_micro_batch(policy, source, rewarder, questions, config, step, part) for part in parts]
-
-
-def _rollout_micro_batch(
-    policy: Policy,
-    source: RolloutSource,
-    rewarder: Rewarder,
-    questions: Questions,
-    config: TrainConfig,
-    step: int,
-    indexed: Sequence[tuple[int, Sample]],
-) -> MicroBatch:
-    """The rollouts of some questions, given with their indices in the batch."""
-    packed = pack_questions(policy, questions, [sample for _, sample in indexed])
-    checks.check_prompts(policy, packed)
-    seeds = [seed_of("rollout", config.seed, step, index) for index, _ in indexed]
-    rollouts = source(packed, config.num_generations, seeds, config.temperature, config.max_completion_length)
-    checks.check_rollouts(rollouts, len(indexed) * config.num_generations, config.max_completion_length)
-    answers = iter(zip(rollouts.texts, rollouts.stopped, strict=True))
-    rewards = [
-        rewarder(sample, text, "stop" if stopped else "length", (step, index, number))
-        for index, sample in indexed
-        for number, (text, stopped) in enumerate(islice(answers, config.num_generations))
-    ]
-    return MicroBatch(packed, rollouts, rewards)
+        indexed = list(enumerate(questions.batch(step)))
+        for part in policy.processes.micro_batches(indexed, config.micro_batch_size):
+            packed = pack_questions(policy, questions, [sample for _, sample in part])
+            checks.check_prompts(policy, packed)
+            seeds = [seed_of("rollout", config.seed, step, index) for index, _ in part]
+            rollouts = source(packed, n, seeds, config.temperature, max_tokens)
+            checks.check_rollouts(rollouts, len(part) * n, max_tokens)
+            answers = iter(zip(rollouts.texts, rollouts.stopped, strict=True))
+            rewards = [
+                rewarder(sample, text, "stop" if stopped else "length", (step, index, number))
+                for index, sample in part
+                for number, (text, stopped) in enumerate(islice(answers, n))
+            ]
+            batch.append(MicroBatch(packed, rollouts, rewards))
+    return batch
 
 
 def pack_questions(policy: Policy, questions: Questions, samples: Sequence[Sample]) -> Packed:

@@ -96,12 +96,7 @@ def loss(
     """
     import torch
 
-    # Broadcasting would hide a wrong shape.
-    for name, values in (("old", old), ("mask", mask), ("reference", reference)):
-        if values is not None and values.shape != logprobs.shape:
-            raise ValueError(f"{name} is {list(values.shape)}, logprobs {list(logprobs.shape)}")
-    if advantages.shape != logprobs.shape[:1]:
-        raise ValueError(f"advantages must be [{logprobs.shape[0]}], one per answer, not {list(advantages.shape)}")
+    _check_shapes(logprobs, advantages, old=old, mask=mask, reference=reference)
     if not bool(mask.any()):
         raise ValueError("no answer token to learn from")
     if epsilon is not None and old is None:
@@ -131,3 +126,12 @@ def loss(
         diagnostics["kl"] = float(penalty.detach())
         total = total + beta * penalty
     return total, diagnostics
+
+
+def _check_shapes(logprobs: Tensor, advantages: Tensor, **others: Tensor | None) -> None:
+    """ValueError where the arguments of `loss` do not fit together; broadcasting would hide a wrong shape."""
+    for name, values in others.items():
+        if values is not None and values.shape != logprobs.shape:
+            raise ValueError(f"{name} is {list(values.shape)}, logprobs {list(logprobs.shape)}")
+    if advantages.shape != logprobs.shape[:1]:
+        raise ValueError(f"advantages must be [{logprobs.shape[0]}], one per answer, not {list(advantages.shape)}")

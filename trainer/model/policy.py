@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer.config import Finetuning
 from trainer.distributed import SINGLE_PROCESS, ProcessGroup
 from trainer.model import forward, fsdp, packing
 from trainer.model.packing import Packed
@@ -32,15 +33,6 @@ if TYPE_CHECKING:
 
 NEVER = -1e9
 """Logit of a token that is never sampled; finite, so that p log p stays 0 and no gradient is NaN."""
-
-
-@dataclass(frozen=True)
-class LoraConfig:
-    """Low-rank adapters (Hu et al., arXiv 2106.09685): `rank` >= 1, scale `alpha` / rank, on linear layers so named."""
-
-    rank: int = 16
-    alpha: float = 32.0
-    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 @dataclass
@@ -88,7 +80,7 @@ class Policy:
         path: Path | str,
         *,
         dtype: str = "float32",
-        lora: LoraConfig | None = None,
+        lora: Finetuning | None = None,
         train_vision: bool = False,
         device: str = "cpu",
         keep_reference: bool = True,
@@ -100,7 +92,7 @@ class Policy:
 
         Args:
             dtype: float32 or bfloat16.
-            lora: train adapters; None trains the weights themselves.
+            lora: train low-rank adapters (Hu et al., arXiv 2106.09685); None trains the weights themselves.
             device: cpu, cuda, cuda:1.
             keep_reference: keep a copy of the trained weights for `reference`; not needed without a KL term.
             seed: of new adapters.
@@ -306,26 +298,25 @@ def _load_model(folder: Path, dtype: str, device: str) -> Any:
     return model.eval()  # no dropout: rollouts and loss use the same policy
 
 
-def _add_adapters(model: Any, lora: LoraConfig, train_vision: bool, seed: int) -> Any:
+def _add_adapters(model: Any, lora: Finetuning, train_vision: bool, seed: int) -> Any:
     """`model` wrapped by peft, its weights frozen, adapters on the linear layers that `lora` names."""
     import torch
 
     try:
-        from peft import LoraConfig as Adapters
-        from peft import get_peft_model
+        from peft import LoraConfig, get_peft_model
     except ImportError as error:
         raise ViubenchError(f"LoRA needs peft: {error}", hint="pip install 'viubench[train]'") from error
     linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
     named = [name for name in linear if train_vision or not name.startswith("model.visual.")]
-    targets = [name for name in named if name.rsplit(".", 1)[-1] in lora.targets]
+    targets = [name for name in named if name.rsplit(".", 1)[-1] in lora.lora_target_modules]
     if not targets:
         known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in named}))
-        unknown = ", ".join(lora.targets)
+        unknown = ", ".join(lora.lora_target_modules)
         raise ViubenchError(
             f"no layer is called {unknown}", where="finetuning.lora_target_modules", hint=f"known: {known}"
         )
     # A dict: peft annotates lora_alpha as int, but takes any number.
-    settings: dict[str, Any] = {"r": lora.rank, "lora_alpha": lora.alpha, "lora_dropout": 0.0}
+    settings: dict[str, Any] = {"r": lora.lora_r, "lora_alpha": lora.lora_alpha, "lora_dropout": 0.0}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return get_peft_model(model, Adapters(**settings, target_modules=targets)).eval()
+        return get_peft_model(model, LoraConfig(**settings, target_modules=targets)).eval()
