@@ -167,15 +167,12 @@ def _train(
 
 def _open_policy(config: TrainConfig, path: str, processes: ProcessGroup) -> Policy:
     """The checkpoint, opened as the configuration trains it."""
-    from trainer.model.policy import LoraConfig, Policy
+    from trainer.model.policy import Policy
 
-    lora = LoraConfig(
-        config.finetuning.lora_r, config.finetuning.lora_alpha, tuple(config.finetuning.lora_target_modules)
-    )
     return Policy.open(
         path,
         dtype=config.dtype,
-        lora=lora if config.finetuning.type == "lora" else None,
+        lora=config.finetuning if config.finetuning.type == "lora" else None,
         train_vision=not config.freeze_vision_tower,
         device=processes.device,
         keep_reference=config.beta > 0,
