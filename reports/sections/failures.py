@@ -25,7 +25,7 @@ class StatusCounts:
         for result in results:
             self.statuses.update(result.statuses)
         self.n = self.statuses.total()
-        self.share = 1 - self.statuses["ok"] / self.n if self.n else 0.0
+        self.share = (self.n - self.statuses["ok"]) / self.n if self.n else 0.0
 
 
 def failures(runs: Sequence[Run], names: Sequence[str], heads: Sequence[Column]) -> dict[str, Any]:
