@@ -99,13 +99,9 @@ def by_hand(task: Task, folder: Path) -> ViubenchError:
 
 
 def fetch(tasks: Sequence[Task], folder: Path, what: What = "all", progress: Progress = silent) -> Fetched:
-    """Download what tasks of one hub id and revision need into their data folder, and unpack the archives.
+    """Download what tasks of one hub id, revision and fallbacks need into their data folder, and unpack the archives.
 
     Files get the names they have on the hub; those already there with the right checksum are kept.
-
-    Args:
-        tasks: they share `dataset_path`, `revision` and `fallbacks`.
-        what: the rows alone, or the videos (or their archives) too.
 
     Raises:
         ViubenchError: as `resolve` and `archives.unpack`; the disk is full; the hub has no such files; a file
@@ -121,9 +117,14 @@ def fetch(tasks: Sequence[Task], folder: Path, what: What = "all", progress: Pro
         _check_room(missing, tasks, folder)
         manifest.unfinished.add(tasks[0].dataset_path)
         local_manifest.save(manifest, folder)
+        size, done = sum(remote.size for remote in missing.values()), 0
         try:
             with progress("downloading") as update:
-                _download(tasks[0], resolved, missing, folder, manifest, update)
+                for path, remote in missing.items():
+                    shown = partial(lambda before, now: update(before + now, size), done)
+                    manifest.files[path] = hub_client.download(tasks[0], resolved, path, remote, folder, shown)
+                    manifest.forget_unpacked(path)
+                    done += remote.size
         finally:  # complete files are not downloaded again, however this ends
             local_manifest.save(manifest, folder)
         if what == "all":
@@ -135,23 +136,17 @@ def fetch(tasks: Sequence[Task], folder: Path, what: What = "all", progress: Pro
                 asked=task.dataset_path, answered=resolved.repo, revision=resolved.revision, time=now, what=what
             )
         local_manifest.save(manifest, folder)
-    size = sum(remote.size for remote in missing.values())
     return Fetched(resolved, len(needed), len(missing), size, earlier.revision if earlier else "")
 
 
-def unpack(tasks: Sequence[Task], folder: Path, progress: Progress = silent) -> list[str]:
-    """Unpack the tasks' archives that lie in their data folder and were not unpacked before; their names.
-
-    Raises ViubenchError as `archives.unpack`.
-    """
-    if not folder.is_dir():
-        return []
-    with local_manifest.locked(folder):
-        return _unpack(tasks, folder, local_manifest.load(folder), progress)
+def unpack(tasks: Sequence[Task], folder: Path, progress: Progress = silent) -> None:
+    """Unpack the tasks' archives that lie in their data folder and were not unpacked before, as `archives.unpack`."""
+    if folder.is_dir():
+        with local_manifest.locked(folder):
+            _unpack(tasks, folder, local_manifest.load(folder), progress)
 
 
-def _unpack(tasks: Sequence[Task], folder: Path, manifest: LocalManifest, progress: Progress) -> list[str]:
-    done: list[str] = []
+def _unpack(tasks: Sequence[Task], folder: Path, manifest: LocalManifest, progress: Progress) -> None:
     for into, globs in archive_globs(tasks):
         target = folder / (archives.contained(into, "video.into") if into else "")
         for archive in archives.find(folder, globs):
@@ -163,8 +158,6 @@ def _unpack(tasks: Sequence[Task], folder: Path, manifest: LocalManifest, progre
                 out = archives.unpack(archive, target, update)
             manifest.unpacked[archive.name] = UnpackedArchive(parts=parts, into=into, files=out.files, bytes=out.bytes)
             local_manifest.save(manifest, folder)
-            done.append(archive.name)
-    return done
 
 
 def archive_globs(tasks: Iterable[Task]) -> list[tuple[str, tuple[str, ...]]]:
@@ -220,11 +213,7 @@ def _loose_videos(task: Task, there: Mapping[str, Remote]) -> list[str]:
     assert task.video is not None
     suffixes = {*VIDEO_SUFFIXES, *task.video.extensions, *(PICTURE_SUFFIXES if task.video.frame_fps else ())}
     roots = [f"{root.strip('/')}/" if root.strip("/") else "" for root in task.video.roots]
-    return [
-        name
-        for name in there
-        if PurePosixPath(name).suffix.lower() in suffixes and any(name.startswith(root) for root in roots)
-    ]
+    return [name for name in there if PurePosixPath(name).suffix.lower() in suffixes and name.startswith(tuple(roots))]
 
 
 def _missing(
@@ -258,16 +247,3 @@ def _check_room(missing: Mapping[str, Remote], tasks: Sequence[Task], folder: Pa
     have = sum(half.stat().st_size for half in halves if half.exists())
     needed = sum(remote.size for remote in missing.values()) + sum(missing[name].size for name in packed) - have
     archives.check_room(needed, folder, f"download {len(missing)} files" + (" and unpack them" if packed else ""))
-
-
-def _download(
-    task: Task, resolved: Resolved, missing: Mapping[str, Remote], folder: Path, manifest: LocalManifest, update: Update
-) -> None:
-    total = sum(remote.size for remote in missing.values())
-    done = 0
-
-    for path, remote in missing.items():
-        shown = partial(lambda before, now: update(before + now, total), done)
-        manifest.files[path] = hub_client.download(task, resolved, path, remote, folder, shown)
-        manifest.forget_unpacked(path)
-        done += remote.size

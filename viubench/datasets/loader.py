@@ -31,7 +31,7 @@ def read(task: Task, root: Path, cache: FrameCache | None = None, prompt: Prompt
     """Every row of a task as a sample, in file order; rows that are equal are all kept.
 
     Args:
-        root: the data root; the rows lie in `root/<task.data or task.task>` or right there; or one file of rows.
+        root: the data root (see `row_files.data_folder`), or one file of rows.
         cache: gives the length of a video where a task asks for intervals and the rows do not say; without it, the end
             of the last true window is taken.
 

@@ -27,22 +27,15 @@ _NAME = re.compile(r"""^task:[ \t]*["']?([\w.+-]+)["']?[ \t]*(?:#.*)?$""", re.MU
 def prompt(task: Task, row: Mapping[str, Any], videos: int = 1) -> str:
     """What the publisher's harness asks about one row, a `<video>` mark for each video in front.
 
-    The lmms-eval task is given the row with the fields of `prompt.published.doc` added or replaced.
-
-    Raises:
-        ViubenchError: there is no published prompt, lmms-eval is not installed or does not have the task, or its
-            code cannot read the row.
+    The lmms-eval task is given the row with the fields of `prompt.published.doc` added or replaced. ViubenchError where
+    there is no published prompt, or lmms-eval is not installed, lacks the task, or cannot read the row.
     """
     published = task.prompt.published
     if published.row:
         return "<video>" * videos + templating.text(published.row, row, what="prompt.published.row")
     if not published.lmms:
-        reason = f": {published.none}" if published.none else ""
-        raise ViubenchError(
-            f"{task.task} has no published prompt{reason}",
-            where="prompt.published",
-            hint="use a protocol with the default prompt",
-        )
+        message = f"{task.task} has no published prompt" + (f": {published.none}" if published.none else "")
+        raise ViubenchError(message, where="prompt.published", hint="use a protocol with the default prompt")
     name = templating.text(published.lmms, row, what="prompt.published.lmms").strip()
     doc = dict(row) | {key: templating.value(text, row, what=f"doc.{key}") for key, text in published.doc.items()}
     task_object = _task(name, published.variant)

@@ -62,8 +62,7 @@ def export(
 
     Args:
         options: of the plan: the export goes to `out`, and `workers` processes decode and write videos.
-        copy: put the publishers' videos into `out/media` too (hard links where that works), instead of naming them
-            where they lie.
+        copy: put the publishers' videos into `out/media` too, instead of naming them where they lie.
         progress: called with questions whose videos are ready, and questions.
 
     Returns:
@@ -83,12 +82,10 @@ def export(
         )
     out.mkdir(parents=True, exist_ok=True)
     files = _files(planned, options, copy, progress)
-    samples = [
-        on_file_clock(sample, files[sample.id], planned.tasks[sample.task], planned.evaluators[sample.task])
-        for sample in planned.samples
-    ]
+    tasks, scorers = planned.tasks, planned.evaluators
+    samples = [on_file_clock(s, files[s.id], tasks[s.task], scorers[s.task]) for s in planned.samples]
     manifest = _manifest(planned, samples, options)
-    for task in planned.tasks.values():
+    for task in tasks.values():
         own = [sample for sample in samples if sample.task == task.task]
         rows = (json.dumps(_row(sample, files[sample.id]), ensure_ascii=False) + "\n" for sample in own)
         atomic.write(out / f"{names[task.task]}.jsonl", "".join(rows).encode())
@@ -205,7 +202,7 @@ def _row(sample: Sample, files: Sequence[File]) -> dict[str, Any]:
 def _write_items(folder: Path, samples: Sequence[Sample], files: Mapping[str, list[File]], planned: Plan) -> None:
     """The pretext items on the files' clock as a build folder, for `viubench score`.
 
-    Their video is the exported file, which is not what they were drawn from: to run them is an error of every one.
+    Their video is the exported file, not what they were drawn from: they cannot be run.
     """
     items = [
         Item(

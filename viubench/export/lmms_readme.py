@@ -15,11 +15,8 @@ from viubench.runner.plan import Plan
 from viubench.schema import Protocol
 from viubench.version import __version__
 
-EVERY_FRAME = 1000
-"""Frames a second requested of a written file: more than any has, so all of them are shown."""
-
-CAP = 768 * 28 * 28
-"""Pixels a frame of a video has at most in qwen-vl-utils, which reads videos for lmms-eval's vLLM models."""
+EVERY_FRAME = 1000  # frames a second requested of a written file: more than any has
+CAP = 768 * 28 * 28  # pixels a frame has at most in qwen-vl-utils, which reads videos for lmms-eval's vLLM models
 
 TEXT = """\
 # viubench tasks for lmms-eval

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 BUILT_IN = Path(task_yamls.__file__).parent
 SPECIAL = ("suites", "protocols", "recipes", "references", "examples")
-OWN_ITEMS = 300
-"""Items of a pretext task that the recipe `viubench` does not name: as many as most of those it names."""
+OWN_ITEMS = 300  # of a pretext task that the recipe `viubench` does not name: as many as most of those it names
 
 V = TypeVar("V")
 

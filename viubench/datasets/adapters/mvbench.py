@@ -68,8 +68,7 @@ def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
     """One row per question: the publisher's fields, with `start` and `end` in seconds or None, and also `task` (the
     sub-task), `source` (the data set of the video), `path` (below one of `ROOTS`), `options` ("A. ...") and `letter`.
 
-    Raises:
-        ValueError: a file that is no sub-task, or an answer that is none of its candidates.
+    Raises ValueError for a file that is no sub-task, or an answer that is none of its candidates.
     """
     for file in files:
         if file.stem not in SOURCES:
@@ -77,13 +76,13 @@ def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
         source = SOURCES[file.stem]
         whole = _has(file.folder, source.whole) and not _has(file.folder, source.converted)
         for index, row in enumerate(file.content):
-            bounds = (row["start"], row["end"]) if source.cut and whole else (None, None)
+            cuts = source.cut and whole
             yield row | {
                 "task": file.stem,
                 "source": source.whole.partition("/")[0],
                 "path": f"{source.whole if whole else source.converted}/{row['video']}",
-                "start": bounds[0],
-                "end": bounds[1],
+                "start": row["start"] if cuts else None,
+                "end": row["end"] if cuts else None,
                 "options": lettered(row["candidates"]),
                 "letter": letter_of(row["candidates"], row["answer"]),
                 **file.place(index),

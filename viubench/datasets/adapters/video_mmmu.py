@@ -83,9 +83,6 @@ def _questions(file: RowFile) -> Iterator[tuple[str, dict[str, Any]]]:
 def _track(names: Sequence[str], where: str) -> str:
     tracks = [name.casefold() for name in names if name.casefold() in TRACKS]
     if len(tracks) != 1:
-        raise ViubenchError(
-            f"no track of Video-MMMU in {'/'.join(names)!r}",
-            where=where,
-            hint="keep the publisher's folders Perception, Comprehension and Adaptation",
-        )
+        hint = "keep the publisher's folders Perception, Comprehension and Adaptation"
+        raise ViubenchError(f"no track of Video-MMMU in {'/'.join(names)!r}", where=where, hint=hint)
     return tracks[0]

@@ -35,11 +35,8 @@ from viubench.storage import atomic
 from viubench.video.images import PICTURE_SUFFIXES
 
 PREFIX = "lmms:"
-PROTOCOL = "fps2-32"
-"""How a video is seen where the user does not say: lmms-eval leaves that to each of its models."""
-
-NEW_TOKENS = 1024
-"""Answer length of a task that names none: what most of lmms-eval's models take then."""
+PROTOCOL = "fps2-32"  # where the user does not say: lmms-eval leaves how a video is seen to each of its models
+NEW_TOKENS = 1024  # of a task that names none: what most of lmms-eval's models take then
 
 _PATH = re.compile(r"/[^\s'\",]+")
 

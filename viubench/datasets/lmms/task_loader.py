@@ -80,8 +80,7 @@ class LmmsTask:
     def results(self, index: int, text: str) -> dict[str, Any]:
         """What its `process_results` makes of an answer after the first pipeline of its `filter_list`: metric -> value.
 
-        Raises:
-            EngineError: its code failed on this answer.
+        Raises EngineError where its code failed on this answer.
         """
         doc = self.doc(index)
         answer = SimpleNamespace(resps=[text], filtered_resps={})
@@ -143,11 +142,7 @@ def plain_number(value: Any) -> float | None:
 
 
 def load(name: str, include: Sequence[str] = (), variant: str = "") -> list[LmmsTask]:
-    """The task `name` with its data, or every task of that group or tag.
-
-    Args:
-        include: further folders of lmms-eval task YAML files.
-        variant: which of a task's `lmms_eval_specific_kwargs`; "" is its default.
+    """The task `name` with its data, or every task of that group or tag; see `LmmsEval` for the arguments.
 
     Raises:
         ViubenchError: lmms-eval is not installed, has no such task, cannot load its data, or it is of another kind
@@ -224,11 +219,8 @@ def _leaves(groups: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
 
 def _refuse(name: str, output_type: str) -> None:
     if output_type != "generate_until":
-        raise ViubenchError(
-            f"lmms-eval's task {name} is of the kind {output_type}; only generate_until can be run here",
-            where="--tasks",
-            hint="run it with python -m lmms_eval",
-        )
+        message = f"lmms-eval's task {name} is of the kind {output_type}; only generate_until can be run here"
+        raise ViubenchError(message, where="--tasks", hint="run it with python -m lmms_eval")
 
 
 def _strip_thinking(task: Any) -> None:
