@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 
 _OWN = re.compile(r"\s*\(?([A-Z])[.):]\s*(.*\S)?\s*", re.DOTALL)
 _LINE = re.compile(
@@ -27,8 +26,7 @@ _STATED = re.compile(
 _SPACE = re.compile(r"\s+")
 
 
-@dataclass(frozen=True)
-class Choices:
+class Choices(NamedTuple):
     """Letters (or "yes" and "no", or numbers) and, in the same order, what each stands for."""
 
     letters: tuple[str, ...]

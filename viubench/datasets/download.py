@@ -131,10 +131,9 @@ def fetch(tasks: Sequence[Task], folder: Path, what: What = "all", progress: Pro
             _unpack(tasks, folder, manifest, progress)
         manifest.unfinished.discard(tasks[0].dataset_path)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        for task in tasks:
-            manifest.fetched[task.task] = Origin(
-                asked=task.dataset_path, answered=resolved.repo, revision=resolved.revision, time=now, what=what
-            )
+        asked, answered, commit = tasks[0].dataset_path, resolved.repo, resolved.revision
+        origin = Origin(asked=asked, answered=answered, revision=commit, time=now, what=what)
+        manifest.fetched.update({task.task: origin for task in tasks})
         local_manifest.save(manifest, folder)
     return Fetched(resolved, len(needed), len(missing), size, earlier.revision if earlier else "")
 
@@ -200,12 +199,11 @@ def _needed(task: Task, there: Mapping[str, Remote], resolved: Resolved, what: W
 
 def _absent(what: str, globs: Sequence[str], there: Mapping[str, Remote], resolved: Resolved) -> ViubenchError:
     names = ", ".join(sorted(there)[:5]) + (" ..." if len(there) > 5 else "")
+    where = f"commit {resolved.revision[:12]}, which has: {names or 'nothing'}"
     rows_only = "take the rows alone with --rows-only and put the videos there by hand; or " if what == "videos" else ""
-    return ViubenchError(
-        f"{resolved.repo} has no {what} where the task expects them ({', '.join(globs)})",
-        where=f"commit {resolved.revision[:12]}, which has: {names or 'nothing'}",
-        hint=f"{rows_only}pin an older commit with revision, or mend the task's globs",
-    )
+    hint = f"{rows_only}pin an older commit with revision, or mend the task's globs"
+    message = f"{resolved.repo} has no {what} where the task expects them ({', '.join(globs)})"
+    return ViubenchError(message, where=where, hint=hint)
 
 
 def _loose_videos(task: Task, there: Mapping[str, Remote]) -> list[str]:
@@ -230,11 +228,8 @@ def _missing(
         elif has_size and (entry := hub_client.compared(file, remote)):
             manifest.files[path] = entry
         elif file.exists() and not (known and known.hub):
-            raise ViubenchError(
-                "a file is in the way that is not the publisher's (its checksum differs)",
-                where=str(file),
-                hint="move it away, then fetch again",
-            )
+            message = "a file is in the way that is not the publisher's (its checksum differs)"
+            raise ViubenchError(message, where=str(file), hint="move it away, then fetch again")
         else:
             missing[path] = remote
     return missing

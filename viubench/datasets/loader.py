@@ -56,11 +56,9 @@ def read(task: Task, root: Path, cache: FrameCache | None = None, prompt: Prompt
             message = error.message if error.message.startswith(task.task) else f"{task.task}: {error.message}"
             raise ViubenchError(message, where=where, hint=error.hint) from None
     if faults:
-        raise ViubenchError(
-            f"{task.task}: {len(faults)} of {len(rows)} rows cannot be read; {'; '.join(faults[:SHOWN_FAULTS])}",
-            where=str(folder),
-            hint="correct the template, or leave such rows out with rows.keep",
-        )
+        message = f"{task.task}: {len(faults)} of {len(rows)} rows cannot be read; {'; '.join(faults[:SHOWN_FAULTS])}"
+        hint = "correct the template, or leave such rows out with rows.keep"
+        raise ViubenchError(message, where=str(folder), hint=hint)
     expected = task.rows.expected if task.rows else None
     differs = f"{task.task}: {len(samples)} rows, but the published set has {expected}"
     notes = () if expected in (None, len(samples)) else (differs,)

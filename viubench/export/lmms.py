@@ -163,10 +163,8 @@ def on_file_clock(sample: Sample, files: Sequence[File], task: Task, evaluator: 
     if not start or not isinstance(evaluator, TemporalIoU):
         return sample
     if "{start}" in task.question or "{end}" in task.question:
-        raise ViubenchError(
-            f"the question of {task.task} names seconds of the source video, but an exported file starts at 0",
-            hint="word it without {start} and {end}",
-        )
+        message = f"the question of {task.task} names seconds of the source video, but an exported file starts at 0"
+        raise ViubenchError(message, hint="word it without {start} and {end}")
 
     def moved(seconds: float, digits: int = 3) -> float:
         return max(round(round(seconds - start, 3), digits), 0.0)

@@ -18,10 +18,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -39,8 +38,7 @@ CODEC = "libx264rgb"
 LOSSLESS = {"crf": "0", "g": "1", "preset": "veryfast", "threads": "1"}
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """One video or picture of a question."""
 
     path: str  # relative to the export folder, or absolute

@@ -158,10 +158,8 @@ class Catalogue:
             if task.pretext is None:
                 raise ViubenchError(f"{task.task} is no pretext task: it cannot be built from videos")
             if entry.params and entry.base is None:
-                raise ViubenchError(
-                    f"{entry.task} is given its own params under its published name",
-                    hint=f"give it a new name: task: my_{entry.task}, base: {entry.task}",
-                )
+                message = f"{entry.task} is given its own params under its published name"
+                raise ViubenchError(message, hint=f"give it a new name: task: my_{entry.task}, base: {entry.task}")
             pretext = task.pretext.with_params(entry.params) if entry.params else task.pretext
             tasks[entry.task] = task.model_copy(update={"task": entry.task, "pretext": pretext})
         return tasks

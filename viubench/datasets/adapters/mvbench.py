@@ -12,9 +12,8 @@ source is checked by itself; where neither folder is there, the paths are those 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from viubench.datasets.adapters import RowFile
 from viubench.datasets.choices import letter_of, lettered
@@ -23,8 +22,7 @@ ROOTS = ("video", "", "video/data0613", "data0613")
 """Where the source folders may lie, those of data0613.zip (added clips) last; the task's `video.roots` are the same."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """The folder of a source in revision `main` and in revision `video`, where its clips are `cut` already or not."""
 
     whole: str
