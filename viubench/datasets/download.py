@@ -26,8 +26,7 @@ from viubench.datasets.hub_client import Remote, Resolved, resolve
 from viubench.datasets.local_manifest import LocalManifest, Origin, UnpackedArchive
 from viubench.errors import ViubenchError
 from viubench.schema import Task
-from viubench.video.discover import VIDEO_SUFFIXES
-from viubench.video.images import PICTURE_SUFFIXES
+from viubench.video.discover import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 What = Literal["rows", "all"]
 Progress = Callable[[str], AbstractContextManager[Update]]

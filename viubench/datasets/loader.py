@@ -20,8 +20,8 @@ from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Groups, Sample, Task, VideoSpec, content_hash
 from viubench.tasks import templating
+from viubench.video.discover import PICTURE_SUFFIXES
 from viubench.video.frame_cache import FrameCache
-from viubench.video.images import PICTURE_SUFFIXES
 
 PromptSource = Literal["default", "published"]
 SHOWN_FAULTS = 3

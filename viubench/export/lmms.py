@@ -32,7 +32,7 @@ from viubench.export import lmms_readme, lmms_scoring, lmms_tasks, video_files
 from viubench.export.video_files import File
 from viubench.runner import planning
 from viubench.runner.config import EvalConfig
-from viubench.runner.pipeline import clip_wants, graded
+from viubench.runner.pipeline import frame_requests, graded
 from viubench.runner.plan import Plan
 from viubench.schema import Decoding, GroundItem, Item, Manifest, Sample, Suite, Task
 from viubench.scoring.aggregate import items_hash, summarise
@@ -144,7 +144,7 @@ def _places(
     planned: Plan, sample: Sample, options: EvalConfig, copy: bool, pool: KillablePool
 ) -> Iterator[list[File] | Future[list[File]]]:
     """The file of each clip of a question, or its writing; the clips of a pretext item make its videos together."""
-    out, cache, requests = options.run_folder, options.cache, clip_wants(sample, planned)
+    out, cache, requests = options.run_folder, options.cache, frame_requests(sample, planned)
     for group in [requests] if sample.pretext else [[request] for request in requests]:
         root, clip, _, _ = group[0]
         if video_files.is_file(clip) and not sample.pretext:

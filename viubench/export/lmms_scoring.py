@@ -25,7 +25,7 @@ from viubench.runner.pipeline import graded
 from viubench.runner.plan import Plan
 from viubench.schema import Manifest, Record, Sample, TaskResult
 from viubench.scoring.aggregate import summarise
-from viubench.video.images import PICTURE_SUFFIXES
+from viubench.video.discover import PICTURE_SUFFIXES
 
 HEADLINE = "score"  # of every task under one name, so that a group can average it
 

@@ -32,7 +32,7 @@ from viubench.datasets.lmms.task_loader import LmmsTask
 from viubench.errors import ViubenchError
 from viubench.schema import Clip, EvaluatorSpec, GenerationKwargs, Metadata, Prompt, Published, Sample, Task
 from viubench.storage import atomic
-from viubench.video.images import PICTURE_SUFFIXES
+from viubench.video.discover import PICTURE_SUFFIXES
 
 PREFIX = "lmms:"
 PROTOCOL = "fps2-32"  # where the user does not say: lmms-eval leaves how a video is seen to each of its models
