@@ -74,10 +74,8 @@ def folder_of(task: Task, root: Path) -> Path:
 
 
 def ensure(task: Task, root: Path, progress: Progress = silent) -> Path:
-    """The folder of a task's data, fetched now if it is not there or a fetch was interrupted.
-
-    Data put there by hand is left alone. Raises ViubenchError as `fetch` does; also where a task has no id on the hub.
-    """
+    """The folder of a task's data, fetched now if it is not there or a fetch was interrupted; data put there by hand is
+    left alone. Raises ViubenchError as `fetch` does; also where a task has no id on the hub."""
     folder = folder_of(task, root)
     manifest = local_manifest.load(folder)
     if task.rows and row_files.paths(task.rows, folder) and task.dataset_path not in manifest.unfinished:
@@ -90,11 +88,9 @@ def ensure(task: Task, root: Path, progress: Progress = silent) -> Path:
 
 def by_hand(task: Task, folder: Path) -> ViubenchError:
     """The error for data that no hub has."""
-    return ViubenchError(
-        f"{task.task} is not on the hub; get it from {task.metadata.source or 'its publisher'}",
-        where=str(folder),
-        hint=f"put its files into {folder}, then: viubench data fetch {task.task}, which unpacks and checks them",
-    )
+    message = f"{task.task} is not on the hub; get it from {task.metadata.source or 'its publisher'}"
+    hint = f"put its files into {folder}, then: viubench data fetch {task.task}, which unpacks and checks them"
+    return ViubenchError(message, where=str(folder), hint=hint)
 
 
 def fetch(tasks: Sequence[Task], folder: Path, what: What = "all", progress: Progress = silent) -> Fetched:

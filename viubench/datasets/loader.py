@@ -36,8 +36,7 @@ def read(task: Task, root: Path, cache: FrameCache | None = None, prompt: Prompt
             of the last true window is taken.
 
     Raises:
-        ViubenchError: no row files, a field that is not there, or rows whose answer or videos cannot be read; names
-            the first rows at fault and says how many there are.
+        ViubenchError: no row files, a field that is not there, or rows whose answer or videos cannot be read.
     """
     folder = row_files.data_folder(task, root)
     rows = row_files.rows(task, folder, root if root.is_file() else None)

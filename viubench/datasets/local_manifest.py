@@ -5,7 +5,7 @@ Example:
     >>> manifest.files["videos_chunked_01.zip"].size  # doctest: +SKIP
     10737418240
 
-The manifest is `.viubench-data.manifest` (JSON, but not named so: no glob for a data set's own rows may find it).
+It is JSON, but not named so: no glob for a data set's own rows may find it.
 """
 
 from __future__ import annotations

@@ -43,11 +43,9 @@ def prompt(task: Task, row: Mapping[str, Any], videos: int = 1) -> str:
     try:
         return "<video>" * videos + str(task_object.doc_to_text(doc))
     except (Exception, SystemExit) as error:  # another project's code on our row: anything may come
-        raise ViubenchError(
-            f"lmms-eval's {name} cannot make a prompt from a row of {task.task}: {type(error).__name__}: {error}",
-            where="prompt.published.doc",
-            hint=f"the row has: {', '.join(sorted(doc))}",
-        ) from error
+        message = f"lmms-eval's {name} cannot make a prompt from a row of {task.task}: {type(error).__name__}: {error}"
+        hint = f"the row has: {', '.join(sorted(doc))}"
+        raise ViubenchError(message, where="prompt.published.doc", hint=hint) from error
 
 
 @cache
@@ -68,11 +66,9 @@ def _task(name: str, variant: str) -> Any:
         raise ViubenchError(f"lmms-eval's task {name} cannot be loaded: {error}", where=str(path)) from error
     variants = config.get("lmms_eval_specific_kwargs") or {}
     if variant != "default" and variant not in variants:
-        raise ViubenchError(
-            f"lmms-eval's task {name} has no prompt {variant!r}",
-            where="prompt.published.variant",
-            hint=f"it has: {', '.join(variants) or 'one prompt only'}",
-        )
+        message = f"lmms-eval's task {name} has no prompt {variant!r}"
+        hint = f"it has: {', '.join(variants) or 'one prompt only'}"
+        raise ViubenchError(message, where="prompt.published.variant", hint=hint)
     task_object = ConfigurableTask.__new__(ConfigurableTask)  # its __init__ would fetch the data set
     task_object._config = TaskConfig(**config)
     task_object.model_name = variant
@@ -85,10 +81,8 @@ def _yaml_files() -> dict[str, Path]:
     """Task name -> file, read off the `task:` lines of every YAML file of the package, without importing it."""
     spec = find_spec("lmms_eval")
     if spec is None or not spec.submodule_search_locations:
-        raise ViubenchError(
-            "the published prompt is lmms-eval's, which is not installed",
-            hint="pip install 'viubench[lmms]', or use a protocol with the default prompt",
-        )
+        hint = "pip install 'viubench[lmms]', or use a protocol with the default prompt"
+        raise ViubenchError("the published prompt is lmms-eval's, which is not installed", hint=hint)
     tasks = Path(spec.submodule_search_locations[0]) / "tasks"
     return {
         name: path

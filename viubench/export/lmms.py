@@ -290,11 +290,8 @@ def _task_config(name: str, task: Task, manifest: Manifest, decoding: Decoding) 
 
 
 def _group_configs(suite: Suite) -> dict[str, dict[str, Any]]:
-    """The groups that stand for a suite, by name.
-
-    lmms-eval averages a group over all its tasks. A suite that is a mean of benchmarks of several tasks becomes one
-    group for each benchmark and one that holds these, without a number of its own.
-    """
+    """The groups that stand for a suite, by name. lmms-eval averages a group over all its tasks: a suite that is a mean
+    of benchmarks becomes one group for each and one that holds these, without a number of its own."""
     name = exported_name(suite.suite)
     mean = {"metric": lmms_scoring.HEADLINE, "aggregation": "mean", "weight_by_size": False}
 

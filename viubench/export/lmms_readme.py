@@ -61,10 +61,8 @@ FORCE_QWENVL_VIDEO_READER=decord HF_HUB_OFFLINE=1 python -m lmms_eval --include_
 
 
 def arguments(protocol: Protocol, *, written: bool, frames: int) -> dict[str, Any]:
-    """Model arguments of lmms-eval's vLLM models that come nearest to a protocol.
-
-    `written`: every video was written here and holds just the frames to be shown, at most `frames` of them.
-    """
+    """Model arguments of lmms-eval's vLLM models that come nearest to a protocol; `written`: every video was written
+    here and holds just the frames to be shown, at most `frames` of them."""
     chosen: dict[str, Any]
     if written:
         chosen = {"fps": EVERY_FRAME, "max_frame_num": max(frames + frames % 2, 4), "max_pixels": CAP}

@@ -106,11 +106,8 @@ class Catalogue:
         return _pick(name, self.recipes, "recipe")
 
     def resolve(self, names: str) -> Selection:
-        """The tasks that a comma-separated list of task and suite names stands for.
-
-        The recipe gives each task the number of items its suite's recipe has for it; a task named by itself has as
-        many as in the recipe `viubench`.
-        """
+        """The tasks that a comma-separated list of task and suite names stands for; the recipe gives each the number
+        of items its suite's recipe has, to a task named by itself that of the recipe `viubench`."""
         sizes: dict[str, int] = {}
         suites: list[Suite] = []
         for name in filter(None, (part.strip() for part in names.split(","))):

@@ -40,8 +40,7 @@ def video_mmmu(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
     An `id` (`{split}_{subject}_{number}`) names a video and is the same in all tracks. `question_type` is null for one
     multiple-choice question (validation_Accounting_13), and "multiple-choice" where the layout has no such field.
 
-    Raises:
-        ViubenchError: both layouts at once, a table outside the folder of a track, or an unknown track or subject.
+    Raises ViubenchError for both layouts at once, a table outside the folder of a track, an unknown track or subject.
     """
     for file in one_layout(files):
         for index, (track, row) in enumerate(_questions(file)):

@@ -55,7 +55,6 @@ def read(
         names: lmms-eval's names, without `lmms:`.
         pictures: folder that the pictures shown are written to.
         limit: only the first so many documents of each task.
-        variant: which of a task's `lmms_eval_specific_kwargs` makes the prompts; "" is its default.
 
     Raises:
         ViubenchError: see `task_loader.load`; also for a document with sound, several turns, or no question.

@@ -144,9 +144,8 @@ def plain_number(value: Any) -> float | None:
 def load(name: str, include: Sequence[str] = (), variant: str = "") -> list[LmmsTask]:
     """The task `name` with its data, or every task of that group or tag; see `LmmsEval` for the arguments.
 
-    Raises:
-        ViubenchError: lmms-eval is not installed, has no such task, cannot load its data, or it is of another kind
-            than generate_until.
+    Raises ViubenchError where lmms-eval is not installed, has no such task or cannot load its data, or where it is of
+    another kind than generate_until.
     """
     manager = _manager(tuple(include), variant)
     if name not in manager.all_tasks:
@@ -159,11 +158,9 @@ def load(name: str, include: Sequence[str] = (), variant: str = "") -> list[Lmms
     except ViubenchError:
         raise
     except (Exception, SystemExit) as error:  # datasets, hub, unpacking, the task's own imports: anything may come
-        raise ViubenchError(
-            f"lmms-eval could not load {name}: {_reason(error)}",
-            where=f"HF_HOME={os.environ.get('HF_HOME', '~/.cache/huggingface')}",
-            hint="its data come from the hub (a network, or a copy in HF_HOME); its code may need further packages",
-        ) from error
+        where = f"HF_HOME={os.environ.get('HF_HOME', '~/.cache/huggingface')}"
+        hint = "its data come from the hub (a network, or a copy in HF_HOME); its code may need further packages"
+        raise ViubenchError(f"lmms-eval could not load {name}: {_reason(error)}", where=where, hint=hint) from error
     for leaf, task in tasks.items():
         _refuse(leaf, task.OUTPUT_TYPE)
         _strip_thinking(task)
