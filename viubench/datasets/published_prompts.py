@@ -3,8 +3,6 @@
 Example:
     >>> prompt(task, {"question": "Which way?", "options": ["A. left"]}, videos=1)  # doctest: +SKIP
     '<video>Which way?...'
-
-Of lmms-eval only the task's YAML file and the functions it names are loaded, never its data.
 """
 
 from __future__ import annotations
