@@ -123,7 +123,7 @@ class LmmsTask:
         return plain_number(value)
 
     def number(self, metric: str, value: Any) -> float | None:
-        """One document's value of a metric: a plain one as it is, any other as the task's aggregation makes it of it."""
+        """One document's value of a metric: a plain one as it is, any other as its aggregation makes it."""
         plain = self.plain(value)
         if plain is not None or metric not in self.task.aggregation():
             return plain
