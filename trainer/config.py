@@ -44,8 +44,7 @@ class ItemFolders(Strict):
 class TaskMix(Strict):
     """One task of the mixture: its weight against the others', at most how many items, and its reward.
 
-    `smooth` is the evaluator's reward, in which near answers count; `strict` is 1 for the true answer and 0 for all
-    others. `random` does not depend on the answer: a control, whose run must not pass for a success.
+    `smooth` is the evaluator's reward, `strict` 1 for the true answer, else 0, `random` a control.
     """
 
     weight: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
@@ -85,9 +84,7 @@ class WarmStart(Strict):
     """Supervised steps on the true answers before GRPO, until every task passes its threshold.
 
     `max_steps` is the horizon of the learning rate's decay; reaching it with a task below its threshold is an error.
-    `train_batch_size` is in questions, `eval_steps` the steps between two validations (`eval_limit` items of each
-    task). `weights` replace the mixture's: a task that is slow to learn is asked more often, so that all tasks pass at
-    about the same time.
+    `weights` replace the mixture's, so that all tasks pass at about the same time.
     """
 
     max_steps: Count

@@ -72,10 +72,8 @@ class Questions:
     ) -> Questions:
         """The items that `config` names, every one with an answer and a video that is there.
 
-        Args:
-            tests: folders of test items, which must not share a video with the training or the validation items.
-            multiple: pixel multiple of the model's patches, when it is known.
-            need_validation: refuse a configuration without validation items; else `held_out` is empty.
+        `tests` are folders of test items; `multiple` is the pixel multiple of the model's patches, when it is known;
+        without `need_validation`, a configuration may lack validation items.
 
         Raises:
             ViubenchError: no items of a task, an item without an answer, a missing video, one task with two

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 def shard(model: Any) -> None:
     """Shard a transformers Qwen-VL over the processes of the default group; do it before the optimizer is built.
 
-    A backward pass leaves the sum of all processes' gradients in their shards. It communicates each time a layer was
-    used, so all processes must use the layers equally often (see `ProcessGroup.padded`).
+    A backward pass sums all processes' gradients into their shards, so all must use the layers equally often.
     """
     import torch
     from torch.distributed.device_mesh import init_device_mesh

@@ -42,10 +42,9 @@ class Packed:
     Attributes:
         samples, videos: of each row.
         inputs: `input_ids`, `attention_mask` and `mm_token_type_ids` int64 [B, P], padded on the left (types: 0 text,
-            1 image, 2 video), `pixel_values_videos` float [patches, values], `video_grid_thw` int64 [videos, 3], and
-            what else the processor gives; pictures one after the other, row by row.
+            1 image, 2 video), pixels and grids (see `PIXELS`, `GRIDS`), row by row, and what else the processor gives.
         vision_features: output of a frozen vision tower, cached; None until then.
-        positions: rotary positions (see `forward.positions`), cached.
+        positions: see `forward.positions`; cached.
     """
 
     samples: tuple[Sample, ...]
