@@ -109,11 +109,10 @@ class HarnessEval(Strict):
 
 
 class Checks(Strict):
-    """What stops a run that has gone wrong.
+    """What stops a run that has gone wrong: collapsed answers to a task, and `max_logprob_gap`.
 
-    `on_collapse`: warn, or stop the run, when the answers to a task collapse into one.
-    `max_logprob_gap`: nats by which the log-probabilities of rollout and trainer may differ on a question's answers, on
-    average over the tokens; none takes 0.01 in float32 and 0.2 in bfloat16.
+    The latter is in nats, between rollout and trainer, on average over the tokens of a question's answers; none takes
+    0.01 in float32 and 0.2 in bfloat16.
     """
 
     on_collapse: Literal["warn", "stop"] = "warn"
@@ -123,8 +122,7 @@ class Checks(Strict):
 class RolloutEngine(Strict):
     """What samples the rollouts: the policy itself, or vLLM in the same process.
 
-    `engine_args` are vLLM's own, for example `max_model_len`, `gpu_memory_utilization` (default 0.3), or
-    `enable_sleep_mode: true`, with which vLLM frees the GPU's memory during the update.
+    `engine_args` are vLLM's own; `gpu_memory_utilization` is 0.3, `enable_sleep_mode` frees memory during the update.
     """
 
     engine: Literal["policy", "vllm"] = "policy"

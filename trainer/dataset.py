@@ -83,15 +83,14 @@ class Questions:
         folders = {"training": config.items.train, "validation": config.items.validation}
         splits: dict[str, Dataset] = {}
         for name, folder in folders.items():
-            if not (folder or need_validation or name == "training"):
-                continue
-            if not folder:
+            if folder:
+                splits[name] = _chosen(pretext_items.read(Path(folder), catalogue, store, videos), config, folder)
+            elif need_validation or name == "training":
                 raise ViubenchError(
                     f"no folder of {name} items was given",
                     where="items",
                     hint="create one: viubench build, from videos of its own",
                 )
-            splits[name] = _chosen(pretext_items.read(Path(folder), catalogue, store, videos), config, folder)
         tasks = {task: splits["training"].tasks[task] for task in config.tasks}
         held_out = splits.get("validation", Dataset(tasks, [], Path()))
         for name, task in tasks.items():
@@ -170,7 +169,7 @@ def _epoch(seed: int, stream: str, task: str, epoch: int, n: int) -> tuple[int, 
     return tuple(Rng("epoch", seed, stream, task, epoch).permutation(n))
 
 
-# --- validation of splits---------------------------------------------------------------------------------------
+# --- validation of splits ---------------------------------------------------------------------------------------
 
 
 def identities(built: Dataset, store: FrameCache) -> dict[str, str]:

@@ -199,7 +199,7 @@ def generate_rollouts(
 ) -> list[MicroBatch]:
     """This process's rollouts of a step; the answers to a question depend on its index in the whole batch."""
     batch, n, max_tokens = [], config.num_generations, config.max_completion_length
-    policy.unshard()
+    fsdp.unshard(policy.model)
     with policy.processes.raise_together():
         indexed = list(enumerate(questions.batch(step)))
         for part in policy.processes.micro_batches(indexed, config.micro_batch_size):

@@ -5,8 +5,7 @@ Example:
     >>> advantages(torch.tensor([[1.0, 0.0], [0.5, 0.5]]), "none").tolist()
     [[0.5, -0.5], [0.0, 0.0]]
 
-Pure functions of tensors, differentiable where a gradient is needed. r is a reward, A an advantage, pi the policy
-under the rollout temperature, t an answer token.
+r is a reward, A an advantage, pi the policy under the rollout temperature.
 """
 
 from __future__ import annotations

@@ -31,10 +31,7 @@ TORCHRUN_VARIABLES = (
 
 @dataclass(frozen=True)
 class HarnessEvaluation:
-    """Evaluates checkpoints of the training in `out` as its configuration says.
-
-    `frame_cache` is the cache's folder, None the default one; `include_paths` are more folders with task files.
-    """
+    """Evaluates checkpoints of the training in `out` as its configuration says."""
 
     config: TrainConfig
     out: Path

@@ -120,15 +120,12 @@ class AnswerGroup:
 class Diagnostics:
     """Diagnostics of one step or validation. Shares, rates and rewards are in [0, 1].
 
-    For `distinct` and `top` a question counts once: rollouts that agree on one question are the aim of training.
-
     Attributes:
-        reward, strict: means.
+        reward, strict, length (tokens): means over the answers.
         parsed: share of answers that could be extracted.
         zero_advantage: share of groups whose rewards are all equal, which give no gradient.
         distinct: different majority answers per question.
         top: share of the questions that have the most frequent majority answer.
-        length: mean tokens of an answer.
         answers: the majority answer of each question.
     """
 

@@ -4,8 +4,7 @@ Example:
     batch = stack([pack(processor, sample, videos), pack(processor, other, its_videos)], pad=0)
     batch.inputs["input_ids"].shape  # (2, tokens of the longer prompt)
 
-The frames are neither resampled nor resized, and each video has its own times; token ids are those of
-`viubench.engines.hf` for the same question.
+Frames are neither resampled nor resized; token ids are those of `viubench.engines.hf` for the same question.
 """
 
 from __future__ import annotations
@@ -56,10 +55,14 @@ class Packed:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def mask(self) -> Tensor | None:
-        """The attention mask, or None where no row is padded: a model runs faster without one."""
+    def mask(self, copies: int = 1, after: int = 0) -> Tensor | None:
+        """The attention mask, int64 [B * copies, P + after], or None where no row is padded: that is faster."""
+        import torch
+
         mask = self.inputs["attention_mask"]
-        return None if bool(mask.all()) else mask
+        if bool(mask.all()):
+            return None
+        return torch.nn.functional.pad(mask.repeat_interleave(copies, 0), (0, after), value=1)
 
     def media(self, copies: int) -> dict[str, Tensor]:
         """Pixels and grids, each row's repeated `copies` times."""

@@ -1,9 +1,7 @@
 """Rollouts by vLLM, in the trainer's process and with the trainer's weights.
 
 Example:
-    source = VllmRollouts(policy, {"max_model_len": 8192}, max_gap=0.2)
-    source.sync()
-    rollouts = source(policy.stack(rows), 8, seeds=[3, 4], temperature=1.0, max_tokens=32)
+    source = VllmRollouts(policy, {"max_model_len": 8192}, max_gap=0.2)  # a `RolloutSource`
 
 After every `sync` vLLM's log-probabilities, which the loss uses, are compared with the policy's own. Where the two
 could differ:
