@@ -24,7 +24,7 @@ from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.rng import Rng
 from viubench.runner.config import EvalConfig
-from viubench.runner.pipeline import clip_wants, shown
+from viubench.runner.pipeline import frame_requests, shown
 from viubench.runner.plan import Plan
 from viubench.runner.protocols import protocol_of
 from viubench.schema import Sample, Task, content_hash
@@ -130,7 +130,9 @@ class Questions:
         """The frames of a sample, as a run of the harness shows them. Raises ViubenchError for an unusable video."""
         plan = self._plans[sample.id]
         try:
-            loaded = [self.store.get(clip, root, how, resize) for root, clip, how, resize in clip_wants(sample, plan)]
+            loaded = [
+                self.store.get(clip, root, how, resize) for root, clip, how, resize in frame_requests(sample, plan)
+            ]
             return shown(sample, loaded)
         except MediaError as error:
             raise ViubenchError(

@@ -14,7 +14,7 @@ from paired_runs import rows, write
 import evaluators
 from evaluators import Scored
 from viubench.comparison.gate import gate
-from viubench.comparison.pair import Side, compare_sides
+from viubench.comparison.pair import Side, compare_runs
 from viubench.comparison.report import LEVEL, report
 from viubench.schema import Failure, FrameInfo, Record, SuiteResult
 from viubench.scoring import aggregate, frame
@@ -109,7 +109,7 @@ def test_a_comparison_and_a_verdict_have_a_row_for_each_task(tmp_path: Path) -> 
     tasks = {"t": rows([1.0, 0.0, 1.0]), "u": rows([1.0, 0.0])}
     a, b = write(tmp_path / "a", tasks), write(tmp_path / "b", tasks | {"t": rows([0.0, 0.0, 1.0])})
     sides = Side.read(a), Side.read(b)
-    compared = report(*sides, compare_sides(*sides, level=LEVEL), [])
+    compared = report(*sides, compare_runs(*sides, level=LEVEL), [])
     table = compared.to_frame().set_index("task")
     assert table["difference"].to_dict() == {
         "t": pytest.approx(-1 / 3, abs=1e-6),

@@ -27,7 +27,6 @@ from trainer.verl.overrides import check_supported, differences, overrides
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
 from viubench.storage import atomic
-from viubench.system.doctor import Check
 
 PYTHON = "VIUBENCH_VERL_PYTHON"
 """Environment variable with the interpreter of verl's environment."""
@@ -66,27 +65,23 @@ def launch(
     if finished.is_dir():
         log(f"finished before: {finished}")
         return finished
-    require_passed(preflight.checks(python, config, out, gpus=gpus, nodes=nodes), python)
+    checks = preflight.checks(python, config, out, gpus=gpus, nodes=nodes)
+    if failed := [check for check in checks if check.ok is False]:
+        faults = [f"{check.name}: {check.detail}" + (f" -> {check.hint}" if check.hint else "") for check in failed]
+        raise ViubenchError("verl cannot train here\n  " + "\n  ".join(faults), where=python)
     written = export.export(questions, out / "handed", workers=workers, progress=progress)
     lines = overrides(config, written, out / "verl", gpus=gpus, nodes=nodes)
     write_overrides(out / "handed", lines)
     for line in differences(config):
         log(f"note: {line}")
     log(f"verl trains {config.max_steps} steps on {written.rows} questions")
-    run(train_command(python, lines), out)
+    _run(train_command(python, lines), out)
     return merge(python, config, out, log)
 
 
 def train_command(python: str, lines: Sequence[str]) -> list[str]:
     """The command of a training with these overrides."""
     return [python, "-m", "verl.trainer.main_ppo", *lines]
-
-
-def merge_command(python: str, checkpoint: Path, target: Path) -> list[str]:
-    """The command that merges one of verl's checkpoints (`global_step_N`) into a Hugging Face folder."""
-    actor = checkpoint / "actor"
-    merger = ["verl.model_merger", "merge", "--backend", "fsdp"]
-    return [python, "-m", *merger, "--local_dir", str(actor), "--target_dir", str(target)]
 
 
 def merge(python: str, config: TrainConfig, out: Path, log: Callable[[str], None] = print) -> Path:
@@ -107,31 +102,24 @@ def merge(python: str, config: TrainConfig, out: Path, log: Callable[[str], None
     aside = out / f".{finished.name}{atomic.ASIDE}"
     shutil.rmtree(aside, ignore_errors=True)
     log("merging verl's shards into one checkpoint")
-    run(merge_command(python, out / "verl" / f"global_step_{step}", aside), out)
+    actor = out / "verl" / f"global_step_{step}" / "actor"
+    merger = ["verl.model_merger", "merge", "--backend", "fsdp", "--local_dir", str(actor), "--target_dir", str(aside)]
+    _run([python, "-m", *merger], out)
     describe_checkpoint(str(aside))  # raises where something is missing
     aside.rename(finished)
     return finished
 
 
-def run(command: Sequence[str], folder: Path) -> None:
+def _run(command: Sequence[str], folder: Path) -> None:
     """Run one of verl's commands in `folder`; ViubenchError when it fails."""
-    folder.mkdir(parents=True, exist_ok=True)
     environment = {"TENSORBOARD_DIR": str(folder / "tensorboard"), "HYDRA_FULL_ERROR": "1"} | os.environ
-    done = subprocess.run(list(command), cwd=folder, env=environment, check=False)
+    done = subprocess.run(command, cwd=folder, env=environment, check=False)
     if done.returncode:
         raise ViubenchError(
             f"{command[2]} ended with code {done.returncode}",
             where=str(folder),
             hint="its own messages are above; rerun the same command to resume",
         )
-
-
-def require_passed(checks: Sequence[Check], python: str) -> None:
-    """Raises ViubenchError with every failed check and its fix."""
-    failed = [check for check in checks if check.ok is False]
-    if failed:
-        lines = [f"{check.name}: {check.detail}" + (f" -> {check.hint}" if check.hint else "") for check in failed]
-        raise ViubenchError("verl cannot train here\n  " + "\n  ".join(lines), where=python)
 
 
 def write_overrides(folder: Path, lines: Sequence[str]) -> Path:

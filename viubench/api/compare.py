@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from viubench.api.run import Run
 from viubench.comparison import report
 from viubench.comparison.gate import gate as judge
-from viubench.comparison.pair import Side, compare_sides
+from viubench.comparison.pair import Side, compare_runs
 from viubench.errors import ViubenchError
 from viubench.runner.config import PathLike
 from viubench.schema import GateConfig, GateReport
@@ -35,7 +35,7 @@ def compare(a: Run | PathLike, b: Run | PathLike, *, common: bool = False) -> Co
         Incomparable: an unfinished run, too many errors, other items, definitions, protocols or tasks.
     """
     sides = Side.read(_folder(a)), Side.read(_folder(b))
-    differences = compare_sides(*sides, level=report.LEVEL, common=common)
+    differences = compare_runs(*sides, level=report.LEVEL, common=common)
     return report.report(*sides, differences, report.flips(differences.tasks.values()))
 
 
@@ -54,10 +54,10 @@ def gate(
         ViubenchError: no run folder, a damaged one, or a configuration that cannot be read.
     """
     reference = baseline.path if isinstance(baseline, Run) else reference_run.find(os.fspath(baseline))
-    return judge(reference, _folder(candidate), _settings(config))
+    return judge(reference, _folder(candidate), gate_config(config))
 
 
-def _settings(config: GateConfig | PathLike | Mapping[str, Any] | None) -> GateConfig:
+def gate_config(config: GateConfig | PathLike | Mapping[str, Any] | None) -> GateConfig:
     if config is None or isinstance(config, GateConfig):
         return config or GateConfig()
     if isinstance(config, str | os.PathLike):

@@ -23,12 +23,22 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from viubench.comparison.pair import Comparison, Incomparable, Side, TaskPair, identity, lone_tasks, pair
+from viubench.comparison.pair import (
+    Comparison,
+    Incomparable,
+    Side,
+    TaskPair,
+    identity,
+    lone_tasks,
+    numbers,
+    pair,
+    rounded_detectable,
+)
 from viubench.errors import Exit, ViubenchError
 from viubench.schema import Evidence, GateConfig, GatedMean, GateReport, TaskVerdict, Verdict, utf8
 from viubench.schema.gate import DEFAULT
 from viubench.scoring.aggregate import rounded
-from viubench.stats.paired_differences import Difference, detectable, holm, needed, short_p
+from viubench.stats.paired_differences import Difference, holm, needed, short_p
 from viubench.version import __version__
 
 WORST_FIRST: tuple[Verdict, ...] = ("error", "regress", "inconclusive")
@@ -43,11 +53,12 @@ CODES: dict[Verdict, Exit] = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict and the adjusted p-values it rests on."""
+    """A verdict and the adjusted p-values it rests on; `tests` is the number they are corrected for."""
 
     verdict: Verdict
     worse: float
     better: float
+    tests: int
 
 
 def gate(baseline: Path, candidate: Path, config: GateConfig | None = None) -> GateReport:
@@ -59,32 +70,49 @@ def gate(baseline: Path, candidate: Path, config: GateConfig | None = None) -> G
     Raises:
         ViubenchError: not a run folder, a damaged one, or a configuration that names a task neither run has.
     """
-    config = config or GateConfig()
+    config = own = config or GateConfig()
     problems: list[str] = []
     sides: list[Side] = []
+    pairs: dict[str, TaskPair] = {}
+    faults: dict[str, str] = {}
+    skipped: dict[str, str] = {}
     for path in (baseline, candidate):
         try:
             sides.append(Side.read(path))
         except Incomparable as error:
             problems.append(error.message)
-    if problems:
-        return _report(baseline, candidate, config, {}, problems)
-    a, b = sides
-    names = a.results.tasks.keys() | b.results.tasks.keys()
-    suites = _suites(a, b)
-    _check_names(config, names | suites.keys())
-    own = config.for_tasks(names, suites)
-    lone = {task: f"{task!r:.80} is not in {path}" for task, path in lone_tasks(a, b).items()}
-    faults, skipped = (lone, {}) if config.on_missing == "error" else ({}, lone)
-    pairs: dict[str, TaskPair] = {}
-    for task in sorted(a.results.tasks.keys() & b.results.tasks.keys()):
-        try:
-            pairs[task] = pair(a, b, task, level=config.level, max_errors=config.max_errors)
-        except Incomparable as error:
-            faults[task] = f"{error.message} ({error.where})"
-    if not pairs and not faults:
-        problems.append("the two runs have no task in common")
-    return _report(baseline, candidate, config, _verdicts(pairs, faults, own), problems, skipped, pairs)
+    if not problems:
+        a, b = sides
+        names = a.results.tasks.keys() | b.results.tasks.keys()
+        suites: dict[str, set[str]] = {}  # the tasks of each suite that one of the runs covers whole
+        for name, suite in (*a.manifest.suites.items(), *b.manifest.suites.items()):
+            suites.setdefault(name, set()).update(suite.tasks)
+        _check_names(config, names | suites.keys())
+        own = config.for_tasks(names, suites)
+        lone = {task: f"{task!r:.80} is not in {path}" for task, path in lone_tasks(a, b).items()}
+        faults, skipped = (lone, {}) if config.on_missing == "error" else ({}, lone)
+        for task in sorted(a.results.tasks.keys() & b.results.tasks.keys()):
+            try:
+                pairs[task] = pair(a, b, task, level=config.level, max_errors=config.max_errors)
+            except Incomparable as error:
+                faults[task] = f"{error.message} ({error.where})"
+        if not pairs and not faults:
+            problems.append("the two runs have no task in common")
+    tasks = _verdicts(pairs, faults, own)
+    verdict = _overall(tasks, problems)
+    gated = {task: compared for task, compared in pairs.items() if not tasks[task].informational}
+    return GateReport(
+        viubench=__version__,
+        verdict=verdict,
+        exit_code=int(CODES[verdict] if config.blocks(verdict) else Exit.OK),
+        problems=[utf8(problem) for problem in problems],
+        baseline=identity(baseline),
+        candidate=identity(candidate),
+        config=config,
+        tasks=tasks,
+        skipped={task: utf8(why) for task, why in skipped.items()},
+        mean=_mean(gated, config.level) if gated else None,
+    )
 
 
 def judge(
@@ -93,9 +121,11 @@ def judge(
     """The verdict on each task's difference (of level `config.level`); `same_answers` names the tasks whose answers
     are all the same. Informational tasks are corrected among themselves, so that they cost the gated ones nothing."""
     judged: dict[str, Judgement] = {}
-    for family in _families(list(differences), config):
-        worse = _adjusted([differences[task].p_worse for task in family], config)
-        better = _adjusted([differences[task].p_better for task in family], config)
+    correct = holm if config.correction == "holm" else list
+    for informational in (False, True):
+        family = [task for task in differences if (task in config.informational) == informational]
+        worse = correct([differences[task].p_worse for task in family])
+        better = correct([differences[task].p_better for task in family])
         for task, down, up in zip(family, worse, better, strict=True):
             difference, margin = differences[task], config.margin(task)
             verdict: Verdict = "inconclusive"
@@ -105,36 +135,14 @@ def judge(
                 verdict = "improve"
             elif difference.low > -margin or task in same_answers:
                 verdict = "pass"
-            judged[task] = Judgement(verdict, down, up)
+            judged[task] = Judgement(verdict, down, up, len(family) if config.correction == "holm" else 1)
     return judged
 
 
-def overall(tasks: Mapping[str, TaskVerdict], problems: Sequence[str] = ()) -> Verdict:
+def _overall(tasks: Mapping[str, TaskVerdict], problems: Sequence[str]) -> Verdict:
     """The gate's verdict: that of its worst task, errors first; `improve` when a task improves and none is worse."""
     verdicts = {task.verdict for task in tasks.values() if not task.informational} | ({"error"} if problems else set())
-    for verdict in WORST_FIRST:
-        if verdict in verdicts:
-            return verdict
-    return "improve" if "improve" in verdicts else "pass"
-
-
-def _suites(a: Side, b: Side) -> dict[str, set[str]]:
-    """The tasks of each suite that one of the runs covers whole."""
-    suites: dict[str, set[str]] = {}
-    for side in (a, b):
-        for name, suite in side.manifest.suites.items():
-            suites.setdefault(name, set()).update(suite.tasks)
-    return suites
-
-
-def _families(tasks: Sequence[str], config: GateConfig) -> list[list[str]]:
-    """The gated tasks and the informational ones."""
-    informational = set(config.informational)
-    return [[t for t in tasks if t not in informational], [t for t in tasks if t in informational]]
-
-
-def _adjusted(p_values: list[float], config: GateConfig) -> list[float]:
-    return holm(p_values) if config.correction == "holm" else p_values
+    return next((verdict for verdict in (*WORST_FIRST, "improve") if verdict in verdicts), "pass")
 
 
 def _check_names(config: GateConfig, known: Collection[str]) -> None:
@@ -158,40 +166,31 @@ def _verdicts(pairs: Mapping[str, TaskPair], faults: Mapping[str, str], config: 
         config,
         {task for task, compared in pairs.items() if compared.same_answers},
     )
-    sizes = {task: len(family) for family in _families(list(pairs), config) for task in family}
     verdicts: dict[str, TaskVerdict] = {}
     for task in sorted(pairs.keys() | faults.keys()):
-        margin, informational = config.margin(task), task in config.informational
-        if task in faults:
-            verdict: Verdict = "error"
-            evidence, reason = None, utf8(faults[task])
-        else:
-            first_alpha = config.alpha / sizes[task] if config.correction == "holm" else config.alpha
-            evidence = _evidence(pairs[task], judged[task], margin, config.alpha, first_alpha)
-            verdict = judged[task].verdict
-            reason = _reason(verdict, evidence, margin, config.alpha)
+        verdict: Verdict = "error"
+        margin, evidence = config.margin(task), None
+        if task in pairs:
+            verdict, evidence = judged[task].verdict, _evidence(pairs[task], judged[task], margin, config.alpha)
         verdicts[task] = TaskVerdict(
-            verdict=verdict, reason=reason, informational=informational, margin=margin, evidence=evidence
+            verdict=verdict,
+            reason=_reason(verdict, evidence, margin, config.alpha) if evidence else utf8(faults[task]),
+            informational=task in config.informational,
+            margin=margin,
+            evidence=evidence,
         )
     return verdicts
 
 
-def _evidence(compared: TaskPair, judged: Judgement, margin: float, alpha: float, first_alpha: float) -> Evidence:
-    """`first_alpha` is that of Holm's first step: what a loss in one task alone has to meet."""
+def _evidence(compared: TaskPair, judged: Judgement, margin: float, alpha: float) -> Evidence:
     diff = compared.diff
-    least = detectable(diff, first_alpha)
     return Evidence(
         metric=compared.metric,
         n=compared.n,
-        units=diff.n,
-        clusters=diff.clusters,
         baseline=rounded(compared.value_a),
         candidate=rounded(compared.value_b),
-        difference=rounded(diff.mean),
-        ci=(rounded(diff.low), rounded(diff.high)),
+        **numbers(diff),
         se=rounded(diff.se),
-        better=diff.better,
-        worse=diff.worse,
         test=diff.test,
         p_worse=short_p(diff.p_worse),
         p_better=short_p(diff.p_better),
@@ -200,7 +199,7 @@ def _evidence(compared: TaskPair, judged: Judgement, margin: float, alpha: float
         exact_baseline=rounded(compared.exact_a),
         exact_candidate=rounded(compared.exact_b),
         same_answers=compared.same_answers,
-        detectable=None if least is None else rounded(least),
+        detectable=rounded_detectable(diff, alpha / judged.tests),  # Holm's first step, for a loss in one task alone
         needed=needed(diff, margin, alpha),
     )
 
@@ -224,31 +223,6 @@ def _reason(verdict: Verdict, evidence: Evidence, margin: float, alpha: float) -
     if evidence.needed is None or evidence.needed <= evidence.units:
         return left
     return f"{left}; if there is none, about {evidence.needed:,} items would rule it out"
-
-
-def _report(
-    baseline: Path,
-    candidate: Path,
-    config: GateConfig,
-    tasks: Mapping[str, TaskVerdict],
-    problems: Sequence[str],
-    skipped: Mapping[str, str] | None = None,
-    pairs: Mapping[str, TaskPair] | None = None,
-) -> GateReport:
-    verdict = overall(tasks, problems)
-    gated = {task: compared for task, compared in (pairs or {}).items() if not tasks[task].informational}
-    return GateReport(
-        viubench=__version__,
-        verdict=verdict,
-        exit_code=int(CODES[verdict] if config.blocks(verdict) else Exit.OK),
-        problems=[utf8(problem) for problem in problems],
-        baseline=identity(baseline),
-        candidate=identity(candidate),
-        config=config,
-        tasks=dict(tasks),
-        skipped={task: utf8(why) for task, why in (skipped or {}).items()},
-        mean=_mean(gated, config.level) if gated else None,
-    )
 
 
 def _mean(pairs: Mapping[str, TaskPair], level: float) -> GatedMean:

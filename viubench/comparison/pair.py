@@ -12,10 +12,11 @@ Samples are paired by id and by true answer, never by their place. The values ar
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -24,9 +25,9 @@ from evaluators import Evaluator
 from viubench.errors import Exit, ViubenchError
 from viubench.schema import FAILED, Manifest, Protocol, Record, Results, TaskEntry, utf8
 from viubench.schema.gate import MAX_ERRORS, GatedRun
-from viubench.scoring.aggregate import headline_parts, scored, units_of, value_of
+from viubench.scoring.aggregate import headline_parts, rounded, scored, units_of, value_of
 from viubench.stats.estimates import Part
-from viubench.stats.paired_differences import Difference, paired
+from viubench.stats.paired_differences import Difference, detectable, paired
 from viubench.storage import reference_run
 from viubench.storage.run_dir import read_manifest, read_records, read_results
 
@@ -161,9 +162,9 @@ class Comparison:
 
 
 def compare_runs(
-    a: Path, b: Path, *, level: float = 0.95, max_errors: float = MAX_ERRORS, common: bool = False
+    a: Path | Side, b: Path | Side, *, level: float = 0.95, max_errors: float = MAX_ERRORS, common: bool = False
 ) -> Comparison:
-    """How run folder `b` differs from run folder `a`, task by task.
+    """How run `b` differs from run `a`, task by task; each is a folder, or read already.
 
     Args:
         level: confidence level of the two-sided intervals, in (0, 1).
@@ -174,13 +175,7 @@ def compare_runs(
         Incomparable: an unfinished run, too many errors, other items, definitions, protocols or tasks; says which.
         ViubenchError: not a run folder, or a damaged one.
     """
-    return compare_sides(Side.read(a), Side.read(b), level=level, max_errors=max_errors, common=common)
-
-
-def compare_sides(
-    a: Side, b: Side, *, level: float = 0.95, max_errors: float = MAX_ERRORS, common: bool = False
-) -> Comparison:
-    """The same of two runs that are read already; raises as `compare_runs` does."""
+    a, b = (run if isinstance(run, Side) else Side.read(run) for run in (a, b))
     lone = lone_tasks(a, b)
     if lone and not common:
         task, missing = next(iter(lone.items()))
@@ -200,9 +195,8 @@ def compare_sides(
 
 def lone_tasks(a: Side, b: Side) -> dict[str, Path]:
     """The tasks that only one of the two runs has, each with the run that lacks it."""
-    alone = {task: b.path for task in a.results.tasks if task not in b.results.tasks}
-    alone |= {task: a.path for task in b.results.tasks if task not in a.results.tasks}
-    return dict(sorted(alone.items()))
+    one, two = a.results.tasks.keys(), b.results.tasks.keys()
+    return {task: b.path if task in one else a.path for task in sorted(one ^ two)}
 
 
 def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float = MAX_ERRORS) -> TaskPair:
@@ -289,8 +283,16 @@ def _check_same(a: Side, b: Side, task: str) -> None:
         raise Incomparable(
             f"{task!r:.80} is defined differently in the two runs", where=where, hint="run the older one again"
         )
-    other = list(_other_items(a.records[task], b.records[task], str(a.path), str(b.path)))
-    if other:
+    first, second = a.records[task], b.records[task]
+    both = sorted(first.keys() & second.keys())
+    unlike = {
+        f"only in {a.path}": sorted(first.keys() - second.keys()),
+        f"only in {b.path}": sorted(second.keys() - first.keys()),
+        "with another true answer": [i for i in both if first[i].target != second[i].target],
+        "of another source video": [i for i in both if first[i].cluster != second[i].cluster],
+        "in another group": [i for i in both if first[i].groups != second[i].groups],
+    }
+    if other := [f"{len(ids)} {what} (first {ids[0]!r:.80})" for what, ids in unlike.items() if ids]:
         raise Incomparable(
             f"{task!r:.80} has other items in the two runs: {', '.join(other)}",
             where=where,
@@ -298,18 +300,21 @@ def _check_same(a: Side, b: Side, task: str) -> None:
         )
 
 
-def _other_items(a: Mapping[str, Record], b: Mapping[str, Record], name_a: str, name_b: str) -> Iterator[str]:
-    """What is not the same about two item sets, each with its first example."""
-    both = sorted(a.keys() & b.keys())
-    for what, ids in (
-        (f"only in {name_a}", sorted(a.keys() - b.keys())),
-        (f"only in {name_b}", sorted(b.keys() - a.keys())),
-        ("with another true answer", [i for i in both if a[i].target != b[i].target]),
-        ("of another source video", [i for i in both if a[i].cluster != b[i].cluster]),
-        ("in another group", [i for i in both if a[i].groups != b[i].groups]),
-    ):
-        if ids:
-            yield f"{len(ids)} {what} (first {ids[0]!r:.80})"
+def numbers(diff: Difference) -> dict[str, Any]:
+    """What every report of a difference has, rounded."""
+    return {
+        "difference": rounded(diff.mean),
+        "ci": (rounded(diff.low), rounded(diff.high)),
+        "units": diff.n,
+        "clusters": diff.clusters,
+        "better": diff.better,
+        "worse": diff.worse,
+    }
+
+
+def rounded_detectable(diff: Difference, alpha: float) -> float | None:
+    least = detectable(diff, alpha)
+    return None if least is None else rounded(least)
 
 
 def identity(path: Path) -> GatedRun:

@@ -2,7 +2,7 @@
 
 Example:
     >>> a, b = Side.read(Path("runs/before")), Side.read(Path("runs/after"))  # doctest: +SKIP
-    >>> comparison = compare_sides(a, b)  # doctest: +SKIP
+    >>> comparison = compare_runs(a, b)  # doctest: +SKIP
     >>> report(a, b, comparison, flips(comparison.tasks.values())).tasks["tiny_count"].word  # doctest: +SKIP
     'better'
 
@@ -24,20 +24,12 @@ from typing import Any, Literal
 import pandas as pd
 
 from evaluators import Evaluator
-from viubench.comparison.pair import Comparison, Side, TaskPair, identity
+from viubench.comparison.pair import Comparison, Side, TaskPair, identity, numbers, rounded_detectable
 from viubench.schema import Record, utf8
-from viubench.schema.compare import (
-    CompareReport,
-    Flipped,
-    GroupChange,
-    MeanChange,
-    SampleOutcome,
-    TaskChange,
-    Word,
-)
+from viubench.schema.compare import CompareReport, Flipped, GroupChange, MeanChange, SampleOutcome, TaskChange, Word
 from viubench.scoring.aggregate import headline_parts, labelled, rounded, scored, units_of, value_of
 from viubench.scoring.frame import keyed
-from viubench.stats.paired_differences import Difference, benjamini_hochberg, detectable, holm, paired, short_p
+from viubench.stats.paired_differences import Difference, benjamini_hochberg, holm, paired, short_p
 from viubench.version import __version__
 from viubench.video.filmstrip import strip_path
 
@@ -48,8 +40,6 @@ LEVEL = 1 - ALPHA
 
 TURN = 0.5
 """The least change of a sample's score, in [0, 1], that is called a flip."""
-
-SLACK = 1e-9
 
 
 @dataclass(frozen=True)
@@ -67,20 +57,35 @@ class Flip:
 
     @property
     def size(self) -> float:
-        """By how much the score changed, in [`TURN`, 1]."""
-        return abs(self.score_b - self.score_a)
+        """By how much the score changed, in [`TURN`, 1]; rounded, so that the last bit decides nothing."""
+        return round(abs(self.score_b - self.score_a), 9)
 
 
 def report(a: Side, b: Side, comparison: Comparison, turned: Sequence[Flip]) -> CompareReport:
-    """The result of `compare_sides(a, b, level=LEVEL)` and its `flips` as data; equal runs give an equal report."""
+    """The result of `compare_runs(a, b, level=LEVEL)` and its `flips` as data; equal runs give an equal report."""
     p_values = [pair.diff.p_two_sided for pair in comparison.tasks.values()]
-    corrected = zip(comparison.tasks.items(), p_values, holm(p_values), benjamini_hochberg(p_values), strict=True)
     directions = Counter((flip.a.task, flip.direction) for flip in turned)
     tasks = {
-        task: _task(pair, p, by_holm, by_bh, len(p_values), directions[task, "wrong"], directions[task, "right"])
-        for (task, pair), p, by_holm, by_bh in corrected
+        task: TaskChange(
+            metric=pair.metric,
+            n=pair.n,
+            a=rounded(pair.value_a),
+            b=rounded(pair.value_b),
+            **_change(pair.diff, by_holm, len(p_values)),
+            holm=short_p(by_holm),
+            bh=short_p(by_bh),
+            exact_a=rounded(pair.exact_a),
+            exact_b=rounded(pair.exact_b),
+            to_wrong=directions[task, "wrong"],
+            to_right=directions[task, "right"],
+            same_answers=pair.same_answers,
+            groups=_groups(pair),
+        )
+        for (task, pair), by_holm, by_bh in zip(
+            comparison.tasks.items(), holm(p_values), benjamini_hochberg(p_values), strict=True
+        )
     }
-    mean = comparison.mean.p_two_sided
+    mean = comparison.mean
     return CompareReport(
         viubench=__version__,
         a=identity(a.path),
@@ -92,56 +97,24 @@ def report(a: Side, b: Side, comparison: Comparison, turned: Sequence[Flip]) -> 
             tasks=len(tasks),
             a=rounded(comparison.value_a),
             b=rounded(comparison.value_b),
-            **_change(comparison.mean, mean, mean, 1),
+            **_change(mean, mean.p_two_sided, 1),
         ),
         left_out={task: utf8(path) for task, path in comparison.left_out.items()},
         flips=[_flip(flip) for flip in turned],
     )
 
 
-def _task(
-    pair: TaskPair, p: float, by_holm: float, by_bh: float, tasks: int, to_wrong: int, to_right: int
-) -> TaskChange:
-    return TaskChange(
-        metric=pair.metric,
-        n=pair.n,
-        a=rounded(pair.value_a),
-        b=rounded(pair.value_b),
-        **_change(pair.diff, p, by_holm, tasks),
-        holm=short_p(by_holm),
-        bh=short_p(by_bh),
-        exact_a=rounded(pair.exact_a),
-        exact_b=rounded(pair.exact_b),
-        to_wrong=to_wrong,
-        to_right=to_right,
-        same_answers=pair.same_answers,
-        groups=_groups(pair),
-    )
-
-
-def _change(diff: Difference, p: float, adjusted: float, tests: int) -> dict[str, Any]:
+def _change(diff: Difference, adjusted: float, tests: int) -> dict[str, Any]:
     """What a task and the mean have in common; `detectable` is of the first step of Holm's correction."""
     word: Word = "no difference shown"
     if adjusted < ALPHA:
         word = "better" if diff.mean > 0 else "worse"
-    least = detectable(diff, ALPHA / 2 / tests)
-    return _numbers(diff) | {
+    return numbers(diff) | {
         "se": rounded(diff.se),
         "test": diff.test,
-        "p": short_p(p),
+        "p": short_p(diff.p_two_sided),
         "word": word,
-        "detectable": None if least is None else rounded(least),
-    }
-
-
-def _numbers(diff: Difference) -> dict[str, Any]:
-    return {
-        "difference": rounded(diff.mean),
-        "ci": (rounded(diff.low), rounded(diff.high)),
-        "units": diff.n,
-        "clusters": diff.clusters,
-        "better": diff.better,
-        "worse": diff.worse,
+        "detectable": rounded_detectable(diff, ALPHA / 2 / tests),
     }
 
 
@@ -172,7 +145,7 @@ def _group(first: pd.DataFrame, second: pd.DataFrame, evaluator: Evaluator) -> G
     if first.empty:
         raise ValueError("no samples to compare")
     a, b = headline_parts(first, evaluator), headline_parts(second, evaluator)
-    return GroupChange(a=rounded(value_of(a)), b=rounded(value_of(b)), **_numbers(paired(a, b, LEVEL)))
+    return GroupChange(a=rounded(value_of(a)), b=rounded(value_of(b)), **numbers(paired(a, b, LEVEL)))
 
 
 def _flip(flip: Flip) -> Flipped:
@@ -193,8 +166,16 @@ def _flip(flip: Flip) -> Flipped:
 
 def flips(pairs: Iterable[TaskPair]) -> list[Flip]:
     """The samples that turned: the largest change first, then by task, group and id."""
-    changes = (_scored_pair(pair.evaluator.metric, a, b) for pair in pairs for a, b in pair.records)
-    return sorted((flip for flip in changes if flip.size >= TURN - SLACK), key=_place)
+    changes = (
+        Flip(a, b, *(scored(record).scores.get(pair.evaluator.metric, 0.0) for record in (a, b)))
+        for pair in pairs
+        for a, b in pair.records
+    )
+
+    def place(flip: Flip) -> tuple[float, str, list[str], str]:
+        return -flip.size, flip.a.task, [f"{key}: {value}" for key, value in sorted(flip.a.groups.items())], flip.a.id
+
+    return sorted((flip for flip in changes if flip.size >= TURN), key=place)
 
 
 def largest(turned: Sequence[Flip], most: int, runs: Iterable[Path] = ()) -> list[Flip]:
@@ -205,7 +186,7 @@ def largest(turned: Sequence[Flip], most: int, runs: Iterable[Path] = ()) -> lis
     """
     kept = {path.name for run in runs for path in (run / "strips").glob("*.jpg")}
     unseen = {place: strip_path(Path(), flip.a.id).name not in kept for place, flip in enumerate(turned)}
-    order = sorted(unseen, key=lambda place: (-_size(turned[place]), unseen[place]))
+    order = sorted(unseen, key=lambda place: (-turned[place].size, unseen[place]))
     taken: Counter[tuple[str, str]] = Counter()
     chosen = set()
     for place in order:
@@ -214,17 +195,3 @@ def largest(turned: Sequence[Flip], most: int, runs: Iterable[Path] = ()) -> lis
         if taken[key] <= most:
             chosen.add(place)
     return [turned[place] for place in sorted(chosen)]
-
-
-def _scored_pair(metric: str, a: Record, b: Record) -> Flip:
-    return Flip(a, b, scored(a).scores.get(metric, 0.0), scored(b).scores.get(metric, 0.0))
-
-
-def _place(flip: Flip) -> tuple[float, str, list[str], str]:
-    groups = [f"{key}: {value}" for key, value in sorted(flip.a.groups.items())]
-    return -_size(flip), flip.a.task, groups, flip.a.id
-
-
-def _size(flip: Flip) -> float:
-    """Rounded, so that the last bit decides nothing."""
-    return round(flip.size, 9)

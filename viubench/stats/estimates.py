@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -48,14 +48,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Spread:
-    """How far a weighted mean may be off.
-
-    Attributes:
-        se: standard error clustered by video; 0 with a single video, which has nothing to be compared with.
-        degrees: degrees of freedom of that error, for t: C-1 where C videos weigh the same, fewer where they do not.
-        independent: standard error as if all items were independent.
-        clusters: videos.
-    """
+    """How far a weighted mean may be off: standard error clustered by video (0 with a single one) and its degrees of
+    freedom for t (C-1 where C videos weigh the same, else fewer); `independent`, the error of independent items."""
 
     se: float
     degrees: float
@@ -79,16 +73,11 @@ def mean(scores: Sequence[float] | Floats, clusters: Sequence[Hashable], level: 
     Raises:
         ValueError: no items, or lists of different length.
     """
-    n = len(scores)
-    if n == 0 or n != len(clusters):
-        raise ValueError(f"{n} scores and {len(clusters)} clusters: need equally many, at least one")
-    value = float(np.mean(scores))
-    error = spread([(1.0, scores, clusters)])
-    if error.clusters == 1:
-        return Estimate(value, error.independent, 0.0, 1.0, n, 1)
-    effect = (error.se / error.independent) ** 2 if error.independent > 0 else 1.0
-    low, high = _interval(value, error, n, level)
-    return Estimate(value, error.se, low, high, n, error.clusters, effect)
+    if not 0 < len(scores) == len(clusters):
+        raise ValueError(f"{len(scores)} scores and {len(clusters)} clusters: need equally many, at least one")
+    parts: list[Part] = [(1.0, scores, clusters)]
+    estimate = weighted_mean(parts, level)
+    return estimate if estimate.clusters > 1 else replace(estimate, se=spread(parts).independent)
 
 
 def weighted_mean(parts: Sequence[Part], level: float = 0.95) -> Estimate:
@@ -101,19 +90,14 @@ def weighted_mean(parts: Sequence[Part], level: float = 0.95) -> Estimate:
     n, error = sum(len(scores) for _, scores, _ in parts), spread(parts)
     if error.clusters == 1:
         return Estimate(value, 0.0, 0.0, 1.0, n, 1)
-    low, high = _interval(value, error, n, level)
-    return Estimate(value, error.se, low, high, n, error.clusters)
-
-
-def _interval(value: float, error: Spread, n: int, level: float) -> tuple[float, float]:
-    """The ends of a mean's interval: t around it, Wilson's near 0 and 1."""
     quantile = t_quantile(level, error.degrees)
     half = quantile * error.se
     low, high = value - half, value + half
     if error.se < TINY or low < half or high > 1 - half:
         alike = n if error.se < TINY else min(n, value * (1 - value) / error.se**2)
         low, high = wilson(value, alike, quantile)
-    return max(low, 0.0), min(high, 1.0)
+    effect = (error.se / error.independent) ** 2 if error.independent > 0 else 1.0
+    return Estimate(value, error.se, max(low, 0.0), min(high, 1.0), n, error.clusters, effect)
 
 
 def spread(parts: Sequence[Part]) -> Spread:
@@ -158,10 +142,8 @@ def _degrees(sums: Floats, squares: float, reach: Floats, alone: Floats) -> floa
             were they all equal it would be reach^2.
     """
     excess = reach**2 - alone
-    possible = float(excess.sum())
-    if squares < TINY**2 or possible < TINY:
-        correlation = 0.0
-    else:
+    possible, correlation = float(excess.sum()), 0.0
+    if squares >= TINY**2 and possible >= TINY:
         correlation = (float((sums**2).sum()) - squares) / possible * float(alone.sum()) / squares
     v = alone + min(max(correlation, 0.0), 1.0) * excess
     v = v / v.sum()

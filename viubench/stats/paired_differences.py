@@ -74,7 +74,13 @@ def paired(first: Sequence[Part], second: Sequence[Part], level: float = 0.95) -
     Raises:
         ValueError: the parts are not over the same units, or there are none.
     """
-    parts = _differences(first, second)
+    from scipy.special import stdtr
+
+    parts: list[tuple[float, Floats, Sequence[Hashable]]] = []
+    for (weight, before, clusters), (other, after, others) in zip(first, second, strict=True):
+        if weight != other or list(clusters) != list(others) or not 0 < len(before) == len(after) == len(clusters):
+            raise ValueError("the two runs were not scored over the same units in the same order")
+        parts.append((weight, np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64), clusters))
     mean = float(sum(weight * values.mean() for weight, values, _ in parts))
     values = np.concatenate([values for _, values, _ in parts])
     n, better, worse = len(values), int((values > TINY).sum()), int((values < -TINY).sum())
@@ -88,9 +94,10 @@ def paired(first: Sequence[Part], second: Sequence[Part], level: float = 0.95) -
         statistic = math.copysign(math.sqrt(n * abs(mean)), mean)  # the quantile at which the interval reaches 0
     else:
         centre, half, statistic = mean, quantile * error.se, mean / error.se
-    p_worse, p_better, test = _p_values(statistic, error.degrees)
+    p_worse, p_better = float(stdtr(error.degrees, statistic)), float(stdtr(error.degrees, -statistic))
+    test: Test = "clustered t"
     if len(first) == 1 and n == error.clusters and {*first[0][1], *second[0][1]} <= {0.0, 1.0}:
-        p_worse, p_better, test = *mcnemar(better, worse), "exact McNemar"
+        (p_worse, p_better), test = mcnemar(better, worse), "exact McNemar"
     low, high = max(centre - half, -1.0), min(centre + half, 1.0)
     return Difference(
         mean, error.se, low, high, n, error.clusters, better, worse, p_worse, p_better, test, error.degrees
@@ -109,12 +116,10 @@ def mcnemar(better: int, worse: int) -> tuple[float, float]:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjusted p-values, in the order given: below alpha means rejected with the chance of any false
     rejection at most alpha, whatever the dependence between the tests."""
-    adjusted = [0.0] * len(p_values)
-    highest = 0.0
-    for step, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        highest = max(highest, min(1.0, (len(p_values) - step) * p_values[index]))
-        adjusted[index] = highest
-    return adjusted
+    p, order = np.asarray(p_values, dtype=np.float64), np.argsort(p_values, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, np.arange(len(p), 0, -1) * p[order]))
+    return [float(value) for value in adjusted]
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
@@ -167,20 +172,3 @@ def needed(difference: Difference, margin: float, alpha: float, power: float = 0
     while too_wide(most) > 0:
         most *= 4
     return math.ceil(float(brentq(too_wide, fewest, most)) * difference.n)
-
-
-def _differences(first: Sequence[Part], second: Sequence[Part]) -> list[tuple[float, Floats, Sequence[Hashable]]]:
-    """The parts with each unit's difference for its score."""
-    parts: list[tuple[float, Floats, Sequence[Hashable]]] = []
-    for (weight, before, clusters), (other, after, others) in zip(first, second, strict=True):
-        if weight != other or list(clusters) != list(others) or not 0 < len(before) == len(after) == len(clusters):
-            raise ValueError("the two runs were not scored over the same units in the same order")
-        change = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
-        parts.append((weight, change, clusters))
-    return parts
-
-
-def _p_values(statistic: float, degrees: float) -> tuple[float, float, Test]:
-    from scipy.special import stdtr
-
-    return float(stdtr(degrees, statistic)), float(stdtr(degrees, -statistic)), "clustered t"
