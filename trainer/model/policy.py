@@ -177,15 +177,12 @@ class Policy:
     def logprobs(
         self, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, shared: bool = True
     ) -> tuple[Tensor, Tensor]:
-        """Log-probability of each answer token and entropy of the policy there, with gradient.
+        """Log-probability of each answer token and entropy there, in nats, float32 [B * n, L]; 0 outside `mask`.
 
         Args:
             tokens: int64 [B * n, L], padded on the right, n answers to each question in turn. mask: bool [B * n, L].
             temperature: that of the rollout; 0 counts as 1.
             shared: one prefill of each prompt for all its answers, instead of one for each answer.
-
-        Returns:
-            float32 [B * n, L] each, in nats; 0 outside `mask`.
         """
         import torch
 
