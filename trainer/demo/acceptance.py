@@ -25,6 +25,7 @@ from viubench.datasets import pretext_items
 from viubench.datasets.dataset import Dataset
 from viubench.errors import ViubenchError
 from viubench.schema import Sample, canonical_json
+from viubench.stats.estimates import Part
 from viubench.stats.paired_differences import Difference, paired
 from viubench.storage.run_dir import read_records
 from viubench.tasks.registry import Catalogue
@@ -44,6 +45,8 @@ NEAR_CONSTANT = 0.1
 
 LEFT = 0.5
 """Different answers required, as a share of the warm start's."""
+
+RUNS = ("base", "warm", "grpo")
 
 
 @dataclass(frozen=True)
@@ -69,29 +72,42 @@ def summary(runs: DemoRuns, catalogue: Catalogue, store: FrameCache) -> dict[str
     train, test, swapped = (
         pretext_items.read(path, catalogue, store) for path in (runs.train, runs.test, runs.swapped)
     )
-    task_evaluators = evaluators_of(test)
-    paths = {"base": runs.base, "warm": runs.warm, "grpo": runs.grpo}
-    results = {name: run_rewards(path, test) for name, path in paths.items()}
+    rewards = {name: run_rewards(getattr(runs, name), test) for name in RUNS}
     control = run_rewards(runs.control, swapped)
     tasks: dict[str, Any] = {}
-    parts: dict[str, list[tuple[float, list[float], list[str]]]] = {"warm": [], "grpo": []}
-    for name, evaluator in task_evaluators.items():
-        samples = [sample for sample in test.samples if sample.task == name]
-        rows = {run: [rewards[sample.id] for sample in samples] for run, rewards in results.items()}
-        for run, share in parts.items():
-            share.append(
-                (1 / len(task_evaluators), [row.value for row in rows[run]], [sample.cluster for sample in samples])
-            )
-        gain = paired([(1.0, *parts["warm"][-1][1:])], [(1.0, *parts["grpo"][-1][1:])])
-        other = [control[sample.id] for sample in swapped.samples if sample.task == name]
-        known = [sample for sample in train.samples if sample.task == name]
-        tasks[name] = _task(rows, other, constant_baseline(known, samples, evaluator)) | {"diff": interval(gain)}
-    return _mean(tasks) | {"diff": interval(paired(parts["warm"], parts["grpo"])), "tasks": tasks}
+    parts: dict[str, list[Part]] = {run: [] for run in RUNS}
+    for name, evaluator in evaluators_of(test).items():
+        samples = of_task(test, name)
+        result: dict[str, Any] = {"n": len(samples), "exact": {}, "distinct": {}, "top": {}}
+        for run in RUNS:
+            own = [rewards[run][sample.id] for sample in samples]
+            answers = Counter(canonical_json(reward.answer) for reward in own if reward.parsed)
+            result[run] = fmean(reward.value for reward in own)
+            result["exact"][run] = fmean(reward.strict for reward in own)
+            result["distinct"][run] = len(answers)
+            result["top"][run] = max(answers.values(), default=0) / len(own)
+            parts[run].append((1 / len(test.tasks), [reward.value for reward in own], [s.cluster for s in samples]))
+        warm, grpo = ([(1.0, *parts[run][-1][1:])] for run in ("warm", "grpo"))
+        gain = paired(warm, grpo)
+        tasks[name] = result | {
+            "constant_floor": constant_reward(best_constant(of_task(train, name), evaluator), samples, evaluator),
+            "swapped_video": fmean(control[sample.id].value for sample in of_task(swapped, name)),
+            "diff": interval(gain),
+        }
+    mean: dict[str, Any] = {"n": sum(task["n"] for task in tasks.values())}
+    for name in (*RUNS, "constant_floor", "swapped_video"):
+        mean[name] = fmean(task[name] for task in tasks.values())
+    mean["exact"] = {run: fmean(task["exact"][run] for task in tasks.values()) for run in RUNS}
+    return mean | {"diff": interval(paired(parts["warm"], parts["grpo"])), "tasks": tasks}
 
 
 def evaluators_of(items: Dataset) -> dict[str, Evaluator]:
     """The evaluator of each task."""
     return {name: evaluators.get(task.evaluator.name, **task.evaluator.params) for name, task in items.tasks.items()}
+
+
+def of_task(items: Dataset, task: str) -> list[Sample]:
+    return [sample for sample in items.samples if sample.task == task]
 
 
 def run_rewards(run: Path, items: Dataset) -> dict[str, Reward]:
@@ -101,8 +117,8 @@ def run_rewards(run: Path, items: Dataset) -> dict[str, Reward]:
     missing = [sample.id for sample in items.samples if sample.id not in records]
     if missing:
         raise ViubenchError(f"{len(missing)} items have no record, the first is {missing[0]}", where=str(run))
-    answers = {sample.id: records[sample.id] for sample in items.samples}
-    return {s.id: rewarder(s, answers[s.id].response or "", answers[s.id].finish_reason or "") for s in items.samples}
+    answers = ((sample, records[sample.id]) for sample in items.samples)
+    return {s.id: rewarder(s, record.response or "", record.finish_reason or "") for s, record in answers}
 
 
 def scores(run: Path, items: Path, train: Path, catalogue: Catalogue, store: FrameCache) -> dict[str, dict[str, float]]:
@@ -111,44 +127,19 @@ def scores(run: Path, items: Path, train: Path, catalogue: Catalogue, store: Fra
     by_item = run_rewards(run, test)
     result = {}
     for name, evaluator in evaluators_of(test).items():
-        samples, training = ([s for s in built.samples if s.task == name] for built in (test, known))
+        samples = of_task(test, name)
         rewards = [by_item[sample.id] for sample in samples]
         result[name] = {
             "n": len(rewards),
             "score": fmean(reward.value for reward in rewards),
             "exact": fmean(reward.strict for reward in rewards),
-            "constant_floor": constant_baseline(training, samples, evaluator),
+            "constant_floor": constant_reward(best_constant(of_task(known, name), evaluator), samples, evaluator),
         }
     return result
 
 
-def constant_baseline(train: Sequence[Sample], test: Sequence[Sample], evaluator: Evaluator) -> float:
-    """The score of the best constant answer on the test items, chosen on the training items."""
-    return constant_reward(best_constant(train, evaluator), test, evaluator)
-
-
 def interval(difference: Difference) -> dict[str, float]:
     return {"mean": difference.mean, "lo": difference.low, "hi": difference.high}
-
-
-def _task(rows: Mapping[str, Sequence[Reward]], control: Sequence[Reward], constant: float) -> dict[str, Any]:
-    result: dict[str, Any] = {"n": len(rows["grpo"]), "exact": {}, "distinct": {}, "top": {}}
-    for run, rewards in rows.items():
-        answers = Counter(canonical_json(reward.answer) for reward in rewards if reward.parsed)
-        result[run] = fmean(reward.value for reward in rewards)
-        result["exact"][run] = fmean(reward.strict for reward in rewards)
-        result["distinct"][run] = len(answers)
-        result["top"][run] = max(answers.values(), default=0) / len(rewards)
-    return result | {"constant_floor": constant, "swapped_video": fmean(reward.value for reward in control)}
-
-
-def _mean(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Over the tasks: the sum of `n`, the means of the fractions."""
-    result: dict[str, Any] = {"n": sum(task["n"] for task in tasks.values())}
-    for name in ("base", "warm", "grpo", "constant_floor", "swapped_video"):
-        result[name] = fmean(task[name] for task in tasks.values())
-    result["exact"] = {run: fmean(task["exact"][run] for task in tasks.values()) for run in ("base", "warm", "grpo")}
-    return result
 
 
 def table(result: Mapping[str, Any]) -> str:
@@ -171,19 +162,17 @@ def failures(result: Mapping[str, Any], required: Sequence[str]) -> list[str]:
     sentences = []
     for name in required:
         task = result["tasks"][name]
-        exact, distinct = task["exact"], task["distinct"]
+        diff, exact, distinct, constant = task["diff"], task["exact"], task["distinct"], task["constant_floor"]
         checks = {
-            f"gains {task['diff']['mean']:+.3f}, at least {task['diff']['lo']:+.3f} (95 %), {GAIN:+} is required": (
-                task["diff"]["lo"] > GAIN
-            ),
+            f"gains {diff['mean']:+.3f}, at least {diff['lo']:+.3f} (95 %), {GAIN:+} is required": diff["lo"] > GAIN,
             f"exact match {exact['warm']:.3f} to {exact['grpo']:.3f}, {EXACT_GAIN:+} is required": (
                 exact["grpo"] - exact["warm"] >= EXACT_GAIN
             ),
-            f"scores {task['grpo']:.3f}, constant {task['constant_floor']:.3f}, {ABOVE_CONSTANT:+} is required": (
-                task["grpo"] >= task["constant_floor"] + ABOVE_CONSTANT
+            f"scores {task['grpo']:.3f}, constant {constant:.3f}, {ABOVE_CONSTANT:+} is required": (
+                task["grpo"] >= constant + ABOVE_CONSTANT
             ),
-            f"scores {task['swapped_video']:.3f} with another video, a constant answer {task['constant_floor']:.3f}": (
-                task["swapped_video"] <= task["constant_floor"] + NEAR_CONSTANT
+            f"scores {task['swapped_video']:.3f} with another video, a constant answer {constant:.3f}": (
+                task["swapped_video"] <= constant + NEAR_CONSTANT
             ),
             f"different answers {distinct['warm']} to {distinct['grpo']}, {LEFT:g} of them are required": (
                 distinct["grpo"] >= LEFT * distinct["warm"]

@@ -17,7 +17,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,14 +51,7 @@ APART = 61
 
 @dataclass(frozen=True)
 class Demo:
-    """One demo in folder `out`.
-
-    Attributes:
-        start: an earlier demo whose clips, items and warm start are reused, for a training that differs in its reward
-            alone; None for a new one.
-        config: of the training.
-        processes: of torchrun.
-    """
+    """One demo in folder `out`; `start` is an earlier one whose clips, items and warm start are reused."""
 
     out: Path
     seed: int
@@ -78,16 +70,14 @@ class Demo:
     def items(self, split: str) -> Path:
         return self.world / "items" / split
 
-    def viubench(self, *words: object) -> None:
+    def viubench(self, *words: object, program: str = "viubench", module: str = "viubench") -> None:
         """Print and run a command of viubench; ViubenchError where it fails."""
-        self.run([sys.executable, "-m", "viubench", *map(str, words)], ["viubench", *map(str, words)])
-
-    def run(self, command: Sequence[str], shown: Sequence[str]) -> None:
-        print(f"$ {shlex.join(shown)}", flush=True)
-        done = subprocess.run(command, check=False)
+        command = list(map(str, words))
+        print(f"$ {shlex.join([program, *command])}", flush=True)
+        done = subprocess.run([sys.executable, "-m", module, *command], check=False)
         if done.returncode not in (Exit.OK, Exit.NEGATIVE, Exit.INCONCLUSIVE):
             raise ViubenchError(
-                f"{shown[1]} ended with code {done.returncode}", hint="rerun the same command to resume"
+                f"{command[0]} ended with code {done.returncode}", hint="rerun the same command to resume"
             )
 
     def build(self) -> None:
@@ -103,21 +93,17 @@ class Demo:
 
     def train(self) -> tuple[Path, Path, Path]:
         """Base, warm start and last checkpoint."""
-        base, out = self.world / "base", self.out / "training"
+        base, out, config = self.world / "base", self.out / "training", self.out / "train.yaml"
         if not base.exists():
             self.viubench("tiny", "--learner", "--out", base, "--seed", self.seed)
-        begin = base
-        if self.start is not None:
-            begin = _last(self.start / "training" / sft.FOLDER)
-        atomic.write(
-            self.out / "train.yaml", yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False).encode()
-        )
-        words = ["train", "--config", self.out / "train.yaml", "--model", begin, "--out", out]
+        begin = _last(self.start / "training" / sft.FOLDER) if self.start else base
+        atomic.write(config, yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False).encode())
+        words = ["train", "--config", config, "--model", begin, "--out", out]
         words += ["--items", self.items("train"), "--validation", self.items("validation")]
         words += ["--tests", self.items("test"), "--frame-cache", self.frames]
-        spread = ["--standalone", "--nproc-per-node", str(self.processes), "-m", "viubench", *map(str, words)]
-        self.run([sys.executable, "-m", "torch.distributed.run", *spread], ["torchrun", *spread])
-        return base, _last((self.start or self.out) / "training" / sft.FOLDER), _last(out)
+        spread = ("--standalone", "--nproc-per-node", self.processes, "-m", "viubench")
+        self.viubench(*spread, *words, program="torchrun", module="torch.distributed.run")
+        return base, _last(self.world / "training" / sft.FOLDER), _last(out)
 
     def evaluate(self, name: str, model: Path | str, split: str = "test") -> Path:
         """A run of the harness on a split: a checkpoint through vLLM, or a baseline by its name."""
@@ -132,9 +118,8 @@ class Demo:
 
 def swap(items: Path, out: Path) -> None:
     """The items of a build, each with the video of another item of its task, as a control."""
-    lines = (items / "items.jsonl").read_text(encoding="utf-8").splitlines()
     tasks: dict[str, list[Item]] = {}
-    for line in lines:
+    for line in (items / "items.jsonl").read_bytes().splitlines():
         item = Item.model_validate_json(line)
         tasks.setdefault(item.task, []).append(item)
     swapped = []
@@ -182,15 +167,13 @@ def main(
     compared = acceptance.DemoRuns(
         demo.items("train"), demo.items("test"), demo.items("swapped"), **runs, control=control
     )
-    result = acceptance.summary(compared, Catalogue(), FrameCache(demo.frames))
-    result |= {"seed": seed, "reward": reward}
+    result = acceptance.summary(compared, Catalogue(), FrameCache(demo.frames)) | {"seed": seed, "reward": reward}
     if clips is not None:
         result["other_clips"] = other_scores(demo, clips, warm, last)
     if ship is not None:
         export_bfloat16(last, ship)
     result["minutes"] = round((time.monotonic() - started) / 60, 2)
-    missed = acceptance.failures(result, CHECKED)
-    result["missed"] = missed
+    missed = result["missed"] = acceptance.failures(result, CHECKED)
     atomic.write(out / "summary.json", (json.dumps(result, indent=1) + "\n").encode())
     print(acceptance.table(result))
     print(f"page: {out / 'leaderboard.html'}   figures: {out / 'summary.json'}   {result['minutes']} min")

@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,7 +61,6 @@ MAX_PROMPT = 8192
 """Longest prompt in tokens (VideoSSR, arXiv 2511.06281, released script)."""
 
 WRITE_SECONDS = 600.0
-ROWS_TOGETHER = 1024
 AGENT = "viubench"
 """Name of `trainer.verl.agent_loop.VideoAgentLoop` in verl."""
 
@@ -71,7 +70,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FrameFiles:
-    """Image files of one video: paths below the export folder, frames a second, height and width in pixels."""
+    """Image files of one video: absolute paths, frames a second, height and width in pixels, seconds at the first."""
 
     frames: tuple[str, ...]
     fps: float
@@ -88,16 +87,8 @@ class FrameFiles:
 
 @dataclass(frozen=True)
 class VerlExport:
-    """An export.
-
-    Attributes:
-        parquet: the training questions, in order.
-        reward: the file with the reward function.
-        agent: the file that registers `trainer.verl.agent_loop` with verl.
-        rows: training questions.
-        validation: the validation questions, None without validation.
-        max_prompt: tokens that no prompt is longer than.
-    """
+    """The files of an export: training questions in order (`rows` of them), reward function, registration of the agent
+    loop, validation questions if any. No prompt has more than `max_prompt` tokens."""
 
     parquet: Path
     reward: Path
@@ -128,22 +119,34 @@ def export(
         progress: called with questions whose images are written, and questions.
 
     Raises:
-        ViubenchError: a video cannot be used, a question shows a still picture, or its prompt may be too long.
+        ViubenchError: a video cannot be used, a question shows a still picture, its prompt may be too long, or its
+            reward is random.
     """
+    import pyarrow as pa
+    from pyarrow import parquet
+
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     config = questions.config
     train = list(chain.from_iterable(questions.batch(step) for step in range(config.max_steps)))
     held_out = questions.validation(config.eval_limit) if config.eval_steps else []
-    splits = {"train": (train, questions.train), "validation": (held_out, questions.held_out)}
-    unique = {sample.id: (sample, plan) for samples, plan in splits.values() for sample in samples}
-    videos = _videos(list(unique.values()), questions.store, out, picture, workers, progress)
-    for sample, _ in unique.values():
-        _check_length(sample, videos[sample.id], max_prompt)
-    files = {name: out / f"{name}.parquet" for name, (samples, _) in splits.items() if samples}
+    plans = {sample.id: (sample, questions.train) for sample in train}
+    plans |= {sample.id: (sample, questions.held_out) for sample in held_out}
+    videos = _videos(list(plans.values()), questions.store, out, picture, workers, progress)
+    for sample, _ in plans.values():
+        tokens = TEMPLATE + len(sample.question.encode()) + sum(video.tokens for video in videos[sample.id])
+        if tokens > max_prompt:  # leaving it out would change the mixture
+            raise ViubenchError(
+                f"the prompt of {sample.id} may have {tokens} tokens, more than {max_prompt}",
+                where="--max-prompt",
+                hint="raise it, or choose a protocol with fewer frames or pixels",
+            )
+    splits = {"train": train, "validation": held_out}
+    files = {name: out / f"{name}.parquet" for name, samples in splits.items() if samples}
     for name, path in files.items():
-        samples = splits[name][0]
-        _write(path, (row(sample, videos[sample.id], questions, out, n) for n, sample in enumerate(samples)))
+        rows = [_row(sample, videos[sample.id], questions, n) for n, sample in enumerate(splits[name])]
+        with atomic.replacing(path) as aside:
+            parquet.write_table(pa.Table.from_pylist(rows), aside)
     shutil.copyfile(str(verl_reward.__file__), out / "verl_reward.py")
     agent = f"- name: {AGENT}\n  _target_: trainer.verl.agent_loop.VideoAgentLoop\n"
     atomic.write(out / "verl_agent.yaml", agent.encode())
@@ -152,12 +155,8 @@ def export(
     )
 
 
-def row(sample: Sample, videos: Sequence[FrameFiles], questions: Questions, out: Path, index: int) -> dict[str, Any]:
-    """One line of the parquet, as verl 0.9's `RLHFDataset` reads it; its reward is the one its task is trained on.
-
-    Raises:
-        ViubenchError: the reward is random.
-    """
+def _row(sample: Sample, videos: Sequence[FrameFiles], questions: Questions, index: int) -> dict[str, Any]:
+    """One line of the parquet, as verl 0.9's `RLHFDataset` reads it; its reward is the one its task is trained on."""
     task, evaluator = questions.tasks[sample.task], questions.evaluators[sample.task]
     kind = questions.config.tasks[sample.task].reward
     if kind not in verl_reward.KINDS:
@@ -178,7 +177,7 @@ def row(sample: Sample, videos: Sequence[FrameFiles], questions: Questions, out:
         "prompt": [{"role": "user", "content": content(sample.question, len(videos))}],
         "videos": [
             {
-                "video": [str(out / frame) for frame in video.frames],
+                "video": video.frames,
                 "sample_fps": video.fps,
                 "max_pixels": video.height * video.width,
                 "min_pixels": video.height * video.width,
@@ -196,15 +195,6 @@ def content(question: str, videos: int) -> str:
     return "".join(MARK if part["type"] == "video" else part["text"] for part in parts(question, videos))
 
 
-def pictures(
-    store: Path, sample: Sample, wants: Sequence[FrameRequest], out: Path, picture: Picture
-) -> list[FrameFiles]:
-    """Image files of each video of a sample, in `out/frames`; raises MediaError as `FrameCache.get`."""
-    frames = FrameCache(store)
-    loaded = [frames.get(clip, root, sampling, resize) for root, clip, sampling, resize in wants]
-    return [_pictures(sample, video, out, picture) for video in shown(sample, loaded)]
-
-
 def _videos(
     questions: Sequence[tuple[Sample, Plan]],
     store: FrameCache,
@@ -217,7 +207,7 @@ def _videos(
     files: dict[str, list[FrameFiles]] = {}
     with KillablePool(workers, WRITE_SECONDS) as pool:
         futures = [
-            pool.submit(pictures, store.root, s, frame_requests(s, plan), out, picture, name=s.clips[0].path)
+            pool.submit(_pictures, store.root, s, frame_requests(s, plan), out, picture, name=s.clips[0].path)
             for s, plan in questions
         ]
         for done, ((sample, _), future) in enumerate(zip(questions, futures, strict=True), start=1):
@@ -229,7 +219,16 @@ def _videos(
     return files
 
 
-def _pictures(sample: Sample, video: VideoInput, out: Path, picture: Picture) -> FrameFiles:
+def _pictures(
+    store: Path, sample: Sample, wants: Sequence[FrameRequest], out: Path, picture: Picture
+) -> list[FrameFiles]:
+    """Image files of each video of a sample, in `out/frames`; raises MediaError as `FrameCache.get`."""
+    frames = FrameCache(store)
+    loaded = [frames.get(clip, root, sampling, resize) for root, clip, sampling, resize in wants]
+    return [_frame_files(sample, video, out / "frames" / video.key, picture) for video in shown(sample, loaded)]
+
+
+def _frame_files(sample: Sample, video: VideoInput, folder: Path, picture: Picture) -> FrameFiles:
     if video.still:
         raise ViubenchError(f"{sample.id} shows an image: only videos can be exported to verl")
     height, width = video.pixels.shape[1:3]
@@ -238,44 +237,11 @@ def _pictures(sample: Sample, video: VideoInput, out: Path, picture: Picture) ->
             f"frames of {height} x {width} would be resized by verl: sides must be multiples of {MULTIPLE}",
             where=sample.id,
         )
-    folder = out / "frames" / video.key
     folder.mkdir(parents=True, exist_ok=True)
-    names = tuple(f"frames/{video.key}/{number:04d}.{picture}" for number in range(len(video)))
-    for name, pixels in zip(names, video.pixels, strict=True):
-        if not (out / name).exists():
+    files = [folder / f"{number:04d}.{picture}" for number in range(len(video))]
+    for file, pixels in zip(files, video.pixels, strict=True):
+        if not file.exists():
             quality = [cv2.IMWRITE_JPEG_QUALITY, 95] if picture == "jpg" else []
             _, encoded = cv2.imencode(f".{picture}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)
-            atomic.write(out / name, encoded.tobytes())
-    return FrameFiles(names, float(frame_rate(video)), height, width, video.times[0])
-
-
-def _check_length(sample: Sample, videos: Sequence[FrameFiles], max_prompt: int) -> None:
-    """ViubenchError for a prompt that may be too long; leaving it out would change the mixture."""
-    tokens = TEMPLATE + len(sample.question.encode()) + sum(video.tokens for video in videos)
-    if tokens > max_prompt:
-        raise ViubenchError(
-            f"the prompt of {sample.id} may have {tokens} tokens, more than {max_prompt}",
-            where="--max-prompt",
-            hint="raise it, or choose a protocol with fewer frames or pixels",
-        )
-
-
-def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    text, number = pa.string(), pa.int64()
-    videos = {"video": pa.list_(text), "sample_fps": pa.float64(), "max_pixels": number, "min_pixels": number}
-    columns = {
-        "data_source": text,
-        "prompt": pa.list_(pa.struct({"role": text, "content": text})),
-        "videos": pa.list_(pa.struct(videos)),
-        "ability": text,
-        "reward_model": pa.struct({"style": text, "ground_truth": text}),
-        "extra_info": pa.struct({"index": number, "id": text, "task": text, "answer": text}),
-    }
-    schema = pa.schema(columns)
-    with atomic.replacing(path) as aside, parquet.ParquetWriter(aside, schema) as file:
-        following = iter(rows)
-        while some := list(islice(following, ROWS_TOGETHER)):
-            file.write_table(pa.Table.from_pylist(some, schema=schema))
+            atomic.write(file, encoded.tobytes())
+    return FrameFiles(tuple(map(str, files)), float(frame_rate(video)), height, width, video.times[0])

@@ -101,11 +101,7 @@ def checks(python: str, config: TrainConfig, out: Path, *, gpus: int = 8, nodes:
 
 
 def probe(python: str, model: str = "") -> dict[str, Any]:
-    """Of the interpreter `python`: `python`, `versions`, `gpus`, `torch` (its error), `processor`.
-
-    Raises:
-        ViubenchError: there is no such interpreter, or it does not answer.
-    """
+    """Of the interpreter `python`: `python`, `versions`, `gpus`, `torch` (its error), `processor`."""
     where, hint = "--verl-python", "give the python of verl's environment, or set VIUBENCH_VERL_PYTHON"
     if shutil.which(python) is None:
         raise ViubenchError(f"no such interpreter: {python or 'none was given'}", where=where, hint=hint)
@@ -163,10 +159,7 @@ def _checkpoint(config: TrainConfig, model: str, processor: str) -> list[Check]:
 
 def _disk(config: TrainConfig, model: str, out: Path) -> Check:
     """Disk space for the kept checkpoints and the finished one, where the model's size is known."""
-    place = out
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free / 1e9
+    free = shutil.disk_usage(next(place for place in (out, *out.parents) if place.exists())).free / 1e9
     if not model:
         detail = f"{BYTES_PER_PARAMETER} bytes a parameter for each of {config.save_total_limit} checkpoints are needed"
         return Check("disk", None, f"{free:.0f} GB free at {out}; {detail}")

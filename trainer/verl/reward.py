@@ -30,7 +30,7 @@ FULL = 1 - 1e-9
 def compute_score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: Any = None, **kwargs: Any
 ) -> dict[str, float]:
-    """Reward of one answer.
+    """Reward of one answer: `score` in [0, 1] to train on; `exact` and `parsed` (0 or 1) for the log.
 
     Args:
         data_source: "viubench/" and the task's name.
@@ -39,14 +39,18 @@ def compute_score(
         extra_info: `cut` says that the token limit ended the response (see `trainer.verl.agent_loop`): an answer at
             its end may be incomplete and counts as none. The rest is not read, nor are further keywords.
 
-    Returns:
-        `score` in [0, 1] to train on; `exact` and `parsed` (0 or 1) for the log, the same keys for every row.
-
     Raises:
         ValueError: a data source that is not the row's task, a ground truth that is damaged, or a reward that is no
             number in [0, 1].
     """
-    row = _read(ground_truth)
+    try:
+        row = json.loads(ground_truth)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"damaged ground_truth: not JSON text ({error})") from error
+    if not isinstance(row, dict) or not row.keys() >= KEYS or not isinstance(row["task"], str):
+        raise ValueError(f"damaged ground_truth: not an object with {', '.join(sorted(KEYS))}")
+    if row["kind"] not in KINDS:
+        raise ValueError(f"damaged ground_truth: kind must be {' or '.join(KINDS)}, not {row['kind']!r}")
     if data_source != PREFIX + row["task"]:
         raise ValueError(f"unknown data_source {data_source!r}: this ground truth is of {PREFIX + row['task']!r}")
     try:
@@ -62,22 +66,13 @@ def compute_score(
     if not 0 <= smooth <= 1:  # NaN fails it too
         raise ValueError(f"the reward of {data_source} is {smooth}, not a number in [0, 1]")
     exact = float(smooth >= FULL)
-    score = exact if row["kind"] == "strict" else smooth
-    return {"score": float(score), "exact": exact, "parsed": float(answer is not None)}
+    return {
+        "score": exact if row["kind"] == "strict" else float(smooth),
+        "exact": exact,
+        "parsed": float(answer is not None),
+    }
 
 
-def _read(ground_truth: str) -> dict[str, Any]:
-    try:
-        row = json.loads(ground_truth)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"damaged ground_truth: not JSON text ({error})") from error
-    if not isinstance(row, dict) or not row.keys() >= KEYS or not isinstance(row["task"], str):
-        raise ValueError(f"damaged ground_truth: not an object with {', '.join(sorted(KEYS))}")
-    if row["kind"] not in KINDS:
-        raise ValueError(f"damaged ground_truth: kind must be {' or '.join(KINDS)}, not {row['kind']!r}")
-    return row
-
-
-@cache
+@cache  # finding a registered evaluator takes a millisecond
 def _evaluator(name: str, params: str) -> Evaluator:
     return get(name, **json.loads(params))

@@ -102,17 +102,14 @@ class TaskPair:
     """One task in two runs, a (the earlier or the reference run) and b.
 
     Attributes:
-        evaluator: what both were scored by.
         records: each sample's two records, ordered by id.
         value_a, value_b: the headline of each run, as in its results.json, fraction in [0, 1].
         diff: b minus a.
         exact_a, exact_b: share of the samples with a score of 1, whatever the headline makes of the rest.
-        units_a, units_b: what the headline is the mean of, in the same order: samples, or several of them together
-            (see `viubench.scoring.frame.scores_frame`).
-        parts_a, parts_b: the headlines of the units, for means over several tasks.
+        units: of each run what the headline is the mean of, in the same order: samples, or several of them together.
+        parts: of each run the headlines of the units, for means over several tasks.
     """
 
-    task: str
     metric: str
     evaluator: Evaluator
     records: tuple[tuple[Record, Record], ...]
@@ -121,10 +118,8 @@ class TaskPair:
     diff: Difference
     exact_a: float
     exact_b: float
-    units_a: pd.DataFrame
-    units_b: pd.DataFrame
-    parts_a: Sequence[Part]
-    parts_b: Sequence[Part]
+    units: Sequence[pd.DataFrame]
+    parts: Sequence[Sequence[Part]]
 
     @property
     def n(self) -> int:
@@ -156,8 +151,9 @@ class Comparison:
     @classmethod
     def of(cls, tasks: Mapping[str, TaskPair], level: float = 0.95) -> Comparison:
         """With every task of the same weight; ValueError when there is none."""
-        first = [(w / len(tasks), s, c) for pair in tasks.values() for w, s, c in pair.parts_a]
-        second = [(w / len(tasks), s, c) for pair in tasks.values() for w, s, c in pair.parts_b]
+        first, second = (
+            [(w / len(tasks), s, c) for pair in tasks.values() for w, s, c in pair.parts[side]] for side in (0, 1)
+        )
         return cls(tasks, value_of(first), value_of(second), paired(first, second, level))
 
 
@@ -206,40 +202,35 @@ def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float 
     _check_same(a, b, task)
     ids = sorted(a.records[task])
     evaluator, average = a.evaluator(task), a.entry(task).average
-    records = [[side.records[task][i] for i in ids] for side in (a, b)]
-    units, parts = [], []
-    for side, own in zip((a, b), records, strict=True):
+    records, units, parts, exact = [], [], [], []
+    for side in (a, b):
+        own = [side.records[task][i] for i in ids]
         try:
             units.append(units_of(own, evaluator))
             parts.append(headline_parts(units[-1], evaluator, average))
         except (LookupError, TypeError, ValueError) as error:
             raise ViubenchError(f"{task!r:.80} cannot be scored: {error!r:.200}", where=str(side.path)) from None
-    values = [value_of(part) for part in parts]
-    for side, value in zip((a, b), values, strict=True):
-        if not abs(value - side.results.tasks[task].value) < ROUNDING:
+        value, recorded = value_of(parts[-1]), side.results.tasks[task].value
+        if not abs(value - recorded) < ROUNDING:
             raise Incomparable(
-                f"{task!r:.80}: results.json says {side.results.tasks[task].value}, the records make it {value:.6f}",
+                f"{task!r:.80}: results.json says {recorded}, the records make it {value:.6f}",
                 where=str(side.path),
                 hint="its files are not of one run, or of another version of viubench: rerun the same command",
             )
-    exact = [
-        sum(scored(record).scores.get(evaluator.metric, 0.0) >= 1 - 1e-9 for record in own) / len(ids)
-        for own in records
-    ]
+        records.append(own)
+        right = (scored(record).scores.get(evaluator.metric, 0.0) >= 1 - 1e-9 for record in own)
+        exact.append(sum(right) / len(ids))
     return TaskPair(
-        task=task,
         metric=a.results.tasks[task].metric,
         evaluator=evaluator,
         records=tuple(zip(*records, strict=True)),
-        value_a=values[0],
-        value_b=values[1],
+        value_a=value_of(parts[0]),
+        value_b=value_of(parts[1]),
         diff=paired(parts[0], parts[1], level),
         exact_a=exact[0],
         exact_b=exact[1],
-        units_a=units[0],
-        units_b=units[1],
-        parts_a=parts[0],
-        parts_b=parts[1],
+        units=units,
+        parts=parts,
     )
 
 

@@ -121,12 +121,13 @@ def _change(diff: Difference, adjusted: float, tests: int) -> dict[str, Any]:
 def _groups(pair: TaskPair) -> dict[str, dict[str, GroupChange]]:
     """The difference within each value of every group key that has several."""
     groups: dict[str, dict[str, GroupChange]] = {}
-    for key, column in keyed(pair.units_a, "group.").items():
-        labels = labelled(pair.units_a, column)
+    first, second = pair.units
+    for key, column in keyed(first, "group.").items():
+        labels = labelled(first, column)
         members = labels.groupby(labels).groups
         if len(members) > 1:
             groups[key] = {
-                str(label): _group(pair.units_a.loc[places], pair.units_b.loc[places], pair.evaluator)
+                str(label): _group(first.loc[places], second.loc[places], pair.evaluator)
                 for label, places in sorted(members.items())
             }
     return groups

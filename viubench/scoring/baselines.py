@@ -20,14 +20,9 @@ from viubench.scoring.frame import scores_frame
 
 @dataclass(frozen=True)
 class Baselines:
-    """Headline scores of answers that never see a video.
-
-    Attributes:
-        chance: expected score of the published random rule, None where there is none.
-        blind: score of the best constant answer; `statement` says what it is, `texts` has it per sample id.
-        trivial: score of each trivial answer, by what it is.
-        scores: the keys of the scores an answer gets.
-    """
+    """Headline scores of answers that never see a video: the published random rule (None without one), the best
+    constant answer (`statement` says what it is, `texts` has it by sample id), and each trivial answer. `scores` are
+    the keys of the scores an answer gets."""
 
     chance: float | None
     blind: float | None

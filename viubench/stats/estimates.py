@@ -63,12 +63,11 @@ def mean(scores: Sequence[float] | Floats, clusters: Sequence[Hashable], level: 
     Near means that a symmetric interval of twice the width would leave [0, 1], or that all scores are equal and it
     would be a point. Wilson's is of as many right-or-wrong items as have this error, at most of those there are.
 
-    Args:
-        scores: one number in [0, 1] per item.
-        clusters: the source video of each item.
-        level: confidence level in (0, 1).
-
     With a single cluster nothing is known about other videos: the interval is [0, 1].
+
+    Args:
+        scores: one number in [0, 1] per item, and its source video in `clusters`.
+        level: confidence level in (0, 1).
 
     Raises:
         ValueError: no items, or lists of different length.

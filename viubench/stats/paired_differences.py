@@ -27,17 +27,15 @@ Test = Literal["clustered t", "exact McNemar", "none"]
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of the second run's scores minus the first's, in [-1, 1].
+    """Mean of the second run's scores minus the first's, in [-1, 1], with its confidence interval.
 
     Attributes:
-        mean: the difference of the two runs' headlines.
         se: standard error, clustered by source video; with one video, as if its items were independent.
-        low, high: confidence interval.
         n, clusters: units compared, and source videos they come from.
         better, worse: units on which the second run scores higher, and lower (the discordant ones).
         p_worse, p_better: one-sided p-values against "the second is not worse" and "not better".
         test: where the p-values come from; "none" with a single video, which says nothing about others.
-        degrees: degrees of freedom of the standard error: C-1 where C videos weigh the same, fewer where they do not.
+        degrees: degrees of freedom of the standard error (see `Spread`).
     """
 
     mean: float
