@@ -2,10 +2,8 @@
 
 Example:
     >>> from evaluators import Question, get
-    >>> evaluator = get("temporal_iou")
-    >>> item = Question(target=[3.0, 8.0], params={"times": [0.0, 10.0]})
-    >>> answer = evaluator.parse("from 3.0s to 8.0s", item)
-    >>> evaluator.score(answer, item)["iou"]
+    >>> evaluator, item = get("temporal_iou"), Question(target=[3.0, 8.0], params={"times": [0.0, 10.0]})
+    >>> evaluator.score(evaluator.parse("from 3.0s to 8.0s", item), item)["iou"]
     1.0
 """
 

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import signature
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from evaluators.plugins import load, registered
 
 GROUP = "viubench.evaluators"
+V = TypeVar("V")
 Groups = Mapping[str, str | tuple[str, ...]]
 """Group key -> the value (or the several values) of a sample, for breakdowns."""
 
@@ -46,17 +48,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer extracted from a response.
+    """The answer extracted from a response."""
 
-    Attributes:
-        value: JSON data in the form of the task's target.
-        rule: name of the extraction rule that matched, for the report's histogram.
-        span: start and end of the characters it was extracted from, in the response as given.
-    """
-
-    value: Any
-    rule: str
-    span: tuple[int, int]
+    value: Any  # JSON data in the form of the task's target
+    rule: str  # name of the extraction rule that matched, for the report's histogram
+    span: tuple[int, int]  # start and end of the characters it was extracted from, in the response as given
 
 
 @dataclass(frozen=True)
@@ -77,17 +73,11 @@ class Scored:
 
 
 class Evaluator(ABC):
-    """Extracts the answer from a response, scores it, and turns it into a reward.
+    """Extracts the answer from a response, scores it, and turns it into a reward."""
 
-    Class attributes:
-        name: the registered name.
-        metric: key of the headline score in what `score` returns.
-        task_metric: name of its mean over a task (for example "miou" for "iou").
-    """
-
-    name: ClassVar[str]
-    metric: ClassVar[str]
-    task_metric: ClassVar[str]
+    name: ClassVar[str]  # as registered
+    metric: ClassVar[str]  # key of the headline score in what `score` returns
+    task_metric: ClassVar[str]  # name of its mean over a task (for example "miou" for "iou")
 
     @abstractmethod
     def parse(self, text: str, item: Gradable) -> Answer | None:
@@ -138,19 +128,12 @@ class Evaluator(ABC):
         return self.metric
 
     def units(self, rows: Sequence[Scored]) -> Sequence[Scored]:
-        """What the headline is the mean of: the samples themselves, or what several of them make together.
-
-        Args:
-            rows: ordered by id.
-        """
+        """What the headline is the mean of: the samples (ordered by id), or what several of them make together."""
         return rows
 
     def official(self, records: Sequence[Any]) -> dict[str, float]:
-        """The numbers of the publisher's own code over a whole task, as fractions, where this evaluator calls it.
-
-        Args:
-            records: every record of the task, with `id` and `response`.
-        """
+        """The numbers of the publisher's own code over all records of a task, as fractions, where this evaluator calls
+        it."""
         return {}
 
     def aggregate(self, scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -158,6 +141,14 @@ class Evaluator(ABC):
         as 0."""
         keys = sorted({key for row in scores for key in row})
         return {key: sum(row.get(key, 0.0) for row in scores) / len(scores) for key in keys}
+
+
+def grouped(rows: Iterable[tuple[str, V]]) -> dict[str, list[V]]:
+    """The values of each key, keys in order of first appearance."""
+    groups: dict[str, list[V]] = defaultdict(list)
+    for key, value in rows:
+        groups[key].append(value)
+    return groups
 
 
 def one_of(parameter: str, value: str, allowed: Sequence[str]) -> str:
@@ -177,7 +168,7 @@ def get(name: str, **params: Any) -> Evaluator:
 
     Raises:
         LookupError: no such evaluator; the message says which there are and what was probably meant.
-        TypeError: a parameter the evaluator does not have.
+        TypeError: a parameter the evaluator does not have. ValueError: a value it does not take.
     """
     evaluator: type[Evaluator] = load(GROUP, "evaluator", name)
     takes = list(signature(evaluator).parameters)

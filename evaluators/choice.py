@@ -2,10 +2,8 @@
 
 Example:
     >>> from evaluators.base import Question
-    >>> item = Question(target="B", options=("a blue car", "a red car"))
-    >>> evaluator = Choice()
-    >>> [getattr(evaluator.parse(text, item), "value", None) for text in ("(B)", "A man drives.", "A red car.")]
-    ['B', None, 'B']
+    >>> Choice().parse("A red car.", Question(target="B", options=("a blue car", "a red car"))).value
+    'B'
 
 Letters come from `item.params["letters"]` (["yes", "no"] for such a question), else one per option, else A to D.
 """
@@ -16,10 +14,9 @@ import random
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from string import ascii_uppercase
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
 from evaluators.extraction import Candidate, Passage, declaration, extract, is_wordless, tokens
@@ -48,14 +45,8 @@ _NAMED = re.compile(r"[A-Za-z0-9]+")
 
 
 class Choice(Evaluator):
-    """Accuracy over lettered options, or over yes and no.
-
-    Args:
-        parse: `robust`, or `first_char`: the first character of the text and nothing else (the paper's script).
-
-    Raises:
-        ValueError: an unknown choice.
-    """
+    """Accuracy over lettered options, or over yes and no; `parse` is `robust`, or `first_char`: the first character of
+    the text and nothing else (the paper's script)."""
 
     name: ClassVar[str] = "choice"
     metric: ClassVar[str] = "accuracy"
@@ -88,10 +79,8 @@ class Choice(Evaluator):
         if not texts:
             return Blind("no items", ())
         letter = max(sorted(counts), key=lambda key: counts[key])
-        share = counts[letter] / len(items)
-        return Blind(
-            f"always {letter}, the most frequent true answer ({share:.1%} of {len(items)} items)", tuple(texts)
-        )
+        share = f"{counts[letter] / len(items):.1%} of {len(items)} items"
+        return Blind(f"always {letter}, the most frequent true answer ({share})", tuple(texts))
 
     def trivial(self, items: Sequence[Gradable]) -> dict[str, tuple[str, ...]]:
         """Always the same letter: each of the (at most five) that most items offer; an item without it, its first."""
@@ -135,8 +124,7 @@ def _normal(text: str) -> str:
     return _ARTICLE.sub("", _NOT_WORD.sub(" ", text.casefold()).strip())
 
 
-@dataclass(frozen=True)
-class _Patterns:
+class _Patterns(NamedTuple):
     """How an item's letters are written: alone, with another one beside or below, and named by a sentence."""
 
     letter: re.Pattern[str]
@@ -223,11 +211,8 @@ def _lists_all(passage: Passage, at: int, letters: tuple[str, ...]) -> bool:
 
 
 def _named(passage: Passage, letters: tuple[str, ...]) -> list[Candidate]:
-    candidates = []
-    for match in tokens(_patterns(letters).named, passage):
-        group = str(match.lastgroup)
-        candidates.append(Candidate(_as_offered(match[group], letters), "named", match.start(group), match.end(group)))
-    return candidates
+    matches = [(match, str(match.lastgroup)) for match in tokens(_patterns(letters).named, passage)]
+    return [Candidate(_as_offered(match[group], letters), "named", *match.span(group)) for match, group in matches]
 
 
 def _option_text(passage: Passage, options: tuple[tuple[str, str], ...]) -> list[Candidate]:

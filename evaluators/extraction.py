@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, Literal
 
 from evaluators.base import Answer
@@ -85,6 +85,7 @@ _RETHINK = r"(?:wait|actually|correction|oops|sorry|scratch\s+that|on\s+second\s
 _CORRECTION = rf"\b{_RETHINK}\s*[,.:;!-]|(?<=[.!?]\s){_RETHINK}"
 _CONCLUSION = re.compile(r"\b(?:so|thus|therefore|hence|overall|in\s+conclusion|in\s+summary)\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"\n|(?<=[\w)\]])[.!?](?=\s)")
+_LINE = re.compile(r"[^\n]+")
 _VISIBLE = re.compile(r"\S")
 _WORD = re.compile(r"[^\W_]")
 _NEXT_WORD = re.compile(r"[^\S\n]*([a-z%]+)", re.IGNORECASE)
@@ -107,6 +108,18 @@ def tokens(pattern: re.Pattern[str], passage: Passage) -> list[re.Match[str]]:
     return [] if len(matches) > MAX_TOKENS else matches
 
 
+def chains(matches: Sequence[re.Match[str]], gap: re.Pattern[str], reach: int) -> list[list[re.Match[str]]]:
+    """The matches of one text, joined where nothing but a `gap` of at most `reach` characters stands between them."""
+    joined = [[match] for match in matches[:1]]
+    for before, match in pairwise(matches):
+        near = match.start() - before.end() <= reach
+        if near and gap.fullmatch(match.string, before.end(), match.start()):
+            joined[-1].append(match)
+        else:
+            joined.append([match])
+    return joined
+
+
 def is_wordless(text: str, start: int, end: int) -> bool:
     """Whether the characters [start, end) hold no letter and no digit."""
     return _WORD.search(text, start, end) is None
@@ -120,12 +133,7 @@ def counts_a_noun(text: str, at: int, end: int) -> bool:
 
 def extract(text: str, find: Finder, phrases: re.Pattern[str]) -> Answer | None:
     """The last answer that `text` declares, as the module docstring orders it; None for none or an ambiguous one.
-
-    Args:
-        text: a response as the model gave it.
-        find: lists the candidates of a passage, in order.
-        phrases: made by `declaration`.
-    """
+    `find` lists the candidates of a passage in order, `phrases` are those of `declaration`."""
     shown = _hide_thinking(text)
     clean = _ARROW.sub(lambda m: "→".ljust(len(m[0])), _MARKUP.sub(lambda m: " " * len(m[0]), shown)).translate(_PLAIN)
     tags = _tags(shown)
@@ -136,40 +144,26 @@ def extract(text: str, find: Finder, phrases: re.Pattern[str]) -> Answer | None:
             if (candidates := _first_sentence(place, find)) is not None:
                 return _only(candidates, place.kind)
         elif not is_wordless(clean, place.start, place.end):
-            return _extract_tag(" " * place.start + clean[place.start : place.end], find, phrases)
-    return _undeclared(outside, find)
+            inside = " " * place.start + clean[place.start : place.end]
+            tag = Passage(inside, len(inside) - len(inside.lstrip()), len(inside), "tag")
+            return _only_or_last(tag, [*_phrases(inside, phrases), *_bare_lines(inside, find)[-1:]], find, "tag")
+    whole = Passage(outside, 0, len(outside), "whole")
+    return _only_or_last(whole, _phrases(outside, _CONCLUSION), find, "conclusion")
 
 
-def _extract_tag(inside: str, find: Finder, phrases: re.Pattern[str]) -> Answer | None:
-    """The answer of a text that is blank but for one tag's content."""
-    candidates = find(Passage(inside, len(inside) - len(inside.lstrip()), len(inside), "tag"))
-    if answer := _only(candidates, "tag"):
+def _only_or_last(passage: Passage, places: Sequence[Passage], find: Finder, kind: str) -> Answer | None:
+    """The only answer of a passage, else that of the last of its `places` that has any."""
+    if answer := _only(find(passage), passage.kind):
         return answer
-    for place in reversed([*_phrases(inside, phrases), *_bare_lines(inside, find)[-1:]]):
-        if (stated := _first_sentence(place, find)) is not None:
-            return _only(stated, "tag")
-    return None
-
-
-def _undeclared(text: str, find: Finder) -> Answer | None:
-    candidates = find(Passage(text, 0, len(text), "whole"))
-    if answer := _only(candidates, "whole"):
-        return answer
-    for place in reversed(_phrases(text, _CONCLUSION)):
-        if (stated := _first_sentence(place, find)) is not None:
-            return _only(stated, "conclusion")
-    return None
+    stated = (_first_sentence(place, find) for place in reversed(places))
+    return _only(next(filter(None, stated), ()), kind)
 
 
 def _only(candidates: Sequence[Candidate], kind: str) -> Answer | None:
     """The one value that all candidates agree on, at its last mention; None if they differ or it is unacceptable."""
-    if (
-        not candidates
-        or candidates[-1].value is None
-        or any(other.value != candidates[-1].value for other in candidates)
-    ):
+    last = candidates[-1] if candidates else None
+    if last is None or last.value is None or any(other.value != last.value for other in candidates):
         return None
-    last = candidates[-1]
     return Answer(last.value, f"{kind}/{last.rule}", (last.start, last.end))
 
 
@@ -192,12 +186,7 @@ def _phrases(text: str, pattern: re.Pattern[str]) -> list[Passage]:
 
 def _bare_lines(text: str, find: Finder) -> list[Passage]:
     """The first and the last line, where they are nothing but an answer and their neighbour is not another one."""
-    lines: list[tuple[int, int]] = []
-    start = 0
-    for line in text.split("\n"):
-        if line.strip():
-            lines.append((start, start + len(line)))
-        start += len(line) + 1
+    lines = [line.span() for line in _LINE.finditer(text) if line[0].strip()]
     ends = sorted({0, len(lines) - 1} if lines else set())
     bare = {at: _is_bare(text, *lines[at], find) for at in {*ends, 1, len(lines) - 2} if 0 <= at < len(lines)}
     neighbour = {0: 1, len(lines) - 1: len(lines) - 2}
@@ -225,8 +214,7 @@ def _hide_thinking(text: str) -> str:
             opened = mark.start()
     if opened is not None:
         blocks.append((opened, len(text)))
-    orphan = max((end for start, end in blocks if start == 0), default=0)
-    return _blank(text, [(0, orphan), *((start, end) for start, end in blocks if start >= orphan)])
+    return _blank(text, sorted(blocks))
 
 
 def _blank(text: str, spans: Iterable[tuple[int, int]]) -> str:
@@ -254,10 +242,9 @@ def _tags(text: str) -> list[Passage]:
                 spans.append((opened, mark.start()))
             opened = None
         elif mark["unbrace"]:
-            if braces:
-                boxed, start = braces.pop()
-                if boxed:
-                    spans.append((start, mark.start()))
+            boxed, start = braces.pop() if braces else (False, 0)
+            if boxed:
+                spans.append((start, mark.start()))
         else:
             braces.append((mark["box"] is not None, mark.end()))
     if opened is not None:

@@ -13,14 +13,13 @@ Every time in the passage becomes a token; two neighbours make an interval when 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import NamedTuple
 
 from evaluators.extraction import Candidate, Passage, counts_a_noun, is_wordless, tokens
 
-MAX_SECONDS = 360_000.0
-"""Times beyond 100 hours are no times of a video."""
+STYLES = ("clock", "minutes", "seconds", "number")
+MAX_SECONDS = 360_000.0  # times beyond 100 hours are no times of a video
 
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,20})?(?![0-9]|\.[0-9])"
 _TIME = re.compile(
@@ -55,15 +54,11 @@ _MAY_PRECEDE = re.compile(
 _REACH = 90  # characters between the two ends, or before the first, in which a label still belongs to them
 
 
-@dataclass(frozen=True)
-class _Time:
+class _Time(NamedTuple):
     seconds: float | None
-    style: Literal["clock", "minutes", "seconds", "number"]
+    style: str  # one of STYLES
     start: int
     end: int
-
-
-Link = Literal["range", "list", ""]
 
 
 def find_intervals(passage: Passage) -> list[Candidate]:
@@ -74,26 +69,21 @@ def find_intervals(passage: Passage) -> list[Candidate]:
     """
     text = passage.text
     times = [_parse_time(match) for match in tokens(_TIME, passage)]
-    links: list[Link] = ["", *(_link(passage, a, b) for a, b in pairwise(times)), ""]
+    links = ["", *(_link(passage, a, b) for a, b in pairwise(times)), ""]
     intervals = []
-    for i in range(len(times) - 1):
-        kind, before, after = links[i + 1], links[i], links[i + 2]
+    for (a, b), before, kind, after in zip(pairwise(times), links, links[1:], links[2:], strict=False):
         if kind == "list":  # a bare pair of times; in prose, or in a longer list, they are just two moments
-            alone = (before, after) == ("", "") and _fills(passage, times[i], times[i + 1])
+            alone = (before, after) == ("", "") and _fills(passage, a, b)
         else:
             alone = "range" not in (before, after)
-        if not kind or not alone or not _is_time(text, times[i], times[i + 1], passage):
-            continue
-        lead = _LEAD.search(text, max(passage.start, times[i].start - 40), times[i].start)
-        start = lead.start() if lead else times[i].start
-        intervals.append(
-            Candidate(_value(text, times[i], times[i + 1]), _rule(times[i], times[i + 1]), start, times[i + 1].end)
-        )
+        if kind and alone and _is_time(text, a, b, passage):
+            lead = _LEAD.search(text, max(passage.start, a.start - 40), a.start)
+            rule = next(style for style in STYLES if style in (a.style, b.style))
+            intervals.append(Candidate(_value(text, a, b), rule, lead.start() if lead else a.start, b.end))
     return intervals
 
 
 def _parse_time(match: re.Match[str]) -> _Time:
-    style: Literal["clock", "minutes", "seconds", "number"]
     seconds: float | None
     if clock := match["clock"]:
         *larger, last = clock.replace(",", ".").split(":")
@@ -108,8 +98,8 @@ def _parse_time(match: re.Match[str]) -> _Time:
     return _Time(seconds, style, match.start(), match.end())
 
 
-def _link(passage: Passage, a: _Time, b: _Time) -> Link:
-    """What the text between two neighbouring times makes of them."""
+def _link(passage: Passage, a: _Time, b: _Time) -> str:
+    """What the text between two neighbouring times makes of them: a "range", a "list" or nothing, ""."""
     text = passage.text
     if b.start - a.end > _REACH:
         return ""
@@ -149,19 +139,10 @@ def _is_time(text: str, a: _Time, b: _Time, passage: Passage) -> bool:
 
 def _value(text: str, a: _Time, b: _Time) -> list[float] | None:
     """[start, end] in seconds, or None for ends that no interval of a video has."""
-    if a.seconds is None or b.seconds is None or _is_negative(text, a.start):
+    negative = text[a.start - 1 : a.start] == "-" and not text[max(0, a.start - 2) : a.start - 1].isalnum()
+    if a.seconds is None or b.seconds is None or negative:
         return None
     start, end = a.seconds, b.seconds
     if a.style == "number" and b.style == "minutes":  # "1.5 to 2 minutes": the unit stands once for both
         start *= 60
     return [start, end] if start <= end <= MAX_SECONDS else None
-
-
-def _is_negative(text: str, start: int) -> bool:
-    """Whether a minus sign stands directly before the time that begins at `start`."""
-    return text[start - 1 : start] == "-" and not text[max(0, start - 2) : start - 1].isalnum()
-
-
-def _rule(a: _Time, b: _Time) -> str:
-    styles = {a.style, b.style}
-    return next(style for style in ("clock", "minutes", "seconds", "number") if style in styles)

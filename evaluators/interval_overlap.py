@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-GRID = 50
-"""Steps of the video's length on which a constant share is fitted."""
+GRID = 50  # steps of the video's length on which a constant share is fitted
 
 
 def overlap(start: Any, end: Any, windows: Sequence[Sequence[float]], mode: str) -> Floats:
@@ -85,13 +84,8 @@ def best_frames(frames: int, shortest: int, longest: int) -> tuple[int, int, flo
 
 
 def best_share(spans: Sequence[tuple[float, float]], windows: Sequence[Any], mode: str) -> tuple[float, float, float]:
-    """The constant share [a, b] of the shown video with the highest mean IoU over items, and that mean.
-
-    Args:
-        spans: first and last second shown, per item.
-        windows: the true windows, per item.
-        mode: as in `overlap`.
-    """
+    """The constant share [a, b] of the shown video with the highest mean IoU over items, and that mean; `spans` are
+    the first and last second shown per item, `windows` and `mode` as in `overlap`."""
     low, high = np.triu_indices(GRID + 1, k=1)
     a, b = low / GRID, high / GRID
     total = np.zeros(len(a))

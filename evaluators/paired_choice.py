@@ -13,28 +13,18 @@ caption, two clips).
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import ClassVar, TypeVar
+from collections.abc import Sequence
+from typing import ClassVar
 
-from evaluators.base import Gradable, Groups, Scored, one_of
+from evaluators.base import Gradable, Groups, Scored, grouped, one_of
 from evaluators.choice import Choice
 
 KINDS = {"text": ("text",), "video": ("video",), "group": ("text", "video")}
 """Score -> the kinds of question whose two members must be right (arXiv 2410.02763, section 4)."""
-V = TypeVar("V")
 
 
 class PairedChoice(Choice):
-    """Text, video and group score over pairs.
-
-    Args:
-        primary: which of them is the headline.
-        parse: as in `Choice`.
-
-    Raises:
-        ValueError: an unknown choice.
-    """
+    """Text, video and group score over pairs; `primary` is the headline of them, `parse` as in `Choice`."""
 
     name: ClassVar[str] = "paired_choice"
 
@@ -59,23 +49,15 @@ class PairedChoice(Choice):
                 pair[0].cluster,
                 _agreed([row.groups for row in pair]),
             )
-            for pair in _pairs((row.cluster, row) for row in rows)
+            for pair in grouped((row.cluster, row) for row in rows).values()
         ]
 
     def chance_of(self, rows: Sequence[tuple[Gradable, str, Groups]]) -> float:
         """Mean over pairs of the product of its questions' chances: 1/4, for the group score 1/16."""
-        pairs = _pairs((cluster, (_kind(groups), self.chance(item))) for item, cluster, groups in rows)
+        pairs = grouped((cluster, (_kind(groups), self.chance(item))) for item, cluster, groups in rows)
         if not pairs:
             raise ValueError("the chance score of a task without samples")
-        return sum(_scores(pair)[self.unit_metric] for pair in pairs) / len(pairs)
-
-
-def _pairs(rows: Iterable[tuple[str, V]]) -> list[list[V]]:
-    """The members of each cluster, clusters in order of first appearance."""
-    pairs: dict[str, list[V]] = defaultdict(list)
-    for cluster, row in rows:
-        pairs[cluster].append(row)
-    return list(pairs.values())
+        return sum(_scores(pair)[self.unit_metric] for pair in pairs.values()) / len(pairs)
 
 
 def _scores(members: Sequence[tuple[str, float]]) -> dict[str, float]:

@@ -2,11 +2,8 @@
 
 Example:
     >>> from evaluators.base import Question
-    >>> item = Question(target=[3, 4, 1, 5, 6, 2])
-    >>> evaluator = Permutation()
-    >>> answer = evaluator.parse("The correct order is clip 3, clip 4, clip 1, clip 5, clip 2, clip 6.", item)
-    >>> evaluator.score(answer, item)["exact"], round(evaluator.reward(answer, item), 3)
-    (0.0, 0.889)
+    >>> Permutation().parse("The correct order is clip 3, clip 1, clip 2.", Question(target=[3, 1, 2])).value
+    [3, 1, 2]
 
 The target is a list of the numbers 1..n; n is its length (or `params["n"]`).
 """
@@ -18,11 +15,10 @@ import random
 import re
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any, ClassVar
 
 from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
-from evaluators.extraction import Candidate, Passage, counts_a_noun, declaration, extract, is_wordless, tokens
+from evaluators.extraction import Candidate, Passage, chains, counts_a_noun, declaration, extract, is_wordless, tokens
 
 _PHRASES = declaration(r"(?:order|ordering|sequence|permutation|arrangement)")
 _CLIP = r"(?:clip|video|segment|part)s?\s{0,3}"
@@ -49,9 +45,6 @@ class Permutation(Evaluator):
         parse: `robust`, or `whole_string`: the text must be the canonical answer and nothing else.
         separator: what stands between the numbers of an answer as the task asks for it; empty: nothing up to n = 9, a
             comma from 10 on.
-
-    Raises:
-        ValueError: an unknown choice.
     """
 
     name: ClassVar[str] = "permutation"
@@ -133,28 +126,18 @@ def _find_orders(passage: Passage, n: int) -> list[Candidate]:
     """Every run of exactly n clip numbers: clips named as such, else a numbered list, else bare numbers."""
     numbers = tokens(_TOKEN, passage)
     clips = [match for match in numbers if match["clip"]]
-    return (
-        _runs(passage, clips, _CLIP_GAP, n, "clips")
-        or _listed(passage, n)
-        or sorted(
-            [*_runs(passage, numbers, _GAP, n, "numbers"), *_joined(passage, n)], key=lambda candidate: candidate.start
-        )
-    )
+    if ordered := _runs(passage, clips, _CLIP_GAP, n, "clips") or _listed(passage, n):
+        return ordered
+    bare = [*_runs(passage, numbers, _GAP, n, "numbers"), *_joined(passage, n)]
+    return sorted(bare, key=lambda candidate: candidate.start)
 
 
 def _runs(
     passage: Passage, numbers: Sequence[re.Match[str]], gap: re.Pattern[str], n: int, rule: str
 ) -> list[Candidate]:
     """Chains of numbers with only separators between them that are exactly n long."""
-    chains: list[list[re.Match[str]]] = [[number] for number in numbers[:1]]
-    for before, number in pairwise(numbers):
-        near = number.start() - before.end() <= _REACH
-        if near and gap.fullmatch(passage.text, before.end(), number.start()):
-            chains[-1].append(number)
-        else:
-            chains.append([number])
     candidates = []
-    for chain in chains if n > 1 else []:
+    for chain in chains(numbers, gap, _REACH) if n > 1 else []:
         order = [int(number["number"]) for number in chain]
         ordinal = _ORDINAL.search(passage.text, max(passage.start, chain[0].start() - 12), chain[0].start())
         start, end = ordinal.start() if ordinal else chain[0].start(), chain[-1].end()

@@ -2,11 +2,8 @@
 
 Example:
     >>> from evaluators.base import Question
-    >>> item = Question(target=[3, 1, 4], params={"max_frames": 3, "max_instances": 3})
-    >>> evaluator = ShapeCounts()
-    >>> answer = evaluator.parse("I see 3 circles, one square and 5 triangles.", item)
-    >>> answer.value, round(evaluator.score(answer, item)["exact"], 3), round(evaluator.reward(answer, item), 3)
-    ([3, 1, 5], 0.667, 0.917)
+    >>> ShapeCounts().parse("I see 3 circles, one square and 5 triangles.", Question(target=[3, 1, 4])).value
+    [3, 1, 5]
 
 The target is [circles, squares, triangles]; rectangles count as squares. `item.params["max_frames"]` and
 `["max_instances"]` say how counts were drawn: on 1..max_frames frames (from `min_frames` on, where that is given),
@@ -20,15 +17,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
 from typing import Any, ClassVar
 
 from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
-from evaluators.extraction import Candidate, Passage, declaration, extract, is_wordless, tokens
+from evaluators.extraction import Candidate, Passage, chains, declaration, extract, is_wordless, tokens
 
 SHAPES = ("circles", "squares", "triangles")
-MAX_COUNT = 1000
-"""A larger count is no count of shapes in a video."""
+MAX_COUNT = 1000  # a larger count is no count of shapes in a video
 _EPS = 1e-9  # the paper's guard against a true count of 0
 
 _PHRASES = declaration(r"(?:total|counts?|totals|numbers?(?=\s*(?:[:=(]|are\b)))")
@@ -61,14 +56,8 @@ _WHOLE = re.compile(r"\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*")
 
 
 class ShapeCounts(Evaluator):
-    """Share of the three shapes counted exactly; as a reward, how near each count is.
-
-    Args:
-        parse: `robust`, or `whole_string`: the text must be three comma-separated numbers and nothing else.
-
-    Raises:
-        ValueError: an unknown choice.
-    """
+    """Share of the three shapes counted exactly; as a reward, how near each count is. `parse` is `robust`, or
+    `whole_string`: the text must be three comma-separated numbers and nothing else."""
 
     name: ClassVar[str] = "shape_counts"
     metric: ClassVar[str] = "exact"
@@ -89,14 +78,11 @@ class ShapeCounts(Evaluator):
         return {"exact": sum(right) / 3, "all_three": float(all(right)), **dict(zip(SHAPES, right, strict=True))}
 
     def reward(self, answer: Answer | None, item: Gradable) -> float:
-        """Mean over shapes of max(0, 1 - |predicted - true| / (true + 1e-9)) (paper, section on smooth rewards).
-
-        With a true count of 0 any other count earns 0.
-        """
+        """Mean over shapes of max(0, 1 - |predicted - true| / (true + 1e-9)) (paper, section on smooth rewards); with a
+        true count of 0 any other count earns 0."""
         if answer is None:
             return 0.0
-        predicted: list[int] = answer.value
-        pairs = zip(predicted, _counts(item.target), strict=True)
+        pairs = zip(_counts(answer.value), _counts(item.target), strict=True)
         return sum(max(0.0, 1.0 - abs(count - true) / (true + _EPS)) for count, true in pairs) / 3
 
     def guess(self, item: Gradable, rng: random.Random) -> str:
@@ -116,10 +102,8 @@ class ShapeCounts(Evaluator):
         statements = []
         for frames, instances, least in sorted({limits for limits in known if limits}):
             count, probability = likeliest_count(frames, instances, least)
-            statements.append(
-                f"always {count} of each shape (probability {probability:.3f} "
-                f"with {least} to {frames} frames of 1 to {instances})"
-            )
+            drawn = f"probability {probability:.3f} with {least} to {frames} frames of 1 to {instances}"
+            statements.append(f"always {count} of each shape ({drawn})")
         common = [0, 0, 0]
         if fitted:
             columns = zip(*(_counts(item.target) for item in fitted), strict=True)
@@ -148,11 +132,7 @@ def likeliest_count(frames: int, instances: int, least: int = 1) -> tuple[int, f
     weights[0] = instances**frames if least == 0 else 0
     ways = [1]
     for used in range(1, frames + 1):
-        longer = [0] * (used * instances + 1)
-        for total, number in enumerate(ways):
-            for more in range(1, instances + 1):
-                longer[total + more] += number
-        ways = longer
+        ways = [sum(ways[max(0, total - instances) : total]) for total in range(used * instances + 1)]
         for total, number in enumerate(ways if used >= least else []):
             weights[total] += number * instances ** (frames - used)
     count = max(range(len(weights)), key=lambda total: (weights[total], -total))
@@ -175,10 +155,9 @@ def _distribution(item: Gradable) -> tuple[int, int, int] | None:
 
 
 def _limits(item: Gradable) -> tuple[int, int, int]:
-    limits = _distribution(item)
-    if limits is None:
-        raise ValueError("the random answer needs params['max_frames'] and params['max_instances']")
-    return limits
+    if limits := _distribution(item):
+        return limits
+    raise ValueError("the random answer needs params['max_frames'] and params['max_instances']")
 
 
 def _find_counts(passage: Passage) -> list[Candidate]:
@@ -191,12 +170,10 @@ def _labelled(passage: Passage) -> list[Candidate]:
     counts: dict[str, int] = {}
     start = 0
     for mention in tokens(_MENTION, passage):
-        shape = (mention["shape"] or mention["label"]).lower().rstrip("s") + "s"
-        shape = "squares" if shape == "rectangles" else shape
+        shape = _shape(mention["shape"] or mention["label"])
         count = _number(mention["count"] or mention["stated"] or mention["apart"])
-        vague = mention["count"] and _RANGE_BEFORE.search(
-            passage.text[max(passage.start, mention.start() - 12) : mention.start()]
-        )
+        before = passage.text[max(passage.start, mention.start() - 12) : mention.start()]
+        vague = mention["count"] and _RANGE_BEFORE.search(before)
         if vague or counts.get(shape, count) != count:  # "2 or 3 circles", or the next frame's circles
             counts = {}
         if vague:
@@ -211,28 +188,25 @@ def _labelled(passage: Passage) -> list[Candidate]:
 
 def _triples(passage: Passage) -> list[Candidate]:
     """Three numbers and nothing else; or after the names of the shapes, in the order of the names."""
-    numbers = tokens(_LIST_TOKEN, passage)
     text = passage.text
-    runs: list[list[re.Match[str]]] = [[number] for number in numbers[:1]]
-    for before, number in pairwise(numbers):
-        if number.start() - before.end() <= 12 and _LIST_GAP.fullmatch(text, before.end(), number.start()):
-            runs[-1].append(number)
-        else:
-            runs.append([number])
     candidates = []
-    for run in runs:
+    for run in chains(tokens(_LIST_TOKEN, passage), _LIST_GAP, 12):
         if len(run) != 3:
             continue
         start, end = run[0].start(), run[-1].end()
         counts = [_number(number[0]) for number in run]
         header = _HEADER.search(text[max(passage.start, start - 80) : start].rstrip("([ "))
         if header:
-            order = [name.lower().rstrip("s").replace("rectangle", "square") + "s" for name in header.groups()]
+            order = [_shape(name) for name in header.groups()]
             if sorted(order) == sorted(SHAPES):
                 candidates.append(_candidate([counts[order.index(name)] for name in SHAPES], "header", start, end))
         elif passage.kind != "whole" and is_wordless(text, passage.start, start):
             candidates.append(_candidate(counts, "triple", start, end))
     return candidates
+
+
+def _shape(name: str) -> str:
+    return name.lower().rstrip("s").replace("rectangle", "square") + "s"
 
 
 def _number(text: str) -> int:

@@ -3,9 +3,8 @@
 Example:
     >>> from evaluators.base import Question
     >>> item = Question(target=[3.0, 8.0], params={"times": [0.0, 5.0, 10.0]})
-    >>> evaluator = TemporalIoU()
-    >>> evaluator.score(evaluator.parse("from 3.0s to 7.0 s", item), item)
-    {'iou': 0.8, 'r@0.3': 1.0, 'r@0.5': 1.0, 'r@0.7': 1.0}
+    >>> TemporalIoU().parse("from 3.0s to 7.0 s", item).value
+    [3.0, 7.0]
 
 The target is [start, end] or a list of such windows. `item.params["times"]` holds the T + 1 edges in seconds of the
 frames shown; `frames` (T) and `length` [lo, hi], when there, say how a segment was drawn and give the blind answer.
@@ -38,9 +37,6 @@ class TemporalIoU(Evaluator):
         windows: with several true windows, score against the `best` overlapping one (QVHighlights' official rule for
             a single answer), the `first`, or the `union` of all.
         parse: `robust`, or `first_pair`: the first `a - b` of the text, ends sorted, as the paper's script reads it.
-
-    Raises:
-        ValueError: an unknown choice.
     """
 
     name: ClassVar[str] = "temporal_iou"
@@ -79,26 +75,21 @@ class TemporalIoU(Evaluator):
         said = []
         for frames, shortest, longest in sorted({known for known in drawn if known}):
             a, b, expected = best_frames(frames, shortest, longest)
-            said.append(
-                f"always frames {a} to {b} of {frames} "
-                f"(expected IoU {expected:.3f} for segments of {shortest} to {longest} frames)"
-            )
-        a_share, b_share = 0.0, 1.0
+            overlaps = f"expected IoU {expected:.3f} for segments of {shortest} to {longest} frames"
+            said.append(f"always frames {a} to {b} of {frames} ({overlaps})")
+        shares = [0.0, 1.0]
         if fitted:
             targets = [_windows(item.target) for item in fitted]
-            a_share, b_share, mean = best_share([_shown(item) for item in fitted], targets, self.windows)
-            said.append(
-                f"always {a_share:.0%} to {b_share:.0%} of the video "
-                f"(IoU {mean:.3f}, fitted on the true intervals of these {len(fitted)} items)"
-            )
+            *shares, mean = best_share([_shown(item) for item in fitted], targets, self.windows)
+            overlaps = f"IoU {mean:.3f}, fitted on the true intervals of these {len(fitted)} items"
+            said.append(f"always {shares[0]:.0%} to {shares[1]:.0%} of the video ({overlaps})")
         texts = []
         for item, known in zip(items, drawn, strict=True):
             first, last = _shown(item)
             if known:
-                a, b, _ = best_frames(*known)
-                texts.append(_write(item.params["times"][a], item.params["times"][b]))
+                texts.append(_write(*(item.params["times"][edge] for edge in best_frames(*known)[:2])))
             else:
-                texts.append(_write(first + a_share * (last - first), first + b_share * (last - first)))
+                texts.append(_write(*(first + share * (last - first) for share in shares)))
         return Blind("; ".join(said), tuple(texts))
 
     def trivial(self, items: Sequence[Gradable]) -> dict[str, tuple[str, ...]]:

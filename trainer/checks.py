@@ -11,13 +11,13 @@ Here too: the score of the best constant answer, and the monitor for answers tha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trainer import rewards
 from trainer.config import TrainConfig
-from trainer.dataset import Questions
+from trainer.dataset import Questions, of_task
 from trainer.model.packing import GRIDS, Packed
 from trainer.model.policy import Policy, Rollouts
 from trainer.rewards import Diagnostics
@@ -25,7 +25,6 @@ from viubench.engines import prompts
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.engines.token_counts import TIMESTAMPED_TYPES
 from viubench.errors import ViubenchError
-from viubench.schema import Sample
 from viubench.video import timestamps
 from viubench.video.frames import VideoInput
 
@@ -40,17 +39,11 @@ MIN_VIDEO_EFFECT = 1e-4
 
 
 def check_video_used(policy: Policy, questions: Questions, config: TrainConfig) -> None:
-    """Refuse to train a model whose answers do not depend on the video.
-
-    The first questions of the run are compared with themselves with inverted frames, all else being equal.
-
-    Raises:
-        ViubenchError: no log-probability of an answer changes.
-    """
+    """Raises ViubenchError when no answer's log-probability to the first questions changes with inverted frames."""
     samples = questions.batch(0)[: config.micro_batch_size]
     pairs = [(sample, questions.videos(sample)) for sample in samples]
-    packed = policy.stack([policy.pack(*pair) for pair in pairs])
-    other = policy.stack([policy.pack(sample, _inverted(videos)) for sample, videos in pairs])
+    inverted = [(one, [replace(video, pixels=255 - video.pixels, key="") for video in videos]) for one, videos in pairs]
+    packed, other = (policy.stack([policy.pack(*pair) for pair in them]) for them in (pairs, inverted))
     rollouts = policy.rollout(packed, 2, [config.seed] * len(samples), config.temperature, config.max_completion_length)
     effect = policy.video_effect(packed, other, rollouts.tokens, rollouts.mask)
     if not effect >= MIN_VIDEO_EFFECT:  # NaN too
@@ -61,17 +54,10 @@ def check_video_used(policy: Policy, questions: Questions, config: TrainConfig) 
         )
 
 
-def _inverted(videos: Sequence[VideoInput]) -> tuple[VideoInput, ...]:
-    return tuple(replace(video, pixels=255 - video.pixels, key="") for video in videos)
-
-
 def check_prompts(policy: Policy, packed: Packed) -> None:
-    """Every prompt has the true times of its frames, in the model's own form, and every frame kept its size.
+    """Raises ViubenchError, naming the item, for a prompt without its frames' true times, or a frame of another size.
 
     A processor without metadata assumes 24 frames a second, or resizes the frames once more.
-
-    Raises:
-        ViubenchError: other times or sizes; `where` names the item.
     """
     settings = policy.processor.video_processor
     group, patch = int(settings.temporal_patch_size), int(settings.patch_size)
@@ -118,11 +104,7 @@ def _size_mismatch(video: VideoInput, seen: list[int], group: int, patch: int) -
 
 
 def check_rollouts(rollouts: Rollouts, answers: int, max_tokens: int) -> None:
-    """A rollout source returned `answers` answers, with a log-probability of each of their tokens.
-
-    Raises:
-        ViubenchError: another number of answers, an empty one, one above the token limit, or no log-probability.
-    """
+    """Raises ViubenchError for another number of answers, an empty or too long one, or no log-probabilities."""
     tokens, mask, logprobs = rollouts.tokens, rollouts.mask, rollouts.logprobs
     lengths = mask.sum(1)
     problem = None
@@ -139,14 +121,9 @@ def check_rollouts(rollouts: Rollouts, answers: int, max_tokens: int) -> None:
 
 
 def logprob_gaps(logprobs: Tensor, rollouts: Rollouts, questions: int) -> tuple[Tensor, float]:
-    """The difference between the trainer's and the rollout's log-probabilities, in nats.
+    """The difference in nats between `logprobs` of the trainer, float [B * n, L] with B `questions`, and the rollout's.
 
-    Args:
-        logprobs: float [B * n, L], of the rollout's tokens under the trainer.
-        questions: B.
-
-    Returns:
-        float [B], the mean absolute difference over the answer tokens of each question, and the largest of all.
+    Returns float [B], the mean absolute difference over the answer tokens of each question, and the largest of all.
     """
     difference = (logprobs.detach() - rollouts.logprobs).abs() * rollouts.mask
     tokens = rollouts.mask.view(questions, -1).sum(1)
@@ -154,11 +131,7 @@ def logprob_gaps(logprobs: Tensor, rollouts: Rollouts, questions: int) -> tuple[
 
 
 def check_logprob_gap(gap: Tensor, packed: Packed, limit: float) -> None:
-    """The answers were sampled from the policy that is trained: same weights, same prompt, same pixels.
-
-    Raises:
-        ViubenchError: a question whose mean gap (float [B], see `logprob_gaps`) is above `limit` nats.
-    """
+    """Raises ViubenchError for a question whose mean gap (float [B], see `logprob_gaps`) is above `limit` nats."""
     worst = int(gap.nan_to_num(math.inf).argmax())
     if not float(gap[worst]) <= limit:  # NaN too
         raise ViubenchError(
@@ -186,28 +159,23 @@ def constant_baselines(questions: Questions, config: TrainConfig) -> dict[str, f
     baselines = {}
     for task, evaluator in questions.evaluators.items():
         kind = config.tasks[task].reward
-        text = rewards.best_constant(_of(task, questions.train.samples), evaluator, kind)
-        baselines[task] = rewards.constant_reward(text, _of(task, questions.held_out.samples), evaluator, kind)
+        text = rewards.best_constant(of_task(task, questions.train.samples), evaluator, kind)
+        baselines[task] = rewards.constant_reward(text, of_task(task, questions.held_out.samples), evaluator, kind)
     return baselines
 
 
 def top_share_limits(questions: Questions) -> dict[str, float]:
     """Task -> `top_share` of `rewards.collapse_reason`, from the training items."""
     return {
-        task: rewards.top_share_limit(_of(task, questions.train.samples), evaluator)
+        task: rewards.top_share_limit(of_task(task, questions.train.samples), evaluator)
         for task, evaluator in questions.evaluators.items()
     }
-
-
-def _of(task: str, samples: Iterable[Sample]) -> list[Sample]:
-    return [sample for sample in samples if sample.task == task]
 
 
 class CollapseMonitor:
     """Detects a collapse of the answers of any task, over training steps and over validations.
 
-    `limits` are the `top_share` of each task (see `rewards.collapse_reason`), `stop` says whether a collapse ends the
-    run, and `warn` is called with each task's first warning.
+    `limits` are the `top_share` of each task (see `rewards.collapse_reason`); `stop`: a collapse ends the run.
     """
 
     def __init__(self, limits: Mapping[str, float], *, stop: bool, warn: Callable[[str], None]) -> None:

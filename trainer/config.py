@@ -5,9 +5,8 @@ Example:
     >>> config.learning_rate, config.train_batch_size, config.num_generations
     (1e-06, 64, 8)
 
-A configuration is a recipe of `trainer/recipes` by its name, or a file. Keys have the names of TRL's GRPOConfig where
-it has one. The defaults are those of the VideoSSR paper (arXiv 2511.06281, section 5 and the released script) where it
-states a value.
+Keys have the names of TRL's GRPOConfig where it has one; defaults are those of the VideoSSR paper (arXiv 2511.06281,
+section 5 and the released script) where it states a value.
 """
 
 from __future__ import annotations
@@ -139,30 +138,22 @@ class TrainConfig(Strict):
     """A training run.
 
     Attributes:
-        run_name: the run's name.
-        description: what it is for, and what of it was run where.
         model: a checkpoint folder or a hub id; may be left empty and given on the command line.
-        items: the training and the validation items.
         tasks: the mixture, by task name.
         protocol: name or file of how a video is shown; empty means each task's own.
         seed: of the questions' order and of the rollouts.
-        max_steps: optimizer steps.
         train_batch_size: questions a step.
         num_generations: rollouts of each question (the size of a GRPO group).
         micro_batch_size: questions in one forward pass; changes speed and memory, and rounding.
         temperature: of the rollouts, and of the policy in the loss.
         max_completion_length: longest answer, in tokens.
-        rollout: what samples the rollouts.
         learning_rate: of AdamW, at its peak.
         warmup_steps: steps of linear rise to the peak.
         min_lr_ratio: learning rate of the last step as a share of the peak; the decay is linear.
-        weight_decay: of AdamW.
         epsilon: half-width of the clipping range of the ratio; none does not clip.
         beta: KL coefficient, 0 for no KL term and no reference model.
         max_grad_norm: the gradient is clipped to this L2 norm.
         scale_rewards: `group` divides an advantage by the standard deviation of its group, `none` does not.
-        finetuning: all weights or adapters.
-        freeze_vision_tower: whether the vision tower stays as it is.
         dtype: number format of the weights and of the forward pass.
         warm_start: supervised steps before GRPO, for a model that cannot answer at all.
         save_steps: a checkpoint every so many steps and after the last.
@@ -170,8 +161,6 @@ class TrainConfig(Strict):
         save_best: keep the checkpoint of the best validation score too.
         eval_steps: validation (greedy answers) every so many steps and beside each checkpoint; 0 is never.
         eval_limit: the first so many validation items of each task.
-        harness_eval: evaluations of checkpoints through the harness's own engines.
-        checks: what stops a run that has gone wrong.
     """
 
     run_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -260,11 +249,11 @@ def load(path_or_name: str | Path) -> TrainConfig:
     Raises:
         ViubenchError: no such recipe, or as `strict_yaml.load`: `where` is `file:line:column`.
     """
-    text = str(path_or_name)
-    if text in recipe_names():
+    text, recipes = str(path_or_name), recipe_names()
+    if text in recipes:
         return strict_yaml.load(RECIPES / f"{text}.yaml", TrainConfig)
     if isinstance(path_or_name, Path) or text.endswith((".yaml", ".yml")):
         return strict_yaml.load(Path(path_or_name), TrainConfig)
-    close = get_close_matches(text, recipe_names(), n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(recipe_names())}; or name a .yaml file"
+    close = get_close_matches(text, recipes, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(recipes)}; or name a .yaml file"
     raise ViubenchError(f"unknown training recipe: {text!r}", where="--config", hint=hint)

@@ -24,7 +24,7 @@ from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.rng import Rng
 from viubench.runner.config import EvalConfig
-from viubench.runner.pipeline import clip_wants, shown
+from viubench.runner.pipeline import frame_requests, shown
 from viubench.runner.plan import Plan
 from viubench.runner.protocols import protocol_of
 from viubench.schema import Sample, Task, content_hash
@@ -39,14 +39,9 @@ STREAM = "grpo"
 
 @dataclass
 class Questions:
-    """The questions of a run.
+    """The questions of a run: training and validation items and how their videos are shown, from frame cache `store`.
 
-    Attributes:
-        config: the mixture, the seed and the sizes.
-        tasks: the configured tasks, by name, as the training items were built.
-        train: the training items and how their videos are shown.
-        held_out: the same of the validation items.
-        store: the frame cache.
+    `tasks` are the configured ones, by name, as the training items were built.
     """
 
     config: TrainConfig
@@ -60,7 +55,7 @@ class Questions:
     _drawn: list[tuple[str, int]] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self._pools = {task: [s for s in self.train.samples if s.task == task] for task in self.tasks}
+        self._pools = {task: of_task(task, self.train.samples) for task in self.tasks}
         self._plans = {sample.id: plan for plan in (self.train, self.held_out) for sample in plan.samples}
         self._mixture = mixture({task: mix.weight for task, mix in self.config.tasks.items()})
 
@@ -78,7 +73,6 @@ class Questions:
         """The items that `config` names, every one with an answer and a video that is there.
 
         Args:
-            catalogue: knows the protocols.
             tests: folders of test items, which must not share a video with the training or the validation items.
             multiple: pixel multiple of the model's patches, when it is known.
             need_validation: refuse a configuration without validation items; else `held_out` is empty.
@@ -123,8 +117,7 @@ class Questions:
     def batch(self, step: int) -> list[Sample]:
         """The questions of step `step` (from 0), a pure function of (seed, step).
 
-        Tasks come by their weights, exact to one question over any number of steps. A task's items come once an epoch,
-        in a new order each epoch; an epoch may end inside a batch.
+        Tasks come by their weights, exact to one question; a task's items once an epoch, in a new order each epoch.
         """
         size = self.config.train_batch_size
         self._drawn += islice(self._mixture, max((step + 1) * size - len(self._drawn), 0))
@@ -134,17 +127,15 @@ class Questions:
 
     def validation(self, n: int | None = None) -> list[Sample]:
         """The first `n` validation items of each task (fewer where there are fewer), or all; task by task."""
-        return [s for task in self.tasks for s in [s for s in self.held_out.samples if s.task == task][:n]]
+        return [sample for task in self.tasks for sample in of_task(task, self.held_out.samples)[:n]]
 
     def videos(self, sample: Sample) -> tuple[VideoInput, ...]:
-        """The frames of a sample of either split, as a run of the harness shows them.
-
-        Raises:
-            ViubenchError: a video that cannot be used, or is not the one the item was built from.
-        """
+        """The frames of a sample, as a run of the harness shows them. Raises ViubenchError for an unusable video."""
         plan = self._plans[sample.id]
         try:
-            loaded = [self.store.get(clip, root, how, resize) for root, clip, how, resize in clip_wants(sample, plan)]
+            loaded = [
+                self.store.get(clip, root, how, resize) for root, clip, how, resize in frame_requests(sample, plan)
+            ]
             return shown(sample, loaded)
         except MediaError as error:
             raise ViubenchError(
@@ -161,6 +152,11 @@ class Questions:
         pool = self._pools[task]
         epoch, place = divmod(number, len(pool))
         return pool[_epoch(self.config.seed, stream, task, epoch, len(pool))[place]]
+
+
+def of_task(task: str, samples: Iterable[Sample]) -> list[Sample]:
+    """The samples of one task."""
+    return [sample for sample in samples if sample.task == task]
 
 
 def mixture(weights: Mapping[str, float]) -> Iterator[tuple[str, int]]:
@@ -182,11 +178,7 @@ def _epoch(seed: int, stream: str, task: str, epoch: int, n: int) -> tuple[int, 
 
 
 def identities(built: Dataset, store: FrameCache) -> dict[str, str]:
-    """The real path and the content hash of each source video, with its name.
-
-    Raises:
-        ViubenchError: a video that is missing or empty.
-    """
+    """Real path and content hash of each source video, with its name. Raises ViubenchError where one is missing."""
     names: dict[str, str] = {}
     for clip in dict.fromkeys(clip for sample in built.samples for clip in sample.clips):
         try:
@@ -241,7 +233,7 @@ def _plan(
     built: Dataset, config: TrainConfig, catalogue: Catalogue, limits: Mapping[str, int | None], multiple: int | None
 ) -> Plan:
     """The plan of a run over these items, at most so many of each task; frames are those of a run of the harness."""
-    samples = [s for name, limit in limits.items() for s in [s for s in built.samples if s.task == name][:limit]]
+    samples = [sample for name, limit in limits.items() for sample in of_task(name, built.samples)[:limit]]
     options = EvalConfig(protocol=config.protocol or None)
     return Plan(
         samples,

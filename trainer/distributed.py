@@ -6,8 +6,7 @@ Example:
         processes.sum_gradients(parameters)            # after the backward passes of this process's share
         rewards = processes.gather({"reward": 0.5})    # one value of each process, by rank
 
-Without torchrun there is one process, and nothing here costs anything. Values are exchanged as JSON, so that nothing
-one process sends can run code in another.
+Values are exchanged as JSON, so that nothing one process sends can run code in another.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ PR_SET_PDEATHSIG = 1
 """Of prctl(2): the signal a process gets when its parent ends."""
 
 BUCKET = 2**26
-"""Gradient values that are sum_metrics in one message: 256 MB in float32."""
+"""Gradient values that are summed in one message: 256 MB in float32."""
 
 
 class SharedError(ViubenchError):
@@ -47,13 +46,7 @@ class SharedError(ViubenchError):
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """This process among those of a run.
-
-    Attributes:
-        rank: its number, from 0.
-        size: how many there are.
-        requested: device to compute on: "cpu", "cuda", "cuda:1"; empty is a GPU where there is one.
-    """
+    """This process, `rank` (from 0) of `size`; device `requested` is as for `join`."""
 
     rank: int = 0
     size: int = 1
@@ -64,9 +57,7 @@ class ProcessGroup:
     def join(cls, device: str = "") -> Self:
         """This process among those that torchrun started, or alone.
 
-        Args:
-            device: "cpu" or "cuda"; empty is the GPU of the local rank where there are GPUs. "cuda:N" is for a single
-                process.
+        `device` is "cpu" or "cuda" ("cuda:N" for a single process); empty is a GPU where there is one.
 
         Raises:
             ViubenchError: more processes than GPUs, one GPU for several, or processes on several machines.
@@ -84,7 +75,9 @@ class ProcessGroup:
             )
         if device.startswith("cuda"):
             device = _gpu(device, local, here)
-        _die_with_torchrun()
+        # Die when torchrun is killed (Linux): it starts us in sessions of our own, where we would train on unseen.
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         return cls(int(os.environ["RANK"]), size, device, _init_process_group(device))
 
     @property
@@ -124,6 +117,11 @@ class ProcessGroup:
         first, last = (len(items) * rank // self.size for rank in (self.rank, self.rank + 1))
         return list(items[first:last])
 
+    def micro_batches(self, items: Sequence[T], size: int) -> list[list[T]]:
+        """This process's share of `items`, `size` at a time."""
+        share = self.shard(items)
+        return [share[start : start + size] for start in range(0, len(share), size)]
+
     def gather(self, value: Any) -> list[Any]:
         """The values (anything that is JSON) of all processes, by rank; all must call it.
 
@@ -151,15 +149,14 @@ class ProcessGroup:
 
         All must enter it; inside, none may wait for another.
         """
+        if self.size == 1:
+            yield
+            return
         failed: ViubenchError | None = None
         try:
             yield
         except ViubenchError as error:
-            if self.size == 1:
-                raise
             failed = error
-        if self.size == 1:
-            return
         facts = failed and [failed.message, failed.where, failed.hint, int(failed.exit_code)]
         for message, where, hint, code in filter(None, self.gather(facts)):
             raise SharedError(message, where=where, hint=hint, exit_code=Exit(code)) from failed
@@ -171,11 +168,7 @@ class ProcessGroup:
     def padded(self, items: Sequence[T]) -> Iterator[tuple[T, bool]]:
         """This process's items, padded to the number of the process with most: a repeated last one is marked False.
 
-        With FSDP every process takes part in every backward pass, so that all need equally many. A repeated item is
-        to be weighted 0.
-
-        Raises:
-            ViubenchError: this or another process has no item at all.
+        With FSDP every process takes part in every backward pass. ViubenchError where a process has no item at all.
         """
         counts = [len(items)] if self.size == 1 else self.gather(len(items))
         if not min(counts):
@@ -190,8 +183,7 @@ class ProcessGroup:
     def sum_gradients(self, parameters: Sequence[Tensor]) -> None:
         """All-reduce the gradients (sum, in float32), once after all backward passes of a step.
 
-        A sum, for losses are weighted by their share of the whole batch's answer tokens. A parameter without gradient
-        on every process keeps none; a sharded one (`trainer.model.fsdp`) was summed by its backward pass.
+        A parameter without gradient on every process keeps none; a sharded one was summed by its backward pass.
         """
         if self.size == 1:
             return
@@ -230,7 +222,7 @@ class ProcessGroup:
         return tensors
 
     def _failed_first(self) -> bool:
-        """Whether no other process failed before; the count is in torchrun's store, which outlives the processes."""
+        """Whether no other process failed before, by a count in torchrun's store, which outlives the processes."""
         try:
             return int(self._store.add("failed", 1)) == 1
         except RuntimeError:  # the store is gone: better printed twice than not at all
@@ -255,12 +247,6 @@ def _gpu(device: str, local: int, here: int) -> str:
         )
     torch.cuda.set_device(local)
     return f"cuda:{local}"
-
-
-def _die_with_torchrun() -> None:
-    """Die when torchrun is killed (Linux): it starts us in sessions of our own, where we would train on unseen."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _init_process_group(device: str) -> Any:

@@ -3,9 +3,8 @@
 Example:
     train(config, Path("runs/train"), questions, Policy.open(Path(config.model)), progress=print)
 
-One step: `train_batch_size` questions, `num_generations` answers to each; an answer's advantage is its reward
-relative to its group's. The prompt and its video run once per group and are shared by its answers. A step depends on
-(seed, step) alone, so a run that was stopped resumes from its last checkpoint and ends with the same weights.
+A step depends on (seed, step) alone, so a run that was stopped resumes from its last checkpoint and ends with the same
+weights.
 
 Source: DeepSeekMath (arXiv 2402.03300); rewards and settings: VideoSSR (arXiv 2511.06281), section 3.
 """
@@ -74,19 +73,15 @@ def train(
 ) -> Path:
     """Run or resume the training in folder `out`; returns the last checkpoint.
 
-    Args:
-        policy: opened from the base model, which is also the reference of the KL term.
-        progress: called with each finished step's metrics.
-        source: samples the rollouts; the policy itself when None.
-        evaluation: called every `harness_eval.eval_steps` steps.
-        warn: called with warnings.
-        argv: the command, for the manifest.
+    `policy` is opened from the base model, the reference of the KL term; `progress` gets each finished step's metrics;
+    `source` samples the rollouts (None: the policy itself); `evaluation` is called every `harness_eval.eval_steps`
+    steps; `argv` is the command, for the manifest.
 
     Raises:
         ViubenchError: a check stopped the run (see `trainer.checks`), `out` holds a training of another
             configuration, or another process trains there. The message says where the finished steps are saved.
     """
-    training = GRPOTraining(config, out, questions, policy, source or PolicyRollouts(policy), evaluation, warn, argv)
+    training = GRPOTraining(config, out, questions, policy, warn, argv, source or PolicyRollouts(policy), evaluation)
     manager, monitor = training.manager, training.monitor
     with manager.locked(), manager.saving_on_error(monitor.state), contextlib.closing(training.log):
         monitor.restore(manager.resume())
@@ -104,32 +99,43 @@ def train(
     return last
 
 
-class GRPOTraining:
+@dataclass
+class TrainingStage:
+    """What the warm start and GRPO share: the parts of a training into folder `out`."""
+
+    config: TrainConfig
+    out: Path
+    questions: Questions
+    policy: Policy
+    warn: Callable[[str], None]
+    argv: Sequence[str]
+
+    def __post_init__(self) -> None:
+        constants = checks.constant_baselines(self.questions, self.config)
+        self.baselines = {f"floor/{task}": value for task, value in constants.items()}
+        self.optimizer = build_optimizer(self.policy, self.config)
+        self.log = (MetricsLog if self.policy.processes.is_main else NoLog)(self.out, self.warn)
+        manifest = model_card.build_manifest(self.config, self.questions, self.policy, self.argv)
+        self.manager = CheckpointManager(self.config, self.out, self.policy, self.optimizer, self.log, manifest)
+
+
+@dataclass
+class GRPOTraining(TrainingStage):
     """The parts of a run, and its steps."""
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        out: Path,
-        questions: Questions,
-        policy: Policy,
-        source: RolloutSource,
-        evaluation: EvaluateCheckpoint | None,
-        warn: Callable[[str], None],
-        argv: Sequence[str],
-    ) -> None:
-        self.config, self.questions, self.policy, self.source = config, questions, policy, source
-        self.evaluation = evaluation
+    source: RolloutSource
+    evaluation: EvaluateCheckpoint | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        config, is_main = self.config, self.policy.processes.is_main
         kinds = {name: task.reward for name, task in config.tasks.items()}
-        self.rewarder = Rewarder(kinds, questions.evaluators, config.seed)
-        self.baselines = {f"floor/{task}": one for task, one in checks.constant_baselines(questions, config).items()}
-        is_main = policy.processes.is_main
-        stop, limits = config.checks.on_collapse == "stop", checks.top_share_limits(questions)
-        self.monitor = checks.CollapseMonitor(limits, stop=stop, warn=warn if is_main else lambda text: None)
-        self.optimizer = build_optimizer(policy, config)
-        self.log = MetricsLog(out, warn) if is_main else NoLog(out)
-        manifest = model_card.build_manifest(config, questions, policy, argv)
-        self.manager = CheckpointManager(config, out, policy, self.optimizer, self.log, manifest)
+        self.rewarder = Rewarder(kinds, self.questions.evaluators, config.seed)
+        self.monitor = checks.CollapseMonitor(
+            checks.top_share_limits(self.questions),
+            stop=config.checks.on_collapse == "stop",
+            warn=self.warn if is_main else lambda text: None,
+        )
 
     def step(self, step: int) -> None:
         """Sample, reward, update; validate when it is due; check for a collapse."""
@@ -138,12 +144,12 @@ class GRPOTraining:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.source.sync()
-        micro_batches = generate_rollouts(self.policy, self.source, self.rewarder, self.questions, config, step)
+        batch = generate_rollouts(self.policy, self.source, self.rewarder, self.questions, config, step)
         self.source.sleep()
         sampled = time.perf_counter()
-        update_metrics = update(self.policy, self.optimizer, micro_batches, config)
+        update_metrics = update(self.policy, self.optimizer, batch, config)
         updated = time.perf_counter()
-        groups = [group for micro_batch in micro_batches for group in micro_batch.answer_groups()]
+        groups = [group for micro_batch in batch for group in micro_batch.answer_groups()]
         groups = gather_answers(self.policy.processes, groups)
         tasks = diagnose_tasks(groups)
         metrics: dict[str, Any] = {"step": step, **step_summary(groups), **update_metrics, "lr": rate}
@@ -176,9 +182,8 @@ def build_optimizer(policy: Policy, config: TrainConfig) -> torch.optim.Optimize
     """AdamW over everything that is trained."""
     import torch
 
-    return torch.optim.AdamW(
-        [p for _, p in policy.trainable()], lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+    parameters = [parameter for _, parameter in policy.trainable()]
+    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -192,59 +197,44 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 def generate_rollouts(
     policy: Policy, source: RolloutSource, rewarder: Rewarder, questions: Questions, config: TrainConfig, step: int
 ) -> list[MicroBatch]:
-    """The rollouts of a step and their rewards.
-
-    Each process samples its share; the answers to a question depend on its index in the whole batch.
-    """
-    indexed = policy.processes.shard(list(enumerate(questions.batch(step))))
-    parts = [
-        indexed[first : first + config.micro_batch_size] for first in range(0, len(indexed), config.micro_batch_size)
-    ]
+    """This process's rollouts of a step; the answers to a question depend on its index in the whole batch."""
+    batch, n, max_tokens = [], config.num_generations, config.max_completion_length
     policy.unshard()
     with policy.processes.raise_together():
-        return [_rollout_micro_batch(policy, source, rewarder, questions, config, step, part) for part in parts]
+        indexed = list(enumerate(questions.batch(step)))
+        for part in policy.processes.micro_batches(indexed, config.micro_batch_size):
+            packed = pack_questions(policy, questions, [sample for _, sample in part])
+            checks.check_prompts(policy, packed)
+            seeds = [seed_of("rollout", config.seed, step, index) for index, _ in part]
+            rollouts = source(packed, n, seeds, config.temperature, max_tokens)
+            checks.check_rollouts(rollouts, len(part) * n, max_tokens)
+            answers = iter(zip(rollouts.texts, rollouts.stopped, strict=True))
+            rewards = [
+                rewarder(sample, text, "stop" if stopped else "length", (step, index, number))
+                for index, sample in part
+                for number, (text, stopped) in enumerate(islice(answers, n))
+            ]
+            batch.append(MicroBatch(packed, rollouts, rewards))
+    return batch
 
 
-def _rollout_micro_batch(
-    policy: Policy,
-    source: RolloutSource,
-    rewarder: Rewarder,
-    questions: Questions,
-    config: TrainConfig,
-    step: int,
-    indexed: Sequence[tuple[int, Sample]],
-) -> MicroBatch:
-    """The rollouts of some questions, given with their indices in the batch."""
-    packed = policy.stack([pack_question(policy, questions, sample) for _, sample in indexed])
-    checks.check_prompts(policy, packed)
-    seeds = [seed_of("rollout", config.seed, step, index) for index, _ in indexed]
-    rollouts = source(packed, config.num_generations, seeds, config.temperature, config.max_completion_length)
-    checks.check_rollouts(rollouts, len(indexed) * config.num_generations, config.max_completion_length)
-    answers = iter(zip(rollouts.texts, rollouts.stopped, strict=True))
-    rewards = [
-        rewarder(sample, text, "stop" if stopped else "length", (step, index, number))
-        for index, sample in indexed
-        for number, (text, stopped) in enumerate(islice(answers, config.num_generations))
-    ]
-    return MicroBatch(packed, rollouts, rewards)
-
-
-def pack_question(policy: Policy, questions: Questions, sample: Sample) -> Packed:
-    """One question with its frames as the model's inputs. Raises ViubenchError where its processor refuses them."""
-    try:
-        return policy.pack(sample, questions.videos(sample))
-    except EngineError as error:
-        raise ViubenchError(
-            f"the model does not take a question: {error}", where=f"item {sample.id}", hint="build the items again"
-        ) from error
+def pack_questions(policy: Policy, questions: Questions, samples: Sequence[Sample]) -> Packed:
+    """Questions with their frames as one batch. Raises ViubenchError where the model's processor refuses one."""
+    rows = []
+    for sample in samples:
+        try:
+            rows.append(policy.pack(sample, questions.videos(sample)))
+        except EngineError as error:
+            raise ViubenchError(
+                f"the model does not take a question: {error}", where=f"item {sample.id}", hint="build the items again"
+            ) from error
+    return policy.stack(rows)
 
 
 def update(
-    policy: Policy, optimizer: torch.optim.Optimizer, micro_batches: Sequence[MicroBatch], config: TrainConfig
+    policy: Policy, optimizer: torch.optim.Optimizer, batch: Sequence[MicroBatch], config: TrainConfig
 ) -> dict[str, float]:
-    """One optimizer step over all micro-batches, one in memory at a time; the loss is the mean over all answer tokens.
-
-    Each process has its share of the micro-batches; weights and metrics are those of the whole batch.
+    """One optimizer step over the micro-batches of all processes, one in memory at a time.
 
     Returns:
         `loss` and its parts, `entropy` (nats), `gap` and `gap_max` (see `checks.logprob_gaps`), `ratio` (policy against
@@ -253,13 +243,11 @@ def update(
     Raises:
         ViubenchError: a gap above the limit or a number that is not finite; the weights are then as before.
     """
-    import torch
-
     processes = policy.processes
-    tokens = sum(processes.gather(sum(int(micro_batch.rollouts.mask.sum()) for micro_batch in micro_batches)))
+    tokens = sum(processes.gather(sum(int(micro_batch.rollouts.mask.sum()) for micro_batch in batch)))
     totals: dict[str, float] = {"gap_max": 0.0}
     optimizer.zero_grad(set_to_none=True)
-    for micro_batch, counts in processes.padded(micro_batches):
+    for micro_batch, counts in processes.padded(batch):
         share = counts * int(micro_batch.rollouts.mask.sum()) / tokens
         with processes.raise_together():
             loss, metrics = micro_batch_loss(policy, micro_batch, config)
@@ -267,21 +255,25 @@ def update(
         totals["gap_max"] = max(totals["gap_max"], metrics.pop("gap_max"))
         for key, number in metrics.items():
             totals[key] = totals.get(key, 0.0) + share * number
-    totals = sum_metrics(processes.gather(totals))
+    parts = processes.gather(totals)
+    totals = {name: (max if name == "gap_max" else sum)(part[name] for part in parts) for name in totals}
+    return optimizer_step(policy, optimizer, totals, config) | {"tokens": tokens}
+
+
+def optimizer_step(
+    policy: Policy, optimizer: torch.optim.Optimizer, metrics: dict[str, float], config: TrainConfig
+) -> dict[str, float]:
+    """Clip the gradients of all processes and step; adds `grad_norm`. Before that, ViubenchError for a NaN or inf."""
+    import torch
+
     parameters = [parameter for _, parameter in policy.trainable()]
-    processes.sum_gradients(parameters)
+    policy.processes.sum_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
-    totals["grad_norm"] = float(fsdp.full_tensor(norm))
-    with processes.raise_together():
-        checks.check_finite(totals)
+    metrics = metrics | {"grad_norm": float(fsdp.full_tensor(norm))}
+    with policy.processes.raise_together():
+        checks.check_finite(metrics)
     optimizer.step()
-    return totals | {"tokens": tokens}
-
-
-def sum_metrics(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The metrics of all processes as one: sums, and of `gap_max` the largest."""
-    totals = {name: sum(part[name] for part in parts) for name in parts[0]}
-    return totals | {"gap_max": max(part["gap_max"] for part in parts)}
+    return metrics
 
 
 def micro_batch_loss(

@@ -26,12 +26,8 @@ def advantages(rewards: Tensor, scale_rewards: Literal["group", "none"]) -> Tens
     Source: arXiv 2402.03300, section 4.1.2 (outcome supervision), which the VideoSSR paper uses unchanged; `none`
     does not divide (arXiv 2503.20783). The standard deviation is that of a sample (n - 1), as in verl.
 
-    Args:
-        rewards: float [G, n], n rewards of each of G groups.
-        scale_rewards: `group` or `none`.
-
-    Returns:
-        [G, n] in the dtype of `rewards`, without gradient; exactly 0 for a group whose rewards are all equal.
+    From float [G, n], n rewards of each of G groups, to the same shape and dtype, without gradient; exactly 0 for a
+    group whose rewards are all equal.
 
     Raises:
         ValueError: a reward that is not finite, another shape, or another `scale_rewards`.
@@ -56,10 +52,7 @@ def kl(logprobs: Tensor, reference: Tensor) -> Tensor:
     """Estimate of KL(pi || reference) at each token: exp(d) - d - 1 with d = log reference - log pi; never negative.
 
     Source: k3 of J. Schulman, "Approximating KL Divergence" (2020); equation 4 of arXiv 2402.03300.
-
-    Args:
-        logprobs: float, any shape, of tokens sampled from the policy.
-        reference: the same tokens under the reference; a constant of the gradient.
+    Tensors are float, of any one shape; `reference` is a constant of the gradient.
     """
     import torch
 
@@ -93,7 +86,6 @@ def loss(
         mask: bool [B, L], True on answer tokens; what the tensors hold elsewhere does not matter.
         reference: float [B, L], log-probabilities under the reference; needed when `beta` is not 0.
         epsilon: half width of the clipping range, in (0, 1), or None.
-        beta: KL coefficient.
 
     Returns:
         The scalar to minimise, and the diagnostics `policy` (its first term), `kl` (when a reference is given) and
@@ -104,7 +96,13 @@ def loss(
     """
     import torch
 
-    _check(logprobs, old, advantages, mask, reference, epsilon, beta)
+    _check_shapes(logprobs, advantages, old=old, mask=mask, reference=reference)
+    if not bool(mask.any()):
+        raise ValueError("no answer token to learn from")
+    if epsilon is not None and old is None:
+        raise ValueError("the clipped loss needs the log-probabilities of the rollout")
+    if beta and reference is None:
+        raise ValueError(f"beta = {beta} needs the reference's log-probabilities")
     count = int(mask.sum())
 
     def masked(values: Tensor) -> Tensor:
@@ -130,24 +128,10 @@ def loss(
     return total, diagnostics
 
 
-def _check(
-    logprobs: Tensor,
-    old: Tensor | None,
-    advantages: Tensor,
-    mask: Tensor,
-    reference: Tensor | None,
-    epsilon: float | None,
-    beta: float,
-) -> None:
+def _check_shapes(logprobs: Tensor, advantages: Tensor, **others: Tensor | None) -> None:
     """ValueError where the arguments of `loss` do not fit together; broadcasting would hide a wrong shape."""
-    for name, values in (("old", old), ("mask", mask), ("reference", reference)):
+    for name, values in others.items():
         if values is not None and values.shape != logprobs.shape:
             raise ValueError(f"{name} is {list(values.shape)}, logprobs {list(logprobs.shape)}")
     if advantages.shape != logprobs.shape[:1]:
         raise ValueError(f"advantages must be [{logprobs.shape[0]}], one per answer, not {list(advantages.shape)}")
-    if not bool(mask.any()):
-        raise ValueError("no answer token to learn from")
-    if epsilon is not None and old is None:
-        raise ValueError("the clipped loss needs the log-probabilities of the rollout")
-    if beta and reference is None:
-        raise ValueError(f"beta = {beta} needs the reference's log-probabilities")

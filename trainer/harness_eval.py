@@ -24,25 +24,16 @@ from viubench.system import child_process
 FOLDER = "evaluations"
 
 TORCHRUN_VARIABLES = (
-    "RANK",
-    "WORLD_SIZE",
-    "LOCAL_RANK",
-    "LOCAL_WORLD_SIZE",
-    "GROUP_RANK",
-    "ROLE_RANK",
-    "MASTER_ADDR",
-    "MASTER_PORT",
-)
+    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "MASTER_ADDR", "MASTER_PORT",
+)  # fmt: skip
 """Variables that torchrun sets for the training; an engine that read them would wait for other processes."""
 
 
 @dataclass(frozen=True)
 class HarnessEvaluation:
-    """Evaluates checkpoints of the training in `out` as its configuration says, on all validation items.
+    """Evaluates checkpoints of the training in `out` as its configuration says.
 
-    Attributes:
-        frame_cache: folder of the frame cache; the default one when None.
-        include_paths: more folders with task files.
+    `frame_cache` is the cache's folder, None the default one; `include_paths` are more folders with task files.
     """
 
     config: TrainConfig

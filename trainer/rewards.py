@@ -45,13 +45,9 @@ control runs only."""
 
 @dataclass(frozen=True)
 class Reward:
-    """The reward of one answer.
+    """The reward of one answer: `value` to train on, in [0, 1]; `strict`, 1.0 for the true answer, else 0.0.
 
-    Attributes:
-        value: the reward to train on, in [0, 1].
-        strict: 1.0 for the true answer, else 0.0, whatever kind `value` is.
-        parsed: whether an answer was extracted; False where the token limit cut it.
-        answer: the answer as JSON data, None where none was extracted.
+    `parsed`: whether an answer (JSON data) was extracted; False where the token limit cut it.
     """
 
     value: float
@@ -61,7 +57,7 @@ class Reward:
 
 
 class Rewarder:
-    """The rewards of a mixture of tasks: the kind of each, its evaluator, and the seed of random rewards."""
+    """The rewards of a mixture of tasks; `seed` is that of random ones."""
 
     def __init__(self, kinds: Mapping[str, Kind], evaluators: Mapping[str, Evaluator], seed: int = 0) -> None:
         self.kinds = dict(kinds)
@@ -108,12 +104,9 @@ class Rewarder:
 
 @dataclass(frozen=True)
 class AnswerGroup:
-    """The answers to one question: several in a training step, one greedy answer in a validation.
+    """The answers (at least one) to one question: several in a training step, one greedy answer in a validation.
 
-    Attributes:
-        task: the question's task.
-        rewards: one per answer, at least one.
-        lengths: tokens of each answer.
+    `lengths` are in tokens.
     """
 
     task: str
@@ -130,18 +123,16 @@ class AnswerGroup:
 class Diagnostics:
     """Diagnostics of one step or validation. Shares, rates and rewards are in [0, 1].
 
-    A question counts once for `distinct` and `top`, with its majority answer: rollouts that agree on one question are
-    the aim of training, questions that share one answer are its collapse.
+    For `distinct` and `top` a question counts once: rollouts that agree on one question are the aim of training.
 
     Attributes:
-        reward: mean of the rewards trained on.
-        strict: mean of the strict rewards.
+        reward, strict: means.
         parsed: share of answers that could be extracted.
         zero_advantage: share of groups whose rewards are all equal, which give no gradient.
         distinct: different majority answers per question.
         top: share of the questions that have the most frequent majority answer.
         length: mean tokens of an answer.
-        answers: the majority answer of each question, None where none was extracted.
+        answers: the majority answer of each question.
     """
 
     reward: float
@@ -185,13 +176,10 @@ def diagnose_tasks(groups: Iterable[AnswerGroup]) -> dict[str, Diagnostics]:
 def collapse_reason(history: Sequence[Diagnostics], *, top_share: float = TOP_SHARE) -> str | None:
     """Why the answers to one task have collapsed: a sentence, or None.
 
-    Either one answer is given to more than `top_share` of the latest questions, or these have at most half as many
-    different answers as the same number of first questions. Judged over at least 64 questions, or the largest step or
-    validation where that is more; the second rule needs twice as many.
-
-    Args:
-        history: the task's diagnostics, oldest first.
-        top_share: in (0, 1); see `top_share_limit`.
+    Either one answer is given to more than `top_share` (in (0, 1), see `top_share_limit`) of the latest questions, or
+    these have at most half as many different answers as the same number of first questions. Judged over at least 64
+    questions, or the largest step or validation where that is more; the second rule needs twice as many. `history` is
+    oldest first.
     """
     answers = [answer for one in history for answer in one.answers]
     size = _window(history)
@@ -256,9 +244,7 @@ def _top(answers: Sequence[str | None]) -> tuple[str, int]:
 def best_constant(samples: Sequence[Sample], evaluator: Evaluator, kind: Kind = "smooth") -> str:
     """The best answer that is the same for every item: what a policy that ignores the video can earn.
 
-    Candidates are the true answers of the items and the evaluator's blind answers, the 200 most frequent, compared on
-    at most 200 items. Choose it on training items, and score it on validation items with `constant_reward`.
-
+    Candidates are the 200 most frequent true answers and blind answers of the evaluator, compared on at most 200 items.
     The reward of kind `random` is the smooth one. Raises ValueError without items.
     """
     if not samples:

@@ -4,9 +4,8 @@ Example:
     last = warm_start(config, Path("runs/train"), questions, Policy.open(Path(config.model)), progress=print)
     policy = Policy.open(last)   # base and reference of GRPO
 
-GRPO cannot improve a task that the model always or never answers right, and a mean over tasks hides both. So the number
-of steps is not fixed: each task has a threshold, a score and a share of exactly right answers, to pass in two
-validations in a row. A task that has passed is asked less often while the others learn, which leaves GRPO room.
+GRPO cannot improve a task that the model always or never answers right, and a mean over tasks hides both. So each task
+has a threshold to pass in two validations in a row; one that has passed is asked less often, which leaves GRPO room.
 """
 
 from __future__ import annotations
@@ -19,13 +18,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer import checks, grpo
-from trainer.checkpoints import checkpoint, model_card
-from trainer.checkpoints.manager import CheckpointManager
-from trainer.checkpoints.metrics_log import MetricsLog, NoLog, print_warning
+from trainer import grpo
+from trainer.checkpoints import checkpoint
+from trainer.checkpoints.metrics_log import print_warning
 from trainer.config import TrainConfig, WarmStart
 from trainer.dataset import Questions, mixture
-from trainer.model import fsdp
 from trainer.model.policy import Policy
 from trainer.rewards import Diagnostics, Rewarder
 from trainer.validation import validate
@@ -53,12 +50,7 @@ STREAM = "warm-start"
 
 @dataclass
 class Curriculum:
-    """How often each task was asked and which have passed; saved with each checkpoint.
-
-    Attributes:
-        drawn: questions of each task so far.
-        streaks: validations in a row in which each task passed its threshold.
-    """
+    """The questions of each task so far, and the validations in a row in which it passed; in each checkpoint."""
 
     drawn: dict[str, int]
     streaks: dict[str, int] = field(default_factory=dict)
@@ -102,13 +94,9 @@ def warm_start(
     warn: Callable[[str], None] = print_warning,
     argv: Sequence[str] = (),
 ) -> Path:
-    """Run or resume the warm start of the training in `out`; returns its last checkpoint.
+    """Run, resume or skip (when finished) the warm start of the training in `out`; returns its last checkpoint.
 
-    One that is finished is not run again. `config.warm_start` must be there.
-
-    Args:
-        policy: opened from the base model; changed in place.
-        progress: called with each finished step's metrics.
+    `policy` is opened from the base model and changed in place; the other arguments are those of `grpo.train`.
 
     Raises:
         ViubenchError: the horizon ends with a task below its threshold (the state is saved), a threshold that a
@@ -131,32 +119,20 @@ def warm_start(
     return last
 
 
-class SFTTraining:
+class SFTTraining(grpo.TrainingStage):
     """The parts of a warm start, and its steps."""
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        folder: Path,
-        questions: Questions,
-        policy: Policy,
-        warn: Callable[[str], None],
-        argv: Sequence[str],
-    ) -> None:
-        if config.warm_start is None:
-            raise ViubenchError("the configuration has no warm start", where=config.run_name)
-        self.config, self.warm, self.questions, self.policy = config, config.warm_start, questions, policy
-        baselines = checks.constant_baselines(questions, config)
-        check_thresholds(self.warm, baselines)
-        self.baselines = {f"floor/{task}": value for task, value in baselines.items()}
-        self.rewarder = Rewarder(dict.fromkeys(config.tasks, "smooth"), questions.evaluators)
-        self.optimizer = grpo.build_optimizer(policy, config)
-        self.log = MetricsLog(folder, warn) if policy.processes.is_main else NoLog(folder)
-        self.curriculum = Curriculum(dict.fromkeys(config.tasks, 0))
+    def __post_init__(self) -> None:
+        if self.config.warm_start is None:
+            raise ViubenchError("the configuration has no warm start", where=self.config.run_name)
+        super().__post_init__()
+        self.warm = self.config.warm_start
+        check_thresholds(self.warm, self.baselines)
+        self.rewarder = Rewarder(dict.fromkeys(self.config.tasks, "smooth"), self.questions.evaluators)
+        self.curriculum = Curriculum(dict.fromkeys(self.config.tasks, 0))
         # A checkpoint is due as often as in GRPO, over the warm start's own steps.
-        steps = config.model_copy(update={"max_steps": self.warm.max_steps, "harness_eval": None})
-        manifest = model_card.build_manifest(config, questions, policy, argv)
-        self.manager = CheckpointManager(steps, folder, policy, self.optimizer, self.log, manifest)
+        own_steps = {"max_steps": self.warm.max_steps, "harness_eval": None}
+        self.manager.config = self.config.model_copy(update=own_steps)
 
     def step(self, step: int) -> None:
         """One step on the true answers, and a validation when it is due."""
@@ -193,48 +169,37 @@ def sft_step(
 ) -> dict[str, float]:
     """One optimizer step on the true answers: the mean over their tokens of -log p at temperature 1.
 
-    Each process takes its share of `samples`; weights and metrics are those of all.
-
-    Returns:
-        `loss` (nats a token), `tokens` and `grad_norm`.
+    Returns `loss` (nats a token), `tokens` and `grad_norm`, over the samples of all processes.
     """
-    import torch
-
     for group in optimizer.param_groups:
         group["lr"] = rate
     processes = policy.processes
     tokens = sum(len(policy.encode_answer(sample.answer_text)) for sample in samples)
-    share, size = processes.shard(samples), config.micro_batch_size
-    parts = [share[start : start + size] for start in range(0, len(share), size)]
+    parts = processes.micro_batches(samples, config.micro_batch_size)
     optimizer.zero_grad(set_to_none=True)
     total = 0.0
     for part, counts in processes.padded(parts):
         with processes.raise_together():
-            packed = policy.stack([grpo.pack_question(policy, questions, sample) for sample in part])
-        answers, mask = policy.answers([sample.answer_text for sample in part])
+            packed = grpo.pack_questions(policy, questions, part)
+        answers, mask = policy.pad_answers([policy.encode_answer(sample.answer_text) for sample in part])
         # One answer a question: no prompt is shared, so one forward pass is enough.
         logprobs, _ = policy.logprobs(packed, answers, mask, 1.0, shared=False)
         loss = -counts * logprobs.sum() / tokens
         loss.backward()
         total += float(loss.detach())
-    total = sum(processes.gather(total))
-    parameters = [parameter for _, parameter in policy.trainable()]
-    processes.sum_gradients(parameters)
-    norm = float(fsdp.full_tensor(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)))
-    with processes.raise_together():
-        checks.check_finite({"loss": total, "grad_norm": norm})
-    optimizer.step()
-    return {"loss": total, "tokens": tokens, "grad_norm": norm}
+    metrics = {"loss": sum(processes.gather(total)), "tokens": tokens}
+    return grpo.optimizer_step(policy, optimizer, metrics, config)
 
 
 def check_thresholds(warm: WarmStart, baselines: Mapping[str, float]) -> None:
     """Raises ViubenchError for a threshold that a constant answer passes, or nearly passes."""
     for task, threshold in warm.thresholds.items():
-        if threshold.score < baselines[task] + ABOVE_CONSTANT:
+        constant = baselines[f"floor/{task}"]
+        if threshold.score < constant + ABOVE_CONSTANT:
             raise ViubenchError(
-                f"the threshold of {task} is {threshold.score:.2f}, and a constant answer scores {baselines[task]:.2f}",
+                f"the threshold of {task} is {threshold.score:.2f}, and a constant answer scores {constant:.2f}",
                 where="warm_start.thresholds",
-                hint=f"set it to {baselines[task] + ABOVE_CONSTANT:.2f} at least",
+                hint=f"set it to {constant + ABOVE_CONSTANT:.2f} at least",
             )
 
 

@@ -3,8 +3,6 @@
 Example:
     results = validate(policy, rewarder, questions, questions.validation(256), config)
     results["tiny_ground"].reward, results["tiny_ground"].strict   # mean smooth score, share of exactly right answers
-
-It is cheap; `trainer.harness_eval` runs the harness on a checkpoint.
 """
 
 from __future__ import annotations
@@ -23,15 +21,11 @@ from viubench.schema import Sample
 def validate(
     policy: Policy, rewarder: Rewarder, questions: Questions, samples: Sequence[Sample], config: TrainConfig
 ) -> dict[str, Diagnostics]:
-    """Diagnostics of each task over greedy answers to `samples`, `config.micro_batch_size` at a time.
-
-    Each process answers its share; the diagnostics are those of all.
-    """
-    share, groups = policy.processes.shard(samples), []
+    """Diagnostics of each task over greedy answers to `samples`, of which each process answers its share."""
+    groups = []
     policy.unshard()
     with policy.processes.raise_together():
-        for start in range(0, len(share), config.micro_batch_size):
-            batch = share[start : start + config.micro_batch_size]
+        for batch in policy.processes.micro_batches(samples, config.micro_batch_size):
             packed = policy.stack([policy.pack(sample, questions.videos(sample)) for sample in batch])
             rollouts = policy.rollout(packed, 1, [0] * len(batch), 0.0, config.max_completion_length)
             lengths = rollouts.mask.sum(1).tolist()

@@ -9,6 +9,8 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import IntEnum
 from typing import Literal
 
@@ -41,6 +43,12 @@ class ViubenchError(Exception):
         self.where = where
         self.hint = hint
         self.exit_code = exit_code
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str, shown: str = "{}") -> str:
+    """The hint that names the closest of the known names, written as `shown`; `otherwise` where none is close."""
+    close = get_close_matches(name, list(known), n=1)
+    return f"did you mean {shown.format(close[0])}?" if close else otherwise
 
 
 MediaFault = Literal[

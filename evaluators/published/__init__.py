@@ -11,6 +11,6 @@ The rules do what their sources do, faults included: here the article "a" counts
 leaves the denominator. They stand beside an evaluator's own score and are never the headline.
 """
 
-from evaluators.published.base import Rule, RuleVerdict, get_rule, rule_names
+from evaluators.published.base import Rule, RuleVerdict, get_rule
 
-__all__ = ["Rule", "RuleVerdict", "get_rule", "rule_names"]
+__all__ = ["Rule", "RuleVerdict", "get_rule"]

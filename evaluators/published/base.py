@@ -10,13 +10,12 @@ Example: a rule of one's own is an object and one line of packaging metadata.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from evaluators.base import Gradable, Groups
-from evaluators.plugins import load, registered
+from evaluators.base import Gradable, Groups, grouped
+from evaluators.plugins import load
 
 GROUP = "viubench.rules"
 
@@ -30,50 +29,43 @@ class RuleVerdict:
     groups: Groups = field(default_factory=dict)
 
 
+def mean(values: Sequence[float]) -> float | None:
+    """The mean; None of nothing."""
+    return sum(values) / len(values) if values else None
+
+
 def answered_mean(rows: Sequence[RuleVerdict]) -> float | None:
     """Mean over the samples the rule counts; None when it counts none."""
-    values = [row.value for row in rows if row.value is not None]
-    return sum(values) / len(values) if values else None
+    return mean([row.value for row in rows if row.value is not None])
 
 
 def mean_of_groups(key: str) -> Callable[[Sequence[RuleVerdict]], float | None]:
     """An aggregate: the mean of the means of `groups[key]`; ValueError where a sample has no single value there."""
 
     def aggregate(rows: Sequence[RuleVerdict]) -> float | None:
-        by_group: dict[str, list[RuleVerdict]] = defaultdict(list)
-        for row in rows:
-            value = row.groups.get(key)
-            if not isinstance(value, str):
-                raise ValueError(f"this rule averages over the group {key!r}, which a sample does not have: {value!r}")
-            by_group[value].append(row)
-        means = [mean for members in by_group.values() if (mean := answered_mean(members)) is not None]
-        return sum(means) / len(means) if means else None
+        by_group = grouped((group_of(row), row) for row in rows)
+        return mean([value for members in by_group.values() if (value := answered_mean(members)) is not None])
+
+    def group_of(row: RuleVerdict) -> str:
+        value = row.groups.get(key)
+        if not isinstance(value, str):
+            raise ValueError(f"this rule averages over the group {key!r}, which a sample does not have: {value!r}")
+        return value
 
     return aggregate
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A published scoring rule.
+    """A published scoring rule."""
 
-    Attributes:
-        name: `<where>/<task>`, the registered name.
-        verdict: (response text, item) -> score in [0, 1], or None where the rule leaves the sample out.
-        aggregate: verdicts of a whole task -> its score in [0, 1], or None when nothing counts.
-    """
-
-    name: str
-    verdict: Callable[[str, Gradable], float | None]
-    aggregate: Callable[[Sequence[RuleVerdict]], float | None] = answered_mean
+    name: str  # `<where>/<task>`, as registered
+    verdict: Callable[[str, Gradable], float | None]  # of a response: in [0, 1], None where it leaves the sample out
+    aggregate: Callable[[Sequence[RuleVerdict]], float | None] = answered_mean  # of a task; None when nothing counts
 
     def __reduce__(self) -> tuple[Callable[[str], Rule], tuple[str]]:
         """A rule goes to another process by its registered name: the functions it is made of cannot."""
         return get_rule, (self.name,)
-
-
-def rule_names() -> list[str]:
-    """Names of every registered rule, sorted."""
-    return sorted(registered(GROUP))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Extraction of an option letter as published scripts do it, and pairs of questions scored as by Vinoground.
+"""Extraction of an option letter as published scripts do it, and what else several of them share.
 
 Example:
     >>> shared_letter("A man enters. The answer is B", "ABCD")
@@ -11,12 +11,11 @@ The evaluators of this package do not extract so: see `evaluators.extraction`.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 
-from evaluators.base import Gradable
-from evaluators.published.base import Rule, RuleVerdict
+from evaluators.base import Gradable, grouped
+from evaluators.published.base import Rule, RuleVerdict, answered_mean, mean
 
 _THE = ("the ", "")
 ANSWER_PHRASES = (
@@ -51,15 +50,8 @@ def shared_letter(text: str, letters: Iterable[str]) -> str:
     text = f" {text} "
     matches: list[tuple[int, int, str]] = []  # rank, position, letter
     for letter in letters:
-        for rank, form in (
-            (6, f"({letter})"),
-            (5, f"{letter}."),
-            (4, f"{letter}:"),
-            (3, f"{letter})"),
-            (2, f"{letter} "),
-        ):
-            if form in text:
-                matches.append((rank, text.rfind(form), letter))
+        forms = (f"{letter} ", f"{letter})", f"{letter}:", f"{letter}.", f"({letter})")
+        matches += [(rank, text.rfind(form), letter) for rank, form in enumerate(forms, 2) if form in text]
         if bare.startswith(letter) and not bare[1:2].isalpha():
             matches.append((10, 0, letter))
         if bare.endswith(letter) and not bare[-2:-1].isalpha():
@@ -91,18 +83,32 @@ def gold(item: Gradable) -> str:
     return str(item.params.get("gold", item.target))
 
 
-def first_is_letter(text: str, item: Gradable) -> float:
-    """Right when the first character is the letter, in either case."""
-    return float(text[:1].lower() == str(item.target).lower())
+def letter_rule(
+    name: str,
+    extract: Callable[[str], str],
+    unread: float | None = 0.0,
+    aggregate: Callable[[Sequence[RuleVerdict]], float | None] = answered_mean,
+) -> Rule:
+    """Right when the letter extracted is the target; `unread` is the verdict on a text in which it is ""."""
+
+    def verdict(text: str, item: Gradable) -> float | None:
+        letter = extract(text)
+        return float(letter == item.target) if letter else unread
+
+    return Rule(name, verdict, aggregate)
 
 
 def pair_rules(where: str) -> tuple[Rule, Rule, Rule]:
-    """Vinoground's text, video and group score, named `<where>/vinoground`, `..._video` and `..._group`."""
-    name = f"{where}/vinoground"
+    """Vinoground's text, video and group score: an answer is right when its first character is the letter, in either
+    case."""
+
+    def verdict(text: str, item: Gradable) -> float:
+        return float(text[:1].lower() == str(item.target).lower())
+
     return (
-        Rule(name, first_is_letter, _pairs_right("text")),
-        Rule(f"{name}_video", first_is_letter, _pairs_right("video")),
-        Rule(f"{name}_group", first_is_letter, _pairs_right("text", "video")),
+        Rule(f"{where}/vinoground", verdict, _pairs_right("text")),
+        Rule(f"{where}/vinoground_video", verdict, _pairs_right("video")),
+        Rule(f"{where}/vinoground_group", verdict, _pairs_right("text", "video")),
     )
 
 
@@ -110,13 +116,12 @@ def _pairs_right(*kinds: str) -> Callable[[Sequence[RuleVerdict]], float | None]
     """Share of the clusters in which both questions of every kind (`groups["question"]`) are right."""
 
     def aggregate(rows: Sequence[RuleVerdict]) -> float | None:
-        pairs: dict[str, list[RuleVerdict]] = defaultdict(list)
-        for row in rows:
-            pairs[row.cluster].append(row)
-        right = [
-            all([row.value for row in pair if row.groups.get("question") == kind] == [1.0, 1.0] for kind in kinds)
-            for pair in pairs.values()
-        ]
-        return sum(right) / len(right) if right else None
+        pairs = grouped((row.cluster, row) for row in rows).values()
+        return mean(
+            [
+                all([row.value for row in pair if row.groups.get("question") == kind] == [1.0, 1.0] for kind in kinds)
+                for pair in pairs
+            ]
+        )
 
     return aggregate

@@ -13,48 +13,40 @@ to a judge (TempCompass) and one that is given a random letter (LongVideoBench) 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from functools import partial
 from string import ascii_uppercase
 
 from evaluators.base import Gradable
 from evaluators.published.base import Rule, mean_of_groups
-from evaluators.published.intervals import first_window, hull_iou
-from evaluators.published.letters import first_capital, gold, pair_rules, shared_letter, without_openings
-
-# --- letters --------------------------------------------------------------------------------------------------
-
-
-def _shared(letters: str) -> Callable[[str, Gradable], float]:
-    return lambda text, item: float(shared_letter(text, letters) == item.target)
+from evaluators.published.letters import first_capital, gold, letter_rule, pair_rules, shared_letter, without_openings
+from evaluators.published.videossr import window_iou
 
 
 def _video_mmmu(text: str, item: Gradable) -> float:
-    """The shared extractor with one letter per option.
-
-    lmms-eval scores a question without a type (one of Adaptation's) as open-ended; here it is the choice it is.
-    """
+    """The shared extractor with one letter per option; lmms-eval scores a question without a type (one of Adaptation's)
+    as open-ended, here it is the choice it is."""
     letters = ascii_uppercase[: len(item.options) or len(item.params["letters"])]
     return float(shared_letter(text, letters) == item.target)
 
 
-def _first_of_five(text: str, item: Gradable) -> float:
+def _first_of_five(text: str) -> str:
     """The first capital A to E after set openings are cut out: "Both" is B.
 
     Without one, lmms-eval's LongVideoBench draws a random letter; here, as in its Video-TT, the reply is wrong.
     """
-    return float(first_capital(without_openings(text), "ABCDE") == item.target)
+    return first_capital(without_openings(text), "ABCDE")
 
 
-VIDEOMME = Rule("lmms-eval/videomme", _shared("ABCD"))
-LVBENCH = Rule("lmms-eval/lvbench", _shared("ABCD"))
-CGBENCH = Rule("lmms-eval/cgbench", _shared(ascii_uppercase[:14]))  # however few an item has: "I" may be an option
-MLVU_DEV = Rule("lmms-eval/mlvu_dev", _shared("ABCD"), mean_of_groups("task_type"))
+_a_to_d = partial(shared_letter, letters="ABCD")
+_a_to_n = partial(shared_letter, letters=ascii_uppercase[:14])  # however few an item has: "I" may be an option
+VIDEOMME = letter_rule("lmms-eval/videomme", _a_to_d)
+LVBENCH = letter_rule("lmms-eval/lvbench", _a_to_d)
+CGBENCH = letter_rule("lmms-eval/cgbench", _a_to_n)
+MLVU_DEV = letter_rule("lmms-eval/mlvu_dev", _a_to_d, aggregate=mean_of_groups("task_type"))
 VIDEO_MMMU = Rule("lmms-eval/video_mmmu", _video_mmmu)
-LONGVIDEOBENCH_VAL_V = Rule("lmms-eval/longvideobench_val_v", _first_of_five)
-VIDEOTT_SINGLE_MC = Rule("lmms-eval/videott_single_mc", _first_of_five)
+LONGVIDEOBENCH_VAL_V = letter_rule("lmms-eval/longvideobench_val_v", _first_of_five)
+VIDEOTT_SINGLE_MC = letter_rule("lmms-eval/videott_single_mc", _first_of_five)
 VINOGROUND, VINOGROUND_VIDEO, VINOGROUND_GROUP = pair_rules("lmms-eval")
-
-# --- MVBench --------------------------------------------------------------------------------------------------
 
 _PUNCTUATION = ';/[]"{}()=+\\_->@`<,?!'
 _DIGITS_COMMA = re.compile(r"\d,\d")
@@ -64,10 +56,8 @@ _ALONE = re.compile(r"\b[a-e]\b")
 
 
 def _mvbench(text: str, item: Gradable) -> float | None:
-    """A leading "B. ..."; else the first a to e standing alone in any case, so the article "a" is option A.
-
-    Only an entirely empty response leaves the denominator.
-    """
+    """A leading "B. ..."; else the first a to e standing alone in any case, so the article "a" is option A. Only an
+    entirely empty response leaves the denominator."""
     return float(_mvbench_letter(text) == _mvbench_letter(str(item.target))) if text else None
 
 
@@ -76,7 +66,13 @@ def _mvbench_letter(text: str) -> str:
     rest = text[2:].lstrip()
     if text[:1].upper() in tuple("ABCDE") and text[1:2] == "." and rest and "\n" not in rest:
         return text[0].upper()
-    text = _without_punctuation(text.replace("\n", " ").replace("\t", " ").strip())
+    text = text.replace("\n", " ").replace("\t", " ").strip()
+    # VQA's normalisation: a mark beside a space (or any, where digits are grouped) goes, others become a space.
+    grouped = _DIGITS_COMMA.search(text) is not None
+    gone = {mark for mark in _PUNCTUATION if grouped or f"{mark} " in text or f" {mark}" in text}
+    for mark in _PUNCTUATION:
+        text = text.replace(mark, "" if mark in gone else " ")
+    text = _FULL_STOP.sub("", text, count=_STOPS)
     for mark in "'\")(":
         text = text.strip(mark)
     text = text.strip().lower()
@@ -84,19 +80,7 @@ def _mvbench_letter(text: str) -> str:
     return alone[0].upper() if alone else text
 
 
-def _without_punctuation(text: str) -> str:
-    """VQA's normalisation: a mark beside a space (or any, where digits are grouped) goes, others become a space."""
-    grouped = _DIGITS_COMMA.search(text) is not None
-    out = text
-    for mark in _PUNCTUATION:
-        goes = grouped or f"{mark} " in text or f" {mark}" in text
-        out = out.replace(mark, "" if goes else " ")
-    return _FULL_STOP.sub("", out, count=_STOPS)
-
-
 MVBENCH = Rule("lmms-eval/mvbench", _mvbench)
-
-# --- TempCompass ----------------------------------------------------------------------------------------------
 
 
 def _tempcompass_multi_choice(text: str, item: Gradable) -> float:
@@ -143,8 +127,6 @@ TEMPCOMPASS_MULTI_CHOICE = Rule("lmms-eval/tempcompass_multi_choice", _tempcompa
 TEMPCOMPASS_YES_NO = Rule("lmms-eval/tempcompass_yes_no", _tempcompass_yes_no)
 TEMPCOMPASS_CAPTION_MATCHING = Rule("lmms-eval/tempcompass_caption_matching", _tempcompass_caption_matching)
 
-# --- Charades-STA ---------------------------------------------------------------------------------------------
-
 _ECHO = "a specific example is : 20.8 - 30.0 seconds"  # an example some prompts give; echoed, it is no answer
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?"
 _SECONDS = r"(?<!\d)(\d+(?:\.\d+)?)"  # not from inside a number: the same matches, without trying each digit
@@ -157,12 +139,12 @@ _NUMBER = re.compile(r"\b(\d+(?:\.\d+)?)\b")
 
 def _charades(text: str, item: Gradable) -> float:
     """IoU of the first interval found with the (first) true window; 0 without one."""
-    interval = _first_interval(text)
-    return 0.0 if interval is None else hull_iou(interval, first_window(item))
+    times = _first_interval(text)
+    return window_iou(times, item) if times else 0.0
 
 
-def _first_interval(text: str) -> tuple[float, float] | None:
-    """(start, end) in seconds, put in order.
+def _first_interval(text: str) -> list[float] | None:
+    """Its two ends in seconds, as they stand.
 
     Every "to" becomes a dash. Lines that speak of a start, an end or a happening are read, else all. The first that
     applies: a range of clock times, a range of numbers, two clock times anywhere, the first numbers of two lines, a
@@ -170,28 +152,17 @@ def _first_interval(text: str) -> tuple[float, float] | None:
     """
     lines = re.split(r"[!?\n]", text.lower().replace(_ECHO, "").replace("to", "-"))
     lines = [line for line in lines if any(word in line for word in ("start", "end", "happen"))] or lines
-    clocks = [_clock(time) for line in lines for time in _CLOCKS.findall(line)]
-    numbers = [float(first[1]) for line in lines if (first := _NUMBER.search(line))]
-    if pair := _first_match(_CLOCK_RANGE, lines):
-        times = [_clock(pair[1]), _clock(pair[2])]
-    elif pair := _first_match(_RANGE, lines):
-        times = [float(pair[1]), float(pair[2])]
-    elif len(clocks) > 1:
-        times = clocks[:2]
-    elif len(numbers) > 1:
-        times = numbers[:2]
-    elif pair := _first_match(_RANGE_IN_S, lines):
-        times = [float(pair[1]), float(pair[2])]
-    else:
-        return None
-    return min(times), max(times)
+    clocks = [time for line in lines for time in _CLOCKS.findall(line)]
+    numbers = [first[1] for line in lines if (first := _NUMBER.search(line))]
+    ranges = [
+        [time for line in lines for pair in pattern.findall(line)[:1] for time in pair]
+        for pattern in (_CLOCK_RANGE, _RANGE, _RANGE_IN_S)
+    ]
+    readings = (*ranges[:2], clocks, numbers, ranges[2])
+    return next(([_seconds(time) for time in times[:2]] for times in readings if len(times) > 1), None)
 
 
-def _first_match(pattern: re.Pattern[str], lines: list[str]) -> re.Match[str] | None:
-    return next((match for line in lines if (match := pattern.search(line))), None)
-
-
-def _clock(time: str) -> float:
+def _seconds(time: str) -> float:
     return sum(float(part) * 60.0**place for place, part in enumerate(reversed(time.split(":"))))
 
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from functools import partial
 
 from evaluators.base import Gradable
 from evaluators.published.base import Rule
-from evaluators.published.letters import first_capital, gold, pair_rules, without_openings
+from evaluators.published.letters import first_capital, gold, letter_rule, pair_rules, without_openings
 
 
 def _mvbench(text: str, item: Gradable) -> float:
@@ -24,25 +25,15 @@ def _mvbench(text: str, item: Gradable) -> float:
     return float(first.replace(".", "") in letter or letter in first)
 
 
-def _videomme(text: str, item: Gradable) -> float | None:
-    """The first capital A to D of the text, be it of "Best" or "According"; without one the question is left out.
-
-    The script cuts openings out first, but none of those it really cuts has such a capital: two that have are joined
-    into one by a missing comma.
-    """
-    letter = first_capital(text, "ABCD")
-    return float(letter == item.target) if letter else None
-
-
-def _lvbench(text: str, item: Gradable) -> float:
+def _lvbench(text: str) -> str:
     """The first character of the first word, before the first ")" and after the first "("."""
     answer = text.strip().split(")")[0].strip()
     if "(" in answer:
         answer = answer.split("(")[1].strip()
-    return float(answer.split(" ")[0][:1] == item.target)
+    return answer.split(" ")[0][:1]
 
 
-_FENCE = "```json"
+_FENCED = re.compile(r"```json(.*?)```", re.DOTALL)
 _BARE_WORD = re.compile(r"(?<=:\s)([A-Za-z_]\w*)")
 _CG_LETTER = re.compile(r"\b[A-H]\b")
 
@@ -52,10 +43,8 @@ def _cgbench(text: str, item: Gradable) -> float | None:
 
     A response without JSON and without any lone A to H is left out.
     """
-    start = text.find(_FENCE)
-    end = text.find("```", start + len(_FENCE)) if start >= 0 else -1
-    if end >= 0:
-        content = _BARE_WORD.sub(r'"\1"', text[start + len(_FENCE) : end].strip())
+    if fenced := _FENCED.search(text):
+        content = _BARE_WORD.sub(r'"\1"', fenced[1].strip())
         with suppress(ValueError, LookupError, TypeError, RecursionError):  # no such JSON: the letters decide
             return float(json.loads(content)["result"] == item.target)
     letters = _CG_LETTER.findall(text)
@@ -91,16 +80,14 @@ def _cvbench(text: str, item: Gradable) -> float:
     return float(match is not None and match[0].upper() == gold(item).strip().upper())
 
 
-def _aotbench(text: str, item: Gradable) -> float | None:
-    """The first character, as it stands; the script has no result for an empty response."""
-    return float(text[0] == item.target) if text else None
-
-
 MVBENCH = Rule("official/mvbench", _mvbench)
-VIDEOMME = Rule("official/videomme", _videomme)
-LVBENCH = Rule("official/lvbench", _lvbench)
+# The first capital A to D, be it of "Best" or "According"; without one the question is left out. The script cuts
+# openings out first, but none it really cuts has such a capital: two that have are joined by a missing comma.
+VIDEOMME = letter_rule("official/videomme", partial(first_capital, letters="ABCD"), None)
+LVBENCH = letter_rule("official/lvbench", _lvbench)
 CGBENCH = Rule("official/cgbench", _cgbench)
 VCRBENCH = Rule("official/vcrbench", _vcrbench)
 CVBENCH = Rule("official/cvbench", _cvbench)
-AOTBENCH = Rule("official/aotbench", _aotbench)
+# The first character, as it stands; the script has no result for an empty response.
+AOTBENCH = letter_rule("official/aotbench", lambda text: text[:1], None)
 VINOGROUND, VINOGROUND_VIDEO, VINOGROUND_GROUP = pair_rules("official")

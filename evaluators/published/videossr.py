@@ -9,10 +9,10 @@ Example:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from evaluators.base import Gradable
 from evaluators.published.base import Rule
-from evaluators.published.intervals import first_window, hull_iou
 
 _PAIR = re.compile(r"(?<!\d)(\d{1,12}(?:\.\d{0,12})?)\s{0,20}-\s{0,20}(\d{1,12}(?:\.\d{0,12})?)")
 
@@ -22,13 +22,19 @@ def _vqa(text: str, item: Gradable) -> float | None:
     return float(text[0] == str(item.target).strip().upper()) if text else None
 
 
+def window_iou(times: Sequence[float], item: Gradable) -> float:
+    """Overlap of two times in seconds, in either order, with the (first) true window over their hull, in [0, 1]; 0 for
+    an empty hull."""
+    first, last = item.target[0] if isinstance(item.target[0], list | tuple) else item.target
+    start, end = min(times), max(times)
+    hull = max(end, float(last)) - min(start, float(first))
+    return max(min(end, float(last)) - max(start, float(first)), 0.0) / hull if hull > 0 else 0.0
+
+
 def _vtg(text: str, item: Gradable) -> float | None:
     """IoU of the first `a - b`, ends put in order, with the (first) true window; without a pair it is left out."""
     pair = _PAIR.search(text)
-    if pair is None:
-        return None
-    start, end = sorted((float(pair[1]), float(pair[2])))
-    return hull_iou((start, end), first_window(item))
+    return window_iou([float(pair[1]), float(pair[2])], item) if pair else None
 
 
 VQA = Rule("videossr/vqa", _vqa)

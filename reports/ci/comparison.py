@@ -33,12 +33,14 @@ HEADERS = ("task", "n", "videos", "A", "B", "change", "95 % interval", "up / dow
 
 def text(report: CompareReport) -> str:
     """Heading, table and notes as plain text."""
-    rows = [_row(short_line(task), found) for task, found in report.tasks.items()]
+    sides = {"A": report.a, "B": report.b}
+    runs = [f"{name}: {short_line(run.model)} ({one_line(run.path)})" for name, run in sides.items()]
+    rows = [_row(short_line(task), found, [found]) for task, found in report.tasks.items()]
     if len(rows) > 1:
-        rows.append(_mean(report))
-    sides = ("left", *["right"] * (len(HEADERS) - 2), "left")
-    table = tabulate(rows, HEADERS, disable_numparse=True, colalign=sides)
-    return "\n".join([_title(report), table, *notes(report), METHOD])
+        rows.append(_row(f"mean of {report.mean.tasks} tasks", report.mean, list(report.tasks.values())))
+    aligned = ("left", *["right"] * (len(HEADERS) - 2), "left")
+    table = tabulate(rows, HEADERS, disable_numparse=True, colalign=aligned)
+    return "\n".join([*runs, headline(report), table, *notes(report), METHOD])
 
 
 METHOD = (
@@ -92,7 +94,8 @@ def flip_lines(found: Sequence[Flip], total: int, paths: tuple[Path, Path]) -> I
         yield f"  target  {short_line(show(flip.a.target))}"
         for name, record, score in (("A", flip.a, flip.score_a), ("B", flip.b, flip.score_b)):
             yield f"  {name}       {_answer(record, score)}"
-        if strip := _strip(flip, paths):
+        strips = (strip_path(path, record.id) for path, record in zip(paths, (flip.a, flip.b), strict=True))
+        if strip := next((strip for strip in strips if strip.is_file()), None):
             yield f"  frames  {one_line(str(strip))}"
 
 
@@ -102,52 +105,11 @@ def _answer(record: Record, score: float) -> str:
     return f"{score:.2f}  {record.status.replace('_', ' ')}, {read}{response}"
 
 
-def _strip(flip: Flip, paths: tuple[Path, Path]) -> Path | None:
-    found = (strip_path(path, record.id) for path, record in zip(paths, (flip.a, flip.b), strict=True))
-    return next((strip for strip in found if strip.is_file()), None)
-
-
-def _title(report: CompareReport) -> str:
-    runs = (
-        f"{name}: {short_line(run.model)} ({one_line(run.path)})" for name, run in (("A", report.a), ("B", report.b))
-    )
-    return "\n".join([*runs, headline(report)])
-
-
-def _row(name: str, found: TaskChange) -> list[str]:
-    turned = f"{found.to_right} / {found.to_wrong}"
-    corrected = [p_value(found.p), p_value(found.holm), p_value(found.bh)]
-    return [name, str(found.n), *_scores(found), turned, *corrected, _least(found), found.word]
-
-
-def _mean(report: CompareReport) -> list[str]:
-    mean, tasks = report.mean, report.tasks.values()
-    turned = f"{sum(found.to_right for found in tasks)} / {sum(found.to_wrong for found in tasks)}"
-    total = str(sum(found.n for found in tasks))
-    return [
-        f"mean of {mean.tasks} tasks",
-        total,
-        *_scores(mean),
-        turned,
-        p_value(mean.p),
-        "",
-        "",
-        _least(mean),
-        mean.word,
-    ]
-
-
-def _scores(found: Change) -> list[str]:
-    counts = f"{found.better} / {found.worse}"
-    return [
-        str(found.clusters),
-        percent(found.a),
-        percent(found.b),
-        points(found.difference),
-        points_interval(found.ci),
-        counts,
-    ]
-
-
-def _least(found: Change) -> str:
-    return "–" if found.detectable is None else percent(found.detectable)
+def _row(name: str, found: Change, tasks: Sequence[TaskChange]) -> list[str]:
+    """The row of a task, or of the mean of `tasks`."""
+    sizes = [str(sum(task.n for task in tasks)), str(found.clusters)]
+    scores = [percent(found.a), percent(found.b), points(found.difference), points_interval(found.ci)]
+    turned = f"{sum(task.to_right for task in tasks)} / {sum(task.to_wrong for task in tasks)}"
+    corrected = [p_value(found.holm), p_value(found.bh)] if isinstance(found, TaskChange) else ["", ""]
+    tests = [p_value(found.p), *corrected, percent(found.detectable)]
+    return [name, *sizes, *scores, f"{found.better} / {found.worse}", turned, *tests, found.word]

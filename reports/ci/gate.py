@@ -18,7 +18,7 @@ from tabulate import tabulate
 from reports.html.escape import NAME_LENGTH, one_line
 from reports.html.format import percent, points, points_interval
 from viubench.comparison.gate import WORST_FIRST
-from viubench.schema import GateReport, TaskVerdict
+from viubench.schema import Evidence, GatedMean, GateReport
 
 Show = Callable[[str], str]
 
@@ -28,8 +28,8 @@ _MARK_UP = re.compile(r"[^A-Za-z0-9 /\-_\x80-\U0010ffff]|_(?![A-Za-z0-9])|(?<![A
 
 def text(report: GateReport) -> str:
     """Heading, table and reasons as plain text."""
-    rows = _rows(report, one_line)
-    table = [tabulate(rows, _headers(report), disable_numparse=True, colalign=_sides(rows))] if rows else []
+    heads, *rows = _rows(report, one_line)
+    table = [tabulate(rows, heads, disable_numparse=True, colalign=_SIDES)] if rows else []
     title = f"{report.verdict}: {_runs(report, one_line)}"
     return "\n".join([title, *table, *_notes(report, one_line), _method(report)])
 
@@ -37,11 +37,10 @@ def text(report: GateReport) -> str:
 def markdown(report: GateReport) -> str:
     """The same as Markdown that ends with a line feed, so that it can be appended to."""
     lines = [f"### viubench gate: {report.verdict}", "", _runs(report, code), ""]
-    rows = _rows(report, code)
+    heads, *rows = _rows(report, code)
     if rows:
-        rule = [":---" if side == "left" else "---:" for side in _sides(rows)]
-        lines += [f"| {' | '.join(row)} |" for row in (_headers(report), rule, *rows)]
-        lines.append("")
+        rule = [":---" if side == "left" else "---:" for side in _SIDES]
+        lines += [*(f"| {' | '.join(row)} |" for row in (heads, rule, *rows)), ""]
     notes = [f"- {note}" for note in _notes(report, code)]
     return "\n".join([*lines, *notes, "", _method(report), ""])
 
@@ -55,33 +54,27 @@ def _runs(report: GateReport, show: Show) -> str:
     return " against ".join(f"{show(run.model)} ({show(run.path)})" for run in (report.candidate, report.baseline))
 
 
-def _headers(report: GateReport) -> list[str]:
-    interval = f"{100 * report.config.level:g} % interval"
-    return ["task", "verdict", "baseline", "candidate", "change", interval, "up / down", "n", "margin", "detectable"]
-
-
-def _sides(rows: list[list[str]]) -> list[str]:
-    return ["left", "left", *["right"] * (len(rows[0]) - 2)]
+_SIDES = ("left", "left", *["right"] * 8)
 
 
 def _rows(report: GateReport, show: Show) -> list[list[str]]:
-    """A row for each task, and one for their mean; percent and points."""
-    rows = [_row(show(task[:NAME_LENGTH]), found) for task, found in report.tasks.items()]
-    mean = report.mean
-    if mean is not None and mean.tasks > 1:
-        scores = [percent(mean.baseline), percent(mean.candidate), points(mean.difference), points_interval(mean.ci)]
-        rows.append([f"mean of {mean.tasks} tasks", "", *scores, *[""] * 4])
+    """The heads, a row for each task, and one for their mean; percent and points."""
+    level = f"{100 * report.config.level:g} % interval"
+    rows = [["task", "verdict", "baseline", "candidate", "change", level, "up / down", "n", "margin", "detectable"]]
+    for task, found in report.tasks.items():
+        verdict, seen = f"{found.verdict}{' (informational)' if found.informational else ''}", found.evidence
+        counts = [f"{seen.better} / {seen.worse}", str(seen.units)] if seen else ["", ""]
+        least = percent(seen.detectable) if seen else ""
+        rows.append([show(task[:NAME_LENGTH]), verdict, *_scores(seen), *counts, percent(found.margin), least])
+    if report.mean is not None and report.mean.tasks > 1:
+        rows.append([f"mean of {report.mean.tasks} tasks", "", *_scores(report.mean), *[""] * 4])
     return rows
 
 
-def _row(name: str, found: TaskVerdict) -> list[str]:
-    verdict = f"{found.verdict} (informational)" if found.informational else found.verdict
-    margin, seen = percent(found.margin), found.evidence
+def _scores(seen: Evidence | GatedMean | None) -> list[str]:
     if seen is None:
-        return [name, verdict, *[""] * 6, margin, ""]
-    scores = [percent(seen.baseline), percent(seen.candidate), points(seen.difference), points_interval(seen.ci)]
-    counts = [f"{seen.better} / {seen.worse}", str(seen.units)]
-    return [name, verdict, *scores, *counts, margin, "–" if seen.detectable is None else percent(seen.detectable)]
+        return [""] * 4
+    return [percent(seen.baseline), percent(seen.candidate), points(seen.difference), points_interval(seen.ci)]
 
 
 def _notes(report: GateReport, show: Show) -> Iterator[str]:

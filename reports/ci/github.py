@@ -10,7 +10,7 @@ What fails the gate is an error; a verdict that is no pass but does not fail it 
 from __future__ import annotations
 
 from reports.html.escape import NAME_LENGTH, one_line
-from viubench.schema import GateReport, TaskVerdict, Verdict
+from viubench.schema import GateReport, Verdict
 
 SHOWN = 10
 """A step's annotations of one kind that the service shows."""
@@ -27,26 +27,21 @@ def commands(report: GateReport) -> list[str]:
         found[_level(report, "error", False)].append(_end("viubench gate", one_line(problem)))
     for task, judged in report.tasks.items():
         if judged.verdict != "pass":
-            level = _level(report, judged.verdict, judged.informational)
-            found[level].append(_end(f"viubench gate: {one_line(task[:NAME_LENGTH])}", _message(judged)))
-    return [f"::{level} {end}" for level, ends in found.items() for end in _fewer(ends)]
+            informational = " (informational)" if judged.informational else ""
+            message = f"{judged.verdict}{informational}, {one_line(judged.reason)}"
+            end = _end(f"viubench gate: {one_line(task[:NAME_LENGTH])}", message)
+            found[_level(report, judged.verdict, judged.informational)].append(end)
+    for ends in found.values():
+        if len(ends) > SHOWN:
+            more = f"and {len(ends) - SHOWN + 1} more: see the table of the step's summary"
+            ends[SHOWN - 1 :] = [_end("viubench gate", more)]
+    return [f"::{level} {end}" for level, ends in found.items() for end in ends]
 
 
 def _level(report: GateReport, verdict: Verdict, informational: bool) -> str:
     if verdict == "improve":
         return "notice"
     return "error" if report.config.blocks(verdict, informational) else "warning"
-
-
-def _message(found: TaskVerdict) -> str:
-    return f"{found.verdict}{' (informational)' if found.informational else ''}, {one_line(found.reason)}"
-
-
-def _fewer(ends: list[str]) -> list[str]:
-    if len(ends) <= SHOWN:
-        return ends
-    rest = len(ends) - SHOWN + 1
-    return [*ends[: SHOWN - 1], _end("viubench gate", f"and {rest} more: see the table of the step's summary")]
 
 
 def _end(title: str, message: str) -> str:

@@ -30,15 +30,11 @@ def junit(report: GateReport) -> str:
     suite = TestSuite(SUITE)
     for name, value in _properties(report):
         suite.add_property(name, _plain(value))
-    for problem in report.problems:
-        verdict = TaskVerdict(verdict="error", reason=problem, informational=False, margin=0)
-        suite.add_testcase(_case("runs", verdict, report))
-    for task, verdict in report.tasks.items():
-        suite.add_testcase(_case(task, verdict, report))
-    for task, why in report.skipped.items():
-        case = _named(task)
-        case.result = [Skipped(_plain(why))]
-        suite.add_testcase(case)
+    problems = [
+        ("runs", TaskVerdict(verdict="error", reason=why, informational=False, margin=0)) for why in report.problems
+    ]
+    suite.add_testcases([_case(task, verdict, report) for task, verdict in [*problems, *report.tasks.items()]])
+    suite.add_testcases([_named(task, Skipped(_plain(why))) for task, why in report.skipped.items()])
     suite.update_statistics()  # type: ignore[no-untyped-call]
     root = JUnitXml(SUITE)
     for name in ("tests", "failures", "errors", "time"):  # the schema has no `skipped` here
@@ -53,9 +49,7 @@ def _properties(report: GateReport) -> list[tuple[str, str]]:
     """What was compared and how it ended; an XML reader sees no exit code."""
     runs = [("baseline", report.baseline), ("candidate", report.candidate)]
     outcome = [("verdict", report.verdict), ("exit-code", str(report.exit_code)), ("viubench", report.viubench)]
-    return outcome + [
-        (f"{side}-{key}", value) for side, run in runs for key, value in (("model", run.model), ("path", run.path))
-    ]
+    return outcome + [(f"{side}-{key}", getattr(run, key)) for side, run in runs for key in ("model", "path")]
 
 
 def _case(name: str, verdict: TaskVerdict, report: GateReport) -> TestCase:
@@ -64,23 +58,20 @@ def _case(name: str, verdict: TaskVerdict, report: GateReport) -> TestCase:
         case.result = [(Error if verdict.verdict == "error" else Failure)(reason, verdict.verdict)]
     elif verdict.verdict == "inconclusive" and not verdict.informational and not report.config.report_only:
         case.result = [Skipped(reason)]
-    case.system_out = "\n".join([f"{verdict.verdict}: {reason}", *_evidence(verdict)])
+    case.system_out = f"{verdict.verdict}: {reason}"
+    if seen := verdict.evidence:
+        case.system_out += (
+            f"\nbaseline {percent(seen.baseline)}, candidate {percent(seen.candidate)}, "
+            f"change {points(seen.difference)} ({points_interval(seen.ci)}), margin {percent(verdict.margin)}\n"
+            f"{seen.units} units of {seen.clusters} videos: {seen.better} better, {seen.worse} worse; {seen.test}"
+        )
     return case
 
 
-def _named(name: str) -> TestCase:
-    return TestCase(_plain(name[:NAME_LENGTH]), SUITE, 0)
-
-
-def _evidence(found: TaskVerdict) -> list[str]:
-    seen = found.evidence
-    if seen is None:
-        return []
-    return [
-        f"baseline {percent(seen.baseline)}, candidate {percent(seen.candidate)}, change {points(seen.difference)} "
-        f"({points_interval(seen.ci)}), margin {percent(found.margin)}",
-        f"{seen.units} units of {seen.clusters} videos: {seen.better} better, {seen.worse} worse; {seen.test}",
-    ]
+def _named(name: str, *result: Skipped) -> TestCase:
+    case = TestCase(_plain(name[:NAME_LENGTH]), SUITE, 0)
+    case.result = list(result)
+    return case
 
 
 def _plain(value: str) -> str:

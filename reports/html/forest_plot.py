@@ -55,7 +55,7 @@ def row(axis: Scale, value: float, ci: tuple[float, float], unseen: float | None
     other than "better" and "worse" is drawn as unsure."""
     low, high = axis.x(ci[0]), axis.x(ci[1])
     style = word if word in ("better", "worse") else "unsure"
-    parts = _lines(axis, 0, HEIGHT)
+    parts = _lines(axis, HEIGHT)
     if unseen is not None:
         left, right = axis.x(-unseen), axis.x(unseen)
         parts.insert(0, f'<rect class="unseen" x="{left:.1f}" width="{right - left:.1f}" y="0" height="{HEIGHT}"/>')
@@ -69,7 +69,7 @@ def row(axis: Scale, value: float, ci: tuple[float, float], unseen: float | None
 
 def ruler(axis: Scale) -> Markup:
     """The numbers under the rows, in points."""
-    parts = _lines(axis, 0, 5)
+    parts = _lines(axis, 5)
     for value in axis.ticks:
         shown = f"{100 * value:+.4g}".replace("-", "−") if abs(value) > 1e-9 else "0"
         parts.append(f'<text x="{axis.x(value):.1f}" y="18">{shown}</text>')
@@ -89,12 +89,9 @@ def bars(better: int, worse: int, units: int, most: float) -> Markup:
     return svg("wins", BARS_WIDTH, HEIGHT, parts)
 
 
-def _lines(axis: Scale, top: float, bottom: float) -> list[str]:
-    parts = []
-    for value in axis.ticks:
-        x, style = f"{axis.x(value):.1f}", "zero" if abs(value) < 1e-9 else "grid"
-        parts.append(f'<line class="{style}" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>')
-    return parts
+def _lines(axis: Scale, bottom: float) -> list[str]:
+    places = ((f"{axis.x(value):.1f}", "zero" if abs(value) < 1e-9 else "grid") for value in axis.ticks)
+    return [f'<line class="{style}" x1="{x}" x2="{x}" y1="0" y2="{bottom}"/>' for x, style in places]
 
 
 def _mark(x: float, style: str) -> str:

@@ -13,19 +13,24 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 
-def percent(fraction: float, digits: int = 1) -> str:
-    """0.5193 -> "51.9"."""
-    return f"{round(100 * fraction, digits) + 0.0:.{digits}f}".replace("-", "−")
+def percent(fraction: float | None, digits: int = 1) -> str:
+    """0.5193 -> "51.9"; a dash for none."""
+    return "–" if fraction is None else f"{round(100 * fraction, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
-def points(difference: float) -> str:
-    """A difference in percentage points: 0.0512 -> "+5.1", with a true minus sign."""
-    return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")
+def points(difference: float | None) -> str:
+    """A difference in percentage points: 0.0512 -> "+5.1", with a true minus sign; a dash for none."""
+    return "–" if difference is None else f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")
 
 
 def interval(low: float, high: float) -> str:
     """A confidence interval in percent: "49.5–54.3"."""
     return f"{percent(low)}–{percent(high)}"
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """ "51.9 (49.5–54.3)", in percent."""
+    return f"{percent(value)} ({interval(low, high)})"
 
 
 def points_interval(ci: tuple[float, float]) -> str:
@@ -54,7 +59,6 @@ def counted(count: int, noun: str) -> str:
 def short_names(tasks: Sequence[str]) -> dict[str, str]:
     """Task names without the first words all of them share: viubench_count_easy -> "count easy"."""
     words = [name.split("_") for name in tasks]
-    shared = (
-        len(list(takewhile(lambda heads: len(set(heads)) == 1, zip(*words, strict=False)))) if len(tasks) > 1 else 0
-    )
+    alike = takewhile(lambda heads: len(set(heads)) == 1 < len(heads), zip(*words, strict=False))
+    shared = len(list(alike))
     return {name: " ".join(parts[shared:]) or name for name, parts in zip(tasks, words, strict=True)}

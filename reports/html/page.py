@@ -61,21 +61,17 @@ def render(
         context: what the template reads; its strings are made safe by the environment.
         styles: style sheets of `templates/` that follow the one of every page.
     """
-    style, script = ("\n".join(map(asset, names)) for names in (("style.css", *styles), scripts))
-    return (
-        environment()
-        .get_template(template)
-        .render(
-            context,
-            policy=_policy(style, script),
-            style=Markup(style),  # our own file, no data in it
-            script=Markup(script),
-            data=Markup(embed_json(data)),  # escaped for a script block
-        )
-    )
+    style, script = ("\n".join(map(_asset, names)) for names in (("style.css", *styles), scripts))
+    shell = {
+        "policy": _policy(style, script),
+        "style": Markup(style),  # our own file, no data in it
+        "script": Markup(script),
+        "data": Markup(embed_json(data)),  # escaped for a script block
+    }
+    return _environment().get_template(template).render({**context, **shell})
 
 
-def environment() -> Environment:
+def _environment() -> Environment:
     """Templates in which every string is escaped, and cleaned of what acts on a screen."""
     made = Environment(
         loader=PackageLoader("reports", "templates"),
@@ -86,14 +82,11 @@ def environment() -> Environment:
         finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
     made.filters.update(percent=percent, points=points, clean=clean, number=number, p_value=p_value)
-    made.globals.update(
-        whisker=svg.whisker, bar=svg.bar, stack=svg.statuses, heat=svg.heat, key=svg.key, histogram=svg.histogram
-    )
+    made.globals.update({name: getattr(svg, name) for name in ("whisker", "bar", "stack", "heat", "key", "histogram")})
     return made
 
 
-def asset(name: str) -> str:
-    """A style sheet or script of `templates/`."""
+def _asset(name: str) -> str:
     return files("reports").joinpath("templates", name).read_text(encoding="utf-8").replace("\r\n", "\n")
 
 

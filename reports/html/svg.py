@@ -52,19 +52,12 @@ def whisker(value: float, low: float, high: float, chance: float | None = None, 
 
 def bar(share: float, width: int = 64) -> Markup:
     """A filled share of a track."""
-    full = min(max(share, 0.0), 1.0) * width
-    return svg(
-        "bar",
-        width,
-        _HEIGHT,
-        [
-            f'<rect class="track" width="{width}" height="{_HEIGHT}" rx="2"/>',
-            f'<rect class="fill" width="{full:.1f}" height="{_HEIGHT}" rx="2"/>',
-        ],
-    )
+    track = f'<rect class="track" width="{width}" height="{_HEIGHT}" rx="2"/>'
+    full = f"{min(max(share, 0.0), 1.0) * width:.1f}"
+    return svg("bar", width, _HEIGHT, [track, f'<rect class="fill" width="{full}" height="{_HEIGHT}" rx="2"/>'])
 
 
-def statuses(counts: Mapping[str, int], width: int = 96) -> Markup:
+def stack(counts: Mapping[str, int], width: int = 96) -> Markup:
     """The shares of the statuses as one stacked bar, `ok` first."""
     total = sum(counts.values()) or 1
     parts, start = [], 0.0
@@ -109,20 +102,13 @@ class Curve:
         style: its class in the style sheet: `first` or `second`, which differ in more than colour, or `faint`.
         points: (step, value), steps rising.
         marked: with a mark at every point, where these are few.
+        intervals: (low, high) around each point, drawn as an area under all curves; or none.
     """
 
     style: str
     points: Sequence[Point]
     marked: bool = False
-
-
-@dataclass(frozen=True)
-class Area:
-    """The interval around a curve, point by point: (step, low) and (step, high)."""
-
-    style: str
-    lows: Sequence[Point]
-    highs: Sequence[Point]
+    intervals: Sequence[tuple[float, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -192,33 +178,29 @@ def plot(
     levels: Sequence[Level] = (),
     bands: Sequence[Band] = (),
     flags: Sequence[float] = (),
-    areas: Sequence[Area] = (),
 ) -> Markup:
     """Curves over steps, on a grid; `flags` are steps marked at the upper edge.
 
     Hidden from screen readers: the page says the same in words and in a table beside it.
     """
-    parts = _grid(plane)
+    parts, ends = _grid(plane), f'x1="{_LEFT}" x2="{PLOT_WIDTH - _RIGHT}"'
     spots = {round(plane.x(step) / 6): plane.x(step) for step in flags}  # those that would cover one another are one
     parts += [f'<path class="flag" d="M{x:.1f} {_TOP}l-4 -7h8z"/>' for x in spots.values()]
     for level in levels:
         y = plane.y(level.value)
-        parts.append(
-            f'<line class="level {level.style}" x1="{_LEFT}" x2="{PLOT_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        )
-    for area in areas:
-        edge = " ".join(plane.at(*point) for point in (*area.lows, *reversed(area.highs)))
-        parts.append(f'<polygon class="area {area.style}" points="{edge}"/>')
+        parts.append(f'<line class="level {level.style}" {ends} y1="{y:.1f}" y2="{y:.1f}"/>')
+    for curve in (curve for curve in curves if curve.intervals):
+        lows, highs = ([(x, ci[k]) for (x, _), ci in zip(curve.points, curve.intervals, strict=True)] for k in (0, 1))
+        edge = " ".join(plane.at(*point) for point in (*lows, *reversed(highs)))
+        parts.append(f'<polygon class="area {curve.style}" points="{edge}"/>')
     for curve in curves:
         line = " ".join(plane.at(*point) for point in thinned(curve.points))
         parts.append(f'<polyline class="curve {curve.style}" points="{line}"/>')
         if (curve.marked and len(curve.points) <= MOST_MARKS) or len(curve.points) == 1:
             parts += [_mark(curve.style, plane.x(step), plane.y(value)) for step, value in curve.points]
     for band in bands:
-        x = f"{plane.x(band.step):.1f}"
-        parts.append(
-            f'<line class="band" x1="{x}" x2="{x}" y1="{plane.y(band.low):.1f}" y2="{plane.y(band.high):.1f}"/>'
-        )
+        x, low, high = (f"{at:.1f}" for at in (plane.x(band.step), plane.y(band.low), plane.y(band.high)))
+        parts.append(f'<line class="band" x1="{x}" x2="{x}" y1="{low}" y2="{high}"/>')
         parts.append(_mark("band", plane.x(band.step), plane.y(band.value)))
     taken = [(plane.x(step), plane.y(value)) for curve in curves for step, value in thinned(curve.points)]
     taken += [(plane.x(band.step), plane.y(end)) for band in bands for end in (band.low, band.value, band.high)]
@@ -242,12 +224,12 @@ def thinned(points: Sequence[Point]) -> Sequence[Point]:
     if len(points) <= MOST_POINTS:
         return points
     size = math.ceil(2 * len(points) / MOST_POINTS)
-    kept: list[Point] = []
-    for start in range(0, len(points), size):
-        piece = points[start : start + size]
-        ends = {min(piece, key=lambda point: point[1]), max(piece, key=lambda point: point[1])}
-        kept += sorted(ends)
-    return kept
+    pieces = (points[start : start + size] for start in range(0, len(points), size))
+    return [
+        end
+        for piece in pieces
+        for end in sorted({min(piece, key=lambda point: point[1]), max(piece, key=lambda point: point[1])})
+    ]
 
 
 def _grid(plane: Axes) -> list[str]:
@@ -262,13 +244,10 @@ def _grid(plane: Axes) -> list[str]:
         if first <= step <= last and (plane.across != "step" or step == int(step)):
             x = plane.x(step)
             place = "end" if x > right - 12 else "middle"
+            name = f"{step:,.0f}" if step == int(step) else f"{step:g}"
             parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 4}"/>')
-            parts.append(f'<text class="tick {place}" x="{x:.1f}" y="{PLOT_HEIGHT - 4}">{_step(step)}</text>')
+            parts.append(f'<text class="tick {place}" x="{x:.1f}" y="{PLOT_HEIGHT - 4}">{name}</text>')
     return [*parts, f'<text class="tick" x="0" y="{PLOT_HEIGHT - 4}">{escape(plane.across)}</text>']
-
-
-def _step(step: float) -> str:
-    return f"{step:,.0f}" if step == int(step) else f"{step:g}"
 
 
 def _named(level: Level, plane: Axes, taken: list[Point]) -> str:

@@ -25,12 +25,12 @@ from reports.sections.per_sample import per_sample
 from reports.sections.samples import browser
 from reports.sections.speed import speeds
 from reports.sections.task_panels import panels, verdict
-from reports.tables import ranking_evidence
 from reports.tables.agreement import agreements
-from reports.tables.leaderboard import LeaderboardRow, columns, labels, percent_with_interval, rows, shown
+from reports.tables.leaderboard import LeaderboardRow, columns, evidence, labels, percent_with_interval, rows, shown
 from reports.tables.ranking import Pairing
 from viubench.errors import ViubenchError
 from viubench.schema import STATUSES, ReferenceRow, TaskEntry
+from viubench.schema.gate import MARGIN
 from viubench.storage import atomic
 
 SCRIPTS = ("chrome.js", "cards.js", "table.js", "browser.js", "download.js", "page.js")
@@ -65,12 +65,11 @@ def _text(runs: Sequence[Run], references: Sequence[ReferenceRow], pairing: Pair
     for row in rows(runs, references, pairing):
         engine = f" (engine: {row.note})" if row.kind == "model" else ""
         cells = [row.cells.get(head.key) for head in heads]
-        scores = ["–" if cell is None else percent(cell.value) for cell in cells]
+        scores = [percent(cell.value if cell else None) for cell in cells]
         if cells[0] is not None:
             scores[0] = percent_with_interval(cells[0])
-        gain = "–" if row.gain is None else points(row.gain)
-        not_ok = "–" if row.not_ok is None else percent(row.not_ok)
-        lines.append([clean(row.label + engine), *scores, gain, "–" if row.n is None else str(row.n), not_ok])
+        samples = "–" if row.n is None else str(row.n)
+        lines.append([clean(row.label + engine), *scores, points(row.gain), samples, percent(row.not_ok)])
     names = [clean(head.label).replace(" ", "\n") for head in heads]
     headers = ["model", *names, "gain\nover\nblind", "samples", "not\nok"]
     shown = tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))
@@ -120,7 +119,9 @@ def render(
     found = rows(runs, references, pairing)
     context = {
         "findings": verdict(runs, found, heads, pairing),
-        "evidence": ranking_evidence.evidence_rows(runs, names, shown(heads), pairing),
+        "names": names,
+        "evidence": evidence(runs, shown(heads), pairing),
+        "margin": MARGIN,
         "heads": shown(heads),
         "bodies": _bodies(found),
         "has_published": any(row.kind == "published" for row in found),
@@ -154,14 +155,11 @@ def _uncollected() -> Iterator[None]:
 
 def _bodies(found: Sequence[LeaderboardRow]) -> list[tuple[str, list[LeaderboardRow]]]:
     """The rows under their headings; each part is sorted by itself, so that the baselines stay in sight."""
-    parts = [
-        ("Models", [row for row in found if row.kind == "model"]),
-        ("Baselines", [row for row in found if row.kind not in ("model", "published")]),
-    ]
-    published = [row for row in found if row.kind == "published"]
-    for source in dict.fromkeys(row.note for row in published):
-        parts.append((f"Published: {source}", [row for row in published if row.note == source]))
-    return [(heading, part) for heading, part in parts if part]
+    parts: dict[str, list[LeaderboardRow]] = {}
+    for row in found:
+        heading = {"model": "Models", "published": f"Published: {row.note}"}.get(row.kind, "Baselines")
+        parts.setdefault(heading, []).append(row)
+    return list(parts.items())
 
 
 def _manifest(run: Run, label: str) -> dict[str, Any]:

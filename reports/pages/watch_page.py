@@ -19,7 +19,7 @@ from reports.html import page, svg
 from reports.html.escape import shorten
 from reports.html.format import counted, interval, percent, short_names
 from reports.html.page import FEW, Finding
-from reports.html.svg import Area, Band, Curve, Level, Point
+from reports.html.svg import Band, Curve, Level, Point
 from viubench.errors import ViubenchError
 from viubench.schema import Verdict, WatchEntry, WatchScore
 from viubench.storage import atomic
@@ -252,11 +252,10 @@ def _figure(
     values = [end for _, score in found for end in (score.value, *score.ci)]
     values += [value for _, value in earned] + [level.value for level in levels]
     plane = svg.axes(_span(steps), values, lambda value: percent(value, 0), share=True)
-    line = Curve("first", [(entry.step, score.value) for entry, score in found], marked=True)
-    curves = [Curve("second", earned), line] if earned else [line]
     alone = [Band(entry.step, score.value, *score.ci) for entry, score in found] if len(found) == 1 else []
-    ends = [[(float(entry.step), score.ci[side]) for entry, score in found] for side in (0, 1)]
-    drawn = svg.plot(plane, curves, levels, alone, areas=[] if alone else [Area("first", *ends)])
+    intervals = [] if alone else [score.ci for _, score in found]
+    line = Curve("first", [(entry.step, score.value) for entry, score in found], True, intervals)
+    drawn = svg.plot(plane, [Curve("second", earned), line] if earned else [line], levels, alone)
     ring = (
         ""
         if alone

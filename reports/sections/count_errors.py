@@ -1,36 +1,23 @@
 """By how much counts are wrong: a histogram of the errors of a task of counting, model by model.
 
 Example:
-    >>> found = count_errors(run.by_task["viubench_count_easy"])
-    >>> found.text
-    'exact 62 %, too few 30 %, too many 8 %; off by 0.6 on average'
+    >>> count_errors(run.by_task["viubench_count_easy"])
+    ({-1: 30, 0: 62, 1: 8}, 'exact 62 %, too few 30 %, too many 8 %; off by 0.6 on average')
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pandas as pd
 
 from reports.data.samples import each
 from reports.html.format import percent
 
-REACH = 5
-"""Errors beyond this many are drawn together, at the ends."""
 
-
-@dataclass(frozen=True)
-class CountErrors:
-    """How often each error (answer minus truth) was made, over all shapes of all answered samples."""
-
-    counts: Mapping[int, int]
-    text: str
-
-
-def count_errors(samples: pd.DataFrame) -> CountErrors | None:
-    """The errors of the answers that are counts; None where there is none."""
+def count_errors(samples: pd.DataFrame) -> tuple[dict[int, int], str] | None:
+    """How often each error (answer minus truth) was made, over all shapes of all answered samples, and a sentence about
+    it; None where no answer is a count."""
     answered = samples[samples["status"] == "ok"]
     pairs = zip(each(answered["answer"], _whole), each(answered["target"], _whole), strict=True)
     alike = (zip(answer, target, strict=True) for answer, target in pairs if len(answer) == len(target))
@@ -43,7 +30,7 @@ def count_errors(samples: pd.DataFrame) -> CountErrors | None:
     off = sum(abs(error) * n for error, n in errors.items()) / total
     parts = [f"{word} {percent(share, 0)} %" for word, share in (("too few", few), ("too many", many))]
     text = f"exact {percent(errors[0] / total, 0)} %, {', '.join(parts)}; off by {off:.1f} on average"
-    return CountErrors(dict(sorted(errors.items())), text)
+    return dict(sorted(errors.items())), text
 
 
 def _whole(value: object) -> list[int]:

@@ -23,9 +23,9 @@ from evaluators import Evaluator
 from reports.data.runs import Run
 from reports.data.samples import each
 from reports.html import svg
-from reports.html.format import interval, percent
+from reports.html.format import percent, with_interval
 from reports.html.page import Figure
-from reports.html.svg import Area, Curve, Level
+from reports.html.svg import Curve, Level
 from reports.sections.samples import spans
 from viubench.scoring.aggregate import score_of, units_frame
 from viubench.stats import estimates
@@ -119,14 +119,14 @@ def split(values: pd.Series[float]) -> list[Part]:
         edges = [ordered.iloc[len(ordered) * k // MOST_POINTS] for k in range(1, MOST_POINTS)]
         codes = np.searchsorted(edges, ordered, side="right")
     return [
-        Part(_label(group.iloc[0], group.iloc[-1]), float(group.mean()), frozenset(group.index))
+        Part(
+            " to ".join(dict.fromkeys(f"{end:.4g}" for end in group.iloc[[0, -1]])),
+            float(group.mean()),
+            frozenset(group.index),
+        )
         for _, group in ordered.groupby(codes)
         if len(group) >= LEAST
     ]
-
-
-def _label(low: float, high: float) -> str:
-    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
 def _estimates(rows: pd.DataFrame, parts: Sequence[Part], evaluator: Evaluator) -> list[Estimate | None]:
@@ -146,16 +146,12 @@ def _figure(
     measure: str, parts: Sequence[Part], lines: Mapping[str, Sequence[Estimate | None]], chance: float | None
 ) -> Figure:
     styles = dict(zip(lines, ["first", "second", *["rest"] * len(lines)], strict=False))
-    curves, areas = [], []
+    curves = []
     for name, style in reversed(styles.items()):  # the best is drawn over the others
         known = [(part.at, found) for part, found in zip(parts, lines[name], strict=True) if found is not None]
-        if not known:
-            continue
-        curves.append(Curve(style, [(at, found.value) for at, found in known], style != "rest"))
-        if style != "rest":
-            areas.append(
-                Area(style, [(at, found.low) for at, found in known], [(at, found.high) for at, found in known])
-            )
+        bands = [(found.low, found.high) for _, found in known] if style != "rest" else []
+        if known:
+            curves.append(Curve(style, [(at, found.value) for at, found in known], style != "rest", bands))
     levels = [] if chance is None else [Level("baseline", chance, f"chance {percent(chance)}")]
     ends = min(part.at for part in parts), max(part.at for part in parts)
     plane = svg.axes(ends, [0.0], lambda value: percent(value, 0), share=True, across="")
@@ -163,12 +159,11 @@ def _figure(
     if len(styles) > len(legend):
         legend.append(("rest", f"{len(styles) - len(legend)} more, in the table"))
     rows = tuple(
-        (part.label, f"{len(part.ids):,}", *(_cell(found[k]) for found in lines.values()))
-        for k, part in enumerate(parts)
+        (part.label, f"{len(part.ids):,}", *(_cell(line[k]) for line in lines.values())) for k, part in enumerate(parts)
     )
     heads = (measure, "samples", *lines)
-    return Figure(f"by {measure}", svg.plot(plane, curves, levels, areas=areas), tuple(legend), heads, rows, len(rows))
+    return Figure(f"by {measure}", svg.plot(plane, curves, levels), tuple(legend), heads, rows, len(rows))
 
 
 def _cell(found: Estimate | None) -> str:
-    return "–" if found is None else f"{percent(found.value)} ({interval(found.low, found.high)})"
+    return "–" if found is None else with_interval(found.value, found.low, found.high)

@@ -1,89 +1,51 @@
 """Samples without a usable answer: how many of which kind, by model, by task, and by what went wrong.
 
 Example:
-    >>> found = failures(runs, names, heads)
-    >>> found.models[0].label, found.models[0].statuses, found.models[0].faults
-    ('VideoSSR-8B', {'ok': 520, 'unparsed': 18, 'media_error': 2}, (('missing', 2),))
+    >>> found = failures(runs, names, heads)["models"][0]
+    >>> found["label"], found["counts"].statuses, found["faults"]
+    ('VideoSSR-8B', {'ok': 520, 'unparsed': 18, 'media_error': 2}, [('missing', 2)])
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from reports.data.runs import Run
 from reports.tables.leaderboard import Column
+from viubench.schema import TaskResult
 
 
-@dataclass(frozen=True)
 class StatusCounts:
-    """The statuses of some samples; `share` of them have no usable answer."""
+    """The statuses of all `n` samples of these results; `share` of them have no usable answer."""
 
-    statuses: Mapping[str, int]
-
-    @property
-    def n(self) -> int:
-        return sum(self.statuses.values())
-
-    @property
-    def share(self) -> float:
-        return 1 - self.statuses.get("ok", 0) / self.n if self.n else 0.0
+    def __init__(self, results: Iterable[TaskResult]) -> None:
+        self.statuses: Counter[str] = Counter()
+        for result in results:
+            self.statuses.update(result.statuses)
+        self.n = self.statuses.total()
+        self.share = 1 - self.statuses["ok"] / self.n if self.n else 0.0
 
 
-@dataclass(frozen=True)
-class RunFailures(StatusCounts):
-    """All samples of a run, and the words its media and engine errors are counted by, the most frequent first."""
+def failures(runs: Sequence[Run], names: Sequence[str], heads: Sequence[Column]) -> dict[str, Any]:
+    """What became of every sample, from the runs' results and records.
 
-    label: str
-    kind: str
-    faults: tuple[tuple[str, int], ...]
-
-
-@dataclass(frozen=True)
-class TaskFailures:
-    """One task, run by run; None where a run does not have it."""
-
-    name: str
-    label: str
-    counts: tuple[StatusCounts | None, ...]
-
-
-@dataclass(frozen=True)
-class Failures:
-    """By run, and by task in the order of the main table; tasks that every run answered whole are only counted."""
-
-    models: tuple[RunFailures, ...]
-    tasks: tuple[TaskFailures, ...]
-    whole: int
-
-    @property
-    def share(self) -> float:
-        """The share of all samples of all runs without a usable answer."""
-        total = sum(run.n for run in self.models)
-        return sum(run.n - run.statuses.get("ok", 0) for run in self.models) / total if total else 0.0
-
-
-def failures(runs: Sequence[Run], names: Sequence[str], heads: Sequence[Column]) -> Failures:
-    """What became of every sample, from the runs' results and records."""
-    models = tuple(_of_run(run, name) for run, name in zip(runs, names, strict=True))
-    tasks = [
-        TaskFailures(head.key, head.label, tuple(_count(run, head.key) for run in runs))
-        for head in heads
-        if head.kind == "task"
-    ]
-    failed = tuple(task for task in tasks if any(count and count.share for count in task.counts))
-    return Failures(models, failed, len(tasks) - len(failed))
-
-
-def _of_run(run: Run, label: str) -> RunFailures:
-    statuses: Counter[str] = Counter()
-    for task in run.results.tasks.values():
-        statuses.update(task.statuses)
-    faults = Counter(run.samples["fault"].dropna())
-    ordered = tuple(sorted(faults.items(), key=lambda pair: (-pair[1], pair[0])))
-    return RunFailures(statuses, label, run.kind, ordered)
-
-
-def _count(run: Run, task: str) -> StatusCounts | None:
-    return StatusCounts(run.results.tasks[task].statuses) if task in run.results.tasks else None
+    Returns:
+        `models`, with the words that media and engine errors are counted by, the most frequent first; `tasks` in the
+        order of the main table, a count for each run, None where it does not have the task; `whole`, the number of
+        tasks that every run answered whole, which are only counted; and the `share` of all samples without an answer.
+    """
+    models = []
+    for run, name in zip(runs, names, strict=True):
+        faults = sorted(Counter(run.samples["fault"].dropna()).items(), key=lambda pair: (-pair[1], pair[0]))
+        counts = StatusCounts(run.results.tasks.values())
+        models.append({"label": name, "kind": run.kind, "counts": counts, "faults": faults})
+    tasks: list[dict[str, Any]] = []
+    for head in (head for head in heads if head.kind == "task"):
+        results = [run.results.tasks.get(head.key) for run in runs]
+        by_run = [StatusCounts([result]) if result else None for result in results]
+        tasks.append({"name": head.key, "label": head.label, "counts": by_run})
+    failed = [task for task in tasks if any(count and count.share for count in task["counts"])]
+    share = StatusCounts(result for run in runs for result in run.results.tasks.values()).share
+    return {"models": models, "tasks": failed, "whole": len(tasks) - len(failed), "share": share}

@@ -15,7 +15,7 @@ from functools import cache
 
 from reports.data.runs import Run
 from reports.html.escape import clean, shorten
-from reports.html.format import interval, percent, short_names
+from reports.html.format import percent, short_names, with_interval
 from reports.tables.ranking import Cell, Contest, Pairing, against_best, ranks
 from viubench.schema import ReferenceRow, Results, TaskEntry
 from viubench.tasks.registry import Catalogue
@@ -119,34 +119,29 @@ def rows(
     heads = columns(runs)
     if not heads:
         return []
-    first = heads[0]
-    named = labels(runs)
     unlike = set(mixed(runs, "protocol_hash"))
     pairing = pairing or Pairing(runs)
-    made = [_measured(k, runs, label, heads, unlike, pairing) for k, label in enumerate(named)]
-    of_models = {place: row for place, row in enumerate(made) if row.kind == "model"}
-    models = _ranked(of_models, heads, pairing)
+    made = [_measured(k, runs, label, heads, unlike, pairing) for k, label in enumerate(labels(runs))]
+    models = _ranked({place: row for place, row in enumerate(made) if row.kind == "model"}, heads, pairing)
     baselines = [row for row in made if row.kind != "model"]
     kinds = {row.kind for row in baselines}
-    if "random" not in kinds:
-        baselines.append(_computed(runs, heads, "chance"))
-    if "blind" not in kinds:
-        baselines.append(_computed(runs, heads, "blind"))
-    baselines = [row for row in baselines if row.cells]
-    published = [row for reference in references if (row := _published(reference, runs, heads)).cells]
-    order = sorted(models, key=lambda row: (row.rank or 0, -_value(row, first), row.label))
-    return [
-        *order,
-        *sorted(baselines, key=lambda row: (KINDS.index(row.kind), row.label)),
-        *sorted(published, key=lambda row: (-_value(row, first), row.label)),
+    baselines += [
+        _computed(runs, heads, what) for what, own in (("chance", "random"), ("blind", "blind")) if own not in kinds
     ]
+    published = [_published(reference, runs, heads) for reference in references]
+
+    def order(row: LeaderboardRow) -> tuple[int, int, float, str]:
+        cell = row.cells.get(heads[0].key) if row.kind in ("model", "published") else None
+        return KINDS.index(row.kind), row.rank or 0, -cell.value if cell else 1.0, row.label
+
+    return sorted([*models, *(row for row in (*baselines, *published) if row.cells)], key=order)
 
 
 def percent_with_interval(cell: Cell) -> str:
     """ "51.9 (49.5–54.3)", or the value alone where no interval is known."""
     if cell.low is None or cell.high is None:
         return percent(cell.value)
-    return f"{percent(cell.value)} ({interval(cell.low, cell.high)})"
+    return with_interval(cell.value, cell.low, cell.high)
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
@@ -208,10 +203,8 @@ def _cell(place: int, results: Results, head: Column, pairing: Pairing) -> Cell 
     if head.kind == "mean":
         if not all(task in results.tasks for task in head.tasks):
             return None
-        value, found = (
-            head.mean([results.tasks[task].value for task in head.tasks]),
-            pairing.estimate(place, head.weights),
-        )
+        value = head.mean([results.tasks[task].value for task in head.tasks])
+        found = pairing.estimate(place, head.weights)
         return Cell(value, found.low, found.high, chance) if found else Cell(value, chance=chance)
     if head.kind == "task" or len(head.tasks) == 1:
         task = results.tasks.get(head.tasks[0])
@@ -234,6 +227,15 @@ def contests(runs: Sequence[Run], head: Column, pairing: Pairing) -> list[Contes
     return against_best(pairing, head.weights, cells)
 
 
+def evidence(runs: Sequence[Run], heads: Sequence[Column], pairing: Pairing) -> list[tuple[Column, Contest]]:
+    """The first column's best against every other model, then each other column's best against its next."""
+    found = []
+    for number, head in enumerate(heads):
+        tried = contests(runs, head, pairing)
+        found += [(head, contest) for contest in (tried if number == 0 else tried[:1])]
+    return found
+
+
 def _ranked(rows: Mapping[int, LeaderboardRow], heads: Sequence[Column], pairing: Pairing) -> list[LeaderboardRow]:
     """The models, by the places of their runs: the best of each column marked, its ties, and the ranks."""
     cells: dict[int, dict[str, Cell]] = {place: dict(row.cells) for place, row in rows.items()}
@@ -252,16 +254,17 @@ def _ranked(rows: Mapping[int, LeaderboardRow], heads: Sequence[Column], pairing
 
 
 def _computed(runs: Sequence[Run], heads: Sequence[Column], what: str) -> LeaderboardRow:
-    """Chance or the blind answerer, from the figures the first run with that column carries."""
-    cells = {}
-    for head in heads:
-        value = _first_known(runs, head, what)
-        if value is not None:
-            cells[head.key] = Cell(value, chance=_first_known(runs, head, "chance"))
+    """Chance or the blind answerer, from figures inside the runs."""
+    cells = {
+        head.key: Cell(value, chance=first_known(runs, head, "chance"))
+        for head in heads
+        if (value := first_known(runs, head, what)) is not None
+    }
     return LeaderboardRow(what, what, NOTES[what], cells)
 
 
-def _first_known(runs: Sequence[Run], head: Column, what: str) -> float | None:
+def first_known(runs: Sequence[Run], head: Column, what: str) -> float | None:
+    """A column's "chance" or "blind" value from the first run that carries it."""
     known = (mean_of(run.results, head, what) for run in runs)
     return next((value for value in known if value is not None), None)
 
@@ -269,18 +272,18 @@ def _first_known(runs: Sequence[Run], head: Column, what: str) -> float | None:
 def _published(reference: ReferenceRow, runs: Sequence[Run], heads: Sequence[Column]) -> LeaderboardRow:
     cells = {}
     for head in heads:
-        chance = _first_known(runs, head, "chance")
+        chance = first_known(runs, head, "chance")
         values = [reference.values[task] for task in head.tasks if task in reference.values]
         if head.key in reference.values:
             cells[head.key] = Cell(reference.values[head.key], chance=chance)
         elif head.kind != "task" and values and len(values) == len(head.tasks):
             cells[head.key] = Cell(head.mean(values), chance=chance)
-    badges = []
-    if not all(same_protocol(reference, run) for run in _models(runs)):
-        badges.append("other protocol")
-    if not all(whole(run, reference.values) for run in _models(runs)):
-        badges.append("other rows")
-    return LeaderboardRow(reference.model, "published", reference.source, cells, tuple(badges))
+    same = {
+        "other protocol": all(same_protocol(reference, run) for run in _models(runs)),
+        "other rows": all(whole(run, reference.values) for run in _models(runs)),
+    }
+    badges = tuple(badge for badge, alike in same.items() if not alike)
+    return LeaderboardRow(reference.model, "published", reference.source, cells, badges)
 
 
 def whole(run: Run, tasks: Iterable[str]) -> bool:
@@ -304,7 +307,3 @@ def same_protocol(reference: ReferenceRow, run: Run) -> bool:
 def _built_in() -> dict[str, str]:
     """The hash of each built-in protocol; they are read once, not once per published row and run."""
     return {name: protocol.hash() for name, protocol in Catalogue().protocols.items()}
-
-
-def _value(row: LeaderboardRow, column: Column) -> float:
-    return row.cells[column.key].value if column.key in row.cells else -1.0

@@ -62,6 +62,13 @@ class Contest:
     p: float | None
     tied: bool
 
+    @property
+    def verdict(self) -> str:
+        """ "better", "not shown", or where there is no test what the intervals say."""
+        if self.found is None:
+            return "intervals overlap" if self.tied else "intervals apart"
+        return "not shown" if self.tied else "better"
+
     @cached_property
     def detectable(self) -> float | None:
         """The minimum detectable difference of these samples at 80 % power."""
@@ -88,29 +95,25 @@ class Pairing:
         """
         key = (first, second, *shares.items())
         if key not in self._found:
-            self._found[key] = self._difference(first, second, shares)
+            alike = all(self._alike(first, second, task) for task in shares)
+            sides = [self._weighted(run, shares) for run in (first, second)] if alike else []
+            try:
+                self._found[key] = paired(sides[0], sides[1]) if sides and all(sides) else None
+            except ValueError:  # other source videos behind the same items
+                self._found[key] = None
         return self._found[key]
 
     def estimate(self, place: int, shares: Mapping[str, float]) -> Estimate | None:
         """A run's score over tasks with its interval, clustered across them; None where its records do not give it."""
-        parts = [(share, self._units(place, task)) for task, share in shares.items()]
-        known = [(share * w, s, c) for share, part in parts if part is not None for w, s, c in part]
-        return weighted_mean(known) if known and all(part is not None for _, part in parts) else None
+        parts = self._weighted(place, shares)
+        return weighted_mean(parts) if parts else None
 
-    def _difference(self, first: int, second: int, shares: Mapping[str, float]) -> Difference | None:
-        if not all(self._alike(first, second, task) for task in shares):
-            return None
-        sides: list[list[Part]] = []
-        for run in (first, second):
-            parts = {task: self._units(run, task) for task in shares}
-            known = {task: part for task, part in parts.items() if part is not None}
-            if len(known) < len(parts):
-                return None
-            sides.append([(shares[task] * w, s, c) for task, part in known.items() for w, s, c in part])
-        try:
-            return paired(sides[0], sides[1])
-        except ValueError:  # other source videos behind the same items
-            return None
+    def _weighted(self, place: int, shares: Mapping[str, float]) -> list[Part]:
+        """The units of a run's tasks, by their shares; none where one task has none."""
+        parts = [(share, self._units(place, task)) for task, share in shares.items()]
+        if any(part is None for _, part in parts):
+            return []
+        return [(share * w, s, c) for share, part in parts if part is not None for w, s, c in part]
 
     def _alike(self, first: int, second: int, task: str) -> bool:
         """Whether both ran a task with the same items, under the same protocol and definition."""
@@ -136,19 +139,14 @@ def against_best(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[
     best = max(scores, key=lambda place: scores[place].value)
     others = sorted((place for place in scores if place != best), key=lambda place: -scores[place].value)
     found = {place: pairing.difference(place, best, shares) for place in others}
+    gaps = {place: scores[best].value - scores[place].value for place in others}
     tested = {place: difference for place, difference in found.items() if difference is not None}
     p_values = dict(zip(tested, holm([difference.p_two_sided for difference in tested.values()]), strict=True))
-    return [
-        Contest(
-            best,
-            place,
-            scores[best].value - scores[place].value,
-            found[place],
-            p_values.get(place),
-            p_values[place] >= ALPHA if place in p_values else _overlap(scores[best], scores[place]),
-        )
+    tied = {
+        place: p_values[place] >= ALPHA if place in p_values else _overlap(scores[best], scores[place])
         for place in others
-    ]
+    }
+    return [Contest(best, k, gaps[k], found[k], p_values.get(k), tied[k]) for k in others]
 
 
 def ranks(pairing: Pairing, shares: Mapping[str, float], scores: Mapping[int, Cell]) -> dict[int, int]:

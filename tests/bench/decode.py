@@ -262,7 +262,8 @@ def main(folder: str, frames: str, pixels: str) -> None:
         cores.take(1)
         with tempfile.TemporaryDirectory(dir=folder) as store:
             resize = Resize(max_pixels=int(pixels), min_pixels=32 * 32)
-            FrameCache(Path(store)).ensure(Clip(path="hour.mp4"), Path(folder), Sampling(frames=int(frames)), resize)
+            selection = (Clip(path="hour.mp4"), Sampling(frames=int(frames)))
+            FrameCache(Path(store)).ensure_all([selection], Path(folder), resize)
     seconds = time.perf_counter() - began
     print(json.dumps({"seconds": round(seconds, 3), "peak_mb": round(machine.peak_mb(), 1)}))
 

@@ -47,7 +47,7 @@ def requests(planned: Plan, store: FrameCache, n: int) -> list[Request]:
     plan = planned
     found = []
     for sample in loop.in_video_order(plan.samples)[:n]:
-        wants = pipeline.clip_wants(sample, plan)
+        wants = pipeline.frame_requests(sample, plan)
         loaded = [store.get(clip, root, how, resize) for root, clip, how, resize in wants]
         shown = pipeline.shown(sample, loaded)
         _, names = pipeline.frame_info(shown)

@@ -65,7 +65,9 @@ async def _passes(work: Work) -> list[Pass]:
         async with engine:
             await _answer(work, [(work.warm_up, work.questions[0])], engine, frames, "warm-up")
             found = [await _answer(work, work.asked(), engine, frames, name) for name in ("cold", "warm")]
-            await engine.forget()
+            await engine._llm.reset_prefix_cache()  # as if it had just been started
+            await engine._llm.reset_mm_cache()
+            await engine._llm.reset_encoder_cache()
             found.append(await _answer(work, work.asked(), engine, frames, "next"))
         plan = plan_of(seen(work.frames, work.pixels, work.tokens), work.asked())
         return [*found, await decoded(plan, Path(scratch) / "other-frames", work.workers)]
@@ -99,7 +101,7 @@ async def decoded(plan: Plan, frames: Path, workers: int) -> Pass:
         with timed("decode") as one:
             media = Media(FrameCache(frames), pool)
             ordered = loop.in_video_order(plan.samples)
-            wanted = dict.fromkeys(want for sample in ordered for want in pipeline.clip_wants(sample, plan))
+            wanted = dict.fromkeys(want for sample in ordered for want in pipeline.frame_requests(sample, plan))
             await asyncio.gather(*(asyncio.wrap_future(media.decode(want)) for want in wanted))
     return one
 

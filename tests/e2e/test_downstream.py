@@ -121,7 +121,7 @@ def test_a_frame_folder_is_seen_between_the_bounds_of_its_question(data: Path, t
     built = loader.read(Catalogue().task("mvbench"), data / "data")
     (sample,) = [sample for sample in built.samples if sample.clips[0].frame_files]
     store = FrameCache(tmp_path)
-    video = store.load(store.ensure(sample.clips[0], built.videos, Sampling(kind="fps", fps=1, frames=6), Resize()))
+    video = store.get(sample.clips[0], built.videos, Sampling(kind="fps", fps=1, frames=6), Resize())
     row = json.loads((data / "data/mvbench/json/episodic_reasoning.json").read_text())[0]
     assert video is not None
     assert (video.times[0], len(sample.clips[0].frame_files)) == (row["start"], 72)

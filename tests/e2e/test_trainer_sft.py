@@ -121,7 +121,7 @@ def test_a_task_past_its_mark_is_asked_seldom(tiny_model: Path, world: Path) -> 
     assert curriculum.drawn == {task: before[task] + resting[task] for task in before}
     heavy = warm.model_copy(update={"weights": {"order": 4.0}})
     fresh = sft.Curriculum({"few": 0, "order": 0})
-    assert Counter(s.task for s in fresh.draw(questions, chosen, heavy)) == {"few": 12, "order": 48}
+    assert Counter(s.task for s in fresh.next_batch(questions, chosen, heavy)) == {"few": 12, "order": 48}
     curriculum.record({"few": seen(0.5), "order": seen(1.0)}, warm)
     assert curriculum.streaks == {"few": 0, "order": 1}
 

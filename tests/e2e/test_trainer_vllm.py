@@ -16,9 +16,9 @@ from engine_requests import video
 
 from trainer import grpo
 from trainer.checkpoints.metrics_log import read
-from trainer.config import TrainConfig
+from trainer.config import Finetuning, TrainConfig
 from trainer.model.packing import Packed
-from trainer.model.policy import LoraConfig, Policy, Rollouts
+from trainer.model.policy import Policy, Rollouts
 from trainer.rollouts import vllm
 from trainer.rollouts.base import PolicyRollouts, rollout_source
 from trainer.rollouts.vllm import VllmRollouts, answer_seed, media_id, merged_weights
@@ -255,7 +255,8 @@ def test_a_new_engine_gives_the_same_answers_and_leaves_the_trainer_s_state_alon
 
 
 def test_adapters_are_merged_on_the_way_and_stay_apart_in_the_policy(tiny_model: Path, opened: Opened) -> None:
-    policy = Policy.open(tiny_model, lora=LoraConfig(4, 6.5, ("q_proj", "v_proj", "qkv")), train_vision=True)
+    lora = Finetuning(lora_r=4, lora_alpha=6.5, lora_target_modules=("q_proj", "v_proj", "qkv"))
+    policy = Policy.open(tiny_model, lora=lora, train_vision=True)
     turn(policy, "all")
     merged = deepcopy(policy.model).merge_and_unload().state_dict()
     before = {name: value.clone() for name, value in policy.model.state_dict().items()}

@@ -9,7 +9,7 @@ from typing import Any
 from trainer import grpo
 from trainer.config import TrainConfig
 from trainer.dataset import Questions
-from trainer.model.policy import LoraConfig, Policy
+from trainer.model.policy import Policy
 from trainer.rewards import Reward
 from viubench.pretext.build import build
 from viubench.schema import Recipe
@@ -70,7 +70,8 @@ def asked(chosen: TrainConfig, world: Path) -> Questions:
 
 
 def opened(chosen: TrainConfig) -> Policy:
-    lora = LoraConfig(4, 8.0, ("q_proj", "v_proj")) if chosen.finetuning.type == "lora" else None
+    adapters = chosen.finetuning.model_copy(update={"lora_alpha": 8.0})
+    lora = adapters if adapters.type == "lora" else None
     return Policy.open(chosen.model, lora=lora, train_vision=True, device="cpu", seed=chosen.seed)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from viubench.datasets import choices
 from viubench.datasets.adapters import mvbench
-from viubench.datasets.adapters.lettering import letter_of, lettered
+from viubench.datasets.choices import letter_of, lettered
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
 

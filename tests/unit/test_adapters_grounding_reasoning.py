@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 
 from viubench.datasets import loader
 from viubench.datasets.adapters import RowFile
-from viubench.datasets.adapters.captions import activitynet
-from viubench.datasets.adapters.charades import charades
-from viubench.datasets.adapters.tacos import tacos
+from viubench.datasets.adapters.grounding import activitynet, charades, tacos
 from viubench.datasets.adapters.video_mmmu import lettered, video_mmmu
 from viubench.errors import ViubenchError
 from viubench.tasks.registry import BUILT_IN, Catalogue

@@ -103,12 +103,12 @@ def test_sizes_are_exact_once_the_store_has_measured_a_video(clips: Path, tmp_pa
     counter = Counter(describe_checkpoint(str(words(tmp_path / "c", model_type="qwen3_vl"))))
     job = planned([asked("1", "t", first), asked("2", "t", first), asked("3", "t", second)], clips)
     before = preflight.measure(job, store, counter)
-    assert not any(length.exact for length in before.samples.values())
-    media, *look = pipeline.clip_wants(job.samples[0], job)[0]
+    assert not any(length.exact for length in before.values())
+    media, *look = pipeline.frame_requests(job.samples[0], job)[0]
     video = store.get(look[0], media, *look[1:])
-    after = preflight.measure(job, store, counter, done={"3"})
-    assert sorted(after.samples) == ["1", "2"]
-    known, most = after.samples["1"], before.samples["1"]
+    after = preflight.measure(job, store, counter, lambda sample: sample.id != "3")
+    assert sorted(after) == ["1", "2"]
+    known, most = after["1"], before["1"]
     assert known.exact
     assert known.video == counter.video(Shown(*video.pixels.shape[:3], times=video.times))
     assert known.frame_bytes == video.pixels.nbytes
@@ -116,12 +116,10 @@ def test_sizes_are_exact_once_the_store_has_measured_a_video(clips: Path, tmp_pa
 
 
 def lengths(*prompts: tuple[str, int, bool]) -> Lengths:
-    return Lengths(
-        {
-            str(n): Length(task, 100, size - 100, size - 200, 50, exact, 10**6)
-            for n, (task, size, exact) in enumerate(prompts)
-        }
-    )
+    return {
+        str(n): Length(task, 100, size - 100, size - 200, 50, exact, 10**6)
+        for n, (task, size, exact) in enumerate(prompts)
+    }
 
 
 def test_overlong_prompts_are_named_or_refused_before_anything_starts() -> None:
@@ -148,7 +146,7 @@ def test_a_video_that_the_encoder_cannot_hold_is_too_long_in_a_prompt_that_fits(
 def test_what_surely_fits_is_not_counted_twice(clips: Path, tmp_path: Path) -> None:
     job = planned([asked("1", "t", sorted(clips.iterdir())[0].name)], clips)
     counter = Counter(describe_checkpoint(str(words(tmp_path / "c", model_type="qwen3_vl"))))
-    whole = preflight.measure(job, FrameCache(tmp_path / "store"), counter).samples["1"].whole
+    whole = preflight.measure(job, FrameCache(tmp_path / "store"), counter)["1"].whole
     (sample,) = job.samples
     assert preflight.doubtful(job, taken(limit=whole - 1))(sample), "the bound is above what is counted"
     assert not preflight.doubtful(job, taken(limit=10_000))(sample)
@@ -158,7 +156,7 @@ def test_what_surely_fits_is_not_counted_twice(clips: Path, tmp_path: Path) -> N
 
 def taken(**changes: Any) -> Footprint:
     given: dict[str, Any] = {
-        "limit": 4096, "video": None, "setting": "max_model_len", "parameters": 10**9, "weights": 2 * 10**9,
+        "limit": 4096, "video": None, "setting": "max_model_len", "weights": 2 * 10**9,
         "token": 10**5, "cache": None, "processed": 8 * 10**9, "in_flight": 16, "available": 9 * 10**9,
         "gpu": Gpu("NVIDIA H200", 10**10, 10**10),
     }  # fmt: skip

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from replica_engines import Echo, asked, sample
 
 import evaluators
-from evaluators.published import get_rule, rule_names
+from evaluators.plugins import registered
+from evaluators.published import get_rule
 from viubench.errors import Exit, ViubenchError
 from viubench.runner.loop import in_video_order
 from viubench.runner.parallel import devices
@@ -286,7 +287,7 @@ def _runs(pid: int) -> bool:
 
 
 def test_a_plan_travels(tmp_path: Path) -> None:
-    rules = tuple(get_rule(name) for name in rule_names())
+    rules = tuple(get_rule(name) for name in sorted(registered("viubench.rules")))
     graders = {name: evaluators.get(name) for name in ("temporal_iou", "shape_counts", "choice", "paired_choice")}
     spec = ReplicaSpec(
         partial(Echo, tmp_path), replace(PLAN, samples=[sample("a")], evaluators=graders, rules={"t": rules}), Path("r")

@@ -11,10 +11,10 @@ from paired_runs import Row, rows, write
 from reports.data.runs import Run, load
 from reports.pages.leaderboard_page import text
 from reports.sections.task_panels import verdict
-from reports.tables import ranking_evidence
-from reports.tables.leaderboard import columns, contests, labels
+from reports.tables.leaderboard import columns, contests, evidence, labels
 from reports.tables.leaderboard import rows as standings
 from reports.tables.ranking import Cell, Pairing, against_best, ranks
+from viubench.schema.gate import MARGIN
 from viubench.stats.paired_differences import holm
 
 EVEN = [1.0, 0.0] * 200
@@ -92,15 +92,16 @@ def test_ranks_are_shared_by_those_that_cannot_be_told_apart() -> None:
 
 
 def test_the_first_screen_and_the_table_behind_it_say_it(close: list[Run]) -> None:
-    heads, names = columns(close), labels(close)
+    heads = columns(close)
     real = verdict(close, standings(close, []), heads)[1]
     assert (real.answer, real.warn) == ("Yes, by 4.0 points", False)
     assert "+4.0 over a (+2.1 to +5.9, p < 0.001), sample by sample." in real.detail
-    line, other = ranking_evidence.evidence_rows(close, names, heads, Pairing(close))
-    assert (line.best, line.other, line.verdict) == ("b", "a", "better")
-    assert other.other == "c"
+    (_, line), (_, other) = evidence(close, heads, Pairing(close))
+    names = labels(close)
+    assert (names[line.best], names[line.other], line.verdict) == ("b", "a", "better")
+    assert names[other.other] == "c"
     assert line.detectable == pytest.approx(0.0276, abs=0.002)
-    assert line.underpowered
+    assert line.detectable > MARGIN
     assert contests(close, heads[0], Pairing(close))[0].detectable == line.detectable
 
 

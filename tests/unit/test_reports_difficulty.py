@@ -57,8 +57,8 @@ def test_only_plain_numbers_are_a_measure(text: str) -> None:
 def test_count_errors_in_words_and_bars() -> None:
     found = count_errors(table_of([counting([3, 0, 4]), counting([9, 1, 4]), counting(None, status="unparsed")]))
     assert found is not None
-    assert found.counts == {-1: 1, 0: 4, 6: 1}
-    assert found.text == "exact 67 %, too few 17 %, too many 17 %; off by 1.2 on average"
+    assert found[0] == {-1: 1, 0: 4, 6: 1}
+    assert found[1] == "exact 67 %, too few 17 %, too many 17 %; off by 1.2 on average"
     assert count_errors(table_of([counting("many"), counting([1, 2])])) is None
 
 

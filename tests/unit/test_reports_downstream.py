@@ -45,11 +45,11 @@ def test_a_benchmark_of_three_tasks_counts_once_in_chance_and_blind(runs: list[R
 
 
 def test_a_panel_shows_breakdowns_rules_and_trivial_answers(runs: list[Run]) -> None:
-    by_name = {panel.name: panel for panel in panels(runs, labels(runs), columns(runs))}
-    parts = {part.key: part for part in by_name["mvbench"].breakdowns}
-    assert len(parts["task"].values) == 20
-    assert {scores[0] for _, _, scores in parts["task"].values} == {1.0}  # the oracle stands first
-    assert by_name["mvbench"].rules == ("lmms-eval/mvbench", "official/mvbench", "videossr/vqa")
+    by_name = {panel["name"]: panel for panel in panels(runs, labels(runs), columns(runs))}
+    parts = {part["key"]: part["rows"] for part in by_name["mvbench"]["breakdowns"]}
+    assert len(parts["task"]) == 20
+    assert {scores[0] for _, _, scores in parts["task"]} == {1.0}  # the oracle stands first
+    assert by_name["mvbench"]["rules"] == ["lmms-eval/mvbench", "official/mvbench", "videossr/vqa"]
     page = render(runs, Catalogue().references)
     for words in ("By part", "Without looking: always A", "lmms-eval/vinoground_group", "other rows"):
         assert words in page

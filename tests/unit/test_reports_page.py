@@ -13,7 +13,7 @@ import pytest
 from report_runs import write_run
 
 from reports.data.runs import load
-from reports.html.svg import heat, statuses, whisker
+from reports.html.svg import heat, stack, whisker
 from reports.pages.leaderboard_page import write
 from reports.sections.frames import Axis, axis, captions, strip_uri
 from reports.sections.samples import browser, spans
@@ -248,8 +248,8 @@ def test_charts_stay_inside_their_box() -> None:
     numbers = [float(x) for x in re.findall(r'x[12]="([-0-9.]+)"', whisker(1.2, -0.5, 2.0, 0.5))]
     assert min(numbers) >= 0
     assert max(numbers) <= 64
-    assert "s-refused" in statuses({"ok": 3, "refused": 1})
-    assert "rect" not in statuses({})
+    assert "s-refused" in stack({"ok": 3, "refused": 1})
+    assert "rect" not in stack({})
 
 
 def test_strict_stands_beside_as_published(tmp_path: Path) -> None:

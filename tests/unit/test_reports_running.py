@@ -22,11 +22,11 @@ def test_failures_are_counted_by_run_task_and_fault(tmp_path: Path) -> None:
     run = load(write(tmp_path / "a", {"t": broken, "u": rows([1.0, 0.0])}))
     run.samples.loc[run.samples["status"] == "media_error", "fault"] = "missing"
     found = failures([run], ["a"], columns([run]))
-    assert found.models[0].statuses == {"ok": 4, "unparsed": 1, "media_error": 1}
-    assert found.models[0].faults == (("missing", 1),)
-    assert [task.name for task in found.tasks] == ["t"]
-    assert (found.tasks[0].counts[0] or found).share == 0.5
-    assert (found.whole, round(found.share, 3)) == (1, 0.333)
+    assert found["models"][0]["counts"].statuses == {"ok": 4, "unparsed": 1, "media_error": 1}
+    assert found["models"][0]["faults"] == [("missing", 1)]
+    assert [task["name"] for task in found["tasks"]] == ["t"]
+    assert found["tasks"][0]["counts"][0].share == 0.5
+    assert (found["whole"], round(found["share"], 3)) == (1, 0.333)
     html = render([run], [])
     assert "1 missing" in html
     assert "status=media_error&amp;model=m" in html
@@ -37,12 +37,11 @@ def test_seconds_and_tokens_are_those_of_the_records(tmp_path: Path) -> None:
     run = load(write_run(tmp_path / "a", n=20, tasks=["viubench_count_easy"], suite=False))
     blind = load(write_run(tmp_path / "b", model="blind", engine="blind", n=20))
     (speed,) = speeds([run, blind], ["a", "b"])
-    assert speed.n == 20
-    engine = speed.stages["engine"]
-    assert (engine.mean, engine.late, engine.total) == pytest.approx((1.595, 1.68, 31.9))
-    assert (speed.prompt, speed.completion) == (4009.5, 9.0)
-    assert speed.cached == pytest.approx(3000 / 4009.5)
-    assert speed.tokens == 20 * 9 + 80190
+    assert speed["n"] == 20
+    assert speed["stages"]["engine"] == pytest.approx({"mean": 1.595, "late": 1.68, "total": 31.9})
+    assert (speed["prompt"], speed["completion"]) == (4009.5, 9.0)
+    assert speed["cached"] == pytest.approx(3000 / 4009.5)
+    assert speed["tokens"] == 20 * 9 + 80190
 
 
 def test_repeats_tell_what_is_noise(tmp_path: Path) -> None:

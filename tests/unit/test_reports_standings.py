@@ -186,11 +186,10 @@ def test_a_nearly_constant_answer_is_pointed_at(tmp_path: Path) -> None:
     same = table_of(record.model_copy(update={"answer": [1, 1, 1]}) for record in read_records(path))
     stuck = type(run)(run.path, run.manifest, run.results, same)
     heads = columns([run])
-    assert not panels([run], ["a"], heads)[0].lines[0].constant
-    line = panels([stuck], ["a"], heads)[0].lines[0]
+    assert not panels([run], ["a"], heads)[0]["lines"][0].constant
+    line = panels([stuck], ["a"], heads)[0]["lines"][0]
     assert line.constant
-    assert line.frequent[0].text == "1, 1, 1"
-    assert line.frequent[0].share == 1.0
+    assert line.frequent[0] == ("1, 1, 1", 1.0)
 
 
 def test_what_is_no_finished_run_is_said(tmp_path: Path) -> None:

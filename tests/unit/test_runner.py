@@ -166,7 +166,7 @@ def test_the_videos_of_a_question_share_its_frames_or_have_their_own() -> None:
     for budget, frames in (("per_item", 10), ("per_video", 32)):
         protocol = Protocol(protocol="p", sampling=Sampling(kind="fps", fps=2, frames=32), frame_budget=budget)
         plan = Plan([two], {"t": protocol}, {"t": evaluators.get("choice")}, {"t": Path("here")})
-        wants = pipeline.clip_wants(two, plan)
+        wants = pipeline.frame_requests(two, plan)
         assert [(root, clip.path, how.frames) for root, clip, how, _ in wants] == [
             (Path("here"), name, frames) for name in "abc"
         ]

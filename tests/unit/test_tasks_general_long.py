@@ -10,7 +10,7 @@ import pytest
 from example_rows import CATALOGUE, EXAMPLES, content, copied, samples_of, score, touch
 
 import evaluators
-from evaluators.published import rule_names
+from evaluators.plugins import registered
 from viubench.datasets import loader
 from viubench.datasets.adapters import mvbench
 from viubench.schema import Task
@@ -210,4 +210,4 @@ def test_every_task_says_where_it_is_from_and_which_published_rules_apply() -> N
         assert task.metadata.source
         assert task.metadata.license
         assert task.alternatives
-        assert set(task.alternatives) <= set(rule_names())
+        assert set(task.alternatives) <= set(registered("viubench.rules"))

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trainer.config import Finetuning
 from trainer.model.packing import Packed
-from trainer.model.policy import LoraConfig, Policy, Rollouts
+from trainer.model.policy import Policy, Rollouts
 from viubench.engines.base import Request
 from viubench.engines.hf import HfEngine
 from viubench.errors import EngineError, ViubenchError
@@ -26,7 +27,7 @@ torch = pytest.importorskip("torch")
 KINDS: dict[str, dict[str, Any]] = {
     "full": {},
     "vision": {"train_vision": True},
-    "lora": {"lora": LoraConfig(4, 6.5, ("q_proj", "v_proj"))},
+    "lora": {"lora": Finetuning(lora_r=4, lora_alpha=6.5, lora_target_modules=("q_proj", "v_proj"))},
 }
 
 
@@ -297,13 +298,13 @@ def test_what_a_user_can_get_wrong(policy: Policy, folder: Path, monkeypatch: py
     with pytest.raises(ViubenchError, match="dtype float8 is none of"):
         Policy.open(folder, dtype="float8")
     with pytest.raises(ViubenchError, match="no layer is called query") as raised:
-        Policy.open(folder, lora=LoraConfig(targets=("query",)))
+        Policy.open(folder, lora=Finetuning(lora_target_modules=("query",)))
     assert "q_proj" in str(raised.value.hint)
     with pytest.raises(EngineError, match="refused"):
         policy.pack(asked(1), (clip(1, 4, 40),))
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ViubenchError, match="LoRA needs peft"):
-        Policy.open(folder, lora=LoraConfig())
+        Policy.open(folder, lora=Finetuning())
     assert Policy.open(folder).trainable(), "all weights are trained without peft"
 
 

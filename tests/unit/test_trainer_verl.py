@@ -25,7 +25,7 @@ from trainer.verl.overrides import hydra_value, overrides
 from viubench.cli import app
 from viubench.engines.hf import encode
 from viubench.errors import ViubenchError
-from viubench.runner.pipeline import clip_wants, shown
+from viubench.runner.pipeline import frame_requests, shown
 from viubench.video.frame_cache import FrameCache
 
 GOLDEN = verl_exports.GOLDEN / "overrides.json"
@@ -74,7 +74,7 @@ def test_rows_are_the_questions_of_every_step_in_order(rows: list[dict[str, Any]
 def test_pictures_are_the_runner_s_pixels(rows: list[dict[str, Any]], questions: Questions) -> None:
     samples = {sample.id: sample for sample in questions.train.samples}
     for row in rows:
-        wants = clip_wants(samples[row["extra_info"]["id"]], questions.train)
+        wants = frame_requests(samples[row["extra_info"]["id"]], questions.train)
         videos = shown(samples[row["extra_info"]["id"]], [questions.store.get(c, r, s, z) for r, c, s, z in wants])
         for video, one in zip(videos, row["videos"], strict=True):
             read = [cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB) for path in one["video"]]

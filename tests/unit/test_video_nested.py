@@ -16,7 +16,7 @@ from video_files import number, write
 
 from viubench.errors import MediaError
 from viubench.schema import Clip, Resize, Sampling
-from viubench.video import cache_index, decode
+from viubench.video import decode, sampling
 from viubench.video.frame_cache import FrameCache
 from viubench.video.loader import TOGETHER, Filled, Media
 from viubench.video.process_pool import KillablePool
@@ -104,7 +104,7 @@ def test_an_entry_that_was_evicted_is_no_source(videos: Path, tmp_path: Path, re
 
 @given(st.lists(st.integers(0, 40), min_size=1), st.lists(st.integers(0, 40), min_size=1))
 def test_places_finds_every_frame_or_says_that_one_is_missing(wanted: list[int], held: list[int]) -> None:
-    found = cache_index.places(np.array(wanted), held)
+    found = sampling.places(np.array(wanted), held)
     if set(wanted) <= set(held):
         assert found is not None
         assert [held[place] for place in found] == wanted

@@ -21,7 +21,7 @@ from verl.utils.tokenizer import build_multimodal_processor_inputs, hf_processor
 from trainer.dataset import Questions
 from trainer.verl import export
 from viubench.engines.hf import encode
-from viubench.runner.pipeline import clip_wants, shown
+from viubench.runner.pipeline import frame_requests, shown
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
 
@@ -41,7 +41,7 @@ def data(config: Any, processor: Any, tiny_model: Path) -> RLHFDataset:
 def asked(questions: Questions) -> Iterator[tuple[Sample, Sequence[VideoInput]]]:
     for step in range(questions.config.max_steps):
         for sample in questions.batch(step):
-            wants = clip_wants(sample, questions.train)
+            wants = frame_requests(sample, questions.train)
             yield sample, shown(sample, [questions.store.get(c, r, s, z) for r, c, s, z in wants])
 
 

@@ -20,7 +20,7 @@ from verl.workers.rollout.replica import TokenOutput
 
 from trainer.dataset import Questions
 from viubench.engines.hf import encode
-from viubench.runner.pipeline import clip_wants, shown
+from viubench.runner.pipeline import frame_requests, shown
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
 
@@ -50,7 +50,7 @@ def told(questions: Questions) -> list[tuple[Sample, Sequence[VideoInput]]]:
     """The first step's questions and what they show."""
     found = []
     for sample in questions.batch(0):
-        wants = clip_wants(sample, questions.train)
+        wants = frame_requests(sample, questions.train)
         found.append((sample, shown(sample, [questions.store.get(c, r, s, z) for r, c, s, z in wants])))
     return found
 

@@ -41,16 +41,9 @@ SCHEMA = 1
 NAME = re.compile(r"checkpoint-(\d{6,})")
 LEFTOVER = f".checkpoint-*{ASIDE}"
 FROM_BASE = (
-    "config.json",
-    "generation_config.json",
-    "*processor_config.json",
-    "chat_template*",
-    "tokenizer*",
-    "vocab.json",
-    "merges.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
+    "config.json", "generation_config.json", "*processor_config.json", "chat_template*", "tokenizer*", "vocab.json",
+    "merges.txt", "special_tokens_map.json", "added_tokens.json",
+)  # fmt: skip
 """Files of the base checkpoint that a trained one shares; training changes none of them."""
 
 
@@ -67,17 +60,15 @@ def save(
     card: str,
     processes: ProcessGroup = SINGLE_PROCESS,
 ) -> Path:
-    """Write `folder/checkpoint-<step>` atomically, and remove what killed writers left in `folder`.
+    """Write `folder/checkpoint-<step>` atomically, and remove what killed writers left; all processes must call it.
 
     Args:
         step: finished steps, from 0.
         model: a transformers model, or a peft model over one.
         base: folder of the checkpoint that training started from.
-        config_hash: of the training configuration; `restore` refuses another one.
         extra: JSON that the loop needs to resume.
         log: JSON metrics of this step.
         card: text of README.md.
-        processes: the processes of the run; all must call it.
 
     Raises:
         ViubenchError: the checkpoint exists, or something in it is no JSON (a NaN among the metrics).
@@ -90,7 +81,7 @@ def save(
         if processes.is_main:
             with _atomic_folder(target) as aside:
                 _write_model(aside, model, weights, card)
-                for path in sorted({path for pattern in FROM_BASE for path in base.glob(pattern) if path.is_file()}):
+                for path in {path for pattern in FROM_BASE for path in base.glob(pattern) if path.is_file()}:
                     shutil.copyfile(path, aside / path.name)
                 (aside / "README.md").write_text(card, encoding="utf-8")
                 _write_state(aside / "trainer", moments, facts | {"optimizer": groups})
@@ -99,7 +90,7 @@ def save(
 
 @contextmanager
 def _atomic_folder(target: Path) -> Iterator[Path]:
-    """A folder to write into, renamed to `target` when all of it is on disk; removes leftovers of killed writers."""
+    """A folder to write into, renamed to `target` when all of it is on disk."""
     folder = target.parent
     if target.exists():
         raise ViubenchError(
@@ -127,15 +118,13 @@ def restore(
 ) -> dict[str, Any]:
     """Restore weights, optimizer and random number generators; everything is checked before anything is changed.
 
-    `model` is opened as for a new run, from the same base; of a peft model only what was trained is restored. All
-    processes must call it; their number may have changed.
-
-    Returns:
-        `step`, `config_hash`, `extra` and `log` as they were saved.
+    `model` is opened as for a new run, from the same base. All processes must call it; their number may have changed.
+    Returns `step`, `config_hash`, `extra` and `log` as they were saved.
 
     Raises:
         ViubenchError: a missing or damaged file, another configuration, or a model or optimizer of other parameters.
     """
+    import torch
     from safetensors.torch import load_file
 
     with processes.raise_together():
@@ -149,7 +138,9 @@ def restore(
     own, files = _own_weights(checkpoint, model)
     moments = {name: t.clone() for name, t in load_file(checkpoint / "trainer" / "optimizer.safetensors").items()}
     optimizer_state.check_optimizer_state(optimizer, moments, facts["optimizer"], str(checkpoint))
-    _copy_weights(own, files)
+    with torch.no_grad():
+        for name, value in _tensors(files):
+            own[name].copy_(fsdp.shard_like(value, own[name]))
     optimizer_state.set_optimizer_state(optimizer, moments, facts["optimizer"])
     optimizer_state.set_random_state(load_file(checkpoint / "trainer" / "random.safetensors"), facts["random"])
     return {name: facts[name] for name in ("step", "config_hash", "extra", "log")}
@@ -176,27 +167,25 @@ def step_of(checkpoint: Path) -> int:
 
 
 def prune(folder: Path, keep_last: int, scores: Mapping[str, float]) -> list[str]:
-    """Remove all complete checkpoints but the last ones and the best one.
+    """Remove all complete checkpoints but the `keep_last` (at least 1) last ones and the best one, see `best`.
 
-    Args:
-        keep_last: how many of the highest steps are kept, at least 1: a resume needs one.
-        scores: score of checkpoints by name ("checkpoint-000040"), higher is better, of equal ones the earlier; a NaN
-            is no score.
-
-    Returns:
-        The names of those that were removed.
+    Returns the names of those that were removed.
     """
     if keep_last < 1:
         raise ViubenchError(f"keep_last is {keep_last}", hint="keep at least the last checkpoint: a resume needs it")
-    checkpoints = complete(folder)
-    scored = [path for path in checkpoints if not math.isnan(scores.get(path.name, math.nan))]
-    best = max(scored, key=lambda path: scores[path.name], default=None)  # the first, so the earlier, of equals
-    removed = [path for path in checkpoints[:-keep_last] if path != best]
+    top = best(folder, scores)
+    removed = [path for path in complete(folder)[:-keep_last] if path != top]
     for path in removed:
         aside = folder / f".{path.name}.{uuid.uuid4().hex}{ASIDE}"
         os.rename(path, aside)  # a kill must not leave half a checkpoint under its name
         shutil.rmtree(aside)
     return [path.name for path in removed]
+
+
+def best(folder: Path, scores: Mapping[str, float]) -> Path | None:
+    """The complete checkpoint of the highest score by name, the earlier of equals; a NaN is no score."""
+    scored = [path for path in complete(folder) if not math.isnan(scores.get(path.name, math.nan))]
+    return max(scored, key=lambda path: scores[path.name], default=None)
 
 
 def _is_adapted(model: Any) -> bool:
@@ -249,15 +238,11 @@ def _sync_files(folder: Path) -> dict[str, Any]:
 def _digest(path: Path) -> str:
     from blake3 import blake3
 
-    digest = blake3()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return str(digest.hexdigest())
+    return str(blake3().update_mmap(path).hexdigest())
 
 
-def _listed(checkpoint: Path) -> dict[str, tuple[int, str]]:
-    """The content of files.json; ViubenchError when it is damaged or names files outside the checkpoint."""
+def _check_files(checkpoint: Path, digests: bool) -> dict[str, Any]:
+    """The content of state.json, after every file was checked by its size and, with `digests`, its content."""
     try:
         entries = json.loads((checkpoint / "trainer" / "files.json").read_bytes())
         listed = {str(name): (int(size), str(digest)) for name, (size, digest) in entries.items()}
@@ -269,12 +254,7 @@ def _listed(checkpoint: Path) -> dict[str, tuple[int, str]]:
         ) from error
     if "trainer/state.json" not in listed or any(Path(name).is_absolute() or ".." in name for name in listed):
         raise ViubenchError(f"{checkpoint.name}: its list of files is damaged", where=str(checkpoint))
-    return listed
-
-
-def _check_files(checkpoint: Path, digests: bool) -> dict[str, Any]:
-    """The content of state.json, after every file was checked by its size and, with `digests`, its content."""
-    for name, (size, digest) in _listed(checkpoint).items():
+    for name, (size, digest) in listed.items():
         path = checkpoint / name
         if not path.is_file() or path.stat().st_size != size or (digests and _digest(path) != digest):
             raise ViubenchError(
@@ -289,13 +269,7 @@ def _check_files(checkpoint: Path, digests: bool) -> dict[str, Any]:
 
 
 def _own_weights(checkpoint: Path, model: Any) -> tuple[dict[str, Tensor], list[Path]]:
-    """The tensors of `model` to restore, and the files with their values; nothing is changed yet.
-
-    Raises:
-        ViubenchError: names, shapes or dtypes differ, or one of the two has an adapter and the other has none.
-    """
-    from safetensors import safe_open
-
+    """The tensors of `model` to restore, and the files with their values; raises as `restore`."""
     trained = checkpoint / "trainer" / "trainable.safetensors"
     if trained.is_file() != _is_adapted(model):
         raise ViubenchError(
@@ -307,12 +281,7 @@ def _own_weights(checkpoint: Path, model: Any) -> tuple[dict[str, Tensor], list[
         own, files = {name: p for name, p in model.named_parameters() if p.requires_grad}, [trained]
     else:
         own, files = dict(model.state_dict(keep_vars=True)), sorted(checkpoint.glob("*.safetensors"))
-    saved = {}
-    for path in files:
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118  (no mapping)
-                tensor = file.get_tensor(name)
-                saved[name] = (tuple(tensor.shape), tensor.dtype)
+    saved = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in _tensors(files)}
     filled = {id(own[name]) for name in saved if name in own}
     expected = {name: t for name, t in own.items() if name in saved or id(t) not in filled}  # tied: saved once
     if {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in expected.items()} != saved:
@@ -324,12 +293,10 @@ def _own_weights(checkpoint: Path, model: Any) -> tuple[dict[str, Tensor], list[
     return expected, files
 
 
-def _copy_weights(own: Mapping[str, Tensor], files: list[Path]) -> None:
-    import torch
+def _tensors(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
     from safetensors import safe_open
 
-    with torch.no_grad():
-        for path in files:
-            with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118  (no mapping)
-                    own[name].copy_(fsdp.shard_like(file.get_tensor(name), own[name]))
+    for path in files:
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118  (no mapping)
+                yield name, file.get_tensor(name)

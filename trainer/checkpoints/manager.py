@@ -1,7 +1,6 @@
 """The checkpoint manager of a training run: resume, save, prune, and save once more when the run fails.
 
 Example:
-    manager = CheckpointManager(config, out, policy, optimizer, log, manifest)
     with manager.locked(), manager.saving_on_error(monitor.state):
         extra = manager.resume()
         manager.step_done(step, metrics)     # after each step
@@ -33,12 +32,7 @@ if TYPE_CHECKING:
 class CheckpointManager:
     """Saves and restores the checkpoints in folder `out`, for one run at a time.
 
-    Args:
-        manifest: of the run, see `model_card.build_manifest`; its `run` must be that of the checkpoints in `out`.
-
-    Attributes:
-        steps: finished so far.
-        metrics: of the last finished step.
+    `manifest["run"]` must be that of the checkpoints in `out`. `steps` are finished, `metrics` those of the last one.
     """
 
     def __init__(
@@ -69,8 +63,7 @@ class CheckpointManager:
     def resume(self) -> dict[str, Any]:
         """Restore the last complete checkpoint, if there is one, and cut the log off behind it.
 
-        Returns:
-            The `extra` of `save`; {} at the start of a run.
+        Returns the `extra` of `save`; {} at the start of a run.
 
         Raises:
             ViubenchError: that checkpoint is of another configuration, other items or another base model, or damaged.
@@ -122,10 +115,9 @@ class CheckpointManager:
 
     def prune(self) -> None:
         """Remove the checkpoints that the configuration does not keep."""
-        if not self.processes.is_main:
-            return
-        best = scores(self.out) if self.config.save_best else {}
-        checkpoint.prune(self.out, self.config.save_total_limit, best)
+        if self.processes.is_main:
+            best = scores(self.out) if self.config.save_best else {}
+            checkpoint.prune(self.out, self.config.save_total_limit, best)
 
     @contextmanager
     def saving_on_error(self, extra: Callable[[], dict[str, Any]]) -> Iterator[None]:
@@ -133,15 +125,14 @@ class CheckpointManager:
         try:
             yield
         except ViubenchError as error:
-            saved = self._save_on_error(extra) if self.processes.can_save(error) else self._last_saved()
+            if self.processes.can_save(error):
+                saved = self._save_on_error(extra)
+            else:  # one process fails alone
+                last = checkpoint.latest(self.out)
+                saved = "no checkpoint was written yet" if last is None else f"the last checkpoint is {last}"
             raise ViubenchError(
                 f"{error.message} ({saved})", where=error.where, hint=error.hint, exit_code=error.exit_code
             ) from error
-
-    def _last_saved(self) -> str:
-        """The last checkpoint, where one process fails alone and cannot save."""
-        last = checkpoint.latest(self.out)
-        return "no checkpoint was written yet" if last is None else f"the last checkpoint is {last}"
 
     def _save_on_error(self, extra: Callable[[], dict[str, Any]]) -> str:
         if not self.steps:
@@ -166,6 +157,5 @@ def scores(folder: Path) -> dict[str, float]:
 def best(folder: Path) -> tuple[Path, float] | None:
     """The checkpoint in `folder` of the highest score, the earlier of equals; None without a validation."""
     by_name = scores(folder)
-    scored = [path for path in checkpoint.complete(folder) if path.name in by_name]
-    top = max(scored, key=lambda path: by_name[path.name], default=None)
+    top = checkpoint.best(folder, by_name)
     return None if top is None else (top, by_name[top.name])

@@ -4,8 +4,7 @@ Example:
     log = MetricsLog(Path("runs/train"))
     log.write({"step": 0, "reward": 0.41})  # to train.jsonl and tensorboard/
 
-Pages and a resumed run read the JSON lines; the event files are written from them anew at each start, so that no step
-is in them twice after a kill.
+The event files are written from the JSON lines anew at each start, so that no step is in them twice after a kill.
 """
 
 from __future__ import annotations
@@ -30,11 +29,7 @@ def print_warning(text: str) -> None:
 
 
 class MetricsLog:
-    """Appends to `folder/train.jsonl`, and to the event files in `folder/tensorboard` where TensorBoard is installed.
-
-    Args:
-        warn: called once when it is not.
-    """
+    """Appends to `folder/train.jsonl`, and to the event files in `folder/tensorboard`; warns without TensorBoard."""
 
     def __init__(self, folder: Path, warn: Callable[[str], None] = print_warning) -> None:
         self.path = folder / NAME
@@ -49,11 +44,7 @@ class MetricsLog:
             atomic.write(self.path, "".join(map(_line, kept)).encode(), lasting=True)
 
     def write(self, metrics: Mapping[str, Any]) -> None:
-        """Append one line.
-
-        Raises:
-            ViubenchError: a number that is not finite.
-        """
+        """Append one line. Raises ViubenchError for a number that is not finite."""
         wrong = [key for key, value in metrics.items() if isinstance(value, float) and not math.isfinite(value)]
         if wrong:
             raise ViubenchError(
@@ -85,11 +76,8 @@ class NoLog(MetricsLog):
 def read(folder: Path) -> list[dict[str, Any]]:
     """The complete lines of a run's log, without a torn last one."""
     path = folder / NAME
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    whole = lines if not lines or lines[-1].endswith("\n") else lines[:-1]
-    return [json.loads(line) for line in whole]
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def validation_scores(line: Mapping[str, Any], measure: str = "reward") -> dict[str, float]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from trainer.checkpoints.metrics_log import validation_scores
 from trainer.config import TrainConfig
-from trainer.dataset import Questions
+from trainer.dataset import Questions, of_task
 from trainer.model.policy import Policy
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.runner import planning
@@ -39,10 +39,7 @@ def build_manifest(config: TrainConfig, questions: Questions, policy: Policy, ar
         "seed": config.seed,
         "model": config.model,
         "base": {key: base[key] for key in ("name", "path", "architecture", "fingerprint", "revision") if key in base},
-        "items": {
-            "training": _items(questions.train.samples),
-            "validation": _items(questions.held_out.samples),
-        },
+        "items": {"training": _items(questions.train.samples), "validation": _items(questions.held_out.samples)},
         "tasks": {
             name: {"hash": task.hash(), "version": task.metadata.version} for name, task in questions.tasks.items()
         },
@@ -59,9 +56,7 @@ def build_manifest(config: TrainConfig, questions: Questions, policy: Policy, ar
 
 def _items(samples: Sequence[Sample]) -> dict[str, Any]:
     """Task -> how many items and the hash of their ids and targets."""
-    tasks: dict[str, list[Sample]] = {}
-    for sample in samples:
-        tasks.setdefault(sample.task, []).append(sample)
+    tasks = {task: of_task(task, samples) for task in dict.fromkeys(sample.task for sample in samples)}
     return {
         task: {"n": len(group), "items_hash": items_hash((sample.id, sample.target_hash()) for sample in group)}
         for task, group in tasks.items()

@@ -25,12 +25,9 @@ Tensors = dict[str, "Tensor"]
 def optimizer_state(optimizer: Optimizer, keep: bool = True) -> tuple[Tensors, dict[str, Any]]:
     """The state of a torch optimizer, full also for sharded weights; all processes must call it.
 
-    Args:
-        keep: False for a process that only sends its shards; it gets no tensors.
-
     Returns:
-        The tensors, named `<number of the parameter>.<entry>` ("0.exp_avg", any shape and dtype), and the JSON part:
-        `groups` (the param groups with parameters as numbers) and `scalars` (entries that are no tensors).
+        The tensors (none without `keep`), named `<number of the parameter>.<entry>` ("0.exp_avg", any shape and
+        dtype), and the JSON part: `groups` (parameters as numbers) and `scalars` (entries that are no tensors).
     """
     import torch
 
@@ -48,20 +45,15 @@ def optimizer_state(optimizer: Optimizer, keep: bool = True) -> tuple[Tensors, d
 
 
 def check_optimizer_state(optimizer: Optimizer, tensors: Tensors, facts: dict[str, Any], where: str) -> None:
-    """Refuse the state of an optimizer over other parameters, before anything is restored.
-
-    Raises:
-        ViubenchError: other groups or settings, or a moment has another shape than its parameter.
-    """
+    """Raises ViubenchError for other groups or settings, or a moment of another shape than its parameter."""
     groups = optimizer.state_dict()["param_groups"]
     shapes = {
         number: tuple(parameter.shape)
         for given, numbered in zip(optimizer.param_groups, groups, strict=True)
         for number, parameter in zip(numbered["params"], given["params"], strict=True)
     }
-    same = [(set(group), group["params"]) for group in groups] == [
-        (set(group), group["params"]) for group in facts["groups"]
-    ]
+    own, saved = ([(set(group), group["params"]) for group in them] for them in (groups, facts["groups"]))
+    same = own == saved
     for name, tensor in tensors.items():
         number = int(name.partition(".")[0])
         same = same and number in shapes and tuple(tensor.shape) in ((), shapes[number])

@@ -20,17 +20,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def vision_is_frozen(model: Any) -> bool:
-    """Whether the vision tower is not trained."""
-    return not any(p.requires_grad for p in model.model.visual.parameters())
-
-
 def media(model: Any, packed: Packed, n: int = 1) -> dict[str, Any]:
     """Pixels or vision features for a forward pass over `n` copies of the prompt; cached where the tower is frozen."""
     import torch
 
     inputs = packed.inputs
-    if n > 1 or not vision_is_frozen(model):
+    if n > 1 or any(p.requires_grad for p in model.model.visual.parameters()):
         return packed.media(n)
     if packed.vision_features is None:
         packed.vision_features = {}
@@ -45,15 +40,13 @@ def media(model: Any, packed: Packed, n: int = 1) -> dict[str, Any]:
 def positions(model: Any, packed: Packed) -> tuple[Tensor, Tensor]:
     """Rotary positions of the prompts, int64 [3, B, P], and those of their first answer tokens, int64 [B].
 
-    An answer's positions are equal on all three axes. Without them the model would continue from the last prompt it
-    has seen.
+    Without them the model would continue from the last prompt it has seen.
     """
-    if packed.positions is not None:
-        return packed.positions
-    names = ("input_ids", "mm_token_type_ids", *packing.GRIDS, "second_per_grid_ts")
-    given = {name: packed.inputs[name] for name in names if name in packed.inputs}
-    places, _ = model.model.get_rope_index(**given, attention_mask=packed.mask())
-    packed.positions = (places, places.amax((0, 2)) + 1)
+    if packed.positions is None:
+        names = ("input_ids", "mm_token_type_ids", *packing.GRIDS, "second_per_grid_ts")
+        given = {name: packed.inputs[name] for name in names if name in packed.inputs}
+        places, _ = model.model.get_rope_index(**given, attention_mask=packed.mask())
+        packed.positions = (places, places.amax((0, 2)) + 1)
     return packed.positions
 
 

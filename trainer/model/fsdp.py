@@ -6,9 +6,8 @@ Example:
     reshard(model)            # back to the shards: `model.parameters()` are what the optimizer holds
     full_tensor(parameter)    # one full tensor; every process must call it
 
-Gradients and optimizer state, which fill a device, are sharded at all times. The weights are gathered once for the
-rollouts of a step and once for its loss, not layer by layer: decoding would gather them again for every token, in every
-process until the longest answer of all ends. With a model that is not sharded every function here does nothing.
+The weights are gathered once for the rollouts of a step and once for its loss, not layer by layer: decoding would
+gather them again for every token. With a model that is not sharded every function here does nothing.
 """
 
 from __future__ import annotations
@@ -31,9 +30,8 @@ def shard(model: Any) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
-    mesh = init_device_mesh(model.device.type, (torch.distributed.get_world_size(),))
     settings: dict[str, Any] = {
-        "mesh": mesh,
+        "mesh": init_device_mesh(model.device.type, (torch.distributed.get_world_size(),)),
         "reshard_after_forward": False,
         "mp_policy": MixedPrecisionPolicy(reduce_dtype=torch.float32),
     }

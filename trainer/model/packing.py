@@ -40,8 +40,7 @@ class Packed:
     """Prompts for the model's forward, B rows.
 
     Attributes:
-        samples: the question of each row.
-        videos: the videos of each row.
+        samples, videos: of each row.
         inputs: `input_ids`, `attention_mask` and `mm_token_type_ids` int64 [B, P], padded on the left (types: 0 text,
             1 image, 2 video), `pixel_values_videos` float [patches, values], `video_grid_thw` int64 [videos, 3], and
             what else the processor gives; pictures one after the other, row by row.
@@ -80,11 +79,7 @@ class Packed:
 
 
 def open_processor(path: Path) -> Any:
-    """The checkpoint's processor.
-
-    Raises:
-        ViubenchError: it does not open, takes no videos, or its chat template is missing or leaves videos out.
-    """
+    """The checkpoint's processor; ViubenchError where it does not open, takes no videos or has no fit template."""
     from transformers import AutoProcessor
 
     allow_read_only_frames()
@@ -110,11 +105,7 @@ def open_processor(path: Path) -> Any:
 
 
 def pack(processor: Any, sample: Sample, videos: Sequence[VideoInput]) -> Packed:
-    """Model inputs of one question on the CPU; frame sides must be multiples of patch size x merge.
-
-    Raises:
-        EngineError: the processor does not take the frames, or the question marks fewer videos than came with it.
-    """
+    """Model inputs of one question on the CPU; EngineError where the processor does not take question and frames."""
     return Packed((sample,), (tuple(videos),), dict(encode(processor, sample.question, videos)))
 
 
@@ -137,11 +128,7 @@ def stack(rows: Sequence[Packed], pad: int) -> Packed:
 
 
 def swapped(packed: Packed, other: Packed) -> Packed:
-    """`packed` with the pixels of `other` and all else its own; patches are repeated or left out where sizes differ.
-
-    Raises:
-        ViubenchError: the two have no kind of picture (video, still) that both show.
-    """
+    """`packed` with the pixels of `other`, repeated or cut to size; ViubenchError where no kind is in both."""
     import torch
 
     inputs = dict(packed.inputs)

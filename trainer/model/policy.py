@@ -6,8 +6,8 @@ Example:
     rollouts = policy.rollout(packed, 8, seeds=[0], temperature=1.0, max_tokens=32)
     logprobs, entropy = policy.logprobs(packed, rollouts.tokens, rollouts.mask, temperature=1.0)  # [8, L] each
 
-The answers to a question share its prompt: prompt and video run once, and their key-value cache is expanded over the
-answers, in rollouts and, with gradient, in the loss. The temperature is part of the policy (logits / temperature).
+Prompt and video run once, and their key-value cache is expanded over the answers, in rollouts and, with gradient, in
+the loss. The temperature is part of the policy (logits / temperature).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer.config import Finetuning
 from trainer.distributed import SINGLE_PROCESS, ProcessGroup
 from trainer.model import forward, fsdp, packing
 from trainer.model.packing import Packed
@@ -34,15 +35,6 @@ NEVER = -1e9
 """Logit of a token that is never sampled; finite, so that p log p stays 0 and no gradient is NaN."""
 
 
-@dataclass(frozen=True)
-class LoraConfig:
-    """Low-rank adapters (Hu et al., arXiv 2106.09685): `rank` >= 1, scale `alpha` / rank, on linear layers so named."""
-
-    rank: int = 16
-    alpha: float = 32.0
-    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
-
-
 @dataclass
 class Rollouts:
     """n sampled answers to each of B questions, question by question, padded to the longest, L tokens.
@@ -50,8 +42,7 @@ class Rollouts:
     Attributes:
         tokens: int64 [B * n, L], the pad id after an answer's end.
         mask: bool [B * n, L], True up to and with the end token.
-        logprobs: float32 [B * n, L], of the sampled tokens under the policy at the rollout temperature; 0 outside
-            `mask`.
+        logprobs: float32 [B * n, L], nats, at the rollout temperature; 0 outside `mask`.
         texts: the answers without special tokens.
         stopped: whether an answer ended by itself, not at the token limit.
     """
@@ -64,14 +55,9 @@ class Rollouts:
 
 
 class Policy:
-    """A Qwen3-VL or Qwen2.5-VL with what GRPO asks of it; made by `open`.
+    """A Qwen3-VL or Qwen2.5-VL, opened from checkpoint folder `path` by `open`.
 
-    Attributes:
-        path: folder of the checkpoint it was opened from.
-        model: what is trained, a transformers model or a peft model around it (LoRA).
-        base: the transformers model itself; its adapters, if any, are inside.
-        processor: the checkpoint's own.
-        processes: the processes that train it together.
+    `model` is what is trained: `base`, a transformers model, or a peft model around it (LoRA).
     """
 
     def __init__(
@@ -94,7 +80,7 @@ class Policy:
         path: Path | str,
         *,
         dtype: str = "float32",
-        lora: LoraConfig | None = None,
+        lora: Finetuning | None = None,
         train_vision: bool = False,
         device: str = "cpu",
         keep_reference: bool = True,
@@ -106,12 +92,10 @@ class Policy:
 
         Args:
             dtype: float32 or bfloat16.
-            lora: train adapters; None trains the weights themselves.
-            train_vision: whether the vision tower is trained too.
+            lora: train low-rank adapters (Hu et al., arXiv 2106.09685); None trains the weights themselves.
             device: cpu, cuda, cuda:1.
             keep_reference: keep a copy of the trained weights for `reference`; not needed without a KL term.
             seed: of new adapters.
-            processes: the processes that train it together; all open the same.
             use_fsdp: shard the weights over the processes; not with `lora`.
 
         Raises:
@@ -153,15 +137,19 @@ class Policy:
         """An answer's token ids with the end token."""
         return [*self.processor.tokenizer.encode(text, add_special_tokens=False), self.ends[0]]
 
-    def answers(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Encoded answers: tokens int64 [B, L], padded on the right, and their mask bool [B, L]."""
+    def pad_answers(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+        """Answers' token ids as int64 [B, L], padded on the right, and their mask bool [B, L]; on the device."""
         import torch
+        from torch.nn.utils.rnn import pad_sequence
 
-        rows = [self.encode_answer(text) for text in texts]
-        longest = max(map(len, rows))
-        tokens = torch.tensor([row + [self.pad] * (longest - len(row)) for row in rows], device=self.base.device)
-        mask = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in rows], device=tokens.device)
-        return tokens, mask
+        tokens = pad_sequence([torch.tensor(row, dtype=torch.int64) for row in rows], True, self.pad)
+        mask = pad_sequence([torch.ones(len(row), dtype=torch.bool) for row in rows], True)
+        return tokens.to(self.base.device), mask.to(self.base.device)
+
+    def decode(self, tokens: Tensor, mask: Tensor) -> list[str]:
+        """The texts of answers, int64 [B, L] and bool [B, L], without special tokens."""
+        decode = self.processor.tokenizer.decode
+        return [decode(row[kept], skip_special_tokens=True) for row, kept in zip(tokens, mask, strict=True)]
 
     def stack(self, rows: Sequence[Packed]) -> Packed:
         """Several questions as one batch."""
@@ -195,9 +183,7 @@ class Policy:
                     break
                 logits = forward.extend(self.base, packed, drawn, cache, first + step)
         tokens, mask = torch.stack(chosen, 1), torch.stack(masks, 1)
-        decode = self.processor.tokenizer.decode
-        texts = [decode(row[kept], skip_special_tokens=True) for row, kept in zip(tokens, mask, strict=True)]
-        return Rollouts(tokens, mask, torch.stack(logprobs, 1), texts, (~running).tolist())
+        return Rollouts(tokens, mask, torch.stack(logprobs, 1), self.decode(tokens, mask), (~running).tolist())
 
     def logprobs(
         self, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, shared: bool = True
@@ -207,8 +193,7 @@ class Policy:
         Args:
             tokens: int64 [B * n, L], padded on the right, n answers to each question in turn. mask: bool [B * n, L].
             temperature: that of the rollout; 0 counts as 1.
-            shared: one prefill of each prompt for all its answers; False runs prompt and answer n times, with the
-                same result.
+            shared: one prefill of each prompt for all its answers, instead of one for each answer.
 
         Returns:
             float32 [B * n, L] each, in nats; 0 outside `mask`.
@@ -240,11 +225,7 @@ class Policy:
 
     @contextmanager
     def reference(self) -> Iterator[None]:
-        """Inside, the policy has the reference weights, at first the opened checkpoint's; no gradient.
-
-        Raises:
-            ViubenchError: opened with keep_reference=False.
-        """
+        """Inside, the policy has the reference weights, at first the opened checkpoint's; no gradient."""
         import torch
 
         if self._reference is None:
@@ -264,10 +245,7 @@ class Policy:
             others[name].copy_(present)
 
     def video_effect(self, packed: Packed, other: Packed, tokens: Tensor, mask: Tensor) -> float:
-        """Largest change of an answer token's log-probability (nats) when `packed` gets the pixels of `other`.
-
-        Question, times and tokens stay; for a model that uses its videos it is clearly above rounding.
-        """
+        """Largest change of an answer token's log-probability (nats) when `packed` gets the pixels of `other`."""
         import torch
 
         with torch.no_grad():
@@ -286,16 +264,11 @@ class Policy:
 
 
 def uniform(seeds: Sequence[int], n: int, length: int) -> Tensor:
-    """Uniform numbers in [0, 1), float64 [B * n, length]; those of a question depend on its seed alone.
-
-    Drawn on the CPU, so that they are the same on every device and in every batch.
-    """
+    """Uniform numbers in [0, 1), float64 [B * n, length], from each question's seed; the same on every device."""
     import torch
 
-    def drawn(seed: int) -> Tensor:
-        return torch.rand(n, length, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-    return torch.cat([drawn(seed) for seed in seeds])
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return torch.cat([torch.rand(n, length, dtype=torch.float64, generator=one) for one in generators])
 
 
 def pick(scores: Tensor, draws: Tensor) -> Tensor:
@@ -325,26 +298,25 @@ def _load_model(folder: Path, dtype: str, device: str) -> Any:
     return model.eval()  # no dropout: rollouts and loss use the same policy
 
 
-def _add_adapters(model: Any, lora: LoraConfig, train_vision: bool, seed: int) -> Any:
+def _add_adapters(model: Any, lora: Finetuning, train_vision: bool, seed: int) -> Any:
     """`model` wrapped by peft, its weights frozen, adapters on the linear layers that `lora` names."""
     import torch
 
     try:
-        from peft import LoraConfig as Adapters
-        from peft import get_peft_model
+        from peft import LoraConfig, get_peft_model
     except ImportError as error:
         raise ViubenchError(f"LoRA needs peft: {error}", hint="pip install 'viubench[train]'") from error
     linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
     named = [name for name in linear if train_vision or not name.startswith("model.visual.")]
-    targets = [name for name in named if name.rsplit(".", 1)[-1] in lora.targets]
+    targets = [name for name in named if name.rsplit(".", 1)[-1] in lora.lora_target_modules]
     if not targets:
         known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in named}))
-        unknown = ", ".join(lora.targets)
+        unknown = ", ".join(lora.lora_target_modules)
         raise ViubenchError(
             f"no layer is called {unknown}", where="finetuning.lora_target_modules", hint=f"known: {known}"
         )
     # A dict: peft annotates lora_alpha as int, but takes any number.
-    settings: dict[str, Any] = {"r": lora.rank, "lora_alpha": lora.alpha, "lora_dropout": 0.0}
+    settings: dict[str, Any] = {"r": lora.lora_r, "lora_alpha": lora.lora_alpha, "lora_dropout": 0.0}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return get_peft_model(model, Adapters(**settings, target_modules=targets)).eval()
+        return get_peft_model(model, LoraConfig(**settings, target_modules=targets)).eval()

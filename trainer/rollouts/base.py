@@ -27,14 +27,8 @@ class RolloutSource(Protocol):
     def __call__(self, packed: Packed, n: int, seeds: Sequence[int], temperature: float, max_tokens: int) -> Rollouts:
         """`n` answers to each of the B questions, question by question; see `Policy.rollout`.
 
-        Args:
-            packed: the prompts, with exactly these token ids and frames.
-            seeds: one for each question, in [0, 2^63); the only randomness of its answers.
-            temperature: above 0; log-probabilities are at this temperature, over the whole vocabulary.
-            max_tokens: longest answer.
-
-        Raises:
-            ViubenchError: the source failed.
+        `seeds` are one for each question, in [0, 2^63), and the only randomness of its answers; `temperature` is above
+        0, and that of the log-probabilities, over the whole vocabulary. Raises ViubenchError when the source failed.
         """
         ...
 

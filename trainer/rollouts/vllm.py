@@ -37,16 +37,10 @@ if TYPE_CHECKING:
 
 
 class VllmRollouts:
-    """A `RolloutSource` that answers through vLLM.
+    """A `RolloutSource` that answers through a `ColocatedEngine` with `engine_args`, and raises as it does.
 
-    Args:
-        policy: whose weights it follows; opened from the folder that vLLM opens too.
-        engine_args: further vLLM engine arguments, see `ColocatedEngine`.
-        max_gap: nats by which its log-probabilities of a question's answers may differ from the policy's after a
-            `sync`, on average over the tokens.
-
-    Raises:
-        ViubenchError: see `ColocatedEngine`.
+    `max_gap`: nats by which its log-probabilities of a question's answers may differ from the policy's after a `sync`,
+    on average over the tokens.
     """
 
     def __init__(self, policy: Policy, engine_args: Mapping[str, Any], max_gap: float) -> None:
@@ -58,11 +52,7 @@ class VllmRollouts:
         self._logit_bias = {config.image_token_id: NEVER, config.video_token_id: NEVER}
 
     def sync(self) -> None:
-        """Load the policy's present weights into vLLM, adapters merged.
-
-        Raises:
-            ViubenchError: vLLM does not take them.
-        """
+        """Load the policy's present weights into vLLM, adapters merged."""
         self._engine.load(merged_weights(self.policy))
         self._checked = False
 
@@ -73,8 +63,9 @@ class VllmRollouts:
             ViubenchError: vLLM refused a prompt, its prompt is not the packed one, or see `check`.
         """
         prompts = [self._prompt(packed, row) for row in range(len(packed)) for _ in range(n)]
-        answer_seeds = [answer_seed(seed, number) for seed in seeds for number in range(n)]
-        params = [self._sampling(seed, temperature, max_tokens) for seed in answer_seeds]
+        params = [
+            self._sampling(answer_seed(seed, number), temperature, max_tokens) for seed in seeds for number in range(n)
+        ]
         outputs = self._engine.generate(prompts, params)
         for index, output in enumerate(outputs):
             self._check_prompt(packed, index // n, output.prompt_token_ids)
@@ -108,9 +99,7 @@ class VllmRollouts:
 
     def _prompt(self, packed: Packed, row: int) -> dict[str, Any]:
         videos = packed.videos[row]
-        return as_prompt(
-            self.policy.processor, packed.samples[row].question, videos, [media_id(video) for video in videos]
-        )
+        return as_prompt(self.policy.processor, packed.samples[row].question, videos, list(map(media_id, videos)))
 
     def _sampling(self, seed: int, temperature: float, max_tokens: int) -> Any:
         from vllm import SamplingParams
@@ -145,22 +134,16 @@ class VllmRollouts:
     def _to_rollouts(self, answers: Sequence[Any]) -> Rollouts:
         """vLLM's answers as `Rollouts`, on the policy's device."""
         import torch
+        from torch.nn.utils.rnn import pad_sequence
 
-        length = max(len(answer.token_ids) for answer in answers)
-        tokens = torch.full((len(answers), length), self.policy.pad)
-        logprobs = torch.zeros(len(answers), length)
-        mask = torch.zeros(len(answers), length, dtype=torch.bool)
-        for row, answer in enumerate(answers):
-            ids = list(answer.token_ids)
-            tokens[row, : len(ids)] = torch.tensor(ids)
-            sampled = [by_token[token].logprob for by_token, token in zip(answer.logprobs, ids, strict=True)]
-            logprobs[row, : len(ids)] = torch.tensor(sampled)
-            mask[row, : len(ids)] = True
-        decode = self.policy.processor.tokenizer.decode
-        texts = [decode(row[kept], skip_special_tokens=True) for row, kept in zip(tokens, mask, strict=True)]
+        tokens, mask = self.policy.pad_answers([list(answer.token_ids) for answer in answers])
+        sampled = [
+            torch.tensor([by_token[token].logprob for by_token, token in zip(one.logprobs, one.token_ids, strict=True)])
+            for one in answers
+        ]
+        logprobs = pad_sequence(sampled, batch_first=True).to(tokens.device)
         stopped = [answer.finish_reason == "stop" for answer in answers]
-        device = self.policy.base.device
-        return Rollouts(tokens.to(device), mask.to(device), logprobs.to(device), texts, stopped)
+        return Rollouts(tokens, mask, logprobs, self.policy.decode(tokens, mask), stopped)
 
 
 def merged_weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:

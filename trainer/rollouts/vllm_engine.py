@@ -42,12 +42,7 @@ DECIDED = (
 
 
 class ColocatedEngine:
-    """vLLM's synchronous engine with its worker in this process.
-
-    Args:
-        path: the checkpoint it opens; its weights are replaced by `load`.
-        dtype: number format of weights and forward pass, that of the trainer.
-        args: further vLLM engine arguments by name.
+    """vLLM's synchronous engine of checkpoint `path`, with its worker in this process; `args` are engine arguments.
 
     Raises:
         ViubenchError: no vLLM, an unknown argument or one of `DECIDED`, or a model that vLLM does not open.
@@ -67,10 +62,7 @@ class ColocatedEngine:
                 raise start_error(error, log, str(path), WHERE) from error
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Replace all weights and reset the caches of the old ones.
-
-        Args:
-            weights: names and tensors as in the checkpoint, each module's one after the other.
+        """Replace all weights (as in the checkpoint, each module's one after the other); reset the caches.
 
         Raises:
             ViubenchError: vLLM does not take them.
@@ -84,16 +76,16 @@ class ColocatedEngine:
                 raise RuntimeError("the prefix cache is in use")
             self._llm.llm_engine.reset_encoder_cache()
         except Exception as error:  # its names and layouts change from version to version
+            import vllm
+
             raise ViubenchError(
-                f"vLLM did not load the trainer's weights: {reason(error)}", where="rollout", hint=_engine_policy_hint()
+                f"vLLM did not load the trainer's weights: {reason(error)}",
+                where="rollout",
+                hint=f"vLLM {vllm.__version__} and this model do not fit; use engine: policy",
             ) from error
 
     def generate(self, prompts: Sequence[Mapping[str, Any]], params: Sequence[Any]) -> list[Any]:
-        """vLLM's RequestOutput of each prompt (see `viubench.engines.vllm.as_prompt`) with its SamplingParams.
-
-        Raises:
-            ViubenchError: vLLM refused a prompt or failed.
-        """
+        """vLLM's RequestOutput of each prompt (see `viubench.engines.vllm.as_prompt`) with its SamplingParams."""
         self._wake()
         with _shared_state_kept():
             try:
@@ -113,10 +105,9 @@ class ColocatedEngine:
     def close(self) -> None:
         """Free the engine; safe to call twice."""
         llm, self._llm = self._llm, None
-        if llm is None:
-            return
-        with nullcontext() if self._group_is_ours else _process_group_kept():
-            llm.llm_engine.engine_core.shutdown()
+        if llm is not None:
+            with nullcontext() if self._group_is_ours else _process_group_kept():
+                llm.llm_engine.engine_core.shutdown()
 
     def _wake(self) -> None:
         if self._asleep:
@@ -198,9 +189,3 @@ def _shared_state_kept() -> Iterator[None]:
     finally:
         optimizer_state.set_random_state(*generators)
         torch.set_num_threads = set_threads
-
-
-def _engine_policy_hint() -> str:
-    import vllm
-
-    return f"vLLM {vllm.__version__} and this model do not fit; use engine: policy"

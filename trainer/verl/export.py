@@ -34,7 +34,7 @@ from viubench.engines.prompts import MARK, parts
 from viubench.errors import MediaError, ViubenchError
 from viubench.export.lmms import on_file_clock
 from viubench.export.video_files import File, frame_rate
-from viubench.runner.pipeline import clip_wants, shown
+from viubench.runner.pipeline import frame_requests, shown
 from viubench.runner.plan import Plan
 from viubench.schema import Sample
 from viubench.storage import atomic
@@ -207,7 +207,7 @@ def _videos(
     files: dict[str, list[FrameFiles]] = {}
     with KillablePool(workers, WRITE_SECONDS) as pool:
         futures = [
-            pool.submit(_pictures, store.root, s, clip_wants(s, plan), out, picture, name=s.clips[0].path)
+            pool.submit(_pictures, store.root, s, frame_requests(s, plan), out, picture, name=s.clips[0].path)
             for s, plan in questions
         ]
         for done, ((sample, _), future) in enumerate(zip(questions, futures, strict=True), start=1):

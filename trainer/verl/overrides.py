@@ -65,7 +65,7 @@ def overrides(config: TrainConfig, written: VerlExport, out: Path, *, gpus: int 
         "resume_mode": "auto",
     }
     grpo = {"adv_estimator": "grpo", "norm_adv_by_std_in_grpo": config.scale_rewards == "group"}
-    groups = {
+    groups: dict[str, dict[str, Any]] = {
         "data": data,
         "++data.mm_processor_kwargs": {"do_resize": False},  # empty in verl's file, so that the key must be added
         **{f"actor_rollout_ref.{part}": values for part, values in _actor(config, written).items()},

@@ -54,10 +54,10 @@ def gate(
         ViubenchError: no run folder, a damaged one, or a configuration that cannot be read.
     """
     reference = baseline.path if isinstance(baseline, Run) else reference_run.find(os.fspath(baseline))
-    return judge(reference, _folder(candidate), _settings(config))
+    return judge(reference, _folder(candidate), gate_config(config))
 
 
-def _settings(config: GateConfig | PathLike | Mapping[str, Any] | None) -> GateConfig:
+def gate_config(config: GateConfig | PathLike | Mapping[str, Any] | None) -> GateConfig:
     if config is None or isinstance(config, GateConfig):
         return config or GateConfig()
     if isinstance(config, str | os.PathLike):

@@ -71,7 +71,7 @@ async def evaluate_async(config: EvalConfig) -> Run:
 
 @_takes(EvalConfig)
 def dry_run(config: EvalConfig) -> DryRun:
-    """What `evaluate` would ask: samples, tokens, prompts that are too long, media that is missing, memory."""
+    """What `evaluate` would need: samples, tokens, prompts that are too long, media that is missing, memory."""
     config, temporary = _placed(config)
     try:
         return forecast(config)

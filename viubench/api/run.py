@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run folder, read when it is asked for.
-
-    Attributes:
-        path: the run folder.
-        max_errors: share of media and engine errors in [0, 1] above which the run is invalid.
-    """
+    """A run folder, read when needed; invalid above the share `max_errors`, in [0, 1], of media and engine errors."""
 
     def __init__(
         self, path: PathLike, *, max_errors: float = MAX_ERRORS, temporary: TemporaryDirectory[str] | None = None
@@ -104,10 +99,8 @@ def load_run(path: PathLike) -> Run:
 
 
 def load_runs(paths: PathLike | Iterable[PathLike]) -> list[Run]:
-    """The runs of a glob pattern ("runs/*") or of several folders, in order of their paths.
-
-    Folders of a pattern that are no runs are left out; raises ViubenchError where none is left.
-    """
+    """The runs of a glob pattern ("runs/*"), other folders left out, or of several folders, in order of their paths;
+    raises ViubenchError where there is none."""
     if isinstance(paths, str | os.PathLike):
         pattern = os.fspath(paths)
         matches = sorted(path for path in glob.glob(pattern) if (Path(path) / "manifest.json").is_file())

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 from viubench.errors import ViubenchError
 from viubench.pretext import build
 from viubench.pretext.build import BuildReport
 from viubench.runner.config import PathLike, Progress, as_paths
+from viubench.runner.parallel.ray_cluster import cluster
+from viubench.runner.parallel.ray_pool import RayPool
 from viubench.schema import Recipe, Suite, Task
 from viubench.tasks.registry import Catalogue, load_task
 from viubench.video.frame_cache import FrameCache, default_root
@@ -54,6 +57,7 @@ def build_items(
     seed: int = 0,
     n: int | None = None,
     workers: int = 2,
+    ray: str | None = None,
     materialize: bool = False,
     frame_cache: PathLike | None = None,
     include_path: PathLike | Iterable[PathLike] = (),
@@ -67,6 +71,7 @@ def build_items(
         seed: equal seeds give equal items.
         n: items of each task, instead of the recipe's numbers.
         workers: processes; the items do not depend on it.
+        ray: address of a Ray cluster to build on ("auto" or "local" too).
         materialize: also write the shown frames as pictures.
 
     Raises:
@@ -75,18 +80,20 @@ def build_items(
     catalogue = _catalogue(include_path)
     chosen = recipe if isinstance(recipe, Recipe) else catalogue.recipe(os.fspath(recipe))
     report = progress or (lambda _: None)
-    return build.build(
-        chosen,
-        catalogue.tasks_of(chosen),
-        Path(videos),
-        Path(out),
-        seed=seed,
-        n=n,
-        workers=workers,
-        cache=FrameCache(Path(frame_cache) if frame_cache is not None else default_root()),
-        materialize=materialize,
-        progress=lambda done, total: report(Progress("building items", done, total)),
-    )
+    with nullcontext() if ray is None else cluster(ray, cores=workers):
+        return build.build(
+            chosen,
+            catalogue.tasks_of(chosen),
+            Path(videos),
+            Path(out),
+            seed=seed,
+            n=n,
+            workers=workers,
+            pool_of=None if ray is None else RayPool,
+            cache=FrameCache(Path(frame_cache) if frame_cache is not None else default_root()),
+            materialize=materialize,
+            progress=lambda done, total: report(Progress("building items", done, total)),
+        )
 
 
 def _catalogue(include_path: PathLike | Iterable[PathLike]) -> Catalogue:

@@ -14,7 +14,8 @@ from typing import Annotated
 
 import typer
 
-from viubench.cli import baseline, build, compare, data, doctor, export, gate, report, run, tasks, train, watch
+from viubench.cli import build, comparison, data, doctor, export, run, tasks, train, watch
+from viubench.cli.progress import print_error
 from viubench.errors import Exit, ViubenchError
 from viubench.version import __version__
 
@@ -25,15 +26,11 @@ app = typer.Typer(
     help="Evaluate video-understanding models: trusted numbers, fast, with the reasons behind them.",
     rich_markup_mode=None,
 )
-for group in (run, build, report, compare, gate, train, watch, doctor):
-    group.register(app)
-for name, group_app in (
-    ("tasks", tasks.app),
-    ("data", data.app),
-    ("export", export.app),
-    ("baseline", baseline.app),
-):
-    app.add_typer(group_app, name=name)
+for command in (run.run, run.score, build.build, build.clips, build.tiny, comparison.report, comparison.compare,
+                comparison.gate, train.train, watch.watch, doctor.doctor):  # fmt: skip
+    app.command()(command)
+for name, group in {"tasks": tasks, "data": data, "export": export, "baseline": comparison}.items():
+    app.add_typer(group.app, name=name)
 
 
 @app.callback(invoke_without_command=True)
@@ -58,11 +55,7 @@ def main(commands: typer.Typer = app) -> None:
     except ViubenchError as error:
         if os.environ.get("VIUBENCH_DEBUG"):
             raise
-        from reports.html.escape import clean  # a message may quote a name or a path of others
-
-        for start, said in (("viubench: ", error.message), ("  at: ", error.where), ("  try: ", error.hint)):
-            if said:
-                print(start + clean(said), file=sys.stderr)
+        print_error(error)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from viubench.cli.run import FrameCache
+from viubench.cli.run import takes
 
 
-def register(app: typer.Typer) -> None:
-    app.command("build")(build)
-    app.command("clips")(clips)
-    app.command("tiny")(tiny)
-
-
+@takes("frame_cache include_path quiet")
 def build(
+    *,
     recipe: Annotated[str, typer.Option(help="viubench, viubench-mini, videossr-30k, or a YAML file.")],
     videos: Annotated[Path, typer.Option(help="Folder of videos; it is only read.")],
     out: Annotated[Path, typer.Option(help="Where items.jsonl and build.json go.")],
@@ -27,36 +23,17 @@ def build(
         str | None, typer.Option(help="Build over the machines of a Ray cluster: its address, auto or local.")
     ] = None,
     materialize: Annotated[bool, typer.Option("--materialize", help="Also write the frames as pictures.")] = False,
-    frame_cache: FrameCache = None,
-    include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    **options: Any,
 ) -> None:
     """Build pretext items from any videos."""
-    from contextlib import nullcontext
+    import viubench
+    from viubench.cli.progress import stages
 
-    from viubench.cli.progress import bar
-    from viubench.pretext.build import build as build_items
-    from viubench.runner.parallel.ray_cluster import cluster
-    from viubench.runner.parallel.ray_pool import RayPool
-    from viubench.tasks.registry import Catalogue
-    from viubench.video.frame_cache import FrameCache, default_root
-
-    catalogue = Catalogue(tuple(include_path))
-    chosen = catalogue.recipe(recipe)
-    with nullcontext() if ray is None else cluster(ray, cores=workers), bar("building items", quiet=quiet) as progress:
-        report = build_items(
-            chosen,
-            catalogue.tasks_of(chosen),
-            videos,
-            out,
-            seed=seed,
-            n=n,
-            workers=workers,
-            pool_of=None if ray is None else RayPool,
-            cache=FrameCache(frame_cache or default_root()),
-            materialize=materialize,
-            progress=progress,
-        )
+    with stages(quiet=options.pop("quiet")) as progress:
+        report = viubench.build_items(
+            recipe, videos, out, seed=seed, n=n, workers=workers, ray=ray, materialize=materialize, progress=progress,
+            **options,
+        )  # fmt: skip
     print(report.text())
 
 
@@ -93,10 +70,7 @@ def tiny(
     """Write a tiny Qwen3-VL checkpoint with random weights, for trying a pipeline out without a download."""
     from viubench.engines import tiny_checkpoints
 
-    if learner:
-        tiny_checkpoints.write(out, seed, tiny_checkpoints.LEARNER, _vocabulary())
-    else:
-        tiny_checkpoints.write(out, seed)
+    tiny_checkpoints.write(out, seed, *((tiny_checkpoints.LEARNER, _vocabulary()) if learner else ()))
     print(out)
 
 

@@ -6,15 +6,15 @@ Example:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from viubench.cli.progress import bar
+from viubench.cli.progress import bar, print_error
+from viubench.cli.run import takes
 from viubench.errors import Exit, ViubenchError
 
 if TYPE_CHECKING:
@@ -25,40 +25,39 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Fetch benchmark data, and prove that it is whole.")
 Tasks = Annotated[str, typer.Argument(help="Tasks or suites, separated by commas.")]
 Root = Annotated[Path | None, typer.Option("--data-root", help="Folder of all data; $VIUBENCH_DATA by default.")]
-Include = Annotated[list[Path], typer.Option("--include-path", help="More folders with task YAML files.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 Every = Annotated[bool, typer.Option("--all", help="Name every file at fault, not only the first 20.")]
 
 SHOWN = 20
 
 
 @app.command()
+@takes("include_path quiet")
 def fetch(
     tasks: Tasks,
     data_root: Root = None,
     rows_only: Annotated[bool, typer.Option("--rows-only", help="The rows without the videos.")] = False,
     every: Every = False,
-    quiet: Quiet = False,
-    include_path: Include = [],  # noqa: B006
+    **options: Any,
 ) -> None:
     """Download the tasks' rows and videos, unpack the archives, verify. Can be stopped and repeated."""
     from viubench.datasets import verify as checks
 
     outcome = Exit.OK
-    for folder, group in _folders(tasks, data_root, include_path, fetching=True).items():
+    for folder, group in _folders(tasks, data_root, options["include_path"], fetching=True).items():
         try:
-            _get(group, folder, rows_only, _bars(quiet))
+            _get(group, folder, rows_only, _bars(options["quiet"]))
         except ViubenchError as error:  # the other data sets do not depend on it
             outcome = Exit.USAGE
-            _complain(error)
+            print_error(error)
             continue
-        report = checks.verify(group, folder, media=not rows_only, progress=_bars(quiet))
+        report = checks.verify(group, folder, media=not rows_only, progress=_bars(options["quiet"]))
         _show(report, every)
         outcome = outcome or (Exit.OK if report.ok else Exit.NEGATIVE)
     raise typer.Exit(outcome)
 
 
 @app.command()
+@takes("include_path quiet")
 def verify(
     tasks: Tasks,
     data_root: Root = None,
@@ -67,15 +66,16 @@ def verify(
         bool, typer.Option("--write-manifest", help="Record the checksums of new files.")
     ] = False,
     every: Every = False,
-    quiet: Quiet = False,
-    include_path: Include = [],  # noqa: B006
+    **options: Any,
 ) -> None:
     """Rows against the published number, media against the rows, files against the manifest; 1 when one is wrong."""
     from viubench.datasets import verify as checks
 
     whole = True
-    for folder, group in _folders(tasks, data_root, include_path, fetching=False).items():
-        report = checks.verify(group, folder, deep=deep, write_manifest=write_manifest, progress=_bars(quiet))
+    for folder, group in _folders(tasks, data_root, options["include_path"], fetching=False).items():
+        report = checks.verify(
+            group, folder, deep=deep, write_manifest=write_manifest, progress=_bars(options["quiet"])
+        )
         _show(report, every)
         whole = whole and report.ok
     raise typer.Exit(Exit.OK if whole else Exit.NEGATIVE)
@@ -113,7 +113,7 @@ def _get(tasks: Sequence[Task], folder: Path, rows_only: bool, progress: Progres
         sources.setdefault((task.dataset_path, task.revision), []).append(task)
     for (dataset, _), group in sources.items():
         if not dataset:
-            _complain(download.by_hand(group[0], folder))
+            print_error(download.by_hand(group[0], folder))
             if not rows_only:
                 download.unpack(group, folder, progress)
             continue
@@ -149,15 +149,6 @@ def _list(faults: Sequence[Fault], every: bool) -> None:
         print(f"  {clean(str(fault))}")
     if len(faults) > len(shown):
         print(f"  ... and {len(faults) - len(shown)} more: --all names them")
-
-
-def _complain(error: ViubenchError) -> None:
-    """Print the error of one data set and go on with the next."""
-    from reports.html.escape import clean
-
-    for start, text in (("viubench: ", error.message), ("  at: ", error.where), ("  try: ", error.hint)):
-        if text:
-            print(start + clean(text), file=sys.stderr)
 
 
 def _bars(quiet: bool) -> Progress:

@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from viubench.system.doctor import Check
 
 
-def register(app: typer.Typer) -> None:
-    app.command("doctor")(doctor)
-
-
 def doctor(
     thorough: Annotated[bool, typer.Option("--thorough", help="Also import the heavy packages; slow.")] = False,
     frame_cache: Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")] = None,

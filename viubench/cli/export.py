@@ -2,64 +2,72 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
-from viubench.cli.export_verl import verl
-from viubench.cli.run import (
-    DataRoot,
-    Fps,
-    FrameCache,
-    Frames,
-    Include,
-    Limit,
-    MaxPixels,
-    Protocol,
-    Quiet,
-    Tasks,
-    Videos,
-)
+from viubench.cli.run import takes
+from viubench.cli.train import load_config, train, verl_questions
 
 app = typer.Typer(no_args_is_help=True, help="Hand tasks over to other tools.")
-app.command("verl")(verl)
 
 
 @app.command("lmms-eval")
+@takes("tasks videos data_root protocol frames fps max_pixels limit frame_cache include_path quiet")
 def lmms_eval(
-    tasks: Tasks,
+    *,
     out: Annotated[Path, typer.Option(help="Folder for lmms-eval's --include_path.")],
-    videos: Videos = None,
-    data_root: DataRoot = None,
-    protocol: Protocol = None,
-    frames: Frames = None,
-    fps: Fps = None,
-    max_pixels: MaxPixels = None,
-    limit: Limit = None,
     seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
     copy: Annotated[bool, typer.Option("--copy", help="Put data-set videos into the folder (hard links).")] = False,
-    frame_cache: FrameCache = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that decode and write videos.")] = 2,
-    include_path: Include = [],  # noqa: B006
-    quiet: Quiet = False,
+    **options: Any,
 ) -> None:
     """Write tasks for lmms-eval: rows, videos, YAML, and a README with the command that runs them."""
-    import sys
-
     from viubench.cli.progress import bar, stages
     from viubench.export import lmms
     from viubench.runner.config import EvalConfig
     from viubench.runner.evaluate import plan_run
 
+    quiet = options.pop("quiet")
     with stages(quiet=quiet) as progress:
         config = EvalConfig(
-            tasks=tasks, videos=videos, data_root=data_root, protocol=protocol, frames=frames, fps=fps,
-            max_pixels=max_pixels, limit=limit, seed=seed, out=out, frame_cache=frame_cache, workers=workers,
-            include_path=include_path, progress=progress, argv=["viubench", *sys.argv[1:]],
-        )  # fmt: skip
+            seed=seed, out=out, workers=workers, progress=progress, argv=["viubench", *sys.argv[1:]], **options
+        )
         plan = plan_run(config, None)
     with bar("writing videos", quiet=quiet) as update:
         names = lmms.export(plan, config, copy=copy, progress=update)
     print(f"{len(plan.samples)} questions in {out}; {out / 'README.md'} has the command")
     print(f"python -m lmms_eval --include_path {out} --tasks {','.join(names)} ...")
+
+
+@app.command()
+@takes("config items validation videos model gpus nodes frame_cache include_path quiet", train)
+def verl(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the parquet, the frames and what verl loads.")],
+    picture: Annotated[Literal["png", "jpg"], typer.Option(help="png is lossless, jpg is smaller.")] = "png",
+    max_prompt: Annotated[int, typer.Option(min=1, help="Longest prompt, in tokens.")] = 8192,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that decode and write frames.")] = 2,
+    **options: Any,
+) -> None:
+    """Export a training to verl: the questions of every step, frames, rewards, and overrides."""
+    from trainer.verl import export as verl_export
+    from trainer.verl.launch import write_overrides
+    from trainer.verl.overrides import check_supported, differences, overrides
+    from viubench.cli.progress import bar
+
+    chosen, gpus, nodes = load_config(options), options["gpus"], options["nodes"]
+    check_supported(chosen, gpus * nodes)
+    questions = verl_questions(chosen, options)
+    with bar("writing frames", quiet=options["quiet"]) as update:
+        written = verl_export.export(
+            questions, out, max_prompt=max_prompt, picture=picture, workers=workers, progress=update
+        )
+    lines = overrides(chosen, written, out / "checkpoints", gpus=gpus, nodes=nodes)
+    path = write_overrides(out, lines)
+    for line in differences(chosen):
+        print(f"note: {line}", file=sys.stderr)
+    print(f"{chosen.max_steps} steps, {written.rows} questions in {written.parquet}")
+    print(f"xargs -a {path} -d '\\n' python -m verl.trainer.main_ppo")

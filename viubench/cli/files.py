@@ -1,4 +1,4 @@
-"""Files that a user asked for by an option: there whole, or a clear word why not.
+"""Files that a user requested by an option: written whole, or an error that says why not.
 
 Example:
     write(Path("gate.json"), report.model_dump_json() + "\\n", "--out")
@@ -13,15 +13,11 @@ from viubench.storage import atomic
 
 
 def write(path: Path, content: str, where: str, *, parents: bool = False, append: bool = False) -> None:
-    """Put `content` (UTF-8) into a file: the whole file or nothing.
+    """Put `content` (UTF-8) into a file, the whole of it or nothing; `where` (the option) goes into the error.
 
     Args:
-        where: the option, or what else named the file.
-        parents: make the folder it is to be in.
+        parents: create the folder it is to be in.
         append: add to what is there, for a file that others write to as well.
-
-    Raises:
-        ViubenchError: it cannot be written.
     """
     try:
         if parents:

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
+from viubench.errors import ViubenchError
+
 if TYPE_CHECKING:
     from viubench.runner.config import Progress
 
@@ -62,10 +64,8 @@ def bar(what: str, *, quiet: bool) -> Iterator[Update]:
 
 @contextlib.contextmanager
 def stages(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """A bar for each stage of a run, one after the other; what the harness logs is printed on standard error.
-
-    Quiet runs show no bars, and warnings alone.
-    """
+    """A bar for each stage of a run, one after the other; what the harness logs is printed on standard error. Quiet
+    runs show no bars, and warnings alone."""
     with contextlib.ExitStack() as open_bars:
         current: dict[str, Update] = {}
 
@@ -92,6 +92,15 @@ def logged(level: int = logging.INFO) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+
+
+def print_error(error: ViubenchError) -> None:
+    """What is wrong, where, and what to try; without control characters, for it may quote names and paths of others."""
+    from reports.html.escape import clean
+
+    for start, text in (("viubench: ", error.message), ("  at: ", error.where), ("  try: ", error.hint)):
+        if text:
+            print(start + clean(text), file=sys.stderr)
 
 
 class _Stderr(logging.Handler):

@@ -11,7 +11,7 @@ from tabulate import tabulate
 from viubench.runner.dry_run import DryRun
 from viubench.runner.plan import Plan
 from viubench.runner.preflight import Lengths, by_task
-from viubench.schema import Results, TaskResult
+from viubench.schema import Results
 
 
 def results_table(results: Results) -> str:
@@ -24,7 +24,7 @@ def results_table(results: Results) -> str:
             percent(task.chance),
             percent(task.blind),
             task.n,
-            _answered(task),
+            percent(task.statuses.get("ok", 0) / task.n),
         ]
         for name, task in results.tasks.items()
     ]
@@ -39,10 +39,10 @@ def results_table(results: Results) -> str:
 
 
 def dry_run_text(dry: DryRun) -> str:
-    """What a run would ask: samples, frames, missing media, and of a local model tokens and memory."""
+    """What a run would need: samples, frames, missing media, and of a local model tokens and memory."""
     lines = [plan_table(dry.plan), *dry.missing.lines()]
-    if dry.lengths is not None and dry.memory is not None:
-        lines += [lengths_table(dry.lengths, dry.basis), *dry.memory.lines()]
+    if dry.memory is not None:
+        lines += [lengths_table(dry.memory.lengths, dry.basis), *dry.memory.lines()]
     return "\n".join([*lines, *(f"warning: {line}" for line in dry.warnings)])
 
 
@@ -69,7 +69,7 @@ def lengths_table(lengths: Lengths, basis: str) -> str:
         mean, video = sum(prompts) / len(prompts), sum(length.video for length in own) / len(prompts)
         rows.append([task, len(prompts), f"{mean:.0f}", f"{video:.0f}", max(prompts), own[0].answer])
     headers = ["task", "prompts", "tokens, mean", "of them video", "longest", "answer, at most"]
-    exact, total = sum(length.exact for length in lengths.samples.values()), len(lengths.samples)
+    exact, total = sum(length.exact for length in lengths.values()), len(lengths)
     sizes = "measured" if exact == total else f"measured for {exact} of {total} samples, for the others the largest"
     return f"{tabulate(rows, headers, disable_numparse=True)}\nframe sizes: {sizes}; {basis}"
 
@@ -80,7 +80,3 @@ def percent(value: float | None) -> str:
 
 def interval(ci: tuple[float, float]) -> str:
     return f"{100 * ci[0]:.1f} to {100 * ci[1]:.1f}"
-
-
-def _answered(task: TaskResult) -> str:
-    return percent(task.statuses.get("ok", 0) / task.n)

@@ -7,20 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
+from viubench.cli.run import takes
 from viubench.errors import Exit
 
 app = typer.Typer(no_args_is_help=True, help="List and show tasks, and check that they score as they should.")
-Include = Annotated[list[Path], typer.Option("--include-path", help="More folders with task YAML files.")]
 
 
 @app.command("list")
-def list_(include_path: Include = []) -> None:  # noqa: B006
+@takes("include_path")
+def list_(**options: Any) -> None:
     """Every suite and task."""
     from tabulate import tabulate
 
     from viubench.tasks.registry import Catalogue
 
-    suites, tasks = Catalogue(tuple(include_path)).plain()
+    suites, tasks = Catalogue(tuple(options["include_path"])).plain()
     rows = [
         [suite["suite"], "suite", f"{len(suite['tasks'])} tasks", "", "", suite.get("description", "")]
         for suite in suites
@@ -43,27 +44,29 @@ def _prompt_source(task: dict[str, Any]) -> str:
 
 
 @app.command()
-def show(name: str, include_path: Include = []) -> None:  # noqa: B006
+@takes("include_path")
+def show(name: str, **options: Any) -> None:
     """One task (includes resolved) or suite, as YAML."""
     import yaml
 
     from viubench.tasks.registry import Catalogue
 
-    catalogue = Catalogue(tuple(include_path))
+    catalogue = Catalogue(tuple(options["include_path"]))
     suite = catalogue.suites.get(name)
     data = (suite or catalogue.task(name)).model_dump(mode="json", exclude_defaults=True)
     print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100).rstrip())
 
 
 @app.command()
+@takes("include_path")
 def validate(
     names: Annotated[list[str] | None, typer.Argument(help="Tasks or YAML files; all when none is named.")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Try them on these rows instead of the example rows.")] = None,
-    include_path: Include = [],  # noqa: B006
+    **options: Any,
 ) -> None:
     """Grade a true answer (must be 1), a wrong one (below 1) and junk (unparsed) for every task."""
     from viubench.runner.validate import check_all
     from viubench.tasks.registry import Catalogue
 
-    faults = check_all(names or [], Catalogue(tuple(include_path)), data_root)
+    faults = check_all(names or [], Catalogue(tuple(options["include_path"])), data_root)
     raise typer.Exit(Exit.NEGATIVE if faults else Exit.OK)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from viubench.cli.export_verl import Gpus, Nodes, VerlOptions
-from viubench.cli.run import FrameCache
+from viubench.cli.run import takes
 from viubench.errors import Exit
 
 if TYPE_CHECKING:
@@ -23,11 +22,9 @@ if TYPE_CHECKING:
     from viubench.cli.progress import Update
 
 
-def register(app: typer.Typer) -> None:
-    app.command("train")(train)
-
-
+@takes("frame_cache include_path quiet")
 def train(
+    *,
     config: Annotated[str, typer.Option(help="Name of a training recipe, or a YAML file.")],
     out: Annotated[Path, typer.Option(help="Folder of the training; one that is there is resumed.")],
     model: Annotated[str, typer.Option(help="Checkpoint folder or hub id, instead of the configuration's.")] = "",
@@ -42,17 +39,14 @@ def train(
     verl_python: Annotated[
         str, typer.Option(envvar="VIUBENCH_VERL_PYTHON", help="The python of verl's environment.")
     ] = "",
-    gpus: Gpus = 8,
-    nodes: Nodes = 1,
-    frame_cache: FrameCache = None,
-    include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs per node, for verl.")] = 8,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes, for verl.")] = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything but the model and print the plan.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    **options: Any,
 ) -> None:
     """Train a model with GRPO; the rewards are the tasks' own scores."""
-    from trainer.config import load
     from trainer.dataset import Questions
     from trainer.distributed import ProcessGroup
     from viubench.engines.checkpoints import describe_checkpoint
@@ -60,24 +54,74 @@ def train(
     from viubench.tasks.registry import Catalogue
     from viubench.video.frame_cache import FrameCache, default_root
 
+    options |= {"config": config, "model": model, "items": items, "validation": validation, "videos": videos}
     with ProcessGroup.join(device) as processes:  # first, so that an error is printed once
-        chosen = load(config).override(model=model, train=items, validation=validation, videos=videos)
+        chosen = load_config(options)
         if not chosen.model:
             raise ViubenchError("no model was given", where="--model", hint="a checkpoint folder or a hub id")
         if engine == "verl":
-            by_verl = VerlOptions(out, verl_python, gpus, nodes, tests, frame_cache, include_path, quiet)
-            if not dry_run:
-                by_verl.run(chosen)
-            elif not by_verl.dry_run(chosen):
+            options |= {"gpus": gpus, "nodes": nodes}
+            if not train_by_verl(chosen, out, verl_python, options, tests=tests, dry_run=dry_run):
                 raise typer.Exit(Exit.NEGATIVE)
             return
         multiple = describe_checkpoint(chosen.model)["size_multiple"]
-        catalogue, store = Catalogue(tuple(include_path)), FrameCache(frame_cache or default_root())
-        questions = Questions.read(chosen, catalogue, store, tests=tests, multiple=multiple)
+        catalogue, cache = (
+            Catalogue(tuple(options["include_path"])),
+            FrameCache(options["frame_cache"] or default_root()),
+        )
+        questions = Questions.read(chosen, catalogue, cache, tests=tests, multiple=multiple)
         if not dry_run:
-            _train(chosen, out, questions, processes, frame_cache, include_path, quiet=quiet or not processes.is_main)
+            _train(chosen, out, questions, processes, options)
         elif processes.is_main:
             print(_plan(chosen, questions))
+
+
+def load_config(options: Mapping[str, Any]) -> TrainConfig:
+    """The recipe or YAML file named by `config`, with the model and folders that were given."""
+    from trainer.config import load
+
+    return load(options["config"]).override(
+        model=options["model"], train=options["items"], validation=options["validation"], videos=options["videos"]
+    )
+
+
+def train_by_verl(
+    config: TrainConfig, out: Path, python: str, options: dict[str, Any], *, tests: Sequence[Path], dry_run: bool
+) -> bool:
+    """Export, train and merge with verl's own interpreter `python`, and print the checkpoint's path; dry, print the
+    checks of verl's environment instead, and return whether all passed."""
+    from trainer.verl.launch import launch
+    from trainer.verl.overrides import check_supported
+    from trainer.verl.preflight import checks
+    from viubench.cli.doctor import print_checks
+    from viubench.cli.progress import bar
+
+    gpus, nodes = options["gpus"], options["nodes"]
+    check_supported(config, gpus * nodes)
+    if dry_run:
+        return print_checks(checks(python, config, out, gpus=gpus, nodes=nodes))
+    questions = verl_questions(config, options, tests)
+    with bar("writing frames", quiet=options["quiet"]) as update:
+        finished = launch(questions, out, python, gpus=gpus, nodes=nodes, workers=2, progress=update)
+    print(f"trained: {finished}")
+    return True
+
+
+def verl_questions(config: TrainConfig, options: dict[str, Any], tests: Sequence[Path] = ()) -> Questions:
+    """The configured items with frame sizes that verl does not change; validation items only where needed."""
+    from trainer.dataset import Questions
+    from trainer.verl.export import MULTIPLE
+    from viubench.tasks.registry import Catalogue
+    from viubench.video.frame_cache import FrameCache, default_root
+
+    return Questions.read(
+        config,
+        Catalogue(tuple(options["include_path"])),
+        FrameCache(options["frame_cache"] or default_root()),
+        tests=tests,
+        multiple=MULTIPLE,
+        need_validation=config.eval_steps > 0,
+    )
 
 
 def _train(
@@ -85,10 +129,7 @@ def _train(
     out: Path,
     questions: Questions,
     processes: ProcessGroup,
-    frame_cache: Path | None,
-    include_path: list[Path],
-    *,
-    quiet: bool,
+    options: Mapping[str, Any],
 ) -> None:
     import torch
     from transformers.utils import logging
@@ -102,7 +143,7 @@ def _train(
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()  # one bar is enough
-    argv = ["viubench", *sys.argv[1:]]
+    argv, quiet = ["viubench", *sys.argv[1:]], options["quiet"] or not processes.is_main
     torch.set_flush_denormal(True)  # tiny gradients are slow to compute with and do not matter
     warnings.filterwarnings("ignore", message="The value of the smallest subnormal")  # of numpy
     start = config.model
@@ -112,7 +153,9 @@ def _train(
             policy = _open_policy(config, start, processes)
             start = str(warm_start(config, out, questions, policy, _on_step(update, most), argv=argv))
     policy = _open_policy(config, start, processes)
-    evaluation = HarnessEvaluation(config, out, frame_cache, tuple(include_path)) if config.harness_eval else None
+    evaluation = None
+    if config.harness_eval:
+        evaluation = HarnessEvaluation(config, out, options["frame_cache"], tuple(options["include_path"]))
     with closing(rollout_source(config, policy)) as source, bar("training", quiet=quiet) as update:
         on_step = _on_step(update, config.max_steps)
         last = grpo(config, out, questions, policy, on_step, source=source, evaluation=evaluation, argv=argv)
@@ -124,15 +167,12 @@ def _train(
 
 def _open_policy(config: TrainConfig, path: str, processes: ProcessGroup) -> Policy:
     """The checkpoint, opened as the configuration trains it."""
-    from trainer.model.policy import LoraConfig, Policy
+    from trainer.model.policy import Policy
 
-    lora = LoraConfig(
-        config.finetuning.lora_r, config.finetuning.lora_alpha, tuple(config.finetuning.lora_target_modules)
-    )
     return Policy.open(
         path,
         dtype=config.dtype,
-        lora=lora if config.finetuning.type == "lora" else None,
+        lora=config.finetuning if config.finetuning.type == "lora" else None,
         train_vision=not config.freeze_vision_tower,
         device=processes.device,
         keep_reference=config.beta > 0,

@@ -6,54 +6,27 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from viubench.cli.run import (
-    DataRoot,
-    Deterministic,
-    EngineArgs,
-    Fps,
-    FrameCache,
-    Frames,
-    Include,
-    Limit,
-    MaxErrors,
-    MaxPixels,
-    Protocol,
-    Replicas,
-    Tasks,
-    Videos,
-    Workers,
-)
+from viubench.cli.run import takes
 from viubench.errors import ViubenchError
 
+RESULT_OPTIONS = "tasks engine videos data_root protocol frames fps max_pixels limit seed max_errors"
+"""Options that change a score, in the order in which the history holds them."""
 
-def register(app: typer.Typer) -> None:
-    app.command("watch")(watch)
 
-
+@takes(
+    "tasks engine_arg replicas deterministic videos data_root protocol frames fps max_pixels limit "
+    "frame_cache workers include_path max_errors"
+)
 def watch(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder in which checkpoints appear.")],
-    tasks: Tasks,
+    *,
     out: Annotated[Path | None, typer.Option(help="History, page and runs; DIR/watch by default.")] = None,
     engine: Annotated[str | None, typer.Option(help="As for viubench run; vllm where installed, else hf.")] = None,
-    engine_arg: EngineArgs = [],  # noqa: B006
-    replicas: Replicas = None,
-    deterministic: Deterministic = False,
-    videos: Videos = None,
-    data_root: DataRoot = None,
-    protocol: Protocol = None,
-    frames: Frames = None,
-    fps: Fps = None,
-    max_pixels: MaxPixels = None,
-    limit: Limit = None,
     seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
-    frame_cache: FrameCache = None,
-    workers: Workers = 2,
-    include_path: Include = [],  # noqa: B006
-    max_errors: MaxErrors = 0.01,
     gate: Annotated[str | None, typer.Option(help="Reference run: a folder, or the name of a saved one.")] = None,
     config: Annotated[Path | None, typer.Option(help="gate.yaml: margins, alpha, informational tasks.")] = None,
     on_regression: Annotated[str | None, typer.Option(help="Command to run when the gate says regress.")] = None,
@@ -62,6 +35,7 @@ def watch(
     poll: Annotated[float, typer.Option(min=0.05, help="Seconds between two scans of DIR.")] = 10.0,
     once: Annotated[bool, typer.Option("--once", help="Evaluate what is there, exit with the gate's code.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only a line for each checkpoint.")] = False,
+    **options: Any,
 ) -> None:
     """Evaluate every checkpoint that appears in DIR, each once, and draw its curve."""
     from viubench.cli.watch_output import Printer, resumable
@@ -72,37 +46,29 @@ def watch(
 
     if not folder.is_dir():
         raise ViubenchError(f"no such folder: {folder}", where="DIR", hint="create it, or start the training first")
-    given = {
-        "--tasks": str(Path(tasks).resolve()) if Path(tasks).is_dir() else tasks,
-        "--engine": engine,
-        "--videos": videos and videos.resolve(),
-        "--data-root": data_root and data_root.resolve(),
-        "--protocol": protocol,
-        "--frames": frames,
-        "--fps": fps,
-        "--max-pixels": max_pixels,
-        "--limit": limit,
-        "--seed": seed,
-        "--max-errors": max_errors,
+    tasks, max_errors = options["tasks"], options["max_errors"]
+    given = options | {
+        "tasks": Path(tasks).resolve() if Path(tasks).is_dir() else tasks,
+        "engine": engine,
+        "seed": seed,
     }
-    options = _words(given) + [f"--engine-arg={pair}" for pair in engine_arg] + ["--deterministic"] * deterministic
-    options += [f"--include-path={path.resolve()}" for path in include_path]
-    more = _words({"--workers": workers, "--frame-cache": frame_cache, "--replicas": replicas})
+    given |= {name: given[name] and given[name].resolve() for name in ("videos", "data_root")}
+    words = _words(given, RESULT_OPTIONS) + [f"--engine-arg={pair}" for pair in options["engine_arg"]]
+    words += ["--deterministic"] * options["deterministic"]
+    words += [f"--include-path={path.resolve()}" for path in options["include_path"]]
+    more = _words(given, "workers frame_cache replicas")
     reference = Reference.load(gate, config) if gate is not None else None
     command = parse_command(on_regression, gate)
     with History.open(out or folder / "watch") as history, resumable():
-        scheduler = Scheduler(folder, history, options, settle=settle, max_errors=max_errors)
+        scheduler = Scheduler(folder, history, words, settle=settle, max_errors=max_errors)
         loop = WatchLoop(scheduler, more, reference, command, Printer(scheduler, training, quiet))
         loop.run(poll, once=once)
         raise typer.Exit(exit_code(history.latest()) if reference else 0)
 
 
 def parse_command(command: str | None, gate: str | None) -> list[str]:
-    """The words of `--on-regression`, empty without one.
-
-    Raises:
-        ViubenchError: there is no gate, no such program, or a quote that does not close.
-    """
+    """The words of `--on-regression`, empty without one; raises ViubenchError where there is no gate or no such
+    program, or a quote does not close."""
     if command is None:
         return []
     where = "--on-regression"
@@ -121,6 +87,7 @@ def parse_command(command: str | None, gate: str | None) -> list[str]:
     return words
 
 
-def _words(given: Mapping[str, object]) -> list[str]:
+def _words(given: Mapping[str, object], names: str) -> list[str]:
     """Options that have a value, as words of a command line."""
-    return [part for name, value in given.items() if value is not None for part in (name, str(value))]
+    values = {f"--{name.replace('_', '-')}": given[name] for name in names.split()}
+    return [part for name, value in values.items() if value is not None for part in (name, str(value))]

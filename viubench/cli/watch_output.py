@@ -22,12 +22,8 @@ from viubench.watch.scheduler import Scan, Scheduler
 
 @dataclass
 class Printer:
-    """Prints checkpoints on standard output and the rest on standard error; rewrites the page.
-
-    Attributes:
-        training: folder of the trainer's log; the watched one if None and it has a log.
-        quiet: only a line for each checkpoint, and warnings.
-    """
+    """Prints checkpoints on standard output and, unless `quiet`, the rest on standard error; rewrites the page. The
+    trainer's log is that of the folder `training`, by default of the watched one if it has one."""
 
     scheduler: Scheduler
     training: Path | None

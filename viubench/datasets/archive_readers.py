@@ -18,32 +18,26 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from viubench.errors import ViubenchError
 
-CHUNK = 1 << 20
-"""Bytes read and written at a time."""
-MAX_HEADER = 1 << 20
-"""Most bytes of a tar header: a longer name or comment would only fill the memory."""
-
+CHUNK = 1 << 20  # bytes read and written at a time
+MAX_HEADER = 1 << 20  # bytes of a tar header: a longer name or comment would only fill the memory
+MAX_PADDING = 64 << 20  # bytes after the end of a tar; writers fill up to some KiB
 END_RECORD, MANY = 22 + 0xFFFF, 0xFFFF
 """Most bytes of the record that ends a zip, comment included; the count of members that stands for "see zip64"."""
-
-MAX_PADDING = 64 << 20
-"""Most bytes after the end of a tar; writers fill up to some KiB."""
 
 FAULTS = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
+    struct.error,
     EOFError,
     ValueError,
     RuntimeError,  # with it NotImplementedError and RecursionError: what zipfile and tarfile say of odd headers
     OverflowError,
     LookupError,
-    struct.error,
     MemoryError,
 )
 """All that Python's readers raise for a damaged or hostile container."""
@@ -51,8 +45,7 @@ FAULTS = (
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """One member: its name, "file", "folder" or what else it is, its declared bytes, its CRC-32 where there is one."""
 
     name: str
@@ -75,17 +68,14 @@ def read_zip(stream: BinaryIO, stack: ExitStack) -> tuple[Iterator[Member], Read
     if promised not in (MANY, len(archive.infolist())):  # zipfile takes what a damaged length lets it read
         raise zipfile.BadZipFile(f"its directory lists {len(archive.infolist())} of {promised} members")
 
-    def entries() -> Iterator[Member]:
-        for info in archive.infolist():
-            yield Member(info.orig_filename, _zip_kind(info), info.file_size, info.CRC, info)
-
     def read(entry: Member) -> Iterator[bytes]:
         with archive.open(entry.handle) as file:
             yield from _exactly(file, entry.size)
             if file.read(1):  # also makes zipfile compare the checksum of an empty rest
                 raise zipfile.BadZipFile(f"{entry.name!r} is longer than it says")
 
-    return entries(), read
+    infos = archive.infolist()
+    return (Member(info.orig_filename, _zip_kind(info), info.file_size, info.CRC, info) for info in infos), read
 
 
 def _zip_kind(info: zipfile.ZipInfo) -> str:
@@ -163,10 +153,9 @@ class _Headers:
 
 
 def _exactly(file: Any, size: int) -> Iterator[bytes]:
-    left = size
-    while left:
-        chunk = file.read(min(CHUNK, left))
+    while size:
+        chunk = file.read(min(CHUNK, size))
         if not chunk:
-            raise EOFError(f"it ends {left} bytes early")
-        left -= len(chunk)
+            raise EOFError(f"it ends {size} bytes early")
+        size -= len(chunk)
         yield chunk

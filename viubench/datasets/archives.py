@@ -17,23 +17,21 @@ import re
 import shutil
 import unicodedata
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from functools import reduce
+from itertools import accumulate
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from viubench.datasets.archive_readers import CHUNK, FAULTS, Member, Read, read_tar, read_zip
 from viubench.errors import ViubenchError
 from viubench.storage import atomic
 
 MAX_MEMBERS = 500_000
-MAX_RATIO = 100
-"""Most bytes unpacked for each packed one; videos and pictures come to about 1, subtitles to about 10."""
-SLACK = 64 << 20
-"""Bytes an archive may unpack to whatever its ratio."""
-MAX_NAME = 200
-"""Longest part of a path in bytes: file systems take 255, and `atomic` lengthens the name."""
+MAX_RATIO = 100  # bytes unpacked for each packed one; videos and pictures come to about 1, subtitles to about 10
+SLACK = 64 << 20  # bytes an archive may unpack to whatever its ratio
+MAX_NAME = 200  # bytes of a part of a path: file systems take 255, and `atomic` lengthens the name
 
 Update = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all."""
@@ -44,21 +42,14 @@ _SPLIT_ZIP = re.compile(r"(?P<stem>.+)\.z(?P<tag>\d{2,3})")
 _ABANDONED = re.compile(rf"\.(.+)\.[0-9a-f]{{32}}{re.escape(atomic.ASIDE)}", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Archive:
+class Archive(NamedTuple):
     """One archive: its file, or its parts in order; `name` is its path below the data folder, without a part's tag."""
 
     name: str
     parts: tuple[Path, ...]
 
-    @property
-    def size(self) -> int:
-        """Bytes on disk."""
-        return sum(part.stat().st_size for part in self.parts)
 
-
-@dataclass(frozen=True)
-class Unpacked:
+class Unpacked(NamedTuple):
     """Files in the archive, their bytes, and how many files had to be written."""
 
     files: int
@@ -69,10 +60,9 @@ class Unpacked:
 def find(folder: Path, globs: Sequence[str]) -> list[Archive]:
     """The archives that globs below a data folder name, parts joined, sorted by name.
 
-    Raises:
-        ViubenchError: a part is missing, or a glob leads out of the folder.
+    Raises ViubenchError where a part is missing, or a glob leads out of the folder.
     """
-    whole: list[Archive] = []
+    whole: dict[str, Path] = {}
     parts: dict[str, dict[str, Path]] = {}
     for glob in globs:
         contained(glob, "video.archives")
@@ -86,10 +76,9 @@ def find(folder: Path, globs: Sequence[str]) -> list[Archive]:
         elif part:
             parts.setdefault(part["stem"] or part["stem2"], {})[part["tag"] or part["tag2"]] = path
         else:
-            whole.append(Archive(name, (path,)))
-    ends = {archive.name: archive.parts[0] for archive in whole if archive.name in parts}
-    joined = [Archive(name, _ordered(name, tags, ends.get(name))) for name, tags in parts.items()]
-    return sorted([*(a for a in whole if a.name not in ends), *joined], key=lambda archive: archive.name)
+            whole[name] = path
+    joined = {name: _ordered(name, tags, whole.get(name)) for name, tags in parts.items()}
+    return [Archive(name, joined.get(name) or (whole[name],)) for name in sorted({*whole, *joined})]
 
 
 def _ordered(name: str, tags: dict[str, Path], end: Path | None) -> tuple[Path, ...]:
@@ -108,20 +97,11 @@ def _ordered(name: str, tags: dict[str, Path], end: Path | None) -> tuple[Path, 
 
 def _number(tag: str) -> int:
     """A part's number: the digits (from 0 or 1), or aa = 1, ab = 2 ... ba = 27."""
-    if tag.isdigit():
-        return int(tag)
-    number = 0
-    for letter in tag:
-        number = number * 26 + ord(letter) - ord("a")
-    return number + 1
+    return int(tag) if tag.isdigit() else reduce(lambda n, letter: n * 26 + ord(letter) - ord("a"), tag, 0) + 1
 
 
 def contained(name: str, where: str) -> str:
-    """A path below a folder, written the one plain way ("./a//b" is "a/b").
-
-    Raises:
-        ViubenchError: it is absolute, has "..", a backslash, a NUL byte or a drive, or is too long to be written.
-    """
+    """A path below a folder, normalised ("./a//b" is "a/b"); ViubenchError when it leads out or cannot be written."""
     path = PurePosixPath(name)
     faults = {
         "is empty": not path.parts,
@@ -146,14 +126,15 @@ def names(archive: Archive) -> list[str]:
 def unpack(archive: Archive, into: Path, update: Update = lambda done, total: None) -> Unpacked:
     """Write what is in an archive below the folder `into`; files already there with the right content are kept.
 
-    Raises:
-        ViubenchError: the archive is refused (nothing was written), is damaged (the members before the damage are
-            there), or the disk is full; names the archive and the member.
+    Raises ViubenchError where it is refused (nothing was written), is damaged (the members before the damage are
+    there), or the disk is full; with the archive and the member.
     """
     with _opened(archive) as (members, read):
         total = sum(member.size for member in members)
-        _check_room(archive, members, into)
-        _clear_abandoned(members, into)
+        sizes = {into / member.name: member.size for member in members}
+        new = sum(size for path, size in sizes.items() if not (path.is_file() and path.stat().st_size == size))
+        check_room(new, into, f"unpack {archive.name!r}")
+        _clear_abandoned(sizes.keys())
         done = written = 0
         for member in members:
             target = into / member.name
@@ -178,10 +159,10 @@ def _opened(archive: Archive) -> Iterator[tuple[list[Member], Read]]:
     """The members of an archive, all of them checked, and what reads one of them."""
     with ExitStack() as stack:
         with _naming(archive):
-            stream = stack.enter_context(_joined(archive.parts))
-            head = stream.read(4)
+            stream = stack.enter_context(io.BufferedReader(_Joined(archive.parts), CHUNK))
+            reader = read_zip if stream.read(2) == b"PK" else read_tar
             stream.seek(0)
-            entries, read = (read_zip if head[:2] == b"PK" else read_tar)(stream, stack)
+            entries, read = reader(stream, stack)
             checked = _checked(archive, entries)
         yield checked, read
 
@@ -205,7 +186,7 @@ def _naming(archive: Archive, member: str = "") -> Iterator[None]:
 def _checked(archive: Archive, entries: Iterator[Member]) -> list[Member]:
     """Every member under its plain name, or the error that refuses the archive. Stops reading at the first fault."""
     kept: dict[str, Member] = {}
-    most = max(SLACK, MAX_RATIO * archive.size)
+    most = max(SLACK, MAX_RATIO * sum(part.stat().st_size for part in archive.parts))
     total = 0
     for count, entry in enumerate(entries, start=1):
         where = f"{archive.parts[0]}: {entry.name[:120]!r}"
@@ -223,7 +204,7 @@ def _checked(archive: Archive, entries: Iterator[Member]) -> list[Member]:
         other = kept.get(key)
         if other and (entry.kind, other.kind, name) != ("folder", "folder", other.name):
             raise _refused(archive, f"holds {other.name!r} twice, or in two spellings", where)
-        kept[key] = Member(name, entry.kind, entry.size, entry.crc, entry.handle)
+        kept[key] = entry._replace(name=name)
     for key in kept:
         for parent in PurePosixPath(key).parents:
             if (above := kept.get(parent.as_posix())) and above.kind == "file":
@@ -236,32 +217,17 @@ def _refused(archive: Archive, why: str, where: str) -> ViubenchError:
     return ViubenchError(f"{archive.name!r} is refused: it {why}", where=where, hint=hint)
 
 
-def _check_room(archive: Archive, members: Sequence[Member], into: Path) -> None:
-    def is_new(member: Member) -> bool:
-        target = into / member.name
-        return not (target.is_file() and target.stat().st_size == member.size)
-
-    check_room(sum(member.size for member in members if is_new(member)), into, f"unpack {archive.name!r}")
-
-
 def check_room(needed: int, folder: Path, what: str) -> None:
-    """Refuse what the disk below `folder` (which need not exist yet) has no room for; `needed` in bytes.
-
-    Raises:
-        ViubenchError: with both figures.
-    """
+    """ViubenchError where the disk of `folder` (which need not exist yet) has less than `needed` bytes free."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
     if needed > free:
+        shown = [f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB" for size in (needed, free)]
         raise ViubenchError(
-            f"no room to {what}: it takes {_shown(needed)}, {_shown(free)} are free",
+            f"no room to {what}: it takes {shown[0]}, {shown[1]} are free",
             where=str(folder),
             hint="make room, or name another folder with --data-root",
         )
-
-
-def _shown(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 def _is_there(target: Path, member: Member, read: Read) -> bool:
@@ -277,9 +243,8 @@ def _is_there(target: Path, member: Member, read: Read) -> bool:
     return crc == member.crc
 
 
-def _clear_abandoned(members: Sequence[Member], into: Path) -> None:
+def _clear_abandoned(targets: Collection[Path]) -> None:
     """Delete what a killed writer left beside the files it was about to write."""
-    targets = {into / member.name for member in members}
     for folder in {target.parent for target in targets}:
         for path in folder.glob(f".*{atomic.ASIDE}"):
             if (match := _ABANDONED.fullmatch(path.name)) and folder / match[1] in targets:
@@ -290,9 +255,7 @@ class _Joined(io.RawIOBase):
     """Several files read as one, without copying them together."""
 
     def __init__(self, parts: Sequence[Path]) -> None:
-        self._ends: list[int] = []
-        for part in parts:
-            self._ends.append((self._ends or [0])[-1] + part.stat().st_size)
+        self._ends = list(accumulate(part.stat().st_size for part in parts))
         self._files: list[BinaryIO] = [part.open("rb") for part in parts]
         self._at = 0
 
@@ -327,7 +290,3 @@ class _Joined(io.RawIOBase):
         for file in self._files:
             file.close()
         super().close()
-
-
-def _joined(parts: Sequence[Path]) -> BinaryIO:
-    return io.BufferedReader(_Joined(parts), CHUNK)

@@ -10,7 +10,9 @@ Example:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from string import ascii_uppercase
 from typing import Any
 
@@ -74,13 +76,11 @@ def of(value: Any) -> Choices:
     texts = [str(text) for text in value]
     if len(texts) == 1:
         texts = _split(texts[0])
-    own = [_OWN.fullmatch(text) for text in texts]
-    lettered = bool(own) and all(own)
-    if lettered:
-        texts = [(match[2] or "") if match else "" for match in own]
-    texts = [text.strip() for text in texts]
-    plain = tuple(_plain(text) for text in texts)
-    if not lettered and sorted(plain) == ["no", "yes"]:
+    own = [match for text in texts if (match := _OWN.fullmatch(text))]
+    has_letters = len(own) == len(texts)
+    texts = [(match[2] or "").strip() for match in own] if has_letters else [text.strip() for text in texts]
+    plain = tuple(map(_plain, texts))
+    if not has_letters and sorted(plain) == ["no", "yes"]:
         return Choices(plain, tuple(texts))
     if not 2 <= len(texts) <= len(ascii_uppercase):
         raise ValueError(f"{len(texts)} options: {value!r:.120}")
@@ -119,9 +119,7 @@ def _split(text: str) -> list[str]:
     for match in _WITHIN.finditer(text):
         if match[1] == ascii_uppercase[len(starts)]:
             starts.append(match.start())
-    if len(starts) < 2:
-        return [text]
-    return [text[a:b].strip() for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
+    return [text[a:b].strip() for a, b in pairwise([*starts, len(text)])] if len(starts) > 1 else [text]
 
 
 def _after(mark: str) -> str:
@@ -130,3 +128,18 @@ def _after(mark: str) -> str:
 
 def _plain(text: str) -> str:
     return _SPACE.sub(" ", text).strip().rstrip(".").casefold()
+
+
+def lettered(texts: Sequence[object]) -> list[str]:
+    """The texts as `A. first`, `B. second` and so on, so that no text is taken for a letter, nor yes and no for a
+    question without letters; ValueError for more than the 26 letters."""
+    if len(texts) > len(ascii_uppercase):
+        raise ValueError(f"{len(texts)} options, more than letters")
+    return [f"{letter}. {text}" for letter, text in zip(ascii_uppercase, texts, strict=False)]
+
+
+def letter_of(texts: Sequence[object], answer: object) -> str:
+    """The letter of the first text that is `answer`; ValueError when none is."""
+    if answer not in texts:
+        raise ValueError(f"the answer {answer!r:.80} is none of the options {list(texts)!r:.200}")
+    return ascii_uppercase[texts.index(answer)]

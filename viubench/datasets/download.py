@@ -13,11 +13,10 @@ import datetime
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from platformdirs import user_cache_path
 
@@ -27,18 +26,14 @@ from viubench.datasets.hub_client import Remote, Resolved, resolve
 from viubench.datasets.local_manifest import LocalManifest, Origin, UnpackedArchive
 from viubench.errors import ViubenchError
 from viubench.schema import Task
-from viubench.video.discover import VIDEO_SUFFIXES
-from viubench.video.images import PICTURE_SUFFIXES
-
-__all__ = ["Fetched", "Resolved", "by_hand", "default_data_root", "ensure", "fetch", "folder_of", "resolve", "unpack"]
+from viubench.video.discover import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 What = Literal["rows", "all"]
 Progress = Callable[[str], AbstractContextManager[Update]]
 """Opens a progress display for a job of this name; it yields what takes the bytes done and in all."""
 
 
-@dataclass(frozen=True)
-class Fetched:
+class Fetched(NamedTuple):
     """A finished fetch: files needed, those downloaded now, their bytes; `before` is the commit of the last one."""
 
     resolved: Resolved
@@ -54,6 +49,17 @@ def silent(what: str) -> Iterator[Update]:
     yield lambda done, total: None
 
 
+def counted(progress: Progress, what: str, sizes: Mapping[str, int]) -> Iterator[str]:
+    """Names one by one; the progress of this job counts the bytes of those that are done."""
+    total = sum(sizes.values())
+    done = 0
+    with progress(what) as update:
+        for name, size in sizes.items():
+            yield name
+            done += size
+            update(done, total)
+
+
 def default_data_root() -> Path:
     """$VIUBENCH_DATA, or `data` below the user's cache folder; ~/.cache/viubench/data where it is there already."""
     if given := os.environ.get("VIUBENCH_DATA"):
@@ -63,11 +69,7 @@ def default_data_root() -> Path:
 
 
 def folder_of(task: Task, root: Path) -> Path:
-    """The folder a task's data is fetched into.
-
-    Raises:
-        ViubenchError: the task names a folder outside the data root.
-    """
+    """The folder a task's data is fetched into; ViubenchError when the task names one outside the data root."""
     return root / archives.contained(task.data or task.task, f"{task.task}: data")
 
 
@@ -98,14 +100,11 @@ def by_hand(task: Task, folder: Path) -> ViubenchError:
 def fetch(tasks: Sequence[Task], folder: Path, what: What = "all", progress: Progress = silent) -> Fetched:
     """Download what tasks of one hub id and revision need into their data folder, and unpack the archives.
 
+    Files get the names they have on the hub; those already there with the right checksum are kept.
+
     Args:
         tasks: they share `dataset_path`, `revision` and `fallbacks`.
-        folder: the data folder; files get the names they have on the hub.
         what: the rows alone, or the videos (or their archives) too.
-        progress: shows how far a check, a download or an unpacking is, in bytes.
-
-    Returns:
-        What was written; files already there with the right checksum are kept.
 
     Raises:
         ViubenchError: as `resolve` and `archives.unpack`; the disk is full; the hub has no such files; a file
@@ -135,16 +134,14 @@ def fetch(tasks: Sequence[Task], folder: Path, what: What = "all", progress: Pro
                 asked=task.dataset_path, answered=resolved.repo, revision=resolved.revision, time=now, what=what
             )
         local_manifest.save(manifest, folder)
-    return Fetched(
-        resolved, len(needed), len(missing), sum(r.size for r in missing.values()), earlier.revision if earlier else ""
-    )
+    size = sum(remote.size for remote in missing.values())
+    return Fetched(resolved, len(needed), len(missing), size, earlier.revision if earlier else "")
 
 
 def unpack(tasks: Sequence[Task], folder: Path, progress: Progress = silent) -> list[str]:
     """Unpack the tasks' archives that lie in their data folder and were not unpacked before; their names.
 
-    Raises:
-        ViubenchError: as `archives.unpack`.
+    Raises ViubenchError as `archives.unpack`.
     """
     if not folder.is_dir():
         return []
@@ -154,7 +151,7 @@ def unpack(tasks: Sequence[Task], folder: Path, progress: Progress = silent) -> 
 
 def _unpack(tasks: Sequence[Task], folder: Path, manifest: LocalManifest, progress: Progress) -> list[str]:
     done: list[str] = []
-    for into, globs in sorted({(t.video.into, tuple(t.video.archives)) for t in tasks if t.video}):
+    for into, globs in archive_globs(tasks):
         target = folder / (archives.contained(into, "video.into") if into else "")
         for archive in archives.find(folder, globs):
             parts = tuple(part.relative_to(folder).as_posix() for part in archive.parts)
@@ -169,7 +166,9 @@ def _unpack(tasks: Sequence[Task], folder: Path, manifest: LocalManifest, progre
     return done
 
 
-# --- which files ----------------------------------------------------------------------------------------------
+def archive_globs(tasks: Iterable[Task]) -> list[tuple[str, tuple[str, ...]]]:
+    """Where the tasks' archives are unpacked to, and the globs of these, each pair once."""
+    return sorted({(task.video.into, tuple(task.video.archives)) for task in tasks if task.video})
 
 
 def matching(names: Iterable[str], glob: str) -> list[str]:
@@ -189,7 +188,7 @@ def matching(names: Iterable[str], glob: str) -> list[str]:
 def _needed(task: Task, there: Mapping[str, Remote], resolved: Resolved, what: What) -> list[str]:
     """The files of the hub that a task needs. Its globs name the layouts known: not each of them has to match."""
     row_globs = task.rows.files if task.rows else []
-    chosen = [name for glob in row_globs for name in _rows(glob, there)]
+    chosen = sorted(row_files.choose(row_globs, partial(matching, there)))
     if not chosen:
         raise _absent("rows", row_globs, there, resolved)
     if what == "all" and task.video:
@@ -203,17 +202,6 @@ def _needed(task: Task, there: Mapping[str, Remote], resolved: Resolved, what: W
             raise ViubenchError(f"{resolved.repo} holds a file named {name!r}", hint="such a data set is not fetched")
         archives.contained(name, f"{resolved.repo} on the hub")
     return chosen
-
-
-def _rows(glob: str, there: Mapping[str, Remote]) -> list[str]:
-    """The row files of one glob; of files that differ only in the suffix, the first in the order of `SUFFIXES`."""
-    if PurePosixPath(glob).suffix in row_files.SUFFIXES:
-        return matching(there, glob)
-    first: dict[str, str] = {}
-    for suffix in row_files.SUFFIXES:
-        for name in matching(there, glob + suffix):
-            first.setdefault(name.removesuffix(suffix), name)
-    return list(first.values())
 
 
 def _absent(what: str, globs: Sequence[str], there: Mapping[str, Remote], resolved: Resolved) -> ViubenchError:
@@ -238,42 +226,33 @@ def _loose_videos(task: Task, there: Mapping[str, Remote]) -> list[str]:
     ]
 
 
-# --- getting them ---------------------------------------------------------------------------------------------
-
-
 def _missing(
     needed: Mapping[str, Remote], folder: Path, manifest: LocalManifest, progress: Progress
 ) -> dict[str, Remote]:
     """The files to download; local files that are not in the manifest are compared with the hub's checksum."""
     missing: dict[str, Remote] = {}
-    total = sum(remote.size for remote in needed.values())
-    done = 0
-    with progress("checking local files") as update:
-        for path, remote in needed.items():
-            file, known = folder / path, manifest.files.get(path)
-            has_size = file.is_file() and file.stat().st_size == remote.size
-            if known and known.hub == remote.id:
-                if not has_size and (file.exists() or not manifest.is_spent(path)):
-                    missing[path] = remote
-            elif has_size and (entry := hub_client.compared(file, remote)):
-                manifest.files[path] = entry
-            elif file.exists() and not (known and known.hub):
-                raise ViubenchError(
-                    "a file is in the way that is not the publisher's (its checksum differs)",
-                    where=str(file),
-                    hint="move it away, then fetch again",
-                )
-            else:
+    for path in counted(progress, "checking local files", {path: remote.size for path, remote in needed.items()}):
+        file, remote, known = folder / path, needed[path], manifest.files.get(path)
+        has_size = file.is_file() and file.stat().st_size == remote.size
+        if known and known.hub == remote.id:
+            if not has_size and (file.exists() or not manifest.is_spent(path)):
                 missing[path] = remote
-            done += remote.size
-            update(done, total)
+        elif has_size and (entry := hub_client.compared(file, remote)):
+            manifest.files[path] = entry
+        elif file.exists() and not (known and known.hub):
+            raise ViubenchError(
+                "a file is in the way that is not the publisher's (its checksum differs)",
+                where=str(file),
+                hint="move it away, then fetch again",
+            )
+        else:
+            missing[path] = remote
     return missing
 
 
 def _check_room(missing: Mapping[str, Remote], tasks: Sequence[Task], folder: Path) -> None:
     """Room for the downloads and, as videos hardly shrink when packed, once more for the archives among them."""
-    globs = {glob for task in tasks if task.video for glob in task.video.archives}
-    packed = {name for glob in globs for name in matching(missing, glob)}
+    packed = {name for _, globs in archive_globs(tasks) for glob in globs for name in matching(missing, glob)}
     halves = [hub_client.half_done(folder / path, remote) for path, remote in missing.items()]
     have = sum(half.stat().st_size for half in halves if half.exists())
     needed = sum(remote.size for remote in missing.values()) + sum(missing[name].size for name in packed) - have
@@ -286,10 +265,8 @@ def _download(
     total = sum(remote.size for remote in missing.values())
     done = 0
 
-    def shown(before: int, now: int) -> None:
-        update(before + now, total)
-
     for path, remote in missing.items():
-        manifest.files[path] = hub_client.download(task, resolved, path, remote, folder, partial(shown, done))
+        shown = partial(lambda before, now: update(before + now, total), done)
+        manifest.files[path] = hub_client.download(task, resolved, path, remote, folder, shown)
         manifest.forget_unpacked(path)
         done += remote.size

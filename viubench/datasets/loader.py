@@ -8,7 +8,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,8 +20,8 @@ from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Groups, Sample, Task, VideoSpec, content_hash
 from viubench.tasks import templating
+from viubench.video.discover import PICTURE_SUFFIXES
 from viubench.video.frame_cache import FrameCache
-from viubench.video.images import PICTURE_SUFFIXES
 
 PromptSource = Literal["default", "published"]
 SHOWN_FAULTS = 3
@@ -34,7 +34,6 @@ def read(task: Task, root: Path, cache: FrameCache | None = None, prompt: Prompt
         root: the data root; the rows lie in `root/<task.data or task.task>` or right there; or one file of rows.
         cache: gives the length of a video where a task asks for intervals and the rows do not say; without it, the end
             of the last true window is taken.
-        prompt: our prompt or the published one.
 
     Raises:
         ViubenchError: no row files, a field that is not there, or rows whose answer or videos cannot be read; names
@@ -53,7 +52,7 @@ def read(task: Task, root: Path, cache: FrameCache | None = None, prompt: Prompt
         except ValueError as error:
             faults.append(f"{row_files.place(row)}: {error}")
         except ViubenchError as error:
-            where = f"{row_files.place(row)}; {error.where}" if error.where else row_files.place(row)
+            where = "; ".join(filter(None, (row_files.place(row), error.where)))
             message = error.message if error.message.startswith(task.task) else f"{task.task}: {error.message}"
             raise ViubenchError(message, where=where, hint=error.hint) from None
     if faults:
@@ -62,15 +61,10 @@ def read(task: Task, root: Path, cache: FrameCache | None = None, prompt: Prompt
             where=str(folder),
             hint="correct the template, or leave such rows out with rows.keep",
         )
-    revision = local_manifest.revision(task, folder)
-    return Dataset({task.task: task}, samples, folder, notes=_notes(task, len(samples)), revision=revision)
-
-
-def _notes(task: Task, count: int) -> tuple[str, ...]:
     expected = task.rows.expected if task.rows else None
-    if expected in (None, count):
-        return ()
-    return (f"{task.task}: {count} rows, but the published set has {expected}",)
+    differs = f"{task.task}: {len(samples)} rows, but the published set has {expected}"
+    notes = () if expected in (None, len(samples)) else (differs,)
+    return Dataset({task.task: task}, samples, folder, notes=notes, revision=local_manifest.revision(task, folder))
 
 
 @dataclass
@@ -97,6 +91,7 @@ class _RowReader:
         question, options = self.question(row)
         given = templating.value(task.answer, row, what="answer")
         target = self.target(given, options)
+        cluster = templating.text(task.cluster, row, what="cluster") if task.cluster else clips[0].path or str(clips[0])
         params = {key: templating.value(template, row, what=f"params.{key}") for key, template in task.params.items()}
         if options is not None:
             params["letters"] = list(options.letters)
@@ -105,9 +100,7 @@ class _RowReader:
         return Sample(
             id=self.name(row, [question, given, names]),
             task=task.task,
-            cluster=templating.text(task.cluster, row, what="cluster")
-            if task.cluster
-            else clips[0].path or str(clips[0]),
+            cluster=cluster,
             clips=clips,
             question=self.prompt_text(row, question, options, len(clips)),
             target=target,
@@ -122,9 +115,8 @@ class _RowReader:
         question = templating.text(self.task.question, row, what="question").strip()
         if not self.task.options:
             if "choice" in self.task.evaluator.name:
-                raise ViubenchError(
-                    f"{self.task.task} is multiple choice but names no options", hint="add: options: ..."
-                )
+                message = f"{self.task.task} is multiple choice but names no options"
+                raise ViubenchError(message, hint="add: options: ...")
             return question, None
         given = templating.value(self.task.options, row, what="options")
         if not isinstance(given, str):
@@ -148,7 +140,7 @@ class _RowReader:
         if self.prompt == "published":
             from viubench.datasets import published_prompts
 
-            return str(published_prompts.prompt(self.task, row, videos))
+            return published_prompts.prompt(self.task, row, videos)
         lines = options.lines() if options else ""
         if self.task.prompt.default:
             known = {**row, "question": question, "options": lines}
@@ -156,11 +148,11 @@ class _RowReader:
         return prompts.default(self.task.evaluator.name, question, lines, videos)
 
     def groups(self, row: Mapping[str, Any]) -> Groups:
-        groups: Groups = {}
-        for key, template in self.task.group_by.items():
-            value = templating.value(template, row, what=f"group_by.{key}")
-            groups[key] = tuple(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        return groups
+        values = {key: templating.value(text, row, what=f"group_by.{key}") for key, text in self.task.group_by.items()}
+        return {
+            key: tuple(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            for key, value in values.items()
+        }
 
     def name(self, row: Mapping[str, Any], content: Any) -> str:
         """The task's name and the row's own id, or a hash of the question; a number keeps equal ones distinct."""
@@ -176,17 +168,13 @@ class _RowReader:
         names = [name for name in names if name]
         if not names:
             raise ValueError("the row names no video")
-        bounds = {
-            key: self.seconds(template, row, key)
-            for key, template in (("start", self.video.start), ("end", self.video.end))
-            if template
-        }
+        bounds: dict[str, float | None] = {}
+        for key, template in (("start", self.video.start), ("end", self.video.end)):
+            if template:
+                value = templating.value(template, row, what=f"video.{key}")
+                bounds[key] = None if value is None or value == "" else float(value)
         clips = tuple(self.located(name).model_copy(update=bounds) for name in names)
         return [*names, *map(str, bounds.values())], clips
-
-    def seconds(self, template: str, row: Mapping[str, Any], key: str) -> float | None:
-        value = templating.value(template, row, what=f"video.{key}")
-        return None if value is None or value == "" else float(value)
 
     def located(self, name: str) -> Clip:
         """The clip a name stands for: the first file or folder of frames that is there, else the name in its root."""
@@ -198,14 +186,12 @@ class _RowReader:
             ]
             there = [path for path in candidates if (self.folder / path).exists()]
             files = [path for path in there if (self.folder / path).is_file()]
-            self.clip_of[name] = Clip(path=(files or [self._expected(candidates)])[0])
             if there and not files and self.video.frame_fps:
                 self.clip_of[name] = _frames(self.folder, there[0], self.video.frame_fps)
+            else:  # a missing one is reported under the first path with one of the extensions
+                likely = [path for path in candidates if path.endswith(tuple(self.video.extensions) or "")]
+                self.clip_of[name] = Clip(path=[*files, *likely, *candidates][0])
         return self.clip_of[name]
-
-    def _expected(self, candidates: Sequence[str]) -> str:
-        """The path under which a missing video is reported: the first with one of the extensions."""
-        return next((path for path in candidates if path.endswith(tuple(self.video.extensions) or "")), candidates[0])
 
     def duration(self, row: Mapping[str, Any], clip: Clip, target: Any) -> float:
         """Seconds an interval is measured against: the row's, else the video's, else up to the last true window."""

@@ -79,11 +79,7 @@ class LocalManifest(Strict):
 
 
 def load(folder: Path) -> LocalManifest:
-    """The manifest of a folder, an empty one where there is none.
-
-    Raises:
-        ViubenchError: it is damaged, or written by a newer version.
-    """
+    """The manifest of a folder, empty where there is none; ViubenchError when it is damaged, or of a newer version."""
     path = folder / MANIFEST
     try:
         return LocalManifest.model_validate_json(path.read_bytes()) if path.exists() else LocalManifest()
@@ -96,7 +92,6 @@ def load(folder: Path) -> LocalManifest:
 
 
 def save(manifest: LocalManifest, folder: Path) -> None:
-    """Write the manifest, with sorted keys."""
     data = manifest.model_dump(mode="json") | {"unfinished": sorted(manifest.unfinished)}
     text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=True)
     atomic.write(folder / MANIFEST, text.encode() + b"\n", lasting=True)
@@ -109,7 +104,7 @@ def revision(task: Task, folder: Path) -> str:
 
 
 def measure(path: Path, hub: str = "") -> ManifestFile:
-    """Size and checksum of a file as it is now; `hub` is noted with it."""
+    """Size and checksum of a file as it is now."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return ManifestFile(size=path.stat().st_size, sha256=sha256, hub=hub)
@@ -117,11 +112,7 @@ def measure(path: Path, hub: str = "") -> ManifestFile:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Be the only process that fetches into a folder.
-
-    Raises:
-        ViubenchError: another process holds the lock.
-    """
+    """Be the only process that fetches into a folder; ViubenchError when another one is."""
     folder.mkdir(parents=True, exist_ok=True)
     busy = f"another process is fetching into {folder}"
     lock = locking.acquire(folder / LOCK, busy, where="--data-root", hint="wait for it to end")

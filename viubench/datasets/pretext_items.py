@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -28,7 +27,6 @@ def read(source: Path, catalogue: Catalogue, cache: FrameCache, videos: Path | N
     """The items of a build folder, of one file of items, or the rows of the parquet files in a folder.
 
     Args:
-        source: a folder with `items.jsonl` and `build.json`, or with `*.parquet`; or one file like items.jsonl.
         catalogue: knows the tasks of published rows and of a lone file; a build brings its own.
         cache: remembers how long the videos of published rows are.
         videos: where the videos lie now, when not where they lay at the build or beside the rows.
@@ -39,7 +37,12 @@ def read(source: Path, catalogue: Catalogue, cache: FrameCache, videos: Path | N
     items = source if source.is_file() else source / "items.jsonl"
     folder = items.parent
     if items.exists() and (folder / "build.json").exists():
-        about = _about(folder / "build.json")
+        try:
+            about = json.loads((folder / "build.json").read_bytes())
+        except (OSError, ValueError):
+            raise ViubenchError(
+                "build.json is missing or damaged beside items.jsonl", where=str(folder / "build.json")
+            ) from None
         tasks = {name: Task.model_validate(task) for name, task in about["tasks"].items()}
         root = videos or (folder / about["videos_root"]).resolve()
         return Dataset(tasks, _items(items, tasks.get), root, about["recipe"]["recipe"])
@@ -61,8 +64,7 @@ def read(source: Path, catalogue: Catalogue, cache: FrameCache, videos: Path | N
 def select(built: Dataset, sizes: Mapping[str, int | None]) -> list[Sample]:
     """The first so many samples of each requested task, in file order; all of them where no size is given.
 
-    Raises:
-        ViubenchError: the folder has none of a requested task, or fewer than requested.
+    Raises ViubenchError where there are fewer, or none.
     """
     chosen: list[Sample] = []
     for task, size in sizes.items():
@@ -81,13 +83,12 @@ def select(built: Dataset, sizes: Mapping[str, int | None]) -> list[Sample]:
 def _relocated(sample: Sample, root: Path) -> Sample:
     """Absolute paths of the machine that wrote the rows, as they are below `root`: the longest ending that exists."""
 
-    def below(path: str) -> str:
+    def moved(path: str) -> str:
+        if not path.startswith("/"):
+            return path
         parts = PurePosixPath(path).parts[1:]
         endings = ("/".join(parts[start:]) for start in range(len(parts)))
         return next((ending for ending in endings if (root / ending).exists()), path)
-
-    def moved(path: str) -> str:
-        return below(path) if path.startswith("/") else path
 
     clips = tuple(
         clip.model_copy(update={"path": moved(clip.path), "frame_files": tuple(map(moved, clip.frame_files))})
@@ -107,22 +108,13 @@ def _timed(sample: Sample, root: Path, cache: FrameCache) -> Sample:
     return sample.model_copy(update={"params": sample.params | {"times": [0.0, end]}})
 
 
-def _about(path: Path) -> dict[str, Any]:
-    try:
-        about: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        raise ViubenchError(f"{path.name} is missing or damaged beside items.jsonl", where=str(path)) from None
-    return about
-
-
 def _items(path: Path, task_of: Callable[[str], Task | None]) -> list[Sample]:
     samples = []
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 item = Item.model_validate_json(line)
-                task = task_of(item.task)
-                if task is None:
+                if (task := task_of(item.task)) is None:
                     raise ValueError(f"its task {item.task!r} is not in build.json")
                 samples.append(sample_of(item, task))
             except (ValidationError, ValueError, KeyError) as error:

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from viubench.datasets.lmms import task_loader
-from viubench.errors import ViubenchError
+from viubench.errors import ViubenchError, did_you_mean
 from viubench.schema import Task
 from viubench.tasks import templating
 
@@ -28,10 +27,7 @@ _NAME = re.compile(r"""^task:[ \t]*["']?([\w.+-]+)["']?[ \t]*(?:#.*)?$""", re.MU
 def prompt(task: Task, row: Mapping[str, Any], videos: int = 1) -> str:
     """What the publisher's harness asks about one row, a `<video>` mark for each video in front.
 
-    Args:
-        row: fields of the row. `prompt.published.lmms` and the templates of `prompt.published.doc` may name them; the
-            lmms-eval task is given the row with those of `doc` added or replaced.
-        videos: number of videos shown.
+    The lmms-eval task is given the row with the fields of `prompt.published.doc` added or replaced.
 
     Raises:
         ViubenchError: there is no published prompt, lmms-eval is not installed or does not have the task, or its
@@ -64,7 +60,11 @@ def prompt(task: Task, row: Mapping[str, Any], videos: int = 1) -> str:
 @cache
 def _task(name: str, variant: str) -> Any:
     """lmms-eval's task of that name, without its data: only its configuration and `doc_to_text`."""
-    path = _yaml_file(name)
+    known = _yaml_files()
+    if name not in known:
+        hint = did_you_mean(name, known, task_loader.ALL_TASKS, "{!r}")
+        raise ViubenchError(f"lmms-eval has no task {name!r}", where="prompt.published.lmms", hint=hint)
+    path = known[name]
     task_loader.need()
     from lmms_eval import utils
     from lmms_eval.api.task import ConfigurableTask, TaskConfig
@@ -85,16 +85,6 @@ def _task(name: str, variant: str) -> Any:
     task_object.model_name = variant
     task_object._prepare_model_specific_config()
     return task_object
-
-
-def _yaml_file(name: str) -> Path:
-    """The file of the installed lmms-eval that defines a task."""
-    known = _yaml_files()
-    if name not in known:
-        close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "python -m lmms_eval --tasks list shows them all"
-        raise ViubenchError(f"lmms-eval has no task {name!r}", where="prompt.published.lmms", hint=hint)
-    return known[name]
 
 
 @cache

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,7 +23,7 @@ from viubench.schema import Rows, Task
 from viubench.tasks import templating
 
 SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".txt")
-"""What can be read; of files that differ only in the suffix, the first of these."""
+"""What can be read."""
 
 MAX_BYTES = 4 << 30
 """Largest annotation file that is read."""
@@ -32,8 +32,7 @@ MAX_BYTES = 4 << 30
 def data_folder(task: Task, root: Path) -> Path:
     """The task's folder below the data root, or the root itself when the rows lie right there (or are this one file).
 
-    Raises:
-        ViubenchError: neither holds a row file of the task; the hint says how to get the data.
+    Raises ViubenchError where neither holds a row file of the task; the hint says how to get the data.
     """
     if root.is_file():
         return root.parent
@@ -42,41 +41,36 @@ def data_folder(task: Task, root: Path) -> Path:
         if task.rows and folder.is_dir() and paths(task.rows, folder):
             return folder
     globs = ", ".join(task.rows.files) if task.rows else ""
-    raise ViubenchError(
-        f"{task.task}: its rows are not here ({globs})",
-        where=str(inner),
-        hint=f"viubench data fetch {task.task} --data-root {root}"
-        if task.dataset_path
-        else f"put the files of {task.metadata.source or 'the data set'} there",
-    )
+    fetch = f"viubench data fetch {task.task} --data-root {root}"
+    hint = fetch if task.dataset_path else f"put the files of {task.metadata.source or 'the data set'} there"
+    raise ViubenchError(f"{task.task}: its rows are not here ({globs})", where=str(inner), hint=hint)
 
 
 def paths(spec: Rows, folder: Path) -> list[Path]:
-    """The row files of a folder, sorted, each once.
-
-    Raises:
-        ViubenchError: a glob that would leave the folder.
-    """
-    first: dict[Path, Path] = {}
+    """The row files of a folder, sorted, each once; ViubenchError for a glob that would leave the folder."""
     for glob in spec.files:
         if PurePosixPath(glob).is_absolute() or ".." in PurePosixPath(glob).parts:
             raise ViubenchError(f"rows.files reaches outside the data folder: {glob!r}")
+    found = choose(spec.files, lambda glob: map(str, folder.glob(glob)))
+    return sorted(path for path in map(Path, found) if path.is_file() and not path.name.startswith("."))
+
+
+def choose(globs: Sequence[str], matching: Callable[[str], Iterable[str]]) -> set[str]:
+    """The names of row files; of those that differ only in a suffix the glob leaves open, the first of `SUFFIXES`."""
+    chosen: dict[str, str] = {}
+    for glob in globs:
         if PurePosixPath(glob).suffix in SUFFIXES:
-            first |= {path.with_suffix(path.suffix): path for path in folder.glob(glob)}
+            chosen |= {name: name for name in matching(glob)}
             continue
-        for suffix in SUFFIXES:  # the first suffix wins
-            first = {path.with_suffix(""): path for path in folder.glob(glob + suffix)} | first
-    return sorted(path for path in set(first.values()) if path.is_file() and not path.name.startswith("."))
+        for suffix in SUFFIXES:
+            chosen = {name.removesuffix(suffix): name for name in matching(glob + suffix)} | chosen
+    return set(chosen.values())
 
 
 def rows(task: Task, folder: Path, only: Path | None = None) -> list[dict[str, Any]]:
-    """Every row of the benchmark, those that `rows.keep` leaves out not among them.
+    """Every row of the benchmark but those that `rows.keep` leaves out; `only` names one file to read instead.
 
-    Args:
-        only: this file of the folder instead of those the task names.
-
-    Raises:
-        ViubenchError: no file, a file that cannot be read (with line), or rows the adapter cannot read.
+    Raises ViubenchError for no file, a file that cannot be read (with line), or rows the adapter cannot read.
     """
     spec = task.rows
     if spec is None:
@@ -96,8 +90,8 @@ def rows(task: Task, folder: Path, only: Path | None = None) -> list[dict[str, A
     return [row for row in flat if not spec.keep or _kept(spec.keep, row)]
 
 
-def _kept(keep: str, row: dict[str, Any]) -> bool:
-    kept = templating.value(keep, row, what="rows.keep")
+def _kept(template: str, row: dict[str, Any]) -> bool:
+    kept = templating.value(template, row, what="rows.keep")
     if not isinstance(kept, bool):
         raise ViubenchError(f"rows.keep gave {kept!r}: it must be true or false", where=place(row))
     return kept
@@ -111,11 +105,8 @@ def place(row: dict[str, Any]) -> str:
 def _flat(files: list[RowFile]) -> Iterator[dict[str, Any]]:
     for file in files:
         if not isinstance(file.content, list) or not all(isinstance(row, dict) for row in file.content):
-            raise ViubenchError(
-                f"{file.path} is no list of rows",
-                where=str(file.folder / file.path),
-                hint="name an adapter that reads it",
-            )
+            where = str(file.folder / file.path)
+            raise ViubenchError(f"{file.path} is no list of rows", where=where, hint="name an adapter that reads it")
         for index, row in enumerate(file.content):
             yield row | file.place(index)
 
@@ -123,8 +114,7 @@ def _flat(files: list[RowFile]) -> Iterator[dict[str, Any]]:
 def read(path: Path) -> Any:
     """The content of one annotation file by its suffix (see `RowFile.content`).
 
-    Raises:
-        ViubenchError: too large, not of its suffix's kind, or not UTF-8; names the line where there is one.
+    Raises ViubenchError where it is too large, not of its suffix's kind, or not UTF-8; names the line.
     """
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -19,6 +19,8 @@ from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Sample, Task, VideoSpec
 from viubench.video import paths
 
+_FAULTS = {"lfs_pointer": "a git-lfs pointer", "outside_root": "outside the data folder", "not_a_video": "no file"}
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -78,14 +80,12 @@ def verify(
         deep: compare checksums with the manifest, not sizes alone.
         write_manifest: record the checksums of row files and media that it does not know yet; a file that differs from
             its entry keeps it, and stays a fault.
-        progress: shows how many bytes were compared.
     """
     manifest = local_manifest.load(folder)
     places = _Archives(tasks, folder, manifest)
     needed: set[str] = set()
     reports = [_task(task, folder, places if media else None, needed) for task in tasks]
-    faults = _changed(manifest, folder, deep, progress)
-    report = Report(folder, reports, faults, len(manifest.files), deep)
+    report = Report(folder, reports, _changed(manifest, folder, deep, progress), len(manifest.files), deep)
     if write_manifest:
         report.added = _add(needed, manifest, folder, progress)
     return report
@@ -101,7 +101,7 @@ def _task(task: Task, folder: Path, places: _Archives | None, needed: set[str]) 
     try:
         samples = loader.read(task, folder).samples
     except ViubenchError as error:
-        report.faults.append(Fault(f"{error.message}", why="; ".join(filter(None, (error.where, error.hint)))))
+        report.faults.append(Fault(error.message, why="; ".join(filter(None, (error.where, error.hint)))))
         return report
     report.rows = len(samples)
     if report.expected not in (None, report.rows):
@@ -135,23 +135,20 @@ def _media(
     report.lacking = len(lacking)
 
 
-_FAULTS = {"lfs_pointer": "a git-lfs pointer", "outside_root": "outside the data folder", "not_a_video": "no file"}
-
-
+@dataclass(frozen=True)
 class _Archives:
     """Where a missing file would have come from. Archives are opened only when the first one is missing."""
 
-    def __init__(self, tasks: Sequence[Task], folder: Path, manifest: LocalManifest) -> None:
-        self.specs = {(t.video.into, tuple(t.video.archives)) for t in tasks if t.video and t.video.archives}
-        self.folder = folder
-        self.manifest = manifest
+    tasks: Sequence[Task]
+    folder: Path
+    manifest: LocalManifest
 
     @cached_property
     def _index(self) -> tuple[Mapping[str, str], list[str]]:
         """Path below the data folder (of files, and of the folders above them) -> archive; and what cannot be read."""
         index: dict[str, str] = {}
         unreadable: list[str] = []
-        for into, globs in sorted(self.specs):
+        for into, globs in download.archive_globs(self.tasks):
             try:
                 for archive in archives.find(self.folder, globs):
                     for name in archives.names(archive):
@@ -173,7 +170,7 @@ class _Archives:
             return f"perhaps in an archive that cannot be read: {unreadable[0]}"
         if index:
             return "in no archive that lies here"
-        nothing = "no archive lies here" if self.specs else ""
+        nothing = "no archive lies here" if any(globs for _, globs in download.archive_globs(self.tasks)) else ""
         return ": ".join(filter(None, (nothing, f"viubench data fetch {task.task}" if task.dataset_path else "")))
 
 
@@ -181,46 +178,33 @@ def _spellings(path: str, video: VideoSpec | None) -> list[str]:
     """All the paths where the loader would accept a file that is missing at `path`."""
     if video is None:
         return [path]
-    roots = [root.strip("/") for root in video.roots]
+    roots, endings = [root.strip("/") for root in video.roots], ("", *video.extensions)
     tails = [path.removeprefix(f"{root}/") for root in roots if root and path.startswith(f"{root}/")] or [path]
-    stems = [tail.removesuffix(ending) for tail in tails for ending in ("", *video.extensions) if tail.endswith(ending)]
-    return [
-        str(PurePosixPath(root, stem + ending))
-        for root in roots
-        for stem in stems
-        for ending in ("", *video.extensions)
-    ]
+    stems = [tail.removesuffix(ending) for tail in tails for ending in endings if tail.endswith(ending)]
+    return [str(PurePosixPath(root, stem + ending)) for root in roots for stem in stems for ending in endings]
 
 
 def _changed(manifest: LocalManifest, folder: Path, deep: bool, progress: download.Progress) -> list[Fault]:
     """Recorded files that are missing or changed; an archive may be deleted once it was unpacked."""
     faults: list[Fault] = []
-    total = sum(entry.size for entry in manifest.files.values())
-    done = 0
-    with (progress if deep else download.silent)("comparing checksums") as update:
-        for path, entry in sorted(manifest.files.items()):
-            file = folder / archives.contained(path, str(folder / local_manifest.MANIFEST))
-            if not file.is_file():
-                if not manifest.is_spent(path):
-                    faults.append(Fault("is gone", path, why="it is in the manifest"))
-            elif (size := file.stat().st_size) != entry.size:
-                faults.append(Fault("has changed", path, why=f"{size} bytes, the manifest says {entry.size}"))
-            elif deep and local_manifest.measure(file).sha256 != entry.sha256:
-                faults.append(Fault("has changed", path, why="its checksum is not that of the manifest"))
-            done += entry.size
-            update(done, total)
+    sizes = {path: entry.size for path, entry in sorted(manifest.files.items())}
+    for path in download.counted(progress if deep else download.silent, "comparing checksums", sizes):
+        file = folder / archives.contained(path, str(folder / local_manifest.MANIFEST))
+        entry = manifest.files[path]
+        if not file.is_file():
+            if not manifest.is_spent(path):
+                faults.append(Fault("is gone", path, why="it is in the manifest"))
+        elif (size := file.stat().st_size) != entry.size:
+            faults.append(Fault("has changed", path, why=f"{size} bytes, the manifest says {entry.size}"))
+        elif deep and local_manifest.measure(file).sha256 != entry.sha256:
+            faults.append(Fault("has changed", path, why="its checksum is not that of the manifest"))
     return faults
 
 
 def _add(needed: set[str], manifest: LocalManifest, folder: Path, progress: download.Progress) -> int:
     """Record the checksums of files that are not in the manifest; how many there were."""
-    new = sorted(needed - manifest.files.keys())
-    total = sum((folder / path).stat().st_size for path in new)
-    done = 0
-    with progress("computing checksums") as update:
-        for path in new:
-            manifest.files[path] = local_manifest.measure(folder / path)
-            done += manifest.files[path].size
-            update(done, total)
+    new = {path: (folder / path).stat().st_size for path in sorted(needed - manifest.files.keys())}
+    for path in download.counted(progress, "computing checksums", new):
+        manifest.files[path] = local_manifest.measure(folder / path)
     local_manifest.save(manifest, folder)
     return len(new)

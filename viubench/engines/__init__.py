@@ -22,8 +22,6 @@ from viubench.engines.base import Engine, EngineOptions
 from viubench.errors import ViubenchError
 
 GROUP = "viubench.engines"
-BASELINES = ("random", "blind", "oracle")
-"""Engines that never look at a video (see `viubench.engines.baselines`)."""
 
 
 def make(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from evaluators import Evaluator
+from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
 from viubench.schema import Decoding, Sample
 from viubench.video.frames import VideoInput
@@ -21,60 +22,34 @@ from viubench.video.frames import VideoInput
 
 @dataclass(frozen=True)
 class Request:
-    """One question with its videos.
+    """One question with its videos, and how its answer is generated."""
 
-    Attributes:
-        sample: the question; its text holds one `<video>` mark per video, in order.
-        videos: the frames shown; empty for engines that need none (`needs_media` False).
-        media_ids: content-derived id of each video, so that an engine's caches are hit by a video's second question.
-        decoding: how the answer is generated.
-    """
-
-    sample: Sample
-    videos: tuple[VideoInput, ...]
-    media_ids: tuple[str, ...]
+    sample: Sample  # its text holds one `<video>` mark per video, in order
+    videos: tuple[VideoInput, ...]  # the frames shown; empty for engines that need none (`needs_media` False)
+    media_ids: tuple[str, ...]  # content-derived, so that an engine's caches are hit by a video's second question
     decoding: Decoding
 
 
 @dataclass(frozen=True)
 class Response:
-    """What came back: the text as generated, why it stopped ("stop", "length"), token counts, seconds in the engine.
+    """What came back."""
 
-    `logprobs` are the generated tokens' log-probabilities, where the engine was started with them.
-    """
-
-    text: str
-    finish_reason: str | None = None
-    usage: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-    logprobs: tuple[float, ...] = ()
+    text: str  # as generated
+    finish_reason: str | None = None  # "stop" or "length"
+    usage: dict[str, int] = field(default_factory=dict)  # token counts
+    seconds: float = 0.0  # in the engine
+    logprobs: tuple[float, ...] = ()  # of the generated tokens, where the engine was started with them
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What the user asked of an engine.
+    """What the user asked of an engine."""
 
-    Attributes:
-        model: checkpoint folder or hub id; for a server the served name, None for the only one it serves.
-        base_urls: endpoints of a server, for example http://127.0.0.1:8000/v1.
-        args: the `--engine-arg` pairs.
-        deterministic: an answer must depend on its request alone, not on other requests.
-        seed: of the random baseline.
-    """
-
-    model: str | None = None
-    base_urls: Sequence[str] = ()
-    args: Mapping[str, str] = field(default_factory=dict)
-    deterministic: bool = False
-    seed: int = 0
-
-    def checkpoint(self, kind: str) -> str:
-        """The model that must be there."""
-        if self.model is None:
-            raise ViubenchError(
-                f"the {kind} engine needs a model", hint="--model FOLDER (viubench tiny --out FOLDER makes one)"
-            )
-        return self.model
+    model: str | None = None  # checkpoint folder or hub id; for a server the served name, None for the only one
+    base_urls: Sequence[str] = ()  # endpoints of a server, for example http://127.0.0.1:8000/v1
+    args: Mapping[str, str] = field(default_factory=dict)  # the `--engine-arg` pairs
+    deterministic: bool = False  # an answer must depend on its request alone, not on other requests
+    seed: int = 0  # of the random baseline
 
 
 def allow_read_only_frames() -> None:
@@ -93,21 +68,13 @@ class Described(Protocol):
 
 
 class Engine(ABC):
-    """A way to answer requests.
+    """Answers requests."""
 
-    Class attributes:
-        kind: the name on the command line.
-        needs_media: whether frames must be decoded for it.
-        max_in_flight: requests that may be in flight at once.
-        deterministic: whether an answer depends on its request alone, not on those before or beside it.
-        size_multiple: frame sides must be multiples of this many pixels (patch size x merge), None when unknown.
-    """
-
-    kind: ClassVar[str]
-    needs_media: ClassVar[bool] = True
-    max_in_flight: int = 1
-    deterministic: bool = False
-    size_multiple: int | None = None
+    kind: ClassVar[str]  # the name on the command line
+    needs_media: ClassVar[bool] = True  # whether frames must be decoded for it
+    max_in_flight: int = 1  # requests at once
+    deterministic: bool = False  # whether an answer depends on its request alone, not on those before or beside it
+    size_multiple: int | None = None  # of frame sides in pixels (patch size x merge), None when unknown
 
     @classmethod
     def from_options(cls, options: EngineOptions) -> Engine:
@@ -138,3 +105,30 @@ class Engine(ABC):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+class CheckpointEngine(Engine):
+    """Opens a checkpoint (folder or hub id) in this process, by `library`; ViubenchError where it is not complete."""
+
+    library: ClassVar[str]
+
+    def __init__(self, model: str, args: Mapping[str, str], *, deterministic: bool = False) -> None:
+        self.args = args
+        self.deterministic = deterministic
+        self.checkpoint = describe_checkpoint(model)
+        self.size_multiple = self.checkpoint["size_multiple"]
+        self.settings: dict[str, Any] = {}
+        self.version = ""
+        self._processor: Any = None
+
+    @classmethod
+    def from_options(cls, options: EngineOptions) -> CheckpointEngine:
+        if options.model is None:
+            hint = "--model FOLDER (viubench tiny --out FOLDER makes one)"
+            raise ViubenchError(f"the {cls.kind} engine needs a model", hint=hint)
+        return cls(options.model, options.args, deterministic=options.deterministic)
+
+    def describe(self) -> dict[str, Any]:
+        facts = {name: value for name, value in self.checkpoint.items() if name not in ("name", "context")}
+        version = f"{self.library} {self.version}"
+        return {"model": self.checkpoint["name"], "version": version, **facts, "settings": self.settings}

@@ -18,8 +18,7 @@ from viubench.engines.base import Engine, EngineOptions, Request, Response
 from viubench.errors import EngineError, ViubenchError
 from viubench.version import __version__
 
-BlindAnswers = Mapping[str, Mapping[str, str]]
-"""Task -> sample id -> the task's best constant answer to it."""
+BlindAnswers = Mapping[str, Mapping[str, str]]  # task -> sample id -> the task's best constant answer to it
 
 
 class BaselineEngine(Engine):
@@ -40,10 +39,10 @@ class RandomEngine(BaselineEngine):
     """Answers by the benchmark's published random rule; the draw depends on seed and sample id alone."""
 
     kind: ClassVar[str] = "random"
+    evaluators: Mapping[str, Evaluator]
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
-        self.evaluators: Mapping[str, Evaluator] = {}
 
     @classmethod
     def from_options(cls, options: EngineOptions) -> RandomEngine:
@@ -64,9 +63,7 @@ class BlindEngine(BaselineEngine):
     """Gives each task's best constant answer."""
 
     kind: ClassVar[str] = "blind"
-
-    def __init__(self) -> None:
-        self.texts: Mapping[str, str] = {}
+    texts: Mapping[str, str]
 
     def prepare(self, evaluators: Mapping[str, Evaluator], blind_answers: BlindAnswers) -> None:
         _refuse_unknown(self.kind, evaluators, blind_answers)
@@ -90,9 +87,9 @@ class AnswersEngine(BaselineEngine):
 
     kind: ClassVar[str] = "answers"
 
-    def __init__(self, name: str, texts: Mapping[str, str] | None = None) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.texts = texts or {}
+        self.texts: Mapping[str, str] = {}
 
     async def generate(self, request: Request) -> Response:
         if request.sample.id not in self.texts:
@@ -105,8 +102,6 @@ class AnswersEngine(BaselineEngine):
 
 def _refuse_unknown(kind: str, evaluators: Mapping[str, Evaluator], blind_answers: BlindAnswers) -> None:
     if unknown := [task for task in evaluators if task not in blind_answers]:
-        raise ViubenchError(
-            f"no random rule and no best constant answer is known for {unknown[0]}",
-            where=f"--engine {kind}",
-            hint="leave the tasks named lmms: to models and to --engine oracle",
-        )
+        message = f"no random rule and no best constant answer is known for {unknown[0]}"
+        hint = "leave the tasks named lmms: to models and to --engine oracle"
+        raise ViubenchError(message, where=f"--engine {kind}", hint=hint)

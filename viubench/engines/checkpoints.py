@@ -10,18 +10,16 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from viubench.errors import ViubenchError
 
 WHOLE_BYTES = 256 * 2**20
 """Weights up to this size are hashed whole; of larger ones, the head, middle and tail of every tensor."""
 PIECE = 4096
-HEADER_LIMIT = 100 * 2**20
-"""Bytes of header that safetensors itself accepts."""
+HEADER_LIMIT = 100 * 2**20  # bytes of header that safetensors itself accepts
 
 INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
 
@@ -46,12 +44,11 @@ def describe_checkpoint(model: str) -> dict[str, Any]:
     folder, revision = _locate(model)
     require_complete(folder)
     config = _read_json(folder, "config.json")
-    architectures = config.get("architectures") or [None]
     text = config.get("text_config") or config
     facts = {
         "name": model.rstrip("/").rsplit("/", 1)[-1] if revision is None else model,
         "path": str(folder),
-        "architecture": architectures[0],
+        "architecture": (config.get("architectures") or [None])[0],
         "model_type": config.get("model_type"),
         "size_multiple": _size_multiple(folder, config),
         "context": text.get("max_position_embeddings"),
@@ -75,37 +72,21 @@ def fingerprint(folder: Path) -> str:
     weights = sorted(folder.glob("*.safetensors"))
     whole = sum(path.stat().st_size for path in weights) <= WHOLE_BYTES
     for path in weights:
-        with path.open("rb") as file:
-            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-            if whole:
-                while block := file.read(2**20):
-                    digest.update(block)
-            else:
-                for piece in _tensor_pieces(path, file):
-                    digest.update(piece)
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        if whole:
+            digest.update_mmap(path)
+        else:
+            digest.update(_tensor_pieces(path))
     return digest.hexdigest(length=16)
 
 
-def described(checkpoint: dict[str, Any], version: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What the manifest records of an engine that loads this checkpoint (see `Engine.describe`)."""
-    facts = {name: value for name, value in checkpoint.items() if name not in ("name", "context")}
-    return {"model": checkpoint["name"], "version": version, **facts, "settings": settings}
-
-
 class WeightsHeader(NamedTuple):
-    """The beginning of a safetensors file.
+    """The beginning of a safetensors file."""
 
-    Attributes:
-        raw: its length (8 bytes) and its JSON, as they stand in the file.
-        tensors: name -> `dtype`, `shape` and `data_offsets`.
-        spans: [begin, end) of each tensor in bytes after the header, in order.
-        end: bytes that the whole file has.
-    """
-
-    raw: bytes
-    tensors: dict[str, Any]
-    spans: list[list[int]]
-    end: int
+    raw: bytes  # its length (8 bytes) and its JSON, as they stand in the file
+    tensors: dict[str, Any]  # name -> `dtype`, `shape` and `data_offsets`
+    spans: list[list[int]]  # [begin, end) of each tensor in bytes after the header, in order
+    end: int  # bytes that the whole file has
 
 
 def read_header(path: Path) -> WeightsHeader:
@@ -129,14 +110,15 @@ def parameters(folder: Path) -> int:
     return sum(math.prod(about["shape"]) for header in headers for about in header.tensors.values())
 
 
-def _tensor_pieces(path: Path, file: BinaryIO) -> list[bytes]:
+def _tensor_pieces(path: Path) -> bytes:
     header = read_header(path)
     pieces = [header.raw]
-    for begin, end in header.spans:
-        for offset in sorted({begin, (begin + end) // 2, max(begin, end - PIECE)}):
-            file.seek(len(header.raw) + offset)
-            pieces.append(offset.to_bytes(8, "little") + file.read(min(PIECE, end - offset)))
-    return pieces
+    with path.open("rb") as file:
+        for begin, end in header.spans:
+            for offset in sorted({begin, (begin + end) // 2, max(begin, end - PIECE)}):
+                file.seek(len(header.raw) + offset)
+                pieces.append(offset.to_bytes(8, "little") + file.read(min(PIECE, end - offset)))
+    return b"".join(pieces)
 
 
 def _locate(model: str) -> tuple[Path, str | None]:
@@ -151,17 +133,8 @@ def _locate(model: str) -> tuple[Path, str | None]:
         raise ViubenchError(
             f"no such checkpoint folder: {model}", hint="give an existing folder or a hub id (owner/name)"
         )
-    return _fetch(model)
+    from huggingface_hub import snapshot_download
 
-
-def _fetch(model: str) -> tuple[Path, str]:
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise ViubenchError(
-            f"no such folder: {model}; fetching it from the hub needs huggingface_hub",
-            hint="pip install 'viubench[cpu]'",
-        ) from error
     try:
         folder = Path(snapshot_download(model, allow_patterns=list(_FETCHED_FILES)))
     except (OSError, ValueError) as error:

@@ -14,12 +14,14 @@ from typing import Any
 
 from viubench.errors import ViubenchError
 
+Kind = type | tuple[str, ...]  # what an argument takes: values of a type, or one of several texts
 
-def typed(args: Mapping[str, str], known: Mapping[str, type], kind: str) -> dict[str, Any]:
-    """`args` with each value turned into the type `known` gives for its name.
+
+def typed(args: Mapping[str, str], known: Mapping[str, Kind], kind: str) -> dict[str, Any]:
+    """`args` with each value turned into what `known` gives for its name.
 
     Raises:
-        ViubenchError: an unknown name (with the near one), or a value that is not of the type.
+        ViubenchError: an unknown name (with the near one), or a value that is not of the type or none of the texts.
     """
     refuse_unknown(args, known, kind)
     return {name: _convert(name, value, known[name]) for name, value in args.items()}
@@ -46,13 +48,13 @@ def as_json(value: str) -> Any:
         return value
 
 
-def _convert(name: str, value: str, kind: type) -> Any:
-    if kind is bool and value.lower() in ("true", "1", "yes", "false", "0", "no"):
-        return value.lower() in ("true", "1", "yes")
+def _convert(name: str, value: str, kind: Kind) -> Any:
+    if isinstance(kind, tuple):
+        if value not in kind:
+            raise ViubenchError(f"{name}={value} is none of {', '.join(kind)}", where="--engine-arg")
+        return value
     try:
-        if kind is bool:
-            raise ValueError(value)
         return kind(value)
     except ValueError as error:
-        names = {bool: "true or false", int: "a whole number", float: "a number"}
+        names = {int: "a whole number", float: "a number"}
         raise ViubenchError(f"{name}={value} is not {names.get(kind, kind.__name__)}", where="--engine-arg") from error

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,12 +38,10 @@ def visible_gpus(smi: str | None = SMI) -> list[str]:
 
 def find_gpu(smi: str | None = SMI) -> Gpu | None:
     """The first GPU this process may use; None where there is none."""
-    visible = visible_gpus(smi)
-    try:
-        name, total, free = _query(smi, "name,memory.total,memory.free", *visible[:1])[0].rsplit(",", 2)
-        return Gpu(name.strip(), int(total) * 2**20, int(free) * 2**20) if visible else None
-    except (ValueError, IndexError):
-        return None
+    with suppress(ValueError, IndexError):
+        name, total, free = _query(smi, "name,memory.total,memory.free", visible_gpus(smi)[0])[0].rsplit(",", 2)
+        return Gpu(name.strip(), int(total) * 2**20, int(free) * 2**20)
+    return None
 
 
 def usable_gpus(
@@ -76,8 +75,7 @@ def _query(smi: str | None, fields: str, *gpus: str) -> list[str]:
 
 def built_for(package: str) -> str | None:
     """ "13.0" for a CUDA build of torch or torchvision, "cpu" for another, None when it is not installed."""
-    folder = folder_of(package)
-    if folder is None:
+    if (folder := folder_of(package)) is None:
         return None
     file = folder / "version.py"
     text = file.read_text() if file.exists() else ""

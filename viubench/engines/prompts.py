@@ -20,21 +20,8 @@ from viubench.video.frames import VideoInput
 
 MARK = "<video>"
 
-CONTROL_TOKENS = (
-    "<video>",
-    "<image>",
-    "<audio>",
-    "<s>",
-    "</s>",
-    "<bos>",
-    "<eos>",
-    "<start_of_turn>",
-    "<end_of_turn>",
-    "<IMG_CONTEXT>",
-    "[INST]",
-    "[/INST]",
-)
-"""Texts that some tokenizer reads as a command; all `<|...|>` are besides."""
+_CONTROL = "<video> <image> <audio> <s> </s> <bos> <eos> <start_of_turn> <end_of_turn> <IMG_CONTEXT> [INST] [/INST]"
+CONTROL_TOKENS = tuple(_CONTROL.split())  # texts that some tokenizer reads as a command; all `<|...|>` are besides
 
 _BARRED = re.compile(r"<\|[^<>\n]{1,64}\|>")
 

@@ -15,6 +15,7 @@ import itertools
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import httpx
@@ -25,17 +26,16 @@ from viubench.engines.base import Engine, EngineOptions, Request, Response
 from viubench.errors import EngineError, ViubenchError
 from viubench.video import timestamps
 
-ARGUMENTS: dict[str, type] = {
-    "transport": str,
-    "transport_format": str,
+ARGUMENTS: dict[str, engine_args.Kind] = {
+    "transport": ("auto", "video", "images"),
+    "transport_format": tuple(server_payload.FORMATS),
     "timeout": float,
     "retries": int,
     "max_in_flight": int,
     "size_multiple": int,
 }
 RETRIED_STATUSES = (408, 409, 425, 429, 500, 502, 503, 504)
-LONGEST_WAIT = 60.0
-"""Seconds between two tries at most, whatever a Retry-After asks for."""
+LONGEST_WAIT = 60.0  # seconds between two tries at most, whatever a Retry-After asks for
 
 
 class Refused(EngineError):
@@ -56,8 +56,8 @@ class ServerEngine(Engine):
     Args:
         model: the served name, or None for the only one served.
         base_urls: endpoints, with or without the closing /v1.
-        args: see `ARGUMENTS`; `timeout` in seconds per try, `retries` tries after the first, `transport` auto, video or
-            images, `transport_format` jpeg (quality 95) or png (lossless), `size_multiple` in pixels.
+        args: see `ARGUMENTS`; `timeout` in seconds per try, `retries` tries after the first, `transport_format` jpeg
+            (quality 95) or png (lossless), `size_multiple` in pixels.
 
     The key is read from OPENAI_API_KEY and never shown.
     """
@@ -68,15 +68,15 @@ class ServerEngine(Engine):
         settings = engine_args.typed(args, ARGUMENTS, self.kind)
         self.urls = [_endpoint(url) for url in base_urls]
         self.model = model
-        self.format: str = _one_of("transport_format", settings.get("transport_format", "jpeg"), server_payload.FORMATS)
-        self.transport: str = _one_of("transport", settings.get("transport", "auto"), ("auto", "video", "images"))
+        self.format: str = settings.get("transport_format", "jpeg")
+        self.transport: str = settings.get("transport", "auto")
         self.max_in_flight = settings.get("max_in_flight", 8 * len(self.urls))
         self.size_multiple = settings.get("size_multiple", 32)
         self.timeout: float = settings.get("timeout", 600.0)
         self.retries: int = settings.get("retries", 5)
         self.is_vllm = False
         self.version = "unknown"
-        self._client: httpx.AsyncClient | None = None
+        self._client: Any = None
         self._turn = itertools.cycle(self.urls)
         self._first = asyncio.Lock()
         self._checked = False
@@ -126,15 +126,10 @@ class ServerEngine(Engine):
                 f"{url} does not serve {self.model}", where="--model", hint=f"it serves {', '.join(names[:8])}"
             )
         if any(entry.get("owned_by") == "vllm" for entry in served):
-            self.is_vllm = True
-            self.version = await self._vllm_version(url)
-
-    async def _vllm_version(self, url: str) -> str:
-        try:
-            answer = await self._call("GET", itertools.repeat(url.removesuffix("/v1")), "/version")
-            return f"vllm {answer['version']}"
-        except (EngineError, KeyError, TypeError):
-            return "vllm, version unknown"
+            self.is_vllm, self.version = True, "vllm, version unknown"
+            with suppress(EngineError, KeyError):
+                answer = await self._call("GET", itertools.repeat(url.removesuffix("/v1")), "/version")
+                self.version = f"vllm {answer['version']}"
 
     async def generate(self, request: Request) -> Response:
         if self._checked or not prompts.moving(request.videos):
@@ -192,28 +187,19 @@ class ServerEngine(Engine):
     async def _call(
         self, method: str, urls: Iterator[str], path: str, body: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """One request with retries, each at the next of `urls`, so that one endpoint may be down.
-
-        Raises Refused for a 4xx, EngineError when the tries are used up.
-        """
-        tries = AsyncRetrying(
-            retry=retry_if_exception_type(_Busy),
-            stop=stop_after_attempt(1 + self.retries),
-            wait=_wait,
-            reraise=True,
-        )
-
-        async def once() -> dict[str, Any]:
-            return await self._call_once(method, next(urls) + path, body)
-
+        """One request with retries, each at the next of `urls`, so that one endpoint may be down. Raises Refused for a
+        4xx, EngineError when the tries are used up."""
+        stop, retry = stop_after_attempt(1 + self.retries), retry_if_exception_type(_Busy)
+        tries = AsyncRetrying(stop=stop, wait=_wait, retry=retry, reraise=True)
         try:
-            return await tries(once)
+            return await tries(self._call_once, method, urls, path, body)
         except _Busy as error:
             raise EngineError(f"{error}, after {1 + self.retries} tries") from error
 
-    async def _call_once(self, method: str, url: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        if self._client is None:
-            raise RuntimeError("call before start")
+    async def _call_once(
+        self, method: str, urls: Iterator[str], path: str, body: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        url = next(urls) + path
         try:
             reply = await self._client.request(method, url, json=body)
         except httpx.TransportError as error:
@@ -236,14 +222,7 @@ class ServerEngine(Engine):
             self._client = None
 
     def describe(self) -> dict[str, Any]:
-        sent = {
-            "video": f"video/{server_payload.FORMATS[self.format]}",
-            "images": f"images/{server_payload.FORMATS[self.format]}",
-        }
-        settings = {
-            "base_urls": self.urls,
-            "transport": sent.get(self.transport, f"auto/{server_payload.FORMATS[self.format]}"),
-        }
+        settings = {"base_urls": self.urls, "transport": f"{self.transport}/{server_payload.FORMATS[self.format]}"}
         return {"model": self.model, "version": self.version, "revision": None, "settings": settings}
 
 
@@ -280,9 +259,8 @@ def _message(reply: httpx.Response) -> str:
     """The server's own message: `error.message` of OpenAI's form, else the start of the body."""
     try:
         data = reply.json()
-        text = (
-            data["error"]["message"] if isinstance(data.get("error"), dict) else data.get("message") or data["detail"]
-        )
+        error = data.get("error")
+        text = error["message"] if isinstance(error, dict) else data.get("message") or data["detail"]
     except (ValueError, KeyError, TypeError, AttributeError):
         text = reply.text
     return " ".join(str(text).split())[:400]
@@ -293,9 +271,3 @@ def _endpoint(url: str) -> str:
     if not bare.startswith(("http://", "https://")):
         raise ViubenchError(f"not a URL: {url}", where="--base-url", hint="for example http://127.0.0.1:8000/v1")
     return bare if bare.endswith("/v1") else bare + "/v1"
-
-
-def _one_of(name: str, value: str, allowed: Sequence[str] | Mapping[str, str]) -> str:
-    if value not in allowed:
-        raise ViubenchError(f"{name}={value} is none of {', '.join(allowed)}", where="--engine-arg")
-    return value

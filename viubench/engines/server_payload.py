@@ -16,17 +16,14 @@ from viubench.engines import prompts
 from viubench.engines.base import Request
 from viubench.errors import EngineError
 from viubench.video import timestamps
-from viubench.video.frames import Pixels, VideoInput
+from viubench.video.frames import Pixels
 
 FORMATS = {"jpeg": "jpeg-q95", "png": "png"}
 
 
 def body(request: Request, *, format_: str, as_video: bool) -> dict[str, Any]:
-    """The `messages` of a chat completion; as video also what makes a vLLM server leave frames and times alone.
-
-    Raises:
-        EngineError: `as_video` for videos of different clocks (see `shared_clock`), or frames that do not encode.
-    """
+    """The `messages` of a chat completion; as video (of one `shared_clock`) also what makes a vLLM server leave frames
+    and times alone. EngineError for frames that do not encode."""
     content: list[dict[str, Any]] = []
     numbered = iter(zip(request.videos, request.media_ids, strict=True))
     stills = prompts.still_places(request.videos)
@@ -37,14 +34,16 @@ def body(request: Request, *, format_: str, as_video: bool) -> dict[str, Any]:
         video, name = next(numbered)
         if video.still:
             content.append(_image_part(video.pixels[0], format_))
-            continue
-        content += [_video_part(video, f"{name}-{format_}", format_)] if as_video else _image_parts(video, format_)
+        elif as_video:
+            # The media type says jpeg for PNG frames too: it means "a list of pictures", each opened by what it holds.
+            url = "data:video/jpeg;base64," + ",".join(_encode(frame, format_) for frame in video.pixels)
+            content.append({"type": "video_url", "video_url": {"url": url}, "uuid": f"{name}-{format_}"})
+        else:
+            for frame, time in zip(video.pixels, video.times, strict=True):
+                content += [{"type": "text", "text": f"<{time:.1f} seconds>"}, _image_part(frame, format_)]
     sent: dict[str, Any] = {"messages": [{"role": "user", "content": content}]}
     if as_video:
-        clock = shared_clock(request)
-        if clock is None:
-            raise EngineError("the videos of this question have different clocks: one request cannot carry both")
-        kept = {name: value for name, value in clock.items() if name != "video_backend"}
+        kept = {name: value for name, value in (shared_clock(request) or {}).items() if name != "video_backend"}
         sent["media_io_kwargs"] = {"video": {"num_frames": -1, **kept}}
         sent["mm_processor_kwargs"] = {"do_sample_frames": False, "do_resize": False}
     return sent
@@ -57,27 +56,8 @@ def shared_clock(request: Request) -> dict[str, Any] | None:
     Qwen3-VL writes them) can share it; others cannot be sent as videos.
     """
     metas = [timestamps.metadata(video) for video in prompts.moving(request.videos)]
-    first = metas[0]
-    same = all(
-        timestamps.stamps(meta) == timestamps.stamps(first)
-        and len(meta["frames_indices"]) == len(first["frames_indices"])
-        for meta in metas
-    )
-    return first if same else None
-
-
-def _video_part(video: VideoInput, name: str, format_: str) -> dict[str, Any]:
-    # The media type says jpeg for PNG frames too: it means "a list of pictures", each opened by what it holds.
-    url = "data:video/jpeg;base64," + ",".join(_encode(frame, format_) for frame in video.pixels)
-    return {"type": "video_url", "video_url": {"url": url}, "uuid": name}
-
-
-def _image_parts(video: VideoInput, format_: str) -> list[dict[str, Any]]:
-    parts: list[dict[str, Any]] = []
-    for frame, time in zip(video.pixels, video.times, strict=True):
-        parts.append({"type": "text", "text": f"<{time:.1f} seconds>"})
-        parts.append(_image_part(frame, format_))
-    return parts
+    first, *others = [(timestamps.stamps(meta), len(meta["frames_indices"])) for meta in metas]
+    return metas[0] if all(other == first for other in others) else None
 
 
 def _image_part(frame: Pixels, format_: str) -> dict[str, Any]:

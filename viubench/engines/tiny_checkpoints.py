@@ -23,21 +23,14 @@ from typing import Any
 
 from viubench.errors import ViubenchError
 
-SPECIAL_TOKENS = (
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|image_pad|>",
-    "<|video_pad|>",
-)
+_NAMES = ("endoftext", "im_start", "im_end", "vision_start", "vision_end", "image_pad", "video_pad")
+SPECIAL_TOKENS = tuple(f"<|{name}|>" for name in _NAMES)
 CONTEXT_TOKENS = 32768
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Sizes of a tiny model: hidden width, layers, heads (`kv_heads` of keys and values), frame patch in pixels."""
+    """Sizes of a tiny model: hidden width, layers, heads (`kv_heads` of keys and values)."""
 
     hidden: int
     layers: int
@@ -45,17 +38,15 @@ class Kind:
     kv_heads: int
     head_dim: int
     mrope: tuple[int, int, int]
-    patch: int
     positions: int
     tied: bool
     smallest: int | None = None
     """Pixels below which its processor enlarges a picture or a video, where it resizes at all."""
 
 
-SPEAKER = Kind(64, 2, 2, 1, 64, (12, 10, 10), patch=16, positions=256, tied=False)
-LEARNER = Kind(128, 4, 4, 2, 32, (8, 4, 4), patch=16, positions=16, tied=True, smallest=32 * 32)
-VOCABULARY = 1024
-"""At most so many tokens, bytes and special ones included."""
+SPEAKER = Kind(64, 2, 2, 1, 64, (12, 10, 10), positions=256, tied=False)
+LEARNER = Kind(128, 4, 4, 2, 32, (8, 4, 4), positions=16, tied=True, smallest=32 * 32)
+VOCABULARY = 1024  # at most so many tokens, bytes and special ones included
 
 READABLE = string.digits + string.ascii_lowercase + " .,:-"
 
@@ -97,21 +88,20 @@ def write(out: Path, seed: int = 0, kind: Kind = SPEAKER, texts: Sequence[str] =
 
     processor = _processor(kind, texts)
     tokenizer = processor.tokenizer
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         model = Qwen3VLForConditionalGeneration(_config(tokenizer, kind)).to(torch.float32)
-        if kind is SPEAKER:
-            _spread_weights(model, tokenizer)
-        else:
-            _scale_weights(model)
+        (_spread_weights if kind is SPEAKER else _scale_weights)(model, tokenizer)
     end, pad = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
     model.generation_config = GenerationConfig(do_sample=False, eos_token_id=[end, pad], pad_token_id=pad)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as aside:
-        whole = Path(aside) / out.name  # a checkpoint is there whole or not at all
+        whole = Path(aside) / out.name
         model.save_pretrained(whole)
         processor.save_pretrained(whole)
-        _name_tokenizer_class(whole)
+        path = whole / "tokenizer_config.json"  # with a class that transformers 4 and 5 know; 5 names one of its own
+        settings = json.loads(path.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+        path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         os.replace(whole, out)
 
 
@@ -145,9 +135,6 @@ def _config(tokenizer: Any, kind: Kind) -> Any:
             "intermediate_size": 128,
             "depth": 2,
             "num_heads": 2,
-            "patch_size": kind.patch,
-            "spatial_merge_size": 2,
-            "temporal_patch_size": 2,
             "out_hidden_size": kind.hidden,
             "num_position_embeddings": kind.positions,
             "deepstack_visual_indexes": [0],
@@ -168,37 +155,30 @@ def _spread_weights(model: Any, tokenizer: Any) -> None:
     would be decided by rounding, and two engines would disagree for no reason. The gains were chosen by experiment:
     attention must be sharp and the token's own embedding small, else it repeats one letter whatever it sees.
     """
-    import torch
-
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0.0, parameter[0].numel() ** -0.5)
-        model.get_input_embeddings().weight.normal_(0.0, 0.3)
-        for layer in model.model.language_model.layers:
-            layer.self_attn.q_norm.weight.fill_(4.0)
-            layer.self_attn.o_proj.weight.mul_(2.0)
-            layer.mlp.down_proj.weight.mul_(2.0)
-        head = model.get_output_embeddings().weight
-        readable = torch.zeros(head.shape[0], 1)
-        readable[tokenizer.convert_tokens_to_ids(tokenizer.tokenize(READABLE))] = 1.0
-        head.mul_(readable)
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            parameter.normal_(0.0, parameter[0].numel() ** -0.5)
+    model.get_input_embeddings().weight.normal_(0.0, 0.3)
+    for layer in model.model.language_model.layers:
+        layer.self_attn.q_norm.weight.fill_(4.0)
+        layer.self_attn.o_proj.weight.mul_(2.0)
+        layer.mlp.down_proj.weight.mul_(2.0)
+    readable = set(tokenizer.convert_tokens_to_ids(tokenizer.tokenize(READABLE)))
+    head = model.get_output_embeddings().weight
+    head[[row for row in range(len(head)) if row not in readable]] *= 0.0
 
 
-def _scale_weights(model: Any) -> None:
+def _scale_weights(model: Any, _: Any) -> None:
     """Weights whose size fits the few inputs of each layer; what is added to the residual stream begins small.
 
     The usual 0.02 is for layers ten times as wide: with it so small a model takes more than twice as long until its
     answers begin to depend on what it sees.
     """
-    import torch
-
     added = ("o_proj", "down_proj", "attn.proj", "linear_fc2")
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.dim() > 1:
-                size = 0.1 if "embed" in name and "patch" not in name else parameter[0].numel() ** -0.5
-                parameter.normal_(0.0, size * 0.35 if any(part in name for part in added) else size)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1:
+            size = 0.1 if "embed" in name and "patch" not in name else parameter[0].numel() ** -0.5
+            parameter.normal_(0.0, size * 0.35 if any(part in name for part in added) else size)
 
 
 def _processor(kind: Kind, texts: Sequence[str]) -> Any:
@@ -206,19 +186,11 @@ def _processor(kind: Kind, texts: Sequence[str]) -> Any:
 
     # Every published Qwen3-VL scales images like videos, and vLLM scales both by the image processor's numbers.
     half = [0.5, 0.5, 0.5]
-    image = Qwen2VLImageProcessor(
-        patch_size=kind.patch, temporal_patch_size=2, merge_size=2, image_mean=half, image_std=half
-    )
-    video = Qwen3VLVideoProcessor(patch_size=kind.patch)
+    image, video = Qwen2VLImageProcessor(patch_size=16, image_mean=half, image_std=half), Qwen3VLVideoProcessor()
     if kind.smallest:  # other programs resize by these; trained on small frames, it must not be shown large ones
         for part in (image, video):
             part.size = {"shortest_edge": kind.smallest, "longest_edge": part.size["longest_edge"]}
-    return Qwen3VLProcessor(
-        image_processor=image,
-        tokenizer=_tokenizer(texts),
-        video_processor=video,
-        chat_template=CHAT_TEMPLATE,
-    )
+    return Qwen3VLProcessor(image, _tokenizer(texts), video, chat_template=CHAT_TEMPLATE)
 
 
 def _tokenizer(texts: Sequence[str]) -> Any:
@@ -234,9 +206,8 @@ def _tokenizer(texts: Sequence[str]) -> Any:
         digits = pre_tokenizers.Digits(individual_digits=True)
         words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         core.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
-        trainer = trainers.BpeTrainer(
-            vocab_size=VOCABULARY - len(SPECIAL_TOKENS), initial_alphabet=alphabet, show_progress=False
-        )
+        size = VOCABULARY - len(SPECIAL_TOKENS)
+        trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
         core.train_from_iterator(sorted(texts), trainer)
     core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
     return PreTrainedTokenizerFast(
@@ -247,11 +218,3 @@ def _tokenizer(texts: Sequence[str]) -> Any:
         extra_special_tokens=[],
         chat_template=CHAT_TEMPLATE,
     )
-
-
-def _name_tokenizer_class(out: Path) -> None:
-    """Name the class that transformers 4 and 5 both know; 5 writes a name of its own."""
-    path = out / "tokenizer_config.json"
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
-    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

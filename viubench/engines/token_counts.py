@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -20,18 +21,14 @@ from typing import Any
 
 from viubench.engines import prompts
 
-GROUP = 2
-"""Frames that are merged into one (temporal patch size)."""
+GROUP = 2  # frames that are merged into one (temporal patch size)
 
-TIMESTAMPED_TYPES = ("qwen3_vl", "qwen3_vl_moe")
-"""Model types whose processor writes frame times into the prompt."""
+TIMESTAMPED_TYPES = ("qwen3_vl", "qwen3_vl_moe")  # model types whose processor writes frame times into the prompt
 
 LONGEST_STAMP = "<99999.9 seconds>"
-CHARACTERS = 3
-"""Characters of English a token, at the least: what is divided by where there is no tokenizer."""
+CHARACTERS = 3  # characters of English a token, at the least: what is divided by where there is no tokenizer
 
-TEMPLATE_TOKENS = 16
-"""What a chat template adds, where none can be rendered."""
+TEMPLATE_TOKENS = 16  # what a chat template adds, where none can be rendered
 
 
 @dataclass(frozen=True)
@@ -47,11 +44,8 @@ class Shown:
 
 
 class Counter:
-    """Counts the tokens of prompts for one checkpoint (what `describe_checkpoint` says of it).
-
-    Args:
-        multiple: pixels of a token's side, where the checkpoint does not say.
-    """
+    """Counts the tokens of prompts for one checkpoint, as `describe_checkpoint` gives it; `multiple` are the pixels of
+    a token's side, where that does not say."""
 
     def __init__(self, checkpoint: Mapping[str, Any], multiple: int = 32) -> None:
         self.folder = Path(checkpoint["path"])
@@ -90,13 +84,10 @@ class Counter:
         return -(-shown.frames // GROUP) * (shown.height // self.multiple) * (shown.width // self.multiple)
 
     def _count_text(self, question: str, videos: int, stills: frozenset[int]) -> int:
-        special = self._special
-        pieces = prompts.parts(question, videos, special, stills)
+        pieces = prompts.parts(question, videos, self._special, stills)
         if self._template is not None:
-            text = self._template.render(
-                messages=[{"role": "user", "content": pieces}], add_generation_prompt=True, tools=None
-            )
-            return self._tokens(text)
+            messages = [{"role": "user", "content": pieces}]
+            return self._tokens(self._template.render(messages=messages, add_generation_prompt=True, tools=None))
         return sum(3 if "text" not in piece else self._tokens(piece["text"]) for piece in pieces) + TEMPLATE_TOKENS
 
     def _tokens(self, text: str) -> int:
@@ -142,10 +133,8 @@ def _template_source(folder: Path) -> str | None:
     if plain.is_file():
         return plain.read_text(encoding="utf-8")
     for name in ("chat_template.json", "tokenizer_config.json"):
-        try:
+        with suppress(OSError, ValueError, AttributeError):
             source = json.loads((folder / name).read_bytes()).get("chat_template")
-        except (OSError, ValueError, AttributeError):
-            continue
-        if isinstance(source, str):
-            return source
+            if isinstance(source, str):
+                return source
     return None

@@ -12,6 +12,7 @@ Example:
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import itertools
 import multiprocessing
 import os
@@ -25,8 +26,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from viubench.engines import engine_args, prompts
-from viubench.engines.base import Engine, EngineOptions, Request, Response, allow_read_only_frames
-from viubench.engines.checkpoints import describe_checkpoint, described
+from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
 from viubench.engines.token_counts import TIMESTAMPED_TYPES
 from viubench.errors import EngineDead, EngineError, Exit, ViubenchError
 from viubench.schema import Decoding
@@ -62,47 +62,35 @@ AS_WRITTEN = {"add_special_tokens": False}
 _EXCEPTION = re.compile(r"(?:\w+\.)*\w+(?:Error|Exception)(: .+)?")
 
 
-class VllmEngine(Engine):
+class VllmEngine(CheckpointEngine):
     """Answers through vLLM's AsyncLLM on whatever device vLLM finds.
 
     Args:
-        model: checkpoint folder or hub id.
         args: further vLLM engine arguments by name, and `max_in_flight`.
         deterministic: an answer depends on its request alone. A GPU uses vLLM's batch-invariant kernels where this
             vLLM has them, and stays fast; else, and on the CPU, the engine computes one request at a time. Nothing is
             taken over from another request: neither its prefix nor its encoded videos.
         logprobs: also give the log-probabilities of the generated tokens.
-
-    Raises:
-        ViubenchError: the checkpoint is not complete, or an argument contradicts `deterministic`.
     """
 
     kind: ClassVar[str] = "vllm"
+    library: ClassVar[str] = "vllm"
 
     def __init__(
         self, model: str, args: Mapping[str, str], *, deterministic: bool = False, logprobs: bool = False
     ) -> None:
-        self.deterministic = deterministic
-        self.logprobs = logprobs
         if deterministic and (fixed := sorted(set(ALONE) & set(args))):
             raise ViubenchError(f"--deterministic settles {fixed[0]}", where="--engine-arg", hint="leave it out")
-        own = {name: value for name, value in args.items() if name == "max_in_flight"}
-        self.max_in_flight = engine_args.typed(own, {"max_in_flight": int}, self.kind).get("max_in_flight", 16)
-        self.args = {name: value for name, value in args.items() if name not in own}
-        self.checkpoint = describe_checkpoint(model)
-        self.size_multiple = self.checkpoint["size_multiple"]
-        self.settings: dict[str, Any] = {}
-        self.version = ""
+        given = {"max_in_flight": "16", **args}
+        own = {"max_in_flight": given.pop("max_in_flight")}
+        super().__init__(model, given, deterministic=deterministic)
+        self.max_in_flight = engine_args.typed(own, {"max_in_flight": int}, self.kind)["max_in_flight"]
+        self.logprobs = logprobs
         self._llm: Any = None
         self._close_s: int | None = None
         self._guard: subprocess.Popen[bytes] | None = None
-        self._processor: Any = None
         self._proven: set[str] = set()
         self._numbers = itertools.count()
-
-    @classmethod
-    def from_options(cls, options: EngineOptions) -> VllmEngine:
-        return cls(options.checkpoint(cls.kind), options.args, deterministic=options.deterministic)
 
     async def start(self) -> None:
         set_environment()
@@ -121,7 +109,8 @@ class VllmEngine(Engine):
             import vllm
             from vllm.platforms import current_platform
 
-            invariant = self.deterministic and not current_platform.is_cpu() and batch_invariant(vllm)
+            on_cpu = current_platform.is_cpu()
+            invariant = self.deterministic and not on_cpu and batch_invariant(vllm)
             from transformers import AutoProcessor
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.v1.engine.async_llm import AsyncLLM
@@ -132,8 +121,8 @@ class VllmEngine(Engine):
             ) from error
         self.version = vllm.__version__
         fields = {field.name: field.type for field in dataclasses.fields(AsyncEngineArgs)}
-        self._close_s = CPU_CLOSE_S if current_platform.is_cpu() else None
-        self.settings = default_settings(self.checkpoint, on_cpu=current_platform.is_cpu()) | _typed(self.args, fields)
+        self._close_s = CPU_CLOSE_S if on_cpu else None
+        self.settings = default_settings(self.checkpoint, on_cpu=on_cpu) | _typed(self.args, fields)
         if self.deterministic:
             self.settings |= INVARIANT if invariant else ALONE
         quiet = {"use_tqdm_on_load": False, "disable_log_stats": True, "enable_log_requests": False}
@@ -146,8 +135,6 @@ class VllmEngine(Engine):
         self._guard = _guard([child.pid for child in multiprocessing.active_children() if child.pid not in others])
 
     async def generate(self, request: Request) -> Response:
-        if self._llm is None:
-            raise RuntimeError("generate before start")
         started = time.perf_counter()
         names = request.media_ids
         if self.deterministic:  # a video encoded for another request may have been rounded beside other videos
@@ -201,27 +188,18 @@ class VllmEngine(Engine):
         group = getattr(getattr(self._processor, "video_processor", None), "temporal_patch_size", 2)
         stamped = self.checkpoint["model_type"] in TIMESTAMPED_TYPES or timestamps.has_timestamps(text)
         problem = timestamps.missing_timestamps(text, metas, group) if stamped and metas else None
-        for kind in ("video", "image"):
+        side = self.size_multiple
+        for kind in ("video", "image") if problem is None and stamped and side else ():
             pad = getattr(self._llm.model_config.hf_config, f"{kind}_token_id", None)
-            if problem is not None or not stamped or pad is None or not self.size_multiple:
-                break
             shapes = [video.pixels.shape for video in request.videos if _kind(video) == kind]
-            expected = sum(
-                -(-t // group) * (h // self.size_multiple) * (w // self.size_multiple) for t, h, w, _ in shapes
-            )
-            if (seen := token_ids.count(pad)) != expected:
+            expected = sum(-(-t // group) * (h // side) * (w // side) for t, h, w, _ in shapes)
+            if pad is not None and (seen := token_ids.count(pad)) != expected:
                 problem = f"the frames became {seen} vision tokens where {expected} were due: they were resized again"
         if problem is not None:
             raise ViubenchError(
                 f"vLLM does not show the model the frames it was given: {problem}",
                 hint=f"vLLM {self.version} and this checkpoint's processor do not fit; try --engine hf",
             )
-
-    async def forget(self) -> None:
-        """Empty the engine's caches of prompts and videos, as if it had just been started."""
-        await self._llm.reset_prefix_cache()
-        await self._llm.reset_mm_cache()
-        await self._llm.reset_encoder_cache()
 
     async def close(self) -> None:
         if self._llm is not None:
@@ -232,9 +210,6 @@ class VllmEngine(Engine):
         if self._guard is not None:
             self._guard.communicate(b"done\n")
             self._guard = None
-
-    def describe(self) -> dict[str, Any]:
-        return described(self.checkpoint, f"vllm {self.version}", self.settings)
 
 
 def as_prompt(processor: Any, question: str, videos: Sequence[VideoInput], media_ids: Sequence[str]) -> dict[str, Any]:
@@ -250,8 +225,8 @@ def as_prompt(processor: Any, question: str, videos: Sequence[VideoInput], media
         shown = Image.fromarray(video.pixels[0]) if video.still else (video.pixels, timestamps.metadata(video))
         data.setdefault(_kind(video), []).append(shown)
         names.setdefault(_kind(video), []).append(name)
-    as_given = {"mm_processor_kwargs": FRAMES_AS_THEY_ARE}
-    return {"prompt": text, "multi_modal_data": data, "multi_modal_uuids": names, **as_given}
+    media = {"multi_modal_data": data, "multi_modal_uuids": names, "mm_processor_kwargs": FRAMES_AS_THEY_ARE}
+    return {"prompt": text, **media}
 
 
 def _kind(video: VideoInput) -> str:
@@ -271,30 +246,19 @@ def default_settings(checkpoint: Mapping[str, Any], *, on_cpu: bool) -> dict[str
     }
     if not on_cpu:
         return common | {"dtype": "auto"}
+    # Room for four full contexts in float32, at least 256 MiB, at most a quarter of the memory that is free now.
+    values, free = checkpoint.get("cache_values"), os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    cache = max(min(2**32 if values is None else 4 * context * values * 4, free // 4), 2**28)
     # Profiling with the largest videos there could be takes a CPU minutes and measures nothing useful there.
-    return common | {
-        "dtype": "float32",
-        "enforce_eager": True,
-        "skip_mm_profiling": True,
-        "kv_cache_memory_bytes": _cpu_cache_bytes(checkpoint.get("cache_values"), context),
-    }
-
-
-def _cpu_cache_bytes(values: int | None, context: int) -> int:
-    """Room for four full contexts in float32, at least 256 MiB, at most a quarter of the memory that is free now."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    needed = 2**32 if values is None else 4 * context * values * 4
-    return max(min(needed, free // 4), 2**28)
+    eager = {"enforce_eager": True, "skip_mm_profiling": True}
+    return common | {"dtype": "float32", "kv_cache_memory_bytes": cache, **eager}
 
 
 def _typed(args: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, Any]:
     """Values as vLLM's own field types want them: a field of text keeps its text, others are read as JSON."""
     engine_args.refuse_unknown(args, {*fields, "max_in_flight"} - {"model"}, "vllm")
-    texts = ("str", "str | None", str)
-    return {
-        name: value if fields[name] in texts or str(fields[name]) in texts else engine_args.as_json(value)
-        for name, value in args.items()
-    }
+    texts = {name for name, kind in fields.items() if kind is str or str(kind) in ("str", "str | None")}
+    return {name: value if name in texts else engine_args.as_json(value) for name, value in args.items()}
 
 
 def _guard(cores: list[int | None]) -> subprocess.Popen[bytes]:
@@ -326,10 +290,8 @@ def set_environment() -> None:
 
 def batch_invariant(vllm: Any) -> bool:
     """Turn vLLM's batch-invariant kernels on, before its engine is imported; False where this vLLM has none."""
-    import importlib
-
-    known = getattr(importlib.import_module(f"{vllm.__name__}.envs"), "environment_variables", {})
-    if BATCH_INVARIANT not in known:
+    envs = importlib.import_module(f"{vllm.__name__}.envs")
+    if BATCH_INVARIANT not in getattr(envs, "environment_variables", {}):
         return False
     os.environ[BATCH_INVARIANT] = "1"
     return True
@@ -345,16 +307,16 @@ def core_output() -> Iterator[Path | None]:
     if _debug():
         yield None
         return
-    handle, name = tempfile.mkstemp(prefix="viubench-vllm-", suffix=".log")
     kept = os.dup(2)
-    try:
-        os.dup2(handle, 2)
-        yield Path(name)
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(handle)
-        os.unlink(name)  # the core writes on; the space is freed when it ends
+    with tempfile.NamedTemporaryFile(
+        prefix="viubench-vllm-", suffix=".log"
+    ) as log:  # the core writes on when it is gone
+        os.dup2(log.fileno(), 2)
+        try:
+            yield Path(log.name)
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def start_error(error: Exception, log: Path | None, model: str, setting: str = "--engine-arg K=V") -> ViubenchError:
@@ -374,7 +336,7 @@ def printed_reason(log: str) -> str | None:
     """The last exception of the tracebacks in `log`; one without a message comes with the code line that raised it."""
     lines = [line.split("] ", 1)[-1].strip() for line in log.splitlines()]
     code = [line for line in lines if line.strip("^~ ")]
-    for number in range(len(code) - 1, -1, -1):
+    for number in reversed(range(len(code))):
         if match := _EXCEPTION.fullmatch(code[number]):
             return (match[0] if match[1] or not number else f"{match[0]} at `{code[number - 1]}`")[:500]
     return None

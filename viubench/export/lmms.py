@@ -5,19 +5,18 @@ Example:
     ['viubench_count_easy', ...]
     $ python -m lmms_eval --include_path exported --tasks viubench_mini --model vllm_generate ...
 
-The clock of an exported question. lmms-eval tells a model the time of a frame as its number over the file's rate, so
-every file starts at second 0; the frames of a pretext item start some seconds into its source (the middle 90 % is
-shown). Where the answer is in seconds and the file was written here, all times of the question are therefore those of
-the file: the true windows are moved by the source time of the first frame, the times a model is given begin at 0, and
-a true answer still scores 1. `scoring/items.jsonl` holds the items on this clock, so that `viubench score` gives equal
-answers equal scores; they cannot be run, their frames are those of the files.
+The clock of an exported question. lmms-eval gives a model the time of a frame as its number over the file's rate, so
+every file starts at second 0, while the frames of a pretext item start some seconds into its source. Where the answer
+is in seconds and the file was written here, all times of the question are therefore those of the file, and a true
+answer still scores 1. `scoring/items.jsonl` holds the items on this clock, so that `viubench score` gives equal answers
+equal scores; they cannot be run, their frames are those of the files.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -33,17 +32,15 @@ from viubench.export import lmms_readme, lmms_scoring, lmms_tasks, video_files
 from viubench.export.video_files import File
 from viubench.runner import planning
 from viubench.runner.config import EvalConfig
-from viubench.runner.pipeline import clip_wants, graded
+from viubench.runner.pipeline import frame_requests, graded
 from viubench.runner.plan import Plan
 from viubench.schema import Decoding, GroundItem, Item, Manifest, Sample, Suite, Task
 from viubench.scoring.aggregate import items_hash, summarise
 from viubench.storage import atomic
 from viubench.version import __version__
-from viubench.video.frame_cache import FrameCache
 from viubench.video.process_pool import KillablePool
 
-WRITE_SECONDS = 600.0
-"""Wall limit for decoding and writing the videos of one question."""
+WRITE_SECONDS = 600.0  # wall limit for decoding and writing the videos of one question
 
 Progress = Callable[[int, int], None]
 
@@ -77,9 +74,15 @@ def export(
     """
     out = options.run_folder
     names = _names(planned)
-    _refuse_missing(planned)
+    missing = planning.missing(planned)
+    if missing.samples:
+        raise ViubenchError(
+            f"{missing.samples} of {missing.total} questions have videos that cannot be used; "
+            f"the first: {missing.lines()[0]}",
+            hint="an export holds every question or none: fetch the videos, or name other tasks",
+        )
     out.mkdir(parents=True, exist_ok=True)
-    files = _files(planned, out, options.cache, options.workers, copy, progress)
+    files = _files(planned, options, copy, progress)
     samples = [
         on_file_clock(sample, files[sample.id], planned.tasks[sample.task], planned.evaluators[sample.task])
         for sample in planned.samples
@@ -105,13 +108,10 @@ def export(
 def _names(planned: Plan) -> dict[str, str]:
     """Our task name -> its name under lmms-eval; every YAML of the export has a name of its own."""
     names = {task: exported_name(task) for task in planned.tasks}
-    groups = [name for suite in planned.suites for name in _group_configs(suite)]
-    taken = [*names.values(), *groups]
-    twice = sorted({name for name in taken if taken.count(name) > 1})
-    if twice:
+    taken = [*names.values(), *(name for suite in planned.suites for name in _group_configs(suite))]
+    if twice := sorted({name for name in taken if taken.count(name) > 1}):
         raise ViubenchError(f"{twice[0]!r} would be the name of two exported tasks or groups", where="--tasks")
-    foreign = [task for task in planned.tasks if task.startswith("lmms:")]
-    if foreign:
+    if foreign := [task for task in planned.tasks if task.startswith("lmms:")]:
         raise ViubenchError(f"{foreign[0]} is lmms-eval's own task", hint="name it there without the prefix lmms:")
     return names
 
@@ -126,71 +126,41 @@ def _together(planned: Plan, names: Mapping[str, str]) -> list[str]:
     return [*chosen, *left.values()]
 
 
-def _refuse_missing(planned: Plan) -> None:
-    missing = planning.missing(planned)
-    if missing.samples:
-        raise ViubenchError(
-            f"{missing.samples} of {missing.total} questions have videos that cannot be used; "
-            f"the first: {missing.lines()[0]}",
-            hint="an export holds every question or none: fetch the videos, or name other tasks",
-        )
-
-
-# --- videos -----------------------------------------------------------------------------------------------------------
-
-
-def _files(
-    planned: Plan, out: Path, cache: FrameCache, workers: int, copy: bool, progress: Progress
-) -> dict[str, list[File]]:
+def _files(planned: Plan, options: EvalConfig, copy: bool, progress: Progress) -> dict[str, list[File]]:
     """The files each question shows, by its id, written in worker processes where they must be."""
-    total = len(planned.samples)
-    with KillablePool(workers, WRITE_SECONDS) as pool:
-        in_flight = {sample.id: _places(planned, sample, out, cache, copy, pool) for sample in planned.samples}
-        ready = {}
-        for done, (name, places) in enumerate(in_flight.items(), start=1):
-            ready[name] = [file for place in places for file in _result(place)]
-            progress(done, total)
+    ready: dict[str, list[File]] = {}
+    with KillablePool(options.workers, WRITE_SECONDS) as pool:
+        in_flight = {sample.id: list(_places(planned, sample, options, copy, pool)) for sample in planned.samples}
+        try:
+            for done, (name, places) in enumerate(in_flight.items(), start=1):
+                ready[name] = [
+                    file for place in places for file in (place if isinstance(place, list) else place.result())
+                ]
+                progress(done, len(in_flight))
+        except MediaError as error:
+            message = f"a video cannot be used: {error}"
+            raise ViubenchError(message, hint="an export holds every question or none") from error
     return ready
 
 
 def _places(
-    planned: Plan, sample: Sample, out: Path, cache: FrameCache, copy: bool, pool: KillablePool
-) -> list[Future[list[File]]]:
-    """One future for each clip of a question; the clips of a pretext item make its videos together."""
-    requests = clip_wants(sample, planned)
-    if sample.pretext:
-        return [pool.submit(video_files.written, cache.root, sample, requests, out, name=sample.clips[0].path)]
-    places = []
-    for request in requests:
-        root, clip, _, _ = request
-        if video_files.is_file(clip):
-            place: Future[list[File]] = Future()
-            place.set_result([video_files.own_file(clip, root, out, cache, copy=copy)])
+    planned: Plan, sample: Sample, options: EvalConfig, copy: bool, pool: KillablePool
+) -> Iterator[list[File] | Future[list[File]]]:
+    """The file of each clip of a question, or its writing; the clips of a pretext item make its videos together."""
+    out, cache, requests = options.run_folder, options.cache, frame_requests(sample, planned)
+    for group in [requests] if sample.pretext else [[request] for request in requests]:
+        root, clip, _, _ = group[0]
+        if video_files.is_file(clip) and not sample.pretext:
+            yield [video_files.own_file(clip, root, out, cache, copy=copy)]
         else:
-            place = pool.submit(video_files.written, cache.root, sample, [request], out, name=clip.path)
-        places.append(place)
-    return places
-
-
-def _result(place: Future[list[File]]) -> list[File]:
-    try:
-        return place.result()
-    except MediaError as error:
-        raise ViubenchError(
-            f"a video cannot be used: {error}", hint="an export holds every question or none"
-        ) from error
-
-
-# --- rows -------------------------------------------------------------------------------------------------------------
+            yield pool.submit(video_files.written, cache.root, sample, group, out, name=clip.path)
 
 
 def on_file_clock(sample: Sample, files: Sequence[File], task: Task, evaluator: Evaluator) -> Sample:
     """The sample with its times counted from the first frame of its file, where its answer is in seconds.
 
-    The window of a pretext item is read off the edges of its frames again, rounded as a build rounds it.
-
-    Raises:
-        ViubenchError: the question itself names seconds of the source.
+    The window of a pretext item is read off the edges of its frames again, rounded as a build rounds it. Raises
+    ViubenchError where the question itself names seconds of the source.
     """
     start = files[0].start if len(files) == 1 else 0.0
     if not start or not isinstance(evaluator, TemporalIoU):
@@ -216,8 +186,8 @@ def on_file_clock(sample: Sample, files: Sequence[File], task: Task, evaluator: 
         target = [[moved(low), moved(high)] for low, high in sample.target]
     else:
         target = [moved(second) for second in sample.target]
-    changes = {"params": params, "target": target, "answer_text": evaluator.canonical(target)}
-    return sample.model_copy(update=changes)
+    answer = evaluator.canonical(target)
+    return sample.model_copy(update={"params": params, "target": target, "answer_text": answer})
 
 
 def _row(sample: Sample, files: Sequence[File]) -> dict[str, Any]:
@@ -255,16 +225,13 @@ def _write_items(folder: Path, samples: Sequence[Sample], files: Mapping[str, li
         return
     folder.mkdir(exist_ok=True)
     about = {
-        "tasks": {name: planned.tasks[name].model_dump(mode="json") for name in {item.task: None for item in items}},
+        "tasks": {item.task: planned.tasks[item.task].model_dump(mode="json") for item in items},
         "videos_root": "..",
         "recipe": {"recipe": next((suite.suite for suite in planned.suites), "")},
     }
     lines = "".join(item.model_dump_json() + "\n" for item in items)
     atomic.write(folder / "items.jsonl", lines.encode())
     atomic.write(folder / "build.json", json.dumps(about, indent=1).encode())
-
-
-# --- what lmms-eval reads ---------------------------------------------------------------------------------------------
 
 
 def _manifest(planned: Plan, samples: Sequence[Sample], options: EvalConfig) -> Manifest:
@@ -334,16 +301,13 @@ def _group_configs(suite: Suite) -> dict[str, dict[str, Any]]:
     group for each benchmark and one that holds these, without a number of its own.
     """
     name = exported_name(suite.suite)
-    tasks = [exported_name(task) for task in suite.tasks]
-    mean = {
-        "aggregate_metric_list": [{"metric": lmms_scoring.HEADLINE, "aggregation": "mean", "weight_by_size": False}]
-    }
+    mean = {"metric": lmms_scoring.HEADLINE, "aggregation": "mean", "weight_by_size": False}
+
+    def averaged(group: str, tasks: Sequence[str]) -> dict[str, Any]:
+        return {"group": group, "task": list(map(exported_name, tasks)), "aggregate_metric_list": [mean]}
+
     if suite.average == "tasks":
-        return {name: {"group": name, "task": tasks} | mean}
-    parts = {
-        f"{name}_group_{key.replace('-', '_')}": [exported_name(task) for task in members]
-        for key, members in suite.groups.items()
-    }
-    return {name: {"group": name, "task": list(parts)}} | {
-        part: {"group": part, "task": members} | mean for part, members in parts.items()
-    }
+        return {name: averaged(name, suite.tasks)}
+    parts = {f"{name}_group_{key.replace('-', '_')}": tasks for key, tasks in suite.groups.items()}
+    whole = {name: {"group": name, "task": list(parts)}}
+    return whole | {part: averaged(part, tasks) for part, tasks in parts.items()}

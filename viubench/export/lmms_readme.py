@@ -7,7 +7,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from viubench.export.video_files import File
@@ -54,12 +54,19 @@ find logs -name '*_samples_*.jsonl' -exec cat {{}} + | \\
 """
 
 
+COMMAND = """\
+```
+FORCE_QWENVL_VIDEO_READER=decord HF_HUB_OFFLINE=1 python -m lmms_eval --include_path . \\
+  --tasks {tasks} --model vllm_generate --batch_size 16 \\
+  --model_args model=MODEL,{arguments} \\
+  --log_samples --output_path logs
+```"""
+
+
 def arguments(protocol: Protocol, *, written: bool, frames: int) -> dict[str, Any]:
     """Model arguments of lmms-eval's vLLM models that come nearest to a protocol.
 
-    Args:
-        written: whether every video was written here and holds just the frames to be shown.
-        frames: the most frames a video written here holds.
+    `written`: every video was written here and holds just the frames to be shown, at most `frames` of them.
     """
     chosen: dict[str, Any]
     if written:
@@ -72,13 +79,7 @@ def arguments(protocol: Protocol, *, written: bool, frames: int) -> dict[str, An
 
 
 def text(planned: Plan, names: Mapping[str, str], together: Sequence[str], files: Mapping[str, list[File]]) -> str:
-    """The README.
-
-    Args:
-        names: our task name -> its exported name.
-        together: groups and tasks that name all of it.
-        files: the files each question shows, by its id.
-    """
+    """The README; `names` are exported names by ours, `together` names all of them, `files` are by question id."""
     shown = {task: [file for s in planned.samples if s.task == task for file in files[s.id]] for task in names}
     written = {task: all(file.frames for file in shown[task]) for task in names}
     most = max((file.frames or 0 for task in names if written[task] for file in shown[task]), default=0)
@@ -86,7 +87,10 @@ def text(planned: Plan, names: Mapping[str, str], together: Sequence[str], files
     for task, name in names.items():
         chosen = arguments(planned.protocols[task], written=written[task], frames=most)
         tasks_of.setdefault(",".join(f"{key}={value}" for key, value in chosen.items()), []).append(name)
-    commands = [_command(together if len(tasks_of) == 1 else tasks, args) for args, tasks in tasks_of.items()]
+    commands = [
+        COMMAND.format(tasks=",".join(together if len(tasks_of) == 1 else tasks), arguments=args)
+        for args, tasks in tasks_of.items()
+    ]
     return TEXT.format(
         version=__version__,
         questions=len(planned.samples),
@@ -94,16 +98,6 @@ def text(planned: Plan, names: Mapping[str, str], together: Sequence[str], files
         score=_score(planned),
         notes="\n".join(f"- {note}" for note in _notes(planned, shown, written)),
     )
-
-
-def _command(tasks: Sequence[str], model_args: str) -> str:
-    return f"""\
-```
-FORCE_QWENVL_VIDEO_READER=decord HF_HUB_OFFLINE=1 python -m lmms_eval --include_path . \\
-  --tasks {",".join(tasks)} --model vllm_generate --batch_size 16 \\
-  --model_args model=MODEL,{model_args} \\
-  --log_samples --output_path logs
-```"""
 
 
 def _score(planned: Plan) -> str:
@@ -116,49 +110,45 @@ def _score(planned: Plan) -> str:
     return "\n".join(lines)
 
 
-def _notes(planned: Plan, shown: Mapping[str, Sequence[File]], written: Mapping[str, bool]) -> list[str]:
+def _notes(planned: Plan, shown: Mapping[str, Sequence[File]], written: Mapping[str, bool]) -> Iterator[str]:
     own = [file for files in shown.values() for file in files if file.frames]
-    notes = []
     if own:
-        drift = max(file.drift for file in own)
-        notes.append(
+        yield (
             f"Frames: `media/` holds {len({file.path for file in own})} videos of just the frames viubench shows, "
             "lossless (H.264 in RGB, which software decoders read), at the protocol's size; fps "
             f"{EVERY_FRAME} in the arguments means every frame."
         )
-        notes.append(
+        yield (
             "Times: a file starts at 0 and its frames are evenly apart; in the source they are so within "
-            f"{drift:.3f} s. Questions about seconds are on the file's clock, their answers too: what viubench run "
-            "answers on the source's clock is not comparable letter by letter, its score is."
+            f"{max(file.drift for file in own):.3f} s. Questions about seconds are on the file's clock, their answers "
+            "too: what viubench run answers on the source's clock is not comparable letter by letter, its score is."
         )
-    odd = sum(file.frames is not None and file.frames % 2 == 1 for file in own)
-    if odd:
-        notes.append(f"Not the same: {odd} videos hold an odd number of frames; qwen-vl-utils shows one fewer.")
-    notes.append(
+    if odd := sum((file.frames or 0) % 2 for file in own):
+        yield f"Not the same: {odd} videos hold an odd number of frames; qwen-vl-utils shows one fewer."
+    yield (
         "Not the same: qwen-vl-utils resizes frames to multiples of 28 pixels (at most 602,112 pixels a frame) and "
         "vLLM again to the model's own multiple (32 for Qwen3-VL); viubench resizes once."
     )
     kinds = {planned.protocols[task].sampling.kind for task, whole in written.items() if not whole}
     if "even" in kinds:
-        notes.append(
+        yield (
             "Not the same: of the publishers' own videos lmms-eval shows frames from the first to the last, viubench "
             "the middles of equal parts of the middle of the video."
         )
     if "fps" in kinds:
-        notes.append(
+        yield (
             "Nearly the same: of the publishers' own videos both show so many frames a second from the first to the "
             "last; lmms-eval always an even number, and it counts in frame numbers where viubench reads timestamps."
         )
-    notes.append(
+    yield (
         "Not the same: lmms-eval does not say whether an answer was cut off at the token limit. viubench run counts "
         "an answer that ends where it was cut as wrong; here it is read as it stands. The limit must stand in the "
         "model's arguments, or its own of 4,096 tokens wins over the task's."
     )
-    notes.append("Not the same: lmms-eval cuts white space and <think> blocks off an answer before it is scored.")
+    yield "Not the same: lmms-eval cuts white space and <think> blocks off an answer before it is scored."
     if any(suite.average == "groups" for suite in planned.suites):
-        notes.append("Not there: the mean of a suite whose benchmarks count once each; lmms-eval averages tasks only.")
-    notes.append(
+        yield "Not there: the mean of a suite whose benchmarks count once each; lmms-eval averages tasks only."
+    yield (
         "Several videos: models that take messages (vllm, vllm_generate) see each video where the question names it; "
         "others see all first, and the question says (video 1), (video 2) ..."
     )
-    return notes

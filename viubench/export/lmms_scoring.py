@@ -25,20 +25,27 @@ from viubench.runner.pipeline import graded
 from viubench.runner.plan import Plan
 from viubench.schema import Manifest, Record, Sample, TaskResult
 from viubench.scoring.aggregate import summarise
-from viubench.video.images import PICTURE_SUFFIXES
+from viubench.video.discover import PICTURE_SUFFIXES
 
-HEADLINE = "score"
-"""The headline of every task under one name, so that a group can average it."""
+HEADLINE = "score"  # of every task under one name, so that a group can average it
 
 MANIFEST = "export.json"
 _FRONT = re.compile(rf"(?:\s*{prompts.MARK})+\s*")
-KEPT = {"task", "id", "cluster", "status", "scores", "rules", "groups"}
-"""The fields of a record that the summary needs."""
+KEPT = {"task", "id", "cluster", "status", "scores", "rules", "groups"}  # fields of a record that the summary needs
 
 
 def visuals(doc: Mapping[str, Any], folder: Path) -> list[Any]:
     """The videos of a question in order, absolute paths; pictures opened, as models without messages want them."""
-    return [_picture(path) if path.suffix.lower() in PICTURE_SUFFIXES else str(path) for path in _media(doc, folder)]
+    from PIL import Image
+
+    shown: list[Any] = []
+    for name in doc["media"]:
+        if Path(name).suffix.lower() in PICTURE_SUFFIXES:
+            with Image.open(folder / name) as picture:
+                shown.append(picture.convert("RGB"))
+        else:
+            shown.append(str(folder / name))
+    return shown
 
 
 def text(doc: Mapping[str, Any]) -> str:
@@ -54,30 +61,27 @@ def text(doc: Mapping[str, Any]) -> str:
 
 def messages(doc: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
     """One user turn with every video where the question marks its place, for models that take messages."""
-    paths = _media(doc, folder)
-    stills = {place for place, path in enumerate(paths) if path.suffix.lower() in PICTURE_SUFFIXES}
-    files = iter(paths)
-    content: list[dict[str, Any]] = []
-    for part in prompts.parts(str(doc["question"]), len(paths), stills=stills):
-        content.append(part if part["type"] == "text" else {"type": part["type"], "url": str(next(files))})
+    names = doc["media"]
+    stills = {place for place, name in enumerate(names) if Path(name).suffix.lower() in PICTURE_SUFFIXES}
+    files = iter(names)
+    content = [
+        part if part["type"] == "text" else {"type": part["type"], "url": str(folder / next(files))}
+        for part in prompts.parts(str(doc["question"]), len(names), stills=stills)
+    ]
     return [{"role": "user", "content": content}]
 
 
 def process_results(doc: Mapping[str, Any], results: Sequence[str], folder: Path) -> dict[str, dict[str, Any]]:
-    """Grade one answer: for every metric of the task what `aggregate` needs, and in the headline the sample's score.
-
-    Args:
-        results: the answer, as lmms-eval hands it over: a list of one text.
-    """
+    """Grade one answer (`results` is a list of one text): for every metric of the task what `aggregate` needs, and in
+    the headline the sample's score."""
     manifest, plan = exported(folder)
     sample = Sample.model_validate_json(doc["sample"])
     record = graded(sample, Response(results[0]), plan, None, {})
     kept = record.model_dump(mode="json", include=KEPT)
-    values: dict[str, dict[str, Any]] = {
-        name: {"metric": name, "record": kept} for name in manifest.tasks[sample.task].columns
-    }
-    metric = plan.evaluators[sample.task].metric
-    values[HEADLINE] |= {"score": record.scores.get(metric, 0.0), "cluster": sample.cluster}
+    columns = manifest.tasks[sample.task].columns
+    values: dict[str, dict[str, Any]] = {name: {"metric": name, "record": kept} for name in columns}
+    score = record.scores.get(plan.evaluators[sample.task].metric, 0.0)
+    values[HEADLINE] |= {"score": score, "cluster": sample.cluster}
     return values
 
 
@@ -104,19 +108,6 @@ def exported(folder: Path) -> tuple[Manifest, Plan]:
 
 def plan_of(manifest: Manifest) -> Plan:
     """How answers to the tasks of a manifest are graded; it has no samples."""
-    graders = {
-        name: evaluators.get(about.evaluator.name, **about.evaluator.params) for name, about in manifest.tasks.items()
-    }
-    rules = {name: tuple(map(get_rule, about.alternatives)) for name, about in manifest.tasks.items()}
-    return Plan([], {}, graders, {}, rules)
-
-
-def _media(doc: Mapping[str, Any], folder: Path) -> list[Path]:
-    return [folder / path for path in doc["media"]]
-
-
-def _picture(path: Path) -> Any:
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        return picture.convert("RGB")
+    tasks = manifest.tasks.items()
+    chosen = {name: evaluators.get(about.evaluator.name, **about.evaluator.params) for name, about in tasks}
+    return Plan([], {}, chosen, {}, {name: tuple(map(get_rule, about.alternatives)) for name, about in tasks})

@@ -41,19 +41,12 @@ LOSSLESS = {"crf": "0", "g": "1", "preset": "veryfast", "threads": "1"}
 
 @dataclass(frozen=True)
 class File:
-    """One video or picture of a question.
+    """One video or picture of a question."""
 
-    Attributes:
-        path: relative to the export folder, or absolute.
-        frames: how many frames it holds when it was written here, None for a publisher's own file.
-        start: seconds of the source at its first frame, where its clock is 0.
-        drift: how far (seconds) the time of a frame in the file is at most from its time in the source.
-    """
-
-    path: str
-    frames: int | None = None
-    start: float = 0.0
-    drift: float = 0.0
+    path: str  # relative to the export folder, or absolute
+    frames: int | None = None  # it holds when it was written here, None for a publisher's own file
+    start: float = 0.0  # seconds of the source at its first frame, where its clock is 0
+    drift: float = 0.0  # seconds between the time of a frame in the file and that in the source, at most
 
 
 def is_file(clip: Clip) -> bool:
@@ -66,8 +59,7 @@ def is_file(clip: Clip) -> bool:
 def own_file(clip: Clip, root: Path, out: Path, cache: FrameCache, *, copy: bool) -> File:
     """The publisher's file of a clip: its absolute path, or with `copy` a hard link (else a copy) in `out/media`.
 
-    Raises:
-        MediaError: it is missing, empty or outside `root`.
+    Raises MediaError where it is missing, empty or outside `root`.
     """
     ((_, path),) = located(clip, root)
     if not copy:
@@ -116,16 +108,14 @@ def frame_rate(video: VideoInput) -> Fraction:
 def write_video(path: Path, frames: Pixels, rate: Fraction) -> None:
     """Write uint8 RGB frames [T, H, W, 3] as an MP4 of `rate` frames a second; the file appears whole.
 
-    Raises:
-        ViubenchError: this build of PyAV has no H.264 encoder.
+    Raises ViubenchError where this build of PyAV has no H.264 encoder.
     """
     with atomic.replacing(path) as aside, av.open(str(aside), "w", format="mp4") as container:
         try:
             stream: Any = container.add_stream(CODEC, rate=rate, options=LOSSLESS)
         except (ValueError, LookupError) as error:
-            raise ViubenchError(
-                f"PyAV cannot encode {CODEC}: {error}", hint="pip install --only-binary :all: av, whose wheels can"
-            ) from error
+            hint = "pip install --only-binary :all: av, whose wheels can"
+            raise ViubenchError(f"PyAV cannot encode {CODEC}: {error}", hint=hint) from error
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "rgb24"
         for pixels in frames:

@@ -15,14 +15,15 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from viubench.errors import MediaError, ViubenchError
-from viubench.pretext.build_worker import BuiltItem, Frames, SourceVideo, scan, write_frames
+from viubench.pretext.build_worker import BuiltItem, Frames, VideoFile, scan, write_frames
 from viubench.pretext.generate import FIELDS, fill
 from viubench.pretext.schedule import Drawing, Pool, Progress, draw_all
 from viubench.schema import SCHEMA_VERSION, Clip, JigsawSpec, Recipe, Task
@@ -37,29 +38,9 @@ DRAW_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
-class VideoFile:
-    """What became of one video file. `fault` is a MediaFault, or "duplicate" for the bytes of an earlier file."""
-
-    path: str
-    content: str | None = None
-    frames: int | None = None
-    duration: float | None = None
-    items: int = 0
-    fault: str | None = None
-    detail: str = ""
-
-
-@dataclass(frozen=True)
 class BuildReport:
-    """What was built, and what was not and why; `build.json` holds the same.
-
-    Attributes:
-        requested, built: items per task.
-        rejections: per task, how many draws were given up for which cause.
-        videos: one entry per video file, sorted by path.
-        ignored: files whose suffix is no video's.
-        items_hash: SHA-256 (16 hex digits) of `items.jsonl`.
-    """
+    """What was built, and what was not and why; `build.json` holds the same. `requested`, `built` and `rejections` are
+    numbers per task, `ignored` files whose suffix is no video's, `items_hash` the first 16 hex digits of a SHA-256."""
 
     out: Path
     requested: dict[str, int]
@@ -74,7 +55,7 @@ class BuildReport:
         usable = sum(video.fault is None for video in self.videos)
         lines = [f"{sum(self.built.values())} items from {usable} of {len(self.videos)} videos in {self.out}"]
         for task, n in self.requested.items():
-            causes = ", ".join(f"{cause} {count}" for cause, count in self.rejections[task].items())
+            causes = _listed(self.rejections[task].items())
             short = f" of {n}" if self.built[task] < n else ""
             lines.append(f"  {task}: {self.built[task]}{short}" + (f" (rejected draws: {causes})" if causes else ""))
         for video in self.videos:
@@ -105,9 +86,7 @@ def build(
         out: gets `items.jsonl` and `build.json`, replaced as whole files, `build.json` last.
         n: items of each task, instead of the recipe's numbers.
         pool_of: creates the pool whose jobs may take so many seconds; `workers` processes of this machine where None.
-        cache: where decoded frames are kept.
         materialize: also write the shown frames, at the recipe's `check` size, to `out/frames/<item id>/`.
-        progress: called with items drawn or given up, and items requested.
 
     Raises:
         ViubenchError: no usable video, a task without a single item, or a question that names an unknown field.
@@ -124,12 +103,6 @@ def build(
     frames = Frames(cache, videos, recipe.sampling, recipe.check)
     with pool_of(DECODE_SECONDS) as pool:
         files, usable = _scan_all(paths, frames, pool)
-    if not usable:
-        first = next(file for file in files if file.fault)
-        raise ViubenchError(
-            f"none of the {len(files)} videos can be used: {first.path}: {first.fault}, {first.detail}",
-            where=str(videos),
-        )
     with pool_of(DRAW_SECONDS) as pool:
         drawing = draw_all(tasks, requested, usable, frames, seed, pool, progress)
         _check_items(requested, drawing)
@@ -137,18 +110,23 @@ def build(
         if materialize:
             _materialize(drawing, frames, out / "frames", pool)
     (out / "build.json").unlink(missing_ok=True)
+    items = Counter(path for path, _ in drawing.items.values())
     report = BuildReport(
         out=out,
         requested=requested,
         built={task: drawing.count(task) for task in requested},
         rejections={task: dict(sorted(drawing.rejections[task].items())) for task in requested},
-        videos=_outcomes(files, drawing),
+        videos=tuple(_outcome(file, items[file.path], drawing.broken.get(file.path)) for file in files),
         ignored=tuple(ignored),
         items_hash=_write_items(requested, drawing, out / "items.jsonl"),
     )
     about = _about(report, recipe, tasks, seed, videos)
     atomic.write(out / "build.json", json.dumps(about, indent=1, ensure_ascii=False).encode() + b"\n", lasting=True)
     return report
+
+
+def _listed(causes: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{cause} {count}" for cause, count in causes)
 
 
 def _check_question(task: Task) -> None:
@@ -162,40 +140,36 @@ def _check_question(task: Task) -> None:
         raise ViubenchError(f"the question has {places} times <video>, expected {clips}", where=f"task {task.task}")
 
 
-def _scan_all(paths: list[str], frames: Frames, pool: Pool) -> tuple[list[VideoFile], list[SourceVideo]]:
-    """Every video decoded into the cache; equal bytes are used once."""
+def _scan_all(paths: list[str], frames: Frames, pool: Pool) -> tuple[list[VideoFile], list[VideoFile]]:
+    """Every video decoded into the cache, and those to draw from; equal bytes are used once."""
     futures = [pool.submit(scan, frames, path, name=path) for path in paths]
     files: list[VideoFile] = []
-    usable: dict[str, SourceVideo] = {}
+    usable: dict[str | None, VideoFile] = {}
     for path, future in zip(paths, futures, strict=True):
         try:
             video = future.result()
         except MediaError as error:
-            files.append(VideoFile(path, _content(frames, path), fault=error.fault, detail=error.detail))
-            continue
-        file = VideoFile(**asdict(video))
-        twin = usable.setdefault(video.content, video)
-        if twin is not video:
-            file = replace(file, fault="duplicate", detail=f"the same bytes as {twin.path}")
-        files.append(file)
+            content = None
+            with suppress(MediaError):  # it may have no bytes of its own
+                content = frames.cache.content(Clip(path=path), frames.root)
+            video = VideoFile(path, content, fault=error.fault, detail=error.detail)
+        else:
+            twin = usable.setdefault(video.content, video)
+            if twin is not video:
+                video = replace(video, fault="duplicate", detail=f"the same bytes as {twin.path}")
+        files.append(video)
+    if not usable:
+        reason = f"{files[0].path}: {files[0].fault}, {files[0].detail}"
+        raise ViubenchError(f"none of the {len(files)} videos can be used: {reason}", where=str(frames.root))
     return files, list(usable.values())
-
-
-def _content(frames: Frames, path: str) -> str | None:
-    """Content hash of a file whose frames cannot be used; None for one without bytes of its own."""
-    try:
-        return frames.cache.content(Clip(path=path), frames.root)
-    except MediaError:
-        return None
 
 
 def _check_items(requested: Mapping[str, int], drawing: Drawing) -> None:
     """Every task has an item, and no two items have one id."""
     for task in requested:
         if not drawing.count(task):
-            causes = ", ".join(f"{cause} {count}" for cause, count in drawing.rejections[task].most_common())
             raise ViubenchError(
-                f"no answerable item of {task} could be drawn: {causes}",
+                f"no answerable item of {task} could be drawn: {_listed(drawing.rejections[task].most_common())}",
                 hint="give videos with more motion, colour or length, or an easier recipe",
             )
     if len({item.id for _, item in drawing.items.values()}) != len(drawing.items):
@@ -225,14 +199,10 @@ def _materialize(drawing: Drawing, frames: Frames, out: Path, pool: Pool) -> Non
         future.result()
 
 
-def _outcomes(files: list[VideoFile], drawing: Drawing) -> tuple[VideoFile, ...]:
-    """The files with their number of items, and with the faults met while drawing."""
-    items = Counter(path for path, _ in drawing.items.values())
-    counted = [replace(file, items=items[file.path]) for file in files]
-    return tuple(
-        replace(file, fault=error.fault, detail=error.detail) if (error := drawing.broken.get(file.path)) else file
-        for file in counted
-    )
+def _outcome(file: VideoFile, items: int, error: MediaError | None) -> VideoFile:
+    """The file with its number of items, and with the fault met while drawing."""
+    file = replace(file, items=items)
+    return replace(file, fault=error.fault, detail=error.detail) if error else file
 
 
 def _about(report: BuildReport, recipe: Recipe, tasks: Mapping[str, Task], seed: int, videos: Path) -> dict[str, Any]:

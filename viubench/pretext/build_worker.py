@@ -24,7 +24,6 @@ from viubench.schema import (
     Clip,
     GroundParams,
     Item,
-    ItemParams,
     PretextSpec,
     Resize,
     Sampling,
@@ -59,13 +58,16 @@ class Frames:
 
 
 @dataclass(frozen=True)
-class SourceVideo:
-    """What is known of a video whose frames are in the cache."""
+class VideoFile:
+    """What became of one video file. `fault` is a MediaFault, or "duplicate" for the bytes of an earlier file."""
 
     path: str
-    content: str
-    frames: int
-    duration: float
+    content: str | None = None
+    frames: int | None = None
+    duration: float | None = None
+    items: int = 0
+    fault: str | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,13 @@ class DrawRequest:
 
     @property
     def pretext(self) -> PretextSpec:
-        if self.task.pretext is None:
-            raise ValueError(f"{self.task.task} is no pretext task")
+        assert self.task.pretext  # the build refuses other tasks
         return self.task.pretext
 
 
 @dataclass(frozen=True)
 class BuiltItem:
-    """A finished item: its id, the key of its question, and its line of `items.jsonl`, compressed, since tens of
-    thousands of items wait for the last one."""
+    """A finished item: its id, the key of its question, and its line of `items.jsonl`, compressed: many wait."""
 
     id: str
     key: str
@@ -97,20 +97,14 @@ class BuiltItem:
         return zlib.decompress(self.packed)
 
 
-@dataclass(frozen=True)
-class DrawResult:
-    """Item `k` of a task, or None; and why each attempt before failed."""
-
-    task: str
-    k: int
-    item: BuiltItem | None
-    causes: tuple[str, ...]
+DrawResult = tuple[BuiltItem | None, list[str]]
+"""The requested item, or None; and why each attempt before failed."""
 
 
-def scan(frames: Frames, path: str) -> SourceVideo:
+def scan(frames: Frames, path: str) -> VideoFile:
     """Decode the sampled frames of a video into the cache; raises MediaError."""
     video = frames.get(path)
-    return SourceVideo(path, video.source, video.total, round(video.duration, 3))
+    return VideoFile(path, video.source, video.total, round(video.duration, 3))
 
 
 def draw_items(
@@ -124,59 +118,42 @@ def draw_items(
     """Draw a question for each request, all from one video, in the given order; raises MediaError.
 
     A question that an earlier item (smaller k) of the task already asks of this video is drawn again. Later items do
-    not count: that keeps the first items of a task the same however many follow.
-
-    Args:
-        other: another video, for `swap`.
-        taken: per task, k and key of the items this video already has.
+    not count: that keeps the first items of a task the same however many follow. `other` is another video, for `swap`;
+    `taken` holds, per task, k and key of the items this video already has.
     """
     videos = [frames.get(path)]
     detector = ChangeDetector(videos[0].pixels)
-    results = []
+    results: list[DrawResult] = []
     for request in requests:
         params = request.pretext.params
         if other is not None and len(videos) == 1 and isinstance(params, GroundParams) and "swap" in params.perturb:
             videos.append(frames.get(other))
         known = taken.setdefault(request.task.task, {})
         asked = {key for k, key in known.items() if k < request.k}
-        item, causes = _draw_item(request, seed, path, videos, other, asked, detector)
-        if item is not None:
-            known[request.k] = item.key
-        results.append(DrawResult(request.task.task, request.k, item, tuple(causes)))
+        item: BuiltItem | None = None
+        causes: list[str] = []
+        length = _dealt_length(request, seed)
+        for attempt in range(request.attempt, request.attempt + ATTEMPTS):
+            item_seed = seed_of(seed, request.task.task, request.k, attempt)
+            drawn = draw(request.pretext, item_seed, videos, length, detector)
+            if isinstance(drawn, Rejected):
+                causes.append(drawn.cause)
+                if drawn.final:
+                    break
+                continue
+            built = _built(request.task, path, videos[0].source, item_seed, other, drawn)
+            if built.key not in asked:
+                item, known[request.k] = built, built.key
+                break
+            causes.append("duplicate")
+        results.append((item, causes))
     return results
 
 
-def _draw_item(
-    request: DrawRequest,
-    seed: int,
-    path: str,
-    videos: Sequence[VideoInput],
-    other: str | None,
-    asked: set[str],
-    detector: ChangeDetector,
-) -> tuple[BuiltItem | None, list[str]]:
-    """The first answerable question that is new, and why each attempt before it failed."""
-    causes: list[str] = []
-    length = dealt_length(request, seed)
-    for attempt in range(request.attempt, request.attempt + ATTEMPTS):
-        item_seed = seed_of(seed, request.task.task, request.k, attempt)
-        drawn = draw(request.pretext, item_seed, videos, length, detector)
-        if isinstance(drawn, Rejected):
-            causes.append(drawn.cause)
-            if drawn.final:
-                break
-            continue
-        params = drawn.params
-        if params.other:
-            params = params.model_copy(update={"other": params.other.model_copy(update={"video": other})})
-        item = _built(request.task, path, videos[0].source, item_seed, params, drawn)
-        if item.key not in asked:
-            return item, causes
-        causes.append("duplicate")
-    return None, causes
-
-
-def _built(task: Task, path: str, content: str, seed: int, params: ItemParams, drawn: Drawn) -> BuiltItem:
+def _built(task: Task, path: str, content: str, seed: int, other: str | None, drawn: Drawn) -> BuiltItem:
+    params = drawn.params
+    if params.other:
+        params = params.model_copy(update={"other": params.other.model_copy(update={"video": other})})
     data = params.model_dump(mode="json")
     # The seed is part of what is shown (noise), and keeps items apart that ask the same of one video.
     identity = content_hash([task.task, content, seed, data, drawn.answer])
@@ -194,7 +171,7 @@ def _built(task: Task, path: str, content: str, seed: int, params: ItemParams, d
     return BuiltItem(item.id, content_hash([data, drawn.answer]), zlib.compress(line, 1))
 
 
-def dealt_length(request: DrawRequest, seed: int) -> int | None:
+def _dealt_length(request: DrawRequest, seed: int) -> int | None:
     """The segment length of an item of a grounding task, in frames; None for the other kinds.
 
     Lengths are dealt from shuffled decks that hold each possible one once. So they are uniform over every task, and
@@ -209,17 +186,18 @@ def dealt_length(request: DrawRequest, seed: int) -> int | None:
     return low + deck[request.k % size]
 
 
-def write_frames(frames: Frames, items: Sequence[BuiltItem], out: Path) -> int:
+def write_frames(frames: Frames, items: Sequence[BuiltItem], out: Path) -> None:
     """Write the shown frames of items as `out/<item id>/0000.png`, ...; those of a jigsaw's clips in `clip-1/`, ...
 
-    A folder with frames of the right size is kept: it was put there whole. Returns how many items there are.
+    A folder with frames of the right size is kept: it was put there whole.
     """
     for item in (Item.model_validate_json(built.line) for built in items):
         sources = [item.video, *([item.params.other.video] if item.params.other else [])]
         shown = apply(item.params, item.seed, [frames.get(path) for path in sources])
         folder = out / item.id
         if folder.exists():
-            if _holds(folder, shown):
+            first = cv2.imread(str(folder / _frame_name(len(shown), 0, 0)))
+            if first is not None and first.shape == shown[0].pixels.shape[1:]:
                 continue
             shutil.rmtree(folder)
         partial = out / f".{item.id}"
@@ -231,13 +209,7 @@ def write_frames(frames: Frames, items: Sequence[BuiltItem], out: Path) -> int:
                 if not cv2.imwrite(str(path), np.ascontiguousarray(frame[..., ::-1])):
                     raise ViubenchError(f"a frame could not be written: {path}", hint="is the disk full?")
         partial.rename(folder)
-    return len(items)
 
 
 def _frame_name(clips: int, clip: int, frame: int) -> str:
     return f"clip-{clip + 1}/{frame:04d}.png" if clips > 1 else f"{frame:04d}.png"
-
-
-def _holds(folder: Path, shown: Sequence[VideoInput]) -> bool:
-    first = cv2.imread(str(folder / _frame_name(len(shown), 0, 0)))
-    return first is not None and first.shape == shown[0].pixels.shape[1:]

@@ -24,7 +24,7 @@ from viubench.errors import ViubenchError
 from viubench.pretext import jigsaw
 from viubench.pretext.perturb import TEMPORAL, WORDS, altered, draw_strength, positions
 from viubench.pretext.rng import Rng
-from viubench.pretext.shapes import TRIES_LAYOUT, Placement, choose_frames, count, paint, place
+from viubench.pretext.shapes import TRIES_LAYOUT, choose_frames, count, paint, place
 from viubench.pretext.visibility import ChangeDetector
 from viubench.schema import (
     Borrowed,
@@ -33,6 +33,7 @@ from viubench.schema import (
     CountParams,
     GroundItem,
     GroundParams,
+    Groups,
     Item,
     ItemParams,
     JigsawItem,
@@ -58,7 +59,6 @@ FIELDS: dict[str, tuple[str, ...]] = {
 """Words a task's question may name in braces. perturbation: a clause that says what the altered part looks like; n: how
 many clips a jigsaw has; clips: n lines "Clip 1: <video>"; start, end: the shown seconds of the video; frames: T."""
 
-# --- drawing --------------------------------------------------------------------------------------------------------
 
 Cause = Literal[
     "too_few_frames",  # the difficulty asks for more frames than were sampled
@@ -84,10 +84,9 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Rejected:
-    """Why a draw gives no answerable question; `cause` is a word to count by, `final` that no other seed helps."""
+    """Why a draw gives no answerable question; `final` says that no other seed helps."""
 
     cause: Cause
-    detail: str = ""
     final: bool = False
 
 
@@ -98,23 +97,20 @@ def draw(
     length: int | None = None,
     detector: ChangeDetector | None = None,
 ) -> Drawn | Rejected:
-    """One question from `videos`; a pure function of its arguments.
+    """One question from `videos` (the source, and another for `swap`), or why this draw (perhaps not the next seed's)
+    has none; a pure function of its arguments.
 
     The answer's distribution before rejection is uniform in length, start, counts and order. Counts are never redrawn;
     a segment or an order is rejected only together with the draw, so still stretches of a video are asked about less.
 
     Args:
-        videos: the source, and a second one where `videos_needed` says so.
         length: the segment's length in frames, where it is given and not drawn.
         detector: of the source's frames, kept from draw to draw where many questions are drawn from one video.
-
-    Returns:
-        The question, or why this draw (perhaps not the next seed's) has none.
     """
     params = pretext.params
     video = videos[0]
     if len(video) < 2:
-        return Rejected("too_few_frames", "one frame is no video", final=True)
+        return Rejected("too_few_frames", final=True)
     times = tuple(round(float(edge), 3) for edge in edges(np.array(video.times)))
     source = {"content": video.source, "frames": len(video), "indices": video.indices, "times": times}
     rng = Rng(seed, pretext.kind)
@@ -143,26 +139,24 @@ def _ground(
     name = rng.choice(params.perturb)
     length = length or rng.integer(*params.length)
     if length >= total:
-        return Rejected("too_few_frames", f"a segment of {length} of {total} frames")
+        return Rejected("too_few_frames")
     start = rng.integer(0, total - length)
     segment = (start, start + length)
     strength = draw_strength(name, params, rng)
     if name == "swap" and len(videos) < 2:
         return Rejected("no_other_video")
     if name == "shuffle":
-        order = _visible_order(segment, rng, detector)
-        if order is None:
+        if (order := _visible_order(segment, rng, detector)) is None:
             return Rejected("no_visible_order")
         strength = {"order": order}
     if name == "fast" and strength["factor"] * (length - 1) >= total:
-        return Rejected("too_few_frames", f"{length} frames at {strength['factor']} times the speed of {total}")
+        return Rejected("too_few_frames")
     low, high = (f"{source['times'][edge]:.1f}" for edge in segment)
     if float(low) >= float(high):
-        return Rejected("too_short_in_time", f"{low} to {high} s")
+        return Rejected("too_short_in_time")
     other = Borrowed(content=videos[1].source, indices=videos[1].indices) if name == "swap" else None
     drawn = GroundItem(**source, other=other, perturb=name, length=params.length, segment=segment, strength=strength)
-    unseen = _unseen(drawn, seed, videos, detector)
-    return unseen or Drawn(drawn, f"{low}-{high}", {"perturbation": WORDS[name]})
+    return _unseen(drawn, seed, videos, detector) or Drawn(drawn, f"{low}-{high}", {"perturbation": WORDS[name]})
 
 
 def _unseen(params: GroundItem, seed: int, videos: Sequence[VideoInput], detector: ChangeDetector) -> Rejected | None:
@@ -174,15 +168,14 @@ def _unseen(params: GroundItem, seed: int, videos: Sequence[VideoInput], detecto
     start = params.segment[0]
     if params.perturb not in TEMPORAL:
         changed = detector.changed(start, _altered(params, seed, videos))
-        seen = int(changed.sum())
-        return None if changed.all() else Rejected("not_visible", f"{seen} of {len(changed)} frames look different")
+        return None if changed.all() else Rejected("not_visible")
     places = positions(params.perturb, len(videos[0]), params.segment, params.strength)
     changed = np.array([detector.moved(start + k, place) for k, place in enumerate(places)])
     moved = [k for k, place in enumerate(places) if place != start + k]
     if not moved or not changed[moved[0]] or not changed[-1]:
         return Rejected("ends_not_visible")
     if changed[moved].sum() * 2 < len(moved):
-        return Rejected("not_visible", f"{int(changed.sum())} of {len(moved)} moved frames look different")
+        return Rejected("not_visible")
     return None
 
 
@@ -200,20 +193,15 @@ def _visible_order(segment: tuple[int, int], rng: Rng, detector: ChangeDetector)
 
 
 def _count(params: CountParams, source: dict[str, Any], video: VideoInput, rng: Rng) -> Drawn | Rejected:
-    total = len(video)
-    if params.max_frames + (params.max_frames - 1) * params.min_gap > total or (
-        params.max_frames * len(params.shapes) > total
-    ):
-        return Rejected(
-            "too_few_frames", f"{params.max_frames} frames a shape, {params.min_gap} apart, of {total}", True
-        )
+    most = params.max_frames
+    if max(most + (most - 1) * params.min_gap, most * len(params.shapes)) > len(video):
+        return Rejected("too_few_frames", final=True)
     counts = [
-        [rng.integer(1, params.max_instances) for _ in range(rng.integer(params.min_frames, params.max_frames))]
+        [rng.integer(1, params.max_instances) for _ in range(rng.integer(params.min_frames, most))]
         for _ in params.shapes
     ]
     for _ in range(TRIES_LAYOUT):
-        shapes = _layout(params, counts, video, rng)
-        if shapes is not None:
+        if (shapes := _layout(params, counts, video, rng)) is not None:
             drawn = CountItem(
                 **source,
                 min_frames=params.min_frames,
@@ -232,11 +220,10 @@ def _layout(params: CountParams, counts: list[list[int]], video: VideoInput, rng
     chosen = choose_frames(len(video), [len(instances) for instances in counts], params.min_gap, rng)
     if chosen is None:
         return None
-    limits = Placement(params.size, params.area, params.color, params.colors)
     shapes: list[Shape] = []
     for kind, frames, instances in zip(params.shapes, chosen, counts, strict=True):
         for frame, many in zip(frames, instances, strict=True):
-            placed = place(kind, frame, many, video.pixels[frame], limits, rng)
+            placed = place(kind, frame, many, video.pixels[frame], params, rng)
             if not placed:
                 return None
             shapes += placed
@@ -248,21 +235,16 @@ def _jigsaw(
 ) -> Drawn | Rejected:
     n = params.n
     if len(video) < n:
-        return Rejected("too_few_frames", f"{n} clips of {len(video)} frames", final=True)
-    alike = jigsaw.look_alike(detector, len(video), n)
-    if alike is not None:
-        return Rejected("clips_look_alike", f"clips {alike[0] + 1} and {alike[1] + 1} of {n}", final=True)
+        return Rejected("too_few_frames", final=True)
+    if jigsaw.look_alike(detector, len(video), n):
+        return Rejected("clips_look_alike", final=True)
     order = rng.permutation(n)
     clips = "\n".join(f"Clip {k + 1}: <video>" for k in range(n))
     return Drawn(JigsawItem(**source, n=n, order=tuple(order)), jigsaw.answer(order), {"n": str(n), "clips": clips})
 
 
 def fill(question: str, fields: Mapping[str, str]) -> str:
-    """`question` with each known {word} replaced by its field; all other braces stay as they are.
-
-    Raises:
-        ViubenchError: a {word} that is no field.
-    """
+    """`question` with each {word} replaced by its field; a ViubenchError where it is none. Other braces stay."""
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in fields:
@@ -272,14 +254,11 @@ def fill(question: str, fields: Mapping[str, str]) -> str:
     return re.sub(r"\{([a-z_]+)\}", value, question)
 
 
-# --- applying -------------------------------------------------------------------------------------------------------
-
-
 def apply(params: ItemParams, seed: int, videos: Sequence[VideoInput]) -> tuple[VideoInput, ...]:
-    """The videos a model is shown for an item: one, or n clips of a jigsaw. The inputs are not changed.
+    """The videos a model is shown for an item: one, or n clips of a jigsaw, each on a clock of its own.
 
     `times` of a grounding or counting video stay what they were; `indices` say which source frame each place holds (of
-    the other video for swapped places). A jigsaw clip's clock starts at 0.
+    the other video for swapped places).
 
     Raises:
         ValueError: `videos` are not those the item was drawn from (another number of frames or videos).
@@ -307,11 +286,7 @@ def apply(params: ItemParams, seed: int, videos: Sequence[VideoInput]) -> tuple[
 
 def _altered(params: GroundItem, seed: int, videos: Sequence[VideoInput]) -> Pixels:
     """The frames of a grounding item's segment."""
-    other = None
-    if params.perturb == "swap":
-        if len(videos) < 2 or len(videos[1]) != params.frames:
-            raise ValueError(f"swap needs a second video of {params.frames} frames")
-        other = videos[1].pixels
+    other = videos[1].pixels if len(videos) > 1 else None
     return altered(videos[0].pixels, params.perturb, params.segment, params.strength, seed, other)
 
 
@@ -322,17 +297,16 @@ def sample_of(item: Item, task: Task) -> Sample:
         ViubenchError: the answer is none of the task's evaluator, or `group_by` names a field the params do not have.
     """
     evaluator = evaluators.get(task.evaluator.name, **task.evaluator.params)
-    where = f"item {item.id}"
     try:
         target = evaluator.target(item.answer)
     except ValueError as error:
-        raise ViubenchError(
-            f"the answer {item.answer!r} is none of {task.evaluator.name}: {error}", where=where
-        ) from None
+        message = f"the answer {item.answer!r} is none of {task.evaluator.name}: {error}"
+        raise ViubenchError(message, where=f"item {item.id}") from None
     clips = [Clip(path=item.video, content=item.params.content or None)]
     if other := item.params.other:
         clips.append(Clip(path=other.video, content=other.content or None))
     params = item.params.model_dump(mode="json")
+    groups: Groups = {key: templating.text(text, params, what=f"group_by.{key}") for key, text in task.group_by.items()}
     return Sample(
         id=item.id,
         task=item.task,
@@ -344,7 +318,5 @@ def sample_of(item: Item, task: Task) -> Sample:
         params=params,
         pretext=item.params,
         seed=item.seed,
-        groups={
-            key: templating.text(template, params, what=f"group_by.{key}") for key, template in task.group_by.items()
-        },
+        groups=groups,
     )

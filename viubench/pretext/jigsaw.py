@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 
 from viubench.pretext.visibility import ChangeDetector
 from viubench.schema import content_hash
@@ -32,28 +33,24 @@ def clips(video: VideoInput, order: Sequence[int], step: float) -> tuple[VideoIn
     """
     size = len(video) // len(order)
     times = tuple(round(k * step, 3) for k in range(size))
-    shown = []
-    for original in order:
-        part = slice(original * size, (original + 1) * size)
-        shown.append(
-            replace(
-                video,
-                pixels=video.pixels[part],
-                indices=video.indices[part],
-                times=times,
-                duration=size * step,
-                # The same clip of another question is the same media: an engine may reuse what it computed.
-                key=content_hash([video.key, part.start, part.stop, step]) if video.key else "",
-            )
+    return tuple(
+        replace(
+            video,
+            pixels=video.pixels[start : start + size],
+            indices=video.indices[start : start + size],
+            times=times,
+            duration=size * step,
+            # The same clip of another question is the same media: an engine may reuse what it computed.
+            key=content_hash([video.key, start, start + size, step]) if video.key else "",
         )
-    return tuple(shown)
+        for start in (original * size for original in order)
+    )
 
 
-def look_alike(detector: ChangeDetector, total: int, n: int) -> tuple[int, int] | None:
-    """Two of the n clips of `total` frames that cannot be told apart (fewer than half of their frames differ)."""
+def look_alike(detector: ChangeDetector, total: int, n: int) -> bool:
+    """Whether two of the n clips of `total` frames look the same (fewer than half of their frames differ)."""
     size = total // n
-    for first in range(n):
-        for second in range(first + 1, n):
-            if sum(detector.moved(first * size + k, second * size + k) for k in range(size)) * 2 < size:
-                return first, second
-    return None
+    return any(
+        sum(detector.moved(first + k, second + k) for k in range(size)) * 2 < size
+        for first, second in combinations(range(0, n * size, size), 2)
+    )

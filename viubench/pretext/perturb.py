@@ -48,7 +48,6 @@ WORDS: dict[Perturbation, str] = {
 }
 """What the question says of the altered part."""
 
-
 STRENGTHS: dict[Perturbation, str] = {
     "zoom_in": "scale", "zoom_out": "scale", "noise": "sigma", "blur": "sigma", "saturation": "factor",
     "stutter": "hold", "slow": "factor", "fast": "factor",
@@ -109,27 +108,18 @@ def altered(
 ) -> Pixels:
     """What is shown at the places start..stop-1 of `frames` (uint8 [T, H, W, 3]): uint8 [stop - start, H, W, 3].
 
-    Args:
-        seed: of the noise field, which differs from frame to frame.
-        other: frames of another video, any size, for `swap`.
+    `seed` is that of the noise field; `other` are the frames of another video, of any size, for `swap`.
     """
     start, stop = segment
     if name in TEMPORAL:
         return frames[positions(name, len(frames), segment, strength)]
     if name == "noise":
-        return _noise(frames[start:stop], float(strength["sigma"]), seed, start)
+        return np.stack([_noise(frames[k], float(strength["sigma"]), f"{seed}:{k}") for k in range(start, stop)])
     if name == "swap":
-        if other is None:
-            raise ValueError("swap needs the frames of a second video")
-        return _each(other[start:stop], lambda frame: _cover(frame, *frames.shape[1:3]))
-    return _PICTURE[name](frames[start:stop], strength)
-
-
-# --- single pictures --------------------------------------------------------------------------------------------
-
-
-def _each(frames: Pixels, function: Callable[[Pixels], Pixels]) -> Pixels:
-    return np.stack([function(frame) for frame in frames])
+        if other is None or len(other) != len(frames):
+            raise ValueError(f"swap needs a second video of {len(frames)} frames")
+        return np.stack([_cover(frame, *frames.shape[1:3]) for frame in other[start:stop]])
+    return np.stack([_PICTURE[name](frame, strength) for frame in frames[start:stop]])
 
 
 def _luma(planes: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint16]:
@@ -138,52 +128,34 @@ def _luma(planes: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint16]:
     return np.asarray((red + green + blue + 128) >> 8, np.uint16)
 
 
-def _grayscale(frames: Pixels, _: Mapping[str, Any]) -> Pixels:
-    return _each(frames, lambda frame: np.asarray(cv2.merge([_luma(cv2.split(frame)).astype(np.uint8)] * 3), np.uint8))
-
-
-def _saturation(frames: Pixels, strength: Mapping[str, Any]) -> Pixels:
+def _saturation(frame: Pixels, strength: Mapping[str, Any]) -> Pixels:
     factor = round(float(strength["factor"]) * 100)
-
-    def one(frame: Pixels) -> Pixels:
-        planes = cv2.split(frame)
-        luma = _luma(planes).astype(np.int32)
-        stretched = [np.clip(luma + (plane - luma) * factor // 100, 0, 255).astype(np.uint8) for plane in planes]
-        return np.asarray(cv2.merge(stretched), np.uint8)
-
-    return _each(frames, one)
+    planes = cv2.split(frame)
+    luma = _luma(planes).astype(np.int32)
+    stretched = [np.clip(luma + (plane - luma) * factor // 100, 0, 255).astype(np.uint8) for plane in planes]
+    return np.asarray(cv2.merge(stretched), np.uint8)
 
 
-def _blur(frames: Pixels, strength: Mapping[str, Any]) -> Pixels:
+def _blur(frame: Pixels, strength: Mapping[str, Any]) -> Pixels:
     """Gaussian blur with whole-number weights that sum to 256: float32 then holds every partial sum exactly."""
-    sigma = float(strength["sigma"]) * min(frames.shape[1:3]) / BLUR_SIDE
+    sigma = float(strength["sigma"]) * min(frame.shape[:2]) / BLUR_SIDE
     reach = max(1, math.ceil(3 * sigma))
     bell = [math.exp(-(k * k) / (2 * sigma * sigma)) for k in range(-reach, reach + 1)]
     weights = [round(256 * value / sum(bell)) for value in bell]
     weights[reach] += 256 - sum(weights)
     kernel = np.array(weights, np.float32)
-
-    def one(frame: Pixels) -> Pixels:
-        sums = cv2.sepFilter2D(frame, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
-        return np.asarray((sums.astype(np.int32) + 32768) >> 16, np.uint8)
-
-    return _each(frames, one)
+    sums = cv2.sepFilter2D(frame, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray((sums.astype(np.int32) + 32768) >> 16, np.uint8)
 
 
-def _noise(frames: Pixels, sigma: float, seed: int, start: int) -> Pixels:
+def _noise(frame: Pixels, sigma: float, key: str) -> Pixels:
     """Adds noise that is nearly Gaussian: the sum of four random bytes, scaled through a table of whole numbers."""
     centred = np.arange(4 * 255 + 1, dtype=np.int64) - 2 * 255
     # Four uniform bytes have variance 4 (256^2 - 1) / 12, a standard deviation of 147.80.
     table = ((centred * round(sigma * 100) * 2 + 14780) // (2 * 14780)).astype(np.int16)
-    shown = np.empty_like(frames)
-    for k, frame in enumerate(frames):
-        stream = hashlib.shake_128(f"{seed}:{start + k}".encode()).digest(4 * frame.size)
-        one, two, three, four = np.frombuffer(stream, np.uint8).reshape(4, *frame.shape)
-        total = np.add(one, two, dtype=np.int16)
-        total += three
-        total += four
-        shown[k] = np.clip(table.take(total) + frame, 0, 255)
-    return shown
+    stream = np.frombuffer(hashlib.shake_128(key.encode()).digest(4 * frame.size), np.uint8)
+    total = stream.reshape(4, *frame.shape).sum(axis=0, dtype=np.int16)
+    return np.asarray(np.clip(table.take(total) + frame, 0, 255), np.uint8)
 
 
 def _resize(frame: Pixels, height: int, width: int) -> Pixels:
@@ -204,37 +176,21 @@ def _middle(frame: Pixels, height: int, width: int) -> Pixels:
     return np.asarray(np.ascontiguousarray(frame[top : top + height, left : left + width]), np.uint8)
 
 
-def _zoom_in(frames: Pixels, strength: Mapping[str, Any]) -> Pixels:
-    height, width = frames.shape[1:3]
+def _zoom(frame: Pixels, strength: Mapping[str, Any], out: bool) -> Pixels:
+    height, width = frame.shape[:2]
     scale = round(float(strength["scale"]) * 100)
     part = (max(1, height * 100 // scale), max(1, width * 100 // scale))
-    return _each(frames, lambda frame: _resize(_middle(frame, *part), height, width))
+    if out:
+        return _on_black(_resize(frame, *part), height, width)
+    return _resize(_middle(frame, *part), height, width)
 
 
-def _zoom_out(frames: Pixels, strength: Mapping[str, Any]) -> Pixels:
-    height, width = frames.shape[1:3]
-    scale = round(float(strength["scale"]) * 100)
-    small = (height * 100 // scale, width * 100 // scale)
-    return _each(frames, lambda frame: _on_black(_resize(frame, *small), height, width))
-
-
-def _quarter(turns: int) -> Callable[[Pixels, Mapping[str, Any]], Pixels]:
-    """Turned clockwise by `turns` (1 or 3) quarters, then shrunk to fit: the frame size stays."""
-
-    def turned(frames: Pixels, _: Mapping[str, Any]) -> Pixels:
-        height, width = frames.shape[1:3]
-        # The turned picture is width x height; the scale that fits it is short side / long side.
-        short, long = min(height, width), max(height, width)
-        small = (width * short // long, height * short // long)
-
-        turn = cv2.ROTATE_90_CLOCKWISE if turns == 1 else cv2.ROTATE_90_COUNTERCLOCKWISE
-
-        def one(frame: Pixels) -> Pixels:
-            return _on_black(_resize(np.asarray(cv2.rotate(frame, turn), np.uint8), *small), height, width)
-
-        return _each(frames, one)
-
-    return turned
+def _quarter_turn(frame: Pixels, turn: int) -> Pixels:
+    """Turned by a quarter, then shrunk to fit by short side / long side: the frame size stays."""
+    height, width = frame.shape[:2]
+    short, long = min(height, width), max(height, width)
+    turned = np.asarray(cv2.rotate(frame, turn), np.uint8)
+    return _on_black(_resize(turned, width * short // long, height * short // long), height, width)
 
 
 def _cover(frame: Pixels, height: int, width: int) -> Pixels:
@@ -251,13 +207,13 @@ def _cover(frame: Pixels, height: int, width: int) -> Pixels:
 _PICTURE: dict[str, Callable[[Pixels, Mapping[str, Any]], Pixels]] = {
     "saturation": _saturation,
     "blur": _blur,
-    "grayscale": _grayscale,
-    "invert": lambda frames, _: np.asarray(255 - frames, np.uint8),
-    "channel_swap": lambda frames, _: _each(frames, lambda frame: cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)),
-    "zoom_in": _zoom_in,
-    "zoom_out": _zoom_out,
-    "rotate_180": lambda frames, _: _each(frames, lambda frame: cv2.flip(frame, -1)),
-    "mirror": lambda frames, _: _each(frames, lambda frame: cv2.flip(frame, 1)),
-    "rotate_90": _quarter(1),
-    "rotate_270": _quarter(3),
+    "grayscale": lambda frame, _: cv2.merge([_luma(cv2.split(frame)).astype(np.uint8)] * 3),
+    "invert": lambda frame, _: np.asarray(255 - frame, np.uint8),
+    "channel_swap": lambda frame, _: cv2.cvtColor(frame, cv2.COLOR_RGB2BGR),
+    "zoom_in": lambda frame, strength: _zoom(frame, strength, out=False),
+    "zoom_out": lambda frame, strength: _zoom(frame, strength, out=True),
+    "rotate_180": lambda frame, _: cv2.flip(frame, -1),
+    "mirror": lambda frame, _: cv2.flip(frame, 1),
+    "rotate_90": lambda frame, _: _quarter_turn(frame, cv2.ROTATE_90_CLOCKWISE),
+    "rotate_270": lambda frame, _: _quarter_turn(frame, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }

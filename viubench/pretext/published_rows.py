@@ -29,20 +29,13 @@ from viubench.video.sampling import edges
 
 COLUMNS = ("data_source", "prompt", "videos", "reward_model", "extra_info")
 EVALUATORS = {"ground": "temporal_iou", "count": "shape_counts", "jigsaw": "permutation"}
-KINDS = (
-    ("ground", re.compile(r"grounding|ground|anomaly")),
-    ("count", re.compile(r"count")),
-    ("jigsaw", re.compile(r"jigsaw|shuffled")),
-)
+KINDS = {"ground": r"ground|anomaly", "count": r"count", "jigsaw": r"jigsaw|shuffled"}
 """Kind of a row by its data_source; grounding comes first, as its name may add the perturbation "shuffle"."""
 
 GROUND_TYPES = {
-    "channel_swap": re.compile(r"channel"),
-    "rotate": re.compile(r"rotat(e|ion)?_?(180)?$|upside"),
-    "zoom_out": re.compile(r"zoom_?out"),
-    "mirror": re.compile(r"mirror"),
-    "shuffle": re.compile(r"shuffle"),
-}
+    "channel_swap": "channel", "rotate": r"rotat(e|ion)?_?(180)?$|upside", "zoom_out": "zoom_?out", "mirror": "mirror",
+    "shuffle": "shuffle",
+}  # fmt: skip
 """VIUBench's grounding types by the name of the perturbation; the others have no task of their own there."""
 
 TYPE_KEYS = ("perturbation_type", "perturbation", "task_type", "task", "type", "difficulty", "level", "category")
@@ -50,27 +43,23 @@ SOURCE_KEYS = ("video_id", "source_video", "video")
 EASY, HARD = {"max_frames": 3, "max_instances": 3}, {"max_frames": 4, "max_instances": 4}
 
 
-# --- columns ----------------------------------------------------------------------------------------------------
-
-
 def _parsed(value: Any) -> Any:
     """The value of a column; JSON text is parsed."""
-    if isinstance(value, str):
-        try:
-            return json.loads(value)
-        except ValueError:
-            raise ValueError("text that is no JSON") from None
-    return value
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("text that is no JSON") from None
 
 
 def _part(part: Any) -> str:
     """Text of a part of a message; a video is `<video>`."""
     if isinstance(part, str):
         return part
-    if isinstance(part, dict) and part.get("type") == "video":
-        return "<video>\n"
-    if isinstance(part, dict) and isinstance(part.get("text"), str):
-        return str(part["text"])
+    match part:
+        case {"type": "video"}:
+            return "<video>\n"
+        case {"text": str(text)}:
+            return text
     raise ValueError(f"neither text nor a video: {part!r}")
 
 
@@ -102,14 +91,6 @@ class _PublishedRow(BaseModel):
     videos: Annotated[list[Annotated[Clip, BeforeValidator(_clip)]], Json, Field(min_length=1)]
     reward_model: Annotated[dict[str, Any], Json]
     extra_info: Annotated[dict[str, Any] | None, Json]
-
-    def question(self) -> str:
-        """All messages of the prompt but the model's, their texts in order."""
-        texts = ["".join(message.content).strip() for message in self.prompt if message.role != "assistant"]
-        return "\n".join(filter(None, texts))
-
-
-# --- samples ----------------------------------------------------------------------------------------------------
 
 
 def read_parquet(path: Path) -> list[Sample]:
@@ -155,10 +136,11 @@ def _sample(row: _PublishedRow, where: str) -> Sample:
         return ViubenchError(message, where=f"{where}, column {column}")
 
     source = row.data_source
-    kind = next((name for name, pattern in KINDS if pattern.search(source.lower())), None)
+    kind = next((name for name, pattern in KINDS.items() if re.search(pattern, source.lower())), None)
     if kind is None:
         raise fail("data_source", f"neither grounding, counting, jigsaw nor shuffled: {source!r}")
-    question, clips = row.question(), tuple(row.videos)
+    texts = ["".join(message.content).strip() for message in row.prompt if message.role != "assistant"]
+    question, clips = "\n".join(filter(None, texts)), tuple(row.videos)
     if question.count("<video>") != len(clips):
         raise fail("prompt", f"{question.count('<video>')} times <video> for {len(clips)} videos")
     answer = str(row.reward_model.get("ground_truth", "")).strip()
@@ -196,12 +178,10 @@ def _task(kind: str, named: list[str], target: Any, clips: tuple[Clip, ...]) -> 
                 return f"viubench_count_{level}", dict(limits)
         # The training rows do not say; they were drawn with the easy limits (paper, section 5), where 9 is the most.
         return "videossr_count", dict(EASY if max(target) <= 9 else HARD)
-    types = [known for known, pattern in GROUND_TYPES.items() if any(pattern.search(name) for name in named)]
-    clip = clips[0]
+    types = [known for known, pattern in GROUND_TYPES.items() if any(re.search(pattern, name) for name in named)]
     params: dict[str, Any] = {}
-    if clip.frame_fps and len(clip.frame_files) > 1:
-        shown = edges(np.arange(len(clip.frame_files)) / clip.frame_fps)
-        params = {"frames": len(clip.frame_files), "times": [float(edge) for edge in shown]}
+    if (fps := clips[0].frame_fps) and (frames := len(clips[0].frame_files)) > 1:
+        params = {"frames": frames, "times": edges(np.arange(frames) / fps).tolist()}
     return (f"viubench_ground_{types[0]}" if len(types) == 1 else "videossr_ground"), params
 
 

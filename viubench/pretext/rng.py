@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import count
+from struct import unpack
 from typing import TypeVar
 
 from viubench.schema import canonical_json
@@ -30,7 +32,9 @@ class Rng:
     """An endless stream of 64-bit words that depends on `key` alone."""
 
     def __init__(self, *key: str | int) -> None:
-        self._words = _words(canonical_json(key).encode())
+        stem = canonical_json(key).encode()
+        digests = (hashlib.blake2b(stem, salt=block.to_bytes(8, "big")).digest() for block in count())
+        self._words: Iterator[int] = (word for digest in digests for word in unpack(">8Q", digest))
 
     def integer(self, low: int, high: int) -> int:
         """Uniform in low..high, both included (bias below 2^-40 for ranges of ours)."""
@@ -52,12 +56,3 @@ class Rng:
             other = self.integer(0, last)
             order[last], order[other] = order[other], order[last]
         return order
-
-
-def _words(key: bytes) -> Iterator[int]:
-    block = 0
-    while True:
-        digest = hashlib.blake2b(key, salt=block.to_bytes(8, "big")).digest()
-        for start in range(0, 64, 8):
-            yield int.from_bytes(digest[start : start + 8], "big")
-        block += 1

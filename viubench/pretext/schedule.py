@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from viubench.errors import MediaError
-from viubench.pretext.build_worker import ATTEMPTS, BuiltItem, DrawRequest, DrawResult, Frames, SourceVideo, draw_items
+from viubench.pretext.build_worker import ATTEMPTS, BuiltItem, DrawRequest, DrawResult, Frames, VideoFile, draw_items
 from viubench.pretext.rng import seed_of
 from viubench.schema import Task
 
@@ -39,44 +39,35 @@ class Pool(Protocol):
 
 @dataclass
 class Drawing:
-    """State of the rounds.
+    """State of the rounds: per task, how many draws were given up for which cause; by task and k, the source's path and
+    the item; the videos whose frames could no longer be read."""
 
-    Attributes:
-        items: by task and k, the path of the source and the item.
-        taken: per video and task, the key of the question of each k that was asked of it.
-        rejections: per task, how many draws were given up for which cause.
-        broken: videos whose frames could no longer be read, and why.
-    """
-
+    rejections: dict[str, Counter[str]]
     items: dict[tuple[str, int], tuple[str, BuiltItem]] = field(default_factory=dict)
-    taken: dict[str, dict[str, dict[int, str]]] = field(default_factory=dict)
-    rejections: dict[str, Counter[str]] = field(default_factory=dict)
     broken: dict[str, MediaError] = field(default_factory=dict)
 
     def count(self, task: str) -> int:
-        """Items of a task."""
         return sum(name == task for name, _ in self.items)
 
-    def collect(self, video: SourceVideo, requests: list[DrawRequest], future: Future[list[DrawResult]]) -> None:
+    def collect(self, path: str, requests: list[DrawRequest], future: Future[list[DrawResult]]) -> None:
         """Take in what was drawn from one video."""
         try:
             results = future.result()
         except MediaError as error:
-            self.broken[video.path] = error
+            self.broken[path] = error
             for request in requests:
                 self.rejections[request.task.task][error.fault] += 1
             return
-        for result in results:
-            self.rejections[result.task].update(result.causes)
-            if result.item is not None:
-                self.items[result.task, result.k] = (video.path, result.item)
-                self.taken.setdefault(video.path, {}).setdefault(result.task, {})[result.k] = result.item.key
+        for request, (item, causes) in zip(requests, results, strict=True):
+            self.rejections[request.task.task].update(causes)
+            if item is not None:
+                self.items[request.task.task, request.k] = (path, item)
 
 
 def draw_all(
     tasks: Mapping[str, Task],
     requested: Mapping[str, int],
-    usable: list[SourceVideo],
+    usable: list[VideoFile],
     frames: Frames,
     seed: int,
     pool: Pool,
@@ -84,10 +75,9 @@ def draw_all(
 ) -> Drawing:
     """Draw the `requested` items of each of the `tasks` from the `usable` videos, in the workers of `pool`.
 
-    Args:
-        progress: called with items drawn and items requested; at the end as if all were drawn.
+    `progress` is called with items drawn and items requested; at the end as if all were drawn.
     """
-    drawing = Drawing(rejections={task: Counter() for task in requested})
+    drawing = Drawing({task: Counter() for task in requested})
     total = sum(requested.values())
     offsets = {task: seed_of("offset", task) for task in requested}
     for turn in range(len(usable)):
@@ -97,13 +87,15 @@ def draw_all(
                 if (task, k) not in drawing.items:
                     number = (k + offsets[task] + turn) % len(usable)
                     by_video.setdefault(number, []).append(DrawRequest(tasks[task], k, turn * ATTEMPTS))
-        jobs: deque[tuple[SourceVideo, list[DrawRequest], Future[list[DrawResult]]]] = deque()
+        taken: dict[str, dict[str, dict[int, str]]] = {}  # by video and task, the question of each k
+        for (task, k), (path, item) in drawing.items.items():
+            taken.setdefault(path, {}).setdefault(task, {})[k] = item.key
+        jobs: deque[tuple[str, list[DrawRequest], Future[list[DrawResult]]]] = deque()
         for number, requests in sorted(by_video.items()):
-            video, other = usable[number], usable[(number + 1) % len(usable)]
-            second = other.path if other.path != video.path else None
-            taken = drawing.taken.get(video.path, {})
-            future = pool.submit(draw_items, frames, video.path, second, seed, requests, taken, name=video.path)
-            jobs.append((video, requests, future))
+            path = usable[number].path
+            other = usable[(number + 1) % len(usable)].path if len(usable) > 1 else None
+            future = pool.submit(draw_items, frames, path, other, seed, requests, taken.get(path, {}), name=path)
+            jobs.append((path, requests, future))
         while jobs:  # removed one by one, so that a collected result is not held twice
             drawing.collect(*jobs.popleft())
             if progress is not None:

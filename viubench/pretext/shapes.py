@@ -14,7 +14,7 @@ canvas. Filling is integer arithmetic.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from viubench.pretext.rng import Rng
 from viubench.pretext.visibility import stands_out
-from viubench.schema import Kind, Shape
+from viubench.schema import CountParams, Kind, Shape
 from viubench.video.frames import Pixels
 
 Size = tuple[int, int]
@@ -42,19 +42,6 @@ OUTLINED_PERCENT = 85
 
 TRIES_COLOR, TRIES_PLACE, TRIES_FRAME, TRIES_LAYOUT = 8, 30, 8, 3
 """Colours for one place, places on one frame, fresh starts of one frame, and choices of frames, before giving up."""
-
-
-class Placement(NamedTuple):
-    """Limits of a draw: sizes in short sides, `area` the central share of width and height that holds the centres;
-    `fixed` is the colour of the kinds that have one of their own."""
-
-    size: tuple[float, float]
-    area: float
-    color: tuple[int, int]
-    fixed: Mapping[Kind, Color] = {}
-
-
-# --- drawing ------------------------------------------------------------------------------------------------------
 
 
 def _normals(kind: Kind, angle: int) -> list[int]:
@@ -82,12 +69,8 @@ class Patch(NamedTuple):
 
 
 def patch(shape: Shape, size: Size, canvas: Size, grow: float = 0.0) -> Patch:
-    """The pixels of a frame whose middle lies in the shape, its border moved outwards by `grow` short sides.
-
-    Args:
-        size: height and width of the frame.
-        canvas: height and width of the frame that the shape was placed on.
-    """
+    """The pixels of a frame of `size` whose middle lies in the shape, its border moved outwards by `grow` short sides;
+    the shape was placed on a frame of the size `canvas`."""
     extent = _extent(canvas)
     rows, columns = (
         _middles(pixels, units) - round(middle * UNIT)
@@ -123,14 +106,10 @@ def paint(frames: Pixels, shapes: Iterable[Shape], canvas: Size) -> Pixels:
     return shown
 
 
-# --- placing ------------------------------------------------------------------------------------------------------
-
-
 def spread(total: int, count: int, gap: int, rng: Rng) -> list[int]:
     """`count` of `total` places, any two more than `gap` apart, every such choice equally likely.
 
-    Raises:
-        ValueError: there is no such choice.
+    Raises ValueError where there is none.
     """
     room = total - (count - 1) * gap
     if room < count:
@@ -147,16 +126,11 @@ def choose_frames(total: int, counts: Sequence[int], gap: int, rng: Rng) -> list
     return None
 
 
-def place(kind: Kind, frame: int, count: int, picture: NDArray[np.uint8], limits: Placement, rng: Rng) -> list[Shape]:
-    """`count` shapes on one frame: wholly inside it, apart from each other, each seen against what is around it.
+def place(kind: Kind, frame: int, count: int, picture: NDArray[np.uint8], limits: CountParams, rng: Rng) -> list[Shape]:
+    """`count` shapes on one frame (`picture`, uint8 [H, W, 3]): wholly inside it, apart from each other, each seen
+    against what is around it; none when no try succeeded.
 
     Geometry and colour are redrawn until all of that holds; the count never is, so that counts keep their distribution.
-
-    Args:
-        picture: uint8 [H, W, 3], the source frame.
-
-    Returns:
-        The shapes, or an empty list when no try succeeded.
     """
     canvas = (picture.shape[0], picture.shape[1])
     for _ in range(TRIES_FRAME):
@@ -170,7 +144,7 @@ def place(kind: Kind, frame: int, count: int, picture: NDArray[np.uint8], limits
             if taken[around.rows, around.columns][around.inside].any():
                 continue
             behind = patch(proposed, canvas, canvas)
-            color = _color(around, behind, limits.fixed.get(kind), picture, limits, rng)
+            color = _color(around, behind, limits.colors.get(kind), picture, limits, rng)
             if color is None:
                 continue
             shapes.append(proposed.model_copy(update={"color": color}))
@@ -180,7 +154,7 @@ def place(kind: Kind, frame: int, count: int, picture: NDArray[np.uint8], limits
     return []
 
 
-def _propose(kind: Kind, frame: int, canvas: Size, limits: Placement, rng: Rng) -> Shape | None:
+def _propose(kind: Kind, frame: int, canvas: Size, limits: CountParams, rng: Rng) -> Shape | None:
     """Any shape within the limits, black so far; None when it reaches over the frame's edge."""
     high, wide = _extent(canvas)
     area = round(limits.area * 100)
@@ -208,7 +182,7 @@ def _corners(kind: Kind, size: int, angle: int) -> list[tuple[int, int]]:
 
 
 def _color(
-    around: Patch, behind: Patch, fixed: Color | None, picture: NDArray[np.uint8], limits: Placement, rng: Rng
+    around: Patch, behind: Patch, fixed: Color | None, picture: NDArray[np.uint8], limits: CountParams, rng: Rng
 ) -> Color | None:
     """A colour that stands out from the surroundings of a shape and from what it hides, or None."""
     ring = around.inside.copy()
@@ -218,13 +192,10 @@ def _color(
     regions = [picture[part.rows, part.columns][inside] for part, inside in ((around, ring), (behind, behind.inside))]
     for _ in range(TRIES_COLOR):
         color = fixed or (rng.integer(*limits.color), rng.integer(*limits.color), rng.integer(*limits.color))
-        if all(_mostly(stands_out(color, region)) for region in regions):
+        outlined = (stands_out(color, region) for region in regions)
+        if all(int(seen.sum()) * 100 >= OUTLINED_PERCENT * seen.size for seen in outlined):
             return color
     return None
-
-
-def _mostly(seen: NDArray[np.bool_]) -> bool:
-    return int(seen.sum()) * 100 >= OUTLINED_PERCENT * seen.size
 
 
 def count(shapes: Iterable[Shape]) -> tuple[int, int, int]:

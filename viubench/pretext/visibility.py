@@ -10,6 +10,8 @@ Everything is integer arithmetic or a bit-exact OpenCV route, so that every mach
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -50,34 +52,22 @@ def differ(one: Pixels, other: Pixels) -> bool:
 
 
 class ChangeDetector:
-    """Which frames of one source differ visibly; remembers what it computed, as a build asks hundreds of questions of
-    one video.
-
-    Args:
-        frames: uint8 [T, H, W, 3].
-    """
+    """Which `frames` (uint8 [T, H, W, 3]) of one source differ visibly; remembers what it computed, as a build asks
+    hundreds of questions of one video."""
 
     def __init__(self, frames: Pixels) -> None:
-        self._frames = frames
-        self._small: dict[tuple[int, int], Pixels] = {}
-        self._moved: dict[tuple[int, int], bool] = {}
+        small = cache(lambda frame, times: halved(frames[frame], times))
+        self._small = small
+        self._moved = cache(lambda one, other: differ(small(one, MOTION), small(other, MOTION)))
 
     def changed(self, start: int, shown: Pixels) -> NDArray[np.bool_]:
         """Which of the frames `shown` look different from those at `start`, `start` + 1, ...; bool [len(shown)]."""
-        pairs = ((self._at(start + k, APPEARANCE), halved(frame, APPEARANCE)) for k, frame in enumerate(shown))
+        pairs = ((self._small(start + k, APPEARANCE), halved(frame, APPEARANCE)) for k, frame in enumerate(shown))
         return np.fromiter((differ(*pair) for pair in pairs), np.bool_, len(shown))
 
     def moved(self, one: int, other: int) -> bool:
         """Whether things moved between two frames; the order of the two does not matter."""
-        pair = (one, other) if one < other else (other, one)
-        if pair not in self._moved:
-            self._moved[pair] = differ(self._at(one, MOTION), self._at(other, MOTION))
-        return self._moved[pair]
-
-    def _at(self, frame: int, times: int) -> Pixels:
-        if (frame, times) not in self._small:
-            self._small[frame, times] = halved(self._frames[frame], times)
-        return self._small[frame, times]
+        return self._moved(min(one, other), max(one, other))
 
 
 def stands_out(color: tuple[int, int, int], behind: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -8,9 +8,8 @@ Example:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 
 from viubench.datasets import download, loader, pretext_items
@@ -23,8 +22,7 @@ from viubench.runner.protocols import protocol_of
 from viubench.schema import Recipe, Suite, Task
 from viubench.tasks.registry import Catalogue, Selection, load_task
 
-LMMS = "lmms:"
-"""What a name of a task of the installed lmms-eval begins with."""
+LMMS = "lmms:"  # begins the name of a task of the installed lmms-eval
 
 
 @dataclass
@@ -35,7 +33,7 @@ class Collector:
         out: the run folder; items are built into `out/items`.
         datasets: one for each source, in the order they were read.
         suites: those that are covered whole.
-        notes: what a user should know before the run, one sentence each.
+        catalogue: the installed tasks, those of the include paths, and those given as files, folders or objects.
     """
 
     config: EvalConfig
@@ -44,46 +42,39 @@ class Collector:
     datasets: list[Dataset] = field(default_factory=list)
     suites: list[Suite] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    catalogue: Catalogue = field(init=False)
 
-    @cached_property
-    def catalogue(self) -> Catalogue:
-        """The installed tasks, those of the include paths, and those given as files, folders or objects."""
-        paths, own = list(self.config.include_paths), {}
-        installed = Catalogue(tuple(paths))
+    def collect(self) -> Collector:
+        """Every sample of the tasks, suites, folders and lmms-eval tasks that were named; raises ViubenchError for an
+        unknown name, missing data, or options that contradict each other."""
+        include, own = list(self.config.include_paths), {}
+        installed = Catalogue(tuple(include))
+        ours: list[str] = []
+        theirs: list[str] = []
+        folders: list[Path] = []
         for name in self.config.names:
             if isinstance(name, Task):
                 own[name.task] = name
-            elif name.endswith((".yaml", ".yml")) and not installed.knows(name):
-                task = load_task(Path(name))
-                own[task.task] = task
-            elif _holds_tasks(Path(name)) and not installed.knows(name):
-                paths.append(Path(name))
-        return Catalogue(tuple(paths), own)
-
-    def collect(self) -> Collector:
-        """Every sample of the tasks, suites, folders and lmms-eval tasks that were named.
-
-        Raises:
-            ViubenchError: an unknown name, missing data, or options that contradict each other.
-        """
-        ours: list[str] = []
-        theirs: list[str] = []
-        for name in self.config.names:
-            if isinstance(name, Task):
                 ours.append(name.task)
             elif name.startswith(LMMS):
                 theirs.append(name.removeprefix(LMMS))
             # A name of the catalogue is never a folder: one of that name may lie where the command is run.
-            elif self.catalogue.knows(name):
+            elif installed.knows(name):
                 ours.append(name)
             elif name.endswith((".yaml", ".yml")):
-                ours.append(Path(name).stem)
+                task = load_task(Path(name))
+                own[task.task] = task
+                ours.append(task.task)
             elif _holds_tasks(Path(name)):
+                include.append(Path(name))
                 ours += Catalogue((Path(name),)).tasks_in(Path(name))
             elif Path(name).is_dir():
-                self._folder(Path(name))
+                folders.append(Path(name))
             else:
                 ours.append(name)
+        self.catalogue = Catalogue(tuple(include), own)
+        for folder in folders:
+            self._folder(folder)
         if ours:
             selection = self.catalogue.resolve(",".join(ours)).limited(self.config.limit)
             self.suites += selection.suites
@@ -92,14 +83,19 @@ class Collector:
         if theirs:
             from viubench.datasets.lmms import dataset
 
-            paths, pictures = self.catalogue.include_paths, self.out / "pictures"
-            self.datasets.append(dataset.read(theirs, include_paths=paths, pictures=pictures, limit=self.config.limit))
+            pictures = self.out / "pictures"
+            self.datasets.append(
+                dataset.read(theirs, include_paths=include, pictures=pictures, limit=self.config.limit)
+            )
         return self
+
+    def _items(self, folder: Path) -> Dataset:
+        return pretext_items.read(folder, self.catalogue, self.config.cache, self.config.videos_folder)
 
     def _folder(self, folder: Path) -> None:
         """All items of a build folder, or all published rows in a folder."""
         self._refuse_sampling(folder)
-        built = pretext_items.read(folder, self.catalogue, self.config.cache, self.config.videos_folder)
+        built = self._items(folder)
         suites = [suite for suite in self.catalogue.suites.values() if set(suite.tasks) == set(built.tasks)]
         named = [suite for suite in suites if suite.suite == built.recipe]
         self.suites += named or suites[:1]
@@ -112,8 +108,7 @@ class Collector:
             return
         ready, mixed = self.config.data_folder, len(tasks) < len(selection.tasks)
         if ready is None or (mixed and self.config.videos_folder is not None):
-            folder = self._build(selection.recipe, tasks)
-            built = pretext_items.read(folder, self.catalogue, self.config.cache, self.config.videos_folder)
+            built = self._items(self._build(selection.recipe, tasks))
             self._add(built, dict.fromkeys(tasks), tasks)
             counts = {task: sum(sample.task == task for sample in built.samples) for task in tasks}
             self.notes += [
@@ -123,7 +118,9 @@ class Collector:
             ]
             return
         self._refuse_sampling(ready)
-        built = pretext_items.read(_inside(ready, names), self.catalogue, self.config.cache, self.config.videos_folder)
+        inner = ready / names  # the sub-folder of the suite's name, where there is one
+        inside = (inner / "items.jsonl").exists() or list(inner.glob("*.parquet"))
+        built = self._items(inner if inside else ready)
         all_of_it = built.published or ready.is_file()
         self._add(built, {entry.task: None if all_of_it else entry.n for entry in selection.recipe.items}, tasks)
 
@@ -135,8 +132,8 @@ class Collector:
             root = self.config.data_folder or download.default_data_root()
             if self.config.data_folder is None:
                 download.ensure(task, root, self.progress)
-            wording = protocol_of(self.config, self.catalogue, task.protocol).prompt
-            self.datasets.append(loader.read(task, root, self.config.cache, wording))
+            prompt = protocol_of(self.config, self.catalogue, task.protocol).prompt
+            self.datasets.append(loader.read(task, root, self.config.cache, prompt))
 
     def _build(self, recipe: Recipe, tasks: Mapping[str, Task]) -> Path:
         """Items of the selection in `out/items`; those already there are kept when they are the same build."""
@@ -177,7 +174,7 @@ class Collector:
 
 
 def _built_before(folder: Path, recipe: Recipe, tasks: Mapping[str, Task], videos: Path, seed: int) -> bool:
-    """Whether `folder` holds the items of just this build, so that a run that was stopped need not make them again."""
+    """Whether `folder` holds the items of just this build, so that a run that was stopped need not build them again."""
     if not (folder / "build.json").exists():
         return False
     about = json.loads((folder / "build.json").read_bytes())
@@ -189,13 +186,6 @@ def _built_before(folder: Path, recipe: Recipe, tasks: Mapping[str, Task], video
     )
 
 
-def _inside(folder: Path, names: str) -> Path:
-    """`DATA_ROOT` itself, or its sub-folder of the suite's name."""
-    inner = folder / names
-    return inner if (inner / "items.jsonl").exists() or list(inner.glob("*.parquet")) else folder
-
-
 def _holds_tasks(folder: Path) -> bool:
     """Whether a folder holds task files and no items."""
-    items: Iterable[Path] = folder.glob("items.jsonl")
-    return folder.is_dir() and not any(items) and any(folder.glob("*.yaml"))
+    return not (folder / "items.jsonl").exists() and any(folder.glob("*.yaml"))

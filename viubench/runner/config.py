@@ -1,4 +1,4 @@
-"""What is asked of a run: the options of `viubench run`, which are the keywords of `viubench.evaluate`.
+"""The configuration of a run: the options of `viubench run`, which are the keywords of `viubench.evaluate`.
 
 Example:
     >>> config = EvalConfig("my_model", ["viubench-mini"], engine="vllm", engine_args={"max_in_flight": 8})
@@ -30,10 +30,8 @@ LEAST = {"workers": 1, "limit": 1, "frames": 1, "fps": 0.01, "max_pixels": 1024,
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: `done` of `total` in a stage ("building items", "answering", ...), in samples, items or bytes.
-
-    `statuses` counts the records of the stage "answering" by status.
-    """
+    """How far a run is: `done` of `total` in a stage ("building items", "answering", ...), in samples, items or bytes;
+    `statuses` counts the records of the stage "answering" by status."""
 
     stage: str
     done: int
@@ -43,7 +41,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """What is asked of a run; None means the task's own setting, or the default place.
+    """The configuration of a run; None means the task's own setting, or the default place.
 
     Args:
         model: checkpoint folder, hub id, the server's name of the model, a server's URL, or an `Engine`.
@@ -142,7 +140,7 @@ class EvalConfig:
 
     @property
     def engine_name(self) -> str:
-        """The engine asked for; else server where there is an address, vLLM where installed, else transformers."""
+        """The requested engine; else server where there is an address, vLLM where installed, else transformers."""
         if isinstance(self.engine, str):
             return self.engine
         if self.base_urls:

@@ -1,4 +1,4 @@
-"""What a run would ask, before it is started: samples, tokens, prompts too long, missing media, memory; no engine.
+"""What a run would need, before it is started: samples, tokens, prompts too long, missing media, memory; no engine.
 
 Example:
     forecast(EvalConfig("tiny-qwen3-vl", "viubench-mini", videos="clips", out="runs/a")).missing.samples  # 0
@@ -17,36 +17,24 @@ from viubench.runner.evaluate import plan_run
 from viubench.runner.memory import MemoryCheck
 from viubench.runner.parallel.layout import Layout
 from viubench.runner.plan import Plan
-from viubench.runner.preflight import Lengths
 from viubench.storage.run_dir import RunFolder
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """The forecast of a run.
-
-    Attributes:
-        plan: what would be done.
-        missing: media files that cannot be used.
-        lengths: the prompts, and `basis` what their text is counted by; None without a local checkpoint.
-        memory: whether it fits; None without a local checkpoint.
-        warnings: what will not fit, and what to change.
-    """
+    """The forecast of a run: what would be done, unusable media, and with a local checkpoint also the prompts (`basis`
+    says what their text is counted by), whether they fit into memory, and what will not fit."""
 
     plan: Plan
     missing: planning.Missing
-    lengths: Lengths | None = None
     basis: str = ""
     memory: MemoryCheck | None = None
     warnings: tuple[str, ...] = ()
 
 
 def forecast(config: EvalConfig) -> DryRun:
-    """The forecast of a run with these options; builds pretext items where they are not there yet.
-
-    Raises:
-        ViubenchError: as planning the run does.
-    """
+    """The forecast of a run with these options; builds pretext items where they are not there yet, and raises
+    ViubenchError as planning the run does."""
     layout = Layout("", {})
     if config.engine_object is None:
         layout = Layout.read(config.engine_name, config.replicas, config.engine_settings)
@@ -61,4 +49,4 @@ def forecast(config: EvalConfig) -> DryRun:
     lengths = preflight.measure(plan, config.cache, counter)
     memory = MemoryCheck(taken, lengths, layout.replicas or 1)
     warnings = (*preflight.overlong(lengths, taken, len(plan.samples), 1.0), *memory.warnings())
-    return DryRun(plan, missing, lengths, counter.basis, memory, warnings)
+    return DryRun(plan, missing, counter.basis, memory, warnings)

@@ -15,7 +15,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from viubench.runner.plan import Plan
 from viubench.schema import Manifest, Record, RecordState, Results, ScoredRecord
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
-from viubench.storage.run_dir import RunFolder
+from viubench.storage.run_dir import RunFolder, write_json
 from viubench.video.loader import Media
 from viubench.video.process_pool import KillablePool
 
@@ -55,13 +55,8 @@ SHOWN_MISSING = 10
 """Missing videos named before a run; a dry run names all."""
 
 
-class ActiveRun:
-    """A run that is being answered; it holds the lock of its run folder until it is closed.
-
-    Attributes:
-        plan: what will be done.
-        out: the run folder.
-    """
+class ActiveRun(AbstractContextManager["ActiveRun"]):
+    """A run that is being answered, with its plan and its folder `out`, whose lock it holds until it is closed."""
 
     def __init__(self, config: EvalConfig, engine: Engine, layout: Layout, folder: RunFolder, plan: Plan) -> None:
         self.config = config
@@ -75,17 +70,14 @@ class ActiveRun:
 
     @classmethod
     def open(cls, config: EvalConfig) -> ActiveRun:
-        """Open the engine's checkpoint or greet its server, claim the run folder, and plan; nothing is answered yet.
-
-        Raises:
-            ViubenchError: options that cannot be honoured, missing data, a folder of another run.
-        """
+        """Open the engine's checkpoint or reach its server, claim the run folder, and plan; nothing is answered yet.
+        Raises ViubenchError for options that cannot be honoured, missing data, a folder of another run."""
         if config.debug:
             os.environ["VIUBENCH_DEBUG"] = "1"
         engine, layout = open_engine(config)
         config = replace(config, engine_args=layout.engine_args)  # without those that are Ray's
-        if engine.kind == "server":  # an address nobody answers at is found out before anything is built
-            in_event_loop(_greet(engine))
+        if engine.kind == "server":  # before anything is built: there may be no server at the address
+            in_event_loop(_reach(engine))
         folder = RunFolder.claim(config.run_folder, fresh=not config.resume)
         try:
             plan = plan_run(config, engine.size_multiple)
@@ -96,12 +88,8 @@ class ActiveRun:
         return cls(config, engine, layout, folder, plan)
 
     async def answer(self) -> None:
-        """Answer every sample that has no record yet.
-
-        Raises:
-            ViubenchError: too much of the media is missing or too many prompts are too long; the engine cannot start,
-                or cannot be trusted; the folder holds another run.
-        """
+        """Answer every sample that has no record yet. Raises ViubenchError: too much of the media is missing, too many
+        prompts are too long, the engine cannot start or be trusted, or the folder holds another run."""
         if self.engine.needs_media:
             refuse_missing(self.plan, self.config.max_errors)
         warn_before_start(self.config, self.plan, self.engine, self.layout.replicas or 1)
@@ -110,7 +98,13 @@ class ActiveRun:
             self._log_file.enter_context(log_file(self.out))
             with self._progress() as progress:
                 try:
-                    await loop.run(self.plan, answering, self.folder, progress, self._engine_known)
+                    await loop.run(
+                        self.plan,
+                        answering,
+                        self.folder,
+                        progress,
+                        lambda: write_json(self.out / "manifest.json", self.manifest()),
+                    )
                 except BaseException as stop:
                     done, total = len(self.folder.done), len(self.plan.samples)
                     if not isinstance(stop, Exception):
@@ -133,28 +127,27 @@ class ActiveRun:
         """The manifest as far as the engine is known."""
         return planning.manifest(self.plan, self._described, self.config)
 
-    def _engine_known(self) -> None:
-        self.folder.note_engine(self.manifest())
+    def _note_engine(self) -> None:
+        write_json(self.out / "manifest.json", self.manifest())
 
     @contextmanager
     def _answering(self) -> Iterator[loop.Answering]:
         """One engine of this process, or several in processes of their own."""
-        strips = loop.strip_ids(self.plan.samples, self.config.filmstrips)
+        strips = frozenset(sample.id for sample in planning.limited(self.plan.samples, self.config.filmstrips))
         if self.layout.replicas is None:
-            with media_of(self.engine, self.config) as media:
+            with (
+                KillablePool(self.config.workers, DECODE_SECONDS) if self.engine.needs_media else nullcontext() as pool
+            ):
+                media = None if pool is None else Media(self.config.cache, pool)
                 yield Pipeline(self.plan, self.engine, media, self.out, strips)
             return
         debug = {name: os.environ[name] for name in ("VIUBENCH_DEBUG",) if name in os.environ}
-        spec = ReplicaSpec(
+        factory, cache, decoders = (
             engine_factory(self.layout.kind, self.config),
-            self.plan,
-            self.out,
-            strips,
             self.config.cache_folder,
             self.config.workers,
-            DECODE_SECONDS,
-            debug,
         )
+        spec = ReplicaSpec(factory, self.plan, self.out, strips, cache, decoders, DECODE_SECONDS, debug)
         with self.layout.transport(spec) as transport:
             replicas = Replicas(self.engine, transport, warn=log.warning)
             self._described = replicas
@@ -181,9 +174,6 @@ class ActiveRun:
 
         yield count
 
-    def __enter__(self) -> ActiveRun:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self._log_file.close()
         self.folder.close()
@@ -203,7 +193,7 @@ def open_engine(config: EvalConfig) -> tuple[Engine, Layout]:
 
 
 def engine_factory(kind: str, config: EvalConfig) -> Callable[[], Engine]:
-    """Makes engines as the options of a run ask for; it can be pickled."""
+    """What creates the engines of a run; it can be pickled."""
     return partial(
         make,
         kind,
@@ -247,7 +237,7 @@ def warn_before_start(config: EvalConfig, plan: Plan, engine: Engine, replicas: 
         return
     taken = footprint(engine.kind, checkpoint, config.engine_settings)
     doubtful = preflight.doubtful(plan, taken)
-    lengths = preflight.measure(plan, config.cache, TokenCounter(checkpoint), wanted=doubtful)
+    lengths = preflight.measure(plan, config.cache, TokenCounter(checkpoint), doubtful)
     most = config.max_errors if taken.setting else 1.0  # without a limit of its own an engine takes what is too long
     memory = MemoryCheck(taken, lengths, replicas)
     for line in (*preflight.overlong(lengths, taken, len(plan.samples), most), *memory.warnings()):
@@ -262,19 +252,6 @@ def failures(out: Path) -> dict[str, int]:
         if record.error is not None
     )
     return dict(sorted(counts.items()))
-
-
-@contextmanager
-def media_of(engine: Engine, config: EvalConfig) -> Iterator[Media | None]:
-    """The decode processes, only where the engine is shown videos."""
-    if not engine.needs_media:
-        yield None
-        return
-    pool = KillablePool(config.workers, DECODE_SECONDS)
-    try:
-        yield Media(config.cache, pool)
-    finally:
-        pool.close()
 
 
 @contextmanager
@@ -297,6 +274,6 @@ def _stage(config: EvalConfig, what: str) -> Iterator[Callable[[int, int], None]
     yield (lambda done, total: report(Progress(what, done, total))) if report else (lambda done, total: None)
 
 
-async def _greet(engine: Engine) -> None:
+async def _reach(engine: Engine) -> None:
     async with engine:
         pass

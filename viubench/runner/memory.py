@@ -18,11 +18,9 @@ from viubench.video import loader
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes an engine has and takes.
+    """Bytes an engine has (`available`, of the GPU or of the machine) and takes.
 
     Attributes:
-        available: what the engine may take, of the GPU or of the machine.
-        weights: the model.
         token: key-value cache of one token; 0 where it is not known.
         cache: what is set aside for the cache; None where it gets all that is left.
         other: what lives beside in the same memory: processed videos, frames held. Activations are not counted.
@@ -52,12 +50,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class MemoryCheck:
-    """The memory of one planned run.
-
-    Attributes:
-        taken: what one engine takes.
-        replicas: engines; all of them on this machine, as far as memory goes.
-    """
+    """The memory of one planned run: of `replicas` engines, all on this machine, of which each takes `taken`."""
 
     taken: Footprint
     lengths: Lengths
@@ -66,12 +59,12 @@ class MemoryCheck:
     @property
     def longest(self) -> int:
         """Tokens of the longest prompt with its answer."""
-        return max((length.whole for length in self.lengths.samples.values()), default=0)
+        return max((length.whole for length in self.lengths.values()), default=0)
 
     def memories(self) -> dict[str, Memory]:
         """The memory the model lives in and, beside a GPU, this machine's."""
         taken = self.taken
-        frames = [length.frame_bytes for length in self.lengths.samples.values()]
+        frames = [length.frame_bytes for length in self.lengths.values()]
         most = max(frames, default=0)
         held = max(most, min(loader.FRAME_BYTES, most * (taken.in_flight + pipeline.LOOK_AHEAD)))
         processed = min(taken.processed, 2 * 4 * sum(frames))  # as float32, in two processes
@@ -88,15 +81,16 @@ class MemoryCheck:
         """One line for each memory."""
         lines = []
         for name, memory in self.memories().items():
-            cache = (
-                "what is left for the key-value cache"
-                if memory.cache is None
-                else f"{_size(memory.cache)} key-value cache"
-            )
+            cache = "what is left for the" if memory.cache is None else _size(memory.cache)
+            engines = ""
+            if self.replicas > 1 and self.taken.gpu is None:
+                engines = f" ({self.replicas} engines)"
+            elif self.replicas > 1 and memory.weights:
+                engines = f" (each of {self.replicas})"
             sequences = memory.sequences(self.longest)
             held = "" if sequences is None else f"; {sequences} sequences of {self.longest} tokens at once"
             lines.append(
-                f"memory, {name}{self._engines(memory)}: {_size(memory.weights)} weights, {cache}, "
+                f"memory, {name}{engines}: {_size(memory.weights)} weights, {cache} key-value cache, "
                 f"{_size(memory.other)} frames and processed videos at most, of {_size(memory.available)}{held} "
                 "(activations not counted)"
             )
@@ -118,13 +112,6 @@ class MemoryCheck:
                     "more (--engine-arg gpu_memory_utilization, kv_cache_memory_bytes)"
                 )
         return lines
-
-    def _engines(self, memory: Memory) -> str:
-        if self.replicas == 1:
-            return ""
-        if self.taken.gpu is None:
-            return f" ({self.replicas} engines)"
-        return f" (each of {self.replicas})" if memory.weights else ""
 
 
 def _size(count: int) -> str:

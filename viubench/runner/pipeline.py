@@ -1,4 +1,4 @@
-"""The pipeline of a sample: decode once, make the frames, ask the engine, score. All stages overlap.
+"""The pipeline of a sample: decode once, make the frames, query the engine, score. All stages overlap.
 
 Example:
     pipeline = Pipeline(plan, engine, media, Path("runs/a"), filmstrips=frozenset())
@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence, Set
 from pathlib import Path
+from typing import Any
 
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError, MediaError
@@ -29,18 +30,13 @@ LOOK_AHEAD = 4
 """Samples whose frames are made ready while the engine is busy with others."""
 
 AHEAD = 64
-"""Samples whose videos are decoded before their turn, into the store and not into memory: a video that takes long does
-not leave the engine without a question. The first ones are decoded while the engine is still being loaded."""
+"""Samples whose videos are decoded before their turn, into the frame cache and not into memory, so that a slow video
+does not leave the engine idle. The first ones are decoded while the engine is still being loaded."""
 
 
 class Pipeline:
-    """What all samples that go to one engine share.
-
-    Args:
-        media: where frames come from; not looked at for an engine that needs none.
-        out: the run folder, which gets the filmstrips.
-        filmstrips: ids of the samples whose filmstrip is kept.
-    """
+    """What all samples that go to one engine share. `filmstrips` are the ids of the samples whose filmstrip is kept, in
+    the run folder `out`; `media` is not used for an engine that needs none."""
 
     def __init__(self, plan: Plan, engine: Engine, media: Media | None, out: Path, filmstrips: Set[str]) -> None:
         self.plan = plan
@@ -57,7 +53,7 @@ class Pipeline:
     ) -> None:
         """Start the engine, answer every sample, close it. See `runner.Answering`."""
         if self.media is not None:
-            self.media.expect(wanted for sample in samples for wanted in clip_wants(sample, self.plan))
+            self.media.expect(request for sample in samples for request in frame_requests(sample, self.plan))
         self.look_ahead(samples[:AHEAD])
         window = asyncio.Semaphore(self.engine.max_in_flight + LOOK_AHEAD)
 
@@ -78,17 +74,17 @@ class Pipeline:
             opened()
 
     def look_ahead(self, samples: Iterable[Sample]) -> None:
-        """Have the clips of samples that will be asked soon decoded."""
+        """Have the clips of samples whose turn is soon decoded."""
         if self.media is not None:
             for sample in samples:
-                for wanted in clip_wants(sample, self.plan):
-                    self.media.decode(wanted)
+                for request in frame_requests(sample, self.plan):
+                    self.media.decode(request)
 
     async def answer(self, sample: Sample) -> Record:
         """One sample from its videos to its record; a failure of its video or its request becomes its record."""
         try:
             if self.media is None:
-                return await self.ask(sample, ())
+                return await self.query(sample, ())
             started = time.perf_counter()
             with self.stages.at("decode"):
                 loaded = await load(sample, self.plan, self.media)
@@ -98,13 +94,13 @@ class Pipeline:
                     known = await asyncio.to_thread(frame_info, videos)
                     if sample.id in self.filmstrips:
                         await asyncio.to_thread(filmstrip.write, filmstrip.strip_path(self.out, sample.id), videos)
-                return await self.ask(sample, videos, *known, time.perf_counter() - started)
+                return await self.query(sample, videos, *known, time.perf_counter() - started)
         except MediaError as error:
             return failed(sample, "media_error", error.fault, str(error))
         except EngineError as error:
             return failed(sample, "engine_error", "engine", str(error))
 
-    async def ask(
+    async def query(
         self,
         sample: Sample,
         videos: tuple[VideoInput, ...],
@@ -128,16 +124,16 @@ class Pipeline:
 
 async def load(sample: Sample, plan: Plan, media: Media) -> list[VideoInput]:
     """The untouched frames of a sample's clips; raises MediaError."""
-    return [await media.video(wanted) for wanted in clip_wants(sample, plan)]
+    return [await media.video(request) for request in frame_requests(sample, plan)]
 
 
 def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...]:
-    """The videos a sample shows: its clips, changed by its recipe when it has one."""
+    """The videos a sample shows: its clips, a pretext item's after its transformation."""
     return generate.apply(sample.pretext, sample.seed, loaded) if sample.pretext else tuple(loaded)
 
 
-def clip_wants(sample: Sample, plan: Plan) -> list[FrameRequest]:
-    """Each clip with how it is looked at: a pretext item fixes its frames, any other sample follows the protocol."""
+def frame_requests(sample: Sample, plan: Plan) -> list[FrameRequest]:
+    """Each clip with its sampling: a pretext item fixes its frames, any other sample follows the protocol."""
     root, protocol = plan.roots[sample.task], plan.protocols[sample.task]
     if sample.pretext is None:
         share = len(sample.clips) if protocol.frame_budget == "per_item" else 1
@@ -150,11 +146,8 @@ def clip_wants(sample: Sample, plan: Plan) -> list[FrameRequest]:
 
 
 def frame_info(videos: Sequence[VideoInput]) -> tuple[FrameInfo, tuple[str, ...]]:
-    """What goes into the record, and one id a video for the engine's caches.
-
-    The record lists the frames of several videos in shown order. Two videos have one id only when both their pixels
-    and their times are equal.
-    """
+    """What goes into the record (the frames of several videos in shown order), and one id a video for the engine's
+    caches; two videos have one id only when both their pixels and their times are equal."""
     hashes = [video.pixel_hash() for video in videos]
     info = FrameInfo(
         indices=[index for video in videos for index in video.indices],
@@ -168,28 +161,19 @@ def frame_info(videos: Sequence[VideoInput]) -> tuple[FrameInfo, tuple[str, ...]
 
 
 def graded(
-    sample: Sample,
-    response: Response,
-    plan: Plan,
-    frames: FrameInfo | None,
-    seconds: dict[str, float],
+    sample: Sample, response: Response, plan: Plan, frames: FrameInfo | None, seconds: dict[str, float]
 ) -> Record:
     """The record of an answered sample."""
     result = grade(response.text, response.finish_reason, sample, plan.evaluators[sample.task])
-    return Record(
-        task=sample.task,
-        id=sample.id,
-        cluster=sample.cluster,
-        status=result.status,
-        question=sample.question,
+    return _record(
+        sample,
+        result.status,
         response=response.text,
         finish_reason=response.finish_reason,
         answer=result.answer.value if result.answer else None,
         rule=result.answer.rule if result.answer else None,
-        target=sample.target,
         scores=result.scores,
         rules={rule.name: rule.verdict(response.text, sample) for rule in plan.rules.get(sample.task, ())},
-        groups=sample.groups,
         frames=frames,
         usage=response.usage,
         seconds={name: round(value, 4) for name, value in seconds.items()},
@@ -198,13 +182,9 @@ def graded(
 
 def failed(sample: Sample, status: Status, fault: str, detail: str) -> Record:
     """The record of a sample that got no answer."""
-    return Record(
-        task=sample.task,
-        id=sample.id,
-        cluster=sample.cluster,
-        status=status,
-        question=sample.question,
-        target=sample.target,
-        groups=sample.groups,
-        error=Failure(fault=fault, detail=detail),
-    )
+    return _record(sample, status, error=Failure(fault=fault, detail=detail))
+
+
+def _record(sample: Sample, status: Status, **more: Any) -> Record:
+    own = {name: getattr(sample, name) for name in ("task", "id", "cluster", "question", "target", "groups")}
+    return Record(status=status, **own, **more)

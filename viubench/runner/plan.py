@@ -1,7 +1,6 @@
-"""What a run will do, before it starts: every sample, seen how, scored how, and what it is worth without looking.
+"""What a run will do, before it starts: every sample, how it is shown and scored, and its blind answers.
 
 Example:
-    plan = make_plan(EvalConfig(tasks=("viubench-mini",), videos=Path("clips")), out, cache)
     len(plan.samples)  # 90
 """
 
@@ -18,16 +17,14 @@ from viubench.schema import Protocol, Sample, Suite, Task, TaskEntry
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a run is to do.
+    """Everything a run is to do; what belongs to a task is by its name.
 
     Attributes:
         samples: every sample of every task; the denominator.
-        protocols, evaluators: of each task, resolved.
         roots: the folder below which a task's videos lie.
         rules: the published rules of each task that are applied to each response beside the evaluator.
-        tasks: the definitions, by name.
         suites: those that the run covers whole.
-        blind_answers: task -> sample id -> the task's best constant answer to it, where one is known.
+        blind_answers: by sample id, the task's best constant answer, where one is known.
         entries: what the manifest holds of each task.
         notes: what a user should know before the run, one sentence each.
     """

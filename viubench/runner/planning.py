@@ -1,8 +1,7 @@
-"""From options to a plan: which samples, seen how, scored how, and the manifest that says so.
+"""From options to a plan: which samples, how they are shown and scored, and the manifest of it.
 
 Example:
-    plan = make_plan(EvalConfig(tasks="viubench-mini", videos="clips"), Path("runs/a"))
-    len(plan.samples)  # 90
+    len(make_plan(EvalConfig(tasks="viubench-mini", videos="clips"), Path("runs/a")).samples)  # 90
 """
 
 from __future__ import annotations
@@ -10,9 +9,12 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -45,20 +47,13 @@ PACKAGES = (
 )
 """Packages whose version can move a score; those that are installed go into the manifest."""
 
-
 PUBLISHED = "viubench-paper"
 """Protocol of published pretext rows: they bring their own prompts."""
 
 
 def make_plan(config: EvalConfig, out: Path, multiple: int | None = None, progress: Progress = silent) -> Plan:
-    """Everything a run is to do; builds pretext items into `out/items` when videos were given.
-
-    Args:
-        multiple: pixel multiple of the engine's patches, when it is known.
-
-    Raises:
-        ViubenchError: an unknown name, missing data, or options that contradict each other.
-    """
+    """Everything a run is to do; builds pretext items into `out/items` when videos were given. `multiple` is the pixel
+    multiple of the engine's patches, when known. Raises ViubenchError as `Collector.collect` does."""
     sources = Collector(config, out, progress).collect()
     tasks: dict[str, Task] = {}
     protocols: dict[str, Protocol] = {}
@@ -137,28 +132,21 @@ class Missing:
 
 
 def missing(plan: Plan) -> Missing:
-    """Media files that are missing, empty or outside the media root, found without opening a video."""
-    faults: dict[tuple[Path, Clip], str | None] = {}
-    costs: dict[str, int] = {}
-    samples = 0
+    """Media files that are missing, empty or outside the media root; no video is opened."""
+
+    @cache  # many samples have the same clip
+    def fault(clip: Clip, root: Path) -> str | None:
+        try:
+            located(clip, root)
+        except MediaError as error:
+            return str(error)
+        return None
+
+    costs: Counter[str] = Counter()
     for sample in plan.samples:
-        root = plan.roots[sample.task]
-        for clip in sample.clips:
-            if (root, clip) not in faults:
-                faults[root, clip] = _fault(clip, root)
-        found = next((fault for clip in sample.clips if (fault := faults[root, clip])), None)
-        if found is not None:
-            costs[found] = costs.get(found, 0) + 1
-            samples += 1
-    return Missing(costs, samples, len(plan.samples))
-
-
-def _fault(clip: Clip, root: Path) -> str | None:
-    try:
-        located(clip, root)
-    except MediaError as error:
-        return str(error)
-    return None
+        faults = (fault(clip, plan.roots[sample.task]) for clip in sample.clips)
+        costs.update([one for one in faults if one][:1])
+    return Missing(costs, costs.total(), len(plan.samples))
 
 
 def _entry(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEntry, dict[str, str]]:
@@ -187,12 +175,8 @@ def _entry(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEn
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """The version of this package, and of those of `packages` that are installed."""
-    found = {"viubench": __version__}
+    result = {"viubench": __version__}  # the metadata of an editable install may have an older one
     for package in packages:
-        if package == "viubench":  # an editable install may know an older one
-            continue
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+        with suppress(metadata.PackageNotFoundError):
+            result.setdefault(package, metadata.version(package))
+    return result

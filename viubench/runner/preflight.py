@@ -1,8 +1,7 @@
-"""What a planned run asks of its engine, before it starts: the length of every prompt, and which will not fit.
+"""What a planned run requires of its engine, before it starts: the length of every prompt, and which will not fit.
 
 Example:
     lengths = measure(plan, cache, Counter(checkpoint))
-    lengths.longest("viubench_jigsaw_hard")  # 7514
     overlong(lengths, footprint, total=2700, max_errors=0.01)  # []
 
 A frame's size is exact where the frame cache has measured the video before, else the most that the protocol allows.
@@ -10,9 +9,11 @@ A frame's size is exact where the frame cache has measured the video before, els
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from viubench.engines.memory import Footprint
@@ -23,18 +24,15 @@ from viubench.runner.plan import Plan
 from viubench.schema import Clip, JigsawItem, Resize, Sample, Sampling
 from viubench.video import sampling
 from viubench.video.frame_cache import FrameCache
-from viubench.video.loader import FrameRequest
 
 
 @dataclass(frozen=True)
 class Length:
-    """One prompt.
+    """One prompt: its tokens, those of the answer that may be generated, and the bytes of its frames.
 
     Attributes:
         text, video: tokens; where not `exact`, those of the largest frames and the most of them there can be.
         largest: of the video tokens, those that the vision encoder makes of the largest video.
-        answer: tokens that may be generated.
-        frame_bytes: bytes of the frames shown.
     """
 
     task: str
@@ -55,91 +53,58 @@ class Length:
         return self.prompt + self.answer
 
 
-@dataclass
-class Lengths:
-    """The prompts of a run, by sample id."""
-
-    samples: dict[str, Length] = field(default_factory=dict)
-
-    def of(self, task: str) -> list[Length]:
-        return [length for length in self.samples.values() if length.task == task]
-
-    def longest(self, task: str) -> int:
-        """Tokens of a task's longest prompt, without its answer."""
-        return max(length.prompt for length in self.of(task))
+Lengths = Mapping[str, Length]
+"""The prompts of a run, by sample id."""
 
 
-class Viewer:
-    """Which videos a sample shows, as far as the frame cache knows them; opens none."""
+def shown(sample: Sample, clips: Sequence[tuple[Shown, bool]]) -> tuple[list[Shown], bool]:
+    """A sample's videos, and whether their sizes are exact, from those of its clips."""
+    exact = all(known for _, known in clips)
+    pretext = sample.pretext
+    if pretext is None:
+        return [video for video, _ in clips], exact
+    video, times = clips[0][0], pretext.times
+    if not isinstance(pretext, JigsawItem):
+        return [Shown(video.frames, video.height, video.width, times[:-1])], exact
+    count, step = len(pretext.order), (times[-1] - times[0]) / video.frames
+    size = video.frames // count
+    return [Shown(size, video.height, video.width, tuple(step * k for k in range(size)))] * count, exact
 
-    def __init__(self, plan: Plan, cache: FrameCache) -> None:
-        self.plan = plan
-        self.cache = cache
-        self._seen: dict[FrameRequest, tuple[Shown, bool]] = {}
 
-    def shown(self, sample: Sample) -> tuple[list[Shown], bool]:
-        """A sample's videos, and whether their sizes are exact."""
-        clips = [self._clip(wanted) for wanted in pipeline.clip_wants(sample, self.plan)]
-        exact = all(known for _, known in clips)
-        pretext = sample.pretext
-        if pretext is None:
-            return [video for video, _ in clips], exact
-        video, times = clips[0][0], pretext.times
-        if not isinstance(pretext, JigsawItem):
-            return [Shown(video.frames, video.height, video.width, times[:-1])], exact
-        count, step = len(pretext.order), (times[-1] - times[0]) / video.frames
-        size = video.frames // count
-        return [Shown(size, video.height, video.width, tuple(step * k for k in range(size)))] * count, exact
-
-    def _clip(self, wanted: FrameRequest) -> tuple[Shown, bool]:
-        if wanted not in self._seen:
-            self._seen[wanted] = self._probe(*wanted)
-        return self._seen[wanted]
-
-    def _probe(self, root: Path, clip: Clip, how: Sampling, resize: Resize) -> tuple[Shown, bool]:
-        frames = len(how.indices) if how.kind == "indices" else how.frames
-        across = resize.multiple * (resize.max_pixels // resize.multiple**2)
-        still = len(clip.frame_files) == 1 and clip.frame_fps is None
-        most = Shown(1 if still else frames, resize.multiple, across, still=still)
-        try:
-            facts, _ = self.cache.known(clip, root, how, resize)
-            if facts is None:
-                return most, False
-            chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end)
-        except MediaError:  # it will be a media error: no prompt at all
+def _probe(cache: FrameCache, root: Path, clip: Clip, how: Sampling, resize: Resize) -> tuple[Shown, bool]:
+    """The video a clip is shown as, as far as the frame cache knows it, and whether it does; opens none."""
+    frames = len(how.indices) if how.kind == "indices" else how.frames
+    across = resize.multiple * (resize.max_pixels // resize.multiple**2)
+    still = len(clip.frame_files) == 1 and clip.frame_fps is None
+    most = Shown(1 if still else frames, resize.multiple, across, still=still)
+    try:
+        facts, _ = cache.known(clip, root, how, resize)
+        if facts is None:
             return most, False
-        height, width = sampling.fit(facts.height, facts.width, resize)
-        return Shown(len(chosen), height, width, tuple(facts.times[chosen].tolist())), True
+        chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end)
+    except MediaError:  # it will be a media error: no prompt at all
+        return most, False
+    height, width = sampling.fit(facts.height, facts.width, resize)
+    return Shown(len(chosen), height, width, tuple(facts.times[chosen].tolist())), True
 
 
 def measure(
-    plan: Plan,
-    cache: FrameCache,
-    counter: Counter,
-    done: Set[str] = frozenset(),
-    wanted: Callable[[Sample], bool] = lambda sample: True,
+    plan: Plan, cache: FrameCache, counter: Counter, which: Callable[[Sample], bool] = lambda sample: True
 ) -> Lengths:
-    """The prompts that are still to be asked, in the run's order.
-
-    Args:
-        done: ids that need not be asked.
-        wanted: which of the others to count.
-    """
-    viewer = Viewer(plan, cache)
-    lengths = Lengths()
-    for sample in loop.in_video_order(plan.samples):
-        if sample.id in done or not wanted(sample):
-            continue
-        shown, exact = viewer.shown(sample)
-        video = sum(map(counter.video, shown))
-        lengths.samples[sample.id] = Length(
+    """The prompts of the samples of which `which` is true, in the run's order."""
+    probe = functools.cache(lambda request: _probe(cache, *request))  # many samples have the same clip
+    lengths: dict[str, Length] = {}
+    for sample in filter(which, loop.in_video_order(plan.samples)):
+        videos, exact = shown(sample, [probe(request) for request in pipeline.frame_requests(sample, plan)])
+        video = sum(map(counter.video, videos))
+        lengths[sample.id] = Length(
             sample.task,
-            counter.prompt(sample.question, shown) - video,
+            counter.prompt(sample.question, videos) - video,
             video,
-            max(map(counter.embeddings, shown), default=0),
+            max(map(counter.embeddings, videos), default=0),
             plan.protocols[sample.task].decoding.max_tokens,
             exact,
-            sum(each.frames * each.height * each.width * 3 for each in shown),
+            sum(each.frames * each.height * each.width * 3 for each in videos),
         )
     return lengths
 
@@ -150,7 +115,7 @@ def doubtful(plan: Plan, taken: Footprint) -> Callable[[Sample], bool]:
 
     def check(sample: Sample) -> bool:
         bound = len(sample.question.encode()) + 256 + plan.protocols[sample.task].decoding.max_tokens
-        for _, _, how, resize in pipeline.clip_wants(sample, plan):
+        for _, _, how, resize in pipeline.frame_requests(sample, plan):
             groups = ((len(how.indices) if how.kind == "indices" else how.frames) + 1) // 2
             pads = resize.max_pixels // resize.multiple**2
             if groups * pads > most:
@@ -162,11 +127,8 @@ def doubtful(plan: Plan, taken: Footprint) -> Callable[[Sample], bool]:
 
 
 def overlong(lengths: Lengths, taken: Footprint, total: int, max_errors: float) -> list[str]:
-    """Prompts and videos that do not fit, one line a task, and what to change.
-
-    Raises:
-        ViubenchError: more than the share `max_errors` of all `total` samples are known to be too long.
-    """
+    """Prompts and videos that do not fit, one line a task, and what to change. Raises ViubenchError where more than the
+    share `max_errors` of all `total` samples are known to be too long."""
     limit, most = taken.limit or sys.maxsize, taken.video or sys.maxsize
     lines: list[str] = []
     settings: set[str] = set()
@@ -205,7 +167,5 @@ def _perhaps(lengths: Sequence[Length]) -> str:
 
 def by_task(lengths: Lengths) -> Mapping[str, list[Length]]:
     """The prompts of each task, tasks by name."""
-    found: dict[str, list[Length]] = {}
-    for length in lengths.samples.values():
-        found.setdefault(length.task, []).append(length)
-    return dict(sorted(found.items()))
+    ordered = sorted(lengths.values(), key=lambda length: length.task)
+    return {task: list(own) for task, own in groupby(ordered, key=lambda length: length.task)}

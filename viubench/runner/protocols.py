@@ -1,4 +1,4 @@
-"""The protocol of a run: the task's own or the one asked for, with the user's and the task's changes.
+"""The protocol of a run: the task's own or the requested one, with the user's and the task's changes.
 
 Example:
     >>> protocol_of(EvalConfig(frames=16), Catalogue(), "viubench").protocol
@@ -17,14 +17,10 @@ from viubench.tasks.registry import Catalogue
 def protocol_of(
     config: EvalConfig, catalogue: Catalogue, own: str, multiple: int | None = None, task: Task | None = None
 ) -> Protocol:
-    """The protocol named `own` or that of `config`; what changes it shows in its name.
-
-    Args:
-        multiple: pixel multiple of the engine's patches, when it is known.
-        task: its generation_kwargs change the decoding.
-    """
-    asked = config.protocol or own
-    base = asked if isinstance(asked, Protocol) else catalogue.protocol(os.fspath(asked))
+    """The protocol named `own` or that of `config`; what changes it shows in its name. `multiple` is the pixel multiple
+    of the engine's patches, when known; the `task`'s generation_kwargs change the decoding."""
+    requested = config.protocol or own
+    base = requested if isinstance(requested, Protocol) else catalogue.protocol(os.fspath(requested))
     changes = {
         "frames": config.frames,
         "fps": config.fps,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,14 @@ Responses = str | os.PathLike[str] | Mapping[str, str] | Iterable[Mapping[str, A
 
 
 def read_responses(responses: Responses) -> tuple[dict[str, str], str]:
-    """Sample id -> response, and where they are from (for messages).
-
-    Args:
-        responses: a JSONL file with lines `{"id": ..., "response": ...}`, such rows, or sample id -> response.
-
-    Raises:
-        ViubenchError: a line that cannot be read, or an id that occurs twice.
-    """
+    """Sample id -> response, and where they are from (for messages), from a JSONL file with lines
+    `{"id": ..., "response": ...}`, such rows, or sample id -> response; raises ViubenchError where a row cannot be read
+    or an id occurs twice."""
     if isinstance(responses, str | os.PathLike):
         path = Path(responses)
         try:
             with path.open(encoding="utf-8", newline="\n") as lines:
-                return _unique(_parsed(lines, path)), str(path)
+                return _unique((line, f"{path}:{n}") for n, line in enumerate(lines, start=1)), str(path)
         except (OSError, UnicodeDecodeError) as error:
             raise ViubenchError(f"cannot read the responses: {error}", where=str(path)) from None
     if isinstance(responses, Mapping):
@@ -42,10 +37,7 @@ def read_responses(responses: Responses) -> tuple[dict[str, str], str]:
 
 def matched(texts: Mapping[str, str], samples: Sequence[Sample], where: str) -> dict[str, str]:
     """The responses by sample id; a row's own id, without the task's name, does as well where only one task has it.
-
-    Raises:
-        ViubenchError: a response that belongs to no sample, or two that belong to one.
-    """
+    Raises ViubenchError for a response that belongs to no sample, or two that belong to one."""
     owners: dict[str, list[str]] = {}
     for sample in samples:
         owners.setdefault(sample.id.removeprefix(f"{sample.task}-"), []).append(sample.id)
@@ -65,20 +57,14 @@ def matched(texts: Mapping[str, str], samples: Sequence[Sample], where: str) -> 
     return known
 
 
-def _parsed(lines: Iterable[str], path: Path) -> Iterator[tuple[Any, str]]:
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield json.loads(line), f"{path}:{number}"
-        except ValueError:
-            raise ViubenchError('a line must be {"id": ..., "response": ...}', where=f"{path}:{number}") from None
-
-
 def _unique(rows: Iterable[tuple[Any, str]]) -> dict[str, str]:
+    """Sample id -> response, from rows or lines of JSON, each with its place."""
     texts: dict[str, str] = {}
     for row, where in rows:
         try:
+            row = json.loads(row) if isinstance(row, str) else row
             name, text = row["id"], row["response"]
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError):
             raise ViubenchError('a line must be {"id": ..., "response": ...}', where=where) from None
         if not isinstance(text, str) or not isinstance(name, str):
             raise ViubenchError("id and response must be text", where=where)

@@ -1,14 +1,11 @@
 """Where the time of a run goes: seconds in each stage, and how long the engine was idle.
 
 Example:
-    stages = Stages()
-    stages.open()
     with stages.at("engine"):
         ...
     print(stages.summary())
 
-Samples are under way side by side, so the seconds of a stage are summed over samples, and several stages together may
-exceed the time by the clock. `occupied` is by the clock: the time during which at least one sample was in the stage.
+Samples are under way side by side: the seconds of a stage are summed over samples, and may exceed those by the clock.
 """
 
 from __future__ import annotations
@@ -21,7 +18,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class StageTime:
-    """One stage: samples that went through, their seconds in it all together, and seconds with any of them in it."""
+    """One stage: samples that went through, the sum of their seconds, and seconds by the clock with any in it."""
 
     entered: int = 0
     seconds: float = 0.0
@@ -78,8 +75,6 @@ class Stages:
         engine = self.stages.get("engine")
         if engine is None or not self.wall:
             return ""
-        waits = ", ".join(
-            f"{name} {stage.seconds / stage.entered:.2f} s" for name, stage in self.stages.items() if stage.entered
-        )
+        waits = ", ".join(f"{name} {stage.seconds / stage.entered:.2f} s" for name, stage in self.stages.items())
         speed = f"{engine.entered} answers in {self.wall:.1f} s, {engine.entered / self.wall:.1f}/s"
         return f"{speed}; engine idle {100 * self.idle():.0f} %; mean time of a sample: {waits}"

@@ -1,4 +1,4 @@
-"""Questions to try a task on: made from drawn clips for a pretext task, read from example rows for a data set.
+"""Questions to try a task on: built from drawn clips for a pretext task, read from example rows for a data set.
 
 Example:
     >>> len(questions(Catalogue().task("viubench_count_easy"), Catalogue()))
@@ -26,14 +26,8 @@ SEEDS = 200
 
 
 def questions(task: Task, catalogue: Catalogue, data_root: Path | None = None) -> list[Sample]:
-    """Questions of a task, with different answers.
-
-    Args:
-        data_root: the user's own rows, instead of example rows.
-
-    Raises:
-        ViubenchError: there are no rows to try it on, they cannot be read, or no answerable question can be made.
-    """
+    """Questions of a task, with different answers; of a data set, from the rows in `data_root` or else example rows.
+    Raises ViubenchError where there are no readable rows, or no answerable question can be drawn."""
     if task.pretext:
         return _drawn(task)
     if task.rows is None:
@@ -49,13 +43,13 @@ def questions(task: Task, catalogue: Catalogue, data_root: Path | None = None) -
 
 
 def _drawn(task: Task) -> list[Sample]:
-    """A few questions of a pretext task with different answers, made from drawn clips."""
+    """A few questions of a pretext task with different answers, built from drawn clips."""
     assert task.pretext is not None
     clips = [drawn_clip(seed) for seed in range(2)]
-    found: dict[str, Sample] = {}
+    samples: dict[str, Sample] = {}
     for seed in range(SEEDS):
         drawn = generate.draw(task.pretext, seed, clips)
-        if isinstance(drawn, generate.Rejected) or drawn.answer in found:
+        if isinstance(drawn, generate.Rejected) or drawn.answer in samples:
             continue
         item = Item(
             id=f"{task.task}-{seed}",
@@ -67,20 +61,15 @@ def _drawn(task: Task) -> list[Sample]:
             question=task.question.format(**drawn.question_fields),
             answer=drawn.answer,
         )
-        found[drawn.answer] = generate.sample_of(item, task)
-        if len(found) == QUESTIONS:
-            return list(found.values())
+        samples[drawn.answer] = generate.sample_of(item, task)
+        if len(samples) == QUESTIONS:
+            return list(samples.values())
     raise ViubenchError(f"{task.task}: its difficulty gave no {QUESTIONS} answerable questions on a drawn clip")
 
 
 def drawn_clip(seed: int) -> VideoInput:
     """48 frames of a drawn scene, four a second."""
-    frames = list(synthetic.clip_frames(synthetic.plan(0, seed, 12.0, (96, 64), 4.0)))
-    return VideoInput(
-        np.stack(frames),
-        fps=4.0,
-        indices=tuple(range(len(frames))),
-        times=tuple(time / 4 for time in range(len(frames))),
-        total=len(frames),
-        duration=len(frames) / 4,
-    )
+    pixels = np.stack(list(synthetic.clip_frames(synthetic.plan(0, seed, 12.0, (96, 64), 4.0))))
+    total = len(pixels)
+    times = tuple(number / 4 for number in range(total))
+    return VideoInput(pixels, fps=4.0, indices=tuple(range(total)), times=times, total=total, duration=total / 4)

@@ -1,4 +1,4 @@
-"""`viubench tasks validate`: a task that does not grade as it should is refused.
+"""`viubench tasks validate`: a task that does not score as it should is refused.
 
 Example:
     faults = check_all(["viubench_count_easy"], Catalogue())
@@ -70,11 +70,8 @@ def suite_fault(suite: Suite, catalogue: Catalogue) -> str | None:
 
 
 def fault(task: Task, catalogue: Catalogue, data_root: Path | None = None) -> str | None:
-    """What is wrong with a task's grading, in one sentence; None when nothing is.
-
-    Raises:
-        ViubenchError: the task cannot be tried: no rows, a field they lack, an unknown protocol.
-    """
+    """What is wrong with a task's scoring, in one sentence; None when nothing is. Raises ViubenchError where the task
+    cannot be tried: no rows, a field they lack, an unknown protocol."""
     evaluator = evaluators.get(task.evaluator.name, **task.evaluator.params)
     if task.metric not in (evaluator.task_metric, evaluator.metric, evaluator.unit_metric):
         return f"metric {task.metric!r} is not what {task.evaluator.name} gives ({evaluator.task_metric})"
@@ -88,9 +85,8 @@ def fault(task: Task, catalogue: Catalogue, data_root: Path | None = None) -> st
     if task.average and not all(isinstance(sample.groups.get(task.average), str) for sample in samples):
         return f"it averages over {task.average!r}, which is no group (group_by) of one value"
     for number, sample in enumerate(samples):
-        found = _misgraded(sample, samples[number + 1 : number + 1 + WRONG], evaluator)
-        if found:
-            return found
+        if problem := _misgraded(sample, samples[number + 1 : number + 1 + WRONG], evaluator):
+            return problem
     return None
 
 

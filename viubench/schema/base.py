@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 def canonical_json(value: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from viubench.schema.base import Strict, task_frame
 from viubench.schema.gate import GatedRun
@@ -29,8 +29,7 @@ class Change(Strict):
 
     `units` are what the score is a mean of, `better` and `worse` those on which b scores higher and lower. `p` is
     two-sided; `holm` and `bh` are it adjusted for the number of tasks. `word` is "better" or "worse" where `holm` (for
-    the mean over tasks, `p`) is below alpha. `detectable`: minimum detectable change
-    at 80 % power, None where there is no spread to estimate it from.
+    the mean over tasks, `p`) is below alpha. `detectable`: minimum detectable change at 80 % power, if any.
     """
 
     a: float
@@ -109,8 +108,6 @@ class Flipped(Strict):
 class CompareReport(Strict):
     """`compare.json`; equal runs give equal bytes. `left_out` are the tasks that only one of the runs has, with the run
     that lacks each; `flips` are all of them, the largest first."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_: Annotated[int, Field(alias="schema")] = COMPARE_SCHEMA
     viubench: str

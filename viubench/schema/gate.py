@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from viubench.schema.base import Strict, task_frame
 
@@ -84,8 +84,8 @@ class Evidence(Strict):
     """The measured difference. Scores and differences are fractions, `difference` is candidate minus baseline, `units`
     what the headline is a mean of, `better` and `worse` the units on which the candidate scores higher and lower.
 
-    `detectable`: minimum detectable loss at 80 % power. `needed`: units that would rule out a
-    loss of the margin with 80 % power, if there is none.
+    `detectable`: minimum detectable loss at 80 % power. `needed`: units that would rule out a loss of the margin with
+    80 % power, if there is none.
     """
 
     metric: str
@@ -145,8 +145,6 @@ class GatedRun(Strict):
 class GateReport(Strict):
     """`gate.json`; equal runs and equal configuration give equal bytes. `problems` concern whole runs."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
     schema_: Annotated[int, Field(alias="schema")] = GATE_SCHEMA
     viubench: str
     verdict: Verdict
@@ -181,8 +179,6 @@ class GateReport(Strict):
 
 class ReferenceRun(Strict):
     """`baseline.json`: the name of a saved reference run, and the SHA-256 of its files as they were saved."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_: Annotated[int, Field(alias="schema")] = GATE_SCHEMA
     name: str

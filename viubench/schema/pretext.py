@@ -37,16 +37,12 @@ Kind = Literal["circle", "square", "triangle"]
 KINDS: tuple[Kind, ...] = ("circle", "square", "triangle")
 """In the order the answer counts them."""
 
-# --- difficulty -----------------------------------------------------------------------------------------------
-
 
 def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, (int, float)) else value
 
 
 def _within(least: float, most: float) -> AfterValidator:
-    """Both ends of a range, in order, lie in least..most."""
-
     def check(ends: tuple[float, float]) -> tuple[float, float]:
         if not least <= ends[0] <= ends[1] <= most:
             raise ValueError(f"expected a range within {least:g}..{most:g}, lower end first, not {ends[0]}..{ends[1]}")
@@ -154,11 +150,7 @@ class _Spec(Strict):
     """A self-supervised task made from any video; `params` are its difficulty."""
 
     def with_params(self, params: Mapping[str, Any]) -> Self:
-        """The same task with some of its difficulty replaced.
-
-        Raises:
-            ViubenchError: an unknown key or a value out of range; says which.
-        """
+        """The same task with some of its difficulty replaced; a ViubenchError says which key or value is wrong."""
         data = self.model_dump(mode="json")
         try:
             return self.model_validate(data | {"params": data["params"] | params})
@@ -187,8 +179,6 @@ class JigsawSpec(_Spec):
 
 
 PretextSpec = Annotated[GroundSpec | CountSpec | JigsawSpec, Field(discriminator="kind")]
-
-# --- what was drawn -------------------------------------------------------------------------------------------
 
 
 class Shape(Strict):

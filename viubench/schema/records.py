@@ -71,8 +71,6 @@ class Sample(Strict):
         return content_hash(self.target)
 
 
-# --- records --------------------------------------------------------------------------------------------------
-
 Status = Literal["ok", "unparsed", "truncated", "refused", "media_error", "engine_error"]
 STATUSES: tuple[Status, ...] = ("ok", "unparsed", "truncated", "refused", "media_error", "engine_error")
 FAILED: tuple[Status, ...] = ("media_error", "engine_error")
@@ -194,8 +192,6 @@ class SuiteResult(Strict):
 class Results(Strict):
     """`results.json`; equal records give equal bytes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA_VERSION
     model: str
     engine: str
@@ -233,8 +229,6 @@ class TaskEntry(Strict):
 class ProtocolEntry(Protocol):
     """The resolved protocol of one task, with its hash at the time of the run (`hash` in the file)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True)
-
     recorded_hash: Annotated[str, Field(alias="hash")] = ""
 
     @classmethod
@@ -244,8 +238,6 @@ class ProtocolEntry(Protocol):
 
 class Manifest(Strict):
     """`manifest.json`: everything needed to describe a run and to repeat it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA_VERSION
     argv: list[str]

@@ -14,8 +14,6 @@ from pydantic import Field
 from viubench.schema.base import Strict, content_hash
 from viubench.schema.pretext import PretextSpec
 
-# --- protocol: how a video is seen and a model is asked -------------------------------------------------------
-
 
 class Sampling(Strict):
     """Which frames of a video are shown.
@@ -63,9 +61,6 @@ class Protocol(Strict):
     def hash(self) -> str:
         """Hash of what matters: the name and the description do not."""
         return content_hash(self.model_dump(mode="json", exclude={"protocol", "description", "recorded_hash"}))
-
-
-# --- task: a benchmark as data --------------------------------------------------------------------------------
 
 
 class EvaluatorSpec(Strict):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from viubench.schema.base import Strict
 from viubench.schema.gate import Verdict
@@ -51,8 +51,6 @@ class WatchEntry(Strict):
     watch's own. `options` are those of `viubench run`. `mean` is the mean of the tasks, None where there is only one.
     `command` is the exit code of the command on a regression.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_: Annotated[int, Field(alias="schema")] = WATCH_SCHEMA
     step: int

@@ -17,11 +17,8 @@ ASIDE = ".part"
 
 
 def write(path: Path, *parts: bytes | memoryview, lasting: bool = False) -> None:
-    """Write `parts` one after the other as the new content of `path`.
-
-    Args:
-        lasting: also survive a power cut (fsync); for results, not for caches.
-    """
+    """Write `parts` one after the other as the new content of `path`; `lasting` also survives a power cut (fsync), for
+    results, not for caches."""
     with replacing(path) as aside, aside.open("wb") as file:
         for part in parts:
             file.write(part)
@@ -41,10 +38,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file name beside `path` whose content becomes that of `path` when the block ends well.
-
-    It does not end as `path` does, so that a search for files of that kind leaves it out.
-    """
+    """A file name beside `path`, of another ending, whose content becomes that of `path` when the block ends well."""
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}{ASIDE}")
     try:
         yield aside

@@ -1,9 +1,7 @@
 """One process at a time: a lock on a file, which the system releases however its holder ends.
 
 Example:
-    lock = acquire(Path("runs/a/.lock"), "another process is writing to runs/a", where="--out")
-    ...
-    lock.release()
+    acquire(Path("runs/a/.lock"), "another process is writing to runs/a", where="--out").release()
 """
 
 from __future__ import annotations
@@ -16,14 +14,8 @@ from viubench.errors import ViubenchError
 
 
 def acquire(path: Path, busy: str, *, where: str, hint: str | None = None) -> BaseFileLock:
-    """Lock the file, created where it is missing, until `release()`.
-
-    Args:
-        busy: the message while another process holds it; `where` and `hint` are those of the error.
-
-    Raises:
-        ViubenchError: another process holds it, or its file system has no locks.
-    """
+    """Lock the file, created where it is missing, until `release()`. Raises ViubenchError with the message `busy` while
+    another process holds it, and where its file system has no locks."""
     lock = FileLock(path, thread_local=False)
     try:
         lock.acquire(blocking=False)
@@ -40,9 +32,8 @@ def is_held(path: Path) -> bool:
     """Whether a process holds the lock; a missing file is not created."""
     if not path.exists():
         return False
-    lock = FileLock(path, thread_local=False)
     try:
-        with lock.acquire(blocking=False):
+        with FileLock(path, thread_local=False).acquire(blocking=False):
             return False
     except Timeout:
         return True

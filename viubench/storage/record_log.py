@@ -3,8 +3,6 @@
 Example:
     >>> repair(Path("runs/a"))
     {'viubench_jigsaw_easy-0c8f2b', 'viubench_jigsaw_easy-91d5e0'}
-    >>> sum(record.status == "ok" for record in read(Path("runs/a"), ScoredRecord))
-    2
 
 Nothing here holds the lines: a million of them cost the set of their ids.
 """
@@ -36,11 +34,7 @@ PLAIN = re.compile(
 
 def read(path: Path, kind: type[M]) -> Iterator[M]:
     """The records of a run folder in the order they were written, or what `kind` reads of them; a torn last line is
-    left out.
-
-    Raises:
-        ViubenchError: a line that is not the last one cannot be read; `where` names it.
-    """
+    left out. Raises ViubenchError, whose `where` names the line, for any other that cannot be read."""
     file = path / FILE
     if not file.exists():
         return
@@ -55,13 +49,9 @@ def read(path: Path, kind: type[M]) -> Iterator[M]:
 
 
 def repair(path: Path) -> set[str]:
-    """The ids of finished samples. A torn last line is cut off, and a line is dropped where a retry may succeed or
-    a later line has the same id; else the file stays as it is.
-
-    Raises:
-        ViubenchError: a line that is not the last one cannot be read; of an answered sample only the first fields are
-            checked.
-    """
+    """The ids of finished samples. A torn last line is cut off, and a line is dropped where a retry may succeed or a
+    later line has the same id; else the file stays as it is. Raises ViubenchError for any other line that cannot be
+    read; of an answered sample only the first fields are checked."""
     file = path / FILE
     if not file.exists():
         return set()

@@ -28,30 +28,26 @@ from viubench.storage.run_dir import read_manifest, read_records, write_json
 FOLDER = Path("baselines")
 CARD = "baseline.json"
 FILES = ("manifest.json", "records.jsonl", "results.json")
+KEPT = {"task", "id", "cluster", "status", "response", "answer", "target", "scores", "groups"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def save(run: Path, name: str, folder: Path = FOLDER, *, replace: bool = False) -> Path:
-    """Keep the finished run in folder `run` as `folder`/`name`; equal runs give equal bytes.
-
-    Raises:
-        ViubenchError: no run folder, no such name allowed, or a folder that is there and is not to be replaced.
-    """
+    """Keep the finished run in folder `run` as `folder`/`name`; equal runs give equal bytes. Raises ViubenchError where
+    it is no run, the name is not allowed, or the folder is there and is not to be replaced."""
     if not NAME.fullmatch(name):
         raise ViubenchError(
             f"{name!r:.80} cannot name a baseline", where="--name", hint="letters, digits, dots, _ and -, at most 100"
         )
     target = folder / name
-    if target.exists() and not (replace and is_reference_run(target)):
-        raise ViubenchError(
-            f"{target} is there already" + ("" if is_reference_run(target) else " and is no baseline"),
-            where="--name",
-            hint="add --replace to save over it" if is_reference_run(target) else "choose another name",
-        )
+    if target.exists() and not is_reference_run(target):
+        raise ViubenchError(f"{target} is there already and is no baseline", where="--name", hint="choose another name")
+    if target.exists() and not replace:
+        raise ViubenchError(f"{target} is there already", where="--name", hint="add --replace to save over it")
     read_manifest(run)
     content = {name: (run / name).read_bytes() for name in ("results.json", "manifest.json")}
     content["records.jsonl"] = _reduced(read_records(run))
-    card = ReferenceRun(name=name, files={name: _sha256(content[name]) for name in FILES})
+    card = ReferenceRun(name=name, files={name: hashlib.sha256(content[name]).hexdigest() for name in FILES})
     target.mkdir(parents=True, exist_ok=True)
     atomic.write(target / "records.jsonl", content["records.jsonl"], lasting=True)
     atomic.write(target / "results.json", content["results.json"], lasting=True)
@@ -75,7 +71,7 @@ def changes(path: Path) -> dict[str, str]:
     changed = {}
     for name in FILES:
         try:
-            if _sha256((path / name).read_bytes()) != card.files.get(name):
+            if hashlib.sha256((path / name).read_bytes()).hexdigest() != card.files.get(name):
                 changed[name] = "changed"
         except OSError:
             changed[name] = "missing"
@@ -108,23 +104,8 @@ def names(folder: Path = FOLDER) -> list[str]:
 def _reduced(records: Iterable[Record]) -> bytes:
     """The fields that pairing and scoring need. A response is kept where no answer was extracted from it, so that
     the answers of two runs can be compared."""
-    kept = [
-        Record(
-            task=record.task,
-            id=record.id,
-            cluster=record.cluster,
-            status=record.status,
-            response=record.response if record.answer is None else None,
-            answer=record.answer,
-            target=record.target,
-            scores=record.scores,
-            groups=record.groups,
-        )
-        for record in records
-    ]
-    kept.sort(key=lambda record: (record.task, record.id))
-    return b"".join(record.model_dump_json(exclude_defaults=True).encode() + b"\n" for record in kept)
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    lines = []
+    for record in sorted(records, key=lambda record: (record.task, record.id)):
+        fields = KEPT if record.answer is None else KEPT - {"response"}
+        lines.append(record.model_dump_json(include=fields, exclude_defaults=True).encode() + b"\n")
+    return b"".join(lines)

@@ -1,9 +1,9 @@
 """The run folder: a manifest, one line per finished sample, and the results; it survives a kill at any moment.
 
 Example:
-    with RunFolder.open(Path("runs/a"), manifest) as folder:
+    with RunFolder.claim(Path("runs/a")) as folder:
+        folder.begin(manifest)
         folder.append(record)
-    folder.write_results(results)
 
 `records.jsonl` is only ever appended to. A kill can tear its last line, which the next start cuts off; engine errors
 are dropped then as well, so that they are retried. Of a finished sample only its id is held.
@@ -16,8 +16,8 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, TypeVar
 
 from filelock import BaseFileLock
@@ -39,7 +39,7 @@ OWN = (*STARTED, "items", "pictures", ".lock")
 """What a run writes."""
 
 
-class RunFolder:
+class RunFolder(AbstractContextManager["RunFolder"]):
     """One run on disk, open for appending by one process at a time."""
 
     def __init__(self, path: Path, lock: BaseFileLock, fresh: bool) -> None:
@@ -52,11 +52,8 @@ class RunFolder:
 
     @classmethod
     def claim(cls, path: Path, *, fresh: bool = False) -> RunFolder:
-        """Create or reopen the folder and lock it.
-
-        Raises:
-            ViubenchError: another process writes to it, or it is a folder with other things in it.
-        """
+        """Create or reopen the folder and lock it; raises ViubenchError where another process writes to it, or other
+        things are in it."""
         if path.exists() and not path.is_dir():
             raise ViubenchError(f"{path} is a file, not a folder", where="--out")
         path.mkdir(parents=True, exist_ok=True)
@@ -69,11 +66,8 @@ class RunFolder:
         return cls(path, lock, fresh)
 
     def begin(self, manifest: Manifest) -> None:
-        """Start the run, or resume the one in the folder when it is the same one.
-
-        Raises:
-            ViubenchError: the folder holds a run of another model, engine, protocol, seed or item set.
-        """
+        """Start the run, or resume the one in the folder; raises ViubenchError where that is one of another model,
+        engine, protocol, seed or item set."""
         target = self.path / "manifest.json"
         if self.fresh:  # only now: an error while planning must not cost the finished run
             for name in STARTED:
@@ -86,15 +80,11 @@ class RunFolder:
             write_json(target, manifest)
         self._file = open(self.path / record_log.FILE, "ab")  # noqa: SIM115  (held until close)
 
-    def note_engine(self, manifest: Manifest) -> None:
-        """Record the engine's version and settings once it is started."""
-        write_json(self.path / "manifest.json", manifest)
-
     def append(self, record: Record) -> None:
         """Write one finished sample; it is on disk, for this machine's other processes, when this returns."""
         if self._file is None:
             raise RuntimeError("begin() comes before append()")
-        self._file.write(_line(record))
+        self._file.write(record.model_dump_json().encode() + b"\n")
         self._file.flush()
         self.done.add(record.id)
         if time.monotonic() - self._synced > SYNC_SECONDS:
@@ -112,10 +102,7 @@ class RunFolder:
             self._file = None
         self._lock.release()
 
-    def __enter__(self) -> RunFolder:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -152,11 +139,7 @@ def read_results(path: Path) -> Results:
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """The records in the order they were written; a torn last line is left out.
-
-    Raises:
-        ViubenchError: a line that is not the last one cannot be read; `where` names it.
-    """
+    """The records, see `record_log.read`."""
     return record_log.read(path, Record)
 
 
@@ -180,7 +163,3 @@ def _read(path: Path, name: str, model: type[M]) -> M:
     except ValidationError as error:
         first = error.errors()[0]
         raise ViubenchError(f"{name} is damaged: {first['loc']}: {first['msg']}", where=str(path)) from None
-
-
-def _line(record: Record) -> bytes:
-    return record.model_dump_json(exclude_defaults=False).encode() + b"\n"

@@ -47,35 +47,25 @@ def run(
     Args:
         log: file for its output; our own terminal where None.
         environment: all of it; ours where None.
-        limit: seconds after which it is ended.
-        tick: called every `TICK` seconds meanwhile.
+        limit: seconds after which it is ended; `tick` is called every `TICK` seconds until then.
     """
-    file = None if log is None else log.open("wb")
-    try:
+    with contextlib.nullcontext() if log is None else log.open("wb") as file:
         child = subprocess.Popen(
             [sys.executable, "-c", DIES_WITH_US, str(os.getpid()), *command],
             stdout=file, stderr=file, stdin=subprocess.DEVNULL, start_new_session=True,
             env=environment,
         )  # fmt: skip
         try:
-            return _wait(child, limit, tick)
-        finally:
-            _end(child)
-    finally:
-        if file is not None:
-            file.close()
-
-
-def _wait(child: subprocess.Popen[bytes], limit: float | None, tick: Callable[[], None]) -> int:
-    started = time.monotonic()
-    while True:
-        try:
-            return child.wait(TICK)
-        except subprocess.TimeoutExpired:
-            tick()
-        if limit is not None and time.monotonic() - started > limit:
+            started = time.monotonic()
+            while limit is None or time.monotonic() - started <= limit:
+                try:
+                    return child.wait(TICK)
+                except subprocess.TimeoutExpired:
+                    tick()
             _end(child)
             return child.returncode
+        finally:
+            _end(child)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -83,9 +73,8 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     try:
         if child.poll() is None:
             child.terminate()
-            child.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        pass
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(GRACE)
     finally:
         if child.returncode != 0:
             with contextlib.suppress(ProcessLookupError, PermissionError):

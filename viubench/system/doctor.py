@@ -146,12 +146,8 @@ def check_disk(cache: Path) -> Check:
 
 
 def checks(cache: Path, *, thorough: bool = False) -> list[Check]:
-    """Run every check.
-
-    Args:
-        cache: folder of the frame cache; need not exist yet.
-        thorough: also import torchvision, transformers and vllm, each in a process of its own (some ten seconds).
-    """
+    """Every check; `cache`, the folder of the frame cache, need not exist yet. `thorough` also imports torchvision,
+    transformers and vllm, each in a process of its own (some ten seconds)."""
     home = Path(viubench.__file__).resolve().parent.parent
     results = [
         Check("python", True, f"{platform.python_version()} at {sys.executable}"),

@@ -110,11 +110,8 @@ def installed(venv: Path, key: str) -> set[str]:
 
 
 def run_step(name: str, command: Sequence[str], log: Log, environment: Mapping[str, str] | None = None) -> str:
-    """Run one command with a sign of life every ten seconds; return its output.
-
-    Raises:
-        InstallError: the command failed; holds the step, the command and the last lines of its output.
-    """
+    """Run one command with a sign of life every ten seconds; return its output, or raise InstallError with the step,
+    the command and the last lines of the output."""
     started = time.monotonic()
     log(f"- {name}")
     with tempfile.TemporaryFile("w+", errors="replace") as output:
@@ -172,14 +169,10 @@ def install_packages(python: str, extras: Sequence[str], log: Log) -> None:
         log(f"{error}\n  pip installs the rest: slower, and torch is whichever build pip finds")
         run_step("install viubench and the rest", [*pip, *project], log)
         return
-    uv, environment = uv_command(python), uv_environment(python)
+    uv, environment = [python, "-m", "uv", "pip", "install", "--python", python], uv_environment(python)
     if "cpu" in extras and not offers_cpu_torch(uv, environment):
         uv.append("--torch-backend=cpu")  # from PyTorch's own index
     run_step("install viubench and the rest", [*uv, "--quiet", *project], log, environment)
-
-
-def uv_command(python: str) -> list[str]:
-    return [python, "-m", "uv", "pip", "install", "--python", python]
 
 
 def offers_cpu_torch(uv: Sequence[str], environment: Mapping[str, str]) -> bool:
@@ -228,11 +221,7 @@ def describe(venv: Path, choice: Choice, gpu: str, extras: Sequence[str], log: L
 
 
 def install(venv: Path, requested: Sequence[str], only_print: bool, again: bool, log: Log) -> None:
-    """Do the whole set-up; with `again` even where an earlier run left nothing to do.
-
-    Raises:
-        InstallError: a step failed.
-    """
+    """Do the whole set-up; with `again` even where an earlier run left nothing to do. InstallError: a step failed."""
     if sys.version_info < (3, 11):  # noqa: UP036 -- an older Python may well be what runs this file
         raise InstallError(f"viubench needs Python 3.11 or newer; {sys.executable} is {platform.python_version()}")
     known = known_extras()

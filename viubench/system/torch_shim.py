@@ -1,10 +1,9 @@
-"""Lets torchvision, torchaudio and torchcodec be imported, or be done without, where their compiled parts cannot load
-because they were built for CUDA and stand beside a CPU build of torch.
+"""Lets torchvision, torchaudio and torchcodec be imported beside a CPU build of torch, where their compiled parts were
+built for CUDA and cannot load ("operator torchvision::nms does not exist", "Could not load this library").
 
-There torchvision dies with "operator torchvision::nms does not exist", the other two with "Could not load this
-library", and transformers and vLLM with them, although what a video model needs (resizing) is plain Python.
-`viubench/system/install.py` copies this file into the site-packages of such an environment, with a `.pth` file that
-calls `install()` in every process of it. Where the compiled parts do load, nothing is changed.
+What a video model needs of them (resizing) is plain Python. `viubench/system/install.py` copies this file into the
+site-packages of such an environment, with a `.pth` file that calls `install()` in every process of it. Where the
+compiled parts do load, nothing is changed.
 
 Example:
     >>> install()           # at interpreter start: imports nothing, takes microseconds
@@ -50,7 +49,7 @@ class ShimFinder:
                 load(module)
                 tolerate_missing_libraries(module)
 
-        # Set on the instance: whatever else is asked of the loader (source, resources) stays its own.
+        # Set on the instance: the rest of the loader (source, resources) stays its own.
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 

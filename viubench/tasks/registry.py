@@ -11,17 +11,16 @@ with `_` are only there to be included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import evaluators
 import task_yamls
-from viubench.errors import ViubenchError
+from viubench.errors import ViubenchError, did_you_mean
 from viubench.storage import strict_yaml
 
 if TYPE_CHECKING:
@@ -56,24 +55,20 @@ class Catalogue:
     """All YAML below the built-in folder and any `--include-path`; a later folder replaces equal names. `own` holds
     tasks by name that are in no folder."""
 
-    include_paths: Sequence[Path] = field(default_factory=tuple)
+    include_paths: Sequence[Path] = ()
     own: Mapping[str, Task] = field(default_factory=dict)
 
     @cached_property
     def task_files(self) -> dict[str, Path]:
         """Task name -> file; the name is the file's stem, so that listing need not read every file."""
-        return {
-            path.stem: path
-            for path in self._files(lambda relative: relative.parts[0] not in SPECIAL)
-            if not path.stem.startswith("_")
-        }
+        return {path.stem: path for path in self._files() if not path.stem.startswith("_")}
 
     def task(self, name: str) -> Task:
         return self.own[name] if name in self.own else load_task(_pick(name, self.task_files, "task"))
 
     def plain(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Suites and tasks as their files have them, includes resolved: enough for a list, and not validated."""
-        suites = [strict_yaml.read(path)[0] for path in self._files(lambda relative: relative.parts[0] == "suites")]
+        suites = [strict_yaml.read(path)[0] for path in self._files("suites")]
         return suites, [_read_task(path)[0] for path in self.task_files.values()]
 
     def tasks_in(self, folder: Path) -> list[str]:
@@ -100,17 +95,15 @@ class Catalogue:
     def protocol(self, name: str) -> Protocol:
         """A protocol by name, or from a YAML file."""
         if name.endswith((".yaml", ".yml")):
-            from viubench.schema import Protocol
-
-            return strict_yaml.load(Path(name), Protocol)
+            given: Protocol = strict_yaml.load(Path(name), _model("Protocol"))
+            return given
         return _pick(name, self.protocols, "protocol")
 
     def recipe(self, name: str) -> Recipe:
         """A recipe by name, or from a YAML file."""
         if name.endswith((".yaml", ".yml")):
-            from viubench.schema import Recipe
-
-            return strict_yaml.load(Path(name), Recipe)
+            given: Recipe = strict_yaml.load(Path(name), _model("Recipe"))
+            return given
         return _pick(name, self.recipes, "recipe")
 
     def resolve(self, names: str) -> Selection:
@@ -136,10 +129,9 @@ class Catalogue:
             raise ViubenchError("no task was named", hint="for example: --tasks viubench-mini")
         tasks = tuple(self.task(name) for name in sizes)
         pretext = [task.task for task in tasks if task.pretext]
-        missing = [name for name in pretext if not sizes[name]]
-        if missing:
+        if missing := [name for name in pretext if not sizes[name]]:
             raise ViubenchError(f"no recipe says how many items {missing[0]} has", hint="name a suite that does")
-        base = self.recipes[next((suite.recipe for suite in suites if suite.recipe), None) or "viubench"]
+        base = self.recipes[next((suite.recipe for suite in suites if suite.recipe), "viubench")]
         entries = [{"task": name, "n": sizes[name]} for name in pretext]
         recipe = base.model_validate(base.model_dump(exclude={"items"}) | {"items": entries})
         return Selection(tasks, tuple(suites), recipe)
@@ -148,15 +140,11 @@ class Catalogue:
         """Folders that may hold example rows of a task: under its data folder's name, then of ones of its data set."""
         roots = (*self.include_paths, BUILT_IN)
         yield from (root / "examples" / (task.data or task.task) for root in roots)
-        for other in self._readable() if task.dataset_path else ():
-            if task.dataset_path in (other.dataset_path, *other.fallbacks):
-                yield from (root / "examples" / (other.data or other.task) for root in roots)
-
-    def _readable(self) -> Iterable[Task]:
-        """Every task but those whose file has a fault, which is raised where that task itself is loaded."""
-        for name in self.task_files:
-            with suppress(ViubenchError):
-                yield self.task(name)
+        for name in self.task_files if task.dataset_path else ():
+            with suppress(ViubenchError):  # a fault of its file is raised where that task itself is loaded
+                other = self.task(name)
+                if task.dataset_path in (other.dataset_path, *other.fallbacks):
+                    yield from (root / "examples" / (other.data or other.task) for root in roots)
 
     def knows(self, names: str) -> bool:
         """Whether every name of a comma-separated list is a suite or a task."""
@@ -182,33 +170,35 @@ class Catalogue:
     def _sizes(self, recipe: str) -> dict[str, int]:
         return {entry.task: entry.n for entry in self.recipe(recipe).items}
 
-    def _files(self, keep: Callable[[Path], bool]) -> Iterable[Path]:
+    def _files(self, special: str = "") -> Iterator[Path]:
+        """The files of a special folder of every root, by default those in none of them."""
         for root in (BUILT_IN, *self.include_paths):
             if not root.is_dir():
                 raise ViubenchError(f"no such folder: {root}", where="--include-path")
             for path in sorted(root.rglob("*.yaml")):
-                if keep(path.relative_to(root)):
+                top = path.relative_to(root).parts[0]
+                if top == special if special else top not in SPECIAL:
                     yield path
 
     def _load_all(self, folder: str, model_name: str) -> dict[str, Any]:
         """Every file of one special folder, by the name it gives itself (its first field)."""
-        from viubench import schema
-
-        model = getattr(schema, model_name)
-        entries = [strict_yaml.load(p, model) for p in self._files(lambda relative: relative.parts[0] == folder)]
+        model = _model(model_name)
+        entries = [strict_yaml.load(path, model) for path in self._files(folder)]
         return {getattr(entry, next(iter(model.model_fields))): entry for entry in entries}
 
 
+def _model(name: str) -> Any:
+    """A class of the schema, imported when a file is first validated: a plain list of tasks needs none."""
+    from viubench import schema
+
+    return getattr(schema, name)
+
+
 def load_task(path: Path) -> Task:
-    """One task file, includes resolved, its evaluator found and its name equal to the file's.
-
-    Raises:
-        ViubenchError: as `strict_yaml.load`; also for an unknown evaluator or one with other parameters.
-    """
-    from viubench.schema import Task
-
+    """One task file, includes resolved; ViubenchError as `strict_yaml.load`, for another name than the file's, and for
+    an unknown evaluator or one with other parameters."""
     data, marks = _read_task(path)
-    task = strict_yaml.validate(data, marks, path, Task)
+    task: Task = strict_yaml.validate(data, marks, path, _model("Task"))
     if task.task != path.stem:
         raise ViubenchError(f"the task is named {task.task!r} but its file {path.name!r}", where=str(path))
     try:
@@ -237,6 +227,8 @@ def _pick(name: str, known: Mapping[str, V], kind: str) -> V:
 
 
 def _unknown(name: str, known: Sequence[str], kind: str) -> ViubenchError:
-    close = [other for other in known if name and other.startswith(name)] or get_close_matches(name, known, n=1)
-    hint = f"did you mean {' or '.join(close[:3])}?" if close else f"known: {', '.join(sorted(known))}"
-    return ViubenchError(f"unknown {kind}: {name!r}", hint=hint)
+    longer = [other for other in known if name and other.startswith(name)]
+    hint = did_you_mean(name, known, f"known: {', '.join(sorted(known))}")
+    return ViubenchError(
+        f"unknown {kind}: {name!r}", hint=f"did you mean {' or '.join(longer[:3])}?" if longer else hint
+    )

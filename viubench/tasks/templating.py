@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, partial
+from operator import add, truediv
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -24,7 +24,7 @@ from jinja2 import StrictUndefined, TemplateError, Undefined
 from jinja2.exceptions import UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from viubench.errors import ViubenchError
+from viubench.errors import ViubenchError, did_you_mean
 
 MAX_REPEAT = 10_000
 """Longest text or list that `*` may make of another: a template cannot fill the memory."""
@@ -37,44 +37,33 @@ class _Environment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"*", "**"})
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" or not all(isinstance(side, int | float) for side in (left, right)):
-            sizes = [
-                side if isinstance(side, int) else len(side) for side in (left, right) if not isinstance(side, float)
-            ]
+        sides = (left, right)
+        if operator == "**" or not all(isinstance(side, int | float) for side in sides):
+            sizes = [side if isinstance(side, int) else len(side) for side in sides if not isinstance(side, float)]
             if operator == "**" or len(sizes) < 2 or sizes[0] * sizes[1] > MAX_REPEAT:
                 raise TemplateError(f"{operator!r} may not make more than {MAX_REPEAT} elements")
         return super().call_binop(context, operator, left, right)
 
 
-def _each(change: Callable[[float], float]) -> Callable[[Any], Any]:
-    def apply(value: Any) -> Any:
-        return [apply(part) for part in value] if isinstance(value, list | tuple) else change(value)
-
-    return apply
+def _each(operator: Callable[[Any, Any], Any], value: Any, x: Any) -> Any:
+    return [_each(operator, part, x) for part in value] if isinstance(value, list | tuple) else operator(value, x)
 
 
-@lru_cache(maxsize=1)
-def _environment() -> _Environment:
-    environment = _Environment(undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.filters["plus"] = lambda value, n: _each(lambda number: number + n)(value)
-    environment.filters["divided"] = lambda value, x: _each(lambda number: number / x)(value)
-    environment.filters["stem"] = lambda value: PurePosixPath(value).stem
-    return environment
+_ENVIRONMENT = _Environment(undefined=StrictUndefined, keep_trailing_newline=True)
+_ENVIRONMENT.filters["plus"] = partial(_each, add)
+_ENVIRONMENT.filters["divided"] = partial(_each, truediv)
+_ENVIRONMENT.filters["stem"] = lambda value: PurePosixPath(value).stem
 
 
 @lru_cache(maxsize=4096)
 def _compiled(template: str) -> Callable[..., Any]:
-    single = _SINGLE.fullmatch(template)
-    if single:
-        return _environment().compile_expression(single[1].strip(), undefined_to_none=False)
-    return _environment().from_string(template).render
+    if single := _SINGLE.fullmatch(template):
+        return _ENVIRONMENT.compile_expression(single[1].strip(), undefined_to_none=False)
+    return _ENVIRONMENT.from_string(template).render
 
 
 def value(template: str, row: Mapping[str, Any], *, what: str = "template") -> Any:
-    """What `template` gives for a row.
-
-    Args:
-        what: its key in the task file, for the error message.
+    """What `template` gives for a row; `what` is its key in the task file, for the error message.
 
     Raises:
         ViubenchError: the template cannot be read, or the row lacks a field it names; the hint says which there are.
@@ -85,7 +74,10 @@ def value(template: str, row: Mapping[str, Any], *, what: str = "template") -> A
             str(result)  # raises the error that says what is undefined
         return result
     except UndefinedError as error:
-        raise ViubenchError(f"{what}: {error.message}", where=repr(template), hint=_meant(error, row)) from None
+        fields = sorted(map(str, row))
+        missing = _UNDEFINED.search(error.message or "")
+        hint = did_you_mean(missing[1] if missing else "", fields, f"the row has: {', '.join(fields)}", "{!r}")
+        raise ViubenchError(f"{what}: {error.message}", where=repr(template), hint=hint) from None
     except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
         raise ViubenchError(f"{what}: {str(error) or type(error).__name__}", where=repr(template)) from None
 
@@ -94,10 +86,3 @@ def text(template: str, row: Mapping[str, Any], *, what: str = "template") -> st
     """What `template` gives for a row as text; nothing (None) is the empty text."""
     result = value(template, row, what=what)
     return "" if result is None else str(result)
-
-
-def _meant(error: UndefinedError, row: Mapping[str, Any]) -> str:
-    fields = sorted(str(key) for key in row)
-    missing = _UNDEFINED.search(error.message or "")
-    close = get_close_matches(missing[1], fields, n=1) if missing else []
-    return f"did you mean {close[0]!r}?" if close else f"the row has: {', '.join(fields)}"

@@ -82,11 +82,7 @@ def packets(container: Any, *streams: Any) -> Iterator[Any]:
 
 
 class Decoder:
-    """Frames of one stream in presentation order; packets that do not decode are stepped over and counted.
-
-    Attributes:
-        errors: packets that raised so far.
-    """
+    """Frames of one stream in presentation order; packets that do not decode are stepped over and counted."""
 
     def __init__(self, container: Any, stream: Any) -> None:
         self.container = container

@@ -41,10 +41,8 @@ def located(clip: Clip, root: Path) -> list[tuple[str, Path]]:
 
 
 def content_hash(located: list[tuple[str, Path]], memory: Path) -> str:
-    """32 hex digits: the BLAKE3 hash of the file's bytes; of several files, the hash over theirs in order.
-
-    Remembered in the folder `memory` under the files' real paths, sizes and modification times.
-    """
+    """32 hex digits: the BLAKE3 hash of the file's bytes; of several files, the hash over theirs. Remembered in
+    the folder `memory` under the files' real paths, sizes and modification times."""
     if (known := remembered(located, memory)) is not None:
         return known
     digests = [_digest(path) for _, path in located]

@@ -36,17 +36,10 @@ class StaleTable(MediaError):
 def read(
     path: Path, probe: Probe, indices: NDArray[np.int64], size: tuple[int, int], *, name: str | None = None
 ) -> Pixels:
-    """Decode frames `indices` (any order, repeats allowed) of a video and resize them.
-
-    Args:
-        path: the file.
-        probe: its facts.
-        indices: frame numbers in presentation order, int64 [T], each below `probe.frames`.
-        size: (height, width) of the result.
-        name: what error messages call the file; the path by default.
+    """Decode the frames `indices` (int64 [T], in presentation order from 0, any order, repeats allowed) of a video.
 
     Returns:
-        Pixels uint8 [T, height, width, 3], RGB; area-averaged when made smaller, bicubic when made larger.
+        Pixels uint8 [T, height, width, 3], RGB, at `size` (height, width).
 
     Raises:
         MediaError: `corrupt` when a requested frame does not decode or depends on damaged data, `too_large` when the

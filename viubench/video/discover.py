@@ -19,18 +19,16 @@ VIDEO_SUFFIXES = frozenset((
 ))  # fmt: skip
 """Lower case; the one list of the product."""
 
+PICTURE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tiff", ".webp"))
+
 NOTE_SUFFIXES = frozenset((".md", ".txt", ".json"))
 
 
 def list_videos(root: Path, skip: Path | None = None) -> tuple[list[str], list[str]]:
-    """The files below `root`, leaving out hidden ones, notes (.md, .txt, .json) and all below `skip`.
+    """The videos below `root`, and the other files: paths relative to it, with forward slashes, sorted.
 
-    Returns:
-        Videos and other files: paths relative to `root`, with forward slashes, sorted. Broken videos and links that
-        lead elsewhere are among the videos: they fail when they are read, with a reason.
-
-    Raises:
-        ViubenchError: there is no such folder, or no video file in it.
+    Hidden files, notes and all below `skip` are left out. Broken videos and links that lead elsewhere are among the
+    videos: they fail when they are read, with a reason. Raises ViubenchError where there is no video file.
     """
     if not root.is_dir():
         raise ViubenchError(f"no such folder: {root}", where="--videos")

@@ -28,11 +28,8 @@ _QUALITY = 75
 
 
 def positions(frames: int, most: int = 12) -> list[int]:
-    """Which of `frames` shown frames stand in the strip: at most `most`, evenly chosen, first and last included.
-
-    Returns:
-        Rising numbers in [0, frames); all of them when there are no more than `most`.
-    """
+    """Which of `frames` shown frames stand in the strip, rising: at most `most`, evenly chosen, first and last among
+    them."""
     if frames < 1 or most < 1:
         raise ValueError(f"frames {frames} and most {most} must be above 0")
     if frames <= most:
@@ -49,13 +46,8 @@ def strip_path(run: Path, record_id: str) -> Path:
 
 
 def write(path: Path, videos: Sequence[VideoInput]) -> None:
-    """Write the strip of `videos`, their frames joined in the order shown, `HEIGHT` pixels high.
-
-    Equal frames give equal bytes; the file appears whole or not at all.
-
-    Raises:
-        ValueError: no video.
-    """
+    """Write the frames of `videos`, joined in the order shown, `HEIGHT` pixels high; equal frames give equal bytes.
+    ValueError where there is no frame."""
     pixels = [frame for video in videos for frame in video.pixels]
     if not pixels:
         raise ValueError("a filmstrip needs at least one frame")

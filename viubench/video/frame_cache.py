@@ -31,8 +31,9 @@ from platformdirs import user_cache_path
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling, canonical_json
 from viubench.storage import atomic
-from viubench.video import cache_index, content_hash, decode, images, sampling
+from viubench.video import content_hash, decode, sampling
 from viubench.video.frames import IMAGES, STILL, Pixels, VideoInput
+from viubench.video.pixels import picture, resized
 from viubench.video.probe import Probe, probe
 
 READER_VERSION = 1
@@ -50,12 +51,8 @@ def default_root() -> Path:
 
 
 class FrameCache:
-    """Frames on disk, least recently used out first.
-
-    Args:
-        root: the cache's folder, created when needed.
-        max_bytes: the entries together take at most this; the newest entry is always kept.
-    """
+    """Frames on disk in the folder `root`, least recently used out first: the entries together take at most
+    `max_bytes`, but the newest one is always kept."""
 
     def __init__(self, root: Path, max_bytes: int = 20 << 30) -> None:
         self.root = Path(root)
@@ -67,17 +64,10 @@ class FrameCache:
             raise _unusable(self.root, error) from error
 
     def get(self, clip: Clip, root: Path, sampling: Sampling, resize: Resize) -> VideoInput:
-        """The frames of a clip, decoded in this process when the cache does not hold them.
+        """The frames of a clip below `root`, decoded in this process when the cache does not hold them.
 
-        Args:
-            clip: a file, or a list of images, relative to `root`; `start` and `end` limit which frames are chosen,
-                while numbers, times, total and duration stay those of the whole video.
-            root: the media folder.
-            sampling: which frames.
-            resize: how large.
-
-        Returns:
-            Frames with read-only pixels mapped from the cache, `key` and `source` filled.
+        The clip's `start` and `end` limit which frames are chosen, while numbers, times, total and duration stay those
+        of the whole video. The pixels are mapped from the cache, read-only; `key` and `source` are filled.
 
         Raises:
             MediaError: any fault of the clip.
@@ -93,24 +83,11 @@ class FrameCache:
             video = self.load(key) or replace(decoded, key=key)
         return video
 
-    def ensure(self, clip: Clip, root: Path, sampling: Sampling, resize: Resize) -> str:
-        """Make sure the cache holds the clip; returns its key. Raises as `get`."""
-        (outcome,) = self.ensure_all([(clip, sampling)], root, resize)
-        if isinstance(outcome, MediaError):
-            raise outcome
-        return outcome
-
     def ensure_all(
         self, selections: Sequence[tuple[Clip, Sampling]], root: Path, resize: Resize
     ) -> list[str | MediaError]:
-        """Make sure the cache holds several selections of one file, which is decoded once for all that are missing.
-
-        Args:
-            selections: clips of one and the same file, each with its sampling.
-
-        Returns:
-            For each selection its key, or its own fault.
-        """
+        """Make sure the cache holds several selections of one file, which is decoded once for all that are missing;
+        for each its key, or its own fault."""
         outcomes: list[str | MediaError] = []
         missing: dict[str, tuple[Clip, Sampling]] = {}
         content = ""
@@ -124,13 +101,6 @@ class FrameCache:
             outcomes.append(key)
             if self.load(key) is None:
                 missing[key] = (clip, how)
-        faults = self._fill(missing, root, resize, content) if missing else {}
-        return [faults.get(one, one) if isinstance(one, str) else one for one in outcomes]
-
-    def _fill(
-        self, missing: Mapping[str, tuple[Clip, Sampling]], root: Path, resize: Resize, content: str
-    ) -> dict[str, MediaError]:
-        """Decode and write entries of one file; returns the faults."""
         together = self._together(missing, root, resize, content) if len(missing) > 1 else {}
         faults: dict[str, MediaError] = {}
         for key, (clip, how) in missing.items():
@@ -139,7 +109,7 @@ class FrameCache:
                 self._write(key, video, resize)
             except MediaError as error:
                 faults[key] = error
-        return faults
+        return [faults.get(one, one) if isinstance(one, str) else one for one in outcomes]
 
     def _together(
         self, missing: Mapping[str, tuple[Clip, Sampling]], root: Path, resize: Resize, content: str
@@ -160,7 +130,7 @@ class FrameCache:
         except MediaError:
             return {}
         return {
-            key: _video(pixels[np.searchsorted(union, indices)], facts, indices, content)
+            key: _from_file(pixels[np.searchsorted(union, indices)], facts, indices, content)
             for key, indices in chosen.items()
         }
 
@@ -177,11 +147,8 @@ class FrameCache:
         return str(blake3(canonical_json(parts).encode()).hexdigest(length=16))
 
     def content(self, clip: Clip, root: Path) -> str:
-        """Content hash of a clip (see `content_hash.content_hash`), remembered by path, size and modification time.
-
-        Raises:
-            MediaError: outside_root, missing, empty, lfs_pointer, or `changed` when `clip.content` is another one.
-        """
+        """Content hash of a clip (see `content_hash.content_hash`); raises MediaError as `content_hash.located`, and
+        `changed` when `clip.content` is another one."""
         content = content_hash.content_hash(content_hash.located(clip, root), self.root / "contents")
         if clip.content is not None and clip.content != content:
             raise MediaError("changed", clip.path or clip.frame_files[0], "not the bytes the item was built from")
@@ -211,7 +178,7 @@ class FrameCache:
                 pixels = np.asarray(np.memmap(file, np.uint8, "r", offset=file.tell(), shape=shape))
             head["indices"], head["times"] = tuple(head["indices"]), tuple(head["times"])
             video = VideoInput(pixels, **head, key=key)
-            if video.checksum() != checksum:
+            if video.checksum != checksum:
                 raise ValueError("damaged pixels")
         except FileNotFoundError:
             return None
@@ -222,18 +189,23 @@ class FrameCache:
             os.utime(path)
         return video
 
-    def _head(self, key: str) -> dict[str, Any] | None:
-        """The header of an entry, its pixels unread; None when it is not there or damaged."""
+    def _held(self, key: str) -> tuple[int, list[int]] | None:
+        """Total and indices in the header of an entry, its pixels unread; None when it is not there or damaged."""
         try:
             with self._path(key).open("rb") as file:
                 head = json.loads(file.readline())
-            _ = head["total"], head["indices"]
+            return head["total"], head["indices"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return dict(head)
 
     def _path(self, key: str) -> Path:
         return self.root / f"{key}.frames"
+
+    def _group(self, content: str, resize: Resize) -> Path:
+        """Where the entries of one file at one size are noted as empty files, for frames of one may be frames of
+        another; a note without an entry is harmless."""
+        parts = {"content": content, "resize": resize.model_dump(mode="json"), "reader": READER_VERSION}
+        return self.root / "groups" / str(blake3(canonical_json(parts).encode()).hexdigest(length=16))
 
     def _table(self, content: str) -> Path:
         return self.root / "tables" / f"{content}-{READER_VERSION}.npz"
@@ -248,69 +220,59 @@ class FrameCache:
 
     def _decode(self, clip: Clip, root: Path, how: Sampling, resize: Resize, content: str) -> VideoInput:
         located = content_hash.located(clip, root)
-        if len(clip.frame_files) == 1 and clip.frame_fps is None:
-            return _still(located, resize, content)
         if clip.frame_files:
             return _from_images(clip, located, how, resize, content)
         name, path = located[0]
-        try:
-            return self._from_video(clip, path, name, self._probe(path, name, content), how, resize, content)
-        except decode.StaleTable:
-            counted = self._probe(path, name, content, count=True)
-            return self._from_video(clip, path, name, counted, how, resize, content)
-
-    def _from_video(
-        self, clip: Clip, path: Path, name: str, facts: Probe, how: Sampling, resize: Resize, content: str
-    ) -> VideoInput:
-        chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end, name=name)
-        pixels = self._frames(path, name, facts, chosen, resize, content)
-        return _video(pixels, facts, chosen, content)
+        for count in (False, True):
+            facts = self._probe(path, name, content, count=count)
+            chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end, name=name)
+            try:
+                pixels = self._frames(path, name, facts, chosen, resize, content)
+                break
+            except decode.StaleTable:
+                if count:
+                    raise
+        return _from_file(pixels, facts, chosen, content)
 
     def _frames(
         self, path: Path, name: str, facts: Probe, chosen: NDArray[np.int64], resize: Resize, content: str
     ) -> Pixels:
         """Pixels of the chosen frames: from another entry that holds them all, else decoded."""
-        group = cache_index.group_of(content, resize, READER_VERSION)
-        for key in cache_index.noted(self.root, group):
-            head = self._head(key)  # reading the header does not count as use
-            if head is None:
-                cache_index.forget(self.root, group, key)
-            elif head["total"] == facts.frames and (places := cache_index.places(chosen, head["indices"])) is not None:
-                held = self.load(key)
-                if held is not None:
-                    return held.pixels[places]
+        for note in sorted(self._group(content, resize).glob("*")):
+            held = self._held(note.name)  # reading the header does not count as use
+            if held is None:
+                note.unlink(missing_ok=True)
+            elif held[0] == facts.frames and (places := sampling.places(chosen, held[1])) is not None:
+                video = self.load(note.name)
+                if video is not None:
+                    return video.pixels[places]
         return decode.read(path, facts, chosen, sampling.fit(facts.height, facts.width, resize), name=name)
 
     def _write(self, key: str, video: VideoInput, resize: Resize) -> None:
         names = ("fps", "indices", "times", "total", "duration", "reader", "source")
         head: dict[str, Any] = {name: getattr(video, name) for name in names}
-        head |= {"shape": video.pixels.shape, "checksum": video.checksum()}
+        head |= {"shape": video.pixels.shape, "checksum": video.checksum}
         line = json.dumps(head).encode() + b"\n"
         try:
             atomic.write(self._path(key), line, np.ascontiguousarray(video.pixels).data)
             if video.reader not in (IMAGES, STILL):
-                cache_index.note(self.root, cache_index.group_of(video.source, resize, READER_VERSION), key)
+                group = self._group(video.source, resize)
+                group.mkdir(parents=True, exist_ok=True)
+                (group / key).touch()
             self._evict(keep=key)
         except OSError as error:
             raise _unusable(self.root, error) from error
 
     def _evict(self, keep: str) -> None:
-        """Remove what killed writers left, then the least recently used entries.
-
-        A mapped entry stays readable for who has it mapped.
-        """
+        """Remove what killed writers left, then the least recently used entries; mapped ones stay readable."""
         entries = []
-        for entry in os.scandir(self.root):
-            if entry.name.endswith((".frames", atomic.ASIDE)):
-                try:
-                    info = entry.stat()
-                except FileNotFoundError:
-                    continue
-                if entry.name.endswith(atomic.ASIDE):
-                    if time.time() - info.st_mtime > LEFT_SECONDS:
-                        Path(entry.path).unlink(missing_ok=True)
-                    continue
-                entries.append((info.st_mtime_ns, info.st_size, Path(entry.path)))
+        for path in self.root.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # removed by another process
+                if path.suffix == ".frames":
+                    info = path.stat()
+                    entries.append((info.st_mtime_ns, info.st_size, path))
+                elif path.name.endswith(atomic.ASIDE) and time.time() - path.stat().st_mtime > LEFT_SECONDS:
+                    path.unlink()
         total = sum(size for _, size, _ in entries)
         for _, size, path in sorted(entries):
             if total <= self.max_bytes:
@@ -320,50 +282,48 @@ class FrameCache:
                 total -= size
 
 
-def _video(pixels: Pixels, facts: Probe, chosen: NDArray[np.int64], content: str) -> VideoInput:
-    return VideoInput(
-        pixels,
-        fps=facts.fps,
-        indices=tuple(chosen.tolist()),
-        times=tuple(facts.times[chosen].tolist()),
-        total=facts.frames,
-        duration=facts.duration,
-        reader="pyav",
-        source=content,
-    )
+def _video(
+    pixels: Pixels,
+    chosen: NDArray[np.int64],
+    times: sampling.Seconds,
+    fps: float,
+    duration: float,
+    reader: str,
+    content: str,
+) -> VideoInput:
+    shown = tuple(times[chosen].tolist())
+    return VideoInput(pixels, fps, tuple(chosen.tolist()), shown, len(times), duration, reader, content)
+
+
+def _from_file(pixels: Pixels, facts: Probe, chosen: NDArray[np.int64], content: str) -> VideoInput:
+    return _video(pixels, chosen, facts.times, facts.fps, facts.duration, "pyav", content)
 
 
 def _from_images(
     clip: Clip, located: list[tuple[str, Path]], how: Sampling, resize: Resize, content: str
 ) -> VideoInput:
-    if not clip.frame_fps or not math.isfinite(clip.frame_fps) or clip.frame_fps < 0:
+    """A list of pictures at its frame rate; a single one without a rate is an image, whatever the sampling."""
+    still = len(located) == 1 and clip.frame_fps is None
+    fps = 1.0 if still else clip.frame_fps
+    if not fps or not math.isfinite(fps) or fps < 0:
         raise ViubenchError(
             f"frame_fps is {clip.frame_fps} for the images {clip.frame_files[0]} ...",
             hint="a list of images needs the frames per second it was taken at",
         )
-    names, paths = [name for name, _ in located], [path for _, path in located]
-    times = np.arange(len(paths)) / clip.frame_fps
-    duration = len(paths) / clip.frame_fps
-    chosen = sampling.choose(times, duration, how, clip.start, clip.end, name=names[0])
-    height, width = images.picture(paths[0], names[0]).shape[:2]
-    return VideoInput(
-        images.read(paths, names, chosen, sampling.fit(height, width, resize)),
-        fps=clip.frame_fps,
-        indices=tuple(chosen.tolist()),
-        times=tuple(times[chosen].tolist()),
-        total=len(paths),
-        duration=duration,
-        reader=IMAGES,
-        source=content,
-    )
+    times = np.arange(len(located)) / fps
+    duration = len(located) / fps
+    chosen = np.zeros(1, np.int64)
+    if not still:
+        chosen = sampling.choose(times, duration, how, clip.start, clip.end, name=located[0][0])
 
+    def read(index: int) -> Pixels:
+        name, path = located[index]
+        return picture(path, name)
 
-def _still(located: list[tuple[str, Path]], resize: Resize, content: str) -> VideoInput:
-    """One picture without a frame rate: an image, whatever the sampling."""
-    (name, path), *_ = located
-    height, width = images.picture(path, name).shape[:2]
-    pixels = images.read([path], [name], np.zeros(1, np.int64), sampling.fit(height, width, resize))
-    return VideoInput(pixels, 1.0, (0,), (0.0,), 1, 1.0, reader=STILL, source=content)
+    height, width = read(0).shape[:2]
+    size = sampling.fit(height, width, resize)
+    pixels = np.stack([resized(read(index), size) for index in chosen.tolist()])
+    return _video(pixels, chosen, times, fps, duration, STILL if still else IMAGES, content)
 
 
 def _unusable(root: Path, error: OSError) -> ViubenchError:

@@ -10,6 +10,7 @@ Example:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from blake3 import blake3
@@ -50,7 +51,6 @@ class VideoInput:
     reader: str = ""
     source: str = ""
     key: str = field(default="", compare=False)
-    _checksum: list[str] = field(default_factory=list, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.shape[3] != 3 or self.pixels.dtype != np.uint8:
@@ -70,13 +70,11 @@ class VideoInput:
         """Whether this is one picture, shown as an image and not as a video."""
         return self.reader == STILL
 
+    @cached_property
     def checksum(self) -> str:
         """32 hex digits: the BLAKE3 hash of the pixels' bytes. Computed once."""
-        if not self._checksum:
-            pixels = np.ascontiguousarray(self.pixels).data.cast("B")
-            self._checksum.append(str(blake3(pixels).hexdigest(length=16)))
-        return self._checksum[0]
+        return str(blake3(np.ascontiguousarray(self.pixels).data.cast("B")).hexdigest(length=16))
 
     def pixel_hash(self) -> str:
         """32 hex digits over shape and pixels: equal frames, equal hash, on every machine."""
-        return str(blake3(f"{self.pixels.shape} {self.checksum()}".encode()).hexdigest(length=16))
+        return str(blake3(f"{self.pixels.shape} {self.checksum}".encode()).hexdigest(length=16))

@@ -13,27 +13,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-H264_SLICES, H264_PLAIN_SLICE, H264_IDR = range(1, 6), 1, 5
+H264_SLICES, H264_PLAIN_SLICE, H264_IDR = set(range(1, 6)), 1, 5
 H264_ASIDES = (6, 9, 12)  # supplemental messages, access unit delimiters, filler
-HEVC_SLICES, HEVC_IRAP = range(32), range(16, 24)
+HEVC_SLICES, HEVC_IRAP = set(range(32)), set(range(16, 24))
 
 
 def is_clean_entry(codec: str, header: bytes, packet: bytes) -> bool:
     """Whether every slice of a key packet may be decoded without anything before it.
 
-    Args:
-        codec: FFmpeg's name of the codec.
-        header: the stream's extradata (an avcC or hvcC record, ISO/IEC 14496-15).
-        packet: the packet's bytes.
+    `codec` is FFmpeg's name, `header` the stream's extradata (an avcC or hvcC record, ISO/IEC 14496-15).
     """
     if codec == "h264":
-        types = [unit[0] & 31 for unit in _units(header, 4, packet)]
-        slices = [kind for kind in types if kind in H264_SLICES]
-        return bool(slices) and all(kind == H264_IDR for kind in slices)
+        slices = {unit[0] & 31 for unit in _units(header, 4, packet)} & H264_SLICES
+        return slices == {H264_IDR}
     if codec == "hevc":
-        types = [unit[0] >> 1 & 63 for unit in _units(header, 21, packet)]
-        slices = [kind for kind in types if kind in HEVC_SLICES]
-        return bool(slices) and all(kind in HEVC_IRAP for kind in slices)
+        slices = {unit[0] >> 1 & 63 for unit in _units(header, 21, packet)} & HEVC_SLICES
+        return bool(slices) and slices <= HEVC_IRAP
     return True
 
 
@@ -41,11 +36,7 @@ def is_disposable(codec: str, header: bytes, packet: Any) -> bool:
     """Whether a packet can be left out without changing a pixel of any other frame.
 
     So it is where nothing but slices of an H.264 picture that is never referred to (nal_ref_idc 0, ISO/IEC 14496-10,
-    7.4.1) is in it, perhaps with messages about it.
-
-    Args:
-        codec, header: as for `is_clean_entry`.
-        packet: the packet, or its bytes.
+    7.4.1) is in it, perhaps with messages about it. The arguments are those of `is_clean_entry`.
     """
     if codec != "h264":
         return False

@@ -37,12 +37,8 @@ TOGETHER = 512
 
 @dataclass
 class Media:
-    """Where frames come from: the frame cache, and the processes that decode into it.
-
-    Attributes:
-        decode_seconds: time the processes have spent decoding, all together.
-        decoded: jobs they did, each a reading of one file or a hit in the cache.
-    """
+    """Where frames come from: the frame cache, and the processes that decode into it. They have spent `decode_seconds`
+    on `decoded` jobs, each a reading of one file or a hit in the cache."""
 
     cache: FrameCache
     pool: KillablePool
@@ -92,15 +88,14 @@ class Media:
         """`request`, and the others expected of its file, as far as they fit into memory together."""
         root, clip, sampling, resize = request
         waiting = self._expected.pop((root, clip.path, resize), [])
-        frames, taken, left = _frames(sampling), [request], []
+        frames, taken = _frames(sampling), [request]
+        left: list[FrameRequest] = []
         for other in waiting:
             if other == request or other in self._in_flight:
                 continue
-            if frames + _frames(other[2]) <= TOGETHER:
-                frames += _frames(other[2])
-                taken.append(other)
-            else:
-                left.append(other)
+            fits = frames + _frames(other[2]) <= TOGETHER
+            frames += _frames(other[2]) if fits else 0
+            (taken if fits else left).append(other)
         if left:
             self._expected[root, clip.path, resize] = left
         return taken

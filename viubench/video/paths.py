@@ -72,11 +72,9 @@ def _has_whole_moov(path: Path) -> bool:
         while at + 8 <= size:
             file.seek(at)
             head = file.read(16)
-            length = int.from_bytes(head[:4], "big")
+            length = int.from_bytes(head[:4], "big") or size - at
             if length == 1:
                 length = int.from_bytes(head[8:16], "big")
-            elif length == 0:
-                length = size - at
             if head[4:8] == b"moov":
                 return at + length <= size
             if length < 8:

@@ -1,4 +1,4 @@
-"""A decoded frame as RGB pixels of the requested size.
+"""A decoded frame, or a picture, as RGB pixels of the requested size.
 
 Example:
     >>> convert = ToRGB()
@@ -8,12 +8,14 @@ Example:
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from av.filter import Graph
 
+from viubench.errors import MediaError
 from viubench.video.frames import Pixels
 
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
@@ -44,6 +46,14 @@ class ToRGB:
         self._graph.push(frame)
         pixels: Pixels = self._graph.pull().to_ndarray()
         return pixels
+
+
+def picture(path: Path, name: str) -> Pixels:
+    """One image file as uint8 [H, W, 3] RGB, turned as its EXIF data says; raises MediaError `corrupt`."""
+    decoded = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise MediaError("corrupt", name, "not an image that can be decoded")
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def turned(pixels: Pixels, rotation: int) -> Pixels:

@@ -11,9 +11,9 @@ B-frames, missing or repeated timestamps, transport streams) the video is decode
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +42,27 @@ EIGHT_BIT = {"yuv420p", "yuvj420p"}
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
-    """The measured facts of one video.
+class _Picture:
+    """What the header and the first decoded frame show.
 
     Attributes:
         width, height: pixels as shown, after `rotation`; non-square pixels are not stretched.
         rotation: degrees counter-clockwise by which a decoded picture must be turned: 0, 90, 180 or 270.
+    """
+
+    codec: str
+    pixel_format: str
+    container: str
+    width: int
+    height: int
+    rotation: int
+
+
+@dataclass(frozen=True, eq=False)
+class Probe(_Picture):
+    """The measured facts of one video.
+
+    Attributes:
         fps: mean frames per second over `duration`.
         times: seconds of every frame minus the first one's, float64 [N], rising from 0.
         frames: N.
@@ -57,12 +72,6 @@ class Probe:
         keys: numbers of the key frames, int64, rising; empty where frames were counted.
     """
 
-    codec: str
-    pixel_format: str
-    container: str
-    width: int
-    height: int
-    rotation: int
     fps: float
     times: NDArray[np.float64] = field(repr=False)
     frames: int
@@ -72,16 +81,10 @@ class Probe:
     keys: NDArray[np.int64] = field(repr=False)
 
 
-@dataclass(frozen=True)
-class _Head:
-    """What the header says and the first decoded frame shows."""
+@dataclass(frozen=True, eq=False)
+class _Head(_Picture):
+    """The same with what the header promises."""
 
-    codec: str
-    pixel_format: str
-    container: str
-    width: int
-    height: int
-    rotation: int
     streams: int
     promised_frames: int
     promised_seconds: float
@@ -89,25 +92,21 @@ class _Head:
     rate: float
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Times of the frames (from any start), the second at which the last stream ends, and the way in."""
+class _Table(NamedTuple):
+    """Times of the frames (from any start), the second at which the last stream ends, and the way in: `clean` where
+    every key frame is a clean entry and nothing that is decoded stays unseen."""
 
     times: NDArray[np.float64]
     pts: NDArray[np.int64]
     keys: NDArray[np.int64]
     end: float
     clean: bool
-    """Every key frame is a clean entry, and nothing that is decoded stays unseen."""
 
 
 def probe(path: Path, *, name: str | None = None, count: bool = False) -> Probe:
-    """Measure one video file.
+    """Measure one video file, by the packets where they settle it; with `count`, by decoding all of it in order.
 
-    Args:
-        path: the file.
-        name: what error messages call it; the path by default.
-        count: decode the whole video in order and count, whatever the packets say.
+    `name` is what error messages call it; the path by default.
 
     Raises:
         MediaError: missing, empty, lfs_pointer, not_a_video, no_video_stream, no_decoder, truncated, corrupt,
@@ -119,22 +118,16 @@ def probe(path: Path, *, name: str | None = None, count: bool = False) -> Probe:
     table = None if count else _packet_table(path, head, shown)
     if table is None or _shortfall(head, table):
         table = _counted_table(path, head, shown)
-    frames = len(table.times)
-    if frames == 0:
+    if (frames := len(table.times)) == 0:
         raise MediaError("corrupt", shown, "no frame decodes")
     if shortfall := _shortfall(head, table):
         raise MediaError("truncated", shown, shortfall)
     times = table.times - table.times[0]
-    duration = float(times[-1] + _gap(times, head.rate))
+    duration = float(times[-1] + (np.median(np.diff(times)) if frames > 1 else 1 / head.rate))
     if frames > MAX_FRAMES or duration > MAX_SECONDS:
         raise MediaError("too_large", shown, f"{frames} frames, {duration / 3600:.1f} h")
     return Probe(
-        codec=head.codec,
-        pixel_format=head.pixel_format,
-        container=head.container,
-        width=head.width,
-        height=head.height,
-        rotation=head.rotation,
+        **{field.name: getattr(head, field.name) for field in fields(_Picture)},
         fps=frames / duration,
         times=times,
         frames=frames,
@@ -256,7 +249,3 @@ def _shortfall(head: _Head, table: _Table) -> str:
 def _seconds(pts: NDArray[np.int64], base: Any) -> NDArray[np.float64]:
     """Timestamps in seconds from the first; exact integer arithmetic before the one division."""
     return np.asarray((pts - pts[:1]) * base.numerator / base.denominator, np.float64)
-
-
-def _gap(times: NDArray[np.float64], rate: float) -> float:
-    return float(np.median(np.diff(times))) if len(times) > 1 else 1 / rate

@@ -2,7 +2,7 @@
 
 Example:
     >>> with KillablePool(workers=2, limit_s=60) as pool:  # doctest: +SKIP
-    ...     key = pool.submit(cache.ensure, clip, root, sampling, resize, name=clip.path).result()
+    ...     keys = pool.submit(cache.ensure_all, [(clip, sampling)], root, resize, name=clip.path).result()
 
 Each worker is a pebble pool of one spawned process behind a thread of this process, so that a kill or a crash touches
 no other worker. After either, a fresh process takes the next job. Workers ignore Ctrl-C (the parent closes them) and
@@ -16,8 +16,8 @@ import multiprocessing
 import os
 import pickle
 import queue
+import resource
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
@@ -38,12 +38,9 @@ START_S = 120.0
 
 
 class KillablePool:
-    """A few worker processes with a wall limit per job.
+    """A few worker processes, each started by its first job, with a limit of `limit_s` seconds per job.
 
-    Args:
-        workers: number of processes, at least 1; each starts with its first job.
-        limit_s: seconds one job may take.
-        memory_bytes: address space of one worker; None for no limit. Mapped files count.
+    `memory_bytes` is the address space of one worker, None for no limit; mapped files count.
     """
 
     def __init__(self, workers: int, limit_s: float, *, memory_bytes: int | None = 32 << 30) -> None:
@@ -64,12 +61,8 @@ class KillablePool:
     def submit(self, fn: Callable[..., T], *args: Any, name: str = "") -> Future[T]:
         """Run fn(*args) in a worker, first come first served; all must be picklable, `fn` importable by name.
 
-        Args:
-            name: the file that a `timeout` or `crashed` error names.
-
-        Returns:
-            A future with the result, or with the exception fn raised, or MediaError `timeout`, `crashed` or
-            `too_large` (the memory limit).
+        The future has the result, or the exception fn raised, or MediaError `timeout`, `crashed` or `too_large` (the
+        memory limit) of the file `name`.
         """
         if self._closing.is_set():
             raise RuntimeError("the pool is closed")
@@ -161,9 +154,7 @@ def _prepare_worker(memory_bytes: int | None, workers: int) -> None:
     """In a fresh worker: its share of the cores, its memory limit, and an end when its parent ends or asks for it."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a Python handler would wait for the decoder to return
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if memory_bytes is not None and sys.platform != "win32":
-        import resource
-
+    if memory_bytes is not None:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     cores.take(workers)
 

@@ -11,6 +11,7 @@ Example:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +41,6 @@ def choose(
 
     Args:
         times: seconds of every frame, float64 [N], rising from 0.
-        duration: seconds of the video.
-        sampling: how to choose.
         start, end: choose only from this part of the video, in seconds; ignored by `indices`.
         name: the file, for the error message.
 
@@ -98,15 +97,26 @@ def _nearest(times: Seconds, instants: Seconds) -> NDArray[np.int64]:
     return np.where(closer, after, before).astype(np.int64)
 
 
+def places(indices: NDArray[np.int64], held: Sequence[int]) -> NDArray[np.int64] | None:
+    """Where each of the frame numbers (int64 [T], any order, repeats allowed) is in `held`; None if one is not.
+
+    >>> places(np.array([0, 40]), (0, 20, 40))
+    array([0, 2])
+    >>> places(np.array([0, 41]), (0, 20, 40)) is None
+    True
+    """
+    numbers = np.asarray(held, np.int64)
+    order = np.argsort(numbers, kind="stable")
+    at = np.searchsorted(numbers[order], indices)
+    if np.any(at == len(numbers)) or np.any(numbers[order][at] != indices):
+        return None
+    return np.asarray(order[at], np.int64)
+
+
 def edges(times: Seconds, gap: float | None = None) -> Seconds:
-    """When each sampled frame is shown, float64 [T + 1] seconds: frame k over [edge k, edge k + 1).
+    """When each sampled frame is shown, float64 [T + 1] seconds to the millisecond: frame k over [edge k, edge k + 1).
 
-    Args:
-        times: seconds of the sampled frames, [T], rising.
-        gap: how long the last one is shown; by default the median distance of the others. Needed when T is 1.
-
-    Returns:
-        The edges, rounded to milliseconds.
+    `gap` is how long the last one is shown, by default the median distance of the others; needed when T is 1.
     """
     times = np.asarray(times, np.float64)
     if gap is None:
@@ -134,9 +144,12 @@ def fit(height: int, width: int, resize: Resize) -> tuple[int, int]:
         )
     scale = math.sqrt(min(max(height * width, resize.min_pixels), most) / (height * width))
     longest = most // step // step * step
-    rows = _multiples(height * scale, step, longest)
-    columns = _multiples(width * scale, step, longest)
-    sizes = [(h, w) for h in rows for w in columns if h * w <= most]
+
+    def multiples(side: float) -> list[int]:
+        around = math.floor(side / step + 1e-9), math.ceil(side / step - 1e-9)
+        return [min(max(count * step, step), longest) for count in around]
+
+    sizes = [(h, w) for h in multiples(height * scale) for w in multiples(width * scale) if h * w <= most]
 
     def misfit(size: tuple[int, int]) -> tuple[bool, float, float]:
         h, w = size
@@ -144,9 +157,3 @@ def fit(height: int, width: int, resize: Resize) -> tuple[int, int]:
         return h * w < resize.min_pixels, round(shape, 9), abs(math.log(h * w / (height * width * scale**2)))
 
     return min(sizes, key=misfit)
-
-
-def _multiples(side: float, step: int, longest: int) -> list[int]:
-    """The multiples of `step` around `side`, each at least one step and at most `longest`."""
-    around = math.floor(side / step + 1e-9), math.ceil(side / step - 1e-9)
-    return sorted({min(max(count * step, step), longest) for count in around})

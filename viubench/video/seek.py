@@ -42,14 +42,8 @@ def saves(probe: Probe) -> bool:
 def read_sparse(
     path: Path, probe: Probe, requested: Indices, size: tuple[int, int], *, name: str, threads: int = 1
 ) -> Pixels | None:
-    """The frames `requested` (rising numbers, int64 [T]) of a video, as `decode.read` gives them; None in doubt.
-
-    Args:
-        threads: of the decoder; they do not change a pixel.
-
-    Returns:
-        Pixels uint8 [T, height, width, 3], equal bit by bit to those of a decode in order.
-    """
+    """The frames `requested` (rising numbers, int64 [T]) of a video, equal bit by bit to those of a decode in order
+    whatever the number of `threads`: uint8 [T, height, width, 3]; None in doubt."""
     out = np.empty((len(requested), *size, 3), np.uint8)
     convert = ToRGB()
     at = 0
@@ -80,16 +74,12 @@ class _SparseReader:
             if key > 0:
                 if not moved:
                     # Decoders look into the first packet for the encoder whose faults they must work around.
-                    self._first_packet()
+                    first = next((packet for packet in self.container.demux(self.stream) if packet.size), None)
+                    if first is not None:
+                        first.decode()
                 self.container.seek(int(self.probe.pts[key]), stream=self.stream)  # flushes the decoder
             moved = True
             yield from self._group(key, group)
-
-    def _first_packet(self) -> None:
-        for packet in self.container.demux(self.stream):
-            if packet.size:
-                packet.decode()
-                return
 
     def _group(self, key: int, requested: list[int]) -> Iterator[Any]:
         """Decode from key frame `key` on until the last of `requested` is there."""

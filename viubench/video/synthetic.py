@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import cv2
@@ -31,18 +30,11 @@ DUSK = 0.2
 Floats = NDArray[np.float32]
 Colour = tuple[int, int, int]
 
-SHAPES: tuple[tuple[float, float, float], ...] = (
-    (1.0, 1.0, 1.0),
-    (0.75, 1.0, 1.2),
-    (1.0, 0.75, 0.96),
-    (0.6, 1.1, 0.8),
-    (0.9, 1.2, 1.12),
-)
+SHAPES = ((1.0, 1.0, 1.0), (0.75, 1.0, 1.2), (1.0, 0.75, 0.96), (0.6, 1.1, 0.8), (0.9, 1.2, 1.12))
 """Width, height and frame rate of clip i relative to what was asked, in turn; the first is exactly what was asked."""
 
 
-@dataclass(frozen=True)
-class Palette:
+class Palette(NamedTuple):
     """Colours of one scene, RGB; each has red far from blue, so that swapping the two is seen."""
 
     sky: tuple[Colour, Colour]  # zenith, horizon
@@ -66,8 +58,7 @@ PALETTES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Sprite:
+class Sprite(NamedTuple):
     """One moving object: RGBA float32 [S, S, 4] (colour 0..255, alpha 0..1) and its path in pixels and seconds."""
 
     image: Floats
@@ -77,8 +68,7 @@ class Sprite:
     growth: float  # share of the size gained and lost in one swing
 
 
-@dataclass(frozen=True)
-class Scene:
+class Scene(NamedTuple):
     """What is seen between two cuts: two layers, each wider than the frame, and the objects in front of them."""
 
     far: Pixels
@@ -88,11 +78,8 @@ class Scene:
     zoom: tuple[float, float]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """One clip to draw. `cuts` are the frame numbers at which a new scene begins, the first being 0.
-
-    At `dusk` its light fails steadily."""
+class Plan(NamedTuple):
+    """One clip to draw. `cuts` are the frame numbers at which a new scene begins, the first being 0."""
 
     name: str
     size: tuple[int, int]
@@ -141,22 +128,16 @@ def blend(low: Colour, high: Colour, share: Floats) -> Floats:
     return np.asarray(a + (b - a) * share[..., None], np.float32)
 
 
-def skyline(rng: np.random.Generator, width: int, cell: int) -> Floats:
-    """A ridge: one height in 0..1 per column."""
-    return np.asarray(noise(rng, 2, width, cell, 5)[0], np.float32)
-
-
 def far_layer(rng: np.random.Generator, height: int, width: int, palette: Palette) -> Pixels:
     """Sky with clouds, a sun or moon off the middle, and a ridge of hills."""
     rows = np.linspace(0, 1, height, dtype=np.float32)[:, None]
     layer = blend(*palette.sky, np.repeat(rows, width, 1))
-    clouds = np.clip(noise(rng, height, width, max(8, height // 3), 5) * 2 - 0.9, 0, 1) * (
-        0.15 if palette.dark else 0.6
-    )
+    clouds = np.clip(noise(rng, height, width, max(8, height // 3), 5) * 2 - 0.9, 0, 1)
+    clouds *= 0.15 if palette.dark else 0.6
     layer += (np.array((250, 240, 235), np.float32) - layer) * clouds[..., None]
     centre = (int(width * rng.choice((0.22, 0.72))), int(height * rng.uniform(0.12, 0.25)))
     cv2.circle(layer, centre, max(3, height // 14), (255, 244, 200), -1, cv2.LINE_AA)
-    ridge = (0.35 + 0.3 * skyline(rng, width, max(8, width // 4))) * height
+    ridge = (0.35 + 0.3 * noise(rng, 2, width, max(8, width // 4), 5)[0]) * height
     depth = (np.arange(height, dtype=np.float32)[:, None] - ridge) / height
     texture = 0.65 + 0.7 * noise(rng, height, width, max(4, height // 10))
     hills = np.array(palette.ridge, np.float32) * (texture * (1.25 - np.clip(depth, 0, 1)))[..., None]
@@ -166,7 +147,7 @@ def far_layer(rng: np.random.Generator, height: int, width: int, palette: Palett
 
 def near_layer(rng: np.random.Generator, height: int, width: int, palette: Palette) -> NDArray[np.uint8]:
     """Ground with what stands on it (trees or houses), RGBA: clear where the far layer shows."""
-    edge = (0.62 + 0.16 * skyline(rng, width, max(8, width // 3))) * height
+    edge = (0.62 + 0.16 * noise(rng, 2, width, max(8, width // 3), 5)[0]) * height
     depth = (np.arange(height, dtype=np.float32)[:, None] - edge) / height
     texture = noise(rng, height, width, max(6, height // 7), 5)
     colour = blend(*palette.ground, np.clip(texture * 1.3 - 0.6 * np.clip(depth, 0, 1), 0, 1))
@@ -256,8 +237,8 @@ def make_scene(rng: np.random.Generator, size: tuple[int, int], palette: Palette
     )
     pan = (0.05, 0.95) if rng.random() < 0.5 else (0.95, 0.05)
     zoom = (1.0, float(rng.uniform(1.1, 1.35)))
-    return Scene(far_layer(rng, *canvas, palette), near_layer(rng, *canvas, palette), sprites, pan,
-                 zoom if rng.random() < 0.5 else zoom[::-1])  # fmt: skip
+    far, near = far_layer(rng, *canvas, palette), near_layer(rng, *canvas, palette)
+    return Scene(far, near, sprites, pan, zoom if rng.random() < 0.5 else zoom[::-1])
 
 
 def view(layer: NDArray[np.uint8], size: tuple[int, int], across: float, zoom: float) -> NDArray[np.uint8]:
@@ -348,12 +329,8 @@ def draw(
 ) -> list[Path]:
     """Write `clips` different clips, `clip-00.mp4` onwards, into the folder `out` and return their paths.
 
-    Args:
-        out: created if missing; files of the same names are replaced.
-        seed: another seed, other scenes; equal arguments give equal frames.
-        seconds, size, fps: length, (width, height) in pixels and frames a second of the first clip exactly;
-            the others vary around them, no two alike.
-        dusk: all clips exactly so long, large and fast, one scene each, and their light fails steadily.
+    `seconds`, `size` (width, height in pixels) and `fps` are those of the first clip; the others vary around them, no
+    two alike. At `dusk` all clips are exactly so, one scene each, and their light fails steadily.
     """
     out.mkdir(parents=True, exist_ok=True)
     paths = []

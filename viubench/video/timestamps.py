@@ -56,9 +56,8 @@ def missing_timestamps(prompt: str, metas: Sequence[dict[str, Any]], group: int 
     """None when `prompt` holds every video's times in order, else a sentence on what it holds instead."""
     expected = [stamp for meta in metas for stamp in stamps(meta, group)]
     actual = _STAMP.findall(prompt)
-    for start in range(len(actual) - len(expected) + 1):
-        if actual[start : start + len(expected)] == expected:
-            return None
+    if any(actual[start : start + len(expected)] == expected for start in range(len(actual) - len(expected) + 1)):
+        return None
     if not actual:
         return f"the prompt holds no frame timestamps; expected {expected[0]} to {expected[-1]}"
     return (

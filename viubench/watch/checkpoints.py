@@ -5,9 +5,8 @@ Example:
     [(100, ''), (200, 'torn weights: 512 of 2048 bytes')]
 
 A step is read from the folder's name: `checkpoint-200`, `step-000200`, `epoch=1-step=200`, `global_step_200/actor/...`.
-A checkpoint is complete when its configuration, tokenizer, processor and all of its weights are there, and the weights
-are as long as their headers say. Whether its writer is done shows only in time (see `viubench.watch.scheduler`), or in
-the list of files that this project's trainer writes last.
+A checkpoint is complete when its configuration, tokenizer, processor and weights are there, as long as their headers
+say. Whether its writer is done shows only in time, or in the list of files that this project's trainer writes last.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ BEING_WRITTEN = re.compile(r"^[._]|^te?mp[-_.]|[-_.](?:te?mp|part|partial|incomp
 """Names that writers give to a folder until it is complete."""
 
 DEEPEST = 3
-"""Folders below `global_step_200` in which its model is looked for."""
+"""Folders below `global_step_200` in which its model is searched."""
 
 LISTED = "trainer/files.json"
 """The list of files (name -> [bytes, digest]) in a checkpoint of this project's trainer."""
@@ -40,12 +39,8 @@ LISTED = "trainer/files.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder with a step in its name, complete or not.
-
-    Attributes:
-        name: of the folder, as text that UTF-8 can hold.
-        model: the folder itself, or the one inside it that holds the model.
-    """
+    """A folder with a step in its name, complete or not. `name` is text that UTF-8 can hold; `model` is the folder
+    itself, or the one inside it that holds the model."""
 
     folder: Path
     name: str
@@ -72,13 +67,8 @@ def step_of(name: str) -> int | None:
 
 
 def stamp(folder: Path) -> tuple[str, float]:
-    """What changes whenever something in `folder` does, and for how many seconds it has not, by this machine's clock.
-
-    A copy may bring old times of modification along; the time of the inode's change is the file system's own.
-
-    Raises:
-        OSError: the folder is gone.
-    """
+    """What changes whenever something in `folder` does, and for how many seconds it has not, by this machine's clock:
+    a copy may bring old times of modification along, so the inode's change counts too. OSError: the folder is gone."""
     digest, newest = blake2b(digest_size=16), 0.0
     for path in sorted(_files(str(folder))):
         about = os.stat(path) if os.path.exists(path) else os.lstat(path)  # a link may lead nowhere
@@ -98,10 +88,8 @@ def completeness(checkpoint: Checkpoint) -> tuple[str, bool]:
 
 
 def incomplete(model: Path) -> str:
-    """Why `model` cannot be opened yet; empty where it can.
-
-    Stricter than an engine, which opens the weights that it finds: without an index, more may come.
-    """
+    """Why `model` cannot be opened yet; empty where it can. Stricter than an engine, which opens the weights that are
+    there: without an index, more may come."""
     try:
         checkpoints.require_complete(model)
     except ViubenchError as error:

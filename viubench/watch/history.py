@@ -3,10 +3,8 @@
 Example:
     with History.open(Path("runs/train/watch")) as history:
         history.append(entry)
-        history.has("checkpoint-200", fingerprint, options)  # True
 
-A torn last line, as earlier versions left it when killed, is ignored: its checkpoint is entered again from its finished
-run folder.
+A torn last line, as earlier versions left it when killed, is ignored: the finished run folder is entered again.
 """
 
 from __future__ import annotations
@@ -35,11 +33,8 @@ class History(AbstractContextManager["History"]):
 
     @classmethod
     def open(cls, out: Path) -> History:
-        """Create or reopen the folder, lock it, and read its lines.
-
-        Raises:
-            ViubenchError: another watch writes to it, a line cannot be read, or the folder cannot be created.
-        """
+        """Create or reopen the folder, lock it, and read its lines; raises ViubenchError where that cannot be done, or
+        another watch writes to it."""
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -77,11 +72,7 @@ class History(AbstractContextManager["History"]):
 
 
 def read(out: Path) -> list[WatchEntry]:
-    """The entries of a watch's history.
-
-    Raises:
-        ViubenchError: a line that cannot be read; `where` names it.
-    """
+    """The entries of a watch's history; ViubenchError, whose `where` names it, for a line that cannot be read."""
     entries = []
     for number, line in enumerate(_lines(out), start=1):
         try:

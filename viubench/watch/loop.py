@@ -20,7 +20,7 @@ from viubench.schema import WatchEntry
 from viubench.storage.run_dir import read_manifest
 from viubench.system import child_process
 from viubench.watch.reference import Reference
-from viubench.watch.scheduler import Due, Scan, Scheduler, busy, finished, gated
+from viubench.watch.scheduler import SETTLING, Due, Scan, Scheduler, busy, finished
 
 PROGRAM = (sys.executable, "-m", "viubench")
 
@@ -31,11 +31,9 @@ COMMAND_SECONDS = 600.0
 class Output(Protocol):
     """Where the events of a watch go."""
 
-    def log(self, message: str) -> None:
-        """What happens now."""
+    def log(self, message: str) -> None: ...
 
-    def warn(self, message: str) -> None:
-        """What went wrong and ends nothing."""
+    def warn(self, message: str) -> None: ...
 
     def entry(self, entry: WatchEntry) -> None:
         """A checkpoint was evaluated or gated."""
@@ -49,13 +47,8 @@ class Output(Protocol):
 
 @dataclass
 class WatchLoop:
-    """Evaluates what the scheduler finds due.
-
-    Attributes:
-        run_options: options of `viubench run` that change no result.
-        reference: the gate's, None for no gate.
-        command: what to run on a regression, empty for nothing.
-    """
+    """Evaluates what is due; `run_options` of `viubench run` change no result, and `command` (empty for none) runs on a
+    regression."""
 
     scheduler: Scheduler
     run_options: Sequence[str]
@@ -67,7 +60,10 @@ class WatchLoop:
         """Scan every `poll` seconds; with `once` until nothing is due and what is settling had its time."""
         waited = False
         drawn: Scan | None = None
-        self._gate_again()
+        if self.reference is not None:
+            for entry in self.scheduler.to_gate(self.reference.against):
+                outcome = self.reference.gate(self.scheduler.history.out / entry.run)
+                self._record(entry.model_copy(update={"gate": outcome}))
         while True:
             scan = self.scheduler.scan()
             if scan.due is not None:
@@ -81,16 +77,10 @@ class WatchLoop:
                     if drawn is None or one not in drawn.waiting:
                         self.output.log(f"step {one.step:,}: waiting for {one.name}: {one.why}")
                 drawn = scan
-            if once and (waited or not any(one.settling for one in scan.waiting)):
+            if once and (waited or not any(one.why == SETTLING for one in scan.waiting)):
                 return
             time.sleep(self.scheduler.settle if once else poll)
             waited = once
-
-    def _gate_again(self) -> None:
-        """Gate what was evaluated without a gate, or against another reference run."""
-        if self.reference is not None:
-            for entry in self.scheduler.to_gate(self.reference.against):
-                self._record(gated(entry, self.reference.gate(self.scheduler.history.out / entry.run)))
 
     def _evaluate(self, due: Due) -> None:
         self.output.log(f"step {due.checkpoint.step:,}: evaluating {due.checkpoint.name}")
@@ -110,17 +100,18 @@ class WatchLoop:
         log = run.with_suffix(".log")
         options = [*self.scheduler.options, *self.run_options, "--quiet"]
         command = [*PROGRAM, "run", "--model", str(model.resolve()), "--out", str(run), *options]
-        while True:
+        while not finished(run):
             if busy(run):
                 self.output.log(f"waiting for the process that still writes to {run}")
             while busy(run):
                 time.sleep(child_process.TICK)
             if finished(run):
-                return ""
+                break
             with self.output.progress() as update:
                 code = child_process.run(command, log, tick=record_counter(run, update))
-            if finished(run) or not busy(run):  # else another process took the folder first
-                return "" if finished(run) else failure_reason(code, log)
+            if not (finished(run) or busy(run)):  # else another process took the folder first
+                return failure_reason(code, log)
+        return ""
 
     def _run_command(self, entry: WatchEntry) -> int:
         variables = {

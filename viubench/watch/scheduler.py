@@ -1,23 +1,19 @@
 """Which checkpoints of a training are due for evaluation, and what an evaluation results in.
 
 Example:
-    scheduler = Scheduler(Path("runs/train"), history, options, settle=10.0)
     while (scan := scheduler.scan()).due is not None:
-        history.append(scheduler.evaluate(scan.due, run_checkpoint, apply_gate))
+        history.append(scheduler.evaluate(scan.due, run_checkpoint, gate))
 
-The states of a checkpoint, by its name and the fingerprint of its weights:
-
-    incomplete -> settling (complete, but changed lately) -> due -> in the history
-
-A kill loses nothing: an entry of the history marks a checkpoint as done; a run folder with results is entered without
-being run again; one without is resumed.
+A checkpoint (a name with the fingerprint of its weights) is incomplete, then settling (complete, but changed lately),
+then due, then in the history. A kill loses nothing: a run folder with results is entered without being run again; one
+without is resumed.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,12 +31,6 @@ from viubench.watch.history import History
 RUNS = "runs"
 SETTLING = "complete; waiting until its writer is done"
 
-RunCheckpoint = Callable[[Path, Path], str]
-"""Evaluates a model folder into a run folder; returns why it failed, or nothing."""
-
-ApplyGate = Callable[[Path], GateOutcome]
-"""The gate on a run folder."""
-
 
 @dataclass(frozen=True)
 class Due:
@@ -57,10 +47,6 @@ class Waiting:
     name: str
     step: int
     why: str
-
-    @property
-    def settling(self) -> bool:
-        return self.why == SETTLING
 
 
 @dataclass(frozen=True)
@@ -82,6 +68,7 @@ class State:
     fingerprint: str = ""
 
 
+@dataclass
 class Scheduler:
     """One folder of checkpoints and the history of their evaluations.
 
@@ -95,27 +82,20 @@ class Scheduler:
         ViubenchError: the history has evaluations with other options; their scores do not belong on one curve.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        history: History,
-        options: Sequence[str],
-        *,
-        settle: float,
-        max_errors: float = MAX_ERRORS,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.folder = folder
-        self.history = history
-        self.options = list(options)
-        self.settle = settle
-        self.max_errors = max_errors
-        self._clock = clock
-        self._states: dict[str, State] = {}
-        for entry in history.entries:
+    folder: Path
+    history: History
+    options: list[str]
+    _: KW_ONLY
+    settle: float
+    max_errors: float = MAX_ERRORS
+    clock: Callable[[], float] = time.monotonic
+    _states: dict[str, State] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        for entry in self.history.entries:
             if entry.status == "evaluated" and entry.options != self.options:
                 raise ViubenchError(
-                    f"{history.out} has evaluations with other options: {' '.join(entry.options)}",
+                    f"{self.history.out} has evaluations with other options: {' '.join(entry.options)}",
                     where="--out",
                     hint="use the same options, or another folder",
                 )
@@ -142,18 +122,20 @@ class Scheduler:
         key = content_hash([utf8(due.checkpoint.model.resolve()), due.fingerprint, self.options])
         return self.history.out / RUNS / f"step-{due.checkpoint.step:06d}-{key[:12]}"
 
-    def evaluate(self, due: Due, run_checkpoint: RunCheckpoint, apply_gate: ApplyGate | None = None) -> WatchEntry:
-        """The entry of a checkpoint; `run_checkpoint` is called only where there is no finished run yet."""
+    def evaluate(
+        self, due: Due, run_checkpoint: Callable[[Path, Path], str], gate: Callable[[Path], GateOutcome] | None = None
+    ) -> WatchEntry:
+        """The entry of a checkpoint. `run_checkpoint` evaluates a model folder into a run folder and returns why it
+        failed, or nothing; it is called only where there is no finished run yet."""
         run = self.run_folder(due)
         why = "" if finished(run) else run_checkpoint(due.checkpoint.model, run)
         tasks: dict[str, WatchScore] = {}
         mean = None
-        if not why:
-            try:
-                why = self._fault(run, due.fingerprint)
-                tasks, mean = ({}, None) if why else scores(run)
-            except ViubenchError as error:
-                why = error.message
+        try:
+            why = why or self._fault(run, due.fingerprint)
+            tasks, mean = ({}, None) if why else scores(run)
+        except ViubenchError as error:
+            why = error.message
         entry = WatchEntry(
             step=due.checkpoint.step,
             name=due.checkpoint.name,
@@ -167,7 +149,7 @@ class Scheduler:
             options=self.options,
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        return entry if why or apply_gate is None else gated(entry, apply_gate(run))
+        return entry if why or gate is None else entry.model_copy(update={"gate": gate(run)})
 
     def to_gate(self, against: str) -> list[WatchEntry]:
         """Evaluated checkpoints with a finished run that the gate has not judged against this reference run."""
@@ -181,7 +163,7 @@ class Scheduler:
 
     def _state(self, checkpoint: Checkpoint) -> tuple[str, State]:
         """Why the checkpoint must wait, or nothing, and its state; raises OSError where it cannot be read."""
-        now = self._clock()
+        now = self.clock()
         try:
             stamp, age = checkpoints.stamp(checkpoint.folder)
         except OSError:
@@ -217,15 +199,9 @@ def busy(run: Path) -> bool:
     return locking.is_held(run / ".lock")
 
 
-def gated(entry: WatchEntry, outcome: GateOutcome) -> WatchEntry:
-    return entry.model_copy(update={"gate": outcome})
-
-
 def scores(run: Path) -> tuple[dict[str, WatchScore], WatchScore | None]:
-    """The score of each task of a finished run, and of several their mean, clustered across them.
-
-    The mean is that of the suite that was run, if it was one; else all tasks count the same.
-    """
+    """The score of each task of a finished run, and of several their mean, clustered across them: that of the suite
+    that was run, if it was one; else all tasks count the same."""
     results, manifest = read_results(run), read_manifest(run)
     tasks = {
         name: WatchScore(

@@ -12,32 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from viubench.errors import ViubenchError
+from evaluators import plugins
+from viubench.errors import ViubenchError, did_you_mean
 
 GROUP = "viubench.adapters"
 
 
 @dataclass(frozen=True)
 class RowFile:
-    """One file of annotations.
-
-    Attributes:
-        stem: its name without suffix.
-        path: where it lies, relative to the data folder.
-        folder: the data folder.
-        content: a list of dictionaries (.parquet, .jsonl, .csv), parsed JSON (.json) or text (.txt).
-    """
+    """One file of annotations of a data folder."""
 
     stem: str
-    path: str
+    path: str  # relative to the folder
     folder: Path
-    content: Any
+    content: Any  # a list of dictionaries (.parquet, .jsonl, .csv), parsed JSON (.json) or text (.txt)
 
     def place(self, index: int) -> dict[str, Any]:
         """The keys that say where row `index` of the file is; every row must have them."""
@@ -47,17 +38,11 @@ class RowFile:
 Adapter = Callable[[Sequence[RowFile]], Iterator[dict[str, Any]]]
 
 
-@cache
-def _registered() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
 def get(name: str) -> Adapter:
     """The adapter registered as `name`; ViubenchError naming the known ones when there is none."""
-    known = _registered()
+    known = plugins.registered(GROUP)
     if name not in known:
-        close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"registered: {', '.join(sorted(known)) or 'none'}"
+        hint = did_you_mean(name, known, f"registered: {', '.join(sorted(known)) or 'none'}")
         raise ViubenchError(f"unknown adapter: {name!r}", where="rows.adapter", hint=hint)
     adapter: Adapter = known[name].load()
     return adapter

@@ -15,7 +15,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from viubench.datasets.adapters import RowFile
-from viubench.datasets.adapters.lettering import lettered
+from viubench.datasets.choices import lettered
 
 COLUMNS = 5
 PADDING = "N/A"

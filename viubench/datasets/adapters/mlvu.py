@@ -10,11 +10,10 @@ Where both lie in the folder, the publisher's are read and the repack, which hol
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from string import ascii_uppercase
 from typing import Any
 
 from viubench.datasets.adapters import RowFile
-from viubench.datasets.adapters.lettering import letter_of, lettered
+from viubench.datasets.choices import letter_of, lettered
 
 SAME_TASK = {"needle": "findNeedle"}
 """lmms-eval's name of a task -> the publisher's."""
@@ -30,26 +29,16 @@ def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
     by_task = [file for file in files if file.content and "candidates" in file.content[0]]
     for file in by_task or files:
         for index, row in enumerate(file.content):
-            known = _of_publisher(row, file.stem) if by_task else _of_repack(row)
-            task = known["task_type"]
-            yield row | known | {"task_type": SAME_TASK.get(task, task), **file.place(index)}
-
-
-def _of_publisher(row: dict[str, Any], folder: str) -> dict[str, Any]:
-    lines = [f"({letter}) {text}" for letter, text in zip(ascii_uppercase, row["candidates"], strict=False)]
-    return {
-        "task_type": row["question_type"],
-        "path": f"{folder}/{row['video']}",
-        "options": lettered(row["candidates"]),
-        "answer": letter_of(row["candidates"], row["answer"]),
-        "published": "\n".join([row["question"], *lines]),
-    }
-
-
-def _of_repack(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "task_type": row["task_type"],
-        "path": row["video_name"],
-        "options": row["question"],
-        "published": row["question"],
-    }
+            if by_task:
+                options = lettered(row["candidates"])
+                lines = [f"({option[0]}) {option[3:]}" for option in options]
+                own = {
+                    "path": f"{file.stem}/{row['video']}",
+                    "options": options,
+                    "answer": letter_of(row["candidates"], row["answer"]),
+                    "published": "\n".join([row["question"], *lines]),
+                }
+            else:
+                own = {"path": row["video_name"], "options": row["question"], "published": row["question"]}
+            task = row["question_type" if by_task else "task_type"]
+            yield row | own | {"task_type": SAME_TASK.get(task, task), **file.place(index)}

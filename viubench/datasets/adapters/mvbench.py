@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from viubench.datasets.adapters import RowFile
-from viubench.datasets.adapters.lettering import letter_of, lettered
+from viubench.datasets.choices import letter_of, lettered
 
 ROOTS = ("video", "", "video/data0613", "data0613")
 """Where the source folders may lie, those of data0613.zip (added clips) last; the task's `video.roots` are the same."""
@@ -32,40 +32,35 @@ class Source:
     cut: bool = False
 
 
-STAR = Source("star/Charades_v1_480", "star/Charades_segment", cut=True)
-STA = Source("sta/sta_video", "sta/sta_video_segment", cut=True)
-TVQA = Source("tvqa/frames_fps3_hq", "tvqa/video_fps3_hq_segment", cut=True)
-SSV2 = Source("ssv2_video", "ssv2_video_mp4")
-NTU = Source("nturgbd", "nturgbd_convert")
-CLEVRER = Source("clevrer/video_validation", "clevrer/video_validation")
-PERCEPTION = Source("perception/videos", "perception/videos")
-MOMENTS = Source("Moments_in_Time_Raw/videos", "Moments_in_Time_Raw/videos")
-FUNQA = Source("FunQA_test/test", "FunQA_test/test")
-SCENE = Source("scene_qa/video", "scene_qa/video")
-VLN = Source("vlnqa", "vlnqa")
-
-SOURCES = {
-    "action_sequence": STAR,
-    "action_prediction": STAR,
-    "action_antonym": SSV2,
-    "fine_grained_action": MOMENTS,
-    "unexpected_action": FUNQA,
-    "object_existence": CLEVRER,
-    "object_interaction": STAR,
-    "object_shuffle": PERCEPTION,
-    "moving_direction": CLEVRER,
-    "action_localization": STA,
-    "scene_transition": SCENE,
-    "action_count": PERCEPTION,
-    "moving_count": CLEVRER,
-    "moving_attribute": CLEVRER,
-    "state_change": PERCEPTION,
-    "fine_grained_pose": NTU,
-    "character_order": PERCEPTION,
-    "egocentric_navigation": VLN,
-    "episodic_reasoning": TVQA,
-    "counterfactual_inference": CLEVRER,
+_TASKS = {
+    Source("star/Charades_v1_480", "star/Charades_segment", cut=True): (
+        "action_sequence",
+        "action_prediction",
+        "object_interaction",
+    ),
+    Source("sta/sta_video", "sta/sta_video_segment", cut=True): ("action_localization",),
+    Source("tvqa/frames_fps3_hq", "tvqa/video_fps3_hq_segment", cut=True): ("episodic_reasoning",),
+    Source("ssv2_video", "ssv2_video_mp4"): ("action_antonym",),
+    Source("nturgbd", "nturgbd_convert"): ("fine_grained_pose",),
+    Source("clevrer/video_validation", "clevrer/video_validation"): (
+        "object_existence",
+        "moving_direction",
+        "moving_count",
+        "moving_attribute",
+        "counterfactual_inference",
+    ),
+    Source("perception/videos", "perception/videos"): (
+        "object_shuffle",
+        "action_count",
+        "state_change",
+        "character_order",
+    ),
+    Source("Moments_in_Time_Raw/videos", "Moments_in_Time_Raw/videos"): ("fine_grained_action",),
+    Source("FunQA_test/test", "FunQA_test/test"): ("unexpected_action",),
+    Source("scene_qa/video", "scene_qa/video"): ("scene_transition",),
+    Source("vlnqa", "vlnqa"): ("egocentric_navigation",),
 }
+SOURCES = {task: source for source, tasks in _TASKS.items() for task in tasks}
 """Sub-task (the file's stem) -> where its videos come from."""
 
 

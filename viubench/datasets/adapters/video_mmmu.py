@@ -13,36 +13,24 @@ from pathlib import PurePosixPath
 from string import ascii_uppercase
 from typing import Any
 
-from viubench.datasets.adapters import RowFile, lettering
-from viubench.datasets.adapters.captions import one_layout
+from viubench.datasets import choices
+from viubench.datasets.adapters import RowFile
+from viubench.datasets.adapters.grounding import one_layout
 from viubench.errors import ViubenchError
 
 TRACKS = ("perception", "comprehension", "adaptation")
 DISCIPLINES = {
-    "Art": ("Art", "Art_Theory", "Design", "Music"),
-    "Business": ("Accounting", "Economics", "Finance", "Manage", "Marketing"),
-    "Engineering": (
-        "Agriculture",
-        "Architecture_and_Engineering",
-        "Computer_Science",
-        "Electronics",
-        "Energy_and_Power",
-        "Materials",
-        "Mechanical_Engineering",
-    ),
-    "Humanities": ("History", "Literature", "Psychology", "Sociology"),
-    "Medicine": (
-        "Basic_Medical_Science",
-        "Clinical_Medicine",
-        "Diagnostics_and_Laboratory_Medicine",
-        "Pharmacy",
-        "Public_Health",
-    ),
-    "Science": ("Biology", "Chemistry", "Geography", "Math", "Physics"),
+    "Art": "Art Art_Theory Design Music",
+    "Business": "Accounting Economics Finance Manage Marketing",
+    "Engineering": "Agriculture Architecture_and_Engineering Computer_Science Electronics Energy_and_Power Materials "
+    "Mechanical_Engineering",
+    "Humanities": "History Literature Psychology Sociology",
+    "Medicine": "Basic_Medical_Science Clinical_Medicine Diagnostics_and_Laboratory_Medicine Pharmacy Public_Health",
+    "Science": "Biology Chemistry Geography Math Physics",
 }
 """Folder of the videos -> the subjects in it (as in lmms-eval's task)."""
 
-_FOLDERS = {subject: folder for folder, subjects in DISCIPLINES.items() for subject in subjects}
+_FOLDERS = {subject: folder for folder, subjects in DISCIPLINES.items() for subject in subjects.split()}
 
 
 def video_mmmu(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
@@ -76,25 +64,20 @@ def video_mmmu(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
 
 
 def lettered(options: Sequence[str]) -> list[str]:
-    """The options as "A. ..."; as they are when all of them have their letters already.
-
-    Example:
-        >>> lettered(["Yes", "No"])
-        ['A. Yes', 'B. No']
-    """
+    """The options as "A. ..."; as they are when all of them have their letters already."""
     if all(option.startswith(f"{letter}.") for letter, option in zip(ascii_uppercase, options, strict=False)):
         return list(options)
-    return lettering.lettered(options)
+    return choices.lettered(options)
 
 
 def _questions(file: RowFile) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(file.content, list):
-        track = _track(PurePosixPath(file.path).parts[:-1], file.path)
-        yield from ((track, row) for row in file.content)
-        return
-    for name, rows in file.content.items():
-        track = _track([name], file.path)
-        yield from ((track, row) for row in rows.values())
+        tables = [(PurePosixPath(file.path).parts[:-1], file.content)]
+    else:
+        tables = [((name,), rows.values()) for name, rows in file.content.items()]
+    for names, rows in tables:
+        track = _track(names, file.path)
+        yield from ((track, row) for row in rows)
 
 
 def _track(names: Sequence[str], where: str) -> str:

@@ -30,9 +30,7 @@ def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
     if not table:
         raise ValueError(f"{TABLE}.csv, which names the categories of the pairs, is not there")
     seen: dict[str, str] = {}
-    for file in files:
-        if file.stem not in KINDS:
-            continue
+    for file in (file for file in files if file.stem in KINDS):
         kind = KINDS[file.stem]
         for index, row in enumerate(file.content):
             pair, _, side = row["idx"].partition("_")

@@ -19,6 +19,7 @@ import io
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
@@ -31,7 +32,7 @@ from viubench.datasets.lmms.task_loader import LmmsTask
 from viubench.errors import ViubenchError
 from viubench.schema import Clip, EvaluatorSpec, GenerationKwargs, Metadata, Prompt, Published, Sample, Task
 from viubench.storage import atomic
-from viubench.video.images import PICTURE_SUFFIXES
+from viubench.video.discover import PICTURE_SUFFIXES
 
 PREFIX = "lmms:"
 PROTOCOL = "fps2-32"
@@ -56,7 +57,6 @@ def read(
     Args:
         names: lmms-eval's names, without `lmms:`.
         pictures: folder that the pictures shown are written to.
-        include_paths: further folders of lmms-eval task files.
         limit: only the first so many documents of each task.
         variant: which of a task's `lmms_eval_specific_kwargs` makes the prompts; "" is its default.
 
@@ -68,7 +68,7 @@ def read(
     samples: list[Sample] = []
     notes: list[str] = []
     for task in loaded.values():
-        reader = _DocumentReader(task, pictures)
+        reader = _DocumentReader(task, pictures.absolute())
         samples += [reader.sample(index) for index in range(min(len(task), len(task) if limit is None else limit))]
         repeats = getattr(task.task.config, "repeats", 1) or 1
         if repeats > 1:
@@ -82,9 +82,7 @@ def _task(task: LmmsTask, include: Sequence[str], variant: str) -> Task:
     """A task of ours that asks and scores as theirs."""
     config = task.task.config
     generation = config.generation_kwargs or {}
-    params: dict[str, Any] = {"task": task.name}
-    params |= {"include": list(include)} if include else {}
-    params |= {"variant": variant} if variant else {}
+    params = {"task": task.name, "include": list(include), "variant": variant}
     return Task(
         task=PREFIX + task.name,
         description=f"{task.name} of lmms-eval, asked and scored by its own code.",
@@ -94,7 +92,7 @@ def _task(task: LmmsTask, include: Sequence[str], variant: str) -> Task:
         split=str(config.test_split or config.validation_split or ""),
         question="{{ question }}",
         prompt=Prompt(published=Published(lmms=task.name, variant=variant or "default")),
-        evaluator=EvaluatorSpec(name="lmms_eval", params=params),
+        evaluator=EvaluatorSpec(name="lmms_eval", params={key: value for key, value in params.items() if value}),
         metric=task.metrics[0] if task.metrics else "score",
         protocol=PROTOCOL,
         generation_kwargs=GenerationKwargs(
@@ -105,12 +103,12 @@ def _task(task: LmmsTask, include: Sequence[str], variant: str) -> Task:
     )
 
 
+@dataclass(frozen=True)
 class _DocumentReader:
-    """Turns documents of one task into samples; their clips name absolute paths."""
+    """Turns documents of one task into samples; their clips name absolute paths, as `pictures` is one."""
 
-    def __init__(self, task: LmmsTask, pictures: Path) -> None:
-        self.task = task
-        self.pictures = pictures.absolute()
+    task: LmmsTask
+    pictures: Path
 
     def sample(self, index: int) -> Sample:
         pieces = list(self.pieces(index))
@@ -210,13 +208,10 @@ def _root(paths: Sequence[str], otherwise: Path) -> Path:
 
 def _below(sample: Sample, root: Path) -> Sample:
     """The sample with its absolute paths below `root`."""
-    clips = tuple(
-        clip.model_copy(
-            update={
-                "path": os.path.relpath(clip.path, root) if clip.path else "",
-                "frame_files": tuple(os.path.relpath(path, root) for path in clip.frame_files),
-            }
-        )
-        for clip in sample.clips
-    )
-    return sample.model_copy(update={"clips": clips})
+
+    def below(clip: Clip) -> Clip:
+        frames = tuple(os.path.relpath(path, root) for path in clip.frame_files)
+        path = os.path.relpath(clip.path, root) if clip.path else ""
+        return clip.model_copy(update={"path": path, "frame_files": frames})
+
+    return sample.model_copy(update={"clips": tuple(map(below, sample.clips))})

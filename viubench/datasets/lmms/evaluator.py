@@ -42,10 +42,8 @@ class NoRule(ViubenchError, NotImplementedError):
     """lmms-eval publishes no random rule and no best constant answer: chance and blind scores are not known."""
 
     def __init__(self, task: str) -> None:
-        super().__init__(
-            f"lmms-eval publishes no random rule for {task}: its chance and blind scores are not known",
-            hint="the engines random and blind cannot answer tasks named lmms:",
-        )
+        message = f"lmms-eval publishes no random rule for {task}: its chance and blind scores are not known"
+        super().__init__(message, hint="the engines random and blind cannot answer tasks named lmms:")
 
 
 class LmmsEval(Evaluator):
@@ -83,7 +81,8 @@ class LmmsEval(Evaluator):
         shares = _shares(self._task, self._task.results(item.params["doc"], answer.value))
         if not shares:
             raise EngineError(f"lmms-eval gives no number for one answer to {self.task}")
-        return {self.metric: next(iter(shares.values()))} | dict(list(shares.items())[1:])
+        (_, headline), *others = shares.items()
+        return {self.metric: headline} | dict(others)
 
     def official(self, records: Sequence[Record]) -> dict[str, float]:
         """The task's numbers as lmms-eval aggregates them over these records, percent as fractions.
@@ -92,8 +91,9 @@ class LmmsEval(Evaluator):
         """
         task = self._task
         values: dict[str, list[Any]] = defaultdict(list)
-        for record in sorted(records, key=lambda record: _index(record.id)):
-            for metric, value in task.results(_index(record.id), record.response or "").items():
+        responses = [(int(record.id.rsplit("-", 1)[1]), record.response or "") for record in records]
+        for index, response in sorted(responses):
+            for metric, value in task.results(index, response).items():
                 values[metric].append(value)
         totals = {}
         for metric in (metric for metric in task.metrics if metric in values):
@@ -104,8 +104,8 @@ class LmmsEval(Evaluator):
                 continue
             if number is None:
                 warnings.warn(f"lmms-eval's aggregate of {self.task} {metric} is no number", stacklevel=2)
-                continue
-            totals[metric] = number / _measured(task).units.get(metric, 1.0)
+            else:
+                totals[metric] = number / _measured(task).units.get(metric, 1.0)
         return totals
 
     def guess(self, item: Gradable, rng: random.Random) -> str:
@@ -188,12 +188,7 @@ def _shares(task: LmmsTask, results: dict[str, Any]) -> dict[str, float]:
 
 
 def _asks_a_judge(task: LmmsTask) -> bool:
-    """Whether the file that scores the task speaks of a judge model; probing it would cost requests."""
+    """Whether the file that scores the task names a judge model; probing it would cost requests."""
     process = getattr(task.task.config, "process_results", None)
     code = getattr(getattr(process, "func", process), "__code__", None)
     return code is not None and bool(_JUDGE.search(Path(code.co_filename).read_text(encoding="utf-8")))
-
-
-def _index(record_id: str) -> int:
-    """The document of a sample, from its id."""
-    return int(record_id.rsplit("-", 1)[1])

@@ -22,7 +22,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -31,19 +30,16 @@ from typing import Any
 
 import numpy as np
 
-from viubench.errors import EngineError, ViubenchError
+from viubench.errors import EngineError, ViubenchError, did_you_mean
+
+ALL_TASKS = "python -m lmms_eval --tasks list shows them all"
 
 _loaded: dict[tuple[str, tuple[str, ...], str], LmmsTask] = {}
 
 
 @dataclass(frozen=True, eq=False)
 class LmmsTask:
-    """One generate_until task with its data.
-
-    Attributes:
-        name: lmms-eval's name of it.
-        task: its ConfigurableMessagesTask, or a Python task of the same methods.
-    """
+    """One generate_until task with its data; `task` is its ConfigurableMessagesTask, or one of the same methods."""
 
     name: str
     task: Any
@@ -64,21 +60,17 @@ class LmmsTask:
         """What document `index` asks, as chat messages; SystemExit or OSError when its media are not there."""
         from lmms_eval.api.task import ConfigurableMessagesTask
 
-        doc = self.task.eval_docs[index]
-        if hasattr(self.task, "doc_to_messages"):
-            messages: list[dict[str, Any]] = self.task.doc_to_messages(doc)
-        else:
-            messages = ConfigurableMessagesTask._build_user_turn(
-                self.task.doc_to_visual(doc), self.task.doc_to_text(doc)
-            )
-        return messages
+        task, doc = self.task, self.task.eval_docs[index]
+        if hasattr(task, "doc_to_messages"):
+            return list(task.doc_to_messages(doc))
+        return list(ConfigurableMessagesTask._build_user_turn(task.doc_to_visual(doc), task.doc_to_text(doc)))
 
     def text(self, index: int) -> str:
         """The question of document `index` alone."""
         return str(self.task.doc_to_text(self.task.eval_docs[index]))
 
     def target(self, index: int) -> str:
-        """The true answer of document `index`, as text."""
+        """The true answer of document `index`."""
         return str(self.task.doc_to_target(self.doc(index)))
 
     def doc(self, index: int) -> Any:
@@ -163,8 +155,7 @@ def load(name: str, include: Sequence[str] = (), variant: str = "") -> list[Lmms
     """
     manager = _manager(tuple(include), variant)
     if name not in manager.all_tasks:
-        close = get_close_matches(name, manager.all_tasks, n=1)
-        hint = f"did you mean lmms:{close[0]}?" if close else "python -m lmms_eval --tasks list shows them all"
+        hint = did_you_mean(name, manager.all_tasks, ALL_TASKS, "lmms:{}")
         raise ViubenchError(f"lmms-eval has no task {name!r}", where="--tasks", hint=hint)
     try:
         if manager._name_is_task(name):  # known before anything is downloaded
@@ -187,8 +178,7 @@ def load(name: str, include: Sequence[str] = (), variant: str = "") -> list[Lmms
 
 def loaded(name: str, include: Sequence[str] = (), variant: str = "") -> LmmsTask:
     """One task, as it was loaded by itself or as part of a group, else loaded now. Raises as `load`."""
-    key = (name, tuple(include), variant)
-    if key not in _loaded:
+    if (key := (name, tuple(include), variant)) not in _loaded:
         load(name, include, variant)
     return _loaded[key]
 
@@ -204,9 +194,8 @@ def need() -> None:
 
         import_module("lmms_eval.api.task")  # needs most of what can be missing
     except ImportError as error:
-        raise ViubenchError(
-            f"lmms-eval cannot be loaded: {error}", hint="pip install 'viubench[lmms]' (lmms-eval 0.7.3)"
-        ) from error
+        hint = "pip install 'viubench[lmms]' (lmms-eval 0.7.3)"
+        raise ViubenchError(f"lmms-eval cannot be loaded: {error}", hint=hint) from error
     if os.environ.get("VIUBENCH_DEBUG", "") in ("", "0"):
         logger.remove()
         logger.add(sys.stderr, level="CRITICAL")
@@ -269,8 +258,7 @@ def _seeded(seed: str) -> Iterator[None]:
 def _reason(error: BaseException) -> str:
     """The reason in one line; of a retried call, why its last try failed."""
     attempt = getattr(error, "last_attempt", None)
-    cause = attempt.exception() if attempt is not None else None
-    if cause is not None:
+    if attempt is not None and (cause := attempt.exception()) is not None:
         return _reason(cause)
     text = " ".join(str(error).split())[:400]
     name = type(error).__name__

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from types import TracebackType
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from viubench.engines.base import Engine
@@ -25,6 +26,10 @@ from viubench.schema import Record, Sample
 
 RESTARTS = 3
 """Times in a row, without a record in between, that a replica is started again before its place stays empty."""
+
+
+GRACE = 20.0
+"""Seconds that a replica has to close its engine in before it is killed."""
 
 
 class Died(Exception):
@@ -47,34 +52,23 @@ class Replica(ABC):
         """End it and everything it started; never raises Died, safe to call in any state."""
 
 
-class Transport(ABC):
-    """Where replicas live, while it is entered.
+class Transport(AbstractContextManager["Transport"]):
+    """Where replicas live, while it is entered."""
 
-    Class attributes:
-        name: for the manifest.
-    """
-
-    name: ClassVar[str]
+    name: ClassVar[str]  # for the manifest
     replicas: int
 
     @abstractmethod
     def replica(self, number: int) -> Replica:
         """A fresh one, not started yet, in place `number` of [0, replicas)."""
 
-    def __enter__(self) -> Transport:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         """Leave what `__enter__` took."""
 
 
 class Replicas:
-    """Answers samples through the replicas of a transport; see `runner.Answering`.
-
-    Args:
-        engine: one as the replicas have it; it is never started here.
-        warn: gets a line for the user when a replica dies.
-    """
+    """Answers samples through the replicas of a transport; see `runner.loop.Answering`. `engine` is one as the replicas
+    have it, and never started here; `warn` gets a line for the user when a replica dies."""
 
     def __init__(self, engine: Engine, transport: Transport, warn: Callable[[str], None]) -> None:
         self.kind = engine.kind
@@ -82,18 +76,18 @@ class Replicas:
         self.transport = transport
         self.warn = warn
         self.room = engine.max_in_flight + LOOK_AHEAD
-        self._described = engine.describe()
-        self._known = False
+        self.described = engine.describe()
+        self.known = False
         self._alive = transport.replicas
 
     def describe(self) -> dict[str, Any]:
         """What the engine says of itself, and how many of it there are where."""
-        return self._described | {"replicas": self.transport.replicas, "transport": self.transport.name}
+        return self.described | {"replicas": self.transport.replicas, "transport": self.transport.name}
 
     async def answer_all(
         self, samples: Sequence[Sample], finished: Callable[[Record], None], opened: Callable[[], None]
     ) -> None:
-        """Answer every sample, each once. See `runner.Answering`."""
+        """See `runner.loop.Answering`; each sample is answered once."""
         queue = WorkQueue(samples, self.transport.replicas)
 
         def one(record: Record) -> None:
@@ -108,13 +102,6 @@ class Replicas:
             for task in held:  # also one whose replica is still being started
                 task.cancel()
 
-    def know(self, about: Opened, opened: Callable[[], None]) -> None:
-        """Take down what the first replica says of its engine."""
-        if not self._known:
-            self._known = True
-            self._described = about.engine
-            opened()
-
     def give_up(self, number: int, why: str, left: int) -> None:
         """A place stays empty; raises ViubenchError when it was the last one."""
         self._alive -= 1
@@ -127,24 +114,17 @@ class Replicas:
         self.warn(f"replica {number} is not restarted; {self._alive} continue")
 
 
+@dataclass
 class _Place:
     """Keeps one place filled: a replica, and another one when it dies."""
 
-    def __init__(
-        self,
-        number: int,
-        replicas: Replicas,
-        queue: WorkQueue,
-        finished: Callable[[Record], None],
-        opened: Callable[[], None],
-    ) -> None:
-        self.number = number
-        self.replicas = replicas
-        self.queue = queue
-        self.finished = finished
-        self.opened = opened
-        self.was_open = False
-        self.tries = 0
+    number: int
+    replicas: Replicas
+    queue: WorkQueue
+    finished: Callable[[Record], None]
+    opened: Callable[[], None]
+    was_open: bool = False
+    tries: int = 0
 
     async def hold(self) -> None:
         """Until it is cancelled, or too many replicas died here."""
@@ -175,7 +155,9 @@ class _Place:
         if not (self.was_open or about.sees_folder):
             self.replicas.warn(f"replica {self.number} does not see the run folder: it keeps no filmstrips")
         self.was_open = True
-        self.replicas.know(about, self.opened)
+        if not self.replicas.known:  # the first replica speaks for all
+            self.replicas.known, self.replicas.described = True, about.engine
+            self.opened()
 
     async def _feed(self, replica: Replica) -> None:
         """Keep the replica busy; raises Died."""
@@ -191,7 +173,10 @@ class _Place:
                     self._book(task.result())
                     del under_way[task]
         except (Died, EngineDead) as death:
-            self._book_what_came(under_way)
+            for task in [task for task in under_way if task.done()]:  # records that came in the same moment
+                if task.exception() is None:
+                    self._book(task.result())
+                    del under_way[task]
             retried = [sample for sample in under_way.values() if not self._is_the_cause(sample, str(death))]
             self.replicas.warn(f"replica {self.number} died: {death}; {len(retried)} samples are retried")
             for sample in retried:
@@ -211,13 +196,6 @@ class _Place:
     def _book(self, record: Record) -> None:
         self.tries = 0
         self.finished(record)
-
-    def _book_what_came(self, under_way: dict[asyncio.Task[Record], Sample]) -> None:
-        """Records that came in the same moment as the death are kept."""
-        for task in [task for task in under_way if task.done()]:
-            if task.exception() is None:
-                self._book(task.result())
-                del under_way[task]
 
     def _is_the_cause(self, sample: Sample, death: str) -> bool:
         """Whether the sample was alone with a second replica that died; it gets its record then."""

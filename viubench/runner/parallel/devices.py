@@ -7,6 +7,7 @@ Example:
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -27,18 +28,12 @@ def gpus_each(args: Mapping[str, str]) -> int:
     sizes = engine_args.typed(given, dict.fromkeys(PARALLEL, int), "vllm")
     if wrong := [name for name, size in sizes.items() if size < 1]:
         raise ViubenchError(f"{wrong[0]}={given[wrong[0]]} is less than 1", where="--engine-arg")
-    total = 1
-    for size in sizes.values():
-        total *= size
-    return total
+    return math.prod(sizes.values())
 
 
 def gpu_shares(replicas: int, each: int) -> list[list[str]]:
-    """The GPUs of each replica, as CUDA_VISIBLE_DEVICES names them; [] on a machine without one.
-
-    Raises:
-        ViubenchError: there are GPUs, but not `replicas` times `each`.
-    """
+    """The GPUs of each replica, as CUDA_VISIBLE_DEVICES names them; [] on a machine without one. Raises ViubenchError
+    where there are GPUs, but not `replicas` times `each`."""
     gpus = [] if built_for("torch") in (None, "cpu") else visible_gpus()
     if not gpus:
         return []

@@ -37,11 +37,8 @@ class Layout:
 
     @classmethod
     def read(cls, engine: str, replicas: int | None, args: Mapping[str, str]) -> Layout:
-        """From `--engine`, `--replicas` and the `--engine-arg`s.
-
-        Raises:
-            ViubenchError: an engine that is not spread, or a number that is none.
-        """
+        """From `--engine`, `--replicas` and the `--engine-arg`s; ViubenchError for an engine that has no replicas, or a
+        number that is none."""
         ray, kind = engine.startswith(RAY), engine.removeprefix(RAY)
         if ray and kind not in SPREAD:
             raise ViubenchError(

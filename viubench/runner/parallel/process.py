@@ -26,26 +26,17 @@ from multiprocessing.connection import Connection
 from typing import Any, ClassVar
 
 from viubench.errors import ViubenchError
-from viubench.runner.parallel.coordinator import Died, Replica, Transport
+from viubench.runner.parallel.coordinator import GRACE, Died, Replica, Transport
 from viubench.runner.parallel.devices import core_shares, gpu_shares
 from viubench.runner.parallel.worker import Opened, ReplicaSpec, Worker
 from viubench.schema import Record, Sample
-
-GRACE = 20.0
-"""Seconds that a replica has to close its engine in before it is killed."""
 
 PROGRAM = "import sys; from viubench.runner.parallel.process import main; main(int(sys.argv[1]))"
 
 
 class Processes(Transport):
-    """So many engine processes on this machine.
-
-    Args:
-        gpus_each: GPUs that one engine takes.
-
-    Raises:
-        ViubenchError: this machine has GPUs, and fewer than the replicas take.
-    """
+    """So many engine processes on this machine, each with `gpus_each` GPUs; raises ViubenchError where this machine has
+    GPUs, and fewer than they take."""
 
     name: ClassVar[str] = "process"
 
@@ -71,7 +62,7 @@ class ProcessReplica(Replica):
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self._pipe: Connection | None = None
-        self._epitaph = ""
+        self._ending = ""
 
     async def open(self, soon: Sequence[Sample]) -> Opened:
         self._start()
@@ -111,8 +102,8 @@ class ProcessReplica(Replica):
         self._reader.start()
 
     async def _call(self, method: str, argument: Any) -> Any:
-        if self._pipe is None or self._epitaph:
-            raise Died(self._epitaph or "not started")
+        if self._pipe is None or self._ending:
+            raise Died(self._ending or "not started")
         number, answer = next(self._numbers), asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         with contextlib.suppress(OSError):  # gone: the reader says so
@@ -133,18 +124,14 @@ class ProcessReplica(Replica):
 
     def _came(self, number: int, fine: bool, value: Any) -> None:
         waiting = self._waiting.pop(number)
-        if waiting.done():  # cancelled
-            return
-        if fine:
-            waiting.set_result(value)
-        else:
-            waiting.set_exception(value)
+        if not waiting.done():  # else cancelled
+            (waiting.set_result if fine else waiting.set_exception)(value)
 
-    def _gone(self, epitaph: str) -> None:
-        self._epitaph = epitaph
+    def _gone(self, ending: str) -> None:
+        self._ending = ending
         for waiting in self._waiting.values():
             if not waiting.done():
-                waiting.set_exception(Died(epitaph))
+                waiting.set_exception(Died(ending))
         self._waiting.clear()
 
 
@@ -192,11 +179,9 @@ def _listen(
 
 async def _reply(pipe: Connection, worker: Worker, number: int, method: str, argument: Any) -> None:
     try:
-        value = await getattr(worker, method)(argument)
+        fine, value = True, await getattr(worker, method)(argument)
     except ViubenchError as error:
-        pipe.send_bytes(pickle.dumps((number, False, error)))
+        fine, value = False, error
     except Exception:  # a fault of ours, with its traceback
-        fault = RuntimeError(f"in a replica:\n{traceback.format_exc()}")
-        pipe.send_bytes(pickle.dumps((number, False, fault)))
-    else:
-        pipe.send_bytes(pickle.dumps((number, True, value)))
+        fine, value = False, RuntimeError(f"in a replica:\n{traceback.format_exc()}")
+    pipe.send_bytes(pickle.dumps((number, fine, value)))

@@ -20,11 +20,7 @@ from viubench.schema import Sample
 
 
 class WorkQueue:
-    """The samples of a run, in video order, for so many replicas.
-
-    Attributes:
-        open: samples without a record.
-    """
+    """The samples of a run, in video order, for so many replicas; `open` of them have no record."""
 
     def __init__(self, samples: Sequence[Sample], replicas: int) -> None:
         self.open = len(samples)
@@ -53,20 +49,17 @@ class WorkQueue:
         """Put back a sample whose replica died."""
         self._suspected.add(sample.id)
         self._suspects.append(sample)
-        self._notify()
+        self._news.set()
 
     def done(self) -> None:
         """One sample has its record."""
         self.open -= 1
-        self._notify()
+        self._news.set()
 
     async def news(self) -> None:
         """Wait until a sample was answered or put back."""
         self._news.clear()
         await self._news.wait()
-
-    def _notify(self) -> None:
-        self._news.set()
 
     def _queue(self, replica: int) -> deque[Sample]:
         own = self._own[replica]

@@ -4,7 +4,7 @@ Example:
     with RayActors(spec, replicas=8, gpus_each=1, address="10.0.0.1:6379") as transport:
         await Replicas(engine, transport, warn=print).answer_all(samples, finished, opened)
 
-Ray finds the machines, gives each actor its GPUs and says when one is gone; who is asked what is decided by `Replicas`.
+Ray places the actors on machines with GPUs and says when one is gone; `Replicas` decides which sample goes where.
 """
 
 from __future__ import annotations
@@ -12,27 +12,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, ClassVar
 
 from viubench.errors import ViubenchError
-from viubench.runner.parallel.coordinator import Died, Replica, Transport
+from viubench.runner.parallel.coordinator import GRACE, Died, Replica, Transport
 from viubench.runner.parallel.ray_cluster import cluster, import_ray, last_line
 from viubench.runner.parallel.worker import Opened, ReplicaSpec, Worker
 from viubench.schema import Record, Sample
 
-GRACE = 20.0
-"""Seconds that an actor has to close its engine in before it is killed."""
-
 
 class RayActors(Transport):
-    """So many actors, each around one engine.
-
-    Args:
-        gpus_each: GPUs that one engine takes, where the cluster has GPUs.
-        address: see `cluster`.
-        num_cpus: cores that Ray counts for an actor.
-    """
+    """So many actors, each around one engine: `gpus_each` GPUs where the cluster has any, `num_cpus` cores; for the
+    address see `cluster`."""
 
     name: ClassVar[str] = "ray"
 
@@ -48,28 +39,24 @@ class RayActors(Transport):
     def __enter__(self) -> RayActors:
         with contextlib.ExitStack() as stack:
             stack.enter_context(cluster(self.address, cores=self.replicas * self.takes["num_cpus"]))
-            self._check()
+            has = import_ray().cluster_resources()
+            if not has.get("GPU"):
+                self.takes["num_gpus"] = 0.0
+            for name, each in (("GPU", self.takes["num_gpus"]), ("CPU", self.takes["num_cpus"])):
+                if (requested := self.replicas * each) > (there := has.get(name, 0.0)):
+                    raise ViubenchError(
+                        f"{self.replicas} replicas take {requested:g} {name}s, the Ray cluster has {there:g}",
+                        where="--replicas",
+                        hint="fewer replicas, a smaller tensor_parallel_size, or more machines in the cluster",
+                    )
             self._left = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._left.close()
 
     def replica(self, number: int) -> Replica:
         return RayReplica(self.spec, self.takes)
-
-    def _check(self) -> None:
-        """Raises ViubenchError when the whole cluster has too little for all actors at once."""
-        has = import_ray().cluster_resources()
-        if not has.get("GPU"):
-            self.takes["num_gpus"] = 0.0
-        for name, each in (("GPU", self.takes["num_gpus"]), ("CPU", self.takes["num_cpus"])):
-            if (wanted := self.replicas * each) > has.get(name, 0.0):
-                raise ViubenchError(
-                    f"{self.replicas} replicas take {wanted:g} {name}s, the Ray cluster has {has.get(name, 0):g}",
-                    where="--replicas",
-                    hint="fewer replicas, a smaller tensor_parallel_size, or more machines in the cluster",
-                )
 
 
 class RayReplica(Replica):

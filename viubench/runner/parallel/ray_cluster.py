@@ -16,7 +16,7 @@ from typing import Any
 
 from viubench.errors import ViubenchError
 
-KNOCK_S = 10.0
+CONNECT_S = 10.0
 """Seconds that the head of a named cluster has to answer in."""
 
 STORE_BYTES = 128 << 20
@@ -38,16 +38,15 @@ def cluster(address: str | None, cores: float = 1) -> Iterator[None]:
     """Be connected to a cluster; a connection that is there already is used and left as it is.
 
     Args:
-        address: HOST:PORT of the cluster, or "local" to start one on this machine that only the loopback interface
-            reaches; None for RAY_ADDRESS; "auto" or no RAY_ADDRESS for the one that runs on this machine, else a new
-            one there.
+        address: HOST:PORT; "local" to start one that only the loopback interface reaches; None for RAY_ADDRESS;
+            "auto" or no RAY_ADDRESS for the one that runs on this machine, else a new one there.
         cores: what a cluster started here counts at least, however many the machine has.
 
     Raises:
         ViubenchError: no cluster answers at `address`.
     """
     named = address or os.environ.get("RAY_ADDRESS")
-    if named == "local":  # read by Ray when it is imported; said for the systems on which it is the default
+    if named == "local":  # read by Ray when it is imported, where it is off by default
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     ray = import_ray()
     if ray.is_initialized():
@@ -68,7 +67,11 @@ def cluster(address: str | None, cores: float = 1) -> Iterator[None]:
 def _connect(address: str | None, quiet: dict[str, Any]) -> bool:
     """Whether a cluster answers; raises ViubenchError when one was named that does not."""
     try:
-        _knock(address)
+        if address not in (None, "auto"):  # Ray itself would try for minutes where nobody listens
+            host, colon, port = str(address).rpartition(":")
+            if not (colon and port.isdigit()) or "/" in host:
+                raise ValueError("it is not of the form HOST:PORT, auto or local")
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
         import_ray().init(address=address or "auto", **quiet)
     except (OSError, ValueError, RuntimeError) as error:  # a ConnectionError is an OSError
         if address in (None, "auto"):
@@ -79,16 +82,6 @@ def _connect(address: str | None, quiet: dict[str, Any]) -> bool:
             hint="start one with `ray start --head`, or give address=local for one on this machine",
         ) from error
     return True
-
-
-def _knock(address: str | None) -> None:
-    """Raise OSError or ValueError where nobody listens at HOST:PORT; Ray itself would go on trying for minutes."""
-    if address in (None, "auto"):
-        return
-    host, colon, port = str(address).rpartition(":")
-    if not (colon and port.isdigit()) or "/" in host:
-        raise ValueError("it is not of the form HOST:PORT, auto or local")
-    socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
 
 
 def last_line(error: Exception) -> str:

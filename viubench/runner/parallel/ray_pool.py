@@ -2,9 +2,9 @@
 
 Example:
     with cluster("10.0.0.1:6379"), RayPool(limit_s=300) as pool:
-        key = pool.submit(store.ensure, clip, root, sampling, resize, name=clip.path).result()
+        keys = pool.submit(cache.ensure_all, [(clip, sampling)], root, resize, name=clip.path).result()
 
-Ray finds a free core and asks again elsewhere when a machine is lost. On each core a `KillablePool` of one process does
+Ray chooses a free core and retries elsewhere when a machine is lost. On each core a `KillablePool` of one process does
 the job, so that a decoder that hangs or crashes is the same MediaError as on one machine.
 """
 
@@ -13,9 +13,9 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 from viubench.errors import ViubenchError
@@ -26,15 +26,11 @@ from viubench.video.process_pool import KillablePool
 T = TypeVar("T")
 
 RETRIES = 3
-"""Times that a job is asked again after its machine was lost."""
+"""Times that a job is retried after its machine was lost."""
 
 
-class RayPool:
-    """As many jobs at once as the cluster has cores.
-
-    Args:
-        limit_s: seconds one job may take.
-    """
+class RayPool(AbstractContextManager["RayPool"]):
+    """As many jobs at once as the cluster has cores, each of at most `limit_s` seconds."""
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
@@ -56,18 +52,12 @@ class RayPool:
                 future.set_exception(ViubenchError(f"Ray could not run the job of {name}: {why}", where="--ray"))
                 return
             fine, value = done.result()
-            if fine:
-                future.set_result(value)
-            else:
-                future.set_exception(value)
+            (future.set_result if fine else future.set_exception)(value)
 
         reference.future().add_done_callback(came)
         return future
 
-    def __enter__(self) -> RayPool:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         """Cancel what was not done."""
         for reference in list(self._open):
             import_ray().cancel(reference, force=True)

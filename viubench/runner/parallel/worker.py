@@ -1,7 +1,6 @@
 """What runs in a replica: an engine with decoders and a frame cache of its own, and the whole pipeline of a sample.
 
 Example:
-    worker = Worker(spec)
     opened = await worker.open(first_samples)
     record = await worker.answer(sample)
 
@@ -32,12 +31,9 @@ class ReplicaSpec:
     """What a replica gets when it starts; it is pickled.
 
     Attributes:
-        engine: makes the engine, which `Worker.open` starts.
-        plan: of the run; its samples need not be there.
-        out: the run folder, which gets the filmstrips where this machine has it.
-        filmstrips: ids of the samples whose filmstrip is kept.
+        out: the run folder, which gets the filmstrips of the samples with the ids `filmstrips`.
         frame_cache: the frame cache; the machine's own default one where None.
-        decoders: decoding processes; decode_seconds: their wall limit for one video.
+        decode_seconds: wall limit of the `decoders` processes for one video.
         environment: set before anything else.
         folder: where the run was started, and relative paths begin.
     """
@@ -75,11 +71,8 @@ class Worker:
         self._pipeline: Pipeline | None = None
 
     async def open(self, soon: Sequence[Sample]) -> Opened:
-        """Start the engine; meanwhile the videos of the samples that come `soon` are decoded.
-
-        Raises:
-            ViubenchError: as the engine does, or this machine lacks the folder the run was started in.
-        """
+        """Start the engine; meanwhile the videos of the samples that come `soon` are decoded. Raises ViubenchError as
+        the engine does, or where this machine lacks the folder the run was started in."""
         spec = self.spec
         work_in(spec.folder)
         os.environ.update(spec.environment)
@@ -96,8 +89,7 @@ class Worker:
 
     async def answer(self, sample: Sample) -> Record:
         """The sample's record; raises ViubenchError where the engine finds that it cannot be trusted."""
-        if self._pipeline is None:
-            raise RuntimeError("answer before open")
+        assert self._pipeline is not None, "answer before open"
         return await self._pipeline.answer(sample)
 
     async def close(self) -> None:
