@@ -4,8 +4,6 @@ Example:
     check_video_used(policy, questions, config)   # another video changes the log-probabilities of the answers
     check_prompts(policy, packed)                 # the prompt has the frames' true times and sizes
     check_logprob_gap(gaps, packed, limit)        # the rollouts come from the policy that is trained
-
-Here too: the score of the best constant answer, and the monitor for answers that collapse into one.
 """
 
 from __future__ import annotations
@@ -173,10 +171,7 @@ def top_share_limits(questions: Questions) -> dict[str, float]:
 
 
 class CollapseMonitor:
-    """Detects a collapse of the answers of any task, over training steps and over validations.
-
-    `limits` are the `top_share` of each task (see `rewards.collapse_reason`); `stop`: a collapse ends the run.
-    """
+    """Detects a collapse of a task's answers; `limits` are `top_share` of `rewards.collapse_reason` by task."""
 
     def __init__(self, limits: Mapping[str, float], *, stop: bool, warn: Callable[[str], None]) -> None:
         self.limits, self.stop, self._warn = dict(limits), stop, warn

@@ -44,8 +44,7 @@ class ItemFolders(Strict):
 class TaskMix(Strict):
     """One task of the mixture: its weight against the others', at most how many items, and its reward.
 
-    `smooth` is the evaluator's reward, in which near answers count; `strict` is 1 for the true answer and 0 for all
-    others. `random` does not depend on the answer: a control, whose run must not pass for a success.
+    `smooth` is the evaluator's reward, `strict` 1 for the true answer, else 0, `random` a control.
     """
 
     weight: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
@@ -85,9 +84,7 @@ class WarmStart(Strict):
     """Supervised steps on the true answers before GRPO, until every task passes its threshold.
 
     `max_steps` is the horizon of the learning rate's decay; reaching it with a task below its threshold is an error.
-    `train_batch_size` is in questions, `eval_steps` the steps between two validations (`eval_limit` items of each
-    task). `weights` replace the mixture's: a task that is slow to learn is asked more often, so that all tasks pass at
-    about the same time.
+    `weights` replace the mixture's, so that all tasks pass at about the same time.
     """
 
     max_steps: Count
@@ -112,11 +109,10 @@ class HarnessEval(Strict):
 
 
 class Checks(Strict):
-    """What stops a run that has gone wrong.
+    """What stops a run that has gone wrong: collapsed answers to a task, and `max_logprob_gap`.
 
-    `on_collapse`: warn, or stop the run, when the answers to a task collapse into one.
-    `max_logprob_gap`: nats by which the log-probabilities of rollout and trainer may differ on a question's answers, on
-    average over the tokens; none takes 0.01 in float32 and 0.2 in bfloat16.
+    The latter is in nats, between rollout and trainer, on average over the tokens of a question's answers; none takes
+    0.01 in float32 and 0.2 in bfloat16.
     """
 
     on_collapse: Literal["warn", "stop"] = "warn"
@@ -126,8 +122,7 @@ class Checks(Strict):
 class RolloutEngine(Strict):
     """What samples the rollouts: the policy itself, or vLLM in the same process.
 
-    `engine_args` are vLLM's own, for example `max_model_len`, `gpu_memory_utilization` (default 0.3), or
-    `enable_sleep_mode: true`, with which vLLM frees the GPU's memory during the update.
+    `engine_args` are vLLM's own; `gpu_memory_utilization` is 0.3, `enable_sleep_mode` frees memory during the update.
     """
 
     engine: Literal["policy", "vllm"] = "policy"

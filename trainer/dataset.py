@@ -72,10 +72,8 @@ class Questions:
     ) -> Questions:
         """The items that `config` names, every one with an answer and a video that is there.
 
-        Args:
-            tests: folders of test items, which must not share a video with the training or the validation items.
-            multiple: pixel multiple of the model's patches, when it is known.
-            need_validation: refuse a configuration without validation items; else `held_out` is empty.
+        `tests` are folders of test items; `multiple` is the pixel multiple of the model's patches, when it is known;
+        without `need_validation`, a configuration may lack validation items.
 
         Raises:
             ViubenchError: no items of a task, an item without an answer, a missing video, one task with two
@@ -85,15 +83,14 @@ class Questions:
         folders = {"training": config.items.train, "validation": config.items.validation}
         splits: dict[str, Dataset] = {}
         for name, folder in folders.items():
-            if not (folder or need_validation or name == "training"):
-                continue
-            if not folder:
+            if folder:
+                splits[name] = _chosen(pretext_items.read(Path(folder), catalogue, store, videos), config, folder)
+            elif need_validation or name == "training":
                 raise ViubenchError(
                     f"no folder of {name} items was given",
                     where="items",
                     hint="create one: viubench build, from videos of its own",
                 )
-            splits[name] = _chosen(pretext_items.read(Path(folder), catalogue, store, videos), config, folder)
         tasks = {task: splits["training"].tasks[task] for task in config.tasks}
         held_out = splits.get("validation", Dataset(tasks, [], Path()))
         for name, task in tasks.items():
@@ -174,7 +171,7 @@ def _epoch(seed: int, stream: str, task: str, epoch: int, n: int) -> tuple[int, 
     return tuple(Rng("epoch", seed, stream, task, epoch).permutation(n))
 
 
-# --- validation of splits---------------------------------------------------------------------------------------
+# --- validation of splits ---------------------------------------------------------------------------------------
 
 
 def identities(built: Dataset, store: FrameCache) -> dict[str, str]:

@@ -3,7 +3,6 @@
 Example:
     with ProcessGroup.join() as processes:             # torchrun --nproc-per-node 8 -m viubench train ...
         mine = processes.shard(questions.batch(step))  # a run of neighbours in the batch
-        processes.sum_gradients(parameters)            # after the backward passes of this process's share
         rewards = processes.gather({"reward": 0.5})    # one value of each process, by rank
 
 Values are exchanged as JSON, so that nothing one process sends can run code in another.
@@ -123,11 +122,7 @@ class ProcessGroup:
         return [share[start : start + size] for start in range(0, len(share), size)]
 
     def gather(self, value: Any) -> list[Any]:
-        """The values (anything that is JSON) of all processes, by rank; all must call it.
-
-        Raises:
-            ViubenchError: the others are gone or do not answer.
-        """
+        """The values (JSON) of all processes, by rank; all must call it. ViubenchError where the others are gone."""
         if self.size == 1:
             return [value]
         import torch
@@ -145,10 +140,7 @@ class ProcessGroup:
 
     @contextmanager
     def raise_together(self) -> Iterator[None]:
-        """A ViubenchError of one process inside is raised by all, as a `SharedError`, so that they can end together.
-
-        All must enter it; inside, none may wait for another.
-        """
+        """All raise a ViubenchError of one, as a `SharedError`. All must enter; inside, none may wait for another."""
         if self.size == 1:
             yield
             return

@@ -149,8 +149,8 @@ class GRPOTraining(TrainingStage):
         sampled = time.perf_counter()
         update_metrics = update(self.policy, self.optimizer, batch, config)
         updated = time.perf_counter()
-        groups = [group for micro_batch in batch for group in micro_batch.answer_groups()]
-        groups = gather_answers(self.policy.processes, groups)
+        own = [group for micro_batch in batch for group in micro_batch.answer_groups()]
+        groups = gather_answers(self.policy.processes, own)
         tasks = diagnose_tasks(groups)
         metrics: dict[str, Any] = {"step": step, **step_summary(groups), **update_metrics, "lr": rate}
         metrics |= task_metrics("", tasks) | self.baselines
@@ -171,9 +171,8 @@ class GRPOTraining(TrainingStage):
         manager, processes = self.manager, self.policy.processes
         with processes.raise_together():
             if processes.is_main and self.evaluation is not None and manager.evaluates(manager.steps - 1):
-                manager.metrics |= {
-                    f"evaluation/{task}": value for task, value in self.evaluation(manager.steps).items()
-                }
+                values = self.evaluation(manager.steps)
+                manager.metrics |= {f"evaluation/{task}": value for task, value in values.items()}
             self.log.write(manager.metrics)
             manager.prune()
 
@@ -199,7 +198,7 @@ def generate_rollouts(
 ) -> list[MicroBatch]:
     """This process's rollouts of a step; the answers to a question depend on its index in the whole batch."""
     batch, n, max_tokens = [], config.num_generations, config.max_completion_length
-    policy.unshard()
+    fsdp.unshard(policy.model)
     with policy.processes.raise_together():
         indexed = list(enumerate(questions.batch(step)))
         for part in policy.processes.micro_batches(indexed, config.micro_batch_size):

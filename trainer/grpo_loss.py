@@ -5,8 +5,7 @@ Example:
     >>> advantages(torch.tensor([[1.0, 0.0], [0.5, 0.5]]), "none").tolist()
     [[0.5, -0.5], [0.0, 0.0]]
 
-Pure functions of tensors, differentiable where a gradient is needed. r is a reward, A an advantage, pi the policy
-under the rollout temperature, t an answer token.
+r is a reward, A an advantage, pi the policy under the rollout temperature.
 """
 
 from __future__ import annotations
@@ -96,13 +95,7 @@ def loss(
     """
     import torch
 
-    _check_shapes(logprobs, advantages, old=old, mask=mask, reference=reference)
-    if not bool(mask.any()):
-        raise ValueError("no answer token to learn from")
-    if epsilon is not None and old is None:
-        raise ValueError("the clipped loss needs the log-probabilities of the rollout")
-    if beta and reference is None:
-        raise ValueError(f"beta = {beta} needs the reference's log-probabilities")
+    _check(logprobs, advantages, epsilon, beta, old=old, mask=mask, reference=reference)
     count = int(mask.sum())
 
     def masked(values: Tensor) -> Tensor:
@@ -128,10 +121,16 @@ def loss(
     return total, diagnostics
 
 
-def _check_shapes(logprobs: Tensor, advantages: Tensor, **others: Tensor | None) -> None:
+def _check(logprobs: Tensor, advantages: Tensor, epsilon: float | None, beta: float, **others: Tensor | None) -> None:
     """ValueError where the arguments of `loss` do not fit together; broadcasting would hide a wrong shape."""
     for name, values in others.items():
         if values is not None and values.shape != logprobs.shape:
             raise ValueError(f"{name} is {list(values.shape)}, logprobs {list(logprobs.shape)}")
     if advantages.shape != logprobs.shape[:1]:
         raise ValueError(f"advantages must be [{logprobs.shape[0]}], one per answer, not {list(advantages.shape)}")
+    if (mask := others["mask"]) is None or not bool(mask.any()):
+        raise ValueError("no answer token to learn from")
+    if epsilon is not None and others["old"] is None:
+        raise ValueError("the clipped loss needs the log-probabilities of the rollout")
+    if beta and others["reference"] is None:
+        raise ValueError(f"beta = {beta} needs the reference's log-probabilities")

@@ -31,10 +31,7 @@ TORCHRUN_VARIABLES = (
 
 @dataclass(frozen=True)
 class HarnessEvaluation:
-    """Evaluates checkpoints of the training in `out` as its configuration says.
-
-    `frame_cache` is the cache's folder, None the default one; `include_paths` are more folders with task files.
-    """
+    """Evaluates checkpoints of the training in `out` as its configuration says."""
 
     config: TrainConfig
     out: Path
@@ -84,15 +81,10 @@ class HarnessEvaluation:
         given = [str(part) for name, value in options.items() if value for part in (name, value)]
         given += [f"--engine-arg={key}={value}" for key, value in settings.engine_args.items()]
         given += [f"--include-path={path}" for path in self.include_paths]
-        fresh = ["--fresh"] if self._is_stale(run, checkpoint) else []
-        return ["-m", "viubench", "run", *given, *fresh, "--quiet"]
-
-    def _is_stale(self, run: Path, checkpoint: Path) -> bool:
-        """Whether `run` is of other weights or another engine, after steps that were repeated with another result."""
-        if not (run / "manifest.json").exists():
-            return False
-        settings = self.config.harness_eval
-        assert settings is not None
-        manifest = read_manifest(run)
-        now = (describe_checkpoint(str(checkpoint))["fingerprint"], settings.engine, settings.engine_args)
-        return (manifest.model.get("fingerprint"), manifest.engine.get("kind"), manifest.engine.get("args")) != now
+        if (run / "manifest.json").exists():
+            manifest = read_manifest(run)
+            now = (describe_checkpoint(str(checkpoint))["fingerprint"], settings.engine, settings.engine_args)
+            # Of other weights or another engine, after steps that were repeated with another result.
+            if (manifest.model.get("fingerprint"), manifest.engine.get("kind"), manifest.engine.get("args")) != now:
+                given.append("--fresh")
+        return ["-m", "viubench", "run", *given, "--quiet"]

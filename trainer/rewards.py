@@ -37,7 +37,6 @@ CANDIDATES = 200
 SEARCHED = 200
 """The search for the best constant answer tries this many texts on this many items."""
 
-
 Kind = Literal["smooth", "strict", "random"]
 """`smooth`: the evaluator's reward; `strict`: 1 for the true answer, else 0; `random`: independent of the answer, for
 control runs only."""
@@ -67,12 +66,10 @@ class Rewarder:
     def __call__(
         self, sample: Sample, text: str, finish_reason: str, turn: tuple[int, int, int] | None = None
     ) -> Reward:
-        """The reward of one answer; 0 where none can be extracted and where the token limit cut it.
+        """The reward of one answer; 0 where none can be extracted and where the token limit cut it (`length`).
 
-        Args:
-            finish_reason: `stop` where the model ended the answer, `length` where the token limit did.
-            turn: step, index of the question in it, index of the answer: the seed of a random reward. Without it
-                (validation) the smooth reward replaces the random one.
+        `turn` (step, index of the question in it, index of the answer) seeds a random reward; without it (validation)
+        the smooth reward replaces the random one.
 
         Raises:
             ViubenchError: a task without a reward, or a reward that is no number in [0, 1].
@@ -123,15 +120,12 @@ class AnswerGroup:
 class Diagnostics:
     """Diagnostics of one step or validation. Shares, rates and rewards are in [0, 1].
 
-    For `distinct` and `top` a question counts once: rollouts that agree on one question are the aim of training.
-
     Attributes:
-        reward, strict: means.
+        reward, strict, length (tokens): means over the answers.
         parsed: share of answers that could be extracted.
         zero_advantage: share of groups whose rewards are all equal, which give no gradient.
         distinct: different majority answers per question.
         top: share of the questions that have the most frequent majority answer.
-        length: mean tokens of an answer.
         answers: the majority answer of each question.
     """
 
@@ -219,7 +213,7 @@ def _window(history: Sequence[Diagnostics]) -> int:
 
 
 def top_share_limit(samples: Sequence[Sample], evaluator: Evaluator) -> float:
-    """The `top_share` of `collapse_reason` for these items of one task (at least one).
+    """The `top_share` of `collapse_reason` for these items (at least one) of one task.
 
     Twice the share of the most frequent true answer, but half way to 1 where that is less, and never under the default.
     """

@@ -154,9 +154,8 @@ def learning_rate(warm: WarmStart, step: int) -> float:
     """Linear warm-up over `warmup_steps`, then linear decay to a tenth of the peak at the horizon."""
     if step < warm.warmup_steps:
         return warm.learning_rate * (step + 1) / warm.warmup_steps
-    return warm.learning_rate * (
-        1 - (1 - FINAL_LR) * (step - warm.warmup_steps) / max(warm.max_steps - 1 - warm.warmup_steps, 1)
-    )
+    decay = (1 - FINAL_LR) * (step - warm.warmup_steps) / max(warm.max_steps - 1 - warm.warmup_steps, 1)
+    return warm.learning_rate * (1 - decay)
 
 
 def sft_step(

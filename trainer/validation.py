@@ -13,6 +13,7 @@ from dataclasses import asdict
 from trainer.config import TrainConfig
 from trainer.dataset import Questions
 from trainer.distributed import ProcessGroup
+from trainer.model import fsdp
 from trainer.model.policy import Policy
 from trainer.rewards import AnswerGroup, Diagnostics, Reward, Rewarder, diagnose_tasks
 from viubench.schema import Sample
@@ -23,7 +24,7 @@ def validate(
 ) -> dict[str, Diagnostics]:
     """Diagnostics of each task over greedy answers to `samples`, of which each process answers its share."""
     groups = []
-    policy.unshard()
+    fsdp.unshard(policy.model)
     with policy.processes.raise_together():
         for batch in policy.processes.micro_batches(samples, config.micro_batch_size):
             packed = policy.stack([policy.pack(sample, questions.videos(sample)) for sample in batch])

@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NoReturn
 
-from reports.html.svg import Point
+from reports.html.svg import Band, Point
 from viubench.errors import ViubenchError
 from viubench.storage.run_dir import read_results
 
@@ -44,23 +44,10 @@ LARGEST = 1e15
 
 
 @dataclass(frozen=True)
-class Alarm:
-    """A sentence of the trainer about a task, and the step whose line has it."""
+class CheckpointScore(Band):
+    """A task's score in a run of the checkpoint of `step` steps: `metric`, its value and 95 % interval in [0, 1]."""
 
-    step: int
-    task: str
-    text: str
-
-
-@dataclass(frozen=True)
-class CheckpointScore:
-    """A task's score in a run of the checkpoint of `steps` steps: `metric`, its value and 95 % interval in [0, 1]."""
-
-    steps: int
     metric: str
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -70,7 +57,7 @@ class LogStage:
     Attributes:
         steps: the steps of its lines, rising.
         series: key -> (step, value) wherever the log has a number under it.
-        alarms: by step.
+        alarms: task -> by step, the step and a sentence of the trainer.
         evaluations: task -> by number of steps.
         left_out: what in the folder is not shown, and why.
     """
@@ -78,15 +65,14 @@ class LogStage:
     name: str
     steps: tuple[int, ...]
     series: Mapping[str, tuple[Point, ...]]
-    alarms: tuple[Alarm, ...]
+    alarms: Mapping[str, Sequence[tuple[int, str]]]
     evaluations: Mapping[str, tuple[CheckpointScore, ...]]
     left_out: tuple[str, ...]
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """Every task with a measure, a validation, a baseline, an alarm or an evaluation, by name."""
-        found = {alarm.task for alarm in self.alarms} | set(self.evaluations) | set(map(_task_of, self.series))
-        return tuple(sorted(found - {""}))
+        return tuple(sorted({*self.alarms, *self.evaluations, *map(_task_of, self.series)} - {""}))
 
     @property
     def window(self) -> int:
@@ -160,7 +146,7 @@ def smoothed(found: Sequence[Point], size: int) -> list[Point]:
 def _stage(name: str, folder: Path) -> LogStage:
     steps: list[int] = []
     series: dict[str, list[Point]] = {}
-    alarms = []
+    alarms: dict[str, list[tuple[int, str]]] = {}
     for where, line in _lines(folder / LOG):
         step = line.pop("step", None)
         if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step < LARGEST:
@@ -172,12 +158,12 @@ def _stage(name: str, folder: Path) -> LogStage:
             if key.startswith("alarm/"):
                 if not isinstance(value, str):
                     _refuse(f"{key} is no sentence: {json.dumps(value)[:80]}", where)
-                alarms.append(Alarm(step, key.removeprefix("alarm/"), value))
+                alarms.setdefault(key.removeprefix("alarm/"), []).append((step, value))
             elif (number := _number(key, value, where)) is not None:
                 series.setdefault(key, []).append((step, number))
     evaluations, left_out = _evaluations(folder / EVALUATIONS)
     fixed = {key: tuple(series[key]) for key in sorted(series)}
-    return LogStage(name, tuple(steps), fixed, tuple(alarms), evaluations, left_out)
+    return LogStage(name, tuple(steps), fixed, alarms, evaluations, left_out)
 
 
 def _lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
@@ -230,9 +216,9 @@ def _evaluations(folder: Path) -> tuple[dict[str, tuple[CheckpointScore, ...]], 
         for task, result in read_results(run).tasks.items():
             if not all(map(math.isfinite, (result.value, *result.ci))):
                 _refuse(f"the score of {task} is not finite", str(run / "results.json"))
-            one = CheckpointScore(int(named[1]), result.metric, result.value, *result.ci)
+            one = CheckpointScore(int(named[1]), result.value, *result.ci, result.metric)
             found.setdefault(task, []).append(one)
-    ordered = {task: tuple(sorted(found[task], key=lambda one: one.steps)) for task in sorted(found)}
+    ordered = {task: tuple(sorted(found[task], key=lambda one: one.step)) for task in sorted(found)}
     return ordered, tuple(left_out)
 
 

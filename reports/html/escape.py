@@ -13,6 +13,7 @@ import json
 import math
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
 from viubench.schema import canonical_json
@@ -81,16 +82,18 @@ def show(value: Any) -> str:
         return ", ".join(show(v) for v in value)
     if isinstance(value, dict) and all(isinstance(v, (int, float, str)) for v in value.values()):
         return ", ".join(f"{k} {show(v)}" for k, v in value.items())
-    return canonical_json(finite(value))
+    return canonical_json(_plain(value))
 
 
-def finite(value: Any) -> Any:
-    """Plain data with NaN and infinities turned into None, which JSON can say."""
+def _plain(value: Any, text: Callable[[str], str] = str) -> Any:
+    """What JSON can say: NaN and infinities turned into None, and `text` of every string, keys included."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {str(k): finite(v) for k, v in value.items()}
-    return [finite(v) for v in value] if isinstance(value, (list, tuple)) else value
+        return {text(str(k)): _plain(v, text) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v, text) for v in value]
+    return text(value) if isinstance(value, str) else value
 
 
 def embed_json(value: Any) -> str:
@@ -98,15 +101,7 @@ def embed_json(value: Any) -> str:
 
     Every string is cleaned, keys included; equal values give equal text.
     """
-    text = json.dumps(_cleaned(finite(value)), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(_plain(value, clean), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text
-
-
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, dict):
-        return {clean(k): _cleaned(v) for k, v in value.items()}
-    return [_cleaned(v) for v in value] if isinstance(value, list) else value

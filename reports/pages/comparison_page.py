@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-
-from markupsafe import Markup
 
 from reports.ci.comparison import headline, notes, turn
 from reports.data import samples
 from reports.data.runs import Run, command
 from reports.html import forest_plot, page
 from reports.html.escape import one_line, shorten
-from reports.html.format import p_value, percent, points, short_names
+from reports.html.format import p_value, percent, points, points_interval, short_names
 from reports.html.page import MOST_VALUES, Finding
 from reports.sections.difficulty import measures, split
 from reports.sections.samples import FIELD, RESPONSE, Strips, card
@@ -42,28 +39,6 @@ NAME = 40
 
 MANY = 0.05
 """A minimum detectable change above this is flagged."""
-
-
-@dataclass(frozen=True)
-class ChangeBreakdown:
-    """The change by the values of one group key, with a row of the plot each, but for the `left_out` smallest."""
-
-    key: str
-    values: tuple[tuple[str, GroupChange, Markup], ...]
-    ruler: Markup
-    left_out: int
-
-
-@dataclass(frozen=True)
-class ChangeRow:
-    """A task, or the mean (`name` is empty), with its drawings."""
-
-    name: str
-    label: str
-    found: Change
-    plot: Markup
-    bars: Markup
-    breakdowns: tuple[ChangeBreakdown, ...] = ()
 
 
 def render(
@@ -91,7 +66,7 @@ def render(
         "ruler": forest_plot.ruler(axis),
         "facts": facts(*(side.manifest for side in sides)),
         "commands": [shorten(command(side.manifest), RESPONSE) for side in sides],
-        "grouped": any(line.breakdowns for line in lines),
+        "grouped": any(line["breakdowns"] for line in lines),
     }
     data = browser(runs, names, turned, per_task)
     return page.render("comparison.html.j2", SCRIPTS, data, context, styles=STYLES)
@@ -108,11 +83,10 @@ def verdict(report: CompareReport) -> list[Finding]:
 def _changed(report: CompareReport) -> Finding:
     mean = report.mean
     of = f"Mean of {mean.tasks} tasks" if mean.tasks > 1 else "The score"
-    turned = f"{sum(found.to_right for found in report.tasks.values()):,} samples turned right"
-    turned += f", {sum(found.to_wrong for found in report.tasks.values()):,} wrong"
+    right, wrong = (sum(getattr(found, side) for found in report.tasks.values()) for side in ("to_right", "to_wrong"))
     detail = (
-        f"{of}: from {percent(mean.a)} to {percent(mean.b)} %, {points(mean.difference)} points "
-        f"(95 % interval {points(mean.ci[0])} to {points(mean.ci[1])}). {turned}."
+        f"{of}: from {percent(mean.a)} to {percent(mean.b)} %, {points(mean.difference)} points (95 % interval "
+        f"{points_interval(mean.ci)}). {right:,} samples turned right, {wrong:,} wrong."
     )
     words = {found.word for found in report.tasks.values()}
     return Finding("What changed?", headline(report), detail, warn="worse" in words)
@@ -124,10 +98,8 @@ def _real(report: CompareReport) -> Finding:
     mean = f" The mean over tasks: {report.mean.word} (p {p_value(report.mean.p)})." if len(tasks) > 1 else ""
     if not real:
         least = min(tasks.values(), key=lambda found: found.p)
-        detail = (
-            f"Chance explains every difference; the smallest p is {p_value(least.p)}, {p_value(least.holm)} adjusted."
-        )
-        return Finding(question, "Not shown", detail + mean, warn=True)
+        smallest = f"the smallest p is {p_value(least.p)}, {p_value(least.holm)} adjusted."
+        return Finding(question, "Not shown", f"Chance explains every difference; {smallest}{mean}", warn=True)
     short = short_names(list(tasks))
     named = ", ".join(f"{shorten(short[task], 40)} {points(found.difference)}" for task, found in real[:4])
     more = f" and {len(real) - 4} more" if len(real) > 4 else ""
@@ -140,27 +112,21 @@ def _unseen(report: CompareReport) -> Finding:
     question = "What could be missed?"
     known = [found.detectable for found in report.tasks.values() if found.detectable is not None]
     if not known:
-        return Finding(
-            question,
-            "Unknown",
-            "The scores differ by the same on every sample, or all samples are of one video: no spread to go by.",
-            warn=True,
-        )
+        why = "The scores differ by the same on every sample, or all samples are of one video: no spread to go by."
+        return Finding(question, "Unknown", why, warn=True)
     low, high = percent(min(known)), percent(max(known))
     size = f"{low} points" if low == high else f"{low} to {high} points"
     least = report.mean.detectable
     mean = f", of the mean {percent(least)}" if least is not None and len(report.tasks) > 1 else ""
-    detail = f"The minimum detectable change at 80 % power{mean}. "
-    return Finding(
-        question, f"Changes below {size}", detail + "Smaller ones may go undetected.", warn=max(known) > MANY
-    )
+    detail = f"The minimum detectable change at 80 % power{mean}. Smaller ones may go undetected."
+    return Finding(question, f"Changes below {size}", detail, warn=max(known) > MANY)
 
 
 # --- tasks and groups -----------------------------------------------------------------------------------------
 
 
-def _lines(report: CompareReport, pairs: Mapping[str, TaskPair], axis: forest_plot.Scale) -> list[ChangeRow]:
-    """A line for each task, then one for the mean of several."""
+def _lines(report: CompareReport, pairs: Mapping[str, TaskPair], axis: forest_plot.Scale) -> list[dict[str, Any]]:
+    """A line with its drawings for each task, then one without a name for the mean of several."""
     short = short_names(list(report.tasks))
     rows: list[tuple[str, str, Change]] = [(task, short[task], found) for task, found in report.tasks.items()]
     if len(rows) > 1:
@@ -169,19 +135,19 @@ def _lines(report: CompareReport, pairs: Mapping[str, TaskPair], axis: forest_pl
     keys = sum(len(found.groups) for found in report.tasks.values())
     values = min(MOST_VALUES, max(2, MOST_ROWS // max(keys, 1)))
     return [
-        ChangeRow(
-            name,
-            shorten(label, 80),
-            found,
-            forest_plot.row(axis, found.difference, found.ci, found.detectable, found.word),
-            forest_plot.bars(found.better, found.worse, found.units, most),
-            breakdowns(found, pairs[name], values) if isinstance(found, TaskChange) else (),
-        )
+        {
+            "name": name,
+            "label": shorten(label, 80),
+            "found": found,
+            "plot": forest_plot.row(axis, found.difference, found.ci, found.detectable, found.word),
+            "bars": forest_plot.bars(found.better, found.worse, found.units, most),
+            "breakdowns": breakdowns(found, pairs[name], values) if isinstance(found, TaskChange) else [],
+        }
         for name, label, found in rows
     ]
 
 
-def breakdowns(found: TaskChange, pair: TaskPair, most: int = MOST_VALUES) -> tuple[ChangeBreakdown, ...]:
+def breakdowns(found: TaskChange, pair: TaskPair, most: int = MOST_VALUES) -> list[dict[str, Any]]:
     """The change within each value of every group key, the `most` largest; then within what is read from the samples as
     their difficulty (`reports.sections.difficulty`)."""
     made = []
@@ -193,17 +159,15 @@ def breakdowns(found: TaskChange, pair: TaskPair, most: int = MOST_VALUES) -> tu
         parts = split(difficulty)
         if len(parts) > 1 and measure not in found.groups:
             made.append(_breakdown(measure, [(part.label, within(pair, part.ids)) for part in parts], 0))
-    return tuple(made)
+    return made
 
 
-def _breakdown(key: str, values: Sequence[tuple[str, GroupChange]], left_out: int) -> ChangeBreakdown:
-    """With an axis of its own."""
+def _breakdown(key: str, values: Sequence[tuple[str, GroupChange]], left_out: int) -> dict[str, Any]:
+    """The values of one group key, with a row of a plot each, on an axis of their own."""
     axis = forest_plot.scale([found.ci for _, found in values if found.clusters > 1])
-    rows = tuple(
-        (shorten(value, 60), found, forest_plot.row(axis, found.difference, found.ci, None, ""))
-        for value, found in values
-    )
-    return ChangeBreakdown(shorten(key, 60), rows, forest_plot.ruler(axis), left_out)
+    plots = [forest_plot.row(axis, found.difference, found.ci, None, "") for _, found in values]
+    rows = [(shorten(value, 60), found, plot) for (value, found), plot in zip(values, plots, strict=True)]
+    return {"key": shorten(key, 60), "rows": rows, "ruler": forest_plot.ruler(axis), "left_out": left_out}
 
 
 # --- flips and runs -------------------------------------------------------------------------------------------
@@ -233,17 +197,13 @@ def browser(runs: Sequence[Run], names: Sequence[str], turned: Sequence[Flip], p
 def facts(a: Manifest, b: Manifest) -> list[tuple[str, str, str, bool]]:
     """What the manifests say of both runs: name, A's, B's, whether they differ; those that differ first."""
     first, second = _facts(a), _facts(b)
-    names = sorted(first.keys() | second.keys(), key=lambda name: (first.get(name) == second.get(name), name))
-    return [(name, first.get(name, "–"), second.get(name, "–"), first.get(name) != second.get(name)) for name in names]
+    pairs = {name: (first.get(name, "–"), second.get(name, "–")) for name in first.keys() | second.keys()}
+    known = [(name, one, two, one != two) for name, (one, two) in pairs.items()]
+    return sorted(known, key=lambda fact: (not fact[3], fact[0]))
 
 
 def _facts(manifest: Manifest) -> dict[str, str]:
-    parts: Mapping[str, Mapping[str, Any]] = {
-        "model": manifest.model,
-        "engine": manifest.engine,
-        "hardware": manifest.hardware,
-        "package": manifest.packages,
-    }
-    found = {f"{part} {name}": value for part, values in parts.items() for name, value in values.items()}
-    found |= {"seed": manifest.seed, "started": manifest.started}
+    found: dict[str, Any] = {"seed": manifest.seed, "started": manifest.started}
+    for part in ("model", "engine", "hardware", "packages"):
+        found |= {f"{part.removesuffix('s')} {name}": value for name, value in getattr(manifest, part).items()}
     return {shorten(name, 80): shorten(str(value), FIELD) for name, value in found.items() if value not in ("", None)}

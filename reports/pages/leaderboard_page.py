@@ -18,7 +18,7 @@ from reports.data.runs import Run, command, load_runs
 from reports.data.training_log import TrainingRun, load_all
 from reports.html import page
 from reports.html.escape import clean
-from reports.html.format import percent, points
+from reports.html.format import percent, points, with_interval
 from reports.sections import difficulty, training_curves
 from reports.sections.failures import failures
 from reports.sections.per_sample import per_sample
@@ -26,7 +26,7 @@ from reports.sections.samples import browser
 from reports.sections.speed import speeds
 from reports.sections.task_panels import panels, verdict
 from reports.tables.agreement import agreements
-from reports.tables.leaderboard import LeaderboardRow, columns, evidence, labels, percent_with_interval, rows, shown
+from reports.tables.leaderboard import LeaderboardRow, columns, evidence, labels, rows, shown
 from reports.tables.ranking import Pairing
 from viubench.errors import ViubenchError
 from viubench.schema import STATUSES, ReferenceRow, TaskEntry
@@ -38,36 +38,19 @@ SCRIPTS = ("chrome.js", "cards.js", "table.js", "browser.js", "download.js", "pa
 STATUS_WORDS = {status: status.replace("_", " ") for status in STATUSES}
 
 
-def table(runs: Sequence[Path], references: Sequence[ReferenceRow]) -> list[LeaderboardRow]:
-    """The main table of the page as data.
-
-    Raises:
-        ViubenchError: a folder is not a finished run.
-    """
-    return rows(load_runs(runs), references)
-
-
-def text(runs: Sequence[Path], references: Sequence[ReferenceRow] = ()) -> str:
+def text(runs: Sequence[Run], pairing: Pairing | None = None) -> str:
     """The main table for a terminal, in percent, the first column with its 95 % interval.
 
     Where there is a suite its tasks are left to the page, so that the table is not wider than a terminal.
-
-    Raises:
-        ViubenchError: a folder is not a finished run.
     """
-    loaded = load_runs(runs)
-    return _text(loaded, references, Pairing(loaded))
-
-
-def _text(runs: Sequence[Run], references: Sequence[ReferenceRow], pairing: Pairing) -> str:
     heads = [head for head in columns(runs) if head.kind in ("suite", "group")] or columns(runs)
     lines = []
-    for row in rows(runs, references, pairing):
+    for row in rows(runs, (), pairing):
         engine = f" (engine: {row.note})" if row.kind == "model" else ""
         cells = [row.cells.get(head.key) for head in heads]
         scores = [percent(cell.value if cell else None) for cell in cells]
-        if cells[0] is not None:
-            scores[0] = percent_with_interval(cells[0])
+        if (first := cells[0]) and first.low is not None and first.high is not None:
+            scores[0] = with_interval(first.value, first.low, first.high)
         samples = "–" if row.n is None else str(row.n)
         lines.append([clean(row.label + engine), *scores, points(row.gain), samples, percent(row.not_ok)])
     names = [clean(head.label).replace(" ", "\n") for head in heads]
@@ -103,7 +86,7 @@ def write(
         html = render(loaded, references, pairing, samples_per_task=samples_per_task, trainings=load_all(trainings))
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic.write(out, html.encode())
-    return _text(loaded, (), pairing)
+    return text(loaded, pairing)
 
 
 def render(

@@ -9,15 +9,15 @@ Like the leaderboard it is one file that needs no network; it has no script at a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup, escape
 
 from reports.data.training_log import LEAST_SMOOTHED, LOG, LogStage, load, smoothed
 from reports.html import page, svg
 from reports.html.escape import shorten
-from reports.html.format import counted, interval, percent, short_names
+from reports.html.format import counted, interval, percent, short_names, with_interval
 from reports.html.page import FEW, Finding
 from reports.html.svg import Band, Curve, Level, Point
 from viubench.errors import ViubenchError
@@ -40,55 +40,11 @@ MOST_REASON = 600
 IN_ITS_BAND = '<path class="area" d="M0 0h22v10h-22z"/><path class="curve first" d="M0 5h22"/>'
 RING = '<circle class="best-mark" cx="11" cy="5" r="4"/>'
 
-__all__ = ["LOG", "PAGE", "render", "with_interval", "write"]
+__all__ = ["LOG", "PAGE", "render", "write"]
 
 
-@dataclass(frozen=True)
-class WatchFigure:
-    """A plot with its legend, as (sample, words)."""
-
-    title: str
-    plot: Markup
-    legend: tuple[tuple[Markup, str], ...]
-
-
-@dataclass(frozen=True)
-class WatchRow:
-    """A checkpoint in the table: a cell for each head, None where it has no score."""
-
-    entry: WatchEntry
-    cells: tuple[WatchScore | None, ...]
-    best: tuple[bool, ...]
-    reason: str
-
-
-@dataclass(frozen=True)
-class TrainingReward:
-    """The trainer's log as far as it is drawn, or a sentence why it is not."""
-
-    stage: LogStage | None
-    why: str = ""
-
-    @classmethod
-    def of(cls, folder: Path | None) -> TrainingReward:
-        if folder is None:
-            return cls(None)
-        try:
-            return cls(load(folder).stages[-1])
-        except (ViubenchError, OSError) as error:
-            return cls(None, getattr(error, "message", str(error)))
-
-    def points(self, task: str) -> tuple[str, Sequence[Point]]:
-        """What the curve is called, and its points: of the task's own reward, else of all tasks together."""
-        if self.stage is None:
-            return "", ()
-        own = self.stage.values(f"{task}/reward") if task else ()
-        found = own or self.stage.values("reward")
-        name = "training reward" + ("" if own or not task else " of all tasks")
-        window = self.stage.window
-        if window < LEAST_SMOOTHED or len(found) < window:
-            return name, found
-        return f"{name}, mean of {window} steps", smoothed(found, window)
+Best = tuple[WatchEntry, WatchScore]
+"""The checkpoint of the highest score, the earlier of equal ones."""
 
 
 def write(
@@ -112,13 +68,23 @@ def render(
     """The page as text; equal arguments give equal text."""
     scored = [entry for entry in entries if entry.status == "evaluated"]
     heads = _heads(scored)
-    best = {key: top for key in heads if (top := _best(scored, key))}
-    reward = TrainingReward.of(training)
+    known = {key: [(entry, score) for entry in scored if (score := _score(entry, key))] for key in heads}
+    best = {key: max(found, key=lambda pair: pair[1].value) for key, found in known.items()}
+    log, why_not = None, ""
+    try:
+        log = load(training).stages[-1] if training else None
+    except (ViubenchError, OSError) as error:
+        why_not = getattr(error, "message", str(error))
     context = {
         "title": title,
-        "findings": _findings(entries, scored, waiting, heads, best),
-        "figures": [_figure(key, name, scored, best[key], reward) for key, name in heads.items()],
-        "reward": reward,
+        "findings": [
+            _length(scored, heads),
+            _top(scored, heads, best),
+            _worse(scored),
+            _trust(entries, scored, waiting),
+        ],
+        "figures": [_figure(key, name, scored, best[key], log) for key, name in heads.items()],
+        "why_not": why_not,
         "heads": list(heads.values()),
         "several": len(scored) > 1,
         "gated": any(entry.gate for entry in entries),
@@ -127,11 +93,6 @@ def render(
         "marks": GLYPHS,
     }
     return page.render("watch.html.j2", [], None, context, styles=["watch.css"])
-
-
-def with_interval(score: WatchScore) -> str:
-    """ "51.9 (49.5–54.3)", in percent."""
-    return f"{percent(score.value)} ({interval(*score.ci)})"
 
 
 def _heads(scored: Sequence[WatchEntry]) -> dict[str, str]:
@@ -144,23 +105,7 @@ def _score(entry: WatchEntry, key: str) -> WatchScore | None:
     return entry.mean if key == MEAN else entry.tasks.get(key)
 
 
-def _best(scored: Sequence[WatchEntry], key: str) -> tuple[WatchEntry, WatchScore] | None:
-    """The checkpoint of the highest score, the earlier of equal ones."""
-    found = [(entry, score) for entry in scored if (score := _score(entry, key))]
-    return max(found, key=lambda pair: pair[1].value, default=None)
-
-
 # --- in words -------------------------------------------------------------------------------------------------
-
-
-def _findings(
-    entries: Sequence[WatchEntry],
-    scored: Sequence[WatchEntry],
-    waiting: Sequence[Waiting],
-    heads: Mapping[str, str],
-    best: Mapping[str, tuple[WatchEntry, WatchScore]],
-) -> list[Finding]:
-    return [_length(scored, heads), _top(scored, heads, best), _worse(scored), _trust(entries, scored, waiting)]
 
 
 def _length(scored: Sequence[WatchEntry], heads: Mapping[str, str]) -> Finding:
@@ -169,13 +114,11 @@ def _length(scored: Sequence[WatchEntry], heads: Mapping[str, str]) -> Finding:
         return Finding(question, "No score yet", "No checkpoint was evaluated.", warn=True)
     last = scored[-1]
     keys = [MEAN] if last.mean else last.tasks
-    detail = ", ".join(f"{heads[key]} {with_interval(score)}" for key in keys if (score := _score(last, key)))
+    detail = ", ".join(f"{heads[key]} {_shown(score)}" for key in keys if (score := _score(last, key)))
     return Finding(question, f"{counted(len(scored), 'checkpoint')}, to step {last.step:,}", f"The last: {detail}.")
 
 
-def _top(
-    scored: Sequence[WatchEntry], heads: Mapping[str, str], best: Mapping[str, tuple[WatchEntry, WatchScore]]
-) -> Finding:
+def _top(scored: Sequence[WatchEntry], heads: Mapping[str, str], best: Mapping[str, Best]) -> Finding:
     """The best of the first curve, and how much that says."""
     question = "Which step is best?"
     if not scored:
@@ -231,22 +174,22 @@ def _trust(entries: Sequence[WatchEntry], scored: Sequence[WatchEntry], waiting:
     return Finding(question, answer, detail, warn=bool(worries) or not scored)
 
 
-def _row(entry: WatchEntry, heads: Mapping[str, str], best: Mapping[str, tuple[WatchEntry, WatchScore]]) -> WatchRow:
+def _row(entry: WatchEntry, heads: Mapping[str, str], best: Mapping[str, Best]) -> dict[str, Any]:
+    """A checkpoint in the table: a cell for each head, None where it has no score, and whether it is the best."""
     reason = entry.reason or (entry.gate.reason if entry.gate else "")
     if entry.command:
         reason = f"{reason}; the command on regression ended with exit code {entry.command}"
-    cells = tuple(_score(entry, key) for key in heads)
-    return WatchRow(entry, cells, tuple(best[key][0] is entry for key in heads), shorten(reason, MOST_REASON))
+    cells = [(_score(entry, key), best[key][0] is entry) for key in heads]
+    return {"entry": entry, "cells": cells, "reason": shorten(reason, MOST_REASON)}
 
 
 # --- drawn ----------------------------------------------------------------------------------------------------
 
 
-def _figure(
-    key: str, name: str, scored: Sequence[WatchEntry], best: tuple[WatchEntry, WatchScore], reward: TrainingReward
-) -> WatchFigure:
+def _figure(key: str, name: str, scored: Sequence[WatchEntry], best: Best, log: LogStage | None) -> dict[str, Any]:
+    """A plot with its legend, as (sample, words)."""
     found = [(entry, score) for entry in scored if (score := _score(entry, key))]
-    called, earned = reward.points(key)
+    called, earned = _reward(log, key) if log else ("", ())
     levels = _reference(key, scored)
     steps = [float(entry.step) for entry, _ in found] + [step for step, _ in earned]
     values = [end for _, score in found for end in (score.value, *score.ci)]
@@ -256,36 +199,43 @@ def _figure(
     intervals = [] if alone else [score.ci for _, score in found]
     line = Curve("first", [(entry.step, score.value) for entry, score in found], True, intervals)
     drawn = svg.plot(plane, [Curve("second", earned), line] if earned else [line], levels, alone)
-    ring = (
-        ""
-        if alone
-        else f'<circle class="best-mark" cx="{plane.x(best[0].step):.1f}" cy="{plane.y(best[1].value):.1f}" r="4.5"/>'
-    )
-    marks = _marks([(plane.x(step), verdict) for step, verdict in _verdicts(scored, key)])
-    legend = [(svg.key("band") if alone else _key(IN_ITS_BAND), _summary(found))]
-    if not alone:
-        legend.append((_key(RING), _best_summary(*best)))
+    above = _marks([(plane.x(step), verdict) for step, verdict in _verdicts(scored, key)])
+    first, last = _shown(found[0][1]), _shown(found[-1][1])
+    metric = found[-1][1].metric
+    if alone:
+        legend = [(svg.key("band"), f"{metric} {last}")]
+    else:
+        x, y = plane.x(best[0].step), plane.y(best[1].value)
+        above = f'<circle class="best-mark" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>{above}'
+        legend = [
+            (svg.svg("key", 22, 10, [IN_ITS_BAND]), f"{metric} from {first} to {last}, in its 95 % interval"),
+            (svg.svg("key", 22, 10, [RING]), f"highest: {_shown(best[1])} at step {best[0].step:,}"),
+        ]
     legend += [(svg.key("before"), level.text) for level in levels]
     if earned:
         legend.append((svg.key("second"), f"{called}, from {percent(earned[0][1])} to {percent(earned[-1][1])}"))
-    return WatchFigure(name, _over(drawn, ring + marks), tuple(legend))
+    plot = Markup(f"{str(drawn).removesuffix('</svg>')}{above}</svg>")  # numbers and our own marks
+    return {"title": name, "plot": plot, "legend": legend}
+
+
+def _reward(log: LogStage, task: str) -> tuple[str, Sequence[Point]]:
+    """What the curve of the reward is called, and its points: of the task's own reward, else of all tasks together."""
+    own = log.values(f"{task}/reward") if task else ()
+    found = own or log.values("reward")
+    name = "training reward" + ("" if own or not task else " of all tasks")
+    if log.window < LEAST_SMOOTHED or len(found) < log.window:
+        return name, found
+    return f"{name}, mean of {log.window} steps", smoothed(found, log.window)
+
+
+def _shown(score: WatchScore) -> str:
+    return with_interval(score.value, *score.ci)
 
 
 def _span(steps: Sequence[float]) -> Point:
     """From 0, unless that would leave more than half of a plot empty."""
     first, last = min(steps), max(steps)
     return (first if last < 2 * first and first < last else 0.0), last
-
-
-def _summary(found: Sequence[tuple[WatchEntry, WatchScore]]) -> str:
-    first, last = found[0][1], found[-1][1]
-    if len(found) == 1:
-        return f"{last.metric} {with_interval(last)}"
-    return f"{last.metric} from {with_interval(first)} to {with_interval(last)}, in its 95 % interval"
-
-
-def _best_summary(entry: WatchEntry, score: WatchScore) -> str:
-    return f"highest: {with_interval(score)} at step {entry.step:,}"
 
 
 def _reference(key: str, scored: Sequence[WatchEntry]) -> list[Level]:
@@ -299,12 +249,9 @@ def _reference(key: str, scored: Sequence[WatchEntry]) -> list[Level]:
 
 def _verdicts(scored: Sequence[WatchEntry], key: str) -> list[tuple[int, Verdict]]:
     """The verdict on each checkpoint: of the task, or of all of them for the mean."""
-    found = []
-    for entry in scored:
-        if entry.gate is not None:
-            verdict = entry.gate.verdict if key == MEAN else entry.gate.tasks.get(key)
-            found += [(entry.step, verdict)] if verdict else []
-    return found
+    gates = [(entry.step, entry.gate) for entry in scored if entry.gate]
+    verdicts = [(step, gate.verdict if key == MEAN else gate.tasks.get(key)) for step, gate in gates]
+    return [(step, verdict) for step, verdict in verdicts if verdict]
 
 
 def _marks(places: Sequence[tuple[float, Verdict]]) -> str:
@@ -317,12 +264,3 @@ def _marks(places: Sequence[tuple[float, Verdict]]) -> str:
                 taken.append(x)
                 parts.append(f'<text class="verdict {verdict} middle" x="{x:.1f}" y="8">{escape(glyph)}</text>')
     return "".join(parts)
-
-
-def _key(shape: str) -> Markup:
-    return svg.svg("key", 22, 10, [shape])
-
-
-def _over(plot: Markup, above: str) -> Markup:
-    """The plot with more drawn over what is in it: numbers and our own marks."""
-    return Markup(str(plot).removesuffix("</svg>") + above + "</svg>")

@@ -135,11 +135,11 @@ def _estimates(rows: pd.DataFrame, parts: Sequence[Part], evaluator: Evaluator) 
     codes = np.array([place.get(sample, -1) for sample in rows["id"]])
     rows = rows.iloc[codes.argsort(kind="stable")]
     bounds = np.searchsorted(np.sort(codes), range(len(parts) + 1))
-    return [_estimate(units_frame(rows[a:b], evaluator), evaluator) if a < b else None for a, b in pairwise(bounds)]
-
-
-def _estimate(units: pd.DataFrame, evaluator: Evaluator) -> Estimate:
-    return estimates.mean(score_of(units, evaluator.unit_metric), units["cluster"].tolist())
+    units = [units_frame(rows[a:b], evaluator) if a < b else None for a, b in pairwise(bounds)]
+    return [
+        None if part is None else estimates.mean(score_of(part, evaluator.unit_metric), part["cluster"].tolist())
+        for part in units
+    ]
 
 
 def _figure(

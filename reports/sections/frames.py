@@ -1,9 +1,8 @@
 """What a model saw, for one sample: its filmstrip as a data URI, and the time axis that lies under it.
 
 Example:
-    >>> axis = Axis((0.0, 10.0, 20.0))
-    >>> axis.place(0.0), axis.place(10.0), axis.place(20.0)
-    (16.67, 50.0, 83.33)
+    >>> [place(seconds, (0.0, 10.0, 20.0)) for seconds in (0.0, 10.0, 20.0)]
+    [16.67, 50.0, 83.33]
 
 The frames of a strip are equally wide, so the axis is bent to them: frame k's time lies under the middle of frame k.
 """
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -59,32 +57,17 @@ def _videos(frames: FrameInfo) -> list[int]:
     return numbers if frames.videos > 1 and numbers[-1:] == [frames.videos] else []
 
 
-@dataclass(frozen=True)
-class Axis:
-    """Seconds to percent of the strip's width.
-
-    Attributes:
-        times: seconds of the strip's frames, rising.
-    """
-
-    times: tuple[float, ...]
-
-    def place(self, seconds: float) -> float:
-        """Percent in [0, 100]; the half frames before the first and after the last middle go on at the same pace."""
-        count = len(self.times)
-        middles = (np.arange(count) + 0.5) / count
-        if count == 1:
-            return 50.0
-        left = 2 * self.times[0] - self.times[1]
-        right = 2 * self.times[-1] - self.times[-2]
-        ends = np.concatenate([[middles[0] - 1 / count], middles, [middles[-1] + 1 / count]])
-        at = float(np.interp(seconds, [left, *self.times, right], ends))
-        return round(100 * min(max(at, 0.0), 1.0), 2)
+def place(seconds: float, times: Sequence[float]) -> float:
+    """Percent in [0, 100] of the width of a strip whose frames stand at `times`, two or more seconds, rising; the half
+    frames before the first and after the last middle go on at the same pace."""
+    count = len(times)
+    middles = (np.arange(-1, count + 1) + 0.5) / count
+    at = float(np.interp(seconds, [2 * times[0] - times[1], *times, 2 * times[-1] - times[-2]], middles))
+    return round(100 * min(max(at, 0.0), 1.0), 2)
 
 
-def axis(frames: FrameInfo | None, spans: Sequence[tuple[float, float]]) -> Axis:
-    """The axis under a strip; without frames of one video, an even one long enough for `spans`."""
+def axis(frames: FrameInfo | None, spans: Sequence[tuple[float, float]]) -> Sequence[float]:
+    """The times under a strip; without frames of one video, an even axis long enough for `spans`."""
     if frames and frames.videos == 1 and len(frames.times) > 1 and list(frames.times) == sorted(set(frames.times)):
-        return Axis(tuple(frames.times[k] for k in positions(len(frames.times))))
-    longest = max((end for _, end in spans), default=1.0) or 1.0
-    return Axis((0.0, longest))
+        return [frames.times[k] for k in positions(len(frames.times))]
+    return 0.0, max((end for _, end in spans), default=1.0) or 1.0

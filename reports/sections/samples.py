@@ -20,7 +20,7 @@ from evaluators.shape_counts import SHAPES
 from reports.data import samples
 from reports.data.runs import Run
 from reports.html.escape import shorten, show
-from reports.sections.frames import Axis, axis, captions, first_frames, strip_uri
+from reports.sections.frames import axis, captions, first_frames, place, strip_uri
 from reports.sections.per_sample import headline, metric_of
 from viubench.schema import FrameInfo, Record
 
@@ -116,29 +116,26 @@ def _chosen(rows: pd.DataFrame, with_strip: set[str], per_task: int) -> pd.DataF
 
 def _groups(runs: Sequence[Run], parts: Sequence[pd.DataFrame]) -> list[Group]:
     """The whole records of these rows, sample by sample."""
-    groups: list[Group] = []
     known = [
         samples.records(run.path, {at for part in parts for at in part.loc[part["run"] == k, "offset"]})
         for k, run in enumerate(runs)
     ]
-    for part in parts:
-        for _, rows in part.groupby("sample"):
-            groups.append([(k, known[k][at]) for k, at in zip(rows["run"], rows["offset"], strict=True)])
-    return groups
+    return [
+        [(k, known[k][at]) for k, at in zip(rows["run"], rows["offset"], strict=True)]
+        for part in parts
+        for _, rows in part.groupby("sample")
+    ]
 
 
-def _strip(group: Sequence[tuple[int, Record]], runs: Sequence[Run]) -> str | None:
-    found = (strip_uri(runs[number].path, record.id) for number, record in group if record.frames)
-    return next((uri for uri in found if uri), None)
-
-
-def card(
-    group: Sequence[tuple[int, Record]], runs: Sequence[Run], strips: Strips, most: int = RESPONSE
-) -> dict[str, Any]:
+def card(group: Group, runs: Sequence[Run], strips: Strips, most: int = RESPONSE) -> dict[str, Any]:
     """One sample: the question, and what each run (by its place in `runs`) answered, in at most `most` characters."""
     number, first = next(((n, r) for n, r in group if r.frames), group[0])
     drawing = DRAWINGS.get(runs[number].evaluator_name(first.task))
-    line = _line(first, group) if drawing == "interval" else None
+    times: Sequence[float] = ()
+    if drawing == "interval":
+        values = [first.target, *(record.answer for _, record in group)]
+        times = axis(first.frames, [span for value in values for span in spans(value)])
+    uris = (strip_uri(runs[n].path, record.id) for n, record in group if record.frames)
     metric = metric_of(runs[number], first.task)
     return {
         "task": first.task,
@@ -151,17 +148,17 @@ def card(
         "captions": captions(first.frames) if first.frames else [],
         "clips": first_frames(first.frames) if first.frames and drawing == "order" else [],
         "drawing": drawing,
-        "bars": [] if line is None else _bars(first.target, line),
+        "bars": _bars(first.target, times),
         "answers": [
-            _answer(n, record, first.frames, drawing, line, most) | {"grade": _grade(headline(record, metric))}
+            _answer(n, record, first.frames, drawing, times, most) | {"grade": _grade(headline(record, metric))}
             for n, record in group
         ],
-        "strip": strips.place(_strip(group, runs)),
+        "strip": strips.place(next((uri for uri in uris if uri), None)),
     }
 
 
 def _answer(
-    number: int, record: Record, shown: FrameInfo | None, drawing: str | None, line: Axis | None, most: int
+    number: int, record: Record, shown: FrameInfo | None, drawing: str | None, times: Sequence[float], most: int
 ) -> dict[str, Any]:
     answered = record.status == "ok"
     return {
@@ -174,7 +171,7 @@ def _answer(
         "finish": record.finish_reason,
         "error": shorten(f"{record.error.fault}: {record.error.detail}", FIELD) if record.error else None,
         "otherFrames": bool(record.frames and shown and record.frames.hash != shown.hash),
-        "bars": [] if line is None else _bars(record.answer, line),
+        "bars": _bars(record.answer, times),
     }
 
 
@@ -215,16 +212,11 @@ def spans(value: Any) -> list[tuple[float, float]]:
     ][:20]
 
 
-def _line(first: Record, group: Sequence[tuple[int, Record]]) -> Axis:
-    values = [first.target, *(record.answer for _, record in group)]
-    found = [span for value in values for span in spans(value)]
-    return axis(first.frames, found)
-
-
-def _bars(value: Any, line: Axis) -> list[dict[str, Any]]:
-    """Each interval as `left` and `width` in percent of the strip, cut to it, with its true ends as text."""
+def _bars(value: Any, times: Sequence[float]) -> list[dict[str, Any]]:
+    """Each interval as `left` and `width` in percent of the strip, cut to it, with its true ends as text; none where
+    there is no axis of `times`."""
     bars = []
-    for start, end in spans(value):
-        left, right = line.place(start), line.place(end)
+    for start, end in spans(value) if times else ():
+        left, right = place(start, times), place(end, times)
         bars.append({"left": left, "width": round(max(right - left, 0.5), 2), "text": f"{start:.1f}–{end:.1f} s"})
     return bars

@@ -2,7 +2,7 @@
 
 Example:
     >>> section = draw(load(Path("runs/train")))
-    >>> section.facts[0].answer, [group.heading for group in section.groups]
+    >>> section["facts"][0].answer, [heading for heading, _ in section["groups"]]
     ('220 steps', ['Warm start', 'count', 'ground', 'All tasks'])
 
 Every figure appears three times: drawn, in its legend, and as a table of numbers.
@@ -10,14 +10,15 @@ Every figure appears three times: drawn, in its legend, and as a table of number
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from reports.data.training_log import LEAST_SMOOTHED, CheckpointScore, LogStage, TrainingRun, smoothed
 from reports.html import svg
-from reports.html.format import interval, number, percent, short_names
-from reports.html.page import Figure, Finding
-from reports.html.svg import Band, Curve, Level, Point
+from reports.html.format import number, percent, short_names, with_interval
+from reports.html.page import Figure
+from reports.html.svg import Curve, Level, Point
 from reports.sections.training_summary import milestones
 
 MOST_ROWS = 21
@@ -54,58 +55,47 @@ class CurveLine:
     name: str
     points: Sequence[Point]
     mean: Sequence[Point]
-    marked: bool = False
     peak: str = ""
+    marked: bool = False
 
 
-@dataclass(frozen=True)
-class Group:
-    """Figures under one heading."""
+def draw(training: TrainingRun) -> dict[str, Any]:
+    """The section of one training; equal logs give equal markup.
 
-    heading: str
-    figures: tuple[Figure, ...]
-
-
-@dataclass(frozen=True)
-class Section:
-    """A training as the page shows it; `means` says over how many steps they are, empty where none is taken."""
-
-    label: str
-    facts: tuple[Finding, ...]
-    groups: tuple[Group, ...]
-    means: str
-    left_out: tuple[str, ...]
-
-
-def draw(training: TrainingRun) -> Section:
-    """The section of one training; equal logs give equal markup."""
+    Returns:
+        Its `label`, the `facts` on top, `groups` of figures as (heading, figures), over how many steps the `means` are,
+        empty where none is taken, and what is `left_out`.
+    """
     stages = [stage for stage in training.stages if stage.steps or stage.evaluations]
     names = short_names(sorted({task for stage in stages for task in stage.tasks}))
     warm = next((stage for stage in stages if stage.name == "Warm start"), None)
-    groups = []
+    groups: list[tuple[str, list[Figure | None]]] = []
     for stage in stages:
         if stage is warm:
             figures = [_validation(stage, task, names[task] + ": validation") for task in stage.tasks]
             loss = _figure(stage, "Loss", [_line(stage, "loss", "loss")], number)
-            groups.append(Group(stage.name, _drawn([*figures, loss])))
+            groups.append((stage.name, [*figures, loss]))
             continue
-        for task in stage.tasks:
-            groups.append(Group(names[task], _drawn(_of_task(stage, task, warm))))
-        groups.append(Group("All tasks", _drawn([_rewards(stage), *_update(stage)])))
-    return Section(
-        training.label,
-        milestones(stages, names),
-        tuple(group for group in groups if group.figures),
-        ", ".join(f"{stage.window} steps ({stage.name})" for stage in stages if stage.window >= LEAST_SMOOTHED),
-        tuple(line for stage in training.stages for line in stage.left_out),
-    )
+        groups += [(names[task], _of_task(stage, task, warm)) for task in stage.tasks]
+        rewards = [_line(stage, "reward", "reward"), _line(stage, "strict", "exact match")]
+        updates = {title: [_line(stage, *named) for named in measures.items()] for title, measures in UPDATE.items()}
+        drawn = [_figure(stage, title, lines, number) for title, lines in updates.items()]
+        groups.append(("All tasks", [_figure(stage, "Rollout reward", rewards), *drawn]))
+    known = [(heading, [figure for figure in figures if figure]) for heading, figures in groups]
+    return {
+        "label": training.label,
+        "facts": milestones(stages, names),
+        "groups": [(heading, figures) for heading, figures in known if figures],
+        "means": ", ".join(f"{s.window} steps ({s.name})" for s in stages if s.window >= LEAST_SMOOTHED),
+        "left_out": [line for stage in training.stages for line in stage.left_out],
+    }
 
 
 # --- figures --------------------------------------------------------------------------------------------------
 
 
 def _of_task(stage: LogStage, task: str, warm: LogStage | None) -> list[Figure | None]:
-    flags = [alarm.step for alarm in stage.alarms if alarm.task == task]
+    flags = [step for step, _ in stage.alarms.get(task, ())]
 
     def line(measure: str, name: str) -> CurveLine:
         return _line(stage, f"{task}/{measure}", name)
@@ -113,39 +103,26 @@ def _of_task(stage: LogStage, task: str, warm: LogStage | None) -> list[Figure |
     answers = [line("distinct", "distinct answers per 100 questions"), line("top", "share of the top answer")]
     groups = [line("zero_advantage", "zero-advantage groups"), line("parsed", "parse rate")]
     return [
-        _share(stage, "Rollout reward", [line("reward", "reward")], levels=_baseline(stage, task)),
+        _figure(stage, "Rollout reward", [line("reward", "reward")], levels=_baseline(stage, task)),
         _validation(stage, task, "Validation", warm),
-        _share(stage, "Distinct answers and top answer", answers, flags=flags),
-        _share(stage, "Zero-advantage groups and parse rate", groups),
+        _figure(stage, "Distinct answers and top answer", answers, flags=flags),
+        _figure(stage, "Zero-advantage groups and parse rate", groups),
     ]
 
 
 def _validation(stage: LogStage, task: str, title: str, warm: LogStage | None = None) -> Figure | None:
     score, exact = (stage.validation(task, measure) for measure in ("reward", "strict"))
-    lines = [CurveLine("score", score, score, True, "best"), CurveLine("exact match", exact, exact, True, "best")]
+    lines = [CurveLine("score", score, score, "best", True), CurveLine("exact match", exact, exact, "best", True)]
     levels = _baseline(stage, task)
     if warm and (before := warm.validation(task, "reward")):
         levels.append(Level("before", before[-1][1], f"warm start {percent(before[-1][1])}"))
-    return _share(stage, title, lines, levels=levels, evaluations=stage.evaluations.get(task, ()))
+    return _figure(stage, title, lines, levels=levels, evaluations=stage.evaluations.get(task, ()))
 
 
-def _rewards(stage: LogStage) -> Figure | None:
-    lines = [_line(stage, "reward", "reward"), _line(stage, "strict", "exact match")]
-    return _share(stage, "Rollout reward", lines)
-
-
-def _update(stage: LogStage) -> list[Figure | None]:
-    found = []
-    for title, measures in UPDATE.items():
-        lines = [_line(stage, key, name, smooth=key not in EXACT) for key, name in measures.items()]
-        peak = "largest" if measures.keys() & SPIKY else ""
-        found.append(_figure(stage, title, [replace(line, peak=peak) for line in lines], number))
-    return found
-
-
-def _line(stage: LogStage, key: str, name: str, *, smooth: bool = True) -> CurveLine:
+def _line(stage: LogStage, key: str, name: str) -> CurveLine:
     found = stage.values(key)
-    return CurveLine(name, found, smoothed(found, stage.window) if smooth and stage.window >= LEAST_SMOOTHED else found)
+    mean = smoothed(found, stage.window) if key not in EXACT and stage.window >= LEAST_SMOOTHED else found
+    return CurveLine(name, found, mean, "largest" if key in SPIKY else "")
 
 
 def _baseline(stage: LogStage, task: str) -> list[Level]:
@@ -153,29 +130,16 @@ def _baseline(stage: LogStage, task: str) -> list[Level]:
     return [] if value is None else [Level("baseline", value, f"baseline {percent(value)}")]
 
 
-def _share(
-    stage: LogStage,
-    title: str,
-    lines: Sequence[CurveLine],
-    levels: Sequence[Level] = (),
-    evaluations: Sequence[CheckpointScore] = (),
-    flags: Sequence[float] = (),
-) -> Figure | None:
-    return _figure(stage, title, lines, percent, levels, evaluations, flags, share=True)
-
-
 def _figure(
     stage: LogStage,
     title: str,
     lines: Sequence[CurveLine],
-    show: Callable[[float], str],
+    show: Callable[[float], str] = percent,
     levels: Sequence[Level] = (),
     evaluations: Sequence[CheckpointScore] = (),
     flags: Sequence[float] = (),
-    *,
-    share: bool = False,
 ) -> Figure | None:
-    """The figure of these lines; None where the log has nothing for it."""
+    """The figure of these lines, shares unless they are shown otherwise; None where the log has nothing for it."""
     styles = {line.name: style for line, style in zip(lines, ("first", "second"), strict=False)}
     lines = [line for line in lines if line.points]
     if not lines and not evaluations:
@@ -185,11 +149,11 @@ def _figure(
         if line.mean is not line.points and len(lines) == 1:
             curves.append(Curve("faint", line.points))
         curves.append(Curve(styles[line.name], line.mean, line.marked))
-    bands = [Band(one.steps, one.value, one.low, one.high) for one in evaluations]
-    every = [value for line in lines for _, value in line.points]
-    every += [level.value for level in levels] + [end for band in bands for end in (band.low, band.value, band.high)]
-    plane = svg.axes(_span(stage), every, _whole_percent if share else show, share=share)
-    drawn = svg.plot(plane, curves, levels, bands, flags)
+    every = [value for line in lines for _, value in line.points] + [level.value for level in levels]
+    every += [end for one in evaluations for end in (one.low, one.value, one.high)]
+    share = show is percent
+    plane = svg.axes(_span(stage), every, (lambda value: percent(value, 0)) if share else show, share=share)
+    drawn = svg.plot(plane, curves, levels, evaluations, flags)
     legend = [(styles[line.name], _summary(line, show)) for line in lines]
     return Figure(title, drawn, (*legend, *_marks(levels, evaluations, flags)), *_table(lines, evaluations, show))
 
@@ -201,7 +165,8 @@ def _marks(
     found = []
     if evaluations:
         last = evaluations[-1]
-        found.append(("band", f"evaluation, {last.metric}: {_with_interval(last)} after {last.steps:,}"))
+        score = with_interval(last.value, last.low, last.high)
+        found.append(("band", f"evaluation, {last.metric}: {score} after {last.step:,}"))
     for level in levels:
         found.append((level.style, level.text + (": the best constant answer" if level.style == "baseline" else "")))
     if flags:
@@ -219,43 +184,26 @@ def _summary(line: CurveLine, show: Callable[[float], str]) -> str:
     return f"{line.name} from {first} to {last}{peak}"
 
 
-def _with_interval(one: CheckpointScore) -> str:
-    return f"{percent(one.value)} ({interval(one.low, one.high)})"
-
-
 def _table(
     lines: Sequence[CurveLine], evaluations: Sequence[CheckpointScore], show: Callable[[float], str]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], int]:
     """Heads and rows, step by step: each measure as logged, its mean, the evaluations; and the number of all rows."""
-    columns: list[tuple[str, Mapping[float, str | float]]] = []
+    columns: dict[str, dict[float, str]] = {}
     for line in lines:
-        columns.append((line.name, dict(line.points)))
+        columns[line.name] = {step: show(value) for step, value in line.points}
         if line.mean is not line.points:
-            columns.append((f"{line.name}, mean", dict(line.mean)))
-    for metric in dict.fromkeys(one.metric for one in evaluations):
-        own = {float(one.steps): _with_interval(one) for one in evaluations if one.metric == metric}
-        columns.append((f"evaluation, {metric}", own))
-    steps = sorted({step for _, column in columns for step in column})
+            columns[f"{line.name}, mean"] = {step: show(value) for step, value in line.mean}
+    for one in evaluations:
+        columns.setdefault(f"evaluation, {one.metric}", {})[one.step] = with_interval(one.value, one.low, one.high)
+    steps = sorted({step for column in columns.values() for step in column})
     kept = steps
     if len(steps) > MOST_ROWS:
         kept = [steps[round(k * (len(steps) - 1) / (MOST_ROWS - 1))] for k in range(MOST_ROWS)]
-
-    def cell(value: str | float) -> str:
-        return value if isinstance(value, str) else show(value)
-
-    rows = tuple((f"{step:,.0f}", *(cell(column.get(step, "–")) for _, column in columns)) for step in kept)
-    return ("step", *(name for name, _ in columns)), rows, len(steps)
+    rows = tuple((f"{step:,.0f}", *(column.get(step, "–") for column in columns.values())) for step in kept)
+    return ("step", *columns), rows, len(steps)
 
 
 def _span(stage: LogStage) -> Point:
     """The steps that all figures of a stage show; validation and evaluations come after a step."""
-    evaluated = [one.steps for ones in stage.evaluations.values() for one in ones]
+    evaluated = [one.step for ones in stage.evaluations.values() for one in ones]
     return min([*stage.steps[:1], *evaluated]), max([*(step + 1 for step in stage.steps[-1:]), *evaluated])
-
-
-def _drawn(figures: Sequence[Figure | None]) -> tuple[Figure, ...]:
-    return tuple(figure for figure in figures if figure is not None)
-
-
-def _whole_percent(fraction: float) -> str:
-    return percent(fraction, 0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 
-from reports.data.training_log import Alarm, LogStage, smoothed
+from reports.data.training_log import LogStage, smoothed
 from reports.html.escape import shorten
 from reports.html.format import counted, number, percent, points
 from reports.html.page import Finding
@@ -43,15 +43,12 @@ def _earned(stage: LogStage, names: Mapping[str, str]) -> Finding:
     last = {task: smoothed(found, size)[-1][1] for task in stage.tasks if (found := stage.values(f"{task}/reward"))}
     if not last:
         return Finding("What do its answers earn?", "No reward yet", "The log has no rollouts.", warn=True)
-    parts = []
-    for task, reward in last.items():
-        baseline = stage.baseline(task)
-        parts.append(
-            f"{names[task]} {percent(reward)}" + ("" if baseline is None else f" (baseline {percent(baseline)})")
-        )
+    baselines = {task: value for task in last if (value := stage.baseline(task)) is not None}
+    beside = {task: f" (baseline {percent(value)})" for task, value in baselines.items()}
+    parts = [f"{names[task]} {percent(reward)}{beside.get(task, '')}" for task, reward in last.items()]
     over = f"over the last {size} steps" if size > 1 else "in the last step"
     answer = f"{percent(fmean(last.values()))} {over}"
-    low = any((baseline := stage.baseline(task)) is not None and reward <= baseline for task, reward in last.items())
+    low = any(last[task] <= value for task, value in baselines.items())
     return Finding("What do its answers earn?", answer, f"{', '.join(parts)}.", warn=low)
 
 
@@ -78,15 +75,16 @@ def _validated(stage: LogStage) -> dict[float, dict[str, float]]:
 
 def _alarms(stages: Sequence[LogStage], names: Mapping[str, str]) -> Finding:
     """Every task's latest alarm, with how many there were."""
-    found: dict[str, list[Alarm]] = {}
+    found: dict[str, list[tuple[int, str]]] = {}
     for stage in stages:
-        for alarm in stage.alarms:
-            found.setdefault(alarm.task, []).append(alarm)
+        for task, alarms in stage.alarms.items():
+            found.setdefault(task, []).extend(alarms)
     if not found:
         return Finding("Was there an alarm?", "No alarm", "The log reports no collapse of the answers.")
     parts = []
     for task, alarms in found.items():
-        others = f" ({len(alarms)} in all, the first at step {alarms[0].step:,})" if len(alarms) > 1 else ""
-        parts.append(f"{names[task]}, step {alarms[-1].step:,}{others}: {shorten(alarms[-1].text, 300).rstrip('.')}.")
+        others = f" ({len(alarms)} in all, the first at step {alarms[0][0]:,})" if len(alarms) > 1 else ""
+        step, text = alarms[-1]
+        parts.append(f"{names[task]}, step {step:,}{others}: {shorten(text, 300).rstrip('.')}.")
     answer = f"Alarm in {', '.join(names[task] for task in found)}"
     return Finding("Was there an alarm?", answer, " ".join(parts), warn=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import PurePath
 
@@ -46,7 +46,7 @@ class Agreement:
     prompts: int
     answers: int
     reasons: tuple[tuple[str, int], ...]
-    found: Difference | None = None
+    found: Difference | None
 
     @property
     def flips(self) -> int | None:
@@ -67,9 +67,8 @@ class Agreement:
         if self.reasons:
             text += "; different: " + ", ".join(f"{count} {reason}" for reason, count in self.reasons)
         if self.noise is not None and self.found is not None:
-            text += (
-                f"; {self.flips} of {self.found.n} scores differ: less than {points(self.noise)[1:]} points is noise"
-            )
+            noise = f"less than {points(self.noise)[1:]} points is noise"
+            text += f"; {self.flips} of {self.found.n} scores differ: {noise}"
         return text
 
 
@@ -88,15 +87,10 @@ def agreements(runs: Sequence[Run], names: Sequence[str], pairing: Pairing | Non
         pairs = _answered(first).merge(_answered(second), on="id", suffixes=("", "_other"))
         if len(pairs):
             name, other = (f"{names[place]} ({runs[place].results.engine})" for place in (one, two))
-            line = _agreement(name, other, pairs, _sent(first) | _sent(second))
-            found.append(replace(line, found=_difference(pairing, one, two, runs)))
+            shared = [task for task in first.results.tasks if pairing.difference(one, two, {task: 1.0})]
+            difference = pairing.difference(one, two, {task: 1 / len(shared) for task in shared}) if shared else None
+            found.append(_agreement(name, other, pairs, _sent(first) | _sent(second), difference))
     return found[:MOST_PAIRS]
-
-
-def _difference(pairing: Pairing, one: int, two: int, runs: Sequence[Run]) -> Difference | None:
-    """Over the tasks both ran whole and alike, each of the same weight."""
-    shared = [task for task in runs[one].results.tasks if pairing.difference(one, two, {task: 1.0})]
-    return pairing.difference(one, two, {task: 1 / len(shared) for task in shared}) if shared else None
 
 
 def _same_model(one: Run, two: Run) -> bool:
@@ -112,7 +106,9 @@ def _answered(run: Run) -> pd.DataFrame:
     return answered.reindex(columns=["id", "response", "frames", "usage.prompt_tokens", "usage.shown_as_images"])
 
 
-def _agreement(first: str, second: str, pairs: pd.DataFrame, sent: set[str]) -> Agreement:
+def _agreement(
+    first: str, second: str, pairs: pd.DataFrame, sent: set[str], difference: Difference | None
+) -> Agreement:
     """One pair of runs; of a sample that differs the first cause that can be seen in the records."""
     same = pairs["response"] == pairs["response_other"]
     frames = (pairs["frames"] == pairs["frames_other"]).fillna(False)
@@ -129,7 +125,8 @@ def _agreement(first: str, second: str, pairs: pd.DataFrame, sent: set[str]) -> 
     }
     reason = np.select([cause[~same].to_numpy(bool) for cause in causes.values()], list(causes), last)
     reasons = tuple((str(why), int(count)) for why, count in Counter(reason).most_common())
-    return Agreement(first, second, len(pairs), int(frames.sum()), int(prompts.sum()), int(same.sum()), reasons)
+    counts = len(pairs), int(frames.sum()), int(prompts.sum()), int(same.sum())
+    return Agreement(first, second, *counts, reasons, difference)
 
 
 def _sent(run: Run) -> set[str]:

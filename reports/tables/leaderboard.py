@@ -15,7 +15,7 @@ from functools import cache
 
 from reports.data.runs import Run
 from reports.html.escape import clean, shorten
-from reports.html.format import percent, short_names, with_interval
+from reports.html.format import short_names
 from reports.tables.ranking import Cell, Contest, Pairing, against_best, ranks
 from viubench.schema import ReferenceRow, Results, TaskEntry
 from viubench.tasks.registry import Catalogue
@@ -86,8 +86,10 @@ def columns(runs: Sequence[Run]) -> list[Column]:
     for name in sorted(shared, key=lambda name: (-shared[name], name)):
         run = next(run for run in runs if name in run.results.suites)
         suite = run.results.suites[name]
-        found.append(_suite(name, run))
-        members = run.manifest.suites[name].groups if name in run.manifest.suites else {}
+        known = run.manifest.suites.get(name)
+        shares, members = (known.shares(), known.groups) if known else ({}, {})
+        weights = tuple(shares[task] for task in suite.tasks) if known else ()
+        found.append(Column(name, name, "suite", tuple(suite.tasks), weights))
         found += [Column(f"{name}/{group}", group, "group", tuple(members.get(group, ()))) for group in suite.groups]
         tasks |= dict.fromkeys(suite.tasks)
     tasks |= dict.fromkeys(sorted(name for run in runs for name in run.results.tasks))
@@ -97,12 +99,6 @@ def columns(runs: Sequence[Run]) -> list[Column]:
     if not found and len(everywhere) > 1:
         found.append(Column("mean", f"mean of {len(everywhere)} tasks", "mean", everywhere))
     return [*found, *(Column(name, short[name], "task", (name,)) for name in short)]
-
-
-def _suite(name: str, run: Run) -> Column:
-    tasks = tuple(run.results.suites[name].tasks)
-    known = run.manifest.suites.get(name)
-    return Column(name, name, "suite", tasks, tuple(known.shares()[task] for task in tasks) if known else ())
 
 
 def shown(heads: Sequence[Column]) -> list[Column]:
@@ -135,13 +131,6 @@ def rows(
         return KINDS.index(row.kind), row.rank or 0, -cell.value if cell else 1.0, row.label
 
     return sorted([*models, *(row for row in (*baselines, *published) if row.cells)], key=order)
-
-
-def percent_with_interval(cell: Cell) -> str:
-    """ "51.9 (49.5–54.3)", or the value alone where no interval is known."""
-    if cell.low is None or cell.high is None:
-        return percent(cell.value)
-    return with_interval(cell.value, cell.low, cell.high)
 
 
 def labels(runs: Sequence[Run]) -> list[str]:

@@ -217,10 +217,10 @@ def test_what_makes_a_sample_hard_divides_the_change(
 ) -> None:
     found = report(*real["tiny_count"], tmp_path / "compare.json").tasks["tiny_count"]
     pair = compare_runs(*real["tiny_count"]).tasks["tiny_count"]
-    (shapes,) = [part for part in breakdowns(found, pair) if part.key == "shapes to count"]
+    (shapes,) = [part for part in breakdowns(found, pair) if part["key"] == "shapes to count"]
     lines = [line for line in answers if line["task"] == "tiny_count"]
-    assert sum(change.units for _, change, _ in shapes.values) == len(lines)
-    for label, change, _ in shapes.values:
+    assert sum(change.units for _, change, _ in shapes["rows"]) == len(lines)
+    for label, change, _ in shapes["rows"]:
         low, _, high = label.partition(" to ")
         changes = [
             line["after"][2] - line["before"][2]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -141,7 +140,7 @@ def test_clips_at_dusk_are_as_asked_and_grow_darker() -> None:
     planned = [plan(index, 5, 8.0, (64, 64), 4.0, dusk=True) for index in range(4)]
     assert {(one.size, one.frames, one.cuts) for one in planned} == {((64, 64), 32, (0,))}
     for one in planned:
-        pairs = zip(clip_frames(one), clip_frames(replace(one, dusk=False)), strict=True)
+        pairs = zip(clip_frames(one), clip_frames(one._replace(dusk=False)), strict=True)
         light = [float(dim.mean()) / float(bright.mean()) for dim, bright in pairs]
         assert light == sorted(light, reverse=True)
         assert light[0] == pytest.approx(1.0)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from report_runs import table_of, write_run
 
-from reports.data.runs import Run, load
+from reports.data.runs import Run, load, load_runs
 from reports.pages.leaderboard_page import render, text
 from reports.tables.agreement import agreements
 from viubench.storage.run_dir import read_records
@@ -72,10 +72,10 @@ def test_baselines_are_not_compared_and_samples_in_one_run_alone_do_not_count(tm
 
 def test_the_page_and_the_terminal_say_it(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / engine, engine=engine, tasks=[TASK], suite=False) for engine in ("vllm", "hf")]
-    assert "answers equal" in text(runs)
+    assert "answers equal" in text(load_runs(runs))
     assert "Agreement, sample by sample" in render([load(path) for path in runs], [])
 
 
 def test_two_models_are_not_said_to_disagree(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / name, model=name, tasks=[TASK], suite=False) for name in "ab"]
-    assert "answers equal" not in text(runs)
+    assert "answers equal" not in text(load_runs(runs))

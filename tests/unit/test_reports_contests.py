@@ -124,4 +124,4 @@ def test_without_a_suite_the_mean_of_the_tasks_names_the_best(tmp_path: Path) ->
     best = verdict(runs, found, heads)[0]
     assert best.answer == "b, 54.0 %"
     assert "On the mean of 2 tasks" in best.detail
-    assert "first" in text([run.path for run in runs])
+    assert "first" in text(runs)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from report_runs import TASKS, table_of, write_run
 
-from reports.data.runs import load
+from reports.data.runs import load, load_runs
 from reports.html.format import short_names
-from reports.pages.leaderboard_page import table, text
+from reports.pages.leaderboard_page import text
 from reports.sections.task_panels import panels, verdict
 from reports.tables.leaderboard import LeaderboardRow, columns, labels, rows
 from viubench.errors import ViubenchError
@@ -43,7 +43,7 @@ def test_columns_are_suite_groups_tasks(three: list[Path]) -> None:
 
 
 def test_models_that_cannot_be_told_apart_are_tied(three: list[Path]) -> None:
-    found = table(three, [])
+    found = rows(load_runs(three), [])
     models = [row for row in found if row.kind == "model"]
     assert [(row.label, row.rank) for row in models] == [("best", 1), ("near", 1), ("low", 3)]
     cells = [row.cells["viubench"] for row in models]
@@ -54,11 +54,11 @@ def test_models_that_cannot_be_told_apart_are_tied(three: list[Path]) -> None:
 
 def test_a_clear_best_is_no_tie(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / "a", skill=0.6), write_run(tmp_path / "b", model="model-b", skill=0.3)]
-    best, real, _ = verdict([load(p) for p in runs], table(runs, []), columns([load(p) for p in runs]))
+    best, real, _ = verdict([load(p) for p in runs], rows(load_runs(runs), []), columns([load(p) for p in runs]))
     assert best.answer == "model-a, 60.0 %"
     assert real.answer == "Yes, by 30.0 points"
     assert "intervals do not meet, and they share no samples" in real.detail
-    assert not any(cell.tied for row in table(runs, []) for cell in row.cells.values())
+    assert not any(cell.tied for row in rows(load_runs(runs), []) for cell in row.cells.values())
 
 
 def test_verdict_names_the_tie_and_the_worries(three: list[Path]) -> None:
@@ -79,13 +79,13 @@ def test_one_model_is_held_against_blind(tmp_path: Path) -> None:
 
 
 def test_baselines_are_always_there(tmp_path: Path) -> None:
-    only = by_label(table([write_run(tmp_path / "a", skill=0.5)], []))
+    only = by_label(rows(load_runs([write_run(tmp_path / "a", skill=0.5)]), []))
     assert only["blind"].cells["viubench"].value == pytest.approx(sum(t[3] for t in TASKS.values()) / 9)
     assert only["chance"].cells["viubench_count_easy"].value == 0.111
     assert only["model-a"].gain == pytest.approx(0.5 - only["blind"].cells["viubench"].value)
 
     ran = [tmp_path / "a", *(write_run(tmp_path / e, model=e, engine=e, skill=0.2) for e in ("random", "blind"))]
-    kinds = [row.kind for row in table(ran, [])]
+    kinds = [row.kind for row in rows(load_runs(ran), [])]
     assert kinds == ["model", "random", "blind"]
 
 
@@ -101,14 +101,14 @@ def one_frame(run: Path) -> Path:
 
 def test_one_frame_is_a_baseline_where_others_see_more(tmp_path: Path) -> None:
     full, single = write_run(tmp_path / "a"), one_frame(write_run(tmp_path / "b", skill=0.3))
-    found = table([full, single], [])
+    found = rows(load_runs([full, single]), [])
     assert [(row.kind, row.label) for row in found[:2]] == [
         ("model", "model-a · vllm"),
         ("single", "model-a · one frame"),
     ]
     assert found[1].rank is None
     assert found[0].rank == 1
-    assert [row.kind for row in table([single], [])][:1] == ["model"]  # then one frame is all there is to see
+    assert [row.kind for row in rows(load_runs([single]), [])][:1] == ["model"]  # then one frame is all there is to see
 
 
 def test_badge_when_the_protocol_differs(tmp_path: Path) -> None:
@@ -124,18 +124,18 @@ def test_badge_when_the_protocol_differs(tmp_path: Path) -> None:
         (same, "somebody-else", ("other protocol",)),
         (other, "viubench", ("other protocol",)),
     ):
-        assert by_label(table([run], [reference(protocol)]))["paper"].badges == badges
+        assert by_label(rows(load_runs([run]), [reference(protocol)]))["paper"].badges == badges
 
 
 def test_a_published_suite_is_the_mean_of_its_tasks_where_only_those_are_given(tmp_path: Path) -> None:
     values = {task: 0.1 * k for k, task in enumerate(TASKS)}
     row = ReferenceRow(model="paper", source="s", protocol="viubench", values=values)
-    found = by_label(table([write_run(tmp_path / "a")], [row]))["paper"]
+    found = by_label(rows(load_runs([write_run(tmp_path / "a")]), [row]))["paper"]
     assert found.cells["viubench"].value == pytest.approx(0.4)
     partial = ReferenceRow(model="part", source="s", protocol="viubench", values={"viubench_count_easy": 0.3})
-    assert set(by_label(table([tmp_path / "a"], [partial]))["part"].cells) == {"viubench_count_easy"}
+    assert set(by_label(rows(load_runs([tmp_path / "a"]), [partial]))["part"].cells) == {"viubench_count_easy"}
     foreign = ReferenceRow(model="foreign", source="s", protocol="viubench", values={"mvbench": 0.3})
-    assert "foreign" not in by_label(table([tmp_path / "a"], [foreign]))
+    assert "foreign" not in by_label(rows(load_runs([tmp_path / "a"]), [foreign]))
 
 
 def test_runs_of_one_name_get_labels_of_their_own(tmp_path: Path) -> None:
@@ -167,13 +167,13 @@ def test_the_protocol_of_a_baseline_does_not_count(tmp_path: Path) -> None:
 
 
 def test_single_task_without_suite(tmp_path: Path) -> None:
-    found = table([write_run(tmp_path / "a", tasks=["viubench_count_easy"], suite=False)], [])
+    found = rows(load_runs([write_run(tmp_path / "a", tasks=["viubench_count_easy"], suite=False)]), [])
     assert found[0].rank == 1
     assert short_names(["viubench_count_easy"]) == {"viubench_count_easy": "viubench count easy"}
 
 
 def test_the_terminal_table_has_a_row_per_model_and_baseline(three: list[Path]) -> None:
-    lines = text(three).splitlines()
+    lines = text(load_runs(three)).splitlines()
     rule = next(k for k, line in enumerate(lines) if line.startswith("---"))
     assert [line.split()[0] for line in lines[rule + 1 :]] == ["best", "near", "low", "chance", "blind"]
     assert "best (engine: vllm)" in lines[rule + 1]

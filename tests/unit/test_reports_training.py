@@ -16,15 +16,15 @@ from reports.html.format import number
 from reports.html.page import Figure
 from reports.html.svg import MOST_POINTS, Band, Curve, Level, axes, plot, thinned, ticks
 from reports.pages.leaderboard_page import write
-from reports.sections.training_curves import MOST_ROWS, Section, draw
+from reports.sections.training_curves import MOST_ROWS, draw
 from viubench.cli import app
 from viubench.errors import ViubenchError
 
 HOSTILE = "</script></svg><img src=x onerror=alert(1)>\x1b[31m\x00\u202e&quot;{{ 7*7 }}'\"><svg/onload=alert(2)>"
 
 
-def figures(section: Section, heading: str) -> dict[str, Figure]:
-    return {f.title: f for group in section.groups if group.heading == heading for f in group.figures}
+def figures(section: dict[str, Any], heading: str) -> dict[str, Figure]:
+    return {f.title: f for name, drawn in section["groups"] if name == heading for f in drawn}
 
 
 def legend(figure: Figure) -> dict[str, str]:
@@ -60,7 +60,7 @@ def test_a_look_stands_at_the_steps_its_weights_have(tmp_path: Path) -> None:
     write_evaluation(tmp_path, 2, skill=0.4)
     stage = load(tmp_path).stages[0]
     assert stage.validation("t", "reward") == ((2, 0.5),)
-    assert [one.steps for one in stage.evaluations["tiny_ground"]] == [2]
+    assert [one.step for one in stage.evaluations["tiny_ground"]] == [2]
 
 
 def test_a_torn_last_line_is_dropped(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_evaluations_that_cannot_be_drawn_are_named(tmp_path: Path) -> None:
     (evaluations / "base").mkdir()
     (evaluations / "step-000020.log").write_text("what the run says")
     section = draw(load(tmp_path / "train"))
-    assert section.left_out == ("evaluations/base: no step in its name", "evaluations/step-000020: not finished")
+    assert section["left_out"] == ["evaluations/base: no step in its name", "evaluations/step-000020: not finished"]
     assert "Not shown: evaluations/base: no step" in words(page(tmp_path, tmp_path / "train"))
     results = evaluations / "step-000010" / "results.json"
     results.write_text(results.read_text().replace('"value": 0.', '"value": NaN, "n": 0.', 1))
@@ -158,7 +158,7 @@ def test_the_facts_are_those_of_the_log(tmp_path: Path) -> None:
     ]
     write_log(tmp_path, lines)
     write_log(tmp_path / "warm-start", [{"step": 0, "validation/a/reward": 0.4, "validation/b_c/reward": 0.6}])
-    length, earned, best, alarm = draw(load(tmp_path)).facts
+    length, earned, best, alarm = draw(load(tmp_path))["facts"]
     assert length.answer == "4 steps"
     assert length.detail == "Warm start: 1 step. GRPO: 4 steps, 5 s each, 0.333 min in all."
     assert (earned.answer, earned.detail) == (
@@ -173,13 +173,13 @@ def test_the_facts_are_those_of_the_log(tmp_path: Path) -> None:
 
 def test_a_reward_at_its_baseline_is_flagged(tmp_path: Path) -> None:
     write_log(tmp_path, [{"step": 0, "a/reward": 0.3, "floor/a": 0.3}])
-    assert draw(load(tmp_path)).facts[1].warn
+    assert draw(load(tmp_path))["facts"][1].warn
 
 
 def test_alarms_are_counted_and_told(tmp_path: Path) -> None:
     training = load(write_training(tmp_path, steps=90, every=10, alarm="3 answers 80% of the last 64 questions."))
     section = draw(training)
-    alarm = section.facts[3]
+    alarm = section["facts"][3]
     assert alarm.warn
     assert alarm.answer == "Alarm in ground"
     told = "ground, step 89 (3 in all, the first at step 69): 3 answers 80% of the last 64 questions."
@@ -198,7 +198,7 @@ def test_a_figure_says_what_it_draws(tmp_path: Path) -> None:
     write_log(tmp_path, lines)
     section = draw(load(tmp_path))
     reward = figures(section, "t")["Rollout reward"]
-    assert section.means == "6 steps (GRPO)"
+    assert section["means"] == "6 steps (GRPO)"
     assert legend(reward) == {"first": "reward from 2.5 to 96.5", "baseline": "baseline 25.0: the best constant answer"}
     assert 'class="curve faint"' in reward.plot
     assert ">baseline 25.0</text>" in reward.plot
@@ -211,8 +211,8 @@ def test_a_figure_says_what_it_draws(tmp_path: Path) -> None:
 
 def test_every_figure_has_its_numbers(tmp_path: Path) -> None:
     section = draw(load(write_training(tmp_path, evaluate=100)))
-    assert [group.heading for group in section.groups] == ["Warm start", "count", "ground", "jigsaw", "All tasks"]
-    every = [figure for group in section.groups for figure in group.figures]
+    assert [heading for heading, _ in section["groups"]] == ["Warm start", "count", "ground", "jigsaw", "All tasks"]
+    every = [figure for _, drawn in section["groups"] for figure in drawn]
     assert len(every) == 4 + 3 * 4 + 8
     for figure in every:
         assert figure.rows
@@ -239,15 +239,15 @@ def test_a_long_log_makes_no_long_page(tmp_path: Path) -> None:
 def test_a_training_that_has_just_begun(tmp_path: Path) -> None:
     write_log(tmp_path / "none", [])
     empty = draw(load(tmp_path / "none"))
-    assert (empty.facts[0].answer, empty.groups) == ("No step yet", ())
+    assert (empty["facts"][0].answer, empty["groups"]) == ("No step yet", [])
     write_log(tmp_path / "one", [{"step": 0, "t/reward": 0.5, "kl": 0.0}])
     first = draw(load(tmp_path / "one"))
-    assert first.facts[0].answer == "1 step"
+    assert first["facts"][0].answer == "1 step"
     assert '<circle class="mark first"' in figures(first, "t")["Rollout reward"].plot
     write_log(tmp_path / "warm" / "warm-start", [{"step": 0, "loss": 1.5}])
     warm = draw(load(tmp_path / "warm"))
-    assert [group.heading for group in warm.groups] == ["Warm start"]
-    assert warm.facts[1].answer == "No reward yet"
+    assert [heading for heading, _ in warm["groups"]] == ["Warm start"]
+    assert warm["facts"][1].answer == "No reward yet"
     assert "No step yet" in page(tmp_path, tmp_path / "none", tmp_path / "one", tmp_path / "warm")
 
 
@@ -388,5 +388,5 @@ def test_the_command_takes_trainings(tmp_path: Path) -> None:
 
 def test_the_order_of_the_stages_does_not_make_the_judged_one_the_warm_start(tmp_path: Path) -> None:
     training: TrainingRun = load(write_training(tmp_path, steps=20, every=5, warm=20))
-    assert draw(training).facts[0].answer == "20 steps"
+    assert draw(training)["facts"][0].answer == "20 steps"
     assert training.stages[-1].name == "GRPO"

@@ -105,7 +105,7 @@ def test_advantages_are_the_formula(groups: list[list[float]], scale_rewards: st
 @pytest.mark.parametrize("scale_rewards", ["group", "none"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_group_without_variance_teaches_nothing(scale_rewards: str, dtype: object) -> None:
-    """0.1 sum_metrics seven times is not 0.7: without care the rounding error would become an advantage of about 1."""
+    """0.1 added seven times is not 0.7: without care the rounding error would become an advantage of about 1."""
     rewards = torch.tensor([[0.1] * 7, [1 / 3] * 7, [0.0] * 7, [1.0] * 6 + [0.5]], dtype=dtype)
     ours = grpo_loss.advantages(rewards, scale_rewards)
     assert ours.dtype == dtype

@@ -62,13 +62,8 @@ def save(
 ) -> Path:
     """Write `folder/checkpoint-<step>` atomically, and remove what killed writers left; all processes must call it.
 
-    Args:
-        step: finished steps, from 0.
-        model: a transformers model, or a peft model over one.
-        base: folder of the checkpoint that training started from.
-        extra: JSON that the loop needs to resume.
-        log: JSON metrics of this step.
-        card: text of README.md.
+    `model` is a transformers model, or a peft model over one; `base` the checkpoint that training started from;
+    `extra` JSON that the loop needs to resume; `log` the metrics of the step; `card` the text of README.md.
 
     Raises:
         ViubenchError: the checkpoint exists, or something in it is no JSON (a NaN among the metrics).

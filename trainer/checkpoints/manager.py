@@ -2,9 +2,7 @@
 
 Example:
     with manager.locked(), manager.saving_on_error(monitor.state):
-        extra = manager.resume()
-        manager.step_done(step, metrics)     # after each step
-        manager.save(monitor.state())        # when one is due
+        extra = manager.resume()             # then, after each step, step_done, and save where is_due
 
 A checkpoint's score is the mean over tasks of the validation beside it, from the log.
 """

@@ -96,12 +96,10 @@ def random_state() -> tuple[Tensors, dict[str, Any]]:
     import numpy as np
     import torch
 
-    tensors = {"torch": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        tensors |= {f"cuda.{n}": state for n, state in enumerate(torch.cuda.get_rng_state_all())}
+    on_gpus = {f"cuda.{n}": state for n, state in enumerate(torch.cuda.get_rng_state_all())}
     version, words, gauss = random.getstate()
     _, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
-    return tensors, {
+    return {"torch": torch.get_rng_state()} | on_gpus, {
         "python": [version, list(words), gauss],
         "numpy": [np.asarray(keys).tolist(), int(position), int(has_gauss), float(cached)],
     }
@@ -113,10 +111,9 @@ def set_random_state(tensors: Tensors, facts: dict[str, Any]) -> None:
     import torch
 
     torch.set_rng_state(tensors["torch"])
-    if torch.cuda.is_available():
-        for number in range(torch.cuda.device_count()):
-            if (state := tensors.get(f"cuda.{number}")) is not None:
-                torch.cuda.set_rng_state(state, number)
+    for number in range(torch.cuda.device_count()):
+        if (state := tensors.get(f"cuda.{number}")) is not None:
+            torch.cuda.set_rng_state(state, number)
     version, words, gauss = facts["python"]
     random.setstate((version, tuple(words), gauss))
     keys, position, has_gauss, cached = facts["numpy"]

@@ -38,10 +38,7 @@ def media(model: Any, packed: Packed, n: int = 1) -> dict[str, Any]:
 
 
 def positions(model: Any, packed: Packed) -> tuple[Tensor, Tensor]:
-    """Rotary positions of the prompts, int64 [3, B, P], and those of their first answer tokens, int64 [B].
-
-    Without them the model would continue from the last prompt it has seen.
-    """
+    """Rotary positions of the prompts, int64 [3, B, P], and those of their first answer tokens, int64 [B]."""
     if packed.positions is None:
         names = ("input_ids", "mm_token_type_ids", *packing.GRIDS, "second_per_grid_ts")
         given = {name: packed.inputs[name] for name in names if name in packed.inputs}
@@ -67,24 +64,19 @@ def prefill(model: Any, packed: Packed) -> tuple[Tensor, Any, Tensor]:
 def extend(model: Any, packed: Packed, tokens: Tensor, cache: Any, first: Tensor) -> Tensor:
     """Logits [B * n, l, V] after each of `tokens` [B * n, l], which follow the cached ones; the cache grows by them.
 
-    Args:
-        packed: the prompts, n answers to each in turn.
-        first: position of the first of `tokens` of each prompt, int64 [B].
+    `first`: position of the first of `tokens` of each prompt, int64 [B].
     """
     import torch
 
     rows, length = tokens.shape
     copies = rows // len(packed)
     places = first.repeat_interleave(copies)[:, None] + torch.arange(length, device=tokens.device)
-    mask = packed.mask()
-    if mask is not None:
-        behind = cache.get_seq_length() - mask.shape[1] + length
-        mask = torch.nn.functional.pad(mask.repeat_interleave(copies, 0), (0, behind), value=1)
+    behind = cache.get_seq_length() - packed.inputs["input_ids"].shape[1] + length
     # Embeddings, not ids: an image token in an answer is no image.
     embedded = model.get_input_embeddings()(tokens)
     logits: Tensor = model(
         inputs_embeds=embedded,
-        attention_mask=mask,
+        attention_mask=packed.mask(copies, behind),
         position_ids=places.expand(3, rows, length),
         past_key_values=cache,
         use_cache=True,
@@ -100,13 +92,10 @@ def full_sequence(model: Any, packed: Packed, tokens: Tensor) -> Tensor:
     copies = rows // len(packed)
     places, first = positions(model, packed)
     after = (first[:, None] + torch.arange(length - 1, device=tokens.device)).expand(3, -1, -1)
-    mask = packed.mask()
-    if mask is not None:
-        mask = torch.nn.functional.pad(mask.repeat_interleave(copies, 0), (0, length - 1), value=1)
     prompts = packed.inputs["input_ids"].repeat_interleave(copies, 0)
     logits: Tensor = model(
         input_ids=torch.cat([prompts, tokens[:, :-1]], 1),
-        attention_mask=mask,
+        attention_mask=packed.mask(copies, length - 1),
         position_ids=torch.cat([places, after], 2).repeat_interleave(copies, 1),
         use_cache=False,
         logits_to_keep=length,

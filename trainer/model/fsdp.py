@@ -1,10 +1,8 @@
 """Full weights sharded over the processes of one machine (FSDP2), for training that does not fit on one device.
 
 Example:
-    shard(model)              # each process keeps its shard of every weight, gradient and optimizer moment
-    unshard(model)            # the full weights in every process, for forward and backward passes
-    reshard(model)            # back to the shards: `model.parameters()` are what the optimizer holds
-    full_tensor(parameter)    # one full tensor; every process must call it
+    shard(model)      # each process keeps its shard of every weight, gradient and optimizer moment
+    unshard(model)    # the full weights in every process, for forward and backward passes, until `reshard`
 
 The weights are gathered once for the rollouts of a step and once for its loss, not layer by layer: decoding would
 gather them again for every token. With a model that is not sharded every function here does nothing.
@@ -23,8 +21,7 @@ if TYPE_CHECKING:
 def shard(model: Any) -> None:
     """Shard a transformers Qwen-VL over the processes of the default group; do it before the optimizer is built.
 
-    A backward pass leaves the sum of all processes' gradients in their shards. It communicates each time a layer was
-    used, so all processes must use the layers equally often (see `ProcessGroup.padded`).
+    A backward pass sums all processes' gradients into their shards, so all must use the layers equally often.
     """
     import torch
     from torch.distributed.device_mesh import init_device_mesh

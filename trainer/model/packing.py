@@ -4,8 +4,7 @@ Example:
     batch = stack([pack(processor, sample, videos), pack(processor, other, its_videos)], pad=0)
     batch.inputs["input_ids"].shape  # (2, tokens of the longer prompt)
 
-The frames are neither resampled nor resized, and each video has its own times; token ids are those of
-`viubench.engines.hf` for the same question.
+Frames are neither resampled nor resized; token ids are those of `viubench.engines.hf` for the same question.
 """
 
 from __future__ import annotations
@@ -42,10 +41,9 @@ class Packed:
     Attributes:
         samples, videos: of each row.
         inputs: `input_ids`, `attention_mask` and `mm_token_type_ids` int64 [B, P], padded on the left (types: 0 text,
-            1 image, 2 video), `pixel_values_videos` float [patches, values], `video_grid_thw` int64 [videos, 3], and
-            what else the processor gives; pictures one after the other, row by row.
+            1 image, 2 video), pixels and grids (see `PIXELS`, `GRIDS`), row by row, and what else the processor gives.
         vision_features: output of a frozen vision tower, cached; None until then.
-        positions: rotary positions (see `forward.positions`), cached.
+        positions: see `forward.positions`; cached.
     """
 
     samples: tuple[Sample, ...]
@@ -57,10 +55,14 @@ class Packed:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def mask(self) -> Tensor | None:
-        """The attention mask, or None where no row is padded: a model runs faster without one."""
+    def mask(self, copies: int = 1, after: int = 0) -> Tensor | None:
+        """The attention mask, int64 [B * copies, P + after], or None where no row is padded: that is faster."""
+        import torch
+
         mask = self.inputs["attention_mask"]
-        return None if bool(mask.all()) else mask
+        if bool(mask.all()):
+            return None
+        return torch.nn.functional.pad(mask.repeat_interleave(copies, 0), (0, after), value=1)
 
     def media(self, copies: int) -> dict[str, Tensor]:
         """Pixels and grids, each row's repeated `copies` times."""

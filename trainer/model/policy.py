@@ -1,7 +1,6 @@
 """The model that is trained: answers with their log-probabilities, and the gradient through them.
 
 Example:
-    policy = Policy.open(Path("tiny-qwen3-vl"))
     packed = policy.pack(sample, videos)
     rollouts = policy.rollout(packed, 8, seeds=[0], temperature=1.0, max_tokens=32)
     logprobs, entropy = policy.logprobs(packed, rollouts.tokens, rollouts.mask, temperature=1.0)  # [8, L] each
@@ -40,10 +39,9 @@ class Rollouts:
     """n sampled answers to each of B questions, question by question, padded to the longest, L tokens.
 
     Attributes:
-        tokens: int64 [B * n, L], the pad id after an answer's end.
+        tokens: int64 [B * n, L].
         mask: bool [B * n, L], True up to and with the end token.
         logprobs: float32 [B * n, L], nats, at the rollout temperature; 0 outside `mask`.
-        texts: the answers without special tokens.
         stopped: whether an answer ended by itself, not at the token limit.
     """
 
@@ -90,13 +88,8 @@ class Policy:
     ) -> Policy:
         """Open a checkpoint folder (or hub id) for training; code that it brings along is never run.
 
-        Args:
-            dtype: float32 or bfloat16.
-            lora: train low-rank adapters (Hu et al., arXiv 2106.09685); None trains the weights themselves.
-            device: cpu, cuda, cuda:1.
-            keep_reference: keep a copy of the trained weights for `reference`; not needed without a KL term.
-            seed: of new adapters.
-            use_fsdp: shard the weights over the processes; not with `lora`.
+        `dtype` is float32 or bfloat16. `lora` trains low-rank adapters (arXiv 2106.09685), initialized from `seed`;
+        `use_fsdp` shards full weights over the processes. A KL term needs `keep_reference`.
 
         Raises:
             ViubenchError: incomplete checkpoint, no video support, no chat template, unknown dtype, no peft.
@@ -120,10 +113,6 @@ class Policy:
         """Name and parameter of everything that is trained, in the model's order; of sharded weights the own shards."""
         fsdp.reshard(self.model)
         return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
-
-    def unshard(self) -> None:
-        """Gather sharded weights; all processes must call it, also those without a question."""
-        fsdp.unshard(self.model)
 
     def pack(self, sample: Sample, videos: Sequence[VideoInput]) -> Packed:
         """One question on the model's device and in its dtype; frames as they are. Raises EngineError, see `pack`."""
@@ -162,7 +151,7 @@ class Policy:
         """
         import torch
 
-        self.unshard()
+        fsdp.unshard(self.model)
         chosen, logprobs, masks = [], [], []
         with torch.no_grad():
             logits, cache, first = forward.prefill(self.base, packed)
@@ -188,19 +177,16 @@ class Policy:
     def logprobs(
         self, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, shared: bool = True
     ) -> tuple[Tensor, Tensor]:
-        """Log-probability of each answer token and entropy of the policy there, with gradient.
+        """Log-probability of each answer token and entropy there, in nats, float32 [B * n, L]; 0 outside `mask`.
 
         Args:
             tokens: int64 [B * n, L], padded on the right, n answers to each question in turn. mask: bool [B * n, L].
             temperature: that of the rollout; 0 counts as 1.
             shared: one prefill of each prompt for all its answers, instead of one for each answer.
-
-        Returns:
-            float32 [B * n, L] each, in nats; 0 outside `mask`.
         """
         import torch
 
-        self.unshard()
+        fsdp.unshard(self.model)
         if shared:
             copies = len(tokens) // len(packed)
             logits, cache, first = forward.prefill(self.base, packed)
@@ -272,8 +258,7 @@ def uniform(seeds: Sequence[int], n: int, length: int) -> Tensor:
 
 
 def pick(scores: Tensor, draws: Tensor) -> Tensor:
-    """The tokens, int64 [B, 1], at which the cumulated probability of `scores` (log-probabilities [B, vocabulary])
-    passes `draws` (float64 [B], uniform in [0, 1))."""
+    """The tokens, int64 [B, 1], at which cumulated exp(`scores`), [B, vocabulary], passes `draws`, in [0, 1), [B]."""
     cumulated = scores.double().exp().cumsum(-1)
     # Times the last value, which rounding may leave below 1.
     passed = cumulated <= draws[:, None] * cumulated[:, -1:]

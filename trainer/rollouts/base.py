@@ -1,7 +1,6 @@
 """Sources of rollouts: the policy itself, or a faster engine that is kept in sync with its weights.
 
 Example:
-    source = PolicyRollouts(policy)
     source.sync()
     rollouts = source(policy.stack(rows), 8, seeds=[3, 4], temperature=1.0, max_tokens=32)
 """

@@ -1,14 +1,10 @@
 """Rollouts by vLLM, in the trainer's process and with the trainer's weights.
 
 Example:
-    source = VllmRollouts(policy, {"max_model_len": 8192}, max_gap=0.2)
-    source.sync()
-    rollouts = source(policy.stack(rows), 8, seeds=[3, 4], temperature=1.0, max_tokens=32)
+    source = VllmRollouts(policy, {"max_model_len": 8192}, max_gap=0.2)  # a `RolloutSource`
 
-The loss uses what was sampled: prompt and answer ids and log-probabilities all come from vLLM. After every `sync` they
-are compared with the policy's own, which shows stale weights, missing frames and another prompt layout.
-
-Where vLLM and the policy could differ:
+After every `sync` vLLM's log-probabilities, which the loss uses, are compared with the policy's own. Where the two
+could differ:
 - *Prompt.* Versions of transformers (5.10) and vLLM (0.32) differ in the vision tokens around the frames of a video.
   The prompt ids of every answer are compared with the packed ones.
 - *Placeholder tokens.* The policy never samples the tokens of images and videos; vLLM gets a logit bias on them.
@@ -57,11 +53,7 @@ class VllmRollouts:
         self._checked = False
 
     def __call__(self, packed: Packed, n: int, seeds: Sequence[int], temperature: float, max_tokens: int) -> Rollouts:
-        """See `RolloutSource`; the first call after a `sync` is checked.
-
-        Raises:
-            ViubenchError: vLLM refused a prompt, its prompt is not the packed one, or see `check`.
-        """
+        """See `RolloutSource`; prompts are checked, and log-probabilities in the first call after a `sync`."""
         prompts = [self._prompt(packed, row) for row in range(len(packed)) for _ in range(n)]
         params = [
             self._sampling(answer_seed(seed, number), temperature, max_tokens) for seed in seeds for number in range(n)
@@ -76,11 +68,7 @@ class VllmRollouts:
         return rollouts
 
     def check(self, packed: Packed, rollouts: Rollouts, temperature: float) -> float:
-        """The largest difference between vLLM's and the policy's log-probability of an answer token, in nats.
-
-        Raises:
-            ViubenchError: on average over a question's answers they differ by more than `max_gap`.
-        """
+        """The largest gap to the policy's log-probabilities, in nats; ViubenchError for a mean above `max_gap`."""
         import torch
 
         with torch.no_grad():

@@ -62,11 +62,7 @@ class ColocatedEngine:
                 raise start_error(error, log, str(path), WHERE) from error
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Replace all weights (as in the checkpoint, each module's one after the other); reset the caches.
-
-        Raises:
-            ViubenchError: vLLM does not take them.
-        """
+        """Replace all weights (as in the checkpoint, each module's one after the other); reset the caches."""
         self._wake()
         try:
             # Not the model's load_weights: on a CPU the linear layers hold repacked copies, which only this updates.
@@ -179,8 +175,7 @@ def _process_group_kept() -> Iterator[None]:
 
 @contextmanager
 def _shared_state_kept() -> Iterator[None]:
-    """Restore what the trainer shares with the engine: vLLM uses the global random number generators, and on a CPU it
-    replaces `torch.set_num_threads` by a function that does nothing."""
+    """Restore the global random number generators and, on a CPU, `torch.set_num_threads`: vLLM changes both."""
     import torch
 
     generators, set_threads = optimizer_state.random_state(), torch.set_num_threads

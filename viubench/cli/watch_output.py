@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.html.escape import one_line
+from reports.html.format import with_interval
 from reports.pages import watch_page
 from viubench.cli.progress import bar
 from viubench.errors import ViubenchError
@@ -58,7 +59,7 @@ def summary(entry: WatchEntry) -> str:
     if entry.status == "failed":
         return f"{start}: failed, {one_line(entry.reason)}"
     heads = {"mean": entry.mean} if entry.mean else entry.tasks
-    parts = [f"{one_line(name, 120)} {watch_page.with_interval(score)}" for name, score in heads.items()]
+    parts = [f"{one_line(name, 120)} {with_interval(score.value, *score.ci)}" for name, score in heads.items()]
     if entry.gate is not None:
         parts.append(entry.gate.verdict + (f" ({one_line(entry.gate.reason)})" if entry.gate.reason else ""))
     return f"{start}: {', '.join(parts)}"

@@ -1,10 +1,10 @@
-"""What is inside a zip or a tar: its entries as they name themselves, and a reader of one entry's bytes.
+"""The entries of a zip or a tar as they name themselves, and a reader of one entry's bytes.
 
 Example:
     >>> with ExitStack() as stack, open("videos.zip", "rb") as file:  # doctest: +SKIP
     ...     entries, read = read_zip(file, stack)
 
-Nothing is trusted or judged here but the container's own form (`viubench.datasets.archives` judges names and sizes).
+Names and sizes are judged by `viubench.datasets.archives`.
 """
 
 from __future__ import annotations

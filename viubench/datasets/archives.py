@@ -87,11 +87,8 @@ def _ordered(name: str, tags: dict[str, Path], end: Path | None) -> tuple[Path, 
     first = numbered[0][0]
     needs_end = any(_SPLIT_ZIP.fullmatch(path.name) for path in tags.values())
     if first > 1 or [n for n, _ in numbered] != list(range(first, first + len(tags))) or (needs_end and not end):
-        raise ViubenchError(
-            f"{name!r} is not whole: of its parts only {', '.join(path.name for _, path in numbered)} are here",
-            where=str(numbered[0][1].parent),
-            hint="fetch the missing parts",
-        )
+        message = f"{name!r} is not whole: of its parts only {', '.join(path.name for _, path in numbered)} are here"
+        raise ViubenchError(message, where=str(numbered[0][1].parent), hint="fetch the missing parts")
     return (*(path for _, path in numbered), *([end] if end else []))
 
 
@@ -223,11 +220,8 @@ def check_room(needed: int, folder: Path, what: str) -> None:
     free = shutil.disk_usage(there).free
     if needed > free:
         shown = [f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB" for size in (needed, free)]
-        raise ViubenchError(
-            f"no room to {what}: it takes {shown[0]}, {shown[1]} are free",
-            where=str(folder),
-            hint="make room, or name another folder with --data-root",
-        )
+        message = f"no room to {what}: it takes {shown[0]}, {shown[1]} are free"
+        raise ViubenchError(message, where=str(folder), hint="make room, or name another folder with --data-root")
 
 
 def _is_there(target: Path, member: Member, read: Read) -> bool:

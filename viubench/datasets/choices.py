@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 
 _OWN = re.compile(r"\s*\(?([A-Z])[.):]\s*(.*\S)?\s*", re.DOTALL)
 _LINE = re.compile(
@@ -27,8 +26,7 @@ _STATED = re.compile(
 _SPACE = re.compile(r"\s+")
 
 
-@dataclass(frozen=True)
-class Choices:
+class Choices(NamedTuple):
     """Letters (or "yes" and "no", or numbers) and, in the same order, what each stands for."""
 
     letters: tuple[str, ...]
@@ -41,11 +39,8 @@ class Choices:
         return "\n".join(f"{letter}. {text}" for letter, text in zip(self.letters, self.texts, strict=True))
 
     def letter(self, answer: str) -> str:
-        """The letter that the data's own answer means: a letter, a choice's text, or both ("B. right").
-
-        Raises:
-            ValueError: it is none of the choices.
-        """
+        """The letter that the data's own answer means: a letter, a choice's text, or both ("B. right"); else
+        ValueError."""
         given = answer.strip()
         for letter in self.letters:
             if given.casefold() == letter.casefold() or given.rstrip(".") == letter:
@@ -65,13 +60,10 @@ class Choices:
 
 
 def of(value: Any) -> Choices:
-    """Choices from a list of texts, with or without their own letters.
+    """Choices from a list of texts, with or without their own letters; ValueError for fewer than two.
 
     Own letters are taken off when every text has one, and given anew in order, since publishers repeat or skip some.
     One text alone that holds several lettered choices is split. Yes and no without letters are answered as such.
-
-    Raises:
-        ValueError: fewer than two choices.
     """
     texts = [str(text) for text in value]
     if len(texts) == 1:
@@ -90,10 +82,8 @@ def of(value: Any) -> Choices:
 def split_inline(text: str) -> tuple[str, Choices]:
     """(the text before the choices, the choices) of a question that lists them itself, one a line.
 
-    Lines after the last choice are the publisher's instruction and are dropped.
-
-    Raises:
-        ValueError: no two lines in a row are lettered A, B ... or numbered 1, 2 ...
+    Lines after the last choice are the publisher's instruction and are dropped. Raises ValueError where no two lines in
+    a row are lettered A, B ... or numbered 1, 2 ...
     """
     runs: list[list[re.Match[str]]] = []
     for match in _LINE.finditer(text):
@@ -102,10 +92,9 @@ def split_inline(text: str) -> tuple[str, Choices]:
             runs.append([match])
         elif runs and mark == _after(runs[-1][-1][1].upper()):
             runs[-1].append(match)
-    whole = [run for run in runs if len(run) > 1]
-    if not whole:
+    run = next((run for run in reversed(runs) if len(run) > 1), None)
+    if run is None:
         raise ValueError(f"no lettered options in {text!r:.120}")
-    run = whole[-1]
     texts = []
     for match, following in zip(run, [*run[1:], None], strict=True):
         more = text[match.end() : following.start()] if following else ""

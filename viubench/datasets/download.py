@@ -74,10 +74,8 @@ def folder_of(task: Task, root: Path) -> Path:
 
 
 def ensure(task: Task, root: Path, progress: Progress = silent) -> Path:
-    """The folder of a task's data, fetched now if it is not there or a fetch was interrupted.
-
-    Data put there by hand is left alone. Raises ViubenchError as `fetch` does; also where a task has no id on the hub.
-    """
+    """The folder of a task's data, fetched now if it is not there or a fetch was interrupted; data put there by hand is
+    left alone. Raises ViubenchError as `fetch` does; also where a task has no id on the hub."""
     folder = folder_of(task, root)
     manifest = local_manifest.load(folder)
     if task.rows and row_files.paths(task.rows, folder) and task.dataset_path not in manifest.unfinished:
@@ -90,21 +88,15 @@ def ensure(task: Task, root: Path, progress: Progress = silent) -> Path:
 
 def by_hand(task: Task, folder: Path) -> ViubenchError:
     """The error for data that no hub has."""
-    return ViubenchError(
-        f"{task.task} is not on the hub; get it from {task.metadata.source or 'its publisher'}",
-        where=str(folder),
-        hint=f"put its files into {folder}, then: viubench data fetch {task.task}, which unpacks and checks them",
-    )
+    message = f"{task.task} is not on the hub; get it from {task.metadata.source or 'its publisher'}"
+    hint = f"put its files into {folder}, then: viubench data fetch {task.task}, which unpacks and checks them"
+    return ViubenchError(message, where=str(folder), hint=hint)
 
 
 def fetch(tasks: Sequence[Task], folder: Path, what: What = "all", progress: Progress = silent) -> Fetched:
-    """Download what tasks of one hub id and revision need into their data folder, and unpack the archives.
+    """Download what tasks of one hub id, revision and fallbacks need into their data folder, and unpack the archives.
 
     Files get the names they have on the hub; those already there with the right checksum are kept.
-
-    Args:
-        tasks: they share `dataset_path`, `revision` and `fallbacks`.
-        what: the rows alone, or the videos (or their archives) too.
 
     Raises:
         ViubenchError: as `resolve` and `archives.unpack`; the disk is full; the hub has no such files; a file
@@ -120,37 +112,35 @@ def fetch(tasks: Sequence[Task], folder: Path, what: What = "all", progress: Pro
         _check_room(missing, tasks, folder)
         manifest.unfinished.add(tasks[0].dataset_path)
         local_manifest.save(manifest, folder)
+        size, done = sum(remote.size for remote in missing.values()), 0
         try:
             with progress("downloading") as update:
-                _download(tasks[0], resolved, missing, folder, manifest, update)
+                for path, remote in missing.items():
+                    shown = partial(lambda before, now: update(before + now, size), done)
+                    manifest.files[path] = hub_client.download(tasks[0], resolved, path, remote, folder, shown)
+                    manifest.forget_unpacked(path)
+                    done += remote.size
         finally:  # complete files are not downloaded again, however this ends
             local_manifest.save(manifest, folder)
         if what == "all":
             _unpack(tasks, folder, manifest, progress)
         manifest.unfinished.discard(tasks[0].dataset_path)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        for task in tasks:
-            manifest.fetched[task.task] = Origin(
-                asked=task.dataset_path, answered=resolved.repo, revision=resolved.revision, time=now, what=what
-            )
+        asked, answered, commit = tasks[0].dataset_path, resolved.repo, resolved.revision
+        origin = Origin(asked=asked, answered=answered, revision=commit, time=now, what=what)
+        manifest.fetched.update({task.task: origin for task in tasks})
         local_manifest.save(manifest, folder)
-    size = sum(remote.size for remote in missing.values())
     return Fetched(resolved, len(needed), len(missing), size, earlier.revision if earlier else "")
 
 
-def unpack(tasks: Sequence[Task], folder: Path, progress: Progress = silent) -> list[str]:
-    """Unpack the tasks' archives that lie in their data folder and were not unpacked before; their names.
-
-    Raises ViubenchError as `archives.unpack`.
-    """
-    if not folder.is_dir():
-        return []
-    with local_manifest.locked(folder):
-        return _unpack(tasks, folder, local_manifest.load(folder), progress)
+def unpack(tasks: Sequence[Task], folder: Path, progress: Progress = silent) -> None:
+    """Unpack the tasks' archives that lie in their data folder and were not unpacked before, as `archives.unpack`."""
+    if folder.is_dir():
+        with local_manifest.locked(folder):
+            _unpack(tasks, folder, local_manifest.load(folder), progress)
 
 
-def _unpack(tasks: Sequence[Task], folder: Path, manifest: LocalManifest, progress: Progress) -> list[str]:
-    done: list[str] = []
+def _unpack(tasks: Sequence[Task], folder: Path, manifest: LocalManifest, progress: Progress) -> None:
     for into, globs in archive_globs(tasks):
         target = folder / (archives.contained(into, "video.into") if into else "")
         for archive in archives.find(folder, globs):
@@ -162,8 +152,6 @@ def _unpack(tasks: Sequence[Task], folder: Path, manifest: LocalManifest, progre
                 out = archives.unpack(archive, target, update)
             manifest.unpacked[archive.name] = UnpackedArchive(parts=parts, into=into, files=out.files, bytes=out.bytes)
             local_manifest.save(manifest, folder)
-            done.append(archive.name)
-    return done
 
 
 def archive_globs(tasks: Iterable[Task]) -> list[tuple[str, tuple[str, ...]]]:
@@ -206,12 +194,11 @@ def _needed(task: Task, there: Mapping[str, Remote], resolved: Resolved, what: W
 
 def _absent(what: str, globs: Sequence[str], there: Mapping[str, Remote], resolved: Resolved) -> ViubenchError:
     names = ", ".join(sorted(there)[:5]) + (" ..." if len(there) > 5 else "")
+    where = f"commit {resolved.revision[:12]}, which has: {names or 'nothing'}"
     rows_only = "take the rows alone with --rows-only and put the videos there by hand; or " if what == "videos" else ""
-    return ViubenchError(
-        f"{resolved.repo} has no {what} where the task expects them ({', '.join(globs)})",
-        where=f"commit {resolved.revision[:12]}, which has: {names or 'nothing'}",
-        hint=f"{rows_only}pin an older commit with revision, or mend the task's globs",
-    )
+    hint = f"{rows_only}pin an older commit with revision, or mend the task's globs"
+    message = f"{resolved.repo} has no {what} where the task expects them ({', '.join(globs)})"
+    return ViubenchError(message, where=where, hint=hint)
 
 
 def _loose_videos(task: Task, there: Mapping[str, Remote]) -> list[str]:
@@ -219,11 +206,7 @@ def _loose_videos(task: Task, there: Mapping[str, Remote]) -> list[str]:
     assert task.video is not None
     suffixes = {*VIDEO_SUFFIXES, *task.video.extensions, *(PICTURE_SUFFIXES if task.video.frame_fps else ())}
     roots = [f"{root.strip('/')}/" if root.strip("/") else "" for root in task.video.roots]
-    return [
-        name
-        for name in there
-        if PurePosixPath(name).suffix.lower() in suffixes and any(name.startswith(root) for root in roots)
-    ]
+    return [name for name in there if PurePosixPath(name).suffix.lower() in suffixes and name.startswith(tuple(roots))]
 
 
 def _missing(
@@ -240,11 +223,8 @@ def _missing(
         elif has_size and (entry := hub_client.compared(file, remote)):
             manifest.files[path] = entry
         elif file.exists() and not (known and known.hub):
-            raise ViubenchError(
-                "a file is in the way that is not the publisher's (its checksum differs)",
-                where=str(file),
-                hint="move it away, then fetch again",
-            )
+            message = "a file is in the way that is not the publisher's (its checksum differs)"
+            raise ViubenchError(message, where=str(file), hint="move it away, then fetch again")
         else:
             missing[path] = remote
     return missing
@@ -257,16 +237,3 @@ def _check_room(missing: Mapping[str, Remote], tasks: Sequence[Task], folder: Pa
     have = sum(half.stat().st_size for half in halves if half.exists())
     needed = sum(remote.size for remote in missing.values()) + sum(missing[name].size for name in packed) - have
     archives.check_room(needed, folder, f"download {len(missing)} files" + (" and unpack them" if packed else ""))
-
-
-def _download(
-    task: Task, resolved: Resolved, missing: Mapping[str, Remote], folder: Path, manifest: LocalManifest, update: Update
-) -> None:
-    total = sum(remote.size for remote in missing.values())
-    done = 0
-
-    for path, remote in missing.items():
-        shown = partial(lambda before, now: update(before + now, total), done)
-        manifest.files[path] = hub_client.download(task, resolved, path, remote, folder, shown)
-        manifest.forget_unpacked(path)
-        done += remote.size

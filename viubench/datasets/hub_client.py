@@ -15,7 +15,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,8 +40,7 @@ class Resolved(NamedTuple):
     revision: str
 
 
-@dataclass(frozen=True)
-class Remote:
+class Remote(NamedTuple):
     """A file on the hub: bytes, and the id of its content (SHA-256 of a large file, git's SHA-1 of a small one)."""
 
     size: int
@@ -103,11 +101,9 @@ def download(
                 time.sleep(fruitless)
         if (entry := compared(aside, remote)) is None:
             aside.unlink()
-            raise ViubenchError(
-                f"{path!r} came damaged: its checksum is not the one that {resolved.repo} lists",
-                where=str(target),
-                hint="fetch again; if it happens again, a proxy or a mirror may be changing it",
-            )
+            message = f"{path!r} came damaged: its checksum is not the one that {resolved.repo} lists"
+            hint = "fetch again; if it happens again, a proxy or a mirror may be changing it"
+            raise ViubenchError(message, where=str(target), hint=hint)
         os.replace(aside, target)
         for other in target.parent.glob(f".{glob.escape(target.name)}.{'[0-9a-f]' * 16}.part"):
             other.unlink()  # part of an older version
@@ -197,11 +193,9 @@ def _explained(task: Task, repo: str, refusals: list[ViubenchError] | None = Non
         raise _unreachable(task, why, "check the network, HTTPS_PROXY and HF_ENDPOINT, then fetch again") from None
     except (ValueError, KeyError, TypeError) as error:  # an invalid id, or an answer that huggingface_hub cannot parse
         reason = (str(error).splitlines() or [""])[0][:200]
-        raise ViubenchError(
-            f"{repo!r} cannot be requested: {type(error).__name__}: {reason}",
-            where=endpoint(),
-            hint="check the task's dataset_path, HF_ENDPOINT, and proxies",
-        ) from None
+        message = f"{repo!r} cannot be requested: {type(error).__name__}: {reason}"
+        hint = "check the task's dataset_path, HF_ENDPOINT, and proxies"
+        raise ViubenchError(message, where=endpoint(), hint=hint) from None
     except OSError as error:
         raise ViubenchError(f"cannot write the data: {error.strerror or error}", where=str(error.filename)) from None
 

@@ -31,13 +31,12 @@ def read(task: Task, root: Path, cache: FrameCache | None = None, prompt: Prompt
     """Every row of a task as a sample, in file order; rows that are equal are all kept.
 
     Args:
-        root: the data root; the rows lie in `root/<task.data or task.task>` or right there; or one file of rows.
+        root: the data root (see `row_files.data_folder`), or one file of rows.
         cache: gives the length of a video where a task asks for intervals and the rows do not say; without it, the end
             of the last true window is taken.
 
     Raises:
-        ViubenchError: no row files, a field that is not there, or rows whose answer or videos cannot be read; names
-            the first rows at fault and says how many there are.
+        ViubenchError: no row files, a field that is not there, or rows whose answer or videos cannot be read.
     """
     folder = row_files.data_folder(task, root)
     rows = row_files.rows(task, folder, root if root.is_file() else None)
@@ -56,11 +55,9 @@ def read(task: Task, root: Path, cache: FrameCache | None = None, prompt: Prompt
             message = error.message if error.message.startswith(task.task) else f"{task.task}: {error.message}"
             raise ViubenchError(message, where=where, hint=error.hint) from None
     if faults:
-        raise ViubenchError(
-            f"{task.task}: {len(faults)} of {len(rows)} rows cannot be read; {'; '.join(faults[:SHOWN_FAULTS])}",
-            where=str(folder),
-            hint="correct the template, or leave such rows out with rows.keep",
-        )
+        message = f"{task.task}: {len(faults)} of {len(rows)} rows cannot be read; {'; '.join(faults[:SHOWN_FAULTS])}"
+        hint = "correct the template, or leave such rows out with rows.keep"
+        raise ViubenchError(message, where=str(folder), hint=hint)
     expected = task.rows.expected if task.rows else None
     differs = f"{task.task}: {len(samples)} rows, but the published set has {expected}"
     notes = () if expected in (None, len(samples)) else (differs,)

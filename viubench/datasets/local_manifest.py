@@ -5,7 +5,7 @@ Example:
     >>> manifest.files["videos_chunked_01.zip"].size  # doctest: +SKIP
     10737418240
 
-The manifest is `.viubench-data.manifest` (JSON, but not named so: no glob for a data set's own rows may find it).
+It is JSON, but not named so: no glob for a data set's own rows may find it.
 """
 
 from __future__ import annotations
@@ -84,11 +84,9 @@ def load(folder: Path) -> LocalManifest:
     try:
         return LocalManifest.model_validate_json(path.read_bytes()) if path.exists() else LocalManifest()
     except ValidationError as error:
-        raise ViubenchError(
-            f"the manifest of the data cannot be read: {error.errors()[0]['msg']}",
-            where=str(path),
-            hint="delete it: local files are recognised by their checksums",
-        ) from None
+        message = f"the manifest of the data cannot be read: {error.errors()[0]['msg']}"
+        hint = "delete it: local files are recognised by their checksums"
+        raise ViubenchError(message, where=str(path), hint=hint) from None
 
 
 def save(manifest: LocalManifest, folder: Path) -> None:
@@ -99,8 +97,7 @@ def save(manifest: LocalManifest, folder: Path) -> None:
 
 def revision(task: Task, folder: Path) -> str:
     """The commit a task's data was fetched at; "" where it was put there by hand."""
-    origin = load(folder).origin(task)
-    return origin.revision if origin else ""
+    return origin.revision if (origin := load(folder).origin(task)) else ""
 
 
 def measure(path: Path, hub: str = "") -> ManifestFile:

@@ -3,8 +3,6 @@
 Example:
     >>> prompt(task, {"question": "Which way?", "options": ["A. left"]}, videos=1)  # doctest: +SKIP
     '<video>Which way?...'
-
-Of lmms-eval only the task's YAML file and the functions it names are loaded, never its data.
 """
 
 from __future__ import annotations
@@ -27,22 +25,15 @@ _NAME = re.compile(r"""^task:[ \t]*["']?([\w.+-]+)["']?[ \t]*(?:#.*)?$""", re.MU
 def prompt(task: Task, row: Mapping[str, Any], videos: int = 1) -> str:
     """What the publisher's harness asks about one row, a `<video>` mark for each video in front.
 
-    The lmms-eval task is given the row with the fields of `prompt.published.doc` added or replaced.
-
-    Raises:
-        ViubenchError: there is no published prompt, lmms-eval is not installed or does not have the task, or its
-            code cannot read the row.
+    The lmms-eval task is given the row with the fields of `prompt.published.doc` added or replaced. ViubenchError where
+    there is no published prompt, or lmms-eval is not installed, lacks the task, or cannot read the row.
     """
     published = task.prompt.published
     if published.row:
         return "<video>" * videos + templating.text(published.row, row, what="prompt.published.row")
     if not published.lmms:
-        reason = f": {published.none}" if published.none else ""
-        raise ViubenchError(
-            f"{task.task} has no published prompt{reason}",
-            where="prompt.published",
-            hint="use a protocol with the default prompt",
-        )
+        message = f"{task.task} has no published prompt" + (f": {published.none}" if published.none else "")
+        raise ViubenchError(message, where="prompt.published", hint="use a protocol with the default prompt")
     name = templating.text(published.lmms, row, what="prompt.published.lmms").strip()
     doc = dict(row) | {key: templating.value(text, row, what=f"doc.{key}") for key, text in published.doc.items()}
     task_object = _task(name, published.variant)
@@ -50,11 +41,9 @@ def prompt(task: Task, row: Mapping[str, Any], videos: int = 1) -> str:
     try:
         return "<video>" * videos + str(task_object.doc_to_text(doc))
     except (Exception, SystemExit) as error:  # another project's code on our row: anything may come
-        raise ViubenchError(
-            f"lmms-eval's {name} cannot make a prompt from a row of {task.task}: {type(error).__name__}: {error}",
-            where="prompt.published.doc",
-            hint=f"the row has: {', '.join(sorted(doc))}",
-        ) from error
+        message = f"lmms-eval's {name} cannot make a prompt from a row of {task.task}: {type(error).__name__}: {error}"
+        hint = f"the row has: {', '.join(sorted(doc))}"
+        raise ViubenchError(message, where="prompt.published.doc", hint=hint) from error
 
 
 @cache
@@ -75,11 +64,9 @@ def _task(name: str, variant: str) -> Any:
         raise ViubenchError(f"lmms-eval's task {name} cannot be loaded: {error}", where=str(path)) from error
     variants = config.get("lmms_eval_specific_kwargs") or {}
     if variant != "default" and variant not in variants:
-        raise ViubenchError(
-            f"lmms-eval's task {name} has no prompt {variant!r}",
-            where="prompt.published.variant",
-            hint=f"it has: {', '.join(variants) or 'one prompt only'}",
-        )
+        message = f"lmms-eval's task {name} has no prompt {variant!r}"
+        hint = f"it has: {', '.join(variants) or 'one prompt only'}"
+        raise ViubenchError(message, where="prompt.published.variant", hint=hint)
     task_object = ConfigurableTask.__new__(ConfigurableTask)  # its __init__ would fetch the data set
     task_object._config = TaskConfig(**config)
     task_object.model_name = variant
@@ -92,10 +79,8 @@ def _yaml_files() -> dict[str, Path]:
     """Task name -> file, read off the `task:` lines of every YAML file of the package, without importing it."""
     spec = find_spec("lmms_eval")
     if spec is None or not spec.submodule_search_locations:
-        raise ViubenchError(
-            "the published prompt is lmms-eval's, which is not installed",
-            hint="pip install 'viubench[lmms]', or use a protocol with the default prompt",
-        )
+        hint = "pip install 'viubench[lmms]', or use a protocol with the default prompt"
+        raise ViubenchError("the published prompt is lmms-eval's, which is not installed", hint=hint)
     tasks = Path(spec.submodule_search_locations[0]) / "tasks"
     return {
         name: path

@@ -82,11 +82,10 @@ def rows(task: Task, folder: Path, only: Path | None = None) -> list[dict[str, A
     try:
         flat = list(adapters.get(spec.adapter)(files) if spec.adapter else _flat(files))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise ViubenchError(
-            f"{task.task}: the adapter {spec.adapter!r} cannot read these files: {type(error).__name__}: {error}",
-            where=str(folder),
-            hint="compare them with the publisher's layout named in the task's metadata",
-        ) from None
+        reason = f"cannot read these files: {type(error).__name__}: {error}"
+        hint = "compare them with the publisher's layout named in the task's metadata"
+        message = f"{task.task}: the adapter {spec.adapter!r} {reason}"
+        raise ViubenchError(message, where=str(folder), hint=hint) from None
     return [row for row in flat if not spec.keep or _kept(spec.keep, row)]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from viubench.datasets import archives, download, loader, local_manifest, row_files
 from viubench.datasets.local_manifest import LocalManifest
@@ -22,8 +23,7 @@ from viubench.video import paths
 _FAULTS = {"lfs_pointer": "a git-lfs pointer", "outside_root": "outside the data folder", "not_a_video": "no file"}
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """One thing that is wrong: with a file (`path`) that `rows` rows need, or with the rows themselves (no path)."""
 
     what: str

@@ -62,8 +62,7 @@ def export(
 
     Args:
         options: of the plan: the export goes to `out`, and `workers` processes decode and write videos.
-        copy: put the publishers' videos into `out/media` too (hard links where that works), instead of naming them
-            where they lie.
+        copy: put the publishers' videos into `out/media` too, instead of naming them where they lie.
         progress: called with questions whose videos are ready, and questions.
 
     Returns:
@@ -83,12 +82,10 @@ def export(
         )
     out.mkdir(parents=True, exist_ok=True)
     files = _files(planned, options, copy, progress)
-    samples = [
-        on_file_clock(sample, files[sample.id], planned.tasks[sample.task], planned.evaluators[sample.task])
-        for sample in planned.samples
-    ]
+    tasks, scorers = planned.tasks, planned.evaluators
+    samples = [on_file_clock(s, files[s.id], tasks[s.task], scorers[s.task]) for s in planned.samples]
     manifest = _manifest(planned, samples, options)
-    for task in planned.tasks.values():
+    for task in tasks.values():
         own = [sample for sample in samples if sample.task == task.task]
         rows = (json.dumps(_row(sample, files[sample.id]), ensure_ascii=False) + "\n" for sample in own)
         atomic.write(out / f"{names[task.task]}.jsonl", "".join(rows).encode())
@@ -166,10 +163,8 @@ def on_file_clock(sample: Sample, files: Sequence[File], task: Task, evaluator: 
     if not start or not isinstance(evaluator, TemporalIoU):
         return sample
     if "{start}" in task.question or "{end}" in task.question:
-        raise ViubenchError(
-            f"the question of {task.task} names seconds of the source video, but an exported file starts at 0",
-            hint="word it without {start} and {end}",
-        )
+        message = f"the question of {task.task} names seconds of the source video, but an exported file starts at 0"
+        raise ViubenchError(message, hint="word it without {start} and {end}")
 
     def moved(seconds: float, digits: int = 3) -> float:
         return max(round(round(seconds - start, 3), digits), 0.0)
@@ -205,7 +200,7 @@ def _row(sample: Sample, files: Sequence[File]) -> dict[str, Any]:
 def _write_items(folder: Path, samples: Sequence[Sample], files: Mapping[str, list[File]], planned: Plan) -> None:
     """The pretext items on the files' clock as a build folder, for `viubench score`.
 
-    Their video is the exported file, which is not what they were drawn from: to run them is an error of every one.
+    Their video is the exported file, not what they were drawn from: they cannot be run.
     """
     items = [
         Item(
@@ -295,11 +290,8 @@ def _task_config(name: str, task: Task, manifest: Manifest, decoding: Decoding) 
 
 
 def _group_configs(suite: Suite) -> dict[str, dict[str, Any]]:
-    """The groups that stand for a suite, by name.
-
-    lmms-eval averages a group over all its tasks. A suite that is a mean of benchmarks of several tasks becomes one
-    group for each benchmark and one that holds these, without a number of its own.
-    """
+    """The groups that stand for a suite, by name. lmms-eval averages a group over all its tasks: a suite that is a mean
+    of benchmarks becomes one group for each and one that holds these, without a number of its own."""
     name = exported_name(suite.suite)
     mean = {"metric": lmms_scoring.HEADLINE, "aggregation": "mean", "weight_by_size": False}
 

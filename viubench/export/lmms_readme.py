@@ -15,11 +15,8 @@ from viubench.runner.plan import Plan
 from viubench.schema import Protocol
 from viubench.version import __version__
 
-EVERY_FRAME = 1000
-"""Frames a second requested of a written file: more than any has, so all of them are shown."""
-
-CAP = 768 * 28 * 28
-"""Pixels a frame of a video has at most in qwen-vl-utils, which reads videos for lmms-eval's vLLM models."""
+EVERY_FRAME = 1000  # frames a second requested of a written file: more than any has
+CAP = 768 * 28 * 28  # pixels a frame has at most in qwen-vl-utils, which reads videos for lmms-eval's vLLM models
 
 TEXT = """\
 # viubench tasks for lmms-eval
@@ -64,10 +61,8 @@ FORCE_QWENVL_VIDEO_READER=decord HF_HUB_OFFLINE=1 python -m lmms_eval --include_
 
 
 def arguments(protocol: Protocol, *, written: bool, frames: int) -> dict[str, Any]:
-    """Model arguments of lmms-eval's vLLM models that come nearest to a protocol.
-
-    `written`: every video was written here and holds just the frames to be shown, at most `frames` of them.
-    """
+    """Model arguments of lmms-eval's vLLM models that come nearest to a protocol; `written`: every video was written
+    here and holds just the frames to be shown, at most `frames` of them."""
     chosen: dict[str, Any]
     if written:
         chosen = {"fps": EVERY_FRAME, "max_frame_num": max(frames + frames % 2, 4), "max_pixels": CAP}

@@ -5,8 +5,7 @@ Example: an exported folder's rows, as lmms-eval reads them.
     >>> aggregate([value["score"] for value in values], folder)
     0.412
 
-Answers are scored as by `viubench score`: the same evaluator grades them, the same summary aggregates them. So units
-of several samples, macro averages and the strict denominator are those of `results.json`.
+Answers are graded and aggregated as by `viubench score`, so the numbers are those of `results.json`.
 """
 
 from __future__ import annotations

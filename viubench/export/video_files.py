@@ -2,8 +2,7 @@
 
 A publisher's own video stays what it is. Whatever is no video file by itself (a pretext item's altered frames, a part
 of a video, a folder of frames) is written as one: exactly the frames viubench shows, at the protocol's size, as many
-a second as they are apart in the source. So a reader that takes every frame sees what an engine of viubench sees, and
-`frame number / frame rate` is the time since the first of them.
+a second as they are apart in the source: `frame number / frame rate` is the time since the first of them.
 
 Example:
     >>> write_video(Path("altered.mp4"), video.pixels, Fraction(40, 9))
@@ -18,10 +17,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -39,8 +37,7 @@ CODEC = "libx264rgb"
 LOSSLESS = {"crf": "0", "g": "1", "preset": "veryfast", "threads": "1"}
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """One video or picture of a question."""
 
     path: str  # relative to the export folder, or absolute

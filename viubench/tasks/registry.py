@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 BUILT_IN = Path(task_yamls.__file__).parent
 SPECIAL = ("suites", "protocols", "recipes", "references", "examples")
-OWN_ITEMS = 300
-"""Items of a pretext task that the recipe `viubench` does not name: as many as most of those it names."""
+OWN_ITEMS = 300  # of a pretext task that the recipe `viubench` does not name: as many as most of those it names
 
 V = TypeVar("V")
 
@@ -107,11 +106,8 @@ class Catalogue:
         return _pick(name, self.recipes, "recipe")
 
     def resolve(self, names: str) -> Selection:
-        """The tasks that a comma-separated list of task and suite names stands for.
-
-        The recipe gives each task the number of items its suite's recipe has for it; a task named by itself has as
-        many as in the recipe `viubench`.
-        """
+        """The tasks that a comma-separated list of task and suite names stands for; the recipe gives each the number
+        of items its suite's recipe has, to a task named by itself that of the recipe `viubench`."""
         sizes: dict[str, int] = {}
         suites: list[Suite] = []
         for name in filter(None, (part.strip() for part in names.split(","))):
@@ -159,10 +155,8 @@ class Catalogue:
             if task.pretext is None:
                 raise ViubenchError(f"{task.task} is no pretext task: it cannot be built from videos")
             if entry.params and entry.base is None:
-                raise ViubenchError(
-                    f"{entry.task} is given its own params under its published name",
-                    hint=f"give it a new name: task: my_{entry.task}, base: {entry.task}",
-                )
+                message = f"{entry.task} is given its own params under its published name"
+                raise ViubenchError(message, hint=f"give it a new name: task: my_{entry.task}, base: {entry.task}")
             pretext = task.pretext.with_params(entry.params) if entry.params else task.pretext
             tasks[entry.task] = task.model_copy(update={"task": entry.task, "pretext": pretext})
         return tasks

@@ -26,8 +26,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from viubench.errors import ViubenchError, did_you_mean
 
-MAX_REPEAT = 10_000
-"""Longest text or list that `*` may make of another: a template cannot fill the memory."""
+MAX_REPEAT = 10_000  # elements that `*` may make: a template cannot fill the memory
 
 _SINGLE = re.compile(r"\s*\{\{((?:(?!\}\}|\{\{).)*)\}\}\s*", re.DOTALL)
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")

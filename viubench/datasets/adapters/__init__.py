@@ -11,9 +11,8 @@ Example: an adapter is a function and one line of packaging metadata.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evaluators import plugins
 from viubench.errors import ViubenchError, did_you_mean
@@ -21,8 +20,7 @@ from viubench.errors import ViubenchError, did_you_mean
 GROUP = "viubench.adapters"
 
 
-@dataclass(frozen=True)
-class RowFile:
+class RowFile(NamedTuple):
     """One file of annotations of a data folder."""
 
     stem: str

@@ -32,8 +32,7 @@ def activitynet(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
     Videos of the list name themselves: `video_id`, or `video` with a suffix. An interval that an annotator reversed is
     put in order.
 
-    Raises:
-        ViubenchError: both layouts at once, or a video with more sentences than intervals.
+    Raises ViubenchError for both layouts at once, or a video with more sentences than intervals.
     """
     for file in one_layout(files):
         index = 0
@@ -64,8 +63,7 @@ def _videos(content: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def charades(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
     """The original text file, or the hub's table, whose 16-bit numbers are up to 0.0125 s beside those of the text.
 
-    Raises:
-        ViubenchError: text and table at once, or a line that is not `VIDEO start end##sentence`.
+    Raises ViubenchError for text and table at once, or a line that is not `VIDEO start end##sentence`.
     """
     seen: Counter[str] = Counter()
     for file in one_layout(files):
@@ -91,11 +89,8 @@ def _table_row(row: Mapping[str, Any]) -> Query:
 
 
 def tacos(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
-    """2D-TAN's dictionary with intervals in frames (divided by `fps`, to the millisecond), or VideoMind's lines.
-
-    Raises:
-        ViubenchError: both layouts at once.
-    """
+    """2D-TAN's dictionary with intervals in frames (divided by `fps`, to the millisecond), or VideoMind's lines;
+    ViubenchError for both at once."""
     seen: Counter[str] = Counter()
     for file in one_layout(files):
         rows = _of_frames(file.content) if isinstance(file.content, dict) else file.content
@@ -122,15 +117,9 @@ def _of_frames(videos: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def one_layout(files: Sequence[RowFile]) -> Sequence[RowFile]:
-    """`files`, unless they are copies of one set in several layouts, which would count every row twice.
-
-    Raises:
-        ViubenchError: files of different kinds (text, dictionary, list of rows).
-    """
+    """`files`; ViubenchError when they are of several layouts (text, dictionary, list of rows), which would count every
+    row twice."""
     if len({type(file.content) for file in files}) > 1:
-        raise ViubenchError(
-            f"the same rows lie here in several layouts: {', '.join(file.path for file in files)}",
-            where=str(files[0].folder),
-            hint="keep one of them",
-        )
+        message = f"the same rows lie here in several layouts: {', '.join(file.path for file in files)}"
+        raise ViubenchError(message, where=str(files[0].folder), hint="keep one of them")
     return files

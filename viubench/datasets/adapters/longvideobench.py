@@ -4,8 +4,7 @@ Example: the row {"option0": "A lamp", "option1": "A cup", "option2": "N/A", ...
 
     {"options": ["A. A lamp", "B. A cup"], "letter": "B"}
 
-Where both lie in the folder, as they do in the publisher's, the parquet is read and the JSON, which holds the same
-questions, is not.
+Where both lie in the folder, as in the publisher's, only the parquet is read: the JSON holds the same questions.
 """
 
 from __future__ import annotations
@@ -23,10 +22,7 @@ PADDING = "N/A"
 
 def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
     """One row per question: the publisher's fields, `option0` to `option4` padded with "N/A" whatever the layout,
-    `options` without the padding, lettered, and `letter`.
-
-    Raises:
-        ValueError: the true choice is none of the options.
+    `options` without the padding, lettered, and `letter`. Raises ValueError where the true choice is none of them.
     """
     parquet = [file for file in files if file.content and "option0" in file.content[0]]
     for file in parquet or files:

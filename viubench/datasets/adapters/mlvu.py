@@ -23,8 +23,7 @@ def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
     """One row per question: `task_type`, `path` (below the video folder), `question`, `options` (a list, or the
     repack's question that holds them), `answer` (a letter), and `published`, the question with its options in one text.
 
-    Raises:
-        ValueError: an answer that is none of its candidates.
+    Raises ValueError for an answer that is none of its candidates.
     """
     by_task = [file for file in files if file.content and "candidates" in file.content[0]]
     for file in by_task or files:

@@ -12,9 +12,8 @@ source is checked by itself; where neither folder is there, the paths are those 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from viubench.datasets.adapters import RowFile
 from viubench.datasets.choices import letter_of, lettered
@@ -23,8 +22,7 @@ ROOTS = ("video", "", "video/data0613", "data0613")
 """Where the source folders may lie, those of data0613.zip (added clips) last; the task's `video.roots` are the same."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """The folder of a source in revision `main` and in revision `video`, where its clips are `cut` already or not."""
 
     whole: str
@@ -68,8 +66,7 @@ def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
     """One row per question: the publisher's fields, with `start` and `end` in seconds or None, and also `task` (the
     sub-task), `source` (the data set of the video), `path` (below one of `ROOTS`), `options` ("A. ...") and `letter`.
 
-    Raises:
-        ValueError: a file that is no sub-task, or an answer that is none of its candidates.
+    Raises ValueError for a file that is no sub-task, or an answer that is none of its candidates.
     """
     for file in files:
         if file.stem not in SOURCES:
@@ -77,13 +74,13 @@ def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
         source = SOURCES[file.stem]
         whole = _has(file.folder, source.whole) and not _has(file.folder, source.converted)
         for index, row in enumerate(file.content):
-            bounds = (row["start"], row["end"]) if source.cut and whole else (None, None)
+            cuts = source.cut and whole
             yield row | {
                 "task": file.stem,
                 "source": source.whole.partition("/")[0],
                 "path": f"{source.whole if whole else source.converted}/{row['video']}",
-                "start": bounds[0],
-                "end": bounds[1],
+                "start": row["start"] if cuts else None,
+                "end": row["end"] if cuts else None,
                 "options": lettered(row["candidates"]),
                 "letter": letter_of(row["candidates"], row["answer"]),
                 **file.place(index),

@@ -40,8 +40,7 @@ def video_mmmu(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
     An `id` (`{split}_{subject}_{number}`) names a video and is the same in all tracks. `question_type` is null for one
     multiple-choice question (validation_Accounting_13), and "multiple-choice" where the layout has no such field.
 
-    Raises:
-        ViubenchError: both layouts at once, a table outside the folder of a track, or an unknown track or subject.
+    Raises ViubenchError for both layouts at once, a table outside the folder of a track, an unknown track or subject.
     """
     for file in one_layout(files):
         for index, (track, row) in enumerate(_questions(file)):
@@ -83,9 +82,6 @@ def _questions(file: RowFile) -> Iterator[tuple[str, dict[str, Any]]]:
 def _track(names: Sequence[str], where: str) -> str:
     tracks = [name.casefold() for name in names if name.casefold() in TRACKS]
     if len(tracks) != 1:
-        raise ViubenchError(
-            f"no track of Video-MMMU in {'/'.join(names)!r}",
-            where=where,
-            hint="keep the publisher's folders Perception, Comprehension and Adaptation",
-        )
+        hint = "keep the publisher's folders Perception, Comprehension and Adaptation"
+        raise ViubenchError(f"no track of Video-MMMU in {'/'.join(names)!r}", where=where, hint=hint)
     return tracks[0]

@@ -4,8 +4,7 @@ Example: one row of the two JSON files, with what the table says of its pair,
 
     {"idx": "612_pos", "pair": "612", "side": "pos", "kind": "text", "major": "object", "minor": ["spatial"], ...}
 
-The publisher puts the JSON files beside the two video folders; lmms-eval looks for them inside these. Both are read,
-a question that is in both places once.
+The JSON files may lie beside the video folders (publisher) or inside (lmms-eval): a question in both is read once.
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
     """One row per question: `idx`, `video_name`, `question`, `GT` as published, and also `kind` (text, video), `pair`,
     `side` (pos, neg), `index` (lmms-eval's: pair_side_kind), `major` and `minor` (a list, empty when there is none).
 
-    Raises:
-        ValueError: `vinoground.csv` is missing or lacks a pair, or an index that is no `<pair>_pos` or `<pair>_neg`.
+    Raises ValueError where `vinoground.csv` is missing or lacks a pair, or an index is no `<pair>_pos` or `<pair>_neg`.
     """
     table = {str(row["index"]): row for file in files if file.stem == TABLE for row in file.content}
     if not table:

@@ -35,11 +35,8 @@ from viubench.storage import atomic
 from viubench.video.discover import PICTURE_SUFFIXES
 
 PREFIX = "lmms:"
-PROTOCOL = "fps2-32"
-"""How a video is seen where the user does not say: lmms-eval leaves that to each of its models."""
-
-NEW_TOKENS = 1024
-"""Answer length of a task that names none: what most of lmms-eval's models take then."""
+PROTOCOL = "fps2-32"  # where the user does not say: lmms-eval leaves how a video is seen to each of its models
+NEW_TOKENS = 1024  # of a task that names none: what most of lmms-eval's models take then
 
 _PATH = re.compile(r"/[^\s'\",]+")
 
@@ -58,7 +55,6 @@ def read(
         names: lmms-eval's names, without `lmms:`.
         pictures: folder that the pictures shown are written to.
         limit: only the first so many documents of each task.
-        variant: which of a task's `lmms_eval_specific_kwargs` makes the prompts; "" is its default.
 
     Raises:
         ViubenchError: see `task_loader.load`; also for a document with sound, several turns, or no question.

@@ -29,11 +29,8 @@ from viubench.datasets.lmms.task_loader import LmmsTask
 from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Record
 
-PROBED = 8
-"""Documents whose true answers say what a full mark is."""
-
-UNKNOWN = (0, 0)
-"""Span of an answer: lmms-eval does not say where in the response it read it."""
+PROBED = 8  # documents whose true answers say what a full mark is
+UNKNOWN = (0, 0)  # span of an answer: lmms-eval does not say where in the response it read it
 
 _JUDGE = re.compile(r"llm_judge|openai|requests\.post|API_KEY")
 
@@ -73,11 +70,8 @@ class LmmsEval(Evaluator):
         return Answer(text, "lmms-eval", UNKNOWN) if text.strip() else None
 
     def score(self, answer: Answer, item: Gradable) -> dict[str, float]:
-        """`score` (the first metric the document has) and each further metric by its name.
-
-        Raises:
-            EngineError: lmms-eval's code failed on this answer.
-        """
+        """`score` (the first metric the document has) and each further metric by its name; EngineError where
+        lmms-eval's code failed on this answer."""
         shares = _shares(self._task, self._task.results(item.params["doc"], answer.value))
         if not shares:
             raise EngineError(f"lmms-eval gives no number for one answer to {self.task}")

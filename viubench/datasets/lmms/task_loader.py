@@ -80,8 +80,7 @@ class LmmsTask:
     def results(self, index: int, text: str) -> dict[str, Any]:
         """What its `process_results` makes of an answer after the first pipeline of its `filter_list`: metric -> value.
 
-        Raises:
-            EngineError: its code failed on this answer.
+        Raises EngineError where its code failed on this answer.
         """
         doc = self.doc(index)
         answer = SimpleNamespace(resps=[text], filtered_resps={})
@@ -124,8 +123,7 @@ class LmmsTask:
         return plain_number(value)
 
     def number(self, metric: str, value: Any) -> float | None:
-        """One document's value of a metric in the task's own scale: a plain one as it is, any other as the task's
-        aggregation makes it of this one value."""
+        """One document's value of a metric: a plain one as it is, any other as its aggregation makes it."""
         plain = self.plain(value)
         if plain is not None or metric not in self.task.aggregation():
             return plain
@@ -143,15 +141,10 @@ def plain_number(value: Any) -> float | None:
 
 
 def load(name: str, include: Sequence[str] = (), variant: str = "") -> list[LmmsTask]:
-    """The task `name` with its data, or every task of that group or tag.
+    """The task `name` with its data, or every task of that group or tag; see `LmmsEval` for the arguments.
 
-    Args:
-        include: further folders of lmms-eval task YAML files.
-        variant: which of a task's `lmms_eval_specific_kwargs`; "" is its default.
-
-    Raises:
-        ViubenchError: lmms-eval is not installed, has no such task, cannot load its data, or it is of another kind
-            than generate_until.
+    Raises ViubenchError where lmms-eval is not installed, has no such task or cannot load its data, or where it is of
+    another kind than generate_until.
     """
     manager = _manager(tuple(include), variant)
     if name not in manager.all_tasks:
@@ -164,11 +157,9 @@ def load(name: str, include: Sequence[str] = (), variant: str = "") -> list[Lmms
     except ViubenchError:
         raise
     except (Exception, SystemExit) as error:  # datasets, hub, unpacking, the task's own imports: anything may come
-        raise ViubenchError(
-            f"lmms-eval could not load {name}: {_reason(error)}",
-            where=f"HF_HOME={os.environ.get('HF_HOME', '~/.cache/huggingface')}",
-            hint="its data come from the hub (a network, or a copy in HF_HOME); its code may need further packages",
-        ) from error
+        where = f"HF_HOME={os.environ.get('HF_HOME', '~/.cache/huggingface')}"
+        hint = "its data come from the hub (a network, or a copy in HF_HOME); its code may need further packages"
+        raise ViubenchError(f"lmms-eval could not load {name}: {_reason(error)}", where=where, hint=hint) from error
     for leaf, task in tasks.items():
         _refuse(leaf, task.OUTPUT_TYPE)
         _strip_thinking(task)
@@ -224,11 +215,8 @@ def _leaves(groups: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
 
 def _refuse(name: str, output_type: str) -> None:
     if output_type != "generate_until":
-        raise ViubenchError(
-            f"lmms-eval's task {name} is of the kind {output_type}; only generate_until can be run here",
-            where="--tasks",
-            hint="run it with python -m lmms_eval",
-        )
+        message = f"lmms-eval's task {name} is of the kind {output_type}; only generate_until can be run here"
+        raise ViubenchError(message, where="--tasks", hint="run it with python -m lmms_eval")
 
 
 def _strip_thinking(task: Any) -> None:
