@@ -87,8 +87,7 @@ def summary(runs: DemoRuns, catalogue: Catalogue, store: FrameCache) -> dict[str
             result["distinct"][run] = len(answers)
             result["top"][run] = max(answers.values(), default=0) / len(own)
             parts[run].append((1 / len(test.tasks), [reward.value for reward in own], [s.cluster for s in samples]))
-        warm, grpo = ([(1.0, *parts[run][-1][1:])] for run in ("warm", "grpo"))
-        gain = paired(warm, grpo)
+        gain = paired([(1.0, *parts["warm"][-1][1:])], [(1.0, *parts["grpo"][-1][1:])])
         tasks[name] = result | {
             "constant_floor": constant_reward(best_constant(of_task(train, name), evaluator), samples, evaluator),
             "swapped_video": fmean(control[sample.id].value for sample in of_task(swapped, name)),
