@@ -1,9 +1,9 @@
 """Pretext items as training questions: splits disjoint by video, tasks by weight, frames decoded on demand.
 
 Example:
-    >>> questions = Questions.read(load("tiny-cpu").override(train="items", validation="held-out"), Catalogue(), cache)
-    >>> [sample.task for sample in questions.batch(7)][:3]
-    ['tiny_jigsaw', 'tiny_ground', 'tiny_count']
+    questions = Questions.read(load("tiny-cpu").override(train="items", validation="held-out"), Catalogue(), cache)
+    [sample.task for sample in questions.batch(7)][:3]
+    # ['tiny_jigsaw', 'tiny_ground', 'tiny_count']
 
 The batch of step k is a pure function of (seed, k), so a resumed run needs no state but k.
 """

@@ -1,9 +1,9 @@
 """What saved reference runs hold, as tables for a terminal.
 
 Example:
-    >>> print(one(Path("baselines/main")))  # doctest: +SKIP
-    main: Qwen3-VL-8B (vllm), run on 2026-01-31T12:00:00+00:00
-    ...
+    print(one(Path("baselines/main")))
+    # main: Qwen3-VL-8B (vllm), run on 2026-01-31T12:00:00+00:00
+    # ...
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """A comparison of two runs for the terminal: a table, what the numbers are, and the samples that turned.
 
 Example:
-    >>> print(text(report))  # doctest: +SKIP
-    A: base (runs/base)
-    B: step-200 (runs/step-200)
-    B is better on 1 of 9 tasks
-    ...
+    print(text(report))
+    # A: base (runs/base)
+    # B: step-200 (runs/step-200)
+    # B is better on 1 of 9 tasks
+    # ...
 
 Names, paths, answers and what a model wrote are others' text: it is shown, never acted on.
 """

@@ -1,9 +1,9 @@
 """A gate's report for people: the table a terminal shows, and the Markdown of a pull request.
 
 Example:
-    >>> print(text(report))  # doctest: +SKIP
-    regress: step-200 against base
-    ...
+    print(text(report))
+    # regress: step-200 against base
+    # ...
 
 Names, paths and what an error quotes are others' text: it is shown, never acted on.
 """

@@ -1,8 +1,8 @@
 """A gate's report as annotations of a GitHub workflow: lines that the service shows on the run's page.
 
 Example:
-    >>> commands(report)  # doctest: +SKIP
-    ['::error title=viubench gate%3A viubench_count_easy::regress, a loss of 4.1 points, beyond the margin of 2 ...']
+    commands(report)
+    # ['::error title=viubench gate%3A viubench_count_easy::regress, a loss of 4.1 points, beyond the margin of 2 ...']
 
 What fails the gate is an error; a verdict that is no pass but does not fail it is a warning; a gain is a notice.
 """

@@ -1,7 +1,7 @@
 """A gate's report as JUnit XML, for the test pages of CI services: one test case a task.
 
 Example:
-    >>> Path("junit.xml").write_text(junit(report), encoding="utf-8")  # doctest: +SKIP
+    Path("junit.xml").write_text(junit(report), encoding="utf-8")
 
 What fails the gate fails its test case: `failure` for a regression or an inconclusive verdict, `error` for runs that
 must not be compared. Inconclusive verdicts that may pass, and tasks left out, are `skipped`; informational tasks, and

@@ -1,9 +1,9 @@
 """A finished run, read whole for a report.
 
 Example:
-    >>> run = load(Path("runs/tiny"))
-    >>> run.kind, run.results.suites["viubench"].value
-    ('model', 0.195)
+    run = load(Path("runs/tiny"))
+    run.kind, run.results.suites["viubench"].value
+    # ('model', 0.195)
 """
 
 from __future__ import annotations

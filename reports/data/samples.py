@@ -1,8 +1,8 @@
 """The samples of a run as a table: of each line of `records.jsonl` what pages add up, and whole records on demand.
 
 Example:
-    >>> samples = read(Path("runs/tiny"))  # doctest: +SKIP
-    >>> samples.groupby("task", observed=True)["score.iou"].mean()  # doctest: +SKIP
+    samples = read(Path("runs/tiny"))
+    samples.groupby("task", observed=True)["score.iou"].mean()
 
 Half a million records of ten runs fit into some hundred megabytes: the text of questions and responses and the frames
 stay in the file. Columns:

@@ -1,9 +1,9 @@
 """A training folder read for a report: the steps of its stages, validation on held-out items, the evaluations.
 
 Example:
-    >>> training = load(Path("runs/train"))
-    >>> [(stage.name, stage.tasks) for stage in training.stages]
-    [('Warm start', ('count', 'ground')), ('GRPO', ('count', 'ground'))]
+    training = load(Path("runs/train"))
+    [(stage.name, stage.tasks) for stage in training.stages]
+    # [('Warm start', ('count', 'ground')), ('GRPO', ('count', 'ground'))]
 
 Only files are shared with the trainer. `train.jsonl` has one JSON object a step: `step` from 0, measures of the step
 (`kl`, `TASK/reward`), on the validation items after it (`validation/TASK/reward`), the score of the best

@@ -1,8 +1,8 @@
 """The shell of every page: one file that opens from disk, with its own style and scripts, and nothing else allowed.
 
 Example:
-    >>> render("page.html.j2", ["chrome.js", "page.js"], {"models": []}, {"findings": []})  # doctest: +SKIP
-    '<!doctype html>...'
+    render("page.html.j2", ["chrome.js", "page.js"], {"models": []}, {"findings": []})
+    # '<!doctype html>...'
 """
 
 from __future__ import annotations

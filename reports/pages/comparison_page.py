@@ -1,7 +1,7 @@
 """A comparison of two runs as one self-contained page: what changed, whether it is real, and the samples that turned.
 
 Example:
-    >>> html = render((a, b), found, report(a, b, found, turned), turned, per_task=12)  # doctest: +SKIP
+    html = render((a, b), found, report(a, b, found, turned), turned, per_task=12)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The leaderboard: one self-contained HTML file, or its main table for the terminal.
 
 Example:
-    >>> write([Path("runs/tiny"), Path("runs/blind")], Path("leaderboard.html"), Catalogue().references)
+    write([Path("runs/tiny"), Path("runs/blind")], Path("leaderboard.html"), Catalogue().references)
 """
 
 from __future__ import annotations

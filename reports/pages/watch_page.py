@@ -1,7 +1,7 @@
 """The page of a watch: scores of the checkpoints against their step, the trainer's reward beside them, and verdicts.
 
 Example:
-    >>> write(Path("runs/train/watch/watch.html"), "train", history.latest(), turn.waiting, Path("runs/train"))
+    write(Path("runs/train/watch/watch.html"), "train", history.latest(), turn.waiting, Path("runs/train"))
 
 Like the leaderboard it is one file that needs no network; it has no script at all.
 """

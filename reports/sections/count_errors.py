@@ -1,8 +1,8 @@
 """By how much counts are wrong: a histogram of the errors of a task of counting, model by model.
 
 Example:
-    >>> count_errors(run.by_task["viubench_count_easy"])
-    ({-1: 30, 0: 62, 1: 8}, 'exact 62 %, too few 30 %, too many 8 %; off by 0.6 on average')
+    count_errors(run.by_task["viubench_count_easy"])
+    # ({-1: 30, 0: 62, 1: 8}, 'exact 62 %, too few 30 %, too many 8 %; off by 0.6 on average')
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Score against difficulty: how a task's score falls with what makes a sample hard, with 95 % bands.
 
 Example:
-    >>> [figure.title for figure in figures(runs, names, "viubench_jigsaw_easy")]  # doctest: +SKIP
-    ['by clips out of place']
+    [figure.title for figure in figures(runs, names, "viubench_jigsaw_easy")]
+    # ['by clips out of place']
 
 What makes a sample hard is read from its record: a group key whose values are numbers, the true answer (how many
 shapes, how long a segment, how many clips out of place) and the frames shown. A measure that is the same for all is

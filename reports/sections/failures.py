@@ -1,9 +1,9 @@
 """Samples without a usable answer: how many of which kind, by model, by task, and by what went wrong.
 
 Example:
-    >>> found = failures(runs, names, heads)["models"][0]
-    >>> found["label"], found["counts"].statuses, found["faults"]
-    ('VideoSSR-8B', {'ok': 520, 'unparsed': 18, 'media_error': 2}, [('missing', 2)])
+    found = failures(runs, names, heads)["models"][0]
+    found["label"], found["counts"].statuses, found["faults"]
+    # ('VideoSSR-8B', {'ok': 520, 'unparsed': 18, 'media_error': 2}, [('missing', 2)])
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The score of every sample of every run, small enough to travel in the page, which offers it as a file.
 
 Example:
-    >>> per_sample(runs)["tasks"]["viubench_count_easy"]
-    {'ids': ['a1', 'b2'], 'scores': [[1, 0.333], [0, -1]]}
+    per_sample(runs)["tasks"]["viubench_count_easy"]
+    # {'ids': ['a1', 'b2'], 'scores': [[1, 0.333], [0, -1]]}
 
 A score is the task's headline one, to three decimals; a sample without an answer has minus the place of its status in
 `statuses`, and one that a run does not have has null.

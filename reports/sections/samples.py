@@ -1,9 +1,9 @@
 """The samples a reader can open: which ones, and each as plain data for the page's script.
 
 Example:
-    >>> data = browser(runs, ["tiny", "blind"], per_task=12)
-    >>> data["samples"][0]["answers"][0]["status"]
-    'ok'
+    data = browser(runs, ["tiny", "blind"], per_task=12)
+    data["samples"][0]["answers"][0]["status"]
+    # 'ok'
 """
 
 from __future__ import annotations

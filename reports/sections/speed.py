@@ -1,9 +1,9 @@
 """What the runs took: seconds a sample in each stage, tokens in and out, and how much of a prompt came from a cache.
 
 Example:
-    >>> first = speeds(runs, names)[0]
-    >>> first["stages"]["engine"], first["cached"]
-    ({'mean': 0.83, 'late': 1.9, 'total': 1245.0}, 0.41)
+    first = speeds(runs, names)[0]
+    first["stages"]["engine"], first["cached"]
+    # ({'mean': 0.83, 'late': 1.9, 'total': 1245.0}, 0.41)
 
 All of it is added up from the records. Requests run side by side, so the seconds of a stage are what one sample waits,
 and their sum is no time by the clock.

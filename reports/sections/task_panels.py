@@ -1,9 +1,9 @@
 """The panels of the page beside the main table: the three questions on top, and one panel per task.
 
 Example:
-    >>> best, real, trust = verdict(runs, rows(runs, []), columns(runs))
-    >>> best.answer
-    'Qwen3-VL-8B, 19.5 %'
+    best, real, trust = verdict(runs, rows(runs, []), columns(runs))
+    best.answer
+    # 'Qwen3-VL-8B, 19.5 %'
 """
 
 from __future__ import annotations

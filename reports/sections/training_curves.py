@@ -1,9 +1,9 @@
 """The section of the page about a training: what it came to, and small curves of how, task by task.
 
 Example:
-    >>> section = draw(load(Path("runs/train")))
-    >>> section["facts"][0].answer, [heading for heading, _ in section["groups"]]
-    ('220 steps', ['Warm start', 'count', 'ground', 'All tasks'])
+    section = draw(load(Path("runs/train")))
+    section["facts"][0].answer, [heading for heading, _ in section["groups"]]
+    # ('220 steps', ['Warm start', 'count', 'ground', 'All tasks'])
 
 Every figure appears three times: drawn, in its legend, and as a table of numbers.
 """

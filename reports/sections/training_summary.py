@@ -1,8 +1,8 @@
 """What a training came to, in the four sentences above its curves.
 
 Example:
-    >>> [fact.answer for fact in milestones(training.stages, {"tiny_ground": "ground"})]
-    ['220 steps', '82.9 over the last 14 steps', 'After 180 steps: 86.9', 'No alarm']
+    [fact.answer for fact in milestones(training.stages, {"tiny_ground": "ground"})]
+    # ['220 steps', '82.9 over the last 14 steps', 'After 180 steps: 86.9', 'No alarm']
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How far two runs agree sample by sample, and why they differ: the same model through two engines should agree fully.
 
 Example:
-    >>> for line in agreements(runs, labels(runs)):
-    ...     print(line.text)
-    a (vllm) and a (server): 66 of 90 answers equal; 24 differ: 24 were shown the same frames, sent as image/jpeg
+    for line in agreements(runs, labels(runs)):
+        print(line.text)
+    # a (vllm) and a (server): 66 of 90 answers equal; 24 differ: 24 were shown the same frames, sent as image/jpeg
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The main table as data: models, baselines and published rows against suites and tasks.
 
 Example:
-    >>> first = rows([load(path) for path in folders], references)[0]
-    >>> first.label, first.rank, first.cells["viubench"].value
-    ('Qwen3-VL-8B', 1, 0.195)
+    first = rows([load(path) for path in folders], references)[0]
+    first.label, first.rank, first.cells["viubench"].value
+    # ('Qwen3-VL-8B', 1, 0.195)
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Which models differ: tested on the samples they share, or by their intervals where they share none.
 
 Example:
-    >>> first, *_ = against_best(Pairing(runs), {"viubench_ground_mirror": 1.0}, {0: cell, 1: other})  # doctest: +SKIP
-    >>> first.gap, first.p, first.tied, first.detectable  # doctest: +SKIP
-    (0.021, 0.003, False, 0.018)
+    first, *_ = against_best(Pairing(runs), {"viubench_ground_mirror": 1.0}, {0: cell, 1: other})
+    first.gap, first.p, first.tied, first.detectable
+    # (0.021, 0.003, False, 0.018)
 
 Models that answered the same samples are compared sample by sample (`viubench.stats.paired_differences.paired`): what
 is hard for all of them then cancels out, and far smaller differences show than by whether two intervals overlap.

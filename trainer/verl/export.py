@@ -1,9 +1,9 @@
 """Export of a training to verl 0.9: the questions of every step as a parquet that its `RLHFDataset` reads.
 
 Example:
-    >>> written = export(questions, Path("exported"))
-    >>> written.parquet, written.rows   # 468 steps of 64 questions
-    (PosixPath('/exported/train.parquet'), 29952)
+    written = export(questions, Path("exported"))
+    written.parquet, written.rows   # 468 steps of 64 questions
+    # (PosixPath('/exported/train.parquet'), 29952)
 
 The parquet has the questions in the order of this project's own loop, step after step, and verl does not shuffle:
 mixture, limits, epochs and seed mean the same in both, and a batch of verl is a batch of ours.

@@ -1,8 +1,8 @@
 """A training by verl, from pretext items to a Hugging Face folder: check, export, train, merge.
 
 Example:
-    >>> launch(questions, Path("runs/verl"), "/opt/verl/bin/python")
-    PosixPath('runs/verl/checkpoint-000468')
+    launch(questions, Path("runs/verl"), "/opt/verl/bin/python")
+    # PosixPath('runs/verl/checkpoint-000468')
 
     runs/verl/handed/              what `trainer.verl.export.export` writes, and overrides.txt
     runs/verl/verl/                verl's own checkpoints; a rerun resumes from the last of them

@@ -1,8 +1,8 @@
 """A training configuration as Hydra overrides of the `ppo_trainer` of verl 0.9.
 
 Example:
-    >>> overrides(load("videossr-8xh200"), written, Path("runs/verl"))[0]
-    'data.train_files=["/handed/train.parquet"]'
+    overrides(load("videossr-8xh200"), written, Path("runs/verl"))[0]
+    # 'data.train_files=["/handed/train.parquet"]'
 
 Every value comes from the configuration; what verl cannot do is refused, and what it does differently is listed.
 """

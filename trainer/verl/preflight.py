@@ -1,8 +1,8 @@
 """Whether verl can train here: versions, GPUs, checkpoint, disk; each problem with a fix.
 
 Example:
-    >>> [check.name for check in checks("~/verl/bin/python", config, Path("runs/verl")) if check.ok is False]
-    ['GPUs']
+    [check.name for check in checks("~/verl/bin/python", config, Path("runs/verl")) if check.ok is False]
+    # ['GPUs']
 
 verl has an environment of its own (it needs another transformers), so its interpreter is probed, not this one.
 """

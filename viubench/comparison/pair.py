@@ -1,10 +1,10 @@
 """Two runs paired sample by sample: the same items, protocol and scoring, or not at all.
 
 Example:
-    >>> comparison = compare_runs(Path("runs/before"), Path("runs/after"))  # doctest: +SKIP
-    >>> task = comparison.tasks["viubench_jigsaw_easy"]  # doctest: +SKIP
-    >>> task.value_a, task.value_b, task.diff.low, task.exact_b  # doctest: +SKIP
-    (0.125, 0.406, 0.241, 0.406)
+    comparison = compare_runs(Path("runs/before"), Path("runs/after"))
+    task = comparison.tasks["viubench_jigsaw_easy"]
+    task.value_a, task.value_b, task.diff.low, task.exact_b
+    # (0.125, 0.406, 0.241, 0.406)
 
 Samples are paired by id and by true answer, never by their place. The values are those of the two `results.json`.
 """

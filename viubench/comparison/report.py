@@ -1,10 +1,10 @@
 """A comparison of two runs as data: every task's difference, corrected for many tasks, and every flip.
 
 Example:
-    >>> a, b = Side.read(Path("runs/before")), Side.read(Path("runs/after"))  # doctest: +SKIP
-    >>> comparison = compare_runs(a, b)  # doctest: +SKIP
-    >>> report(a, b, comparison, flips(comparison.tasks.values())).tasks["tiny_count"].word  # doctest: +SKIP
-    'better'
+    a, b = Side.read(Path("runs/before")), Side.read(Path("runs/after"))
+    comparison = compare_runs(a, b)
+    report(a, b, comparison, flips(comparison.tasks.values())).tasks["tiny_count"].word
+    # 'better'
 
 p-values are two-sided here: either run may be the better one. Holm's correction decides on "better" or "worse",
 since it keeps the chance of any false one below alpha; Benjamini and Hochberg's beside it gives leads.

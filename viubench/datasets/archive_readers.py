@@ -1,8 +1,8 @@
 """The entries of a zip or a tar as they name themselves, and a reader of one entry's bytes.
 
 Example:
-    >>> with ExitStack() as stack, open("videos.zip", "rb") as file:  # doctest: +SKIP
-    ...     entries, read = read_zip(file, stack)
+    with ExitStack() as stack, open("videos.zip", "rb") as file:
+        entries, read = read_zip(file, stack)
 
 Names and sizes are judged by `viubench.datasets.archives`.
 """

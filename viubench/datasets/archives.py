@@ -1,8 +1,8 @@
 """Archives as publishers ship them, unpacked safely: zip, tar, tar.gz, and either of them cut into parts.
 
 Example:
-    >>> for archive in find(Path("data/videomme"), ["videos_chunked_*.zip"]):  # doctest: +SKIP
-    ...     unpack(archive, Path("data/videomme/data"))
+    for archive in find(Path("data/videomme"), ["videos_chunked_*.zip"]):
+        unpack(archive, Path("data/videomme/data"))
 
 An archive is untrusted. All its members are checked before the first byte is written, and one bad member refuses the
 whole: names that lead out, links, devices, encrypted members, two members that would be one file, more members or bytes

@@ -1,8 +1,8 @@
 """Data sets from the Hugging Face hub, in the publisher's own layout, whole or not at all, file by file.
 
 Example:
-    >>> fetch([task], Path("data/videomme"), "rows").written  # doctest: +SKIP
-    1
+    fetch([task], Path("data/videomme"), "rows").written
+    # 1
 
 HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured.
 """

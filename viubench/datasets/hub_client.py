@@ -1,8 +1,8 @@
 """Requests to the hub: which commit a data set has, which files, and their bytes; errors as messages to act on.
 
 Example:
-    >>> resolve(task)  # doctest: +SKIP
-    Resolved(asked='lmms-lab/Video-MME', repo='lmms-eval/Video-MME', revision='ead1408f75b6...')
+    resolve(task)
+    # Resolved(asked='lmms-lab/Video-MME', repo='lmms-eval/Video-MME', revision='ead1408f75b6...')
 
 A download resumes at the byte where it was interrupted (`hf_hub_download` starts a file again, and files here have up
 to 50 GB), and is compared with the hub's checksum before it gets its name.

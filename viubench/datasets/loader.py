@@ -1,9 +1,9 @@
 """A data set's rows as samples: fields mapped by the task's templates, answers normalised, videos located on disk.
 
 Example:
-    >>> dataset = read(task, Path("data"), FrameCache(Path("cache")))  # doctest: +SKIP
-    >>> dataset.samples[0].id  # doctest: +SKIP
-    'videomme-001-1'
+    dataset = read(task, Path("data"), FrameCache(Path("cache")))
+    dataset.samples[0].id
+    # 'videomme-001-1'
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The manifest of a data folder: where its files came from, and the checksum of each.
 
 Example:
-    >>> manifest = load(Path("data/videomme"))  # doctest: +SKIP
-    >>> manifest.files["videos_chunked_01.zip"].size  # doctest: +SKIP
-    10737418240
+    manifest = load(Path("data/videomme"))
+    manifest.files["videos_chunked_01.zip"].size
+    # 10737418240
 
 It is JSON, but not named so: no glob for a data set's own rows may find it.
 """

@@ -1,9 +1,9 @@
 """Pretext items as samples: built from videos, read from a build folder, or from the paper's published parquet rows.
 
 Example:
-    >>> built = read(Path("items"), Catalogue(), FrameCache(Path("cache")))
-    >>> built.samples[0].task
-    'viubench_count_easy'
+    built = read(Path("items"), Catalogue(), FrameCache(Path("cache")))
+    built.samples[0].task
+    # 'viubench_count_easy'
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The published prompt of a question, taken at run time from the installed lmms-eval or from the data.
 
 Example:
-    >>> prompt(task, {"question": "Which way?", "options": ["A. left"]}, videos=1)  # doctest: +SKIP
-    '<video>Which way?...'
+    prompt(task, {"question": "Which way?", "options": ["A. left"]}, videos=1)
+    # '<video>Which way?...'
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A data folder's annotation files as flat rows: one dictionary per question, in file order.
 
 Example:
-    >>> rows(task, Path("data/videomme"))[0]["_file"]  # doctest: +SKIP
-    'test-00000-of-00001'
+    rows(task, Path("data/videomme"))[0]["_file"]
+    # 'test-00000-of-00001'
 
 Every row also has `_file` (stem of its file), `_path` (relative to the data folder) and `_index` (from 0 in its file).
 """

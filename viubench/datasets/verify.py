@@ -1,9 +1,9 @@
 """Whether a task's data is complete: the number of rows, the media they name, the checksums of the files.
 
 Example:
-    >>> report = verify([task], Path("data/videomme"))  # doctest: +SKIP
-    >>> [str(fault) for fault in report.tasks[0].faults]  # doctest: +SKIP
-    ['data/x1.mp4 is missing (3 rows): in no archive that lies here']
+    report = verify([task], Path("data/videomme"))
+    [str(fault) for fault in report.tasks[0].faults]
+    # ['data/x1.mp4 is missing (3 rows): in no archive that lies here']
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a checkpoint is, read from its files without torch: name, fingerprint, architecture, frame size multiple.
 
 Example:
-    >>> describe_checkpoint("tiny-qwen3-vl")["architecture"]
-    'Qwen3VLForConditionalGeneration'
+    describe_checkpoint("tiny-qwen3-vl")["architecture"]
+    # 'Qwen3VLForConditionalGeneration'
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What a local engine takes of this machine with given settings, before it is started and without torch.
 
 Example:
-    >>> taken = footprint("vllm", describe_checkpoint("tiny-qwen3-vl"), {"max_model_len": "8192"})
-    >>> taken.limit, taken.gpu
-    (8192, None)
+    taken = footprint("vllm", describe_checkpoint("tiny-qwen3-vl"), {"max_model_len": "8192"})
+    taken.limit, taken.gpu
+    # (8192, None)
 """
 
 from __future__ import annotations

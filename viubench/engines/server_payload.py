@@ -1,8 +1,8 @@
 """How frames travel to a server: one video with its clock, or images with the time written before each.
 
 Example:
-    >>> body(request, format_="jpeg", as_video=False)["messages"][0]["content"][0]
-    {'type': 'text', 'text': '<0.0 seconds>'}
+    body(request, format_="jpeg", as_video=False)["messages"][0]["content"][0]
+    # {'type': 'text', 'text': '<0.0 seconds>'}
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How long a prompt will be, from a checkpoint's files alone: no engine, no torch, no transformers.
 
 Example:
-    >>> counter = Counter(describe_checkpoint("tiny-qwen3-vl"))
-    >>> counter.prompt("<video>\\nHow many circles?", [Shown(48, 64, 64, times=None)])
-    529
+    counter = Counter(describe_checkpoint("tiny-qwen3-vl"))
+    counter.prompt("<video>\\nHow many circles?", [Shown(48, 64, 64, times=None)])
+    # 529
 
 A Qwen3-VL prompt holds for every two frames their time, a start, one token per `size_multiple` x `size_multiple` pixels
 and an end. Other models are counted without the times and marks, which is a few tokens short.

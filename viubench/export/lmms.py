@@ -1,9 +1,9 @@
 """Writes tasks in the form lmms-eval reads: a YAML and a JSONL each, groups, the videos, and how to run them.
 
 Example:
-    >>> export(plan, options, Path("exported"), cache)
-    ['viubench_count_easy', ...]
-    $ python -m lmms_eval --include_path exported --tasks viubench_mini --model vllm_generate ...
+    export(plan, options, Path("exported"), cache)
+    # ['viubench_count_easy', ...]
+    # $ python -m lmms_eval --include_path exported --tasks viubench_mini --model vllm_generate ...
 
 The clock of an exported question. lmms-eval gives a model the time of a frame as its number over the file's rate, so
 every file starts at second 0, while the frames of a pretext item start some seconds into its source. Where the answer

@@ -1,8 +1,8 @@
 """The README of an exported folder: the exact commands, what they match of the protocol, and what they cannot.
 
 Example:
-    >>> arguments(protocol, written=True, frames=48)["fps"]
-    1000
+    arguments(protocol, written=True, frames=48)["fps"]
+    # 1000
 """
 
 from __future__ import annotations

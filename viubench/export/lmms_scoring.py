@@ -1,9 +1,9 @@
 """What the exported tasks call from inside lmms-eval: the videos, the prompts, the scores.
 
 Example: an exported folder's rows, as lmms-eval reads them.
-    >>> values = [process_results(doc, ["3.0-8.0"], folder) for doc in docs]
-    >>> aggregate([value["score"] for value in values], folder)
-    0.412
+    values = [process_results(doc, ["3.0-8.0"], folder) for doc in docs]
+    aggregate([value["score"] for value in values], folder)
+    # 0.412
 
 Answers are graded and aggregated as by `viubench score`, so the numbers are those of `results.json`.
 """

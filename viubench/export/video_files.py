@@ -5,7 +5,7 @@ of a video, a folder of frames) is written as one: exactly the frames viubench s
 a second as they are apart in the source: `frame number / frame rate` is the time since the first of them.
 
 Example:
-    >>> write_video(Path("altered.mp4"), video.pixels, Fraction(40, 9))
+    write_video(Path("altered.mp4"), video.pixels, Fraction(40, 9))
 
 Frames are H.264 in RGB, lossless, each one a key frame. Of the encodings tried (decord, PyAV and OpenCV reading, 48
 frames of 384x672, mean and worst error in 0..255) only this one gives every pixel back: RGB 0 and 0, 4:4:4 0.4 and 2,

@@ -1,9 +1,9 @@
 """Builds a set of pretext items from a folder of videos: `items.jsonl`, `build.json`, and the frames on request.
 
 Example:
-    >>> report = build(recipe, tasks, Path("clips"), Path("items"), cache=FrameCache(Path("cache")))
-    >>> report.built
-    {'viubench_count_easy': 300, ...}
+    report = build(recipe, tasks, Path("clips"), Path("items"), cache=FrameCache(Path("cache")))
+    report.built
+    # {'viubench_count_easy': 300, ...}
 
 Equal inputs give equal bytes, whatever the number of workers. To resume a build that was cut off, run it again: the
 frame cache has the decoded frames, and materialised items that are whole are kept.

@@ -1,8 +1,8 @@
 """The part of a build that runs in worker processes: scan one video, draw its questions, write its frames.
 
 Example:
-    >>> scan(Frames(cache, Path("clips"), Sampling(), Resize()), "pour.mp4").frames   # doctest: +SKIP
-    287
+    scan(Frames(cache, Path("clips"), Sampling(), Resize()), "pour.mp4").frames
+    # 287
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Pretext items: draw one question from a video, prove it answerable, and show its frames again at load time.
 
 Example:
-    >>> drawn = draw(GroundSpec(params=GroundParams(perturb=("mirror",))), seed=1, videos=[video])
-    >>> drawn.answer                                     # doctest: +SKIP
-    '12.4-19.9'
-    >>> (shown,) = apply(drawn.params, seed=1, videos=[video])
+    drawn = draw(GroundSpec(params=GroundParams(perturb=("mirror",))), seed=1, videos=[video])
+    drawn.answer
+    # '12.4-19.9'
+    (shown,) = apply(drawn.params, seed=1, videos=[video])
 
 `draw` stores everything it drew in `params`; `apply` draws nothing but the pixels of noise, so frames come out the same
 on every machine, at any frame size. Tasks, difficulties and defaults: VideoSSR (arXiv 2511.06281), sections 3 and 4.

@@ -1,8 +1,8 @@
 """The perturbations of anomaly grounding: what they do to the frames of one segment, and how strongly.
 
 Example:
-    >>> strength = draw_strength("zoom_out", Strengths(), Rng(0))
-    >>> frames[10:22] = altered(frames, "zoom_out", (10, 22), strength, seed=0)
+    strength = draw_strength("zoom_out", Strengths(), Rng(0))
+    frames[10:22] = altered(frames, "zoom_out", (10, 22), strength, seed=0)
 
 Source of names and strengths: VideoSSR (arXiv 2511.06281), Table 8 and the released settings. Strength is drawn once
 per item. The frame size never changes. All arithmetic is on integers or along bit-exact OpenCV routes.

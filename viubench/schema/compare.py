@@ -1,8 +1,8 @@
 """The comparison of two runs: `compare.json`.
 
 Example:
-    >>> CompareReport.model_validate_json(Path("compare.json").read_bytes()).tasks["tiny_count"].word  # doctest: +SKIP
-    'better'
+    CompareReport.model_validate_json(Path("compare.json").read_bytes()).tasks["tiny_count"].word
+    # 'better'
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """From records to results: every sample counts, all but `ok` as wrong, and equal records give equal bytes.
 
 Example:
-    >>> results = summarise(records, manifest)
-    >>> results.tasks["viubench_ground_mirror"].value
-    0.306
+    results = summarise(records, manifest)
+    results.tasks["viubench_ground_mirror"].value
+    # 0.306
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Baseline scores of a task: chance, the best constant answer (blind), and trivial answers such as "always A".
 
 Example:
-    >>> baselines = of(task, samples)
-    >>> baselines.chance, baselines.blind, baselines.trivial
-    (0.25, 0.306, {'whole video': 0.25})
+    baselines = of(task, samples)
+    baselines.chance, baselines.blind, baselines.trivial
+    # (0.25, 0.306, {'whole video': 0.25})
 """
 
 from __future__ import annotations

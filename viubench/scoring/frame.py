@@ -1,11 +1,11 @@
 """Records and results as pandas tables: one row a sample, one row a task.
 
 Example:
-    >>> frame = records_frame(read_records(Path("runs/a")))
-    >>> frame.groupby("group.strength")["score.iou"].mean()
-    group.strength
-    high    0.21
-    low     0.34
+    frame = records_frame(read_records(Path("runs/a")))
+    frame.groupby("group.strength")["score.iou"].mean()
+    # group.strength
+    # high    0.21
+    # low     0.34
 
 Each key of a mapping is a column of its own too, named with the prefix in `PREFIXES`: `score.iou`, `seconds.engine`.
 """

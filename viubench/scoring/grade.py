@@ -1,8 +1,8 @@
 """From a response to a graded record: parse, score, and say what became of the sample.
 
 Example:
-    >>> grade("3.2-8.1", "stop", sample, evaluator).status
-    'ok'
+    grade("3.2-8.1", "stop", sample, evaluator).status
+    # 'ok'
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`records.jsonl`, line by line: read whole or in part, and repaired after a kill.
 
 Example:
-    >>> repair(Path("runs/a"))
-    {'viubench_jigsaw_easy-0c8f2b', 'viubench_jigsaw_easy-91d5e0'}
+    repair(Path("runs/a"))
+    # {'viubench_jigsaw_easy-0c8f2b', 'viubench_jigsaw_easy-91d5e0'}
 
 Nothing here holds the lines: a million of them cost the set of their ids.
 """

@@ -1,7 +1,7 @@
 """YAML that cannot surprise: data only, no duplicate or unknown keys, every error with file, line and column.
 
 Example:
-    >>> task = load(Path("viubench_count_easy.yaml"), Task)
+    task = load(Path("viubench_count_easy.yaml"), Task)
 
 Files are untrusted: tags, code, deep nesting and alias bombs are refused before anything is built.
 """

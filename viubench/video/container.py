@@ -1,9 +1,9 @@
 """Opening a video with PyAV: only real containers, only local files, the right stream, every failure with its name.
 
 Example:
-    >>> with opened(Path("pour.mp4"), "pour.mp4") as (container, stream):  # doctest: +SKIP
-    ...     print(stream.codec_context.width)
-    1280
+    with opened(Path("pour.mp4"), "pour.mp4") as (container, stream):
+        print(stream.codec_context.width)
+    # 1280
 """
 
 from __future__ import annotations

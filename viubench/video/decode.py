@@ -1,8 +1,8 @@
 """The chosen frames of one video as RGB pixels, resized on the way: the right frames or an error, never a short clip.
 
 Example:
-    >>> read(path, probe(path), np.array([0, 24, 48]), (352, 640)).shape  # doctest: +SKIP
-    (3, 352, 640, 3)
+    read(path, probe(path), np.array([0, 24, 48]), (352, 640)).shape
+    # (3, 352, 640, 3)
 
 The short way comes first (`sparse`): only what the requested frames are made from is decoded. Where that cannot save
 anything or leaves the least doubt, everything is decoded in order from the start, which sees every timestamp and every

@@ -1,8 +1,8 @@
 """Which files below a folder are videos to build from.
 
 Example:
-    >>> list_videos(Path("clips"))[0]                    # doctest: +SKIP
-    ['kitchen/pour.mp4', 'street.webm']
+    list_videos(Path("clips"))[0]
+    # ['kitchen/pour.mp4', 'street.webm']
 """
 
 from __future__ import annotations

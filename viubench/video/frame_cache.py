@@ -1,9 +1,9 @@
 """The frame cache: every selection of frames of a video is decoded once, then mapped from disk.
 
 Example:
-    >>> cache = FrameCache(default_root())  # doctest: +SKIP
-    >>> cache.get(Clip(path="pour.mp4"), Path("videos"), Sampling(), Resize()).pixels.shape  # doctest: +SKIP
-    (48, 384, 672, 3)
+    cache = FrameCache(default_root())
+    cache.get(Clip(path="pour.mp4"), Path("videos"), Sampling(), Resize()).pixels.shape
+    # (48, 384, 672, 3)
 
 One folder holds `<key>.frames` (a line of JSON, then the raw pixels), `tables/` (probes), `contents/` (file hashes) and
 `groups/` (which entries show one file). A missing entry is copied from one that holds all its frames, if there is one.

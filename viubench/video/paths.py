@@ -1,8 +1,8 @@
 """Files before any decoder sees them: inside the media root, really there, really a video's first bytes.
 
 Example:
-    >>> resolve(Path("/data/videos"), "kitchen/pour.mp4")  # doctest: +SKIP
-    PosixPath('/data/videos/kitchen/pour.mp4')
+    resolve(Path("/data/videos"), "kitchen/pour.mp4")
+    # PosixPath('/data/videos/kitchen/pour.mp4')
 """
 
 from __future__ import annotations

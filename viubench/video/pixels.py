@@ -1,9 +1,9 @@
 """A decoded frame, or a picture, as RGB pixels of the requested size.
 
 Example:
-    >>> convert = ToRGB()
-    >>> resized(turned(convert(frame), probe.rotation), (384, 672)).shape  # doctest: +SKIP
-    (384, 672, 3)
+    convert = ToRGB()
+    resized(turned(convert(frame), probe.rotation), (384, 672)).shape
+    # (384, 672, 3)
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a video really holds: the true time of every frame that decodes, its size, and how it may be read.
 
 Example:
-    >>> probe(Path("pour.mp4")).times[:3]  # doctest: +SKIP
-    array([0.        , 0.03336667, 0.06673333])
+    probe(Path("pour.mp4")).times[:3]
+    # array([0.        , 0.03336667, 0.06673333])
 
 Headers lie: about the duration, the number of frames, the frame rate. So the table of times is read from the packets,
 which costs no decoding, wherever each packet is known to give one frame at its own time; everywhere else (AVI, packed

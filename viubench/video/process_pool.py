@@ -1,8 +1,8 @@
 """Child processes for work that may hang or crash: a decoder that runs too long is killed, its job fails alone.
 
 Example:
-    >>> with KillablePool(workers=2, limit_s=60) as pool:  # doctest: +SKIP
-    ...     keys = pool.submit(cache.ensure_all, [(clip, sampling)], root, resize, name=clip.path).result()
+    with KillablePool(workers=2, limit_s=60) as pool:
+        keys = pool.submit(cache.ensure_all, [(clip, sampling)], root, resize, name=clip.path).result()
 
 Each worker is a pebble pool of one spawned process behind a thread of this process, so that a kill or a crash touches
 no other worker. After either, a fresh process takes the next job. Workers ignore Ctrl-C (the parent closes them) and

@@ -1,8 +1,8 @@
 """Frames by the shortest safe way: from the key frame before each, without the pictures nothing else is made from.
 
 Example:
-    >>> frames = read_sparse(path, probe(path), np.array([0, 2400, 48000]), (384, 672), name="film.mp4")
-    ...     # doctest: +SKIP
+    frames = read_sparse(path, probe(path), np.array([0, 2400, 48000]), (384, 672), name="film.mp4")
+
 
 What is left out cannot change a pixel of what is kept: groups of pictures in which no frame is requested, the end of a
 group after its last requested frame, and unrequested H.264 pictures that the stream itself marks as never referred to.

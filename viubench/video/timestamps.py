@@ -5,10 +5,10 @@ numbers over the source rate give the true time only where the rate is constant 
 everything else (variable rate, clips whose clock starts anew, shuffled frames) a clock of 1000 ticks a second does.
 
 Example:
-    >>> metadata(video)["fps"], metadata(video)["frames_indices"]   # 25 frames a second
-    (25.0, [0, 25])
-    >>> stamps(metadata(video))
-    ['<0.5 seconds>']
+    metadata(video)["fps"], metadata(video)["frames_indices"]   # 25 frames a second
+    # (25.0, [0, 25])
+    stamps(metadata(video))
+    # ['<0.5 seconds>']
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Checkpoints of any trainer in a folder: which there are, of which step, and whether one is complete.
 
 Example:
-    >>> [(one.step, incomplete(one.model)) for one in find(Path("runs/train"))]  # doctest: +SKIP
-    [(100, ''), (200, 'torn weights: 512 of 2048 bytes')]
+    [(one.step, incomplete(one.model)) for one in find(Path("runs/train"))]
+    # [(100, ''), (200, 'torn weights: 512 of 2048 bytes')]
 
 A step is read from the folder's name: `checkpoint-200`, `step-000200`, `epoch=1-step=200`, `global_step_200/actor/...`.
 A checkpoint is complete when its configuration, tokenizer, processor and weights are there, as long as their headers

@@ -1,9 +1,9 @@
 """The evaluator of lmms-eval's own tasks: its filters, its `process_results`, its aggregation.
 
 Example:
-    >>> evaluator = LmmsEval(task="videomme")
-    >>> evaluator.score(evaluator.parse("B", sample), sample)  # doctest: +SKIP
-    {'score': 1.0}
+    evaluator = LmmsEval(task="videomme")
+    evaluator.score(evaluator.parse("B", sample), sample)
+    # {'score': 1.0}
 
 Per sample: the task's value as a number (see `LmmsTask.number`), divided by what the true answer gets ("full mark") and
 held in [0, 1]. The full mark is measured on `PROBED` documents spread over the set, with the true answer as it stands,

@@ -1,8 +1,8 @@
 """The work queue: samples still to be answered, and which replica gets which of them.
 
 Example:
-    >>> queue = WorkQueue(samples, replicas=2)  # doctest: +SKIP
-    >>> queue.take(0, idle=True)  # doctest: +SKIP
+    queue = WorkQueue(samples, replicas=2)
+    queue.take(0, idle=True)
 
 A video's questions go to one replica, whose frames and caches the later ones find there. A replica that has none left
 takes the next video; when there is none, half of the longest queue of another. What was under way when a replica died
