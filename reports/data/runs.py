@@ -28,7 +28,7 @@ BASELINES = ("random", "blind", "oracle")
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class RunData:
     """What was run, the scores, and a row per sample (`reports.data.samples`), by task and id whatever order they
     finished in."""
 
@@ -63,7 +63,7 @@ class Run:
             return None
 
 
-def load_runs(paths: Sequence[Path]) -> list[Run]:
+def load_runs(paths: Sequence[Path]) -> list[RunData]:
     """The runs in these folders.
 
     Raises:
@@ -77,13 +77,13 @@ def load_runs(paths: Sequence[Path]) -> list[Run]:
     return [replace(run, one_frame=True) if one else run for run, one in zip(runs, single, strict=True)]
 
 
-def load(path: Path, shared: dict[Hashable, Any] | None = None) -> Run:
+def load(path: Path, shared: dict[Hashable, Any] | None = None) -> RunData:
     """The run in folder `path`; a torn last line of its records is dropped. `shared`: as in `samples.read`.
 
     Raises:
         ViubenchError: not a run folder, an unfinished run, a file of a newer schema, or a damaged one.
     """
-    return Run(path, read_manifest(path), read_results(path), samples.read(path, shared))
+    return RunData(path, read_manifest(path), read_results(path), samples.read(path, shared))
 
 
 def _one_frame(table: pd.DataFrame) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from reports.ci.comparison import headline, notes, turn
 from reports.data import samples
-from reports.data.runs import Run, command
+from reports.data.runs import RunData, command
 from reports.html import forest_plot, page
 from reports.html.escape import one_line, shorten
 from reports.html.format import p_value, percent, points, points_interval, short_names
@@ -49,7 +49,7 @@ def render(
     Args:
         per_task: samples that turned of each task and direction; fewer where all would be more than `MOST_FLIPS`.
     """
-    runs = [Run(side.path, side.manifest, side.results, samples.table([])) for side in sides]
+    runs = [RunData(side.path, side.manifest, side.results, samples.table([])) for side in sides]
     names = labels(runs)
     known = [found for found in report.tasks.values() if found.clusters > 1]
     unseen = [(-found.detectable, found.detectable) for found in known if found.detectable is not None]
@@ -173,7 +173,7 @@ def _breakdown(key: str, values: Sequence[tuple[str, GroupChange]], left_out: in
 # --- flips and runs -------------------------------------------------------------------------------------------
 
 
-def browser(runs: Sequence[Run], names: Sequence[str], turned: Sequence[Flip], per_task: int) -> dict[str, Any]:
+def browser(runs: Sequence[RunData], names: Sequence[str], turned: Sequence[Flip], per_task: int) -> dict[str, Any]:
     """The data of the flips, as JSON data: both answers of each, and its filmstrip while there is room."""
     of_each = Counter((flip.a.task, flip.direction) for flip in turned).values()
     while per_task > 1 and sum(min(count, per_task) for count in of_each) > MOST_FLIPS:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from reports.data.runs import Run, command, load_runs
+from reports.data.runs import RunData, command, load_runs
 from reports.data.training_log import TrainingRun, load_all
 from reports.html import page
 from reports.html.escape import clean
@@ -38,7 +38,7 @@ SCRIPTS = ("chrome.js", "cards.js", "table.js", "browser.js", "download.js", "pa
 STATUS_WORDS = {status: status.replace("_", " ") for status in STATUSES}
 
 
-def text(runs: Sequence[Run], pairing: Pairing | None = None) -> str:
+def text(runs: Sequence[RunData], pairing: Pairing | None = None) -> str:
     """The main table for a terminal, in percent, the first column with its 95 % interval.
 
     Where there is a suite its tasks are left to the page, so that the table is not wider than a terminal.
@@ -90,7 +90,7 @@ def write(
 
 
 def render(
-    runs: Sequence[Run],
+    runs: Sequence[RunData],
     references: Sequence[ReferenceRow],
     pairing: Pairing | None = None,
     *,
@@ -145,7 +145,7 @@ def _bodies(found: Sequence[LeaderboardRow]) -> list[tuple[str, list[Leaderboard
     return list(parts.items())
 
 
-def _manifest(run: Run, label: str) -> dict[str, Any]:
+def _manifest(run: RunData, label: str) -> dict[str, Any]:
     """What was run, as (name, value) pairs for reading, and the command to run it again."""
     manifest = run.manifest
     facts = [

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from evaluators import Evaluator
-from reports.data.runs import Run
+from reports.data.runs import RunData
 from reports.data.samples import each
 from reports.html import svg
 from reports.html.format import percent, with_interval
@@ -53,7 +53,7 @@ class Part:
     ids: frozenset[str]
 
 
-def figures(runs: Sequence[Run], names: Sequence[str], task: str) -> list[Figure]:
+def figures(runs: Sequence[RunData], names: Sequence[str], task: str) -> list[Figure]:
     """The curves of one task: the two best models with their bands, the others in grey, all of them in the table."""
     places = [k for k, run in enumerate(runs) if task in run.results.tasks and task in run.by_task]
     if not places:

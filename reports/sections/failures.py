@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from reports.data.runs import Run
+from reports.data.runs import RunData
 from reports.tables.leaderboard import Column
 from viubench.schema import TaskResult
 
@@ -28,7 +28,7 @@ class StatusCounts:
         self.share = (self.n - self.statuses["ok"]) / self.n if self.n else 0.0
 
 
-def failures(runs: Sequence[Run], names: Sequence[str], heads: Sequence[Column]) -> dict[str, Any]:
+def failures(runs: Sequence[RunData], names: Sequence[str], heads: Sequence[Column]) -> dict[str, Any]:
     """What became of every sample, from the runs' results and records.
 
     Returns:

@@ -14,7 +14,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from reports.data.runs import Run
+from reports.data.runs import RunData
 from viubench.schema import STATUSES, Record
 
 BUDGET = 3_000_000
@@ -23,7 +23,7 @@ BUDGET = 3_000_000
 _CODES = {status: -place for place, status in enumerate(STATUSES)}
 
 
-def per_sample(runs: Sequence[Run]) -> dict[str, Any]:
+def per_sample(runs: Sequence[RunData]) -> dict[str, Any]:
     """The scores as JSON data, task by task: the ids, and for each run its numbers in the same order."""
     tables: dict[str, Any] = {}
     spent, left_out = 0, 0
@@ -40,13 +40,13 @@ def per_sample(runs: Sequence[Run]) -> dict[str, Any]:
     return {"statuses": list(STATUSES), "tasks": tables, "leftOut": left_out}
 
 
-def metric_of(run: Run, task: str) -> str:
+def metric_of(run: RunData, task: str) -> str:
     """The key of a task's headline score; empty where what it was scored by is not installed here."""
     evaluator = run.evaluator(task)
     return "" if evaluator is None else evaluator.metric
 
 
-def _numbers(run: Run, task: str) -> dict[str, float]:
+def _numbers(run: RunData, task: str) -> dict[str, float]:
     if task not in run.by_task:
         return {}
     rows = run.by_task[task]

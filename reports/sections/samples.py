@@ -18,7 +18,7 @@ import pandas as pd
 
 from evaluators.shape_counts import SHAPES
 from reports.data import samples
-from reports.data.runs import Run
+from reports.data.runs import RunData
 from reports.html.escape import shorten, show
 from reports.sections.frames import axis, captions, first_frames, place, strip_uri
 from reports.sections.per_sample import headline, metric_of
@@ -43,7 +43,7 @@ Group = list[tuple[int, Record]]
 """What the runs, by their places, recorded of one sample: the same task, id and true answer."""
 
 
-def browser(runs: Sequence[Run], labels: Sequence[str], per_task: int) -> dict[str, Any]:
+def browser(runs: Sequence[RunData], labels: Sequence[str], per_task: int) -> dict[str, Any]:
     """The data of the sample browser, as JSON data.
 
     Of each task, `per_task` samples: those with a filmstrip first, then by id; and as many again that some model did
@@ -89,7 +89,7 @@ class Strips:
         return None if uri is None else self.kept[uri]
 
 
-def _side_by_side(runs: Sequence[Run], task: str) -> pd.DataFrame:
+def _side_by_side(runs: Sequence[RunData], task: str) -> pd.DataFrame:
     """The rows of all runs of a task, by id; equal `sample` numbers where the id and the true answer are the same."""
     parts = [
         run.by_task[task][["id", "status", "target", "offset"]].assign(run=k)
@@ -114,7 +114,7 @@ def _chosen(rows: pd.DataFrame, with_strip: set[str], per_task: int) -> pd.DataF
     return kept.assign(sample=kept["sample"].map(order)).sort_values(["sample", "run"])
 
 
-def _groups(runs: Sequence[Run], parts: Sequence[pd.DataFrame]) -> list[Group]:
+def _groups(runs: Sequence[RunData], parts: Sequence[pd.DataFrame]) -> list[Group]:
     """The whole records of these rows, sample by sample."""
     known = [
         samples.records(run.path, {at for part in parts for at in part.loc[part["run"] == k, "offset"]})
@@ -127,7 +127,7 @@ def _groups(runs: Sequence[Run], parts: Sequence[pd.DataFrame]) -> list[Group]:
     ]
 
 
-def card(group: Group, runs: Sequence[Run], strips: Strips, most: int = RESPONSE) -> dict[str, Any]:
+def card(group: Group, runs: Sequence[RunData], strips: Strips, most: int = RESPONSE) -> dict[str, Any]:
     """One sample: the question, and what each run (by its place in `runs`) answered, in at most `most` characters."""
     number, first = next(((n, r) for n, r in group if r.frames), group[0])
     drawing = DRAWINGS.get(runs[number].evaluator_name(first.task))

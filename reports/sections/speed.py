@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from math import fsum
 from typing import Any
 
-from reports.data.runs import Run
+from reports.data.runs import RunData
 
 
-def speeds(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, Any]]:
+def speeds(runs: Sequence[RunData], names: Sequence[str]) -> list[dict[str, Any]]:
     """One line per run whose records have times, baselines aside: they answer from a table.
 
     Returns:
@@ -31,7 +31,7 @@ def speeds(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, Any]]:
     return [speed for speed in made if speed["n"]]
 
 
-def _speed(run: Run) -> dict[str, Any]:
+def _speed(run: RunData) -> dict[str, Any]:
     usage, seconds = (
         run.samples.filter(regex=rf"^{part}\.").rename(columns=lambda name: name.split(".", 1)[1])
         for part in ("usage", "seconds")

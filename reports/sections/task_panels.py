@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.data.runs import Run
+from reports.data.runs import RunData
 from reports.data.samples import each
 from reports.html.escape import shorten, show
 from reports.html.format import p_value, percent, points
@@ -50,7 +50,7 @@ class PanelRow:
 
 
 def verdict(
-    runs: Sequence[Run], table: Sequence[LeaderboardRow], heads: Sequence[Column], pairing: Pairing | None = None
+    runs: Sequence[RunData], table: Sequence[LeaderboardRow], heads: Sequence[Column], pairing: Pairing | None = None
 ) -> list[Finding]:
     """Which is best, is the difference real, can it be trusted: from the first column."""
     models = [row for row in table if row.kind == "model" and heads and heads[0].key in row.cells]
@@ -71,7 +71,7 @@ def _best(models: Sequence[LeaderboardRow], heads: Sequence[Column]) -> Finding:
 
 
 def _real(
-    runs: Sequence[Run], models: Sequence[LeaderboardRow], heads: Sequence[Column], found: Sequence[Contest]
+    runs: Sequence[RunData], models: Sequence[LeaderboardRow], heads: Sequence[Column], found: Sequence[Contest]
 ) -> Finding:
     question = "Is the difference real?"
     if not models:
@@ -92,7 +92,7 @@ def _real(
     return Finding(question, f"Not shown: {len(tied) + 1} models are tied", detail, warn=True)
 
 
-def _skill(runs: Sequence[Run], cell: Cell, head: Column) -> tuple[bool, str]:
+def _skill(runs: Sequence[RunData], cell: Cell, head: Column) -> tuple[bool, str]:
     """Whether a score lies above the blind answerer's, and a sentence that says so; empty where that is not known."""
     blind = first_known(runs, head, "blind")
     if blind is None or cell.low is None or cell.high is None:
@@ -111,7 +111,7 @@ def evidence(contest: Contest, names: Sequence[str]) -> str:
     return f"{points(found.mean)} over {other} ({interval}, p {p_value(contest.p)}), sample by sample."
 
 
-def _trust(runs: Sequence[Run]) -> Finding:
+def _trust(runs: Sequence[RunData]) -> Finding:
     question = "Can it be trusted?"
     models = [run for run in runs if run.kind == "model"] or list(runs)
     results = [task for run in models for task in run.results.tasks.values()]
@@ -137,7 +137,7 @@ def _trust(runs: Sequence[Run]) -> Finding:
     return Finding(question, answer, about, warn=bool(worries))
 
 
-def panels(runs: Sequence[Run], labels: Sequence[str], heads: Sequence[Column]) -> list[dict[str, Any]]:
+def panels(runs: Sequence[RunData], labels: Sequence[str], heads: Sequence[Column]) -> list[dict[str, Any]]:
     """One panel per task column: what the task is worth without skill (`result`), its most frequent true answer, and
     `lines`: models by score, then baselines by score."""
     made = []
@@ -179,7 +179,7 @@ def _breakdowns(lines: Sequence[PanelRow]) -> list[dict[str, Any]]:
     return made
 
 
-def _panel_row(run: Run, label: str, result: TaskResult, samples: pd.DataFrame, truth: Frequent | None) -> PanelRow:
+def _panel_row(run: RunData, label: str, result: TaskResult, samples: pd.DataFrame, truth: Frequent | None) -> PanelRow:
     answers = samples.loc[samples["status"] == "ok", "answer"]
     frequent = _frequent(answers, 4)
     usual = truth[1] if truth else 0.0

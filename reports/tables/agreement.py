@@ -17,7 +17,7 @@ from pathlib import PurePath
 import numpy as np
 import pandas as pd
 
-from reports.data.runs import Run
+from reports.data.runs import RunData
 from reports.html.format import points
 from reports.tables.ranking import Pairing
 from viubench.stats.paired_differences import Difference
@@ -72,7 +72,7 @@ class Agreement:
         return text
 
 
-def agreements(runs: Sequence[Run], names: Sequence[str], pairing: Pairing | None = None) -> list[Agreement]:
+def agreements(runs: Sequence[RunData], names: Sequence[str], pairing: Pairing | None = None) -> list[Agreement]:
     """One line for each pair of runs of one model that answered common samples; `names` are the runs' labels.
 
     Two runs are of one model when its weights' fingerprint is the same, or its name where an engine knows no more.
@@ -93,14 +93,14 @@ def agreements(runs: Sequence[Run], names: Sequence[str], pairing: Pairing | Non
     return found[:MOST_PAIRS]
 
 
-def _same_model(one: Run, two: Run) -> bool:
+def _same_model(one: RunData, two: RunData) -> bool:
     prints = [run.manifest.model.get("fingerprint") for run in (one, two)]
     if all(prints):
         return prints[0] == prints[1]
     return PurePath(one.results.model).name == PurePath(two.results.model).name
 
 
-def _answered(run: Run) -> pd.DataFrame:
+def _answered(run: RunData) -> pd.DataFrame:
     """The samples with a response, in what two runs are compared by."""
     answered = run.samples[run.samples["response"].notna()]
     return answered.reindex(columns=["id", "response", "frames", "usage.prompt_tokens", "usage.shown_as_images"])
@@ -129,7 +129,7 @@ def _agreement(
     return Agreement(first, second, *counts, reasons, difference)
 
 
-def _sent(run: Run) -> set[str]:
+def _sent(run: RunData) -> set[str]:
     """How a server run's frames were encoded when that loses something."""
     transport = str(run.manifest.engine.get("settings", {}).get("transport", ""))
     return {transport} if "jpeg" in transport else set()

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
-from reports.data.runs import Run
+from reports.data.runs import RunData
 from reports.html.escape import clean, shorten
 from reports.html.format import short_names
 from reports.tables.ranking import Cell, Contest, Pairing, against_best, ranks
@@ -75,7 +75,7 @@ class LeaderboardRow:
     rank: int | None = None
 
 
-def columns(runs: Sequence[Run]) -> list[Column]:
+def columns(runs: Sequence[RunData]) -> list[Column]:
     """Every suite (the one most runs share first) with its groups, then every task, in the order of the suites.
 
     Where there is no suite, the mean of the tasks that all models have comes first: one task does not name the best.
@@ -108,7 +108,7 @@ def shown(heads: Sequence[Column]) -> list[Column]:
 
 
 def rows(
-    runs: Sequence[Run], references: Sequence[ReferenceRow], pairing: Pairing | None = None
+    runs: Sequence[RunData], references: Sequence[ReferenceRow], pairing: Pairing | None = None
 ) -> list[LeaderboardRow]:
     """Models by score, then baselines (chance and blind from the runs' own figures where nobody ran them), then
     published rows that share a column."""
@@ -133,7 +133,7 @@ def rows(
     return sorted([*models, *(row for row in (*baselines, *published) if row.cells)], key=order)
 
 
-def labels(runs: Sequence[Run]) -> list[str]:
+def labels(runs: Sequence[RunData]) -> list[str]:
     """A name for each run that no other run has: the model, then also its engine, its folder, its place in the list."""
     names = [shorten(clean(run.results.model), 120) for run in runs]
     for more in (
@@ -146,7 +146,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
     return names
 
 
-def mixed(runs: Sequence[Run], what: str) -> list[str]:
+def mixed(runs: Sequence[RunData], what: str) -> list[str]:
     """Tasks that the runs answered under different values of `what` ("items_hash" or "protocol_hash").
 
     A baseline sees no frames and decodes nothing, so its protocol does not count.
@@ -158,7 +158,7 @@ def mixed(runs: Sequence[Run], what: str) -> list[str]:
     return sorted(name for name, values in seen.items() if len(values) > 1)
 
 
-def _models(runs: Sequence[Run]) -> list[Run]:
+def _models(runs: Sequence[RunData]) -> list[RunData]:
     """The models; all runs where there is none."""
     return [run for run in runs if run.kind == "model"] or list(runs)
 
@@ -171,7 +171,7 @@ def mean_of(results: Results, head: Column, what: str) -> float | None:
 
 
 def _measured(
-    place: int, runs: Sequence[Run], label: str, heads: Sequence[Column], unlike: set[str], pairing: Pairing
+    place: int, runs: Sequence[RunData], label: str, heads: Sequence[Column], unlike: set[str], pairing: Pairing
 ) -> LeaderboardRow:
     run = runs[place]
     results, first = run.results, heads[0]
@@ -206,7 +206,7 @@ def _cell(place: int, results: Results, head: Column, pairing: Pairing) -> Cell 
     return Cell(suite.value, *suite.ci, chance)
 
 
-def contests(runs: Sequence[Run], head: Column, pairing: Pairing) -> list[Contest]:
+def contests(runs: Sequence[RunData], head: Column, pairing: Pairing) -> list[Contest]:
     """The best model of a column against every other, the nearest first."""
     cells = {
         place: cell
@@ -216,7 +216,7 @@ def contests(runs: Sequence[Run], head: Column, pairing: Pairing) -> list[Contes
     return against_best(pairing, head.weights, cells)
 
 
-def evidence(runs: Sequence[Run], heads: Sequence[Column], pairing: Pairing) -> list[tuple[Column, Contest]]:
+def evidence(runs: Sequence[RunData], heads: Sequence[Column], pairing: Pairing) -> list[tuple[Column, Contest]]:
     """The first column's best against every other model, then each other column's best against its next."""
     found = []
     for number, head in enumerate(heads):
@@ -242,7 +242,7 @@ def _ranked(rows: Mapping[int, LeaderboardRow], heads: Sequence[Column], pairing
     return [replace(row, cells=cells[place], rank=rank.get(place, len(ranked) + 1)) for place, row in rows.items()]
 
 
-def _computed(runs: Sequence[Run], heads: Sequence[Column], what: str) -> LeaderboardRow:
+def _computed(runs: Sequence[RunData], heads: Sequence[Column], what: str) -> LeaderboardRow:
     """Chance or the blind answerer, from figures inside the runs."""
     cells = {
         head.key: Cell(value, chance=first_known(runs, head, "chance"))
@@ -252,13 +252,13 @@ def _computed(runs: Sequence[Run], heads: Sequence[Column], what: str) -> Leader
     return LeaderboardRow(what, what, NOTES[what], cells)
 
 
-def first_known(runs: Sequence[Run], head: Column, what: str) -> float | None:
+def first_known(runs: Sequence[RunData], head: Column, what: str) -> float | None:
     """A column's "chance" or "blind" value from the first run that carries it."""
     known = (mean_of(run.results, head, what) for run in runs)
     return next((value for value in known if value is not None), None)
 
 
-def _published(reference: ReferenceRow, runs: Sequence[Run], heads: Sequence[Column]) -> LeaderboardRow:
+def _published(reference: ReferenceRow, runs: Sequence[RunData], heads: Sequence[Column]) -> LeaderboardRow:
     cells = {}
     for head in heads:
         chance = first_known(runs, head, "chance")
@@ -275,14 +275,14 @@ def _published(reference: ReferenceRow, runs: Sequence[Run], heads: Sequence[Col
     return LeaderboardRow(reference.model, "published", reference.source, cells, badges)
 
 
-def whole(run: Run, tasks: Iterable[str]) -> bool:
+def whole(run: RunData, tasks: Iterable[str]) -> bool:
     """Whether a run has all rows of those of the tasks whose published number of rows is known."""
     shared = [task for task in tasks if task in run.results.tasks]
     expected = {task: run.manifest.tasks.get(task, TaskEntry()).expected for task in shared}
     return all(expected[task] in (None, run.results.tasks[task].n) for task in shared)
 
 
-def same_protocol(reference: ReferenceRow, run: Run) -> bool:
+def same_protocol(reference: ReferenceRow, run: RunData) -> bool:
     """Whether every task that a run shares with a published row was run under the row's protocol.
 
     A row names its protocol by hash or by the name of a built-in one; the name counts for its content, so a run that

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from reports.data.runs import Run
+from reports.data.runs import RunData
 from viubench.comparison.pair import ROUNDING
 from viubench.schema import FAILED, TaskEntry
 from viubench.schema.gate import MAX_ERRORS
@@ -78,7 +78,7 @@ class Contest:
 class Pairing:
     """The headline's units of every run and task, read out once for all comparisons."""
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[RunData]) -> None:
         self._runs = runs
         self._parts: dict[tuple[int, str], list[Part] | None] = {}
         self._found: dict[tuple[object, ...], Difference | None] = {}
@@ -118,7 +118,7 @@ class Pairing:
     def _alike(self, first: int, second: int, task: str) -> bool:
         """Whether both ran a task with the same items, under the same protocol and definition."""
 
-        def setup(run: Run) -> tuple[object, ...]:
+        def setup(run: RunData) -> tuple[object, ...]:
             about, result = run.manifest.tasks.get(task, TaskEntry()), run.results.tasks[task]
             return result.items_hash, result.protocol_hash, result.n, about.hash, about.average
 
@@ -168,7 +168,7 @@ def _overlap(one: Cell, two: Cell) -> bool:
     return one.low <= two.high and two.low <= one.high
 
 
-def _parts(run: Run, task: str) -> list[Part] | None:
+def _parts(run: RunData, task: str) -> list[Part] | None:
     """The headline's units by id; None where the records do not make the score that results.json says."""
     rows, result, evaluator = run.by_task.get(task), run.results.tasks[task], run.evaluator(task)
     if evaluator is None or rows is None or len(rows) != result.n:

@@ -22,7 +22,7 @@ def read(path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
-def small_plan(index: int, seed: int = 0) -> drawing.Plan:
+def small_plan(index: int, seed: int = 0) -> drawing.ClipPlan:
     return plan(index, seed, 2.0, (96, 64), 25.0)
 
 

@@ -158,7 +158,7 @@ class FakeSetup:
         self.failing: set[str] = set()
         (root / "pyproject.toml").write_text(PYPROJECT)
         monkeypatch.setattr(install, "ROOT", root)
-        monkeypatch.setattr(install, "choose", lambda *machine: install.Choice("cpu", "vLLM on the CPU", 6))
+        monkeypatch.setattr(install, "choose", lambda *machine: install.BuildChoice("cpu", "vLLM on the CPU", 6))
         monkeypatch.setattr(install, "uv_environment", lambda python: {})
         monkeypatch.setattr(install, "offers_cpu_torch", lambda uv, environment: False)
         monkeypatch.setattr(install, "run_step", self.record)
@@ -208,7 +208,7 @@ def test_where_pips_indexes_offer_cpu_builds_those_are_taken(setup: FakeSetup, m
 def test_without_the_cpu_engine_torch_is_the_usual_build(
     setup: FakeSetup, monkeypatch: pytest.MonkeyPatch, extra: str
 ) -> None:
-    monkeypatch.setattr(install, "choose", lambda *machine: install.Choice(extra, "", 1))
+    monkeypatch.setattr(install, "choose", lambda *machine: install.BuildChoice(extra, "", 1))
     monkeypatch.setattr(install, "offers_cpu_torch", lambda uv, environment: pytest.fail("not asked for"))
     packages = setup.run("dev")[1]
     assert packages.endswith(f"-e {setup.root}[{extra},dev]")
@@ -255,7 +255,7 @@ def test_print_changes_nothing(setup: FakeSetup) -> None:
 
 
 def test_little_disk_is_said(setup: FakeSetup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(install, "choose", lambda *machine: install.Choice("cpu", "", 10**9))
+    monkeypatch.setattr(install, "choose", lambda *machine: install.BuildChoice("cpu", "", 10**9))
     setup.run(only_print=True)
     assert any(line.startswith("warning") and "1000000000 GB" in line for line in setup.lines)
 

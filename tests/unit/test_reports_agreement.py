@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from report_runs import table_of, write_run
 
-from reports.data.runs import Run, load, load_runs
+from reports.data.runs import RunData, load, load_runs
 from reports.pages.leaderboard_page import render, text
 from reports.tables.agreement import agreements
 from viubench.storage.run_dir import read_records
@@ -17,7 +17,7 @@ from viubench.storage.run_dir import read_records
 TASK = "viubench_ground_mirror"
 
 
-def pair(tmp_path: Path, changes: dict[str, Any], transport: str = "") -> tuple[Run, Run]:
+def pair(tmp_path: Path, changes: dict[str, Any], transport: str = "") -> tuple[RunData, RunData]:
     """A run, and a copy of it whose first record is changed, as if through a server."""
     one = load(write_run(tmp_path / "one", tasks=[TASK], suite=False, n=10))
     records = list(read_records(one.path))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from paired_runs import Row, rows, write
 
-from reports.data.runs import Run, load
+from reports.data.runs import RunData, load
 from reports.pages.leaderboard_page import text
 from reports.sections.task_panels import verdict
 from reports.tables.leaderboard import columns, contests, evidence, labels
@@ -20,23 +20,23 @@ from viubench.stats.paired_differences import holm
 EVEN = [1.0, 0.0] * 200
 
 
-def run(tmp_path: Path, name: str, scores: list[float | None], **options: object) -> Run:
+def run(tmp_path: Path, name: str, scores: list[float | None], **options: object) -> RunData:
     return load(write(tmp_path / name, {"t": rows(scores)}, model=name, **options))  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def close(tmp_path: Path) -> list[Run]:
+def close(tmp_path: Path) -> list[RunData]:
     """B is right wherever A is, and on 16 of 400 samples more; C is A with 2 answers better and 2 worse."""
     better = [1.0 if k % 2 == 0 or k < 32 else 0.0 for k in range(400)]
     swapped = [1.0 - score if k < 4 else score for k, score in enumerate(EVEN)]
     return [run(tmp_path, name, scores) for name, scores in (("a", EVEN), ("b", better), ("c", swapped))]
 
 
-def cells(runs: list[Run]) -> dict[int, Cell]:
+def cells(runs: list[RunData]) -> dict[int, Cell]:
     return {k: Cell(r.results.tasks["t"].value, *r.results.tasks["t"].ci) for k, r in enumerate(runs)}
 
 
-def test_pairs_show_a_difference_that_intervals_hide(close: list[Run]) -> None:
+def test_pairs_show_a_difference_that_intervals_hide(close: list[RunData]) -> None:
     a, b = (found.results.tasks["t"] for found in close[:2])
     assert a.ci[1] > b.ci[0]
     found = against_best(Pairing(close), {"t": 1.0}, cells(close))
@@ -47,7 +47,7 @@ def test_pairs_show_a_difference_that_intervals_hide(close: list[Run]) -> None:
     assert [row.rank for row in standings(close, [])][:3] == [1, 2, 2]
 
 
-def test_p_values_are_adjusted_for_all_comparisons_with_the_best(close: list[Run]) -> None:
+def test_p_values_are_adjusted_for_all_comparisons_with_the_best(close: list[RunData]) -> None:
     pairing = Pairing(close)
     plain = [d.p_two_sided for k in (0, 2) if (d := pairing.difference(k, 1, {"t": 1.0}))]
     found = {contest.other: contest.p for contest in against_best(pairing, {"t": 1.0}, cells(close))}
@@ -55,7 +55,7 @@ def test_p_values_are_adjusted_for_all_comparisons_with_the_best(close: list[Run
     assert max(holm(plain)) > max(plain) or plain[0] != plain[1]
 
 
-def test_other_items_protocols_and_too_many_errors_leave_only_intervals(tmp_path: Path, close: list[Run]) -> None:
+def test_other_items_protocols_and_too_many_errors_leave_only_intervals(tmp_path: Path, close: list[RunData]) -> None:
     first = close[0]
     other = [
         run(tmp_path, "protocol", EVEN, protocol={"hash": "another"}),
@@ -77,7 +77,7 @@ def replace_cluster(number: int) -> Row:
     return Row(f"{number:05d}", EVEN[number], "one video" if number < 2 else f"video {number}")
 
 
-def test_records_that_do_not_make_the_score_are_not_tested_on(close: list[Run]) -> None:
+def test_records_that_do_not_make_the_score_are_not_tested_on(close: list[RunData]) -> None:
     first = close[0]
     results = first.results.tasks["t"].model_copy(update={"value": 0.9})
     told = replace(first, results=first.results.model_copy(update={"tasks": {"t": results}}))
@@ -91,7 +91,7 @@ def test_ranks_are_shared_by_those_that_cannot_be_told_apart() -> None:
     assert ranks(Pairing([]), {}, {}) == {}
 
 
-def test_the_first_screen_and_the_table_behind_it_say_it(close: list[Run]) -> None:
+def test_the_first_screen_and_the_table_behind_it_say_it(close: list[RunData]) -> None:
     heads = columns(close)
     real = verdict(close, standings(close, []), heads)[1]
     assert (real.answer, real.warn) == ("Yes, by 4.0 points", False)
@@ -108,7 +108,7 @@ def test_the_first_screen_and_the_table_behind_it_say_it(close: list[Run]) -> No
 def test_without_a_suite_the_mean_of_the_tasks_names_the_best(tmp_path: Path) -> None:
     """A is better at the first task, B at both together."""
 
-    def two(name: str, first: float, second: float) -> Run:
+    def two(name: str, first: float, second: float) -> RunData:
         tasks = {"first": rows([first] * 60 + [0.0] * 40), "second": rows([second] * 60 + [0.0] * 40)}
         return load(write(tmp_path / name, tasks, model=name))
 

@@ -6,7 +6,7 @@ import pytest
 from example_rows import EXAMPLES
 from typer.testing import CliRunner
 
-from reports.data.runs import Run, load
+from reports.data.runs import RunData, load
 from reports.pages.leaderboard_page import render
 from reports.sections.task_panels import panels
 from reports.tables.leaderboard import columns, labels, rows, shown, whole
@@ -15,7 +15,7 @@ from viubench.tasks.registry import Catalogue
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[RunData]:
     out = tmp_path_factory.mktemp("runs")
     for engine in ("oracle", "blind"):
         words = ["run", "--engine", engine, "--tasks", "general", "--data-root", str(EXAMPLES), "--quiet"]
@@ -24,7 +24,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     return [load(out / engine) for engine in ("oracle", "blind")]
 
 
-def test_each_benchmark_stands_once_in_the_table(runs: list[Run]) -> None:
+def test_each_benchmark_stands_once_in_the_table(runs: list[RunData]) -> None:
     heads = shown(columns(runs))
     assert [head.label for head in heads if head.kind != "task"] == [
         "general", "mvbench", "tempcompass", "aotbench", "vinoground",
@@ -34,7 +34,7 @@ def test_each_benchmark_stands_once_in_the_table(runs: list[Run]) -> None:
     ]  # fmt: skip
 
 
-def test_a_benchmark_of_three_tasks_counts_once_in_chance_and_blind(runs: list[Run]) -> None:
+def test_a_benchmark_of_three_tasks_counts_once_in_chance_and_blind(runs: list[RunData]) -> None:
     head = columns(runs)[0]
     assert dict(zip(head.tasks, head.shares, strict=True)) == pytest.approx(
         {task: 0.25 if "tempcompass" not in task else 0.25 / 3 for task in head.tasks}
@@ -44,7 +44,7 @@ def test_a_benchmark_of_three_tasks_counts_once_in_chance_and_blind(runs: list[R
     assert blind.cells["general/mvbench"].low is not None
 
 
-def test_a_panel_shows_breakdowns_rules_and_trivial_answers(runs: list[Run]) -> None:
+def test_a_panel_shows_breakdowns_rules_and_trivial_answers(runs: list[RunData]) -> None:
     by_name = {panel["name"]: panel for panel in panels(runs, labels(runs), columns(runs))}
     parts = {part["key"]: part["rows"] for part in by_name["mvbench"]["breakdowns"]}
     assert len(parts["task"]) == 20
@@ -55,6 +55,6 @@ def test_a_panel_shows_breakdowns_rules_and_trivial_answers(runs: list[Run]) -> 
         assert words in page
 
 
-def test_a_part_of_the_rows_is_not_the_published_set(runs: list[Run]) -> None:
+def test_a_part_of_the_rows_is_not_the_published_set(runs: list[RunData]) -> None:
     assert not whole(runs[0], ["mvbench"])
     assert whole(runs[0], ["aotbench", "tacos"])  # no published number, and not in this run

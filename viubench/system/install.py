@@ -66,7 +66,7 @@ class InstallError(Exception):
 
 
 @dataclass(frozen=True)
-class Choice:
+class BuildChoice:
     """The extra of `pyproject.toml` that brings the engines, why, and the disk it takes."""
 
     extra: str
@@ -74,13 +74,13 @@ class Choice:
     disk_gb: int
 
 
-def choose(system: str, arch: str, gpu: str | None) -> Choice:
+def choose(system: str, arch: str, gpu: str | None) -> BuildChoice:
     """Which engines a machine can run."""
     if system == "Linux" and gpu:
-        return Choice("gpu", "vLLM on the GPU", 15)
+        return BuildChoice("gpu", "vLLM on the GPU", 15)
     if system == "Linux" and arch in ("x86_64", "amd64", "aarch64", "arm64"):
-        return Choice("cpu", "vLLM on the CPU", 6)
-    return Choice("hf", f"transformers only; vllm is left out: it has no build for {system} {arch}", 4)
+        return BuildChoice("cpu", "vLLM on the CPU", 6)
+    return BuildChoice("hf", f"transformers only; vllm is left out: it has no build for {system} {arch}", 4)
 
 
 def known_extras() -> dict[str, list[str]]:
@@ -91,7 +91,7 @@ def known_extras() -> dict[str, list[str]]:
     return dict(project["optional-dependencies"])
 
 
-def fingerprint(choice: Choice) -> str:
+def fingerprint(choice: BuildChoice) -> str:
     """Changes when the set-up has to be done again: other requirements, another choice, another installer."""
     digest = hashlib.sha256(choice.extra.encode())
     for path in (ROOT / "pyproject.toml", Path(__file__).resolve(), SHIM):
@@ -206,7 +206,7 @@ def mend_torch_companions(python: str, log: Log) -> None:
         run_step(name, command, log)
 
 
-def describe(venv: Path, choice: Choice, gpu: str, extras: Sequence[str], log: Log) -> None:
+def describe(venv: Path, choice: BuildChoice, gpu: str, extras: Sequence[str], log: Log) -> None:
     """Print the machine and what was chosen for it."""
     disk = next(place for place in (venv, *venv.parents) if place.exists())
     free_gb = shutil.disk_usage(disk).free / 1e9

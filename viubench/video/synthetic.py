@@ -78,7 +78,7 @@ class Scene(NamedTuple):
     zoom: tuple[float, float]
 
 
-class Plan(NamedTuple):
+class ClipPlan(NamedTuple):
     """One clip to draw. `cuts` are the frame numbers at which a new scene begins, the first being 0."""
 
     name: str
@@ -90,7 +90,7 @@ class Plan(NamedTuple):
     dusk: bool = False
 
 
-def plan(index: int, seed: int, seconds: float, size: tuple[int, int], fps: float, dusk: bool = False) -> Plan:
+def plan(index: int, seed: int, seconds: float, size: tuple[int, int], fps: float, dusk: bool = False) -> ClipPlan:
     """Size, rate, length and cuts of clip `index`; sizes are rounded to even numbers, which 4:2:0 video needs.
 
     Clips at dusk are all as asked, one scene each: a world for a model too small to cope with variety.
@@ -98,7 +98,7 @@ def plan(index: int, seed: int, seconds: float, size: tuple[int, int], fps: floa
     if dusk:
         steady = Fraction(fps).limit_denominator(1001)
         frames = max(4, round(seconds * steady))
-        return Plan(f"clip-{index:02d}.mp4", size, steady, frames, (0,), (seed, index), dusk=True)
+        return ClipPlan(f"clip-{index:02d}.mp4", size, steady, frames, (0,), (seed, index), dusk=True)
     wide, high, rate = SHAPES[index % len(SHAPES)]
     width, height = (max(16, 2 * round(side * share / 2)) for side, share in zip(size, (wide, high), strict=True))
     speed = Fraction(fps * rate).limit_denominator(1001)
@@ -108,7 +108,7 @@ def plan(index: int, seed: int, seconds: float, size: tuple[int, int], fps: floa
     frames = max(4, round(length * speed))
     shares = (0.35 + 0.3 * rng.random(),) if index % 2 == 0 else (0.25 + 0.1 * rng.random(), 0.6 + 0.15 * rng.random())
     cuts = (0, *(round(share * frames) for share in shares))
-    return Plan(f"clip-{index:02d}.mp4", (width, height), speed, frames, cuts, (seed, index))
+    return ClipPlan(f"clip-{index:02d}.mp4", (width, height), speed, frames, cuts, (seed, index))
 
 
 def noise(rng: np.random.Generator, height: int, width: int, cell: int, octaves: int = 4) -> Floats:
@@ -270,7 +270,7 @@ def paste(frame: Pixels, sprite: Sprite, seconds: float) -> None:
     under += ((drawn[..., :3] - under) * drawn[..., 3:]).astype(np.int16).astype(np.uint8)
 
 
-def clip_frames(clip: Plan) -> Iterator[Pixels]:
+def clip_frames(clip: ClipPlan) -> Iterator[Pixels]:
     """Yield the frames of `clip` in order, uint8 [H, W, 3] RGB; the same plan gives the same pixels."""
     rng = np.random.default_rng((*clip.seed, 1))
     palettes = rng.permutation(len(PALETTES))
