@@ -41,7 +41,7 @@ WARM = {
 }  # fmt: skip
 VLLM: dict[str, Any] = {"warm_start": None, "rollout": {"engine": "vllm", "engine_args": {"max_model_len": 4096}}}
 
-NUMBERS, SMALL = 1e-4, 1e-6
+NUMBERS, SMALL = 1e-3, 1e-6
 """How far a metric may be from that of one process, relative and absolute: sums of float32 in another order."""
 
 WEIGHTS = 5e-3
@@ -225,7 +225,7 @@ def test_wrong_then_killed_then_resumed_ends_as_never_stopped(runs: Trainings, o
     assert len(first) == 2, "both processes ended, and the killed one printed nothing"
     assert not any(line.endswith(" 0") for line in first)
     assert last(runs.root / "killed").name == "checkpoint-000002"
-    assert output.resumed[0].count(str(runs.root / "stopped")) == 1
+    assert output.resumed[0].count(f"trained: {runs.root / 'stopped'}") == 1
     stopped, fsdp = runs.root / "stopped", runs.root / "fsdp"
     assert {path.name for path in checkpoint.complete(runs.root / "killed")} == {
         "checkpoint-000001", "checkpoint-000002",

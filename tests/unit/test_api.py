@@ -221,3 +221,19 @@ def test_the_import_is_light() -> None:
     code = "import sys, viubench; dir(viubench); print([m for m in ('numpy', 'pandas', 'av') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_script_needs_no_main_guard(items: Path, tmp_path: Path) -> None:
+    """Three lines of a file, run as they are: the decoding processes do not run them again."""
+    script = tmp_path / "three.py"
+    script.write_text(
+        "import viubench\nprint('begun')\n"
+        "class Blank(viubench.Engine):\n"
+        "    kind = 'blank'\n"
+        "    async def generate(self, request): return viubench.Response('no')\n"
+        "    def describe(self): return {'model': 'blank'}\n"
+        f"run = viubench.evaluate(Blank(), {str(items)!r}, limit=1, workers=2)\n"
+        "print(run.valid, len(run.records))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=240)
+    assert done.stdout.splitlines() == ["begun", "True 9"], done.stderr

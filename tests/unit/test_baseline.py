@@ -152,7 +152,7 @@ def test_save_and_show_print_what_is_kept(run: Path, tmp_path: Path) -> None:
     _, _, error = invoke("baseline", "show", "second", "--dir", kept)
     assert "results.json is changed" in str(error)
     _, _, error = invoke("baseline", "show", "--dir", tmp_path / "none")
-    assert "there is no baseline in" in str(error)
+    assert "there is no saved reference run in" in str(error)
 
 
 def test_a_baseline_is_replaced_only_when_asked_and_nothing_else_ever(run: Path, tmp_path: Path) -> None:

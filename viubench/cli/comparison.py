@@ -131,7 +131,9 @@ def save(
     report = gate(run, run, GateConfig(max_errors=max_errors))  # what does not compare with itself can be no reference
     if report.verdict == "error":
         fault = report.faults[0]
-        raise ViubenchError(f"{run} cannot be a baseline: {fault}", where=str(run), exit_code=Exit.INVALID_RUN)
+        raise ViubenchError(
+            f"{run} cannot be a reference run: {fault}", where=str(run), exit_code=Exit.INVALID_RUN
+        )
     saved = reference_run.save(run, name, folder, replace=replace)
     print(one(saved))
     print(saved)
@@ -155,7 +157,7 @@ def show(
     known = reference_run.names(folder)
     if not known:
         raise ViubenchError(
-            f"there is no baseline in {folder}", where="--dir", hint="save one with viubench baseline save"
+            f"there is no saved reference run in {folder}", where="--dir", hint="save one with viubench baseline save"
         )
     print(every([folder / name for name in known]))
     if any(reference_run.changes(folder / name) for name in known):

@@ -32,6 +32,7 @@ from viubench.errors import EngineDead, EngineError, Exit, ViubenchError
 from viubench.schema import Decoding
 from viubench.video import timestamps
 from viubench.video.frames import VideoInput
+from viubench.video.process_pool import without_main
 
 MAX_VIDEOS = 12
 MAX_STILLS = 64
@@ -129,9 +130,10 @@ class VllmEngine(CheckpointEngine):
         arguments = {"model": self.checkpoint["path"], **quiet, **self.settings}
         self._processor = AutoProcessor.from_pretrained(self.checkpoint["path"])
         others = {child.pid for child in multiprocessing.active_children()}
-        self._llm = AsyncLLM.from_engine_args(
-            AsyncEngineArgs(**{name: value for name, value in arguments.items() if name in fields})
-        )
+        with without_main():
+            self._llm = AsyncLLM.from_engine_args(
+                AsyncEngineArgs(**{name: value for name, value in arguments.items() if name in fields})
+            )
         self._guard = _guard([child.pid for child in multiprocessing.active_children() if child.pid not in others])
 
     async def generate(self, request: Request) -> Response:

@@ -18,6 +18,7 @@ import pickle
 import queue
 import resource
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
@@ -35,6 +36,10 @@ T = TypeVar("T")
 
 START_S = 120.0
 """Seconds a fresh process may take until it is ready."""
+
+_main_lock, _hiding = threading.Lock(), 0
+_hidden: dict[str, Any] = {}
+"""What the `_hiding` blocks of `without_main` that are open have taken off the main module."""
 
 
 class KillablePool:
@@ -98,7 +103,7 @@ class KillablePool:
             if self._closing.is_set() or not future.set_running_or_notify_cancel():
                 future.cancel()
                 continue
-            with _no_interrupt():
+            with _no_interrupt(), without_main():
                 if not process.active:  # the one before was stopped, or died while it had nothing to do
                     _stop(process)
                     process = self._new_process()
@@ -138,6 +143,27 @@ class KillablePool:
 def _stop(process: ProcessPool) -> None:
     process.stop()
     process.join()
+
+
+@contextlib.contextmanager
+def without_main() -> Iterator[None]:
+    """Processes started in this block do not import the program's main module: a script without an
+    `if __name__ == "__main__":` would run again in each of them."""
+    global _hiding, _hidden
+    main = vars(sys.modules["__main__"])
+    with _main_lock:
+        if not _hiding:
+            _hidden = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+            main.pop("__file__", None)
+            main["__spec__"] = None
+        _hiding += 1
+    try:
+        yield
+    finally:
+        with _main_lock:
+            _hiding -= 1
+            if not _hiding:
+                main.update(_hidden)
 
 
 @contextlib.contextmanager
