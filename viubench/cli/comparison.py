@@ -131,9 +131,7 @@ def save(
     report = gate(run, run, GateConfig(max_errors=max_errors))  # what does not compare with itself can be no reference
     if report.verdict == "error":
         fault = report.faults[0]
-        raise ViubenchError(
-            f"{run} cannot be a reference run: {fault}", where=str(run), exit_code=Exit.INVALID_RUN
-        )
+        raise ViubenchError(f"{run} cannot be a reference run: {fault}", where=str(run), exit_code=Exit.INVALID_RUN)
     saved = reference_run.save(run, name, folder, replace=replace)
     print(one(saved))
     print(saved)
