@@ -182,7 +182,7 @@ def test_full_weights_in_every_process(runs: Trainings, output: Output, full_alo
     close(runs.root / "full", full_alone, tiny_model)
     lines = read(full_alone)
     assert min(line["grad_norm"] for line in lines) > 0
-    assert min(line["few/reward"] for line in lines) > 0
+    assert max(line["few/reward"] for line in lines) > 0
     assert len({line["few/reward"] for line in lines}) > 1, "the rewards follow from the answers"
 
 
