@@ -45,6 +45,7 @@ test-verl:
 lint: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: setup-dev
 	$(BIN)/mypy
