@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -63,7 +64,8 @@ def test_a_ray_actor_killed_in_mid_run_costs_nothing(
                 os.kill(killed, signal.SIGKILL)
         _, said = run.communicate(timeout=LIMIT_S)
     assert run.returncode == 0, said
-    assert "died: The actor is dead because its worker process has died;" in said
+    # The other actor may be answering while this one is still opening its engine.
+    assert re.search(r"died( while it was started)?: The actor is dead because its worker process has died", said)
     answered = list(read_records(tmp_path / "r"))
     wanted = [line for line in (items / "items.jsonl").read_text().splitlines() if line]
     assert len(answered) == len({record.id for record in answered}) == len(wanted)
