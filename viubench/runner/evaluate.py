@@ -98,13 +98,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
             self._log_file.enter_context(log_file(self.out))
             with self._progress() as progress:
                 try:
-                    await loop.run(
-                        self.plan,
-                        answering,
-                        self.folder,
-                        progress,
-                        lambda: write_json(self.out / "manifest.json", self.manifest()),
-                    )
+                    await loop.run(self.plan, answering, self.folder, progress, self._note_engine)
                 except BaseException as stop:
                     done, total = len(self.folder.done), len(self.plan.samples)
                     if not isinstance(stop, Exception):
