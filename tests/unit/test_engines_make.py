@@ -55,7 +55,7 @@ def test_unknown_arguments_get_the_near_name(checkpoint: str) -> None:
 
 def test_engines_know_the_frame_size_before_they_start(checkpoint: str) -> None:
     for kind in ("vllm", "hf"):
-        assert make(kind, model=checkpoint, base_urls=(), args={}).size_multiple == 32
+        assert make(kind, model=checkpoint, base_urls=(), args={}).frame_format.multiple == 32
 
 
 def test_in_flight_is_an_argument_of_ours(checkpoint: str) -> None:

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from evaluators import Evaluator
+from evaluators import Constraint, Evaluator
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
-from viubench.schema import Decoding, Sample
+from viubench.schema import Chat, Decoding, Sample, ShownMedia
 from viubench.video.frames import VideoInput
 
 
@@ -28,6 +28,11 @@ class Request:
     videos: tuple[VideoInput, ...]  # the frames shown; empty for engines that need none (`needs_media` False)
     media_ids: tuple[str, ...]  # content-derived, so that an engine's caches are hit by a video's second question
     decoding: Decoding
+    chat: Chat = field(default_factory=Chat)
+    number: int = 0  # which of several answers to the question
+    seed: int = 0  # of this answer's sampling; follows from (run seed, sample, number)
+    constraint: Constraint | None = None  # the form the answer must have, where the protocol constrains it
+    file: str | None = None  # path or URL of the one video, where the server samples it itself
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,31 @@ class Response:
     """What came back."""
 
     text: str  # as generated
-    finish_reason: str | None = None  # "stop" or "length"
+    finish_reason: str | None = None  # "stop", "length" or "refused" (a content filter, a refusal)
     usage: dict[str, int] = field(default_factory=dict)  # token counts
     seconds: float = 0.0  # in the engine
+    reasoning: str = ""  # where the engine keeps it apart itself
+    prompt_end: str = ""  # the last characters of the prompt, where known: they may have opened the reasoning
+    first_token: float | None = None  # seconds to the first token
+    shown: ShownMedia | None = None  # what the model really got
     logprobs: tuple[float, ...] = ()  # of the generated tokens, where the engine was started with them
+
+
+@dataclass(frozen=True)
+class FrameFormat:
+    """How a model takes its frames; None where that is not known.
+
+    Attributes:
+        multiple: of both sides in pixels (patch size x merge).
+        fixed: the one size (height, width) all frames have.
+        group: frames that are merged into one in time (temporal patch size).
+        most: frames of one video, at most.
+    """
+
+    multiple: int | None = None
+    fixed: tuple[int, int] | None = None
+    group: int = 2
+    most: int | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +100,7 @@ class Engine(ABC):
     needs_media: ClassVar[bool] = True  # whether frames must be decoded for it
     max_in_flight: int = 1  # requests at once
     deterministic: bool = False  # whether an answer depends on its request alone, not on those before or beside it
-    size_multiple: int | None = None  # of frame sides in pixels (patch size x merge), None when unknown
+    frame_format: FrameFormat = FrameFormat()
 
     @classmethod
     def from_options(cls, options: EngineOptions) -> Engine:
@@ -116,7 +142,7 @@ class CheckpointEngine(Engine):
         self.args = args
         self.deterministic = deterministic
         self.checkpoint = describe_checkpoint(model)
-        self.size_multiple = self.checkpoint["size_multiple"]
+        self.frame_format = FrameFormat(self.checkpoint["size_multiple"])
         self.settings: dict[str, Any] = {}
         self.version = ""
         self._processor: Any = None

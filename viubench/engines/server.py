@@ -22,7 +22,7 @@ import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from viubench.engines import engine_args, prompts, server_payload
-from viubench.engines.base import Engine, EngineOptions, Request, Response
+from viubench.engines.base import Engine, EngineOptions, FrameFormat, Request, Response
 from viubench.errors import EngineError, ViubenchError
 from viubench.video import timestamps
 
@@ -71,7 +71,7 @@ class ServerEngine(Engine):
         self.format: str = settings.get("transport_format", "jpeg")
         self.transport: str = settings.get("transport", "auto")
         self.max_in_flight = settings.get("max_in_flight", 8 * len(self.urls))
-        self.size_multiple = settings.get("size_multiple", 32)
+        self.frame_format = FrameFormat(settings.get("size_multiple", 32))
         self.timeout: float = settings.get("timeout", 600.0)
         self.retries: int = settings.get("retries", 5)
         self.is_vllm = False

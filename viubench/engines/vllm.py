@@ -153,7 +153,7 @@ class VllmEngine(CheckpointEngine):
             usage["cached_tokens"] = output.num_cached_tokens
         chosen = zip(answer.token_ids, answer.logprobs or (), strict=False)
         logprobs = tuple(float(position[token].logprob) for token, position in chosen)
-        return Response(answer.text, answer.finish_reason, usage, time.perf_counter() - started, logprobs)
+        return Response(answer.text, answer.finish_reason, usage, time.perf_counter() - started, logprobs=logprobs)
 
     async def _run(self, prompt: dict[str, Any], decoding: Decoding) -> Any:
         from vllm import SamplingParams
@@ -190,7 +190,7 @@ class VllmEngine(CheckpointEngine):
         group = getattr(getattr(self._processor, "video_processor", None), "temporal_patch_size", 2)
         stamped = self.checkpoint["model_type"] in TIMESTAMPED_TYPES or timestamps.has_timestamps(text)
         problem = timestamps.missing_timestamps(text, metas, group) if stamped and metas else None
-        side = self.size_multiple
+        side = self.frame_format.multiple
         for kind in ("video", "image") if problem is None and stamped and side else ():
             pad = getattr(self._llm.model_config.hf_config, f"{kind}_token_id", None)
             shapes = [video.pixels.shape for video in request.videos if _kind(video) == kind]

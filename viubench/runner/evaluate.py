@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from viubench.engines import make
-from viubench.engines.base import Described, Engine
+from viubench.engines.base import Described, Engine, FrameFormat
 from viubench.engines.memory import footprint
 from viubench.engines.token_counts import Counter as TokenCounter
 from viubench.errors import Exit, ViubenchError
@@ -80,7 +80,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
             in_event_loop(_reach(engine))
         folder = RunFolder.claim(config.run_folder, fresh=not config.resume)
         try:
-            plan = plan_run(config, engine.size_multiple)
+            plan = plan_run(config, engine.frame_format)
             engine.prepare(plan.evaluators, plan.blind_answers)
         except BaseException:
             folder.close()
@@ -199,9 +199,9 @@ def engine_factory(kind: str, config: EvalConfig) -> Callable[[], Engine]:
     )
 
 
-def plan_run(config: EvalConfig, multiple: int | None) -> Plan:
+def plan_run(config: EvalConfig, frames: FrameFormat | None) -> Plan:
     """The plan of a run; its notes are logged."""
-    plan = planning.make_plan(config, config.run_folder, multiple, partial(_stage, config))
+    plan = planning.make_plan(config, config.run_folder, frames, partial(_stage, config))
     for note in plan.notes:
         log.warning("%s", note)
     return plan

@@ -109,7 +109,8 @@ class Pipeline:
         waited: float = 0.0,
     ) -> Record:
         """Put the question; `ids` of the videos are for the engine's caches, `waited` goes into the record."""
-        request = Request(sample, videos, ids, self.plan.protocols[sample.task].decoding)
+        protocol = self.plan.protocols[sample.task]
+        request = Request(sample, videos, ids, protocol.decoding, protocol.chat)
         with self.stages.at("queue"):
             await self.slots.acquire()
         try:
@@ -175,6 +176,7 @@ def graded(
         scores=result.scores,
         rules={rule.name: rule.verdict(response.text, sample) for rule in plan.rules.get(sample.task, ())},
         frames=frames,
+        shown=response.shown,
         usage=response.usage,
         seconds={name: round(value, 4) for name, value in seconds.items()},
     )

@@ -21,7 +21,7 @@ from pathlib import Path
 import evaluators
 from evaluators.published import get_rule
 from viubench.datasets.download import Progress, silent
-from viubench.engines.base import Described
+from viubench.engines.base import Described, FrameFormat
 from viubench.errors import MediaError, ViubenchError
 from viubench.runner.collect import Collector
 from viubench.runner.config import EvalConfig
@@ -51,9 +51,9 @@ PUBLISHED = "viubench-paper"
 """Protocol of published pretext rows: they bring their own prompts."""
 
 
-def make_plan(config: EvalConfig, out: Path, multiple: int | None = None, progress: Progress = silent) -> Plan:
-    """Everything a run is to do; builds pretext items into `out/items` when videos were given. `multiple` is the pixel
-    multiple of the engine's patches, when known. Raises ViubenchError as `Collector.collect` does."""
+def make_plan(config: EvalConfig, out: Path, frames: FrameFormat | None = None, progress: Progress = silent) -> Plan:
+    """Everything a run is to do; builds pretext items into `out/items` when videos were given. `frames` is how the
+    engine takes its frames, when known. Raises ViubenchError as `Collector.collect` does."""
     sources = Collector(config, out, progress).collect()
     tasks: dict[str, Task] = {}
     protocols: dict[str, Protocol] = {}
@@ -67,7 +67,7 @@ def make_plan(config: EvalConfig, out: Path, multiple: int | None = None, progre
                 raise ViubenchError(f"{name} is given twice", where="--tasks", hint="name each task in one place")
             own = PUBLISHED if dataset.published else task.protocol
             tasks[name], roots[name] = task, dataset.videos
-            protocols[name] = protocol_of(config, sources.catalogue, own, multiple, task)
+            protocols[name] = protocol_of(config, sources.catalogue, own, frames, task)
             entries[name], answers = _entry(task, [s for s in samples if s.task == name], dataset.revision)
             if answers:
                 blind[name] = answers

@@ -45,12 +45,14 @@ from viubench.schema.records import (
     RuleResult,
     Sample,
     ScoredRecord,
+    ShownMedia,
     Status,
     SuiteResult,
     TaskEntry,
     TaskResult,
 )
 from viubench.schema.tasks import (
+    Chat,
     Decoding,
     EvaluatorSpec,
     GenerationKwargs,

@@ -88,6 +88,17 @@ class FrameInfo(Strict):
     videos: int = 1
 
 
+class ShownMedia(Strict):
+    """What the model really got: as `video` or as `images` (timed stills) or as a `file` that its server sampled, how
+    many vision tokens, where its times stood (`prompt`, `positions`, `none`), and at what size it was encoded."""
+
+    kind: Literal["video", "images", "file"]
+    tokens: int | None = None
+    times: Literal["prompt", "positions", "none"] = "none"
+    height: int | None = None
+    width: int | None = None
+
+
 class Failure(Strict):
     """Why a sample has no answer: `fault` is a key to count by, `detail` a sentence."""
 
@@ -100,10 +111,14 @@ class Record(Strict):
 
     task: str
     id: str
+    number: Annotated[int, Field(exclude_if=lambda number: number == 0)] = 0
+    """Which of several answers to the question this is."""
     cluster: str
     status: Status
     question: str = ""
     response: str | None = None
+    reasoning: Annotated[str | None, Field(exclude_if=lambda text: text is None)] = None
+    """What the model thought before its answer; `response` is the answer alone."""
     finish_reason: str | None = None
     answer: Any = None
     rule: str | None = None
@@ -113,6 +128,7 @@ class Record(Strict):
     """Score of the response by each published rule; None where that rule leaves the sample out."""
     groups: Groups = {}
     frames: FrameInfo | None = None
+    shown: Annotated[ShownMedia | None, Field(exclude_if=lambda shown: shown is None)] = None
     usage: dict[str, int] = {}
     seconds: dict[str, float] = {}
     error: Failure | None = None
@@ -125,6 +141,7 @@ class ScoredRecord(BaseModel):
 
     task: str
     id: str
+    number: Annotated[int, Field(exclude_if=lambda number: number == 0)] = 0
     cluster: str
     status: Status
     response: str | None = None
@@ -139,6 +156,7 @@ class RecordState(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     id: str
+    number: int = 0
     status: Status
     error: Failure | None = None
 

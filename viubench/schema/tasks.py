@@ -15,6 +15,11 @@ from viubench.schema.base import Strict, content_hash
 from viubench.schema.pretext import PretextSpec
 
 
+def _unless(default: Any) -> Any:
+    """A field that is written only where it differs from its default: protocols from before it keep their hash."""
+    return Field(exclude_if=lambda value: value == default)
+
+
 class Sampling(Strict):
     """Which frames of a video are shown.
 
@@ -26,23 +31,63 @@ class Sampling(Strict):
     kind: Literal["even", "fps", "indices"] = "even"
     indices: tuple[int, ...] = ()
     frames: Annotated[int, Field(ge=1, le=100_000)] = 48
+    min_frames: Annotated[int, Field(ge=1), _unless(1)] = 1
     middle: Annotated[float, Field(gt=0, le=1)] = 0.9
     fps: Annotated[float, Field(gt=0, le=1000)] = 2.0
 
 
 class Resize(Strict):
-    """Frame size: as large as `max_pixels` allows, aspect kept, both sides multiples of `multiple` pixels."""
+    """Frame size: as large as `max_pixels` allows, aspect kept, both sides multiples of `multiple` pixels.
+
+    `total_pixels` bounds all frames of a video together, `group` frames that the model merges counting once, as
+    qwen-vl-utils counts them; `tokens` says the same in vision tokens of a video. `fixed` is the one size (height,
+    width) that a model's frames have; every frame is shown whole at that size. The engine sets `multiple`, `group` and
+    `fixed`.
+    """
 
     max_pixels: Annotated[int, Field(ge=1024)] = 512 * 512
     min_pixels: Annotated[int, Field(ge=1024)] = 128 * 128
     multiple: Annotated[int, Field(ge=1, le=256)] = 32
+    total_pixels: Annotated[int | None, Field(ge=1024), _unless(None)] = None
+    tokens: Annotated[int | None, Field(ge=1), _unless(None)] = None
+    group: Annotated[int, Field(ge=1), _unless(2)] = 2
+    fixed: Annotated[tuple[int, int] | None, _unless(None)] = None
 
 
 class Decoding(Strict):
-    """How the answer is generated; temperature 0 is greedy."""
+    """How the answer is generated, under the names of vLLM and OpenAI; temperature 0 is greedy.
+
+    `seed` fixes the seeds of the requests, which otherwise follow from the run's; `samples` is how many answers each
+    question gets. With `generation_config` the model's own sampling settings (generation_config.json) hold instead of
+    those here: a checkpoint's are read when the run is planned, a server applies its own.
+    """
 
     max_tokens: Annotated[int, Field(ge=1)] = 64
     temperature: Annotated[float, Field(ge=0)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1), _unless(1.0)] = 1.0
+    top_k: Annotated[int, Field(ge=0), _unless(0)] = 0
+    min_p: Annotated[float, Field(ge=0, le=1), _unless(0.0)] = 0.0
+    presence_penalty: Annotated[float, Field(ge=-2, le=2), _unless(0.0)] = 0.0
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2), _unless(0.0)] = 0.0
+    repetition_penalty: Annotated[float, Field(gt=0), _unless(1.0)] = 1.0
+    stop: Annotated[tuple[str, ...], _unless(())] = ()
+    seed: Annotated[int | None, _unless(None)] = None
+    samples: Annotated[int, Field(ge=1), _unless(1)] = 1
+    generation_config: Annotated[bool, _unless(False)] = False
+
+
+class Chat(Strict):
+    """What the chat template is given beside the question, and how reasoning is handled.
+
+    `thinking` "default" leaves it to the model. `reasoning_budget` are tokens of reasoning at most, `reasoning_parser`
+    the name of vLLM's parser ("" reads think tags).
+    """
+
+    system: str = ""
+    thinking: Literal["default", "on", "off"] = "default"
+    reasoning_budget: Annotated[int, Field(ge=1)] | None = None
+    reasoning_parser: str = ""
+    template_kwargs: dict[str, Any] = {}
 
 
 class Protocol(Strict):
@@ -53,6 +98,12 @@ class Protocol(Strict):
     sampling: Sampling = Sampling()
     resize: Resize = Resize()
     decoding: Decoding = Decoding()
+    chat: Annotated[Chat, _unless(Chat())] = Chat()
+    answers: Annotated[Literal["free", "constrained", "likelihood"], _unless("free")] = "free"
+    """Free text; text that the engine constrains to the form of an answer; or the likeliest of the given options."""
+    media: Annotated[Literal["frames", "file"], _unless("frames")] = "frames"
+    """Whether the model is shown frames chosen here, or its server is given the file and samples it itself."""
+    subtitles: Annotated[bool, _unless(False)] = False
     prompt: Literal["default", "published"] = "default"
     frame_budget: Literal["per_item", "per_video"] = "per_item"
     """Whether `sampling.frames` is shared by the videos of an item or granted to each of them."""
