@@ -71,8 +71,8 @@ def test_json_where_it_is_json() -> None:
 
 
 def test_defaults_differ_by_device() -> None:
-    on_cpu = default_settings({"context": 262144, "cache_values": 256}, on_cpu=True)
-    on_gpu = default_settings({"context": 8192}, on_cpu=False)
+    on_cpu = default_settings({"model_type": "qwen3_vl", "context": 262144, "cache_values": 256}, on_cpu=True)
+    on_gpu = default_settings({"model_type": "qwen3_vl", "context": 8192}, on_cpu=False)
     assert (on_cpu["max_model_len"], on_gpu["max_model_len"]) == (32768, 8192)
     assert (on_cpu["dtype"], on_gpu["dtype"]) == ("float32", "auto")
     assert on_cpu["kv_cache_memory_bytes"] == 2**28

@@ -1,9 +1,10 @@
 """Engine arguments of vLLM for a checkpoint, a machine and a run; what the user gives goes first.
 
 Example:
-    >>> default_settings({"context": 262144, "cache_values": 256}, on_cpu=True)["max_model_len"]
+    >>> checkpoint = {"model_type": "qwen3_vl", "context": 262144, "cache_values": 256}
+    >>> default_settings(checkpoint, on_cpu=True)["max_model_len"]
     32768
-    >>> default_settings({"context": 262144}, on_cpu=False, needs=Needs(tokens=240_000))["max_model_len"]
+    >>> default_settings(checkpoint, on_cpu=False, needs=Needs(tokens=240_000))["max_model_len"]
     240000
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 
 from viubench.engines import engine_args
 from viubench.engines.base import Needs
+from viubench.engines.families import family
 
 MAX_VIDEOS = 12
 MAX_STILLS = 64
@@ -31,9 +33,6 @@ ALONE = {"max_num_seqs": 1, "enable_prefix_caching": False}
 """One request at a time, computed whole: the shapes of its matrices, hence its rounding, are its own."""
 INVARIANT = {"batch_invariant": True, "enable_prefix_caching": False}
 """Many at a time, by kernels whose rounding does not depend on the batch."""
-
-ONLY_BFLOAT16 = ("qwen3_5", "qwen3_5_moe", "qwen3_next")
-"""Model types whose linear attention vLLM computes in bfloat16 alone on a CPU."""
 
 
 def default_settings(checkpoint: Mapping[str, Any], *, on_cpu: bool, needs: Needs | None = None) -> dict[str, Any]:
@@ -54,9 +53,9 @@ def default_settings(checkpoint: Mapping[str, Any], *, on_cpu: bool, needs: Need
         common["reasoning_parser"] = needs.reasoning_parser
     if not on_cpu:
         return common | {"dtype": "auto"}
-    dtype = "bfloat16" if checkpoint.get("model_type") in ONLY_BFLOAT16 else "float32"
     eager = {"enforce_eager": True, "skip_mm_profiling": True}  # to measure the largest videos takes a CPU minutes
-    return common | {"dtype": dtype, "kv_cache_memory_bytes": _cache(checkpoint, context), **eager}
+    cache = {"kv_cache_memory_bytes": _cache(checkpoint, context)}
+    return common | {"dtype": "float32"} | cache | eager | dict(family(checkpoint).start)
 
 
 def media_limits(needs: Needs) -> dict[str, dict[str, int]]:
