@@ -85,6 +85,7 @@ def make_plan(config: EvalConfig, out: Path, frames: FrameFormat | None = None, 
         blind,
         entries,
         (*(note for dataset in sources.datasets for note in dataset.notes), *sources.notes, *notes),
+        config.seed,
     )
 
 
