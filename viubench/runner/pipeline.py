@@ -110,7 +110,10 @@ class Pipeline:
     ) -> Record:
         """Put the question; `ids` of the videos are for the engine's caches, `waited` goes into the record."""
         protocol = self.plan.protocols[sample.task]
-        request = Request(sample, videos, ids, protocol.decoding, protocol.chat)
+        form = None if protocol.answers == "free" else self.plan.evaluators[sample.task].constraint(sample)
+        request = Request(
+            sample, videos, ids, protocol.decoding, protocol.chat, answers=protocol.answers, constraint=form
+        )
         with self.stages.at("queue"):
             await self.slots.acquire()
         try:
@@ -177,6 +180,7 @@ def graded(
         rules={rule.name: rule.verdict(response.text, sample) for rule in plan.rules.get(sample.task, ())},
         frames=frames,
         shown=response.shown,
+        option_logprobs=response.option_logprobs,
         usage=response.usage,
         seconds={name: round(value, 4) for name, value in seconds.items()},
     )

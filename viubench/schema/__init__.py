@@ -38,6 +38,7 @@ from viubench.schema.records import (
     Groups,
     Item,
     Manifest,
+    OptionLogprob,
     ProtocolEntry,
     Record,
     RecordState,
@@ -52,6 +53,7 @@ from viubench.schema.records import (
     TaskResult,
 )
 from viubench.schema.tasks import (
+    Answers,
     Chat,
     Decoding,
     EvaluatorSpec,
