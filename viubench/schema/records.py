@@ -147,6 +147,11 @@ class Record(Strict):
     seconds: dict[str, float] = {}
     error: Failure | None = None
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """What no other record of the run has: its question, and which of the answers to it this is."""
+        return self.id, self.number
+
 
 class ScoredRecord(BaseModel):
     """The fields of a record that results need; the others are skipped."""
@@ -173,6 +178,11 @@ class RecordState(BaseModel):
     number: int = 0
     status: Status
     error: Failure | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """As of a record."""
+        return self.id, self.number
 
     @property
     def retryable(self) -> bool:
