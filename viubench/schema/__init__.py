@@ -39,6 +39,7 @@ from viubench.schema.records import (
     Groups,
     Item,
     Manifest,
+    OptionLogprob,
     ProtocolEntry,
     Record,
     RecordState,
@@ -53,6 +54,7 @@ from viubench.schema.records import (
     TaskResult,
 )
 from viubench.schema.tasks import (
+    Answers,
     Chat,
     Decoding,
     EvaluatorSpec,

@@ -99,6 +99,18 @@ class ShownMedia(Strict):
     width: int | None = None
 
 
+class OptionLogprob(Strict):
+    """How likely an option is as the answer: the sum of the log-probabilities of its `tokens`, given the prompt."""
+
+    logprob: float
+    tokens: int
+
+    @property
+    def per_token(self) -> float:
+        """The length-normalised log-probability."""
+        return self.logprob / self.tokens
+
+
 class Failure(Strict):
     """Why a sample has no answer: `fault` is a key to count by, `detail` a sentence."""
 
@@ -129,6 +141,8 @@ class Record(Strict):
     groups: Groups = {}
     frames: FrameInfo | None = None
     shown: Annotated[ShownMedia | None, Field(exclude_if=lambda shown: shown is None)] = None
+    option_logprobs: Annotated[dict[str, OptionLogprob], Field(exclude_if=lambda options: not options)] = {}
+    """Where the answer is the likeliest option: each option of the question."""
     usage: dict[str, int] = {}
     seconds: dict[str, float] = {}
     error: Failure | None = None
