@@ -32,6 +32,7 @@ from viubench.schema.records import (
     FAILED,
     SCHEMA_VERSION,
     STATUSES,
+    AnswerSpread,
     Clip,
     Failure,
     FrameInfo,
