@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Protocol
 
 from evaluators import Constraint, Evaluator
 from viubench.engines.checkpoints import describe_checkpoint
+from viubench.engines.families import FrameFormat as FrameFormat
+from viubench.engines.families import family, frame_format
 from viubench.errors import ViubenchError
 from viubench.schema import Chat, Decoding, Sample, ShownMedia
 from viubench.video.frames import VideoInput
@@ -48,23 +50,6 @@ class Response:
     first_token: float | None = None  # seconds to the first token
     shown: ShownMedia | None = None  # what the model really got
     logprobs: tuple[float, ...] = ()  # of the generated tokens, where the engine was started with them
-
-
-@dataclass(frozen=True)
-class FrameFormat:
-    """How a model takes its frames; None where that is not known.
-
-    Attributes:
-        multiple: of both sides in pixels (patch size x merge).
-        fixed: the one size (height, width) all frames have.
-        group: frames that are merged into one in time (temporal patch size).
-        most: frames of one video, at most.
-    """
-
-    multiple: int | None = None
-    fixed: tuple[int, int] | None = None
-    group: int = 2
-    most: int | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +127,8 @@ class CheckpointEngine(Engine):
         self.args = args
         self.deterministic = deterministic
         self.checkpoint = describe_checkpoint(model)
-        self.frame_format = FrameFormat(self.checkpoint["size_multiple"])
+        self.family = family(self.checkpoint)
+        self.frame_format = frame_format(self.checkpoint, getattr(self.family, self.kind, None))
         self.settings: dict[str, Any] = {}
         self.version = ""
         self._processor: Any = None

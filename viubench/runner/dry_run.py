@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from viubench.engines.base import FrameFormat
 from viubench.engines.checkpoints import describe_checkpoint
+from viubench.engines.families import frame_format
 from viubench.engines.memory import footprint
 from viubench.engines.token_counts import Counter
 from viubench.runner import planning, preflight
@@ -42,7 +42,7 @@ def forecast(config: EvalConfig) -> DryRun:
     local = config.model_name is not None and layout.kind in ("vllm", "hf")
     checkpoint = describe_checkpoint(str(config.model_name)) if local else None
     with RunFolder.claim(config.run_folder):
-        plan = plan_run(config, FrameFormat(checkpoint["size_multiple"]) if checkpoint else None)
+        plan = plan_run(config, frame_format(checkpoint) if checkpoint else None)
     missing = planning.missing(plan)
     if checkpoint is None:
         return DryRun(plan, missing)

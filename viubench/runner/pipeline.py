@@ -21,7 +21,8 @@ from viubench.pretext import generate
 from viubench.runner.plan import Plan
 from viubench.runner.timing import Stages
 from viubench.schema import Failure, FrameInfo, Record, Sample, Sampling, Status, content_hash
-from viubench.scoring.grade import grade
+from viubench.scoring.grade import Grade, grade
+from viubench.scoring.reasoning import part
 from viubench.video import filmstrip
 from viubench.video.frames import VideoInput
 from viubench.video.loader import FRAME_BYTES, ByteBudget, FrameRequest, Media
@@ -117,6 +118,8 @@ class Pipeline:
             began = time.perf_counter()
             with self.stages.at("engine"):
                 response = await self.engine.generate(request)
+            if response.finish_reason in ("abort", "error"):
+                raise EngineError(f"the engine ended the answer with {response.finish_reason!r}")
         finally:
             self.slots.release()
         seconds = {"frames": waited, "engine": time.perf_counter() - began}
@@ -165,16 +168,22 @@ def graded(
     sample: Sample, response: Response, plan: Plan, frames: FrameInfo | None, seconds: dict[str, float]
 ) -> Record:
     """The record of an answered sample."""
-    result = grade(response.text, response.finish_reason, sample, plan.evaluators[sample.task])
+    parts = part(response.text, response.prompt_end, response.reasoning)
+    result = grade(parts.answer, response.finish_reason, sample, plan.evaluators[sample.task])
+    if not parts.finished and result.status != "refused":
+        result = Grade("truncated")
+    if response.first_token is not None:
+        seconds = seconds | {"first_token": response.first_token}
     return _record(
         sample,
         result.status,
-        response=response.text,
+        response=parts.answer,
+        reasoning=parts.reasoning or None,
         finish_reason=response.finish_reason,
         answer=result.answer.value if result.answer else None,
         rule=result.answer.rule if result.answer else None,
         scores=result.scores,
-        rules={rule.name: rule.verdict(response.text, sample) for rule in plan.rules.get(sample.task, ())},
+        rules={rule.name: rule.verdict(parts.answer, sample) for rule in plan.rules.get(sample.task, ())},
         frames=frames,
         shown=response.shown,
         usage=response.usage,
