@@ -97,7 +97,9 @@ class Settings:
         given |= {"extra_body": _object("extra_body", given.get("extra_body", ""))}
         given |= {"omit": frozenset(re.findall(r"\w+", given.get("omit", "")))}
         given |= {"sight": given.get("sight", "on") == "on"}
-        own_key = key_named or any(name.lower() == "authorization" for name in _object("headers", args.get("headers", "")))
+        own_key = key_named or any(
+            name.lower() == "authorization" for name in _object("headers", args.get("headers", ""))
+        )
         return cls(**given, own_key=own_key)
 
 

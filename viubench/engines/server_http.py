@@ -114,12 +114,14 @@ class Connection(AbstractAsyncContextManager["Connection"]):
         roots = (root_of(url) if above else url for url in map(self.urls.__getitem__, self._turn))
         return await self._tries("POST", (at(root, path) for root in roots), body)
 
-    async def status(self, url: str) -> int | None:
-        """HTTP status of an empty question to `url`; None where nobody answers."""
-        with suppress(httpx.HTTPError, TimeoutError):
+    async def takes(self, url: str) -> bool:
+        """Whether questions are taken at `url`: an empty one is answered otherwise than by "not found"."""
+        try:
             async with asyncio.timeout(CONNECT):
-                return int((await self._client.post(url, json={}, headers=self._user(url))).status_code)
-        return None
+                status = (await self._client.post(url, json={}, headers=self._user(url))).status_code
+        except (httpx.HTTPError, TimeoutError):  # something is there that cannot cope with an empty question
+            return True
+        return status not in (404, 405)
 
     def _user(self, url: str) -> dict[str, str]:
         basic = self._basic.get(urlsplit(url).netloc)
@@ -170,7 +172,7 @@ class Connection(AbstractAsyncContextManager["Connection"]):
     def _seconds(self, body: Mapping[str, Any] | None) -> float:
         if self.settings.timeout is not None:
             return self.settings.timeout
-        most = (body or {}).get(self.settings.max_tokens_field, 0)
+        most = max(int((body or {}).get(name, 0)) for name in ("max_tokens", "max_completion_tokens"))
         return TIMEOUT + most / SLOWEST
 
 

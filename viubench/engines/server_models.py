@@ -49,14 +49,16 @@ async def greet(connection: Connection, url: str, model: str | None) -> Served:
         except EngineError as error:
             problem = error
             if isinstance(error, Refused) and error.status in (401, 403):
-                raise _unreachable(url, error, "check the key: OPENAI_API_KEY, or --engine-arg api_key_env=NAME") from error
+                raise _unreachable(
+                    url, error, "check the key: OPENAI_API_KEY, or --engine-arg api_key_env=NAME"
+                ) from error
             if isinstance(error, Failed) and error.status is None:
                 break
             continue
         return await _described(connection, base, entries, _chosen(base, entries, model))
     if model is not None and not (isinstance(problem, Failed) and problem.status is None):
-        for base in bases(url):
-            if await connection.status(at(base, CHAT)) not in (None, 404, 405):
+        for base in (possible := bases(url)):
+            if len(possible) == 1 or await connection.takes(at(base, CHAT)):
                 return Served(base, model)
     hint = "start it (for example `vllm serve MODEL`), or check the address and OPENAI_API_KEY"
     if isinstance(problem, Refused) and problem.status in NO_LIST and model is None:
@@ -79,16 +81,23 @@ def bases(url: str) -> list[str]:
     return [base + mark + query for base in below]
 
 
-def size_multiple(root: str) -> int | None:
-    """What both sides of a frame are a multiple of, for a model in a folder or the hub's cache here, or by its name."""
+def checkpoint_of(root: str) -> dict[str, Any]:
+    """`path` and `model_type` of what the server loaded, where its files are on this machine too; else empty."""
     config: dict[str, Any] = {}
-    with suppress(OSError, ValueError, ImportError):
-        config = json.loads(_config(root).read_text(encoding="utf-8"))
-    vision = config.get("vision_config")
-    sizes = [vision.get(name) for name in ("patch_size", "spatial_merge_size")] if isinstance(vision, dict) else []
-    if sizes and all(isinstance(size, int) for size in sizes):
-        return int(sizes[0] * sizes[1])
-    return 28 if _MULTIPLE_28.search(root) else None
+    with suppress(OSError, ValueError):
+        path = _config(root)
+        config = json.loads(path.read_text(encoding="utf-8"))
+        return {"path": str(path.parent), "model_type": config.get("model_type")} if isinstance(config, dict) else {}
+    return {}
+
+
+def multiple_by_name(name: str) -> int | None:
+    """What both sides of a frame are a multiple of, for the models whose name tells; None for all others.
+
+    >>> multiple_by_name("Qwen/Qwen2.5-VL-7B-Instruct")
+    28
+    """
+    return 28 if _MULTIPLE_28.search(name) else None
 
 
 def _config(root: str) -> Path:

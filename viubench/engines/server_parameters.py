@@ -35,7 +35,9 @@ OFF: dict[str, Any] = {
 
 NOT_OPENAI = ("top_k", "min_p", "repetition_penalty")
 OMITTABLE = ("temperature", *OFF, "stop", "seed")
-REASONING = frozenset({"reasoning_effort", "reasoning", "thinking", "enable_thinking", "chat_template_kwargs", "google"})
+REASONING = frozenset(
+    {"reasoning_effort", "reasoning", "thinking", "enable_thinking", "chat_template_kwargs", "google"}
+)
 """Fields by which one or another server turns thinking on or off."""
 
 _UNSUPPORTED = re.compile(
@@ -50,7 +52,7 @@ def fields(decoding: Decoding, chat: Chat, *, seed: int, server: str, settings: 
     let the protocol say."""
     sent = {settings.max_tokens_field: decoding.max_tokens} | _sampling(decoding, seed, server)
     for name in settings.omit & set(sent):
-        if not droppable(name, decoding) and name != "temperature" or (name == "temperature" and decoding.temperature):
+        if not droppable(name, decoding) and (name != "temperature" or decoding.temperature):
             raise ViubenchError(
                 f"the protocol sets {name}, which omit leaves out",
                 where="--engine-arg omit",
@@ -165,6 +167,6 @@ def _thinking(chat: Chat, server: str, extra_body: Mapping[str, Any]) -> dict[st
         raise ViubenchError(
             "it is not known how this server is told a reasoning budget",
             where="chat.reasoning_budget",
-            hint="""say it in its own words, for example --engine-arg 'extra_body={"reasoning": {"max_tokens": 2000}}'""",
+            hint="""say it in its own words, for example --engine-arg 'extra_body={"reasoning": {"effort": "low"}}'""",
         )
     return sent

@@ -70,7 +70,10 @@ def usage_of(answer: Mapping[str, Any]) -> dict[str, int]:
     used = answer.get("usage")
     counts: dict[str, Any] = used if isinstance(used, dict) else {}
     found = {name: counts.get(name) for name in ("prompt_tokens", "completion_tokens")}
-    for name, details in (("cached_tokens", "prompt_tokens_details"), ("reasoning_tokens", "completion_tokens_details")):
+    for name, details in (
+        ("cached_tokens", "prompt_tokens_details"),
+        ("reasoning_tokens", "completion_tokens_details"),
+    ):
         inner = counts.get(details)
         found[name] = inner.get(name) if isinstance(inner, dict) else None
     return {name: int(n) for name, n in found.items() if isinstance(n, int | float) and 0 <= n < 2**53}

@@ -61,7 +61,9 @@ class Sight:
             if await self._sees_marks(body):
                 return "marks"
             counted = "" if tokens is None else f" ({tokens} prompt tokens with them, {without} without)"
-            raise ViubenchError(f"the server does not show its model the frames{counted}", where="--base-url", hint=HINT)
+            raise ViubenchError(
+                f"the server does not show its model the frames{counted}", where="--base-url", hint=HINT
+            )
         share = (tokens - without) / expected if expected else 1.0
         if pictures > 1 and even and (one := await self._tokens(body, 1)) is not None and one > without:
             share = min(share, (tokens - without) / (one - without) / pictures)

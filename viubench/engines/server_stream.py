@@ -87,20 +87,23 @@ class Body:
             self._done = True
             return
         event = parsed(value)
-        self._whole |= {name: value for name, value in event.items() if name != "choices" and value is not None}
+        self._whole |= {key: one for key, one in event.items() if key != "choices" and one is not None}
         choices = event.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
             return
         self._seen = True
-        self._choice |= {
-            name: value for name, value in choice.items() if name not in ("delta", "message") and value is not None
-        }
+        kept = {key: one for key, one in choice.items() if key not in ("delta", "message") and one is not None}
+        self._choice |= kept
         delta = choice.get("delta") or choice.get("message")
-        for name in TEXTS if isinstance(delta, dict) else ():
-            piece = text_of(delta.get(name))
+        if isinstance(delta, dict):
+            self._collect(delta)
+
+    def _collect(self, delta: dict[str, Any]) -> None:
+        for part in TEXTS:
+            piece = text_of(delta.get(part))
             if piece is not None:
-                self._texts.setdefault(name, []).append(piece)
+                self._texts.setdefault(part, []).append(piece)
             if piece and self.first_token is None:
                 self.first_token = time.perf_counter()
 

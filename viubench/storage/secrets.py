@@ -14,10 +14,8 @@ import base64
 import json
 import logging
 import re
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote, quote_plus, unquote
-
-V = TypeVar("V")
 
 MASK = "***"
 SHORTEST = 4  # characters; a shorter text would be found everywhere
@@ -29,10 +27,11 @@ NAMES = r"[\w.-]*(?:api[_-]?key|apikey|token|secret|passw(?:or)?d|signature|cred
 """Names of query parameters, headers and settings whose value is a secret."""
 
 _NAME = re.compile(rf"(?:{NAMES}|cookie)", re.IGNORECASE)
+_CODED = r"[\w.~+/=-]"
 _GENERAL = (
     (re.compile(r"(?<=://)[^/?#\s@'\"]+@"), f"{MASK}@"),
     (re.compile(rf"(?<=[?&])({NAMES})=[^&#\s'\"<>\\)]+", re.IGNORECASE), rf"\1={MASK}"),
-    (re.compile(r"\b(bearer|basic)(\s+|%20)(?=[\w.~+/=-]*\d)[\w.~+/=-]{4,}", re.IGNORECASE), rf"\1\2{MASK}"),
+    (re.compile(rf"\b((?i:bearer|basic)(?:\s+|%20))(?={_CODED}*(?:[\d=]|[a-z][A-Z])){_CODED}{{4,}}"), rf"\1{MASK}"),
 )
 
 _hidden: dict[str, re.Pattern[str]] = {}
@@ -63,14 +62,14 @@ def mask(text: str) -> str:
     return text
 
 
-def masked(value: V) -> V:
+def masked(value: Any) -> Any:
     """`value` as JSON has it, with every text in it masked; names stay."""
     if isinstance(value, str):
-        return mask(value)  # type: ignore[return-value]
+        return mask(value)
     if isinstance(value, dict):
-        return {name: masked(one) for name, one in value.items()}  # type: ignore[return-value]
+        return {name: masked(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(map(masked, value))  # type: ignore[call-arg]
+        return type(value)(map(masked, value))
     return value
 
 
