@@ -108,9 +108,9 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
                 try:
                     await loop.run(self.plan, answering, self.folder, finished, self._note_engine)
                 except BaseException as stop:
-                    done, total = len(self.folder.done), len(self.plan.samples)
+                    done, total = len(self.folder.done), self.plan.answers
                     if not isinstance(stop, Exception):
-                        log.warning("stopped at %d of %d samples; rerun the same command to resume", done, total)
+                        log.warning("stopped at %d of %d answers; rerun the same command to resume", done, total)
                     raise
                 if isinstance(answering, Pipeline) and self.engine.needs_media and answering.stages.summary():
                     log.info("%s", answering.stages.summary())
@@ -120,7 +120,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         results = summarise(record_log.read(self.out, ScoredRecord), self.manifest())
         self.folder.write_results(results)
         if failed := failures(self.out):
-            log.warning("%d of %d samples failed:", sum(failed.values()), len(self.plan.samples))
+            log.warning("%d of %d answers failed:", sum(failed.values()), self.plan.answers)
             for line, count in failed.items():
                 log.warning("  %d x %s", count, line)
         return results
@@ -158,7 +158,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
     @contextmanager
     def _progress(self) -> Iterator[Callable[[Record], None]]:
         """Counts records and their statuses, for the callback and the log file."""
-        report, total = self.config.progress or (lambda _: None), len(self.plan.samples)
+        report, total = self.config.progress or (lambda _: None), self.plan.answers
         before, began = len(self.folder.done), time.monotonic()
         statuses: Counter[str] = Counter()
         report(Progress("answering", before, total))

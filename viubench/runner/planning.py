@@ -26,7 +26,7 @@ from viubench.errors import MediaError, ViubenchError
 from viubench.runner.collect import Collector
 from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
-from viubench.runner.protocols import protocol_of
+from viubench.runner.protocols import resolve
 from viubench.schema import Clip, Manifest, Protocol, ProtocolEntry, Sample, Task, TaskEntry
 from viubench.scoring import baselines
 from viubench.scoring.aggregate import items_hash
@@ -60,6 +60,7 @@ def make_plan(config: EvalConfig, out: Path, frames: FrameFormat | None = None, 
     roots: dict[str, Path] = {}
     entries: dict[str, TaskEntry] = {}
     blind: dict[str, dict[str, str]] = {}
+    notes: dict[str, None] = {}
     samples = limited([sample for dataset in sources.datasets for sample in dataset.samples], config.limit)
     for dataset in sources.datasets:
         for name, task in dataset.tasks.items():
@@ -67,7 +68,9 @@ def make_plan(config: EvalConfig, out: Path, frames: FrameFormat | None = None, 
                 raise ViubenchError(f"{name} is given twice", where="--tasks", hint="name each task in one place")
             own = PUBLISHED if dataset.published else task.protocol
             tasks[name], roots[name] = task, dataset.videos
-            protocols[name] = protocol_of(config, sources.catalogue, own, frames, task)
+            resolved = resolve(config, sources.catalogue, own, frames, task)
+            protocols[name] = resolved.protocol
+            notes |= dict.fromkeys(resolved.notes)
             entries[name], answers = _entry(task, [s for s in samples if s.task == name], dataset.revision)
             if answers:
                 blind[name] = answers
@@ -81,7 +84,8 @@ def make_plan(config: EvalConfig, out: Path, frames: FrameFormat | None = None, 
         tuple(sources.suites),
         blind,
         entries,
-        (*(note for dataset in sources.datasets for note in dataset.notes), *sources.notes),
+        (*(note for dataset in sources.datasets for note in dataset.notes), *sources.notes, *notes),
+        config.seed,
     )
 
 

@@ -1,4 +1,4 @@
-"""The run folder: a manifest, one line per finished sample, and the results; it survives a kill at any moment.
+"""The run folder: a manifest, one line per finished answer, and the results; it survives a kill at any moment.
 
 Example:
     with RunFolder.claim(Path("runs/a")) as folder:
@@ -6,7 +6,7 @@ Example:
         folder.append(record)
 
 `records.jsonl` is only ever appended to. A kill can tear its last line, which the next start cuts off; engine errors
-are dropped then as well, so that they are retried. Of a finished sample only its id is held.
+are dropped then as well, so that they are retried. Of a finished answer only its key is held.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
     def __init__(self, path: Path, lock: BaseFileLock, fresh: bool) -> None:
         self.path = path
         self.fresh = fresh
-        self.done: set[str] = set()
+        self.done: set[tuple[str, int]] = set()
         self._lock = lock
         self._file: IO[bytes] | None = None
         self._synced = time.monotonic()
@@ -84,12 +84,12 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         self._file = open(self.path / record_log.FILE, "ab")  # noqa: SIM115  (held until close)
 
     def append(self, record: Record) -> None:
-        """Write one finished sample; it is on disk, for this machine's other processes, when this returns."""
+        """Write one finished answer; it is on disk, for this machine's other processes, when this returns."""
         if self._file is None:
             raise RuntimeError("begin() comes before append()")
         self._file.write(without_secrets(record).model_dump_json().encode() + b"\n")
         self._file.flush()
-        self.done.add(record.id)
+        self.done.add(record.key)
         if time.monotonic() - self._synced > SYNC_SECONDS:
             os.fsync(self._file.fileno())
             self._synced = time.monotonic()
