@@ -98,7 +98,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         with self._answering() as answering:
             self.folder.begin(self.manifest())
             self._log_file.enter_context(log_file(self.out))
-            patience = Patience(len(self.plan.samples), self.config.max_errors)
+            patience = Patience(self.plan.answers, self.config.max_errors)
             with self._progress() as progress:
 
                 def finished(record: Record) -> None:

@@ -40,7 +40,7 @@ class Patience:
             return
         reason, count = self._reasons.most_common(1)[0]
         raise ViubenchError(
-            f"{failed} of {self.total} samples failed and {self.answered} were answered, so the run is given up: more "
+            f"{failed} of {self.total} answers failed and {self.answered} were answered, so the run is given up: more "
             f"than --max-errors {self.max_errors:g} cannot be valid; {count} x {reason}",
             hint="mend that and rerun the same command, which resumes; a higher --max-errors goes on in spite of it",
             exit_code=Exit.INVALID_RUN,
