@@ -25,6 +25,7 @@ class BaselineEngine(Engine):
     """An engine that never sees a video."""
 
     needs_media: ClassVar[bool] = False
+    answers = frozenset({"free", "constrained", "likelihood"})  # theirs have the form of an answer in any case
     max_in_flight = 64
 
     @classmethod

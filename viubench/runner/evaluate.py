@@ -26,6 +26,7 @@ from viubench.engines.memory import footprint
 from viubench.engines.token_counts import Counter as TokenCounter
 from viubench.errors import Exit, ViubenchError
 from viubench.runner import loop, planning, preflight
+from viubench.runner.answer_forms import require_engine
 from viubench.runner.config import EvalConfig, Progress
 from viubench.runner.event_loop import in_event_loop
 from viubench.runner.memory import MemoryCheck
@@ -81,6 +82,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         folder = RunFolder.claim(config.run_folder, fresh=not config.resume)
         try:
             plan = plan_run(config, engine.frame_format)
+            require_engine(plan, engine)
             engine.prepare(plan.evaluators, plan.blind_answers)
         except BaseException:
             folder.close()

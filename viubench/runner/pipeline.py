@@ -150,7 +150,15 @@ class Pipeline:
         made, sample = made or Made(), attempt.sample
         protocol = self.plan.protocols[sample.task]
         request = Request(
-            sample, made.videos, made.ids, protocol.decoding, protocol.chat, attempt.number, self.plan.seed_of(attempt)
+            sample,
+            made.videos,
+            made.ids,
+            protocol.decoding,
+            protocol.chat,
+            attempt.number,
+            self.plan.seed_of(attempt),
+            protocol.answers,
+            self.plan.constraint_of(sample),
         )
         with self.stages.at("queue"):
             await self.slots.acquire()
@@ -231,6 +239,7 @@ def graded(
         rules={rule.name: rule.verdict(parts.answer, sample) for rule in plan.rules.get(sample.task, ())},
         frames=frames,
         shown=response.shown,
+        option_logprobs=response.option_logprobs,
         usage=response.usage,
         seconds={name: round(value, 4) for name, value in seconds.items()},
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluators import Evaluator
+from evaluators import Constraint, Evaluator
 from evaluators.published import Rule
 from viubench.schema import Protocol, Sample, Suite, Task, TaskEntry, content_hash
 
@@ -68,3 +68,8 @@ class Plan:
         """The seed of one answer's sampling, 31 bits: the same for the same seed, question and number."""
         own = self.protocols[attempt.sample.task].decoding.seed
         return int(content_hash([self.seed if own is None else own, *attempt.key])[:8], 16) >> 1
+
+    def constraint_of(self, sample: Sample) -> Constraint | None:
+        """The form that an answer to the question is held to; None where it is free."""
+        free = self.protocols[sample.task].answers == "free"
+        return None if free else self.evaluators[sample.task].constraint(sample)

@@ -14,6 +14,9 @@ from pydantic import ConfigDict, Field
 from viubench.schema.base import Strict, content_hash
 from viubench.schema.pretext import PretextSpec
 
+Answers = Literal["free", "constrained", "likelihood"]
+"""How a model answers: with any text, with text held to the form of an answer, or by the likeliest of the options."""
+
 
 def _unless(default: Any) -> Any:
     """A field that is written only where it differs from its default: protocols from before it keep their hash."""
@@ -110,8 +113,7 @@ class Protocol(Strict):
     resize: Resize = Resize()
     decoding: Decoding = Decoding()
     chat: Annotated[Chat, _unless(Chat())] = Chat()
-    answers: Annotated[Literal["free", "constrained", "likelihood"], _unless("free")] = "free"
-    """Free text; text that the engine constrains to the form of an answer; or the likeliest of the given options."""
+    answers: Annotated[Answers, _unless("free")] = "free"
     media: Annotated[Literal["frames", "file"], _unless("frames")] = "frames"
     """Whether the model is shown frames chosen here, or its server is given the file and samples it itself."""
     subtitles: Annotated[bool, _unless(False)] = False
