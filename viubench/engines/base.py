@@ -55,6 +55,28 @@ class Response:
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What the requests of a run ask of their engine at most; it can be pickled.
+
+    Attributes:
+        tokens: the longest prompt with its answer; 0 where none was counted.
+        video: vision tokens of the largest video; 0 where none was counted.
+        videos, stills: of one request.
+        frames, height, width: of the largest video, in pixels.
+        reasoning_parser: the one that the protocols name.
+    """
+
+    tokens: int = 0
+    video: int = 0
+    videos: int = 1
+    stills: int = 0
+    frames: int = 48
+    height: int = 512
+    width: int = 512
+    reasoning_parser: str = ""
+
+
+@dataclass(frozen=True)
 class EngineOptions:
     """What the user asked of an engine."""
 
@@ -98,6 +120,9 @@ class Engine(ABC):
     def prepare(self, evaluators: Mapping[str, Evaluator], blind_answers: Mapping[str, Mapping[str, str]]) -> None:
         """Called once the run is planned, with the evaluator of each task and, where one is known, the best constant
         answer to each of its samples by id; only baselines need them."""
+
+    def expect(self, needs: Needs) -> None:
+        """Called before `start` with what the run will ask for, where that is known; never asks for less later."""
 
     async def start(self) -> None:
         """Load what must be loaded; raises ViubenchError when the model or the endpoint is not usable."""

@@ -69,7 +69,7 @@ def closing(out: Path, results: Results) -> str:
     for task in results.tasks.values():
         counts.update(task.statuses)  # type: ignore[arg-type]
     total = counts.total()
-    lost = Counter({status: n for status, n in counts.items() if status != "ok"})
+    lost: Counter[Status] = Counter({status: n for status, n in counts.items() if status != "ok"})
     if lost.total() <= WORTH_A_WORD * total:
         return ""
     worst = lost.most_common(1)[0][0]

@@ -27,18 +27,21 @@ from viubench.engines.token_counts import Counter as TokenCounter
 from viubench.errors import Exit, ViubenchError
 from viubench.runner import loop, planning, preflight
 from viubench.runner.alarms import Alarm
+from viubench.runner.answer_forms import require_engine
 from viubench.runner.config import EvalConfig, Progress
 from viubench.runner.event_loop import in_event_loop
 from viubench.runner.memory import MemoryCheck
 from viubench.runner.parallel.coordinator import Replicas
 from viubench.runner.parallel.layout import Layout
 from viubench.runner.parallel.worker import ReplicaSpec
+from viubench.runner.patience import Patience
 from viubench.runner.pipeline import Pipeline
 from viubench.runner.plan import Plan
 from viubench.schema import Manifest, Record, RecordState, Results, ScoredRecord
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
 from viubench.storage.run_dir import RunFolder, write_json
+from viubench.storage.secrets import MaskingFilter
 from viubench.video.loader import Media
 from viubench.video.process_pool import KillablePool
 
@@ -82,6 +85,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         folder = RunFolder.claim(config.run_folder, fresh=not config.resume)
         try:
             plan = plan_run(config, engine.frame_format)
+            require_engine(plan, engine)
             engine.prepare(plan.evaluators, plan.blind_answers)
         except BaseException:
             folder.close()
@@ -97,9 +101,15 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         with self._answering() as answering:
             self.folder.begin(self.manifest())
             self._log_file.enter_context(log_file(self.out))
+            patience = Patience(self.plan.answers, self.config.max_errors)
             with self._progress() as progress:
+
+                def finished(record: Record) -> None:
+                    progress(record)
+                    patience(record)
+
                 try:
-                    await loop.run(self.plan, answering, self.folder, progress, self._note_engine)
+                    await loop.run(self.plan, answering, self.folder, finished, self._note_engine)
                 except BaseException as stop:
                     done, total = len(self.folder.done), self.plan.answers
                     if not isinstance(stop, Exception):
@@ -256,6 +266,7 @@ def failures(out: Path) -> dict[str, int]:
 def log_file(out: Path) -> Iterator[None]:
     """What is logged goes into `run.log` of the run folder too."""
     handler = logging.FileHandler(out / "run.log", encoding="utf-8", delay=True)
+    handler.addFilter(MaskingFilter())
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     try:

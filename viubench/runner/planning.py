@@ -23,6 +23,7 @@ from evaluators.published import get_rule
 from viubench.datasets.download import Progress, silent
 from viubench.engines.base import Described, FrameFormat
 from viubench.errors import MediaError, ViubenchError
+from viubench.runner.answer_forms import require_forms
 from viubench.runner.collect import Collector
 from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
@@ -53,7 +54,7 @@ PUBLISHED = "viubench-paper"
 
 def make_plan(config: EvalConfig, out: Path, frames: FrameFormat | None = None, progress: Progress = silent) -> Plan:
     """Everything a run is to do; builds pretext items into `out/items` when videos were given. `frames` is how the
-    engine takes its frames, when known. Raises ViubenchError as `Collector.collect` does."""
+    engine takes its frames, when known. Raises ViubenchError as `Collector.collect` and `require_forms` do."""
     sources = Collector(config, out, progress).collect()
     tasks: dict[str, Task] = {}
     protocols: dict[str, Protocol] = {}
@@ -74,7 +75,7 @@ def make_plan(config: EvalConfig, out: Path, frames: FrameFormat | None = None, 
             entries[name], answers = _entry(task, [s for s in samples if s.task == name], dataset.revision)
             if answers:
                 blind[name] = answers
-    return Plan(
+    plan = Plan(
         samples,
         protocols,
         {name: evaluators.get(task.evaluator.name, **task.evaluator.params) for name, task in tasks.items()},
@@ -87,6 +88,8 @@ def make_plan(config: EvalConfig, out: Path, frames: FrameFormat | None = None, 
         (*(note for dataset in sources.datasets for note in dataset.notes), *sources.notes, *notes),
         config.seed,
     )
+    require_forms(plan)
+    return plan
 
 
 def limited(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
