@@ -8,7 +8,7 @@ Half a million records of ten runs fit into some hundred megabytes: the text of 
 stay in the file. Columns:
 
 - `offset`: where in the file the record begins, in bytes.
-- `task`, `id`, `cluster`, `status`, `answer`, `target`: as recorded.
+- `task`, `id`, `cluster`, `status`, `answer`, `target`, `rule`: as recorded.
 - `number`: which of several answers to its question this is; only where some question has several.
 - `fault`: the word of the error, None without one.
 - `response`, `frames`: hashes to compare by within this process, missing without a response or frames.
@@ -35,7 +35,7 @@ from viubench.storage import record_log
 
 V = TypeVar("V")
 
-_OBJECTS = ["task", "id", "number", "cluster", "status", "answer", "target", "fault", "response", "frames"]
+_OBJECTS = ["task", "id", "number", "cluster", "status", "answer", "target", "rule", "fault", "response", "frames"]
 _NUMBERS = ["shown", "span", "videos"]
 _PREFIXES = ("usage.", "seconds.", "group.", "score.")
 _NULL = msgspec.Raw(b"null")
@@ -64,6 +64,7 @@ class _Line(msgspec.Struct, gc=False):
     status: Status
     number: int = 0
     response: str | None = None
+    rule: str | None = None
     answer: msgspec.Raw = _NULL
     target: msgspec.Raw = _NULL
     scores: dict[str, float] = {}
@@ -157,6 +158,7 @@ def _row(line: _Line, shared: dict[Hashable, Any]) -> tuple[Any, ...]:
         line.status,
         shared[answer],
         shared[target],
+        shared.setdefault(line.rule, line.rule),
         line.error.fault if line.error else None,
         None if line.response is None else hash(line.response),
         *shared[frames],

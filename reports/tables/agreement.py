@@ -82,7 +82,7 @@ def agreements(runs: Sequence[RunData], names: Sequence[str], pairing: Pairing |
     found = []
     for one, two in combinations(models, 2):
         first, second = runs[one], runs[two]
-        if not _same_model(first, second):
+        if not same_model(first, second):
             continue
         pairs = _answered(first).merge(_answered(second), on=["id", "number"], suffixes=("", "_other"))
         if len(pairs):
@@ -93,7 +93,8 @@ def agreements(runs: Sequence[RunData], names: Sequence[str], pairing: Pairing |
     return found[:MOST_PAIRS]
 
 
-def _same_model(one: RunData, two: RunData) -> bool:
+def same_model(one: RunData, two: RunData) -> bool:
+    """Whether two runs are of the same weights; by name where their fingerprints are not known."""
     prints = [run.manifest.model.get("fingerprint") for run in (one, two)]
     if all(prints):
         return prints[0] == prints[1]

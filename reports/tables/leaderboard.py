@@ -20,7 +20,7 @@ from reports.tables.ranking import Cell, Contest, Pairing, against_best, ranks
 from viubench.schema import ReferenceRow, Results, TaskEntry
 from viubench.tasks.registry import Catalogue
 
-KINDS = ("model", "single", "random", "chance", "blind", "oracle", "published")
+KINDS = ("model", "constrained", "likelihood", "single", "random", "chance", "blind", "oracle", "published")
 
 NOTES = {
     "single": "a model that saw one frame of each video",
@@ -137,7 +137,7 @@ def labels(runs: Sequence[RunData]) -> list[str]:
     """A name for each run that no other run has: the model, then also its engine, its folder, its place in the list."""
     names = [shorten(clean(run.results.model), 120) for run in runs]
     for more in (
-        ["one frame" if run.one_frame else run.results.engine for run in runs],
+        ["one frame" if run.one_frame else run.answers if run.apart else run.results.engine for run in runs],
         [clean(run.path.name) for run in runs],
         [str(k) for k in range(1, len(runs) + 1)],
     ):

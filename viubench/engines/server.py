@@ -55,6 +55,7 @@ class ServerEngine(Engine):
     """
 
     kind: ClassVar[str] = "server"
+    answers = frozenset({"free", "constrained"})
 
     def __init__(self, model: str | None, base_urls: Sequence[str], args: Mapping[str, str]) -> None:
         self.settings = Settings.read(args)
