@@ -37,6 +37,7 @@ from viubench.runner.parallel.worker import ReplicaSpec
 from viubench.runner.patience import Patience
 from viubench.runner.pipeline import Pipeline
 from viubench.runner.plan import Plan
+from viubench.runner.whole_files import require_whole_files
 from viubench.schema import Manifest, Record, RecordState, Results, ScoredRecord
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
@@ -86,6 +87,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         try:
             plan = plan_run(config, engine.frame_format)
             require_engine(plan, engine)
+            require_whole_files(plan, engine)
             engine.prepare(plan.evaluators, plan.blind_answers)
         except BaseException:
             folder.close()
