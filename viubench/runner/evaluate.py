@@ -26,6 +26,7 @@ from viubench.engines.memory import footprint
 from viubench.engines.token_counts import Counter as TokenCounter
 from viubench.errors import Exit, ViubenchError
 from viubench.runner import loop, planning, preflight
+from viubench.runner.alarms import Alarm
 from viubench.runner.answer_forms import require_engine
 from viubench.runner.config import EvalConfig, Progress
 from viubench.runner.event_loop import in_event_loop
@@ -167,12 +168,15 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         report, total = self.config.progress or (lambda _: None), self.plan.answers
         before, began = len(self.folder.done), time.monotonic()
         statuses: Counter[str] = Counter()
+        alarm = Alarm(self.plan)
         report(Progress("answering", before, total))
         logged = began
 
         def count(record: Record) -> None:
             nonlocal logged
             statuses[record.status] += 1
+            if line := alarm.add(record):
+                log.warning("%s", line)
             done, now = len(self.folder.done), time.monotonic()
             report(Progress("answering", done, total, dict(statuses)))
             if now - logged > LOG_SECONDS or done == total:
