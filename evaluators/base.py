@@ -131,8 +131,8 @@ class Evaluator(ABC):
         """The target written in an item's `answer` text, as JSON data; ValueError when it is not one."""
 
     def constraint(self, item: Gradable) -> Constraint | None:
-        """The form of an answer to this question, for engines that can constrain what they generate; None where this
-        evaluator has no such form."""
+        """The form of an answer to this question, for engines that can constrain what they generate: it holds the text
+        of every `canonical` answer, and `parse` reads what it allows. None where there is no such form."""
         return None
 
     @property

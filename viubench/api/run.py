@@ -56,7 +56,7 @@ class Run:
         return str(self.manifest.model["name"])
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a sample, a column for every field of a record; see `viubench.scoring.frame.records_frame`."""
+        """One row an answer, a column for every field of a record; see `viubench.scoring.frame.records_frame`."""
         from viubench.scoring.frame import records_frame
 
         return records_frame(self.records)
@@ -73,10 +73,10 @@ class Run:
 
     @property
     def valid(self) -> bool:
-        """Whether at most the share `max_errors` of all samples failed in the harness (media and engine errors)."""
+        """Whether at most the share `max_errors` of all answers failed in the harness (media and engine errors)."""
         tasks = self.results.tasks.values()
         failed = sum(task.statuses.get(status, 0) for task in tasks for status in FAILED)
-        return failed <= self.max_errors * sum(task.n for task in tasks)
+        return failed <= self.max_errors * sum(task.answers for task in tasks)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"

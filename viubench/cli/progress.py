@@ -97,10 +97,11 @@ def logged(level: int = logging.INFO) -> Iterator[None]:
 def print_error(error: ViubenchError) -> None:
     """What is wrong, where, and what to try; without control characters, for it may quote names and paths of others."""
     from reports.html.escape import clean
+    from viubench.storage.secrets import mask
 
     for start, text in (("viubench: ", error.message), ("  at: ", error.where), ("  try: ", error.hint)):
         if text:
-            print(start + clean(text), file=sys.stderr)
+            print(start + clean(mask(text)), file=sys.stderr)
 
 
 class _Stderr(logging.Handler):
@@ -108,6 +109,7 @@ class _Stderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         from reports.html.escape import clean
+        from viubench.storage.secrets import mask
 
         start = "" if record.levelno < logging.WARNING or record.getMessage().startswith(" ") else "warning: "
-        print(start + clean(record.getMessage()), file=sys.stderr, flush=True)
+        print(start + clean(mask(record.getMessage())), file=sys.stderr, flush=True)

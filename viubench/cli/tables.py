@@ -24,7 +24,7 @@ def results_table(results: Results) -> str:
             percent(task.chance),
             percent(task.blind),
             task.n,
-            percent(task.statuses.get("ok", 0) / task.n),
+            percent(task.statuses.get("ok", 0) / task.answers),
         ]
         for name, task in results.tasks.items()
     ]

@@ -18,7 +18,7 @@ from viubench.engines.checkpoints import describe_checkpoint
 from viubench.engines.families import FrameFormat as FrameFormat
 from viubench.engines.families import family, frame_format
 from viubench.errors import ViubenchError
-from viubench.schema import Chat, Decoding, Sample, ShownMedia
+from viubench.schema import Answers, Chat, Decoding, OptionLogprob, Sample, ShownMedia
 from viubench.video.frames import VideoInput
 
 
@@ -33,7 +33,8 @@ class Request:
     chat: Chat = field(default_factory=Chat)
     number: int = 0  # which of several answers to the question
     seed: int = 0  # of this answer's sampling; follows from (run seed, sample, number)
-    constraint: Constraint | None = None  # the form the answer must have, where the protocol constrains it
+    answers: Answers = "free"
+    constraint: Constraint | None = None  # the form of the answer, unless it is free; "likelihood" has choices
     file: str | None = None  # path or URL of the one video, where the server samples it itself
 
 
@@ -50,6 +51,29 @@ class Response:
     first_token: float | None = None  # seconds to the first token
     shown: ShownMedia | None = None  # what the model really got
     logprobs: tuple[float, ...] = ()  # of the generated tokens, where the engine was started with them
+    option_logprobs: dict[str, OptionLogprob] = field(default_factory=dict)  # of each option, for "likelihood"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the requests of a run ask of their engine at most; it can be pickled.
+
+    Attributes:
+        tokens: the longest prompt with its answer; 0 where none was counted.
+        video: vision tokens of the largest video; 0 where none was counted.
+        videos, stills: of one request.
+        frames, height, width: of the largest video, in pixels.
+        reasoning_parser: the one that the protocols name.
+    """
+
+    tokens: int = 0
+    video: int = 0
+    videos: int = 1
+    stills: int = 0
+    frames: int = 48
+    height: int = 512
+    width: int = 512
+    reasoning_parser: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +107,7 @@ class Engine(ABC):
 
     kind: ClassVar[str]  # the name on the command line
     needs_media: ClassVar[bool] = True  # whether frames must be decoded for it
+    answers: frozenset[Answers] = frozenset({"free"})  # how it can answer; a run that asks otherwise is refused
     max_in_flight: int = 1  # requests at once
     deterministic: bool = False  # whether an answer depends on its request alone, not on those before or beside it
     frame_format: FrameFormat = FrameFormat()
@@ -95,6 +120,9 @@ class Engine(ABC):
     def prepare(self, evaluators: Mapping[str, Evaluator], blind_answers: Mapping[str, Mapping[str, str]]) -> None:
         """Called once the run is planned, with the evaluator of each task and, where one is known, the best constant
         answer to each of its samples by id; only baselines need them."""
+
+    def expect(self, needs: Needs) -> None:
+        """Called before `start` with what the run will ask for, where that is known; never asks for less later."""
 
     async def start(self) -> None:
         """Load what must be loaded; raises ViubenchError when the model or the endpoint is not usable."""

@@ -161,9 +161,9 @@ class Collector:
         return folder
 
     def _refuse_sampling(self, ready: Path) -> None:
-        if self.config.frames or self.config.fps:
+        if self.config.frames or self.config.fps or any(path.startswith("sampling.") for path in self.config.set or ()):
             raise ViubenchError(
-                "ready items fix their frames: --frames and --fps cannot change them",
+                "ready items fix their frames: --frames, --fps and --set sampling cannot change them",
                 where=str(ready),
                 hint="build items with another sampling, or give --videos and task names",
             )

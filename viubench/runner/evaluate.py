@@ -26,18 +26,21 @@ from viubench.engines.memory import footprint
 from viubench.engines.token_counts import Counter as TokenCounter
 from viubench.errors import Exit, ViubenchError
 from viubench.runner import loop, planning, preflight
+from viubench.runner.answer_forms import require_engine
 from viubench.runner.config import EvalConfig, Progress
 from viubench.runner.event_loop import in_event_loop
 from viubench.runner.memory import MemoryCheck
 from viubench.runner.parallel.coordinator import Replicas
 from viubench.runner.parallel.layout import Layout
 from viubench.runner.parallel.worker import ReplicaSpec
+from viubench.runner.patience import Patience
 from viubench.runner.pipeline import Pipeline
 from viubench.runner.plan import Plan
 from viubench.schema import Manifest, Record, RecordState, Results, ScoredRecord
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
 from viubench.storage.run_dir import RunFolder, write_json
+from viubench.storage.secrets import MaskingFilter
 from viubench.video.loader import Media
 from viubench.video.process_pool import KillablePool
 
@@ -81,6 +84,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         folder = RunFolder.claim(config.run_folder, fresh=not config.resume)
         try:
             plan = plan_run(config, engine.frame_format)
+            require_engine(plan, engine)
             engine.prepare(plan.evaluators, plan.blind_answers)
         except BaseException:
             folder.close()
@@ -96,13 +100,19 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         with self._answering() as answering:
             self.folder.begin(self.manifest())
             self._log_file.enter_context(log_file(self.out))
+            patience = Patience(self.plan.answers, self.config.max_errors)
             with self._progress() as progress:
+
+                def finished(record: Record) -> None:
+                    progress(record)
+                    patience(record)
+
                 try:
-                    await loop.run(self.plan, answering, self.folder, progress, self._note_engine)
+                    await loop.run(self.plan, answering, self.folder, finished, self._note_engine)
                 except BaseException as stop:
-                    done, total = len(self.folder.done), len(self.plan.samples)
+                    done, total = len(self.folder.done), self.plan.answers
                     if not isinstance(stop, Exception):
-                        log.warning("stopped at %d of %d samples; rerun the same command to resume", done, total)
+                        log.warning("stopped at %d of %d answers; rerun the same command to resume", done, total)
                     raise
                 if isinstance(answering, Pipeline) and self.engine.needs_media and answering.stages.summary():
                     log.info("%s", answering.stages.summary())
@@ -112,7 +122,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         results = summarise(record_log.read(self.out, ScoredRecord), self.manifest())
         self.folder.write_results(results)
         if failed := failures(self.out):
-            log.warning("%d of %d samples failed:", sum(failed.values()), len(self.plan.samples))
+            log.warning("%d of %d answers failed:", sum(failed.values()), self.plan.answers)
             for line, count in failed.items():
                 log.warning("  %d x %s", count, line)
         return results
@@ -150,7 +160,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
     @contextmanager
     def _progress(self) -> Iterator[Callable[[Record], None]]:
         """Counts records and their statuses, for the callback and the log file."""
-        report, total = self.config.progress or (lambda _: None), len(self.plan.samples)
+        report, total = self.config.progress or (lambda _: None), self.plan.answers
         before, began = len(self.folder.done), time.monotonic()
         statuses: Counter[str] = Counter()
         report(Progress("answering", before, total))
@@ -252,6 +262,7 @@ def failures(out: Path) -> dict[str, int]:
 def log_file(out: Path) -> Iterator[None]:
     """What is logged goes into `run.log` of the run folder too."""
     handler = logging.FileHandler(out / "run.log", encoding="utf-8", delay=True)
+    handler.addFilter(MaskingFilter())
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     try:

@@ -32,12 +32,14 @@ from viubench.schema.records import (
     FAILED,
     SCHEMA_VERSION,
     STATUSES,
+    AnswerSpread,
     Clip,
     Failure,
     FrameInfo,
     Groups,
     Item,
     Manifest,
+    OptionLogprob,
     ProtocolEntry,
     Record,
     RecordState,
@@ -52,6 +54,7 @@ from viubench.schema.records import (
     TaskResult,
 )
 from viubench.schema.tasks import (
+    Answers,
     Chat,
     Decoding,
     EvaluatorSpec,

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from viubench.schema.base import Strict, content_hash
 from viubench.schema.pretext import PretextSpec
+
+Answers = Literal["free", "constrained", "likelihood"]
+"""How a model answers: with any text, with text held to the form of an answer, or by the likeliest of the options."""
 
 
 def _unless(default: Any) -> Any:
@@ -24,11 +27,14 @@ class Sampling(Strict):
     """Which frames of a video are shown.
 
     `even`: `frames` instants spread evenly over the middle `middle` share of the video (paper, section 4);
-    fewer distinct frames than asked is an error. `fps`: `fps` frames a second, at most `frames`, first and last
-    frame included; a short video gives fewer.
+    fewer distinct frames than asked is an error. `fps`: `fps` frames a second, first and last frame included, at most
+    `frames` and at least `min_frames` (a short video's are then closer), as far as the video has so many. `qwen`: the
+    same numbers by the rule of qwen-vl-utils, an even count spread over the frame numbers.
     """
 
-    kind: Literal["even", "fps", "indices"] = "even"
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    kind: Literal["even", "fps", "qwen", "indices"] = "even"
     indices: tuple[int, ...] = ()
     frames: Annotated[int, Field(ge=1, le=100_000)] = 48
     min_frames: Annotated[int, Field(ge=1), _unless(1)] = 1
@@ -39,12 +45,13 @@ class Sampling(Strict):
 class Resize(Strict):
     """Frame size: as large as `max_pixels` allows, aspect kept, both sides multiples of `multiple` pixels.
 
-    `total_pixels` bounds all frames of a video together, `group` frames that the model merges counting once, as
-    qwen-vl-utils counts them; `tokens` says the same in vision tokens of a video. `fixed` is the one size (height,
-    width) that a model's frames have; every frame is shown whole at that size. The engine sets `multiple`, `group` and
-    `fixed`.
+    `kind` says how sides are rounded: to the nearest shape, or as `smart_resize` of qwen-vl-utils does. `total_pixels`
+    bounds all frames of a video together, `group` frames that the model merges counting once, as qwen-vl-utils counts
+    them; `tokens` says the same in vision tokens of a video. `fixed` is the one size (height, width) that a model's
+    frames have; every frame is shown whole at that size. The engine sets `multiple`, `group` and `fixed`.
     """
 
+    kind: Annotated[Literal["shape", "smart_resize"], _unless("shape")] = "shape"
     max_pixels: Annotated[int, Field(ge=1024)] = 512 * 512
     min_pixels: Annotated[int, Field(ge=1024)] = 128 * 128
     multiple: Annotated[int, Field(ge=1, le=256)] = 32
@@ -62,6 +69,8 @@ class Decoding(Strict):
     those here: a checkpoint's are read when the run is planned, a server applies its own.
     """
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     max_tokens: Annotated[int, Field(ge=1)] = 64
     temperature: Annotated[float, Field(ge=0)] = 0.0
     top_p: Annotated[float, Field(gt=0, le=1), _unless(1.0)] = 1.0
@@ -70,8 +79,8 @@ class Decoding(Strict):
     presence_penalty: Annotated[float, Field(ge=-2, le=2), _unless(0.0)] = 0.0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2), _unless(0.0)] = 0.0
     repetition_penalty: Annotated[float, Field(gt=0), _unless(1.0)] = 1.0
-    stop: Annotated[tuple[str, ...], _unless(())] = ()
-    seed: Annotated[int | None, _unless(None)] = None
+    stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], _unless(())] = ()
+    seed: Annotated[int | None, Field(ge=0, lt=2**63), _unless(None)] = None
     samples: Annotated[int, Field(ge=1), _unless(1)] = 1
     generation_config: Annotated[bool, _unless(False)] = False
 
@@ -91,16 +100,20 @@ class Chat(Strict):
 
 
 class Protocol(Strict):
-    """All that changes a score beside model and items; two scores compare only under one hash."""
+    """All that changes a score beside model and items; two scores compare only under one hash.
+
+    `source` is where its values were published, `commands` run it as its source did.
+    """
 
     protocol: str
     description: str = ""
+    source: Annotated[str, _unless("")] = ""
+    commands: Annotated[tuple[str, ...], _unless(())] = ()
     sampling: Sampling = Sampling()
     resize: Resize = Resize()
     decoding: Decoding = Decoding()
     chat: Annotated[Chat, _unless(Chat())] = Chat()
-    answers: Annotated[Literal["free", "constrained", "likelihood"], _unless("free")] = "free"
-    """Free text; text that the engine constrains to the form of an answer; or the likeliest of the given options."""
+    answers: Annotated[Answers, _unless("free")] = "free"
     media: Annotated[Literal["frames", "file"], _unless("frames")] = "frames"
     """Whether the model is shown frames chosen here, or its server is given the file and samples it itself."""
     subtitles: Annotated[bool, _unless(False)] = False
@@ -110,8 +123,9 @@ class Protocol(Strict):
     denominator: Literal["strict"] = "strict"
 
     def hash(self) -> str:
-        """Hash of what matters: the name and the description do not."""
-        return content_hash(self.model_dump(mode="json", exclude={"protocol", "description", "recorded_hash"}))
+        """Hash of what matters: the name and what describes it do not."""
+        about = {"protocol", "description", "source", "commands", "recorded_hash"}
+        return content_hash(self.model_dump(mode="json", exclude=about))
 
 
 class EvaluatorSpec(Strict):
@@ -175,10 +189,26 @@ class Prompt(Strict):
 
 
 class GenerationKwargs(Strict):
-    """A task's own changes to the protocol's decoding, under lm-evaluation-harness's names."""
+    """A task's own changes to the protocol's decoding, under lm-evaluation-harness's names; without `do_sample` its
+    temperature counts as given."""
 
     max_new_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0)] | None = None
+    do_sample: Annotated[bool | None, _unless(None)] = None
+    top_p: Annotated[float | None, Field(gt=0, le=1), _unless(None)] = None
+    top_k: Annotated[int | None, Field(ge=0), _unless(None)] = None
+    until: Annotated[tuple[str, ...], _unless(())] = ()
+
+    def decoding(self) -> dict[str, Any]:
+        """The fields of `Decoding` that they change."""
+        given = {
+            "max_tokens": self.max_new_tokens,
+            "temperature": 0.0 if self.do_sample is False else self.temperature,
+            "top_p": self.top_p,
+            "top_k": self.top_k,
+            "stop": self.until or None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class Metadata(Strict):

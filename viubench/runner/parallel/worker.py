@@ -2,7 +2,7 @@
 
 Example:
     opened = await worker.open(first_samples)
-    record = await worker.answer(sample)
+    record = await worker.answer(Attempt(sample))
 
 A replica is sent samples and sends back records; frames never travel.
 """
@@ -19,8 +19,8 @@ from typing import Any
 from viubench.engines.base import Engine
 from viubench.errors import ViubenchError
 from viubench.runner.pipeline import Pipeline
-from viubench.runner.plan import Plan
-from viubench.schema import Record, Sample
+from viubench.runner.plan import Attempt, Plan
+from viubench.schema import Record
 from viubench.video.frame_cache import FrameCache, default_root
 from viubench.video.loader import Media
 from viubench.video.process_pool import KillablePool
@@ -70,8 +70,8 @@ class Worker:
         self._pool: KillablePool | None = None
         self._pipeline: Pipeline | None = None
 
-    async def open(self, soon: Sequence[Sample]) -> Opened:
-        """Start the engine; meanwhile the videos of the samples that come `soon` are decoded. Raises ViubenchError as
+    async def open(self, soon: Sequence[Attempt]) -> Opened:
+        """Start the engine; meanwhile the videos of what comes `soon` are decoded. Raises ViubenchError as
         the engine does, or where this machine lacks the folder the run was started in."""
         spec = self.spec
         work_in(spec.folder)
@@ -87,10 +87,10 @@ class Worker:
         await engine.start()
         return Opened(engine.describe(), sees_folder)
 
-    async def answer(self, sample: Sample) -> Record:
-        """The sample's record; raises ViubenchError where the engine finds that it cannot be trusted."""
+    async def answer(self, attempt: Attempt) -> Record:
+        """The answer's record; raises ViubenchError where the engine finds that it cannot be trusted."""
         assert self._pipeline is not None, "answer before open"
-        return await self._pipeline.answer(sample)
+        return await self._pipeline.answer(attempt)
 
     async def close(self) -> None:
         """End the decoders and the engine; safe to call twice."""
