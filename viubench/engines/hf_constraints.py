@@ -15,19 +15,8 @@ from typing import Any
 
 from evaluators import Constraint
 from viubench.errors import ViubenchError
-from viubench.scoring.reasoning import part
 
 KEPT = 32  # grammars that stay compiled
-
-
-def refuse_reasoning(thinking: str, prompt_end: str) -> None:
-    """Raise ViubenchError where the model would reason first: the form would be that of its reasoning."""
-    if thinking == "on" or not part("", prompt_end).finished:
-        raise ViubenchError(
-            "the hf engine cannot tell where the reasoning ends and an answer of a given form begins",
-            where="answers",
-            hint="--thinking off; or --engine vllm --set answers=constrained --set chat.reasoning_parser=NAME",
-        )
 
 
 class Grammars:
