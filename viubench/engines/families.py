@@ -142,12 +142,6 @@ _MINICPM = Family(
     video={"max_slice_nums": 1},
     images={"max_slice_nums": 1},
 )
-    merge=4,
-    around="<image></image>",
-    intro="<image_id>0</image_id>",
-    video={"max_slice_nums": 1},
-    images={"max_slice_nums": 1},
-)
 
 FAMILIES: Mapping[str, Family] = {
     "qwen2_vl": _QWEN2,
@@ -218,7 +212,7 @@ def family(checkpoint: Mapping[str, Any]) -> Family:
     if row is not None:
         return row
     folder = Path(checkpoint["path"])
-    video = _read(folder / "processor_config.json").get("video_processor")
+    video = read_json(folder / "processor_config.json").get("video_processor")
     return Family() if video or (folder / "video_preprocessor_config.json").is_file() else _STILLS
 
 
@@ -250,7 +244,7 @@ def frame_tokens(checkpoint: Mapping[str, Any]) -> int | None:
 def image_merge(checkpoint: Mapping[str, Any]) -> int | None:
     """Pixels along a side of one token of a still image, where they are not those of a video."""
     folder = Path(checkpoint["path"])
-    image = _read(folder / "processor_config.json").get("image_processor") or {}
+    image = read_json(folder / "processor_config.json").get("image_processor") or {}
     patch, merge = image.get("patch_size"), next(_numbers(image, _MERGES), None)
     return patch * merge if isinstance(patch, int) and merge and family(checkpoint).merge is None else None
 
@@ -258,12 +252,12 @@ def image_merge(checkpoint: Mapping[str, Any]) -> int | None:
 def processor_settings(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """What configuration and processor say about frames, in one place; the video processor's word counts most."""
     folder = Path(checkpoint["path"])
-    config = _read(folder / "config.json")
+    config = read_json(folder / "config.json")
     vision = config.get("vision_config") or (config.get("thinker_config") or {}).get("vision_config") or {}
-    processor = _read(folder / "processor_config.json")
+    processor = read_json(folder / "processor_config.json")
     merged = vision | processor
     for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
-        merged |= _read(folder / name)
+        merged |= read_json(folder / name)
     for name in ("image_processor", "video_processor"):
         merged |= processor.get(name) or {}
     if isinstance(patch := merged.get("patch_size"), list):
@@ -297,8 +291,8 @@ def _numbers(settings: Mapping[str, Any], names: Sequence[str]) -> Iterator[int]
             yield value
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """An empty one where the file is not there or does not read."""
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; an empty one where it is not there or does not read."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -118,9 +118,8 @@ class Counter:
             if settings.system:
                 messages.insert(0, {"role": "system", "content": [{"type": "text", "text": settings.system}]})
             given = templates.arguments(self._source or "", settings)
-            return self._tokens(
-                self._template.render(messages=messages, add_generation_prompt=True, tools=None, **given)
-            )
+            given |= {"add_generation_prompt": True, "tools": None, **self._names}
+            return self._written(self._template.render(messages=messages, **given))
         told = [settings.system, *(piece["text"] for piece in pieces if "text" in piece)]
         media = sum("text" not in piece for piece in pieces)
         return sum(map(self._tokens, told)) + 3 * media + TEMPLATE_TOKENS
