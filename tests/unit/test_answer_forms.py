@@ -12,6 +12,8 @@ from tests.unit.test_runner import Fake, sample
 from viubench.engines import baselines
 from viubench.engines.base import Engine, Request, Response
 from viubench.engines.constrained import continuations, likeliest
+from viubench.engines.server import ServerEngine
+from viubench.engines.vllm import VllmEngine
 from viubench.errors import ViubenchError
 from viubench.runner.answer_forms import require_engine, require_forms
 from viubench.runner.pipeline import Pipeline
@@ -66,6 +68,8 @@ def test_a_free_run_asks_no_evaluator_for_a_form() -> None:
         (baselines.BlindEngine, MODES),
         (baselines.OracleEngine, MODES),
         (baselines.AnswersEngine, MODES),
+        (ServerEngine, ("free", "constrained")),
+        (VllmEngine, ("free", "constrained")),
         (Fake, ("free",)),
     ],
 )

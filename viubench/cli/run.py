@@ -120,7 +120,7 @@ def score(
 def _call(name: str, options: dict[str, Any]) -> None:
     """Call the function of that name with the options of its command, and print what it returns."""
     import viubench
-    from viubench.cli.progress import stages
+    from viubench.cli.progress import stages, warn
     from viubench.cli.tables import dry_run_text, results_table
 
     options["resume"] = not options.pop("fresh")
@@ -130,6 +130,8 @@ def _call(name: str, options: dict[str, Any]) -> None:
         print(dry_run_text(done))
         return
     print(results_table(done.results))
+    if line := done.unanswered():
+        warn(line)
     raise typer.Exit(Exit.OK if done.valid else Exit.INVALID_RUN)
 
 

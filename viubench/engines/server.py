@@ -27,7 +27,7 @@ from viubench.engines.server_replies import response_of
 from viubench.engines.server_sight import Sight
 from viubench.engines.server_wishes import Wishes
 from viubench.errors import EngineError, ViubenchError
-from viubench.schema import ShownMedia
+from viubench.schema import Answers, ShownMedia
 from viubench.video import timestamps
 
 log = logging.getLogger("viubench")
@@ -55,6 +55,7 @@ class ServerEngine(Engine):
     """
 
     kind: ClassVar[str] = "server"
+    answers = frozenset[Answers]({"free", "constrained"})
 
     def __init__(self, model: str | None, base_urls: Sequence[str], args: Mapping[str, str]) -> None:
         self.settings = Settings.read(args)
@@ -118,6 +119,8 @@ class ServerEngine(Engine):
         return await self._answer(request)
 
     async def _answer(self, request: Request) -> Response:
+        if request.file is not None:
+            self.transport = "file"
         as_video = self._as_video(request)
         try:
             reply, body = await self._ask(request, as_video)

@@ -44,6 +44,15 @@ ARGUMENTS: dict[str, engine_args.Kind] = {
     "sight": ("on", "off"),
     "stream": ("auto", "true", "false"),
 }
+OMITTABLE = (
+    *("temperature", "top_p", "top_k", "min_p", "stop", "seed"),
+    *("presence_penalty", "frequency_penalty", "repetition_penalty"),
+)
+"""Parameters of a request that may be left out of it."""
+
+OURS = frozenset({"model", "messages", "n", "stream", "stream_options", "media_io_kwargs", "mm_processor_kwargs"})
+"""Fields that `extra_body` cannot have."""
+
 LEAST = {"size_multiple": 1, "retries": 0, "max_in_flight": 1}
 ABOVE_ZERO = ("timeout", "requests_per_minute", "tokens_per_minute")
 
@@ -96,6 +105,10 @@ class Settings:
         given |= {"headers": _headers(given.pop("api_key_env", KEY), given.get("headers", ""), key_named)}
         given |= {"extra_body": _object("extra_body", given.get("extra_body", ""))}
         given |= {"omit": frozenset(re.findall(r"\w+", given.get("omit", "")))}
+        if odd := given["omit"] - set(OMITTABLE):
+            raise _wrong("omit", ",".join(sorted(odd)), f"only {', '.join(OMITTABLE)} can be left out")
+        if odd := OURS & set(given["extra_body"]):
+            raise _wrong("extra_body", ", ".join(sorted(odd)), "that is ours to say")
         given |= {"sight": given.get("sight", "on") == "on"}
         own_key = key_named or any(
             name.lower() == "authorization" for name in _object("headers", args.get("headers", ""))

@@ -34,7 +34,6 @@ OFF: dict[str, Any] = {
 """The value of each sampling parameter that changes nothing."""
 
 NOT_OPENAI = ("top_k", "min_p", "repetition_penalty")
-OMITTABLE = ("temperature", *OFF, "stop", "seed")
 REASONING = frozenset(
     {"reasoning_effort", "reasoning", "thinking", "enable_thinking", "chat_template_kwargs", "google"}
 )

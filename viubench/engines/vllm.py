@@ -52,6 +52,7 @@ class VllmEngine(CheckpointEngine):
 
     kind: ClassVar[str] = "vllm"
     library: ClassVar[str] = "vllm"
+    answers = frozenset({"free", "constrained"})
 
     def __init__(
         self, model: str, args: Mapping[str, str], *, deterministic: bool = False, logprobs: bool = False

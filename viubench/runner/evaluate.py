@@ -26,6 +26,7 @@ from viubench.engines.memory import footprint
 from viubench.engines.token_counts import Counter as TokenCounter
 from viubench.errors import Exit, ViubenchError
 from viubench.runner import loop, planning, preflight
+from viubench.runner.alarms import Alarm
 from viubench.runner.answer_forms import require_engine
 from viubench.runner.config import EvalConfig, Progress
 from viubench.runner.event_loop import in_event_loop
@@ -36,6 +37,7 @@ from viubench.runner.parallel.worker import ReplicaSpec
 from viubench.runner.patience import Patience
 from viubench.runner.pipeline import Pipeline
 from viubench.runner.plan import Plan
+from viubench.runner.whole_files import require_whole_files
 from viubench.schema import Manifest, Record, RecordState, Results, ScoredRecord
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
@@ -85,6 +87,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         try:
             plan = plan_run(config, engine.frame_format)
             require_engine(plan, engine)
+            require_whole_files(plan, engine)
             engine.prepare(plan.evaluators, plan.blind_answers)
         except BaseException:
             folder.close()
@@ -163,12 +166,15 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         report, total = self.config.progress or (lambda _: None), self.plan.answers
         before, began = len(self.folder.done), time.monotonic()
         statuses: Counter[str] = Counter()
+        alarm = Alarm(self.plan)
         report(Progress("answering", before, total))
         logged = began
 
         def count(record: Record) -> None:
             nonlocal logged
             statuses[record.status] += 1
+            if line := alarm.add(record):
+                log.warning("%s", line)
             done, now = len(self.folder.done), time.monotonic()
             report(Progress("answering", done, total, dict(statuses)))
             if now - logged > LOG_SECONDS or done == total:

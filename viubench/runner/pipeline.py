@@ -22,6 +22,7 @@ from viubench.errors import EngineError, MediaError
 from viubench.pretext import generate
 from viubench.runner.plan import Attempt, Plan
 from viubench.runner.timing import Stages
+from viubench.runner.whole_files import by_file, file_of
 from viubench.schema import Failure, FrameInfo, Record, Sample, Sampling, Status, content_hash
 from viubench.scoring.grade import Grade, grade
 from viubench.scoring.reasoning import part
@@ -109,6 +110,8 @@ class Pipeline:
         try:
             if self.media is None:
                 return await self.query(attempt)
+            if by_file(attempt.sample, self.plan):
+                return await self.query(attempt, file=file_of(attempt.sample, self.plan))
             started = time.perf_counter()
             async with self._made(attempt.sample, self.media) as made:
                 return await self.query(attempt, made, time.perf_counter() - started)
@@ -145,8 +148,10 @@ class Pipeline:
                 await asyncio.to_thread(filmstrip.write, filmstrip.strip_path(self.out, sample.id), videos)
         return made
 
-    async def query(self, attempt: Attempt, made: Made | None = None, waited: float = 0.0) -> Record:
-        """Put the question; `waited` goes into the record."""
+    async def query(
+        self, attempt: Attempt, made: Made | None = None, waited: float = 0.0, file: str | None = None
+    ) -> Record:
+        """Put the question; `waited` goes into the record, `file` to a server that samples it itself."""
         made, sample = made or Made(), attempt.sample
         protocol = self.plan.protocols[sample.task]
         request = Request(
@@ -159,6 +164,7 @@ class Pipeline:
             self.plan.seed_of(attempt),
             protocol.answers,
             self.plan.constraint_of(sample),
+            file,
         )
         with self.stages.at("queue"):
             await self.slots.acquire()
@@ -185,8 +191,11 @@ def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...
 
 
 def frame_requests(sample: Sample, plan: Plan) -> list[FrameRequest]:
-    """Each clip with its sampling: a pretext item fixes its frames, any other sample follows the protocol."""
+    """Each clip with its sampling: a pretext item fixes its frames, any other sample follows the protocol; none
+    where the file is sent."""
     root, protocol = plan.roots[sample.task], plan.protocols[sample.task]
+    if protocol.media == "file":
+        return []
     if sample.pretext is None:
         share = len(sample.clips) if protocol.frame_budget == "per_item" else 1
         sampling = protocol.sampling.model_copy(update={"frames": max(protocol.sampling.frames // max(share, 1), 1)})

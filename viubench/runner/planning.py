@@ -29,6 +29,7 @@ from viubench.runner.collect import Collector
 from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
 from viubench.runner.protocols import resolve
+from viubench.runner.whole_files import by_file, is_url
 from viubench.schema import Clip, Manifest, Protocol, ProtocolEntry, Sample, Task, TaskEntry
 from viubench.scoring import baselines
 from viubench.scoring.aggregate import items_hash
@@ -154,7 +155,8 @@ def missing(plan: Plan) -> Missing:
 
     costs: Counter[str] = Counter()
     for sample in plan.samples:
-        faults = (fault(clip, plan.roots[sample.task]) for clip in sample.clips)
+        clips = [clip for clip in sample.clips if not (by_file(sample, plan) and is_url(clip))]
+        faults = (fault(clip, plan.roots[sample.task]) for clip in clips)
         costs.update([one for one in faults if one][:1])
     return Missing(costs, costs.total(), len(plan.samples))
 

@@ -96,6 +96,8 @@ def _asked(config: EvalConfig) -> tuple[dict[str, Any], dict[str, str]]:
         if (given := getattr(config, name)) is not None:
             options[path] = f"--{name.replace('_', '-')}"
             asked[path] = protocol_fields.value(path, given, options[path])
+    if config.engine_settings.get("transport") == "file":
+        asked["media"], options["media"] = "file", "--engine-arg transport=file"
     for path, given in (config.set or {}).items():
         value = protocol_fields.value(path, given)
         if path in asked and asked[path] != value:
