@@ -12,6 +12,7 @@ from tests.unit.test_runner import Fake, sample
 from viubench.engines import baselines
 from viubench.engines.base import Engine, Request, Response
 from viubench.engines.constrained import continuations, likeliest, refuse_reasoning
+from viubench.engines.hf import HfEngine
 from viubench.engines.server import ServerEngine
 from viubench.engines.vllm import VllmEngine
 from viubench.errors import ViubenchError
@@ -68,6 +69,7 @@ def test_a_free_run_asks_no_evaluator_for_a_form() -> None:
         (baselines.BlindEngine, MODES),
         (baselines.OracleEngine, MODES),
         (baselines.AnswersEngine, MODES),
+        (HfEngine, MODES),
         (ServerEngine, ("free", "constrained")),
         (VllmEngine, MODES),
         (Fake, ("free",)),

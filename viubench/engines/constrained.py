@@ -17,7 +17,7 @@ from typing import Any
 
 from viubench.engines.base import Response
 from viubench.errors import ViubenchError
-from viubench.schema import Chat, OptionLogprob
+from viubench.schema import Chat, OptionLogprob, ShownMedia
 from viubench.scoring.reasoning import part
 
 
@@ -62,8 +62,14 @@ def likeliest(options: Sequence[str], logprobs: Sequence[Sequence[float]]) -> tu
     return max(options, key=lambda option: scored[option].logprob), scored
 
 
-def chosen(options: Sequence[str], logprobs: Sequence[Sequence[float]], prompt_tokens: int, seconds: float) -> Response:
+def chosen(
+    options: Sequence[str],
+    logprobs: Sequence[Sequence[float]],
+    prompt_tokens: int,
+    seconds: float,
+    shown: ShownMedia | None = None,
+) -> Response:
     """The response of an engine that was asked for the likeliest option; see `likeliest`."""
     text, scored = likeliest(options, logprobs)
     usage = {"prompt_tokens": prompt_tokens, "completion_tokens": 0}
-    return Response(text, "stop", usage, seconds, option_logprobs=scored)
+    return Response(text, "stop", usage, seconds, shown=shown, option_logprobs=scored)
