@@ -70,6 +70,12 @@ def run(
         bool, typer.Option("--deterministic", help="Each answer depends on its request alone; slower.")
     ] = False,
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
+    price_in: Annotated[
+        float | None, typer.Option(min=0, help="Price of a million prompt tokens, for --dry-run of a server.")
+    ] = None,
+    price_out: Annotated[
+        float | None, typer.Option(min=0, help="Price of a million generated tokens, for --dry-run of a server.")
+    ] = None,
     max_errors: Annotated[
         float, typer.Option(help="Share of media and engine errors above which the run is invalid.")
     ] = 0.01,
