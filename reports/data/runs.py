@@ -32,8 +32,8 @@ WAYS: tuple[Answers, ...] = get_args(Answers)
 
 @dataclass(frozen=True, eq=False)
 class RunData:
-    """What was run, the scores, and a row per sample (`reports.data.samples`), by task and id whatever order they
-    finished in."""
+    """What was run, the scores, and a row per answer (`reports.data.samples`), by task, id and number whatever order
+    they finished in."""
 
     path: Path
     manifest: Manifest
@@ -59,7 +59,7 @@ class RunData:
 
     @cached_property
     def by_task(self) -> Mapping[str, pd.DataFrame]:
-        """The samples of each task, by id."""
+        """The answers of each task, by id and number."""
         places = self.samples.groupby("task", observed=True).indices
         return {str(task): self.samples.iloc[rows[0] : rows[-1] + 1] for task, rows in places.items()}
 

@@ -84,7 +84,7 @@ def agreements(runs: Sequence[RunData], names: Sequence[str], pairing: Pairing |
         first, second = runs[one], runs[two]
         if not same_model(first, second):
             continue
-        pairs = _answered(first).merge(_answered(second), on="id", suffixes=("", "_other"))
+        pairs = _answered(first).merge(_answered(second), on=["id", "number"], suffixes=("", "_other"))
         if len(pairs):
             name, other = (f"{names[place]} ({runs[place].results.engine})" for place in (one, two))
             shared = [task for task in first.results.tasks if pairing.difference(one, two, {task: 1.0})]
@@ -102,9 +102,12 @@ def same_model(one: RunData, two: RunData) -> bool:
 
 
 def _answered(run: RunData) -> pd.DataFrame:
-    """The samples with a response, in what two runs are compared by."""
+    """The answers with a response, in what two runs are compared by."""
     answered = run.samples[run.samples["response"].notna()]
-    return answered.reindex(columns=["id", "response", "frames", "usage.prompt_tokens", "usage.shown_as_images"])
+    answered = answered.assign(number=answered.get("number", 0))
+    return answered.reindex(
+        columns=["id", "number", "response", "frames", "usage.prompt_tokens", "usage.shown_as_images"]
+    )
 
 
 def _agreement(

@@ -179,12 +179,13 @@ def _measured(
     n = sum(task.n for task in results.tasks.values())
     failed = sum(n for task in results.tasks.values() for status, n in task.statuses.items() if status != "ok")
     blind = mean_of(results, first, "blind")
+    answers = sum(task.answers for task in results.tasks.values())
     gain = cells[first.key].value - blind if first.key in cells and blind is not None else None
     badges = sorted(
         {f"protocol {task.protocol}" for name, task in results.tasks.items() if run.kind == "model" and name in unlike}
     )
     note = NOTES.get(run.kind, results.engine)
-    return LeaderboardRow(label, run.kind, note, cells, tuple(badges), n, failed / n if n else 0.0, gain)
+    return LeaderboardRow(label, run.kind, note, cells, tuple(badges), n, failed / answers if answers else 0.0, gain)
 
 
 def _cell(place: int, results: Results, head: Column, pairing: Pairing) -> Cell | None:

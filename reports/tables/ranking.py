@@ -19,7 +19,8 @@ from reports.data.runs import RunData
 from viubench.comparison.pair import ROUNDING
 from viubench.schema import FAILED, TaskEntry
 from viubench.schema.gate import MAX_ERRORS
-from viubench.scoring.aggregate import headline_parts, units_frame
+from viubench.scoring.aggregate import headline_parts, numbered, units_frame
+from viubench.scoring.frame import averaged
 from viubench.stats.estimates import Estimate, Part, weighted_mean
 from viubench.stats.paired_differences import Difference, detectable, holm, paired
 
@@ -177,12 +178,13 @@ def _overlap(one: Cell, two: Cell) -> bool:
 def _parts(run: RunData, task: str) -> list[Part] | None:
     """The headline's units by id; None where the records do not make the score that results.json says."""
     rows, result, evaluator = run.by_task.get(task), run.results.tasks[task], run.evaluator(task)
-    if evaluator is None or rows is None or len(rows) != result.n:
+    if evaluator is None or rows is None or len(rows) != result.answers:
         return None
     if rows["status"].isin(FAILED).sum() > MAX_ERRORS * len(rows):
         return None
     try:
-        parts = headline_parts(units_frame(rows, evaluator), evaluator, run.manifest.tasks[task].average)
+        units = averaged([units_frame(answers, evaluator) for answers in numbered(rows)])
+        parts = headline_parts(units, evaluator, run.manifest.tasks[task].average)
     except (LookupError, TypeError, ValueError):  # records that it cannot take
         return None
     value = sum(weight * sum(scores) / len(scores) for weight, scores, _ in parts)

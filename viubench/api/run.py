@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from viubench.errors import ViubenchError
+from viubench.runner.alarms import closing
 from viubench.runner.config import MAX_ERRORS, PathLike
 from viubench.runner.evaluate import failures
 from viubench.schema import FAILED, Manifest, Record, Results
@@ -66,6 +67,10 @@ class Run:
         from viubench.scoring.frame import results_frame
 
         return results_frame(self.results)
+
+    def unanswered(self) -> str:
+        """How many answers cannot be used, with an example and what to do; "" where nine in ten can be."""
+        return closing(self.path, self.results)
 
     def failures(self) -> Mapping[str, int]:
         """Each distinct media and engine error, and how many samples it cost."""

@@ -94,6 +94,13 @@ def logged(level: int = logging.INFO) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
+def warn(line: str) -> None:
+    """A warning on standard error, without control characters."""
+    from reports.html.escape import clean
+
+    print(f"warning: {clean(line)}", file=sys.stderr)
+
+
 def print_error(error: ViubenchError) -> None:
     """What is wrong, where, and what to try; without control characters, for it may quote names and paths of others."""
     from reports.html.escape import clean

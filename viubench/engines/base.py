@@ -111,6 +111,7 @@ class Engine(ABC):
     max_in_flight: int = 1  # requests at once
     deterministic: bool = False  # whether an answer depends on its request alone, not on those before or beside it
     frame_format: FrameFormat = FrameFormat()
+    needs: Needs | None = None  # what the run asks of it at most, once that is known
 
     @classmethod
     def from_options(cls, options: EngineOptions) -> Engine:
@@ -122,7 +123,8 @@ class Engine(ABC):
         answer to each of its samples by id; only baselines need them."""
 
     def expect(self, needs: Needs) -> None:
-        """Called before `start` with what the run will ask for, where that is known; never asks for less later."""
+        """Called before `start` with what the run will ask for, where that is known."""
+        self.needs = needs
 
     async def start(self) -> None:
         """Load what must be loaded; raises ViubenchError when the model or the endpoint is not usable."""

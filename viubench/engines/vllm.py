@@ -13,18 +13,19 @@ import multiprocessing
 import os
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from viubench.engines import engine_args, prompts, vllm_process
-from viubench.engines.base import CheckpointEngine, Needs, Request, Response, allow_read_only_frames
+from viubench.engines import engine_args, prompts, vllm_process, vllm_scores
+from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
+from viubench.engines.constrained import chosen, continuations
 from viubench.engines.token_counts import TIMESTAMPED_TYPES
 from viubench.engines.vllm_process import CoreLog, reason
 from viubench.engines.vllm_prompt import AS_WRITTEN, as_prompt, kind
-from viubench.engines.vllm_sampling import ReasoningParser, require_finished, sampling_values
+from viubench.engines.vllm_sampling import FAILED, ReasoningParser, refuse_reasoning, sampling_values
 from viubench.engines.vllm_settings import ALONE, INVARIANT, default_settings, typed
 from viubench.errors import EngineDead, EngineError, Exit, ViubenchError
-from viubench.schema import Chat
+from viubench.schema import Answers
 from viubench.video import timestamps
 from viubench.video.process_pool import without_main
 
@@ -37,6 +38,9 @@ PROMPT_END = 200
 
 FIRST_AND_LAST = 2**30
 """Tokens between two outputs of a request: its first token and the whole answer are what is wanted."""
+
+TRIES = 2
+"""Of a request that vLLM itself failed."""
 
 
 class VllmEngine(CheckpointEngine):
@@ -52,7 +56,7 @@ class VllmEngine(CheckpointEngine):
 
     kind: ClassVar[str] = "vllm"
     library: ClassVar[str] = "vllm"
-    answers = frozenset({"free", "constrained"})
+    answers: frozenset[Answers] = frozenset({"free", "constrained", "likelihood"})
 
     def __init__(
         self, model: str, args: Mapping[str, str], *, deterministic: bool = False, logprobs: bool = False
@@ -64,7 +68,6 @@ class VllmEngine(CheckpointEngine):
         super().__init__(model, given, deterministic=deterministic)
         self.max_in_flight = engine_args.typed(own, {"max_in_flight": int}, self.kind)["max_in_flight"]
         self.logprobs = logprobs
-        self._needs: Needs | None = None
         self._llm: Any = None
         self._log = CoreLog()
         self._close_s: int | None = None
@@ -72,9 +75,6 @@ class VllmEngine(CheckpointEngine):
         self._proven: set[str] = set()
         self._parsers: dict[str, ReasoningParser] = {}
         self._numbers = itertools.count()
-
-    def expect(self, needs: Needs) -> None:
-        self._needs = needs
 
     async def start(self) -> None:
         vllm_process.set_environment()
@@ -108,7 +108,7 @@ class VllmEngine(CheckpointEngine):
         self.version = vllm.__version__
         fields = {field.name: field.type for field in dataclasses.fields(AsyncEngineArgs)}
         self._close_s = CPU_CLOSE_S if on_cpu else None
-        self.settings = default_settings(self.checkpoint, on_cpu=on_cpu, needs=self._needs) | typed(self.args, fields)
+        self.settings = default_settings(self.checkpoint, on_cpu=on_cpu, needs=self.needs) | typed(self.args, fields)
         if self.deterministic:
             self.settings |= INVARIANT if invariant else ALONE
         quiet = {"use_tqdm_on_load": False, "disable_log_stats": True, "enable_log_requests": False}
@@ -129,22 +129,20 @@ class VllmEngine(CheckpointEngine):
         if self.deterministic:  # a video encoded for another request may have been rounded beside other videos
             names = tuple(f"{request.sample.id}-{name}" for name in names)
         prompt = as_prompt(self._processor, request.sample.question, request.videos, names)
-        parser = self._parser(request.chat)
-        values = sampling_values(request.decoding, request.chat, request.seed, request.constraint)
+        if request.answers == "likelihood":
+            return await self._likeliest(request, prompt, started)
+        parser = self._parser(request, prompt["prompt"])
+        constraint = request.constraint if request.answers == "constrained" else None
+        values = sampling_values(request.decoding, request.chat, request.seed, constraint)
         values["logprobs"] = 0 if self.logprobs else None
         if parser is not None:
             values["skip_special_tokens"] = parser.skip_special_tokens
-        output, first = await self._run(prompt, values, parser)
-        kinds = {kind(video) for video in request.videos}
-        if not kinds <= self._proven:
-            self._check_prompt(output.prompt_token_ids, request)
-            self._proven |= kinds
+        output, first = await self._ask(request, prompt, values, parser=parser)
         answer = output.outputs[0]
-        require_finished(answer.finish_reason)
         usage = {"prompt_tokens": len(output.prompt_token_ids), "completion_tokens": len(answer.token_ids)}
         if output.num_cached_tokens is not None:
             usage["cached_tokens"] = output.num_cached_tokens
-        chosen = zip(answer.token_ids, answer.logprobs or (), strict=False)
+        picked = zip(answer.token_ids, answer.logprobs or (), strict=False)
         reasoning, text = ("", answer.text) if parser is None else parser.split(answer.text)
         return Response(
             text,
@@ -154,43 +152,88 @@ class VllmEngine(CheckpointEngine):
             reasoning=reasoning,
             prompt_end=prompt["prompt"][-PROMPT_END:],
             first_token=first,
-            logprobs=tuple(float(position[token].logprob) for token, position in chosen),
+            logprobs=tuple(float(position[token].logprob) for token, position in picked),
         )
 
-    def _parser(self, chat: Chat) -> ReasoningParser | None:
-        """The reasoning parser that a protocol names."""
+    async def _likeliest(self, request: Request, prompt: dict[str, Any], started: float) -> Response:
+        """The likeliest of the options; nothing is generated."""
+        assert request.constraint is not None, "options to choose from"
+        refuse_reasoning(request.chat, prompt["prompt"], "")
+        tokenizer = self._llm.renderer.tokenizer
+        options = request.constraint.choices
+        found = continuations(tokenizer, prompt["prompt"], options, tokenizer.eos_token_id)
+        tokens = 0
+
+        async def ask(before: vllm_scores.Tokens, wanted: Sequence[int]) -> dict[int, float]:
+            nonlocal tokens
+            output, _ = await self._ask(request, prompt, vllm_scores.sampling_values(wanted), before)
+            tokens = max(tokens, len(output.prompt_token_ids) - len(before))
+            place = output.outputs[0].logprobs[0]
+            return {token: float(place[token].logprob) for token in wanted}
+
+        logprobs = await vllm_scores.option_logprobs(ask, found)
+        return chosen(options, logprobs, tokens, time.perf_counter() - started)
+
+    def _parser(self, request: Request, prompt: str) -> ReasoningParser | None:
+        """The reasoning parser that the protocol names."""
+        chat = request.chat
         name = chat.reasoning_parser
         if name and name not in self._parsers:
             self._parsers[name] = ReasoningParser(name, self._processor.tokenizer, chat.template_kwargs)
+        started = str(self.settings.get("reasoning_parser") or "")
+        if request.answers == "constrained":
+            refuse_reasoning(chat, prompt, name if started == name else "")
+        if chat.reasoning_budget is not None and not started:
+            raise ViubenchError(
+                "vLLM needs a reasoning parser to end the reasoning after so many tokens",
+                where="chat.reasoning_budget",
+                hint="--set chat.reasoning_parser=NAME, or leave the budget out",
+            )
         return self._parsers.get(name)
 
+    async def _ask(
+        self,
+        request: Request,
+        prompt: dict[str, Any],
+        values: dict[str, Any],
+        before: Sequence[int] = (),
+        parser: ReasoningParser | None = None,
+    ) -> tuple[Any, float | None]:
+        """vLLM's output for a prompt, with the tokens `before` put behind it, and the seconds to its first token."""
+        more: dict[str, Any] = {}
+        for _ in range(TRIES):
+            rendered = await self._render(prompt)
+            self._check(rendered, request)
+            ids = rendered["prompt_token_ids"]
+            if parser is not None and "structured_outputs" in values:
+                more["reasoning_ended"] = parser.ended(request.chat, ids)
+            rendered["prompt_token_ids"] = [*ids, *before]
+            output, first = await self._run(rendered, values, **more)
+            if output.outputs[0].finish_reason not in FAILED:
+                return output, first
+        raise EngineError(f"vLLM ended the answer with {output.outputs[0].finish_reason}")
+
     async def _render(self, prompt: dict[str, Any], **more: Any) -> Any:
-        """A prompt as vLLM's engine input: expanded token ids and processed videos."""
+        """A prompt as vLLM's engine input: expanded token ids and processed videos. One that is not sent to the core
+        leaves the processor's cache ahead of the core's; the next request for the same video has to be tried twice."""
         from vllm.renderers.inputs.preprocess import parse_model_prompt
 
         renderer = self._llm.renderer
         how = renderer.default_cmpl_tok_params.with_kwargs(**AS_WRITTEN)
+        parsed = parse_model_prompt(self._llm.model_config, prompt)
         try:
-            (rendered,) = await renderer.render_cmpl_async(
-                [parse_model_prompt(self._llm.model_config, prompt)], how, **more
-            )
+            (rendered,) = await renderer.render_cmpl_async([parsed], how, **more)
         except Exception as error:  # a video this model does not take, a prompt that is too long
             raise EngineError(reason(error)) from error
         return rendered
 
-    async def _run(
-        self, prompt: dict[str, Any], values: dict[str, Any], parser: ReasoningParser | None
-    ) -> tuple[Any, float | None]:
-        """vLLM's output for a prompt, and the seconds to its first token."""
+    async def _run(self, rendered: Any, values: dict[str, Any], **more: Any) -> tuple[Any, float | None]:
+        """vLLM's output for an engine input, and the seconds to its first token."""
         from vllm import SamplingParams
         from vllm.v1.engine.exceptions import EngineDeadError
 
         began = time.perf_counter()
-        rendered = await self._render(prompt)
         name, output, first = f"viubench-{next(self._numbers)}", None, None
-        more: dict[str, Any] = {}
-        if parser is not None and values.get("structured_outputs") is not None:
-            more["reasoning_ended"] = parser.ended(rendered["prompt_token_ids"])
         try:
             sampling = SamplingParams(**values, stream_interval=FIRST_AND_LAST)
             async for latest in self._llm.generate(rendered, sampling, name, **more):
@@ -210,6 +253,12 @@ class VllmEngine(CheckpointEngine):
             hint="the same command resumes; VIUBENCH_DEBUG=1 shows what the core prints",
             exit_code=Exit.INVALID_RUN,
         )
+
+    def _check(self, rendered: Any, request: Request) -> None:
+        kinds = {kind(video) for video in request.videos}
+        if not kinds <= self._proven:
+            self._check_prompt(rendered["prompt_token_ids"], request)
+            self._proven |= kinds
 
     def _check_prompt(self, token_ids: list[int], request: Request) -> None:
         """Proof on the first answer that the model saw our frames at our times: nothing sampled or resized again."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from evaluators import Constraint
-from viubench.errors import EngineError, ViubenchError
+from viubench.errors import ViubenchError
 from viubench.schema import Chat, Decoding
+from viubench.scoring.reasoning import part
 
 FAILED = ("abort", "error")
-"""Finish reasons of vLLM that say that it failed, and not the model."""
+"""Finish reasons of vLLM that say that it failed, for example that its caches of processed videos differ."""
 
 
 def sampling_values(decoding: Decoding, chat: Chat, seed: int, constraint: Constraint | None = None) -> dict[str, Any]:
@@ -47,12 +48,6 @@ def structured(constraint: Constraint) -> Any:
     return StructuredOutputsParams(regex=constraint.regex)
 
 
-def require_finished(finish_reason: str | None) -> None:
-    """Raise EngineError where vLLM, and not the model, ended the answer."""
-    if finish_reason is None or finish_reason in FAILED:
-        raise EngineError(f"vLLM ended the answer with {finish_reason or 'no reason'}")
-
-
 class ReasoningParser:
     """vLLM's own parser `name` of a model's reasoning; raises ViubenchError for a name or a tokenizer it has none
     for. `switches` are what the chat template was given (`enable_thinking` ...)."""
@@ -79,6 +74,17 @@ class ReasoningParser:
         reasoning, content = self._parser.extract_reasoning(text, self._request)
         return reasoning or "", content or ""
 
-    def ended(self, prompt_ids: list[int]) -> bool:
-        """Whether a prompt has already ended the reasoning, so that the answer follows at once."""
-        return bool(self._parser.is_reasoning_end(prompt_ids))
+    def ended(self, chat: Chat, prompt_ids: list[int]) -> bool:
+        """Whether the answer follows a prompt at once: no reasoning is asked for, or the prompt has ended it."""
+        return chat.thinking == "off" or bool(self._parser.is_reasoning_end(prompt_ids))
+
+
+def refuse_reasoning(chat: Chat, prompt: str, parser: str) -> None:
+    """Raise ViubenchError where the model would reason before an answer of a given form, and vLLM was started without
+    a `parser` that tells where the reasoning ends."""
+    if not parser and (chat.thinking == "on" or not part("", prompt).finished):
+        raise ViubenchError(
+            "the model would reason before an answer of a given form",
+            where="answers",
+            hint="--thinking off; or --set answers=constrained --set chat.reasoning_parser=NAME",
+        )

@@ -17,6 +17,7 @@ from viubench.runner.config import EvalConfig
 from viubench.runner.costs import Costs, costs
 from viubench.runner.evaluate import plan_run
 from viubench.runner.memory import MemoryCheck
+from viubench.runner.needs import needs_of
 from viubench.runner.parallel.layout import Layout
 from viubench.runner.plan import Plan
 from viubench.storage.run_dir import RunFolder
@@ -48,8 +49,9 @@ def forecast(config: EvalConfig) -> DryRun:
     missing = planning.missing(plan)
     if checkpoint is None:
         return DryRun(plan, missing, costs=costs(plan, config) if layout.kind == "server" else None)
-    taken, counter = footprint(layout.kind, checkpoint, layout.engine_args), Counter(checkpoint)
+    counter = Counter(checkpoint)
     lengths = preflight.measure(plan, config.cache, counter)
+    taken = footprint(layout.kind, checkpoint, layout.engine_args, needs_of(plan, lengths))
     memory = MemoryCheck(taken, lengths, layout.replicas or 1)
     warnings = (*preflight.overlong(lengths, taken, len(plan.samples), 1.0), *memory.warnings())
     return DryRun(plan, missing, counter.basis, memory, warnings)

@@ -26,10 +26,12 @@ from viubench.engines.memory import footprint
 from viubench.engines.token_counts import Counter as TokenCounter
 from viubench.errors import Exit, ViubenchError
 from viubench.runner import loop, planning, preflight
+from viubench.runner.alarms import Alarm
 from viubench.runner.answer_forms import require_engine
 from viubench.runner.config import EvalConfig, Progress
 from viubench.runner.event_loop import in_event_loop
 from viubench.runner.memory import MemoryCheck
+from viubench.runner.needs import needs_of
 from viubench.runner.parallel.coordinator import Replicas
 from viubench.runner.parallel.layout import Layout
 from viubench.runner.parallel.worker import ReplicaSpec
@@ -154,6 +156,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
             self.config.workers,
         )
         spec = ReplicaSpec(factory, self.plan, self.out, strips, cache, decoders, DECODE_SECONDS, debug)
+        spec = replace(spec, needs=self.engine.needs)
         with self.layout.transport(spec) as transport:
             replicas = Replicas(self.engine, transport, warn=log.warning)
             self._described = replicas
@@ -165,12 +168,15 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         report, total = self.config.progress or (lambda _: None), self.plan.answers
         before, began = len(self.folder.done), time.monotonic()
         statuses: Counter[str] = Counter()
+        alarm = Alarm(self.plan)
         report(Progress("answering", before, total))
         logged = began
 
         def count(record: Record) -> None:
             nonlocal logged
             statuses[record.status] += 1
+            if line := alarm.add(record):
+                log.warning("%s", line)
             done, now = len(self.folder.done), time.monotonic()
             report(Progress("answering", done, total, dict(statuses)))
             if now - logged > LOG_SECONDS or done == total:
@@ -241,9 +247,11 @@ def warn_before_start(config: EvalConfig, plan: Plan, engine: Engine, replicas: 
     checkpoint = getattr(engine, "checkpoint", None)
     if engine.kind not in ("vllm", "hf") or checkpoint is None:
         return
-    taken = footprint(engine.kind, checkpoint, config.engine_settings)
-    doubtful = preflight.doubtful(plan, taken)
+    doubtful = preflight.doubtful(plan, footprint(engine.kind, checkpoint, config.engine_settings))
     lengths = preflight.measure(plan, config.cache, TokenCounter(checkpoint), doubtful)
+    needs = needs_of(plan, lengths)
+    engine.expect(needs)
+    taken = footprint(engine.kind, checkpoint, config.engine_settings, needs)
     most = config.max_errors if taken.setting else 1.0  # without a limit of its own an engine takes what is too long
     memory = MemoryCheck(taken, lengths, replicas)
     for line in (*preflight.overlong(lengths, taken, len(plan.samples), most), *memory.warnings()):

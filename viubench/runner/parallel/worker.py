@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from viubench.engines.base import Engine
+from viubench.engines.base import Engine, Needs
 from viubench.errors import ViubenchError
 from viubench.runner.pipeline import Pipeline
 from viubench.runner.plan import Attempt, Plan
@@ -36,6 +36,7 @@ class ReplicaSpec:
         decode_seconds: wall limit of the `decoders` processes for one video.
         environment: set before anything else.
         folder: where the run was started, and relative paths begin.
+        needs: what the run asks of its engines at most, where that is known.
     """
 
     engine: Callable[[], Engine]
@@ -47,6 +48,7 @@ class ReplicaSpec:
     decode_seconds: float = 300.0
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path = field(default_factory=Path.cwd)
+    needs: Needs | None = None
 
     def travelling(self) -> ReplicaSpec:
         """As it is sent: without the samples, which follow one by one."""
@@ -77,6 +79,8 @@ class Worker:
         work_in(spec.folder)
         os.environ.update(spec.environment)
         self._engine = engine = spec.engine()
+        if spec.needs is not None:
+            engine.expect(spec.needs)
         media = None
         if engine.needs_media:
             self._pool = KillablePool(spec.decoders, spec.decode_seconds)
