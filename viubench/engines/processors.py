@@ -112,8 +112,8 @@ def media_ids(config: Any) -> frozenset[int]:
 
 
 def showing(processor: Any, family: Family, sure: bool, kind: str = "hf") -> Showing:
-    """How the engine `kind` shows videos with this processor and chat template; of a family that is not `sure`, the best way
-    that the processor takes.
+    """How the engine `kind` shows videos with this processor and chat template; of a family that is not `sure`, the
+    best way that the processor takes.
 
     Raises:
         ViubenchError: the template has no place for what the model is shown.

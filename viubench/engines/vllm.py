@@ -23,15 +23,15 @@ from numpy.typing import NDArray
 
 from viubench.engines import engine_args, processors, templates, vllm_process, vllm_scores
 from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
-from viubench.engines.constrained import chosen, continuations
+from viubench.engines.constrained import chosen, continuations, refuse_reasoning
 from viubench.engines.families import FAMILIES
 from viubench.engines.sight import Processed, Prover, Shape, shape
 from viubench.engines.token_counts import Counter
 from viubench.engines.vllm_process import CoreLog, reason
 from viubench.engines.vllm_prompt import as_prompt, with_media
-from viubench.engines.vllm_sampling import FAILED, ReasoningParser, refuse_reasoning, sampling_values
+from viubench.engines.vllm_sampling import FAILED, ReasoningParser, sampling_values
 from viubench.engines.vllm_settings import ALONE, INVARIANT, default_settings, typed
-from viubench.engines.vllm_sight import processed, supported_arguments
+from viubench.engines.vllm_sight import pass_times_on, processed, supported_arguments
 from viubench.errors import EngineDead, EngineError, Exit, ViubenchError
 from viubench.schema import Answers, ShownMedia
 from viubench.video.frames import VideoInput
@@ -138,8 +138,10 @@ class VllmEngine(CheckpointEngine):
         info = self._llm.renderer.get_mm_processor().info
         if "image" not in info.supported_mm_limits and "video" not in info.supported_mm_limits:
             raise ViubenchError("vLLM shows this model neither videos nor pictures", where=self.checkpoint["path"])
-        if self._showing.medium == "video" and "video" not in info.supported_mm_limits:
+        most = info.supported_mm_limits.get("video", 0)
+        if self._showing.medium == "video" and most is not None and most < (self.needs.videos if self.needs else 1):
             self._showing = processors.showing(self._processor, replace(self.family, vllm="images"), True, self.kind)
+        pass_times_on(info)
         self._takes = supported_arguments(info)
         counter = Counter(self.checkpoint, kind=self.kind)
         counter.showing = self._showing

@@ -73,12 +73,14 @@ def with_media(
 def arguments(family: Family, kinds: Collection[str], takes: Collection[str] | None = None) -> dict[str, Any]:
     """What the processor is told, so that it leaves pictures and videos (`kinds`) as they are."""
     flat = {"do_resize": family.resizes} | ({"do_sample_frames": False} if "video" in kinds else {})
-    own: dict[str, Any] = {name: value for name, value in flat.items() if takes is None or name in takes}
-    if family.images and "image" in kinds:
-        own["images_kwargs"] = dict(family.images)
-    if family.video and "video" in kinds:
-        own["videos_kwargs"] = dict(family.video)
-    return own
+    settled = family.start.get("mm_processor_kwargs", {})
+    own: dict[str, Any] = {
+        name: value for name, value in flat.items() if name not in settled and (takes is None or name in takes)
+    }
+    if "video" not in kinds:
+        return own | dict(family.images)  # not under "images_kwargs": models that count tokens do not look there
+    scopes = {"images_kwargs": family.images if "image" in kinds else {}, "videos_kwargs": family.video}
+    return own | {scope: dict(values) for scope, values in scopes.items() if values}
 
 
 def _picture(pixels: Any) -> Any:

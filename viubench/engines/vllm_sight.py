@@ -50,6 +50,14 @@ def supported_arguments(info: Any) -> frozenset[str] | None:
     return frozenset(name for names in scopes.values() for name in names)
 
 
+def pass_times_on(info: Any) -> None:
+    """Have the times of frames passed on to the processor also where it does not sample frames itself: vLLM's way to
+    run models it has no code of its own for leaves them out, and the processor makes some up."""
+    if hasattr(type(info), "_video_needs_metadata"):
+        info._video_needs_metadata = True
+        vars(info).pop("data_parser", None)  # made again, it takes the times
+
+
 def _pixels(item: Mapping[str, Any]) -> Iterator[NDArray[Any]]:
     """What the vision encoder is given of a video or picture."""
     for name in sorted(item):
