@@ -173,7 +173,7 @@ FAMILIES: Mapping[str, Family] = {
     "muse_glimmer": Family(stamp=Stamp("Time: {seconds:.1f}s", "first"), around=","),
     "minimax_m3_vl": Family(stamp=Stamp("]<]{seconds:.1f} seconds[>[", "first"), around=_VISION),
     "kimi_k25": Family(
-        "images",  # transformers cannot split chunks of several frames
+        "images", "images",  # transformers cannot split chunks of several frames
         stamp=Stamp("{clock}", "first"), around="<|media_begin|>video<|media_content|><|media_end|>"
     ),
     "nemotron_h_omni": Family(
@@ -183,7 +183,7 @@ FAMILIES: Mapping[str, Family] = {
         vllm="images", stamp=Stamp("Frame from {minute:02d}:{second:02d}:", "first"), intro=_SMOL, pool=3, nested=True,
         around=_SMOL_FRAME, images=_UNTILED,
     ),
-    "ernie4_5_vl_moe": Family(video={"draw_on_frames": False}),
+    "ernie4_5_vl_moe": Family(vllm="images", video={"draw_on_frames": False}),
     "internvl": Family(pool=2, around="Frame100: <img></img>\n", images=_WHOLE),
     "llava_onevision": Family(pool=2, once=1),
     "llava_next_video": Family(pool=2),

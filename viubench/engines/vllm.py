@@ -31,7 +31,7 @@ from viubench.engines.vllm_process import CoreLog, reason
 from viubench.engines.vllm_prompt import as_prompt, with_media
 from viubench.engines.vllm_sampling import FAILED, ReasoningParser, sampling_values
 from viubench.engines.vllm_settings import ALONE, INVARIANT, default_settings, typed
-from viubench.engines.vllm_sight import pass_times_on, processed, supported_arguments
+from viubench.engines.vllm_sight import pass_times_on, processed, supported_arguments, tell_spacing
 from viubench.errors import EngineDead, EngineError, Exit, ViubenchError
 from viubench.schema import Answers, ShownMedia
 from viubench.video.frames import VideoInput
@@ -136,11 +136,12 @@ class VllmEngine(CheckpointEngine):
     def _ready(self) -> None:
         """Take the model as vLLM has it: what it can be shown, and how that is proven."""
         info = self._llm.renderer.get_mm_processor().info
-        if "image" not in info.supported_mm_limits and "video" not in info.supported_mm_limits:
-            raise ViubenchError("vLLM shows this model neither videos nor pictures", where=self.checkpoint["path"])
-        most = info.supported_mm_limits.get("video", 0)
-        if self._showing.medium == "video" and most is not None and most < (self.needs.videos if self.needs else 1):
+        most, videos = info.supported_mm_limits.get("video", 0), 1 if self.needs is None else self.needs.videos
+        if self._showing.medium == "video" and most is not None and most < videos:
             self._showing = processors.showing(self._processor, replace(self.family, vllm="images"), True, self.kind)
+        if {"video": "video", "images": "image"}[self._showing.medium] not in info.supported_mm_limits:
+            some = f"at most {most} videos of a question" if most else "neither videos nor pictures"
+            raise ViubenchError(f"vLLM shows this model {some}", where=self.checkpoint["path"], hint="--engine hf")
         pass_times_on(info)
         self._takes = supported_arguments(info)
         counter = Counter(self.checkpoint, kind=self.kind)
@@ -265,6 +266,9 @@ class VllmEngine(CheckpointEngine):
             (rendered,) = await renderer.render_cmpl_async([parsed], how, **more)
         except Exception as error:  # a video this model does not take, a prompt that is too long
             raise EngineError(reason(error)) from error
+        if self.family.positions:
+            metas = [meta for _, meta in prompt.get("multi_modal_data", {}).get("video", ())]
+            tell_spacing(rendered, metas, self.frame_format.group)
         return rendered
 
     async def _run(self, rendered: Any, values: dict[str, Any], **more: Any) -> tuple[Any, float | None]:

@@ -8,7 +8,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,18 @@ def processed(rendered: Mapping[str, Any], tokenizer: Any) -> Processed | None:
         tuple(array for item in items for array in _pixels(item)),
         tuple(float(item[name].data) for item in items for name in _SECONDS if name in item),
     )
+
+
+def tell_spacing(rendered: Mapping[str, Any], metas: Sequence[Mapping[str, Any]], group: int) -> None:
+    """Write the seconds between groups of frames into an engine input, where the model reads them from there: some
+    processors take them from a frame rate that is the same for all videos."""
+    items = rendered.get("mm_kwargs", {}).get("video", ())
+    for item, meta in zip(items, metas, strict=False):
+        ticks = meta["frames_indices"]
+        for name in _SECONDS if item is not None and len(ticks) > 1 else ():
+            if name in item:
+                space = group * (ticks[-1] - ticks[0]) / (len(ticks) - 1) / meta["fps"]
+                item[name].data = item[name].data.float().fill_(space)
 
 
 def supported_arguments(info: Any) -> frozenset[str] | None:
