@@ -59,7 +59,7 @@ def write(
         model_class = getattr(transformers, parts.model)
         model = model_class(model_class.config_class(**parts.configuration(processor.tokenizer)))
         model = model.to(torch.float32)
-        (weights.spread if kind is SPEAKER else weights.scale)(model, processor.tokenizer)
+        (weights.spread if kind is SPEAKER else weights.scale)(getattr(model, "thinker", model), processor.tokenizer)
     ids = processor.tokenizer.convert_tokens_to_ids
     ends = ids([parts.end, *parts.ends])
     pad = ids(parts.pad)
@@ -93,10 +93,14 @@ def _processor(parts: Family, tokenizer: Any) -> Any:
 
 
 def _save(out: Path, model: Any, processor: Any) -> None:
+    import torch
+
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as aside:
         whole = Path(aside) / out.name
         model.save_pretrained(whole)
+        if hasattr(model, "speaker_map"):  # Qwen2.5-Omni asks for a voice, though it be mute
+            torch.save({"Chelsie": {}}, whole / "spk_dict.pt")
         processor.save_pretrained(whole)
         path = whole / "tokenizer_config.json"  # with a class that transformers 4 and 5 know; 5 names one of its own
         settings = json.loads(path.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}

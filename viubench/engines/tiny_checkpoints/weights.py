@@ -24,6 +24,8 @@ def spread(model: Any, tokenizer: Any) -> None:
         if parameter.dim() > 1:  # experts are stacked: each has the inputs of its last dimension
             inputs = parameter.shape[-1] if "experts" in name else parameter[0].numel()
             parameter.normal_(0.0, inputs**-0.5)
+        elif parameter.numel() == 1:  # a gate, shut where training begins
+            parameter.fill_(1.0)
     embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
     embedding.normal_(0.0, 0.3)
     parameters = {name: part for name, part in model.named_parameters() if not any(word in name for word in _SEEING)}
