@@ -84,6 +84,7 @@ class Family:
     begins_itself: bool = True
     ends: list[str] = field(default_factory=list)
     visible: list[str] = field(default_factory=list)
+    prefixes: dict[str, str] = field(default_factory=dict)
     system: str = ""
 
     @property
@@ -123,18 +124,25 @@ def names() -> dict[str, str]:
     return {key: entry["name"] for key, entry in _table("families").items()}
 
 
+def absent() -> dict[str, str]:
+    """Every family that cannot be made here, with the reason."""
+    return dict(_table("absent"))
+
+
 def find(family: str, kind: Kind = SPEAKER) -> Family:
     """The parts of a checkpoint.
 
     Raises:
-        ViubenchError: no such family, or a `LEARNER` of another one than Qwen3-VL.
+        ViubenchError: no such family, one that cannot be made, or a `LEARNER` of another one than Qwen3-VL.
     """
     table = _table("families")
+    if family in absent():
+        raise ViubenchError(absent()[family], where="--family", hint="viubench tiny --list names those that can be made")
     if family not in table:
-        known = f"known are {', '.join(table)}"
+        known = "viubench tiny --list names them"
         raise ViubenchError(f"no such family: {family}", where="--family", hint=did_you_mean(family, table, known))
     if kind is LEARNER and family != DEFAULT:
-        raise ViubenchError(f"a learner is a {DEFAULT}, not a {family}", hint=f"leave --family out")
+        raise ViubenchError(f"a learner is a {DEFAULT}, not a {family}", hint="leave --family out")
     return Family(**_merged(_entry(family), kind.changes))
 
 

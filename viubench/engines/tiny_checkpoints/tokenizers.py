@@ -34,7 +34,9 @@ def build(family: Family, texts: Sequence[str] = ()) -> Any:
         size = VOCABULARY - len(special)
         trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
         core.train_from_iterator(sorted(texts), trainer)
-    core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+    for token in special:  # think tags and their like are one token each, but the text of an answer keeps them
+        hidden = token not in family.visible
+        (core.add_special_tokens if hidden else core.add_tokens)([AddedToken(token, special=hidden, normalized=False)])
     if family.begin and family.begins_itself:
         place = (family.begin, core.token_to_id(family.begin))
         core.post_processor = processors.TemplateProcessing(single=f"{family.begin} $A", special_tokens=[place])
