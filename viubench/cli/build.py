@@ -64,7 +64,9 @@ def clips(
 
 def tiny(
     out: Annotated[Path | None, typer.Option(help="Checkpoint folder to write.")] = None,
-    family: Annotated[str, typer.Option(help="Which family of models: qwen2_5_vl, internvl, ...; see --list.")] = "qwen3_vl",
+    family: Annotated[
+        str, typer.Option(help="Which family of models: qwen2_5_vl, internvl, ...; see --list.")
+    ] = "qwen3_vl",
     seed: Annotated[int, typer.Option(help="Equal seeds give equal weights.")] = 0,
     learner: Annotated[bool, typer.Option("--learner", help="One to be trained on the tasks of recipe tiny.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Name the families, and those that cannot be made.")] = False,

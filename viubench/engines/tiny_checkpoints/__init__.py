@@ -88,7 +88,9 @@ def _class(name: str) -> Any:
     import transformers
 
     if not hasattr(transformers, name):
-        raise ViubenchError(f"transformers {transformers.__version__} has no {name}", hint="pip install -U transformers")
+        raise ViubenchError(
+            f"transformers {transformers.__version__} has no {name}", hint="pip install -U transformers"
+        )
     return getattr(transformers, name)
 
 
@@ -111,7 +113,7 @@ def _save(out: Path, model: Any, processor: Any, prefixes: dict[str, str]) -> No
 
 
 def _rename(path: Path, prefixes: dict[str, str]) -> None:
-    """Names as published: transformers 5 reads those of older versions, but writes its own, which vLLM does not know."""
+    """Names as published: transformers 5 reads them, but writes others, which vLLM does not know."""
     from safetensors.torch import load_file, save_file
 
     renamed = {}

@@ -95,8 +95,8 @@ class Family:
     def chat_template(self) -> str:
         """Jinja text with the family's slots in it."""
         text = str(_table("templates")[self.template])
-        for mark, value in (("IMAGE", self.slots["image"]), ("VIDEO", self.slots["video"]), ("SYSTEM", self.system)):
-            text = text.replace(mark, value or "")
+        for mark, value in {**self.slots, "system": self.system}.items():
+            text = text.replace(f"@{mark.upper()}@", value or "")
         return text
 
     def configuration(self, tokenizer: Any) -> dict[str, Any]:
@@ -137,7 +137,9 @@ def find(family: str, kind: Kind = SPEAKER) -> Family:
     """
     table = _table("families")
     if family in absent():
-        raise ViubenchError(absent()[family], where="--family", hint="viubench tiny --list names those that can be made")
+        raise ViubenchError(
+            absent()[family], where="--family", hint="viubench tiny --list names those that can be made"
+        )
     if family not in table:
         known = "viubench tiny --list names them"
         raise ViubenchError(f"no such family: {family}", where="--family", hint=did_you_mean(family, table, known))
@@ -169,9 +171,7 @@ def _numbered(token: str) -> list[str]:
     """`<row_1..2>` as `<row_1>`, `<row_2>`; any other token as it is."""
     if span := re.search(r"(\d+)\.\.(\d+)", token):
         around = token[: span.start()], token[span.end() :]
-        return [
-            written for n in range(int(span[1]), int(span[2]) + 1) for written in _numbered(f"{n}".join(around))
-        ]
+        return [written for n in range(int(span[1]), int(span[2]) + 1) for written in _numbered(f"{n}".join(around))]
     return [token]
 
 
