@@ -7,6 +7,6 @@ Example:
     1.0
 """
 
-from evaluators.base import Answer, Blind, Evaluator, Gradable, Question, Scored, get, names
+from evaluators.base import Answer, Blind, Constraint, Evaluator, Gradable, Question, Scored, get, names
 
-__all__ = ["Answer", "Blind", "Evaluator", "Gradable", "Question", "Scored", "get", "names"]
+__all__ = ["Answer", "Blind", "Constraint", "Evaluator", "Gradable", "Question", "Scored", "get", "names"]

@@ -64,6 +64,14 @@ class Blind:
 
 
 @dataclass(frozen=True)
+class Constraint:
+    """The form every answer to one question has: one of several texts, or a regular expression (no anchors)."""
+
+    choices: tuple[str, ...] = ()
+    regex: str = ""
+
+
+@dataclass(frozen=True)
 class Scored:
     """The scores of one sample, or of one unit made of several; {} or zeros for a sample without an answer."""
 
@@ -121,6 +129,11 @@ class Evaluator(ABC):
     @abstractmethod
     def target(self, text: str) -> Any:
         """The target written in an item's `answer` text, as JSON data; ValueError when it is not one."""
+
+    def constraint(self, item: Gradable) -> Constraint | None:
+        """The form of an answer to this question, for engines that can constrain what they generate: it holds the text
+        of every `canonical` answer, and `parse` reads what it allows. None where there is no such form."""
+        return None
 
     @property
     def unit_metric(self) -> str:

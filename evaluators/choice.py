@@ -18,7 +18,7 @@ from functools import lru_cache, partial
 from string import ascii_uppercase
 from typing import Any, ClassVar, NamedTuple
 
-from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
+from evaluators.base import Answer, Blind, Constraint, Evaluator, Gradable, one_of
 from evaluators.extraction import Candidate, Passage, declaration, extract, is_wordless, tokens
 
 MOST_TRIVIAL = 5
@@ -98,6 +98,10 @@ class Choice(Evaluator):
         if not _NAMED.fullmatch(text.strip()):
             raise ValueError(f"not an option letter such as B: {text!r}")
         return text.strip()
+
+    def constraint(self, item: Gradable) -> Constraint:
+        """One of the letters."""
+        return Constraint(choices=_letters(item))
 
 
 def _letters(item: Gradable) -> tuple[str, ...]:

@@ -14,10 +14,11 @@ import math
 import random
 import re
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
+from itertools import permutations
 from typing import Any, ClassVar
 
-from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
+from evaluators.base import Answer, Blind, Constraint, Evaluator, Gradable, one_of
 from evaluators.extraction import Candidate, Passage, chains, counts_a_noun, declaration, extract, is_wordless, tokens
 
 _PHRASES = declaration(r"(?:order|ordering|sequence|permutation|arrangement)")
@@ -35,6 +36,8 @@ _ORDERED = re.compile(rf">|→|\b{_THEN}\b", re.IGNORECASE)
 _LISTED = re.compile(rf"^\s{{0,8}}(?P<place>[0-9]{{1,4}})[.):]\s{{0,4}}{_CLIP}(?P<number>[0-9]{{1,4}})\b", re.I | re.M)
 _ORDINAL = re.compile(r"\b[0-9]{1,4}[.):]\s{1,4}\Z")
 _DIGITS = re.compile(r"(?<![\w.,-])[0-9]{1,9}(?![\w%]|[.,-][0-9])")
+MOST_CHOICES = 120
+MOST_WRITTEN = 7
 _REACH = 80  # characters between two clips of one order
 
 
@@ -108,6 +111,16 @@ class Permutation(Evaluator):
             raise ValueError(f"not an order such as 341562: {text!r}")
         return _order([int(part) for part in parts])
 
+    def constraint(self, item: Gradable) -> Constraint | None:
+        """Every order, up to n = 5 each by itself; from n = 8 on they are too many to write down."""
+        n = _length(item)
+        clips = tuple(range(1, n + 1))
+        if n > MOST_WRITTEN:
+            return None
+        if math.factorial(n) <= MOST_CHOICES:
+            return Constraint(choices=tuple(self.canonical(order) for order in permutations(clips)))
+        return Constraint(regex=_any_order(clips, re.escape(self.separator)))
+
 
 def _order(target: Any) -> list[int]:
     """The order as ints; ValueError where it is no permutation of 1..n."""
@@ -115,6 +128,15 @@ def _order(target: Any) -> list[int]:
     if not order or sorted(order) != list(range(1, len(order) + 1)):
         raise ValueError(f"not a permutation of 1 to {len(order)}: {target!r}")
     return order
+
+
+@cache
+def _any_order(clips: tuple[int, ...], separator: str) -> str:
+    """The regular expression of all orders of `clips`."""
+    if len(clips) == 1:
+        return str(clips[0])
+    rest = ((clip, tuple(other for other in clips if other != clip)) for clip in clips)
+    return "(?:" + "|".join(f"{clip}{separator}{_any_order(others, separator)}" for clip, others in rest) + ")"
 
 
 def _length(item: Gradable) -> int:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, ClassVar
 
-from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
+from evaluators.base import Answer, Blind, Constraint, Evaluator, Gradable, one_of
 from evaluators.extraction import Candidate, Passage, chains, declaration, extract, is_wordless, tokens
 
 SHAPES = ("circles", "squares", "triangles")
@@ -120,6 +120,10 @@ class ShapeCounts(Evaluator):
         if stated is None:
             raise ValueError(f"not three counts such as 3,1,4: {text!r}")
         return [int(part) for part in stated.groups()]
+
+    def constraint(self, item: Gradable) -> Constraint:
+        """Three counts up to `MAX_COUNT`."""
+        return Constraint(regex=",".join([rf"(?:0|[1-9][0-9]{{0,2}}|{MAX_COUNT})"] * 3))
 
 
 @cache

@@ -19,12 +19,13 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from evaluators.base import Answer, Blind, Evaluator, Gradable, one_of
+from evaluators.base import Answer, Blind, Constraint, Evaluator, Gradable, one_of
 from evaluators.extraction import declaration, extract
 from evaluators.interval_extraction import find_intervals
 from evaluators.interval_overlap import best_frames, best_share, overlap
 
 THRESHOLDS = (0.3, 0.5, 0.7)
+MOST_DECIMALS = {"robust": 20, "first_pair": 12}
 _PHRASES = declaration(r"(?:segment|interval|time\s+(?:span|range|window|interval)|period|moment|timestamps?)")
 _FIRST_PAIR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{0,12})?)\s{0,20}-\s{0,20}([0-9]{1,12}(?:\.[0-9]{0,12})?)")
 _ANSWER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*-\s*([0-9]+(?:\.[0-9]+)?)\s*")
@@ -106,6 +107,12 @@ class TemporalIoU(Evaluator):
         if stated is None or float(stated[1]) > float(stated[2]):
             raise ValueError(f"not an interval such as 3.2-8.1: {text!r}")
         return [float(stated[1]), float(stated[2])]
+
+    def constraint(self, item: Gradable) -> Constraint:
+        """Two times below 100 hours, with decimals. That the second is the later one no regular expression of a
+        usable size can say: a reversed interval has the form of an answer, and stays unparsed."""
+        seconds = rf"(?:[0-9]{{1,5}}|[12][0-9]{{5}}|3[0-5][0-9]{{4}})\.[0-9]{{1,{MOST_DECIMALS[self.rule]}}}"
+        return Constraint(regex=f"{seconds}-{seconds}")
 
 
 def _windows(target: Any) -> list[tuple[float, float]]:

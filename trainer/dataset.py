@@ -21,6 +21,7 @@ from evaluators import Evaluator
 from trainer.config import TrainConfig
 from viubench.datasets import pretext_items
 from viubench.datasets.dataset import Dataset
+from viubench.engines.base import FrameFormat
 from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.rng import Rng
 from viubench.runner.config import EvalConfig
@@ -231,10 +232,10 @@ def _plan(
 ) -> Plan:
     """The plan of a run over these items, at most so many of each task; frames are those of a run of the harness."""
     samples = [sample for name, limit in limits.items() for sample in of_task(name, built.samples)[:limit]]
-    options = EvalConfig(protocol=config.protocol or None)
+    options, frames = EvalConfig(protocol=config.protocol or None), FrameFormat(multiple)
     return Plan(
         samples,
-        {name: protocol_of(options, catalogue, task.protocol, multiple, task) for name, task in built.tasks.items()},
+        {name: protocol_of(options, catalogue, task.protocol, frames, task) for name, task in built.tasks.items()},
         {name: evaluators.get(task.evaluator.name, **task.evaluator.params) for name, task in built.tasks.items()},
         dict.fromkeys(built.tasks, built.videos),
     )

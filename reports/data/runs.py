@@ -13,24 +13,27 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
 import evaluators
 from evaluators import Evaluator
 from reports.data import samples
-from viubench.schema import Manifest, Results, TaskEntry
+from viubench.schema import Answers, Manifest, Results, TaskEntry
 from viubench.storage.run_dir import read_manifest, read_results
 
 BASELINES = ("random", "blind", "oracle")
 """Engines that are no model: what a score is measured against."""
 
+WAYS: tuple[Answers, ...] = get_args(Answers)
+"""The ways to answer; the models of a table answer in the first of these that one of them used."""
+
 
 @dataclass(frozen=True, eq=False)
 class RunData:
-    """What was run, the scores, and a row per sample (`reports.data.samples`), by task and id whatever order they
-    finished in."""
+    """What was run, the scores, and a row per answer (`reports.data.samples`), by task, id and number whatever order
+    they finished in."""
 
     path: Path
     manifest: Manifest
@@ -38,15 +41,25 @@ class RunData:
     samples: pd.DataFrame
     one_frame: bool = False
     """A model that saw one frame of each video, where others saw more: what its score shows needs no motion."""
+    apart: bool = False
+    """A model that answered otherwise than the others (`answers`): its scores are no comparison with theirs."""
 
     @property
     def kind(self) -> str:
-        """One of `BASELINES`, "single" for `one_frame`, or "model"."""
-        return self.results.engine if self.results.engine in BASELINES else "single" if self.one_frame else "model"
+        """One of `BASELINES`, "single" for `one_frame`, `answers` for a model `apart`, or "model"."""
+        if self.results.engine in BASELINES:
+            return self.results.engine
+        return "single" if self.one_frame else self.answers if self.apart else "model"
+
+    @property
+    def answers(self) -> Answers:
+        """ "free", unless a task's protocol says otherwise."""
+        ways = [protocol.answers for protocol in self.manifest.protocols.values()]
+        return next((way for way in ways if way != "free"), "free")
 
     @cached_property
     def by_task(self) -> Mapping[str, pd.DataFrame]:
-        """The samples of each task, by id."""
+        """The answers of each task, by id and number."""
         places = self.samples.groupby("task", observed=True).indices
         return {str(task): self.samples.iloc[rows[0] : rows[-1] + 1] for task, rows in places.items()}
 
@@ -72,9 +85,11 @@ def load_runs(paths: Sequence[Path]) -> list[RunData]:
     shared: dict[Hashable, Any] = {}
     runs = [load(path, shared) for path in paths]
     single = [_one_frame(run.samples) for run in runs]
-    if all(single[k] for k, run in enumerate(runs) if run.kind == "model"):  # then one frame is all there is to see
-        return runs
-    return [replace(run, one_frame=True) if one else run for run, one in zip(runs, single, strict=True)]
+    if not all(single[k] for k, run in enumerate(runs) if run.kind == "model"):  # else one frame is all there is to see
+        runs = [replace(run, one_frame=True) if one else run for run, one in zip(runs, single, strict=True)]
+    ways = {run.answers for run in runs if run.kind == "model"}
+    usual = next((way for way in WAYS if way in ways), "free")
+    return [replace(run, apart=True) if run.kind == "model" and run.answers != usual else run for run in runs]
 
 
 def load(path: Path, shared: dict[Hashable, Any] | None = None) -> RunData:

@@ -1,4 +1,4 @@
-"""The samples of a run as a table: of each line of `records.jsonl` what pages add up, and whole records on demand.
+"""The answers of a run as a table: of each line of `records.jsonl` what pages add up, and whole records on demand.
 
 Example:
     samples = read(Path("runs/tiny"))
@@ -8,7 +8,8 @@ Half a million records of ten runs fit into some hundred megabytes: the text of 
 stay in the file. Columns:
 
 - `offset`: where in the file the record begins, in bytes.
-- `task`, `id`, `cluster`, `status`, `answer`, `target`: as recorded.
+- `task`, `id`, `cluster`, `status`, `answer`, `target`, `rule`: as recorded.
+- `number`: which of several answers to its question this is; only where some question has several.
 - `fault`: the word of the error, None without one.
 - `response`, `frames`: hashes to compare by within this process, missing without a response or frames.
 - `shown`, `span`, `videos`: number of frames, seconds from the first to the last, and videos they are of.
@@ -34,7 +35,7 @@ from viubench.storage import record_log
 
 V = TypeVar("V")
 
-_OBJECTS = ["task", "id", "cluster", "status", "answer", "target", "fault", "response", "frames"]
+_OBJECTS = ["task", "id", "number", "cluster", "status", "answer", "target", "rule", "fault", "response", "frames"]
 _NUMBERS = ["shown", "span", "videos"]
 _PREFIXES = ("usage.", "seconds.", "group.", "score.")
 _NULL = msgspec.Raw(b"null")
@@ -61,7 +62,9 @@ class _Line(msgspec.Struct, gc=False):
     id: str
     cluster: str
     status: Status
+    number: int = 0
     response: str | None = None
+    rule: str | None = None
     answer: msgspec.Raw = _NULL
     target: msgspec.Raw = _NULL
     scores: dict[str, float] = {}
@@ -77,7 +80,7 @@ _frames = msgspec.json.Decoder(_Frames | None).decode
 
 
 def read(path: Path, shared: dict[Hashable, Any] | None = None) -> pd.DataFrame:
-    """The samples of the run in folder `path`, by task and id; a torn last line is left out.
+    """The answers of the run in folder `path`, by task, id and number; a torn last line is left out.
 
     Args:
         shared: values that several runs have in common, to be used and added to.
@@ -116,7 +119,10 @@ def table(lines: Iterable[bytes], where: str = "", shared: dict[Hashable, Any] |
     frame["task"], frame["status"] = frame["task"].astype("category"), pd.Categorical(frame["status"], STATUSES)
     frame["offset"] = np.cumsum([0, *sizes[:-1]]) if sizes else []
     frame = pd.concat([frame, _columns(keyed, len(frame))], axis=1)
-    return frame.sort_values(["task", "id"], kind="stable", ignore_index=True)
+    if not frame["number"].any():
+        frame = frame.drop(columns="number")
+    order = [key for key in ("task", "id", "number") if key in frame]
+    return frame.sort_values(order, kind="stable", ignore_index=True)
 
 
 def _columns(keyed: Keyed, length: int) -> pd.DataFrame:
@@ -147,10 +153,12 @@ def _row(line: _Line, shared: dict[Hashable, Any]) -> tuple[Any, ...]:
     return (
         shared.setdefault(line.task, line.task),
         shared.setdefault(line.id, line.id),
+        line.number,
         shared.setdefault(line.cluster, line.cluster),
         line.status,
         shared[answer],
         shared[target],
+        shared.setdefault(line.rule, line.rule),
         line.error.fault if line.error else None,
         None if line.response is None else hash(line.response),
         *shared[frames],

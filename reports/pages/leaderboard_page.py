@@ -22,6 +22,7 @@ from reports.html.format import percent, points, with_interval
 from reports.sections import difficulty, training_curves
 from reports.sections.failures import failures
 from reports.sections.per_sample import per_sample
+from reports.sections.reading import reading
 from reports.sections.samples import browser
 from reports.sections.speed import speeds
 from reports.sections.task_panels import panels, verdict
@@ -34,6 +35,13 @@ from viubench.schema.gate import MARGIN
 from viubench.storage import atomic
 
 SCRIPTS = ("chrome.js", "cards.js", "table.js", "browser.js", "download.js", "page.js")
+
+HEADINGS = {
+    "model": "Models",
+    "constrained": "Models, constrained answers: not compared with the others",
+    "likelihood": "Models, likeliest option: not compared with the others",
+}
+"""What stands above the rows of a kind; above those of every other, "Baselines"."""
 
 STATUS_WORDS = {status: status.replace("_", " ") for status in STATUSES}
 
@@ -115,6 +123,7 @@ def render(
         "status_words": STATUS_WORDS,
         "agreements": agreements(runs, names, pairing),
         "failures": failures(runs, names, heads),
+        "reading": reading(runs, names, heads, pairing),
         "speeds": speeds(runs, names),
         "manifests": [_manifest(run, name) for run, name in zip(runs, names, strict=True)],
         "samples_per_task": samples_per_task,
@@ -140,7 +149,7 @@ def _bodies(found: Sequence[LeaderboardRow]) -> list[tuple[str, list[Leaderboard
     """The rows under their headings; each part is sorted by itself, so that the baselines stay in sight."""
     parts: dict[str, list[LeaderboardRow]] = {}
     for row in found:
-        heading = {"model": "Models", "published": f"Published: {row.note}"}.get(row.kind, "Baselines")
+        heading = HEADINGS.get(row.kind, "Baselines") if row.kind != "published" else f"Published: {row.note}"
         parts.setdefault(heading, []).append(row)
     return list(parts.items())
 

@@ -27,7 +27,8 @@ from reports.html.format import percent, with_interval
 from reports.html.page import Figure
 from reports.html.svg import Curve, Level
 from reports.sections.samples import spans
-from viubench.scoring.aggregate import score_of, units_frame
+from viubench.scoring.aggregate import numbered, score_of, units_frame
+from viubench.scoring.frame import averaged
 from viubench.stats import estimates
 from viubench.stats.estimates import Estimate
 
@@ -37,7 +38,7 @@ MOST_FIGURES = 4
 MOST_POINTS = 6
 """Points of a curve: as many different values, or else as many parts of about equal size."""
 
-SCORED = r"^(id|cluster|score\..*|group\..*)$"
+SCORED = r"^(id|number|cluster|score\..*|group\..*)$"
 """Columns of a sample that its score is made of."""
 
 LEAST = 5
@@ -135,7 +136,10 @@ def _estimates(rows: pd.DataFrame, parts: Sequence[Part], evaluator: Evaluator) 
     codes = np.array([place.get(sample, -1) for sample in rows["id"]])
     rows = rows.iloc[codes.argsort(kind="stable")]
     bounds = np.searchsorted(np.sort(codes), range(len(parts) + 1))
-    units = [units_frame(rows[a:b], evaluator) if a < b else None for a, b in pairwise(bounds)]
+    units = [
+        averaged([units_frame(answers, evaluator) for answers in numbered(rows[a:b])]) if a < b else None
+        for a, b in pairwise(bounds)
+    ]
     return [
         None if part is None else estimates.mean(score_of(part, evaluator.unit_metric), part["cluster"].tolist())
         for part in units

@@ -4,8 +4,8 @@ Example:
     per_sample(runs)["tasks"]["viubench_count_easy"]
     # {'ids': ['a1', 'b2'], 'scores': [[1, 0.333], [0, -1]]}
 
-A score is the task's headline one, to three decimals; a sample without an answer has minus the place of its status in
-`statuses`, and one that a run does not have has null.
+A score is the task's headline one, to three decimals, of several answers the mean; a sample without an answer has minus
+the place of its status in `statuses`, and one that a run does not have has null.
 """
 
 from __future__ import annotations
@@ -53,10 +53,13 @@ def _numbers(run: RunData, task: str) -> dict[str, float]:
     scores = rows.filter(regex=r"^score\.")
     own = f"score.{metric_of(run, task)}"
     first = scores.assign(none=0.0).bfill(axis=1).iloc[:, 0]
-    headlines = scores[own].fillna(first) if own in scores else first
+    rows = rows[["id", "status"]].assign(score=scores[own].fillna(first) if own in scores else first)
+    if rows["id"].duplicated().any():
+        means = rows.groupby("id", sort=False)["score"].transform("mean")
+        rows = rows.assign(score=means).iloc[(rows["status"] != "ok").argsort(kind="stable")].drop_duplicates("id")
     return {
         name: (int(score) if score in (0, 1) else round(score, 3)) if status == "ok" else _CODES[status]
-        for name, status, score in zip(rows["id"], rows["status"], headlines.tolist(), strict=True)
+        for name, status, score in zip(rows["id"], rows["status"], rows["score"].tolist(), strict=True)
     }
 
 

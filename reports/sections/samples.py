@@ -36,6 +36,9 @@ TEXT_BUDGET = 3_000_000
 STRIP_BUDGET = 8_000_000
 """Characters of all strips together; samples after that come without one, and the page says how many."""
 
+ANSWERS = 8
+"""Answers of one run to one question that are shown."""
+
 DRAWINGS = {"temporal_iou": "interval", "permutation": "order", "shape_counts": "counts"}
 """How an evaluator's answers are drawn; any other's stand as text."""
 
@@ -92,13 +95,17 @@ class Strips:
 def _side_by_side(runs: Sequence[RunData], task: str) -> pd.DataFrame:
     """The rows of all runs of a task, by id; equal `sample` numbers where the id and the true answer are the same."""
     parts = [
-        run.by_task[task][["id", "status", "target", "offset"]].assign(run=k)
+        _first_answers(run.by_task[task])[["id", "status", "target", "offset"]].assign(run=k)
         for k, run in enumerate(runs)
         if task in run.by_task
     ]
     rows = pd.concat(parts).sort_values("id", kind="stable")
     rows["target"] = samples.each(rows["target"], repr)
     return rows.assign(sample=rows.groupby(["id", "target"], sort=False).ngroup())
+
+
+def _first_answers(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["number"] < ANSWERS] if "number" in rows else rows
 
 
 def _chosen(rows: pd.DataFrame, with_strip: set[str], per_task: int) -> pd.DataFrame:
@@ -111,7 +118,7 @@ def _chosen(rows: pd.DataFrame, with_strip: set[str], per_task: int) -> pd.DataF
     more = pd.concat([new["sample"], failed["sample"]]).drop_duplicates().head(per_task)
     order = {sample: place for place, sample in enumerate(pd.concat([first, more]))}
     kept = rows[rows["sample"].isin(order)]
-    return kept.assign(sample=kept["sample"].map(order)).sort_values(["sample", "run"])
+    return kept.assign(sample=kept["sample"].map(order)).sort_values(["sample", "run"], kind="stable")
 
 
 def _groups(runs: Sequence[RunData], parts: Sequence[pd.DataFrame]) -> list[Group]:
@@ -137,6 +144,7 @@ def card(group: Group, runs: Sequence[RunData], strips: Strips, most: int = RESP
         times = axis(first.frames, [span for value in values for span in spans(value)])
     uris = (strip_uri(runs[n].path, record.id) for n, record in group if record.frames)
     metric = metric_of(runs[number], first.task)
+    several = any(record.number for _, record in group)
     return {
         "task": first.task,
         "id": shorten(first.id, FIELD),
@@ -150,7 +158,8 @@ def card(group: Group, runs: Sequence[RunData], strips: Strips, most: int = RESP
         "drawing": drawing,
         "bars": _bars(first.target, times),
         "answers": [
-            _answer(n, record, first.frames, drawing, times, most) | {"grade": _grade(headline(record, metric))}
+            _answer(n, record, first.frames, drawing, times, most)
+            | {"grade": _grade(headline(record, metric)), "number": record.number + 1 if several else None}
             for n, record in group
         ],
         "strip": strips.place(next((uri for uri in uris if uri), None)),
@@ -165,6 +174,7 @@ def _answer(
         "model": number,
         "status": record.status,
         "response": None if record.response is None else shorten(record.response, most),
+        "reasoning": None if record.reasoning is None else shorten(record.reasoning, most),
         "answer": _target(record.answer, drawing) if answered or record.answer is not None else None,
         "rule": record.rule,
         "scores": {name: round(score, 4) for name, score in sorted(record.scores.items())},

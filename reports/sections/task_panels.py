@@ -115,8 +115,8 @@ def _trust(runs: Sequence[RunData]) -> Finding:
     question = "Can it be trusted?"
     models = [run for run in runs if run.kind == "model"] or list(runs)
     results = [task for run in models for task in run.results.tasks.values()]
-    n = sum(task.n for task in results)
-    failed = sum(task.n - task.statuses.get("ok", 0) for task in results)
+    n = sum(task.answers for task in results)
+    failed = sum(task.answers - task.statuses.get("ok", 0) for task in results)
     share = failed / n if n else 0.0
     worries = [] if n else ["no sample was scored"]
     if share > NOT_OK:
@@ -153,6 +153,7 @@ def panels(runs: Sequence[RunData], labels: Sequence[str], heads: Sequence[Colum
         panel = {"name": head.key, "label": head.label, "result": lines[0].result, "truth": truth, "lines": lines}
         for part in ("metrics", "rules"):
             panel[part] = list(dict.fromkeys(name for line in lines for name in getattr(line.result, part)))
+        panel["ks"] = sorted({k for line in lines for k in line.result.pass_at_k})
         made.append(panel | {"breakdowns": _breakdowns(lines)})
     return made
 

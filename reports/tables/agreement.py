@@ -82,9 +82,9 @@ def agreements(runs: Sequence[RunData], names: Sequence[str], pairing: Pairing |
     found = []
     for one, two in combinations(models, 2):
         first, second = runs[one], runs[two]
-        if not _same_model(first, second):
+        if not same_model(first, second):
             continue
-        pairs = _answered(first).merge(_answered(second), on="id", suffixes=("", "_other"))
+        pairs = _answered(first).merge(_answered(second), on=["id", "number"], suffixes=("", "_other"))
         if len(pairs):
             name, other = (f"{names[place]} ({runs[place].results.engine})" for place in (one, two))
             shared = [task for task in first.results.tasks if pairing.difference(one, two, {task: 1.0})]
@@ -93,7 +93,8 @@ def agreements(runs: Sequence[RunData], names: Sequence[str], pairing: Pairing |
     return found[:MOST_PAIRS]
 
 
-def _same_model(one: RunData, two: RunData) -> bool:
+def same_model(one: RunData, two: RunData) -> bool:
+    """Whether two runs are of the same weights; by name where their fingerprints are not known."""
     prints = [run.manifest.model.get("fingerprint") for run in (one, two)]
     if all(prints):
         return prints[0] == prints[1]
@@ -101,9 +102,12 @@ def _same_model(one: RunData, two: RunData) -> bool:
 
 
 def _answered(run: RunData) -> pd.DataFrame:
-    """The samples with a response, in what two runs are compared by."""
+    """The answers with a response, in what two runs are compared by."""
     answered = run.samples[run.samples["response"].notna()]
-    return answered.reindex(columns=["id", "response", "frames", "usage.prompt_tokens", "usage.shown_as_images"])
+    answered = answered.assign(number=answered.get("number", 0))
+    return answered.reindex(
+        columns=["id", "number", "response", "frames", "usage.prompt_tokens", "usage.shown_as_images"]
+    )
 
 
 def _agreement(

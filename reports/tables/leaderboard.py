@@ -20,7 +20,7 @@ from reports.tables.ranking import Cell, Contest, Pairing, against_best, ranks
 from viubench.schema import ReferenceRow, Results, TaskEntry
 from viubench.tasks.registry import Catalogue
 
-KINDS = ("model", "single", "random", "chance", "blind", "oracle", "published")
+KINDS = ("model", "constrained", "likelihood", "single", "random", "chance", "blind", "oracle", "published")
 
 NOTES = {
     "single": "a model that saw one frame of each video",
@@ -137,7 +137,7 @@ def labels(runs: Sequence[RunData]) -> list[str]:
     """A name for each run that no other run has: the model, then also its engine, its folder, its place in the list."""
     names = [shorten(clean(run.results.model), 120) for run in runs]
     for more in (
-        ["one frame" if run.one_frame else run.results.engine for run in runs],
+        ["one frame" if run.one_frame else run.answers if run.apart else run.results.engine for run in runs],
         [clean(run.path.name) for run in runs],
         [str(k) for k in range(1, len(runs) + 1)],
     ):
@@ -179,12 +179,13 @@ def _measured(
     n = sum(task.n for task in results.tasks.values())
     failed = sum(n for task in results.tasks.values() for status, n in task.statuses.items() if status != "ok")
     blind = mean_of(results, first, "blind")
+    answers = sum(task.answers for task in results.tasks.values())
     gain = cells[first.key].value - blind if first.key in cells and blind is not None else None
     badges = sorted(
         {f"protocol {task.protocol}" for name, task in results.tasks.items() if run.kind == "model" and name in unlike}
     )
     note = NOTES.get(run.kind, results.engine)
-    return LeaderboardRow(label, run.kind, note, cells, tuple(badges), n, failed / n if n else 0.0, gain)
+    return LeaderboardRow(label, run.kind, note, cells, tuple(badges), n, failed / answers if answers else 0.0, gain)
 
 
 def _cell(place: int, results: Results, head: Column, pairing: Pairing) -> Cell | None:

@@ -19,7 +19,8 @@ from reports.data.runs import RunData
 from viubench.comparison.pair import ROUNDING
 from viubench.schema import FAILED, TaskEntry
 from viubench.schema.gate import MAX_ERRORS
-from viubench.scoring.aggregate import headline_parts, units_frame
+from viubench.scoring.aggregate import headline_parts, numbered, units_frame
+from viubench.scoring.frame import averaged
 from viubench.stats.estimates import Estimate, Part, weighted_mean
 from viubench.stats.paired_differences import Difference, detectable, holm, paired
 
@@ -83,19 +84,22 @@ class Pairing:
         self._parts: dict[tuple[int, str], list[Part] | None] = {}
         self._found: dict[tuple[object, ...], Difference | None] = {}
 
-    def difference(self, first: int, second: int, shares: Mapping[str, float]) -> Difference | None:
+    def difference(
+        self, first: int, second: int, shares: Mapping[str, float], *, answers: bool = True
+    ) -> Difference | None:
         """The second run's score minus the first's over whole tasks that both ran alike.
 
         Args:
             shares: each task's share in the score; they sum to 1.
+            answers: whether the protocols must also be alike in how the model answers, free or constrained.
 
         Returns:
             None where a task is missing, or has other items, another protocol or another definition in one of the two,
             or lost more than `MAX_ERRORS` of its samples: what `viubench compare` refuses.
         """
-        key = (first, second, *shares.items())
+        key = (first, second, answers, *shares.items())
         if key not in self._found:
-            alike = all(self._alike(first, second, task) for task in shares)
+            alike = all(self._alike(first, second, task, answers) for task in shares)
             sides = [self._weighted(run, shares) for run in (first, second)] if alike else []
             try:
                 self._found[key] = paired(sides[0], sides[1]) if sides and all(sides) else None
@@ -115,12 +119,15 @@ class Pairing:
             return []
         return [(share * w, s, c) for share, part in parts if part is not None for w, s, c in part]
 
-    def _alike(self, first: int, second: int, task: str) -> bool:
+    def _alike(self, first: int, second: int, task: str, answers: bool) -> bool:
         """Whether both ran a task with the same items, under the same protocol and definition."""
 
         def setup(run: RunData) -> tuple[object, ...]:
             about, result = run.manifest.tasks.get(task, TaskEntry()), run.results.tasks[task]
-            return result.items_hash, result.protocol_hash, result.n, about.hash, about.average
+            protocol = result.protocol_hash
+            if not answers and (known := run.manifest.protocols.get(task)):
+                protocol = known.model_copy(update={"answers": "free"}).hash()
+            return result.items_hash, protocol, result.n, about.hash, about.average
 
         one, two = self._runs[first], self._runs[second]
         return task in one.results.tasks and task in two.results.tasks and setup(one) == setup(two)
@@ -171,12 +178,13 @@ def _overlap(one: Cell, two: Cell) -> bool:
 def _parts(run: RunData, task: str) -> list[Part] | None:
     """The headline's units by id; None where the records do not make the score that results.json says."""
     rows, result, evaluator = run.by_task.get(task), run.results.tasks[task], run.evaluator(task)
-    if evaluator is None or rows is None or len(rows) != result.n:
+    if evaluator is None or rows is None or len(rows) != result.answers:
         return None
     if rows["status"].isin(FAILED).sum() > MAX_ERRORS * len(rows):
         return None
     try:
-        parts = headline_parts(units_frame(rows, evaluator), evaluator, run.manifest.tasks[task].average)
+        units = averaged([units_frame(answers, evaluator) for answers in numbered(rows)])
+        parts = headline_parts(units, evaluator, run.manifest.tasks[task].average)
     except (LookupError, TypeError, ValueError):  # records that it cannot take
         return None
     value = sum(weight * sum(scores) / len(scores) for weight, scores, _ in parts)

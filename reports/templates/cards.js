@@ -38,7 +38,7 @@ function strip(sample, answers) {
   if (sample.bars.length) {
     inner.append(lane("target", sample.bars, "target"));
     for (const answer of answers) {
-      if (answer.bars.length) inner.append(lane(data.models[answer.model], answer.bars, "", answer.scores.iou));
+      if (answer.bars.length) inner.append(lane(who(answer), answer.bars, "", answer.scores.iou));
     }
   }
   const box = el("div", { className: "scroll", tabIndex: 0 }, inner);
@@ -63,7 +63,7 @@ function lane(name, bars, kind, iou) {
 function answerBlock(sample, answer) {
   const scores = Object.entries(answer.scores).map(([name, score]) => `${name} ${score}`).join(" · ");
   const head = el("p", {},
-    el("b", { textContent: data.models[answer.model] }),
+    el("b", { textContent: who(answer) }),
     el("span", { className: "status" + (answer.status === "ok" ? "" : " bad"), textContent: answer.status.replace("_", " ") }),
     answer.answer && value(answer.answer, sample, sample.target),
     answer.rule && el("span", { className: "soft", textContent: "read by rule " + answer.rule }),
@@ -72,7 +72,14 @@ function answerBlock(sample, answer) {
     answer.otherFrames && el("span", { className: "badge", textContent: "saw other frames" }));
   return el("div", { className: "answer" }, ...[head,
     answer.error && el("p", { className: "soft", textContent: answer.error }),
+    answer.reasoning && el("details", { className: "reasoning" },
+      el("summary", { textContent: "Reasoning" }), el("pre", { textContent: answer.reasoning, tabIndex: 0 })),
     answer.response !== null && response(answer.response)].filter(Boolean));
+}
+
+// Whose answer it is, and which of several to the question.
+function who(answer) {
+  return data.models[answer.model] + (answer.number ? `, answer ${answer.number}` : "");
 }
 
 function response(text) {

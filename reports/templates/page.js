@@ -8,7 +8,7 @@ function matches(sample, wanted) {
     (!wanted.model || data.models[answer.model] === wanted.model)
     && (!wanted.status || answer.status === wanted.status || (wanted.status === "failed" && answer.status !== "ok"))
     && (!wanted.grade || answer.grade === wanted.grade)
-    && (!needle || inQuestion || (answer.response || "").toLowerCase().includes(needle)));
+    && (!needle || inQuestion || `${answer.response || ""} ${answer.reasoning || ""}`.toLowerCase().includes(needle)));
 }
 
 const showSamples = makeBrowser(

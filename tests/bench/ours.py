@@ -43,7 +43,7 @@ class Open(Engine):
 
     def __init__(self, inner: Engine) -> None:
         self.inner = inner
-        self.max_in_flight, self.size_multiple = inner.max_in_flight, inner.size_multiple
+        self.max_in_flight, self.frame_format = inner.max_in_flight, inner.frame_format
 
     async def generate(self, request: Request) -> Response:
         return await self.inner.generate(request)

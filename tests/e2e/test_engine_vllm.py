@@ -78,7 +78,7 @@ def test_pictures_are_images_to_vllm_as_to_transformers(
 def test_frames_that_would_be_resized_again_stop_the_run(
     engine: VllmEngine, loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("viubench.engines.vllm.FRAMES_AS_THEY_ARE", {"do_sample_frames": False})
+    monkeypatch.setattr("viubench.engines.vllm_prompt.FRAMES_AS_THEY_ARE", {"do_sample_frames": False})
     monkeypatch.setattr(engine, "_proven", set())  # as if just started: the first answer is the one that is checked
     small = request("<video>\nWhat is it?", video(22, 8, 64, 64))  # small enough to be enlarged, and never seen before
     with pytest.raises(ViubenchError, match="resized again"):

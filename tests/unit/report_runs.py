@@ -88,7 +88,7 @@ def write_run(
         task: _result(task, [r for r in records if r.task == task], level[task], half_width, protocol) for task in tasks
     }
     suites = {"viubench": _suite(results, half_width)} if suite else {}
-    about = {"protocol": protocol.protocol, "hash": protocol.hash()}
+    about = {"protocol": protocol.protocol, "hash": protocol.hash(), "answers": protocol.answers}
     manifest = Manifest(
         argv=list(argv),
         model={"name": model, "path": f"models/{model}", "fingerprint": content_hash(model)},

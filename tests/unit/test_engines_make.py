@@ -13,7 +13,9 @@ import pytest
 
 from viubench.engines import engine_args, make
 from viubench.engines.checkpoints import describe_checkpoint
-from viubench.engines.vllm import BATCH_INVARIANT, VllmEngine, batch_invariant, default_settings, start_error
+from viubench.engines.vllm import VllmEngine
+from viubench.engines.vllm_process import BATCH_INVARIANT, batch_invariant, printed_reason, start_error
+from viubench.engines.vllm_settings import default_settings
 from viubench.errors import ViubenchError
 
 
@@ -55,7 +57,7 @@ def test_unknown_arguments_get_the_near_name(checkpoint: str) -> None:
 
 def test_engines_know_the_frame_size_before_they_start(checkpoint: str) -> None:
     for kind in ("vllm", "hf"):
-        assert make(kind, model=checkpoint, base_urls=(), args={}).size_multiple == 32
+        assert make(kind, model=checkpoint, base_urls=(), args={}).frame_format.multiple == 32
 
 
 def test_in_flight_is_an_argument_of_ours(checkpoint: str) -> None:
@@ -69,27 +71,31 @@ def test_json_where_it_is_json() -> None:
 
 
 def test_defaults_differ_by_device() -> None:
-    on_cpu = default_settings({"context": 262144, "cache_values": 256}, on_cpu=True)
-    on_gpu = default_settings({"context": 8192}, on_cpu=False)
+    on_cpu = default_settings({"model_type": "qwen3_vl", "context": 262144, "cache_values": 256}, on_cpu=True)
+    on_gpu = default_settings({"model_type": "qwen3_vl", "context": 8192}, on_cpu=False)
     assert (on_cpu["max_model_len"], on_gpu["max_model_len"]) == (32768, 8192)
     assert (on_cpu["dtype"], on_gpu["dtype"]) == ("float32", "auto")
     assert on_cpu["kv_cache_memory_bytes"] == 2**28
     assert "enforce_eager" not in on_gpu
 
 
-def test_a_failed_start_says_the_reason_the_core_printed(tmp_path: Path) -> None:
-    log = tmp_path / "core.log"
-    log.write_text(
+def test_a_failed_start_says_the_reason_the_core_printed() -> None:
+    log = (
         "(EngineCore pid=7) ERROR 11-23 [core.py:1] Traceback (most recent call last):\n"
         '(EngineCore pid=7) ERROR 11-23 [core.py:1]   File "x.py", line 1, in y\n'
         "(EngineCore pid=7) ERROR 11-23 [core.py:1] torch.OutOfMemoryError: tried to allocate 9 GiB\n"
     )
-    error = start_error(RuntimeError("Engine core initialization failed. See root cause above."), log, "m")
+    error = start_error(
+        RuntimeError("Engine core initialization failed. See root cause above."), printed_reason(log), "m"
+    )
     assert error.message == "vLLM could not open the model: torch.OutOfMemoryError: tried to allocate 9 GiB"
-    log.write_text("  File x, line 3, in y\n    assert sum(sections) == 24\n           ^^^^^^^^^\nAssertionError\n")
-    assert "AssertionError at `assert sum(sections) == 24`" in start_error(RuntimeError("x"), log, "m").message
-    log.write_text("")
-    assert "initialization failed" in start_error(RuntimeError("initialization failed"), log, "m").message
+    log += "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}\n"
+    assert printed_reason(log) == "torch.OutOfMemoryError: tried to allocate 9 GiB"
+    log = "  File x, line 3, in y\n    assert sum(sections) == 24\n           ^^^^^^^^^\nAssertionError\n"
+    assert printed_reason(log) == "AssertionError at `assert sum(sections) == 24`"
+    assert (
+        "initialization failed" in start_error(RuntimeError("initialization failed"), printed_reason(""), "m").message
+    )
 
 
 def test_importing_the_engines_imports_nothing_heavy() -> None:

@@ -37,8 +37,11 @@ def test_memory_is_what_is_left_after_the_weights() -> None:
     assert Memory(10**9, 0, 0).sequences(5) is None
 
 
+MARKS = ("<|s|>", "<|pad|>", "<|e|>", "<|vision_start|>", "<|vision_end|>")
+
+
 def words(folder: Path, **config: Any) -> Path:
-    """A checkpoint whose tokenizer has one token a character, and three marks of its own."""
+    """A checkpoint whose tokenizer has one token a character, and marks of its own."""
     pytest.importorskip("tokenizers")
     from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
@@ -46,7 +49,7 @@ def words(folder: Path, **config: Any) -> Path:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in ("<|s|>", "<|pad|>", "<|e|>")])
+    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in MARKS])
     tokenizer.save(str(folder / "tokenizer.json"))
     template = (
         "{% for m in messages %}U{% for p in m.content %}{{ p.text or '<|s|><|pad|><|e|>' }}{% endfor %}{% endfor %}A"
@@ -65,7 +68,7 @@ def test_a_prompt_is_counted_as_it_will_be_written(tmp_path: Path) -> None:
     picture = Shown(1, 64, 96, still=True)
     assert stamped.prompt("<video>why?", [picture]) == 1 + 3 + 4 + 1 + 6 - 1
     assert stamped.prompt("say <|e|>", []) == 1 + len("say < |e|>") + 1
-    plain = Counter(describe_checkpoint(str(words(tmp_path / "b", model_type="other"))))
+    plain = Counter(describe_checkpoint(str(words(tmp_path / "b", model_type="qwen2_5_vl"))))
     assert plain.prompt("<video>why?", [video]) == 1 + 3 + 4 + 1 + 12 - 1
     assert plain.basis == "text: the checkpoint's tokenizer"
     assert parameters(tmp_path / "a") == 2

@@ -35,7 +35,7 @@ from viubench.runner.parallel.queue import WorkQueue
 from viubench.runner.parallel.ray_cluster import cluster
 from viubench.runner.parallel.worker import Opened, ReplicaSpec
 from viubench.runner.pipeline import failed
-from viubench.runner.plan import Plan
+from viubench.runner.plan import Attempt, Plan
 from viubench.schema import Protocol, Record, Sample, Sampling
 
 PLAN = Plan((), {"t": Protocol(protocol="p", sampling=Sampling())}, {"t": evaluators.get("choice")}, {"t": Path("v")})
@@ -43,7 +43,7 @@ PLAN = Plan((), {"t": Protocol(protocol="p", sampling=Sampling())}, {"t": evalua
 
 def answer(replicas: Replicas, samples: Sequence[Sample]) -> list[Record]:
     records: list[Record] = []
-    asyncio.run(replicas.answer_all(samples, records.append, lambda: None))
+    asyncio.run(replicas.answer_all(list(map(Attempt, samples)), records.append, lambda: None))
     return records
 
 
@@ -57,12 +57,12 @@ def by_id(records: Sequence[Record]) -> dict[str, str]:
 
 def test_a_video_stays_with_one_replica_until_none_is_left_for_another() -> None:
     samples = [sample(f"{video}{number}", video) for video in "abc" for number in range(4)]
-    queue = WorkQueue(samples, 2)
+    queue = WorkQueue(list(map(Attempt, samples)), 2)
     taken: list[tuple[int, str]] = []
     for turn in range(12):
         found = queue.take(turn % 2, idle=True)
         assert found is not None
-        taken.append((turn % 2, found.id))
+        taken.append((turn % 2, found.sample.id))
     owners = defaultdict(set)
     for replica, name in taken:
         owners[name[0]].add(replica)
@@ -72,11 +72,11 @@ def test_a_video_stays_with_one_replica_until_none_is_left_for_another() -> None
 
 
 def test_a_suspect_goes_to_an_idle_replica_only() -> None:
-    queue = WorkQueue([sample("a"), sample("b")], 1)
+    queue = WorkQueue([Attempt(sample("a")), Attempt(sample("b"))], 1)
     first = queue.take(0, idle=True)
     assert first is not None
     queue.retry(first)
-    assert queue.take(0, idle=False) == sample("b")
+    assert queue.take(0, idle=False) == Attempt(sample("b"))
     assert queue.take(0, idle=False) is None
     assert queue.take(0, idle=True) == first
     assert queue.suspected(first)
@@ -94,18 +94,18 @@ class Mortal(Replica):
         self.closed = False
         self.now = 0
 
-    async def open(self, soon: Sequence[Sample]) -> Opened:
+    async def open(self, soon: Sequence[Attempt]) -> Opened:
         await asyncio.sleep(0)
         if self.rng.random() < self.risk / 2:
             self.dead.set()
             raise Died("while it was started")
         return Opened({"model": "echo", "version": "9"}, True)
 
-    async def answer(self, one: Sample) -> Record:
+    async def answer(self, one: Attempt) -> Record:
         self.now += 1
         for _ in range(self.rng.randrange(4)):
             await asyncio.sleep(0)
-        if one.id.startswith("kill") or self.rng.random() < self.risk:
+        if one.sample.id.startswith("kill") or self.rng.random() < self.risk:
             self.dead.set()
         if self.dead.is_set():
             raise Died("SIGKILL")
@@ -201,7 +201,9 @@ def test_processes_share_the_videos_and_say_what_they_are(spread: Callable[..., 
     records: list[Record] = []
     samples = [sample(f"{video}{number}", video) for video in "abcd" for number in range(10)]
     assert replicas.describe() == {"model": "echo", "version": "", "replicas": 2, "transport": "process"}
-    asyncio.run(replicas.answer_all(samples, records.append, lambda: known.append(replicas.describe())))
+    asyncio.run(
+        replicas.answer_all(list(map(Attempt, samples)), records.append, lambda: known.append(replicas.describe()))
+    )
     assert by_id(records) == dict.fromkeys([one.id for one in samples], "ok")
     assert known == [{"model": "echo", "version": "9", "replicas": 2, "transport": "process"}]
     processes = {process for process, _ in asked(tmp_path)}
@@ -249,10 +251,12 @@ from viubench.runner.parallel.coordinator import Replicas
 from viubench.runner.parallel.process import Processes
 from viubench.runner.parallel.ray_cluster import cluster
 from viubench.runner.parallel.worker import ReplicaSpec
+from viubench.runner.plan import Attempt
 
 folder = Path(sys.argv[1])
 replicas = Replicas(Echo(folder), Processes(ReplicaSpec(partial(Echo, folder), PLAN, folder), 2), print)
-asyncio.run(replicas.answer_all([sample(str(k), str(k)) for k in range(20_000)], lambda record: None, lambda: None))
+attempts = [Attempt(sample(str(k), str(k))) for k in range(20_000)]
+asyncio.run(replicas.answer_all(attempts, lambda record: None, lambda: None))
 """
 
 
@@ -333,7 +337,7 @@ def test_each_replica_gets_its_share_of_the_gpus(monkeypatch: pytest.MonkeyPatch
         for number in range(2):
             replica = transport.replica(number)
             await replica.open([])
-            await replica.answer(sample("a"))
+            await replica.answer(Attempt(sample("a")))
             await replica.close()
 
     asyncio.run(ask_each())

@@ -32,7 +32,7 @@ def fill(path: Path, names: list[str]) -> None:
     with RunFolder.claim(path) as folder:
         folder.begin(manifest())
         for name in names:
-            if name not in folder.done:
+            if (name, 0) not in folder.done:
                 folder.append(record(name))
 
 
@@ -57,21 +57,23 @@ def test_cut_anywhere_and_resumed_nothing_is_lost_or_doubled(
 
 
 FATES = st.sampled_from(["ok", "unparsed", "refused", "engine_error", "missing", "corrupt"])
-LINES = st.lists(st.tuples(st.sampled_from(["a", "b", 'q"\\', "d\n", "\u00e9"]), FATES), max_size=12)
+KEYS = st.tuples(st.sampled_from(["a", "b", 'q"\\', "d\n", "\u00e9"]), st.sampled_from([0, 0, 1, 12]))
+LINES = st.lists(st.tuples(KEYS, FATES), max_size=12)
 
 
-def fated(name: str, fate: str, number: int) -> Record:
+def fated(key: tuple[str, int], fate: str, place: int) -> Record:
+    name, number = key
     if fate in ("missing", "corrupt"):
-        return record(name, status="media_error", error=Failure(fault=fate), response=str(number))
-    return record(name, status=fate, response=str(number))
+        return record(name, number=number, status="media_error", error=Failure(fault=fate), response=str(place))
+    return record(name, number=number, status=fate, response=str(place))
 
 
 @given(lines=LINES, cut=st.integers(min_value=0))
-def test_a_start_keeps_the_last_line_of_every_sample_that_is_done_and_no_other(
-    tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[str, str]], cut: int
+def test_a_start_keeps_the_last_line_of_every_answer_that_is_done_and_no_other(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[tuple[str, int], str]], cut: int
 ) -> None:
     path = tmp_path_factory.mktemp("run")
-    written = [fated(name, fate, number) for number, (name, fate) in enumerate(lines)]
+    written = [fated(key, fate, place) for place, (key, fate) in enumerate(lines)]
     ends, whole = [0], b""
     for one in written:
         whole += one.model_dump_json().encode() + b"\n"
@@ -79,9 +81,11 @@ def test_a_start_keeps_the_last_line_of_every_sample_that_is_done_and_no_other(
     cut %= len(whole) + 1
     (path / "records.jsonl").write_bytes(whole[:cut])
     left = [one for one, end in zip(written, ends[1:], strict=True) if end - 1 <= cut]  # its line end may be missing
-    last = {one.id: one for one, (_, fate) in zip(left, lines, strict=False) if fate not in ("engine_error", "missing")}
+    last = {
+        one.key: one for one, (_, fate) in zip(left, lines, strict=False) if fate not in ("engine_error", "missing")
+    }
     assert repair(path) == set(last)
-    assert {one.id: one for one in read_records(path)} == last
+    assert {one.key: one for one in read_records(path)} == last
     assert len(list(read_records(path))) == len(last)
     before = (path / "records.jsonl").stat()
     assert repair(path) == set(last)
@@ -123,7 +127,7 @@ def test_what_may_end_better_is_tried_again_and_a_broken_video_is_not(tmp_path: 
         folder.append(record("c", status="media_error", error=Failure(fault="missing")))
     with RunFolder.claim(tmp_path) as folder:
         folder.begin(manifest())
-        assert list(folder.done) == ["b"]
+        assert list(folder.done) == [("b", 0)]
 
 
 def test_another_run_is_refused_and_named(tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ from trainer.checkpoints import optimizer_state
 from viubench.engines import engine_args
 from viubench.engines.base import allow_read_only_frames
 from viubench.engines.checkpoints import describe_checkpoint
-from viubench.engines.vllm import AS_WRITTEN, core_output, default_settings, reason, set_environment, start_error
+from viubench.engines.vllm_process import CoreLog, reason, set_environment, start_error
+from viubench.engines.vllm_prompt import AS_WRITTEN
+from viubench.engines.vllm_settings import default_settings
 from viubench.errors import ViubenchError
 
 if TYPE_CHECKING:
@@ -53,13 +55,13 @@ class ColocatedEngine:
         self._sleeps = bool(args.get("enable_sleep_mode"))
         self._asleep = False
         set_environment()
-        with _in_process_core(), _shared_state_kept(), core_output() as log:
+        with _in_process_core(), _shared_state_kept(), CoreLog() as log:
             try:
                 self._llm, self._group_is_ours = _open(path, dtype, args)
             except ViubenchError:
                 raise
             except Exception as error:  # the user needs the reason, whatever vLLM raised
-                raise start_error(error, log, str(path), WHERE) from error
+                raise start_error(error, log.reason(), str(path), WHERE) from error
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """Replace all weights (as in the checkpoint, each module's one after the other); reset the caches."""
@@ -81,7 +83,7 @@ class ColocatedEngine:
             ) from error
 
     def generate(self, prompts: Sequence[Mapping[str, Any]], params: Sequence[Any]) -> list[Any]:
-        """vLLM's RequestOutput of each prompt (see `viubench.engines.vllm.as_prompt`) with its SamplingParams."""
+        """vLLM's RequestOutput of each prompt (see `vllm_prompt.as_prompt`) with its SamplingParams."""
         self._wake()
         with _shared_state_kept():
             try:

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from viubench.errors import ViubenchError
+from viubench.runner.alarms import closing
 from viubench.runner.config import MAX_ERRORS, PathLike
 from viubench.runner.evaluate import failures
 from viubench.schema import FAILED, Manifest, Record, Results
@@ -56,7 +57,7 @@ class Run:
         return str(self.manifest.model["name"])
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a sample, a column for every field of a record; see `viubench.scoring.frame.records_frame`."""
+        """One row an answer, a column for every field of a record; see `viubench.scoring.frame.records_frame`."""
         from viubench.scoring.frame import records_frame
 
         return records_frame(self.records)
@@ -67,16 +68,20 @@ class Run:
 
         return results_frame(self.results)
 
+    def unanswered(self) -> str:
+        """How many answers cannot be used, with an example and what to do; "" where nine in ten can be."""
+        return closing(self.path, self.results)
+
     def failures(self) -> Mapping[str, int]:
         """Each distinct media and engine error, and how many samples it cost."""
         return failures(self.path)
 
     @property
     def valid(self) -> bool:
-        """Whether at most the share `max_errors` of all samples failed in the harness (media and engine errors)."""
+        """Whether at most the share `max_errors` of all answers failed in the harness (media and engine errors)."""
         tasks = self.results.tasks.values()
         failed = sum(task.statuses.get(status, 0) for task in tasks for status in FAILED)
-        return failed <= self.max_errors * sum(task.n for task in tasks)
+        return failed <= self.max_errors * sum(task.answers for task in tasks)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"

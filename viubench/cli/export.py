@@ -15,7 +15,10 @@ app = typer.Typer(no_args_is_help=True, help="Hand tasks over to other tools.")
 
 
 @app.command("lmms-eval")
-@takes("tasks videos data_root protocol frames fps max_pixels limit frame_cache include_path quiet")
+@takes(
+    "tasks videos data_root protocol frames fps max_pixels max_tokens temperature top_p limit frame_cache include_path "
+    "quiet"
+)
 def lmms_eval(
     *,
     out: Annotated[Path, typer.Option(help="Folder for lmms-eval's --include_path.")],

@@ -94,13 +94,21 @@ def logged(level: int = logging.INFO) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
+def warn(line: str) -> None:
+    """A warning on standard error, without control characters."""
+    from reports.html.escape import clean
+
+    print(f"warning: {clean(line)}", file=sys.stderr)
+
+
 def print_error(error: ViubenchError) -> None:
     """What is wrong, where, and what to try; without control characters, for it may quote names and paths of others."""
     from reports.html.escape import clean
+    from viubench.storage.secrets import mask
 
     for start, text in (("viubench: ", error.message), ("  at: ", error.where), ("  try: ", error.hint)):
         if text:
-            print(start + clean(text), file=sys.stderr)
+            print(start + clean(mask(text)), file=sys.stderr)
 
 
 class _Stderr(logging.Handler):
@@ -108,6 +116,7 @@ class _Stderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         from reports.html.escape import clean
+        from viubench.storage.secrets import mask
 
         start = "" if record.levelno < logging.WARNING or record.getMessage().startswith(" ") else "warning: "
-        print(start + clean(record.getMessage()), file=sys.stderr, flush=True)
+        print(start + clean(mask(record.getMessage())), file=sys.stderr, flush=True)

@@ -6,13 +6,26 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
 from viubench.errors import Exit, ViubenchError
 
 C = TypeVar("C", bound=Callable[..., None])
+
+MaxTokens = Annotated[int | None, typer.Option(min=1, help="Tokens of an answer, its reasoning included, at most.")]
+Temperature = Annotated[float | None, typer.Option(min=0, help="Of the sampling; 0 is greedy.")]
+TopP = Annotated[float | None, typer.Option(help="Sample from the likeliest tokens that have this share in all.")]
+TopK = Annotated[int | None, typer.Option(min=0, help="Sample from so many likeliest tokens; 0 for all.")]
+Samples = Annotated[int | None, typer.Option(min=1, help="Answers to each question.")]
+System = Annotated[str | None, typer.Option(help="System prompt.")]
+Thinking = Annotated[
+    Literal["on", "off"] | None, typer.Option(help="Reasoning before the answer; by default as the model does.")
+]
+Set = Annotated[
+    list[str], typer.Option("--set", help="K=V, any field of the protocol, as decoding.min_p=0.1; repeatable.")
+]
 
 
 def run(
@@ -37,6 +50,14 @@ def run(
     frames: Annotated[int | None, typer.Option(min=1, help="Frames per video, at most.")] = None,
     fps: Annotated[float | None, typer.Option(min=0.01, help="Frames per second, --frames at most.")] = None,
     max_pixels: Annotated[int | None, typer.Option(min=1024, help="Pixels per frame, at most.")] = None,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    top_k: TopK = None,
+    samples: Samples = None,
+    system: System = None,
+    thinking: Thinking = None,
+    set: Set = [],  # noqa: A002, B006
     limit: Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of items and of the random engine.")] = 0,
     fresh: Annotated[
@@ -64,6 +85,7 @@ def run(
     """Answer tasks with a model, score the answers, write a run folder and print the table."""
     options: dict[str, Any] = {**locals()}
     options["engine_args"] = pairs(options.pop("engine_arg"))
+    options["set"] = pairs(options["set"], "--set")
     _call("dry_run" if options.pop("dry_run") else "evaluate", options)
 
 
@@ -98,7 +120,7 @@ def score(
 def _call(name: str, options: dict[str, Any]) -> None:
     """Call the function of that name with the options of its command, and print what it returns."""
     import viubench
-    from viubench.cli.progress import stages
+    from viubench.cli.progress import stages, warn
     from viubench.cli.tables import dry_run_text, results_table
 
     options["resume"] = not options.pop("fresh")
@@ -108,15 +130,17 @@ def _call(name: str, options: dict[str, Any]) -> None:
         print(dry_run_text(done))
         return
     print(results_table(done.results))
+    if line := done.unanswered():
+        warn(line)
     raise typer.Exit(Exit.OK if done.valid else Exit.INVALID_RUN)
 
 
-def pairs(arguments: Sequence[str]) -> dict[str, str]:
-    """KEY=VALUE arguments as a dictionary; ViubenchError for one that is not of that form."""
+def pairs(arguments: Sequence[str], where: str = "--engine-arg") -> dict[str, str]:
+    """KEY=VALUE arguments of the option `where` as a dictionary; ViubenchError for one that is not of that form."""
     pairs = {}
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not (key and equals):
-            raise ViubenchError(f"{argument!r} is not of the form KEY=VALUE", where="--engine-arg")
+            raise ViubenchError(f"{argument!r} is not of the form KEY=VALUE", where=where)
         pairs[key] = value
     return pairs

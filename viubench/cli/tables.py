@@ -24,7 +24,7 @@ def results_table(results: Results) -> str:
             percent(task.chance),
             percent(task.blind),
             task.n,
-            percent(task.statuses.get("ok", 0) / task.n),
+            percent(task.statuses.get("ok", 0) / task.answers),
         ]
         for name, task in results.tasks.items()
     ]
@@ -35,7 +35,26 @@ def results_table(results: Results) -> str:
         rows += [[f"  {group}", percent(value), "", "", "", "", ""] for group, value in several.items()]
     headers = ["task", "score", "95 % interval", "chance", "blind", "n", "answered"]
     title = f"{results.model} (engine: {results.engine}), percent; unanswered samples score 0"
-    return f"{title}\n{tabulate(rows, headers, disable_numparse=True, colalign=('left', *['right'] * 6))}"
+    table = tabulate(rows, headers, disable_numparse=True, colalign=("left", *["right"] * 6))
+    return "\n".join([title, table, *several_table(results)])
+
+
+def several_table(results: Results) -> list[str]:
+    """Of the tasks with several answers to a question their spread, pass@k and vote; nothing where there are none."""
+    tasks = {name: task for name, task in results.tasks.items() if task.spread is not None}
+    if not tasks:
+        return []
+    ks = sorted({k for task in tasks.values() for k in task.pass_at_k})
+    rows = [
+        [
+            name, f"avg@{task.samples}", percent(task.value), percent(task.spread.between), percent(task.spread.within),
+            *(percent(task.pass_at_k.get(k)) for k in ks), percent(task.vote),
+        ]
+        for name, task in tasks.items()
+        if task.spread is not None
+    ]  # fmt: skip
+    headers = ["task", "", "score", "SD between questions", "SD within", *(f"pass@{k}" for k in ks), "majority vote"]
+    return ["", tabulate(rows, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))]
 
 
 def dry_run_text(dry: DryRun) -> str:

@@ -13,13 +13,17 @@ import typer
 from viubench.cli.run import takes
 from viubench.errors import ViubenchError
 
-RESULT_OPTIONS = "tasks engine videos data_root protocol frames fps max_pixels limit seed max_errors"
+PROTOCOL_OPTIONS = "max_tokens temperature top_p top_k samples system thinking"
+
+RESULT_OPTIONS = (
+    f"tasks engine videos data_root protocol frames fps max_pixels limit seed max_errors {PROTOCOL_OPTIONS}"
+)
 """Options that change a score, in the order in which the history holds them."""
 
 
 @takes(
-    "tasks engine_arg replicas deterministic videos data_root protocol frames fps max_pixels limit "
-    "frame_cache workers include_path max_errors"
+    "tasks engine_arg replicas deterministic videos data_root protocol frames fps max_pixels "
+    f"{PROTOCOL_OPTIONS} set limit frame_cache workers include_path max_errors"
 )
 def watch(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder in which checkpoints appear.")],
@@ -54,6 +58,7 @@ def watch(
     }
     given |= {name: given[name] and given[name].resolve() for name in ("videos", "data_root")}
     words = _words(given, RESULT_OPTIONS) + [f"--engine-arg={pair}" for pair in options["engine_arg"]]
+    words += [f"--set={pair}" for pair in options["set"]]
     words += ["--deterministic"] * options["deterministic"]
     words += [f"--include-path={path.resolve()}" for path in options["include_path"]]
     more = _words(given, "workers frame_cache replicas")

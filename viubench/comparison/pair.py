@@ -6,7 +6,8 @@ Example:
     task.value_a, task.value_b, task.diff.low, task.exact_b
     # (0.125, 0.406, 0.241, 0.406)
 
-Samples are paired by id and by true answer, never by their place. The values are those of the two `results.json`.
+Samples are paired by id and by true answer, never by their place. Where each has several answers, their means are
+compared, which chance moves less. The values are those of the two `results.json`.
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ class Incomparable(ViubenchError):
 
 @dataclass(frozen=True)
 class Side:
-    """A finished run, its records by task and id."""
+    """A finished run, its records by task and key (`Record.key`)."""
 
     path: Path
     manifest: Manifest
     results: Results
-    records: Mapping[str, Mapping[str, Record]]
+    records: Mapping[str, Mapping[tuple[str, int], Record]]
 
     @classmethod
     def read(cls, path: Path) -> Side:
@@ -68,11 +69,11 @@ class Side:
         manifest = read_manifest(path)
         if not (path / "results.json").exists():
             raise Incomparable(f"{path} is not finished", where=str(path), hint="rerun the same command to resume")
-        records: dict[str, dict[str, Record]] = {}
+        records: dict[str, dict[tuple[str, int], Record]] = {}
         for record in read_records(path):
-            if record.id in records.setdefault(record.task, {}):
+            if record.key in records.setdefault(record.task, {}):
                 raise Incomparable(f"the sample {record.id!r:.80} is recorded twice", where=f"{path}/records.jsonl")
-            records[record.task][record.id] = record
+            records[record.task][record.key] = record
         return cls(path, manifest, read_results(path), records)
 
     def entry(self, task: str) -> TaskEntry:
@@ -102,10 +103,10 @@ class TaskPair:
     """One task in two runs, a (the earlier or the reference run) and b.
 
     Attributes:
-        records: each sample's two records, ordered by id.
+        records: the two records of each answer, ordered by id, and by number.
         value_a, value_b: the headline of each run, as in its results.json, fraction in [0, 1].
         diff: b minus a.
-        exact_a, exact_b: share of the samples with a score of 1, whatever the headline makes of the rest.
+        exact_a, exact_b: share of the answers with a score of 1, whatever the headline makes of the rest.
         units: of each run what the headline is the mean of, in the same order: samples, or several of them together.
         parts: of each run the headlines of the units, for means over several tasks.
     """
@@ -124,13 +125,14 @@ class TaskPair:
     @property
     def n(self) -> int:
         """Samples; a headline over pairs of samples has fewer units (`diff.n`)."""
-        return len(self.records)
+        return len({a.id for a, _ in self.records})
 
     @cached_property
     def same_answers(self) -> bool:
         """Whether both runs gave the same answer to every sample, or the same response where none was extracted."""
         return all(
-            (a.status, a.answer) == (b.status, b.answer) and (a.answer is not None or a.response == b.response)
+            (a.status, a.answer) == (b.status, b.answer)
+            and (a.answer is not None or (a.response, a.reasoning) == (b.response, b.reasoning))
             for a, b in self.records
         )
 
@@ -200,11 +202,11 @@ def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float 
     for side in (a, b):
         _check_whole(side, task, max_errors)
     _check_same(a, b, task)
-    ids = sorted(a.records[task])
+    keys = sorted(a.records[task])
     evaluator, average = a.evaluator(task), a.entry(task).average
     records, units, parts, exact = [], [], [], []
     for side in (a, b):
-        own = [side.records[task][i] for i in ids]
+        own = [side.records[task][key] for key in keys]
         try:
             units.append(units_of(own, evaluator))
             parts.append(headline_parts(units[-1], evaluator, average))
@@ -219,7 +221,7 @@ def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float 
             )
         records.append(own)
         right = (scored(record).scores.get(evaluator.metric, 0.0) >= 1 - 1e-9 for record in own)
-        exact.append(sum(right) / len(ids))
+        exact.append(sum(right) / len(keys))
     return TaskPair(
         metric=a.results.tasks[task].metric,
         evaluator=evaluator,
@@ -238,16 +240,18 @@ def _check_whole(side: Side, task: str, max_errors: float) -> None:
     """Refuse a task of which samples are missing, or too many failed in the harness rather than in the model."""
     records = side.records.get(task, {}).values()
     expected = side.entry(task).n
+    samples = side.manifest.protocols[task].decoding.samples
+    expected, what = expected * samples, "samples" if samples == 1 else "answers"
     if len(records) != expected or not records:
         raise Incomparable(
-            f"{task!r:.80} has {len(records)} of {expected} samples",
+            f"{task!r:.80} has {len(records)} of {expected} {what}",
             where=str(side.path),
             hint="the run is incomplete: rerun the same command to resume",
         )
     failed = sum(record.status in FAILED for record in records)
     if failed > max_errors * len(records):
         raise Incomparable(
-            f"{task!r:.80}: {failed} of {len(records)} samples are media or engine errors, more than the "
+            f"{task!r:.80}: {failed} of {len(records)} {what} are media or engine errors, more than the "
             f"{100 * max_errors:g} % allowed",
             where=str(side.path),
             hint="rerun the same command: engine errors and missing videos are retried",
@@ -279,11 +283,12 @@ def _check_same(a: Side, b: Side, task: str) -> None:
     unlike = {
         f"only in {a.path}": sorted(first.keys() - second.keys()),
         f"only in {b.path}": sorted(second.keys() - first.keys()),
-        "with another true answer": [i for i in both if first[i].target != second[i].target],
-        "of another source video": [i for i in both if first[i].cluster != second[i].cluster],
-        "in another group": [i for i in both if first[i].groups != second[i].groups],
+        "with another true answer": [key for key in both if first[key].target != second[key].target],
+        "of another source video": [key for key in both if first[key].cluster != second[key].cluster],
+        "in another group": [key for key in both if first[key].groups != second[key].groups],
     }
-    if other := [f"{len(ids)} {what} (first {ids[0]!r:.80})" for what, ids in unlike.items() if ids]:
+    counts = {what: list(dict.fromkeys(name for name, _ in keys)) for what, keys in unlike.items()}
+    if other := [f"{len(ids)} {what} (first {ids[0]!r:.80})" for what, ids in counts.items() if ids]:
         raise Incomparable(
             f"{task!r:.80} has other items in the two runs: {', '.join(other)}",
             where=where,

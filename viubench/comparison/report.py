@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,7 +45,8 @@ TURN = 0.5
 
 @dataclass(frozen=True)
 class Flip:
-    """A sample that turned: its two records, and their scores in the task's metric, in [0, 1]; 0 without an answer."""
+    """A sample that turned: its two records, and their scores in the task's metric, in [0, 1]; 0 without an answer. Of
+    several answers the scores are the means, and the records those of each run that are nearest to them."""
 
     a: Record
     b: Record
@@ -168,15 +170,26 @@ def _flip(flip: Flip) -> Flipped:
 def flips(pairs: Iterable[TaskPair]) -> list[Flip]:
     """The samples that turned: the largest change first, then by task, group and id."""
     changes = (
-        Flip(a, b, *(scored(record).scores.get(pair.evaluator.metric, 0.0) for record in (a, b)))
+        _change_of(list(records), pair.evaluator.metric)
         for pair in pairs
-        for a, b in pair.records
+        for _, records in groupby(pair.records, key=lambda both: both[0].id)
     )
 
     def place(flip: Flip) -> tuple[float, str, list[str], str]:
         return -flip.size, flip.a.task, [f"{key}: {value}" for key, value in sorted(flip.a.groups.items())], flip.a.id
 
     return sorted((flip for flip in changes if flip.size >= TURN), key=place)
+
+
+def _change_of(records: Sequence[tuple[Record, Record]], metric: str) -> Flip:
+    """What became of one sample: the two records of each answer to it."""
+    sides = []
+    for own in zip(*records, strict=True):
+        scores = [scored(record).scores.get(metric, 0.0) for record in own]
+        mean = sum(scores) / len(scores)
+        sides.append((min(zip(scores, own, strict=True), key=lambda one: abs(one[0] - mean))[1], mean))
+    (a, score_a), (b, score_b) = sides
+    return Flip(a, b, score_a, score_b)
 
 
 def largest(turned: Sequence[Flip], most: int, runs: Iterable[Path] = ()) -> list[Flip]:

@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from evaluators import Evaluator
+from evaluators import Constraint, Evaluator
 from viubench.engines.checkpoints import describe_checkpoint
+from viubench.engines.families import FrameFormat as FrameFormat
+from viubench.engines.families import family, frame_format
 from viubench.errors import ViubenchError
-from viubench.schema import Decoding, Sample
+from viubench.schema import Answers, Chat, Decoding, OptionLogprob, Sample, ShownMedia
 from viubench.video.frames import VideoInput
 
 
@@ -28,6 +30,12 @@ class Request:
     videos: tuple[VideoInput, ...]  # the frames shown; empty for engines that need none (`needs_media` False)
     media_ids: tuple[str, ...]  # content-derived, so that an engine's caches are hit by a video's second question
     decoding: Decoding
+    chat: Chat = field(default_factory=Chat)
+    number: int = 0  # which of several answers to the question
+    seed: int = 0  # of this answer's sampling; follows from (run seed, sample, number)
+    answers: Answers = "free"
+    constraint: Constraint | None = None  # the form of the answer, unless it is free; "likelihood" has choices
+    file: str | None = None  # path or URL of the one video, where the server samples it itself
 
 
 @dataclass(frozen=True)
@@ -35,10 +43,37 @@ class Response:
     """What came back."""
 
     text: str  # as generated
-    finish_reason: str | None = None  # "stop" or "length"
+    finish_reason: str | None = None  # "stop", "length" or "refused" (a content filter, a refusal)
     usage: dict[str, int] = field(default_factory=dict)  # token counts
     seconds: float = 0.0  # in the engine
+    reasoning: str = ""  # where the engine keeps it apart itself
+    prompt_end: str = ""  # the last characters of the prompt, where known: they may have opened the reasoning
+    first_token: float | None = None  # seconds to the first token
+    shown: ShownMedia | None = None  # what the model really got
     logprobs: tuple[float, ...] = ()  # of the generated tokens, where the engine was started with them
+    option_logprobs: dict[str, OptionLogprob] = field(default_factory=dict)  # of each option, for "likelihood"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the requests of a run ask of their engine at most; it can be pickled.
+
+    Attributes:
+        tokens: the longest prompt with its answer; 0 where none was counted.
+        video: vision tokens of the largest video; 0 where none was counted.
+        videos, stills: of one request.
+        frames, height, width: of the largest video, in pixels.
+        reasoning_parser: the one that the protocols name.
+    """
+
+    tokens: int = 0
+    video: int = 0
+    videos: int = 1
+    stills: int = 0
+    frames: int = 48
+    height: int = 512
+    width: int = 512
+    reasoning_parser: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,9 +107,11 @@ class Engine(ABC):
 
     kind: ClassVar[str]  # the name on the command line
     needs_media: ClassVar[bool] = True  # whether frames must be decoded for it
+    answers: frozenset[Answers] = frozenset({"free"})  # how it can answer; a run that asks otherwise is refused
     max_in_flight: int = 1  # requests at once
     deterministic: bool = False  # whether an answer depends on its request alone, not on those before or beside it
-    size_multiple: int | None = None  # of frame sides in pixels (patch size x merge), None when unknown
+    frame_format: FrameFormat = FrameFormat()
+    needs: Needs | None = None  # what the run asks of it at most, once that is known
 
     @classmethod
     def from_options(cls, options: EngineOptions) -> Engine:
@@ -84,6 +121,10 @@ class Engine(ABC):
     def prepare(self, evaluators: Mapping[str, Evaluator], blind_answers: Mapping[str, Mapping[str, str]]) -> None:
         """Called once the run is planned, with the evaluator of each task and, where one is known, the best constant
         answer to each of its samples by id; only baselines need them."""
+
+    def expect(self, needs: Needs) -> None:
+        """Called before `start` with what the run will ask for, where that is known."""
+        self.needs = needs
 
     async def start(self) -> None:
         """Load what must be loaded; raises ViubenchError when the model or the endpoint is not usable."""
@@ -116,7 +157,8 @@ class CheckpointEngine(Engine):
         self.args = args
         self.deterministic = deterministic
         self.checkpoint = describe_checkpoint(model)
-        self.size_multiple = self.checkpoint["size_multiple"]
+        self.family = family(self.checkpoint)
+        self.frame_format = frame_format(self.checkpoint, getattr(self.family, self.kind, None))
         self.settings: dict[str, Any] = {}
         self.version = ""
         self._processor: Any = None

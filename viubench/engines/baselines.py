@@ -25,6 +25,7 @@ class BaselineEngine(Engine):
     """An engine that never sees a video."""
 
     needs_media: ClassVar[bool] = False
+    answers = frozenset({"free", "constrained", "likelihood"})  # theirs have the form of an answer in any case
     max_in_flight = 64
 
     @classmethod
@@ -36,7 +37,7 @@ class BaselineEngine(Engine):
 
 
 class RandomEngine(BaselineEngine):
-    """Answers by the benchmark's published random rule; the draw depends on seed and sample id alone."""
+    """Answers by the benchmark's published random rule; the draw depends on seed, sample id and number alone."""
 
     kind: ClassVar[str] = "random"
     evaluators: Mapping[str, Evaluator]
@@ -54,7 +55,8 @@ class RandomEngine(BaselineEngine):
 
     async def generate(self, request: Request) -> Response:
         sample = request.sample
-        digest = hashlib.sha256(f"{self.seed}/{sample.id}".encode()).digest()
+        number = f"/{request.number}" if request.number else ""
+        digest = hashlib.sha256(f"{self.seed}/{sample.id}{number}".encode()).digest()
         rng = random.Random(int.from_bytes(digest[:8], "big"))
         return Response(self.evaluators[sample.task].guess(sample, rng), "stop")
 

@@ -13,25 +13,35 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from viubench.engines import engine_args, prompts
+import numpy as np
+
+from viubench.engines import engine_args, hf_decoding, processors, prompts, sight
 from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
+from viubench.engines.families import FAMILIES
+from viubench.engines.processors import encode as encode
+from viubench.engines.token_counts import Counter
 from viubench.errors import EngineError, ViubenchError
-from viubench.video import timestamps
+from viubench.schema import Decoding, ShownMedia
 from viubench.video.frames import VideoInput
 
 ARGUMENTS: dict[str, engine_args.Kind] = {
     "device": str,
     "dtype": ("float32", "bfloat16", "float16"),
     "attn_implementation": str,
+    "trust_remote_code": ("true", "false"),
 }
+
+PROMPT_END = 200
+"""Characters of the prompt's end that a response carries: they may have opened the reasoning."""
 
 
 class HfEngine(CheckpointEngine):
-    """Answers through AutoModelForImageTextToText.generate; code that a checkpoint brings along is never run.
+    """Answers through the `generate` of whatever class transformers has for the checkpoint.
 
     Args:
         deterministic: also take only kernels that give the same bits every time; each request is alone in any case.
-        args: see `ARGUMENTS`; `device` is cpu, cuda or cuda:1.
+        args: see `ARGUMENTS`; `device` is cpu, cuda or cuda:1. Code that a checkpoint brings along is only run with
+            `trust_remote_code`.
     """
 
     kind: ClassVar[str] = "hf"
@@ -39,6 +49,7 @@ class HfEngine(CheckpointEngine):
 
     def __init__(self, model: str, args: Mapping[str, str], *, deterministic: bool = False) -> None:
         super().__init__(model, engine_args.typed(args, ARGUMENTS, self.kind), deterministic=deterministic)
+        self.trust = self.args.get("trust_remote_code") == "true"
         self._model: Any = None
         self._one_at_a_time = asyncio.Lock()
 
@@ -51,7 +62,6 @@ class HfEngine(CheckpointEngine):
         try:
             import torch
             import transformers
-            from transformers import AutoModelForImageTextToText, AutoProcessor
         except ImportError as error:
             raise ViubenchError(
                 f"the hf engine cannot be loaded: {error}", hint="pip install 'viubench[cpu]' (or 'viubench[hf]')"
@@ -65,78 +75,103 @@ class HfEngine(CheckpointEngine):
         self.settings = {**self.args, "device": device, "dtype": dtype}
         extra = {name: value for name, value in self.args.items() if name == "attn_implementation"}
         path = self.checkpoint["path"]
-        try:
-            self._processor = AutoProcessor.from_pretrained(path)
-            model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype, use_safetensors=True, **extra)
-            self._model = model.to(device).eval()
-        except Exception as error:  # whatever the loaders raise, the user needs the reason, not the trace
-            raise ViubenchError(
-                f"transformers could not open the model: {' '.join(str(error).split())[:400]}",
-                where=path,
-                hint="check that this transformers knows the architecture and that the memory is enough",
-            ) from error
+        self._processor = processors.open_processor(path, self.trust)
+        self._showing = processors.showing(self._processor, self.family, self.checkpoint["model_type"] in FAMILIES)
+        self._model = processors.open_model(path, self.trust, dtype=dtype, **extra).to(device).eval()
+        kept = hf_decoding.token_ids(self._model.generation_config)
+        self._model.generation_config = transformers.GenerationConfig(**kept)
+        self._counter = Counter(self.checkpoint)
+        self._media_ids = processors.media_ids(self._model.config)
+        group = self.frame_format.group
+        self._prover = sight.Prover("the hf engine", self.family, self._showing, self._counter.worth, group)
 
     async def generate(self, request: Request) -> Response:
         async with self._one_at_a_time:
             return await asyncio.to_thread(self._generate, request)
 
     def encode(self, request: Request) -> Any:
-        """Model inputs of a request; see `encode`."""
-        return encode(self._processor, request.sample.question, request.videos)
+        """Model inputs of a request; see `processors.encode`."""
+        return self._encode(self.prompt(request), request.videos)
+
+    def prompt(self, request: Request) -> str:
+        """The prompt of a request, before its vision tokens are filled in."""
+        if request.chat.reasoning_budget is not None:
+            hint = "leave chat.reasoning_budget out, or use --engine vllm"
+            raise ViubenchError("the hf engine cannot end a model's reasoning after so many tokens", hint=hint)
+        inserts = self._showing.parts(request.videos)
+        question, videos = request.sample.question, len(request.videos)
+        return prompts.render(self._processor, question, videos, chat=request.chat, inserts=inserts)
+
+    def _encode(self, prompt: str, videos: Sequence[VideoInput]) -> Any:
+        return processors.encode_text(self._processor, prompt, videos, family=self.family, showing=self._showing)
 
     def _generate(self, request: Request) -> Response:
         import torch
 
         started = time.perf_counter()
-        inputs = self.encode(request).to(self._model.device, self._model.dtype)
-        temperature = request.decoding.temperature
-        torch.manual_seed(0)
+        prompt = self.prompt(request)
+        inputs = self._encode(prompt, request.videos)
+        shown = self._prove(prompt, request.videos, inputs)
+        inputs = inputs.to(self._model.device, self._model.dtype)
+        prompt_tokens, tokenizer = inputs["input_ids"].shape[1], self._processor.tokenizer
+        torch.manual_seed(request.seed)
         try:
             with torch.inference_mode():
                 tokens = self._model.generate(
                     **inputs,
-                    do_sample=temperature > 0,
-                    **({"temperature": temperature} if temperature > 0 else {}),
-                    max_new_tokens=request.decoding.max_tokens,
-                    repetition_penalty=1.0,  # a checkpoint's own default would not be greedy decoding
-                    top_k=0,
-                    top_p=1.0,
+                    generation_config=hf_decoding.config(request.decoding, self._model.generation_config),
+                    **hf_decoding.hooks(request.decoding, tokenizer, prompt_tokens),
                 )
-        except (RuntimeError, ValueError, IndexError) as error:
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
             raise EngineError(f"generation failed: {' '.join(str(error).split())[:400]}") from error
-        prompt_tokens = inputs["input_ids"].shape[1]
         answer = tokens[0, prompt_tokens:].tolist()
         ends = self._model.generation_config.eos_token_id
         ended = bool(answer) and answer[-1] in (ends if isinstance(ends, list) else [ends])
+        text, stopped = hf_decoding.cut(tokenizer.decode(answer, skip_special_tokens=True), request.decoding.stop)
         return Response(
-            self._processor.tokenizer.decode(answer, skip_special_tokens=True),
-            "stop" if ended else "length",
+            text,
+            "stop" if ended or stopped else "length",
             {"prompt_tokens": prompt_tokens, "completion_tokens": len(answer)},
             time.perf_counter() - started,
+            prompt_end=prompt[-PROMPT_END:],
+            shown=shown,
         )
+
+    def _prove(self, prompt: str, videos: Sequence[VideoInput], inputs: Any) -> ShownMedia | None:
+        """What the model gets; ViubenchError where that is not what it was sent."""
+        if not videos:
+            return None
+        seen = self._processed(inputs)
+        self._prover.prompt(seen, videos)
+        if self._prover.new(videos):
+            self._prover.frames(
+                lambda others: self._processed(self._encode(prompt, others)),
+                videos,
+                lambda others: self._next_token(self._encode(prompt, others)),
+            )
+        return self._prover.shown(seen, videos)
+
+    def _processed(self, inputs: Any) -> sight.Processed:
+        ids = inputs["input_ids"][0].tolist()
+        read = [token for token in ids if token not in self._media_ids]
+        text = self._processor.tokenizer.decode(read, clean_up_tokenization_spaces=False)
+        names = sorted(name for name in inputs if name.startswith("pixel_values"))
+        seconds = inputs.get("second_per_grid_ts", inputs.get("video_second_per_grid", ()))
+        return sight.Processed(
+            text, len(ids) - len(read), tuple(inputs[name].numpy() for name in names), tuple(map(float, seconds))
+        )
+
+    def _next_token(self, inputs: Any) -> np.ndarray[Any, Any]:
+        import torch
+
+        with torch.inference_mode():
+            first = self._model.generate(
+                **inputs.to(self._model.device, self._model.dtype),
+                generation_config=hf_decoding.config(Decoding(max_tokens=1), self._model.generation_config),
+                output_logits=True,
+                return_dict_in_generate=True,
+            )
+        return torch.log_softmax(first.logits[0][0].float(), -1).cpu().numpy()  # type: ignore[no-any-return]
 
     async def close(self) -> None:
         self._model = None
-
-
-def encode(processor: Any, question: str, videos: Sequence[VideoInput]) -> Any:
-    """Model inputs of one question on the CPU (transformers BatchFeature of tensors, batch of 1).
-
-    Frames are never sampled or resized again: their sides must be multiples of patch size x merge.
-
-    Raises:
-        EngineError: frames that the processor does not take, or fewer marks in the question than videos.
-    """
-    moving = prompts.moving(videos)
-    media: dict[str, Any] = {"do_resize": False} if videos else {}
-    if moving:
-        metas = [timestamps.metadata(video) for video in moving]
-        described = [{name: value for name, value in meta.items() if name != "do_sample_frames"} for meta in metas]
-        media |= {"videos": [video.pixels for video in moving], "video_metadata": described, "do_sample_frames": False}
-    if len(moving) < len(videos):
-        media["images"] = [video.pixels[0] for video in videos if video.still]
-    prompt = prompts.render(processor, question, len(videos), prompts.still_places(videos))
-    try:
-        return processor(text=[prompt], return_tensors="pt", add_special_tokens=False, **media)
-    except (ValueError, RuntimeError, TypeError, IndexError) as error:
-        raise EngineError(f"the processor refused the request: {error}") from error

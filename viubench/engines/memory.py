@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from viubench.engines import engine_args
+from viubench.engines.base import Needs
 from viubench.engines.checkpoints import parameters
 from viubench.engines.gpus import Gpu, find_gpu
-from viubench.engines.vllm import default_settings
+from viubench.engines.vllm_settings import default_settings
 
 DTYPE_BYTES = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2, "auto": 2}
 """Bytes of one number of the weights and of the key-value cache; `auto` is never wider than 16 bits."""
@@ -45,12 +46,14 @@ class Footprint:
     available: int  # bytes that model and cache may take there
 
 
-def footprint(kind: str, checkpoint: Mapping[str, Any], args: Mapping[str, str]) -> Footprint:
-    """What the engine `kind` (vllm or hf) takes with the engine arguments `args`."""
+def footprint(
+    kind: str, checkpoint: Mapping[str, Any], args: Mapping[str, str], needs: Needs | None = None
+) -> Footprint:
+    """What the engine `kind` (vllm or hf) takes with the engine arguments `args` for a run with these `needs`."""
     gpu = None if args.get("device") == "cpu" else find_gpu()
     if kind == "vllm" and gpu is not None and not _runs_on_gpus():
         gpu = None
-    settings = default_settings(checkpoint, on_cpu=gpu is None) if kind == "vllm" else {}
+    settings = default_settings(checkpoint, on_cpu=gpu is None, needs=needs) if kind == "vllm" else {}
     settings |= {name: engine_args.as_json(value) for name, value in args.items()}
     width = DTYPE_BYTES.get(str(settings.get("dtype")), 4 if gpu is None else 2)
     weights = parameters(Path(checkpoint["path"])) * width

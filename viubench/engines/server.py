@@ -11,43 +11,36 @@ Example:
 from __future__ import annotations
 
 import asyncio
-import itertools
-import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
-import httpx
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
-from viubench.engines import engine_args, prompts, server_payload
+from viubench.engines import families, prompts, server_payload
 from viubench.engines.base import Engine, EngineOptions, Request, Response
+from viubench.engines.families import FrameFormat
+from viubench.engines.server_arguments import FORMATS, Settings
+from viubench.engines.server_http import Connection, Failed, Refused, Reply
+from viubench.engines.server_models import CHAT, Served, bases, checkpoint_of, greet, multiple_by_name
+from viubench.engines.server_parameters import constrained, fields, unwrapped
+from viubench.engines.server_replies import response_of
+from viubench.engines.server_sight import Sight
+from viubench.engines.server_wishes import Wishes
 from viubench.errors import EngineError, ViubenchError
+from viubench.schema import Answers, ShownMedia
 from viubench.video import timestamps
 
-ARGUMENTS: dict[str, engine_args.Kind] = {
-    "transport": ("auto", "video", "images"),
-    "transport_format": tuple(server_payload.FORMATS),
-    "timeout": float,
-    "retries": int,
-    "max_in_flight": int,
-    "size_multiple": int,
-}
-RETRIED_STATUSES = (408, 409, 425, 429, 500, 502, 503, 504)
-LONGEST_WAIT = 60.0  # seconds between two tries at most, whatever a Retry-After asks for
+log = logging.getLogger("viubench")
 
+PROOFS = 3
+"""Questions whose proof of sight may go unanswered before it is said that there is none."""
 
-class Refused(EngineError):
-    """The server refused the request (4xx)."""
+NOT_FALLEN_BACK = (401, 403, 404)
+"""HTTP statuses that say nothing of how frames are sent."""
 
+FLAG = "a vLLM server takes them as one video with true times when it is started with --trust-request-mm-kwargs"
 
-class _Busy(Exception):
-    """The server did not answer, or asked for a retry after `wait` seconds."""
-
-    def __init__(self, message: str, wait: float | None = None) -> None:
-        super().__init__(message)
-        self.wait = wait
+Shape = tuple[bool, int, int]
 
 
 class ServerEngine(Engine):
@@ -56,30 +49,33 @@ class ServerEngine(Engine):
     Args:
         model: the served name, or None for the only one served.
         base_urls: endpoints, with or without the closing /v1.
-        args: see `ARGUMENTS`; `timeout` in seconds per try, `retries` tries after the first, `transport_format` jpeg
-            (quality 95) or png (lossless), `size_multiple` in pixels.
+        args: see `server_arguments.Settings`.
 
-    The key is read from OPENAI_API_KEY and never shown.
+    Keys are read from the environment and never shown.
     """
 
     kind: ClassVar[str] = "server"
+    answers = frozenset[Answers]({"free", "constrained"})
 
     def __init__(self, model: str | None, base_urls: Sequence[str], args: Mapping[str, str]) -> None:
-        settings = engine_args.typed(args, ARGUMENTS, self.kind)
-        self.urls = [_endpoint(url) for url in base_urls]
+        self.settings = Settings.read(args)
+        self.max_in_flight = self.settings.max_in_flight or 8 * len(base_urls)
+        for url in base_urls:
+            bases(url)
+        self.connection = Connection(self.settings, base_urls, self.max_in_flight)
+        self.addresses = list(self.connection.urls)
+        self.wishes = Wishes(self.settings)
         self.model = model
-        self.format: str = settings.get("transport_format", "jpeg")
-        self.transport: str = settings.get("transport", "auto")
-        self.max_in_flight = settings.get("max_in_flight", 8 * len(self.urls))
-        self.size_multiple = settings.get("size_multiple", 32)
-        self.timeout: float = settings.get("timeout", 600.0)
-        self.retries: int = settings.get("retries", 5)
-        self.is_vllm = False
-        self.version = "unknown"
-        self._client: Any = None
-        self._turn = itertools.cycle(self.urls)
-        self._first = asyncio.Lock()
-        self._checked = False
+        self.served = Served("", model or "")
+        self.transport = self.settings.transport
+        self.frame_format = FrameFormat(self.settings.size_multiple or 32)
+        self.checkpoint_here: dict[str, Any] = {}
+        self.why_images = ""
+        self.sight = "" if self.settings.sight else "off"
+        self.prompt_end = ""
+        self._proved: set[Shape] = set()
+        self._unproved = 0
+        self._first, self._began = asyncio.Lock(), asyncio.Event()
 
     @classmethod
     def from_options(cls, options: EngineOptions) -> ServerEngine:
@@ -94,180 +90,210 @@ class ServerEngine(Engine):
         return cls(options.model, options.base_urls, options.args)
 
     async def start(self) -> None:
-        key = os.environ.get("OPENAI_API_KEY", "")
-        self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(self.timeout, connect=10.0),
-            limits=httpx.Limits(max_connections=self.max_in_flight + len(self.urls)),
-        )
+        await self.connection.__aenter__()
         try:
-            for url in self.urls:
-                await self._greet(url)
+            found = [await greet(self.connection, url, self.model) for url in self.addresses]
         except BaseException:
             await self.close()
             raise
-
-    async def _greet(self, url: str) -> None:
-        """Find the model at `url`; raises ViubenchError when it is not served there."""
-        try:
-            served = (await self._call("GET", itertools.repeat(url), "/models"))["data"]
-            names = [entry["id"] for entry in served]
-        except (EngineError, KeyError, TypeError) as error:
-            raise ViubenchError(
-                f"no OpenAI-compatible server answers at {url}: {error}",
-                where="--base-url",
-                hint="start it (for example `vllm serve MODEL`), or check the address and OPENAI_API_KEY",
-            ) from error
-        if self.model is None and len(names) != 1:
-            raise ViubenchError(f"{url} serves {len(names)} models", hint=f"--model {' | '.join(names[:8])}")
-        self.model = self.model or names[0]
-        if self.model not in names:
-            raise ViubenchError(
-                f"{url} does not serve {self.model}", where="--model", hint=f"it serves {', '.join(names[:8])}"
+        self.connection.urls = [one.url for one in found]
+        self.served, self.model = found[0], found[0].model
+        self._first, self._began = asyncio.Lock(), asyncio.Event()
+        self.checkpoint_here = checkpoint_of(self.served.root) if self.served.kind in ("vllm", "sglang") else {}
+        if self.settings.size_multiple is None:
+            by_name = multiple_by_name(f"{self.served.root} {self.model}")
+            known = (
+                families.frame_format(self.checkpoint_here, "video") if self.checkpoint_here else FrameFormat(by_name)
             )
-        if any(entry.get("owned_by") == "vllm" for entry in served):
-            self.is_vllm, self.version = True, "vllm, version unknown"
-            with suppress(EngineError, KeyError):
-                answer = await self._call("GET", itertools.repeat(url.removesuffix("/v1")), "/version")
-                self.version = f"vllm {answer['version']}"
+            self.frame_format = replace(known, multiple=known.multiple or (None if known.fixed else 32))
 
     async def generate(self, request: Request) -> Response:
-        if self._checked or not prompts.moving(request.videos):
-            return await self._ask(request)
-        async with self._first:  # the first request probes how this server takes videos; the others wait for it
-            return await self._ask(request)
+        if self._began.is_set() or not self._media(request):
+            return await self._answer(request)
+        async with self._first:  # the first request shows how this server takes videos; the others wait for it
+            if not self._began.is_set():
+                try:
+                    return await self._answer(request)
+                finally:
+                    self._began.set()
+        return await self._answer(request)
 
-    async def _ask(self, request: Request) -> Response:
-        started = time.perf_counter()
+    async def _answer(self, request: Request) -> Response:
+        if request.file is not None:
+            self.transport = "file"
         as_video = self._as_video(request)
-        body = await asyncio.to_thread(server_payload.body, request, format_=self.format, as_video=as_video)
-        body |= {"model": self.model, "temperature": request.decoding.temperature, "top_p": 1.0, "seed": 0}
-        body["max_tokens"] = request.decoding.max_tokens
-        if self.is_vllm:  # the server would fill these from the checkpoint's own defaults, which are not greedy
-            body |= {"repetition_penalty": 1.0, "top_k": 0, "min_p": 0.0, "return_token_ids": not self._checked}
         try:
-            answer = await self._call("POST", self._turn, "/chat/completions", body)
-        except Refused:
-            if self.transport != "auto" or not as_video:
+            reply, body = await self._ask(request, as_video)
+        except (Refused, Failed) as error:
+            if self.transport != "auto" or not as_video or not _about_frames(error):
                 raise
-            self.transport = "images"
-            return await self._ask(request)
+            reply, body = await self._ask_with_images(request, error)
+            as_video = False
+        if as_video and self.transport == "auto":
+            self.transport = "video"
+        response = response_of(reply.data, reply.seconds, reply.first_token)
+        if (
+            (shape := self._shape(request, as_video)) not in self._proved
+            and self._media(request)
+            and self.settings.sight
+        ):
+            await self._prove(request, reply, body, response, shape)
+        return self._finished(request, response, as_video)
+
+    def _finished(self, request: Request, response: Response, as_video: bool) -> Response:
+        """The response with what the model was shown, and where its reasoning may have begun."""
+        if response.reasoning:
+            self.wishes.reasons = True
+        if request.constraint is not None and self.settings.constraint == "response_format":
+            response = replace(response, text=unwrapped(response.text))
         moving = prompts.moving(request.videos)
-        if moving and not self._checked:
-            await self._check_prompt(answer, request, as_video)
-        return _response(answer, time.perf_counter() - started, as_images=bool(moving) and not as_video)
+        as_images = bool(moving) and not as_video
+        kind: Any = "file" if request.file is not None else "images" if as_images or not moving else "video"
+        media = ShownMedia(kind=kind, times="none" if kind == "file" else "prompt") if self._media(request) else None
+        if media is not None and request.videos:
+            height, width = request.videos[0].pixels.shape[1:3]
+            media = media.model_copy(update={"height": height, "width": width})
+        return replace(
+            response,
+            usage=response.usage | ({"shown_as_images": 1} if as_images and request.file is None else {}),
+            shown=media,
+            prompt_end="" if self.wishes.reasons else self.prompt_end,
+        )
+
+    async def _ask(self, request: Request, as_video: bool) -> tuple[Reply, dict[str, Any]]:
+        """One completion, without what the server says it does not take; raises as `Connection.post`."""
+        own = self.settings
+        sent = await asyncio.to_thread(
+            server_payload.messages,
+            request,
+            format_=own.transport_format,
+            as_video=as_video,
+            file_as=own.file_as,
+        )
+        while True:
+            body = {"model": self.model, "messages": sent}
+            settings = self.wishes.settings
+            body |= fields(
+                request.decoding, request.chat, seed=request.seed, server=self.served.kind, settings=settings
+            )
+            body |= constrained(request.constraint, self.served.kind, settings)
+            body |= server_payload.as_shown(request) if as_video else {}
+            body |= self.wishes.fields(self.served.kind, first=not self.prompt_end and request.file is None)
+            try:
+                return await self.connection.post(CHAT, body), body
+            except Refused as error:
+                if not self.wishes.gives_up(error, body, request.decoding):
+                    raise
+
+    async def _ask_with_images(self, request: Request, refusal: EngineError) -> tuple[Reply, dict[str, Any]]:
+        """The same question with timed images, and all later ones, if the server answers that; else `refusal`."""
+        try:
+            reply, body = await self._ask(request, as_video=False)
+        except EngineError:
+            raise refusal from None
+        if self.transport == "auto":
+            self.transport, self.why_images = "images", str(refusal)
+            log.warning(
+                "frames go as timed images, which is another prompt; the server did not take a video: %s", refusal
+            )
+            log.warning("  %s; --engine-arg transport=images chooses images without this warning", FLAG)
+            if self.served.kind == "vllm" and not self.checkpoint_here and self.settings.size_multiple is None:
+                log.warning("  a model with another frame size than 32 pixels a token: --engine-arg size_multiple=28")
+        return reply, body
 
     def _as_video(self, request: Request) -> bool:
-        if self.transport == "images" or not prompts.moving(request.videos):
+        if self.transport in ("images", "file") or not prompts.moving(request.videos):
             return False
-        if self.transport == "auto" and not self.is_vllm:
+        if self.transport == "auto" and (self.served.kind != "vllm" or self._stills_are_better()):
             self.transport = "images"
             return False
         return server_payload.shared_clock(request) is not None
 
-    async def _check_prompt(self, answer: dict[str, Any], request: Request, as_video: bool) -> None:
-        """On the first answer of a vLLM server: the model read our times. Decides `transport` when it was open."""
-        token_ids = answer.get("prompt_token_ids")
-        if as_video and self.is_vllm and isinstance(token_ids, list):
-            question = {"model": self.model, "tokens": token_ids}
-            roots = (url.removesuffix("/v1") for url in self._turn)
-            prompt = (await self._call("POST", roots, "/detokenize", question)).get("prompt", "")
-            metas = [timestamps.metadata(video) for video in prompts.moving(request.videos)]
-            problem = timestamps.missing_timestamps(prompt, metas) if timestamps.has_timestamps(prompt) else None
-            if problem is not None:
-                raise ViubenchError(
-                    f"the server does not show the model the frames it was sent: {problem}",
-                    where="--base-url",
-                    hint="--engine-arg transport=images, or a newer vLLM",
+    def _stills_are_better(self) -> bool:
+        return bool(self.checkpoint_here) and families.family(self.checkpoint_here).vllm == "images"
+
+    def _media(self, request: Request) -> bool:
+        return bool(request.videos) or request.file is not None
+
+    def _shape(self, request: Request, as_video: bool) -> Shape:
+        return as_video, len(request.videos), len(prompts.moving(request.videos))
+
+    async def _prove(
+        self, request: Request, reply: Reply, body: dict[str, Any], response: Response, shape: Shape
+    ) -> None:
+        """On the first answer of each shape: the model saw the frames, and read our times."""
+
+        async def ask(probe: dict[str, Any]) -> dict[str, Any]:
+            return (await self.connection.post(CHAT, probe)).data
+
+        async with self._first if self._began.is_set() else asyncio.Lock():
+            if shape in self._proved:
+                return
+            if shape[0] and self.served.kind == "vllm":
+                await self._check_prompt(reply.data, request)
+            sizes = {video.pixels.shape[1:3] for video in request.videos}
+            tokens = response.usage.get("prompt_tokens")
+            try:
+                proof = await Sight(ask).prove(
+                    body, tokens, even=len(sizes) == 1, expected=self._expected(request, shape)
                 )
-        if as_video:
-            self.transport = "video"
-        self._checked = as_video or self.transport == "images"
+            except EngineError as error:
+                self._unproved += 1
+                if self._unproved < PROOFS:
+                    return
+                proof = "none"
+                log.warning("it could not be proved that the model sees the frames: %s", error)
+            self.sight = proof
+            self._proved.add(shape)
 
-    async def _call(
-        self, method: str, urls: Iterator[str], path: str, body: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """One request with retries, each at the next of `urls`, so that one endpoint may be down. Raises Refused for a
-        4xx, EngineError when the tries are used up."""
-        stop, retry = stop_after_attempt(1 + self.retries), retry_if_exception_type(_Busy)
-        tries = AsyncRetrying(stop=stop, wait=_wait, retry=retry, reraise=True)
-        try:
-            return await tries(self._call_once, method, urls, path, body)
-        except _Busy as error:
-            raise EngineError(f"{error}, after {1 + self.retries} tries") from error
+    def _expected(self, request: Request, shape: Shape) -> int | None:
+        """Vision tokens of the frames of a vLLM server whose checkpoint is here, sent as video."""
+        form = self.frame_format
+        if not shape[0] or not self.checkpoint_here or form.multiple is None:
+            return None
+        area = form.multiple**2
+        total = 0
+        for frames, height, width, _ in (video.pixels.shape for video in request.videos):
+            total += -(-frames // form.group) * (height * width // area)
+        return total
 
-    async def _call_once(
-        self, method: str, urls: Iterator[str], path: str, body: dict[str, Any] | None
-    ) -> dict[str, Any]:
-        url = next(urls) + path
+    async def _check_prompt(self, answer: Mapping[str, Any], request: Request) -> None:
+        """The prompt of a vLLM server, where it gives its tokens: how it ends, and the times in it are ours."""
+        token_ids = answer.get("prompt_token_ids")
+        if not isinstance(token_ids, list):
+            return
+        question = {"model": self.model, "tokens": token_ids}
         try:
-            reply = await self._client.request(method, url, json=body)
-        except httpx.TransportError as error:
-            raise _Busy(f"{url}: {error or type(error).__name__}") from error
-        if reply.status_code in RETRIED_STATUSES:
-            raise _Busy(f"{url}: HTTP {reply.status_code}: {_message(reply)}", _retry_after(reply))
-        if reply.status_code >= 400:
-            raise Refused(f"HTTP {reply.status_code}: {_message(reply)}")
-        try:
-            data = reply.json()
-        except ValueError as error:
-            raise EngineError(f"{url} answered no JSON") from error
-        if not isinstance(data, dict):
-            raise EngineError(f"{url} answered no JSON object")
-        return data
+            prompt = (await self.connection.post("/detokenize", question, above=True)).data.get("prompt")
+        except EngineError:
+            return
+        if not isinstance(prompt, str):
+            return
+        self.prompt_end = prompt[-200:]
+        metas = [timestamps.metadata(video) for video in prompts.moving(request.videos)]
+        problem = timestamps.missing_timestamps(prompt, metas) if timestamps.has_timestamps(prompt) else None
+        if problem is not None:
+            raise ViubenchError(
+                f"the server does not show the model the frames it was sent: {problem}",
+                where="--base-url",
+                hint="--engine-arg transport=images, or a newer vLLM",
+            )
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self.connection.__aexit__()
 
     def describe(self) -> dict[str, Any]:
-        settings = {"base_urls": self.urls, "transport": f"{self.transport}/{server_payload.FORMATS[self.format]}"}
-        return {"model": self.model, "version": self.version, "revision": None, "settings": settings}
+        transport = (
+            self.transport
+            if self.transport == "file"
+            else f"{self.transport}/{FORMATS[self.settings.transport_format]}"
+        )
+        settings = {"base_urls": self.connection.urls, "transport": transport} | self.wishes.describe()
+        settings |= {"why_images": self.why_images} if self.why_images else {}
+        settings |= {"sight": self.sight} if self.sight else {}
+        return {"model": self.model, "version": self.served.version, "revision": None, "settings": settings}
 
 
-def _response(answer: dict[str, Any], seconds: float, *, as_images: bool) -> Response:
-    try:
-        choice, used = answer["choices"][0], answer.get("usage") or {}
-        text, finish = choice["message"].get("content"), choice.get("finish_reason")
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise EngineError(f"the server's answer has no choices[0].message: {str(answer)[:200]}") from error
-    usage = {name: used[name] for name in ("prompt_tokens", "completion_tokens") if isinstance(used.get(name), int)}
-    cached = (used.get("prompt_tokens_details") or {}).get("cached_tokens")
-    usage |= {"cached_tokens": cached} if isinstance(cached, int) else {}
-    usage |= {"shown_as_images": 1} if as_images else {}
-    return Response(text or "", finish, usage, seconds)
-
-
-def _wait(state: RetryCallState) -> float:
-    """Random exponential backoff; a Retry-After, when the server gave one, plus up to a second."""
-    error = state.outcome.exception() if state.outcome else None
-    drawn = wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT)(state)
-    if isinstance(error, _Busy) and error.wait is not None:
-        return min(error.wait + min(drawn, 1.0), LONGEST_WAIT)
-    return drawn
-
-
-def _retry_after(reply: httpx.Response) -> float | None:
-    try:
-        return max(0.0, float(reply.headers["retry-after"]))
-    except (KeyError, ValueError):  # absent, or a date: the backoff's own wait does
-        return None
-
-
-def _message(reply: httpx.Response) -> str:
-    """The server's own message: `error.message` of OpenAI's form, else the start of the body."""
-    try:
-        data = reply.json()
-        error = data.get("error")
-        text = error["message"] if isinstance(error, dict) else data.get("message") or data["detail"]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        text = reply.text
-    return " ".join(str(text).split())[:400]
-
-
-def _endpoint(url: str) -> str:
-    bare = url.rstrip("/")
-    if not bare.startswith(("http://", "https://")):
-        raise ViubenchError(f"not a URL: {url}", where="--base-url", hint="for example http://127.0.0.1:8000/v1")
-    return bare if bare.endswith("/v1") else bare + "/v1"
+def _about_frames(error: Refused | Failed) -> bool:
+    """Whether images may be answered where a video was not."""
+    return error.status is not None and error.status not in NOT_FALLEN_BACK and error.status != 429

@@ -6,7 +6,8 @@ Example:
     # 529
 
 A Qwen3-VL prompt holds for every two frames their time, a start, one token per `size_multiple` x `size_multiple` pixels
-and an end. Other models are counted without the times and marks, which is a few tokens short.
+and an end. What other models write around frames is read from the table of families; where a model leaves out tokens of
+what does not change, or numbers its frames, the count is the most there can be.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from viubench.engines import prompts
-
-GROUP = 2  # frames that are merged into one (temporal patch size)
+from viubench.engines import families, prompts, templates
+from viubench.engines.prompts import Showing
+from viubench.schema import Chat
+from viubench.video.frames import VideoInput
 
 TIMESTAMPED_TYPES = ("qwen3_vl", "qwen3_vl_moe")  # model types whose processor writes frame times into the prompt
 
-LONGEST_STAMP = "<99999.9 seconds>"
+LONGEST_TIME = 99999.9  # seconds
 CHARACTERS = 3  # characters of English a token, at the least: what is divided by where there is no tokenizer
 
 TEMPLATE_TOKENS = 16  # what a chat template adds, where none can be rendered
@@ -43,14 +45,23 @@ class Shown:
     still: bool = False
 
 
+class _Told(NamedTuple):
+    still: bool
+    times: tuple[float, ...]
+
+
 class Counter:
     """Counts the tokens of prompts for one checkpoint, as `describe_checkpoint` gives it; `multiple` are the pixels of
     a token's side, where that does not say."""
 
-    def __init__(self, checkpoint: Mapping[str, Any], multiple: int = 32) -> None:
+    def __init__(self, checkpoint: Mapping[str, Any], multiple: int = 32, kind: str = "hf") -> None:
         self.folder = Path(checkpoint["path"])
-        self.multiple = checkpoint.get("size_multiple") or multiple
-        self.stamped = checkpoint.get("model_type") in TIMESTAMPED_TYPES
+        self.family = families.family(checkpoint)
+        self.showing = Showing.of(self.family, kind if kind in ("hf", "vllm") else "hf")
+        self.format = families.frame_format(checkpoint, self.showing.medium)
+        self.multiple = self.format.multiple or checkpoint.get("size_multiple") or multiple
+        self.frame = families.frame_tokens(checkpoint)
+        self._image = families.image_merge(checkpoint)
         self._text = cache(self._count_text)
         self._stamp = cache(self._tokens)
 
@@ -61,38 +72,74 @@ class Counter:
             return f"text: characters / {CHARACTERS}, no tokenizer.json is readable"
         return "text: the checkpoint's tokenizer" + ("" if self._template else ", without its chat template")
 
-    def prompt(self, question: str, shown: Sequence[Shown]) -> int:
+    def prompt(self, question: str, shown: Sequence[Shown], chat: Chat | None = None) -> int:
         """Tokens of one prompt."""
-        stills = frozenset(place for place, video in enumerate(shown) if video.still)
-        return self._text(question, len(shown), stills) + sum(map(self.video, shown))
+        return self._text(question, tuple(shown), (chat or Chat()).model_dump_json()) + sum(map(self.video, shown))
 
     def video(self, shown: Shown) -> int:
-        """Tokens that a video adds to the text, in which one token stands for it."""
-        groups, pads = -(-shown.frames // GROUP), self.embeddings(shown)
-        if shown.still or not self.stamped:
+        """Tokens that a video adds to the text, in which one token stands for it (or for each of its images)."""
+        pads, around = self.embeddings(shown), self._stamp(self.family.around) if self.family.around else 0
+        if shown.still:
             return pads - 1
-        if shown.times is None:
-            stamps = groups * self._stamp(LONGEST_STAMP)
-        else:
-            times = [*shown.times, *[shown.times[-1]] * (-shown.frames % GROUP)]
-            middles = [(first + last) / 2 for first, last in zip(times[::GROUP], times[1::GROUP], strict=True)]
-            stamps = sum(self._stamp(f"<{middle:.1f} seconds>") for middle in middles)
-        return pads + stamps + 2 * groups - 1
+        if self.showing.medium == "images":
+            rows = self.family.row * (shown.height // (self._image or self.multiple))
+            return pads + shown.frames * (around - 1 + rows)
+        group = self.format.group
+        stamps = -(-shown.frames // group) * around + self._stamp(self.family.intro) - 1
+        if self.family.stamp is not None:
+            stamps += sum(map(self._stamp, self.family.stamp.texts(_times(shown), group)))
+        return pads + stamps
 
     def embeddings(self, shown: Shown) -> int:
         """Of them those that the vision encoder makes."""
-        return -(-shown.frames // GROUP) * (shown.height // self.multiple) * (shown.width // self.multiple)
+        if shown.still or self.showing.medium == "images":
+            return shown.frames * (self.frame or self._grid(shown, self._image or self.multiple))
+        groups = -(-shown.frames // self.format.group)
+        return groups * (self.frame or self._grid(shown, self.multiple)) + self.family.once
 
-    def _count_text(self, question: str, videos: int, stills: frozenset[int]) -> int:
-        pieces = prompts.parts(question, videos, self._special, stills)
+    def worth(self, videos: Sequence[VideoInput]) -> int | None:
+        """Vision tokens that the prompt of these videos must have; None where a picture's are not known."""
+        if self.frame and self.showing.medium == "video" and any(video.still for video in videos):
+            return None  # of families with one size, some cut pictures into tiles
+        if self.frame is None and self.format.multiple is None:
+            return None
+        sizes = [(video.pixels.shape, video.still) for video in videos]
+        return sum(self.embeddings(Shown(shape[0], shape[1], shape[2], None, still)) for shape, still in sizes)
+
+    def _grid(self, shown: Shown, side: int) -> int:
+        return (shown.height // side) * (shown.width // side)
+
+    def _count_text(self, question: str, shown: tuple[Shown, ...], chat: str) -> int:
+        inserts = self.showing.parts([_Told(video.still, _times(video)) for video in shown])
+        pieces = prompts.parts(question, len(shown), self._special, (), inserts)
+        settings = Chat.model_validate_json(chat)
         if self._template is not None:
-            messages = [{"role": "user", "content": pieces}]
-            return self._tokens(self._template.render(messages=messages, add_generation_prompt=True, tools=None))
-        return sum(3 if "text" not in piece else self._tokens(piece["text"]) for piece in pieces) + TEMPLATE_TOKENS
+            messages: list[dict[str, Any]] = [{"role": "user", "content": pieces}]
+            if settings.system:
+                messages.insert(0, {"role": "system", "content": [{"type": "text", "text": settings.system}]})
+            given = templates.arguments(self._source or "", settings)
+            given |= {"add_generation_prompt": True, "tools": None, **self._names}
+            return self._written(self._template.render(messages=messages, **given))
+        told = [settings.system, *(piece["text"] for piece in pieces if "text" in piece)]
+        media = sum("text" not in piece for piece in pieces)
+        return sum(map(self._tokens, told)) + 3 * media + TEMPLATE_TOKENS
+
+    def _written(self, text: str) -> int:
+        """Tokens of a whole prompt: the tokenizer may begin it where the template has not."""
+        ids, begins = self._tokenizer.encode(text, add_special_tokens=False).ids, self._tokenizer.encode("").ids
+        return len(ids) + (len(begins) if ids[: len(begins)] != begins else 0)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """What templates call the tokens that begin and end a text."""
+        settings = families.read_json(self.folder / "tokenizer_config.json")
+        found = {name: settings.get(name) for name in ("bos_token", "eos_token")}
+        texts = {name: token.get("content") if isinstance(token, dict) else token for name, token in found.items()}
+        return {name: token for name, token in texts.items() if isinstance(token, str)}
 
     def _tokens(self, text: str) -> int:
         if self._tokenizer is None:
-            return -(-len(text) // CHARACTERS)
+            return -(-len(prompts.BARRED.sub("~" * CHARACTERS, text)) // CHARACTERS)
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     @cached_property
@@ -111,12 +158,16 @@ class Counter:
             return None
 
     @cached_property
+    def _source(self) -> str | None:
+        return _template_source(self.folder)
+
+    @cached_property
     def _template(self) -> Any:
         """The chat template, in jinja's sandbox; None where there is none, it does not compile, or no tokenizer is."""
         from jinja2 import TemplateError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        source = _template_source(self.folder)
+        source = self._source
         if source is None or self._tokenizer is None:
             return None
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
@@ -126,6 +177,10 @@ class Counter:
         except (TemplateError, TypeError, ValueError):  # it may call what only transformers gives it
             return None
         return template
+
+
+def _times(shown: Shown) -> tuple[float, ...]:
+    return (LONGEST_TIME,) * shown.frames if shown.times is None else shown.times
 
 
 def _template_source(folder: Path) -> str | None:

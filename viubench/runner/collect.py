@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from viubench.datasets import download, loader, pretext_items
+from viubench.datasets import download, loader, pretext_items, subtitles
 from viubench.datasets.dataset import Dataset
 from viubench.datasets.download import Progress, silent
 from viubench.errors import ViubenchError
@@ -77,6 +77,9 @@ class Collector:
             self._folder(folder)
         if ours:
             selection = self.catalogue.resolve(",".join(ours)).limited(self.config.limit)
+            for task in selection.tasks:  # before anything is fetched or built
+                if protocol_of(self.config, self.catalogue, task.protocol).subtitles:
+                    subtitles.require(task)
             self.suites += selection.suites
             self._pretext(selection, ",".join(ours))
             self._tables(selection)
@@ -129,11 +132,11 @@ class Collector:
         for task in selection.tasks:
             if task.pretext:
                 continue
+            protocol = protocol_of(self.config, self.catalogue, task.protocol)
             root = self.config.data_folder or download.default_data_root()
             if self.config.data_folder is None:
                 download.ensure(task, root, self.progress)
-            prompt = protocol_of(self.config, self.catalogue, task.protocol).prompt
-            self.datasets.append(loader.read(task, root, self.config.cache, prompt))
+            self.datasets.append(loader.read(task, root, self.config.cache, protocol.prompt, told=protocol.subtitles))
 
     def _build(self, recipe: Recipe, tasks: Mapping[str, Task]) -> Path:
         """Items of the selection in `out/items`; those already there are kept when they are the same build."""
@@ -161,9 +164,9 @@ class Collector:
         return folder
 
     def _refuse_sampling(self, ready: Path) -> None:
-        if self.config.frames or self.config.fps:
+        if self.config.frames or self.config.fps or any(path.startswith("sampling.") for path in self.config.set or ()):
             raise ViubenchError(
-                "ready items fix their frames: --frames and --fps cannot change them",
+                "ready items fix their frames: --frames, --fps and --set sampling cannot change them",
                 where=str(ready),
                 hint="build items with another sampling, or give --videos and task names",
             )

@@ -25,7 +25,19 @@ from viubench.video.frame_cache import FrameCache, default_root
 PathLike = str | os.PathLike[str]
 
 MAX_ERRORS = 0.01
-LEAST = {"workers": 1, "limit": 1, "frames": 1, "fps": 0.01, "max_pixels": 1024, "replicas": 1, "filmstrips": 0}
+LEAST = {
+    "workers": 1,
+    "limit": 1,
+    "frames": 1,
+    "fps": 0.01,
+    "max_pixels": 1024,
+    "max_tokens": 1,
+    "temperature": 0,
+    "top_k": 0,
+    "samples": 1,
+    "replicas": 1,
+    "filmstrips": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,14 @@ class EvalConfig:
         frames: frames of a video, at most.
         fps: frames a second, `frames` at most.
         max_pixels: pixels of a frame, at most.
+        max_tokens: tokens of an answer, its reasoning included, at most.
+        temperature: of the sampling; 0 is greedy.
+        top_p: the likeliest tokens of this share in all are sampled from, 1 for all.
+        top_k: so many likeliest tokens are sampled from, 0 for all.
+        samples: answers to each question.
+        system: system prompt.
+        thinking: "on" or "off"; by default as the model does.
+        set: any other field of the protocol by its path, such as {"decoding.min_p": 0.1}.
         limit: the first so many samples of each task.
         seed: of items and of the random engine.
         out: run folder; a temporary one, deleted with the returned run, where None.
@@ -87,6 +107,14 @@ class EvalConfig:
     frames: int | None = None
     fps: float | None = None
     max_pixels: int | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    samples: int | None = None
+    system: str | None = None
+    thinking: str | None = None
+    set: Mapping[str, Any] | None = None
     limit: int | None = None
     seed: int = 0
     out: PathLike | None = None

@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from viubench.engines.checkpoints import describe_checkpoint
+from viubench.engines.families import frame_format
 from viubench.engines.memory import footprint
 from viubench.engines.token_counts import Counter
 from viubench.runner import planning, preflight
 from viubench.runner.config import EvalConfig
 from viubench.runner.evaluate import plan_run
 from viubench.runner.memory import MemoryCheck
+from viubench.runner.needs import needs_of
 from viubench.runner.parallel.layout import Layout
 from viubench.runner.plan import Plan
 from viubench.storage.run_dir import RunFolder
@@ -41,12 +43,13 @@ def forecast(config: EvalConfig) -> DryRun:
     local = config.model_name is not None and layout.kind in ("vllm", "hf")
     checkpoint = describe_checkpoint(str(config.model_name)) if local else None
     with RunFolder.claim(config.run_folder):
-        plan = plan_run(config, checkpoint["size_multiple"] if checkpoint else None)
+        plan = plan_run(config, frame_format(checkpoint) if checkpoint else None)
     missing = planning.missing(plan)
     if checkpoint is None:
         return DryRun(plan, missing)
-    taken, counter = footprint(layout.kind, checkpoint, layout.engine_args), Counter(checkpoint)
+    counter = Counter(checkpoint)
     lengths = preflight.measure(plan, config.cache, counter)
+    taken = footprint(layout.kind, checkpoint, layout.engine_args, needs_of(plan, lengths))
     memory = MemoryCheck(taken, lengths, layout.replicas or 1)
     warnings = (*preflight.overlong(lengths, taken, len(plan.samples), 1.0), *memory.warnings())
     return DryRun(plan, missing, counter.basis, memory, warnings)

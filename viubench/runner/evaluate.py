@@ -21,23 +21,29 @@ from functools import partial
 from pathlib import Path
 
 from viubench.engines import make
-from viubench.engines.base import Described, Engine
+from viubench.engines.base import Described, Engine, FrameFormat
 from viubench.engines.memory import footprint
 from viubench.engines.token_counts import Counter as TokenCounter
 from viubench.errors import Exit, ViubenchError
 from viubench.runner import loop, planning, preflight
+from viubench.runner.alarms import Alarm
+from viubench.runner.answer_forms import require_engine
 from viubench.runner.config import EvalConfig, Progress
 from viubench.runner.event_loop import in_event_loop
 from viubench.runner.memory import MemoryCheck
+from viubench.runner.needs import needs_of
 from viubench.runner.parallel.coordinator import Replicas
 from viubench.runner.parallel.layout import Layout
 from viubench.runner.parallel.worker import ReplicaSpec
+from viubench.runner.patience import Patience
 from viubench.runner.pipeline import Pipeline
 from viubench.runner.plan import Plan
+from viubench.runner.whole_files import require_whole_files
 from viubench.schema import Manifest, Record, RecordState, Results, ScoredRecord
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
 from viubench.storage.run_dir import RunFolder, write_json
+from viubench.storage.secrets import MaskingFilter
 from viubench.video.loader import Media
 from viubench.video.process_pool import KillablePool
 
@@ -80,7 +86,9 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
             in_event_loop(_reach(engine))
         folder = RunFolder.claim(config.run_folder, fresh=not config.resume)
         try:
-            plan = plan_run(config, engine.size_multiple)
+            plan = plan_run(config, engine.frame_format)
+            require_engine(plan, engine)
+            require_whole_files(plan, engine)
             engine.prepare(plan.evaluators, plan.blind_answers)
         except BaseException:
             folder.close()
@@ -96,13 +104,19 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         with self._answering() as answering:
             self.folder.begin(self.manifest())
             self._log_file.enter_context(log_file(self.out))
+            patience = Patience(self.plan.answers, self.config.max_errors)
             with self._progress() as progress:
+
+                def finished(record: Record) -> None:
+                    progress(record)
+                    patience(record)
+
                 try:
-                    await loop.run(self.plan, answering, self.folder, progress, self._note_engine)
+                    await loop.run(self.plan, answering, self.folder, finished, self._note_engine)
                 except BaseException as stop:
-                    done, total = len(self.folder.done), len(self.plan.samples)
+                    done, total = len(self.folder.done), self.plan.answers
                     if not isinstance(stop, Exception):
-                        log.warning("stopped at %d of %d samples; rerun the same command to resume", done, total)
+                        log.warning("stopped at %d of %d answers; rerun the same command to resume", done, total)
                     raise
                 if isinstance(answering, Pipeline) and self.engine.needs_media and answering.stages.summary():
                     log.info("%s", answering.stages.summary())
@@ -112,7 +126,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         results = summarise(record_log.read(self.out, ScoredRecord), self.manifest())
         self.folder.write_results(results)
         if failed := failures(self.out):
-            log.warning("%d of %d samples failed:", sum(failed.values()), len(self.plan.samples))
+            log.warning("%d of %d answers failed:", sum(failed.values()), self.plan.answers)
             for line, count in failed.items():
                 log.warning("  %d x %s", count, line)
         return results
@@ -142,6 +156,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
             self.config.workers,
         )
         spec = ReplicaSpec(factory, self.plan, self.out, strips, cache, decoders, DECODE_SECONDS, debug)
+        spec = replace(spec, needs=self.engine.needs)
         with self.layout.transport(spec) as transport:
             replicas = Replicas(self.engine, transport, warn=log.warning)
             self._described = replicas
@@ -150,15 +165,18 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
     @contextmanager
     def _progress(self) -> Iterator[Callable[[Record], None]]:
         """Counts records and their statuses, for the callback and the log file."""
-        report, total = self.config.progress or (lambda _: None), len(self.plan.samples)
+        report, total = self.config.progress or (lambda _: None), self.plan.answers
         before, began = len(self.folder.done), time.monotonic()
         statuses: Counter[str] = Counter()
+        alarm = Alarm(self.plan)
         report(Progress("answering", before, total))
         logged = began
 
         def count(record: Record) -> None:
             nonlocal logged
             statuses[record.status] += 1
+            if line := alarm.add(record):
+                log.warning("%s", line)
             done, now = len(self.folder.done), time.monotonic()
             report(Progress("answering", done, total, dict(statuses)))
             if now - logged > LOG_SECONDS or done == total:
@@ -199,9 +217,9 @@ def engine_factory(kind: str, config: EvalConfig) -> Callable[[], Engine]:
     )
 
 
-def plan_run(config: EvalConfig, multiple: int | None) -> Plan:
+def plan_run(config: EvalConfig, frames: FrameFormat | None) -> Plan:
     """The plan of a run; its notes are logged."""
-    plan = planning.make_plan(config, config.run_folder, multiple, partial(_stage, config))
+    plan = planning.make_plan(config, config.run_folder, frames, partial(_stage, config))
     for note in plan.notes:
         log.warning("%s", note)
     return plan
@@ -229,9 +247,11 @@ def warn_before_start(config: EvalConfig, plan: Plan, engine: Engine, replicas: 
     checkpoint = getattr(engine, "checkpoint", None)
     if engine.kind not in ("vllm", "hf") or checkpoint is None:
         return
-    taken = footprint(engine.kind, checkpoint, config.engine_settings)
-    doubtful = preflight.doubtful(plan, taken)
+    doubtful = preflight.doubtful(plan, footprint(engine.kind, checkpoint, config.engine_settings))
     lengths = preflight.measure(plan, config.cache, TokenCounter(checkpoint), doubtful)
+    needs = needs_of(plan, lengths)
+    engine.expect(needs)
+    taken = footprint(engine.kind, checkpoint, config.engine_settings, needs)
     most = config.max_errors if taken.setting else 1.0  # without a limit of its own an engine takes what is too long
     memory = MemoryCheck(taken, lengths, replicas)
     for line in (*preflight.overlong(lengths, taken, len(plan.samples), most), *memory.warnings()):
@@ -252,6 +272,7 @@ def failures(out: Path) -> dict[str, int]:
 def log_file(out: Path) -> Iterator[None]:
     """What is logged goes into `run.log` of the run folder too."""
     handler = logging.FileHandler(out / "run.log", encoding="utf-8", delay=True)
+    handler.addFilter(MaskingFilter())
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     try:

@@ -1,4 +1,4 @@
-"""The loop of a run: every sample without a record is answered, and its record appended as it finishes.
+"""The loop of a run: every answer without a record is asked for, and its record appended as it finishes.
 
 Example:
     await run(plan, Pipeline(plan, engine, media, folder.path, strips), folder, progress=print)
@@ -13,18 +13,18 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from viubench.errors import ViubenchError
-from viubench.runner.plan import Plan
+from viubench.runner.plan import Attempt, Plan
 from viubench.schema import Record, Sample
 from viubench.storage.run_dir import RunFolder
 
 
 class Answering(Protocol):
-    """What answers samples: one engine of this process (`Pipeline`), or several engine processes (`Replicas`)."""
+    """What answers questions: one engine of this process (`Pipeline`), or several engine processes (`Replicas`)."""
 
     async def answer_all(
-        self, samples: Sequence[Sample], finished: Callable[[Record], None], opened: Callable[[], None]
+        self, attempts: Sequence[Attempt], finished: Callable[[Record], None], opened: Callable[[], None]
     ) -> None:
-        """Answer every sample; a failure of its video or its request becomes its record. `finished` is called with
+        """Make every attempt; a failure of its video or its request becomes its record. `finished` is called with
         each record, `opened` is called when an engine knows its version and settings, or more of them than before.
 
         Raises:
@@ -39,14 +39,15 @@ async def run(
     progress: Callable[[Record], None] = lambda record: None,
     engine_known: Callable[[], None] = lambda: None,
 ) -> None:
-    """Answer every sample of the plan that the folder has no record of, and call `progress` with each record as it
+    """Ask for every answer of the plan that the folder has no record of, and call `progress` with each record as it
     finishes; `engine_known` is the `opened` of `Answering.answer_all`, which says what is raised."""
-    pending = [s for s in in_video_order(plan.samples) if s.id not in folder.done]
+    everything = (attempt for sample in in_video_order(plan.samples) for attempt in plan.attempts(sample))
+    pending = [attempt for attempt in everything if attempt.key not in folder.done]
     if not pending:
         return
 
     def finished(record: Record) -> None:
-        if record.id not in folder.done:
+        if record.key not in folder.done:
             folder.append(record)
             progress(record)
 

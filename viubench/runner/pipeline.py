@@ -2,7 +2,7 @@
 
 Example:
     pipeline = Pipeline(plan, engine, media, Path("runs/a"), filmstrips=frozenset())
-    record = await pipeline.answer(sample)
+    record = await pipeline.answer(Attempt(sample))
 
 What is under way is bounded by the engine's own limit and by the bytes of the frames it holds.
 """
@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Set
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError, MediaError
 from viubench.pretext import generate
-from viubench.runner.plan import Plan
+from viubench.runner.plan import Attempt, Plan
 from viubench.runner.timing import Stages
+from viubench.runner.whole_files import by_file, file_of
 from viubench.schema import Failure, FrameInfo, Record, Sample, Sampling, Status, content_hash
-from viubench.scoring.grade import grade
+from viubench.scoring.grade import Grade, grade
+from viubench.scoring.reasoning import part
 from viubench.video import filmstrip
 from viubench.video.frames import VideoInput
 from viubench.video.loader import FRAME_BYTES, ByteBudget, FrameRequest, Media
@@ -32,6 +36,25 @@ LOOK_AHEAD = 4
 AHEAD = 64
 """Samples whose videos are decoded before their turn, into the frame cache and not into memory, so that a slow video
 does not leave the engine idle. The first ones are decoded while the engine is still being loaded."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """The videos of a question, what its record says of them, and their ids for the engine's caches."""
+
+    videos: tuple[VideoInput, ...] = ()
+    info: FrameInfo | None = None
+    ids: tuple[str, ...] = ()
+
+
+@dataclass
+class _Shared:
+    """The videos of a question while `users` answers to it are under way."""
+
+    users: int = 0
+    made: Made | None = None
+    making: asyncio.Lock = field(default_factory=asyncio.Lock)
+    held: AsyncExitStack = field(default_factory=AsyncExitStack)
 
 
 class Pipeline:
@@ -47,19 +70,21 @@ class Pipeline:
         self.slots = asyncio.Semaphore(engine.max_in_flight)
         self.budget = ByteBudget(FRAME_BYTES)
         self.stages = Stages()
+        self._shared: dict[str, _Shared] = {}
 
     async def answer_all(
-        self, samples: Sequence[Sample], finished: Callable[[Record], None], opened: Callable[[], None]
+        self, attempts: Sequence[Attempt], finished: Callable[[Record], None], opened: Callable[[], None]
     ) -> None:
-        """Start the engine, answer every sample, close it. See `runner.Answering`."""
+        """Start the engine, make every attempt, close it. See `runner.Answering`."""
         if self.media is not None:
+            samples = {attempt.sample.id: attempt.sample for attempt in attempts}.values()
             self.media.expect(request for sample in samples for request in frame_requests(sample, self.plan))
-        self.look_ahead(samples[:AHEAD])
+        self.look_ahead(attempts[:AHEAD])
         window = asyncio.Semaphore(self.engine.max_in_flight + LOOK_AHEAD)
 
-        async def one(sample: Sample) -> None:
+        async def one(attempt: Attempt) -> None:
             try:
-                finished(await self.answer(sample))
+                finished(await self.answer(attempt))
             finally:
                 window.release()
 
@@ -67,59 +92,92 @@ class Pipeline:
             opened()
             self.stages.open()
             async with asyncio.TaskGroup() as group:
-                for number, sample in enumerate(samples, start=AHEAD):
+                for place, attempt in enumerate(attempts, start=AHEAD):
                     await window.acquire()
-                    self.look_ahead(samples[number : number + 1])
-                    group.create_task(one(sample))
+                    self.look_ahead(attempts[place : place + 1])
+                    group.create_task(one(attempt))
             opened()
 
-    def look_ahead(self, samples: Iterable[Sample]) -> None:
+    def look_ahead(self, attempts: Iterable[Attempt]) -> None:
         """Have the clips of samples whose turn is soon decoded."""
         if self.media is not None:
-            for sample in samples:
-                for request in frame_requests(sample, self.plan):
+            for attempt in attempts:
+                for request in frame_requests(attempt.sample, self.plan):
                     self.media.decode(request)
 
-    async def answer(self, sample: Sample) -> Record:
-        """One sample from its videos to its record; a failure of its video or its request becomes its record."""
+    async def answer(self, attempt: Attempt) -> Record:
+        """One answer from its videos to its record; a failure of its video or its request becomes its record."""
         try:
             if self.media is None:
-                return await self.query(sample, ())
+                return await self.query(attempt)
+            if by_file(attempt.sample, self.plan):
+                return await self.query(attempt, file=file_of(attempt.sample, self.plan))
             started = time.perf_counter()
-            with self.stages.at("decode"):
-                loaded = await load(sample, self.plan, self.media)
-            async with self.budget.hold(sum(video.pixels.nbytes for video in loaded)):
-                with self.stages.at("make"):
-                    videos = await asyncio.to_thread(shown, sample, loaded)
-                    known = await asyncio.to_thread(frame_info, videos)
-                    if sample.id in self.filmstrips:
-                        await asyncio.to_thread(filmstrip.write, filmstrip.strip_path(self.out, sample.id), videos)
-                return await self.query(sample, videos, *known, time.perf_counter() - started)
+            async with self._made(attempt.sample, self.media) as made:
+                return await self.query(attempt, made, time.perf_counter() - started)
         except MediaError as error:
-            return failed(sample, "media_error", error.fault, str(error))
+            return failed(attempt, "media_error", error.fault, str(error))
         except EngineError as error:
-            return failed(sample, "engine_error", "engine", str(error))
+            return failed(attempt, "engine_error", "engine", str(error))
+
+    @asynccontextmanager
+    async def _made(self, sample: Sample, media: Media) -> AsyncIterator[Made]:
+        """The videos of a sample, made once for all answers to it that are under way; raises MediaError."""
+        shared = self._shared.setdefault(sample.id, _Shared())
+        shared.users += 1
+        try:
+            async with shared.making:
+                if shared.made is None:
+                    shared.made = await self._make(sample, media, shared.held)
+            yield shared.made
+        finally:
+            shared.users -= 1
+            if not shared.users:
+                del self._shared[sample.id]
+                await shared.held.aclose()
+
+    async def _make(self, sample: Sample, media: Media, held: AsyncExitStack) -> Made:
+        """The videos of a sample; their bytes are counted until `held` is closed."""
+        with self.stages.at("decode"):
+            loaded = await load(sample, self.plan, media)
+        await held.enter_async_context(self.budget.hold(sum(video.pixels.nbytes for video in loaded)))
+        with self.stages.at("make"):
+            videos = await asyncio.to_thread(shown, sample, loaded)
+            made = Made(videos, *await asyncio.to_thread(frame_info, videos))
+            if sample.id in self.filmstrips:
+                await asyncio.to_thread(filmstrip.write, filmstrip.strip_path(self.out, sample.id), videos)
+        return made
 
     async def query(
-        self,
-        sample: Sample,
-        videos: tuple[VideoInput, ...],
-        frames: FrameInfo | None = None,
-        ids: tuple[str, ...] = (),
-        waited: float = 0.0,
+        self, attempt: Attempt, made: Made | None = None, waited: float = 0.0, file: str | None = None
     ) -> Record:
-        """Put the question; `ids` of the videos are for the engine's caches, `waited` goes into the record."""
-        request = Request(sample, videos, ids, self.plan.protocols[sample.task].decoding)
+        """Put the question; `waited` goes into the record, `file` to a server that samples it itself."""
+        made, sample = made or Made(), attempt.sample
+        protocol = self.plan.protocols[sample.task]
+        request = Request(
+            sample,
+            made.videos,
+            made.ids,
+            protocol.decoding,
+            protocol.chat,
+            attempt.number,
+            self.plan.seed_of(attempt),
+            protocol.answers,
+            self.plan.constraint_of(sample),
+            file,
+        )
         with self.stages.at("queue"):
             await self.slots.acquire()
         try:
             began = time.perf_counter()
             with self.stages.at("engine"):
                 response = await self.engine.generate(request)
+            if response.finish_reason in ("abort", "error"):
+                raise EngineError(f"the engine ended the answer with {response.finish_reason!r}")
         finally:
             self.slots.release()
         seconds = {"frames": waited, "engine": time.perf_counter() - began}
-        return graded(sample, response, self.plan, frames, seconds)
+        return graded(sample, response, self.plan, made.info, seconds, attempt.number)
 
 
 async def load(sample: Sample, plan: Plan, media: Media) -> list[VideoInput]:
@@ -133,8 +191,11 @@ def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...
 
 
 def frame_requests(sample: Sample, plan: Plan) -> list[FrameRequest]:
-    """Each clip with its sampling: a pretext item fixes its frames, any other sample follows the protocol."""
+    """Each clip with its sampling: a pretext item fixes its frames, any other sample follows the protocol; none
+    where the file is sent."""
     root, protocol = plan.roots[sample.task], plan.protocols[sample.task]
+    if protocol.media == "file":
+        return []
     if sample.pretext is None:
         share = len(sample.clips) if protocol.frame_budget == "per_item" else 1
         sampling = protocol.sampling.model_copy(update={"frames": max(protocol.sampling.frames // max(share, 1), 1)})
@@ -161,30 +222,43 @@ def frame_info(videos: Sequence[VideoInput]) -> tuple[FrameInfo, tuple[str, ...]
 
 
 def graded(
-    sample: Sample, response: Response, plan: Plan, frames: FrameInfo | None, seconds: dict[str, float]
+    sample: Sample,
+    response: Response,
+    plan: Plan,
+    frames: FrameInfo | None,
+    seconds: dict[str, float],
+    number: int = 0,
 ) -> Record:
-    """The record of an answered sample."""
-    result = grade(response.text, response.finish_reason, sample, plan.evaluators[sample.task])
+    """The record of a response, the answer of this number."""
+    parts = part(response.text, response.prompt_end, response.reasoning)
+    result = grade(parts.answer, response.finish_reason, sample, plan.evaluators[sample.task])
+    if not parts.finished and result.status != "refused":
+        result = Grade("truncated")
+    if response.first_token is not None:
+        seconds = seconds | {"first_token": response.first_token}
     return _record(
-        sample,
+        Attempt(sample, number),
         result.status,
-        response=response.text,
+        response=parts.answer,
+        reasoning=parts.reasoning or None,
         finish_reason=response.finish_reason,
         answer=result.answer.value if result.answer else None,
         rule=result.answer.rule if result.answer else None,
         scores=result.scores,
-        rules={rule.name: rule.verdict(response.text, sample) for rule in plan.rules.get(sample.task, ())},
+        rules={rule.name: rule.verdict(parts.answer, sample) for rule in plan.rules.get(sample.task, ())},
         frames=frames,
+        shown=response.shown,
+        option_logprobs=response.option_logprobs,
         usage=response.usage,
         seconds={name: round(value, 4) for name, value in seconds.items()},
     )
 
 
-def failed(sample: Sample, status: Status, fault: str, detail: str) -> Record:
-    """The record of a sample that got no answer."""
-    return _record(sample, status, error=Failure(fault=fault, detail=detail))
+def failed(attempt: Attempt, status: Status, fault: str, detail: str) -> Record:
+    """The record of an attempt that got no answer."""
+    return _record(attempt, status, error=Failure(fault=fault, detail=detail))
 
 
-def _record(sample: Sample, status: Status, **more: Any) -> Record:
-    own = {name: getattr(sample, name) for name in ("task", "id", "cluster", "question", "target", "groups")}
-    return Record(status=status, **own, **more)
+def _record(attempt: Attempt, status: Status, **more: Any) -> Record:
+    own = {name: getattr(attempt.sample, name) for name in ("task", "id", "cluster", "question", "target", "groups")}
+    return Record(status=status, number=attempt.number, **own, **more)

@@ -10,9 +10,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluators import Evaluator
+from evaluators import Constraint, Evaluator
 from evaluators.published import Rule
-from viubench.schema import Protocol, Sample, Suite, Task, TaskEntry
+from viubench.schema import Protocol, Sample, Suite, Task, TaskEntry, content_hash
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One of the answers that a question gets: the one of this `number`, counted from 0."""
+
+    sample: Sample
+    number: int = 0
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What it is known by in a run (see `Record.key`)."""
+        return self.sample.id, self.number
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,7 @@ class Plan:
         blind_answers: by sample id, the task's best constant answer, where one is known.
         entries: what the manifest holds of each task.
         notes: what a user should know before the run, one sentence each.
+        seed: of the run.
     """
 
     samples: Sequence[Sample]
@@ -39,3 +53,23 @@ class Plan:
     blind_answers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     entries: Mapping[str, TaskEntry] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    seed: int = 0
+
+    @property
+    def answers(self) -> int:
+        """How many answers the run will have: each question as many as its protocol says."""
+        return sum(self.protocols[sample.task].decoding.samples for sample in self.samples)
+
+    def attempts(self, sample: Sample) -> list[Attempt]:
+        """All answers that a question gets."""
+        return [Attempt(sample, number) for number in range(self.protocols[sample.task].decoding.samples)]
+
+    def seed_of(self, attempt: Attempt) -> int:
+        """The seed of one answer's sampling, 31 bits: the same for the same seed, question and number."""
+        own = self.protocols[attempt.sample.task].decoding.seed
+        return int(content_hash([self.seed if own is None else own, *attempt.key])[:8], 16) >> 1
+
+    def constraint_of(self, sample: Sample) -> Constraint | None:
+        """The form that an answer to the question is held to; None where it is free."""
+        free = self.protocols[sample.task].answers == "free"
+        return None if free else self.evaluators[sample.task].constraint(sample)

@@ -20,13 +20,16 @@ from pathlib import Path
 
 import evaluators
 from evaluators.published import get_rule
+from viubench.datasets import subtitles
 from viubench.datasets.download import Progress, silent
-from viubench.engines.base import Described
+from viubench.engines.base import Described, FrameFormat
 from viubench.errors import MediaError, ViubenchError
+from viubench.runner.answer_forms import require_forms
 from viubench.runner.collect import Collector
 from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
-from viubench.runner.protocols import protocol_of
+from viubench.runner.protocols import resolve
+from viubench.runner.whole_files import by_file, is_url
 from viubench.schema import Clip, Manifest, Protocol, ProtocolEntry, Sample, Task, TaskEntry
 from viubench.scoring import baselines
 from viubench.scoring.aggregate import items_hash
@@ -51,15 +54,16 @@ PUBLISHED = "viubench-paper"
 """Protocol of published pretext rows: they bring their own prompts."""
 
 
-def make_plan(config: EvalConfig, out: Path, multiple: int | None = None, progress: Progress = silent) -> Plan:
-    """Everything a run is to do; builds pretext items into `out/items` when videos were given. `multiple` is the pixel
-    multiple of the engine's patches, when known. Raises ViubenchError as `Collector.collect` does."""
+def make_plan(config: EvalConfig, out: Path, frames: FrameFormat | None = None, progress: Progress = silent) -> Plan:
+    """Everything a run is to do; builds pretext items into `out/items` when videos were given. `frames` is how the
+    engine takes its frames, when known. Raises ViubenchError as `Collector.collect` and `require_forms` do."""
     sources = Collector(config, out, progress).collect()
     tasks: dict[str, Task] = {}
     protocols: dict[str, Protocol] = {}
     roots: dict[str, Path] = {}
     entries: dict[str, TaskEntry] = {}
     blind: dict[str, dict[str, str]] = {}
+    notes: dict[str, None] = {}
     samples = limited([sample for dataset in sources.datasets for sample in dataset.samples], config.limit)
     for dataset in sources.datasets:
         for name, task in dataset.tasks.items():
@@ -67,11 +71,15 @@ def make_plan(config: EvalConfig, out: Path, multiple: int | None = None, progre
                 raise ViubenchError(f"{name} is given twice", where="--tasks", hint="name each task in one place")
             own = PUBLISHED if dataset.published else task.protocol
             tasks[name], roots[name] = task, dataset.videos
-            protocols[name] = protocol_of(config, sources.catalogue, own, multiple, task)
+            resolved = resolve(config, sources.catalogue, own, frames, task)
+            protocols[name] = resolved.protocol
+            if resolved.protocol.subtitles:
+                subtitles.require(task)
+            notes |= dict.fromkeys(resolved.notes)
             entries[name], answers = _entry(task, [s for s in samples if s.task == name], dataset.revision)
             if answers:
                 blind[name] = answers
-    return Plan(
+    plan = Plan(
         samples,
         protocols,
         {name: evaluators.get(task.evaluator.name, **task.evaluator.params) for name, task in tasks.items()},
@@ -81,8 +89,11 @@ def make_plan(config: EvalConfig, out: Path, multiple: int | None = None, progre
         tuple(sources.suites),
         blind,
         entries,
-        (*(note for dataset in sources.datasets for note in dataset.notes), *sources.notes),
+        (*(note for dataset in sources.datasets for note in dataset.notes), *sources.notes, *notes),
+        config.seed,
     )
+    require_forms(plan)
+    return plan
 
 
 def limited(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
@@ -144,7 +155,8 @@ def missing(plan: Plan) -> Missing:
 
     costs: Counter[str] = Counter()
     for sample in plan.samples:
-        faults = (fault(clip, plan.roots[sample.task]) for clip in sample.clips)
+        clips = [clip for clip in sample.clips if not (by_file(sample, plan) and is_url(clip))]
+        faults = (fault(clip, plan.roots[sample.task]) for clip in clips)
         costs.update([one for one in faults if one][:1])
     return Missing(costs, costs.total(), len(plan.samples))
 

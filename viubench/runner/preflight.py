@@ -74,9 +74,10 @@ def shown(sample: Sample, clips: Sequence[tuple[Shown, bool]]) -> tuple[list[Sho
 def _probe(cache: FrameCache, root: Path, clip: Clip, how: Sampling, resize: Resize) -> tuple[Shown, bool]:
     """The video a clip is shown as, as far as the frame cache knows it, and whether it does; opens none."""
     frames = len(how.indices) if how.kind == "indices" else how.frames
-    across = resize.multiple * (resize.max_pixels // resize.multiple**2)
     still = len(clip.frame_files) == 1 and clip.frame_fps is None
-    most = Shown(1 if still else frames, resize.multiple, across, still=still)
+    frames = 1 if still else frames
+    across = resize.multiple * _pads(resize, frames)
+    most = Shown(frames, resize.multiple, across, still=still)
     try:
         facts, _ = cache.known(clip, root, how, resize)
         if facts is None:
@@ -84,8 +85,13 @@ def _probe(cache: FrameCache, root: Path, clip: Clip, how: Sampling, resize: Res
         chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end)
     except MediaError:  # it will be a media error: no prompt at all
         return most, False
-    height, width = sampling.fit(facts.height, facts.width, resize)
+    height, width = sampling.fit(facts.height, facts.width, resize, len(chosen))
     return Shown(len(chosen), height, width, tuple(facts.times[chosen].tolist())), True
+
+
+def _pads(resize: Resize, frames: int) -> int:
+    """Vision tokens of a frame, at most; a budget leaves more to each of fewer frames, but not to all together."""
+    return max(int(sampling.largest(resize, frames)) // resize.multiple**2, 1)
 
 
 def measure(
@@ -116,8 +122,8 @@ def doubtful(plan: Plan, taken: Footprint) -> Callable[[Sample], bool]:
     def check(sample: Sample) -> bool:
         bound = len(sample.question.encode()) + 256 + plan.protocols[sample.task].decoding.max_tokens
         for _, _, how, resize in pipeline.frame_requests(sample, plan):
-            groups = ((len(how.indices) if how.kind == "indices" else how.frames) + 1) // 2
-            pads = resize.max_pixels // resize.multiple**2
+            frames = len(how.indices) if how.kind == "indices" else how.frames
+            groups, pads = (frames + 1) // 2, _pads(resize, frames)
             if groups * pads > most:
                 return True
             bound += (groups + 16) * (pads + 24)  # a jigsaw's clips round up

@@ -88,6 +88,29 @@ class FrameInfo(Strict):
     videos: int = 1
 
 
+class ShownMedia(Strict):
+    """What the model really got: as `video` or as `images` (timed stills) or as a `file` that its server sampled, how
+    many vision tokens, where its times stood (`prompt`, `positions`, `none`), and at what size it was encoded."""
+
+    kind: Literal["video", "images", "file"]
+    tokens: int | None = None
+    times: Literal["prompt", "positions", "none"] = "none"
+    height: int | None = None
+    width: int | None = None
+
+
+class OptionLogprob(Strict):
+    """How likely an option is as the answer: the sum of the log-probabilities of its `tokens`, given the prompt."""
+
+    logprob: float
+    tokens: int
+
+    @property
+    def per_token(self) -> float:
+        """The length-normalised log-probability."""
+        return self.logprob / self.tokens
+
+
 class Failure(Strict):
     """Why a sample has no answer: `fault` is a key to count by, `detail` a sentence."""
 
@@ -100,10 +123,14 @@ class Record(Strict):
 
     task: str
     id: str
+    number: Annotated[int, Field(exclude_if=lambda number: number == 0)] = 0
+    """Which of several answers to the question this is."""
     cluster: str
     status: Status
     question: str = ""
     response: str | None = None
+    reasoning: Annotated[str | None, Field(exclude_if=lambda text: text is None)] = None
+    """What the model thought before its answer; `response` is the answer alone."""
     finish_reason: str | None = None
     answer: Any = None
     rule: str | None = None
@@ -113,9 +140,17 @@ class Record(Strict):
     """Score of the response by each published rule; None where that rule leaves the sample out."""
     groups: Groups = {}
     frames: FrameInfo | None = None
+    shown: Annotated[ShownMedia | None, Field(exclude_if=lambda shown: shown is None)] = None
+    option_logprobs: Annotated[dict[str, OptionLogprob], Field(exclude_if=lambda options: not options)] = {}
+    """Where the answer is the likeliest option: each option of the question."""
     usage: dict[str, int] = {}
     seconds: dict[str, float] = {}
     error: Failure | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What no other record of the run has: its question, and which of the answers to it this is."""
+        return self.id, self.number
 
 
 class ScoredRecord(BaseModel):
@@ -125,9 +160,11 @@ class ScoredRecord(BaseModel):
 
     task: str
     id: str
+    number: Annotated[int, Field(exclude_if=lambda number: number == 0)] = 0
     cluster: str
     status: Status
     response: str | None = None
+    answer: Any = None
     scores: dict[str, float] = {}
     rules: dict[str, float | None] = {}
     groups: Groups = {}
@@ -139,8 +176,14 @@ class RecordState(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     id: str
+    number: int = 0
     status: Status
     error: Failure | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """As of a record."""
+        return self.id, self.number
 
     @property
     def retryable(self) -> bool:
@@ -155,8 +198,22 @@ class RuleResult(Strict):
     n: int
 
 
+class AnswerSpread(Strict):
+    """Standard deviations of scores where each question has several answers: `between` questions, of what each scores
+    on average, and `within` a question, of its answers."""
+
+    between: float
+    within: float
+
+
 class TaskResult(Strict):
-    """Score of one task over every sample; samples that are not `ok` score 0. `as_published` leaves them out."""
+    """Score of one task over its `n` samples; what is not `ok` scores 0. `as_published` leaves it out.
+
+    With several answers to each question (`samples` of them, N) all scores are means over them: `value` is avg@N, and
+    its interval that of the questions' means. `pass_at_k` is the expected best of k answers, of scores that are 0 or 1
+    the unbiased pass@k; `vote` the score of each question's most frequent answer, the first one of several
+    (self-consistency: Wang et al., arXiv 2203.11171). `statuses` count answers.
+    """
 
     metric: str
     value: float
@@ -179,6 +236,15 @@ class TaskResult(Strict):
     protocol: str = ""
     protocol_hash: str = ""
     items_hash: str = ""
+    samples: Annotated[int, Field(exclude_if=lambda samples: samples == 1)] = 1
+    spread: Annotated[AnswerSpread | None, Field(exclude_if=lambda spread: spread is None)] = None
+    pass_at_k: Annotated[dict[int, float], Field(exclude_if=lambda scores: not scores)] = {}
+    vote: Annotated[float | None, Field(exclude_if=lambda score: score is None)] = None
+
+    @property
+    def answers(self) -> int:
+        """Answers to all questions together."""
+        return self.n * self.samples
 
 
 class SuiteResult(Strict):

@@ -9,58 +9,123 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from viubench.schema.base import Strict, content_hash
 from viubench.schema.pretext import PretextSpec
+
+Answers = Literal["free", "constrained", "likelihood"]
+"""How a model answers: with any text, with text held to the form of an answer, or by the likeliest of the options."""
+
+
+def _unless(default: Any) -> Any:
+    """A field that is written only where it differs from its default: protocols from before it keep their hash."""
+    return Field(exclude_if=lambda value: value == default)
 
 
 class Sampling(Strict):
     """Which frames of a video are shown.
 
     `even`: `frames` instants spread evenly over the middle `middle` share of the video (paper, section 4);
-    fewer distinct frames than asked is an error. `fps`: `fps` frames a second, at most `frames`, first and last
-    frame included; a short video gives fewer.
+    fewer distinct frames than asked is an error. `fps`: `fps` frames a second, first and last frame included, at most
+    `frames` and at least `min_frames` (a short video's are then closer), as far as the video has so many. `qwen`: the
+    same numbers by the rule of qwen-vl-utils, an even count spread over the frame numbers.
     """
 
-    kind: Literal["even", "fps", "indices"] = "even"
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    kind: Literal["even", "fps", "qwen", "indices"] = "even"
     indices: tuple[int, ...] = ()
     frames: Annotated[int, Field(ge=1, le=100_000)] = 48
+    min_frames: Annotated[int, Field(ge=1), _unless(1)] = 1
     middle: Annotated[float, Field(gt=0, le=1)] = 0.9
     fps: Annotated[float, Field(gt=0, le=1000)] = 2.0
 
 
 class Resize(Strict):
-    """Frame size: as large as `max_pixels` allows, aspect kept, both sides multiples of `multiple` pixels."""
+    """Frame size: as large as `max_pixels` allows, aspect kept, both sides multiples of `multiple` pixels.
 
+    `kind` says how sides are rounded: to the nearest shape, or as `smart_resize` of qwen-vl-utils does. `total_pixels`
+    bounds all frames of a video together, `group` frames that the model merges counting once, as qwen-vl-utils counts
+    them; `tokens` says the same in vision tokens of a video. `fixed` is the one size (height, width) that a model's
+    frames have; every frame is shown whole at that size. The engine sets `multiple`, `group` and `fixed`.
+    """
+
+    kind: Annotated[Literal["shape", "smart_resize"], _unless("shape")] = "shape"
     max_pixels: Annotated[int, Field(ge=1024)] = 512 * 512
     min_pixels: Annotated[int, Field(ge=1024)] = 128 * 128
     multiple: Annotated[int, Field(ge=1, le=256)] = 32
+    total_pixels: Annotated[int | None, Field(ge=1024), _unless(None)] = None
+    tokens: Annotated[int | None, Field(ge=1), _unless(None)] = None
+    group: Annotated[int, Field(ge=1), _unless(2)] = 2
+    fixed: Annotated[tuple[int, int] | None, _unless(None)] = None
 
 
 class Decoding(Strict):
-    """How the answer is generated; temperature 0 is greedy."""
+    """How the answer is generated, under the names of vLLM and OpenAI; temperature 0 is greedy.
+
+    `seed` fixes the seeds of the requests, which otherwise follow from the run's; `samples` is how many answers each
+    question gets. With `generation_config` the model's own sampling settings (generation_config.json) hold instead of
+    those here: a checkpoint's are read when the run is planned, a server applies its own.
+    """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     max_tokens: Annotated[int, Field(ge=1)] = 64
     temperature: Annotated[float, Field(ge=0)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1), _unless(1.0)] = 1.0
+    top_k: Annotated[int, Field(ge=0), _unless(0)] = 0
+    min_p: Annotated[float, Field(ge=0, le=1), _unless(0.0)] = 0.0
+    presence_penalty: Annotated[float, Field(ge=-2, le=2), _unless(0.0)] = 0.0
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2), _unless(0.0)] = 0.0
+    repetition_penalty: Annotated[float, Field(gt=0), _unless(1.0)] = 1.0
+    stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], _unless(())] = ()
+    seed: Annotated[int | None, Field(ge=0, lt=2**63), _unless(None)] = None
+    samples: Annotated[int, Field(ge=1), _unless(1)] = 1
+    generation_config: Annotated[bool, _unless(False)] = False
+
+
+class Chat(Strict):
+    """What the chat template is given beside the question, and how reasoning is handled.
+
+    `thinking` "default" leaves it to the model. `reasoning_budget` are tokens of reasoning at most, `reasoning_parser`
+    the name of vLLM's parser ("" reads think tags).
+    """
+
+    system: str = ""
+    thinking: Literal["default", "on", "off"] = "default"
+    reasoning_budget: Annotated[int, Field(ge=1)] | None = None
+    reasoning_parser: str = ""
+    template_kwargs: dict[str, Any] = {}
 
 
 class Protocol(Strict):
-    """All that changes a score beside model and items; two scores compare only under one hash."""
+    """All that changes a score beside model and items; two scores compare only under one hash.
+
+    `source` is where its values were published, `commands` run it as its source did.
+    """
 
     protocol: str
     description: str = ""
+    source: Annotated[str, _unless("")] = ""
+    commands: Annotated[tuple[str, ...], _unless(())] = ()
     sampling: Sampling = Sampling()
     resize: Resize = Resize()
     decoding: Decoding = Decoding()
+    chat: Annotated[Chat, _unless(Chat())] = Chat()
+    answers: Annotated[Answers, _unless("free")] = "free"
+    media: Annotated[Literal["frames", "file"], _unless("frames")] = "frames"
+    """Whether the model is shown frames chosen here, or its server is given the file and samples it itself."""
+    subtitles: Annotated[bool, _unless(False)] = False
     prompt: Literal["default", "published"] = "default"
     frame_budget: Literal["per_item", "per_video"] = "per_item"
     """Whether `sampling.frames` is shared by the videos of an item or granted to each of them."""
     denominator: Literal["strict"] = "strict"
 
     def hash(self) -> str:
-        """Hash of what matters: the name and the description do not."""
-        return content_hash(self.model_dump(mode="json", exclude={"protocol", "description", "recorded_hash"}))
+        """Hash of what matters: the name and what describes it do not."""
+        about = {"protocol", "description", "source", "commands", "recorded_hash"}
+        return content_hash(self.model_dump(mode="json", exclude=about))
 
 
 class EvaluatorSpec(Strict):
@@ -91,6 +156,8 @@ class VideoSpec(Strict):
     is several videos, empty ones are left out. `start` and `end` (seconds) limit which part is shown. With
     `frame_fps` a path may be a folder of numbered frames. `duration` (seconds), where the row knows it, saves a probe.
     `archives` are globs of the zip and tar files (or their parts) that hold them, `into` the folder they unpack to.
+    `subtitles` is the path of the one video's .srt, .vtt or JSON file, for protocols that tell them; its times are
+    `subtitles_start` seconds ahead of the video's, and `subtitles_archives` hold such files.
     """
 
     path: str | list[str]
@@ -102,6 +169,9 @@ class VideoSpec(Strict):
     frame_fps: Annotated[float, Field(gt=0)] | None = None
     archives: list[str] = []
     into: str = ""
+    subtitles: Annotated[str, _unless("")] = ""
+    subtitles_start: Annotated[str, _unless("")] = ""
+    subtitles_archives: Annotated[list[str], _unless([])] = []
 
 
 class Published(Strict):
@@ -124,10 +194,26 @@ class Prompt(Strict):
 
 
 class GenerationKwargs(Strict):
-    """A task's own changes to the protocol's decoding, under lm-evaluation-harness's names."""
+    """A task's own changes to the protocol's decoding, under lm-evaluation-harness's names; without `do_sample` its
+    temperature counts as given."""
 
     max_new_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0)] | None = None
+    do_sample: Annotated[bool | None, _unless(None)] = None
+    top_p: Annotated[float | None, Field(gt=0, le=1), _unless(None)] = None
+    top_k: Annotated[int | None, Field(ge=0), _unless(None)] = None
+    until: Annotated[tuple[str, ...], _unless(())] = ()
+
+    def decoding(self) -> dict[str, Any]:
+        """The fields of `Decoding` that they change."""
+        given = {
+            "max_tokens": self.max_new_tokens,
+            "temperature": 0.0 if self.do_sample is False else self.temperature,
+            "top_p": self.top_p,
+            "top_k": self.top_k,
+            "stop": self.until or None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class Metadata(Strict):
@@ -180,8 +266,10 @@ class Task(Strict):
     metadata: Metadata = Metadata()
 
     def hash(self) -> str:
-        """Hash of what changes the items or the scores."""
-        return content_hash(self.model_dump(mode="json", exclude={"description", "metadata"}))
+        """Hash of what changes the items or the scores; whether subtitles are told is the protocol's."""
+        subtitles = {"subtitles", "subtitles_start", "subtitles_archives"}
+        about: dict[str, Any] = {"description": True, "metadata": True, "video": subtitles}
+        return content_hash(self.model_dump(mode="json", exclude=about))
 
 
 class Suite(Strict):

@@ -1,5 +1,7 @@
 """From records to results: every sample counts, all but `ok` as wrong, and equal records give equal bytes.
 
+Of several answers to a question the mean counts; intervals, differences and breakdowns are of these means.
+
 Example:
     results = summarise(records, manifest)
     results.tasks["viubench_ground_mirror"].value
@@ -19,6 +21,7 @@ from evaluators import Evaluator, Scored
 from evaluators.published import RuleVerdict, get_rule
 from viubench.schema import (
     STATUSES,
+    AnswerSpread,
     Manifest,
     ProtocolEntry,
     Record,
@@ -31,8 +34,8 @@ from viubench.schema import (
     TaskResult,
     content_hash,
 )
-from viubench.scoring.frame import TaskRows, keyed, mappings, scored_rows, scores_frame
-from viubench.stats import estimates
+from viubench.scoring.frame import TaskRows, averaged, keyed, mappings, scored_rows, scores_frame, voted
+from viubench.stats import estimates, several
 
 DIGITS = 6
 """Results are rounded to this many decimals, so that they read well and do not depend on the order of a sum."""
@@ -47,7 +50,8 @@ def summarise(records: Iterable[Record | ScoredRecord], manifest: Manifest) -> R
         task = record.task
         if task not in rows:
             spec = manifest.tasks[task].evaluator
-            rows[task], graders[task] = TaskRows(), evaluators.get(spec.name, **spec.params)
+            rows[task] = TaskRows(several=manifest.protocols[task].decoding.samples > 1)
+            graders[task] = evaluators.get(spec.name, **spec.params)
             if type(graders[task]).official is not Evaluator.official:
                 whole[task] = []
         rows[task].add(record)
@@ -57,13 +61,12 @@ def summarise(records: Iterable[Record | ScoredRecord], manifest: Manifest) -> R
     parts: dict[str, list[estimates.Part]] = {}
     for name in sorted(rows):
         frame, evaluator, entry = rows.pop(name).frame(), graders[name], manifest.tasks[name]
-        units = units_frame(frame, evaluator)
+        by_number = [units_frame(answers, evaluator) for answers in numbered(frame)]
+        units = averaged(by_number)
         parts[name] = headline_parts(units, evaluator, entry.average)
-        official = evaluator.official(sorted(whole.pop(name, ()), key=lambda record: record.id))
-        rules = {rule: _rule(frame, rule) for rule in entry.alternatives} | {
-            f"{evaluator.name}/{key}": RuleResult(value=rounded(value), n=len(frame)) for key, value in official.items()
-        }
-        tasks[name] = _task(frame, units, parts[name], evaluator, entry, manifest.protocols[name], rules)
+        rules = {rule: _rule(frame, rule) for rule in entry.alternatives} | _official(whole.pop(name, ()), evaluator)
+        result = _task(frame, by_number, units, parts[name], evaluator, entry, manifest.protocols[name], rules)
+        tasks[name] = result.model_copy(update=_several(frame, by_number, units, evaluator, entry.average))
     suites = {name: _suite(suite, parts, tasks) for name, suite in sorted(manifest.suites.items())}
     return Results(model=manifest.model["name"], engine=manifest.engine["kind"], tasks=tasks, suites=suites)
 
@@ -74,8 +77,15 @@ def scored(record: Record) -> Scored:
 
 
 def units_of(records: Iterable[Record], evaluator: Evaluator) -> pd.DataFrame:
-    """What the headline over these records is the mean of (see `scores_frame`); they are ordered by id."""
-    return scores_frame(evaluator.units([scored(record) for record in records]))
+    """What the headline over these records is the mean of (see `scores_frame`); they are ordered by id. Of several
+    answers to a question it has the mean scores; ValueError where a question lacks one that another has."""
+    by_number: dict[int, list[Scored]] = {}
+    for record in records:
+        by_number.setdefault(record.number, []).append(scored(record))
+    return averaged(
+        [scores_frame(evaluator.units(by_number[number])) for number in sorted(by_number)]
+        or [scores_frame(evaluator.units([]))]
+    )
 
 
 def score_of(units: pd.DataFrame, metric: str) -> estimates.Floats:
@@ -124,8 +134,36 @@ def units_frame(frame: pd.DataFrame, evaluator: Evaluator) -> pd.DataFrame:
     return scores_frame(evaluator.units(scored_rows(frame)))
 
 
+def numbered(frame: pd.DataFrame) -> list[pd.DataFrame]:
+    """The first answers to all questions, the second ones, and so on; the whole frame where each has one."""
+    if "number" not in frame:
+        return [frame]
+    return [answers.reset_index(drop=True) for _, answers in frame.groupby("number")]
+
+
+def _several(
+    frame: pd.DataFrame, by_number: Sequence[pd.DataFrame], units: pd.DataFrame, evaluator: Evaluator, average: str
+) -> dict[str, Any]:
+    """What a result says of several answers to each question; nothing where each has one."""
+    if len(by_number) == 1:
+        return {}
+    column = f"score.{evaluator.unit_metric}"
+    scores = np.stack([score_of(own, evaluator.unit_metric) for own in by_number], axis=1)
+    between, within = several.components(scores)
+    return {
+        "samples": len(by_number),
+        "spread": AnswerSpread(between=rounded(between), within=rounded(within)),
+        "pass_at_k": {
+            k: rounded(headline(units.assign(**{column: several.best_of(scores, k)}), evaluator, average))
+            for k in several.ks(len(by_number))
+        },
+        "vote": rounded(headline(units_frame(voted(frame), evaluator), evaluator, average)),
+    }
+
+
 def _task(
     frame: pd.DataFrame,
+    by_number: Sequence[pd.DataFrame],
     units: pd.DataFrame,
     parts: Sequence[estimates.Part],
     evaluator: Evaluator,
@@ -136,22 +174,26 @@ def _task(
     average, chance = entry.average, entry.chance
     estimate = estimates.weighted_mean(parts) if average else estimates.mean(*parts[0][1:])
     statuses = frame["status"].value_counts().to_dict()
-    answered = units_frame(frame[frame["status"] == "ok"], evaluator)
+    answered = [units_frame(answers[answers["status"] == "ok"], evaluator) for answers in numbered(frame)]
+    published = [headline(own, evaluator, average) for own in answered if len(own)]
+    metrics = [_metrics(own, evaluator, entry.scores) for own in by_number]
+    keys = dict.fromkeys(key for own in metrics for key in own)
     macro = {f"macro_{key}": headline(units, evaluator, key) for key in _single(units)}
     return TaskResult(
         metric=entry.metric,
         value=rounded(estimate.value),
         ci=(rounded(estimate.low), rounded(estimate.high)),
         se=rounded(estimate.se),
-        n=len(frame),
+        n=len(frame) // len(by_number),
         clusters=estimate.clusters,
         statuses={status: int(statuses[status]) for status in STATUSES if status in statuses},
-        as_published=rounded(headline(answered, evaluator, average)) if len(answered) else None,
+        as_published=rounded(_mean(published)) if published else None,
         chance=None if chance is None else rounded(chance),
         blind=None if entry.blind is None else rounded(entry.blind),
         blind_statement=entry.blind_statement,
         corrected=rounded((estimate.value - chance) / (1 - chance)) if chance is not None and chance < 1 else None,
-        metrics={k: rounded(value) for k, value in (_metrics(units, evaluator, entry.scores) | macro).items()},
+        metrics={key: rounded(_mean([own.get(key, 0.0) for own in metrics])) for key in keys}
+        | {key: rounded(value) for key, value in macro.items()},
         groups=_breakdown(units, evaluator.unit_metric),
         trivial=entry.trivial,
         rules=rules,
@@ -191,16 +233,40 @@ def _breakdown(units: pd.DataFrame, metric: str) -> dict[str, dict[str, Any]]:
     return groups
 
 
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _official(records: Iterable[Record | ScoredRecord], evaluator: Evaluator) -> dict[str, RuleResult]:
+    """The numbers of the publisher's own code, over the first answers to all questions, the second ones, and so on."""
+    by_number: dict[int, list[Record | ScoredRecord]] = {}
+    for record in sorted(records, key=lambda record: record.id):
+        by_number.setdefault(record.number, []).append(record)
+    found = [evaluator.official(own) for own in by_number.values()]
+    return {
+        f"{evaluator.name}/{key}": RuleResult(
+            value=rounded(_mean([own[key] for own in found])), n=len(by_number[min(by_number)])
+        )
+        for key in (found[0] if found else ())
+    }
+
+
 def _rule(frame: pd.DataFrame, name: str) -> RuleResult:
-    """A published rule over the responses it was given; a sample without a response has no verdict."""
+    """A published rule over the responses it was given, the mean over several answers to each question; a sample
+    without a response has no verdict, and is not among the `n`."""
+    found = [_rule_once(answers, name) for answers in numbered(frame)]
+    values = [value for value, _ in found if value is not None]
+    return RuleResult(value=rounded(_mean(values)) if values else None, n=round(_mean([known for _, known in found])))
+
+
+def _rule_once(frame: pd.DataFrame, name: str) -> tuple[float | None, int]:
     values = frame.reindex(columns=[f"rule.{name}"]).iloc[:, 0].astype(float)
     known = values.notna()
     verdicts = [
         RuleVerdict(value if has else None, cluster, groups)
         for value, has, cluster, groups in zip(values, known, frame["cluster"], mappings(frame, "group."), strict=True)
     ]
-    value = get_rule(name).aggregate(verdicts)
-    return RuleResult(value=None if value is None else rounded(value), n=int(known.sum()))
+    return get_rule(name).aggregate(verdicts), int(known.sum())
 
 
 def _suite(suite: Suite, parts: Mapping[str, list[estimates.Part]], tasks: Mapping[str, TaskResult]) -> SuiteResult:

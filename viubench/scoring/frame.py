@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
 from evaluators import Scored
-from viubench.schema import Failure, FrameInfo, Record, Results, ScoredRecord
-from viubench.schema.base import task_frame
+from viubench.schema import Failure, FrameInfo, Record, Results, ScoredRecord, ShownMedia
+from viubench.schema.base import canonical_json, task_frame
 
 PREFIXES = {
     "scores": "score.",
@@ -29,16 +30,21 @@ PREFIXES = {
     "usage": "usage.",
     "seconds": "seconds.",
     "frames": "frames.",
+    "shown": "shown.",
     "error": "error.",
 }
 """Field of a record -> what the columns of its keys begin with."""
 
-NESTED: dict[str, type[BaseModel]] = {"frames": FrameInfo, "error": Failure}
+NESTED: dict[str, type[BaseModel]] = {"frames": FrameInfo, "shown": ShownMedia, "error": Failure}
 BATCH = 20_000
 
 
 def records_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Every field of the records, one row a sample, in the order given. What a record does not have is missing."""
+    """Every field of the records, one row an answer, in the order given. What a record does not have is missing.
+
+    `tokens_per_second` are the tokens of the answer over the seconds since its first one, or since the request where
+    the engine does not say when that came.
+    """
     rows = []
     keys: dict[str, set[str]] = {field: set(model.model_fields) for field, model in NESTED.items()}
     for record in records:
@@ -52,7 +58,13 @@ def records_frame(records: Iterable[Record]) -> pd.DataFrame:
     for field in Record.model_fields:
         order = list(NESTED[field].model_fields) if field in NESTED else sorted(keys.get(field, ()))
         columns += [field, *(PREFIXES[field] + key for key in order)]
-    return pd.DataFrame(rows, columns=columns)
+    frame = pd.DataFrame(rows, columns=columns)
+    if {"usage.completion_tokens", "seconds.engine"} <= set(columns):
+        first = frame.reindex(columns=["seconds.first_token"]).iloc[:, 0].astype(float)
+        seconds = frame["seconds.engine"] - first.fillna(0.0)
+        tokens = frame["usage.completion_tokens"] - first.notna()
+        frame["tokens_per_second"] = tokens / seconds.where(seconds > 0)
+    return frame
 
 
 def results_frame(results: Results) -> pd.DataFrame:
@@ -90,11 +102,42 @@ def keyed(frame: pd.DataFrame, prefix: str) -> dict[str, str]:
     }
 
 
+def averaged(by_number: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Units with the mean of each score over several answers, where no score counts 0, and all else as of the first.
+
+    Args:
+        by_number: of each number of answer the units, in the same order.
+
+    Raises:
+        ValueError: they are not of the same samples.
+    """
+    first = by_number[0]
+    if len(by_number) == 1:
+        return first
+    clusters = first["cluster"].tolist()
+    if any(units["cluster"].tolist() != clusters for units in by_number):
+        raise ValueError("some samples lack some of their answers")
+    columns = sorted({column for units in by_number for column in keyed(units, "score.").values()})
+    scores = [units.reindex(columns=columns).fillna(0.0).to_numpy(np.float64) for units in by_number]
+    means = pd.DataFrame(np.mean(scores, axis=0), columns=columns)
+    return pd.concat([first.drop(columns=columns, errors="ignore").reset_index(drop=True), means], axis=1)
+
+
+def voted(frame: pd.DataFrame) -> pd.DataFrame:
+    """Of each sample the row of its most frequent answer, ordered by id: the first of equals, and of those that give
+    it. What was not answered does not vote; a sample without any answer keeps a row without scores."""
+    rows = frame.assign(votes=frame.groupby(["id", "answer"])["id"].transform("size").fillna(0))  # none: no vote
+    best = rows.sort_values(["id", "votes", "number"], ascending=[True, False, True]).drop_duplicates("id")
+    return best.drop(columns="votes").reset_index(drop=True)
+
+
 class TaskRows:
     """The records of one task, added one by one and then read as a frame with `id`, `status`, `cluster` and the columns
-    of scores, rules and groups. Frames of `BATCH` rows are held, since a million dictionaries would take gigabytes."""
+    of scores, rules and groups; where there are `several` answers to a sample, with `number` and `answer` as well.
+    Frames of `BATCH` rows are held, since a million dictionaries would take gigabytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, several: bool = False) -> None:
+        self.several = several
         self._rows: list[dict[str, Any]] = []
         self._frames: list[pd.DataFrame] = []
 
@@ -102,6 +145,11 @@ class TaskRows:
         scores = record.scores if record.status == "ok" else {}
         row = _scored_row(record.cluster, scores, record.groups)
         row["id"], row["status"] = record.id, record.status
+        if self.several:
+            row["number"], row["answer"] = (
+                record.number,
+                canonical_json(record.answer) if record.status == "ok" else None,
+            )
         for rule, value in record.rules.items():
             if value is not None:
                 row["rule." + rule] = value
@@ -110,9 +158,10 @@ class TaskRows:
             self._flush()
 
     def frame(self) -> pd.DataFrame:
-        """All rows, ordered by id."""
+        """All rows, ordered by id, and by number."""
         self._flush()
-        return pd.concat(self._frames, ignore_index=True).sort_values("id", ignore_index=True)
+        order = ["id", "number"] if self.several else "id"
+        return pd.concat(self._frames, ignore_index=True).sort_values(order, ignore_index=True)
 
     def _flush(self) -> None:
         if self._rows:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 
 from evaluators import Answer, Evaluator
 from viubench.schema import Sample, Status
@@ -18,6 +19,15 @@ REFUSAL = re.compile(
     r"|unable to (?:view|watch|see|answer|determine)|as an ai\b)",
     re.IGNORECASE,
 )
+
+NEXT_QUESTION = re.compile(
+    r"^[ \t]*(?:[#*>]+[ \t]*)*(?:(?:next[ \t]+)?question|q|user|human|instruction)[ \t]*\d{0,4}[ \t]*\**[ \t]*[:：]"
+    r"|<\|(?:im_start|im_end|user|start_header_id|eot_id|endoftext)\|>|<(?:start_of_turn|end_of_turn)>",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Where a model that does not stop begins to write the next turn of the conversation itself."""
+
+MOST_TURNS = 8
 
 
 @dataclass(frozen=True)
@@ -30,15 +40,25 @@ class Grade:
 
 
 def grade(text: str, finish_reason: str | None, sample: Sample, evaluator: Evaluator) -> Grade:
-    """Grade one response.
+    """Grade one response, without its reasoning.
 
     An answer that ends where the token limit cut the text ("14.5-26" of "14.5-26.2") is `truncated`, not `ok`.
-    Without an answer: `truncated` when the limit was hit, `refused` when the text declines, else `unparsed`.
+    Without an answer: `truncated` when the limit was hit, `refused` when the text declines, else `unparsed`. What the
+    engine calls "refused" is.
     """
-    answer = evaluator.parse(text, sample)
+    if finish_reason == "refused":
+        return Grade("refused")
+    answer = _first_turn(text, sample, evaluator) or evaluator.parse(text, sample)
     cut = finish_reason == "length"
     if answer is None:
         return Grade("truncated" if cut else "refused" if REFUSAL.search(text[:10_000]) else "unparsed")
     if cut and not text[answer.span[1] :].strip():
         return Grade("truncated")
     return Grade("ok", answer, evaluator.score(answer, sample))
+
+
+def _first_turn(text: str, sample: Sample, evaluator: Evaluator) -> Answer | None:
+    """The answer before a next question that the model invented; None where there is none."""
+    heads = (text[: mark.start()] for mark in islice(NEXT_QUESTION.finditer(text), MOST_TURNS))
+    answers = (evaluator.parse(head, sample) for head in heads if head.strip())
+    return next((answer for answer in answers if answer is not None), None)

@@ -2,9 +2,9 @@
 
 Example:
     repair(Path("runs/a"))
-    # {'viubench_jigsaw_easy-0c8f2b', 'viubench_jigsaw_easy-91d5e0'}
+    # {('viubench_jigsaw_easy-0c8f2b', 0), ('viubench_jigsaw_easy-91d5e0', 0)}
 
-Nothing here holds the lines: a million of them cost the set of their ids.
+Nothing here holds the lines: a million of them cost the set of their keys.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ from viubench.storage import atomic
 
 M = TypeVar("M", bound=BaseModel)
 
+Key = tuple[str, int]
+"""A sample's id, and which of the answers to it (see `Record.key`)."""
+
 FILE = "records.jsonl"
 
 TEXT = rb'"(?:[^"\\]|\\.)*"'
 PLAIN = re.compile(
-    rb'\{"task":%b,"id":"([ !#-\[\]-~]+)","cluster":%b,"status":"(?:ok|unparsed|truncated|refused)",' % (TEXT, TEXT)
+    rb'\{"task":%b,"id":"([ !#-\[\]-~]+)",(?:"number":([0-9]{1,9}),)?"cluster":%b,'
+    rb'"status":"(?:ok|unparsed|truncated|refused)",' % (TEXT, TEXT)
 )
 """How a line starts that a run wrote of a sample that was answered: enough to know that it is done."""
 
@@ -48,30 +52,30 @@ def read(path: Path, kind: type[M]) -> Iterator[M]:
                 raise _unreadable(file, number) from None
 
 
-def repair(path: Path) -> set[str]:
-    """The ids of finished samples. A torn last line is cut off, and a line is dropped where a retry may succeed or a
-    later line has the same id; else the file stays as it is. Raises ViubenchError for any other line that cannot be
+def repair(path: Path) -> set[Key]:
+    """The keys of finished answers. A torn last line is cut off, and a line is dropped where a retry may succeed or a
+    later line has the same key; else the file stays as it is. Raises ViubenchError for any other line that cannot be
     read; of an answered sample only the first fields are checked."""
     file = path / FILE
     if not file.exists():
         return set()
-    last: dict[str, int] = {}
+    last: dict[Key, int] = {}
     dropped: set[int] = set()
     size = 0
     line, torn = b"\n", False
     with file.open("rb") as lines:
         for number, line in enumerate(lines):
-            name, again = _state(line, file, number + 1)
-            if name is None:
+            key, again = _state(line, file, number + 1)
+            if key is None:
                 torn = True
                 break
             size += len(line)
             if again:
                 dropped.add(number)
                 continue
-            if name in last:
-                dropped.add(last[name])
-            last[name] = number
+            if key in last:
+                dropped.add(last[key])
+            last[key] = number
     if dropped:
         _rewrite(file, dropped, size)
     elif torn:
@@ -82,18 +86,18 @@ def repair(path: Path) -> set[str]:
     return set(last)
 
 
-def _state(line: bytes, file: Path, number: int) -> tuple[str | None, bool]:
-    """The id of a line, None for a torn last one, and whether the sample is retried."""
+def _state(line: bytes, file: Path, number: int) -> tuple[Key | None, bool]:
+    """The key of a line, None for a torn last one, and whether the answer is asked for again."""
     start = PLAIN.match(line)
     if start and line.endswith(b"}\n") and b"\0" not in line:  # a power cut can leave zeros
-        return start[1].decode(), False
+        return (start[1].decode(), int(start[2] or 0)), False
     try:
         state = RecordState.model_validate_json(line)
     except ValidationError:
         if not line.endswith(b"\n"):
             return None, False
         raise _unreadable(file, number) from None
-    return state.id, state.retryable
+    return state.key, state.retryable
 
 
 def _rewrite(file: Path, dropped: set[int], size: int) -> None:

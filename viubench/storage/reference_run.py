@@ -28,7 +28,7 @@ from viubench.storage.run_dir import read_manifest, read_records, write_json
 FOLDER = Path("baselines")
 CARD = "baseline.json"
 FILES = ("manifest.json", "records.jsonl", "results.json")
-KEPT = {"task", "id", "cluster", "status", "response", "answer", "target", "scores", "groups"}
+KEPT = {"task", "id", "number", "cluster", "status", "response", "answer", "target", "scores", "groups"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -105,7 +105,7 @@ def _reduced(records: Iterable[Record]) -> bytes:
     """The fields that pairing and scoring need. A response is kept where no answer was extracted from it, so that
     the answers of two runs can be compared."""
     lines = []
-    for record in sorted(records, key=lambda record: (record.task, record.id)):
+    for record in sorted(records, key=lambda record: (record.task, record.id, record.number)):
         fields = KEPT if record.answer is None else KEPT - {"response"}
         lines.append(record.model_dump_json(include=fields, exclude_defaults=True).encode() + b"\n")
     return b"".join(lines)

@@ -1,4 +1,4 @@
-"""The run folder: a manifest, one line per finished sample, and the results; it survives a kill at any moment.
+"""The run folder: a manifest, one line per finished answer, and the results; it survives a kill at any moment.
 
 Example:
     with RunFolder.claim(Path("runs/a")) as folder:
@@ -6,7 +6,7 @@ Example:
         folder.append(record)
 
 `records.jsonl` is only ever appended to. A kill can tear its last line, which the next start cuts off; engine errors
-are dropped then as well, so that they are retried. Of a finished sample only its id is held.
+are dropped then as well, so that they are retried. Of a finished answer only its key is held.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 
 from viubench.errors import ViubenchError
 from viubench.schema import SCHEMA_VERSION, Manifest, Record, Results
-from viubench.storage import atomic, locking, record_log
+from viubench.storage import atomic, locking, record_log, secrets
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -34,6 +34,8 @@ SYNC_SECONDS = 2.0
 
 STARTED = ("results.json", record_log.FILE, "strips", "run.log", "manifest.json")
 """What `--fresh` removes, and nothing else; items are built again where they are not those of the new run."""
+
+MISSING = "none"
 
 OWN = (*STARTED, "items", "pictures", ".lock")
 """What a run writes."""
@@ -45,7 +47,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
     def __init__(self, path: Path, lock: BaseFileLock, fresh: bool) -> None:
         self.path = path
         self.fresh = fresh
-        self.done: set[str] = set()
+        self.done: set[tuple[str, int]] = set()
         self._lock = lock
         self._file: IO[bytes] | None = None
         self._synced = time.monotonic()
@@ -69,6 +71,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         """Start the run, or resume the one in the folder; raises ViubenchError where that is one of another model,
         engine, protocol, seed or item set."""
         target = self.path / "manifest.json"
+        manifest = Manifest.model_validate(secrets.masked(manifest.model_dump(mode="json", by_alias=True)))
         if self.fresh:  # only now: an error while planning must not cost the finished run
             for name in STARTED:
                 old = self.path / name
@@ -81,12 +84,12 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         self._file = open(self.path / record_log.FILE, "ab")  # noqa: SIM115  (held until close)
 
     def append(self, record: Record) -> None:
-        """Write one finished sample; it is on disk, for this machine's other processes, when this returns."""
+        """Write one finished answer; it is on disk, for this machine's other processes, when this returns."""
         if self._file is None:
             raise RuntimeError("begin() comes before append()")
-        self._file.write(record.model_dump_json().encode() + b"\n")
+        self._file.write(without_secrets(record).model_dump_json().encode() + b"\n")
         self._file.flush()
-        self.done.add(record.id)
+        self.done.add(record.key)
         if time.monotonic() - self._synced > SYNC_SECONDS:
             os.fsync(self._file.fileno())
             self._synced = time.monotonic()
@@ -106,24 +109,47 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         self.close()
 
 
+_REACHED = "timeout retries max_in_flight requests_per_minute tokens_per_minute headers api_key_env base_url stream"
+CONNECTION = frozenset(_REACHED.split())
+"""Engine arguments that say how an engine is reached, not what it is asked: a resumed run may have others."""
+
+
 def check_same(old: Manifest, new: Manifest, path: Path) -> None:
-    """Refuse to mix two runs in one folder; the message names what differs."""
+    """Refuse to mix two runs in one folder; the message names what differs, and both values."""
+    args = [{k: v for k, v in (m.engine.get("args") or {}).items() if k not in CONNECTION} for m in (old, new)]
     for what, was, now in (
         ("model", old.model, new.model),
         ("engine", old.engine.get("kind"), new.engine.get("kind")),
         ("choice of --deterministic", old.engine.get("deterministic"), new.engine.get("deterministic")),
-        ("set of engine arguments", old.engine.get("args"), new.engine.get("args")),
+        ("engine argument", *args),
         ("seed", old.seed, new.seed),
-        ("tasks", sorted(old.tasks), sorted(new.tasks)),
+        ("set of tasks", sorted(old.tasks), sorted(new.tasks)),
         ("protocol", old.protocols, new.protocols),
-        ("task definitions or items", old.tasks, new.tasks),
+        ("task definition or other items", old.tasks, new.tasks),
     ):
         if was != now:
             raise ViubenchError(
-                f"{path} holds a run with another {what}",
+                f"{path} holds a run with another {what}{_difference(was, now)}",
                 where="--out",
                 hint="name another folder, or add --fresh to start this one again",
             )
+
+
+def _difference(was: Any, now: Any, name: str = "") -> str:
+    """The first place where two values differ, with both: " transport: images there, video now"."""
+    was, now = (one.model_dump(mode="json") if isinstance(one, BaseModel) else one for one in (was, now))
+    if isinstance(was, dict) and isinstance(now, dict):
+        key = next(key for key in {**was, **now} if was.get(key) != now.get(key))
+        return _difference(was.get(key), now.get(key), f"{name}.{key}" if name else f" {key}")
+    there, here = (MISSING if one is None else str(one) for one in (was, now))
+    return f"{name}: {there[:80]} there, {here[:80]} now"
+
+
+def without_secrets(record: Record) -> Record:
+    """The record with what the engine said (answer, reasoning, failure) free of keys and passwords."""
+    said = record.model_dump(mode="json", include={"response", "reasoning", "answer", "error"})
+    hidden = secrets.masked(said)
+    return record if hidden == said else Record.model_validate(record.model_dump() | hidden)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -146,6 +172,7 @@ def read_records(path: Path) -> Iterator[Record]:
 def write_json(path: Path, value: BaseModel | dict[str, Any]) -> None:
     """Indented JSON, written whole or not at all."""
     data = value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
+    data = secrets.masked(data)
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     atomic.write(path, text.encode(), lasting=True)
 

@@ -42,7 +42,12 @@ READER_VERSION = 1
 LEFT_SECONDS = 3600.0
 """A file that has been written aside for so long was left by a writer that was killed."""
 
-USED = {"even": {"frames", "middle"}, "fps": {"frames", "fps"}, "indices": {"indices"}}
+USED = {
+    "even": {"frames", "middle"},
+    "fps": {"frames", "fps", "min_frames"},
+    "qwen": {"frames", "fps", "min_frames"},
+    "indices": {"indices"},
+}
 
 
 def default_root() -> Path:
@@ -78,7 +83,7 @@ class FrameCache:
         video = self.load(key)
         if video is None:
             decoded = self._decode(clip, root, sampling, resize, content)
-            self._write(key, decoded, resize)
+            self._write(key, decoded)
             # Another process may have evicted it already.
             video = self.load(key) or replace(decoded, key=key)
         return video
@@ -106,7 +111,7 @@ class FrameCache:
         for key, (clip, how) in missing.items():
             try:
                 video = together.get(key) or self._decode(clip, root, how, resize, content)
-                self._write(key, video, resize)
+                self._write(key, video)
             except MediaError as error:
                 faults[key] = error
         return [faults.get(one, one) if isinstance(one, str) else one for one in outcomes]
@@ -114,7 +119,8 @@ class FrameCache:
     def _together(
         self, missing: Mapping[str, tuple[Clip, Sampling]], root: Path, resize: Resize, content: str
     ) -> dict[str, VideoInput]:
-        """Several selections of one file from one reading; empty where one has a fault, which then shows up alone."""
+        """Several selections of one file, those of one size from one reading; empty where one has a fault, which then
+        shows up alone."""
         clips = [clip for clip, _ in missing.values()]
         if any(clip.frame_files for clip in clips):
             return {}
@@ -125,14 +131,19 @@ class FrameCache:
                 key: sampling.choose(facts.times, facts.duration, how, clip.start, clip.end, name=name)
                 for key, (clip, how) in missing.items()
             }
-            union = np.unique(np.concatenate(list(chosen.values())))
-            pixels = self._frames(path, name, facts, union, resize, content)
+            videos: dict[str, VideoInput] = {}
+            sizes = {key: sampling.fit(facts.height, facts.width, resize, len(one)) for key, one in chosen.items()}
+            for size in dict.fromkeys(sizes.values()):
+                own = {key: chosen[key] for key in chosen if sizes[key] == size}
+                union = np.unique(np.concatenate(list(own.values())))
+                pixels = self._frames(path, name, facts, union, size, content)
+                videos |= {
+                    key: _from_file(pixels[np.searchsorted(union, indices)], facts, indices, content)
+                    for key, indices in own.items()
+                }
         except MediaError:
             return {}
-        return {
-            key: _from_file(pixels[np.searchsorted(union, indices)], facts, indices, content)
-            for key, indices in chosen.items()
-        }
+        return videos
 
     def key(self, content: str, clip: Clip, sampling: Sampling, resize: Resize) -> str:
         """32 hex digits over the file's content and everything that decides the pixels and times shown."""
@@ -201,10 +212,10 @@ class FrameCache:
     def _path(self, key: str) -> Path:
         return self.root / f"{key}.frames"
 
-    def _group(self, content: str, resize: Resize) -> Path:
+    def _group(self, content: str, size: tuple[int, ...]) -> Path:
         """Where the entries of one file at one size are noted as empty files, for frames of one may be frames of
         another; a note without an entry is harmless."""
-        parts = {"content": content, "resize": resize.model_dump(mode="json"), "reader": READER_VERSION}
+        parts = {"content": content, "size": size, "reader": READER_VERSION}
         return self.root / "groups" / str(blake3(canonical_json(parts).encode()).hexdigest(length=16))
 
     def _table(self, content: str) -> Path:
@@ -227,7 +238,8 @@ class FrameCache:
             facts = self._probe(path, name, content, count=count)
             chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end, name=name)
             try:
-                pixels = self._frames(path, name, facts, chosen, resize, content)
+                size = sampling.fit(facts.height, facts.width, resize, len(chosen))
+                pixels = self._frames(path, name, facts, chosen, size, content)
                 break
             except decode.StaleTable:
                 if count:
@@ -235,10 +247,10 @@ class FrameCache:
         return _from_file(pixels, facts, chosen, content)
 
     def _frames(
-        self, path: Path, name: str, facts: Probe, chosen: NDArray[np.int64], resize: Resize, content: str
+        self, path: Path, name: str, facts: Probe, chosen: NDArray[np.int64], size: tuple[int, int], content: str
     ) -> Pixels:
         """Pixels of the chosen frames: from another entry that holds them all, else decoded."""
-        for note in sorted(self._group(content, resize).glob("*")):
+        for note in sorted(self._group(content, size).glob("*")):
             held = self._held(note.name)  # reading the header does not count as use
             if held is None:
                 note.unlink(missing_ok=True)
@@ -246,9 +258,9 @@ class FrameCache:
                 video = self.load(note.name)
                 if video is not None:
                     return video.pixels[places]
-        return decode.read(path, facts, chosen, sampling.fit(facts.height, facts.width, resize), name=name)
+        return decode.read(path, facts, chosen, size, name=name)
 
-    def _write(self, key: str, video: VideoInput, resize: Resize) -> None:
+    def _write(self, key: str, video: VideoInput) -> None:
         names = ("fps", "indices", "times", "total", "duration", "reader", "source")
         head: dict[str, Any] = {name: getattr(video, name) for name in names}
         head |= {"shape": video.pixels.shape, "checksum": video.checksum}
@@ -256,7 +268,7 @@ class FrameCache:
         try:
             atomic.write(self._path(key), line, np.ascontiguousarray(video.pixels).data)
             if video.reader not in (IMAGES, STILL):
-                group = self._group(video.source, resize)
+                group = self._group(video.source, video.pixels.shape[1:3])
                 group.mkdir(parents=True, exist_ok=True)
                 (group / key).touch()
             self._evict(keep=key)
@@ -321,7 +333,7 @@ def _from_images(
         return picture(path, name)
 
     height, width = read(0).shape[:2]
-    size = sampling.fit(height, width, resize)
+    size = sampling.fit(height, width, resize, len(chosen))
     pixels = np.stack([resized(read(index), size) for index in chosen.tolist()])
     return _video(pixels, chosen, times, fps, duration, STILL if still else IMAGES, content)
 

@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling
+from viubench.video import sampling
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 from viubench.video.process_pool import KillablePool
@@ -32,7 +33,8 @@ FRAME_BYTES = 4 << 30
 """Bytes of frames held in memory at once, however many requests the engine takes."""
 
 TOGETHER = 512
-"""Frames that one reading of a file may keep, in memory of one worker: 400 MB at 512x512 pixels."""
+"""Frames of several requests that one reading of a file may keep, in memory of one worker: 400 MB at 512x512 pixels;
+larger ones count by their pixels."""
 
 
 @dataclass
@@ -86,15 +88,15 @@ class Media:
 
     def _companions(self, request: FrameRequest) -> list[FrameRequest]:
         """`request`, and the others expected of its file, as far as they fit into memory together."""
-        root, clip, sampling, resize = request
+        root, clip, how, resize = request
         waiting = self._expected.pop((root, clip.path, resize), [])
-        frames, taken = _frames(sampling), [request]
+        frames, taken = _weight(how, resize), [request]
         left: list[FrameRequest] = []
         for other in waiting:
             if other == request or other in self._in_flight:
                 continue
-            fits = frames + _frames(other[2]) <= TOGETHER
-            frames += _frames(other[2]) if fits else 0
+            fits = frames + _weight(other[2], resize) <= TOGETHER
+            frames += _weight(other[2], resize) if fits else 0
             (taken if fits else left).append(other)
         if left:
             self._expected[root, clip.path, resize] = left
@@ -145,8 +147,10 @@ def fill(cache: Path, root: Path, selections: Sequence[tuple[Clip, Sampling]], r
     return Filled(keys, time.perf_counter() - started)
 
 
-def _frames(sampling: Sampling) -> int:
-    return len(sampling.indices) or sampling.frames
+def _weight(how: Sampling, resize: Resize) -> float:
+    """The frames of one request, at most."""
+    frames = len(how.indices) or how.frames
+    return frames * max(1.0, sampling.largest(resize, frames) / 512**2)
 
 
 class ByteBudget:

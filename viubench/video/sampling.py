@@ -6,6 +6,8 @@ Example:
     array([16, 39, 61, 84])
     >>> fit(720, 1280, Resize())
     (384, 672)
+    >>> fit(720, 1280, Resize(tokens=14336), frames=256)
+    (256, 448)
 """
 
 from __future__ import annotations
@@ -36,8 +38,9 @@ def choose(
     `even` (paper, section 4: frames spread evenly over the middle 90 %): the middle share of the clip is cut into
     `frames` equal bins, and the frame nearest in time to the centre of each bin is taken, so spacing is true time
     on variable frame rate too. `fps`: from the first frame to the last, floor(span * fps) + 1 instants but at most
-    `frames`; a frame that is nearest to two of them is taken once; one instant alone is the first frame.
-    `indices`: as given.
+    `frames` and at least `min_frames`; a frame that is nearest to two of them is taken once; one instant alone is the
+    first frame. `qwen` (qwen-vl-utils): as many frames as the span has seconds times fps, within the same bounds, made
+    even, spread over the frame numbers from the first to the last. `indices`: as given.
 
     Args:
         times: seconds of every frame, float64 [N], rising from 0.
@@ -60,9 +63,11 @@ def choose(
         raise MediaError("too_short", name, f"no frame from {low:.2f} to {high:.2f} s of {duration:.2f} s")
     if sampling.kind == "even":
         return _even(times, inside, low, high, sampling, name)
+    if sampling.kind == "qwen":
+        return _qwen(inside, len(inside) * duration / len(times), sampling)
     first, last = times[inside[0]], times[inside[-1]]
     # A span that is a whole number of steps up to rounding counts as whole.
-    count = min(math.floor((last - first) * sampling.fps + 1e-6) + 1, sampling.frames)
+    count = min(max(math.floor((last - first) * sampling.fps + 1e-6) + 1, sampling.min_frames), sampling.frames)
     instants = np.linspace(first, last, count)
     return np.unique(inside[_nearest(times[inside], instants)])
 
@@ -84,6 +89,14 @@ def _even(
             "too_short", name, f"{sampling.frames} even instants of {share} meet only {distinct} distinct frames"
         )
     return chosen
+
+
+def _qwen(inside: NDArray[np.int64], span: float, sampling: Sampling) -> NDArray[np.int64]:
+    """The frames that qwen-vl-utils takes of a part of `span` seconds; of a video of one frame, that one."""
+    least, most = math.ceil(sampling.min_frames / 2) * 2, sampling.frames // 2 * 2
+    count = math.floor(min(max(span * sampling.fps, least), most, len(inside)) / 2) * 2
+    places = np.linspace(0, len(inside) - 1, max(count, 1)).round().astype(np.int64)
+    return inside[places]
 
 
 def _nearest(times: Seconds, instants: Seconds) -> NDArray[np.int64]:
@@ -126,24 +139,42 @@ def edges(times: Seconds, gap: float | None = None) -> Seconds:
     return np.round(np.append(times, times[-1] + gap), 3)
 
 
-def fit(height: int, width: int, resize: Resize) -> tuple[int, int]:
-    """Frame size (height, width) to show a video of `height` x `width` pixels at.
+def largest(resize: Resize, frames: int) -> float:
+    """Pixels that each of `frames` frames of a video may have: `max_pixels`, or less where a budget for the whole video
+    is shared among them, but a little more than `min_pixels` in any case (qwen-vl-utils)."""
+    if resize.fixed is not None:
+        return resize.fixed[0] * resize.fixed[1]
+    tokens = resize.tokens and resize.tokens * resize.multiple**2
+    budgets = [budget for budget in (resize.total_pixels, tokens) if budget]
+    if not budgets:
+        return resize.max_pixels
+    share = min(budgets) / math.ceil(frames / resize.group)
+    return max(min(resize.max_pixels, max(share, int(1.05 * resize.min_pixels))), resize.multiple**2)
 
-    As large as the source, at most `max_pixels` and at least `min_pixels`, sides multiples of `multiple`, the shape
+
+def fit(height: int, width: int, resize: Resize, frames: int = 1) -> tuple[int, int]:
+    """Frame size (height, width) to show `frames` frames of a video of `height` x `width` pixels at.
+
+    As large as the source, at most `largest` and at least `min_pixels`, sides multiples of `multiple`, the shape
     as near to the source's as such sides allow. A strip thinner than one multiple gets one multiple on the thin side
-    and is cut down on the long one where `max_pixels` demands it.
+    and is cut down on the long one where `max_pixels` demands it. Sizes of the kind `smart_resize` are those of
+    qwen-vl-utils; a `fixed` size is that.
 
     Raises:
         ViubenchError: when not even one tile of multiple x multiple pixels fits into `max_pixels`.
     """
-    step, most = resize.multiple, resize.max_pixels
+    if resize.fixed is not None:
+        return resize.fixed
+    step, most = resize.multiple, largest(resize, frames)
     if step * step > most:
         raise ViubenchError(
-            f"max_pixels {most} is less than one tile of {step}x{step} pixels",
+            f"max_pixels {most:g} is less than one tile of {step}x{step} pixels",
             hint="raise max_pixels or lower multiple",
         )
+    if resize.kind == "smart_resize":
+        return _smart_resize(height, width, resize, most)
     scale = math.sqrt(min(max(height * width, resize.min_pixels), most) / (height * width))
-    longest = most // step // step * step
+    longest = int(most) // step // step * step
 
     def multiples(side: float) -> list[int]:
         around = math.floor(side / step + 1e-9), math.ceil(side / step - 1e-9)
@@ -157,3 +188,16 @@ def fit(height: int, width: int, resize: Resize) -> tuple[int, int]:
         return h * w < resize.min_pixels, round(shape, 9), abs(math.log(h * w / (height * width * scale**2)))
 
     return min(sizes, key=misfit)
+
+
+def _smart_resize(height: int, width: int, resize: Resize, most: float) -> tuple[int, int]:
+    """Each side rounded to the nearest multiple; down, both by one factor, where that is too large, or up."""
+    step = resize.multiple
+    rows, columns = (max(step, round(side / step) * step) for side in (height, width))
+    if rows * columns > most:
+        shrink = math.sqrt(height * width / most)
+        return max(step, int(height / shrink // step) * step), max(step, int(width / shrink // step) * step)
+    if rows * columns < resize.min_pixels:
+        grow = math.sqrt(resize.min_pixels / (height * width))
+        return math.ceil(height * grow / step) * step, math.ceil(width * grow / step) * step
+    return rows, columns

@@ -22,27 +22,38 @@ from viubench.video.frames import VideoInput
 TOLERANCE = 0.001
 """Seconds by which frame number / fps may miss the true time before the millisecond clock is used."""
 
-_STAMP = re.compile(r"<\d+\.\d seconds>")
+STAMP = re.compile(r"<\d+\.\d seconds>")
+"""A time as Qwen3-VL writes it."""
 
 
-def metadata(video: VideoInput) -> dict[str, Any]:
+def metadata(video: VideoInput, *, ticks: bool = False) -> dict[str, Any]:
     """Metadata of frames that are already sampled, whose `frames_indices / fps` are `video.times` within 1 ms.
+
+    With `ticks` the clock always counts milliseconds, and `total_num_frames` is that of a video which these frames
+    cover evenly: for processors that take their frame rate from it, as Qwen2.5-VL's does.
 
     Keys: `fps` (per second), `frames_indices` (ints, one per frame), `total_num_frames`, `duration` (seconds),
     `video_backend`, `do_sample_frames` (False: the frames are shown as they are).
     """
     fps, indices, total = float(video.fps), [int(index) for index in video.indices], int(video.total)
-    if any(abs(index / fps - time) > TOLERANCE for index, time in zip(indices, video.times, strict=True)):
+    if ticks or any(abs(index / fps - time) > TOLERANCE for index, time in zip(indices, video.times, strict=True)):
         fps, indices = 1000.0, [round(1000 * time) for time in video.times]
         total = round(1000 * video.duration)
+    total = max(total, max(indices) + 1, len(indices))
     return {
         "fps": fps,
         "frames_indices": indices,
-        "total_num_frames": max(total, max(indices) + 1, len(indices)),
+        "total_num_frames": max(round(1000 * spacing(video) * len(video)), 1) if ticks else total,
         "duration": float(video.duration),
         "video_backend": video.reader or "frames",
         "do_sample_frames": False,
     }
+
+
+def spacing(video: VideoInput) -> float:
+    """Seconds from one frame to the next, on average; of a single frame, how long it is shown in its source."""
+    times = video.times
+    return (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 1 / video.fps
 
 
 def stamps(meta: dict[str, Any], group: int = 2) -> list[str]:
@@ -54,10 +65,19 @@ def stamps(meta: dict[str, Any], group: int = 2) -> list[str]:
 
 def missing_timestamps(prompt: str, metas: Sequence[dict[str, Any]], group: int = 2) -> str | None:
     """None when `prompt` holds every video's times in order, else a sentence on what it holds instead."""
-    expected = [stamp for meta in metas for stamp in stamps(meta, group)]
-    actual = _STAMP.findall(prompt)
-    if any(actual[start : start + len(expected)] == expected for start in range(len(actual) - len(expected) + 1)):
-        return None
+    return missing(prompt, [stamp for meta in metas for stamp in stamps(meta, group)], STAMP)
+
+
+def missing(prompt: str, expected: Sequence[str], pattern: re.Pattern[str]) -> str | None:
+    """None when the times that `pattern` finds in `prompt` are the `expected` ones in one run, else what they are.
+
+    A digit right before the first time belongs to the question.
+    """
+    actual = pattern.findall(prompt)
+    for start in range(len(actual) - len(expected) + 1):
+        first, *others = actual[start : start + len(expected)]
+        if first.endswith(expected[0]) and others == [*expected[1:]]:
+            return None
     if not actual:
         return f"the prompt holds no frame timestamps; expected {expected[0]} to {expected[-1]}"
     return (
@@ -68,4 +88,4 @@ def missing_timestamps(prompt: str, metas: Sequence[dict[str, Any]], group: int 
 
 def has_timestamps(prompt: str) -> bool:
     """Whether `prompt` holds any frame timestamp of the Qwen3-VL form."""
-    return bool(_STAMP.search(prompt))
+    return bool(STAMP.search(prompt))

@@ -182,7 +182,7 @@ class Scheduler:
         if read_manifest(run).model.get("fingerprint") not in (None, fingerprint):
             return "the checkpoint changed during its evaluation"
         results = read_results(run).tasks.values()
-        total = sum(task.n for task in results)
+        total = sum(task.answers for task in results)
         lost = sum(task.statuses.get(status, 0) for task in results for status in FAILED)
         if not total:
             return "the run has no samples"

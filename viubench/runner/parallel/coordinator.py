@@ -22,7 +22,8 @@ from viubench.errors import EngineDead, Exit, ViubenchError
 from viubench.runner.parallel.queue import WorkQueue
 from viubench.runner.parallel.worker import Opened
 from viubench.runner.pipeline import LOOK_AHEAD, failed
-from viubench.schema import Record, Sample
+from viubench.runner.plan import Attempt
+from viubench.schema import Record
 
 RESTARTS = 3
 """Times in a row, without a record in between, that a replica is started again before its place stays empty."""
@@ -40,11 +41,11 @@ class Replica(ABC):
     """One replica, seen from here. Every call raises Died when it is gone or goes meanwhile."""
 
     @abstractmethod
-    async def open(self, soon: Sequence[Sample]) -> Opened:
+    async def open(self, soon: Sequence[Attempt]) -> Opened:
         """See `Worker.open`."""
 
     @abstractmethod
-    async def answer(self, sample: Sample) -> Record:
+    async def answer(self, attempt: Attempt) -> Record:
         """See `Worker.answer`."""
 
     @abstractmethod
@@ -67,8 +68,8 @@ class Transport(AbstractContextManager["Transport"]):
 
 
 class Replicas:
-    """Answers samples through the replicas of a transport; see `runner.loop.Answering`. `engine` is one as the replicas
-    have it, and never started here; `warn` gets a line for the user when a replica dies."""
+    """Answers questions through the replicas of a transport; see `runner.loop.Answering`. `engine` is one as the
+    replicas have it, and never started here; `warn` gets a line for the user when a replica dies."""
 
     def __init__(self, engine: Engine, transport: Transport, warn: Callable[[str], None]) -> None:
         self.kind = engine.kind
@@ -85,10 +86,10 @@ class Replicas:
         return self.described | {"replicas": self.transport.replicas, "transport": self.transport.name}
 
     async def answer_all(
-        self, samples: Sequence[Sample], finished: Callable[[Record], None], opened: Callable[[], None]
+        self, attempts: Sequence[Attempt], finished: Callable[[Record], None], opened: Callable[[], None]
     ) -> None:
-        """See `runner.loop.Answering`; each sample is answered once."""
-        queue = WorkQueue(samples, self.transport.replicas)
+        """See `runner.loop.Answering`; each attempt gets one record."""
+        queue = WorkQueue(attempts, self.transport.replicas)
 
         def one(record: Record) -> None:
             finished(record)
@@ -161,7 +162,7 @@ class _Place:
 
     async def _feed(self, replica: Replica) -> None:
         """Keep the replica busy; raises Died."""
-        under_way: dict[asyncio.Task[Record], Sample] = {}
+        under_way: dict[asyncio.Task[Record], Attempt] = {}
         try:
             while True:
                 self._fill(replica, under_way)
@@ -177,29 +178,29 @@ class _Place:
                 if task.exception() is None:
                     self._book(task.result())
                     del under_way[task]
-            retried = [sample for sample in under_way.values() if not self._is_the_cause(sample, str(death))]
+            retried = [one for one in under_way.values() if not self._is_the_cause(one, str(death))]
             self.replicas.warn(f"replica {self.number} died: {death}; {len(retried)} samples are retried")
-            for sample in retried:
-                self.queue.retry(sample)
+            for attempt in retried:
+                self.queue.retry(attempt)
             raise Died(str(death)) from death
         finally:
             for task in under_way:
                 task.cancel()
 
-    def _fill(self, replica: Replica, under_way: dict[asyncio.Task[Record], Sample]) -> None:
+    def _fill(self, replica: Replica, under_way: dict[asyncio.Task[Record], Attempt]) -> None:
         while len(under_way) < self.replicas.room and not any(map(self.queue.suspected, under_way.values())):
-            sample = self.queue.take(self.number, idle=not under_way)
-            if sample is None:
+            attempt = self.queue.take(self.number, idle=not under_way)
+            if attempt is None:
                 return
-            under_way[asyncio.create_task(replica.answer(sample))] = sample
+            under_way[asyncio.create_task(replica.answer(attempt))] = attempt
 
     def _book(self, record: Record) -> None:
         self.tries = 0
         self.finished(record)
 
-    def _is_the_cause(self, sample: Sample, death: str) -> bool:
-        """Whether the sample was alone with a second replica that died; it gets its record then."""
-        if not self.queue.suspected(sample):
+    def _is_the_cause(self, attempt: Attempt, death: str) -> bool:
+        """Whether the attempt was alone with a second replica that died; it gets its record then."""
+        if not self.queue.suspected(attempt):
             return False
-        self._book(failed(sample, "engine_error", "engine", f"two replicas died of it, the second: {death}"))
+        self._book(failed(attempt, "engine_error", "engine", f"two replicas died of it, the second: {death}"))
         return True

@@ -2,7 +2,7 @@
 
 Example:
     with Processes(spec, replicas=2, gpus_each=1) as transport:
-        await Replicas(engine, transport, warn=print).answer_all(samples, finished, opened)
+        await Replicas(engine, transport, warn=print).answer_all(attempts, finished, opened)
 
 A replica is a Python program at the other end of a socket, in a session of its own: Ctrl-C does not reach it, the
 parent ends it and all it started. It ends by itself when the socket closes, so it cannot outlive its parent.
@@ -29,7 +29,8 @@ from viubench.errors import ViubenchError
 from viubench.runner.parallel.coordinator import GRACE, Died, Replica, Transport
 from viubench.runner.parallel.devices import core_shares, gpu_shares
 from viubench.runner.parallel.worker import Opened, ReplicaSpec, Worker
-from viubench.schema import Record, Sample
+from viubench.runner.plan import Attempt
+from viubench.schema import Record
 
 PROGRAM = "import sys; from viubench.runner.parallel.process import main; main(int(sys.argv[1]))"
 
@@ -64,13 +65,13 @@ class ProcessReplica(Replica):
         self._pipe: Connection | None = None
         self._ending = ""
 
-    async def open(self, soon: Sequence[Sample]) -> Opened:
+    async def open(self, soon: Sequence[Attempt]) -> Opened:
         self._start()
         opened: Opened = await self._call("open", soon)
         return opened
 
-    async def answer(self, sample: Sample) -> Record:
-        record: Record = await self._call("answer", sample)
+    async def answer(self, attempt: Attempt) -> Record:
+        record: Record = await self._call("answer", attempt)
         return record
 
     async def close(self) -> None:

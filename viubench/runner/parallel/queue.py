@@ -1,7 +1,7 @@
-"""The work queue: samples still to be answered, and which replica gets which of them.
+"""The work queue: answers still to be asked for, and which replica gets which of them.
 
 Example:
-    queue = WorkQueue(samples, replicas=2)
+    queue = WorkQueue(attempts, replicas=2)
     queue.take(0, idle=True)
 
 A video's questions go to one replica, whose frames and caches the later ones find there. A replica that has none left
@@ -16,52 +16,52 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import groupby
 
-from viubench.schema import Sample
+from viubench.runner.plan import Attempt
 
 
 class WorkQueue:
-    """The samples of a run, in video order, for so many replicas; `open` of them have no record."""
+    """The attempts of a run, in video order, for so many replicas; `open` of them have no record."""
 
-    def __init__(self, samples: Sequence[Sample], replicas: int) -> None:
-        self.open = len(samples)
-        groups = groupby(samples, key=lambda sample: (sample.cluster, [clip.path for clip in sample.clips]))
+    def __init__(self, attempts: Sequence[Attempt], replicas: int) -> None:
+        self.open = len(attempts)
+        groups = groupby(attempts, key=lambda one: (one.sample.cluster, [clip.path for clip in one.sample.clips]))
         self._videos = deque(deque(group) for _, group in groups)
-        self._own: list[deque[Sample]] = [deque() for _ in range(replicas)]
-        self._suspects: deque[Sample] = deque()
-        self._suspected: set[str] = set()
+        self._own: list[deque[Attempt]] = [deque() for _ in range(replicas)]
+        self._suspects: deque[Attempt] = deque()
+        self._suspected: set[tuple[str, int]] = set()
         self._news = asyncio.Event()
 
-    def next_for(self, replica: int, most: int) -> list[Sample]:
+    def next_for(self, replica: int, most: int) -> list[Attempt]:
         """What `replica` will take first, at most so many; they stay in the queue."""
         return list(self._queue(replica))[:most]
 
-    def take(self, replica: int, *, idle: bool) -> Sample | None:
-        """The next sample for `replica`, or None; a suspect only for one that is `idle`, which then takes no other."""
+    def take(self, replica: int, *, idle: bool) -> Attempt | None:
+        """The next attempt for `replica`, or None; a suspect only for one that is `idle`, which then takes no other."""
         if own := self._queue(replica):
             return own.popleft()
         return self._suspects.popleft() if idle and self._suspects else None
 
-    def suspected(self, sample: Sample) -> bool:
-        """Whether the sample was under way when a replica died."""
-        return sample.id in self._suspected
+    def suspected(self, attempt: Attempt) -> bool:
+        """Whether the attempt was under way when a replica died."""
+        return attempt.key in self._suspected
 
-    def retry(self, sample: Sample) -> None:
-        """Put back a sample whose replica died."""
-        self._suspected.add(sample.id)
-        self._suspects.append(sample)
+    def retry(self, attempt: Attempt) -> None:
+        """Put back an attempt whose replica died."""
+        self._suspected.add(attempt.key)
+        self._suspects.append(attempt)
         self._news.set()
 
     def done(self) -> None:
-        """One sample has its record."""
+        """One attempt has its record."""
         self.open -= 1
         self._news.set()
 
     async def news(self) -> None:
-        """Wait until a sample was answered or put back."""
+        """Wait until an attempt has its record or was put back."""
         self._news.clear()
         await self._news.wait()
 
-    def _queue(self, replica: int) -> deque[Sample]:
+    def _queue(self, replica: int) -> deque[Attempt]:
         own = self._own[replica]
         if not own and self._videos:
             own.extend(self._videos.popleft())

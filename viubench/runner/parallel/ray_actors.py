@@ -2,7 +2,7 @@
 
 Example:
     with RayActors(spec, replicas=8, gpus_each=1, address="10.0.0.1:6379") as transport:
-        await Replicas(engine, transport, warn=print).answer_all(samples, finished, opened)
+        await Replicas(engine, transport, warn=print).answer_all(attempts, finished, opened)
 
 Ray places the actors on machines with GPUs and says when one is gone; `Replicas` decides which sample goes where.
 """
@@ -18,7 +18,8 @@ from viubench.errors import ViubenchError
 from viubench.runner.parallel.coordinator import GRACE, Died, Replica, Transport
 from viubench.runner.parallel.ray_cluster import cluster, import_ray, last_line
 from viubench.runner.parallel.worker import Opened, ReplicaSpec, Worker
-from viubench.schema import Record, Sample
+from viubench.runner.plan import Attempt
+from viubench.schema import Record
 
 
 class RayActors(Transport):
@@ -66,7 +67,7 @@ class RayReplica(Replica):
         self.spec, self.takes = spec, takes
         self._actor: Any = None
 
-    async def open(self, soon: Sequence[Sample]) -> Opened:
+    async def open(self, soon: Sequence[Attempt]) -> Opened:
         actor = import_ray().remote(Worker)
         # Calls wait in the engine's own queue, not before the actor.
         options = {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 10_000}
@@ -74,8 +75,8 @@ class RayReplica(Replica):
         opened: Opened = await self._result(self._actor.open.remote(soon))
         return opened
 
-    async def answer(self, sample: Sample) -> Record:
-        record: Record = await self._result(self._actor.answer.remote(sample))
+    async def answer(self, attempt: Attempt) -> Record:
+        record: Record = await self._result(self._actor.answer.remote(attempt))
         return record
 
     async def close(self) -> None:

@@ -2,7 +2,7 @@
 
 Example:
     opened = await worker.open(first_samples)
-    record = await worker.answer(sample)
+    record = await worker.answer(Attempt(sample))
 
 A replica is sent samples and sends back records; frames never travel.
 """
@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from viubench.engines.base import Engine
+from viubench.engines.base import Engine, Needs
 from viubench.errors import ViubenchError
 from viubench.runner.pipeline import Pipeline
-from viubench.runner.plan import Plan
-from viubench.schema import Record, Sample
+from viubench.runner.plan import Attempt, Plan
+from viubench.schema import Record
 from viubench.video.frame_cache import FrameCache, default_root
 from viubench.video.loader import Media
 from viubench.video.process_pool import KillablePool
@@ -36,6 +36,7 @@ class ReplicaSpec:
         decode_seconds: wall limit of the `decoders` processes for one video.
         environment: set before anything else.
         folder: where the run was started, and relative paths begin.
+        needs: what the run asks of its engines at most, where that is known.
     """
 
     engine: Callable[[], Engine]
@@ -47,6 +48,7 @@ class ReplicaSpec:
     decode_seconds: float = 300.0
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path = field(default_factory=Path.cwd)
+    needs: Needs | None = None
 
     def travelling(self) -> ReplicaSpec:
         """As it is sent: without the samples, which follow one by one."""
@@ -70,13 +72,15 @@ class Worker:
         self._pool: KillablePool | None = None
         self._pipeline: Pipeline | None = None
 
-    async def open(self, soon: Sequence[Sample]) -> Opened:
-        """Start the engine; meanwhile the videos of the samples that come `soon` are decoded. Raises ViubenchError as
+    async def open(self, soon: Sequence[Attempt]) -> Opened:
+        """Start the engine; meanwhile the videos of what comes `soon` are decoded. Raises ViubenchError as
         the engine does, or where this machine lacks the folder the run was started in."""
         spec = self.spec
         work_in(spec.folder)
         os.environ.update(spec.environment)
         self._engine = engine = spec.engine()
+        if spec.needs is not None:
+            engine.expect(spec.needs)
         media = None
         if engine.needs_media:
             self._pool = KillablePool(spec.decoders, spec.decode_seconds)
@@ -87,10 +91,10 @@ class Worker:
         await engine.start()
         return Opened(engine.describe(), sees_folder)
 
-    async def answer(self, sample: Sample) -> Record:
-        """The sample's record; raises ViubenchError where the engine finds that it cannot be trusted."""
+    async def answer(self, attempt: Attempt) -> Record:
+        """The answer's record; raises ViubenchError where the engine finds that it cannot be trusted."""
         assert self._pipeline is not None, "answer before open"
-        return await self._pipeline.answer(sample)
+        return await self._pipeline.answer(attempt)
 
     async def close(self) -> None:
         """End the decoders and the engine; safe to call twice."""

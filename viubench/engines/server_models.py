@@ -1,0 +1,148 @@
+"""Who answers at an address: where its interface begins, what model it serves, and what kind of server it is.
+
+Example:
+    (await greet(connection, "http://127.0.0.1:8000", None)).model   # 'Qwen/Qwen3-VL-8B-Instruct'
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from viubench.engines.server_http import Connection, Failed, Refused, at, root_of
+from viubench.engines.server_stream import one_line
+from viubench.errors import EngineError, ViubenchError
+
+CHAT = "/chat/completions"
+NO_LIST = (404, 405, 501)
+"""HTTP statuses by which a server says that it lists no models."""
+
+_VERSION = re.compile(r"/(?:api/)?v\d+(?:alpha|beta)?\d*(?:/|$)")
+_MULTIPLE_28 = re.compile(r"qwen2(?:\.5)?-?_?(?:vl|omni)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model behind an address. `kind` is "vllm", "sglang", "lmdeploy" or another owner; `root` the folder or hub id
+    that the server loaded, where it says so."""
+
+    url: str
+    model: str
+    kind: str = ""
+    version: str = "unknown"
+    root: str = ""
+
+
+async def greet(connection: Connection, url: str, model: str | None) -> Served:
+    """Who answers at `url`; `model` is the name to ask for, None for the only one served. Raises ViubenchError where
+    nobody does, the key is refused, or the model is not there."""
+    problem: EngineError | None = None
+    for base in bases(url):
+        try:
+            entries = _entries(await connection.get(at(base, "/models")))
+        except EngineError as error:
+            problem = error
+            if isinstance(error, Refused) and error.status in (401, 403):
+                raise _unreachable(
+                    url, error, "check the key: OPENAI_API_KEY, or --engine-arg api_key_env=NAME"
+                ) from error
+            if isinstance(error, Failed) and error.status is None:
+                break
+            continue
+        return await _described(connection, base, entries, _chosen(base, entries, model))
+    if model is not None and not (isinstance(problem, Failed) and problem.status is None):
+        for base in (possible := bases(url)):
+            if len(possible) == 1 or await connection.takes(at(base, CHAT)):
+                return Served(base, model)
+    hint = "start it (for example `vllm serve MODEL`), or check the address and OPENAI_API_KEY"
+    if isinstance(problem, Refused) and problem.status in NO_LIST and model is None:
+        hint = "if this server lists no models, name one with --model; " + hint
+    raise _unreachable(url, problem, hint)
+
+
+def bases(url: str) -> list[str]:
+    """Where the interface of an address may begin: as it is where it names a version, else first below /v1.
+
+    >>> bases("http://localhost:8000"), bases("https://gateway/v1beta/openai/")
+    (['http://localhost:8000/v1', 'http://localhost:8000'], ['https://gateway/v1beta/openai'])
+    """
+    bare, mark, query = url.partition("?")
+    bare = bare.rstrip("/").removesuffix(CHAT)
+    parts = urlsplit(bare)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ViubenchError(f"not a URL: {url}", where="--base-url", hint="for example http://127.0.0.1:8000/v1")
+    below = [bare] if _VERSION.search(parts.path + "/") else [bare + "/v1", bare]
+    return [base + mark + query for base in below]
+
+
+def checkpoint_of(root: str) -> dict[str, Any]:
+    """`path` and `model_type` of what the server loaded, where its files are on this machine too; else empty."""
+    config: dict[str, Any] = {}
+    with suppress(OSError, ValueError):
+        path = _config(root)
+        config = json.loads(path.read_text(encoding="utf-8"))
+        return {"path": str(path.parent), "model_type": config.get("model_type")} if isinstance(config, dict) else {}
+    return {}
+
+
+def multiple_by_name(name: str) -> int | None:
+    """What both sides of a frame are a multiple of, for the models whose name tells; None for all others.
+
+    >>> multiple_by_name("Qwen/Qwen2.5-VL-7B-Instruct")
+    28
+    """
+    return 28 if _MULTIPLE_28.search(name) else None
+
+
+def _config(root: str) -> Path:
+    if Path(root).is_dir():
+        return Path(root, "config.json")
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(root, "config.json")
+    if not isinstance(found, str):
+        raise FileNotFoundError(root)
+    return Path(found)
+
+
+def _entries(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    listed = answer.get("data")
+    if not isinstance(listed, list):
+        raise EngineError("the list of models has no data")
+    return [one for one in listed if isinstance(one, dict) and isinstance(one.get("id"), str)]
+
+
+def _chosen(url: str, entries: list[Mapping[str, Any]], model: str | None) -> str:
+    names = [str(entry["id"]) for entry in entries]
+    shown = [one_line(name, 100) for name in names[:8]]
+    if model is None:
+        if len(names) != 1:
+            raise ViubenchError(f"{url} serves {len(names)} models", hint=f"--model {' | '.join(shown)}")
+        return names[0]
+    bare = model.partition(":")[0]  # OpenRouter's variants ("model:free") are not listed
+    if not any(name in (model, bare) or name.endswith(f"/{model}") for name in names):
+        hint = f"it serves {', '.join(shown)}"
+        raise ViubenchError(f"{url} does not serve {model}", where="--model", hint=hint)
+    return model
+
+
+async def _described(connection: Connection, base: str, entries: list[Mapping[str, Any]], model: str) -> Served:
+    own = next((entry for entry in entries if entry["id"] == model), entries[0])
+    owner, root = (value if isinstance(value, str) else "" for value in (own.get("owned_by"), own.get("root")))
+    kind = owner if owner in ("vllm", "sglang", "lmdeploy") else ""
+    version = f"{kind}, version unknown" if kind else "unknown"
+    if kind == "vllm":
+        with suppress(EngineError):
+            said = (await connection.get(at(root_of(base), "/version"))).get("version")
+            version = f"vllm {one_line(said, 40)}" if isinstance(said, str) else version
+    return Served(base, model, kind, version, root)
+
+
+def _unreachable(url: str, problem: EngineError | None, hint: str) -> ViubenchError:
+    return ViubenchError(f"no OpenAI-compatible server answers at {url}: {problem}", where="--base-url", hint=hint)
