@@ -1,6 +1,7 @@
 """The byte-level tokenizer of a tiny checkpoint: every text can be written, nothing is learnt.
 
 Example:
+    >>> from viubench.engines.tiny_checkpoints.families import find
     >>> build(find("qwen3_vl")).tokenize("ab<|im_end|>")
     ['a', 'b', '<|im_end|>']
 """
