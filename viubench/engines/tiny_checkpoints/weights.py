@@ -1,7 +1,7 @@
 """Random weights of a tiny checkpoint, drawn from torch's own generator.
 
 Example:
-    >>> spread(model, tokenizer)  # in place: large weights, printable answers
+    spread(model, tokenizer)  # in place: large weights, printable answers
 """
 
 from __future__ import annotations
