@@ -26,6 +26,7 @@ DOCUMENTS = (
     "docs/performance.md",
     "docs/protocols.md",
     "docs/scaling.md",
+    "docs/servers.md",
     "docs/statistics.md",
     "docs/training.md",
     "docs/watch.md",
