@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from engine_requests import ask, at_once, request, standard, texts, video
 
+from evaluators import Constraint
 from tests.bench.order import OrderRow, compare
 from viubench.engines import make
 from viubench.engines.base import Response
@@ -73,6 +74,29 @@ def test_pictures_are_images_to_vllm_as_to_transformers(
     ]
     answers = texts(loop.run(at_once(engine, requests)))
     assert answers == texts(ask(make("hf", model=str(tiny_model), base_urls=(), args={"device": "cpu"}), requests))
+
+
+def test_answers_of_a_form_and_the_likeliest_option_equal_those_of_transformers(
+    engine: VllmEngine, loop: asyncio.Runner, tiny_model: Path
+) -> None:
+    forms = [Constraint(choices=("A", "B")), Constraint(choices=("1", "10", "yes")), Constraint(regex="[1-6]{3},[0-9]")]
+    requests = [
+        replace(asked, answers=answers, constraint=form)
+        for asked in standard()[:2]
+        for form in forms
+        for answers in (("constrained", "likelihood") if form.choices else ("constrained",))
+    ]
+    ours = loop.run(at_once(engine, requests))
+    theirs = ask(make("hf", model=str(tiny_model), base_urls=(), args={"device": "cpu"}), requests)
+    assert texts(ours) == texts(theirs)
+    for asked, one, two in zip(requests, ours, theirs, strict=True):
+        assert isinstance(one, Response)
+        assert isinstance(two, Response)
+        assert one.finish_reason == two.finish_reason == "stop"
+        assert one.option_logprobs.keys() == (set(asked.constraint.choices) if asked.answers == "likelihood" else set())
+        for option, known in one.option_logprobs.items():
+            assert known.tokens == two.option_logprobs[option].tokens
+            assert known.logprob == pytest.approx(two.option_logprobs[option].logprob, abs=1e-3)
 
 
 def test_frames_that_would_be_resized_again_stop_the_run(

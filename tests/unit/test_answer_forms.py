@@ -11,14 +11,15 @@ import evaluators
 from tests.unit.test_runner import Fake, sample
 from viubench.engines import baselines
 from viubench.engines.base import Engine, Request, Response
-from viubench.engines.constrained import continuations, likeliest
+from viubench.engines.constrained import continuations, likeliest, refuse_reasoning
+from viubench.engines.hf import HfEngine
 from viubench.engines.server import ServerEngine
 from viubench.engines.vllm import VllmEngine
 from viubench.errors import ViubenchError
 from viubench.runner.answer_forms import require_engine, require_forms
 from viubench.runner.pipeline import Pipeline
 from viubench.runner.plan import Attempt, Plan
-from viubench.schema import Protocol
+from viubench.schema import Chat, Protocol
 from viubench.tasks.registry import Catalogue
 
 MODES = ("free", "constrained", "likelihood")
@@ -68,8 +69,9 @@ def test_a_free_run_asks_no_evaluator_for_a_form() -> None:
         (baselines.BlindEngine, MODES),
         (baselines.OracleEngine, MODES),
         (baselines.AnswersEngine, MODES),
+        (HfEngine, MODES),
         (ServerEngine, ("free", "constrained")),
-        (VllmEngine, ("free", "constrained")),
+        (VllmEngine, MODES),
         (Fake, ("free",)),
     ],
 )
@@ -80,6 +82,14 @@ def test_an_engine_is_refused_what_it_cannot_answer(engine: type[Engine], known:
     else:
         with pytest.raises(ViubenchError, match=f"the {engine.kind} engine cannot give {answers} answers"):
             require_engine(plan(answers), made)
+
+
+@pytest.mark.parametrize(("thinking", "end"), [("on", "assistant\n"), ("default", "assistant\n<think>\n")])
+def test_no_reasoning_is_held_to_the_form_of_an_answer(thinking: Any, end: str) -> None:
+    with pytest.raises(ViubenchError, match="would reason before"):
+        refuse_reasoning(Chat(thinking=thinking), end)
+    refuse_reasoning(Chat(thinking=thinking), end, parser="qwen3")
+    refuse_reasoning(Chat(thinking="off"), end.removesuffix("<think>\n") + "<think>\n\n</think>\n\n")
 
 
 def test_a_request_carries_the_form_unless_it_is_free() -> None:

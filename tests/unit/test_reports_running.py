@@ -44,6 +44,20 @@ def test_seconds_and_tokens_are_those_of_the_records(tmp_path: Path) -> None:
     assert speed["tokens"] == 20 * 9 + 80190
 
 
+def test_the_first_token_and_the_rate_after_it_are_shown(tmp_path: Path) -> None:
+    run = load(write_run(tmp_path / "a", n=20, tasks=["viubench_count_easy"], suite=False))
+    (plain,) = speeds([run], ["a"])
+    assert plain["first"] is None
+    assert plain["rate"] == pytest.approx(9 / 1.595, rel=0.05)
+    run.samples["seconds.first_token"] = [0.5] * 12 + [0.7] * 8
+    run.samples["seconds.engine"] = run.samples["seconds.first_token"] + 2
+    (speed,) = speeds([run], ["a"])
+    assert speed["first"] == (0.5, 0.7)
+    assert "first_token" not in speed["stages"]
+    assert speed["rate"] == pytest.approx((9 - 1) / 2)
+    assert '<th scope="col">first token, s</th>' in render([run], [])
+
+
 def test_repeats_tell_what_is_noise(tmp_path: Path) -> None:
     once = [1.0, 0.0] * 100
     again = [1.0 - score if k < 10 else score for k, score in enumerate(once)]

@@ -129,7 +129,8 @@ def _show(report: Report, every: bool) -> None:
     for task in report.tasks:
         published = f" ({task.expected} published)" if task.expected else ""
         media = f", {task.media} videos or frames named" if task.media else ""
-        print(f"{task.task}: {task.rows} rows{published}{media}")
+        told = f", {task.subtitles} files of subtitles" if task.subtitles is not None else ""
+        print(f"{task.task}: {task.rows} rows{published}{media}{told}")
         _list(task.faults, every)
         if task.lacking:
             print(f"  {task.lacking} of {task.rows} rows lack a video")

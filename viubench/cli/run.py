@@ -27,6 +27,13 @@ Set = Annotated[
     list[str], typer.Option("--set", help="K=V, any field of the protocol, as decoding.min_p=0.1; repeatable.")
 ]
 
+EngineName = Annotated[
+    str | None,
+    typer.Option(help="vllm, hf, server, ray:vllm, ray:hf, random, blind or oracle; vllm where installed, else hf."),
+]
+PriceIn = Annotated[float | None, typer.Option(min=0, help="Price of a million prompt tokens, for --dry-run.")]
+PriceOut = Annotated[float | None, typer.Option(min=0, help="Price of a million generated tokens, for --dry-run.")]
+
 
 def run(
     tasks: Annotated[
@@ -34,12 +41,7 @@ def run(
     ],
     out: Annotated[Path, typer.Option(help="Run folder; one that is there is resumed.")],
     model: Annotated[str | None, typer.Option(help="Checkpoint folder, hub id, or the server's model name.")] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            help="vllm, hf, server, ray:vllm, ray:hf, random, blind or oracle; vllm where installed, else hf."
-        ),
-    ] = None,
+    engine: EngineName = None,
     replicas: Annotated[
         int | None, typer.Option(min=1, help="Engine processes, a GPU each (tensor_parallel_size GPUs each).")
     ] = None,
@@ -70,6 +72,8 @@ def run(
         bool, typer.Option("--deterministic", help="Each answer depends on its request alone; slower.")
     ] = False,
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
     max_errors: Annotated[
         float, typer.Option(help="Share of media and engine errors above which the run is invalid.")
     ] = 0.01,

@@ -62,6 +62,8 @@ def dry_run_text(dry: DryRun) -> str:
     lines = [plan_table(dry.plan), *dry.missing.lines()]
     if dry.memory is not None:
         lines += [lengths_table(dry.memory.lengths, dry.basis), *dry.memory.lines()]
+    if dry.costs is not None:
+        lines += dry.costs.lines()
     return "\n".join([*lines, *(f"warning: {line}" for line in dry.warnings)])
 
 

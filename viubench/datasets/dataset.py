@@ -23,4 +23,5 @@ class Dataset:
     recipe: str = ""  # they were built by; "" when not known
     published: bool = False  # pretext rows, which bring their own prompts
     notes: tuple[str, ...] = ()  # what a user should know before a run, one sentence each
+    subtitles: frozenset[str] = frozenset()  # files of subtitles that were told, below the data folder
     revision: str = ""  # the commit of the data set, where it was fetched from the hub

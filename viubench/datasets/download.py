@@ -156,7 +156,9 @@ def _unpack(tasks: Sequence[Task], folder: Path, manifest: LocalManifest, progre
 
 def archive_globs(tasks: Iterable[Task]) -> list[tuple[str, tuple[str, ...]]]:
     """Where the tasks' archives are unpacked to, and the globs of these, each pair once."""
-    return sorted({(task.video.into, tuple(task.video.archives)) for task in tasks if task.video})
+    videos = [task.video for task in tasks if task.video]
+    globs = {(video.into, tuple(video.archives)) for video in videos}
+    return sorted(globs | {("", tuple(video.subtitles_archives)) for video in videos if video.subtitles_archives})
 
 
 def matching(names: Iterable[str], glob: str) -> list[str]:
@@ -184,7 +186,7 @@ def _needed(task: Task, there: Mapping[str, Remote], resolved: Resolved, what: W
         videos = packed or _loose_videos(task, there)
         if not videos:
             raise _absent("videos", task.video.archives or task.video.roots, there, resolved)
-        chosen += videos
+        chosen += videos + [name for glob in task.video.subtitles_archives for name in matching(there, glob)]
     for name in chosen:
         if PurePosixPath(name).name in (local_manifest.MANIFEST, local_manifest.LOCK):
             raise ViubenchError(f"{resolved.repo} holds a file named {name!r}", hint="such a data set is not fetched")

@@ -15,11 +15,12 @@ from typing import Any, Literal
 
 import evaluators
 from evaluators import Evaluator
-from viubench.datasets import choices, local_manifest, prompts, row_files
+from viubench.datasets import choices, local_manifest, prompts, row_files, subtitles
 from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Groups, Sample, Task, VideoSpec, content_hash
 from viubench.tasks import templating
+from viubench.video import paths
 from viubench.video.discover import PICTURE_SUFFIXES
 from viubench.video.frame_cache import FrameCache
 
@@ -27,13 +28,21 @@ PromptSource = Literal["default", "published"]
 SHOWN_FAULTS = 3
 
 
-def read(task: Task, root: Path, cache: FrameCache | None = None, prompt: PromptSource = "default") -> Dataset:
+def read(
+    task: Task,
+    root: Path,
+    cache: FrameCache | None = None,
+    prompt: PromptSource = "default",
+    *,
+    told: bool = False,
+) -> Dataset:
     """Every row of a task as a sample, in file order; rows that are equal are all kept.
 
     Args:
         root: the data root (see `row_files.data_folder`), or one file of rows.
         cache: gives the length of a video where a task asks for intervals and the rows do not say; without it, the end
             of the last true window is taken.
+        told: whether the subtitles of a video are put before the question; a note says how many questions have none.
 
     Raises:
         ViubenchError: no row files, a field that is not there, or rows whose answer or videos cannot be read.
@@ -42,7 +51,9 @@ def read(task: Task, root: Path, cache: FrameCache | None = None, prompt: Prompt
     rows = row_files.rows(task, folder, root if root.is_file() else None)
     if not rows:
         raise ViubenchError(f"{task.task}: no rows are left", where=str(folder), hint="see rows.keep in the task")
-    reader = _RowReader(task, folder, cache, prompt)
+    if told:
+        subtitles.require(task)
+    reader = _RowReader(task, folder, cache, prompt, told)
     samples: list[Sample] = []
     faults: list[str] = []
     for row in rows:
@@ -60,8 +71,15 @@ def read(task: Task, root: Path, cache: FrameCache | None = None, prompt: Prompt
         raise ViubenchError(message, where=str(folder), hint=hint)
     expected = task.rows.expected if task.rows else None
     differs = f"{task.task}: {len(samples)} rows, but the published set has {expected}"
-    notes = () if expected in (None, len(samples)) else (differs,)
-    return Dataset({task.task: task}, samples, folder, notes=notes, revision=local_manifest.revision(task, folder))
+    notes = [] if expected in (None, len(samples)) else [differs]
+    if reader.silent:
+        first = reader.silent[0]
+        notes.append(
+            f"{task.task}: {len(reader.silent)} of {len(samples)} samples have no subtitles (the first: {first})"
+        )
+    files = frozenset(name for (name, _), lines in reader.lines_of.items() if lines)
+    revision = local_manifest.revision(task, folder)
+    return Dataset({task.task: task}, samples, folder, notes=tuple(notes), subtitles=files, revision=revision)
 
 
 @dataclass
@@ -72,8 +90,11 @@ class _RowReader:
     folder: Path
     cache: FrameCache | None
     prompt: PromptSource
+    told: bool = False
     ids: dict[str, int] = field(default_factory=dict)
     clip_of: dict[str, Clip] = field(default_factory=dict)
+    lines_of: dict[tuple[str, float], list[subtitles.Line]] = field(default_factory=dict)
+    silent: list[str] = field(default_factory=list)  # files of subtitles that are not there, one a sample
 
     def __post_init__(self) -> None:
         self.evaluator: Evaluator = evaluators.get(self.task.evaluator.name, **self.task.evaluator.params)
@@ -99,7 +120,7 @@ class _RowReader:
             task=task.task,
             cluster=cluster,
             clips=clips,
-            question=self.prompt_text(row, question, options, len(clips)),
+            question=self.with_subtitles(row, self.prompt_text(row, question, options, len(clips)), clips[0]),
             target=target,
             answer_text=self.evaluator.canonical(target),
             options=options.texts if options else (),
@@ -143,6 +164,22 @@ class _RowReader:
             known = {**row, "question": question, "options": lines}
             return prompts.marks(videos) + templating.text(self.task.prompt.default, known, what="prompt.default")
         return prompts.default(self.task.evaluator.name, question, lines, videos)
+
+    def with_subtitles(self, row: Mapping[str, Any], question: str, clip: Clip) -> str:
+        """The question after what is said in its clip, where the protocol tells that."""
+        if not self.told:
+            return question
+        name = templating.text(self.video.subtitles, row, what="video.subtitles").strip()
+        shift = templating.value(self.video.subtitles_start, row, what="video.subtitles_start") or 0.0
+        key = (name, float(shift))
+        if key not in self.lines_of:
+            try:
+                self.lines_of[key] = subtitles.read(paths.resolve(self.folder, name), key[1])
+            except (MediaError, OSError):
+                self.lines_of[key] = []
+        if not self.lines_of[key]:
+            self.silent.append(name)
+        return subtitles.told(question, self.lines_of[key], clip.start, clip.end)
 
     def groups(self, row: Mapping[str, Any]) -> Groups:
         values = {key: templating.value(text, row, what=f"group_by.{key}") for key, text in self.task.group_by.items()}

@@ -38,13 +38,15 @@ class Fault(NamedTuple):
 
 @dataclass
 class TaskReport:
-    """One task: rows read, rows published (None when not known), media named, and rows that lack one of theirs."""
+    """One task: rows read, rows published (None when not known), media named, rows that lack one of theirs, and the
+    files of subtitles that are here (None where the task has none)."""
 
     task: str
     rows: int = 0
     expected: int | None = None
     media: int = 0
     lacking: int = 0
+    subtitles: int | None = None
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -98,12 +100,17 @@ def _task(task: Task, folder: Path, places: _Archives | None, needed: set[str]) 
         how = f"viubench data fetch {task.task}" if task.dataset_path else str(download.by_hand(task, folder))
         report.faults.append(Fault(f"its rows are not here ({', '.join(task.rows.files)})", why=how))
         return report
+    told = task.video is not None and bool(task.video.subtitles)
     try:
-        samples = loader.read(task, folder).samples
+        built = loader.read(task, folder, told=told)
     except ViubenchError as error:
         report.faults.append(Fault(error.message, why="; ".join(filter(None, (error.where, error.hint)))))
         return report
+    samples = built.samples
     report.rows = len(samples)
+    if told:
+        report.subtitles = len(built.subtitles)
+        needed |= built.subtitles
     if report.expected not in (None, report.rows):
         report.faults.append(Fault(f"{report.rows} rows, but the published set has {report.expected}"))
     if places is not None:

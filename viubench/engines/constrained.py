@@ -16,7 +16,20 @@ from itertools import permutations
 from typing import Any
 
 from viubench.engines.base import Response
-from viubench.schema import OptionLogprob
+from viubench.errors import ViubenchError
+from viubench.schema import Chat, OptionLogprob, ShownMedia
+from viubench.scoring.reasoning import part
+
+
+def refuse_reasoning(chat: Chat, prompt: str, parser: str = "") -> None:
+    """Raise ViubenchError where the model would reason before an answer of a given form, and the engine has no
+    reasoning `parser` that tells where the reasoning ends."""
+    if not parser and (chat.thinking == "on" or not part("", prompt).finished):
+        raise ViubenchError(
+            "the model would reason before an answer of a given form",
+            where="answers",
+            hint="--thinking off; or --engine vllm --set answers=constrained --set chat.reasoning_parser=NAME",
+        )
 
 
 def continuations(tokenizer: Any, prompt: str, options: Sequence[str], end: int) -> list[tuple[int, ...]]:
@@ -49,8 +62,14 @@ def likeliest(options: Sequence[str], logprobs: Sequence[Sequence[float]]) -> tu
     return max(options, key=lambda option: scored[option].logprob), scored
 
 
-def chosen(options: Sequence[str], logprobs: Sequence[Sequence[float]], prompt_tokens: int, seconds: float) -> Response:
+def chosen(
+    options: Sequence[str],
+    logprobs: Sequence[Sequence[float]],
+    prompt_tokens: int,
+    seconds: float,
+    shown: ShownMedia | None = None,
+) -> Response:
     """The response of an engine that was asked for the likeliest option; see `likeliest`."""
     text, scored = likeliest(options, logprobs)
-    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": scored[text].tokens}
-    return Response(text, "stop", usage, seconds, option_logprobs=scored)
+    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": 0}
+    return Response(text, "stop", usage, seconds, shown=shown, option_logprobs=scored)

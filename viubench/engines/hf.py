@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from viubench.engines import engine_args, hf_decoding, processors, prompts, sight
+from viubench.engines import constrained, engine_args, hf_constraints, hf_decoding, processors, prompts, sight
 from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
 from viubench.engines.families import FAMILIES
 from viubench.engines.processors import encode as encode
@@ -46,11 +46,13 @@ class HfEngine(CheckpointEngine):
 
     kind: ClassVar[str] = "hf"
     library: ClassVar[str] = "transformers"
+    answers = frozenset({"free", "constrained", "likelihood"})
 
     def __init__(self, model: str, args: Mapping[str, str], *, deterministic: bool = False) -> None:
         super().__init__(model, engine_args.typed(args, ARGUMENTS, self.kind), deterministic=deterministic)
         self.trust = self.args.get("trust_remote_code") == "true"
         self._model: Any = None
+        self._grammars: hf_constraints.Grammars | None = None
         self._one_at_a_time = asyncio.Lock()
 
     async def start(self) -> None:
@@ -114,13 +116,18 @@ class HfEngine(CheckpointEngine):
         shown = self._prove(prompt, request.videos, inputs)
         inputs = inputs.to(self._model.device, self._model.dtype)
         prompt_tokens, tokenizer = inputs["input_ids"].shape[1], self._processor.tokenizer
+        form = self._form(request, prompt)
         torch.manual_seed(request.seed)
         try:
             with torch.inference_mode():
+                if request.answers == "likelihood" and request.constraint is not None:
+                    options = request.constraint.choices
+                    logprobs = hf_constraints.option_logprobs(self._model, tokenizer, prompt, inputs, options)
+                    return constrained.chosen(options, logprobs, prompt_tokens, time.perf_counter() - started, shown)
                 tokens = self._model.generate(
                     **inputs,
                     generation_config=hf_decoding.config(request.decoding, self._model.generation_config),
-                    **hf_decoding.hooks(request.decoding, tokenizer, prompt_tokens),
+                    **hf_decoding.hooks(request.decoding, tokenizer, prompt_tokens, form),
                 )
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             raise EngineError(f"generation failed: {' '.join(str(error).split())[:400]}") from error
@@ -136,6 +143,16 @@ class HfEngine(CheckpointEngine):
             prompt_end=prompt[-PROMPT_END:],
             shown=shown,
         )
+
+    def _form(self, request: Request, prompt: str) -> list[Any]:
+        """The logits processor that holds a constrained answer to its form; none for any other."""
+        if request.constraint is None:
+            return []
+        constrained.refuse_reasoning(request.chat, prompt)
+        if request.answers == "likelihood":
+            return []
+        self._grammars = self._grammars or hf_constraints.Grammars(self._model, self._processor.tokenizer)
+        return [self._grammars.processor(request.constraint)]
 
     def _prove(self, prompt: str, videos: Sequence[VideoInput], inputs: Any) -> ShownMedia | None:
         """What the model gets; ViubenchError where that is not what it was sent."""
@@ -175,4 +192,4 @@ class HfEngine(CheckpointEngine):
         return torch.log_softmax(first.logits[0][0].float(), -1).cpu().numpy()  # type: ignore[no-any-return]
 
     async def close(self) -> None:
-        self._model = None
+        self._model = self._grammars = None

@@ -3,7 +3,7 @@
 Example:
     grammars = Grammars(model, tokenizer)
     model.generate(**inputs, logits_processor=[grammars.processor(Constraint(regex="[0-9]{1,3}"))])
-    option_logprobs(model, inputs, [(32,), (33,)])  # [[-0.2], [-1.7]]
+    option_logprobs(model, tokenizer, prompt, inputs, ["A", "B"])  # [[-0.2], [-1.7]]
 """
 
 from __future__ import annotations
@@ -14,20 +14,10 @@ from functools import lru_cache
 from typing import Any
 
 from evaluators import Constraint
+from viubench.engines.constrained import continuations
 from viubench.errors import ViubenchError
-from viubench.scoring.reasoning import part
 
 KEPT = 32  # grammars that stay compiled
-
-
-def refuse_reasoning(thinking: str, prompt_end: str) -> None:
-    """Raise ViubenchError where the model would reason first: the form would be that of its reasoning."""
-    if thinking == "on" or not part("", prompt_end).finished:
-        raise ViubenchError(
-            "the hf engine cannot tell where the reasoning ends and an answer of a given form begins",
-            where="answers",
-            hint="--thinking off; or --engine vllm --set answers=constrained --set chat.reasoning_parser=NAME",
-        )
 
 
 class Grammars:
@@ -61,21 +51,23 @@ class Grammars:
         return self._compiler.compile_grammar("root ::= " + " | ".join(map(json.dumps, constraint.choices)))
 
 
-def option_logprobs(model: Any, inputs: Any, options: Sequence[tuple[int, ...]]) -> list[list[float]]:
-    """The log-probability of each token of each option as the continuation of the prompt.
-
-    One pass over the prompt says all of options of one token. Of longer ones, `generate` is led along each.
+def option_logprobs(model: Any, tokenizer: Any, prompt: str, inputs: Any, options: Sequence[str]) -> list[list[float]]:
+    """The log-probability of each token of each option as the continuation of the prompt, whose model inputs are
+    `inputs`. One pass over the prompt says all of options of one token; of longer ones, `generate` is led along each.
     """
+    ends = model.generation_config.eos_token_id
+    end = ends[0] if isinstance(ends, list) else tokenizer.eos_token_id if ends is None else ends
+    paths = continuations(tokenizer, prompt, options, end)
     known: dict[tuple[int, ...], Any] = {}  # what was generated -> log-probabilities of the next token
-    for option in sorted(options, key=len, reverse=True):
-        if option[:-1] not in known:
-            for length, row in enumerate(_along(model, inputs, option)):
-                known[option[:length]] = row
-    return [[float(known[option[:place]][token]) for place, token in enumerate(option)] for option in options]
+    for path in sorted(paths, key=len, reverse=True):
+        if path[:-1] not in known:
+            for length, row in enumerate(_along(model, inputs, path)):
+                known[path[:length]] = row
+    return [[float(known[path[:place]][token]) for place, token in enumerate(path)] for path in paths]
 
 
-def _along(model: Any, inputs: Any, option: tuple[int, ...]) -> list[Any]:
-    """Log-probabilities over the vocabulary before each token of `option`."""
+def _along(model: Any, inputs: Any, path: tuple[int, ...]) -> list[Any]:
+    """Log-probabilities over the vocabulary before each token of `path`."""
     from transformers import GenerationConfig
 
     own = model.generation_config
@@ -83,13 +75,13 @@ def _along(model: Any, inputs: Any, option: tuple[int, ...]) -> list[Any]:
     found = model.generate(
         **inputs,
         generation_config=GenerationConfig(
-            max_new_tokens=len(option),
+            max_new_tokens=len(path),
             do_sample=False,
             eos_token_id=own.eos_token_id,
             pad_token_id=own.pad_token_id,
             output_logits=True,  # as the model gives them, before anything is masked
             return_dict_in_generate=True,
         ),
-        prefix_allowed_tokens_fn=lambda _, ids: [option[len(ids) - start]],
+        prefix_allowed_tokens_fn=lambda _, ids: [path[len(ids) - start]],
     )
     return [logits[0].float().log_softmax(-1).cpu() for logits in found.logits]

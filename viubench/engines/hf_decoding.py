@@ -6,6 +6,7 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from viubench.schema import Decoding
@@ -39,14 +40,16 @@ def config(decoding: Decoding, own: Any) -> Any:
     return GenerationConfig(**settings)
 
 
-def hooks(decoding: Decoding, tokenizer: Any, prompt_tokens: int) -> dict[str, Any]:
+def hooks(decoding: Decoding, tokenizer: Any, prompt_tokens: int, form: Sequence[Any] = ()) -> dict[str, Any]:
     """What `generate` has no setting for: presence and frequency penalties over the answer's own tokens, as vLLM and
-    OpenAI count them, and stop strings."""
+    OpenAI count them, and stop strings. `form` are further logits processors, which come last."""
     from transformers import LogitsProcessorList, StoppingCriteriaList
 
     found: dict[str, Any] = {}
-    if decoding.presence_penalty or decoding.frequency_penalty:
-        found["logits_processor"] = LogitsProcessorList([_penalties(decoding, prompt_tokens)])
+    penalised = decoding.presence_penalty or decoding.frequency_penalty
+    processors = [*([_penalties(decoding, prompt_tokens)] if penalised else []), *form]
+    if processors:
+        found["logits_processor"] = LogitsProcessorList(processors)
     if decoding.stop:
         found["stopping_criteria"] = StoppingCriteriaList([_stop(decoding.stop, tokenizer, prompt_tokens)])
     return found

@@ -18,10 +18,18 @@ from typing import Any, ClassVar
 
 from viubench.engines import families, prompts, server_payload
 from viubench.engines.base import Engine, EngineOptions, Request, Response
-from viubench.engines.families import FrameFormat
+from viubench.engines.families import Family, FrameFormat
 from viubench.engines.server_arguments import FORMATS, Settings
 from viubench.engines.server_http import Connection, Failed, Refused, Reply
-from viubench.engines.server_models import CHAT, Served, bases, checkpoint_of, greet, multiple_by_name
+from viubench.engines.server_models import (
+    CHAT,
+    Served,
+    bases,
+    checkpoint_of,
+    greet,
+    multiple_by_name,
+    takes_whole_videos,
+)
 from viubench.engines.server_parameters import constrained, fields, unwrapped
 from viubench.engines.server_replies import response_of
 from viubench.engines.server_sight import Sight
@@ -146,18 +154,31 @@ class ServerEngine(Engine):
             self.wishes.reasons = True
         if request.constraint is not None and self.settings.constraint == "response_format":
             response = replace(response, text=unwrapped(response.text))
-        moving = prompts.moving(request.videos)
-        as_images = bool(moving) and not as_video
-        kind: Any = "file" if request.file is not None else "images" if as_images or not moving else "video"
-        media = ShownMedia(kind=kind, times="none" if kind == "file" else "prompt") if self._media(request) else None
-        if media is not None and request.videos:
-            height, width = request.videos[0].pixels.shape[1:3]
-            media = media.model_copy(update={"height": height, "width": width})
+        as_images = bool(prompts.moving(request.videos)) and not as_video
         return replace(
             response,
-            usage=response.usage | ({"shown_as_images": 1} if as_images and request.file is None else {}),
-            shown=media,
+            usage=response.usage | ({"shown_as_images": 1} if as_images else {}),
+            shown=self._shown(request, as_video),
             prompt_end="" if self.wishes.reasons else self.prompt_end,
+        )
+
+    def _shown(self, request: Request, as_video: bool) -> ShownMedia | None:
+        """What the model was shown; None where there was nothing to see."""
+        if request.file is not None:
+            return ShownMedia(kind="file")
+        if not request.videos:
+            return None
+        height, width = request.videos[0].pixels.shape[1:3]
+        family = families.family(self.checkpoint_here) if self.checkpoint_here else Family()
+        told: Any = "prompt" if family.stamp else "positions" if family.positions else "none"
+        if not as_video:
+            told = "prompt" if prompts.moving(request.videos) else "none"
+        return ShownMedia(
+            kind="video" if as_video else "images",
+            tokens=self._expected(request) if as_video else None,
+            times=told,
+            height=height,
+            width=width,
         )
 
     async def _ask(self, request: Request, as_video: bool) -> tuple[Reply, dict[str, Any]]:
@@ -204,13 +225,13 @@ class ServerEngine(Engine):
     def _as_video(self, request: Request) -> bool:
         if self.transport in ("images", "file") or not prompts.moving(request.videos):
             return False
-        if self.transport == "auto" and (self.served.kind != "vllm" or self._stills_are_better()):
+        name = f"{self.served.root} {self.model}"
+        if self.transport == "auto" and (
+            self.served.kind != "vllm" or not takes_whole_videos(self.checkpoint_here, name)
+        ):
             self.transport = "images"
             return False
         return server_payload.shared_clock(request) is not None
-
-    def _stills_are_better(self) -> bool:
-        return bool(self.checkpoint_here) and families.family(self.checkpoint_here).vllm == "images"
 
     def _media(self, request: Request) -> bool:
         return bool(request.videos) or request.file is not None
@@ -233,10 +254,9 @@ class ServerEngine(Engine):
                 await self._check_prompt(reply.data, request)
             sizes = {video.pixels.shape[1:3] for video in request.videos}
             tokens = response.usage.get("prompt_tokens")
+            expected = self._expected(request) if shape[0] else None
             try:
-                proof = await Sight(ask).prove(
-                    body, tokens, even=len(sizes) == 1, expected=self._expected(request, shape)
-                )
+                proof = await Sight(ask).prove(body, tokens, even=len(sizes) == 1, expected=expected)
             except EngineError as error:
                 self._unproved += 1
                 if self._unproved < PROOFS:
@@ -246,10 +266,10 @@ class ServerEngine(Engine):
             self.sight = proof
             self._proved.add(shape)
 
-    def _expected(self, request: Request, shape: Shape) -> int | None:
-        """Vision tokens of the frames of a vLLM server whose checkpoint is here, sent as video."""
+    def _expected(self, request: Request) -> int | None:
+        """Vision tokens of frames sent as video, where the server's checkpoint is here and says."""
         form = self.frame_format
-        if not shape[0] or not self.checkpoint_here or form.multiple is None:
+        if not self.checkpoint_here or form.multiple is None:
             return None
         area = form.multiple**2
         total = 0

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from viubench.engines import families
 from viubench.engines.server_http import Connection, Failed, Refused, at, root_of
 from viubench.engines.server_stream import one_line
 from viubench.errors import EngineError, ViubenchError
@@ -24,6 +25,7 @@ NO_LIST = (404, 405, 501)
 """HTTP statuses by which a server says that it lists no models."""
 
 _VERSION = re.compile(r"/(?:api/)?v\d+(?:alpha|beta)?\d*(?:/|$)")
+_RESIZING = re.compile(r"internvl|llava|smolvlm|minicpm|perception", re.IGNORECASE)
 _MULTIPLE_28 = re.compile(r"qwen2(?:\.5)?-?_?(?:vl|omni)", re.IGNORECASE)
 
 
@@ -98,6 +100,19 @@ def multiple_by_name(name: str) -> int | None:
     28
     """
     return 28 if _MULTIPLE_28.search(name) else None
+
+
+def takes_whole_videos(checkpoint: Mapping[str, Any], name: str) -> bool:
+    """Whether a vLLM server can be sent frames of our sizes as one video. A model whose processor brings all frames to
+    one size of its own cannot: with other frames some end the server, so that one must not try.
+
+    >>> takes_whole_videos({}, "OpenGVLab/InternVL3_5-8B-HF"), takes_whole_videos({}, "Qwen/Qwen3-VL-8B-Instruct")
+    (False, True)
+    """
+    if not checkpoint:
+        return _RESIZING.search(name) is None
+    row = families.family(checkpoint)
+    return row.vllm == "video" and not row.resizes and families.frame_format(checkpoint, "video").fixed is None
 
 
 def _config(root: str) -> Path:

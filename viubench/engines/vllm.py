@@ -18,11 +18,11 @@ from typing import Any, ClassVar
 
 from viubench.engines import engine_args, prompts, vllm_process, vllm_scores
 from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
-from viubench.engines.constrained import chosen, continuations
+from viubench.engines.constrained import chosen, continuations, refuse_reasoning
 from viubench.engines.token_counts import TIMESTAMPED_TYPES
 from viubench.engines.vllm_process import CoreLog, reason
 from viubench.engines.vllm_prompt import AS_WRITTEN, as_prompt, kind
-from viubench.engines.vllm_sampling import FAILED, ReasoningParser, refuse_reasoning, sampling_values
+from viubench.engines.vllm_sampling import FAILED, ReasoningParser, sampling_values
 from viubench.engines.vllm_settings import ALONE, INVARIANT, default_settings, typed
 from viubench.errors import EngineDead, EngineError, Exit, ViubenchError
 from viubench.schema import Answers

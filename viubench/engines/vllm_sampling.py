@@ -12,7 +12,6 @@ from typing import Any
 from evaluators import Constraint
 from viubench.errors import ViubenchError
 from viubench.schema import Chat, Decoding
-from viubench.scoring.reasoning import part
 
 FAILED = ("abort", "error")
 """Finish reasons of vLLM that say that it failed, for example that its caches of processed videos differ."""
@@ -77,14 +76,3 @@ class ReasoningParser:
     def ended(self, chat: Chat, prompt_ids: list[int]) -> bool:
         """Whether the answer follows a prompt at once: no reasoning is asked for, or the prompt has ended it."""
         return chat.thinking == "off" or bool(self._parser.is_reasoning_end(prompt_ids))
-
-
-def refuse_reasoning(chat: Chat, prompt: str, parser: str) -> None:
-    """Raise ViubenchError where the model would reason before an answer of a given form, and vLLM was started without
-    a `parser` that tells where the reasoning ends."""
-    if not parser and (chat.thinking == "on" or not part("", prompt).finished):
-        raise ViubenchError(
-            "the model would reason before an answer of a given form",
-            where="answers",
-            hint="--thinking off; or --set answers=constrained --set chat.reasoning_parser=NAME",
-        )

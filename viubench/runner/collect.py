@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from viubench.datasets import download, loader, pretext_items
+from viubench.datasets import download, loader, pretext_items, subtitles
 from viubench.datasets.dataset import Dataset
 from viubench.datasets.download import Progress, silent
 from viubench.errors import ViubenchError
@@ -77,6 +77,9 @@ class Collector:
             self._folder(folder)
         if ours:
             selection = self.catalogue.resolve(",".join(ours)).limited(self.config.limit)
+            for task in selection.tasks:  # before anything is fetched or built
+                if protocol_of(self.config, self.catalogue, task.protocol).subtitles:
+                    subtitles.require(task)
             self.suites += selection.suites
             self._pretext(selection, ",".join(ours))
             self._tables(selection)
@@ -129,11 +132,11 @@ class Collector:
         for task in selection.tasks:
             if task.pretext:
                 continue
+            protocol = protocol_of(self.config, self.catalogue, task.protocol)
             root = self.config.data_folder or download.default_data_root()
             if self.config.data_folder is None:
                 download.ensure(task, root, self.progress)
-            prompt = protocol_of(self.config, self.catalogue, task.protocol).prompt
-            self.datasets.append(loader.read(task, root, self.config.cache, prompt))
+            self.datasets.append(loader.read(task, root, self.config.cache, protocol.prompt, told=protocol.subtitles))
 
     def _build(self, recipe: Recipe, tasks: Mapping[str, Task]) -> Path:
         """Items of the selection in `out/items`; those already there are kept when they are the same build."""

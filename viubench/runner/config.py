@@ -87,6 +87,8 @@ class EvalConfig:
         deterministic: an answer depends on its request alone; slower.
         include_path: more folders with task files.
         max_errors: share of media and engine errors in [0, 1] above which the run is invalid.
+        price_in: of a million prompt tokens, for the dry run of a server.
+        price_out: of a million generated tokens, for the same.
         filmstrips: samples of each task whose frames are kept for the pages.
         debug: print the engine's own log.
         progress: called as the run goes on.
@@ -125,6 +127,8 @@ class EvalConfig:
     deterministic: bool = False
     include_path: PathLike | Iterable[PathLike] = ()
     max_errors: float = MAX_ERRORS
+    price_in: float | None = None
+    price_out: float | None = None
     filmstrips: int = 12
     debug: bool = False
     progress: Callable[[Progress], None] | None = None

@@ -14,6 +14,7 @@ from viubench.engines.memory import footprint
 from viubench.engines.token_counts import Counter
 from viubench.runner import planning, preflight
 from viubench.runner.config import EvalConfig
+from viubench.runner.costs import Costs, costs
 from viubench.runner.evaluate import plan_run
 from viubench.runner.memory import MemoryCheck
 from viubench.runner.needs import needs_of
@@ -25,13 +26,14 @@ from viubench.storage.run_dir import RunFolder
 @dataclass(frozen=True)
 class DryRun:
     """The forecast of a run: what would be done, unusable media, and with a local checkpoint also the prompts (`basis`
-    says what their text is counted by), whether they fit into memory, and what will not fit."""
+    says what their text is counted by), whether they fit into memory, and what will not fit; of a server the costs."""
 
     plan: Plan
     missing: planning.Missing
     basis: str = ""
     memory: MemoryCheck | None = None
     warnings: tuple[str, ...] = ()
+    costs: Costs | None = None
 
 
 def forecast(config: EvalConfig) -> DryRun:
@@ -46,7 +48,7 @@ def forecast(config: EvalConfig) -> DryRun:
         plan = plan_run(config, frame_format(checkpoint) if checkpoint else None)
     missing = planning.missing(plan)
     if checkpoint is None:
-        return DryRun(plan, missing)
+        return DryRun(plan, missing, costs=costs(plan, config) if layout.kind == "server" else None)
     counter = Counter(checkpoint)
     lengths = preflight.measure(plan, config.cache, counter)
     taken = footprint(layout.kind, checkpoint, layout.engine_args, needs_of(plan, lengths))

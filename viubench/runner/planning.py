@@ -20,6 +20,7 @@ from pathlib import Path
 
 import evaluators
 from evaluators.published import get_rule
+from viubench.datasets import subtitles
 from viubench.datasets.download import Progress, silent
 from viubench.engines.base import Described, FrameFormat
 from viubench.errors import MediaError, ViubenchError
@@ -72,6 +73,8 @@ def make_plan(config: EvalConfig, out: Path, frames: FrameFormat | None = None, 
             tasks[name], roots[name] = task, dataset.videos
             resolved = resolve(config, sources.catalogue, own, frames, task)
             protocols[name] = resolved.protocol
+            if resolved.protocol.subtitles:
+                subtitles.require(task)
             notes |= dict.fromkeys(resolved.notes)
             entries[name], answers = _entry(task, [s for s in samples if s.task == name], dataset.revision)
             if answers:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from viubench.engines.image_tokens import RuleCounter
 from viubench.engines.memory import Footprint
 from viubench.engines.token_counts import Counter, Shown
 from viubench.errors import MediaError, ViubenchError
@@ -42,6 +43,7 @@ class Length:
     answer: int
     exact: bool
     frame_bytes: int
+    pictures: int = 0
 
     @property
     def prompt(self) -> int:
@@ -95,7 +97,7 @@ def _pads(resize: Resize, frames: int) -> int:
 
 
 def measure(
-    plan: Plan, cache: FrameCache, counter: Counter, which: Callable[[Sample], bool] = lambda sample: True
+    plan: Plan, cache: FrameCache, counter: Counter | RuleCounter, which: Callable[[Sample], bool] = lambda sample: True
 ) -> Lengths:
     """The prompts of the samples of which `which` is true, in the run's order."""
     probe = functools.cache(lambda request: _probe(cache, *request))  # many samples have the same clip
@@ -111,6 +113,7 @@ def measure(
             plan.protocols[sample.task].decoding.max_tokens,
             exact,
             sum(each.frames * each.height * each.width * 3 for each in videos),
+            sum(each.frames for each in videos),
         )
     return lengths
 

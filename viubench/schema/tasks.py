@@ -156,6 +156,8 @@ class VideoSpec(Strict):
     is several videos, empty ones are left out. `start` and `end` (seconds) limit which part is shown. With
     `frame_fps` a path may be a folder of numbered frames. `duration` (seconds), where the row knows it, saves a probe.
     `archives` are globs of the zip and tar files (or their parts) that hold them, `into` the folder they unpack to.
+    `subtitles` is the path of the one video's .srt, .vtt or JSON file, for protocols that tell them; its times are
+    `subtitles_start` seconds ahead of the video's, and `subtitles_archives` hold such files.
     """
 
     path: str | list[str]
@@ -167,6 +169,9 @@ class VideoSpec(Strict):
     frame_fps: Annotated[float, Field(gt=0)] | None = None
     archives: list[str] = []
     into: str = ""
+    subtitles: Annotated[str, _unless("")] = ""
+    subtitles_start: Annotated[str, _unless("")] = ""
+    subtitles_archives: Annotated[list[str], _unless([])] = []
 
 
 class Published(Strict):
@@ -261,8 +266,10 @@ class Task(Strict):
     metadata: Metadata = Metadata()
 
     def hash(self) -> str:
-        """Hash of what changes the items or the scores."""
-        return content_hash(self.model_dump(mode="json", exclude={"description", "metadata"}))
+        """Hash of what changes the items or the scores; whether subtitles are told is the protocol's."""
+        subtitles = {"subtitles", "subtitles_start", "subtitles_archives"}
+        about: dict[str, Any] = {"description": True, "metadata": True, "video": subtitles}
+        return content_hash(self.model_dump(mode="json", exclude=about))
 
 
 class Suite(Strict):

@@ -1,0 +1,136 @@
+"""Subtitles: files in the publishers' forms, told before the question where the protocol says so, and only there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from viubench.datasets import loader, verify
+from viubench.datasets.subtitles import HEAD, Line, parse_srt, read, told
+from viubench.errors import ViubenchError
+from viubench.runner.config import EvalConfig
+from viubench.runner.planning import make_plan
+from viubench.tasks.registry import BUILT_IN, Catalogue
+
+CATALOGUE = Catalogue()
+SRT = """1
+00:00:01,000 --> 00:00:03,500 X1:40
+<i>Put the kettle</i>
+on.
+
+2
+00:00:03,500 --> 00:00:05,000
+Put the kettle on.
+
+3
+01:00:10,000 --> 01:00:12,250
+{\\an8}It boils.
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for name in ("videomme", "longvideobench", "cgbench"):
+        shutil.copytree(BUILT_IN / "examples" / name, tmp_path / name)
+    return tmp_path
+
+
+def first(name: str, data: Path) -> dict[str, object]:
+    (rows,) = (data / name).rglob("*.json*")
+    text = rows.read_text()
+    return dict(json.loads(text)[0] if rows.suffix == ".json" else json.loads(text.splitlines()[0]))
+
+
+def test_srt_is_read_without_styles_and_repetitions(tmp_path: Path) -> None:
+    lines = [Line(1.0, 3.5, "Put the kettle on."), Line(3610.0, 3612.25, "It boils.")]
+    assert parse_srt(SRT) == lines
+    (tmp_path / "a.srt").write_bytes(b"\xef\xbb\xbf" + SRT.replace("\n", "\r\n").encode())
+    assert read(tmp_path / "a.srt") == lines
+    (tmp_path / "a.vtt").write_text("WEBVTT\n\n00:01.500 --> 00:02.000 align:start\nHello\n")
+    assert read(tmp_path / "a.vtt") == [Line(1.5, 2.0, "Hello")]
+
+
+def test_both_forms_of_longvideobench_are_read(tmp_path: Path) -> None:
+    entries = [
+        {"start": "00:00:09.000", "end": "00:00:10.5", "line": "later"},
+        {"timestamp": [2.0, 4], "text": "sooner"},
+        {"timestamp": [12.0, None], "text": "open"},
+        {"timestamp": [5.0, 4.0], "text": "ends before it starts"},
+        {"text": "no time"},
+        "no line",
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(entries))
+    assert read(tmp_path / "a.json", 1.0) == [
+        Line(1.0, 3.0, "sooner"), Line(8.0, 9.5, "later"), Line(11.0, float("inf"), "open")
+    ]  # fmt: skip
+    (tmp_path / "a.json").write_text("{")
+    assert read(tmp_path / "a.json") == []
+
+
+def test_what_is_said_stands_between_the_video_and_the_question() -> None:
+    lines = [Line(1.0, 3.5, "A"), Line(5.0, 6.0, "B"), Line(9.0, float("inf"), "C")]
+    assert told("<video>\nWho?", lines, None, None) == f"<video>\n{HEAD}\n1.0-3.5: A\n5.0-6.0: B\n9.0-end: C\n\nWho?"
+    assert told("<video>Who?", lines, 3.5, 9.0) == f"<video>\n{HEAD}\n5.0-6.0: B\n\nWho?"  # only the clip shown
+    assert told("Who?", lines, 5.5, 5.6) == f"{HEAD}\n5.0-6.0: B\n\nWho?"
+    assert told("<video>\nWho?", lines, 7.0, 8.0) == "<video>\nWho?"
+
+
+@given(st.text(alphabet="0123456789:,.-> \n<i>{}\\aB", max_size=80))
+def test_any_text_is_read_or_left_out(text: str) -> None:
+    for line in parse_srt(text):
+        assert line.start < line.end
+        assert line.text == " ".join(line.text.split()) != ""
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("videomme", "subtitle/{videoID}.srt"),
+        ("cgbench", "cg_subtitles/{video_uid}.srt"),
+        ("longvideobench", "subtitles/{subtitle_path}"),
+    ],
+)
+def test_a_task_tells_them_where_the_protocol_says_so(name: str, place: str, data: Path) -> None:
+    task = CATALOGUE.task(name)
+    before = loader.read(task, data).samples
+    path = data / name / place.format(**first(name, data))
+    path.parent.mkdir(parents=True)
+    lines = [{"timestamp": [1.0, 2.0], "text": "Mind the gap"}]
+    path.write_text(json.dumps(lines) if path.suffix == ".json" else "1\n00:00:01,000 --> 00:00:02,000\nMind the gap\n")
+    assert [sample.question for sample in loader.read(task, data).samples] == [sample.question for sample in before]
+    built = loader.read(task, data, told=True)
+    assert built.samples[0].question.startswith(f"<video>\n{HEAD}\n1.0-2.0: Mind the gap\n\n")
+    assert built.samples[0].question.endswith(before[0].question.removeprefix("<video>\n"))
+    assert built.samples[0].id == before[0].id
+    silent = sum(HEAD not in sample.question for sample in built.samples)
+    assert built.subtitles == {path.relative_to(data / name).as_posix()}
+    assert bool(silent) == any("have no subtitles" in note for note in built.notes)
+    report = verify.verify([task], data / name, media=False).tasks[0]
+    assert report.subtitles == 1
+
+
+def test_samples_without_a_file_are_counted_and_asked_all_the_same(data: Path) -> None:
+    samples = loader.read(CATALOGUE.task("videomme"), data).samples
+    built = loader.read(CATALOGUE.task("videomme"), data, told=True)
+    assert [sample.question for sample in built.samples] == [sample.question for sample in samples]
+    assert f"videomme: {len(samples)} of {len(samples)} samples have no subtitles" in built.notes[-1]
+
+
+def test_a_path_that_leaves_the_data_folder_tells_nothing(data: Path) -> None:
+    (data / "secret.srt").write_text(SRT)
+    task = CATALOGUE.task("videomme")
+    assert task.video is not None
+    outside = task.model_copy(update={"video": task.video.model_copy(update={"subtitles": "../secret.srt"})})
+    assert not loader.read(outside, data, told=True).subtitles
+
+
+@pytest.mark.parametrize("name", ["mvbench", "viubench-mini"])
+def test_a_task_without_subtitles_is_an_error_before_anything_is_read(name: str, tmp_path: Path) -> None:
+    config = EvalConfig(tasks=name, engine="random", data_root=tmp_path, set={"subtitles": True})
+    with pytest.raises(ViubenchError, match="has no subtitles to tell"):
+        make_plan(config, tmp_path / "run")
