@@ -8,7 +8,7 @@ binary, so that a few runs tell all frames apart.
 Example:
     prover = Prover("hf", family, Showing.of(family, "hf"), counter.worth, group=2)
     prover.prompt(processed, videos)
-    prover.frames(process, videos, processed)  # ViubenchError, saying what was found, where frames do not arrive as they are
+    prover.frames(process, videos, processed)  # ViubenchError where frames do not arrive as they are
 """
 
 from __future__ import annotations
@@ -205,8 +205,8 @@ class Prover:
         """Check the pixels of new shapes, and that the answer depends on them where `next_token` can tell; `processed`
         are the videos themselves."""
         kinds = {video.still for video in videos}
-        first, exact = not kinds <= self._kinds, not self.family.resizes
-        self._require(wrong_pixels(process, videos, first, exact, processed))
+        first = not kinds <= self._kinds
+        self._require(wrong_pixels(process, videos, first, self._exact(videos), processed))
         self._require(blind(next_token, videos) if first and next_token else None)
         self._kinds |= kinds
         self._proven.add(shape(videos))
@@ -215,7 +215,7 @@ class Prover:
         """For the record: what the model got; the size of the first video, which all of one protocol share or fit."""
         moving = prompts.moving(videos)
         height, width = videos[0].pixels.shape[1:3]
-        exact = not self.family.resizes
+        exact = self._exact(videos)
         told: Literal["none", "positions", "prompt"] = (
             "none" if not moving else "positions" if self._in_positions else "prompt"
         )
@@ -226,6 +226,10 @@ class Prover:
             height=height if exact else None,
             width=width if exact else None,
         )
+
+    def _exact(self, videos: Sequence[VideoInput]) -> bool:
+        media = {"images" if video.still else self.showing.medium for video in videos}
+        return not media & {*self.family.resizes}
 
     @property
     def _in_positions(self) -> bool:
