@@ -2,61 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 from engine_requests import ask, standard, texts
+from served import serving
 
+from viubench.engines import tiny_checkpoints
 from viubench.engines.base import Response
 from viubench.engines.server import ServerEngine
+from viubench.schema import Chat, Decoding
 
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.engine
 
-LIMIT_S = 300
-
 
 @pytest.fixture(scope="module")
 def address(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(tiny_model)]
-    command += ["--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(port), "--trust-request-mm-kwargs"]
-    command += ["--dtype", "float32", "--enforce-eager", "--skip-mm-profiling", "--kv-cache-memory-bytes", str(2**28)]
-    command += ["--limit-mm-per-prompt", '{"video": 12, "image": 48}']
     log = tmp_path_factory.mktemp("server") / "log"
-    quiet = os.environ | {"VLLM_NO_USAGE_STATS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, env=quiet) as server:
-        url = f"http://127.0.0.1:{port}"
-        try:
-            _wait_until_up(server, url, log)
-            yield url
-        finally:
-            server.send_signal(signal.SIGINT)
-            try:
-                server.wait(60)
-            except subprocess.TimeoutExpired:
-                server.kill()
-
-
-def _wait_until_up(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            if httpx.get(f"{url}/health", timeout=2).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.5)
-    pytest.fail(f"the server did not come up: {log.read_text(errors='replace')[-2000:]}")
+    with serving(tiny_model, log, "--dtype", "float32", "--trust-request-mm-kwargs") as url:
+        yield url
 
 
 def test_lossless_frames_give_the_answers_of_transformers(address: str, hf_answers: list[str]) -> None:
@@ -79,3 +46,26 @@ def test_jpeg_frames_keep_the_prompt(address: str) -> None:
 def test_images_are_answered_too(address: str) -> None:
     answers = ask(ServerEngine("tiny", [address], {"transport": "images"}), standard()[-2:])
     assert [answer.usage["shown_as_images"] for answer in answers if isinstance(answer, Response)] == [1, 1]
+
+
+def test_a_plain_server_of_a_thinking_model_gets_images_and_keeps_reasoning_apart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny_checkpoints.write(tmp_path / "model", family="qwen3_5")
+    options = ("--dtype", "bfloat16", "--reasoning-parser", "qwen3")
+    question = standard()[-2]
+    sampled = Decoding(max_tokens=12, temperature=0.6, top_p=0.95, top_k=20)
+    asked = [replace(question, decoding=sampled, chat=Chat(thinking=how)) for how in ("on", "off")]
+    with serving(tmp_path / "model", tmp_path / "log", *options) as url:
+        engine = ServerEngine(None, [url], {})
+        thought, plain = ask(engine, asked)
+    assert isinstance(thought, Response)
+    assert isinstance(plain, Response)
+    assert (thought.text, bool(thought.reasoning), thought.finish_reason) == ("", True, "length")
+    assert (bool(plain.text), plain.reasoning) == (True, "")
+    assert [one.shown.kind for one in (thought, plain) if one.shown] == ["images", "images"]
+    assert all(one.first_token is not None for one in (thought, plain))
+    settings = engine.describe()["settings"]
+    assert settings["sight"] == "prompt tokens"
+    assert "--trust-request-mm-kwargs" in settings["why_images"]
+    assert "frames go as timed images" in caplog.text

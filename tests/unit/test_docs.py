@@ -25,6 +25,7 @@ DOCUMENTS = (
     "docs/compare.md",
     "docs/performance.md",
     "docs/scaling.md",
+    "docs/servers.md",
     "docs/statistics.md",
     "docs/training.md",
     "docs/watch.md",

@@ -84,6 +84,13 @@ def test_the_time_of_a_try_grows_with_the_answer() -> None:
     assert server_http.Connection(Settings(timeout=3.0), [])._seconds({"max_tokens": 9}) == 3
 
 
+def test_a_server_that_asks_to_wait_for_an_hour_is_not_waited_for(serve: Serve) -> None:
+    served = serve(lambda path, body: (429, {"retry-after": "3600"}, {"error": {"message": "quota"}}))
+    with pytest.raises(EngineError, match="HTTP 429: quota; it asks to wait 3600 s"):
+        ask(ServerEngine(None, [served.url], {}), request())
+    assert len(served.chats()) == 1
+
+
 def asked_to_wait(seconds: float | None) -> float:
     state = RetryCallState(Retrying(), None, (), {})
     state.outcome = Future(1)

@@ -124,6 +124,7 @@ def score(
 def _call(name: str, options: dict[str, Any]) -> None:
     """Call the function of that name with the options of its command, and print what it returns."""
     import viubench
+    from reports.html.escape import clean
     from viubench.cli.progress import stages, warn
     from viubench.cli.tables import dry_run_text, results_table
 
@@ -131,9 +132,9 @@ def _call(name: str, options: dict[str, Any]) -> None:
     with stages(quiet=options.pop("quiet")) as progress:
         done = getattr(viubench, name)(**options, progress=progress, argv=["viubench", *sys.argv[1:]])
     if not isinstance(done, viubench.Run):
-        print(dry_run_text(done))
+        print(clean(dry_run_text(done)))
         return
-    print(results_table(done.results))
+    print(clean(results_table(done.results)))
     if line := done.unanswered():
         warn(line)
     raise typer.Exit(Exit.OK if done.valid else Exit.INVALID_RUN)

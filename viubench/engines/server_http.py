@@ -72,6 +72,14 @@ class Busy(Exception):
         self.wait = wait
 
 
+class TooLate(Exception):
+    """The server asks for a longer wait than all tries together have."""
+
+    def __init__(self, message: str, status: int | None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 @dataclass(frozen=True)
 class Reply:
     """A JSON object, and the seconds from the request to the first piece of its text and to its end."""
@@ -134,6 +142,8 @@ class Connection(AbstractAsyncContextManager["Connection"]):
             return await AsyncRetrying(stop=stop, wait=wait, retry=retry, reraise=True)(self._try, method, urls, body)
         except Busy as error:
             raise Failed(f"{error}, after {tries} {'try' if tries == 1 else 'tries'}", error.status) from error
+        except TooLate as error:
+            raise Failed(str(error), error.status) from error
 
     async def _try(self, method: str, urls: Iterator[str], body: Mapping[str, Any] | None) -> Reply:
         url, limit = next(urls), self._seconds(body)
@@ -151,6 +161,10 @@ class Connection(AbstractAsyncContextManager["Connection"]):
             raise Busy(f"{url}: {_reason(error)}") from error
         except httpx.InvalidURL as error:
             raise EngineError(f"{url}: {error}") from None
+        except Busy as error:
+            if error.wait is not None and error.wait > LONGEST_WAIT * max(self.settings.retries, 1):
+                raise TooLate(f"{error}; it asks to wait {error.wait:.0f} s", error.status) from None
+            raise
         _raise_for_error(url, data)
         return Reply(data, None if first is None else first - began, time.perf_counter() - began)
 

@@ -96,7 +96,15 @@ class Sight:
 
 def _short(body: dict[str, Any]) -> dict[str, Any]:
     """The request with a short free answer, not streamed."""
-    left = ("stream", "stream_options", "structured_outputs", "response_format", "regex", "thinking_token_budget")
+    left = (
+        "stream",
+        "stream_options",
+        "stream_interval",
+        "structured_outputs",
+        "response_format",
+        "regex",
+        "thinking_token_budget",
+    )
     kept = {name: value for name, value in body.items() if name not in left}
     return kept | {name: SHORT for name in ("max_tokens", "max_completion_tokens") if name in kept}
 

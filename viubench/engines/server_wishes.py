@@ -24,6 +24,8 @@ log = logging.getLogger("viubench")
 
 LIMITS = ("max_tokens", "max_completion_tokens")
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+FEW_EVENTS = {"stream_interval": 1024}
+"""What vLLM is asked besides: the first token at once and the rest in pieces of so many, which costs little."""
 
 
 class Wishes:
@@ -33,21 +35,22 @@ class Wishes:
         self.settings = settings
         self.reasons = False
         self._stream = settings.stream
-        self._token_ids = True
+        self._token_ids = self._few_events = True
         self._renamed = False
 
     def fields(self, server: str, *, first: bool) -> dict[str, Any]:
         """Of the request: how the answer is to come. The first one asks for the tokens of its prompt."""
         streamed = self._stream == "true" or (self._stream == "auto" and server == "vllm")
         more = {"return_token_ids": True} if first and server == "vllm" and self._token_ids else {}
-        return (STREAMED if streamed else {}) | more
+        few = FEW_EVENTS if streamed and server == "vllm" and self._few_events else {}
+        return (STREAMED if streamed else {}) | few | more
 
     def gives_up(self, refusal: Refused, body: Mapping[str, Any], decoding: Decoding) -> bool:
         """Whether another try without what the server does not take may be answered; ViubenchError where that is what
         the protocol asks for."""
         if refusal.status not in (400, 404, 422):
             return False
-        optional = [*OMITTABLE, *LIMITS, *STREAMED, "return_token_ids", "chat_template_kwargs"]
+        optional = [*OMITTABLE, *LIMITS, *STREAMED, *FEW_EVENTS, "return_token_ids", "chat_template_kwargs"]
         name = complained_of(refusal.words, [name for name in optional if name in body])
         if name is None:
             return False
@@ -57,6 +60,8 @@ class Wishes:
             self._stream = "false"
         elif name == "return_token_ids":
             self._token_ids = False
+        elif name in FEW_EVENTS:
+            self._few_events = False
         elif droppable(name, decoding):
             if name not in self.settings.omit:
                 log.info("the server does not take %s, which is left out", name)
