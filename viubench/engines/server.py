@@ -83,6 +83,7 @@ class ServerEngine(Engine):
         self.prompt_end = ""
         self._proved: set[Shape] = set()
         self._unproved = 0
+        self._neither = False
         self._first, self._began = asyncio.Lock(), asyncio.Event()
 
     @classmethod
@@ -181,7 +182,7 @@ class ServerEngine(Engine):
             width=width,
         )
 
-    async def _ask(self, request: Request, as_video: bool) -> tuple[Reply, dict[str, Any]]:
+    async def _ask(self, request: Request, as_video: bool, once: bool = False) -> tuple[Reply, dict[str, Any]]:
         """One completion, without what the server says it does not take; raises as `Connection.post`."""
         own = self.settings
         sent = await asyncio.to_thread(
@@ -201,7 +202,7 @@ class ServerEngine(Engine):
             body |= server_payload.as_shown(request) if as_video else {}
             body |= self.wishes.fields(self.served.kind, first=not self.prompt_end and request.file is None)
             try:
-                return await self.connection.post(CHAT, body), body
+                return await self.connection.post(CHAT, body, once=once), body
             except Refused as error:
                 if not self.wishes.gives_up(error, body, request.decoding):
                     raise
@@ -209,8 +210,9 @@ class ServerEngine(Engine):
     async def _ask_with_images(self, request: Request, refusal: EngineError) -> tuple[Reply, dict[str, Any]]:
         """The same question with timed images, and all later ones, if the server answers that; else `refusal`."""
         try:
-            reply, body = await self._ask(request, as_video=False)
+            reply, body = await self._ask(request, as_video=False, once=self._neither)
         except EngineError:
+            self._neither = True  # it fails whatever is sent: later questions look for images but once
             raise refusal from None
         if self.transport == "auto":
             self.transport, self.why_images = "images", str(refusal)
