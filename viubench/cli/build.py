@@ -63,14 +63,28 @@ def clips(
 
 
 def tiny(
-    out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
+    out: Annotated[Path | None, typer.Option(help="Checkpoint folder to write.")] = None,
+    family: Annotated[
+        str, typer.Option(help="Which family of models: qwen2_5_vl, internvl, ...; see --list.")
+    ] = "qwen3_vl",
     seed: Annotated[int, typer.Option(help="Equal seeds give equal weights.")] = 0,
     learner: Annotated[bool, typer.Option("--learner", help="One to be trained on the tasks of recipe tiny.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="Name the families, and those that cannot be made.")] = False,
 ) -> None:
-    """Write a tiny Qwen3-VL checkpoint with random weights, for trying a pipeline out without a download."""
+    """Write a tiny checkpoint with random weights, for trying a pipeline or a family of models without a download."""
     from viubench.engines import tiny_checkpoints
+    from viubench.errors import ViubenchError
 
-    tiny_checkpoints.write(out, seed, *((tiny_checkpoints.LEARNER, _vocabulary()) if learner else ()))
+    if listed:
+        for name, published in tiny_checkpoints.names().items():
+            print(f"{name:18} {published}")
+        for name, reason in tiny_checkpoints.absent().items():
+            print(f"{name:18} cannot be made: {reason}")
+        return
+    if out is None:
+        raise ViubenchError("a checkpoint needs a folder", where="--out", hint="viubench tiny --out FOLDER")
+    kind, texts = (tiny_checkpoints.LEARNER, _vocabulary()) if learner else (tiny_checkpoints.SPEAKER, [])
+    tiny_checkpoints.write(out, seed, kind, texts, family=family)
     print(out)
 
 

@@ -106,7 +106,7 @@ def wrong_times(
         return None if same else f"{told}; expected {_seconds(spaces)}"
     if family.stamp is None:
         return "nothing tells the model the times of the frames"
-    due = [text for video in moving for text in family.stamp.texts(video.times, group)]
+    due = [text for video in moving for text in family.stamp.texts(timestamps.told(video, family.ticks), group)]
     return timestamps.missing(processed.text, due, family.stamp.pattern)
 
 
