@@ -79,7 +79,7 @@ def test_first_pair_reads_an_interval_of_its_form_with_the_ends_sorted() -> None
     assert answer.value == [3.0, 8.123456789012]
 
 
-@pytest.mark.parametrize(("n", "choices"), [(2, 2), (5, 120), (6, 0), (7, 0)])
+@pytest.mark.parametrize(("n", "choices"), [(2, 2), (5, 120), (6, 0), (8, 0)])
 def test_orders_are_choices_while_they_are_few(n: int, choices: int) -> None:
     constraint = get("permutation").constraint(Question(list(range(1, n + 1))))
     assert constraint is not None
@@ -87,13 +87,13 @@ def test_orders_are_choices_while_they_are_few(n: int, choices: int) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(6, 7), st.sampled_from(["", ",", "."]), st.data())
+@given(st.integers(6, 8), st.sampled_from(["", ",", "."]), st.data())
 def test_many_orders_are_one_regular_expression_of_orders_alone(n: int, separator: str, data: st.DataObject) -> None:
     constraint = get("permutation", separator=separator).constraint(Question(list(range(1, n + 1))))
     assert constraint is not None
-    order = data.draw(st.permutations(range(1, n + 1)) | st.lists(st.integers(0, 8), min_size=n - 1, max_size=n + 1))
+    order = data.draw(st.permutations(range(1, n + 1)) | st.lists(st.integers(0, 9), min_size=n - 1, max_size=n + 1))
     assert allowed(constraint, separator.join(map(str, order))) == (sorted(order) == list(range(1, n + 1)))
 
 
 def test_too_many_orders_have_no_constraint() -> None:
-    assert get("permutation").constraint(Question(list(range(1, 9)))) is None
+    assert get("permutation").constraint(Question(list(range(1, 10)))) is None
