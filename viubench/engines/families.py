@@ -83,14 +83,14 @@ class Family:
         pool: the same for models with one fixed frame size, rounded up.
         most: frames of one video, at most.
         frame: tokens of a frame, where no sizes tell.
-        tiles: pictures that a frame becomes; where there are several, each row of them ends in a token.
-        row: further tokens of each row of a frame, which the encoder does not make.
-        extra: further tokens of each frame; `once` of each video.
+        tiles: pictures that a still image becomes; where there are several, they are not pooled, and each row of the
+            last ends in a token.
+        extra: further tokens of each frame of a video; `once` of each video.
         around: text that its processor puts around each group of frames besides the time; `intro` before them all.
         drops: its processor leaves out tokens of what does not change between frames.
         nested: its processor takes the videos of one prompt as a list in a list.
-        resizes: its processor must resize frames itself, whatever size they have.
-        video, images: arguments of the processor's own that keep frames whole: no tiles, no drawing on them.
+        resizes: what its processor must resize itself, whatever size it has.
+        text, video, images: arguments of the processor's own; they keep frames whole: no tiles, no drawing on them.
         start: engine arguments that vLLM needs to start it.
     """
 
@@ -105,14 +105,14 @@ class Family:
     most: int | None = None
     frame: int | None = None
     tiles: int = 1
-    row: int = 0
     extra: int = 0
     once: int = 0
     around: str = ""
     intro: str = ""
     drops: bool = False
     nested: bool = False
-    resizes: bool = False
+    resizes: tuple[Medium, ...] = ()
+    text: Mapping[str, Any] = field(default_factory=dict)
     video: Mapping[str, Any] = field(default_factory=dict)
     images: Mapping[str, Any] = field(default_factory=dict)
     start: Mapping[str, Any] = field(default_factory=dict)
@@ -136,11 +136,14 @@ _GLM4 = Family(group=2, stamp=Stamp("<|end_of_image|>{whole}", "first"), around=
 _GLM46 = Family(group=2, stamp=Stamp("<|end_of_image|>{seconds:.1f} seconds", "first"), around=_IMAGE)
 _GEMMA4 = Family(stamp=Stamp("{minute:02d}:{second:02d}", "first"), around="  <|image><image|>")
 _MINICPM = Family(
+    vllm="images",  # it slices the frames of videos whatever it is told
+    start={"mm_processor_kwargs": {"do_resize": True}},  # it does not run without
     merge=4,
     around="<image></image>",
     intro="<image_id>0</image_id>",
     video={"max_slice_nums": 1},
     images={"max_slice_nums": 1},
+    resizes=("images",),
 )
 
 FAMILIES: Mapping[str, Family] = {
@@ -153,7 +156,7 @@ FAMILIES: Mapping[str, Family] = {
     "qwen3_5": _QWEN35,
     "qwen3_5_moe": _QWEN35,
     "qwen4_exp": _QWEN3,
-    "cosmos3_edge": _QWEN3,
+    "cosmos3_edge": replace(_QWEN3, text={"return_mm_token_type_ids": True}),
     "cosmos3_omni": _QWEN3,
     "cohere_compass": replace(_QWEN3, vllm="images"),
     "glm4v": _GLM4,
@@ -164,26 +167,35 @@ FAMILIES: Mapping[str, Family] = {
     "glm5_next": _GLM46,
     "gemma4": _GEMMA4,
     "gemma4_unified": _GEMMA4,
-    "video_llama_3": Family(stamp=Stamp("Time {seconds:.1f}s:"), around=",", drops=True),
+    "video_llama_3": Family(
+        stamp=Stamp("Time {seconds:.1f}s:"), around=",", drops=True,
+        start={"mm_processor_kwargs": {"use_token_compression": False}},  # vLLM cannot part videos that lost tokens
+    ),
     "muse_glimmer": Family(stamp=Stamp("Time: {seconds:.1f}s", "first"), around=","),
     "minimax_m3_vl": Family(stamp=Stamp("]<]{seconds:.1f} seconds[>[", "first"), around=_VISION),
     "kimi_k25": Family(
-        "images",  # transformers cannot split chunks of several frames
+        "images", "images",  # transformers cannot split chunks of several frames
         stamp=Stamp("{clock}", "first"), around="<|media_begin|>video<|media_content|><|media_end|>"
     ),
     "nemotron_h_omni": Family(
-        stamp=Stamp("sampled at {seconds:.2f} seconds"), around="Frame 100 : <img></img>", ticks=True, resizes=True
+        stamp=Stamp("sampled at {seconds:.2f} seconds"),
+        around="Frame 100 : <img></img>",
+        ticks=True,
+        resizes=("video", "images"),
     ),
     "smolvlm": Family(
         vllm="images", stamp=Stamp("Frame from {minute:02d}:{second:02d}:", "first"), intro=_SMOL, pool=3, nested=True,
         around=_SMOL_FRAME, images=_UNTILED,
     ),
-    "ernie4_5_vl_moe": Family(video={"draw_on_frames": False}),
+    "ernie4_5_vl_moe": Family(vllm="images", video={"draw_on_frames": False}),
     "internvl": Family(pool=2, around="Frame100: <img></img>\n", images=_WHOLE),
-    "llava_onevision": Family(pool=2, once=1),
-    "llava_next_video": Family(pool=2),
+    "llava_onevision": Family(pool=2, once=1, tiles=2),
+    "llava_next_video": Family(pool=2, tiles=2),
     "video_llava": Family(vllm="images", extra=1),
-    "perception_lm": Family(vllm="images", pool=2, images={"vision_input_type": "vanilla"}),
+    "perception_lm": Family(
+        vllm="images", pool=2, images={"vision_input_type": "vanilla"},
+        start={"mm_processor_kwargs": {"vision_input_type": "vanilla"}},
+    ),
     "minicpmv4_6": _MINICPM,
     "minicpmv4_7": _MINICPM,
     "keye": _QWEN2,
@@ -195,8 +207,8 @@ FAMILIES: Mapping[str, Family] = {
     "llava": _STILLS,
     "kimi_vl": _STILLS,
     "llava_next": replace(_STILLS, tiles=2),
-    "mistral3": replace(_STILLS, merge=1, row=1),
-    "pixtral": replace(_STILLS, merge=1, row=1),
+    "mistral3": replace(_STILLS, merge=1),
+    "pixtral": replace(_STILLS, merge=1),
     "idefics3": replace(_STILLS, images=_UNTILED, around=_SMOL_FRAME),
     "aya_vision": replace(_STILLS, images=_WHOLE, around="<|START_OF_IMG|>TILE_GLOBAL<|END_OF_IMG|>"),
     "mllama": replace(_STILLS, frame=1, most=8),  # pictures go beside the text: one token each
@@ -229,16 +241,20 @@ def frame_format(checkpoint: Mapping[str, Any], medium: Medium | None = None) ->
     return FrameFormat(None, _fixed_size(settings), group, row.most)
 
 
-def frame_tokens(checkpoint: Mapping[str, Any]) -> int | None:
-    """Vision tokens of one frame of a model with one fixed frame size; None where the files do not say."""
+def frame_tokens(checkpoint: Mapping[str, Any], medium: Medium | None = None) -> int | None:
+    """Vision tokens of one frame of a model with one fixed frame size; None where the files do not say. `medium` as in
+    `frame_format`."""
     row, settings = family(checkpoint), processor_settings(checkpoint)
     size, patch = frame_format(checkpoint).fixed, settings.get("patch_size")
     if row.frame is not None or size is None or not isinstance(patch, int):
         return row.frame
     if told := next(_numbers(settings, _LENGTHS), None):
         return told
-    height, width = (-(-(side // patch) // row.pool) for side in size)
-    return row.tiles * height * width + row.extra + (height if row.tiles > 1 else 0)
+    tiled = row.tiles > 1 and (medium or row.hf) == "images"
+    height, width = (-(-(side // patch) // (1 if tiled else row.pool)) for side in size)
+    if (medium or row.hf) == "video":
+        return height * width + row.extra
+    return row.tiles * height * width + height * tiled
 
 
 def image_merge(checkpoint: Mapping[str, Any]) -> int | None:

@@ -164,6 +164,7 @@ class HfEngine(CheckpointEngine):
             self._prover.frames(
                 lambda others: self._processed(self._encode(prompt, others)),
                 videos,
+                seen,
                 lambda others: self._next_token(self._encode(prompt, others)),
             )
         return self._prover.shown(seen, videos)

@@ -26,7 +26,7 @@ AUTO_CLASSES = ("AutoModelForImageTextToText", "AutoModelForMultimodalLM", "Auto
 
 TRUST = "read that code; if you trust it: --engine-arg trust_remote_code=true"
 
-_FAULTS = (ValueError, RuntimeError, TypeError, IndexError, KeyError, AttributeError, AssertionError)
+_FAULTS = (ValueError, RuntimeError, TypeError, IndexError, KeyError, AttributeError, AssertionError, NameError)
 """What processors raise for frames that they do not take."""
 
 
@@ -111,16 +111,16 @@ def media_ids(config: Any) -> frozenset[int]:
     return frozenset(token for token in found if isinstance(token, int))
 
 
-def showing(processor: Any, family: Family, sure: bool) -> Showing:
-    """How the engine shows videos with this processor and chat template; of a family that is not `sure`, the best way
-    that the processor takes.
+def showing(processor: Any, family: Family, sure: bool, kind: str = "hf") -> Showing:
+    """How the engine `kind` shows videos with this processor and chat template; of a family that is not `sure`, the
+    best way that the processor takes.
 
     Raises:
         ViubenchError: the template has no place for what the model is shown.
     """
     if getattr(processor, "image_processor", None) is None and getattr(processor, "video_processor", None) is None:
         raise ViubenchError("the model takes neither videos nor pictures: its processor is a tokenizer alone")
-    found = Showing.of(family, "hf")
+    found = Showing.of(family, kind)
     if found.medium == "video" and not templates.has_slot(processor, "video"):
         if sure:
             raise ViubenchError("the chat template has no place for a video", hint=templates.COPY)
@@ -187,19 +187,20 @@ def encode_text(
     showing = showing or Showing.of(family, "hf")
     as_video = prompts.moving(videos) if showing.medium == "video" else []
     pictures = [video for video in videos if video.still or showing.medium == "images"]
-    media: dict[str, Any] = {"do_resize": family.resizes} if videos else {}
+    media: dict[str, Any] = {}
     if as_video:
         metas = [timestamps.metadata(video, ticks=family.ticks) for video in as_video]
         described = [{name: value for name, value in meta.items() if name != "do_sample_frames"} for meta in metas]
         frames = [video.pixels for video in as_video]
-        media |= {"videos": [frames] if family.nested else frames, "video_metadata": described}
-        media |= {"do_sample_frames": False} | ({"videos_kwargs": dict(family.video)} if family.video else {})
+        media["videos"] = [frames] if family.nested else frames
+        kept = {"do_resize": "video" in family.resizes, "do_sample_frames": False}
+        media["videos_kwargs"] = {"video_metadata": described, **kept, **family.video}
     if pictures:
         media["images"] = [frame for video in pictures for frame in video.pixels]
-        media |= {"images_kwargs": dict(family.images)} if family.images else {}
-    special = templates.adds_special_tokens(processor, prompt)
+        media["images_kwargs"] = {"do_resize": "images" in family.resizes, **family.images}
+    text = {"add_special_tokens": templates.adds_special_tokens(processor, prompt), **family.text}
     try:
-        inputs = processor(text=[prompt], return_tensors="pt", add_special_tokens=special, **media)
+        inputs = processor(text=[prompt], return_tensors="pt", text_kwargs=text, **media)
         if family.positions and "video_second_per_grid" in inputs:  # it takes one rate, not that of each video
             group = processor.video_processor.temporal_patch_size
             spaces = [group * timestamps.spacing(video) for video in as_video]

@@ -7,8 +7,8 @@ binary, so that a few runs tell all frames apart.
 
 Example:
     prover = Prover("hf", family, Showing.of(family, "hf"), counter.worth, group=2)
-    prover.prompt(process(videos), videos)
-    prover.frames(process, videos)  # ViubenchError, saying what was found, where frames do not arrive as they are
+    prover.prompt(processed, videos)
+    prover.frames(process, videos, processed)  # ViubenchError where frames do not arrive as they are
 """
 
 from __future__ import annotations
@@ -110,14 +110,21 @@ def wrong_times(
     return timestamps.missing(processed.text, due, family.stamp.pattern)
 
 
-def wrong_pixels(process: Process, videos: Sequence[VideoInput], every: bool = True, exact: bool = True) -> str | None:
+def wrong_pixels(
+    process: Process,
+    videos: Sequence[VideoInput],
+    every: bool = True,
+    exact: bool = True,
+    processed: Processed | None = None,
+) -> str | None:
     """Whether frames are dropped, cropped, resized, sampled again or put in another order on the way to the encoder.
 
     Args:
         every: tell all frames apart, else only the first, middle and last of each video.
         exact: no number may come from more than one pixel; False for processors that must resize frames themselves.
+        processed: of the videos as they are, where it is there already.
     """
-    base = process(videos).pixels
+    base = (processed or process(videos)).pixels
     if not any(array.size for array in base):
         return "it gets no pixels at all"
     frames = [(place, frame) for place, video in enumerate(videos) for frame in _probed(len(video), every)]
@@ -157,7 +164,8 @@ def blind(next_token: Callable[[Sequence[VideoInput]], NDArray[Any]], videos: Se
 
 
 class Prover:
-    """Proves the sight of an engine: tokens and times of every prompt, pixels and answer once for each shape.
+    """Proves the sight of an engine: tokens and times of every prompt, the way of the pixels once for each shape, and
+    once for videos and once for pictures that the answer depends on them, which takes a pass through the model.
 
     Args:
         engine: its name, for the message.
@@ -191,12 +199,15 @@ class Prover:
         self,
         process: Process,
         videos: Sequence[VideoInput],
+        processed: Processed,
         next_token: Callable[[Sequence[VideoInput]], NDArray[Any]] | None = None,
     ) -> None:
-        """Check the pixels of new shapes, and that the answer depends on them where `next_token` can tell."""
+        """Check the pixels of new shapes, and that the answer depends on them where `next_token` can tell; `processed`
+        are the videos themselves."""
         kinds = {video.still for video in videos}
-        self._require(wrong_pixels(process, videos, not kinds <= self._kinds, not self.family.resizes))
-        self._require(blind(next_token, videos) if next_token else None)
+        first = not kinds <= self._kinds
+        self._require(wrong_pixels(process, videos, first, self._exact(videos), processed))
+        self._require(blind(next_token, videos) if first and next_token else None)
         self._kinds |= kinds
         self._proven.add(shape(videos))
 
@@ -204,7 +215,7 @@ class Prover:
         """For the record: what the model got; the size of the first video, which all of one protocol share or fit."""
         moving = prompts.moving(videos)
         height, width = videos[0].pixels.shape[1:3]
-        exact = not self.family.resizes
+        exact = self._exact(videos)
         told: Literal["none", "positions", "prompt"] = (
             "none" if not moving else "positions" if self._in_positions else "prompt"
         )
@@ -215,6 +226,10 @@ class Prover:
             height=height if exact else None,
             width=width if exact else None,
         )
+
+    def _exact(self, videos: Sequence[VideoInput]) -> bool:
+        media = {"images" if video.still else self.showing.medium for video in videos}
+        return not media & {*self.family.resizes}
 
     @property
     def _in_positions(self) -> bool:

@@ -60,8 +60,10 @@ class Counter:
         self.showing = Showing.of(self.family, kind if kind in ("hf", "vllm") else "hf")
         self.format = families.frame_format(checkpoint, self.showing.medium)
         self.multiple = self.format.multiple or checkpoint.get("size_multiple") or multiple
-        self.frame = families.frame_tokens(checkpoint)
+        self.frame = families.frame_tokens(checkpoint, self.showing.medium)
+        self.still = families.frame_tokens(checkpoint, "images")
         self._image = families.image_merge(checkpoint)
+        self._breaks = "image_break_token" in families.processor_settings(checkpoint)  # each row ends in one
         self._text = cache(self._count_text)
         self._stamp = cache(self._tokens)
 
@@ -79,11 +81,9 @@ class Counter:
     def video(self, shown: Shown) -> int:
         """Tokens that a video adds to the text, in which one token stands for it (or for each of its images)."""
         pads, around = self.embeddings(shown), self._stamp(self.family.around) if self.family.around else 0
-        if shown.still:
-            return pads - 1
-        if self.showing.medium == "images":
-            rows = self.family.row * (shown.height // (self._image or self.multiple))
-            return pads + shown.frames * (around - 1 + rows)
+        if shown.still or self.showing.medium == "images":
+            rows = shown.height // (self._image or self.multiple) if self._breaks else 0
+            return pads + shown.frames * ((around if self.showing.medium == "images" else 0) + rows - 1)
         group = self.format.group
         stamps = -(-shown.frames // group) * around + self._stamp(self.family.intro) - 1
         if self.family.stamp is not None:
@@ -93,14 +93,14 @@ class Counter:
     def embeddings(self, shown: Shown) -> int:
         """Of them those that the vision encoder makes."""
         if shown.still or self.showing.medium == "images":
-            return shown.frames * (self.frame or self._grid(shown, self._image or self.multiple))
+            return shown.frames * (self.still or self._grid(shown, self._image or self.multiple))
         groups = -(-shown.frames // self.format.group)
         return groups * (self.frame or self._grid(shown, self.multiple)) + self.family.once
 
     def worth(self, videos: Sequence[VideoInput]) -> int | None:
         """Vision tokens that the prompt of these videos must have; None where a picture's are not known."""
-        if self.frame and self.showing.medium == "video" and any(video.still for video in videos):
-            return None  # of families with one size, some cut pictures into tiles
+        if "images" in self.family.resizes and any(video.still for video in videos):
+            return None
         if self.frame is None and self.format.multiple is None:
             return None
         sizes = [(video.pixels.shape, video.still) for video in videos]
@@ -117,7 +117,7 @@ class Counter:
             messages: list[dict[str, Any]] = [{"role": "user", "content": pieces}]
             if settings.system:
                 messages.insert(0, {"role": "system", "content": [{"type": "text", "text": settings.system}]})
-            given = templates.arguments(self._source or "", settings)
+            given = templates.arguments(self.template or "", settings)
             given |= {"add_generation_prompt": True, "tools": None, **self._names}
             return self._written(self._template.render(messages=messages, **given))
         told = [settings.system, *(piece["text"] for piece in pieces if "text" in piece)]
@@ -158,7 +158,8 @@ class Counter:
             return None
 
     @cached_property
-    def _source(self) -> str | None:
+    def template(self) -> str | None:
+        """The text of the checkpoint's chat template."""
         return _template_source(self.folder)
 
     @cached_property
@@ -167,7 +168,7 @@ class Counter:
         from jinja2 import TemplateError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        source = self._source
+        source = self.template
         if source is None or self._tokenizer is None:
             return None
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
