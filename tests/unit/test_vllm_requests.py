@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -50,9 +51,12 @@ def test_a_processor_is_told_only_what_it_takes() -> None:
     assert arguments(qwen, {"image"}) == {"do_resize": False}
     assert arguments(qwen, {"video"}, {"do_resize"}) == {"do_resize": False}
     assert arguments(smol, {"image"}) == {"do_resize": False, "do_image_splitting": False}
-    assert arguments(mini, {"image"}) == {"max_slice_nums": 1}, "do_resize is settled when the engine starts"
-    both = arguments(smol, {"image", "video"})
-    assert both["images_kwargs"] == {"do_image_splitting": False}
+    assert arguments(mini, {"image"}) == {"do_resize": True, "max_slice_nums": 1}
+    assert arguments(replace(qwen, start={"mm_processor_kwargs": {"do_resize": True}}), {"image"}) == {}, "settled"
+    assert arguments(replace(mini, video={}), {"image", "video"}) == {
+        "videos_kwargs": {"do_resize": False, "do_sample_frames": False},
+        "images_kwargs": {"do_resize": True, "max_slice_nums": 1},
+    }
 
 
 def test_a_video_is_shown_as_itself_or_as_its_frames() -> None:
