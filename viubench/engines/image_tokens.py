@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from viubench.engines.token_counts import CHARACTERS, TEMPLATE_TOKENS, Shown
+from viubench.schema import Chat
 
 STAMP = 6
 """Tokens of the time written before a picture, about."""
@@ -66,8 +67,9 @@ class RuleCounter:
         """What the counts rest on."""
         return f"pictures: {self.rule.name}; text: characters / {CHARACTERS}"
 
-    def prompt(self, question: str, shown: Sequence[Shown]) -> int:
+    def prompt(self, question: str, shown: Sequence[Shown], chat: Chat | None = None) -> int:
         """Tokens of one prompt."""
+        question += chat.system if chat else ""
         return -(-len(question) // CHARACTERS) + TEMPLATE_TOKENS + sum(map(self.video, shown))
 
     def video(self, shown: Shown) -> int:

@@ -107,7 +107,7 @@ def measure(
         video = sum(map(counter.video, videos))
         lengths[sample.id] = Length(
             sample.task,
-            counter.prompt(sample.question, videos) - video,
+            counter.prompt(sample.question, videos, plan.protocols[sample.task].chat) - video,
             video,
             max(map(counter.embeddings, videos), default=0),
             plan.protocols[sample.task].decoding.max_tokens,
