@@ -69,8 +69,8 @@ class RuleCounter:
 
     def prompt(self, question: str, shown: Sequence[Shown], chat: Chat | None = None) -> int:
         """Tokens of one prompt."""
-        question += chat.system if chat else ""
-        return -(-len(question) // CHARACTERS) + TEMPLATE_TOKENS + sum(map(self.video, shown))
+        text = question + (chat.system if chat else "")
+        return -(-len(text) // CHARACTERS) + TEMPLATE_TOKENS + sum(map(self.video, shown))
 
     def video(self, shown: Shown) -> int:
         """Tokens of its pictures, each with its time."""
