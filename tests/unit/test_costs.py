@@ -65,6 +65,10 @@ def test_a_dry_run_of_a_server_says_what_it_asks_and_costs(data: Path, tmp_path:
     whole = viubench.dry_run(**common, engine_args={"transport": "file"})
     assert whole.costs is not None
     assert (whole.costs.files, whole.costs.pictures, whole.costs.money) == (5, 0, None)
+    part = tmp_path / "colours.yaml"
+    part.write_text(TASK.replace(".mp4", '.mp4", start: "0.5'))
+    with pytest.raises(viubench.ViubenchError, match="5 of 5 samples show changed, cut or several videos"):
+        viubench.dry_run(**common | {"tasks": part}, set={"media": "file"})
 
 
 def test_the_command_prints_it(data: Path, tmp_path: Path) -> None:
