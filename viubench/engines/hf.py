@@ -78,14 +78,19 @@ class HfEngine(CheckpointEngine):
         extra = {name: value for name, value in self.args.items() if name == "attn_implementation"}
         path = self.checkpoint["path"]
         self._processor = processors.open_processor(path, self.trust)
-        self._showing = processors.showing(self._processor, self.family, self.checkpoint["model_type"] in FAMILIES)
+        sure = self.checkpoint["model_type"] in FAMILIES
+        self._showing = processors.showing(self._processor, self.family, sure)
+        if not sure:
+            size = self.frame_format.fixed or (8 * (self.frame_format.multiple or 32),) * 2
+            self.family, self._showing = processors.asked(self._processor, self.family, self._showing, size)
         self._model = processors.open_model(path, self.trust, dtype=dtype, **extra).to(device).eval()
         kept = hf_decoding.token_ids(self._model.generation_config)
         self._model.generation_config = transformers.GenerationConfig(**kept)
         self._counter = Counter(self.checkpoint)
         self._media_ids = processors.media_ids(self._model.config)
         group = self.frame_format.group
-        self._prover = sight.Prover("the hf engine", self.family, self._showing, self._counter.worth, group)
+        worth = self._counter.worth if sure else lambda _: None
+        self._prover = sight.Prover("the hf engine", self.family, self._showing, worth, group)
 
     async def generate(self, request: Request) -> Response:
         async with self._one_at_a_time:
