@@ -24,6 +24,7 @@ DOCUMENTS = (
     "docs/leaderboard.md",
     "docs/compare.md",
     "docs/performance.md",
+    "docs/protocols.md",
     "docs/scaling.md",
     "docs/servers.md",
     "docs/statistics.md",

@@ -238,3 +238,53 @@ def test_the_examples_of_the_documentation_hold() -> None:
     import doctest
 
     assert doctest.testmod(server_models).failed == 0
+
+
+def of_family(tmp_path: Path, family: str) -> Path:
+    """The files of a model that say its family and sizes."""
+    vision = {"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": family, "vision_config": vision}))
+    return tmp_path
+
+
+def test_a_model_that_reads_spacing_gets_a_clock_of_milliseconds(serve: Serve, tmp_path: Path) -> None:
+    served = serve(root=str(of_family(tmp_path, "qwen2_5_vl")))
+    (response,) = ask(ServerEngine(None, [served.url], {"sight": "off"}), request(clip(step=2.0)))
+    clock = served.chats()[0]["media_io_kwargs"]["video"]
+    assert (clock["fps"], clock["frames_indices"], clock["total_num_frames"]) == (1000.0, [0, 2000, 4000, 6000], 8000)
+    assert response.shown is not None
+    assert response.shown.times == "positions"
+
+
+def test_a_model_that_reads_no_clock_is_told_the_times_in_words(serve: Serve) -> None:
+    served = serve(root="Qwen/Qwen2-VL-7B-Instruct")
+    ask(ServerEngine(None, [served.url], {"sight": "off"}), request(clip()))
+    first, second, *_ = served.chats()[0]["messages"][0]["content"]
+    assert first["text"].startswith("The frames of this video are at 0.0, 1.0, 2.0, 3.0 seconds.")
+    assert second["type"] == "video_url"
+
+
+@pytest.mark.parametrize(
+    "root", ["OpenGVLab/InternVL3_5-8B-HF", "llava-hf/llava-onevision-qwen2-7b-ov-hf", "a/smolvlm2"]
+)
+def test_a_model_that_a_video_could_end_the_server_of_gets_images(serve: Serve, root: str) -> None:
+    served = serve(root=root)
+    ask(ServerEngine(None, [served.url], {"sight": "off"}), request(clip()))
+    assert [part["type"] for part in served.chats()[0]["messages"][0]["content"]][:2] == ["text", "image_url"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "fine"), [("<|end_of_image|>0.0 seconds<|end_of_image|>2.0 seconds", True), ("", False)]
+)
+def test_the_times_of_each_family_are_looked_for(serve: Serve, prompt: str, fine: bool) -> None:
+    def told(path: str, body: Body) -> Reply:
+        if path == "/detokenize":
+            return 200, {}, {"prompt": prompt}
+        return 200, {}, completion(body) | {"prompt_token_ids": [1]}
+
+    engine = ServerEngine(None, [serve(told, root="zai-org/GLM-4.6V").url], {})
+    if fine:
+        assert ask(engine, request(clip()))[0].text
+    else:
+        with pytest.raises(ViubenchError, match="no frame timestamps"):
+            ask(engine, request(clip()))

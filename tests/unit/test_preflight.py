@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +218,15 @@ def test_the_gpu_is_asked_of_its_driver(
     assert find_gpu(None) is None
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert find_gpu(str(program)) is None
+
+
+def test_a_small_budget_for_a_model_that_thinks_is_said_before_it_starts() -> None:
+    job = planned([asked("1", "a", "x"), asked("2", "b", "x")], Path())
+    assert preflight.unfinished(job, "{{ '<think>' if enable_thinking }}") == [
+        "a, b: the model may think before it answers, and 64 tokens seldom hold both: "
+        "--thinking off, or --max-tokens 32768"
+    ]
+    assert preflight.unfinished(job, "plain") == preflight.unfinished(job, None) == []
+    for changes in ({"chat": {"thinking": "off"}}, {"decoding": {"max_tokens": 4096}}, {"answers": "likelihood"}):
+        other = Protocol.model_validate(job.protocols["a"].model_dump() | changes)
+        assert preflight.unfinished(replace(job, protocols={"a": other}), "<think>") == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,10 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import viubench.runner.generation_config as own
+from viubench.datasets.download import silent
 from viubench.engines.base import FrameFormat
 from viubench.errors import ViubenchError
 from viubench.runner import protocol_fields
+from viubench.runner.collect import Collector
 from viubench.runner.config import EvalConfig
+from viubench.runner.planning import _refuse_more_frames
 from viubench.runner.protocols import FLAGS, protocol_of, resolve
 from viubench.schema import Protocol, Task
 from viubench.tasks.registry import Catalogue
@@ -173,3 +177,24 @@ def test_a_checkpoint_without_the_file_is_greedy_and_a_broken_one_an_error(check
     (checkpoint / "generation_config.json").write_text("[1")
     with pytest.raises(ViubenchError, match="does not read"):
         resolve(config, CATALOGUE, "viubench")
+
+
+def test_items_keep_the_frames_of_their_own_protocol_under_one_from_elsewhere(tmp_path: Path) -> None:
+    def collector(**options: Any) -> Collector:
+        made = Collector(EvalConfig(tasks="viubench", **options), tmp_path, silent)
+        made.catalogue = CATALOGUE
+        return made
+
+    preset = collector(protocol="qwen3-vl-instruct")
+    assert preset._sampling("viubench") == VIUBENCH.sampling
+    assert preset.notes == ["items are built from the frames of viubench; qwen3-vl-instruct says the rest"]
+    assert collector(protocol="qwen3-vl-instruct", frames=16)._sampling("viubench").frames == 16
+    assert collector(protocol="fps2-32")._sampling("viubench").kind == "fps"
+
+
+def test_items_with_more_frames_than_the_model_takes_are_refused() -> None:
+    spec = {"kind": "count", "indices": list(range(48))}
+    sample = SimpleNamespace(id="viubench_count_easy-1", pretext=SimpleNamespace(**spec))
+    _refuse_more_frames([sample], 48)  # type: ignore[list-item]
+    with pytest.raises(ViubenchError, match="shows 48 frames, the model takes 8"):
+        _refuse_more_frames([sample], 8)  # type: ignore[list-item]

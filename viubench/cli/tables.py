@@ -12,6 +12,7 @@ from viubench.runner.dry_run import DryRun
 from viubench.runner.plan import Plan
 from viubench.runner.preflight import Lengths, by_task
 from viubench.schema import Results
+from viubench.video import sampling
 
 
 def results_table(results: Results) -> str:
@@ -74,8 +75,8 @@ def plan_table(plan: Plan) -> str:
         protocol = plan.protocols[name]
         samples = [sample for sample in plan.samples if sample.task == name]
         shown = max(len(sample.pretext.indices) if sample.pretext else protocol.sampling.frames for sample in samples)
-        size = protocol.resize.max_pixels
-        tokens = shown // 2 * (size // protocol.resize.multiple**2)
+        size = int(sampling.largest(protocol.resize, shown))
+        tokens = -(-shown // protocol.resize.group) * (size // protocol.resize.multiple**2)
         rows.append([name, entry.n, len({s.cluster for s in samples}), protocol.protocol, shown, size, tokens])
     headers = ["task", "samples", "videos", "protocol", "frames", "pixels, at most", "video tokens, at most"]
     total = sum(entry.n for entry in plan.entries.values())

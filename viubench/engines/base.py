@@ -61,7 +61,7 @@ class Needs:
     Attributes:
         tokens: the longest prompt with its answer; 0 where none was counted.
         video: vision tokens of the largest video; 0 where none was counted.
-        videos, stills: of one request.
+        videos: of one request.
         frames, height, width: of the largest video, in pixels.
         reasoning_parser: the one that the protocols name.
     """
@@ -69,7 +69,6 @@ class Needs:
     tokens: int = 0
     video: int = 0
     videos: int = 1
-    stills: int = 0
     frames: int = 48
     height: int = 512
     width: int = 512

@@ -136,6 +136,7 @@ _GLM4 = Family(group=2, stamp=Stamp("<|end_of_image|>{whole}", "first"), around=
 _GLM46 = Family(group=2, stamp=Stamp("<|end_of_image|>{seconds:.1f} seconds", "first"), around=_IMAGE)
 _GEMMA4 = Family(stamp=Stamp("{minute:02d}:{second:02d}", "first"), around="  <|image><image|>")
 _MINICPM = Family(
+    vllm="images",  # it slices the frames of videos whatever it is told
     merge=4,
     around="<image></image>",
     intro="<image_id>0</image_id>",
@@ -165,11 +166,14 @@ FAMILIES: Mapping[str, Family] = {
     "glm5_next": _GLM46,
     "gemma4": _GEMMA4,
     "gemma4_unified": _GEMMA4,
-    "video_llama_3": Family(stamp=Stamp("Time {seconds:.1f}s:"), around=",", drops=True),
+    "video_llama_3": Family(
+        stamp=Stamp("Time {seconds:.1f}s:"), around=",", drops=True,
+        start={"mm_processor_kwargs": {"use_token_compression": False}},  # vLLM cannot part videos that lost tokens
+    ),
     "muse_glimmer": Family(stamp=Stamp("Time: {seconds:.1f}s", "first"), around=","),
     "minimax_m3_vl": Family(stamp=Stamp("]<]{seconds:.1f} seconds[>[", "first"), around=_VISION),
     "kimi_k25": Family(
-        "images",  # transformers cannot split chunks of several frames
+        "images", "images",  # transformers cannot split chunks of several frames
         stamp=Stamp("{clock}", "first"), around="<|media_begin|>video<|media_content|><|media_end|>"
     ),
     "nemotron_h_omni": Family(
@@ -182,12 +186,15 @@ FAMILIES: Mapping[str, Family] = {
         vllm="images", stamp=Stamp("Frame from {minute:02d}:{second:02d}:", "first"), intro=_SMOL, pool=3, nested=True,
         around=_SMOL_FRAME, images=_UNTILED,
     ),
-    "ernie4_5_vl_moe": Family(video={"draw_on_frames": False}),
+    "ernie4_5_vl_moe": Family(vllm="images", video={"draw_on_frames": False}),
     "internvl": Family(pool=2, around="Frame100: <img></img>\n", images=_WHOLE),
     "llava_onevision": Family(pool=2, once=1, tiles=2),
     "llava_next_video": Family(pool=2, tiles=2),
     "video_llava": Family(vllm="images", extra=1),
-    "perception_lm": Family(vllm="images", pool=2, images={"vision_input_type": "vanilla"}),
+    "perception_lm": Family(
+        vllm="images", pool=2, images={"vision_input_type": "vanilla"},
+        start={"mm_processor_kwargs": {"vision_input_type": "vanilla"}},
+    ),
     "minicpmv4_6": _MINICPM,
     "minicpmv4_7": _MINICPM,
     "keye": _QWEN2,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from viubench.engines.token_counts import CHARACTERS, TEMPLATE_TOKENS, Shown
+from viubench.schema import Chat
 
 STAMP = 6
 """Tokens of the time written before a picture, about."""
@@ -66,9 +67,10 @@ class RuleCounter:
         """What the counts rest on."""
         return f"pictures: {self.rule.name}; text: characters / {CHARACTERS}"
 
-    def prompt(self, question: str, shown: Sequence[Shown]) -> int:
+    def prompt(self, question: str, shown: Sequence[Shown], chat: Chat | None = None) -> int:
         """Tokens of one prompt."""
-        return -(-len(question) // CHARACTERS) + TEMPLATE_TOKENS + sum(map(self.video, shown))
+        text = question + (chat.system if chat else "")
+        return -(-len(text) // CHARACTERS) + TEMPLATE_TOKENS + sum(map(self.video, shown))
 
     def video(self, shown: Shown) -> int:
         """Tokens of its pictures, each with its time."""

@@ -111,16 +111,16 @@ def media_ids(config: Any) -> frozenset[int]:
     return frozenset(token for token in found if isinstance(token, int))
 
 
-def showing(processor: Any, family: Family, sure: bool) -> Showing:
-    """How the engine shows videos with this processor and chat template; of a family that is not `sure`, the best way
-    that the processor takes.
+def showing(processor: Any, family: Family, sure: bool, kind: str = "hf") -> Showing:
+    """How the engine `kind` shows videos with this processor and chat template; of a family that is not `sure`, the
+    best way that the processor takes.
 
     Raises:
         ViubenchError: the template has no place for what the model is shown.
     """
     if getattr(processor, "image_processor", None) is None and getattr(processor, "video_processor", None) is None:
         raise ViubenchError("the model takes neither videos nor pictures: its processor is a tokenizer alone")
-    found = Showing.of(family, "hf")
+    found = Showing.of(family, kind)
     if found.medium == "video" and not templates.has_slot(processor, "video"):
         if sure:
             raise ViubenchError("the chat template has no place for a video", hint=templates.COPY)

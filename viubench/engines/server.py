@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from viubench.engines import families, prompts, server_payload
 from viubench.engines.base import Engine, EngineOptions, Request, Response
 from viubench.engines.families import Family, FrameFormat
+from viubench.engines.prompts import Showing
 from viubench.engines.server_arguments import FORMATS, Settings
 from viubench.engines.server_http import Connection, Failed, Refused, Reply
 from viubench.engines.server_models import (
@@ -26,6 +27,7 @@ from viubench.engines.server_models import (
     Served,
     bases,
     checkpoint_of,
+    family_of,
     greet,
     multiple_by_name,
     takes_whole_videos,
@@ -78,11 +80,14 @@ class ServerEngine(Engine):
         self.transport = self.settings.transport
         self.frame_format = FrameFormat(self.settings.size_multiple or 32)
         self.checkpoint_here: dict[str, Any] = {}
+        self.family: Family | None = None
+        self.whole = False
         self.why_images = ""
         self.sight = "" if self.settings.sight else "off"
         self.prompt_end = ""
         self._proved: set[Shape] = set()
         self._unproved = 0
+        self._neither = False
         self._first, self._began = asyncio.Lock(), asyncio.Event()
 
     @classmethod
@@ -108,8 +113,11 @@ class ServerEngine(Engine):
         self.served, self.model = found[0], found[0].model
         self._first, self._began = asyncio.Lock(), asyncio.Event()
         self.checkpoint_here = checkpoint_of(self.served.root) if self.served.kind in ("vllm", "sglang") else {}
+        name = f"{self.served.root} {self.model}"
+        self.family = family_of(self.checkpoint_here, name)
+        self.whole = self.served.kind == "vllm" and takes_whole_videos(self.checkpoint_here, name)
         if self.settings.size_multiple is None:
-            by_name = multiple_by_name(f"{self.served.root} {self.model}")
+            by_name = multiple_by_name(name)
             known = (
                 families.frame_format(self.checkpoint_here, "video") if self.checkpoint_here else FrameFormat(by_name)
             )
@@ -169,10 +177,9 @@ class ServerEngine(Engine):
         if not request.videos:
             return None
         height, width = request.videos[0].pixels.shape[1:3]
-        family = families.family(self.checkpoint_here) if self.checkpoint_here else Family()
-        told: Any = "prompt" if family.stamp else "positions" if family.positions else "none"
-        if not as_video:
-            told = "prompt" if prompts.moving(request.videos) else "none"
+        told: Any = "prompt" if prompts.moving(request.videos) else "none"
+        if as_video and self.family is not None and self.family.positions:
+            told = "positions"
         return ShownMedia(
             kind="video" if as_video else "images",
             tokens=self._expected(request) if as_video else None,
@@ -181,14 +188,14 @@ class ServerEngine(Engine):
             width=width,
         )
 
-    async def _ask(self, request: Request, as_video: bool) -> tuple[Reply, dict[str, Any]]:
+    async def _ask(self, request: Request, as_video: bool, once: bool = False) -> tuple[Reply, dict[str, Any]]:
         """One completion, without what the server says it does not take; raises as `Connection.post`."""
         own = self.settings
         sent = await asyncio.to_thread(
             server_payload.messages,
             request,
             format_=own.transport_format,
-            as_video=as_video,
+            showing=self._showing(as_video),
             file_as=own.file_as,
         )
         while True:
@@ -198,10 +205,10 @@ class ServerEngine(Engine):
                 request.decoding, request.chat, seed=request.seed, server=self.served.kind, settings=settings
             )
             body |= constrained(request.constraint, self.served.kind, settings)
-            body |= server_payload.as_shown(request) if as_video else {}
+            body |= server_payload.as_shown(request, self.family) if as_video else {}
             body |= self.wishes.fields(self.served.kind, first=not self.prompt_end and request.file is None)
             try:
-                return await self.connection.post(CHAT, body), body
+                return await self.connection.post(CHAT, body, once=once), body
             except Refused as error:
                 if not self.wishes.gives_up(error, body, request.decoding):
                     raise
@@ -209,8 +216,9 @@ class ServerEngine(Engine):
     async def _ask_with_images(self, request: Request, refusal: EngineError) -> tuple[Reply, dict[str, Any]]:
         """The same question with timed images, and all later ones, if the server answers that; else `refusal`."""
         try:
-            reply, body = await self._ask(request, as_video=False)
+            reply, body = await self._ask(request, as_video=False, once=self._neither)
         except EngineError:
+            self._neither = True  # it fails whatever is sent: later questions look for images but once
             raise refusal from None
         if self.transport == "auto":
             self.transport, self.why_images = "images", str(refusal)
@@ -231,7 +239,14 @@ class ServerEngine(Engine):
         ):
             self.transport = "images"
             return False
-        return server_payload.shared_clock(request) is not None
+        return server_payload.shared_clock(request, self.family, self.frame_format.group) is not None
+
+    def _showing(self, as_video: bool) -> Showing:
+        """How videos stand in the prompt; what else tells no times has them in words."""
+        if not as_video:
+            return Showing("images")
+        family = self.family
+        return Showing("video", words=family is not None and family.stamp is None and not family.positions)
 
     def _media(self, request: Request) -> bool:
         return bool(request.videos) or request.file is not None
@@ -269,7 +284,7 @@ class ServerEngine(Engine):
     def _expected(self, request: Request) -> int | None:
         """Vision tokens of frames sent as video, where the server's checkpoint is here and says."""
         form = self.frame_format
-        if not self.checkpoint_here or form.multiple is None:
+        if not self.checkpoint_here or form.multiple is None or (self.family and self.family.drops):
             return None
         area = form.multiple**2
         total = 0
@@ -290,8 +305,10 @@ class ServerEngine(Engine):
         if not isinstance(prompt, str):
             return
         self.prompt_end = prompt[-200:]
-        metas = [timestamps.metadata(video) for video in prompts.moving(request.videos)]
-        problem = timestamps.missing_timestamps(prompt, metas) if timestamps.has_timestamps(prompt) else None
+        family = self.family or server_payload.UNKNOWN
+        due = server_payload.due_times(request, family, self.frame_format.group)
+        sure = self.family is not None or timestamps.has_timestamps(prompt)
+        problem = timestamps.missing(prompt, due, family.stamp.pattern) if family.stamp and due and sure else None
         if problem is not None:
             raise ViubenchError(
                 f"the server does not show the model the frames it was sent: {problem}",

@@ -117,10 +117,11 @@ class Connection(AbstractAsyncContextManager["Connection"]):
         """The JSON object at one address; raises as `post`."""
         return (await self._tries("GET", itertools.repeat(url), None)).data
 
-    async def post(self, path: str, body: Mapping[str, Any], *, above: bool = False) -> Reply:
-        """Ask one of the addresses; `above` its version (`/v1`). Raises Refused, or Failed after the last try."""
+    async def post(self, path: str, body: Mapping[str, Any], *, above: bool = False, once: bool = False) -> Reply:
+        """Ask one of the addresses; `above` its version (`/v1`), `once` without further tries. Raises Refused, or
+        Failed after the last try."""
         roots = (root_of(url) if above else url for url in map(self.urls.__getitem__, self._turn))
-        return await self._tries("POST", (at(root, path) for root in roots), body)
+        return await self._tries("POST", (at(root, path) for root in roots), body, once=once)
 
     async def takes(self, url: str) -> bool:
         """Whether questions are taken at `url`: an empty one is answered otherwise than by "not found"."""
@@ -135,8 +136,10 @@ class Connection(AbstractAsyncContextManager["Connection"]):
         basic = self._basic.get(urlsplit(url).netloc)
         return {"Authorization": basic} if basic else {}
 
-    async def _tries(self, method: str, urls: Iterator[str], body: Mapping[str, Any] | None) -> Reply:
-        tries = 1 + self.settings.retries
+    async def _tries(
+        self, method: str, urls: Iterator[str], body: Mapping[str, Any] | None, *, once: bool = False
+    ) -> Reply:
+        tries = 1 if once else 1 + self.settings.retries
         stop, retry = stop_after_attempt(tries), retry_if_exception_type(Busy)
         try:
             return await AsyncRetrying(stop=stop, wait=wait, retry=retry, reraise=True)(self._try, method, urls, body)

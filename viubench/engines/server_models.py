@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from viubench.engines import families
+from viubench.engines.families import Family
 from viubench.engines.server_http import Connection, Failed, Refused, at, root_of
 from viubench.engines.server_stream import one_line
 from viubench.errors import EngineError, ViubenchError
@@ -26,6 +27,7 @@ NO_LIST = (404, 405, 501)
 
 _VERSION = re.compile(r"/(?:api/)?v\d+(?:alpha|beta)?\d*(?:/|$)")
 _RESIZING = re.compile(r"internvl|llava|smolvlm|minicpm|perception", re.IGNORECASE)
+_PLAIN = re.compile(r"[^a-z0-9]")
 _MULTIPLE_28 = re.compile(r"qwen2(?:\.5)?-?_?(?:vl|omni)", re.IGNORECASE)
 
 
@@ -102,6 +104,19 @@ def multiple_by_name(name: str) -> int | None:
     return 28 if _MULTIPLE_28.search(name) else None
 
 
+def family_of(checkpoint: Mapping[str, Any], name: str) -> Family | None:
+    """The family of a model, by its files where they are here, else by its name; None where neither tells.
+
+    >>> family_of({}, "Qwen/Qwen2.5-VL-7B-Instruct") is families.FAMILIES["qwen2_5_vl"]
+    True
+    """
+    if checkpoint:
+        return families.family(checkpoint)
+    plain = _PLAIN.sub("", name.lower())
+    known = [key for key in families.FAMILIES if _PLAIN.sub("", key.removesuffix("_moe")) in plain]
+    return families.FAMILIES[max(known, key=len)] if known else None
+
+
 def takes_whole_videos(checkpoint: Mapping[str, Any], name: str) -> bool:
     """Whether a vLLM server can be sent frames of our sizes as one video. A model whose processor brings all frames to
     one size of its own cannot: with other frames some end the server, so that one must not try.
@@ -109,10 +124,9 @@ def takes_whole_videos(checkpoint: Mapping[str, Any], name: str) -> bool:
     >>> takes_whole_videos({}, "OpenGVLab/InternVL3_5-8B-HF"), takes_whole_videos({}, "Qwen/Qwen3-VL-8B-Instruct")
     (False, True)
     """
-    if not checkpoint:
-        return _RESIZING.search(name) is None
-    row = families.family(checkpoint)
-    return row.vllm == "video" and not row.resizes and families.frame_format(checkpoint, "video").fixed is None
+    row = family_of(checkpoint, name) or Family()
+    sized = families.frame_format(checkpoint, "video").fixed is not None if checkpoint else bool(_RESIZING.search(name))
+    return row.vllm == "video" and not row.resizes and not sized
 
 
 def _config(root: str) -> Path:

@@ -1,7 +1,7 @@
 """How frames travel to a server: one video with its clock, or images with the time written before each, or the file.
 
 Example:
-    messages(request, format_="jpeg", as_video=False)[0]["content"][0]
+    messages(request, format_="jpeg", showing=Showing("images"))[0]["content"][0]
     # {'type': 'text', 'text': '<0.0 seconds>'}
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import mimetypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,58 +18,75 @@ import cv2
 
 from viubench.engines import prompts
 from viubench.engines.base import Request
+from viubench.engines.families import FAMILIES, Family
+from viubench.engines.prompts import Showing
 from viubench.errors import EngineError
 from viubench.video import timestamps
-from viubench.video.frames import Pixels
+from viubench.video.frames import Pixels, VideoInput
 
 Message = dict[str, Any]
 
+UNKNOWN = FAMILIES["qwen3_vl"]
+"""How a model of unknown family is taken to read times."""
 
-def messages(request: Request, *, format_: str, as_video: bool, file_as: str = "path") -> list[Message]:
+
+def messages(request: Request, *, format_: str, showing: Showing, file_as: str = "path") -> list[Message]:
     """The messages of a chat completion; EngineError for frames that do not encode, or a file that cannot be read."""
     content: list[dict[str, Any]] = []
-    numbered = iter(zip(request.videos, request.media_ids, strict=True))
-    stills = prompts.still_places(request.videos)
-    videos = 1 if request.file is not None else len(request.videos)
-    for part in prompts.parts(request.sample.question, videos, stills=stills):
-        if part["type"] == "text":
-            content.append(dict(part))
-            continue
-        if request.file is not None:
-            content.append(_video_part(file_url(request.file, file_as)))
-            continue
-        video, name = next(numbered)
-        if video.still:
-            content.append(_image_part(video.pixels[0], format_))
-        elif as_video:
-            # The media type says jpeg for PNG frames too: it means "a list of pictures", each opened by what it holds.
-            url = "data:video/jpeg;base64," + ",".join(encoded(frame, format_) for frame in video.pixels)
-            content.append(_video_part(url) | {"uuid": f"{name}-{format_}"})
-        else:
-            for frame, time in zip(video.pixels, video.times, strict=True):
-                content += [{"type": "text", "text": f"<{time:.1f} seconds>"}, _image_part(frame, format_)]
+    inserts, media = showing.parts(request.videos), _media(request, format_, whole=showing.medium == "video")
+    if request.file is not None:
+        inserts, media = [[{"type": "video"}]], iter([_video_part(file_url(request.file, file_as))])
+    for part in prompts.parts(request.sample.question, len(inserts), inserts=inserts):
+        content.append(dict(part) if part["type"] == "text" else next(media))
     system: list[Message] = [{"role": "system", "content": request.chat.system}] if request.chat.system else []
     return [*system, {"role": "user", "content": content}]
 
 
-def as_shown(request: Request) -> dict[str, Any]:
+def as_shown(request: Request, family: Family | None = None) -> dict[str, Any]:
     """What makes a vLLM server leave the frames and times of videos (of one `shared_clock`) as they are."""
-    kept = {name: value for name, value in (shared_clock(request) or {}).items() if name != "video_backend"}
+    kept = {name: value for name, value in (shared_clock(request, family) or {}).items() if name != "video_backend"}
     return {
         "media_io_kwargs": {"video": {"num_frames": -1, **kept}},
         "mm_processor_kwargs": {"do_sample_frames": False, "do_resize": False},
     }
 
 
-def shared_clock(request: Request) -> dict[str, Any] | None:
+def shared_clock(request: Request, family: Family | None = None, group: int = 2) -> dict[str, Any] | None:
     """Metadata that gives every video of a request (at least one) its times as the model reads them, or None.
 
-    A server takes one set of metadata for all videos of a request. Clips whose written timestamps agree (to 0.1 s, as
-    Qwen3-VL writes them) can share it; others cannot be sent as videos.
+    A server takes one set of metadata for all videos of a request. Clips whose times read the same can share it; others
+    cannot be sent as videos. `family` is the model's, None where it is not known: read as Qwen3-VL then.
     """
-    metas = [timestamps.metadata(video) for video in prompts.moving(request.videos)]
-    first, *others = [(timestamps.stamps(meta), len(meta["frames_indices"])) for meta in metas]
-    return metas[0] if all(other == first for other in others) else None
+    family = family or UNKNOWN
+    videos = prompts.moving(request.videos)
+    first, *others = [(_read(video, family, group), len(video)) for video in videos]
+    same = all(other == first for other in others)
+    return timestamps.metadata(videos[0], ticks=family.ticks) if same else None
+
+
+def due_times(request: Request, family: Family, group: int) -> list[str]:
+    """The times that the prompt must hold for the videos of a request, as the family's processor writes them."""
+    if family.stamp is None:
+        return []
+    read = [timestamps.told(video, family.ticks) for video in prompts.moving(request.videos)]
+    return [text for times in read for text in family.stamp.texts(times, group)]
+
+
+def _read(video: VideoInput, family: Family, group: int) -> Any:
+    """What of a video's times reaches the model by its clock."""
+    if family.stamp is not None:
+        return family.stamp.texts(timestamps.told(video, family.ticks), group)
+    return round(timestamps.spacing(video), 3) if family.positions else None
+
+
+def _media(request: Request, format_: str, *, whole: bool) -> Iterator[dict[str, Any]]:
+    for video, name in zip(request.videos, request.media_ids, strict=True):
+        if whole and not video.still:
+            # The media type says jpeg for PNG frames too: it means "a list of pictures", each opened by what it holds.
+            url = "data:video/jpeg;base64," + ",".join(encoded(frame, format_) for frame in video.pixels)
+            yield _video_part(url) | {"uuid": f"{name}-{format_}"}
+        else:
+            yield from (_image_part(frame, format_) for frame in video.pixels)
 
 
 def media_parts(sent: Sequence[Message]) -> int:

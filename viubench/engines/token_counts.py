@@ -117,7 +117,7 @@ class Counter:
             messages: list[dict[str, Any]] = [{"role": "user", "content": pieces}]
             if settings.system:
                 messages.insert(0, {"role": "system", "content": [{"type": "text", "text": settings.system}]})
-            given = templates.arguments(self._source or "", settings)
+            given = templates.arguments(self.template or "", settings)
             given |= {"add_generation_prompt": True, "tools": None, **self._names}
             return self._written(self._template.render(messages=messages, **given))
         told = [settings.system, *(piece["text"] for piece in pieces if "text" in piece)]
@@ -158,7 +158,8 @@ class Counter:
             return None
 
     @cached_property
-    def _source(self) -> str | None:
+    def template(self) -> str | None:
+        """The text of the checkpoint's chat template."""
         return _template_source(self.folder)
 
     @cached_property
@@ -167,7 +168,7 @@ class Counter:
         from jinja2 import TemplateError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        source = self._source
+        source = self.template
         if source is None or self._tokenizer is None:
             return None
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)

@@ -7,6 +7,7 @@ Example:
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import itertools
 import multiprocessing
@@ -14,19 +15,26 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from viubench.engines import engine_args, prompts, vllm_process, vllm_scores
+import numpy as np
+from numpy.typing import NDArray
+
+from viubench.engines import engine_args, processors, templates, vllm_process, vllm_scores
 from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
 from viubench.engines.constrained import chosen, continuations, refuse_reasoning
-from viubench.engines.token_counts import TIMESTAMPED_TYPES
+from viubench.engines.families import FAMILIES
+from viubench.engines.sight import Processed, Prover, Shape, shape
+from viubench.engines.token_counts import Counter
 from viubench.engines.vllm_process import CoreLog, reason
-from viubench.engines.vllm_prompt import AS_WRITTEN, as_prompt, kind
+from viubench.engines.vllm_prompt import as_prompt, with_media
 from viubench.engines.vllm_sampling import FAILED, ReasoningParser, sampling_values
 from viubench.engines.vllm_settings import ALONE, INVARIANT, default_settings, typed
+from viubench.engines.vllm_sight import pass_times_on, processed, supported_arguments, tell_spacing
 from viubench.errors import EngineDead, EngineError, Exit, ViubenchError
-from viubench.schema import Answers
-from viubench.video import timestamps
+from viubench.schema import Answers, ShownMedia
+from viubench.video.frames import VideoInput
 from viubench.video.process_pool import without_main
 
 CPU_CLOSE_S = 1
@@ -72,7 +80,8 @@ class VllmEngine(CheckpointEngine):
         self._log = CoreLog()
         self._close_s: int | None = None
         self._guard: subprocess.Popen[bytes] | None = None
-        self._proven: set[str] = set()
+        self._proving = asyncio.Lock()
+        self._shown: dict[Shape, ShownMedia] = {}
         self._parsers: dict[str, ReasoningParser] = {}
         self._numbers = itertools.count()
 
@@ -97,7 +106,6 @@ class VllmEngine(CheckpointEngine):
 
             on_cpu = current_platform.is_cpu()
             invariant = self.deterministic and not on_cpu and vllm_process.batch_invariant(vllm)
-            from transformers import AutoProcessor
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.v1.engine.async_llm import AsyncLLM
         except ImportError as error:
@@ -113,8 +121,9 @@ class VllmEngine(CheckpointEngine):
             self.settings |= INVARIANT if invariant else ALONE
         quiet = {"use_tqdm_on_load": False, "disable_log_stats": True, "enable_log_requests": False}
         arguments = {"model": self.checkpoint["path"], **quiet, **self.settings}
-        trusted = bool(self.settings["trust_remote_code"])
-        self._processor = AutoProcessor.from_pretrained(self.checkpoint["path"], trust_remote_code=trusted)
+        self._processor = processors.open_processor(self.checkpoint["path"], bool(self.settings["trust_remote_code"]))
+        known = self.checkpoint["model_type"] in FAMILIES
+        self._showing = processors.showing(self._processor, self.family, known, self.kind)
         others = {child.pid for child in multiprocessing.active_children()}
         with without_main():
             self._llm = AsyncLLM.from_engine_args(
@@ -122,13 +131,39 @@ class VllmEngine(CheckpointEngine):
             )
         cores = [child.pid for child in multiprocessing.active_children() if child.pid not in others]
         self._guard = vllm_process.guard(cores)
+        self._ready()
+
+    def _ready(self) -> None:
+        """Take the model as vLLM has it: what it can be shown, and how that is proven."""
+        info = self._llm.renderer.get_mm_processor().info
+        most, videos = info.supported_mm_limits.get("video", 0), 1 if self.needs is None else self.needs.videos
+        if self._showing.medium == "video" and most is not None and most < videos:
+            self._showing = processors.showing(self._processor, replace(self.family, vllm="images"), True, self.kind)
+        if {"video": "video", "images": "image"}[self._showing.medium] not in info.supported_mm_limits:
+            some = f"at most {most} videos of a question" if most else "neither videos nor pictures"
+            raise ViubenchError(f"vLLM shows this model {some}", where=self.checkpoint["path"], hint="--engine hf")
+        pass_times_on(info)
+        self._takes = supported_arguments(info)
+        counter = Counter(self.checkpoint, kind=self.kind)
+        counter.showing = self._showing
+        group = self.frame_format.group
+        self._prover = Prover(f"vLLM {self.version}", self.family, self._showing, counter.worth, group)
 
     async def generate(self, request: Request) -> Response:
         started = time.perf_counter()
         names = request.media_ids
         if self.deterministic:  # a video encoded for another request may have been rounded beside other videos
             names = tuple(f"{request.sample.id}-{name}" for name in names)
-        prompt = as_prompt(self._processor, request.sample.question, request.videos, names)
+        prompt = as_prompt(
+            self._processor,
+            request.sample.question,
+            request.videos,
+            names,
+            family=self.family,
+            showing=self._showing,
+            chat=request.chat,
+            takes=self._takes,
+        )
         if request.answers == "likelihood":
             return await self._likeliest(request, prompt, started)
         parser = self._parser(request, prompt["prompt"])
@@ -152,6 +187,7 @@ class VllmEngine(CheckpointEngine):
             reasoning=reasoning,
             prompt_end=prompt["prompt"][-PROMPT_END:],
             first_token=first,
+            shown=self._shown.get(shape(request.videos)),
             logprobs=tuple(float(position[token].logprob) for token, position in picked),
         )
 
@@ -172,7 +208,8 @@ class VllmEngine(CheckpointEngine):
             return {token: float(place[token].logprob) for token in wanted}
 
         logprobs = await vllm_scores.option_logprobs(ask, found)
-        return chosen(options, logprobs, tokens, time.perf_counter() - started)
+        response = chosen(options, logprobs, tokens, time.perf_counter() - started)
+        return replace(response, shown=self._shown.get(shape(request.videos)))
 
     def _parser(self, request: Request, prompt: str) -> ReasoningParser | None:
         """The reasoning parser that the protocol names."""
@@ -201,9 +238,11 @@ class VllmEngine(CheckpointEngine):
     ) -> tuple[Any, float | None]:
         """vLLM's output for a prompt, with the tokens `before` put behind it, and the seconds to its first token."""
         more: dict[str, Any] = {}
+        if self._prover.new(request.videos):
+            await self._prove(request, prompt)
         for _ in range(TRIES):
             rendered = await self._render(prompt)
-            self._check(rendered, request)
+            self._check(rendered, request.videos)
             ids = rendered["prompt_token_ids"]
             if parser is not None and "structured_outputs" in values:
                 more["reasoning_ended"] = parser.ended(request.chat, ids)
@@ -219,12 +258,17 @@ class VllmEngine(CheckpointEngine):
         from vllm.renderers.inputs.preprocess import parse_model_prompt
 
         renderer = self._llm.renderer
-        how = renderer.default_cmpl_tok_params.with_kwargs(**AS_WRITTEN)
+        how = renderer.default_cmpl_tok_params.with_kwargs(
+            add_special_tokens=templates.adds_special_tokens(self._processor, prompt["prompt"])
+        )
         parsed = parse_model_prompt(self._llm.model_config, prompt)
         try:
             (rendered,) = await renderer.render_cmpl_async([parsed], how, **more)
         except Exception as error:  # a video this model does not take, a prompt that is too long
             raise EngineError(reason(error)) from error
+        if self.family.positions:
+            metas = [meta for _, meta in prompt.get("multi_modal_data", {}).get("video", ())]
+            tell_spacing(rendered, metas, self.frame_format.group)
         return rendered
 
     async def _run(self, rendered: Any, values: dict[str, Any], **more: Any) -> tuple[Any, float | None]:
@@ -254,31 +298,44 @@ class VllmEngine(CheckpointEngine):
             exit_code=Exit.INVALID_RUN,
         )
 
-    def _check(self, rendered: Any, request: Request) -> None:
-        kinds = {kind(video) for video in request.videos}
-        if not kinds <= self._proven:
-            self._check_prompt(rendered["prompt_token_ids"], request)
-            self._proven |= kinds
+    async def _prove(self, request: Request, prompt: dict[str, Any]) -> None:
+        """Before the first answer to videos of these shapes: ViubenchError where they do not reach the model."""
+        async with self._proving:
+            if not self._prover.new(request.videos):
+                return
+            loop = asyncio.get_running_loop()
 
-    def _check_prompt(self, token_ids: list[int], request: Request) -> None:
-        """Proof on the first answer that the model saw our frames at our times: nothing sampled or resized again."""
-        metas = [timestamps.metadata(video) for video in prompts.moving(request.videos)]
-        text = self._processor.tokenizer.decode(token_ids)
-        group = getattr(getattr(self._processor, "video_processor", None), "temporal_patch_size", 2)
-        stamped = self.checkpoint["model_type"] in TIMESTAMPED_TYPES or timestamps.has_timestamps(text)
-        problem = timestamps.missing_timestamps(text, metas, group) if stamped and metas else None
-        side = self.frame_format.multiple
-        for what in ("video", "image") if problem is None and stamped and side else ():
-            pad = getattr(self._llm.model_config.hf_config, f"{what}_token_id", None)
-            shapes = [video.pixels.shape for video in request.videos if kind(video) == what]
-            expected = sum(-(-t // group) * (h // side) * (w // side) for t, h, w, _ in shapes)
-            if pad is not None and (seen := token_ids.count(pad)) != expected:
-                problem = f"the frames became {seen} vision tokens where {expected} were due: they were resized again"
-        if problem is not None:
-            raise ViubenchError(
-                f"vLLM does not show the model the frames it was given: {problem}",
-                hint=f"vLLM {self.version} and this checkpoint's processor do not fit; try --engine hf",
-            )
+            async def processing(videos: Sequence[VideoInput]) -> Processed:
+                rendered = await self._render(self._with(prompt, videos), skip_mm_cache=True)
+                seen = processed(rendered, self._llm.renderer.tokenizer)
+                assert seen is not None, "nothing is cached"
+                return seen
+
+            def process(videos: Sequence[VideoInput]) -> Processed:
+                return asyncio.run_coroutine_threadsafe(processing(videos), loop).result()
+
+            def next_token(videos: Sequence[VideoInput]) -> NDArray[Any]:
+                return asyncio.run_coroutine_threadsafe(self._next_token(self._with(prompt, videos)), loop).result()
+
+            seen = await processing(request.videos)
+            await asyncio.to_thread(self._prover.frames, process, request.videos, seen, next_token)
+
+    def _with(self, prompt: dict[str, Any], videos: Sequence[VideoInput]) -> dict[str, Any]:
+        """The same question about other frames."""
+        return with_media(prompt["prompt"], videos, (), self.family, self._showing, self._takes)
+
+    async def _next_token(self, prompt: dict[str, Any]) -> NDArray[Any]:
+        wanted = vllm_scores.spread(self._llm.model_config.get_vocab_size())
+        output, _ = await self._run(await self._render(prompt), vllm_scores.sampling_values(wanted))
+        place = output.outputs[0].logprobs[0]
+        return np.array([place[token].logprob for token in wanted])
+
+    def _check(self, rendered: Any, videos: Sequence[VideoInput]) -> None:
+        """Tokens and times of a prompt; ViubenchError where they are not those of the frames."""
+        seen = processed(rendered, self._llm.renderer.tokenizer)
+        if videos and seen is not None:
+            self._prover.prompt(seen, videos)
+            self._shown[shape(videos)] = self._prover.shown(seen, videos)
 
     async def close(self) -> None:
         if self._llm is not None:

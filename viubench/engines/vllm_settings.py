@@ -51,11 +51,12 @@ def default_settings(checkpoint: Mapping[str, Any], *, on_cpu: bool, needs: Need
     }
     if needs.reasoning_parser:
         common["reasoning_parser"] = needs.reasoning_parser
+    own = dict(family(checkpoint).start)
     if not on_cpu:
-        return common | {"dtype": "auto"}
+        return common | {"dtype": "auto"} | own
     eager = {"enforce_eager": True, "skip_mm_profiling": True}  # to measure the largest videos takes a CPU minutes
     cache = {"kv_cache_memory_bytes": _cache(checkpoint, context)}
-    return common | {"dtype": "float32"} | cache | eager | dict(family(checkpoint).start)
+    return common | {"dtype": "float32"} | cache | eager | own
 
 
 def media_limits(needs: Needs) -> dict[str, dict[str, int]]:
@@ -64,7 +65,7 @@ def media_limits(needs: Needs) -> dict[str, dict[str, int]]:
     size = {"width": needs.width, "height": needs.height}
     return {
         "video": {"count": max(MAX_VIDEOS, needs.videos), "num_frames": needs.frames, **size},
-        "image": {"count": max(MAX_STILLS, needs.stills), **size},
+        "image": {"count": max(MAX_STILLS, needs.videos * needs.frames), **size},  # a video may be shown as stills
     }
 
 

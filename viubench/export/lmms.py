@@ -276,9 +276,10 @@ def _task_config(name: str, task: Task, manifest: Manifest, decoding: Decoding) 
             "max_new_tokens": decoding.max_tokens,
             "temperature": decoding.temperature,
             "do_sample": decoding.temperature > 0,
-            "top_p": 1.0,
+            "top_p": decoding.top_p,
+            **({"top_k": decoding.top_k} if decoding.top_k else {}),
             "num_beams": 1,
-            "until": [],
+            "until": list(decoding.stop),
         },
         "metric_list": [
             {"metric": column, "aggregation": _Function("aggregate"), "higher_is_better": True}

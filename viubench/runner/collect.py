@@ -19,7 +19,7 @@ from viubench.errors import ViubenchError
 from viubench.pretext import build
 from viubench.runner.config import EvalConfig
 from viubench.runner.protocols import protocol_of
-from viubench.schema import Recipe, Suite, Task
+from viubench.schema import Recipe, Sampling, Suite, Task
 from viubench.tasks.registry import Catalogue, Selection, load_task
 
 LMMS = "lmms:"  # begins the name of a task of the installed lmms-eval
@@ -146,8 +146,7 @@ class Collector:
                 where="--videos",
                 hint="name a folder of videos with --videos, or ready items with --data-root",
             )
-        sampling = protocol_of(self.config, self.catalogue, next(iter(tasks.values())).protocol).sampling
-        recipe = recipe.model_copy(update={"sampling": sampling})
+        recipe = recipe.model_copy(update={"sampling": self._sampling(next(iter(tasks.values())).protocol)})
         folder = self.out / "items"
         if not _built_before(folder, recipe, tasks, self.config.videos_folder, self.config.seed):
             with self.progress("building items") as update:
@@ -163,8 +162,22 @@ class Collector:
                 )
         return folder
 
+    def _sampling(self, own: str) -> Sampling:
+        """The frames that items are built from. A protocol from elsewhere says nothing of them: it was made for whole
+        videos, of which it shows more or fewer frames by their length."""
+        protocol = protocol_of(self.config, self.catalogue, own)
+        if protocol.source and not self._sets_sampling:
+            self.notes.append(f"items are built from the frames of {own}; {protocol.protocol} says the rest")
+            return self.catalogue.protocol(own).sampling
+        return protocol.sampling
+
+    @property
+    def _sets_sampling(self) -> bool:
+        named = any(path.startswith("sampling.") for path in self.config.set or ())
+        return bool(self.config.frames or self.config.fps or named)
+
     def _refuse_sampling(self, ready: Path) -> None:
-        if self.config.frames or self.config.fps or any(path.startswith("sampling.") for path in self.config.set or ()):
+        if self._sets_sampling:
             raise ViubenchError(
                 "ready items fix their frames: --frames, --fps and --set sampling cannot change them",
                 where=str(ready),

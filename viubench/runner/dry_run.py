@@ -53,5 +53,6 @@ def forecast(config: EvalConfig) -> DryRun:
     lengths = preflight.measure(plan, config.cache, counter)
     taken = footprint(layout.kind, checkpoint, layout.engine_args, needs_of(plan, lengths))
     memory = MemoryCheck(taken, lengths, layout.replicas or 1)
-    warnings = (*preflight.overlong(lengths, taken, len(plan.samples), 1.0), *memory.warnings())
+    unfinished = preflight.unfinished(plan, counter.template)
+    warnings = (*unfinished, *preflight.overlong(lengths, taken, len(plan.samples), 1.0), *memory.warnings())
     return DryRun(plan, missing, counter.basis, memory, warnings)

@@ -247,14 +247,18 @@ def warn_before_start(config: EvalConfig, plan: Plan, engine: Engine, replicas: 
     checkpoint = getattr(engine, "checkpoint", None)
     if engine.kind not in ("vllm", "hf") or checkpoint is None:
         return
-    doubtful = preflight.doubtful(plan, footprint(engine.kind, checkpoint, config.engine_settings))
-    lengths = preflight.measure(plan, config.cache, TokenCounter(checkpoint), doubtful)
+    counter = TokenCounter(checkpoint)
+    doubtful = preflight.doubtful(
+        plan, footprint(engine.kind, checkpoint, config.engine_settings), counter.format.group
+    )
+    lengths = preflight.measure(plan, config.cache, counter, doubtful)
     needs = needs_of(plan, lengths)
     engine.expect(needs)
     taken = footprint(engine.kind, checkpoint, config.engine_settings, needs)
     most = config.max_errors if taken.setting else 1.0  # without a limit of its own an engine takes what is too long
     memory = MemoryCheck(taken, lengths, replicas)
-    for line in (*preflight.overlong(lengths, taken, len(plan.samples), most), *memory.warnings()):
+    unfinished = preflight.unfinished(plan, counter.template)
+    for line in (*unfinished, *preflight.overlong(lengths, taken, len(plan.samples), most), *memory.warnings()):
         log.warning("%s", line)
 
 

@@ -14,6 +14,7 @@ from viubench.runner.pipeline import frame_requests
 from viubench.runner.plan import Plan
 from viubench.runner.preflight import Lengths
 from viubench.schema import Resize
+from viubench.video import sampling
 
 
 def needs_of(plan: Plan, lengths: Lengths) -> Needs:
@@ -24,7 +25,9 @@ def needs_of(plan: Plan, lengths: Lengths) -> Needs:
         hint = "evaluate their tasks in runs of their own, or give one with --set chat.reasoning_parser=NAME"
         raise ViubenchError(f"the protocols name several reasoning parsers: {', '.join(parsers)}", hint=hint)
     clips = [request for sample in plan.samples for request in frame_requests(sample, plan)]
-    sides = [_sides(resize) for resize in {resize.model_dump_json(): resize for *_, resize in clips}.values()]
+    sides = [
+        _sides(resize, len(how.indices) or how.frames) for how, resize in {(how, resize) for *_, how, resize in clips}
+    ]
     return Needs(
         tokens=max((length.whole for length in lengths.values()), default=0),
         video=max((length.largest for length in lengths.values()), default=0),
@@ -36,6 +39,7 @@ def needs_of(plan: Plan, lengths: Lengths) -> Needs:
     )
 
 
-def _sides(resize: Resize) -> tuple[int, int]:
-    """Height and width of a square frame of the most pixels."""
-    return resize.fixed or (isqrt(resize.max_pixels), isqrt(resize.max_pixels))
+def _sides(resize: Resize, frames: int) -> tuple[int, int]:
+    """Height and width of a square frame of the most pixels that so many frames leave it."""
+    side = isqrt(int(sampling.largest(resize, frames)))
+    return resize.fixed or (side, side)

@@ -10,7 +10,7 @@ import os
 import platform
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
 from viubench.runner.protocols import resolve
 from viubench.runner.whole_files import by_file, is_url
-from viubench.schema import Clip, Manifest, Protocol, ProtocolEntry, Sample, Task, TaskEntry
+from viubench.schema import Clip, JigsawItem, Manifest, Protocol, ProtocolEntry, Sample, Task, TaskEntry
 from viubench.scoring import baselines
 from viubench.scoring.aggregate import items_hash
 from viubench.version import __version__
@@ -65,6 +65,8 @@ def make_plan(config: EvalConfig, out: Path, frames: FrameFormat | None = None, 
     blind: dict[str, dict[str, str]] = {}
     notes: dict[str, None] = {}
     samples = limited([sample for dataset in sources.datasets for sample in dataset.samples], config.limit)
+    if frames is not None and frames.most is not None:
+        _refuse_more_frames(samples, frames.most)
     for dataset in sources.datasets:
         for name, task in dataset.tasks.items():
             if name in tasks:
@@ -105,6 +107,16 @@ def limited(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
         if limit is None or counts[sample.task] <= limit:
             kept.append(sample)
     return kept
+
+
+def _refuse_more_frames(samples: Iterable[Sample], most: int) -> None:
+    """Raise ViubenchError for built items that show a video of more than `most` frames."""
+    for sample in samples:
+        item = sample.pretext
+        shown = len(item.indices) // (len(item.order) if isinstance(item, JigsawItem) else 1) if item else 0
+        if shown > most:
+            hint = f"build the items for it: --videos FOLDER --frames {most}"
+            raise ViubenchError(f"{sample.id} shows {shown} frames, the model takes {most} of a video", hint=hint)
 
 
 def manifest(plan: Plan, engine: Described, config: EvalConfig) -> Manifest:

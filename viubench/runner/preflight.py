@@ -26,6 +26,9 @@ from viubench.schema import Clip, JigsawItem, Resize, Sample, Sampling
 from viubench.video import sampling
 from viubench.video.frame_cache import FrameCache
 
+THINKING_TOKENS = 2048
+"""Fewer tokens than that seldom hold the reasoning and the answer of a model that thinks."""
+
 
 @dataclass(frozen=True)
 class Length:
@@ -107,7 +110,7 @@ def measure(
         video = sum(map(counter.video, videos))
         lengths[sample.id] = Length(
             sample.task,
-            counter.prompt(sample.question, videos) - video,
+            counter.prompt(sample.question, videos, plan.protocols[sample.task].chat) - video,
             video,
             max(map(counter.embeddings, videos), default=0),
             plan.protocols[sample.task].decoding.max_tokens,
@@ -118,21 +121,39 @@ def measure(
     return lengths
 
 
-def doubtful(plan: Plan, taken: Footprint) -> Callable[[Sample], bool]:
-    """Whether a sample might not fit, by its bytes and its protocol's largest frames: a bound that costs nothing."""
+def doubtful(plan: Plan, taken: Footprint, group: int = 2) -> Callable[[Sample], bool]:
+    """Whether a sample might not fit, by its bytes and its protocol's largest frames (the model merges `group` of
+    them): a bound that costs nothing."""
     limit, most = taken.limit or sys.maxsize, taken.video or sys.maxsize
 
     def check(sample: Sample) -> bool:
-        bound = len(sample.question.encode()) + 256 + plan.protocols[sample.task].decoding.max_tokens
+        protocol = plan.protocols[sample.task]
+        bound = len((sample.question + protocol.chat.system).encode()) + 256 + protocol.decoding.max_tokens
         for _, _, how, resize in pipeline.frame_requests(sample, plan):
             frames = len(how.indices) if how.kind == "indices" else how.frames
-            groups, pads = (frames + 1) // 2, _pads(resize, frames)
+            groups, pads = -(-frames // group), _pads(resize, frames)
             if groups * pads > most:
                 return True
             bound += (groups + 16) * (pads + 24)  # a jigsaw's clips round up
         return bound > limit
 
     return check
+
+
+def unfinished(plan: Plan, template: str | None) -> list[str]:
+    """One line for each answer budget that is too small for a model whose chat template lets it think first."""
+    if not template or not ("<think>" in template or "enable_thinking" in template):
+        return []
+    short: dict[int, list[str]] = {}
+    for task, protocol in sorted(plan.protocols.items()):
+        most, thinks = protocol.decoding.max_tokens, protocol.chat.thinking != "off"
+        if most < THINKING_TOKENS and thinks and protocol.answers != "likelihood":
+            short.setdefault(most, []).append(task)
+    return [
+        f"{', '.join(tasks)}: the model may think before it answers, and {most} tokens seldom hold both: "
+        "--thinking off, or --max-tokens 32768"
+        for most, tasks in short.items()
+    ]
 
 
 def overlong(lengths: Lengths, taken: Footprint, total: int, max_errors: float) -> list[str]:
