@@ -217,9 +217,10 @@ class ServerEngine(Engine):
         """The same question with timed images, and all later ones, if the server answers that; else `refusal`."""
         try:
             reply, body = await self._ask(request, as_video=False, once=self._neither)
-        except EngineError:
+        except EngineError as error:
             self._neither = True  # it fails whatever is sent: later questions look for images but once
-            raise refusal from None
+            told = str(refusal) if str(error) == str(refusal) else f"as a video: {refusal}; as images: {error}"
+            raise EngineError(told) from None
         if self.transport == "auto":
             self.transport, self.why_images = "images", str(refusal)
             log.warning(
