@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine_requests import ask, at_once, request, standard, texts, video
@@ -22,6 +23,9 @@ from viubench.engines.base import Response
 from viubench.engines.token_counts import Counter, Shown
 from viubench.engines.vllm import VllmEngine
 from viubench.errors import EngineError, ViubenchError
+from viubench.schema import Decoding
+from viubench.video import timestamps
+from viubench.video.frames import VideoInput
 
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.engine
@@ -99,14 +103,51 @@ def test_answers_of_a_form_and_the_likeliest_option_equal_those_of_transformers(
             assert known.logprob == pytest.approx(two.option_logprobs[option].logprob, abs=1e-3)
 
 
-def test_frames_that_would_be_resized_again_stop_the_run(
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"do_sample_frames": False}, "vision tokens where"),  # small frames are enlarged
+        ({"do_sample_frames": False, "do_resize": False, "image_std": [0.0, 0.0, 0.0]}, "does not"),
+    ],
+    ids=["resized", "blank"],
+)
+def test_a_model_that_does_not_see_its_frames_stops_the_run(
+    engine: VllmEngine, loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any], said: str
+) -> None:
+    monkeypatch.setattr("viubench.engines.vllm_prompt.arguments", lambda *_: fault)
+    small = request("<video>\nWhat is it?", video(22 + len(fault), 6, 64, 64))  # of a shape that is not proven yet
+    with pytest.raises(ViubenchError, match=said):
+        loop.run(engine.generate(small))
+
+
+def test_times_that_are_not_those_of_the_frames_stop_the_run(
     engine: VllmEngine, loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("viubench.engines.vllm_prompt.FRAMES_AS_THEY_ARE", {"do_sample_frames": False})
-    monkeypatch.setattr(engine, "_proven", set())  # as if just started: the first answer is the one that is checked
-    small = request("<video>\nWhat is it?", video(22, 8, 64, 64))  # small enough to be enlarged, and never seen before
-    with pytest.raises(ViubenchError, match="resized again"):
-        loop.run(engine.generate(small))
+    true = timestamps.metadata
+
+    def late(clip: VideoInput, *, ticks: bool = False) -> dict[str, Any]:
+        meta = true(clip, ticks=ticks)
+        return meta | {"frames_indices": [index + 25 for index in meta["frames_indices"]]}
+
+    monkeypatch.setattr("viubench.engines.vllm_prompt.timestamps.metadata", late)
+    with pytest.raises(ViubenchError, match="frame times"):
+        loop.run(engine.generate(request("<video>\nWhen?", video(30, 8, 64, 64))))
+
+
+def test_a_record_can_say_what_the_model_got_and_sampling_follows_its_seed(
+    engine: VllmEngine, loop: asyncio.Runner
+) -> None:
+    asked = request("<video>\nWhen?", video(31, 8, 64, 64))
+    drawn = [replace(asked, decoding=Decoding(max_tokens=12, temperature=1.0), seed=seed) for seed in (1, 1, 2)]
+    answers = loop.run(at_once(engine, drawn))
+    one, same, other = texts(answers)
+    assert one == same != other
+    first = answers[0]
+    assert isinstance(first, Response)
+    assert first.shown is not None
+    assert (first.shown.kind, first.shown.tokens, first.shown.times) == ("video", 16, "prompt")
+    assert 0 < (first.first_token or 0) <= first.seconds
+    assert first.prompt_end.endswith("assistant\n")
 
 
 def test_deterministic_answers_depend_on_their_request_alone(tiny_model: Path) -> None:

@@ -146,7 +146,7 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_no_process(items: Path, cache: Path
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    assert "of 90 samples; rerun the same command to resume" in said
+    assert "of 90 answers; rerun the same command to resume" in said
     assert "Traceback" not in said
     for _ in range(100):
         if not group_lives(process.pid):

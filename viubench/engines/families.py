@@ -137,7 +137,6 @@ _GLM46 = Family(group=2, stamp=Stamp("<|end_of_image|>{seconds:.1f} seconds", "f
 _GEMMA4 = Family(stamp=Stamp("{minute:02d}:{second:02d}", "first"), around="  <|image><image|>")
 _MINICPM = Family(
     vllm="images",  # it slices the frames of videos whatever it is told
-    start={"mm_processor_kwargs": {"do_resize": True}},  # it does not run without
     merge=4,
     around="<image></image>",
     intro="<image_id>0</image_id>",

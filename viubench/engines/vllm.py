@@ -305,17 +305,20 @@ class VllmEngine(CheckpointEngine):
                 return
             loop = asyncio.get_running_loop()
 
-            def process(videos: Sequence[VideoInput]) -> Processed:
-                rendering = self._render(self._with(prompt, videos), skip_mm_cache=True)
-                rendered = asyncio.run_coroutine_threadsafe(rendering, loop).result()
+            async def processing(videos: Sequence[VideoInput]) -> Processed:
+                rendered = await self._render(self._with(prompt, videos), skip_mm_cache=True)
                 seen = processed(rendered, self._llm.renderer.tokenizer)
                 assert seen is not None, "nothing is cached"
                 return seen
 
+            def process(videos: Sequence[VideoInput]) -> Processed:
+                return asyncio.run_coroutine_threadsafe(processing(videos), loop).result()
+
             def next_token(videos: Sequence[VideoInput]) -> NDArray[Any]:
                 return asyncio.run_coroutine_threadsafe(self._next_token(self._with(prompt, videos)), loop).result()
 
-            await asyncio.to_thread(self._prover.frames, process, request.videos, next_token)
+            seen = await processing(request.videos)
+            await asyncio.to_thread(self._prover.frames, process, request.videos, seen, next_token)
 
     def _with(self, prompt: dict[str, Any], videos: Sequence[VideoInput]) -> dict[str, Any]:
         """The same question about other frames."""

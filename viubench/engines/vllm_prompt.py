@@ -7,7 +7,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from viubench.engines import prompts
@@ -72,15 +72,23 @@ def with_media(
 
 def arguments(family: Family, kinds: Collection[str], takes: Collection[str] | None = None) -> dict[str, Any]:
     """What the processor is told, so that it leaves pictures and videos (`kinds`) as they are."""
-    flat = {"do_resize": family.resizes} | ({"do_sample_frames": False} if "video" in kinds else {})
     settled = family.start.get("mm_processor_kwargs", {})
-    own: dict[str, Any] = {
-        name: value for name, value in flat.items() if name not in settled and (takes is None or name in takes)
-    }
+
+    def taken(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if name not in settled and (not takes or name in takes)}
+
+    pictures = {"do_resize": "images" in family.resizes}
     if "video" not in kinds:
-        return own | dict(family.images)  # not under "images_kwargs": models that count tokens do not look there
-    scopes = {"images_kwargs": family.images if "image" in kinds else {}, "videos_kwargs": family.video}
-    return own | {scope: dict(values) for scope, values in scopes.items() if values}
+        return taken(pictures) | dict(family.images)  # by themselves: models that count tokens look nowhere else
+    videos = {"do_resize": "video" in family.resizes, "do_sample_frames": False}
+    if pictures["do_resize"] == videos["do_resize"] or "image" not in kinds:
+        own, pictures, videos = taken(videos), {}, {}
+    else:
+        own = {}
+    scopes = {"videos_kwargs": taken(videos) | dict(family.video)}
+    if "image" in kinds:
+        scopes["images_kwargs"] = taken(pictures) | dict(family.images)
+    return own | {scope: values for scope, values in scopes.items() if values}
 
 
 def _picture(pixels: Any) -> Any:
