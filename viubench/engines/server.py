@@ -279,6 +279,13 @@ class ServerEngine(Engine):
                     return
                 proof = "none"
                 log.warning("it could not be proved that the model sees the frames: %s", error)
+            if not proof:
+                proof = "none"
+                log.warning(
+                    "it could not be proved that the model sees the frames: token counts and answers stay the same "
+                    "whatever %s is sent",
+                    self.model,
+                )
             self.sight = proof
             self._proved.add(shape)
 
