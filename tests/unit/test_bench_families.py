@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import families
+from tests.bench import families, families_page
 from tests.bench.families import Answered, FamilyRow
 from viubench.errors import ViubenchError
 
@@ -29,7 +29,7 @@ def row(engine: str, *responses: str, family: str = "qwen3_vl", **more: Any) -> 
 
 def cells(*rows: FamilyRow) -> list[list[str]]:
     """What the table says of each row."""
-    lines = families.table(rows).splitlines()[2:]
+    lines = families_page.table(rows).splitlines()[2:]
     return [[cell.strip() for cell in line.split(" | ")[1:]] for line in lines]
 
 
@@ -37,7 +37,7 @@ def test_what_was_measured_stands_in_the_table() -> None:
     other = answered("d", prompt_tokens=9)
     served = FamilyRow("qwen3_vl", "server", {"low": answered("a"), "wide": other}, proof="prompt tokens")
     hf, vllm, server = cells(served, row("hf", *"abcd"), row("vllm", *"abcx"))
-    assert hf[:5] == ["transformers", "4 of 4", "video, proved", "prompt", "1,207, 1,008 of them frames"]
+    assert hf[:5] == ["transformers", "4 of 4", "video, proved", "prompt", "1,207 (1,008)"]
     assert vllm[5] == "tokens 4, answers 3 of 4 |"
     assert (server[2], server[5]) == ("video, tokens proved", "tokens 1, answers 1 of 2 |")
     assert cells(row("hf", "a", "b", "b", family="internvl"))[0][2:4] == [
@@ -48,7 +48,7 @@ def test_what_was_measured_stands_in_the_table() -> None:
 
 def test_what_went_wrong_stands_in_the_table() -> None:
     failed = {"low": answered("", status="engine_error", detail="refused: a | b"), "wide": answered("a", shown={})}
-    assert "1 of 2: refused: a \\| b | not said" in families.table([FamilyRow("llava", "hf", failed)])
+    assert "1 of 2: refused: a \\| b | not said" in families_page.table([FamilyRow("llava", "hf", failed)])
     clear, crashed = cells(
         FamilyRow("llava", "hf", error="no vision tokens"), FamilyRow("llava", "vllm", error="exit code 1", clear=False)
     )
@@ -88,7 +88,7 @@ def test_a_process_that_fails_is_a_row(
 def test_only_what_is_between_the_marks_is_written(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# Head\n<!-- families -->\nold\n<!-- /families -->\ntail\n")
-    families.document(page, [row("hf", *"abcd", packages={"torch": "2"})])
+    families_page.document(page, [row("hf", *"abcd", packages={"torch": "2"})])
     text = page.read_text()
     assert text.startswith("# Head\n<!-- families -->\ntorch 2:\n\n| family")
     assert text.endswith("\n<!-- /families -->\ntail\n")
@@ -96,4 +96,4 @@ def test_only_what_is_between_the_marks_is_written(tmp_path: Path) -> None:
     assert "old" not in text
     page.write_text("no marks")
     with pytest.raises(ViubenchError, match="no <!-- families -->"):
-        families.document(page, [])
+        families_page.document(page, [])

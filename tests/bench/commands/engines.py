@@ -124,7 +124,7 @@ def families(
     """A small run of each family on each engine: runs, sees, times, tokens."""
     from tempfile import TemporaryDirectory
 
-    from tests.bench import families
+    from tests.bench import families, families_page
     from viubench.engines import tiny_checkpoints
 
     for given, known, where in ((family, tiny_checkpoints.names(), "--family"), (engine, families.ENGINES, "--engine")):
@@ -135,9 +135,9 @@ def families(
         for row in families.measure(*asked, out, checkpoints or Path(scratch), limit, again):
             print(f"{row.family} on {row.engine}: {row.seconds:.0f} s {row.error}", file=sys.stderr, flush=True)
     found = families.rows(out)
-    print(families.table(found))
+    print(families_page.table(found))
     if document is not None:
-        families.document(document, found)
+        families_page.document(document, found)
 
 
 def _counts(text: str) -> tuple[int, ...]:
