@@ -49,7 +49,7 @@ def forecast(config: EvalConfig) -> DryRun:
     missing = planning.missing(plan)
     if checkpoint is None:
         return DryRun(plan, missing, costs=costs(plan, config) if layout.kind == "server" else None)
-    counter = Counter(checkpoint)
+    counter = Counter(checkpoint, kind=layout.kind)
     lengths = preflight.measure(plan, config.cache, counter)
     taken = footprint(layout.kind, checkpoint, layout.engine_args, needs_of(plan, lengths))
     memory = MemoryCheck(taken, lengths, layout.replicas or 1)
