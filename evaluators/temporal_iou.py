@@ -135,14 +135,15 @@ def _shown(item: Gradable) -> tuple[float, float]:
 
 
 def _distribution(item: Gradable) -> tuple[int, int, int] | None:
-    """(frames, shortest, longest segment) that the item was drawn from, where its params say so."""
+    """(frames, shortest, longest segment) that the item was drawn from, where its params say so. A segment leaves at
+    least one frame out."""
     frames, length = item.params.get("frames"), item.params.get("length")
     if frames is None or length is None:
         return None
     if len(item.params["times"]) != frames + 1:
         raise ValueError(f"{frames} frames need {frames + 1} edges in params['times'], got {len(item.params['times'])}")
     shortest, longest = length
-    return int(frames), int(shortest), int(longest)
+    return int(frames), int(shortest), min(int(longest), int(frames) - 1)
 
 
 def _write(start: float, end: float) -> str:

@@ -21,7 +21,7 @@ from viubench.schema import canonical_json
 NAME_LENGTH = 120
 """Characters of a name that are shown; of a sentence that quotes names, ten times as many."""
 
-_COMMAND = re.compile(r"^\s*::|(?<=##)\[")
+_COMMAND = re.compile(r"^\s*::?|(?<=##)\[")
 """What a GitHub workflow takes for a command in a step's output: the one at the start of a line, the other anywhere."""
 
 _JOINERS = "\u200c\u200d"  # Indic and Persian words, and emoji, need them; they cannot reorder or hide text

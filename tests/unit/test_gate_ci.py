@@ -102,6 +102,7 @@ def test_of_many_annotations_of_a_kind_the_tenth_says_how_many() -> None:
 # --- hostile text -------------------------------------------------------------------------------------------------
 
 HOSTILE = (
+    ":",
     "<script>alert(1)</script>",
     "]]></system-out></testcase><testcase name='x'/>",
     "&lt;&xxe; <!DOCTYPE a [<!ENTITY xxe SYSTEM 'file:///etc/passwd'>]>",

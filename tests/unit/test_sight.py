@@ -106,6 +106,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "reordered": (same_count(swap), "does not come after"),
     "turned round": (same_count(lambda pixels: pixels[::-1]), "does not come after"),
     "resampled": (same_count(shrink), "is resized|is cropped"),
+    "every other row": (same_count(lambda p: p[:, ::2, ::2].repeat(2, 1).repeat(2, 2)), "is resized|is cropped"),
     "blended": (same_count(lambda p: p // 2 + np.roll(p, 1, 0) // 2), "is resized"),
     "smaller": (pixels(lambda p: p[:, ::2, ::2].repeat(2, 1)), "vision tokens"),
     "shifted": (lambda v: replace(v, times=tuple(time + 1 for time in v.times)), "expected 5, <1.0 seconds>"),

@@ -16,6 +16,7 @@ import yaml
 from viubench.datasets.dataset import Dataset
 from viubench.engines import server_payload
 from viubench.engines.base import Request
+from viubench.engines.prompts import Showing
 from viubench.errors import EngineError, MediaError, ViubenchError
 from viubench.schema import Clip, Decoding, Record, Resize, Sample, Sampling
 from viubench.scoring.grade import grade
@@ -267,11 +268,11 @@ def test_a_picture_among_videos_keeps_its_place_on_a_server(bridge: Bridge) -> N
     from test_engines_prompts import video
 
     request = Request(sample, (still, video([0.0, 1.0])), ("s", "v"), Decoding())
-    for as_video, kinds in (
-        (True, ["text", "image_url", "text", "video_url", "text"]),
-        (False, ["text", "image_url", "text", "text", "image_url", "text", "image_url", "text"]),
+    for medium, kinds in (
+        ("video", ["text", "image_url", "text", "video_url", "text"]),
+        ("images", ["text", "image_url", "text", "text", "image_url", "text", "image_url", "text"]),
     ):
-        content = server_payload.body(request, format_="png", as_video=as_video)["messages"][0]["content"]
+        content = server_payload.messages(request, format_="png", showing=Showing(medium))[0]["content"]
         assert [part["type"] for part in content] == kinds
 
 

@@ -24,8 +24,10 @@ HEADER_LIMIT = 100 * 2**20  # bytes of header that safetensors itself accepts
 INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_SMALL_FILES = ("config.json", "generation_config.json", "tokenizer*", "*processor_config.json", "chat_template*")
-_FETCHED_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
+_SMALL_FILES = (
+    "config.json", "generation_config.json", "tokenizer*", "*processor_config.json", "chat_template*", "*.py",
+)  # fmt: skip
+_FETCHED_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.py")
 
 
 @cache

@@ -217,9 +217,10 @@ class ServerEngine(Engine):
         """The same question with timed images, and all later ones, if the server answers that; else `refusal`."""
         try:
             reply, body = await self._ask(request, as_video=False, once=self._neither)
-        except EngineError:
+        except EngineError as error:
             self._neither = True  # it fails whatever is sent: later questions look for images but once
-            raise refusal from None
+            told = str(refusal) if str(error) == str(refusal) else f"as a video: {refusal}; as images: {error}"
+            raise EngineError(told) from None
         if self.transport == "auto":
             self.transport, self.why_images = "images", str(refusal)
             log.warning(
@@ -278,6 +279,13 @@ class ServerEngine(Engine):
                     return
                 proof = "none"
                 log.warning("it could not be proved that the model sees the frames: %s", error)
+            if not proof:
+                proof = "none"
+                log.warning(
+                    "it could not be proved that the model sees the frames: token counts and answers stay the same "
+                    "whatever %s is sent",
+                    self.model,
+                )
             self.sight = proof
             self._proved.add(shape)
 

@@ -1,9 +1,9 @@
 """Proof of sight: before the first answer of each shape, that the model gets the frames and times that it was sent.
 
-A processor is run on the frames, and again on copies in which the border of some frames is changed. What it gives the
-vision encoder must change in exactly the numbers that those pixels became: fewer means cropped or dropped, more means
-resized, and the places must rise with the frames. Which frames are changed in which run spells each frame's number in
-binary, so that a few runs tell all frames apart.
+A processor is run on the frames, and again on copies in which pixels at the border of some frames are changed.
+What it gives the vision encoder must change in exactly the numbers that those pixels became: fewer means cropped or
+dropped, more means resized, and the places must rise with the frames. Which frames are changed in which run spells each
+frame's number in binary, so that a few runs tell all frames apart.
 
 Example:
     prover = Prover("hf", family, Showing.of(family, "hf"), counter.worth, group=2)
@@ -252,9 +252,16 @@ def _probed(frames: int, every: bool) -> list[int]:
 
 
 def _border(video: VideoInput) -> int:
-    """Numbers of a frame's border of one pixel."""
-    height, width = int(video.pixels.shape[1]), int(video.pixels.shape[2])
-    return 3 * (height * width - max(height - 2, 0) * max(width - 2, 0))
+    """Numbers of the marked pixels of a frame."""
+    return 3 * int(_marks(video.pixels.shape[1], video.pixels.shape[2]).sum())
+
+
+def _marks(height: int, width: int) -> NDArray[np.bool_]:
+    """Some pixels of a border of one, drawn: of a regular pattern, every other row left out and the rest doubled could
+    be as many."""
+    marks: NDArray[np.bool_] = np.random.default_rng(0).random((height, width)) < 0.5
+    marks[1:-1, 1:-1] = False
+    return marks
 
 
 def _places(
@@ -287,13 +294,11 @@ def _changed(base: Sequence[NDArray[Any]], other: Sequence[NDArray[Any]]) -> NDA
 
 
 def _with_borders(videos: Sequence[VideoInput], marked: Sequence[tuple[int, int]]) -> list[VideoInput]:
-    """The videos with the border of the `marked` frames (video, frame) changed by half the range of colours."""
+    """The videos with the `marked` frames (video, frame) changed at their border by half the range of colours."""
     copies = [video.pixels.copy() for video in videos]
     for place, frame in marked:
         picture = copies[place][frame]
-        border = np.ones(picture.shape[:2], bool)
-        border[1:-1, 1:-1] = False
-        picture[border] ^= 128
+        picture[_marks(*picture.shape[:2])] ^= 128
     return [replace(video, pixels=pixels) for video, pixels in zip(videos, copies, strict=True)]
 
 

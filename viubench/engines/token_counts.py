@@ -52,7 +52,7 @@ class _Told(NamedTuple):
 
 class Counter:
     """Counts the tokens of prompts for one checkpoint, as `describe_checkpoint` gives it; `multiple` are the pixels of
-    a token's side, where that does not say."""
+    a token's side, where that does not say, `kind` the engine that shows them."""
 
     def __init__(self, checkpoint: Mapping[str, Any], multiple: int = 32, kind: str = "hf") -> None:
         self.folder = Path(checkpoint["path"])
