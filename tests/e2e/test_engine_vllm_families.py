@@ -42,6 +42,8 @@ def test_a_family_sees_every_frame_at_its_time(
 
 def test_a_core_that_dies_says_why(tmp_path: Path) -> None:
     """Qwen3.5 asks for bfloat16 on a CPU when it gets its first question."""
-    (answer,) = ask(opened(tmp_path / "qwen", "qwen3_5", dtype="float32"), [request("<video>\nWhen?", video(1, 4, 64, 64))])
+    (answer,) = ask(
+        opened(tmp_path / "qwen", "qwen3_5", dtype="float32"), [request("<video>\nWhen?", video(1, 4, 64, 64))]
+    )
     assert isinstance(answer, EngineDead)
     assert "BF16" in answer.message
