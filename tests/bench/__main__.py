@@ -10,7 +10,7 @@ import typer
 
 from tests.bench import parity
 from tests.bench.commands.costs import build, decode, document, page, records, startup
-from tests.bench.commands.engines import order, peers, pipeline
+from tests.bench.commands.engines import families, order, peers, pipeline
 from tests.bench.commands.statistics import stats
 from viubench.cli import main
 
@@ -22,7 +22,20 @@ app = typer.Typer(
     help="Measure speed, memory, statistics and parity of viubench.",
 )
 
-for command in (stats, peers, pipeline, order, decode, build, records, page, startup, document, parity.parity):
+for command in (
+    stats,
+    peers,
+    pipeline,
+    order,
+    decode,
+    build,
+    records,
+    page,
+    startup,
+    document,
+    families,
+    parity.parity,
+):
     app.command()(command)
 
 if __name__ == "__main__":

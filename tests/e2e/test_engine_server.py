@@ -13,7 +13,7 @@ from served import serving
 from viubench.engines import tiny_checkpoints
 from viubench.engines.base import Response
 from viubench.engines.server import ServerEngine
-from viubench.schema import Chat, Decoding
+from viubench.schema import Chat
 
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.engine
@@ -54,8 +54,7 @@ def test_a_plain_server_of_a_thinking_model_gets_images_and_keeps_reasoning_apar
     tiny_checkpoints.write(tmp_path / "model", family="qwen3_5")
     options = ("--dtype", "bfloat16", "--reasoning-parser", "qwen3")
     question = standard()[-2]
-    sampled = Decoding(max_tokens=12, temperature=0.6, top_p=0.95, top_k=20)
-    asked = [replace(question, decoding=sampled, chat=Chat(thinking=how)) for how in ("on", "off")]
+    asked = [replace(question, chat=Chat(thinking=how)) for how in ("on", "off")]
     with serving(tmp_path / "model", tmp_path / "log", *options) as url:
         engine = ServerEngine(None, [url], {})
         thought, plain = ask(engine, asked)

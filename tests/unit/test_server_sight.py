@@ -10,8 +10,8 @@ import pytest
 from fake_server import PICTURE_TOKENS, Body, Reply, Serve, completion, fine, servers, tokens_of
 from server_requests import ask, ask_at_once, clip, request
 
-from viubench.engines import server_http
 from viubench.engines.server import ServerEngine
+from viubench.engines.server import http as server_http
 from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Decoding
 
@@ -36,6 +36,11 @@ def counting(tokens: Any) -> Any:
     return answer
 
 
+def words(body: Body) -> int:
+    """Tokens of the text alone."""
+    return sum(len(part.get("text", "").split()) for part in body["messages"][-1]["content"])
+
+
 def seen(body: Body, most: int) -> int:
     """Tokens where only the first pictures are looked at."""
     pictures = json.dumps(body).count('"image_url": {')
@@ -52,8 +57,8 @@ def test_a_server_that_shows_the_frames_is_asked_little(serve: Serve, owner: str
 
 
 def test_a_server_that_drops_pictures_stops_the_run(serve: Serve) -> None:
-    served = serve(counting(lambda body: 40), owner="someone")
-    with pytest.raises(ViubenchError, match="does not show its model the frames \\(40 prompt tokens with them, 40"):
+    served = serve(counting(words), owner="someone")
+    with pytest.raises(ViubenchError, match=r"does not show its model the frames \(\d+ prompt tokens with them"):
         ask(ServerEngine(None, [served.url], {}), request(clip()))
     engine = ServerEngine(None, [served.url], {"sight": "off"})
     assert ask(engine, request(clip()))[0].text == "red 3"
@@ -61,7 +66,7 @@ def test_a_server_that_drops_pictures_stops_the_run(serve: Serve) -> None:
 
 
 def test_a_server_that_keeps_some_of_the_pictures_stops_the_run(serve: Serve) -> None:
-    served = serve(counting(lambda body: seen(body, 2)), owner="someone")
+    served = serve(counting(lambda body: seen(body, 2) + words(body)), owner="someone")
     with pytest.raises(ViubenchError, match="about 2 of 4 pictures"):
         ask(ServerEngine(None, [served.url], {}), request(clip()))
 
@@ -87,7 +92,9 @@ def test_without_token_counts_a_drawn_mark_decides(serve: Serve, sees: bool) -> 
         text = json.dumps(body)
         if "Which digit" in text and text not in marks:
             marks.append(text)
-        said = "red 3" if "Which digit" not in text or not sees or marks.index(text) == 0 else "blue 8"
+        shown = sees and text in marks and marks.index(text) == 1
+        blue = shown if "image_url" in text else "blue" in text
+        said = "blue 8" if blue else "red 3"
         return 200, {}, {key: value for key, value in completion(body, said).items() if key != "usage"}
 
     engine = ServerEngine(None, [serve(uncounted, owner="someone").url], {})
@@ -97,7 +104,19 @@ def test_without_token_counts_a_drawn_mark_decides(serve: Serve, sees: bool) -> 
     else:
         with pytest.raises(ViubenchError, match="does not show its model the frames"):
             ask(engine, request(clip()))
-    assert len(marks) == 2
+    assert len(marks) == (2 if sees else 4)
+
+
+@pytest.mark.parametrize("usage", [{"prompt_tokens": 10, "completion_tokens": 1}, None])
+def test_a_server_that_says_the_same_to_all_proves_nothing(
+    serve: Serve, usage: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither its count nor its answers depend on what it is sent: nothing is known of its sight, and that is said."""
+    served = serve(lambda path, body: (200, {}, completion(body, "A") | {"usage": usage}), owner="someone")
+    engine = ServerEngine(None, [served.url], {})
+    assert [answer.text for answer in ask(engine, request(clip()), request(clip(1)))] == ["A", "A"]
+    assert engine.describe()["settings"]["sight"] == "none"
+    assert caplog.text.count("could not be proved") == 1
 
 
 def test_a_sampled_answer_that_differs_by_chance_proves_nothing(serve: Serve) -> None:

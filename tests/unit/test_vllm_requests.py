@@ -15,11 +15,11 @@ import pytest
 from viubench.engines.base import Needs
 from viubench.engines.families import FAMILIES
 from viubench.engines.prompts import Showing
-from viubench.engines.vllm_prompt import arguments, with_media
-from viubench.engines.vllm_sampling import sampling_values
-from viubench.engines.vllm_scores import option_logprobs, places, spread
-from viubench.engines.vllm_settings import default_settings
-from viubench.engines.vllm_sight import processed, tell_spacing
+from viubench.engines.vllm.prompt import arguments, with_media
+from viubench.engines.vllm.sampling import sampling_values
+from viubench.engines.vllm.scores import option_logprobs, places, spread
+from viubench.engines.vllm.settings import default_settings
+from viubench.engines.vllm.sight import processed, tell_spacing
 from viubench.schema import Chat, Decoding
 from viubench.video.frames import STILL, VideoInput
 
@@ -118,5 +118,7 @@ def test_an_engine_is_as_large_as_the_run_needs_and_the_model_can() -> None:
     assert default_settings(checkpoint | {"context": 8192}, on_cpu=True, needs=needs)["max_model_len"] == 8192
     assert default_settings(checkpoint, on_cpu=True, needs=Needs())["max_model_len"] == 32_768
     assert default_settings(checkpoint | {"model_type": "qwen3_5"}, on_cpu=True)["dtype"] == "bfloat16"
+    whole = default_settings(checkpoint, on_cpu=True, needs=needs)
+    assert (whole["enable_chunked_prefill"], whole["max_num_batched_tokens"]) == (False, whole["max_model_len"])
     assert settings["trust_remote_code"] is False
     assert pickle.loads(pickle.dumps(needs)) == needs

@@ -1,4 +1,4 @@
-"""A run as a whole: peers, pipeline and order.
+"""A run as a whole: peers, pipeline, order and families.
 
 Example:
     python -m tests.bench peers --videos clips --questions 3
@@ -108,6 +108,36 @@ def order(
     printed = tabulate(lines, headers, disable_numparse=True, colalign=("left", "left", *["right"] * 4))
     print(printed)
     machine.write(json, rows, printed)
+
+
+def families(
+    family: Annotated[list[str], typer.Option(help="One of `viubench tiny --list`; repeatable, all by default.")] = [],  # noqa: B006
+    engine: Annotated[list[str], typer.Option(help="hf, vllm or server; repeatable, all by default.")] = [],  # noqa: B006
+    out: Annotated[Path, typer.Option(help="Rows as JSON lines; those that are there are not measured again.")] = Path(
+        "families.jsonl"
+    ),
+    checkpoints: Annotated[Path | None, typer.Option(help="Folder of tiny checkpoints by family, kept.")] = None,
+    limit: Annotated[float, typer.Option(min=1, help="Seconds that a family may take on an engine.")] = 180,
+    again: Annotated[bool, typer.Option("--again", help="Measure rows that are there again.")] = False,
+    document: Annotated[Path | None, typer.Option(help="Page to write the table into, between its marks.")] = None,
+) -> None:
+    """A small run of each family on each engine: runs, sees, times, tokens."""
+    from tempfile import TemporaryDirectory
+
+    from tests.bench import families, families_page
+    from viubench.engines import tiny_checkpoints
+
+    for given, known, where in ((family, tiny_checkpoints.names(), "--family"), (engine, families.ENGINES, "--engine")):
+        if unknown := [name for name in given if name not in known]:
+            raise ViubenchError(f"no such name: {unknown[0]}", where=where, hint=f"one of {', '.join(known)}")
+    with TemporaryDirectory(prefix="viubench-bench-") as scratch:
+        asked = (family or [*tiny_checkpoints.names()], engine or [*families.ENGINES])
+        for row in families.measure(*asked, out, checkpoints or Path(scratch), limit, again):
+            print(f"{row.family} on {row.engine}: {row.seconds:.0f} s {row.error}", file=sys.stderr, flush=True)
+    found = families.rows(out)
+    print(families_page.table(found))
+    if document is not None:
+        families_page.document(document, found)
 
 
 def _counts(text: str) -> tuple[int, ...]:

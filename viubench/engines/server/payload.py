@@ -135,6 +135,10 @@ def _parts(message: Message) -> list[dict[str, Any]]:
     return message["content"] if isinstance(message["content"], list) else []
 
 
+def text_part(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
 def _image_part(frame: Pixels, format_: str) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": f"data:image/{format_};base64,{encoded(frame, format_)}"}}
 

@@ -4,7 +4,8 @@ Example:
     await Sight(ask).prove(body, tokens=1417, even=True, expected=None)   # 'prompt tokens'
 
 A prompt with frames has more tokens than the same prompt without, and each picture of one size costs the same. Where a
-server counts no tokens, it is asked twice which digit it sees: two pictures, so the answers must differ.
+server counts no tokens, it is asked twice which digit it sees: two pictures, so the answers must differ. A server whose
+count, or whose answer, does not change with the text either proves nothing: it is no sign of a blind model.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from viubench.engines.server_payload import media_parts, with_media
-from viubench.engines.server_replies import response_of
+from viubench.engines.server.payload import media_parts, text_part, with_media
+from viubench.engines.server.replies import response_of
 from viubench.errors import ViubenchError
 
 Ask = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -43,7 +44,8 @@ class Sight:
         self.ask = ask
 
     async def prove(self, body: Mapping[str, Any], tokens: int | None, *, even: bool, expected: int | None) -> str:
-        """How it was proved that the model sees what `body` shows: "prompt tokens" or "marks".
+        """How it was proved that the model sees what `body` shows: "prompt tokens" or "marks"; "" where nothing the
+        server says depends on what it is sent.
 
         Args:
             body: the request that was answered.
@@ -58,8 +60,15 @@ class Sight:
         pictures = media_parts(body["messages"])
         without = await self._tokens(body, 0) if tokens is not None else None
         if tokens is None or without is None or tokens - without < pictures:
-            if await self._sees_marks(body):
+            shown = await self._marks(body, told=False)
+            if shown[0] != shown[1] and (
+                _named(shown) or "temperature" in body
+            ):  # a sampled answer may differ by chance
                 return "marks"
+            longer = None if without is None else await self._tokens(_longer(body), 0)
+            counts = without is not None and longer is not None and longer > without
+            if not counts and len(set(await self._marks(body, told=True))) == 1:
+                return ""
             counted = "" if tokens is None else f" ({tokens} prompt tokens with them, {without} without)"
             raise ViubenchError(
                 f"the server does not show its model the frames{counted}", where="--base-url", hint=HINT
@@ -78,20 +87,34 @@ class Sight:
         fewer["messages"] = with_media(body["messages"], pictures)
         return response_of(await self.ask(_short(fewer))).usage.get("prompt_tokens")
 
-    async def _sees_marks(self, body: Mapping[str, Any]) -> bool:
-        """Whether two pictures of different digits and colours get different answers."""
+    async def _marks(self, body: Mapping[str, Any], *, told: bool) -> list[str]:
+        """The answers to which digit and colour each mark has, shown as a picture or `told` in words."""
         plain = {name: value for name, value in body.items() if name not in ABOUT_FRAMES}
         plain |= {"temperature": 0.0} if "temperature" in plain else {}
-        texts, named = [], []
+        answers = []
         for digit, colour, words in MARKS:
             url = {"url": f"data:image/png;base64,{_drawn(digit, colour)}"}
+            picture = text_part(" ".join(words)) if told else {"type": "image_url", "image_url": url}
             text = "Which digit and which colour does the picture show? Answer with two words."
-            content = [{"type": "image_url", "image_url": url}, {"type": "text", "text": text}]
+            content = [picture, text_part(text)]
             asked = _short(plain | {"messages": [{"role": "user", "content": content}]})
             answer = response_of(await self.ask(asked))
-            texts.append(answer.reasoning + answer.text)
-            named.append(any(word in texts[-1].lower() for word in (digit, *words)))
-        return texts[0] != texts[1] and (all(named) or "temperature" in plain)  # a sampled answer may differ by chance
+            answers.append(answer.reasoning + answer.text)
+        return answers
+
+
+def _named(answers: list[str]) -> bool:
+    """Whether each answer names its mark."""
+    marks = zip(answers, MARKS, strict=True)
+    return all(any(word in answer.lower() for word in (digit, *words)) for answer, (digit, _, words) in marks)
+
+
+def _longer(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The request with more text in its question."""
+    *before, last = body["messages"]
+    more = "Look again, more slowly this time, and then answer the question. " * 4
+    content = last["content"] + more if isinstance(last["content"], str) else [*last["content"], text_part(more)]
+    return {**body, "messages": [*before, {**last, "content": content}]}
 
 
 def _short(body: dict[str, Any]) -> dict[str, Any]:
