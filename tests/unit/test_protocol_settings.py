@@ -128,6 +128,12 @@ def test_a_model_that_takes_fewer_frames_bounds_them_and_says_so() -> None:
     assert greedy.notes == ("top_p: no effect at temperature 0, which is greedy",)
 
 
+@pytest.mark.parametrize("written", ["on", "off", '"on"', "default"])
+def test_thinking_may_be_a_bare_on_which_yaml_reads_as_true(tmp_path: Path, written: str) -> None:
+    (tmp_path / "mine.yaml").write_text(f"protocol: mine\nchat: {{thinking: {written}}}\n")
+    assert CATALOGUE.protocol(str(tmp_path / "mine.yaml")).chat.thinking == written.strip('"')
+
+
 @pytest.mark.parametrize(("path", "fits", "wrong"), [("resize.multiple", 56, 32), ("resize.fixed", [28, 56], [28, 50])])
 def test_frame_sides_that_a_model_does_not_take_are_refused(path: str, fits: Any, wrong: Any) -> None:
     frames = FrameFormat(multiple=28)
@@ -197,6 +203,10 @@ def test_a_checkpoint_without_the_file_is_greedy_and_a_broken_one_an_error(check
     (checkpoint / "generation_config.json").write_text("[1")
     with pytest.raises(ViubenchError, match="does not read"):
         resolve(config, CATALOGUE, "viubench")
+    (checkpoint / "generation_config.json").write_text('{"temperature": "hot"}')
+    with pytest.raises(ViubenchError, match=r"decoding\.temperature cannot be hot") as ill:
+        resolve(config, CATALOGUE, "viubench")
+    assert ill.value.where == "generation_config.json"
 
 
 def test_items_keep_the_frames_of_their_own_protocol_under_one_from_elsewhere(tmp_path: Path) -> None:

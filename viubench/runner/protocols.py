@@ -80,6 +80,7 @@ def resolve(
     if asked.get(OWN, base.decoding.generation_config):
         read, notes = generation_config.settings(config, asked)
         changes = read | changes | ({OWN: False} if read else {})
+        options = dict.fromkeys(read, generation_config.FILE) | options
     protocol = _changed(base, changes, options)
     fitting = _fitting(protocol, asked, frames or FrameFormat(), notes)
     protocol = _changed(protocol, fitting, options)
