@@ -22,7 +22,7 @@ from viubench.runner.collect import Collector
 from viubench.runner.config import EvalConfig
 from viubench.runner.planning import _refuse_more_frames
 from viubench.runner.protocols import FLAGS, protocol_of, resolve
-from viubench.schema import Protocol, Task
+from viubench.schema import Protocol, Sampling, Task
 from viubench.tasks.registry import Catalogue
 
 CATALOGUE = Catalogue()
@@ -113,10 +113,6 @@ def test_a_setting_given_twice_is_an_error_where_the_two_differ() -> None:
 
 
 def test_a_model_that_takes_fewer_frames_bounds_them_and_says_so() -> None:
-    small = resolve(EvalConfig(), CATALOGUE, "viubench", FrameFormat(48, pixels=161_280))
-    assert (small.protocol.resize.max_pixels, small.notes) == (
-        161_280, ("the model takes frames of at most 161280 pixels, not 262144",),
-    )  # fmt: skip
     small = resolve(EvalConfig(), CATALOGUE, "viubench", FrameFormat(48, pixels=161_280))
     assert small.protocol.resize.max_pixels == 161_280
     assert small.notes == ("the model takes frames of at most 161280 pixels, not 262144",)
@@ -228,3 +224,15 @@ def test_items_with_more_frames_than_the_model_takes_are_refused() -> None:
     _refuse_more_frames([sample], 48)  # type: ignore[list-item]
     with pytest.raises(ViubenchError, match="shows 48 frames, the model takes 8"):
         _refuse_more_frames([sample], 8)  # type: ignore[list-item]
+
+
+def test_a_budget_below_the_least_frames_is_said() -> None:
+    (note,) = resolve(EvalConfig(set={"resize.tokens": 64}), CATALOGUE, "fps2-32").notes
+    assert note.startswith("videos of more than 8 frames exceed the budget of 65536 pixels")
+    assert resolve(EvalConfig(set={"resize.tokens": 256}), CATALOGUE, "fps2-32").notes == ()
+
+
+def test_a_protocol_that_contradicts_itself_is_refused() -> None:
+    own = Protocol(protocol="mine", sampling=Sampling(kind="fps", frames=8, min_frames=40))
+    with pytest.raises(ViubenchError, match="min_frames 40 is more than frames 8"):
+        resolve(EvalConfig(protocol=own), CATALOGUE, "viubench")

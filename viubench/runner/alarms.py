@@ -102,4 +102,4 @@ def _remedy(record: Record, protocol: Protocol) -> str:
     if record.status != "truncated":
         return REMEDIES[record.status]
     longer = f"raise --max-tokens (now {protocol.decoding.max_tokens})"
-    return f"{longer}, or --thinking off" if record.reasoning else longer
+    return f"{longer}, or --thinking off where the model can" if record.reasoning else longer

@@ -74,6 +74,7 @@ def resolve(
     if task is not None and not base.source:
         decoding = base.decoding.model_dump() | task.generation_kwargs.decoding()
         base = Protocol.model_validate(base.model_dump() | {"decoding": decoding})
+    contradictions(base)
     asked, options = _asked(config)
     notes: list[str] = []
     changes = dict(asked)
@@ -172,7 +173,14 @@ def contradictions(protocol: Protocol) -> list[str]:
             raise ViubenchError(message, where=protocol.protocol, hint="change one of the two")
     names = ("top_p", "top_k", "min_p")
     idle = [name for name in names if getattr(decoding, name) != getattr(Decoding(), name)] if greedy else []
-    return [f"{', '.join(idle)}: no effect at temperature 0, which is greedy"] if idle else []
+    notes = [f"{', '.join(idle)}: no effect at temperature 0, which is greedy"] if idle else []
+    budget = min(filter(None, (resize.total_pixels, (resize.tokens or 0) * resize.multiple**2)), default=None)
+    if budget is not None and (held := int(budget * resize.group / resize.min_pixels)) < sampling.frames:
+        notes.append(
+            f"videos of more than {held} frames exceed the budget of {budget} pixels: a frame has at least "
+            f"{resize.min_pixels} (resize.min_pixels)"
+        )
+    return notes
 
 
 def _name(base: Protocol, protocol: Protocol, paths: Iterable[str]) -> str:
