@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from viubench.engines import make
 from viubench.engines.base import Response
 from viubench.engines.token_counts import Counter, Shown
 from viubench.engines.vllm import VllmEngine
+from viubench.engines.vllm_prompt import with_media
 from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Decoding
-from viubench.video import timestamps
 from viubench.video.frames import VideoInput
 
 pytest.importorskip("vllm")
@@ -103,35 +103,51 @@ def test_answers_of_a_form_and_the_likeliest_option_equal_those_of_transformers(
             assert known.logprob == pytest.approx(two.option_logprobs[option].logprob, abs=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        ({"do_sample_frames": False}, "vision tokens where"),  # small frames are enlarged
-        ({"do_sample_frames": False, "do_resize": False, "image_std": [0.0, 0.0, 0.0]}, "does not"),
-    ],
-    ids=["resized", "blank"],
-)
-def test_a_model_that_does_not_see_its_frames_stops_the_run(
-    engine: VllmEngine, loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any], said: str
+def _cropped(clip: VideoInput) -> VideoInput:
+    pixels = clip.pixels.copy()
+    pixels[:, :8] = 0
+    return replace(clip, pixels=pixels)
+
+
+def _fewer(clip: VideoInput) -> VideoInput:
+    return replace(clip, pixels=clip.pixels[::2].repeat(2, axis=0))
+
+
+def _reordered(clip: VideoInput) -> VideoInput:
+    return replace(clip, pixels=clip.pixels[::-1].copy())
+
+
+FAULTS = {
+    "cropped": (_cropped, "is cropped"),
+    "reordered": (_reordered, "does not come after"),
+    "sampled again": (_fewer, "does not reach"),
+    "a second late": (lambda clip: replace(clip, times=tuple(time + 1 for time in clip.times)), "frame times"),
+    "half as fast": (lambda clip: replace(clip, times=tuple(time / 2 for time in clip.times)), "frame times"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_model_that_is_shown_something_else_stops_the_run(
+    engine: VllmEngine, loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    monkeypatch.setattr("viubench.engines.vllm_prompt.arguments", lambda *_: fault)
-    small = request("<video>\nWhat is it?", video(22 + len(fault), 6, 64, 64))  # of a shape that is not proven yet
+    change, said = FAULTS[fault]
+
+    def changed(text: str, videos: Sequence[VideoInput], *more: Any) -> dict[str, Any]:
+        return with_media(text, [change(clip) for clip in videos], *more)
+
+    for module in ("vllm", "vllm_prompt"):
+        monkeypatch.setattr(f"viubench.engines.{module}.with_media", changed)
+    frames = 6 + 2 * list(FAULTS).index(fault)  # of a shape that is not proven yet
     with pytest.raises(ViubenchError, match=said):
-        loop.run(engine.generate(small))
+        loop.run(engine.generate(request("<video>\nWhat is it?", video(40, frames, 64, 96))))
 
 
-def test_times_that_are_not_those_of_the_frames_stop_the_run(
+def test_frames_that_would_be_resized_again_stop_the_run(
     engine: VllmEngine, loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true = timestamps.metadata
-
-    def late(clip: VideoInput, *, ticks: bool = False) -> dict[str, Any]:
-        meta = true(clip, ticks=ticks)
-        return meta | {"frames_indices": [index + 25 for index in meta["frames_indices"]]}
-
-    monkeypatch.setattr("viubench.engines.vllm_prompt.timestamps.metadata", late)
-    with pytest.raises(ViubenchError, match="frame times"):
-        loop.run(engine.generate(request("<video>\nWhen?", video(30, 8, 64, 64))))
+    monkeypatch.setattr("viubench.engines.vllm_prompt.arguments", lambda *_: {"do_sample_frames": False})
+    with pytest.raises(ViubenchError, match="is resized"):
+        loop.run(engine.generate(request("<video>\nWhat is it?", video(22, 6, 64, 64))))
 
 
 def test_a_record_can_say_what_the_model_got_and_sampling_follows_its_seed(

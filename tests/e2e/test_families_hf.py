@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from engine_requests import request
 
-from viubench.engines import tiny_checkpoints
+from viubench.engines import families, tiny_checkpoints
 from viubench.engines.base import Request, Response
 from viubench.engines.hf import HfEngine
 from viubench.engines.token_counts import Shown
@@ -67,6 +67,20 @@ def test_a_family_sees_its_frames_at_their_times(family: str, tmp_path: Path) ->
     sizes = Shown(len(shown), shown.pixels.shape[1], shown.pixels.shape[2], shown.times)
     counted = engine._counter.prompt("<video>\nWhen?", [sizes])
     assert answer.usage["prompt_tokens"] <= counted <= answer.usage["prompt_tokens"] + 16
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "llava_onevision", "aya_vision"])
+def test_a_family_that_the_table_does_not_know_is_found_out(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_checkpoints.write(tmp_path / family, family=family)
+    monkeypatch.delitem(families.FAMILIES, family)  # type: ignore[arg-type]
+    engine = opened(tmp_path / family)
+    answer = ask(engine, request("<video>\nWhen?", fitting(engine), max_tokens=2))
+    assert answer.shown is not None
+    assert answer.shown.kind == ("images" if family == "aya_vision" else "video")
+    assert (engine.family.stamp == families.FAMILIES["qwen3_vl_moe"].stamp) is (family == "qwen3_vl")
+    assert engine._showing.words is (family == "llava_onevision")
 
 
 class Faulty:

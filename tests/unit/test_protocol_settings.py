@@ -109,6 +109,13 @@ def test_a_setting_given_twice_is_an_error_where_the_two_differ() -> None:
 
 
 def test_a_model_that_takes_fewer_frames_bounds_them_and_says_so() -> None:
+    small = resolve(EvalConfig(), CATALOGUE, "viubench", FrameFormat(48, pixels=161_280))
+    assert (small.protocol.resize.max_pixels, small.notes) == (
+        161_280, ("the model takes frames of at most 161280 pixels, not 262144",),
+    )  # fmt: skip
+    small = resolve(EvalConfig(), CATALOGUE, "viubench", FrameFormat(48, pixels=161_280))
+    assert small.protocol.resize.max_pixels == 161_280
+    assert small.notes == ("the model takes frames of at most 161280 pixels, not 262144",)
     short = resolve(EvalConfig(), CATALOGUE, "viubench", FrameFormat(28, (224, 224), 2, 8))
     assert short.notes == ("the model takes at most 8 frames of a video, not 48",)
     assert short.protocol.protocol == "viubench+multiple=28+fixed=[224,224]+frames=8"

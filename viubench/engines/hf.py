@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -78,14 +79,19 @@ class HfEngine(CheckpointEngine):
         extra = {name: value for name, value in self.args.items() if name == "attn_implementation"}
         path = self.checkpoint["path"]
         self._processor = processors.open_processor(path, self.trust)
-        self._showing = processors.showing(self._processor, self.family, self.checkpoint["model_type"] in FAMILIES)
+        sure = self.checkpoint["model_type"] in FAMILIES
+        self._showing = processors.showing(self._processor, self.family, sure)
+        if not sure:
+            size = self.frame_format.fixed or (8 * (self.frame_format.multiple or 32),) * 2
+            self.family, self._showing = processors.asked(self._processor, self.family, self._showing, size)
         self._model = processors.open_model(path, self.trust, dtype=dtype, **extra).to(device).eval()
         kept = hf_decoding.token_ids(self._model.generation_config)
         self._model.generation_config = transformers.GenerationConfig(**kept)
         self._counter = Counter(self.checkpoint)
         self._media_ids = processors.media_ids(self._model.config)
         group = self.frame_format.group
-        self._prover = sight.Prover("the hf engine", self.family, self._showing, self._counter.worth, group)
+        worth = self._counter.worth if sure else lambda _: None
+        self._prover = sight.Prover("the hf engine", self.family, self._showing, worth, group)
 
     async def generate(self, request: Request) -> Response:
         async with self._one_at_a_time:
@@ -118,19 +124,16 @@ class HfEngine(CheckpointEngine):
         prompt_tokens, tokenizer = inputs["input_ids"].shape[1], self._processor.tokenizer
         form = self._form(request, prompt)
         torch.manual_seed(request.seed)
-        try:
-            with torch.inference_mode():
-                if request.answers == "likelihood" and request.constraint is not None:
-                    options = request.constraint.choices
-                    logprobs = hf_constraints.option_logprobs(self._model, tokenizer, prompt, inputs, options)
-                    return constrained.chosen(options, logprobs, prompt_tokens, time.perf_counter() - started, shown)
-                tokens = self._model.generate(
-                    **inputs,
-                    generation_config=hf_decoding.config(request.decoding, self._model.generation_config),
-                    **hf_decoding.hooks(request.decoding, tokenizer, prompt_tokens, form),
-                )
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            raise EngineError(f"generation failed: {' '.join(str(error).split())[:400]}") from error
+        with torch.inference_mode(), _faults_of_one_request():
+            if request.answers == "likelihood" and request.constraint is not None:
+                options = request.constraint.choices
+                logprobs = hf_constraints.option_logprobs(self._model, tokenizer, prompt, inputs, options)
+                return constrained.chosen(options, logprobs, prompt_tokens, time.perf_counter() - started, shown)
+            tokens = self._model.generate(
+                **inputs,
+                generation_config=hf_decoding.config(request.decoding, self._model.generation_config),
+                **hf_decoding.hooks(request.decoding, tokenizer, prompt_tokens, form),
+            )
         answer = tokens[0, prompt_tokens:].tolist()
         ends = self._model.generation_config.eos_token_id
         ended = bool(answer) and answer[-1] in (ends if isinstance(ends, list) else [ends])
@@ -182,14 +185,22 @@ class HfEngine(CheckpointEngine):
     def _next_token(self, inputs: Any) -> np.ndarray[Any, Any]:
         import torch
 
-        with torch.inference_mode():
+        settings = hf_decoding.config(Decoding(max_tokens=1), self._model.generation_config)
+        inputs = inputs.to(self._model.device, self._model.dtype)
+        with torch.inference_mode(), _faults_of_one_request():
             first = self._model.generate(
-                **inputs.to(self._model.device, self._model.dtype),
-                generation_config=hf_decoding.config(Decoding(max_tokens=1), self._model.generation_config),
-                output_logits=True,
-                return_dict_in_generate=True,
+                **inputs, generation_config=settings, output_logits=True, return_dict_in_generate=True
             )
         return torch.log_softmax(first.logits[0][0].float(), -1).cpu().numpy()  # type: ignore[no-any-return]
 
     async def close(self) -> None:
         self._model = self._grammars = None
+
+
+@contextmanager
+def _faults_of_one_request() -> Iterator[None]:
+    """What `generate` raises belongs to the request that it was called for."""
+    try:
+        yield
+    except (RuntimeError, ValueError, IndexError, TypeError, KeyError, AttributeError) as error:
+        raise EngineError(f"generation failed: {' '.join(str(error).split())[:400]}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,36 @@ def showing(processor: Any, family: Family, sure: bool, kind: str = "hf") -> Sho
             raise ViubenchError("the chat template has no place for a video or a picture", hint=templates.COPY)
         return Showing("images", words=not templates.keeps_order(processor))
     return found
+
+
+def asked(processor: Any, family: Family, found: Showing, size: tuple[int, int]) -> tuple[Family, Showing]:
+    """How a processor that no table knows takes frames of `size` (height, width): tried on drawn ones, as a video and
+    as images, as they are and resized by it; times that it writes in a form of some family need no words.
+
+    Raises:
+        ViubenchError: it takes them in no way.
+    """
+    refused = ""
+    for showing in dict.fromkeys([found, Showing("images", words=not templates.keeps_order(processor))]):
+        for resizes in ((), ("video", "images")):
+            row, video = replace(family, resizes=resizes), drawn(*size)
+            try:
+                inputs = encode(processor, prompts.MARK, [video], family=row, showing=showing)
+            except (EngineError, ViubenchError) as error:
+                refused = refused or str(error)
+                continue
+            return _stamped(processor, row, showing, inputs, video)
+    raise ViubenchError(f"the model takes no frames of {size[0]} x {size[1]} pixels: {refused}")
+
+
+def _stamped(processor: Any, row: Family, showing: Showing, inputs: Any, video: VideoInput) -> tuple[Family, Showing]:
+    text = processor.tokenizer.decode(inputs["input_ids"][0])
+    group = getattr(getattr(processor, "video_processor", None), "temporal_patch_size", 1)
+    stamps = {each.stamp: None for each in FAMILIES.values() if each.stamp} if showing.medium == "video" else {}
+    for stamp in stamps:
+        if timestamps.missing(text, stamp.texts(video.times, group), stamp.pattern) is None:
+            return replace(row, stamp=stamp), replace(showing, words=False)
+    return row, showing
 
 
 def missing_package(error: ImportError, folder: str) -> ViubenchError:

@@ -247,7 +247,7 @@ def warn_before_start(config: EvalConfig, plan: Plan, engine: Engine, replicas: 
     checkpoint = getattr(engine, "checkpoint", None)
     if engine.kind not in ("vllm", "hf") or checkpoint is None:
         return
-    counter = TokenCounter(checkpoint)
+    counter = TokenCounter(checkpoint, kind=engine.kind)
     doubtful = preflight.doubtful(
         plan, footprint(engine.kind, checkpoint, config.engine_settings), counter.format.group
     )

@@ -131,8 +131,12 @@ def _fitting(protocol: Protocol, asked: Collection[str], frames: FrameFormat, no
         changes["sampling.frames"] = most = frames.most
     if sampling.min_frames > most and "sampling.min_frames" not in asked:
         changes["sampling.min_frames"] = most
-    if resize.min_pixels > resize.max_pixels and "resize.min_pixels" not in asked:
-        changes["resize.min_pixels"] = resize.max_pixels
+    largest = resize.max_pixels
+    if frames.pixels is not None and largest > frames.pixels:
+        notes.append(f"the model takes frames of at most {frames.pixels} pixels, not {largest}")
+        changes["resize.max_pixels"] = largest = frames.pixels
+    if resize.min_pixels > largest and "resize.min_pixels" not in asked:
+        changes["resize.min_pixels"] = largest
     return changes
 
 
