@@ -174,7 +174,7 @@ def _serving(checkpoint: Path, log: Path) -> Any:
     from tests.e2e.served import serving
     from viubench.engines.base import Needs
     from viubench.engines.checkpoints import describe_checkpoint
-    from viubench.engines.vllm_settings import default_settings
+    from viubench.engines.vllm.settings import default_settings
 
     settings = default_settings(describe_checkpoint(str(checkpoint)), on_cpu=True, needs=Needs(frames=FRAMES))
     options = ["--trust-request-mm-kwargs"]

@@ -22,7 +22,7 @@ from viubench.engines import make
 from viubench.engines.base import Response
 from viubench.engines.token_counts import Counter, Shown
 from viubench.engines.vllm import VllmEngine
-from viubench.engines.vllm_prompt import with_media
+from viubench.engines.vllm.prompt import with_media
 from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Decoding
 from viubench.video.frames import VideoInput
@@ -145,7 +145,7 @@ def test_a_model_that_is_shown_something_else_stops_the_run(
 def test_frames_that_would_be_resized_again_stop_the_run(
     engine: VllmEngine, loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("viubench.engines.vllm_prompt.arguments", lambda *_: {"do_sample_frames": False})
+    monkeypatch.setattr("viubench.engines.vllm.prompt.arguments", lambda *_: {"do_sample_frames": False})
     with pytest.raises(ViubenchError, match="is resized"):
         loop.run(engine.generate(request("<video>\nWhat is it?", video(22, 6, 64, 64))))
 

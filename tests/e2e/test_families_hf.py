@@ -209,7 +209,7 @@ def test_every_sampling_setting_is_carried_out(tiny_model: Path) -> None:
 def test_penalties_count_the_answers_own_tokens() -> None:
     import torch
 
-    from viubench.engines.hf_decoding import hooks
+    from viubench.engines.hf.decoding import hooks
 
     decoding = Decoding(presence_penalty=1.0, frequency_penalty=0.5)
     (penalties,) = hooks(decoding, None, 2)["logits_processor"]

@@ -24,7 +24,7 @@ from trainer.rollouts.base import PolicyRollouts, rollout_source
 from trainer.rollouts.vllm import VllmRollouts, answer_seed, media_id, merged_weights
 from trainer.rollouts.vllm_engine import ColocatedEngine
 from viubench.engines import tiny_checkpoints
-from viubench.engines.vllm_prompt import as_prompt
+from viubench.engines.vllm.prompt import as_prompt
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
 from viubench.video.frames import STILL, VideoInput

@@ -14,8 +14,8 @@ import pytest
 from viubench.engines import engine_args, make
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.engines.vllm import VllmEngine
-from viubench.engines.vllm_process import BATCH_INVARIANT, batch_invariant, printed_reason, start_error
-from viubench.engines.vllm_settings import default_settings
+from viubench.engines.vllm.process import BATCH_INVARIANT, batch_invariant, printed_reason, start_error
+from viubench.engines.vllm.settings import default_settings
 from viubench.errors import ViubenchError
 
 

@@ -14,9 +14,11 @@ import pytest
 from fake_server import Body, Reply, Serve, completion, fine, servers
 from server_requests import ask, ask_at_once, clip, request
 
-from viubench.engines import server_http, server_models, server_payload
 from viubench.engines.base import Response
 from viubench.engines.server import ServerEngine
+from viubench.engines.server import http as server_http
+from viubench.engines.server import models as server_models
+from viubench.engines.server import payload as server_payload
 from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Chat
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from viubench.cli.progress import logged, print_error
 from viubench.engines.server import ServerEngine
-from viubench.engines.server_arguments import Settings
+from viubench.engines.server.arguments import Settings
 from viubench.errors import ViubenchError
 from viubench.runner.evaluate import log, log_file
 from viubench.schema import Failure, Record

@@ -14,8 +14,8 @@ import pytest
 from fake_server import Body, Reply, Serve, completion, servers
 
 import viubench
-from viubench.engines import server_http
-from viubench.engines.server_sight import SHORT
+from viubench.engines.server import http as server_http
+from viubench.engines.server.sight import SHORT
 from viubench.errors import Exit, ViubenchError
 from viubench.storage.run_dir import read_records
 from viubench.video import synthetic

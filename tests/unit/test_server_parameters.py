@@ -11,10 +11,12 @@ from fake_server import Body, Reply, Serve, completion, fine, servers
 from server_requests import ask, ask_at_once, request
 
 from evaluators import Constraint
-from viubench.engines import server_arguments, server_http, server_parameters
 from viubench.engines.server import ServerEngine
-from viubench.engines.server_arguments import Settings
-from viubench.engines.server_parameters import constrained, fields
+from viubench.engines.server import arguments as server_arguments
+from viubench.engines.server import http as server_http
+from viubench.engines.server import parameters as server_parameters
+from viubench.engines.server.arguments import Settings
+from viubench.engines.server.parameters import constrained, fields
 from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Chat, Decoding
 

@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from server_requests import ask, request
 
-from viubench.engines import server_http, server_replies, server_stream
 from viubench.engines.server import ServerEngine
-from viubench.engines.server_replies import finish_of, response_of
-from viubench.engines.server_stream import Body as Collected
-from viubench.engines.server_stream import Broken
+from viubench.engines.server import http as server_http
+from viubench.engines.server import replies as server_replies
+from viubench.engines.server import stream as server_stream
+from viubench.engines.server.replies import finish_of, response_of
+from viubench.engines.server.stream import Body as Collected
+from viubench.engines.server.stream import Broken
 from viubench.errors import EngineError
 
 

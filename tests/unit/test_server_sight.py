@@ -10,8 +10,8 @@ import pytest
 from fake_server import PICTURE_TOKENS, Body, Reply, Serve, completion, fine, servers, tokens_of
 from server_requests import ask, ask_at_once, clip, request
 
-from viubench.engines import server_http
 from viubench.engines.server import ServerEngine
+from viubench.engines.server import http as server_http
 from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Decoding
 

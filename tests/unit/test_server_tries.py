@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from server_requests import ask, ask_at_once, request
 from tenacity import Future, RetryCallState, Retrying
 
-from viubench.engines import server_http
-from viubench.engines.rate_limit import RateLimit
 from viubench.engines.server import ServerEngine
-from viubench.engines.server_arguments import Settings
+from viubench.engines.server import http as server_http
+from viubench.engines.server.arguments import Settings
+from viubench.engines.server.rate_limit import RateLimit
 from viubench.errors import EngineError, ViubenchError
 
 wait = server_http.wait

@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from viubench.datasets.dataset import Dataset
-from viubench.engines import server_payload
 from viubench.engines.base import Request
 from viubench.engines.prompts import Showing
+from viubench.engines.server import payload as server_payload
 from viubench.errors import EngineError, MediaError, ViubenchError
 from viubench.schema import Clip, Decoding, Record, Resize, Sample, Sampling
 from viubench.scoring.grade import grade

@@ -15,11 +15,11 @@ import pytest
 from viubench.engines.base import Needs
 from viubench.engines.families import FAMILIES
 from viubench.engines.prompts import Showing
-from viubench.engines.vllm_prompt import arguments, with_media
-from viubench.engines.vllm_sampling import sampling_values
-from viubench.engines.vllm_scores import option_logprobs, places, spread
-from viubench.engines.vllm_settings import default_settings
-from viubench.engines.vllm_sight import processed, tell_spacing
+from viubench.engines.vllm.prompt import arguments, with_media
+from viubench.engines.vllm.sampling import sampling_values
+from viubench.engines.vllm.scores import option_logprobs, places, spread
+from viubench.engines.vllm.settings import default_settings
+from viubench.engines.vllm.sight import processed, tell_spacing
 from viubench.schema import Chat, Decoding
 from viubench.video.frames import STILL, VideoInput
 

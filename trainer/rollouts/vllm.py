@@ -22,7 +22,7 @@ from trainer.model import fsdp
 from trainer.model.packing import Packed
 from trainer.model.policy import NEVER, Policy, Rollouts
 from trainer.rollouts.vllm_engine import ColocatedEngine
-from viubench.engines.vllm_prompt import as_prompt
+from viubench.engines.vllm.prompt import as_prompt
 from viubench.errors import ViubenchError
 from viubench.schema import content_hash
 from viubench.video import timestamps

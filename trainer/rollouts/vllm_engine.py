@@ -23,9 +23,9 @@ from trainer.checkpoints import optimizer_state
 from viubench.engines import engine_args
 from viubench.engines.base import allow_read_only_frames
 from viubench.engines.checkpoints import describe_checkpoint
-from viubench.engines.vllm_process import CoreLog, reason, set_environment, start_error
-from viubench.engines.vllm_prompt import AS_WRITTEN
-from viubench.engines.vllm_settings import default_settings
+from viubench.engines.vllm.process import CoreLog, reason, set_environment, start_error
+from viubench.engines.vllm.prompt import AS_WRITTEN
+from viubench.engines.vllm.settings import default_settings
 from viubench.errors import ViubenchError
 
 if TYPE_CHECKING:

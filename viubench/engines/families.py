@@ -137,6 +137,7 @@ _GLM46 = Family(group=2, stamp=Stamp("<|end_of_image|>{seconds:.1f} seconds", "f
 _GEMMA4 = Family(stamp=Stamp("{minute:02d}:{second:02d}", "first"), around="  <|image><image|>")
 _MINICPM = Family(
     vllm="images",  # it slices the frames of videos whatever it is told
+    start={"dtype": "bfloat16"},
     merge=4,
     around="<image></image>",
     intro="<image_id>0</image_id>",

@@ -20,7 +20,7 @@ from viubench.engines import engine_args
 from viubench.engines.base import Needs
 from viubench.engines.checkpoints import parameters
 from viubench.engines.gpus import Gpu, find_gpu
-from viubench.engines.vllm_settings import default_settings
+from viubench.engines.vllm.settings import default_settings
 
 DTYPE_BYTES = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2, "auto": 2}
 """Bytes of one number of the weights and of the key-value cache; `auto` is never wider than 16 bits."""

@@ -10,8 +10,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
-from viubench.engines import hf_decoding, server_parameters, vllm_sampling
-from viubench.engines.server_arguments import Settings
+from viubench.engines.hf import decoding as hf_decoding
+from viubench.engines.server import parameters
+from viubench.engines.server.arguments import Settings
+from viubench.engines.vllm import sampling
 from viubench.schema import Protocol
 
 HOOKS = ("presence_penalty", "frequency_penalty", "stop")
@@ -23,8 +25,8 @@ def requests(protocol: Protocol, seed: int = 0) -> dict[str, dict[str, Any]]:
     installed). `seed` is that of one answer."""
     decoding, chat = protocol.decoding, protocol.chat
     found = {
-        "vllm": vllm_sampling.sampling_values(decoding, chat, seed),
-        "server": server_parameters.fields(decoding, chat, seed=seed, server="vllm", settings=Settings()),
+        "vllm": sampling.sampling_values(decoding, chat, seed),
+        "server": parameters.fields(decoding, chat, seed=seed, server="vllm", settings=Settings()),
     }
     if find_spec("transformers"):
         own = hf_decoding.config(decoding, None).to_diff_dict()

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from viubench.engines.server_arguments import OMITTABLE, Settings
-from viubench.engines.server_http import Refused
-from viubench.engines.server_parameters import complained_of, droppable
+from viubench.engines.server.arguments import OMITTABLE, Settings
+from viubench.engines.server.http import Refused
+from viubench.engines.server.parameters import complained_of, droppable
 from viubench.errors import ViubenchError
 from viubench.schema import Decoding
 

@@ -16,13 +16,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from viubench.engines import families, prompts, server_payload
+from viubench.engines import families, prompts
 from viubench.engines.base import Engine, EngineOptions, Request, Response
 from viubench.engines.families import Family, FrameFormat
 from viubench.engines.prompts import Showing
-from viubench.engines.server_arguments import FORMATS, Settings
-from viubench.engines.server_http import Connection, Failed, Refused, Reply
-from viubench.engines.server_models import (
+from viubench.engines.server import payload
+from viubench.engines.server.arguments import FORMATS, Settings
+from viubench.engines.server.http import Connection, Failed, Refused, Reply
+from viubench.engines.server.models import (
     CHAT,
     Served,
     bases,
@@ -32,10 +33,10 @@ from viubench.engines.server_models import (
     multiple_by_name,
     takes_whole_videos,
 )
-from viubench.engines.server_parameters import constrained, fields, unwrapped
-from viubench.engines.server_replies import response_of
-from viubench.engines.server_sight import Sight
-from viubench.engines.server_wishes import Wishes
+from viubench.engines.server.parameters import constrained, fields, unwrapped
+from viubench.engines.server.replies import response_of
+from viubench.engines.server.sight import Sight
+from viubench.engines.server.wishes import Wishes
 from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Answers, ShownMedia
 from viubench.video import timestamps
@@ -59,7 +60,7 @@ class ServerEngine(Engine):
     Args:
         model: the served name, or None for the only one served.
         base_urls: endpoints, with or without the closing /v1.
-        args: see `server_arguments.Settings`.
+        args: see `arguments.Settings`.
 
     Keys are read from the environment and never shown.
     """
@@ -192,7 +193,7 @@ class ServerEngine(Engine):
         """One completion, without what the server says it does not take; raises as `Connection.post`."""
         own = self.settings
         sent = await asyncio.to_thread(
-            server_payload.messages,
+            payload.messages,
             request,
             format_=own.transport_format,
             showing=self._showing(as_video),
@@ -205,7 +206,7 @@ class ServerEngine(Engine):
                 request.decoding, request.chat, seed=request.seed, server=self.served.kind, settings=settings
             )
             body |= constrained(request.constraint, self.served.kind, settings)
-            body |= server_payload.as_shown(request, self.family) if as_video else {}
+            body |= payload.as_shown(request, self.family) if as_video else {}
             body |= self.wishes.fields(self.served.kind, first=not self.prompt_end and request.file is None)
             try:
                 return await self.connection.post(CHAT, body, once=once), body
@@ -240,7 +241,7 @@ class ServerEngine(Engine):
         ):
             self.transport = "images"
             return False
-        return server_payload.shared_clock(request, self.family, self.frame_format.group) is not None
+        return payload.shared_clock(request, self.family, self.frame_format.group) is not None
 
     def _showing(self, as_video: bool) -> Showing:
         """How videos stand in the prompt; what else tells no times has them in words."""
@@ -313,8 +314,8 @@ class ServerEngine(Engine):
         if not isinstance(prompt, str):
             return
         self.prompt_end = prompt[-200:]
-        family = self.family or server_payload.UNKNOWN
-        due = server_payload.due_times(request, family, self.frame_format.group)
+        family = self.family or payload.UNKNOWN
+        due = payload.due_times(request, family, self.frame_format.group)
         sure = self.family is not None or timestamps.has_timestamps(prompt)
         problem = timestamps.missing(prompt, due, family.stamp.pattern) if family.stamp and due and sure else None
         if problem is not None:

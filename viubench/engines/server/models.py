@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from viubench.engines import families
 from viubench.engines.families import Family
-from viubench.engines.server_http import Connection, Failed, Refused, at, root_of
-from viubench.engines.server_stream import one_line
+from viubench.engines.server.http import Connection, Failed, Refused, at, root_of
+from viubench.engines.server.stream import one_line
 from viubench.errors import EngineError, ViubenchError
 
 CHAT = "/chat/completions"

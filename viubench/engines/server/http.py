@@ -23,9 +23,9 @@ from urllib.parse import unquote, urlsplit
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from viubench.engines.rate_limit import RateLimit
-from viubench.engines.server_arguments import Settings
-from viubench.engines.server_stream import Body, Broken, one_line, parsed, text_of
+from viubench.engines.server.arguments import Settings
+from viubench.engines.server.rate_limit import RateLimit
+from viubench.engines.server.stream import Body, Broken, one_line, parsed, text_of
 from viubench.errors import EngineError, ViubenchError
 from viubench.storage import secrets
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from viubench.engines.base import Response
-from viubench.engines.server_stream import one_line, text_of
+from viubench.engines.server.stream import one_line, text_of
 from viubench.errors import EngineError
 
 MOST_CHARACTERS = 2**20

@@ -21,17 +21,19 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from viubench.engines import engine_args, processors, templates, vllm_process, vllm_scores
+from viubench.engines import engine_args, processors, templates
 from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
 from viubench.engines.constrained import chosen, continuations, refuse_reasoning
 from viubench.engines.families import FAMILIES
 from viubench.engines.sight import Processed, Prover, Shape, shape
 from viubench.engines.token_counts import Counter
-from viubench.engines.vllm_process import CoreLog, reason
-from viubench.engines.vllm_prompt import as_prompt, with_media
-from viubench.engines.vllm_sampling import FAILED, ReasoningParser, sampling_values
-from viubench.engines.vllm_settings import ALONE, INVARIANT, default_settings, typed
-from viubench.engines.vllm_sight import pass_times_on, processed, supported_arguments, tell_spacing
+from viubench.engines.vllm import process as vllm_process
+from viubench.engines.vllm import scores
+from viubench.engines.vllm.process import CoreLog, reason
+from viubench.engines.vllm.prompt import as_prompt, with_media
+from viubench.engines.vllm.sampling import FAILED, ReasoningParser, sampling_values
+from viubench.engines.vllm.settings import ALONE, INVARIANT, default_settings, typed
+from viubench.engines.vllm.sight import pass_times_on, processed, supported_arguments, tell_spacing
 from viubench.errors import EngineDead, EngineError, Exit, ViubenchError
 from viubench.schema import Answers, ShownMedia
 from viubench.video.frames import VideoInput
@@ -200,14 +202,14 @@ class VllmEngine(CheckpointEngine):
         found = continuations(tokenizer, prompt["prompt"], options, tokenizer.eos_token_id)
         tokens = 0
 
-        async def ask(before: vllm_scores.Tokens, wanted: Sequence[int]) -> dict[int, float]:
+        async def ask(before: scores.Tokens, wanted: Sequence[int]) -> dict[int, float]:
             nonlocal tokens
-            output, _ = await self._ask(request, prompt, vllm_scores.sampling_values(wanted), before)
+            output, _ = await self._ask(request, prompt, scores.sampling_values(wanted), before)
             tokens = max(tokens, len(output.prompt_token_ids) - len(before))
             place = output.outputs[0].logprobs[0]
             return {token: float(place[token].logprob) for token in wanted}
 
-        logprobs = await vllm_scores.option_logprobs(ask, found)
+        logprobs = await scores.option_logprobs(ask, found)
         response = chosen(options, logprobs, tokens, time.perf_counter() - started)
         return replace(response, shown=self._shown.get(shape(request.videos)))
 
@@ -325,8 +327,8 @@ class VllmEngine(CheckpointEngine):
         return with_media(prompt["prompt"], videos, (), self.family, self._showing, self._takes)
 
     async def _next_token(self, prompt: dict[str, Any]) -> NDArray[Any]:
-        wanted = vllm_scores.spread(self._llm.model_config.get_vocab_size())
-        output, _ = await self._run(await self._render(prompt), vllm_scores.sampling_values(wanted))
+        wanted = scores.spread(self._llm.model_config.get_vocab_size())
+        output, _ = await self._run(await self._render(prompt), scores.sampling_values(wanted))
         place = output.outputs[0].logprobs[0]
         return np.array([place[token].logprob for token in wanted])
 

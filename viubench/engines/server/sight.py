@@ -17,8 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from viubench.engines.server_payload import media_parts, text_part, with_media
-from viubench.engines.server_replies import response_of
+from viubench.engines.server.payload import media_parts, text_part, with_media
+from viubench.engines.server.replies import response_of
 from viubench.errors import ViubenchError
 
 Ask = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]

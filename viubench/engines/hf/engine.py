@@ -16,9 +16,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from viubench.engines import constrained, engine_args, hf_constraints, hf_decoding, processors, prompts, sight
+from viubench.engines import constrained, engine_args, processors, prompts, sight
 from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
 from viubench.engines.families import FAMILIES
+from viubench.engines.hf import constraints, decoding
 from viubench.engines.processors import encode as encode
 from viubench.engines.token_counts import Counter
 from viubench.errors import EngineError, ViubenchError
@@ -53,7 +54,7 @@ class HfEngine(CheckpointEngine):
         super().__init__(model, engine_args.typed(args, ARGUMENTS, self.kind), deterministic=deterministic)
         self.trust = self.args.get("trust_remote_code") == "true"
         self._model: Any = None
-        self._grammars: hf_constraints.Grammars | None = None
+        self._grammars: constraints.Grammars | None = None
         self._one_at_a_time = asyncio.Lock()
 
     async def start(self) -> None:
@@ -85,7 +86,7 @@ class HfEngine(CheckpointEngine):
             size = self.frame_format.fixed or (8 * (self.frame_format.multiple or 32),) * 2
             self.family, self._showing = processors.asked(self._processor, self.family, self._showing, size)
         self._model = processors.open_model(path, self.trust, dtype=dtype, **extra).to(device).eval()
-        kept = hf_decoding.token_ids(self._model.generation_config)
+        kept = decoding.token_ids(self._model.generation_config)
         self._model.generation_config = transformers.GenerationConfig(**kept)
         self._counter = Counter(self.checkpoint)
         self._media_ids = processors.media_ids(self._model.config)
@@ -127,17 +128,17 @@ class HfEngine(CheckpointEngine):
         with torch.inference_mode(), _faults_of_one_request():
             if request.answers == "likelihood" and request.constraint is not None:
                 options = request.constraint.choices
-                logprobs = hf_constraints.option_logprobs(self._model, tokenizer, prompt, inputs, options)
+                logprobs = constraints.option_logprobs(self._model, tokenizer, prompt, inputs, options)
                 return constrained.chosen(options, logprobs, prompt_tokens, time.perf_counter() - started, shown)
             tokens = self._model.generate(
                 **inputs,
-                generation_config=hf_decoding.config(request.decoding, self._model.generation_config),
-                **hf_decoding.hooks(request.decoding, tokenizer, prompt_tokens, form),
+                generation_config=decoding.config(request.decoding, self._model.generation_config),
+                **decoding.hooks(request.decoding, tokenizer, prompt_tokens, form),
             )
         answer = tokens[0, prompt_tokens:].tolist()
         ends = self._model.generation_config.eos_token_id
         ended = bool(answer) and answer[-1] in (ends if isinstance(ends, list) else [ends])
-        text, stopped = hf_decoding.cut(tokenizer.decode(answer, skip_special_tokens=True), request.decoding.stop)
+        text, stopped = decoding.cut(tokenizer.decode(answer, skip_special_tokens=True), request.decoding.stop)
         return Response(
             text,
             "stop" if ended or stopped else "length",
@@ -154,7 +155,7 @@ class HfEngine(CheckpointEngine):
         constrained.refuse_reasoning(request.chat, prompt)
         if request.answers == "likelihood":
             return []
-        self._grammars = self._grammars or hf_constraints.Grammars(self._model, self._processor.tokenizer)
+        self._grammars = self._grammars or constraints.Grammars(self._model, self._processor.tokenizer)
         return [self._grammars.processor(request.constraint)]
 
     def _prove(self, prompt: str, videos: Sequence[VideoInput], inputs: Any) -> ShownMedia | None:
@@ -185,7 +186,7 @@ class HfEngine(CheckpointEngine):
     def _next_token(self, inputs: Any) -> np.ndarray[Any, Any]:
         import torch
 
-        settings = hf_decoding.config(Decoding(max_tokens=1), self._model.generation_config)
+        settings = decoding.config(Decoding(max_tokens=1), self._model.generation_config)
         inputs = inputs.to(self._model.device, self._model.dtype)
         with torch.inference_mode(), _faults_of_one_request():
             first = self._model.generate(

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from evaluators import Constraint
-from viubench.engines.server_arguments import Settings
+from viubench.engines.server.arguments import Settings
 from viubench.errors import ViubenchError
 from viubench.schema import Chat, Decoding
 
