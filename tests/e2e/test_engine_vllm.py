@@ -135,8 +135,8 @@ def test_a_model_that_is_shown_something_else_stops_the_run(
     def changed(text: str, videos: Sequence[VideoInput], *more: Any) -> dict[str, Any]:
         return with_media(text, [change(clip) for clip in videos], *more)
 
-    for module in ("vllm", "vllm_prompt"):
-        monkeypatch.setattr(f"viubench.engines.{module}.with_media", changed)
+    for module in ("engine", "prompt"):
+        monkeypatch.setattr(f"viubench.engines.vllm.{module}.with_media", changed)
     frames = 6 + 2 * list(FAULTS).index(fault)  # of a shape that is not proven yet
     with pytest.raises(ViubenchError, match=said):
         loop.run(engine.generate(request("<video>\nWhat is it?", video(40, frames, 64, 96))))

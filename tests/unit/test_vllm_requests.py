@@ -118,5 +118,7 @@ def test_an_engine_is_as_large_as_the_run_needs_and_the_model_can() -> None:
     assert default_settings(checkpoint | {"context": 8192}, on_cpu=True, needs=needs)["max_model_len"] == 8192
     assert default_settings(checkpoint, on_cpu=True, needs=Needs())["max_model_len"] == 32_768
     assert default_settings(checkpoint | {"model_type": "qwen3_5"}, on_cpu=True)["dtype"] == "bfloat16"
+    whole = default_settings(checkpoint, on_cpu=True, needs=needs)
+    assert (whole["enable_chunked_prefill"], whole["max_num_batched_tokens"]) == (False, whole["max_model_len"])
     assert settings["trust_remote_code"] is False
     assert pickle.loads(pickle.dumps(needs)) == needs

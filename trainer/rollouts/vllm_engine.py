@@ -83,7 +83,7 @@ class ColocatedEngine:
             ) from error
 
     def generate(self, prompts: Sequence[Mapping[str, Any]], params: Sequence[Any]) -> list[Any]:
-        """vLLM's RequestOutput of each prompt (see `vllm_prompt.as_prompt`) with its SamplingParams."""
+        """vLLM's RequestOutput of each prompt (see `as_prompt`) with its SamplingParams."""
         self._wake()
         with _shared_state_kept():
             try:
