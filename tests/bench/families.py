@@ -138,7 +138,8 @@ def answer(checkpoint: Path, engine: str, data: Path) -> FamilyRow:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         try:
             if engine == "server":
-                where = {"base_url": stack.enter_context(_serving(checkpoint, folder / "log"))}
+                url = stack.enter_context(_serving(checkpoint, folder / "log"))
+                where = {"base_url": url, "engine_args": {"transport_format": "png"}}
             run = viubench.evaluate(
                 tasks=_task(), engine=engine, data_root=data, frames=FRAMES, max_tokens=TOKENS, out=folder / "run",
                 frame_cache=data / "frames", workers=1, filmstrips=0, **where,
