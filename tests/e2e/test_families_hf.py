@@ -202,8 +202,9 @@ def test_every_sampling_setting_is_carried_out(tiny_model: Path) -> None:
     assert greedy.prompt_end.endswith("<|im_start|>assistant\n")
     system = ask(engine, replace(asked, chat=Chat(system="Be brief.")))
     assert system.usage["prompt_tokens"] > greedy.usage["prompt_tokens"]
-    with pytest.raises(ViubenchError, match="cannot end a model's reasoning"):
-        ask(engine, replace(asked, chat=Chat(reasoning_budget=5)))
+    for chat in (Chat(reasoning_budget=5), Chat(reasoning_parser="qwen3")):
+        with pytest.raises(ViubenchError, match="the hf engine has no reasoning"):
+            ask(engine, replace(asked, chat=chat))
 
 
 def test_penalties_count_the_answers_own_tokens() -> None:

@@ -269,7 +269,7 @@ def test_tasks_of_one_run_are_refused_or_left_out_by_name(tmp_path: Path) -> Non
     [
         (
             {"protocol": {"hash": "other", "sampling": {"frames": 8}}},
-            "two protocols: h and other, which differ in 'sampling'",
+            r"two protocols: h and other, which differ in sampling\.frames \(48 and 8\)",
         ),
         ({"about": {"hash": "other"}}, "defined differently"),
     ],

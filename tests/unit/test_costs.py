@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import viubench
 from viubench.cli import app
+from viubench.cli.tables import dry_run_text
 from viubench.engines import image_tokens
 from viubench.engines.image_tokens import RuleCounter, rule_of
 from viubench.engines.token_counts import Shown
@@ -59,12 +60,17 @@ def test_a_dry_run_of_a_server_says_what_it_asks_and_costs(data: Path, tmp_path:
     dry = viubench.dry_run(**common, samples=3, temperature=1.0, price_in=2.0, price_out=10.0)
     assert dry.costs is not None
     assert (dry.costs.requests, dry.costs.pictures) == (15, 30)
+    assert "5 samples, 15 answers; nothing was run" in dry_run_text(dry)
     assert dry.costs.answer_tokens == 15 * dry.plan.protocols["colours"].decoding.max_tokens
     assert dry.costs.money == pytest.approx((2 * dry.costs.prompt_tokens + 10 * dry.costs.answer_tokens) / 1e6)
     assert dry.costs.prompt_tokens > 30 * 255
     whole = viubench.dry_run(**common, engine_args={"transport": "file"})
     assert whole.costs is not None
     assert (whole.costs.files, whole.costs.pictures, whole.costs.money) == (5, 0, None)
+    part = tmp_path / "colours.yaml"
+    part.write_text(TASK.replace(".mp4", '.mp4", start: "0.5'))
+    with pytest.raises(viubench.ViubenchError, match="5 of 5 samples show changed, cut or several videos"):
+        viubench.dry_run(**common | {"tasks": part}, set={"media": "file"})
 
 
 def test_the_command_prints_it(data: Path, tmp_path: Path) -> None:

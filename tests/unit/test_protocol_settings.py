@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import viubench.runner.generation_config as own
+from viubench.cli.run import pairs
 from viubench.datasets.download import silent
 from viubench.engines.base import FrameFormat
 from viubench.errors import ViubenchError
@@ -106,6 +107,9 @@ def test_any_text_for_any_field_is_taken_or_refused_in_words(path: str, text: st
 def test_a_setting_given_twice_is_an_error_where_the_two_differ() -> None:
     with pytest.raises(ViubenchError, match=r"decoding\.top_p is set twice"):
         changed(top_p=0.9, set={"decoding.top_p": 0.8})
+    with pytest.raises(ViubenchError, match=r"decoding\.top_p is set twice"):
+        pairs(["decoding.top_p=0.8", "decoding.top_p=0.9"], "--set")
+    assert pairs(["a=b=c", "a=b=c"]) == {"a": "b=c"}
 
 
 def test_a_model_that_takes_fewer_frames_bounds_them_and_says_so() -> None:
@@ -122,6 +126,21 @@ def test_a_model_that_takes_fewer_frames_bounds_them_and_says_so() -> None:
     assert (short.protocol.sampling.frames, short.protocol.resize.fixed) == (8, (224, 224))
     greedy = resolve(EvalConfig(top_p=0.9), CATALOGUE, "viubench")
     assert greedy.notes == ("top_p: no effect at temperature 0, which is greedy",)
+
+
+@pytest.mark.parametrize("written", ["on", "off", '"on"', "default"])
+def test_thinking_may_be_a_bare_on_which_yaml_reads_as_true(tmp_path: Path, written: str) -> None:
+    (tmp_path / "mine.yaml").write_text(f"protocol: mine\nchat: {{thinking: {written}}}\n")
+    assert CATALOGUE.protocol(str(tmp_path / "mine.yaml")).chat.thinking == written.strip('"')
+
+
+@pytest.mark.parametrize(("path", "fits", "wrong"), [("resize.multiple", 56, 32), ("resize.fixed", [28, 56], [28, 50])])
+def test_frame_sides_that_a_model_does_not_take_are_refused(path: str, fits: Any, wrong: Any) -> None:
+    frames = FrameFormat(multiple=28)
+    assert resolve(EvalConfig(set={path: fits}), CATALOGUE, "viubench", frames)
+    assert resolve(EvalConfig(set={path: wrong}), CATALOGUE, "viubench")  # a server's model is not known
+    with pytest.raises(ViubenchError, match=f"{path} does not fit: .* multiples of 28"):
+        resolve(EvalConfig(set={path: wrong}), CATALOGUE, "viubench", frames)
 
 
 def test_frames_a_model_merges_count_only_where_a_budget_does() -> None:
@@ -184,6 +203,10 @@ def test_a_checkpoint_without_the_file_is_greedy_and_a_broken_one_an_error(check
     (checkpoint / "generation_config.json").write_text("[1")
     with pytest.raises(ViubenchError, match="does not read"):
         resolve(config, CATALOGUE, "viubench")
+    (checkpoint / "generation_config.json").write_text('{"temperature": "hot"}')
+    with pytest.raises(ViubenchError, match=r"decoding\.temperature cannot be hot") as ill:
+        resolve(config, CATALOGUE, "viubench")
+    assert ill.value.where == "generation_config.json"
 
 
 def test_items_keep_the_frames_of_their_own_protocol_under_one_from_elsewhere(tmp_path: Path) -> None:

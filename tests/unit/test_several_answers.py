@@ -18,7 +18,7 @@ from replica_engines import sample as bare
 
 import evaluators
 from viubench.engines.base import Engine, Request, Response
-from viubench.errors import EngineError
+from viubench.errors import EngineError, ViubenchError
 from viubench.runner import loop, pipeline
 from viubench.runner.parallel.coordinator import Replicas
 from viubench.runner.parallel.process import Processes
@@ -116,6 +116,12 @@ def test_killed_and_resumed_asks_only_for_what_is_missing_and_gets_the_same(
     second = Scripted()
     assert untimed(go(path, plan, second)) == untimed(whole)
     assert {(one.sample.id, one.number) for one in second.requests} == set(whole) - done
+
+
+def test_a_record_of_an_answer_that_the_run_does_not_ask_for_is_refused(tmp_path: Path) -> None:
+    go(tmp_path / "a", plan_of(2, 3), Scripted())
+    with pytest.raises(ViubenchError, match=r"2 records are of no answer .* the first is number 2 of q0"):
+        go(tmp_path / "a", plan_of(2, 2), Scripted())
 
 
 def test_each_answer_has_a_seed_that_follows_from_the_runs_the_question_and_its_number() -> None:

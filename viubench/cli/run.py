@@ -141,11 +141,14 @@ def _call(name: str, options: dict[str, Any]) -> None:
 
 
 def pairs(arguments: Sequence[str], where: str = "--engine-arg") -> dict[str, str]:
-    """KEY=VALUE arguments of the option `where` as a dictionary; ViubenchError for one that is not of that form."""
-    pairs = {}
+    """KEY=VALUE arguments of the option `where` as a dictionary; ViubenchError for one that is not of that form, or a
+    key with two values."""
+    pairs: dict[str, str] = {}
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not (key and equals):
             raise ViubenchError(f"{argument!r} is not of the form KEY=VALUE", where=where)
+        if pairs.get(key, value) != value:
+            raise ViubenchError(f"{key} is set twice", where=where, hint="leave one of them out")
         pairs[key] = value
     return pairs

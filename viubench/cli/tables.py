@@ -80,7 +80,8 @@ def plan_table(plan: Plan) -> str:
         rows.append([name, entry.n, len({s.cluster for s in samples}), protocol.protocol, shown, size, tokens])
     headers = ["task", "samples", "videos", "protocol", "frames", "pixels, at most", "video tokens, at most"]
     total = sum(entry.n for entry in plan.entries.values())
-    return f"{tabulate(rows, headers, disable_numparse=True)}\n{total} samples; nothing was run"
+    answers = f", {plan.answers} answers" if plan.answers != total else ""
+    return f"{tabulate(rows, headers, disable_numparse=True)}\n{total} samples{answers}; nothing was run"
 
 
 def lengths_table(lengths: Lengths, basis: str) -> str:

@@ -13,18 +13,19 @@ compared, which chance moves less. The values are those of the two `results.json
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel
 
 import evaluators
 from evaluators import Evaluator
 from viubench.errors import Exit, ViubenchError
-from viubench.schema import FAILED, Manifest, Protocol, Record, Results, TaskEntry, utf8
+from viubench.schema import FAILED, Manifest, Record, Results, TaskEntry, utf8
 from viubench.schema.gate import MAX_ERRORS, GatedRun
 from viubench.scoring.aggregate import headline_parts, rounded, scored, units_of, value_of
 from viubench.stats.estimates import Part
@@ -266,13 +267,12 @@ def _check_same(a: Side, b: Side, task: str) -> None:
     one, two = a.manifest.protocols[task], b.manifest.protocols[task]
     where = f"{a.path} and {b.path}"
     if one.recorded_hash != two.recorded_hash:
-        keys = sorted(Protocol.model_fields.keys() - {"protocol", "description"})
-        differing = [key for key in keys if getattr(one, key) != getattr(two, key)]
+        differing = list(_differing(one, two))
         raise Incomparable(
             f"{task!r:.80} was run under two protocols: {one.recorded_hash:.20} and {two.recorded_hash:.20}"
-            + (f", which differ in {', '.join(map(repr, differing)):.200}" if differing else ""),
+            + (f", which differ in {', '.join(differing):.200}" if differing else ""),
             where=where,
-            hint="run both with the same --protocol, --frames, --fps and --max-pixels",
+            hint="run both with the same --protocol and the same changes to it",
         )
     if a.entry(task).hash != b.entry(task).hash:
         raise Incomparable(
@@ -294,6 +294,17 @@ def _check_same(a: Side, b: Side, task: str) -> None:
             where=where,
             hint="build the items once and give both runs that folder as --tasks",
         )
+
+
+def _differing(one: BaseModel, two: BaseModel, above: str = "") -> Iterator[str]:
+    """The fields in which two protocols differ, by path, with both values: "sampling.frames (48 and 16)"."""
+    about = {"protocol", "description", "source", "commands", "recorded_hash"}
+    for name in sorted(type(one).model_fields.keys() - about):
+        first, second = getattr(one, name), getattr(two, name)
+        if isinstance(first, BaseModel):
+            yield from _differing(first, second, f"{above}{name}.")
+        elif first != second:
+            yield f"{above}{name} ({first!s:.40} and {second!s:.40})"
 
 
 def numbers(diff: Difference) -> dict[str, Any]:

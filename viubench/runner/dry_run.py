@@ -20,6 +20,7 @@ from viubench.runner.memory import MemoryCheck
 from viubench.runner.needs import needs_of
 from viubench.runner.parallel.layout import Layout
 from viubench.runner.plan import Plan
+from viubench.runner.whole_files import require_whole_files
 from viubench.storage.run_dir import RunFolder
 
 
@@ -46,6 +47,8 @@ def forecast(config: EvalConfig) -> DryRun:
     checkpoint = describe_checkpoint(str(config.model_name)) if local else None
     with RunFolder.claim(config.run_folder):
         plan = plan_run(config, frame_format(checkpoint) if checkpoint else None)
+    if local or layout.kind == "server":
+        require_whole_files(plan, layout.kind)
     missing = planning.missing(plan)
     if checkpoint is None:
         return DryRun(plan, missing, costs=costs(plan, config) if layout.kind == "server" else None)

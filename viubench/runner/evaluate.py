@@ -88,7 +88,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         try:
             plan = plan_run(config, engine.frame_format)
             require_engine(plan, engine)
-            require_whole_files(plan, engine)
+            require_whole_files(plan, engine.kind, engine.needs_media)
             engine.prepare(plan.evaluators, plan.blind_answers)
         except BaseException:
             folder.close()

@@ -15,6 +15,7 @@ from typing import Protocol
 from viubench.errors import ViubenchError
 from viubench.runner.plan import Attempt, Plan
 from viubench.schema import Record, Sample
+from viubench.storage import record_log
 from viubench.storage.run_dir import RunFolder
 
 
@@ -40,8 +41,16 @@ async def run(
     engine_known: Callable[[], None] = lambda: None,
 ) -> None:
     """Ask for every answer of the plan that the folder has no record of, and call `progress` with each record as it
-    finishes; `engine_known` is the `opened` of `Answering.answer_all`, which says what is raised."""
-    everything = (attempt for sample in in_video_order(plan.samples) for attempt in plan.attempts(sample))
+    finishes; `engine_known` is the `opened` of `Answering.answer_all`, which says what is raised, beside the
+    ViubenchError for records of other answers."""
+    everything = [attempt for sample in in_video_order(plan.samples) for attempt in plan.attempts(sample)]
+    if foreign := sorted(folder.done - {attempt.key for attempt in everything}):
+        name, number = foreign[0]
+        raise ViubenchError(
+            f"{len(foreign)} records are of no answer that this run asks for; the first is number {number} of {name}",
+            where=str(folder.path / record_log.FILE),
+            hint="delete their lines, or name another run folder",
+        )
     pending = [attempt for attempt in everything if attempt.key not in folder.done]
     if not pending:
         return

@@ -17,7 +17,7 @@ from viubench.engines.base import FrameFormat
 from viubench.errors import ViubenchError
 from viubench.runner import generation_config, protocol_fields
 from viubench.runner.config import EvalConfig
-from viubench.schema import Decoding, Protocol, Task, content_hash
+from viubench.schema import Decoding, Protocol, Resize, Task, content_hash
 from viubench.tasks.registry import Catalogue
 
 FLAGS = {
@@ -80,6 +80,7 @@ def resolve(
     if asked.get(OWN, base.decoding.generation_config):
         read, notes = generation_config.settings(config, asked)
         changes = read | changes | ({OWN: False} if read else {})
+        options = dict.fromkeys(read, generation_config.FILE) | options
     protocol = _changed(base, changes, options)
     fitting = _fitting(protocol, asked, frames or FrameFormat(), notes)
     protocol = _changed(protocol, fitting, options)
@@ -125,6 +126,7 @@ def _fitting(protocol: Protocol, asked: Collection[str], frames: FrameFormat, no
     if resize.tokens or resize.total_pixels:
         changes["resize.group"] = frames.group
     changes = {path: value for path, value in changes.items() if value and path not in asked}
+    _require_sides(resize, asked, frames)
     most = sampling.frames
     if frames.most is not None and most > frames.most:
         notes.append(f"the model takes at most {frames.most} frames of a video, not {most}")
@@ -138,6 +140,15 @@ def _fitting(protocol: Protocol, asked: Collection[str], frames: FrameFormat, no
     if resize.min_pixels > largest and "resize.min_pixels" not in asked:
         changes["resize.min_pixels"] = largest
     return changes
+
+
+def _require_sides(resize: Resize, asked: Collection[str], frames: FrameFormat) -> None:
+    """Raise ViubenchError where frame sides that the user set are not those the model takes."""
+    for path, sides in {"resize.multiple": (resize.multiple,), "resize.fixed": resize.fixed or ()}.items():
+        if path in asked and frames.multiple and any(side % frames.multiple for side in sides):
+            hint = f"give multiples of {frames.multiple}, or leave it out"
+            message = f"{path} does not fit: the model takes frames with sides that are multiples of {frames.multiple}"
+            raise ViubenchError(message, where="--set", hint=hint)
 
 
 def contradictions(protocol: Protocol) -> list[str]:

@@ -1,13 +1,12 @@
 """Runs whose server is given each video file, or its URL, and samples it itself (`media: file` in the protocol).
 
 Example:
-    require_whole_files(plan, engine)  # ViubenchError: 30 of 90 samples show changed or cut videos
+    require_whole_files(plan, "server")  # ViubenchError: 30 of 90 samples show changed or cut videos
     file_of(sample, plan)              # '/data/videos/pour.mp4'
 """
 
 from __future__ import annotations
 
-from viubench.engines.base import Engine
 from viubench.errors import ViubenchError
 from viubench.runner.plan import Plan
 from viubench.schema import Clip, Sample
@@ -19,15 +18,15 @@ def by_file(sample: Sample, plan: Plan) -> bool:
     return plan.protocols[sample.task].media == "file"
 
 
-def require_whole_files(plan: Plan, engine: Engine) -> None:
-    """Raise ViubenchError where a file is to be sent that the engine does not take, or that is not what a sample shows:
-    one whole video."""
+def require_whole_files(plan: Plan, kind: str, needs_media: bool = True) -> None:
+    """Raise ViubenchError where a file is to be sent that an engine of that kind does not take, or that is not what a
+    sample shows: one whole video."""
     sent = [sample for sample in plan.samples if by_file(sample, plan)]
     if not sent:
         return
-    if engine.kind != "server" and engine.needs_media:
+    if kind != "server" and needs_media:
         hint = "leave media=file out, or ask a server: --base-url"
-        raise ViubenchError(f"the {engine.kind} engine takes frames, not files", where="media: file", hint=hint)
+        raise ViubenchError(f"the {kind} engine takes frames, not files", where="media: file", hint=hint)
     other = [sample for sample in sent if not _one_whole_video(sample)]
     if other:
         raise ViubenchError(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from viubench.schema.base import Strict, content_hash
 from viubench.schema.pretext import PretextSpec
 
 Answers = Literal["free", "constrained", "likelihood"]
+Side = Annotated[int, Field(ge=1)]
 """How a model answers: with any text, with text held to the form of an answer, or by the likeliest of the options."""
 
 
@@ -58,7 +59,7 @@ class Resize(Strict):
     total_pixels: Annotated[int | None, Field(ge=1024), _unless(None)] = None
     tokens: Annotated[int | None, Field(ge=1), _unless(None)] = None
     group: Annotated[int, Field(ge=1), _unless(2)] = 2
-    fixed: Annotated[tuple[int, int] | None, _unless(None)] = None
+    fixed: Annotated[tuple[Side, Side] | None, _unless(None)] = None
 
 
 class Decoding(Strict):
@@ -85,6 +86,11 @@ class Decoding(Strict):
     generation_config: Annotated[bool, _unless(False)] = False
 
 
+def _switch(value: Any) -> Any:
+    """YAML reads a bare on and off as true and false."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
 class Chat(Strict):
     """What the chat template is given beside the question, and how reasoning is handled.
 
@@ -93,7 +99,7 @@ class Chat(Strict):
     """
 
     system: str = ""
-    thinking: Literal["default", "on", "off"] = "default"
+    thinking: Annotated[Literal["default", "on", "off"], BeforeValidator(_switch)] = "default"
     reasoning_budget: Annotated[int, Field(ge=1)] | None = None
     reasoning_parser: str = ""
     template_kwargs: dict[str, Any] = {}

@@ -104,9 +104,10 @@ class HfEngine(CheckpointEngine):
 
     def prompt(self, request: Request) -> str:
         """The prompt of a request, before its vision tokens are filled in."""
-        if request.chat.reasoning_budget is not None:
-            hint = "leave chat.reasoning_budget out, or use --engine vllm"
-            raise ViubenchError("the hf engine cannot end a model's reasoning after so many tokens", hint=hint)
+        for name in ("reasoning_budget", "reasoning_parser"):
+            if getattr(request.chat, name):
+                hint = f"leave chat.{name} out, or use --engine vllm"
+                raise ViubenchError(f"the hf engine has no {name.replace('_', ' ')}", where=f"chat.{name}", hint=hint)
         inserts = self._showing.parts(request.videos)
         question, videos = request.sample.question, len(request.videos)
         return prompts.render(self._processor, question, videos, chat=request.chat, inserts=inserts)
