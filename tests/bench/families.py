@@ -115,11 +115,12 @@ def rows(out: Path) -> list[FamilyRow]:
     return list({(row.family, row.engine): row for row in map(FamilyRow.read, lines)}.values())
 
 
-def draw(folder: Path) -> None:
-    """Draw the clips of the questions into `folder`."""
+def draw(folder: Path, scale: int = 1) -> None:
+    """Draw the clips of the questions into `folder`, their sides divided by `scale`."""
     from viubench.video import synthetic
 
-    for seed, (name, (size, seconds, fps)) in enumerate(CLIPS.items()):
+    for seed, (name, ((width, height), seconds, fps)) in enumerate(CLIPS.items()):
+        size = (width // scale, height // scale)
         (clip,) = synthetic.draw(folder / name, 1, seed, seconds=seconds, size=size, fps=fps)
         clip.rename(folder / f"{name}.mp4")
     lines = [{"clip": name, "late": name == "tall"} for name in CLIPS]
@@ -137,7 +138,8 @@ def answer(checkpoint: Path, engine: str, data: Path) -> FamilyRow:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         try:
             if engine == "server":
-                where = {"base_url": stack.enter_context(_serving(checkpoint, folder / "log"))}
+                url = stack.enter_context(_serving(checkpoint, folder / "log"))
+                where = {"base_url": url, "engine_args": {"transport_format": "png"}}
             run = viubench.evaluate(
                 tasks=_task(), engine=engine, data_root=data, frames=FRAMES, max_tokens=TOKENS, out=folder / "run",
                 frame_cache=data / "frames", workers=1, filmstrips=0, **where,
