@@ -98,6 +98,11 @@ def test_a_failed_start_says_the_reason_the_core_printed() -> None:
     )
 
 
+def test_an_architecture_that_vllm_has_no_code_for_is_named_as_such() -> None:
+    error = start_error(AttributeError("'XProcessor' object has no attribute '_get_num_multimodal_tokens'"), None, "m")
+    assert (error.message[:23], error.hint) == ("vLLM has no code for th", "use --engine hf")
+
+
 def test_importing_the_engines_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom viubench.engines import hf, server, tiny_checkpoints, vllm\n"

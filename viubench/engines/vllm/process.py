@@ -30,6 +30,9 @@ BATCH_INVARIANT = "VLLM_BATCH_INVARIANT"
 
 _TAIL = 2**20  # bytes of the log that are searched for the reason
 _EXCEPTION = re.compile(r"(?:\w+\.)*\w+(?:Error|Exception)(: .+)?")
+_BORROWED = "_get_num_multimodal_tokens"
+"""What vLLM asks of a processor where it runs an architecture with the code of transformers."""
+
 _EMPTY = re.compile(r"(Engine core initialization failed|EngineCore (failed|encountered)|WorkerProc)")
 
 
@@ -111,8 +114,15 @@ def start_error(
 
     `setting` is where the user can change vLLM's settings, `advice` what is known to help.
     """
+    said = printed or reason(error)
+    if _BORROWED in said:
+        return ViubenchError(
+            "vLLM has no code for this architecture, and that of transformers does not fit in its place",
+            where=model,
+            hint="use --engine hf",
+        )
     return ViubenchError(
-        f"vLLM could not open the model: {printed or reason(error)}",
+        f"vLLM could not open the model: {said}",
         where=model,
         hint=advice or f"VIUBENCH_DEBUG=1 shows all that vLLM prints; {setting} changes its settings",
     )
