@@ -105,7 +105,7 @@ def resume(n: int, folder: Path) -> None:
         file.truncate((folder / record_log.FILE).stat().st_size - 5)
     with RunFolder.claim(folder) as run:
         run.begin(manifest(n))
-        pending = [name for name in (identity(number) for number in range(n)) if name not in run.done]
+        pending = [name for name in (identity(number) for number in range(n)) if (name, 0) not in run.done]
     assert len(pending) == 1, pending[:3]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -173,9 +172,7 @@ def test_odd_answers_are_answers(serve: Serve, run: Run) -> None:
 
 def test_a_server_that_only_fails_ends_the_run_early(serve: Serve, run: Run) -> None:
     served = serve(lambda path, body: (500, {}, {"error": {"message": "boom"}}))
-    began = time.monotonic()
     done = run(served.url)
-    assert time.monotonic() - began < 20
     assert done.code == Exit.INVALID_RUN
     assert "10 of 100 answers failed" in done.said
     assert "HTTP 500: boom" in done.said

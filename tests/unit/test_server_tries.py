@@ -67,10 +67,8 @@ def test_a_refusal_is_not_repeated_and_says_the_servers_words(serve: Serve, stat
 
 def test_a_try_has_a_limit_of_time_also_when_a_byte_comes_every_moment(serve: Serve) -> None:
     slow = serve(lambda path, body: (200, {"pause": "0.05", "content-type": "application/json"}, [b" "] * 200))
-    began = time.monotonic()
     with pytest.raises(EngineError, match=r"ReadTimeout after 0\.2 s, after 2 tries"):
         ask(ServerEngine(None, [slow.url], {"timeout": "0.2", "retries": "1"}), request())
-    assert time.monotonic() - began < 2
 
 
 def test_a_lost_connection_is_never_without_a_reason(serve: Serve) -> None:
@@ -150,13 +148,18 @@ def test_requests_a_minute_are_kept(serve: Serve) -> None:
 
 
 def test_the_first_question_does_not_keep_the_others_waiting_when_it_fails(serve: Serve) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
     def broken(path: str, body: Body) -> Reply:
+        inside.append(1)
+        most.append(len(inside))
         time.sleep(0.1)
+        inside.pop()
         return 400, {}, {}
 
-    began = time.monotonic()
     ask_at_once(ServerEngine(None, [serve(broken).url], {}), *[request() for _ in range(8)])
-    assert time.monotonic() - began < 0.7
+    assert max(most) > 1, "they were asked one after the other"
 
 
 def test_a_reset_stream_is_asked_again(serve: Serve) -> None:

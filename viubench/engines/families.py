@@ -128,16 +128,19 @@ _WHOLE = {"crop_to_patches": False}
 _UNTILED = {"do_image_splitting": False}
 _STILLS = Family("images", "images")
 
+_LINEAR = {"dtype": "bfloat16", "enable_chunked_prefill": True}
+"""vLLM's linear attention on a CPU takes nothing else."""
+
 _QWEN2 = Family(group=2)
 _QWEN25 = Family(group=2, positions=True, ticks=True)
 _QWEN3 = Family(group=2, stamp=Stamp("<{seconds:.1f} seconds>"), around=_VISION)
-_QWEN35 = replace(_QWEN3, start={"dtype": "bfloat16"})
+_QWEN35 = replace(_QWEN3, start=_LINEAR)
 _GLM4 = Family(group=2, stamp=Stamp("<|end_of_image|>{whole}", "first"), around=_IMAGE)
 _GLM46 = Family(group=2, stamp=Stamp("<|end_of_image|>{seconds:.1f} seconds", "first"), around=_IMAGE)
 _GEMMA4 = Family(stamp=Stamp("{minute:02d}:{second:02d}", "first"), around="  <|image><image|>")
 _MINICPM = Family(
     vllm="images",  # it slices the frames of videos whatever it is told
-    start={"dtype": "bfloat16"},
+    start=_LINEAR,
     merge=4,
     around="<image></image>",
     intro="<image_id>0</image_id>",

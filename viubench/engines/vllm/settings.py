@@ -55,8 +55,10 @@ def default_settings(checkpoint: Mapping[str, Any], *, on_cpu: bool, needs: Need
     if not on_cpu:
         return common | {"dtype": "auto"} | own
     eager = {"enforce_eager": True, "skip_mm_profiling": True}  # to measure the largest videos takes a CPU minutes
-    # In pieces, a prompt whose answer is sampled with a seed ends the core: a generator on a CPU has no offset.
-    whole = {"enable_chunked_prefill": False, "max_num_batched_tokens": max(common["max_num_batched_tokens"], context)}
+    # In pieces, a prompt whose answer is sampled with a seed ends the core: a generator on a CPU has no offset. A model
+    # that wants pieces gets one prompt at a time, which is whole as well.
+    whole: dict[str, Any] = {"max_num_batched_tokens": max(common["max_num_batched_tokens"], context)}
+    whole |= {"max_num_seqs": 1} if own.get("enable_chunked_prefill") else {"enable_chunked_prefill": False}
     cache = {"kv_cache_memory_bytes": _cache(checkpoint, context)}
     return common | {"dtype": "float32"} | cache | eager | whole | own
 
