@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from fake_server import Body, Reply, Serve, completion, fine, servers
+from fake_server import Body, Reply, Serve, completion, fine
 from server_requests import ask, ask_at_once, clip, request
 
 from viubench.engines.base import Response
@@ -21,12 +20,6 @@ from viubench.engines.server import models as server_models
 from viubench.engines.server import payload as server_payload
 from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Chat
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    with servers() as make:
-        yield make
 
 
 @pytest.fixture(autouse=True)

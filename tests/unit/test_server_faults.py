@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_server import Body, Reply, Serve, completion, servers
+from fake_server import Body, Reply, Serve, completion
 
 import viubench
 from viubench.engines.server import http as server_http
@@ -85,12 +85,6 @@ def run(data: Path, tmp_path: Path) -> Run:
         return Done(code, said, Counter(record.status for record in records), records)
 
     return go
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    with servers() as make:
-        yield make
 
 
 def good(path: str, body: Body) -> Reply:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fake_server import Body, Reply, Serve, completion, fine, servers
+from fake_server import Body, Reply, Serve, completion, fine
 from server_requests import ask, ask_at_once, request
 
 from evaluators import Constraint
@@ -21,12 +20,6 @@ from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Chat, Decoding
 
 THINKING = Decoding(max_tokens=32_768, temperature=0.6, top_p=0.95, top_k=20)
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    with servers() as make:
-        yield make
 
 
 @pytest.fixture(autouse=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fake_server import Body, Serve, completion, events, servers
+from fake_server import Body, Serve, completion, events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server_requests import ask, request
@@ -21,12 +20,6 @@ from viubench.engines.server.replies import finish_of, response_of
 from viubench.engines.server.stream import Body as Collected
 from viubench.engines.server.stream import Broken
 from viubench.errors import EngineError
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    with servers() as make:
-        yield make
 
 
 @pytest.fixture(autouse=True)

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fake_server import PICTURE_TOKENS, Body, Reply, Serve, completion, fine, servers, tokens_of
+from fake_server import PICTURE_TOKENS, Body, Reply, Serve, completion, fine, tokens_of
 from server_requests import ask, ask_at_once, clip, request
 
 from viubench.engines.server import ServerEngine
 from viubench.engines.server import http as server_http
 from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Decoding
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    with servers() as make:
-        yield make
 
 
 @pytest.fixture(autouse=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from fake_server import Body, Reply, Serve, completion, events, fine, servers
+from fake_server import Body, Reply, Serve, completion, events, fine
 from hypothesis import given
 from hypothesis import strategies as st
 from server_requests import ask, ask_at_once, request
@@ -23,12 +22,6 @@ from viubench.engines.server.rate_limit import RateLimit
 from viubench.errors import EngineError, ViubenchError
 
 wait = server_http.wait
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    with servers() as make:
-        yield make
 
 
 @pytest.fixture(autouse=True)
