@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_runs import write_run
+from report_runs import data_of, write_run
 
 from reports.data.runs import load
 from reports.html.svg import heat, stack, whisker
@@ -46,13 +46,6 @@ def page(tmp_path: Path, runs: list[Path], references: list[ReferenceRow] | None
     out = tmp_path / "page" / "leaderboard.html"
     write(runs, out, references or [], **options)
     return out.read_text(encoding="utf-8")
-
-
-def data_of(html: str) -> dict[str, Any]:
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
-    assert found
-    loaded: dict[str, Any] = json.loads(found[1])
-    return loaded
 
 
 @pytest.fixture

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from report_runs import data_of
 from test_several_scores import drawn, manifest, records_of, write
 
 from reports.data.runs import load_runs
@@ -31,13 +30,6 @@ def save(folder: Path, records: list[Record], questions: int, samples: int, **mo
     (folder / "records.jsonl").write_text("".join(f"{record.model_dump_json()}\n" for record in records))
     write_json(folder / "results.json", summarise(records, about))
     return folder
-
-
-def data_of(html: str) -> dict[str, Any]:
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
-    assert found
-    loaded: dict[str, Any] = json.loads(found[1])
-    return loaded
 
 
 @pytest.fixture
