@@ -145,11 +145,6 @@ def special_tokens(processor: Any) -> list[str]:
     return sorted({*added, *tokenizer.all_special_tokens})
 
 
-def still_places(videos: Sequence[VideoInput]) -> set[int]:
-    """Which of a request's videos are single pictures, counted from 0."""
-    return {place for place, video in enumerate(videos) if video.still}
-
-
 def moving(videos: Sequence[VideoInput]) -> list[VideoInput]:
     """The videos that are not single pictures."""
     return [video for video in videos if not video.still]
