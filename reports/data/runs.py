@@ -61,6 +61,12 @@ class RunData:
         ways = [protocol.answers for protocol in self.manifest.protocols.values()]
         return next((way for way in ways if way != "free"), "free")
 
+    @property
+    def imported_from(self) -> str:
+        """The harness whose files the answers are from, "" for a run of our own."""
+        imported = self.manifest.imported
+        return ", ".join(dict.fromkeys(file.harness for file in imported.files)) if imported else ""
+
     @cached_property
     def by_task(self) -> Mapping[str, pd.DataFrame]:
         """The answers of each task, by id and number."""

@@ -33,7 +33,7 @@ from reports.tables.agreement import agreements
 from reports.tables.leaderboard import LeaderboardRow, columns, evidence, labels, rows, shown
 from reports.tables.ranking import Pairing
 from viubench.errors import ViubenchError
-from viubench.schema import STATUSES, ReferenceRow, TaskEntry
+from viubench.schema import STATUSES, Manifest, ReferenceRow, TaskEntry
 from viubench.schema.gate import MARGIN
 from viubench.storage import atomic
 
@@ -172,12 +172,25 @@ def _bodies(found: Sequence[LeaderboardRow]) -> list[tuple[str, list[Leaderboard
     return list(parts.items())
 
 
+def _imported_from(manifest: Manifest) -> list[str]:
+    """A line for each file of another harness, and one for what was left out."""
+    if manifest.imported is None:
+        return []
+    files, found = manifest.imported.files, manifest.imported.matching
+    lines = [
+        f"{one.name} ({one.harness} {one.version}, SHA-256 {one.sha256[:16]}, {one.answers} answers)" for one in files
+    ]
+    ways = ", ".join(f"{count} by {key}" for key, count in found.matched.items())
+    return [*lines, f"matched {ways}; unmatched {sum(found.unmatched.values())}, missing {found.missing}"]
+
+
 def _manifest(run: RunData, label: str) -> dict[str, Any]:
     """What was run, as (name, value) pairs for reading, and the command to run it again."""
     manifest = run.manifest
     facts = [
         *((f"model {key}", value) for key, value in sorted(manifest.model.items())),
         *((f"engine {key}", value) for key, value in sorted(manifest.engine.items())),
+        *(("imported from", line) for line in _imported_from(manifest)),
         ("seed", manifest.seed),
         ("started", manifest.started),
         *((f"hardware {key}", value) for key, value in sorted(manifest.hardware.items())),

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from viubench.schema.base import Strict, content_hash
+from viubench.schema.imported import FileVerdict, Imported
 from viubench.schema.pretext import ItemParams
 from viubench.schema.tasks import EvaluatorSpec, Protocol, Suite
 
@@ -146,6 +147,8 @@ class Record(Strict):
     usage: dict[str, int] = {}
     seconds: dict[str, float] = {}
     error: Failure | None = None
+    imported: Annotated[FileVerdict | None, Field(exclude_if=lambda verdict: verdict is None)] = None
+    """What another harness's file says, where the answer was imported from one."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -293,9 +296,14 @@ class TaskEntry(Strict):
 
 
 class ProtocolEntry(Protocol):
-    """The resolved protocol of one task, with its hash at the time of the run (`hash` in the file)."""
+    """The resolved protocol of one task, with its hash at the time of the run (`hash` in the file).
+
+    `imported` is what the files tell of an imported run (harness, settings); of its other fields only the decoding
+    settings that are named there are known.
+    """
 
     recorded_hash: Annotated[str, Field(alias="hash")] = ""
+    imported: Annotated[dict[str, Any] | None, Field(exclude_if=lambda told: told is None)] = None
 
     @classmethod
     def of(cls, protocol: Protocol) -> ProtocolEntry:
@@ -310,7 +318,7 @@ class Manifest(Strict):
     model: dict[str, Any]
     """`name` shown in tables; `path` or hub id; `revision` or `fingerprint` of the weights."""
     engine: dict[str, Any]
-    """`kind` (vllm, server, hf, random, blind, oracle, answers), `version`, settings."""
+    """`kind` (vllm, server, hf, random, blind, oracle, answers, imported), `version`, settings."""
     protocols: dict[str, ProtocolEntry]
     tasks: dict[str, TaskEntry]
     suites: dict[str, Suite] = {}
@@ -318,3 +326,5 @@ class Manifest(Strict):
     seed: int
     hardware: dict[str, Any]
     started: str
+    imported: Annotated[Imported | None, Field(exclude_if=lambda imported: imported is None)] = None
+    """The files that the answers are from, where another harness wrote them."""
