@@ -201,7 +201,10 @@ def open_engine(config: EvalConfig) -> tuple[Engine, Layout]:
             )
         return config.engine_object, Layout(config.engine_object.kind)
     layout = Layout.read(config.engine_name, config.replicas, config.engine_settings)
-    return engine_factory(layout.kind, replace(config, engine_args=layout.engine_args))(), layout
+    engine = engine_factory(layout.kind, replace(config, engine_args=layout.engine_args))()
+    if not layout.ray:  # Ray's machines may have what this one lacks
+        engine.check()
+    return engine, layout
 
 
 def engine_factory(kind: str, config: EvalConfig) -> Callable[[], Engine]:
