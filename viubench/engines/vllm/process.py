@@ -13,6 +13,7 @@ Example:
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import re
@@ -98,6 +99,14 @@ def set_environment() -> None:
         defaults |= {"VLLM_LOGGING_LEVEL": "ERROR", "TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+
+
+def argument_types() -> dict[str, Any]:
+    """The type of each of vLLM's engine arguments; imports vLLM, and raises ImportError where that fails."""
+    set_environment()
+    from vllm.engine.arg_utils import AsyncEngineArgs
+
+    return {field.name: field.type for field in dataclasses.fields(AsyncEngineArgs)}
 
 
 def batch_invariant(vllm: Any) -> bool:
