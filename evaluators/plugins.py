@@ -12,7 +12,6 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-
 BUILT_IN = (EntryPoint("judged", "evaluators.judged:Judged", "viubench.evaluators"),)
 """What needs no metadata: that of an editable install may be older than its files."""
 
