@@ -11,7 +11,7 @@ from tabulate import tabulate
 from viubench.runner.dry_run import DryRun
 from viubench.runner.plan import Plan
 from viubench.runner.preflight import Lengths, by_task
-from viubench.schema import Results
+from viubench.schema import Agreement, Judged, Results
 from viubench.video import sampling
 
 
@@ -20,12 +20,12 @@ def results_table(results: Results) -> str:
     rows = [
         [
             name,
-            percent(task.value),
-            interval(task.ci),
+            "by a judge" if task.needs_judge else percent(task.value),
+            "" if task.needs_judge else interval(task.ci),
             percent(task.chance),
             percent(task.blind),
             task.n,
-            percent(task.statuses.get("ok", 0) / task.answers),
+            percent(sum(task.statuses.get(status, 0) for status in ("ok", "unjudged")) / task.answers),
         ]
         for name, task in results.tasks.items()
     ]
@@ -56,6 +56,40 @@ def several_table(results: Results) -> list[str]:
     ]  # fmt: skip
     headers = ["task", "", "score", "SD between questions", "SD within", *(f"pass@{k}" for k in ks), "majority vote"]
     return ["", tabulate(rows, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))]
+
+
+def judged_table(judged: Judged) -> str:
+    """Each task by the rules alone and with the judge, and what the judge is worth as far as that was checked."""
+    columns: dict[str, list[str]] = {}
+    for name, task in judged.tasks.items():
+        score = task.judged
+        shown = {
+            "task": name,
+            "rules": percent(task.rules),
+            "judged": percent(score.value) if score else "no verdict",
+            "95 % interval": interval(score.ci) if score else "",
+            "asked": str(task.asked),
+            "judge errors": str(task.judge_errors),
+            "bounds": interval(score.bounds) if score and task.judge_errors else "",
+            "as the rules": agreement(task.read),
+            "as the labels": agreement(task.labels),
+            "swapped alike": agreement(task.swapped),
+            "repeated alike": agreement(task.repeated),
+        }
+        for header, value in shown.items():
+            columns.setdefault(header, []).append(value)
+    kept = {header: values for header, values in columns.items() if any(values)}
+    table = tabulate(kept, headers="keys", disable_numparse=True, colalign=("left", *["right"] * (len(kept) - 1)))
+    title = f"judge: {judged.model} (engine: {judged.engine}), percent; answers without a verdict are left out"
+    return f"{title}\n{table}" if kept else f"judge: {judged.model}: nothing to judge, the rules read every answer"
+
+
+def agreement(found: Agreement | None) -> str:
+    """Share of equal values, of how many answers, and Cohen's kappa."""
+    if found is None:
+        return ""
+    kappa = "" if found.kappa is None else f", kappa {found.kappa:.2f}"
+    return f"{percent(found.accuracy)} of {found.n}{kappa}"
 
 
 def dry_run_text(dry: DryRun) -> str:

@@ -7,7 +7,7 @@ Example:
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -72,8 +72,17 @@ class Sample(Strict):
         return content_hash(self.target)
 
 
-Status = Literal["ok", "unparsed", "truncated", "refused", "media_error", "engine_error"]
-STATUSES: tuple[Status, ...] = ("ok", "unparsed", "truncated", "refused", "media_error", "engine_error")
+Status = Literal[
+    "ok",
+    "unparsed",
+    "truncated",
+    "refused",
+    "media_error",
+    "engine_error",
+    "unjudged",  # answered, and for a judge alone to score
+    "judge_error",  # of a verdict: the judge gave none
+]
+STATUSES: tuple[Status, ...] = get_args(Status)
 FAILED: tuple[Status, ...] = ("media_error", "engine_error")
 """The statuses of samples that were never answered."""
 
@@ -190,8 +199,9 @@ class RecordState(BaseModel):
 
     @property
     def retryable(self) -> bool:
-        """Whether a retry may succeed: the engine failed, or the video was missing."""
-        return self.status == "engine_error" or (self.error is not None and self.error.fault == "missing")
+        """Whether a retry may succeed: the engine failed, that of a judge too, or the video was missing."""
+        fault = self.error.fault if self.error is not None else ""
+        return self.status == "engine_error" or fault == "missing" or (self.status, fault) == ("judge_error", "engine")
 
 
 class RuleResult(Strict):
@@ -243,6 +253,8 @@ class TaskResult(Strict):
     spread: Annotated[AnswerSpread | None, Field(exclude_if=lambda spread: spread is None)] = None
     pass_at_k: Annotated[dict[int, float], Field(exclude_if=lambda scores: not scores)] = {}
     vote: Annotated[float | None, Field(exclude_if=lambda score: score is None)] = None
+    needs_judge: Annotated[bool, Field(exclude_if=lambda needs: not needs)] = False
+    """Whether the answers are for a judge to score: `value` then says nothing (see `viubench.judging`)."""
 
     @property
     def answers(self) -> int:

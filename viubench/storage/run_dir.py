@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 from filelock import BaseFileLock
 from pydantic import BaseModel, ValidationError
@@ -32,7 +32,7 @@ M = TypeVar("M", bound=BaseModel)
 SYNC_SECONDS = 2.0
 """A power cut loses at most the records of this many seconds; a kill loses none."""
 
-STARTED = ("results.json", record_log.FILE, "strips", "run.log", "manifest.json")
+STARTED = ("results.json", record_log.FILE, "strips", "judges", "run.log", "manifest.json")
 """What `--fresh` removes, and nothing else; items are built again where they are not those of the new run."""
 
 MISSING = "none"
@@ -53,7 +53,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         self._synced = time.monotonic()
 
     @classmethod
-    def claim(cls, path: Path, *, fresh: bool = False) -> RunFolder:
+    def claim(cls, path: Path, *, fresh: bool = False) -> Self:
         """Create or reopen the folder and lock it; raises ViubenchError where another process writes to it, or other
         things are in it."""
         if path.exists() and not path.is_dir():
@@ -154,14 +154,14 @@ def without_secrets(record: Record) -> Record:
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest of a run folder; ViubenchError when it is not one or is of a newer version."""
-    return _read(path, "manifest.json", Manifest)
+    return read_file(path, "manifest.json", Manifest)
 
 
 def read_results(path: Path) -> Results:
     """The results of a finished run; ViubenchError when it is unfinished or not a run."""
     if (path / "manifest.json").exists() and not (path / "results.json").exists():
         raise ViubenchError(f"{path} is not finished", where=str(path), hint="rerun the same command to resume")
-    return _read(path, "results.json", Results)
+    return read_file(path, "results.json", Results)
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -177,7 +177,8 @@ def write_json(path: Path, value: BaseModel | dict[str, Any]) -> None:
     atomic.write(path, text.encode(), lasting=True)
 
 
-def _read(path: Path, name: str, model: type[M]) -> M:
+def read_file(path: Path, name: str, model: type[M]) -> M:
+    """A JSON file of a run folder; ViubenchError where there is none, or one that is damaged or of a newer version."""
     try:
         data = json.loads((path / name).read_bytes())
     except (OSError, ValueError):
