@@ -191,14 +191,14 @@ def _measured(
 def _cell(place: int, results: Results, head: Column, pairing: Pairing) -> Cell | None:
     chance = mean_of(results, head, "chance")
     if head.kind == "mean":
-        if not all(task in results.tasks for task in head.tasks):
+        if not all(task in results.tasks and not results.tasks[task].needs_judge for task in head.tasks):
             return None
         value = head.mean([results.tasks[task].value for task in head.tasks])
         found = pairing.estimate(place, head.weights)
         return Cell(value, found.low, found.high, chance) if found else Cell(value, chance=chance)
     if head.kind == "task" or len(head.tasks) == 1:
         task = results.tasks.get(head.tasks[0])
-        return Cell(task.value, *task.ci, chance) if task else None
+        return Cell(task.value, *task.ci, chance) if task and not task.needs_judge else None
     suite = results.suites.get(head.key.removesuffix(f"/{head.label}"))
     if suite is None:
         return None

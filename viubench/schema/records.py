@@ -253,6 +253,8 @@ class TaskResult(Strict):
     spread: Annotated[AnswerSpread | None, Field(exclude_if=lambda spread: spread is None)] = None
     pass_at_k: Annotated[dict[int, float], Field(exclude_if=lambda scores: not scores)] = {}
     vote: Annotated[float | None, Field(exclude_if=lambda score: score is None)] = None
+    needs_judge: Annotated[bool, Field(exclude_if=lambda needs: not needs)] = False
+    """Whether the answers are for a judge to score: `value` then says nothing (see `viubench.judging`)."""
 
     @property
     def answers(self) -> int:
