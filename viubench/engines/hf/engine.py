@@ -19,7 +19,7 @@ import numpy as np
 from viubench.engines import constrained, engine_args, processors, prompts, sight
 from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
 from viubench.engines.families import FAMILIES
-from viubench.engines.hf import constraints, decoding
+from viubench.engines.hf import constraints, decoding, positions
 from viubench.engines.processors import encode as encode
 from viubench.engines.token_counts import Counter
 from viubench.errors import EngineError, ViubenchError
@@ -86,6 +86,7 @@ class HfEngine(CheckpointEngine):
             size = self.frame_format.fixed or (8 * (self.frame_format.multiple or 32),) * 2
             self.family, self._showing = processors.asked(self._processor, self.family, self._showing, size)
         self._model = processors.open_model(path, self.trust, dtype=dtype, **extra).to(device).eval()
+        positions.go_on_behind_videos(self._model)
         kept = decoding.token_ids(self._model.generation_config)
         self._model.generation_config = transformers.GenerationConfig(**kept)
         self._counter = Counter(self.checkpoint)
