@@ -11,7 +11,7 @@ from tabulate import tabulate
 from viubench.runner.dry_run import DryRun
 from viubench.runner.plan import Plan
 from viubench.runner.preflight import Lengths, by_task
-from viubench.schema import Agreement, Judged, Results
+from viubench.schema import ANSWERED, Agreement, Judged, Results
 from viubench.video import sampling
 
 
@@ -25,7 +25,7 @@ def results_table(results: Results) -> str:
             percent(task.chance),
             percent(task.blind),
             task.n,
-            percent(sum(task.statuses.get(status, 0) for status in ("ok", "unjudged")) / task.answers),
+            percent(sum(task.statuses.get(status, 0) for status in ANSWERED) / task.answers),
         ]
         for name, task in results.tasks.items()
     ]

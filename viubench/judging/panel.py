@@ -47,6 +47,11 @@ def panel(run: Path, metrics: Mapping[str, str]) -> Panel | None:
     return Panel(judges=[one.judge for one in found], alpha=alpha, n=counts)
 
 
+def read_panel(run: Path) -> Panel | None:
+    """The agreement of the judges of a run as it was last written; ViubenchError where that cannot be read."""
+    return read_file(run / FOLDER, PANEL, Panel) if (run / FOLDER / PANEL).exists() else None
+
+
 def _scores(folder: Path, metrics: Mapping[str, str]) -> dict[str, dict[Key, float]]:
     """The scores a judge gave, by task and answer; judge errors are none."""
     scores: dict[str, dict[Key, float]] = {}

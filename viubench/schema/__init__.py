@@ -31,6 +31,7 @@ from viubench.schema.pretext import (
     Strengths,
 )
 from viubench.schema.records import (
+    ANSWERED,
     FAILED,
     SCHEMA_VERSION,
     STATUSES,

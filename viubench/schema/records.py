@@ -86,6 +86,9 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 FAILED: tuple[Status, ...] = ("media_error", "engine_error")
 """The statuses of samples that were never answered."""
 
+ANSWERED: tuple[Status, ...] = ("ok", "unjudged")
+"""The statuses of samples with a usable answer."""
+
 
 class FrameInfo(Strict):
     """The frames the model was shown: source frame numbers, the times in its prompt, size, and a hash of the pixels."""
