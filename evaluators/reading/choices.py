@@ -26,12 +26,13 @@ from evaluators.reading.language import Language, words_of
 from evaluators.reading.option_texts import OptionTexts
 
 _LETTER_BEFORE = r"(?<![A-Za-z\u00c0-\u024f0-9'_])(?<![A-Za-z0-9]\.)(?<![\w]-)"
-_LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9'_]|-[a-z]|\.[A-Za-z0-9])"
+_LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9'_]|-[a-z]|\.[A-Za-z0-9](?![A-Za-z0-9]))"
 _BRACKETS = {"(": ")", "[": "]", "<": ">"}
 _CLAUSE_BEGINS = frozenset(".,;:!?\n(—–…。|>=-/[<~+")
 _CLAUSE_ENDS = re.compile(r"[.!?\n,;。]")
-_PAUSE = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:[.,:;!?…。|/&=]|\n|\Z|[-–—]{1,3}\s|->|→)")
+_PAUSE = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:(?<=[)\]])|[.,:;!?…。|/&=]|\n|\Z|[-–—]{1,3}\s|->|→)")
 _STOP = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:[.:!?…。]|\n|\Z)")
+_OWN_LABEL = re.compile(r"(?<![^\W_])([A-Z])[.):]\s{1,3}(?:an?\s|the\s)?\Z")
 _GAP = re.compile(r"\s*[)\]]?\s*")
 _LABEL = re.compile(r"[)\]>]?\s{0,3}(?:[.):,=|-]|[-–—]{1,2}|\s\(|->)?\s{0,4}(?:\()?")
 _LABELLING = re.compile(r"\s?[.):]\s")
@@ -195,6 +196,10 @@ class _Reader:
         spoken = {letter for letter, _ in self._spoken_letters()}
         carried = _carriers(self.languages)
         for option in self._texts.find(self.text):
+            if (label := _OWN_LABEL.search(self.text, max(0, option.start - 12), option.start)) and (
+                label[1] not in self.choices.letters
+            ):
+                continue  # "F. a lamp", where there is no F
             if option.letter not in spoken and not any(a < option.start < b for a, b in self._ignored):
                 ends = carried.match(self.text, option.end) is not None
                 said = option.words > 1 or ends or self._told(option.start) in (*_ANNOUNCING, "conclude")
