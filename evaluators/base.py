@@ -65,10 +65,12 @@ class Blind:
 
 @dataclass(frozen=True)
 class Constraint:
-    """The form every answer to one question has: one of several texts, or a regular expression (no anchors)."""
+    """The form every answer to one question has: one of several texts, or a regular expression (no anchors); `schema`
+    says the same as a JSON schema (its text), where the answer is a JSON object."""
 
     choices: tuple[str, ...] = ()
     regex: str = ""
+    schema: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Evaluator(ABC):
     name: ClassVar[str]  # as registered
     metric: ClassVar[str]  # key of the headline score in what `score` returns
     task_metric: ClassVar[str]  # name of its mean over a task (for example "miou" for "iou")
+    needs_judge: ClassVar[bool] = False  # whether `score` takes the verdicts of a judge, not what `parse` reads
 
     @abstractmethod
     def parse(self, text: str, item: Gradable) -> Answer | None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from evaluators import get as evaluator
     from viubench.api.compare import compare, gate
     from viubench.api.evaluate import dry_run, evaluate, evaluate_async, score
+    from viubench.api.imports import explain_difference, import_answers
+    from viubench.api.judge import judge
     from viubench.api.run import Run, load_run, load_runs
     from viubench.api.tasks import build_items, get_suite, get_task, list_suites, list_tasks
     from viubench.comparison.pair import compare_runs
@@ -36,6 +38,8 @@ _HOMES = {
     "evaluators": ("Answer", "Evaluator"),
     "viubench.api.compare": ("compare", "gate"),
     "viubench.api.evaluate": ("dry_run", "evaluate", "evaluate_async", "score"),
+    "viubench.api.imports": ("explain_difference", "import_answers"),
+    "viubench.api.judge": ("judge",),
     "viubench.api.run": ("Run", "load_run", "load_runs"),
     "viubench.api.tasks": ("build_items", "get_suite", "get_task", "list_suites", "list_tasks"),
     "viubench.comparison.pair": ("compare_runs",),
@@ -78,9 +82,12 @@ __all__ = [
     "evaluate",
     "evaluate_async",
     "evaluator",
+    "explain_difference",
     "gate",
     "get_suite",
     "get_task",
+    "import_answers",
+    "judge",
     "list_suites",
     "list_tasks",
     "load_run",

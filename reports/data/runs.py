@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,9 @@ import evaluators
 from evaluators import Evaluator
 from reports.data import samples
 from viubench.schema import Answers, Manifest, Results, TaskEntry
+from viubench.scoring.aggregate import headline_parts, numbered, units_frame
+from viubench.scoring.frame import averaged
+from viubench.stats.estimates import Part
 from viubench.storage.run_dir import read_manifest, read_results
 
 BASELINES = ("random", "blind", "oracle")
@@ -57,11 +61,29 @@ class RunData:
         ways = [protocol.answers for protocol in self.manifest.protocols.values()]
         return next((way for way in ways if way != "free"), "free")
 
+    @property
+    def imported_from(self) -> str:
+        """The harness whose files the answers are from, "" for a run of our own."""
+        imported = self.manifest.imported
+        return ", ".join(dict.fromkeys(file.harness for file in imported.files)) if imported else ""
+
     @cached_property
     def by_task(self) -> Mapping[str, pd.DataFrame]:
         """The answers of each task, by id and number."""
         places = self.samples.groupby("task", observed=True).indices
         return {str(task): self.samples.iloc[rows[0] : rows[-1] + 1] for task, rows in places.items()}
+
+    @cached_property
+    def parts(self) -> Mapping[str, list[Part]]:
+        """What each task's headline is the mean of, from the records (`viubench.scoring.aggregate.headline_parts`); not
+        of a task whose evaluator is not installed here, or cannot take them."""
+        found = {}
+        for task, rows in self.by_task.items():
+            if task in self.manifest.tasks and (evaluator := self.evaluator(task)) is not None:
+                with suppress(LookupError, TypeError, ValueError):
+                    units = averaged([units_frame(answers, evaluator) for answers in numbered(rows)])
+                    found[task] = headline_parts(units, evaluator, self.manifest.tasks[task].average)
+        return found
 
     def evaluator_name(self, task: str) -> str:
         """The name of what a task was scored by; empty where the manifest does not say it."""
@@ -83,7 +105,11 @@ def load_runs(paths: Sequence[Path]) -> list[RunData]:
         ViubenchError: as `load` does.
     """
     shared: dict[Hashable, Any] = {}
-    runs = [load(path, shared) for path in paths]
+    return compared([load(path, shared) for path in paths])
+
+
+def compared(runs: Sequence[RunData]) -> list[RunData]:
+    """The runs of one table, each knowing whether it is `one_frame` or `apart`."""
     single = [_one_frame(run.samples) for run in runs]
     if not all(single[k] for k, run in enumerate(runs) if run.kind == "model"):  # else one frame is all there is to see
         runs = [replace(run, one_frame=True) if one else run for run, one in zip(runs, single, strict=True)]

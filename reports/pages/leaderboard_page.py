@@ -7,14 +7,17 @@ Example:
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tabulate import tabulate
 
-from reports.data.runs import RunData, command, load_runs
+from reports.data import finished_runs
+from reports.data.runs import RunData, command
 from reports.data.training_log import TrainingRun, load_all
 from reports.html import page
 from reports.html.escape import clean
@@ -30,9 +33,11 @@ from reports.tables.agreement import agreements
 from reports.tables.leaderboard import LeaderboardRow, columns, evidence, labels, rows, shown
 from reports.tables.ranking import Pairing
 from viubench.errors import ViubenchError
-from viubench.schema import STATUSES, ReferenceRow, TaskEntry
+from viubench.schema import STATUSES, Manifest, ReferenceRow, TaskEntry
 from viubench.schema.gate import MARGIN
 from viubench.storage import atomic
+
+log = logging.getLogger("viubench")
 
 SCRIPTS = ("chrome.js", "cards.js", "table.js", "browser.js", "download.js", "page.js")
 
@@ -83,18 +88,29 @@ def write(
     are readable without JavaScript. `samples_per_task` bounds the sample browser (`reports.sections.samples.browser`).
     `trainings` are training folders, which get a section of curves.
 
+    Folders that hold no such run are left out; the page and the log say why.
+
     Raises:
-        ViubenchError: no run, a folder is not a finished run, or a training's log is missing or damaged.
+        ViubenchError: no finished run, or a training's log is missing or damaged.
     """
     if not runs:
         raise ViubenchError("no run to report", hint="viubench report RUN... --out leaderboard.html")
     with _uncollected():
-        loaded = load_runs(runs)
-        pairing = Pairing(loaded)
-        html = render(loaded, references, pairing, samples_per_task=samples_per_task, trainings=load_all(trainings))
+        found = finished_runs.read(runs)
+        for path, why in found.left_out.items():
+            log.warning("left out: %s: %s", path, why)
+        pairing = Pairing(found.runs)
+        html = render(
+            found.runs,
+            references,
+            pairing,
+            samples_per_task=samples_per_task,
+            trainings=load_all(trainings),
+            left_out=found.left_out,
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic.write(out, html.encode())
-    return text(loaded, pairing)
+    return text(found.runs, pairing)
 
 
 def render(
@@ -104,8 +120,9 @@ def render(
     *,
     samples_per_task: int = 12,
     trainings: Sequence[TrainingRun] = (),
+    left_out: Mapping[Path, str] = MappingProxyType({}),
 ) -> str:
-    """The page as text."""
+    """The page as text; `left_out` are the folders it does not show, each with the reason."""
     heads, names, pairing = columns(runs), labels(runs), pairing or Pairing(runs)
     found = rows(runs, references, pairing)
     context = {
@@ -127,6 +144,7 @@ def render(
         "speeds": speeds(runs, names),
         "manifests": [_manifest(run, name) for run, name in zip(runs, names, strict=True)],
         "samples_per_task": samples_per_task,
+        "left_out": [f"{path.name}: {why}" for path, why in left_out.items()],
         "trainings": [training_curves.draw(training) for training in trainings],
     }
     data = browser(runs, names, samples_per_task) | {"perSample": per_sample(runs)}
@@ -154,12 +172,25 @@ def _bodies(found: Sequence[LeaderboardRow]) -> list[tuple[str, list[Leaderboard
     return list(parts.items())
 
 
+def _imported_from(manifest: Manifest) -> list[str]:
+    """A line for each file of another harness, and one for what was left out."""
+    if manifest.imported is None:
+        return []
+    files, found = manifest.imported.files, manifest.imported.matching
+    lines = [
+        f"{one.name} ({one.harness} {one.version}, SHA-256 {one.sha256[:16]}, {one.answers} answers)" for one in files
+    ]
+    ways = ", ".join(f"{count} by {key}" for key, count in found.matched.items())
+    return [*lines, f"matched {ways}; unmatched {sum(found.unmatched.values())}, missing {found.missing}"]
+
+
 def _manifest(run: RunData, label: str) -> dict[str, Any]:
     """What was run, as (name, value) pairs for reading, and the command to run it again."""
     manifest = run.manifest
     facts = [
         *((f"model {key}", value) for key, value in sorted(manifest.model.items())),
         *((f"engine {key}", value) for key, value in sorted(manifest.engine.items())),
+        *(("imported from", line) for line in _imported_from(manifest)),
         ("seed", manifest.seed),
         ("started", manifest.started),
         *((f"hardware {key}", value) for key, value in sorted(manifest.hardware.items())),

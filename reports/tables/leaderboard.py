@@ -184,7 +184,7 @@ def _measured(
     badges = sorted(
         {f"protocol {task.protocol}" for name, task in results.tasks.items() if run.kind == "model" and name in unlike}
     )
-    note = NOTES.get(run.kind, results.engine)
+    note = NOTES.get(run.kind, f"imported from {run.imported_from}" if run.imported_from else results.engine)
     return LeaderboardRow(label, run.kind, note, cells, tuple(badges), n, failed / answers if answers else 0.0, gain)
 
 

@@ -19,8 +19,7 @@ from reports.data.runs import RunData
 from viubench.comparison.pair import ROUNDING
 from viubench.schema import FAILED, TaskEntry
 from viubench.schema.gate import MAX_ERRORS
-from viubench.scoring.aggregate import headline_parts, numbered, units_frame
-from viubench.scoring.frame import averaged
+from viubench.scoring.aggregate import value_of
 from viubench.stats.estimates import Estimate, Part, weighted_mean
 from viubench.stats.paired_differences import Difference, detectable, holm, paired
 
@@ -177,15 +176,9 @@ def _overlap(one: Cell, two: Cell) -> bool:
 
 def _parts(run: RunData, task: str) -> list[Part] | None:
     """The headline's units by id; None where the records do not make the score that results.json says."""
-    rows, result, evaluator = run.by_task.get(task), run.results.tasks[task], run.evaluator(task)
-    if evaluator is None or rows is None or len(rows) != result.answers:
+    rows, result, parts = run.by_task.get(task), run.results.tasks[task], run.parts.get(task)
+    if rows is None or parts is None or len(rows) != result.answers:
         return None
     if rows["status"].isin(FAILED).sum() > MAX_ERRORS * len(rows):
         return None
-    try:
-        units = averaged([units_frame(answers, evaluator) for answers in numbered(rows)])
-        parts = headline_parts(units, evaluator, run.manifest.tasks[task].average)
-    except (LookupError, TypeError, ValueError):  # records that it cannot take
-        return None
-    value = sum(weight * sum(scores) / len(scores) for weight, scores, _ in parts)
-    return parts if abs(value - result.value) < ROUNDING else None
+    return parts if abs(value_of(parts) - result.value) < ROUNDING else None

@@ -26,7 +26,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("family", "kind", "times"),
-    [("internvl", "video", "prompt"), ("gemma3", "images", "prompt")],
+    [("internvl", "video", "prompt"), ("qwen2_5_vl", "video", "positions"), ("gemma3", "images", "prompt")],
 )
 def test_a_run_is_the_same_on_both_engines(family: str, kind: str, times: str, data: Path, tmp_path: Path) -> None:
     tiny_checkpoints.write(tmp_path / family, family=family)

@@ -21,11 +21,12 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("page")
+    said = {"response": HOSTILE, "question": HOSTILE}
     runs = [
-        write_run(folder / "a", skill=0.2, n=8, strips=1),
-        write_run(folder / "b", model="model-b", skill=0.6, n=8, strips=1),
-        write_run(folder / "c", model=HOSTILE, skill=0.4, n=8, changes={"response": HOSTILE, "question": HOSTILE}),
-        write_run(folder / "blind", model="blind", engine="blind", skill=0.21, n=8),
+        write_run(folder / "a", skill=0.2, n=8, strips=1, measured=True),
+        write_run(folder / "b", model="model-b", skill=0.6, n=8, strips=1, measured=True),
+        write_run(folder / "c", model=HOSTILE, skill=0.4, n=8, changes=said, measured=True),
+        write_run(folder / "blind", model="blind", engine="blind", skill=0.21, n=8, measured=True),
     ]
     training = write_training(folder / "train", steps=60, warm=40, every=10, evaluate=20, alarm=HOSTILE)
     write(runs, folder / "leaderboard.html", Catalogue().references, trainings=[training])
@@ -72,7 +73,7 @@ def test_sorting_by_keyboard_keeps_the_baselines_in_sight(page: Any) -> None:
     page.keyboard.press("Enter")
     assert header.get_attribute("aria-sort") == "ascending"
     assert names(page)[0] == "model-a"
-    headings = page.locator(".part").all_inner_texts()
+    headings = page.locator(".board .part").all_inner_texts()
     assert [heading.split(":")[0] for heading in headings] == ["Models", "Baselines", "Published"]
     assert page.locator("tbody").nth(1).locator("tr.blind").is_visible()
 

@@ -98,9 +98,23 @@ def test_a_failed_start_says_the_reason_the_core_printed() -> None:
     )
 
 
-def test_an_architecture_that_vllm_has_no_code_for_is_named_as_such() -> None:
-    error = start_error(AttributeError("'XProcessor' object has no attribute '_get_num_multimodal_tokens'"), None, "m")
+@pytest.mark.parametrize(
+    "said",
+    [
+        "'XProcessor' object has no attribute '_get_num_multimodal_tokens'",
+        "There is no module or parameter named 'model.tower.wqkv' in TransformersMultiModalMoEForCausalLM. The ...",
+        "There is no module or parameter named 'model.tower.wqkv' in TransformersForCausalLM.",
+    ],
+)
+def test_an_architecture_that_vllm_has_no_code_for_is_named_as_such(said: str) -> None:
+    error = start_error(AttributeError(said), None, "m")
     assert (error.message[:23], error.hint) == ("vLLM has no code for th", "use --engine hf")
+
+
+def test_a_setting_that_vllm_misses_in_the_configuration_is_named() -> None:
+    error = start_error(AttributeError("'XTextConfig' object has no attribute 'use_qk_norm'"), None, "m")
+    assert "needs 'use_qk_norm', which config.json does not say" in error.message
+    assert "copy config.json" in error.hint
 
 
 def test_importing_the_engines_imports_nothing_heavy() -> None:

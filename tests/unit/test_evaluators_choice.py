@@ -43,6 +43,7 @@ STATED = [
     ("I think C", "C"),
     ("I would choose option C.", "C"),
     ("C is correct.", "C"),
+    ("The video shows a dog", "C"),
     ("B is the correct answer since A is wrong.", "B"),
     ("The correct answer based on the video is C.", "C"),
     ("So the answer is likely B", "B"),
@@ -76,7 +77,6 @@ NOT_STATED = [
     "A. a blue car B. a red car C. a dog D. two men",
     "E",
     "Z",
-    "The video shows a dog",
     "<think>B",
 ]
 

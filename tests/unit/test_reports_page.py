@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from report_runs import data_of, write_run
 
-from reports.data.runs import load
+from reports.data.runs import load, load_runs
 from reports.html.svg import heat, stack, whisker
-from reports.pages.leaderboard_page import write
+from reports.pages.leaderboard_page import render, write
 from reports.sections.frames import axis, captions, place, strip_uri
 from reports.sections.samples import browser, spans
 from viubench.errors import ViubenchError
@@ -54,6 +54,7 @@ def hostile_run(tmp_path: Path) -> Path:
         tmp_path / "hostile",
         model=HOSTILE,
         n=3,
+        measured=True,
         argv=["viubench", "run", HOSTILE],
         changes={
             "response": HOSTILE + "x" * 1_000_000 + "THE END",
@@ -78,6 +79,9 @@ def hostile_run(tmp_path: Path) -> Path:
         else:
             content |= {"packages": {HOSTILE: HOSTILE}, "hardware": {HOSTILE: HOSTILE}, "started": HOSTILE}
         (run / name).write_text(json.dumps(content))
+    records = (run / "records.jsonl").read_text(encoding="utf-8").splitlines()
+    own = [json.dumps(json.loads(line) | {"task": HOSTILE}) for line in records if '"viubench_count_easy"' in line]
+    (run / "records.jsonl").write_text("\n".join([*records, *own]) + "\n", encoding="utf-8")
     return run
 
 
@@ -108,7 +112,8 @@ def test_a_huge_response_is_cut_and_says_so(tmp_path: Path, hostile_run: Path) -
 
 
 def test_equal_runs_give_equal_bytes(tmp_path: Path) -> None:
-    first = write_run(tmp_path / "one" / "a", tasks=["viubench_ground_mirror"], suite=False, n=5, strips=2)
+    tasks = ["viubench_ground_mirror"]
+    first = write_run(tmp_path / "one" / "a", tasks=tasks, suite=False, n=5, strips=2, measured=True)
     second = tmp_path / "two" / "a"
     shutil.copytree(first, second)
     lines = (second / "records.jsonl").read_text().splitlines(keepends=True)
@@ -118,7 +123,7 @@ def test_equal_runs_give_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_policy_allows_this_style_and_script_and_nothing_else(tmp_path: Path) -> None:
-    html = page(tmp_path, [write_run(tmp_path / "a", n=2)])
+    html = page(tmp_path, [write_run(tmp_path / "a", n=2, measured=True)])
     policy = next(a["content"] for tag, a in Tags(html).tags if tag == "meta" and "http-equiv" in a)
     assert policy
     assert policy.startswith("default-src 'none';")
@@ -134,7 +139,7 @@ def test_policy_allows_this_style_and_script_and_nothing_else(tmp_path: Path) ->
 
 def test_the_main_table_stands_without_javascript(tmp_path: Path) -> None:
     references = [row.model_copy(update={"protocol": "viubench"}) for row in Catalogue().references]
-    html = page(tmp_path, [write_run(tmp_path / "a", skill=0.5, half_width=0.03)], references)
+    html = render(load_runs([write_run(tmp_path / "a", skill=0.5, half_width=0.03)]), references)
     board = html[html.index('<table class="board') : html.index("</table>")]
     words = " ".join("".join(Tags(board).words).split())
     for text in ("model-a", "50.0", "47.0–53.0", "chance", "blind", "GPT-5", "58.7", "Published: VideoSSR"):
@@ -149,13 +154,14 @@ def test_a_task_nobody_answered_and_a_run_without_strips(tmp_path: Path) -> None
     assert "no sample was scored" in html
     assert "no parsed answer" in html
     assert data_of(html)["samples"] == []
-    html = page(tmp_path, [write_run(tmp_path / "b", n=3)])
+    html = page(tmp_path, [write_run(tmp_path / "b", n=3, measured=True)])
     assert data_of(html)["strips"] == []
     assert all(sample["strip"] is None for sample in data_of(html)["samples"])
 
 
 def test_only_baselines_and_no_run_at_all(tmp_path: Path) -> None:
-    assert "No model yet" in page(tmp_path, [write_run(tmp_path / "r", model="random", engine="random", n=2)])
+    run = write_run(tmp_path / "r", model="random", engine="random", n=2, measured=True)
+    assert "No model yet" in page(tmp_path, [run])
     with pytest.raises(ViubenchError, match="no run"):
         write([], tmp_path / "x.html", [])
 
@@ -247,7 +253,7 @@ def test_charts_stay_inside_their_box() -> None:
 
 def test_strict_stands_beside_as_published(tmp_path: Path) -> None:
     run = write_run(tmp_path / "a", tasks=["viubench_count_easy"], suite=False, skill=0.5)
-    html = page(tmp_path, [run])
+    html = render(load_runs([run]), [])
     table = html[html.index('<details class="task"') :]
     cells = re.findall(r"<td[^>]*>(.*?)</td>", table[: table.index("</table>")], re.DOTALL)
     assert [re.sub(r"<[^>]+>", "", cell).strip() for cell in cells[:6]] == [

@@ -34,7 +34,7 @@ def legend(figure: Figure) -> dict[str, str]:
 def page(tmp_path: Path, *trainings: Path) -> str:
     run = tmp_path / "run"
     if not run.exists():
-        write_run(run, n=2, tasks=["viubench_count_easy"], suite=False)
+        write_run(run, n=2, tasks=["viubench_count_easy"], suite=False, measured=True)
     write([run], tmp_path / "page.html", [], trainings=trainings)
     return (tmp_path / "page.html").read_text(encoding="utf-8")
 
@@ -373,7 +373,7 @@ def test_hostile_text_in_a_log_stays_text(tmp_path: Path) -> None:
 
 
 def test_the_command_takes_trainings(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", n=2, tasks=["viubench_count_easy"], suite=False)
+    run = write_run(tmp_path / "run", n=2, tasks=["viubench_count_easy"], suite=False, measured=True)
     first, second = (write_training(tmp_path / name, steps=6, every=3, warm=0) for name in ("first", "second"))
     out = tmp_path / "page.html"
     done = CliRunner().invoke(

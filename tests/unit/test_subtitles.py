@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viubench.datasets import loader, verify
+from viubench.datasets import encodings, loader, verify
 from viubench.datasets.subtitles import HEAD, Line, parse_srt, read, told
 from viubench.errors import ViubenchError
 from viubench.runner.config import EvalConfig
@@ -68,7 +68,7 @@ def test_both_forms_of_longvideobench_are_read(tmp_path: Path) -> None:
     assert read(tmp_path / "a.json", 1.0) == [
         Line(1.0, 3.0, "sooner"), Line(8.0, 9.5, "later"), Line(11.0, float("inf"), "open")
     ]  # fmt: skip
-    (tmp_path / "a.json").write_text("{")
+    (tmp_path / "a.json").write_text("")
     assert read(tmp_path / "a.json") == []
 
 
@@ -78,6 +78,62 @@ def test_what_is_said_stands_between_the_video_and_the_question() -> None:
     assert told("<video>Who?", lines, 3.5, 9.0) == f"<video>\n{HEAD}\n5.0-6.0: B\n\nWho?"  # only the clip shown
     assert told("Who?", lines, 5.5, 5.6) == f"{HEAD}\n5.0-6.0: B\n\nWho?"
     assert told("<video>\nWho?", lines, 7.0, 8.0) == "<video>\nWho?"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [("utf-8-sig", "Où êtes-vous ?"), ("utf-16", "Où 在"), ("cp1252", "Où êtes-vous ?"), ("latin-1", "Straße, élan"),
+     ("gb18030", "把水壶放在炉子上。"), ("utf-32", "Où 在")],
+)  # fmt: skip
+def test_subtitles_of_usual_encodings_are_read(encoding: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "a.srt").write_bytes(f"1\r\n00:00:01,000 --> 00:00:02,000\r\n{said}\r\n".encode(encoding))
+    assert read(tmp_path / "a.srt") == [Line(1.0, 2.0, said)]
+    (tmp_path / "a.json").write_bytes(
+        json.dumps([{"timestamp": [1, 2], "text": said}], ensure_ascii=False).encode(encoding)
+    )
+    assert read(tmp_path / "a.json") == [Line(1.0, 2.0, said)]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [("cp1251", "Где вы были вчера?"), ("euc_kr", "주전자를 올려 주세요"), ("big5", "我們把水壺放在爐子上。"),
+     ("shift_jis", "やかんを火にかけてください"), ("euc_jp", "やかんを火にかけてください"), ("utf-16-le", "no mark"),
+     ("cp1250", "Zażółć gęślą jaźń"), ("cp1253", "Καλημέρα σας")],
+)  # fmt: skip
+def test_other_encodings_are_said_and_never_read_as_something_else(encoding: str, said: str) -> None:
+    with pytest.raises(ValueError, match=r"encoding is not known|zero bytes"):
+        encodings.decoded(f"1\n00:00:01,000 --> 00:00:02,000\n{said}\n".encode(encoding))
+
+
+@given(st.text(), st.integers(0, 200))
+def test_utf_8_is_read_and_damage_to_it_is_never_hidden(text: str, place: int) -> None:
+    data = ("é在" + text.replace("\0", "")).encode()
+    assert encodings.decoded(data) == data.decode()
+    with pytest.raises(ValueError, match="is damaged: no UTF-8 text from byte"):
+        encodings.decoded(data[: place % len(data)] + b"\xff" + "é在é在é".encode() + data)
+
+
+def test_files_that_cannot_be_read_are_named_with_the_reason(data: Path) -> None:
+    task, folder = CATALOGUE.task("videomme"), data / "videomme"
+    samples = loader.read(task, data).samples
+    path = folder / f"subtitle/{first('videomme', data)['videoID']}.srt"
+    path.parent.mkdir(parents=True)
+    for content, why in (
+        (SRT.encode() + "日本語です。".encode("shift_jis"), "its encoding is not known"),
+        ("é在".encode() + SRT.encode() + b"\xff", "it is damaged: no UTF-8 text from byte"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it holds no line with a time"),
+    ):
+        path.write_bytes(content)
+        built = loader.read(task, data, told=True)
+        (note,) = [note for note in built.notes if "cannot be read" in note]
+        assert f"of {len(samples)} samples have subtitles that cannot be read" in note
+        assert f"{path.relative_to(folder)}: {why}" in note
+        assert [sample.question for sample in built.samples] == [sample.question for sample in samples]
+        assert make_plan(EvalConfig(tasks="videomme", engine="random", data_root=data, set={"subtitles": True}),
+                         data / "run").notes.count(note) == 1  # fmt: skip
+    path.unlink()
+    path.mkdir()
+    assert "Is a directory" in " ".join(loader.read(task, data, told=True).notes)
 
 
 @given(st.text(alphabet="0123456789:,.-> \n<i>{}\\aB", max_size=80))
@@ -126,7 +182,9 @@ def test_a_path_that_leaves_the_data_folder_tells_nothing(data: Path) -> None:
     task = CATALOGUE.task("videomme")
     assert task.video is not None
     outside = task.model_copy(update={"video": task.video.model_copy(update={"subtitles": "../secret.srt"})})
-    assert not loader.read(outside, data, told=True).subtitles
+    built = loader.read(outside, data, told=True)
+    assert not built.subtitles
+    assert "leads out of" in built.notes[-1]
 
 
 @pytest.mark.parametrize("name", ["mvbench", "viubench-mini"])

@@ -13,7 +13,7 @@ import pytest
 
 from viubench import cli
 from viubench.engines import tiny_checkpoints
-from viubench.engines.tiny_checkpoints import families
+from viubench.engines.tiny_checkpoints import families, weights
 from viubench.errors import ViubenchError
 
 pytest.importorskip("transformers")
@@ -190,3 +190,18 @@ def test_a_class_that_transformers_lacks_is_named(monkeypatch: pytest.MonkeyPatc
 
 def _renamed(name: str) -> dict[str, Any]:
     return {**vars(families.find(name)), "processor": {"class": "NotThereProcessor"}}
+
+
+def test_weights_are_renamed_and_turned_as_published(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file
+
+    path = tmp_path / "model.safetensors"
+    names = {"tower.a.weight": (2, 3), "layers.0.mlp.experts.up": (4, 2, 3), "layers.0.mlp.gate.weight": (4, 3)}
+    saved = {name: torch.rand(shape) for name, shape in names.items()}
+    save_file(saved, path)
+    weights.publish(path, {"tower.": "tower.model."}, [".mlp.experts."])
+    found = load_file(path)
+    assert found["tower.model.a.weight"].equal(saved["tower.a.weight"])
+    assert found["layers.0.mlp.experts.up"].equal(saved["layers.0.mlp.experts.up"].transpose(1, 2))
+    assert found["layers.0.mlp.gate.weight"].equal(saved["layers.0.mlp.gate.weight"])

@@ -52,7 +52,7 @@ def evaluate(config: EvalConfig) -> Run:
     Works inside a running event loop too (a notebook). Prints nothing; what a user should know is logged to the
     logger `viubench`. A run whose share of errors is above `max_errors` is returned all the same: see `Run.valid`.
     """
-    config, temporary = _placed(config)
+    config, temporary = placed(config)
     with ActiveRun.open(config) as active:
         in_event_loop(active.answer())
         active.finish()
@@ -62,7 +62,7 @@ def evaluate(config: EvalConfig) -> Run:
 @_takes(EvalConfig)
 async def evaluate_async(config: EvalConfig) -> Run:
     """`evaluate` for callers that are coroutines themselves."""
-    config, temporary = _placed(config)
+    config, temporary = placed(config)
     with await asyncio.to_thread(ActiveRun.open, config) as active:
         await active.answer()
         await asyncio.to_thread(active.finish)
@@ -72,7 +72,7 @@ async def evaluate_async(config: EvalConfig) -> Run:
 @_takes(EvalConfig)
 def dry_run(config: EvalConfig) -> DryRun:
     """What `evaluate` would need: samples, tokens, prompts that are too long, media that is missing, memory."""
-    config, temporary = _placed(config)
+    config, temporary = placed(config)
     try:
         return forecast(config)
     finally:
@@ -109,7 +109,7 @@ def score(
     """
     texts, where = read_responses(responses)
     engine = AnswersEngine(model or Path(where).stem)
-    config, temporary = _placed(
+    config, temporary = placed(
         EvalConfig(
             engine,
             tasks,
@@ -131,7 +131,7 @@ def score(
     return Run(active.out, max_errors=max_errors, temporary=temporary)
 
 
-def _placed(config: EvalConfig) -> tuple[EvalConfig, TemporaryDirectory[str] | None]:
+def placed(config: EvalConfig) -> tuple[EvalConfig, TemporaryDirectory[str] | None]:
     """The options with a run folder: a temporary one where none was named."""
     if config.out is not None:
         return config, None

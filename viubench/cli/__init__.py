@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from viubench.cli import build, comparison, data, doctor, export, protocols, run, tasks, train, watch
+from viubench.cli import build, comparison, data, doctor, export, imports, judge, protocols, run, tasks, train, watch
 from viubench.cli.progress import print_error
 from viubench.errors import Exit, ViubenchError
 from viubench.version import __version__
@@ -26,9 +26,11 @@ app = typer.Typer(
     help="Evaluate video-understanding models: trusted numbers, fast, with the reasons behind them.",
     rich_markup_mode=None,
 )
-for command in (run.run, run.score, build.build, build.clips, build.tiny, comparison.report, comparison.compare,
-                comparison.gate, train.train, watch.watch, doctor.doctor):  # fmt: skip
+for command in (run.run, run.score, judge.judge, build.build, build.clips, build.tiny, comparison.report,
+                comparison.compare, comparison.gate, train.train, watch.watch, doctor.doctor):  # fmt: skip
     app.command()(command)
+app.command("import")(imports.import_command)
+app.command()(imports.explain_difference)
 for name, group in {
     "tasks": tasks,
     "protocols": protocols,

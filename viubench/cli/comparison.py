@@ -27,11 +27,13 @@ def report(
     out: Annotated[Path, typer.Option(help="The page.")] = Path("leaderboard.html"),
     training: Annotated[list[Path], typer.Option(help="A training folder, for its curves; repeatable.")] = [],  # noqa: B006
 ) -> None:
-    """Write an HTML leaderboard that opens from disk, and print its table."""
+    """Write an HTML leaderboard that opens from disk, and print its table; unfinished runs are left out."""
     from reports.pages import leaderboard_page
+    from viubench.cli.progress import logged
     from viubench.tasks.registry import Catalogue
 
-    print(leaderboard_page.write(runs, out, Catalogue().references, trainings=training))
+    with logged():
+        print(leaderboard_page.write(runs, out, Catalogue().references, trainings=training))
     print(out.resolve())
 
 

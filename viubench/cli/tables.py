@@ -11,7 +11,7 @@ from tabulate import tabulate
 from viubench.runner.dry_run import DryRun
 from viubench.runner.plan import Plan
 from viubench.runner.preflight import Lengths, by_task
-from viubench.schema import Results
+from viubench.schema import Judged, Results
 from viubench.video import sampling
 
 
@@ -56,6 +56,30 @@ def several_table(results: Results) -> list[str]:
     ]  # fmt: skip
     headers = ["task", "", "score", "SD between questions", "SD within", *(f"pass@{k}" for k in ks), "majority vote"]
     return ["", tabulate(rows, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))]
+
+
+def judged_table(judged: Judged) -> str:
+    """Each task by the rules alone and with the judge, and what the judge is worth."""
+    rows = []
+    for name, task in judged.tasks.items():
+        score = task.judged
+        agreements = [task.read, task.labels, task.swapped, task.repeated]
+        rows.append(
+            [
+                name,
+                percent(task.rules),
+                percent(score.value) if score else "",
+                interval(score.ci) if score else "",
+                task.asked,
+                task.judge_errors,
+                interval(score.bounds) if score and task.judge_errors else "",
+                *(f"{percent(one.accuracy)} of {one.n}" if one else "" for one in agreements),
+            ]
+        )
+    headers = ["task", "rules", "judged", "95 % interval", "asked", "judge errors", "if all wrong to all right"]
+    headers += ["as the rules", "as the labels", "swapped alike", "repeated alike"]
+    table = tabulate(rows, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))
+    return f"judge: {judged.model} (engine: {judged.engine}), percent; answers without a verdict are left out\n{table}"
 
 
 def dry_run_text(dry: DryRun) -> str:

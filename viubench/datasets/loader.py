@@ -42,7 +42,8 @@ def read(
         root: the data root (see `row_files.data_folder`), or one file of rows.
         cache: gives the length of a video where a task asks for intervals and the rows do not say; without it, the end
             of the last true window is taken.
-        told: whether the subtitles of a video are put before the question; a note says how many questions have none.
+        told: whether the subtitles of a video are put before the question; notes say how many questions have none, and
+            how many those that cannot be read.
 
     Raises:
         ViubenchError: no row files, a field that is not there, or rows whose answer or videos cannot be read.
@@ -72,11 +73,9 @@ def read(
     expected = task.rows.expected if task.rows else None
     differs = f"{task.task}: {len(samples)} rows, but the published set has {expected}"
     notes = [] if expected in (None, len(samples)) else [differs]
-    if reader.silent:
-        first = reader.silent[0]
-        notes.append(
-            f"{task.task}: {len(reader.silent)} of {len(samples)} samples have no subtitles (the first: {first})"
-        )
+    for names, lack in ((reader.silent, "have no subtitles"), (reader.unread, "have subtitles that cannot be read")):
+        if names:
+            notes.append(f"{task.task}: {len(names)} of {len(samples)} samples {lack} (the first: {names[0]})")
     files = frozenset(name for (name, _), lines in reader.lines_of.items() if lines)
     revision = local_manifest.revision(task, folder)
     return Dataset({task.task: task}, samples, folder, notes=tuple(notes), subtitles=files, revision=revision)
@@ -94,7 +93,9 @@ class _RowReader:
     ids: dict[str, int] = field(default_factory=dict)
     clip_of: dict[str, Clip] = field(default_factory=dict)
     lines_of: dict[tuple[str, float], list[subtitles.Line]] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)  # why files of subtitles cannot be read
     silent: list[str] = field(default_factory=list)  # files of subtitles that are not there, one a sample
+    unread: list[str] = field(default_factory=list)  # files that are there and cannot be read, and why; one a sample
 
     def __post_init__(self) -> None:
         self.evaluator: Evaluator = evaluators.get(self.task.evaluator.name, **self.task.evaluator.params)
@@ -173,11 +174,15 @@ class _RowReader:
         shift = templating.value(self.video.subtitles_start, row, what="video.subtitles_start") or 0.0
         key = (name, float(shift))
         if key not in self.lines_of:
+            self.lines_of[key] = []
             try:
-                self.lines_of[key] = subtitles.read(paths.resolve(self.folder, name), key[1])
-            except (MediaError, OSError):
-                self.lines_of[key] = []
-        if not self.lines_of[key]:
+                self.lines_of[key] = subtitles.read(paths.resolve(self.folder, name), key[1]) if name else []
+            except (MediaError, OSError, ValueError) as error:
+                if not (isinstance(error, MediaError) and error.fault == "missing"):
+                    self.faults[name] = str(getattr(error, "strerror", None) or error).removeprefix(f"{name}: ")
+        if name in self.faults:
+            self.unread.append(f"{name}: {self.faults[name]}")
+        elif not self.lines_of[key]:
             self.silent.append(name)
         return subtitles.told(question, self.lines_of[key], clip.start, clip.end)
 

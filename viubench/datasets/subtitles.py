@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from viubench.datasets.encodings import decoded
 from viubench.errors import ViubenchError
 from viubench.schema import Task
 
@@ -48,10 +49,12 @@ def require(task: Task) -> None:
 
 
 def read(path: Path, shift: float = 0.0) -> list[Line]:
-    """The lines of a file in order of time, `shift` seconds earlier; empty where it holds none that can be read.
-    Raises OSError."""
-    text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    lines = _from_json(text) if path.suffix.lower() == ".json" else parse_srt(text)
+    """The lines of a file in order of time, `shift` seconds earlier; none of an empty file. Raises OSError, and
+    ValueError that says why a file that holds something cannot be read."""
+    text = decoded(path.read_bytes())
+    lines = list(_from_json(text) if path.suffix.lower() == ".json" else parse_srt(text))
+    if not lines and text.strip() not in ("", "WEBVTT", "[]"):
+        raise ValueError("it holds no line with a time")
     return sorted(line._replace(start=line.start - shift, end=line.end - shift) for line in lines)
 
 
@@ -88,9 +91,9 @@ def _until(line: Line) -> str:
 def _from_json(text: str) -> Iterator[Line]:
     """LongVideoBench: `timestamp` [start, end] in seconds and `text`, or clock times `start` and `end` and `line`."""
     try:
-        entries = json.loads(text)
-    except ValueError:
-        return
+        entries = json.loads(text) if text.strip() else []
+    except (ValueError, RecursionError):
+        raise ValueError("it is no JSON") from None
     for entry in entries if isinstance(entries, list) else ():
         line = _entry(entry) if isinstance(entry, dict) else None
         if line:

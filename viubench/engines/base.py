@@ -11,6 +11,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, ClassVar, Protocol
 
 from evaluators import Constraint, Evaluator
@@ -107,6 +108,7 @@ class Engine(ABC):
     kind: ClassVar[str]  # the name on the command line
     needs_media: ClassVar[bool] = True  # whether frames must be decoded for it
     answers: frozenset[Answers] = frozenset({"free"})  # how it can answer; a run that asks otherwise is refused
+    lacks: ClassVar[tuple[str, ...]] = ()  # fields of a protocol's `chat` that it cannot honour
     max_in_flight: int = 1  # requests at once
     deterministic: bool = False  # whether an answer depends on its request alone, not on those before or beside it
     frame_format: FrameFormat = FrameFormat()
@@ -117,9 +119,20 @@ class Engine(ABC):
         """An engine that is not started yet; raises ViubenchError for options it cannot honour."""
         raise ViubenchError(f"the {cls.kind} engine cannot be built from options", where="--engine")
 
+    def check(self) -> None:
+        """Raise ViubenchError for what `start` would refuse, as far as that is known without loading anything."""
+
     def prepare(self, evaluators: Mapping[str, Evaluator], blind_answers: Mapping[str, Mapping[str, str]]) -> None:
         """Called once the run is planned, with the evaluator of each task and, where one is known, the best constant
         answer to each of its samples by id; only baselines need them."""
+
+    def require(self, chat: Chat) -> None:
+        """Raise ViubenchError for the first setting of a protocol's `chat` that it cannot honour."""
+        for name in self.lacks:
+            if getattr(chat, name):
+                hint = f"leave chat.{name} out, or use --engine vllm"
+                raise ViubenchError(f"the {self.kind} engine has no {name.replace('_', ' ')}", where=f"chat.{name}",
+                                    hint=hint)  # fmt: skip
 
     def expect(self, needs: Needs) -> None:
         """Called before `start` with what the run will ask for, where that is known."""
@@ -151,6 +164,7 @@ class CheckpointEngine(Engine):
     """Opens a checkpoint (folder or hub id) in this process, by `library`; ViubenchError where it is not complete."""
 
     library: ClassVar[str]
+    install: ClassVar[str]  # what to do where `library` is missing
 
     def __init__(self, model: str, args: Mapping[str, str], *, deterministic: bool = False) -> None:
         self.args = args
@@ -168,6 +182,12 @@ class CheckpointEngine(Engine):
             hint = "--model FOLDER (viubench tiny --out FOLDER makes one)"
             raise ViubenchError(f"the {cls.kind} engine needs a model", hint=hint)
         return cls(options.model, options.args, deterministic=options.deterministic)
+
+    def check(self) -> None:
+        for package in (self.library, "torch"):
+            if find_spec(package) is None:
+                message = f"the {self.kind} engine needs {package}, which is not installed"
+                raise ViubenchError(message, where="--engine", hint=self.install)
 
     def describe(self) -> dict[str, Any]:
         facts = {name: value for name, value in self.checkpoint.items() if name not in ("name", "context")}

@@ -33,6 +33,8 @@ REMEDIES: dict[Status, str] = {
     "refused": "look at the responses in records.jsonl: the model or a filter declines to answer",
     "media_error": "viubench data verify lists the videos that cannot be used",
     "engine_error": "rerun the same command: engine errors are tried again",
+    "unjudged": "rules cannot score them: viubench judge RUN --judge MODEL asks a judge",
+    "judge_error": "look at the verdicts in records.jsonl: they have not the form that the judge was asked for",
 }
 
 END = 80

@@ -38,8 +38,9 @@ def require_forms(plan: Plan) -> None:
 
 
 def require_engine(plan: Plan, engine: Engine) -> None:
-    """Raise ViubenchError where the engine cannot answer as a protocol asks."""
+    """Raise ViubenchError where the engine cannot answer as a protocol asks, or be asked so."""
     for protocol in plan.protocols.values():
+        engine.require(protocol.chat)
         if protocol.answers not in engine.answers:
             can = sorted({"constrained", "likelihood"} & engine.answers)
             other = f"--set answers={can[0]}" if can else "--engine vllm, hf or server"

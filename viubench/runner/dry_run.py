@@ -6,19 +6,17 @@ Example:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from viubench.engines.checkpoints import describe_checkpoint
-from viubench.engines.families import frame_format
 from viubench.engines.memory import footprint
 from viubench.engines.token_counts import Counter
 from viubench.runner import planning, preflight
+from viubench.runner.answer_forms import require_engine
 from viubench.runner.config import EvalConfig
 from viubench.runner.costs import Costs, costs
-from viubench.runner.evaluate import plan_run
+from viubench.runner.evaluate import open_engine, plan_run
 from viubench.runner.memory import MemoryCheck
 from viubench.runner.needs import needs_of
-from viubench.runner.parallel.layout import Layout
 from viubench.runner.plan import Plan
 from viubench.runner.whole_files import require_whole_files
 from viubench.storage.run_dir import RunFolder
@@ -40,18 +38,17 @@ class DryRun:
 def forecast(config: EvalConfig) -> DryRun:
     """The forecast of a run with these options; builds pretext items where they are not there yet, and raises
     ViubenchError as planning the run does."""
-    layout = Layout("", {})
-    if config.engine_object is None:
-        layout = Layout.read(config.engine_name, config.replicas, config.engine_settings)
-    local = config.model_name is not None and layout.kind in ("vllm", "hf")
-    checkpoint = describe_checkpoint(str(config.model_name)) if local else None
+    engine, layout = open_engine(config)
+    config = replace(config, engine_args=layout.engine_args)
     with RunFolder.claim(config.run_folder):
-        plan = plan_run(config, frame_format(checkpoint) if checkpoint else None)
-    if local or layout.kind == "server":
-        require_whole_files(plan, layout.kind)
+        plan = plan_run(config, engine.frame_format)
+    require_engine(plan, engine)
+    require_whole_files(plan, engine.kind, engine.needs_media)
+    engine.prepare(plan.evaluators, plan.blind_answers)
     missing = planning.missing(plan)
+    checkpoint = getattr(engine, "checkpoint", None) if engine.kind in ("vllm", "hf") else None
     if checkpoint is None:
-        return DryRun(plan, missing, costs=costs(plan, config) if layout.kind == "server" else None)
+        return DryRun(plan, missing, costs=costs(plan, config) if engine.kind == "server" else None)
     counter = Counter(checkpoint, kind=layout.kind)
     lengths = preflight.measure(plan, config.cache, counter)
     taken = footprint(layout.kind, checkpoint, layout.engine_args, needs_of(plan, lengths))

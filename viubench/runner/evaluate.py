@@ -83,7 +83,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         engine, layout = open_engine(config)
         config = replace(config, engine_args=layout.engine_args)  # without those that are Ray's
         if engine.kind == "server":  # before anything is built: there may be no server at the address
-            in_event_loop(_reach(engine))
+            in_event_loop(reach(engine))
         folder = RunFolder.claim(config.run_folder, fresh=not config.resume)
         try:
             plan = plan_run(config, engine.frame_format)
@@ -201,7 +201,10 @@ def open_engine(config: EvalConfig) -> tuple[Engine, Layout]:
             )
         return config.engine_object, Layout(config.engine_object.kind)
     layout = Layout.read(config.engine_name, config.replicas, config.engine_settings)
-    return engine_factory(layout.kind, replace(config, engine_args=layout.engine_args))(), layout
+    engine = engine_factory(layout.kind, replace(config, engine_args=layout.engine_args))()
+    if not layout.ray:  # Ray's machines may have what this one lacks
+        engine.check()
+    return engine, layout
 
 
 def engine_factory(kind: str, config: EvalConfig) -> Callable[[], Engine]:
@@ -293,6 +296,7 @@ def _stage(config: EvalConfig, what: str) -> Iterator[Callable[[int, int], None]
     yield (lambda done, total: report(Progress(what, done, total))) if report else (lambda done, total: None)
 
 
-async def _reach(engine: Engine) -> None:
+async def reach(engine: Engine) -> None:
+    """Start and close an engine: a server that is not there is known before anything else is done."""
     async with engine:
         pass

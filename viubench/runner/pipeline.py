@@ -108,7 +108,7 @@ class Pipeline:
     async def answer(self, attempt: Attempt) -> Record:
         """One answer from its videos to its record; a failure of its video or its request becomes its record."""
         try:
-            if self.media is None:
+            if self.media is None or not attempt.sample.clips:  # a judge's question is text alone
                 return await self.query(attempt)
             if by_file(attempt.sample, self.plan):
                 return await self.query(attempt, file=file_of(attempt.sample, self.plan))

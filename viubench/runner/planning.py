@@ -78,7 +78,7 @@ def make_plan(config: EvalConfig, out: Path, frames: FrameFormat | None = None, 
             if resolved.protocol.subtitles:
                 subtitles.require(task)
             notes |= dict.fromkeys(resolved.notes)
-            entries[name], answers = _entry(task, [s for s in samples if s.task == name], dataset.revision)
+            entries[name], answers = entry(task, [s for s in samples if s.task == name], dataset.revision)
             if answers:
                 blind[name] = answers
     plan = Plan(
@@ -173,7 +173,7 @@ def missing(plan: Plan) -> Missing:
     return Missing(costs, costs.total(), len(plan.samples))
 
 
-def _entry(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEntry, dict[str, str]]:
+def entry(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEntry, dict[str, str]]:
     """What the manifest holds of a task, and the best constant answer to each of its samples."""
     known = baselines.of(task, samples)
     entry = TaskEntry(

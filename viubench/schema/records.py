@@ -7,11 +7,12 @@ Example:
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from viubench.schema.base import Strict, content_hash
+from viubench.schema.imported import FileVerdict, Imported
 from viubench.schema.pretext import ItemParams
 from viubench.schema.tasks import EvaluatorSpec, Protocol, Suite
 
@@ -71,8 +72,17 @@ class Sample(Strict):
         return content_hash(self.target)
 
 
-Status = Literal["ok", "unparsed", "truncated", "refused", "media_error", "engine_error"]
-STATUSES: tuple[Status, ...] = ("ok", "unparsed", "truncated", "refused", "media_error", "engine_error")
+Status = Literal[
+    "ok",
+    "unparsed",
+    "truncated",
+    "refused",
+    "media_error",
+    "engine_error",
+    "unjudged",  # answered, and for a judge alone to score
+    "judge_error",  # of a verdict: the judge gave none
+]
+STATUSES: tuple[Status, ...] = get_args(Status)
 FAILED: tuple[Status, ...] = ("media_error", "engine_error")
 """The statuses of samples that were never answered."""
 
@@ -146,6 +156,8 @@ class Record(Strict):
     usage: dict[str, int] = {}
     seconds: dict[str, float] = {}
     error: Failure | None = None
+    imported: Annotated[FileVerdict | None, Field(exclude_if=lambda verdict: verdict is None)] = None
+    """What another harness's file says, where the answer was imported from one."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -187,8 +199,9 @@ class RecordState(BaseModel):
 
     @property
     def retryable(self) -> bool:
-        """Whether a retry may succeed: the engine failed, or the video was missing."""
-        return self.status == "engine_error" or (self.error is not None and self.error.fault == "missing")
+        """Whether a retry may succeed: the engine failed, that of a judge too, or the video was missing."""
+        fault = self.error.fault if self.error is not None else ""
+        return self.status == "engine_error" or fault == "missing" or (self.status, fault) == ("judge_error", "engine")
 
 
 class RuleResult(Strict):
@@ -293,9 +306,14 @@ class TaskEntry(Strict):
 
 
 class ProtocolEntry(Protocol):
-    """The resolved protocol of one task, with its hash at the time of the run (`hash` in the file)."""
+    """The resolved protocol of one task, with its hash at the time of the run (`hash` in the file).
+
+    `imported` is what the files tell of an imported run (harness, settings); of its other fields only the decoding
+    settings that are named there are known.
+    """
 
     recorded_hash: Annotated[str, Field(alias="hash")] = ""
+    imported: Annotated[dict[str, Any] | None, Field(exclude_if=lambda told: told is None)] = None
 
     @classmethod
     def of(cls, protocol: Protocol) -> ProtocolEntry:
@@ -310,7 +328,7 @@ class Manifest(Strict):
     model: dict[str, Any]
     """`name` shown in tables; `path` or hub id; `revision` or `fingerprint` of the weights."""
     engine: dict[str, Any]
-    """`kind` (vllm, server, hf, random, blind, oracle, answers), `version`, settings."""
+    """`kind` (vllm, server, hf, random, blind, oracle, answers, imported), `version`, settings."""
     protocols: dict[str, ProtocolEntry]
     tasks: dict[str, TaskEntry]
     suites: dict[str, Suite] = {}
@@ -318,3 +336,5 @@ class Manifest(Strict):
     seed: int
     hardware: dict[str, Any]
     started: str
+    imported: Annotated[Imported | None, Field(exclude_if=lambda imported: imported is None)] = None
+    """The files that the answers are from, where another harness wrote them."""

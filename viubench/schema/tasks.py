@@ -105,6 +105,14 @@ class Chat(Strict):
     template_kwargs: dict[str, Any] = {}
 
 
+class JudgeSpec(Strict):
+    """Who judges answers and how it is asked: `model` is what names its weights, `prompts` are the templates of its
+    questions by form (see `viubench.judging.forms`)."""
+
+    model: dict[str, Any]
+    prompts: dict[str, str]
+
+
 class Protocol(Strict):
     """All that changes a score beside model and items; two scores compare only under one hash.
 
@@ -127,6 +135,8 @@ class Protocol(Strict):
     frame_budget: Literal["per_item", "per_video"] = "per_item"
     """Whether `sampling.frames` is shared by the videos of an item or granted to each of them."""
     denominator: Literal["strict"] = "strict"
+    judge: Annotated[JudgeSpec | None, _unless(None)] = None
+    """Where the answers are verdicts on the answers of another run."""
 
     def hash(self) -> str:
         """Hash of what matters: the name and what describes it do not."""

@@ -44,7 +44,7 @@ def grade(text: str, finish_reason: str | None, sample: Sample, evaluator: Evalu
 
     An answer that ends where the token limit cut the text ("14.5-26" of "14.5-26.2") is `truncated`, not `ok`.
     Without an answer: `truncated` when the limit was hit, `refused` when the text declines, else `unparsed`. What the
-    engine calls "refused" is.
+    engine calls "refused" is. An answer that only a judge can score is `unjudged`.
     """
     if finish_reason == "refused":
         return Grade("refused")
@@ -54,6 +54,8 @@ def grade(text: str, finish_reason: str | None, sample: Sample, evaluator: Evalu
         return Grade("truncated" if cut else "refused" if REFUSAL.search(text[:10_000]) else "unparsed")
     if cut and not text[answer.span[1] :].strip():
         return Grade("truncated")
+    if evaluator.needs_judge:
+        return Grade("unjudged")
     return Grade("ok", answer, evaluator.score(answer, sample))
 
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 from filelock import BaseFileLock
 from pydantic import BaseModel, ValidationError
@@ -32,7 +32,7 @@ M = TypeVar("M", bound=BaseModel)
 SYNC_SECONDS = 2.0
 """A power cut loses at most the records of this many seconds; a kill loses none."""
 
-STARTED = ("results.json", record_log.FILE, "strips", "run.log", "manifest.json")
+STARTED = ("results.json", record_log.FILE, "strips", "judges", "run.log", "manifest.json")
 """What `--fresh` removes, and nothing else; items are built again where they are not those of the new run."""
 
 MISSING = "none"
@@ -53,7 +53,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         self._synced = time.monotonic()
 
     @classmethod
-    def claim(cls, path: Path, *, fresh: bool = False) -> RunFolder:
+    def claim(cls, path: Path, *, fresh: bool = False) -> Self:
         """Create or reopen the folder and lock it; raises ViubenchError where another process writes to it, or other
         things are in it."""
         if path.exists() and not path.is_dir():

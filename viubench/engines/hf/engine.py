@@ -19,7 +19,7 @@ import numpy as np
 from viubench.engines import constrained, engine_args, processors, prompts, sight
 from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
 from viubench.engines.families import FAMILIES
-from viubench.engines.hf import constraints, decoding
+from viubench.engines.hf import constraints, decoding, positions
 from viubench.engines.processors import encode as encode
 from viubench.engines.token_counts import Counter
 from viubench.errors import EngineError, ViubenchError
@@ -48,6 +48,8 @@ class HfEngine(CheckpointEngine):
 
     kind: ClassVar[str] = "hf"
     library: ClassVar[str] = "transformers"
+    install: ClassVar[str] = "pip install 'viubench[cpu]' (or 'viubench[hf]')"
+    lacks: ClassVar[tuple[str, ...]] = ("reasoning_budget", "reasoning_parser")
     answers = frozenset({"free", "constrained", "likelihood"})
 
     def __init__(self, model: str, args: Mapping[str, str], *, deterministic: bool = False) -> None:
@@ -67,9 +69,7 @@ class HfEngine(CheckpointEngine):
             import torch
             import transformers
         except ImportError as error:
-            raise ViubenchError(
-                f"the hf engine cannot be loaded: {error}", hint="pip install 'viubench[cpu]' (or 'viubench[hf]')"
-            ) from error
+            raise ViubenchError(f"the hf engine cannot be loaded: {error}", hint=self.install) from error
         device = self.args.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")
         dtype = self.args.get("dtype") or ("float32" if device == "cpu" else "bfloat16")
         self.version = transformers.__version__
@@ -86,6 +86,7 @@ class HfEngine(CheckpointEngine):
             size = self.frame_format.fixed or (8 * (self.frame_format.multiple or 32),) * 2
             self.family, self._showing = processors.asked(self._processor, self.family, self._showing, size)
         self._model = processors.open_model(path, self.trust, dtype=dtype, **extra).to(device).eval()
+        positions.go_on_behind_videos(self._model)
         kept = decoding.token_ids(self._model.generation_config)
         self._model.generation_config = transformers.GenerationConfig(**kept)
         self._counter = Counter(self.checkpoint)
@@ -104,10 +105,7 @@ class HfEngine(CheckpointEngine):
 
     def prompt(self, request: Request) -> str:
         """The prompt of a request, before its vision tokens are filled in."""
-        for name in ("reasoning_budget", "reasoning_parser"):
-            if getattr(request.chat, name):
-                hint = f"leave chat.{name} out, or use --engine vllm"
-                raise ViubenchError(f"the hf engine has no {name.replace('_', ' ')}", where=f"chat.{name}", hint=hint)
+        self.require(request.chat)
         inserts = self._showing.parts(request.videos)
         question, videos = request.sample.question, len(request.videos)
         return prompts.render(self._processor, question, videos, chat=request.chat, inserts=inserts)

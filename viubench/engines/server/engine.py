@@ -33,7 +33,7 @@ from viubench.engines.server.models import (
     multiple_by_name,
     takes_whole_videos,
 )
-from viubench.engines.server.parameters import constrained, fields, unwrapped
+from viubench.engines.server.parameters import constrained, constrains, fields, unwrapped
 from viubench.engines.server.replies import response_of
 from viubench.engines.server.sight import Sight
 from viubench.engines.server.wishes import Wishes
@@ -161,7 +161,8 @@ class ServerEngine(Engine):
         """The response with what the model was shown, and where its reasoning may have begun."""
         if response.reasoning:
             self.wishes.reasons = True
-        if request.constraint is not None and self.settings.constraint == "response_format":
+        options = request.constraint.choices if request.constraint is not None else ()
+        if options and self.settings.constraint == "response_format":
             response = replace(response, text=unwrapped(response.text))
         as_images = bool(prompts.moving(request.videos)) and not as_video
         return replace(
@@ -324,6 +325,11 @@ class ServerEngine(Engine):
                 where="--base-url",
                 hint="--engine-arg transport=images, or a newer vLLM",
             )
+
+    @property
+    def constrains(self) -> bool:
+        """Whether this server is known to hold answers to a form; it has been reached before."""
+        return constrains(self.served.kind, self.settings)
 
     async def close(self) -> None:
         await self.connection.__aexit__()

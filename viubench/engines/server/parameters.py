@@ -87,11 +87,12 @@ def constrained(constraint: Constraint | None, server: str, settings: Settings) 
     if constraint is None:
         return {}
     if settings.constraint == "response_format":
-        if not constraint.choices:
+        if not (constraint.choices or constraint.schema):
             raise ViubenchError("response_format has no answers by pattern", where="--engine-arg constraint")
         answer = {"type": "string", "enum": list(constraint.choices)}
         schema = {"type": "object", "properties": {"answer": answer}, "required": ["answer"]}
-        form = {"name": "answer", "strict": True, "schema": schema | {"additionalProperties": False}}
+        whole = json.loads(constraint.schema) if constraint.schema else schema | {"additionalProperties": False}
+        form = {"name": "answer", "strict": True, "schema": whole}
         return {"response_format": {"type": "json_schema", "json_schema": form}}
     if server == "vllm" or settings.constraint == "structured_outputs":
         form = {"choice": list(constraint.choices)} if constraint.choices else {"regex": constraint.regex}
@@ -103,6 +104,11 @@ def constrained(constraint: Constraint | None, server: str, settings: Settings) 
         where="answers: constrained",
         hint="--engine-arg constraint=response_format for JSON schemas as OpenAI has them, or structured_outputs",
     )
+
+
+def constrains(server: str, settings: Settings) -> bool:
+    """Whether it is known how this server holds an answer to a form."""
+    return server in ("vllm", "sglang") or settings.constraint != "auto"
 
 
 def unwrapped(text: str) -> str:

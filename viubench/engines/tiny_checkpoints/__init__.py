@@ -51,7 +51,7 @@ def write(out: Path, seed: int = 0, kind: Kind = SPEAKER, texts: Sequence[str] =
         raise ViubenchError(
             f"a tiny {parts.name} needs a package that is not here: {reason}", hint="pip install 'viubench[cpu]'"
         ) from error
-    _save(out, model, processor, parts.prefixes)
+    _save(out, model, processor, parts)
 
 
 def _model(parts: Family, kind: Kind, seed: int, tokenizer: Any) -> Any:
@@ -94,15 +94,15 @@ def _class(name: str) -> Any:
     return getattr(transformers, name)
 
 
-def _save(out: Path, model: Any, processor: Any, prefixes: dict[str, str]) -> None:
+def _save(out: Path, model: Any, processor: Any, parts: Family) -> None:
     import torch
 
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as aside:
         whole = Path(aside) / out.name
         model.save_pretrained(whole)
-        if prefixes:
-            _rename(whole / "model.safetensors", prefixes)
+        if parts.prefixes or parts.transposed:
+            weights.publish(whole / "model.safetensors", parts.prefixes, parts.transposed)
         if hasattr(model, "speaker_map"):  # Qwen2.5-Omni asks for a voice, though it be mute
             torch.save({"Chelsie": {}}, whole / "spk_dict.pt")
         processor.save_pretrained(whole)
@@ -110,14 +110,3 @@ def _save(out: Path, model: Any, processor: Any, prefixes: dict[str, str]) -> No
         settings = json.loads(path.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
         path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         os.replace(whole, out)
-
-
-def _rename(path: Path, prefixes: dict[str, str]) -> None:
-    """Names as published: transformers 5 reads them, but writes others, which vLLM does not know."""
-    from safetensors.torch import load_file, save_file
-
-    renamed = {}
-    for name, tensor in load_file(path).items():
-        old = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
-        renamed[prefixes.get(old, "") + name.removeprefix(old)] = tensor
-    save_file(renamed, path, metadata={"format": "pt"})

@@ -85,6 +85,7 @@ class Family:
     ends: list[str] = field(default_factory=list)
     visible: list[str] = field(default_factory=list)
     prefixes: dict[str, str] = field(default_factory=dict)
+    transposed: list[str] = field(default_factory=list)
     system: str = ""
 
     @property

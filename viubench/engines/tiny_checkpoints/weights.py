@@ -1,4 +1,4 @@
-"""Random weights of a tiny checkpoint, drawn from torch's own generator.
+"""Random weights of a tiny checkpoint, drawn from torch's own generator, and the form in which they are published.
 
 Example:
     spread(model, tokenizer)  # in place: large weights, printable answers
@@ -6,6 +6,8 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from viubench.engines.tiny_checkpoints.tokenizers import READABLE
@@ -53,3 +55,21 @@ def scale(model: Any, _: Any) -> None:
         if parameter.dim() > 1:
             size = 0.1 if "embed" in name and "patch" not in name else parameter[0].numel() ** -0.5
             parameter.normal_(0.0, size * 0.35 if any(part in name for part in added) else size)
+
+
+def publish(path: Path, prefixes: Mapping[str, str], transposed: Sequence[str]) -> None:
+    """Names and layouts as published: transformers 5 reads them, but writes others, which vLLM does not know.
+
+    Args:
+        prefixes: the beginnings of names, as written and as published.
+        transposed: parts of the names of stacked matrices that are published with their last two dimensions changed.
+    """
+    from safetensors.torch import load_file, save_file
+
+    published = {}
+    for name, tensor in load_file(path).items():
+        if any(part in name for part in transposed) and tensor.dim() > 2:
+            tensor = tensor.transpose(-1, -2).contiguous()
+        old = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
+        published[prefixes.get(old, "") + name.removeprefix(old)] = tensor
+    save_file(published, path, metadata={"format": "pt"})

@@ -8,13 +8,13 @@ Example:
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import itertools
 import multiprocessing
 import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -66,6 +66,7 @@ class VllmEngine(CheckpointEngine):
 
     kind: ClassVar[str] = "vllm"
     library: ClassVar[str] = "vllm"
+    install: ClassVar[str] = "pip install 'viubench[cpu]' (or 'viubench[gpu]'), or use --engine hf"
     answers: frozenset[Answers] = frozenset({"free", "constrained", "likelihood"})
 
     def __init__(
@@ -86,6 +87,12 @@ class VllmEngine(CheckpointEngine):
         self._shown: dict[Shape, ShownMedia] = {}
         self._parsers: dict[str, ReasoningParser] = {}
         self._numbers = itertools.count()
+
+    def check(self) -> None:
+        super().check()
+        if self.args:  # only vLLM knows their names, and takes seconds to import
+            with suppress(ImportError):  # `start` says what is wrong with it
+                typed(self.args, vllm_process.argument_types())
 
     async def start(self) -> None:
         vllm_process.set_environment()
@@ -111,12 +118,9 @@ class VllmEngine(CheckpointEngine):
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.v1.engine.async_llm import AsyncLLM
         except ImportError as error:
-            raise ViubenchError(
-                f"the vllm engine cannot be loaded: {error}",
-                hint="pip install 'viubench[cpu]' (or 'viubench[gpu]'), or use --engine hf",
-            ) from error
+            raise ViubenchError(f"the vllm engine cannot be loaded: {error}", hint=self.install) from error
         self.version = vllm.__version__
-        fields = {field.name: field.type for field in dataclasses.fields(AsyncEngineArgs)}
+        fields = vllm_process.argument_types()
         self._close_s = CPU_CLOSE_S if on_cpu else None
         self.settings = default_settings(self.checkpoint, on_cpu=on_cpu, needs=self.needs) | typed(self.args, fields)
         if self.deterministic:

@@ -13,6 +13,7 @@ Example:
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import re
@@ -30,8 +31,10 @@ BATCH_INVARIANT = "VLLM_BATCH_INVARIANT"
 
 _TAIL = 2**20  # bytes of the log that are searched for the reason
 _EXCEPTION = re.compile(r"(?:\w+\.)*\w+(?:Error|Exception)(: .+)?")
-_BORROWED = "_get_num_multimodal_tokens"
-"""What vLLM asks of a processor where it runs an architecture with the code of transformers."""
+_BORROWED = re.compile(r"_get_num_multimodal_tokens|\bTransformers(MultiModal)?(MoE)?For\w+")
+"""What vLLM asks of a processor, and what it calls a model, where it runs an architecture with transformers' code."""
+
+_UNSET = re.compile(r"'\w+Config' object has no attribute '(\w+)'")
 
 _EMPTY = re.compile(r"(Engine core initialization failed|EngineCore (failed|encountered)|WorkerProc)")
 
@@ -98,6 +101,14 @@ def set_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+def argument_types() -> dict[str, Any]:
+    """The type of each of vLLM's engine arguments; imports vLLM, and raises ImportError where that fails."""
+    set_environment()
+    from vllm.engine.arg_utils import AsyncEngineArgs
+
+    return {field.name: field.type for field in dataclasses.fields(AsyncEngineArgs)}
+
+
 def batch_invariant(vllm: Any) -> bool:
     """Turn vLLM's batch-invariant kernels on, before its engine is imported; False where this vLLM has none."""
     envs = importlib.import_module(f"{vllm.__name__}.envs")
@@ -115,11 +126,17 @@ def start_error(
     `setting` is where the user can change vLLM's settings, `advice` what is known to help.
     """
     said = printed or reason(error)
-    if _BORROWED in said:
+    if _BORROWED.search(said):
         return ViubenchError(
             "vLLM has no code for this architecture, and that of transformers does not fit in its place",
             where=model,
             hint="use --engine hf",
+        )
+    if unset := _UNSET.search(said):
+        return ViubenchError(
+            f"vLLM's code for this architecture needs {unset[1]!r}, which config.json does not say",
+            where=model,
+            hint="copy config.json from the model it was made from, or use --engine hf",
         )
     return ViubenchError(
         f"vLLM could not open the model: {said}",

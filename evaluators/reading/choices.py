@@ -1,0 +1,280 @@
+"""Every mention of an option in a text: its letter, "yes" or "no" in any language, or its words.
+
+Example:
+    >>> from evaluators.reading.language import spoken
+    >>> choices = Choices(("A", "B"), (("A", "a red ball"), ("B", "a blue box")))
+    >>> text = "A man holds a red ball (A)."
+    >>> [(m.value, m.how, text[m.start : m.end]) for m in choices.find(text, spoken(text), [])]
+    [('A', 'text', 'red ball'), ('A', 'letter', 'A')]
+
+A letter counts where it is written as one: in brackets, after "option", after a phrase that declares or rejects, or at
+the beginning of a clause and followed by a pause or a verb. "A man" and "I think" hold none.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache, lru_cache
+from itertools import pairwise
+
+from evaluators.reading.cues import Cue
+from evaluators.reading.discourse import Mention, Standing, filling, linking
+from evaluators.reading.language import Language
+from evaluators.reading.option_texts import OptionTexts
+
+_LETTER_BEFORE = r"(?<![A-Za-z\u00c0-\u024f0-9'_])(?<![A-Za-z0-9]\.)(?<![\w]-)"
+_LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9'_]|-[a-z]|\.[A-Za-z0-9])"
+_BRACKETS = {"(": ")", "[": "]", "<": ">"}
+_CLAUSE_BEGINS = frozenset(".,;:!?\n(—–…。|>=-/[<~+")
+_CLAUSE_ENDS = re.compile(r"[.!?\n,;。]")
+_PAUSE = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:[.,:;!?…。|/&=]|\n|\Z|[-–—]{1,3}\s|->|→)")
+_STOP = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:[.:!?…。]|\n|\Z)")
+_GAP = re.compile(r"\s*[)\]]?\s*")
+_LABEL = re.compile(r"[)\]>]?\s{0,3}(?:[.):,=|-]|[-–—]{1,2}|\s\(|->)?\s{0,4}(?:\()?")
+_LABELLING = re.compile(r"\s?[.):]\s")
+_BETWEEN_LABELS = re.compile(r"[\s,;.|/)\]-]{0,20}(?:(?:and|or)\s)?[\s(\[|-]{0,4}")
+_BRACKET_ONLY = re.compile(r"\s*[(\[]\s*")
+_NEXT = re.compile(r"\s*[)\]]?\s*([^\W\d_]+)")
+_WORD = re.compile(r"[^\W_]")
+_REACH = 60
+
+
+class Choices:
+    """The ways to name the options of one question; `options` are pairs of a letter and its text."""
+
+    def __init__(self, letters: Sequence[str], options: Sequence[tuple[str, str]]) -> None:
+        self.letters = tuple(letters)
+        self.options = tuple(options)
+        self.single = tuple(letter for letter in letters if len(letter) == 1)
+        both = sorted({case for letter in self.single for case in (letter, letter.lower(), letter.upper())})
+        written = f"[{re.escape(''.join(both))}]" if both else "(?!)"
+        self.pattern = re.compile(_LETTER_BEFORE + written + _LETTER_AFTER)
+
+    def find(self, text: str, languages: Sequence[Language], cues: Sequence[Cue]) -> list[Mention]:
+        """The mentions in order, none overlapping another."""
+        reader = _Reader(self, text, tuple(languages), cues)
+        kept: list[Mention] = []
+        for mention in sorted(reader.letters() + reader.words() + reader.texts(), key=lambda m: (m.start, -m.end)):
+            if not kept or mention.start >= kept[-1].end:
+                kept.append(mention)
+        return _agreeing(text, _described(text, reader.without_lists(kept)))
+
+
+class _Reader:
+    """One pass over one text."""
+
+    def __init__(self, choices: Choices, text: str, languages: tuple[Language, ...], cues: Sequence[Cue]) -> None:
+        self.choices, self.text, self.languages = choices, text, languages
+        self._fill, self._link = filling(languages), linking(languages)
+        self._ends = [(cue.end, cue.start, cue.kind) for cue in cues if cue.kind != "ignore"]
+        self._ends.sort()
+        self._cue_starts = {cue.start for cue in cues if cue.kind not in _NOT_AFTER_A_LETTER}
+        self._texts = _option_texts(choices.options, languages)
+        self._labels, self._either = _ends_with(languages, "labels"), _ends_with(languages, "or")
+        self._closers = words_of(languages, "copulas") | words_of(languages, "closers")
+        self._followers = words_of(languages, "followers") | words_of(languages, "or") | self._closers
+        self._tails = tuple(tail for one in languages if not one.starts for tail in one.words("closers"))
+
+    def letters(self) -> list[Mention]:
+        """The letters that are written as such."""
+        found: list[Mention] = []
+        for match in self.choices.pattern.finditer(self.text):
+            if mention := self._letter(*match.span(), found[-1].end if found else -_REACH):
+                found.append(mention)
+        return found
+
+    def _letter(self, start: int, end: int, before: int) -> Mention | None:
+        text, written = self.text, self.text[start:end]
+        letter = next(one for one in self.choices.single if one.lower() == written.lower())
+        bracketed = start > 0 and _BRACKETS.get(text[start - 1]) == text[end : end + 1] != ""
+        named = self._labels.search(text, max(0, start - 24), start) is not None
+        told = self._told(start)
+        if written != letter:  # "b": only alone, or where a letter is announced
+            announced = named or bracketed or told in ("declare", "final")
+            sure = (self._leads(start) and not _WORD.search(text, end, end + 400)) or (
+                announced and _STOP.match(text, end)
+            )
+            return Mention(letter, start, end, Standing.STATED, "letter") if sure else None
+        if not (bracketed or named) and self._is_word(letter, end, told):
+            return None
+        if label := self._labelled(end):
+            owner, stop = label
+            return Mention(letter if owner == letter else None, start, stop, Standing.STATED, "letter")
+        joined = start - before <= 24 and self._link.fullmatch(text, max(0, before), start) is not None
+        if not (bracketed or named or told or joined or self._begins(start)):
+            return None
+        if not (bracketed or self._pauses(end) or told in ("declare", "final", "conclude")):
+            return Mention(letter, start, end, Standing.RESTATED, "letter")  # "Option B shows": talked about
+        return Mention(letter, start, end, Standing.LEADING if self._leads(start) else Standing.STATED, "letter")
+
+    def _is_word(self, letter: str, end: int, told: str) -> bool:
+        """Whether a letter is the article or the pronoun that its language writes alike."""
+        if not any(letter in language.words("single") for language in self.languages):
+            return False
+        following = _NEXT.match(self.text, end)
+        verb = following is not None and following[1].lower() in self._closers
+        if any(letter in language.words("pronouns") for language in self.languages) and not told:
+            stands = verb and following is not None and following[1].lower() in ("is", "was")
+            return not (stands or _STOP.match(self.text, end))
+        return not (verb or self._pauses(end))
+
+    def _pauses(self, end: int) -> bool:
+        """Whether what is written before `end` stands by itself: a pause, a verdict or a particle follows."""
+        if _PAUSE.match(self.text, end) or self.text.startswith(self._tails, end):
+            return True
+        following = _GAP.match(self.text, end)
+        return following is not None and following.end() in self._cue_starts
+
+    def _begins(self, start: int) -> bool:
+        """Whether a clause begins here."""
+        before = self.text[max(0, start - _REACH) : start].rstrip(" ")
+        return not before or before[-1] in _CLAUSE_BEGINS
+
+    def _leads(self, start: int) -> bool:
+        """Whether the response begins here."""
+        return not _WORD.search(self.text, max(0, start - 400), start)
+
+    def _told(self, start: int) -> str:
+        """The kind of the cue right before a place; "" where there is none."""
+        at = bisect_right(self._ends, (start, len(self.text), "~")) - 1
+        if at < 0 or start - self._ends[at][0] > _REACH:
+            return ""
+        return self._ends[at][2] if self._fill.fullmatch(self.text, self._ends[at][0], start) else ""
+
+    def _labelled(self, end: int) -> tuple[str, int] | None:
+        """(letter of the option, end of its text) where an option's text stands right after a letter."""
+        gap = _LABEL.match(self.text, end)
+        at = gap.end() if gap else end
+        stop = self.text.find("\n", at, at + 400)
+        first = next(iter(self._texts.find(self.text, at, min(len(self.text), at + 400) if stop < 0 else stop)), None)
+        if first is None or not self._texts.only_determiners(self.text[at : first.start]):
+            return None
+        return first.letter, first.end
+
+    def words(self) -> list[Mention]:
+        """Yes and no, where the question asks for them."""
+        found = []
+        for letter, forms in self._spoken_letters():
+            for match in _whole_words(forms).finditer(self.text):
+                start, end = match.span()
+                if self._is_said(start, end):
+                    standing = Standing.LEADING if self._leads(start) else Standing.STATED
+                    found.append(Mention(letter, start, end, standing, "word"))
+        return found
+
+    def _spoken_letters(self) -> list[tuple[str, tuple[str, ...]]]:
+        """The letters that are words, or whose option is "yes" or "no", with the words that say it."""
+        named = [(letter, letter) for letter in self.choices.letters if len(letter) > 1]
+        named += [(letter, text) for letter, text in self.choices.options if _plain(text) in _YES_NO]
+        return [
+            (
+                letter,
+                tuple(sorted({text} | (words_of(self.languages, _plain(text)) if _plain(text) in _YES_NO else set()))),
+            )
+            for letter, text in dict.fromkeys(named)
+        ]
+
+    def _is_said(self, start: int, end: int) -> bool:
+        """Whether a word is the answer and not a part of what is said: "No, he left", not "no one left"."""
+        if not (self._begins(start) or self._told(start) or self._either.search(self.text, max(0, start - 12), start)):
+            return False
+        following = _NEXT.match(self.text, end)
+        return self._pauses(end) or (following is not None and following[1].lower() in self._followers)
+
+    def texts(self) -> list[Mention]:
+        """The options in words; a single word only where it is what a clause says, after "is" or last in it."""
+        found = []
+        spoken = {letter for letter, _ in self._spoken_letters()}
+        carried = _carriers(self.languages)
+        for option in self._texts.find(self.text):
+            if option.letter not in spoken:
+                said = option.words > 1 or self._told(option.start) or carried.match(self.text, option.end)
+                standing = Standing.TEXT if said else Standing.RESTATED
+                found.append(Mention(option.letter, option.start, option.end, standing, "text"))
+        return found
+
+    def without_lists(self, mentions: Sequence[Mention]) -> list[Mention]:
+        """The mentions; those of a list of the options, written out again, are restated."""
+        letters = [k for k, mention in enumerate(mentions) if mention.how == "letter"]
+        restated = set[int]()
+        for k, following in pairwise(letters):
+            one, other = mentions[k], mentions[following]
+            both = one.end - one.start > 1 and other.end - other.start > 1 and one.value != other.value
+            if both and following == k + 1 and _BETWEEN_LABELS.fullmatch(self.text, one.end, other.start):
+                restated |= {k, following}
+        labels = [k for k in letters if _LABELLING.match(self.text, mentions[k].start + 1)]
+        n, order = len(self.choices.letters), [mentions[k].value for k in labels]
+        for at in range(len(order) - n + 1):
+            if order[at : at + n] == list(self.choices.letters):
+                restated |= {k for k in labels[at : at + n] if not self._pauses_at_verdict(mentions[k].end)}
+        return [replace(m, standing=Standing.RESTATED) if k in restated else m for k, m in enumerate(mentions)]
+
+    def _pauses_at_verdict(self, end: int) -> bool:
+        following = _LABEL.match(self.text, end)
+        return following is not None and following.end() in self._cue_starts
+
+
+_NOT_AFTER_A_LETTER = ("declare", "plain", "final")
+_YES_NO = ("yes", "no")
+
+
+def _described(text: str, mentions: list[Mention]) -> list[Mention]:
+    """The mentions; an option's words that only say what another letter shows are no answer."""
+    for k in range(1, len(mentions)):
+        before, one = mentions[k - 1], mentions[k]
+        talked = before.how == "letter" and before.standing == Standing.RESTATED and before.value != one.value
+        if talked and one.how == "text" and not _CLAUSE_ENDS.search(text, before.end, one.start):
+            mentions[k] = replace(one, standing=Standing.RESTATED)
+    return mentions
+
+
+def _agreeing(text: str, mentions: list[Mention]) -> list[Mention]:
+    """The mentions; an option's words with another one's letter right after name none."""
+    for k in range(len(mentions) - 1):
+        one, other = mentions[k], mentions[k + 1]
+        differ = one.how == "text" and other.how == "letter" and one.value != other.value
+        if differ and _BRACKET_ONLY.fullmatch(text, one.end, other.start):
+            mentions[k], mentions[k + 1] = replace(one, value=None), replace(other, value=None)
+    return mentions
+
+
+def _plain(text: str) -> str:
+    return text.casefold().strip(" .")
+
+
+def words_of(languages: Sequence[Language], name: str) -> frozenset[str]:
+    """The words listed under `name` in any of the languages."""
+    return frozenset().union(*(language.words(name) for language in languages))
+
+
+@lru_cache(maxsize=256)
+def _option_texts(options: tuple[tuple[str, str], ...], languages: tuple[Language, ...]) -> OptionTexts:
+    return OptionTexts(options, words_of(languages, "determiners"))
+
+
+@lru_cache(maxsize=256)
+def _whole_words(forms: tuple[str, ...]) -> re.Pattern[str]:
+    """Any of the forms; one in Latin letters not within a longer word."""
+    latin = _any_of(form for form in forms if form.isascii() or form[0] < "\u0300")
+    others = _any_of(form for form in forms if not (form.isascii() or form[0] < "\u0300"))
+    return re.compile(rf"(?<![^\W_])(?:{latin})(?![^\W_]|'[^\W_])|{others}", re.IGNORECASE)
+
+
+@cache
+def _ends_with(languages: tuple[Language, ...], name: str) -> re.Pattern[str]:
+    """One of the words listed under `name`, right before."""
+    words = _any_of(words_of(languages, name))
+    return re.compile(rf"(?<![A-Za-z\u00c0-\u024f])(?:{words})\s{{0,3}}[(\[<':]{{0,2}}\s?\Z", re.IGNORECASE)
+
+
+@cache
+def _carriers(languages: tuple[Language, ...]) -> re.Pattern[str]:
+    """The end of a clause, or one of the nouns that carry an answer: "in a clockwise direction"."""
+    return re.compile(rf"(?:\s(?:{_any_of(words_of(languages, 'carriers'))})){{0,2}}{_PAUSE.pattern}", re.IGNORECASE)
+
+
+def _any_of(words: Iterable[str]) -> str:
+    return "|".join(map(re.escape, sorted(words, key=len, reverse=True))) or "(?!)"

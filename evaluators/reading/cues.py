@@ -1,0 +1,78 @@
+"""Where a text says how its answers are meant: "the answer is", "not", "wait", "if" and their like in every language.
+
+Example:
+    >>> from evaluators.reading.language import spoken
+    >>> text = "The answer is B. Wait, B is wrong."
+    >>> [(cue.kind, text[cue.start : cue.end]) for cue in find_cues(text, spoken(text), "choice")]
+    [('declare', 'answer is'), ('correct', 'Wait'), ('plain', 'is'), ('rejected', 'wrong')]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from evaluators.reading.language import WORD, Kind, Language, declarations
+
+_BEGINS = re.compile(r"[.,;:!?…\n。(—–~|-]\s*\Z|\A\s*\Z")
+_LEAD = 12
+"""Characters before a cue in which a clause must begin for the cue to begin it."""
+
+
+class Cue(NamedTuple):
+    """The characters [start, end) and what they say."""
+
+    kind: Kind
+    start: int
+    end: int
+
+
+def find_cues(text: str, languages: Sequence[Language], nouns: str) -> list[Cue]:
+    """The cues of `text` in order of their start, none overlapping another of its language; `nouns` names what an
+    answer of this kind is called ("choice", "interval", "counts", "order")."""
+    cues: list[Cue] = []
+    for language in languages:
+        cues += _of_words(text, language, nouns) if language.starts else _of_strings(text, language)
+    return sorted(cues, key=lambda cue: cue.start)
+
+
+def _of_words(text: str, language: Language, nouns: str) -> list[Cue]:
+    cues: list[Cue] = []
+    declared, at = declarations(language, nouns), 0
+    for word in WORD.finditer(text):
+        start = word.start()
+        if start < at:
+            continue
+        key = word[0].lower()
+        found = [
+            (match.end(), kind)
+            for kind, pattern in language.starts.get(key, ())
+            if (match := pattern.match(text, start)) and (kind != "correct" or _begins(text, start, cues))
+        ]
+        if (pattern := declared.get(key)) and (match := pattern.match(text, start)):
+            found.append((match.end(), "declare"))
+        if found:
+            at = max(end for end, _ in found)
+            cues += [Cue(kind, start, end) for end, kind in found if end == at]
+    return cues
+
+
+def _of_strings(text: str, language: Language) -> list[Cue]:
+    cues: list[Cue] = []
+    if language.strings is None:
+        return cues
+    for match in language.strings.finditer(text):
+        kinds = language.kinds[match[0]]
+        if "correct" in kinds:
+            kinds = ("correct",) if _begins(text, match.start(), cues) else tuple(k for k in kinds if k != "correct")
+        cues += [Cue(kind, *match.span()) for kind in kinds]
+    return cues
+
+
+def _begins(text: str, at: int, before: Sequence[Cue]) -> bool:
+    """Whether a clause begins here: nothing but a pause, or another cue that opens one, stands before."""
+    if _BEGINS.search(text[max(0, at - _LEAD) : at]):
+        return True
+    last = before[-1] if before else None
+    return last is not None and last.kind in ("but", "correct", "conclude") and not text[last.end : at].strip()

@@ -1,0 +1,303 @@
+"""Which of the answers that a text mentions it stands by.
+
+Example: "At first I thought A, but B is wrong, so C. Not D."
+    A is considered, B and D are rejected, C is concluded: the answer is C.
+
+Every mention has a standing, from what the text says of it. Within what was said since the last correction ("wait",
+"no,"), the mentions of the highest standing must agree; a rejected answer never wins. Everything else is ambiguous and
+gives no answer: a wrong reading is worse than none.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from typing import Any
+
+from evaluators.reading.cues import Cue
+from evaluators.reading.language import Kind, Language
+
+
+class Standing(IntEnum):
+    """How far a text stands by an answer it mentions; from HEDGED on it may be taken for the answer."""
+
+    REJECTED = 0
+    OTHER = 1  # said of something else: a duration, a sign in the picture
+    RESTATED = 2  # the question or its options said again, or talked about
+    SUPPOSED = 3  # under an "if"
+    CONSIDERED = 4  # a guess, a question, one of several
+    PART = 5  # of one frame or half, where a total is asked for
+    HEDGED = 6
+    TEXT = 7  # an option's words in a sentence
+    STATED = 8
+    LEADING = 9  # the response begins with it or it is all there is on the last line
+    DECLARED = 10  # "the answer is"
+    FINAL = 11  # "the final answer is"
+
+
+@dataclass(frozen=True)
+class Mention:
+    """One answer as written at [start, end).
+
+    Attributes:
+        value: None where it is stated but no acceptable answer, such as a reversed interval.
+        standing: what it counts for when nothing is said about it.
+        how: name of the way it is written, for the rule of an answer.
+    """
+
+    value: Any
+    start: int
+    end: int
+    standing: Standing
+    how: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A mention with what the text makes of it.
+
+    Attributes:
+        place: what declares it: a "phrase", a "line" of its own, a "conclusion", or nothing ("whole").
+        part: the number of corrections before it.
+    """
+
+    mention: Mention
+    standing: Standing
+    place: str
+    part: int
+
+
+_SENTENCE = re.compile(r"\n+|(?<=[^\W_])[.](?=\s|\Z)|(?<=[)\]>%'])[.](?=\s|\Z)|[!?…。]+|\.{2,}")
+_CLAUSE = re.compile(r"[,;(){}—–…]|\s-\s|\.\.+")
+_OPEN, _CLOSED = re.compile(r"[\s(\[<'{]*\Z"), re.compile(r"[\s)\]>'}|:=]*")
+_LINE = re.compile(r"[^\n]*[^\W_][^\n]*")
+_WORD = re.compile(r"[^\W_]")
+_DIRECT = 60
+"""Characters between a cue and the mention that it is directly said of."""
+_BEFORE: Mapping[Kind, Standing] = {
+    "reject": Standing.REJECTED, "consider": Standing.CONSIDERED, "hedge": Standing.HEDGED, "other": Standing.OTHER,
+    "lasting": Standing.OTHER, "part": Standing.PART,
+}  # fmt: skip
+_AFTER: Mapping[Kind, Standing] = {
+    "rejected": Standing.REJECTED, "consider": Standing.CONSIDERED, "hedge": Standing.HEDGED,
+    "measure": Standing.OTHER, "part": Standing.PART,
+}  # fmt: skip
+_DECLARING: Mapping[Kind, tuple[Standing, str]] = {
+    "final": (Standing.FINAL, "phrase"), "declare": (Standing.DECLARED, "phrase"),
+    "total": (Standing.DECLARED, "phrase"), "conclude": (Standing.DECLARED, "conclusion"),
+}  # fmt: skip
+_BREAKS = ("but", "conclude", "correct")
+
+
+class Discourse:
+    """A text with the mentions of answers in it (ascending, none overlapping another) and what it says of each."""
+
+    def __init__(self, text: str, mentions: Sequence[Mention], cues: Sequence[Cue], languages: Sequence[Language]):
+        self.text, self.mentions = text, mentions
+        spans = [(mention.start, mention.end) for mention in mentions]
+        self.cues = _apart(cues, spans)
+        self._rejecting = {(cue.start, cue.end) for cue in self.cues if cue.kind == "reject"}
+        self._starts = [cue.start for cue in self.cues]
+        self._fill = filling(tuple(languages))
+        self._link = linking(tuple(languages))
+        self._ends = [(m.end(), "?" in m[0]) for m in _SENTENCE.finditer(text) if not _inside(m.start(), spans)]
+        breaks = {m.start() for m in _CLAUSE.finditer(text) if not _inside(m.start(), spans)}
+        self._breaks = sorted(breaks | {cue.start for cue in self.cues if cue.kind in _BREAKS})
+        self.corrections = [cue.start for cue in self.cues if cue.kind == "correct"]
+        self._bare, self._listed = _bare_lines(text, mentions)
+
+    def judge(self) -> list[Judged]:
+        """Every mention with its standing, in order."""
+        judged = []
+        for first, last in self._groups():
+            one_of_several = len({_key(mention) for mention in self.mentions[first : last + 1]}) > 1
+            for mention in self.mentions[first : last + 1]:
+                standing, place = self._standing(mention, first, last)
+                if one_of_several and standing > Standing.CONSIDERED:
+                    standing = Standing.CONSIDERED
+                judged.append(Judged(mention, standing, place, bisect_right(self.corrections, mention.start)))
+        return judged
+
+    def _groups(self) -> list[tuple[int, int]]:
+        """First and last of each row of mentions that only "and", "or" and commas join."""
+        groups: list[tuple[int, int]] = []
+        for at in range(len(self.mentions)):
+            if groups and self._joined(groups[-1], at):
+                groups[-1] = (groups[-1][0], at)
+            else:
+                groups.append((at, at))
+        return groups
+
+    def _joined(self, group: tuple[int, int], at: int) -> bool:
+        before, mention = self.mentions[at - 1], self.mentions[at]
+        if mention.start - before.end > _DIRECT or not self._link.fullmatch(self.text, before.end, mention.start):
+            return False
+        pair_by_comma = group[0] == group[1] and not _WORD.search(self.text, before.end, mention.start)
+        return not (pair_by_comma and self._declaring(before, group[0])[0] >= Standing.DECLARED)
+
+    def _standing(self, mention: Mention, first: int, last: int) -> tuple[Standing, str]:
+        """The standing of a mention by the cues around its group, and what declares it."""
+        one, other = self.mentions[first], self.mentions[last]
+        sentence = bisect_right(self._ends, (one.start, True))
+        begin = self._ends[sentence - 1][0] if sentence else 0
+        stop, asked = next(iter(self._ends[bisect_left(self._ends, (other.end, False)) :][:1]), (len(self.text), False))
+        left, right = self._around(first, last, begin, stop)
+        found = [_BEFORE[cue.kind] for cue in left if cue.kind in _BEFORE]
+        found += [_AFTER[cue.kind] for cue in right if cue.kind in _AFTER and not self._belongs_to_next(cue, last)]
+        if any(cue.kind == "except" for cue in left):
+            rejected = Standing.REJECTED in found[:]
+            return (Standing.DECLARED, "phrase") if rejected else (Standing.REJECTED, "")
+        if any(cue.kind == "suppose" for cue in self._cues(begin, stop)):
+            found.append(Standing.SUPPOSED)
+        if asked:
+            found.append(Standing.CONSIDERED)
+        standing, place = self._declaring(one, first)
+        if any(cue.kind == "declared" and self._is_direct(other.end, cue.start) for cue in right):
+            standing, place = max(standing, Standing.DECLARED), "phrase"
+        standing = max(standing, mention.standing) if mention.standing > Standing.OTHER else mention.standing
+        if standing == mention.standing and standing >= Standing.TEXT and mention.start in self._bare:
+            standing, place = Standing.LEADING, "line"
+        elif standing == Standing.LEADING and mention.start in self._listed:
+            standing = Standing.STATED
+        return min([standing, *found]), place
+
+    def _declaring(self, mention: Mention, at: int) -> tuple[Standing, str]:
+        """What the last cue before a mention declares it to be."""
+        since = self.mentions[at - 1].end if at else 0
+        for cue in reversed(self._cues(max(since, mention.start - 200), mention.start)):
+            if cue.kind in _DECLARING:
+                near = self._is_direct(cue.end, mention.start)
+                same = not _SENTENCE.search(self.text, cue.end, mention.start)
+                loose = mention.how not in DIRECT and cue.kind != "conclude" and same
+                return _DECLARING[cue.kind] if near or loose else (Standing.REJECTED, "whole")
+        return Standing.REJECTED, "whole"
+
+    def _around(self, first: int, last: int, begin: int, stop: int) -> tuple[list[Cue], list[Cue]]:
+        """The cues in the clause of a group of mentions: before it and after it, up to the next mention."""
+        start, end = self.mentions[first].start, self.mentions[last].end
+        opened = _OPEN.search(self.text, max(0, start - 8), start)
+        closed = _CLOSED.match(self.text, end)
+        at = bisect_right(self._breaks, (opened.start() if opened else start) - 1)
+        begin = max(begin, self._breaks[at - 1] if at else 0, self.mentions[first - 1].end if first else 0)
+        at = bisect_left(self._breaks, closed.end() if closed else end)
+        stop = min(stop, self._breaks[at] if at < len(self._breaks) else stop)
+        if last + 1 < len(self.mentions):
+            stop = min(stop, self.mentions[last + 1].start)
+        return self._cues(begin, start), self._cues(end, max(stop, end))
+
+    def _belongs_to_next(self, cue: Cue, last: int) -> bool:
+        """Whether a "not" between two mentions is said of the second alone, as in "A not B"."""
+        following = self.mentions[last + 1] if last + 1 < len(self.mentions) else None
+        if (cue.start, cue.end) not in self._rejecting:
+            return False
+        return following is not None and self._is_direct(cue.end, following.start)
+
+    def _cues(self, start: int, end: int) -> list[Cue]:
+        at = bisect_left(self._starts, start)
+        found = []
+        while at < len(self.cues) and self.cues[at].start < end:
+            if self.cues[at].end <= end:
+                found.append(self.cues[at])
+            at += 1
+        return found
+
+    def _is_direct(self, start: int, end: int) -> bool:
+        return end - start <= _DIRECT and self._fill.fullmatch(self.text, start, max(start, end)) is not None
+
+
+DIRECT = frozenset({"letter", "word"})
+"""Ways of writing an answer that a cue declares only where it stands right before."""
+
+
+def decide(judged: Sequence[Judged], every: Sequence[Judged], corrections: int) -> Judged | None:
+    """The mention the text stands by, of those `judged`; None where there is none or more than one differ.
+
+    Args:
+        every: all mentions of the text, of which `judged` may be some (the circles among all shapes).
+        corrections: how many the text has; with nothing after the last one, the answer is withdrawn.
+    """
+    live = [one for one in judged if one.standing >= Standing.HEDGED]
+    if not live or max(one.part for one in every) < corrections:
+        return None
+    part = max(one.part for one in live)
+    if any(one.part > part and one.standing == Standing.REJECTED for one in judged):
+        return None
+    live = [one for one in live if one.part == part]
+    highest = max(one.standing for one in live)
+    best = [one for one in live if one.standing == highest]
+    chosen = best[-1]
+    if chosen.mention.value is None:
+        return None
+    if any(_key(one.mention) != _key(chosen.mention) for one in best) and chosen.place != "conclusion":
+        return None
+    for one in judged:
+        denied = one.part == part and one.standing == Standing.REJECTED and _key(one.mention) == _key(chosen.mention)
+        if denied and (one.mention.standing != Standing.TEXT or chosen.standing == Standing.TEXT):
+            return None
+    return chosen
+
+
+def _key(mention: Mention) -> Hashable:
+    return repr(mention.value)
+
+
+def _inside(at: int, spans: Sequence[tuple[int, int]]) -> bool:
+    """Whether a character lies within one of the ascending spans."""
+    k = bisect_right(spans, (at, 1 << 60))
+    return k > 0 and spans[k - 1][0] <= at < spans[k - 1][1]
+
+
+def _apart(cues: Sequence[Cue], spans: Sequence[tuple[int, int]]) -> list[Cue]:
+    """The cues that overlap no mention: "no circles" rejects nothing."""
+    kept = []
+    for cue in cues:
+        k = bisect_left(spans, (cue.end, 0))
+        if k == 0 or spans[k - 1][1] <= cue.start:
+            kept.append(cue)
+    return kept
+
+
+def _bare_lines(text: str, mentions: Sequence[Mention]) -> tuple[set[int], set[int]]:
+    """Starts of the mentions that are all of the first or the last line, and of those whose next line is one, too."""
+    lines = [match.span() for match in _LINE.finditer(text)]
+    starts = [mention.start for mention in mentions]
+
+    def bare(line: tuple[int, int]) -> int | None:
+        k = bisect_left(starts, line[0])
+        if k == len(mentions) or mentions[k].end > line[1] or (k + 1 < len(starts) and starts[k + 1] < line[1]):
+            return None
+        wordless = not _WORD.search(text, line[0], starts[k]) and not _WORD.search(text, mentions[k].end, line[1])
+        return starts[k] if wordless else None
+
+    found, listed = set[int](), set[int]()
+    for at, neighbour in ((0, 1), (len(lines) - 1, len(lines) - 2)):
+        if 0 <= at < len(lines) and (start := bare(lines[at])) is not None:
+            beside = bare(lines[neighbour]) if 0 <= neighbour < len(lines) else None
+            (found if beside is None else listed).add(start)
+    return found, listed
+
+
+@cache
+def filling(languages: tuple[Language, ...]) -> re.Pattern[str]:
+    """What may stand between a cue and the answer it declares: pauses and the languages' fillers."""
+    return re.compile(rf"(?:[\W_]|{_any_word(languages, 'fillers')})*", re.IGNORECASE)
+
+
+@cache
+def linking(languages: tuple[Language, ...]) -> re.Pattern[str]:
+    """What joins two answers into one of several: commas, "and", "or" and their like."""
+    words = f"{_any_word(languages, 'or')}|{_any_word(languages, 'labels')}"
+    return re.compile(rf"(?:[ ,/&|)(\[\]'+]|{words})+", re.IGNORECASE)
+
+
+def _any_word(languages: Sequence[Language], name: str) -> str:
+    """A pattern of the words listed under `name`; those of languages written without spaces may join others."""
+    spaced = {word for language in languages if language.starts for word in language.words(name)}
+    joined = {word for language in languages if not language.starts for word in language.words(name)}
+    whole = "|".join(map(re.escape, sorted(spaced, key=len, reverse=True))) or "(?!)"
+    parts = "|".join(map(re.escape, sorted(joined, key=len, reverse=True))) or "(?!)"
+    return rf"(?<![^\W\d_])(?:{whole})(?![^\W\d_])|(?:{parts})"

@@ -1,0 +1,51 @@
+"""Reads the answer that a response stands by.
+
+Example:
+    >>> from evaluators.reading.choices import Choices
+    >>> read("The answer is B. Actually no, it is A.", Choices(("A", "B"), ()).find, "choice")
+    Answer(value='A', rule='whole/letter', span=(36, 37))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from evaluators.base import Answer
+from evaluators.reading.cues import Cue, find_cues
+from evaluators.reading.discourse import Discourse, Judged, Mention, decide
+from evaluators.reading.language import Language, spoken
+from evaluators.reading.text import Ready, prepare
+
+Find = Callable[[str, Sequence[Language], Sequence[Cue]], list[Mention]]
+"""Lists every answer mentioned in a text: ascending, none overlapping another."""
+
+
+def read(response: str, find: Find, nouns: str) -> Answer | None:
+    """The answer that a response declares and does not take back; None for none, or an ambiguous one.
+
+    Args:
+        find: lists the mentions of an answer.
+        nouns: the kind of answer, for what it is called: "choice", "interval", "counts" or "order".
+    """
+    ready, judged, corrections = judge(response, find, nouns)
+    chosen = decide(judged, judged, corrections) if judged else None
+    return None if chosen is None else answer(ready, chosen, chosen.mention.value)
+
+
+def judge(response: str, find: Find, nouns: str) -> tuple[Ready, list[Judged], int]:
+    """The response made ready, its mentions with their standing, and how many corrections it has."""
+    ready = prepare(response)
+    languages = spoken(ready.text)
+    cues = find_cues(ready.text, languages, nouns)
+    mentions = find(ready.text, languages, cues)
+    if not mentions:
+        return ready, [], 0
+    discourse = Discourse(ready.text, mentions, cues, languages)
+    return ready, discourse.judge(), len(discourse.corrections)
+
+
+def answer(ready: Ready, chosen: Judged, value: object) -> Answer:
+    """The answer of a chosen mention, with its span in the response as given."""
+    place = "tag" if ready.tag else chosen.place
+    span = (ready.place(chosen.mention.start), ready.place(chosen.mention.end - 1) + 1)
+    return Answer(value, f"{place}/{chosen.mention.how}", span)
