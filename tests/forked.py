@@ -120,5 +120,5 @@ def print_there() -> None:
     sys.stdout, sys.stderr = (os.fdopen(place, "w", buffering=1, closefd=False) for place in (1, 2))
     for logger in (logging.root, *logging.root.manager.loggerDict.values()):
         for handler in getattr(logger, "handlers", ()):
-            if isinstance(handler, logging.StreamHandler) and not isinstance(handler.stream, io.StringIO):
-                handler.setStream(sys.stderr)
+            if isinstance(vars(handler).get("stream"), io.TextIOWrapper):
+                handler.stream = sys.stderr  # `setStream` would flush the old one, which may be closed

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import forked
+import forked_cores
 import pytest
 from engine_requests import ask, at_once, request, standard, texts, video
 
@@ -48,6 +49,7 @@ def test_no_core_outlives_its_engine_or_the_program(tiny_model: Path) -> None:
         except KeyboardInterrupt:
             asyncio.run(opened(tiny_model))
 
+    forked_cores.load()
     reading, writing = os.pipe()
     with os.fdopen(reading) as lines, forked.start(program, stdout=writing) as process:
         os.close(writing)
