@@ -64,6 +64,9 @@ class Judged(Evaluator):
         return {"accuracy": float(said["answer"] == item.target["answer"])}
 
     def canonical(self, target: Any) -> str:
+        """The true answer itself; ValueError for a target that is not as the form needs it."""
+        if self.form == "caption" and not (isinstance(target, dict) and {"question", "answer"} <= set(target)):
+            raise ValueError("a caption needs the question and the answer that the judge is to find")
         return str(target["answer"] if isinstance(target, dict) else target)
 
     def target(self, text: str) -> str:

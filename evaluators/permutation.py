@@ -19,26 +19,11 @@ from itertools import combinations, permutations
 from typing import Any, ClassVar
 
 from evaluators.base import Answer, Blind, Constraint, Evaluator, Gradable, one_of
-from evaluators.extraction import Candidate, Passage, chains, counts_a_noun, declaration, extract, is_wordless, tokens
+from evaluators.reading.orders import find_orders
+from evaluators.reading.read import read
 
-_PHRASES = declaration(r"(?:order|ordering|sequence|permutation|arrangement)")
-_CLIP = r"(?:clip|video|segment|part)s?\s{0,3}"
-_TOKEN = re.compile(rf"(?<![\w.+])(?P<clip>{_CLIP})?(?P<number>[0-9]{{1,4}})(?![\w%]|\.[0-9])", re.IGNORECASE)
-_THEN = r"(?:then|next|after|afterwards|followed|finally|lastly)"
-_SEPARATOR = rf"[\s,;>→|/&.()\[\]–—~-]|=>|\b{_THEN}\b|\b(?:and|that|by|comes|is)\b"
-_PLACE = (
-    r"\b[0-9]{1,4}[:.)]|\b(?:position|place|slot|step)\s[0-9]{1,4}\b|:|\bthe\b"
-    r"|\b(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|[0-9]{1,2}(?:st|nd|rd|th))\b"
-)
-_GAP = re.compile(rf"(?:{_SEPARATOR})+", re.IGNORECASE)
-_CLIP_GAP = re.compile(rf"(?:{_SEPARATOR}|{_PLACE})+", re.IGNORECASE)
-_ORDERED = re.compile(rf">|→|\b{_THEN}\b", re.IGNORECASE)
-_LISTED = re.compile(rf"^\s{{0,8}}(?P<place>[0-9]{{1,4}})[.):]\s{{0,4}}{_CLIP}(?P<number>[0-9]{{1,4}})\b", re.I | re.M)
-_ORDINAL = re.compile(r"\b[0-9]{1,4}[.):]\s{1,4}\Z")
-_DIGITS = re.compile(r"(?<![\w.,-])[0-9]{1,9}(?![\w%]|[.,-][0-9])")
 MOST_CHOICES = 120
 MOST_WRITTEN = 8
-_REACH = 80  # characters between two clips of one order
 
 
 class Permutation(Evaluator):
@@ -62,7 +47,7 @@ class Permutation(Evaluator):
         """A permutation of 1..n; a list with a clip missing or named twice is unparsed."""
         n = _length(item)
         if self.rule == "robust":
-            return extract(text, partial(_find_orders, n=n), _PHRASES)
+            return read(text, partial(find_orders, n=n), "order")
         try:
             order = self.target(text)
         except ValueError:
@@ -145,60 +130,3 @@ def _any_order(clips: tuple[int, ...], separator: str) -> str:
 def _length(item: Gradable) -> int:
     n = item.params.get("n")
     return int(n) if n is not None else len(item.target)
-
-
-def _find_orders(passage: Passage, n: int) -> list[Candidate]:
-    """Every run of exactly n clip numbers: clips named as such, else a numbered list, else bare numbers."""
-    numbers = tokens(_TOKEN, passage)
-    clips = [match for match in numbers if match["clip"]]
-    if ordered := _runs(passage, clips, _CLIP_GAP, n, "clips") or _listed(passage, n):
-        return ordered
-    bare = [*_runs(passage, numbers, _GAP, n, "numbers"), *_joined(passage, n)]
-    return sorted(bare, key=lambda candidate: candidate.start)
-
-
-def _runs(
-    passage: Passage, numbers: Sequence[re.Match[str]], gap: re.Pattern[str], n: int, rule: str
-) -> list[Candidate]:
-    """Chains of numbers with only separators between them that are exactly n long."""
-    candidates = []
-    for chain in chains(numbers, gap, _REACH) if n > 1 else []:
-        order = [int(number["number"]) for number in chain]
-        ordinal = _ORDINAL.search(passage.text, max(passage.start, chain[0].start() - 12), chain[0].start())
-        start, end = ordinal.start() if ordinal else chain[0].start(), chain[-1].end()
-        if len(order) != n or not all(1 <= clip <= n for clip in order):
-            continue
-        # "Clips 1, 2 and 3 show a kitchen" names the clips; it does not order them.
-        text = passage.text
-        prose = not (is_wordless(text, passage.start, start) and is_wordless(text, end, passage.end))
-        if passage.kind == "whole" and prose and order == sorted(order) and not _ORDERED.search(text, start, end):
-            continue
-        candidates.append(_candidate(order, rule, start, end))
-    return candidates
-
-
-def _listed(passage: Passage, n: int) -> list[Candidate]:
-    """A numbered list of n clips, each with its description; only where an order was announced."""
-    lines = tokens(_LISTED, passage) if passage.kind in ("tag", "phrase") else []
-    if [int(line["place"]) for line in lines] != list(range(1, n + 1)):
-        return []
-    return [_candidate([int(line["number"]) for line in lines], "list", lines[0].start("place"), lines[-1].end())]
-
-
-def _joined(passage: Passage, n: int) -> list[Candidate]:
-    """n digits in one: in running text only from n = 4 on, since "12" and "321" are more often quantities."""
-    if n > 9:
-        return []
-    candidates = []
-    for match in tokens(_DIGITS, passage):
-        if len(match[0]) != n or counts_a_noun(passage.text, match.end(), passage.end):
-            continue
-        alone = passage.kind != "whole" and is_wordless(passage.text, passage.start, match.start())
-        order = [int(digit) for digit in match[0]]
-        if alone or (n >= 4 and sorted(order) == list(range(1, n + 1))):
-            candidates.append(_candidate(order, "digits", *match.span()))
-    return candidates
-
-
-def _candidate(order: list[int], rule: str, start: int, end: int) -> Candidate:
-    return Candidate(order if sorted(order) == list(range(1, len(order) + 1)) else None, rule, start, end)

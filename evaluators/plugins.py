@@ -12,11 +12,15 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+BUILT_IN = (EntryPoint("judged", "evaluators.judged:Judged", "viubench.evaluators"),)
+"""What needs no metadata: that of an editable install may be older than its files."""
+
 
 @cache
 def registered(group: str) -> dict[str, EntryPoint]:
     """Every entry point of a group by its name."""
-    return {point.name: point for point in entry_points(group=group)}
+    own = [point for point in BUILT_IN if point.group == group]
+    return {point.name: point for point in (*own, *entry_points(group=group))}
 
 
 def load(group: str, kind: str, name: str) -> Any:

@@ -20,38 +20,11 @@ from functools import cache
 from typing import Any, ClassVar
 
 from evaluators.base import Answer, Blind, Constraint, Evaluator, Gradable, one_of
-from evaluators.extraction import Candidate, Passage, chains, declaration, extract, is_wordless, tokens
+from evaluators.reading.counts import MAX_COUNT, SHAPES, find_counts
+from evaluators.reading.read import read_parts
 
-SHAPES = ("circles", "squares", "triangles")
-MAX_COUNT = 1000  # a larger count is no count of shapes in a video
 _EPS = 1e-9  # the paper's guard against a true count of 0
 
-_PHRASES = declaration(r"(?:total|counts?|totals|numbers?(?=\s*(?:[:=(]|are\b)))")
-_NUMERALS = """one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
-seventeen eighteen nineteen twenty"""
-_WORDS = {"no": 0, "none": 0, "zero": 0} | {word: value for value, word in enumerate(_NUMERALS.split(), start=1)}
-# The look-aheads reject most characters of a long text at once.
-_COUNT = rf"(?=[0-9efnostz])(?:[0-9]{{1,9}}|{'|'.join(_WORDS)})"
-_SHAPE = r"(?=[crst])(?:circle|square|rectangle|triangle)s?"
-_LOOK = (
-    r"(?:(?:small|large|big|tiny|different|distinct|unique|visible|drawn|colou?red|filled|solid|total|red|blue|green|"
-    r"yellow|orange|purple|pink|white|black|gr[ae]y|brown|cyan|magenta)\s{1,3}){0,2}"
-)
-_MENTION = re.compile(
-    rf"""(?<![\w.,-])(?P<count>{_COUNT})(?:\s{{0,3}}[x×]|\s{{0,3}}\({_COUNT}\))?\s{{1,3}}\(?{_LOOK}(?P<shape>{_SHAPE})\b
-    |\b(?P<label>{_SHAPE})(?:\s{{1,3}}(?:count|number|total))?
-     \s{{0,4}}(?:(?:[:=|(]|-+>|→|[-–—]|is|are)\s{{0,4}}(?P<stated>{_COUNT})\b(?![.,][0-9]|-[0-9])
-     |(?P<apart>[0-9]{{1,9}})(?=\s*(?:[,;|)\n]|and\b|\.?\s*$)))""",
-    re.VERBOSE | re.IGNORECASE,
-)
-_RANGE_BEFORE = re.compile(r"[0-9a-z]\s*(?:or|to|-|–)\s*$", re.IGNORECASE)
-_LIST_TOKEN = re.compile(
-    rf"(?<![\w.-])(?<![0-9],){_COUNT}(?![\w%]|\.[0-9])|(?<=[0-9],)[0-9]{{1,9}}(?![\w%]|\.[0-9])", re.I
-)
-_LIST_GAP = re.compile(r"\s*[,;/|]\s*(?:and\s+)?|\s+|\s+and\s+|\s*-\s*", re.IGNORECASE)
-_HEADER = re.compile(
-    rf"({_SHAPE})\W{{1,6}}(?:and\s+)?({_SHAPE})\W{{1,6}}(?:and\s+)?({_SHAPE})\W{{0,3}}(?:[:=]|are|is)\s*$", re.I
-)
 _WHOLE = re.compile(r"\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*")
 
 
@@ -69,7 +42,7 @@ class ShapeCounts(Evaluator):
     def parse(self, text: str, item: Gradable) -> Answer | None:
         """[circles, squares, triangles]; all three must be stated."""
         if self.rule == "robust":
-            return extract(text, _find_counts, _PHRASES)
+            return read_parts(text, find_counts, "counts", SHAPES)
         stated = _WHOLE.fullmatch(text)
         return Answer([int(part) for part in stated.groups()], "whole_string", (0, len(text))) if stated else None
 
@@ -162,60 +135,3 @@ def _limits(item: Gradable) -> tuple[int, int, int]:
     if limits := _distribution(item):
         return limits
     raise ValueError("the random answer needs params['max_frames'] and params['max_instances']")
-
-
-def _find_counts(passage: Passage) -> list[Candidate]:
-    """Every complete statement of the three counts, labelled ones first; a bare triple only where one is expected."""
-    return _labelled(passage) or _triples(passage)
-
-
-def _labelled(passage: Passage) -> list[Candidate]:
-    candidates: list[Candidate] = []
-    counts: dict[str, int] = {}
-    start = 0
-    for mention in tokens(_MENTION, passage):
-        shape = _shape(mention["shape"] or mention["label"])
-        count = _number(mention["count"] or mention["stated"] or mention["apart"])
-        before = passage.text[max(passage.start, mention.start() - 12) : mention.start()]
-        vague = mention["count"] and _RANGE_BEFORE.search(before)
-        if vague or counts.get(shape, count) != count:  # "2 or 3 circles", or the next frame's circles
-            counts = {}
-        if vague:
-            continue
-        start = start if counts else mention.start()
-        counts[shape] = count
-        if len(counts) == 3:
-            candidates.append(_candidate([counts[name] for name in SHAPES], "labelled", start, mention.end()))
-            counts = {}
-    return candidates
-
-
-def _triples(passage: Passage) -> list[Candidate]:
-    """Three numbers and nothing else; or after the names of the shapes, in the order of the names."""
-    text = passage.text
-    candidates = []
-    for run in chains(tokens(_LIST_TOKEN, passage), _LIST_GAP, 12):
-        if len(run) != 3:
-            continue
-        start, end = run[0].start(), run[-1].end()
-        counts = [_number(number[0]) for number in run]
-        header = _HEADER.search(text[max(passage.start, start - 80) : start].rstrip("([ "))
-        if header:
-            order = [_shape(name) for name in header.groups()]
-            if sorted(order) == sorted(SHAPES):
-                candidates.append(_candidate([counts[order.index(name)] for name in SHAPES], "header", start, end))
-        elif passage.kind != "whole" and is_wordless(text, passage.start, start):
-            candidates.append(_candidate(counts, "triple", start, end))
-    return candidates
-
-
-def _shape(name: str) -> str:
-    return name.lower().rstrip("s").replace("rectangle", "square") + "s"
-
-
-def _number(text: str) -> int:
-    return _WORDS[text.lower()] if text.lower() in _WORDS else int(text)
-
-
-def _candidate(counts: list[int], rule: str, start: int, end: int) -> Candidate:
-    return Candidate(counts if max(counts) <= MAX_COUNT else None, rule, start, end)

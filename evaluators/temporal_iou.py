@@ -20,13 +20,12 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from evaluators.base import Answer, Blind, Constraint, Evaluator, Gradable, one_of
-from evaluators.extraction import declaration, extract
-from evaluators.interval_extraction import find_intervals
 from evaluators.interval_overlap import best_frames, best_share, overlap
+from evaluators.reading.intervals import find_intervals
+from evaluators.reading.read import read
 
 THRESHOLDS = (0.3, 0.5, 0.7)
 MOST_DECIMALS = {"robust": 20, "first_pair": 12}
-_PHRASES = declaration(r"(?:segment|interval|time\s+(?:span|range|window|interval)|period|moment|timestamps?)")
 _FIRST_PAIR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{0,12})?)\s{0,20}-\s{0,20}([0-9]{1,12}(?:\.[0-9]{0,12})?)")
 _ANSWER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*-\s*([0-9]+(?:\.[0-9]+)?)\s*")
 
@@ -51,7 +50,7 @@ class TemporalIoU(Evaluator):
     def parse(self, text: str, item: Gradable) -> Answer | None:
         """[start, end] in seconds. A reversed or negative interval is unparsed: which end is wrong is not known."""
         if self.rule == "robust":
-            return extract(text, find_intervals, _PHRASES)
+            return read(text, find_intervals, "interval")
         pair = _FIRST_PAIR.search(text)
         return Answer(sorted((float(pair[1]), float(pair[2]))), "first_pair", pair.span()) if pair else None
 

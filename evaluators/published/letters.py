@@ -6,7 +6,7 @@ Example:
     >>> first_capital("Best guess: C", "ABCD")
     'B'
 
-The evaluators of this package do not extract so: see `evaluators.extraction`.
+The evaluators of this package do not extract so: see `evaluators.reading`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from itertools import pairwise
 
 from evaluators.reading.cues import Cue
 from evaluators.reading.discourse import Mention, Standing, filling, linking
-from evaluators.reading.language import Language
+from evaluators.reading.language import Language, words_of
 from evaluators.reading.option_texts import OptionTexts
 
 _LETTER_BEFORE = r"(?<![A-Za-z\u00c0-\u024f0-9'_])(?<![A-Za-z0-9]\.)(?<![\w]-)"
@@ -93,7 +93,7 @@ class _Reader:
         named = self._labels.search(text, max(0, start - 24), start) is not None
         told = self._told(start)
         if written != letter:  # "b": only alone, or where a letter is announced
-            announced = named or bracketed or told in ("declare", "final")
+            announced = named or bracketed or told in _ANNOUNCING
             sure = (self._leads(start) and not _WORD.search(text, end, end + 400)) or (
                 announced and _STOP.match(text, end)
             )
@@ -106,7 +106,7 @@ class _Reader:
         joined = start - before <= 24 and self._link.fullmatch(text, max(0, before), start) is not None
         if not (bracketed or named or told or joined or self._begins(start)):
             return None
-        if not (bracketed or self._pauses(end) or told in ("declare", "final", "conclude")):
+        if not (bracketed or self._pauses(end) or told in (*_ANNOUNCING, "conclude")):
             return Mention(letter, start, end, Standing.RESTATED, "letter")  # "Option B shows": talked about
         return Mention(letter, start, end, Standing.LEADING if self._leads(start) else Standing.STATED, "letter")
 
@@ -217,7 +217,8 @@ class _Reader:
         return following is not None and following.end() in self._cue_starts
 
 
-_NOT_AFTER_A_LETTER = ("declare", "plain", "final")
+_ANNOUNCING = ("answer", "declare", "final")
+_NOT_AFTER_A_LETTER = (*_ANNOUNCING, "plain")
 _YES_NO = ("yes", "no")
 
 
@@ -243,11 +244,6 @@ def _agreeing(text: str, mentions: list[Mention]) -> list[Mention]:
 
 def _plain(text: str) -> str:
     return text.casefold().strip(" .")
-
-
-def words_of(languages: Sequence[Language], name: str) -> frozenset[str]:
-    """The words listed under `name` in any of the languages."""
-    return frozenset().union(*(language.words(name) for language in languages))
 
 
 @lru_cache(maxsize=256)

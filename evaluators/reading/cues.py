@@ -4,7 +4,7 @@ Example:
     >>> from evaluators.reading.language import spoken
     >>> text = "The answer is B. Wait, B is wrong."
     >>> [(cue.kind, text[cue.start : cue.end]) for cue in find_cues(text, spoken(text), "choice")]
-    [('declare', 'answer is'), ('correct', 'Wait'), ('plain', 'is'), ('rejected', 'wrong')]
+    [('answer', 'answer is'), ('correct', 'Wait'), ('plain', 'is'), ('rejected', 'wrong')]
 """
 
 from __future__ import annotations
@@ -51,10 +51,11 @@ def _of_words(text: str, language: Language, nouns: str) -> list[Cue]:
             if (match := pattern.match(text, start)) and (kind != "correct" or _begins(text, start, cues))
         ]
         if (pattern := declared.get(key)) and (match := pattern.match(text, start)):
-            found.append((match.end(), "declare"))
+            found.append((match.end(), "answer"))
         if found:
             at = max(end for end, _ in found)
-            cues += [Cue(kind, start, end) for end, kind in found if end == at]
+            kinds = [kind for end, kind in found if end == at]
+            cues += [Cue(kind, start, at) for kind in kinds if kind == "correct" or "correct" not in kinds]
     return cues
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -47,6 +48,7 @@ class Mention:
         value: None where it is stated but no acceptable answer, such as a reversed interval.
         standing: what it counts for when nothing is said about it.
         how: name of the way it is written, for the rule of an answer.
+        slot: which part of the answer it is, where an answer has several; only mentions of one slot are rivals.
     """
 
     value: Any
@@ -54,6 +56,7 @@ class Mention:
     end: int
     standing: Standing
     how: str
+    slot: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,15 +83,14 @@ _DIRECT = 60
 """Characters between a cue and the mention that it is directly said of."""
 _BEFORE: Mapping[Kind, Standing] = {
     "reject": Standing.REJECTED, "consider": Standing.CONSIDERED, "hedge": Standing.HEDGED, "other": Standing.OTHER,
-    "lasting": Standing.OTHER, "part": Standing.PART,
 }  # fmt: skip
 _AFTER: Mapping[Kind, Standing] = {
     "rejected": Standing.REJECTED, "consider": Standing.CONSIDERED, "hedge": Standing.HEDGED,
-    "measure": Standing.OTHER, "part": Standing.PART,
 }  # fmt: skip
 _DECLARING: Mapping[Kind, tuple[Standing, str]] = {
-    "final": (Standing.FINAL, "phrase"), "declare": (Standing.DECLARED, "phrase"),
-    "total": (Standing.DECLARED, "phrase"), "conclude": (Standing.DECLARED, "conclusion"),
+    "final": (Standing.FINAL, "phrase"), "answer": (Standing.DECLARED, "phrase"),
+    "declare": (Standing.DECLARED, "phrase"), "total": (Standing.DECLARED, "phrase"),
+    "conclude": (Standing.DECLARED, "conclusion"),
 }  # fmt: skip
 _BREAKS = ("but", "conclude", "correct")
 
@@ -114,10 +116,11 @@ class Discourse:
         """Every mention with its standing, in order."""
         judged = []
         for first, last in self._groups():
-            one_of_several = len({_key(mention) for mention in self.mentions[first : last + 1]}) > 1
-            for mention in self.mentions[first : last + 1]:
+            group = self.mentions[first : last + 1]
+            rivals = Counter(slot for slot, _ in {(mention.slot, _key(mention)) for mention in group})
+            for mention in group:
                 standing, place = self._standing(mention, first, last)
-                if one_of_several and standing > Standing.CONSIDERED:
+                if rivals[mention.slot] > 1 and standing > Standing.CONSIDERED:
                     standing = Standing.CONSIDERED
                 judged.append(Judged(mention, standing, place, bisect_right(self.corrections, mention.start)))
         return judged
@@ -136,6 +139,8 @@ class Discourse:
         before, mention = self.mentions[at - 1], self.mentions[at]
         if mention.start - before.end > _DIRECT or not self._link.fullmatch(self.text, before.end, mention.start):
             return False
+        if mention.slot != before.slot:
+            return True
         pair_by_comma = group[0] == group[1] and not _WORD.search(self.text, before.end, mention.start)
         return not (pair_by_comma and self._declaring(before, group[0])[0] >= Standing.DECLARED)
 
@@ -151,6 +156,7 @@ class Discourse:
         if any(cue.kind == "except" for cue in left):
             rejected = Standing.REJECTED in found[:]
             return (Standing.DECLARED, "phrase") if rejected else (Standing.REJECTED, "")
+        found += self._part(one, begin, right)
         if any(cue.kind == "suppose" for cue in self._cues(begin, stop)):
             found.append(Standing.SUPPOSED)
         if asked:
@@ -172,7 +178,7 @@ class Discourse:
             if cue.kind in _DECLARING:
                 near = self._is_direct(cue.end, mention.start)
                 same = not _SENTENCE.search(self.text, cue.end, mention.start)
-                loose = mention.how not in DIRECT and cue.kind != "conclude" and same
+                loose = mention.how not in DIRECT and cue.kind in ("final", "answer", "total") and same
                 return _DECLARING[cue.kind] if near or loose else (Standing.REJECTED, "whole")
         return Standing.REJECTED, "whole"
 
@@ -188,6 +194,15 @@ class Discourse:
         if last + 1 < len(self.mentions):
             stop = min(stop, self.mentions[last + 1].start)
         return self._cues(begin, start), self._cues(end, max(stop, end))
+
+    def _part(self, mention: Mention, begin: int, right: Sequence[Cue]) -> list[Standing]:
+        """[PART] where a mention is of one frame or half: by what follows it, else by what was last said before."""
+        if not mention.slot or mention.standing >= Standing.DECLARED:
+            return []
+        before = reversed(self._cues(begin, mention.start))
+        said = [cue for cue in right if cue.kind in ("part", "total")][:1]
+        said += [cue for cue in before if cue.kind in ("part", "total", "final")]
+        return [Standing.PART] if said and said[0].kind == "part" else []
 
     def _belongs_to_next(self, cue: Cue, last: int) -> bool:
         """Whether a "not" between two mentions is said of the second alone, as in "A not B"."""

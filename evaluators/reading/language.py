@@ -2,7 +2,7 @@
 
 Example:
     >>> [language.name for language in spoken("答案是C，不是B。")]
-    ['Chinese', 'Japanese']
+    ['Japanese', 'Chinese']
     >>> sorted(spoken("It is B.")[0].words("no"))
     ['no', 'nope']
 
@@ -25,8 +25,8 @@ import yaml
 from evaluators.reading.text import PLAIN
 
 Kind = Literal[
-    "final", "declare", "declared", "plain", "conclude", "correct", "but", "reject", "rejected", "except", "consider",
-    "hedge", "suppose", "other", "ignore", "part", "total", "lasting", "measure",
+    "final", "answer", "declare", "declared", "plain", "conclude", "correct", "but", "reject", "rejected", "except",
+    "consider", "hedge", "suppose", "other", "ignore", "part", "total", "lasting", "measure",
 ]  # fmt: skip
 """What a cue says: of the mention after it (`declare`, `reject`, ...), before it (`declared`, `rejected`) or about."""
 KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
@@ -86,10 +86,28 @@ def _speakers() -> dict[str, tuple[str, ...]]:
     for language in languages():
         if language.script == "latin":
             phrases = " ".join(phrase for kind in language.phrases.values() for phrase in kind)
+            phrases += " ".join(str(language.data[name]) for name in ("times", "nouns", "fillers", "then", "shapes"))
             named = {word.lower() for word in WORD.findall(phrases)} | language.words("yes") | language.words("no")
             for word in named | language.words("common"):
                 speakers[word].append(language.name)
     return {word: tuple(names) for word, names in speakers.items()}
+
+
+def words_of(spoken: Iterable[Language], name: str) -> frozenset[str]:
+    """The words listed under `name` in any of the languages."""
+    return frozenset().union(*(language.words(name) for language in spoken))
+
+
+@cache
+def grammar_words() -> frozenset[str]:
+    """The words that may stand beside a number without being what it counts, of all languages in Latin script."""
+    names = ("common", "fillers", "copulas", "or", "closers", "followers", "then")
+    found = set().union(*(words_of(languages(), name) for name in names))
+    for language in languages():
+        times = language.data["times"]
+        for name in ("from", "to", "between", "and", "beside"):
+            found |= set(str(times[name]).split())
+    return frozenset(found)
 
 
 @cache

@@ -32,6 +32,19 @@ def read(response: str, find: Find, nouns: str) -> Answer | None:
     return None if chosen is None else answer(ready, chosen, chosen.mention.value)
 
 
+def read_parts(response: str, find: Find, nouns: str, slots: Sequence[str]) -> Answer | None:
+    """The answer made of one value for each of `slots`, each decided by itself; None unless all are."""
+    ready, judged, corrections = judge(response, find, nouns)
+    chosen = [decide([one for one in judged if one.mention.slot == slot], judged, corrections) for slot in slots]
+    parts = [one for one in chosen if one is not None]
+    if len(parts) < len(slots):
+        return None
+    start, end = min(one.mention.start for one in parts), max(one.mention.end for one in parts)
+    place = "tag" if ready.tag else parts[0].place
+    values = [one.mention.value for one in parts]
+    return Answer(values, f"{place}/{parts[0].mention.how}", (ready.place(start), ready.place(end - 1) + 1))
+
+
 def judge(response: str, find: Find, nouns: str) -> tuple[Ready, list[Judged], int]:
     """The response made ready, its mentions with their standing, and how many corrections it has."""
     ready = prepare(response)

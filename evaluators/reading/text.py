@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-HEAD, TAIL = 12_000, 24_000
+HEAD, TAIL = 4_000, 8_000
 """Characters read at the beginning and at the end of a longer text: an answer in between is announced to nobody."""
 
 _THINKING = re.compile(

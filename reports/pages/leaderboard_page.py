@@ -24,6 +24,7 @@ from reports.html.escape import clean
 from reports.html.format import percent, points, with_interval
 from reports.sections import difficulty, training_curves
 from reports.sections.failures import failures
+from reports.sections.judges import judged
 from reports.sections.per_sample import per_sample
 from reports.sections.reading import reading
 from reports.sections.samples import browser
@@ -33,7 +34,7 @@ from reports.tables.agreement import agreements
 from reports.tables.leaderboard import LeaderboardRow, columns, evidence, labels, rows, shown
 from reports.tables.ranking import Pairing
 from viubench.errors import ViubenchError
-from viubench.schema import STATUSES, Manifest, ReferenceRow, TaskEntry
+from viubench.schema import STATUSES, Manifest, ReferenceRow, Status, TaskEntry
 from viubench.schema.gate import MARGIN
 from viubench.storage import atomic
 
@@ -47,6 +48,9 @@ HEADINGS = {
     "likelihood": "Models, likeliest option: not compared with the others",
 }
 """What stands above the rows of a kind; above those of every other, "Baselines"."""
+
+LATER = ("unjudged", "judge_error")
+"""Statuses that are shown where there are any."""
 
 STATUS_WORDS = {status: status.replace("_", " ") for status in STATUSES}
 
@@ -136,11 +140,12 @@ def render(
         "published_badges": {badge for row in found if row.kind == "published" for badge in row.badges},
         "panels": panels(runs, names, heads),
         "difficulty": {head.key: difficulty.figures(runs, names, head.key) for head in heads if head.kind == "task"},
-        "statuses": STATUSES,
+        "statuses": [status for status in STATUSES if status not in LATER or _has(runs, status)],
         "status_words": STATUS_WORDS,
         "agreements": agreements(runs, names, pairing),
         "failures": failures(runs, names, heads),
         "reading": reading(runs, names, heads, pairing),
+        "judged": judged(runs, names),
         "speeds": speeds(runs, names),
         "manifests": [_manifest(run, name) for run, name in zip(runs, names, strict=True)],
         "samples_per_task": samples_per_task,
@@ -161,6 +166,11 @@ def _uncollected() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+def _has(runs: Sequence[RunData], status: Status) -> bool:
+    """Whether an answer of these runs has the status."""
+    return any(task.statuses.get(status) for run in runs for task in run.results.tasks.values())
 
 
 def _bodies(found: Sequence[LeaderboardRow]) -> list[tuple[str, list[LeaderboardRow]]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from reports.data.runs import RunData
 from reports.tables.leaderboard import Column
-from viubench.schema import TaskResult
+from viubench.schema import ANSWERED, TaskResult
 
 
 class StatusCounts:
@@ -25,7 +25,8 @@ class StatusCounts:
         for result in results:
             self.statuses.update(result.statuses)
         self.n = self.statuses.total()
-        self.share = (self.n - self.statuses["ok"]) / self.n if self.n else 0.0
+        answered = sum(self.statuses[status] for status in ANSWERED)
+        self.share = (self.n - answered) / self.n if self.n else 0.0
 
 
 def failures(runs: Sequence[RunData], names: Sequence[str], heads: Sequence[Column]) -> dict[str, Any]:

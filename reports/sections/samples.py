@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import pandas as pd
 
-from evaluators.shape_counts import SHAPES
+from evaluators.reading.counts import SHAPES
 from reports.data import samples
 from reports.data.runs import RunData
 from reports.html.escape import shorten, show

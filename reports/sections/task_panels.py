@@ -23,7 +23,7 @@ from reports.html.page import FEW, MOST_VALUES, Finding
 from reports.sections.count_errors import count_errors
 from reports.tables.leaderboard import Column, LeaderboardRow, contests, first_known, labels, mixed
 from reports.tables.ranking import Cell, Contest, Pairing
-from viubench.schema import TaskResult
+from viubench.schema import ANSWERED, TaskResult
 
 NOT_OK = 0.05
 """A share of samples without a usable answer above this is flagged."""
@@ -116,7 +116,7 @@ def _trust(runs: Sequence[RunData]) -> Finding:
     models = [run for run in runs if run.kind == "model"] or list(runs)
     results = [task for run in models for task in run.results.tasks.values()]
     n = sum(task.answers for task in results)
-    failed = sum(task.answers - task.statuses.get("ok", 0) for task in results)
+    failed = sum(task.answers - sum(task.statuses.get(status, 0) for status in ANSWERED) for task in results)
     share = failed / n if n else 0.0
     worries = [] if n else ["no sample was scored"]
     if share > NOT_OK:
@@ -144,11 +144,13 @@ def panels(runs: Sequence[RunData], labels: Sequence[str], heads: Sequence[Colum
     for head in (head for head in heads if head.kind == "task"):
         lines, truth = [], None
         for run, label in zip(runs, labels, strict=True):
-            if (result := run.results.tasks.get(head.key)) is None:
+            if (result := run.results.tasks.get(head.key)) is None or result.needs_judge:
                 continue
             samples = run.by_task.get(head.key, run.samples[:0])
             truth = truth or next(iter(_frequent(samples["target"], 1)), None)
             lines.append(_panel_row(run, label, result, samples, truth))
+        if not lines:  # a judge alone can score it
+            continue
         lines.sort(key=lambda line: (line.kind != "model", -line.cell.value, line.label))
         panel = {"name": head.key, "label": head.label, "result": lines[0].result, "truth": truth, "lines": lines}
         for part in ("metrics", "rules"):

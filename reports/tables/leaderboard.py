@@ -17,7 +17,7 @@ from reports.data.runs import RunData
 from reports.html.escape import clean, shorten
 from reports.html.format import short_names
 from reports.tables.ranking import Cell, Contest, Pairing, against_best, ranks
-from viubench.schema import ReferenceRow, Results, TaskEntry
+from viubench.schema import ANSWERED, ReferenceRow, Results, TaskEntry
 from viubench.tasks.registry import Catalogue
 
 KINDS = ("model", "constrained", "likelihood", "single", "random", "chance", "blind", "oracle", "published")
@@ -79,6 +79,7 @@ def columns(runs: Sequence[RunData]) -> list[Column]:
     """Every suite (the one most runs share first) with its groups, then every task, in the order of the suites.
 
     Where there is no suite, the mean of the tasks that all models have comes first: one task does not name the best.
+    Tasks that a judge alone can score stand last.
     """
     shared = Counter(name for run in runs for name in run.results.suites)
     tasks: dict[str, None] = {}
@@ -92,10 +93,14 @@ def columns(runs: Sequence[RunData]) -> list[Column]:
         found.append(Column(name, name, "suite", tuple(suite.tasks), weights))
         found += [Column(f"{name}/{group}", group, "group", tuple(members.get(group, ()))) for group in suite.groups]
         tasks |= dict.fromkeys(suite.tasks)
-    tasks |= dict.fromkeys(sorted(name for run in runs for name in run.results.tasks))
+    judged = {name for run in runs for name, task in run.results.tasks.items() if task.needs_judge}
+    tasks |= dict.fromkeys(
+        sorted((name for run in runs for name in run.results.tasks), key=lambda name: (name in judged, name))
+    )
     present = {name for run in runs for name in run.results.tasks}
     short = short_names([name for name in tasks if name in present])
-    everywhere = tuple(name for name in short if all(name in run.results.tasks for run in _models(runs)))
+    ruled = [name for name in short if name not in judged]
+    everywhere = tuple(name for name in ruled if all(name in run.results.tasks for run in _models(runs)))
     if not found and len(everywhere) > 1:
         found.append(Column("mean", f"mean of {len(everywhere)} tasks", "mean", everywhere))
     return [*found, *(Column(name, short[name], "task", (name,)) for name in short)]
@@ -177,7 +182,8 @@ def _measured(
     results, first = run.results, heads[0]
     cells = {head.key: cell for head in heads if (cell := _cell(place, results, head, pairing))}
     n = sum(task.n for task in results.tasks.values())
-    failed = sum(n for task in results.tasks.values() for status, n in task.statuses.items() if status != "ok")
+    tasks = results.tasks.values()
+    failed = sum(n for task in tasks for status, n in task.statuses.items() if status not in ANSWERED)
     blind = mean_of(results, first, "blind")
     answers = sum(task.answers for task in results.tasks.values())
     gain = cells[first.key].value - blind if first.key in cells and blind is not None else None
@@ -191,14 +197,14 @@ def _measured(
 def _cell(place: int, results: Results, head: Column, pairing: Pairing) -> Cell | None:
     chance = mean_of(results, head, "chance")
     if head.kind == "mean":
-        if not all(task in results.tasks for task in head.tasks):
+        if not all(task in results.tasks and not results.tasks[task].needs_judge for task in head.tasks):
             return None
         value = head.mean([results.tasks[task].value for task in head.tasks])
         found = pairing.estimate(place, head.weights)
         return Cell(value, found.low, found.high, chance) if found else Cell(value, chance=chance)
     if head.kind == "task" or len(head.tasks) == 1:
         task = results.tasks.get(head.tasks[0])
-        return Cell(task.value, *task.ci, chance) if task else None
+        return Cell(task.value, *task.ci, chance) if task and not task.needs_judge else None
     suite = results.suites.get(head.key.removesuffix(f"/{head.label}"))
     if suite is None:
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from tests.bench import parity
-from tests.bench.commands.costs import build, decode, document, page, records, startup
+from tests.bench.commands.costs import build, decode, document, imports, page, records, startup
 from tests.bench.commands.engines import families, order, peers, pipeline
 from tests.bench.commands.statistics import stats
 from viubench.cli import main
@@ -32,6 +32,7 @@ for command in (
     records,
     page,
     startup,
+    imports,
     document,
     families,
     parity.parity,

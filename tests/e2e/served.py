@@ -30,9 +30,9 @@ def serving(model: Path, log: Path, *options: str) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = ["api_server", "--model", str(model)]
-    command += ["--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(port), *options]
+    command += ["--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--enforce-eager", "--skip-mm-profiling", "--kv-cache-memory-bytes", str(2**28)]
-    command += ["--limit-mm-per-prompt", '{"video": 12, "image": 48}']
+    command += ["--limit-mm-per-prompt", '{"video": 12, "image": 48}', *options]  # of two the last one counts
     quiet = os.environ | {"VLLM_NO_USAGE_STATS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
     forked_cores.load(SERVER)
     with log.open("wb") as out, forked.start(lambda: _serve(command), stdout=out, stderr=out, env=quiet) as server:

@@ -22,6 +22,7 @@ DOCUMENTS = (
     "docs/families.md",
     "docs/add-a-benchmark.md",
     "docs/gate.md",
+    "docs/import.md",
     "docs/leaderboard.md",
     "docs/compare.md",
     "docs/performance.md",

@@ -30,7 +30,7 @@ def checkpoint(folder: Path, model_type: str, config: dict[str, Any], processor:
          {"video_processor": {"crop_size": {"height": 336, "width": 336}, "size": {"shortest_edge": 336}}},
          FrameFormat(None, (336, 336), 1), 144),
         ("gemma4", {}, {"video_processor": {"patch_size": 16, "pooling_kernel_size": 3, "max_soft_tokens": 70}},
-         FrameFormat(48, None, 1, None, 70 * 48 * 48), None),
+         FrameFormat(48, None, 1, None, 70 * 48 * 48, True), None),
         ("minicpmv4_6", {}, {"video_processor": {"patch_size": 14, "scale_resolution": 448}},
          FrameFormat(56, None, 1, None, 448 * 448), None),
     ],

@@ -116,6 +116,9 @@ def test_a_model_that_takes_fewer_frames_bounds_them_and_says_so() -> None:
     small = resolve(EvalConfig(), CATALOGUE, "viubench", FrameFormat(48, pixels=161_280))
     assert small.protocol.resize.max_pixels == 161_280
     assert small.notes == ("the model takes frames of at most 161280 pixels, not 262144",)
+    filled = resolve(EvalConfig(max_pixels=20_000), CATALOGUE, "viubench", FrameFormat(48, pixels=161_280, fills=True))
+    assert (filled.protocol.resize.max_pixels, filled.protocol.resize.kind) == (161_280, "fill")
+    assert filled.notes == ("the model takes frames of 161280 pixels, not 20000",)
     short = resolve(EvalConfig(), CATALOGUE, "viubench", FrameFormat(28, (224, 224), 2, 8))
     assert short.notes == ("the model takes at most 8 frames of a video, not 48",)
     assert short.protocol.protocol == "viubench+multiple=28+fixed=[224,224]+frames=8"

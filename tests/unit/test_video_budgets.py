@@ -149,3 +149,25 @@ def test_keys_from_before_budgets_stay_what_they_were(tmp_path: Path) -> None:
     assert keys == ["c42bb8987c38329d6b5787f1a21aa9a5", "6f8c56568031fd07905026f996802627"]
     assert cache.key("c", clip, Sampling(kind="fps", min_frames=4), Resize()) not in keys
     assert cache.key("c", clip, Sampling(), Resize(tokens=9)) not in keys
+
+
+def gemma_size(height: int, width: int, side: int = 48, tokens: int = 70) -> tuple[int, int]:
+    """The size that Gemma 4's processor gives a frame."""
+    factor = math.sqrt(tokens * side**2 / (height * width))
+    return math.floor(factor * height / side) * side, math.floor(factor * width / side) * side
+
+
+@given(st.integers(16, 4000), st.integers(16, 4000), st.integers(1, 64))
+def test_frames_that_fill_their_size_are_left_as_they_are_by_what_fills(height: int, width: int, frames: int) -> None:
+    resize = Resize(kind="fill", multiple=48, max_pixels=70 * 48 * 48, tokens=100)
+    rows, columns = sampling.fit(height, width, resize, frames)
+    assert rows % 48 == columns % 48 == 0 < rows * columns <= 70 * 48 * 48
+    assert gemma_size(rows, columns) == (rows, columns)
+    assert sampling.largest(resize, frames) == 70 * 48 * 48
+    if max(height, width) < 5 * min(height, width):
+        assert rows * columns >= 0.7 * 70 * 48 * 48
+
+
+def test_small_and_large_videos_fill_their_frames_alike() -> None:
+    resize = Resize(kind="fill", multiple=48, max_pixels=70 * 48 * 48)
+    assert sampling.fit(88, 160, resize) == sampling.fit(352, 640, resize) == sampling.fit(1056, 1920, resize)

@@ -34,7 +34,7 @@ def judge(
     """Have a language model judge what rules cannot read in a finished run; the rules' score stays beside it."""
     import viubench
     from reports.html.escape import clean
-    from viubench.cli.progress import stages
+    from viubench.cli.progress import stages, warn
     from viubench.cli.tables import judged_table
 
     options["engine_args"] = pairs(options.pop("engine_arg"))
@@ -46,5 +46,9 @@ def judge(
         done = [viubench.judge(run, model, **options) for model in judge or (None,)]
     for one in done:
         print(clean(judged_table(one)))
+        for task, found in one.tasks.items():
+            if found.errors:
+                faults = ", ".join(f"{fault} {n}" for fault, n in found.errors.items())
+                warn(f"{task}: no verdict on {found.judge_errors} answers ({faults}); see {run}/judges/{one.judge}")
     worst = max(one.error_share for one in done)
     raise typer.Exit(Exit.OK if worst <= options["max_errors"] else Exit.INVALID_RUN)

@@ -11,7 +11,7 @@ from tabulate import tabulate
 from viubench.runner.dry_run import DryRun
 from viubench.runner.plan import Plan
 from viubench.runner.preflight import Lengths, by_task
-from viubench.schema import Judged, Results
+from viubench.schema import ANSWERED, Agreement, Judged, Results
 from viubench.video import sampling
 
 
@@ -20,12 +20,12 @@ def results_table(results: Results) -> str:
     rows = [
         [
             name,
-            percent(task.value),
-            interval(task.ci),
+            "by a judge" if task.needs_judge else percent(task.value),
+            "" if task.needs_judge else interval(task.ci),
             percent(task.chance),
             percent(task.blind),
             task.n,
-            percent(task.statuses.get("ok", 0) / task.answers),
+            percent(sum(task.statuses.get(status, 0) for status in ANSWERED) / task.answers),
         ]
         for name, task in results.tasks.items()
     ]
@@ -59,27 +59,37 @@ def several_table(results: Results) -> list[str]:
 
 
 def judged_table(judged: Judged) -> str:
-    """Each task by the rules alone and with the judge, and what the judge is worth."""
-    rows = []
+    """Each task by the rules alone and with the judge, and what the judge is worth as far as that was checked."""
+    columns: dict[str, list[str]] = {}
     for name, task in judged.tasks.items():
         score = task.judged
-        agreements = [task.read, task.labels, task.swapped, task.repeated]
-        rows.append(
-            [
-                name,
-                percent(task.rules),
-                percent(score.value) if score else "",
-                interval(score.ci) if score else "",
-                task.asked,
-                task.judge_errors,
-                interval(score.bounds) if score and task.judge_errors else "",
-                *(f"{percent(one.accuracy)} of {one.n}" if one else "" for one in agreements),
-            ]
-        )
-    headers = ["task", "rules", "judged", "95 % interval", "asked", "judge errors", "if all wrong to all right"]
-    headers += ["as the rules", "as the labels", "swapped alike", "repeated alike"]
-    table = tabulate(rows, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))
-    return f"judge: {judged.model} (engine: {judged.engine}), percent; answers without a verdict are left out\n{table}"
+        shown = {
+            "task": name,
+            "rules": percent(task.rules),
+            "judged": percent(score.value) if score else "no verdict",
+            "95 % interval": interval(score.ci) if score else "",
+            "asked": str(task.asked),
+            "judge errors": str(task.judge_errors),
+            "bounds": interval(score.bounds) if score and task.judge_errors else "",
+            "as the rules": agreement(task.read),
+            "as the labels": agreement(task.labels),
+            "swapped alike": agreement(task.swapped),
+            "repeated alike": agreement(task.repeated),
+        }
+        for header, value in shown.items():
+            columns.setdefault(header, []).append(value)
+    kept = {header: values for header, values in columns.items() if any(values)}
+    table = tabulate(kept, headers="keys", disable_numparse=True, colalign=("left", *["right"] * (len(kept) - 1)))
+    title = f"judge: {judged.model} (engine: {judged.engine}), percent; answers without a verdict are left out"
+    return f"{title}\n{table}" if kept else f"judge: {judged.model}: nothing to judge, the rules read every answer"
+
+
+def agreement(found: Agreement | None) -> str:
+    """Share of equal values, of how many answers, and Cohen's kappa."""
+    if found is None:
+        return ""
+    kappa = "" if found.kappa is None else f", kappa {found.kappa:.2f}"
+    return f"{percent(found.accuracy)} of {found.n}{kappa}"
 
 
 def dry_run_text(dry: DryRun) -> str:

@@ -33,6 +33,8 @@ from viubench.stats.paired_differences import Difference, detectable, paired
 from viubench.storage import reference_run
 from viubench.storage.run_dir import read_manifest, read_records, read_results
 
+NO_RULES = "leave the task out; viubench judge gives each run a score of its own"
+
 ROUNDING = 2e-6
 """How far a value in results.json may be from the one its records give: it is rounded to six decimals."""
 
@@ -90,13 +92,16 @@ class Side:
         """What the task was scored by; ViubenchError when it is not installed here."""
         spec = self.entry(task).evaluator
         try:
-            return evaluators.get(spec.name, **spec.params)
+            evaluator = evaluators.get(spec.name, **spec.params)
         except (LookupError, TypeError, ValueError) as error:
             raise ViubenchError(
                 f"cannot create the evaluator of {task!r:.80}: {error}",
                 where=str(self.path),
                 hint="install the package that registers it",
             ) from None
+        if evaluator.needs_judge:
+            raise Incomparable(f"{task!r:.80} has no score by rules to compare: a judge alone scores it", hint=NO_RULES)
+        return evaluator
 
 
 @dataclass(frozen=True)

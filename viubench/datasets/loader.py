@@ -151,6 +151,9 @@ class _RowReader:
             return options.letter(given)
         if isinstance(given, str):
             return self.evaluator.target(given)
+        if isinstance(given, dict):
+            self.evaluator.canonical(given)  # refuses what is not in the evaluator's form
+            return given
         target = [list(part) if isinstance(part, list | tuple) else part for part in given]
         self.evaluator.canonical(target)  # refuses what is not in the evaluator's form
         return target

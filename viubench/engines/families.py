@@ -28,6 +28,7 @@ class FrameFormat:
         group: frames that are merged into one in time (temporal patch size).
         most: frames of one video, at most.
         pixels: of one frame, at most.
+        fills: every frame has as many as fit into `pixels`, whatever size it came in.
     """
 
     multiple: int | None = None
@@ -35,6 +36,7 @@ class FrameFormat:
     group: int = 2
     most: int | None = None
     pixels: int | None = None
+    fills: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Family:
         merge: patches along a side of one token, where the files call it by no name that others do.
         pool: the same for models with one fixed frame size, rounded up.
         most: frames of one video, at most.
+        fills: its processor makes small frames as large as its limit of tokens allows.
         frame: tokens of a frame, where no sizes tell.
         tiles: pictures that a still image becomes; where there are several, they are not pooled, and each row of the
             last ends in a token.
@@ -103,6 +106,7 @@ class Family:
     merge: int | None = None
     pool: int = 1
     most: int | None = None
+    fills: bool = False
     frame: int | None = None
     tiles: int = 1
     extra: int = 0
@@ -137,7 +141,7 @@ _QWEN3 = Family(group=2, stamp=Stamp("<{seconds:.1f} seconds>"), around=_VISION)
 _QWEN35 = replace(_QWEN3, start=_LINEAR)
 _GLM4 = Family(group=2, stamp=Stamp("<|end_of_image|>{whole}", "first"), around=_IMAGE)
 _GLM46 = Family(group=2, stamp=Stamp("<|end_of_image|>{seconds:.1f} seconds", "first"), around=_IMAGE)
-_GEMMA4 = Family(stamp=Stamp("{minute:02d}:{second:02d}", "first"), around="  <|image><image|>")
+_GEMMA4 = Family(stamp=Stamp("{minute:02d}:{second:02d}", "first"), around="  <|image><image|>", fills=True)
 _MINICPM = Family(
     vllm="images",  # it slices the frames of videos whatever it is told
     start=_LINEAR,
@@ -158,7 +162,7 @@ FAMILIES: Mapping[str, Family] = {
     "qwen3_vl_moe": _QWEN3,
     "qwen3_5": _QWEN35,
     "qwen3_5_moe": _QWEN35,
-    "qwen4_exp": _QWEN3,
+    "qwen4_exp": _QWEN35,
     "cosmos3_edge": replace(_QWEN3, text={"return_mm_token_type_ids": True}),
     "cosmos3_omni": _QWEN3,
     "cohere_compass": replace(_QWEN3, vllm="images"),
@@ -240,7 +244,7 @@ def frame_format(checkpoint: Mapping[str, Any], medium: Medium | None = None) ->
     if isinstance(patch, int) and merge:
         side = patch * merge
         most = settings.get("max_soft_tokens", 0) * side**2 or settings.get("scale_resolution", 0) ** 2
-        return FrameFormat(side, None, group, row.most, most or None)
+        return FrameFormat(side, None, group, row.most, most or None, row.fills)
     return FrameFormat(None, _fixed_size(settings), group, row.most)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NEAR = 1e-6
 EXCERPT = 160
 AGREE = "all agree"
+UNSCORED = ", the file has no score"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def difference(record: Record, rule: str, metric: str) -> Difference:
         record.task,
         record.id,
         record.number,
-        "; ".join(_reasons(record, strict, verdict, file, rule)) or AGREE,
+        "; ".join(_reasons(record, strict, verdict, file, rule))
+        or AGREE + UNSCORED * (file is None and told is not None),
         strict,
         verdict,
         file,

@@ -1,12 +1,12 @@
 """Which question each answer of a file belongs to: by id, by row, or by video and question; what is doubtful is told.
 
 Example:
-    matcher = Matcher(samples, evaluators, tasks=["videomme"])
+    matcher = Matcher(samples, evaluators, QuestionIndex([sample.question for sample in samples]))
     matcher.note(answer)
     matcher.decide()[0].key  # 'id'
 
 A match that the file itself contradicts, by another true answer or another question, is none. A way to match that is
-contradicted more often than it is confirmed is given up for the whole file: its numbers mean something else there.
+contradicted again and again is given up for the whole file: its numbers mean something else there.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ from viubench.schema import Sample
 
 KEYS = ("id", "subset and row", "video and question", "question", "row")
 """The ways to match, the surest first."""
+
+SPARED = (1.0, 0.1, 1.0, 1.0, 0.1)
+"""For each key how often it may be contradicted, for each time it is confirmed: a row that is another question's has
+the same true answer by chance now and then."""
 
 NEARLY = 0.95
 """A true answer that scores less against ours is another one; times of 16 bits are a little off."""
@@ -71,9 +75,15 @@ class Matcher:
                 self._ids[name].append(place)
             for clip in sample.clips:
                 self._videos[_stem(clip.path or "".join(clip.frame_files[:1]))].append(place)
-            own = {sample.task, *(value for value in sample.groups.values() if isinstance(value, str))}
-            for name in own:
+            for name in {value for value in sample.groups.values() if isinstance(value, str)}:
                 self._parts[name].append(place)
+        self._tasks = list(dict.fromkeys(sample.task for sample in samples))
+        if len(self._tasks) == 1:
+            self._every = list(range(len(samples)))
+        else:  # rows count within a task
+            self._every = []
+            for task in self._tasks:
+                self._parts[task] = [place for place, sample in enumerate(samples) if sample.task == task]
 
     def note(self, answer: FileAnswer, task: str = "") -> None:
         """Look at one answer; `task` is the file's own name of its task."""
@@ -95,7 +105,7 @@ class Matcher:
     def decide(self) -> list[Decision]:
         """A decision on each answer, in their order."""
         counts = Counter((one.key, one.confirmed) for noted in self._noted for one in noted.candidates)
-        useless = {key for key in range(len(KEYS)) if counts[key, -1] > counts[key, 1]}
+        useless = {key for key in range(len(KEYS)) if counts[key, -1] > SPARED[key] * counts[key, 1]}
         return [self._decision(noted, useless) for noted in self._noted]
 
     def _decision(self, noted: _Noted, useless: set[int]) -> Decision:
@@ -112,32 +122,24 @@ class Matcher:
 
     def _places(self, answer: FileAnswer, task: str) -> list[list[int]]:
         """The samples that each key leads to."""
-        byid = [place for name in answer.ids for place in self._ids.get(name, ())]
-        part = self._part(answer.subset or task)
-        by_part = [] if answer.row is None or part is None else part[answer.row : answer.row + 1]
+        by_id = [place for name in answer.ids for place in self._ids.get(name, ())]
+        rows = slice(0) if answer.row is None else slice(answer.row, answer.row + 1)
+        whole_file = self._part(task)
+        part = self._part(answer.subset) or whole_file
         video = self._videos.get(_stem(answer.video), []) if answer.video else []
         question = answer.question
-        everything = self._part(task) or self._one_task()
         return [
-            list(dict.fromkeys(byid)),
-            by_part if part is not everything else [],
+            list(dict.fromkeys(by_id)),
+            part[rows],
             self.index.nearest(question, video) if question and video else [],
             self.index.nearest(question) if question else [],
-            everything[answer.row : answer.row + 1] if answer.row is not None else [],
+            [] if whole_file else self._every[rows],
         ]
 
-    def _part(self, name: str) -> list[int] | None:
-        """The samples of a part of the benchmark, by the part's own name or one with the benchmark's before it."""
-        if name in self._parts:
-            return self._parts[name]
-        tasks = {sample.task for sample in (self.samples[:1] if self.samples else ())}
-        short = next((name.removeprefix(f"{task}_") for task in tasks if name.startswith(f"{task}_")), "")
-        return self._parts.get(short)
-
-    def _one_task(self) -> list[int]:
-        """Every sample, where there is one task; rows count within a task."""
-        tasks = {sample.task for sample in self.samples}
-        return list(range(len(self.samples))) if len(tasks) == 1 else []
+    def _part(self, name: str) -> list[int]:
+        """The samples of a task or of a part of one, by the part's own name or one with the task's before it."""
+        short = next((name.removeprefix(f"{task}_") for task in self._tasks if name.startswith(f"{task}_")), "")
+        return self._parts.get(name) or self._parts.get(short) or []
 
     def _confirmed(self, answer: FileAnswer, place: int) -> int:
         sample = self.samples[place]

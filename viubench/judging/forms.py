@@ -8,8 +8,8 @@ Example:
     where answer is one of "A", "none"
 
 A prompt is a Jinja template over `question`, `options` (lettered lines), `answer` (the true one), `response`,
-`criteria` (name -> meaning), `blocks` (the response and what it is compared with, in the order to show them) and
-`form` (the JSON object to reply with).
+`criteria` (name -> meaning), `blocks` (the response and what it is compared with, in the order to show them), `fence`
+(a line of dashes that none of them holds) and `form` (the JSON object to reply with).
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ Options:
 {{ options }}
 
 Reply, between the lines:
------
+{{ fence }}
 {{ response }}
------
+{{ fence }}
 """
     + _REPLY,
     lettered=True,
@@ -76,9 +76,9 @@ Question:
 {{ question }}
 
 Reply, between the lines:
------
+{{ fence }}
 {{ response }}
------
+{{ fence }}
 """
     + _REPLY,
     own={"answer": ()},
@@ -91,9 +91,9 @@ answer the question from the description alone. Write "none" where the descripti
 it fits none of the options, or where it fits more than one of them.
 
 Description, between the lines:
------
+{{ fence }}
 {{ response }}
------
+{{ fence }}
 
 Question:
 {{ question }}
@@ -115,9 +115,9 @@ Question:
 {{ question }}
 {% for title, text in blocks %}
 {{ title }}, between the lines:
------
+{{ fence }}
 {{ text }}
------
+{{ fence }}
 {% endfor %}"""
     + _REPLY,
     own={"correct": (True, False)},
@@ -131,9 +131,9 @@ Question:
 {{ question }}
 {% for title, text in blocks %}
 {{ title }}, between the lines:
------
+{{ fence }}
 {{ text }}
------
+{{ fence }}
 {% endfor %}
 Rate each of these from 1 (worst) to 5 (best), in whole numbers:
 {% for name, meaning in criteria.items() %}- {{ name }}: {{ meaning }}

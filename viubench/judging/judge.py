@@ -20,6 +20,8 @@ from typing import Any
 from viubench.engines.base import Engine
 from viubench.engines.server import ServerEngine
 from viubench.errors import ViubenchError
+from viubench.judging import rulings
+from viubench.judging.panel import JUDGED, PANEL, panel
 from viubench.judging.questions import Asked, Questions
 from viubench.judging.scores import judged_tasks
 from viubench.judging.verdict_log import FOLDER, VerdictCache, VerdictFolder, verdicts
@@ -96,10 +98,14 @@ def judge(run: Path, config: EvalConfig, options: JudgeOptions) -> Judged:
         in_event_loop(active.answer())
         if folder.cached:
             log.info("%d verdicts were in the cache", folder.cached)
-        tasks = judged_tasks(run, asked, verdicts(folder.path), plan.protocols, options.labels)
-        described = engine.describe()
-        result = Judged(judge=name, model=str(described["model"]), engine=engine.kind, tasks=tasks)
-        write_json(folder.path / "judged.json", result)
+        ruled = rulings.rulings(asked, verdicts(folder.path), questions.evaluators)
+        tasks = judged_tasks(run, ruled, questions.evaluators, plan.protocols, options.labels or {})
+        rulings.write(folder.path, ruled)
+        model = str(engine.describe()["model"])
+        result = Judged(judge=name, model=model, engine=engine.kind, tasks=tasks)
+        write_json(folder.path / JUDGED, result)
+    if found := panel(run, {task: evaluator.metric for task, evaluator in questions.evaluators.items()}):
+        write_json(run / FOLDER / PANEL, found)
     return result
 
 
@@ -126,6 +132,7 @@ def _plan(questions: Questions, asked: Sequence[Asked], protocol: Protocol, engi
             for task, own in prompts.items()
         },
         evaluators=dict.fromkeys(prompts, VerdictReader()),
+        roots=dict.fromkeys(prompts, Path()),  # there are no videos
         entries=dict.fromkeys(prompts, TaskEntry(evaluator=EvaluatorSpec(name="verdict"), metric="verdict")),
         seed=seed,
     )

@@ -8,6 +8,7 @@ Example:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,6 +21,7 @@ from viubench.schema import Record
 from viubench.tasks import templating
 
 MARK = "<video>"
+_DASHES = re.compile(r"-{5,}")
 LETTERED = ("choice", "paired_choice")
 """Evaluators whose answer is one of the options of the question."""
 
@@ -54,6 +56,12 @@ class Subject:
             return turned, {}
         return replace(turned, options=Choices(letters, texts[::-1])), dict(zip(letters, letters[::-1], strict=True))
 
+    @property
+    def fence(self) -> str:
+        """What the texts of others stand between: more dashes than they have anywhere, so that none can close it."""
+        texts = [self.response, *(text for _, text in self.blocks)]
+        return "-" * max(5, *(len(dashes) + 1 for text in texts for dashes in _DASHES.findall(text)), 0)
+
     def prompt(self, template: str = "") -> str:
         """The question to the judge, by a template in place of the form's own where one is given."""
         known = {
@@ -63,6 +71,7 @@ class Subject:
             "blocks": self.blocks,
             "criteria": self.criteria,
             "answer": dict(self.blocks).get("Reference answer", ""),
+            "fence": self.fence,
             "form": object_text(self.fields),
         }
         return templating.text(template or self.form.prompt, known, what="the judge's prompt")

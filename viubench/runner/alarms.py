@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from viubench.runner.plan import Plan
-from viubench.schema import Protocol, Record, Results, Status
+from viubench.schema import ANSWERED, Protocol, Record, Results, Status
 from viubench.storage import record_log
 from viubench.storage.run_dir import read_manifest
 
@@ -71,9 +71,10 @@ def closing(out: Path, results: Results) -> str:
     for task in results.tasks.values():
         counts.update(task.statuses)  # type: ignore[arg-type]
     total = counts.total()
-    lost: Counter[Status] = Counter({status: n for status, n in counts.items() if status != "ok"})
+    lost: Counter[Status] = Counter({status: n for status, n in counts.items() if status not in ANSWERED})
     if lost.total() <= WORTH_A_WORD * total:
-        return ""
+        waiting = counts["unjudged"]
+        return f"{waiting} answers have no score: {REMEDIES['unjudged']}" if waiting else ""
     worst = lost.most_common(1)[0][0]
     example = next((record for record in record_log.read(out, Record) if record.status == worst), None)
     if example is None:

@@ -135,9 +135,13 @@ def _fitting(protocol: Protocol, asked: Collection[str], frames: FrameFormat, no
     if sampling.min_frames > most and "sampling.min_frames" not in asked:
         changes["sampling.min_frames"] = most
     largest = resize.max_pixels
-    if frames.pixels is not None and largest > frames.pixels:
-        notes.append(f"the model takes frames of at most {frames.pixels} pixels, not {largest}")
+    if frames.pixels is not None and (largest > frames.pixels or (frames.fills and largest != frames.pixels)):
+        notes.append(
+            f"the model takes frames of {'at most ' * (not frames.fills)}{frames.pixels} pixels, not {largest}"
+        )
         changes["resize.max_pixels"] = largest = frames.pixels
+    if frames.fills and "resize.kind" not in asked:
+        changes["resize.kind"] = "fill"
     if resize.min_pixels > largest and "resize.min_pixels" not in asked:
         changes["resize.min_pixels"] = largest
     return changes

@@ -92,6 +92,8 @@ def fault(task: Task, catalogue: Catalogue, data_root: Path | None = None) -> st
 
 def _misgraded(sample: Sample, others: Sequence[Sample], evaluator: evaluators.Evaluator) -> str | None:
     truth = grade(sample.answer_text, "stop", sample, evaluator)
+    if evaluator.needs_judge:
+        return None if truth.status == "unjudged" else f"the true answer {sample.answer_text!r} leaves a judge nothing"
     if truth.scores.get(evaluator.metric) != 1:
         return f"the true answer {sample.answer_text!r} scores {truth.scores or truth.status}, not 1"
     # Another item's "no" may be this one's option B in words: of a choice, only its own letters are surely wrong.

@@ -7,7 +7,7 @@ Example:
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,19 @@ class Agreement(Strict):
     n: int
     accuracy: float | None = None
     kappa: float | None = None
+
+
+class JudgedAnswer(Strict):
+    """A line of `answers.jsonl`: an answer (see `Record.key`) that was put to the judge, what it says by the verdict
+    (None: nothing), and its scores; or the fault of the judge error."""
+
+    task: str
+    id: str
+    number: int = 0
+    status: Literal["ok", "judge_error"]
+    said: Any = None
+    scores: dict[str, float] = {}
+    fault: str = ""
 
 
 class JudgedScore(Strict):

@@ -86,6 +86,9 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 FAILED: tuple[Status, ...] = ("media_error", "engine_error")
 """The statuses of samples that were never answered."""
 
+ANSWERED: tuple[Status, ...] = ("ok", "unjudged")
+"""The statuses of samples with a usable answer."""
+
 
 class FrameInfo(Strict):
     """The frames the model was shown: source frame numbers, the times in its prompt, size, and a hash of the pixels."""
@@ -253,6 +256,8 @@ class TaskResult(Strict):
     spread: Annotated[AnswerSpread | None, Field(exclude_if=lambda spread: spread is None)] = None
     pass_at_k: Annotated[dict[int, float], Field(exclude_if=lambda scores: not scores)] = {}
     vote: Annotated[float | None, Field(exclude_if=lambda score: score is None)] = None
+    needs_judge: Annotated[bool, Field(exclude_if=lambda needs: not needs)] = False
+    """Whether the answers are for a judge to score: `value` then says nothing (see `viubench.judging`)."""
 
     @property
     def answers(self) -> int:

@@ -46,13 +46,14 @@ class Sampling(Strict):
 class Resize(Strict):
     """Frame size: as large as `max_pixels` allows, aspect kept, both sides multiples of `multiple` pixels.
 
-    `kind` says how sides are rounded: to the nearest shape, or as `smart_resize` of qwen-vl-utils does. `total_pixels`
+    `kind` says how sides are rounded: to the nearest shape, or as `smart_resize` of qwen-vl-utils does; with `fill` the
+    frames of small videos are as large as those of others, and no budget makes them smaller. `total_pixels`
     bounds all frames of a video together, `group` frames that the model merges counting once, as qwen-vl-utils counts
     them; `tokens` says the same in vision tokens of a video. `fixed` is the one size (height, width) that a model's
     frames have; every frame is shown whole at that size. The engine sets `multiple`, `group` and `fixed`.
     """
 
-    kind: Annotated[Literal["shape", "smart_resize"], _unless("shape")] = "shape"
+    kind: Annotated[Literal["shape", "smart_resize", "fill"], _unless("shape")] = "shape"
     max_pixels: Annotated[int, Field(ge=1024)] = 512 * 512
     min_pixels: Annotated[int, Field(ge=1024)] = 128 * 128
     multiple: Annotated[int, Field(ge=1, le=256)] = 32

@@ -200,6 +200,7 @@ def _task(
         protocol=protocol.protocol,
         protocol_hash=protocol.recorded_hash,
         items_hash=entry.items_hash,
+        needs_judge=evaluator.needs_judge,
     )
 
 

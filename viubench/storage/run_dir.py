@@ -154,14 +154,14 @@ def without_secrets(record: Record) -> Record:
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest of a run folder; ViubenchError when it is not one or is of a newer version."""
-    return _read(path, "manifest.json", Manifest)
+    return read_file(path, "manifest.json", Manifest)
 
 
 def read_results(path: Path) -> Results:
     """The results of a finished run; ViubenchError when it is unfinished or not a run."""
     if (path / "manifest.json").exists() and not (path / "results.json").exists():
         raise ViubenchError(f"{path} is not finished", where=str(path), hint="rerun the same command to resume")
-    return _read(path, "results.json", Results)
+    return read_file(path, "results.json", Results)
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -177,7 +177,8 @@ def write_json(path: Path, value: BaseModel | dict[str, Any]) -> None:
     atomic.write(path, text.encode(), lasting=True)
 
 
-def _read(path: Path, name: str, model: type[M]) -> M:
+def read_file(path: Path, name: str, model: type[M]) -> M:
+    """A JSON file of a run folder; ViubenchError where there is none, or one that is damaged or of a newer version."""
     try:
         data = json.loads((path / name).read_bytes())
     except (OSError, ValueError):

@@ -146,7 +146,7 @@ def largest(resize: Resize, frames: int) -> float:
         return resize.fixed[0] * resize.fixed[1]
     tokens = resize.tokens and resize.tokens * resize.multiple**2
     budgets = [budget for budget in (resize.total_pixels, tokens) if budget]
-    if not budgets:
+    if not budgets or resize.kind == "fill":
         return resize.max_pixels
     share = min(budgets) / math.ceil(frames / resize.group)
     return max(min(resize.max_pixels, max(share, int(1.05 * resize.min_pixels))), resize.multiple**2)
@@ -158,7 +158,7 @@ def fit(height: int, width: int, resize: Resize, frames: int = 1) -> tuple[int, 
     As large as the source, at most `largest` and at least `min_pixels`, sides multiples of `multiple`, the shape
     as near to the source's as such sides allow. A strip thinner than one multiple gets one multiple on the thin side
     and is cut down on the long one where `max_pixels` demands it. Sizes of the kind `smart_resize` are those of
-    qwen-vl-utils; a `fixed` size is that.
+    qwen-vl-utils, those of `fill` as large as `max_pixels` allows; a `fixed` size is that.
 
     Raises:
         ViubenchError: when not even one tile of multiple x multiple pixels fits into `max_pixels`.
@@ -173,6 +173,8 @@ def fit(height: int, width: int, resize: Resize, frames: int = 1) -> tuple[int, 
         )
     if resize.kind == "smart_resize":
         return _smart_resize(height, width, resize, most)
+    if resize.kind == "fill":
+        return _fill(height, width, resize)
     scale = math.sqrt(min(max(height * width, resize.min_pixels), most) / (height * width))
     longest = int(most) // step // step * step
 
@@ -188,6 +190,17 @@ def fit(height: int, width: int, resize: Resize, frames: int = 1) -> tuple[int, 
         return h * w < resize.min_pixels, round(shape, 9), abs(math.log(h * w / (height * width * scale**2)))
 
     return min(sizes, key=misfit)
+
+
+def _fill(height: int, width: int, resize: Resize) -> tuple[int, int]:
+    """Both sides grown or shrunk by one factor to `max_pixels` and rounded down, again and again until nothing changes:
+    what fills its frames leaves those of this size as they are."""
+    step = resize.multiple
+    room, before = resize.max_pixels // step**2 * step**2, (0, 0)
+    while (height, width) != before:
+        before, scale = (height, width), math.sqrt(room / (height * width))
+        height, width = (max(step, math.floor(side * scale / step) * step) for side in before)
+    return height, width
 
 
 def _smart_resize(height: int, width: int, resize: Resize, most: float) -> tuple[int, int]:

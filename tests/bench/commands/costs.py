@@ -37,6 +37,21 @@ def decode(
     machine.write(json, rows, printed, hour=decode.plain(long), sums=decode.sums(rows))
 
 
+def imports(
+    answers: Annotated[
+        int, typer.Option(min=1000, help="Answers in the file; a tenth of them is imported first.")
+    ] = 200_000,
+    questions: Annotated[int, typer.Option(min=10, help="Questions of the task.")] = 2700,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+) -> None:
+    """Time and memory of importing a large file of another harness, beside one of a tenth."""
+    from tests.bench import imports, machine
+
+    rows = [imports.measure(number, questions) for number in (answers // 10, answers)]
+    print(printed := imports.table(rows))
+    machine.write(json, rows, printed)
+
+
 def build(
     videos: Annotated[Path, typer.Option(help="Folder of videos; it is only read.")],
     recipe: Annotated[str, typer.Option(help="As of `viubench build`.")] = "viubench",

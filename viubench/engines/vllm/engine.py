@@ -184,7 +184,9 @@ class VllmEngine(CheckpointEngine):
         if output.num_cached_tokens is not None:
             usage["cached_tokens"] = output.num_cached_tokens
         picked = zip(answer.token_ids, answer.logprobs or (), strict=False)
-        reasoning, text = ("", answer.text) if parser is None else parser.split(answer.text)
+        reasoning, text = "", answer.text
+        if parser is not None:
+            reasoning, text = parser.read(request.chat, list(output.prompt_token_ids), text)
         return Response(
             text,
             answer.finish_reason,

@@ -68,8 +68,11 @@ class ReasoningParser:
         self._request = self._parser.adjust_request(ChatCompletionRequest(messages=[], model=""))
         self.skip_special_tokens = bool(self._request.skip_special_tokens)
 
-    def split(self, text: str) -> tuple[str, str]:
-        """Reasoning and answer of a generated text; "" where there is none."""
+    def read(self, chat: Chat, prompt_ids: list[int], text: str) -> tuple[str, str]:
+        """Reasoning and answer of the text generated after a prompt; "" where there is none. A parser would take an
+        answer for reasoning where the prompt has ended that already."""
+        if self.ended(chat, prompt_ids):
+            return "", text
         reasoning, content = self._parser.extract_reasoning(text, self._request)
         return reasoning or "", content or ""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from viubench.imports import values
@@ -116,7 +116,7 @@ _NAME = re.compile(r"(?P<date>\d{8}_\d{6}|\d{4}-\d\d-\d\dT[\d.-]+)_samples_(?P<t
 MODEL = ("model", "pretrained", "model_version", "model_name", "model_path")
 WHERE = frozenset(
     {"base_url", "api_key", "device", "device_map", "tensor_parallel_size", "batch_size", "gpu_memory_utilization"}
-    | {"trust_remote_code", "dtype", "max_num_seqs", "num_concurrent"}
+    | {"trust_remote_code", "dtype", "max_num_seqs", "num_concurrent", "enforce_eager", "skip_mm_profiling"}
 )
 """Settings of an engine that are no part of a protocol."""
 
@@ -146,6 +146,7 @@ def told(harness: str, task: str, log: Mapping[str, Any]) -> About:
         **_arguments(config.get("gen_kwargs")),
     }
     model = values.name(log.get("model_name") or values.first(arguments, MODEL) or config.get("model"))
+    model = PurePosixPath(model).name if model[:1] in ("/", ".", "~") else model
     settings = {key: value for key, value in arguments.items() if key not in (*MODEL, *WHERE)}
     return About(
         harness,
@@ -177,8 +178,14 @@ def decoding(generation: Mapping[str, Any]) -> dict[str, Any]:
         "temperature": 0.0 if greedy else values.number(generation.get("temperature")),
         "top_p": None if greedy else values.number(generation.get("top_p")),
         "top_k": None if greedy else values.whole(generation.get("top_k")),
+        "stop": _stops(values.first(generation, ("until", "stop", "stop_seqs"))),
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _stops(given: Any) -> list[str] | None:
+    stops = [given] if isinstance(given, str) else given
+    return [one for one in stops if isinstance(one, str) and one] or None if isinstance(stops, list) else None
 
 
 FORMAT = Format("lmms-eval", _recognises, answers, about)

@@ -1,0 +1,218 @@
+"""Every count of a shape in a text: "3 red circles", "squares: 1", a sum and its addends, three bare numbers.
+
+Example:
+    >>> from evaluators.reading.language import spoken
+    >>> text = "Circles: 2 + 1 = 3, no squares and 4 triangles"
+    >>> [(m.slot, m.value, m.standing.name) for m in find_counts(text, spoken(text), [])]
+    [('circles', 3, 'DECLARED'), ('squares', 0, 'STATED'), ('triangles', 4, 'STATED')]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import islice
+from typing import NamedTuple
+
+from evaluators.reading.cues import Cue
+from evaluators.reading.discourse import Mention, Standing
+from evaluators.reading.language import Language, grammar_words, languages, words_of
+from evaluators.reading.numerals import number, words_pattern
+
+SHAPES = ("circles", "squares", "triangles")
+MAX_COUNT = 1000  # a larger count is no count of shapes in a video
+MAX_MENTIONS = 2000
+"""A text with more counts than this is a listing, not an answer."""
+
+_TRIPLE_GAP = re.compile(
+    r"\s*[,;/|]\s*(?:and\s+|y\s+|und\s+|et\s+)?|\s+|\s+(?:and|y|und|et)\s+|\s*-\s*|和", re.IGNORECASE
+)
+_LIST_NUMBER = re.compile(
+    r"(?<![A-Za-z\u00c0-\u024f0-9_.-])(?<![0-9],)[0-9]{1,9}(?![A-Za-z0-9_%]|\.[0-9])|(?<=[0-9],)[0-9]{1,9}(?![\w%]|\.[0-9])"
+)
+_WORD = re.compile(r"[^\W_]")
+_LATIN_WORD = re.compile(r"[^\W\d_]+")
+_REACH = 90
+
+
+class _Words(NamedTuple):
+    """The words for shapes and their numbers, as patterns, and shape by word."""
+
+    counted: re.Pattern[str]
+    vague_before: re.Pattern[str]
+    vague_after: re.Pattern[str]
+    header: re.Pattern[str]
+    total: re.Pattern[str]
+    shapes: dict[str, str]
+    values: dict[str, int]
+
+
+def find_counts(text: str, spoken: Sequence[Language], cues: Sequence[Cue]) -> list[Mention]:
+    """Every count in order; its slot is the shape. One that is not exact ("2 or 3 circles") has no value."""
+    words = _words(tuple(spoken))
+    matches = list(islice(words.counted.finditer(text), MAX_MENTIONS + 1))
+    if len(matches) > MAX_MENTIONS:
+        return []
+    found: list[Mention] = []
+    for match in matches:
+        if mention := _mention(text, match, words):
+            found.append(mention)
+            if match["label"]:
+                found += _totals(text, mention, words)
+    triples = _triples(text, words, cues)
+    headed = [mention for mention in triples if mention.how == "header"]
+    found = _outside(found, headed)
+    return sorted([*found, *_outside(triples, found)], key=lambda mention: mention.start)
+
+
+def _outside(mentions: Sequence[Mention], others: Sequence[Mention]) -> list[Mention]:
+    """The mentions that share no character with any of the others."""
+    taken = {at for other in others for at in range(other.start, other.end)}
+    return [mention for mention in mentions if taken.isdisjoint(range(mention.start, mention.end))]
+
+
+def _mention(text: str, match: re.Match[str], words: _Words) -> Mention | None:
+    start, end = match.span()
+    shape = words.shapes[(match["shape"] or match["label"]).lower()]
+    if match["count"]:
+        if any(word[0].lower() in grammar_words() for word in _LATIN_WORD.finditer(match["look"] or "")):
+            return None  # "3 and the circle"
+        value = _value(match["count"], words)
+        return Mention(
+            None if _is_vague(text, start, end, words) else value, start, end, Standing.STATED, "labelled", shape
+        )
+    parts = [_value(part.strip(), words) for part in re.split(r"\+", match["stated"] or match["apart"])]
+    if len(parts) > 1 or match["sum"]:  # of a sum, only the result that it gives is a count
+        right = (
+            match["sum"] is not None and None not in parts and _value(match["sum"], words) == sum(p or 0 for p in parts)
+        )
+        return Mention(sum(p or 0 for p in parts) if right else None, start, end, Standing.DECLARED, "sum", shape)
+    value = None if _is_vague(text, match.start("stated" if match["stated"] else "apart"), end, words) else parts[0]
+    return Mention(value, start, end, Standing.STATED, "labelled", shape)
+
+
+def _totals(text: str, label: Mention, words: _Words) -> list[Mention]:
+    """Totals further on the line of a shape that begins it: "Circles: 2 here and 1 there (3 in total)"."""
+    line, stop = text.rfind("\n", 0, label.start) + 1, text.find("\n", label.end)
+    stop = len(text) if stop < 0 else stop
+    if _WORD.search(text, line, label.start) or words.counted.search(text, label.end, stop):
+        return []
+    return [
+        Mention(_value(m["first"] or m["last"], words), *m.span(), Standing.DECLARED, "total", label.slot)
+        for m in words.total.finditer(text, label.end, min(stop, label.end + 400))
+    ]
+
+
+def _triples(text: str, words: _Words, cues: Sequence[Cue]) -> list[Mention]:
+    """Three numbers and nothing else, or declared; or after the names of the shapes, in the order of the names."""
+    found: list[Mention] = []
+    told = [cue.end for cue in cues if cue.kind in ("answer", "declare", "final", "total", "correct", "conclude")]
+    numbers = list(islice(_numbers(text, words), MAX_MENTIONS + 1))
+    for run in _runs(text, numbers) if len(numbers) <= MAX_MENTIONS else ():
+        start, end = run[0][1], run[-1][2]
+        values = [_exact(value) for value, _, _ in run]
+        order = list(SHAPES)
+        if header := words.header.search(text[max(0, start - _REACH) : start].rstrip("([ ")):
+            order = [words.shapes[name.lower()] for name in header.groups()]
+        elif not (
+            _alone(text, start, end) or any(0 <= start - at <= 60 and not _WORD.search(text, at, start) for at in told)
+        ):
+            continue
+        if sorted(order) == sorted(SHAPES):
+            how = "header" if header else "triple"
+            found += [
+                Mention(value, a, b, Standing.STATED, how, shape)
+                for value, (_, a, b), shape in zip(values, run, order, strict=True)
+            ]
+    return found
+
+
+def _numbers(text: str, words: _Words) -> Iterable[tuple[int, int, int]]:
+    for match in re.finditer(rf"{_LIST_NUMBER.pattern}|{words_pattern('numerals')}", text, re.IGNORECASE):
+        value = number(match[0])
+        if value is not None:
+            yield value, match.start(), match.end()
+
+
+def _runs(text: str, numbers: Sequence[tuple[int, int, int]]) -> list[list[tuple[int, int, int]]]:
+    """Rows of exactly three numbers with nothing but separators between."""
+    rows: list[list[tuple[int, int, int]]] = []
+    for one in numbers:
+        near = bool(rows) and one[1] - rows[-1][-1][2] <= 12
+        if near and _TRIPLE_GAP.fullmatch(text, rows[-1][-1][2], one[1]):
+            rows[-1].append(one)
+        else:
+            rows.append([one])
+    return [row for row in rows if len(row) == 3]
+
+
+def _alone(text: str, start: int, end: int) -> bool:
+    line, stop = text.rfind("\n", 0, start) + 1, text.find("\n", end)
+    return not _WORD.search(text, line, start) and not _WORD.search(text, end, len(text) if stop < 0 else stop)
+
+
+def _is_vague(text: str, start: int, end: int, words: _Words) -> bool:
+    before = text[max(0, start - 24) : start]
+    return words.vague_before.search(before) is not None or words.vague_after.match(text, end) is not None
+
+
+def _value(text: str, words: _Words) -> int | None:
+    lower = text.lower()
+    value = words.values.get(lower)
+    return _exact(number(lower) if value is None else value)
+
+
+def _exact(value: int | None) -> int | None:
+    return value if value is not None and value <= MAX_COUNT else None
+
+
+@cache
+def _words(spoken: tuple[Language, ...]) -> _Words:
+    shapes = {
+        word.lower(): shape
+        for one in languages()
+        for shape in SHAPES
+        for word in str(one.data["shapes"][shape]).split()
+    }
+    values = dict.fromkeys(words_of(spoken, "ones"), 1) | dict.fromkeys(words_of(spoken, "zeros"), 0)
+    count = rf"(?:[0-9]{{1,9}}|{words_pattern('numerals')}|{_spaced(values)})"
+    shape = _spaced(shapes)
+    measure = f"(?:{_either(words_of(languages(), 'measures'))})"
+    look = r"(?:[^\W\d_]{2,}(?:-[^\W\d_]+)?\s{1,3}){0,3}?"
+    vague = "|".join(part for one in spoken for part in str(one.data["vague"]).split("|"))
+    stated = rf"{count}(?:\s?\+\s?{count}){{0,12}}"
+    return _Words(
+        re.compile(
+            rf"""(?<![A-Za-z\u00c0-\u024f0-9_.-])(?<![0-9],)(?P<count>{count})(?:\s{{0,3}}[x×]|\s{{0,3}}\({count}\))?
+             (?:\s?{measure}的?|\s{{1,3}}|\s?(?=[\u3040-\u9fff\uac00-\ud7af]))\(?(?P<look>{look})(?:[\u4e00-\u9fff]{{1,3}}色的?)?(?P<shape>{shape})
+            |(?P<label>{shape})(?:\s{{1,3}}(?:count|number|total))?
+             \s{{0,4}}(?:(?:[:=|(]|-+>|→|[-–—]|(?:is|are|ist|es|son|sind|est|sont)\b|は|が|有|는|은|이|가|:)\s{{0,4}}
+                (?P<stated>{stated})(?:\s?=\s?(?P<sum>{count}))?(?![A-Za-z0-9_]|[.,][0-9]|-[0-9])
+             |(?P<apart>[0-9]{{1,9}}|[一二两三四五六七八九十](?={measure}))(?=\s*(?:[,;|)\n]|and\b|{measure}|\.?\s*$)))""",
+            re.VERBOSE | re.IGNORECASE,
+        ),
+        re.compile(rf"(?:[0-9a-z]\s*(?:or|to|-|–|o|oder|ou|或|か)\s*|(?:{vague})\s*)$", re.IGNORECASE),
+        re.compile(rf"\s*(?:(?:{vague})(?![^\W\d_])|(?:or|to|-|–)\s?[0-9])", re.IGNORECASE),
+        re.compile(
+            rf"({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{0,3}}(?:[:=]|are|is)\s*$", re.I
+        ),
+        re.compile(
+            rf"(?P<first>{count})\s(?:in\s(?:total|all)|altogether|overall|en\stotal|insgesamt|au\stotal)"
+            rf"|(?:total(?:\sof)?|insgesamt|en\stotal|au\stotal|合計|共|총)\s?[:=]?\s?(?P<last>{count})",
+            re.IGNORECASE,
+        ),
+        shapes,
+        values,
+    )
+
+
+def _either(words: Iterable[str]) -> str:
+    return "|".join(re.escape(word) for word in sorted(set(words), key=len, reverse=True)) or "(?!)"
+
+
+def _spaced(words: Iterable[str]) -> str:
+    """Any of the words; one in Latin letters by itself."""
+    listed = set(words)
+    latin, others = {w for w in listed if w[0] < "\u0370"}, {w for w in listed if w[0] >= "\u0370"}
+    return rf"(?:(?<![^\W_])(?:{_either(latin)})(?![^\W_])|{_either(others)})"

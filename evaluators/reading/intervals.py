@@ -1,0 +1,249 @@
+"""Every time interval in a text, in seconds, however it is written.
+
+Example:
+    >>> from evaluators.reading.language import spoken
+    >>> text = "from 00:12 to 0:19.5, and not for 3 to 5 seconds"
+    >>> [(m.value, m.standing.name) for m in find_intervals(text, spoken(text), [])]
+    [([12.0, 19.5], 'STATED'), ([3.0, 5.0], 'STATED')]
+
+Every time becomes a token; two neighbours make an interval when what stands between them says so ("-", "to", "and"
+after "between", an end label). Longer chains are listings and make none.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import islice, pairwise
+from typing import Any, NamedTuple
+
+from evaluators.reading.cues import Cue
+from evaluators.reading.discourse import Mention, Standing, filling
+from evaluators.reading.language import Language, grammar_words, languages
+from evaluators.reading.numerals import number, ordinal, words_pattern
+
+STYLES = ("clock", "minutes", "seconds", "number")
+MAX_SECONDS = 360_000.0  # times beyond 100 hours are no times of a video
+MAX_TIMES = 2000
+"""A text with more times than this is a listing, not an answer."""
+
+_LIST = re.compile(r"(?:[,;/&|]|(?:,\s*)?and|(?:,\s*)?then|[\])]\s*,?\s*[\[(])", re.I)
+_ASIDE = re.compile(r"\([^()\n]{0,40}\)")
+_NOT_TIME_BEFORE = re.compile(
+    r"(?:\b(?:frame|clip|video|step|scene|shot|option|page|figure|part|question|channel|score|confidence|chapter|number|"
+    r"fotograma|bild|image|escena)s?"
+    r"\s*(?:no\.?|numbers?|index|indices|is|are|of|[:=])?\s*(?:from|between)?|第?[\s0-9]*(?:帧|幀|フレーム|프레임))\s*[(\[]?$",
+    re.I,
+)
+_NEXT = re.compile(r"[^\S\n]*([^\W\d_]+|%)")
+_LAST = re.compile(r"([^\W\d_]+)[^\S\n]*$")
+_WORD = re.compile(r"[^\W_]")
+_REACH = 90  # characters between the two ends, or before the first, in which a label still belongs to them
+
+
+class _Time(NamedTuple):
+    seconds: float | None
+    style: str  # one of STYLES
+    start: int
+    end: int
+    word: bool = False  # written as a word: a time only beside a unit
+
+
+def find_intervals(text: str, languages: Sequence[Language], cues: Sequence[Cue]) -> list[Mention]:
+    """Every interval in order, as [start, end] seconds.
+
+    A reversed interval, a negative time and one above `MAX_SECONDS` give a mention without a value: they are stated, so
+    nothing else may be taken instead, but they are not corrected.
+    """
+    words = _Words.of(tuple(languages))
+    matches = list(islice(words.time.finditer(text), MAX_TIMES + 1))
+    if len(matches) > MAX_TIMES:
+        return []
+    times = [time for match in matches if (time := _parse_time(match, text)) is not None]
+    pairs = _Pairs(text, words, [cue for cue in cues if cue.kind != "ignore"], tuple(languages))
+    links = ["", *(pairs.link(a, b) for a, b in pairwise(times)), ""]
+    found: list[Mention] = []
+    for (a, b), before, kind, after in zip(pairwise(times), links, links[1:], links[2:], strict=False):
+        # a bare pair of times; in prose, or in a longer list, they are just two moments
+        pair = kind == "list" and (before, after) == ("", "") and pairs.fills(a, b)
+        alone = pair or (kind == "range" and "range" not in (before, after))
+        if kind and alone and pairs.is_time(a, b) and (not found or a.start >= found[-1].end):
+            found.append(pairs.mention(a, b))
+    return found
+
+
+class _Words(NamedTuple):
+    """The words for times in some languages, as patterns."""
+
+    time: re.Pattern[str]
+    to: re.Pattern[str]
+    pair: re.Pattern[str]
+    between: re.Pattern[str]
+    starts: re.Pattern[str]
+    ends: re.Pattern[str]
+    opening: re.Pattern[str]
+    closing: re.Pattern[str]
+    lead: re.Pattern[str]
+    long: re.Pattern[str]
+
+    @staticmethod
+    @cache
+    def of(languages: tuple[Language, ...]) -> _Words:
+        def words(name: str, spoken: Sequence[Language] = languages) -> str:
+            return _either({word for one in spoken for word in str(one.data["times"].get(name) or "").split()})
+
+        unspaced = [one for one in languages if not one.starts]  # where the verb follows its time
+
+        beside = rf"(?:[\s,~约]|(?:{words('beside')})(?![^\W\d_]{{2}})|t\s?=|第)*"
+        mark = r"-+>?|[–—~〜～→…]|=+>|\.{2,3}"
+        brackets = r"[\s<>\[\]()'{}|]*"
+        return _Words(
+            _time_pattern("," if any("decimal" in one.data for one in languages) else ""),
+            re.compile(
+                rf"{brackets}(?:{mark}|(?:mark\s)?(?:up\s)?(?:{words('to')})){brackets}{beside}{brackets}", re.I
+            ),
+            re.compile(rf"{brackets}(?:{words('and')}){brackets}{beside}{brackets}", re.I),
+            re.compile(rf"(?<![^\W\d_])(?:{words('between')})[^0-9\n]{{0,30}}$", re.I),
+            re.compile(rf"(?:{words('starts')})[^0-9]{{0,40}}$", re.I),
+            re.compile(rf"(?:{words('ends')})[^0-9]*$", re.I),
+            re.compile(rf".{{0,2}}(?:{words('starts', unspaced)})"),
+            re.compile(rf".{{0,2}}(?:{words('ends', unspaced)})"),
+            re.compile(rf"(?:(?<![^\W\d_])(?:{words('from')})\s*(?:(?:{words('beside')})\s*)*|[\[(<]\s*)+$", re.I),
+            re.compile(rf"\s*(?:{_either(p for one in languages for p in one.phrases['measure'])})(?![a-z])", re.I),
+        )
+
+
+@cache
+def _time_pattern(comma: str) -> re.Pattern[str]:
+    """A time of any language; `comma` where figures have a decimal comma."""
+
+    def unit(name: str) -> str:
+        return _either({word for one in languages() for word in str(one.data["times"][name]).split()})
+
+    figure = rf"[0-9]{{1,9}}(?:[.{comma}][0-9]{{1,20}})?(?![0-9]|\.[0-9])"
+    amount = rf"(?:{figure}|{words_pattern('numerals ordinals')})"
+    seconds = rf"\s?(?:(?:st|nd|rd|th|er|e|\.)?\s?(?:{unit('seconds')}))(?![a-zà-ÿ])"
+    thousands = "" if comma else "(?!,[0-9]{3}(?![0-9.]))"
+    return re.compile(
+        rf"""
+    (?<![A-Za-z\u00c0-\u024f0-9_.:])(?<![0-9],)
+    (?:(?P<clock>(?:[0-9]{{1,3}}:)?[0-9]{{1,3}}:[0-9]{{2}}(?:[.,][0-9]{{1,6}})?)(?![0-9:])
+      |(?:(?P<h>{amount})\s?(?:{unit("hours")})(?![a-z])[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?)?
+       (?P<m>{amount})\s?(?:{unit("minutes")}|m(?=\s?[0-9]))(?![a-zà-ÿ])
+       (?:[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?(?P<ms>{amount})\s?(?:{unit("seconds")})(?![a-zà-ÿ]))?
+      |(?P<s>{amount})(?P<unit>{seconds})?)
+    (?![A-Za-z\u00c0-\u024f0-9_%°])(?!\s?%){thousands}""",
+        re.VERBOSE | re.IGNORECASE,
+    )
+
+
+def _either(words: Iterable[str]) -> str:
+    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)) or "(?!)"
+
+
+def _amount(text: str | None) -> float:
+    if not text:
+        return 0.0
+    if text[0].isdigit() and text[0].isascii():
+        return float(text.replace(",", "."))
+    value = number(text)
+    return float(ordinal(text) or 0) if value is None else float(value)
+
+
+def _parse_time(match: re.Match[str], text: str) -> _Time | None:
+    """The time of a match; None for the number of a frame or clip."""
+    start, end = match.span()
+    if clock := match["clock"]:
+        *larger, last = clock.replace(",", ".").split(":")
+        parts = [*(float(part) for part in larger), float(last)]
+        valid = all(part < 60 for part in parts[1:])
+        return _Time(sum(p * 60.0**k for k, p in enumerate(reversed(parts))) if valid else None, "clock", start, end)
+    if match["m"]:
+        seconds = _amount(match["h"]) * 3600 + _amount(match["m"]) * 60 + _amount(match["ms"])
+        return _Time(seconds, "minutes", start, end)
+    word = not match["s"][0].isdigit()
+    if not match["unit"] and (
+        _NOT_TIME_BEFORE.search(text[max(0, start - 40) : start]) or (word and ordinal(match["s"]))
+    ):
+        return None
+    return _Time(_amount(match["s"]), "seconds" if match["unit"] else "number", start, end, word)
+
+
+class _Pairs:
+    """Two neighbouring times of one text, and what it makes of them."""
+
+    def __init__(self, text: str, words: _Words, cues: Sequence[Cue], languages: tuple[Language, ...]) -> None:
+        self.text, self.words = text, words
+        self._fill = filling(languages)
+        self._cues = sorted((cue.end, cue.kind) for cue in cues)
+
+    def link(self, a: _Time, b: _Time) -> str:
+        """A "range", a "list" or nothing, ""."""
+        text, words = self.text, self.words
+        if b.start - a.end > _REACH:
+            return ""
+        gap = _ASIDE.sub("", text[a.end : b.start]).strip()
+        if words.to.fullmatch(gap):
+            return "range"
+        before = text[max(0, a.start - _REACH) : a.start]
+        if words.pair.fullmatch(gap) and words.between.search(before):
+            return "range"
+        after = text[b.end : b.end + 3].lstrip()
+        if gap == "," and before.rstrip().endswith(("[", "(")) and after.startswith(("]", ")")):
+            return "range"
+        if words.ends.search(gap) and words.starts.search(before):
+            return "range"
+        if words.opening.match(gap) and words.closing.match(text, b.end):  # "3秒に始まり8秒に終わる"
+            return "range"
+        united = a.style != "number" and b.style != "number"
+        return "list" if (gap == "," or united) and _LIST.fullmatch(gap) else ""
+
+    def fills(self, a: _Time, b: _Time) -> bool:
+        """Whether nothing else is said; "3,8" without a space may be a decimal comma and does not count."""
+        text = self.text
+        apart = text[a.end : b.start] != "," or "." in text[a.start : a.end] + text[b.start : b.end]
+        line = text.rfind("\n", 0, a.start) + 1
+        stop = text.find("\n", b.end)
+        alone = not _WORD.search(text, line, a.start) or self._told(a.start) in ("answer", "declare", "final")
+        return apart and alone and not _WORD.search(text, b.end, len(text) if stop < 0 else stop)
+
+    def is_time(self, a: _Time, b: _Time) -> bool:
+        """Whether the pair speaks of time: it has a unit or a clock, or nothing beside it says what else it counts."""
+        text = self.text
+        if a.style != "number" or b.style != "number":
+            return not (a.word and a.style == "number" and b.style not in ("seconds", "minutes"))
+        if a.word or b.word:
+            return False
+        last = _LAST.search(text[max(0, a.start - 40) : a.start])
+        if last and last[1].lower() not in grammar_words() and not self._told(a.start):
+            return False  # "room 12-14"
+        following = _NEXT.match(text, b.end)
+        return following is None or following[1].lower() in grammar_words()
+
+    def mention(self, a: _Time, b: _Time) -> Mention:
+        text = self.text
+        lead = self.words.lead.search(text[max(0, a.start - 40) : a.start])
+        start = max(0, a.start - 40) + lead.start() if lead else a.start
+        rule = next(style for style in STYLES if style in (a.style, b.style))
+        lasting = not lead and self._told(a.start) == "lasting"
+        other = lasting or self.words.long.match(text, b.end)
+        return Mention(_value(text, a, b), start, b.end, Standing.OTHER if other else Standing.STATED, rule)
+
+    def _told(self, start: int) -> str:
+        """The kind of the cue right before a place; "" where there is none."""
+        at = bisect_right(self._cues, (start, "~")) - 1
+        near = at >= 0 and start - self._cues[at][0] <= _REACH
+        return self._cues[at][1] if near and self._fill.fullmatch(self.text, self._cues[at][0], start) else ""
+
+
+def _value(text: str, a: _Time, b: _Time) -> list[Any] | None:
+    """[start, end] in seconds, or None for ends that no interval of a video has."""
+    negative = text[a.start - 1 : a.start] == "-" and not text[max(0, a.start - 2) : a.start - 1].isalnum()
+    if a.seconds is None or b.seconds is None or negative:
+        return None
+    start, end = a.seconds, b.seconds
+    if a.style == "number" and b.style == "minutes":  # "1.5 to 2 minutes": the unit stands once for both
+        start *= 60
+    return [start, end] if start <= end <= MAX_SECONDS else None

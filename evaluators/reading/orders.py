@@ -1,0 +1,238 @@
+"""Every order of n clips in a text: clips named as such, a list of their places, or bare numbers in a row.
+
+Example:
+    >>> from evaluators.reading.language import spoken
+    >>> text = "Clip 2 comes first, clip 1 second and clip 3 last, not 123."
+    >>> [(m.value, m.how) for m in find_orders(text, spoken(text), [], n=3)]
+    [([2, 1, 3], 'clips')]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import islice, pairwise
+from typing import NamedTuple
+
+from evaluators.reading.cues import Cue
+from evaluators.reading.discourse import Mention, Standing, filling
+from evaluators.reading.language import Language, grammar_words, languages, words_of
+from evaluators.reading.numerals import number, words_pattern
+
+MAX_NUMBERS = 2000
+"""A text with more numbers than this is a listing, not an answer."""
+_REACH = 80  # characters between two clips of one order
+_MOST = 9  # digits written as one number
+_ORDERED = re.compile(r">|→|\bthen\b|\bbefore\b|\bnext\b|然后|その後", re.IGNORECASE)
+_LISTED = re.compile(
+    r"^[ ]{0,8}(?P<place>[0-9]{1,4})[.):][ ]{0,4}(?:[^\W\d_]{2,12} )?(?P<number>[0-9]{1,4})\b", re.I | re.M
+)
+_PLACED = re.compile(r"(?<![\w.])([0-9]{1,4})(?:[.:)]|st\b|nd\b|rd\b|th\b)")
+_DIGITS = re.compile(r"(?<![A-Za-z0-9_.,-])[0-9]{1,9}(?![A-Za-z0-9_%]|[.,-][0-9])")
+_NEXT = re.compile(r"[^\S\n]*([^\W\d_]+|%)")
+_WORD = re.compile(r"[^\W_]")
+
+
+class _Number(NamedTuple):
+    value: int
+    start: int
+    end: int
+    clip: bool
+
+
+class _Words(NamedTuple):
+    """The words about clips and their places in some languages, as patterns."""
+
+    token: re.Pattern[str]
+    gap: re.Pattern[str]
+    clip_gap: re.Pattern[str]
+    firsts: tuple[str, ...]
+    lasts: frozenset[str]
+    place: re.Pattern[str]
+    units: tuple[str, ...]
+
+    @staticmethod
+    @cache
+    def of(spoken: tuple[Language, ...]) -> _Words:
+        clips = _either(word for one in languages() for word in one.words("clips"))
+        then = _spaced(words_of(spoken, "then"))
+        places = _spaced(words_of(spoken, "firsts") | words_of(spoken, "lasts"))
+        slots = _spaced(words_of(spoken, "slots"))
+        between = rf"[\s,;>→|/&.()\[\]<–—~-]|=>|{then}"
+        placed = rf"[0-9]{{1,4}}(?:[:.)]|st\b|nd\b|rd\b|th\b)|(?:{slots})\s?[0-9]{{1,4}}|{places}"
+        aside = r"\([^()\n]{0,60}\)|:"
+        firsts = tuple(word for one in spoken for word in str(one.data.get("firsts") or "").split())
+        return _Words(
+            re.compile(
+                rf"(?<![A-Za-z\u00c0-\u024f0-9_.+])(?P<clip>(?:{clips})\s{{0,3}})?"
+                rf"(?P<number>[0-9]{{1,4}}|{words_pattern('numerals')})(?![A-Za-z\u00c0-\u024f0-9_%]|\.[0-9])",
+                re.IGNORECASE,
+            ),
+            re.compile(rf"(?:{between}|(?:{placed})\s{{0,2}}[:=]?)+", re.IGNORECASE),
+            re.compile(rf"(?:{between}|{placed}|{aside})+", re.IGNORECASE),
+            firsts,
+            words_of(spoken, "lasts"),
+            re.compile(rf"(?:{slots})\s?([0-9]{{1,4}})|({places})", re.IGNORECASE),
+            tuple(word for one in languages() for name in ("seconds", "minutes") for word in _times(one, name)),
+        )
+
+
+def find_orders(text: str, spoken: Sequence[Language], cues: Sequence[Cue], n: int) -> list[Mention]:
+    """Every order of exactly n numbers; one that is no permutation of 1..n is a mention without a value."""
+    words = _Words.of(tuple(spoken))
+    matches = list(islice(words.token.finditer(text), MAX_NUMBERS + 1))
+    if len(matches) > MAX_NUMBERS:
+        return []
+    numbers = [_Number(number(m["number"]) or 0, m.start(), m.end(), m["clip"] is not None) for m in matches]
+    finder = _Finder(text, words, n, tuple(spoken), cues)
+    found = finder.runs(numbers, words.clip_gap, clips=True) or finder.listed()
+    if not found:
+        found = finder.runs(numbers, words.gap, clips=False) + finder.joined()
+    kept: list[Mention] = []
+    for mention in sorted(found, key=lambda m: m.start):
+        if not kept or mention.start >= kept[-1].end:
+            kept.append(mention)
+    return kept
+
+
+class _Finder:
+    """One pass over one text."""
+
+    def __init__(self, text: str, words: _Words, n: int, spoken: tuple[Language, ...], cues: Sequence[Cue]) -> None:
+        self.text, self.words, self.n = text, words, n
+        self._fill = filling(spoken)
+        self._declared = [cue.end for cue in cues if cue.kind in ("answer", "declare", "final")]
+
+    def runs(self, numbers: Sequence[_Number], gap: re.Pattern[str], *, clips: bool) -> list[Mention]:
+        """Chains of n numbers with nothing but separators and places between them."""
+        chains: list[list[_Number]] = []
+        if self.n < 2:
+            return []
+        for before, one in pairwise([None, *(x for x in numbers if x.clip or not clips)]):
+            assert one is not None
+            joined = before is not None and one.start - before.end <= _REACH and (before.clip or not one.clip)
+            if joined and before and gap.fullmatch(self.text, before.end, one.start):
+                chains[-1].append(one)
+            else:
+                chains.append([one])
+        return [mention for chain in chains if (mention := self._order(chain, clips)) is not None]
+
+    def _order(self, chain: Sequence[_Number], clips: bool) -> Mention | None:
+        text, values = self.text, [one.value for one in chain]
+        if not clips and len(values) == 2 * self.n and (placed := self._numbered(chain)):
+            return placed
+        if len(values) != self.n or not all(1 <= value <= self.n for value in values):
+            return None
+        start, end = chain[0].start, chain[-1].end
+        order = self._by_place(chain, values)
+        prose = not self._alone(start, end)
+        restated = prose and order == sorted(values) and not _ORDERED.search(text, start, end)
+        standing = Standing.RESTATED if restated else Standing.STATED
+        if not clips and self._counts(end):
+            standing = Standing.OTHER
+        return Mention(self._permutation(order), start, end, standing, "clips" if clips else "numbers")
+
+    def _numbered(self, chain: Sequence[_Number]) -> Mention | None:
+        """ "1: 3, 2: 4": every second number is the place of the next."""
+        places = [one.value for one in chain[::2]]
+        colons = all(self.text[one.end : one.end + 1] in (":", ".", ")", "=") for one in chain[::2])
+        if not colons or places != list(range(1, self.n + 1)):
+            return None
+        return Mention(
+            self._permutation([one.value for one in chain[1::2]]),
+            chain[0].start,
+            chain[-1].end,
+            Standing.STATED,
+            "list",
+        )
+
+    def _by_place(self, chain: Sequence[_Number], values: list[int]) -> list[int]:
+        """The clips by the places that stand before or after each; as written where none contradicts."""
+        text, n = self.text, self.n
+        before = [self._place(max(0, chain[0].start - 24), chain[0].start)]
+        before += [self._place(a.end, b.start) for a, b in pairwise(chain)]
+        newline = re.compile(r"[\n.;]").search(text, chain[-1].end)
+        stop = min(newline.start() if newline else len(text), chain[-1].end + 24)
+        after = [*before[1:], self._place(chain[-1].end, stop)]
+        for places in (before, after):
+            known = [place for place in places if place]
+            if len(known) == n and sorted(known) == list(range(1, n + 1)):
+                return [values[places.index(place)] for place in range(1, n + 1)]
+        sides = [all(place in (0, at) for at, place in enumerate(side, start=1)) for side in (before, after)]
+        return values if any(sides) else []
+
+    def _place(self, start: int, end: int) -> int:
+        """The place that a few words name, 0 for none."""
+        if numbered := list(_PLACED.finditer(self.text, start, end)):
+            return int(numbered[-1][1])
+        named = list(self.words.place.finditer(self.text, start, end))
+        if not named:
+            return 0
+        if named[-1][1]:
+            return int(named[-1][1])
+        word = named[-1][2].lower()
+        if word in self.words.lasts:
+            return self.n
+        return next((at % 10 + 1 for at, first in enumerate(self.words.firsts) if first == word and at < 10), 0)
+
+    def listed(self) -> list[Mention]:
+        """A numbered list of n clips, each with its description."""
+        lines = list(islice(_LISTED.finditer(self.text), MAX_NUMBERS))
+        if [int(line["place"]) for line in lines] != list(range(1, self.n + 1)):
+            return []
+        order = [int(line["number"]) for line in lines]
+        start, end = lines[0].start("place"), lines[-1].end()
+        return [Mention(self._permutation(order), start, end, Standing.STATED, "list")]
+
+    def joined(self) -> list[Mention]:
+        """n digits in one: in running text only from n = 4 on, since "12" and "321" are more often quantities."""
+        found = []
+        for match in islice(_DIGITS.finditer(self.text), MAX_NUMBERS) if self.n <= _MOST else ():
+            if len(match[0]) != self.n or self._counts(match.end()):
+                continue
+            order = [int(digit) for digit in match[0]]
+            said = self._alone(*match.span()) or self._told(match.start())
+            if said or (self.n >= 4 and sorted(order) == list(range(1, self.n + 1))):
+                found.append(Mention(self._permutation(order), *match.span(), Standing.STATED, "digits"))
+        return found
+
+    def _alone(self, start: int, end: int) -> bool:
+        """Whether the lines from `start` to `end` hold no other word."""
+        line = self.text.rfind("\n", 0, start) + 1
+        stop = self.text.find("\n", end)
+        stop = len(self.text) if stop < 0 else stop
+        return not _WORD.search(self.text, line, start) and not _WORD.search(self.text, end, stop)
+
+    def _told(self, start: int) -> bool:
+        near = [end for end in self._declared if 0 <= start - end <= _REACH]
+        return any(self._fill.fullmatch(self.text, end, start) for end in near)
+
+    def _counts(self, end: int) -> bool:
+        """Whether a noun follows that the numbers count, as in "3 and 2 seconds"."""
+        following = _NEXT.match(self.text, end)
+        if following is None:
+            return False
+        word = following[1].lower()
+        return word.startswith(self.words.units) if not word.isascii() else self._is_noun(word)
+
+    def _is_noun(self, word: str) -> bool:
+        return word in self.words.units or word not in grammar_words()
+
+    def _permutation(self, order: list[int]) -> list[int] | None:
+        return order if sorted(order) == list(range(1, self.n + 1)) else None
+
+
+def _times(language: Language, name: str) -> list[str]:
+    return str(language.data["times"][name]).split()
+
+
+def _either(words: Iterable[str]) -> str:
+    return "|".join(re.escape(word) for word in sorted(set(words), key=len, reverse=True)) or "(?!)"
+
+
+def _spaced(words: Iterable[str]) -> str:
+    """Any of the words; one in Latin letters by itself."""
+    latin = _either(word for word in words if word[0] < "\u0370")
+    others = _either(word for word in words if word[0] >= "\u0370")
+    return rf"(?:(?<![^\W_])(?:{latin})(?![^\W_])|{others})"
