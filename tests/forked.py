@@ -4,7 +4,7 @@ Its environment, folder, output, signals and session are its own, as with `subpr
 process it has nothing. Where the start of Python itself is tested, `subprocess` is right.
 
 Example:
-    with forked.start(lambda: serve(port), stderr=log) as program:
+    with forked.start(lambda: train(config), stderr=log) as program:
         ...
         program.send_signal(signal.SIGINT)
         program.wait(60)
@@ -118,7 +118,8 @@ def _own_streams(stdout: IO[Any] | int | None, stderr: IO[Any] | int | None, kee
 def print_there() -> None:
     """In a fork: what it prints and logs goes to its standard streams, where pytest had put its own."""
     sys.stdout, sys.stderr = (os.fdopen(place, "w", buffering=1, closefd=False) for place in (1, 2))
-    for logger in (logging.root, *logging.root.manager.loggerDict.values()):
+    logging.root.handlers.clear()  # pytest's
+    for logger in logging.root.manager.loggerDict.values():
         for handler in getattr(logger, "handlers", ()):
             if isinstance(vars(handler).get("stream"), io.TextIOWrapper):
                 handler.stream = sys.stderr  # `setStream` would flush the old one, which may be closed

@@ -15,9 +15,9 @@ import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.context import ForkContext, ForkProcess
+from unittest.mock import patch
 
 import forked
-import pytest
 
 from viubench.engines.vllm import VllmEngine, process
 
@@ -47,8 +47,7 @@ class Context(ForkContext):
 @contextmanager
 def used() -> Iterator[None]:
     """While it is entered, an engine of this process forks its core where vLLM runs on a CPU."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(VllmEngine, "_open", _open)
+    with patch.object(VllmEngine, "_open", _open):
         yield
 
 
@@ -63,15 +62,14 @@ def forking() -> Iterator[None]:
     """While it is entered, whatever vLLM starts as a process is forked."""
     from vllm.v1.engine import utils
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(utils, "get_mp_context", Context)
+    with patch.object(utils, "get_mp_context", Context):
         yield
 
 
-def load(*more: str) -> None:
+def load() -> None:
     """Import what a core needs, and keep what is there out of its garbage collections: they would take seconds."""
     process.set_environment()
-    for name in (*NEEDED, *more):
+    for name in NEEDED:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()

@@ -1,9 +1,8 @@
-"""A real vLLM server on loopback, for as long as a block lasts: a fork of the test process, which has imported vLLM."""
+"""A real vLLM server on loopback, for as long as a block lasts."""
 
 from __future__ import annotations
 
 import os
-import runpy
 import signal
 import socket
 import subprocess
@@ -12,14 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from unittest.mock import patch
 
-import forked
-import forked_cores
 import httpx
 import pytest
 
-SERVER = "vllm.entrypoints.openai.api_server"
 LIMIT_S = 300
 
 
@@ -29,13 +24,12 @@ def serving(model: Path, log: Path, *options: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = ["api_server", "--model", str(model)]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
     command += ["--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--enforce-eager", "--skip-mm-profiling", "--kv-cache-memory-bytes", str(2**28)]
     command += ["--limit-mm-per-prompt", '{"video": 12, "image": 48}', *options]  # of two the last one counts
     quiet = os.environ | {"VLLM_NO_USAGE_STATS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-    forked_cores.load(SERVER)
-    with log.open("wb") as out, forked.start(lambda: _serve(command), stdout=out, stderr=out, env=quiet) as server:
+    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, env=quiet) as server:
         url = f"http://127.0.0.1:{port}"
         try:
             _wait_until_up(server, url, log)
@@ -48,13 +42,7 @@ def serving(model: Path, log: Path, *options: str) -> Iterator[str]:
                 server.kill()
 
 
-def _serve(command: list[str]) -> None:
-    """`python -m` of the server's module; its core is a fork too."""
-    with patch.object(sys, "argv", command), forked_cores.forking():
-        runpy.run_module(SERVER, run_name="__main__", alter_sys=True)
-
-
-def _wait_until_up(server: forked.Fork, url: str, log: Path) -> None:
+def _wait_until_up(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline and server.poll() is None:
         try:
