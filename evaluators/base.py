@@ -82,6 +82,10 @@ class Scored:
     groups: Groups = field(default_factory=dict)
 
 
+class NotKnown(NotImplementedError, ValueError):
+    """A baseline depends on what the data at hand do not say."""
+
+
 class Evaluator(ABC):
     """Extracts the answer from a response, scores it, and turns it into a reward."""
 

@@ -3,9 +3,11 @@
 Example:
     >>> evaluator = PairedChoice(primary="text")
     >>> row = lambda kind, right: Scored({"accuracy": right}, "pair 7", {"question": kind, "major": "action"})
-    >>> evaluator.units([row("text", 1.0), row("text", 1.0), row("video", 1.0), row("video", 0.0)])[0].scores
-    {'text_score': 1.0, 'video_score': 0.0, 'group_score': 0.0}
+    >>> unit = evaluator.units([row("text", 1.0), row("text", 1.0), row("video", 1.0), row("video", 0.0)])[0]
+    >>> unit.scores["text_score"], unit.scores["video_score"], unit.scores["group_score"], unit.scores["accuracy"]
+    (1.0, 0.0, 0.0, 0.75)
 
+Beside the scores of pairs stands the accuracy per question: `accuracy` of all, `text_accuracy` and `video_accuracy`.
 A sample's cluster is its pair; `groups["question"]` says its kind: "text" (one clip, two captions) or "video" (one
 caption, two clips).
 """
@@ -61,12 +63,14 @@ class PairedChoice(Choice):
 
 
 def _scores(members: Sequence[tuple[str, float]]) -> dict[str, float]:
-    """Each score of a pair from its members' (kind, score): their product where a kind has two."""
-    both = {}
-    for kind in ("text", "video"):
-        values = [value for own, value in members if own == kind]
-        both[kind] = math.prod(values) if len(values) == 2 else 0.0
-    return {f"{score}_score": math.prod(both[kind] for kind in kinds) for score, kinds in KINDS.items()}
+    """Each score of a pair from its members' (kind, score): their product where a kind has two; and their means."""
+    of_kind = {kind: [value for own, value in members if own == kind] for kind in ("text", "video")}
+    both = {kind: math.prod(values) if len(values) == 2 else 0.0 for kind, values in of_kind.items()}
+    return {
+        **{f"{score}_score": math.prod(both[kind] for kind in kinds) for score, kinds in KINDS.items()},
+        "accuracy": sum(value for _, value in members) / len(members),
+        **{f"{kind}_accuracy": sum(values) / len(values) for kind, values in of_kind.items() if values},
+    }
 
 
 def _agreed(groups: Sequence[Groups]) -> Groups:

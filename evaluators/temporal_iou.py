@@ -19,11 +19,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from evaluators.base import Answer, Blind, Constraint, Evaluator, Gradable, one_of
+from evaluators.base import Answer, Blind, Constraint, Evaluator, Gradable, NotKnown, one_of
 from evaluators.interval_overlap import best_frames, best_share, overlap
 from evaluators.reading.intervals import find_intervals
 from evaluators.reading.read import read
 
+WINDOWS = ("best", "first", "union")
 THRESHOLDS = (0.3, 0.5, 0.7)
 MOST_DECIMALS = {"robust": 20, "first_pair": 12}
 _FIRST_PAIR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{0,12})?)\s{0,20}-\s{0,20}([0-9]{1,12}(?:\.[0-9]{0,12})?)")
@@ -36,6 +37,7 @@ class TemporalIoU(Evaluator):
     Args:
         windows: with several true windows, score against the `best` overlapping one (QVHighlights' official rule for
             a single answer), the `first`, or the `union` of all.
+        beside: more of these rules, each with its own score (`iou_first`, `iou_union`) beside the headline.
         parse: `robust`, or `first_pair`: the first `a - b` of the text, ends sorted, as the paper's script reads it.
     """
 
@@ -43,8 +45,9 @@ class TemporalIoU(Evaluator):
     metric: ClassVar[str] = "iou"
     task_metric: ClassVar[str] = "miou"
 
-    def __init__(self, *, windows: str = "best", parse: str = "robust") -> None:
-        self.windows = one_of("windows", windows, ("best", "first", "union"))
+    def __init__(self, *, windows: str = "best", beside: Sequence[str] = (), parse: str = "robust") -> None:
+        self.windows = one_of("windows", windows, WINDOWS)
+        self.beside = [one_of("beside", rule, WINDOWS) for rule in beside]
         self.rule = one_of("parse", parse, ("robust", "first_pair"))
 
     def parse(self, text: str, item: Gradable) -> Answer | None:
@@ -56,9 +59,11 @@ class TemporalIoU(Evaluator):
 
     def score(self, answer: Answer, item: Gradable) -> dict[str, float]:
         start, end = answer.value
-        iou = float(overlap(start, end, _windows(item.target), self.windows))
+        windows = _windows(item.target)
+        iou = float(overlap(start, end, windows, self.windows))
+        others = {f"iou_{rule}": float(overlap(start, end, windows, rule)) for rule in self.beside}
         # 5.1 of 10.2 seconds is a half, whatever binary floating point makes of it.
-        return {"iou": iou, **{f"r@{t}": float(iou >= t - 1e-9) for t in THRESHOLDS}}
+        return {"iou": iou, **{f"r@{t}": float(iou >= t - 1e-9) for t in THRESHOLDS}, **others}
 
     def guess(self, item: Gradable, rng: random.Random) -> str:
         """The whole shown video: the rule behind the paper's random row (mean segment / video = 25 %)."""
@@ -127,9 +132,7 @@ def _shown(item: Gradable) -> tuple[float, float]:
     """First and last second of what is shown."""
     times = item.params.get("times")
     if not times or len(times) < 2:
-        raise ValueError(
-            "the random and the blind answer need params['times'], the edges of the shown frames in seconds"
-        )
+        raise NotKnown("the random and the blind answer need params['times'], the edges of the shown frames in seconds")
     return float(times[0]), float(times[-1])
 
 

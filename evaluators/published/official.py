@@ -72,12 +72,13 @@ def _cvbench(text: str, item: Gradable) -> float:
     """The first A to D, yes or no in any case and inside any word, so "According" is A; openings are cut out first.
 
     More than ten words without one of these letters as a capital are no answer.
-    Compared with `params["gold"]`, the data's own answer ("A" or "Yes"), where it is given.
+    Compared with `params["gold"]`, the data's own answer, as it stands: "YES" is not its "Yes", so that no yes or no is
+    ever right.
     """
     text = without_openings(text)
     long = len(text.split()) > 10 and not any(char in text for char in "ABCDYESNO")  # prose without capitals
     match = None if long else _CV_ANSWER.search(text)
-    return float(match is not None and match[0].upper() == gold(item).strip().upper())
+    return float(match is not None and match[0].upper() == gold(item))
 
 
 MVBENCH = Rule("official/mvbench", _mvbench)

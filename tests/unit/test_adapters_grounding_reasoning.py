@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from example_rows import CATALOGUE, copied
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viubench.datasets import loader
+from viubench.datasets import loader, row_files
 from viubench.datasets.adapters import RowFile
 from viubench.datasets.adapters.grounding import activitynet, charades, tacos
 from viubench.datasets.adapters.video_mmmu import lettered, video_mmmu
@@ -102,9 +103,51 @@ def test_activitynet_dictionary_and_list_are_the_same_rows() -> None:
     assert len(original) == sum(len(video["sentences"]) for video in videos.values())
 
 
-def test_activitynet_reversed_ends_are_put_in_order_and_a_missing_interval_is_an_error() -> None:
-    video = {"duration": 9.0, "timestamps": [[6.5, 2.0]], "sentences": ["A bird lands."]}
-    assert next(activitynet([file({"v_a": video})]))["relevant_windows"] == [[2.0, 6.5]]
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        ("activitynet_captions", "0.8", "21.4"),
+        ("charades_sta", "4.1015625", "11.8984375"),
+        ("qvhighlights", "20", "34"),
+        ("tacos", "310", "655"),
+    ],
+)
+def test_an_interval_that_the_data_reverse_is_put_in_order_and_said(
+    name: str, first: str, last: str, tmp_path: Path
+) -> None:
+    task, data = CATALOGUE.task(name), copied(name, tmp_path)
+    before = loader.read(task, tmp_path).samples
+    for path in (path for path in data.rglob("*.json*") if f"[{first}, {last}]" in path.read_text()):
+        path.write_text(path.read_text().replace(f"[{first}, {last}]", f"[{last}, {first}]", 1))
+        changed = path.name
+    after = loader.read(task, tmp_path)
+    assert [sample.target for sample in after.samples] == [sample.target for sample in before]
+    (said,) = (note for note in after.notes if "ends before it starts" in note)
+    assert f"{name}: 1 of {len(before)} samples" in said
+    assert changed in said
+
+
+@pytest.mark.parametrize("name", ["tacos", "charades_sta", "activitynet_captions", "qvhighlights"])
+def test_rows_that_lie_in_two_folders_are_not_read_twice(name: str, tmp_path: Path) -> None:
+    """A copy is left out; what is no copy is refused, or told by its number of rows."""
+    task, data = CATALOGUE.task(name), copied(name, tmp_path)
+    paths = row_files.paths(task.rows, data) if task.rows else []
+    once = [sample.id for sample in loader.read(task, tmp_path).samples]
+    inner = data / (task.data or name)
+    inner.mkdir()
+    for path in paths:
+        glob = "charades_sta_test.txt" if name == "charades_sta" else path.name
+        (inner / glob).write_text(path.read_text())
+    if name != "charades_sta":
+        assert [sample.id for sample in loader.read(task, tmp_path).samples] == once
+    if name != "qvhighlights":
+        (inner / glob).write_text("" if name == "charades_sta" else "{}")
+        with pytest.raises(ViubenchError, match=r"several (layouts|places)"):
+            loader.read(task, tmp_path)
+
+
+def test_a_missing_interval_is_an_error() -> None:
+    video = {"duration": 9.0, "timestamps": [[2.0, 6.5]], "sentences": ["A bird lands."]}
     with pytest.raises(ViubenchError, match="1 intervals for 2 sentences"):
         list(activitynet([file({"v_a": video | {"sentences": ["A bird lands.", "It leaves."]}})]))
 

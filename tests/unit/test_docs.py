@@ -23,6 +23,7 @@ DOCUMENTS = (
     "docs/add-a-benchmark.md",
     "docs/gate.md",
     "docs/import.md",
+    "docs/judge.md",
     "docs/leaderboard.md",
     "docs/compare.md",
     "docs/performance.md",

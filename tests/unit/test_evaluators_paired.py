@@ -38,7 +38,14 @@ def test_a_question_is_read_and_scored_as_a_choice() -> None:
 def test_a_pair_is_right_when_both_of_a_kind_are(right: tuple[float, ...]) -> None:
     (unit,) = PairedChoice().units(pair(right[:2], right[2:]))
     text, video = float(right[:2] == (1.0, 1.0)), float(right[2:] == (1.0, 1.0))
-    assert unit.scores == {"text_score": text, "video_score": video, "group_score": text * video}
+    assert unit.scores == {
+        "text_score": text,
+        "video_score": video,
+        "group_score": text * video,
+        "accuracy": sum(right) / 4,
+        "text_accuracy": sum(right[:2]) / 2,
+        "video_accuracy": sum(right[2:]) / 2,
+    }
 
 
 @pytest.mark.parametrize(
@@ -54,14 +61,14 @@ def test_a_missing_or_surplus_member_makes_the_pair_wrong(
     text: tuple[float, ...], video: tuple[float, ...], scores: tuple[float, ...]
 ) -> None:
     (unit,) = PairedChoice().units(pair(text, video))
-    assert tuple(unit.scores.values()) == scores
+    assert tuple(unit.scores[f"{name}_score"] for name in ("text", "video", "group")) == scores
 
 
 def test_an_unanswered_member_counts_as_wrong() -> None:
     rows = pair((1.0, 1.0), (1.0, 1.0))
     rows[1] = Scored({}, "7", {"question": "text"})
     (unit,) = PairedChoice().units(rows)
-    assert unit.scores == {"text_score": 0.0, "video_score": 1.0, "group_score": 0.0}
+    assert (unit.scores["text_score"], unit.scores["video_score"], unit.scores["accuracy"]) == (0.0, 1.0, 0.75)
 
 
 def test_units_keep_their_order_and_the_groups_all_members_share() -> None:

@@ -56,7 +56,9 @@ def test_a_sample_of_several_values_counts_in_each() -> None:
     rows = [record("a", 1.0, groups={"type": ("x", "y")}), record("b", 0.0, groups={"type": ("y",)})]
     task = results(rows).tasks["t"]
     assert task.groups["type"] == {"x": {"value": 1.0, "n": 1}, "y": {"value": 0.5, "n": 2}}
-    assert "macro_type" not in task.metrics
+    assert task.metrics["macro_type"] == 0.75, "the mean over the values"
+    some = results([rows[0], record("c", 0.0, groups={"type": ()})]).tasks["t"]
+    assert "macro_type" not in some.metrics
 
 
 def test_a_pair_is_right_only_as_a_whole() -> None:
@@ -73,6 +75,7 @@ def test_a_pair_is_right_only_as_a_whole() -> None:
     }
     assert {primary: task.value for primary, task in found.items()} == {"text": 0.75, "video": 0.5, "group": 0.25}
     assert found["text"].metrics["video_score"] == 0.5
+    assert found["text"].metrics["accuracy"] == pytest.approx((1 + 3 / 4 + 3 / 4 + 1) / 4), "per question"
     assert (found["text"].n, found["text"].clusters) == (15, 4)
     assert found["text"].groups["major"]["3m"] == {"value": 0.0, "n": 1}
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from example_rows import copied
 
 import evaluators
 from evaluators import Evaluator
@@ -17,8 +18,10 @@ from viubench.datasets.adapters.video_mmmu import DISCIPLINES
 from viubench.datasets.dataset import Dataset
 from viubench.errors import ViubenchError
 from viubench.schema import Sample, Task
+from viubench.scoring import baselines
 from viubench.scoring.grade import grade
 from viubench.tasks.registry import BUILT_IN, Catalogue
+from viubench.video.frame_cache import FrameCache
 
 EXAMPLES = BUILT_IN / "examples"
 GROUNDING = ("qvhighlights", "activitynet_captions", "activitynet_captions_val2", "charades_sta", "tacos")
@@ -164,8 +167,31 @@ def test_intervals_are_seconds_and_the_whole_video_is_the_random_answer(name: st
     evaluator, samples = graders(name)
     for sample in samples:
         assert all(0 <= start < end for start, end in sample.target)
-        assert sample.params["times"][0] == 0
-        assert 0 < evaluator.chance(sample) <= 1
+        if name == "charades_sta":  # the rows do not say how long a video is
+            assert "times" not in sample.params
+        else:
+            assert sample.params["times"][0] == 0
+            assert 0 < evaluator.chance(sample) <= 1
+
+
+def test_chance_and_blind_do_not_depend_on_which_videos_are_at_hand(tmp_path: Path, clips: Path) -> None:
+    """Without the length of every video there is neither, and it is said; a scored answer counts all the same."""
+    data = copied("charades_sta", tmp_path)
+    cache, known = FrameCache(tmp_path / "cache"), {}
+    videos = sorted({sample.clips[0].path for sample in loader.read(task_of("charades_sta"), tmp_path).samples})
+    for at_hand in (0, len(videos) - 1, len(videos)):
+        for name in videos[:at_hand]:
+            (data / name).parent.mkdir(exist_ok=True)
+            shutil.copy(next(clips.glob("*.mp4")), data / name)
+        dataset = loader.read(task_of("charades_sta"), tmp_path, cache)
+        known[at_hand] = (baselines.of(task_of("charades_sta"), dataset.samples), dataset.notes)
+    (nothing, few, everything) = known.values()
+    for found, notes in (nothing, few):
+        assert (found.chance, found.blind, found.trivial) == (None, None, {})
+        assert found.scores == everything[0].scores
+        assert any("unknown length" in note for note in notes)
+    assert everything[0].chance is not None
+    assert everything[0].blind is not None
 
 
 def test_equal_video_and_sentence_are_both_counted() -> None:
@@ -176,6 +202,12 @@ def test_equal_video_and_sentence_are_both_counted() -> None:
     first, second = soup["s99-d01-0"], soup["s99-d01-2"]
     assert first.question == second.question
     assert first.target != second.target
+
+
+def test_qvhighlights_has_the_three_rules_of_several_windows_side_by_side() -> None:
+    scores = said("qvhighlights", "99001", "90 - 96")[1]  # the second of [20, 34] and [90, 96]
+    assert (scores["iou"], scores["iou_first"]) == (1.0, 0.0)
+    assert scores["iou_union"] == pytest.approx(6 / 20)
 
 
 def test_qvhighlights_scores_the_best_window_and_clusters_by_source_video() -> None:

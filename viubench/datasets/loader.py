@@ -8,7 +8,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -40,8 +40,8 @@ def read(
 
     Args:
         root: the data root (see `row_files.data_folder`), or one file of rows.
-        cache: gives the length of a video where a task asks for intervals and the rows do not say; without it, the end
-            of the last true window is taken.
+        cache: gives the length of a video where a task asks for intervals and the rows do not say. What is not known
+            of one video leaves the task without chance and blind score, which a note says.
         told: whether the subtitles of a video are put before the question; notes say how many questions have none, and
             how many those that cannot be read.
 
@@ -73,9 +73,11 @@ def read(
     expected = task.rows.expected if task.rows else None
     differs = f"{task.task}: {len(samples)} rows, but the published set has {expected}"
     notes = [] if expected in (None, len(samples)) else [differs]
-    for names, lack in ((reader.silent, "have no subtitles"), (reader.unread, "have subtitles that cannot be read")):
-        if names:
-            notes.append(f"{task.task}: {len(names)} of {len(samples)} samples {lack} (the first: {names[0]})")
+    notes += [
+        f"{task.task}: {len(names)} of {len(samples)} samples {lack} (the first: {names[0]})"
+        for names, lack in reader.lacks()
+        if names
+    ]
     files = frozenset(name for (name, _), lines in reader.lines_of.items() if lines)
     revision = local_manifest.revision(task, folder)
     return Dataset({task.task: task}, samples, folder, notes=tuple(notes), subtitles=files, revision=revision)
@@ -95,6 +97,8 @@ class _RowReader:
     lines_of: dict[tuple[str, float], list[subtitles.Line]] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)  # why files of subtitles cannot be read
     silent: list[str] = field(default_factory=list)  # files of subtitles that are not there, one a sample
+    unmeasured: list[str] = field(default_factory=list)  # videos of unknown length, one a sample
+    reversed: list[str] = field(default_factory=list)  # places of rows with a reversed interval
     unread: list[str] = field(default_factory=list)  # files that are there and cannot be read, and why; one a sample
 
     def __post_init__(self) -> None:
@@ -106,6 +110,7 @@ class _RowReader:
     def sample(self, row: Mapping[str, Any]) -> Sample:
         """One row; ValueError when its answer or options make no sense, ViubenchError for a field that is not there."""
         task = self.task
+        row = self.ordered(row) if task.evaluator.name == "temporal_iou" else row
         names, clips = self.clips(row)
         question, options = self.question(row)
         given = templating.value(task.answer, row, what="answer")
@@ -115,7 +120,10 @@ class _RowReader:
         if options is not None:
             params["letters"] = list(options.letters)
         if task.evaluator.name == "temporal_iou":
-            params["times"] = [0.0, self.duration(row, clips[0], target)]
+            if (seconds := self.duration(row, clips[0])) is None:
+                self.unmeasured.append(clips[0].path)
+            else:
+                params["times"] = [0.0, seconds]
         return Sample(
             id=self.name(row, [question, given, names]),
             task=task.task,
@@ -127,6 +135,15 @@ class _RowReader:
             options=options.texts if options else (),
             params=params,
             groups=self.groups(row),
+        )
+
+    def lacks(self) -> Iterable[tuple[list[str], str]]:
+        """What a user should know of samples: one place or file each, and what they have or lack."""
+        return (
+            (self.silent, "have no subtitles"),
+            (self.unread, "have subtitles that cannot be read"),
+            (self.reversed, "have a true interval that ends before it starts; its ends were put in order"),
+            (self.unmeasured, "have videos of unknown length, so there is no chance and no blind score"),
         )
 
     def question(self, row: Mapping[str, Any]) -> tuple[str, choices.Choices | None]:
@@ -235,8 +252,8 @@ class _RowReader:
                 self.clip_of[name] = Clip(path=[*files, *likely, *candidates][0])
         return self.clip_of[name]
 
-    def duration(self, row: Mapping[str, Any], clip: Clip, target: Any) -> float:
-        """Seconds an interval is measured against: the row's, else the video's, else up to the last true window."""
+    def duration(self, row: Mapping[str, Any], clip: Clip) -> float | None:
+        """Seconds an interval is measured against: the row's, else the video's; None where neither says it."""
         if self.video.duration:
             return float(templating.value(self.video.duration, row, what="video.duration"))
         if self.cache is not None:
@@ -244,7 +261,20 @@ class _RowReader:
                 return float(self.cache.probe(clip, self.folder).duration)
             except MediaError:
                 pass  # the run reports it and counts the sample as wrong
-        return float(max(end for _, end in (target if isinstance(target[0], list) else [target])))
+        return None
+
+    def ordered(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The row with each true interval's start before its end; one that the data reverse is remembered."""
+        windows = row.get("relevant_windows")
+        if not isinstance(windows, list) or not any(_is_reversed(window) for window in windows):
+            return row
+        self.reversed.append(row_files.place(dict(row)))
+        return {**row, "relevant_windows": [sorted(window) if _is_reversed(window) else window for window in windows]}
+
+
+def _is_reversed(window: Any) -> bool:
+    ends = window if isinstance(window, list | tuple) and len(window) == 2 else (0, 0)
+    return all(isinstance(end, int | float) for end in ends) and ends[0] > ends[1]
 
 
 def _frames(folder: Path, name: str, fps: float) -> Clip:

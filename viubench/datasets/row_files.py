@@ -68,7 +68,8 @@ def choose(globs: Sequence[str], matching: Callable[[str], Iterable[str]]) -> se
 
 
 def rows(task: Task, folder: Path, only: Path | None = None) -> list[dict[str, Any]]:
-    """Every row of the benchmark but those that `rows.keep` leaves out; `only` names one file to read instead.
+    """Every row of the benchmark but those that `rows.keep` leaves out; `only` names one file to read instead. Of files
+    that are copies of one another the first is read.
 
     Raises ViubenchError for no file, a file that cannot be read (with line), or rows the adapter cannot read.
     """
@@ -77,6 +78,7 @@ def rows(task: Task, folder: Path, only: Path | None = None) -> list[dict[str, A
         raise ViubenchError(f"{task.task} has no rows: it is built from videos")
     chosen = [only] if only else paths(spec, folder)
     files = [RowFile(path.stem, str(path.relative_to(folder)), folder, read(path)) for path in chosen]
+    files = [file for at, file in enumerate(files) if not any(file.content == other.content for other in files[:at])]
     if not files:
         raise ViubenchError(f"{task.task}: no row files ({', '.join(spec.files)})", where=str(folder))
     try:

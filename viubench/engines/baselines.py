@@ -105,5 +105,7 @@ class AnswersEngine(BaselineEngine):
 def _refuse_unknown(kind: str, evaluators: Mapping[str, Evaluator], blind_answers: BlindAnswers) -> None:
     if unknown := [task for task in evaluators if task not in blind_answers]:
         message = f"no random rule and no best constant answer is known for {unknown[0]}"
-        hint = "leave the tasks named lmms: to models and to --engine oracle"
+        hint = (
+            "leave it to models and to --engine oracle; a grounding task needs its videos, whose lengths its rows lack"
+        )
         raise ViubenchError(message, where=f"--engine {kind}", hint=hint)

@@ -108,6 +108,8 @@ def _names(planned: Plan) -> dict[str, str]:
     taken = [*names.values(), *(name for suite in planned.suites for name in _group_configs(suite))]
     if twice := sorted({name for name in taken if taken.count(name) > 1}):
         raise ViubenchError(f"{twice[0]!r} would be the name of two exported tasks or groups", where="--tasks")
+    if judged := [task for task, scorer in planned.evaluators.items() if scorer.needs_judge]:
+        raise ViubenchError(f"{judged[0]} is scored by a judge, which an export does not hold", where="--tasks")
     if foreign := [task for task in planned.tasks if task.startswith("lmms:")]:
         raise ViubenchError(f"{foreign[0]} is lmms-eval's own task", hint="name it there without the prefix lmms:")
     return names

@@ -178,7 +178,8 @@ def _task(
     published = [headline(own, evaluator, average) for own in answered if len(own)]
     metrics = [_metrics(own, evaluator, entry.scores) for own in by_number]
     keys = dict.fromkeys(key for own in metrics for key in own)
-    macro = {f"macro_{key}": headline(units, evaluator, key) for key in _single(units)}
+    groups = _breakdown(units, evaluator.unit_metric)
+    macro = {f"macro_{key}": _macro(units, evaluator, key, groups[key]) for key in _whole(units)}
     return TaskResult(
         metric=entry.metric,
         value=rounded(estimate.value),
@@ -194,7 +195,7 @@ def _task(
         corrected=rounded((estimate.value - chance) / (1 - chance)) if chance is not None and chance < 1 else None,
         metrics={key: rounded(_mean([own.get(key, 0.0) for own in metrics])) for key in keys}
         | {key: rounded(value) for key, value in macro.items()},
-        groups=_breakdown(units, evaluator.unit_metric),
+        groups=groups,
         trivial=entry.trivial,
         rules=rules,
         protocol=protocol.protocol,
@@ -214,13 +215,20 @@ def _metrics(units: pd.DataFrame, evaluator: Evaluator, names: Sequence[str]) ->
     return evaluator.aggregate([dict(zip(keys, row, strict=True)) for row in rows])
 
 
-def _single(units: pd.DataFrame) -> list[str]:
-    """The group keys of which every unit has one value."""
+def _whole(units: pd.DataFrame) -> list[str]:
+    """The group keys of which every unit has a value, or several."""
     return [
         key
         for key, column in keyed(units, "group.").items()
-        if all(isinstance(value, str) for value in units[column].unique())
+        if all(isinstance(value, str) or (isinstance(value, tuple) and value) for value in units[column].unique())
     ]
+
+
+def _macro(units: pd.DataFrame, evaluator: Evaluator, key: str, groups: Mapping[str, Mapping[str, float]]) -> float:
+    """The mean of the means of a group; a unit of several values counts in each."""
+    if units[f"group.{key}"].map(lambda value: isinstance(value, tuple)).any():
+        return _mean([group["value"] for group in groups.values()])
+    return headline(units, evaluator, key)
 
 
 def _breakdown(units: pd.DataFrame, metric: str) -> dict[str, dict[str, Any]]:

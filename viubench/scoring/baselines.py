@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import evaluators
 from evaluators import Evaluator, Scored
+from evaluators.base import NotKnown
 from viubench.schema import Sample, Task
 from viubench.scoring.aggregate import headline, rounded
 from viubench.scoring.frame import scores_frame
@@ -37,20 +38,27 @@ def of(task: Task, samples: Sequence[Sample]) -> Baselines:
     evaluator = evaluators.get(task.evaluator.name, **task.evaluator.params)
     try:
         blind = evaluator.blind(samples)
+    except NotKnown as error:
+        return Baselines(None, None, str(error), _keys(evaluator, samples[0]))
     except NotImplementedError as error:
         return Baselines(None, None, str(error), [evaluator.metric])
-    truth = evaluator.parse(samples[0].answer_text, samples[0])
     return Baselines(
         chance=_chance(evaluator, samples, task.average),
         blind=_headline(evaluator, samples, blind.texts, task.average),
         statement=blind.statement,
-        scores=sorted(evaluator.score(truth, samples[0])) if truth else [evaluator.metric],
+        scores=_keys(evaluator, samples[0]),
         texts={sample.id: text for sample, text in zip(samples, blind.texts, strict=True)},
         trivial={
             name: rounded(_headline(evaluator, samples, texts, task.average))
             for name, texts in evaluator.trivial(samples).items()
         },
     )
+
+
+def _keys(evaluator: Evaluator, sample: Sample) -> list[str]:
+    """The keys of the scores an answer gets."""
+    truth = evaluator.parse(sample.answer_text, sample)
+    return sorted(evaluator.score(truth, sample)) if truth else [evaluator.metric]
 
 
 def _headline(evaluator: Evaluator, samples: Sequence[Sample], texts: Sequence[str], average: str) -> float:

@@ -4,9 +4,9 @@ Example: the line `INV12 4.1 11.9##person puts a towel on a shelf.` of Charades-
 
     {"vid": "INV12", "place": 0, "query": "person puts a towel on a shelf.", "relevant_windows": [[4.1, 11.9]]}
 
-All give one row per sentence, stripped, in file order; equal sentences of a video are all kept, and an interval that
-ends after its video stays. `place` is the sentence's place among those of its video, from 0; `relevant_windows` and
-`duration` (where the set has one) are in seconds.
+All give one row per sentence, stripped, in file order; equal sentences of a video are all kept, and an interval stays
+as it is, also one that ends after its video. `place` is the sentence's place among those of its video, from 0;
+`relevant_windows` and `duration` (where the set has one) are in seconds.
 """
 
 from __future__ import annotations
@@ -29,12 +29,11 @@ _LINE = re.compile(r"(\S+)\s+([0-9.]+)\s+([0-9.]+)\s*##(.+)")
 def activitynet(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
     """A dictionary of videos with parallel lists of intervals and sentences, or the hub's list of such videos.
 
-    Videos of the list name themselves: `video_id`, or `video` with a suffix. An interval that an annotator reversed is
-    put in order.
+    Videos of the list name themselves: `video_id`, or `video` with a suffix.
 
-    Raises ViubenchError for both layouts at once, or a video with more sentences than intervals.
+    Raises ViubenchError for both layouts or two places at once, or a video with more sentences than intervals.
     """
-    for file in one_layout(files):
+    for file in one_place(files):
         index = 0
         for vid, video in _videos(file.content):
             spans, sentences = video["timestamps"], video["sentences"]
@@ -46,7 +45,7 @@ def activitynet(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
                     "place": place,
                     "duration": video["duration"],
                     "query": sentence.strip(),
-                    "relevant_windows": [sorted(span)],
+                    "relevant_windows": [span],
                     **file.place(index),
                 }
                 index += 1
@@ -63,10 +62,10 @@ def _videos(content: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def charades(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
     """The original text file, or the hub's table, whose 16-bit numbers are up to 0.0125 s beside those of the text.
 
-    Raises ViubenchError for text and table at once, or a line that is not `VIDEO start end##sentence`.
+    Raises ViubenchError for text and table or two places at once, or a line that is not `VIDEO start end##sentence`.
     """
     seen: Counter[str] = Counter()
-    for file in one_layout(files):
+    for file in one_place(files):
         queries = _lines(file) if isinstance(file.content, str) else map(_table_row, file.content)
         for index, (vid, window, query) in enumerate(queries):
             yield {"vid": vid, "place": seen[vid], "query": query, "relevant_windows": [window], **file.place(index)}
@@ -90,9 +89,9 @@ def _table_row(row: Mapping[str, Any]) -> Query:
 
 def tacos(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
     """2D-TAN's dictionary with intervals in frames (divided by `fps`, to the millisecond), or VideoMind's lines;
-    ViubenchError for both at once."""
+    ViubenchError for both or two places at once."""
     seen: Counter[str] = Counter()
-    for file in one_layout(files):
+    for file in one_place(files):
         rows = _of_frames(file.content) if isinstance(file.content, dict) else file.content
         for index, row in enumerate(rows):
             yield {
@@ -114,6 +113,14 @@ def _of_frames(videos: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             window = [round(frame / fps, 3) for frame in span]
             about = {"vid": PurePosixPath(name).stem, "duration": video["num_frames"] / fps}
             yield about | {"query": sentence, "relevant_windows": [window]}
+
+
+def one_place(files: Sequence[RowFile]) -> Sequence[RowFile]:
+    """`files`; ViubenchError when they are of several layouts, or lie in several folders: one is a copy."""
+    if len({PurePosixPath(file.path).parent for file in files}) > 1:
+        message = f"the same rows lie here in several places: {', '.join(file.path for file in files)}"
+        raise ViubenchError(message, where=str(files[0].folder), hint="keep one of them")
+    return one_layout(files)
 
 
 def one_layout(files: Sequence[RowFile]) -> Sequence[RowFile]:
