@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import evaluators
 from viubench.errors import ViubenchError
 from viubench.pretext import generate
-from viubench.pretext.generate import Drawn, Rejected, apply, draw, fill
+from viubench.pretext.generate import Drawn, Rejected, apply, draw, fill, least_frames
 from viubench.pretext.rng import Rng, seed_of
 from viubench.pretext.visibility import APPEARANCE, MOTION, ChangeDetector, differ, halved
 from viubench.schema import Borrowed, CountSpec, EvaluatorSpec, GroundSpec, Item, JigsawSpec, PretextSpec, Task
@@ -186,6 +186,11 @@ def test_too_few_frames_and_too_short_a_time() -> None:
     assert cause(JigsawSpec.model_validate({"params": {"n": 11}}), short) == "too_few_frames"
     assert cause(CountSpec(), short) == "too_few_frames"
     assert cause(ground("mirror"), wrap(VIDEO.pixels[:1])) == "too_few_frames"
+    for spec in (ground("mirror", length=10), ground("fast", length=9), CountSpec(), JigsawSpec()):
+        least = least_frames(spec)
+        assert cause(spec, wrap(VIDEO.pixels[: least - 1])) == "too_few_frames"
+        enough = [draw(spec, seed, [wrap(VIDEO.pixels[:least])]) for seed in range(4)]
+        assert {getattr(drawn, "cause", "kept") for drawn in enough} != {"too_few_frames"}
     quick = wrap(VIDEO.pixels, tuple(1.06 + 0.0001 * k for k in range(48)))
     assert cause(ground("mirror"), quick) == "too_short_in_time"
 

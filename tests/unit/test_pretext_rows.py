@@ -100,12 +100,12 @@ def test_ids_are_stable_and_a_question_that_is_there_twice_counts_twice(tmp_path
         (row("counting", "three"), "reward_model", "three"),
         (row("shuffled", "3124", 3), "reward_model", "4 clips"),
         (row("counting", "1,2,3", prompt=[{"role": "user", "content": "no video"}]), "prompt", "0 times <video>"),
-        (row("counting", "1,2,3", prompt=[{"role": "user"}]), "prompt", "0.content: Field required"),
+        (row("counting", "1,2,3", prompt=[{"role": "user"}]), "prompt", "0.content: is missing"),
         (row("counting", "1,2,3", videos=[{"video": FRAMES}]), "videos", "sample_fps"),
         (row("counting", "1,2,3", videos=[{"sample_fps": 2.0}]), "videos", "neither a path nor"),
-        (row("counting", "1,2,3", videos=[]), "videos", "at least 1 item"),
+        (row("counting", "1,2,3", videos=[]), "videos", "must be a list, at least 1"),
         (row("counting", "1,2,3", extra_info="{"), "extra_info", "no JSON"),
-        (row("counting", "1,2,3", reward_model=None), "reward_model", "valid dictionary"),
+        (row("counting", "1,2,3", reward_model=None), "reward_model", "must be a mapping"),
     ],
 )
 def test_what_cannot_be_read_is_named(broken: dict[str, Any], column: str, message: str, tmp_path: Path) -> None:

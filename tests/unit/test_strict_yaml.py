@@ -52,7 +52,7 @@ def test_a_good_file_loads(tmp_path: Path) -> None:
         (GOOD.replace("{name: choice}", "{}"), "'evaluator.name' is missing", ":4:1", ""),
         (GOOD.replace("choice}", "!!python/name:os.system x}"), "is not allowed", ":4:19", "registered name"),
         (GOOD.replace("d\n", "[1, 2\n"), "not valid YAML", ":3:9", ""),
-        (GOOD.replace("domain: d", "domain: 3"), "domain: input should be a valid string, not 3", ":2:1", ""),
+        (GOOD.replace("domain: d", "domain: 3"), "domain: must be a text, not 3", ":2:1", ""),
         ("", "is empty", "", ""),
     ],
 )
@@ -98,6 +98,6 @@ def test_any_text_gives_a_task_or_a_clear_error(tmp_path_factory: pytest.TempPat
 
 def test_a_range_is_checked(tmp_path: Path) -> None:
     path = write(tmp_path, "protocol: p\nsampling: {kind: even, frames: 0}\n")
-    with pytest.raises(ViubenchError, match="greater than or equal to 1") as caught:
+    with pytest.raises(ViubenchError, match="must be a whole number, at least 1, at most 100000, not 0") as caught:
         strict_yaml.load(path, Protocol)
     assert (caught.value.where or "").endswith(":2:24")

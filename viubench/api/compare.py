@@ -20,7 +20,7 @@ from viubench.comparison.gate import gate as judge
 from viubench.comparison.pair import Side, compare_runs
 from viubench.errors import ViubenchError
 from viubench.runner.config import PathLike
-from viubench.schema import GateConfig, GateReport
+from viubench.schema import GateConfig, GateReport, wording
 from viubench.schema.compare import CompareReport
 from viubench.storage import reference_run, strict_yaml
 
@@ -65,8 +65,7 @@ def gate_config(config: GateConfig | PathLike | Mapping[str, Any] | None) -> Gat
     try:
         return GateConfig.model_validate(config)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ViubenchError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where="config") from None
+        raise ViubenchError(wording.first_in_words(error, GateConfig), where="config") from None
 
 
 def _folder(run: Run | PathLike) -> Path:

@@ -16,7 +16,8 @@ import typer
 
 from viubench.cli import build, comparison, data, doctor, export, imports, judge, protocols, run, tasks, train, watch
 from viubench.cli.progress import print_error
-from viubench.errors import Exit, ViubenchError
+from viubench.cli.streams import Droppable
+from viubench.errors import ViubenchError
 from viubench.version import __version__
 
 app = typer.Typer(
@@ -56,7 +57,9 @@ def bench(words: Annotated[list[str], typer.Argument(metavar="NAME")] = []) -> N
 
 
 def main(commands: typer.Typer = app) -> None:
-    """Run `commands`; a user's mistake ends in two or three lines, never in a traceback."""
+    """Run `commands`; a user's mistake ends in two or three lines, never in a traceback, and neither does a pipe that
+    nobody reads any more."""
+    sys.stdout, sys.stderr = Droppable(sys.stdout), Droppable(sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         commands()
@@ -65,6 +68,3 @@ def main(commands: typer.Typer = app) -> None:
             raise
         print_error(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(Exit.OK)

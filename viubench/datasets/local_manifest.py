@@ -20,7 +20,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from viubench.errors import ViubenchError
-from viubench.schema import Strict, Task
+from viubench.schema import Strict, Task, wording
 from viubench.storage import atomic, locking
 
 MANIFEST = ".viubench-data.manifest"
@@ -84,7 +84,7 @@ def load(folder: Path) -> LocalManifest:
     try:
         return LocalManifest.model_validate_json(path.read_bytes()) if path.exists() else LocalManifest()
     except ValidationError as error:
-        message = f"the manifest of the data cannot be read: {error.errors()[0]['msg']}"
+        message = f"the manifest of the data cannot be read: {wording.first_in_words(error, LocalManifest)}"
         hint = "delete it: local files are recognised by their checksums"
         raise ViubenchError(message, where=str(path), hint=hint) from None
 

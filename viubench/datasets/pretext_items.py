@@ -18,7 +18,7 @@ from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.generate import sample_of
 from viubench.pretext.published_rows import read_parquet
-from viubench.schema import Item, Sample, Task
+from viubench.schema import Item, Sample, Task, wording
 from viubench.tasks.registry import Catalogue
 from viubench.video.frame_cache import FrameCache
 
@@ -118,6 +118,7 @@ def _items(path: Path, task_of: Callable[[str], Task | None]) -> list[Sample]:
                     raise ValueError(f"its task {item.task!r} is not in build.json")
                 samples.append(sample_of(item, task))
             except (ValidationError, ValueError, KeyError) as error:
-                reason = str(error).splitlines()[0]
+                about = wording.first_in_words(error, Item) if isinstance(error, ValidationError) else str(error)
+                reason = about.splitlines()[0]
                 raise ViubenchError(f"an item cannot be read: {reason}", where=f"{path}:{number}") from None
     return samples

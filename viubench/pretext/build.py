@@ -24,9 +24,9 @@ from typing import Any
 
 from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.build_worker import BuiltItem, Frames, VideoFile, scan, write_frames
-from viubench.pretext.generate import FIELDS, fill
+from viubench.pretext.generate import FIELDS, fill, least_frames
 from viubench.pretext.schedule import Drawing, Pool, Progress, draw_all
-from viubench.schema import SCHEMA_VERSION, Clip, JigsawSpec, Recipe, Task
+from viubench.schema import SCHEMA_VERSION, Clip, JigsawSpec, Recipe, Sampling, Task
 from viubench.storage import atomic
 from viubench.video.discover import list_videos
 from viubench.video.frame_cache import FrameCache
@@ -105,7 +105,7 @@ def build(
         files, usable = _scan_all(paths, frames, pool)
     with pool_of(DRAW_SECONDS) as pool:
         drawing = draw_all(tasks, requested, usable, frames, seed, pool, progress)
-        _check_items(requested, drawing)
+        _check_items(requested, drawing, tasks, recipe.sampling)
         out.mkdir(parents=True, exist_ok=True)
         if materialize:
             _materialize(drawing, frames, out / "frames", pool)
@@ -164,16 +164,29 @@ def _scan_all(paths: list[str], frames: Frames, pool: Pool) -> tuple[list[VideoF
     return files, list(usable.values())
 
 
-def _check_items(requested: Mapping[str, int], drawing: Drawing) -> None:
+def _check_items(requested: Mapping[str, int], drawing: Drawing, tasks: Mapping[str, Task], shown: Sampling) -> None:
     """Every task has an item, and no two items have one id."""
     for task in requested:
         if not drawing.count(task):
+            if drawing.rejections[task].most_common(1)[0][0] == "too_few_frames":
+                raise _too_few_frames(tasks[task], shown)
             raise ViubenchError(
                 f"no answerable item of {task} could be drawn: {_listed(drawing.rejections[task].most_common())}",
                 hint="give videos with more motion, colour or length, or an easier recipe",
             )
     if len({item.id for _, item in drawing.items.values()}) != len(drawing.items):
         raise ViubenchError("two items have one id", hint="build with another --seed")
+
+
+def _too_few_frames(task: Task, shown: Sampling) -> ViubenchError:
+    """What to tell who shows a video in fewer frames than the questions of a task are made of."""
+    if task.pretext is None or (least := least_frames(task.pretext)) <= shown.frames:
+        message = f"no item of {task.task} could be drawn: no video gives the frames that its questions need"
+        hint = "give longer videos, or sample them more densely (--fps), or choose an easier recipe"
+        return ViubenchError(message, hint=hint)
+    message = f"no item of {task.task} could be drawn: it needs at least {least} frames of a video, and is shown "
+    hint = f"--frames {least} or more, or leave this task out"
+    return ViubenchError(f"{message}{shown.frames}", where="--frames", hint=hint)
 
 
 def _write_items(requested: Mapping[str, int], drawing: Drawing, path: Path) -> str:

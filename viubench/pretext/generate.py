@@ -31,6 +31,7 @@ from viubench.schema import (
     Clip,
     CountItem,
     CountParams,
+    CountSpec,
     GroundItem,
     GroundParams,
     Groups,
@@ -126,6 +127,19 @@ def draw(
     return drawn
 
 
+def least_frames(pretext: PretextSpec) -> int:
+    """Frames of a video that every question needs, at the least."""
+    params = pretext.params
+    if isinstance(params, GroundParams):
+        shortest = params.length[0] + 1
+        fast = params.fast[0] * (params.length[0] - 1) + 1
+        return max(shortest, fast) if params.perturb == ("fast",) else shortest
+    if isinstance(params, CountParams):
+        most = params.max_frames
+        return max(most + (most - 1) * params.min_gap, most * len(params.shapes))
+    return params.n
+
+
 def _ground(
     params: GroundParams,
     source: dict[str, Any],
@@ -194,7 +208,7 @@ def _visible_order(segment: tuple[int, int], rng: Rng, detector: ChangeDetector)
 
 def _count(params: CountParams, source: dict[str, Any], video: VideoInput, rng: Rng) -> Drawn | Rejected:
     most = params.max_frames
-    if max(most + (most - 1) * params.min_gap, most * len(params.shapes)) > len(video):
+    if least_frames(CountSpec(params=params)) > len(video):
         return Rejected("too_few_frames", final=True)
     counts = [
         [rng.integer(1, params.max_instances) for _ in range(rng.integer(params.min_frames, most))]

@@ -24,7 +24,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 import evaluators
 from viubench.errors import ViubenchError
-from viubench.schema import Clip, Sample, content_hash
+from viubench.schema import Clip, Sample, content_hash, wording
 from viubench.video.sampling import edges
 
 COLUMNS = ("data_source", "prompt", "videos", "reward_model", "extra_info")
@@ -119,9 +119,9 @@ def read_parquet(path: Path) -> list[Sample]:
         try:
             sample = _sample(_PublishedRow.model_validate(row), f"{path}: row {number}")
         except ValidationError as error:
-            (column, *inner), message = error.errors()[0]["loc"], error.errors()[0]["msg"]
+            (column, *inner), said = wording.in_words(error.errors()[0], _PublishedRow)
             raise ViubenchError(
-                ".".join(map(str, inner)) + ": " * bool(inner) + message.removeprefix("Value error, "),
+                ".".join(map(str, inner)) + ": " * bool(inner) + said,
                 where=f"{path}: row {number}, column {column}",
             ) from None
         times_seen[sample.id] += 1

@@ -18,14 +18,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from viubench.errors import ViubenchError, did_you_mean
-from viubench.schema import Protocol
+from viubench.schema import Protocol, wording
 
 ABOUT = ("protocol", "description", "source", "commands")
 """Fields that say what a protocol is, and change nothing."""
-
-KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a text"}
-KINDS |= {"array": "a list", "object": "a mapping", "null": "null"}
-BOUNDS = {"exclusiveMinimum": "more than", "minimum": "at least", "exclusiveMaximum": "less than", "maximum": "at most"}
 
 
 def paths(model: type[BaseModel] = Protocol, above: str = "") -> Iterator[str]:
@@ -66,8 +62,8 @@ def allowed(path: str) -> str:
     model: type[BaseModel] = Protocol
     for part in above:
         model = model.model_fields[part].annotation  # type: ignore[assignment]
-    schema = model.model_json_schema()["properties"][name]
-    return " or ".join(dict.fromkeys(map(_words, schema.get("anyOf", [schema]))))
+    words = wording.described(model.model_json_schema()["properties"][name])
+    return words + ', such as ["\\n"]' if words == "a list of texts" else words
 
 
 def placed(data: Mapping[str, Any], path: str, new: Any) -> dict[str, Any]:
@@ -93,7 +89,7 @@ def validated(data: Mapping[str, Any], options: Mapping[str, str]) -> Protocol:
         for path, option in options.items():
             if any(place == path or place.startswith(f"{path}.") for place in places):
                 raise _ill(path, _at(data, path), option) from None
-        raise ViubenchError(f"the protocol does not fit: {places[0]}: {error.errors()[0]['msg']}") from None
+        raise ViubenchError(f"the protocol does not fit: {wording.first_in_words(error, Protocol)}") from None
 
 
 def _field(path: str, where: str) -> FieldInfo:
@@ -156,22 +152,6 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
 
 def _texts(choices: tuple[Any, ...]) -> bool:
     return bool(choices) and all(isinstance(choice, str) for choice in choices)
-
-
-def _words(schema: Mapping[str, Any]) -> str:
-    if "enum" in schema:
-        return "one of " + ", ".join(schema["enum"])
-    if "const" in schema:
-        return str(schema["const"])
-    kind = KINDS.get(schema.get("type", ""), "a value")
-    if "prefixItems" in schema:
-        kind = f"a list of {len(schema['prefixItems'])}"
-    if kind == "a list" and schema.get("items", {}).get("type") in KINDS:
-        kind = {"integer": "a list of whole numbers", "string": 'a list of texts, such as ["\\n"]'}[
-            schema["items"]["type"]
-        ]
-    bounds = [f"{word} {schema[key]:g}" for key, word in BOUNDS.items() if key in schema]
-    return ", ".join([kind, *bounds])
 
 
 def _at(data: Mapping[str, Any], path: str) -> Any:

@@ -27,6 +27,7 @@ from pydantic_core import to_jsonable_python
 
 from viubench.errors import ViubenchError
 from viubench.schema.base import Strict
+from viubench.schema.wording import in_words
 
 Perturbation = Literal[
     "saturation", "noise", "blur", "grayscale", "invert", "channel_swap",
@@ -155,11 +156,12 @@ class _Spec(Strict):
         try:
             return self.model_validate(data | {"params": data["params"] | params})
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, first["loc"][1:]))
+            (_, *key), said = in_words(error.errors()[0], type(self))
             known = ", ".join(type(self).model_fields["params"].annotation.model_fields)  # type: ignore[union-attr]
             raise ViubenchError(
-                f"{data['kind']} params: {key}: {first['msg']}", where="pretext.params", hint=f"known params: {known}"
+                f"{data['kind']} params: {'.'.join(map(str, key))} {said}",
+                where="pretext.params",
+                hint=f"known params: {known}",
             ) from None
 
 

@@ -26,6 +26,14 @@ _MARK = re.compile(rf"(?P<close>{_CLOSE})|{_OPEN}", re.IGNORECASE)
 _OPENED = re.compile(rf"(?:{_OPEN})\s*\Z", re.IGNORECASE)
 
 
+_PARTS_OF_MARKS = ("<|channel|>", "<|message|>")
+
+
+def is_mark(token: str) -> bool:
+    """Whether a token opens or closes reasoning, or is part of what does."""
+    return token in _PARTS_OF_MARKS or _MARK.fullmatch(token) is not None
+
+
 @dataclass(frozen=True)
 class Parts:
     """The `reasoning` ("" for none) and the `answer` of a response. Where the reasoning is not `finished`, what the

@@ -24,7 +24,7 @@ from filelock import BaseFileLock
 from pydantic import BaseModel, ValidationError
 
 from viubench.errors import ViubenchError
-from viubench.schema import SCHEMA_VERSION, Manifest, Record, Results
+from viubench.schema import SCHEMA_VERSION, Manifest, Record, Results, wording
 from viubench.storage import atomic, locking, record_log, secrets
 
 M = TypeVar("M", bound=BaseModel)
@@ -189,5 +189,4 @@ def read_file(path: Path, name: str, model: type[M]) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ViubenchError(f"{name} is damaged: {first['loc']}: {first['msg']}", where=str(path)) from None
+        raise ViubenchError(f"{name} is damaged: {wording.first_in_words(error, model)}", where=str(path)) from None

@@ -123,21 +123,25 @@ def _build(node: yaml.Node, loader: yaml.constructor.SafeConstructor, path: Path
 def _explain(error: ValidationError, path: Path, marks: Marks, model: type[BaseModel]) -> ViubenchError:
     """The first validation error as one sentence, at the place in the file it speaks of; an unknown key comes first,
     since it is often a missing one misspelt."""
+    from viubench.schema.wording import in_words
+
     first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-    name = ".".join(str(part) for part in first["loc"]) or "the document"
+    key, said = in_words(first, model)
+    name = ".".join(map(str, key)) or "the document"
     hint = None
     if first["type"] == "extra_forbidden":
         message = f"unknown key {name!r}"
         close = get_close_matches(str(first["loc"][-1]), set(_keys(model)), n=1)
         hint = f"did you mean {close[0]!r}?" if close else "remove it, or see the keys of a task that works"
-    elif first["type"] == "missing":
+    elif said == "is missing":
         message = f"the key {name!r} is missing"
     else:
-        message = f"{name}: {first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r:.80}"
+        given = f", not {first.get('ctx', {}).get('tag', first['input'])!r:.80}" if said.startswith("must be ") else ""
+        message = f"{name}: {said}{given}"
     more = len(error.errors()) - 1
     if more:
         message += f" (and {more} more)"
-    return ViubenchError(message, where=place(path, marks, tuple(first["loc"])), hint=hint)
+    return ViubenchError(message, where=place(path, marks, key), hint=hint)
 
 
 def place(path: Path, marks: Marks, key: Path_) -> str:

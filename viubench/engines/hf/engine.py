@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from viubench.engines import constrained, engine_args, processors, prompts, sight
+from viubench.engines import constrained, engine_args, marks, processors, prompts, sight
 from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
 from viubench.engines.families import FAMILIES
 from viubench.engines.hf import constraints, decoding, positions
@@ -137,7 +137,7 @@ class HfEngine(CheckpointEngine):
         answer = tokens[0, prompt_tokens:].tolist()
         ends = self._model.generation_config.eos_token_id
         ended = bool(answer) and answer[-1] in (ends if isinstance(ends, list) else [ends])
-        text, stopped = decoding.cut(tokenizer.decode(answer, skip_special_tokens=True), request.decoding.stop)
+        text, stopped = decoding.cut(marks.decoded(tokenizer, answer), request.decoding.stop)
         return Response(
             text,
             "stop" if ended or stopped else "length",

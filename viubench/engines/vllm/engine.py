@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from viubench.engines import engine_args, processors, templates
+from viubench.engines import engine_args, marks, processors, templates
 from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
 from viubench.engines.constrained import chosen, continuations, refuse_reasoning
 from viubench.engines.families import FAMILIES
@@ -176,15 +176,19 @@ class VllmEngine(CheckpointEngine):
         constraint = request.constraint if request.answers == "constrained" else None
         values = sampling_values(request.decoding, request.chat, request.seed, constraint)
         values["logprobs"] = 0 if self.logprobs else None
+        tokenizer = self._llm.renderer.tokenizer
+        marked = parser is None and bool(marks.kept(tokenizer))
         if parser is not None:
             values["skip_special_tokens"] = parser.skip_special_tokens
+        elif marked:
+            values["skip_special_tokens"] = False
         output, first = await self._ask(request, prompt, values, parser=parser)
         answer = output.outputs[0]
         usage = {"prompt_tokens": len(output.prompt_token_ids), "completion_tokens": len(answer.token_ids)}
         if output.num_cached_tokens is not None:
             usage["cached_tokens"] = output.num_cached_tokens
         picked = zip(answer.token_ids, answer.logprobs or (), strict=False)
-        reasoning, text = "", answer.text
+        reasoning, text = "", marks.without_others(tokenizer, answer.text) if marked else answer.text
         if parser is not None:
             reasoning, text = parser.read(request.chat, list(output.prompt_token_ids), text)
         return Response(
@@ -273,7 +277,7 @@ class VllmEngine(CheckpointEngine):
         try:
             (rendered,) = await renderer.render_cmpl_async([parsed], how, **more)
         except Exception as error:  # a video this model does not take, a prompt that is too long
-            raise EngineError(reason(error)) from error
+            raise vllm_process.prompt_error(error, self.checkpoint["path"]) from error
         if self.family.positions:
             metas = [meta for _, meta in prompt.get("multi_modal_data", {}).get("video", ())]
             tell_spacing(rendered, metas, self.frame_format.group)
