@@ -37,6 +37,7 @@ _LABEL = re.compile(r"[)\]>]?\s{0,3}(?:[.):,=|-]|[-–—]{1,2}|\s\(|->)?\s{0,4}
 _LABELLING = re.compile(r"\s?[.):]\s")
 _BETWEEN_LABELS = re.compile(r"[\s,;.|/)\]-]{0,20}(?:(?:and|or)\s)?[\s(\[|-]{0,4}")
 _BRACKET_ONLY = re.compile(r"\s*[(\[]\s*")
+_IN_TURN = re.compile(r"[^.!?\n]{0,30}\b(?:and|then|or|before)\b[^.!?\n]{0,30}", re.IGNORECASE)
 _NEXT = re.compile(r"\s*[)\]]?\s*([^\W\d_]+)")
 _WORD = re.compile(r"[^\W_]")
 _REACH = 60
@@ -76,6 +77,8 @@ class _Reader:
         self._labels, self._either = _ends_with(languages, "labels"), _ends_with(languages, "or")
         self._closers = words_of(languages, "copulas") | words_of(languages, "closers")
         self._followers = words_of(languages, "followers") | words_of(languages, "or") | self._closers
+        self._says = tuple(words_of(languages, "says"))
+        self._ignored = [(cue.start, cue.end) for cue in cues if cue.kind == "ignore"]
         self._tails = tuple(tail for one in languages if not one.starts for tail in one.words("closers"))
 
     def letters(self) -> list[Mention]:
@@ -103,7 +106,9 @@ class _Reader:
         if label := self._labelled(end):
             owner, stop = label
             return Mention(letter if owner == letter else None, start, stop, Standing.STATED, "letter")
-        joined = start - before <= 24 and self._link.fullmatch(text, max(0, before), start) is not None
+        joined = text.startswith(self._says, end) or (
+            start - before <= 24 and self._link.fullmatch(text, max(0, before), start) is not None
+        )
         if not (bracketed or named or told or joined or self._begins(start)):
             return None
         if not (bracketed or self._pauses(end) or told in (*_ANNOUNCING, "conclude")):
@@ -123,7 +128,7 @@ class _Reader:
 
     def _pauses(self, end: int) -> bool:
         """Whether what is written before `end` stands by itself: a pause, a verdict or a particle follows."""
-        if _PAUSE.match(self.text, end) or self.text.startswith(self._tails, end):
+        if _PAUSE.match(self.text, end) or self.text.startswith((*self._tails, *self._says), end):
             return True
         following = _GAP.match(self.text, end)
         return following is not None and following.end() in self._cue_starts
@@ -190,8 +195,9 @@ class _Reader:
         spoken = {letter for letter, _ in self._spoken_letters()}
         carried = _carriers(self.languages)
         for option in self._texts.find(self.text):
-            if option.letter not in spoken:
-                said = option.words > 1 or self._told(option.start) or carried.match(self.text, option.end)
+            if option.letter not in spoken and not any(a < option.start < b for a, b in self._ignored):
+                ends = carried.match(self.text, option.end) is not None
+                said = option.words > 1 or ends or self._told(option.start) in (*_ANNOUNCING, "conclude")
                 standing = Standing.TEXT if said else Standing.RESTATED
                 found.append(Mention(option.letter, option.start, option.end, standing, "text"))
         return found
@@ -226,9 +232,11 @@ def _described(text: str, mentions: list[Mention]) -> list[Mention]:
     """The mentions; an option's words that only say what another letter shows are no answer."""
     for k in range(1, len(mentions)):
         before, one = mentions[k - 1], mentions[k]
-        talked = before.how == "letter" and before.standing == Standing.RESTATED and before.value != one.value
-        if talked and one.how == "text" and not _CLAUSE_ENDS.search(text, before.end, one.start):
+        talked = before.standing == Standing.RESTATED and before.value != one.value and one.how == "text"
+        if talked and before.how == "letter" and not _CLAUSE_ENDS.search(text, before.end, one.start):
             mentions[k] = replace(one, standing=Standing.RESTATED)
+        elif talked and before.how == "text" and _IN_TURN.fullmatch(text, before.end, one.start):
+            mentions[k] = replace(one, standing=Standing.RESTATED)  # "up and then down"
     return mentions
 
 

@@ -14,9 +14,9 @@ import pytest
 from viubench.engines import engine_args, make
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.engines.vllm import VllmEngine
-from viubench.engines.vllm.process import BATCH_INVARIANT, batch_invariant, printed_reason, start_error
+from viubench.engines.vllm.process import BATCH_INVARIANT, batch_invariant, printed_reason, prompt_error, start_error
 from viubench.engines.vllm.settings import default_settings
-from viubench.errors import ViubenchError
+from viubench.errors import EngineError, ViubenchError
 
 
 @pytest.fixture
@@ -109,6 +109,13 @@ def test_a_failed_start_says_the_reason_the_core_printed() -> None:
 def test_an_architecture_that_vllm_has_no_code_for_is_named_as_such(said: str) -> None:
     error = start_error(AttributeError(said), None, "m")
     assert (error.message[:23], error.hint) == ("vLLM has no code for th", "use --engine hf")
+
+
+def test_a_processor_that_cannot_leave_frames_alone_ends_the_run() -> None:
+    every = prompt_error(TypeError("Unexpected keyword argument do_resize."), "m")
+    assert isinstance(every, ViubenchError)
+    assert "takes no do_resize" in every.message
+    assert isinstance(prompt_error(ValueError("the prompt is too long"), "m"), EngineError)
 
 
 def test_a_setting_that_vllm_misses_in_the_configuration_is_named() -> None:

@@ -12,7 +12,7 @@ import pytest
 from fake_server import Body, Reply, Serve, completion, events, fine
 from hypothesis import given
 from hypothesis import strategies as st
-from server_requests import ask, ask_at_once, request
+from server_requests import ask, ask_at_once, clip, request
 from tenacity import Future, RetryCallState, Retrying
 
 from viubench.engines.server import ServerEngine
@@ -56,6 +56,14 @@ def test_a_refusal_is_not_repeated_and_says_the_servers_words(serve: Serve, stat
     with pytest.raises(EngineError, match=f"HTTP {status}: prompt is too long"):
         ask(ServerEngine(None, [served.url], {}), request())
     assert len(served.chats()) == 1
+
+
+@pytest.mark.parametrize("settings", [{"transport": "images"}, {"transport": "auto"}])
+def test_a_server_that_takes_no_pictures_is_no_answer_to_any_question(serve: Serve, settings: dict[str, str]) -> None:
+    words = "At most 0 image(s) may be provided in one prompt."
+    served = serve(lambda path, body: (400, {}, {"error": {"message": words}}))
+    with pytest.raises(ViubenchError, match="shows its model no pictures: HTTP 400: At most 0 image"):
+        ask(ServerEngine(None, [served.url], settings), request(clip()))
 
 
 def test_a_try_has_a_limit_of_time_also_when_a_byte_comes_every_moment(serve: Serve) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -48,6 +49,9 @@ PROOFS = 3
 
 NOT_FALLEN_BACK = (401, 403, 404)
 """HTTP statuses that say nothing of how frames are sent."""
+
+NO_PICTURES = re.compile(r"At most 0 image")
+"""How vLLM refuses pictures for a model that takes none: none of the questions would be answered."""
 
 FLAG = "a vLLM server takes them as one video with true times when it is started with --trust-request-mm-kwargs"
 
@@ -212,6 +216,12 @@ class ServerEngine(Engine):
             try:
                 return await self.connection.post(CHAT, body, once=once), body
             except Refused as error:
+                if not as_video and NO_PICTURES.search(error.words):
+                    raise ViubenchError(
+                        f"the server shows its model no pictures: {error}",
+                        where="--base-url",
+                        hint="raise its --limit-mm-per-prompt; a model that takes videos alone: --engine vllm or hf",
+                    ) from error
                 if not self.wishes.gives_up(error, body, request.decoding):
                     raise
 

@@ -277,7 +277,7 @@ class VllmEngine(CheckpointEngine):
         try:
             (rendered,) = await renderer.render_cmpl_async([parsed], how, **more)
         except Exception as error:  # a video this model does not take, a prompt that is too long
-            raise EngineError(reason(error)) from error
+            raise vllm_process.prompt_error(error, self.checkpoint["path"]) from error
         if self.family.positions:
             metas = [meta for _, meta in prompt.get("multi_modal_data", {}).get("video", ())]
             tell_spacing(rendered, metas, self.frame_format.group)

@@ -22,7 +22,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import IO, Any
 
-from viubench.errors import ViubenchError
+from viubench.errors import EngineError, ViubenchError
 
 SMALL_MACHINE = 8
 """Up to so many cores vLLM's worker lives in the engine core's process: one process less to load, 10 to 20 s."""
@@ -35,6 +35,8 @@ _BORROWED = re.compile(r"_get_num_multimodal_tokens|\bTransformers(MultiModal)?(
 """What vLLM asks of a processor, and what it calls a model, where it runs an architecture with transformers' code."""
 
 _UNSET = re.compile(r"'\w+Config' object has no attribute '(\w+)'")
+
+_UNEXPECTED = re.compile(r"unexpected keyword(?: argument)? \W?(do_\w+)", re.IGNORECASE)
 
 _EMPTY = re.compile(r"(Engine core initialization failed|EngineCore (failed|encountered)|WorkerProc)")
 
@@ -143,6 +145,18 @@ def start_error(
         where=model,
         hint=advice or f"VIUBENCH_DEBUG=1 shows all that vLLM prints; {setting} changes its settings",
     )
+
+
+def prompt_error(error: Exception, model: str) -> EngineError | ViubenchError:
+    """Why no prompt could be made of a request: what its processor does not take of any is an error of the run."""
+    said = reason(error)
+    if argument := _UNEXPECTED.search(said):
+        return ViubenchError(
+            f"vLLM's processor of this model takes no {argument[1]}: it would change the frames",
+            where=model,
+            hint="use --engine hf",
+        )
+    return EngineError(said)
 
 
 def printed_reason(log: str) -> str | None:
