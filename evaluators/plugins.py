@@ -12,7 +12,17 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-BUILT_IN = (EntryPoint("judged", "evaluators.judged:Judged", "viubench.evaluators"),)
+_VCRBENCH = {
+    "official/vcrbench_step": "STEP",
+    "official/vcrbench_weighted": "WEIGHTED",
+    "lmms-eval/vcrbench": "LMMS_EXACT",
+    "lmms-eval/vcrbench_step": "LMMS_STEP",
+    "lmms-eval/vcrbench_weighted": "LMMS_WEIGHTED",
+}
+BUILT_IN = (
+    EntryPoint("judged", "evaluators.judged:Judged", "viubench.evaluators"),
+    *(EntryPoint(name, f"evaluators.published.vcrbench:{rule}", "viubench.rules") for name, rule in _VCRBENCH.items()),
+)
 """What needs no metadata: that of an editable install may be older than its files."""
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from evaluators import Answer, Question, get
 
-WRITTEN = Path(__file__).with_name("answers.jsonl")
+WRITTEN = tuple(sorted(Path(__file__).parent.glob("answers*.jsonl")))
 EVALUATORS = {"choice": "choice", "interval": "temporal_iou", "counts": "shape_counts", "order": "permutation"}
 
 

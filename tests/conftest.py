@@ -11,8 +11,9 @@ import pytest
 
 from viubench.video import synthetic
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # as many threads as workers, here and in the programs that tests start
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# As many threads as workers, here and in the programs that tests start; a process without a pool of threads may fork.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")  # vLLM compiles a function or two: longer than all its answers here
 
 
 E2E = Path(__file__).parent / "e2e"

@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 
 from evaluators.base import Gradable
+from evaluators.published import vcrbench
 from evaluators.published.base import Rule
 from evaluators.published.letters import first_capital, gold, letter_rule, pair_rules, without_openings
 
@@ -51,20 +52,6 @@ def _cgbench(text: str, item: Gradable) -> float | None:
     return float(item.target in letters) if letters else None
 
 
-_SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
-_NUMBER = re.compile(r"\d{1,9}")
-
-
-def _vcrbench(text: str, item: Gradable) -> float:
-    """The first sentence or line whose comma-separated parts begin with a permutation of 1..n, be it a restatement."""
-    n = len(item.target)
-    for sentence in _SENTENCES.split(text.replace("*", "")):
-        numbers = [int(match[0]) for part in sentence.split(",") if (match := _NUMBER.search(part))]
-        if sorted(numbers) == list(range(1, n + 1)):
-            return float(numbers == list(item.target))
-    return 0.0
-
-
 _CV_ANSWER = re.compile(r"[ABCD]|YES|NO", re.IGNORECASE)
 
 
@@ -87,7 +74,7 @@ MVBENCH = Rule("official/mvbench", _mvbench)
 VIDEOMME = letter_rule("official/videomme", partial(first_capital, letters="ABCD"), None)
 LVBENCH = letter_rule("official/lvbench", _lvbench)
 CGBENCH = Rule("official/cgbench", _cgbench)
-VCRBENCH = Rule("official/vcrbench", _vcrbench)
+VCRBENCH = vcrbench.EXACT
 CVBENCH = Rule("official/cvbench", _cvbench)
 # The first character, as it stands; the script has no result for an empty response.
 AOTBENCH = letter_rule("official/aotbench", lambda text: text[:1], None)

@@ -25,18 +25,20 @@ from evaluators.reading.discourse import Mention, Standing, filling, linking
 from evaluators.reading.language import Language, words_of
 from evaluators.reading.option_texts import OptionTexts
 
-_LETTER_BEFORE = r"(?<![A-Za-z\u00c0-\u024f0-9'_])(?<![A-Za-z0-9]\.)(?<![\w]-)"
-_LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9'_]|-[a-z]|\.[A-Za-z0-9])"
+_LETTER_BEFORE = r"(?<![A-Za-z\u00c0-\u024f0-9_])(?<![A-Za-z\u00c0-\u024f0-9]')(?<![A-Za-z0-9]\.)(?<![\w]-)"
+_LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9_]|'[A-Za-z]|-[a-z]|\.[A-Za-z0-9](?![A-Za-z0-9]))"
 _BRACKETS = {"(": ")", "[": "]", "<": ">"}
 _CLAUSE_BEGINS = frozenset(".,;:!?\n(—–…。|>=-/[<~+")
 _CLAUSE_ENDS = re.compile(r"[.!?\n,;。]")
-_PAUSE = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:[.,:;!?…。|/&=]|\n|\Z|[-–—]{1,3}\s|->|→)")
+_PAUSE = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:(?<=[)\]])|[.,:;!?…。|/&=]|\s\(|\n|\Z|[-–—]{1,3}\s|->|→)")
 _STOP = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:[.:!?…。]|\n|\Z)")
+_OWN_LABEL = re.compile(r"(?<![^\W_])([A-Z])[.):]\s{1,3}(?:an?\s|the\s)?\Z")
 _GAP = re.compile(r"\s*[)\]]?\s*")
 _LABEL = re.compile(r"[)\]>]?\s{0,3}(?:[.):,=|-]|[-–—]{1,2}|\s\(|->)?\s{0,4}(?:\()?")
 _LABELLING = re.compile(r"\s?[.):]\s")
 _BETWEEN_LABELS = re.compile(r"[\s,;.|/)\]-]{0,20}(?:(?:and|or)\s)?[\s(\[|-]{0,4}")
 _BRACKET_ONLY = re.compile(r"\s*[(\[]\s*")
+_IN_TURN = re.compile(r"[^.!?\n]{0,30}\b(?:and|then|or|before)\b[^.!?\n]{0,30}", re.IGNORECASE)
 _NEXT = re.compile(r"\s*[)\]]?\s*([^\W\d_]+)")
 _WORD = re.compile(r"[^\W_]")
 _REACH = 60
@@ -76,7 +78,10 @@ class _Reader:
         self._labels, self._either = _ends_with(languages, "labels"), _ends_with(languages, "or")
         self._closers = words_of(languages, "copulas") | words_of(languages, "closers")
         self._followers = words_of(languages, "followers") | words_of(languages, "or") | self._closers
-        self._tails = tuple(tail for one in languages if not one.starts for tail in one.words("closers"))
+        self._says = tuple(words_of(languages, "says"))
+        self._ignored = [(cue.start, cue.end) for cue in cues if cue.kind == "ignore"]
+        unspaced = [one for one in languages if not one.starts]
+        self._tails = tuple(tail for one in unspaced for name in ("closers", "or", "says") for tail in one.words(name))
 
     def letters(self) -> list[Mention]:
         """The letters that are written as such."""
@@ -103,7 +108,9 @@ class _Reader:
         if label := self._labelled(end):
             owner, stop = label
             return Mention(letter if owner == letter else None, start, stop, Standing.STATED, "letter")
-        joined = start - before <= 24 and self._link.fullmatch(text, max(0, before), start) is not None
+        joined = text.startswith(self._says, end) or (
+            start - before <= 24 and self._link.fullmatch(text, max(0, before), start) is not None
+        )
         if not (bracketed or named or told or joined or self._begins(start)):
             return None
         if not (bracketed or self._pauses(end) or told in (*_ANNOUNCING, "conclude")):
@@ -130,8 +137,12 @@ class _Reader:
 
     def _begins(self, start: int) -> bool:
         """Whether a clause begins here."""
-        before = self.text[max(0, start - _REACH) : start].rstrip(" ")
-        return not before or before[-1] in _CLAUSE_BEGINS
+        at = start
+        while at > max(0, start - _REACH) and self.text[at - 1] not in _CLAUSE_BEGINS:
+            at -= 1
+        begun = at == 0 or self.text[at - 1] in _CLAUSE_BEGINS
+        blank = not self.text[at:start].strip()
+        return blank or (begun and self._fill.fullmatch(self.text, at, start) is not None)
 
     def _leads(self, start: int) -> bool:
         """Whether the response begins here."""
@@ -190,8 +201,13 @@ class _Reader:
         spoken = {letter for letter, _ in self._spoken_letters()}
         carried = _carriers(self.languages)
         for option in self._texts.find(self.text):
-            if option.letter not in spoken:
-                said = option.words > 1 or self._told(option.start) or carried.match(self.text, option.end)
+            if (label := _OWN_LABEL.search(self.text, max(0, option.start - 12), option.start)) and (
+                label[1] not in self.choices.letters
+            ):
+                continue  # "F. a lamp", where there is no F
+            if option.letter not in spoken and not any(a < option.start < b for a, b in self._ignored):
+                ends = carried.match(self.text, option.end) is not None
+                said = option.words > 1 or ends or self._told(option.start) in (*_ANNOUNCING, "conclude")
                 standing = Standing.TEXT if said else Standing.RESTATED
                 found.append(Mention(option.letter, option.start, option.end, standing, "text"))
         return found
@@ -226,9 +242,11 @@ def _described(text: str, mentions: list[Mention]) -> list[Mention]:
     """The mentions; an option's words that only say what another letter shows are no answer."""
     for k in range(1, len(mentions)):
         before, one = mentions[k - 1], mentions[k]
-        talked = before.how == "letter" and before.standing == Standing.RESTATED and before.value != one.value
-        if talked and one.how == "text" and not _CLAUSE_ENDS.search(text, before.end, one.start):
+        talked = before.standing == Standing.RESTATED and before.value != one.value and one.how == "text"
+        if talked and before.how == "letter" and not _CLAUSE_ENDS.search(text, before.end, one.start):
             mentions[k] = replace(one, standing=Standing.RESTATED)
+        elif talked and before.how == "text" and _IN_TURN.fullmatch(text, before.end, one.start):
+            mentions[k] = replace(one, standing=Standing.RESTATED)  # "up and then down"
     return mentions
 
 

@@ -44,6 +44,7 @@ class _Words(NamedTuple):
     vague_after: re.Pattern[str]
     header: re.Pattern[str]
     total: re.Pattern[str]
+    bare: re.Pattern[str]
     shapes: dict[str, str]
     values: dict[str, int]
 
@@ -60,10 +61,24 @@ def find_counts(text: str, spoken: Sequence[Language], cues: Sequence[Cue]) -> l
             found.append(mention)
             if match["label"]:
                 found += _totals(text, mention, words)
+    found = _corrected(text, found, words, cues)
     triples = _triples(text, words, cues)
     headed = [mention for mention in triples if mention.how == "header"]
     found = _outside(found, headed)
     return sorted([*found, *_outside(triples, found)], key=lambda mention: mention.start)
+
+
+def _corrected(text: str, found: list[Mention], words: _Words, cues: Sequence[Cue]) -> list[Mention]:
+    """The mentions, and those of a number right after a correction, as in "Circles: 3. Actually 4" and no more."""
+    more = []
+    for cue in cues:
+        if cue.kind == "correct" and (bare := words.bare.match(text, cue.end)):
+            before = [mention for mention in found if mention.end <= cue.start]
+            if before:
+                start, end = bare.span("number")
+                value = _value(bare["number"], words)
+                more.append(Mention(value, start, end, Standing.STATED, "labelled", before[-1].slot))
+    return sorted([*found, *more], key=lambda mention: mention.start)
 
 
 def _outside(mentions: Sequence[Mention], others: Sequence[Mention]) -> list[Mention]:
@@ -185,15 +200,15 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
     return _Words(
         re.compile(
             rf"""(?<![A-Za-z\u00c0-\u024f0-9_.-])(?<![0-9],)(?P<count>{count})(?:\s{{0,3}}[x×]|\s{{0,3}}\({count}\))?
-             (?:\s?{measure}的?|\s{{1,3}}|\s?(?=[\u3040-\u9fff\uac00-\ud7af]))\(?(?P<look>{look})(?:[\u4e00-\u9fff]{{1,3}}色的?)?(?P<shape>{shape})
+             (?:[^\S\n]?{measure}的?|[^\S\n]{{1,3}}|\s?(?=[\u3040-\u9fff\uac00-\ud7af]))\(?(?P<look>{look})(?:[\u4e00-\u9fff]{{1,3}}色的?)?(?P<shape>{shape})
             |(?P<label>{shape})(?:\s{{1,3}}(?:count|number|total))?
              \s{{0,4}}(?:(?:[:=|(]|-+>|→|[-–—]|(?:is|are|ist|es|son|sind|est|sont)\b|は|が|有|는|은|이|가|:)\s{{0,4}}
                 (?P<stated>{stated})(?:\s?=\s?(?P<sum>{count}))?(?![A-Za-z0-9_]|[.,][0-9]|-[0-9])
              |(?P<apart>[0-9]{{1,9}}|[一二两三四五六七八九十](?={measure}))(?=\s*(?:[,;|)\n]|and\b|{measure}|\.?\s*$)))""",
             re.VERBOSE | re.IGNORECASE,
         ),
-        re.compile(rf"(?:[0-9a-z]\s*(?:or|to|-|–|o|oder|ou|或|か)\s*|(?:{vague})\s*)$", re.IGNORECASE),
-        re.compile(rf"\s*(?:(?:{vague})(?![^\W\d_])|(?:or|to|-|–)\s?[0-9])", re.IGNORECASE),
+        re.compile(rf"(?:[0-9a-z]\s+(?:or|to|o|oder|ou)\s+|[0-9]\s*[-–或か]\s*|(?:{vague})\s*)$", re.IGNORECASE),
+        re.compile(rf"\s*(?:(?:{vague})(?![^\W\d_])|(?:or|to|-|–)\s?[0-9]|,\s?[0-9]+\s*(?:[,;.\n]|\Z))", re.IGNORECASE),
         re.compile(
             rf"({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{0,3}}(?:[:=]|are|is)\s*$", re.I
         ),
@@ -201,6 +216,9 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
             rf"(?P<first>{count})\s(?:in\s(?:total|all)|altogether|overall|en\stotal|insgesamt|au\stotal)"
             rf"|(?:total(?:\sof)?|insgesamt|en\stotal|au\stotal|合計|共|총)\s?[:=]?\s?(?P<last>{count})",
             re.IGNORECASE,
+        ),
+        re.compile(
+            rf"[\s,:;.–—-]{{0,6}}(?:it's |it is |there are )?(?P<number>{count})(?=\s*(?:[.;\n]|\Z))", re.IGNORECASE
         ),
         shapes,
         values,

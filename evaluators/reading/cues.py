@@ -39,18 +39,20 @@ def find_cues(text: str, languages: Sequence[Language], nouns: str) -> list[Cue]
 
 def _of_words(text: str, language: Language, nouns: str) -> list[Cue]:
     cues: list[Cue] = []
-    declared, at = declarations(language, nouns), 0
+    declared, at, key = declarations(language, nouns), 0, ""
+    several = language.words("ordinals")  # "the first event is" announces more than one
     for word in WORD.finditer(text):
         start = word.start()
+        before, key = key, word[0].lower()
         if start < at:
             continue
-        key = word[0].lower()
         found = [
             (match.end(), kind)
             for kind, pattern in language.starts.get(key, ())
-            if (match := pattern.match(text, start)) and (kind != "correct" or _begins(text, start, cues))
+            if (match := pattern.match(text, start)) and (kind != "correct" or _corrects(text, match, cues))
         ]
-        if (pattern := declared.get(key)) and (match := pattern.match(text, start)):
+        pattern = declared.get(key.removesuffix("'s"))
+        if pattern and before not in several and (match := pattern.match(text, start)):
             found.append((match.end(), "answer"))
         if found:
             at = max(end for end, _ in found)
@@ -69,6 +71,11 @@ def _of_strings(text: str, language: Language) -> list[Cue]:
             kinds = ("correct",) if _begins(text, match.start(), cues) else tuple(k for k in kinds if k != "correct")
         cues += [Cue(kind, *match.span()) for kind in kinds]
     return cues
+
+
+def _corrects(text: str, match: re.Match[str], before: Sequence[Cue]) -> bool:
+    """Whether words take back what was said: several words or a capital do, a single one where a clause begins."""
+    return " " in match[0] or match[0][0].isupper() or _begins(text, match.start(), before)
 
 
 def _begins(text: str, at: int, before: Sequence[Cue]) -> bool:

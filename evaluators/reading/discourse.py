@@ -74,8 +74,9 @@ class Judged:
     part: int
 
 
-_SENTENCE = re.compile(r"\n+|(?<=[^\W_])[.](?=\s|\Z)|(?<=[)\]>%'])[.](?=\s|\Z)|[!?…。]+|\.{2,}")
+_SENTENCE = re.compile(r"\n+|\.{2,}|(?<=[\w\s)\]>%'])[.](?=\s|\Z)|[!?…。]+")
 _CLAUSE = re.compile(r"[,;(){}—–…]|\s-\s|\.\.+")
+_PAUSE = re.compile(rf"{_SENTENCE.pattern}|{_CLAUSE.pattern}")
 _OPEN, _CLOSED = re.compile(r"[\s(\[<'{]*\Z"), re.compile(r"[\s)\]>'}|:=]*")
 _LINE = re.compile(r"[^\n]*[^\W_][^\n]*")
 _WORD = re.compile(r"[^\W_]")
@@ -103,6 +104,7 @@ class Discourse:
         spans = [(mention.start, mention.end) for mention in mentions]
         self.cues = _apart(cues, spans)
         self._rejecting = {(cue.start, cue.end) for cue in self.cues if cue.kind == "reject"}
+        self._verdicts = {cue.start: True for cue in self.cues if cue.kind in ("rejected", "declared")}
         self._starts = [cue.start for cue in self.cues]
         self._fill = filling(tuple(languages))
         self._link = linking(tuple(languages))
@@ -142,7 +144,13 @@ class Discourse:
         if mention.slot != before.slot:
             return True
         pair_by_comma = group[0] == group[1] and not _WORD.search(self.text, before.end, mention.start)
-        return not (pair_by_comma and self._declaring(before, group[0])[0] >= Standing.DECLARED)
+        declared = pair_by_comma and self._declaring(before, group[0])[0] >= Standing.DECLARED
+        return not (declared and self._denied(mention.end))  # "The answer is C, A is wrong"
+
+    def _denied(self, end: int) -> bool:
+        """Whether a rejection follows in the clause."""
+        stop = _PAUSE.search(self.text, end)
+        return any(cue.kind == "rejected" for cue in self._cues(end, stop.start() if stop else len(self.text)))
 
     def _standing(self, mention: Mention, first: int, last: int) -> tuple[Standing, str]:
         """The standing of a mention by the cues around its group, and what declares it."""
@@ -179,8 +187,15 @@ class Discourse:
                 near = self._is_direct(cue.end, mention.start)
                 same = not _SENTENCE.search(self.text, cue.end, mention.start)
                 loose = mention.how not in DIRECT and cue.kind in ("final", "answer", "total") and same
+                loose = loose and (bool(mention.slot) or self._ends_sentence(at))
                 return _DECLARING[cue.kind] if near or loose else (Standing.REJECTED, "whole")
         return Standing.REJECTED, "whole"
+
+    def _ends_sentence(self, at: int) -> bool:
+        """Whether no other mention follows in the sentence."""
+        if at + 1 == len(self.mentions):
+            return True
+        return _SENTENCE.search(self.text, self.mentions[at].end, self.mentions[at + 1].start) is not None
 
     def _around(self, first: int, last: int, begin: int, stop: int) -> tuple[list[Cue], list[Cue]]:
         """The cues in the clause of a group of mentions: before it and after it, up to the next mention."""
@@ -189,7 +204,10 @@ class Discourse:
         closed = _CLOSED.match(self.text, end)
         at = bisect_right(self._breaks, (opened.start() if opened else start) - 1)
         begin = max(begin, self._breaks[at - 1] if at else 0, self.mentions[first - 1].end if first else 0)
-        at = bisect_left(self._breaks, closed.end() if closed else end)
+        reach = closed.end() if closed else end
+        if self.text[reach : reach + 1] == "(" and self._verdicts.get(reach + 1):  # "B (wrong)"
+            reach += 1
+        at = bisect_left(self._breaks, reach)
         stop = min(stop, self._breaks[at] if at < len(self._breaks) else stop)
         if last + 1 < len(self.mentions):
             stop = min(stop, self.mentions[last + 1].start)
@@ -201,12 +219,19 @@ class Discourse:
             return []
         before = reversed(self._cues(begin, mention.start))
         said = [cue for cue in right if cue.kind in ("part", "total")][:1]
-        said += [cue for cue in before if cue.kind in ("part", "total", "final")]
+        said += [cue for cue in before if cue.kind in ("part", "total", "final") and not self._aside(cue, mention)]
         return [Standing.PART] if said and said[0].kind == "part" else []
+
+    def _aside(self, cue: Cue, mention: Mention) -> bool:
+        """Whether a cue stands in brackets that close before a mention."""
+        between = self.text[cue.end : mention.start]
+        return ")" in between and "(" not in between[: between.index(")")]
 
     def _belongs_to_next(self, cue: Cue, last: int) -> bool:
         """Whether a "not" between two mentions is said of the second alone, as in "A not B"."""
         following = self.mentions[last + 1] if last + 1 < len(self.mentions) else None
+        if following is not None and _PAUSE.search(self.text, cue.end, following.start):
+            return False
         if (cue.start, cue.end) not in self._rejecting:
             return False
         return following is not None and self._is_direct(cue.end, following.start)

@@ -39,6 +39,9 @@ _NOT_TIME_BEFORE = re.compile(
 )
 _NEXT = re.compile(r"[^\S\n]*([^\W\d_]+|%)")
 _LAST = re.compile(r"([^\W\d_]+)[^\S\n]*$")
+_RANGES = re.compile(r"\s*(?:[-–—~]|to\b)")
+_OUT_OF = re.compile(r"\s{0,3}(?:out\sof|of|/)\s(?:the\s)?[0-9.]{1,12}\s{0,3}([^\W\d_]+)", re.I)
+_CLOCK_TIME = re.compile(r"\s?(?:o'clock|[ap]\.?m\b)", re.I)
 _WORD = re.compile(r"[^\W_]")
 _REACH = 90  # characters between the two ends, or before the first, in which a label still belongs to them
 
@@ -87,6 +90,8 @@ class _Words(NamedTuple):
     closing: re.Pattern[str]
     lead: re.Pattern[str]
     long: re.Pattern[str]
+    anchor: re.Pattern[str]
+    units: frozenset[str]
 
     @staticmethod
     @cache
@@ -104,7 +109,7 @@ class _Words(NamedTuple):
             re.compile(
                 rf"{brackets}(?:{mark}|(?:mark\s)?(?:up\s)?(?:{words('to')})){brackets}{beside}{brackets}", re.I
             ),
-            re.compile(rf"{brackets}(?:{words('and')}){brackets}{beside}{brackets}", re.I),
+            re.compile(rf"{brackets}(?:mark\s)?(?:{words('and')}){brackets}{beside}{brackets}", re.I),
             re.compile(rf"(?<![^\W\d_])(?:{words('between')})[^0-9\n]{{0,30}}$", re.I),
             re.compile(rf"(?:{words('starts')})[^0-9]{{0,40}}$", re.I),
             re.compile(rf"(?:{words('ends')})[^0-9]*$", re.I),
@@ -112,6 +117,10 @@ class _Words(NamedTuple):
             re.compile(rf".{{0,2}}(?:{words('ends', unspaced)})"),
             re.compile(rf"(?:(?<![^\W\d_])(?:{words('from')})\s*(?:(?:{words('beside')})\s*)*|[\[(<]\s*)+$", re.I),
             re.compile(rf"\s*(?:{_either(p for one in languages for p in one.phrases['measure'])})(?![a-z])", re.I),
+            re.compile(rf"(?:{words('anchor')})", re.I),
+            frozenset(
+                w for one in languages for name in ("seconds", "minutes") for w in one.data["times"][name].split()
+            ),
         )
 
 
@@ -124,16 +133,16 @@ def _time_pattern(comma: str) -> re.Pattern[str]:
 
     figure = rf"[0-9]{{1,9}}(?:[.{comma}][0-9]{{1,20}})?(?![0-9]|\.[0-9])"
     amount = rf"(?:{figure}|{words_pattern('numerals ordinals')})"
-    seconds = rf"\s?(?:(?:st|nd|rd|th|er|e|\.)?\s?(?:{unit('seconds')}))(?![a-zà-ÿ])"
+    seconds = rf"[\s-]?(?:(?:st|nd|rd|th|er|e|\.)?\s?(?:{unit('seconds')}))(?![a-zà-ÿ])"
     thousands = "" if comma else "(?!,[0-9]{3}(?![0-9.]))"
     return re.compile(
         rf"""
-    (?<![A-Za-z\u00c0-\u024f0-9_.:])(?<![0-9],)
+    (?<![A-Za-z\u00c0-\u024f0-9_.])(?<![0-9],)(?<![0-9]:)
     (?:(?P<clock>(?:[0-9]{{1,3}}:)?[0-9]{{1,3}}:[0-9]{{2}}(?:[.,][0-9]{{1,6}})?)(?![0-9:])
       |(?:(?P<h>{amount})\s?(?:{unit("hours")})(?![a-z])[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?)?
        (?P<m>{amount})\s?(?:{unit("minutes")}|m(?=\s?[0-9]))(?![a-zà-ÿ])
        (?:[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?(?P<ms>{amount})\s?(?:{unit("seconds")})(?![a-zà-ÿ]))?
-      |(?P<s>{amount})(?P<unit>{seconds})?)
+      |(?P<s>{amount})(?:(?P<unit>{seconds})|(?:st|nd|rd|th)?))
     (?![A-Za-z\u00c0-\u024f0-9_%°])(?!\s?%){thousands}""",
         re.VERBOSE | re.IGNORECASE,
     )
@@ -164,9 +173,10 @@ def _parse_time(match: re.Match[str], text: str) -> _Time | None:
         seconds = _amount(match["h"]) * 3600 + _amount(match["m"]) * 60 + _amount(match["ms"])
         return _Time(seconds, "minutes", start, end)
     word = not match["s"][0].isdigit()
-    if not match["unit"] and (
-        _NOT_TIME_BEFORE.search(text[max(0, start - 40) : start]) or (word and ordinal(match["s"]))
-    ):
+    if word and not match["unit"] and match["s"][0] > "\u3000":
+        return None  # 一个人
+    numbers_else = _NOT_TIME_BEFORE.search(text[max(0, start - 40) : start]) and not _RANGES.match(text, end)
+    if not match["unit"] and (numbers_else or (word and ordinal(match["s"]))):
         return None
     return _Time(_amount(match["s"]), "seconds" if match["unit"] else "number", start, end, word)
 
@@ -177,7 +187,8 @@ class _Pairs:
     def __init__(self, text: str, words: _Words, cues: Sequence[Cue], languages: tuple[Language, ...]) -> None:
         self.text, self.words = text, words
         self._fill = filling(languages)
-        self._cues = sorted((cue.end, cue.kind) for cue in cues)
+        self._cues = sorted((cue.end, cue.kind) for cue in cues if cue.kind != "plain")
+        self._starts = {cue.start for cue in cues if cue.kind not in ("part", "total", "other", "lasting")}
 
     def link(self, a: _Time, b: _Time) -> str:
         """A "range", a "list" or nothing, ""."""
@@ -214,22 +225,36 @@ class _Pairs:
         text = self.text
         if a.style != "number" or b.style != "number":
             return not (a.word and a.style == "number" and b.style not in ("seconds", "minutes"))
-        if a.word or b.word:
+        if a.word or b.word or _NOT_TIME_BEFORE.search(text[max(0, a.start - 40) : a.start]):
             return False
         last = _LAST.search(text[max(0, a.start - 40) : a.start])
         if last and last[1].lower() not in grammar_words() and not self._told(a.start):
             return False  # "room 12-14"
         following = _NEXT.match(text, b.end)
-        return following is None or following[1].lower() in grammar_words()
+        return following is None or following.start(1) in self._starts or following[1].lower() in grammar_words()
 
     def mention(self, a: _Time, b: _Time) -> Mention:
         text = self.text
         lead = self.words.lead.search(text[max(0, a.start - 40) : a.start])
         start = max(0, a.start - 40) + lead.start() if lead else a.start
         rule = next(style for style in STYLES if style in (a.style, b.style))
-        lasting = not lead and self._told(a.start) == "lasting"
-        other = lasting or self.words.long.match(text, b.end)
+        anchored = lead is not None and self.words.anchor.search(lead[0]) is not None
+        lasting = not anchored and self._told(start) == "lasting"
+        other = lasting or self.words.long.match(text, b.end) or self._is_other(b)
         return Mention(_value(text, a, b), start, b.end, Standing.OTHER if other else Standing.STATED, rule)
+
+    def _is_other(self, b: _Time) -> bool:
+        """Whether a noun says what was measured: "a 3-5 second clip", "3 to 7 out of 48 frames"."""
+        if _CLOCK_TIME.match(self.text, b.end):
+            return True
+        whole = _OUT_OF.match(self.text, b.end)
+        if whole:
+            return whole[1].lower() not in self.words.units
+        following = _NEXT.match(self.text, b.end)
+        adjective = self.text[b.start : b.end].endswith(("second", "minute")) and following is not None
+        return (
+            adjective and following is not None and following[1].lower() not in grammar_words() | {"mark", "interval"}
+        )
 
     def _told(self, start: int) -> str:
         """The kind of the cue right before a place; "" where there is none."""

@@ -107,7 +107,8 @@ def grammar_words() -> frozenset[str]:
         times = language.data["times"]
         for name in ("from", "to", "between", "and", "beside"):
             found |= set(str(times[name]).split())
-    return frozenset(found)
+    things = words_of(languages(), "clips").union(*(str(one.data["shapes"]).split() for one in languages()))
+    return frozenset(found - things)
 
 
 @cache
@@ -165,8 +166,10 @@ def declarations(language: Language, nouns: str) -> Mapping[str, re.Pattern[str]
     listed = language.data["nouns"]
     copulas = str(language.data["copulas"]).split()
     verb = "|".join(map(re.escape, sorted({v for c in copulas for v in c.split("/")}, key=len, reverse=True)))
-    gap = r"(?:[ ,]{1,2}(?:[^\W\d_]{2,}|a|à|y)(?:'[^\W\d_]+)?){0,9}?"
-    tail = rf"(?:{gap}\s{{1,2}}(?:{verb})(?![^\W\d_])(?:\s?[:：])?|(?:\s?\([^()\n]{{0,60}}\))?{gap}\s{{0,2}}[:=])"
+    denials = {phrase for kind in ("reject", "rejected") for phrase in language.phrases[kind] if phrase.isalpha()}
+    denied = "|".join(map(re.escape, sorted(denials)))
+    gap = rf"(?:[ ,]{{1,2}}(?!(?:{denied})(?![^\W\d_]))(?:[^\W\d_]{{2,}}|a|à|y)(?:'[^\W\d_]+)?){{0,9}}?"
+    tail = rf"(?:'s|{gap}\s{{1,2}}(?:{verb})(?![^\W\d_])(?:\s?[:：])?|(?:\s?\([^()\n]{{0,60}}\))?{gap}\s{{0,2}}[:=])"
     by_word: dict[str, list[str]] = defaultdict(list)
     for noun in f"{listed.get('any', '')} {listed.get(nouns, '')}".split():
         by_word[noun.lower()].append(re.escape(noun))

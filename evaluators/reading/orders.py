@@ -31,6 +31,7 @@ _LISTED = re.compile(
 _PLACED = re.compile(r"(?<![\w.])([0-9]{1,4})(?:[.:)]|st\b|nd\b|rd\b|th\b)")
 _DIGITS = re.compile(r"(?<![A-Za-z0-9_.,-])[0-9]{1,9}(?![A-Za-z0-9_%]|[.,-][0-9])")
 _NEXT = re.compile(r"[^\S\n]*([^\W\d_]+|%)")
+_LAST = re.compile(r"([^\W\d_]+)[^\S\n]\Z")
 _WORD = re.compile(r"[^\W_]")
 
 
@@ -51,6 +52,7 @@ class _Words(NamedTuple):
     lasts: frozenset[str]
     place: re.Pattern[str]
     units: tuple[str, ...]
+    orders: frozenset[str]
 
     @staticmethod
     @cache
@@ -59,7 +61,7 @@ class _Words(NamedTuple):
         then = _spaced(words_of(spoken, "then"))
         places = _spaced(words_of(spoken, "firsts") | words_of(spoken, "lasts"))
         slots = _spaced(words_of(spoken, "slots"))
-        between = rf"[\s,;>→|/&.()\[\]<–—~-]|=>|{then}"
+        between = rf"[\s,;>→|/&()\[\]<–—~-]|=>|{then}"
         placed = rf"[0-9]{{1,4}}(?:[:.)]|st\b|nd\b|rd\b|th\b)|(?:{slots})\s?[0-9]{{1,4}}|{places}"
         aside = r"\([^()\n]{0,60}\)|:"
         firsts = tuple(word for one in spoken for word in str(one.data.get("firsts") or "").split())
@@ -70,11 +72,12 @@ class _Words(NamedTuple):
                 re.IGNORECASE,
             ),
             re.compile(rf"(?:{between}|(?:{placed})\s{{0,2}}[:=]?)+", re.IGNORECASE),
-            re.compile(rf"(?:{between}|{placed}|{aside})+", re.IGNORECASE),
+            re.compile(rf"(?:{between}|{placed}|{aside}|\.)+", re.IGNORECASE),
             firsts,
             words_of(spoken, "lasts"),
             re.compile(rf"(?:{slots})\s?([0-9]{{1,4}})|({places})", re.IGNORECASE),
             tuple(word for one in languages() for name in ("seconds", "minutes") for word in _times(one, name)),
+            frozenset().union(*(_nouns(one) for one in spoken)),
         )
 
 
@@ -102,6 +105,8 @@ class _Finder:
     def __init__(self, text: str, words: _Words, n: int, spoken: tuple[Language, ...], cues: Sequence[Cue]) -> None:
         self.text, self.words, self.n = text, words, n
         self._fill = filling(spoken)
+        self._starts = {cue.start for cue in cues if cue.kind not in ("part", "total", "other", "lasting")}
+        self._either = words_of(spoken, "or")
         self._declared = [cue.end for cue in cues if cue.kind in ("answer", "declare", "final")]
 
     def runs(self, numbers: Sequence[_Number], gap: re.Pattern[str], *, clips: bool) -> list[Mention]:
@@ -111,12 +116,24 @@ class _Finder:
             return []
         for before, one in pairwise([None, *(x for x in numbers if x.clip or not clips)]):
             assert one is not None
-            joined = before is not None and one.start - before.end <= _REACH and (before.clip or not one.clip)
-            if joined and before and gap.fullmatch(self.text, before.end, one.start):
+            near = before is not None and one.start - before.end <= _REACH and (before.clip or not one.clip)
+            if (
+                near
+                and before
+                and gap.fullmatch(self.text, before.end, one.start)
+                and self._same_row(before, one, clips)
+            ):
                 chains[-1].append(one)
             else:
                 chains.append([one])
         return [mention for chain in chains if (mention := self._order(chain, clips)) is not None]
+
+    def _same_row(self, before: _Number, one: _Number, clips: bool) -> bool:
+        """Whether two bare numbers are in one row: on one line, or each on a line of its own."""
+        if clips or "\n" not in self.text[before.end : one.start]:
+            return True
+        begun = self._alone(before.start, before.end) or self._told(before.start)
+        return begun and self._alone(one.start, one.end)
 
     def _order(self, chain: Sequence[_Number], clips: bool) -> Mention | None:
         text, values = self.text, [one.value for one in chain]
@@ -129,7 +146,7 @@ class _Finder:
         prose = not self._alone(start, end)
         restated = prose and order == sorted(values) and not _ORDERED.search(text, start, end)
         standing = Standing.RESTATED if restated else Standing.STATED
-        if not clips and self._counts(end):
+        if not clips and (self._counts(end) or self._labels(start)):
             standing = Standing.OTHER
         return Mention(self._permutation(order), start, end, standing, "clips" if clips else "numbers")
 
@@ -193,7 +210,7 @@ class _Finder:
                 continue
             order = [int(digit) for digit in match[0]]
             said = self._alone(*match.span()) or self._told(match.start())
-            if said or (self.n >= 4 and sorted(order) == list(range(1, self.n + 1))):
+            if said or (self.n >= 4 and self._pauses(match.end()) and sorted(order) == list(range(1, self.n + 1))):
                 found.append(Mention(self._permutation(order), *match.span(), Standing.STATED, "digits"))
         return found
 
@@ -204,6 +221,12 @@ class _Finder:
         stop = len(self.text) if stop < 0 else stop
         return not _WORD.search(self.text, line, start) and not _WORD.search(self.text, end, stop)
 
+    def _pauses(self, end: int) -> bool:
+        """Whether what the digits say ends here, or something is said of them."""
+        following = _NEXT.match(self.text, end)
+        joined = following is not None and following[1].lower() in self._either
+        return following is None or not following[1].isascii() or joined or following.start(1) in self._starts
+
     def _told(self, start: int) -> bool:
         near = [end for end in self._declared if 0 <= start - end <= _REACH]
         return any(self._fill.fullmatch(self.text, end, start) for end in near)
@@ -211,16 +234,28 @@ class _Finder:
     def _counts(self, end: int) -> bool:
         """Whether a noun follows that the numbers count, as in "3 and 2 seconds"."""
         following = _NEXT.match(self.text, end)
-        if following is None:
+        if following is None or following.start(1) in self._starts:
             return False
         word = following[1].lower()
         return word.startswith(self.words.units) if not word.isascii() else self._is_noun(word)
+
+    def _labels(self, start: int) -> bool:
+        """Whether a noun stands right before that says what the numbers are: "Confidence 2, 1, 3"."""
+        last = _LAST.search(self.text, max(0, start - 40), start)
+        word = last[1].lower() if last else ""
+        named = word.isascii() and bool(word) and word not in self.words.orders
+        return named and self._is_noun(word) and not self._told(start)
 
     def _is_noun(self, word: str) -> bool:
         return word in self.words.units or word not in grammar_words()
 
     def _permutation(self, order: list[int]) -> list[int] | None:
         return order if sorted(order) == list(range(1, self.n + 1)) else None
+
+
+def _nouns(language: Language) -> set[str]:
+    nouns = language.data.get("nouns", {})
+    return set(f"{nouns.get('any', '')} {nouns.get('order', '')}".lower().split())
 
 
 def _times(language: Language, name: str) -> list[str]:

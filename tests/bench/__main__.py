@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from tests.bench import parity
+from tests.bench import parity, reading
 from tests.bench.commands.costs import build, decode, document, imports, page, records, startup
 from tests.bench.commands.engines import families, order, peers, pipeline
 from tests.bench.commands.statistics import stats
@@ -36,6 +36,9 @@ for command in (
     document,
     families,
     parity.parity,
+    reading.reading,
+    reading.generated,
+    reading.sizes,
 ):
     app.command()(command)
 

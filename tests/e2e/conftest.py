@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import forked_cores
 import lmms_datasets
 import pytest
 import tiny_training
@@ -18,6 +19,13 @@ from viubench.engines import make
 
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
                       "--disable-sync", "--no-first-run"]  # fmt: skip
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cores_are_forks() -> Iterator[None]:
+    """See `forked_cores`; the programs that tests start are not concerned."""
+    with forked_cores.used():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import cv2
+import forked_replicas
+import inprocess
 import numpy as np
 import pytest
 
@@ -59,11 +60,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def viubench(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "viubench", *words, "--data-root", str(data / "data")],
-        capture_output=True, text=True, check=False, cwd=data, env=environment,
-    )  # fmt: skip
+    return inprocess.command(*words, "--data-root", data / "data", env={"HF_HUB_OFFLINE": "1"}, cwd=data)
 
 
 def records(run: Path) -> list[dict[str, Any]]:
@@ -95,18 +92,14 @@ def test_every_benchmark_goes_through_the_engine(data: Path, alone: Path) -> Non
     assert set(several.values()) == {2, 3}
     results = json.loads((alone / "results.json").read_text())
     assert results["suites"]["downstream"]["groups"].keys() >= {"mvbench", "tempcompass", "tacos", "vcrbench"}
-    page = viubench_report(data)
+    page = inprocess.command("report", "run", "--out", "page.html", cwd=data)
     assert page.returncode == 0, page.stderr
     assert (data / "page.html").stat().st_size < 3_000_000
 
 
-def viubench_report(data: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "viubench", "report", "run", "--out", "page.html"]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=data)
-
-
 def test_deterministic_answers_do_not_depend_on_replicas_or_workers(tiny_model: Path, data: Path, alone: Path) -> None:
-    both = run(data, tiny_model, "two", "--workers", "2", "--replicas", "2")
+    with forked_replicas.used():
+        both = run(data, tiny_model, "two", "--workers", "2", "--replicas", "2")
     assert (both / "results.json").read_bytes() == (alone / "results.json").read_bytes()
     one, two = ({record.id: record for record in read_records(folder)} for folder in (alone, both))
     assert {name: record.response for name, record in one.items()} == {name: r.response for name, r in two.items()}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import forked
+import forked_cores
 import pytest
 from engine_requests import ask, at_once, request, standard, texts, video
 
@@ -29,6 +30,52 @@ from viubench.video.frames import VideoInput
 
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.engine
+
+
+async def opened(model: Path) -> None:
+    """A program with an engine; it prints the engine's cores."""
+    async with VllmEngine(str(model), {}):
+        print(*[child.pid for child in multiprocessing.active_children()], flush=True)
+        await asyncio.sleep(600)
+
+
+def test_no_core_outlives_its_engine_or_the_program(tiny_model: Path) -> None:
+    """The first test of the file: a fork cannot do with the sockets of an engine that is open here."""
+
+    def program() -> None:
+        """Opens an engine, and another one after Ctrl-C."""
+        try:
+            asyncio.run(opened(tiny_model))
+        except KeyboardInterrupt:
+            asyncio.run(opened(tiny_model))
+
+    forked_cores.load()
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as lines, forked.start(program, stdout=writing) as process:
+        os.close(writing)
+        for how in (signal.SIGINT, signal.SIGKILL):
+            cores = [int(pid) for pid in lines.readline().split()]
+            assert cores
+            process.send_signal(how)
+            _ended(cores, how)
+        assert process.wait(60) == -signal.SIGKILL
+
+
+def _ended(cores: list[int], how: signal.Signals) -> None:
+    for _ in range(300):
+        if not any(_runs(pid) for pid in cores):
+            return
+        time.sleep(0.1)
+    for pid in cores:
+        os.kill(pid, signal.SIGKILL)
+    pytest.fail(f"engine cores {cores} outlived {how.name}")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -197,51 +244,3 @@ def test_an_unknown_argument_is_refused(tiny_model: Path) -> None:
     with pytest.raises(ViubenchError, match="no argument 'max_model_length'") as raised:
         asyncio.run(VllmEngine(str(tiny_model), {"max_model_length": "9"}).start())
     assert raised.value.hint == "did you mean max_model_len?"
-
-
-PROGRAM = """
-import asyncio, multiprocessing, sys
-from viubench.engines.vllm import VllmEngine
-
-async def main():
-    async with VllmEngine(sys.argv[1], {}):
-        print(*[child.pid for child in multiprocessing.active_children()], flush=True)
-        await asyncio.sleep(600)
-
-if __name__ == "__main__":
-    try:
-        asyncio.run(main())
-    except KeyboardInterrupt:
-        asyncio.run(main())
-"""
-"""Opens an engine, and another one after Ctrl-C."""
-
-
-def test_no_core_outlives_its_engine_or_the_program(tiny_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "program.py").write_text(PROGRAM)
-    command = [sys.executable, str(tmp_path / "program.py"), str(tiny_model)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as program:
-        assert program.stdout is not None
-        for how in (signal.SIGINT, signal.SIGKILL):
-            cores = [int(pid) for pid in program.stdout.readline().split()]
-            assert cores
-            program.send_signal(how)
-            _ended(cores, how)
-        assert program.wait(60) == -signal.SIGKILL
-
-
-def _ended(cores: list[int], how: signal.Signals) -> None:
-    for _ in range(300):
-        if not any(_runs(pid) for pid in cores):
-            return
-        time.sleep(0.1)
-    for pid in cores:
-        os.kill(pid, signal.SIGKILL)
-    pytest.fail(f"engine cores {cores} outlived {how.name}")
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

@@ -26,10 +26,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(world: Path, engine: str) -> Path:
+def run(world: Path, engine: str, *more: object) -> Path:
     out = world / engine
     inprocess.viubench("run", "--model", MODEL, "--engine", engine, "--tasks", world / "items", "--out", out,
-                    "--frame-cache", world / "frames")  # fmt: skip
+                    "--frame-cache", world / "frames", *more)  # fmt: skip
     return out
 
 
@@ -45,16 +45,12 @@ def test_it_scores_far_above_every_answer_that_never_looks(world: Path) -> None:
 
 def test_transformers_gives_vllm_s_answers(world: Path) -> None:
     pytest.importorskip("vllm")
-    answers = [
-        {
-            record.id: record.response
-            for record in read_records(world / engine if (world / engine).exists() else run(world, engine))
-        }
-        for engine in ("vllm", "hf")
-    ]
-    same = sum(answers[0][name] == answers[1][name] for name in answers[0])
-    assert len(answers[0]) == 144
-    assert same >= 140, f"{144 - same} of 144 answers differ"
+    ours = world / "vllm" if (world / "vllm").exists() else run(world, "vllm")
+    vllm, hf = ({record.id: record.response for record in read_records(folder)}
+                for folder in (ours, run(world, "hf", "--limit", 16)))  # fmt: skip
+    same = sum(vllm[name] == answer for name, answer in hf.items())
+    assert len(hf) == 48
+    assert same >= 46, f"{48 - same} of 48 answers differ"
 
 
 def test_it_is_small() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 if importlib.util.find_spec("lmms_eval") is None:
     pytest.skip("lmms_eval is not installed", allow_module_level=True)
@@ -15,6 +17,9 @@ if importlib.util.find_spec("lmms_eval") is None:
 import parity_cases
 import parity_rows
 from parity_cases import FAULTS, cases, compare, module, ours_total
+
+from evaluators import Question
+from evaluators.published import RuleVerdict, vcrbench
 
 # lmms-eval counts Vinoground's categories in eight bits; the scores themselves are means and do not overflow.
 pytestmark = [
@@ -103,3 +108,58 @@ def test_an_empty_reply_to_the_untyped_question_leaves_the_denominator_there() -
     said = [(row, "" if row.apart else row.item.target) for row in case.rows]
     assert case.total(said)[case.rule] == pytest.approx(1.0)
     assert ours_total(case.rule, said) == pytest.approx(1 - 1 / len(said))
+
+
+PIECES = [
+    "1",
+    "2",
+    "3",
+    "4",
+    "12",
+    ", ",
+    ",",
+    ". ",
+    "\n",
+    "*",
+    " -> ",
+    "Clip ",
+    "Correct order: ",
+    "<think>",
+    "</think>",
+    "<thinking>",
+    "</thinking>",
+    "<answer>",
+    "</answer>",
+    "\\boxed{",
+    "{",
+    "}",
+    "2, 1, 3",
+    "3, 4, 1, 2",
+]
+
+
+@settings(max_examples=400)
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join), st.integers(3, 4))
+def test_vcrbench_orders_are_read_as_there(text: str, n: int) -> None:
+    theirs = module("vcrbench").extract_predicted_order(text, n)
+    assert (vcrbench.lmms_order(text, n) or [0] * n) == theirs
+
+
+def test_vcrbench_numbers_over_all_items_are_those_there() -> None:
+    lib = module("vcrbench")
+    docs = [{"qid": str(k), "goal": "ab"[k % 2], "ground_truth": [2, 0, 1, 3][: 3 + k % 2]} for k in range(6)]
+    docs = [doc | {"ground_truth": [2, 0, 1] if len(doc["ground_truth"]) == 3 else [2, 0, 1, 3]} for doc in docs]
+    texts = ["3, 1, 2", "3, 1, 2, 4", "1, 2, 3", "3, 1, 4, 2", "", "4, 3, 2, 1"]
+    results = [lib.vcrbench_process_results(doc, [text]) for doc, text in zip(docs, texts, strict=True)]
+    for name, aggregate in (("", "accuracy"), ("_step", "step_accuracy"), ("_weighted", "weighted_accuracy")):
+        theirs = getattr(lib, f"vcrbench_aggregate_{aggregate}")([result["vcrbench_accuracy"] for result in results])
+        rule = parity_cases.get_rule(f"lmms-eval/vcrbench{name}")
+        rows = [
+            RuleVerdict(
+                rule.verdict(text, Question([step + 1 for step in doc["ground_truth"]])),
+                doc["qid"],
+                {"goal": doc["goal"], "steps": str(len(doc["ground_truth"]))},
+            )
+            for doc, text in zip(docs, texts, strict=True)
+        ]
+        assert rule.aggregate(rows) == pytest.approx(theirs / 100)

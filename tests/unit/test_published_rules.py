@@ -24,7 +24,11 @@ ITEM_OF = {
     "lmms-eval/tempcompass_yes_no": (YES_NO, "no"),
     "lmms-eval/tempcompass_caption_matching": (CAPTION, "Option 1"),
     "lmms-eval/temporal_grounding_charades": (WINDOW, "3.0 - 8.0"),
-    "official/vcrbench": (ORDER, "2, 1, 3"),
+    **{
+        f"{where}/vcrbench{part}": (ORDER, "2, 1, 3")
+        for where in ("official", "lmms-eval")
+        for part in ("", "_step", "_weighted")
+    },
     "videossr/vtg": (WINDOW, "3.0-8.0"),
 }
 PIECES = [*"ABab0139.,:-()'\" \n", "yes", "no", "to", "```json", '{"result": ', "start"]
@@ -81,6 +85,13 @@ TRAPS: list[tuple[str, Question, list[tuple[str, float | None]]]] = [
     ("official/vcrbench", ORDER, [("2, 1, 3", 1), ("1, 2, 3", 0), ("2 -> 1 -> 3", 0), ("2 1 3", 0), ("", 0)]),
     ("official/vcrbench", ORDER, [("Clips 1, 2, 3.\nCorrect order: 2, 1, 3", 0), ("**Correct order:** 2, 1, 3", 1)]),
     ("official/vcrbench", ORDER, [("Clip 2, Clip 1, Clip 3", 1), ("First. 2, 1, 3!", 1), ("2, 1, 3, 3", 0)]),
+    ("official/vcrbench", ORDER, [("<answer>2, 1, 3</answer>", 1), ("1, 2, 3. \\boxed{2, 1, 3}", 0)]),
+    ("lmms-eval/vcrbench", ORDER, [("1, 2, 3.\n<answer>Clip 2, 1, 3</answer>", 1)]),
+    ("lmms-eval/vcrbench", ORDER, [("1, 2, 3\n\\boxed{2, \\text{1}, 3}", 1), ("\\boxed{", 0)]),
+    ("lmms-eval/vcrbench", ORDER, [("\\boxed{2, 1}\n2, 1, 3", 1)]),
+    ("lmms-eval/vcrbench", ORDER, [("<think>2, 1, 3</think>1, 2, 3", 0), ("<thinking>1, 2, 3</thinking>2, 1, 3", 1)]),
+    ("lmms-eval/vcrbench", ORDER, [("<answer>no idea</answer>\n2, 1, 3", 1)]),
+    ("official/vcrbench_step", ORDER, [("2, 3, 1", 1 / 3), ("2, 1", 0), ("", 0)]),
     ("official/cvbench", YES_NO, [("No.", 0), ("According to both, no", 0), ("It is not", 0)]),
     ("official/cvbench", YES_NO, [("", 0), ("No", 0), ("NO", 0)]),
     ("official/cvbench", ITEM, [("both", 1), ("The answer is B", 1), ("Options: B", 1), ("The x b", 1), ("cube", 0)]),
@@ -111,7 +122,8 @@ def test_every_rule_is_named_as_registered_and_knows_the_true_answer(name: str) 
     assert rule.name == name
     assert rule.verdict(text, item) == 1.0
     rows = [
-        RuleVerdict(1.0, "7", {"question": kind, "task_type": "plotQA"}) for kind in ("text", "text", "video", "video")
+        RuleVerdict(1.0, "7", {"question": kind, "task_type": "plotQA", "goal": "tea", "steps": "4"})
+        for kind in ("text", "text", "video", "video")
     ]
     assert rule.aggregate(rows) == 1.0
     assert rule.aggregate([]) is None
@@ -249,3 +261,13 @@ def test_trivial_answers_are_answers_of_the_item() -> None:
     assert get("permutation").trivial([ORDER]) == {}
     for texts in trivial.values():
         assert [read("choice", text, item) for text, item in zip(texts, items, strict=True)] == list(texts)
+
+
+def test_step_accuracy_pools_the_steps_of_all_items() -> None:
+    """A long item weighs more than a short one."""
+    rows = [RuleVerdict(1.0, "a", {"steps": "3", "goal": "tea"}), RuleVerdict(0.0, "b", {"steps": "7", "goal": "tea"})]
+    for where in ("official", "lmms-eval"):
+        assert get_rule(f"{where}/vcrbench_step").aggregate(rows) == 0.3
+        assert get_rule(f"{where}/vcrbench").aggregate(rows) == 0.5
+    three = [*rows, RuleVerdict(1.0, "c", {"steps": "3", "goal": "soup"})]
+    assert get_rule("official/vcrbench_weighted").aggregate(three) == 0.75

@@ -65,11 +65,11 @@ def test_every_task_of_the_catalogue_is_worded_from_its_own_rows(name: str) -> N
     ours = CATALOGUE.task(name)
     rows = row_files.rows(ours, row_files.data_folder(ours, EXAMPLES))
     wordings = [published_prompts.prompt(ours, row) for row in rows]
-    assert len(set(wordings)) > len(rows) // 2
+    assert len(set(wordings)) >= len(rows) // 2
     for row, wording in zip(rows, wordings, strict=True):
         assert wording.startswith("<video>")
         stem = templating.text(ours.question, row).strip().splitlines()[0]
-        assert stem[:20] in wording
+        assert stem[:20] in wording or row.get("goal", "-") in wording
 
 
 def test_the_data_may_bring_its_own_wording() -> None:

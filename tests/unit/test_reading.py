@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -12,13 +14,14 @@ from evaluators.reading.language import languages, spoken
 from evaluators.reading.numerals import number
 from evaluators.reading.text import HEAD, TAIL, prepare
 from tests.answer_cases import WRITTEN, answer_of, cases, verdict
+from tests.answer_grammar import generated
 
-CASES = list(cases([WRITTEN]))
+CASES = list(cases(WRITTEN))
 KINDS = ("choice", "interval", "counts", "order")
 
 
 def test_the_cases_cover_every_kind_and_language() -> None:
-    assert len(CASES) >= 200
+    assert len(CASES) >= 600
     assert {case["kind"] for case in CASES} == set(KINDS)
     assert {case["language"] for case in CASES} == {"en", "zh", "ja", "ko", "es", "de", "fr"}
 
@@ -31,6 +34,12 @@ def test_no_answer_is_read_wrongly_and_few_stay_unread(kind: str) -> None:
         read[verdict(case)].append(case)
     assert not read["wrong"]
     assert len(read["right"]) >= 0.95 * len(of_kind), read["unread"]
+
+
+def test_answers_of_known_meaning_are_never_read_wrongly() -> None:
+    verdicts = Counter(verdict(case) for case in islice(generated(seed=7), 600))
+    assert verdicts["wrong"] == 0
+    assert verdicts["unread"] <= 0.03 * 600
 
 
 def test_the_span_holds_what_was_read() -> None:

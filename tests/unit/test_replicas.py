@@ -12,11 +12,12 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import forked_replicas
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -179,7 +180,7 @@ def test_a_machine_on_which_every_replica_dies_ends_the_run() -> None:
 
 
 @pytest.fixture
-def spread(tmp_path: Path) -> Callable[..., Replicas]:
+def spread(tmp_path: Path) -> Iterator[Callable[..., Replicas]]:
     """Replicas of `Echo` as processes; what was told the user is in `tmp_path/told`."""
     (tmp_path / "manifest.json").touch()
 
@@ -192,7 +193,8 @@ def spread(tmp_path: Path) -> Callable[..., Replicas]:
 
         return Replicas(Echo(tmp_path), Processes(spec, replicas), tell)
 
-    return make
+    with forked_replicas.used():
+        yield make
 
 
 def test_processes_share_the_videos_and_say_what_they_are(spread: Callable[..., Replicas], tmp_path: Path) -> None:
@@ -255,7 +257,7 @@ from viubench.runner.plan import Attempt
 
 folder = Path(sys.argv[1])
 replicas = Replicas(Echo(folder), Processes(ReplicaSpec(partial(Echo, folder), PLAN, folder), 2), print)
-attempts = [Attempt(sample(str(k), str(k))) for k in range(20_000)]
+attempts = [Attempt(sample(str(k), str(k))) for k in range(5_000)]
 asyncio.run(replicas.answer_all(attempts, lambda record: None, lambda: None))
 """
 

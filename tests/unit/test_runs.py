@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viubench.errors import ViubenchError
-from viubench.schema import Failure, Manifest, Record, ScoredRecord
+from viubench.schema import Failure, Manifest, Protocol, ProtocolEntry, Record, ScoredRecord
 from viubench.storage.record_log import read, repair
-from viubench.storage.run_dir import RunFolder, read_manifest, read_records, read_results
+from viubench.storage.run_dir import RunFolder, check_same, read_manifest, read_records, read_results
+from viubench.tasks.registry import Catalogue
 
 
 def manifest(**changes: Any) -> Manifest:
@@ -180,3 +181,19 @@ def test_what_is_no_run_or_not_finished_or_too_new_is_said(tmp_path: Path) -> No
     (tmp_path / "manifest.json").write_text(json.dumps(data | {"schema": 99}))
     with pytest.raises(ViubenchError, match="newer viubench"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sampling": {"frames": 12}}, "sampling.frames: 48 there, 12 now"),
+        ({"decoding": {"temperature": 0.5}}, "decoding.temperature: 0.0 there, 0.5 now"),
+    ],
+)
+def test_another_protocol_is_named_by_what_differs(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    old = Catalogue().protocols["viubench"]
+    data = old.model_dump() | {"protocol": "viubench+changed"}
+    new = Protocol.model_validate(data | {name: data[name] | fields for name, fields in change.items()})
+    was, now = (manifest().model_copy(update={"protocols": {"t": ProtocolEntry.of(one)}}) for one in (old, new))
+    with pytest.raises(ViubenchError, match=f"another protocol t.{said}"):
+        check_same(was, now, tmp_path)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import random
-import subprocess
-import sys
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
+import forked
 import numpy as np
 import pytest
 
@@ -128,61 +130,55 @@ def test_tied_weights_come_back_too(base: Path, tmp_path: Path) -> None:
     assert bits(model, optimizer) == before
 
 
-KILLED = """
-import os, random, signal, sys, time
-from pathlib import Path
-import torch, transformers
-from safetensors import safe_open
-from trainer.checkpoints import checkpoint
+def kill_writers(base: Path, out: Path) -> None:
+    """Prints how many kills came while something was written, and how many checkpoints were whole."""
+    torch.set_num_threads(1)
+    transformers.logging.disable_progress_bar()  # its lock is shared over forks: a killed one would never give it back
+    model, optimizer = opened(base, lora=False)
+    train(model, optimizer, 1)
 
-torch.set_num_threads(1)
-transformers.logging.disable_progress_bar()  # its lock is shared over forks: a killed child would never give it back
-base, out = Path(sys.argv[1]), Path(sys.argv[2])
-model = transformers.Qwen3VLForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
-optimizer = torch.optim.AdamW(model.parameters())
-sum(p.sum() for p in model.parameters()).backward()
-optimizer.step()
+    def save() -> Path:
+        step = max([checkpoint.step_of(path) for path in checkpoint.complete(out)], default=0) + 1
+        with torch.no_grad():
+            next(model.parameters()).fill_(step)
+        return saved(out, step, model, optimizer, base)
 
-def save():
-    step = max([checkpoint.step_of(path) for path in checkpoint.complete(out)], default=0) + 1
-    with torch.no_grad():
-        next(model.parameters()).fill_(step)
-    given = dict(config_hash="c", extra={}, log={}, card="card")
-    return checkpoint.save(out, step=step, model=model, base=base, optimizer=optimizer, **given)
-
-moments = random.Random(7)
-seen, torn = set(), 0
-for _ in range(20):
-    told, tell = os.pipe()
-    child = os.fork()
-    if not child:
-        os.write(tell, b"!")
-        while True:
-            save()
-    os.read(told, 1)
-    time.sleep(moments.uniform(0.0, 0.3))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    leftovers = set(out.glob(checkpoint.LEFTOVER))
-    torn += bool(leftovers)
-    assert len(leftovers) <= 1, leftovers
-    assert set(out.glob("checkpoint-*")) == set(checkpoint.complete(out))
-    for path in checkpoint.complete(out):
-        if path not in seen:
-            back = checkpoint.restore(path, model, optimizer, config_hash="c")
-            assert back["step"] == checkpoint.step_of(path) == next(model.parameters()).flatten()[0].item()
-            seen.add(path)
-last = save()
-assert not list(out.glob(checkpoint.LEFTOVER))
-transformers.Qwen3VLForConditionalGeneration.from_pretrained(last)
-print(torn, len(seen))
-"""
+    moments = random.Random(7)
+    seen, torn = set(), 0
+    for turn in range(12):
+        told, tell = os.pipe()
+        child = os.fork()
+        if not child:
+            while True:
+                os.write(tell, b"!")
+                save()
+        os.read(told, 1)
+        if turn % 2:  # else within the first one
+            os.read(told, 1)
+        time.sleep(moments.uniform(0.0, 0.1))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        leftovers = set(out.glob(checkpoint.LEFTOVER))
+        torn += bool(leftovers)
+        assert len(leftovers) <= 1, leftovers
+        assert set(out.glob("checkpoint-*")) == set(checkpoint.complete(out))
+        for path in checkpoint.complete(out):
+            if path not in seen:
+                back = checkpoint.restore(path, model, optimizer, config_hash="c1")
+                assert back["step"] == checkpoint.step_of(path) == next(model.parameters()).flatten()[0].item()
+                seen.add(path)
+    last = save()
+    assert not list(out.glob(checkpoint.LEFTOVER))
+    transformers.Qwen3VLForConditionalGeneration.from_pretrained(last)
+    print(torn, len(seen))
 
 
 def test_a_killed_writer_leaves_whole_checkpoints_only(base: Path, tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, str(base), str(tmp_path)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    torn, whole = map(int, done.stdout.split())
+    with (tmp_path / "out").open("w") as out, (tmp_path / "errors").open("w") as errors:
+        (tmp_path / "run").mkdir()
+        code = forked.start(lambda: kill_writers(base, tmp_path / "run"), stdout=out, stderr=errors).wait()
+    assert code == 0, (tmp_path / "errors").read_text()
+    torn, whole = map(int, (tmp_path / "out").read_text().split())
     assert torn > 0, "no kill came while something was written: the test shows nothing"
     assert whole > 0, "no checkpoint was ever finished: the test shows nothing"
 

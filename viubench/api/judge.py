@@ -44,7 +44,7 @@ def judge(
             order, and asked once more.
         labels: scores by sample id to compare the verdicts with, from people or published: a mapping, or a JSONL file
             of lines `{"id": ..., "label": ...}`.
-        prompt: file with a Jinja template of the question, in place of ours.
+        prompt: file with a Jinja template of the question, in place of ours; or "published", for lmms-eval's.
         cache: folder of verdicts that all runs share; see `viubench.judging.judge.JudgeOptions`.
         options: `engine`, `base_url`, `engine_args`, `temperature`, `max_errors` and the other keywords of `TAKES`, as
             in `evaluate`.

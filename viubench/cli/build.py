@@ -14,7 +14,7 @@ from viubench.cli.run import takes
 def build(
     *,
     recipe: Annotated[str, typer.Option(help="viubench, viubench-mini, videossr-30k, or a YAML file.")],
-    videos: Annotated[Path, typer.Option(help="Folder of videos; it is only read.")],
+    videos: Annotated[Path, typer.Option(help="Folder of videos, or one video; only read.")],
     out: Annotated[Path, typer.Option(help="Where items.jsonl and build.json go.")],
     seed: Annotated[int, typer.Option(help="Equal seeds give equal items.")] = 0,
     n: Annotated[int | None, typer.Option(min=1, help="Items of each task, instead of the recipe's.")] = None,

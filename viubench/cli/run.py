@@ -46,7 +46,7 @@ def run(
         int | None, typer.Option(min=1, help="Engine processes, a GPU each (tensor_parallel_size GPUs each).")
     ] = None,
     base_url: Annotated[list[str], typer.Option(help="Server endpoint; several share the load.")] = [],  # noqa: B006
-    videos: Annotated[Path | None, typer.Option(help="Folder of videos to build pretext items from.")] = None,
+    videos: Annotated[Path | None, typer.Option(help="Folder of videos, or one, to build pretext items from.")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Folder with ready items or benchmark data.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Protocol by name or YAML file, instead of the task's.")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Frames per video, at most.")] = None,

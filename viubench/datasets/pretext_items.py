@@ -20,6 +20,7 @@ from viubench.pretext.generate import sample_of
 from viubench.pretext.published_rows import read_parquet
 from viubench.schema import Item, Sample, Task, wording
 from viubench.tasks.registry import Catalogue
+from viubench.video.discover import folder_of
 from viubench.video.frame_cache import FrameCache
 
 
@@ -44,7 +45,7 @@ def read(source: Path, catalogue: Catalogue, cache: FrameCache, videos: Path | N
                 "build.json is missing or damaged beside items.jsonl", where=str(folder / "build.json")
             ) from None
         tasks = {name: Task.model_validate(task) for name, task in about["tasks"].items()}
-        root = videos or (folder / about["videos_root"]).resolve()
+        root = folder_of(videos or (folder / about["videos_root"]).resolve())
         return Dataset(tasks, _items(items, tasks.get), root, about["recipe"]["recipe"])
     if items.exists():
         samples = _items(items, catalogue.task)

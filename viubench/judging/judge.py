@@ -20,7 +20,7 @@ from typing import Any
 from viubench.engines.base import Engine
 from viubench.engines.server import ServerEngine
 from viubench.errors import ViubenchError
-from viubench.judging import rulings
+from viubench.judging import published, rulings
 from viubench.judging.panel import JUDGED, PANEL, panel
 from viubench.judging.questions import Asked, Questions
 from viubench.judging.scores import judged_tasks
@@ -37,6 +37,7 @@ from viubench.schema import (
     Groups,
     Judged,
     JudgeSpec,
+    Manifest,
     Protocol,
     Sample,
     TaskEntry,
@@ -60,7 +61,8 @@ class JudgeOptions:
 
     Attributes:
         checks: answers of each task that each check asks about (see `viubench.judging.questions`).
-        prompt: a file with the template of the question, in place of ours.
+        prompt: a file with the template of the question, in place of ours; or "published": lmms-eval's question,
+            sampling and reading of the reply, of tasks that have one.
         labels: score of an answer by its sample's id, from people or published, to compare the verdicts with.
         cache: folder of verdicts that any run may use. By default the user's own where the weights of the judge are
             known, none for a server, whose name says little.
@@ -86,9 +88,10 @@ def judge(run: Path, config: EvalConfig, options: JudgeOptions) -> Judged:
     config = replace(config, engine_args=layout.engine_args)
     if engine.kind == "server":
         in_event_loop(reach(engine))
-    protocol = protocol_of(config, engine)
+    prompt = published.NAME if options.prompt == published.NAME else _template(options.prompt)
+    protocol = protocol_of(config, engine, _published(manifest) if prompt == published.NAME else PROTOCOL)
     sampled = protocol.decoding.temperature > 0 or protocol.decoding.generation_config
-    questions = Questions(manifest, checks=options.checks, prompt=_template(options.prompt), sampled=sampled)
+    questions = Questions(manifest, checks=options.checks, prompt=prompt, sampled=sampled)
     asked = questions.of(read_records(run))
     plan = _plan(questions, asked, protocol, engine, config.seed)
     name = _name(engine, plan)
@@ -109,11 +112,25 @@ def judge(run: Path, config: EvalConfig, options: JudgeOptions) -> Judged:
     return result
 
 
-def protocol_of(config: EvalConfig, engine: Engine) -> Protocol:
-    """The judge's own protocol: held to the form of a verdict where the engine can, with the user's changes."""
+def protocol_of(config: EvalConfig, engine: Engine, base: Protocol = PROTOCOL) -> Protocol:
+    """The judge's own protocol: our replies held to the form of a verdict where the engine can, with the user's
+    changes."""
     can = engine.constrains if isinstance(engine, ServerEngine) else "constrained" in engine.answers
-    base = PROTOCOL.model_copy(update={"answers": "constrained" if can else "free"})
+    base = base.model_copy(update={"answers": "constrained" if can and base is PROTOCOL else "free"})
     return resolve(replace(config, protocol=base), Catalogue(), PROTOCOL.protocol).protocol
+
+
+def _published(manifest: Manifest) -> Protocol:
+    """The published judge's sampling and system prompt; ViubenchError where no task of the run has one, or several have
+    different ones."""
+    names = Questions(manifest, prompt=published.NAME).names.values()
+    found = [published.settings(name, form) for name, form in sorted(set(names))]
+    if not found or any(one != found[0] for one in found):
+        which = "several judges that differ" if found else "no published judge"
+        hint = "judge runs of one benchmark each" if found else "leave --prompt out: ours says what to do"
+        raise ViubenchError(f"the tasks of this run have {which}", where="--prompt published", hint=hint)
+    decoding, chat = found[0]
+    return PROTOCOL.model_copy(update={"protocol": "judge-published", "decoding": decoding, "chat": chat})
 
 
 def _plan(questions: Questions, asked: Sequence[Asked], protocol: Protocol, engine: Engine, seed: int) -> Plan:
@@ -149,7 +166,7 @@ def _sample(asked: Asked, answers: Sequence[str]) -> Sample:
         question=asked.prompt,
         target=None,
         answer_text="",
-        params={"fields": asked.fields},
+        params={"published": asked.exchange.form} if asked.exchange else {"fields": asked.fields},
         groups=about,
     )
 

@@ -28,7 +28,7 @@ from viubench.pretext.generate import FIELDS, fill, least_frames
 from viubench.pretext.schedule import Drawing, Pool, Progress, draw_all
 from viubench.schema import SCHEMA_VERSION, Clip, JigsawSpec, Recipe, Sampling, Task
 from viubench.storage import atomic
-from viubench.video.discover import list_videos
+from viubench.video.discover import folder_of, list_videos
 from viubench.video.frame_cache import FrameCache
 from viubench.video.process_pool import KillablePool
 
@@ -79,7 +79,7 @@ def build(
     materialize: bool = False,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Build the items of `recipe` from the videos below `videos`.
+    """Build the items of `recipe` from the videos below `videos`, or from the one video that it is.
 
     Args:
         tasks: the task of each of the recipe's entries, by name.
@@ -100,7 +100,7 @@ def build(
         _check_question(tasks[name])
     pool_of = pool_of or partial(KillablePool, workers)
     paths, ignored = list_videos(videos, skip=out)
-    frames = Frames(cache, videos, recipe.sampling, recipe.check)
+    frames = Frames(cache, folder_of(videos), recipe.sampling, recipe.check)
     with pool_of(DECODE_SECONDS) as pool:
         files, usable = _scan_all(paths, frames, pool)
     with pool_of(DRAW_SECONDS) as pool:

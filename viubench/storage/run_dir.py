@@ -37,6 +37,9 @@ STARTED = ("results.json", record_log.FILE, "strips", "judges", "run.log", "mani
 
 MISSING = "none"
 
+NAMES = ("protocol", "hash")
+"""Keys of a protocol that follow from the others, which say what differs."""
+
 OWN = (*STARTED, "items", "pictures", ".lock")
 """What a run writes."""
 
@@ -139,7 +142,8 @@ def _difference(was: Any, now: Any, name: str = "") -> str:
     """The first place where two values differ, with both: " transport: images there, video now"."""
     was, now = (one.model_dump(mode="json") if isinstance(one, BaseModel) else one for one in (was, now))
     if isinstance(was, dict) and isinstance(now, dict):
-        key = next(key for key in {**was, **now} if was.get(key) != now.get(key))
+        differing = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+        key = min(differing, key=lambda key: key in NAMES)
         return _difference(was.get(key), now.get(key), f"{name}.{key}" if name else f" {key}")
     there, here = (MISSING if one is None else str(one) for one in (was, now))
     return f"{name}: {there[:80]} there, {here[:80]} now"

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from viubench.errors import ViubenchError
+from viubench.video.paths import links_followed
 
 VIDEO_SUFFIXES = frozenset((
     ".3g2", ".3gp", ".asf", ".avi", ".divx", ".f4v", ".flv", ".gif", ".ivf", ".m1v", ".m2ts",
@@ -24,19 +25,29 @@ PICTURE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tiff", 
 NOTE_SUFFIXES = frozenset((".md", ".txt", ".json"))
 
 
+def folder_of(videos: Path) -> Path:
+    """The folder that videos are looked for in: of one file, the one it lies in."""
+    return videos.parent if videos.is_file() else videos
+
+
 def list_videos(root: Path, skip: Path | None = None) -> tuple[list[str], list[str]]:
-    """The videos below `root`, and the other files: paths relative to it, with forward slashes, sorted.
+    """The videos below `root`, and the other files: paths relative to it, with forward slashes, sorted; the one name of
+    a `root` that is a file.
 
     Hidden files, notes and all below `skip` are left out. Broken videos and links that lead elsewhere are among the
     videos: they fail when they are read, with a reason. Raises ViubenchError where there is no video file.
     """
+    if root.is_file():
+        return [root.name], []
     if not root.is_dir():
-        raise ViubenchError(f"no such folder: {root}", where="--videos")
+        raise ViubenchError(f"no such folder or video: {root}", where="--videos")
     skipped = skip.resolve() if skip else None
     videos: list[str] = []
     ignored: list[str] = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = [f for f in folders if not f.startswith(".") and (Path(folder) / f).resolve() != skipped]
+    seen = {skipped}
+    for folder, folders, names in os.walk(root, followlinks=links_followed()):
+        seen.add(Path(folder).resolve())  # a link may lead back
+        folders[:] = [f for f in folders if not f.startswith(".") and (Path(folder) / f).resolve() not in seen]
         for name in names:
             path = Path(folder) / name
             suffix = path.suffix.lower()

@@ -17,19 +17,39 @@ LFS_HEAD = b"version https://git-lfs.github.com/spec/"
 MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"moof", b"pnot"}
 
 
+FOLLOW = "VIUBENCH_FOLLOW_LINKS"
+"""Environment variable by which a user says that links in media folders may lead anywhere."""
+
+
+def links_followed() -> bool:
+    """Whether the user has said so."""
+    return os.environ.get(FOLLOW, "") not in ("", "0")
+
+
+def _in_snapshot(base: Path, real: Path) -> bool:
+    """Whether `real` is a blob of the repository in a hub's cache whose snapshot `base` is, or is in."""
+    snapshots = (above.parent for above in (base, *base.parents) if above.parent.name == "snapshots")
+    return any(real.is_relative_to(folder.parent / "blobs") for folder in snapshots)
+
+
 def resolve(root: Path, name: str) -> Path:
     """The real path of `name` below the media root.
 
     Raises:
         MediaError: `outside_root` for an absolute path, one with a NUL byte, or one that leaves the root by ".." or by
-            a symbolic link; `missing` when nothing is there.
+            a symbolic link, unless links are followed (`links_followed`) or the root is a snapshot in a hub's cache,
+            which is made of links; `missing` when nothing is there.
     """
     if "\0" in name or os.path.isabs(name):
         raise MediaError("outside_root", name.replace("\0", "\\0"), "give a path relative to the media folder")
     base = Path(os.path.realpath(root))
     real = Path(os.path.realpath(base / name))
     if not real.is_relative_to(base):
-        raise MediaError("outside_root", name, f"leads out of {root}")
+        if os.path.normpath(name).startswith(".."):
+            raise MediaError("outside_root", name, f"leads out of {root}")
+        if not (links_followed() or _in_snapshot(base, real)):
+            said = f"it is a link that leads out of {root}; to follow links: export {FOLLOW}=1"
+            raise MediaError("outside_root", name, said)
     if not real.exists():
         raise MediaError("missing", name, f"not in {root}")
     return real

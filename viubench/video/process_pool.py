@@ -4,9 +4,10 @@ Example:
     with KillablePool(workers=2, limit_s=60) as pool:
         keys = pool.submit(cache.ensure_all, [(clip, sampling)], root, resize, name=clip.path).result()
 
-Each worker is a pebble pool of one spawned process behind a thread of this process, so that a kill or a crash touches
-no other worker. After either, a fresh process takes the next job. Workers ignore Ctrl-C (the parent closes them) and
-end by themselves when the parent is gone, however it went.
+Each worker is a pebble pool of one process behind a thread of this process, so that a kill or a crash touches no other
+worker. After either, a fresh process takes the next job. Workers ignore Ctrl-C (the parent closes them) and end by
+themselves when the parent is gone, however it went. They are forks of a server process that has imported the reader and
+has no threads, where the system has such servers: a second of computing is spent once, not by every worker.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing.connection import wait
+from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -52,8 +54,7 @@ class KillablePool:
         if workers < 1 or limit_s <= 0:
             raise ViubenchError(f"{workers} workers with a limit of {limit_s} s cannot work")
         self.limit_s = limit_s
-        spawn = multiprocessing.get_context("spawn")
-        self._new_process = partial(ProcessPool, 1, 0, _prepare_worker, (memory_bytes, workers), spawn)
+        self._new_process = partial(ProcessPool, 1, 0, _prepare_worker, (memory_bytes, workers), _context())
         self._jobs: queue.SimpleQueue[tuple[Future[Any], str, bytes] | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._running: set[Future[Any]] = set()
@@ -138,6 +139,14 @@ class KillablePool:
             raise MediaError("crashed", name, "the pool was closed") from None
         finally:
             self._running.discard(running)
+
+
+def _context() -> BaseContext:
+    """How workers are started."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    multiprocessing.set_forkserver_preload(["viubench.video.frame_cache"])  # not the program's main module
+    return multiprocessing.get_context("forkserver")
 
 
 def _stop(process: ProcessPool) -> None:

@@ -1,0 +1,64 @@
+"""Where videos may lie: a folder, one file, behind links only where the user or a hub's cache has put them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import viubench
+from viubench.errors import MediaError, ViubenchError
+from viubench.video.discover import list_videos
+from viubench.video.paths import FOLLOW, resolve
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """A folder with links to a file, to a folder and back to itself."""
+    (tmp_path / "store" / "deep").mkdir(parents=True)
+    for name in ("a.mp4", "deep/b.mp4"):
+        (tmp_path / "store" / name).write_bytes(b"x")
+    media = tmp_path / "media"
+    media.mkdir()
+    (media / "a.mp4").symlink_to(tmp_path / "store" / "a.mp4")
+    (media / "folder").symlink_to(tmp_path / "store" / "deep")
+    (media / "loop").symlink_to(media)
+    return media
+
+
+def test_links_are_followed_where_the_user_says_so(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list_videos(shared)[0] == ["a.mp4"]
+    with pytest.raises(MediaError, match=rf"a link that leads out of .*; to follow links: export {FOLLOW}=1"):
+        resolve(shared, "a.mp4")
+    monkeypatch.setenv(FOLLOW, "1")
+    assert list_videos(shared)[0] == ["a.mp4", "folder/b.mp4"]
+    assert resolve(shared, "folder/b.mp4") == shared.parent / "store" / "deep" / "b.mp4"
+    for name in ("../store/a.mp4", "x/../../store/a.mp4", str(shared.parent / "store" / "a.mp4")):
+        with pytest.raises(MediaError, match="outside root"):
+            resolve(shared, name)
+
+
+def test_a_snapshot_of_a_hub_s_cache_is_made_of_links(tmp_path: Path) -> None:
+    repository = tmp_path / "datasets--a--b"
+    blob, snapshot = repository / "blobs" / "1f", repository / "snapshots" / "abc" / "videos"
+    for path in (blob.parent, snapshot, tmp_path / "other"):
+        path.mkdir(parents=True)
+    blob.write_bytes(b"x")
+    (tmp_path / "other" / "c.mp4").write_bytes(b"x")
+    (snapshot / "a.mp4").symlink_to(blob)
+    (snapshot / "b.mp4").symlink_to(tmp_path / "other" / "c.mp4")
+    assert resolve(snapshot, "a.mp4") == resolve(snapshot.parent, "videos/a.mp4") == blob
+    with pytest.raises(MediaError, match="a link that leads out"):
+        resolve(snapshot, "b.mp4")
+
+
+def test_one_video_will_do(clips: Path, tmp_path: Path) -> None:
+    first = clips / list_videos(clips)[0][0]
+    options = {"engine": "oracle", "tasks": "viubench_jigsaw_easy", "limit": 2, "frame_cache": tmp_path / "cache"}
+    run = viubench.evaluate(**options, videos=first, out=tmp_path / "r")  # type: ignore[arg-type]
+    assert {record.cluster for record in run.records} == {run.records[0].cluster}
+    assert run.valid
+    again = viubench.evaluate(**options, videos=str(first), out=tmp_path / "r")  # type: ignore[arg-type]
+    assert again.records == run.records
+    with pytest.raises(ViubenchError, match="no such folder or video"):
+        viubench.evaluate(**options, videos=clips / "none.mp4", out=tmp_path / "n")  # type: ignore[arg-type]
