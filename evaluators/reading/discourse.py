@@ -144,7 +144,13 @@ class Discourse:
         if mention.slot != before.slot:
             return True
         pair_by_comma = group[0] == group[1] and not _WORD.search(self.text, before.end, mention.start)
-        return not (pair_by_comma and self._declaring(before, group[0])[0] >= Standing.DECLARED)
+        declared = pair_by_comma and self._declaring(before, group[0])[0] >= Standing.DECLARED
+        return not (declared and self._denied(mention.end))  # "The answer is C, A is wrong"
+
+    def _denied(self, end: int) -> bool:
+        """Whether a rejection follows in the clause."""
+        stop = _PAUSE.search(self.text, end)
+        return any(cue.kind == "rejected" for cue in self._cues(end, stop.start() if stop else len(self.text)))
 
     def _standing(self, mention: Mention, first: int, last: int) -> tuple[Standing, str]:
         """The standing of a mention by the cues around its group, and what declares it."""

@@ -1,7 +1,7 @@
 """A judge on a finished run, from Python.
 
 Example:
-    judged = judge("runs/a", "Qwen/Qwen3-8B", engine="vllm", checks=50)
+    judged = judge("runs/a", "http://localhost:8001", thinking="off", checks=50)
     judged.tasks["mvbench"].judged.value
 """
 

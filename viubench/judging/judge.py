@@ -1,7 +1,7 @@
 """A judge on a finished run: its questions go through the run loop like any others, its verdicts into their own folder.
 
 Example:
-    judged = judge(Path("runs/a"), EvalConfig("Qwen/Qwen3-8B", engine="vllm"), JudgeOptions(checks=50))
+    judged = judge(Path("runs/a"), EvalConfig("http://localhost:8001"), JudgeOptions(checks=50))
     judged.tasks["mvbench"].judged.value
 
 The run itself is only read. Its folder gets `judges/NAME/`: a run folder of the judge (manifest, `records.jsonl` of
@@ -29,6 +29,7 @@ from viubench.judging.verdicts import VerdictReader
 from viubench.runner.config import EvalConfig, PathLike
 from viubench.runner.evaluate import ActiveRun, open_engine, reach
 from viubench.runner.event_loop import in_event_loop
+from viubench.runner.parallel.layout import Layout
 from viubench.runner.plan import Plan
 from viubench.runner.protocols import resolve
 from viubench.schema import (
@@ -84,7 +85,7 @@ def judge(run: Path, config: EvalConfig, options: JudgeOptions) -> Judged:
     """
     read_results(run)  # it must be finished
     manifest = read_manifest(run)
-    engine, layout = open_engine(config)
+    engine, layout = _open(config)
     config = replace(config, engine_args=layout.engine_args)
     if engine.kind == "server":
         in_event_loop(reach(engine))
@@ -110,6 +111,17 @@ def judge(run: Path, config: EvalConfig, options: JudgeOptions) -> Judged:
     if found := panel(run, {task: evaluator.metric for task, evaluator in questions.evaluators.items()}):
         write_json(run / FOLDER / PANEL, found)
     return result
+
+
+def _open(config: EvalConfig) -> tuple[Engine, Layout]:
+    """The engine, not started; the engines of this process open models that can see."""
+    try:
+        return open_engine(config)
+    except ViubenchError as error:
+        if "lacks a processor" not in error.message:
+            raise
+        hint = "a judge that cannot see is served: vllm serve MODEL, then --base-url http://localhost:8000"
+        raise ViubenchError(error.message, where=error.where, hint=hint) from None
 
 
 def protocol_of(config: EvalConfig, engine: Engine, base: Protocol = PROTOCOL) -> Protocol:
