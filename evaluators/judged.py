@@ -30,12 +30,14 @@ class Judged(Evaluator):
         form: `caption`: the judge answers a multiple-choice question, {"question", "answer"} of the target, from the
             response alone; accuracy. `correct`: whether the response says what the target says; accuracy. `rating`:
             from 1 to 5 by each of the `criteria` (name -> meaning), against the target; the mean share of the best.
+        published: the task of lmms-eval whose judge is the published one, "" where there is none.
     """
 
     name: ClassVar[str] = "judged"
     needs_judge: ClassVar[bool] = True
 
-    def __init__(self, *, form: str, criteria: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *, form: str, criteria: Mapping[str, str] | None = None, published: str = "") -> None:
+        self.published = published
         self.form = one_of("form", form, ("caption", "correct", "rating"))
         self.criteria = dict(criteria or {})
         if (form == "rating") != bool(self.criteria):

@@ -25,13 +25,14 @@ from evaluators.reading.discourse import Mention, Standing, filling, linking
 from evaluators.reading.language import Language, words_of
 from evaluators.reading.option_texts import OptionTexts
 
-_LETTER_BEFORE = r"(?<![A-Za-z\u00c0-\u024f0-9'_])(?<![A-Za-z0-9]\.)(?<![\w]-)"
-_LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9'_]|-[a-z]|\.[A-Za-z0-9])"
+_LETTER_BEFORE = r"(?<![A-Za-z\u00c0-\u024f0-9_])(?<![A-Za-z\u00c0-\u024f0-9]')(?<![A-Za-z0-9]\.)(?<![\w]-)"
+_LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9_]|'[A-Za-z]|-[a-z]|\.[A-Za-z0-9](?![A-Za-z0-9]))"
 _BRACKETS = {"(": ")", "[": "]", "<": ">"}
 _CLAUSE_BEGINS = frozenset(".,;:!?\n(—–…。|>=-/[<~+")
 _CLAUSE_ENDS = re.compile(r"[.!?\n,;。]")
-_PAUSE = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:[.,:;!?…。|/&=]|\n|\Z|[-–—]{1,3}\s|->|→)")
+_PAUSE = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:(?<=[)\]])|[.,:;!?…。|/&=]|\s\(|\n|\Z|[-–—]{1,3}\s|->|→)")
 _STOP = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:[.:!?…。]|\n|\Z)")
+_OWN_LABEL = re.compile(r"(?<![^\W_])([A-Z])[.):]\s{1,3}(?:an?\s|the\s)?\Z")
 _GAP = re.compile(r"\s*[)\]]?\s*")
 _LABEL = re.compile(r"[)\]>]?\s{0,3}(?:[.):,=|-]|[-–—]{1,2}|\s\(|->)?\s{0,4}(?:\()?")
 _LABELLING = re.compile(r"\s?[.):]\s")
@@ -79,7 +80,8 @@ class _Reader:
         self._followers = words_of(languages, "followers") | words_of(languages, "or") | self._closers
         self._says = tuple(words_of(languages, "says"))
         self._ignored = [(cue.start, cue.end) for cue in cues if cue.kind == "ignore"]
-        self._tails = tuple(tail for one in languages if not one.starts for tail in one.words("closers"))
+        unspaced = [one for one in languages if not one.starts]
+        self._tails = tuple(tail for one in unspaced for name in ("closers", "or", "says") for tail in one.words(name))
 
     def letters(self) -> list[Mention]:
         """The letters that are written as such."""
@@ -128,15 +130,19 @@ class _Reader:
 
     def _pauses(self, end: int) -> bool:
         """Whether what is written before `end` stands by itself: a pause, a verdict or a particle follows."""
-        if _PAUSE.match(self.text, end) or self.text.startswith((*self._tails, *self._says), end):
+        if _PAUSE.match(self.text, end) or self.text.startswith(self._tails, end):
             return True
         following = _GAP.match(self.text, end)
         return following is not None and following.end() in self._cue_starts
 
     def _begins(self, start: int) -> bool:
         """Whether a clause begins here."""
-        before = self.text[max(0, start - _REACH) : start].rstrip(" ")
-        return not before or before[-1] in _CLAUSE_BEGINS
+        at = start
+        while at > max(0, start - _REACH) and self.text[at - 1] not in _CLAUSE_BEGINS:
+            at -= 1
+        begun = at == 0 or self.text[at - 1] in _CLAUSE_BEGINS
+        blank = not self.text[at:start].strip()
+        return blank or (begun and self._fill.fullmatch(self.text, at, start) is not None)
 
     def _leads(self, start: int) -> bool:
         """Whether the response begins here."""
@@ -195,6 +201,10 @@ class _Reader:
         spoken = {letter for letter, _ in self._spoken_letters()}
         carried = _carriers(self.languages)
         for option in self._texts.find(self.text):
+            if (label := _OWN_LABEL.search(self.text, max(0, option.start - 12), option.start)) and (
+                label[1] not in self.choices.letters
+            ):
+                continue  # "F. a lamp", where there is no F
             if option.letter not in spoken and not any(a < option.start < b for a, b in self._ignored):
                 ends = carried.match(self.text, option.end) is not None
                 said = option.words > 1 or ends or self._told(option.start) in (*_ANNOUNCING, "conclude")

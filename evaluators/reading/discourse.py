@@ -66,12 +66,14 @@ class Judged:
     Attributes:
         place: what declares it: a "phrase", a "line" of its own, a "conclusion", or nothing ("whole").
         part: the number of corrections before it.
+        several: whether it is one of several rivals that are named together.
     """
 
     mention: Mention
     standing: Standing
     place: str
     part: int
+    several: bool = False
 
 
 _SENTENCE = re.compile(r"\n+|\.{2,}|(?<=[\w\s)\]>%'])[.](?=\s|\Z)|[!?…。]+")
@@ -122,9 +124,9 @@ class Discourse:
             rivals = Counter(slot for slot, _ in {(mention.slot, _key(mention)) for mention in group})
             for mention in group:
                 standing, place = self._standing(mention, first, last)
-                if rivals[mention.slot] > 1 and standing > Standing.CONSIDERED:
-                    standing = Standing.CONSIDERED
-                judged.append(Judged(mention, standing, place, bisect_right(self.corrections, mention.start)))
+                part = bisect_right(self.corrections, mention.start)
+                several = rivals[mention.slot] > 1 and standing > Standing.CONSIDERED
+                judged.append(Judged(mention, Standing.CONSIDERED if several else standing, place, part, several))
         return judged
 
     def _groups(self) -> list[tuple[int, int]]:
@@ -144,7 +146,13 @@ class Discourse:
         if mention.slot != before.slot:
             return True
         pair_by_comma = group[0] == group[1] and not _WORD.search(self.text, before.end, mention.start)
-        return not (pair_by_comma and self._declaring(before, group[0])[0] >= Standing.DECLARED)
+        declared = pair_by_comma and self._declaring(before, group[0])[0] >= Standing.DECLARED
+        return not (declared and self._denied(mention.end))  # "The answer is C, A is wrong"
+
+    def _denied(self, end: int) -> bool:
+        """Whether a rejection follows in the clause."""
+        stop = _PAUSE.search(self.text, end)
+        return any(cue.kind == "rejected" for cue in self._cues(end, stop.start() if stop else len(self.text)))
 
     def _standing(self, mention: Mention, first: int, last: int) -> tuple[Standing, str]:
         """The standing of a mention by the cues around its group, and what declares it."""
@@ -161,6 +169,8 @@ class Discourse:
         found += self._part(one, begin, right)
         if any(cue.kind == "suppose" for cue in self._cues(begin, stop)):
             found.append(Standing.SUPPOSED)
+        if mention.standing == Standing.TEXT and self._listed_away(begin, one.start):
+            found.append(Standing.RESTATED)
         if asked:
             found.append(Standing.CONSIDERED)
         standing, place = self._declaring(one, first)
@@ -172,6 +182,15 @@ class Discourse:
         elif standing == Standing.LEADING and mention.start in self._listed:
             standing = Standing.STATED
         return min([standing, *found]), place
+
+    def _listed_away(self, begin: int, start: int) -> bool:
+        """Whether a rejection earlier in the sentence still holds: "there is no dog, red cup or hat"."""
+        for cue in reversed(self._cues(begin, start)):
+            if cue.kind == "reject":
+                return True
+            if cue.kind in (*_DECLARING, *_BREAKS, "plain", "declared"):
+                return False
+        return False
 
     def _declaring(self, mention: Mention, at: int) -> tuple[Standing, str]:
         """What the last cue before a mention declares it to be."""
@@ -264,7 +283,8 @@ def decide(judged: Sequence[Judged], every: Sequence[Judged], corrections: int) 
     highest = max(one.standing for one in live)
     best = [one for one in live if one.standing == highest]
     chosen = best[-1]
-    if chosen.mention.value is None:
+    unsettled = any(one.several and one.part == part and one.mention.how == "letter" for one in judged)
+    if chosen.mention.value is None or (unsettled and chosen.standing <= Standing.TEXT):
         return None
     if any(_key(one.mention) != _key(chosen.mention) for one in best) and chosen.place != "conclusion":
         return None

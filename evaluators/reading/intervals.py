@@ -39,7 +39,9 @@ _NOT_TIME_BEFORE = re.compile(
 )
 _NEXT = re.compile(r"[^\S\n]*([^\W\d_]+|%)")
 _LAST = re.compile(r"([^\W\d_]+)[^\S\n]*$")
+_RANGES = re.compile(r"\s*(?:[-–—~]|to\b)")
 _OUT_OF = re.compile(r"\s{0,3}(?:out\sof|of|/)\s(?:the\s)?[0-9.]{1,12}\s{0,3}([^\W\d_]+)", re.I)
+_CLOCK_TIME = re.compile(r"\s?(?:o'clock|[ap]\.?m\b)", re.I)
 _WORD = re.compile(r"[^\W_]")
 _REACH = 90  # characters between the two ends, or before the first, in which a label still belongs to them
 
@@ -107,7 +109,7 @@ class _Words(NamedTuple):
             re.compile(
                 rf"{brackets}(?:{mark}|(?:mark\s)?(?:up\s)?(?:{words('to')})){brackets}{beside}{brackets}", re.I
             ),
-            re.compile(rf"{brackets}(?:{words('and')}){brackets}{beside}{brackets}", re.I),
+            re.compile(rf"{brackets}(?:mark\s)?(?:{words('and')}){brackets}{beside}{brackets}", re.I),
             re.compile(rf"(?<![^\W\d_])(?:{words('between')})[^0-9\n]{{0,30}}$", re.I),
             re.compile(rf"(?:{words('starts')})[^0-9]{{0,40}}$", re.I),
             re.compile(rf"(?:{words('ends')})[^0-9]*$", re.I),
@@ -131,7 +133,7 @@ def _time_pattern(comma: str) -> re.Pattern[str]:
 
     figure = rf"[0-9]{{1,9}}(?:[.{comma}][0-9]{{1,20}})?(?![0-9]|\.[0-9])"
     amount = rf"(?:{figure}|{words_pattern('numerals ordinals')})"
-    seconds = rf"\s?(?:(?:st|nd|rd|th|er|e|\.)?\s?(?:{unit('seconds')}))(?![a-zà-ÿ])"
+    seconds = rf"[\s-]?(?:(?:st|nd|rd|th|er|e|\.)?\s?(?:{unit('seconds')}))(?![a-zà-ÿ])"
     thousands = "" if comma else "(?!,[0-9]{3}(?![0-9.]))"
     return re.compile(
         rf"""
@@ -173,9 +175,8 @@ def _parse_time(match: re.Match[str], text: str) -> _Time | None:
     word = not match["s"][0].isdigit()
     if word and not match["unit"] and match["s"][0] > "\u3000":
         return None  # 一个人
-    if not match["unit"] and (
-        _NOT_TIME_BEFORE.search(text[max(0, start - 40) : start]) or (word and ordinal(match["s"]))
-    ):
+    numbers_else = _NOT_TIME_BEFORE.search(text[max(0, start - 40) : start]) and not _RANGES.match(text, end)
+    if not match["unit"] and (numbers_else or (word and ordinal(match["s"]))):
         return None
     return _Time(_amount(match["s"]), "seconds" if match["unit"] else "number", start, end, word)
 
@@ -224,7 +225,7 @@ class _Pairs:
         text = self.text
         if a.style != "number" or b.style != "number":
             return not (a.word and a.style == "number" and b.style not in ("seconds", "minutes"))
-        if a.word or b.word:
+        if a.word or b.word or _NOT_TIME_BEFORE.search(text[max(0, a.start - 40) : a.start]):
             return False
         last = _LAST.search(text[max(0, a.start - 40) : a.start])
         if last and last[1].lower() not in grammar_words() and not self._told(a.start):
@@ -244,6 +245,8 @@ class _Pairs:
 
     def _is_other(self, b: _Time) -> bool:
         """Whether a noun says what was measured: "a 3-5 second clip", "3 to 7 out of 48 frames"."""
+        if _CLOCK_TIME.match(self.text, b.end):
+            return True
         whole = _OUT_OF.match(self.text, b.end)
         if whole:
             return whole[1].lower() not in self.words.units

@@ -106,6 +106,7 @@ class _Finder:
         self.text, self.words, self.n = text, words, n
         self._fill = filling(spoken)
         self._starts = {cue.start for cue in cues if cue.kind not in ("part", "total", "other", "lasting")}
+        self._either = words_of(spoken, "or")
         self._declared = [cue.end for cue in cues if cue.kind in ("answer", "declare", "final")]
 
     def runs(self, numbers: Sequence[_Number], gap: re.Pattern[str], *, clips: bool) -> list[Mention]:
@@ -209,7 +210,7 @@ class _Finder:
                 continue
             order = [int(digit) for digit in match[0]]
             said = self._alone(*match.span()) or self._told(match.start())
-            if said or (self.n >= 4 and sorted(order) == list(range(1, self.n + 1))):
+            if said or (self.n >= 4 and self._pauses(match.end()) and sorted(order) == list(range(1, self.n + 1))):
                 found.append(Mention(self._permutation(order), *match.span(), Standing.STATED, "digits"))
         return found
 
@@ -219,6 +220,12 @@ class _Finder:
         stop = self.text.find("\n", end)
         stop = len(self.text) if stop < 0 else stop
         return not _WORD.search(self.text, line, start) and not _WORD.search(self.text, end, stop)
+
+    def _pauses(self, end: int) -> bool:
+        """Whether what the digits say ends here, or something is said of them."""
+        following = _NEXT.match(self.text, end)
+        joined = following is not None and following[1].lower() in self._either
+        return following is None or not following[1].isascii() or joined or following.start(1) in self._starts
 
     def _told(self, start: int) -> bool:
         near = [end for end in self._declared if 0 <= start - end <= _REACH]

@@ -182,7 +182,21 @@ def _answer(
         "error": shorten(f"{record.error.fault}: {record.error.detail}", FIELD) if record.error else None,
         "otherFrames": bool(record.frames and shown and record.frames.hash != shown.hash),
         "bars": _bars(record.answer, times),
-    }
+    } | read_at(record, most)
+
+
+def read_at(record: Record, most: int) -> dict[str, Any]:
+    """Where in the response, shown in at most `most` characters, the answer was read, in the UTF-16 units that a page
+    counts in; {} where that is not known or is cut."""
+    if record.span is None or record.response is None:
+        return {}
+    shown, (start, end) = shorten(record.response, most), record.span
+    cut = len(shown) != len(record.response)
+    if cut and end > most // 2:
+        start, end = (at + len(shown) - len(record.response) for at in (start, end))
+        if start < len(shown) - most // 2:
+            return {}
+    return {"read": [len(shown[:at].encode("utf-16-le", "surrogatepass")) // 2 for at in (start, end)]}
 
 
 def _grade(score: float) -> str:

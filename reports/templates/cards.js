@@ -74,7 +74,7 @@ function answerBlock(sample, answer) {
     answer.error && el("p", { className: "soft", textContent: answer.error }),
     answer.reasoning && el("details", { className: "reasoning" },
       el("summary", { textContent: "Reasoning" }), el("pre", { textContent: answer.reasoning, tabIndex: 0 })),
-    answer.response !== null && response(answer.response)].filter(Boolean));
+    answer.response !== null && response(answer.response, answer.read)].filter(Boolean));
 }
 
 // Whose answer it is, and which of several to the question.
@@ -82,9 +82,12 @@ function who(answer) {
   return data.models[answer.model] + (answer.number ? `, answer ${answer.number}` : "");
 }
 
-function response(text) {
+// A response, with the words marked that the answer was read from.
+function response(text, read) {
   if (!text.trim()) return el("p", { className: "soft", textContent: text ? "Only white space." : "An empty response." });
-  return el("pre", { textContent: text, tabIndex: 0 });
+  if (!read) return el("pre", { textContent: text, tabIndex: 0 });
+  const mark = el("mark", { textContent: text.slice(...read), title: "the answer was read here" });
+  return el("pre", { tabIndex: 0 }, text.slice(0, read[0]), mark, text.slice(read[1]));
 }
 
 // An answer as chips: an order place by place, each with the clip it puts there, counts shape by shape with the error;

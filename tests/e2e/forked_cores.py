@@ -1,6 +1,6 @@
 """vLLM's engine cores as forks of the test process, which has imported all they need: a start costs 2 s, not 20.
 
-A user's core is spawned and imports everything again, as in `test_lmms_bridge` and `test_python_docs`. All else about a
+A user's core is spawned and imports everything again, as in `test_python_docs`. All else about a
 core is the same: a process of its own, its log, its death.
 
 Example:

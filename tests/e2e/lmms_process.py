@@ -5,7 +5,8 @@ Example:
         lmms.run("lmms_eval", "--model", "dummy", ..., cwd=folder, env={"VIUBENCH_CACHE": "cache"})
 
 A fork has its own environment, folder and output, as a command started by hand has. It differs from that in what it has
-imported, lmms-eval and torch, and in the list of lmms-eval's own tasks, which is read already.
+imported, lmms-eval, torch and vLLM, whose cores are forks too, and in the list of lmms-eval's own tasks, which is read
+already.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import tempfile
 import traceback
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -78,19 +80,23 @@ def carry_out(asked: Mapping[str, Any]) -> int:
 
 
 def main() -> None:
-    sys.path[0:1] = ["", str(TESTS)]
+    sys.path[0:1] = ["", str(TESTS), str(TESTS / "e2e")]
+    import forked_cores
     import lmms_listing
     from lmms_eval.tasks import TaskManager
 
     import_module("lmms_eval.__main__")
     lmms_listing.keep()
     TaskManager()
-    for line in sys.stdin:
-        if pid := os.fork():
-            _, status = os.waitpid(pid, 0)
-            print(os.waitstatus_to_exitcode(status), flush=True)
-        else:
-            sys.exit(carry_out(json.loads(line)))  # as a program ends, closing what it has opened
+    if find_spec("vllm"):
+        forked_cores.load()
+    with forked_cores.used():
+        for line in sys.stdin:
+            if pid := os.fork():
+                _, status = os.waitpid(pid, 0)
+                print(os.waitstatus_to_exitcode(status), flush=True)
+            else:
+                sys.exit(carry_out(json.loads(line)))  # as a program ends, closing what it has opened
 
 
 if __name__ == "__main__":

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import yaml
 from tiny_training import config, untimed
@@ -50,15 +49,17 @@ def finish(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[str
 def kill_after(lines: int, arguments: list[str], folder: Path) -> None:
     """Start a process, and send SIGKILL as soon as so many lines are in the log."""
     folder.mkdir()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "viubench", *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+
+    def program() -> None:
+        sys.argv = ["viubench", *arguments]
+        cli.main()
+
+    with (folder / "printed").open("w") as out:
+        process = forked.start(program, cwd=folder, stdout=out, stderr=out)
     while len(read(folder / "run")) < lines and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
+    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
 
 
 def content(checkpoint: Path) -> dict[str, bytes]:

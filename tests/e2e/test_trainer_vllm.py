@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import forked_cores
 import numpy as np
 import pytest
 import tiny_training
@@ -92,6 +93,7 @@ class Opened:
 
     def open(self, policy: Policy) -> Remembering:
         self.close()
+        forked_cores.load()  # for what it says of garbage collections
         self.source = Remembering(policy, ARGS, max_gap=STALE)
         return self.source
 

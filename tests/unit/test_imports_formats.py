@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
 import pickle
+import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from imported_files import lines
 from openpyxl import Workbook
 
@@ -306,3 +310,34 @@ def test_an_array_is_read_element_by_element(tmp_path: Path, monkeypatch: pytest
     wanted = [{"index": n, "prediction": "é]," * n} for n in range(20)]
     (tmp_path / "a.json").write_text(f" {json.dumps(wanted, indent=2, ensure_ascii=False)}\n")
     assert [row for _, row in rows.rows(tmp_path / "a.json")] == wanted
+
+
+def test_vinoground_s_two_questions_of_a_clip_have_ids_of_their_own(tmp_path: Path) -> None:
+    verdict = {"index": "3_pos", "question_type": "video", "pred": "A", "categories": ["all"]}
+    row = {"doc_id": 0, "filtered_resps": "A", "target": "A", "doc_hash": "x", "vinoground_score": verdict}
+    _, (one,), _ = read(lines(tmp_path / "v.jsonl", [row]))
+    assert "3_pos_video" in one.ids
+
+
+STARTS = [
+    b"",
+    b"PK\x03\x04",
+    b"\x80\x04",
+    b'{"doc_id": 0}\n',
+    b'[{"index": 0}, ',
+    b"index,prediction\n",
+    b'{"samples": ',
+]
+
+
+@settings(max_examples=300)
+@given(start=st.sampled_from(STARTS), rest=st.binary(max_size=60), table=st.binary(max_size=3), at=st.integers(0, 4000))
+def test_any_bytes_are_rows_or_an_error_in_a_sentence(start: bytes, rest: bytes, table: bytes, at: int) -> None:
+    """Also an xlsx and an Inspect log with some bytes changed."""
+    with tempfile.TemporaryDirectory() as folder:
+        whole = xlsx(Path(folder) / "t.xlsx", [["index", "prediction"], [1, "B"]]).read_bytes()
+        log = eval_log(Path(folder) / "l.eval", [{"id": 1, "epoch": 1, "input": "", "output": {}}]).read_bytes()
+        for content in (start + rest, *(made[:at] + table + made[at + len(table) :] for made in (whole, log))):
+            (Path(folder) / "file").write_bytes(content)
+            with contextlib.suppress(ViubenchError):
+                read(Path(folder) / "file")

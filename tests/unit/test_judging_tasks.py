@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ def test_several_judges_have_an_alpha(tmp_path: Path) -> None:
     assert not (run / "judges/panel.json").exists()
     viubench.judge(run, Judge(best, name="two"))
     viubench.judge(run, Judge(lambda prompt: RAMBLE if "number 0" in prompt else verdict(answer="none"), name="three"))
+    assert [one.model for one in viubench.load_run(run).judged] == ["one", "three", "two"]
     panel = json.loads((run / "judges/panel.json").read_bytes())
     assert [name.partition("-")[0] for name in panel["judges"]] == ["one", "three", "two"]
     assert panel["n"] == {CAPTIONS: 4}
@@ -195,3 +197,13 @@ def test_the_examples_are_as_the_publishers_lay_them_out() -> None:
 def _prompt(body: Body) -> str:
     content = body["messages"][-1]["content"]
     return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+
+def test_a_checkpoint_without_vision_is_told_to_be_served(run: Path, tiny_model: Path, tmp_path: Path) -> None:
+    blind = tmp_path / "blind"
+    shutil.copytree(tiny_model, blind)
+    for file in blind.glob("*processor*"):
+        file.unlink()
+    with pytest.raises(ViubenchError) as caught:
+        viubench.judge(run, blind, engine="hf")
+    assert "--base-url" in (caught.value.hint or "")

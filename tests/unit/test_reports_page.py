@@ -13,12 +13,13 @@ import pytest
 from report_runs import data_of, write_run
 
 from reports.data.runs import load, load_runs
+from reports.html.escape import shorten
 from reports.html.svg import heat, stack, whisker
 from reports.pages.leaderboard_page import render, write
 from reports.sections.frames import axis, captions, place, strip_uri
-from reports.sections.samples import browser, spans
+from reports.sections.samples import browser, read_at, spans
 from viubench.errors import ViubenchError
-from viubench.schema import Failure, FrameInfo, ReferenceRow
+from viubench.schema import Failure, FrameInfo, Record, ReferenceRow
 from viubench.storage.run_dir import read_records
 from viubench.tasks.registry import Catalogue
 from viubench.video import filmstrip
@@ -264,3 +265,22 @@ def test_strict_stands_beside_as_published(tmp_path: Path) -> None:
         "20",
         "7",
     ]
+
+
+@pytest.mark.parametrize(
+    ("response", "read", "marked"),
+    [
+        ("The answer is B.", "B", "B"),
+        ("😀 The answer is B.", "B", "B"),
+        ("The answer is B. " + "x" * 90, "B", "B"),
+        ("x" * 90 + " So it is C.", "C", "C"),
+        ("x" * 50 + " B " + "x" * 50, "B", None),
+    ],
+)
+def test_the_words_an_answer_was_read_from_are_marked(response: str, read: str, marked: str | None) -> None:
+    at = response.index(read)
+    record = Record(task="t", id="a", cluster="v", status="ok", response=response, span=(at, at + 1))
+    place = read_at(record, 60).get("read")
+    shown = shorten(response, 60).encode("utf-16-le")
+    assert (shown[2 * place[0] : 2 * place[1]].decode("utf-16-le") if place else None) == marked
+    assert read_at(record.model_copy(update={"span": None}), 60) == {}

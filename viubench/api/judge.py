@@ -1,7 +1,7 @@
 """A judge on a finished run, from Python.
 
 Example:
-    judged = judge("runs/a", "Qwen/Qwen3-8B", engine="vllm", checks=50)
+    judged = judge("runs/a", "http://localhost:8001", thinking="off", checks=50)
     judged.tasks["mvbench"].judged.value
 """
 
@@ -44,7 +44,7 @@ def judge(
             order, and asked once more.
         labels: scores by sample id to compare the verdicts with, from people or published: a mapping, or a JSONL file
             of lines `{"id": ..., "label": ...}`.
-        prompt: file with a Jinja template of the question, in place of ours.
+        prompt: file with a Jinja template of the question, in place of ours; or "published", for lmms-eval's.
         cache: folder of verdicts that all runs share; see `viubench.judging.judge.JudgeOptions`.
         options: `engine`, `base_url`, `engine_args`, `temperature`, `max_errors` and the other keywords of `TAKES`, as
             in `evaluate`.

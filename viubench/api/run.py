@@ -16,10 +16,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from viubench.errors import ViubenchError
+from viubench.judging.panel import judges
 from viubench.runner.alarms import closing
 from viubench.runner.config import MAX_ERRORS, PathLike
 from viubench.runner.evaluate import failures
-from viubench.schema import FAILED, Manifest, Record, Results
+from viubench.schema import FAILED, Judged, Manifest, Record, Results
 from viubench.storage.run_dir import read_manifest, read_records, read_results
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ class Run:
         from viubench.scoring.frame import results_frame
 
         return results_frame(self.results)
+
+    @property
+    def judged(self) -> list[Judged]:
+        """What each judge of the run found (see `viubench.judge`), by name."""
+        return judges(self.path)
 
     def unanswered(self) -> str:
         """How many answers cannot be used, with an example and what to do; "" where nine in ten can be."""

@@ -27,7 +27,9 @@ def judge(
     labels: Annotated[
         Path | None, typer.Option(help='Lines {"id": ..., "label": ...} to compare the verdicts with.')
     ] = None,
-    prompt: Annotated[Path | None, typer.Option(help="File with a template of the question, in place of ours.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="File with a template of the question in place of ours, or: published.")
+    ] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder of verdicts that all runs share.")] = None,
     **options: Any,
 ) -> None:

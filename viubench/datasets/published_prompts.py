@@ -8,11 +8,11 @@ Example:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from viubench.datasets.lmms import task_loader
 from viubench.errors import ViubenchError, did_you_mean
@@ -44,6 +44,14 @@ def prompt(task: Task, row: Mapping[str, Any], videos: int = 1) -> str:
         message = f"lmms-eval's {name} cannot make a prompt from a row of {task.task}: {type(error).__name__}: {error}"
         hint = f"the row has: {', '.join(sorted(doc))}"
         raise ViubenchError(message, where="prompt.published.doc", hint=hint) from error
+
+
+def process_results(name: str) -> Callable[[dict[str, Any], list[str]], Any]:
+    """How lmms-eval's task of that name scores a response; ViubenchError as `prompt`."""
+    function = _task(name, "default").config.process_results
+    if not callable(function):
+        raise ViubenchError(f"lmms-eval's task {name} scores nothing by a function of its own")
+    return cast("Callable[[dict[str, Any], list[str]], Any]", function)
 
 
 @cache

@@ -141,7 +141,13 @@ _QWEN3 = Family(group=2, stamp=Stamp("<{seconds:.1f} seconds>"), around=_VISION)
 _QWEN35 = replace(_QWEN3, start=_LINEAR)
 _GLM4 = Family(group=2, stamp=Stamp("<|end_of_image|>{whole}", "first"), around=_IMAGE)
 _GLM46 = Family(group=2, stamp=Stamp("<|end_of_image|>{seconds:.1f} seconds", "first"), around=_IMAGE)
-_GEMMA4 = Family(stamp=Stamp("{minute:02d}:{second:02d}", "first"), around="  <|image><image|>", fills=True)
+_GEMMA4 = Family(
+    stamp=Stamp("{minute:02d}:{second:02d}", "first"),
+    around="  <|image><image|>",
+    fills=True,
+    images={"max_soft_tokens": 70},  # pictures as large as frames
+    start={"mm_processor_kwargs": {"max_soft_tokens": 70}},
+)
 _MINICPM = Family(
     vllm="images",  # it slices the frames of videos whatever it is told
     start=_LINEAR,

@@ -10,8 +10,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
+from viubench.datasets.archive_readers import FAULTS
 from viubench.errors import ViubenchError
 from viubench.imports.answers import Unreadable
 
@@ -27,7 +28,7 @@ def kind(path: Path) -> str:
         with ZipFile(path) as archive:
             parts = archive.infolist()
             names = {part.filename for part in parts[:MOST_PARTS]}
-    except (BadZipFile, NotImplementedError, ValueError) as error:
+    except FAULTS as error:
         raise ViubenchError(f"the archive is damaged: {error!s:.100}", where=str(path)) from None
     if "xl/workbook.xml" in names:
         if large := [part.filename for part in parts if part.file_size > LARGEST_PART]:
@@ -62,6 +63,6 @@ def _json(archive: ZipFile, name: str) -> dict[str, Any] | Unreadable:
         found = json.loads(data)
     except NotImplementedError:
         return Unreadable(name, "its compression is not known here: rewrite the log with `inspect log convert`")
-    except (BadZipFile, ValueError, RecursionError, OSError, EOFError, RuntimeError) as error:
-        return Unreadable(name, f"it is no JSON: {error!s:.100}")
+    except (*FAULTS, OSError) as error:
+        return Unreadable(name, f"it cannot be read: {error!s:.100}")
     return found if isinstance(found, dict) else Unreadable(name, "it is no JSON object")

@@ -48,7 +48,7 @@ from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
 from viubench.storage.run_dir import RunFolder
 
-SHOWN = 20
+SHOWN = 1000
 """Places that the manifest names of each kind of answer that was left out."""
 
 

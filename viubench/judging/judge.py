@@ -1,7 +1,7 @@
 """A judge on a finished run: its questions go through the run loop like any others, its verdicts into their own folder.
 
 Example:
-    judged = judge(Path("runs/a"), EvalConfig("Qwen/Qwen3-8B", engine="vllm"), JudgeOptions(checks=50))
+    judged = judge(Path("runs/a"), EvalConfig("http://localhost:8001"), JudgeOptions(checks=50))
     judged.tasks["mvbench"].judged.value
 
 The run itself is only read. Its folder gets `judges/NAME/`: a run folder of the judge (manifest, `records.jsonl` of
@@ -20,7 +20,7 @@ from typing import Any
 from viubench.engines.base import Engine
 from viubench.engines.server import ServerEngine
 from viubench.errors import ViubenchError
-from viubench.judging import rulings
+from viubench.judging import published, rulings
 from viubench.judging.panel import JUDGED, PANEL, panel
 from viubench.judging.questions import Asked, Questions
 from viubench.judging.scores import judged_tasks
@@ -29,6 +29,7 @@ from viubench.judging.verdicts import VerdictReader
 from viubench.runner.config import EvalConfig, PathLike
 from viubench.runner.evaluate import ActiveRun, open_engine, reach
 from viubench.runner.event_loop import in_event_loop
+from viubench.runner.parallel.layout import Layout
 from viubench.runner.plan import Plan
 from viubench.runner.protocols import resolve
 from viubench.schema import (
@@ -37,6 +38,7 @@ from viubench.schema import (
     Groups,
     Judged,
     JudgeSpec,
+    Manifest,
     Protocol,
     Sample,
     TaskEntry,
@@ -60,7 +62,8 @@ class JudgeOptions:
 
     Attributes:
         checks: answers of each task that each check asks about (see `viubench.judging.questions`).
-        prompt: a file with the template of the question, in place of ours.
+        prompt: a file with the template of the question, in place of ours; or "published": lmms-eval's question,
+            sampling and reading of the reply, of tasks that have one.
         labels: score of an answer by its sample's id, from people or published, to compare the verdicts with.
         cache: folder of verdicts that any run may use. By default the user's own where the weights of the judge are
             known, none for a server, whose name says little.
@@ -82,13 +85,14 @@ def judge(run: Path, config: EvalConfig, options: JudgeOptions) -> Judged:
     """
     read_results(run)  # it must be finished
     manifest = read_manifest(run)
-    engine, layout = open_engine(config)
+    engine, layout = _open(config)
     config = replace(config, engine_args=layout.engine_args)
     if engine.kind == "server":
         in_event_loop(reach(engine))
-    protocol = protocol_of(config, engine)
+    prompt = published.NAME if options.prompt == published.NAME else _template(options.prompt)
+    protocol = protocol_of(config, engine, _published(manifest) if prompt == published.NAME else PROTOCOL)
     sampled = protocol.decoding.temperature > 0 or protocol.decoding.generation_config
-    questions = Questions(manifest, checks=options.checks, prompt=_template(options.prompt), sampled=sampled)
+    questions = Questions(manifest, checks=options.checks, prompt=prompt, sampled=sampled)
     asked = questions.of(read_records(run))
     plan = _plan(questions, asked, protocol, engine, config.seed)
     name = _name(engine, plan)
@@ -109,11 +113,36 @@ def judge(run: Path, config: EvalConfig, options: JudgeOptions) -> Judged:
     return result
 
 
-def protocol_of(config: EvalConfig, engine: Engine) -> Protocol:
-    """The judge's own protocol: held to the form of a verdict where the engine can, with the user's changes."""
+def _open(config: EvalConfig) -> tuple[Engine, Layout]:
+    """The engine, not started; the engines of this process open models that can see."""
+    try:
+        return open_engine(config)
+    except ViubenchError as error:
+        if "lacks a processor" not in error.message:
+            raise
+        hint = "a judge that cannot see is served: vllm serve MODEL, then --base-url http://localhost:8000"
+        raise ViubenchError(error.message, where=error.where, hint=hint) from None
+
+
+def protocol_of(config: EvalConfig, engine: Engine, base: Protocol = PROTOCOL) -> Protocol:
+    """The judge's own protocol: our replies held to the form of a verdict where the engine can, with the user's
+    changes."""
     can = engine.constrains if isinstance(engine, ServerEngine) else "constrained" in engine.answers
-    base = PROTOCOL.model_copy(update={"answers": "constrained" if can else "free"})
+    base = base.model_copy(update={"answers": "constrained" if can and base is PROTOCOL else "free"})
     return resolve(replace(config, protocol=base), Catalogue(), PROTOCOL.protocol).protocol
+
+
+def _published(manifest: Manifest) -> Protocol:
+    """The published judge's sampling and system prompt; ViubenchError where no task of the run has one, or several have
+    different ones."""
+    names = Questions(manifest, prompt=published.NAME).names.values()
+    found = [published.settings(name, form) for name, form in sorted(set(names))]
+    if not found or any(one != found[0] for one in found):
+        which = "several judges that differ" if found else "no published judge"
+        hint = "judge runs of one benchmark each" if found else "leave --prompt out: ours says what to do"
+        raise ViubenchError(f"the tasks of this run have {which}", where="--prompt published", hint=hint)
+    decoding, chat = found[0]
+    return PROTOCOL.model_copy(update={"protocol": "judge-published", "decoding": decoding, "chat": chat})
 
 
 def _plan(questions: Questions, asked: Sequence[Asked], protocol: Protocol, engine: Engine, seed: int) -> Plan:
@@ -149,7 +178,7 @@ def _sample(asked: Asked, answers: Sequence[str]) -> Sample:
         question=asked.prompt,
         target=None,
         answer_text="",
-        params={"fields": asked.fields},
+        params={"published": asked.exchange.form} if asked.exchange else {"fields": asked.fields},
         groups=about,
     )
 

@@ -47,6 +47,9 @@ def ruling(asked: Asked, verdict: Record | None, evaluator: Evaluator) -> Ruling
     """The ruling of one verdict."""
     if verdict is None or verdict.status != "ok":
         return Ruling(fault=verdict.error.fault if verdict is not None and verdict.error is not None else "missing")
+    if asked.exchange is not None:
+        scores = asked.exchange.score(verdict.response or "")
+        return Ruling(scores, scores)
     said = asked.meant(verdict.answer)
     item = Question(asked.target)
     if evaluator.needs_judge:

@@ -49,7 +49,7 @@ def judged_tasks(
     """The tasks of the run that a judge was asked about; `protocols` are the judge's."""
     manifest, results = read_manifest(run), read_results(run)
     main = {one.answer: ruling for one, ruling in ruled if not one.check}
-    scores = _scores(run, manifest, main, evaluators)
+    scores = _scores(run, manifest, main, evaluators, {one.task for one, _ in ruled})
     compared = {one.answer for one, _ in ruled if one.check == "read"}
     read = {_key(record): record.answer for record in _records(run, compared)}
     found: dict[str, JudgedTask] = {}
@@ -76,14 +76,14 @@ def judged_tasks(
 
 
 def _scores(
-    run: Path, manifest: Manifest, main: Mapping[Key, Ruling], evaluators: Mapping[str, Evaluator]
+    run: Path, manifest: Manifest, main: Mapping[Key, Ruling], evaluators: Mapping[str, Evaluator], tasks: Set[str]
 ) -> dict[str, JudgedScore]:
     """The score of each task with the rulings."""
     alone = manifest.model_copy(update={"suites": {}})
     without = {key for key, ruling in main.items() if ruling.fault}
     lost = {_unit(record, evaluators) for record in _records(run, without)}
-    known = (record for record in _ruled(run, main, evaluators, 0.0) if _unit(record, evaluators) not in lost)
-    bounds = [summarise(_ruled(run, main, evaluators, worth), alone).tasks for worth in (0.0, 1.0)]
+    known = (record for record in _ruled(run, main, evaluators, tasks, 0.0) if _unit(record, evaluators) not in lost)
+    bounds = [summarise(_ruled(run, main, evaluators, tasks, worth), alone).tasks for worth in (0.0, 1.0)]
     return {
         task: JudgedScore(
             value=result.value,
@@ -98,10 +98,12 @@ def _scores(
 
 
 def _ruled(
-    run: Path, main: Mapping[Key, Ruling], evaluators: Mapping[str, Evaluator], worth: float
+    run: Path, main: Mapping[Key, Ruling], evaluators: Mapping[str, Evaluator], tasks: Set[str], worth: float
 ) -> Iterator[ScoredRecord]:
-    """The records of a run with the rulings in them; one without a verdict is `worth` so much."""
+    """The records of the judged `tasks` with the rulings in them; one without a verdict is `worth` so much."""
     for record in record_log.read(run, ScoredRecord):
+        if record.task not in tasks:
+            continue
         ruling = main.get(_key(record))
         if ruling is None:
             yield record

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from evaluators import Answer, Blind, Constraint, Evaluator, Gradable
-from viubench.judging import forms
+from viubench.judging import forms, published
 from viubench.judging.forms import Fields
 
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL)
@@ -51,13 +51,16 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class VerdictReader(Evaluator):
-    """The evaluator of a judge's own replies; `item.params["fields"]` says what a verdict has."""
+    """The evaluator of a judge's own replies; `item.params` says what `fields` a verdict has, or of what form the
+    `published` one is."""
 
     name: ClassVar[str] = "verdict"
     metric: ClassVar[str] = "verdict"
     task_metric: ClassVar[str] = "verdict"
 
     def parse(self, text: str, item: Gradable) -> Answer | None:
+        if form := item.params.get("published"):
+            return Answer({"reply": text}, "published", (0, len(text))) if published.is_verdict(form, text) else None
         said = read(text, item.params["fields"])
         return None if said is None else Answer(said, "json", (0, len(text)))
 

@@ -244,6 +244,7 @@ def graded(
         finish_reason=response.finish_reason,
         answer=result.answer.value if result.answer else None,
         rule=result.answer.rule if result.answer else None,
+        span=result.answer.span if result.answer and parts.answer[slice(*result.answer.span)] != parts.answer else None,
         scores=result.scores,
         rules={rule.name: rule.verdict(parts.answer, sample) for rule in plan.rules.get(sample.task, ())},
         frames=frames,

@@ -147,6 +147,8 @@ class Record(Strict):
     finish_reason: str | None = None
     answer: Any = None
     rule: str | None = None
+    span: Annotated[tuple[int, int] | None, Field(exclude_if=lambda span: span is None)] = None
+    """Start and end of the characters of `response` that the answer was read from, where they are not all of it."""
     target: Any = None
     scores: dict[str, float] = {}
     rules: dict[str, float | None] = {}

@@ -66,7 +66,7 @@ def known(row: Fields) -> dict[str, Any]:
     verdict = next((value for value in metrics.values() if isinstance(value, Mapping)), {})
     score = next((found for value in metrics.values() if (found := _score(value)) is not None), None)
     return {
-        "ids": tuple(dict.fromkeys((*values.names(doc, IDS), *values.names(verdict, IDS)))),
+        "ids": tuple(dict.fromkeys((*values.names(doc, IDS), *values.names(verdict, IDS), *_kinds(verdict)))),
         "row": values.whole(row.get("doc_id")),
         "question": values.text(values.first(doc, QUESTIONS) or row.get("input") or values.first(verdict, QUESTIONS)),
         "video": values.name(values.first(doc, VIDEOS) or values.first(verdict, VIDEOS)) or _media(row),
@@ -74,6 +74,12 @@ def known(row: Fields) -> dict[str, Any]:
         "score": score,
         "extracted": values.name(values.first(verdict, PREDICTED)),
     }
+
+
+def _kinds(verdict: Mapping[str, Any]) -> tuple[str, ...]:
+    """Vinoground's two questions of a clip have one index, and a kind each."""
+    both = values.names(verdict, ("index", "question_type"))
+    return ("_".join(both),) if len(both) == 2 else ()
 
 
 def _texts(found: Any) -> tuple[str, ...] | None:
