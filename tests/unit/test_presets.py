@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from viubench import cli
 from viubench.runner.config import EvalConfig
 from viubench.runner.protocol_page import page
 from viubench.runner.protocol_requests import requests
@@ -106,10 +106,13 @@ def test_the_page_is_what_the_yaml_says() -> None:
     assert written == page(CATALOGUE), "viubench protocols list --markdown > docs/protocols.md"
 
 
-def test_the_commands_list_and_show() -> None:
+def test_the_commands_list_and_show(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def run(*words: str) -> str:
-        command = [sys.executable, "-m", "viubench", "protocols", *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+        monkeypatch.setattr(sys, "argv", ["viubench", "protocols", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert not ended.value.code
+        return capsys.readouterr().out
 
     assert "qwen3.5-thinking" in run("list")
     shown = run("show", "viubench", "--temperature", "0.7", "--set", "decoding.min_p=0.1", "--task", "videomme")

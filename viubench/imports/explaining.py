@@ -125,7 +125,7 @@ def _reasons(record: Record, strict: float, rule: float | None, file: float | No
         if rule is None:
             yield "the rule leaves the response out"
         elif abs(rule - strict) > NEAR:
-            yield f"{_strict(record, strict)}, the rule {_right(rule)}"
+            yield f"{_strict(record, strict)}; the rule scores it {_right(rule)}"
     if file is None:
         if record.imported is not None and not record.response:
             yield "the file has no response"
