@@ -12,25 +12,11 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-_VCRBENCH = {
-    "official/vcrbench_step": "STEP",
-    "official/vcrbench_weighted": "WEIGHTED",
-    "lmms-eval/vcrbench": "LMMS_EXACT",
-    "lmms-eval/vcrbench_step": "LMMS_STEP",
-    "lmms-eval/vcrbench_weighted": "LMMS_WEIGHTED",
-}
-BUILT_IN = (
-    EntryPoint("judged", "evaluators.judged:Judged", "viubench.evaluators"),
-    *(EntryPoint(name, f"evaluators.published.vcrbench:{rule}", "viubench.rules") for name, rule in _VCRBENCH.items()),
-)
-"""What needs no metadata: that of an editable install may be older than its files."""
-
 
 @cache
 def registered(group: str) -> dict[str, EntryPoint]:
     """Every entry point of a group by its name."""
-    own = [point for point in BUILT_IN if point.group == group]
-    return {point.name: point for point in (*own, *entry_points(group=group))}
+    return {point.name: point for point in entry_points(group=group)}
 
 
 def load(group: str, kind: str, name: str) -> Any:

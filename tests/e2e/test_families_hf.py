@@ -69,6 +69,17 @@ def test_a_family_sees_its_frames_at_their_times(family: str, tmp_path: Path) ->
     assert answer.usage["prompt_tokens"] <= counted <= answer.usage["prompt_tokens"] + 16
 
 
+def test_videos_of_unequal_length_are_seen_as_sent(tmp_path: Path) -> None:
+    """The proof of sight holds: all frames arrive, in order, with their times."""
+    tiny_checkpoints.write(tmp_path / "internvl", family="internvl")
+    engine = opened(tmp_path / "internvl")
+    one, two = fitting(engine, frames=2), fitting(engine, frames=3)
+    answer = ask(engine, request("<video>\n<video>\nWhich?", one, two, max_tokens=2))
+    alone = [ask(engine, request("<video>\nWhich?", shown, max_tokens=2)).shown for shown in (one, two)]
+    assert answer.shown is not None
+    assert answer.shown.tokens == sum(shown.tokens for shown in alone if shown and shown.tokens)
+
+
 @pytest.mark.parametrize("family", ["qwen3_vl", "llava_onevision", "aya_vision"])
 def test_a_family_that_the_table_does_not_know_is_found_out(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -35,4 +35,5 @@ def without_others(tokenizer: Any, text: str) -> str:
 
 
 def _special(tokenizer: Any) -> dict[int, str]:
-    return {number: token.content for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    added = getattr(tokenizer, "added_tokens_decoder", {})  # not every tokenizer of vLLM has them
+    return {number: token.content for number, token in added.items() if token.special}

@@ -213,8 +213,9 @@ def encode_text(
     *,
     family: Family = FAMILIES["qwen3_vl"],
     showing: Showing | None = None,
+    begins: bool = True,
 ) -> Any:
-    """As `encode`, for a prompt that is already rendered."""
+    """As `encode`, for a prompt that is already rendered, or a later piece of one, which `begins` nothing."""
     showing = showing or Showing.of(family, "hf")
     as_video = prompts.moving(videos) if showing.medium == "video" else []
     pictures = [video for video in videos if video.still or showing.medium == "images"]
@@ -229,7 +230,7 @@ def encode_text(
     if pictures:
         media["images"] = [frame for video in pictures for frame in video.pixels]
         media["images_kwargs"] = {"do_resize": "images" in family.resizes, **family.images}
-    text = {"add_special_tokens": templates.adds_special_tokens(processor, prompt), **family.text}
+    text = {"add_special_tokens": begins and templates.adds_special_tokens(processor, prompt), **family.text}
     try:
         inputs = processor(text=[prompt], return_tensors="pt", text_kwargs=text, **media)
         if family.positions and "video_second_per_grid" in inputs:  # it takes one rate, not that of each video
@@ -238,8 +239,48 @@ def encode_text(
             inputs["video_second_per_grid"] = inputs["video_second_per_grid"].new_tensor(spaces)
         return inputs
     except _FAULTS as error:
+        segments = _segments(processor, prompt, as_video) if not pictures and not family.once else []
+        if segments:
+            return _joined(
+                [
+                    encode_text(processor, piece, [video], family=family, showing=showing, begins=place == 0)
+                    for place, (piece, video) in enumerate(segments)
+                ]
+            )
+        lengths = list(dict.fromkeys(len(video) for video in as_video))
+        if len(lengths) > 1:
+            different = (
+                f"the model takes several videos of equally many frames alone, not of {lengths[0]} and {lengths[1]}"
+            )
+            raise EngineError(different) from error
         reason = " ".join(str(error).split())[:400] or type(error).__name__
         raise EngineError(f"the processor refused the request: {reason}") from error
+
+
+def _segments(processor: Any, prompt: str, videos: Sequence[VideoInput]) -> list[tuple[str, VideoInput]]:
+    """The prompt in pieces of one video each, for processors that stack several and so take equal lengths alone; none
+    where they have equal lengths, or where their places cannot be told."""
+    slot = getattr(processor, "video_token", None)
+    if len({len(video) for video in videos}) < 2 or not slot or prompt.count(slot) != len(videos):
+        return []
+    before = prompt.split(slot)
+    texts = [text + slot for text in before[:-1]]
+    texts[-1] += before[-1]
+    return list(zip(texts, videos, strict=True))
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """The model inputs of pieces of one prompt, one after another along the side in which they differ: tokens along the
+    text; frames that stand below their video as if of one video, since such models flatten the two."""
+    import torch
+
+    tokens = parts[0]["input_ids"].shape
+    for name, first in parts[0].items():
+        shapes = [part[name].shape for part in parts]
+        usual = int(first.shape == tokens or first.dim() == 5)
+        side = next((side for side, sizes in enumerate(zip(*shapes, strict=True)) if len(set(sizes)) > 1), usual)
+        parts[0][name] = torch.cat([part[name] for part in parts], dim=side)
+    return parts[0]
 
 
 def drawn(height: int, width: int, frames: int = 4) -> VideoInput:
