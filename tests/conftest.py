@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,14 +23,29 @@ E2E = Path(__file__).parent / "e2e"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file stays on one worker, as do all that open lmms-eval; those that start programs and engines come first.
-
-    So the many short files are left for the end, when they keep both workers busy until the last minute.
-    """
+    """Those that start programs and engines come first: the many short files are left for the end, when they keep both
+    workers busy until the last minute."""
     items.sort(key=lambda item: E2E not in item.path.parents)
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file stays on one worker, as do all that open lmms-eval. (The scheduler's own way to read the marks changes the
+    ids of tests, which pytest 9.2 no longer lets it.)"""
+    from xdist.scheduler import LoadGroupScheduling
+
+    class Files(LoadGroupScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return group(config.rootpath / nodeid.split("::")[0])
+
+    return Files(config, log)
+
+
+@cache
+def group(file: Path) -> str:
+    """The group that a test file names, else the file itself."""
+    named = re.search(r"mark\.xdist_group\(\"(\w+)\"\)", file.read_text())
+    return named[1] if named else str(file)
 
 
 @pytest.fixture(scope="module", autouse=True)

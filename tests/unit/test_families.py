@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from viubench.engines.families import FAMILIES, FrameFormat, Stamp, family, frame_format, frame_tokens
+from viubench.video.timestamps import missing
 
 QWEN = {"patch_size": 14, "merge_size": 2, "temporal_patch_size": 2, "size": {"shortest_edge": 1, "longest_edge": 2}}
 SQUARE = {"height": 448, "width": 448}
@@ -54,6 +55,16 @@ def test_times_are_written_as_each_processor_writes_them() -> None:
     assert FAMILIES["qwen3_vl"].stamp.texts(times, 2) == ["<0.2 seconds>", "<75.2 seconds>"]  # type: ignore[union-attr]
     assert FAMILIES["gemma4"].stamp.texts(times) == ["00:00", "00:00", "01:15"]  # type: ignore[union-attr]
     assert FAMILIES["kimi_k25"].stamp.texts(times)[2] == "00:01:15.250"  # type: ignore[union-attr]
+
+
+def test_the_label_of_a_video_right_before_a_time_is_no_part_of_it() -> None:
+    stamp = FAMILIES["gemma4"].stamp
+    assert stamp is not None
+    expected = stamp.texts([0.0, 1.0, 0.0, 1.0])
+    prompt = "Clip 1:00:00 frame 00:01 frame Clip 2:{} frame 00:01 frame"
+    assert missing(prompt.format("00:00"), expected, stamp.pattern) is None
+    assert missing(prompt.format("00:10"), expected, stamp.pattern) is not None
+    assert missing(prompt.format("00:00").replace("00:01", "1:00:11"), expected, stamp.pattern) is not None
 
 
 @pytest.mark.parametrize("stamp", [row.stamp for row in FAMILIES.values() if row.stamp], ids=lambda stamp: stamp.form)

@@ -25,6 +25,9 @@ TOLERANCE = 0.001
 STAMP = re.compile(r"<\d+\.\d seconds>")
 """A time as Qwen3-VL writes it."""
 
+LABEL = re.compile(r"\d+:")
+"""The end of a label such as "Clip 2:"."""
+
 
 def metadata(video: VideoInput, *, ticks: bool = False) -> dict[str, Any]:
     """Metadata of frames that are already sampled, whose `frames_indices / fps` are `video.times` within 1 ms.
@@ -77,12 +80,13 @@ def missing_timestamps(prompt: str, metas: Sequence[dict[str, Any]], group: int 
 def missing(prompt: str, expected: Sequence[str], pattern: re.Pattern[str]) -> str | None:
     """None when the times that `pattern` finds in `prompt` are the `expected` ones in one run, else what they are.
 
-    A digit right before the first time belongs to the question.
+    A digit right before the first time belongs to the question, and so does the label of a video right before one of
+    its times: a chat template may have trimmed "Clip 2: 00:00" to "Clip 2:00:00".
     """
     actual = pattern.findall(prompt)
     for start in range(len(actual) - len(expected) + 1):
         first, *others = actual[start : start + len(expected)]
-        if first.endswith(expected[0]) and others == [*expected[1:]]:
+        if first.endswith(expected[0]) and all(map(_holds, others, expected[1:])):
             return None
     if not actual:
         return f"the prompt holds no frame timestamps; expected {expected[0]} to {expected[-1]}"
@@ -90,6 +94,11 @@ def missing(prompt: str, expected: Sequence[str], pattern: re.Pattern[str]) -> s
         f"the prompt holds {len(actual)} frame times, {actual[0]} to {actual[-1]}; "
         f"expected {len(expected)}, {expected[0]} to {expected[-1]}"
     )
+
+
+def _holds(found: str, time: str) -> bool:
+    """Whether a time that was found is `time`, with or without a label before it."""
+    return found == time or LABEL.fullmatch(found.removesuffix(time)) is not None
 
 
 def has_timestamps(prompt: str) -> bool:
