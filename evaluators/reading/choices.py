@@ -20,7 +20,7 @@ from dataclasses import replace
 from functools import cache, lru_cache
 from itertools import pairwise
 
-from evaluators.reading.cues import Cue
+from evaluators.reading.cues import MARK, Cue
 from evaluators.reading.discourse import Mention, Standing
 from evaluators.reading.joining import filling, linking
 from evaluators.reading.language import Language, words_of
@@ -96,9 +96,9 @@ class _Reader:
             return []
         found = []
         for place, start, end in find_places(self.text, self.languages):
-            if place <= len(letters):
-                stands = self._pauses(end) or self._told(start) in (*_ANNOUNCING, "conclude")
-                standing = Standing.STATED if stands else Standing.RESTATED
+            told = self._told(start) in (*_ANNOUNCING, "conclude") or self._leads(start)
+            if place <= len(letters) and (told or self.text[end - 1] not in "번番个個"):
+                standing = Standing.STATED if told or self._pauses(end) else Standing.RESTATED
                 found.append(Mention(letters[place - 1 if place > 0 else place], start, end, standing, "letter"))
         return found
 
@@ -180,7 +180,11 @@ class _Reader:
         at = gap.end() if gap else end
         stop = self.text.find("\n", at, at + 400)
         first = next(iter(self._texts.find(self.text, at, min(len(self.text), at + 400) if stop < 0 else stop)), None)
-        if first is None or not self._texts.only_determiners(self.text[at : first.start]):
+        if (
+            first is None
+            or MARK.search(self.text, at, first.start)
+            or not self._texts.only_determiners(self.text[at : first.start])
+        ):
             return None
         return first.letter, first.end
 

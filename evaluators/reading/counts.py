@@ -93,10 +93,10 @@ def _mention(text: str, match: re.Match[str], words: _Words) -> Mention | None:
     if match["count"]:
         if any(word[0].lower() in grammar_words() for word in _LATIN_WORD.finditer(match["look"] or "")):
             return None  # "3 and the circle"
-        value = _value(match["count"], words)
-        return Mention(
-            None if _is_vague(text, start, end, words) else value, start, end, Standing.STATED, "labelled", shape
-        )
+        scaled = any(word in words_of(languages(), "scales") for word in (match["look"] or "").lower().split())
+        exact = not scaled and not _is_vague(text, start, end, words)
+        value = _value(match["count"], words) if exact else None
+        return Mention(value, start, end, Standing.STATED, "labelled", shape)
     parts = [_value(part.strip(), words) for part in re.split(r"\+", match["stated"] or match["apart"])]
     if len(parts) > 1 or match["sum"]:  # of a sum, only the result that it gives is a count
         right = (
@@ -191,7 +191,7 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
         for word in str(one.data["shapes"][shape]).split()
     }
     values = dict.fromkeys(words_of(spoken, "ones"), 1) | dict.fromkeys(words_of(spoken, "zeros"), 0)
-    values |= dict.fromkeys(words_of(spoken, "dozens"), 12)
+    values |= {word.replace("_", " "): 12 for word in words_of(spoken, "dozens")}
     count = rf"(?:[0-9]{{1,9}}|{words_pattern('numerals')}|{_spaced(values)})"
     shape = _spaced(shapes)
     measure = f"(?:{_either(words_of(languages(), 'measures'))})"
@@ -207,16 +207,19 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
             rf"""(?<![A-Za-z\u00c0-\u024f0-9_.-])(?<![0-9],)(?P<count>{count})(?:\s{{0,3}}[x×]|\s{{0,3}}\({count}\))?
              (?:[^\S\n]?{measure}的?|[^\S\n]{{1,3}}|\s?(?=[\u3040-\u9fff\uac00-\ud7af]))\(?(?P<look>{look})(?:[\u4e00-\u9fff]{{1,3}}色的?)?(?P<shape>{shape})
             |(?P<label>{shape})(?:\s{{1,3}}(?:count|number|total))?
-             \s{{0,4}}(?:(?:[:=|(]|-+>|→|[-–—]|(?:is|are|ist|es|son|sind|est|sont)\b|は|が|有|는|은|이|가|:)\s{{0,4}}
-                (?P<stated>{stated})(?:\s?=\s?(?P<sum>{count}))?(?![A-Za-z0-9_]|[.,][0-9]|-[0-9])
+             \s{{0,4}}(?:(?:[:=|(]|-+>|→|[-–—]|[x×](?=\s?[0-9])|(?:is|are|ist|es|son|sind|est|sont)\b|は|が|有|는|은|이|가|:)\s{{0,4}}
+                (?P<stated>{stated})(?:\s?=\s?(?P<sum>{count}))?(?![A-Za-z0-9_]|[.,][0-9]|-[0-9]|[^\S\n]{{1,3}}{look}{shape})
              |(?P<apart>[0-9]{{1,9}}|[一二两三四五六七八九十](?={measure}))(?=\s*(?:[,;|)\n]|and\b|{measure}|\.?\s*$)))""",
             re.VERBOSE | re.IGNORECASE,
         ),
         re.compile(
-            rf"(?:[0-9a-z]\s+(?:or|to|o|oder|ou|a|à|bis)\s+|(?:{between})\s+{count}\s+(?:{both})\s+|[0-9]\s*[-–或か]\s*|(?:{vague})\s*)$",
+            rf"(?:[0-9a-z]\s+(?:or|to|o|oder|ou|a|à|bis)\s+|(?:{between})\s+{count}\s+(?:{both})\s+|[0-9]\s*(?:[-–~或か到至]|から|에서)\s*|(?:{vague})\s*)$",
             re.IGNORECASE,
         ),
-        re.compile(rf"\s*(?:(?:{vague})(?![^\W\d_])|(?:or|to|-|–)\s?[0-9]|,\s?[0-9]+\s*(?:[,;.\n]|\Z))", re.IGNORECASE),
+        re.compile(
+            rf"\s*(?:(?:{vague})(?![^\W\d_])|(?:or|to|bis|oder|ou|à|[-–~或到至]|から|에서|~)\s?[0-9]|,\s?[0-9]+\s*(?:[,;.\n]|\Z))",
+            re.IGNORECASE,
+        ),
         re.compile(
             rf"({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{0,3}}(?:[:=]|are|is)\s*$", re.I
         ),

@@ -18,9 +18,9 @@ from evaluators.reading.language import WORD, Kind, Language, declarations
 _WORD = re.compile(r"[^\W_]")
 _BEGINS = re.compile(r"[.,;:!?…\n。(—–~|-]\s*\Z|\A\s*\Z")
 _MARKS: Mapping[str, tuple[Kind, Kind]] = {
-    **dict.fromkeys("✓✔☑✅", ("declared", "declare")), **dict.fromkeys("✗✘✕✖❌❎", ("rejected", "reject")),
+    **dict.fromkeys("✓✔☑✅○〇◯", ("declared", "declare")), **dict.fromkeys("✗✘✕✖❌❎×", ("rejected", "reject")),
 }  # fmt: skip
-_MARK = re.compile(f"[{''.join(_MARKS)}]")
+MARK = re.compile(r"[✓✔☑✅✗✘✕✖❌❎]|[○〇◯×](?=\s*(?:[,;|)\n。]|\Z))")
 _LEAD = 12
 """Characters before a cue in which a clause must begin for the cue to begin it."""
 
@@ -45,7 +45,7 @@ def find_cues(text: str, languages: Sequence[Language], nouns: str) -> list[Cue]
 def _of_marks(text: str) -> list[Cue]:
     """Ticks and crosses: of what follows where one begins its line, of what it follows elsewhere."""
     cues = []
-    for mark in _MARK.finditer(text):
+    for mark in MARK.finditer(text):
         begins = not _WORD.search(text, text.rfind("\n", 0, mark.start()) + 1, mark.start())
         cues.append(Cue(_MARKS[mark[0]][begins], *mark.span()))
     return cues

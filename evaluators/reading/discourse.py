@@ -20,8 +20,9 @@ from itertools import pairwise
 from typing import Any
 
 from evaluators.reading.cues import Cue
-from evaluators.reading.joining import affirming, filling, linking, verdicts
+from evaluators.reading.joining import ALL_OF, affirming, filling, linking, verdicts
 from evaluators.reading.language import Kind, Language
+from evaluators.reading.lines import bare_lines
 
 
 class Standing(IntEnum):
@@ -82,14 +83,7 @@ _CLAUSE = re.compile(r"[,;(){}—–…]|\s-\s|\.\.+")
 _PAUSE = re.compile(rf"{_SENTENCE.pattern}|{_CLAUSE.pattern}")
 _OPEN, _CLOSED = re.compile(r"[\s(\[<'{]*\Z"), re.compile(r"[\s)\]>'}|:=]*")
 _LABEL = re.compile(r"\(|\s{0,3}(?:[-–—]|->)\s{1,3}")
-_LINE = re.compile(r"[^\n]*[^\W_][^\n]*")
 _WORD = re.compile(r"[^\W_]")
-_ALL = re.compile(
-    r"(?:(?:(?:\A|[.:!?\n])\s*(?:the\s)?|\b(?:the|across|over)\s)[0-9]{1,4}"
-    r"|\b(?:all|these)(?:\s(?:the|of the))?(?:\s[0-9]{1,4})?)\s\Z",
-    re.IGNORECASE,
-)
-"""Before "frames": not one of them, but all."""
 _ASIDE = re.compile(r"\s?\([^()\n]{1,50}\)")
 _DIRECT = 60
 """Characters between a cue and the mention that it is directly said of."""
@@ -126,7 +120,7 @@ class Discourse:
         self._breaks = sorted(breaks | {cue.start for cue in self.cues if cue.kind in _BREAKS})
         self.corrections = [cue.start for cue in self.cues if cue.kind == "correct"]
         self._refuses = any(cue.kind == "refuse" for cue in self.cues)
-        self._bare, self._listed = _bare_lines(text, mentions)
+        self._bare, self._listed = bare_lines(text, spans)
 
     def _labels_said(self, pattern: re.Pattern[str]) -> dict[int, Standing]:
         """Start of a letter -> what a "yes" or "no" right after makes of it; these correct nothing."""
@@ -203,8 +197,10 @@ class Discourse:
         left, right = self._around(first, last, begin, stop)
         found = [_BEFORE[cue.kind] for cue in left if cue.kind in _BEFORE]
         found += [_AFTER[cue.kind] for cue in right if cue.kind in _AFTER and not self._belongs_to_next(cue, last)]
-        if any(cue.kind == "except" for cue in left):
-            rejected = Standing.REJECTED in found[:]
+        if any(cue.kind == "except" for cue in (*left, *self._postponed(right, other.end))):
+            following = self.mentions[last + 1].start if last + 1 < len(self.mentions) else stop
+            beyond = self._cues(other.end, min(stop, following))
+            rejected = Standing.REJECTED in found or any(cue.kind in ("reject", "rejected") for cue in beyond)
             return (Standing.DECLARED, "phrase") if rejected else (Standing.REJECTED, "")
         found += self._part(one, begin, right)
         if self._supposed(mention, begin, stop):
@@ -228,6 +224,10 @@ class Discourse:
         if self._refuses and standing != Standing.FINAL and place != "line":
             found.append(Standing.CONSIDERED)  # "I cannot watch videos, but a typical answer would be A"
         return min([standing, *found]), place
+
+    def _postponed(self, cues: Sequence[Cue], end: int) -> list[Cue]:
+        """The cues at `end` of a language that says them after what they are of: "A以外は"."""
+        return [cue for cue in cues if cue.start - end <= 2 and not self.text[cue.start].isascii()]
 
     def _supposed(self, mention: Mention, begin: int, stop: int) -> bool:
         """Whether an "if" of the sentence holds for a mention: not beyond a ";", nor for what "but ... so" says."""
@@ -288,16 +288,19 @@ class Discourse:
         """[PART] where a mention is of one frame or half: by what follows it, else by what was last said before."""
         if not mention.slot or mention.standing >= Standing.DECLARED:
             return []
-        said = [cue for cue in right if cue.kind in ("part", "total")][:1]
+        said = [cue for cue in right if cue.kind in ("part", "total") and not self._of_all(cue)][:1]
         revised, guesses = False, {cue.start for cue in self.cues if cue.kind == "consider"}
         for cue in reversed(self._cues(begin, mention.start)):
             revised = revised or cue.kind == "but"
             if revised and cue.start in guesses:
                 continue  # "2 circles at first, but there are 3"
-            whole = cue.kind == "part" and _ALL.search(self.text, max(0, cue.start - 24), cue.start)
-            if cue.kind in ("part", "total", "final") and not whole and not self._aside(cue, mention):
+            if cue.kind in ("part", "total", "final") and not self._of_all(cue) and not self._aside(cue, mention):
                 said.append(cue)
         return [Standing.PART] if said and said[0].kind == "part" else []
+
+    def _of_all(self, cue: Cue) -> bool:
+        """Whether a cue that names a part means all of them: "across all 12 frames"."""
+        return cue.kind == "part" and ALL_OF.search(self.text, max(0, cue.start - 24), cue.start) is not None
 
     def _aside(self, cue: Cue, mention: Mention) -> bool:
         """Whether a cue stands in brackets that close before a mention."""
@@ -377,23 +380,3 @@ def _apart(cues: Sequence[Cue], spans: Sequence[tuple[int, int]]) -> list[Cue]:
         if k == 0 or spans[k - 1][1] <= cue.start:
             kept.append(cue)
     return kept
-
-
-def _bare_lines(text: str, mentions: Sequence[Mention]) -> tuple[set[int], set[int]]:
-    """Starts of the mentions that are all of the first or the last line, and of those whose next line is one, too."""
-    lines = [match.span() for match in _LINE.finditer(text)]
-    starts = [mention.start for mention in mentions]
-
-    def bare(line: tuple[int, int]) -> int | None:
-        k = bisect_left(starts, line[0])
-        if k == len(mentions) or mentions[k].end > line[1] or (k + 1 < len(starts) and starts[k + 1] < line[1]):
-            return None
-        wordless = not _WORD.search(text, line[0], starts[k]) and not _WORD.search(text, mentions[k].end, line[1])
-        return starts[k] if wordless else None
-
-    found, listed = set[int](), set[int]()
-    for at, neighbour in ((0, 1), (len(lines) - 1, len(lines) - 2)):
-        if 0 <= at < len(lines) and (start := bare(lines[at])) is not None:
-            beside = bare(lines[neighbour]) if 0 <= neighbour < len(lines) else None
-            (found if beside is None else listed).add(start)
-    return found, listed

@@ -99,7 +99,8 @@ class _Words(NamedTuple):
     @cache
     def of(languages: tuple[Language, ...]) -> _Words:
         def words(name: str, spoken: Sequence[Language] = languages) -> str:
-            return _either({word for one in spoken for word in str(one.data["times"].get(name) or "").split()})
+            listed = {word for one in spoken for word in str(one.data["times"].get(name) or "").split()}
+            return _either(word.replace("_", " ") for word in listed)
 
         unspaced = [one for one in languages if not one.starts]  # where the verb follows its time
 
@@ -146,7 +147,7 @@ def _time_pattern(comma: str) -> re.Pattern[str]:
     return re.compile(
         rf"""
     (?<![A-Za-z\u00c0-\u024f0-9_.])(?<![0-9],)(?<![0-9]:)
-    (?:(?P<clock>(?:[0-9]{{1,3}}:)?[0-9]{{1,3}}:[0-9]{{2}}(?:[.,][0-9]{{1,6}})?)(?![0-9:])
+    (?:(?P<clock>(?:[0-9]{{1,3}}:)?[0-9]{{1,3}}:[0-9]{{2}}(?:[.,][0-9]{{1,6}})?)(?![0-9]|:[0-9])
       |(?:(?P<h>{amount})\s?(?:{unit("hours")})(?![a-z])[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?)?
        (?P<m>{amount})\s?(?:{unit("minutes")}|m(?=\s?[0-9]))(?![a-zà-ÿ])
        (?:[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?(?P<ms>{amount})\s?(?:{unit("seconds")})(?![a-zà-ÿ]))?

@@ -14,6 +14,13 @@ from functools import cache
 
 from evaluators.reading.language import Language
 
+ALL_OF = re.compile(
+    r"(?:(?:(?:\A|[.:!?\n])\s*(?:the\s)?|\b(?:the|across|over)\s)[0-9]{1,4}"
+    r"|\b(?:all|these)(?:\s(?:the|of the))?(?:\s[0-9]{1,4})?)\s\Z",
+    re.IGNORECASE,
+)
+"""Before "frames": not one of them, but all."""
+
 
 @cache
 def filling(languages: tuple[Language, ...]) -> re.Pattern[str]:

@@ -23,7 +23,7 @@ def find_places(text: str, languages: Sequence[Language]) -> Iterator[tuple[int,
     """(place, start, end) of each option that is named by its place, from 1 on; -1 for the last."""
     words, pattern = _pattern(tuple(languages))
     for match in pattern.finditer(text):
-        said = (match["named"] or match["numbered"] or match["counted"]).lower()
+        said = (match["named"] or match["numbered"] or match["counted"] or match["chosen"]).lower()
         place = words.get(said) or number(said)
         if place:
             yield place, *match.span()
@@ -40,10 +40,11 @@ def _pattern(languages: tuple[Language, ...]) -> tuple[dict[str, int], re.Patter
     words |= dict.fromkeys(words_of(languages, "lasts"), -1)
     named, labels = _any_of(words), _any_of(words_of(languages, "labels"))
     return words, re.compile(
-        rf"(?<![A-Za-z\u00c0-\u024f0-9])(?P<named>{named})(?:个|個|の|\s)?\s?(?:{labels})(?![A-Za-z\u00c0-\u024f])"
+        rf"(?<![A-Za-z\u00c0-\u024f0-9])(?P<named>{named})(?:个|個|の|\s)?\s?(?:{labels}|项|項)(?![A-Za-z\u00c0-\u024f])"
         rf"|(?<![A-Za-z\u00c0-\u024f])(?:{labels})\s?(?:(?:no|number|nr|nummer|número|numéro)\b\.?\s?|#|n[°º]\s?)?"
         r"(?P<numbered>[1-9]|(?<=[\u3040-\u9fff])[一二三四五六])(?![A-Za-z\u00c0-\u024f0-9%]|\s?[.:,]\s?[0-9]|\s?[-–]\s?[0-9])"
-        r"|(?<![\w.,])(?P<counted>[1-9])(?:번|番)(?=\s?(?:[.,!。]|\Z|\n|입니다|이다|이에요|예요|이\s|을\s|이|です|だ|が))",
+        r"|(?<![A-Za-z0-9.,])(?P<counted>[1-9])(?:번|番)(?=\s?(?:[.,!。]|\Z|\n|입니다|이다|이에요|예요|이\s|을\s|이|です|だ|が))"
+        rf"|(?P<chosen>第[一二三四五六1-6])(?:个|個)(?=\s*(?:[.,!。]|\Z|\n))",
         re.IGNORECASE,
     )
 

@@ -29,6 +29,9 @@ _ORDERED = re.compile(r">|→|\bthen\b|\bbefore\b|\bnext\b|然后|その後", re
 _BEFORE = re.compile(
     r"\b(?:before|after|precedes?|antes|después|vor|nach|avant|après)\b|之前|之后|前に|後に", re.IGNORECASE
 )
+_AFTER = re.compile(rf"(?:{_BEFORE.pattern})\s*\Z", re.IGNORECASE)
+_THAN = re.compile(r"\s?(?:の前|の後|より|之前|之后|之後|보다|전에|앞에)")
+_AGAINST = ("reject", "rejected", "suppose", "other", "hedge", "correct")
 _LISTED = re.compile(
     r"^[ ]{0,8}(?P<place>[0-9]{1,4})[.):][ ]{0,4}(?:[^\W\d_]{2,12} )?(?P<number>[0-9]{1,4})\b", re.I | re.M
 )
@@ -54,6 +57,7 @@ class _Words(NamedTuple):
     clip_gap: re.Pattern[str]
     ranks: dict[str, int]
     ranked: re.Pattern[str]
+    told: re.Pattern[str]
     lasts: frozenset[str]
     place: re.Pattern[str]
     units: tuple[str, ...]
@@ -65,6 +69,7 @@ class _Words(NamedTuple):
         clips = _either(word for one in languages() for word in one.words("clips"))
         then = _spaced({word.replace("_", " ") for word in words_of(spoken, "then")})
         ranks = {form: rank for one in spoken for form, rank in one.ranks().items()}
+        nexts = {word.replace("_", " ") for word in words_of(spoken, "nexts")}
         places = _spaced(ranks.keys() | words_of(spoken, "lasts"))
         slots = _spaced(words_of(spoken, "slots"))
         between = rf"[\s,;>→|/&()\[\]<–—~-]|=>|번째?|番目?|{then}"
@@ -80,6 +85,7 @@ class _Words(NamedTuple):
             re.compile(rf"(?:{between}|{placed}|{aside}|\.)+", re.IGNORECASE),
             ranks,
             re.compile(rf"(?P<rank>{_spaced(ranks)})(?P<clip>\s?(?:{clips}))?", re.IGNORECASE),
+            re.compile(rf"[^\n?]{{0,80}}?[.,;\n。]\s*(?:{_spaced(nexts)})[\s,]*", re.IGNORECASE),
             words_of(spoken, "lasts"),
             re.compile(rf"(?:{slots})\s?([0-9]{{1,4}})|({places})", re.IGNORECASE),
             tuple(word for one in languages() for name in ("seconds", "minutes") for word in _times(one, name)),
@@ -98,7 +104,7 @@ def find_orders(text: str, spoken: Sequence[Language], cues: Sequence[Cue], n: i
     found = finder.runs(numbers, words.clip_gap, clips=True) or finder.listed()
     if not found:
         found = finder.runs(numbers, words.gap, clips=False) + finder.joined()
-    found = found or finder.ranked()
+    found = found or finder.told(numbers) or finder.ranked()
     kept: list[Mention] = []
     for mention in sorted(found, key=lambda m: m.start):
         if not kept or mention.start >= kept[-1].end:
@@ -115,7 +121,8 @@ class _Finder:
         self._starts = {cue.start for cue in cues if cue.kind not in ("part", "total", "other", "lasting")}
         self._either = words_of(spoken, "or")
         self._ands = re.compile(rf"\s*(?:{_spaced({w for one in spoken for w in _times(one, 'and')})})\s*\Z", re.I)
-        self._declared = [cue.end for cue in cues if cue.kind in ("answer", "declare", "final")]
+        self._declared = [cue.end for cue in cues if cue.kind in ("answer", "declare", "final", "conclude")]
+        self._against = [cue.start for cue in cues if cue.kind in _AGAINST]
 
     def runs(self, numbers: Sequence[_Number], gap: re.Pattern[str], *, clips: bool) -> list[Mention]:
         """Chains of n numbers with nothing but separators and places between them."""
@@ -162,6 +169,10 @@ class _Finder:
 
     def _grouped(self, chain: Sequence[_Number]) -> bool:
         """Whether groups are put in order, as in "2 and 1 come before 4 and 3"."""
+        if _AFTER.search(self.text, max(0, chain[0].start - 12), chain[0].start):
+            return True  # "Before clip 1 comes clip 2"
+        if _THAN.match(self.text, chain[-1].end):
+            return True  # "2と1は4と3の前"
         gaps = [self.text[a.end : b.start] for a, b in pairwise(chain)]
         return any(map(_BEFORE.search, gaps)) and any(
             not _ORDERED.search(gap) and self._ands.search(gap) for gap in gaps
@@ -218,6 +229,17 @@ class _Finder:
         order = [int(line["number"]) for line in lines]
         start, end = lines[0].start("place"), lines[-1].end()
         return [Mention(self._permutation(order), start, end, Standing.STATED, "list")]
+
+    def told(self, numbers: Sequence[_Number]) -> list[Mention]:
+        """n clips, each but the first begun with "then" or its like, whatever is told of each."""
+        clips = [one for one in numbers if one.clip]
+        if len(clips) != self.n or self.n < 2:
+            return []
+        start, end = clips[0].start, clips[-1].end
+        begun = all(self.words.told.fullmatch(self.text, a.end, b.start) for a, b in pairwise(clips))
+        if not begun or any(start <= at < end for at in self._against):
+            return []
+        return [Mention(self._permutation([one.value for one in clips]), start, end, Standing.STATED, "clips")]
 
     def ranked(self) -> list[Mention]:
         """Clips that are told by their own places: "the second clip, then the first, then the third"."""
