@@ -76,6 +76,7 @@ class _Reader:
         self._ends = [(cue.end, cue.start, cue.kind) for cue in cues if cue.kind != "ignore"]
         self._ends.sort()
         self._cue_starts = {cue.start for cue in cues if cue.kind not in _NOT_AFTER_A_LETTER}
+        self._verdicts = {cue.start for cue in cues if cue.kind in ("declared", "rejected")}
         self._texts = _option_texts(choices.options, languages)
         self._labels, self._either = _ends_with(languages, "labels"), _ends_with(languages, "or")
         self._closers = words_of(languages, "copulas") | words_of(languages, "closers")
@@ -130,7 +131,7 @@ class _Reader:
         joined = text.startswith(self._says, end) or (
             start - before <= 24 and self._link.fullmatch(text, max(0, before), start) is not None
         )
-        if not (bracketed or named or told or joined or self._begins(start)):
+        if not (bracketed or named or told or joined or self._begins(start) or self._judged(start, end)):
             return None
         if not (bracketed or self._pauses(end) or told in (*_ANNOUNCING, "conclude")):
             return Mention(letter, start, end, Standing.RESTATED, "letter")  # "Option B shows": talked about
@@ -153,6 +154,11 @@ class _Reader:
             return True
         following = _GAP.match(self.text, end)
         return following is not None and following.end() in self._cue_starts
+
+    def _judged(self, start: int, end: int) -> bool:
+        """Whether a verdict is written onto a letter, as languages without spaces do, and no comparison: "比A更好"."""
+        onto = bool(self._tails) and end in self._verdicts and not self.text[end : end + 1].isascii()
+        return onto and self.text[max(0, start - 1) : start] not in ("比", "较", "較")
 
     def _begins(self, start: int) -> bool:
         """Whether a clause begins here."""

@@ -126,7 +126,8 @@ class Discourse:
         """Start of a letter -> what a "yes" or "no" right after makes of it; these correct nothing."""
         said, spans = dict[int, Standing](), []
         for mention in self.mentions:
-            if mention.how == "letter" and (match := pattern.match(self.text, mention.end)):
+            match = pattern.match(self.text, mention.end) if mention.how in ("letter", "text") else None
+            if match and (mention.how == "letter" or match["asked"]):
                 said[mention.start] = Standing.DECLARED if match["yes"] else Standing.REJECTED
                 spans.append(match.span())
         self.cues = _apart(self.cues, spans)
@@ -259,6 +260,8 @@ class Discourse:
                 same = not _SENTENCE.search(self.text, cue.end, mention.start)
                 loose = mention.how not in DIRECT and cue.kind in ("final", "answer", "total") and same
                 loose = loose and (bool(mention.slot) or self._ends_sentence(at))
+                last = cue.kind == "conclude" and at + 1 == len(self.mentions)
+                loose = loose or (last and same and mention.how not in DIRECT)
                 return _DECLARING[cue.kind] if near or loose else (Standing.REJECTED, "whole")
         return Standing.REJECTED, "whole"
 
@@ -276,7 +279,8 @@ class Discourse:
         at = bisect_right(self._breaks, (opened.start() if opened else start) - 1)
         begin = max(begin, self._breaks[at - 1] if at else 0, self.mentions[first - 1].end if first else 0)
         reach = closed.end() if closed else end
-        if (label := _LABEL.match(self.text, reach)) and self._verdicts.get(label.end()):  # "B (wrong)", "B - wrong"
+        label = None if self.mentions[last].slot else _LABEL.match(self.text, reach)
+        if label and self._verdicts.get(label.end()):  # "B (wrong)", "B - wrong"
             reach = label.end()
         at = bisect_left(self._breaks, reach)
         stop = min(stop, self._breaks[at] if at < len(self._breaks) else stop)

@@ -33,7 +33,7 @@ MAX_TIMES = 2000
 _LIST = re.compile(r"(?:[,;/&|]|(?:,\s*)?and|(?:,\s*)?then|[\])]\s*,?\s*[\[(])", re.I)
 _ASIDE = re.compile(r"\([^()\n]{0,40}\)")
 _NOT_TIME_BEFORE = re.compile(
-    r"(?:\b(?:frame|clip|video|step|scene|shot|option|page|figure|part|question|channel|score|confidence|chapter|number|"
+    r"(?:\b(?:person|player|camera|object|speaker|event|action|occurrence|scene|frame|clip|video|step|scene|shot|option|page|figure|part|question|channel|score|confidence|chapter|number|"
     r"fotograma|bild|image|escena)s?"
     r"\s*(?:no\.?|numbers?|index|indices|is|are|of|[:=])?\s*(?:from|between)?|第?[\s0-9]*(?:帧|幀|フレーム|프레임))\s*[(\[]?$",
     re.I,

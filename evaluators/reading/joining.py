@@ -38,9 +38,9 @@ def affirming(languages: tuple[Language, ...]) -> re.Pattern[str]:
 
 @cache
 def verdicts(languages: tuple[Language, ...]) -> re.Pattern[str]:
-    """A "yes" or "no" written after a label, as in "A: no" and "| B | yes |"."""
+    """A "yes" or "no" written after a label, as in "A: no", "| B | yes |" or "A? No" alone."""
     yes, no = _any_word(languages, "yes"), _any_word(languages, "no")
-    label = r"\s*[)\]]?\s*(?:(?P<dash>[–—-]|->|→)|[:|(=])\s*"
+    label = r"\s*[)\]]?\s*(?:(?P<dash>[–—-]|->|→|(?P<asked>[?]))|[:|(=])\s*"
     return re.compile(
         rf"{label}(?:(?P<yes>{yes})|(?P<no>{no}))(?=\s*(?:[.;|)\n]|\Z)|(?(dash)(?!)|(?:,|\s[–—-]\s)))", re.IGNORECASE
     )
@@ -50,7 +50,7 @@ def verdicts(languages: tuple[Language, ...]) -> re.Pattern[str]:
 def linking(languages: tuple[Language, ...]) -> re.Pattern[str]:
     """What joins two answers into one of several: commas, "and", "or" and their like."""
     words = f"{_any_word(languages, 'or')}|{_any_word(languages, 'labels')}"
-    return re.compile(rf"(?:[ ,/&|)(\[\]'+→]|->|{words})+", re.IGNORECASE)
+    return re.compile(rf"(?:[ ,/&|)(\[\]'+→>]|->|{words})+", re.IGNORECASE)
 
 
 def _any_word(languages: Sequence[Language], name: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from evaluators.reading.language import Language, words_of
-from evaluators.reading.numerals import number
+from evaluators.reading.numerals import number, words_pattern
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -42,7 +42,8 @@ def _pattern(languages: tuple[Language, ...]) -> tuple[dict[str, int], re.Patter
     return words, re.compile(
         rf"(?<![A-Za-z\u00c0-\u024f0-9])(?P<named>{named})(?:个|個|の|\s)?\s?(?:{labels}|项|項)(?![A-Za-z\u00c0-\u024f])"
         rf"|(?<![A-Za-z\u00c0-\u024f])(?:{labels})\s?(?:(?:no|number|nr|nummer|número|numéro)\b\.?\s?|#|n[°º]\s?)?"
-        r"(?P<numbered>[1-9]|(?<=[\u3040-\u9fff])[一二三四五六])(?![A-Za-z\u00c0-\u024f0-9%]|\s?[.:,]\s?[0-9]|\s?[-–]\s?[0-9])"
+        rf"(?P<numbered>[1-9]|{words_pattern('numerals')})"
+        r"(?![A-Za-z\u00c0-\u024f0-9%]|\s?[.:,]\s?[0-9]|\s?[-–]\s?[0-9])"
         r"|(?<![A-Za-z0-9.,])(?P<counted>[1-9])(?:번|番)(?=\s?(?:[.,!。]|\Z|\n|입니다|이다|이에요|예요|이\s|을\s|이|です|だ|が))"
         rf"|(?P<chosen>第[一二三四五六1-6])(?:个|個)(?=\s*(?:[.,!。]|\Z|\n))",
         re.IGNORECASE,
