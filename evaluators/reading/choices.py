@@ -21,14 +21,16 @@ from functools import cache, lru_cache
 from itertools import pairwise
 
 from evaluators.reading.cues import Cue
-from evaluators.reading.discourse import Mention, Standing, filling, linking
+from evaluators.reading.discourse import Mention, Standing
+from evaluators.reading.joining import filling, linking
 from evaluators.reading.language import Language, words_of
+from evaluators.reading.option_places import are_numbers, find_places
 from evaluators.reading.option_texts import OptionTexts
 
 _LETTER_BEFORE = r"(?<![A-Za-z\u00c0-\u024f0-9_])(?<![A-Za-z\u00c0-\u024f0-9]')(?<![A-Za-z0-9]\.)(?<![\w]-)"
 _LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9_]|'[A-Za-z]|-[a-z]|\.[A-Za-z0-9](?![A-Za-z0-9]))"
 _BRACKETS = {"(": ")", "[": "]", "<": ">"}
-_CLAUSE_BEGINS = frozenset(".,;:!?\n(—–…。|>=-/[<~+")
+_CLAUSE_BEGINS = frozenset(".,;:!?\n(—–…。|>=-/[<~+✓✔☑✅✗✘✕✖❌❎")
 _CLAUSE_ENDS = re.compile(r"[.!?\n,;。]")
 _PAUSE = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:(?<=[)\]])|[.,:;!?…。|/&=]|\s\(|\n|\Z|[-–—]{1,3}\s|->|→)")
 _STOP = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:[.:!?…。]|\n|\Z)")
@@ -59,7 +61,7 @@ class Choices:
         """The mentions in order, none overlapping another."""
         reader = _Reader(self, text, tuple(languages), cues)
         kept: list[Mention] = []
-        for mention in sorted(reader.letters() + reader.words() + reader.texts(), key=lambda m: (m.start, -m.end)):
+        for mention in sorted(reader.mentions(), key=lambda m: (m.start, -m.end)):
             if not kept or mention.start >= kept[-1].end:
                 kept.append(mention)
         return _agreeing(text, _described(text, reader.without_lists(kept)))
@@ -82,6 +84,23 @@ class _Reader:
         self._ignored = [(cue.start, cue.end) for cue in cues if cue.kind == "ignore"]
         unspaced = [one for one in languages if not one.starts]
         self._tails = tuple(tail for one in unspaced for name in ("closers", "or", "says") for tail in one.words(name))
+
+    def mentions(self) -> list[Mention]:
+        """Every mention, in no order."""
+        return self.letters() + self.words() + self.texts() + self.places()
+
+    def places(self) -> list[Mention]:
+        """The options named by their place: "the second option", "option 3" where no option is a number itself."""
+        letters = self.choices.single
+        if not letters or len(letters) < len(self.choices.letters) or are_numbers(o for _, o in self.choices.options):
+            return []
+        found = []
+        for place, start, end in find_places(self.text, self.languages):
+            if place <= len(letters):
+                stands = self._pauses(end) or self._told(start) in (*_ANNOUNCING, "conclude")
+                standing = Standing.STATED if stands else Standing.RESTATED
+                found.append(Mention(letters[place - 1 if place > 0 else place], start, end, standing, "letter"))
+        return found
 
     def letters(self) -> list[Mention]:
         """The letters that are written as such."""

@@ -191,11 +191,16 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
         for word in str(one.data["shapes"][shape]).split()
     }
     values = dict.fromkeys(words_of(spoken, "ones"), 1) | dict.fromkeys(words_of(spoken, "zeros"), 0)
+    values |= dict.fromkeys(words_of(spoken, "dozens"), 12)
     count = rf"(?:[0-9]{{1,9}}|{words_pattern('numerals')}|{_spaced(values)})"
     shape = _spaced(shapes)
     measure = f"(?:{_either(words_of(languages(), 'measures'))})"
     look = r"(?:[^\W\d_]{2,}(?:-[^\W\d_]+)?\s{1,3}){0,3}?"
     vague = "|".join(part for one in spoken for part in str(one.data["vague"]).split("|"))
+    between, both = (
+        _spaced({word for one in spoken for word in str(one.data["times"][name]).split()})
+        for name in ("between", "and")
+    )
     stated = rf"{count}(?:\s?\+\s?{count}){{0,12}}"
     return _Words(
         re.compile(
@@ -207,7 +212,10 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
              |(?P<apart>[0-9]{{1,9}}|[一二两三四五六七八九十](?={measure}))(?=\s*(?:[,;|)\n]|and\b|{measure}|\.?\s*$)))""",
             re.VERBOSE | re.IGNORECASE,
         ),
-        re.compile(rf"(?:[0-9a-z]\s+(?:or|to|o|oder|ou)\s+|[0-9]\s*[-–或か]\s*|(?:{vague})\s*)$", re.IGNORECASE),
+        re.compile(
+            rf"(?:[0-9a-z]\s+(?:or|to|o|oder|ou|a|à|bis)\s+|(?:{between})\s+{count}\s+(?:{both})\s+|[0-9]\s*[-–或か]\s*|(?:{vague})\s*)$",
+            re.IGNORECASE,
+        ),
         re.compile(rf"\s*(?:(?:{vague})(?![^\W\d_])|(?:or|to|-|–)\s?[0-9]|,\s?[0-9]+\s*(?:[,;.\n]|\Z))", re.IGNORECASE),
         re.compile(
             rf"({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{0,3}}(?:[:=]|are|is)\s*$", re.I

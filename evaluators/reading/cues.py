@@ -10,12 +10,17 @@ Example:
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from evaluators.reading.language import WORD, Kind, Language, declarations
 
+_WORD = re.compile(r"[^\W_]")
 _BEGINS = re.compile(r"[.,;:!?…\n。(—–~|-]\s*\Z|\A\s*\Z")
+_MARKS: Mapping[str, tuple[Kind, Kind]] = {
+    **dict.fromkeys("✓✔☑✅", ("declared", "declare")), **dict.fromkeys("✗✘✕✖❌❎", ("rejected", "reject")),
+}  # fmt: skip
+_MARK = re.compile(f"[{''.join(_MARKS)}]")
 _LEAD = 12
 """Characters before a cue in which a clause must begin for the cue to begin it."""
 
@@ -34,7 +39,16 @@ def find_cues(text: str, languages: Sequence[Language], nouns: str) -> list[Cue]
     cues: list[Cue] = []
     for language in languages:
         cues += _of_words(text, language, nouns) if language.starts else _of_strings(text, language)
-    return sorted(cues, key=lambda cue: cue.start)
+    return sorted([*cues, *_of_marks(text)], key=lambda cue: cue.start)
+
+
+def _of_marks(text: str) -> list[Cue]:
+    """Ticks and crosses: of what follows where one begins its line, of what it follows elsewhere."""
+    cues = []
+    for mark in _MARK.finditer(text):
+        begins = not _WORD.search(text, text.rfind("\n", 0, mark.start()) + 1, mark.start())
+        cues.append(Cue(_MARKS[mark[0]][begins], *mark.span()))
+    return cues
 
 
 def _of_words(text: str, language: Language, nouns: str) -> list[Cue]:

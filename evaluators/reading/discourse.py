@@ -16,10 +16,11 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from evaluators.reading.cues import Cue
+from evaluators.reading.joining import affirming, filling, linking, verdicts
 from evaluators.reading.language import Kind, Language
 
 
@@ -80,8 +81,16 @@ _SENTENCE = re.compile(r"\n+|\.{2,}|(?<=[\w\s)\]>%'])[.](?=\s|\Z)|[!?…。]+")
 _CLAUSE = re.compile(r"[,;(){}—–…]|\s-\s|\.\.+")
 _PAUSE = re.compile(rf"{_SENTENCE.pattern}|{_CLAUSE.pattern}")
 _OPEN, _CLOSED = re.compile(r"[\s(\[<'{]*\Z"), re.compile(r"[\s)\]>'}|:=]*")
+_LABEL = re.compile(r"\(|\s{0,3}(?:[-–—]|->)\s{1,3}")
 _LINE = re.compile(r"[^\n]*[^\W_][^\n]*")
 _WORD = re.compile(r"[^\W_]")
+_ALL = re.compile(
+    r"(?:(?:(?:\A|[.:!?\n])\s*(?:the\s)?|\b(?:the|across|over)\s)[0-9]{1,4}"
+    r"|\b(?:all|these)(?:\s(?:the|of the))?(?:\s[0-9]{1,4})?)\s\Z",
+    re.IGNORECASE,
+)
+"""Before "frames": not one of them, but all."""
+_ASIDE = re.compile(r"\s?\([^()\n]{1,50}\)")
 _DIRECT = 60
 """Characters between a cue and the mention that it is directly said of."""
 _BEFORE: Mapping[Kind, Standing] = {
@@ -105,16 +114,29 @@ class Discourse:
         self.text, self.mentions = text, mentions
         spans = [(mention.start, mention.end) for mention in mentions]
         self.cues = _apart(cues, spans)
+        self._said = self._labels_said(verdicts(tuple(languages)))
         self._rejecting = {(cue.start, cue.end) for cue in self.cues if cue.kind == "reject"}
         self._verdicts = {cue.start: True for cue in self.cues if cue.kind in ("rejected", "declared")}
         self._starts = [cue.start for cue in self.cues]
         self._fill = filling(tuple(languages))
         self._link = linking(tuple(languages))
+        self._yes = affirming(tuple(languages))
         self._ends = [(m.end(), "?" in m[0]) for m in _SENTENCE.finditer(text) if not _inside(m.start(), spans)]
         breaks = {m.start() for m in _CLAUSE.finditer(text) if not _inside(m.start(), spans)}
         self._breaks = sorted(breaks | {cue.start for cue in self.cues if cue.kind in _BREAKS})
         self.corrections = [cue.start for cue in self.cues if cue.kind == "correct"]
+        self._refuses = any(cue.kind == "refuse" for cue in self.cues)
         self._bare, self._listed = _bare_lines(text, mentions)
+
+    def _labels_said(self, pattern: re.Pattern[str]) -> dict[int, Standing]:
+        """Start of a letter -> what a "yes" or "no" right after makes of it; these correct nothing."""
+        said, spans = dict[int, Standing](), []
+        for mention in self.mentions:
+            if mention.how == "letter" and (match := pattern.match(self.text, mention.end)):
+                said[mention.start] = Standing.DECLARED if match["yes"] else Standing.REJECTED
+                spans.append(match.span())
+        self.cues = _apart(self.cues, spans)
+        return said
 
     def judge(self) -> list[Judged]:
         """Every mention with its standing, in order."""
@@ -141,13 +163,31 @@ class Discourse:
 
     def _joined(self, group: tuple[int, int], at: int) -> bool:
         before, mention = self.mentions[at - 1], self.mentions[at]
-        if mention.start - before.end > _DIRECT or not self._link.fullmatch(self.text, before.end, mention.start):
+        if mention.start - before.end > _DIRECT or not self._linked(before.end, mention.start):
             return False
         if mention.slot != before.slot:
             return True
-        pair_by_comma = group[0] == group[1] and not _WORD.search(self.text, before.end, mention.start)
+        by_comma = not _WORD.search(self.text, before.end, mention.start)
+        if by_comma and group[0] < group[1] and self._confirmed(mention.end):
+            row = self.mentions[group[0] : at]
+            if any(_WORD.search(self.text, one.end, other.start) for one, other in pairwise(row)):
+                return False  # "Between A and C, A is more plausible"
+        if any(cue.kind in ("declare", "answer", "final") for cue in self._cues(before.end, mention.start)):
+            return False  # "不选A，选D"
+        pair_by_comma = group[0] == group[1] and by_comma
         declared = pair_by_comma and self._declaring(before, group[0])[0] >= Standing.DECLARED
         return not (declared and self._denied(mention.end))  # "The answer is C, A is wrong"
+
+    def _linked(self, start: int, end: int) -> bool:
+        """Whether "and", "or" and the like join what ends and begins here, a verdict-less aside in brackets skipped."""
+        aside = _ASIDE.match(self.text, start, end)
+        if aside and not any(map(self._verdicts.get, range(start, aside.end()))):
+            start = aside.end()
+        return self._link.fullmatch(self.text, start, end) is not None
+
+    def _confirmed(self, end: int) -> bool:
+        """Whether "is right" or its like follows at once."""
+        return any(cue.kind == "declared" and self._is_direct(end, cue.start) for cue in self._cues(end, end + _DIRECT))
 
     def _denied(self, end: int) -> bool:
         """Whether a rejection follows in the clause."""
@@ -167,13 +207,17 @@ class Discourse:
             rejected = Standing.REJECTED in found[:]
             return (Standing.DECLARED, "phrase") if rejected else (Standing.REJECTED, "")
         found += self._part(one, begin, right)
-        if any(cue.kind == "suppose" for cue in self._cues(begin, stop)):
+        if self._supposed(mention, begin, stop):
             found.append(Standing.SUPPOSED)
         if mention.standing == Standing.TEXT and self._listed_away(begin, one.start):
             found.append(Standing.RESTATED)
-        if asked:
+        affirmed = asked and self._yes.match(self.text, stop) is not None  # "C? Yes."
+        if asked and not affirmed:
             found.append(Standing.CONSIDERED)
-        standing, place = self._declaring(one, first)
+        standing, place = (Standing.DECLARED, "phrase") if affirmed else self._declaring(one, first)
+        if mention.start in self._said:
+            standing, place = self._said[mention.start], "phrase"
+            found += [standing]
         if any(cue.kind == "declared" and self._is_direct(other.end, cue.start) for cue in right):
             standing, place = max(standing, Standing.DECLARED), "phrase"
         standing = max(standing, mention.standing) if mention.standing > Standing.OTHER else mention.standing
@@ -181,13 +225,27 @@ class Discourse:
             standing, place = Standing.LEADING, "line"
         elif standing == Standing.LEADING and mention.start in self._listed:
             standing = Standing.STATED
+        if self._refuses and standing != Standing.FINAL and place != "line":
+            found.append(Standing.CONSIDERED)  # "I cannot watch videos, but a typical answer would be A"
         return min([standing, *found]), place
+
+    def _supposed(self, mention: Mention, begin: int, stop: int) -> bool:
+        """Whether an "if" of the sentence holds for a mention: not beyond a ";", nor for what "but ... so" says."""
+        for cue in self._cues(begin, stop):
+            if cue.kind == "suppose":
+                start, end = sorted((cue.end, mention.start))
+                said = [one.kind for one in self._cues(start, end) if one.kind in ("but", "conclude")]
+                if ";" not in self.text[start:end] and not (
+                    cue.start < mention.start and said[-2:] == ["but", "conclude"]
+                ):
+                    return True
+        return False
 
     def _listed_away(self, begin: int, start: int) -> bool:
         """Whether a rejection earlier in the sentence still holds: "there is no dog, red cup or hat"."""
         for cue in reversed(self._cues(begin, start)):
             if cue.kind == "reject":
-                return True
+                return ";" not in self.text[cue.end : start]
             if cue.kind in (*_DECLARING, *_BREAKS, "plain", "declared"):
                 return False
         return False
@@ -218,8 +276,8 @@ class Discourse:
         at = bisect_right(self._breaks, (opened.start() if opened else start) - 1)
         begin = max(begin, self._breaks[at - 1] if at else 0, self.mentions[first - 1].end if first else 0)
         reach = closed.end() if closed else end
-        if self.text[reach : reach + 1] == "(" and self._verdicts.get(reach + 1):  # "B (wrong)"
-            reach += 1
+        if (label := _LABEL.match(self.text, reach)) and self._verdicts.get(label.end()):  # "B (wrong)", "B - wrong"
+            reach = label.end()
         at = bisect_left(self._breaks, reach)
         stop = min(stop, self._breaks[at] if at < len(self._breaks) else stop)
         if last + 1 < len(self.mentions):
@@ -230,9 +288,15 @@ class Discourse:
         """[PART] where a mention is of one frame or half: by what follows it, else by what was last said before."""
         if not mention.slot or mention.standing >= Standing.DECLARED:
             return []
-        before = reversed(self._cues(begin, mention.start))
         said = [cue for cue in right if cue.kind in ("part", "total")][:1]
-        said += [cue for cue in before if cue.kind in ("part", "total", "final") and not self._aside(cue, mention)]
+        revised, guesses = False, {cue.start for cue in self.cues if cue.kind == "consider"}
+        for cue in reversed(self._cues(begin, mention.start)):
+            revised = revised or cue.kind == "but"
+            if revised and cue.start in guesses:
+                continue  # "2 circles at first, but there are 3"
+            whole = cue.kind == "part" and _ALL.search(self.text, max(0, cue.start - 24), cue.start)
+            if cue.kind in ("part", "total", "final") and not whole and not self._aside(cue, mention):
+                said.append(cue)
         return [Standing.PART] if said and said[0].kind == "part" else []
 
     def _aside(self, cue: Cue, mention: Mention) -> bool:
@@ -333,25 +397,3 @@ def _bare_lines(text: str, mentions: Sequence[Mention]) -> tuple[set[int], set[i
             beside = bare(lines[neighbour]) if 0 <= neighbour < len(lines) else None
             (found if beside is None else listed).add(start)
     return found, listed
-
-
-@cache
-def filling(languages: tuple[Language, ...]) -> re.Pattern[str]:
-    """What may stand between a cue and the answer it declares: pauses and the languages' fillers."""
-    return re.compile(rf"(?:[\W_]|{_any_word(languages, 'fillers')})*", re.IGNORECASE)
-
-
-@cache
-def linking(languages: tuple[Language, ...]) -> re.Pattern[str]:
-    """What joins two answers into one of several: commas, "and", "or" and their like."""
-    words = f"{_any_word(languages, 'or')}|{_any_word(languages, 'labels')}"
-    return re.compile(rf"(?:[ ,/&|)(\[\]'+]|{words})+", re.IGNORECASE)
-
-
-def _any_word(languages: Sequence[Language], name: str) -> str:
-    """A pattern of the words listed under `name`; those of languages written without spaces may join others."""
-    spaced = {word for language in languages if language.starts for word in language.words(name)}
-    joined = {word for language in languages if not language.starts for word in language.words(name)}
-    whole = "|".join(map(re.escape, sorted(spaced, key=len, reverse=True))) or "(?!)"
-    parts = "|".join(map(re.escape, sorted(joined, key=len, reverse=True))) or "(?!)"
-    return rf"(?<![^\W\d_])(?:{whole})(?![^\W\d_])|(?:{parts})"

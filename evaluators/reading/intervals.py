@@ -20,8 +20,9 @@ from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 from evaluators.reading.cues import Cue
-from evaluators.reading.discourse import Mention, Standing, filling
-from evaluators.reading.language import Language, grammar_words, languages
+from evaluators.reading.discourse import Mention, Standing
+from evaluators.reading.joining import filling
+from evaluators.reading.language import Language, grammar_words, languages, words_of
 from evaluators.reading.numerals import number, ordinal, words_pattern
 
 STYLES = ("clock", "minutes", "seconds", "number")
@@ -84,6 +85,7 @@ class _Words(NamedTuple):
     to: re.Pattern[str]
     pair: re.Pattern[str]
     between: re.Pattern[str]
+    shared: re.Pattern[str]
     starts: re.Pattern[str]
     ends: re.Pattern[str]
     opening: re.Pattern[str]
@@ -102,6 +104,7 @@ class _Words(NamedTuple):
         unspaced = [one for one in languages if not one.starts]  # where the verb follows its time
 
         beside = rf"(?:[\s,~约]|(?:{words('beside')})(?![^\W\d_]{{2}})|t\s?=|第)*"
+        either = _either(words_of(languages, "or"))
         mark = r"-+>?|[–—~〜～→…]|=+>|\.{2,3}"
         brackets = r"[\s<>\[\]()'{}|]*"
         return _Words(
@@ -111,6 +114,11 @@ class _Words(NamedTuple):
             ),
             re.compile(rf"{brackets}(?:mark\s)?(?:{words('and')}){brackets}{beside}{brackets}", re.I),
             re.compile(rf"(?<![^\W\d_])(?:{words('between')})[^0-9\n]{{0,30}}$", re.I),
+            re.compile(
+                rf"(?<![^\W\d_])(?:{words('between')})[^0-9\n]{{0,30}}[0-9.:]{{1,9}}[^0-9\n]{{1,24}}[0-9.:]{{1,9}}"
+                rf"[^0-9\n]{{0,20}}(?<![^\W\d_])(?:{either})(?![^\W\d_])[^0-9\n]{{0,24}}$",
+                re.I,
+            ),
             re.compile(rf"(?:{words('starts')})[^0-9]{{0,40}}$", re.I),
             re.compile(rf"(?:{words('ends')})[^0-9]*$", re.I),
             re.compile(rf".{{0,2}}(?:{words('starts', unspaced)})"),
@@ -199,7 +207,7 @@ class _Pairs:
         if words.to.fullmatch(gap):
             return "range"
         before = text[max(0, a.start - _REACH) : a.start]
-        if words.pair.fullmatch(gap) and words.between.search(before):
+        if words.pair.fullmatch(gap) and (words.between.search(before) or words.shared.search(before)):
             return "range"
         after = text[b.end : b.end + 3].lstrip()
         if gap == "," and before.rstrip().endswith(("[", "(")) and after.startswith(("]", ")")):

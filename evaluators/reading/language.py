@@ -26,7 +26,7 @@ from evaluators.reading.text import PLAIN
 
 Kind = Literal[
     "final", "answer", "declare", "declared", "plain", "conclude", "correct", "but", "reject", "rejected", "except",
-    "consider", "hedge", "suppose", "other", "ignore", "part", "total", "lasting", "measure",
+    "consider", "hedge", "suppose", "other", "ignore", "part", "total", "lasting", "measure", "refuse",
 ]  # fmt: skip
 """What a cue says: of the mention after it (`declare`, `reject`, ...), before it (`declared`, `rejected`) or about."""
 KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
@@ -51,6 +51,11 @@ class Language:
     starts: Mapping[str, tuple[tuple[Kind, re.Pattern[str]], ...]] = field(default_factory=dict)
     strings: re.Pattern[str] | None = None
     kinds: Mapping[str, tuple[Kind, ...]] = field(default_factory=dict)
+
+    def ranks(self) -> dict[str, int]:
+        """ "third" -> 3, in every form of the word."""
+        listed = str(self.data.get("firsts") or "").split()
+        return {form.replace("_", " "): at for at, forms in enumerate(listed, start=1) for form in forms.split("/")}
 
     def words(self, name: str) -> frozenset[str]:
         """The words listed under `name`, none where the language has no such list."""
@@ -168,7 +173,7 @@ def declarations(language: Language, nouns: str) -> Mapping[str, re.Pattern[str]
     verb = "|".join(map(re.escape, sorted({v for c in copulas for v in c.split("/")}, key=len, reverse=True)))
     denials = {phrase for kind in ("reject", "rejected") for phrase in language.phrases[kind] if phrase.isalpha()}
     denied = "|".join(map(re.escape, sorted(denials)))
-    gap = rf"(?:[ ,]{{1,2}}(?!(?:{denied})(?![^\W\d_]))(?:[^\W\d_]{{2,}}|a|à|y)(?:'[^\W\d_]+)?){{0,9}}?"
+    gap = rf"(?:[ ,]{{1,2}}(?!(?:{denied})(?![^\W\d_]))(?:[^\W\d_]{{2,}}|(?-i:a|à|y))(?:'[^\W\d_]+)?){{0,9}}?"
     tail = rf"(?:'s|{gap}\s{{1,2}}(?:{verb})(?![^\W\d_])(?:\s?[:：])?|(?:\s?\([^()\n]{{0,60}}\))?{gap}\s{{0,2}}[:=])"
     by_word: dict[str, list[str]] = defaultdict(list)
     for noun in f"{listed.get('any', '')} {listed.get(nouns, '')}".split():

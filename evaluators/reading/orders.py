@@ -16,7 +16,8 @@ from itertools import islice, pairwise
 from typing import NamedTuple
 
 from evaluators.reading.cues import Cue
-from evaluators.reading.discourse import Mention, Standing, filling
+from evaluators.reading.discourse import Mention, Standing
+from evaluators.reading.joining import filling
 from evaluators.reading.language import Language, grammar_words, languages, words_of
 from evaluators.reading.numerals import number, words_pattern
 
@@ -25,6 +26,9 @@ MAX_NUMBERS = 2000
 _REACH = 80  # characters between two clips of one order
 _MOST = 9  # digits written as one number
 _ORDERED = re.compile(r">|→|\bthen\b|\bbefore\b|\bnext\b|然后|その後", re.IGNORECASE)
+_BEFORE = re.compile(
+    r"\b(?:before|after|precedes?|antes|después|vor|nach|avant|après)\b|之前|之后|前に|後に", re.IGNORECASE
+)
 _LISTED = re.compile(
     r"^[ ]{0,8}(?P<place>[0-9]{1,4})[.):][ ]{0,4}(?:[^\W\d_]{2,12} )?(?P<number>[0-9]{1,4})\b", re.I | re.M
 )
@@ -48,7 +52,8 @@ class _Words(NamedTuple):
     token: re.Pattern[str]
     gap: re.Pattern[str]
     clip_gap: re.Pattern[str]
-    firsts: tuple[str, ...]
+    ranks: dict[str, int]
+    ranked: re.Pattern[str]
     lasts: frozenset[str]
     place: re.Pattern[str]
     units: tuple[str, ...]
@@ -58,13 +63,13 @@ class _Words(NamedTuple):
     @cache
     def of(spoken: tuple[Language, ...]) -> _Words:
         clips = _either(word for one in languages() for word in one.words("clips"))
-        then = _spaced(words_of(spoken, "then"))
-        places = _spaced(words_of(spoken, "firsts") | words_of(spoken, "lasts"))
+        then = _spaced({word.replace("_", " ") for word in words_of(spoken, "then")})
+        ranks = {form: rank for one in spoken for form, rank in one.ranks().items()}
+        places = _spaced(ranks.keys() | words_of(spoken, "lasts"))
         slots = _spaced(words_of(spoken, "slots"))
-        between = rf"[\s,;>→|/&()\[\]<–—~-]|=>|{then}"
+        between = rf"[\s,;>→|/&()\[\]<–—~-]|=>|번째?|番目?|{then}"
         placed = rf"[0-9]{{1,4}}(?:[:.)]|st\b|nd\b|rd\b|th\b)|(?:{slots})\s?[0-9]{{1,4}}|{places}"
         aside = r"\([^()\n]{0,60}\)|:"
-        firsts = tuple(word for one in spoken for word in str(one.data.get("firsts") or "").split())
         return _Words(
             re.compile(
                 rf"(?<![A-Za-z\u00c0-\u024f0-9_.+])(?P<clip>(?:{clips})\s{{0,3}})?"
@@ -73,7 +78,8 @@ class _Words(NamedTuple):
             ),
             re.compile(rf"(?:{between}|(?:{placed})\s{{0,2}}[:=]?)+", re.IGNORECASE),
             re.compile(rf"(?:{between}|{placed}|{aside}|\.)+", re.IGNORECASE),
-            firsts,
+            ranks,
+            re.compile(rf"(?P<rank>{_spaced(ranks)})(?P<clip>\s?(?:{clips}))?", re.IGNORECASE),
             words_of(spoken, "lasts"),
             re.compile(rf"(?:{slots})\s?([0-9]{{1,4}})|({places})", re.IGNORECASE),
             tuple(word for one in languages() for name in ("seconds", "minutes") for word in _times(one, name)),
@@ -92,6 +98,7 @@ def find_orders(text: str, spoken: Sequence[Language], cues: Sequence[Cue], n: i
     found = finder.runs(numbers, words.clip_gap, clips=True) or finder.listed()
     if not found:
         found = finder.runs(numbers, words.gap, clips=False) + finder.joined()
+    found = found or finder.ranked()
     kept: list[Mention] = []
     for mention in sorted(found, key=lambda m: m.start):
         if not kept or mention.start >= kept[-1].end:
@@ -107,6 +114,7 @@ class _Finder:
         self._fill = filling(spoken)
         self._starts = {cue.start for cue in cues if cue.kind not in ("part", "total", "other", "lasting")}
         self._either = words_of(spoken, "or")
+        self._ands = re.compile(rf"\s*(?:{_spaced({w for one in spoken for w in _times(one, 'and')})})\s*\Z", re.I)
         self._declared = [cue.end for cue in cues if cue.kind in ("answer", "declare", "final")]
 
     def runs(self, numbers: Sequence[_Number], gap: re.Pattern[str], *, clips: bool) -> list[Mention]:
@@ -144,11 +152,20 @@ class _Finder:
         start, end = chain[0].start, chain[-1].end
         order = self._by_place(chain, values)
         prose = not self._alone(start, end)
+        if self._grouped(chain):
+            return None
         restated = prose and order == sorted(values) and not _ORDERED.search(text, start, end)
         standing = Standing.RESTATED if restated else Standing.STATED
-        if not clips and (self._counts(end) or self._labels(start)):
+        if not clips and (self._counts(end) or (self._labels(start) and not chain[0].clip)):
             standing = Standing.OTHER
         return Mention(self._permutation(order), start, end, standing, "clips" if clips else "numbers")
+
+    def _grouped(self, chain: Sequence[_Number]) -> bool:
+        """Whether groups are put in order, as in "2 and 1 come before 4 and 3"."""
+        gaps = [self.text[a.end : b.start] for a, b in pairwise(chain)]
+        return any(map(_BEFORE.search, gaps)) and any(
+            not _ORDERED.search(gap) and self._ands.search(gap) for gap in gaps
+        )
 
     def _numbered(self, chain: Sequence[_Number]) -> Mention | None:
         """ "1: 3, 2: 4": every second number is the place of the next."""
@@ -191,7 +208,7 @@ class _Finder:
         word = named[-1][2].lower()
         if word in self.words.lasts:
             return self.n
-        return next((at % 10 + 1 for at, first in enumerate(self.words.firsts) if first == word and at < 10), 0)
+        return self.words.ranks.get(word, 0)
 
     def listed(self) -> list[Mention]:
         """A numbered list of n clips, each with its description."""
@@ -201,6 +218,17 @@ class _Finder:
         order = [int(line["number"]) for line in lines]
         start, end = lines[0].start("place"), lines[-1].end()
         return [Mention(self._permutation(order), start, end, Standing.STATED, "list")]
+
+    def ranked(self) -> list[Mention]:
+        """Clips that are told by their own places: "the second clip, then the first, then the third"."""
+        matches = list(islice(self.words.ranked.finditer(self.text), MAX_NUMBERS))
+        if len(matches) != self.n or matches[0]["clip"] is None:
+            return []
+        if not all(self.words.clip_gap.fullmatch(self.text, a.end(), b.start()) for a, b in pairwise(matches)):
+            return []
+        order = [self.words.ranks[match["rank"].lower()] for match in matches]
+        standing = Standing.RESTATED if order == sorted(order) else Standing.STATED
+        return [Mention(self._permutation(order), matches[0].start(), matches[-1].end(), standing, "clips")]
 
     def joined(self) -> list[Mention]:
         """n digits in one: in running text only from n = 4 on, since "12" and "321" are more often quantities."""

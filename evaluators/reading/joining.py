@@ -1,0 +1,55 @@
+"""What may stand between two things said of an answer: fillers, "and" and "or", a "yes" of its own.
+
+Example:
+    >>> from evaluators.reading.language import spoken
+    >>> linking(spoken("A or B")).fullmatch(" or ") is not None
+    True
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+from evaluators.reading.language import Language
+
+
+@cache
+def filling(languages: tuple[Language, ...]) -> re.Pattern[str]:
+    """What may stand between a cue and the answer it declares: pauses and the languages' fillers."""
+    return re.compile(rf"(?:[\W_]|{_any_word(languages, 'fillers')})*", re.IGNORECASE)
+
+
+@cache
+def affirming(languages: tuple[Language, ...]) -> re.Pattern[str]:
+    """A sentence of nothing but "yes", or "yes, it is"."""
+    are = _any_word(languages, "copulas")
+    short = rf"(?:,?\s[^\W\d_]{{2,4}}\s(?:{are}))?"
+    return re.compile(rf"\s*(?:{_any_word(languages, 'yes')}){short}\s*(?:[.!。\n]|\Z)", re.IGNORECASE)
+
+
+@cache
+def verdicts(languages: tuple[Language, ...]) -> re.Pattern[str]:
+    """A "yes" or "no" written after a label, as in "A: no" and "| B | yes |"."""
+    yes, no = _any_word(languages, "yes"), _any_word(languages, "no")
+    label = r"\s*[)\]]?\s*(?:(?P<dash>[–—-]|->|→)|[:|(=])\s*"
+    return re.compile(
+        rf"{label}(?:(?P<yes>{yes})|(?P<no>{no}))(?=\s*(?:[.;|)\n]|\Z)|(?(dash)(?!)|(?:,|\s[–—-]\s)))", re.IGNORECASE
+    )
+
+
+@cache
+def linking(languages: tuple[Language, ...]) -> re.Pattern[str]:
+    """What joins two answers into one of several: commas, "and", "or" and their like."""
+    words = f"{_any_word(languages, 'or')}|{_any_word(languages, 'labels')}"
+    return re.compile(rf"(?:[ ,/&|)(\[\]'+→]|->|{words})+", re.IGNORECASE)
+
+
+def _any_word(languages: Sequence[Language], name: str) -> str:
+    """A pattern of the words listed under `name`; those of languages written without spaces may join others."""
+    spaced = {word for language in languages if language.starts for word in language.words(name)}
+    joined = {word for language in languages if not language.starts for word in language.words(name)}
+    whole = "|".join(map(re.escape, sorted(spaced, key=len, reverse=True))) or "(?!)"
+    parts = "|".join(map(re.escape, sorted(joined, key=len, reverse=True))) or "(?!)"
+    return rf"(?<![^\W\d_])(?:{whole})(?![^\W\d_])|(?:{parts})"
