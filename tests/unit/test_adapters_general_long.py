@@ -204,7 +204,7 @@ def test_mlvu_repack_asks_the_same(tmp_path: Path) -> None:
     wanted = samples_of("mlvu")
     rows = []
     for path in sorted((data / "json").iterdir()):
-        for row in json.loads(path.read_text()):
+        for row in json.loads(path.read_text()) if path.stem[2:] not in ("sub_scene", "summary") else ():
             lines = [f"({letter}) {text}" for letter, text in zip(ascii_uppercase, row["candidates"], strict=False)]
             rows.append(
                 {

@@ -80,8 +80,8 @@ def test_means_by_column_are_those_by_row(units: list[Scored]) -> None:
                 "value": pytest.approx(sum(scores) / len(scores), abs=1e-6),
                 "n": len(scores),
             }
-    single = [key for key in "kl" if all(isinstance(row.groups.get(key), str) for row in units)]
-    assert aggregate._single(table) == single
+    whole = [key for key in "kl" if all(row.groups.get(key) for row in units)]
+    assert aggregate._whole(table) == whole
 
 
 def test_a_unit_without_the_group_that_is_averaged_over_is_an_error() -> None:
