@@ -43,11 +43,13 @@ def find_cues(text: str, languages: Sequence[Language], nouns: str) -> list[Cue]
 
 
 def _of_marks(text: str) -> list[Cue]:
-    """Ticks and crosses: of what follows where one begins its line, of what it follows elsewhere."""
-    cues = []
+    """Ticks and crosses: of what follows in a line that begins with one, of what they follow elsewhere."""
+    cues, line, leads = [], -1, False
     for mark in MARK.finditer(text):
-        begins = not _WORD.search(text, text.rfind("\n", 0, mark.start()) + 1, mark.start())
-        cues.append(Cue(_MARKS[mark[0]][begins], *mark.span()))
+        begin = text.rfind("\n", 0, mark.start()) + 1
+        if begin != line:
+            line, leads = begin, not _WORD.search(text, begin, mark.start())
+        cues.append(Cue(_MARKS[mark[0]][leads], *mark.span()))
     return cues
 
 

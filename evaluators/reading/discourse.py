@@ -82,6 +82,7 @@ _SENTENCE = re.compile(r"\n+|\.{2,}|(?<=[\w\s)\]>%'])[.](?=\s|\Z)|[!?…。]+")
 _CLAUSE = re.compile(r"[,;(){}—–…]|\s-\s|\.\.+")
 _PAUSE = re.compile(rf"{_SENTENCE.pattern}|{_CLAUSE.pattern}")
 _OPEN, _CLOSED = re.compile(r"[\s(\[<'{]*\Z"), re.compile(r"[\s)\]>'}|:=]*")
+_DOTTED = re.compile(r"[)\]]?\.\s{1,3}(?=[✓✔☑✅✗✘✕✖❌❎])")
 _LABEL = re.compile(r"\(|\s{0,3}(?:[-–—]|->)\s{1,3}")
 _WORD = re.compile(r"[^\W_]")
 _ASIDE = re.compile(r"\s?\([^()\n]{1,50}\)")
@@ -130,6 +131,10 @@ class Discourse:
             if match and (mention.how == "letter" or match["asked"]):
                 said[mention.start] = Standing.DECLARED if match["yes"] else Standing.REJECTED
                 spans.append(match.span())
+            elif mention.how == "letter" and (mark := _DOTTED.match(self.text, mention.end)):
+                kind = next((cue.kind for cue in self.cues if cue.start == mark.end()), None)
+                if kind in ("declared", "rejected"):  # "A. ✗"
+                    said[mention.start] = Standing.DECLARED if kind == "declared" else Standing.REJECTED
         self.cues = _apart(self.cues, spans)
         return said
 

@@ -40,7 +40,7 @@ def _pattern(languages: tuple[Language, ...]) -> tuple[dict[str, int], re.Patter
     words |= dict.fromkeys(words_of(languages, "lasts"), -1)
     named, labels = _any_of(words), _any_of(words_of(languages, "labels"))
     return words, re.compile(
-        rf"(?<![A-Za-z\u00c0-\u024f0-9])(?P<named>{named})(?:个|個|の|\s)?\s?(?:{labels}|项|項)(?![A-Za-z\u00c0-\u024f])"
+        rf"(?<![A-Za-z\u00c0-\u024f0-9])(?<!\b[Aa]\s)(?P<named>{named})(?:个|個|の|\s)?\s?(?:{labels}|项|項)(?![A-Za-z\u00c0-\u024f])"
         rf"|(?<![A-Za-z\u00c0-\u024f])(?:{labels})\s?(?:(?:no|number|nr|nummer|número|numéro)\b\.?\s?|#|n[°º]\s?)?"
         rf"(?P<numbered>[1-9]|{words_pattern('numerals')})"
         r"(?![A-Za-z\u00c0-\u024f0-9%]|\s?[.:,]\s?[0-9]|\s?[-–]\s?[0-9])"

@@ -27,7 +27,8 @@ _REACH = 80  # characters between two clips of one order
 _MOST = 9  # digits written as one number
 _ORDERED = re.compile(r">|→|\bthen\b|\bbefore\b|\bnext\b|然后|その後", re.IGNORECASE)
 _BEFORE = re.compile(
-    r"\b(?:before|after|precedes?|antes|después|vor|nach|avant|après)\b|之前|之后|前に|後に", re.IGNORECASE
+    r"\b(?:before|precedes?|antes|vor|nach|avant)\b|\bafter\b(?!\s(?:that|this|which))|\bdespués\sde|之前|より前",
+    re.IGNORECASE,
 )
 _AFTER = re.compile(rf"(?:{_BEFORE.pattern})\s*\Z", re.IGNORECASE)
 _THAN = re.compile(r"\s?(?:の前|の後|より|之前|之后|之後|보다|전에|앞에)")
@@ -120,7 +121,6 @@ class _Finder:
         self._fill = filling(spoken)
         self._starts = {cue.start for cue in cues if cue.kind not in ("part", "total", "other", "lasting")}
         self._either = words_of(spoken, "or")
-        self._ands = re.compile(rf"\s*(?:{_spaced({w for one in spoken for w in _times(one, 'and')})})\s*\Z", re.I)
         self._declared = [cue.end for cue in cues if cue.kind in ("answer", "declare", "final", "conclude")]
         self._against = [cue.start for cue in cues if cue.kind in _AGAINST]
 
@@ -174,9 +174,8 @@ class _Finder:
         if _THAN.match(self.text, chain[-1].end):
             return True  # "2と1は4と3の前"
         gaps = [self.text[a.end : b.start] for a, b in pairwise(chain)]
-        return any(map(_BEFORE.search, gaps)) and any(
-            not _ORDERED.search(gap) and self._ands.search(gap) for gap in gaps
-        )
+        plain = any(not _ORDERED.search(gap) and not _BEFORE.search(gap) for gap in gaps)
+        return plain and any(map(_BEFORE.search, gaps))
 
     def _numbered(self, chain: Sequence[_Number]) -> Mention | None:
         """ "1: 3, 2: 4": every second number is the place of the next."""
