@@ -50,8 +50,9 @@ PROOFS = 3
 NOT_FALLEN_BACK = (401, 403, 404)
 """HTTP statuses that say nothing of how frames are sent."""
 
-NO_PICTURES = re.compile(r"At most 0 image")
-"""How vLLM refuses pictures for a model that takes none: none of the questions would be answered."""
+NO_PICTURES = re.compile(r"At most 0 image|cannot be split into the .{1,200} row\(s\) per image")
+"""How vLLM refuses pictures for a model that takes none, or that it cannot prepare them for: none of the questions
+would be answered."""
 
 FLAG = "a vLLM server takes them as one video with true times when it is started with --trust-request-mm-kwargs"
 
@@ -220,7 +221,7 @@ class ServerEngine(Engine):
                     raise ViubenchError(
                         f"the server shows its model no pictures: {error}",
                         where="--base-url",
-                        hint="raise its --limit-mm-per-prompt; a model that takes videos alone: --engine vllm or hf",
+                        hint="raise its --limit-mm-per-prompt, or run the model with --engine vllm or hf",
                     ) from error
                 if not self.wishes.gives_up(error, body, request.decoding):
                     raise
