@@ -145,7 +145,8 @@ def answer(checkpoint: Path, engine: str, data: Path) -> FamilyRow:
                 frame_cache=data / "frames", workers=1, filmstrips=0, **where,
             )  # fmt: skip
         except ViubenchError as error:
-            text = " ".join(f"{error.message} ({error.hint})".split() if error.hint else error.message.split())
+            said = f"{error.message} ({error.hint})" if error.hint else error.message
+            text = " ".join(said.replace(str(checkpoint), checkpoint.name).split())
             return FamilyRow(checkpoint.name, engine, {}, text, True, "", _since(started), packages)
         answers = {record.cluster: Answered.of(record) for record in run.records}
         proof = run.manifest.engine.get("settings", {}).get("sight", "")

@@ -251,6 +251,12 @@ def test_a_model_that_reads_spacing_gets_a_clock_of_milliseconds(serve: Serve, t
     assert response.shown.times == "positions"
 
 
+def test_a_processor_that_takes_one_frame_rate_gets_it_as_an_argument(serve: Serve, tmp_path: Path) -> None:
+    served = serve(root=str(of_family(tmp_path, "qwen2_5_omni")))
+    ask(ServerEngine(None, [served.url], {"sight": "off"}), request(clip(step=2.0)))
+    assert served.chats()[0]["mm_processor_kwargs"]["fps"] == 0.5
+
+
 def test_a_model_that_reads_no_clock_is_told_the_times_in_words(serve: Serve) -> None:
     served = serve(root="Qwen/Qwen2-VL-7B-Instruct")
     ask(ServerEngine(None, [served.url], {"sight": "off"}), request(clip()))

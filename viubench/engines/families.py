@@ -79,6 +79,7 @@ class Family:
         hf, vllm: as a video, or as still images with the time written before each, by engine.
         stamp: how its processor writes times into the prompt.
         positions: whether the seconds between frames go into the positions of their tokens.
+        rate: its processor takes one frame rate for all videos as an argument, and none from their metadata.
         ticks: its processor needs times in whole milliseconds, because it rounds 1 / fps or counts `total / duration`.
         group: frames that are merged in time, where the files do not say.
         merge: patches along a side of one token, where the files call it by no name that others do.
@@ -101,6 +102,7 @@ class Family:
     vllm: Medium = "video"
     stamp: Stamp | None = None
     positions: bool = False
+    rate: bool = False
     ticks: bool = False
     group: int = 1
     merge: int | None = None
@@ -162,8 +164,8 @@ _MINICPM = Family(
 FAMILIES: Mapping[str, Family] = {
     "qwen2_vl": _QWEN2,
     "qwen2_5_vl": _QWEN25,
-    "qwen2_5_omni": _QWEN25,
-    "qwen3_omni_moe": _QWEN25,
+    "qwen2_5_omni": replace(_QWEN25, rate=True),
+    "qwen3_omni_moe": replace(_QWEN25, rate=True),
     "qwen3_vl": _QWEN3,
     "qwen3_vl_moe": _QWEN3,
     "qwen3_5": _QWEN35,

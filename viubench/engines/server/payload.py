@@ -45,10 +45,10 @@ def messages(request: Request, *, format_: str, showing: Showing, file_as: str =
 def as_shown(request: Request, family: Family | None = None) -> dict[str, Any]:
     """What makes a vLLM server leave the frames and times of videos (of one `shared_clock`) as they are."""
     kept = {name: value for name, value in (shared_clock(request, family) or {}).items() if name != "video_backend"}
-    return {
-        "media_io_kwargs": {"video": {"num_frames": -1, **kept}},
-        "mm_processor_kwargs": {"do_sample_frames": False, "do_resize": False},
-    }
+    own: dict[str, Any] = {"do_sample_frames": False, "do_resize": False}
+    if family is not None and family.rate:
+        own["fps"] = 1 / timestamps.spacing(prompts.moving(request.videos)[0])
+    return {"media_io_kwargs": {"video": {"num_frames": -1, **kept}}, "mm_processor_kwargs": own}
 
 
 def shared_clock(request: Request, family: Family | None = None, group: int = 2) -> dict[str, Any] | None:
