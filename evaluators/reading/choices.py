@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -23,7 +23,7 @@ from itertools import pairwise
 from evaluators.reading.cues import MARK, Cue
 from evaluators.reading.discourse import Mention, Standing
 from evaluators.reading.joining import filling, linking
-from evaluators.reading.language import Language, words_of
+from evaluators.reading.language import Language, any_of, words_of
 from evaluators.reading.option_places import are_numbers, find_places
 from evaluators.reading.option_texts import OptionTexts
 
@@ -301,23 +301,19 @@ def _option_texts(options: tuple[tuple[str, str], ...], languages: tuple[Languag
 @lru_cache(maxsize=256)
 def _whole_words(forms: tuple[str, ...]) -> re.Pattern[str]:
     """Any of the forms; one in Latin letters not within a longer word."""
-    latin = _any_of(form for form in forms if form.isascii() or form[0] < "\u0300")
-    others = _any_of(form for form in forms if not (form.isascii() or form[0] < "\u0300"))
+    latin = any_of(form for form in forms if form.isascii() or form[0] < "\u0300")
+    others = any_of(form for form in forms if not (form.isascii() or form[0] < "\u0300"))
     return re.compile(rf"(?<![^\W_])(?:{latin})(?![^\W_]|'[^\W_])|{others}", re.IGNORECASE)
 
 
 @cache
 def _ends_with(languages: tuple[Language, ...], name: str) -> re.Pattern[str]:
     """One of the words listed under `name`, right before."""
-    words = _any_of(words_of(languages, name))
+    words = any_of(words_of(languages, name))
     return re.compile(rf"(?<![A-Za-z\u00c0-\u024f])(?:{words})\s{{0,3}}[(\[<':]{{0,2}}\s?\Z", re.IGNORECASE)
 
 
 @cache
 def _carriers(languages: tuple[Language, ...]) -> re.Pattern[str]:
     """The end of a clause, or one of the nouns that carry an answer: "in a clockwise direction"."""
-    return re.compile(rf"(?:\s(?:{_any_of(words_of(languages, 'carriers'))})){{0,2}}{_PAUSE.pattern}", re.IGNORECASE)
-
-
-def _any_of(words: Iterable[str]) -> str:
-    return "|".join(map(re.escape, sorted(words, key=len, reverse=True))) or "(?!)"
+    return re.compile(rf"(?:\s(?:{any_of(words_of(languages, 'carriers'))})){{0,2}}{_PAUSE.pattern}", re.IGNORECASE)

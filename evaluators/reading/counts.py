@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from evaluators.reading.cues import Cue
 from evaluators.reading.discourse import Mention, Standing
-from evaluators.reading.language import Language, grammar_words, languages, words_of
+from evaluators.reading.language import Language, any_of, any_whole, grammar_words, languages, words_of
 from evaluators.reading.numerals import number, words_pattern
 
 SHAPES = ("circles", "squares", "triangles")
@@ -192,13 +192,13 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
     }
     values = dict.fromkeys(words_of(spoken, "ones"), 1) | dict.fromkeys(words_of(spoken, "zeros"), 0)
     values |= {word.replace("_", " "): 12 for word in words_of(spoken, "dozens")}
-    count = rf"(?:[0-9]{{1,9}}|{words_pattern('numerals')}|{_spaced(values)})"
-    shape = _spaced(shapes)
-    measure = f"(?:{_either(words_of(languages(), 'measures'))})"
+    count = rf"(?:[0-9]{{1,9}}|{words_pattern('numerals')}|{any_whole(values)})"
+    shape = any_whole(shapes)
+    measure = f"(?:{any_of(words_of(languages(), 'measures'))})"
     look = r"(?:[^\W\d_]{2,}(?:-[^\W\d_]+)?\s{1,3}){0,3}?"
     vague = "|".join(part for one in spoken for part in str(one.data["vague"]).split("|"))
     between, both = (
-        _spaced({word for one in spoken for word in str(one.data["times"][name]).split()})
+        any_whole({word for one in spoken for word in str(one.data["times"][name]).split()})
         for name in ("between", "and")
     )
     stated = rf"{count}(?:\s?\+\s?{count}){{0,12}}"
@@ -234,14 +234,3 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
         shapes,
         values,
     )
-
-
-def _either(words: Iterable[str]) -> str:
-    return "|".join(re.escape(word) for word in sorted(set(words), key=len, reverse=True)) or "(?!)"
-
-
-def _spaced(words: Iterable[str]) -> str:
-    """Any of the words; one in Latin letters by itself."""
-    listed = set(words)
-    latin, others = {w for w in listed if w[0] < "\u0370"}, {w for w in listed if w[0] >= "\u0370"}
-    return rf"(?:(?<![^\W_])(?:{_either(latin)})(?![^\W_])|{_either(others)})"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from evaluators.reading.cues import Cue
 from evaluators.reading.discourse import Mention, Standing
 from evaluators.reading.joining import filling
-from evaluators.reading.language import Language, grammar_words, languages, words_of
+from evaluators.reading.language import Language, any_of, grammar_words, languages, words_of
 from evaluators.reading.numerals import number, ordinal, words_pattern
 
 STYLES = ("clock", "minutes", "seconds", "number")
@@ -100,12 +100,12 @@ class _Words(NamedTuple):
     def of(languages: tuple[Language, ...]) -> _Words:
         def words(name: str, spoken: Sequence[Language] = languages) -> str:
             listed = {word for one in spoken for word in str(one.data["times"].get(name) or "").split()}
-            return _either(word.replace("_", " ") for word in listed)
+            return any_of(word.replace("_", " ") for word in listed)
 
         unspaced = [one for one in languages if not one.starts]  # where the verb follows its time
 
         beside = rf"(?:[\s,~约]|(?:{words('beside')})(?![^\W\d_]{{2}})|t\s?=|第)*"
-        either = _either(words_of(languages, "or"))
+        either = any_of(words_of(languages, "or"))
         mark = r"-+>?|[–—~〜～→…]|=+>|\.{2,3}"
         brackets = r"[\s<>\[\]()'{}|]*"
         return _Words(
@@ -125,7 +125,7 @@ class _Words(NamedTuple):
             re.compile(rf".{{0,2}}(?:{words('starts', unspaced)})"),
             re.compile(rf".{{0,2}}(?:{words('ends', unspaced)})"),
             re.compile(rf"(?:(?<![^\W\d_])(?:{words('from')})\s*(?:(?:{words('beside')})\s*)*|[\[(<]\s*)+$", re.I),
-            re.compile(rf"\s*(?:{_either(p for one in languages for p in one.phrases['measure'])})(?![a-z])", re.I),
+            re.compile(rf"\s*(?:{any_of(p for one in languages for p in one.phrases['measure'])})(?![a-z])", re.I),
             re.compile(rf"(?:{words('anchor')})", re.I),
             frozenset(
                 w for one in languages for name in ("seconds", "minutes") for w in one.data["times"][name].split()
@@ -138,7 +138,7 @@ def _time_pattern(comma: str) -> re.Pattern[str]:
     """A time of any language; `comma` where figures have a decimal comma."""
 
     def unit(name: str) -> str:
-        return _either({word for one in languages() for word in str(one.data["times"][name]).split()})
+        return any_of({word for one in languages() for word in str(one.data["times"][name]).split()})
 
     figure = rf"[0-9]{{1,9}}(?:[.{comma}][0-9]{{1,20}})?(?![0-9]|\.[0-9])"
     amount = rf"(?:{figure}|{words_pattern('numerals ordinals')})"
@@ -155,10 +155,6 @@ def _time_pattern(comma: str) -> re.Pattern[str]:
     (?![A-Za-z\u00c0-\u024f0-9_%°])(?!\s?%){thousands}""",
         re.VERBOSE | re.IGNORECASE,
     )
-
-
-def _either(words: Iterable[str]) -> str:
-    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)) or "(?!)"
 
 
 def _amount(text: str | None) -> float:

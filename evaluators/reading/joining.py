@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from evaluators.reading.language import Language
+from evaluators.reading.language import Language, any_of
 
 ALL_OF = re.compile(
     r"(?:(?:(?:\A|[.:!?\n])\s*(?:the\s)?|\b(?:the|across|over)\s)[0-9]{1,4}"
@@ -57,6 +57,4 @@ def _any_word(languages: Sequence[Language], name: str) -> str:
     """A pattern of the words listed under `name`; those of languages written without spaces may join others."""
     spaced = {word for language in languages if language.starts for word in language.words(name)}
     joined = {word for language in languages if not language.starts for word in language.words(name)}
-    whole = "|".join(map(re.escape, sorted(spaced, key=len, reverse=True))) or "(?!)"
-    parts = "|".join(map(re.escape, sorted(joined, key=len, reverse=True))) or "(?!)"
-    return rf"(?<![^\W\d_])(?:{whole})(?![^\W\d_])|(?:{parts})"
+    return rf"(?<![^\W\d_])(?:{any_of(spaced)})(?![^\W\d_])|(?:{any_of(joined)})"

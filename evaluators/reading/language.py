@@ -179,3 +179,15 @@ def declarations(language: Language, nouns: str) -> Mapping[str, re.Pattern[str]
     for noun in f"{listed.get('any', '')} {listed.get(nouns, '')}".split():
         by_word[noun.lower()].append(re.escape(noun))
     return {word: re.compile(rf"(?:{'|'.join(same)}){tail}", re.IGNORECASE) for word, same in by_word.items()}
+
+
+def any_of(words: Iterable[str]) -> str:
+    """A pattern of any of the words, the longest first; one that matches nothing where there are none."""
+    return "|".join(map(re.escape, sorted(set(words), key=len, reverse=True))) or "(?!)"
+
+
+def any_whole(words: Iterable[str]) -> str:
+    """A pattern of any of the words; one in Latin letters only by itself."""
+    listed = set(words)
+    latin = {word for word in listed if word[0] < "\u0370"}
+    return rf"(?:(?<![^\W_])(?:{any_of(latin)})(?![^\W_])|{any_of(listed - latin)})"

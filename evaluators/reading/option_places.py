@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
-from evaluators.reading.language import Language, words_of
+from evaluators.reading.language import Language, any_of, words_of
 from evaluators.reading.numerals import number, words_pattern
 
 _WORD = re.compile(r"[^\W_]+")
@@ -38,7 +38,7 @@ def are_numbers(options: Iterable[str]) -> bool:
 def _pattern(languages: tuple[Language, ...]) -> tuple[dict[str, int], re.Pattern[str]]:
     words = {form: place for one in languages for form, place in one.ranks().items()}
     words |= dict.fromkeys(words_of(languages, "lasts"), -1)
-    named, labels = _any_of(words), _any_of(words_of(languages, "labels"))
+    named, labels = any_of(words), any_of(words_of(languages, "labels"))
     return words, re.compile(
         rf"(?<![A-Za-z\u00c0-\u024f0-9])(?<!\b[Aa]\s)(?P<named>{named})(?:个|個|の|\s)?\s?(?:{labels}|项|項)(?![A-Za-z\u00c0-\u024f])"
         rf"|(?<![A-Za-z\u00c0-\u024f])(?:{labels})\s?(?:(?:no|number|nr|nummer|número|numéro)\b\.?\s?|#|n[°º]\s?)?"
@@ -48,7 +48,3 @@ def _pattern(languages: tuple[Language, ...]) -> tuple[dict[str, int], re.Patter
         rf"|(?P<chosen>第[一二三四五六1-6])(?:个|個)(?=\s*(?:[.,!。]|\Z|\n))",
         re.IGNORECASE,
     )
-
-
-def _any_of(words: Iterable[str]) -> str:
-    return "|".join(map(re.escape, sorted(words, key=len, reverse=True))) or "(?!)"

@@ -10,7 +10,7 @@ Example:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from itertools import islice, pairwise
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from evaluators.reading.cues import Cue
 from evaluators.reading.discourse import Mention, Standing
 from evaluators.reading.joining import filling
-from evaluators.reading.language import Language, grammar_words, languages, words_of
+from evaluators.reading.language import Language, any_of, any_whole, grammar_words, languages, words_of
 from evaluators.reading.numerals import number, words_pattern
 
 MAX_NUMBERS = 2000
@@ -67,12 +67,12 @@ class _Words(NamedTuple):
     @staticmethod
     @cache
     def of(spoken: tuple[Language, ...]) -> _Words:
-        clips = _either(word for one in languages() for word in one.words("clips"))
-        then = _spaced({word.replace("_", " ") for word in words_of(spoken, "then")})
+        clips = any_of(word for one in languages() for word in one.words("clips"))
+        then = any_whole({word.replace("_", " ") for word in words_of(spoken, "then")})
         ranks = {form: rank for one in spoken for form, rank in one.ranks().items()}
         nexts = {word.replace("_", " ") for word in words_of(spoken, "nexts")}
-        places = _spaced(ranks.keys() | words_of(spoken, "lasts"))
-        slots = _spaced(words_of(spoken, "slots"))
+        places = any_whole(ranks.keys() | words_of(spoken, "lasts"))
+        slots = any_whole(words_of(spoken, "slots"))
         between = rf"[\s,;>→|/&()\[\]<–—~-]|=>|번째?|番目?|{then}"
         placed = rf"[0-9]{{1,4}}(?:[:.)]|st\b|nd\b|rd\b|th\b)|(?:{slots})\s?[0-9]{{1,4}}|{places}"
         aside = r"\([^()\n]{0,60}\)|:"
@@ -85,8 +85,8 @@ class _Words(NamedTuple):
             re.compile(rf"(?:{between}|(?:{placed})\s{{0,2}}[:=]?)+", re.IGNORECASE),
             re.compile(rf"(?:{between}|{placed}|{aside}|\.)+", re.IGNORECASE),
             ranks,
-            re.compile(rf"(?P<rank>{_spaced(ranks)})(?P<clip>\s?(?:{clips}))?", re.IGNORECASE),
-            re.compile(rf"[^\n?]{{0,80}}?[.,;\n。]\s*(?:{_spaced(nexts)})[\s,]*", re.IGNORECASE),
+            re.compile(rf"(?P<rank>{any_whole(ranks)})(?P<clip>\s?(?:{clips}))?", re.IGNORECASE),
+            re.compile(rf"[^\n?]{{0,80}}?[.,;\n。]\s*(?:{any_whole(nexts)})[\s,]*", re.IGNORECASE),
             words_of(spoken, "lasts"),
             re.compile(rf"(?:{slots})\s?([0-9]{{1,4}})|({places})", re.IGNORECASE),
             tuple(word for one in languages() for name in ("seconds", "minutes") for word in _times(one, name)),
@@ -309,14 +309,3 @@ def _nouns(language: Language) -> set[str]:
 
 def _times(language: Language, name: str) -> list[str]:
     return str(language.data["times"][name]).split()
-
-
-def _either(words: Iterable[str]) -> str:
-    return "|".join(re.escape(word) for word in sorted(set(words), key=len, reverse=True)) or "(?!)"
-
-
-def _spaced(words: Iterable[str]) -> str:
-    """Any of the words; one in Latin letters by itself."""
-    latin = _either(word for word in words if word[0] < "\u0370")
-    others = _either(word for word in words if word[0] >= "\u0370")
-    return rf"(?:(?<![^\W_])(?:{latin})(?![^\W_])|{others})"
