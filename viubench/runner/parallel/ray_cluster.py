@@ -14,10 +14,15 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+from tenacity import Retrying, stop_after_attempt
+
 from viubench.errors import ViubenchError
 
 CONNECT_S = 10.0
 """Seconds that the head of a named cluster has to answer in."""
+
+TRIES = 3
+"""Starts of a cluster of our own."""
 
 STORE_BYTES = 128 << 20
 """Object store of a cluster of our own: what is sent is small."""
@@ -43,7 +48,7 @@ def cluster(address: str | None, cores: float = 1) -> Iterator[None]:
         cores: what a cluster started here counts at least, however many the machine has.
 
     Raises:
-        ViubenchError: no cluster answers at `address`.
+        ViubenchError: no cluster answers at `address`, or none starts here.
     """
     named = address or os.environ.get("RAY_ADDRESS")
     if named == "local":  # read by Ray when it is imported, where it is off by default
@@ -54,14 +59,27 @@ def cluster(address: str | None, cores: float = 1) -> Iterator[None]:
         return
     quiet = {"log_to_driver": bool(os.environ.get("VIUBENCH_DEBUG")), "logging_level": "ERROR"}
     if named == "local" or not _connect(named, quiet):
-        counted = max(os.cpu_count() or 1, math.ceil(cores))
-        ray.init(
-            address="local", include_dashboard=False, num_cpus=counted, object_store_memory=STORE_BYTES, **quiet
-        )  # fmt: skip
+        _start(max(os.cpu_count() or 1, math.ceil(cores)), quiet)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start(cores: int, quiet: dict[str, Any]) -> None:
+    """Start a cluster on this machine. Ray gives its own processes 30 s, too few on a busy one: it gets three tries."""
+    ray = import_ray()
+    try:
+        for attempt in Retrying(stop=stop_after_attempt(TRIES), before_sleep=lambda _: ray.shutdown(), reraise=True):
+            with attempt:
+                ray.init(
+                    address="local", include_dashboard=False, num_cpus=cores, object_store_memory=STORE_BYTES, **quiet
+                )
+    except Exception as error:  # Ray raises a plain one
+        ray.shutdown()
+        raise ViubenchError(
+            f"Ray does not start on this machine: {last_line(error)}", hint="name a cluster that runs: HOST:PORT"
+        ) from error
 
 
 def _connect(address: str | None, quiet: dict[str, Any]) -> bool:
