@@ -105,6 +105,13 @@ Options:
     lettered=True,
 )
 
+_BLOCKS = """{% for title, text in blocks %}
+{{ title }}, between the lines:
+{{ fence }}
+{{ text }}
+{{ fence }}
+{% endfor %}"""
+
 CORRECT = Form(
     "correct",
     """A model was asked a question about a video. Say whether its reply gives the same answer as the reference.
@@ -113,12 +120,8 @@ asks for, offers several answers or gives none is not correct.
 
 Question:
 {{ question }}
-{% for title, text in blocks %}
-{{ title }}, between the lines:
-{{ fence }}
-{{ text }}
-{{ fence }}
-{% endfor %}"""
+"""
+    + _BLOCKS
     + _REPLY,
     own={"correct": (True, False)},
 )
@@ -129,12 +132,9 @@ RATING = Form(
 
 Question:
 {{ question }}
-{% for title, text in blocks %}
-{{ title }}, between the lines:
-{{ fence }}
-{{ text }}
-{{ fence }}
-{% endfor %}
+"""
+    + _BLOCKS
+    + """
 Rate each of these from 1 (worst) to 5 (best), in whole numbers:
 {% for name, meaning in criteria.items() %}- {{ name }}: {{ meaning }}
 {% endfor %}"""
