@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-
 from trainer.distributed import SINGLE_PROCESS, ProcessGroup, SharedError
+
 from viubench.errors import Exit, ViubenchError
 
 
