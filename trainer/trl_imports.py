@@ -7,9 +7,11 @@ TRL imports vLLM where it is installed, which takes seconds and starts its threa
 know. Rollouts by vLLM are asked of our own engine, so TRL is told that there is none.
 """
 
-import trl.import_utils
+from importlib import import_module
+from typing import Any
 
-trl.import_utils.is_vllm_available = lambda *_, **__: False
+available: Any = import_module("trl.import_utils")
+available.is_vllm_available = lambda *_, **__: False
 
 from trl import GRPOConfig, GRPOTrainer  # noqa: E402
 from trl.trainer.utils import split_tensor_dict  # noqa: E402
