@@ -211,7 +211,7 @@ def train(
     checks.check_video_used(policy, questions, config)
     source = source or PolicyRollouts(policy, config.micro_batch_size)
     sampler = Sampler(config, policy, source, questions, rewarder, stage.processes)
-    return stage.run(VideoGRPOTrainer(stage, sampler))
+    return stage.run(lambda: VideoGRPOTrainer(stage, sampler))
 
 
 def step_summary(whole: Diagnostics) -> dict[str, float]:
