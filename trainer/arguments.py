@@ -19,7 +19,8 @@ from viubench.errors import ViubenchError
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
-    from trl import GRPOConfig
+
+    from trainer.trl_imports import GRPOConfig
 
 SAME = (
     "seed", "max_steps", "num_iterations", "num_generations", "temperature", "max_completion_length", "loss_type",
@@ -43,7 +44,7 @@ def grpo_arguments(config: TrainConfig, out: Path, processes: Processes) -> GRPO
     Raises:
         ViubenchError: questions that cannot be split evenly, or a key under `trl` that GRPOConfig does not have.
     """
-    from trl import GRPOConfig
+    from trainer.trl_imports import GRPOConfig
 
     micro_batches = _micro_batches(config, config.train_batch_size, "train_batch_size", processes)
     step = config.mini_batch_size or config.train_batch_size
@@ -77,6 +78,7 @@ def shared_arguments(config: TrainConfig, out: Path, processes: Processes) -> di
         "output_dir": str(out),
         "run_name": config.run_name,
         "use_cpu": processes.device == "cpu",
+        "ddp_find_unused_parameters": False,  # every question has frames and an answer
         "ddp_timeout": int(TIMEOUT.total_seconds()),
         "seed": config.seed,
         "weight_decay": config.weight_decay,

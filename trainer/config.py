@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -23,10 +23,13 @@ from viubench.storage import strict_yaml
 
 RECIPES = Path(__file__).parent / "recipes"
 
-SILENT = {
-    "run_name", "description", "items", "save_steps", "save_total_limit", "save_best", "checks", "harness_eval",
-    "log_completions", "report_to", "micro_batch_size", "gradient_checkpointing", "max_steps", "rollout",
-}  # fmt: skip
+SILENT: dict[str, Any] = {"rollout": {"engine_args"}} | dict.fromkeys(
+    (
+        "run_name", "description", "items", "save_steps", "save_total_limit", "save_best", "checks", "harness_eval",
+        "log_completions", "report_to", "micro_batch_size", "gradient_checkpointing", "max_steps",
+    ),
+    True,
+)  # fmt: skip
 """Keys that are not in `TrainConfig.hash`."""
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]

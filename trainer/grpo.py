@@ -17,8 +17,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trl import GRPOTrainer
-
 from trainer import checks
 from trainer.arguments import grpo_arguments
 from trainer.checkpoints import answer_log
@@ -32,6 +30,7 @@ from trainer.rewards import Diagnostics, Rewarder, diagnose, diagnose_tasks, sha
 from trainer.rollouts.base import PolicyRollouts, RolloutSource
 from trainer.rollouts.sampler import Answered, Sampler
 from trainer.stage import Stage, task_metrics
+from trainer.trl_imports import GRPOTrainer, split_tensor_dict
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,8 +111,6 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """As TRL's, but the answers are not shuffled: those to one question share its prompt."""
-        from trl.trainer.utils import split_tensor_dict
-
         parts = self.args.steps_per_generation
         if self._step % (parts * self.num_iterations) == 0 or self._buffered_inputs is None:
             batch = self._generate_and_score_completions(generation_batch)
@@ -214,7 +211,7 @@ def train(
     checks.check_video_used(policy, questions, config)
     source = source or PolicyRollouts(policy, config.micro_batch_size)
     sampler = Sampler(config, policy, source, questions, rewarder, stage.processes)
-    return stage.run(VideoGRPOTrainer(stage, sampler))
+    return stage.run(lambda: VideoGRPOTrainer(stage, sampler))
 
 
 def step_summary(whole: Diagnostics) -> dict[str, float]:

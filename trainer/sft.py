@@ -11,6 +11,7 @@ has a threshold to pass in two validations in a row; one that has passed is aske
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -97,7 +98,7 @@ def warm_start(config: TrainConfig, out: Path, questions: Questions, policy: Pol
         raise ViubenchError("the configuration has no warm start", where=config.run_name)
     stage = WarmStage(config, out / FOLDER, questions, policy, config.warm_start, options)
     check_thresholds(config.warm_start, stage.baselines)
-    last = stage.run(WarmStartTrainer(stage))
+    last = stage.run(lambda: WarmStartTrainer(stage))
     if not stage.curriculum.finished:
         raise _not_passed(stage.curriculum, config.warm_start)
     return last
@@ -121,8 +122,8 @@ class WarmStage(Stage):
         self.warm, self.eval_steps = warm, warm.eval_steps
         self.curriculum = Curriculum(dict.fromkeys(config.tasks, 0))
 
-    def state(self) -> dict[str, Any]:
-        return super().state() | {"curriculum": vars(self.curriculum)}
+    def present(self) -> dict[str, Any]:
+        return super().present() | {"curriculum": deepcopy(vars(self.curriculum))}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         super().restore(state)

@@ -2,7 +2,7 @@
 
 Example:
     stage = Stage(config, Path("runs/train"), questions, policy, rewarder=rewarder)
-    last = stage.run(VideoGRPOTrainer(stage, sampler))   # resumes where it can; the last checkpoint
+    last = stage.run(lambda: VideoGRPOTrainer(stage, sampler))   # resumes where it can; the last checkpoint
 
 It locks the folder, resumes, writes train.jsonl, validates, watches for a collapse, evaluates and prunes checkpoints,
 and saves the finished steps when a run fails.
@@ -78,17 +78,26 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         self.alarms: dict[str, str] = {}
         self.logged: dict[str, Any] = {}
         self.eval_steps = config.eval_steps
+        self._finished: dict[str, Any] = {}
         self._started = time.perf_counter()
 
     # --- a run ------------------------------------------------------------------------------------------------
 
-    def run(self, trainer: Any) -> Path:
+    def run(self, build: Callable[[], Any]) -> Path:
         """Train to the end from the last checkpoint, if there is one; returns the last one then.
+
+        `build` returns the Trainer.
 
         Raises:
             ViubenchError: a check stopped the run, memory or disk ran out, the checkpoint is damaged or of another
                 configuration, or another process trains there. The message says where the finished steps are saved.
         """
+        try:
+            trainer = build()
+        except (ValueError, TypeError, ImportError, RuntimeError, NotImplementedError) as error:  # their own checks
+            if (plain := told(error, self.out)) is not None:
+                raise plain from error
+            raise ViubenchError(f"the trainer does not take the configuration: {error}", where="--config") from error
         trainer.base, trainer.processes, trainer.saved = self.policy.path, self.processes, self
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(self)
@@ -96,6 +105,7 @@ class Stage(TrainerCallback):  # type: ignore[misc]
             last = checkpoint.latest(self.out)
             if last is not None:
                 self.restore(checkpoint.read_state(last, self.manifest["run"]))
+                self._finished = self.present()
             if self.processes.is_main:
                 self.log.cut(0 if last is None else checkpoint.step_of(last))
                 write_json(self.out / "manifest.json", self.manifest)
@@ -106,7 +116,11 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         return last
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs beside weights and optimizer, as JSON."""
+        """What a resumed run needs beside weights and optimizer after the last finished step, as JSON."""
+        return self._finished
+
+    def present(self) -> dict[str, Any]:
+        """The state as it is now, perhaps within a step."""
         return {"run": self.manifest["run"], "monitor": self.monitor.state(), "log": self.logged}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -147,6 +161,7 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         seconds = time.perf_counter() - self._started
         self.logged = {"step": state.global_step - 1, **logs, **self.alarms, "seconds": seconds}
         alarms, self.numbers, self.alarms = self.alarms, {}, {}
+        self._finished = self.present()
         if self.processes.is_main:
             self.log.write(self.logged)
             self.progress(self.logged)

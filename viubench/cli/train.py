@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -164,12 +165,12 @@ def _train(
 def quiet_libraries() -> None:
     """Keep what the libraries print to what a user can act on; before they are imported."""
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-    warnings.filterwarnings("ignore", message="TRL currently supports vLLM")  # vLLM is asked by our own engine
     warnings.filterwarnings("ignore", message="The value of the smallest subnormal")  # of numpy
-    from transformers.utils import logging
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    from transformers.utils import logging as transformers_logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()  # one bar is enough
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()  # one bar is enough
 
 
 def _open_policy(config: TrainConfig, path: str, processes: Processes) -> Policy:
