@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields
-from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.config import TrainConfig
 from trainer.processes import TIMEOUT, Processes
-from viubench.errors import ViubenchError
+from viubench.errors import ViubenchError, did_you_mean
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -37,12 +37,48 @@ DECIDED = (
 )  # fmt: skip
 """Fields of GRPOConfig that other keys decide, or that this trainer does otherwise."""
 
+WITHOUT_EFFECT = (
+    "top_p", "top_k", "min_p", "repetition_penalty", "generation_kwargs", "chat_template_kwargs",
+    "cache_implementation", "use_transformers_paged", "use_transformers_continuous_batching",
+    "transformers_continuous_batching_config", "vllm_mode", "vllm_model_impl", "vllm_enable_sleep_mode",
+    "vllm_structured_outputs_regex", "vllm_server_base_url", "vllm_server_host", "vllm_server_port",
+    "vllm_server_timeout", "vllm_group_port", "vllm_gpu_memory_utilization", "vllm_max_model_length",
+    "vllm_tensor_parallel_size", "reward_weights", "multi_objective_aggregation", "max_tool_calling_iterations",
+    "num_generations_eval", "per_device_eval_batch_size", "num_train_epochs", "resume_from_checkpoint",
+    "auto_find_batch_size", "save_only_model", "train_sampling_strategy", "remove_unused_columns",
+)  # fmt: skip
+"""Fields of GRPOConfig about what this trainer does itself: rollouts, rewards, questions, validation, checkpoints."""
+
+SEE = "see docs/training.md"
+
+
+def check_arguments(config: TrainConfig, out: Path, processes: Processes) -> None:
+    """Raises as `grpo_arguments` and `sft_arguments` would, and where a package or file that `config` names is missing;
+    for a command that opens a large model only then."""
+    needed: dict[str, str] = dict.fromkeys(config.report_to, "report_to")
+    needed |= {"bitsandbytes": "finetuning.load_in_4bit"} if config.finetuning.load_in_4bit else {}
+    needed |= {"deepspeed": "trl.deepspeed"} if config.trl.get("deepspeed") else {}
+    for package, where in needed.items():
+        if find_spec(package) is None:
+            raise ViubenchError(f"{package} is not installed", where=where, hint=f"pip install {package}")
+    settings = config.trl.get("deepspeed")
+    if isinstance(settings, str) and not Path(settings).is_file():
+        raise ViubenchError(
+            f"there is no file {settings}", where="trl.deepspeed", hint="name a JSON file of DeepSpeed's"
+        )
+    # As long as such arguments live, transformers opens every model sharded.
+    trl = {name: value for name, value in config.trl.items() if name != "deepspeed"}
+    grpo_arguments(config.model_copy(update={"trl": trl}), out, processes)
+    if config.warm_start is not None:
+        sft_arguments(config, out, processes)
+
 
 def grpo_arguments(config: TrainConfig, out: Path, processes: Processes) -> GRPOConfig:
     """TRL's arguments of a training into folder `out`.
 
     Raises:
-        ViubenchError: questions that cannot be split evenly, or a key under `trl` that GRPOConfig does not have.
+        ViubenchError: questions that cannot be split evenly, or what TRL refuses, such as a key under `trl` that
+            GRPOConfig does not have.
     """
     from trainer.trl_imports import GRPOConfig
 
@@ -61,12 +97,16 @@ def grpo_arguments(config: TrainConfig, out: Path, processes: Processes) -> GRPO
     }
     known = sorted(field.name for field in fields(GRPOConfig) if field.init)
     for name in config.trl:
-        if name not in known or name in values or name in DECIDED:
-            close = get_close_matches(name, known, n=1)
+        if name in TrainConfig.model_fields:
             raise ViubenchError(
-                f"trl: {name} " + ("is decided by other keys" if name in known else "is no field of TRL's GRPOConfig"),
+                f"trl: {name} is a key of its own", where=f"trl.{name}", hint=f"write {name} outside trl"
+            )
+        if name not in known or name in values or name in DECIDED + WITHOUT_EFFECT:
+            why = "is decided by other keys" if name in known else "is no field of TRL's GRPOConfig"
+            raise ViubenchError(
+                f"trl: {name} {'has no effect here' if name in WITHOUT_EFFECT else why}",
                 where=f"trl.{name}",
-                hint=f"did you mean {close[0]!r}?" if close and close[0] != name else "see docs/training.md",
+                hint=SEE if name in known else did_you_mean(name, known, SEE, "{!r}"),
             )
     return _built(GRPOConfig, values | config.trl)
 
@@ -139,4 +179,6 @@ def _built(kind: Any, values: dict[str, Any]) -> Any:
     try:
         return kind(**values)
     except (TypeError, ValueError, ImportError, RuntimeError) as error:  # the libraries' own checks
-        raise ViubenchError(f"TRL refuses the configuration: {error}", where="training") from error
+        raise ViubenchError(
+            f"TRL refuses the configuration: {str(error).strip()}", where="--config", hint=SEE
+        ) from error
