@@ -94,6 +94,10 @@ def shared_arguments(config: TrainConfig, out: Path, processes: Processes) -> di
         "dataloader_pin_memory": False,
     }
     if config.finetuning.fsdp and processes.size > 1:
+        if processes.device == "cpu":
+            raise ViubenchError(
+                "weights are sharded over GPUs only", where="finetuning.fsdp", hint="leave fsdp out on a CPU"
+            )
         values |= {"fsdp": "full_shard", "fsdp_config": {"fsdp_version": 2, "state_dict_type": "FULL_STATE_DICT"}}
     return values
 
