@@ -67,8 +67,6 @@ def train(
         return
     require_training()
     processes = Processes.join(device)
-    if not dry_run:
-        claim(out)
     multiple = describe_checkpoint(chosen.model)["size_multiple"]
     catalogue, cache = (
         Catalogue(tuple(options["include_path"])),
@@ -83,6 +81,7 @@ def train(
     if dry_run:
         print(_plan(chosen, questions))
         return
+    claim(out)
     with in_plain_words(out):
         _train(chosen, out, questions, processes, options)
 
