@@ -50,7 +50,7 @@ def test_a_good_file_loads(tmp_path: Path) -> None:
             "did you mean 'name'?",
         ),
         (GOOD + "zzzz: miou\n", "unknown key 'zzzz'", ":7:1", "see the keys of a task that works"),
-        (GOOD + "params: {a: 1}\n", "unknown key 'params'", ":7:1", "it belongs under "),
+        (GOOD + "kind: ground\n", "unknown key 'kind'", ":7:1", "it belongs under "),
         (
             GOOD.replace("{name: choice}", "{name: choice, zzz: 1}"),
             "'evaluator.zzz'",
