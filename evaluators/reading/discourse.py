@@ -366,7 +366,7 @@ def decide(judged: Sequence[Judged], every: Sequence[Judged], corrections: int) 
         return None
     for one in judged:
         denied = one.part == part and one.standing == Standing.REJECTED and _key(one.mention) == _key(chosen.mention)
-        if denied and (one.mention.standing != Standing.TEXT or chosen.standing == Standing.TEXT):
+        if denied and (one.mention.how != "text" or chosen.standing == Standing.TEXT):
             return None
     return chosen
 

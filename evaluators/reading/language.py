@@ -3,8 +3,8 @@
 Example:
     >>> [language.name for language in spoken("答案是C，不是B。")]
     ['Japanese', 'Chinese']
-    >>> sorted(spoken("It is B.")[0].words("no"))
-    ['no', 'nope']
+    >>> sorted(spoken("It is B.")[0].words("yes"))
+    ['yeah', 'yep', 'yes', 'yup']
 
 A phrase of a language written with spaces is a row of words: `a/b` either word, `word?` may be absent, `...` up to
 three more words, a final `,` where a pause must follow. One of a language written without is a plain string.
@@ -26,7 +26,8 @@ from evaluators.reading.text import PLAIN
 
 Kind = Literal[
     "final", "answer", "declare", "declared", "plain", "conclude", "correct", "but", "reject", "rejected", "except",
-    "consider", "hedge", "suppose", "other", "ignore", "part", "total", "lasting", "measure", "refuse",
+    "consider", "hedge", "suppose", "other", "ignore", "part", "total", "lasting", "measure", "refuse", "evidence",
+    "revise",
 ]  # fmt: skip
 """What a cue says: of the mention after it (`declare`, `reject`, ...), before it (`declared`, `rejected`) or about."""
 KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
@@ -91,7 +92,9 @@ def _speakers() -> dict[str, tuple[str, ...]]:
     for language in languages():
         if language.script == "latin":
             phrases = " ".join(phrase for kind in language.phrases.values() for phrase in kind)
-            phrases += " ".join(str(language.data[name]) for name in ("times", "nouns", "fillers", "then", "shapes"))
+            phrases += " ".join(
+                str(language.data[name]) for name in ("times", "nouns", "fillers", "then", "shapes", "slots")
+            )
             named = {word.lower() for word in WORD.findall(phrases)} | language.words("yes") | language.words("no")
             for word in named | language.words("common"):
                 speakers[word].append(language.name)
