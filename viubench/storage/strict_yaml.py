@@ -157,10 +157,10 @@ def _hint(loc: Path_, model: type[BaseModel], see: str) -> str:
     from viubench.schema.wording import known_keys
 
     name, here = str(loc[-1]), known_keys(model, loc[:-1])
-    if like := _like(name, here):
-        return f"did you mean {' or '.join(map(repr, like))}?"
     if elsewhere := [path for path in _paths(model) if path.rpartition(".")[2] == name]:
         return f"it belongs under {elsewhere[0].rpartition('.')[0] or 'the document'}"
+    if like := _like(name, here):
+        return f"did you mean {' or '.join(map(repr, like))}?"
     there = f"remove it; there are: {', '.join(here)}"
     return there if here and len(there) <= LONGEST_HINT else f"remove it, or {see}"
 
