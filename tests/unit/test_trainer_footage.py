@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.demo import acceptance, footage
-from trainer.demo.pipeline import swap
+from trainer.demo import acceptance, footage, pipeline
 from viubench.api.compare import compare
 from viubench.errors import ViubenchError
 from viubench.pretext.build import build
@@ -105,7 +104,7 @@ def test_equal_seeds_cut_equal_clips_of_every_scene(sources: list[footage.Source
     assert {path.parts[0] for path in one} == {source.scene for source in sources}
     for path in one:
         facts = probe(tmp_path / "one" / path)
-        assert 2.8 <= facts.duration <= 24.2
+        assert round(facts.duration) in footage.SECONDS
         assert (facts.width, facts.height) == (64, 64)
 
 
@@ -146,7 +145,7 @@ def test_items_of_one_scene_are_one_cluster_and_swapped_with_another(
     recipe: Recipe = catalogue.recipe("tiny-clips")
     build(recipe, catalogue.tasks_of(recipe), tmp_path / "clips", tmp_path / "items", n=20, cache=FrameCache(tmp_path))
     footage.cluster_by_scene(tmp_path / "items")
-    swap(tmp_path / "items", tmp_path / "swapped")
+    pipeline.swap(tmp_path / "items", tmp_path / "swapped")
 
     def read(name: str) -> list[Item]:
         return [Item.model_validate(json.loads(line)) for line in (tmp_path / name / "items.jsonl").open()]
@@ -157,6 +156,24 @@ def test_items_of_one_scene_are_one_cluster_and_swapped_with_another(
     for item, other in zip(items, swapped, strict=True):
         assert (item.question, item.answer) == (other.question, other.answer)
         assert item.cluster != other.cluster
+
+
+def test_a_scene_is_in_one_split_and_only_training_clips_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[tuple[object, ...]] = []
+    known = [footage.Source(f"{k}.mp4", ramp(12), f"scene {k // 2}") for k in range(20)]
+    monkeypatch.setattr(footage, "read", lambda *_: (known, ["dark.mp4: its frames show nothing"]))
+    monkeypatch.setattr(pipeline, "CUTS", dict.fromkeys(pipeline.CUTS, 10))
+    monkeypatch.setattr(pipeline.Demo, "viubench", lambda self, *words: commands.append(words))
+    config = pipeline.demo_config("tiny-clips", 0, "smooth", warm=True)
+    demo = pipeline.ClipsDemo(tmp_path, 0, None, config, 1, folder=tmp_path)
+    for split in pipeline.CLIPS:
+        demo.clips(split, tmp_path / "clips" / split)
+    scenes = [path.name for path in (tmp_path / "clips").glob("*/*")]
+    assert sorted(scenes) == [f"scene {k}" for k in range(10)]
+    assert {words[0] for words in commands} == {"clips"}
+    assert all("train/drawn" in str(words[2]) for words in commands)
 
 
 def test_what_falls_short_on_real_clips_is_said(tmp_path: Path) -> None:

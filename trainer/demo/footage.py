@@ -36,12 +36,15 @@ SIZE = Resize(max_pixels=192 * 108, min_pixels=1024, multiple=2)
 """Of a source: eight frames a second of its first ten minutes at most, at about three times the size of a cut clip."""
 
 SIDE = 64
-SECONDS = (3.0, 24.0)
+RATES = (4, 8)
+SECONDS = (3, 4, 6, 8, 12, 16, 24)
+"""Side of a cut clip in pixels, its frames a second and its length; few lengths, as a small model learns the times at
+which frames can stand by heart."""
+
 SPEED = (0.4, 2.5)
 CROP = (0.4, 1.0)
 LIGHT = (0.7, 1.3)
-RATES = (4, 5, 6, 8)
-"""Side of a cut clip in pixels and its frames a second; ranges of its length, speed, share of the picture and light."""
+"""Ranges of the speed, the share of the picture's sides and the light of varied clips."""
 
 ALIKE = 0.95
 """Correlation of two frames, 16x16 grey, of one scene: above 0.999 for recodings, below 0.85 for different scenes."""
@@ -155,19 +158,16 @@ def cut(sources: Sequence[Source], out: Path, n: int, seed: int, *, varied: bool
 def window(video: VideoInput, rng: np.random.Generator, fps: int, *, varied: bool) -> Iterator[Pixels]:
     """The frames of one clip, uint8 [64, 64, 3]: a stretch of the video from anywhere in it."""
 
-    def between(ends: tuple[float, float], *, log: bool = False) -> float:
-        return float(np.exp(rng.uniform(*np.log(ends))) if log else rng.uniform(*ends))
-
     times = np.array(video.times)
     slowest, fastest = SPEED if varied else (1.0, 1.0)
-    seconds = between((SECONDS[0], min(SECONDS[1], video.duration / slowest)), log=True)
-    speed = between((slowest, min(fastest, video.duration / seconds)), log=True)
+    seconds = int(rng.choice([length for length in SECONDS if length * slowest <= video.duration]))
+    speed = float(np.exp(rng.uniform(np.log(slowest), np.log(min(fastest, video.duration / seconds)))))
     start = rng.random() * max(0.0, video.duration - seconds * speed)
     height, width = video.pixels.shape[1:3]
-    rows, columns = (round(side * between(CROP)) if varied else side for side in (height, width))
+    rows, columns = (round(side * rng.uniform(*CROP)) if varied else side for side in (height, width))
     top, left = int(rng.integers(height - rows + 1)), int(rng.integers(width - columns + 1))
-    mirrored, light = varied and rng.random() < 0.5, between(LIGHT) if varied else 1.0
-    for k in range(round(seconds * fps)):
+    mirrored, light = varied and rng.random() < 0.5, rng.uniform(*LIGHT) if varied else 1.0
+    for k in range(seconds * fps):
         frame = video.pixels[np.abs(times - (start + speed * k / fps)).argmin()]
         part = frame[top : top + rows, left : left + columns]
         small = cv2.convertScaleAbs(cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_AREA), alpha=light)

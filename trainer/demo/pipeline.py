@@ -41,12 +41,13 @@ CLIPS = {"train": 400, "validation": 64, "test": 128}
 ITEMS = {"train": 4000, "validation": 512, "test": 512}
 """Clips drawn, and items of each task, for each split."""
 
-SCENES = ("--seconds", 8, "--size", "64x64", "--fps", 4, "--dusk", "--quiet")
+SCENES = ("--size", "64x64", "--fps", 4, "--dusk", "--quiet")
 
 CUTS = {"train": 600, "validation": 64, "test": 128}
-"""Clips cut from real ones for each split; for training, a third as many are drawn beside them."""
+DRAWN = 30
+"""Clips cut from real ones for each split, and drawn beside those for training, of each length."""
 
-VARIED_SCENES = ("--seconds", 10, "--size", "64x64", "--fps", 4, "--quiet")
+TINY = Path(__file__).parents[1] / "tiny-viu"
 
 APART = 61
 """The video of item i is replaced by that of item i + 61: items of one clip are closer together."""
@@ -93,7 +94,8 @@ class Demo:
 
     def clips(self, split: str, out: Path) -> None:
         """Write the clips of a split."""
-        self.viubench("clips", "--out", out, "--n", CLIPS[split], "--seed", self.seed_of(split), *SCENES)
+        options = ("--n", CLIPS[split], "--seed", self.seed_of(split), "--seconds", 8)
+        self.viubench("clips", "--out", out, *options, *SCENES)
 
     def build(self) -> None:
         """Clips and items of the three splits, and the test items with swapped videos."""
@@ -106,11 +108,16 @@ class Demo:
             self.viubench("build", "--recipe", self.recipe, "--videos", clips, "--out", items, *options)
         swap(self.items("test"), self.items("swapped"))
 
-    def train(self) -> tuple[Path, Path, Path]:
-        """Base, warm start and last checkpoint."""
-        base, out, config = self.world / "base", self.out / "training", self.out / "train.yaml"
+    def base(self) -> Path:
+        """The checkpoint that the training begins with: random weights."""
+        base = self.world / "base"
         if not base.exists():
             self.viubench("tiny", "--learner", "--out", base, "--seed", self.seed)
+        return base
+
+    def train(self) -> tuple[Path, Path, Path]:
+        """Base, warm start and last checkpoint."""
+        base, out, config = self.base(), self.out / "training", self.out / "train.yaml"
         begin = _last(self.start / "training" / sft.FOLDER) if self.start else base
         atomic.write(config, yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False).encode())
         words = ["train", "--config", config, "--model", begin, "--out", out]
@@ -153,7 +160,13 @@ class ClipsDemo(Demo):
         print(f"{split}: {n} clips of {len(scenes)} scenes: {', '.join(sorted(scenes))}", flush=True)
         footage.cut(own, out, n, seed, varied=split == "train")
         if split == "train":
-            self.viubench("clips", "--out", out / "drawn", "--n", n // 3, "--seed", seed, *VARIED_SCENES)
+            for length in footage.SECONDS:
+                options = ("--n", DRAWN, "--seed", 100 * seed + length, "--seconds", length)
+                self.viubench("clips", "--out", out / f"drawn {length} s", *options, *SCENES)
+
+    def base(self) -> Path:
+        """The model that comes along, which was trained on drawn clips of eight seconds."""
+        return TINY
 
     def build(self) -> None:
         """As of drawn clips; items of one scene are one cluster of the statistics."""
