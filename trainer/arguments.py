@@ -31,7 +31,8 @@ SAME = (
 
 DECIDED = (
     "output_dir", "use_vllm", "use_cpu", "shuffle_dataset", "generation_batch_size", "steps_per_generation",
-    "per_device_train_batch_size", "gradient_accumulation_steps", "router_aux_loss_coef", "model_init_kwargs", "lr_scheduler_type", "lr_scheduler_kwargs",
+    "per_device_train_batch_size", "gradient_accumulation_steps", "router_aux_loss_coef",
+    "model_init_kwargs", "lr_scheduler_type", "lr_scheduler_kwargs",
     "save_strategy", "eval_strategy", "logging_strategy", "do_eval", "push_to_hub", "load_best_model_at_end",
 )  # fmt: skip
 """Fields of GRPOConfig that other keys decide, or that this trainer does otherwise."""
@@ -133,8 +134,8 @@ def sft_arguments(config: TrainConfig, out: Path, processes: Processes) -> Train
 
 
 def micro_batches(config: TrainConfig, questions: int, where: str, processes: Processes) -> tuple[int, int]:
-    """Questions in a forward pass, at most `micro_batch_size`, and such passes of each process, for an optimizer step of
-    so many questions. Raises ViubenchError where the processes cannot have equally many."""
+    """Questions in a forward pass (at most `micro_batch_size`), and such passes of each process, for an optimizer step
+    of so many questions. Raises ViubenchError where the processes cannot have equally many."""
     share, rest = divmod(questions, processes.size)
     if rest:
         raise ViubenchError(
