@@ -74,10 +74,10 @@ def train(
     )
     questions = Questions.read(chosen, catalogue, cache, tests=tests, multiple=multiple)
     quiet_libraries()
-    from trainer.arguments import check_arguments
+    from trainer.arguments import check
     from trainer.stage import in_plain_words
 
-    check_arguments(chosen, out, processes)
+    check(chosen, out, processes)
     if dry_run:
         print(_plan(chosen, questions))
         return
