@@ -99,7 +99,7 @@ def warm_start(config: TrainConfig, out: Path, questions: Questions, policy: Pol
     stage = WarmStage(config, out / FOLDER, questions, policy, config.warm_start, options)
     check_thresholds(config.warm_start, stage.baselines)
     last = stage.run(lambda: WarmStartTrainer(stage))
-    if not stage.curriculum.finished:
+    if config.warm_start.thresholds and not stage.curriculum.finished:
         raise _not_passed(stage.curriculum, config.warm_start)
     return last
 
@@ -135,7 +135,7 @@ class WarmStage(Stage):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Do nothing more when a finished one is started again."""
-        control.should_training_stop = self.curriculum.finished
+        control.should_training_stop = self.curriculum.finished or state.global_step >= self.warm.max_steps
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         super().on_step_end(args, state, control, **more)
