@@ -13,8 +13,9 @@ after "between", an end label). Longer chains are listings and make none.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ MAX_TIMES = 2000
 
 _LIST = re.compile(r"(?:[,;/&|]|(?:,\s*)?and|(?:,\s*)?then|[\])]\s*,?\s*[\[(])", re.I)
 _ASIDE = re.compile(r"\([^()\n]{0,40}\)")
+_BRACKETS = re.compile(r"\s?\([^()\n]{0,40}\)")
 _NOT_TIME_BEFORE = re.compile(
     r"(?:\b(?:person|player|camera|object|speaker|event|action|occurrence|scene|frame|clip|video|step|scene|shot|option|page|figure|part|question|channel|score|confidence|chapter|number|"
     r"fotograma|bild|image|escena)s?"
@@ -66,7 +68,8 @@ def find_intervals(text: str, languages: Sequence[Language], cues: Sequence[Cue]
     matches = list(islice(words.time.finditer(text), MAX_TIMES + 1))
     if len(matches) > MAX_TIMES:
         return []
-    times = [time for match in matches if (time := _parse_time(match, text)) is not None]
+    parsed = [time for match in matches if (time := _parse_time(match, text)) is not None]
+    times = _without_asides(text, parsed, cues)
     pairs = _Pairs(text, words, [cue for cue in cues if cue.kind != "ignore"], tuple(languages))
     links = ["", *(pairs.link(a, b) for a, b in pairwise(times)), ""]
     found: list[Mention] = []
@@ -75,10 +78,9 @@ def find_intervals(text: str, languages: Sequence[Language], cues: Sequence[Cue]
         # a bare pair of times; in prose, or in a longer list, they are just two moments
         pair = kind == "list" and (before, after) == ("", "") and pairs.fills(a, b)
         alone = pair or (kind == "range" and "range" not in (before, after))
-        if c and kind == "range" and pairs.is_onset(b, c):
-            continue
         if kind and alone and pairs.is_time(a, b) and (not found or a.start >= found[-1].end):
-            found.append(pairs.mention(a, b))
+            mention = pairs.mention(a, b)
+            found.append(replace(mention, value=None) if c and pairs.is_onset(b, c) else mention)
     return found
 
 
@@ -131,8 +133,8 @@ class _Words(NamedTuple):
             ),
             re.compile(rf"(?:{words('starts')})[^0-9]{{0,40}}$", re.I),
             re.compile(rf"(?:{words('ends')})[^0-9]*$", re.I),
-            re.compile(rf".{{0,2}}(?:{words('starts', unspaced)})"),
-            re.compile(rf".{{0,2}}(?:{words('ends', unspaced)})"),
+            re.compile(rf".{{0,5}}(?:{words('starts', unspaced)})"),
+            re.compile(rf".{{0,5}}(?:{words('ends', unspaced)})"),
             re.compile(rf"{it}(?:{words('starts', spaced)})(?![^\W\d_])", re.I),
             re.compile(rf"{it}(?:{words('ends', spaced)}|{words('over', spaced)})(?![^\W\d_])", re.I),
             re.compile(rf"(?<![^\W_])(?:{any_of(words_of(languages, 'clips'))})", re.I),
@@ -154,7 +156,7 @@ def _time_pattern(comma: str) -> re.Pattern[str]:
 
     figure = rf"[0-9]{{1,9}}(?:[.{comma}][0-9]{{1,20}})?(?![0-9]|\.[0-9])"
     amount = rf"(?:{figure}|{words_pattern('numerals ordinals')})"
-    seconds = rf"[\s-]?(?:(?:st|nd|rd|th|er|e|\.)?\s?(?:{unit('seconds')}))(?![a-zà-ÿ])"
+    seconds = rf"[\s-]?(?:(?:st|nd|rd|th|ère|ème|er|e|ª|º|\.)?\s?(?:{unit('seconds')}))(?![a-zà-ÿ])"
     thousands = "" if comma else "(?!,[0-9]{3}(?![0-9.]))"
     return re.compile(
         rf"""
@@ -163,7 +165,7 @@ def _time_pattern(comma: str) -> re.Pattern[str]:
       |(?:(?P<h>{amount})\s?(?:{unit("hours")})(?![a-z])[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?)?
        (?P<m>{amount})\s?(?:{unit("minutes")}|m(?=\s?[0-9]))(?![a-zà-ÿ])
        (?:[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?(?P<ms>{amount})\s?(?:{unit("seconds")})(?![a-zà-ÿ]))?
-      |(?P<s>{amount})(?:(?P<unit>{seconds})|(?:st|nd|rd|th)?))
+      |(?P<s>{amount})(?:(?P<unit>{seconds})|(?:st|nd|rd|th|ère|ème|er|e|ª|º|\.(?=\sbis\b))?))
     (?![A-Za-z\u00c0-\u024f0-9_%°])(?!\s?%){thousands}""",
         re.VERBOSE | re.IGNORECASE,
     )
@@ -196,6 +198,22 @@ def _parse_time(match: re.Match[str], text: str) -> _Time | None:
     if not match["unit"] and (numbers_else or (word and ordinal(match["s"]))):
         return None
     return _Time(_amount(match["s"]), "seconds" if match["unit"] else "number", start, end, word)
+
+
+def _without_asides(text: str, times: Sequence[_Time], cues: Sequence[Cue]) -> list[_Time]:
+    """The times without those in brackets right after another, which say it again, "0:03 (3 s) to 0:07", or doubt it,
+    "3 s (maybe 4 s) to 7 s": then it has no value."""
+    kept: list[_Time] = []
+    hedges = [cue.start for cue in cues if cue.kind == "hedge"]
+    for time in times:
+        aside = _BRACKETS.match(text, kept[-1].end) if kept else None
+        if aside is None or time.end > aside.end():
+            kept.append(time)
+        elif bisect_left(hedges, aside.start()) < bisect_left(hedges, aside.end()):
+            kept[-1] = kept[-1]._replace(seconds=None)
+        elif time.seconds != kept[-1].seconds:
+            kept.append(time)
+    return kept
 
 
 class _Pairs:
