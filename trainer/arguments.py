@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.config import TrainConfig
 from trainer.processes import TIMEOUT, Processes
-from viubench.errors import ViubenchError
+from viubench.errors import ViubenchError, did_you_mean
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -32,7 +31,8 @@ SAME = (
 
 DECIDED = (
     "output_dir", "use_vllm", "use_cpu", "shuffle_dataset", "generation_batch_size", "steps_per_generation",
-    "per_device_train_batch_size", "gradient_accumulation_steps", "lr_scheduler_type", "lr_scheduler_kwargs",
+    "per_device_train_batch_size", "gradient_accumulation_steps", "router_aux_loss_coef",
+    "model_init_kwargs", "lr_scheduler_type", "lr_scheduler_kwargs",
     "save_strategy", "eval_strategy", "logging_strategy", "do_eval", "push_to_hub", "load_best_model_at_end",
 )  # fmt: skip
 """Fields of GRPOConfig that other keys decide, or that this trainer does otherwise."""
@@ -46,13 +46,14 @@ def grpo_arguments(config: TrainConfig, out: Path, processes: Processes) -> GRPO
     """
     from trainer.trl_imports import GRPOConfig
 
-    micro_batches = _micro_batches(config, config.train_batch_size, "train_batch_size", processes)
+    check(config, processes)
     step = config.mini_batch_size or config.train_batch_size
+    size, parts = micro_batches(config, step, "train_batch_size", processes)
     values = shared_arguments(config, out, processes) | {name: getattr(config, name) for name in SAME}
     values |= {
-        "per_device_train_batch_size": config.micro_batch_size * config.num_generations,
-        "steps_per_generation": micro_batches,
-        "gradient_accumulation_steps": _micro_batches(config, step, "mini_batch_size", processes),
+        "per_device_train_batch_size": size * config.num_generations,
+        "steps_per_generation": parts * (config.train_batch_size // step),
+        "gradient_accumulation_steps": parts,
         "router_aux_loss_coef": 0.0,
         "shuffle_dataset": False,  # the questions' order is our own, a function of seed and step
         "learning_rate": config.learning_rate,
@@ -60,16 +61,26 @@ def grpo_arguments(config: TrainConfig, out: Path, processes: Processes) -> GRPO
         "model_init_kwargs": {"dtype": "bfloat16" if config.bf16 else config.dtype},  # of the reference model
         **_schedule(config.learning_rate, config.min_lr_ratio),
     }
-    known = sorted(field.name for field in fields(GRPOConfig) if field.init)
-    for name in config.trl:
-        if name not in known or name in values or name in DECIDED:
-            close = get_close_matches(name, known, n=1)
-            raise ViubenchError(
-                f"trl: {name} " + ("is decided by other keys" if name in known else "is no field of TRL's GRPOConfig"),
-                where=f"trl.{name}",
-                hint=f"did you mean {close[0]!r}?" if close and close[0] != name else "see docs/training.md",
-            )
     return _built(GRPOConfig, values | config.trl)
+
+
+def check(config: TrainConfig, processes: Processes) -> None:
+    """Raises ViubenchError, as `grpo_arguments` and `sft_arguments` would: before a warm start, not after it."""
+    from trainer.trl_imports import GRPOConfig
+
+    micro_batches(config, config.mini_batch_size or config.train_batch_size, "train_batch_size", processes)
+    if config.warm_start is not None:
+        micro_batches(config, config.warm_start.train_batch_size, "warm_start.train_batch_size", processes)
+    known = sorted(field.name for field in fields(GRPOConfig) if field.init)
+    decided = {*SAME, *DECIDED, *TrainConfig.model_fields} & set(known)
+    for name in config.trl:
+        if name in decided:
+            raise ViubenchError(
+                f"trl: {name} is decided by other keys", where=f"trl.{name}", hint="see docs/training.md"
+            )
+        if name not in known:
+            close = did_you_mean(name, known, "see docs/training.md")
+            raise ViubenchError(f"trl: {name} is no field of TRL's GRPOConfig", where=f"trl.{name}", hint=close)
 
 
 def shared_arguments(config: TrainConfig, out: Path, processes: Processes) -> dict[str, Any]:
@@ -112,7 +123,9 @@ def sft_arguments(config: TrainConfig, out: Path, processes: Processes) -> Train
     values = shared_arguments(config, out, processes) | {
         "max_steps": warm.max_steps,
         "per_device_train_batch_size": 1,
-        "gradient_accumulation_steps": _micro_batches(config, warm.train_batch_size, "warm_start", processes),
+        "gradient_accumulation_steps": micro_batches(
+            config, warm.train_batch_size, "warm_start.train_batch_size", processes
+        )[1],
         "learning_rate": warm.learning_rate,
         "warmup_steps": warm.warmup_steps,
         **_schedule(warm.learning_rate, 0.1),
@@ -120,17 +133,18 @@ def sft_arguments(config: TrainConfig, out: Path, processes: Processes) -> Train
     return _built(TrainingArguments, values)
 
 
-def _micro_batches(config: TrainConfig, questions: int, where: str, processes: Processes) -> int:
-    """Forward passes of each process for so many questions."""
-    share = processes.size * config.micro_batch_size
-    if questions % share:
+def micro_batches(config: TrainConfig, questions: int, where: str, processes: Processes) -> tuple[int, int]:
+    """Questions in a forward pass (at most `micro_batch_size`), and such passes of each process, for an optimizer step
+    of so many questions. Raises ViubenchError where the processes cannot have equally many."""
+    share, rest = divmod(questions, processes.size)
+    if rest:
         raise ViubenchError(
-            f"{questions} questions cannot be split over {processes.size} processes with micro-batches of "
-            f"{config.micro_batch_size}",
+            f"{questions} questions cannot be split over {processes.size} processes",
             where=where,
-            hint=f"take a multiple of {share}, or another micro_batch_size or number of processes",
+            hint=f"take a multiple of {processes.size}, or another number of processes",
         )
-    return questions // share
+    size = next(size for size in range(min(config.micro_batch_size, share), 0, -1) if share % size == 0)
+    return size, share // size
 
 
 def _schedule(peak: float, least: float) -> dict[str, Any]:

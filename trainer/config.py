@@ -155,7 +155,7 @@ class TrainConfig(Strict):
         train_batch_size: questions asked at once, each with `num_generations` rollouts (the size of a GRPO group).
         mini_batch_size: questions of an optimizer step; none is all of a batch, which is on-policy.
         num_iterations: optimizer passes over each batch.
-        micro_batch_size: questions in one forward pass; changes speed and memory, and rounding.
+        micro_batch_size: questions in one forward pass, at most; changes speed and memory, and rounding.
         temperature: of the rollouts, and of the policy in the loss.
         max_completion_length: longest answer, in tokens.
         loss_type, epsilon, epsilon_high, beta, use_bias_correction_kl, importance_sampling_level, scale_rewards,

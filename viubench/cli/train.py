@@ -135,6 +135,7 @@ def _train(
     quiet_libraries()
     import torch
 
+    from trainer.arguments import check
     from trainer.grpo import train as grpo
     from trainer.harness_eval import HarnessEvaluation
     from trainer.rollouts.base import rollout_source
@@ -142,6 +143,7 @@ def _train(
     from trainer.stage import best
     from viubench.cli.progress import bar
 
+    check(config, processes)
     quiet = options["quiet"] or not processes.is_main
     torch.set_flush_denormal(True)  # tiny gradients are slow to compute with and do not matter
     shared: dict[str, Any] = {"processes": processes, "argv": ["viubench", *sys.argv[1:]]}
