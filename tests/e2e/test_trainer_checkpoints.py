@@ -100,16 +100,16 @@ def test_a_kill_in_the_middle_of_a_save_loses_nothing(
 
 
 def test_another_run_is_not_mixed_in(tiny_model: Path, world: Path, tmp_path: Path) -> None:
-    chosen = config(world, tiny_model, max_steps=2)
+    chosen = config(world, tiny_model, max_steps=3)
     with pytest.raises(Stop):
-        go(chosen, world, tmp_path / "run", stop_after(1))
+        go(chosen, world, tmp_path / "run", stop_after(2))
     with pytest.raises(ViubenchError, match="another configuration"):
-        go(config(world, tiny_model, max_steps=2, learning_rate=0.02), world, tmp_path / "run")
+        go(config(world, tiny_model, max_steps=3, learning_rate=0.02), world, tmp_path / "run")
     other = tmp_path / "model"
     tiny_checkpoints.write(other, seed=1)
     with pytest.raises(ViubenchError, match="another configuration"):
-        go(config(world, other, max_steps=2), world, tmp_path / "run")
-    renamed = config(world, tiny_model, max_steps=2, checks={"on_collapse": "stop"}, run_name="renamed")
+        go(config(world, other, max_steps=3), world, tmp_path / "run")
+    renamed = config(world, tiny_model, max_steps=3, checks={"on_collapse": "stop"}, run_name="renamed")
     go(renamed, world, tmp_path / "run")
 
 
