@@ -107,5 +107,6 @@ def weights(policy: Policy) -> dict[str, Any]:
 
 def untimed(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {key: value for key, value in line.items() if not key.startswith(("seconds", "profiling", "step_time"))} for line in lines
+        {key: value for key, value in line.items() if not key.startswith(("seconds", "profiling", "step_time"))}
+        for line in lines
     ]
