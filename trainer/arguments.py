@@ -53,6 +53,7 @@ def grpo_arguments(config: TrainConfig, out: Path, processes: Processes) -> GRPO
         "per_device_train_batch_size": config.micro_batch_size * config.num_generations,
         "steps_per_generation": micro_batches,
         "gradient_accumulation_steps": _micro_batches(config, step, "mini_batch_size", processes),
+        "router_aux_loss_coef": 0.0,
         "shuffle_dataset": False,  # the questions' order is our own, a function of seed and step
         "learning_rate": config.learning_rate,
         "warmup_steps": config.warmup_steps,
@@ -94,6 +95,10 @@ def shared_arguments(config: TrainConfig, out: Path, processes: Processes) -> di
         "dataloader_pin_memory": False,
     }
     if config.finetuning.fsdp and processes.size > 1:
+        if processes.device == "cpu":
+            raise ViubenchError(
+                "weights are sharded over GPUs only", where="finetuning.fsdp", hint="leave fsdp out on a CPU"
+            )
         values |= {"fsdp": "full_shard", "fsdp_config": {"fsdp_version": 2, "state_dict_type": "FULL_STATE_DICT"}}
     return values
 

@@ -125,9 +125,9 @@ def logprob_gaps(logprobs: Tensor, rollouts: Rollouts, questions: int) -> tuple[
 
 def gaps(difference: Tensor, mask: Tensor, questions: int) -> tuple[Tensor, float]:
     """Of a difference in nats, float [B * n, L], float [B]: the mean absolute one over the answer tokens (`mask`) of
-    each of B `questions`, and the largest of all."""
-    difference = difference.abs() * mask
-    tokens = mask.view(questions, -1).sum(1)
+    each of B `questions`, and the largest of all; 0 where no token counts."""
+    difference = difference.abs().masked_fill(~mask, 0.0)
+    tokens = mask.view(questions, -1).sum(1).clamp(min=1)
     return difference.view(questions, -1).sum(1) / tokens, float(difference.max())
 
 

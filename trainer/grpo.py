@@ -125,7 +125,7 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
         # As long as no step has changed the weights, the rollouts are those of the policy.
         done = self._step % (self.args.steps_per_generation * self.num_iterations)
         if done < self.args.gradient_accumulation_steps:
-            self._check_gap(inputs["sampling_per_token_logps"])
+            self._check_gap(inputs["sampling_per_token_logps"], inputs["completion_mask"].bool())
         return loss
 
     def _get_per_token_logps_and_entropies(
@@ -150,7 +150,11 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
     def _score(self, model: Any, packed: Packed, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         if self.shares_prompts:
             scored: tuple[Tensor, Tensor] = model(
-                packed=packed, tokens=tokens, mask=mask, temperature=self.config.temperature
+                packed=packed,
+                tokens=tokens,
+                mask=mask,
+                temperature=self.config.temperature,
+                entropy_gradient=self._entropy_bonus_enabled,
             )
             return scored
         base = self.policy.base
@@ -167,18 +171,11 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
             self._stacked[number] = self.policy.stack(rows)
         return self._stacked[number]
 
-    def _check_gap(self, sampled: Tensor) -> None:
-        """Compare the log-probabilities of the loss with those of the rollout."""
-        import torch
-
+    def _check_gap(self, sampled: Tensor, mask: Tensor) -> None:
+        """Compare the log-probabilities of the loss, [B * n, L], with those of the rollout."""
         assert self._logprobs is not None, "the loss has computed them"
-        number = self._scored[0]
-        size = self.config.micro_batch_size
-        rollouts = [one.rollouts for one in self._answered[number * size : (number + 1) * size]]
-        mask = torch.nn.utils.rnn.pad_sequence([row for one in rollouts for row in one.mask], batch_first=True)
-        length = mask.shape[1]
-        gaps, largest = checks.gaps(self._logprobs[:, :length] - sampled[:, :length], mask, size)
-        checks.check_logprob_gap(gaps, self._packed(number), self.config.max_logprob_gap)
+        gaps, largest = checks.gaps(self._logprobs - sampled, mask, self.config.micro_batch_size)
+        checks.check_logprob_gap(gaps, self._packed(self._scored[0]), self.config.max_logprob_gap)
         self._metrics["train"]["gap"].append(float(gaps.mean()))
         self.stage.numbers["gap_max"] = max(largest, self.stage.numbers.get("gap_max", 0.0))
 

@@ -71,7 +71,7 @@ def asked(chosen: TrainConfig, world: Path) -> Questions:
 
 def opened(chosen: TrainConfig) -> Policy:
     adapters = chosen.finetuning.model_copy(update={"lora_alpha": 8.0})
-    return Policy.open(chosen.model, finetuning=adapters, train_vision=True, device="cpu")
+    return Policy.open(chosen.model, finetuning=adapters, train_vision=True, bf16=chosen.bf16)
 
 
 def go(

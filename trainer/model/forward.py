@@ -111,8 +111,10 @@ def full_sequence(model: Any, packed: Packed, tokens: Tensor, mask: Tensor) -> d
     }
 
 
-def answer_logprobs(model: Any, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float) -> Scored:
-    """Log-probability of each answer token and entropy there (nats, without gradient), float32 [B * n, L].
+def answer_logprobs(
+    model: Any, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, entropy_gradient: bool = False
+) -> Scored:
+    """Log-probability of each answer token and entropy there, in nats, float32 [B * n, L].
 
     Each prompt runs once for all its answers, and gradient flows through its cache. 0 outside `mask`.
 
@@ -120,6 +122,7 @@ def answer_logprobs(model: Any, packed: Packed, tokens: Tensor, mask: Tensor, te
         tokens: int64 [B * n, L], padded on the right, n answers to each question in turn.
         mask: bool [B * n, L].
         temperature: that of the rollout; 0 counts as 1.
+        entropy_gradient: whether the entropy has a gradient, which costs memory; for an entropy bonus.
     """
     import torch
 
@@ -131,7 +134,7 @@ def answer_logprobs(model: Any, packed: Packed, tokens: Tensor, mask: Tensor, te
         logits = torch.cat([logits, extend(model, packed, tokens[:, :-1], cache, first)], 1)
     scores = log_softmax(logits, temperature)
     chosen = scores.gather(-1, tokens[..., None])[..., 0]
-    with torch.no_grad():
+    with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
         entropy = -(scores.exp() * scores).sum(-1)
     zeros = torch.zeros_like(chosen)
     return chosen.where(mask, zeros), entropy.where(mask, zeros)

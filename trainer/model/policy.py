@@ -69,8 +69,8 @@ class Policy:
     `base` is a transformers model; adapters (`peft_config`, None for full weights) are injected into it by the trainer.
     """
 
-    def __init__(self, path: Path, base: Any, processor: Any, peft_config: Any = None) -> None:
-        self.path, self.base, self.processor, self.peft_config = path, base, processor, peft_config
+    def __init__(self, path: Path, base: Any, processor: Any, peft_config: Any = None, bf16: bool = False) -> None:
+        self.path, self.base, self.processor, self.peft_config, self.bf16 = path, base, processor, peft_config, bf16
         settings, tokenizer = base.generation_config, processor.tokenizer
         ends = settings.eos_token_id if settings.eos_token_id is not None else tokenizer.eos_token_id
         self.ends: list[int] = list(ends) if isinstance(ends, list | tuple) else [ends]
@@ -87,10 +87,12 @@ class Policy:
         finetuning: Finetuning | None = None,
         train_vision: bool = False,
         device: str = "cpu",
+        bf16: bool = False,
     ) -> Policy:
         """Open a checkpoint folder (or hub id) for training; code that it brings along is never run.
 
-        `dtype` is float32 or bfloat16; `finetuning` says which weights are trained, all by default.
+        `dtype` of the weights is float32 or bfloat16; with `bf16` they are computed with in bfloat16 (autocast).
+        `finetuning` says which weights are trained, all by default.
 
         Raises:
             ViubenchError: incomplete checkpoint, no video support, no chat template, no torch, peft or bitsandbytes.
@@ -104,8 +106,8 @@ class Policy:
         go_on_behind_videos(model)
         if finetuning.type == "full":
             model.model.visual.requires_grad_(train_vision)
-            return cls(folder, model, processor)
-        return cls(folder, model, processor, _adapters(model, finetuning, train_vision))
+            return cls(folder, model, processor, bf16=bf16)
+        return cls(folder, model, processor, _adapters(model, finetuning, train_vision), bf16)
 
     def pack(self, sample: Sample, videos: Sequence[VideoInput]) -> Packed:
         """One question on the model's device and in its dtype; frames as they are. Raises EngineError, see `pack`."""
@@ -177,11 +179,14 @@ class Policy:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Inside, the model is in evaluation mode: a cache is not kept with gradient checkpointing."""
+        """Inside, the model computes as in the loss, but in evaluation mode: else a checkpointed one keeps no cache."""
+        import torch
+
         training = self.base.training
         self.base.eval()
         try:
-            yield
+            with torch.autocast(self.base.device.type, torch.bfloat16, enabled=self.bf16):
+                yield
         finally:
             self.base.train(training)
 

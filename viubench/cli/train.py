@@ -183,6 +183,7 @@ def _open_policy(config: TrainConfig, path: str, processes: Processes) -> Policy
         finetuning=config.finetuning,
         train_vision=not config.freeze_vision_tower,
         device=processes.device,
+        bf16=config.bf16,
     )
 
 
