@@ -88,7 +88,7 @@ def register(site: Path) -> None:
 
 
 def run(part: Part, rows: list[Row], scratch: Path, out: Path, left: float) -> Row:
-    """What became of a part with `left` seconds for all: its figures under `found`, and `outcome`: "done" or why not."""
+    """What became of a part, with `left` seconds for all: figures under `found`, and `outcome`: "done" or why not."""
     row: Row = {"part": part.name, "outcome": "done", "seconds": 0.0, "found": {}}
     done = {before["part"] for before in rows if before["outcome"] == "done"}
     if lost := [name for name in part.needs if name not in done]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.bench.ours import Open, answered, plan_of, seen
 from tests.bench.pipeline import Paced
+from tests.gpu.material import peak_gb
 from viubench.engines.hf import HfEngine
 from viubench.runner.plan import Plan
 from viubench.video import cores
@@ -42,7 +43,7 @@ def questions(model: str, world: str, device: str, frames: int, side: int, clips
     """One question to each of `clips` clips, cold and with decoded frames; seconds are those of a question, warm."""
     engine = Timed(model, {"device": device, "dtype": "float32" if device == "cpu" else "bfloat16"})
     about = {"model": Path(model).name, "frames": frames, "side": side, "questions": clips}
-    return about | asyncio.run(_questions(engine, Path(world), frames, side, clips)) | {"peak GB": _peak_gb()}
+    return about | asyncio.run(_questions(engine, Path(world), frames, side, clips)) | {"peak GB": peak_gb()}
 
 
 async def _questions(engine: Timed, world: Path, frames: int, side: int, clips: int) -> dict[str, Any]:
@@ -83,9 +84,3 @@ async def _feed(world: Path, frames: int, side: int, workers: int) -> dict[str, 
 def _plan(world: Path, some: slice, frames: int, side: int) -> Plan:
     paths = sorted(map(str, (world / "clips").iterdir()))[some]
     return plan_of(seen(frames, side * side, 16), [(path, "Which letter comes first?") for path in paths])
-
-
-def _peak_gb() -> float | None:
-    import torch
-
-    return round(torch.cuda.max_memory_allocated() / 1e9, 1) if torch.cuda.is_available() else None

@@ -40,19 +40,12 @@ ITEMS = {"task": "ground", "base": "viubench_ground_mirror", "n": 8}
 
 
 def checkpoint(out: str, shape: str, device: str) -> dict[str, Any]:
-    """Write a checkpoint folder in bfloat16, with the tiny tokenizer and processor; only the embedding has more rows."""
+    """Write a checkpoint folder in bfloat16, with the tiny tokenizer and processor; the embedding has more rows."""
     import torch
-    from transformers import AutoConfig, GenerationConfig, Qwen3VLForConditionalGeneration
+    from transformers import GenerationConfig
 
     folder = Path(out)
-    tiny_checkpoints.write(folder)
-    config = AutoConfig.from_pretrained(folder)
-    settings = config.to_dict() | {"dtype": "bfloat16"}
-    for name, changes in SHAPES[shape].items():
-        settings[name] = settings[name] | changes if isinstance(changes, dict) else changes
-    with torch.device("meta"):
-        model = Qwen3VLForConditionalGeneration(type(config)(**settings)).to(torch.bfloat16)
-    model.to_empty(device=device)
+    model = without_weights(folder, shape).to_empty(device=device)
     model.tie_weights()
     torch.manual_seed(0)
     with torch.no_grad():
@@ -64,7 +57,23 @@ def checkpoint(out: str, shape: str, device: str) -> dict[str, Any]:
     model.generation_config = GenerationConfig.from_pretrained(folder)
     (folder / "model.safetensors").unlink()
     model.save_pretrained(folder)
-    return {"checkpoint": shape, "parameters": sum(parameter.numel() for parameter in model.parameters())}
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    count = sum(parameter.numel() for parameter in model.parameters())
+    return {"checkpoint": shape, "parameters": count, "GPU": gpu, "torch": torch.__version__}
+
+
+def without_weights(folder: Path, shape: str) -> Any:
+    """The model of a shape in bfloat16 on the meta device, after writing the tiny checkpoint into `folder`."""
+    import torch
+    from transformers import AutoConfig, Qwen3VLForConditionalGeneration
+
+    tiny_checkpoints.write(folder)
+    config = AutoConfig.from_pretrained(folder)
+    settings = config.to_dict() | {"dtype": "bfloat16"}
+    for name, changes in SHAPES[shape].items():
+        settings[name] = settings[name] | changes if isinstance(changes, dict) else changes
+    with torch.device("meta"):
+        return Qwen3VLForConditionalGeneration(type(config)(**settings)).to(torch.bfloat16)
 
 
 def clips(out: str, side: int, frames: int, train_side: int, clips: int) -> dict[str, Any]:
@@ -83,3 +92,11 @@ def clips(out: str, side: int, frames: int, train_side: int, clips: int) -> dict
         synthetic.draw(videos, 1, seed=seed + 3, seconds=8.0, size=(train_side, train_side), fps=12)
         build(recipe, tasks, videos, folder / split, workers=1, cache=store)
     return {"clips": clips, "machine": machine.facts()}
+
+
+def peak_gb() -> float:
+    """Most memory in use on the GPU so far, or of the process without one, in 10^9 bytes."""
+    import torch
+
+    on_gpu = torch.cuda.is_available()
+    return round(torch.cuda.max_memory_allocated() / 1e9 if on_gpu else machine.peak_mb() / 1e3, 1)

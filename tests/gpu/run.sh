@@ -3,7 +3,8 @@
 #
 #   PYTHON=.venv/bin/python tests/gpu/run.sh [OUT] [--device cuda|cpu] [--shape large|tiny] [--minutes M]
 #
-# OUT (runs/gpu) gets results.json and a log of each part. --device cpu --shape tiny tries the script out anywhere.
+# OUT (runs/gpu) gets results.json and a log of each part. --device cpu --shape tiny tries the script out anywhere,
+# in a minute on two idle cores; --minutes 30 where they are busy.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 # Checkpoints take 25 GB for a while; in memory where there is room, for it is faster than a disk.
