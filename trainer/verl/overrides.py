@@ -23,6 +23,9 @@ PATCH = 16
 GPU_SHARE = 0.6
 """Of a GPU's memory, for vLLM during the rollouts."""
 
+SAVE_STEPS = 100
+"""Steps from one checkpoint to the next, at most: two minutes each in the paper's setting, so three hours are lost."""
+
 
 def overrides(config: TrainConfig, written: VerlExport, out: Path, *, gpus: int = 8, nodes: int = 1) -> list[str]:
     """The overrides of a training on `written`, whose checkpoints go to `out`.
@@ -58,7 +61,7 @@ def overrides(config: TrainConfig, written: VerlExport, out: Path, *, gpus: int 
         # (its issue 5725).
         "total_epochs": 1,
         "total_training_steps": config.max_steps,
-        "save_freq": config.save_steps,
+        "save_freq": min(config.save_steps, SAVE_STEPS),
         "max_actor_ckpt_to_keep": config.save_total_limit,
         "test_freq": config.eval_steps or -1,
         "val_before_train": config.eval_steps > 0,
@@ -67,7 +70,9 @@ def overrides(config: TrainConfig, written: VerlExport, out: Path, *, gpus: int 
     grpo = {"adv_estimator": "grpo", "norm_adv_by_std_in_grpo": config.scale_rewards == "group"}
     groups: dict[str, dict[str, Any]] = {
         "data": data,
-        "++data.mm_processor_kwargs": {"do_resize": False},  # empty in verl's file, so that the key must be added
+        "data.custom_cls": {"path": "pkg://trainer.verl.dataset", "name": "FrameCacheDataset"},
+        # Not in verl's own file, so that the keys must be added.
+        "++data": {"frame_cache": str(written.cache), "mm_processor_kwargs.do_resize": False},
         **{f"actor_rollout_ref.{part}": values for part, values in _actor(config, written).items()},
         "algorithm": grpo | {"use_kl_in_reward": False},
         "reward.custom_reward_function": {"path": str(written.reward), "name": "compute_score"},
@@ -92,9 +97,9 @@ def check_supported(config: TrainConfig, gpus: int) -> None:
         ),
         "dtype": (config.dtype != "bfloat16", f"verl does not train in {config.dtype}", "use bfloat16"),
         "train_batch_size": (
-            config.train_batch_size * config.num_generations % (gpus * config.micro_batch_size) != 0,
+            config.train_batch_size * config.num_generations % (gpus * _micro_batch(config)) != 0,
             f"{config.train_batch_size} questions of {config.num_generations} answers are no multiple of micro-batches "
-            f"of {config.micro_batch_size} on {gpus} GPUs",
+            f"of {_micro_batch(config)} answers on {gpus} GPUs",
             "change train_batch_size, num_generations, micro_batch_size or the number of GPUs",
         ),
     }
@@ -106,6 +111,8 @@ def check_supported(config: TrainConfig, gpus: int) -> None:
 def differences(config: TrainConfig) -> list[str]:
     """What verl does differently from this project's own loop with the same configuration, a sentence each."""
     sentences = []
+    if config.save_steps > SAVE_STEPS:
+        sentences.append(f"a checkpoint is kept every {SAVE_STEPS} steps, not every {config.save_steps}")
     if config.min_lr_ratio < 1:
         sentences.append("the learning rate decays along a cosine, not linearly")
     if config.eval_steps and config.save_best:
@@ -115,11 +122,18 @@ def differences(config: TrainConfig) -> list[str]:
     return sentences
 
 
+def _micro_batch(config: TrainConfig) -> int:
+    """Answers in one forward pass on a GPU: verl counts these, this project questions with all of their answers."""
+    return config.micro_batch_size * config.num_generations
+
+
 def _actor(config: TrainConfig, written: VerlExport) -> dict[str, dict[str, Any]]:
     """The options of model, actor, reference and rollout."""
+    micro, longest = _micro_batch(config), written.max_prompt + config.max_completion_length
     model = {
         "path": config.model,
         "use_remove_padding": True,
+        "use_fused_kernels": True,
         "enable_gradient_checkpointing": True,
         "lora_rank": 0,
     }
@@ -132,7 +146,10 @@ def _actor(config: TrainConfig, written: VerlExport) -> dict[str, dict[str, Any]
         "optim.weight_decay": config.weight_decay,
         "grad_clip": config.max_grad_norm,
         "ppo_mini_batch_size": config.train_batch_size,
-        "ppo_micro_batch_size_per_gpu": config.micro_batch_size,
+        "ppo_micro_batch_size_per_gpu": micro,
+        # Micro-batches of equal tokens in place of equally many answers, when a user switches them on.
+        "use_dynamic_bsz": False,
+        "ppo_max_token_len_per_gpu": micro * longest,
         # Without epsilon verl's own stays: with one update a batch the ratio is 1 and nothing is clipped.
         **{f"clip_ratio{end}": config.epsilon for end in ("", "_low", "_high") if config.epsilon is not None},
         "loss_agg_mode": "token-mean",
@@ -145,7 +162,7 @@ def _actor(config: TrainConfig, written: VerlExport) -> dict[str, dict[str, Any]
         "fsdp_config.seed": config.seed,
         "fsdp_config.dtype": config.dtype,
     }
-    reference = {"log_prob_micro_batch_size_per_gpu": config.micro_batch_size, "fsdp_config.param_offload": True}
+    reference = {"log_prob_micro_batch_size_per_gpu": micro, "fsdp_config.param_offload": True}
     rollout = {
         "name": "vllm",
         "n": config.num_generations,
@@ -154,10 +171,11 @@ def _actor(config: TrainConfig, written: VerlExport) -> dict[str, dict[str, Any]
         "top_k": -1,
         "seed": config.seed,
         "dtype": config.dtype,
-        "max_num_batched_tokens": written.max_prompt + config.max_completion_length,
+        "max_model_len": longest,  # else the model's own, 262,144 tokens, which vLLM would make room for
+        "max_num_batched_tokens": longest,
         "tensor_model_parallel_size": 1,
         "gpu_memory_utilization": GPU_SHARE,
-        "log_prob_micro_batch_size_per_gpu": config.micro_batch_size,
+        "log_prob_micro_batch_size_per_gpu": micro,
         "agent.default_agent_loop": AGENT,
         "agent.agent_loop_config_path": str(written.agent),
     }
