@@ -21,7 +21,7 @@ from typing import Any
 from trainer.config import TrainConfig
 from trainer.dataset import Questions
 from trainer.verl import export
-from trainer.verl.footage import Footage
+from trainer.verl.frames import FrameSource
 from viubench.engines import prompts
 from viubench.pretext.build import build
 from viubench.runner.pipeline import frame_requests, shown
@@ -98,10 +98,10 @@ def asked(questions: Questions, steps: int) -> list[tuple[Sample, tuple[VideoInp
     return found
 
 
-def shown_bytes(footage: Footage, store: FrameCache) -> int:
+def shown_bytes(source: FrameSource, store: FrameCache) -> int:
     """Bytes of the frames of a clip."""
-    height, width = footage.size(store)
-    return height * width * 3 * footage.item.frames
+    height, width = source.size(store)
+    return height * width * 3 * source.item.frames
 
 
 def written_out(processor: Any, question: str, videos: Sequence[VideoInput]) -> list[int]:

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from trainer.config import TrainConfig, load, recipe_names
 from trainer.dataset import Questions
-from trainer.verl import export, footage, launch, preflight, reward
+from trainer.verl import export, frames, launch, preflight, reward
 from trainer.verl.overrides import hydra_value, overrides
 from viubench.cli import app
 from viubench.engines.hf import encode
@@ -74,7 +74,7 @@ def test_a_row_shows_the_runner_s_videos(rows: list[dict[str, Any]], questions: 
     for row, (sample, shown) in zip(rows, verl_exports.asked(questions, 2), strict=True):
         assert [one["place"] for one in row["videos"]] == list(range(len(shown)))
         (told,) = {one["video"] for one in row["videos"]}
-        read = footage.videos(told, str(questions.store.root))
+        read = frames.videos(told, str(questions.store.root))
         for ours, theirs in zip(shown, read, strict=True):
             assert np.array_equal(theirs.pixels, ours.pixels), sample.id
             assert (theirs.times, theirs.indices) == (ours.times, ours.indices)
@@ -84,7 +84,7 @@ def test_a_node_without_the_frames_decodes_them(
     rows: list[dict[str, Any]], questions: Questions, tmp_path: Path
 ) -> None:
     told = rows[0]["videos"][0]["video"]
-    (kept, *_), (decoded, *_) = (footage.videos(told, str(root)) for root in (questions.store.root, tmp_path / "own"))
+    (kept, *_), (decoded, *_) = (frames.videos(told, str(root)) for root in (questions.store.root, tmp_path / "own"))
     assert np.array_equal(kept.pixels, decoded.pixels)
     assert list((tmp_path / "own").glob("*.frames"))
 
@@ -92,19 +92,19 @@ def test_a_node_without_the_frames_decodes_them(
 def test_answers_that_ask_at_once_read_a_question_once(
     rows: list[dict[str, Any]], questions: Questions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    footage._read.cache_clear()
+    frames._read.cache_clear()
     reads: list[str] = []
-    read = footage.Footage.read
+    read = frames.FrameSource.read
 
-    def slow(self: footage.Footage, cache: FrameCache) -> Any:
+    def slow(self: frames.FrameSource, cache: FrameCache) -> Any:
         reads.append(self.root)
         time.sleep(0.05)
         return read(self, cache)
 
-    monkeypatch.setattr(footage.Footage, "read", slow)
+    monkeypatch.setattr(frames.FrameSource, "read", slow)
     told = rows[0]["videos"][0]["video"]
     with ThreadPoolExecutor(8) as pool:
-        shown = list(pool.map(lambda _: footage.videos(told, str(questions.store.root)), range(8)))
+        shown = list(pool.map(lambda _: frames.videos(told, str(questions.store.root)), range(8)))
     assert len(reads) == 1
     assert all(one is shown[0] for one in shown)
 
@@ -119,11 +119,11 @@ def test_the_export_says_the_disk_it_takes_and_holds_no_frames(questions: Questi
     many = len({sample.id for sample, _ in verl_exports.asked(questions, 2)})
     assert said[0].startswith(f"{many} questions take at most 0.00 GB of questions in {tmp_path / 'full'} (")
     assert f"at most 0.00 GB of frames in {questions.store.root} (" in said[0], "they are there since the build"
-    told = [footage.Footage.of(sample, questions.train) for sample, _ in verl_exports.asked(questions, 2)]
+    told = [frames.FrameSource.of(sample, questions.train) for sample, _ in verl_exports.asked(questions, 2)]
     clips = {(one.selections[0].clip, one.selections[0].sampling): one for one in told}
-    frames = sum(verl_exports.shown_bytes(one, questions.store) for one in clips.values())
-    assert footage.missing_bytes(told, FrameCache(tmp_path / "empty")) == frames > 1_000_000
-    assert footage.missing_bytes(told, FrameCache(tmp_path / "empty", max_bytes=1000)) == 1000
+    many_bytes = sum(verl_exports.shown_bytes(one, questions.store) for one in clips.values())
+    assert frames.missing_bytes(told, FrameCache(tmp_path / "empty")) == many_bytes > 1_000_000
+    assert frames.missing_bytes(told, FrameCache(tmp_path / "empty", max_bytes=1000)) == 1000
 
 
 def test_an_export_for_which_there_is_no_space_is_refused(

@@ -21,7 +21,7 @@ from verl.workers.rollout.replica import TokenOutput
 
 from trainer.dataset import Questions
 from trainer.verl import PINS, agent_loop, export
-from trainer.verl.footage import Footage
+from trainer.verl.frames import FrameSource
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
 
@@ -108,7 +108,7 @@ def test_what_is_trained_on_is_our_prompt_token_by_token(
     worker, _, _, made = ours
     for prompt, (sample, videos) in zip(prompts(made), told, strict=True):
         assert prompt == verl_exports.written_out(worker.processor, sample.question, videos), sample.id
-        most = export.most_tokens(sample, Footage.of(sample, questions.train), questions.store)
+        most = export.most_tokens(sample, FrameSource.of(sample, questions.train), questions.store)
         assert most - 160 * len(videos) <= len(prompt) <= most
     assert made.batch["position_ids"].shape[1] == 4  # text, then time, height and width
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from verl.utils.dataset.rl_dataset import RLHFDataset  # type: ignore[import-not-found]
 
-from trainer.verl.footage import videos
+from trainer.verl.frames import videos
 from viubench.video import timestamps
 from viubench.video.frames import Pixels
 

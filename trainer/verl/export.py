@@ -24,7 +24,7 @@ from typing import Any
 
 from trainer.dataset import Questions
 from trainer.verl import reward as verl_reward
-from trainer.verl.footage import Footage, missing_bytes
+from trainer.verl.frames import FrameSource, missing_bytes
 from viubench.engines.prompts import MARK, parts
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Sample
@@ -87,10 +87,10 @@ def export(
     out, config = out.resolve(), questions.config
     train = list(chain.from_iterable(questions.batch(step) for step in range(config.max_steps)))
     held_out = questions.validation(config.eval_limit) if config.eval_steps else []
-    footages = {sample.id: Footage.of(sample, questions.train) for sample in train}
-    footages |= {sample.id: Footage.of(sample, questions.held_out) for sample in held_out}
+    sources = {sample.id: FrameSource.of(sample, questions.train) for sample in train}
+    sources |= {sample.id: FrameSource.of(sample, questions.held_out) for sample in held_out}
     for sample in {sample.id: sample for sample in [*train, *held_out]}.values():
-        tokens = most_tokens(sample, footages[sample.id], questions.store)
+        tokens = most_tokens(sample, sources[sample.id], questions.store)
         if tokens > max_prompt:  # leaving it out would change the mixture
             raise ViubenchError(
                 f"the prompt of {sample.id} may have {tokens} tokens, more than {max_prompt}",
@@ -98,14 +98,12 @@ def export(
                 hint="raise it, or choose a protocol with fewer frames or pixels",
             )
     tables = {
-        name: pa.Table.from_pylist(
-            [_row(sample, footages[sample.id], questions, n) for n, sample in enumerate(samples)]
-        )
+        name: pa.Table.from_pylist([_row(sample, sources[sample.id], questions, n) for n, sample in enumerate(samples)])
         for name, samples in {"train": train, "validation": held_out}.items()
         if samples
     }
     out.mkdir(parents=True, exist_ok=True)
-    log(_disk(sum(table.nbytes for table in tables.values()), out, list(footages.values()), questions.store))
+    log(_disk(sum(table.nbytes for table in tables.values()), out, list(sources.values()), questions.store))
     files = {name: out / f"{name}.parquet" for name in tables}
     for name, table in tables.items():
         with atomic.replacing(files[name]) as aside:
@@ -117,7 +115,7 @@ def export(
     return VerlExport(files["train"], *loaded, cache, len(train), files.get("validation"), max_prompt)
 
 
-def _row(sample: Sample, footage: Footage, questions: Questions, index: int) -> dict[str, Any]:
+def _row(sample: Sample, source: FrameSource, questions: Questions, index: int) -> dict[str, Any]:
     """One line of the parquet, as verl 0.9's `RLHFDataset` reads it; its reward is the one its task is trained on."""
     task, kind = questions.tasks[sample.task], questions.config.tasks[sample.task].reward
     if kind not in verl_reward.KINDS:
@@ -132,11 +130,11 @@ def _row(sample: Sample, footage: Footage, questions: Questions, index: int) -> 
         "options": list(sample.options),
         "params": sample.params,
     }
-    told = footage.model_dump_json()
+    told = source.model_dump_json()
     return {
         "data_source": verl_reward.PREFIX + sample.task,
-        "prompt": [{"role": "user", "content": content(sample.question, footage.shown)}],
-        "videos": [{"video": told, "place": place} for place in range(footage.shown)],
+        "prompt": [{"role": "user", "content": content(sample.question, source.shown)}],
+        "videos": [{"video": told, "place": place} for place in range(source.shown)],
         "ability": "video",
         "reward_model": {"style": "rule", "ground_truth": json.dumps(truth)},
         "extra_info": {"index": index, "id": sample.id, "task": sample.task, "answer": sample.answer_text},
@@ -148,23 +146,23 @@ def content(question: str, videos: int) -> str:
     return "".join(MARK if part["type"] == "video" else part["text"] for part in parts(question, videos))
 
 
-def most_tokens(sample: Sample, footage: Footage, store: FrameCache) -> int:
+def most_tokens(sample: Sample, source: FrameSource, store: FrameCache) -> int:
     """Tokens of the prompt of a sample, at most. Raises ViubenchError for a video that cannot be used."""
     try:
-        height, width = footage.size(store)
+        height, width = source.size(store)
     except MediaError as error:
         raise ViubenchError(f"a video of {sample.id} cannot be used: {error}") from error
-    groups = (footage.item.frames + footage.shown * (FRAMES_PER_GROUP - 1)) // FRAMES_PER_GROUP
+    groups = (source.item.frames + source.shown * (FRAMES_PER_GROUP - 1)) // FRAMES_PER_GROUP
     return TEMPLATE + len(sample.question.encode()) + groups * (height * width // MULTIPLE**2 + GROUP_TEXT)
 
 
-def _disk(needed: int, out: Path, footages: list[Footage], store: FrameCache) -> str:
+def _disk(needed: int, out: Path, sources: list[FrameSource], store: FrameCache) -> str:
     """What an export takes in `out` and, while verl reads its frames, in the frame cache; ViubenchError where there is
     too little space."""
-    frames, sentences = missing_bytes(footages, store), []
+    frames, sentences = missing_bytes(sources, store), []
     for what, place, size in (("questions", out, needed), ("frames", store.root, frames)):
         free = shutil.disk_usage(place).free
         sentences.append(f"at most {size / 1e9:.2f} GB of {what} in {place} ({free / 1e9:.0f} GB free)")
         if size > free:
             raise ViubenchError(f"too little space: {sentences[-1]}", where=str(place), hint="choose another folder")
-    return f"{len(footages)} questions take " + ", and ".join(sentences)
+    return f"{len(sources)} questions take " + ", and ".join(sentences)

@@ -1,7 +1,7 @@
 """What a question shows, as a column of verl's parquet: no frames, but all that is needed to show them again.
 
 Example:
-    told = Footage.of(sample, questions.train).model_dump_json()
+    told = FrameSource.of(sample, questions.train).model_dump_json()
     videos(told, "/shared/frames")[0].pixels.shape   # from the frame cache, else decoded into it
     # (48, 256, 448, 3)
 
@@ -38,7 +38,7 @@ class Selection(Strict):
     sampling: Sampling
 
 
-class Footage(Strict):
+class FrameSource(Strict):
     """The frames of a pretext item's clips below `root`, and the change that makes the videos shown of them."""
 
     root: str
@@ -49,7 +49,7 @@ class Footage(Strict):
 
     @classmethod
     def of(cls, sample: Sample, plan: Plan) -> Self:
-        """The footage of a training sample, as a run of the harness shows it."""
+        """Where the frames of a training sample come from, as a run of the harness shows it."""
         item, wants = sample.pretext, frame_requests(sample, plan)
         if item is None:
             raise ValueError(f"{sample.id} is no pretext item")
@@ -74,22 +74,22 @@ class Footage(Strict):
         return fit(facts.height, facts.width, self.resize, self.item.frames)
 
 
-def missing_bytes(footages: Sequence[Footage], cache: FrameCache) -> int:
+def missing_bytes(sources: Sequence[FrameSource], cache: FrameCache) -> int:
     """Bytes that the frame cache will grow by when all of these are read, at most; frames that it holds are not
     counted, and the oldest go where it is full."""
     wanted: dict[tuple[Clip, Sampling], int] = {}
-    for footage in footages:
-        height, width = footage.size(cache)
-        for one in footage.selections:
-            if not cache.known(one.clip, Path(footage.root), one.sampling, footage.resize)[1]:
-                wanted[one.clip, one.sampling] = height * width * 3 * footage.item.frames
+    for source in sources:
+        height, width = source.size(cache)
+        for one in source.selections:
+            if not cache.known(one.clip, Path(source.root), one.sampling, source.resize)[1]:
+                wanted[one.clip, one.sampling] = height * width * 3 * source.item.frames
     return min(sum(wanted.values()), cache.max_bytes)
 
 
 def videos(told: str, root: str) -> tuple[VideoInput, ...]:
-    """The videos of a footage in JSON, through the frame cache in the folder `root`.
+    """The videos of a source in JSON, through the frame cache in the folder `root`.
 
-    The answers to one question ask at once: one of them reads, the others wait for it. Raises as `Footage.read`.
+    The answers to one question ask at once: one of them reads, the others wait for it. Raises as `FrameSource.read`.
     """
     with _LOCKS[hash(told) % len(_LOCKS)]:
         return _read(told, root)
@@ -97,4 +97,4 @@ def videos(told: str, root: str) -> tuple[VideoInput, ...]:
 
 @lru_cache(maxsize=KEPT)
 def _read(told: str, root: str) -> tuple[VideoInput, ...]:
-    return Footage.model_validate_json(told).read(FrameCache(Path(root)))
+    return FrameSource.model_validate_json(told).read(FrameCache(Path(root)))
