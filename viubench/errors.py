@@ -23,6 +23,7 @@ class Exit(IntEnum):
     USAGE = 2  # usage or configuration
     INCONCLUSIVE = 3  # the gate could not decide
     INVALID_RUN = 4  # more media or engine errors than --max-errors allows
+    BUG = 70  # of viubench itself (EX_SOFTWARE of sysexits.h), so that no crash looks like a verdict
 
 
 class ViubenchError(Exception):

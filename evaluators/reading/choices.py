@@ -14,7 +14,7 @@ the beginning of a clause and followed by a pause or a verb. "A man" and "I thin
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
@@ -24,14 +24,15 @@ from evaluators.reading.cues import MARK, Cue
 from evaluators.reading.discourse import Mention, Standing
 from evaluators.reading.joining import filling, linking
 from evaluators.reading.language import Language, any_of, words_of
+from evaluators.reading.narration import agreeing, narrated
 from evaluators.reading.option_places import are_numbers, find_places
 from evaluators.reading.option_texts import OptionTexts
+from evaluators.reading.revisions import putting_into
 
 _LETTER_BEFORE = r"(?<![A-Za-z\u00c0-\u024f0-9_])(?<![A-Za-z\u00c0-\u024f0-9]')(?<![A-Za-z0-9]\.)(?<![\w]-)"
 _LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9_]|'[A-Za-z]|-[a-z]|\.[A-Za-z0-9](?![A-Za-z0-9]))"
 _BRACKETS = {"(": ")", "[": "]", "<": ">"}
 _CLAUSE_BEGINS = frozenset(".,;:!?\n(—–…。|>=-/[<~+✓✔☑✅✗✘✕✖❌❎")
-_CLAUSE_ENDS = re.compile(r"[.!?\n,;。]")
 _PAUSE = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:(?<=[)\]])|[.,:;!?…。|/&=]|\s\(|\n|\Z|[-–—]{1,3}\s|->|→)")
 _STOP = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:[.:!?…。]|\n|\Z)")
 _OWN_LABEL = re.compile(r"(?<![^\W_])([A-Z])[.):]\s{1,3}(?:an?\s|the\s)?\Z")
@@ -39,8 +40,7 @@ _GAP = re.compile(r"\s*[)\]]?\s*")
 _LABEL = re.compile(r"[)\]>]?\s{0,3}(?:[.):,=|-]|[-–—]{1,2}|\s\(|->)?\s{0,4}(?:\()?")
 _LABELLING = re.compile(r"\s?[.):]\s")
 _BETWEEN_LABELS = re.compile(r"[\s,;.|/)\]-]{0,20}(?:(?:and|or)\s)?[\s(\[|-]{0,4}")
-_BRACKET_ONLY = re.compile(r"\s*[(\[]\s*")
-_IN_TURN = re.compile(r"[^.!?\n]{0,30}\b(?:and|then|or|before)\b[^.!?\n]{0,30}", re.IGNORECASE)
+_LINKED = re.compile(r"\b(?:and|or)\b")
 _NEXT = re.compile(r"\s*[)\]]?\s*([^\W\d_]+)")
 _WORD = re.compile(r"[^\W_]")
 _REACH = 60
@@ -64,7 +64,7 @@ class Choices:
         for mention in sorted(reader.mentions(), key=lambda m: (m.start, -m.end)):
             if not kept or mention.start >= kept[-1].end:
                 kept.append(mention)
-        return _agreeing(text, _described(text, reader.without_lists(kept)))
+        return agreeing(text, narrated(text, reader.without_lists(kept), tuple(languages), cues))
 
 
 class _Reader:
@@ -72,12 +72,13 @@ class _Reader:
 
     def __init__(self, choices: Choices, text: str, languages: tuple[Language, ...], cues: Sequence[Cue]) -> None:
         self.choices, self.text, self.languages = choices, text, languages
-        self._fill, self._link = filling(languages), linking(languages)
+        self._fill, self._link, self._into = filling(languages), linking(languages), putting_into(languages)
         self._ends = [(cue.end, cue.start, cue.kind) for cue in cues if cue.kind != "ignore"]
         self._ends.sort()
         self._cue_starts = {cue.start for cue in cues if cue.kind not in _NOT_AFTER_A_LETTER}
         self._verdicts = {cue.start for cue in cues if cue.kind in ("declared", "rejected")}
         self._texts = _option_texts(choices.options, languages)
+        self._spelled = self._texts.find(text)
         self._labels, self._either = _ends_with(languages, "labels"), _ends_with(languages, "or")
         self._closers = words_of(languages, "copulas") | words_of(languages, "closers")
         self._followers = words_of(languages, "followers") | words_of(languages, "or") | self._closers
@@ -123,13 +124,15 @@ class _Reader:
                 announced and _STOP.match(text, end)
             )
             return Mention(letter, start, end, Standing.STATED, "letter") if sure else None
-        if not (bracketed or named) and self._is_word(letter, end, told):
+        revised = told == "revise" and self._into.match(text, end) is not None
+        if not (bracketed or named or revised) and self._is_word(letter, end, told):
             return None
         if label := self._labelled(end):
             owner, stop = label
             return Mention(letter if owner == letter else None, start, stop, Standing.STATED, "letter")
         joined = text.startswith(self._says, end) or (
-            start - before <= 24 and self._link.fullmatch(text, max(0, before), start) is not None
+            start - before <= 24
+            and any(between.fullmatch(text, max(0, before), start) for between in (self._link, self._into))
         )
         if not (bracketed or named or told or joined or self._begins(start) or self._judged(start, end)):
             return None
@@ -185,9 +188,12 @@ class _Reader:
         gap = _LABEL.match(self.text, end)
         at = gap.end() if gap else end
         stop = self.text.find("\n", at, at + 400)
-        first = next(iter(self._texts.find(self.text, at, min(len(self.text), at + 400) if stop < 0 else stop)), None)
+        stop = min(len(self.text), at + 400) if stop < 0 else stop
+        k = bisect_left(self._spelled, at, key=lambda option: option.start)
+        first = self._spelled[k] if k < len(self._spelled) else None
         if (
             first is None
+            or first.end > stop
             or MARK.search(self.text, at, first.start)
             or not self._texts.only_determiners(self.text[at : first.start])
         ):
@@ -212,10 +218,13 @@ class _Reader:
         return [
             (
                 letter,
-                tuple(sorted({text} | (words_of(self.languages, _plain(text)) if _plain(text) in _YES_NO else set()))),
+                tuple(sorted({text} | (self._yes_or_no(_plain(text)) if _plain(text) in _YES_NO else set()))),
             )
             for letter, text in dict.fromkeys(named)
         ]
+
+    def _yes_or_no(self, name: str) -> set[str]:
+        return {word.replace("_", " ") for word in words_of(self.languages, name)}
 
     def _is_said(self, start: int, end: int) -> bool:
         """Whether a word is the answer and not a part of what is said: "No, he left", not "no one left"."""
@@ -229,27 +238,35 @@ class _Reader:
         found = []
         spoken = {letter for letter, _ in self._spoken_letters()}
         carried = _carriers(self.languages)
-        for option in self._texts.find(self.text):
+        for option in self._spelled:
             if (label := _OWN_LABEL.search(self.text, max(0, option.start - 12), option.start)) and (
                 label[1] not in self.choices.letters
             ):
                 continue  # "F. a lamp", where there is no F
             if option.letter not in spoken and not any(a < option.start < b for a, b in self._ignored):
-                ends = carried.match(self.text, option.end) is not None
+                ends = carried.match(self.text, option.end) is not None or self._is_manner(option.start, option.end)
                 said = option.words > 1 or ends or self._told(option.start) in (*_ANNOUNCING, "conclude")
                 standing = Standing.TEXT if said else Standing.RESTATED
                 found.append(Mention(option.letter, option.start, option.end, standing, "text"))
         return found
 
+    def _is_manner(self, start: int, end: int) -> bool:
+        """Whether an option's words say how something is done: "in a clockwise direction around the ship"."""
+        before, after = _manners(self.languages)
+        return bool(after.match(self.text, end) and before.search(self.text, max(0, start - 12), start))
+
     def without_lists(self, mentions: Sequence[Mention]) -> list[Mention]:
         """The mentions; those of a list of the options, written out again, are restated."""
         letters = [k for k, mention in enumerate(mentions) if mention.how == "letter"]
-        restated = set[int]()
+        restated, linked = set[int](), set[int]()
         for k, following in pairwise(letters):
             one, other = mentions[k], mentions[following]
             both = one.end - one.start > 1 and other.end - other.start > 1 and one.value != other.value
             if both and following == k + 1 and _BETWEEN_LABELS.fullmatch(self.text, one.end, other.start):
                 restated |= {k, following}
+                linked |= {k} if _LINKED.search(self.text, one.end, other.start) else set()
+        if len(restated) == 2 < len(self.choices.letters) and linked:
+            restated.clear()  # "by A. wilting and D. fading": no list, two answers
         labels = [k for k in letters if _LABELLING.match(self.text, mentions[k].start + 1)]
         n, order = len(self.choices.letters), [mentions[k].value for k in labels]
         for at in range(len(order) - n + 1):
@@ -267,35 +284,13 @@ _NOT_AFTER_A_LETTER = (*_ANNOUNCING, "plain")
 _YES_NO = ("yes", "no")
 
 
-def _described(text: str, mentions: list[Mention]) -> list[Mention]:
-    """The mentions; an option's words that only say what another letter shows are no answer."""
-    for k in range(1, len(mentions)):
-        before, one = mentions[k - 1], mentions[k]
-        talked = before.standing == Standing.RESTATED and before.value != one.value and one.how == "text"
-        if talked and before.how == "letter" and not _CLAUSE_ENDS.search(text, before.end, one.start):
-            mentions[k] = replace(one, standing=Standing.RESTATED)
-        elif talked and before.how == "text" and _IN_TURN.fullmatch(text, before.end, one.start):
-            mentions[k] = replace(one, standing=Standing.RESTATED)  # "up and then down"
-    return mentions
-
-
-def _agreeing(text: str, mentions: list[Mention]) -> list[Mention]:
-    """The mentions; an option's words with another one's letter right after name none."""
-    for k in range(len(mentions) - 1):
-        one, other = mentions[k], mentions[k + 1]
-        differ = one.how == "text" and other.how == "letter" and one.value != other.value
-        if differ and _BRACKET_ONLY.fullmatch(text, one.end, other.start):
-            mentions[k], mentions[k + 1] = replace(one, value=None), replace(other, value=None)
-    return mentions
-
-
 def _plain(text: str) -> str:
     return text.casefold().strip(" .")
 
 
 @lru_cache(maxsize=256)
 def _option_texts(options: tuple[tuple[str, str], ...], languages: tuple[Language, ...]) -> OptionTexts:
-    return OptionTexts(options, words_of(languages, "determiners"))
+    return OptionTexts(options, languages)
 
 
 @lru_cache(maxsize=256)
@@ -314,6 +309,15 @@ def _ends_with(languages: tuple[Language, ...], name: str) -> re.Pattern[str]:
 
 
 @cache
+def _manners(languages: tuple[Language, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What stands before and after words that say how something is done."""
+    before, a = any_of(words_of(languages, "manners")), any_of(words_of(languages, "determiners"))
+    nouns = any_of(word for word in words_of(languages, "carriers") if "_" not in word)
+    return re.compile(rf"\b(?:{before})\s(?:(?:{a})\s)?\Z", re.I), re.compile(rf"\s(?:{nouns})\b", re.I)
+
+
+@cache
 def _carriers(languages: tuple[Language, ...]) -> re.Pattern[str]:
     """The end of a clause, or one of the nouns that carry an answer: "in a clockwise direction"."""
-    return re.compile(rf"(?:\s(?:{any_of(words_of(languages, 'carriers'))})){{0,2}}{_PAUSE.pattern}", re.IGNORECASE)
+    nouns = any_of(word.replace("_", " ") for word in words_of(languages, "carriers"))
+    return re.compile(rf"(?:\s(?:{nouns})){{0,2}}{_PAUSE.pattern}", re.IGNORECASE)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
@@ -43,6 +44,7 @@ _LAST = re.compile(r"([^\W\d_]+)[^\S\n]*$")
 _RANGES = re.compile(r"\s*(?:[-–—~]|to\b)")
 _OUT_OF = re.compile(r"\s{0,3}(?:out\sof|of|/)\s(?:the\s)?[0-9.]{1,12}\s{0,3}([^\W\d_]+)", re.I)
 _CLOCK_TIME = re.compile(r"\s?(?:o'clock|[ap]\.?m\b)", re.I)
+_STOPS = re.compile(r"[.!?\n](?=\s|\Z)")
 _WORD = re.compile(r"[^\W_]")
 _REACH = 90  # characters between the two ends, or before the first, in which a label still belongs to them
 
@@ -69,12 +71,14 @@ def find_intervals(text: str, languages: Sequence[Language], cues: Sequence[Cue]
     pairs = _Pairs(text, words, [cue for cue in cues if cue.kind != "ignore"], tuple(languages))
     links = ["", *(pairs.link(a, b) for a, b in pairwise(times)), ""]
     found: list[Mention] = []
-    for (a, b), before, kind, after in zip(pairwise(times), links, links[1:], links[2:], strict=False):
+    following = [*times[2:], None]
+    for (a, b), c, before, kind, after in zip(pairwise(times), following, links, links[1:], links[2:], strict=False):
         # a bare pair of times; in prose, or in a longer list, they are just two moments
         pair = kind == "list" and (before, after) == ("", "") and pairs.fills(a, b)
         alone = pair or (kind == "range" and "range" not in (before, after))
         if kind and alone and pairs.is_time(a, b) and (not found or a.start >= found[-1].end):
-            found.append(pairs.mention(a, b))
+            mention = pairs.mention(a, b)
+            found.append(replace(mention, value=None) if c and pairs.is_onset(b, c) else mention)
     return found
 
 
@@ -90,6 +94,9 @@ class _Words(NamedTuple):
     ends: re.Pattern[str]
     opening: re.Pattern[str]
     closing: re.Pattern[str]
+    begun: re.Pattern[str]
+    over: re.Pattern[str]
+    clips: re.Pattern[str]
     lead: re.Pattern[str]
     long: re.Pattern[str]
     anchor: re.Pattern[str]
@@ -102,10 +109,12 @@ class _Words(NamedTuple):
             listed = {word for one in spoken for word in str(one.data["times"].get(name) or "").split()}
             return any_of(word.replace("_", " ") for word in listed)
 
+        spaced = [one for one in languages if one.starts]
         unspaced = [one for one in languages if not one.starts]  # where the verb follows its time
 
         beside = rf"(?:[\s,~约]|(?:{words('beside')})(?![^\W\d_]{{2}})|t\s?=|第)*"
         either = any_of(words_of(languages, "or"))
+        it = rf"[\s,]{{0,3}}(?:(?:{words('it')})(?![^\W\d_])[\s,]{{0,2}}){{0,4}}"
         mark = r"-+>?|[–—~〜～→…]|=+>|\.{2,3}"
         brackets = r"[\s<>\[\]()'{}|]*"
         return _Words(
@@ -122,8 +131,11 @@ class _Words(NamedTuple):
             ),
             re.compile(rf"(?:{words('starts')})[^0-9]{{0,40}}$", re.I),
             re.compile(rf"(?:{words('ends')})[^0-9]*$", re.I),
-            re.compile(rf".{{0,2}}(?:{words('starts', unspaced)})"),
-            re.compile(rf".{{0,2}}(?:{words('ends', unspaced)})"),
+            re.compile(rf".{{0,5}}(?:{words('starts', unspaced)})"),
+            re.compile(rf".{{0,5}}(?:{words('ends', unspaced)})"),
+            re.compile(rf"{it}(?:{words('starts', spaced)})(?![^\W\d_])", re.I),
+            re.compile(rf"{it}(?:{words('ends', spaced)}|{words('over', spaced)})(?![^\W\d_])", re.I),
+            re.compile(rf"(?<![^\W_])(?:{any_of(words_of(languages, 'clips'))})", re.I),
             re.compile(rf"(?:(?<![^\W\d_])(?:{words('from')})\s*(?:(?:{words('beside')})\s*)*|[\[(<]\s*)+$", re.I),
             re.compile(rf"\s*(?:{any_of(p for one in languages for p in one.phrases['measure'])})(?![a-z])", re.I),
             re.compile(rf"(?:{words('anchor')})", re.I),
@@ -142,7 +154,7 @@ def _time_pattern(comma: str) -> re.Pattern[str]:
 
     figure = rf"[0-9]{{1,9}}(?:[.{comma}][0-9]{{1,20}})?(?![0-9]|\.[0-9])"
     amount = rf"(?:{figure}|{words_pattern('numerals ordinals')})"
-    seconds = rf"[\s-]?(?:(?:st|nd|rd|th|er|e|\.)?\s?(?:{unit('seconds')}))(?![a-zà-ÿ])"
+    seconds = rf"[\s-]?(?:(?:st|nd|rd|th|ère|ème|er|e|ª|º|\.)?\s?(?:{unit('seconds')}))(?![a-zà-ÿ])"
     thousands = "" if comma else "(?!,[0-9]{3}(?![0-9.]))"
     return re.compile(
         rf"""
@@ -151,7 +163,7 @@ def _time_pattern(comma: str) -> re.Pattern[str]:
       |(?:(?P<h>{amount})\s?(?:{unit("hours")})(?![a-z])[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?)?
        (?P<m>{amount})\s?(?:{unit("minutes")}|m(?=\s?[0-9]))(?![a-zà-ÿ])
        (?:[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?(?P<ms>{amount})\s?(?:{unit("seconds")})(?![a-zà-ÿ]))?
-      |(?P<s>{amount})(?:(?P<unit>{seconds})|(?:st|nd|rd|th)?))
+      |(?P<s>{amount})(?:(?P<unit>{seconds})|(?:st|nd|rd|th|ère|ème|er|e|ª|º|\.(?=\sbis\b))?))
     (?![A-Za-z\u00c0-\u024f0-9_%°])(?!\s?%){thousands}""",
         re.VERBOSE | re.IGNORECASE,
     )
@@ -193,7 +205,7 @@ class _Pairs:
         self.text, self.words = text, words
         self._fill = filling(languages)
         self._cues = sorted((cue.end, cue.kind) for cue in cues if cue.kind != "plain")
-        self._starts = {cue.start for cue in cues if cue.kind not in ("part", "total", "other", "lasting")}
+        self._starts = {cue.start for cue in cues if cue.kind not in ("part", "total", "other", "lasting", "revise")}
 
     def link(self, a: _Time, b: _Time) -> str:
         """A "range", a "list" or nothing, ""."""
@@ -213,8 +225,17 @@ class _Pairs:
             return "range"
         if words.opening.match(gap) and words.closing.match(text, b.end):  # "3秒に始まり8秒に終わる"
             return "range"
+        if words.begun.match(gap) and words.over.match(text, b.end):  # "at 3 s it begins, at 8 s it is over"
+            return "range"
         united = a.style != "number" and b.style != "number"
         return "list" if (gap == "," or united) and _LIST.fullmatch(gap) else ""
+
+    def is_onset(self, b: _Time, c: _Time) -> bool:
+        """Whether a range up to `b` is when something starts, since it ends at `c`: "from 4 to 5 s until 9 s"."""
+        gap = self.text[b.end : c.start]
+        later = b.seconds is None or c.seconds is None or c.seconds > b.seconds
+        ends = later and len(gap) <= _REACH and self.words.ends.search(gap) is not None
+        return ends and not _STOPS.search(gap) and not self.words.clips.search(gap)
 
     def fills(self, a: _Time, b: _Time) -> bool:
         """Whether nothing else is said; "3,8" without a space may be a decimal comma and does not count."""

@@ -1,7 +1,10 @@
 """Where a text spells out an option: its words in their order, articles aside, the longest option first.
 
+What all options begin with may be left out ("he runs", "he jumps"), and an "it" inside an option may be named.
+
 Example:
-    >>> texts = OptionTexts((("A", "a dog"), ("B", "walking a dog")), determiners=frozenset({"a", "the"}))
+    >>> from evaluators.reading.language import languages
+    >>> texts = OptionTexts((("A", "a dog"), ("B", "walking a dog")), languages())
     >>> [(found.letter, found.start, found.end) for found in texts.find("He is walking the dog.")]
     [('B', 6, 21)]
 """
@@ -10,12 +13,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
-from evaluators.reading.language import HAN, HANGUL, KANA
+from evaluators.reading.language import HAN, HANGUL, KANA, Language, grammar_words, words_of
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]{1,2}(?![^\W_]))?")
+_PAUSE = re.compile(r"[^\w\s'’-]")
+_FEWEST, _MOST = 2, 3
+"""The fewest words left where the options' common beginning is left out, the most that stand for an "it"."""
 _UNSPACED = re.compile(f"[{HAN}{KANA}{HANGUL}]")
 
 
@@ -28,24 +35,38 @@ class Found(NamedTuple):
     words: int
 
 
+class _Option(NamedTuple):
+    """The words by which an option is found; `short` where what all options begin with is left out."""
+
+    words: tuple[str, ...]
+    letter: str
+    short: bool
+
+
 class OptionTexts:
     """The options of one question that have a text of their own: a text that two of them share names neither."""
 
-    def __init__(self, options: Sequence[tuple[str, str]], determiners: frozenset[str]) -> None:
-        self._determiners = determiners
-        self._by_first: dict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
+    def __init__(self, options: Sequence[tuple[str, str]], languages: Sequence[Language] = ()) -> None:
+        self._determiners = words_of(languages, "determiners")
+        self._objects = words_of(languages, "objects")
+        self._endings = dict(pair.split("/") for pair in sorted(words_of(languages, "endings")))
+        self._by_first: dict[str, list[_Option]] = defaultdict(list)
         strings: dict[str, str] = {}
         keys = [(self._key(text), letter, text) for letter, text in options]
         often = Counter(key for key, _, _ in keys)
+        columns = zip(*(key for key, _, _ in keys), strict=False)
+        shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
         for key, letter, text in keys:
             if not key or often[key] > 1:
                 continue
             if _UNSPACED.search(text):
                 strings[text.strip(" .。")] = letter
             else:
-                self._by_first[key[0]].append((key, letter))
+                self._by_first[key[0]].append(_Option(key, letter, short=False))
+                if shared and len(key) >= shared + _FEWEST:
+                    self._by_first[key[shared]].append(_Option(key[shared:], letter, short=True))
         for several in self._by_first.values():
-            several.sort(key=lambda option: -len(option[0]))
+            several.sort(key=lambda option: -len(option.words))
         self._strings = strings
         longest_first = sorted(strings, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if strings else None
@@ -55,7 +76,7 @@ class OptionTexts:
         return all(word[0].lower() in self._determiners for word in _WORD.finditer(text))
 
     def _key(self, text: str) -> tuple[str, ...]:
-        words = tuple(word[0].lower() for word in _WORD.finditer(text))
+        words = tuple(self._plain(word[0]) for word in _WORD.finditer(text))
         return tuple(word for word in words if word not in self._determiners) or words
 
     def find(self, text: str, start: int = 0, end: int | None = None) -> list[Found]:
@@ -63,16 +84,13 @@ class OptionTexts:
         stop = len(text) if end is None else end
         found = []
         if self._by_first:
-            words = [(m[0].lower(), m.start(), m.end()) for m in _WORD.finditer(text, start, stop)]
+            words = [(self._plain(m[0]), m.start(), m.end()) for m in _WORD.finditer(text, start, stop)]
             words = [word for word in words if word[0] not in self._determiners]
             at = 0
             while at < len(words):
-                option = next((o for o in self._by_first.get(words[at][0], ()) if _are(words, at, o[0])), None)
-                if option is None:
-                    at += 1
-                    continue
-                last = at + len(option[0]) - 1
-                found.append(Found(option[1], words[at][1], words[last][2], len(option[0])))
+                option, last = next(self._spelled(text, words, at), (None, at))
+                if option:
+                    found.append(Found(option.letter, words[at][1], words[last][2], len(option.words)))
                 at = last + 1
         if self._pattern:
             found += [
@@ -81,6 +99,31 @@ class OptionTexts:
             found.sort(key=lambda one: one.start)
         return found
 
+    def _plain(self, word: str) -> str:
+        """A word in small letters, an adverb as the adjective it is made of."""
+        small = word.lower()
+        end = next((end for end in self._endings if small.endswith(end) and len(small) > len(end)), None)
+        return small.removesuffix(end) + self._endings[end] if end else small
 
-def _are(words: Sequence[tuple[str, int, int]], at: int, key: tuple[str, ...]) -> bool:
-    return len(words) - at >= len(key) and all(words[at + k][0] == word for k, word in enumerate(key))
+    def _spelled(self, text: str, words: Sequence[tuple[str, int, int]], at: int) -> Iterator[tuple[_Option, int]]:
+        """The options spelled out from the word `at`, each with its last word."""
+        for option in self._by_first.get(words[at][0], ()):
+            last = self._last(text, words, at, option.words)
+            if last is not None and not (option.short and at and words[at - 1][0] not in grammar_words()):
+                yield option, last
+
+    def _last(self, text: str, words: Sequence[tuple[str, int, int]], at: int, key: Sequence[str]) -> int | None:
+        """The last word of `key`, written from the word `at` on; an "it" inside may be up to `_MOST` words."""
+        for k, word in enumerate(key):
+            if at < len(words) and words[at][0] == word:
+                at += 1
+            elif word in self._objects and 0 < k < len(key) - 1:
+                stop = next(
+                    (n for n in range(at + 1, min(at + _MOST, len(words) - 1) + 1) if words[n][0] == key[k + 1]), None
+                )
+                if stop is None or _PAUSE.search(text, words[at - 1][2], words[stop][1]):
+                    return None
+                at = stop
+            else:
+                return None
+        return at - 1

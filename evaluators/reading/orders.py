@@ -38,6 +38,7 @@ _LISTED = re.compile(
 )
 _PLACED = re.compile(r"(?<![\w.])([0-9]{1,4})(?:[.:)]|st\b|nd\b|rd\b|th\b)")
 _DIGITS = re.compile(r"(?<![A-Za-z0-9_.,-])[0-9]{1,9}(?![A-Za-z0-9_%]|[.,-][0-9])")
+_SEPARATED = re.compile(r"[\s,;.。|]*(?:(?:and|y|und|et)\s)?")
 _NEXT = re.compile(r"[^\S\n]*([^\W\d_]+|%)")
 _LAST = re.compile(r"([^\W\d_]+)[^\S\n]\Z")
 _WORD = re.compile(r"[^\W_]")
@@ -63,6 +64,7 @@ class _Words(NamedTuple):
     place: re.Pattern[str]
     units: tuple[str, ...]
     orders: frozenset[str]
+    slotted: re.Pattern[str]
 
     @staticmethod
     @cache
@@ -73,6 +75,7 @@ class _Words(NamedTuple):
         nexts = {word.replace("_", " ") for word in words_of(spoken, "nexts")}
         places = any_whole(ranks.keys() | words_of(spoken, "lasts"))
         slots = any_whole(words_of(spoken, "slots"))
+        copulas = any_of(word for word in words_of(spoken, "copulas") if "/" not in word)
         between = rf"[\s,;>→|/&()\[\]<–—~-]|=>|번째?|番目?|{then}"
         placed = rf"[0-9]{{1,4}}(?:[:.)]|st\b|nd\b|rd\b|th\b)|(?:{slots})\s?[0-9]{{1,4}}|{places}"
         aside = r"\([^()\n]{0,60}\)|:"
@@ -91,6 +94,11 @@ class _Words(NamedTuple):
             re.compile(rf"(?:{slots})\s?([0-9]{{1,4}})|({places})", re.IGNORECASE),
             tuple(word for one in languages() for name in ("seconds", "minutes") for word in _times(one, name)),
             frozenset().union(*(_nouns(one) for one in spoken)),
+            re.compile(
+                rf"(?:(?P<slot>(?:{slots})\s?)|(?<![\w.:]))#?(?P<place>[0-9]{{1,4}})\s?(?:[:=→]|->|(?:{copulas})(?=\s))\s?"
+                rf"(?:(?:{clips})\s?)?(?P<number>[0-9]{{1,4}})(?![\w:%]|\.[0-9])",
+                re.IGNORECASE,
+            ),
         )
 
 
@@ -102,7 +110,7 @@ def find_orders(text: str, spoken: Sequence[Language], cues: Sequence[Cue], n: i
         return []
     numbers = [_Number(number(m["number"]) or 0, m.start(), m.end(), m["clip"] is not None) for m in matches]
     finder = _Finder(text, words, n, tuple(spoken), cues)
-    found = finder.runs(numbers, words.clip_gap, clips=True) or finder.listed()
+    found = finder.slotted() or finder.runs(numbers, words.clip_gap, clips=True) or finder.listed()
     if not found:
         found = finder.runs(numbers, words.gap, clips=False) + finder.joined()
     found = found or finder.told(numbers) or finder.ranked()
@@ -119,7 +127,7 @@ class _Finder:
     def __init__(self, text: str, words: _Words, n: int, spoken: tuple[Language, ...], cues: Sequence[Cue]) -> None:
         self.text, self.words, self.n = text, words, n
         self._fill = filling(spoken)
-        self._starts = {cue.start for cue in cues if cue.kind not in ("part", "total", "other", "lasting")}
+        self._starts = {cue.start for cue in cues if cue.kind not in ("part", "total", "other", "lasting", "revise")}
         self._either = words_of(spoken, "or")
         self._declared = [cue.end for cue in cues if cue.kind in ("answer", "declare", "final", "conclude")]
         self._against = [cue.start for cue in cues if cue.kind in _AGAINST]
@@ -228,6 +236,22 @@ class _Finder:
         order = [int(line["number"]) for line in lines]
         start, end = lines[0].start("place"), lines[-1].end()
         return [Mention(self._permutation(order), start, end, Standing.STATED, "list")]
+
+    def slotted(self) -> list[Mention]:
+        """The clip of every place: "position 1: 2, position 2: 3, position 3: 1"."""
+        matches = list(islice(self.words.slotted.finditer(self.text), self.n + 1))
+        places = [int(match["place"]) for match in matches]
+        named = [match["slot"] is not None for match in matches]
+        if sorted(places) != list(range(1, self.n + 1)) or not (all(named) or (not any(named) and self.n > 2)):
+            return []
+        if not all(named) and places != sorted(places):
+            return []
+        if not all(_SEPARATED.fullmatch(self.text, a.end(), b.start()) for a, b in pairwise(matches)):
+            return []
+        clips = {int(match["place"]): int(match["number"]) for match in matches}
+        order = self._permutation([clips[place] for place in range(1, self.n + 1)])
+        span = matches[0].start(), matches[-1].end()
+        return [Mention(order, *span, Standing.STATED, "list")] if order else []
 
     def told(self, numbers: Sequence[_Number]) -> list[Mention]:
         """n clips, each but the first begun with "then" or its like, whatever is told of each."""

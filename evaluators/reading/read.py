@@ -14,6 +14,7 @@ from evaluators.base import Answer
 from evaluators.reading.cues import Cue, find_cues
 from evaluators.reading.discourse import Discourse, Judged, Mention, decide
 from evaluators.reading.language import Language, spoken
+from evaluators.reading.revisions import revised
 from evaluators.reading.text import Ready, prepare
 
 Find = Callable[[str, Sequence[Language], Sequence[Cue]], list[Mention]]
@@ -53,7 +54,7 @@ def judge(response: str, find: Find, nouns: str) -> tuple[Ready, list[Judged], i
     mentions = find(ready.text, languages, cues)
     if not mentions:
         return ready, [], 0
-    discourse = Discourse(ready.text, mentions, cues, languages)
+    discourse = Discourse(ready.text, revised(ready.text, mentions, cues, languages), cues, languages)
     return ready, discourse.judge(), len(discourse.corrections)
 
 

@@ -33,7 +33,7 @@ def refused(tmp_path: Path, text: str) -> ViubenchError:
 
 
 def test_the_recipes_are_these() -> None:
-    assert recipe_names() == sorted([*PAPER, "tiny-cpu", "qwen3-vl-8b-1node"])
+    assert recipe_names() == sorted([*PAPER, "tiny-clips", "tiny-cpu", "qwen3-vl-8b-1node"])
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -42,7 +42,7 @@ def test_a_recipe_loads_names_what_there_is_and_claims_no_gpu_run(name: str) -> 
     assert recipe.run_name == name
     assert "run on a GPU" in recipe.description
     catalogue.protocol(recipe.protocol)
-    if name != "tiny-cpu":
+    if not name.startswith("tiny-"):
         assert all(catalogue.task(task).pretext for task in recipe.tasks)
         built = {entry.task: entry.n for entry in catalogue.recipe("videossr-30k").items}
         assert {task: mix.weight for task, mix in recipe.tasks.items()} == {task: built[task] for task in recipe.tasks}

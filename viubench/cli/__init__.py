@@ -6,17 +6,15 @@ Example:
 
 from __future__ import annotations
 
-import os
 import shlex
-import signal
 import sys
 from typing import Annotated
 
 import typer
 
 from viubench.cli import build, comparison, data, doctor, export, imports, judge, protocols, run, tasks, train, watch
-from viubench.cli.progress import print_error
-from viubench.cli.streams import Droppable
+from viubench.cli.ending import end_on_sigterm, failed
+from viubench.cli.streams import use_droppable
 from viubench.errors import ViubenchError
 from viubench.version import __version__
 
@@ -57,14 +55,11 @@ def bench(words: Annotated[list[str], typer.Argument(metavar="NAME")] = []) -> N
 
 
 def main(commands: typer.Typer = app) -> None:
-    """Run `commands`; a user's mistake ends in two or three lines, never in a traceback, and neither does a pipe that
-    nobody reads any more."""
-    sys.stdout, sys.stderr = Droppable(sys.stdout), Droppable(sys.stderr)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    """Run `commands`; a mistake or a fault ends in two or three lines, never in a traceback, and output that nobody
+    takes changes nothing."""
+    use_droppable()
+    end_on_sigterm()
     try:
         commands()
-    except ViubenchError as error:
-        if os.environ.get("VIUBENCH_DEBUG"):
-            raise
-        print_error(error)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        sys.exit(failed(error))

@@ -15,7 +15,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,7 @@ from viubench.runner.whole_files import require_whole_files
 from viubench.schema import Manifest, Record, RecordState, Results, ScoredRecord
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
+from viubench.storage.record_log import DAMAGED
 from viubench.storage.run_dir import RunFolder, write_json
 from viubench.storage.secrets import MaskingFilter
 from viubench.video.loader import Media
@@ -104,6 +105,8 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         with self._answering() as answering:
             self.folder.begin(self.manifest())
             self._log_file.enter_context(log_file(self.out))
+            if damaged := self.folder.damaged:
+                log.warning("%d lines of records.jsonl cannot be read: kept in %s, asked again", damaged, DAMAGED)
             patience = Patience(self.plan.answers, self.config.max_errors)
             with self._progress() as progress:
 
@@ -278,7 +281,8 @@ def failures(out: Path) -> dict[str, int]:
 @contextmanager
 def log_file(out: Path) -> Iterator[None]:
     """What is logged goes into `run.log` of the run folder too."""
-    handler = logging.FileHandler(out / "run.log", encoding="utf-8", delay=True)
+    handler = logging.FileHandler(out / "run.log", encoding="utf-8", errors="replace", delay=True)
+    handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk is told by what matters
     handler.addFilter(MaskingFilter())
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
@@ -286,7 +290,8 @@ def log_file(out: Path) -> Iterator[None]:
         yield
     finally:
         log.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
 
 
 @contextmanager

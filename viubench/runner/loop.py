@@ -62,11 +62,16 @@ async def run(
 
     try:
         await answering.answer_all(pending, finished, engine_known)
-    except ExceptionGroup as errors:
-        for error in errors.exceptions:
-            if isinstance(error, ViubenchError):
-                raise error from None
-        raise
+    except BaseExceptionGroup as errors:
+        raise first(errors) from None
+
+
+def first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one of several errors that says most to a user."""
+    single: list[BaseException] = []
+    for error in group.exceptions:
+        single.append(first(error) if isinstance(error, BaseExceptionGroup) else error)
+    return min(single, key=lambda error: not isinstance(error, ViubenchError))
 
 
 def in_video_order(samples: Iterable[Sample]) -> list[Sample]:

@@ -30,7 +30,7 @@ from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
 from viubench.runner.protocols import resolve
 from viubench.runner.whole_files import by_file, is_url
-from viubench.schema import Clip, JigsawItem, Manifest, Protocol, ProtocolEntry, Sample, Task, TaskEntry
+from viubench.schema import Clip, JigsawItem, Manifest, Protocol, ProtocolEntry, Sample, Task, TaskEntry, content_hash
 from viubench.scoring import baselines
 from viubench.scoring.aggregate import items_hash
 from viubench.version import __version__
@@ -188,6 +188,7 @@ def entry(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEnt
         n=len(samples),
         expected=task.rows.expected if task.rows else None,
         items_hash=items_hash((sample.id, sample.target_hash()) for sample in samples),
+        samples_hash=samples_hash(samples),
         chance=known.chance,
         blind=known.blind,
         blind_statement=known.statement,
@@ -195,6 +196,12 @@ def entry(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEnt
         revision=revision,
     )
     return entry, known.texts
+
+
+def samples_hash(samples: Iterable[Sample]) -> str:
+    """Hash of all that samples ask, show and count as true, in any order; no video is opened."""
+    own = (sample.model_dump(mode="json", fallback=lambda value: type(value).__name__) for sample in samples)
+    return content_hash(sorted(content_hash(repr(one)) for one in own))
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

@@ -35,7 +35,7 @@ def utf8(value: object) -> str:
 def content_hash(value: Any) -> str:
     """First 16 hex digits of the SHA-256 of the canonical JSON of `value` (a model or plain data)."""
     data = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-    return hashlib.sha256(canonical_json(data).encode()).hexdigest()[:16]
+    return hashlib.sha256(utf8(canonical_json(data)).encode()).hexdigest()[:16]
 
 
 def task_frame(tasks: Iterable[tuple[str, BaseModel]]) -> pd.DataFrame:

@@ -86,6 +86,9 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 FAILED: tuple[Status, ...] = ("media_error", "engine_error")
 """The statuses of samples that were never answered."""
 
+PASSING = frozenset({"missing", "empty", "lfs_pointer", "changed", "timeout", "crashed"})
+"""Faults of a video that may be gone at the next try: it was fetched meanwhile, put back, or its reader was killed."""
+
 ANSWERED: tuple[Status, ...] = ("ok", "unjudged")
 """The statuses of samples with a usable answer."""
 
@@ -169,6 +172,12 @@ class Record(Strict):
         """What no other record of the run has: its question, and which of the answers to it this is."""
         return self.id, self.number
 
+    @property
+    def retryable(self) -> bool:
+        """Whether a retry may succeed: the engine failed, that of a judge too, or a fault of `PASSING` was met."""
+        fault = self.error.fault if self.error is not None else ""
+        return self.status == "engine_error" or fault in PASSING or (self.status, fault) == ("judge_error", "engine")
+
 
 class ScoredRecord(BaseModel):
     """The fields of a record that results need; the others are skipped."""
@@ -201,12 +210,6 @@ class RecordState(BaseModel):
     def key(self) -> tuple[str, int]:
         """As of a record."""
         return self.id, self.number
-
-    @property
-    def retryable(self) -> bool:
-        """Whether a retry may succeed: the engine failed, that of a judge too, or the video was missing."""
-        fault = self.error.fault if self.error is not None else ""
-        return self.status == "engine_error" or fault == "missing" or (self.status, fault) == ("judge_error", "engine")
 
 
 class RuleResult(Strict):
@@ -283,14 +286,18 @@ class Results(Strict):
     engine: str
     tasks: dict[str, TaskResult]
     suites: dict[str, SuiteResult]
+    manifest_hash: Annotated[str, Field(exclude_if=lambda text: not text)] = ""
+    """Of the manifest they were made with: what was asked of which model, not where and when."""
 
 
 class TaskEntry(Strict):
     """What `manifest.json` says of one task; a manifest of an older version may lack some of it.
 
     `hash` and `version` are those of the task's definition, `scores` the keys of what its evaluator gives, `n` the
-    samples of the run and `expected` those of the whole benchmark. `chance`, `blind` and `trivial` are the baselines of
-    these samples (see `viubench.scoring.baselines`). `columns` are the metrics of an exported task, else empty.
+    samples of the run and `expected` those of the whole benchmark; `items_hash` is of the samples' ids and true
+    answers, `samples_hash` of everything in them, so that other items of the same ids are known. `chance`, `blind` and
+    `trivial` are the baselines of these samples (see `viubench.scoring.baselines`). `columns` are the metrics of an
+    exported task, else empty.
     """
 
     hash: str = ""
@@ -304,6 +311,7 @@ class TaskEntry(Strict):
     n: int = 0
     expected: int | None = None
     items_hash: str = ""
+    samples_hash: Annotated[str, Field(exclude_if=lambda text: not text)] = ""
     chance: float | None = None
     blind: float | None = None
     blind_statement: str = ""

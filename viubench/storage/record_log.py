@@ -1,7 +1,7 @@
-"""`records.jsonl`, line by line: read whole or in part, and repaired after a kill.
+"""`records.jsonl`, line by line: read whole or in part, and repaired after a kill or damage.
 
 Example:
-    repair(Path("runs/a"))
+    repair(Path("runs/a")).done
     # {('viubench_jigsaw_easy-0c8f2b', 0), ('viubench_jigsaw_easy-91d5e0', 0)}
 
 Nothing here holds the lines: a million of them cost the set of their keys.
@@ -10,15 +10,16 @@ Nothing here holds the lines: a million of them cost the set of their keys.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from viubench.errors import ViubenchError
-from viubench.schema import RecordState
+from viubench.schema import Record
 from viubench.storage import atomic
 
 M = TypeVar("M", bound=BaseModel)
@@ -28,12 +29,21 @@ Key = tuple[str, int]
 
 FILE = "records.jsonl"
 
-TEXT = rb'"(?:[^"\\]|\\.)*"'
-PLAIN = re.compile(
-    rb'\{"task":%b,"id":"([ !#-\[\]-~]+)",(?:"number":([0-9]{1,9}),)?"cluster":%b,'
-    rb'"status":"(?:ok|unparsed|truncated|refused)",' % (TEXT, TEXT)
-)
-"""How a line starts that a run wrote of a sample that was answered: enough to know that it is done."""
+DAMAGED = "records.damaged.jsonl"
+"""Lines that could not be read when the run went on, as they were."""
+
+START = b'{"task":'
+"""How a record starts. No text inside of one has these bytes: JSON writes its quotation marks as \\"."""
+
+HINT = "run the same command again: it keeps every record that can be read, and asks for the other answers again"
+
+
+@dataclass
+class Repaired:
+    """The keys of finished answers, and how many lines could not be read."""
+
+    done: set[Key]
+    damaged: int = 0
 
 
 def read(path: Path, kind: type[M]) -> Iterator[M]:
@@ -52,64 +62,69 @@ def read(path: Path, kind: type[M]) -> Iterator[M]:
                 raise _unreadable(file, number) from None
 
 
-def repair(path: Path) -> set[Key]:
-    """The keys of finished answers. A torn last line is cut off, and a line is dropped where a retry may succeed or a
-    later line has the same key; else the file stays as it is. Raises ViubenchError for any other line that cannot be
-    read; of an answered sample only the first fields are checked."""
+def repair(path: Path) -> Repaired:
+    """Make the records ready to be added to. A torn last line is cut off, and a line is dropped where a retry may
+    succeed or a later line has the same key. A line that cannot be read goes to `DAMAGED`; a whole record at its end
+    is kept. Else the file stays as it is."""
     file = path / FILE
     if not file.exists():
-        return set()
+        return Repaired(set())
     last: dict[Key, int] = {}
     dropped: set[int] = set()
-    size = 0
-    line, torn = b"\n", False
+    damaged: set[int] = set()
+    size, line, torn = 0, b"\n", False
     with file.open("rb") as lines:
         for number, line in enumerate(lines):
-            key, again = _state(line, file, number + 1)
-            if key is None:
-                torn = True
+            start, record = _record(line)
+            if torn := record is None and not line.endswith(b"\n"):
                 break
             size += len(line)
-            if again:
+            if start:
+                damaged.add(number)
+            if record is None or record.retryable:
                 dropped.add(number)
                 continue
-            if key in last:
-                dropped.add(last[key])
-            last[key] = number
-    if dropped:
-        _rewrite(file, dropped, size)
+            if record.key in last:
+                dropped.add(last[record.key])
+            last[record.key] = number
+    if dropped or damaged:
+        _rewrite(file, dropped, damaged, size)
     elif torn:
         os.truncate(file, size)
     elif not line.endswith(b"\n"):  # cut between the record and its line's end
         with file.open("ab") as end:
             end.write(b"\n")
-    return set(last)
+    return Repaired(set(last), len(damaged))
 
 
-def _state(line: bytes, file: Path, number: int) -> tuple[Key | None, bool]:
-    """The key of a line, None for a torn last one, and whether the answer is asked for again."""
-    start = PLAIN.match(line)
-    if start and line.endswith(b"}\n") and b"\0" not in line:  # a power cut can leave zeros
-        return (start[1].decode(), int(start[2] or 0)), False
-    try:
-        state = RecordState.model_validate_json(line)
-    except ValidationError:
-        if not line.endswith(b"\n"):
-            return None, False
-        raise _unreadable(file, number) from None
-    return state.key, state.retryable
+def _record(line: bytes) -> tuple[int, Record | None]:
+    """The record of a line and where it starts: 0, or further on where other bytes stand before it."""
+    for start in (0, line.rfind(START)):
+        with suppress(ValidationError):
+            return start, Record.model_validate_json(line[start:]) if start >= 0 else None
+    return -1, None
 
 
-def _rewrite(file: Path, dropped: set[int], size: int) -> None:
-    """The first `size` bytes without the lines of these numbers."""
-    with atomic.replacing(file) as aside, file.open("rb") as lines, aside.open("wb") as kept:
+def _rewrite(file: Path, dropped: set[int], damaged: set[int], size: int) -> None:
+    """The first `size` bytes without the lines of these numbers, and of a damaged line only its record."""
+    with (
+        atomic.replacing(file) as aside,
+        file.open("rb") as lines,
+        aside.open("wb") as kept,
+        file.with_name(DAMAGED).open("ab") if damaged else nullcontext() as apart,
+    ):
         for number, line in enumerate(lines):
-            if number not in dropped and size > 0:
-                kept.write(line if line.endswith(b"\n") else line + b"\n")
+            if size <= 0:
+                break
             size -= len(line)
+            if number in damaged and apart is not None:
+                apart.write(line)
+                line = line[max(line.rfind(START), 0) :]
+            if number not in dropped:
+                kept.write(line if line.endswith(b"\n") else line + b"\n")
         kept.flush()
         os.fsync(kept.fileno())
 
 
 def _unreadable(file: Path, number: int) -> ViubenchError:
-    return ViubenchError("a record cannot be read", where=f"{file}:{number}")
+    return ViubenchError("a record cannot be read", where=f"{file}:{number}", hint=HINT)

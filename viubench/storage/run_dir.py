@@ -5,8 +5,9 @@ Example:
         folder.begin(manifest)
         folder.append(record)
 
-`records.jsonl` is only ever appended to. A kill can tear its last line, which the next start cuts off; engine errors
-are dropped then as well, so that they are retried. Of a finished answer only its key is held.
+`records.jsonl` is only ever appended to. A kill can tear its last line, which the next start cuts off; what may end
+better at another try is dropped then as well, and lines that cannot be read are set aside, so that their answers are
+asked for again. Of a finished answer only its key is held.
 """
 
 from __future__ import annotations
@@ -16,23 +17,24 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from filelock import BaseFileLock
 from pydantic import BaseModel, ValidationError
 
-from viubench.errors import ViubenchError
-from viubench.schema import SCHEMA_VERSION, Manifest, Record, Results, wording
-from viubench.storage import atomic, locking, record_log, secrets
+from viubench.errors import Exit, ViubenchError
+from viubench.schema import SCHEMA_VERSION, Manifest, Record, Results, TaskEntry, content_hash, wording
+from viubench.storage import atomic, locking, output, record_log, secrets
 
 M = TypeVar("M", bound=BaseModel)
 
 SYNC_SECONDS = 2.0
 """A power cut loses at most the records of this many seconds; a kill loses none."""
 
-STARTED = ("results.json", record_log.FILE, "strips", "judges", "run.log", "manifest.json")
+STARTED = ("results.json", record_log.FILE, record_log.DAMAGED, "strips", "judges", "run.log", "manifest.json")
 """What `--fresh` removes, and nothing else; items are built again where they are not those of the new run."""
 
 MISSING = "none"
@@ -51,18 +53,19 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         self.path = path
         self.fresh = fresh
         self.done: set[tuple[str, int]] = set()
+        self.damaged = 0
         self._lock = lock
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
+        self._failed: ViubenchError | None = None
+        self._size = 0
         self._synced = time.monotonic()
 
     @classmethod
     def claim(cls, path: Path, *, fresh: bool = False) -> Self:
         """Create or reopen the folder and lock it; raises ViubenchError where another process writes to it, or other
         things are in it."""
-        if path.exists() and not path.is_dir():
-            raise ViubenchError(f"{path} is a file, not a folder", where="--out")
-        path.mkdir(parents=True, exist_ok=True)
-        foreign = [p.name for p in path.iterdir() if p.name not in OWN]
+        output.file(path / "results.json", "--out")
+        foreign = [p.name for p in path.iterdir() if p.name not in OWN and p.suffix != atomic.ASIDE]
         if foreign and not (path / "manifest.json").exists():
             raise ViubenchError(
                 f"{path} is not a run and not empty (it holds {foreign[0]!r})", where="--out", hint="name a new folder"
@@ -73,7 +76,11 @@ class RunFolder(AbstractContextManager["RunFolder"]):
     def begin(self, manifest: Manifest) -> None:
         """Start the run, or resume the one in the folder; raises ViubenchError where that is one of another model,
         engine, protocol, seed or item set."""
-        target = self.path / "manifest.json"
+        with output.writing(self.path, "--out"):
+            self._begin(manifest)
+
+    def _begin(self, manifest: Manifest) -> None:
+        target, records = self.path / "manifest.json", self.path / record_log.FILE
         manifest = Manifest.model_validate(secrets.masked(manifest.model_dump(mode="json", by_alias=True)))
         if self.fresh:  # only now: an error while planning must not cost the finished run
             for name in STARTED:
@@ -81,32 +88,62 @@ class RunFolder(AbstractContextManager["RunFolder"]):
                 shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
         if target.exists():
             check_same(read_manifest(self.path), manifest, self.path)
-            self.done = record_log.repair(self.path)
+            repaired = record_log.repair(self.path)
+            self.done, self.damaged = repaired.done, repaired.damaged
+        elif records.exists() and records.stat().st_size:
+            raise ViubenchError(
+                f"{self.path} has records, but its manifest.json, which says of which run they are, is missing",
+                where="--out",
+                hint="put it back, name another folder, or add --fresh to start again without the records",
+            )
         else:
             write_json(target, manifest)
-        self._file = open(self.path / record_log.FILE, "ab")  # noqa: SIM115  (held until close)
+        self._file = FileIO(records, "ab")  # held until close
+        self._size = os.fstat(self._file.fileno()).st_size
 
     def append(self, record: Record) -> None:
-        """Write one finished answer; it is on disk, for this machine's other processes, when this returns."""
+        """Write one finished answer; it is on disk, for this machine's other processes, when this returns. Raises
+        ViubenchError where the disk takes no more: then no part of the answer is left, and none is taken any more."""
         if self._file is None:
             raise RuntimeError("begin() comes before append()")
-        self._file.write(without_secrets(record).model_dump_json().encode() + b"\n")
-        self._file.flush()
+        if self._failed is not None:
+            raise self._failed
+        line = without_secrets(record).model_dump_json().encode() + b"\n"
+        try:
+            with output.writing(Path(self._file.name)):
+                self._write(self._file, line)
+        except ViubenchError as error:
+            self._failed = error
+            raise
         self.done.add(record.key)
+
+    def _write(self, file: FileIO, line: bytes) -> None:
+        left = memoryview(line)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except BaseException:
+            with suppress(OSError):
+                os.ftruncate(file.fileno(), self._size)
+            raise
+        self._size += len(line)
         if time.monotonic() - self._synced > SYNC_SECONDS:
-            os.fsync(self._file.fileno())
+            os.fsync(file.fileno())
             self._synced = time.monotonic()
 
     def write_results(self, results: Results) -> None:
-        write_json(self.path / "results.json", results)
+        manifest_hash = _manifest_hash(_json(self.path, "manifest.json"))
+        with output.writing(self.path / "results.json"):
+            write_json(self.path / "results.json", results.model_copy(update={"manifest_hash": manifest_hash}))
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._file = None
-        self._lock.release()
+        file, self._file = self._file, None
+        try:
+            if file is not None:
+                with output.writing(self.path / record_log.FILE), file:
+                    os.fsync(file.fileno())
+        finally:
+            self._lock.release()
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -128,7 +165,7 @@ def check_same(old: Manifest, new: Manifest, path: Path) -> None:
         ("seed", old.seed, new.seed),
         ("set of tasks", sorted(old.tasks), sorted(new.tasks)),
         ("protocol", old.protocols, new.protocols),
-        ("task definition or other items", old.tasks, new.tasks),
+        ("task definition or other items", old.tasks, _as_told(new.tasks, old.tasks)),
     ):
         if was != now:
             raise ViubenchError(
@@ -136,6 +173,12 @@ def check_same(old: Manifest, new: Manifest, path: Path) -> None:
                 where="--out",
                 hint="name another folder, or add --fresh to start this one again",
             )
+
+
+def _as_told(tasks: dict[str, TaskEntry], by: dict[str, TaskEntry]) -> dict[str, TaskEntry]:
+    """`tasks` without what a manifest of an older version does not say."""
+    bare = [name for name, entry in by.items() if not entry.samples_hash]
+    return tasks | {name: tasks[name].model_copy(update={"samples_hash": ""}) for name in bare if name in tasks}
 
 
 def _difference(was: Any, now: Any, name: str = "") -> str:
@@ -162,10 +205,30 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def read_results(path: Path) -> Results:
-    """The results of a finished run; ViubenchError when it is unfinished or not a run."""
+    """The results of a finished run; ViubenchError when it is unfinished or not a run, or its manifest was changed."""
     if (path / "manifest.json").exists() and not (path / "results.json").exists():
         raise ViubenchError(f"{path} is not finished", where=str(path), hint="rerun the same command to resume")
-    return read_file(path, "results.json", Results)
+    results = read_file(path, "results.json", Results)
+    if results.manifest_hash and results.manifest_hash != _manifest_hash(_json(path, "manifest.json")):
+        raise ViubenchError(
+            f"manifest.json of {path} is not the one that its results were made with",
+            where=str(path / "manifest.json"),
+            hint="put the old one back, or rerun the same command, which checks it and scores again",
+            exit_code=Exit.INVALID_RUN,
+        )
+    return results
+
+
+def _manifest_hash(data: Any) -> str:
+    """Hash of what was asked of which model: equal for runs that must have equal results, wherever they were made."""
+    asked = {key: _part(data, key) for key in ("seed", "protocols", "tasks", "suites", "imported")}
+    asked |= {key: _part(_part(data, "model"), key) for key in ("name", "revision", "fingerprint")}
+    asked |= {key: _part(_part(data, "engine"), key) for key in ("kind", "deterministic")}
+    return content_hash(asked)
+
+
+def _part(data: Any, key: str) -> Any:
+    return data.get(key) if isinstance(data, dict) else None
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -183,14 +246,18 @@ def write_json(path: Path, value: BaseModel | dict[str, Any]) -> None:
 
 def read_file(path: Path, name: str, model: type[M]) -> M:
     """A JSON file of a run folder; ViubenchError where there is none, or one that is damaged or of a newer version."""
-    try:
-        data = json.loads((path / name).read_bytes())
-    except (OSError, ValueError):
-        raise ViubenchError(f"{path} is not a run folder: no readable {name}", where=str(path)) from None
+    data = _json(path, name)
     version = data.get("schema", 0) if isinstance(data, dict) else 0
-    if version > SCHEMA_VERSION:
+    if isinstance(version, int | float) and version > SCHEMA_VERSION:
         raise ViubenchError(f"{path} was written by a newer viubench (schema {version})", hint="upgrade viubench")
     try:
         return model.model_validate(data)
     except ValidationError as error:
         raise ViubenchError(f"{name} is damaged: {wording.first_in_words(error, model)}", where=str(path)) from None
+
+
+def _json(path: Path, name: str) -> Any:
+    try:
+        return json.loads((path / name).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        raise ViubenchError(f"{path} is not a run folder: no readable {name}", where=str(path)) from None
