@@ -77,7 +77,7 @@ def test_the_training_starts_and_asks_for_its_gpus(
         with (tmp_path / "said").open("w+") as log:
             process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT)
             try:
-                code = process.wait(300)
+                code = process.wait(900)
             finally:
                 process.terminate()  # ray takes its own processes along
                 process.wait(60)

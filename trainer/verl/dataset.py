@@ -30,13 +30,10 @@ class FrameCacheDataset(RLHFDataset):  # type: ignore[misc]
 
         Frames are those viubench shows, at their size and with their true times: nothing samples or resizes them.
         """
-        parts = [part for turn in messages for part in turn["content"] if part["type"] == "video"]
-        return None, [shown(part["video"], part["place"], config.frame_cache) for part in parts], None
-
-
-def shown(told: str, place: int, cache: str) -> Shown:
-    """The video at this place of a question."""
-    video = videos(told, cache)[place]
-    meta = timestamps.metadata(video)
-    del meta["do_sample_frames"]  # verl says so itself, and transformers' metadata has no such field
-    return np.ascontiguousarray(video.pixels), meta
+        shown: list[Shown] = []
+        for part in (part for turn in messages for part in turn["content"] if part["type"] == "video"):
+            video = videos(part["video"], config.frame_cache)[part["place"]]
+            meta = timestamps.metadata(video)
+            del meta["do_sample_frames"]  # verl says so itself, and transformers' metadata has no such field
+            shown.append((np.ascontiguousarray(video.pixels), meta))
+        return None, shown, None

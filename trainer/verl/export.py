@@ -162,7 +162,7 @@ def _disk(needed: int, out: Path, sources: list[FrameSource], store: FrameCache)
     frames, sentences = missing_bytes(sources, store), []
     for what, place, size in (("questions", out, needed), ("frames", store.root, frames)):
         free = shutil.disk_usage(place).free
-        sentences.append(f"at most {size / 1e9:.2f} GB of {what} in {place} ({free / 1e9:.0f} GB free)")
+        sentences.append(f"at most {size / 1e6:,.0f} MB of {what} in {place} ({free / 1e9:.0f} GB free)")
         if size > free:
             raise ViubenchError(f"too little space: {sentences[-1]}", where=str(place), hint="choose another folder")
     return f"{len(sources)} questions take " + ", and ".join(sentences)

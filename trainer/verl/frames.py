@@ -31,18 +31,11 @@ KEPT = 16
 _LOCKS = [threading.Lock() for _ in range(64)]
 
 
-class Selection(Strict):
-    """Frames of one clip."""
-
-    clip: Clip
-    sampling: Sampling
-
-
 class FrameSource(Strict):
     """The frames of a pretext item's clips below `root`, and the change that makes the videos shown of them."""
 
     root: str
-    selections: tuple[Selection, ...]
+    selections: tuple[tuple[Clip, Sampling], ...]
     resize: Resize
     item: ItemParams
     seed: int
@@ -54,7 +47,7 @@ class FrameSource(Strict):
         if item is None:
             raise ValueError(f"{sample.id} is no pretext item")
         root, _, _, resize = wants[0]
-        chosen = tuple(Selection(clip=clip, sampling=sampling) for _, clip, sampling, _ in wants)
+        chosen = tuple((clip, sampling) for _, clip, sampling, _ in wants)
         return cls(root=str(root.absolute()), selections=chosen, resize=resize, item=item, seed=sample.seed)
 
     @property
@@ -65,12 +58,12 @@ class FrameSource(Strict):
     def read(self, cache: FrameCache) -> tuple[VideoInput, ...]:
         """The videos shown. Raises MediaError and ViubenchError as `FrameCache.get`."""
         root = Path(self.root)
-        loaded = [cache.get(one.clip, root, one.sampling, self.resize) for one in self.selections]
+        loaded = [cache.get(clip, root, sampling, self.resize) for clip, sampling in self.selections]
         return generate.apply(self.item, self.seed, loaded)
 
     def size(self, cache: FrameCache) -> tuple[int, int]:
         """Height and width of the frames in pixels, without decoding them. Raises MediaError as `FrameCache.probe`."""
-        facts = cache.probe(self.selections[0].clip, Path(self.root))
+        facts = cache.probe(self.selections[0][0], Path(self.root))
         return fit(facts.height, facts.width, self.resize, self.item.frames)
 
 
@@ -80,9 +73,9 @@ def missing_bytes(sources: Sequence[FrameSource], cache: FrameCache) -> int:
     wanted: dict[tuple[Clip, Sampling], int] = {}
     for source in sources:
         height, width = source.size(cache)
-        for one in source.selections:
-            if not cache.known(one.clip, Path(source.root), one.sampling, source.resize)[1]:
-                wanted[one.clip, one.sampling] = height * width * 3 * source.item.frames
+        for clip, sampling in source.selections:
+            if not cache.known(clip, Path(source.root), sampling, source.resize)[1]:
+                wanted[clip, sampling] = height * width * 3 * source.item.frames
     return min(sum(wanted.values()), cache.max_bytes)
 
 
