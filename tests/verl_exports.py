@@ -76,6 +76,7 @@ def questions(folder: Path, store: FrameCache, **more: Any) -> Questions:
         "max_steps": 2,
         "train_batch_size": 6,
         "seed": 3,
+        "bf16": True,
     }
     data |= {"items": {"train": str(folder)}, "protocol": "viubench-128"} | more
     config = TrainConfig.model_validate(data)

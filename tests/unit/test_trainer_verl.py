@@ -274,7 +274,11 @@ def test_texts_are_quoted_for_hydra() -> None:
     ("changes", "where"),
     [
         ({"model": ""}, "model"),
-        ({"dtype": "float32"}, "dtype"),
+        ({"bf16": False}, "bf16"),
+        ({"loss_type": "cispo"}, "loss_type"),
+        ({"scale_rewards": "batch"}, "scale_rewards"),
+        ({"num_iterations": 2}, "num_iterations"),
+        ({"trl": {"optim": "sgd"}}, "trl"),
         ({"finetuning": {"type": "lora"}}, "finetuning.type"),
         ({"train_batch_size": 63, "num_generations": 3}, "train_batch_size"),
         ({"warm_start": {"max_steps": 5, "thresholds": {"t": {"score": 0.9, "exact": 0.2}}}}, "warm_start"),
@@ -284,6 +288,7 @@ def test_what_verl_cannot_train_as_it_says_is_refused(changes: dict[str, Any], w
     data: dict[str, Any] = {
         "run_name": "t",
         "model": "m",
+        "bf16": True,
         "tasks": {"t": {"weight": 1}},
         "max_steps": 2,
         "train_batch_size": 64,
@@ -300,7 +305,7 @@ def recipe(world: Path, model: Path | str) -> Path:
     path = world / "train.yaml"
     path.write_text(
         f"run_name: t\nmodel: {model}\ntasks: {{viubench_jigsaw_easy: {{weight: 1}}}}\nprotocol: viubench-128\n"
-        "max_steps: 2\ntrain_batch_size: 2\nnum_generations: 4\n"
+        "max_steps: 2\ntrain_batch_size: 2\nnum_generations: 4\nbf16: true\n"
     )
     return path
 

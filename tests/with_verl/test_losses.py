@@ -1,4 +1,4 @@
-"""verl's own forward pass, fused kernels included, on the prompts it trains on: the log-probabilities of transformers."""
+"""verl's own forward pass, fused kernels included, on prompts of ours: the log-probs of transformers."""
 
 from __future__ import annotations
 

@@ -27,6 +27,16 @@ SAVE_STEPS = 100
 """Steps from one checkpoint to the next, at most: two minutes each in the paper's setting, so three hours are lost."""
 
 
+LOSSES = {"dapo": "token-mean", "grpo": "seq-mean-token-mean", "dr_grpo": "seq-mean-token-sum-norm"}
+"""TRL's names of how the loss is averaged, and verl's."""
+
+UNTOLD = (
+    "mini_batch_size", "num_iterations", "use_bias_correction_kl", "importance_sampling_level",
+    "mask_truncated_completions", "dynamic_sampling", "soft_punish_cache", "length_penalty", "trl",
+)  # fmt: skip
+"""Keys that are not rendered for verl: they must be at their defaults."""
+
+
 def overrides(config: TrainConfig, written: VerlExport, out: Path, *, gpus: int = 8, nodes: int = 1) -> list[str]:
     """The overrides of a training on `written`, whose checkpoints go to `out`.
 
@@ -54,7 +64,7 @@ def overrides(config: TrainConfig, written: VerlExport, out: Path, *, gpus: int 
         "project_name": "viubench",
         "experiment_name": config.run_name,
         "default_local_dir": str(out.resolve()),
-        "logger": ["console", "tensorboard"],
+        "logger": ["console", *config.report_to],
         "n_gpus_per_node": gpus,
         "nnodes": nodes,
         # One pass over the parquet, which has every step: verl does not resume from a checkpoint at the end of an epoch
@@ -95,7 +105,13 @@ def check_supported(config: TrainConfig, gpus: int) -> None:
             "LoRA is not exported to verl: its merger does not merge the adapters",
             "use finetuning: {type: full}, or this project's own loop",
         ),
-        "dtype": (config.dtype != "bfloat16", f"verl does not train in {config.dtype}", "use bfloat16"),
+        "bf16": (not config.bf16, "verl computes in bfloat16, over float32 weights", "set bf16: true"),
+        "loss_type": (
+            config.loss_type not in LOSSES,
+            f"{config.loss_type} is not exported",
+            f"use {', '.join(LOSSES)}",
+        ),
+        "scale_rewards": (config.scale_rewards == "batch", "verl scales advantages by group", "use group or none"),
         "train_batch_size": (
             config.train_batch_size * config.num_generations % (gpus * _micro_batch(config)) != 0,
             f"{config.train_batch_size} questions of {config.num_generations} answers are no multiple of micro-batches "
@@ -103,6 +119,9 @@ def check_supported(config: TrainConfig, gpus: int) -> None:
             "change train_batch_size, num_generations, micro_batch_size or the number of GPUs",
         ),
     }
+    for key in UNTOLD:
+        told = getattr(config, key) != TrainConfig.model_fields[key].get_default(call_default_factory=True)
+        faults[key] = (told, f"{key} is not exported to verl", "leave it out for verl")
     for where, (fault, message, hint) in faults.items():
         if fault:
             raise ViubenchError(message, where=where, hint=hint)
@@ -117,6 +136,8 @@ def differences(config: TrainConfig) -> list[str]:
         sentences.append("the learning rate decays along a cosine, not linearly")
     if config.eval_steps and config.save_best:
         sentences.append("verl keeps the last checkpoints, not the best")
+    if config.rollout.engine == "vllm" and config.vllm_importance_sampling_correction:
+        sentences.append("the loss is not corrected for the log-probabilities of vLLM")
     if config.harness_eval:
         sentences.append("harness_eval is not run: evaluate the finished checkpoint with viubench run")
     return sentences
@@ -150,9 +171,9 @@ def _actor(config: TrainConfig, written: VerlExport) -> dict[str, dict[str, Any]
         # Micro-batches of equal tokens in place of equally many answers, when a user switches them on.
         "use_dynamic_bsz": False,
         "ppo_max_token_len_per_gpu": micro * longest,
-        # Without epsilon verl's own stays: with one update a batch the ratio is 1 and nothing is clipped.
-        **{f"clip_ratio{end}": config.epsilon for end in ("", "_low", "_high") if config.epsilon is not None},
-        "loss_agg_mode": "token-mean",
+        **{f"clip_ratio{end}": config.epsilon for end in ("", "_low")},
+        "clip_ratio_high": config.epsilon_high or config.epsilon,
+        "loss_agg_mode": LOSSES[config.loss_type],
         "use_kl_loss": config.beta > 0,
         "kl_loss_coef": config.beta,
         "kl_loss_type": "low_var_kl",
@@ -160,7 +181,7 @@ def _actor(config: TrainConfig, written: VerlExport) -> dict[str, dict[str, Any]
         "freeze_vision_tower": config.freeze_vision_tower,
         "data_loader_seed": config.seed,
         "fsdp_config.seed": config.seed,
-        "fsdp_config.dtype": config.dtype,
+        "fsdp_config.dtype": "bfloat16",
     }
     reference = {"log_prob_micro_batch_size_per_gpu": micro, "fsdp_config.param_offload": True}
     rollout = {
@@ -170,7 +191,7 @@ def _actor(config: TrainConfig, written: VerlExport) -> dict[str, dict[str, Any]
         "top_p": 1.0,
         "top_k": -1,
         "seed": config.seed,
-        "dtype": config.dtype,
+        "dtype": "bfloat16",
         "max_model_len": longest,  # else the model's own, 262,144 tokens, which vLLM would make room for
         "max_num_batched_tokens": longest,
         "tensor_model_parallel_size": 1,

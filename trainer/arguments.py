@@ -1,0 +1,161 @@
+"""A training configuration as the arguments of TRL's GRPOTrainer.
+
+Example:
+    arguments = grpo_arguments(load("tiny-cpu"), Path("runs/train"), Processes())
+    arguments.steps_per_generation, arguments.gradient_accumulation_steps  # micro-batches of a batch, of a step
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer.config import TrainConfig
+from trainer.processes import TIMEOUT, Processes
+from viubench.errors import ViubenchError, did_you_mean
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+    from trainer.trl_imports import GRPOConfig
+
+SAME = (
+    "seed", "max_steps", "num_iterations", "num_generations", "temperature", "max_completion_length", "loss_type",
+    "epsilon", "epsilon_high", "beta", "use_bias_correction_kl", "importance_sampling_level", "scale_rewards",
+    "vllm_importance_sampling_correction", "vllm_importance_sampling_mode", "vllm_importance_sampling_clip_max",
+    "mask_truncated_completions",
+)  # fmt: skip
+"""Keys of the configuration that are passed on as they are."""
+
+DECIDED = (
+    "output_dir", "use_vllm", "use_cpu", "shuffle_dataset", "generation_batch_size", "steps_per_generation",
+    "per_device_train_batch_size", "gradient_accumulation_steps", "router_aux_loss_coef",
+    "model_init_kwargs", "lr_scheduler_type", "lr_scheduler_kwargs",
+    "save_strategy", "eval_strategy", "logging_strategy", "do_eval", "push_to_hub", "load_best_model_at_end",
+)  # fmt: skip
+"""Fields of GRPOConfig that other keys decide, or that this trainer does otherwise."""
+
+
+def grpo_arguments(config: TrainConfig, out: Path, processes: Processes) -> GRPOConfig:
+    """TRL's arguments of a training into folder `out`.
+
+    Raises:
+        ViubenchError: questions that cannot be split evenly, or a key under `trl` that GRPOConfig does not have.
+    """
+    from trainer.trl_imports import GRPOConfig
+
+    check(config, processes)
+    step = config.mini_batch_size or config.train_batch_size
+    size, parts = micro_batches(config, step, "train_batch_size", processes)
+    values = shared_arguments(config, out, processes) | {name: getattr(config, name) for name in SAME}
+    values |= {
+        "per_device_train_batch_size": size * config.num_generations,
+        "steps_per_generation": parts * (config.train_batch_size // step),
+        "gradient_accumulation_steps": parts,
+        "router_aux_loss_coef": 0.0,
+        "shuffle_dataset": False,  # the questions' order is our own, a function of seed and step
+        "learning_rate": config.learning_rate,
+        "warmup_steps": config.warmup_steps,
+        "model_init_kwargs": {"dtype": "bfloat16" if config.bf16 else config.dtype},  # of the reference model
+        **_schedule(config.learning_rate, config.min_lr_ratio),
+    }
+    return _built(GRPOConfig, values | config.trl)
+
+
+def check(config: TrainConfig, processes: Processes) -> None:
+    """Raises ViubenchError, as `grpo_arguments` and `sft_arguments` would: before a warm start, not after it."""
+    from trainer.trl_imports import GRPOConfig
+
+    micro_batches(config, config.mini_batch_size or config.train_batch_size, "train_batch_size", processes)
+    if config.warm_start is not None:
+        micro_batches(config, config.warm_start.train_batch_size, "warm_start.train_batch_size", processes)
+    known = sorted(field.name for field in fields(GRPOConfig) if field.init)
+    decided = {*SAME, *DECIDED, *TrainConfig.model_fields} & set(known)
+    for name in config.trl:
+        if name in decided:
+            raise ViubenchError(
+                f"trl: {name} is decided by other keys", where=f"trl.{name}", hint="see docs/training.md"
+            )
+        if name not in known:
+            close = did_you_mean(name, known, "see docs/training.md")
+            raise ViubenchError(f"trl: {name} is no field of TRL's GRPOConfig", where=f"trl.{name}", hint=close)
+
+
+def shared_arguments(config: TrainConfig, out: Path, processes: Processes) -> dict[str, Any]:
+    """What the warm start and GRPO have in common, as keyword arguments of transformers' TrainingArguments."""
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(out / "tensorboard")
+    values: dict[str, Any] = {
+        "output_dir": str(out),
+        "run_name": config.run_name,
+        "use_cpu": processes.device == "cpu",
+        "ddp_find_unused_parameters": False,  # every question has frames and an answer
+        "ddp_timeout": int(TIMEOUT.total_seconds()),
+        "seed": config.seed,
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+        "bf16": config.bf16,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "save_strategy": "steps",
+        "save_steps": config.save_steps,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "report_to": list(config.report_to),
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+    }
+    if config.finetuning.fsdp and processes.size > 1:
+        if processes.device == "cpu":
+            raise ViubenchError(
+                "weights are sharded over GPUs only", where="finetuning.fsdp", hint="leave fsdp out on a CPU"
+            )
+        values |= {"fsdp": "full_shard", "fsdp_config": {"fsdp_version": 2, "state_dict_type": "FULL_STATE_DICT"}}
+    return values
+
+
+def sft_arguments(config: TrainConfig, out: Path, processes: Processes) -> TrainingArguments:
+    """Arguments of the warm start into folder `out`. Raises as `grpo_arguments`."""
+    from transformers import TrainingArguments
+
+    warm = config.warm_start
+    assert warm is not None, "called only with a warm start"
+    values = shared_arguments(config, out, processes) | {
+        "max_steps": warm.max_steps,
+        "per_device_train_batch_size": 1,
+        "gradient_accumulation_steps": micro_batches(
+            config, warm.train_batch_size, "warm_start.train_batch_size", processes
+        )[1],
+        "learning_rate": warm.learning_rate,
+        "warmup_steps": warm.warmup_steps,
+        **_schedule(warm.learning_rate, 0.1),
+    }
+    return _built(TrainingArguments, values)
+
+
+def micro_batches(config: TrainConfig, questions: int, where: str, processes: Processes) -> tuple[int, int]:
+    """Questions in a forward pass (at most `micro_batch_size`), and such passes of each process, for an optimizer step
+    of so many questions. Raises ViubenchError where the processes cannot have equally many."""
+    share, rest = divmod(questions, processes.size)
+    if rest:
+        raise ViubenchError(
+            f"{questions} questions cannot be split over {processes.size} processes",
+            where=where,
+            hint=f"take a multiple of {processes.size}, or another number of processes",
+        )
+    size = next(size for size in range(min(config.micro_batch_size, share), 0, -1) if share % size == 0)
+    return size, share // size
+
+
+def _schedule(peak: float, least: float) -> dict[str, Any]:
+    """Linear decay from `peak` to the share `least` of it."""
+    if least == 1:
+        return {"lr_scheduler_type": "constant_with_warmup"}
+    return {"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"lr_end": peak * least, "power": 1.0}}
+
+
+def _built(kind: Any, values: dict[str, Any]) -> Any:
+    try:
+        return kind(**values)
+    except (TypeError, ValueError, ImportError, RuntimeError) as error:  # the libraries' own checks
+        raise ViubenchError(f"TRL refuses the configuration: {error}", where="training") from error
