@@ -8,7 +8,9 @@ Example:
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,16 +39,52 @@ DECIDED = (
 )  # fmt: skip
 """Fields of GRPOConfig that other keys decide, or that this trainer does otherwise."""
 
+WITHOUT_EFFECT = (
+    "top_p", "top_k", "min_p", "repetition_penalty", "generation_kwargs", "chat_template_kwargs",
+    "cache_implementation", "use_transformers_paged", "use_transformers_continuous_batching",
+    "transformers_continuous_batching_config", "vllm_mode", "vllm_model_impl", "vllm_enable_sleep_mode",
+    "vllm_structured_outputs_regex", "vllm_server_base_url", "vllm_server_host", "vllm_server_port",
+    "vllm_server_timeout", "vllm_group_port", "vllm_gpu_memory_utilization", "vllm_max_model_length",
+    "vllm_tensor_parallel_size", "reward_weights", "multi_objective_aggregation", "max_tool_calling_iterations",
+    "num_generations_eval", "per_device_eval_batch_size", "num_train_epochs", "resume_from_checkpoint",
+    "auto_find_batch_size", "save_only_model", "train_sampling_strategy", "remove_unused_columns",
+)  # fmt: skip
+"""Fields of GRPOConfig about what this trainer does itself: rollouts, rewards, questions, validation, checkpoints."""
+
+SEE = "see docs/training.md"
+
+
+def check(config: TrainConfig, out: Path, processes: Processes) -> None:
+    """Raises as `grpo_arguments` and `sft_arguments` would, and where a package or file that `config` names is missing;
+    for a command that opens a large model only then."""
+    needed: dict[str, str] = dict.fromkeys(config.report_to, "report_to")
+    needed |= {"bitsandbytes": "finetuning.load_in_4bit"} if config.finetuning.load_in_4bit else {}
+    needed |= {"deepspeed": "trl.deepspeed"} if config.trl.get("deepspeed") else {}
+    for package, where in needed.items():
+        if find_spec(package) is None:
+            raise ViubenchError(f"{package} is not installed", where=where, hint=f"pip install {package}")
+    settings = config.trl.get("deepspeed")
+    if isinstance(settings, str) and not Path(settings).is_file():
+        raise ViubenchError(
+            f"there is no file {settings}", where="trl.deepspeed", hint="name a JSON file of DeepSpeed's"
+        )
+    # As long as such arguments live, transformers opens every model sharded.
+    trl = {name: value for name, value in config.trl.items() if name != "deepspeed"}
+    grpo_arguments(config.model_copy(update={"trl": trl}), out, processes)
+    if config.warm_start is not None:
+        sft_arguments(config, out, processes)
+
 
 def grpo_arguments(config: TrainConfig, out: Path, processes: Processes) -> GRPOConfig:
     """TRL's arguments of a training into folder `out`.
 
     Raises:
-        ViubenchError: questions that cannot be split evenly, or a key under `trl` that GRPOConfig does not have.
+        ViubenchError: questions that cannot be split evenly, or what TRL refuses, such as a key under `trl` that
+            GRPOConfig does not have.
     """
     from trainer.trl_imports import GRPOConfig
 
-    check(config, processes)
+    _refuse_fields(config.trl, sorted(field.name for field in fields(GRPOConfig) if field.init))
     step = config.mini_batch_size or config.train_batch_size
     size, parts = micro_batches(config, step, "train_batch_size", processes)
     values = shared_arguments(config, out, processes) | {name: getattr(config, name) for name in SAME}
@@ -64,23 +102,20 @@ def grpo_arguments(config: TrainConfig, out: Path, processes: Processes) -> GRPO
     return _built(GRPOConfig, values | config.trl)
 
 
-def check(config: TrainConfig, processes: Processes) -> None:
-    """Raises ViubenchError, as `grpo_arguments` and `sft_arguments` would: before a warm start, not after it."""
-    from trainer.trl_imports import GRPOConfig
-
-    micro_batches(config, config.mini_batch_size or config.train_batch_size, "train_batch_size", processes)
-    if config.warm_start is not None:
-        micro_batches(config, config.warm_start.train_batch_size, "warm_start.train_batch_size", processes)
-    known = sorted(field.name for field in fields(GRPOConfig) if field.init)
-    decided = {*SAME, *DECIDED, *TrainConfig.model_fields} & set(known)
-    for name in config.trl:
-        if name in decided:
-            raise ViubenchError(
-                f"trl: {name} is decided by other keys", where=f"trl.{name}", hint="see docs/training.md"
-            )
-        if name not in known:
-            close = did_you_mean(name, known, "see docs/training.md")
-            raise ViubenchError(f"trl: {name} is no field of TRL's GRPOConfig", where=f"trl.{name}", hint=close)
+def _refuse_fields(trl: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raises ViubenchError for a field under `trl` that is not `known` to TRL, or that cannot be set there."""
+    for name in trl:
+        if name in TrainConfig.model_fields:
+            why, hint = "is decided by other keys", f"write {name} outside trl; {SEE}"
+        elif name in DECIDED:
+            why, hint = "is decided by other keys", SEE
+        elif name in WITHOUT_EFFECT:
+            why, hint = "has no effect here", SEE
+        elif name not in known:
+            why, hint = "is no field of TRL's GRPOConfig", did_you_mean(name, known, SEE)
+        else:
+            continue
+        raise ViubenchError(f"trl: {name} {why}", where=f"trl.{name}", hint=hint)
 
 
 def shared_arguments(config: TrainConfig, out: Path, processes: Processes) -> dict[str, Any]:
@@ -158,4 +193,6 @@ def _built(kind: Any, values: dict[str, Any]) -> Any:
     try:
         return kind(**values)
     except (TypeError, ValueError, ImportError, RuntimeError) as error:  # the libraries' own checks
-        raise ViubenchError(f"TRL refuses the configuration: {error}", where="training") from error
+        raise ViubenchError(
+            f"TRL refuses the configuration: {str(error).strip()}", where="--config", hint=SEE
+        ) from error
