@@ -139,6 +139,24 @@ def test_a_worker_that_dies(job: object, name: str) -> None:
         assert pool.submit(add, 2, 2).result() == 4
 
 
+LIMITED = """
+import resource
+from viubench.video.process_pool import KillablePool
+hard = 6 << 30
+resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+if __name__ == "__main__":
+    with KillablePool(1, limit_s=60) as pool:
+        assert pool.submit(resource.getrlimit, resource.RLIMIT_AS).result() == (hard, hard)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is on address space")
+def test_a_limit_that_the_user_set_holds_for_workers_too(tmp_path: Path) -> None:
+    (tmp_path / "limited.py").write_text(LIMITED)
+    done = subprocess.run([sys.executable, tmp_path / "limited.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is on address space")
 def test_memory_is_bounded() -> None:
     with KillablePool(1, limit_s=60, memory_bytes=4 << 30) as pool:

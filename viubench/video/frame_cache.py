@@ -5,7 +5,7 @@ Example:
     cache.get(Clip(path="pour.mp4"), Path("videos"), Sampling(), Resize()).pixels.shape
     # (48, 384, 672, 3)
 
-One folder holds `<key>.frames` (a line of JSON, then the raw pixels), `tables/` (probes), `contents/` (file hashes) and
+One folder holds `<key>.frames` (its hash and JSON in a line, then the raw pixels), `tables/` (probes), `contents/` (file hashes) and
 `groups/` (which entries show one file). A missing entry is copied from one that holds all its frames, if there is one.
 A key hashes the file's bytes and everything that decides what is shown, so an entry is never out of date. Files appear
 whole (written aside, then renamed), so that processes can share the folder.
@@ -184,7 +184,7 @@ class FrameCache:
         path = self._path(key)
         try:
             with path.open("rb") as file:
-                head = json.loads(file.readline())
+                head = _head(file.readline())
                 shape, checksum = tuple(head.pop("shape")), head.pop("checksum")
                 pixels = np.asarray(np.memmap(file, np.uint8, "r", offset=file.tell(), shape=shape))
             head["indices"], head["times"] = tuple(head["indices"]), tuple(head["times"])
@@ -204,7 +204,7 @@ class FrameCache:
         """Total and indices in the header of an entry, its pixels unread; None when it is not there or damaged."""
         try:
             with self._path(key).open("rb") as file:
-                head = json.loads(file.readline())
+                head = _head(file.readline())
             return head["total"], head["indices"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -264,9 +264,12 @@ class FrameCache:
         names = ("fps", "indices", "times", "total", "duration", "reader", "source")
         head: dict[str, Any] = {name: getattr(video, name) for name in names}
         head |= {"shape": video.pixels.shape, "checksum": video.checksum}
-        line = json.dumps(head).encode() + b"\n"
         try:
-            atomic.write(self._path(key), line, np.ascontiguousarray(video.pixels).data)
+            atomic.write(
+                self._path(key),
+                content_hash.sealed(json.dumps(head).encode()) + b"\n",
+                np.ascontiguousarray(video.pixels).data,
+            )
             if video.reader not in (IMAGES, STILL):
                 group = self._group(video.source, video.pixels.shape[1:3])
                 group.mkdir(parents=True, exist_ok=True)
@@ -292,6 +295,15 @@ class FrameCache:
             if path != self._path(keep):
                 path.unlink(missing_ok=True)
                 total -= size
+
+
+def _head(line: bytes) -> dict[str, Any]:
+    """The first line of an entry; ValueError where it is not the one that was written."""
+    head = content_hash.opened(line.rstrip(b"\n"))
+    if head is None:
+        raise ValueError("damaged header")
+    fields: dict[str, Any] = json.loads(head)
+    return fields
 
 
 def _video(

@@ -190,7 +190,9 @@ def _prepare_worker(memory_bytes: int | None, workers: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a Python handler would wait for the decoder to return
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if memory_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        most = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     cores.take(workers)
 
 
