@@ -14,7 +14,7 @@ the beginning of a clause and followed by a pause or a verb. "A man" and "I thin
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
@@ -78,6 +78,7 @@ class _Reader:
         self._cue_starts = {cue.start for cue in cues if cue.kind not in _NOT_AFTER_A_LETTER}
         self._verdicts = {cue.start for cue in cues if cue.kind in ("declared", "rejected")}
         self._texts = _option_texts(choices.options, languages)
+        self._spelled = self._texts.find(text)
         self._labels, self._either = _ends_with(languages, "labels"), _ends_with(languages, "or")
         self._closers = words_of(languages, "copulas") | words_of(languages, "closers")
         self._followers = words_of(languages, "followers") | words_of(languages, "or") | self._closers
@@ -187,9 +188,12 @@ class _Reader:
         gap = _LABEL.match(self.text, end)
         at = gap.end() if gap else end
         stop = self.text.find("\n", at, at + 400)
-        first = next(iter(self._texts.find(self.text, at, min(len(self.text), at + 400) if stop < 0 else stop)), None)
+        stop = min(len(self.text), at + 400) if stop < 0 else stop
+        k = bisect_left(self._spelled, at, key=lambda option: option.start)
+        first = self._spelled[k] if k < len(self._spelled) else None
         if (
             first is None
+            or first.end > stop
             or MARK.search(self.text, at, first.start)
             or not self._texts.only_determiners(self.text[at : first.start])
         ):
@@ -234,7 +238,7 @@ class _Reader:
         found = []
         spoken = {letter for letter, _ in self._spoken_letters()}
         carried = _carriers(self.languages)
-        for option in self._texts.find(self.text):
+        for option in self._spelled:
             if (label := _OWN_LABEL.search(self.text, max(0, option.start - 12), option.start)) and (
                 label[1] not in self.choices.letters
             ):

@@ -89,7 +89,9 @@ def _outside(mentions: Sequence[Mention], others: Sequence[Mention]) -> list[Men
 
 def _mention(text: str, match: re.Match[str], words: _Words) -> Mention | None:
     start, end = match.span()
-    shape = words.shapes[(match["shape"] or match["label"]).lower()]
+    shape = words.shapes[(match["shape"] or match["none"] or match["label"]).lower()]
+    if match["none"]:
+        return Mention(0, start, end, Standing.STATED, "labelled", shape)
     if match["count"]:
         if any(word[0].lower() in grammar_words() for word in _LATIN_WORD.finditer(match["look"] or "")):
             return None  # "3 and the circle"
@@ -191,8 +193,12 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
         for word in str(one.data["shapes"][shape]).split()
     }
     values = dict.fromkeys(words_of(spoken, "ones"), 1) | dict.fromkeys(words_of(spoken, "zeros"), 0)
-    values |= {word.replace("_", " "): 12 for word in words_of(spoken, "dozens")}
-    count = rf"(?:[0-9]{{1,9}}|{words_pattern('numerals')}|{any_whole(values)})"
+    values |= dict.fromkeys(words_of(spoken, "dozens"), 12)
+    values |= {form: count for one in spoken for form, count in one.ranks("counted").items()}
+    values = {word.replace("_", " "): value for word, value in values.items()}
+    counted = any_of(word.replace("_", " ") for one in spoken if not one.starts for word in one.ranks("counted"))
+    absent = any_of(word.replace("_", " ") for word in words_of(spoken, "absent"))
+    count = rf"(?:[0-9]{{1,9}}|{any_whole(values)}|{words_pattern('numerals')})"
     shape = any_whole(shapes)
     measure = f"(?:{any_of(words_of(languages(), 'measures'))})"
     look = r"(?:[^\W\d_]{2,}(?:-[^\W\d_]+)?\s{1,3}){0,3}?"
@@ -206,14 +212,16 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
         re.compile(
             rf"""(?<![A-Za-z\u00c0-\u024f0-9_.-])(?<![0-9],)(?P<count>{count})(?:\s{{0,3}}[x×]|\s{{0,3}}\({count}\))?
              (?:[^\S\n]?{measure}的?|[^\S\n]{{1,3}}|\s?(?=[\u3040-\u9fff\uac00-\ud7af]))\(?(?P<look>{look})(?:[\u4e00-\u9fff]{{1,3}}色的?)?(?P<shape>{shape})
+            |(?P<none>{shape})(?:[もはが은는이가도都]?\s?(?:{absent})
+               |(?=(?:[もやと도와과和、,]\s?{shape}){{1,3}}[もはが은는이가도都]?\s?(?:{absent})))
             |(?P<label>{shape})(?:\s{{1,3}}(?:count|number|total))?
-             \s{{0,4}}(?:(?:[:=|(]|-+>|→|[-–—]|[x×](?=\s?[0-9])|(?:is|are|ist|es|son|sind|est|sont)\b|は|が|有|는|은|이|가|:)\s{{0,4}}
+             \s{{0,4}}(?:(?:[:=|(]|-+>|→|[-–—]|[x×](?=\s?[0-9])|(?:is|are|ist|es|son|sind|est|sont)\b|は|が|だけ|有|는|은|이|가|만|:)\s{{0,4}}
                 (?P<stated>{stated})(?:\s?=\s?(?P<sum>{count}))?(?![A-Za-z0-9_]|[.,][0-9]|-[0-9]|[^\S\n]{{1,3}}{look}{shape})
-             |(?P<apart>[0-9]{{1,9}}|[一二两三四五六七八九十](?={measure}))(?=\s*(?:[,;|)\n]|and\b|{measure}|\.?\s*$)))""",
+             |(?P<apart>[0-9]{{1,9}}|{counted}|[一二两三四五六七八九十](?={measure}))(?=\s*(?:[,;|)\n]|and\b|{measure}|\.?\s*$)))""",
             re.VERBOSE | re.IGNORECASE,
         ),
         re.compile(
-            rf"(?:[0-9a-z]\s+(?:or|to|o|oder|ou|a|à|bis)\s+|(?:{between})\s+{count}\s+(?:{both})\s+|[0-9]\s*(?:[-–~或か到至]|から|에서)\s*|(?:{vague})\s*)$",
+            rf"(?:[0-9a-z](?<!\by)\s+(?:or|to|o|oder|ou|a|à|bis)\s+|(?:{between})\s+{count}\s+(?:{both})\s+|[0-9]\s*(?:[-–~或か到至]|から|에서)\s*|(?:{vague})\s*)$",
             re.IGNORECASE,
         ),
         re.compile(

@@ -65,7 +65,9 @@ def _of_words(text: str, language: Language, nouns: str) -> list[Cue]:
         found = [
             (match.end(), kind)
             for kind, pattern in language.starts.get(key, ())
-            if (match := pattern.match(text, start)) and (kind != "correct" or _corrects(text, match, cues))
+            if (match := pattern.match(text, start))
+            and (kind != "correct" or _corrects(text, match, cues))
+            and (kind != "inverted" or _begins(text, start, cues))
         ]
         pattern = declared.get(key.removesuffix("'s"))
         if pattern and before not in several and (match := pattern.match(text, start)):
@@ -73,6 +75,7 @@ def _of_words(text: str, language: Language, nouns: str) -> list[Cue]:
         if found:
             at = max(end for end, _ in found)
             kinds = [kind for end, kind in found if end == at]
+            kinds = ["suppose" if kind == "inverted" else kind for kind in kinds]  # "Were it red, ..."
             cues += [Cue(kind, start, at) for kind in kinds if kind == "correct" or "correct" not in kinds]
     return cues
 

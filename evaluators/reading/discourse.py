@@ -88,6 +88,8 @@ _WORD = re.compile(r"[^\W_]")
 _ASIDE = re.compile(r"\s?\([^()\n]{1,50}\)")
 _DIRECT = 60
 """Characters between a cue and the mention that it is directly said of."""
+_LONGEST = 1_000
+"""Characters of a sentence that are looked at, to each side of a mention."""
 _BEFORE: Mapping[Kind, Standing] = {
     "reject": Standing.REJECTED, "consider": Standing.CONSIDERED, "hedge": Standing.HEDGED, "other": Standing.OTHER,
 }  # fmt: skip
@@ -167,6 +169,8 @@ class Discourse:
             return False
         if mention.slot != before.slot:
             return True
+        if before.standing == Standing.REJECTED:
+            return False  # "change A to B"
         by_comma = not _WORD.search(self.text, before.end, mention.start)
         if by_comma and group[0] < group[1] and self._confirmed(mention.end):
             row = self.mentions[group[0] : at]
@@ -198,14 +202,15 @@ class Discourse:
         """The standing of a mention by the cues around its group, and what declares it."""
         one, other = self.mentions[first], self.mentions[last]
         sentence = bisect_right(self._ends, (one.start, True))
-        begin = self._ends[sentence - 1][0] if sentence else 0
-        stop, asked = next(iter(self._ends[bisect_left(self._ends, (other.end, False)) :][:1]), (len(self.text), False))
+        begin = max(self._ends[sentence - 1][0] if sentence else 0, one.start - _LONGEST)
+        following = bisect_left(self._ends, (other.end, False))
+        end, asked = self._ends[following] if following < len(self._ends) else (len(self.text), False)
+        stop = min(end, other.end + _LONGEST)
         left, right = self._around(first, last, begin, stop)
         found = [_BEFORE[cue.kind] for cue in left if cue.kind in _BEFORE]
         found += [_AFTER[cue.kind] for cue in right if cue.kind in _AFTER and not self._belongs_to_next(cue, last)]
         if any(cue.kind == "except" for cue in (*left, *self._postponed(right, other.end))):
-            following = self.mentions[last + 1].start if last + 1 < len(self.mentions) else stop
-            beyond = self._cues(other.end, min(stop, following))
+            beyond = self._cues(other.end, min([stop, *(m.start for m in self.mentions[last + 1 : last + 2])]))
             rejected = Standing.REJECTED in found or any(cue.kind in ("reject", "rejected") for cue in beyond)
             return (Standing.DECLARED, "phrase") if rejected else (Standing.REJECTED, "")
         found += self._part(one, begin, right)
@@ -213,7 +218,7 @@ class Discourse:
             found.append(Standing.SUPPOSED)
         if mention.standing == Standing.TEXT and self._listed_away(begin, one.start):
             found.append(Standing.RESTATED)
-        affirmed = asked and self._yes.match(self.text, stop) is not None  # "C? Yes."
+        affirmed = asked and self._yes.match(self.text, end) is not None  # "C? Yes."
         if asked and not affirmed:
             found.append(Standing.CONSIDERED)
         standing, place = (Standing.DECLARED, "phrase") if affirmed else self._declaring(one, first)
@@ -318,12 +323,10 @@ class Discourse:
 
     def _belongs_to_next(self, cue: Cue, last: int) -> bool:
         """Whether a "not" between two mentions is said of the second alone, as in "A not B"."""
-        following = self.mentions[last + 1] if last + 1 < len(self.mentions) else None
-        if following is not None and _PAUSE.search(self.text, cue.end, following.start):
+        if last + 1 == len(self.mentions) or (cue.start, cue.end) not in self._rejecting:
             return False
-        if (cue.start, cue.end) not in self._rejecting:
-            return False
-        return following is not None and self._is_direct(cue.end, following.start)
+        start = self.mentions[last + 1].start
+        return self._is_direct(cue.end, start) and not _PAUSE.search(self.text, cue.end, start)
 
     def _cues(self, start: int, end: int) -> list[Cue]:
         at = bisect_left(self._starts, start)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
@@ -75,10 +76,9 @@ def find_intervals(text: str, languages: Sequence[Language], cues: Sequence[Cue]
         # a bare pair of times; in prose, or in a longer list, they are just two moments
         pair = kind == "list" and (before, after) == ("", "") and pairs.fills(a, b)
         alone = pair or (kind == "range" and "range" not in (before, after))
-        if c and kind == "range" and pairs.is_onset(b, c):
-            continue
         if kind and alone and pairs.is_time(a, b) and (not found or a.start >= found[-1].end):
-            found.append(pairs.mention(a, b))
+            mention = pairs.mention(a, b)
+            found.append(replace(mention, value=None) if c and pairs.is_onset(b, c) else mention)
     return found
 
 
@@ -131,8 +131,8 @@ class _Words(NamedTuple):
             ),
             re.compile(rf"(?:{words('starts')})[^0-9]{{0,40}}$", re.I),
             re.compile(rf"(?:{words('ends')})[^0-9]*$", re.I),
-            re.compile(rf".{{0,2}}(?:{words('starts', unspaced)})"),
-            re.compile(rf".{{0,2}}(?:{words('ends', unspaced)})"),
+            re.compile(rf".{{0,5}}(?:{words('starts', unspaced)})"),
+            re.compile(rf".{{0,5}}(?:{words('ends', unspaced)})"),
             re.compile(rf"{it}(?:{words('starts', spaced)})(?![^\W\d_])", re.I),
             re.compile(rf"{it}(?:{words('ends', spaced)}|{words('over', spaced)})(?![^\W\d_])", re.I),
             re.compile(rf"(?<![^\W_])(?:{any_of(words_of(languages, 'clips'))})", re.I),
@@ -154,7 +154,7 @@ def _time_pattern(comma: str) -> re.Pattern[str]:
 
     figure = rf"[0-9]{{1,9}}(?:[.{comma}][0-9]{{1,20}})?(?![0-9]|\.[0-9])"
     amount = rf"(?:{figure}|{words_pattern('numerals ordinals')})"
-    seconds = rf"[\s-]?(?:(?:st|nd|rd|th|er|e|\.)?\s?(?:{unit('seconds')}))(?![a-zà-ÿ])"
+    seconds = rf"[\s-]?(?:(?:st|nd|rd|th|ère|ème|er|e|ª|º|\.)?\s?(?:{unit('seconds')}))(?![a-zà-ÿ])"
     thousands = "" if comma else "(?!,[0-9]{3}(?![0-9.]))"
     return re.compile(
         rf"""
@@ -163,7 +163,7 @@ def _time_pattern(comma: str) -> re.Pattern[str]:
       |(?:(?P<h>{amount})\s?(?:{unit("hours")})(?![a-z])[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?)?
        (?P<m>{amount})\s?(?:{unit("minutes")}|m(?=\s?[0-9]))(?![a-zà-ÿ])
        (?:[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?(?P<ms>{amount})\s?(?:{unit("seconds")})(?![a-zà-ÿ]))?
-      |(?P<s>{amount})(?:(?P<unit>{seconds})|(?:st|nd|rd|th)?))
+      |(?P<s>{amount})(?:(?P<unit>{seconds})|(?:st|nd|rd|th|ère|ème|er|e|ª|º|\.(?=\sbis\b))?))
     (?![A-Za-z\u00c0-\u024f0-9_%°])(?!\s?%){thousands}""",
         re.VERBOSE | re.IGNORECASE,
     )

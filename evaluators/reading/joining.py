@@ -55,6 +55,6 @@ def linking(languages: tuple[Language, ...]) -> re.Pattern[str]:
 
 def _any_word(languages: Sequence[Language], name: str) -> str:
     """A pattern of the words listed under `name`; those of languages written without spaces may join others."""
-    spaced = {word for language in languages if language.starts for word in language.words(name)}
+    spaced = {word.replace("_", " ") for one in languages if one.starts for word in one.words(name)}
     joined = {word for language in languages if not language.starts for word in language.words(name)}
     return rf"(?<![^\W\d_])(?:{any_of(spaced)})(?![^\W\d_])|(?:{any_of(joined)})"

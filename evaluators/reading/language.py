@@ -3,8 +3,8 @@
 Example:
     >>> [language.name for language in spoken("答案是C，不是B。")]
     ['Japanese', 'Chinese']
-    >>> sorted(spoken("It is B.")[0].words("yes"))
-    ['yeah', 'yep', 'yes', 'yup']
+    >>> sorted(spoken("It is B.")[0].words("pronouns"))
+    ['I']
 
 A phrase of a language written with spaces is a row of words: `a/b` either word, `word?` may be absent, `...` up to
 three more words, a final `,` where a pause must follow. One of a language written without is a plain string.
@@ -27,7 +27,7 @@ from evaluators.reading.text import PLAIN
 Kind = Literal[
     "final", "answer", "declare", "declared", "plain", "conclude", "correct", "but", "reject", "rejected", "except",
     "consider", "hedge", "suppose", "other", "ignore", "part", "total", "lasting", "measure", "refuse", "evidence",
-    "revise",
+    "revise", "inverted",
 ]  # fmt: skip
 """What a cue says: of the mention after it (`declare`, `reject`, ...), before it (`declared`, `rejected`) or about."""
 KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
@@ -53,9 +53,9 @@ class Language:
     strings: re.Pattern[str] | None = None
     kinds: Mapping[str, tuple[Kind, ...]] = field(default_factory=dict)
 
-    def ranks(self) -> dict[str, int]:
-        """ "third" -> 3, in every form of the word."""
-        listed = str(self.data.get("firsts") or "").split()
+    def ranks(self, name: str = "firsts") -> dict[str, int]:
+        """ "third" -> 3, in every form of the words listed under `name`."""
+        listed = str(self.data.get(name) or "").split()
         return {form.replace("_", " "): at for at, forms in enumerate(listed, start=1) for form in forms.split("/")}
 
     def words(self, name: str) -> frozenset[str]:

@@ -33,6 +33,7 @@ def revised(
     found = list(mentions)
     before = {cue.end: cue.start for cue in cues if cue.kind == "revise"}
     after = {cue.start for cue in cues if cue.kind == "revise"}
+    denied = {cue.end for cue in cues if cue.kind == "reject"}
     if not before:
         return found
     fill, into = filling(tuple(languages)), putting_into(tuple(languages))
@@ -43,7 +44,7 @@ def revised(
         at = next((before[at] for at in near if at in before and fill.fullmatch(text, at, one.start)), None)
         if other.end not in after and at is None:
             continue
-        kept = at is not None and any(cue.kind == "reject" and 0 <= at - cue.end <= _NEAR for cue in cues)
+        kept = at is not None and any(at - gap in denied for gap in range(_NEAR + 1))
         found[k] = replace(found[k], standing=Standing.CONSIDERED if kept else Standing.REJECTED)
         found[k + 1] = replace(found[k + 1], standing=Standing.CONSIDERED if kept else Standing.DECLARED)
     return found
