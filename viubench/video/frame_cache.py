@@ -5,8 +5,9 @@ Example:
     cache.get(Clip(path="pour.mp4"), Path("videos"), Sampling(), Resize()).pixels.shape
     # (48, 384, 672, 3)
 
-One folder holds `<key>.frames` (its hash and JSON in a line, then the raw pixels), `tables/` (probes), `contents/` (file hashes) and
-`groups/` (which entries show one file). A missing entry is copied from one that holds all its frames, if there is one.
+One folder holds `<key>.frames` (a line of JSON behind its hash, then the raw pixels), `tables/` (probes), `contents/`
+(file hashes) and `groups/` (which entries show one file). A missing entry is copied from one that holds all its frames,
+if there is one.
 A key hashes the file's bytes and everything that decides what is shown, so an entry is never out of date. Files appear
 whole (written aside, then renamed), so that processes can share the folder.
 """
@@ -264,12 +265,9 @@ class FrameCache:
         names = ("fps", "indices", "times", "total", "duration", "reader", "source")
         head: dict[str, Any] = {name: getattr(video, name) for name in names}
         head |= {"shape": video.pixels.shape, "checksum": video.checksum}
+        line = content_hash.sealed(json.dumps(head).encode()) + b"\n"
         try:
-            atomic.write(
-                self._path(key),
-                content_hash.sealed(json.dumps(head).encode()) + b"\n",
-                np.ascontiguousarray(video.pixels).data,
-            )
+            atomic.write(self._path(key), line, np.ascontiguousarray(video.pixels).data)
             if video.reader not in (IMAGES, STILL):
                 group = self._group(video.source, video.pixels.shape[1:3])
                 group.mkdir(parents=True, exist_ok=True)
