@@ -119,12 +119,15 @@ def check_rollouts(rollouts: Rollouts, answers: int, max_tokens: int) -> None:
 
 
 def logprob_gaps(logprobs: Tensor, rollouts: Rollouts, questions: int) -> tuple[Tensor, float]:
-    """The difference in nats between `logprobs` of the trainer, float [B * n, L] with B `questions`, and the rollout's.
+    """`gaps` between `logprobs` of the trainer, float [B * n, L] with B `questions`, and the rollout's."""
+    return gaps(logprobs.detach() - rollouts.logprobs, rollouts.mask, questions)
 
-    Returns float [B], the mean absolute difference over the answer tokens of each question, and the largest of all.
-    """
-    difference = (logprobs.detach() - rollouts.logprobs).abs() * rollouts.mask
-    tokens = rollouts.mask.view(questions, -1).sum(1)
+
+def gaps(difference: Tensor, mask: Tensor, questions: int) -> tuple[Tensor, float]:
+    """Of a difference in nats, float [B * n, L], float [B]: the mean absolute one over the answer tokens (`mask`) of
+    each of B `questions`, and the largest of all; 0 where no token counts."""
+    difference = difference.abs().masked_fill(~mask, 0.0)
+    tokens = mask.view(questions, -1).sum(1).clamp(min=1)
     return difference.view(questions, -1).sum(1) / tokens, float(difference.max())
 
 
@@ -168,6 +171,35 @@ def top_share_limits(questions: Questions) -> dict[str, float]:
         task: rewards.top_share_limit(of_task(task, questions.train.samples), evaluator)
         for task, evaluator in questions.evaluators.items()
     }
+
+
+class Patience:
+    """Ends a run that cannot learn: no answer read, or no group with two rewards, in `steps` steps in a row (0: never).
+
+    A group whose rewards are all equal has no gradient, so such a run changes nothing, or follows the KL term alone.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self._unread = self._equal = 0
+
+    def update(self, whole: Diagnostics) -> None:
+        """Count a step's diagnostics over all tasks. Raises ViubenchError when the patience is over."""
+        self._unread = self._unread + 1 if whole.parsed == 0 else 0
+        self._equal = self._equal + 1 if whole.zero_advantage == 1 else 0
+        if self.steps and self._unread >= self.steps:
+            raise ViubenchError(
+                f"no answer of the last {self.steps} steps could be read, so nothing is learned",
+                where="checks.patience",
+                hint="look at OUT/answers; a model that does not answer in the asked form needs a warm start, "
+                "one that is cut a longer max_completion_length",
+            )
+        if self.steps and self._equal >= self.steps:
+            raise ViubenchError(
+                f"in the last {self.steps} steps all answers to a question had the same reward, so nothing is learned",
+                where="checks.patience",
+                hint="take easier or harder items, smooth rewards, a higher temperature or more num_generations",
+            )
 
 
 class CollapseMonitor:

@@ -5,8 +5,8 @@ Example:
     >>> config.learning_rate, config.train_batch_size, config.num_generations
     (1e-06, 64, 8)
 
-Keys have the names of TRL's GRPOConfig where it has one; defaults are those of the VideoSSR paper (arXiv 2511.06281,
-section 5 and the released script) where it states a value.
+Keys have the names of TRL's GRPOConfig where it has one; any other of its fields goes under `trl`. Defaults are those
+of the VideoSSR paper (arXiv 2511.06281, section 5 and the released script) where it states a value.
 """
 
 from __future__ import annotations
@@ -17,12 +17,20 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from trainer import renamed_keys
 from viubench.errors import ViubenchError
 from viubench.schema import Strict, content_hash
 from viubench.storage import strict_yaml
 
 RECIPES = Path(__file__).parent / "recipes"
+
+SILENT: dict[str, Any] = {"rollout": {"engine_args"}} | dict.fromkeys(
+    (
+        "run_name", "description", "items", "save_steps", "save_total_limit", "save_best", "checks", "harness_eval",
+        "log_completions", "report_to", "micro_batch_size", "gradient_checkpointing", "max_steps",
+    ),
+    True,
+)  # fmt: skip
+"""Keys that are not in `TrainConfig.hash`."""
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 CountOrNever = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -55,11 +63,13 @@ class TaskMix(Strict):
 class Finetuning(Strict):
     """Which weights are trained: all (`full`), or LoRA adapters on the named layers, scaled by lora_alpha / lora_r.
 
-    `fsdp`: with `full`, shard weights, gradients and optimizer state over the processes of torchrun.
+    `fsdp`: with `full`, shard weights, gradients and optimizer state over the processes (FSDP2).
+    `load_in_4bit`: with `lora`, keep the frozen weights in 4 bits (QLoRA, arXiv 2305.14314); needs bitsandbytes.
     """
 
     type: Literal["lora", "full"] = "full"
     fsdp: bool = False
+    load_in_4bit: bool = False
     lora_r: Annotated[int, Field(ge=1, le=4096)] = 64
     lora_alpha: Annotated[float, Field(gt=0, le=65_536)] = 128
     lora_target_modules: Annotated[tuple[str, ...], Field(min_length=1)] = (
@@ -70,6 +80,8 @@ class Finetuning(Strict):
     def _shards_full_weights(self) -> Self:
         if self.fsdp and self.type == "lora":
             raise ValueError("fsdp is for type: full; adapters are small, and each process keeps its own copy")
+        if self.load_in_4bit and self.type == "full":
+            raise ValueError("load_in_4bit is for type: lora; weights of 4 bits cannot be trained themselves")
         return self
 
 
@@ -109,14 +121,16 @@ class HarnessEval(Strict):
 
 
 class Checks(Strict):
-    """What stops a run that has gone wrong: collapsed answers to a task, and `max_logprob_gap`.
+    """What stops a run that has gone wrong: collapsed answers to a task, `max_logprob_gap`, and `patience`.
 
-    The latter is in nats, between rollout and trainer, on average over the tokens of a question's answers; none takes
-    0.01 in float32 and 0.2 in bfloat16.
+    `max_logprob_gap` is in nats, between rollout and trainer, on average over the tokens of a question's answers; none
+    takes 0.01 in float32 and 0.2 in bfloat16. `patience` is the number of steps in a row in which no answer could be
+    read, or no group had two different rewards, after which a run ends; 0 never ends it.
     """
 
     on_collapse: Literal["warn", "stop"] = "warn"
     max_logprob_gap: Annotated[float, Field(gt=0, le=100)] | None = None
+    patience: CountOrNever = 20
 
 
 class RolloutEngine(Strict):
@@ -137,25 +151,38 @@ class TrainConfig(Strict):
         tasks: the mixture, by task name.
         protocol: name or file of how a video is shown; empty means each task's own.
         seed: of the questions' order and of the rollouts.
-        train_batch_size: questions a step.
-        num_generations: rollouts of each question (the size of a GRPO group).
+        max_steps: optimizer steps.
+        train_batch_size: questions asked at once, each with `num_generations` rollouts (the size of a GRPO group).
+        mini_batch_size: questions of an optimizer step; none is all of a batch, which is on-policy.
+        num_iterations: optimizer passes over each batch.
         micro_batch_size: questions in one forward pass; changes speed and memory, and rounding.
         temperature: of the rollouts, and of the policy in the loss.
         max_completion_length: longest answer, in tokens.
+        loss_type, epsilon, epsilon_high, beta, use_bias_correction_kl, importance_sampling_level, scale_rewards,
+            mask_truncated_completions: as in TRL's GRPOConfig.
+        vllm_importance_sampling_correction, vllm_importance_sampling_mode, vllm_importance_sampling_clip_max: as in
+            TRL's; for rollouts by vLLM.
+        dynamic_sampling: what happens to a group whose rewards are all equal: it counts as an answer (`none`), it is
+            left out (`skip`), or other questions are asked in its place, at most `max_resamples` times (`resample`).
+        soft_punish_cache: the reward of an answer falls over its last so many tokens (DAPO, arXiv 2503.14476, eq. 13).
+        length_penalty: reward taken off an answer of `max_completion_length` tokens, off shorter ones by their share.
         learning_rate: of AdamW, at its peak.
         warmup_steps: steps of linear rise to the peak.
-        min_lr_ratio: learning rate of the last step as a share of the peak; the decay is linear.
-        epsilon: half-width of the clipping range of the ratio; none does not clip.
-        beta: KL coefficient, 0 for no KL term and no reference model.
+        min_lr_ratio: learning rate after the last step as a share of the peak; the decay is linear.
         max_grad_norm: the gradient is clipped to this L2 norm.
-        scale_rewards: `group` divides an advantage by the standard deviation of its group, `none` does not.
-        dtype: number format of the weights and of the forward pass.
+        dtype: number format of the weights; those that are trained whole must be float32.
+        bf16: compute in bfloat16 (autocast), over float32 weights.
+        gradient_checkpointing: compute activations again in the backward pass: less memory, and each answer has its own
+            copy of the prompt.
         warm_start: supervised steps before GRPO, for a model that cannot answer at all.
         save_steps: a checkpoint every so many steps and after the last.
         save_total_limit: the newest so many checkpoints are kept.
         save_best: keep the checkpoint of the best validation score too.
         eval_steps: validation (greedy answers) every so many steps and beside each checkpoint; 0 is never.
         eval_limit: the first so many validation items of each task.
+        log_completions: answers of each step that are kept in OUT/answers; 0 is none.
+        report_to: loggers beside train.jsonl: tensorboard, trackio, wandb.
+        trl: other fields of TRL's GRPOConfig by their names, such as optim or deepspeed.
     """
 
     run_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -167,44 +194,74 @@ class TrainConfig(Strict):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     max_steps: Count
     train_batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    mini_batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    num_iterations: Annotated[int, Field(ge=1, le=1000)] = 1
     num_generations: Annotated[int, Field(ge=2, le=1024)] = 8
     micro_batch_size: Annotated[int, Field(ge=1, le=65_536)] = 1
     temperature: Annotated[float, Field(gt=0, le=10)] = 1.0
     max_completion_length: Annotated[int, Field(ge=1, le=131_072)] = 2048
     rollout: RolloutEngine = RolloutEngine()
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
+    epsilon: Annotated[float, Field(gt=0, le=10)] = 0.2
+    epsilon_high: Annotated[float, Field(gt=0, le=100)] | None = None
+    beta: Annotated[float, Field(ge=0, le=100)] = 1e-3
+    use_bias_correction_kl: bool = False
+    importance_sampling_level: Literal["token", "sequence"] = "token"
+    vllm_importance_sampling_correction: bool = True
+    vllm_importance_sampling_mode: Literal["token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] = (
+        "token_truncate"
+    )
+    vllm_importance_sampling_clip_max: Annotated[float, Field(gt=0, le=1000)] = 2.0
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    mask_truncated_completions: bool = False
+    dynamic_sampling: Literal["none", "skip", "resample"] = "none"
+    max_resamples: Annotated[int, Field(ge=1, le=100)] = 3
+    soft_punish_cache: CountOrNever = 0
+    length_penalty: Share = 0.0
     learning_rate: Rate = 1e-6
     warmup_steps: CountOrNever = 0
     min_lr_ratio: Share = 1.0
     weight_decay: Share = 0.01
-    epsilon: Annotated[float, Field(gt=0, lt=1)] | None = 0.2
-    beta: Annotated[float, Field(ge=0, le=100)] = 1e-3
     max_grad_norm: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
-    scale_rewards: Literal["group", "none"] = "group"
     finetuning: Finetuning = Finetuning()
     freeze_vision_tower: bool = False
-    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    bf16: bool = False
+    gradient_checkpointing: bool = False
     warm_start: WarmStart | None = None
-    save_steps: Count = 500
+    save_steps: Count = 100
     save_total_limit: Annotated[int, Field(ge=1, le=1000)] = 2
     save_best: bool = True
     eval_steps: CountOrNever = 0
     eval_limit: Count = 256
     harness_eval: HarnessEval | None = None
     checks: Checks = Checks()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _reads_old_names(cls, data: Any) -> Any:
-        return renamed_keys.rename(data) if isinstance(data, dict) else data
+    log_completions: CountOrNever = 16
+    report_to: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ("tensorboard",)
+    trl: dict[str, JsonValue] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        if self.dtype == "bfloat16" and self.finetuning.type == "full":
+            # A step of the paper's rate moves 0.75 % of bfloat16 weights, and 99.9 % of float32 ones.
+            raise ValueError(
+                "weights in bfloat16 hardly move at such learning rates, each step being lost to rounding; "
+                "take dtype: float32 with bf16: true, which computes in bfloat16 over float32 weights"
+            )
         if self.warmup_steps > self.max_steps:
             raise ValueError(f"warmup_steps is {self.warmup_steps} of {self.max_steps} steps")
         if self.rollout.engine == "policy" and self.rollout.engine_args:
             raise ValueError("rollout.engine_args are vLLM's, and rollout.engine is policy")
         if self.rollout.engine == "vllm" and not 0.01 <= self.temperature <= 2:
             raise ValueError(f"temperature is {self.temperature}; vLLM samples at 0.01 to 2")
+        if self.train_batch_size % (self.mini_batch_size or self.train_batch_size):
+            raise ValueError(
+                f"mini_batch_size {self.mini_batch_size} does not divide {self.train_batch_size} questions"
+            )
+        evaluated = {"harness_eval.eval_steps": self.harness_eval.eval_steps if self.harness_eval else 0}
+        for name, steps in ({"save_steps": self.save_steps, "eval_steps": self.eval_steps} | evaluated).items():
+            if steps % self.steps_per_batch:
+                raise ValueError(f"{name} must be a multiple of the {self.steps_per_batch} optimizer steps of a batch")
         if self.warm_start is not None and (odd := set(self.warm_start.thresholds) ^ set(self.tasks)):
             # The mean over tasks hides one that has not begun to learn.
             raise ValueError(f"warm_start.thresholds and tasks must name the same tasks; {sorted(odd)[0]!r} is in one")
@@ -212,19 +269,23 @@ class TrainConfig(Strict):
             raise ValueError(f"warm_start.weights names {sorted(odd)[0]!r}, which is none of the tasks")
         return self
 
+    @property
+    def steps_per_batch(self) -> int:
+        """Optimizer steps on each batch of rollouts."""
+        return self.num_iterations * (self.train_batch_size // (self.mini_batch_size or self.train_batch_size))
+
     def hash(self) -> str:
         """16 hex digits over what decides the weights beside the items (see `Questions.hash`) and their order.
 
-        The name, the description, the item folders, what is saved, the checks and `harness_eval` do not.
+        What may change in a resumed run does not: names, folders, what is saved or logged, the checks, and what an
+        out-of-memory asks for (micro-batches, checkpointing, the engine's memory, the number of steps).
         """
-        silent = {"run_name", "description", "items", "save_steps", "save_total_limit", "save_best", "checks"}
-        deciding = self.model_dump(mode="json", exclude=silent | {"harness_eval"})
-        return content_hash(renamed_keys.old_names(deciding))
+        return content_hash(self.model_dump(mode="json", exclude=SILENT))
 
     @property
     def max_logprob_gap(self) -> float:
         """`checks.max_logprob_gap`, or the default of the number format: above rounding, below missing pixels."""
-        return self.checks.max_logprob_gap or {"float32": 0.01, "bfloat16": 0.2}[self.dtype]
+        return self.checks.max_logprob_gap or (0.2 if self.bf16 or self.dtype == "bfloat16" else 0.01)
 
     def override(self, *, model: str = "", train: str = "", validation: str = "", videos: str = "") -> TrainConfig:
         """A copy with the command line's values in place of the file's; an empty text changes nothing."""

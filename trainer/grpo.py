@@ -1,62 +1,192 @@
-"""GRPO: sample several answers to each question, reward them, and reinforce the better ones of each group.
+"""GRPO on questions about videos: TRL's GRPOTrainer, fed with true frames and times and rewarded by the evaluators.
 
 Example:
-    train(config, Path("runs/train"), questions, Policy.open(Path(config.model)), progress=print)
+    last = train(config, Path("runs/train"), questions, Policy.open(Path(config.model)), progress=print)
 
-A step depends on (seed, step) alone, so a run that was stopped resumes from its last checkpoint and ends with the same
-weights.
+TRL has the losses, the optimizer, the processes, saving and resuming. What it has not is video: rollouts, and the
+log-probabilities of answers about one, are replaced here. A batch depends on (seed, number) alone, so a run that was
+stopped resumes from its last checkpoint and ends with the same weights.
 
 Source: DeepSeekMath (arXiv 2402.03300); rewards and settings: VideoSSR (arXiv 2511.06281), section 3.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer import checks, grpo_loss
-from trainer.checkpoints import checkpoint, model_card
-from trainer.checkpoints.manager import CheckpointManager
-from trainer.checkpoints.metrics_log import MetricsLog, NoLog, print_warning
+from trainer import checks
+from trainer.arguments import grpo_arguments
+from trainer.checkpoints import answer_log
+from trainer.checkpoints.saving import AtomicCheckpoints
 from trainer.config import TrainConfig
 from trainer.dataset import Questions
-from trainer.model import fsdp
+from trainer.model import forward
 from trainer.model.packing import Packed
-from trainer.model.policy import Policy, Rollouts
-from trainer.rewards import AnswerGroup, Diagnostics, Reward, Rewarder, diagnose, diagnose_tasks
+from trainer.model.policy import Policy
+from trainer.rewards import Diagnostics, Rewarder, diagnose, diagnose_tasks, shaped
 from trainer.rollouts.base import PolicyRollouts, RolloutSource
-from trainer.validation import gather_answers, validate
-from viubench.errors import EngineError, ViubenchError
-from viubench.pretext.rng import seed_of
-from viubench.schema import Sample
+from trainer.rollouts.sampler import Answered, Sampler
+from trainer.stage import Stage, task_metrics
+from trainer.trl_imports import GRPOTrainer, split_tensor_dict
 
 if TYPE_CHECKING:
-    import torch
-
-EvaluateCheckpoint = Callable[[int], Mapping[str, float]]
-"""Evaluates the run's checkpoint of a step: task -> value in [0, 1]; see `trainer.harness_eval`."""
+    from torch import Tensor
 
 
-@dataclass
-class MicroBatch:
-    """B questions in one forward pass, with n answers each; `rewards` one per answer, B * n."""
+class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
+    """TRL's trainer over a `Stage` whose questions are answered by `sampler`."""
 
-    packed: Packed
-    rollouts: Rollouts
-    rewards: list[Reward]
+    _buffered_inputs: Any
 
-    def answer_groups(self) -> list[AnswerGroup]:
-        """The answers by question."""
-        n = len(self.rewards) // len(self.packed)
-        lengths = self.rollouts.mask.sum(1).tolist()
-        rows = [slice(at * n, (at + 1) * n) for at in range(len(self.packed))]
-        samples = self.packed.samples
-        return [AnswerGroup(s.task, self.rewards[row], lengths[row]) for s, row in zip(samples, rows, strict=True)]
+    def __init__(self, stage: Stage, sampler: Sampler) -> None:
+        config, policy = stage.config, stage.policy
+        self.config, self.policy, self.stage, self.sampler = config, policy, stage, sampler
+        forward.accept_packed(policy.base)
+        super().__init__(
+            model=policy.base,
+            reward_funcs=[evaluators],
+            args=grpo_arguments(config, stage.out, stage.processes),
+            train_dataset=_turns(config),
+            processing_class=policy.processor,
+            peft_config=policy.peft_config,
+            rollout_func=_rollouts,
+        )
+        if self.ref_model is not None:
+            forward.accept_packed(self.accelerator.unwrap_model(self.ref_model))
+        # TRL's corrections for rollouts by vLLM, of which it needs only that the weights are synced.
+        self.use_vllm = config.rollout.engine == "vllm"
+        self.vllm_generation, self._last_loaded_step = sampler.source, -1
+        # A cache is not kept with gradient checkpointing, and sharded weights are gathered once a forward pass.
+        self.shares_prompts = not (config.gradient_checkpointing or self.is_fsdp_enabled or self.is_deepspeed_enabled)
+        self._answered: list[Answered] = []
+        self._stacked: dict[int, Packed] = {}
+        self._scored: Sequence[int] = ()
+        self._logprobs: Tensor | None = None
+        self._patience = checks.Patience(config.checks.patience)
+
+    # --- rollouts ---------------------------------------------------------------------------------------------
+
+    def sample(self, prompts: Sequence[str]) -> dict[str, Any]:
+        """What TRL takes from a rollout function: token ids and log-probabilities of each answer, and its reward."""
+        started, training = time.perf_counter(), self.model.training
+        number = int(prompts[0]) // self.config.train_batch_size
+        self._answered = answered = self.sampler.batch(number)
+        self.sampler.source.sleep()
+        self.model.train(training)
+        self._stacked.clear()
+        self.stage.numbers["seconds/rollout"] = time.perf_counter() - started
+        self._diagnose(number, answered)
+        rows = [row for one in answered for row in _answers(one)]
+        values = [value for one in answered for value in shaped(one.rewards, one.group().lengths, self.config)]
+        result: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
+        result["reward"] = values
+        if self.config.dynamic_sampling != "none":
+            kept = [one.group().varies for one in answered for _ in one.rewards]
+            result["env_mask"] = [
+                [int(keep)] * len(row["completion_ids"]) for keep, row in zip(kept, rows, strict=True)
+            ]
+        return result
+
+    def _diagnose(self, number: int, answered: Sequence[Answered]) -> None:
+        """Measure the answers, log some of them, and stop a run that cannot learn."""
+        groups = self.stage.processes.gather([one.group() for one in answered])
+        tasks, whole = diagnose_tasks(groups), diagnose(groups)
+        self.stage.numbers |= step_summary(whole) | task_metrics("", tasks) | self.stage.baselines
+        self.stage.alarms |= self.stage.monitor.update("training", tasks)
+        if self.stage.processes.is_main and self.config.log_completions:
+            answer_log.write(self.stage.out, number * self.config.steps_per_batch, answered, self.config)
+        self._patience.update(whole)
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        import torch
+
+        size = self.config.micro_batch_size * self.config.num_generations
+        self._scored = range(len(inputs) // size)
+        result: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        result["micro_batch"] = torch.arange(len(inputs)) // size
+        return result
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        """As TRL's, but the answers are not shuffled: those to one question share its prompt."""
+        parts = self.args.steps_per_generation
+        if self._step % (parts * self.num_iterations) == 0 or self._buffered_inputs is None:
+            batch = self._generate_and_score_completions(generation_batch)
+            self._buffered_inputs = split_tensor_dict(batch, parts)
+        return self._buffered_inputs[self._step % parts]
+
+    # --- loss -------------------------------------------------------------------------------------------------
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        self._scored = [int(inputs["micro_batch"][0])]
+        loss: Tensor = super()._compute_loss(model, inputs)
+        # As long as no step has changed the weights, the rollouts are those of the policy.
+        done = self._step % (self.args.steps_per_generation * self.num_iterations)
+        if done < self.args.gradient_accumulation_steps:
+            self._check_gap(inputs["sampling_per_token_logps"], inputs["completion_mask"].bool())
+        return loss
+
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor, None]:
+        """As TRL's, of answers about videos; the wrapped `model` is called, or gradients would not be summed."""
+        import torch
+
+        tokens, mask = input_ids[:, -logits_to_keep:], attention_mask[:, -logits_to_keep:].bool()
+        size = self.config.micro_batch_size * self.config.num_generations
+        parts = []
+        for at, number in enumerate(self._scored):
+            rows = slice(at * size, (at + 1) * size)
+            length = max(int(mask[rows].sum(1).max()), 1)
+            with self.accelerator.autocast():
+                scored = self._score(model, self._packed(number), tokens[rows, :length], mask[rows, :length])
+            parts.append([torch.nn.functional.pad(one, (0, logits_to_keep - length)) for one in scored])
+        logprobs, entropies = (torch.cat(one) for one in zip(*parts, strict=True))
+        self._logprobs = logprobs.detach()
+        return logprobs, entropies, None
+
+    def _score(self, model: Any, packed: Packed, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        if self.shares_prompts:
+            scored: tuple[Tensor, Tensor] = model(
+                packed=packed,
+                tokens=tokens,
+                mask=mask,
+                temperature=self.config.temperature,
+                entropy_gradient=self._entropy_bonus_enabled,
+            )
+            return scored
+        base = self.policy.base
+        out = model(**forward.full_sequence(base, packed, tokens, mask), fused_lm_head=True)
+        entropy = out.log_probs.detach() * 0 if out.entropy is None else out.entropy  # of the reference
+        length = tokens.shape[1]
+        return out.log_probs[:, -length:], entropy[:, -length:]
+
+    def _packed(self, number: int) -> Packed:
+        """The questions of a micro-batch."""
+        if number not in self._stacked:
+            size = self.config.micro_batch_size
+            rows = [one.packed for one in self._answered[number * size : (number + 1) * size]]
+            self._stacked[number] = self.policy.stack(rows)
+        return self._stacked[number]
+
+    def _check_gap(self, sampled: Tensor, mask: Tensor) -> None:
+        """Compare the log-probabilities of the loss, [B * n, L], with those of the rollout."""
+        assert self._logprobs is not None, "the loss has computed them"
+        gaps, largest = checks.gaps(self._logprobs - sampled, mask, self.config.micro_batch_size)
+        checks.check_logprob_gap(gaps, self._packed(self._scored[0]), self.config.max_logprob_gap)
+        self._metrics["train"]["gap"].append(float(gaps.mean()))
+        self.stage.numbers["gap_max"] = max(largest, self.stage.numbers.get("gap_max", 0.0))
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm)
+        checks.check_finite({"grad_norm": float(norm)})
+        return norm
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As TRL's, with the measures of the stage."""
+        super().log(logs | self.stage.numbers if "loss" in logs else logs, start_time)
 
 
 def train(
@@ -64,248 +194,56 @@ def train(
     out: Path,
     questions: Questions,
     policy: Policy,
-    progress: Callable[[dict[str, Any]], None],
     *,
     source: RolloutSource | None = None,
-    evaluation: EvaluateCheckpoint | None = None,
-    warn: Callable[[str], None] = print_warning,
-    argv: Sequence[str] = (),
+    **options: Any,
 ) -> Path:
     """Run or resume the training in folder `out`; returns the last checkpoint.
 
-    `policy` is opened from the base model, the reference of the KL term; `progress` gets each finished step's metrics;
-    `source` samples the rollouts (None: the policy itself); `evaluation` is called every `harness_eval.eval_steps`
-    steps; `argv` is the command, for the manifest.
-
-    Raises:
-        ViubenchError: a check stopped the run (see `trainer.checks`), `out` holds a training of another
-            configuration, or another process trains there. The message says where the finished steps are saved.
+    `policy` is opened from the base model, the reference of the KL term; `source` samples the rollouts (None: the
+    policy itself); `options`, and what is raised, are those of `Stage` and its `run`.
     """
-    training = GRPOTraining(config, out, questions, policy, warn, argv, source or PolicyRollouts(policy), evaluation)
-    manager, monitor = training.manager, training.monitor
-    with manager.locked(), manager.saving_on_error(monitor.state), contextlib.closing(training.log):
-        monitor.restore(manager.resume())
-        checks.check_video_used(policy, questions, config)
-        if not manager.logged():
-            training.finish_step()
-        for step in range(manager.steps, config.max_steps):
-            training.step(step)
-            if manager.is_due(step):
-                manager.save(monitor.state())
-            training.finish_step()
-            progress(manager.metrics)
-    last = checkpoint.latest(out)
-    assert last is not None, "there is at least one step, and the last one is saved"
-    return last
+    rewarder = Rewarder({name: task.reward for name, task in config.tasks.items()}, questions.evaluators, config.seed)
+    stage = Stage(config, out, questions, policy, rewarder=rewarder, **options)
+    checks.check_video_used(policy, questions, config)
+    source = source or PolicyRollouts(policy, config.micro_batch_size)
+    sampler = Sampler(config, policy, source, questions, rewarder, stage.processes)
+    return stage.run(lambda: VideoGRPOTrainer(stage, sampler))
 
 
-@dataclass
-class TrainingStage:
-    """What the warm start and GRPO share: the parts of a training into folder `out`."""
-
-    config: TrainConfig
-    out: Path
-    questions: Questions
-    policy: Policy
-    warn: Callable[[str], None]
-    argv: Sequence[str]
-
-    def __post_init__(self) -> None:
-        constants = checks.constant_baselines(self.questions, self.config)
-        self.baselines = {f"floor/{task}": value for task, value in constants.items()}
-        self.optimizer = build_optimizer(self.policy, self.config)
-        self.log = (MetricsLog if self.policy.processes.is_main else NoLog)(self.out, self.warn)
-        manifest = model_card.build_manifest(self.config, self.questions, self.policy, self.argv)
-        self.manager = CheckpointManager(self.config, self.out, self.policy, self.optimizer, self.log, manifest)
-
-
-@dataclass
-class GRPOTraining(TrainingStage):
-    """The parts of a run, and its steps."""
-
-    source: RolloutSource
-    evaluation: EvaluateCheckpoint | None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        config, is_main = self.config, self.policy.processes.is_main
-        kinds = {name: task.reward for name, task in config.tasks.items()}
-        self.rewarder = Rewarder(kinds, self.questions.evaluators, config.seed)
-        self.monitor = checks.CollapseMonitor(
-            checks.top_share_limits(self.questions),
-            stop=config.checks.on_collapse == "stop",
-            warn=self.warn if is_main else lambda text: None,
-        )
-
-    def step(self, step: int) -> None:
-        """Sample, reward, update; validate when it is due; check for a collapse."""
-        config, started = self.config, time.perf_counter()
-        rate = learning_rate(config, step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.source.sync()
-        batch = generate_rollouts(self.policy, self.source, self.rewarder, self.questions, config, step)
-        self.source.sleep()
-        sampled = time.perf_counter()
-        update_metrics = update(self.policy, self.optimizer, batch, config)
-        updated = time.perf_counter()
-        own = [group for micro_batch in batch for group in micro_batch.answer_groups()]
-        groups = gather_answers(self.policy.processes, own)
-        tasks = diagnose_tasks(groups)
-        metrics: dict[str, Any] = {"step": step, **step_summary(groups), **update_metrics, "lr": rate}
-        metrics |= task_metrics("", tasks) | self.baselines
-        metrics |= {"seconds/rollout": sampled - started, "seconds/update": updated - sampled}
-        self.manager.step_done(step, metrics)
-        alarms = self.monitor.update("training", tasks)
-        if config.eval_steps and ((step + 1) % config.eval_steps == 0 or self.manager.is_due(step)):
-            samples = self.questions.validation(config.eval_limit)
-            results = validate(self.policy, self.rewarder, self.questions, samples, config)
-            metrics |= task_metrics("validation/", results)
-            alarms |= self.monitor.update("validation", results)
-        metrics |= alarms | {"seconds": time.perf_counter() - started}
-        with self.policy.processes.raise_together():
-            self.monitor.report(alarms)
-
-    def finish_step(self) -> None:
-        """Evaluate, log and prune after a step and its checkpoint; a run that was killed meanwhile does it again."""
-        manager, processes = self.manager, self.policy.processes
-        with processes.raise_together():
-            if processes.is_main and self.evaluation is not None and manager.evaluates(manager.steps - 1):
-                values = self.evaluation(manager.steps)
-                manager.metrics |= {f"evaluation/{task}": value for task, value in values.items()}
-            self.log.write(manager.metrics)
-            manager.prune()
-
-
-def build_optimizer(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW over everything that is trained."""
-    import torch
-
-    parameters = [parameter for _, parameter in policy.trainable()]
-    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
-
-
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Linear warm-up over `warmup_steps`, then linear decay to `min_lr_ratio` of the peak at the last step."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    done = (step - config.warmup_steps) / max(config.max_steps - 1 - config.warmup_steps, 1)
-    return config.learning_rate * (1 - (1 - config.min_lr_ratio) * done)
-
-
-def generate_rollouts(
-    policy: Policy, source: RolloutSource, rewarder: Rewarder, questions: Questions, config: TrainConfig, step: int
-) -> list[MicroBatch]:
-    """This process's rollouts of a step; the answers to a question depend on its index in the whole batch."""
-    batch, n, max_tokens = [], config.num_generations, config.max_completion_length
-    fsdp.unshard(policy.model)
-    with policy.processes.raise_together():
-        indexed = list(enumerate(questions.batch(step)))
-        for part in policy.processes.micro_batches(indexed, config.micro_batch_size):
-            packed = pack_questions(policy, questions, [sample for _, sample in part])
-            checks.check_prompts(policy, packed)
-            seeds = [seed_of("rollout", config.seed, step, index) for index, _ in part]
-            rollouts = source(packed, n, seeds, config.temperature, max_tokens)
-            checks.check_rollouts(rollouts, len(part) * n, max_tokens)
-            answers = iter(zip(rollouts.texts, rollouts.stopped, strict=True))
-            rewards = [
-                rewarder(sample, text, "stop" if stopped else "length", (step, index, number))
-                for index, sample in part
-                for number, (text, stopped) in enumerate(islice(answers, n))
-            ]
-            batch.append(MicroBatch(packed, rollouts, rewards))
-    return batch
-
-
-def pack_questions(policy: Policy, questions: Questions, samples: Sequence[Sample]) -> Packed:
-    """Questions with their frames as one batch. Raises ViubenchError where the model's processor refuses one."""
-    rows = []
-    for sample in samples:
-        try:
-            rows.append(policy.pack(sample, questions.videos(sample)))
-        except EngineError as error:
-            raise ViubenchError(
-                f"the model does not take a question: {error}", where=f"item {sample.id}", hint="build the items again"
-            ) from error
-    return policy.stack(rows)
-
-
-def update(
-    policy: Policy, optimizer: torch.optim.Optimizer, batch: Sequence[MicroBatch], config: TrainConfig
-) -> dict[str, float]:
-    """One optimizer step over the micro-batches of all processes, one in memory at a time.
-
-    Returns:
-        `loss` and its parts, `entropy` (nats), `gap` and `gap_max` (see `checks.logprob_gaps`), `ratio` (policy against
-        rollout), each the mean over the answer tokens, `gap_max` the largest; `tokens` and `grad_norm`.
-
-    Raises:
-        ViubenchError: a gap above the limit or a number that is not finite; the weights are then as before.
-    """
-    processes = policy.processes
-    tokens = sum(processes.gather(sum(int(micro_batch.rollouts.mask.sum()) for micro_batch in batch)))
-    totals: dict[str, float] = {"gap_max": 0.0}
-    optimizer.zero_grad(set_to_none=True)
-    for micro_batch, counts in processes.padded(batch):
-        share = counts * int(micro_batch.rollouts.mask.sum()) / tokens
-        with processes.raise_together():
-            loss, metrics = micro_batch_loss(policy, micro_batch, config)
-        (loss * share).backward()
-        totals["gap_max"] = max(totals["gap_max"], metrics.pop("gap_max"))
-        for key, number in metrics.items():
-            totals[key] = totals.get(key, 0.0) + share * number
-    parts = processes.gather(totals)
-    totals = {name: (max if name == "gap_max" else sum)(part[name] for part in parts) for name in totals}
-    return optimizer_step(policy, optimizer, totals, config) | {"tokens": tokens}
-
-
-def optimizer_step(
-    policy: Policy, optimizer: torch.optim.Optimizer, metrics: dict[str, float], config: TrainConfig
-) -> dict[str, float]:
-    """Clip the gradients of all processes and step; adds `grad_norm`. Before that, ViubenchError for a NaN or inf."""
-    import torch
-
-    parameters = [parameter for _, parameter in policy.trainable()]
-    policy.processes.sum_gradients(parameters)
-    norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
-    metrics = metrics | {"grad_norm": float(fsdp.full_tensor(norm))}
-    with policy.processes.raise_together():
-        checks.check_finite(metrics)
-    optimizer.step()
-    return metrics
-
-
-def micro_batch_loss(
-    policy: Policy, micro_batch: MicroBatch, config: TrainConfig
-) -> tuple[torch.Tensor, dict[str, float]]:
-    """The loss of a micro-batch, with gradient, and its metrics: means over its answer tokens, and `gap_max`."""
-    import torch
-
-    rollouts, questions = micro_batch.rollouts, len(micro_batch.packed)
-    mask, old = rollouts.mask, rollouts.logprobs
-    inputs = (micro_batch.packed, rollouts.tokens, mask, config.temperature)
-    reference = None
-    if config.beta:
-        with torch.no_grad(), policy.reference():
-            reference, _ = policy.logprobs(*inputs)
-    logprobs, entropy = policy.logprobs(*inputs)
-    gap, gap_max = checks.logprob_gaps(logprobs, rollouts, questions)
-    checks.check_logprob_gap(gap, micro_batch.packed, config.max_logprob_gap)
-    rewards = torch.tensor([reward.value for reward in micro_batch.rewards]).view(questions, -1)
-    advantages = grpo_loss.advantages(rewards, config.scale_rewards).flatten().to(logprobs.device)
-    loss, metrics = grpo_loss.loss(logprobs, old, advantages, mask, reference, epsilon=config.epsilon, beta=config.beta)
-    difference = (logprobs.detach() - old)[mask]
-    metrics |= {"loss": float(loss.detach()), "entropy": float(entropy.detach()[mask].mean())}
-    metrics |= {"gap": float(difference.abs().mean()), "gap_max": gap_max, "ratio": float(difference.exp().mean())}
-    return loss, metrics
-
-
-def step_summary(groups: Sequence[AnswerGroup]) -> dict[str, float]:
+def step_summary(whole: Diagnostics) -> dict[str, float]:
     """Diagnostics over all tasks, without those that only mean something within one."""
-    numbers = diagnose(groups).numbers()
-    return {name: numbers[name] for name in ("reward", "strict", "parsed", "zero_advantage", "length")}
+    numbers = whole.numbers()
+    return {name: numbers[name] for name in ("strict", "parsed", "zero_advantage", "length")}
 
 
-def task_metrics(prefix: str, tasks: Mapping[str, Diagnostics]) -> dict[str, float]:
-    """The diagnostics of each task as `prefixTASK/measure`."""
-    return {f"{prefix}{task}/{name}": number for task, one in tasks.items() for name, number in one.numbers().items()}
+def _rollouts(prompts: list[str], trainer: Any) -> dict[str, Any]:
+    result: dict[str, Any] = trainer.sample(prompts)
+    return result
+
+
+def evaluators(reward: list[float], **_: Any) -> list[float]:
+    """The rewards that the rollouts brought along."""
+    return reward
+
+
+def _answers(one: Answered) -> list[Mapping[str, Any]]:
+    """A row for each answer to a question."""
+    prompt = one.packed.inputs["input_ids"][0].tolist()
+    rollouts = one.rollouts
+    return [
+        {
+            "prompt_ids": prompt,
+            "completion_ids": rollouts.tokens[row][kept].tolist(),
+            "logprobs": rollouts.logprobs[row][kept].tolist(),
+        }
+        for row, kept in enumerate(rollouts.mask)
+    ]
+
+
+def _turns(config: TrainConfig) -> Any:
+    """The questions of all batches by number, as TRL asks for them; `Sampler` knows which question is meant."""
+    from datasets import Dataset
+
+    batches = -(-config.max_steps // config.steps_per_batch)
+    return Dataset.from_dict({"prompt": list(map(str, range(batches * config.train_batch_size)))})

@@ -23,10 +23,11 @@ from viubench.system import child_process
 
 FOLDER = "evaluations"
 
-TORCHRUN_VARIABLES = (
+LAUNCHED = (
     "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "MASTER_ADDR", "MASTER_PORT",
+    "ACCELERATE_", "FSDP_", "TORCHELASTIC_",
 )  # fmt: skip
-"""Variables that torchrun sets for the training; an engine that read them would wait for other processes."""
+"""Variables (or how they begin) that torchrun and accelerate set; an engine would wait for other processes."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class HarnessEvaluation:
         run.parent.mkdir(parents=True, exist_ok=True)
         log = run.with_suffix(".log")
         command = self.command(self.out / f"checkpoint-{step:06d}", run)
-        environment = {name: value for name, value in os.environ.items() if name not in TORCHRUN_VARIABLES}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(LAUNCHED)}
         code = child_process.run([sys.executable, *command], log, environment=environment)
         if code:
             last = " ".join(log.read_text(encoding="utf-8", errors="replace").split())[-400:]

@@ -19,6 +19,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from evaluators import Evaluator
+from trainer.config import TrainConfig
 from viubench.errors import ViubenchError
 from viubench.pretext.rng import seed_of
 from viubench.schema import Sample, canonical_json
@@ -96,6 +97,19 @@ class Rewarder:
         return Reward(value, strict, answer is not None, None if answer is None else answer.value)
 
 
+def shaped(rewards: Sequence[Reward], lengths: Sequence[int], config: TrainConfig) -> list[float]:
+    """The values to train on of answers of these lengths (tokens): less for long ones, where the configuration says so.
+
+    Source: soft overlong punishment, DAPO (arXiv 2503.14476), equation 13; the length penalty is linear.
+    """
+    most, cache = config.max_completion_length, config.soft_punish_cache
+    over = [max(0, length - (most - cache)) / cache if cache else 0.0 for length in lengths]
+    return [
+        reward.value - beyond - config.length_penalty * length / most
+        for reward, beyond, length in zip(rewards, over, lengths, strict=True)
+    ]
+
+
 # --- diagnostics ------------------------------------------------------------------------------------------------
 
 
@@ -109,6 +123,11 @@ class AnswerGroup:
     task: str
     rewards: Sequence[Reward]
     lengths: Sequence[int]
+
+    @property
+    def varies(self) -> bool:
+        """Whether two answers have different rewards; a group that does not vary gives no gradient."""
+        return len({reward.value for reward in self.rewards}) > 1
 
     def majority_answer(self) -> str | None:
         """The most frequent answer, as JSON text (the first of equals); None where none was extracted."""
@@ -151,7 +170,7 @@ def diagnose(groups: Sequence[AnswerGroup]) -> Diagnostics:
         reward=fmean(reward.value for reward in rewards),
         strict=fmean(reward.strict for reward in rewards),
         parsed=fmean(reward.parsed for reward in rewards),
-        zero_advantage=fmean(len({reward.value for reward in group.rewards}) == 1 for group in groups),
+        zero_advantage=fmean(not group.varies for group in groups),
         distinct=_distinct(answers) / len(answers),
         top=_top(answers)[1] / len(answers),
         length=fmean(length for group in groups for length in group.lengths),

@@ -1,7 +1,7 @@
 """The supervised warm start: steps on the true answers until every task passes its threshold, before GRPO.
 
 Example:
-    last = warm_start(config, Path("runs/train"), questions, Policy.open(Path(config.model)), progress=print)
+    last = warm_start(config, Path("runs/train"), questions, Policy.open(Path(config.model)), processes=SINGLE)
     policy = Policy.open(last)   # base and reference of GRPO
 
 GRPO cannot improve a task that the model always or never answers right, and a mean over tasks hides both. So each task
@@ -10,27 +10,29 @@ has a threshold to pass in two validations in a row; one that has passed is aske
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer import grpo
-from trainer.checkpoints import checkpoint
-from trainer.checkpoints.metrics_log import print_warning
+from transformers import Trainer
+
+from trainer.arguments import sft_arguments
+from trainer.checkpoints.saving import AtomicCheckpoints
 from trainer.config import TrainConfig, WarmStart
 from trainer.dataset import Questions, mixture
+from trainer.model import forward
 from trainer.model.policy import Policy
 from trainer.rewards import Diagnostics, Rewarder
-from trainer.validation import validate
+from trainer.rollouts.sampler import pack_question
+from trainer.stage import Stage
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 FOLDER = "warm-start"
 """The warm start's folder, below the run's folder."""
@@ -41,7 +43,6 @@ PASSED_WEIGHT = 0.05
 REQUIRED_PASSES = 2
 """Validations in a row in which a task must pass: one alone may be luck."""
 
-FINAL_LR = 0.1
 ABOVE_CONSTANT = 0.05
 """A threshold must be so much above the best constant answer, or passing it would mean nothing."""
 
@@ -84,110 +85,117 @@ class Curriculum:
         return batch
 
 
-def warm_start(
-    config: TrainConfig,
-    out: Path,
-    questions: Questions,
-    policy: Policy,
-    progress: Callable[[dict[str, Any]], None],
-    *,
-    warn: Callable[[str], None] = print_warning,
-    argv: Sequence[str] = (),
-) -> Path:
+def warm_start(config: TrainConfig, out: Path, questions: Questions, policy: Policy, **options: Any) -> Path:
     """Run, resume or skip (when finished) the warm start of the training in `out`; returns its last checkpoint.
 
-    `policy` is opened from the base model and changed in place; the other arguments are those of `grpo.train`.
+    `policy` is opened from the base model and changed in place; `options` are those of `Stage`.
 
     Raises:
         ViubenchError: the horizon ends with a task below its threshold (the state is saved), a threshold that a
-            constant answer passes, or as `grpo.train`.
+            constant answer passes, or as `Stage.run`.
     """
-    training = SFTTraining(config, out / FOLDER, questions, policy, warn, argv)
-    manager, curriculum = training.manager, training.curriculum
-    with manager.locked(), manager.saving_on_error(lambda: vars(curriculum)), contextlib.closing(training.log):
-        vars(curriculum).update(manager.resume())
-        while not curriculum.finished:
-            if manager.steps == training.warm.max_steps:
-                raise _not_passed(curriculum, training.warm)
-            training.step(manager.steps)
-            if manager.is_due(manager.steps - 1) or curriculum.finished:
-                manager.save(vars(curriculum))
-                manager.prune()
-            progress(manager.metrics)
-    last = checkpoint.latest(out / FOLDER)
-    assert last is not None, "it was saved when it was finished"
+    if config.warm_start is None:
+        raise ViubenchError("the configuration has no warm start", where=config.run_name)
+    stage = WarmStage(config, out / FOLDER, questions, policy, config.warm_start, options)
+    check_thresholds(config.warm_start, stage.baselines)
+    last = stage.run(lambda: WarmStartTrainer(stage))
+    if not stage.curriculum.finished:
+        raise _not_passed(stage.curriculum, config.warm_start)
     return last
 
 
-class SFTTraining(grpo.TrainingStage):
-    """The parts of a warm start, and its steps."""
+class WarmStage(Stage):
+    """A stage that ends when every task has passed."""
 
-    def __post_init__(self) -> None:
-        if self.config.warm_start is None:
-            raise ViubenchError("the configuration has no warm start", where=self.config.run_name)
-        super().__post_init__()
-        self.warm = self.config.warm_start
-        check_thresholds(self.warm, self.baselines)
-        self.rewarder = Rewarder(dict.fromkeys(self.config.tasks, "smooth"), self.questions.evaluators)
-        self.curriculum = Curriculum(dict.fromkeys(self.config.tasks, 0))
-        # A checkpoint is due as often as in GRPO, over the warm start's own steps.
-        own_steps = {"max_steps": self.warm.max_steps, "harness_eval": None}
-        self.manager.config = self.config.model_copy(update=own_steps)
+    def __init__(
+        self,
+        config: TrainConfig,
+        out: Path,
+        questions: Questions,
+        policy: Policy,
+        warm: WarmStart,
+        options: Mapping[str, Any],
+    ) -> None:
+        rewarder = Rewarder(dict.fromkeys(config.tasks, "smooth"), questions.evaluators)
+        alone = config.model_copy(update={"harness_eval": None})
+        super().__init__(alone, out, questions, policy, rewarder=rewarder, **options)
+        self.warm, self.eval_steps = warm, warm.eval_steps
+        self.curriculum = Curriculum(dict.fromkeys(config.tasks, 0))
 
-    def step(self, step: int) -> None:
-        """One step on the true answers, and a validation when it is due."""
-        started, rate = time.perf_counter(), learning_rate(self.warm, step)
-        batch = self.curriculum.next_batch(self.questions, self.config, self.warm)
-        metrics: dict[str, Any] = {"step": step, "lr": rate}
-        metrics |= sft_step(self.policy, self.optimizer, batch, self.questions, self.config, rate)
-        self.manager.step_done(step, metrics)
-        if (step + 1) % self.warm.eval_steps == 0:
-            samples = self.questions.validation(self.config.eval_limit)
-            results = validate(self.policy, self.rewarder, self.questions, samples, self.config)
-            self.curriculum.record(results, self.warm)
-            metrics |= grpo.task_metrics("validation/", results) | self.baselines
-        metrics["seconds"] = time.perf_counter() - started
-        self.log.write(metrics)
+    def present(self) -> dict[str, Any]:
+        return super().present() | {"curriculum": deepcopy(vars(self.curriculum))}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        super().restore(state)
+        vars(self.curriculum).update(state["curriculum"])
+
+    def validated(self, results: Mapping[str, Diagnostics]) -> None:
+        """Count the validation; a collapse is what GRPO is watched for."""
+        self.curriculum.record(results, self.warm)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Do nothing more when a finished one is started again."""
+        control.should_training_stop = self.curriculum.finished
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        super().on_step_end(args, state, control, **more)
+        if self.curriculum.finished:
+            control.should_save = control.should_training_stop = True
 
 
-def learning_rate(warm: WarmStart, step: int) -> float:
-    """Linear warm-up over `warmup_steps`, then linear decay to a tenth of the peak at the horizon."""
-    if step < warm.warmup_steps:
-        return warm.learning_rate * (step + 1) / warm.warmup_steps
-    decay = (1 - FINAL_LR) * (step - warm.warmup_steps) / max(warm.max_steps - 1 - warm.warmup_steps, 1)
-    return warm.learning_rate * (1 - decay)
+class WarmStartTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
+    """transformers' Trainer on the true answers to the questions of a curriculum."""
 
+    def __init__(self, stage: WarmStage) -> None:
+        config, policy = stage.config, stage.policy
+        self.config, self.policy, self.stage = config, policy, stage
+        model = policy.base
+        forward.accept_packed(model)
+        if policy.peft_config is not None:
+            from peft import get_peft_model
 
-def sft_step(
-    policy: Policy,
-    optimizer: torch.optim.Optimizer,
-    samples: Sequence[Sample],
-    questions: Questions,
-    config: TrainConfig,
-    rate: float,
-) -> dict[str, float]:
-    """One optimizer step on the true answers: the mean over their tokens of -log p at temperature 1.
+            model = get_peft_model(model, policy.peft_config)
+        args = sft_arguments(config, stage.out, stage.processes)
+        # The questions of a step depend on how the tasks did, so the data are only the numbers of micro-batches.
+        turns = list(range(stage.warm.max_steps * args.gradient_accumulation_steps * stage.processes.size))
+        super().__init__(
+            model=model, args=args, train_dataset=turns, data_collator=list, processing_class=policy.processor
+        )
+        self._batch: list[Sample] = []
+        self._tokens = self._micro_batch = 0
 
-    Returns `loss` (nats a token), `tokens` and `grad_norm`, over the samples of all processes.
-    """
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    processes = policy.processes
-    tokens = sum(len(policy.encode_answer(sample.answer_text)) for sample in samples)
-    parts = processes.micro_batches(samples, config.micro_batch_size)
-    optimizer.zero_grad(set_to_none=True)
-    total = 0.0
-    for part, counts in processes.padded(parts):
-        with processes.raise_together():
-            packed = grpo.pack_questions(policy, questions, part)
-        answers, mask = policy.pad_answers([policy.encode_answer(sample.answer_text) for sample in part])
-        # One answer a question: no prompt is shared, so one forward pass is enough.
-        logprobs, _ = policy.logprobs(packed, answers, mask, 1.0, shared=False)
-        loss = -counts * logprobs.sum() / tokens
-        loss.backward()
-        total += float(loss.detach())
-    metrics = {"loss": sum(processes.gather(total)), "tokens": tokens}
-    return grpo.optimizer_step(policy, optimizer, metrics, config)
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+        """Forward and backward pass of one micro-batch: -log p of the true answers, a mean over the step's tokens."""
+        if self._micro_batch % self.args.gradient_accumulation_steps == 0:
+            self._batch = self.stage.curriculum.next_batch(self.stage.questions, self.config, self.stage.warm)
+            self._tokens = sum(len(self.policy.encode_answer(sample.answer_text)) for sample in self._batch)
+            self.stage.numbers |= self.stage.baselines
+        size = self.config.micro_batch_size
+        first = self._micro_batch % self.args.gradient_accumulation_steps * size
+        self._micro_batch += 1
+        samples = self.stage.processes.share(self._batch)[first : first + size]
+        model.train()
+        with self.compute_loss_context_manager():
+            loss = self._loss(model, samples)
+        # Gradients of several processes are averaged, not summed.
+        self.accelerator.backward(loss * self.stage.processes.size)
+        return loss.detach() * self.stage.processes.size
+
+    def _loss(self, model: Any, samples: Sequence[Sample]) -> Tensor:
+        questions = self.stage.questions
+        packed = self.policy.stack([pack_question(self.policy, one, questions.videos(one)) for one in samples])
+        tokens, mask = self.policy.pad_answers([self.policy.encode_answer(one.answer_text) for one in samples])
+        if self.config.gradient_checkpointing or self.is_fsdp_enabled:
+            inputs = forward.full_sequence(self.policy.base, packed, tokens, mask)
+            loss: Tensor = model(**inputs, num_items_in_batch=self._tokens).loss
+            return loss
+        logprobs, _ = model(packed=packed, tokens=tokens, mask=mask, temperature=1.0)
+        total: Tensor = -logprobs.sum() / self._tokens
+        return total
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As transformers', with the measures of the stage."""
+        super().log(logs | self.stage.numbers if "loss" in logs else logs, start_time)
 
 
 def check_thresholds(warm: WarmStart, baselines: Mapping[str, float]) -> None:

@@ -33,7 +33,18 @@ EVALUATIONS = "evaluations"
 TASK_MEASURES = ("reward", "strict", "parsed", "zero_advantage", "distinct", "top")
 """Measures of one task that are drawn; shares in [0, 1]."""
 
-STEP_MEASURES = ("reward", "strict", "loss", "kl", "entropy", "gap", "grad_norm", "lr", "seconds", "seconds/rollout")
+STEP_MEASURES = (
+    "reward",
+    "strict",
+    "loss",
+    "kl",
+    "entropy",
+    "gap",
+    "grad_norm",
+    "learning_rate",
+    "seconds",
+    "seconds/rollout",
+)
 """Measures of a whole step that are drawn."""
 
 LEAST_SMOOTHED, MOST_SMOOTHED = 3, 50

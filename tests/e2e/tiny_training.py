@@ -59,7 +59,7 @@ def config(world: Path, model: Path, **changes: Any) -> TrainConfig:
     base: dict[str, Any] = {
         "run_name": "smoke", "model": str(model), "tasks": {"few": {"weight": 1}}, "protocol": "viubench-128",
         "items": {"train": str(world / "train"), "validation": str(world / "validation")}, "max_steps": 4,
-        "train_batch_size": 2, "num_generations": 4, "max_completion_length": 6, "learning_rate": 0.01, "epsilon": None,
+        "train_batch_size": 2, "num_generations": 4, "max_completion_length": 6, "learning_rate": 0.01,
         "beta": 0.001, "dtype": "float32", "save_steps": 2, "eval_steps": 2, "eval_limit": 1,
     }  # fmt: skip
     return TrainConfig.model_validate(base | changes)
@@ -71,8 +71,7 @@ def asked(chosen: TrainConfig, world: Path) -> Questions:
 
 def opened(chosen: TrainConfig) -> Policy:
     adapters = chosen.finetuning.model_copy(update={"lora_alpha": 8.0})
-    lora = adapters if adapters.type == "lora" else None
-    return Policy.open(chosen.model, lora=lora, train_vision=True, device="cpu", seed=chosen.seed)
+    return Policy.open(chosen.model, finetuning=adapters, train_vision=True, bf16=chosen.bf16)
 
 
 def go(

@@ -20,8 +20,9 @@ from types import TracebackType
 from typing import Any
 from unittest.mock import patch
 
-from evaluators.temporal_iou import TemporalIoU
 from trainer.distributed import ProcessGroup
+
+from evaluators.temporal_iou import TemporalIoU
 from trainer.rewards import Reward, Rewarder
 from viubench import cli
 

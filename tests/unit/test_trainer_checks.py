@@ -174,6 +174,34 @@ def test_numbers_must_be_finite() -> None:
             checks.check_finite({"loss": 0.0, "grad_norm": float(bad)})
 
 
+class TestPatience:
+    """A run that cannot learn ends, and one that sometimes can goes on."""
+
+    def whole(self, parsed: float, equal: float) -> Diagnostics:
+        return Diagnostics(0.5, 0.0, parsed, equal, 1.0, 0.1, 4.0, ())
+
+    def test_answers_that_are_never_read_end_it(self) -> None:
+        patience = checks.Patience(3)
+        for parsed in (0, 0, 0.01, 0, 0):
+            patience.update(self.whole(parsed, 0.9))
+        with pytest.raises(ViubenchError, match="no answer of the last 3 steps could be read") as refused:
+            patience.update(self.whole(0, 0.9))
+        assert "OUT/answers" in str(refused.value.hint)
+        assert refused.value.exit_code != 0
+
+    def test_groups_that_never_vary_end_it(self) -> None:
+        patience = checks.Patience(2)
+        for equal in (1, 0.99, 1):
+            patience.update(self.whole(0.5, equal))
+        with pytest.raises(ViubenchError, match="in the last 2 steps all answers to a question had the same reward"):
+            patience.update(self.whole(0.5, 1))
+
+    def test_no_patience_is_no_end(self) -> None:
+        patience = checks.Patience(0)
+        for _ in range(50):
+            patience.update(self.whole(0, 1))
+
+
 # --- what the policy has become -------------------------------------------------------------------------------
 
 

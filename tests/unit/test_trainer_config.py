@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
-from trainer import renamed_keys
 from trainer.config import TrainConfig, load, recipe_names
 from trainer.sft import REQUIRED_PASSES
 from viubench.errors import ViubenchError
@@ -33,7 +31,7 @@ def refused(tmp_path: Path, text: str) -> ViubenchError:
 
 
 def test_the_recipes_are_these() -> None:
-    assert recipe_names() == sorted([*PAPER, "tiny-cpu", "qwen3-vl-8b-1node"])
+    assert recipe_names() == sorted([*PAPER, "tiny-clips", "tiny-cpu", "qwen3-vl-8b-1node"])
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -42,7 +40,7 @@ def test_a_recipe_loads_names_what_there_is_and_claims_no_gpu_run(name: str) -> 
     assert recipe.run_name == name
     assert "run on a GPU" in recipe.description
     catalogue.protocol(recipe.protocol)
-    if name != "tiny-cpu":
+    if not name.startswith("tiny-"):
         assert all(catalogue.task(task).pretext for task in recipe.tasks)
         built = {entry.task: entry.n for entry in catalogue.recipe("videossr-30k").items}
         assert {task: mix.weight for task, mix in recipe.tasks.items()} == {task: built[task] for task in recipe.tasks}
@@ -113,9 +111,10 @@ def test_a_recipe_that_is_none_is_told_with_the_one_that_was_meant() -> None:
 @pytest.mark.parametrize(
     "change",
     [{"temperature": 0}, {"num_generations": 1}, {"learning_rate": "nan"}, {"learning_rate": 0}, {"beta": -1},
-     {"epsilon": 1}, {"seed": -1}, {"min_lr_ratio": 1.1}, {"max_grad_norm": "inf"}, {"tasks": {}},
+     {"epsilon": 0}, {"seed": -1}, {"min_lr_ratio": 1.1}, {"max_grad_norm": "inf"}, {"tasks": {}},
      {"tasks": {"a": {"weight": 0}}}, {"dtype": "float16"}, {"save_steps": 0}, {"run_name": "../t"},
-     {"finetuning": {"lora_target_modules": []}}],
+     {"finetuning": {"lora_target_modules": []}}, {"loss_type": "ppo"}, {"report_to": ["wandbs"]},
+     {"dynamic_sampling": "drop"}, {"length_penalty": 1.5}, {"checks": {"patience": -1}}, {"num_iterations": 0}],
     ids=str,
 )  # fmt: skip
 def test_numbers_have_bounds(change: dict[str, Any]) -> None:
@@ -126,13 +125,23 @@ def test_numbers_have_bounds(change: dict[str, Any]) -> None:
 def test_the_hash_knows_what_decides_the_weights_and_nothing_else() -> None:
     same = [
         {"run_name": "u"}, {"description": "d"}, {"items": {"train": "x"}}, {"save_steps": 3},
-        {"checks": {"on_collapse": "stop"}}, {"harness_eval": {"eval_steps": 5}},
+        {"checks": {"on_collapse": "stop"}}, {"harness_eval": {"eval_steps": 5}}, {"log_completions": 0},
+        {"report_to": []}, {"save_total_limit": 9}, {"save_best": False},
     ]  # fmt: skip
+    memory = [
+        {"micro_batch_size": 2}, {"gradient_checkpointing": True}, {"max_steps": 11},
+    ]  # fmt: skip
+    less = {"engine": "vllm", "engine_args": {"gpu_memory_utilization": 0.2}}
     other: list[dict[str, Any]] = [
-        {"seed": 1}, {"learning_rate": 0.1}, {"model": "m"}, {"max_steps": 11}, {"finetuning": {"lora_r": 2}},
-        {"eval_limit": 3},
+        {"seed": 1}, {"learning_rate": 0.1}, {"model": "m"}, {"finetuning": {"lora_r": 2}}, {"eval_limit": 3},
+        {"loss_type": "cispo"}, {"epsilon_high": 0.28}, {"num_iterations": 2}, {"mini_batch_size": 32}, {"bf16": True},
+        {"importance_sampling_level": "sequence"}, {"dynamic_sampling": "skip"}, {"soft_punish_cache": 9},
+        {"length_penalty": 0.1}, {"mask_truncated_completions": True}, {"trl": {"optim": "adamw_8bit"}},
+        {"finetuning": {"type": "lora", "load_in_4bit": True}},
     ]  # fmt: skip
     assert {config(**change).hash() for change in same} == {config().hash()}
+    assert {config(**change).hash() for change in memory} == {config().hash()}, "what an out-of-memory asks for"
+    assert config(rollout=less).hash() == config(rollout={"engine": "vllm"}).hash() != config().hash()
     assert len({config(**change).hash() for change in [{}, *other]}) == len(other) + 1
 
 
@@ -144,53 +153,38 @@ def test_the_command_line_replaces_what_it_gives_and_nothing_else() -> None:
 
 
 def test_the_allowed_gap_depends_on_the_number_format() -> None:
-    assert config(dtype="float32").max_logprob_gap < config(dtype="bfloat16").max_logprob_gap
+    adapters = {"type": "lora"}
+    assert config().max_logprob_gap < config(dtype="bfloat16", finetuning=adapters).max_logprob_gap
+    assert config(bf16=True).max_logprob_gap == config(dtype="bfloat16", finetuning=adapters).max_logprob_gap
     assert config(checks={"max_logprob_gap": 0.5}).max_logprob_gap == 0.5
 
 
-# --- the names of the version before ---------------------------------------------------------------------------------
-
-OLD: dict[str, Any] = {
-    "train": "t", "tasks": {"a": {}}, "steps": 9, "groups": 4, "rollouts": 6, "micro_batch": 2, "max_tokens": 7,
-    "lr": 0.1, "warm_up": 3, "final_lr": 0.5, "clip": None, "kl": 0.2, "normalise": "mean", "vision": "frozen",
-    "update": {"kind": "lora", "split": False, "rank": 2, "alpha": 3.0, "targets": ["v_proj"]},
-    "warm_start": {"steps": 8, "lr": 0.2, "warm_up": 1, "batch": 5, "look_every": 4,
-                   "marks": {"a": {"score": 0.6, "exact": 0.2}}},
-    "save": {"every": 11, "keep_last": 3, "keep_best": False},
-    "evaluate": {"every": 12, "n": 13, "harness": {"every": 14, "engine": "hf"}},
-    "guards": {"alarm": "stop", "max_gap": 0.3},
-}  # fmt: skip
-NEW: dict[str, Any] = {
-    "run_name": "t", "tasks": {"a": {}}, "max_steps": 9, "train_batch_size": 4, "num_generations": 6,
-    "micro_batch_size": 2, "max_completion_length": 7, "learning_rate": 0.1, "warmup_steps": 3, "min_lr_ratio": 0.5,
-    "epsilon": None, "beta": 0.2, "scale_rewards": "none", "freeze_vision_tower": True,
-    "finetuning": {"type": "lora", "fsdp": False, "lora_r": 2, "lora_alpha": 3.0, "lora_target_modules": ["v_proj"]},
-    "warm_start": {"max_steps": 8, "learning_rate": 0.2, "warmup_steps": 1, "train_batch_size": 5, "eval_steps": 4,
-                   "thresholds": {"a": {"score": 0.6, "exact": 0.2}}},
-    "save_steps": 11, "save_total_limit": 3, "save_best": False, "eval_steps": 12, "eval_limit": 13,
-    "harness_eval": {"eval_steps": 14, "engine": "hf"},
-    "checks": {"on_collapse": "stop", "max_logprob_gap": 0.3},
-}  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dtype": "bfloat16"}, "take dtype: float32 with bf16: true"),
+        ({"finetuning": {"load_in_4bit": True}}, "load_in_4bit is for type: lora"),
+        ({"finetuning": {"type": "lora", "fsdp": True}}, "fsdp is for type: full"),
+        ({"train_batch_size": 8, "mini_batch_size": 3}, "mini_batch_size 3 does not divide 8 questions"),
+        ({"train_batch_size": 8, "mini_batch_size": 16}, "mini_batch_size 16 does not divide 8 questions"),
+        ({"num_iterations": 2, "save_steps": 3}, "save_steps must be a multiple of the 2 optimizer steps"),
+        ({"train_batch_size": 8, "mini_batch_size": 2, "save_steps": 4, "eval_steps": 2}, "eval_steps must be"),
+        ({"num_iterations": 2, "harness_eval": {"eval_steps": 3}}, "harness_eval.eval_steps must be"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_does_not_go_together_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        config(**change)
 
 
-def test_old_names_are_read_with_a_note(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(OLD))
-    assert load(tmp_path / "c.yaml") == TrainConfig.model_validate(NEW)
-    note = capsys.readouterr().err
-    assert note.startswith("note: in the training configuration train is now run_name, steps is now max_steps, ")
-    assert note.count("\n") == 1
-    assert renamed_keys.rename(OLD) == NEW
-    assert renamed_keys.old_names(NEW) == OLD
+def test_bfloat16_weights_are_for_adapters_alone() -> None:
+    """A step at the usual rates is lost to their rounding; frozen weights under an adapter do not move."""
+    assert config(dtype="bfloat16", finetuning={"type": "lora"}).dtype == "bfloat16"
+    assert config(bf16=True).dtype == "float32"
 
 
-def test_new_names_are_read_without_a_note(capsys: pytest.CaptureFixture[str]) -> None:
-    TrainConfig.model_validate(NEW)
-    assert capsys.readouterr().err == ""
-    with pytest.raises(ValidationError, match="lr is the old name of learning_rate"):
-        config(lr=0.1, learning_rate=0.1)
-
-
-def test_a_run_that_was_started_under_the_old_names_has_the_same_hash() -> None:
-    """Recorded before the keys were renamed: a checkpoint with this hash must resume."""
-    assert load("tiny-cpu").hash() == "313cab2bb336f981"
-    assert load("qwen3-vl-8b-1node").hash() == "358160372fbc53b8"
+def test_optimizer_steps_of_a_batch() -> None:
+    assert config().steps_per_batch == 1
+    several = {"train_batch_size": 8, "mini_batch_size": 2, "num_iterations": 3, "save_steps": 12}
+    assert config(**several).steps_per_batch == 12

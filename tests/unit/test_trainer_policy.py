@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from trainer.config import Finetuning
+from trainer.model import forward
 from trainer.model.packing import Packed
 from trainer.model.policy import Policy, Rollouts
 from viubench.engines.base import Request
@@ -27,7 +28,7 @@ torch = pytest.importorskip("torch")
 KINDS: dict[str, dict[str, Any]] = {
     "full": {},
     "vision": {"train_vision": True},
-    "lora": {"lora": Finetuning(lora_r=4, lora_alpha=6.5, lora_target_modules=("q_proj", "v_proj"))},
+    "lora": {"finetuning": Finetuning(type="lora", lora_r=4, lora_alpha=6.5, lora_target_modules=("q_proj", "v_proj"))},
 }
 
 
@@ -62,14 +63,43 @@ def answered(policy: Policy, videos: tuple[VideoInput, ...], seed: int = 0) -> t
     return packed, policy.rollout(packed, 4, [seed], 0.9, 10)
 
 
-def step(policy: Policy) -> None:
-    """Turn the weights by one gradient step that makes some answers likelier."""
-    packed, rollouts = answered(policy, ONE)
-    parameters = [p for _, p in policy.trainable()]
-    policy.logprobs(packed, rollouts.tokens, rollouts.mask, 0.9)[0].sum().backward()
-    torch.optim.SGD(parameters, lr=0.01).step()
-    for parameter in parameters:
-        parameter.grad = None
+def opened(folder: Path, kind: str) -> Policy:
+    """The policy as a trainer holds it: adapters in place, and not at zero, where half of their gradient would be."""
+    policy = Policy.open(folder, **KINDS[kind])
+    if policy.peft_config is not None:
+        peft = pytest.importorskip("peft")
+        torch.manual_seed(5)
+        peft.inject_adapter_in_model(policy.peft_config, policy.base)
+        for name, parameter in policy.base.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.1)
+    return policy
+
+
+def trainable(policy: Policy) -> list[tuple[str, Any]]:
+    return [(name, p) for name, p in policy.base.named_parameters() if p.requires_grad]
+
+
+def gradient(policy: Policy) -> Any:
+    """That of all trained weights, one after the other, and taken off them."""
+    found = torch.cat([p.grad.flatten() for _, p in trainable(policy) if p.grad is not None])
+    for _, p in trainable(policy):
+        p.grad = None
+    return found
+
+
+def with_prefix(policy: Policy, packed: Packed, tokens: Any, mask: Any) -> tuple[Any, Any]:
+    return forward.answer_logprobs(policy.base, packed, tokens, mask, 0.9)
+
+
+def in_full(policy: Policy, packed: Packed, tokens: Any, mask: Any) -> tuple[Any, Any]:
+    """As a trainer with gradient checkpointing: no cache, each answer behind a copy of the prompt."""
+    length = tokens.shape[1]
+    inputs = forward.full_sequence(policy.base, packed, tokens, mask)
+    inputs.pop("labels")
+    scores = (policy.base(**inputs).logits[:, -length - 1 : -1] / 0.9).log_softmax(-1)
+    entropy = -(scores.exp() * scores).sum(-1)
+    return scores.gather(-1, tokens[..., None])[..., 0] * mask, entropy.detach() * mask
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -77,28 +107,26 @@ def step(policy: Policy) -> None:
 def test_the_shared_prompt_gives_the_plain_values_and_gradients(
     folder: Path, kind: str, videos: tuple[VideoInput, ...]
 ) -> None:
-    policy = Policy.open(folder, **KINDS[kind])
-    if kind == "lora":
-        step(policy)  # a new adapter is zero on one side, and so is half of its gradient
+    policy = opened(folder, kind)
     packed, rollouts = answered(policy, videos)
     weights = torch.randn(rollouts.mask.shape, generator=torch.Generator().manual_seed(1))
-    seen, gradients = [], []
-    for shared in (True, False):
-        logprobs, entropy = policy.logprobs(packed, rollouts.tokens, rollouts.mask, 0.9, shared=shared)
-        (logprobs * weights + 0.1 * entropy).sum().backward()
-        seen.append((logprobs.detach(), entropy.detach()))
-        gradients.append({name: p.grad for name, p in policy.trainable()})
-        for _, p in policy.trainable():
-            p.grad = None
+    seen = []
+    for score in (with_prefix, in_full):
+        logprobs, entropy = score(policy, packed, rollouts.tokens, rollouts.mask)
+        (logprobs * weights).sum().backward()
+        seen.append((logprobs.detach(), entropy.detach(), gradient(policy)))
     assert (seen[0][0] - seen[1][0]).abs().max() < 1e-5
     assert (seen[0][1] - seen[1][1]).abs().max() < 1e-5
-    whole = torch.cat([g.flatten() for g in gradients[1].values() if g is not None])
-    parted = torch.cat([g.flatten() for g in gradients[0].values() if g is not None])
-    assert whole.norm() > 0
-    assert (parted - whole).norm() / whole.norm() < 1e-5
-    assert any(".visual." in name for name in gradients[0]) == (kind == "vision")
-    tower = policy.base.model.visual.patch_embed.proj.weight
-    assert tower.requires_grad == (kind == "vision")
+    assert seen[1][2].norm() > 0
+    assert (seen[0][2] - seen[1][2]).norm() / seen[1][2].norm() < 1e-5
+    assert any(".visual." in name for name, _ in trainable(policy)) == (kind == "vision")
+
+
+def test_entropy_has_no_gradient(policy: Policy) -> None:
+    packed, rollouts = answered(policy, ONE)
+    logprobs, entropy = with_prefix(policy, packed, rollouts.tokens, rollouts.mask)
+    assert logprobs.requires_grad
+    assert not entropy.requires_grad
 
 
 @pytest.mark.parametrize("videos", [ONE, SEVERAL], ids=["one", "several"])
@@ -115,9 +143,7 @@ def test_rollouts_tell_the_log_probs_that_the_loss_sees(policy: Policy, videos: 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_gives_what_its_questions_give_alone(folder: Path, kind: str) -> None:
-    policy = Policy.open(folder, **KINDS[kind])
-    if kind == "lora":
-        step(policy)
+    policy = opened(folder, kind)
     shows = (SEVERAL, ONE, PICTURED, ())
     alone = [policy.pack(asked(len(videos)), videos) for videos in shows]
     batch = policy.stack([policy.pack(asked(len(videos)), videos) for videos in shows])
@@ -129,23 +155,17 @@ def test_a_batch_gives_what_its_questions_give_alone(folder: Path, kind: str) ->
     assert len(set(rollouts.texts)) > 4
     weights = torch.randn(rollouts.mask.shape, generator=torch.Generator().manual_seed(2))
 
-    def gradient() -> Any:
-        found = torch.cat([p.grad.flatten() for _, p in policy.trainable() if p.grad is not None])
-        for _, p in policy.trainable():
-            p.grad = None
-        return found
-
-    for shared in (True, False):
-        together, _ = policy.logprobs(batch, rollouts.tokens, rollouts.mask, 0.9, shared=shared)
+    for score in (with_prefix, in_full):
+        together, _ = score(policy, batch, rollouts.tokens, rollouts.mask)
         assert (together.detach() - rollouts.logprobs).abs().max() < 1e-5
         (together * weights).sum().backward()
-        whole = gradient()
+        whole = gradient(policy)
         for place, one in enumerate(alone):
             part = slice(3 * place, 3 * place + 3)
-            apart, _ = policy.logprobs(one, rollouts.tokens[part], rollouts.mask[part], 0.9)
+            apart, _ = with_prefix(policy, one, rollouts.tokens[part], rollouts.mask[part])
             assert (apart.detach() - together.detach()[part]).abs().max() < 1e-5
             (apart * weights[part]).sum().backward()
-        parts = gradient()
+        parts = gradient(policy)
         assert (whole - parts).norm() / parts.norm() < 1e-5
 
 
@@ -172,10 +192,8 @@ def test_answers_end_at_their_end_token(policy: Policy, monkeypatch: pytest.Monk
         assert [token in digits for token in tokens[:length].tolist()] == [False] * (length - 1) + [stopped]
         assert (tokens[length:] == policy.pad).all()
         assert mask.tolist() == [True] * length + [False] * (len(mask) - length)
-    shared, _ = policy.logprobs(packed, rollouts.tokens, rollouts.mask, 1.0)
-    plain, _ = policy.logprobs(packed, rollouts.tokens, rollouts.mask, 1.0, shared=False)
-    assert (shared - plain).abs().max() < 1e-5
-    assert (shared - rollouts.logprobs).abs().max() < 1e-5
+    again, _ = policy.logprobs(packed, rollouts.tokens, rollouts.mask, 1.0)
+    assert (again - rollouts.logprobs).abs().max() < 1e-5
 
 
 def test_a_seed_decides_the_answers(policy: Policy) -> None:
@@ -222,39 +240,40 @@ def test_prompts_and_greedy_answers_are_those_of_the_engine(
     assert response.text
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_reference_stays_where_the_policy_began(folder: Path, kind: str) -> None:
-    policy = Policy.open(folder, **KINDS[kind])
+def test_answers_apart_are_as_long_as_their_own(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy, "ends", policy.processor.tokenizer.convert_tokens_to_ids(list("0123456789abcdefghij")))
+    pair = policy.stack([policy.pack(asked(1), ONE), policy.pack(asked(3), SEVERAL)])
+    both = policy.rollout(pair, 3, [1, 4], 1.0, 8)
+    parts = both.split(3)
+    assert [text for part in parts for text in part.texts] == both.texts
+    assert [stopped for part in parts for stopped in part.stopped] == both.stopped
+    for at, part in enumerate(parts):
+        rows = slice(3 * at, 3 * at + 3)
+        assert part.mask.shape[1] == int(both.mask[rows].sum(1).max())
+        assert torch.equal(part.tokens[part.mask], both.tokens[rows][both.mask[rows]])
+        assert torch.equal(part.logprobs[part.mask], both.logprobs[rows][both.mask[rows]])
+
+
+def test_the_policy_answers_the_same_while_it_is_trained(folder: Path) -> None:
+    """Gradient checkpointing keeps no cache in training mode, and would silently forget the prompt."""
+    policy = Policy.open(folder)
     packed, rollouts = answered(policy, ONE)
-
-    def now() -> Any:
-        with torch.no_grad():
-            return policy.logprobs(packed, rollouts.tokens, rollouts.mask, 0.9)[0]
-
-    def referred() -> Any:
-        with policy.reference():
-            return policy.logprobs(packed, rollouts.tokens, rollouts.mask, 0.9)[0]
-
-    start = now()
-    assert torch.equal(referred(), start)
-    step(policy)
-    packed.vision_features = None
-    assert (now() - start).abs().max() > 1e-4
-    assert torch.equal(referred(), start)
-    assert not torch.equal(now(), start), "the policy is itself again"
-    policy.set_reference()
-    assert torch.equal(referred(), now())
+    policy.base.gradient_checkpointing_enable()
+    policy.base.train()
+    _, again = answered(policy, ONE)
+    assert torch.equal(again.logprobs, rollouts.logprobs)
+    assert torch.equal(policy.logprobs(packed, again.tokens, again.mask, 0.9)[0],
+                       Policy.open(folder).logprobs(packed, again.tokens, again.mask, 0.9)[0])  # fmt: skip
+    assert policy.base.training
 
 
 def test_bfloat16_runs_and_stays_near(folder: Path, policy: Policy) -> None:
     packed, rollouts = answered(policy, ONE)
-    small = Policy.open(folder, dtype="bfloat16", keep_reference=False)
+    small = Policy.open(folder, dtype="bfloat16")
     found, _ = small.logprobs(small.pack(packed.samples[0], ONE), rollouts.tokens, rollouts.mask, 0.9)
     assert found.dtype == torch.float32
     assert found.isfinite().all()
     assert (found - rollouts.logprobs)[rollouts.mask].abs().mean() < 0.5
-    with pytest.raises(ViubenchError, match="no reference"), small.reference():
-        pass
 
 
 def without_template(folder: Path) -> None:
@@ -295,17 +314,15 @@ def test_a_model_that_cannot_be_asked_about_videos_is_refused(
 
 
 def test_what_a_user_can_get_wrong(policy: Policy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ViubenchError, match="dtype float8 is none of"):
-        Policy.open(folder, dtype="float8")
     with pytest.raises(ViubenchError, match="no layer is called query") as raised:
-        Policy.open(folder, lora=Finetuning(lora_target_modules=("query",)))
+        Policy.open(folder, finetuning=Finetuning(type="lora", lora_target_modules=("query",)))
     assert "q_proj" in str(raised.value.hint)
     with pytest.raises(EngineError, match="refused"):
         policy.pack(asked(1), (clip(1, 4, 40),))
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ViubenchError, match="LoRA needs peft"):
-        Policy.open(folder, lora=Finetuning())
-    assert Policy.open(folder).trainable(), "all weights are trained without peft"
+        Policy.open(folder, finetuning=Finetuning(type="lora"))
+    assert trainable(Policy.open(folder)), "all weights are trained without peft"
 
 
 def test_a_processor_without_videos_is_refused(policy: Policy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import evaluators
 from evaluators.permutation import Permutation
 from trainer import rewards
+from trainer.config import TrainConfig
 from trainer.rewards import (
     AnswerGroup,
     Diagnostics,
@@ -22,6 +23,7 @@ from trainer.rewards import (
     constant_reward,
     diagnose,
     diagnose_tasks,
+    shaped,
     top_share_limit,
     trim_history,
 )
@@ -123,6 +125,33 @@ def test_a_task_without_a_reward_is_refused() -> None:
     with pytest.raises(ViubenchError, match="no reward is configured for task 'caption'") as refused:
         rewarder("smooth")(sample("caption", "a", "a"), "a", "stop")
     assert "count, ground, order" in str(refused.value.hint)
+
+
+# --- length -----------------------------------------------------------------------------------------------
+
+
+def config(**more: object) -> TrainConfig:
+    return TrainConfig.model_validate({"run_name": "t", "tasks": {"a": {}}, "max_steps": 1} | more)
+
+
+def values(lengths: Sequence[int], **more: object) -> list[float]:
+    """What answers of these lengths that earned 0.5 are trained on."""
+    return shaped([Reward(0.5, 0.0, True, "a")] * len(lengths), lengths, config(max_completion_length=100, **more))
+
+
+def test_the_length_of_an_answer_does_not_matter_unless_asked_for() -> None:
+    assert values([1, 80, 100]) == [0.5] * 3
+
+
+def test_an_answer_that_nears_the_limit_loses_up_to_one() -> None:
+    """DAPO's equation 13: 0 up to the limit less the cache, then linear down to -1 at the limit."""
+    assert values([1, 80, 85, 95, 100], soft_punish_cache=20) == pytest.approx([0.5, 0.5, 0.25, -0.25, -0.5])
+
+
+def test_the_length_penalty_is_a_share_of_the_limit() -> None:
+    assert values([0, 25, 100], length_penalty=0.2) == pytest.approx([0.5, 0.45, 0.3])
+    both = values([90], length_penalty=0.2, soft_punish_cache=20)
+    assert both == pytest.approx([0.5 - 0.5 - 0.18])
 
 
 # --- diagnostics ------------------------------------------------------------------------------------------

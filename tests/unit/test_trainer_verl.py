@@ -211,7 +211,7 @@ def test_the_overrides_of_a_recipe_are_those_of_the_golden_file(recipe: str) -> 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_is_handed_over_or_refused_for_a_reason(name: str) -> None:
     """A new recipe must be composed by verl (`verl_exports.RECIPES`), or be named here."""
-    refused = {"tiny-cpu": "warm_start", "qwen3-vl-8b-1node": "finetuning.type"}
+    refused = {"tiny-cpu": "warm_start", "tiny-clips": "warm_start", "qwen3-vl-8b-1node": "finetuning.type"}
     if name in verl_exports.RECIPES:
         assert overrides(load(name), verl_exports.handed(), Path("/out"))
         return

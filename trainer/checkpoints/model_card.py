@@ -79,7 +79,7 @@ def render_card(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         lines += [f"| {t} | {scores[t]:.3f} | {exact[t]:.3f} | {metrics[f'floor/{t}']:.3f} |" for t in scores]
         lines += [""]
     lines += ["Evaluate it: `viubench run --model FOLDER --tasks TASKS --out RUN`.", "", "## The last step", ""]
-    silent = ("step", "seconds", "seconds/")
+    silent = ("step", "seconds", "profiling/")
     for key, value in metrics.items():
         if not key.startswith(silent):
             lines.append(f"- {key}: {value:.4g}" if isinstance(value, float) else f"- {key}: {value}")

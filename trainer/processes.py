@@ -1,0 +1,107 @@
+"""The processes that train one model together, as torchrun or `accelerate launch` started them.
+
+Example:
+    processes = Processes.join(device="")     # before anything touches a GPU
+    everything = processes.gather([1, 2])     # the lists of all processes, one after the other
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from viubench.errors import ViubenchError
+
+T = TypeVar("T")
+
+TIMEOUT = timedelta(hours=2)
+"""How long a process waits for the others: the main one saves and evaluates alone."""
+
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal a process gets when its parent ends."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process, `rank` (from 0) of `size`, which trains on `device` (cpu or cuda)."""
+
+    rank: int = 0
+    size: int = 1
+    device: str = "cpu"
+
+    @classmethod
+    def join(cls, device: str = "") -> Processes:
+        """This process among those that were started together, or alone.
+
+        `device` is "cpu" or "cuda" ("cuda:N" for a single process); empty is a GPU where there is one. A single process
+        takes one GPU and says so where there are more. Raises ViubenchError for more processes than GPUs.
+        """
+        rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", str(size)))
+        kind, _, number = device.partition(":")
+        if kind != "cpu" and size == 1:
+            kind = _one_gpu(kind, number)
+        elif kind != "cpu":
+            kind = _gpus(kind, here)
+        if size > 1 and sys.platform == "linux":
+            # Die when torchrun is killed: it starts us in sessions of our own, where we would train on unseen.
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        return cls(rank, size, kind)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that prints, logs and saves."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[T]) -> list[T]:
+        """This process's share of `items`: neighbours, in order, at most one more than another's."""
+        first, last = (len(items) * rank // self.size for rank in (self.rank, self.rank + 1))
+        return list(items[first:last])
+
+    def gather(self, items: Sequence[T]) -> list[T]:
+        """The items of all processes, by rank; all must call it."""
+        if self.size == 1:
+            return list(items)
+        from accelerate.utils import gather_object
+
+        return list(gather_object(list(items)))
+
+
+SINGLE = Processes()
+"""A run of one process on the CPU."""
+
+
+def _one_gpu(kind: str, number: str) -> str:
+    """The kind of device of a process that is alone; where there are several GPUs it sees one of them."""
+    import torch
+
+    if not torch.cuda.is_available():
+        if kind == "cuda":
+            raise ViubenchError("torch sees no GPU", where="--device", hint="train with --device cpu")
+        return "cpu"
+    if (there := torch.cuda.device_count()) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = number or "0"
+        if not number:
+            print(f"training on one of {there} GPUs; all: torchrun --nproc-per-node {there} -m viubench train ...")
+    return "cuda"
+
+
+def _gpus(kind: str, here: int) -> str:
+    """The kind of device of each of the `here` processes on this machine."""
+    import torch
+
+    if not kind and not torch.cuda.is_available():
+        return "cpu"
+    if here > (there := torch.cuda.device_count()):
+        raise ViubenchError(
+            f"{here} processes for {there} GPUs",
+            where="torchrun --nproc-per-node",
+            hint=f"start {there} processes, or train with --device cpu",
+        )
+    return "cuda"

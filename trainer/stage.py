@@ -1,0 +1,275 @@
+"""One stage of a training, warm start or GRPO: what both do around transformers' Trainer.
+
+Example:
+    stage = Stage(config, Path("runs/train"), questions, policy, rewarder=rewarder)
+    last = stage.run(lambda: VideoGRPOTrainer(stage, sampler))   # resumes where it can; the last checkpoint
+
+It locks the folder, resumes, writes train.jsonl, validates, watches for a collapse, evaluates and prunes checkpoints,
+and saves the finished steps when a run fails.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from transformers import PrinterCallback, TrainerCallback
+
+from trainer import checks
+from trainer.checkpoints import checkpoint, metrics_log
+from trainer.checkpoints.metrics_log import MetricsLog, print_warning
+from trainer.checkpoints.model_card import build_manifest, render_card
+from trainer.config import TrainConfig
+from trainer.dataset import Questions
+from trainer.model.policy import Policy
+from trainer.processes import SINGLE, Processes
+from trainer.rewards import Diagnostics, Rewarder
+from trainer.validation import validate
+from viubench.errors import ViubenchError
+from viubench.storage import locking
+from viubench.storage.run_dir import write_json
+
+EvaluateCheckpoint = Callable[[int], Mapping[str, float]]
+"""Evaluates the run's checkpoint of a step: task -> value in [0, 1]; see `trainer.harness_eval`."""
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
+NOT_WRITTEN = ("No space left", "PytorchStreamWriter failed", "inline_container.cc", "File too large")
+"""In the messages of torch and safetensors, whose errors have no number."""
+
+
+class Stage(TrainerCallback):  # type: ignore[misc]
+    """The parts of a training in folder `out`.
+
+    Args:
+        progress: gets each finished step's metrics.
+        evaluation: called every `harness_eval.eval_steps` steps.
+        argv: the command, for the manifest.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        out: Path,
+        questions: Questions,
+        policy: Policy,
+        *,
+        rewarder: Rewarder,
+        processes: Processes = SINGLE,
+        progress: Callable[[dict[str, Any]], None] = lambda metrics: None,
+        evaluation: EvaluateCheckpoint | None = None,
+        warn: Callable[[str], None] = print_warning,
+        argv: Sequence[str] = (),
+    ) -> None:
+        self.config, self.out, self.questions, self.policy = config, out, questions, policy
+        self.processes, self.rewarder, self.progress, self.evaluation = processes, rewarder, progress, evaluation
+        self.manifest = build_manifest(config, questions, policy, argv)
+        self.log = MetricsLog(out)
+        constants = checks.constant_baselines(questions, config)
+        self.baselines = {f"floor/{task}": value for task, value in constants.items()}
+        self.monitor = checks.CollapseMonitor(
+            checks.top_share_limits(questions),
+            stop=config.checks.on_collapse == "stop",
+            warn=warn if processes.is_main else lambda text: None,
+        )
+        self.numbers: dict[str, float] = {}  # of the step that is not logged yet
+        self.alarms: dict[str, str] = {}
+        self.logged: dict[str, Any] = {}
+        self.eval_steps = config.eval_steps
+        self._finished: dict[str, Any] = {}
+        self._started = time.perf_counter()
+
+    # --- a run ------------------------------------------------------------------------------------------------
+
+    def run(self, build: Callable[[], Any]) -> Path:
+        """Train to the end from the last checkpoint, if there is one; returns the last one then.
+
+        `build` returns the Trainer.
+
+        Raises:
+            ViubenchError: a check stopped the run, memory or disk ran out, the checkpoint is damaged or of another
+                configuration, or another process trains there. The message says where the finished steps are saved.
+        """
+        try:
+            trainer = build()
+        except (ValueError, TypeError, ImportError, RuntimeError, NotImplementedError) as error:  # their own checks
+            if (plain := told(error, self.out)) is not None:
+                raise plain from error
+            raise ViubenchError(f"the trainer does not take the configuration: {error}", where="--config") from error
+        trainer.base, trainer.processes, trainer.saved = self.policy.path, self.processes, self
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(self)
+        with self._locked(), self._saving_on_error(trainer):
+            last = checkpoint.latest(self.out)
+            if last is not None:
+                self.restore(checkpoint.read_state(last, self.manifest["run"]))
+                self._finished = self.present()
+            if self.processes.is_main:
+                self.log.cut(0 if last is None else checkpoint.step_of(last))
+                write_json(self.out / "manifest.json", self.manifest)
+                self._finish(0 if last is None else checkpoint.step_of(last))
+            trainer.train(resume_from_checkpoint=last and str(last))
+        last = checkpoint.latest(self.out)
+        assert last is not None, "there is at least one step, and the last one is saved"
+        return last
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs beside weights and optimizer after the last finished step, as JSON."""
+        return self._finished
+
+    def present(self) -> dict[str, Any]:
+        """The state as it is now, perhaps within a step."""
+        return {"run": self.manifest["run"], "monitor": self.monitor.state(), "log": self.logged}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state` returned."""
+        self.monitor.restore(state["monitor"])
+        self.logged = dict(state["log"])
+
+    def card(self) -> str:
+        """README.md of a checkpoint of the last logged step."""
+        return render_card(self.manifest, self.logged)
+
+    def validated(self, results: Mapping[str, Diagnostics]) -> None:
+        """Called with the results of each validation."""
+        self.alarms |= self.monitor.update("validation", results)
+
+    # --- transformers calls these -----------------------------------------------------------------------------
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        """Start the step's clock."""
+        self._started = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Validate when it is due, and have a checkpoint saved for the harness."""
+        step, harness = state.global_step, self.config.harness_eval
+        if self.evaluation is not None and harness is not None and step % harness.eval_steps == 0:
+            control.should_save = True
+        saves = control.should_save or step % args.save_steps == 0 or step == state.max_steps
+        if self.eval_steps and (step % self.eval_steps == 0 or saves):
+            samples = self.questions.validation(self.config.eval_limit)
+            results = validate(self.policy, self.rewarder, self.questions, samples, self.config, self.processes)
+            self.numbers |= task_metrics("validation/", results)
+            self.validated(results)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any) -> None:
+        """Write the step's line, and stop where it has gone wrong."""
+        if "loss" not in logs:  # the summary of the whole training
+            return
+        seconds = time.perf_counter() - self._started
+        self.logged = {"step": state.global_step - 1, **logs, **self.alarms, "seconds": seconds}
+        alarms, self.numbers, self.alarms = self.alarms, {}, {}
+        self._finished = self.present()
+        if self.processes.is_main:
+            self.log.write(self.logged)
+            self.progress(self.logged)
+        self.monitor.report(alarms)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Evaluate the checkpoint where that is due, and remove those that are not kept."""
+        if self.processes.is_main:
+            self._finish(state.global_step)
+
+    # --- the rest ---------------------------------------------------------------------------------------------
+
+    def _finish(self, step: int) -> None:
+        """Evaluate and prune after a checkpoint; a run that was killed meanwhile does it again, which costs nothing."""
+        harness = self.config.harness_eval
+        if self.evaluation is not None and harness is not None and step and step % harness.eval_steps == 0:
+            self.evaluation(step)
+        checkpoint.prune(self.out, self.config.save_total_limit, scores(self.out) if self.config.save_best else {})
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock of the folder. Raises ViubenchError while another process trains there."""
+        if not self.processes.is_main:
+            yield
+            return
+        self.out.mkdir(parents=True, exist_ok=True)
+        lock = locking.acquire(self.out / ".lock", f"another process is training into {self.out}", where="--out")
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _saving_on_error(self, trainer: Any) -> Iterator[None]:
+        """Save the finished steps when the run fails inside; the error says where."""
+        try:
+            yield
+        except Exception as error:  # safetensors has one of its own for a full disk
+            plain = told(error, self.out)
+            if plain is None:
+                raise
+            saved = self._save(trainer)
+            raise ViubenchError(
+                f"{plain.message} ({saved})", where=plain.where, hint=plain.hint, exit_code=plain.exit_code
+            ) from error
+
+    def _save(self, trainer: Any) -> str:
+        steps = trainer.state.global_step
+        if not steps:
+            return "at the first step; nothing was trained yet"
+        # Several processes cannot save when one of them fails, and a batch that is used again must be whole.
+        if self.processes.size == 1 and steps % self.config.steps_per_batch == 0:
+            try:
+                trainer._save_checkpoint(trainer.model, None)
+                return f"after {steps} steps; they are saved in {trainer.target()}"
+            except Exception as error:
+                return f"after {steps} steps, which could not be saved: {error}; {_last(self.out)}"
+        return f"after {steps} steps; {_last(self.out)}"
+
+
+def told(error: Exception, out: Path) -> ViubenchError | None:
+    """The error as a user reads it; None for a fault of the program."""
+    import torch
+
+    if isinstance(error, ViubenchError):
+        return error
+    text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return ViubenchError(
+            f"out of memory: {text}",
+            where="training",
+            hint="lower micro_batch_size, set gradient_checkpointing: true, or leave vLLM less memory "
+            "(rollout.engine_args.gpu_memory_utilization); rerun to resume, these may change",
+        )
+    full = isinstance(error, OSError) and error.errno in DISK
+    if full or any(words in str(error) for words in NOT_WRITTEN):
+        return ViubenchError(
+            f"the disk cannot be written: {text}", where=str(out), hint="free some space and rerun to resume"
+        )
+    if any(word in text.lower() for word in ("gloo", "nccl", "connection closed by peer", "connection reset")):
+        return ViubenchError(
+            f"another process of the training is gone: {text}",
+            where="torchrun",
+            hint="it was killed, perhaps out of memory, or its own message is above; rerun to resume",
+        )
+    return None
+
+
+def task_metrics(prefix: str, tasks: Mapping[str, Diagnostics]) -> dict[str, float]:
+    """The diagnostics of each task as `prefixTASK/measure`."""
+    return {f"{prefix}{task}/{name}": number for task, one in tasks.items() for name, number in one.numbers().items()}
+
+
+def scores(folder: Path) -> dict[str, float]:
+    """Name of a checkpoint -> its score in [0, 1], the mean over tasks of the validation beside it, from the log."""
+    steps = {line["step"] + 1: metrics_log.validation_scores(line) for line in metrics_log.read(folder)}
+    return {f"checkpoint-{step:06d}": fmean(tasks.values()) for step, tasks in steps.items() if tasks}
+
+
+def best(folder: Path) -> tuple[Path, float] | None:
+    """The checkpoint in `folder` of the highest score, the earlier of equals; None without a validation."""
+    by_name = scores(folder)
+    top = checkpoint.best(folder, by_name)
+    return None if top is None else (top, by_name[top.name])
+
+
+def _last(out: Path) -> str:
+    last = checkpoint.latest(out)
+    return "no checkpoint was written yet" if last is None else f"the last checkpoint is {last}"
