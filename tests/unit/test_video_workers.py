@@ -230,3 +230,33 @@ def test_a_pool_without_workers_is_refused() -> None:
     for workers, limit in ((0, 1.0), (1, 0.0)):
         with pytest.raises(ViubenchError):
             KillablePool(workers, limit)
+
+
+FEW = """
+import resource, sys
+from viubench.errors import ViubenchError
+from viubench.video.process_pool import KillablePool
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[1])))
+if __name__ == "__main__":
+    try:
+        with KillablePool(2, limit_s=60) as pool:
+            print(pool.submit(len, "four").result())
+    except ViubenchError as error:
+        print(error.message)
+"""
+
+
+@pytest.mark.parametrize(("files", "said"), [(40, "4\n"), (24, "only 24 files may be open"), (8, "only 8 files")])
+def test_few_open_files_are_an_error_and_no_wait(tmp_path: Path, files: int, said: str) -> None:
+    (tmp_path / "few.py").write_text(FEW)
+    done = subprocess.run([sys.executable, tmp_path / "few.py", str(files)], capture_output=True, text=True)
+    assert done.stdout.startswith(said), done.stderr
+
+
+def test_a_worker_that_cannot_be_started_costs_its_job_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with KillablePool(1, limit_s=60) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(pool, "_new_process", lambda: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                pool.submit(add, 1, 1).result(30)
+        assert pool.submit(add, 2, 2).result() == 4

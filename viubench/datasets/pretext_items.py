@@ -40,7 +40,7 @@ def read(source: Path, catalogue: Catalogue, cache: FrameCache, videos: Path | N
     if items.exists() and (folder / "build.json").exists():
         try:
             about = json.loads((folder / "build.json").read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             raise ViubenchError(
                 "build.json is missing or damaged beside items.jsonl", where=str(folder / "build.json")
             ) from None

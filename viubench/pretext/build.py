@@ -27,7 +27,7 @@ from viubench.pretext.build_worker import BuiltItem, Frames, VideoFile, scan, wr
 from viubench.pretext.generate import FIELDS, fill, least_frames
 from viubench.pretext.schedule import Drawing, Pool, Progress, draw_all
 from viubench.schema import SCHEMA_VERSION, Clip, JigsawSpec, Recipe, Sampling, Task
-from viubench.storage import atomic
+from viubench.storage import atomic, output
 from viubench.video.discover import folder_of, list_videos
 from viubench.video.frame_cache import FrameCache
 from viubench.video.process_pool import KillablePool
@@ -99,6 +99,8 @@ def build(
     for name in requested:
         _check_question(tasks[name])
     pool_of = pool_of or partial(KillablePool, workers)
+    output.folder(out, "--out")
+    output.file(out / "items.jsonl", "--out")
     paths, ignored = list_videos(videos, skip=out)
     frames = Frames(cache, folder_of(videos), recipe.sampling, recipe.check)
     with pool_of(DECODE_SECONDS) as pool:
@@ -106,7 +108,6 @@ def build(
     with pool_of(DRAW_SECONDS) as pool:
         drawing = draw_all(tasks, requested, usable, frames, seed, pool, progress)
         _check_items(requested, drawing, tasks, recipe.sampling)
-        out.mkdir(parents=True, exist_ok=True)
         if materialize:
             _materialize(drawing, frames, out / "frames", pool)
     (out / "build.json").unlink(missing_ok=True)
@@ -121,7 +122,11 @@ def build(
         items_hash=_write_items(requested, drawing, out / "items.jsonl"),
     )
     about = _about(report, recipe, tasks, seed, videos)
-    atomic.write(out / "build.json", json.dumps(about, indent=1, ensure_ascii=False).encode() + b"\n", lasting=True)
+    atomic.write(
+        out / "build.json",
+        json.dumps(about, indent=1, ensure_ascii=False).encode(errors="backslashreplace") + b"\n",
+        lasting=True,
+    )
     return report
 
 

@@ -121,7 +121,7 @@ def _guarded(name: str, cost: int, call: Callable[..., Any], *args: Any, **kwarg
     return result
 
 
-def _wrapped(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _wrapped(name: str, function: Any) -> Callable[..., Any]:
     @wraps(function)
     def bounded(*args: Any, **kwargs: Any) -> Any:
         return _guarded(name, ELEMENT, function, *args, **kwargs)
