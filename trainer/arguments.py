@@ -8,14 +8,15 @@ Example:
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.config import TrainConfig
 from trainer.processes import TIMEOUT, Processes
-from viubench.errors import ViubenchError
+from viubench.errors import ViubenchError, did_you_mean
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -32,27 +33,65 @@ SAME = (
 
 DECIDED = (
     "output_dir", "use_vllm", "use_cpu", "shuffle_dataset", "generation_batch_size", "steps_per_generation",
-    "per_device_train_batch_size", "gradient_accumulation_steps", "lr_scheduler_type", "lr_scheduler_kwargs",
+    "per_device_train_batch_size", "gradient_accumulation_steps", "router_aux_loss_coef",
+    "model_init_kwargs", "lr_scheduler_type", "lr_scheduler_kwargs",
     "save_strategy", "eval_strategy", "logging_strategy", "do_eval", "push_to_hub", "load_best_model_at_end",
 )  # fmt: skip
 """Fields of GRPOConfig that other keys decide, or that this trainer does otherwise."""
+
+WITHOUT_EFFECT = (
+    "top_p", "top_k", "min_p", "repetition_penalty", "generation_kwargs", "chat_template_kwargs",
+    "cache_implementation", "use_transformers_paged", "use_transformers_continuous_batching",
+    "transformers_continuous_batching_config", "vllm_mode", "vllm_model_impl", "vllm_enable_sleep_mode",
+    "vllm_structured_outputs_regex", "vllm_server_base_url", "vllm_server_host", "vllm_server_port",
+    "vllm_server_timeout", "vllm_group_port", "vllm_gpu_memory_utilization", "vllm_max_model_length",
+    "vllm_tensor_parallel_size", "reward_weights", "multi_objective_aggregation", "max_tool_calling_iterations",
+    "num_generations_eval", "per_device_eval_batch_size", "num_train_epochs", "resume_from_checkpoint",
+    "auto_find_batch_size", "save_only_model", "train_sampling_strategy", "remove_unused_columns",
+)  # fmt: skip
+"""Fields of GRPOConfig about what this trainer does itself: rollouts, rewards, questions, validation, checkpoints."""
+
+SEE = "see docs/training.md"
+
+
+def check(config: TrainConfig, out: Path, processes: Processes) -> None:
+    """Raises as `grpo_arguments` and `sft_arguments` would, and where a package or file that `config` names is missing;
+    for a command that opens a large model only then."""
+    needed: dict[str, str] = dict.fromkeys(config.report_to, "report_to")
+    needed |= {"bitsandbytes": "finetuning.load_in_4bit"} if config.finetuning.load_in_4bit else {}
+    needed |= {"deepspeed": "trl.deepspeed"} if config.trl.get("deepspeed") else {}
+    for package, where in needed.items():
+        if find_spec(package) is None:
+            raise ViubenchError(f"{package} is not installed", where=where, hint=f"pip install {package}")
+    settings = config.trl.get("deepspeed")
+    if isinstance(settings, str) and not Path(settings).is_file():
+        raise ViubenchError(
+            f"there is no file {settings}", where="trl.deepspeed", hint="name a JSON file of DeepSpeed's"
+        )
+    # As long as such arguments live, transformers opens every model sharded.
+    trl = {name: value for name, value in config.trl.items() if name != "deepspeed"}
+    grpo_arguments(config.model_copy(update={"trl": trl}), out, processes)
+    if config.warm_start is not None:
+        sft_arguments(config, out, processes)
 
 
 def grpo_arguments(config: TrainConfig, out: Path, processes: Processes) -> GRPOConfig:
     """TRL's arguments of a training into folder `out`.
 
     Raises:
-        ViubenchError: questions that cannot be split evenly, or a key under `trl` that GRPOConfig does not have.
+        ViubenchError: questions that cannot be split evenly, or what TRL refuses, such as a key under `trl` that
+            GRPOConfig does not have.
     """
     from trainer.trl_imports import GRPOConfig
 
-    micro_batches = _micro_batches(config, config.train_batch_size, "train_batch_size", processes)
+    _refuse_fields(config.trl, sorted(field.name for field in fields(GRPOConfig) if field.init))
     step = config.mini_batch_size or config.train_batch_size
+    size, parts = micro_batches(config, step, "train_batch_size", processes)
     values = shared_arguments(config, out, processes) | {name: getattr(config, name) for name in SAME}
     values |= {
-        "per_device_train_batch_size": config.micro_batch_size * config.num_generations,
-        "steps_per_generation": micro_batches,
-        "gradient_accumulation_steps": _micro_batches(config, step, "mini_batch_size", processes),
+        "per_device_train_batch_size": size * config.num_generations,
+        "steps_per_generation": parts * (config.train_batch_size // step),
+        "gradient_accumulation_steps": parts,
         "router_aux_loss_coef": 0.0,
         "shuffle_dataset": False,  # the questions' order is our own, a function of seed and step
         "learning_rate": config.learning_rate,
@@ -60,16 +99,23 @@ def grpo_arguments(config: TrainConfig, out: Path, processes: Processes) -> GRPO
         "model_init_kwargs": {"dtype": "bfloat16" if config.bf16 else config.dtype},  # of the reference model
         **_schedule(config.learning_rate, config.min_lr_ratio),
     }
-    known = sorted(field.name for field in fields(GRPOConfig) if field.init)
-    for name in config.trl:
-        if name not in known or name in values or name in DECIDED:
-            close = get_close_matches(name, known, n=1)
-            raise ViubenchError(
-                f"trl: {name} " + ("is decided by other keys" if name in known else "is no field of TRL's GRPOConfig"),
-                where=f"trl.{name}",
-                hint=f"did you mean {close[0]!r}?" if close and close[0] != name else "see docs/training.md",
-            )
     return _built(GRPOConfig, values | config.trl)
+
+
+def _refuse_fields(trl: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raises ViubenchError for a field under `trl` that is not `known` to TRL, or that cannot be set there."""
+    for name in trl:
+        if name in TrainConfig.model_fields:
+            why, hint = "is decided by other keys", f"write {name} outside trl; {SEE}"
+        elif name in DECIDED:
+            why, hint = "is decided by other keys", SEE
+        elif name in WITHOUT_EFFECT:
+            why, hint = "has no effect here", SEE
+        elif name not in known:
+            why, hint = "is no field of TRL's GRPOConfig", did_you_mean(name, known, SEE)
+        else:
+            continue
+        raise ViubenchError(f"trl: {name} {why}", where=f"trl.{name}", hint=hint)
 
 
 def shared_arguments(config: TrainConfig, out: Path, processes: Processes) -> dict[str, Any]:
@@ -112,7 +158,9 @@ def sft_arguments(config: TrainConfig, out: Path, processes: Processes) -> Train
     values = shared_arguments(config, out, processes) | {
         "max_steps": warm.max_steps,
         "per_device_train_batch_size": 1,
-        "gradient_accumulation_steps": _micro_batches(config, warm.train_batch_size, "warm_start", processes),
+        "gradient_accumulation_steps": micro_batches(
+            config, warm.train_batch_size, "warm_start.train_batch_size", processes
+        )[1],
         "learning_rate": warm.learning_rate,
         "warmup_steps": warm.warmup_steps,
         **_schedule(warm.learning_rate, 0.1),
@@ -120,17 +168,18 @@ def sft_arguments(config: TrainConfig, out: Path, processes: Processes) -> Train
     return _built(TrainingArguments, values)
 
 
-def _micro_batches(config: TrainConfig, questions: int, where: str, processes: Processes) -> int:
-    """Forward passes of each process for so many questions."""
-    share = processes.size * config.micro_batch_size
-    if questions % share:
+def micro_batches(config: TrainConfig, questions: int, where: str, processes: Processes) -> tuple[int, int]:
+    """Questions in a forward pass (at most `micro_batch_size`), and such passes of each process, for an optimizer step
+    of so many questions. Raises ViubenchError where the processes cannot have equally many."""
+    share, rest = divmod(questions, processes.size)
+    if rest:
         raise ViubenchError(
-            f"{questions} questions cannot be split over {processes.size} processes with micro-batches of "
-            f"{config.micro_batch_size}",
+            f"{questions} questions cannot be split over {processes.size} processes",
             where=where,
-            hint=f"take a multiple of {share}, or another micro_batch_size or number of processes",
+            hint=f"take a multiple of {processes.size}, or another number of processes",
         )
-    return questions // share
+    size = next(size for size in range(min(config.micro_batch_size, share), 0, -1) if share % size == 0)
+    return size, share // size
 
 
 def _schedule(peak: float, least: float) -> dict[str, Any]:
@@ -144,4 +193,6 @@ def _built(kind: Any, values: dict[str, Any]) -> Any:
     try:
         return kind(**values)
     except (TypeError, ValueError, ImportError, RuntimeError) as error:  # the libraries' own checks
-        raise ViubenchError(f"TRL refuses the configuration: {error}", where="training") from error
+        raise ViubenchError(
+            f"TRL refuses the configuration: {str(error).strip()}", where="--config", hint=SEE
+        ) from error

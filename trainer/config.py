@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from viubench.errors import ViubenchError
 from viubench.schema import Strict, content_hash
@@ -31,6 +31,9 @@ SILENT: dict[str, Any] = {"rollout": {"engine_args"}} | dict.fromkeys(
     True,
 )  # fmt: skip
 """Keys that are not in `TrainConfig.hash`."""
+
+SEE = "see docs/training.md; other fields of TRL's GRPOConfig are written under trl"
+"""The hint for an unknown key."""
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 CountOrNever = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -155,7 +158,7 @@ class TrainConfig(Strict):
         train_batch_size: questions asked at once, each with `num_generations` rollouts (the size of a GRPO group).
         mini_batch_size: questions of an optimizer step; none is all of a batch, which is on-policy.
         num_iterations: optimizer passes over each batch.
-        micro_batch_size: questions in one forward pass; changes speed and memory, and rounding.
+        micro_batch_size: questions in one forward pass, at most; changes speed and memory, and rounding.
         temperature: of the rollouts, and of the policy in the loss.
         max_completion_length: longest answer, in tokens.
         loss_type, epsilon, epsilon_high, beta, use_bias_correction_kl, importance_sampling_level, scale_rewards,
@@ -240,6 +243,11 @@ class TrainConfig(Strict):
     report_to: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ("tensorboard",)
     trl: dict[str, JsonValue] = Field(default_factory=dict)
 
+    @field_validator("report_to", mode="before")
+    @classmethod
+    def _one_logger_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if self.dtype == "bfloat16" and self.finetuning.type == "full":
@@ -307,9 +315,9 @@ def load(path_or_name: str | Path) -> TrainConfig:
     """
     text, recipes = str(path_or_name), recipe_names()
     if text in recipes:
-        return strict_yaml.load(RECIPES / f"{text}.yaml", TrainConfig)
+        return strict_yaml.load(RECIPES / f"{text}.yaml", TrainConfig, SEE)
     if isinstance(path_or_name, Path) or text.endswith((".yaml", ".yml")):
-        return strict_yaml.load(Path(path_or_name), TrainConfig)
+        return strict_yaml.load(Path(path_or_name), TrainConfig, SEE)
     close = get_close_matches(text, recipes, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(recipes)}; or name a .yaml file"
     raise ViubenchError(f"unknown training recipe: {text!r}", where="--config", hint=hint)

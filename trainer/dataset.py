@@ -81,15 +81,19 @@ class Questions:
                 evaluators, or two folders that share a video (the same file, or equal bytes elsewhere).
         """
         videos = Path(config.items.videos) if config.items.videos else None
-        folders = {"training": config.items.train, "validation": config.items.validation}
+        folders = {
+            "training": (config.items.train, "--items (items.train)"),
+            "validation": (config.items.validation, "--validation (items.validation)"),
+        }
         splits: dict[str, Dataset] = {}
-        for name, folder in folders.items():
+        for name, (folder, option) in folders.items():
             if folder:
-                splits[name] = _chosen(pretext_items.read(Path(folder), catalogue, store, videos), config, folder)
+                built = pretext_items.read(Path(folder), catalogue, store, videos, option)
+                splits[name] = _chosen(built, config, folder)
             elif need_validation or name == "training":
                 raise ViubenchError(
                     f"no folder of {name} items was given",
-                    where="items",
+                    where=option,
                     hint="create one: viubench build, from videos of its own",
                 )
         tasks = {task: splits["training"].tasks[task] for task in config.tasks}
@@ -101,7 +105,9 @@ class Questions:
                     where=config.items.validation,
                     hint="build both from one task file",
                 )
-        tested = {f"test ({folder})": pretext_items.read(folder, catalogue, store) for folder in tests}
+        tested = {
+            f"test ({folder})": pretext_items.read(folder, catalogue, store, option="--tests") for folder in tests
+        }
         refuse_shared({name: identities(built, store) for name, built in (splits | tested).items()})
         limits = {task: mix.limit for task, mix in config.tasks.items()}
         train = _plan(splits["training"], config, catalogue, limits, multiple)
@@ -186,7 +192,7 @@ def identities(built: Dataset, store: FrameCache) -> dict[str, str]:
             raise ViubenchError(
                 f"the video of an item cannot be used: {error}",
                 where=str(built.videos),
-                hint="give the folder the videos are in now (items.videos), or build the items again",
+                hint="give the folder the videos are in now (--videos, items.videos), or build the items again",
             ) from None
     return names
 

@@ -61,6 +61,7 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
         self.vllm_generation, self._last_loaded_step = sampler.source, -1
         # A cache is not kept with gradient checkpointing, and sharded weights are gathered once a forward pass.
         self.shares_prompts = not (config.gradient_checkpointing or self.is_fsdp_enabled or self.is_deepspeed_enabled)
+        self.size = self.args.per_device_train_batch_size // config.num_generations
         self._answered: list[Answered] = []
         self._stacked: dict[int, Packed] = {}
         self._scored: Sequence[int] = ()
@@ -103,7 +104,7 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         import torch
 
-        size = self.config.micro_batch_size * self.config.num_generations
+        size = self.args.per_device_train_batch_size
         self._scored = range(len(inputs) // size)
         result: dict[str, Any] = super()._generate_and_score_completions(inputs)
         result["micro_batch"] = torch.arange(len(inputs)) // size
@@ -135,7 +136,7 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
         import torch
 
         tokens, mask = input_ids[:, -logits_to_keep:], attention_mask[:, -logits_to_keep:].bool()
-        size = self.config.micro_batch_size * self.config.num_generations
+        size = self.args.per_device_train_batch_size
         parts = []
         for at, number in enumerate(self._scored):
             rows = slice(at * size, (at + 1) * size)
@@ -166,15 +167,14 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
     def _packed(self, number: int) -> Packed:
         """The questions of a micro-batch."""
         if number not in self._stacked:
-            size = self.config.micro_batch_size
-            rows = [one.packed for one in self._answered[number * size : (number + 1) * size]]
+            rows = [one.packed for one in self._answered[number * self.size : (number + 1) * self.size]]
             self._stacked[number] = self.policy.stack(rows)
         return self._stacked[number]
 
     def _check_gap(self, sampled: Tensor, mask: Tensor) -> None:
         """Compare the log-probabilities of the loss, [B * n, L], with those of the rollout."""
         assert self._logprobs is not None, "the loss has computed them"
-        gaps, largest = checks.gaps(self._logprobs - sampled, mask, self.config.micro_batch_size)
+        gaps, largest = checks.gaps(self._logprobs - sampled, mask, self.size)
         checks.check_logprob_gap(gaps, self._packed(self._scored[0]), self.config.max_logprob_gap)
         self._metrics["train"]["gap"].append(float(gaps.mean()))
         self.stage.numbers["gap_max"] = max(largest, self.stage.numbers.get("gap_max", 0.0))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -40,10 +41,13 @@ class Processes:
         """This process among those that were started together, or alone.
 
         `device` is "cpu" or "cuda" ("cuda:N" for a single process); empty is a GPU where there is one. A single process
-        takes one GPU and says so where there are more. Raises ViubenchError for more processes than GPUs.
+        takes one GPU and says so where there are more. Raises ViubenchError for more processes than GPUs, and for
+        another device.
         """
         rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         here = int(os.environ.get("LOCAL_WORLD_SIZE", str(size)))
+        if not re.fullmatch(r"(cpu|cuda(:\d+)?)?", device):
+            raise ViubenchError(f"no such device: {device}", where="--device", hint="cpu, cuda, or cuda:0 and the like")
         kind, _, number = device.partition(":")
         if kind != "cpu" and size == 1:
             kind = _one_gpu(kind, number)

@@ -170,10 +170,11 @@ class WarmStartTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
             self._batch = self.stage.curriculum.next_batch(self.stage.questions, self.config, self.stage.warm)
             self._tokens = sum(len(self.policy.encode_answer(sample.answer_text)) for sample in self._batch)
             self.stage.numbers |= self.stage.baselines
-        size = self.config.micro_batch_size
+        share = self.stage.processes.share(self._batch)
+        size = len(share) // self.args.gradient_accumulation_steps
         first = self._micro_batch % self.args.gradient_accumulation_steps * size
+        samples = share[first : first + size]
         self._micro_batch += 1
-        samples = self.stage.processes.share(self._batch)[first : first + size]
         model.train()
         with self.compute_loss_context_manager():
             loss = self._loss(model, samples)

@@ -252,6 +252,22 @@ def told(error: Exception, out: Path) -> ViubenchError | None:
     return None
 
 
+@contextmanager
+def in_plain_words(out: Path) -> Iterator[None]:
+    """What goes wrong inside as `told`: an out-of-memory while a model is opened, say."""
+    try:
+        yield
+    except (OSError, RuntimeError, MemoryError) as error:
+        if (plain := told(error, out)) is None:
+            raise
+        raise plain from error
+    except Exception as error:
+        if (logger := type(error).__module__.partition(".")[0]) not in ("wandb", "trackio"):
+            raise
+        hint = f"log in to {logger}, or take it out of report_to; rerun to resume"
+        raise ViubenchError(f"{logger}: {error}", where="report_to", hint=hint) from error
+
+
 def task_metrics(prefix: str, tasks: Mapping[str, Diagnostics]) -> dict[str, float]:
     """The diagnostics of each task as `prefixTASK/measure`."""
     return {f"{prefix}{task}/{name}": number for task, one in tasks.items() for name, number in one.numbers().items()}

@@ -212,8 +212,8 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
         re.compile(
             rf"""(?<![A-Za-z\u00c0-\u024f0-9_.-])(?<![0-9],)(?P<count>{count})(?:\s{{0,3}}[x×]|\s{{0,3}}\({count}\))?
              (?:[^\S\n]?{measure}的?|[^\S\n]{{1,3}}|\s?(?=[\u3040-\u9fff\uac00-\ud7af]))\(?(?P<look>{look})(?:[\u4e00-\u9fff]{{1,3}}色的?)?(?P<shape>{shape})
-            |(?P<none>{shape})(?:[もはが은는이가도都]?\s?(?:{absent})
-               |(?=(?:[もやと도와과和、,]\s?{shape}){{1,3}}[もはが은는이가도都]?\s?(?:{absent})))
+            |(?P<none>{shape})(?:[もはが은는이가도都]?\s?(?:{absent})(?![\u4e00-\u9fff])
+               |(?=(?:[もやと도와과和、,]\s?{shape}){{1,3}}[もはが은는이가도都]?\s?(?:{absent})(?![\u4e00-\u9fff])))
             |(?P<label>{shape})(?:\s{{1,3}}(?:count|number|total))?
              \s{{0,4}}(?:(?:[:=|(]|-+>|→|[-–—]|[x×](?=\s?[0-9])|(?:is|are|ist|es|son|sind|est|sont)\b|は|が|だけ|有|는|은|이|가|만|:)\s{{0,4}}
                 (?P<stated>{stated})(?:\s?=\s?(?P<sum>{count}))?(?![A-Za-z0-9_]|[.,][0-9]|-[0-9]|[^\S\n]{{1,3}}{look}{shape})

@@ -13,7 +13,7 @@ after "between", an end label). Longer chains are listings and make none.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -33,6 +33,7 @@ MAX_TIMES = 2000
 
 _LIST = re.compile(r"(?:[,;/&|]|(?:,\s*)?and|(?:,\s*)?then|[\])]\s*,?\s*[\[(])", re.I)
 _ASIDE = re.compile(r"\([^()\n]{0,40}\)")
+_BRACKETS = re.compile(r"\s?\([^()\n]{0,40}\)")
 _NOT_TIME_BEFORE = re.compile(
     r"(?:\b(?:person|player|camera|object|speaker|event|action|occurrence|scene|frame|clip|video|step|scene|shot|option|page|figure|part|question|channel|score|confidence|chapter|number|"
     r"fotograma|bild|image|escena)s?"
@@ -67,7 +68,8 @@ def find_intervals(text: str, languages: Sequence[Language], cues: Sequence[Cue]
     matches = list(islice(words.time.finditer(text), MAX_TIMES + 1))
     if len(matches) > MAX_TIMES:
         return []
-    times = [time for match in matches if (time := _parse_time(match, text)) is not None]
+    parsed = [time for match in matches if (time := _parse_time(match, text)) is not None]
+    times = _without_asides(text, parsed, cues)
     pairs = _Pairs(text, words, [cue for cue in cues if cue.kind != "ignore"], tuple(languages))
     links = ["", *(pairs.link(a, b) for a, b in pairwise(times)), ""]
     found: list[Mention] = []
@@ -133,8 +135,8 @@ class _Words(NamedTuple):
             re.compile(rf"(?:{words('ends')})[^0-9]*$", re.I),
             re.compile(rf".{{0,5}}(?:{words('starts', unspaced)})"),
             re.compile(rf".{{0,5}}(?:{words('ends', unspaced)})"),
-            re.compile(rf"{it}(?:{words('starts', spaced)})(?![^\W\d_])", re.I),
-            re.compile(rf"{it}(?:{words('ends', spaced)}|{words('over', spaced)})(?![^\W\d_])", re.I),
+            re.compile(rf"{it}(?:{words('begun', spaced)})(?![^\W\d_])", re.I),
+            re.compile(rf"{it}(?:{words('over', spaced)})(?![^\W\d_])", re.I),
             re.compile(rf"(?<![^\W_])(?:{any_of(words_of(languages, 'clips'))})", re.I),
             re.compile(rf"(?:(?<![^\W\d_])(?:{words('from')})\s*(?:(?:{words('beside')})\s*)*|[\[(<]\s*)+$", re.I),
             re.compile(rf"\s*(?:{any_of(p for one in languages for p in one.phrases['measure'])})(?![a-z])", re.I),
@@ -196,6 +198,22 @@ def _parse_time(match: re.Match[str], text: str) -> _Time | None:
     if not match["unit"] and (numbers_else or (word and ordinal(match["s"]))):
         return None
     return _Time(_amount(match["s"]), "seconds" if match["unit"] else "number", start, end, word)
+
+
+def _without_asides(text: str, times: Sequence[_Time], cues: Sequence[Cue]) -> list[_Time]:
+    """The times without those in brackets right after another, which say it again, "0:03 (3 s) to 0:07", or doubt it,
+    "3 s (maybe 4 s) to 7 s": then it has no value."""
+    kept: list[_Time] = []
+    hedges = [cue.start for cue in cues if cue.kind == "hedge"]
+    for time in times:
+        aside = _BRACKETS.match(text, kept[-1].end) if kept else None
+        if aside is None or time.end > aside.end():
+            kept.append(time)
+        elif bisect_left(hedges, aside.start()) < bisect_left(hedges, aside.end()):
+            kept[-1] = kept[-1]._replace(seconds=None)
+        elif time.seconds != kept[-1].seconds:
+            kept.append(time)
+    return kept
 
 
 class _Pairs:

@@ -96,7 +96,9 @@ def _described(text: str, mentions: list[Mention]) -> list[Mention]:
 @cache
 def _next(languages: tuple[Language, ...]) -> re.Pattern[str]:
     """A "then" that goes on to what comes next; one written onto other words has more than one character."""
-    spaced = {word.replace("_", " ") for one in languages if one.starts for word in one.words("nexts")}
+    spaced = {
+        word.replace("_", " ") for one in languages if one.starts for word in one.words("nexts") | one.words("stages")
+    }
     joined = {word for one in languages if not one.starts for word in one.words("nexts") if len(word) > 1}
     goes_on = r"(?!\sto\b)(?=[\s,]*[^\W\d_])"
     return re.compile(rf"(?<![^\W_])(?:{any_of(spaced)})(?![^\W_]){goes_on}|(?:{any_of(joined)}){goes_on}", re.I)

@@ -95,7 +95,7 @@ class _Words(NamedTuple):
             tuple(word for one in languages() for name in ("seconds", "minutes") for word in _times(one, name)),
             frozenset().union(*(_nouns(one) for one in spoken)),
             re.compile(
-                rf"(?:(?P<slot>(?:{slots})\s?)|(?<![\w.:]))#?(?P<place>[0-9]{{1,4}})\s?(?:[:=→]|->|(?:{copulas})(?=\s))\s?"
+                rf"(?:(?P<slot>(?:{slots})\s?)|(?<![\w.:]))#?(?P<place>[0-9]{{1,4}})\s?(?:(?P<sign>[:=→]|->)|(?:{copulas})(?=\s))\s?"
                 rf"(?:(?:{clips})\s?)?(?P<number>[0-9]{{1,4}})(?![\w:%]|\.[0-9])",
                 re.IGNORECASE,
             ),
@@ -244,7 +244,7 @@ class _Finder:
         named = [match["slot"] is not None for match in matches]
         if sorted(places) != list(range(1, self.n + 1)) or not (all(named) or (not any(named) and self.n > 2)):
             return []
-        if not all(named) and places != sorted(places):
+        if not all(named) and (places != sorted(places) or not all(match["sign"] for match in matches)):
             return []
         if not all(_SEPARATED.fullmatch(self.text, a.end(), b.start()) for a, b in pairwise(matches)):
             return []

@@ -8,7 +8,8 @@ Example:
 Only files are shared with the trainer. `train.jsonl` has one JSON object a step: `step` from 0, measures of the step
 (`kl`, `TASK/reward`), on the validation items after it (`validation/TASK/reward`), the score of the best
 constant answer on these (`floor/TASK`), and `alarm/TASK`, a sentence. Any of them may be missing. `warm-start/` is a
-folder like it, of the supervised steps before; `evaluations/step-000020/` is a run of the checkpoint of 20 steps.
+folder like it, of the supervised steps before; `evaluations/step-000020/` is a run of the checkpoint of 20 steps;
+`answers/` has some of the sampled answers (see `reports.data.answer_log`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NoReturn
 
+from reports.data import answer_log
+from reports.data.answer_log import AnswerSample
 from reports.html.svg import Band, Point
 from viubench.errors import ViubenchError
 from viubench.storage.run_dir import read_results
@@ -40,12 +43,18 @@ STEP_MEASURES = (
     "kl",
     "entropy",
     "gap",
+    "gap_max",
     "grad_norm",
     "learning_rate",
+    "frac_reward_zero_std",
+    "completions/mean_length",
+    "completions/clipped_ratio",
+    "clip_ratio/region_mean",
+    "sampling/importance_sampling_ratio/mean",
     "seconds",
     "seconds/rollout",
 )
-"""Measures of a whole step that are drawn."""
+"""Measures of a whole step that are drawn, under TRL's names."""
 
 LEAST_SMOOTHED, MOST_SMOOTHED = 3, 50
 """A mean is taken over a fifteenth of the steps: over at most so many, and not at all where that is too few."""
@@ -105,10 +114,12 @@ class LogStage:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A training under a name that no other one on the page has; the stages in the order they were run."""
+    """A training under a name that no other one on the page has; the stages in the order they were run, and some of the
+    answers of the last one."""
 
     label: str
     stages: tuple[LogStage, ...]
+    answers: AnswerSample
 
 
 def load(path: Path, label: str = "") -> TrainingRun:
@@ -127,7 +138,8 @@ def load(path: Path, label: str = "") -> TrainingRun:
             where="--training",
             hint="name the folder that viubench train wrote to with --out",
         )
-    return TrainingRun(label or path.resolve().name, stages)
+    answers = answer_log.load(path, max(stages[-1].steps, default=-1))
+    return TrainingRun(label or path.resolve().name, stages, answers)
 
 
 def load_all(paths: Sequence[Path]) -> list[TrainingRun]:

@@ -19,6 +19,7 @@ from reports.html import svg
 from reports.html.format import number, percent, short_names, with_interval
 from reports.html.page import Figure
 from reports.html.svg import Curve, Level, Point
+from reports.sections import training_answers
 from reports.sections.training_summary import milestones
 
 MOST_ROWS = 21
@@ -28,17 +29,26 @@ UPDATE = {
     "Loss": {"loss": "loss"},
     "KL to the reference, nats a token": {"kl": "KL"},
     "Entropy, nats a token": {"entropy": "entropy"},
-    "Largest log-prob gap, rollout to trainer": {"gap": "gap"},
+    "Log-prob gap, rollout to trainer, nats": {"gap": "mean gap", "gap_max": "largest"},
     "Gradient norm before clipping": {"grad_norm": "norm"},
-    "Learning rate": {"lr": "rate"},
+    "Learning rate": {"learning_rate": "rate"},
+    "Tokens an answer": {"completions/mean_length": "mean length"},
+    "Clipped ratios, share of tokens": {"clip_ratio/region_mean": "clipped"},
+    "Importance ratio, trainer to rollout": {"sampling/importance_sampling_ratio/mean": "mean ratio"},
     "Seconds a step": {"seconds": "seconds", "seconds/rollout": "of these, rollouts"},
 }
 """Figures about whole steps: title -> key in the log -> name in the legend."""
 
-EXACT = ("lr",)
+SHARES = {
+    "completions/clipped_ratio": "answers cut at the longest length",
+    "frac_reward_zero_std": "groups of equal rewards",
+}
+"""Shares of a whole step, in one figure: key in the log -> name in the legend."""
+
+EXACT = ("learning_rate",)
 """Measures that do not scatter: drawn as they are, without a mean."""
 
-SPIKY = {"gap", "grad_norm"}
+SPIKY = {"gap", "gap_max", "grad_norm"}
 """Measures whose single highest step matters."""
 
 
@@ -64,7 +74,7 @@ def draw(training: TrainingRun) -> dict[str, Any]:
 
     Returns:
         Its `label`, the `facts` on top, `groups` of figures as (heading, figures), over how many steps the `means` are,
-        empty where none is taken, and what is `left_out`.
+        empty where none is taken, some `answers` (see `training_answers`), and what is `left_out`.
     """
     stages = [stage for stage in training.stages if stage.steps or stage.evaluations]
     names = short_names(sorted({task for stage in stages for task in stage.tasks}))
@@ -80,14 +90,16 @@ def draw(training: TrainingRun) -> dict[str, Any]:
         rewards = [_line(stage, "reward", "reward"), _line(stage, "strict", "exact match")]
         updates = {title: [_line(stage, *named) for named in measures.items()] for title, measures in UPDATE.items()}
         drawn = [_figure(stage, title, lines, number) for title, lines in updates.items()]
-        groups.append(("All tasks", [_figure(stage, "Rollout reward", rewards), *drawn]))
+        lost = _figure(stage, "Answers cut and groups of equal rewards", [_line(stage, *one) for one in SHARES.items()])
+        groups.append(("All tasks", [_figure(stage, "Rollout reward", rewards), lost, *drawn]))
     known = [(heading, [figure for figure in figures if figure]) for heading, figures in groups]
     return {
         "label": training.label,
         "facts": milestones(stages, names),
         "groups": [(heading, figures) for heading, figures in known if figures],
         "means": ", ".join(f"{s.window} steps ({s.name})" for s in stages if s.window >= LEAST_SMOOTHED),
-        "left_out": [line for stage in training.stages for line in stage.left_out],
+        "answers": training_answers.draw(training.answers, names),
+        "left_out": [*(line for stage in training.stages for line in stage.left_out), *training.answers.left_out],
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from report_runs import write_run
-from training_runs import write_training
+from training_runs import write_answers, write_training
 
 from reports.pages.leaderboard_page import write
 from viubench.tasks.registry import Catalogue
@@ -29,6 +29,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
         write_run(folder / "blind", model="blind", engine="blind", skill=0.21, n=8, measured=True),
     ]
     training = write_training(folder / "train", steps=60, warm=40, every=10, evaluate=20, alarm=HOSTILE)
+    for step in range(0, 60, 10):
+        write_answers(training, step, {"answer": HOSTILE * 30, "question": HOSTILE, "sample": HOSTILE})
     write(runs, folder / "leaderboard.html", Catalogue().references, trainings=[training])
     return (folder / "leaderboard.html").as_uri()
 
@@ -43,6 +45,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
         for name, model in (("a", "model-a"), ("b", "model-b"), ("again", "model-a"))
     ]
     training = write_training(folder / "train", steps=8, warm=0, every=4, evaluate=8)
+    write_answers(training, 7)
     write(runs, folder / "small.html", Catalogue().references[:1], trainings=[training], samples_per_task=1)
     return (folder / "small.html").as_uri()
 
@@ -206,6 +209,19 @@ def test_the_curves_of_a_training_fill_their_figures(page: Any, width: int) -> N
     assert not figure.locator("table").is_visible()
     figure.locator("summary").click()
     assert figure.locator("thead th").all_inner_texts() == ["step", "score", "exact match", "evaluation, miou"]
+
+
+def test_the_answers_of_a_step_are_opened_with_the_keyboard(page: Any) -> None:
+    page.locator(".training .group > summary", has_text="Answers").click()
+    steps = page.locator(".sampled > summary")
+    assert steps.count() == 6
+    assert not page.locator(".sampled table").first.is_visible()
+    steps.first.focus()
+    page.keyboard.press("Enter")
+    first = page.locator(".sampled table").first
+    assert first.locator("thead th").all_inner_texts() == ["Answer", "Read as", "Reward", "Tokens"]
+    assert "␛[31m‹U+202E›␀" in first.locator(".said").first.inner_text()
+    assert first.locator("tbody tr").nth(5).locator("td").all_inner_texts() == ["I see <3>", "3", "100.0 ✓", "5"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -123,6 +125,35 @@ def test_what_is_optional_may_be_absent(monkeypatch: pytest.MonkeyPatch) -> None
     found = [*doctor.check_torch(), *doctor.check_engines()]
     assert {check.name for check in found} == {"torch", "transformers", "vllm", "ray", "lmms-eval"}
     assert all(check.ok is None and check.hint for check in found)
+    assert doctor.check_training().ok is None
+
+
+def test_the_trainer_is_checked_against_what_is_declared() -> None:
+    extra = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]["optional-dependencies"]["train"]
+    declared = dict(re.findall(r"([a-z]+)>=([\d.]+(?:,<[\d.]+)?)", " ".join(extra)))
+    for name, (oldest, untested) in doctor.TRAINING.items():
+        below = f",<{untested[0]}.{untested[1]}" if untested else ""
+        assert declared[name] == f"{oldest[0]}.{oldest[1]}{below}"
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "said"),
+    [
+        ("trl", "1.17.0", "trl 1.17.0, tested with trl>=1.16,<1.17"),
+        ("transformers", "4.57.1", "transformers 4.57.1, tested with transformers>=5.10,<5.24"),
+        ("peft", None, "peft is not installed"),
+        ("accelerate", "1.9", "accelerate 1.9, tested with accelerate>=1.15"),
+        ("accelerate", "2.0", ""),
+    ],
+)
+def test_a_trainer_of_other_versions_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch, name: str, version: str | None, said: str
+) -> None:
+    good = {"trl": "1.16.3", "transformers": "5.19.0", "accelerate": "1.15.0", "peft": "0.18"} | {name: version}
+    monkeypatch.setattr(doctor, "version_of", lambda name: good[name] and f"{name} {good[name]}")
+    check = doctor.check_training()
+    assert (check.ok, bool(check.hint)) == (not said, bool(said))
+    assert check.detail == (said or "trl 1.16.3, transformers 5.19.0, accelerate 2.0, peft 0.18")
 
 
 @pytest.mark.parametrize(("version", "ok"), [("4.56.2", False), ("4.57.0", True), ("5.19.0", True), ("3.99", False)])

@@ -6,11 +6,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from report_runs import write_run
-from training_runs import LEARNT, write_evaluation, write_log, write_training
+from training_runs import LEARNT, write_answers, write_evaluation, write_log, write_training
 from typer.testing import CliRunner
 
+from reports.data.answer_log import MOST_ANSWERS
 from reports.data.training_log import TrainingRun, load, load_all, smoothed
 from reports.html.format import number
 from reports.html.page import Figure
@@ -205,15 +207,15 @@ def test_a_figure_says_what_it_draws(tmp_path: Path) -> None:
     validation = legend(figures(section, "t")["Validation"])
     assert validation["first"] == "score from 50.0 to 80.0, best 90.0 at 60"
     assert validation["second"] == "exact match from 10.0 to 40.0"
-    gap = figures(section, "All tasks")["Largest log-prob gap, rollout to trainer"]
-    assert legend(gap)["first"] == "gap from 0 to 0, largest 1 at 40"
+    gap = figures(section, "All tasks")["Log-prob gap, rollout to trainer, nats"]
+    assert legend(gap)["first"] == "mean gap from 0 to 0, largest 1 at 40"
 
 
 def test_every_figure_has_its_numbers(tmp_path: Path) -> None:
     section = draw(load(write_training(tmp_path, evaluate=100)))
     assert [heading for heading, _ in section["groups"]] == ["Warm start", "count", "ground", "jigsaw", "All tasks"]
     every = [figure for _, drawn in section["groups"] for figure in drawn]
-    assert len(every) == 4 + 3 * 4 + 8
+    assert len(every) == 4 + 3 * 4 + 12
     for figure in every:
         assert figure.rows
         assert len(figure.rows) <= MOST_ROWS
@@ -249,6 +251,84 @@ def test_a_training_that_has_just_begun(tmp_path: Path) -> None:
     assert [heading for heading, _ in warm["groups"]] == ["Warm start"]
     assert warm["facts"][1].answer == "No reward yet"
     assert "No step yet" in page(tmp_path, tmp_path / "none", tmp_path / "one", tmp_path / "warm")
+
+
+# --- what the model said ----------------------------------------------------------------------------------------
+
+
+def test_answers_stand_beside_question_and_truth(tmp_path: Path) -> None:
+    write_log(tmp_path, [{"step": k} for k in range(10)])
+    for step in (0, 4, 9):
+        write_answers(tmp_path, step)
+    section = draw(load(tmp_path))
+    assert [step["title"] for step in section["answers"]["steps"]] == [
+        f"Step {step}: 8 answers, reward 12.5, 1 right, 1 not read, 1 cut" for step in (0, 4, 9)
+    ]
+    first, second = section["answers"]["steps"][0]["questions"]
+    assert (first["task"], first["text"], first["target"]) == ("tiny_count", "How many squares?", "squares 3")
+    assert (first["sample"], second["sample"]) == ("count-0", "count-1")
+    assert [answer["read_as"] for answer in first["answers"]] == ["0", None, "2", "3"]
+    assert [answer["cut"] for answer in first["answers"]] == [False, False, True, False]
+    assert [answer["reward"] for answer in first["answers"]] == ["0.0", "0.0", "0.0", "100.0"]
+    shown = words(page(tmp_path, tmp_path))
+    assert "I see &lt;3&gt; 3 100.0 ✓ 5" in shown
+    assert "I see &lt;2&gt; 2 0.0 5 cut" in shown
+    assert "I see &lt;1&gt; not read 0.0 5" in shown
+
+
+def test_only_some_answers_of_a_long_training_are_shown(tmp_path: Path) -> None:
+    write_log(tmp_path, [{"step": k} for k in range(60)])
+    for step in range(70):
+        write_answers(tmp_path, step, n=60)
+    sample = load(tmp_path).answers
+    assert [step.number for step in sample.steps] == [0, 8, 17, 25, 34, 42, 51, 59], "70 were written before a resume"
+    assert sample.of == 60
+    assert {len(step.answers) for step in sample.steps} == {MOST_ANSWERS}
+    long = {"answer": "a" * 9_999_999, "question": "q" * 9_999_999, "sample": "s" * 9_999, "target": "t" * 9_999}
+    size = len(page(tmp_path, tmp_path))
+    write_answers(tmp_path, 0, long)
+    assert len(page(tmp_path, tmp_path)) < size + 5_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"reward": float("nan")}, "damaged (reward is no float)"),
+        ({"reward": float("inf")}, "damaged (reward is inf)"),
+        ({"answer": None}, "damaged (answer is no str)"),
+        ({"parsed": None}, "damaged (parsed is no bool)"),
+        ({"read_as": "[" * 9}, "damaged"),
+        ({"answer": HOSTILE, "question": HOSTILE, "target": HOSTILE, "sample": HOSTILE, "task": HOSTILE}, ""),
+        ({"read_as": json.dumps(HOSTILE)}, ""),
+    ],
+)
+def test_a_damaged_file_of_answers_is_left_out(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
+    write_log(tmp_path, [{"step": k} for k in range(3)])
+    write_answers(tmp_path, 0)
+    write_answers(tmp_path, 1, changes)
+    section = draw(load(tmp_path))
+    assert section["left_out"] == ([f"answers/step-000001.parquet: {why}"] if why else [])
+    assert len(section["answers"]["steps"]) == (1 if why else 2)
+    html = page(tmp_path, tmp_path)
+    assert "<img" not in html
+    assert "\x1b" not in html
+
+
+def test_any_bytes_may_lie_where_answers_are_expected(tmp_path: Path) -> None:
+    write_log(tmp_path, [{"step": k} for k in range(10)])
+    whole = write_answers(tmp_path, 0).read_bytes()
+    folder = tmp_path / "answers"
+    for step, content in enumerate((b"", b"PAR1", whole[:-9], whole[:300] + bytes(40) + whole[340:]), start=1):
+        (folder / f"step-{step:06d}.parquet").write_bytes(content)
+    pd.DataFrame({"answer": ["a"]}).to_parquet(folder / "step-000005.parquet")
+    (folder / "step-000006.parquet").mkdir()
+    (folder / "notes.txt").write_text("mine")
+    sample = load(tmp_path).answers
+    assert [step.number for step in sample.steps] == [0]
+    assert [line.split(":")[0] for line in sample.left_out] == [
+        f"answers/step-00000{step}.parquet" for step in range(1, 7)
+    ]
+    assert "no column task" in sample.left_out[4]
 
 
 # --- how it is drawn ------------------------------------------------------------------------------------------
@@ -347,7 +427,7 @@ def test_the_section_is_there_when_it_is_asked_for(tmp_path: Path) -> None:
     assert "#training" not in without
     with_it = page(tmp_path, write_training(tmp_path / "train", steps=20, every=5))
     assert with_it.count('<a href="#training">') == with_it.count('id="training"') == 1
-    assert with_it.count('<svg class="plot"') == with_it.count('<details class="numbers">') == 24
+    assert with_it.count('<svg class="plot"') == with_it.count('<details class="numbers">') == 28
     assert not re.search(r"(src|href)=\"(?!#)", with_it.split("<body>")[1].split("<script")[0])
     assert " style=" not in with_it
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trainer.arguments import SAME, grpo_arguments, sft_arguments
+from trainer.arguments import SAME, grpo_arguments, micro_batches, sft_arguments
 from trainer.config import TrainConfig
 from trainer.processes import SINGLE, Processes
 from viubench.errors import ViubenchError
@@ -61,8 +61,7 @@ def test_questions_are_split_over_processes(monkeypatch: pytest.MonkeyPatch) -> 
     ("processes", "more", "where", "hint"),
     [
         (Processes(0, 3), {"train_batch_size": 64}, "train_batch_size", "a multiple of 3"),
-        (SINGLE, {"train_batch_size": 6, "micro_batch_size": 4}, "train_batch_size", "a multiple of 4"),
-        (Processes(0, 2), {"train_batch_size": 8, "mini_batch_size": 1}, "mini_batch_size", "a multiple of 2"),
+        (Processes(0, 2), {"train_batch_size": 8, "mini_batch_size": 1}, "train_batch_size", "a multiple of 2"),
     ],
 )
 def test_questions_that_cannot_be_split_evenly_are_refused(
@@ -72,6 +71,17 @@ def test_questions_that_cannot_be_split_evenly_are_refused(
     assert "cannot be split" in error.message
     assert error.where == where
     assert hint in str(error.hint)
+
+
+@pytest.mark.parametrize(
+    ("questions", "processes", "most", "expected"), [(18, 1, 32, (18, 1)), (18, 2, 4, (3, 3)), (7, 1, 4, (1, 7))]
+)
+def test_a_micro_batch_is_the_largest_that_fits(
+    questions: int, processes: int, most: int, expected: tuple[int, int]
+) -> None:
+    found = micro_batches(config(micro_batch_size=most), questions, "x", Processes(0, processes))
+    assert found == expected
+    assert found[0] * found[1] * processes == questions
 
 
 # --- what passes through ----------------------------------------------------------------------------------------------
@@ -126,7 +136,7 @@ def test_a_warm_start_has_its_own_batch_and_rate() -> None:
 @pytest.mark.parametrize(
     ("name", "message", "hint"),
     [
-        ("adam_beta_2", "adam_beta_2 is no field of TRL's GRPOConfig", "'adam_beta2'"),
+        ("adam_beta_2", "adam_beta_2 is no field of TRL's GRPOConfig", "adam_beta2"),
         ("learning_rate", "learning_rate is decided by other keys", "docs/training.md"),
         ("use_vllm", "use_vllm is decided by other keys", "docs/training.md"),
         ("gradient_accumulation_steps", "gradient_accumulation_steps is decided", "docs/training.md"),

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from report_runs import write_run
 
 LEARNT = {"tiny_ground": (0.45, 0.82, 0.305), "tiny_count": (0.55, 0.74, 0.494), "tiny_jigsaw": (0.6, 0.98, 0.396)}
@@ -60,6 +61,23 @@ def write_log(folder: Path, lines: Sequence[Mapping[str, Any]]) -> Path:
     return folder
 
 
+def write_answers(folder: Path, step: int, changes: Mapping[str, Any] | None = None, n: int = 8) -> Path:
+    """Answers to two questions of a step, as the trainer logs them; `changes` replaces keys of the first row."""
+    rows: list[dict[str, Any]] = [
+        {
+            "step": step, "task": "tiny_count", "sample": f"count-{k // 4}", "question": "How many squares?",
+            "target": "squares 3", "answer": f"I see <{k}>", "parsed": k != 1, "read_as": "" if k == 1 else str(k),
+            "reward": float(k == 3), "exact": k == 3, "tokens": 5, "stopped": k != 2,
+        }
+        for k in range(n)
+    ]  # fmt: skip
+    rows[0] |= dict(changes or {})
+    path = folder / "answers" / f"step-{step:06d}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_parquet(path, index=False)
+    return path
+
+
 def write_evaluation(folder: Path, steps: int, *, skill: float, task: str = "viubench_ground_mirror") -> Path:
     """A finished run of the harness, its results moved under the names of the tasks that are trained."""
     run = write_run(
@@ -80,7 +98,14 @@ def _step(step: int, steps: int, tasks: Sequence[str], draw: random.Random) -> d
     told: dict[str, Any] = {"step": step, "loss": draw.gauss(0, 0.01), "kl": 0.04 * done * draw.uniform(0.8, 1.2)}
     told |= {"policy": draw.gauss(0, 0.01), "clipped": 0.0, "entropy": 0.5 - 0.38 * done + draw.gauss(0, 0.02)}
     told |= {"gap": 10 ** draw.gauss(-5.5, 0.3), "grad_norm": 1.4 - 0.7 * done + abs(draw.gauss(0, 0.3))}
-    told |= {"lr": 1e-4 * min((step + 1) / 10, 1 - 0.98 * step / steps), "seconds": round(draw.uniform(0.9, 1.3), 3)}
+    told |= {"gap_max": 10 * told["gap"]}
+    told |= {
+        "learning_rate": 1e-4 * min((step + 1) / 10, 1 - 0.98 * step / steps),
+        "seconds": round(draw.uniform(0.9, 1.3), 3),
+    }
+    told |= {"completions/mean_length": 7 + draw.random(), "completions/clipped_ratio": 0.2 * (1 - done)}
+    told |= {"frac_reward_zero_std": 0.1 + 0.4 * done, "clip_ratio/region_mean": 0.01 * draw.random()}
+    told |= {"sampling/importance_sampling_ratio/mean": draw.gauss(1, 1e-3)}
     told |= {"seconds/rollout": 0.6 * told["seconds"], "seconds/update": 0.3 * told["seconds"]}
     for task in tasks:
         if draw.random() > 0.9:
@@ -103,7 +128,9 @@ def _warm_start(steps: int, tasks: Sequence[str], draw: random.Random) -> list[d
     lines: list[dict[str, Any]] = []
     for step in range(steps):
         loss = 1.8 * math.exp(-4 * step / steps) + 0.3 + draw.gauss(0, 0.05)
-        lines.append({"step": step, "loss": loss, "lr": 1e-3 * (1 - step / steps), "seconds": draw.uniform(0.6, 0.8)})
+        lines.append(
+            {"step": step, "loss": loss, "learning_rate": 1e-3 * (1 - step / steps), "seconds": draw.uniform(0.6, 0.8)}
+        )
         if (step + 1) % 20 == 0:
             lines[-1] |= _look(tasks, -1 + _progress(step, steps), draw)
     return lines

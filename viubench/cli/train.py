@@ -65,16 +65,54 @@ def train(
         if not train_by_verl(chosen, out, verl_python, options, tests=tests, dry_run=dry_run):
             raise typer.Exit(Exit.NEGATIVE)
         return
+    require_training()
+    processes = Processes.join(device)
     multiple = describe_checkpoint(chosen.model)["size_multiple"]
     catalogue, cache = (
         Catalogue(tuple(options["include_path"])),
         FrameCache(options["frame_cache"] or default_root()),
     )
     questions = Questions.read(chosen, catalogue, cache, tests=tests, multiple=multiple)
+    quiet_libraries()
+    from trainer.arguments import check
+    from trainer.stage import in_plain_words
+
+    check(chosen, out, processes)
     if dry_run:
         print(_plan(chosen, questions))
-    else:
-        _train(chosen, out, questions, Processes.join(device), options)
+        return
+    claim(out)
+    with in_plain_words(out):
+        _train(chosen, out, questions, processes, options)
+
+
+def require_training() -> None:
+    """Raises ViubenchError where a package of the extra `train` is missing."""
+    from viubench.errors import ViubenchError
+    from viubench.system.doctor import TRAINING, version_of
+
+    if missing := [name for name in TRAINING if version_of(name) is None]:
+        raise ViubenchError(
+            f"{missing[0]} is not installed", where="viubench train", hint="pip install 'viubench[train]'"
+        )
+
+
+def claim(out: Path) -> None:
+    """Create the folder of a training. Raises ViubenchError where that is a file, cannot be written, or is a run."""
+    from viubench.errors import ViubenchError
+    from viubench.storage import record_log
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / ".lock").touch()
+    except OSError as error:
+        raise ViubenchError(
+            f"{out} cannot be written: {error.strerror}", where="--out", hint="name a folder, new or of a training"
+        ) from None
+    if (out / record_log.FILE).exists():
+        raise ViubenchError(
+            f"{out} is a run of viubench run, not a training", where="--out", hint="name a folder of its own"
+        )
 
 
 def load_config(options: Mapping[str, Any]) -> TrainConfig:
@@ -132,7 +170,6 @@ def _train(
     processes: Processes,
     options: Mapping[str, Any],
 ) -> None:
-    quiet_libraries()
     import torch
 
     from trainer.grpo import train as grpo

@@ -24,13 +24,16 @@ from viubench.video.discover import folder_of
 from viubench.video.frame_cache import FrameCache
 
 
-def read(source: Path, catalogue: Catalogue, cache: FrameCache, videos: Path | None = None) -> Dataset:
+def read(
+    source: Path, catalogue: Catalogue, cache: FrameCache, videos: Path | None = None, option: str = "--data-root"
+) -> Dataset:
     """The items of a build folder, of one file of items, or the rows of the parquet files in a folder.
 
     Args:
         catalogue: knows the tasks of published rows and of a lone file; a build brings its own.
         cache: remembers how long the videos of published rows are.
         videos: where the videos lie now, when not where they lay at the build or beside the rows.
+        option: what `source` was given with, for the message.
 
     Raises:
         ViubenchError: neither is there, or a row cannot be read; names the file and the line.
@@ -40,13 +43,15 @@ def read(source: Path, catalogue: Catalogue, cache: FrameCache, videos: Path | N
     if items.exists() and (folder / "build.json").exists():
         try:
             about = json.loads((folder / "build.json").read_bytes())
-        except (OSError, ValueError, RecursionError):
+            tasks = {name: Task.model_validate(task) for name, task in about["tasks"].items()}
+            built_from, recipe = folder / about["videos_root"], about["recipe"]["recipe"]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise ViubenchError(
-                "build.json is missing or damaged beside items.jsonl", where=str(folder / "build.json")
+                "build.json is missing or damaged beside items.jsonl",
+                where=str(folder / "build.json"),
+                hint="build the items again",
             ) from None
-        tasks = {name: Task.model_validate(task) for name, task in about["tasks"].items()}
-        root = folder_of(videos or (folder / about["videos_root"]).resolve())
-        return Dataset(tasks, _items(items, tasks.get), root, about["recipe"]["recipe"])
+        return Dataset(tasks, _items(items, tasks.get), folder_of(videos or built_from.resolve()), recipe)
     if items.exists():
         samples = _items(items, catalogue.task)
         return Dataset({s.task: catalogue.task(s.task) for s in samples}, samples, videos or folder)
@@ -56,8 +61,8 @@ def read(source: Path, catalogue: Catalogue, cache: FrameCache, videos: Path | N
         samples = [_timed(_relocated(sample, root), root, cache) for sample in rows]
         return Dataset({s.task: catalogue.task(s.task) for s in samples}, samples, root, published=True)
     raise ViubenchError(
-        f"{source} holds neither items.jsonl nor parquet files",
-        where="--data-root",
+        f"{source} holds neither items.jsonl nor parquet files" if source.exists() else f"there is no folder {source}",
+        where=option,
         hint="build items with: viubench build --recipe viubench-mini --videos DIR --out DIR",
     )
 

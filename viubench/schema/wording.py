@@ -64,6 +64,13 @@ def in_words(fault: ErrorDetails, model: type[BaseModel]) -> tuple[Place, str]:
     return place, _plain(fault["msg"])
 
 
+def known_keys(model: type[BaseModel], place: Place) -> list[str]:
+    """The keys that the mapping at a place of `model` may have, where that says which."""
+    root, (_, node) = _schema(model), _at(model, place)
+    choices = () if root is None or node is None else _choices(node, root)
+    return [key for one in choices for key in one.get("properties", {})]
+
+
 def described(schema: Schema) -> str:
     """What a JSON schema allows: "a whole number, at least 1 or null"."""
     choices = schema.get("anyOf") or schema.get("oneOf")

@@ -8,7 +8,7 @@ Files are untrusted: tags, code, deep nesting and alias bombs are refused before
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -27,6 +27,8 @@ MAX_DEPTH = 20
 MAX_ALIASES = 100
 MAX_VALUES = 50_000  # of a document, what an alias stands for counted each time
 MAX_DIGITS = 100  # characters of a value that is no text
+SEE_TASKS = "see the keys of a task that works"
+LONGEST_HINT, MOST_LIKE = 160, 4
 CORE_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map"))
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -37,25 +39,25 @@ Marks = dict[Path_, yaml.Mark]
 M = TypeVar("M", bound="BaseModel")
 
 
-def load(path: Path, model: type[M]) -> M:
-    """Read one document into `model`.
+def load(path: Path, model: type[M], see: str = SEE_TASKS) -> M:
+    """Read one document into `model`; `see` is the hint for an unknown key that none of many known ones is like.
 
     Raises:
         ViubenchError: the file is missing, too large, no YAML, not plain data, or does not fit the model; `where` is
             `file:line:column` and `hint` names the probable intention.
     """
     data, marks = read(path)
-    return validate(data, marks, path, model)
+    return validate(data, marks, path, model, see)
 
 
-def validate(data: Any, marks: Marks, path: Path, model: type[M]) -> M:
+def validate(data: Any, marks: Marks, path: Path, model: type[M], see: str = SEE_TASKS) -> M:
     """`data` read from `path` as a `model`; raises as `load` does."""
     from pydantic import ValidationError
 
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise _explain(error, path, marks, model) from None
+        raise _explain(error, path, marks, model, see) from None
 
 
 def read(path: Path) -> tuple[Any, Marks]:
@@ -155,7 +157,7 @@ class _Builder:
         )
 
 
-def _explain(error: ValidationError, path: Path, marks: Marks, model: type[BaseModel]) -> ViubenchError:
+def _explain(error: ValidationError, path: Path, marks: Marks, model: type[BaseModel], see: str) -> ViubenchError:
     """The first validation error as one sentence, at the place in the file it speaks of; an unknown key comes first,
     since it is often a missing one misspelt."""
     from viubench.schema.wording import in_words
@@ -166,8 +168,7 @@ def _explain(error: ValidationError, path: Path, marks: Marks, model: type[BaseM
     hint = None
     if first["type"] == "extra_forbidden":
         message = f"unknown key {name!r}"
-        close = get_close_matches(str(first["loc"][-1]), set(_keys(model)), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "remove it, or see the keys of a task that works"
+        hint = _hint(first["loc"], model, see)
     elif said == "is missing":
         message = f"the key {name!r} is missing"
     else:
@@ -186,12 +187,37 @@ def place(path: Path, marks: Marks, key: Path_) -> str:
     return _at(path, marks[key])
 
 
-def _keys(model: type[BaseModel]) -> Iterator[str]:
-    """Every key that `model`, or a model inside it, knows."""
+def _hint(loc: Path_, model: type[BaseModel], see: str) -> str:
+    """What to write in place of an unknown key: a known one like it there, or elsewhere in the model; else `see`."""
+    from viubench.schema.wording import known_keys
+
+    name, here = str(loc[-1]), known_keys(model, loc[:-1])
+    if elsewhere := [path for path in _paths(model) if path.rpartition(".")[2] == name]:
+        return f"it belongs under {elsewhere[0].rpartition('.')[0] or 'the document'}"
+    if like := _like(name, here):
+        return f"did you mean {' or '.join(map(repr, like))}?"
+    there = f"remove it; there are: {', '.join(here)}"
+    return there if here and len(there) <= LONGEST_HINT else f"remove it, or {see}"
+
+
+def _like(name: str, known: Sequence[str]) -> list[str]:
+    """The known keys that `name` is a misspelling, the initials or a part of: as learning_rte, lr and rate of
+    learning_rate."""
+    words = set(name.split("_"))
+    return (
+        get_close_matches(name, known, n=1)
+        or [key for key in known if name == "".join(word[:1] for word in key.split("_"))]
+        or [key for key in known if words <= set(key.split("_"))][:MOST_LIKE]
+    )
+
+
+def _paths(model: type[BaseModel]) -> Iterator[str]:
+    """Every key that `model`, or a model inside it, knows, with those around it."""
     for name, field in model.model_fields.items():
-        yield field.alias or name
+        key = field.alias or name
+        yield key
         for inner in _models(field.annotation):
-            yield from _keys(inner)
+            yield from (f"{key}.{path}" for path in _paths(inner))
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

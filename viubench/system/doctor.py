@@ -27,6 +27,13 @@ SIBLINGS = ("evaluators", "reports", "trainer", "task_yamls")
 SET_UP = "in a clone, run: python3 viubench/system/install.py --again"
 OLDEST_TRANSFORMERS = (4, 57)
 """The first release that knows Qwen3-VL."""
+TRAINING = {
+    "trl": ((1, 16), (1, 17)),
+    "transformers": ((5, 10), (5, 24)),
+    "accelerate": ((1, 15), None),
+    "peft": ((0, 18), None),
+}
+"""What `viubench train` needs: the oldest tested release and the first untested one; those of the extra `train`."""
 CACHE_GB = 2.0
 
 
@@ -137,6 +144,25 @@ def check_engines() -> list[Check]:
     ]
 
 
+def check_training() -> Check:
+    """Whether the packages of the trainer are there, as it was tested: it overrides their methods."""
+    if version_of("trl") is None:
+        return Check("training", None, "trl is not installed: no viubench train", f"{SET_UP} --extras train")
+    faults = []
+    for name, (oldest, untested) in TRAINING.items():
+        version = version_of(name)
+        release = tuple(map(int, re.findall(r"\d+", version or "")[:2]))
+        if version is None:
+            faults.append(f"{name} is not installed")
+        elif release < oldest or (untested and release >= untested):
+            below = f",<{'.'.join(map(str, untested))}" if untested else ""
+            faults.append(f"{version}, tested with {name}>={'.'.join(map(str, oldest))}{below}")
+    installed = ", ".join(filter(None, map(version_of, TRAINING)))
+    return Check(
+        "training", not faults, "; ".join(faults) or installed, "pip install 'viubench[train]'" if faults else ""
+    )
+
+
 def check_disk(cache: Path) -> Check:
     """Whether the frame cache has room: the file system that `cache` is, or will be, on."""
     place = next(folder for folder in (cache, *cache.parents) if folder.exists())
@@ -156,6 +182,7 @@ def checks(cache: Path, *, thorough: bool = False) -> list[Check]:
         *check_readers(),
         *check_torch(),
         *check_engines(),
+        check_training(),
         check_disk(cache.absolute()),
     ]
     if thorough:
