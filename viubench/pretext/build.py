@@ -26,7 +26,7 @@ from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.build_worker import BuiltItem, Frames, VideoFile, scan, write_frames
 from viubench.pretext.generate import FIELDS, fill, least_frames
 from viubench.pretext.schedule import Drawing, Pool, Progress, draw_all
-from viubench.schema import SCHEMA_VERSION, Clip, JigsawSpec, Recipe, Sampling, Task
+from viubench.schema import SCHEMA_VERSION, Clip, JigsawSpec, Recipe, Sampling, Task, utf8
 from viubench.storage import atomic, output
 from viubench.video.discover import folder_of, list_videos
 from viubench.video.frame_cache import FrameCache
@@ -99,7 +99,6 @@ def build(
     for name in requested:
         _check_question(tasks[name])
     pool_of = pool_of or partial(KillablePool, workers)
-    output.folder(out, "--out")
     output.file(out / "items.jsonl", "--out")
     paths, ignored = list_videos(videos, skip=out)
     frames = Frames(cache, folder_of(videos), recipe.sampling, recipe.check)
@@ -121,12 +120,8 @@ def build(
         ignored=tuple(ignored),
         items_hash=_write_items(requested, drawing, out / "items.jsonl"),
     )
-    about = _about(report, recipe, tasks, seed, videos)
-    atomic.write(
-        out / "build.json",
-        json.dumps(about, indent=1, ensure_ascii=False).encode(errors="backslashreplace") + b"\n",
-        lasting=True,
-    )
+    about = json.dumps(_about(report, recipe, tasks, seed, videos), indent=1, ensure_ascii=False)
+    atomic.write(out / "build.json", utf8(about).encode() + b"\n", lasting=True)
     return report
 
 
