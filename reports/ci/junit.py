@@ -63,7 +63,7 @@ def _case(name: str, verdict: TaskVerdict, report: GateReport) -> TestCase:
         case.system_out += (
             f"\nbaseline {percent(seen.baseline)}, candidate {percent(seen.candidate)}, "
             f"change {points(seen.difference)} ({points_interval(seen.ci)}), margin {percent(verdict.margin)}\n"
-            f"{seen.units} units of {seen.clusters} videos: {seen.better} better, {seen.worse} worse; {seen.test}"
+            f"{seen.units} units of {seen.clusters} videos: {seen.better} better, {seen.worse} worse; {seen.methods}"
         )
     return case
 

@@ -95,7 +95,7 @@ def test_the_first_screen_and_the_table_behind_it_say_it(close: list[RunData]) -
     heads = columns(close)
     real = verdict(close, standings(close, []), heads)[1]
     assert (real.answer, real.warn) == ("Yes, by 4.0 points", False)
-    assert "+4.0 over a (+2.1 to +5.9, p < 0.001), sample by sample." in real.detail
+    assert "+4.0 over a (+2.1 to +6.4, p < 0.001), sample by sample." in real.detail
     (_, line), (_, other) = evidence(close, heads, Pairing(close))
     names = labels(close)
     assert (names[line.best], names[line.other], line.verdict) == ("b", "a", "better")

@@ -6,6 +6,7 @@ import doctest
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.bench.__main__ import app
 from tests.bench.simulation import (
     Experiment,
     OutcomeRow,
+    ends,
     experiment,
     experiments,
     intervals,
@@ -27,7 +29,7 @@ from tests.bench.simulation import (
 )
 from tests.bench.simulation.worlds import Sizes, World
 from viubench.stats import paired_differences
-from viubench.stats.estimates import Spread
+from viubench.stats.estimates import Spread, spread
 
 
 @pytest.mark.parametrize("sizes", ["equal", "geometric", "lognormal", "skewed"])
@@ -41,6 +43,25 @@ def test_every_item_has_a_video_and_every_video_an_item(sizes: Sizes) -> None:
     assert 0.7 < spread < 1.5 or (sizes == "equal" and spread == 0)
     if sizes == "skewed":
         assert (held[:, :5].sum(1) == 300).all()
+
+
+def test_a_giant_video_holds_half_of_the_items() -> None:
+    held = np.bincount(World("giant", 50, 601).owners(np.random.default_rng(0)), minlength=50)
+    assert held[0] == 300
+    assert held.sum() == 601
+    assert held[1:].min() >= 6
+
+
+def test_near_the_end_few_items_differ_by_the_loss_and_go_wrong_by_video() -> None:
+    rng = np.random.default_rng(4)
+    world = World("equal", 4000, 40_000)
+    owners = world.owners(rng)
+    before, after = (np.array(run) for run in world.near_the_end(rng, owners, 0.97, 0.02, 0.04))
+    assert before.mean() == pytest.approx(0.97, abs=0.005)
+    assert (after - before).mean() == pytest.approx(-0.02, abs=0.004)
+    assert (after != before).mean() == pytest.approx(0.04, abs=0.005)
+    lost = ((before == 1) & (after == 0)).reshape(10, 4000).T
+    assert (lost.mean(1).var() - lost.var(1).mean() / 9) / lost.var() == pytest.approx(0.1, abs=0.04)
 
 
 @pytest.mark.parametrize("graded", [False, True])
@@ -76,6 +97,7 @@ def test_the_statistics_meet_their_bounds_on_a_few_runs() -> None:
     assert not [row for row in rows if row.broken]
     assert {row.what for row in rows} >= {
         intervals.OF_MEAN, intervals.OF_SUITE, intervals.OF_DIFFERENCE, verdicts.WORSE, verdicts.BETTER, "inconclusive",
+        ends.PASSES,
     }  # fmt: skip
     assert all(0 <= row.low <= row.high <= 1 and row.runs == 20 for row in rows)
 
@@ -102,7 +124,9 @@ def test_the_usual_clustered_error_would_break_a_bound(monkeypatch: pytest.Monke
         ((_, values, owners),) = parts
         sums = np.bincount(owners, values - values.mean())
         count = len(sums)
-        return Spread(np.sqrt(count / (count - 1) * (sums**2).sum()) / len(values), count - 1, 0.0, count)
+        return replace(
+            spread(parts), se=np.sqrt(count / (count - 1) * (sums**2).sum()) / len(values), degrees=count - 1
+        )
 
     world = World("lognormal", 8, 200, graded=True)
     tried = [Experiment("", partial(intervals._lost, world), {intervals.OF_DIFFERENCE: (0.95, 1.0)})]
@@ -178,7 +202,7 @@ def test_the_documents_table_is_of_these_experiments() -> None:
     assert table[-1] == f"{bounded} of {bounded} bounds met"
 
 
-@pytest.mark.parametrize("module", [simulation, experiment, intervals, verdicts])
+@pytest.mark.parametrize("module", [simulation, experiment, intervals, verdicts, ends])
 def test_the_examples_in_the_modules_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 

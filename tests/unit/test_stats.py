@@ -1,4 +1,4 @@
-"""The clustered mean against statsmodels' cluster-robust regression, Wilson against statsmodels, and coverage."""
+"""The clustered mean against statsmodels' cluster-robust regression, exact intervals against its, and coverage."""
 
 from __future__ import annotations
 
@@ -88,13 +88,14 @@ def test_the_degrees_of_freedom_are_at_most_those_of_equal_videos(sizes: list[in
         assert degrees == pytest.approx(len(sizes) - 1)
 
 
-@pytest.mark.parametrize(("successes", "n"), [(0, 10), (1, 30), (299, 300), (300, 300), (40, 100)])
-def test_wilson_equals_statsmodels(successes: int, n: int) -> None:
-    from scipy.stats import norm
+@pytest.mark.parametrize(("right", "n"), [(0, 10), (1, 30), (299, 300), (300, 300), (20, 400)])
+def test_near_the_ends_an_item_a_video_has_clopper_and_pearsons_interval(right: int, n: int) -> None:
     from statsmodels.stats.proportion import proportion_confint
 
-    ours = estimates.wilson(successes / n, n, norm.ppf(0.975))
-    assert ours == pytest.approx(proportion_confint(successes, n, method="wilson"), abs=1e-12)
+    found = estimates.mean([1.0] * right + [0.0] * (n - right), list(range(n)))
+    theirs = proportion_confint(right, n, method="beta")
+    assert found.interval == "exact"
+    assert (found.low, found.high) == pytest.approx(theirs, rel=0.1, abs=1e-3)  # n - 1 for n, and t for z
 
 
 def test_an_oracle_has_an_interval_that_admits_doubt() -> None:
@@ -161,19 +162,49 @@ def test_right_and_wrong_are_mirror_images(rows: list[tuple[float, int]]) -> Non
         assert (1 - other.high, 1 - other.low) == pytest.approx((one.low, one.high), abs=1e-9)
 
 
-@pytest.mark.parametrize("videos", [1, 4])
-def test_near_the_ends_it_is_wilsons_of_as_many_items_as_have_the_error(videos: int) -> None:
-    """An item a video is the textbook's proportion; four equal items of a video are as good as one."""
-    from statsmodels.stats.proportion import proportion_confint
+@pytest.mark.parametrize(("wrong", "interval"), [(30, "exact"), (40, "t"), (960, "t"), (970, "exact")])
+def test_the_interval_is_exact_with_fewer_than_about_34_items_right_or_wrong(wrong: int, interval: str) -> None:
+    found = estimates.mean([0.0] * wrong + [1.0] * (1000 - wrong), list(range(1000)))
+    assert found.interval == interval
+    assert found.low < 1 - wrong / 1000 < found.high
 
+
+def test_near_the_ends_equal_items_of_a_video_are_as_good_as_one() -> None:
     scores = [0.0] * 5 + [1.0] * 95
-    found = estimates.mean(scores * videos, list(range(100)) * videos)
-    quantile = estimates.t_quantile(0.95, 99)
-    alike = 0.95 * 0.05 / found.se**2
-    assert alike == pytest.approx(99)  # the variance of a sample has n - 1 for n
-    assert (found.low, found.high) == pytest.approx(estimates.wilson(0.95, alike, quantile))
-    theirs = proportion_confint(95, 100, method="wilson")
-    assert (found.low, found.high) == pytest.approx(theirs, abs=2e-3)
+    once, often = estimates.mean(scores, list(range(100))), estimates.mean(scores * 9, list(range(100)) * 9)
+    assert (once.interval, often.interval) == ("exact", "exact")
+    assert (often.low, often.high) == pytest.approx((once.low, once.high), abs=2e-3)
+
+
+def test_where_nothing_is_wrong_items_of_a_video_count_less_than_items_of_many() -> None:
+    """What videos of ten equal items are worth where nothing tells their correlation: 1 + 9 x 0.1 times fewer."""
+    apart, together = (estimates.mean([1.0] * 400, [i // size for i in range(400)]) for size in (1, 10))
+    assert apart.low == pytest.approx(0.025 ** (1 / 400))
+    assert together.low == pytest.approx(0.025 ** (1.9 / 400))
+
+
+def test_the_more_pairs_of_items_could_be_wrong_together_the_more_their_correlation_counts() -> None:
+    error = estimates.spread([(1.0, [1.0, 0.0] * 500, [i // 10 for i in range(1000)])])
+    assert error.correlation == 0
+    sizes = [error.size(share) for share in (0.0, 0.01, 0.1, 0.5)]
+    assert sizes[0] == pytest.approx(1000 / 1.9)
+    assert sizes == sorted(sizes)
+    assert sizes == [error.size(1 - share) for share in (0.0, 0.01, 0.1, 0.5)]
+    assert sizes[-1] > 900
+
+
+@pytest.mark.parametrize(
+    ("items", "videos", "mean"), [(50, 50, 0.99), (300, 100, 0.97), (600, 30, 0.99), (160, 8, 0.05)]
+)
+def test_the_interval_covers_near_the_ends(items: int, videos: int, mean: float) -> None:
+    """Monte Carlo with known truth: right and wrong answers of a correlation of 0.1 in a video."""
+    rng = np.random.default_rng(7)
+    clusters = np.arange(items) % videos
+    rates = rng.beta(9 * mean, 9 * (1 - mean), (400, videos))[:, clusters]
+    found = [
+        estimates.mean(run.tolist(), clusters.tolist()) for run in (rng.random((400, items)) < rates).astype(float)
+    ]
+    assert sum(one.low <= mean <= one.high for one in found) / 400 > 0.93
 
 
 def test_few_scores_that_hardly_differ_prove_little() -> None:

@@ -233,5 +233,6 @@ def _mean(pairs: Mapping[str, TaskPair], level: float) -> GatedMean:
         candidate=rounded(comparison.value_b),
         difference=rounded(comparison.mean.mean),
         ci=(rounded(comparison.mean.low), rounded(comparison.mean.high)),
+        interval=comparison.mean.interval,
         se=rounded(comparison.mean.se),
     )

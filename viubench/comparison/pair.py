@@ -317,6 +317,7 @@ def numbers(diff: Difference) -> dict[str, Any]:
     return {
         "difference": rounded(diff.mean),
         "ci": (rounded(diff.low), rounded(diff.high)),
+        "interval": diff.interval,
         "units": diff.n,
         "clusters": diff.clusters,
         "better": diff.better,

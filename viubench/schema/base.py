@@ -10,16 +10,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+Interval = Annotated[str, Field(exclude_if=lambda how: how == "t")]
+"""How a confidence interval was made: "t", or "exact" near the ends (see `viubench.stats.estimates`)."""
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def with_interval(test: str, interval: str) -> str:
+    """How a difference was judged: "exact McNemar, exact interval"; an interval of t needs no word."""
+    return test if interval == "t" else f"{test}, {interval} interval"
 
 
 def canonical_json(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from viubench.schema.base import Strict, task_frame
+from viubench.schema.base import Interval, Strict, task_frame, with_interval
 from viubench.schema.gate import GatedRun
 from viubench.schema.records import Groups, Status
 
@@ -36,6 +36,7 @@ class Change(Strict):
     b: float
     difference: float
     ci: tuple[float, float]
+    interval: Interval = "t"
     se: float
     units: int
     clusters: int
@@ -46,6 +47,11 @@ class Change(Strict):
     word: Word
     detectable: float | None
 
+    @property
+    def methods(self) -> str:
+        """The test, and the interval's method where it is not t."""
+        return with_interval(self.test, self.interval)
+
 
 class GroupChange(Strict):
     """The units of a task that have one value of a group key; a unit of several values counts in each. The interval is
@@ -55,6 +61,7 @@ class GroupChange(Strict):
     b: float
     difference: float
     ci: tuple[float, float]
+    interval: Interval = "t"
     units: int
     clusters: int
     better: int

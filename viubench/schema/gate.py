@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from viubench.schema.base import Strict, task_frame
+from viubench.schema.base import Interval, Strict, task_frame, with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,6 +96,7 @@ class Evidence(Strict):
     candidate: float
     difference: float
     ci: tuple[float, float]
+    interval: Interval = "t"
     se: float
     better: int
     worse: int
@@ -109,6 +110,11 @@ class Evidence(Strict):
     same_answers: bool
     detectable: float | None
     needed: int | None
+
+    @property
+    def methods(self) -> str:
+        """The test, and the interval's method where it is not t."""
+        return with_interval(self.test, self.interval)
 
 
 class TaskVerdict(Strict):
@@ -129,6 +135,7 @@ class GatedMean(Strict):
     candidate: float
     difference: float
     ci: tuple[float, float]
+    interval: Interval = "t"
     se: float
 
 

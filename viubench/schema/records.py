@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from viubench.schema.base import Strict, content_hash
+from viubench.schema.base import Interval, Strict, content_hash
 from viubench.schema.imported import FileVerdict, Imported
 from viubench.schema.pretext import ItemParams
 from viubench.schema.tasks import EvaluatorSpec, Protocol, Suite
@@ -261,6 +261,7 @@ class TaskResult(Strict):
     spread: Annotated[AnswerSpread | None, Field(exclude_if=lambda spread: spread is None)] = None
     pass_at_k: Annotated[dict[int, float], Field(exclude_if=lambda scores: not scores)] = {}
     vote: Annotated[float | None, Field(exclude_if=lambda score: score is None)] = None
+    interval: Interval = "t"
     needs_judge: Annotated[bool, Field(exclude_if=lambda needs: not needs)] = False
     """Whether the answers are for a judge to score: `value` then says nothing (see `viubench.judging`)."""
 
@@ -276,6 +277,7 @@ class SuiteResult(Strict):
     se: float
     tasks: list[str]
     groups: dict[str, float] = {}
+    interval: Interval = "t"
 
 
 class Results(Strict):

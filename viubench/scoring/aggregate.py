@@ -184,6 +184,7 @@ def _task(
         metric=entry.metric,
         value=rounded(estimate.value),
         ci=(rounded(estimate.low), rounded(estimate.high)),
+        interval=estimate.interval,
         se=rounded(estimate.se),
         n=len(frame) // len(by_number),
         clusters=estimate.clusters,
@@ -286,6 +287,7 @@ def _suite(suite: Suite, parts: Mapping[str, list[estimates.Part]], tasks: Mappi
     return SuiteResult(
         value=rounded(estimate.value),
         ci=(rounded(estimate.low), rounded(estimate.high)),
+        interval=estimate.interval,
         se=rounded(estimate.se),
         tasks=suite.tasks,
         groups={

@@ -8,6 +8,7 @@ Items of one source video are not independent, so the video is the unit (Miller,
 2411.00640). The usual clustered error with t of C-1 degrees of freedom is too bold where videos are few, or a few of
 them hold many of the items; so the error is the jackknife's, which leaves out each video in turn, and its degrees of
 freedom are Satterthwaite's. docs/statistics.md has the formulas with their sources, and what simulation says of them.
+Near 0 and 1, where a symmetric interval fails, `exact` takes over.
 What two runs of the same items differ by is in `viubench.stats.paired_differences`.
 """
 
@@ -17,6 +18,7 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +27,26 @@ Floats = NDArray[np.float64]
 Part = tuple[float, Sequence[float] | Floats, Sequence[Hashable]]
 """(weight, scores, clusters): items whose mean counts with this weight."""
 
+Interval = Literal["t", "exact"]
+"""How an interval was made: by t around the mean, or by `exact`, near the ends. Of one video it is the whole range."""
+
 TINY = 1e-12
 """Errors and differences below this are rounding."""
+
+NEAR = 3.0
+"""The mean is near 0 or 1 where a t interval of so many times its width would leave [0, 1]: with fewer than about 34
+items wrong (or right) of independent ones. Up to there t covers less than it says."""
+
+CORRELATION = 0.1
+"""Of two items of a video being wrong: what is expected where few items are wrong, which cannot show it."""
+
+PAIRS = 200.0
+"""How many pairs of items outweigh that expectation."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean in [0, 1] with its clustered standard error and confidence interval.
+    """A mean in [0, 1] with its clustered standard error and confidence interval, made as `interval` says.
 
     Attributes:
         design_effect: clustered variance over the variance of independent items; 1 where it cannot be estimated.
@@ -44,24 +59,42 @@ class Estimate:
     n: int
     clusters: int
     design_effect: float = 1.0
+    interval: Interval = "t"
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How far a weighted mean may be off: standard error clustered by video (0 with a single one) and its degrees of
-    freedom for t (C-1 where C videos weigh the same, else fewer); `independent`, the error of independent items."""
+    """How far a weighted mean may be off.
+
+    Attributes:
+        se: standard error clustered by video, 0 with a single one.
+        degrees: its degrees of freedom for t; C-1 where C videos weigh the same, else fewer.
+        independent: the error, were all items independent.
+        apart, together: variance of the mean of items of variance 1, were they independent (1/n of n items that weigh
+            the same), and what is added to it were those of a video all equal.
+        correlation: of two items of a video, in [0, 1].
+    """
 
     se: float
     degrees: float
     independent: float
     clusters: int
+    apart: float = 0.0
+    together: float = 0.0
+    correlation: float = 0.0
+
+    def size(self, share: float) -> float:
+        """How many independent items these are worth at most, where a `share` of them in [0, 1] is wrong (or right).
+
+        The more pairs of items of a video could both be wrong, the more the correlation seen counts.
+        """
+        seen = min(share, 1 - share) * self.together / (2 * self.apart**2)
+        return 1 / (self.apart + (self.correlation * seen + CORRELATION * PAIRS) / (seen + PAIRS) * self.together)
 
 
 def mean(scores: Sequence[float] | Floats, clusters: Sequence[Hashable], level: float = 0.95) -> Estimate:
-    """Mean of item scores with a clustered interval: t around the mean, Wilson's near 0 and 1.
-
-    Near means that a symmetric interval of twice the width would leave [0, 1], or that all scores are equal and it
-    would be a point. Wilson's is of as many right-or-wrong items as have this error, at most of those there are.
+    """Mean of item scores with a clustered interval: t around the mean, exact near 0 and 1 (`NEAR`), and where all
+    scores are equal, so that t would make it a point.
 
     With a single cluster nothing is known about other videos: the interval is [0, 1].
 
@@ -89,14 +122,36 @@ def weighted_mean(parts: Sequence[Part], level: float = 0.95) -> Estimate:
     n, error = sum(len(scores) for _, scores, _ in parts), spread(parts)
     if error.clusters == 1:
         return Estimate(value, 0.0, 0.0, 1.0, n, 1)
-    quantile = t_quantile(level, error.degrees)
-    half = quantile * error.se
+    half = t_quantile(level, error.degrees) * error.se
     low, high = value - half, value + half
-    if error.se < TINY or low < half or high > 1 - half:
-        alike = n if error.se < TINY else min(n, value * (1 - value) / error.se**2)
-        low, high = wilson(value, alike, quantile)
+    interval: Interval = "t"
+    if error.se < TINY or not NEAR * half <= value <= 1 - NEAR * half:
+        (low, high), interval = exact(value, error, level), "exact"
     effect = (error.se / error.independent) ** 2 if error.independent > 0 else 1.0
-    return Estimate(value, error.se, max(low, 0.0), min(high, 1.0), n, error.clusters, effect)
+    return Estimate(value, error.se, low, high, n, error.clusters, effect, interval)
+
+
+def exact(value: float, error: Spread, level: float) -> tuple[float, float]:
+    """Clopper and Pearson's exact interval of the mean of scores in [0, 1], of their effective number.
+
+    That number is value (1 - value) / se^2, which is n of independent right-or-wrong items, times (z / t)^2 since the
+    error is an estimate; at most `error.size`. The method is Korn and Graubard's, "Confidence intervals for proportions
+    with small expected number of positive counts estimated from survey data" (1998); the bound stands in for their
+    rule that clustering makes no sample larger. Scores between 0 and 1 vary less, so it holds for them too.
+
+    Args:
+        error: of two videos or more.
+    """
+    from scipy.special import betaincinv, ndtri
+
+    n = error.size(value)
+    if error.se >= TINY:
+        few = (float(ndtri(0.5 + level / 2)) / t_quantile(level, error.degrees)) ** 2
+        n = min(n, value * (1 - value) / error.se**2 * few)
+    right, wrong, tail = n * value, n * (1 - value), (1 - level) / 2
+    low = float(betaincinv(right, wrong + 1, tail)) if right > TINY else 0.0
+    high = float(betaincinv(right + 1, wrong, 1 - tail)) if wrong > TINY else 1.0
+    return low, high
 
 
 def spread(parts: Sequence[Part]) -> Spread:
@@ -112,7 +167,7 @@ def spread(parts: Sequence[Part]) -> Spread:
     index = {video: code for code, video in enumerate(dict.fromkeys(chain.from_iterable(ids for _, _, ids in parts)))}
     coded = [np.fromiter(map(index.__getitem__, ids), np.int64, len(ids)) for _, _, ids in parts]
     count = len(index)
-    moves, sums, reach, alone = (np.zeros(count) for _ in range(4))
+    moves, sums, reach, alone = (np.zeros(count) for _ in range(4))  # alone: variance of independent items' shares
     squares = independent = 0.0
     for (weight, scores, _), codes in zip(parts, coded, strict=True):
         values, n = np.asarray(scores, dtype=np.float64), len(scores)
@@ -127,39 +182,30 @@ def spread(parts: Sequence[Part]) -> Spread:
     if count == 1:
         return Spread(0.0, 0.0, math.sqrt(independent), 1)
     se = math.sqrt((count - 1) / count * float((moves**2).sum()))
-    return Spread(se, _degrees(sums, squares, reach, alone), math.sqrt(independent), count)
+    excess = reach**2 - alone
+    apart, together, correlation = float(alone.sum()), float(excess.sum()), 0.0
+    if squares >= TINY**2 and together >= TINY:
+        correlation = (float((sums**2).sum()) - squares) / together * apart / squares
+        correlation = min(max(correlation, 0.0), 1.0)
+    degrees = _degrees(reach, alone + correlation * excess)
+    return Spread(se, degrees, math.sqrt(independent), count, apart, max(together, 0.0), correlation)
 
 
-def _degrees(sums: Floats, squares: float, reach: Floats, alone: Floats) -> float:
+def _degrees(reach: Floats, variances: Floats) -> float:
     """Satterthwaite's degrees of freedom of the jackknife's variance (Bell and McCaffrey 2002), where any two items of
     a video are equally correlated (Imbens and Kolesar 2016): 2 x mean^2 / variance of that variance, were all normal.
 
     Args:
-        sums: [C], each video's deviations in the weighted mean; `squares`, sum of the squares of the items'.
         reach: [C], each video's weight in the mean, which sum to 1.
-        alone: [C], variance of each video's share in the mean if its items are independent, each of variance 1;
-            were they all equal it would be reach^2.
+        variances: [C], of each video's share in the mean, up to a common factor.
     """
-    excess = reach**2 - alone
-    possible, correlation = float(excess.sum()), 0.0
-    if squares >= TINY**2 and possible >= TINY:
-        correlation = (float((sums**2).sum()) - squares) / possible * float(alone.sum()) / squares
-    v = alone + min(max(correlation, 0.0), 1.0) * excess
-    v = v / v.sum()
+    v = variances / variances.sum()
     # The variance is a sum over videos of a (own error - reach x total error)^2: traces of its matrix and the square.
     a = 1 / (1 - reach) ** 2
     own, both, total = (float((a * x * y).sum()) for x, y in ((reach, reach), (reach, v), (v, v)))
     trace = float((a * (v - 2 * reach * v + reach**2)).sum())
     diagonal = float((a**2 * v * (v + 2 * reach**2 - 4 * reach * v)).sum())
     return trace**2 / (diagonal + 2 * own * total + 2 * both**2 - 4 * own * both + own**2)
-
-
-def wilson(share: float, n: float, quantile: float) -> tuple[float, float]:
-    """Wilson's score interval of a proportion; `n` may be an effective sample size, `quantile` is z or t."""
-    z2 = quantile**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = quantile / (1 + z2 / n) * float(np.sqrt(share * (1 - share) / n + z2 / (4 * n * n)))
-    return centre - half, centre + half
 
 
 def t_quantile(level: float, degrees: float) -> float:

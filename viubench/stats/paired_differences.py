@@ -8,7 +8,8 @@ Example:
     (0.167, 2, 1, 'exact McNemar')
 
 Sources: Miller, "Adding Error Bars to Evals" (arXiv 2411.00640), sections 4 and 5, for paired differences and what they
-can detect; McNemar (1947); Holm (1979); Benjamini and Hochberg (1995).
+can detect; McNemar (1947); Zou and Donner (2008) for intervals where few units differ; Holm (1979); Benjamini and
+Hochberg (1995).
 """
 
 from __future__ import annotations
@@ -20,9 +21,16 @@ from typing import Literal
 
 import numpy as np
 
-from viubench.stats.estimates import TINY, Floats, Part, spread, t_quantile
+from viubench.stats.estimates import TINY, Floats, Interval, Part, Spread, exact, spread, t_quantile
 
 Test = Literal["clustered t", "exact McNemar", "none"]
+
+FEWEST = 25.0
+"""Discordant units of which normal theory needs so many, of the same size and independent."""
+
+SKEWED = 0.06
+"""The skewness of a difference up to which t's bound fails in about alpha of the runs: at the usual alpha of 0.05 each
+0.1 adds one point (Hall, "The Bootstrap and Edgeworth Expansion" (1992), section 2.6)."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,8 @@ class Difference:
         p_worse, p_better: one-sided p-values against "the second is not worse" and "not better".
         test: where the p-values come from; "none" with a single video, which says nothing about others.
         degrees: degrees of freedom of the standard error (see `Spread`).
+        interval: how it was made.
+        size: how many independent units these are worth at most, if none differs (see `Spread.size`).
     """
 
     mean: float
@@ -50,6 +60,8 @@ class Difference:
     p_better: float
     test: Test
     degrees: float
+    interval: Interval
+    size: float
 
     @property
     def p_two_sided(self) -> float:
@@ -60,9 +72,8 @@ class Difference:
 def paired(first: Sequence[Part], second: Sequence[Part], level: float = 0.95) -> Difference:
     """The difference of two headlines over the same units, with the error of `viubench.stats.estimates.spread`.
 
-    Where every unit is right or wrong and has a video of its own, the p-values are McNemar's exact ones. Where all
-    units differ by the same (by nothing, often) there is no spread to estimate from, and only their number n speaks:
-    a share q^2 / (n + q^2) of units not seen, Wilson's bound at none seen, may differ by anything in [-1, 1].
+    Where every unit is right or wrong and has a video of its own, the p-values are McNemar's exact ones. Where few
+    units differ, or most of those that do differ in one direction, the interval is `by_gains_and_losses`.
 
     Args:
         first, second: the parts of each headline (`viubench.scoring.aggregate.headline_parts`), unit by unit in
@@ -84,22 +95,68 @@ def paired(first: Sequence[Part], second: Sequence[Part], level: float = 0.95) -
     n, better, worse = len(values), int((values > TINY).sum()), int((values < -TINY).sum())
     error = spread(parts)
     if error.clusters == 1:
-        return Difference(mean, error.independent, -1.0, 1.0, n, 1, better, worse, 1.0, 1.0, "none", 0.0)
-    quantile = t_quantile(level, error.degrees)
-    if error.se < TINY:
-        unseen = quantile**2 / (n + quantile**2)
-        centre, half = (1 - unseen) * mean, unseen
-        statistic = math.copysign(math.sqrt(n * abs(mean)), mean)  # the quantile at which the interval reaches 0
-    else:
-        centre, half, statistic = mean, quantile * error.se, mean / error.se
+        return Difference(mean, error.independent, -1.0, 1.0, n, 1, better, worse, 1.0, 1.0, "none", 0.0, "t", 1.0)
+    half = t_quantile(level, error.degrees) * error.se
+    low, high = max(mean - half, -1.0), min(mean + half, 1.0)
+    interval: Interval = "t"
+    if _few(parts, error):
+        (low, high), interval = by_gains_and_losses(parts, error, level), "exact"
+    statistic = math.copysign(math.sqrt(n * abs(mean)), mean) if error.se < TINY else mean / error.se
     p_worse, p_better = float(stdtr(error.degrees, statistic)), float(stdtr(error.degrees, -statistic))
     test: Test = "clustered t"
     if len(first) == 1 and n == error.clusters and {*first[0][1], *second[0][1]} <= {0.0, 1.0}:
         (p_worse, p_better), test = mcnemar(better, worse), "exact McNemar"
-    low, high = max(centre - half, -1.0), min(centre + half, 1.0)
     return Difference(
-        mean, error.se, low, high, n, error.clusters, better, worse, p_worse, p_better, test, error.degrees
-    )
+        mean, error.se, low, high, n, error.clusters, better, worse, p_worse, p_better, test, error.degrees,
+        interval, error.size(0.0),
+    )  # fmt: skip
+
+
+def _few(parts: Sequence[Part], error: Spread) -> bool:
+    """Whether normal theory fails: fewer than `FEWEST` discordant units, a skewness beyond `SKEWED`, or no spread.
+
+    Of b units that gain one point and c that lose one the number is b + c, and the skewness (b - c) / (b + c)^1.5; of
+    graded differences d it is (sum of |d|)^2 / sum of d^2. A video's units count as one as far as they are correlated.
+    """
+    if error.se < TINY:
+        return True
+    change = np.concatenate([weight / len(values) * np.asarray(values) for weight, values, _ in parts])
+    around = np.concatenate([weight / len(d) * (np.asarray(d) - np.mean(d)) for weight, d, _ in parts])
+    squares = float((around**2).sum())
+    skewness = float((around**3).sum()) / squares**1.5 * error.se / error.independent
+    return float(np.abs(change).sum()) ** 2 < FEWEST * float((change**2).sum()) or abs(skewness) > SKEWED
+
+
+def by_gains_and_losses(parts: Sequence[Part], error: Spread, level: float) -> tuple[float, float]:
+    """The interval of a mean difference from the exact ones of its gains and of its losses, each a mean in [0, 1].
+
+    With g and l their means, (g1, g2) and (l1, l2) their intervals and r the correlation of g and l, the lower end is
+    g - l - sqrt((g - g1)^2 + (l2 - l)^2 - 2 r (g - g1) (l2 - l)), and the upper one likewise: the method of variance
+    estimates recovery. Zou and Donner, "Construction of confidence limits about effect measures: a general approach"
+    (2008); of paired proportions Tang, Ling, Ling and Tian (2010). Where nothing is gained it is the exact one of the
+    losses, and where normal theory holds that of t. Graded differences are taken in units of their typical size, the
+    sum of squares over the sum, to which one of size 1 is added: a larger one may not have been seen yet.
+
+    Args:
+        parts: of differences in [-1, 1], with their `error`.
+    """
+    sizes = np.abs(np.concatenate([values for _, values, _ in parts]))
+    unit = float(((sizes**2).sum() + 1) / (sizes.sum() + 1))
+    found = []
+    for sign in (1.0, -1.0):
+        side: list[Part] = [(w, np.maximum(sign * np.asarray(d) / unit, 0.0), ids) for w, d, ids in parts]
+        found.append((min(float(sum(w * np.mean(d) for w, d, _ in side)), 1.0), spread(side)))
+    (gained, up), (lost, down) = found
+    correlation = 0.0
+    if min(up.se, down.se) >= TINY:
+        correlation = (up.se**2 + down.se**2 - (error.se / unit) ** 2) / (2 * up.se * down.se)
+    (g1, g2), (l1, l2) = (exact(value, own, level) for value, own in found)
+
+    def reach(one: float, other: float) -> float:
+        return math.sqrt(max(one**2 + other**2 - 2 * min(max(correlation, -1.0), 1.0) * one * other, 0.0))
+
+    low, high = gained - lost - reach(gained - g1, l2 - lost), gained - lost + reach(g2 - gained, lost - l1)
+    return max(unit * low, -1.0), min(unit * high, 1.0)
 
 
 def mcnemar(better: int, worse: int) -> tuple[float, float]:
@@ -159,9 +216,9 @@ def needed(difference: Difference, margin: float, alpha: float, power: float = 0
 
     def too_wide(times: float) -> float:
         """By how much the lower bound's distance exceeds the margin with so many times the units and videos."""
-        quantile = t_quantile(1 - 2 * alpha, times * (difference.degrees + 1) - 1)
         if difference.se < TINY:
-            return quantile**2 / (times * difference.n + quantile**2) - margin
+            return -math.expm1(math.log(alpha) / (times * difference.size)) - margin
+        quantile = t_quantile(1 - 2 * alpha, times * (difference.degrees + 1) - 1)
         return float((quantile + ndtri(power)) * difference.se / math.sqrt(times)) - margin
 
     fewest, most = 2 / (difference.degrees + 1), 1.0

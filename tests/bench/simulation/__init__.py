@@ -9,12 +9,12 @@ What is tried is what judges real runs: `viubench.stats.estimates`, `viubench.st
 `viubench.comparison.gate.judge`.
 """
 
-from tests.bench.simulation import intervals, verdicts
+from tests.bench.simulation import ends, intervals, verdicts
 from tests.bench.simulation.experiment import Experiment, OutcomeRow, simulate
 
 __all__ = ["Experiment", "OutcomeRow", "experiments", "simulate"]
 
 
 def experiments() -> list[Experiment]:
-    """All of them: intervals first, then the gate's verdicts."""
-    return [*intervals.experiments(), *verdicts.experiments()]
+    """All of them: intervals first, then the gate's verdicts, and both near the ends."""
+    return [*intervals.experiments(), *verdicts.experiments(), *ends.experiments()]

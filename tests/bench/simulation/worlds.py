@@ -19,8 +19,8 @@ import numpy as np
 from viubench.stats.estimates import Floats
 
 Generator = np.random.Generator
-Sizes = Literal["equal", "geometric", "lognormal", "skewed"]
-"""How items are spread over videos; `skewed`: a tenth of the videos hold half of the items."""
+Sizes = Literal["equal", "geometric", "lognormal", "skewed", "giant"]
+"""How items are spread over videos: of `skewed` ones a tenth hold half of the items, of `giant` ones a single one."""
 
 DISCORDANCE = 0.2
 """Share of the items that are right in one run and wrong in the other."""
@@ -51,8 +51,8 @@ class World:
         count, items = self.videos, self.items
         if self.sizes == "equal":
             owners = np.arange(items) % count
-        elif self.sizes == "skewed":
-            few, half = count // 10, items // 2
+        elif self.sizes in ("skewed", "giant"):
+            few, half = count // 10 if self.sizes == "skewed" else 1, items // 2
             owners = np.concatenate([np.arange(half) % few, few + np.arange(items - half) % (count - few)])
         else:
             weights = rng.exponential(size=count) if self.sizes == "geometric" else np.exp(rng.normal(size=count))
@@ -89,3 +89,21 @@ class World:
             before = np.where(differs, lost, rng.random(n) < 0.6).astype(np.float64)
             after = np.where(differs, ~lost, before).astype(np.float64)
         return before.tolist(), after.tolist()
+
+    def near_the_end(
+        self, rng: Generator, owners: list[int], score: float, loss: float, differing: float
+    ) -> tuple[list[float], list[float]]:
+        """Two runs of which the first has a `score` near 1 and the second one that is worse by `loss` in expectation,
+        where a small share `differing` of the items differs.
+
+        Each video has rates of its own at which its items are lost and gained, from the beta distribution of `scores`.
+        """
+        n, lost, gained = len(owners), (differing + loss) / 2, (differing - loss) / 2
+        falls, rises = (
+            rng.beta(9 * mean, 9 * (1 - mean), self.videos)[owners] if mean and self.videos < n else np.full(n, mean)
+            for mean in (lost, gained)
+        )
+        down = rng.random(n) < falls
+        up = ~down & (rng.random(n) < rises / (1 - lost))
+        before = down | (~up & (rng.random(n) < (score - lost) / (1 - differing)))
+        return before.astype(np.float64).tolist(), (~down & (before | up)).astype(np.float64).tolist()
