@@ -52,8 +52,10 @@ def test_strips_of_long_ids_have_names_that_files_may_have(tmp_path: Path) -> No
 
 def test_a_build_tells_at_the_start_that_its_folder_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_text("no video: told later than the folder")
     recipe = Catalogue().recipe("viubench-mini")
     for out in (tmp_path / "file", Path("/proc/none/x"), tmp_path / ("x" * 300)):
-        with pytest.raises(ViubenchError) as caught:  # before it looks for the videos, which are not there
-            build(recipe, Catalogue().tasks_of(recipe), tmp_path / "none", out, cache=FrameCache(tmp_path / "cache"))
+        with pytest.raises(ViubenchError) as caught:
+            build(recipe, Catalogue().tasks_of(recipe), tmp_path / "videos", out, cache=FrameCache(tmp_path / "cache"))
         assert caught.value.where == "--out"

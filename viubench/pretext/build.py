@@ -99,14 +99,15 @@ def build(
     for name in requested:
         _check_question(tasks[name])
     pool_of = pool_of or partial(KillablePool, workers)
-    output.file(out / "items.jsonl", "--out")
     paths, ignored = list_videos(videos, skip=out)
+    output.try_folder(out, "--out")
     frames = Frames(cache, folder_of(videos), recipe.sampling, recipe.check)
     with pool_of(DECODE_SECONDS) as pool:
         files, usable = _scan_all(paths, frames, pool)
     with pool_of(DRAW_SECONDS) as pool:
         drawing = draw_all(tasks, requested, usable, frames, seed, pool, progress)
         _check_items(requested, drawing, tasks, recipe.sampling)
+        out.mkdir(parents=True, exist_ok=True)
         if materialize:
             _materialize(drawing, frames, out / "frames", pool)
     (out / "build.json").unlink(missing_ok=True)
