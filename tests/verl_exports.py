@@ -18,14 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from trainer.config import TrainConfig
 from trainer.dataset import Questions
 from trainer.verl import export
+from trainer.verl.frames import FrameSource
+from viubench.engines import prompts
 from viubench.pretext.build import build
-from viubench.schema import Recipe, RecipeEntry, Resize, Sampling
+from viubench.runner.pipeline import frame_requests, shown
+from viubench.schema import Recipe, RecipeEntry, Resize, Sample, Sampling
 from viubench.tasks.registry import Catalogue
+from viubench.video import timestamps
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 
@@ -74,6 +76,7 @@ def questions(folder: Path, store: FrameCache, **more: Any) -> Questions:
         "max_steps": 2,
         "train_batch_size": 6,
         "seed": 3,
+        "bf16": True,
     }
     data |= {"items": {"train": str(folder)}, "protocol": "viubench-128"} | more
     config = TrainConfig.model_validate(data)
@@ -83,24 +86,38 @@ def questions(folder: Path, store: FrameCache, **more: Any) -> Questions:
 def handed() -> export.VerlExport:
     """An export of thirty thousand questions that was never written."""
     root = Path("/handed")
-    return export.VerlExport(root / "train.parquet", root / "verl_reward.py", root / "verl_agent.yaml", rows=29_952)
+    files = [root / name for name in ("train.parquet", "verl_reward.py", "verl_agent.yaml")]
+    return export.VerlExport(*files, Path("/frames"), 29_952)
 
 
-def on_the_pictures_clock(video: VideoInput, fps: float) -> VideoInput:
-    """The same frames, told as verl tells them: the k-th at k / fps seconds."""
-    places = tuple(range(len(video)))
-    times = tuple(k / fps for k in places)
-    return VideoInput(video.pixels, fps, places, times, len(video), len(video) / fps)
+def asked(questions: Questions, steps: int) -> list[tuple[Sample, tuple[VideoInput, ...]]]:
+    """The questions of the first steps and what they show, as a run of the harness shows it."""
+    found = []
+    for sample in (sample for step in range(steps) for sample in questions.batch(step)):
+        loaded = [questions.store.get(c, r, s, z) for r, c, s, z in frame_requests(sample, questions.train)]
+        found.append((sample, shown(sample, loaded)))
+    return found
 
 
-def drawn(frames: int, height: int, width: int, fps: float, seed: int) -> VideoInput:
-    """Frames that are the same on every machine: no file is decoded for them."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
-    return on_the_pictures_clock(VideoInput(pixels, fps, tuple(range(frames)), tuple(range(frames)), frames, 1.0), fps)
+def shown_bytes(source: FrameSource, store: FrameCache) -> int:
+    """Bytes of the frames of a clip."""
+    height, width = source.size(store)
+    return height * width * 3 * source.item.frames
 
 
-SHAPES = ((4, 64, 128, 2.0), (6, 128, 128, 0.8), (2, 192, 64, 12.5))
-"""Frames, height, width and frames a second of the drawn videos."""
+def written_out(processor: Any, question: str, videos: Sequence[VideoInput]) -> list[int]:
+    """The tokens that a question must become for Qwen3-VL, spelt out: times and visual tokens of every two frames,
+    within the marks that the chat template puts around a video."""
+    text: str = prompts.render(processor, question, len(videos))
+    pad = processor.video_token
+    for video in videos:
+        visual = (
+            "<|vision_start|>" + "<|pad|>" * (video.pixels.shape[1] * video.pixels.shape[2] // 32**2) + "<|vision_end|>"
+        )
+        text = text.replace(pad, "".join(stamp + visual for stamp in timestamps.stamps(timestamps.metadata(video))), 1)
+    tokens: list[int] = processor.tokenizer(text.replace("<|pad|>", pad), add_special_tokens=False)["input_ids"]
+    return tokens
+
 
 # --- answers --------------------------------------------------------------------------------------------------------
 

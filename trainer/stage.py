@@ -146,6 +146,7 @@ class Stage(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Validate when it is due, and have a checkpoint saved for the harness."""
+        self._finished = self.present()
         step, harness = state.global_step, self.config.harness_eval
         if self.evaluation is not None and harness is not None and step % harness.eval_steps == 0:
             control.should_save = True
@@ -153,7 +154,7 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         if self.eval_steps and (step % self.eval_steps == 0 or saves):
             samples = self.questions.validation(self.config.eval_limit)
             results = validate(self.policy, self.rewarder, self.questions, samples, self.config, self.processes)
-            self.numbers |= task_metrics("validation/", results)
+            self.numbers |= task_metrics("validation/", results) | self.baselines
             self.validated(results)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any) -> None:

@@ -74,7 +74,18 @@ HEAD = """\
 
 Figures of one machine, side by side: compare ratios, and seconds only within a table. Each section shows a command, run
 from a checkout, and what it printed; `python -m tests.bench document` writes this page from the files that the commands
-wrote. Nothing here was measured on a GPU.
+wrote.
+
+No figure here is from a GPU, for none was at hand. On a machine with one of 80 GB or more, nine minutes and no network:
+
+```bash
+PYTHON=.venv/bin/python tests/gpu/run.sh runs/gpu
+```
+
+It draws Qwen3-VL models of 2B and 8B at random, and gives memory, tokens a second and seconds of a GRPO step (LoRA on
+both, full weights on 2B), the share of weights that the step changed, questions a second of the hf engine at 48 frames
+of 512x512 with where the seconds go, and how fast the cores decode and feed. `--device cpu --shape tiny` tries the
+script out anywhere.
 """
 
 

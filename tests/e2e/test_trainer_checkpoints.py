@@ -1,19 +1,31 @@
-"""The checkpoints of a run: the last and the best stay, none is lost to a kill, and no two runs are mixed."""
+"""The checkpoints of a run: the last and the best stay, no kill costs one, no two runs are mixed, engines open them."""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
+import forked
+import numpy as np
 import pytest
-from tiny_training import Stop, Vowels, config, go, stop_after, untimed
+from tiny_training import FINETUNING, Stop, Vowels, config, go, stop_after, untimed, weights
 
-from trainer import grpo
-from trainer.checkpoints import checkpoint, manager
-from trainer.checkpoints.metrics_log import MetricsLog, read
+from trainer import grpo, stage
+from trainer.checkpoints import checkpoint, saving
+from trainer.checkpoints.metrics_log import read
+from trainer.checkpoints.saving import AtomicCheckpoints
+from trainer.config import TrainConfig
+from trainer.grpo import VideoGRPOTrainer
 from trainer.rewards import Diagnostics
-from viubench.engines import tiny_checkpoints
+from viubench.engines import make, tiny_checkpoints
+from viubench.engines.base import Request, Response
+from viubench.engines.hf import HfEngine
 from viubench.errors import ViubenchError
+from viubench.schema import Decoding, Sample
+from viubench.video.frames import VideoInput
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.engine
@@ -28,11 +40,11 @@ def test_the_last_and_the_best_checkpoint_stay(
     def validate(*_: Any) -> dict[str, Diagnostics]:
         return {"few": Diagnostics(next(scores), 0, 1, 0, 1, 0.1, 3, ("a",))}
 
-    monkeypatch.setattr(grpo, "validate", validate)
+    monkeypatch.setattr(stage, "validate", validate)
     chosen = config(world, tiny_model, max_steps=5, save_steps=1, save_total_limit=2, eval_steps=9)
     go(chosen, world, tmp_path / "run")
     assert [path.name[-1] for path in checkpoint.complete(tmp_path / "run")] == ["2", "4", "5"]
-    assert manager.best(tmp_path / "run") == (tmp_path / "run" / "checkpoint-000002", 0.9)
+    assert stage.best(tmp_path / "run") == (tmp_path / "run" / "checkpoint-000002", 0.9)
     card = (tmp_path / "run" / "checkpoint-000002" / "README.md").read_text()
     assert "| few | 0.900 | 0.000 |" in card
     scores = iter([0.9, 0.3, 0.5, 0.6, 0.2])
@@ -42,41 +54,79 @@ def test_the_last_and_the_best_checkpoint_stay(
     assert [path.name[-1] for path in checkpoint.complete(tmp_path / "last")] == ["5"]
 
 
-def test_a_kill_between_checkpoint_and_log_line_loses_neither(
-    tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def killed(chosen: TrainConfig, world: Path, out: Path, kind: type, method: str, at: int) -> None:
+    """Train in a process that is killed when it has done, for step `at`, what `method` does."""
+
+    def program() -> None:
+        done = getattr(kind, method)
+
+        def dying(self: Any, *given: Any, **named: Any) -> Any:
+            result = done(self, *given, **named)
+            if self.state.global_step == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        setattr(kind, method, dying)
+        go(chosen, world, out)
+
+    with (out.parent / "printed").open("w") as printed:
+        code = forked.start(program, stdout=printed, stderr=printed).wait(120)
+    assert code == -signal.SIGKILL, (out.parent / "printed").read_text()
+
+
+@pytest.mark.parametrize("kind", ["full", "lora"])
+def test_a_kill_in_the_middle_of_a_save_loses_nothing(
+    kind: str, tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """First while transformers writes, then when only the new name is missing; each time resumed to the same bytes."""
     monkeypatch.setattr(grpo, "Rewarder", Vowels)
-    chosen = config(world, tiny_model)
-    go(chosen, world, tmp_path / "whole")
-    write = MetricsLog.write
-
-    def killed(self: MetricsLog, metrics: Any) -> None:
-        if metrics["step"] == 1:
-            raise Stop
-        write(self, metrics)
-
-    monkeypatch.setattr(MetricsLog, "write", killed)
-    with pytest.raises(Stop):
-        go(chosen, world, tmp_path / "run")
-    assert checkpoint.latest(tmp_path / "run") == tmp_path / "run" / "checkpoint-000002"
-    assert [line["step"] for line in read(tmp_path / "run")] == [0]
-    monkeypatch.setattr(MetricsLog, "write", write)
-    go(chosen, world, tmp_path / "run")
-    assert untimed(read(tmp_path / "run")) == untimed(read(tmp_path / "whole"))
+    chosen = config(world, tiny_model, finetuning=FINETUNING[kind], beta=0.1)
+    whole = weights(go(chosen, world, tmp_path / "whole"))
+    run = tmp_path / "run"
+    killed(chosen, world, run, VideoGRPOTrainer, "_save_optimizer_and_scheduler", at=2)
+    assert (run / saving.WRITTEN / "checkpoint-2" / "optimizer.pt").is_file()
+    assert not checkpoint.complete(run)
+    killed(chosen, world, run, AtomicCheckpoints, "_complete", at=4)
+    assert [path.name for path in checkpoint.complete(run)] == ["checkpoint-000002"]
+    assert list(run.glob(checkpoint.LEFTOVER))
+    ended = weights(go(chosen, world, run))
+    assert all(torch.equal(one, ended[name]) for name, one in whole.items())
+    for step in ("checkpoint-000002", "checkpoint-000004"):
+        for name in ("model.safetensors", "optimizer.pt"):
+            assert (run / step / name).read_bytes() == (tmp_path / "whole" / step / name).read_bytes()
+    assert untimed(read(run)) == untimed(read(tmp_path / "whole"))
+    assert not (run / saving.WRITTEN).exists()
+    assert not list(run.glob(checkpoint.LEFTOVER))
 
 
 def test_another_run_is_not_mixed_in(tiny_model: Path, world: Path, tmp_path: Path) -> None:
-    chosen = config(world, tiny_model, max_steps=2)
+    chosen = config(world, tiny_model, max_steps=3)
     with pytest.raises(Stop):
-        go(chosen, world, tmp_path / "run", stop_after(1))
+        go(chosen, world, tmp_path / "run", stop_after(2))
     with pytest.raises(ViubenchError, match="another configuration"):
-        go(config(world, tiny_model, max_steps=2, learning_rate=0.02), world, tmp_path / "run")
+        go(config(world, tiny_model, max_steps=3, learning_rate=0.02), world, tmp_path / "run")
     other = tmp_path / "model"
     tiny_checkpoints.write(other, seed=1)
     with pytest.raises(ViubenchError, match="another configuration"):
-        go(config(world, other, max_steps=2), world, tmp_path / "run")
-    renamed = config(world, tiny_model, max_steps=2, checks={"on_collapse": "stop"}, run_name="renamed")
+        go(config(world, other, max_steps=3), world, tmp_path / "run")
+    renamed = config(world, tiny_model, max_steps=3, checks={"on_collapse": "stop"}, run_name="renamed")
     go(renamed, world, tmp_path / "run")
+
+
+def test_what_an_out_of_memory_asks_for_may_change_on_a_resume(
+    tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other micro-batches and full sequences round otherwise; the questions and, at first, the answers are the same."""
+    monkeypatch.setattr(grpo, "Rewarder", Vowels)
+    go(config(world, tiny_model, max_steps=6), world, tmp_path / "whole")
+    with pytest.raises(Stop):
+        go(config(world, tiny_model), world, tmp_path / "run", stop_after(2))
+    changed = config(world, tiny_model, max_steps=6, micro_batch_size=2, gradient_checkpointing=True)
+    go(changed, world, tmp_path / "run")
+    lines, expected = (read(tmp_path / name) for name in ("run", "whole"))
+    assert [line["step"] for line in lines] == list(range(6))
+    assert lines[2]["few/reward"] == expected[2]["few/reward"]
+    assert lines[2]["grad_norm"] == pytest.approx(expected[2]["grad_norm"], rel=1e-3)
 
 
 def test_one_process_at_a_time_trains_into_a_folder(tiny_model: Path, world: Path, tmp_path: Path) -> None:
@@ -88,5 +138,61 @@ def test_one_process_at_a_time_trains_into_a_folder(tiny_model: Path, world: Pat
         told["second"] = True
 
     told: list[dict[str, Any]] = []
-    go(chosen, world, tmp_path / "run", lambda line: (second(line), told.append(line)))
+    go(chosen, world, tmp_path / "run", lambda line: (second(line), told.append(line))[0])
     assert told[0]["second"]
+
+
+# --- opened as a model ------------------------------------------------------------------------------------------------
+
+
+def answer(engine: Any) -> str:
+    pixels = np.random.default_rng(3).integers(0, 256, (8, 64, 64, 3), np.uint8)
+    clip = VideoInput(pixels, 25.0, tuple(range(0, 96, 12)), tuple(n * 0.48 for n in range(8)), 96, 3.84)
+    sample = Sample(id="s", task="t", cluster="c", clips=(), question="<video>\nWhen?", target=None, answer_text="")
+    request = Request(sample, (clip,), (clip.pixel_hash(),), Decoding(max_tokens=12))
+
+    async def run() -> Response:
+        async with engine:
+            return await engine.generate(request)
+
+    return asyncio.run(run()).text
+
+
+class InMemory(HfEngine):
+    """The hf engine over a model that was never written to disk."""
+
+    def __init__(self, base: Path, model: Any) -> None:
+        super().__init__(str(base), {"device": "cpu"})
+        self._given = model
+
+    async def start(self) -> None:
+        await super().start()
+        self._model = self._given.eval()
+
+
+@pytest.mark.parametrize("kind", ["full", "lora"])
+def test_it_opens_as_a_model_and_answers_like_the_one_in_memory(
+    kind: str, tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grpo, "Rewarder", Vowels)
+    rate = 0.05 if kind == "lora" else 0.01
+    policy = go(config(world, tiny_model, finetuning=FINETUNING[kind], learning_rate=rate), world, tmp_path / "run")
+    path = checkpoint.latest(tmp_path / "run")
+    assert path is not None
+    there = answer(make("hf", model=str(path), base_urls=(), args={"device": "cpu"}))
+    assert there == answer(InMemory(tiny_model, policy.base))
+    assert there != answer(HfEngine(str(tiny_model), {"device": "cpu"})), "training must have changed the answer"
+    for name in ("config.json", "generation_config.json", "tokenizer.json", "processor_config.json"):
+        assert (path / name).read_bytes() == (tiny_model / name).read_bytes()
+    assert "viubench run --model" in (path / "README.md").read_text()
+    if kind == "lora":
+        from transformers import AutoModelForImageTextToText
+
+        peft = pytest.importorskip("peft")
+        bare = AutoModelForImageTextToText.from_pretrained(tiny_model)
+        adapted = peft.PeftModel.from_pretrained(bare, path / "adapter")
+        merged = AutoModelForImageTextToText.from_pretrained(path)
+        ids = torch.arange(40)[None] + 60
+        types = torch.zeros_like(ids)
+        scores = [model(input_ids=ids, mm_token_type_ids=types).logits for model in (adapted, merged)]
+        assert (scores[0] - scores[1]).abs().max() < 1e-4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from tiny_training import Stop, asked, config, opened, stop_after, untimed
 
-from trainer import sft
+from trainer import sft, stage
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.metrics_log import read
 from trainer.config import TrainConfig, WarmStart
@@ -48,13 +49,13 @@ def validations(*scores: tuple[float, float]) -> Callable[..., dict[str, Diagnos
 
 
 def learn(chosen: TrainConfig, world: Path, out: Path, progress: Callable[[dict[str, Any]], None] = print) -> Path:
-    return sft.warm_start(chosen, out, asked(chosen, world), opened(chosen), progress)
+    return sft.warm_start(chosen, out, asked(chosen, world), opened(chosen), progress=progress)
 
 
 def test_it_ends_when_every_task_passed_two_validations_in_a_row(
     tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sft, "validate", validations((1, 0.5), (0.5, 1), (1, 1), (1, 1)))
+    monkeypatch.setattr(stage, "validate", validations((1, 0.5), (0.5, 1), (1, 1), (1, 1)))
     chosen = schooled(world, tiny_model)
     last = learn(chosen, world, tmp_path)
     assert last == checkpoint.latest(tmp_path / sft.FOLDER)
@@ -74,15 +75,15 @@ def test_a_stopped_warm_start_ends_as_one_never_stopped(
 ) -> None:
     chosen = schooled(world, tiny_model, max_steps=6)
     scores = [(1, 0.5), (1, 1), (1, 1)]
-    monkeypatch.setattr(sft, "validate", validations(*scores))
+    monkeypatch.setattr(stage, "validate", validations(*scores))
     whole = learn(chosen, world, tmp_path / "whole")
-    monkeypatch.setattr(sft, "validate", validations(*scores))
+    monkeypatch.setattr(stage, "validate", validations(*scores))
     with pytest.raises(Stop):
         learn(chosen, world, tmp_path / "stopped", stop_after(2))
-    monkeypatch.setattr(sft, "validate", validations(*scores[1:]))
+    monkeypatch.setattr(stage, "validate", validations(*scores[1:]))
     resumed = learn(chosen, world, tmp_path / "stopped")
     assert whole.name == resumed.name
-    for name in ("model.safetensors", "trainer/optimizer.safetensors"):
+    for name in ("model.safetensors", "optimizer.pt"):
         assert (whole / name).read_bytes() == (resumed / name).read_bytes()
     logs = [read(tmp_path / name / sft.FOLDER) for name in ("whole", "stopped")]
     assert untimed(logs[0]) == untimed(logs[1])
@@ -91,7 +92,7 @@ def test_a_stopped_warm_start_ends_as_one_never_stopped(
 def test_a_horizon_that_ends_too_soon_is_an_error_and_the_state_is_saved(
     tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sft, "validate", validations((1, 0.5)))
+    monkeypatch.setattr(stage, "validate", validations((1, 0.5)))
     with pytest.raises(ViubenchError, match="1 of 2 tasks below their thresholds") as raised:
         learn(schooled(world, tiny_model, max_steps=4), world, tmp_path)
     assert "order 0.9 and 0.2" in raised.value.message
@@ -126,12 +127,17 @@ def test_a_task_past_its_mark_is_asked_seldom(tiny_model: Path, world: Path) -> 
     assert curriculum.streaks == {"few": 0, "order": 1}
 
 
-def test_the_loss_is_the_cross_entropy_of_the_true_answers(tiny_model: Path, world: Path) -> None:
-    """Against torch's own cross entropy, question by question and without padding."""
-    chosen = schooled(world, tiny_model)
+@pytest.mark.parametrize("checkpointed", [False, True], ids=["shared prompts", "full sequences"])
+def test_the_loss_is_the_cross_entropy_of_the_true_answers(
+    checkpointed: bool, tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against torch's own cross entropy, question by question and without padding, over all tokens of the step."""
+    chosen = schooled(world, tiny_model, max_steps=1, train_batch_size=6)
+    chosen = chosen.model_copy(update={"gradient_checkpointing": checkpointed})
     questions, policy = asked(chosen, world), opened(chosen)
-    samples = (questions.batch(0) + questions.batch(1) + questions.batch(2))[:5]
-    expected, tokens = 0.0, 0
+    assert chosen.warm_start is not None
+    samples = sft.Curriculum({"few": 0, "order": 0}).next_batch(questions, chosen, chosen.warm_start)
+    expected, tokens = torch.zeros(()), 0
     for sample in samples:
         inputs = policy.pack(sample, questions.videos(sample)).inputs
         answer = torch.tensor([policy.encode_answer(sample.answer_text)])
@@ -139,14 +145,15 @@ def test_the_loss_is_the_cross_entropy_of_the_true_answers(tiny_model: Path, wor
         labels = torch.cat([torch.full_like(inputs["input_ids"], -100), answer], 1)
         types = torch.cat([inputs["mm_token_type_ids"], torch.zeros_like(answer)], 1)
         media = {name: inputs[name] for name in ("pixel_values_videos", "video_grid_thw")}
-        # A picture's placeholder is never said (see Policy), so that nothing of the rest's probability is its.
         logits = policy.base(input_ids=whole, mm_token_type_ids=types, **media).logits
-        logits[..., [policy.base.config.image_token_id, policy.base.config.video_token_id]] = -torch.inf
-        loss = torch.nn.functional.cross_entropy(logits[0, :-1].detach(), labels[0, 1:])
-        expected += float(loss.detach()) * answer.shape[1]
+        loss = torch.nn.functional.cross_entropy(logits[0, :-1], labels[0, 1:])
+        expected = expected + loss * answer.shape[1]
         tokens += answer.shape[1]
-    optimizer = torch.optim.SGD([p for _, p in policy.trainable()], lr=0.0)
-    metrics = sft.sft_step(policy, optimizer, samples, questions, chosen, 0.0)
-    assert metrics["tokens"] == tokens
-    assert metrics["loss"] == pytest.approx(expected / tokens, rel=1e-5)
-    assert metrics["grad_norm"] > 0
+    (expected / tokens).backward()
+    norm = math.sqrt(sum(float(p.grad.square().sum()) for p in policy.base.parameters() if p.grad is not None))
+    monkeypatch.setattr(stage, "validate", validations((0, 0)))
+    with pytest.raises(ViubenchError, match="below their thresholds"):
+        learn(chosen, world, tmp_path)
+    (line,) = read(tmp_path / sft.FOLDER)
+    assert line["loss"] == pytest.approx(float(expected) / tokens, rel=1e-4)
+    assert line["grad_norm"] == pytest.approx(norm, rel=1e-4)

@@ -1,4 +1,4 @@
-"""Two processes of torchrun train as one does, by the command: full weights, adapters, FSDP, vLLM; killed, and wrong.
+"""Two processes of torchrun train as one does, by the command: full weights and adapters; killed, resumed, and wrong.
 
 torchrun is started twice. The first start is killed in the middle of a training, the second resumes it. One process is
 this one, which has imported everything; its numbers must be the same.
@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +34,9 @@ pytestmark = [
 ]
 
 WARM = {
-    "max_steps": 4, "train_batch_size": 3, "warmup_steps": 0, "eval_steps": 1,
+    "max_steps": 4, "train_batch_size": 4, "warmup_steps": 0, "eval_steps": 1,
     "thresholds": {"few": {"score": 0.9, "exact": 0.5}},
 }  # fmt: skip
-VLLM: dict[str, Any] = {"warm_start": None, "rollout": {"engine": "vllm", "engine_args": {"max_model_len": 4096}}}
 
 NUMBERS, SMALL = 1e-3, 1e-6
 """How far a metric may be from that of one process, relative and absolute: sums of float32 in another order."""
@@ -51,17 +48,19 @@ a weight whose gradient is all but zero by the sign of its rounding error."""
 
 @dataclass
 class Trainings:
-    """Trainings of this file, by their folder in `root`: three questions a step, warm start, then GRPO."""
+    """Trainings of this file, by their folder in `root`: four questions a step, warm start, then GRPO."""
 
     root: Path
     world: Path
     model: Path
 
     def arguments(self, name: str, finetuning: str, changes: dict[str, Any]) -> list[str]:
-        usual: dict[str, Any] = {"max_steps": 3, "train_batch_size": 3, "learning_rate": 0.001, "warm_start": WARM}
+        usual: dict[str, Any] = {
+            "max_steps": 3, "train_batch_size": 4, "learning_rate": 0.001, "warm_start": WARM, "beta": 0.1,
+        }  # fmt: skip
         chosen = config(self.world, self.model, finetuning=FINETUNING[finetuning], **usual | changes)
         file = self.root / f"{name}.yaml"
-        file.write_text(yaml.safe_dump(chosen.model_dump(mode="json", exclude_none=True) | {"epsilon": None}))
+        file.write_text(yaml.safe_dump(chosen.model_dump(mode="json", exclude_none=True)))
         return [
             "train", "--config", str(file), "--out", str(self.root / name), "--device", "cpu", "--quiet",
             "--frame-cache", str(self.world / "frames"),
@@ -113,31 +112,25 @@ def runs(tmp_path_factory: pytest.TempPathFactory, world: Path, tiny_model: Path
 
 @pytest.fixture(scope="module")
 def output(runs: Trainings) -> Output:
-    """Both starts: the second process's reward goes wrong; its training is killed when it is run again; resumed."""
+    """Both starts: a training is killed within a step; it is resumed, and in the last a reward goes wrong."""
     process = runs.torchrun(
         runs.plan("full", "full"),
         runs.plan("lora", "lora"),
-        runs.plan("stopped", "fsdp", turns={"wrong_at": [1, 2, 0]}),
-        runs.plan("stopped", "fsdp", turns={"still_at": [2, 2, 0]}),
+        runs.plan("stopped", "full", turns={"still_at": [2, 2, 0]}),
     )
     while len(read(runs.root / "stopped")) < 2 and process.poll() is None:
         time.sleep(0.05)
+    time.sleep(1)  # for the checkpoint behind the line
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     killed = process.communicate(timeout=60)  # its pipes close when all its processes are gone
     assert process.returncode == -signal.SIGKILL, killed[1][-4000:]
-    shutil.copytree(runs.root / "stopped", runs.root / "killed")
-    vllm = [runs.plan("vllm", "fsdp", **VLLM)] if find_spec("vllm") else []
-    missing = runs.plan("missing", "full", items={"train": str(runs.root / "nowhere"), "validation": "nowhere"})
-    process = runs.torchrun(runs.plan("fsdp", "fsdp"), runs.plan("stopped", "fsdp"), *vllm, missing)
+    process = runs.torchrun(
+        runs.plan("stopped", "full"), runs.plan("wrong", "lora", turns={"wrong_at": [1, 3, 0]}, warm_start=None)
+    )
     resumed = process.communicate(timeout=600)
-    assert process.returncode == 0, resumed[1][-4000:]
+    assert process.returncode not in (0, -signal.SIGKILL), resumed[1][-4000:]
     return Output(killed, resumed)
-
-
-@pytest.fixture(scope="module")
-def full_alone(runs: Trainings) -> Path:
-    return runs.alone("full-alone", "full")
 
 
 def weights(folder: Path) -> Any:
@@ -177,10 +170,11 @@ def close(run: Path, alone: Path, base: Path) -> None:
         assert apart < WEIGHTS
 
 
-def test_full_weights_in_every_process(runs: Trainings, output: Output, full_alone: Path, tiny_model: Path) -> None:
+def test_full_weights_in_every_process(runs: Trainings, output: Output, tiny_model: Path) -> None:
     assert output.codes("full") == {"0"}
-    close(runs.root / "full", full_alone, tiny_model)
-    lines = read(full_alone)
+    alone = runs.alone("full-alone", "full")
+    close(runs.root / "full", alone, tiny_model)
+    lines = read(alone)
     assert min(line["grad_norm"] for line in lines) > 0
     assert max(line["few/reward"] for line in lines) > 0
     assert len({line["few/reward"] for line in lines}) > 1, "the rewards follow from the answers"
@@ -192,57 +186,20 @@ def test_adapters(runs: Trainings, output: Output, tiny_model: Path) -> None:
     assert (last(runs.root / "lora") / "adapter" / "adapter_model.safetensors").is_file()
 
 
-def test_sharded_weights(runs: Trainings, output: Output, full_alone: Path, tiny_model: Path) -> None:
-    """Against one process with full weights; the checkpoint is a full one, which transformers opens."""
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-
-    assert output.codes("fsdp") == {"0"}
-    fsdp = runs.root / "fsdp"
-    close(fsdp, full_alone, tiny_model)
-    opened = AutoModelForImageTextToText.from_pretrained(last(fsdp))
-    saved = {name: tensor.shape for name, tensor in opened.state_dict().items()}
-    base = AutoModelForImageTextToText.from_pretrained(tiny_model)
-    assert saved == {name: tensor.shape for name, tensor in base.state_dict().items()}
-    assert opened.config.text_config.vocab_size == base.config.text_config.vocab_size
-    AutoProcessor.from_pretrained(last(fsdp))
-
-
-def test_vllm_samples_in_every_process(runs: Trainings, output: Output) -> None:
-    """Each process has an engine of its own, which gets the full weights before each step, also from shards."""
-    pytest.importorskip("vllm")
-    assert output.codes("vllm") == {"0"}
-    lines = read(runs.root / "vllm")
-    assert [line["step"] for line in lines] == [0, 1, 2]
-    assert lines[-1]["kl"] > 0.001, "the weights moved"
-    assert max(line["gap_max"] for line in lines) < 1e-4, "and the engines' with them"
-
-
-def test_wrong_then_killed_then_resumed_ends_as_never_stopped(runs: Trainings, output: Output) -> None:
-    """A reward of the second process is 1.5; run again, killed within a step; resumed by two processes and by one."""
-    (message,) = errors(output.killed[1])
-    assert "is 1.5, not a number in [0, 1] (after 1 steps; they are saved in" in message
-    first = [line for line in output.killed[0].splitlines() if line.startswith("stopped ")]
-    assert len(first) == 2, "both processes ended, and the killed one printed nothing"
-    assert not any(line.endswith(" 0") for line in first)
-    assert last(runs.root / "killed").name == "checkpoint-000002"
+def test_killed_then_resumed_ends_as_never_stopped(runs: Trainings, output: Output) -> None:
+    assert output.codes("stopped") == {"0"}
     assert output.resumed[0].count(f"trained: {runs.root / 'stopped'}") == 1
-    stopped, fsdp = runs.root / "stopped", runs.root / "fsdp"
-    assert {path.name for path in checkpoint.complete(runs.root / "killed")} == {
-        "checkpoint-000001", "checkpoint-000002",
-    }  # fmt: skip
-    for name in ("model.safetensors", "trainer/optimizer.safetensors", "trainer/random.safetensors"):
-        assert (last(stopped) / name).read_bytes() == (last(fsdp) / name).read_bytes()
-    assert untimed(read(stopped)) == untimed(read(fsdp))
-    by_one = runs.alone("killed", "fsdp")
-    assert (weights(last(by_one)) - weights(last(fsdp))).norm() / weights(last(fsdp)).norm() < WEIGHTS
-    assert read(by_one)[-1]["grad_norm"] == pytest.approx(read(fsdp)[-1]["grad_norm"], rel=NUMBERS)
+    stopped, full = runs.root / "stopped", runs.root / "full"
+    for name in ("model.safetensors", "optimizer.pt"):
+        assert (last(stopped) / name).read_bytes() == (last(full) / name).read_bytes()
+    assert untimed(read(stopped)) == untimed(read(full))
 
 
-def test_a_message_is_printed_once(runs: Trainings, output: Output) -> None:
-    """The result by the main process, and an error that all processes have by the first of them."""
-    trained = 2 + 2 + bool(find_spec("vllm"))
-    assert (output.killed[0] + output.resumed[0]).count("trained: ") == trained
-    (message,) = errors(output.resumed[1])
-    assert "nowhere" in message
-    assert "0" not in output.codes("missing")
-    assert not (runs.root / "missing").exists()
+def test_a_reward_that_goes_wrong_in_the_second_process_ends_both(runs: Trainings, output: Output) -> None:
+    assert "0" not in output.codes("wrong")
+    assert any("is 1.5, not a number in [0, 1] (after 1 steps" in line for line in errors(output.resumed[1]))
+    assert [line["step"] for line in read(runs.root / "wrong")] == [0]
+
+
+def test_the_result_is_printed_once(runs: Trainings, output: Output) -> None:
+    assert (output.killed[0] + output.resumed[0]).count("trained: ") == 3

@@ -61,6 +61,7 @@ def config(world: Path, model: Path, **changes: Any) -> TrainConfig:
         "items": {"train": str(world / "train"), "validation": str(world / "validation")}, "max_steps": 4,
         "train_batch_size": 2, "num_generations": 4, "max_completion_length": 6, "learning_rate": 0.01,
         "beta": 0.001, "dtype": "float32", "save_steps": 2, "eval_steps": 2, "eval_limit": 1,
+        "report_to": (),
     }  # fmt: skip
     return TrainConfig.model_validate(base | changes)
 
@@ -83,7 +84,7 @@ def go(
 ) -> Policy:
     """Train in `out` with a freshly opened model."""
     policy = opened(chosen)
-    grpo.train(chosen, out, asked(chosen, world), policy, progress, **more)
+    grpo.train(chosen, out, asked(chosen, world), policy, progress=progress, **more)
     return policy
 
 
@@ -99,5 +100,13 @@ def stop_after(step: int) -> Any:
     return progress
 
 
+def weights(policy: Policy) -> dict[str, Any]:
+    """What was trained, by name."""
+    return {name: p.detach() for name, p in policy.base.named_parameters() if p.requires_grad}
+
+
 def untimed(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in line.items() if not key.startswith("seconds")} for line in lines]
+    return [
+        {key: value for key, value in line.items() if not key.startswith(("seconds", "profiling", "step_time"))}
+        for line in lines
+    ]

@@ -4,23 +4,21 @@ Example:
     plan = [{"name": "full", "arguments": ["train", "--config", ...]}, {"name": "wrong", "wrong_at": [1, 2, 0], ...}]
     torchrun --nproc-per-node 2 torchrun_trainings.py PLAN.json   # a line "NAME RANK EXIT-CODE" after each training
 
-The group of processes is joined once and shared by the trainings. A question is rewarded by one process alone. In a
-validation every answer passes any threshold, so that a warm start ends after two.
+A training that fails is the last. A question is rewarded by one process alone. In a validation every answer passes any
+threshold, so that a warm start ends after two.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from unittest.mock import patch
-
-from trainer.distributed import ProcessGroup
 
 from evaluators.temporal_iou import TemporalIoU
 from trainer.rewards import Reward, Rewarder
@@ -50,26 +48,9 @@ def vowels(wrong_at: list[int] | None = None, still_at: list[int] | None = None)
     return reward
 
 
-class Shared(ProcessGroup):
-    """A group that is left when the script ends, not when a training does; an error is handled as in any other."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            super().__exit__(kind, error, trace)
-
-
-def run(name: str, arguments: list[str], processes: ProcessGroup, **turns: Any) -> int:
+def run(name: str, arguments: list[str], **turns: Any) -> int:
     """The exit code of one training."""
-    shared = Shared(
-        **{key: value for key, value in vars(processes).items() if key != "_store"}, _store=processes._store
-    )
-    with (
-        patch.object(sys, "argv", ["viubench", *arguments]),
-        patch.object(ProcessGroup, "join", lambda device="": shared),
-        patch.object(Rewarder, "__call__", vowels(**turns)),
-    ):
+    with patch.object(sys, "argv", ["viubench", *arguments]), patch.object(Rewarder, "__call__", vowels(**turns)):
         try:
             cli.main()
         except SystemExit as ended:
@@ -78,10 +59,11 @@ def run(name: str, arguments: list[str], processes: ProcessGroup, **turns: Any) 
 
 
 def main(plan: Path) -> None:
-    with ProcessGroup.join("cpu") as processes:
-        for training in json.loads(plan.read_text()):
-            code = run(processes=processes, **training)
-            print(training["name"], processes.rank, code, flush=True)
+    for training in json.loads(plan.read_text()):
+        code = run(**training)
+        print(training["name"], os.environ["RANK"], code, flush=True)
+        if code:
+            sys.exit(code)  # the others wait for this process: torchrun ends them
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 
 import pytest
@@ -119,6 +120,37 @@ def test_a_random_reward_knows_its_turn_and_nothing_else() -> None:
     other = Rewarder(control.kinds, control.evaluators, seed=1)
     assert other(ORDER, "1234", "stop", (0, 0, 0)).value != values[0]
     assert control(ORDER, "2134", "stop").value == 0.75, "outside a step there is no turn: the smooth reward"
+
+
+def test_a_thousand_answers_earn_what_a_run_of_the_harness_scores() -> None:
+    """Near and far answers, in words, cut and unreadable ones: the reward is the score of the graded answer."""
+    from viubench.scoring.grade import grade
+
+    draw, given = random.Random(0), rewarder("smooth")
+    wholes = {"ground": "{:.1f}-{:.1f}", "order": "{}{}{}{}", "count": "{},{},{}"}
+    values = []
+    for _ in range(1000):
+        item = draw.choice([GROUND, ORDER, COUNT])
+        numbers = [draw.uniform(0, 10) if item is GROUND else draw.randint(1, 5) for _ in range(4)]
+        text = draw.choice(["{}", "The answer is {}.", "<think>3.0-8.0 or 1234</think>{}", "{} or so", "no"])
+        text = text.format(draw.choice([item.answer_text, wholes[item.task].format(*numbers)]))
+        finish = draw.choice(["stop", "stop", "length"])
+        evaluator = given.evaluators[item.task]
+        graded = grade(text, finish, item, evaluator)
+        expected = evaluator.reward(graded.answer, item)
+        reward = given(item, text, finish)
+        assert reward.value == expected
+        assert reward.parsed == (graded.answer is not None)
+        exact = {"ground": "r@0.7", "order": "exact", "count": "all_three"}[item.task]
+        assert reward.strict <= graded.scores.get(exact, 0.0)
+        if item is GROUND:
+            assert reward.value == graded.scores.get("iou", 0.0), "of grounding the score itself"
+        if item is not GROUND:
+            assert reward.strict == graded.scores.get(exact, 0.0)
+        values.append(reward.value)
+    assert values.count(0.0) > 100
+    assert values.count(1.0) > 100
+    assert len(set(values)) > 50
 
 
 def test_a_task_without_a_reward_is_refused() -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import subprocess
 import sys
+import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import verl_exports
@@ -20,12 +20,11 @@ from typer.testing import CliRunner
 
 from trainer.config import TrainConfig, load, recipe_names
 from trainer.dataset import Questions
-from trainer.verl import export, launch, reward
+from trainer.verl import export, frames, launch, preflight, reward
 from trainer.verl.overrides import hydra_value, overrides
 from viubench.cli import app
 from viubench.engines.hf import encode
 from viubench.errors import ViubenchError
-from viubench.runner.pipeline import frame_requests, shown
 from viubench.video.frame_cache import FrameCache
 
 GOLDEN = verl_exports.GOLDEN / "overrides.json"
@@ -71,29 +70,77 @@ def test_rows_are_the_questions_of_every_step_in_order(rows: list[dict[str, Any]
     assert {len(row["videos"]) for row in rows} == {1, 6}
 
 
-def test_pictures_are_the_runner_s_pixels(rows: list[dict[str, Any]], questions: Questions) -> None:
-    samples = {sample.id: sample for sample in questions.train.samples}
-    for row in rows:
-        wants = frame_requests(samples[row["extra_info"]["id"]], questions.train)
-        videos = shown(samples[row["extra_info"]["id"]], [questions.store.get(c, r, s, z) for r, c, s, z in wants])
-        for video, one in zip(videos, row["videos"], strict=True):
-            read = [cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB) for path in one["video"]]
-            assert np.array_equal(np.stack(read), video.pixels)
-            assert one["max_pixels"] == one["min_pixels"] == read[0].shape[0] * read[0].shape[1]
-            told = video.times[0] + np.arange(len(video)) / one["sample_fps"]
-            assert np.abs(told - np.array(video.times)).max() < 0.05
+def test_a_row_shows_the_runner_s_videos(rows: list[dict[str, Any]], questions: Questions) -> None:
+    for row, (sample, shown) in zip(rows, verl_exports.asked(questions, 2), strict=True):
+        assert [one["place"] for one in row["videos"]] == list(range(len(shown)))
+        (told,) = {one["video"] for one in row["videos"]}
+        read = frames.videos(told, str(questions.store.root))
+        for ours, theirs in zip(shown, read, strict=True):
+            assert np.array_equal(theirs.pixels, ours.pixels), sample.id
+            assert (theirs.times, theirs.indices) == (ours.times, ours.indices)
 
 
-def test_the_true_answer_earns_one_on_the_pictures_clock(rows: list[dict[str, Any]]) -> None:
-    for row in rows:
+def test_a_node_without_the_frames_decodes_them(
+    rows: list[dict[str, Any]], questions: Questions, tmp_path: Path
+) -> None:
+    told = rows[0]["videos"][0]["video"]
+    (kept, *_), (decoded, *_) = (frames.videos(told, str(root)) for root in (questions.store.root, tmp_path / "own"))
+    assert np.array_equal(kept.pixels, decoded.pixels)
+    assert list((tmp_path / "own").glob("*.frames"))
+
+
+def test_answers_that_ask_at_once_read_a_question_once(
+    rows: list[dict[str, Any]], questions: Questions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames._read.cache_clear()
+    reads: list[str] = []
+    read = frames.FrameSource.read
+
+    def slow(self: frames.FrameSource, cache: FrameCache) -> Any:
+        reads.append(self.root)
+        time.sleep(0.05)
+        return read(self, cache)
+
+    monkeypatch.setattr(frames.FrameSource, "read", slow)
+    told = rows[0]["videos"][0]["video"]
+    with ThreadPoolExecutor(8) as pool:
+        shown = list(pool.map(lambda _: frames.videos(told, str(questions.store.root)), range(8)))
+    assert len(reads) == 1
+    assert all(one is shown[0] for one in shown)
+
+
+def test_the_export_says_the_disk_it_takes_and_holds_no_frames(questions: Questions, tmp_path: Path) -> None:
+    said: list[str] = []
+    written = export.export(questions, tmp_path / "full", log=said.append)
+    assert sorted(path.name for path in (tmp_path / "full").iterdir()) == [
+        "train.parquet", "verl_agent.yaml", "verl_reward.py",
+    ]  # fmt: skip
+    assert written.parquet.stat().st_size < 12 * preflight.BYTES_PER_ROW
+    many = len({sample.id for sample, _ in verl_exports.asked(questions, 2)})
+    assert said[0].startswith(f"{many} questions take at most 0 MB of questions in {tmp_path / 'full'} (")
+    assert f"at most 0 MB of frames in {questions.store.root} (" in said[0], "they are there since the build"
+    told = [frames.FrameSource.of(sample, questions.train) for sample, _ in verl_exports.asked(questions, 2)]
+    clips = {one.selections[0]: one for one in told}
+    many_bytes = sum(verl_exports.shown_bytes(one, questions.store) for one in clips.values())
+    assert frames.missing_bytes(told, FrameCache(tmp_path / "empty")) == many_bytes > 1_000_000
+    assert frames.missing_bytes(told, FrameCache(tmp_path / "empty", max_bytes=1000)) == 1000
+
+
+def test_an_export_for_which_there_is_no_space_is_refused(
+    questions: Questions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=100))
+    with pytest.raises(ViubenchError, match="too little space: at most"):
+        export.export(questions, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_true_answer_earns_one(rows: list[dict[str, Any]], questions: Questions) -> None:
+    for row, (sample, _) in zip(rows, verl_exports.asked(questions, 2), strict=True):
         truth = row["reward_model"]["ground_truth"]
         told = reward.compute_score(row["data_source"], row["extra_info"]["answer"], truth, row["extra_info"])
         assert told == pytest.approx({"score": 1, "exact": 1, "parsed": 1})
-        if "ground" in row["data_source"]:
-            params = json.loads(truth)["params"]
-            assert params["times"][0] == 0
-            first = params["segment"][0] / row["videos"][0]["sample_fps"]
-            assert json.loads(truth)["target"][0] == pytest.approx(first, abs=0.15)
+        assert json.loads(truth)["params"] == json.loads(json.dumps(sample.params))
 
 
 def test_a_prompt_that_may_be_too_long_is_refused_by_name(questions: Questions, tmp_path: Path) -> None:
@@ -132,17 +179,13 @@ def test_a_thousand_rewards_are_those_of_verl_s_reward_manager() -> None:
     assert {0.0, 1.0} < {row[0] for row in golden}
 
 
-def test_drawn_frames_become_the_inputs_that_verl_makes_of_them(tiny_model: Path) -> None:
+def test_our_engine_s_prompt_is_the_one_verl_is_held_to(questions: Questions, tiny_model: Path) -> None:
+    """`make test-verl` compares verl's prompts, and those of its vLLM, with the same tokens."""
     transformers = pytest.importorskip("transformers")
     processor = transformers.AutoProcessor.from_pretrained(tiny_model)
-    golden = json.loads((verl_exports.GOLDEN / "inputs.json").read_text())
-    for number, ((frames, height, width, fps), theirs) in enumerate(zip(verl_exports.SHAPES, golden, strict=True)):
-        video = verl_exports.drawn(frames, height, width, fps, seed=number)
-        inputs = encode(processor, "<video>", [video])
-        assert hashlib.sha256(video.pixels.tobytes()).hexdigest() == theirs["frames"]
-        assert (video.fps, list(video.indices)) == (theirs["fps"], theirs["indices"])
-        assert inputs["video_grid_thw"][0].tolist() == theirs["grid"]
-        assert inputs["input_ids"][0].tolist() == theirs["prompt"]
+    for sample, shown in verl_exports.asked(questions, 2):
+        inputs = encode(processor, sample.question, shown)
+        assert inputs["input_ids"][0].tolist() == verl_exports.written_out(processor, sample.question, shown)
 
 
 def test_the_copied_file_works_alone(rows: list[dict[str, Any]], written: export.VerlExport, tmp_path: Path) -> None:
@@ -231,7 +274,11 @@ def test_texts_are_quoted_for_hydra() -> None:
     ("changes", "where"),
     [
         ({"model": ""}, "model"),
-        ({"dtype": "float32"}, "dtype"),
+        ({"bf16": False}, "bf16"),
+        ({"loss_type": "cispo"}, "loss_type"),
+        ({"scale_rewards": "batch"}, "scale_rewards"),
+        ({"num_iterations": 2}, "num_iterations"),
+        ({"trl": {"optim": "sgd"}}, "trl"),
         ({"finetuning": {"type": "lora"}}, "finetuning.type"),
         ({"train_batch_size": 63, "num_generations": 3}, "train_batch_size"),
         ({"warm_start": {"max_steps": 5, "thresholds": {"t": {"score": 0.9, "exact": 0.2}}}}, "warm_start"),
@@ -241,6 +288,7 @@ def test_what_verl_cannot_train_as_it_says_is_refused(changes: dict[str, Any], w
     data: dict[str, Any] = {
         "run_name": "t",
         "model": "m",
+        "bf16": True,
         "tasks": {"t": {"weight": 1}},
         "max_steps": 2,
         "train_batch_size": 64,
@@ -257,7 +305,7 @@ def recipe(world: Path, model: Path | str) -> Path:
     path = world / "train.yaml"
     path.write_text(
         f"run_name: t\nmodel: {model}\ntasks: {{viubench_jigsaw_easy: {{weight: 1}}}}\nprotocol: viubench-128\n"
-        "max_steps: 2\ntrain_batch_size: 2\nnum_generations: 4\n"
+        "max_steps: 2\ntrain_batch_size: 2\nnum_generations: 4\nbf16: true\n"
     )
     return path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,15 @@ from verl.utils.dataset.rl_dataset import collate_fn
 from verl.workers.rollout.replica import TokenOutput
 
 from trainer.dataset import Questions
-from viubench.engines.hf import encode
-from viubench.runner.pipeline import frame_requests, shown
+from trainer.verl import PINS, agent_loop, export
+from trainer.verl.frames import FrameSource
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
 
 TRUNCATED = 3
 """The place in the batch of the answer that the token limit ends."""
+
+Told = list[tuple[Sample, tuple[VideoInput, ...]]]
 
 
 class Server:
@@ -46,13 +49,9 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def told(questions: Questions) -> list[tuple[Sample, Sequence[VideoInput]]]:
+def told(questions: Questions) -> Told:
     """The first step's questions and what they show."""
-    found = []
-    for sample in questions.batch(0):
-        wants = frame_requests(sample, questions.train)
-        found.append((sample, shown(sample, [questions.store.get(c, r, s, z) for r, c, s, z in wants])))
-    return found
+    return verl_exports.asked(questions, 1)
 
 
 def played(config: Any, loop: str) -> tuple[AgentLoopWorker, Server, DataProto, DataProto]:
@@ -77,43 +76,84 @@ def ours(config: Any) -> tuple[AgentLoopWorker, Server, DataProto, DataProto]:
     return played(config, "viubench")
 
 
-def marks(worker: AgentLoopWorker, tokens: Sequence[int]) -> int:
-    return sum(int(token) == worker.processor.video_token_id for token in tokens)
+@pytest.fixture(scope="module")
+def vllm_processor(tiny_model: Path) -> Any:
+    """What the vLLM that verl pins makes the model's inputs with; it needs no GPU."""
+    from vllm.config import ModelConfig
+    from vllm.multimodal import MULTIMODAL_REGISTRY
+
+    config = ModelConfig(model=str(tiny_model), max_model_len=10_240, limit_mm_per_prompt={"video": 6})
+    return MULTIMODAL_REGISTRY.create_processor(config)
 
 
-def test_vllm_is_sent_one_mark_for_each_video(
-    ours: tuple[AgentLoopWorker, Server, DataProto, DataProto], told: list[tuple[Sample, Sequence[VideoInput]]]
+def prompts(made: DataProto) -> list[list[int]]:
+    """The prompts that are trained on, without padding."""
+    tokens, mask = made.batch["prompts"], made.batch["attention_mask"]
+    return [row[kept[: len(row)] > 0].tolist() for row, kept in zip(tokens, mask, strict=True)]
+
+
+def in_vllm(processor: Any, asked: dict[str, Any]) -> list[int]:
+    """The tokens that vLLM makes of a request of verl."""
+    from vllm.multimodal.processing import ProcessorInputs, TimingContext
+
+    items = processor.info.parse_mm_data({"video": asked["video_data"]})
+    inputs = ProcessorInputs(asked["prompt_ids"], items, hf_processor_mm_kwargs=asked["mm_processor_kwargs"])
+    tokens: list[int] = processor.apply(inputs, TimingContext())["prompt_token_ids"]
+    return tokens
+
+
+def test_what_is_trained_on_is_our_prompt_token_by_token(
+    ours: tuple[AgentLoopWorker, Server, DataProto, DataProto], told: Told, questions: Questions
 ) -> None:
-    worker, server, _, _ = ours
-    assert len(server.asked) == 6
-    for asked, (sample, videos) in zip(server.asked, told, strict=True):
-        assert marks(worker, asked["prompt_ids"]) == len(videos) == len(asked["video_data"])
-        assert " seconds>" not in worker.tokenizer.decode(asked["prompt_ids"])
-        assert asked["mm_processor_kwargs"] == {"do_resize": False}
-        for (frames, _), video in zip(asked["video_data"], videos, strict=True):
-            assert np.array_equal(frames.permute(0, 2, 3, 1).numpy(), video.pixels.astype(np.float32)), sample.id
+    worker, _, _, made = ours
+    for prompt, (sample, videos) in zip(prompts(made), told, strict=True):
+        assert prompt == verl_exports.written_out(worker.processor, sample.question, videos), sample.id
+        most = export.most_tokens(sample, FrameSource.of(sample, questions.train), questions.store)
+        assert most - 160 * len(videos) <= len(prompt) <= most
+    assert made.batch["position_ids"].shape[1] == 4  # text, then time, height and width
 
 
-def test_without_our_loop_it_is_sent_the_frames_written_out(config: Any) -> None:
-    """Why there is a loop of ours. When this fails, verl has mended it and `trainer.verl.agent_loop` can go."""
-    worker, server, _, _ = played(config, "single_turn_agent")
-    assert all(marks(worker, asked["prompt_ids"]) > len(asked["video_data"]) for asked in server.asked)
-
-
-def test_what_is_trained_on_is_our_own_prompt_and_frames(
-    ours: tuple[AgentLoopWorker, Server, DataProto, DataProto], told: list[tuple[Sample, Sequence[VideoInput]]]
+def test_vllm_makes_the_same_prompt_of_what_it_is_sent(
+    ours: tuple[AgentLoopWorker, Server, DataProto, DataProto], told: Told, vllm_processor: Any
 ) -> None:
     worker, server, _, made = ours
-    for place, (sample, videos) in enumerate(told):
-        rates = [told["fps"] for _, told in server.asked[place]["video_data"]]
-        clocks = [verl_exports.on_the_pictures_clock(video, fps) for video, fps in zip(videos, rates, strict=True)]
-        inputs = encode(worker.processor, sample.question, clocks)
-        prompt = made.batch["prompts"][place][made.batch["attention_mask"][place][: made.batch["prompts"].shape[1]] > 0]
-        assert prompt.tolist() == inputs["input_ids"][0].tolist()
+    for asked, prompt, (sample, videos) in zip(server.asked, prompts(made), told, strict=True):
+        assert asked["prompt_ids"].count(worker.processor.video_token_id) == len(videos) == len(asked["video_data"])
+        assert in_vllm(vllm_processor, asked) == prompt, sample.id
+        for (frames, _), video in zip(asked["video_data"], videos, strict=True):
+            assert np.array_equal(frames, video.pixels)
+
+
+def test_without_our_loop_marks_are_lost_and_vllm_refuses_the_prompt(
+    config: Any, told: Told, vllm_processor: Any
+) -> None:
+    """Why there is a loop of ours. When this fails, verl has mended it and `trainer.verl.agent_loop` can go."""
+    worker, server, _, made = played(config, "single_turn_agent")
+    for prompt, (sample, videos) in zip(prompts(made), told, strict=True):
+        assert len(verl_exports.written_out(worker.processor, sample.question, videos)) - len(prompt) == 2 * len(videos)
+    with pytest.raises(AssertionError, match="Failed to apply prompt replacement"):
+        in_vllm(vllm_processor, server.asked[0])
+
+
+def test_the_frames_of_the_training_are_ours(
+    ours: tuple[AgentLoopWorker, Server, DataProto, DataProto], told: Told
+) -> None:
+    worker, _, _, made = ours
+    for place, (_, videos) in enumerate(told):
+        direct = worker.processor.video_processor(
+            [video.pixels for video in videos], do_resize=False, do_sample_frames=False, return_tensors="pt"
+        )
         pictures = made.non_tensor_batch["multi_modal_inputs"][place]
-        assert torch.equal(pictures["pixel_values_videos"], inputs["pixel_values_videos"])
-        assert torch.equal(pictures["video_grid_thw"], inputs["video_grid_thw"])
-    assert made.batch["position_ids"].shape[1] == 4  # text, then time, height and width
+        assert torch.equal(pictures["pixel_values_videos"], direct["pixel_values_videos"])
+        assert torch.equal(pictures["video_grid_thw"], direct["video_grid_thw"])
+
+
+def test_other_versions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent_loop.require_pins()
+    monkeypatch.setitem(PINS, "transformers", "5.1")  # of which 5.10 is none
+    agent_loop.require_pins.cache_clear()
+    with pytest.raises(RuntimeError, match=r"made for transformers 5\.1, not 5\.9"):
+        agent_loop.require_pins()
 
 
 def test_the_reward_knows_which_answer_was_cut(

@@ -1,9 +1,12 @@
-"""verl's single-turn agent loop with the prompt that vLLM needs for videos. Loaded by verl, in verl's environment.
+"""verl's single-turn agent loop with the prompts that Qwen3-VL needs for videos. Loaded by verl, in verl's environment.
 
-In verl 0.9.1 the processor expands every video into frame times and visual tokens, and vLLM, given that prompt, expands
-it once more: it answers a prompt with every time twice and visual tokens without frames, while the loss uses the right
-one. Nothing fails (see verl's issue 5024). This loop gives vLLM the prompt with one placeholder for each video, which
-vLLM expands to the tokens of the training.
+Two things are put right:
+
+- transformers 5.9 and vLLM 0.24, which verl pins, put the frames in place of the vision marks that the chat template
+  writes around a video; later ones, and this project's engines, keep the marks. Written twice, one pair stays.
+- verl's processor expands every video into frame times and visual tokens, and vLLM expands its prompt itself (verl's
+  issue 5024): vLLM 0.24 refuses the expanded one. This loop gives vLLM one placeholder for each video, which it expands
+  to the tokens of the training.
 
 Example:
     - name: viubench                                   # the file actor_rollout_ref.rollout.agent.agent_loop_config_path
@@ -12,18 +15,34 @@ Example:
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 from verl.experimental.agent_loop.single_turn_agent_loop import (  # type: ignore[import-not-found]
     SingleTurnAgentLoop,
 )
 
+from trainer.verl import PINS
+
+START, PAD, END = "<|vision_start|>", "<|video_pad|>", "<|vision_end|>"
+
+
+@cache
+def require_pins() -> None:
+    """Raises RuntimeError for other versions: rollout and loss would read different prompts, and nothing would fail."""
+    for name, series in PINS.items():
+        if not version(name).startswith(f"{series}."):
+            raise RuntimeError(f"viubench's prompts for verl are made for {name} {series}, not {version(name)}")
+
 
 class VideoAgentLoop(SingleTurnAgentLoop):  # type: ignore[misc]
     """One question, one answer; verl makes a new loop for every answer."""
 
     def __init__(self, *args: Any, server_manager: Any, **more: Any) -> None:
+        require_pins()
         super().__init__(*args, server_manager=Unexpanded(server_manager), **more)
+        self.continuous_token_builder.processor = Marked(self.processor)
 
     async def run(self, sampling_params: dict[str, Any], **row: Any) -> Any:
         """The answer; `extra_fields` has for the reward function whether the token limit cut it."""
@@ -35,11 +54,29 @@ class VideoAgentLoop(SingleTurnAgentLoop):  # type: ignore[misc]
     async def ct_build_initial_tokens(self, messages: list[dict[str, Any]], *args: Any, **media: Any) -> list[int]:
         """The prompt of the training; the one for vLLM is kept for its request."""
         expanded: list[int] = await super().ct_build_initial_tokens(messages, *args, **media)
-        text = self.processor.apply_chat_template(
+        text = Marked(self.processor).apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True, **self.apply_chat_template_kwargs
         )
         self.server_manager.prompt = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return expanded
+
+
+class Marked:
+    """A processor whose prompts keep the vision marks around a video."""
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.processor, name)
+
+    def __call__(self, *args: Any, **inputs: Any) -> Any:
+        return self.processor(*args, **inputs)
+
+    def apply_chat_template(self, *args: Any, **settings: Any) -> str:
+        """The prompt before its videos are expanded, with two pairs of marks around each."""
+        text: str = self.processor.apply_chat_template(*args, **settings)
+        return text.replace(START + PAD + END, 2 * START + PAD + 2 * END)
 
 
 class Unexpanded:

@@ -41,9 +41,7 @@ def launch(
     *,
     gpus: int = 8,
     nodes: int = 1,
-    workers: int = 1,
     log: Callable[[str], None] = print,
-    progress: export.Progress = lambda done, total: None,
 ) -> Path:
     """Train on `questions` with verl, or resume; returns the finished checkpoint.
 
@@ -65,11 +63,11 @@ def launch(
     if finished.is_dir():
         log(f"finished before: {finished}")
         return finished
-    checks = preflight.checks(python, config, out, gpus=gpus, nodes=nodes)
+    checks = preflight.checks(python, config, out, questions.store, gpus=gpus, nodes=nodes)
     if failed := [check for check in checks if check.ok is False]:
         faults = [f"{check.name}: {check.detail}" + (f" -> {check.hint}" if check.hint else "") for check in failed]
         raise ViubenchError("verl cannot train here\n  " + "\n  ".join(faults), where=python)
-    written = export.export(questions, out / "handed", workers=workers, progress=progress)
+    written = export.export(questions, out / "handed", log=log)
     lines = overrides(config, written, out / "verl", gpus=gpus, nodes=nodes)
     write_overrides(out / "handed", lines)
     for line in differences(config):

@@ -23,6 +23,19 @@ PATCH = 16
 GPU_SHARE = 0.6
 """Of a GPU's memory, for vLLM during the rollouts."""
 
+SAVE_STEPS = 100
+"""Steps from one checkpoint to the next, at most: two minutes each in the paper's setting, so three hours are lost."""
+
+
+LOSSES = {"dapo": "token-mean", "grpo": "seq-mean-token-mean", "dr_grpo": "seq-mean-token-sum-norm"}
+"""TRL's names of how the loss is averaged, and verl's."""
+
+UNTOLD = (
+    "mini_batch_size", "num_iterations", "use_bias_correction_kl", "importance_sampling_level",
+    "mask_truncated_completions", "dynamic_sampling", "soft_punish_cache", "length_penalty", "trl",
+)  # fmt: skip
+"""Keys that are not rendered for verl: they must be at their defaults."""
+
 
 def overrides(config: TrainConfig, written: VerlExport, out: Path, *, gpus: int = 8, nodes: int = 1) -> list[str]:
     """The overrides of a training on `written`, whose checkpoints go to `out`.
@@ -51,14 +64,14 @@ def overrides(config: TrainConfig, written: VerlExport, out: Path, *, gpus: int 
         "project_name": "viubench",
         "experiment_name": config.run_name,
         "default_local_dir": str(out.resolve()),
-        "logger": ["console", "tensorboard"],
+        "logger": ["console", *config.report_to],
         "n_gpus_per_node": gpus,
         "nnodes": nodes,
         # One pass over the parquet, which has every step: verl does not resume from a checkpoint at the end of an epoch
         # (its issue 5725).
         "total_epochs": 1,
         "total_training_steps": config.max_steps,
-        "save_freq": config.save_steps,
+        "save_freq": min(config.save_steps, SAVE_STEPS),
         "max_actor_ckpt_to_keep": config.save_total_limit,
         "test_freq": config.eval_steps or -1,
         "val_before_train": config.eval_steps > 0,
@@ -67,7 +80,9 @@ def overrides(config: TrainConfig, written: VerlExport, out: Path, *, gpus: int 
     grpo = {"adv_estimator": "grpo", "norm_adv_by_std_in_grpo": config.scale_rewards == "group"}
     groups: dict[str, dict[str, Any]] = {
         "data": data,
-        "++data.mm_processor_kwargs": {"do_resize": False},  # empty in verl's file, so that the key must be added
+        "data.custom_cls": {"path": "pkg://trainer.verl.dataset", "name": "FrameCacheDataset"},
+        # Not in verl's own file, so that the keys must be added.
+        "++data": {"frame_cache": str(written.cache), "mm_processor_kwargs.do_resize": False},
         **{f"actor_rollout_ref.{part}": values for part, values in _actor(config, written).items()},
         "algorithm": grpo | {"use_kl_in_reward": False},
         "reward.custom_reward_function": {"path": str(written.reward), "name": "compute_score"},
@@ -91,13 +106,22 @@ def check_supported(config: TrainConfig, gpus: int) -> None:
             "use finetuning: {type: full}, or this project's own loop",
         ),
         "bf16": (not config.bf16, "verl computes in bfloat16, over float32 weights", "set bf16: true"),
+        "loss_type": (
+            config.loss_type not in LOSSES,
+            f"{config.loss_type} is not exported",
+            f"use {', '.join(LOSSES)}",
+        ),
+        "scale_rewards": (config.scale_rewards == "batch", "verl scales advantages by group", "use group or none"),
         "train_batch_size": (
-            config.train_batch_size * config.num_generations % (gpus * config.micro_batch_size) != 0,
+            config.train_batch_size * config.num_generations % (gpus * _micro_batch(config)) != 0,
             f"{config.train_batch_size} questions of {config.num_generations} answers are no multiple of micro-batches "
-            f"of {config.micro_batch_size} on {gpus} GPUs",
+            f"of {_micro_batch(config)} answers on {gpus} GPUs",
             "change train_batch_size, num_generations, micro_batch_size or the number of GPUs",
         ),
     }
+    for key in UNTOLD:
+        told = getattr(config, key) != TrainConfig.model_fields[key].get_default(call_default_factory=True)
+        faults[key] = (told, f"{key} is not exported to verl", "leave it out for verl")
     for where, (fault, message, hint) in faults.items():
         if fault:
             raise ViubenchError(message, where=where, hint=hint)
@@ -106,20 +130,31 @@ def check_supported(config: TrainConfig, gpus: int) -> None:
 def differences(config: TrainConfig) -> list[str]:
     """What verl does differently from this project's own loop with the same configuration, a sentence each."""
     sentences = []
+    if config.save_steps > SAVE_STEPS:
+        sentences.append(f"a checkpoint is kept every {SAVE_STEPS} steps, not every {config.save_steps}")
     if config.min_lr_ratio < 1:
         sentences.append("the learning rate decays along a cosine, not linearly")
     if config.eval_steps and config.save_best:
         sentences.append("verl keeps the last checkpoints, not the best")
+    if config.rollout.engine == "vllm" and config.vllm_importance_sampling_correction:
+        sentences.append("the loss is not corrected for the log-probabilities of vLLM")
     if config.harness_eval:
         sentences.append("harness_eval is not run: evaluate the finished checkpoint with viubench run")
     return sentences
 
 
+def _micro_batch(config: TrainConfig) -> int:
+    """Answers in one forward pass on a GPU: verl counts these, this project questions with all of their answers."""
+    return config.micro_batch_size * config.num_generations
+
+
 def _actor(config: TrainConfig, written: VerlExport) -> dict[str, dict[str, Any]]:
     """The options of model, actor, reference and rollout."""
+    micro, longest = _micro_batch(config), written.max_prompt + config.max_completion_length
     model = {
         "path": config.model,
         "use_remove_padding": True,
+        "use_fused_kernels": True,
         "enable_gradient_checkpointing": True,
         "lora_rank": 0,
     }
@@ -132,10 +167,13 @@ def _actor(config: TrainConfig, written: VerlExport) -> dict[str, dict[str, Any]
         "optim.weight_decay": config.weight_decay,
         "grad_clip": config.max_grad_norm,
         "ppo_mini_batch_size": config.train_batch_size,
-        "ppo_micro_batch_size_per_gpu": config.micro_batch_size,
+        "ppo_micro_batch_size_per_gpu": micro,
+        # Micro-batches of equal tokens in place of equally many answers, when a user switches them on.
+        "use_dynamic_bsz": False,
+        "ppo_max_token_len_per_gpu": micro * longest,
         **{f"clip_ratio{end}": config.epsilon for end in ("", "_low")},
         "clip_ratio_high": config.epsilon_high or config.epsilon,
-        "loss_agg_mode": "token-mean",
+        "loss_agg_mode": LOSSES[config.loss_type],
         "use_kl_loss": config.beta > 0,
         "kl_loss_coef": config.beta,
         "kl_loss_type": "low_var_kl",
@@ -145,7 +183,7 @@ def _actor(config: TrainConfig, written: VerlExport) -> dict[str, dict[str, Any]
         "fsdp_config.seed": config.seed,
         "fsdp_config.dtype": "bfloat16",
     }
-    reference = {"log_prob_micro_batch_size_per_gpu": config.micro_batch_size, "fsdp_config.param_offload": True}
+    reference = {"log_prob_micro_batch_size_per_gpu": micro, "fsdp_config.param_offload": True}
     rollout = {
         "name": "vllm",
         "n": config.num_generations,
@@ -154,10 +192,11 @@ def _actor(config: TrainConfig, written: VerlExport) -> dict[str, dict[str, Any]
         "top_k": -1,
         "seed": config.seed,
         "dtype": "bfloat16",
-        "max_num_batched_tokens": written.max_prompt + config.max_completion_length,
+        "max_model_len": longest,  # else the model's own, 262,144 tokens, which vLLM would make room for
+        "max_num_batched_tokens": longest,
         "tensor_model_parallel_size": 1,
         "gpu_memory_utilization": GPU_SHARE,
-        "log_prob_micro_batch_size_per_gpu": config.micro_batch_size,
+        "log_prob_micro_batch_size_per_gpu": micro,
         "agent.default_agent_loop": AGENT,
         "agent.agent_loop_config_path": str(written.agent),
     }

@@ -17,18 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import TrainConfig
-from trainer.verl.export import TOKEN
+from trainer.verl import PINS
+from trainer.verl.export import MULTIPLE
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
 from viubench.system.doctor import Check
 from viubench.version import __version__
-
-VERL = "0.9"
-"""The series whose rows, hooks and options this project writes; tested with 0.9.1."""
+from viubench.video.frame_cache import FrameCache
 
 NEEDED = {
-    "verl": f"pip install 'verl[vllm,fsdp]=={VERL}.1'",
-    "viubench": "pip install viubench there too (no extras): it has the rewards and the agent loop",
+    "verl": "pip install 'verl[vllm,fsdp]==0.9.1'",
+    "viubench": "pip install viubench there too (no extras): it has the frames, the rewards and the agent loop",
     "ray": "pip install 'ray[default]>=2.41'",
     "tensordict": "pip install 'tensordict>=0.8,<=0.10,!=0.9'",
     "TransferQueue": "pip install 'TransferQueue>=0.1.10', with which verl's trainer moves its batches",
@@ -36,7 +35,6 @@ NEEDED = {
     "transformers": "pip install 'verl[vllm]', which pins one",
     "vllm": "pip install 'verl[vllm]', which pins one",
     "flash-attn": "pip install 'verl[fsdp]': verl opens models with it",
-    "qwen-vl-utils": "pip install 'qwen-vl-utils>=0.0.14', which reads the pictures",
     "tensorboard": "pip install tensorboard",
 }
 """Distribution -> how to install it in verl's environment."""
@@ -44,8 +42,11 @@ NEEDED = {
 BYTES_PER_PARAMETER = 12
 """Of a verl checkpoint: weights and both moments of AdamW in float32."""
 
+BYTES_PER_ROW = 8_000
+"""Of a question in the parquet, at most: 5,200 on average before compression, 700 after it."""
+
 SHARED_GB = 8.0
-PROBE_SECONDS = 120
+PROBE_SECONDS = 300
 PROBE = """
 import importlib.metadata, json, sys
 asked, model = json.loads(sys.argv[1]), sys.argv[2]
@@ -71,11 +72,14 @@ print("viubench " + json.dumps(answer))
 """
 
 
-def checks(python: str, config: TrainConfig, out: Path, *, gpus: int = 8, nodes: int = 1) -> list[Check]:
+def checks(
+    python: str, config: TrainConfig, out: Path, cache: FrameCache, *, gpus: int = 8, nodes: int = 1
+) -> list[Check]:
     """All checks before a training of `config` by the verl of the interpreter `python`.
 
     Args:
-        out: folder of the checkpoints; need not exist yet.
+        out: folder of the export and the checkpoints; need not exist yet.
+        cache: where frames are kept on this node.
         gpus: per node; those of other nodes are not checked.
 
     Raises:
@@ -90,6 +94,7 @@ def checks(python: str, config: TrainConfig, out: Path, *, gpus: int = 8, nodes:
         _gpus(answer, gpus, nodes),
         *_checkpoint(config, model, answer["processor"]),
         _disk(config, model, out.absolute()),
+        _frames(cache),
     ]
     shared = Path("/dev/shm")
     if shared.is_dir():
@@ -123,8 +128,8 @@ def probe(python: str, model: str = "") -> dict[str, Any]:
 def _version(name: str, version: str | None, hint: str) -> Check:
     if version is None:
         return Check(name, False, "not installed", hint)
-    if name == "verl" and not version.startswith(f"{VERL}."):
-        return Check(name, False, f"{version}, but this project exports for {VERL}", hint)
+    if name in PINS and not version.startswith(f"{PINS[name]}."):
+        return Check(name, False, f"{version}, but this project exports for {PINS[name]}", hint)
     if name == "viubench" and version != __version__:
         return Check(name, False, f"{version}, but this is {__version__}", "install the same one in both environments")
     return Check(name, True, version)
@@ -148,7 +153,7 @@ def _checkpoint(config: TrainConfig, model: str, processor: str) -> list[Check]:
     except ViubenchError as error:
         return [Check("model", False, error.message, error.hint or "")]
     multiple, kind = described["size_multiple"], described["model_type"]
-    fits = multiple == TOKEN and str(kind).startswith("qwen3_vl")
+    fits = multiple == MULTIPLE and str(kind).startswith("qwen3_vl")
     detail = f"{kind}, frame sides are multiples of {multiple}"
     opens = processor.startswith("Qwen3VLProcessor ")
     return [
@@ -158,12 +163,24 @@ def _checkpoint(config: TrainConfig, model: str, processor: str) -> list[Check]:
 
 
 def _disk(config: TrainConfig, model: str, out: Path) -> Check:
-    """Disk space for the kept checkpoints and the finished one, where the model's size is known."""
+    """Disk space for the questions, the kept checkpoints and the finished one, where the model's size is known."""
     free = shutil.disk_usage(next(place for place in (out, *out.parents) if place.exists())).free / 1e9
+    rows = config.max_steps * config.train_batch_size * BYTES_PER_ROW / 1e9
     if not model:
         detail = f"{BYTES_PER_PARAMETER} bytes a parameter for each of {config.save_total_limit} checkpoints are needed"
-        return Check("disk", None, f"{free:.0f} GB free at {out}; {detail}")
+        return Check("disk", None, f"{free:.0f} GB free at {out}; {rows:.1f} GB of questions, and {detail}")
     bytes_here = sum(path.stat().st_size for path in Path(model).glob("*.safetensors"))
-    needed = (bytes_here / 2 * BYTES_PER_PARAMETER * config.save_total_limit + bytes_here) / 1e9  # bfloat16: 2 bytes
-    detail = f"{free:.0f} GB free at {out}, about {needed:.0f} GB needed"
-    return Check("disk", free >= needed, detail, "" if free >= needed else "save_total_limit: 1, or another --out")
+    kept = (bytes_here / 2 * BYTES_PER_PARAMETER * config.save_total_limit + bytes_here) / 1e9  # bfloat16: 2 bytes
+    detail = f"{free:.0f} GB free at {out}; {rows:.1f} GB of questions and about {kept:.0f} GB of checkpoints"
+    enough = free >= rows + kept
+    return Check("disk", enough, detail, "" if enough else "save_total_limit: 1, or another --out")
+
+
+def _frames(cache: FrameCache) -> Check:
+    """Disk space for what the frame cache may still grow by; where it is full it drops the oldest frames."""
+    free = shutil.disk_usage(cache.root).free / 1e9
+    room = (cache.max_bytes - sum(path.stat().st_size for path in cache.root.glob("*.frames"))) / 1e9
+    detail = f"{free:.0f} GB free at {cache.root}, which may grow by {max(room, 0):.1f} GB"
+    return Check(
+        "frame cache", free >= room, detail, "" if free >= room else "free some space, or another --frame-cache"
+    )

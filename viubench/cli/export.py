@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -49,28 +49,26 @@ def lmms_eval(
 @takes("config items validation videos model gpus nodes frame_cache include_path quiet", train)
 def verl(
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the parquet, the frames and what verl loads.")],
-    picture: Annotated[Literal["png", "jpg"], typer.Option(help="png is lossless, jpg is smaller.")] = "png",
+    out: Annotated[Path, typer.Option(help="Folder for the parquet and what verl loads.")],
     max_prompt: Annotated[int, typer.Option(min=1, help="Longest prompt, in tokens.")] = 8192,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that decode and write frames.")] = 2,
     **options: Any,
 ) -> None:
-    """Export a training to verl: the questions of every step, frames, rewards, and overrides."""
+    """Export a training to verl: the questions of every step, rewards, and overrides; verl reads the frames itself."""
     from trainer.verl import export as verl_export
     from trainer.verl.launch import write_overrides
     from trainer.verl.overrides import check_supported, differences, overrides
-    from viubench.cli.progress import bar
 
     chosen, gpus, nodes = load_config(options), options["gpus"], options["nodes"]
     check_supported(chosen, gpus * nodes)
     questions = verl_questions(chosen, options)
-    with bar("writing frames", quiet=options["quiet"]) as update:
-        written = verl_export.export(
-            questions, out, max_prompt=max_prompt, picture=picture, workers=workers, progress=update
-        )
+    written = verl_export.export(questions, out, max_prompt=max_prompt, log=_tell)
     lines = overrides(chosen, written, out / "checkpoints", gpus=gpus, nodes=nodes)
     path = write_overrides(out, lines)
     for line in differences(chosen):
-        print(f"note: {line}", file=sys.stderr)
+        _tell(f"note: {line}")
     print(f"{chosen.max_steps} steps, {written.rows} questions in {written.parquet}")
     print(f"xargs -a {path} -d '\\n' python -m verl.trainer.main_ppo")
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -133,15 +133,15 @@ def train_by_verl(
     from trainer.verl.overrides import check_supported
     from trainer.verl.preflight import checks
     from viubench.cli.doctor import print_checks
-    from viubench.cli.progress import bar
+    from viubench.video.frame_cache import FrameCache, default_root
 
     gpus, nodes = options["gpus"], options["nodes"]
     check_supported(config, gpus * nodes)
     if dry_run:
-        return print_checks(checks(python, config, out, gpus=gpus, nodes=nodes))
+        cache = FrameCache(options["frame_cache"] or default_root())
+        return print_checks(checks(python, config, out, cache, gpus=gpus, nodes=nodes))
     questions = verl_questions(config, options, tests)
-    with bar("writing frames", quiet=options["quiet"]) as update:
-        finished = launch(questions, out, python, gpus=gpus, nodes=nodes, workers=2, progress=update)
+    finished = launch(questions, out, python, gpus=gpus, nodes=nodes)
     print(f"trained: {finished}")
     return True
 
