@@ -100,7 +100,7 @@ def warm_start(config: TrainConfig, out: Path, questions: Questions, policy: Pol
     check_thresholds(config.warm_start, stage.baselines)
     last = stage.run(lambda: WarmStartTrainer(stage))
     if config.warm_start.thresholds and not stage.curriculum.finished:
-        raise _not_passed(stage.curriculum, config.warm_start)
+        raise _not_passed(stage.curriculum, config.warm_start, last)
     return last
 
 
@@ -211,14 +211,14 @@ def check_thresholds(warm: WarmStart, baselines: Mapping[str, float]) -> None:
             )
 
 
-def _not_passed(curriculum: Curriculum, warm: WarmStart) -> ViubenchError:
+def _not_passed(curriculum: Curriculum, warm: WarmStart, last: Path) -> ViubenchError:
     below = [task for task in curriculum.drawn if not curriculum.passed(task)]
     required = ", ".join(
         f"{task} {warm.thresholds[task].score:g} and {warm.thresholds[task].exact:g}" for task in below
     )
     return ViubenchError(
         f"the warm start's {warm.max_steps} steps ended with {len(below)} of {len(curriculum.drawn)} tasks below their "
-        f"thresholds (score and exact match: {required})",
+        f"thresholds (score and exact match: {required}); the last checkpoint is {last}",
         where="warm_start",
         hint="allow more steps, easier items or lower thresholds; GRPO cannot improve a task that is never right",
     )

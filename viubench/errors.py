@@ -54,6 +54,7 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str, shown: str = "
 
 MediaFault = Literal[
     "missing",  # no such file
+    "unreadable",  # it is there, and the system does not let us read it
     "empty",  # zero bytes
     "lfs_pointer",  # a git-lfs pointer instead of the file
     "not_a_video",  # no container a decoder recognises

@@ -22,6 +22,7 @@ DOCUMENTS = (
     "docs/families.md",
     "docs/add-a-benchmark.md",
     "docs/gate.md",
+    "docs/guarantees.md",
     "docs/import.md",
     "docs/judge.md",
     "docs/leaderboard.md",

@@ -16,6 +16,7 @@ import pytest
 from test_runs import manifest, record
 
 import viubench
+from viubench.engines.baselines import OracleEngine
 from viubench.errors import Exit, ViubenchError
 from viubench.storage import output, record_log
 from viubench.storage.record_log import DAMAGED, FILE
@@ -191,6 +192,21 @@ def test_where_and_when_a_run_was_made_does_not_change_its_results(data: Path) -
     results = [(data / name / "results.json").read_bytes() for name in ("run", "other")]
     assert results[0] == results[1]
     assert b"manifest_hash" in results[0]
+
+
+def test_what_nobody_foresaw_costs_its_question_and_is_tried_again(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = run(data, out=data / "whole").results
+    answer = OracleEngine.generate
+
+    async def generate(self: OracleEngine, request: Any) -> Any:
+        if "3" in request.sample.question:
+            raise KeyError("never thought of")
+        return await answer(self, request)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OracleEngine, "generate", generate)
+        assert run(data).results.tasks["colours"].statuses == {"ok": 5, "engine_error": 1}
+    assert run(data).results == expected
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "results.json"])

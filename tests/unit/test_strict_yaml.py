@@ -109,3 +109,37 @@ def test_a_range_is_checked(tmp_path: Path) -> None:
     with pytest.raises(ViubenchError, match="must be a whole number, at least 1, at most 100000, not 0") as caught:
         strict_yaml.load(path, Protocol)
     assert (caught.value.where or "").endswith(":2:24")
+
+
+BOMB = "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (BOMB, "more than 50000 values"),
+        ("a: [" + "1," * 490_000 + "1]", "more than 50000 values"),
+        ("".join(f"k{n}: 1\n" for n in range(60_000)), "more than 50000 values"),
+        ("a: &a [*a]", "nested deeper than 20 levels"),
+        ("a: &a {b: *a}", "nested deeper than 20 levels"),
+        ("a: !!int foo", "'foo' is no int"),
+        ("a: !!float x", "'x' is no float"),
+        ("a: !!bool x", "'x' is no bool"),
+        ("a: !!int _", "'_' is no int"),
+        ("a: 0b_", "is no int"),
+        ("a: 0x_", "is no int"),
+        ("a: " + "9" * 400_000, "is no int"),
+        ("a: 0x" + "f" * 400_000, "is no int"),
+        ("a: " + ":".join(["59"] * 20_000), "is no int"),
+        ("a: !!binary '='", "is not allowed"),
+    ],
+    ids=range(15),
+)
+def test_what_would_take_long_or_is_no_value_is_refused_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "t.yaml"
+    file.write_text(text)
+    with pytest.raises(ViubenchError) as caught:
+        strict_yaml.read(file)
+    assert said in caught.value.message
+    assert len(caught.value.message) < 300
+    assert (caught.value.where or "").startswith(f"{file}:")

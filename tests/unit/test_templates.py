@@ -92,3 +92,17 @@ def test_arguments_that_a_template_does_not_read_are_refused() -> None:
     assert templates.arguments(SWITCHED, given) == {"enable_thinking": False}
     with pytest.raises(ViubenchError, match="does not read enable_thinking"):
         templates.arguments(LISTS, given)
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+    ],
+)
+def test_a_template_that_does_not_end_is_ended(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templates, "SECONDS", 0.5)
+    with pytest.raises(ViubenchError, match="the chat template does not"):
+        render(Processor(LISTS + loop), "Why?", 0)
+    assert render(Processor(LISTS), "Why?", 0), "the next one has its own time"

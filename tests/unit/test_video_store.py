@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,43 @@ def test_a_damaged_entry_is_decoded_again(videos: Path, frames: FrameCache, how:
     assert frames.load(first.key) is None
     assert not path.exists()
     assert frames.get(Clip(path="a.mp4"), videos, EIGHT, SMALL).pixel_hash() == whole
+
+
+def test_one_bit_that_flips_anywhere_in_the_cache_changes_nothing(videos: Path, frames: FrameCache) -> None:
+    clip = Clip(path="a.mp4")
+    whole, facts = frames.get(clip, videos, EIGHT, SMALL), frames.probe(clip, videos)
+    expected = clip.model_copy(update={"content": whole.source})  # of an item: another hash is a `changed` video
+    files = [path for path in frames.root.rglob("*") if path.is_file() and path.stat().st_size]
+    draw = random.Random(0)
+    for file in files:
+        data = file.read_bytes()
+        head = len(data) - whole.pixels.nbytes if file.suffix == ".frames" else len(data)
+        for at in [*draw.sample(range(head), min(head, 25)), len(data) - 1]:
+            file.unlink(missing_ok=True)  # what is mapped keeps its bytes
+            file.write_bytes(data[:at] + bytes([data[at] ^ 1 << draw.randrange(8)]) + data[at + 1 :])
+            again = frames.get(expected, videos, EIGHT, SMALL)
+            assert same(again, whole), f"{file} {at}"
+            np.testing.assert_array_equal(frames.probe(clip, videos).times, facts.times)
+            assert frames.probe(clip, videos).random_access == facts.random_access
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "y/" * 3000, "a\ud800.mp4", "a\0.mp4"])
+def test_a_name_that_no_file_can_have_is_a_fault_of_its_row(videos: Path, frames: FrameCache, name: str) -> None:
+    with pytest.raises(MediaError) as caught:
+        frames.get(Clip(path=name), videos, EIGHT, SMALL)
+    assert caught.value.fault in ("missing", "outside_root")
+    assert len(str(caught.value)) < 300
+
+
+def test_a_file_that_may_not_be_read_is_unreadable(
+    videos: Path, frames: FrameCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(MediaError, match=r"a\.mp4: unreadable \(Permission denied\)"):
+        frames.get(Clip(path="a.mp4"), videos, EIGHT, SMALL)
 
 
 def test_a_damaged_table_is_measured_again(videos: Path, frames: FrameCache) -> None:

@@ -139,6 +139,24 @@ def test_a_worker_that_dies(job: object, name: str) -> None:
         assert pool.submit(add, 2, 2).result() == 4
 
 
+LIMITED = """
+import resource
+from viubench.video.process_pool import KillablePool
+hard = 6 << 30
+resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+if __name__ == "__main__":
+    with KillablePool(1, limit_s=60) as pool:
+        assert pool.submit(resource.getrlimit, resource.RLIMIT_AS).result() == (hard, hard)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is on address space")
+def test_a_limit_that_the_user_set_holds_for_workers_too(tmp_path: Path) -> None:
+    (tmp_path / "limited.py").write_text(LIMITED)
+    done = subprocess.run([sys.executable, tmp_path / "limited.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is on address space")
 def test_memory_is_bounded() -> None:
     with KillablePool(1, limit_s=60, memory_bytes=4 << 30) as pool:
@@ -212,3 +230,33 @@ def test_a_pool_without_workers_is_refused() -> None:
     for workers, limit in ((0, 1.0), (1, 0.0)):
         with pytest.raises(ViubenchError):
             KillablePool(workers, limit)
+
+
+FEW = """
+import resource, sys
+from viubench.errors import ViubenchError
+from viubench.video.process_pool import KillablePool
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[1])))
+if __name__ == "__main__":
+    try:
+        with KillablePool(2, limit_s=60) as pool:
+            print(pool.submit(len, "four").result())
+    except ViubenchError as error:
+        print(error.message)
+"""
+
+
+@pytest.mark.parametrize(("files", "said"), [(40, "4\n"), (24, "only 24 files may be open"), (8, "only 8 files")])
+def test_few_open_files_are_an_error_and_no_wait(tmp_path: Path, files: int, said: str) -> None:
+    (tmp_path / "few.py").write_text(FEW)
+    done = subprocess.run([sys.executable, tmp_path / "few.py", str(files)], capture_output=True, text=True)
+    assert done.stdout.startswith(said), done.stderr
+
+
+def test_a_worker_that_cannot_be_started_costs_its_job_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with KillablePool(1, limit_s=60) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(pool, "_new_process", lambda: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                pool.submit(add, 1, 1).result(30)
+        assert pool.submit(add, 2, 2).result() == 4

@@ -32,6 +32,7 @@ def report(
     from viubench.cli.progress import logged
     from viubench.tasks.registry import Catalogue
 
+    files.check({"--out": out})
     with logged():
         print(leaderboard_page.write(runs, out, Catalogue().references, trainings=training))
     print(out.resolve())
@@ -59,6 +60,7 @@ def compare(
     from viubench.comparison.report import flips as all_flips
     from viubench.comparison.report import report as full_report
 
+    files.check({"--html": html, "--json": json})
     sides = Side.read(a), Side.read(b)
     differences = compare_runs(*sides, level=LEVEL, common=common)
     turned = all_flips(differences.tasks.values())

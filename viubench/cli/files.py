@@ -6,10 +6,18 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from viubench.errors import ViubenchError
-from viubench.storage import atomic
+from viubench.storage import atomic, output
+
+
+def check(paths: Mapping[str, Path | None]) -> None:
+    """See that the files that options name can be written, before the work for them is done; ViubenchError else."""
+    for where, path in paths.items():
+        if path is not None:
+            output.file(path, where)
 
 
 def write(path: Path, content: str, where: str, *, parents: bool = False, append: bool = False) -> None:

@@ -8,6 +8,7 @@ Example:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -243,7 +244,7 @@ class _RowReader:
                 for root in self.video.roots
                 for extension in ("", *self.video.extensions)
             ]
-            there = [path for path in candidates if (self.folder / path).exists()]
+            there = [path for path in candidates if os.path.exists(self.folder / path)]
             files = [path for path in there if (self.folder / path).is_file()]
             if there and not files and self.video.frame_fps:
                 self.clip_of[name] = _frames(self.folder, there[0], self.video.frame_fps)

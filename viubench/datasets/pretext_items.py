@@ -45,7 +45,7 @@ def read(
             about = json.loads((folder / "build.json").read_bytes())
             tasks = {name: Task.model_validate(task) for name, task in about["tasks"].items()}
             built_from, recipe = folder / about["videos_root"], about["recipe"]["recipe"]
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise ViubenchError(
                 "build.json is missing or damaged beside items.jsonl",
                 where=str(folder / "build.json"),

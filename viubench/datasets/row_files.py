@@ -19,7 +19,7 @@ from typing import Any
 from viubench.datasets import adapters
 from viubench.datasets.adapters import RowFile
 from viubench.errors import ViubenchError
-from viubench.schema import Rows, Task
+from viubench.schema import Rows, Task, utf8
 from viubench.tasks import templating
 
 SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".txt")
@@ -130,7 +130,11 @@ def read(path: Path) -> Any:
     if path.suffix == ".txt":
         return text
     if path.suffix == ".csv":
-        return list(csv.DictReader(io.StringIO(text)))
+        csv.field_size_limit(MAX_BYTES)  # of one field; by default 131,072 characters
+        try:
+            return list(csv.DictReader(io.StringIO(text)))
+        except csv.Error as error:
+            raise ViubenchError(f"{path.name} cannot be read: {error}", where=str(path)) from None
     if path.suffix == ".jsonl":
         lines = enumerate(text.split("\n"), start=1)
         return [_json(line, f"{path}:{number}") for number, line in lines if line.strip()]
@@ -139,6 +143,16 @@ def read(path: Path) -> Any:
 
 def _json(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        return _encodable(value) if "\\ud" in text.lower() else value
     except (ValueError, RecursionError) as error:
         raise ViubenchError(f"not JSON: {error}", where=where) from None
+
+
+def _encodable(value: Any) -> Any:
+    """`value` with half characters (lone surrogates), which no file can hold, written out."""
+    if isinstance(value, dict):
+        return {utf8(key): _encodable(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_encodable(one) for one in value]
+    return utf8(value) if isinstance(value, str) else value

@@ -99,7 +99,7 @@ def read_header(path: Path) -> WeightsHeader:
     try:
         tensors = {name: about for name, about in json.loads(raw[8:]).items() if name != "__metadata__"}
         spans = sorted([int(begin), int(end)] for begin, end in (about["data_offsets"] for about in tensors.values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ViubenchError(
             "not a safetensors file: its header does not read", where=str(path), hint="copy the file again"
         ) from error

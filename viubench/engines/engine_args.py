@@ -44,7 +44,7 @@ def as_json(value: str) -> Any:
         return plain[value]
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
 
 

@@ -326,6 +326,6 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; an empty one where it is not there or does not read."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}

@@ -37,9 +37,9 @@ def require_trust(folder: str, trust: bool) -> None:
         return
     try:
         config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return
-    if not config.get("auto_map"):
+    if not isinstance(config, dict) or not config.get("auto_map"):
         return
     from transformers import CONFIG_MAPPING
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from viubench.engines.time_limit import OutOfTime, ending_within
 from viubench.errors import ViubenchError
 from viubench.schema import Chat
 
 SWITCHES = ("enable_thinking", "thinking")
 """Under which names templates know whether the model shall think."""
+
+SECONDS = 20.0
+"""Seconds that a template may take for one question; they come with checkpoints from anywhere."""
 
 COPY = "copy chat_template.jinja of the model it was made from"
 
@@ -74,22 +78,27 @@ def apply(processor: Any, messages: list[dict[str, Any]], given: dict[str, Any])
     """The prompt text; templates that join strings are given strings, with the processor's own media tokens.
 
     Raises:
-        ViubenchError: the template refuses the messages, or has no way to hold their media.
+        ViubenchError: the template refuses the messages, has no way to hold their media, or does not end.
     """
     from jinja2 import TemplateError
 
     source(processor)
     try:
-        try:
-            text = _render(processor, messages, given)
-        except TypeError:  # "can only concatenate str": its contents are strings
-            return _render(processor, _as_strings(processor, messages), given)
-        if "[{'type'" in text:
-            return _render(processor, _as_strings(processor, messages), given)
-        return text
-    except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:300]
+        with ending_within(SECONDS):
+            return _applied(processor, messages, given)
+    except OutOfTime:
+        raise ViubenchError(f"the chat template does not end within {SECONDS:g} s", hint=COPY) from None
+    except (TemplateError, TypeError, ValueError, KeyError, AttributeError, RecursionError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ViubenchError(f"the chat template does not take the question: {reason}", hint=COPY) from error
+
+
+def _applied(processor: Any, messages: list[dict[str, Any]], given: dict[str, Any]) -> str:
+    try:
+        text = _render(processor, messages, given)
+    except TypeError:  # "can only concatenate str": its contents are strings
+        return _render(processor, _as_strings(processor, messages), given)
+    return _render(processor, _as_strings(processor, messages), given) if "[{'type'" in text else text
 
 
 def keeps_order(processor: Any) -> bool:

@@ -189,7 +189,7 @@ def _template_source(folder: Path) -> str | None:
     if plain.is_file():
         return plain.read_text(encoding="utf-8")
     for name in ("chat_template.json", "tokenizer_config.json"):
-        with suppress(OSError, ValueError, AttributeError):
+        with suppress(OSError, ValueError, AttributeError, RecursionError):
             source = json.loads((folder / name).read_bytes()).get("chat_template")
             if isinstance(source, str):
                 return source

@@ -36,7 +36,7 @@ from viubench.runner.pipeline import frame_requests, graded
 from viubench.runner.plan import Plan
 from viubench.schema import Decoding, GroundItem, Item, Manifest, Sample, Suite, Task
 from viubench.scoring.aggregate import items_hash, summarise
-from viubench.storage import atomic
+from viubench.storage import atomic, output
 from viubench.version import __version__
 from viubench.video.process_pool import KillablePool
 
@@ -80,7 +80,7 @@ def export(
             f"the first: {missing.lines()[0]}",
             hint="an export holds every question or none: fetch the videos, or name other tasks",
         )
-    out.mkdir(parents=True, exist_ok=True)
+    output.folder(out, "--out")
     files = _files(planned, options, copy, progress)
     tasks, scorers = planned.tasks, planned.evaluators
     samples = [on_file_clock(s, files[s.id], tasks[s.task], scorers[s.task]) for s in planned.samples]

@@ -34,7 +34,7 @@ def read_labels(labels: str | os.PathLike[str] | Mapping[str, float] | None) -> 
         try:
             row = json.loads(line)
             name, value = str(row["id"]), row["label"]
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, RecursionError):
             raise ViubenchError('a line must be {"id": ..., "label": ...}', where=where) from None
         if name in found:
             raise ViubenchError(f"{name} is labelled twice", where=where)

@@ -26,8 +26,8 @@ from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.build_worker import BuiltItem, Frames, VideoFile, scan, write_frames
 from viubench.pretext.generate import FIELDS, fill, least_frames
 from viubench.pretext.schedule import Drawing, Pool, Progress, draw_all
-from viubench.schema import SCHEMA_VERSION, Clip, JigsawSpec, Recipe, Sampling, Task
-from viubench.storage import atomic
+from viubench.schema import SCHEMA_VERSION, Clip, JigsawSpec, Recipe, Sampling, Task, utf8
+from viubench.storage import atomic, output
 from viubench.video.discover import folder_of, list_videos
 from viubench.video.frame_cache import FrameCache
 from viubench.video.process_pool import KillablePool
@@ -100,6 +100,7 @@ def build(
         _check_question(tasks[name])
     pool_of = pool_of or partial(KillablePool, workers)
     paths, ignored = list_videos(videos, skip=out)
+    output.try_folder(out, "--out")
     frames = Frames(cache, folder_of(videos), recipe.sampling, recipe.check)
     with pool_of(DECODE_SECONDS) as pool:
         files, usable = _scan_all(paths, frames, pool)
@@ -120,8 +121,8 @@ def build(
         ignored=tuple(ignored),
         items_hash=_write_items(requested, drawing, out / "items.jsonl"),
     )
-    about = _about(report, recipe, tasks, seed, videos)
-    atomic.write(out / "build.json", json.dumps(about, indent=1, ensure_ascii=False).encode() + b"\n", lasting=True)
+    about = json.dumps(_about(report, recipe, tasks, seed, videos), indent=1, ensure_ascii=False)
+    atomic.write(out / "build.json", utf8(about).encode() + b"\n", lasting=True)
     return report
 
 

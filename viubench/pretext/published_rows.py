@@ -47,7 +47,7 @@ def _parsed(value: Any) -> Any:
     """The value of a column; JSON text is parsed."""
     try:
         return json.loads(value) if isinstance(value, str) else value
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("text that is no JSON") from None
 
 

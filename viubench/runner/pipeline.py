@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from viubench.engines.base import Engine, Request, Response
-from viubench.errors import EngineError, MediaError
+from viubench.errors import EngineError, MediaError, ViubenchError
 from viubench.pretext import generate
 from viubench.runner.plan import Attempt, Plan
 from viubench.runner.timing import Stages
@@ -119,6 +119,10 @@ class Pipeline:
             return failed(attempt, "media_error", error.fault, str(error))
         except EngineError as error:
             return failed(attempt, "engine_error", "engine", str(error))
+        except (ViubenchError, OSError):
+            raise
+        except Exception as error:  # of a plugin, say: one question must not end the others
+            return failed(attempt, "engine_error", "unforeseen", f"{type(error).__name__}: {error!s:.300}")
 
     @asynccontextmanager
     async def _made(self, sample: Sample, media: Media) -> AsyncIterator[Made]:

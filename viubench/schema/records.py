@@ -86,7 +86,7 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 FAILED: tuple[Status, ...] = ("media_error", "engine_error")
 """The statuses of samples that were never answered."""
 
-PASSING = frozenset({"missing", "empty", "lfs_pointer", "changed", "timeout", "crashed"})
+PASSING = frozenset({"missing", "unreadable", "empty", "lfs_pointer", "changed", "timeout", "crashed"})
 """Faults of a video that may be gone at the next try: it was fetched meanwhile, put back, or its reader was killed."""
 
 ANSWERED: tuple[Status, ...] = ("ok", "unjudged")

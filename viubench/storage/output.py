@@ -59,6 +59,15 @@ def folder(path: Path, where: str) -> None:
         probe.unlink()
 
 
+def try_folder(path: Path, where: str) -> None:
+    """`folder`, but what it creates is removed again: for work that may still turn out to be a mistake."""
+    with writing(path, where):
+        missing = [one for one in (path, *path.parents) if not one.exists()]
+    folder(path, where)
+    for one in missing:
+        one.rmdir()
+
+
 def file(path: Path, where: str) -> None:
     """See that a file can be written as a whole: its folder takes files, and no folder has its name."""
     folder(path.parent, where)

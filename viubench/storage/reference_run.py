@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from viubench.errors import ViubenchError
 from viubench.schema import Record
 from viubench.schema.gate import ReferenceRun
-from viubench.storage import atomic
+from viubench.storage import atomic, output
 from viubench.storage.run_dir import read_manifest, read_records, write_json
 
 FOLDER = Path("baselines")
@@ -48,7 +48,7 @@ def save(run: Path, name: str, folder: Path = FOLDER, *, replace: bool = False) 
     content = {name: (run / name).read_bytes() for name in ("results.json", "manifest.json")}
     content["records.jsonl"] = _reduced(read_records(run))
     card = ReferenceRun(name=name, files={name: hashlib.sha256(content[name]).hexdigest() for name in FILES})
-    target.mkdir(parents=True, exist_ok=True)
+    output.folder(target, "--dir")
     atomic.write(target / "records.jsonl", content["records.jsonl"], lasting=True)
     atomic.write(target / "results.json", content["results.json"], lasting=True)
     write_json(target / CARD, card)

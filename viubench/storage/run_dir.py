@@ -241,7 +241,7 @@ def write_json(path: Path, value: BaseModel | dict[str, Any]) -> None:
     data = value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
     data = secrets.masked(data)
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    atomic.write(path, text.encode(), lasting=True)
+    atomic.write(path, text.encode(errors="backslashreplace"), lasting=True)  # a name may have what UTF-8 has not
 
 
 def read_file(path: Path, name: str, model: type[M]) -> M:

@@ -9,6 +9,8 @@ Files are untrusted: tags, code, deep nesting and alias bombs are refused before
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -23,6 +25,8 @@ if TYPE_CHECKING:  # `tasks list` reads YAML without pydantic, whose import take
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
 MAX_ALIASES = 100
+MAX_VALUES = 50_000  # of a document, what an alias stands for counted each time
+MAX_DIGITS = 100  # characters of a value that is no text
 SEE_TASKS = "see the keys of a task that works"
 LONGEST_HINT, MOST_LIKE = 160, 4
 CORE_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map"))
@@ -80,13 +84,16 @@ def read(path: Path) -> tuple[Any, Marks]:
     if node is None:
         raise ViubenchError(f"{path.name} is empty", where=str(path))
     marks: Marks = {(): node.start_mark}
-    return _build(node, loader, path, (), marks), marks
+    return _Builder(loader, path, marks).value(node, ()), marks
 
 
 def _bound(text: str, path: Path) -> None:
-    """Refuse, before anything is built, what would take long to build: deep nesting and many aliases."""
-    depth = aliases = 0
+    """Refuse, before anything is built, what would take long to build: deep nesting, many aliases, many values."""
+    depth = aliases = values = 0
     for event in yaml.parse(text, Loader=_Loader):
+        values += isinstance(event, yaml.NodeEvent)
+        if values > MAX_VALUES:
+            raise _too_many(path, event.start_mark)
         aliases += isinstance(event, yaml.AliasEvent)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
@@ -95,31 +102,59 @@ def _bound(text: str, path: Path) -> None:
             raise ViubenchError(f"more than {MAX_ALIASES} aliases", where=_at(path, event.start_mark))
 
 
-def _build(node: yaml.Node, loader: yaml.constructor.SafeConstructor, path: Path, at: Path_, marks: Marks) -> Any:
-    if node.tag not in CORE_TAGS:
-        raise ViubenchError(
-            f"the tag {node.tag!r} is not allowed: task files are data, never code",
-            where=_at(path, node.start_mark),
-            hint="quote the value if it was meant as text; functions are named by their registered name",
-        )
-    if isinstance(node, yaml.SequenceNode):
-        for index, child in enumerate(node.value):
-            marks[(*at, index)] = child.start_mark
-        return [_build(child, loader, path, (*at, i), marks) for i, child in enumerate(node.value)]
-    if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node)
-    result: dict[str, Any] = {}
-    for key_node, child in node.value:
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise ViubenchError("a key must be plain text", where=_at(path, key_node.start_mark))
-        key = key_node.value
-        if key in result:
+def _too_many(path: Path, mark: Any) -> ViubenchError:
+    return ViubenchError(f"more than {MAX_VALUES} values", where=_at(path, mark))
+
+
+@dataclass
+class _Builder:
+    """Makes plain data of a document's nodes, and notes where they stand."""
+
+    loader: yaml.constructor.SafeConstructor
+    path: Path
+    marks: Marks
+    values: int = 0
+
+    def value(self, node: yaml.Node, at: Path_) -> Any:
+        """The data of a node; an alias is the same node at another place, also inside of itself."""
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise _too_many(self.path, node.start_mark)
+        if len(at) > MAX_DEPTH:
+            raise ViubenchError(f"nested deeper than {MAX_DEPTH} levels", where=_at(self.path, node.start_mark))
+        if node.tag not in CORE_TAGS:
             raise ViubenchError(
-                f"the key {key!r} appears twice", where=_at(path, key_node.start_mark), hint="keep one of the two"
+                f"the tag {node.tag!r:.200} is not allowed: task files are data, never code",
+                where=_at(self.path, node.start_mark),
+                hint="quote the value if it was meant as text; functions are named by their registered name",
             )
-        marks[(*at, key)] = key_node.start_mark
-        result[key] = _build(child, loader, path, (*at, key), marks)
-    return result
+        if isinstance(node, yaml.SequenceNode):
+            for index, child in enumerate(node.value):
+                self.marks[(*at, index)] = child.start_mark
+            return [self.value(child, (*at, index)) for index, child in enumerate(node.value)]
+        return self._mapping(node, at) if isinstance(node, yaml.MappingNode) else self._scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, at: Path_) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, child in node.value:
+            where = _at(self.path, key_node.start_mark)
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise ViubenchError("a key must be plain text", where=where)
+            key = key_node.value
+            if key in result:
+                raise ViubenchError(f"the key {key!r:.200} appears twice", where=where, hint="keep one of the two")
+            self.marks[(*at, key)] = key_node.start_mark
+            result[key] = self.value(child, (*at, key))
+        return result
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        kind = node.tag.rpartition(":")[2]
+        with suppress(ValueError, LookupError, ArithmeticError, TypeError, AttributeError, yaml.YAMLError):
+            if kind == "str" or len(node.value) <= MAX_DIGITS:
+                return self.loader.construct_object(node)
+        raise ViubenchError(
+            f"{node.value!r:.80} is no {kind}", where=_at(self.path, node.start_mark), hint="quote it if it is text"
+        )
 
 
 def _explain(error: ValidationError, path: Path, marks: Marks, model: type[BaseModel], see: str) -> ViubenchError:

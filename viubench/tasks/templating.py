@@ -20,35 +20,25 @@ from operator import add, truediv
 from pathlib import PurePosixPath
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, Undefined
+from jinja2 import TemplateError, Undefined
 from jinja2.exceptions import UndefinedError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from viubench.errors import ViubenchError, did_you_mean
+from viubench.tasks.bounded_jinja import BoundedEnvironment, budget, size
 
-MAX_REPEAT = 10_000  # elements that `*` may make: a template cannot fill the memory
+FAILURES = (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError,
+            MemoryError, SyntaxError)  # fmt: skip
+"""What a template, or the Python that Jinja makes of it, may raise."""
 
 _SINGLE = re.compile(r"\s*\{\{((?:(?!\}\}|\{\{).)*)\}\}\s*", re.DOTALL)
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
-
-
-class _Environment(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset({"*", "**"})
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        sides = (left, right)
-        if operator == "**" or not all(isinstance(side, int | float) for side in sides):
-            sizes = [side if isinstance(side, int) else len(side) for side in sides if not isinstance(side, float)]
-            if operator == "**" or len(sizes) < 2 or sizes[0] * sizes[1] > MAX_REPEAT:
-                raise TemplateError(f"{operator!r} may not make more than {MAX_REPEAT} elements")
-        return super().call_binop(context, operator, left, right)
 
 
 def _each(operator: Callable[[Any, Any], Any], value: Any, x: Any) -> Any:
     return [_each(operator, part, x) for part in value] if isinstance(value, list | tuple) else operator(value, x)
 
 
-_ENVIRONMENT = _Environment(undefined=StrictUndefined, keep_trailing_newline=True)
+_ENVIRONMENT = BoundedEnvironment()
 _ENVIRONMENT.filters["plus"] = partial(_each, add)
 _ENVIRONMENT.filters["divided"] = partial(_each, truediv)
 _ENVIRONMENT.filters["stem"] = lambda value: PurePosixPath(value).stem
@@ -68,17 +58,20 @@ def value(template: str, row: Mapping[str, Any], *, what: str = "template") -> A
         ViubenchError: the template cannot be read, or the row lacks a field it names; the hint says which there are.
     """
     try:
-        result = _compiled(template)(**{str(key): field for key, field in row.items()})
+        with budget(template):
+            result = _compiled(template)(**{str(key): field for key, field in row.items()})
         if isinstance(result, Undefined):
             str(result)  # raises the error that says what is undefined
+        size(result)
         return result
     except UndefinedError as error:
         fields = sorted(map(str, row))
         missing = _UNDEFINED.search(error.message or "")
         hint = did_you_mean(missing[1] if missing else "", fields, f"the row has: {', '.join(fields)}", "{!r}")
-        raise ViubenchError(f"{what}: {error.message}", where=repr(template), hint=hint) from None
-    except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
-        raise ViubenchError(f"{what}: {str(error) or type(error).__name__}", where=repr(template)) from None
+        raise ViubenchError(f"{what}: {error.message}", where=f"{template!r:.300}", hint=hint) from None
+    except FAILURES as error:
+        reason = f"{str(error) or type(error).__name__:.300}"
+        raise ViubenchError(f"{what}: {reason}", where=f"{template!r:.300}") from None
 
 
 def text(template: str, row: Mapping[str, Any], *, what: str = "template") -> str:

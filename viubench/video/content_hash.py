@@ -7,6 +7,7 @@ Example:
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from dataclasses import fields
@@ -29,7 +30,7 @@ def located(clip: Clip, root: Path) -> list[tuple[str, Path]]:
     """(name, real path) of each file of a clip, in order, every one below `root` and there.
 
     Raises:
-        MediaError: outside_root, missing, empty, lfs_pointer, not_a_video.
+        MediaError: outside_root, missing, unreadable, empty, lfs_pointer, not_a_video.
     """
     names = clip.frame_files or ((clip.path,) if clip.path else ())
     if not names:
@@ -48,17 +49,14 @@ def content_hash(located: list[tuple[str, Path]], memory: Path) -> str:
     digests = [_digest(path) for _, path in located]
     whole = digests[0] if len(digests) == 1 else blake3(b"".join(digest.digest() for digest in digests))
     result = str(whole.hexdigest(length=16))
-    atomic.write(_note(located, memory), result.encode())
+    atomic.write(_note(located, memory), sealed(result.encode()))
     return result
 
 
 def remembered(located: list[tuple[str, Path]], memory: Path) -> str | None:
     """The hash, where it was worked out before; no file is read."""
-    try:
-        known = _note(located, memory).read_text()
-    except FileNotFoundError:
-        return None
-    return known if len(known) == 32 else None
+    known = _read(_note(located, memory))
+    return known.decode() if known is not None else None
 
 
 def _note(located: list[tuple[str, Path]], memory: Path) -> Path:
@@ -75,18 +73,40 @@ def _digest(path: Path) -> Any:
     return digest
 
 
+def sealed(data: bytes) -> bytes:
+    """`data` behind its hash (32 hex digits), so that a bit that flips on disk is found."""
+    return blake3(data).hexdigest(length=16).encode() + data
+
+
+def opened(kept: bytes) -> bytes | None:
+    """What was `sealed`; None where it is damaged."""
+    data = kept[32:]
+    return data if kept[:32] == blake3(data).hexdigest(length=16).encode() else None
+
+
+def _read(path: Path) -> bytes | None:
+    """What was kept sealed at `path`; None where there is nothing, or it is damaged: it is worked out again then."""
+    try:
+        return opened(path.read_bytes())
+    except OSError:
+        return None
+
+
 def save_probe(probe: Probe, path: Path) -> None:
-    """Keep a probe as an .npz file."""
+    """Keep a probe as a sealed .npz file."""
     plain = {field.name: getattr(probe, field.name) for field in fields(probe) if field.name not in ARRAYS}
-    with atomic.replacing(path) as aside, aside.open("wb") as file:
-        np.savez(file, facts=np.array(json.dumps(plain)), **{name: getattr(probe, name) for name in ARRAYS})
+    arrays = io.BytesIO()
+    np.savez(arrays, facts=np.array(json.dumps(plain)), **{name: getattr(probe, name) for name in ARRAYS})
+    atomic.write(path, sealed(arrays.getvalue()))
 
 
 def load_probe(path: Path) -> Probe | None:
     """The probe kept at `path`; None when there is none, or none that can be read."""
+    if (data := _read(path)) is None:
+        return None
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with np.load(io.BytesIO(data), allow_pickle=False) as kept:
             facts: dict[str, Any] = json.loads(str(kept["facts"]))
             return Probe(**facts, **{name: kept[name] for name in ARRAYS})
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):  # of another version
         return None

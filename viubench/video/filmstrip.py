@@ -17,11 +17,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from viubench.schema import content_hash, utf8
 from viubench.storage import atomic
 from viubench.video.frames import VideoInput
 
 HEIGHT = 72
 """Height of a strip in pixels."""
+
+LONGEST = 200
+"""Characters of a strip's name; systems take 255 bytes."""
 
 _WIDEST = 4 * HEIGHT  # a panorama must not make a strip that no page can show
 _QUALITY = 75
@@ -41,7 +45,9 @@ def positions(frames: int, most: int = 12) -> list[int]:
 
 def strip_path(run: Path, record_id: str) -> Path:
     """Where the strip of a record lies in a run folder; an id with `/`, `..` or the like stays one file name there."""
-    name = quote(record_id, safe="")
+    name = quote(utf8(record_id), safe="")
+    if len(name) > LONGEST:
+        name = f"{name[: LONGEST // 2]}-{content_hash(record_id)}"
     return run / "strips" / f"{name.replace('.', '%2E') if name.startswith('.') else name}.jpg"
 
 

@@ -5,8 +5,9 @@ Example:
     cache.get(Clip(path="pour.mp4"), Path("videos"), Sampling(), Resize()).pixels.shape
     # (48, 384, 672, 3)
 
-One folder holds `<key>.frames` (a line of JSON, then the raw pixels), `tables/` (probes), `contents/` (file hashes) and
-`groups/` (which entries show one file). A missing entry is copied from one that holds all its frames, if there is one.
+One folder holds `<key>.frames` (a line of JSON behind its hash, then the raw pixels), `tables/` (probes), `contents/`
+(file hashes) and `groups/` (which entries show one file). A missing entry is copied from one that holds all its frames,
+if there is one.
 A key hashes the file's bytes and everything that decides what is shown, so an entry is never out of date. Files appear
 whole (written aside, then renamed), so that processes can share the folder.
 """
@@ -184,7 +185,7 @@ class FrameCache:
         path = self._path(key)
         try:
             with path.open("rb") as file:
-                head = json.loads(file.readline())
+                head = _head(file.readline())
                 shape, checksum = tuple(head.pop("shape")), head.pop("checksum")
                 pixels = np.asarray(np.memmap(file, np.uint8, "r", offset=file.tell(), shape=shape))
             head["indices"], head["times"] = tuple(head["indices"]), tuple(head["times"])
@@ -204,7 +205,7 @@ class FrameCache:
         """Total and indices in the header of an entry, its pixels unread; None when it is not there or damaged."""
         try:
             with self._path(key).open("rb") as file:
-                head = json.loads(file.readline())
+                head = _head(file.readline())
             return head["total"], head["indices"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -264,7 +265,7 @@ class FrameCache:
         names = ("fps", "indices", "times", "total", "duration", "reader", "source")
         head: dict[str, Any] = {name: getattr(video, name) for name in names}
         head |= {"shape": video.pixels.shape, "checksum": video.checksum}
-        line = json.dumps(head).encode() + b"\n"
+        line = content_hash.sealed(json.dumps(head).encode()) + b"\n"
         try:
             atomic.write(self._path(key), line, np.ascontiguousarray(video.pixels).data)
             if video.reader not in (IMAGES, STILL):
@@ -292,6 +293,15 @@ class FrameCache:
             if path != self._path(keep):
                 path.unlink(missing_ok=True)
                 total -= size
+
+
+def _head(line: bytes) -> dict[str, Any]:
+    """The first line of an entry; ValueError where it is not the one that was written."""
+    head = content_hash.opened(line.rstrip(b"\n"))
+    if head is None:
+        raise ValueError("damaged header")
+    fields: dict[str, Any] = json.loads(head)
+    return fields
 
 
 def _video(

@@ -43,20 +43,24 @@ def resolve(root: Path, name: str) -> Path:
     if "\0" in name or os.path.isabs(name):
         raise MediaError("outside_root", name.replace("\0", "\\0"), "give a path relative to the media folder")
     base = Path(os.path.realpath(root))
-    real = Path(os.path.realpath(base / name))
+    try:
+        real = Path(os.path.realpath(base / name))
+        there = real.exists()
+    except (OSError, ValueError) as error:  # no file can have such a name
+        raise MediaError("missing", f"{name!r:.200}", getattr(error, "strerror", None) or "no file name") from None
     if not real.is_relative_to(base):
         if os.path.normpath(name).startswith(".."):
             raise MediaError("outside_root", name, f"leads out of {root}")
         if not (links_followed() or _in_snapshot(base, real)):
             said = f"it is a link that leads out of {root}; to follow links: export {FOLLOW}=1"
             raise MediaError("outside_root", name, said)
-    if not real.exists():
+    if not there:
         raise MediaError("missing", name, f"not in {root}")
     return real
 
 
 def check(path: Path, name: str) -> None:
-    """Raise MediaError `missing`, `empty`, `lfs_pointer` or `not_a_video` for what is not worth opening."""
+    """Raise MediaError `unreadable`, `empty`, `lfs_pointer` or `not_a_video` for what is not worth opening."""
     try:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode):
@@ -66,7 +70,7 @@ def check(path: Path, name: str) -> None:
         with path.open("rb") as file:
             head = file.read(len(LFS_HEAD))
     except (OSError, ValueError) as error:
-        raise MediaError("missing", name, getattr(error, "strerror", None) or str(error)) from error
+        raise MediaError("unreadable", name, getattr(error, "strerror", None) or str(error)) from error
     if head == LFS_HEAD:
         raise MediaError("lfs_pointer", name, "only a git-lfs pointer: run `git lfs pull`")
 

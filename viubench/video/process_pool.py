@@ -39,6 +39,9 @@ T = TypeVar("T")
 START_S = 120.0
 """Seconds a fresh process may take until it is ready."""
 
+FILES, FILES_A_WORKER = 20, 8
+"""Files that are open beside the workers', at most, and what each of them needs here."""
+
 _main_lock, _hiding = threading.Lock(), 0
 _hidden: dict[str, Any] = {}
 """What the `_hiding` blocks of `without_main` that are open have taken off the main module."""
@@ -51,6 +54,7 @@ class KillablePool:
     """
 
     def __init__(self, workers: int, limit_s: float, *, memory_bytes: int | None = 32 << 30) -> None:
+        _require_files(workers)
         if workers < 1 or limit_s <= 0:
             raise ViubenchError(f"{workers} workers with a limit of {limit_s} s cannot work")
         self.limit_s = limit_s
@@ -98,19 +102,19 @@ class KillablePool:
         self.close()
 
     def _serve(self) -> None:
-        process = self._new_process()
+        process = None
         while (job := self._jobs.get()) is not None:
             future, name, call = job
             if self._closing.is_set() or not future.set_running_or_notify_cancel():
                 future.cancel()
                 continue
-            with _no_interrupt(), without_main():
-                if not process.active:  # the one before was stopped, or died while it had nothing to do
-                    _stop(process)
-                    process = self._new_process()
-                limit_s = self.limit_s
-                running = process.schedule(_run, (call, name), timeout=limit_s)
             try:
+                with _no_interrupt(), without_main():
+                    if process is None or not process.active:  # it was stopped, or died while it had nothing to do
+                        _stop(process)
+                        process = self._new_process()
+                    limit_s = self.limit_s
+                    running = process.schedule(_run, (call, name), timeout=limit_s)
                 future.set_result(pickle.loads(self._result(running, name, limit_s)))
             except MediaError as error:
                 if error.fault in ("timeout", "crashed"):
@@ -141,6 +145,17 @@ class KillablePool:
             self._running.discard(running)
 
 
+def _require_files(workers: int) -> None:
+    """Raise ViubenchError where the limit of open files is too low to start workers: they would wait for ever."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    needed = FILES + FILES_A_WORKER * workers
+    if limit != resource.RLIM_INFINITY and limit < needed:
+        raise ViubenchError(
+            f"only {limit} files may be open: {workers} decoding processes need {needed}",
+            hint="raise the limit (ulimit -n 1024), or lower --workers",
+        )
+
+
 def _context() -> BaseContext:
     """How workers are started."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
@@ -149,9 +164,10 @@ def _context() -> BaseContext:
     return multiprocessing.get_context("forkserver")
 
 
-def _stop(process: ProcessPool) -> None:
-    process.stop()
-    process.join()
+def _stop(process: ProcessPool | None) -> None:
+    if process is not None:
+        process.stop()
+        process.join()
 
 
 @contextlib.contextmanager
@@ -190,7 +206,9 @@ def _prepare_worker(memory_bytes: int | None, workers: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a Python handler would wait for the decoder to return
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if memory_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        most = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     cores.take(workers)
 
 

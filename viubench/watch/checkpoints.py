@@ -108,7 +108,7 @@ def marked(folder: Path) -> bool:
     try:
         listed = json.loads((folder / LISTED).read_bytes())
         return bool(listed) and all((folder / name).stat().st_size == size for name, (size, _) in listed.items())
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return False
 
 

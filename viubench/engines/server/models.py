@@ -88,7 +88,7 @@ def bases(url: str) -> list[str]:
 def checkpoint_of(root: str) -> dict[str, Any]:
     """`path` and `model_type` of what the server loaded, where its files are on this machine too; else empty."""
     config: dict[str, Any] = {}
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         path = _config(root)
         config = json.loads(path.read_text(encoding="utf-8"))
         return {"path": str(path.parent), "model_type": config.get("model_type")} if isinstance(config, dict) else {}
