@@ -244,6 +244,9 @@ def _answers(one: Answered) -> list[Mapping[str, Any]]:
 def _turns(config: TrainConfig) -> Any:
     """The questions of all batches by number, as TRL asks for them; `Sampler` knows which question is meant."""
     from datasets import Dataset
+    from datasets.table import InMemoryTable
 
     batches = -(-config.max_steps // config.steps_per_batch)
-    return Dataset.from_dict({"prompt": list(map(str, range(batches * config.train_batch_size)))})
+    turns = list(map(str, range(batches * config.train_batch_size)))
+    # With a fingerprint given: to compute one, datasets pickles modules, which fails for some ways of installing them.
+    return Dataset(InMemoryTable.from_pydict({"prompt": turns}), fingerprint="turns")
