@@ -99,6 +99,7 @@ class WarmStart(Strict):
     """Supervised steps on the true answers before GRPO, until every task passes its threshold.
 
     `max_steps` is the horizon of the learning rate's decay; reaching it with a task below its threshold is an error.
+    Without thresholds there are `max_steps` steps.
     `weights` replace the mixture's, so that all tasks pass at about the same time.
     """
 
@@ -108,7 +109,7 @@ class WarmStart(Strict):
     train_batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
     eval_steps: Count = 10
     weights: dict[str, Annotated[float, Field(gt=0, le=1_000_000)]] = Field(default_factory=dict)
-    thresholds: Annotated[dict[str, Threshold], Field(min_length=1)]
+    thresholds: dict[str, Threshold] = Field(default_factory=dict)
 
 
 class HarnessEval(Strict):
@@ -270,7 +271,8 @@ class TrainConfig(Strict):
         for name, steps in ({"save_steps": self.save_steps, "eval_steps": self.eval_steps} | evaluated).items():
             if steps % self.steps_per_batch:
                 raise ValueError(f"{name} must be a multiple of the {self.steps_per_batch} optimizer steps of a batch")
-        if self.warm_start is not None and (odd := set(self.warm_start.thresholds) ^ set(self.tasks)):
+        warm = self.warm_start
+        if warm is not None and warm.thresholds and (odd := set(warm.thresholds) ^ set(self.tasks)):
             # The mean over tasks hides one that has not begun to learn.
             raise ValueError(f"warm_start.thresholds and tasks must name the same tasks; {sorted(odd)[0]!r} is in one")
         if self.warm_start is not None and (odd := set(self.warm_start.weights) - set(self.tasks)):

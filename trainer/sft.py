@@ -99,8 +99,8 @@ def warm_start(config: TrainConfig, out: Path, questions: Questions, policy: Pol
     stage = WarmStage(config, out / FOLDER, questions, policy, config.warm_start, options)
     check_thresholds(config.warm_start, stage.baselines)
     last = stage.run(lambda: WarmStartTrainer(stage))
-    if not stage.curriculum.finished:
-        raise _not_passed(stage.curriculum, config.warm_start)
+    if config.warm_start.thresholds and not stage.curriculum.finished:
+        raise _not_passed(stage.curriculum, config.warm_start, last)
     return last
 
 
@@ -135,7 +135,7 @@ class WarmStage(Stage):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Do nothing more when a finished one is started again."""
-        control.should_training_stop = self.curriculum.finished
+        control.should_training_stop = self.curriculum.finished or state.global_step >= self.warm.max_steps
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         super().on_step_end(args, state, control, **more)
@@ -211,14 +211,14 @@ def check_thresholds(warm: WarmStart, baselines: Mapping[str, float]) -> None:
             )
 
 
-def _not_passed(curriculum: Curriculum, warm: WarmStart) -> ViubenchError:
+def _not_passed(curriculum: Curriculum, warm: WarmStart, last: Path) -> ViubenchError:
     below = [task for task in curriculum.drawn if not curriculum.passed(task)]
     required = ", ".join(
         f"{task} {warm.thresholds[task].score:g} and {warm.thresholds[task].exact:g}" for task in below
     )
     return ViubenchError(
         f"the warm start's {warm.max_steps} steps ended with {len(below)} of {len(curriculum.drawn)} tasks below their "
-        f"thresholds (score and exact match: {required})",
+        f"thresholds (score and exact match: {required}); the last checkpoint is {last}",
         where="warm_start",
         hint="allow more steps, easier items or lower thresholds; GRPO cannot improve a task that is never right",
     )

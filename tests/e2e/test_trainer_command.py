@@ -68,7 +68,7 @@ def content(checkpoint: Path) -> dict[str, bytes]:
     state = json.loads(files["trainer/state.json"])
     state["log"] = untimed([state["log"]])
     listed = json.loads(files["trainer/files.json"])
-    del listed["trainer/state.json"]
+    del listed["trainer/state.json"], listed["trainer_state.json"], files["trainer_state.json"]  # has all log lines
     return files | {"trainer/state.json": json.dumps(state).encode(), "trainer/files.json": json.dumps(listed).encode()}
 
 

@@ -44,7 +44,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dr_grpo": {"loss_type": "dr_grpo", "scale_rewards": "none"},
     "batch": {"scale_rewards": "batch"},
     "cispo": {"loss_type": "cispo", "epsilon_high": 1.05},
-    "GSPO": {"importance_sampling_level": "sequence", "epsilon": 0.01, "epsilon_high": 0.02, "loss_type": "grpo"},
+    "GSPO": {
+        "importance_sampling_level": "sequence",
+        "epsilon": 0.02,
+        "epsilon_high": 0.03,
+        "loss_type": "grpo",
+        "learning_rate": 0.001,
+    },
     "truncated ones masked": {"mask_truncated_completions": True},
     "groups skipped": {"dynamic_sampling": "skip", "train_batch_size": 4},
     "soft punishment": {"soft_punish_cache": 4, "length_penalty": 0.1},
@@ -246,7 +252,7 @@ def test_every_step_follows_the_formula(name: str, tiny_model: Path, world: Path
         assert step.loss == pytest.approx(loss, rel=1e-4, abs=1e-6)
         assert step.gradient.keys() == expected.keys()
         mine, its = (torch.cat([one[key].double().flatten() for key in expected]) for one in (step.gradient, expected))
-        assert (mine - its).norm() / its.norm() < 2e-4
+        assert (mine - its).norm() <= 2e-4 * its.norm()  # 0 where every answer is clipped
         moved = formula.logprobs(step.weights, step.answered[:1])
         before = formula.logprobs(step.sampled, step.answered[:1])
         ratios.append(max(float((a - b).abs().max()) for a, b in zip(moved, before, strict=True)))

@@ -238,7 +238,7 @@ def main(
         missed = acceptance.failures(result)
     else:
         demo.viubench("compare", out / "runs" / "blind", runs["grpo"], "--json", out / "compare.json")
-        missed = acceptance.clips_failures(out / "compare.json", control)
+        missed = acceptance.clips_failures(out / "compare.json", result)
     result |= {"missed": missed, "minutes": round((time.monotonic() - started) / 60, 2)}
     if ship is not None:
         export_bfloat16(last, ship)
