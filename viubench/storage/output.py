@@ -33,7 +33,7 @@ OTHER = "name a folder that can be written to"
 def told(error: OSError, path: Path | None = None, where: str | None = None) -> ViubenchError:
     """A system error as one for the user: what failed, on which file, and what to do."""
     named = path if path is not None else error.filename
-    file = f"{named!s:.300}: " if named is not None else ""
+    file = f"{'cannot write ' if path else ''}{named!s:.300}: " if named is not None else ""
     said = error.strerror or str(error) or type(error).__name__
     return ViubenchError(f"{file}{said}", where=where, hint=HINTS.get(error.errno or 0, OTHER if path else None))
 
