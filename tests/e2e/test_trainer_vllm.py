@@ -165,7 +165,7 @@ def test_answers_are_whole_and_told_with_the_policy_s_log_probs(
             assert [token in ends for token in tokens[:length].tolist()] == [False] * (length - 1) + [stopped]
             assert stopped or length == 10
         assert len(set(lengths)) > 1
-        own, _ = policy.logprobs(policy.stack(rows), found.tokens, found.mask, temperature)
+        own, _ = policy.logprobs(policy.stack(rows), found.tokens, found.mask, temperature, policy.barred)
         assert (own - found.logprobs).abs().max() < TOLERANCE
         assert (found.logprobs[found.mask] < 0).all()
         assert (found.logprobs[~found.mask] == 0).all()
@@ -346,9 +346,11 @@ def test_a_run_through_vllm_stays_on_its_policy_and_goes_on_where_it_stopped(
     assert (before, after) == (said[: 3 * each], said[2 * each :])
     told = read(tmp_path / "whole")
     assert [line["step"] for line in told] == [0, 1, 2, 3]
-    assert all(line["gap_max"] < TOLERANCE for line in told)
+    # vLLM's probabilities are over the tokens that may be sampled; those of two placeholders are missing, under a
+    # hundredth in a random model, and the ratio of truncated importance sampling is that much below 1.
+    assert all(0 < line["gap_max"] < 0.02 for line in told)
     ratio = "sampling/importance_sampling_ratio/mean"
-    assert all(abs(line[ratio] - 1) < TOLERANCE for line in told)
+    assert all(0.98 < line[ratio] < 1 for line in told)
     assert max(line["grad_norm"] for line in told) > 0
     ended, fresh = tiny_training.weights(resumed), tiny_training.weights(tiny_training.opened(chosen))
     for name, one in tiny_training.weights(whole).items():

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer.model import packing
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Scored = tuple[Tensor, Tensor]
+
+
+NEVER = -1e9
+"""Logit of a token that is never sampled."""
 
 
 def media(model: Any, packed: Packed, n: int = 1) -> dict[str, Any]:
@@ -112,7 +117,13 @@ def full_sequence(model: Any, packed: Packed, tokens: Tensor, mask: Tensor) -> d
 
 
 def answer_logprobs(
-    model: Any, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, entropy_gradient: bool = False
+    model: Any,
+    packed: Packed,
+    tokens: Tensor,
+    mask: Tensor,
+    temperature: float,
+    entropy_gradient: bool = False,
+    barred: Sequence[int] = (),
 ) -> Scored:
     """Log-probability of each answer token and entropy there, in nats, float32 [B * n, L].
 
@@ -123,6 +134,7 @@ def answer_logprobs(
         mask: bool [B * n, L].
         temperature: that of the rollout; 0 counts as 1.
         entropy_gradient: whether the entropy has a gradient, which costs memory; for an entropy bonus.
+        barred: tokens that an engine never samples, to compare with its log-probabilities over the others.
     """
     import torch
 
@@ -132,6 +144,8 @@ def answer_logprobs(
     if tokens.shape[1] > 1:
         cache.batch_repeat_interleave(copies)
         logits = torch.cat([logits, extend(model, packed, tokens[:, :-1], cache, first)], 1)
+    if barred:
+        logits = logits.index_fill(-1, torch.tensor(barred, device=logits.device), NEVER)
     scores = log_softmax(logits, temperature)
     chosen = scores.gather(-1, tokens[..., None])[..., 0]
     with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):

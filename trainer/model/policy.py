@@ -31,9 +31,6 @@ from viubench.video.frames import VideoInput
 if TYPE_CHECKING:
     from torch import Tensor
 
-NEVER = -1e9
-"""Logit of a token that is never sampled."""
-
 
 @dataclass
 class Rollouts:
@@ -157,7 +154,7 @@ class Policy:
             running = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
             for step in range(max_tokens):
                 scores = forward.log_softmax(logits[:, -1], temperature)
-                allowed = scores.index_fill(1, torch.tensor(self.barred, device=scores.device), NEVER)
+                allowed = scores.index_fill(1, torch.tensor(self.barred, device=scores.device), forward.NEVER)
                 drawn = pick(allowed, draws[:, step]) if temperature else allowed.argmax(-1, True)
                 drawn = drawn.where(running[:, None], torch.full_like(drawn, self.pad))
                 chosen.append(drawn[:, 0])
@@ -170,12 +167,14 @@ class Policy:
         tokens, mask = torch.stack(chosen, 1), torch.stack(masks, 1)
         return Rollouts(tokens, mask, torch.stack(logprobs, 1), self.decode(tokens, mask), (~running).tolist())
 
-    def logprobs(self, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    def logprobs(
+        self, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, barred: Sequence[int] = ()
+    ) -> tuple[Tensor, Tensor]:
         """`forward.answer_logprobs` of the present weights, without gradient."""
         import torch
 
         with torch.no_grad(), self.evaluating():
-            return forward.answer_logprobs(self.base, packed, tokens, mask, temperature)
+            return forward.answer_logprobs(self.base, packed, tokens, mask, temperature, barred=barred)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:

@@ -6,7 +6,8 @@ Example:
 After every `sync_weights` vLLM's log-probabilities are compared with the policy's own. Where the two could differ:
 - *Prompt.* Versions of transformers (5.10) and vLLM (0.32) differ in the vision tokens around the frames of a video.
   The prompt ids of every answer are compared with the packed ones.
-- *Placeholder tokens.* The policy never samples the tokens of images and videos; vLLM gets a logit bias on them.
+- *Placeholder tokens.* The tokens of images and videos are never sampled; vLLM gets a logit bias on them, and its
+  log-probabilities are over the others.
 - *Temperature.* vLLM returns log-probabilities before it unless its logprobs_mode is `processed_logprobs`.
 - *Stop tokens.* vLLM would stop at the tokenizer's end token; here it stops at the policy's stop tokens only.
 """
@@ -17,8 +18,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer import checks
+from trainer.model.forward import NEVER
 from trainer.model.packing import Packed
-from trainer.model.policy import NEVER, Policy, Rollouts
+from trainer.model.policy import Policy, Rollouts
 from trainer.rollouts.vllm_engine import ColocatedEngine
 from viubench.engines.vllm.prompt import as_prompt
 from viubench.errors import ViubenchError
@@ -71,7 +73,7 @@ class VllmRollouts:
 
     def check(self, packed: Packed, rollouts: Rollouts, temperature: float) -> float:
         """The largest gap to the policy's log-probabilities, in nats; ViubenchError for a mean above `max_gap`."""
-        own, _ = self.policy.logprobs(packed, rollouts.tokens, rollouts.mask, temperature)
+        own, _ = self.policy.logprobs(packed, rollouts.tokens, rollouts.mask, temperature, self.policy.barred)
         gaps, largest = checks.logprob_gaps(own, rollouts, len(packed))
         checks.check_logprob_gap(gaps, packed, self.max_gap)
         return largest
