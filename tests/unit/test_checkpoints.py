@@ -197,7 +197,7 @@ def test_a_copy_with_old_times_is_not_old(tmp_path: Path) -> None:
 
 def test_the_trainer_of_this_project_says_itself_what_is_whole(tmp_path: Path) -> None:
     target = tmp_path / "checkpoint-000040"
-    with trainers._atomic_folder(target) as aside:
+    with trainers.atomic_folder(target) as aside:
         folders.write(aside)
         (aside / "trainer" / "state.json").write_text("{}")
         assert find(tmp_path) == []

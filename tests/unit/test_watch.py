@@ -108,7 +108,7 @@ def test_what_is_there_at_the_start_has_had_its_time(tmp_path: Path) -> None:
 def test_the_trainers_own_mark_needs_no_time(tmp_path: Path) -> None:
     from trainer.checkpoints import checkpoint
 
-    with checkpoint._atomic_folder(tmp_path / "checkpoint-000001") as aside:
+    with checkpoint.atomic_folder(tmp_path / "checkpoint-000001") as aside:
         folders.write(aside)
         (aside / "trainer" / "state.json").write_text("{}")
     with History.open(tmp_path / "watch") as history:
