@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,9 @@ def test_several_answers_to_a_question_are_judged_one_by_one(tmp_path: Path) -> 
     (run / "manifest.json").write_text(
         manifest.model_copy(update={"protocols": protocols}).model_dump_json(by_alias=True)
     )
+    results = json.loads((run / "results.json").read_bytes())
+    del results["manifest_hash"]  # as of a run from before there was one
+    (run / "results.json").write_text(json.dumps(results))
     truths = {f"{VAGUE} {k}.": sample.target for k, sample in enumerate(samples(task))}
 
     def say(prompt: str) -> str:
@@ -99,7 +103,7 @@ def test_stopped_anywhere_it_resumes_and_asks_only_for_the_rest(tmp_path: Path, 
     run = unread(tmp_path, "tempcompass_captioning")
     first = Judge(lambda _: Killed() if len(first.prompts) > after else verdict(answer="A"))
     first.max_in_flight = 1
-    with pytest.raises(BaseExceptionGroup):
+    with pytest.raises((BaseExceptionGroup, Killed)):
         viubench.judge(run, first)
     second = Judge(lambda _: verdict(answer="A"))
     viubench.judge(run, second)

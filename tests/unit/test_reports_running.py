@@ -64,8 +64,9 @@ def test_repeats_tell_what_is_noise(tmp_path: Path) -> None:
     runs = [load(write(tmp_path / name, {"t": rows(scores)})) for name, scores in (("a", once), ("b", again))]
     (line,) = agreements(runs, ["a", "b"])
     assert line.flips == 10
-    assert line.noise == pytest.approx(1.972 * (10 / 200 / 200) ** 0.5, rel=0.02)
-    assert "10 of 200 scores differ: less than 3.1 points is noise" in line.text
+    by_t = 1.972 * (10 / 200 / 200) ** 0.5  # few scores differ, so the interval is exact, and wider
+    assert by_t < line.noise < 1.25 * by_t
+    assert "10 of 200 scores differ: less than 3.7 points is noise" in line.text
     (same,) = agreements([runs[0], runs[0]], ["a", "b"])
     assert (same.flips, same.noise) == (0, None)
     assert "noise" not in same.text

@@ -60,7 +60,7 @@ def resolve(root: Path, name: str) -> Path:
 
 
 def check(path: Path, name: str) -> None:
-    """Raise MediaError `unreadable`, `empty`, `lfs_pointer` or `not_a_video` for what is not worth opening."""
+    """Raise MediaError `missing`, `unreadable`, `empty`, `lfs_pointer` or `not_a_video`: what is not worth opening."""
     try:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode):
@@ -69,6 +69,8 @@ def check(path: Path, name: str) -> None:
             raise MediaError("empty", name, "0 bytes")
         with path.open("rb") as file:
             head = file.read(len(LFS_HEAD))
+    except FileNotFoundError as error:  # it went after it was looked up
+        raise MediaError("missing", name, "no such file") from error
     except (OSError, ValueError) as error:
         raise MediaError("unreadable", name, getattr(error, "strerror", None) or str(error)) from error
     if head == LFS_HEAD:
