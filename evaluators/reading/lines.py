@@ -11,13 +11,13 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 
-_LINE = re.compile(r"[^\n]*[^\W_][^\n]*")
+_LINE = re.compile(r"[^\n]+")  # and no word asked for here: a long line without one would be searched from each place
 _WORD = re.compile(r"[^\W_]")
 
 
 def bare_lines(text: str, mentions: Sequence[tuple[int, int]]) -> tuple[set[int], set[int]]:
     """Starts of the mentions that are all of the first or the last line, and of those whose next line is one, too."""
-    lines = [match.span() for match in _LINE.finditer(text)]
+    lines = [line.span() for line in _LINE.finditer(text) if _WORD.search(text, *line.span())]
     starts = [start for start, _ in mentions]
 
     def bare(line: tuple[int, int]) -> int | None:
