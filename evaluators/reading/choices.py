@@ -41,7 +41,7 @@ _LABEL = re.compile(r"[)\]>]?\s{0,3}(?:[.):,=|-]|[-–—]{1,2}|\s\(|->)?\s{0,4}
 _LABELLING = re.compile(r"\s?[.):]\s")
 _BETWEEN_LABELS = re.compile(r"[\s,;.|/)\]-]{0,20}(?:(?:and|or)\s)?[\s(\[|-]{0,4}")
 _LINKED = re.compile(r"\b(?:and|or)\b")
-_NEXT = re.compile(r"\s*[)\]]?\s*([^\W\d_]+)")
+_NEXT = re.compile(r"\s*+(?:[)\]]\s*+)?([^\W\d_]+)")  # possessive: a long gap is not tried in every way to part it
 _WORD = re.compile(r"[^\W_]")
 _REACH = 60
 
