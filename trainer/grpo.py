@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from trainer import checks
 from trainer.arguments import grpo_arguments
-from trainer.checkpoints import answer_log
 from trainer.checkpoints.saving import AtomicCheckpoints
 from trainer.config import TrainConfig
 from trainer.dataset import Questions
@@ -27,9 +26,10 @@ from trainer.model import forward
 from trainer.model.packing import Packed
 from trainer.model.policy import Policy
 from trainer.rewards import Diagnostics, Rewarder, diagnose, diagnose_tasks, shaped
+from trainer.rollouts import answer_log
 from trainer.rollouts.base import PolicyRollouts, RolloutSource
 from trainer.rollouts.sampler import Answered, Sampler
-from trainer.stage import Stage, task_metrics
+from trainer.stage import Stage, shares_prompts, task_metrics
 from trainer.trl_imports import GRPOTrainer, split_tensor_dict
 
 if TYPE_CHECKING:
@@ -59,8 +59,6 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
         # TRL's corrections for rollouts by vLLM, of which it needs only that the weights are synced.
         self.use_vllm = config.rollout.engine == "vllm"
         self.vllm_generation, self._last_loaded_step = sampler.source, -1
-        # A cache is not kept with gradient checkpointing, and sharded weights are gathered once a forward pass.
-        self.shares_prompts = not (config.gradient_checkpointing or self.is_fsdp_enabled or self.is_deepspeed_enabled)
         self.size = self.args.per_device_train_batch_size // config.num_generations
         self._answered: list[Answered] = []
         self._stacked: dict[int, Packed] = {}
@@ -72,11 +70,10 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
 
     def sample(self, prompts: Sequence[str]) -> dict[str, Any]:
         """What TRL takes from a rollout function: token ids and log-probabilities of each answer, and its reward."""
-        started, training = time.perf_counter(), self.model.training
+        started = time.perf_counter()
         number = int(prompts[0]) // self.config.train_batch_size
         self._answered = answered = self.sampler.batch(number)
         self.sampler.source.sleep()
-        self.model.train(training)
         self._stacked.clear()
         self.stage.numbers["seconds/rollout"] = time.perf_counter() - started
         self._diagnose(number, answered)
@@ -95,7 +92,7 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
         """Measure the answers, log some of them, and stop a run that cannot learn."""
         groups = self.stage.processes.gather([one.group() for one in answered])
         tasks, whole = diagnose_tasks(groups), diagnose(groups)
-        self.stage.numbers |= step_summary(whole) | task_metrics("", tasks) | self.stage.baselines
+        self.stage.numbers |= step_summary(whole) | task_metrics("", tasks)
         self.stage.alarms |= self.stage.monitor.update("training", tasks)
         if self.stage.processes.is_main and self.config.log_completions:
             answer_log.write(self.stage.out, number * self.config.steps_per_batch, answered, self.config)
@@ -149,7 +146,7 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
         return logprobs, entropies, None
 
     def _score(self, model: Any, packed: Packed, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        if self.shares_prompts:
+        if shares_prompts(self):
             scored: tuple[Tensor, Tensor] = model(
                 packed=packed,
                 tokens=tokens,

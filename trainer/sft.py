@@ -27,7 +27,7 @@ from trainer.model import forward
 from trainer.model.policy import Policy
 from trainer.rewards import Diagnostics, Rewarder
 from trainer.rollouts.sampler import pack_question
-from trainer.stage import Stage
+from trainer.stage import Stage, shares_prompts
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
 
@@ -169,7 +169,6 @@ class WarmStartTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
         if self._micro_batch % self.args.gradient_accumulation_steps == 0:
             self._batch = self.stage.curriculum.next_batch(self.stage.questions, self.config, self.stage.warm)
             self._tokens = sum(len(self.policy.encode_answer(sample.answer_text)) for sample in self._batch)
-            self.stage.numbers |= self.stage.baselines
         share = self.stage.processes.share(self._batch)
         size = len(share) // self.args.gradient_accumulation_steps
         first = self._micro_batch % self.args.gradient_accumulation_steps * size
@@ -186,7 +185,7 @@ class WarmStartTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
         questions = self.stage.questions
         packed = self.policy.stack([pack_question(self.policy, one, questions.videos(one)) for one in samples])
         tokens, mask = self.policy.pad_answers([self.policy.encode_answer(one.answer_text) for one in samples])
-        if self.config.gradient_checkpointing or self.is_fsdp_enabled:
+        if not shares_prompts(self):
             inputs = forward.full_sequence(self.policy.base, packed, tokens, mask)
             loss: Tensor = model(**inputs, num_items_in_batch=self._tokens).loss
             return loss

@@ -76,7 +76,7 @@ class Stage(TrainerCallback):  # type: ignore[misc]
             stop=config.checks.on_collapse == "stop",
             warn=warn if processes.is_main else lambda text: None,
         )
-        self.numbers: dict[str, float] = {}  # of the step that is not logged yet
+        self.numbers: dict[str, float] = dict(self.baselines)  # of the step that is not logged yet
         self.alarms: dict[str, str] = {}
         self.logged: dict[str, Any] = {}
         self.eval_steps = config.eval_steps
@@ -154,7 +154,7 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         if self.eval_steps and (step % self.eval_steps == 0 or saves):
             samples = self.questions.validation(self.config.eval_limit)
             results = validate(self.policy, self.rewarder, self.questions, samples, self.config, self.processes)
-            self.numbers |= task_metrics("validation/", results) | self.baselines
+            self.numbers |= task_metrics("validation/", results)
             self.validated(results)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any) -> None:
@@ -163,7 +163,7 @@ class Stage(TrainerCallback):  # type: ignore[misc]
             return
         seconds = time.perf_counter() - self._started
         self.logged = {"step": state.global_step - 1, **logs, **self.alarms, "seconds": seconds}
-        alarms, self.numbers, self.alarms = self.alarms, {}, {}
+        alarms, self.numbers, self.alarms = self.alarms, dict(self.baselines), {}
         self._finished = self.present()
         if self.processes.is_main:
             self.log.write(self.logged)
@@ -267,6 +267,12 @@ def in_plain_words(out: Path) -> Iterator[None]:
             raise
         hint = f"log in to {logger}, or take it out of report_to; rerun to resume"
         raise ViubenchError(f"{logger}: {error}", where="report_to", hint=hint) from error
+
+
+def shares_prompts(trainer: Any) -> bool:
+    """Whether a prompt runs once for all its answers: a cache is not kept with gradient checkpointing, and sharded
+    weights are gathered once a forward pass."""
+    return not (trainer.args.gradient_checkpointing or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
 
 
 def task_metrics(prefix: str, tasks: Mapping[str, Diagnostics]) -> dict[str, float]:

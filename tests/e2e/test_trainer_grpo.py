@@ -6,11 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+import logged_answers
 import pytest
 from tiny_training import FINETUNING, Stop, Vowels, config, go, opened, stop_after, untimed, weights
 
 from trainer import grpo
-from trainer.checkpoints import answer_log, checkpoint
+from trainer.checkpoints import checkpoint
 from trainer.checkpoints.metrics_log import read
 
 torch = pytest.importorskip("torch")
@@ -44,7 +45,7 @@ def test_a_stopped_training_ends_as_one_never_stopped(
     assert untimed(logs[0]) == untimed(logs[1])
     assert [line["step"] for line in logs[0]] == [0, 1, 2, 3]
     assert max(line["grad_norm"] for line in logs[0]) > 0
-    assert answer_log.read(tmp_path / "whole").equals(answer_log.read(tmp_path / "stopped"))
+    assert logged_answers.read(tmp_path / "whole").equals(logged_answers.read(tmp_path / "stopped"))
     if kind != "lora":
         fresh = weights(opened(chosen))
         assert any(not torch.equal(one, fresh[name]) for name, one in weights(whole).items())
@@ -71,7 +72,7 @@ def test_a_line_says_how_the_step_went(
     assert not any(key.startswith("validation/") for key in first)
     assert 0 <= second["validation/few/reward"] <= 1
     assert {"zero_advantage", "strict", "parsed", "few/distinct", "few/top", "seconds/rollout"} <= set(first)
-    answers = answer_log.read(tmp_path / "run")
+    answers = logged_answers.read(tmp_path / "run")
     assert len(answers) == 2 * 8
     assert answers.groupby("step").reward.mean()[0] == pytest.approx(first["reward"], rel=1e-5)
 

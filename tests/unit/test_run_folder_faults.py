@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from test_runs import manifest, record
+from test_server_faults import TASK
 
 import viubench
 from viubench.engines.baselines import OracleEngine
@@ -21,19 +22,6 @@ from viubench.errors import Exit, ViubenchError
 from viubench.storage import output, record_log
 from viubench.storage.record_log import DAMAGED, FILE
 from viubench.storage.run_dir import RunFolder, read_manifest, read_records, read_results
-
-TASK = """
-task: colours
-domain: general
-rows: {files: [test.jsonl]}
-video: {path: "{{ clip }}.mp4"}
-question: "{{ question }}"
-options: "{{ choices }}"
-answer: "{{ answer }}"
-evaluator: {name: choice}
-metric: accuracy
-protocol: fps2-32
-"""
 
 
 @pytest.fixture

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import logged_answers
 import pytest
 
 from trainer import checks
-from trainer.checkpoints import answer_log
 from trainer.config import TrainConfig
 from trainer.model.packing import Packed
 from trainer.model.policy import Rollouts
 from trainer.processes import SINGLE, Processes
 from trainer.rewards import Reward
+from trainer.rollouts import answer_log
 from trainer.rollouts.base import RolloutSource
 from trainer.rollouts.sampler import Answered, Sampler, pack_question
 from viubench.errors import EngineError, ViubenchError
@@ -173,7 +174,7 @@ def test_answers_are_logged_as_they_were_rewarded(tmp_path: Any) -> None:
     one = sampler(lambda name: name == "b1.0", log_completions=3)
     for number in (1, 0):
         answer_log.write(tmp_path, 10 * number, one.batch(number), one.config)
-    table = answer_log.read(tmp_path)
+    table = logged_answers.read(tmp_path)
     assert list(table.step) == [0] * 3 + [10] * 3
     assert list(table["sample"])[3:] == ["b1.0", "b1.0", "b1.1"], "all answers to a question, and no more than asked"
     row = table.iloc[4].to_dict()
@@ -187,5 +188,5 @@ def test_a_step_that_is_run_again_replaces_its_answers(tmp_path: Any) -> None:
     one = sampler(lambda name: True)
     for _ in range(2):
         answer_log.write(tmp_path, 0, one.batch(0), one.config)
-    assert len(answer_log.read(tmp_path)) == 8
-    assert answer_log.read(tmp_path / "nowhere").empty
+    assert len(logged_answers.read(tmp_path)) == 8
+    assert logged_answers.read(tmp_path / "nowhere").empty

@@ -157,7 +157,6 @@ def cut(sources: Sequence[Source], out: Path, n: int, seed: int, *, varied: bool
 
 def window(video: VideoInput, rng: np.random.Generator, fps: int, *, varied: bool) -> Iterator[Pixels]:
     """The frames of one clip, uint8 [64, 64, 3]: a stretch of the video from anywhere in it."""
-
     times = np.array(video.times)
     slowest, fastest = SPEED if varied else (1.0, 1.0)
     seconds = int(rng.choice([length for length in SECONDS if length * slowest <= video.duration]))

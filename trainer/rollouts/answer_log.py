@@ -1,35 +1,19 @@
 """Some answers of each step, as parquet: what the model says while it is trained.
 
 Example:
-    write(Path("runs/train"), 40, answered, config)   # runs/train/answers/step-000040.parquet
-    read(Path("runs/train"))                          # a DataFrame with one row an answer
+    write(Path("runs/train"), 40, answered, config)   # runs/train/answers/step-000040.parquet, a row an answer
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
 
 from trainer.config import TrainConfig
-from trainer.rewards import Reward
-from viubench.schema import Sample, canonical_json
-
-if TYPE_CHECKING:
-    import pandas as pd
+from trainer.rollouts.sampler import Answered
+from viubench.schema import canonical_json
 
 FOLDER = "answers"
-
-
-class Answered(Protocol):
-    """A question with its answers (see `trainer.rollouts.sampler`)."""
-
-    @property
-    def sample(self) -> Sample: ...
-    @property
-    def rewards(self) -> list[Reward]: ...
-    @property
-    def rollouts(self) -> Any: ...
 
 
 def write(out: Path, step: int, answered: Sequence[Answered], config: TrainConfig) -> None:
@@ -51,11 +35,3 @@ def write(out: Path, step: int, answered: Sequence[Answered], config: TrainConfi
     folder = out / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows[: config.log_completions]).to_parquet(folder / f"step-{step:06d}.parquet", index=False)
-
-
-def read(out: Path) -> pd.DataFrame:
-    """All logged answers of a training, by step; empty where there are none."""
-    import pandas as pd
-
-    files = sorted((out / FOLDER).glob("step-*.parquet"))
-    return pd.concat(map(pd.read_parquet, files), ignore_index=True) if files else pd.DataFrame()
