@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from viubench.cli import build, comparison, data, doctor, export, imports, judge, protocols, run, tasks, train, watch
-from viubench.cli.ending import end_on_sigterm, failed
+from viubench.cli.ending import ended_by_sigterm, failed
 from viubench.cli.streams import use_droppable
 from viubench.errors import ViubenchError
 from viubench.version import __version__
@@ -58,8 +58,8 @@ def main(commands: typer.Typer = app) -> None:
     """Run `commands`; a mistake or a fault ends in two or three lines, never in a traceback, and output that nobody
     takes changes nothing."""
     use_droppable()
-    end_on_sigterm()
-    try:
-        commands()
-    except Exception as error:
-        sys.exit(failed(error))
+    with ended_by_sigterm():
+        try:
+            commands()
+        except Exception as error:
+            sys.exit(failed(error))
