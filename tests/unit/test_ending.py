@@ -7,14 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import forked
 import pytest
 import typer
 
 from viubench.cli import main
+from viubench.errors import MediaError
 from viubench.runner.event_loop import in_event_loop
+from viubench.schema import Clip, Resize, Sampling
+from viubench.video.loader import Filled, Media
 
 
 def busy(ready: Path) -> typer.Typer:
@@ -72,3 +78,19 @@ def test_a_signal_is_taken_between_two_steps(
             raise
     assert "put away" in (tmp_path / "said").read_text()
     assert "Traceback" not in (tmp_path / "said").read_text()
+
+
+@pytest.mark.parametrize("error", [None, MediaError("crashed", "v.mp4")])
+def test_what_a_decoder_brings_after_the_end_is_dropped(error: MediaError | None, caplog: Any) -> None:
+    job: Future[Filled] = Future()
+    pool: Any = SimpleNamespace(submit=lambda *_, name: job)
+    cache: Any = SimpleNamespace(root=Path("x"))
+    media = Media(cache, pool)
+    key = media.decode((Path("x"), Clip(path="v.mp4"), Sampling(), Resize()))
+    assert key.cancel()
+    if error is None:
+        job.set_result(Filled(["k"], 0.1))
+    else:
+        job.set_exception(error)
+    assert key.cancelled()
+    assert caplog.records == []
