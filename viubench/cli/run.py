@@ -66,7 +66,9 @@ def run(
         bool, typer.Option("--fresh/--resume", help="Start the run folder again instead of resuming it.")
     ] = False,
     frame_cache: Annotated[Path | None, typer.Option(help="Folder of the frame cache.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Decoding processes, of each replica.")] = 2,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Decoding processes, of each replica; by default one a core.")
+    ] = None,
     engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Each answer depends on its request alone; slower.")
