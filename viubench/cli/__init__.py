@@ -12,7 +12,21 @@ from typing import Annotated
 
 import typer
 
-from viubench.cli import build, comparison, data, doctor, export, imports, judge, protocols, run, tasks, train, watch
+from viubench.cli import (
+    build,
+    comparison,
+    data,
+    doctor,
+    export,
+    imports,
+    judge,
+    protocols,
+    rerun,
+    run,
+    tasks,
+    train,
+    watch,
+)
 from viubench.cli.ending import end_on_sigterm, failed
 from viubench.cli.streams import use_droppable
 from viubench.errors import ViubenchError
@@ -26,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (run.run, run.score, judge.judge, build.build, build.clips, build.tiny, comparison.report,
-                comparison.compare, comparison.gate, train.train, watch.watch, doctor.doctor):  # fmt: skip
+                comparison.compare, comparison.gate, rerun.rerun, train.train, watch.watch, doctor.doctor):  # fmt: skip
     app.command()(command)
 app.command("import")(imports.import_command)
 app.command()(imports.explain_difference)
