@@ -27,7 +27,7 @@ from viubench.cli import (
     train,
     watch,
 )
-from viubench.cli.ending import end_on_sigterm, failed
+from viubench.cli.ending import ended_by_sigterm, failed
 from viubench.cli.streams import use_droppable
 from viubench.errors import ViubenchError
 from viubench.version import __version__
@@ -72,8 +72,8 @@ def main(commands: typer.Typer = app) -> None:
     """Run `commands`; a mistake or a fault ends in two or three lines, never in a traceback, and output that nobody
     takes changes nothing."""
     use_droppable()
-    end_on_sigterm()
-    try:
-        commands()
-    except Exception as error:
-        sys.exit(failed(error))
+    with ended_by_sigterm():
+        try:
+            commands()
+        except Exception as error:
+            sys.exit(failed(error))

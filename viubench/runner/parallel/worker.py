@@ -33,7 +33,7 @@ class ReplicaSpec:
 
     Attributes:
         out: the run folder, which gets the filmstrips of the samples with the ids `filmstrips`.
-        frame_cache: the frame cache; the machine's own default one where None.
+        frame_cache, cache_bytes: folder and size of the frame cache; the machine's own defaults where None.
         decoders: decoding processes of each replica; where None, its part of the cores among the `beside` replicas that
             share them.
         decode_seconds: wall limit of a decoding process for one video.
@@ -47,6 +47,7 @@ class ReplicaSpec:
     out: Path
     filmstrips: frozenset[str] = frozenset()
     frame_cache: Path | None = None
+    cache_bytes: int | None = None
     decoders: int | None = 1
     decode_seconds: float = 300.0
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -88,7 +89,7 @@ class Worker:
         media = None
         if engine.needs_media:
             self._pool = KillablePool(spec.decoders or cores.workers(spec.beside), spec.decode_seconds)
-            media = Media(FrameCache(spec.frame_cache or default_root()), self._pool)
+            media = Media(FrameCache(spec.frame_cache or default_root(), spec.cache_bytes), self._pool)
         sees_folder = (spec.out / "manifest.json").is_file()
         self._pipeline = Pipeline(spec.plan, engine, media, spec.out, spec.filmstrips if sees_folder else frozenset())
         self._pipeline.look_ahead(soon)
