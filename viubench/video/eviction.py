@@ -3,7 +3,7 @@
 Example:
     >>> entries = [Entry("a.frames", 10, 5.0), Entry("b.frames", 10, 1.0), Entry("c.frames", 10, 9.0)]
     >>> victims(entries, limit=20, now=10.0)
-    ['b.frames']
+    ['c.frames']
 
 A run that asks for more than the cache holds asks again in the same order with the next checkpoint. Were the least
 recently used entries to go, each would be gone just before its turn, and the cache would be of no use at all. So the
