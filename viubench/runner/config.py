@@ -37,6 +37,7 @@ LEAST = {
     "samples": 1,
     "replicas": 1,
     "filmstrips": 0,
+    "frame_cache_gb": 0.001,
 }
 
 
@@ -82,6 +83,7 @@ class EvalConfig:
         out: run folder; a temporary one, deleted with the returned run, where None.
         resume: keep the records that are there; False starts the folder again.
         frame_cache: folder of decoded frames.
+        frame_cache_gb: gigabytes (10^9 bytes) that it keeps; $VIUBENCH_CACHE_GB or 20 where None.
         workers: decoding processes, of each replica.
         engine_args: settings of the engine; values that are not text are written as JSON.
         deterministic: an answer depends on its request alone; slower.
@@ -122,6 +124,7 @@ class EvalConfig:
     out: PathLike | None = None
     resume: bool = True
     frame_cache: PathLike | None = None
+    frame_cache_gb: float | None = None
     workers: int = 2
     engine_args: Mapping[str, Any] | None = None
     deterministic: bool = False
@@ -207,10 +210,14 @@ class EvalConfig:
     def cache_folder(self) -> Path | None:
         return None if self.frame_cache is None else Path(self.frame_cache)
 
+    @property
+    def cache_bytes(self) -> int | None:
+        return None if self.frame_cache_gb is None else int(self.frame_cache_gb * 1e9)
+
     @cached_property
     def cache(self) -> FrameCache:
         """Where decoded frames are kept."""
-        return FrameCache(self.cache_folder or default_root())
+        return FrameCache(self.cache_folder or default_root(), self.cache_bytes)
 
     @property
     def include_paths(self) -> tuple[Path, ...]:

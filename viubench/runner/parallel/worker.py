@@ -32,7 +32,7 @@ class ReplicaSpec:
 
     Attributes:
         out: the run folder, which gets the filmstrips of the samples with the ids `filmstrips`.
-        frame_cache: the frame cache; the machine's own default one where None.
+        frame_cache, cache_bytes: folder and size of the frame cache; the machine's own defaults where None.
         decode_seconds: wall limit of the `decoders` processes for one video.
         environment: set before anything else.
         folder: where the run was started, and relative paths begin.
@@ -44,6 +44,7 @@ class ReplicaSpec:
     out: Path
     filmstrips: frozenset[str] = frozenset()
     frame_cache: Path | None = None
+    cache_bytes: int | None = None
     decoders: int = 1
     decode_seconds: float = 300.0
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -84,7 +85,7 @@ class Worker:
         media = None
         if engine.needs_media:
             self._pool = KillablePool(spec.decoders, spec.decode_seconds)
-            media = Media(FrameCache(spec.frame_cache or default_root()), self._pool)
+            media = Media(FrameCache(spec.frame_cache or default_root(), spec.cache_bytes), self._pool)
         sees_folder = (spec.out / "manifest.json").is_file()
         self._pipeline = Pipeline(spec.plan, engine, media, spec.out, spec.filmstrips if sees_folder else frozenset())
         self._pipeline.look_ahead(soon)
