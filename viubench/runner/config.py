@@ -20,6 +20,7 @@ from typing import Any
 from viubench.engines.base import Engine
 from viubench.errors import ViubenchError
 from viubench.schema import Protocol, Task
+from viubench.video import cores
 from viubench.video.frame_cache import FrameCache, default_root
 
 PathLike = str | os.PathLike[str]
@@ -84,7 +85,7 @@ class EvalConfig:
         resume: keep the records that are there; False starts the folder again.
         frame_cache: folder of decoded frames.
         frame_cache_gb: gigabytes (10^9 bytes) that it keeps; $VIUBENCH_CACHE_GB or 20 where None.
-        workers: decoding processes, of each replica.
+        workers: decoding processes, of each replica; by default one for each core that may be used.
         engine_args: settings of the engine; values that are not text are written as JSON.
         deterministic: an answer depends on its request alone; slower.
         include_path: more folders with task files.
@@ -125,7 +126,7 @@ class EvalConfig:
     resume: bool = True
     frame_cache: PathLike | None = None
     frame_cache_gb: float | None = None
-    workers: int = 2
+    workers: int | None = None
     engine_args: Mapping[str, Any] | None = None
     deterministic: bool = False
     include_path: PathLike | Iterable[PathLike] = ()
@@ -155,6 +156,11 @@ class EvalConfig:
         if not names:
             raise ViubenchError("no task was named", hint="for example: --tasks viubench-mini")
         return tuple(names)
+
+    @property
+    def decoders(self) -> int:
+        """Decoding processes of a run with one engine."""
+        return self.workers or cores.workers()
 
     @property
     def engine_object(self) -> Engine | None:

@@ -149,7 +149,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         strips = frozenset(sample.id for sample in planning.limited(self.plan.samples, self.config.filmstrips))
         if self.layout.replicas is None:
             with (
-                KillablePool(self.config.workers, DECODE_SECONDS) if self.engine.needs_media else nullcontext() as pool
+                KillablePool(self.config.decoders, DECODE_SECONDS) if self.engine.needs_media else nullcontext() as pool
             ):
                 media = None if pool is None else Media(self.config.cache, pool)
                 yield Pipeline(self.plan, self.engine, media, self.out, strips)
