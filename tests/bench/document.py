@@ -36,8 +36,9 @@ SECTIONS = {
         "What feeds the engine",
         "vLLM with a core that takes no time: processor seconds of a question from its video file to its record, which "
         "is what the cores of a machine with a GPU do. Plain leaves vLLM's own processor of videos as it is. Loop is "
-        "the thread of the event loop, multimodal vLLM's one thread for videos; serial is the larger of the two as a "
-        "share of all. Cold: nothing is decoded or processed; warm: the second time.",
+        "the thread of the event loop, multimodal vLLM's one thread for videos; front is all but the decode workers, "
+        "serial the larger of the two threads as a share of all, and 16 cores what so many could feed in a second at "
+        "most. Cold: nothing is decoded or processed; warm: the second time.",
     ),
     "decode": (
         "Decoding",
