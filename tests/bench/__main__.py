@@ -10,6 +10,7 @@ import typer
 
 from tests.bench import parity, reading
 from tests.bench.commands.costs import build, decode, document, imports, page, records, startup
+from tests.bench.commands.damage import damage
 from tests.bench.commands.engines import families, order, peers, pipeline
 from tests.bench.commands.statistics import stats
 from viubench.cli import main
@@ -32,6 +33,7 @@ for command in (
     records,
     page,
     startup,
+    damage,
     imports,
     document,
     families,

@@ -39,7 +39,7 @@ def resolve(root: Path, name: str) -> Path:
     Raises:
         MediaError: `outside_root` for an absolute path, one with a NUL byte, or one that leaves the root by ".." or by
             a symbolic link, unless links are followed (`links_followed`) or the root is a snapshot in a hub's cache,
-            which is made of links; `missing` when nothing is there.
+            which is made of links; `missing` when nothing is there; `unreadable` in a folder that may not be entered.
     """
     if "\0" in name or os.path.isabs(name):
         raise MediaError("outside_root", name.replace("\0", "\\0"), "give a path relative to the media folder")
@@ -47,6 +47,8 @@ def resolve(root: Path, name: str) -> Path:
     try:
         real = Path(os.path.realpath(base / name))
         there = real.exists()
+    except PermissionError as error:
+        raise MediaError("unreadable", name, error.strerror or "no permission") from None
     except (OSError, ValueError) as error:  # no file can have such a name
         raise MediaError("missing", f"{name!r:.200}", getattr(error, "strerror", None) or "no file name") from None
     if not real.is_relative_to(base):

@@ -62,7 +62,7 @@ KINDS = {
     "mjpeg mov": Kind("mov", "mjpeg", pixels="yuvj420p"),
     "mjpeg avi": Kind("avi", "mjpeg", pixels="yuvj420p"),
     "prores mov": Kind("mov", "prores_ks", pixels="yuv422p10le"),
-    "ffv1 mkv": Kind("mkv", "ffv1"),
+    "ffv1 mkv": Kind("mkv", "ffv1", {"level": "3", "slices": "4", "slicecrc": "1"}),
     "wmv2 asf": Kind("wmv", "wmv2", {"g": GROUP}),
 }
 
