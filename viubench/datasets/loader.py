@@ -255,8 +255,9 @@ class _RowReader:
 
     def duration(self, row: Mapping[str, Any], clip: Clip) -> float | None:
         """Seconds an interval is measured against: the row's, else the video's; None where neither says it."""
-        if self.video.duration:
-            return float(templating.value(self.video.duration, row, what="video.duration"))
+        known = templating.value(self.video.duration, row, what="video.duration") if self.video.duration else None
+        if known is not None:
+            return float(known)
         if self.cache is not None:
             try:
                 return float(self.cache.probe(clip, self.folder).duration)

@@ -156,7 +156,7 @@ class Collector:
                     self.config.videos_folder,
                     folder,
                     seed=self.config.seed,
-                    workers=self.config.workers,
+                    workers=self.config.decoders,
                     cache=self.config.cache,
                     progress=update,
                 )
