@@ -90,8 +90,8 @@ def build(
         out: gets `items.jsonl` and `build.json`, replaced as whole files, `build.json` last.
         n: items of each task, instead of the recipe's numbers.
         pool_of: creates the pool whose jobs may take so many seconds; `workers` processes of this machine where None.
-        scanned: called with videos read and videos in all; `progress` with items drawn and items requested.
         materialize: also write the shown frames, at the recipe's `check` size, to `out/frames/<item id>/`.
+        scanned, progress: called with videos read, then items drawn, and how many there are of each.
 
     Raises:
         ViubenchError: no usable video, a task without a single item, or a question that names an unknown field.
@@ -116,19 +116,17 @@ def build(
         if materialize:
             _materialize(drawing, frames, out / "frames", pool)
     (out / "build.json").unlink(missing_ok=True)
-    items = Counter(path for path, _ in drawing.items.values())
     report = BuildReport(
         out=out,
         requested=requested,
         built={task: drawing.count(task) for task in requested},
         rejections={task: dict(sorted(drawing.rejections[task].items())) for task in requested},
-        videos=tuple(_outcome(file, items[file.path], drawing.broken.get(file.path)) for file in files),
+        videos=_outcomes(files, drawing),
         ignored=tuple(found.ignored),
         left_out=tuple(found.left_out),
         items_hash=_write_items(requested, drawing, out / "items.jsonl"),
     )
-    about = json.dumps(_about(report, recipe, tasks, seed, videos), indent=1, ensure_ascii=False)
-    atomic.write(out / "build.json", utf8(about).encode() + b"\n", lasting=True)
+    atomic.write(out / "build.json", _about(report, recipe, tasks, seed, videos), lasting=True)
     return report
 
 
@@ -223,15 +221,19 @@ def _materialize(drawing: Drawing, frames: Frames, out: Path, pool: Pool) -> Non
         future.result()
 
 
-def _outcome(file: VideoFile, items: int, error: MediaError | None) -> VideoFile:
-    """The file with its number of items, and with the fault met while drawing."""
-    file = replace(file, items=items)
-    return replace(file, fault=error.fault, detail=error.detail) if error else file
+def _outcomes(files: list[VideoFile], drawing: Drawing) -> tuple[VideoFile, ...]:
+    """The files with their numbers of items, and with the fault met while drawing."""
+    items = Counter(path for path, _ in drawing.items.values())
+    files = [replace(file, items=items[file.path]) for file in files]
+    faults: dict[str, dict[str, Any]] = {
+        path: {"fault": error.fault, "detail": error.detail} for path, error in drawing.broken.items()
+    }
+    return tuple(replace(file, **faults.get(file.path, {})) for file in files)
 
 
-def _about(report: BuildReport, recipe: Recipe, tasks: Mapping[str, Task], seed: int, videos: Path) -> dict[str, Any]:
+def _about(report: BuildReport, recipe: Recipe, tasks: Mapping[str, Task], seed: int, videos: Path) -> bytes:
     root = str(videos) if videos.is_absolute() else os.path.relpath(videos, report.out)
-    return {
+    about = {
         "schema": SCHEMA_VERSION,
         "recipe": recipe.model_dump(mode="json"),
         "tasks": {entry.task: tasks[entry.task].model_dump(mode="json") for entry in recipe.items},
@@ -244,3 +246,4 @@ def _about(report: BuildReport, recipe: Recipe, tasks: Mapping[str, Task], seed:
         **({"left_out": list(report.left_out)} if report.left_out else {}),
         "items_hash": report.items_hash,
     }
+    return utf8(json.dumps(about, indent=1, ensure_ascii=False)).encode() + b"\n"

@@ -42,7 +42,7 @@ def decoded(path: Path, decoder: str | None = None, options: dict[str, str] | No
     stamps: list[tuple[int | None, bool]] = []
     flagged: set[int] = set()
     flagged_stamps: set[int | None] = set()
-    with av.open(str(path), metadata_errors="replace") as container:
+    with av.open(str(path)) as container:
         stream = container.streams.best("video")
         assert stream is not None
         context: Any = stream.codec_context
