@@ -20,6 +20,7 @@ from types import FrameType
 from viubench.cli.progress import print_error
 from viubench.errors import Exit, ViubenchError
 from viubench.storage import output
+from viubench.storage.secrets import mask
 
 NO_THREAD = "can't start new thread"
 """What a RuntimeError says where there is no memory for the stack of a thread."""
@@ -33,7 +34,7 @@ def failed(error: Exception) -> int:
     try:
         said = _in_words(error)
         if os.environ.get("VIUBENCH_DEBUG"):
-            traceback.print_exception(error)
+            print(mask("".join(traceback.format_exception(error))), end="", file=sys.stderr)
         print_error(said)
     except (MemoryError, ImportError):  # not even for these words
         os.write(2, b"viubench: there is not enough memory\n")
