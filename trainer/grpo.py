@@ -12,6 +12,7 @@ Source: DeepSeekMath (arXiv 2402.03300); rewards and settings: VideoSSR (arXiv 2
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,8 +30,9 @@ from trainer.rewards import Diagnostics, Rewarder, diagnose, diagnose_tasks, sha
 from trainer.rollouts import answer_log
 from trainer.rollouts.base import PolicyRollouts, RolloutSource
 from trainer.rollouts.sampler import Answered, Sampler
-from trainer.stage import Stage, shares_prompts, task_metrics
+from trainer.stage import Stage, task_metrics
 from trainer.trl_imports import GRPOTrainer, split_tensor_dict
+from viubench.errors import ViubenchError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +46,6 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
     def __init__(self, stage: Stage, sampler: Sampler) -> None:
         config, policy = stage.config, stage.policy
         self.config, self.policy, self.stage, self.sampler = config, policy, stage, sampler
-        forward.accept_packed(policy.base)
         super().__init__(
             model=policy.base,
             reward_funcs=[evaluators],
@@ -138,28 +139,12 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
         for at, number in enumerate(self._scored):
             rows = slice(at * size, (at + 1) * size)
             length = max(int(mask[rows].sum(1).max()), 1)
-            with self.accelerator.autocast():
-                scored = self._score(model, self._packed(number), tokens[rows, :length], mask[rows, :length])
+            answers = tokens[rows, :length], mask[rows, :length]
+            scored = forward.score(self, model, self.policy.base, self._packed(number), *answers, self.temperature)
             parts.append([torch.nn.functional.pad(one, (0, logits_to_keep - length)) for one in scored])
         logprobs, entropies = (torch.cat(one) for one in zip(*parts, strict=True))
         self._logprobs = logprobs.detach()
         return logprobs, entropies, None
-
-    def _score(self, model: Any, packed: Packed, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        if shares_prompts(self):
-            scored: tuple[Tensor, Tensor] = model(
-                packed=packed,
-                tokens=tokens,
-                mask=mask,
-                temperature=self.config.temperature,
-                entropy_gradient=self._entropy_bonus_enabled,
-            )
-            return scored
-        base = self.policy.base
-        out = model(**forward.full_sequence(base, packed, tokens, mask), fused_lm_head=True)
-        entropy = out.log_probs.detach() * 0 if out.entropy is None else out.entropy  # of the reference
-        length = tokens.shape[1]
-        return out.log_probs[:, -length:], entropy[:, -length:]
 
     def _packed(self, number: int) -> Packed:
         """The questions of a micro-batch."""
@@ -178,7 +163,9 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm)
-        checks.check_finite({"grad_norm": float(norm)})
+        if not math.isfinite(norm):
+            hint = "lower learning_rate or max_grad_norm, or use float32"
+            raise ViubenchError(f"grad_norm is {float(norm)}", where="training", hint=hint)
         return norm
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

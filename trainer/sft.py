@@ -26,8 +26,8 @@ from trainer.dataset import Questions, mixture
 from trainer.model import forward
 from trainer.model.policy import Policy
 from trainer.rewards import Diagnostics, Rewarder
-from trainer.rollouts.sampler import pack_question
-from trainer.stage import Stage, shares_prompts
+from trainer.stage import Stage
+from trainer.trl_imports import add_fused_lm_head
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
 
@@ -119,7 +119,8 @@ class WarmStage(Stage):
         rewarder = Rewarder(dict.fromkeys(config.tasks, "smooth"), questions.evaluators)
         alone = config.model_copy(update={"harness_eval": None})
         super().__init__(alone, out, questions, policy, rewarder=rewarder, **options)
-        self.warm, self.eval_steps = warm, warm.eval_steps
+        self.warm = warm
+        self.eval_steps = warm.eval_steps if warm.thresholds or questions.held_out.samples else 0
         self.curriculum = Curriculum(dict.fromkeys(config.tasks, 0))
 
     def present(self) -> dict[str, Any]:
@@ -150,7 +151,7 @@ class WarmStartTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
         config, policy = stage.config, stage.policy
         self.config, self.policy, self.stage = config, policy, stage
         model = policy.base
-        forward.accept_packed(model)
+        add_fused_lm_head(model)
         if policy.peft_config is not None:
             from peft import get_peft_model
 
@@ -175,21 +176,16 @@ class WarmStartTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
         samples = share[first : first + size]
         self._micro_batch += 1
         model.train()
-        with self.compute_loss_context_manager():
-            loss = self._loss(model, samples)
+        loss = self._loss(model, samples)
         # Gradients of several processes are averaged, not summed.
         self.accelerator.backward(loss * self.stage.processes.size)
         return loss.detach() * self.stage.processes.size
 
     def _loss(self, model: Any, samples: Sequence[Sample]) -> Tensor:
         questions = self.stage.questions
-        packed = self.policy.stack([pack_question(self.policy, one, questions.videos(one)) for one in samples])
+        packed = self.policy.stack([self.policy.pack(one, questions.videos(one)) for one in samples])
         tokens, mask = self.policy.pad_answers([self.policy.encode_answer(one.answer_text) for one in samples])
-        if not shares_prompts(self):
-            inputs = forward.full_sequence(self.policy.base, packed, tokens, mask)
-            loss: Tensor = model(**inputs, num_items_in_batch=self._tokens).loss
-            return loss
-        logprobs, _ = model(packed=packed, tokens=tokens, mask=mask, temperature=1.0)
+        logprobs, _ = forward.score(self, model, self.policy.base, packed, tokens, mask, 1.0)
         total: Tensor = -logprobs.sum() / self._tokens
         return total
 

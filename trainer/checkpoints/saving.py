@@ -14,33 +14,21 @@ import os
 import shutil
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from trainer.checkpoints import checkpoint
-from trainer.processes import Processes
+
+if TYPE_CHECKING:
+    from trainer.stage import Stage
 
 WRITTEN = ".saving"
 """Folder beside the checkpoints that transformers writes into."""
 
 
-class SavedStage(Protocol):
-    """What a checkpoint holds beside a Trainer's own files."""
-
-    def state(self) -> dict[str, Any]:
-        """What `checkpoint.read_state` returns of it, as JSON."""
-        ...
-
-    def card(self) -> str:
-        """The text of its README.md."""
-        ...
-
-
 class AtomicCheckpoints:
-    """Mixed into a Trainer; `base`, the checkpoint that training started from, and `saved` are set before it trains."""
+    """Mixed into the Trainer of a `stage`; the main process writes all but each process's random numbers."""
 
-    base: Path
-    processes: Processes
-    saved: SavedStage
+    stage: Stage
     args: Any
     state: Any
     model: Any
@@ -52,11 +40,11 @@ class AtomicCheckpoints:
         return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step:06d}"
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Save the present step; every process writes its random numbers, the main one all else."""
+        """Save the present step."""
         if self.target().is_dir():  # a run that failed right after it saved
             return
         written = self.target().parent / WRITTEN
-        if self.processes.is_main:
+        if self.stage.processes.is_main:
             shutil.rmtree(written, ignore_errors=True)  # of a killed writer
         self.accelerator.wait_for_everyone()
         self._aside = written
@@ -65,7 +53,7 @@ class AtomicCheckpoints:
         finally:
             self._aside = None
         self.accelerator.wait_for_everyone()
-        if self.processes.is_main:
+        if self.stage.processes.is_main:
             with checkpoint.atomic_folder(self.target()) as aside:
                 for path in written.glob("checkpoint-*/*"):
                     os.rename(path, aside / path.name)
@@ -89,12 +77,14 @@ class AtomicCheckpoints:
                 os.rename(path, adapter / path.name)
             # Of a copy: merging and unmerging would leave other bits in the weights.
             deepcopy(unwrapped).merge_and_unload().save_pretrained(folder)
-            (adapter / "README.md").write_text(self.saved.card(), encoding="utf-8")
+            (adapter / "README.md").write_text(self.stage.card(), encoding="utf-8")
         # The base's number format comes along: engines open float32 weights in the one they were computed in.
-        for path in {path for pattern in checkpoint.FROM_BASE for path in self.base.glob(pattern) if path.is_file()}:
+        for path in {
+            path for pattern in checkpoint.FROM_BASE for path in self.stage.policy.path.glob(pattern) if path.is_file()
+        }:
             shutil.copyfile(path, folder / path.name)
-        (folder / "README.md").write_text(self.saved.card(), encoding="utf-8")
-        checkpoint.write_json(folder / checkpoint.STATE, {"schema": checkpoint.SCHEMA, **self.saved.state()})
+        (folder / "README.md").write_text(self.stage.card(), encoding="utf-8")
+        checkpoint.write_json(folder / checkpoint.STATE, {"schema": checkpoint.SCHEMA, **self.stage.state()})
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Load the weights; of a LoRA training the adapter's, for the checkpoint's own are merged."""
