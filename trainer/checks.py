@@ -17,7 +17,7 @@ from trainer.config import TrainConfig
 from trainer.dataset import Questions, of_task
 from trainer.model.packing import Packed
 from trainer.model.policy import Policy, Rollouts
-from trainer.rewards import Diagnostics
+from trainer.rewards import AnswerHistory, Diagnostics
 from viubench.engines import sight
 from viubench.errors import ViubenchError
 
@@ -119,7 +119,7 @@ def constant_baselines(questions: Questions, config: TrainConfig) -> dict[str, f
 
 
 def top_share_limits(questions: Questions) -> dict[str, float]:
-    """Task -> `top_share` of `rewards.collapse_reason`, from the training items."""
+    """Task -> `top_share` of a collapse, from the training items."""
     return {
         task: rewards.top_share_limit(of_task(task, questions.train.samples), evaluator)
         for task, evaluator in questions.evaluators.items()
@@ -154,20 +154,20 @@ class Patience:
 
 
 class CollapseMonitor:
-    """Detects a collapse of a task's answers; `limits` are `top_share` of `rewards.collapse_reason` by task."""
+    """Detects a collapse of a task's answers; `limits` are the `top_share` of `AnswerHistory.collapse_reason`."""
 
     def __init__(self, limits: Mapping[str, float], *, stop: bool, warn: Callable[[str], None]) -> None:
         self.limits, self.stop, self._warn = dict(limits), stop, warn
-        self._history: dict[str, list[Diagnostics]] = {}
+        self._history: dict[str, AnswerHistory] = {}
         self._warned: set[str] = set()
 
     def update(self, kind: str, results: Mapping[str, Diagnostics]) -> dict[str, str]:
         """Add the diagnostics of a step or a validation (`kind`); returns `alarm/TASK` -> why it looks collapsed."""
         alarms = {}
         for task, one in results.items():
-            key = f"{kind}/{task}"
-            self._history[key] = rewards.trim_history([*self._history.get(key, ()), one])
-            if (why := rewards.collapse_reason(self._history[key], top_share=self.limits[task])) is not None:
+            history = self._history.setdefault(f"{kind}/{task}", AnswerHistory())
+            history.add(one.answers)
+            if (why := history.collapse_reason(self.limits[task])) is not None:
                 alarms[f"alarm/{task}"] = f"{kind}: {why}"
         return alarms
 
@@ -187,13 +187,8 @@ class CollapseMonitor:
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs, as JSON."""
-        return {
-            key: [vars(one) | {"answers": list(one.answers)} for one in seen] for key, seen in self._history.items()
-        }
+        return {key: dict(vars(seen)) for key, seen in self._history.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put back what `state` returned."""
-        self._history = {
-            key: [Diagnostics(**one | {"answers": tuple(one["answers"])}) for one in seen]
-            for key, seen in state.items()
-        }
+        self._history = {key: AnswerHistory(**seen) for key, seen in state.items()}

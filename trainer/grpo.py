@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer import checks
 from trainer.arguments import grpo_arguments
-from trainer.checkpoints.saving import AtomicCheckpoints
+from trainer.checkpoints.saving import StageTrainer
 from trainer.config import TrainConfig
 from trainer.dataset import Questions
 from trainer.model import forward
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
+class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
     """TRL's trainer over a `Stage` whose questions are answered by `sampler`."""
 
     _buffered_inputs: Any
@@ -53,7 +53,7 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
             train_dataset=_turns(config),
             processing_class=policy.processor,
             peft_config=policy.peft_config,
-            rollout_func=_rollouts,
+            rollout_func=lambda prompts, trainer: trainer.sample(prompts),
         )
         if self.ref_model is not None:
             forward.accept_packed(self.accelerator.unwrap_model(self.ref_model))
@@ -168,10 +168,6 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
             raise ViubenchError(f"grad_norm is {float(norm)}", where="training", hint=hint)
         return norm
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As TRL's, with the measures of the stage."""
-        super().log(logs | self.stage.numbers if "loss" in logs else logs, start_time)
-
 
 def train(
     config: TrainConfig,
@@ -199,11 +195,6 @@ def step_summary(whole: Diagnostics) -> dict[str, float]:
     """Diagnostics over all tasks, without those that only mean something within one."""
     numbers = whole.numbers()
     return {name: numbers[name] for name in ("strict", "parsed", "zero_advantage", "length")}
-
-
-def _rollouts(prompts: list[str], trainer: Any) -> dict[str, Any]:
-    result: dict[str, Any] = trainer.sample(prompts)
-    return result
 
 
 def evaluators(reward: list[float], **_: Any) -> list[float]:

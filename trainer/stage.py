@@ -35,9 +35,6 @@ from viubench.errors import ViubenchError
 from viubench.storage import locking
 from viubench.storage.run_dir import write_json
 
-EvaluateCheckpoint = Callable[[int], Mapping[str, float]]
-"""Evaluates the run's checkpoint of a step: task -> value in [0, 1]; see `trainer.harness_eval`."""
-
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
 NOT_WRITTEN = ("No space left", "PytorchStreamWriter failed", "inline_container.cc", "File too large")
 """In the messages of torch and safetensors, whose errors have no number."""
@@ -48,7 +45,7 @@ class Stage(TrainerCallback):  # type: ignore[misc]
 
     Args:
         progress: gets each finished step's metrics.
-        evaluation: called every `harness_eval.eval_steps` steps.
+        evaluation: called with the step every `harness_eval.eval_steps` steps, see `trainer.harness_eval`.
         argv: the command, for the manifest.
     """
 
@@ -62,7 +59,7 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         rewarder: Rewarder,
         processes: Processes = SINGLE,
         progress: Callable[[dict[str, Any]], None] = lambda metrics: None,
-        evaluation: EvaluateCheckpoint | None = None,
+        evaluation: Callable[[int], None] | None = None,
         warn: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
         argv: Sequence[str] = (),
     ) -> None:

@@ -51,7 +51,7 @@ def validated(processes: Processes) -> list[Any]:
 
 
 def resampled(processes: Processes) -> list[Any]:
-    """Questions asked again where one process has three that teach nothing, the other none; and the names at the end."""
+    """How many questions are asked again where one process has three that teach nothing, and which are answered."""
     vary: Callable[[str], bool] = lambda name: name not in ("b0.0", "b0.1", "b0.2")  # noqa: E731
     one = sampling.sampler(vary, processes, train_batch_size=8, dynamic_sampling="resample")
     one.questions.batch = lambda number: [sampling.question(f"b{number}.{at}") for at in range(8)]  # type: ignore

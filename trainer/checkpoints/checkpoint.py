@@ -30,7 +30,7 @@ from viubench.errors import ViubenchError
 from viubench.storage.atomic import ASIDE, sync
 from viubench.watch.checkpoints import marked
 
-SCHEMA = 2
+SCHEMA = 3
 NAME = re.compile(r"checkpoint-\d{6,}")
 LEFTOVER = f".checkpoint-*{ASIDE}"
 STATE = Path("trainer", "state.json")

@@ -1,7 +1,7 @@
-"""Checkpoints of transformers' Trainer, written atomically, that engines open as they are.
+"""What both Trainers do at a step's end: log the stage's measures, and write checkpoints that engines open as they are.
 
 Example:
-    class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer): ...
+    class VideoGRPOTrainer(StageTrainer, GRPOTrainer): ...
 
 transformers writes model, optimizer, scheduler and random numbers. Here its folder is written aside and renamed when it
 is complete; processor and chat template, the state of the checks and a list of files come along. Of a LoRA training the
@@ -25,7 +25,7 @@ WRITTEN = ".saving"
 """Folder beside the checkpoints that transformers writes into."""
 
 
-class AtomicCheckpoints:
+class StageTrainer:
     """Mixed into the Trainer of a `stage`; the main process writes all but each process's random numbers."""
 
     stage: Stage
@@ -66,6 +66,10 @@ class AtomicCheckpoints:
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """TRL's card is not written; `card` is."""
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As transformers', with the measures of the stage."""
+        super().log(logs | self.stage.numbers if "loss" in logs else logs, start_time)  # type: ignore[misc]
 
     def _complete(self, folder: Path) -> None:
         """Add what transformers does not save."""
