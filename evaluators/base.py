@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from inspect import signature
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -178,6 +179,11 @@ def one_of(parameter: str, value: str, allowed: Sequence[str]) -> str:
     return value
 
 
+@cache
+def _parameters(evaluator: type[Evaluator]) -> tuple[str, ...]:
+    return tuple(signature(evaluator).parameters)
+
+
 def names() -> list[str]:
     """Names of every registered evaluator, sorted."""
     return sorted(registered(GROUP))
@@ -191,7 +197,7 @@ def get(name: str, **params: Any) -> Evaluator:
         TypeError: a parameter the evaluator does not have. ValueError: a value it does not take.
     """
     evaluator: type[Evaluator] = load(GROUP, "evaluator", name)
-    takes = list(signature(evaluator).parameters)
+    takes = _parameters(evaluator)
     unknown = [key for key in params if key not in takes]
     if unknown:
         raise TypeError(f"{name} has no parameter {unknown[0]!r} (it takes: {', '.join(takes) or 'none'})")

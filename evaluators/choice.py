@@ -24,6 +24,8 @@ from evaluators.reading.read import read
 
 MOST_TRIVIAL = 5
 _LETTERED = re.compile(r"\s*[(\[]?([A-Za-z0-9])[)\].:]\s+(.*)", re.DOTALL)
+_BARE = re.compile(r"\s*[(\[]?[A-Za-z0-9][)\].]?\s*")
+_LONG = re.compile(r"\b(?!(?:the|an)\b)[^\W_]{2}", re.IGNORECASE)
 _NAMED = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -42,7 +44,9 @@ class Choice(Evaluator):
         """One of the item's letters. Two letters offered at once ("A or B") are unparsed."""
         letters = _letters(item)
         if self.rule == "robust":
-            return read(text, _choices(letters, tuple(item.options)).find, "choice")
+            # A bare letter names no option by its text, unless that is as short: then it is read alike for all items.
+            options = () if _BARE.fullmatch(text) and all(map(_LONG.search, item.options)) else tuple(item.options)
+            return read(text, _choices(letters, options).find, "choice")
         return Answer(text[0], "first_char", (0, 1)) if text[:1] in letters else None
 
     def score(self, answer: Answer, item: Gradable) -> dict[str, float]:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 from evaluators.base import Answer, Blind, Constraint, Evaluator, Gradable, one_of
 from evaluators.reading.orders import find_orders
-from evaluators.reading.read import read
+from evaluators.reading.read import Find, read
 
 MOST_CHOICES = 120
 MOST_WRITTEN = 8
@@ -47,7 +47,7 @@ class Permutation(Evaluator):
         """A permutation of 1..n; a list with a clip missing or named twice is unparsed."""
         n = _length(item)
         if self.rule == "robust":
-            return read(text, partial(find_orders, n=n), "order")
+            return read(text, _finder(n), "order")
         try:
             order = self.target(text)
         except ValueError:
@@ -125,6 +125,12 @@ def _any_order(clips: tuple[int, ...], separator: str) -> str:
         last = tuple(clip for clip in clips if clip not in first)
         ways.append(f"{_any_order(first, separator)}{separator}{_any_order(last, separator)}")
     return f"(?:{'|'.join(ways)})"
+
+
+@cache
+def _finder(n: int) -> Find:
+    """Finds orders of `n` clips; the same one for the same n, so that terse answers are remembered."""
+    return partial(find_orders, n=n)
 
 
 def _length(item: Gradable) -> int:

@@ -20,6 +20,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import forkserver, resource_tracker
@@ -54,9 +55,13 @@ class Fork:
 
     def wait(self, timeout: float | None = None) -> int:
         """Raises subprocess.TimeoutExpired."""
-        self._process.join(timeout)
-        if (code := self.poll()) is None:
-            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+        if timeout is None:
+            self._process.join()
+        deadline = time.monotonic() + (timeout or 0)
+        while (code := self.poll()) is None:  # `join` would wait for a pipe that the fork has closed
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+            time.sleep(0.005)
         return code
 
     def send_signal(self, number: int) -> None:

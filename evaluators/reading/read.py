@@ -9,6 +9,8 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
 
 from evaluators.base import Answer
 from evaluators.reading.cues import Cue, find_cues
@@ -18,7 +20,10 @@ from evaluators.reading.revisions import revised
 from evaluators.reading.text import Ready, prepare
 
 Find = Callable[[str, Sequence[Language], Sequence[Cue]], list[Mention]]
-"""Lists every answer mentioned in a text: ascending, none overlapping another."""
+"""Lists every answer mentioned in a text: ascending, none overlapping another. It is hashable."""
+
+SHORT = 48
+"""Characters of a response that is read once and remembered: terse answers are few and come again and again."""
 
 
 def read(response: str, find: Find, nouns: str) -> Answer | None:
@@ -28,13 +33,26 @@ def read(response: str, find: Find, nouns: str) -> Answer | None:
         find: lists the mentions of an answer.
         nouns: the kind of answer, for what it is called: "choice", "interval", "counts" or "order".
     """
+    return _own((_read_short if len(response) <= SHORT else _read)(response, find, nouns))
+
+
+def read_parts(response: str, find: Find, nouns: str, slots: tuple[str, ...]) -> Answer | None:
+    """The answer made of one value for each of `slots`, each decided by itself; None unless all are."""
+    return _own((_read_short_parts if len(response) <= SHORT else _read_parts)(response, find, nouns, slots))
+
+
+def _own(answer: Answer | None) -> Answer | None:
+    """The answer with a list of its own, which a caller may change."""
+    return replace(answer, value=list(answer.value)) if answer and isinstance(answer.value, list) else answer
+
+
+def _read(response: str, find: Find, nouns: str) -> Answer | None:
     ready, judged, corrections = judge(response, find, nouns)
     chosen = decide(judged, judged, corrections) if judged else None
     return None if chosen is None else answer(ready, chosen, chosen.mention.value)
 
 
-def read_parts(response: str, find: Find, nouns: str, slots: Sequence[str]) -> Answer | None:
-    """The answer made of one value for each of `slots`, each decided by itself; None unless all are."""
+def _read_parts(response: str, find: Find, nouns: str, slots: tuple[str, ...]) -> Answer | None:
     ready, judged, corrections = judge(response, find, nouns)
     chosen = [decide([one for one in judged if one.mention.slot == slot], judged, corrections) for slot in slots]
     parts = [one for one in chosen if one is not None]
@@ -44,6 +62,9 @@ def read_parts(response: str, find: Find, nouns: str, slots: Sequence[str]) -> A
     place = "tag" if ready.tag else parts[0].place
     values = [one.mention.value for one in parts]
     return Answer(values, f"{place}/{parts[0].mention.how}", (ready.place(start), ready.place(end - 1) + 1))
+
+
+_read_short, _read_short_parts = lru_cache(2048)(_read), lru_cache(2048)(_read_parts)
 
 
 def judge(response: str, find: Find, nouns: str) -> tuple[Ready, list[Judged], int]:

@@ -11,6 +11,7 @@ import typer
 from tests.bench import parity, reading
 from tests.bench.commands.costs import build, decode, document, imports, page, records, startup
 from tests.bench.commands.engines import families, order, peers, pipeline
+from tests.bench.commands.faults import faults
 from tests.bench.commands.statistics import stats
 from viubench.cli import main
 
@@ -19,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Measure speed, memory, statistics and parity of viubench.",
+    help="Measure speed, memory, statistics, parity and faults of viubench.",
 )
 
 for command in (
@@ -34,6 +35,7 @@ for command in (
     startup,
     imports,
     document,
+    faults,
     families,
     parity.parity,
     reading.reading,

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluators import Question, get
+from evaluators import Question, choice, get
+from evaluators.reading import read
 
 ITEM = Question(target="B", options=("a blue car", "a red car", "a dog", "two men"))
 TEN = Question(target="C", params={"letters": list("ABCDEFGHIJ")})
@@ -205,3 +206,28 @@ def test_wrong_use_is_named() -> None:
         CHOICE.parse("A", Question("A", (), {"letters": ["A"]}))
     with pytest.raises(ValueError, match="do not name"):
         CHOICE.parse("A", Question("A", ("x", "y", "z"), {"letters": ["A", "B"]}))
+
+
+@given(
+    text=st.sampled_from(["A", "b", "(C)", "[D]", "D.", "b)", " A ", "3", "E", "(a", "a."]),
+    options=st.lists(
+        st.sampled_from(
+            ["a blue car", "A", "the a", "b", "(B)", "an A.", "3", "12", "C. a dog", "the", "是", "option d", "A or B"]
+        ),
+        min_size=4, max_size=4,
+    ),
+)  # fmt: skip
+def test_a_bare_letter_is_read_as_it_is_with_all_options(text: str, options: list[str]) -> None:
+    letters = ("A", "B", "C", "D")
+    item = Question(target="A", options=tuple(options))
+    assert CHOICE.parse(text, item) == read._read(text, choice._choices(letters, tuple(options)).find, "choice")
+
+
+def test_a_caller_may_change_an_answer_that_is_remembered() -> None:
+    item = Question(target=[2, 1])
+    first = get("permutation").parse("2, 1", item)
+    assert first is not None
+    first.value.reverse()
+    again = get("permutation").parse("2, 1", item)
+    assert again is not None
+    assert again.value == [2, 1]

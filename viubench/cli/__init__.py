@@ -12,8 +12,22 @@ from typing import Annotated
 
 import typer
 
-from viubench.cli import build, comparison, data, doctor, export, imports, judge, protocols, run, tasks, train, watch
-from viubench.cli.ending import end_on_sigterm, failed
+from viubench.cli import (
+    build,
+    comparison,
+    data,
+    doctor,
+    export,
+    imports,
+    judge,
+    protocols,
+    rerun,
+    run,
+    tasks,
+    train,
+    watch,
+)
+from viubench.cli.ending import ended_by_sigterm, failed
 from viubench.cli.streams import use_droppable
 from viubench.errors import ViubenchError
 from viubench.version import __version__
@@ -26,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (run.run, run.score, judge.judge, build.build, build.clips, build.tiny, comparison.report,
-                comparison.compare, comparison.gate, train.train, watch.watch, doctor.doctor):  # fmt: skip
+                comparison.compare, comparison.gate, rerun.rerun, train.train, watch.watch, doctor.doctor):  # fmt: skip
     app.command()(command)
 app.command("import")(imports.import_command)
 app.command()(imports.explain_difference)
@@ -58,8 +72,8 @@ def main(commands: typer.Typer = app) -> None:
     """Run `commands`; a mistake or a fault ends in two or three lines, never in a traceback, and output that nobody
     takes changes nothing."""
     use_droppable()
-    end_on_sigterm()
-    try:
-        commands()
-    except Exception as error:
-        sys.exit(failed(error))
+    with ended_by_sigterm():
+        try:
+            commands()
+        except Exception as error:
+            sys.exit(failed(error))

@@ -11,7 +11,10 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from viubench.cli.progress import print_error
 from viubench.errors import Exit, ViubenchError
@@ -49,11 +52,29 @@ def _in_words(error: BaseException) -> ViubenchError:
     )
 
 
-def end_on_sigterm() -> None:
-    """SIGTERM ends this process in order; more of them change nothing while it puts its things away."""
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does, which an event loop takes between two of its steps; more of them change
+    nothing while it puts its things away."""
+    came = False
 
-    def end(*_: object) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        sys.exit(128 + signal.SIGTERM)
+        interrupt = signal.getsignal(signal.SIGINT)
+        (interrupt if callable(interrupt) else signal.default_int_handler)(signal.SIGINT, frame)
 
-    signal.signal(signal.SIGTERM, end)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a script: Ctrl-C is not for us
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if came:
+            sys.exit(128 + signal.SIGTERM)
+        raise
+    finally:
+        if not came:
+            signal.signal(signal.SIGTERM, before)

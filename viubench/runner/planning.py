@@ -24,6 +24,7 @@ from viubench.datasets import subtitles
 from viubench.datasets.download import Progress, silent
 from viubench.engines.base import Described, FrameFormat
 from viubench.errors import MediaError, ViubenchError
+from viubench.runner import command
 from viubench.runner.answer_forms import require_forms
 from viubench.runner.collect import Collector
 from viubench.runner.config import EvalConfig
@@ -129,7 +130,7 @@ def manifest(plan: Plan, engine: Described, config: EvalConfig) -> Manifest:
         key: settings.pop(key) for key in ("path", "revision", "fingerprint", "architecture") if key in settings
     }
     return Manifest(
-        argv=list(config.argv),
+        argv=list(config.argv) or command.typed(config),
         model=model,
         engine={"kind": engine.kind} | settings,
         protocols={task: ProtocolEntry.of(protocol) for task, protocol in plan.protocols.items()},

@@ -126,6 +126,8 @@ class Media:
                 self.decode_seconds += done.result().seconds
                 self.decoded += 1
             for key, outcome in zip(keys, outcomes, strict=True):
+                if not key.set_running_or_notify_cancel():  # the run has ended meanwhile
+                    continue
                 if isinstance(outcome, str):
                     key.set_result(outcome)
                 else:
