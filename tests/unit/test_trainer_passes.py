@@ -64,8 +64,9 @@ def in_two_processes(work: Callable[[Processes], Any], folder: Path) -> Sequence
     """What each of two processes that are joined by gloo returns."""
 
     def run(rank: int) -> None:
-        from accelerate import PartialState
+        from accelerate.state import AcceleratorState, PartialState
 
+        AcceleratorState._reset_state(reset_partial_state=True)  # of a test before
         os.environ |= {
             "RANK": str(rank),
             "LOCAL_RANK": str(rank),
