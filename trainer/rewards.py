@@ -186,14 +186,14 @@ class AnswerHistory:
     A collapse is judged over `size` questions: 64, or those of the first step or validation where that has more.
     """
 
-    size: int = MIN_QUESTIONS
+    size: int = 0
     seen: int = 0
     first: Sequence[str | None] = ()
     last: Sequence[str | None] = ()
 
     def add(self, answers: Sequence[str | None]) -> None:
         """Add the majority answers of a step or validation."""
-        self.size = self.size if self.seen else max(self.size, len(answers))
+        self.size = self.size or max(MIN_QUESTIONS, len(answers))
         self.seen += len(answers)
         self.first, self.last = [*self.first, *answers][: self.size], [*self.last, *answers][-self.size :]
 
@@ -203,7 +203,7 @@ class AnswerHistory:
         Either one answer is given to more than `top_share` (in (0, 1), see `top_share_limit`) of the last questions, or
         these have at most half as many different answers as the first, of twice as many in all.
         """
-        if self.seen < self.size:
+        if not self.seen or self.seen < self.size:
             return None
         answer, often = _top(self.last)
         if often > top_share * self.size:

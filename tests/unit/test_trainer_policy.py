@@ -167,6 +167,20 @@ def test_rollouts_tell_the_log_probs_that_the_loss_sees(policy: Policy, videos: 
     assert (hotter - again).abs().max() > 0.01, "the temperature is part of the policy"
 
 
+def test_tokens_that_are_never_sampled_can_be_left_out(policy: Policy) -> None:
+    """As an engine with a logit bias on them gives its log-probabilities."""
+    packed, rollouts = answered(policy, ONE)
+    barred_tokens = rollouts.tokens[0, :1].tolist()
+    whole, left = (
+        policy.logprobs(packed, rollouts.tokens, rollouts.mask, 0.9, barred)[0] for barred in ((), barred_tokens)
+    )
+    allowed = rollouts.mask & ~torch.isin(rollouts.tokens, torch.tensor(barred_tokens))
+    first = rollouts.tokens[:, 0] != barred_tokens[0]  # of which the probability of the barred one is known: [0, 0]
+    rest = -torch.log1p(-whole[0, 0].exp())
+    assert (left - whole)[first, 0] == pytest.approx(float(rest), abs=1e-5)
+    assert (left[~allowed & rollouts.mask] < -1e6).all()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_gives_what_its_questions_give_alone(folder: Path, kind: str) -> None:
     policy = opened(folder, kind)

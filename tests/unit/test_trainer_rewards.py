@@ -207,7 +207,7 @@ def test_a_step_counted_by_hand() -> None:
 
 
 def collapse_reason(looks: Sequence[Diagnostics], top_share: float = rewards.TOP_SHARE) -> str | None:
-    history = AnswerHistory(rewards.MIN_QUESTIONS)
+    history = AnswerHistory()
     for one in looks:
         history.add(one.answers)
     return history.collapse_reason(top_share)
