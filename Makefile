@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 DEMO = runs/demo
 
-.PHONY: demo train-demo test test-verl setup setup-train setup-dev lint types format bench figures picture clean
+.PHONY: demo train-demo test test-verl setup setup-train setup-dev lint types format bench fuzz figures picture clean
 
 setup:
 	$(PYTHON) viubench/system/install.py --venv $(VENV)
@@ -56,6 +56,13 @@ format: setup-dev
 bench: setup-dev
 	$(BIN)/python -m tests.bench startup
 	$(BIN)/python -m tests.bench parity
+
+# So many seconds for each place where bytes of others come in; what was new is kept: make fuzz FUZZ_SECONDS=3600
+FUZZ_SECONDS ?= 60
+
+fuzz: setup-dev
+	for one in answers yaml_files records replies imports videos; do \
+	  $(BIN)/python -m tests.fuzz $$one --seconds $(FUZZ_SECONDS) --corpus runs/fuzz/$$one || exit; done
 
 # Every figure of docs/performance.md, from a folder of clips; about an hour on two cores: make figures CLIPS=my_clips
 FIGURES = docs/performance

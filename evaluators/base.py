@@ -138,6 +138,10 @@ class Evaluator(ABC):
     def target(self, text: str) -> Any:
         """The target written in an item's `answer` text, as JSON data; ValueError when it is not one."""
 
+    def equal(self, target: Any, other: Any) -> bool:
+        """Whether two true answers are as good as one: where the first is true, the second scores 1 as well."""
+        return bool(target == other)
+
     def constraint(self, item: Gradable) -> Constraint | None:
         """The form of an answer to this question, for engines that can constrain what they generate: it holds the text
         of every `canonical` answer, and `parse` reads what it allows. None where there is no such form."""

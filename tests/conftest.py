@@ -10,9 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import own_plugins
 import pytest
 
 from viubench.video import synthetic
+
+own_plugins.register()
 
 # As many threads as workers, here and in the programs that tests start; a process without a pool of threads may fork.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -73,6 +73,12 @@ TIME_TRAPS = (
     "happens\n3 - 8", "It ends.\nAt 3 - 8", "3 to\n8", "99:99 - 100:00", "1:2:3 - 4", "   \n7.5 s - 9 s",
     "5s-6s start",
 )  # fmt: skip
+NUMBERS = (
+    "{a}", "{a}.", "about {a} meters", "There are {w} chairs", "{w}", "{W}.", "The answer is {a}", "{a} or {b}", "-{a}",
+    "one apple, room {a}", "room {a}, {w} apples", "{w} hundred and {x}", "{w}-{x} thousand", "{a} m ({b} feet)",
+    "{a}%", "{a}/{b}", "It is between {a} and {b}.", "no number", "{w} and a half", "1,{a}", "{a}e2", "thousand",
+)  # fmt: skip
+NUMBER_WORDS = ("zero", "one", "two", "three", "four", "seven", "twelve", "twenty", "fifty", "and", "hundred")
 TIME_JUNK = "0123456789..::--–  sto\nendstart!?,"
 
 
@@ -117,6 +123,21 @@ def time_answers(seed: int, n: int) -> list[str]:
                 yield "".join(rng.choices(TIME_JUNK, k=rng.randint(1, 25)))
 
     return _distinct(TIME_TRAPS, more(), n)
+
+
+def number_answers(seed: int, n: int) -> list[str]:
+    """At least n distinct answers that state a number, or try to."""
+    rng = random.Random(seed)
+
+    def more() -> Iterator[str]:
+        while True:
+            a, b = (f"{rng.choice((3, 1.7, 12, 4.5)) * rng.uniform(0.4, 1.7):.{rng.randint(0, 2)}f}" for _ in range(2))
+            w, x = rng.choice(NUMBER_WORDS), rng.choice(NUMBER_WORDS)
+            yield rng.choice(NUMBERS).format(a=a, b=b, w=w, x=x, W=w.title())
+            if rng.random() < 0.4:
+                yield "".join(rng.choices(TIME_JUNK, k=rng.randint(1, 25)))
+
+    return _distinct(("", "I cannot tell.", "3", "3.0", "3.15", "2.85", "13.2"), more(), n)
 
 
 def _distinct(first: Iterable[str], more: Iterator[str], n: int) -> list[str]:

@@ -40,8 +40,8 @@ PAIRS = 24
 FAULTS = {
     "judge": "TempCompass: what no rule matches goes to a GPT-3.5 judge; our rule counts it as wrong, as the official "
     "script does without its judge",
-    "random letter": "LongVideoBench: a reply without any of A to E is given a random letter; our rule counts it as "
-    "wrong",
+    "random letter": "LongVideoBench, EgoSchema, NExT-QA, Video-Holmes: a reply in which no letter is found is given a "
+    "random one; our rule counts it as wrong",
     "empty answer": "Vinoground: the aggregation indexes the first character, so an empty answer stops the run; our "
     "rule counts it as wrong",
     "open-ended": "Video-MMMU: the one question without a type is scored as open-ended, and an empty reply to it "
@@ -288,7 +288,9 @@ def vinoground(answers: list[str]) -> Case:
 
 @cache
 def cases() -> dict[str, Case]:
-    """Every task of the acceptance line, by lmms-eval's name."""
+    """Every task that is compared, by lmms-eval's name."""
+    from parity_cases_2026 import cases_2026  # which is built on this module
+
     texts, times = letter_answers(seed=1, n=ANSWERS), time_answers(seed=2, n=ANSWERS)
     mv, vm, lv, cg, tt, ml = map(module, ("mvbench", "videomme", "lvbench", "cgbench", "video-tt", "mlvu"))
 
@@ -319,4 +321,4 @@ def cases() -> dict[str, Case]:
         plain("mlvu_dev", rows_of.mlvu(), ml.mlvu_process_results, "mlvu_percetion_score", said_equals_gold,
               ml.mlvu_aggregate_results_dev),
     ]  # fmt: skip
-    return {case.task: case for case in made}
+    return {case.task: case for case in made} | cases_2026(texts, times)

@@ -10,7 +10,7 @@ import typer
 
 from tests.bench import parity, reading
 from tests.bench.commands.costs import build, decode, document, imports, page, records, startup
-from tests.bench.commands.engines import families, order, peers, pipeline
+from tests.bench.commands.engines import families, feed, order, peers, pipeline
 from tests.bench.commands.faults import faults
 from tests.bench.commands.statistics import stats
 from viubench.cli import main
@@ -27,6 +27,7 @@ for command in (
     stats,
     peers,
     pipeline,
+    feed,
     order,
     decode,
     build,

@@ -150,6 +150,37 @@ def test_answers_of_a_form_and_the_likeliest_option_equal_those_of_transformers(
             assert known.logprob == pytest.approx(two.option_logprobs[option].logprob, abs=1e-3)
 
 
+def test_patches_made_ahead_change_no_answer_and_are_made_once(
+    engine: VllmEngine, loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renderer, made = engine._llm.renderer, []
+    quick, plain = renderer.get_mm_processor(), type(renderer.get_mm_processor()).__base__
+    cut = type(quick.patcher).__call__
+
+    def counted(patcher: Any, frames: Any) -> Any:
+        made.append(frames.shape)
+        return cut(patcher, frames)
+
+    questions = [f"<video>\n{word} moves?" for word in ("What", "Who", "How", "When")]
+    requests = [request(question, video(70 + number % 2, 9, 64, 96)) for number, question in enumerate(questions)]
+    loop.run(engine.generate(requests[0]))  # the proof of sight makes its own
+    loop.run(engine._llm.reset_mm_cache())
+    monkeypatch.setattr(type(quick.patcher), "__call__", counted)
+    ours = loop.run(at_once(engine, requests))
+    assert len(made) == 2, "two videos, four questions"
+    loop.run(engine._llm.reset_mm_cache())
+    loop.run(engine._llm.reset_prefix_cache())
+    loop.run(engine._llm.reset_encoder_cache())
+    monkeypatch.setattr(renderer, "mm_processor", plain(quick.info, quick.dummy_inputs))
+    theirs = loop.run(at_once(engine, requests))
+    assert texts(ours) == texts(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        assert isinstance(one, Response)
+        assert isinstance(other, Response)
+        assert one.shown == other.shown
+        assert one.usage["prompt_tokens"] == other.usage["prompt_tokens"]
+
+
 def _cropped(clip: VideoInput) -> VideoInput:
     pixels = clip.pixels.copy()
     pixels[:, :8] = 0

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import forked
 import pytest
 import typer
 
-from viubench.cli import main
+from viubench.cli import ending, main
+from viubench.errors import MediaError
 from viubench.runner.event_loop import in_event_loop
+from viubench.schema import Clip, Resize, Sampling
+from viubench.video.loader import Filled, Media
 
 
-def busy(ready: Path) -> typer.Typer:
-    """A command whose event loop never rests, and which puts its things away."""
+def command(ready: Path, stuck: bool) -> typer.Typer:
+    """A command whose event loop never rests, or is stuck in one step, and which puts its things away."""
     app = typer.Typer()
 
     async def steps() -> None:
         while True:
-            sum(range(200))
+            time.sleep(60 * stuck)
             await asyncio.sleep(0)
 
     async def work() -> None:
@@ -42,22 +47,30 @@ def busy(ready: Path) -> typer.Typer:
     return app
 
 
-@pytest.mark.parametrize("ignored", [False, True], ids=["", "in the background of a script"])
+TERM, INT = signal.SIGTERM, signal.SIGINT
+
+
 @pytest.mark.parametrize(
-    ("signals", "code"), [([signal.SIGTERM], 143), ([signal.SIGTERM, signal.SIGTERM], 143), ([signal.SIGINT], 130)]
+    ("signals", "code", "ignored", "stuck"),
+    [
+        ([TERM], 143, False, False),
+        ([TERM, TERM], 143, False, False),
+        ([INT], 130, False, False),
+        ([TERM], 143, True, False),  # Ctrl-C is ignored, as in the background of a script
+        ([TERM], 143, False, True),
+    ],
 )
 def test_a_signal_is_taken_between_two_steps(
-    signals: list[signal.Signals], code: int, ignored: bool, tmp_path: Path
+    signals: list[signal.Signals], code: int, ignored: bool, stuck: bool, tmp_path: Path
 ) -> None:
-    if ignored and signal.SIGINT in signals:
-        pytest.skip("it is ignored")
     ready = tmp_path / "ready"
 
     def program() -> None:
         if ignored:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ending.GRACE = 0.3 if stuck else 30
         sys.argv = ["viubench"]
-        main(busy(ready))
+        main(command(ready, stuck))
 
     with (tmp_path / "said").open("w") as said, forked.start(program, stdout=said, stderr=said) as process:
         while not ready.exists():
@@ -67,8 +80,24 @@ def test_a_signal_is_taken_between_two_steps(
             time.sleep(0.01)
         try:
             assert process.wait(20) == code
-        except subprocess.TimeoutExpired:
+        finally:
             process.kill()
-            raise
-    assert "put away" in (tmp_path / "said").read_text()
-    assert "Traceback" not in (tmp_path / "said").read_text()
+    said_last = (tmp_path / "said").read_text()
+    assert ("put away" in said_last) != stuck
+    assert "Traceback" not in said_last
+
+
+@pytest.mark.parametrize("error", [None, MediaError("crashed", "v.mp4")])
+def test_what_a_decoder_brings_after_the_end_is_dropped(error: MediaError | None, caplog: Any) -> None:
+    job: Future[Filled] = Future()
+    pool: Any = SimpleNamespace(submit=lambda *_, name: job)
+    cache: Any = SimpleNamespace(root=Path("x"))
+    media = Media(cache, pool)
+    key = media.decode((Path("x"), Clip(path="v.mp4"), Sampling(), Resize()))
+    assert key.cancel()
+    if error is None:
+        job.set_result(Filled(["k"], 0.1))
+    else:
+        job.set_exception(error)
+    assert key.cancelled()
+    assert caplog.records == []

@@ -34,12 +34,17 @@ NAMED = {
     "vinoground": {"empty answer"},
     "longvideobench_val_v": {"random letter"},
     "video_mmmu_adaptation": {"open-ended"},
+    "egoschema_subset": {"random letter"},
+    "nextqa_mc_test": {"random letter"},
+    "video_holmes": {"random letter"},
 }
 """The differences there are, by task; a task that is not here has none."""
 TASKS = (
     "mvbench", "tempcompass_multi_choice", "tempcompass_yes_no", "tempcompass_caption_matching", "vinoground",
     "videomme", "lvbench", "longvideobench_val_v", "cgbench", "temporal_grounding_charades", "video_mmmu_perception",
-    "video_mmmu_comprehension", "video_mmmu_adaptation", "videott_single_mc", "mlvu_dev",
+    "video_mmmu_comprehension", "video_mmmu_adaptation", "videott_single_mc", "mlvu_dev", "videomme_v2", "mmvu_val",
+    "motionbench_full", "egoschema_subset", "perceptiontest_val_mc", "nextqa_mc_test", "timelens_charades", "tomato",
+    "tvbench", "videoevalpro_mcq", "video_holmes", "vsibench", "vsibench_number", "mlvu_test",
 )  # fmt: skip
 
 
@@ -69,7 +74,9 @@ def test_the_true_answers_score_full_on_both_sides(task: str) -> None:
 def true_answer(row: parity_rows.Row) -> str:
     if isinstance(row.item.target, str):
         return row.item.target
-    start, end = row.item.target
+    if isinstance(row.item.target, float):
+        return f"{row.item.target:g}"
+    start, end = row.item.target if isinstance(row.item.target[0], float) else row.item.target[0]
     return f"{start} - {end}"
 
 

@@ -21,6 +21,7 @@ from viubench.runner.memory import Memory, MemoryCheck
 from viubench.runner.plan import Plan
 from viubench.runner.preflight import Length, Lengths
 from viubench.schema import Clip, Protocol, Resize, Sample, Sampling
+from viubench.video import sampling
 from viubench.video.frame_cache import FrameCache
 
 GIB = 2**30
@@ -117,6 +118,16 @@ def test_sizes_are_exact_once_the_store_has_measured_a_video(clips: Path, tmp_pa
     assert known.video == counter.video(Shown(*video.pixels.shape[:3], times=video.times))
     assert known.frame_bytes == video.pixels.nbytes
     assert known.video <= most.video
+
+
+def test_frames_that_the_cache_cannot_keep_are_told_once_a_video(clips: Path) -> None:
+    first, second = sorted(path.name for path in clips.iterdir())[:2]
+    job = planned([asked("1", "t", first), asked("2", "t", first), asked("3", "t", second)], clips)
+    _, _, how, resize = pipeline.frame_requests(job.samples[0], job)[0]
+    both = int(2 * 3 * how.frames * sampling.largest(resize, how.frames))
+    assert preflight.frames_beyond(job, both) == []
+    (line,) = preflight.frames_beyond(job, both // 4)
+    assert "about 25% of them" in line
 
 
 def lengths(*prompts: tuple[str, int, bool]) -> Lengths:

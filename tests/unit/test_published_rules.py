@@ -30,6 +30,8 @@ ITEM_OF = {
         for part in ("", "_step", "_weighted")
     },
     "videossr/vtg": (WINDOW, "3.0-8.0"),
+    "lmms-eval/timelens": (WINDOW, "3.0 - 8.0"),
+    "lmms-eval/vsibench_number": (Question(3.0), "3"),
 }
 PIECES = [*"ABab0139.,:-()'\" \n", "yes", "no", "to", "```json", '{"result": ', "start"]
 HOSTILE = [
@@ -96,6 +98,18 @@ TRAPS: list[tuple[str, Question, list[tuple[str, float | None]]]] = [
     ("official/cvbench", YES_NO, [("", 0), ("No", 0), ("NO", 0)]),
     ("official/cvbench", ITEM, [("both", 1), ("The answer is B", 1), ("Options: B", 1), ("The x b", 1), ("cube", 0)]),
     ("official/cvbench", ITEM, [("it is b " + "word " * 12, 0), ("it is b or not " + "Word " * 12, 0), ("b " * 12, 0)]),
+    ("lmms-eval/mlvu_test", Question("E", tuple("abcdef")), [("E", 0), ("The answer is E", 0)]),
+    ("lmms-eval/perceptiontest_val_mc", ITEM, [("It is B", 1), ("b", 0), ("A or B", 0), ("Both", 0)]),
+    ("lmms-eval/nextqa_mc_test", ITEM, [("(A) or (B)", 1), ("B. a cup", 1), ("b", 0), ("He is seen with a cup", 1)]),
+    ("lmms-eval/egoschema_subset", ITEM, [("(B) not A ", 1), ("(A) or (B)", 0), ("B", 1), ("", 0)]),
+    ("lmms-eval/tomato", ITEM, [("Both", 1), ("A man holds (B)", 1), ("not A but B", 0), ("", 0)]),
+    ("lmms-eval/motionbench_full", ITEM, [("A</think>b", 1), ("a cup", 0), ("both", 1), ("answer: b", 1), ("", 0)]),
+    ("lmms-eval/tvbench", ITEM, [("a cup", 0), ("cup; both", 0), ("I saw a cup", 1), ("(B", 1), ("", 0)]),
+    ("lmms-eval/mmvu_val", ITEM, [("A or B", 1), ("neither a nor b", 1), ("the cup is big", 1), ("(A)", 0), ("", 0)]),
+    ("lmms-eval/videomme_v2", ITEM, [("a\nb", 1), ("Answer: a, option: b", 1), ("**b.** so", 1), ("A cup", 1)]),
+    ("lmms-eval/vsibench", ITEM, [("b.", 1), ("B. a cup", 1), ("B, a cup", 0), ("The answer is B", 0), (" B", 0)]),
+    ("lmms-eval/vsibench_number", Question(3.0), [("three chairs, not 9", 1), ("room 3 has 9", 1), ("9", 0), ("", 0)]),
+    ("lmms-eval/timelens", WINDOW, [("8 - 3", 0), ("from 3 to 8", 1), ("0:03, 0:08", 1), ("3 and 5.5", 0.5), ("3", 0)]),
     ("official/aotbench", ITEM, [("B", 1), ("Because", 1), ("The answer is B", 0), ("b", 0), ("", None)]),
     ("official/vinoground", ITEM, [("b", 1), ("", 0)]),
     ("videossr/vqa", ITEM, [("B. a cup", 1), ("b", 0), (" B", 0), ("The answer is B", 0), ("", None)]),
@@ -121,9 +135,10 @@ def test_every_rule_is_named_as_registered_and_knows_the_true_answer(name: str) 
     item, text = ITEM_OF.get(name, (small(ITEM) if name == "official/cvbench" else ITEM, "B"))
     assert rule.name == name
     assert rule.verdict(text, item) == 1.0
+    groups = {"task_type": "plotQA", "goal": "tea", "steps": "4", "group_type": "relevance"}
     rows = [
-        RuleVerdict(1.0, "7", {"question": kind, "task_type": "plotQA", "goal": "tea", "steps": "4"})
-        for kind in ("text", "text", "video", "video")
+        RuleVerdict(1.0, "7", {**groups, "question": kind, "place": str(place)})
+        for place, kind in enumerate(("text", "text", "video", "video"), start=1)
     ]
     assert rule.aggregate(rows) == 1.0
     assert rule.aggregate([]) is None

@@ -98,6 +98,6 @@ def test_without_lmms_eval_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(published_prompts, "find_spec", lambda name: None)
     published_prompts._yaml_files.cache_clear()
     with pytest.raises(ViubenchError) as raised:
-        published_prompts.prompt(task(lmms="tvbench_action_count"), ROW)
+        published_prompts.prompt(task(lmms="timescope"), ROW)
     published_prompts._yaml_files.cache_clear()
     assert "pip install 'viubench[lmms]'" in (raised.value.hint or "")

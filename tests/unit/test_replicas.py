@@ -334,6 +334,7 @@ def test_each_replica_gets_its_share_of_the_gpus(monkeypatch: pytest.MonkeyPatch
     assert devices.gpus_each({"tensor_parallel_size": "2", "dtype": "auto"}) == 2
     transport = Processes(ReplicaSpec(partial(Echo, tmp_path), PLAN, tmp_path), 2, 2)
     assert transport.environments == [{"CUDA_VISIBLE_DEVICES": "4,5"}, {"CUDA_VISIBLE_DEVICES": "6,7"}]
+    assert transport.spec.beside == 2, "both decode on all cores"
 
     async def ask_each() -> None:
         for number in range(2):
@@ -352,4 +353,6 @@ def test_each_replica_gets_its_share_of_the_gpus(monkeypatch: pytest.MonkeyPatch
             devices.gpus_each({"tensor_parallel_size": wrong})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert devices.gpu_shares(9, 1) == []
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: set(range(4)))
+    assert Processes(ReplicaSpec(partial(Echo, tmp_path), PLAN, tmp_path), 2).spec.beside == 1, "each on its own"
     assert json.dumps(devices.split(range(5), 2, 2)) == "[[0, 1], [2, 3]]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viubench.datasets import encodings, loader, verify
-from viubench.datasets.subtitles import HEAD, Line, parse_srt, read, told
+from viubench.datasets.subtitles import HEAD, PARTED, PARTS, Line, interleaved, parse_srt, parts, read, require, told
 from viubench.errors import ViubenchError
 from viubench.runner.config import EvalConfig
 from viubench.runner.planning import make_plan
 from viubench.tasks.registry import BUILT_IN, Catalogue
+from viubench.video.frame_cache import FrameCache
 
 CATALOGUE = Catalogue()
 SRT = """1
@@ -72,12 +74,68 @@ def test_both_forms_of_longvideobench_are_read(tmp_path: Path) -> None:
     assert read(tmp_path / "a.json") == []
 
 
+def test_words_are_read_as_lines_that_end_at_pauses(tmp_path: Path) -> None:
+    spoken = [("Put", 1.0, 1.2), ("it", 1.3, 1.4), ("on.", 1.4, 1.6), ("Now!", 1.65, 1.9), ("Wait", 2.1, 2.4)]
+    spoken += [("here", 3.0, 3.2)]
+    words = [{"text": text, "start_time": start, "end_time": end} for text, start, end in spoken]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, [*words[3:], *words[:3]])) + "\n\n")
+    lines = [Line(1.0, 1.9, "Put it on. Now!"), Line(2.1, 2.4, "Wait"), Line(3.0, 3.2, "here")]
+    assert read(tmp_path / "a.jsonl") == lines
+    (tmp_path / "a.jsonl").write_text("no JSON\n")
+    with pytest.raises(ValueError, match="no JSON"):
+        read(tmp_path / "a.jsonl")
+
+
 def test_what_is_said_stands_between_the_video_and_the_question() -> None:
     lines = [Line(1.0, 3.5, "A"), Line(5.0, 6.0, "B"), Line(9.0, float("inf"), "C")]
     assert told("<video>\nWho?", lines, None, None) == f"<video>\n{HEAD}\n1.0-3.5: A\n5.0-6.0: B\n9.0-end: C\n\nWho?"
     assert told("<video>Who?", lines, 3.5, 9.0) == f"<video>\n{HEAD}\n5.0-6.0: B\n\nWho?"  # only the clip shown
     assert told("Who?", lines, 5.5, 5.6) == f"{HEAD}\n5.0-6.0: B\n\nWho?"
     assert told("<video>\nWho?", lines, 7.0, 8.0) == "<video>\nWho?"
+
+
+def test_interleaved_lines_stand_after_the_part_they_begin_in() -> None:
+    lines = [Line(0.5, 3.5, "A"), Line(4.0, 4.5, "B"), Line(5.9, 8.0, "C"), Line(8.0, 9.0, "beyond")]
+    spans = [(2.0, 4.0), (4.0, 6.0), (6.0, 8.0)]
+    shown = "<video>\n0.5-3.5: A\n<video>\n4.0-4.5: B\n5.9-8.0: C\n<video>"
+    assert interleaved("<video>\nWho?", lines, spans) == f"{PARTED}\n{shown}\n\nWho?"
+
+
+@given(st.floats(0, 1e4), st.floats(0.1, 1e4), st.lists(st.floats(0, 2e4), max_size=9))
+def test_parts_meet_and_every_line_of_the_clip_is_told_once(start: float, length: float, at: list[float]) -> None:
+    end = start + length
+    spans = parts(start, end)
+    assert 1 <= len(spans) <= PARTS
+    assert (spans[0][0], spans[-1][1]) == (start, pytest.approx(end))
+    assert all(before[1] == after[0] for before, after in pairwise(spans))
+    lines = [Line(moment, moment + 1, f"said {number}") for number, moment in enumerate(at)]
+    text = interleaved("<video>\nWho?", lines, spans)
+    for line in lines:
+        inside = line.end > start and line.start < spans[-1][1]
+        assert text.count(f": {line.text}\n") == inside
+
+
+def test_a_video_is_shown_in_parts_where_its_subtitles_are_interleaved(data: Path, clips: Path, tmp_path: Path) -> None:
+    folder, row = data / "videomme", first("videomme", data)
+    (folder / "subtitle").mkdir()
+    (folder / f"subtitle/{row['videoID']}.srt").write_text(SRT)
+    (folder / "data").mkdir()
+    shutil.copy(next(clips.glob("*.mp4")), folder / f"data/{row['videoID']}.mp4")
+    task, cache = CATALOGUE.task("videomme_interleaved"), FrameCache(tmp_path / "cache")
+    sample, *_, other = loader.read(task, data, cache, told="interleaved").samples
+    length = cache.probe(other.clips[0].model_copy(update={"path": sample.clips[0].path}), folder).duration
+    assert [(clip.start, clip.end) for clip in sample.clips] == parts(0.0, length)
+    assert sample.question.startswith(f"{PARTED}\n<video>\n1.0-3.5: Put the kettle on.\n<video>\n")
+    assert sample.question.count("<video>") == len(sample.clips) == 4
+    assert [clip.start for clip in other.clips] == [None], "without subtitles it is shown as it is"
+    without = loader.read(task, data, cache).samples[0]
+    assert (without.id, without.cluster) == (sample.id, sample.cluster)
+
+
+def test_a_file_that_is_sent_whole_cannot_be_interleaved() -> None:
+    protocol = CATALOGUE.protocol("even-32-interleaved").model_copy(update={"media": "file"})
+    with pytest.raises(ViubenchError, match="not shown in parts"):
+        require(CATALOGUE.task("videomme"), protocol)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import random
 import shutil
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from viubench.storage import atomic
 from viubench.video import decode, frame_cache
 from viubench.video.frame_cache import FrameCache, default_root
 from viubench.video.frames import VideoInput
+from viubench.video.loader import Media
 
 EIGHT = Sampling(frames=8)
 SMALL = Resize(max_pixels=160 * 64, min_pixels=1024)
@@ -134,19 +138,55 @@ def test_a_changed_file_is_noticed(videos: Path, frames: FrameCache, tmp_path: P
     assert frames.get(Clip(path="a.mp4"), tmp_path, EIGHT, SMALL).total == 60
 
 
-@pytest.mark.parametrize("how", ["pixels", "short", "head", "empty"])
-def test_a_damaged_entry_is_decoded_again(videos: Path, frames: FrameCache, how: str) -> None:
-    first = frames.get(Clip(path="a.mp4"), videos, EIGHT, SMALL)
-    whole = first.pixel_hash()
-    path = frames.root / f"{first.key}.frames"
+DAMAGE = ("pixels", "short", "head", "empty")
+
+
+def damage(path: Path, how: str) -> None:
     data = bytearray(path.read_bytes())
     if how == "pixels":
         data[-1000] ^= 1
     path.unlink()
     path.write_bytes({"short": data[:-5], "head": data[3:], "empty": b""}.get(how, data))
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_damaged_entry_is_decoded_again(videos: Path, frames: FrameCache, how: str) -> None:
+    first = frames.get(Clip(path="a.mp4"), videos, EIGHT, SMALL)
+    whole = first.pixel_hash()
+    path = frames.root / f"{first.key}.frames"
+    damage(path, how)
     assert frames.load(first.key) is None
     assert not path.exists()
     assert frames.get(Clip(path="a.mp4"), videos, EIGHT, SMALL).pixel_hash() == whole
+
+
+class Here:
+    """Does the jobs of a pool at once, in this process."""
+
+    jobs = 0
+
+    def submit(self, fn: Callable[..., Any], *args: Any, name: str) -> Future[Any]:
+        self.jobs += 1
+        done: Future[Any] = Future()
+        done.set_result(fn(*args))
+        return done
+
+
+@pytest.mark.parametrize("how", ["", *DAMAGE])
+def test_a_run_loads_an_entry_once_and_has_a_damaged_one_decoded_again(
+    videos: Path, frames: FrameCache, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = frames.get(Clip(path="a.mp4"), videos, EIGHT, SMALL)
+    whole, loads = first.pixel_hash(), []
+    if how:
+        damage(frames.root / f"{first.key}.frames", how)
+    load = FrameCache.load
+    monkeypatch.setattr(FrameCache, "load", lambda self, key: loads.append(key) or load(self, key))
+    pool = Here()
+    video = asyncio.run(Media(frames, pool).video((videos, Clip(path="a.mp4"), EIGHT, SMALL)))  # type: ignore[arg-type]
+    assert video.pixel_hash() == whole
+    assert pool.jobs == (2 if how == "pixels" else 1), "only who reads the pixels can see that they changed"
+    assert how or len(loads) == 1
 
 
 def test_one_bit_that_flips_anywhere_in_the_cache_changes_nothing(videos: Path, frames: FrameCache) -> None:

@@ -112,8 +112,9 @@ def test_one_process_serves_many_jobs() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_workers_share_the_cores(workers: int) -> None:
+def test_workers_share_the_cores_behind_the_engine(workers: int) -> None:
     with KillablePool(workers, limit_s=60) as pool:
+        assert pool.submit(os.nice, 0).result() > os.nice(0)
         assert pool.submit(cores.share).result() == max(1, cores.available() // workers)
     assert cores.share() == 1, "this process is no worker"
 

@@ -46,7 +46,7 @@ JSON = st.recursive(
         ({"decoding": {"stop": "x"}}, "decoding.stop", "must be a list of texts"),
         ({"decoding": 5}, "decoding", "must be a mapping"),
         ({"sampling": {"kind": "odd"}}, "sampling.kind", "must be one of even, fps, qwen, indices"),
-        ({"subtitles": "maybe"}, "subtitles", "must be true or false"),
+        ({"subtitles": "maybe"}, "subtitles", "must be true or false or interleaved"),
         ({"decoding": {"topp": 1}}, "decoding.topp", "is an unknown key"),
     ],
 )

@@ -22,6 +22,7 @@ from viubench.runner.parallel.ray_cluster import cluster
 from viubench.runner.parallel.ray_pool import RayPool
 from viubench.schema import Recipe, Suite, Task
 from viubench.tasks.registry import Catalogue, load_task
+from viubench.video import cores
 from viubench.video.frame_cache import FrameCache, default_root
 
 
@@ -56,7 +57,7 @@ def build_items(
     *,
     seed: int = 0,
     n: int | None = None,
-    workers: int = 2,
+    workers: int | None = None,
     ray: str | None = None,
     materialize: bool = False,
     frame_cache: PathLike | None = None,
@@ -70,7 +71,7 @@ def build_items(
         videos: folder of videos; it is only read.
         seed: equal seeds give equal items.
         n: items of each task, instead of the recipe's numbers.
-        workers: processes; the items do not depend on it.
+        workers: processes, by default one for each core that may be used; the items do not depend on it.
         ray: address of a Ray cluster to build on ("auto" or "local" too).
         materialize: also write the shown frames as pictures.
 
@@ -80,6 +81,7 @@ def build_items(
     catalogue = _catalogue(include_path)
     chosen = recipe if isinstance(recipe, Recipe) else catalogue.recipe(os.fspath(recipe))
     report = progress or (lambda _: None)
+    workers = workers or cores.workers()
     with nullcontext() if ray is None else cluster(ray, cores=workers):
         return build.build(
             chosen,

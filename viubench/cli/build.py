@@ -18,7 +18,9 @@ def build(
     out: Annotated[Path, typer.Option(help="Where items.jsonl and build.json go.")],
     seed: Annotated[int, typer.Option(help="Equal seeds give equal items.")] = 0,
     n: Annotated[int | None, typer.Option(min=1, help="Items of each task, instead of the recipe's.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; the items do not depend on it.")] = 2,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes, by default one a core; the items do not depend on it.")
+    ] = None,
     ray: Annotated[
         str | None, typer.Option(help="Build over the machines of a Ray cluster: its address, auto or local.")
     ] = None,

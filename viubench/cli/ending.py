@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from types import FrameType
 from viubench.cli.progress import print_error
 from viubench.errors import Exit, ViubenchError
 from viubench.storage import output
+
+GRACE = 30.0
+"""Seconds that a command has to put its things away in after SIGTERM: an engine may be stuck in a step of its own."""
 
 
 def failed(error: Exception) -> int:
@@ -55,13 +59,16 @@ def _in_words(error: BaseException) -> ViubenchError:
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
     """SIGTERM ends the block as Ctrl-C does, which an event loop takes between two of its steps; more of them change
-    nothing while it puts its things away."""
+    nothing while it puts its things away. Where that takes longer than `GRACE`, the process ends all the same."""
     came = False
 
     def end(number: int, frame: FrameType | None) -> None:
         nonlocal came
         came = True
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        last = threading.Timer(GRACE, os._exit, (128 + signal.SIGTERM,))
+        last.daemon = True
+        last.start()
         interrupt = signal.getsignal(signal.SIGINT)
         (interrupt if callable(interrupt) else signal.default_int_handler)(signal.SIGINT, frame)
 

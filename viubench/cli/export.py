@@ -24,7 +24,9 @@ def lmms_eval(
     out: Annotated[Path, typer.Option(help="Folder for lmms-eval's --include_path.")],
     seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
     copy: Annotated[bool, typer.Option("--copy", help="Put data-set videos into the folder (hard links).")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that decode and write videos.")] = 2,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that decode and write videos; by default one a core.")
+    ] = None,
     **options: Any,
 ) -> None:
     """Write tasks for lmms-eval: rows, videos, YAML, and a README with the command that runs them."""

@@ -66,7 +66,10 @@ def run(
         bool, typer.Option("--fresh/--resume", help="Start the run folder again instead of resuming it.")
     ] = False,
     frame_cache: Annotated[Path | None, typer.Option(help="Folder of the frame cache.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Decoding processes, of each replica.")] = 2,
+    frame_cache_gb: Annotated[
+        float | None, typer.Option(min=0.001, help="Gigabytes of frames it keeps; $VIUBENCH_CACHE_GB, or 20.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Decoders of a replica; one a core if not given.")] = None,
     engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Each answer depends on its request alone; slower.")

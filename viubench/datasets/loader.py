@@ -20,6 +20,7 @@ from viubench.datasets import choices, local_manifest, prompts, row_files, subti
 from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Groups, Sample, Task, VideoSpec, content_hash
+from viubench.schema.tasks import Subtitles
 from viubench.tasks import templating
 from viubench.video import paths
 from viubench.video.discover import PICTURE_SUFFIXES
@@ -35,7 +36,7 @@ def read(
     cache: FrameCache | None = None,
     prompt: PromptSource = "default",
     *,
-    told: bool = False,
+    told: Subtitles = False,
 ) -> Dataset:
     """Every row of a task as a sample, in file order; rows that are equal are all kept.
 
@@ -43,8 +44,8 @@ def read(
         root: the data root (see `row_files.data_folder`), or one file of rows.
         cache: gives the length of a video where a task asks for intervals and the rows do not say. What is not known
             of one video leaves the task without chance and blind score, which a note says.
-        told: whether the subtitles of a video are put before the question; notes say how many questions have none, and
-            how many those that cannot be read.
+        told: whether the subtitles of a video are put before the question, or between its parts; notes say how many
+            questions have none, and how many those that cannot be read.
 
     Raises:
         ViubenchError: no row files, a field that is not there, or rows whose answer or videos cannot be read.
@@ -92,7 +93,7 @@ class _RowReader:
     folder: Path
     cache: FrameCache | None
     prompt: PromptSource
-    told: bool = False
+    told: Subtitles = False
     ids: dict[str, int] = field(default_factory=dict)
     clip_of: dict[str, Clip] = field(default_factory=dict)
     lines_of: dict[tuple[str, float], list[subtitles.Line]] = field(default_factory=dict)
@@ -125,12 +126,14 @@ class _RowReader:
                 self.unmeasured.append(clips[0].path)
             else:
                 params["times"] = [0.0, seconds]
+        asked = self.prompt_text(row, question, options, len(clips))
+        asked, clips = self.with_subtitles(row, asked, clips) if self.told else (asked, clips)
         return Sample(
             id=self.name(row, [question, given, names]),
             task=task.task,
             cluster=cluster,
             clips=clips,
-            question=self.with_subtitles(row, self.prompt_text(row, question, options, len(clips)), clips[0]),
+            question=asked,
             target=target,
             answer_text=self.evaluator.canonical(target),
             options=options.texts if options else (),
@@ -187,10 +190,21 @@ class _RowReader:
             return prompts.marks(videos) + templating.text(self.task.prompt.default, known, what="prompt.default")
         return prompts.default(self.task.evaluator.name, question, lines, videos)
 
-    def with_subtitles(self, row: Mapping[str, Any], question: str, clip: Clip) -> str:
-        """The question after what is said in its clip, where the protocol tells that."""
-        if not self.told:
-            return question
+    def with_subtitles(
+        self, row: Mapping[str, Any], question: str, clips: tuple[Clip, ...]
+    ) -> tuple[str, tuple[Clip, ...]]:
+        """The question with what is said in its video, and the video, in parts where the two are interleaved."""
+        clip, lines = clips[0], self.lines(row)
+        if self.told == "interleaved" and lines and len(clips) == 1:
+            end = self.duration(row, clip) if clip.end is None else clip.end
+            if end is not None:  # a video that cannot be opened is reported by the run
+                spans = subtitles.parts(clip.start or 0.0, end)
+                parts = tuple(clip.model_copy(update={"start": start, "end": until}) for start, until in spans)
+                return subtitles.interleaved(question, lines, spans), parts
+        return subtitles.told(question, lines, clip.start, clip.end), clips
+
+    def lines(self, row: Mapping[str, Any]) -> list[subtitles.Line]:
+        """The subtitles of a row's video; none where there are none, or they cannot be read, which is remembered."""
         name = templating.text(self.video.subtitles, row, what="video.subtitles").strip()
         shift = templating.value(self.video.subtitles_start, row, what="video.subtitles_start") or 0.0
         key = (name, float(shift))
@@ -205,7 +219,7 @@ class _RowReader:
             self.unread.append(f"{name}: {self.faults[name]}")
         elif not self.lines_of[key]:
             self.silent.append(name)
-        return subtitles.told(question, self.lines_of[key], clip.start, clip.end)
+        return self.lines_of[key]
 
     def groups(self, row: Mapping[str, Any]) -> Groups:
         values = {key: templating.value(text, row, what=f"group_by.{key}") for key, text in self.task.group_by.items()}
@@ -255,8 +269,9 @@ class _RowReader:
 
     def duration(self, row: Mapping[str, Any], clip: Clip) -> float | None:
         """Seconds an interval is measured against: the row's, else the video's; None where neither says it."""
-        if self.video.duration:
-            return float(templating.value(self.video.duration, row, what="video.duration"))
+        known = templating.value(self.video.duration, row, what="video.duration") if self.video.duration else None
+        if known is not None:
+            return float(known)
         if self.cache is not None:
             try:
                 return float(self.cache.probe(clip, self.folder).duration)

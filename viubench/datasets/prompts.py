@@ -19,6 +19,7 @@ FORMS = {
         "Reply with its start and end in seconds, one decimal each, in the form start-end, for example 4.0-9.5, and "
         "nothing else."
     ),
+    "number": "{question}\nReply with one number in the unit that is asked for, in digits and nothing else.",
     "permutation": (
         "{question}\nReply with the clip numbers in the right order, separated by commas, and nothing else."
     ),
@@ -28,7 +29,7 @@ FORMS = {
 
 def default(kind: str, question: str, options: str, videos: int) -> str:
     """The prompt text of one question, with a `<video>` mark for each of its videos."""
-    kind = "choice" if kind == "paired_choice" else kind
+    kind = "choice" if kind.endswith("_choice") else kind
     if kind == "choice" and not options:
         kind = "yes_no"
     mark = "number" if options[:1].isdigit() else "letter"

@@ -1,4 +1,5 @@
-"""Subtitles of a question's video: read from .srt, .vtt or LongVideoBench's JSON, and told before the question.
+"""Subtitles of a question's video: read from .srt, .vtt, LongVideoBench's JSON or Video-MME-v2's words, and told before
+the question, or between the parts of the video.
 
 Example:
     >>> lines = parse_srt("1\\n00:00:01,000 --> 00:00:03,500\\n<i>Hello</i>\\nthere\\n")
@@ -16,15 +17,23 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from viubench.datasets.encodings import decoded
 from viubench.errors import ViubenchError
-from viubench.schema import Task
+from viubench.schema import Protocol, Task
 
 MARK = "<video>"
 HEAD = "What is said in this video, each line after its start and end in seconds:"
+PARTED = "The video is shown in parts. After each is what is said in it, each line after its start and end in seconds."
+PARTS = 8
+"""Parts that a video is shown in where its subtitles are interleaved."""
+SHORTEST = 2.0
+"""Seconds of a part at least."""
+PAUSE = 0.5
+"""Seconds without a word that end a line, where a file tells single words."""
 
 _TIME = r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)"
 _SPAN = re.compile(rf"{_TIME}\s*-->\s*{_TIME}")
@@ -39,20 +48,22 @@ class Line(NamedTuple):
     text: str
 
 
-def require(task: Task) -> None:
-    """Raise ViubenchError for a task that names no subtitles."""
+def require(task: Task, protocol: Protocol | None = None) -> None:
+    """Raise ViubenchError for a task that names no subtitles, or for parts of a file that is sent whole."""
+    if protocol and protocol.subtitles == "interleaved" and protocol.media == "file":
+        hint = "with media=file, subtitles=true tells them before the question"
+        raise ViubenchError("a file sent whole is not shown in parts", where="subtitles: interleaved", hint=hint)
     if task.video is None or not task.video.subtitles:
-        hint = (
-            "videomme, longvideobench and cgbench have some; or leave out subtitles, or add video.subtitles to the task"
-        )
+        hint = "videomme, videomme_v2, longvideobench and cgbench have some; or add video.subtitles to the task"
         raise ViubenchError(f"{task.task} has no subtitles to tell", where="subtitles", hint=hint)
 
 
 def read(path: Path, shift: float = 0.0) -> list[Line]:
     """The lines of a file in order of time, `shift` seconds earlier; none of an empty file. Raises OSError, and
     ValueError that says why a file that holds something cannot be read."""
-    text = decoded(path.read_bytes())
-    lines = list(_from_json(text) if path.suffix.lower() == ".json" else parse_srt(text))
+    text, suffix = decoded(path.read_bytes()), path.suffix.lower()
+    words = "[" + ",".join(filter(str.strip, text.splitlines())) + "]" if suffix == ".jsonl" else ""
+    lines = _sentences(_from_json(words)) if words else list(_from_json(text) if suffix == ".json" else parse_srt(text))
     if not lines and text.strip() not in ("", "WEBVTT", "[]"):
         raise ValueError("it holds no line with a time")
     return sorted(line._replace(start=line.start - shift, end=line.end - shift) for line in lines)
@@ -77,19 +88,57 @@ def told(question: str, lines: Iterable[Line], start: float | None, end: float |
     shown = [line for line in lines if line.end > (start or 0.0) and (end is None or line.start < end)]
     if not shown:
         return question
-    listed = "\n".join(f"{max(line.start, 0):.1f}-{_until(line)}: {line.text}" for line in shown)
+    listed = _listed(shown)
     before, mark, after = question.partition(MARK)
     if not mark:
         before, after = "", question
     return f"{before}{mark}" + "\n" * bool(mark) + f"{HEAD}\n{listed}\n\n" + after.lstrip("\n")
 
 
+def parts(start: float, end: float) -> list[tuple[float, float]]:
+    """The parts, equally long, in which a video from `start` to `end` (seconds) is shown."""
+    count = max(min(PARTS, int((end - start) / SHORTEST)), 1)
+    cuts = [start + (end - start) * k / count for k in range(count + 1)]
+    return list(pairwise(cuts))
+
+
+def interleaved(question: str, lines: Sequence[Line], spans: Sequence[tuple[float, float]]) -> str:
+    """The question with a mark for each part of its video, and after it the lines that begin in it; one that began
+    before the first part and lasts into it is told there."""
+    first = spans[0][0]
+    told_in = [
+        [line for line in lines if start <= max(line.start, first) < end and line.end > first] for start, end in spans
+    ]
+    shown = "\n".join(f"{MARK}\n{_listed(said)}".rstrip() for said in told_in)
+    before, mark, after = question.partition(MARK)
+    if not mark:
+        before, after = "", question
+    return f"{before}{PARTED}\n{shown}\n\n" + after.lstrip("\n")
+
+
+def _listed(lines: Sequence[Line]) -> str:
+    return "\n".join(f"{max(line.start, 0):.1f}-{_until(line)}: {line.text}" for line in lines)
+
+
 def _until(line: Line) -> str:
     return "end" if math.isinf(line.end) else f"{line.end:.1f}"
 
 
+def _sentences(words: Iterable[Line]) -> list[Line]:
+    """Words as lines: a pause ends one, and so does the end of a sentence before any pause at all."""
+    found: list[Line] = []
+    for word in sorted(words):
+        pause = word.start - found[-1].end if found else math.inf
+        if pause > PAUSE or (pause > PAUSE / 5 and found[-1].text.endswith((".", "!", "?", "。", "！", "？"))):
+            found.append(word)
+        else:
+            found[-1] = Line(found[-1].start, max(found[-1].end, word.end), f"{found[-1].text} {word.text}")
+    return found
+
+
 def _from_json(text: str) -> Iterator[Line]:
-    """LongVideoBench: `timestamp` [start, end] in seconds and `text`, or clock times `start` and `end` and `line`."""
+    """LongVideoBench: `timestamp` [start, end] in seconds and `text`, or clock times `start` and `end` and `line`;
+    Video-MME-v2: `text`, `start_time` and `end_time` of a word."""
     try:
         entries = json.loads(text) if text.strip() else []
     except (ValueError, RecursionError):
@@ -101,7 +150,10 @@ def _from_json(text: str) -> Iterator[Line]:
 
 
 def _entry(entry: dict[str, Any]) -> Line | None:
-    span = entry.get("timestamp") or (entry.get("start"), entry.get("end"))
+    span = entry.get("timestamp") or (
+        entry.get("start", entry.get("start_time")),
+        entry.get("end", entry.get("end_time")),
+    )
     if not isinstance(span, Sequence) or len(span) != 2:
         return None
     start, end = map(_clock, span)

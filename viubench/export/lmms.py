@@ -61,7 +61,7 @@ def export(
     """Write the planned samples; an interrupted export resumes when it is started again.
 
     Args:
-        options: of the plan: the export goes to `out`, and `workers` processes decode and write videos.
+        options: of the plan: the export goes to `out`, and its `decoders` decode and write videos.
         copy: put the publishers' videos into `out/media` too, instead of naming them where they lie.
         progress: called with questions whose videos are ready, and questions.
 
@@ -128,7 +128,7 @@ def _together(planned: Plan, names: Mapping[str, str]) -> list[str]:
 def _files(planned: Plan, options: EvalConfig, copy: bool, progress: Progress) -> dict[str, list[File]]:
     """The files each question shows, by its id, written in worker processes where they must be."""
     ready: dict[str, list[File]] = {}
-    with KillablePool(options.workers, WRITE_SECONDS) as pool:
+    with KillablePool(options.decoders, WRITE_SECONDS) as pool:
         in_flight = {sample.id: list(_places(planned, sample, options, copy, pool)) for sample in planned.samples}
         try:
             for done, (name, places) in enumerate(in_flight.items(), start=1):

@@ -22,7 +22,7 @@ from viubench.tasks import templating
 
 MARK = "<video>"
 _DASHES = re.compile(r"-{5,}")
-LETTERED = ("choice", "paired_choice")
+LETTERED = ("choice", "paired_choice", "grouped_choice")
 """Evaluators whose answer is one of the options of the question."""
 
 YES_NO = Choices(("yes", "no"), ("yes", "no"))

@@ -78,8 +78,9 @@ class Collector:
         if ours:
             selection = self.catalogue.resolve(",".join(ours)).limited(self.config.limit)
             for task in selection.tasks:  # before anything is fetched or built
-                if protocol_of(self.config, self.catalogue, task.protocol).subtitles:
-                    subtitles.require(task)
+                protocol = protocol_of(self.config, self.catalogue, task.protocol)
+                if protocol.subtitles:
+                    subtitles.require(task, protocol)
             self.suites += selection.suites
             self._pretext(selection, ",".join(ours))
             self._tables(selection)
@@ -156,7 +157,7 @@ class Collector:
                     self.config.videos_folder,
                     folder,
                     seed=self.config.seed,
-                    workers=self.config.workers,
+                    workers=self.config.decoders,
                     cache=self.config.cache,
                     progress=update,
                 )

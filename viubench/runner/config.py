@@ -20,6 +20,7 @@ from typing import Any
 from viubench.engines.base import Engine
 from viubench.errors import ViubenchError
 from viubench.schema import Protocol, Task
+from viubench.video import cores
 from viubench.video.frame_cache import FrameCache, default_root
 
 PathLike = str | os.PathLike[str]
@@ -37,6 +38,7 @@ LEAST = {
     "samples": 1,
     "replicas": 1,
     "filmstrips": 0,
+    "frame_cache_gb": 0.001,
 }
 
 
@@ -82,7 +84,8 @@ class EvalConfig:
         out: run folder; a temporary one, deleted with the returned run, where None.
         resume: keep the records that are there; False starts the folder again.
         frame_cache: folder of decoded frames.
-        workers: decoding processes, of each replica.
+        frame_cache_gb: gigabytes (10^9 bytes) that it keeps; $VIUBENCH_CACHE_GB or 20 where None.
+        workers: decoding processes, of each replica; by default one for each core that may be used.
         engine_args: settings of the engine; values that are not text are written as JSON.
         deterministic: an answer depends on its request alone; slower.
         include_path: more folders with task files.
@@ -122,7 +125,8 @@ class EvalConfig:
     out: PathLike | None = None
     resume: bool = True
     frame_cache: PathLike | None = None
-    workers: int = 2
+    frame_cache_gb: float | None = None
+    workers: int | None = None
     engine_args: Mapping[str, Any] | None = None
     deterministic: bool = False
     include_path: PathLike | Iterable[PathLike] = ()
@@ -152,6 +156,11 @@ class EvalConfig:
         if not names:
             raise ViubenchError("no task was named", hint="for example: --tasks viubench-mini")
         return tuple(names)
+
+    @property
+    def decoders(self) -> int:
+        """Decoding processes of a run with one engine."""
+        return self.workers or cores.workers()
 
     @property
     def engine_object(self) -> Engine | None:
@@ -207,10 +216,14 @@ class EvalConfig:
     def cache_folder(self) -> Path | None:
         return None if self.frame_cache is None else Path(self.frame_cache)
 
+    @property
+    def cache_bytes(self) -> int | None:
+        return None if self.frame_cache_gb is None else int(self.frame_cache_gb * 1e9)
+
     @cached_property
     def cache(self) -> FrameCache:
         """Where decoded frames are kept."""
-        return FrameCache(self.cache_folder or default_root())
+        return FrameCache(self.cache_folder or default_root(), self.cache_bytes)
 
     @property
     def include_paths(self) -> tuple[Path, ...]:

@@ -46,13 +46,15 @@ def forecast(config: EvalConfig) -> DryRun:
     require_whole_files(plan, engine.kind, engine.needs_media)
     engine.prepare(plan.evaluators, plan.blind_answers)
     missing = planning.missing(plan)
+    beyond = preflight.frames_beyond(plan, config.cache.max_bytes) if engine.needs_media else []
     checkpoint = getattr(engine, "checkpoint", None) if engine.kind in ("vllm", "hf") else None
     if checkpoint is None:
-        return DryRun(plan, missing, costs=costs(plan, config) if engine.kind == "server" else None)
+        money = costs(plan, config) if engine.kind == "server" else None
+        return DryRun(plan, missing, warnings=tuple(beyond), costs=money)
     counter = Counter(checkpoint, kind=layout.kind)
     lengths = preflight.measure(plan, config.cache, counter)
     taken = footprint(layout.kind, checkpoint, layout.engine_args, needs_of(plan, lengths))
     memory = MemoryCheck(taken, lengths, layout.replicas or 1)
     unfinished = preflight.unfinished(plan, counter.template)
-    warnings = (*unfinished, *preflight.overlong(lengths, taken, len(plan.samples), 1.0), *memory.warnings())
+    warnings = (*beyond, *unfinished, *preflight.overlong(lengths, taken, len(plan.samples), 1.0), *memory.warnings())
     return DryRun(plan, missing, counter.basis, memory, warnings)

@@ -101,6 +101,8 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         prompts are too long, the engine cannot start or be trusted, or the folder holds another run."""
         if self.engine.needs_media:
             refuse_missing(self.plan, self.config.max_errors)
+            for line in preflight.frames_beyond(self.plan, self.config.cache.max_bytes):
+                log.warning("%s", line)
         warn_before_start(self.config, self.plan, self.engine, self.layout.replicas or 1)
         with self._answering() as answering:
             self.folder.begin(self.manifest())
@@ -147,7 +149,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         strips = frozenset(sample.id for sample in planning.limited(self.plan.samples, self.config.filmstrips))
         if self.layout.replicas is None:
             with (
-                KillablePool(self.config.workers, DECODE_SECONDS) if self.engine.needs_media else nullcontext() as pool
+                KillablePool(self.config.decoders, DECODE_SECONDS) if self.engine.needs_media else nullcontext() as pool
             ):
                 media = None if pool is None else Media(self.config.cache, pool)
                 yield Pipeline(self.plan, self.engine, media, self.out, strips)
@@ -158,7 +160,9 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
             self.config.cache_folder,
             self.config.workers,
         )
-        spec = ReplicaSpec(factory, self.plan, self.out, strips, cache, decoders, DECODE_SECONDS, debug)
+        spec = ReplicaSpec(
+            factory, self.plan, self.out, strips, cache, self.config.cache_bytes, decoders, DECODE_SECONDS, debug
+        )
         spec = replace(spec, needs=self.engine.needs)
         with self.layout.transport(spec) as transport:
             replicas = Replicas(self.engine, transport, warn=log.warning)

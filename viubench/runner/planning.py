@@ -77,7 +77,7 @@ def make_plan(config: EvalConfig, out: Path, frames: FrameFormat | None = None, 
             resolved = resolve(config, sources.catalogue, own, frames, task)
             protocols[name] = resolved.protocol
             if resolved.protocol.subtitles:
-                subtitles.require(task)
+                subtitles.require(task, resolved.protocol)
             notes |= dict.fromkeys(resolved.notes)
             entries[name], answers = entry(task, [s for s in samples if s.task == name], dataset.revision)
             if answers:

@@ -121,6 +121,22 @@ def measure(
     return lengths
 
 
+def frames_beyond(plan: Plan, room: int) -> list[str]:
+    """A line where the frames of a run, at the most of them and at their largest, take more than `room` bytes."""
+    most: dict[object, float] = {}
+    for sample in plan.samples:
+        for root, clip, how, resize in pipeline.frame_requests(sample, plan):
+            frames = len(how.indices) or how.frames
+            most[root, clip, how, resize] = 3 * frames * sampling.largest(resize, frames)
+    total = sum(most.values())
+    if total <= room:
+        return []
+    return [
+        f"the frames of this run take up to {total / 1e9:.3g} GB, the frame cache keeps {room / 1e9:.3g}: the next "
+        f"model finds about {room / total:.0%} of them decoded (--frame-cache-gb, or VIUBENCH_CACHE_GB)"
+    ]
+
+
 def doubtful(plan: Plan, taken: Footprint, group: int = 2) -> Callable[[Sample], bool]:
     """Whether a sample might not fit, by its bytes and its protocol's largest frames (the model merges `group` of
     them): a bound that costs nothing."""

@@ -98,7 +98,7 @@ def _misgraded(sample: Sample, others: Sequence[Sample], evaluator: evaluators.E
         return f"the true answer {sample.answer_text!r} scores {truth.scores or truth.status}, not 1"
     # Another item's "no" may be this one's option B in words: of a choice, only its own letters are surely wrong.
     wrong = [str(letter) for letter in sample.params.get("letters", ()) if letter != sample.target]
-    wrong = wrong or [other.answer_text for other in others if other.target != sample.target]
+    wrong = wrong or [other.answer_text for other in others if not evaluator.equal(sample.target, other.target)]
     for text in wrong:
         if grade(text, "stop", sample, evaluator).scores.get(evaluator.metric, 0) >= 1:
             return f"the wrong answer {text!r} scores 1 where {sample.answer_text!r} is true"

@@ -15,6 +15,7 @@ from viubench.schema.base import Strict, content_hash
 from viubench.schema.pretext import PretextSpec
 
 Answers = Literal["free", "constrained", "likelihood"]
+Subtitles = bool | Literal["interleaved"]
 Side = Annotated[int, Field(ge=1)]
 """How a model answers: with any text, with text held to the form of an answer, or by the likeliest of the options."""
 
@@ -131,7 +132,9 @@ class Protocol(Strict):
     answers: Annotated[Answers, _unless("free")] = "free"
     media: Annotated[Literal["frames", "file"], _unless("frames")] = "frames"
     """Whether the model is shown frames chosen here, or its server is given the file and samples it itself."""
-    subtitles: Annotated[bool, _unless(False)] = False
+    subtitles: Annotated[Subtitles, _unless(False)] = False
+    """Whether they are told: all before the question, or interleaved, the video in parts and after each what is said in
+    it."""
     prompt: Literal["default", "published"] = "default"
     frame_budget: Literal["per_item", "per_video"] = "per_item"
     """Whether `sampling.frames` is shared by the videos of an item or granted to each of them."""

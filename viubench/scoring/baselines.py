@@ -69,9 +69,12 @@ def _headline(evaluator: Evaluator, samples: Sequence[Sample], texts: Sequence[s
     return headline(scores_frame(evaluator.units(rows)), evaluator, average)
 
 
-def _chance(evaluator: Evaluator, samples: Sequence[Sample], average: str) -> float:
+def _chance(evaluator: Evaluator, samples: Sequence[Sample], average: str) -> float | None:
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
         groups.setdefault(str(sample.groups[average]) if average else "", []).append(sample)
-    chances = [evaluator.chance_of([(s, s.cluster, s.groups) for s in group]) for group in groups.values()]
+    try:
+        chances = [evaluator.chance_of([(s, s.cluster, s.groups) for s in group]) for group in groups.values()]
+    except NotKnown:
+        return None
     return sum(chances) / len(chances)

@@ -7,8 +7,9 @@ Example:
     2
 
 A template that is one single `{{ expression }}` gives the expression's own value (a list, a number, None); any other
-one gives text. Beside Jinja's own filters there are `plus(n)` and `divided(x)`, for a number or each number of a
-(nested) list, and `stem`, the file name without folders and suffix.
+one gives text. `_row` is the row itself, for fields whose names are no words: `{{ _row["video ID"] }}`. Beside Jinja's
+own filters there are `plus(n)` and `divided(x)`, for a number or each number of a (nested) list, and `stem`, the file
+name without folders and suffix.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def value(template: str, row: Mapping[str, Any], *, what: str = "template") -> A
     """
     try:
         with budget(template):
-            result = _compiled(template)(**{str(key): field for key, field in row.items()})
+            result = _compiled(template)(**{str(key): field for key, field in row.items()}, _row=row)
         if isinstance(result, Undefined):
             str(result)  # raises the error that says what is undefined
         size(result)

@@ -27,6 +27,10 @@ UNFORESEEN = (av.FFmpegError, ArithmeticError, LookupError, TypeError, ValueErro
 """What PyAV or what is computed from its answers may raise on a malformed file."""
 
 
+NOT_UTF8 = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+"""What PyAV is to do with a title that is no UTF-8; since 19 it is not asked any more."""
+
+
 @contextmanager
 def opened(path: Path, name: str, *, threads: int = 1) -> Iterator[tuple[Any, Any]]:
     """Yield (container, best video stream) of an existing file.
@@ -43,7 +47,7 @@ def opened(path: Path, name: str, *, threads: int = 1) -> Iterator[tuple[Any, An
             str(path),
             # Not `options`: those reach the streams too, and streams found late (MPEG-PS) then crash the process.
             container_options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
-            metadata_errors="replace",
+            **NOT_UTF8,
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise paths.unreadable(path, name) from error

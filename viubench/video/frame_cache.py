@@ -33,6 +33,7 @@ from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling, canonical_json
 from viubench.storage import atomic
 from viubench.video import content_hash, decode, sampling
+from viubench.video.eviction import Entry, victims
 from viubench.video.frames import IMAGES, STILL, Pixels, VideoInput
 from viubench.video.pixels import picture, resized
 from viubench.video.probe import Probe, probe
@@ -56,13 +57,22 @@ def default_root() -> Path:
     return Path(os.environ.get("VIUBENCH_CACHE") or user_cache_path("viubench", appauthor=False)) / "frames"
 
 
-class FrameCache:
-    """Frames on disk in the folder `root`, least recently used out first: the entries together take at most
-    `max_bytes`, but the newest one is always kept."""
+def default_bytes() -> int:
+    """$VIUBENCH_CACHE_GB in bytes, 20 GB where it is not set; ViubenchError where it is no number above 0."""
+    given = os.environ.get("VIUBENCH_CACHE_GB") or "20"
+    with contextlib.suppress(ValueError, OverflowError):
+        if (size := int(float(given) * 1e9)) > 0:
+            return size
+    raise ViubenchError(f"VIUBENCH_CACHE_GB is {given!r}, not a number of gigabytes above 0", hint="for example 200")
 
-    def __init__(self, root: Path, max_bytes: int = 20 << 30) -> None:
+
+class FrameCache:
+    """Frames on disk in the folder `root`: the entries together take at most `max_bytes` (`default_bytes` by default),
+    but the newest one is always kept; which ones go says `viubench.video.eviction`."""
+
+    def __init__(self, root: Path, max_bytes: int | None = None) -> None:
         self.root = Path(root)
-        self.max_bytes = max_bytes
+        self.max_bytes = default_bytes() if max_bytes is None else max_bytes
         try:
             for folder in (self.root, self.root / "tables", self.root / "contents"):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +115,7 @@ class FrameCache:
                 continue
             key = self.key(content, clip, how, resize)
             outcomes.append(key)
-            if self.load(key) is None:
+            if not self._whole(key):  # its pixels are proven by who loads them
                 missing[key] = (clip, how)
         together = self._together(missing, root, resize, content) if len(missing) > 1 else {}
         faults: dict[str, MediaError] = {}
@@ -210,6 +220,19 @@ class FrameCache:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def _whole(self, key: str) -> bool:
+        """Whether an entry is there, as long as its header says; it counts as used. Its pixels are not read."""
+        path = self._path(key)
+        try:
+            with path.open("rb") as file:
+                line = file.readline()
+                whole = bool(len(line) + math.prod(_head(line)["shape"]) == os.fstat(file.fileno()).st_size)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        with contextlib.suppress(OSError):  # a read-only cache has no order to keep
+            os.utime(path)
+        return whole
+
     def _path(self, key: str) -> Path:
         return self.root / f"{key}.frames"
 
@@ -277,22 +300,17 @@ class FrameCache:
             raise _unusable(self.root, error) from error
 
     def _evict(self, keep: str) -> None:
-        """Remove what killed writers left, then the least recently used entries; mapped ones stay readable."""
+        """Remove what killed writers left, and what is too much; mapped entries stay readable."""
         entries = []
         for path in self.root.iterdir():
             with contextlib.suppress(FileNotFoundError):  # removed by another process
                 if path.suffix == ".frames":
                     info = path.stat()
-                    entries.append((info.st_mtime_ns, info.st_size, path))
+                    entries.append(Entry(path.name, info.st_size, info.st_mtime))
                 elif path.name.endswith(atomic.ASIDE) and time.time() - path.stat().st_mtime > LEFT_SECONDS:
                     path.unlink()
-        total = sum(size for _, size, _ in entries)
-        for _, size, path in sorted(entries):
-            if total <= self.max_bytes:
-                return
-            if path != self._path(keep):
-                path.unlink(missing_ok=True)
-                total -= size
+        for name in victims(entries, self.max_bytes, time.time(), keep=self._path(keep).name):
+            (self.root / name).unlink(missing_ok=True)
 
 
 def _head(line: bytes) -> dict[str, Any]:

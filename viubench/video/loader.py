@@ -60,7 +60,9 @@ class Media:
                 return self._shown.setdefault(key, video)
             self._in_flight.pop(request, None)  # evicted by other videos since it was decoded
         raise ViubenchError(
-            "the frame cache is too small for the videos in flight", where="--frame-cache", hint="give it more room"
+            "the frame cache is too small for the videos in flight",
+            where="--frame-cache-gb",
+            hint=f"it keeps {self.cache.max_bytes / 1e9:g} GB; give it more room",
         )
 
     async def _load(self, key: str) -> VideoInput | None:
@@ -105,7 +107,7 @@ class Media:
     def _fill(self, requests: Sequence[FrameRequest], keys: Sequence[Future[str]]) -> None:
         root, clip, _, resize = requests[0]
         selections = [(clip, sampling) for _, clip, sampling, _ in requests]
-        job: Future[Filled] = self.pool.submit(fill, self.cache.root, root, selections, resize, name=clip.path)
+        job: Future[Filled] = self.pool.submit(fill, self.cache, root, selections, resize, name=clip.path)
         job.add_done_callback(lambda done: self._settle(done, requests, keys))
 
     def _settle(self, done: Future[Filled], requests: Sequence[FrameRequest], keys: Sequence[Future[str]]) -> None:
@@ -142,10 +144,10 @@ class Filled:
     seconds: float
 
 
-def fill(cache: Path, root: Path, selections: Sequence[tuple[Clip, Sampling]], resize: Resize) -> Filled:
+def fill(cache: FrameCache, root: Path, selections: Sequence[tuple[Clip, Sampling]], resize: Resize) -> Filled:
     """In a worker process: decode selections of one file into the frame cache."""
     started = time.perf_counter()
-    keys = FrameCache(cache).ensure_all(selections, root, resize)
+    keys = cache.ensure_all(selections, root, resize)
     return Filled(keys, time.perf_counter() - started)
 
 

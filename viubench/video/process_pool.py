@@ -39,6 +39,9 @@ T = TypeVar("T")
 START_S = 120.0
 """Seconds a fresh process may take until it is ready."""
 
+BEHIND = 5
+"""How far workers stand behind other processes of this program where both want a core: the engine goes first."""
+
 FILES, FILES_A_WORKER = 20, 8
 """Files that are open beside the workers', at most, and what each of them needs here."""
 
@@ -202,8 +205,10 @@ def _no_interrupt() -> Iterator[None]:
 
 
 def _prepare_worker(memory_bytes: int | None, workers: int) -> None:
-    """In a fresh worker: its share of the cores, its memory limit, and an end when its parent ends or asks for it."""
+    """In a fresh worker: its share of the cores, its memory limit, its place behind the engine, and an end when its
+    parent ends or asks for it."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a Python handler would wait for the decoder to return
+    os.nice(BEHIND)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if memory_bytes is not None:
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]

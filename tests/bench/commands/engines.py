@@ -1,4 +1,4 @@
-"""A run as a whole: peers, pipeline, order and families.
+"""A run as a whole: peers, pipeline, feed, order and families.
 
 Example:
     python -m tests.bench peers --videos clips --questions 3
@@ -67,6 +67,39 @@ def pipeline(
     printed = pipeline.table(rows)
     print(printed)
     machine.write(json, rows, printed, settings=asdict(settings))
+
+
+def feed(
+    videos: Annotated[Path, typer.Option(help="Folder of clips.")],
+    model: Annotated[
+        str | None, typer.Option(help="Checkpoint that vLLM opens; a tiny Qwen3-VL is made when none is named.")
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Clips asked about, the first by name.")] = 8,
+    questions: Annotated[str, typer.Option(help="Questions about each clip, two passes for each number.")] = "1,3,10",
+    workers: Annotated[str, typer.Option(help="Decoding processes, one series of passes for each number.")] = "1,2",
+    frames: Annotated[int, typer.Option(min=2, help="Frames of a clip.")] = 48,
+    max_pixels: Annotated[int, typer.Option(min=1024, help="Pixels of a frame, at most.")] = 262144,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not print what is being measured.")] = False,
+) -> None:
+    """What feeds vLLM, with a core that takes no time: processor seconds of a question by stage, questions a second."""
+    from dataclasses import asdict
+    from tempfile import TemporaryDirectory
+
+    from tests.bench import feed, machine
+    from viubench.engines import tiny_checkpoints
+    from viubench.video.discover import list_videos
+
+    settings = feed.FeedSettings(frames, max_pixels, _counts(questions), _numbers(workers, "--workers"))
+    taken = [videos / name for name in list_videos(videos)[0] if "/" not in name][:clips]
+    if not taken:
+        raise ViubenchError("there is no video in it", where=str(videos))
+    with TemporaryDirectory(prefix="viubench-bench-") as scratch:
+        tiny_checkpoints.write(tiny := Path(scratch) / "tiny")
+        rows = feed.measure(taken, model or str(tiny), settings, _logger(quiet))
+    printed = feed.table(rows, settings)
+    print(printed)
+    machine.write(json, rows, printed, clips=[clip.name for clip in taken], settings=asdict(settings))
 
 
 def order(
@@ -143,12 +176,16 @@ def families(
 def _counts(text: str) -> tuple[int, ...]:
     from tests.bench.peers import QUESTIONS
 
+    return _numbers(text, "--questions", len(QUESTIONS))
+
+
+def _numbers(text: str, where: str, most: int = 256) -> tuple[int, ...]:
     try:
         counts = tuple(int(part) for part in text.split(","))
     except ValueError:
         counts = ()
-    if not counts or not all(1 <= count <= len(QUESTIONS) for count in counts):
-        raise ViubenchError(f"{text!r} is no list of numbers from 1 to {len(QUESTIONS)}", where="--questions")
+    if not counts or not all(1 <= count <= most for count in counts):
+        raise ViubenchError(f"{text!r} is no list of numbers from 1 to {most}", where=where)
     return counts
 
 

@@ -22,7 +22,7 @@ from tests.bench.faults.files import Cache, OtherItems, OtherVideos, Records, Ru
 from tests.bench.faults.processes import Decoder, Engine, Short, Signals, Twice
 from tests.bench.faults.program import Limits, Program
 from tests.bench.faults.serving import Server
-from tests.bench.faults.world import SUBJECTS, Place, World
+from tests.bench.faults.world import SUBJECTS, Place, Subject, World
 from viubench.errors import Exit, ViubenchError
 
 FAULTS: tuple[type[Fault], ...] = (
@@ -95,9 +95,8 @@ def run(
     return rows
 
 
-def play(world: World, seed: str, kinds: list[str], folder: Path) -> Played:
-    """Draw one schedule, play it, and judge it."""
-    rng = random.Random(seed)
+def draw(rng: random.Random, kinds: list[str]) -> tuple[Subject, list[list[Fault]]]:
+    """A command, and the faults of each of its starts."""
     subject = rng.choices(SUBJECTS, (5, 2, 3))[0]
     able = [(fault, kind) for fault in FAULTS if fault.meets(subject) for kind in fault.kinds if kind in kinds]
     rounds: list[list[Fault]] = []
@@ -108,6 +107,13 @@ def play(world: World, seed: str, kinds: list[str], folder: Path) -> Played:
             rounds[-1].append(one)
         else:
             rounds.append([one])
+    return subject, rounds
+
+
+def play(world: World, seed: str, kinds: list[str], folder: Path) -> Played:
+    """Draw one schedule, play it, and judge it."""
+    rng = random.Random(seed)
+    subject, rounds = draw(rng, kinds)
     faults = [fault for together in rounds for fault in together]
     found = Played(seed, subject.name, [one.kind for one in faults], [text(one) for one in faults], [], 0, 0, "equal")
     with Place(world, subject, folder) as place:

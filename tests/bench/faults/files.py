@@ -89,7 +89,7 @@ class OtherItems(Fault):
     def before(self, place: Place) -> None:
         if place.began:
             self.refused = "other items"
-            self._copy(place.world.folder / "other", place)
+            self._copy(place.world.other_items, place)
 
     def after(self, place: Place) -> None:
         self._copy(place.world.folder / "items", place)

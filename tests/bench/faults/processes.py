@@ -89,7 +89,9 @@ class Engine(Fault):
             if time.monotonic() - program.began > 10:
                 break
             time.sleep(0.02)
-        program.signal(self.ending, all_of_it=self.ending == signal.SIGINT)
+        for _ in range(1 + (self.how == "blocks")):  # Ctrl-C again: the first waits for a step that does not end
+            program.signal(self.ending, all_of_it=self.ending == signal.SIGINT)
+            time.sleep(0.2)
 
 
 class Twice(Fault):

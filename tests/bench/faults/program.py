@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tests import forked
-from viubench.cli import main
+from viubench.cli import ending, main
 from viubench.engines.base import Request, Response
 from viubench.engines.baselines import OracleEngine, RandomEngine
 from viubench.errors import EngineDead
@@ -34,6 +34,9 @@ from viubench.runner import evaluate
 
 LIMIT_S = 240.0
 """Seconds after which a run that has not ended hangs; one takes two on an idle machine."""
+
+GRACE_S = 3.0
+"""Time to put things away in after SIGTERM, instead of half a minute."""
 
 PACE_S = 0.01
 """Of one answer, so that there is time for a fault."""
@@ -157,6 +160,7 @@ def _script(limits: Limits) -> None:
     """The oracle looks at the frames, both baselines take their time, and one request may fail."""
     OracleEngine.needs_media = True
     evaluate.DECODE_SECONDS = limits.decode
+    ending.GRACE = GRACE_S
     asked = 0
     for engine in (OracleEngine, RandomEngine):
         engine.max_in_flight = 4

@@ -1,4 +1,5 @@
-"""Temporal grounding sets (ActivityNet Captions, Charades-STA, TACoS), each in its original layout and the hub's.
+"""Temporal grounding sets, each in its original layout and the hub's: ActivityNet Captions, Charades-STA, TACoS,
+TimeLens-Bench.
 
 Example: the line `INV12 4.1 11.9##person puts a towel on a shelf.` of Charades-STA gives
 
@@ -11,6 +12,7 @@ as it is, also one that ends after its video. `place` is the sentence's place am
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,6 +59,23 @@ def _videos(content: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
         return
     for video in content:
         yield video.get("video_id") or PurePosixPath(video["video"]).stem, video
+
+
+def timelens(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
+    """The publisher's dictionary of videos with their `spans` and `queries`, read as ActivityNet's, or the repack's
+    table of one row per query; ViubenchError for both or two places at once."""
+    for file in one_place(files):
+        if isinstance(file.content, dict):
+            same = {
+                vid: {"duration": video["duration"], "timestamps": video["spans"], "sentences": video["queries"]}
+                for vid, video in file.content.items()
+            }
+            yield from activitynet([file._replace(content=same)])
+            continue
+        for index, row in enumerate(file.content):
+            span = json.loads(row["span"]) if isinstance(row["span"], str) else row["span"]
+            about = {"vid": PurePosixPath(row["video_path"]).stem, "place": index, "duration": row.get("duration")}
+            yield about | {"query": row["query"].strip(), "relevant_windows": span, **file.place(index)}
 
 
 def charades(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:

@@ -27,10 +27,10 @@ from viubench.engines.constrained import chosen, continuations, refuse_reasoning
 from viubench.engines.families import FAMILIES
 from viubench.engines.sight import Processed, Prover, Shape, shape
 from viubench.engines.token_counts import Counter
+from viubench.engines.vllm import patches, scores
 from viubench.engines.vllm import process as vllm_process
-from viubench.engines.vllm import scores
 from viubench.engines.vllm.process import CoreLog, reason
-from viubench.engines.vllm.prompt import as_prompt, with_media
+from viubench.engines.vllm.prompt import arguments, as_prompt, with_media
 from viubench.engines.vllm.sampling import FAILED, ReasoningParser, sampling_values
 from viubench.engines.vllm.settings import ALONE, INVARIANT, default_settings, typed
 from viubench.engines.vllm.sight import pass_times_on, processed, supported_arguments, tell_spacing
@@ -100,6 +100,8 @@ class VllmEngine(CheckpointEngine):
         try:
             with self._log:
                 self._open()
+            await self._llm.reset_mm_cache()  # waits for vLLM's warm-up: no two threads may use a processor at once
+            self._quicken()
         except ViubenchError:
             raise
         except Exception as error:  # whatever vLLM raises here, the user needs its reason, not its trace
@@ -126,14 +128,14 @@ class VllmEngine(CheckpointEngine):
         if self.deterministic:
             self.settings |= INVARIANT if invariant else ALONE
         quiet = {"use_tqdm_on_load": False, "disable_log_stats": True, "enable_log_requests": False}
-        arguments = {"model": self.checkpoint["path"], **quiet, **self.settings}
+        given = {"model": self.checkpoint["path"], **quiet, **self.settings}
         self._processor = processors.open_processor(self.checkpoint["path"], bool(self.settings["trust_remote_code"]))
         known = self.checkpoint["model_type"] in FAMILIES
         self._showing = processors.showing(self._processor, self.family, known, self.kind)
         others = {child.pid for child in multiprocessing.active_children()}
         with without_main():
             self._llm = AsyncLLM.from_engine_args(
-                AsyncEngineArgs(**{name: value for name, value in arguments.items() if name in fields})
+                AsyncEngineArgs(**{name: value for name, value in given.items() if name in fields})
             )
         cores = [child.pid for child in multiprocessing.active_children() if child.pid not in others]
         self._guard = vllm_process.guard(cores)
@@ -154,6 +156,13 @@ class VllmEngine(CheckpointEngine):
         counter.showing = self._showing
         group = self.frame_format.group
         self._prover = Prover(f"vLLM {self.version}", self.family, self._showing, counter.worth, group)
+
+    def _quicken(self) -> None:
+        """Take the quick way to patches where it gives the same."""
+        renderer = self._llm.renderer
+        told = arguments(self.family, {"video"}, self._takes)
+        renderer.mm_processor = patches.quick(renderer.get_mm_processor(), told)
+        self._ahead = patches.Ahead(renderer)
 
     async def generate(self, request: Request) -> Response:
         started = time.perf_counter()
@@ -275,7 +284,8 @@ class VllmEngine(CheckpointEngine):
         )
         parsed = parse_model_prompt(self._llm.model_config, prompt)
         try:
-            (rendered,) = await renderer.render_cmpl_async([parsed], how, **more)
+            async with self._ahead.of(prompt):
+                (rendered,) = await renderer.render_cmpl_async([parsed], how, **more)
         except Exception as error:  # a video this model does not take, a prompt that is too long
             raise vllm_process.prompt_error(error, self.checkpoint["path"]) from error
         if self.family.positions:

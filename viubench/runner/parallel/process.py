@@ -22,6 +22,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any, ClassVar
 
@@ -43,10 +44,11 @@ class Processes(Transport):
 
     def __init__(self, spec: ReplicaSpec, replicas: int, gpus_each: int = 1) -> None:
         self.replicas = replicas
-        self.spec = spec.travelling()
         gpus = gpu_shares(replicas, gpus_each)
         self.environments = [{"CUDA_VISIBLE_DEVICES": ",".join(share)} for share in gpus] or [{}] * replicas
         self.cores = [[]] * replicas if gpus else core_shares(replicas)
+        apart = all(self.cores)  # each sees its own cores alone
+        self.spec = replace(spec.travelling(), beside=1 if apart else replicas)
 
     def replica(self, number: int) -> Replica:
         return ProcessReplica(self.spec, self.environments[number], self.cores[number])

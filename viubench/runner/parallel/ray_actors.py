@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from viubench.errors import ViubenchError
@@ -50,6 +51,8 @@ class RayActors(Transport):
                         where="--replicas",
                         hint="fewer replicas, a smaller tensor_parallel_size, or more machines in the cluster",
                     )
+            machines = sum(node["Alive"] for node in import_ray().nodes())
+            self.spec = replace(self.spec, beside=-(-self.replicas // max(machines, 1)))
             self._left = stack.pop_all()
         return self
 

@@ -21,6 +21,7 @@ from viubench.errors import ViubenchError
 from viubench.runner.pipeline import Pipeline
 from viubench.runner.plan import Attempt, Plan
 from viubench.schema import Record
+from viubench.video import cores
 from viubench.video.frame_cache import FrameCache, default_root
 from viubench.video.loader import Media
 from viubench.video.process_pool import KillablePool
@@ -32,8 +33,10 @@ class ReplicaSpec:
 
     Attributes:
         out: the run folder, which gets the filmstrips of the samples with the ids `filmstrips`.
-        frame_cache: the frame cache; the machine's own default one where None.
-        decode_seconds: wall limit of the `decoders` processes for one video.
+        frame_cache, cache_bytes: folder and size of the frame cache; the machine's own defaults where None.
+        decoders: decoding processes of each replica; where None, its part of the cores among the `beside` replicas that
+            share them.
+        decode_seconds: wall limit of a decoding process for one video.
         environment: set before anything else.
         folder: where the run was started, and relative paths begin.
         needs: what the run asks of its engines at most, where that is known.
@@ -44,11 +47,13 @@ class ReplicaSpec:
     out: Path
     filmstrips: frozenset[str] = frozenset()
     frame_cache: Path | None = None
-    decoders: int = 1
+    cache_bytes: int | None = None
+    decoders: int | None = 1
     decode_seconds: float = 300.0
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path = field(default_factory=Path.cwd)
     needs: Needs | None = None
+    beside: int = 1
 
     def travelling(self) -> ReplicaSpec:
         """As it is sent: without the samples, which follow one by one."""
@@ -83,8 +88,8 @@ class Worker:
             engine.expect(spec.needs)
         media = None
         if engine.needs_media:
-            self._pool = KillablePool(spec.decoders, spec.decode_seconds)
-            media = Media(FrameCache(spec.frame_cache or default_root()), self._pool)
+            self._pool = KillablePool(spec.decoders or cores.workers(spec.beside), spec.decode_seconds)
+            media = Media(FrameCache(spec.frame_cache or default_root(), spec.cache_bytes), self._pool)
         sees_folder = (spec.out / "manifest.json").is_file()
         self._pipeline = Pipeline(spec.plan, engine, media, spec.out, spec.filmstrips if sees_folder else frozenset())
         self._pipeline.look_ahead(soon)
