@@ -74,7 +74,7 @@ class Policy:
         counter = Counter(describe_checkpoint(str(path)))
         self.family = counter.family
         self.showing = processors.showing(processor, self.family, sure=True)
-        if self.showing.medium != "video":
+        if self.showing.medium != "video" or getattr(processor, "video_processor", None) is None:
             raise ViubenchError("the model takes no videos", where=str(path), hint="train a Qwen3-VL or Qwen2.5-VL")
         self.prover = sight.Prover("the trainer", self.family, self.showing, counter.worth, counter.format.group)
         settings, tokenizer = base.generation_config, processor.tokenizer
