@@ -60,8 +60,9 @@ MediaFault = Literal[
     "not_a_video",  # no container a decoder recognises
     "no_video_stream",  # audio or data only
     "no_decoder",  # a codec that neither reader knows
+    "encrypted",  # its pictures need a key
     "truncated",  # fewer frames than the header promises: "118 of 287"
-    "corrupt",  # damaged packets where frames were wanted
+    "corrupt",  # damaged packets where frames were wanted, or too few frames because of them
     "too_short",  # fewer distinct frames than the sampling asks for
     "too_large",  # above the caps on pixels, frames or duration
     "outside_root",  # the path leaves the media root

@@ -10,6 +10,7 @@ import typer
 
 from tests.bench import parity, reading
 from tests.bench.commands.costs import build, decode, document, imports, page, records, startup
+from tests.bench.commands.damage import damage
 from tests.bench.commands.engines import families, feed, order, peers, pipeline
 from tests.bench.commands.faults import faults
 from tests.bench.commands.statistics import stats
@@ -34,6 +35,7 @@ for command in (
     records,
     page,
     startup,
+    damage,
     imports,
     document,
     faults,

@@ -32,6 +32,14 @@ SECTIONS = {
         "Real decoding, and an engine that takes time but no processor, as one on a GPU does: a run, from "
         "nothing, against decoding alone and the engine alone.",
     ),
+    "feed": (
+        "What feeds the engine",
+        "vLLM with a core that takes no time: processor seconds of a question from its video file to its record, which "
+        "is what the cores of a machine with a GPU do. Plain leaves vLLM's own processor of videos as it is. Loop is "
+        "the thread of the event loop, multimodal vLLM's one thread for videos; front is all but the decode workers, "
+        "serial the larger of the two threads as a share of all, and 16 cores what so many could feed in a second at "
+        "most. Cold: nothing is decoded or processed; warm: the second time.",
+    ),
     "decode": (
         "Decoding",
         "Wall seconds of one process. Ours decodes, resizes, hashes and stores (cold), or finds the frames "

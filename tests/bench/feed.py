@@ -35,6 +35,13 @@ from viubench.storage.run_dir import RunFolder
 from viubench.video.frame_cache import FrameCache
 from viubench.video.loader import Media
 
+CORES = 16
+"""Of a machine for which the table tells what it could feed."""
+
+
+IN_WORKERS = ("probe", "decode", "resize", "hash", "store", "worker, the rest")
+"""Stages of the decode workers; see `spent.job`."""
+
 
 @dataclass(frozen=True)
 class FeedSettings:
@@ -53,7 +60,7 @@ class FeedRow:
     Attributes:
         side: "plain" or "ours".
         ran: "cold" or "warm".
-        rate: questions a second by the clock.
+        rate: questions a second by the clock, on this machine as busy as it was.
         cpu: of this process and its decode workers; `stages`: by stage, what is left over as "the rest".
         loop, multimodal: of the event loop's thread, and of vLLM's one thread for videos.
         serial: the larger of the two / `cpu`: no number of cores makes a run faster than that thread.
@@ -69,6 +76,15 @@ class FeedRow:
     multimodal: float
     serial: float
     stages: dict[str, float]
+
+    @property
+    def front(self) -> float:
+        """Processor seconds of a question outside the decode workers."""
+        return sum(seconds for stage, seconds in self.stages.items() if stage not in IN_WORKERS)
+
+    def fed(self, cores: int) -> float:
+        """Questions a second that so many cores can feed at most."""
+        return min(cores / self.cpu, 1 / max(self.loop, self.multimodal, 1e-6))
 
 
 def measure(clips: Sequence[Path], model: str, settings: FeedSettings, log: Callable[[str], None]) -> list[FeedRow]:
@@ -132,9 +148,6 @@ async def _pass(plan: Plan, engine: Front, scratch: Path, name: str, workers: in
     }
 
 
-IN_WORKERS = ("probe", "decode", "resize", "hash", "store", "worker, the rest")
-
-
 def watched(engine: Front) -> Watched:
     """What is counted in this process."""
     from transformers.video_processing_utils import BaseVideoProcessor
@@ -177,17 +190,28 @@ def _threads(engine: Front) -> tuple[float, float]:
 def table(rows: Sequence[FeedRow], settings: FeedSettings) -> str:
     """For a terminal."""
     lines = [
-        [row.side, row.workers, row.questions, row.ran, f"{row.rate:.1f}", f"{row.cpu:.3f}", f"{row.loop:.3f}",
-         f"{row.multimodal:.3f}", f"{row.serial:.0%}"]
+        [row.side, row.workers, row.questions, row.ran, f"{row.cpu:.3f}", f"{row.front:.3f}", f"{row.loop:.3f}",
+         f"{row.multimodal:.3f}", f"{row.serial:.0%}", f"{row.fed(CORES):.1f}"]
         for row in rows
     ]  # fmt: skip
-    headers = ["side", "workers", "questions", "pass", "questions/s", "CPU s", "loop", "multimodal", "serial"]
-    align = ("left", "right", "right", "left", *["right"] * 5)
+    headers = [
+        "side",
+        "workers",
+        "questions",
+        "pass",
+        "CPU s",
+        "front",
+        "loop",
+        "multimodal",
+        "serial",
+        f"{CORES} cores",
+    ]
+    align = ("left", "right", "right", "left", *["right"] * 6)
     first = f"{settings.frames} frames of at most {settings.pixels} pixels; seconds are processor seconds a question"
     passes = tabulate(lines, headers, disable_numparse=True, colalign=align)
-    most = [row for row in rows if row.workers == max(settings.workers)]
-    names = list(dict.fromkeys(stage for row in most for stage in row.stages))
-    stages = [[stage, *(f"{1000 * row.stages.get(stage, 0.0):.1f}" for row in most)] for stage in names]
-    headers = ["ms", *(f"{row.side} {row.questions} {row.ran}" for row in most)]
-    by_stage = tabulate(stages, headers, disable_numparse=True, colalign=["left", *["right"] * len(most)])
-    return f"{first}\n{passes}\n\nBy stage, in thousandths of a second\n{by_stage}"
+    shown = [row for row in rows if (row.workers, row.questions) == (max(settings.workers), min(settings.questions))]
+    names = list(dict.fromkeys(stage for row in shown for stage in row.stages))
+    stages = [[stage, *(f"{1000 * row.stages.get(stage, 0.0):.1f}" for row in shown)] for stage in names]
+    headers = ["stage", *(f"{row.side}, {row.ran}" for row in shown)]
+    by_stage = tabulate(stages, headers, disable_numparse=True, colalign=["left", *["right"] * len(shown)])
+    return f"{first}\n{passes}\n\nBy stage, in ms, {min(settings.questions)} questions a clip\n{by_stage}"

@@ -288,9 +288,13 @@ def test_the_videos_are_found_again_from_the_build(
 
 def test_progress_goes_up_to_the_wanted_number(clips: Path, cache: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    made(clips, tmp_path, cache, recipe(n=2), progress=lambda done, total: told.append((done, total)))
+    read: list[tuple[int, int]] = []
+    made(clips, tmp_path, cache, recipe(n=2), progress=lambda done, total: told.append((done, total)),
+         scanned=lambda done, total: read.append((done, total)))  # fmt: skip
     assert told[-1] == (8, 8)
     assert told == sorted(told)
+    videos = len(list(clips.iterdir()))
+    assert read == [(done, videos) for done in range(1, videos + 1)]
 
 
 @pytest.mark.clips

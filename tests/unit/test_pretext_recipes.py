@@ -139,6 +139,16 @@ def test_what_cannot_be_seen_is_rejected() -> None:
     assert cause(JigsawSpec(), still()) == "clips_look_alike"
 
 
+def test_a_film_with_a_shot_for_every_frame_has_no_order_to_shuffle() -> None:
+    """Its own order jumps as much as any other; a film of two shots, cut in mid-segment, has one."""
+    rng, height, width = np.random.default_rng(0), *VIDEO.pixels.shape[1:3]
+    shots = [np.kron(rng.integers(0, 256, (4, 4, 3)), np.ones((height // 4, width // 4, 1))) for _ in VIDEO.pixels]
+    assert cause(ground("shuffle"), wrap(np.array(shots, np.uint8))) == "no_visible_order"
+    half = VIDEO.pixels[:24]
+    two = wrap(np.concatenate([half, 255 - half[::-1]]))
+    assert cause(ground("shuffle"), two) == "kept"
+
+
 def test_film_grain_is_not_taken_for_motion() -> None:
     grain = np.random.default_rng(0).integers(-12, 13, VIDEO.pixels.shape)
     noisy = wrap(np.clip(still().pixels.astype(int) + grain, 0, 255).astype(np.uint8))

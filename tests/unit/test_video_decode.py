@@ -76,7 +76,7 @@ def test_the_short_way_decodes_what_it_must_and_no_more(
     wanted = np.array([43, 45, 101])
     short = read_sparse(path, facts, wanted, (96, 128), name=name)
     assert short is not None
-    assert len(decoded) < 12, "groups 40-59 and 100-119 alone, without most of their B pictures"
+    assert len(decoded) < 20, "groups 40-59 and 100-119 alone, without their B pictures"
     np.testing.assert_array_equal(short, decode._in_order(path, facts, wanted, (96, 128), name))
 
 
@@ -177,7 +177,7 @@ def test_damage_where_frames_are_wanted_is_corrupt(tmp_path: Path, name: str, co
     assert (caught.value.fault, caught.value.path) == ("corrupt", "clip")
     assert "does not decode cleanly" in caught.value.detail
     bad = int(caught.value.detail.split()[1])
-    assert 110 <= bad <= 121
+    assert bad == 100, "the group of pictures is not trusted, before the damage either"
     pixels = read(path, facts, np.arange(bad), SIZE)
     assert frames(pixels) == list(range(bad))
     after = read(path, facts, np.array([155, 199]), SIZE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,38 @@ def test_one_video_will_do(clips: Path, tmp_path: Path) -> None:
     assert again.records == run.records
     with pytest.raises(ViubenchError, match="no such folder or video"):
         viubench.evaluate(**options, videos=clips / "none.mp4", out=tmp_path / "n")  # type: ignore[arg-type]
+
+
+def test_folders_that_are_not_searched_are_told(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links, and folders without permission (the tests may run as one to whom nothing is forbidden)."""
+    (shared / "closed").mkdir()
+    scan = os.scandir
+
+    def refused(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    link = f"folder: a linked folder; to search those: export {FOLLOW}=1"
+    assert list_videos(shared).left_out == ["closed: Permission denied", link], "the loop leads to nothing new"
+    (shared / "a.mp4").unlink()
+    with pytest.raises(
+        ViubenchError, match=r"no video files in .*; not searched: closed: Permission denied; folder: a"
+    ):
+        list_videos(shared)
+
+
+def test_a_file_in_a_closed_folder_is_unreadable_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refused)
+    with pytest.raises(MediaError, match=r"a\.mp4: unreadable \(Permission denied\)"):
+        resolve(tmp_path, "a.mp4")
+
+
+@pytest.mark.parametrize("name", [" a.mp4", "a .mp4", "\ta.mp4"])
+def test_a_name_may_start_with_a_space(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    assert resolve(tmp_path, name).name == name

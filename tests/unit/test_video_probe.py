@@ -17,7 +17,8 @@ from video_files import barcode, patched, write
 
 from viubench.errors import MediaError
 from viubench.video import probe as probing
-from viubench.video.container import Decoder, packets
+from viubench.video.container import packets
+from viubench.video.decoder import Decoder
 from viubench.video.keyframes import is_clean_entry, is_disposable
 from viubench.video.paths import resolve
 from viubench.video.probe import probe

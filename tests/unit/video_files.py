@@ -39,6 +39,11 @@ def number(picture: np.ndarray[Any, Any]) -> int:
     return sum(1 << bit for bit in range(BITS) if row[int((bit + 0.5) * width / BITS)] > 128)
 
 
+def frames_of(pixels: np.ndarray[Any, Any]) -> list[int]:
+    """The frame numbers in several bar codes."""
+    return [number(picture) for picture in pixels]
+
+
 def write(
     path: Path,
     frames: int,

@@ -85,9 +85,18 @@ class Run:
     @property
     def valid(self) -> bool:
         """Whether at most the share `max_errors` of all answers failed in the harness (media and engine errors)."""
+        return not self.invalid()
+
+    def invalid(self) -> str:
+        """Why the run is not `valid`, "" where it is."""
         tasks = self.results.tasks.values()
         failed = sum(task.statuses.get(status, 0) for task in tasks for status in FAILED)
-        return failed <= self.max_errors * sum(task.answers for task in tasks)
+        total = sum(task.answers for task in tasks)
+        if failed <= self.max_errors * total:
+            return ""
+        return (
+            f"the run is invalid: {failed} of {total} answers failed, more than --max-errors {self.max_errors:g} allows"
+        )
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"

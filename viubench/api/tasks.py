@@ -94,6 +94,7 @@ def build_items(
             pool_of=None if ray is None else RayPool,
             cache=FrameCache(Path(frame_cache) if frame_cache is not None else default_root()),
             materialize=materialize,
+            scanned=lambda done, total: report(Progress("reading videos", done, total)),
             progress=lambda done, total: report(Progress("building items", done, total)),
         )
 

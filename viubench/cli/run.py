@@ -140,7 +140,9 @@ def _call(name: str, options: dict[str, Any]) -> None:
     print(clean(results_table(done.results)))
     if line := done.unanswered():
         warn(line)
-    raise typer.Exit(Exit.OK if done.valid else Exit.INVALID_RUN)
+    if invalid := done.invalid():
+        warn(invalid)
+    raise typer.Exit(Exit.OK if not invalid else Exit.INVALID_RUN)
 
 
 def pairs(arguments: Sequence[str], where: str = "--engine-arg") -> dict[str, str]:

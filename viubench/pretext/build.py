@@ -40,7 +40,8 @@ DRAW_SECONDS = 3600.0
 @dataclass(frozen=True)
 class BuildReport:
     """What was built, and what was not and why; `build.json` holds the same. `requested`, `built` and `rejections` are
-    numbers per task, `ignored` files whose suffix is no video's, `items_hash` the first 16 hex digits of a SHA-256."""
+    numbers per task, `ignored` files whose suffix is no video's, `left_out` folders that were not searched,
+    `items_hash` the first 16 hex digits of a SHA-256."""
 
     out: Path
     requested: dict[str, int]
@@ -49,6 +50,7 @@ class BuildReport:
     videos: tuple[VideoFile, ...]
     ignored: tuple[str, ...]
     items_hash: str
+    left_out: tuple[str, ...] = ()
 
     def text(self) -> str:
         """The report in a few lines for a terminal."""
@@ -62,6 +64,7 @@ class BuildReport:
             if video.fault:
                 lines.append(f"  not used: {video.path}: {video.fault.replace('_', ' ')}, {video.detail}")
         lines += [f"  not used: {path}: not a video suffix" for path in self.ignored]
+        lines += [f"  not searched: {folder}" for folder in self.left_out]
         return "\n".join(lines)
 
 
@@ -77,6 +80,7 @@ def build(
     pool_of: Callable[[float], Pool] | None = None,
     cache: FrameCache,
     materialize: bool = False,
+    scanned: Progress | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Build the items of `recipe` from the videos below `videos`, or from the one video that it is.
@@ -87,6 +91,7 @@ def build(
         n: items of each task, instead of the recipe's numbers.
         pool_of: creates the pool whose jobs may take so many seconds; `workers` processes of this machine where None.
         materialize: also write the shown frames, at the recipe's `check` size, to `out/frames/<item id>/`.
+        scanned, progress: called with videos read, then items drawn, and how many there are of each.
 
     Raises:
         ViubenchError: no usable video, a task without a single item, or a question that names an unknown field.
@@ -99,11 +104,11 @@ def build(
     for name in requested:
         _check_question(tasks[name])
     pool_of = pool_of or partial(KillablePool, workers)
-    paths, ignored = list_videos(videos, skip=out)
+    found = list_videos(videos, skip=out)
     output.try_folder(out, "--out")
     frames = Frames(cache, folder_of(videos), recipe.sampling, recipe.check)
     with pool_of(DECODE_SECONDS) as pool:
-        files, usable = _scan_all(paths, frames, pool)
+        files, usable = _scan_all(found.videos, frames, pool, scanned)
     with pool_of(DRAW_SECONDS) as pool:
         drawing = draw_all(tasks, requested, usable, frames, seed, pool, progress)
         _check_items(requested, drawing, tasks, recipe.sampling)
@@ -111,18 +116,17 @@ def build(
         if materialize:
             _materialize(drawing, frames, out / "frames", pool)
     (out / "build.json").unlink(missing_ok=True)
-    items = Counter(path for path, _ in drawing.items.values())
     report = BuildReport(
         out=out,
         requested=requested,
         built={task: drawing.count(task) for task in requested},
         rejections={task: dict(sorted(drawing.rejections[task].items())) for task in requested},
-        videos=tuple(_outcome(file, items[file.path], drawing.broken.get(file.path)) for file in files),
-        ignored=tuple(ignored),
+        videos=_outcomes(files, drawing),
+        ignored=tuple(found.ignored),
+        left_out=tuple(found.left_out),
         items_hash=_write_items(requested, drawing, out / "items.jsonl"),
     )
-    about = json.dumps(_about(report, recipe, tasks, seed, videos), indent=1, ensure_ascii=False)
-    atomic.write(out / "build.json", utf8(about).encode() + b"\n", lasting=True)
+    atomic.write(out / "build.json", _about(report, recipe, tasks, seed, videos), lasting=True)
     return report
 
 
@@ -141,12 +145,14 @@ def _check_question(task: Task) -> None:
         raise ViubenchError(f"the question has {places} times <video>, expected {clips}", where=f"task {task.task}")
 
 
-def _scan_all(paths: list[str], frames: Frames, pool: Pool) -> tuple[list[VideoFile], list[VideoFile]]:
+def _scan_all(
+    paths: list[str], frames: Frames, pool: Pool, scanned: Progress | None
+) -> tuple[list[VideoFile], list[VideoFile]]:
     """Every video decoded into the cache, and those to draw from; equal bytes are used once."""
     futures = [pool.submit(scan, frames, path, name=path) for path in paths]
     files: list[VideoFile] = []
     usable: dict[str | None, VideoFile] = {}
-    for path, future in zip(paths, futures, strict=True):
+    for done, (path, future) in enumerate(zip(paths, futures, strict=True), 1):
         try:
             video = future.result()
         except MediaError as error:
@@ -159,6 +165,8 @@ def _scan_all(paths: list[str], frames: Frames, pool: Pool) -> tuple[list[VideoF
             if twin is not video:
                 video = replace(video, fault="duplicate", detail=f"the same bytes as {twin.path}")
         files.append(video)
+        if scanned is not None:
+            scanned(done, len(paths))
     if not usable:
         reason = f"{files[0].path}: {files[0].fault}, {files[0].detail}"
         raise ViubenchError(f"none of the {len(files)} videos can be used: {reason}", where=str(frames.root))
@@ -213,15 +221,19 @@ def _materialize(drawing: Drawing, frames: Frames, out: Path, pool: Pool) -> Non
         future.result()
 
 
-def _outcome(file: VideoFile, items: int, error: MediaError | None) -> VideoFile:
-    """The file with its number of items, and with the fault met while drawing."""
-    file = replace(file, items=items)
-    return replace(file, fault=error.fault, detail=error.detail) if error else file
+def _outcomes(files: list[VideoFile], drawing: Drawing) -> tuple[VideoFile, ...]:
+    """The files with their numbers of items, and with the fault met while drawing."""
+    items = Counter(path for path, _ in drawing.items.values())
+    files = [replace(file, items=items[file.path]) for file in files]
+    faults: dict[str, dict[str, Any]] = {
+        path: {"fault": error.fault, "detail": error.detail} for path, error in drawing.broken.items()
+    }
+    return tuple(replace(file, **faults.get(file.path, {})) for file in files)
 
 
-def _about(report: BuildReport, recipe: Recipe, tasks: Mapping[str, Task], seed: int, videos: Path) -> dict[str, Any]:
+def _about(report: BuildReport, recipe: Recipe, tasks: Mapping[str, Task], seed: int, videos: Path) -> bytes:
     root = str(videos) if videos.is_absolute() else os.path.relpath(videos, report.out)
-    return {
+    about = {
         "schema": SCHEMA_VERSION,
         "recipe": recipe.model_dump(mode="json"),
         "tasks": {entry.task: tasks[entry.task].model_dump(mode="json") for entry in recipe.items},
@@ -231,5 +243,7 @@ def _about(report: BuildReport, recipe: Recipe, tasks: Mapping[str, Task], seed:
         "rejections": report.rejections,
         "videos": [asdict(file) for file in report.videos],
         "ignored": list(report.ignored),
+        **({"left_out": list(report.left_out)} if report.left_out else {}),
         "items_hash": report.items_hash,
     }
+    return utf8(json.dumps(about, indent=1, ensure_ascii=False)).encode() + b"\n"

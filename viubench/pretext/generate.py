@@ -194,11 +194,14 @@ def _unseen(params: GroundItem, seed: int, videos: Sequence[VideoInput], detecto
 
 
 def _visible_order(segment: tuple[int, int], rng: Rng, detector: ChangeDetector) -> list[int] | None:
-    """An order in which no frame keeps its place and every one looks different from the one that was there."""
+    """An order in which no frame keeps its place and every one looks different from the one that was there; None too
+    where the frames' own order is as good as any, as that of a film with a shot for each frame."""
     start, stop = segment
     frames = range(start, stop)
     if not all(any(detector.moved(one, other) for other in frames if other != one) for one in frames):
         return None  # a frame that looks like all others has no place to go: no need to try
+    if not detector.in_sequence(start, stop):
+        return None
     for _ in range(SHUFFLES):
         order = rng.permutation(stop - start)
         if all(source != k and detector.moved(start + k, start + source) for k, source in enumerate(order)):

@@ -11,6 +11,7 @@ Everything is integer arithmetic or a bit-exact OpenCV route, so that every mach
 from __future__ import annotations
 
 from functools import cache
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -27,6 +28,10 @@ SHARE_PERCENT = 2
 
 MEAN = 1
 """Mean absolute difference (grey levels) that must be reached: scattered single pixels alone do not carry a change."""
+
+CUT, CUT_PERCENT = 24, 130
+"""Mean absolute difference (grey levels) between neighbours where shot follows shot, and the percent of it by which
+other pairs must differ for an order to be seen."""
 
 APPEARANCE = 1
 """Halvings before appearance is compared: pixel noise goes, sharpness and grain stay."""
@@ -59,6 +64,7 @@ class ChangeDetector:
         small = cache(lambda frame, times: halved(frames[frame], times))
         self._small = small
         self._moved = cache(lambda one, other: differ(small(one, MOTION), small(other, MOTION)))
+        self._gap = cache(lambda one, other: int(cv2.norm(small(one, MOTION), small(other, MOTION), cv2.NORM_L1)))
 
     def changed(self, start: int, shown: Pixels) -> NDArray[np.bool_]:
         """Which of the frames `shown` look different from those at `start`, `start` + 1, ...; bool [len(shown)]."""
@@ -68,6 +74,17 @@ class ChangeDetector:
     def moved(self, one: int, other: int) -> bool:
         """Whether things moved between two frames; the order of the two does not matter."""
         return self._moved(min(one, other), max(one, other))
+
+    def in_sequence(self, start: int, stop: int) -> bool:
+        """Whether frames `start` to `stop` - 1 follow from one another, so that another order can be told from theirs.
+
+        A film with a shot for every frame jumps by CUT on average, and neighbours differ as much as other pairs do.
+        """
+        near = [self._gap(one, one + 1) for one in range(start, stop - 1)]
+        far = [self._gap(*pair) for pair in combinations(range(start, stop), 2) if pair[1] > pair[0] + 1]
+        if not far or sum(near) < CUT * len(near) * self._small(start, MOTION).size:
+            return True
+        return sum(far) * len(near) * 100 >= sum(near) * len(far) * CUT_PERCENT
 
 
 def stands_out(color: tuple[int, int, int], behind: NDArray[np.uint8]) -> NDArray[np.bool_]:

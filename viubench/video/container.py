@@ -32,15 +32,13 @@ NOT_UTF8 = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0
 
 
 @contextmanager
-def opened(path: Path, name: str, *, threads: int = 1) -> Iterator[tuple[Any, Any]]:
+def opened(path: Path, name: str) -> Iterator[tuple[Any, Any]]:
     """Yield (container, best video stream) of an existing file.
 
-    One decoding thread unless more are asked for: what a damaged file yields depends on their number, so only a reader
-    that gives up at the first damage may have more.
-
     Raises:
-        MediaError: `not_a_video`, `truncated`, `no_video_stream` or `no_decoder`; `corrupt` also when the block that
-            reads the container meets one of UNFORESEEN: a malformed file fails alone, whatever its decoder raises.
+        MediaError: `not_a_video`, `truncated`, `no_video_stream`, `no_decoder` or `encrypted`; `corrupt` also when the
+            block that reads the container meets one of UNFORESEEN: a malformed file fails alone, whatever its decoder
+            raises.
     """
     try:
         container = av.open(
@@ -60,9 +58,8 @@ def opened(path: Path, name: str, *, threads: int = 1) -> Iterator[tuple[Any, An
         stream = best if best in streams else streams[0]
         if stream.codec_context is None:
             raise MediaError("no_decoder", name, "the codec of its video stream is not known")
-        stream.codec_context.thread_count = threads
-        if threads > 1:
-            stream.codec_context.thread_type = "AUTO"
+        if "enc_key_id" in stream.metadata or paths.is_protected(path):
+            raise MediaError("encrypted", name, "its pictures can only be read with a key")
         try:
             yield container, stream
         except UNFORESEEN as error:
@@ -83,21 +80,3 @@ def packets(container: Any, *streams: Any) -> Iterator[Any]:
         # IndexError: at the end PyAV also asks streams that appeared in mid-file (a damaged transport stream has them)
         # whether they were requested, in an array that has no place for them.
         return
-
-
-class Decoder:
-    """Frames of one stream in presentation order; packets that do not decode are stepped over and counted."""
-
-    def __init__(self, container: Any, stream: Any) -> None:
-        self.container = container
-        self.stream = stream
-        self.errors = 0
-
-    def __iter__(self) -> Iterator[Any]:
-        for packet in packets(self.container, self.stream):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                self.errors += 1
-                continue
-            yield from frames

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from viubench.errors import MediaError
 from viubench.video import cores
-from viubench.video.container import Decoder, opened
+from viubench.video.container import opened
+from viubench.video.decoder import Decoder, Span
 from viubench.video.frames import Pixels
 from viubench.video.pixels import ToRGB, resized, turned
 from viubench.video.probe import Probe
@@ -65,26 +66,26 @@ def _in_order(path: Path, probe: Probe, requested: NDArray[np.int64], size: tupl
     out = np.empty((len(requested), *size, 3), np.uint8)
     place = {int(index): at for at, index in enumerate(requested)}
     numbers = {int(pts): index for index, pts in enumerate(probe.pts)}
-    damaged = False  # since the last whole key frame
-    errors = 0
+    spans: dict[int, Span] = {}
     last = -1
     with opened(path, name) as (container, stream):
         decoder = Decoder(container, stream)
         convert = ToRGB()
         for frame in decoder:
+            if len(spans) == len(place) and all(decoder.settled(span) for span in spans.values()):
+                break
             index = numbers.get(frame.pts, -1) if numbers else last + 1
-            damaged = frame.is_corrupt or decoder.errors > errors or (damaged and not frame.key_frame)
-            errors = decoder.errors
-            if index <= last or (index > last + 1 and not damaged):
+            if len(spans) < len(place) and (index <= last or (index > last + 1 and not decoder.faults)):
                 raise StaleTable("corrupt", name, f"frame {last + 1} is not where its packet says")
             last = index
             if index in place:
-                if damaged:
+                out[place[index]] = resized(turned(convert(frame), probe.rotation), size)
+                spans[index] = decoder.span
+                if decoder.doubted(decoder.span):
                     break
-                out[place.pop(index)] = resized(turned(convert(frame), probe.rotation), size)
-            if not place:
-                return out
-    missing = min(place)
-    if not damaged and not decoder.errors:
-        raise StaleTable("corrupt", name, f"frame {missing} of {probe.frames} is missing")
-    raise MediaError("corrupt", name, f"frame {missing} at {probe.times[missing]:.2f} s does not decode cleanly")
+    bad = [index for index in place if index not in spans or decoder.doubted(spans[index])]
+    if not bad:
+        return out
+    if not decoder.faults:
+        raise StaleTable("corrupt", name, f"frame {bad[0]} of {probe.frames} is missing")
+    raise MediaError("corrupt", name, f"frame {bad[0]} at {probe.times[bad[0]]:.2f} s does not decode cleanly")

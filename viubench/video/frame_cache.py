@@ -260,14 +260,19 @@ class FrameCache:
         name, path = located[0]
         for count in (False, True):
             facts = self._probe(path, name, content, count=count)
-            chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end, name=name)
             try:
+                chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end, name=name)
                 size = sampling.fit(facts.height, facts.width, resize, len(chosen))
                 pixels = self._frames(path, name, facts, chosen, size, content)
                 break
             except decode.StaleTable:
                 if count:
                     raise
+            except MediaError as error:
+                if error.fault == "too_short" and facts.faults:
+                    why = f"{facts.faults} damaged packets; {error.detail}"
+                    raise MediaError("corrupt", name, why) from error
+                raise
         return _from_file(pixels, facts, chosen, content)
 
     def _frames(

@@ -51,6 +51,34 @@ def is_hidden(packet: bytes) -> bool:
     return not packet[0] & 0x10
 
 
+ZEROS = bytes(64)
+"""Longer than any run of zero bytes that the arithmetic coder of VP8 wrote into a sound file (25 were met)."""
+FOUR_ZEROS = bytes(4)
+"""Three may not stand in a slice either, but some writers leave a start code (three zeros and a one) at its end."""
+
+
+def is_broken(codec: str, header: bytes, packet: Any) -> bool:
+    """Whether a packet holds what no sound one can, so that some of its bytes were lost.
+
+    H.264 and HEVC: lengths of NAL units that do not fill the packet, or zeros that a unit may not hold (ISO/IEC
+    14496-10, 7.4.1; ISO/IEC 23008-2, 7.4.2). VP8 and VP9: a long run of zeros, not at the end.
+    """
+    if codec in ("vp8", "vp9"):
+        return ZEROS in bytes(packet).rstrip(b"\0")
+    size_at = {"h264": 4, "hevc": 21}.get(codec)
+    if size_at is None or len(header) <= size_at or header[0] != 1:
+        return False
+    data, at, width = bytes(packet), 0, (header[size_at] & 3) + 1
+    while at + width < len(data):
+        length = int.from_bytes(data[at : at + width], "big")
+        if at + width + length > len(data):
+            return True
+        if FOUR_ZEROS in data[at + width : at + width + length].rstrip(b"\0"):
+            return True
+        at += width + length
+    return at != len(data)
+
+
 def _units(header: bytes, size_at: int, packet: bytes | memoryview) -> Iterator[bytes | memoryview]:
     """NAL units of a length-prefixed packet; none when the stream is not of that kind."""
     if len(header) <= size_at or header[0] != 1:

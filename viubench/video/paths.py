@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from viubench.errors import MediaError
@@ -38,7 +39,7 @@ def resolve(root: Path, name: str) -> Path:
     Raises:
         MediaError: `outside_root` for an absolute path, one with a NUL byte, or one that leaves the root by ".." or by
             a symbolic link, unless links are followed (`links_followed`) or the root is a snapshot in a hub's cache,
-            which is made of links; `missing` when nothing is there.
+            which is made of links; `missing` when nothing is there; `unreadable` in a folder that may not be entered.
     """
     if "\0" in name or os.path.isabs(name):
         raise MediaError("outside_root", name.replace("\0", "\\0"), "give a path relative to the media folder")
@@ -46,6 +47,8 @@ def resolve(root: Path, name: str) -> Path:
     try:
         real = Path(os.path.realpath(base / name))
         there = real.exists()
+    except PermissionError as error:
+        raise MediaError("unreadable", name, error.strerror or "no permission") from None
     except (OSError, ValueError) as error:  # no file can have such a name
         raise MediaError("missing", f"{name!r:.200}", getattr(error, "strerror", None) or "no file name") from None
     if not real.is_relative_to(base):
@@ -90,20 +93,69 @@ def unreadable(path: Path, name: str) -> MediaError:
     return MediaError("not_a_video", name, "no container that a decoder recognises")
 
 
-def _has_whole_moov(path: Path) -> bool:
-    """Whether a top-level `moov` box lies wholly inside the file (ISO/IEC 14496-12, 4.2)."""
-    size = path.stat().st_size
-    at = 0
+def boxes(path: Path, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, first byte of the content, first byte after the box) of the MP4 boxes between two bytes of a file, in
+    order (ISO/IEC 14496-12, 4.2); of a box that is cut off, the end that it promises."""
+    end = path.stat().st_size if end is None else end
     with path.open("rb") as file:
-        while at + 8 <= size:
-            file.seek(at)
+        while start + 8 <= end:
+            file.seek(start)
             head = file.read(16)
-            length = int.from_bytes(head[:4], "big") or size - at
+            length, width = int.from_bytes(head[:4], "big") or end - start, 8
             if length == 1:
-                length = int.from_bytes(head[8:16], "big")
-            if head[4:8] == b"moov":
-                return at + length <= size
-            if length < 8:
-                return False
-            at += length
-    return False
+                length, width = int.from_bytes(head[8:16], "big"), 16
+            yield head[4:8], start + width, start + length
+            if length < width:
+                return
+            start += length
+
+
+def _has_whole_moov(path: Path) -> bool:
+    """Whether a top-level `moov` box lies wholly inside the file."""
+    size = path.stat().st_size
+    return any(kind == b"moov" and end <= size for kind, _, end in boxes(path))
+
+
+def cut_short(path: Path) -> str:
+    """Where a fragmented MP4 ends too early, "" where it does not: its header promises nothing that could be missed,
+    but its last box, or the index of its fragments (`sidx`), ends after the file does."""
+    size, promised, fragmented = path.stat().st_size, 0, False
+    with path.open("rb") as file:
+        if file.read(8)[4:] not in MP4_BOXES:
+            return ""
+        for kind, start, end in boxes(path):
+            fragmented = fragmented or kind == b"moof"
+            promised = max(promised, end if kind in (b"moof", b"mdat") else 0)
+            if kind == b"sidx" and end <= size:
+                file.seek(start)
+                promised = max(promised, end + _indexed(file.read(end - start)))
+    return f"{size:,} of {promised:,} bytes are there" if fragmented and promised > size else ""
+
+
+def _indexed(sidx: bytes) -> int:
+    """Bytes of the fragments that a segment index lists, counted from its end (ISO/IEC 14496-12, 8.16.3)."""
+    head, wide = (12, 8) if sidx[:1] == b"\1" else (12, 4)
+    at = head + 2 * wide
+    offset = int.from_bytes(sidx[head + wide : at], "big")
+    number = int.from_bytes(sidx[at + 2 : at + 4], "big")
+    sizes = (int.from_bytes(sidx[k : k + 4], "big") & 0x7FFFFFFF for k in range(at + 4, at + 4 + 12 * number, 12))
+    return offset + sum(sizes)
+
+
+def is_protected(path: Path) -> bool:
+    """Whether an MP4 declares its video encrypted: a sample entry `encv` (ISO/IEC 14496-12, 8.12) or `drmi`."""
+    with path.open("rb") as file:
+        if file.read(8)[4:] not in MP4_BOXES:
+            return False
+
+        def entries(start: int, end: int) -> Iterator[bytes]:
+            for kind, inside, after in boxes(path, start, end):
+                if kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
+                    yield from entries(inside, min(after, end))
+                elif kind == b"stsd":
+                    file.seek(inside + 12)
+                    yield file.read(4)
+                if kind == b"moov":
+                    return
+
+        return any(entry in (b"encv", b"drmi") for entry in entries(0, path.stat().st_size))

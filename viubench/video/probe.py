@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from viubench.errors import MediaError
 from viubench.video import paths
-from viubench.video.container import Decoder, opened, packets, pictures
+from viubench.video.container import opened, packets, pictures
+from viubench.video.decoder import Decoder
 from viubench.video.keyframes import is_clean_entry, is_hidden
 
 MAX_PIXELS = 1 << 26
@@ -70,6 +71,7 @@ class Probe(_Picture):
         random_access: whether a frame may be reached from a key frame instead of from the start.
         pts: the stream's own timestamp of every frame, int64 [N]; empty where frames were counted by decoding.
         keys: numbers of the key frames, int64, rising; empty where frames were counted.
+        faults: damaged packets met while frames were counted.
     """
 
     fps: float
@@ -79,6 +81,7 @@ class Probe(_Picture):
     random_access: bool
     pts: NDArray[np.int64] = field(repr=False)
     keys: NDArray[np.int64] = field(repr=False)
+    faults: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +104,7 @@ class _Table(NamedTuple):
     keys: NDArray[np.int64]
     end: float
     clean: bool
+    faults: int = 0
 
 
 def probe(path: Path, *, name: str | None = None, count: bool = False) -> Probe:
@@ -109,12 +113,14 @@ def probe(path: Path, *, name: str | None = None, count: bool = False) -> Probe:
     `name` is what error messages call it; the path by default.
 
     Raises:
-        MediaError: missing, empty, lfs_pointer, not_a_video, no_video_stream, no_decoder, truncated, corrupt,
-            too_large.
+        MediaError: missing, empty, lfs_pointer, not_a_video, no_video_stream, no_decoder, encrypted, truncated,
+            corrupt, too_large.
     """
     shown = str(path) if name is None else name
     paths.check(path, shown)
     head = _head(path, shown)
+    if head.container == MP4 and (cut := paths.cut_short(path)):
+        raise MediaError("truncated", shown, cut)
     table = None if count else _packet_table(path, head, shown)
     if table is None or _shortfall(head, table):
         table = _counted_table(path, head, shown)
@@ -135,6 +141,7 @@ def probe(path: Path, *, name: str | None = None, count: bool = False) -> Probe:
         random_access=(table.clean and head.streams == 1 and head.codec in SEEKABLE and head.pixel_format in EIGHT_BIT),
         pts=table.pts,
         keys=table.keys,
+        faults=table.faults,
     )
 
 
@@ -144,7 +151,7 @@ def _head(path: Path, name: str) -> _Head:
         context = stream.codec_context
         if context.width * context.height > MAX_PIXELS:
             raise MediaError("too_large", name, f"{context.width}x{context.height} pixels")
-        frame = next(iter(Decoder(container, stream)), None)
+        frame = next(iter(Decoder(container, stream, exact=False)), None)
         if frame is None:
             raise MediaError("corrupt", name, "no frame decodes")
         rotation = frame.rotation % 360 if frame.rotation % 90 == 0 else 0
@@ -214,11 +221,12 @@ def _counted_table(path: Path, head: _Head, name: str) -> _Table:
     """The table from decoding everything in order.
 
     Where frames come out with timestamps that step back (packed B-frames), they take the same timestamps in rising
-    order; where timestamps are missing or repeat, they take the header's frame rate.
+    order; where timestamps are missing or repeat, they take the header's frame rate, unless frames are lost.
     """
     stamps: list[int | None] = []
     with opened(path, name) as (container, stream):
-        for frame in Decoder(container, stream):
+        decoder = Decoder(container, stream)
+        for frame in decoder:
             stamps.append(frame.pts)
             if len(stamps) > MAX_FRAMES:
                 raise MediaError("too_large", name, f"more than {MAX_FRAMES} frames")
@@ -226,11 +234,13 @@ def _counted_table(path: Path, head: _Head, name: str) -> _Table:
     known = np.array(sorted(stamp for stamp in stamps if stamp is not None), np.int64)
     if len(known) == len(stamps) and np.all(np.diff(known) > 0):
         times = _seconds(known, base)
+    elif decoder.faults:
+        raise MediaError("corrupt", name, f"{len(decoder.faults)} packets are damaged, and no times tell what is lost")
     else:
         times = np.arange(len(stamps)) / head.rate
     end = float(times[-1] + 1 / head.rate) if len(times) else 0.0
     none = np.zeros(0, np.int64)
-    return _Table(times, none, none, end, clean=False)
+    return _Table(times, none, none, end, clean=False, faults=len(decoder.faults))
 
 
 def _shortfall(head: _Head, table: _Table) -> str:

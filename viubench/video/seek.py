@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from viubench.errors import MediaError
 from viubench.video.container import opened
+from viubench.video.decoder import AHEAD, Decoder
 from viubench.video.frames import Pixels
 from viubench.video.keyframes import is_disposable
 from viubench.video.pixels import ToRGB, resized, turned
@@ -48,8 +49,9 @@ def read_sparse(
     convert = ToRGB()
     at = 0
     try:
-        with opened(path, name, threads=threads) as (container, stream):
-            for frame in _SparseReader(container, stream, probe).frames(requested):
+        with opened(path, name) as (container, stream):
+            decoder = Decoder(container, stream, threads=threads)
+            for frame in _SparseReader(decoder, probe).frames(requested):
                 out[at] = resized(turned(convert(frame), probe.rotation), size)
                 at += 1
     except (_Doubt, MediaError, av.FFmpegError):
@@ -60,12 +62,12 @@ def read_sparse(
 class _SparseReader:
     """Walks through the groups of pictures that hold requested frames."""
 
-    def __init__(self, container: Any, stream: Any, probe: Probe) -> None:
-        self.container = container
-        self.stream = stream
+    def __init__(self, decoder: Decoder, probe: Probe) -> None:
+        self.decoder = decoder
+        self.container, self.stream = decoder.container, decoder.stream
         self.probe = probe
         self.numbers = {int(pts): number for number, pts in enumerate(probe.pts)}
-        self.header = bytes(stream.codec_context.extradata or b"")
+        self.header = bytes(self.stream.codec_context.extradata or b"")
 
     def frames(self, requested: Indices) -> Iterator[Any]:
         """The decoded requested frames in order; raises _Doubt."""
@@ -76,8 +78,9 @@ class _SparseReader:
                     # Decoders look into the first packet for the encoder whose faults they must work around.
                     first = next((packet for packet in self.container.demux(self.stream) if packet.size), None)
                     if first is not None:
-                        first.decode()
-                self.container.seek(int(self.probe.pts[key]), stream=self.stream)  # flushes the decoder
+                        self.decoder.feed(first)
+                self.container.seek(int(self.probe.pts[key]), stream=self.stream)
+                self.decoder.flush()
             moved = True
             yield from self._group(key, group)
 
@@ -87,6 +90,7 @@ class _SparseReader:
         missing = requested[-1] - key + 1  # packets of the frames key..requested[-1] not met yet
         waiting: set[int] = set()  # decoded but not come out
         begun = False
+        ahead = 0
         for packet in self.container.demux(self.stream):
             if packet.size == 0:
                 break
@@ -95,32 +99,33 @@ class _SparseReader:
                 if number != key:
                     continue  # a seek may land before the key frame
                 begun = True
-            if packet.is_discard or packet.is_corrupt:
+            if packet.is_discard:
                 raise _Doubt
+            if not unfed and not missing:  # all is there; damage shows late
+                if packet.is_keyframe or ahead == AHEAD:
+                    break
+                ahead += 1
             missing -= key <= number <= requested[-1]
             not_requested = number not in unfed
             unfed.discard(number)
             if not (not_requested and number >= 0 and is_disposable(self.probe.codec, self.header, packet)):
                 if number >= 0:
                     waiting.add(number)
-                yield from self._pick(packet.decode(), waiting, left)
-            if not unfed and not missing:
-                break
+                yield from self._pick(self.decoder.feed(packet), waiting, left)
         if missing or unfed:
             raise _Doubt
-        yield from self._pick(self.stream.codec_context.decode(None), waiting, left)
-        if left:
+        yield from self._pick(self.decoder.feed(None), waiting, left)
+        if left or self.decoder.faults:
             raise _Doubt
 
     def _pick(self, frames: list[Any], waiting: set[int], left: set[int]) -> Iterator[Any]:
         for frame in frames:
             number = self.numbers.get(frame.pts, -1)
-            if frame.is_corrupt or not waiting or number != min(waiting):
+            if self.decoder.faults or not waiting or number != min(waiting):
                 raise _Doubt
             waiting.discard(number)
             if number in left:
                 left.discard(number)
-                frame.time_base = self.stream.time_base  # those that a drained decoder gives have none
                 yield frame
 
 

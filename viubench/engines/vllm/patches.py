@@ -1,8 +1,9 @@
-"""Patches straight from uint8 frames, in the place of what vLLM's processor of Qwen3-VL and its kin does on the way.
+"""Patches straight from uint8 frames, in the place of what vLLM's processors of Qwen-VL models do on the way.
 
-That processor copies all frames for each step (one video is stacked, cut, joined and joined again), and tokenises
+Such a processor copies all frames for each step (one video is stacked, cut, joined and joined again), and tokenises
 thousands of placeholders that nobody reads; all in one thread, behind which every question waits. Here the bytes of a
-frame move to their places in the patches at once, in as many threads as there are videos: the same bits.
+frame move to their places in the patches at once, in as many threads as there are videos: the same bits. All else that
+it makes of a video comes from its metadata: it gets black frames of a token's size instead.
 
 Example:
     renderer.mm_processor = quick(renderer.get_mm_processor(), {"do_resize": False, "do_sample_frames": False})
@@ -21,25 +22,27 @@ import cv2
 import numpy as np
 
 from viubench.video.frames import Pixels
+from viubench.video.loader import ByteBudget
 
-AT_ONCE = 4
-"""Videos whose patches are made or wait for vLLM at once, at most."""
+PATCH_BYTES = 1 << 30
+"""Bytes of patches that are made or wait for vLLM's thread at once; a video that is larger waits for its turn alone."""
 
-DRAWN = ((4, 64, 96), (3, 96, 64))
-"""Frames, height and width of the videos on which both ways are compared."""
+DRAWN = ((4, 2, 3), (3, 3, 2))
+"""Frames, and height and width in tokens, of the videos on which both ways are compared."""
 
 
 def quick(theirs: Any, arguments: Mapping[str, Any]) -> Any:
     """vLLM's multimodal processor with quick patches, where it makes patches of this kind and both ways give the same
     bits for drawn videos; else itself. `arguments` are those that each prompt has (`mm_processor_kwargs`)."""
-    from vllm.model_executor.models.qwen3_vl import Qwen3VLMultiModalProcessor
-
-    if not isinstance(theirs, Qwen3VLMultiModalProcessor):
-        return theirs
     try:
         ours = _quick_class(type(theirs))(theirs.info, theirs.dummy_inputs, arguments)
-        same = all(_same(*(_drawn(one, size, arguments) for one in (theirs, ours))) for size in DRAWN)
-    except Exception:  # another version of vLLM or transformers, which has its own ways
+        side = ours.patcher.side
+        drawn = [
+            [_drawn(one, (frames, side * height, side * width), arguments) for one in (theirs, ours)]
+            for frames, height, width in DRAWN
+        ]
+        same = all(_same(*both) for both in drawn)
+    except Exception:  # another kind of processor, or a version of vLLM or transformers with other ways
         return theirs
     return ours if same else theirs
 
@@ -50,12 +53,12 @@ class Patcher:
     def __init__(self, processor: Any) -> None:
         self.patch, self.merge = processor.patch_size, processor.merge_size
         self.group = processor.temporal_patch_size
+        self.side = self.patch * self.merge  # of a token
 
     def fits(self, frames: Any) -> TypeGuard[Pixels]:
         """Whether these are frames that can be cut as they are."""
-        side = self.patch * self.merge
         bytes_ = isinstance(frames, np.ndarray) and frames.dtype == np.uint8
-        return bytes_ and frames.shape[3:] == (3,) and not (frames.shape[1] % side or frames.shape[2] % side)
+        return bytes_ and frames.shape[3:] == (3,) and not (frames.shape[1] % self.side or frames.shape[2] % self.side)
 
     def grid(self, frames: Pixels) -> tuple[int, int, int]:
         """Groups of frames, and rows and columns of patches."""
@@ -93,11 +96,13 @@ def _quick_class(base: type[Any]) -> type[Any]:
         def __init__(self, info: Any, dummy_inputs: Any, arguments: Mapping[str, Any]) -> None:
             super().__init__(info, dummy_inputs)
             self.arguments = dict(arguments)
-            self.patcher = Patcher(info.get_video_processor())
+            self.patcher = Patcher(info.get_hf_processor().video_processor)
             self.made: dict[int, Any] = {}
 
         def missing(self, prompt: Mapping[str, Any], cache: Any) -> list[Pixels]:
-            """Frames of the videos of a prompt that the cache does not hold."""
+            """Frames of the videos of a prompt that can be cut and that the cache does not hold."""
+            if prompt["mm_processor_kwargs"] != self.arguments:
+                return []
             items = self.info.parse_mm_data(prompt["multi_modal_data"])
             names = parse_mm_uuids(prompt["multi_modal_uuids"])
             inputs = ProcessorInputs([], items, names, hf_processor_mm_kwargs=prompt["mm_processor_kwargs"])
@@ -107,28 +112,26 @@ def _quick_class(base: type[Any]) -> type[Any]:
 
         def _apply_hf_processor_main(self, mm_items: Any, hf_kwargs: Mapping[str, object]) -> Any:
             import torch
-            from transformers import BatchFeature
 
-            data, _, passed = self._get_hf_mm_inputs(mm_items, {})
-            videos = data.get("videos", [])
-            known = {*data} == {"text", "videos"} and not passed and hf_kwargs == self.arguments
-            if not (known and all(self.patcher.fits(frames) for frames, _ in videos)):
+            videos = mm_items["video"].get_processor_data()["videos"] if {*mm_items} == {"video"} else []
+            frames = [video[0] if isinstance(video, tuple) else video for video in videos]
+            if not frames or hf_kwargs != self.arguments or not all(map(self.patcher.fits, frames)):
                 return super()._apply_hf_processor_main(mm_items, hf_kwargs)
-            patches = [self.made.pop(id(frames), None) for frames, _ in videos]
-            patches = [
-                self.patcher(frames) if one is None else one for one, (frames, _) in zip(patches, videos, strict=True)
-            ]
-            told = [self.info._get_video_second_idx(metadata=meta, do_sample_frames=False) for _, meta in videos]
-            grids = torch.tensor([self.patcher.grid(frames) for frames, _ in videos])
-            joined = patches[0] if len(patches) == 1 else torch.cat(patches)
-            return BatchFeature({"pixel_values_videos": joined, "video_grid_thw": grids, "timestamps": told})
+            black = [np.zeros((len(one), self.patcher.side, self.patcher.side, 3), np.uint8) for one in frames]
+            metas = mm_items["video"].metadata
+            rest = self.info.parse_mm_data({"video": list(zip(black, metas, strict=True))}, validate=False)
+            made = super()._apply_hf_processor_main(rest, hf_kwargs)
+            patches = [self.made[id(one)] if id(one) in self.made else self.patcher(one) for one in frames]
+            made["pixel_values_videos"] = patches[0] if len(patches) == 1 else torch.cat(patches)
+            made["video_grid_thw"] = torch.tensor([self.patcher.grid(one) for one in frames])
+            return made
 
     return Quick
 
 
 class Ahead:
-    """Makes patches in other threads than vLLM's one for videos, where `processor` is a quick one: a few videos at a
-    time, each once however many questions ask for it, and none that vLLM has in its cache.
+    """Makes patches in other threads than vLLM's one for videos, where `processor` is a quick one: as many videos at
+    a time as memory allows, each once however many questions ask for it, and none that vLLM has in its cache.
 
     Example:
         async with Ahead(renderer).of(prompt):
@@ -138,7 +141,7 @@ class Ahead:
     def __init__(self, renderer: Any) -> None:
         self.renderer = renderer
         self.processor = renderer.get_mm_processor()
-        self.room = asyncio.Semaphore(AT_ONCE)
+        self.room = ByteBudget(PATCH_BYTES)
         self.turns: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
@@ -153,7 +156,7 @@ class Ahead:
             if not missing:
                 yield
                 return
-            async with self.room:
+            async with self.room.hold(sum(frames.nbytes for frames in missing)):
                 made = await asyncio.gather(*(asyncio.to_thread(self.processor.patcher, frames) for frames in missing))
                 self.processor.made |= {id(frames): one for frames, one in zip(missing, made, strict=True)}
                 del made
