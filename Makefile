@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 DEMO = runs/demo
 
-.PHONY: demo train-demo test test-verl setup setup-train setup-dev lint types format bench fuzz figures picture clean
+.PHONY: demo train-demo test test-verl setup setup-train setup-dev lint types audit format bench fuzz figures picture clean
 
 setup:
 	$(PYTHON) viubench/system/install.py --venv $(VENV)
@@ -49,6 +49,10 @@ lint: setup-dev
 
 types: setup-dev
 	$(BIN)/mypy
+
+# Known vulnerabilities of what is installed; skipped, in words, where no service answers.
+audit: setup-dev
+	$(PYTHON) .ci/audit $(BIN)/pip-audit
 
 format: setup-dev
 	$(BIN)/ruff format .

@@ -186,6 +186,7 @@ def test_media_that_changed_or_vanished_are_records_and_make_the_run_invalid(
     assert done.returncode == 4
     assert "missing" in done.stderr
     assert "changed" in done.stderr
+    assert "of 90 answers failed, more than --max-errors 0.3 allows" in done.stderr
     records = list(read_records(tmp_path / "r"))
     assert len(records) == 90
     faults = {record.error.fault for record in records if record.error}

@@ -6,11 +6,12 @@ import csv
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from test_run_folder_faults import TASK, run
 
 import viubench
-from viubench.datasets import row_files
+from viubench.datasets import loader, row_files
 from viubench.errors import ViubenchError
 from viubench.pretext.build import build
 from viubench.storage.run_dir import read_records
@@ -59,3 +60,31 @@ def test_a_build_tells_at_the_start_that_its_folder_cannot_be(tmp_path: Path) ->
         with pytest.raises(ViubenchError) as caught:
             build(recipe, Catalogue().tasks_of(recipe), tmp_path / "videos", out, cache=FrameCache(tmp_path / "cache"))
         assert caught.value.where == "--out"
+
+
+def test_a_row_that_holds_its_video_says_so_in_a_line(tmp_path: Path) -> None:
+    """As parquet files of hubs do: the bytes, or a record with them."""
+    (tmp_path / "colours.yaml").write_text(TASK.replace("test.jsonl", "test.parquet"))
+    folder = tmp_path / "data" / "colours"
+    folder.mkdir(parents=True)
+    for clip in (bytes(range(256)) * 200, {"bytes": bytes(range(256)) * 200, "path": None}):
+        rows = [{"clip": clip, "question": "q", "choices": ["red", "blue"], "answer": "red"}]
+        pd.DataFrame(rows).to_parquet(folder / "test.parquet")
+        with pytest.raises(ViubenchError) as caught:
+            run(tmp_path)
+        assert "the row holds a video itself, not its path" in str(caught.value)
+        assert len(str(caught.value)) < 1000
+
+
+def test_a_file_whose_name_starts_with_a_space_is_found(tmp_path: Path) -> None:
+    (tmp_path / "colours.yaml").write_text(TASK)
+    folder = tmp_path / "data" / "colours"
+    folder.mkdir(parents=True)
+    for name in (" a.mp4", "b.mp4"):
+        (folder / name).write_bytes(b"x")
+    names = [" a", " b", "b"]
+    rows = [{"clip": name, "question": name, "choices": ["red", "blue"], "answer": "red"} for name in names]
+    (folder / "test.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    task = Catalogue((tmp_path,)).task("colours")
+    samples = loader.read(task, folder).samples
+    assert [sample.clips[0].path for sample in samples] == [" a.mp4", "b.mp4", "b.mp4"]

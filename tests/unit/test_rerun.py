@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from typer.testing import CliRunner
 
 import viubench
 from viubench.cli import app
-from viubench.comparison.reruns import changes
+from viubench.comparison.pair import Side
+from viubench.comparison.reruns import changes, report
 from viubench.engines.baselines import OracleEngine
 from viubench.errors import ViubenchError
 from viubench.runner import command
@@ -98,32 +101,47 @@ def test_another_question_is_another_sample(data: Path) -> None:
     assert "tasks.colours.value" in text
 
 
+@pytest.fixture
+def filmed(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., viubench.Run]:
+    """Draws the task's video from a seed, and answers two questions about it by a server; no frame is kept."""
+    number = count()
+
+    def go(url: str, seed: int, **more: Any) -> viubench.Run:
+        monkeypatch.setenv("VIUBENCH_CACHE", str(tmp_path / f"cache-{next(number)}"))
+        synthetic.draw(tmp_path / str(seed), 1, seed=seed, seconds=1.0, size=(96, 64))
+        os.replace(next((tmp_path / str(seed)).iterdir()), data / "data" / "colours" / "k.mp4")
+        given = {"frames": 2, "max_pixels": 4096, "filmstrips": 0, "limit": 2, "workers": 1} | more
+        return run(data, engine="server", base_url=url, **given)
+
+    return go
+
+
 def test_other_frames_and_answers_are_told(
-    tmp_path: Path,
-    data: Path,
-    serve: Serve,
-    monkeypatch: pytest.MonkeyPatch,
+    data: Path, serve: Serve, filmed: Callable[..., viubench.Run], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("VIUBENCH_CACHE", str(tmp_path / "cache"))
     said = "(A)"
 
     def answer(path: str, body: Body) -> Reply:
         return 200, {}, completion(body, said)
 
-    def film(seed: int) -> None:
-        synthetic.draw(tmp_path / str(seed), 1, seed=seed, seconds=1.0, size=(96, 64))
-        os.replace(next((tmp_path / str(seed)).iterdir()), data / "data" / "colours" / "k.mp4")
-
-    film(1)
-    more: dict[str, Any] = {"frames": 2, "max_pixels": 4096, "filmstrips": 0, "workers": 1, "limit": 2}
-    run(data, engine="server", base_url=serve(answer).url, **more)
+    url = serve(answer).url
+    filmed(url, 1)
     assert differences(data / "run")[1].equal
-    film(2)
     said = "(B)"
+    filmed(url, 2, out=tmp_path / "other")
     code, found = differences(data / "run")
     assert code == 1
     assert len(found.changed) == 2
     assert {"frames.hash", "response", "answer", "scores.accuracy"} <= {c.path for c in found.changed[0].changes}
+
+
+def test_frames_and_answers_are_the_same_on_one_decoder_and_many(
+    serve: Serve, filmed: Callable[..., viubench.Run], tmp_path: Path
+) -> None:
+    url = serve(lambda path, body: (200, {}, completion(body, "(A)"))).url
+    sides = [Side.read(filmed(url, 1, workers=n, out=tmp_path / f"run-{n}").path) for n in (1, 3)]
+    assert [record.frames is not None for side in sides for record in side.records["colours"].values()] == [True] * 4
+    assert report(*sides).changed == []
 
 
 def test_what_cannot_be_done_again_is_refused(data: Path) -> None:

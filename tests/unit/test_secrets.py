@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from viubench.cli.ending import failed
 from viubench.cli.progress import logged, print_error
 from viubench.engines.server import ServerEngine
 from viubench.engines.server.arguments import Settings
@@ -106,7 +107,9 @@ def test_user_and_password_of_an_address_become_one_header() -> None:
         ServerEngine(None, ["http://ann:pw@host/v1"], {"headers": '{"Authorization": "Bearer x1"}'})
 
 
-def test_what_is_written_and_printed_is_masked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_written_and_printed_is_masked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     secrets.hide("sk-test-0001")
     key = "you sent sk-test-0001"
     record = Record(
@@ -130,4 +133,6 @@ def test_what_is_written_and_printed_is_masked(tmp_path: Path, capsys: pytest.Ca
     with logged(logging.INFO), log_file(tmp_path):
         log.warning("%s", key)
     print_error(ViubenchError(key, where=key, hint=key))
+    monkeypatch.setenv("VIUBENCH_DEBUG", "1")
+    failed(ValueError(key))
     assert "0001" not in (tmp_path / "run.log").read_text() + capsys.readouterr().err

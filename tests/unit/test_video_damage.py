@@ -140,6 +140,23 @@ def test_packets_lost_from_a_transport_stream(tmp_path: Path) -> None:
     assert outcome(path, 99) == "corrupt"
 
 
+@pytest.mark.parametrize(("name", "codec"), [("a.webm", "libvpx"), ("a.mp4", "mpeg4")])
+def test_a_packet_written_twice(tmp_path: Path, name: str, codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its changes are made twice, which no decoder minds."""
+    monkeypatch.setattr(decoder, "TWICE", 64)
+    sound, path = write(tmp_path / f"sound-{name}", 100, codec=codec, options=VPX), tmp_path / name
+    with av.open(str(sound)) as source, av.open(str(path), "w") as container:
+        copy = container.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            twin = av.Packet(bytes(packet))
+            twin.pts = twin.dts = packet.pts + packet.duration // 2
+            twin.time_base, long = packet.time_base, number > 20 and packet.size >= 64 and not packet.is_keyframe
+            for written in (packet, twin) if long else (packet,):
+                written.stream = copy
+                container.mux(written)
+    assert (outcome(sound), outcome(path)) == ("ok", "corrupt")
+
+
 @pytest.mark.parametrize("where", ["in a fragment", "between two"])
 def test_fragments_that_are_missing(tmp_path: Path, where: str) -> None:
     """Cut between two fragments, only an index of them can tell."""

@@ -86,7 +86,7 @@ def open_processor(path: Path) -> Any:
 
     allow_read_only_frames()
     try:
-        processor = AutoProcessor.from_pretrained(path)
+        processor = AutoProcessor.from_pretrained(path, trust_remote_code=False)  # nor ask
     except Exception as error:  # the user needs the reason, whatever the loader raised
         reason = " ".join(str(error).split())[:400]
         raise ViubenchError(f"the processor does not open: {reason}", where=str(path)) from error

@@ -227,7 +227,7 @@ def _load_model(folder: Path, dtype: str, device: str, four_bit: bool = False) -
     """A Qwen vision-language model as transformers opens it; raises as `Policy.open`."""
     from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
-    given: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
+    given: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "trust_remote_code": False}
     try:
         if four_bit:
             given["quantization_config"] = BitsAndBytesConfig(

@@ -20,6 +20,7 @@ from types import FrameType
 from viubench.cli.progress import print_error
 from viubench.errors import Exit, ViubenchError
 from viubench.storage import output
+from viubench.storage.secrets import mask
 
 GRACE = 30.0
 """Seconds that a command has to put its things away in after SIGTERM: an engine may be stuck in a step of its own."""
@@ -29,7 +30,7 @@ def failed(error: Exception) -> int:
     """Print an error, and return the exit code; with VIUBENCH_DEBUG also where it was raised."""
     said = _in_words(error)
     if os.environ.get("VIUBENCH_DEBUG"):
-        traceback.print_exception(error)
+        print(mask("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     print_error(said)
     return said.exit_code
 

@@ -28,6 +28,8 @@ from viubench.video.frame_cache import FrameCache
 
 PromptSource = Literal["default", "published"]
 SHOWN_FAULTS = 3
+MAX_PATH = 1 << 14
+"""Characters of a path, of which systems take 4096 bytes: anything longer is the video."""
 
 
 def read(
@@ -238,23 +240,27 @@ class _RowReader:
     def clips(self, row: Mapping[str, Any]) -> tuple[list[str], tuple[Clip, ...]]:
         """The videos as the row names them, with its bounds, and as they lie on disk."""
         templates = [self.video.path] if isinstance(self.video.path, str) else self.video.path
-        names = [templating.text(template, row, what="video.path").strip() for template in templates]
-        names = [name for name in names if name]
-        if not names:
+        given = [templating.text(template, row, what="video.path") for template in templates]
+        given = [name for name in given if name.strip()]
+        if not given:
             raise ValueError("the row names no video")
+        if max(map(len, given)) > MAX_PATH:
+            raise ValueError("the row holds a video itself, not its path: write it to a file, and name that in the row")
+        names = [name.strip() for name in given]
         bounds: dict[str, float | None] = {}
         for key, template in (("start", self.video.start), ("end", self.video.end)):
             if template:
                 value = templating.value(template, row, what=f"video.{key}")
                 bounds[key] = None if value is None or value == "" else float(value)
-        clips = tuple(self.located(name).model_copy(update=bounds) for name in names)
+        clips = tuple(self.located(name).model_copy(update=bounds) for name in given)
         return [*names, *map(str, bounds.values())], clips
 
     def located(self, name: str) -> Clip:
         """The clip a name stands for: the first file or folder of frames that is there, else the name in its root."""
         if name not in self.clip_of:
             candidates = [
-                "/".join(part for part in (root.strip("/"), name + extension) if part)
+                "/".join(part for part in (root.strip("/"), spelled + extension) if part)
+                for spelled in dict.fromkeys((name.strip(), name))
                 for root in self.video.roots
                 for extension in ("", *self.video.extensions)
             ]

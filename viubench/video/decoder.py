@@ -45,6 +45,10 @@ JOIN = 2
 """Packets before a key frame in which something may be missing: two recordings were joined there."""
 
 
+TWICE = 256
+"""Bytes from which on two equal packets in a row are one that was written twice."""
+
+
 class Span(NamedTuple):
     """What a frame is made from, as numbers of packets: `first`, the key frame that it refers to, and its `own`."""
 
@@ -72,6 +76,7 @@ class Decoder:
         self._gaps: list[int] = []  # packets in which the container misses something
         self._keys: set[int] = set()  # packets that are marked as key frames
         self._starts: list[int] = []  # those of them that came out as pictures of their own
+        self._before = b""
         self._header = bytes(stream.codec_context.extradata or b"")
         self._codec = stream.codec_context.codec.canonical_name
         exact = exact and stream.metadata.get("alpha_mode") != "1"  # libvpx gives the alpha layer too
@@ -106,7 +111,7 @@ class Decoder:
                 self._gaps.append(number)
             if self._gaps and self._gaps[0] <= number - JOIN:
                 self.faults.append(self._gaps.pop(0))
-            if is_broken(self._codec, self._header, packet):
+            if is_broken(self._codec, self._header, packet) or self._repeats(packet):
                 self.faults.append(number)
         try:
             frames: list[Any] = self._main.decode(packet)
@@ -121,6 +126,11 @@ class Decoder:
             if frame.is_corrupt:
                 self.faults.append(frame.opaque)
         return frames
+
+    def _repeats(self, packet: Any) -> bool:
+        """Whether a packet with changes against the frame before is written twice; short ones may say "no change"."""
+        before, self._before = self._before, bytes(packet)
+        return self._before == before and packet.size >= TWICE and not packet.is_keyframe
 
     def doubted(self, span: Span) -> bool:
         """Whether damage seen so far may have reached the frame of that span."""

@@ -126,8 +126,11 @@ class Connection(AbstractAsyncContextManager["Connection"]):
     async def takes(self, url: str) -> bool:
         """Whether questions are taken at `url`: an empty one is answered otherwise than by "not found"."""
         try:
-            async with asyncio.timeout(CONNECT):
-                status = (await self._client.post(url, json={}, headers=self._user(url))).status_code
+            async with (
+                asyncio.timeout(CONNECT),
+                self._client.stream("POST", url, json={}, headers=self._user(url)) as reply,
+            ):
+                status = reply.status_code  # what it says beside that, however long, is not read
         except (httpx.HTTPError, TimeoutError):  # something is there that cannot cope with an empty question
             return True
         return status not in (404, 405)
