@@ -48,6 +48,9 @@ class Decoder(Fault):
     def meets(cls, subject: Subject) -> bool:
         return subject.media
 
+    def limits(self) -> Limits:
+        return Limits(decode=5.0) if self.kind == "decoder hangs" else Limits()
+
     def during(self, program: Program, place: Place) -> None:
         number = signal.SIGKILL if self.kind == "decoder killed" else signal.SIGSTOP
         for _ in range(self.rng.randint(1, 3)):

@@ -98,6 +98,7 @@ class Program:
 
     def left(self) -> list[int]:
         """Processes that it left behind, which are killed: they have three seconds to see that it has ended."""
+        self.signal(signal.SIGCONT, all_of_it=True)  # one that was stopped cannot see it
         for _ in range(150):
             if not (others := [process for process, _ in members(self.process.pid)]):
                 return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
+from tests.bench.faults.command import Limits
 from tests.bench.faults.endpoint import FAILURES
 from tests.bench.faults.fault import ANSWERS, Fault
 from tests.bench.faults.world import Subject
@@ -33,6 +34,9 @@ class Server(Fault):
     @classmethod
     def meets(cls, subject: Subject) -> bool:
         return subject.server
+
+    def limits(self) -> Limits:
+        return Limits(timeout=3.0) if self.kind == "server is slow" else Limits()
 
     def script(self) -> dict[int, str]:
         window = range(self.first, self.first + self.number)
