@@ -17,6 +17,7 @@ NEEDS = {"smolvlm": "num2words", "perception_lm": "timm"}
 
 
 def test_every_task_and_family_is_kept() -> None:
+    """Else: python tests/unit/golden_prompts.py"""
     assert list(TASKS) == sorted(CATALOGUE.task_files)
     assert list(FAMILIES) == sorted(tiny_checkpoints.names())
 

@@ -21,7 +21,7 @@ from imported_files import lines
 from openpyxl import Workbook
 
 from viubench.errors import ViubenchError
-from viubench.imports import archives, rows
+from viubench.imports import archives, pickles, rows
 from viubench.imports.answers import FileAnswer, Unreadable
 from viubench.imports.importing import Source
 
@@ -303,6 +303,13 @@ def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         eval_log(tmp_path / "l.eval", [{"id": 1, "epoch": 1, "input": "", "output": {}}, {"x": "y" * 2000}])
     )
     assert "more than" in large.reason
+    monkeypatch.setattr(rows, "LARGEST_WHOLE", 1000)
+    monkeypatch.setattr(pickles, "LARGEST", 1000)
+    (tmp_path / "whole.json").write_text(json.dumps({"1": "A", "2": "y" * 2000}))
+    (tmp_path / "p.pkl").write_bytes(pickle.dumps({1: "A", 2: "y" * 2000}))
+    for name, said in (("whole.json", "in one JSON object"), ("p.pkl", "a pickle of more than")):
+        with pytest.raises(ViubenchError, match=said):
+            list(rows.rows(tmp_path / name))
 
 
 def test_an_array_is_read_element_by_element(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

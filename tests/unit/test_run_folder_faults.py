@@ -238,6 +238,9 @@ app = typer.Typer()
 def fail(kind: str) -> None:
     if kind == "os": open("/dev/full", "w").write("x" * 100_000)
     if kind == "memory": raise MemoryError
+    if kind == "no memory":
+        sys.modules["reports.html.escape"] = None  # it cannot be imported, not even to say so
+        raise MemoryError
     if kind == "group": raise ExceptionGroup("x", [ExceptionGroup("y", [OSError(28, "No space left on device")])])
     raise {}["key"]
 main(app)
@@ -250,6 +253,7 @@ main(app)
         ("os", 2, "No space left"),
         ("group", 2, "No space left"),
         ("memory", 2, "not enough memory"),
+        ("no memory", 2, "not enough memory"),
         ("bug", 70, "this is a bug: KeyError: 'key'"),
     ],
 )

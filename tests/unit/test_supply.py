@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -111,3 +113,24 @@ def test_a_run_without_a_folder_is_for_its_user_alone(clips: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE(run.path.parent.stat().st_mode) == 0o700
+
+
+VULNERABLE = {"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"], "aliases": []}]}
+UNKNOWN = {"name": "b", "version": "1", "skip_reason": "not found"}
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "said"),
+    [
+        (f"print({json.dumps(json.dumps({'dependencies': [VULNERABLE, UNKNOWN]}))})", 1, "a 1: CVE-1, fixed in ['2']"),
+        (f"print({json.dumps(json.dumps({'dependencies': [UNKNOWN]}))})", 0, "skipped: none of 1 packages is known"),
+        ("raise ConnectionError('no route')", 0, "skipped: ConnectionError: no route"),
+    ],
+)
+def test_an_audit_fails_for_what_it_found_alone(program: str, code: int, said: str) -> None:
+    audit = Path(__file__).parents[2] / ".ci" / "audit"
+    done = subprocess.run(
+        [sys.executable, str(audit), sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert said in done.stdout
+    assert done.returncode == code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from viubench.errors import Exit, MediaError, ViubenchError
-from viubench.video import cores
+from viubench.video import cores, process_pool
 from viubench.video.process_pool import KillablePool
 
 
@@ -252,6 +253,16 @@ def test_few_open_files_are_an_error_and_no_wait(tmp_path: Path, files: int, sai
     (tmp_path / "few.py").write_text(FEW)
     done = subprocess.run([sys.executable, tmp_path / "few.py", str(files)], capture_output=True, text=True)
     assert done.stdout.startswith(said), done.stderr
+
+
+def test_little_memory_is_an_error_and_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    for more in (2 << 30, 100 << 20):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, more=more: (taken + more, resource.RLIM_INFINITY))
+        if more > process_pool.LEAST_MEMORY:
+            process_pool.require_memory()
+    with pytest.raises(ViubenchError, match=r"only \d+ MB of memory may still be taken: 512 MB are needed"):
+        process_pool.require_memory()
 
 
 def test_a_worker_that_cannot_be_started_costs_its_job_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from viubench.cli import (
     train,
     watch,
 )
-from viubench.cli.ending import ended_by_sigterm, failed
+from viubench.cli.ending import ended_in_order, failed
 from viubench.cli.streams import use_droppable
 from viubench.errors import ViubenchError
 from viubench.version import __version__
@@ -72,7 +72,7 @@ def main(commands: typer.Typer = app) -> None:
     """Run `commands`; a mistake or a fault ends in two or three lines, never in a traceback, and output that nobody
     takes changes nothing."""
     use_droppable()
-    with ended_by_sigterm():
+    with ended_in_order():
         try:
             commands()
         except Exception as error:

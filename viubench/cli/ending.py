@@ -22,16 +22,23 @@ from viubench.errors import Exit, ViubenchError
 from viubench.storage import output
 from viubench.storage.secrets import mask
 
+NO_THREAD = "can't start new thread"
+"""What a RuntimeError says where there is no memory for the stack of a thread."""
+
 GRACE = 30.0
 """Seconds that a command has to put its things away in after SIGTERM: an engine may be stuck in a step of its own."""
 
 
 def failed(error: Exception) -> int:
     """Print an error, and return the exit code; with VIUBENCH_DEBUG also where it was raised."""
-    said = _in_words(error)
-    if os.environ.get("VIUBENCH_DEBUG"):
-        print(mask("".join(traceback.format_exception(error))), end="", file=sys.stderr)
-    print_error(said)
+    try:
+        said = _in_words(error)
+        if os.environ.get("VIUBENCH_DEBUG"):
+            print(mask("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+        print_error(said)
+    except (MemoryError, ImportError):  # not even for these words
+        os.write(2, b"viubench: there is not enough memory\n")
+        return Exit.USAGE
     return said.exit_code
 
 
@@ -42,7 +49,7 @@ def _in_words(error: BaseException) -> ViubenchError:
         return error
     if isinstance(error, OSError):
         return output.told(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or str(error) == NO_THREAD:
         return ViubenchError("there is not enough memory", hint="lower --workers, or give it more (ulimit -v)")
     if isinstance(error, ImportError):
         hint = "viubench doctor checks the installation; a limit on memory (ulimit -v) has this effect too"
@@ -58,9 +65,10 @@ def _in_words(error: BaseException) -> ViubenchError:
 
 
 @contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does, which an event loop takes between two of its steps; more of them change
-    nothing while it puts its things away. Where that takes longer than `GRACE`, the process ends all the same."""
+def ended_in_order() -> Iterator[None]:
+    """Ctrl-C ends the block with its exit code; so does SIGTERM, which an event loop then takes between two of its
+    steps. More of those change nothing while it puts its things away; where that takes longer than `GRACE`, the
+    process ends all the same."""
     came = False
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -79,9 +87,11 @@ def ended_by_sigterm() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit) as stop:
         if came:
             sys.exit(128 + signal.SIGTERM)
+        if isinstance(stop, KeyboardInterrupt):
+            sys.exit(128 + signal.SIGINT)
         raise
     finally:
         if not came:

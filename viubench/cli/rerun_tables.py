@@ -29,7 +29,7 @@ def text(report: RerunReport, show: int) -> str:
     if report.scores:
         parts.append("other scores:\n" + _table(report.scores))
     if report.changed:
-        fields = Counter(path for one in report.changed for path in {change.path for change in one.changes})
+        fields = Counter(change.path for one in report.changed for change in one.changes)
         counts = [[count, path or "in one run only"] for path, count in fields.most_common()]
         parts.append("other answers:\n" + tabulate(counts, ["answers", "differ in"], disable_numparse=True))
         parts += [f"{_name(one)}\n{_table(one.changes)}" for one in report.changed[:show]]

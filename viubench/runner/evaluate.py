@@ -46,7 +46,7 @@ from viubench.storage.record_log import DAMAGED
 from viubench.storage.run_dir import RunFolder, write_json
 from viubench.storage.secrets import MaskingFilter
 from viubench.video.loader import Media
-from viubench.video.process_pool import KillablePool
+from viubench.video.process_pool import KillablePool, require_memory
 
 log = logging.getLogger("viubench")
 log.addHandler(logging.NullHandler())  # a library prints nothing
@@ -81,6 +81,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         Raises ViubenchError for options that cannot be honoured, missing data, a folder of another run."""
         if config.debug:
             os.environ["VIUBENCH_DEBUG"] = "1"
+        require_memory()
         engine, layout = open_engine(config)
         config = replace(config, engine_args=layout.engine_args)  # without those that are Ray's
         if engine.kind == "server":  # before anything is built: there may be no server at the address

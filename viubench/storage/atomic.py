@@ -38,10 +38,14 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file name beside `path`, of another ending, whose content becomes that of `path` when the block ends well."""
+    """A file name beside `path`, of another ending, whose content becomes that of `path` when the block ends well. An
+    OSError of the block names `path`."""
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}{ASIDE}")
     try:
         yield aside
         os.replace(aside, path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # a write that fails names no file, the others the one aside
+        raise
     finally:
         aside.unlink(missing_ok=True)

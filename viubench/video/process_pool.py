@@ -27,6 +27,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -45,6 +46,9 @@ BEHIND = 5
 FILES, FILES_A_WORKER = 20, 8
 """Files that are open beside the workers', at most, and what each of them needs here."""
 
+LEAST_MEMORY = 512 << 20
+"""Bytes of address space for threads and what they hold: glibc takes 72 MB for each."""
+
 _main_lock, _hiding = threading.Lock(), 0
 _hidden: dict[str, Any] = {}
 """What the `_hiding` blocks of `without_main` that are open have taken off the main module."""
@@ -58,6 +62,7 @@ class KillablePool:
 
     def __init__(self, workers: int, limit_s: float, *, memory_bytes: int | None = 32 << 30) -> None:
         _require_files(workers)
+        require_memory()
         if workers < 1 or limit_s <= 0:
             raise ViubenchError(f"{workers} workers with a limit of {limit_s} s cannot work")
         self.limit_s = limit_s
@@ -156,6 +161,20 @@ def _require_files(workers: int) -> None:
         raise ViubenchError(
             f"only {limit} files may be open: {workers} decoding processes need {needed}",
             hint="raise the limit (ulimit -n 1024), or lower --workers",
+        )
+
+
+def require_memory() -> None:
+    """Raise ViubenchError where a limit on this process's memory (`ulimit -v`) leaves less than its threads take:
+    Python may wait for ever for a thread that finds no memory."""
+    limit, pages = resource.getrlimit(resource.RLIMIT_AS)[0], Path("/proc/self/statm")
+    if limit == resource.RLIM_INFINITY or not pages.exists():
+        return
+    left = limit - int(pages.read_text().split()[0]) * resource.getpagesize()
+    if left < LEAST_MEMORY:
+        raise ViubenchError(
+            f"only {max(left, 0) >> 20} MB of memory may still be taken: {LEAST_MEMORY >> 20} MB are needed",
+            hint="raise the limit (ulimit -v)",
         )
 
 

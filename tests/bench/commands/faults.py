@@ -22,13 +22,14 @@ def faults(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Kill, fill, damage and starve runs, start them again, and compare their results: exit 1 where one differs."""
-    from tests.bench import faults, machine
+    from tests.bench import machine
+    from tests.bench.faults import campaign, tally
     from viubench.cli.progress import bar
 
     with bar("schedules", quiet=quiet) as progress:
-        rows = faults.run(runs, seed, only, progress)
-    print(printed := faults.table(rows))
-    for line in faults.broken(rows):
+        rows = campaign.run(runs, seed, only, progress)
+    print(printed := tally.table(rows))
+    for line in tally.broken(rows):
         print(line)
     machine.write(json, rows, printed)
-    raise typer.Exit(Exit.NEGATIVE if faults.broken(rows) else Exit.OK)
+    raise typer.Exit(Exit.NEGATIVE if tally.broken(rows) else Exit.OK)

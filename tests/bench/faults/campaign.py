@@ -16,11 +16,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tests.bench.faults import mounts
+from tests.bench.faults.command import Limits
 from tests.bench.faults.disks import Full, ReadOnly
 from tests.bench.faults.fault import Fault, text
 from tests.bench.faults.files import Cache, OtherItems, OtherVideos, Records, RunFiles
 from tests.bench.faults.processes import Decoder, Engine, Short, Signals, Twice
-from tests.bench.faults.program import Limits, Program
+from tests.bench.faults.program import Program
 from tests.bench.faults.serving import Server
 from tests.bench.faults.world import SUBJECTS, Place, Subject, World
 from viubench.errors import Exit, ViubenchError
@@ -188,7 +189,8 @@ class Judge:
             raise Bad("hung", said)
         if left := program.left():
             raise Bad(f"processes left ({len(left)})", said)
-        if "Traceback" in said or code in (Exit.NEGATIVE, Exit.BUG):
+        early = program.fresh and "viubench/cli/__init__.py" not in said  # Python itself, before our first line
+        if not early and ("Traceback" in said or code in (Exit.NEGATIVE, Exit.BUG)):
             raise Bad(f"crashed ({code})", said)
         for fault in faults:
             if fault.refused and code != Exit.OK and fault.refused in said:

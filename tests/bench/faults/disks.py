@@ -7,8 +7,9 @@ import random
 import stat
 
 from tests.bench.faults import mounts
+from tests.bench.faults.command import Limits
 from tests.bench.faults.fault import Fault
-from tests.bench.faults.program import Limits, Program
+from tests.bench.faults.program import Program
 from tests.bench.faults.world import FOLDERS, Place
 
 

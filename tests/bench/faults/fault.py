@@ -13,7 +13,8 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
-from tests.bench.faults.program import Limits, Program
+from tests.bench.faults.command import Limits
+from tests.bench.faults.program import Program
 from tests.bench.faults.world import ITEMS, Place, Subject
 
 ANSWERS = 3 * ITEMS

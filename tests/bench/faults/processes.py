@@ -8,8 +8,9 @@ import signal
 import time
 from contextlib import suppress
 
+from tests.bench.faults.command import FAILURES, Limits
 from tests.bench.faults.fault import ANSWERS, Fault
-from tests.bench.faults.program import FAILURES, Limits, Program
+from tests.bench.faults.program import Program
 from tests.bench.faults.world import Place, Subject
 
 SIGNALS = {
@@ -111,13 +112,14 @@ class Twice(Fault):
 
 
 class Short(Fault):
-    """Few open files, little memory, or output that nobody takes."""
+    """Few open files, little memory, or output that nobody takes. Without the memory for one more thread, Python
+    itself may wait for that thread for ever."""
 
     kinds = ("few files", "little memory", "closed output")
 
     def __init__(self, kind: str, rng: random.Random) -> None:
         super().__init__(kind, rng)
-        self.value = rng.randint(8, 60) if kind == "few files" else int(2 ** rng.uniform(18, 29))
+        self.value = rng.randint(8, 60) if kind == "few files" else int(2 ** rng.uniform(25, 30))
         self.streams = rng.choice([(1,), (2,), (1, 2)])
 
     def limits(self) -> Limits:

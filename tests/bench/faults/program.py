@@ -10,59 +10,37 @@ Example:
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 from tests import forked
-from viubench.cli import ending, main
-from viubench.engines.base import Request, Response
-from viubench.engines.baselines import OracleEngine, RandomEngine
-from viubench.errors import EngineDead
-from viubench.runner import evaluate
+from tests.bench.faults.command import Limits, under
 
 LIMIT_S = 240.0
 """Seconds after which a run that has not ended hangs; one takes two on an idle machine."""
 
-GRACE_S = 3.0
-"""Time to put things away in after SIGTERM, instead of half a minute."""
 
-PACE_S = 0.01
-"""Of one answer, so that there is time for a fault."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a program gets besides its words. `files` open at once, `memory` bytes more than it has, `size` of a file;
-    `engine` fails its request of number `request`; `closed` streams (1 and 2) are pipes nobody reads; `decode` and
-    `timeout` are seconds of one decoding and of one try at a server."""
-
-    files: int | None = None
-    memory: int | None = None
-    size: int | None = None
-    engine: str = ""
-    request: int = 0
-    closed: tuple[int, ...] = ()
-    decode: float = 300.0
-    timeout: float = 60.0
+FRESH = """
+import json, sys
+from tests.bench.faults.command import Limits, under
+under(Limits(**json.loads(sys.argv[1])), sys.argv[2:])
+"""
 
 
 class Program:
     """One run of the command, in a session of its own; `records` is the file it appends to."""
 
     def __init__(self, words: Sequence[str], folder: Path, records: Path, limits: Limits, *, fresh: bool) -> None:
-        self.records = records
+        self.records, self.fresh = records, fresh
         self.began = time.monotonic()
         self.said = folder / f"said-{time.monotonic_ns()}"
         variables = {**os.environ, "VIUBENCH_CACHE": str(folder / "cache" / "c"), "TMPDIR": str(folder / "tmp")}
@@ -74,11 +52,11 @@ class Program:
                 name: pipe if number in limits.closed else file for number, name in ((1, "stdout"), (2, "stderr"))
             }
             if fresh:
-                command = [sys.executable, "-m", __name__, json.dumps(asdict(limits)), *words]
+                command = [sys.executable, "-c", FRESH, json.dumps(asdict(limits)), *words]
                 self.process: Any = subprocess.Popen(command, env=variables, start_new_session=True, **streams)
             else:
                 self.process = forked.start(
-                    lambda: command_under(limits, words), env=variables, start_new_session=True, **streams
+                    lambda: under(limits, words), env=variables, start_new_session=True, **streams
                 )
 
     def until(self, records: int = 0, seconds: float = 0.0) -> bool:
@@ -112,6 +90,8 @@ class Program:
         try:
             return int(self.process.wait(max(limit_s - (time.monotonic() - self.began), 0.1)))
         except subprocess.TimeoutExpired:
+            self.signal(signal.SIGABRT)  # it prints where its threads are
+            time.sleep(1)
             self.signal(signal.SIGKILL, all_of_it=True)
             self.process.wait()
             return None
@@ -137,73 +117,3 @@ def members(session: int) -> list[tuple[int, int]]:
             if int(own) == session and state != "Z":
                 found.append((int(path.parent.name), int(parent)))
     return found
-
-
-def command_under(limits: Limits, words: Sequence[str]) -> None:
-    """In the process of its own: run the command as if it had been typed."""
-    tempfile.tempdir = None  # from the environment again
-    for what, most in ((resource.RLIMIT_NOFILE, limits.files), (resource.RLIMIT_FSIZE, limits.size),
-                       (resource.RLIMIT_AS, limits.memory and limits.memory + _size())):  # fmt: skip
-        if most is not None:
-            resource.setrlimit(what, (most, most))
-    _script(limits)
-    sys.argv[:] = ["viubench", *words]
-    main()
-
-
-def _size() -> int:
-    pages = Path("/proc/self/statm").read_text().split()[0]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _script(limits: Limits) -> None:
-    """The oracle looks at the frames, both baselines take their time, and one request may fail."""
-    OracleEngine.needs_media = True
-    evaluate.DECODE_SECONDS = limits.decode
-    ending.GRACE = GRACE_S
-    asked = 0
-    for engine in (OracleEngine, RandomEngine):
-        engine.max_in_flight = 4
-
-        async def generate(self: Any, request: Request, answer: Any = engine.generate) -> Response:
-            nonlocal asked
-            asked += 1
-            await asyncio.sleep(PACE_S)
-            if limits.engine and asked == limits.request:
-                await FAILURES[limits.engine]()
-            response: Response = await answer(self, request)
-            return response
-
-        engine.generate = generate  # type: ignore[method-assign]
-
-
-async def _dies() -> None:
-    raise EngineDead("the engine is gone")
-
-
-async def _fails() -> None:
-    raise KeyError("never thought of")
-
-
-async def _memory() -> None:
-    raise MemoryError
-
-
-async def _aborts() -> None:
-    os.kill(os.getpid(), signal.SIGABRT)
-
-
-async def _hangs() -> None:
-    await asyncio.sleep(3600)
-
-
-async def _blocks() -> None:
-    time.sleep(3600)
-
-
-FAILURES: Mapping[str, Any] = {
-    "dies": _dies, "fails": _fails, "memory": _memory, "aborts": _aborts, "hangs": _hangs, "blocks": _blocks,
-}  # fmt: skip
-
-if __name__ == "__main__":
-    command_under(Limits(**json.loads(sys.argv[1])), sys.argv[2:])

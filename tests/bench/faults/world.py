@@ -13,11 +13,13 @@ import shutil
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from tests.bench.faults import endpoint, mounts
-from tests.bench.faults.program import Limits, Program
+from tests.bench.faults.command import Limits
+from tests.bench.faults.program import Program
 from viubench.api import tasks
 from viubench.errors import ViubenchError
 from viubench.storage import record_log
@@ -30,6 +32,9 @@ DISK = 6 << 20
 """Bytes of each of the small disks: what a run needs, several times."""
 
 FOLDERS = ("run", "cache", "tmp")
+
+PRELOADED = ("viubench.cli.tables", "viubench.runner.evaluate", "viubench.engines.server", "reports.html.escape")
+"""What a fork need not import again."""
 
 Rows = dict[tuple[str, int], dict[str, Any]]
 
@@ -60,6 +65,8 @@ class World:
     """Clips and items in `folder`, and the results of each subject that met no fault."""
 
     def __init__(self, folder: Path) -> None:
+        for name in PRELOADED:
+            import_module(name)
         self.folder = folder
         self.small_disks = mounts.allowed()
         self._expected: dict[str, tuple[bytes, Rows]] = {}
