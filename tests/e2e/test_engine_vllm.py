@@ -23,6 +23,7 @@ from viubench.engines import make
 from viubench.engines.base import Response
 from viubench.engines.token_counts import Counter, Shown
 from viubench.engines.vllm import VllmEngine
+from viubench.engines.vllm.patches import Patcher, quick
 from viubench.engines.vllm.prompt import with_media
 from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Decoding
@@ -179,6 +180,26 @@ def test_patches_made_ahead_change_no_answer_and_are_made_once(
         assert isinstance(other, Response)
         assert one.shown == other.shown
         assert one.usage["prompt_tokens"] == other.usage["prompt_tokens"]
+
+
+@pytest.mark.parametrize("wrong", [1, None])
+def test_patches_that_differ_in_a_bit_or_fail_are_not_taken(
+    engine: VllmEngine, monkeypatch: pytest.MonkeyPatch, wrong: int | None
+) -> None:
+    own = engine._llm.renderer.get_mm_processor()
+    plain = type(own).__base__(own.info, own.dummy_inputs)
+    assert type(quick(plain, own.arguments)) is not type(plain)
+    cut = Patcher.__call__
+
+    def changed(patcher: Patcher, frames: Any) -> Any:
+        if wrong is None:
+            raise RuntimeError("another version")
+        patches = cut(patcher, frames)
+        patches[-1, -1] ^= wrong
+        return patches
+
+    monkeypatch.setattr(Patcher, "__call__", changed)
+    assert quick(plain, own.arguments) is plain
 
 
 def _cropped(clip: VideoInput) -> VideoInput:

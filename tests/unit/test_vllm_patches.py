@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -54,6 +55,7 @@ class Slow:
 
     def patcher(self, frames: Pixels) -> str:
         self.patched += 1
+        time.sleep(0.001 * len(frames))
         return "patches"
 
     def missing(self, prompt: dict[str, Any], cache: Any) -> list[Pixels]:
@@ -83,6 +85,25 @@ def test_a_video_is_made_once_for_all_questions_that_are_asked_together() -> Non
     with ahead() as (one, processor):
         assert asyncio.run(all_at_once(one, processor)) == [True, False, True, False]
         assert processor.patched == 2
+
+
+def test_questions_go_on_in_the_order_they_came_however_long_their_videos_take() -> None:
+    async def ask(one: Ahead, order: list[str], name: str, length: int) -> None:
+        async with one.of({"multi_modal_uuids": {"video": [name]}, "frames": [noise(length, 32, 32)]}):
+            order.append(name)
+            await asyncio.sleep(0)
+
+    async def all_at_once(one: Ahead, order: list[str]) -> None:
+        lengths = {"a": 60, "b": 2, "c": 30, "d": 1}
+        await asyncio.gather(*(ask(one, order, name, lengths[name]) for name in "aabbccdda"))
+
+    with ahead() as (one, processor):
+        one.room.limit = noise(60, 32, 32).nbytes + 1  # room for one long video, or for the short ones
+        order: list[str] = []
+        asyncio.run(asyncio.wait_for(all_at_once(one, order), 20))
+        assert "".join(order) == "aabbccdda"
+        assert not one.room.used
+        assert processor.patched == 4
 
 
 def test_patches_of_a_question_that_fails_are_forgotten() -> None:

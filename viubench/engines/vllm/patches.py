@@ -12,11 +12,11 @@ Example:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import zip_longest
 from typing import Any, TypeGuard
-from weakref import WeakValueDictionary
 
 import cv2
 import numpy as np
@@ -133,6 +133,9 @@ class Ahead:
     """Makes patches in other threads than vLLM's one for videos, where `processor` is a quick one: as many videos at
     a time as memory allows, each once however many questions ask for it, and none that vLLM has in its cache.
 
+    Prompts go on in the order they came, so that vLLM gets the questions of a video one after the other: its encoder
+    keeps a few videos only.
+
     Example:
         async with Ahead(renderer).of(prompt):
             await renderer.render_cmpl_async([prompt])
@@ -142,7 +145,10 @@ class Ahead:
         self.renderer = renderer
         self.processor = renderer.get_mm_processor()
         self.room = ByteBudget(PATCH_BYTES)
-        self.turns: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
+        self.entry = asyncio.Lock()  # who came first gets room first: later ones wait for it
+        self.last = asyncio.Event()
+        self.last.set()
+        self.coming: Counter[tuple[str, ...]] = Counter()
 
     @asynccontextmanager
     async def of(self, prompt: Mapping[str, Any]) -> AsyncIterator[None]:
@@ -151,20 +157,29 @@ class Ahead:
         if not names or not hasattr(self.processor, "patcher"):
             yield
             return
-        async with self.turns.setdefault(names, asyncio.Lock()):
-            missing = self.processor.missing(prompt, self.renderer.mm_processor_cache)
-            if not missing:
+        before, self.last = self.last, asyncio.Event()
+        done, first = self.last, not self.coming[names]
+        self.coming[names] += 1
+        try:
+            async with AsyncExitStack() as held:
+                if first:  # the others find it in vLLM's cache
+                    await self._make(self.processor.missing(prompt, self.renderer.mm_processor_cache), held)
+                await before.wait()
                 yield
-                return
-            async with self.room.hold(sum(frames.nbytes for frames in missing)):
-                made = await asyncio.gather(*(asyncio.to_thread(self.processor.patcher, frames) for frames in missing))
-                self.processor.made |= {id(frames): one for frames, one in zip(missing, made, strict=True)}
-                del made
-                try:
-                    yield
-                finally:
-                    for frames in missing:
-                        self.processor.made.pop(id(frames), None)
+        finally:
+            self.coming -= Counter([names])
+            done.set()
+
+    async def _make(self, videos: Sequence[Pixels], held: AsyncExitStack) -> None:
+        """Make the patches of videos; they are kept until `held` is closed."""
+        if not videos:
+            return
+        async with self.entry:
+            await held.enter_async_context(self.room.hold(sum(frames.nbytes for frames in videos)))
+        for frames in videos:
+            held.callback(self.processor.made.pop, id(frames), None)
+        made = await asyncio.gather(*(asyncio.to_thread(self.processor.patcher, frames) for frames in videos))
+        self.processor.made |= {id(frames): one for frames, one in zip(videos, made, strict=True)}
 
 
 def _drawn(processor: Any, size: tuple[int, int, int], arguments: Mapping[str, Any]) -> Any:
