@@ -40,10 +40,12 @@ def cases_2026(texts: list[str], times: list[str]) -> dict[str, Case]:
     def overall(results: Sequence[Any]) -> float:
         return ve.videoevalpro_mcq_aggregate_results(results)["overall"]
 
-    def vsi(metric: str) -> tuple[Any, ...]:
-        return lambda doc, said: vs.vsibench_process_results(dict(doc), said), "vsibench_overall", field(metric), (
-            lambda results: mean(results, field(metric))
-        ), 1  # fmt: skip
+    def vsi(metric: str, aggregate: Callable[[Any], float] | None = None) -> tuple[Any, ...]:
+        def process(doc: dict[str, Any], said: list[str]) -> Any:
+            return vs.vsibench_process_results(dict(doc), said)  # which writes into the row
+
+        whole = aggregate or (lambda results: mean(results, field(metric)))
+        return process, "vsibench_overall", field(metric), whole, 1
 
     made = [
         plain("videomme_v2", rows_of.videomme_v2(), v2.videomme_v2_process_results, "videomme_v2_overall_score",
@@ -70,7 +72,9 @@ def cases_2026(texts: list[str], times: list[str]) -> dict[str, Case]:
               "videoevalpro_mcq_score", field("correct"), overall, 1),
         _with_dice("video_holmes", rows_of.video_holmes(), vh, texts, vh.video_holmes_process_results,
                    "video_holmes_accuracy", field("score"), vh.video_holmes_aggregate_accuracy),
-        plain("vsibench", rows_of.vsibench("choice"), *vsi("accuracy")),
+        plain("vsibench", rows_of.vsibench("route"), *vsi("accuracy")),
+        plain("vsibench_direction", rows_of.vsibench("direction"),
+              *vsi("accuracy", vs.vsibench_aggregate_object_rel_direction_accuracy)),
         plain("vsibench_number", rows_of.vsibench("number"), *vsi("MRA:.5:.95:.05"),
               answers=number_answers(seed=3, n=len(texts))),
         plain("mlvu_test", rows_of.mlvu_test(), ml.mlvu_process_results, "mlvu_percetion_score",

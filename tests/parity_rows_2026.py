@@ -130,13 +130,16 @@ def video_holmes() -> list[Row]:
 
 
 def vsibench(kind: str) -> list[Row]:
-    """Of the questions with options (`choice`), or with a number."""
+    """Of the questions with options (`route`, or `direction` in three difficulties), or with a number (`number`)."""
     if kind == "number":
         return [_number(k) for k in range(13)]
     rows = []
     for k, (options, true) in enumerate(drawn(32, 13, 2, 4)):
-        doc = {"question_type": "route_planning", "question": f"Where to from {k}?", "options": lettered(options)}
-        rows.append(Row(doc | {"ground_truth": ascii_uppercase[true]}, choice(options, true)))
+        difficulty = ("easy", "medium", "hard", "hard")[k % 4]
+        asked = "route_planning" if kind == "route" else f"object_rel_direction_{difficulty}"
+        doc = {"question_type": asked, "question": f"Where to from {k}?", "options": lettered(options)}
+        item = choice(options, true)
+        rows.append(Row(doc | {"ground_truth": ascii_uppercase[true]}, item, groups={"difficulty": difficulty}))
     return rows
 
 

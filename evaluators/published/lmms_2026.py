@@ -253,5 +253,6 @@ def _timelens(text: str, item: Gradable) -> float:
 
 
 VSIBENCH = Rule("lmms-eval/vsibench", _vsibench)
+VSIBENCH_DIRECTION = Rule("lmms-eval/vsibench_direction", _vsibench, mean_of_groups("difficulty"))
 VSIBENCH_NUMBER = Rule("lmms-eval/vsibench_number", _vsibench_number)
 TIMELENS = Rule("lmms-eval/timelens", _timelens)

@@ -18,7 +18,9 @@ from viubench.cli.tables import judged_table, results_table
 from viubench.errors import Exit, ViubenchError
 
 CAPTIONS = "tempcompass_captioning"
-OPEN = (CAPTIONS, "video_mmmu_open", "video_tt_open", "mlvu_sub_scene", "mlvu_summary")
+OPEN = (
+    CAPTIONS, "video_mmmu_open", "video_tt_open", "mlvu_sub_scene", "mlvu_summary", "mmvu_open", "videoeval_pro"
+)  # fmt: skip
 
 
 def replies(task: str) -> dict[str, str]:

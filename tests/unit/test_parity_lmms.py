@@ -44,7 +44,7 @@ TASKS = (
     "videomme", "lvbench", "longvideobench_val_v", "cgbench", "temporal_grounding_charades", "video_mmmu_perception",
     "video_mmmu_comprehension", "video_mmmu_adaptation", "videott_single_mc", "mlvu_dev", "videomme_v2", "mmvu_val",
     "motionbench_full", "egoschema_subset", "perceptiontest_val_mc", "nextqa_mc_test", "timelens_charades", "tomato",
-    "tvbench", "videoevalpro_mcq", "video_holmes", "vsibench", "vsibench_number", "mlvu_test",
+    "tvbench", "videoevalpro_mcq", "video_holmes", "vsibench", "vsibench_direction", "vsibench_number", "mlvu_test",
 )  # fmt: skip
 
 

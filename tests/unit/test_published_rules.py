@@ -135,7 +135,7 @@ def test_every_rule_is_named_as_registered_and_knows_the_true_answer(name: str) 
     item, text = ITEM_OF.get(name, (small(ITEM) if name == "official/cvbench" else ITEM, "B"))
     assert rule.name == name
     assert rule.verdict(text, item) == 1.0
-    groups = {"task_type": "plotQA", "goal": "tea", "steps": "4", "group_type": "relevance"}
+    groups = {"task_type": "plotQA", "goal": "tea", "steps": "4", "group_type": "relevance", "difficulty": "easy"}
     rows = [
         RuleVerdict(1.0, "7", {**groups, "question": kind, "place": str(place)})
         for place, kind in enumerate(("text", "text", "video", "video"), start=1)

@@ -13,6 +13,7 @@ from example_rows import CATALOGUE, EXAMPLES, content, copied, samples_of, score
 import evaluators
 from evaluators.plugins import registered
 from viubench.datasets import loader, row_files
+from viubench.runner.validate import fault
 from viubench.schema import Sample
 from viubench.scoring.grade import grade
 from viubench.tasks import templating
@@ -105,6 +106,15 @@ def test_vsibench_numbers_are_worth_how_near_they_are() -> None:
     assert sample.target == 9.5
     evaluator = evaluators.get("number")
     assert grade("10 square meters", "stop", sample, evaluator).scores == {"mra": 0.9}
+
+
+def test_numbers_that_are_as_good_as_each_other_are_no_fault_of_a_task(tmp_path: Path) -> None:
+    data = copied("vsibench_room_size", tmp_path)
+    (file,) = data.glob("test-*")
+    row = {"id": 0, "dataset": "scannet", "scene_name": "inv", "question": "How large is it?", "options": None}
+    row |= {"question_type": "room_size_estimation"}
+    write_lines(file, [row | {"ground_truth": truth} for truth in ("10.0", "10.2", "31.4")])
+    assert fault(CATALOGUE.task("vsibench_room_size"), CATALOGUE, tmp_path) is None
 
 
 def test_motionbench_leaves_out_the_hidden_half_and_keeps_what_its_video_is() -> None:
