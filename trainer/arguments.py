@@ -69,8 +69,8 @@ def check(config: TrainConfig, out: Path, processes: Processes) -> None:
             f"there is no file {settings}", where="trl.deepspeed", hint="name a JSON file of DeepSpeed's"
         )
     # As long as such arguments live, transformers opens every model sharded.
-    trl = {name: value for name, value in config.trl.items() if name != "deepspeed"}
-    grpo_arguments(config.model_copy(update={"trl": trl}), out, processes)
+    config = config.model_copy(update={"trl": {key: value for key, value in config.trl.items() if key != "deepspeed"}})
+    grpo_arguments(config, out, processes)
     if config.warm_start is not None:
         sft_arguments(config, out, processes)
 
@@ -150,7 +150,8 @@ def shared_arguments(config: TrainConfig, out: Path, processes: Processes) -> di
 
 
 def sft_arguments(config: TrainConfig, out: Path, processes: Processes) -> TrainingArguments:
-    """Arguments of the warm start into folder `out`. Raises as `grpo_arguments`."""
+    """Arguments of the warm start into folder `out`: of `trl` those keys that transformers has, such as optim or
+    deepspeed; the others are about GRPO. Raises as `grpo_arguments`."""
     from transformers import TrainingArguments
 
     warm = config.warm_start
@@ -165,7 +166,8 @@ def sft_arguments(config: TrainConfig, out: Path, processes: Processes) -> Train
         "warmup_steps": warm.warmup_steps,
         **_schedule(warm.learning_rate, 0.1),
     }
-    return _built(TrainingArguments, values)
+    known = {field.name for field in fields(TrainingArguments)}
+    return _built(TrainingArguments, values | {name: value for name, value in config.trl.items() if name in known})
 
 
 def micro_batches(config: TrainConfig, questions: int, where: str, processes: Processes) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 Example:
     check_video_used(policy, questions, config)   # another video changes the log-probabilities of the answers
-    check_prompts(policy, packed)                 # the prompt has the frames' true times and sizes
+    check_prompt(policy, packed)                  # the prompt has the frames' true times and visual tokens
     check_logprob_gap(gaps, packed, limit)        # the rollouts come from the policy that is trained
 """
 
@@ -10,21 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trainer import rewards
 from trainer.config import TrainConfig
 from trainer.dataset import Questions, of_task
-from trainer.model.packing import GRIDS, Packed
+from trainer.model.packing import Packed
 from trainer.model.policy import Policy, Rollouts
-from trainer.rewards import Diagnostics
-from viubench.engines import prompts
-from viubench.engines.checkpoints import describe_checkpoint
-from viubench.engines.token_counts import TIMESTAMPED_TYPES
+from trainer.rewards import AnswerHistory, Diagnostics
+from viubench.engines import sight
 from viubench.errors import ViubenchError
-from viubench.video import timestamps
-from viubench.video.frames import VideoInput
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,10 +35,11 @@ def check_video_used(policy: Policy, questions: Questions, config: TrainConfig) 
     """Raises ViubenchError when no answer's log-probability to the first questions changes with inverted frames."""
     samples = questions.batch(0)[: config.micro_batch_size]
     pairs = [(sample, questions.videos(sample)) for sample in samples]
-    inverted = [(one, [replace(video, pixels=255 - video.pixels, key="") for video in videos]) for one, videos in pairs]
-    packed, other = (policy.stack([policy.pack(*pair) for pair in them]) for them in (pairs, inverted))
+    packed = policy.stack([policy.pack(*pair) for pair in pairs])
+    inverted = policy.stack([policy.pack(sample, list(map(sight.negative, videos))) for sample, videos in pairs])
     rollouts = policy.rollout(packed, 2, [config.seed] * len(samples), config.temperature, config.max_completion_length)
-    effect = policy.video_effect(packed, other, rollouts.tokens, rollouts.mask)
+    own, its = (policy.logprobs(one, rollouts.tokens, rollouts.mask, 1.0)[0] for one in (packed, inverted))
+    effect = float((own - its).abs().max())
     if not effect >= MIN_VIDEO_EFFECT:  # NaN too
         raise ViubenchError(
             f"another video changes no log-probability by more than {effect:.1e}: the model does not see its video",
@@ -52,50 +48,20 @@ def check_video_used(policy: Policy, questions: Questions, config: TrainConfig) 
         )
 
 
-def check_prompts(policy: Policy, packed: Packed) -> None:
-    """Raises ViubenchError, naming the item, for a prompt without its frames' true times, or a frame of another size.
+def check_prompt(policy: Policy, packed: Packed) -> None:
+    """Raises ViubenchError, naming the item, for a prompt (one row) without its frames' true times or visual tokens.
 
     A processor without metadata assumes 24 frames a second, or resizes the frames once more.
     """
-    settings = policy.processor.video_processor
-    group, patch = int(settings.temporal_patch_size), int(settings.patch_size)
-    stamped = describe_checkpoint(str(policy.path))["model_type"] in TIMESTAMPED_TYPES
-    inputs = packed.inputs
-    spacing = [float(seconds) for seconds in inputs.get("second_per_grid_ts", ())]
-    grids = {still: inputs[name].tolist() for still, name in ((False, GRIDS[0]), (True, GRIDS[1])) if name in inputs}
-    for row, (sample, videos) in enumerate(zip(packed.samples, packed.videos, strict=True)):
-        moving = prompts.moving(videos)
-        problem = None
-        if stamped and moving:
-            text = policy.processor.tokenizer.decode(inputs["input_ids"][row])
-            problem = timestamps.missing_timestamps(text, [timestamps.metadata(video) for video in moving], group)
-        elif spacing:
-            pairs = [(video, spacing.pop(0)) for video in moving]
-            problem = next(filter(None, (_timing_mismatch(video, seconds / group) for video, seconds in pairs)), None)
-        sizes = [_size_mismatch(video, grids[video.still].pop(0), group, patch) for video in videos]
-        if (problem := problem or next(filter(None, sizes), None)) is not None:
-            raise ViubenchError(
-                f"the model would not see the frames as they are: {problem}",
-                where=f"item {sample.id}",
-                hint="frame sides must be multiples of the model's patches; check the checkpoint's processor",
-            )
-
-
-def _timing_mismatch(video: VideoInput, seconds: float) -> str | None:
-    """What is wrong with `seconds`, for a model that only knows the mean spacing of the frames."""
-    true = (video.times[-1] - video.times[0]) / max(len(video) - 1, 1)
-    # Frames at the middles and frames at the ends of n equal parts differ by 1 / n; a guessed rate by far more.
-    if true and not 0.5 < seconds / true < 2:
-        return f"its frames are {true:.3g} s apart, and the prompt says {seconds:.3g} s"
-    return None
-
-
-def _size_mismatch(video: VideoInput, seen: list[int], group: int, patch: int) -> str | None:
-    """What is wrong when `video` became `seen` patches in time, height and width."""
-    frames, height, width = video.pixels.shape[:3]
-    if seen != (expected := [-(-frames // group), height / patch, width / patch]):
-        return f"{frames} frames of {width} x {height} became {seen} patches, not {expected}"
-    return None
+    (sample,), (videos,), inputs = packed.samples, packed.videos, packed.inputs
+    ids = inputs["input_ids"][0].tolist()
+    read = [token for token in ids if token not in policy.barred]
+    text = policy.processor.tokenizer.decode(read, clean_up_tokenization_spaces=False)
+    spacing = tuple(map(float, inputs.get("second_per_grid_ts", ())))
+    try:
+        policy.prover.prompt(sight.Processed(text, len(ids) - len(read), (), spacing), videos)
+    except ViubenchError as error:
+        raise ViubenchError(error.message, where=f"item {sample.id}", hint=error.hint) from None
 
 
 # --- rollouts -------------------------------------------------------------------------------------------------
@@ -118,11 +84,6 @@ def check_rollouts(rollouts: Rollouts, answers: int, max_tokens: int) -> None:
         raise ViubenchError(f"the rollouts cannot be trained on: {problem}", where="rollouts")
 
 
-def logprob_gaps(logprobs: Tensor, rollouts: Rollouts, questions: int) -> tuple[Tensor, float]:
-    """`gaps` between `logprobs` of the trainer, float [B * n, L] with B `questions`, and the rollout's."""
-    return gaps(logprobs.detach() - rollouts.logprobs, rollouts.mask, questions)
-
-
 def gaps(difference: Tensor, mask: Tensor, questions: int) -> tuple[Tensor, float]:
     """Of a difference in nats, float [B * n, L], float [B]: the mean absolute one over the answer tokens (`mask`) of
     each of B `questions`, and the largest of all; 0 where no token counts."""
@@ -132,7 +93,7 @@ def gaps(difference: Tensor, mask: Tensor, questions: int) -> tuple[Tensor, floa
 
 
 def check_logprob_gap(gap: Tensor, packed: Packed, limit: float) -> None:
-    """Raises ViubenchError for a question whose mean gap (float [B], see `logprob_gaps`) is above `limit` nats."""
+    """Raises ViubenchError for a question whose mean gap (float [B], see `gaps`) is above `limit` nats."""
     worst = int(gap.nan_to_num(math.inf).argmax())
     if not float(gap[worst]) <= limit:  # NaN too
         raise ViubenchError(
@@ -143,30 +104,22 @@ def check_logprob_gap(gap: Tensor, packed: Packed, limit: float) -> None:
         )
 
 
-def check_finite(metrics: Mapping[str, float]) -> None:
-    """Raises ViubenchError, before the weights change, for a loss or a norm that is not finite."""
-    for name, value in metrics.items():
-        if not math.isfinite(value):
-            raise ViubenchError(
-                f"{name} is {value}", where="training", hint="lower learning_rate or max_grad_norm, or use float32"
-            )
-
-
 # --- collapse -------------------------------------------------------------------------------------------------
 
 
 def constant_baselines(questions: Questions, config: TrainConfig) -> dict[str, float]:
-    """Task -> the reward of the best constant answer on the validation items, chosen on the training items."""
+    """Task -> the reward of the best constant answer, chosen on the training items, on the validation items (on those
+    it was chosen on where there are none)."""
     baselines = {}
     for task, evaluator in questions.evaluators.items():
-        kind = config.tasks[task].reward
-        text = rewards.best_constant(of_task(task, questions.train.samples), evaluator, kind)
-        baselines[task] = rewards.constant_reward(text, of_task(task, questions.held_out.samples), evaluator, kind)
+        kind, train = config.tasks[task].reward, of_task(task, questions.train.samples)
+        items = of_task(task, questions.held_out.samples) or train
+        baselines[task] = rewards.constant_reward(rewards.best_constant(train, evaluator, kind), items, evaluator, kind)
     return baselines
 
 
 def top_share_limits(questions: Questions) -> dict[str, float]:
-    """Task -> `top_share` of `rewards.collapse_reason`, from the training items."""
+    """Task -> `top_share` of a collapse, from the training items."""
     return {
         task: rewards.top_share_limit(of_task(task, questions.train.samples), evaluator)
         for task, evaluator in questions.evaluators.items()
@@ -187,36 +140,34 @@ class Patience:
         """Count a step's diagnostics over all tasks. Raises ViubenchError when the patience is over."""
         self._unread = self._unread + 1 if whole.parsed == 0 else 0
         self._equal = self._equal + 1 if whole.zero_advantage == 1 else 0
-        if self.steps and self._unread >= self.steps:
-            raise ViubenchError(
-                f"no answer of the last {self.steps} steps could be read, so nothing is learned",
-                where="checks.patience",
-                hint="look at OUT/answers; a model that does not answer in the asked form needs a warm start, "
-                "one that is cut a longer max_completion_length",
-            )
-        if self.steps and self._equal >= self.steps:
-            raise ViubenchError(
-                f"in the last {self.steps} steps all answers to a question had the same reward, so nothing is learned",
-                where="checks.patience",
-                hint="take easier or harder items, smooth rewards, a higher temperature or more num_generations",
-            )
+        if not self.steps or max(self._unread, self._equal) < self.steps:
+            return
+        what, hint = (
+            f"no answer of the last {self.steps} steps could be read",
+            "look at OUT/answers; a model that does not answer in the asked form needs a warm start, one that is cut "
+            "a longer max_completion_length",
+        )
+        if self._unread < self.steps:
+            what = f"in the last {self.steps} steps all answers to a question had the same reward"
+            hint = "take easier or harder items, smooth rewards, a higher temperature or more num_generations"
+        raise ViubenchError(f"{what}, so nothing is learned", where="checks.patience", hint=hint)
 
 
 class CollapseMonitor:
-    """Detects a collapse of a task's answers; `limits` are `top_share` of `rewards.collapse_reason` by task."""
+    """Detects a collapse of a task's answers; `limits` are the `top_share` of `AnswerHistory.collapse_reason`."""
 
     def __init__(self, limits: Mapping[str, float], *, stop: bool, warn: Callable[[str], None]) -> None:
         self.limits, self.stop, self._warn = dict(limits), stop, warn
-        self._history: dict[str, list[Diagnostics]] = {}
+        self._history: dict[str, AnswerHistory] = {}
         self._warned: set[str] = set()
 
     def update(self, kind: str, results: Mapping[str, Diagnostics]) -> dict[str, str]:
         """Add the diagnostics of a step or a validation (`kind`); returns `alarm/TASK` -> why it looks collapsed."""
         alarms = {}
         for task, one in results.items():
-            key = f"{kind}/{task}"
-            self._history[key] = rewards.trim_history([*self._history.get(key, ()), one])
-            if (why := rewards.collapse_reason(self._history[key], top_share=self.limits[task])) is not None:
+            history = self._history.setdefault(f"{kind}/{task}", AnswerHistory())
+            history.add(one.answers)
+            if (why := history.collapse_reason(self.limits[task])) is not None:
                 alarms[f"alarm/{task}"] = f"{kind}: {why}"
         return alarms
 
@@ -236,13 +187,8 @@ class CollapseMonitor:
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs, as JSON."""
-        return {
-            key: [vars(one) | {"answers": list(one.answers)} for one in seen] for key, seen in self._history.items()
-        }
+        return {key: dict(vars(seen)) for key, seen in self._history.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put back what `state` returned."""
-        self._history = {
-            key: [Diagnostics(**one | {"answers": tuple(one["answers"])}) for one in seen]
-            for key, seen in state.items()
-        }
+        self._history = {key: AnswerHistory(**seen) for key, seen in state.items()}

@@ -148,44 +148,31 @@ class RolloutEngine(Strict):
 
 
 class TrainConfig(Strict):
-    """A training run.
+    """A training run. Keys that TRL's GRPOConfig has, or transformers' TrainingArguments, mean the same here.
 
     Attributes:
         model: a checkpoint folder or a hub id; may be left empty and given on the command line.
         tasks: the mixture, by task name.
         protocol: name or file of how a video is shown; empty means each task's own.
         seed: of the questions' order and of the rollouts.
-        max_steps: optimizer steps.
         train_batch_size: questions asked at once, each with `num_generations` rollouts (the size of a GRPO group).
         mini_batch_size: questions of an optimizer step; none is all of a batch, which is on-policy.
-        num_iterations: optimizer passes over each batch.
         micro_batch_size: questions in one forward pass, at most; changes speed and memory, and rounding.
         temperature: of the rollouts, and of the policy in the loss.
-        max_completion_length: longest answer, in tokens.
-        loss_type, epsilon, epsilon_high, beta, use_bias_correction_kl, importance_sampling_level, scale_rewards,
-            mask_truncated_completions: as in TRL's GRPOConfig.
-        vllm_importance_sampling_correction, vllm_importance_sampling_mode, vllm_importance_sampling_clip_max: as in
-            TRL's; for rollouts by vLLM.
         dynamic_sampling: what happens to a group whose rewards are all equal: it counts as an answer (`none`), it is
             left out (`skip`), or other questions are asked in its place, at most `max_resamples` times (`resample`).
         soft_punish_cache: the reward of an answer falls over its last so many tokens (DAPO, arXiv 2503.14476, eq. 13).
         length_penalty: reward taken off an answer of `max_completion_length` tokens, off shorter ones by their share.
-        learning_rate: of AdamW, at its peak.
-        warmup_steps: steps of linear rise to the peak.
         min_lr_ratio: learning rate after the last step as a share of the peak; the decay is linear.
-        max_grad_norm: the gradient is clipped to this L2 norm.
         dtype: number format of the weights; those that are trained whole must be float32.
         bf16: compute in bfloat16 (autocast), over float32 weights.
-        gradient_checkpointing: compute activations again in the backward pass: less memory, and each answer has its own
-            copy of the prompt.
+        gradient_checkpointing: less memory; each answer then has its own copy of the prompt.
         warm_start: supervised steps before GRPO, for a model that cannot answer at all.
-        save_steps: a checkpoint every so many steps and after the last.
-        save_total_limit: the newest so many checkpoints are kept.
-        save_best: keep the checkpoint of the best validation score too.
+        save_total_limit: the newest so many checkpoints are kept; with `save_best` that of the best validation too.
         eval_steps: validation (greedy answers) every so many steps and beside each checkpoint; 0 is never.
         eval_limit: the first so many validation items of each task.
         log_completions: answers of each step that are kept in OUT/answers; 0 is none.
-        report_to: loggers beside train.jsonl: tensorboard, trackio, wandb.
+        report_to: loggers beside train.jsonl.
         trl: other fields of TRL's GRPOConfig by their names, such as optim or deepspeed.
     """
 
@@ -271,12 +258,13 @@ class TrainConfig(Strict):
         for name, steps in ({"save_steps": self.save_steps, "eval_steps": self.eval_steps} | evaluated).items():
             if steps % self.steps_per_batch:
                 raise ValueError(f"{name} must be a multiple of the {self.steps_per_batch} optimizer steps of a batch")
-        warm = self.warm_start
-        if warm is not None and warm.thresholds and (odd := set(warm.thresholds) ^ set(self.tasks)):
-            # The mean over tasks hides one that has not begun to learn.
-            raise ValueError(f"warm_start.thresholds and tasks must name the same tasks; {sorted(odd)[0]!r} is in one")
-        if self.warm_start is not None and (odd := set(self.warm_start.weights) - set(self.tasks)):
-            raise ValueError(f"warm_start.weights names {sorted(odd)[0]!r}, which is none of the tasks")
+        if (warm := self.warm_start) is not None:
+            if warm.thresholds and (odd := set(warm.thresholds) ^ set(self.tasks)):
+                # The mean over tasks hides one that has not begun to learn.
+                one = sorted(odd)[0]
+                raise ValueError(f"warm_start.thresholds and tasks must name the same tasks; {one!r} is in one")
+            if odd := set(warm.weights) - set(self.tasks):
+                raise ValueError(f"warm_start.weights names {sorted(odd)[0]!r}, which is none of the tasks")
         return self
 
     @property

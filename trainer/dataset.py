@@ -91,20 +91,16 @@ class Questions:
                 built = pretext_items.read(Path(folder), catalogue, store, videos, option)
                 splits[name] = _chosen(built, config, folder)
             elif need_validation or name == "training":
-                raise ViubenchError(
-                    f"no folder of {name} items was given",
-                    where=option,
-                    hint="create one: viubench build, from videos of its own",
-                )
-        tasks = {task: splits["training"].tasks[task] for task in config.tasks}
+                hint = "create one: viubench build, from videos of its own"
+                raise ViubenchError(f"no folder of {name} items was given", where=option, hint=hint)
+        tasks = splits["training"].tasks
         held_out = splits.get("validation", Dataset(tasks, [], Path()))
-        for name, task in tasks.items():
-            if held_out.tasks[name].evaluator != task.evaluator:
-                raise ViubenchError(
-                    f"{name} has another evaluator in the validation items than in the training items",
-                    where=config.items.validation,
-                    hint="build both from one task file",
-                )
+        if odd := [name for name, task in tasks.items() if held_out.tasks[name].evaluator != task.evaluator]:
+            raise ViubenchError(
+                f"{odd[0]} has another evaluator in the validation items than in the training items",
+                where=config.items.validation,
+                hint="build both from one task file",
+            )
         tested = {
             f"test ({folder})": pretext_items.read(folder, catalogue, store, option="--tests") for folder in tests
         }

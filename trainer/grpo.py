@@ -12,6 +12,7 @@ Source: DeepSeekMath (arXiv 2402.03300); rewards and settings: VideoSSR (arXiv 2
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer import checks
 from trainer.arguments import grpo_arguments
-from trainer.checkpoints.saving import AtomicCheckpoints
+from trainer.checkpoints.saving import StageTrainer
 from trainer.config import TrainConfig
 from trainer.dataset import Questions
 from trainer.model import forward
@@ -29,14 +30,15 @@ from trainer.rewards import Diagnostics, Rewarder, diagnose, diagnose_tasks, sha
 from trainer.rollouts import answer_log
 from trainer.rollouts.base import PolicyRollouts, RolloutSource
 from trainer.rollouts.sampler import Answered, Sampler
-from trainer.stage import Stage, shares_prompts, task_metrics
+from trainer.stage import Stage, task_metrics
 from trainer.trl_imports import GRPOTrainer, split_tensor_dict
+from viubench.errors import ViubenchError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
+class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
     """TRL's trainer over a `Stage` whose questions are answered by `sampler`."""
 
     _buffered_inputs: Any
@@ -44,7 +46,6 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
     def __init__(self, stage: Stage, sampler: Sampler) -> None:
         config, policy = stage.config, stage.policy
         self.config, self.policy, self.stage, self.sampler = config, policy, stage, sampler
-        forward.accept_packed(policy.base)
         super().__init__(
             model=policy.base,
             reward_funcs=[evaluators],
@@ -52,7 +53,7 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
             train_dataset=_turns(config),
             processing_class=policy.processor,
             peft_config=policy.peft_config,
-            rollout_func=_rollouts,
+            rollout_func=lambda prompts, trainer: trainer.sample(prompts),
         )
         if self.ref_model is not None:
             forward.accept_packed(self.accelerator.unwrap_model(self.ref_model))
@@ -138,28 +139,12 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
         for at, number in enumerate(self._scored):
             rows = slice(at * size, (at + 1) * size)
             length = max(int(mask[rows].sum(1).max()), 1)
-            with self.accelerator.autocast():
-                scored = self._score(model, self._packed(number), tokens[rows, :length], mask[rows, :length])
+            answers = tokens[rows, :length], mask[rows, :length]
+            scored = forward.score(self, model, self.policy.base, self._packed(number), *answers, self.temperature)
             parts.append([torch.nn.functional.pad(one, (0, logits_to_keep - length)) for one in scored])
         logprobs, entropies = (torch.cat(one) for one in zip(*parts, strict=True))
         self._logprobs = logprobs.detach()
         return logprobs, entropies, None
-
-    def _score(self, model: Any, packed: Packed, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        if shares_prompts(self):
-            scored: tuple[Tensor, Tensor] = model(
-                packed=packed,
-                tokens=tokens,
-                mask=mask,
-                temperature=self.config.temperature,
-                entropy_gradient=self._entropy_bonus_enabled,
-            )
-            return scored
-        base = self.policy.base
-        out = model(**forward.full_sequence(base, packed, tokens, mask), fused_lm_head=True)
-        entropy = out.log_probs.detach() * 0 if out.entropy is None else out.entropy  # of the reference
-        length = tokens.shape[1]
-        return out.log_probs[:, -length:], entropy[:, -length:]
 
     def _packed(self, number: int) -> Packed:
         """The questions of a micro-batch."""
@@ -178,12 +163,10 @@ class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer):  # type: ignore[misc]
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm)
-        checks.check_finite({"grad_norm": float(norm)})
+        if not math.isfinite(norm):
+            hint = "lower learning_rate or max_grad_norm, or use float32"
+            raise ViubenchError(f"grad_norm is {float(norm)}", where="training", hint=hint)
         return norm
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As TRL's, with the measures of the stage."""
-        super().log(logs | self.stage.numbers if "loss" in logs else logs, start_time)
 
 
 def train(
@@ -212,11 +195,6 @@ def step_summary(whole: Diagnostics) -> dict[str, float]:
     """Diagnostics over all tasks, without those that only mean something within one."""
     numbers = whole.numbers()
     return {name: numbers[name] for name in ("strict", "parsed", "zero_advantage", "length")}
-
-
-def _rollouts(prompts: list[str], trainer: Any) -> dict[str, Any]:
-    result: dict[str, Any] = trainer.sample(prompts)
-    return result
 
 
 def evaluators(reward: list[float], **_: Any) -> list[float]:

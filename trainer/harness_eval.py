@@ -2,7 +2,7 @@
 
 Example:
     evaluation = HarnessEvaluation(config, out, frame_cache=None, include_paths=())
-    evaluation(40)  # {"order": 0.81}, from out/checkpoint-000040 into out/evaluations/step-000040
+    evaluation(40)  # of out/checkpoint-000040 into out/evaluations/step-000040
 
 The run folder is an ordinary one: it is resumed after a kill, and reports and gates read it.
 """
@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.config import TrainConfig
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
-from viubench.storage.run_dir import read_manifest, read_results
+from viubench.storage.run_dir import read_manifest
 from viubench.system import child_process
 
 FOLDER = "evaluations"
@@ -39,12 +39,8 @@ class HarnessEvaluation:
     frame_cache: Path | None = None
     include_paths: Sequence[Path] = ()
 
-    def __call__(self, step: int) -> Mapping[str, float]:
-        """Task -> its headline value in [0, 1], of the checkpoint after `step` steps.
-
-        Raises:
-            ViubenchError: the run failed, a task is not in its results, or a value is outside [0, 1].
-        """
+    def __call__(self, step: int) -> None:
+        """Evaluate the checkpoint after `step` steps; ViubenchError where the run failed."""
         run = self.out / FOLDER / f"step-{step:06d}"
         run.parent.mkdir(parents=True, exist_ok=True)
         log = run.with_suffix(".log")
@@ -58,12 +54,6 @@ class HarnessEvaluation:
                 where=str(log),
                 hint="rerun the same command to resume",
             )
-        results = read_results(run).tasks
-        values = {task: results[task].value for task in self.config.tasks if task in results}
-        for task in self.config.tasks:
-            if not 0 <= values.get(task, -1) <= 1:  # NaN fails it too
-                raise ViubenchError(f"the evaluation gives {task} {values.get(task, 'no value')}", where=str(run))
-        return values
 
     def command(self, checkpoint: Path, run: Path) -> list[str]:
         """Arguments of Python that evaluate `checkpoint` into the run folder `run`."""

@@ -49,10 +49,8 @@ class Processes:
         if not re.fullmatch(r"(cpu|cuda(:\d+)?)?", device):
             raise ViubenchError(f"no such device: {device}", where="--device", hint="cpu, cuda, or cuda:0 and the like")
         kind, _, number = device.partition(":")
-        if kind != "cpu" and size == 1:
-            kind = _one_gpu(kind, number)
-        elif kind != "cpu":
-            kind = _gpus(kind, here)
+        if kind != "cpu":
+            kind = _gpu(kind, number, size, here)
         if size > 1 and sys.platform == "linux":
             # Die when torchrun is killed: it starts us in sessions of our own, where we would train on unseen.
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -81,31 +79,19 @@ SINGLE = Processes()
 """A run of one process on the CPU."""
 
 
-def _one_gpu(kind: str, number: str) -> str:
-    """The kind of device of a process that is alone; where there are several GPUs it sees one of them."""
+def _gpu(kind: str, number: str, size: int, here: int) -> str:
+    """The kind of device of a process among `size`, `here` on this machine; one that is alone sees one GPU."""
     import torch
 
-    if not torch.cuda.is_available():
-        if kind == "cuda":
-            raise ViubenchError("torch sees no GPU", where="--device", hint="train with --device cpu")
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not kind and not there:
         return "cpu"
-    if (there := torch.cuda.device_count()) > 1:
+    if here > there:
+        message = f"{here} processes for {there} GPUs" if there else "torch sees no GPU"
+        hint = f"start {there} processes, or train" if there else "train"
+        raise ViubenchError(message, where="--device", hint=f"{hint} with --device cpu")
+    if size == 1 and there > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = number or "0"
         if not number:
             print(f"training on one of {there} GPUs; all: torchrun --nproc-per-node {there} -m viubench train ...")
-    return "cuda"
-
-
-def _gpus(kind: str, here: int) -> str:
-    """The kind of device of each of the `here` processes on this machine."""
-    import torch
-
-    if not kind and not torch.cuda.is_available():
-        return "cpu"
-    if here > (there := torch.cuda.device_count()):
-        raise ViubenchError(
-            f"{here} processes for {there} GPUs",
-            where="torchrun --nproc-per-node",
-            hint=f"start {there} processes, or train with --device cpu",
-        )
     return "cuda"

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate
 from statistics import fmean
 from typing import Any, Literal
 
@@ -73,14 +72,8 @@ class Rewarder:
         the smooth reward replaces the random one.
 
         Raises:
-            ViubenchError: a task without a reward, or a reward that is no number in [0, 1].
+            ViubenchError: a reward that is no number in [0, 1].
         """
-        if sample.task not in self.evaluators:
-            raise ViubenchError(
-                f"no reward is configured for task {sample.task!r}",
-                where=sample.id,
-                hint=f"name it under tasks: in the training config (there are: {', '.join(sorted(self.kinds))})",
-            )
         evaluator = self.evaluators[sample.task]
         answer = grade(text, finish_reason, sample, evaluator).answer
         smooth = evaluator.reward(answer, sample)
@@ -186,53 +179,44 @@ def diagnose_tasks(groups: Iterable[AnswerGroup]) -> dict[str, Diagnostics]:
     return {task: diagnose(tasks[task]) for task in sorted(tasks)}
 
 
-def collapse_reason(history: Sequence[Diagnostics], *, top_share: float = TOP_SHARE) -> str | None:
-    """Why the answers to one task have collapsed: a sentence, or None.
+@dataclass
+class AnswerHistory:
+    """The answers to one task, step after step: how many were `seen`, and the first and last `size` of them.
 
-    Either one answer is given to more than `top_share` (in (0, 1), see `top_share_limit`) of the latest questions, or
-    these have at most half as many different answers as the same number of first questions. Judged over at least 64
-    questions, or the largest step or validation where that is more; the second rule needs twice as many. `history` is
-    oldest first.
+    A collapse is judged over `size` questions: 64, or those of the first step or validation where that has more.
     """
-    answers = [answer for one in history for answer in one.answers]
-    size = _window(history)
-    if len(answers) < size:
+
+    size: int = 0
+    seen: int = 0
+    first: Sequence[str | None] = ()
+    last: Sequence[str | None] = ()
+
+    def add(self, answers: Sequence[str | None]) -> None:
+        """Add the majority answers of a step or validation."""
+        self.size = self.size or max(MIN_QUESTIONS, len(answers))
+        self.seen += len(answers)
+        self.first, self.last = [*self.first, *answers][: self.size], [*self.last, *answers][-self.size :]
+
+    def collapse_reason(self, top_share: float = TOP_SHARE) -> str | None:
+        """Why the answers have collapsed: a sentence, or None.
+
+        Either one answer is given to more than `top_share` (in (0, 1), see `top_share_limit`) of the last questions, or
+        these have at most half as many different answers as the first, of twice as many in all.
+        """
+        if not self.seen or self.seen < self.size:
+            return None
+        answer, often = _top(self.last)
+        if often > top_share * self.size:
+            share = f"{often / self.size:.0%} of the last {self.size} questions"
+            return f"{answer} answers {share} (more than {top_share:.0%})"
+        before, now = _distinct(self.first), _distinct(self.last)
+        if self.seen >= 2 * self.size and before >= max(1, 2 * now):
+            return f"different answers fell from {before} in the first {self.size} questions to {now} in the last"
         return None
-    first, last = answers[:size], answers[-size:]
-    answer, often = _top(last)
-    if often > top_share * size:
-        return f"{answer} answers {often / size:.0%} of the last {size} questions (more than {top_share:.0%})"
-    if len(answers) >= 2 * size and _distinct(first) >= max(1, 2 * _distinct(last)):
-        return (
-            f"different answers fell from {_distinct(first)} in the first {size} questions "
-            f"to {_distinct(last)} in the last"
-        )
-    return None
-
-
-def trim_history(history: Sequence[Diagnostics]) -> list[Diagnostics]:
-    """The two ends of a task's history, which are all that `collapse_reason` reads.
-
-    Exact where no step has more than 64 questions of the task, or all have equally many.
-    """
-
-    def reach(ordered: Iterable[Diagnostics]) -> int:
-        """How many of `ordered` hold the answers of a window."""
-        totals = accumulate(len(one.answers) for one in ordered)
-        return next((number for number, total in enumerate(totals, start=1) if total >= size), len(history))
-
-    size = _window(history)
-    first, last = reach(history), reach(reversed(history))
-    return [*history[:first], *history[max(first, len(history) - last) :]]
-
-
-def _window(history: Sequence[Diagnostics]) -> int:
-    """How many questions a collapse is judged over."""
-    return max(MIN_QUESTIONS, *(len(one.answers) for one in history)) if history else MIN_QUESTIONS
 
 
 def top_share_limit(samples: Sequence[Sample], evaluator: Evaluator) -> float:
-    """The `top_share` of `collapse_reason` for these items (at least one) of one task.
+    """The `top_share` of a collapse for these items (at least one) of one task.
 
     Twice the share of the most frequent true answer, but half way to 1 where that is less, and never under the default.
     """

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 from transformers import Trainer
 
 from trainer.arguments import sft_arguments
-from trainer.checkpoints.saving import AtomicCheckpoints
+from trainer.checkpoints.saving import StageTrainer
 from trainer.config import TrainConfig, WarmStart
 from trainer.dataset import Questions, mixture
 from trainer.model import forward
 from trainer.model.policy import Policy
 from trainer.rewards import Diagnostics, Rewarder
-from trainer.rollouts.sampler import pack_question
-from trainer.stage import Stage, shares_prompts
+from trainer.stage import Stage
+from trainer.trl_imports import add_fused_lm_head
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
 
@@ -99,8 +99,15 @@ def warm_start(config: TrainConfig, out: Path, questions: Questions, policy: Pol
     stage = WarmStage(config, out / FOLDER, questions, policy, config.warm_start, options)
     check_thresholds(config.warm_start, stage.baselines)
     last = stage.run(lambda: WarmStartTrainer(stage))
-    if config.warm_start.thresholds and not stage.curriculum.finished:
-        raise _not_passed(stage.curriculum, config.warm_start, last)
+    if below := [task for task in config.warm_start.thresholds if not stage.curriculum.passed(task)]:
+        due = (config.warm_start.thresholds[task] for task in below)
+        required = ", ".join(f"{task} {one.score:g} and {one.exact:g}" for task, one in zip(below, due, strict=True))
+        raise ViubenchError(
+            f"the warm start's {config.warm_start.max_steps} steps ended with {len(below)} of {len(config.tasks)} "
+            f"tasks below their thresholds (score and exact match: {required}); the last checkpoint is {last}",
+            where="warm_start",
+            hint="allow more steps, easier items or lower thresholds; GRPO cannot improve a task that is never right",
+        )
     return last
 
 
@@ -119,7 +126,8 @@ class WarmStage(Stage):
         rewarder = Rewarder(dict.fromkeys(config.tasks, "smooth"), questions.evaluators)
         alone = config.model_copy(update={"harness_eval": None})
         super().__init__(alone, out, questions, policy, rewarder=rewarder, **options)
-        self.warm, self.eval_steps = warm, warm.eval_steps
+        self.warm = warm
+        self.eval_steps = warm.eval_steps if warm.thresholds or questions.held_out.samples else 0
         self.curriculum = Curriculum(dict.fromkeys(config.tasks, 0))
 
     def present(self) -> dict[str, Any]:
@@ -143,14 +151,14 @@ class WarmStage(Stage):
             control.should_save = control.should_training_stop = True
 
 
-class WarmStartTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
+class WarmStartTrainer(StageTrainer, Trainer):  # type: ignore[misc]
     """transformers' Trainer on the true answers to the questions of a curriculum."""
 
     def __init__(self, stage: WarmStage) -> None:
         config, policy = stage.config, stage.policy
         self.config, self.policy, self.stage = config, policy, stage
         model = policy.base
-        forward.accept_packed(model)
+        add_fused_lm_head(model)
         if policy.peft_config is not None:
             from peft import get_peft_model
 
@@ -162,40 +170,30 @@ class WarmStartTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
             model=model, args=args, train_dataset=turns, data_collator=list, processing_class=policy.processor
         )
         self._batch: list[Sample] = []
-        self._tokens = self._micro_batch = 0
+        self._micro_batch = 0
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """Forward and backward pass of one micro-batch: -log p of the true answers, a mean over the step's tokens."""
-        if self._micro_batch % self.args.gradient_accumulation_steps == 0:
+        parts = self.args.gradient_accumulation_steps
+        turn = self._micro_batch % parts
+        if turn == 0:
             self._batch = self.stage.curriculum.next_batch(self.stage.questions, self.config, self.stage.warm)
-            self._tokens = sum(len(self.policy.encode_answer(sample.answer_text)) for sample in self._batch)
-        share = self.stage.processes.share(self._batch)
-        size = len(share) // self.args.gradient_accumulation_steps
-        first = self._micro_batch % self.args.gradient_accumulation_steps * size
-        samples = share[first : first + size]
         self._micro_batch += 1
+        share = self.stage.processes.share(self._batch)
+        size = len(share) // parts
         model.train()
-        with self.compute_loss_context_manager():
-            loss = self._loss(model, samples)
         # Gradients of several processes are averaged, not summed.
-        self.accelerator.backward(loss * self.stage.processes.size)
-        return loss.detach() * self.stage.processes.size
+        loss = self._loss(model, share[turn * size : (turn + 1) * size]) * self.stage.processes.size
+        self.accelerator.backward(loss)
+        return loss.detach()
 
     def _loss(self, model: Any, samples: Sequence[Sample]) -> Tensor:
-        questions = self.stage.questions
-        packed = self.policy.stack([pack_question(self.policy, one, questions.videos(one)) for one in samples])
-        tokens, mask = self.policy.pad_answers([self.policy.encode_answer(one.answer_text) for one in samples])
-        if not shares_prompts(self):
-            inputs = forward.full_sequence(self.policy.base, packed, tokens, mask)
-            loss: Tensor = model(**inputs, num_items_in_batch=self._tokens).loss
-            return loss
-        logprobs, _ = model(packed=packed, tokens=tokens, mask=mask, temperature=1.0)
-        total: Tensor = -logprobs.sum() / self._tokens
+        policy, questions = self.policy, self.stage.questions
+        packed = policy.stack([policy.pack(one, questions.videos(one)) for one in samples])
+        tokens, mask = policy.pad_answers([policy.encode_answer(one.answer_text) for one in samples])
+        logprobs, _ = forward.score(self, model, policy.base, packed, tokens, mask, 1.0)
+        total: Tensor = -logprobs.sum() / sum(len(policy.encode_answer(one.answer_text)) for one in self._batch)
         return total
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As transformers', with the measures of the stage."""
-        super().log(logs | self.stage.numbers if "loss" in logs else logs, start_time)
 
 
 def check_thresholds(warm: WarmStart, baselines: Mapping[str, float]) -> None:
@@ -208,16 +206,3 @@ def check_thresholds(warm: WarmStart, baselines: Mapping[str, float]) -> None:
                 where="warm_start.thresholds",
                 hint=f"set it to {constant + ABOVE_CONSTANT:.2f} at least",
             )
-
-
-def _not_passed(curriculum: Curriculum, warm: WarmStart, last: Path) -> ViubenchError:
-    below = [task for task in curriculum.drawn if not curriculum.passed(task)]
-    required = ", ".join(
-        f"{task} {warm.thresholds[task].score:g} and {warm.thresholds[task].exact:g}" for task in below
-    )
-    return ViubenchError(
-        f"the warm start's {warm.max_steps} steps ended with {len(below)} of {len(curriculum.drawn)} tasks below their "
-        f"thresholds (score and exact match: {required}); the last checkpoint is {last}",
-        where="warm_start",
-        hint="allow more steps, easier items or lower thresholds; GRPO cannot improve a task that is never right",
-    )

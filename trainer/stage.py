@@ -11,9 +11,10 @@ and saves the finished steps when a run fails.
 from __future__ import annotations
 
 import errno
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,7 +23,7 @@ from transformers import PrinterCallback, TrainerCallback
 
 from trainer import checks
 from trainer.checkpoints import checkpoint, metrics_log
-from trainer.checkpoints.metrics_log import MetricsLog, print_warning
+from trainer.checkpoints.metrics_log import MetricsLog
 from trainer.checkpoints.model_card import build_manifest, render_card
 from trainer.config import TrainConfig
 from trainer.dataset import Questions
@@ -34,9 +35,6 @@ from viubench.errors import ViubenchError
 from viubench.storage import locking
 from viubench.storage.run_dir import write_json
 
-EvaluateCheckpoint = Callable[[int], Mapping[str, float]]
-"""Evaluates the run's checkpoint of a step: task -> value in [0, 1]; see `trainer.harness_eval`."""
-
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
 NOT_WRITTEN = ("No space left", "PytorchStreamWriter failed", "inline_container.cc", "File too large")
 """In the messages of torch and safetensors, whose errors have no number."""
@@ -47,7 +45,7 @@ class Stage(TrainerCallback):  # type: ignore[misc]
 
     Args:
         progress: gets each finished step's metrics.
-        evaluation: called every `harness_eval.eval_steps` steps.
+        evaluation: called with the step every `harness_eval.eval_steps` steps, see `trainer.harness_eval`.
         argv: the command, for the manifest.
     """
 
@@ -61,8 +59,8 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         rewarder: Rewarder,
         processes: Processes = SINGLE,
         progress: Callable[[dict[str, Any]], None] = lambda metrics: None,
-        evaluation: EvaluateCheckpoint | None = None,
-        warn: Callable[[str], None] = print_warning,
+        evaluation: Callable[[int], None] | None = None,
+        warn: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
         argv: Sequence[str] = (),
     ) -> None:
         self.config, self.out, self.questions, self.policy = config, out, questions, policy
@@ -94,13 +92,17 @@ class Stage(TrainerCallback):  # type: ignore[misc]
             ViubenchError: a check stopped the run, memory or disk ran out, the checkpoint is damaged or of another
                 configuration, or another process trains there. The message says where the finished steps are saved.
         """
+        if self.eval_steps and not self.questions.held_out.samples:
+            raise ViubenchError(
+                f"validation is asked for every {self.eval_steps} steps, and there are no validation items",
+                where="items.validation",
+                hint="give some, or set eval_steps: 0 and no warm_start.thresholds",
+            )
         try:
             trainer = build()
         except (ValueError, TypeError, ImportError, RuntimeError, NotImplementedError) as error:  # their own checks
-            if (plain := told(error, self.out)) is not None:
-                raise plain from error
-            raise ViubenchError(f"the trainer does not take the configuration: {error}", where="--config") from error
-        trainer.base, trainer.processes, trainer.saved = self.policy.path, self.processes, self
+            refused = ViubenchError(f"the trainer does not take the configuration: {error}", where="--config")
+            raise told(error, self.out) or refused from error
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(self)
         with self._locked(), self._saving_on_error(trainer):
@@ -109,9 +111,10 @@ class Stage(TrainerCallback):  # type: ignore[misc]
                 self.restore(checkpoint.read_state(last, self.manifest["run"]))
                 self._finished = self.present()
             if self.processes.is_main:
-                self.log.cut(0 if last is None else checkpoint.step_of(last))
+                step = 0 if last is None else checkpoint.step_of(last)
+                self.log.cut(step)
                 write_json(self.out / "manifest.json", self.manifest)
-                self._finish(0 if last is None else checkpoint.step_of(last))
+                self._finish(step)
             trainer.train(resume_from_checkpoint=last and str(last))
         last = checkpoint.latest(self.out)
         assert last is not None, "there is at least one step, and the last one is saved"
@@ -147,9 +150,8 @@ class Stage(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Validate when it is due, and have a checkpoint saved for the harness."""
         self._finished = self.present()
-        step, harness = state.global_step, self.config.harness_eval
-        if self.evaluation is not None and harness is not None and step % harness.eval_steps == 0:
-            control.should_save = True
+        step = state.global_step
+        control.should_save |= self._evaluates(step)
         saves = control.should_save or step % args.save_steps == 0 or step == state.max_steps
         if self.eval_steps and (step % self.eval_steps == 0 or saves):
             samples = self.questions.validation(self.config.eval_limit)
@@ -177,25 +179,26 @@ class Stage(TrainerCallback):  # type: ignore[misc]
 
     # --- the rest ---------------------------------------------------------------------------------------------
 
+    def _evaluates(self, step: int) -> bool:
+        """Whether the harness evaluates the checkpoint after `step` steps."""
+        harness = self.config.harness_eval
+        return self.evaluation is not None and harness is not None and step > 0 and step % harness.eval_steps == 0
+
     def _finish(self, step: int) -> None:
         """Evaluate and prune after a checkpoint; a run that was killed meanwhile does it again, which costs nothing."""
-        harness = self.config.harness_eval
-        if self.evaluation is not None and harness is not None and step and step % harness.eval_steps == 0:
+        if self.evaluation is not None and self._evaluates(step):
             self.evaluation(step)
         checkpoint.prune(self.out, self.config.save_total_limit, scores(self.out) if self.config.save_best else {})
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock of the folder. Raises ViubenchError while another process trains there."""
-        if not self.processes.is_main:
-            yield
-            return
         self.out.mkdir(parents=True, exist_ok=True)
-        lock = locking.acquire(self.out / ".lock", f"another process is training into {self.out}", where="--out")
-        try:
+        with ExitStack() as held:
+            if self.processes.is_main:
+                busy = f"another process is training into {self.out}"
+                held.callback(locking.acquire(self.out / ".lock", busy, where="--out").release)
             yield
-        finally:
-            lock.release()
 
     @contextmanager
     def _saving_on_error(self, trainer: Any) -> Iterator[None]:
@@ -203,13 +206,10 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         try:
             yield
         except Exception as error:  # safetensors has one of its own for a full disk
-            plain = told(error, self.out)
-            if plain is None:
+            if (plain := told(error, self.out)) is None:
                 raise
-            saved = self._save(trainer)
-            raise ViubenchError(
-                f"{plain.message} ({saved})", where=plain.where, hint=plain.hint, exit_code=plain.exit_code
-            ) from error
+            text = f"{plain.message} ({self._save(trainer)})"
+            raise ViubenchError(text, where=plain.where, hint=plain.hint, exit_code=plain.exit_code) from error
 
     def _save(self, trainer: Any) -> str:
         steps = trainer.state.global_step
@@ -232,25 +232,23 @@ def told(error: Exception, out: Path) -> ViubenchError | None:
     if isinstance(error, ViubenchError):
         return error
     text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    logger = type(error).__module__.partition(".")[0]
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
-        return ViubenchError(
-            f"out of memory: {text}",
-            where="training",
-            hint="lower micro_batch_size, set gradient_checkpointing: true, or leave vLLM less memory "
-            "(rollout.engine_args.gpu_memory_utilization); rerun to resume, these may change",
+        what, where = "out of memory", "training"
+        hint = (
+            "lower micro_batch_size, set gradient_checkpointing: true, or leave vLLM less memory "
+            "(rollout.engine_args.gpu_memory_utilization); rerun to resume, these may change"
         )
-    full = isinstance(error, OSError) and error.errno in DISK
-    if full or any(words in str(error) for words in NOT_WRITTEN):
-        return ViubenchError(
-            f"the disk cannot be written: {text}", where=str(out), hint="free some space and rerun to resume"
-        )
-    if any(word in text.lower() for word in ("gloo", "nccl", "connection closed by peer", "connection reset")):
-        return ViubenchError(
-            f"another process of the training is gone: {text}",
-            where="torchrun",
-            hint="it was killed, perhaps out of memory, or its own message is above; rerun to resume",
-        )
-    return None
+    elif getattr(error, "errno", None) in DISK or any(words in str(error) for words in NOT_WRITTEN):
+        what, where, hint = "the disk cannot be written", str(out), "free some space and rerun to resume"
+    elif any(word in text.lower() for word in ("gloo", "nccl", "connection closed by peer", "connection reset")):
+        what, where = "another process of the training is gone", "torchrun"
+        hint = "it was killed, perhaps out of memory, or its own message is above; rerun to resume"
+    elif logger in ("wandb", "trackio"):
+        what, where, hint = logger, "report_to", f"log in to {logger}, or take it out of report_to; rerun to resume"
+    else:
+        return None
+    return ViubenchError(f"{what}: {text}", where=where, hint=hint)
 
 
 @contextmanager
@@ -258,21 +256,10 @@ def in_plain_words(out: Path) -> Iterator[None]:
     """What goes wrong inside as `told`: an out-of-memory while a model is opened, say."""
     try:
         yield
-    except (OSError, RuntimeError, MemoryError) as error:
-        if (plain := told(error, out)) is None:
+    except Exception as error:
+        if isinstance(error, ViubenchError) or (plain := told(error, out)) is None:
             raise
         raise plain from error
-    except Exception as error:
-        if (logger := type(error).__module__.partition(".")[0]) not in ("wandb", "trackio"):
-            raise
-        hint = f"log in to {logger}, or take it out of report_to; rerun to resume"
-        raise ViubenchError(f"{logger}: {error}", where="report_to", hint=hint) from error
-
-
-def shares_prompts(trainer: Any) -> bool:
-    """Whether a prompt runs once for all its answers: a cache is not kept with gradient checkpointing, and sharded
-    weights are gathered once a forward pass."""
-    return not (trainer.args.gradient_checkpointing or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
 
 
 def task_metrics(prefix: str, tasks: Mapping[str, Diagnostics]) -> dict[str, float]:

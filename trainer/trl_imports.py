@@ -14,6 +14,6 @@ available: Any = import_module("trl.import_utils")
 available.is_vllm_available = lambda *_, **__: False
 
 from trl import GRPOConfig, GRPOTrainer  # noqa: E402
-from trl.trainer.utils import split_tensor_dict  # noqa: E402
+from trl.trainer.utils import add_fused_lm_head, split_tensor_dict  # noqa: E402
 
-__all__ = ["GRPOConfig", "GRPOTrainer", "split_tensor_dict"]
+__all__ = ["GRPOConfig", "GRPOTrainer", "add_fused_lm_head", "split_tensor_dict"]

@@ -25,13 +25,17 @@ def validate(
     config: TrainConfig,
     processes: Processes,
 ) -> dict[str, Diagnostics]:
-    """Diagnostics of each task over greedy answers to `samples`, of which each process answers its share."""
+    """Diagnostics of each task over greedy answers to `samples`, of which each process answers its share.
+
+    All processes answer equally many, some a question twice: with sharded weights each forward pass needs them all.
+    """
     groups = []
     share, size = processes.share(samples), config.micro_batch_size
+    share += samples[: -(-len(samples) // processes.size) - len(share)]
     for batch in (share[start : start + size] for start in range(0, len(share), size)):
         packed = policy.stack([policy.pack(sample, questions.videos(sample)) for sample in batch])
         rollouts = policy.rollout(packed, 1, [0] * len(batch), 0.0, config.max_completion_length)
         lengths = rollouts.mask.sum(1).tolist()
         for sample, text, stopped, length in zip(batch, rollouts.texts, rollouts.stopped, lengths, strict=True):
             groups.append(AnswerGroup(sample.task, [rewarder(sample, text, "stop" if stopped else "length")], [length]))
-    return diagnose_tasks(processes.gather(groups))
+    return diagnose_tasks(processes.gather(groups[: len(processes.share(samples))]))

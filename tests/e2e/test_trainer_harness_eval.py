@@ -79,19 +79,6 @@ def test_an_evaluation_that_fails_stops_the_run_with_its_reason(tiny_model: Path
     assert checkpoint.latest(tmp_path) == tmp_path / "checkpoint-000002"
 
 
-@pytest.mark.parametrize("value", [1.2, float("nan"), None])
-def test_a_value_that_is_no_share_is_refused(
-    value: float | None, tiny_model: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Results:
-        tasks = {"few": type("Result", (), {"value": value})} if value is not None else {}
-
-    monkeypatch.setattr(harness_eval, "read_results", lambda run: Results)
-    monkeypatch.setattr(HarnessEvaluation, "command", lambda *_: ["-c", "pass"])
-    with pytest.raises(ViubenchError, match="the evaluation gives few"):
-        HarnessEvaluation(chosen(world, tiny_model), tmp_path)(2)
-
-
 def test_the_command_says_what_the_configuration_says(tiny_model: Path, world: Path, tmp_path: Path) -> None:
     what = chosen(world, tiny_model, engine="vllm", engine_args={"a": "1", "b": "x=y"}, limit=None)
     given = HarnessEvaluation(what, tmp_path, Path("cache"), (Path("mine"),)).command(tmp_path / "c", tmp_path / "r")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
 from concurrent.futures import Future
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +21,7 @@ from viubench.cli import ending, main
 from viubench.errors import MediaError
 from viubench.runner.event_loop import in_event_loop
 from viubench.schema import Clip, Resize, Sampling
+from viubench.video import process_pool
 from viubench.video.loader import Filled, Media
 
 
@@ -85,6 +88,17 @@ def test_a_signal_is_taken_between_two_steps(
     said_last = (tmp_path / "said").read_text()
     assert ("put away" in said_last) != stuck
     assert "Traceback" not in said_last
+
+
+def test_what_is_started_is_born_with_ctrl_c_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = resource_tracker.ResourceTracker()
+    monkeypatch.setattr(resource_tracker, "ensure_running", fresh.ensure_running)
+    with process_pool._no_interrupt():
+        resource_tracker.ensure_running()  # as the server of forks does
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    os.close(fresh._fd)  # type: ignore[attr-defined]
+    assert signal.SIGINT in held
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 @pytest.mark.parametrize("error", [None, MediaError("crashed", "v.mp4")])

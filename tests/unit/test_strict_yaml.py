@@ -74,7 +74,8 @@ def test_a_bad_file_says_what_and_where(tmp_path: Path, text: str, message: str,
 def test_code_is_never_run(tmp_path: Path) -> None:
     target = tmp_path / "made"
     for tag in ("!!python/object/apply:os.mkdir", "!function", "!!python/object:object"):
-        refused(write(tmp_path, f"task: {tag} ['{target}']\n"))
+        assert "is not allowed" in refused(write(tmp_path, f"task: {tag} ['{target}']\n")).message
+    assert "is not allowed" in refused(write(tmp_path, "task: !!python/name:os.mkdir ''\n")).message
     assert not target.exists()
 
 

@@ -57,7 +57,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_code_of_a_checkpoint_is_not_run_nor_asked_about(
     part: str, tiny_model: Path, tmp_path: Path, asked: list[str]
 ) -> None:
-    from trainer.model import packing, policy
+    from trainer.model import policy
 
     folder, ran = tmp_path / "model", tmp_path / "ran"
     shutil.copytree(tiny_model, folder)
@@ -65,7 +65,7 @@ def test_code_of_a_checkpoint_is_not_run_nor_asked_about(
     (folder / "evil.py").write_text(f"open({str(ran)!r}, 'w')\nclass Evil: pass\n")
     with pytest.raises(ViubenchError):
         processors.open_processor(str(folder))
-    for opens in (packing.open_processor, partial(policy._load_model, dtype="float32", device="cpu")):
+    for opens in (policy.Policy.open, partial(policy._load_model, dtype="float32", device="cpu")):
         with suppress(ViubenchError):  # some do without that code
             opens(folder)
     assert not ran.exists()

@@ -65,9 +65,9 @@ def answered(world: Path, items: str, run: Path, right: float) -> Path:
 def test_the_summary_is_what_the_answers_give(world: Path, tmp_path: Path) -> None:
     runs = {name: answered(world, "test", tmp_path / name, right) for name, right in
             (("base", 0.0), ("warm", 0.3), ("grpo", 0.9))}  # fmt: skip
-    control = answered(world, "swapped", tmp_path / "swapped", 0.0)
-    folders = acceptance.DemoRuns(world / "train", world / "test", world / "swapped", **runs, control=control)
-    told = acceptance.summary(folders, Catalogue(), FrameCache(world / "frames"))
+    swapped = answered(world, "swapped", tmp_path / "swapped", 0.0)
+    items = {split: world / split for split in ("train", "test", "swapped")}
+    told = acceptance.summary(runs | {"swapped": swapped}, items, Catalogue(), FrameCache(world / "frames"))
     built = pretext_items.read(world / "test", Catalogue(), FrameCache(world / "frames"))
     for name, task in built.tasks.items():
         grader = evaluators.get(task.evaluator.name, **task.evaluator.params)
@@ -95,7 +95,7 @@ def test_an_item_without_a_record_is_an_error(world: Path, tmp_path: Path) -> No
     (run / "records.jsonl").write_text("".join(lines[:-1]))
     built = pretext_items.read(world / "test", Catalogue(), FrameCache(world / "frames"))
     with pytest.raises(ViubenchError, match="1 items have no record"):
-        acceptance.run_rewards(run, built)
+        acceptance.rewards(run, built)
 
 
 def test_swapped_items_keep_question_and_answer_and_show_another_video(world: Path) -> None:

@@ -130,6 +130,14 @@ def test_a_warm_start_has_its_own_batch_and_rate() -> None:
         sft_arguments(config(warm_start=warm), Path("out"), Processes(0, 3))
 
 
+def test_a_warm_start_takes_the_keys_of_trl_that_transformers_has() -> None:
+    trl = {"optim": "adafactor", "adam_beta2": 0.9, "delta": 3.0}
+    warm = {"max_steps": 6, "train_batch_size": 8}
+    found = sft_arguments(config(warm_start=warm, trl=trl), Path("out"), SINGLE)
+    assert (found.optim, found.adam_beta2) == ("adafactor", 0.9)
+    assert arguments(trl=trl).delta == 3.0, "of GRPO alone"
+
+
 # --- trl: -------------------------------------------------------------------------------------------------------------
 
 

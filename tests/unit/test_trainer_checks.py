@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from trainer import checks, rewards
 from trainer.model.packing import Packed
 from trainer.model.policy import Policy, Rollouts
 from trainer.rewards import Diagnostics
+from viubench.engines.families import FAMILIES
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
 from viubench.video.frames import STILL, VideoInput
@@ -40,53 +42,52 @@ def policy(tiny_model: Path) -> Policy:
     return Policy.open(tiny_model)
 
 
-def packed(policy: Policy) -> Packed:
-    """Three questions: one video, two of other lengths and sizes, a video and a still picture."""
-    shown = [(clip(),), (clip(3, 96), clip(8)), (clip(4), clip(1, 64, STILL))]
-    return policy.stack([policy.pack(asked(f"s{at}", len(row)), row) for at, row in enumerate(shown)])
+SHOWN = [(clip(),), (clip(3, 96), clip(8)), (clip(4), clip(1, 64, STILL))]
+"""One video, two of other lengths and sizes, a video and a still picture."""
 
 
-def test_prompts_that_show_the_frames_as_they_are_pass(policy: Policy) -> None:
-    checks.check_prompts(policy, packed(policy))
+def packed(policy: Policy, row: int) -> Packed:
+    return policy.pack(asked(f"s{row}", len(SHOWN[row])), SHOWN[row])
+
+
+@pytest.mark.parametrize("row", range(3))
+def test_prompts_that_show_the_frames_as_they_are_pass(policy: Policy, row: int) -> None:
+    checks.check_prompt(policy, packed(policy, row))
 
 
 def refusal(policy: Policy, wrong: Packed) -> ViubenchError:
-    with pytest.raises(ViubenchError, match="not see the frames as they are") as refused:
-        checks.check_prompts(policy, wrong)
+    with pytest.raises(ViubenchError, match="does not show the model the frames it was given") as refused:
+        checks.check_prompt(policy, wrong)
     return refused.value
 
 
 def test_times_that_are_not_the_frames_own_are_refused(policy: Policy) -> None:
     """The prompt was written for a clip of another rate."""
-    right = packed(policy)
-    slower = (clip(3, 96), clip(8, every=0.6))
-    error = refusal(policy, replace(right, videos=(right.videos[0], slower, right.videos[2])))
+    error = refusal(policy, replace(packed(policy, 1), videos=((clip(3, 96), clip(8, every=0.6)),)))
     assert error.where == "item s1"
     assert "expected" in error.message
 
 
 def test_frames_that_were_resized_or_sampled_again_are_refused(policy: Policy) -> None:
-    right = packed(policy)
-    larger = (clip(5, 96),)
-    error = refusal(policy, replace(right, videos=(larger, *right.videos[1:])))
+    error = refusal(policy, replace(packed(policy, 0), videos=((clip(5, 96),),)))
     assert error.where == "item s0"
-    assert "5 frames of 96 x 96 became [3, 4, 4] patches, not [3, 6.0, 6.0]" in error.message
-    picture = (right.videos[2][0], clip(1, 96, STILL))
-    assert refusal(policy, replace(right, videos=(*right.videos[:2], picture))).where == "item s2"
+    assert "12 vision tokens where 27 were due" in error.message
+    picture = (SHOWN[2][0], clip(1, 96, STILL))
+    assert refusal(policy, replace(packed(policy, 2), videos=(picture,))).where == "item s2"
 
 
 def test_a_guessed_frame_rate_is_refused_where_a_model_only_knows_the_spacing(
     policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As for Qwen2.5-VL, which writes no times and takes seconds per group of frames; 24 a second is its guess."""
-    monkeypatch.setattr(checks, "TIMESTAMPED_TYPES", ())
-    right = packed(policy)
-    right.inputs["second_per_grid_ts"] = torch.tensor([0.96, 0.9, 1.0, 0.96])
-    checks.check_prompts(policy, right)
-    right.inputs["second_per_grid_ts"] = torch.tensor([0.96, 0.9, 2 / 24, 0.96])
+    monkeypatch.setattr(policy.prover, "family", FAMILIES["qwen2_5_vl"])
+    right = packed(policy, 1)
+    right.inputs["second_per_grid_ts"] = torch.tensor([0.96, 0.96])
+    checks.check_prompt(policy, right)
+    right.inputs["second_per_grid_ts"] = torch.tensor([0.96, 2 / 24])
     error = refusal(policy, right)
     assert error.where == "item s1"
-    assert "0.48 s apart, and the prompt says 0.0417 s" in error.message
+    assert "0.083" in error.message
 
 
 # --- what comes back ------------------------------------------------------------------------------------------
@@ -153,7 +154,7 @@ def test_the_gap_is_a_mean_over_each_questions_tokens() -> None:
     trainer[1, 2] += 1.0
     trainer[3, 1] -= 0.6
     trainer[0, 2] = 99.0  # padding
-    gap, largest = checks.logprob_gaps(trainer, found, 2)
+    gap, largest = checks.gaps(trainer - found.logprobs, found.mask, 2)
     assert gap.tolist() == pytest.approx([1 / 5, 0.6 / 3])
     assert largest == pytest.approx(1.0)
 
@@ -165,13 +166,6 @@ def test_a_question_above_the_limit_is_named_though_the_mean_is_below() -> None:
         with pytest.raises(ViubenchError, match=r"above 0\.1") as refused:
             checks.check_logprob_gap(torch.tensor([0.0, worst]), pair, 0.1)
         assert refused.value.where == "item other"
-
-
-def test_numbers_must_be_finite() -> None:
-    checks.check_finite({"loss": -1e30, "grad_norm": 0.0})
-    for bad in ("nan", "inf", "-inf"):
-        with pytest.raises(ViubenchError, match=f"grad_norm is {bad}"):
-            checks.check_finite({"loss": 0.0, "grad_norm": float(bad)})
 
 
 class TestPatience:
@@ -253,9 +247,10 @@ def test_what_was_seen_survives_a_restart_and_stays_small() -> None:
     one, other = monitor([]), monitor([])
     for step in range(60):
         one.update("training", seen([f"{step}.{at}" for at in range(8)]))
-    other.restore(one.state())
+    other.restore(json.loads(json.dumps(one.state())))
     assert other.state() == one.state()
-    assert sum(len(kept["answers"]) for kept in one.state()["training/t"]) == 2 * rewards.MIN_QUESTIONS
+    kept = one.state()["training/t"]
+    assert len(kept["first"]) == len(kept["last"]) == rewards.MIN_QUESTIONS
     for _ in range(8):
         alarms = [
             monitored.update("training", seen(["a", "b", "c", "d", "e", "f", "g", None])) for monitored in (one, other)

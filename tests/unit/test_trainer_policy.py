@@ -19,11 +19,12 @@ from trainer.model.packing import Packed
 from trainer.model.policy import Policy, Rollouts
 from viubench.engines.base import Request
 from viubench.engines.hf import HfEngine
-from viubench.errors import EngineError, ViubenchError
+from viubench.errors import ViubenchError
 from viubench.schema import Decoding, Sample
 from viubench.video.frames import STILL, VideoInput
 
 torch = pytest.importorskip("torch")
+TorchDispatchMode: Any = pytest.importorskip("torch.utils._python_dispatch").TorchDispatchMode
 
 KINDS: dict[str, dict[str, Any]] = {
     "full": {},
@@ -99,7 +100,7 @@ def in_full(policy: Policy, packed: Packed, tokens: Any, mask: Any) -> tuple[Any
     inputs.pop("labels")
     scores = (policy.base(**inputs).logits[:, -length - 1 : -1] / 0.9).log_softmax(-1)
     entropy = -(scores.exp() * scores).sum(-1)
-    return scores.gather(-1, tokens[..., None])[..., 0] * mask, entropy.detach() * mask
+    return scores.gather(-1, tokens[..., None])[..., 0] * mask, entropy * mask
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -122,11 +123,36 @@ def test_the_shared_prompt_gives_the_plain_values_and_gradients(
     assert any(".visual." in name for name, _ in trainable(policy)) == (kind == "vision")
 
 
-def test_entropy_has_no_gradient(policy: Policy) -> None:
+class Wide(TorchDispatchMode):
+    """Notes the shapes of results as wide as the vocabulary, inside."""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.seen: list[Any] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.shape[-1:] == (self.vocabulary,):
+            self.seen.append(result.shape)
+        return result
+
+
+def test_the_loss_holds_no_logits_of_the_whole_vocabulary(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much memory as [answers, length, vocabulary] in float32 takes is what a large model has not."""
+    monkeypatch.setattr(forward, "CHUNK", 40)
     packed, rollouts = answered(policy, ONE)
-    logprobs, entropy = with_prefix(policy, packed, rollouts.tokens, rollouts.mask)
-    assert logprobs.requires_grad
-    assert not entropy.requires_grad
+    found = []
+    for score in (with_prefix, in_full):
+        with Wide(len(policy.base.get_output_embeddings().weight)) as wide:
+            logprobs, entropy = score(policy, packed, rollouts.tokens, rollouts.mask)
+            (logprobs.sum() - 0.3 * entropy.sum()).backward()
+        found.append((bool(wide.seen), logprobs.detach(), entropy.detach(), gradient(policy)))
+    chunked, whole = found
+    assert (chunked[0], whole[0]) == (False, True)
+    assert (chunked[1] - whole[1]).abs().max() < 1e-5
+    assert (chunked[2] - whole[2]).abs().max() < 1e-5
+    assert (chunked[3] - whole[3]).norm() / whole[3].norm() < 1e-5
 
 
 @pytest.mark.parametrize("videos", [ONE, SEVERAL], ids=["one", "several"])
@@ -139,6 +165,20 @@ def test_rollouts_tell_the_log_probs_that_the_loss_sees(policy: Policy, videos: 
     assert (again[~rollouts.mask] == 0).all()
     hotter, _ = policy.logprobs(packed, rollouts.tokens, rollouts.mask, 2.0)
     assert (hotter - again).abs().max() > 0.01, "the temperature is part of the policy"
+
+
+def test_tokens_that_are_never_sampled_can_be_left_out(policy: Policy) -> None:
+    """As an engine with a logit bias on them gives its log-probabilities."""
+    packed, rollouts = answered(policy, ONE)
+    barred_tokens = rollouts.tokens[0, :1].tolist()
+    whole, left = (
+        policy.logprobs(packed, rollouts.tokens, rollouts.mask, 0.9, barred)[0] for barred in ((), barred_tokens)
+    )
+    allowed = rollouts.mask & ~torch.isin(rollouts.tokens, torch.tensor(barred_tokens))
+    first = rollouts.tokens[:, 0] != barred_tokens[0]  # of which the probability of the barred one is known: [0, 0]
+    rest = -torch.log1p(-whole[0, 0].exp())
+    assert (left - whole)[first, 0] == pytest.approx(float(rest), abs=1e-5)
+    assert (left[~allowed & rollouts.mask] < -1e6).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -205,12 +245,13 @@ def test_a_seed_decides_the_answers(policy: Policy) -> None:
 
 
 def test_another_video_changes_the_log_probs(policy: Policy) -> None:
-    packed, rollouts = answered(policy, ONE)
-    assert policy.video_effect(packed, packed, rollouts.tokens, rollouts.mask) == 0
-    for other in (policy.pack(asked(1), (clip(9),)), policy.pack(asked(3), SEVERAL)):
-        assert policy.video_effect(packed, other, rollouts.tokens, rollouts.mask) > 0.01
-    with pytest.raises(ViubenchError, match="no video to swap"):
-        policy.video_effect(packed, policy.pack(asked(0), ()), rollouts.tokens, rollouts.mask)
+    _, rollouts = answered(policy, ONE)
+    same, other = (
+        policy.logprobs(policy.pack(asked(1), videos), rollouts.tokens, rollouts.mask, 0.9)[0]
+        for videos in (ONE, (clip(9),))
+    )
+    assert (same - rollouts.logprobs).abs().max() < 1e-5
+    assert (other - same).abs().max() > 0.01
 
 
 def test_a_question_before_leaves_no_trace(policy: Policy) -> None:
@@ -300,7 +341,7 @@ def text_model(folder: Path) -> None:
     ("spoil", "said"),
     [
         (without_template, "no chat template"),
-        (text_template, "chat template writes no"),
+        (text_template, "chat template has no place for a video"),
         (text_model, "could not open the model"),
     ],
 )
@@ -317,8 +358,9 @@ def test_what_a_user_can_get_wrong(policy: Policy, folder: Path, monkeypatch: py
     with pytest.raises(ViubenchError, match="no layer is called query") as raised:
         Policy.open(folder, finetuning=Finetuning(type="lora", lora_target_modules=("query",)))
     assert "q_proj" in str(raised.value.hint)
-    with pytest.raises(EngineError, match="refused"):
+    with pytest.raises(ViubenchError, match="does not take a question: the processor refused") as refused:
         policy.pack(asked(1), (clip(1, 4, 40),))
+    assert refused.value.where == "item s"
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ViubenchError, match="LoRA needs peft"):
         Policy.open(folder, finetuning=Finetuning(type="lora"))
@@ -327,6 +369,6 @@ def test_what_a_user_can_get_wrong(policy: Policy, folder: Path, monkeypatch: py
 
 def test_a_processor_without_videos_is_refused(policy: Policy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = policy.processor.tokenizer
-    monkeypatch.setattr("transformers.AutoProcessor.from_pretrained", lambda path: tokenizer)
-    with pytest.raises(ViubenchError, match="takes no videos"):
+    monkeypatch.setattr("transformers.AutoProcessor.from_pretrained", lambda path, **_: tokenizer)
+    with pytest.raises(ViubenchError, match="takes neither videos nor pictures"):
         Policy.open(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import logged_answers
@@ -17,8 +16,7 @@ from trainer.processes import SINGLE, Processes
 from trainer.rewards import Reward
 from trainer.rollouts import answer_log
 from trainer.rollouts.base import RolloutSource
-from trainer.rollouts.sampler import Answered, Sampler, pack_question
-from viubench.errors import EngineError, ViubenchError
+from trainer.rollouts.sampler import Answered, Sampler
 from viubench.schema import Sample
 
 torch = pytest.importorskip("torch")
@@ -89,7 +87,7 @@ def rewarder(sample: Sample, text: str, finish_reason: str, turn: Any = None) ->
 
 @pytest.fixture(autouse=True)
 def no_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "check_prompts", lambda policy, packed: None)
+    monkeypatch.setattr(checks, "check_prompt", lambda policy, packed: None)
 
 
 def sampler(vary: Any, processes: Processes = SINGLE, **more: Any) -> Sampler:
@@ -155,16 +153,6 @@ def test_the_next_batch_is_decoded_meanwhile_and_only_once() -> None:
     one._decoder.shutdown()
     decoded = one.questions.decoded  # type: ignore[attr-defined]
     assert sorted(decoded) == [f"b{number}.{place}" for number in range(3) for place in range(4)]
-
-
-def test_a_question_that_the_model_does_not_take_is_named() -> None:
-    def refuse(*_: Any) -> Packed:
-        raise EngineError("sides of 40 pixels")
-
-    policy: Any = SimpleNamespace(pack=refuse)
-    with pytest.raises(ViubenchError, match="does not take a question: sides of 40 pixels") as refused:
-        pack_question(policy, question("b"), ())
-    assert refused.value.where == "item b"
 
 
 # --- the log of answers -----------------------------------------------------------------------------------------------

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import test_trainer_data as data
 
+from trainer import checks
 from trainer.checkpoints.metrics_log import MetricsLog
+from trainer.dataset import Questions
+from trainer.processes import SINGLE
 from viubench.errors import ViubenchError
+from viubench.tasks.registry import Catalogue
+from viubench.video.frame_cache import FrameCache
+
+from test_trainer_data import world as world  # isort: skip
 
 torch = pytest.importorskip("torch")
 stage = pytest.importorskip("trainer.stage", reason="it needs transformers")
@@ -91,3 +101,24 @@ def test_a_checkpoint_scores_what_the_validation_beside_it_found(tmp_path: Path)
     log.write({"step": 3, "validation/a/reward": 0.6, "validation/b/reward": 0.6})
     assert stage.scores(tmp_path) == {"checkpoint-000002": pytest.approx(0.6), "checkpoint-000004": pytest.approx(0.6)}
     assert stage.best(tmp_path) is None, "neither is there"
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_validation_items_may_be_missing_where_none_are_asked_for(
+    steps: int, world: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    config = data.config(world, items={"train": str(world / "items-a")}, eval_steps=steps)
+    questions = Questions.read(config, Catalogue(), FrameCache(world / "frames"), need_validation=False)
+    baselines = checks.constant_baselines(questions, config)
+    assert baselines.keys() == config.tasks.keys()
+    assert min(baselines.values()) > 0, "on the training items"
+    policy: Any = SimpleNamespace(path=tiny_model, base=SimpleNamespace(device="cpu"))
+    rewarder: Any = None
+    one = stage.Stage(config, tmp_path, questions, policy, rewarder=rewarder, processes=SINGLE)
+
+    def build() -> None:
+        raise ValueError("built")
+
+    said = "every 3 steps, and there are no validation items" if steps else "built"
+    with pytest.raises(ViubenchError, match=said):
+        one.run(build)

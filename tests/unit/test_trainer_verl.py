@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
@@ -202,20 +201,6 @@ def test_the_copied_file_works_alone(rows: list[dict[str, Any]], written: export
         [sys.executable, "-c", code], input=json.dumps(call), capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert json.loads(done.stdout) == [{"score": 1.0, "exact": 1.0, "parsed": 1.0}, []]
-
-
-def test_an_agent_loop_is_found_where_older_exports_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`verl_agent.yaml` of an earlier version names trainer.verl_agent, as hydra would import it; verl is a stub."""
-    name = "verl.experimental.agent_loop.single_turn_agent_loop"
-    for end in range(1, name.count(".") + 2):
-        monkeypatch.setitem(sys.modules, ".".join(name.split(".")[:end]), types.ModuleType("stub"))
-    monkeypatch.setattr(sys.modules[name], "SingleTurnAgentLoop", object, raising=False)
-    for module in ("trainer.verl.agent_loop", "trainer.verl_agent"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-    old = importlib.import_module("trainer.verl_agent").VideoAgentLoop
-    assert old is importlib.import_module("trainer.verl.agent_loop").VideoAgentLoop
-    for module in ("trainer.verl.agent_loop", "trainer.verl_agent"):
-        sys.modules.pop(module)  # what was built over the stub is not for others
 
 
 TRUTH = {

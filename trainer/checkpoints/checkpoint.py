@@ -30,8 +30,8 @@ from viubench.errors import ViubenchError
 from viubench.storage.atomic import ASIDE, sync
 from viubench.watch.checkpoints import marked
 
-SCHEMA = 2
-NAME = re.compile(r"checkpoint-(\d{6,})")
+SCHEMA = 3
+NAME = re.compile(r"checkpoint-\d{6,}")
 LEFTOVER = f".checkpoint-*{ASIDE}"
 STATE = Path("trainer", "state.json")
 FILES = Path("trainer", "files.json")
@@ -61,9 +61,10 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     try:
         (aside / FILES).parent.mkdir(parents=True)
         yield aside
-        write_json(aside / FILES, _sync_files(aside))
-        sync(aside / FILES)
-        for path in (aside, *(path for path in aside.rglob("*") if path.is_dir())):
+        files = sorted(path for path in aside.rglob("*") if path.is_file())
+        listed = {path.relative_to(aside).as_posix(): [path.stat().st_size, _digest(path)] for path in files}
+        write_json(aside / FILES, listed)
+        for path in (aside, *aside.rglob("*")):
             sync(path)
         os.rename(aside, target)
         sync(folder)
@@ -80,18 +81,14 @@ def read_state(checkpoint: Path, run: str) -> dict[str, Any]:
     _check_files(checkpoint)
     state: dict[str, Any] = json.loads((checkpoint / STATE).read_bytes())
     if state["schema"] != SCHEMA:
-        raise ViubenchError(
-            f"{checkpoint.name} was written by another viubench (schema {state['schema']})",
-            where=str(checkpoint),
-            hint="start again in another folder, with this checkpoint as --model",
-        )
-    if state["run"] != run:
-        raise ViubenchError(
-            f"{checkpoint.name} was trained with another configuration",
-            where=str(checkpoint),
-            hint="resume with the configuration, items and model it was started with, or choose another folder",
-        )
-    return state
+        how = f"written by another viubench (schema {state['schema']})"
+        hint = "start again in another folder, with this checkpoint as --model"
+    elif state["run"] != run:
+        how = "trained with another configuration"
+        hint = "resume with the configuration, items and model it was started with, or choose another folder"
+    else:
+        return state
+    raise ViubenchError(f"{checkpoint.name} was {how}", where=str(checkpoint), hint=hint)
 
 
 def complete(folder: Path) -> list[Path]:
@@ -107,11 +104,8 @@ def latest(folder: Path) -> Path | None:
 
 
 def step_of(checkpoint: Path) -> int:
-    """The step in a checkpoint's name; ViubenchError for another name."""
-    named = NAME.fullmatch(checkpoint.name)
-    if named is None:
-        raise ViubenchError(f"{checkpoint.name} is no checkpoint's name", where=str(checkpoint))
-    return int(named[1])
+    """The step in a checkpoint's name."""
+    return int(checkpoint.name.partition("-")[2])
 
 
 def prune(folder: Path, keep_last: int, scores: Mapping[str, float]) -> list[str]:
@@ -119,8 +113,6 @@ def prune(folder: Path, keep_last: int, scores: Mapping[str, float]) -> list[str
 
     Returns the names of those that were removed.
     """
-    if keep_last < 1:
-        raise ViubenchError(f"keep_last is {keep_last}", hint="keep at least the last checkpoint: a resume needs it")
     top = best(folder, scores)
     removed = [path for path in complete(folder)[:-keep_last] if path != top]
     for path in removed:
@@ -145,15 +137,6 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _sync_files(folder: Path) -> dict[str, Any]:
-    """Sync every file to disk; returns path below `folder` -> [bytes, blake3]."""
-    files = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        sync(path)
-        files[path.relative_to(folder).as_posix()] = [path.stat().st_size, _digest(path)]
-    return files
-
-
 def _digest(path: Path) -> str:
     from blake3 import blake3
 
@@ -161,22 +144,13 @@ def _digest(path: Path) -> str:
 
 
 def _check_files(checkpoint: Path) -> None:
-    try:
-        entries = json.loads((checkpoint / FILES).read_bytes())
-        listed = {str(name): (int(size), str(digest)) for name, (size, digest) in entries.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    problem = "" if marked(checkpoint) else "a file is missing, or has another size than in its list of files"
+    for name, (_, digest) in {} if problem else json.loads((checkpoint / FILES).read_bytes()).items():
+        if _digest(checkpoint / name) != digest:
+            problem = f"{name} is damaged"
+    if problem:
         raise ViubenchError(
-            f"{checkpoint.name} is no complete checkpoint: its list of files does not read",
+            f"{checkpoint.name} is not whole: {problem}",
             where=str(checkpoint),
-            hint="resume from an earlier checkpoint",
-        ) from error
-    if STATE.as_posix() not in listed or any(Path(name).is_absolute() or ".." in name for name in listed):
-        raise ViubenchError(f"{checkpoint.name}: its list of files is damaged", where=str(checkpoint))
-    for name, (size, digest) in listed.items():
-        path = checkpoint / name
-        if not path.is_file() or path.stat().st_size != size or _digest(path) != digest:
-            raise ViubenchError(
-                f"{name} of {checkpoint.name} is {'damaged' if path.is_file() else 'missing'}",
-                where=str(path),
-                hint="resume from an earlier checkpoint, or copy this one again",
-            )
+            hint="resume from an earlier checkpoint, or copy this one again",
+        )

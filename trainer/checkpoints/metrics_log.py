@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,6 @@ from viubench.errors import ViubenchError
 from viubench.storage import atomic
 
 NAME = "train.jsonl"
-
-
-def print_warning(text: str) -> None:
-    """Print a warning beside the progress bar."""
-    print(text, file=sys.stderr)
 
 
 class MetricsLog:
@@ -39,7 +33,7 @@ class MetricsLog:
         """Drop the lines from `step` on, which a resumed run writes again. Comes before `write`."""
         kept = [line for line in read(self.path.parent) if line["step"] < step]
         if self.path.exists():
-            atomic.write(self.path, "".join(map(_text, kept)).encode(), lasting=True)
+            atomic.write(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode(), lasting=True)
 
     def write(self, metrics: Mapping[str, Any]) -> None:
         """Append one line. Raises ViubenchError for a number that is not finite."""
@@ -51,7 +45,7 @@ class MetricsLog:
                 hint="lower learning_rate or max_grad_norm; the last checkpoint is from before this step",
             )
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(_text(metrics))
+            file.write(json.dumps(dict(metrics), allow_nan=False) + "\n")
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
@@ -74,7 +68,3 @@ def summary(line: Mapping[str, Any]) -> str:
         reward = line.get(f"{task}/reward", line.get(f"validation/{task}/reward"))
         parts += [] if reward is None else [f"{task} {reward:.2f} (constant {line[f'floor/{task}']:.2f})"]
     return "  ".join(parts) or f"loss {line['loss']:.3f}"
-
-
-def _text(metrics: Mapping[str, Any]) -> str:
-    return json.dumps(dict(metrics), allow_nan=False) + "\n"

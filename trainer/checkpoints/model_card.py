@@ -79,10 +79,10 @@ def render_card(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         lines += [f"| {t} | {scores[t]:.3f} | {exact[t]:.3f} | {metrics[f'floor/{t}']:.3f} |" for t in scores]
         lines += [""]
     lines += ["Evaluate it: `viubench run --model FOLDER --tasks TASKS --out RUN`.", "", "## The last step", ""]
-    silent = ("step", "seconds", "profiling/")
-    for key, value in metrics.items():
-        if not key.startswith(silent):
-            lines.append(f"- {key}: {value:.4g}" if isinstance(value, float) else f"- {key}: {value}")
+    shown = {key: value for key, value in metrics.items() if not key.startswith(("step", "seconds", "profiling/"))}
+    lines += [
+        f"- {key}: {value:.4g}" if isinstance(value, float) else f"- {key}: {value}" for key, value in shown.items()
+    ]
     # The card is published with the model: no path of this machine belongs in it.
     public = dict(manifest) | {"base": {key: value for key, value in base.items() if key != "path"}}
     text = json.dumps(public, indent=1, ensure_ascii=False)

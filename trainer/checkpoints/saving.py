@@ -1,7 +1,7 @@
-"""Checkpoints of transformers' Trainer, written atomically, that engines open as they are.
+"""What both Trainers do at a step's end: log the stage's measures, and write checkpoints that engines open as they are.
 
 Example:
-    class VideoGRPOTrainer(AtomicCheckpoints, GRPOTrainer): ...
+    class VideoGRPOTrainer(StageTrainer, GRPOTrainer): ...
 
 transformers writes model, optimizer, scheduler and random numbers. Here its folder is written aside and renamed when it
 is complete; processor and chat template, the state of the checks and a list of files come along. Of a LoRA training the
@@ -14,33 +14,21 @@ import os
 import shutil
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from trainer.checkpoints import checkpoint
-from trainer.processes import Processes
+
+if TYPE_CHECKING:
+    from trainer.stage import Stage
 
 WRITTEN = ".saving"
 """Folder beside the checkpoints that transformers writes into."""
 
 
-class SavedStage(Protocol):
-    """What a checkpoint holds beside a Trainer's own files."""
+class StageTrainer:
+    """Mixed into the Trainer of a `stage`; the main process writes all but each process's random numbers."""
 
-    def state(self) -> dict[str, Any]:
-        """What `checkpoint.read_state` returns of it, as JSON."""
-        ...
-
-    def card(self) -> str:
-        """The text of its README.md."""
-        ...
-
-
-class AtomicCheckpoints:
-    """Mixed into a Trainer; `base`, the checkpoint that training started from, and `saved` are set before it trains."""
-
-    base: Path
-    processes: Processes
-    saved: SavedStage
+    stage: Stage
     args: Any
     state: Any
     model: Any
@@ -52,11 +40,11 @@ class AtomicCheckpoints:
         return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step:06d}"
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Save the present step; every process writes its random numbers, the main one all else."""
+        """Save the present step."""
         if self.target().is_dir():  # a run that failed right after it saved
             return
         written = self.target().parent / WRITTEN
-        if self.processes.is_main:
+        if self.stage.processes.is_main:
             shutil.rmtree(written, ignore_errors=True)  # of a killed writer
         self.accelerator.wait_for_everyone()
         self._aside = written
@@ -65,7 +53,7 @@ class AtomicCheckpoints:
         finally:
             self._aside = None
         self.accelerator.wait_for_everyone()
-        if self.processes.is_main:
+        if self.stage.processes.is_main:
             with checkpoint.atomic_folder(self.target()) as aside:
                 for path in written.glob("checkpoint-*/*"):
                     os.rename(path, aside / path.name)
@@ -79,6 +67,10 @@ class AtomicCheckpoints:
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """TRL's card is not written; `card` is."""
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As transformers', with the measures of the stage."""
+        super().log(logs | self.stage.numbers if "loss" in logs else logs, start_time)  # type: ignore[misc]
+
     def _complete(self, folder: Path) -> None:
         """Add what transformers does not save."""
         unwrapped = self.accelerator.unwrap_model(self.model)
@@ -89,12 +81,14 @@ class AtomicCheckpoints:
                 os.rename(path, adapter / path.name)
             # Of a copy: merging and unmerging would leave other bits in the weights.
             deepcopy(unwrapped).merge_and_unload().save_pretrained(folder)
-            (adapter / "README.md").write_text(self.saved.card(), encoding="utf-8")
+            (adapter / "README.md").write_text(self.stage.card(), encoding="utf-8")
         # The base's number format comes along: engines open float32 weights in the one they were computed in.
-        for path in {path for pattern in checkpoint.FROM_BASE for path in self.base.glob(pattern) if path.is_file()}:
+        for path in {
+            path for pattern in checkpoint.FROM_BASE for path in self.stage.policy.path.glob(pattern) if path.is_file()
+        }:
             shutil.copyfile(path, folder / path.name)
-        (folder / "README.md").write_text(self.saved.card(), encoding="utf-8")
-        checkpoint.write_json(folder / checkpoint.STATE, {"schema": checkpoint.SCHEMA, **self.saved.state()})
+        (folder / "README.md").write_text(self.stage.card(), encoding="utf-8")
+        checkpoint.write_json(folder / checkpoint.STATE, {"schema": checkpoint.SCHEMA, **self.stage.state()})
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Load the weights; of a LoRA training the adapter's, for the checkpoint's own are merged."""

@@ -1,7 +1,7 @@
 """The result of a training, from run folders of its checkpoints on held-out videos: scores, gain, controls.
 
 Example:
-    result = summary(DemoRuns(train, test, swapped, base, warm, grpo, control), catalogue, store)
+    result = summary({"base": ..., "warm": ..., "grpo": ..., "swapped": ...}, items, catalogue, store)
     result["tasks"]["tiny_jigsaw"]["diff"]   # {"mean": 0.28, "lo": 0.26, "hi": 0.30}
     failures(result)   # [] where the gain is as required
 
@@ -11,23 +11,23 @@ is the share of exactly right answers. Differences are paired by item, with inte
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import pandas as pd
+
 import evaluators
 from evaluators import Evaluator
-from trainer.rewards import Reward, Rewarder, best_constant, constant_reward
+from trainer.dataset import of_task
+from trainer.rewards import Rewarder, best_constant, constant_reward
 from viubench.datasets import pretext_items
 from viubench.datasets.dataset import Dataset
 from viubench.errors import ViubenchError
-from viubench.schema import Sample, canonical_json
+from viubench.schema import canonical_json
 from viubench.schema.compare import CompareReport
-from viubench.stats.estimates import Part
-from viubench.stats.paired_differences import Difference, paired
+from viubench.stats.paired_differences import paired
 from viubench.storage.run_dir import read_records
 from viubench.tasks.registry import Catalogue
 from viubench.video.frame_cache import FrameCache
@@ -50,55 +50,39 @@ LEFT = 0.5
 RUNS = ("base", "warm", "grpo")
 
 
-@dataclass(frozen=True)
-class DemoRuns:
-    """Folders: training, test and swapped items; runs of three checkpoints on the test items, and of the last on
-    swapped ones (question and answer of one item, video of another)."""
-
-    train: Path
-    test: Path
-    swapped: Path
-    base: Path
-    warm: Path
-    grpo: Path
-    control: Path
-
-
-def summary(runs: DemoRuns, catalogue: Catalogue, store: FrameCache) -> dict[str, Any]:
+def summary(
+    runs: Mapping[str, Path], items: Mapping[str, Path], catalogue: Catalogue, store: FrameCache
+) -> dict[str, Any]:
     """Score, exact match and controls over all tasks (the mean of theirs), and of each task below `tasks`.
+
+    Args:
+        runs: folders of the `RUNS` on the test items, and of the last checkpoint on swapped ones (question and answer
+            of one item, video of another).
+        items: folders of the `train`, `test` and `swapped` items.
 
     Raises:
         ViubenchError: a run lacks answers to some of the items.
     """
-    train, test, swapped = (
-        pretext_items.read(path, catalogue, store) for path in (runs.train, runs.test, runs.swapped)
-    )
-    rewards = {name: run_rewards(getattr(runs, name), test) for name in RUNS}
-    control = run_rewards(runs.control, swapped)
+    built = {name: pretext_items.read(folder, catalogue, store) for name, folder in items.items()}
+    graders, train = evaluators_of(built["test"]), built["train"].samples
+    graded = {name: rewards(run, built["swapped" if name == "swapped" else "test"]) for name, run in runs.items()}
     tasks: dict[str, Any] = {}
-    parts: dict[str, list[Part]] = {run: [] for run in RUNS}
-    for name, evaluator in evaluators_of(test).items():
-        samples = of_task(test, name)
-        result: dict[str, Any] = {"n": len(samples), "exact": {}, "distinct": {}, "top": {}}
-        for run in RUNS:
-            own = [rewards[run][sample.id] for sample in samples]
-            answers = Counter(canonical_json(reward.answer) for reward in own if reward.parsed)
-            result[run] = fmean(reward.value for reward in own)
-            result["exact"][run] = fmean(reward.strict for reward in own)
-            result["distinct"][run] = len(answers)
-            result["top"][run] = max(answers.values(), default=0) / len(own)
-            parts[run].append((1 / len(test.tasks), [reward.value for reward in own], [s.cluster for s in samples]))
-        gain = paired([(1.0, *parts["warm"][-1][1:])], [(1.0, *parts["grpo"][-1][1:])])
-        tasks[name] = result | {
-            "constant_floor": constant_reward(best_constant(of_task(train, name), evaluator), samples, evaluator),
-            "swapped_video": fmean(control[sample.id].value for sample in of_task(swapped, name)),
-            "diff": interval(gain),
+    for name, evaluator in graders.items():
+        own = {run: frame[frame.task == name] for run, frame in graded.items()}
+        constant = best_constant(of_task(name, train), evaluator)
+        tasks[name] = {
+            "n": len(own["grpo"]),
+            **{run: own[run].value.mean() for run in RUNS},
+            "swapped_video": own["swapped"].value.mean(),
+            "constant_floor": constant_reward(constant, of_task(name, built["test"].samples), evaluator),
+            "exact": {run: own[run].exact.mean() for run in RUNS},
+            "distinct": {run: own[run].answer.nunique() for run in RUNS},
+            "diff": difference([own["warm"]], [own["grpo"]]),
         }
-    mean: dict[str, Any] = {"n": sum(task["n"] for task in tasks.values())}
-    for name in (*RUNS, "constant_floor", "swapped_video"):
-        mean[name] = fmean(task[name] for task in tasks.values())
-    mean["exact"] = {run: fmean(task["exact"][run] for task in tasks.values()) for run in RUNS}
-    return mean | {"diff": interval(paired(parts["warm"], parts["grpo"])), "tasks": tasks}
+    mean = {name: fmean(task[name] for task in tasks.values()) for name in (*RUNS, "constant_floor", "swapped_video")}
+    exact = {run: fmean(task["exact"][run] for task in tasks.values()) for run in RUNS}
+    parts = ([frame for _, frame in graded[run].groupby("task")] for run in ("warm", "grpo"))
+    return {"n": len(graded["grpo"]), **mean, "exact": exact, "diff": difference(*parts), "tasks": tasks}
 
 
 def evaluators_of(items: Dataset) -> dict[str, Evaluator]:
@@ -106,23 +90,28 @@ def evaluators_of(items: Dataset) -> dict[str, Evaluator]:
     return {name: evaluators.get(task.evaluator.name, **task.evaluator.params) for name, task in items.tasks.items()}
 
 
-def of_task(items: Dataset, task: str) -> list[Sample]:
-    return [sample for sample in items.samples if sample.task == task]
-
-
-def run_rewards(run: Path, items: Dataset) -> dict[str, Reward]:
-    """Item id -> the reward of its recorded answer; ViubenchError where an item has none."""
+def rewards(run: Path, items: Dataset) -> pd.DataFrame:
+    """A row for each item: task, cluster, and of the recorded answer its reward, whether it is exact, and what it says
+    (None where none was extracted). Raises ViubenchError where an item has no record."""
     rewarder = Rewarder(dict.fromkeys(items.tasks, "smooth"), evaluators_of(items))
-    records = {record.id: record for record in read_records(run)}
-    missing = [sample.id for sample in items.samples if sample.id not in records]
-    if missing:
+    records, rows = {record.id: record for record in read_records(run)}, []
+    if missing := [sample.id for sample in items.samples if sample.id not in records]:
         raise ViubenchError(f"{len(missing)} items have no record, the first is {missing[0]}", where=str(run))
-    answers = ((sample, records[sample.id]) for sample in items.samples)
-    return {s.id: rewarder(s, record.response or "", record.finish_reason or "") for s, record in answers}
+    for sample in items.samples:
+        record = records[sample.id]
+        reward = rewarder(sample, record.response or "", record.finish_reason or "")
+        answer = canonical_json(reward.answer) if reward.parsed else None
+        rows.append((sample.task, sample.cluster, reward.value, reward.strict, answer))
+    return pd.DataFrame(rows, columns=["task", "cluster", "value", "exact", "answer"])
 
 
-def interval(difference: Difference) -> dict[str, float]:
-    return {"mean": difference.mean, "lo": difference.low, "hi": difference.high}
+def difference(before: Sequence[pd.DataFrame], after: Sequence[pd.DataFrame]) -> dict[str, float]:
+    """The mean difference of these tasks' rewards, each of the same weight, and its 95 % interval."""
+    one, other = (
+        [(1 / len(tasks), list(task.value), list(task.cluster)) for task in tasks] for tasks in (before, after)
+    )
+    found = paired(one, other)
+    return {"mean": found.mean, "lo": found.low, "hi": found.high}
 
 
 def table(result: Mapping[str, Any]) -> str:

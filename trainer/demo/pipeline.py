@@ -173,6 +173,7 @@ class ClipsDemo(Demo):
         super().build()
         for split in CLIPS:
             footage.cluster_by_scene(self.items(split))
+        swap(self.items("test"), self.items("swapped"))
 
 
 def swap(items: Path, out: Path) -> None:
@@ -197,7 +198,7 @@ def demo_config(name: str, seed: int, reward: Kind, *, warm: bool) -> TrainConfi
     """The recipe with another seed and reward; without its warm start where one is reused."""
     config = load(name)
     tasks = {name: mix.model_copy(update={"reward": reward}) for name, mix in config.tasks.items()}
-    return config.model_copy(update={"seed": seed, "tasks": tasks, "warm_start": config.warm_start if warm else None})
+    return config.model_copy(update={"seed": seed, "tasks": tasks} | ({} if warm else {"warm_start": None}))
 
 
 def main(
@@ -214,26 +215,21 @@ def main(
     """Train the tiny model and check what it learned."""
     started = time.monotonic()
     config = demo_config("tiny-cpu" if clips is None else "tiny-clips", seed, reward, warm=start is None)
-    demo = (
-        Demo(out, seed, start, config, processes)
-        if clips is None
-        else ClipsDemo(out, seed, start, config, processes, folder=clips)
-    )
+    parts = (out, seed, start, config, processes)
+    demo = Demo(*parts) if clips is None else ClipsDemo(*parts, folder=clips)
     out.mkdir(parents=True, exist_ok=True)
     if start is None:
         demo.build()
-        swap(demo.items("test"), demo.items("swapped"))
     base, warm, last = demo.train()
     runs = {name: demo.evaluate(name, model) for name, model in (("base", base), ("warm", warm), ("grpo", last))}
-    control = demo.evaluate("swapped", last, "swapped")
+    swapped = demo.evaluate("swapped", last, "swapped")
     baselines = [demo.evaluate(name, name) for name in ("random", "blind", "oracle")]
     demo.viubench("gate", "--baseline", runs["base"], "--candidate", runs["grpo"], "--out", out / "gate.json")
     shown = [*baselines, *runs.values()]
     demo.viubench("report", *shown, "--training", out / "training", "--out", out / "leaderboard.html")
-    compared = acceptance.DemoRuns(
-        demo.items("train"), demo.items("test"), demo.items("swapped"), **runs, control=control
-    )
-    result = acceptance.summary(compared, Catalogue(), FrameCache(demo.frames)) | {"seed": seed, "reward": reward}
+    items = {split: demo.items(split) for split in ("train", "test", "swapped")}
+    result = acceptance.summary(runs | {"swapped": swapped}, items, Catalogue(), FrameCache(demo.frames))
+    result |= {"seed": seed, "reward": reward}
     if clips is None:
         missed = acceptance.failures(result)
     else:

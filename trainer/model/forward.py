@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 NEVER = -1e9
 """Logit of a token that is never sampled."""
 
+CHUNK = 32_768
+"""Tokens of the vocabulary whose logits are computed at once."""
+
 
 def media(model: Any, packed: Packed, n: int = 1) -> dict[str, Any]:
     """Pixels or vision features for a forward pass over `n` copies of the prompt; cached where the tower is frozen."""
@@ -56,21 +59,24 @@ def positions(model: Any, packed: Packed) -> tuple[Tensor, Tensor]:
     return packed.positions
 
 
-def prefill(model: Any, packed: Packed) -> tuple[Tensor, Any, Tensor]:
-    """Run the prompts: logits of the first answer tokens [B, 1, V], key-value cache, positions of those tokens [B]."""
+def prefill(model: Any, packed: Packed, *, hidden: bool = False) -> tuple[Tensor, Any, Tensor]:
+    """Run the prompts: logits of the first answer tokens [B, 1, V], key-value cache, positions of those tokens [B].
+
+    `hidden`: the states before the head [B, 1, H] in place of the logits, here and in `extend`.
+    """
     places, first = positions(model, packed)
-    out = model(
+    out = (model.model if hidden else model)(
         input_ids=packed.inputs["input_ids"],
         attention_mask=packed.mask(),
         position_ids=places,
         use_cache=True,
-        logits_to_keep=1,
+        **({} if hidden else {"logits_to_keep": 1}),
         **media(model, packed),
     )
-    return out.logits, out.past_key_values, first
+    return (out.last_hidden_state[:, -1:] if hidden else out.logits), out.past_key_values, first
 
 
-def extend(model: Any, packed: Packed, tokens: Tensor, cache: Any, first: Tensor) -> Tensor:
+def extend(model: Any, packed: Packed, tokens: Tensor, cache: Any, first: Tensor, *, hidden: bool = False) -> Tensor:
     """Logits [B * n, l, V] after each of `tokens` [B * n, l], which follow the cached ones; the cache grows by them.
 
     `first`: position of the first of `tokens` of each prompt, int64 [B].
@@ -81,16 +87,15 @@ def extend(model: Any, packed: Packed, tokens: Tensor, cache: Any, first: Tensor
     copies = rows // len(packed)
     places = first.repeat_interleave(copies)[:, None] + torch.arange(length, device=tokens.device)
     behind = cache.get_seq_length() - packed.inputs["input_ids"].shape[1] + length
-    # Embeddings, not ids: an image token in an answer is no image.
-    embedded = model.get_input_embeddings()(tokens)
-    logits: Tensor = model(
-        inputs_embeds=embedded,
+    out = (model.model if hidden else model)(
+        inputs_embeds=model.get_input_embeddings()(tokens),  # not ids: an image token in an answer is no image
         attention_mask=packed.mask(copies, behind),
         position_ids=places.expand(3, rows, length),
         past_key_values=cache,
         use_cache=True,
-    ).logits
-    return logits
+    )
+    found: Tensor = out.last_hidden_state if hidden else out.logits
+    return found
 
 
 def full_sequence(model: Any, packed: Packed, tokens: Tensor, mask: Tensor) -> dict[str, Any]:
@@ -117,41 +122,53 @@ def full_sequence(model: Any, packed: Packed, tokens: Tensor, mask: Tensor) -> d
 
 
 def answer_logprobs(
-    model: Any,
-    packed: Packed,
-    tokens: Tensor,
-    mask: Tensor,
-    temperature: float,
-    entropy_gradient: bool = False,
-    barred: Sequence[int] = (),
+    model: Any, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, barred: Sequence[int] = ()
 ) -> Scored:
     """Log-probability of each answer token and entropy there, in nats, float32 [B * n, L].
 
-    Each prompt runs once for all its answers, and gradient flows through its cache. 0 outside `mask`.
+    Each prompt runs once for all its answers, and gradient flows through its cache. 0 outside `mask`. TRL's kernel
+    takes the head in chunks, so that no [B * n, L, vocabulary] is ever held.
 
     Args:
         tokens: int64 [B * n, L], padded on the right, n answers to each question in turn.
         mask: bool [B * n, L].
         temperature: that of the rollout; 0 counts as 1.
-        entropy_gradient: whether the entropy has a gradient, which costs memory; for an entropy bonus.
         barred: tokens that an engine never samples, to compare with its log-probabilities over the others.
     """
     import torch
+    from trl.kernels import ChunkedLogProbFunction
 
     copies = len(tokens) // len(packed)
-    logits, cache, first = prefill(model, packed)
-    logits = logits.repeat_interleave(copies, 0)
+    states, cache, first = prefill(model, packed, hidden=True)
+    states = states.repeat_interleave(copies, 0)
     if tokens.shape[1] > 1:
         cache.batch_repeat_interleave(copies)
-        logits = torch.cat([logits, extend(model, packed, tokens[:, :-1], cache, first)], 1)
-    if barred:
-        logits = logits.index_fill(-1, torch.tensor(barred, device=logits.device), NEVER)
-    scores = log_softmax(logits, temperature)
-    chosen = scores.gather(-1, tokens[..., None])[..., 0]
-    with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
-        entropy = -(scores.exp() * scores).sum(-1)
-    zeros = torch.zeros_like(chosen)
-    return chosen.where(mask, zeros), entropy.where(mask, zeros)
+        states = torch.cat([states, extend(model, packed, tokens[:, :-1], cache, first, hidden=True)], 1)
+    weight = model.get_output_embeddings().weight
+    bias = weight.new_zeros(len(weight)).index_fill(0, tokens.new_tensor(barred), NEVER) if barred else None
+    logprobs, entropy, *_ = ChunkedLogProbFunction.apply(
+        states[mask], weight, bias, tokens[mask], temperature or 1.0, CHUNK, None, 1.0, ("log_probs", "entropy")
+    )
+    zeros = torch.zeros(mask.shape, device=mask.device)
+    return zeros.masked_scatter(mask, logprobs), zeros.masked_scatter(mask, entropy)
+
+
+def score(
+    trainer: Any, model: Any, base: Any, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float
+) -> Scored:
+    """`answer_logprobs` of `model`, `base` as a transformers Trainer wrapped it, whose gradients are only so summed.
+
+    A prompt runs once for all its answers but with gradient checkpointing, which keeps no cache, and with sharded
+    weights, which are gathered once a forward pass; then TRL's fused head has the temperature.
+    """
+    with trainer.accelerator.autocast():
+        if not (trainer.args.gradient_checkpointing or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+            shared: Scored = model(packed=packed, tokens=tokens, mask=mask, temperature=temperature)
+            return shared
+        out = model(**full_sequence(base, packed, tokens, mask), fused_lm_head=True)
+    length = tokens.shape[1]
+    entropy = out.log_probs.detach() if out.entropy is None else out.entropy  # a reference has none
+    return out.log_probs[:, -length:], entropy[:, -length:]
 
 
 def log_softmax(logits: Tensor, temperature: float) -> Tensor:

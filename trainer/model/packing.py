@@ -1,23 +1,17 @@
-"""Questions with their videos as inputs of a checkpoint's forward pass, by the checkpoint's own processor.
+"""Questions with their videos as inputs of a checkpoint's forward pass, one or several.
 
 Example:
-    batch = stack([pack(processor, sample, videos), pack(processor, other, its_videos)], pad=0)
+    batch = stack([policy.pack(sample, videos), policy.pack(other, its_videos)], pad=0)
     batch.inputs["input_ids"].shape  # (2, tokens of the longer prompt)
-
-Frames are neither resampled nor resized; token ids are those of `viubench.engines.hf` for the same question.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viubench.engines import prompts
-from viubench.engines.base import allow_read_only_frames
-from viubench.engines.hf import encode
-from viubench.errors import ViubenchError
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
 
@@ -80,37 +74,6 @@ class Packed:
         return repeated
 
 
-def open_processor(path: Path) -> Any:
-    """The checkpoint's processor; ViubenchError where it does not open, takes no videos or has no fit template."""
-    from transformers import AutoProcessor
-
-    allow_read_only_frames()
-    try:
-        processor = AutoProcessor.from_pretrained(path, trust_remote_code=False)  # nor ask
-    except Exception as error:  # the user needs the reason, whatever the loader raised
-        reason = " ".join(str(error).split())[:400]
-        raise ViubenchError(f"the processor does not open: {reason}", where=str(path)) from error
-    token = getattr(processor, "video_token", None)
-    if getattr(processor, "video_processor", None) is None or not token:
-        raise ViubenchError("the model takes no videos", where=str(path), hint="train a Qwen3-VL or Qwen2.5-VL")
-    try:
-        text = prompts.render(processor, "?", videos=1)
-    except ViubenchError as error:
-        raise ViubenchError(error.message, where=str(path), hint=error.hint) from error
-    if token not in text:
-        raise ViubenchError(
-            f"the chat template writes no {token} for a video",
-            where=str(path),
-            hint="copy chat_template.jinja of its base model",
-        )
-    return processor
-
-
-def pack(processor: Any, sample: Sample, videos: Sequence[VideoInput]) -> Packed:
-    """Model inputs of one question on the CPU; EngineError where the processor does not take question and frames."""
-    return Packed((sample,), (tuple(videos),), dict(encode(processor, sample.question, videos)))
-
-
 def stack(rows: Sequence[Packed], pad: int) -> Packed:
     """The rows of several under each other, shorter prompts padded on the left with token `pad`."""
     import torch
@@ -127,17 +90,3 @@ def stack(rows: Sequence[Packed], pad: int) -> Packed:
         inputs[name] = torch.cat(parts)
     samples = tuple(sample for row in rows for sample in row.samples)
     return Packed(samples, tuple(videos for row in rows for videos in row.videos), inputs)
-
-
-def swapped(packed: Packed, other: Packed) -> Packed:
-    """`packed` with the pixels of `other`, repeated or cut to size; ViubenchError where no kind is in both."""
-    import torch
-
-    inputs = dict(packed.inputs)
-    both = [name for name in PIXELS if name in inputs and name in other.inputs]
-    if not both:
-        raise ViubenchError("no video to swap", where=packed.samples[0].id, hint="give two questions about videos")
-    for name in both:
-        mine, theirs = inputs[name], other.inputs[name]
-        inputs[name] = theirs[torch.arange(len(mine), device=theirs.device) % len(theirs)]
-    return Packed(packed.samples, packed.videos, inputs)

@@ -15,16 +15,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.config import Finetuning
 from trainer.model import forward, packing
 from trainer.model.packing import Packed
+from viubench.engines import processors, sight
+from viubench.engines.base import allow_read_only_frames
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.engines.hf.positions import go_on_behind_videos
-from viubench.errors import ViubenchError
+from viubench.engines.token_counts import Counter
+from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
 
@@ -63,17 +65,25 @@ class Rollouts:
 class Policy:
     """A Qwen3-VL or Qwen2.5-VL, opened from checkpoint folder `path` by `open`.
 
-    `base` is a transformers model; adapters (`peft_config`, None for full weights) are injected into it by the trainer.
+    `base` is a transformers model that also takes `packed` (see `forward.accept_packed`); adapters (`peft_config`, None
+    for full weights) are injected into it by the trainer.
     """
 
     def __init__(self, path: Path, base: Any, processor: Any, peft_config: Any = None, bf16: bool = False) -> None:
         self.path, self.base, self.processor, self.peft_config, self.bf16 = path, base, processor, peft_config, bf16
+        counter = Counter(describe_checkpoint(str(path)))
+        self.family = counter.family
+        self.showing = processors.showing(processor, self.family, sure=True)
+        if self.showing.medium != "video" or getattr(processor, "video_processor", None) is None:
+            raise ViubenchError("the model takes no videos", where=str(path), hint="train a Qwen3-VL or Qwen2.5-VL")
+        self.prover = sight.Prover("the trainer", self.family, self.showing, counter.worth, counter.format.group)
         settings, tokenizer = base.generation_config, processor.tokenizer
         ends = settings.eos_token_id if settings.eos_token_id is not None else tokenizer.eos_token_id
         self.ends: list[int] = list(ends) if isinstance(ends, list | tuple) else [ends]
         pad = settings.pad_token_id if settings.pad_token_id is not None else tokenizer.pad_token_id
         self.pad: int = self.ends[0] if pad is None else pad
-        self.barred = [base.config.image_token_id, base.config.video_token_id]
+        self.barred = sorted(processors.media_ids(base.config))
+        forward.accept_packed(base)
 
     @classmethod
     def open(
@@ -94,11 +104,10 @@ class Policy:
         Raises:
             ViubenchError: incomplete checkpoint, no video support, no chat template, no torch, peft or bitsandbytes.
         """
-        if find_spec("torch") is None or find_spec("transformers") is None:
-            raise ViubenchError("training needs torch and transformers", hint="pip install 'viubench[train]'")
         finetuning = finetuning or Finetuning()
         folder = Path(describe_checkpoint(str(path))["path"])
-        processor = packing.open_processor(folder)
+        allow_read_only_frames()
+        processor = processors.open_processor(str(folder))
         model = _load_model(folder, dtype, device, four_bit=finetuning.load_in_4bit)
         go_on_behind_videos(model)
         if finetuning.type == "full":
@@ -107,12 +116,17 @@ class Policy:
         return cls(folder, model, processor, _adapters(model, finetuning, train_vision), bf16)
 
     def pack(self, sample: Sample, videos: Sequence[VideoInput]) -> Packed:
-        """One question on the model's device and in its dtype; frames as they are. Raises EngineError, see `pack`."""
-        packed = packing.pack(self.processor, sample, videos)
-        for name, value in packed.inputs.items():
-            dtype = self.base.dtype if value.is_floating_point() else None
-            packed.inputs[name] = value.to(self.base.device, dtype)
-        return packed
+        """One question as inputs on the model's device and in its dtype; frames are neither resampled nor resized, and
+        token ids are those of `viubench.engines.hf`. Raises ViubenchError where the processor refuses it."""
+        try:
+            inputs = processors.encode(
+                self.processor, sample.question, videos, family=self.family, showing=self.showing
+            )
+        except EngineError as error:
+            raise ViubenchError(
+                f"the model does not take a question: {error}", where=f"item {sample.id}", hint="build the items again"
+            ) from error
+        return Packed((sample,), (tuple(videos),), dict(inputs.to(self.base.device, self.base.dtype)))
 
     def encode_answer(self, text: str) -> list[int]:
         """An answer's token ids with the end token."""
@@ -174,7 +188,10 @@ class Policy:
         import torch
 
         with torch.no_grad(), self.evaluating():
-            return forward.answer_logprobs(self.base, packed, tokens, mask, temperature, barred=barred)
+            scored: tuple[Tensor, Tensor] = self.base(
+                packed=packed, tokens=tokens, mask=mask, temperature=temperature, barred=barred
+            )
+            return scored
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -189,16 +206,10 @@ class Policy:
         finally:
             self.base.train(training)
 
-    def video_effect(self, packed: Packed, other: Packed, tokens: Tensor, mask: Tensor) -> float:
-        """Largest change of an answer token's log-probability (nats) when `packed` gets the pixels of `other`."""
-        own, _ = self.logprobs(packed, tokens, mask, 1.0)
-        swapped, _ = self.logprobs(packing.swapped(packed, other), tokens, mask, 1.0)
-        return float((own - swapped).abs().max())
-
 
 def _anywhere(model: Any, running: Tensor) -> bool:
     """Whether an answer is not finished; with sharded weights in any process, for all must take part in each pass."""
-    if hasattr(model, "unshard"):  # FSDP2's, checked without importing it
+    if hasattr(model, "unshard") or hasattr(next(model.parameters()), "ds_id"):  # by FSDP2, or by DeepSpeed
         import torch
 
         count = running.any().long()

@@ -21,7 +21,6 @@ from trainer.model.policy import Policy, Rollouts
 from trainer.processes import Processes
 from trainer.rewards import AnswerGroup, Reward, Rewarder
 from trainer.rollouts.base import RolloutSource
-from viubench.errors import EngineError, ViubenchError
 from viubench.pretext.rng import seed_of
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
@@ -64,10 +63,12 @@ class Sampler:
         answered = self._ask(turns, number, 0)
         for attempt in range(1, 1 + self.config.max_resamples * (self.config.dynamic_sampling == "resample")):
             dull = [at for at, one in enumerate(answered) if not one.group().varies]
-            if not any(self.processes.gather([bool(dull)])):
+            if not (most := max(self.processes.gather([len(dull)]))):
                 break
-            again = [(turns[at][0], self._other(turns[at], number, attempt)) for at in dull]
-            for at, one in zip(dull, self._ask(again, number, attempt), strict=True):
+            # All processes ask equally many: with sharded weights each forward pass needs them all.
+            asked = [*dull, *range(len(turns))][:most]
+            again = [(turns[at][0], self._other(turns[at], number, attempt)) for at in asked]
+            for at, one in zip(dull, self._ask(again, number, attempt), strict=False):
                 answered[at] = one
         self._decode_ahead(number + 1)
         return answered
@@ -100,8 +101,8 @@ class Sampler:
 
     def _pack(self, sample: Sample) -> Packed:
         decoded = self._decoded.pop(sample.id, None)
-        packed = pack_question(self.policy, sample, decoded.result() if decoded else self.questions.videos(sample))
-        checks.check_prompts(self.policy, packed)
+        packed = self.policy.pack(sample, decoded.result() if decoded else self.questions.videos(sample))
+        checks.check_prompt(self.policy, packed)
         return packed
 
     def _decode_ahead(self, number: int) -> None:
@@ -109,13 +110,3 @@ class Sampler:
         if number * self.config.steps_per_batch < self.config.max_steps:
             samples = {sample.id: sample for _, sample in self._turns(number)}
             self._decoded = {name: self._decoder.submit(self.questions.videos, one) for name, one in samples.items()}
-
-
-def pack_question(policy: Policy, sample: Sample, videos: Sequence[VideoInput]) -> Packed:
-    """A question with its frames. Raises ViubenchError where the model's processor refuses it."""
-    try:
-        return policy.pack(sample, videos)
-    except EngineError as error:
-        raise ViubenchError(
-            f"the model does not take a question: {error}", where=f"item {sample.id}", hint="build the items again"
-        ) from error

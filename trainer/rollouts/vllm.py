@@ -74,7 +74,7 @@ class VllmRollouts:
     def check(self, packed: Packed, rollouts: Rollouts, temperature: float) -> float:
         """The largest gap to the policy's log-probabilities, in nats; ViubenchError for a mean above `max_gap`."""
         own, _ = self.policy.logprobs(packed, rollouts.tokens, rollouts.mask, temperature, self.policy.barred)
-        gaps, largest = checks.logprob_gaps(own, rollouts, len(packed))
+        gaps, largest = checks.gaps(own - rollouts.logprobs, rollouts.mask, len(packed))
         checks.check_logprob_gap(gaps, packed, self.max_gap)
         return largest
 

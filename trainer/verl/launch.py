@@ -111,13 +111,9 @@ def merge(python: str, config: TrainConfig, out: Path, log: Callable[[str], None
 def _run(command: Sequence[str], folder: Path) -> None:
     """Run one of verl's commands in `folder`; ViubenchError when it fails."""
     environment = {"TENSORBOARD_DIR": str(folder / "tensorboard"), "HYDRA_FULL_ERROR": "1"} | os.environ
-    done = subprocess.run(command, cwd=folder, env=environment, check=False)
-    if done.returncode:
-        raise ViubenchError(
-            f"{command[2]} ended with code {done.returncode}",
-            where=str(folder),
-            hint="its own messages are above; rerun the same command to resume",
-        )
+    if code := subprocess.run(command, cwd=folder, env=environment, check=False).returncode:
+        hint = "its own messages are above; rerun the same command to resume"
+        raise ViubenchError(f"{command[2]} ended with code {code}", where=str(folder), hint=hint)
 
 
 def write_overrides(folder: Path, lines: Sequence[str]) -> Path:

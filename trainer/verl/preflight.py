@@ -25,19 +25,13 @@ from viubench.system.doctor import Check
 from viubench.version import __version__
 from viubench.video.frame_cache import FrameCache
 
-NEEDED = {
-    "verl": "pip install 'verl[vllm,fsdp]==0.9.1'",
-    "viubench": "pip install viubench there too (no extras): it has the frames, the rewards and the agent loop",
-    "ray": "pip install 'ray[default]>=2.41'",
-    "tensordict": "pip install 'tensordict>=0.8,<=0.10,!=0.9'",
-    "TransferQueue": "pip install 'TransferQueue>=0.1.10', with which verl's trainer moves its batches",
-    "torch": "pip install 'verl[vllm]', which pins one",
-    "transformers": "pip install 'verl[vllm]', which pins one",
-    "vllm": "pip install 'verl[vllm]', which pins one",
-    "flash-attn": "pip install 'verl[fsdp]': verl opens models with it",
-    "tensorboard": "pip install tensorboard",
-}
-"""Distribution -> how to install it in verl's environment."""
+NEEDED = (
+    "verl", "viubench", "ray", "tensordict", "TransferQueue", "torch", "transformers", "vllm", "flash-attn",
+    "tensorboard",
+)  # fmt: skip
+"""Distributions in verl's environment."""
+
+INSTALL = "pip install 'verl[vllm,fsdp]==0.9.1' tensorboard, and viubench without extras, in its environment"
 
 BYTES_PER_PARAMETER = 12
 """Of a verl checkpoint: weights and both moments of AdamW in float32."""
@@ -45,7 +39,7 @@ BYTES_PER_PARAMETER = 12
 BYTES_PER_ROW = 8_000
 """Of a question in the parquet, at most: 5,200 on average before compression, 700 after it."""
 
-SHARED_GB = 8.0
+SHM, SHARED = Path("/dev/shm"), 8 * 10**9  # noqa: S108  (only measured)
 PROBE_SECONDS = 300
 PROBE = """
 import importlib.metadata, json, sys
@@ -85,24 +79,25 @@ def checks(
     Raises:
         ViubenchError: there is no such interpreter, or it does not answer.
     """
-    local = Path(config.model).expanduser() if config.model else None
-    model = str(local) if local is not None and local.is_dir() else ""
+    local = Path(config.model).expanduser()
+    model = str(local) if config.model and local.is_dir() else ""
     answer = probe(python, model)
-    results = [
+    rows = config.max_steps * config.train_batch_size * BYTES_PER_ROW
+    weights = sum(path.stat().st_size for path in local.glob("*.safetensors")) if model else 0
+    kept = weights // 2 * BYTES_PER_PARAMETER * config.save_total_limit + weights  # bfloat16: 2 bytes a parameter
+    room = max(cache.max_bytes - sum(path.stat().st_size for path in cache.root.glob("*.frames")), 0)
+    places = (
+        ("disk", out.absolute(), rows + kept, f"of questions and {config.save_total_limit} checkpoints"),
+        ("frame cache", cache.root, room, "by which it may grow; full, it drops the oldest frames"),
+        ("shared memory", SHM, SHARED, "for ray's objects; in a container: --shm-size=64g"),
+    )
+    return [
         Check("python", True, f"{answer['python']} at {python}"),
-        *(_version(name, answer["versions"].get(name), hint) for name, hint in NEEDED.items()),
+        *(_version(name, answer["versions"].get(name)) for name in NEEDED),
         _gpus(answer, gpus, nodes),
         *_checkpoint(config, model, answer["processor"]),
-        _disk(config, model, out.absolute()),
-        _frames(cache),
+        *(_space(*place) for place in places),
     ]
-    shared = Path("/dev/shm")  # noqa: S108  (only measured)
-    if shared.is_dir():
-        free = shutil.disk_usage(shared).free / 1e9
-        enough = True if free >= SHARED_GB else None
-        hint = "" if enough else "in a container: --shm-size=64g; ray's objects go through it"
-        results.append(Check("shared memory", enough, f"{free:.1f} GB free at {shared}", hint))
-    return results
 
 
 def probe(python: str, model: str = "") -> dict[str, Any]:
@@ -110,11 +105,9 @@ def probe(python: str, model: str = "") -> dict[str, Any]:
     where, hint = "--verl-python", "give the python of verl's environment, or set VIUBENCH_VERL_PYTHON"
     if shutil.which(python) is None:
         raise ViubenchError(f"no such interpreter: {python or 'none was given'}", where=where, hint=hint)
+    command = [python, "-c", PROBE, json.dumps(NEEDED), model]
     try:
-        done = subprocess.run(
-            [python, "-c", PROBE, json.dumps(list(NEEDED)), model],
-            capture_output=True, text=True, timeout=PROBE_SECONDS, check=False,
-        )  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ViubenchError(f"{python} does not answer: {error}", where=where, hint=hint) from error
     line = re.search(r"^viubench (.+)$", done.stdout, re.M)
@@ -125,13 +118,12 @@ def probe(python: str, model: str = "") -> dict[str, Any]:
     return answer
 
 
-def _version(name: str, version: str | None, hint: str) -> Check:
+def _version(name: str, version: str | None) -> Check:
+    due = __version__ if name == "viubench" else PINS.get(name, "")
     if version is None:
-        return Check(name, False, "not installed", hint)
-    if name in PINS and not version.startswith(f"{PINS[name]}."):
-        return Check(name, False, f"{version}, but this project exports for {PINS[name]}", hint)
-    if name == "viubench" and version != __version__:
-        return Check(name, False, f"{version}, but this is {__version__}", "install the same one in both environments")
+        return Check(name, False, "not installed", INSTALL)
+    if due and not f"{version}.".startswith(f"{due}."):
+        return Check(name, False, f"{version}, but this project exports for {due}", INSTALL)
     return Check(name, True, version)
 
 
@@ -146,7 +138,7 @@ def _gpus(answer: dict[str, Any], gpus: int, nodes: int) -> Check:
 def _checkpoint(config: TrainConfig, model: str, processor: str) -> list[Check]:
     """Whether the model is a Qwen3-VL that fits the exported frames, and opens in verl's environment."""
     if not model:
-        detail = f"{config.model or 'none'}: no folder here, so its patch size was not checked"
+        detail = f"{config.model or 'none'}: no folder here, so patch size and disk space were not checked"
         return [Check("model", None, detail, "it must be a Qwen3-VL (patch 16)")]
     try:
         described = describe_checkpoint(model)
@@ -162,25 +154,11 @@ def _checkpoint(config: TrainConfig, model: str, processor: str) -> list[Check]:
     ]
 
 
-def _disk(config: TrainConfig, model: str, out: Path) -> Check:
-    """Disk space for the questions, the kept checkpoints and the finished one, where the model's size is known."""
-    free = shutil.disk_usage(next(place for place in (out, *out.parents) if place.exists())).free / 1e9
-    rows = config.max_steps * config.train_batch_size * BYTES_PER_ROW / 1e9
-    if not model:
-        detail = f"{BYTES_PER_PARAMETER} bytes a parameter for each of {config.save_total_limit} checkpoints are needed"
-        return Check("disk", None, f"{free:.0f} GB free at {out}; {rows:.1f} GB of questions, and {detail}")
-    bytes_here = sum(path.stat().st_size for path in Path(model).glob("*.safetensors"))
-    kept = (bytes_here / 2 * BYTES_PER_PARAMETER * config.save_total_limit + bytes_here) / 1e9  # bfloat16: 2 bytes
-    detail = f"{free:.0f} GB free at {out}; {rows:.1f} GB of questions and about {kept:.0f} GB of checkpoints"
-    enough = free >= rows + kept
-    return Check("disk", enough, detail, "" if enough else "save_total_limit: 1, or another --out")
-
-
-def _frames(cache: FrameCache) -> Check:
-    """Disk space for what the frame cache may still grow by; where it is full it drops the oldest frames."""
-    free = shutil.disk_usage(cache.root).free / 1e9
-    room = (cache.max_bytes - sum(path.stat().st_size for path in cache.root.glob("*.frames"))) / 1e9
-    detail = f"{free:.0f} GB free at {cache.root}, which may grow by {max(room, 0):.1f} GB"
-    return Check(
-        "frame cache", free >= room, detail, "" if free >= room else "free some space, or another --frame-cache"
-    )
+def _space(name: str, place: Path, needed: int, what: str) -> Check:
+    """Whether `place`, which need not exist yet, has the bytes that are `needed`."""
+    free = shutil.disk_usage(next(path for path in (place, *place.parents) if path.exists())).free
+    detail = f"{free / 1e9:.0f} GB free at {place}, {needed / 1e9:.1f} GB {what}"
+    if free >= needed:
+        return Check(name, True, detail)
+    # Ray goes on with less shared memory, more slowly.
+    return Check(name, None if name == "shared memory" else False, detail, "free some space, or choose another folder")

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -216,6 +217,7 @@ def without_main() -> Iterator[None]:
 @contextlib.contextmanager
 def _no_interrupt() -> Iterator[None]:
     """A process started here is born with Ctrl-C held back: one that comes while it imports would print a traceback."""
+    resource_tracker.ensure_running()  # where that starts its own process, it lets Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
