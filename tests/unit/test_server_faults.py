@@ -181,11 +181,13 @@ def test_a_run_that_may_still_be_valid_goes_on(serve: Serve, run: Run) -> None:
 
 def test_the_key_is_nowhere(serve: Serve, run: Run, tmp_path: Path) -> None:
     def echo(path: str, body: Body) -> Reply:
+        if _number(body) % 2 and body["max_tokens"] != SHORT:
+            return 200, {}, completion(body, "Your key is sk-test-4711.")
         return 401, {}, {"error": {"message": f"{'x' * 390} wrong key sk-test-4711, http://u:pass@host/?key=abc"}}
 
     url = serve(echo).url.replace("http://", "http://ann:pw4711pw@") + "?key=zzz"
     done = run(url, max_errors=1, limit=12)
-    assert done.statuses == {"engine_error": 12}
+    assert done.statuses == {"engine_error": 6, "unparsed": 6}
     written = b"".join(file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file())
     for secret in (b"4711", b"pw4711pw", b"zzz", b":pass@", b"key=abc"):
         assert secret not in written

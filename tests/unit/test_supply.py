@@ -65,6 +65,9 @@ def test_code_of_a_checkpoint_is_not_run_nor_asked_about(
     (folder / "evil.py").write_text(f"open({str(ran)!r}, 'w')\nclass Evil: pass\n")
     with pytest.raises(ViubenchError):
         processors.open_processor(str(folder))
+    with pytest.raises(ViubenchError) as refused:
+        policy.Policy.open(folder)
+    assert "--engine-arg" not in str(refused.value.hint), "training has no such option"
     for opens in (policy.Policy.open, partial(policy._load_model, dtype="float32", device="cpu")):
         with suppress(ViubenchError):  # some do without that code
             opens(folder)

@@ -250,6 +250,15 @@ def test_the_least_recently_used_goes_first(videos: Path, tmp_path: Path) -> Non
     assert [number(picture) for picture in videos_shown[1].pixels] == list(range(1, 9)), "still mapped by who has it"
 
 
+def test_other_bytes_than_an_item_was_built_from_are_told(videos: Path, tmp_path: Path) -> None:
+    frames = FrameCache(tmp_path / "store")
+    how = Sampling(kind="indices", indices=(0, 1))
+    whole = Clip(path="a.mp4", content=frames.content(Clip(path="a.mp4"), videos))
+    assert len(frames.get(whole, videos, how, SMALL)) == 2
+    with pytest.raises(MediaError, match="not the bytes"):
+        frames.get(Clip(path="a.mp4", content="0" * 32), videos, how, SMALL)
+
+
 def test_one_entry_larger_than_the_store_is_kept(videos: Path, tmp_path: Path) -> None:
     frames = FrameCache(tmp_path / "store", max_bytes=10)
     for how in (EIGHT, Sampling(frames=4)):

@@ -107,7 +107,7 @@ class Policy:
         finetuning = finetuning or Finetuning()
         folder = Path(describe_checkpoint(str(path))["path"])
         allow_read_only_frames()
-        processor = processors.open_processor(str(folder))
+        processor = processors.open_processor(str(folder), hint="training runs none: take a model of transformers")
         model = _load_model(folder, dtype, device, four_bit=finetuning.load_in_4bit)
         go_on_behind_videos(model)
         if finetuning.type == "full":

@@ -31,7 +31,7 @@ _FAULTS = (ValueError, RuntimeError, TypeError, IndexError, KeyError, AttributeE
 """What processors raise for frames that they do not take."""
 
 
-def require_trust(folder: str, trust: bool) -> None:
+def require_trust(folder: str, trust: bool, hint: str = TRUST) -> None:
     """Raise ViubenchError where a checkpoint's own code is needed and the user has not asked to run it."""
     if trust:
         return
@@ -44,31 +44,32 @@ def require_trust(folder: str, trust: bool) -> None:
     from transformers import CONFIG_MAPPING
 
     if config.get("model_type") not in CONFIG_MAPPING:
-        raise needs_trust(folder)
+        raise needs_trust(folder, hint)
 
 
-def needs_trust(folder: str) -> ViubenchError:
+def needs_trust(folder: str, hint: str = TRUST) -> ViubenchError:
     """What to tell the user whose checkpoint brings its own code."""
     said = "the checkpoint needs code of its own (auto_map in config.json), which is not run"
-    return ViubenchError(said, where=folder, hint=TRUST)
+    return ViubenchError(said, where=folder, hint=hint)
 
 
-def open_processor(folder: str, trust: bool = False) -> Any:
-    """The processor of a checkpoint folder; never asks on the terminal whether its code may run.
+def open_processor(folder: str, trust: bool = False, hint: str = TRUST) -> Any:
+    """The processor of a checkpoint folder; never asks on the terminal whether its code may run. `hint` is what to do
+    where it must.
 
     Raises:
         ViubenchError: a package is missing, or the files do not fit this transformers.
     """
     from transformers import AutoProcessor
 
-    require_trust(folder, trust)
+    require_trust(folder, trust, hint)
     try:
         return AutoProcessor.from_pretrained(folder, trust_remote_code=trust)
     except ImportError as error:
         raise missing_package(error, folder) from error
     except Exception as error:  # whatever the loaders raise, the user needs the reason, not the trace
         if "trust_remote_code" in str(error):
-            raise needs_trust(folder) from error
+            raise needs_trust(folder, hint) from error
         raise ViubenchError(
             f"transformers could not open the processor: {' '.join(str(error).split())[:400]}",
             where=folder,

@@ -15,12 +15,12 @@ from viubench.errors import Exit
 
 
 def damage(
-    files: Annotated[int, typer.Option(min=1, help="Damaged files, at least.")] = 700,
+    files: Annotated[int, typer.Option(min=1, help="Damaged files, about.")] = 700,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds, equal files.")] = 0,
     frames: Annotated[int, typer.Option(min=3, help="Frames read of each.")] = 24,
     videos: Annotated[Path | None, typer.Option(help="Folder of sound videos, damaged as well; only read.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Reading processes.")] = 2,
-    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the table, and the files shown wrong, there.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Damage videos in many codecs and containers and read them: exit 1 for a crash, a hang, or wrong frames shown that
@@ -30,7 +30,7 @@ def damage(
     from tempfile import TemporaryDirectory
 
     from tests.bench import damage, machine
-    from tests.bench.damage.measure import prices
+    from tests.bench.damage.trial import prices
     from viubench.cli.progress import bar
 
     with TemporaryDirectory(prefix="viubench-bench-") as scratch, bar("reading", quiet=quiet) as progress:
@@ -46,6 +46,7 @@ def damage(
         *(f"wrong, and could be told: {row.kind}, {row.mutation}, seed {row.seed}" for row in kept),
     ))  # fmt: skip
     print(printed)
-    machine.write(json, rows, printed, prices=[asdict(cost) for cost in costs], outcomes=outcomes)
+    hidden = [row for row in rows if row.outcome == "ok" and row.wrong]
+    machine.write(json, hidden, printed, prices=[asdict(cost) for cost in costs], outcomes=outcomes)
     if kept or outcomes["crashed"] or outcomes["timeout"]:
         raise typer.Exit(Exit.NEGATIVE)

@@ -7,7 +7,7 @@ Example:
 """
 
 from tests.bench.damage.kinds import Source, sources
-from tests.bench.damage.measure import DamageRow, measure
 from tests.bench.damage.table import kept_wrong, table
+from tests.bench.damage.trial import DamageRow, measure
 
 __all__ = ["DamageRow", "Source", "kept_wrong", "measure", "sources", "table"]

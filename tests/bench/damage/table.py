@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.bench.damage.measure import DamageRow, Price
+from tests.bench.damage.trial import DamageRow, Price
 
 HEADERS = ["", "files", "told", "right", "wrong", "told by checks", "by a second decoder", "elsewhere only",
            "by nothing", "seconds"]  # fmt: skip

@@ -82,7 +82,7 @@ def measure(
     workers: int,
     progress: Progress = lambda done, total, note: None,
 ) -> list[DamageRow]:
-    """At least `files` damaged files, as many of each kind and each mutation; equal seeds, equal files."""
+    """About `files` damaged files, as many of each kind and each mutation; equal seeds, equal files."""
     turns = range(-(-files // (len(sources) * len(MUTATIONS))))
     cases = list(itertools.product(turns, sources, MUTATIONS))
     with KillablePool(workers, LIMIT_S, memory_bytes=MEMORY) as pool:
