@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,9 @@ def shared(tmp_path: Path) -> Path:
 
 def test_links_are_followed_where_the_user_says_so(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list_videos(shared)[0] == ["a.mp4"]
-    with pytest.raises(MediaError, match=rf"a link that leads out of .*; to follow links: export {FOLLOW}=1"):
+    with pytest.raises(
+        MediaError, match=rf"a link that leads out of .*; to follow links: --follow-links, or {FOLLOW}=1"
+    ):
         resolve(shared, "a.mp4")
     monkeypatch.setenv(FOLLOW, "1")
     assert list_videos(shared)[0] == ["a.mp4", "folder/b.mp4"]
@@ -37,6 +41,19 @@ def test_links_are_followed_where_the_user_says_so(shared: Path, monkeypatch: py
     for name in ("../store/a.mp4", "x/../../store/a.mp4", str(shared.parent / "store" / "a.mp4")):
         with pytest.raises(MediaError, match="outside root"):
             resolve(shared, name)
+
+
+def test_an_option_says_so_for_one_command(clips: Path, tmp_path: Path) -> None:
+    """Clips on shared storage, linked one by one."""
+    (tmp_path / "media").mkdir()
+    for path in sorted(clips.iterdir())[:3]:
+        (tmp_path / "media" / path.name).symlink_to(path)
+    words = ["build", "--recipe", "tiny", "--n", "2", "--videos", "media", "--out", "items", "--quiet"]
+    command, own = [sys.executable, "-m", "viubench", *words], os.environ | {"VIUBENCH_CACHE": str(tmp_path / "cache")}
+    refused = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True)
+    assert "to follow links: --follow-links" in refused.stderr
+    subprocess.run([*command, "--follow-links"], cwd=tmp_path, env=own, check=True)
+    assert (tmp_path / "items" / "items.jsonl").read_text().count("\n") == 6
 
 
 def test_a_snapshot_of_a_hub_s_cache_is_made_of_links(tmp_path: Path) -> None:
@@ -76,7 +93,7 @@ def test_folders_that_are_not_searched_are_told(shared: Path, monkeypatch: pytes
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refused)
-    link = f"folder: a linked folder; to search those: export {FOLLOW}=1"
+    link = f"folder: a linked folder; to search those: --follow-links, or {FOLLOW}=1"
     assert list_videos(shared).left_out == ["closed: Permission denied", link], "the loop leads to nothing new"
     (shared / "a.mp4").unlink()
     with pytest.raises(

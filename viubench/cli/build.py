@@ -10,7 +10,7 @@ import typer
 from viubench.cli.run import takes
 
 
-@takes("frame_cache include_path quiet")
+@takes("frame_cache follow_links include_path quiet")
 def build(
     *,
     recipe: Annotated[str, typer.Option(help="viubench, viubench-mini, videossr-30k, or a YAML file.")],
@@ -31,6 +31,7 @@ def build(
     import viubench
     from viubench.cli.progress import stages
 
+    options.pop("follow_links")
     with stages(quiet=options.pop("quiet")) as progress:
         report = viubench.build_items(
             recipe, videos, out, seed=seed, n=n, workers=workers, ray=ray, materialize=materialize, progress=progress,

@@ -57,7 +57,7 @@ def fetch(
 
 
 @app.command()
-@takes("include_path quiet")
+@takes("follow_links include_path quiet")
 def verify(
     tasks: Tasks,
     data_root: Root = None,

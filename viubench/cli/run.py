@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import typer
 
 from viubench.errors import Exit, ViubenchError
+from viubench.video.paths import FOLLOW
 
 C = TypeVar("C", bound=Callable[..., None])
 
@@ -30,6 +32,19 @@ Set = Annotated[
 EngineName = Annotated[
     str | None,
     typer.Option(help="vllm, hf, server, ray:vllm, ray:hf, random, blind or oracle; vllm where installed, else hf."),
+]
+
+
+def _follow(given: bool) -> bool:
+    """Everything that this command starts follows links too."""
+    if given:
+        os.environ[FOLLOW] = "1"
+    return given
+
+
+FollowLinks = Annotated[
+    bool,
+    typer.Option("--follow-links", callback=_follow, help=f"Links may lead out of the media folder; as {FOLLOW}=1."),
 ]
 PriceIn = Annotated[float | None, typer.Option(min=0, help="Price of a million prompt tokens, for --dry-run.")]
 PriceOut = Annotated[float | None, typer.Option(min=0, help="Price of a million generated tokens, for --dry-run.")]
@@ -69,6 +84,7 @@ def run(
     frame_cache_gb: Annotated[
         float | None, typer.Option(min=0.001, help="Gigabytes of frames it keeps; $VIUBENCH_CACHE_GB, or 20.")
     ] = None,
+    follow_links: FollowLinks = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Decoders of a replica; one a core if not given.")] = None,
     engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
     deterministic: Annotated[
@@ -132,6 +148,7 @@ def _call(name: str, options: dict[str, Any]) -> None:
     from viubench.cli.tables import dry_run_text, results_table
 
     options["resume"] = not options.pop("fresh")
+    options.pop("follow_links", None)
     with stages(quiet=options.pop("quiet")) as progress:
         done = getattr(viubench, name)(**options, progress=progress, argv=["viubench", *sys.argv[1:]])
     if not isinstance(done, viubench.Run):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from viubench.cli.progress import Update
 
 
-@takes("frame_cache include_path quiet")
+@takes("frame_cache follow_links include_path quiet")
 def train(
     *,
     config: Annotated[str, typer.Option(help="Name of a training recipe, or a YAML file.")],

@@ -46,6 +46,7 @@ from viubench.storage.record_log import DAMAGED
 from viubench.storage.run_dir import RunFolder, write_json
 from viubench.storage.secrets import MaskingFilter
 from viubench.video.loader import Media
+from viubench.video.paths import FOLLOW
 from viubench.video.process_pool import KillablePool, require_memory
 
 log = logging.getLogger("viubench")
@@ -155,14 +156,14 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
                 media = None if pool is None else Media(self.config.cache, pool)
                 yield Pipeline(self.plan, self.engine, media, self.out, strips)
             return
-        debug = {name: os.environ[name] for name in ("VIUBENCH_DEBUG",) if name in os.environ}
+        told = {name: os.environ[name] for name in ("VIUBENCH_DEBUG", FOLLOW) if name in os.environ}
         factory, cache, decoders = (
             engine_factory(self.layout.kind, self.config),
             self.config.cache_folder,
             self.config.workers,
         )
         spec = ReplicaSpec(
-            factory, self.plan, self.out, strips, cache, self.config.cache_bytes, decoders, DECODE_SECONDS, debug
+            factory, self.plan, self.out, strips, cache, self.config.cache_bytes, decoders, DECODE_SECONDS, told
         )
         spec = replace(spec, needs=self.engine.needs)
         with self.layout.transport(spec) as transport:

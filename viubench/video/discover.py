@@ -63,7 +63,7 @@ def list_videos(root: Path, skip: Path | None = None) -> Found:
         seen.add(Path(folder).resolve())  # a link may lead back
         folders[:] = [f for f in folders if not f.startswith(".") and (Path(folder) / f).resolve() not in seen]
         for link in () if links_followed() else filter(os.path.islink, (Path(folder) / f for f in folders)):
-            how = f"a linked folder; to search those: export {FOLLOW}=1"
+            how = f"a linked folder; to search those: --follow-links, or {FOLLOW}=1"
             left_out.append(f"{link.relative_to(root).as_posix()}: {how}")
         for name in names:
             path = Path(folder) / name

@@ -55,7 +55,7 @@ def resolve(root: Path, name: str) -> Path:
         if os.path.normpath(name).startswith(".."):
             raise MediaError("outside_root", name, f"leads out of {root}")
         if not (links_followed() or _in_snapshot(base, real)):
-            said = f"it is a link that leads out of {root}; to follow links: export {FOLLOW}=1"
+            said = f"it is a link that leads out of {root}; to follow links: --follow-links, or {FOLLOW}=1"
             raise MediaError("outside_root", name, said)
     if not there:
         raise MediaError("missing", name, f"not in {root}")
