@@ -16,7 +16,7 @@ from tiny_training import FINETUNING, Stop, Vowels, config, go, stop_after, unti
 from trainer import grpo, stage
 from trainer.checkpoints import checkpoint, saving
 from trainer.checkpoints.metrics_log import read
-from trainer.checkpoints.saving import AtomicCheckpoints
+from trainer.checkpoints.saving import StageTrainer
 from trainer.config import TrainConfig
 from trainer.grpo import VideoGRPOTrainer
 from trainer.rewards import Diagnostics
@@ -86,7 +86,7 @@ def test_a_kill_in_the_middle_of_a_save_loses_nothing(
     killed(chosen, world, run, VideoGRPOTrainer, "_save_optimizer_and_scheduler", at=2)
     assert (run / saving.WRITTEN / "checkpoint-2" / "optimizer.pt").is_file()
     assert not checkpoint.complete(run)
-    killed(chosen, world, run, AtomicCheckpoints, "_complete", at=4)
+    killed(chosen, world, run, StageTrainer, "_complete", at=4)
     assert [path.name for path in checkpoint.complete(run)] == ["checkpoint-000002"]
     assert list(run.glob(checkpoint.LEFTOVER))
     ended = weights(go(chosen, world, run))

@@ -115,3 +115,14 @@ def test_what_a_decoder_brings_after_the_end_is_dropped(error: MediaError | None
         job.set_exception(error)
     assert key.cancelled()
     assert caplog.records == []
+
+
+def test_a_command_in_the_background_leaves_signals_as_they_were() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with ending.ended_in_order():
+            assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    finally:
+        signal.signal(signal.SIGINT, before)

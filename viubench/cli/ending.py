@@ -81,7 +81,8 @@ def ended_in_order() -> Iterator[None]:
         interrupt = signal.getsignal(signal.SIGINT)
         (interrupt if callable(interrupt) else signal.default_int_handler)(signal.SIGINT, frame)
 
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a script: Ctrl-C is not for us
+    background = signal.getsignal(signal.SIGINT) == signal.SIG_IGN  # of a script: Ctrl-C is not for us
+    if background:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.signal(signal.SIGTERM, end)
@@ -96,3 +97,6 @@ def ended_in_order() -> Iterator[None]:
     finally:
         if not came:
             signal.signal(signal.SIGTERM, before)
+        if background:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
