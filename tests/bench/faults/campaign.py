@@ -131,8 +131,9 @@ def play(world: World, seed: str, kinds: list[str], folder: Path) -> Played:
 
 
 def _fits(others: list[Fault], one: Fault) -> bool:
-    """Whether a fault can come together with others: one acts, and none hides that another has to be refused."""
-    alone = (OtherItems, RunFiles)
+    """Whether a fault can come together with others: one acts, none hides that another has to be refused, and none
+    keeps another from its own writing."""
+    alone = (OtherItems, RunFiles, ReadOnly)
     return not (one.acts and any(other.acts for other in others)) and not any(
         isinstance(fault, alone) for fault in (*others, one)
     )
