@@ -23,6 +23,7 @@ from av.codec.context import Flags
 from av.video.frame import PictureType
 
 from viubench.video.container import packets
+from viubench.video.frame_numbers import FrameNumbers
 from viubench.video.keyframes import is_broken
 
 CHECKS = {"err_detect": "crccheck+bitstream+buffer+explode"}
@@ -79,6 +80,7 @@ class Decoder:
         self._before = b""
         self._header = bytes(stream.codec_context.extradata or b"")
         self._codec = stream.codec_context.codec.canonical_name
+        self._numbers = FrameNumbers(self._header) if self._codec == "h264" else None
         exact = exact and stream.metadata.get("alpha_mode") != "1"  # libvpx gives the alpha layer too
         self._main = (exact and _other(stream, INSTEAD.get(self._codec))) or stream.codec_context
         self._twin = (exact and _other(stream, BESIDE.get(self._codec))) or None
@@ -111,7 +113,8 @@ class Decoder:
                 self._gaps.append(number)
             if self._gaps and self._gaps[0] <= number - JOIN:
                 self.faults.append(self._gaps.pop(0))
-            if is_broken(self._codec, self._header, packet) or self._repeats(packet):
+            missing = self._numbers is not None and self._numbers.gap(bytes(packet))
+            if missing or is_broken(self._codec, self._header, packet) or self._repeats(packet):
                 self.faults.append(number)
         try:
             frames: list[Any] = self._main.decode(packet)
@@ -144,6 +147,8 @@ class Decoder:
     def flush(self) -> None:
         """Forget what was decoded, after a seek."""
         self._main.flush_buffers()
+        if self._numbers is not None:
+            self._numbers.flush()
         if self._twin is not None:
             self._twin.flush_buffers()
 

@@ -24,10 +24,10 @@ def is_clean_entry(codec: str, header: bytes, packet: bytes) -> bool:
     `codec` is FFmpeg's name, `header` the stream's extradata (an avcC or hvcC record, ISO/IEC 14496-15).
     """
     if codec == "h264":
-        slices = {unit[0] & 31 for unit in _units(header, 4, packet)} & H264_SLICES
+        slices = {unit[0] & 31 for unit in units(header, 4, packet)} & H264_SLICES
         return slices == {H264_IDR}
     if codec == "hevc":
-        slices = {unit[0] >> 1 & 63 for unit in _units(header, 21, packet)} & HEVC_SLICES
+        slices = {unit[0] >> 1 & 63 for unit in units(header, 21, packet)} & HEVC_SLICES
         return bool(slices) and slices <= HEVC_IRAP
     return True
 
@@ -40,7 +40,7 @@ def is_disposable(codec: str, header: bytes, packet: Any) -> bool:
     """
     if codec != "h264":
         return False
-    heads = [unit[0] for unit in _units(header, 4, memoryview(packet))]
+    heads = [unit[0] for unit in units(header, 4, memoryview(packet))]
     slices = [head for head in heads if head & 31 == H264_PLAIN_SLICE]
     others = {head & 31 for head in heads} - {H264_PLAIN_SLICE, *H264_ASIDES}
     return bool(slices) and not others and all(head >> 5 & 3 == 0 for head in slices)
@@ -79,7 +79,7 @@ def is_broken(codec: str, header: bytes, packet: Any) -> bool:
     return at != len(data)
 
 
-def _units(header: bytes, size_at: int, packet: bytes | memoryview) -> Iterator[bytes | memoryview]:
+def units(header: bytes, size_at: int, packet: bytes | memoryview) -> Iterator[bytes | memoryview]:
     """NAL units of a length-prefixed packet; none when the stream is not of that kind."""
     if len(header) <= size_at or header[0] != 1:
         return
