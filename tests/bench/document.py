@@ -62,9 +62,9 @@ SECTIONS = {
         "The wrong are parted by what would have told them in their own group of pictures: FFmpeg's checks "
         "(err_detect), a second decoder, or either in another part of the file alone; what is left, no decoder "
         "tells. So it is with single flipped bits in HEVC, MPEG-4, MPEG-2, WMV, ProRes and MJPEG, with lost or "
-        "doubled pictures of codecs that do not number them, and with FFV1, whose checksums FFmpeg reads and only "
-        "logs. What the checks could have told lies in pictures that nothing refers to and nobody asked for: they "
-        "are not decoded. A second decoder of H.264, libopenh264, is counted where it gives the pictures of the "
+        "doubled pictures of codecs that do not number them (H.264 does, and a gap is told), and with FFV1, whose "
+        "checksums FFmpeg reads and only logs. What the checks could have told lies in pictures that nothing refers "
+        "to and nobody asked for: they are not decoded. A second decoder of H.264, libopenh264, is counted where it gives the pictures of the "
         "sound file, which it does not with B frames, and is not used in reading. Seconds: decoding the sound file "
         "with every check, against decoding it plainly.",
     ),

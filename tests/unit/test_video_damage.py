@@ -157,6 +157,19 @@ def test_a_packet_written_twice(tmp_path: Path, name: str, codec: str, monkeypat
     assert (outcome(sound), outcome(path)) == ("ok", "corrupt")
 
 
+def test_a_picture_left_out_of_h264(tmp_path: Path) -> None:
+    """The decoder puts a copy of the one before in its place."""
+    options = {"profile": "baseline", "g": "50"}
+    sound, path = write(tmp_path / "sound.mp4", 100, options=options), tmp_path / "a.mp4"
+    with av.open(str(sound)) as source, av.open(str(path), "w") as container:
+        copy = container.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            if number != 20:
+                packet.stream = copy
+                container.mux(packet)
+    assert (outcome(sound), outcome(path, 99)) == ("ok", "corrupt")
+
+
 @pytest.mark.parametrize("where", ["in a fragment", "between two"])
 def test_fragments_that_are_missing(tmp_path: Path, where: str) -> None:
     """Cut between two fragments, only an index of them can tell."""
