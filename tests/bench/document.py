@@ -56,17 +56,17 @@ SECTIONS = {
     "damage": (
         "Damaged video",
         "A drawn clip in many codecs and containers, damaged by seeded bit flips, zeros, noise, holes and cuts "
-        "behind its first twentieth, and by packets left out or written twice; 24 frames of each file are read as "
-        "a run reads them, and held against those of the sound file. In percent of the files: damage told "
-        "(corrupt, truncated or another fault); frames shown, all of them right; frames shown, some of them wrong. "
-        "The wrong are parted by what would have told them in their own group of pictures: FFmpeg's checks "
-        "(err_detect), a second decoder, or either in another part of the file alone; what is left, no decoder "
-        "tells. So it is with single flipped bits in HEVC, MPEG-4, MPEG-2, WMV, ProRes and MJPEG, with lost or "
-        "doubled pictures of codecs that do not number them (H.264 does, and a gap is told), and with FFV1, whose "
-        "checksums FFmpeg reads and only logs. What the checks could have told lies in pictures that nothing refers "
-        "to and nobody asked for: they are not decoded. A second decoder of H.264, libopenh264, is counted where it gives the pictures of the "
-        "sound file, which it does not with B frames, and is not used in reading. Seconds: decoding the sound file "
-        "with every check, against decoding it plainly.",
+        "behind its first twentieth, and by packets left out or written twice; 24 frames of each file are read as a "
+        "run reads them, and held against those of the sound file. In percent of the files: damage told (corrupt, "
+        "truncated or another fault); frames shown, all of them right; frames shown, some of them wrong. The wrong "
+        "are parted by what would have told them in their own group of pictures: FFmpeg's checks (err_detect), a "
+        "second decoder, or either in another part of the file alone; what is left, no decoder tells. So it is with "
+        "single flipped bits in HEVC, MPEG-4, MPEG-2, WMV, ProRes and MJPEG, with lost or doubled pictures of "
+        "codecs that do not number them (H.264 does, and a gap is told), and with FFV1, whose checksums FFmpeg "
+        "reads and only logs. What the checks could have told lies in pictures that nothing refers to and nobody "
+        "asked for: they are not decoded. A second decoder of H.264, libopenh264, is counted where it gives the "
+        "pictures of the sound file, which it does not with B frames, and is not used in reading. Seconds: decoding "
+        "the sound file with every check, against decoding it plainly.",
     ),
     "records": (
         "A million answers",
