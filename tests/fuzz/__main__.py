@@ -31,7 +31,7 @@ def fuzz(
         raise typer.BadParameter(f"no such target: {target}", param_hint=", ".join(loop.TARGETS))
     if plain or importlib.util.find_spec("atheris") is None:
         most = runs if runs >= 0 else 10**18
-        print(loop.plain(target, most, seed, float(seconds or "inf")), "inputs of", target)
+        print(loop.plain(target, most, seed, float(seconds or "inf"), loop.SLOW_S), "inputs of", target)
         return
     if corpus is not None:
         corpus.mkdir(parents=True, exist_ok=True)
