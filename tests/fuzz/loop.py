@@ -40,7 +40,8 @@ def inputs(name: str) -> Iterator[bytes]:
 
 def plain(name: str, runs: int, seed: int = 0, seconds: float = float("inf"), slow: float = float("inf")) -> int:
     """Seeds, then as many mutations of them or more: `runs` inputs in all, or as many as there is time for; their
-    number. An input that fails, or takes `slow` processor seconds, is written to the temporary folder, and named in the error."""
+    number. An input that fails, or takes `slow` processor seconds, is written to the temporary folder, and named in
+    the error."""
     target, rng, began = load(name), random.Random(seed), time.monotonic()
     known = list(inputs(name))
     first = known if len(known) <= runs // 2 else rng.sample(known, runs // 2)
