@@ -206,11 +206,12 @@ def test_mistakes_are_viubench_errors(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("command", "function"), [("run", viubench.evaluate), ("score", viubench.score)])
 def test_every_option_of_the_command_has_its_keyword(command: str, function: Any) -> None:
-    """What only concerns the terminal aside: --quiet is `progress=None`, --dry-run is `viubench.dry_run`."""
+    """What only concerns the terminal aside: --quiet is `progress=None`, --dry-run is `viubench.dry_run`, --follow-links
+    sets an environment variable."""
     options = {param.name for param in typer.main.get_command(app).commands[command].params}  # type: ignore[attr-defined]
     renamed = {"fresh": "resume", "engine_arg": "engine_args", "quiet": "progress"}
     keywords = set(inspect.signature(function).parameters)
-    assert {renamed.get(name, name) for name in options - {"dry_run"}} <= keywords
+    assert {renamed.get(name, name) for name in options - {"dry_run", "follow_links"}} <= keywords
     assert keywords - {renamed.get(name, name) for name in options} == {"argv"}
     if command == "run":
         assert inspect.signature(viubench.dry_run) == inspect.signature(function) == inspect.signature(EvalConfig)
