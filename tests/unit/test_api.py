@@ -206,8 +206,8 @@ def test_mistakes_are_viubench_errors(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("command", "function"), [("run", viubench.evaluate), ("score", viubench.score)])
 def test_every_option_of_the_command_has_its_keyword(command: str, function: Any) -> None:
-    """What only concerns the terminal aside: --quiet is `progress=None`, --dry-run is `viubench.dry_run`, --follow-links
-    sets an environment variable."""
+    """What only concerns the terminal aside: --quiet is `progress=None`, --dry-run is `viubench.dry_run`, and
+    --follow-links sets an environment variable."""
     options = {param.name for param in typer.main.get_command(app).commands[command].params}  # type: ignore[attr-defined]
     renamed = {"fresh": "resume", "engine_arg": "engine_args", "quiet": "progress"}
     keywords = set(inspect.signature(function).parameters)
