@@ -113,8 +113,11 @@ class Decoder:
                 self._gaps.append(number)
             if self._gaps and self._gaps[0] <= number - JOIN:
                 self.faults.append(self._gaps.pop(0))
-            missing = self._numbers is not None and self._numbers.gap(bytes(packet))
-            if missing or is_broken(self._codec, self._header, packet) or self._repeats(packet):
+            data = bytes(packet)
+            gap = self._numbers is not None and self._numbers.gap(data)
+            missing = gap and not packet.is_keyframe  # before a key frame it changes nothing from there on
+            changed_twice = self._repeats(data) and not packet.is_keyframe
+            if missing or changed_twice or is_broken(self._codec, self._header, data):
                 self.faults.append(number)
         try:
             frames: list[Any] = self._main.decode(packet)
@@ -130,10 +133,10 @@ class Decoder:
                 self.faults.append(frame.opaque)
         return frames
 
-    def _repeats(self, packet: Any) -> bool:
-        """Whether a packet with changes against the frame before is written twice; short ones may say "no change"."""
-        before, self._before = self._before, bytes(packet)
-        return self._before == before and packet.size >= TWICE and not packet.is_keyframe
+    def _repeats(self, data: bytes) -> bool:
+        """Whether a packet is written twice; short ones may say "no change"."""
+        before, self._before = self._before, data
+        return before == data and len(data) >= TWICE
 
     def doubted(self, span: Span) -> bool:
         """Whether damage seen so far may have reached the frame of that span."""
