@@ -15,7 +15,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -156,7 +156,7 @@ def _plan(clips: Sequence[Path], settings: OverlapSettings) -> Plan:
     plans = [plan_of(seen(settings.frames, pixels), pairs) for pixels in settings.pixels]
     return Plan(
         [
-            sample.model_copy(update={"cluster": f"{sample.task} {sample.cluster}"})
+            replace(sample, cluster=f"{sample.task} {sample.cluster}")
             for plan in plans
             for sample in plan.samples
         ],

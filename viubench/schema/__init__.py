@@ -36,11 +36,8 @@ from viubench.schema.records import (
     SCHEMA_VERSION,
     STATUSES,
     AnswerSpread,
-    Clip,
     Failure,
     FrameInfo,
-    Groups,
-    Item,
     Manifest,
     OptionLogprob,
     ProtocolEntry,
@@ -48,7 +45,6 @@ from viubench.schema.records import (
     RecordState,
     Results,
     RuleResult,
-    Sample,
     ScoredRecord,
     ShownMedia,
     Status,
@@ -56,6 +52,7 @@ from viubench.schema.records import (
     TaskEntry,
     TaskResult,
 )
+from viubench.schema.samples import Clip, Groups, Item, Sample
 from viubench.schema.tasks import (
     Answers,
     Chat,
