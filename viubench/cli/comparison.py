@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,6 +14,8 @@ from viubench.errors import Exit, ViubenchError
 
 app = typer.Typer(no_args_is_help=True, help="Save a run as the reference run that later runs are gated against.")
 Dir = Annotated[Path, typer.Option("--dir", help="Folder of the saved reference runs.")]
+
+Format = Literal["html", "md", "latex", "csv", "xlsx", "json"]
 
 IN_PAGE = 12
 """Samples that turned in the page, of each task and direction, unless --flips is given."""
@@ -24,18 +26,27 @@ STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("leaderboard.html"),
+    out: Annotated[Path, typer.Option(help="The file.")] = Path("leaderboard.html"),
+    format: Annotated[  # noqa: A002
+        list[Format],
+        typer.Option(help="The file's format, by default told by its suffix; repeatable, a file each."),
+    ] = [],  # noqa: B006
     training: Annotated[list[Path], typer.Option(help="A training folder, for its curves; repeatable.")] = [],  # noqa: B006
 ) -> None:
-    """Write an HTML leaderboard that opens from disk, and print its table; unfinished runs are left out."""
+    """Write an HTML leaderboard that opens from disk, or its table alone, and print it; unfinished runs are left
+    out."""
     from reports.pages import leaderboard_page
+    from reports.tables import table_files
     from viubench.cli.progress import logged
     from viubench.tasks.registry import Catalogue
 
-    files.check({"--out": out})
+    paths = table_files.paths(out, format)
+    for path in paths.values():
+        files.check({"--out": path})
     with logged():
-        print(leaderboard_page.write(runs, out, Catalogue().references, trainings=training))
-    print(out.resolve())
+        print(leaderboard_page.write(runs, paths, Catalogue().references, trainings=training))
+    for path in paths.values():
+        print(path.resolve())
 
 
 def compare(
