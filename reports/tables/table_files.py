@@ -24,7 +24,7 @@ from reports.html.escape import one_line, short_line
 from reports.html.format import percent, points, with_interval
 from reports.tables.leaderboard import Column, LeaderboardRow
 from reports.tables.ranking import Cell
-from viubench.errors import ViubenchError
+from viubench.errors import ViubenchError, did_you_mean
 
 Format = Literal["html", "md", "latex", "csv", "xlsx", "json"]
 SUFFIXES: dict[Format, str] = {name: f".{'tex' if name == 'latex' else name}" for name in get_args(Format)}
@@ -43,14 +43,17 @@ _TEX = str.maketrans(
 _MARKDOWN = str.maketrans({char: f"\\{char}" for char in "\\`*_[]<>|#"})
 
 
-def paths(out: Path, formats: Sequence[Format]) -> dict[Format, Path]:
+def paths(out: Path, formats: Sequence[str]) -> dict[Format, Path]:
     """Where the table of each format goes: `out` with the format's suffix; with no format named, that of `out`.
 
     Raises:
-        ViubenchError: no format is named, and the suffix of `out` is that of none.
+        ViubenchError: an unknown format; or none is named, and the suffix of `out` is that of none.
     """
+    if unknown := [name for name in formats if name not in SUFFIXES]:
+        hint = did_you_mean(unknown[0], SUFFIXES, f"there are {', '.join(SUFFIXES)}")
+        raise ViubenchError(f"no such format: {unknown[0]!r:.40}", where="--format", hint=hint)
     if formats:
-        return {name: out.with_suffix(SUFFIXES[name]) for name in formats}
+        return {name: out.with_suffix(suffix) for name, suffix in SUFFIXES.items() if name in formats}
     found = next((name for name, suffix in SUFFIXES.items() if suffix == out.suffix.lower()), None)
     if found is None and out.suffix not in ("", ".htm"):
         known = ", ".join(SUFFIXES.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -14,8 +14,6 @@ from viubench.errors import Exit, ViubenchError
 
 app = typer.Typer(no_args_is_help=True, help="Save a run as the reference run that later runs are gated against.")
 Dir = Annotated[Path, typer.Option("--dir", help="Folder of the saved reference runs.")]
-
-Format = Literal["html", "md", "latex", "csv", "xlsx", "json"]
 
 IN_PAGE = 12
 """Samples that turned in the page, of each task and direction, unless --flips is given."""
@@ -28,8 +26,8 @@ def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
     out: Annotated[Path, typer.Option(help="The file.")] = Path("leaderboard.html"),
     format: Annotated[  # noqa: A002
-        list[Format],
-        typer.Option(help="The file's format, by default told by its suffix; repeatable, a file each."),
+        list[str],
+        typer.Option(help="html, md, latex, csv, xlsx or json, by default told by --out; repeatable, a file each."),
     ] = [],  # noqa: B006
     training: Annotated[list[Path], typer.Option(help="A training folder, for its curves; repeatable.")] = [],  # noqa: B006
 ) -> None:
