@@ -108,7 +108,7 @@ def plan_table(plan: Plan) -> str:
     for name, entry in plan.entries.items():
         protocol = plan.protocols[name]
         samples = [sample for sample in plan.samples if sample.task == name]
-        shown = max(len(sample.pretext.indices) if sample.pretext else protocol.sampling.frames for sample in samples)
+        shown = max(len(sample.pretext.places) if sample.pretext else protocol.sampling.frames for sample in samples)
         size = int(sampling.largest(protocol.resize, shown))
         tokens = -(-shown // protocol.resize.group) * (size // protocol.resize.multiple**2)
         rows.append([name, entry.n, len({s.cluster for s in samples}), protocol.protocol, shown, size, tokens])
