@@ -76,6 +76,9 @@ def run(
     thinking: Thinking = None,
     set: Set = [],  # noqa: A002, B006
     limit: Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="The I-th of N parts of the run; viubench merge joins them.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of items and of the random engine.")] = 0,
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Start the run folder again instead of resuming it.")
@@ -145,7 +148,7 @@ def _call(name: str, options: dict[str, Any]) -> None:
     import viubench
     from reports.html.escape import clean
     from viubench.cli.progress import stages, warn
-    from viubench.cli.tables import dry_run_text, results_table
+    from viubench.cli.tables import dry_run_text, results_table, shard_text
 
     options["resume"] = not options.pop("fresh")
     options.pop("follow_links", None)
@@ -154,9 +157,12 @@ def _call(name: str, options: dict[str, Any]) -> None:
     if not isinstance(done, viubench.Run):
         print(clean(dry_run_text(done)))
         return
-    print(clean(results_table(done.results)))
-    if line := done.unanswered():
-        warn(line)
+    if done.manifest.shard is not None:
+        print(clean(shard_text(done.manifest.shard, done.statuses)))
+    else:
+        print(clean(results_table(done.results)))
+        if line := done.unanswered():
+            warn(line)
     if invalid := done.invalid():
         warn(invalid)
     raise typer.Exit(Exit.OK if not invalid else Exit.INVALID_RUN)
