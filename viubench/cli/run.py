@@ -56,6 +56,9 @@ FrameCacheGb = Annotated[
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="Each answer depends on its request alone; slower.")
 ]
+Shard = Annotated[
+    str | None, typer.Option(metavar="I/N", help="The I-th of N parts of the run; viubench merge joins them.")
+]
 PriceIn = Annotated[float | None, typer.Option(min=0, help="Price of a million prompt tokens, for --dry-run.")]
 PriceOut = Annotated[float | None, typer.Option(min=0, help="Price of a million generated tokens, for --dry-run.")]
 
@@ -86,6 +89,7 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")] = None,
     exclude: Annotated[list[str], typer.Option(help="A task to leave out; repeatable.")] = [],  # noqa: B006
     name: Annotated[str | None, typer.Option(help="Label of the run in tables, instead of the model's name.")] = None,
+    shard: Shard = None,
     seed: Annotated[int, typer.Option(help="Seed of items and of the random engine.")] = 0,
     fresh: Fresh = False,
     frame_cache: Annotated[Path | None, typer.Option(help="Folder of the frame cache.")] = None,
@@ -149,7 +153,7 @@ def _call(name: str, options: dict[str, Any]) -> None:
     import viubench
     from reports.html.escape import clean
     from viubench.cli.progress import stages, warn
-    from viubench.cli.tables import dry_run_text, results_table
+    from viubench.cli.tables import dry_run_text, results_table, shard_text
 
     options["resume"] = not options.pop("fresh")
     options.pop("follow_links", None)
@@ -158,9 +162,12 @@ def _call(name: str, options: dict[str, Any]) -> None:
     if not isinstance(done, viubench.Run):
         print(clean(dry_run_text(done)))
         return
-    print(clean(results_table(done.results)))
-    if line := done.unanswered():
-        warn(line)
+    if done.manifest.shard is not None:
+        print(clean(shard_text(done.manifest.shard, done.statuses)))
+    else:
+        print(clean(results_table(done.results)))
+        if line := done.unanswered():
+            warn(line)
     if invalid := done.invalid():
         warn(invalid)
     raise typer.Exit(Exit.OK if not invalid else Exit.INVALID_RUN)

@@ -80,6 +80,7 @@ class EvalConfig:
         thinking: "on" or "off"; by default as the model does.
         set: any other field of the protocol by its path, such as {"decoding.min_p": 0.1}.
         limit: the first so many samples of each task.
+        shard: "i/n", the i-th of n parts of the run, to be merged when all are finished.
         seed: of items and of the random engine.
         name: label of the run in tables and pages; the model's name where None.
         exclude: tasks that are left out, by name.
@@ -123,6 +124,7 @@ class EvalConfig:
     thinking: str | None = None
     set: Mapping[str, Any] | None = None
     limit: int | None = None
+    shard: str | None = None
     seed: int = 0
     name: str | None = None
     exclude: str | Iterable[str] = ()

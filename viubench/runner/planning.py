@@ -146,6 +146,7 @@ def manifest(plan: Plan, engine: Described, config: EvalConfig) -> Manifest:
         seed=config.seed,
         hardware={"machine": platform.machine(), "cores": os.cpu_count(), "python": sys.version.split()[0]},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
+        shard=plan.shard,
     )
 
 
