@@ -46,6 +46,10 @@ FollowLinks = Annotated[
     bool,
     typer.Option("--follow-links", callback=_follow, help=f"Links may lead out of the media folder; as {FOLLOW}=1."),
 ]
+ShardName = Annotated[
+    str | None, typer.Option(metavar="I/N", help="The I-th of N parts of the run; viubench merge joins them.")
+]
+MaxErrors = Annotated[float, typer.Option(help="Share of media and engine errors above which the run is invalid.")]
 PriceIn = Annotated[float | None, typer.Option(min=0, help="Price of a million prompt tokens, for --dry-run.")]
 PriceOut = Annotated[float | None, typer.Option(min=0, help="Price of a million generated tokens, for --dry-run.")]
 
@@ -76,9 +80,7 @@ def run(
     thinking: Thinking = None,
     set: Set = [],  # noqa: A002, B006
     limit: Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")] = None,
-    shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="The I-th of N parts of the run; viubench merge joins them.")
-    ] = None,
+    shard: ShardName = None,
     seed: Annotated[int, typer.Option(help="Seed of items and of the random engine.")] = 0,
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Start the run folder again instead of resuming it.")
@@ -96,9 +98,7 @@ def run(
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
     price_in: PriceIn = None,
     price_out: PriceOut = None,
-    max_errors: Annotated[
-        float, typer.Option(help="Share of media and engine errors above which the run is invalid.")
-    ] = 0.01,
+    max_errors: MaxErrors = 0.01,
     filmstrips: Annotated[
         int, typer.Option(min=0, help="Samples of each task whose frames are kept for the pages.")
     ] = 12,
