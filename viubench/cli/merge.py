@@ -8,15 +8,14 @@ from typing import Annotated
 
 import typer
 
+from viubench.cli.run import MaxErrors
 from viubench.errors import Exit
 
 
 def merge(
     shards: Annotated[list[Path], typer.Argument(help="Folders of all shards of a run.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder: new, or merged before.")],
-    max_errors: Annotated[
-        float, typer.Option(help="Share of media and engine errors above which the run is invalid.")
-    ] = 0.01,
+    max_errors: MaxErrors = 0.01,
 ) -> None:
     """Make one run of its finished shards, with the results of a run that was never split, and print the table."""
     import viubench

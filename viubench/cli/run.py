@@ -56,9 +56,10 @@ FrameCacheGb = Annotated[
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="Each answer depends on its request alone; slower.")
 ]
-Shard = Annotated[
+ShardName = Annotated[
     str | None, typer.Option(metavar="I/N", help="The I-th of N parts of the run; viubench merge joins them.")
 ]
+MaxErrors = Annotated[float, typer.Option(help="Share of media and engine errors above which the run is invalid.")]
 PriceIn = Annotated[float | None, typer.Option(min=0, help="Price of a million prompt tokens, for --dry-run.")]
 PriceOut = Annotated[float | None, typer.Option(min=0, help="Price of a million generated tokens, for --dry-run.")]
 
@@ -89,7 +90,7 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")] = None,
     exclude: Annotated[list[str], typer.Option(help="A task to leave out; repeatable.")] = [],  # noqa: B006
     name: Annotated[str | None, typer.Option(help="Label of the run in tables, instead of the model's name.")] = None,
-    shard: Shard = None,
+    shard: ShardName = None,
     seed: Annotated[int, typer.Option(help="Seed of items and of the random engine.")] = 0,
     fresh: Fresh = False,
     frame_cache: Annotated[Path | None, typer.Option(help="Folder of the frame cache.")] = None,
@@ -101,9 +102,7 @@ def run(
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
     price_in: PriceIn = None,
     price_out: PriceOut = None,
-    max_errors: Annotated[
-        float, typer.Option(help="Share of media and engine errors above which the run is invalid.")
-    ] = 0.01,
+    max_errors: MaxErrors = 0.01,
     filmstrips: Annotated[
         int, typer.Option(min=0, help="Samples of each task whose frames are kept for the pages.")
     ] = 12,
