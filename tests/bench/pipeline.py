@@ -155,11 +155,7 @@ def _plan(clips: Sequence[Path], settings: OverlapSettings) -> Plan:
     pairs = [(str(clip), f"Question {number}?") for clip in clips for number in range(settings.questions)]
     plans = [plan_of(seen(settings.frames, pixels), pairs) for pixels in settings.pixels]
     return Plan(
-        [
-            replace(sample, cluster=f"{sample.task} {sample.cluster}")
-            for plan in plans
-            for sample in plan.samples
-        ],
+        [replace(sample, cluster=f"{sample.task} {sample.cluster}") for plan in plans for sample in plan.samples],
         {task: protocol for plan in plans for task, protocol in plan.protocols.items()},
         {task: grader for plan in plans for task, grader in plan.evaluators.items()},
         {task: root for plan in plans for task, root in plan.roots.items()},
