@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from viubench.api.imports import explain_difference, import_answers
     from viubench.api.judge import judge
     from viubench.api.run import Run, load_run, load_runs
-    from viubench.api.tasks import build_items, get_suite, get_task, list_suites, list_tasks
+    from viubench.api.tasks import build_items, get_suite, get_task, list_suites, list_tasks, new_task
     from viubench.comparison.pair import compare_runs
     from viubench.engines.base import Engine, EngineOptions, Request, Response
     from viubench.errors import EngineError, MediaError, ViubenchError
@@ -41,7 +41,7 @@ _HOMES = {
     "viubench.api.imports": ("explain_difference", "import_answers"),
     "viubench.api.judge": ("judge",),
     "viubench.api.run": ("Run", "load_run", "load_runs"),
-    "viubench.api.tasks": ("build_items", "get_suite", "get_task", "list_suites", "list_tasks"),
+    "viubench.api.tasks": ("build_items", "get_suite", "get_task", "list_suites", "list_tasks", "new_task"),
     "viubench.comparison.pair": ("compare_runs",),
     "viubench.engines.base": ("Engine", "EngineOptions", "Request", "Response"),
     "viubench.errors": ("EngineError", "MediaError", "ViubenchError"),
@@ -92,6 +92,7 @@ __all__ = [
     "list_tasks",
     "load_run",
     "load_runs",
+    "new_task",
     "read_manifest",
     "read_records",
     "read_results",

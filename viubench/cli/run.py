@@ -16,6 +16,16 @@ from viubench.video.paths import FOLLOW
 
 C = TypeVar("C", bound=Callable[..., None])
 
+Tasks = Annotated[
+    str,
+    typer.Option(
+        "--tasks", "--task", help="Tasks, suites, files of questions, YAML files, item folders; comma separated."
+    ),
+]
+Replicas = Annotated[
+    int | None, typer.Option(min=1, help="Engine processes, a GPU each (tensor_parallel_size GPUs each).")
+]
+Fresh = Annotated[bool, typer.Option("--fresh/--resume", help="Start the run folder again instead of resuming it.")]
 MaxTokens = Annotated[int | None, typer.Option(min=1, help="Tokens of an answer, its reasoning included, at most.")]
 Temperature = Annotated[float | None, typer.Option(min=0, help="Of the sampling; 0 is greedy.")]
 TopP = Annotated[float | None, typer.Option(help="Sample from the likeliest tokens that have this share in all.")]
@@ -46,20 +56,24 @@ FollowLinks = Annotated[
     bool,
     typer.Option("--follow-links", callback=_follow, help=f"Links may lead out of the media folder; as {FOLLOW}=1."),
 ]
+Columns = Annotated[
+    list[str],
+    typer.Option(help="K=V, the column of your own questions that is the video, question, answer ...; repeatable."),
+]
+AnswerKind = Annotated[
+    str | None,
+    typer.Option(help="How their answers are written: letter, text, index0, index1, number, interval, yes_no, open."),
+]
 PriceIn = Annotated[float | None, typer.Option(min=0, help="Price of a million prompt tokens, for --dry-run.")]
 PriceOut = Annotated[float | None, typer.Option(min=0, help="Price of a million generated tokens, for --dry-run.")]
 
 
 def run(
-    tasks: Annotated[
-        str, typer.Option("--tasks", "--task", help="Tasks, suites, YAML files or item folders; comma separated.")
-    ],
+    tasks: Tasks,
     out: Annotated[Path, typer.Option(help="Run folder; one that is there is resumed.")],
     model: Annotated[str | None, typer.Option(help="Checkpoint folder, hub id, or the server's model name.")] = None,
     engine: EngineName = None,
-    replicas: Annotated[
-        int | None, typer.Option(min=1, help="Engine processes, a GPU each (tensor_parallel_size GPUs each).")
-    ] = None,
+    replicas: Replicas = None,
     base_url: Annotated[list[str], typer.Option(help="Server endpoint; several share the load.")] = [],  # noqa: B006
     videos: Annotated[Path | None, typer.Option(help="Folder of videos, or one, to build pretext items from.")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Folder with ready items or benchmark data.")] = None,
@@ -77,9 +91,7 @@ def run(
     set: Set = [],  # noqa: A002, B006
     limit: Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of items and of the random engine.")] = 0,
-    fresh: Annotated[
-        bool, typer.Option("--fresh/--resume", help="Start the run folder again instead of resuming it.")
-    ] = False,
+    fresh: Fresh = False,
     frame_cache: Annotated[Path | None, typer.Option(help="Folder of the frame cache.")] = None,
     frame_cache_gb: Annotated[
         float | None, typer.Option(min=0.001, help="Gigabytes of frames it keeps; $VIUBENCH_CACHE_GB, or 20.")
@@ -91,6 +103,8 @@ def run(
         bool, typer.Option("--deterministic", help="Each answer depends on its request alone; slower.")
     ] = False,
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
+    columns: Columns = [],  # noqa: B006
+    answer_kind: AnswerKind = None,
     price_in: PriceIn = None,
     price_out: PriceOut = None,
     max_errors: Annotated[
@@ -109,6 +123,7 @@ def run(
     options: dict[str, Any] = {**locals()}
     options["engine_args"] = pairs(options.pop("engine_arg"))
     options["set"] = pairs(options["set"], "--set")
+    options["columns"] = pairs(options["columns"], "--columns")
     _call("dry_run" if options.pop("dry_run") else "evaluate", options)
 
 
@@ -126,7 +141,7 @@ def takes(names: str, source: Callable[..., None] = run) -> Callable[[C], C]:
     return decorate
 
 
-@takes("tasks out videos data_root fresh include_path max_errors quiet")
+@takes("tasks out videos data_root fresh include_path columns answer_kind max_errors quiet")
 def score(
     *,
     responses: Annotated[Path, typer.Option(help='Lines {"id": ..., "response": ...}.')],
@@ -136,6 +151,7 @@ def score(
     **options: Any,
 ) -> None:
     """Score ready answers: no engine, no video is opened when items are given."""
+    options["columns"] = pairs(options["columns"], "--columns")
     options |= {"responses": responses, "model": model, "samples": samples, "seed": seed}
     _call("score", options)
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from viubench.schema.base import Interval, Strict, content_hash
 from viubench.schema.imported import FileVerdict, Imported
 from viubench.schema.pretext import ItemParams
-from viubench.schema.tasks import EvaluatorSpec, Protocol, Suite
+from viubench.schema.tasks import EvaluatorSpec, Protocol, Sampling, Suite
 
 SCHEMA_VERSION = 1
 """Version of the run-folder formats; raised when a reader of an older version could misread a newer file."""
@@ -37,15 +37,25 @@ class Item(Strict):
 
 
 class Clip(Strict):
-    """A piece of one video: a file below the media root, or a list of already extracted frames."""
+    """A piece of one video: a file below the media root, or a list of already extracted frames. `frames` (numbers) or
+    `times` (seconds) are the ones to show where the question chooses them itself."""
 
     path: str = ""
     frame_files: tuple[str, ...] = ()
     frame_fps: float | None = None
     start: float | None = None
     end: float | None = None
+    frames: Annotated[tuple[int, ...], Field(exclude_if=lambda numbers: not numbers)] = ()
+    times: Annotated[tuple[float, ...], Field(exclude_if=lambda times: not times)] = ()
     content: str | None = None
     """Expected content hash of the file; another one is a `changed` media error."""
+
+    @property
+    def sampling(self) -> Sampling | None:
+        """The frames that the question chooses itself; None where the protocol does."""
+        if self.frames:
+            return Sampling(kind="indices", indices=self.frames)
+        return Sampling(kind="times", times=self.times) if self.times else None
 
 
 class Sample(Strict):
