@@ -22,10 +22,6 @@ Tasks = Annotated[
         "--tasks", "--task", help="Tasks, suites, files of questions, YAML files, item folders; comma separated."
     ),
 ]
-Replicas = Annotated[
-    int | None, typer.Option(min=1, help="Engine processes, a GPU each (tensor_parallel_size GPUs each).")
-]
-Fresh = Annotated[bool, typer.Option("--fresh/--resume", help="Start the run folder again instead of resuming it.")]
 MaxTokens = Annotated[int | None, typer.Option(min=1, help="Tokens of an answer, its reasoning included, at most.")]
 Temperature = Annotated[float | None, typer.Option(min=0, help="Of the sampling; 0 is greedy.")]
 TopP = Annotated[float | None, typer.Option(help="Sample from the likeliest tokens that have this share in all.")]
@@ -64,6 +60,20 @@ AnswerKind = Annotated[
     str | None,
     typer.Option(help="How their answers are written: letter, text, index0, index1, number, interval, yes_no, open."),
 ]
+Replicas = Annotated[
+    int | None, typer.Option(min=1, help="Engine processes, a GPU each (tensor_parallel_size GPUs each).")
+]
+Fresh = Annotated[bool, typer.Option("--fresh/--resume", help="Start the run folder again instead of resuming it.")]
+FrameCacheGb = Annotated[
+    float | None, typer.Option(min=0.001, help="Gigabytes of frames it keeps; $VIUBENCH_CACHE_GB, or 20.")
+]
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="Each answer depends on its request alone; slower.")
+]
+ShardName = Annotated[
+    str | None, typer.Option(metavar="I/N", help="The I-th of N parts of the run; viubench merge joins them.")
+]
+MaxErrors = Annotated[float, typer.Option(help="Share of media and engine errors above which the run is invalid.")]
 PriceIn = Annotated[float | None, typer.Option(min=0, help="Price of a million prompt tokens, for --dry-run.")]
 PriceOut = Annotated[float | None, typer.Option(min=0, help="Price of a million generated tokens, for --dry-run.")]
 
@@ -90,26 +100,23 @@ def run(
     thinking: Thinking = None,
     set: Set = [],  # noqa: A002, B006
     limit: Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")] = None,
+    exclude: Annotated[list[str], typer.Option(help="A task to leave out; repeatable.")] = [],  # noqa: B006
+    name: Annotated[str | None, typer.Option(help="Label of the run in tables, instead of the model's name.")] = None,
+    shard: ShardName = None,
     seed: Annotated[int, typer.Option(help="Seed of items and of the random engine.")] = 0,
     fresh: Fresh = False,
     frame_cache: Annotated[Path | None, typer.Option(help="Folder of the frame cache.")] = None,
-    frame_cache_gb: Annotated[
-        float | None, typer.Option(min=0.001, help="Gigabytes of frames it keeps; $VIUBENCH_CACHE_GB, or 20.")
-    ] = None,
+    frame_cache_gb: FrameCacheGb = None,
     follow_links: FollowLinks = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Decoders of a replica; one a core if not given.")] = None,
     engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
-    deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="Each answer depends on its request alone; slower.")
-    ] = False,
+    deterministic: Deterministic = False,
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
     columns: Columns = [],  # noqa: B006
     answer_kind: AnswerKind = None,
     price_in: PriceIn = None,
     price_out: PriceOut = None,
-    max_errors: Annotated[
-        float, typer.Option(help="Share of media and engine errors above which the run is invalid.")
-    ] = 0.01,
+    max_errors: MaxErrors = 0.01,
     filmstrips: Annotated[
         int, typer.Option(min=0, help="Samples of each task whose frames are kept for the pages.")
     ] = 12,
@@ -161,7 +168,7 @@ def _call(name: str, options: dict[str, Any]) -> None:
     import viubench
     from reports.html.escape import clean
     from viubench.cli.progress import stages, warn
-    from viubench.cli.tables import dry_run_text, results_table
+    from viubench.cli.tables import dry_run_text, results_table, shard_text
 
     options["resume"] = not options.pop("fresh")
     options.pop("follow_links", None)
@@ -170,9 +177,12 @@ def _call(name: str, options: dict[str, Any]) -> None:
     if not isinstance(done, viubench.Run):
         print(clean(dry_run_text(done)))
         return
-    print(clean(results_table(done.results)))
-    if line := done.unanswered():
-        warn(line)
+    if done.manifest.shard is not None:
+        print(clean(shard_text(done.manifest.shard, done.statuses)))
+    else:
+        print(clean(results_table(done.results)))
+        if line := done.unanswered():
+            warn(line)
     if invalid := done.invalid():
         warn(invalid)
     raise typer.Exit(Exit.OK if not invalid else Exit.INVALID_RUN)

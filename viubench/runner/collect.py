@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,11 @@ from viubench.datasets.download import Progress, silent
 from viubench.datasets.questions import table
 from viubench.datasets.questions.names import expanded, is_questions, own_names, questions_in
 from viubench.datasets.questions.understanding import understand
-from viubench.errors import ViubenchError
-from viubench.pretext import build
+from viubench.errors import ViubenchError, did_you_mean
+from viubench.pretext import build, fewer_frames
 from viubench.runner.config import EvalConfig
 from viubench.runner.protocols import protocol_of
-from viubench.schema import Recipe, Sampling, Suite, Task
+from viubench.schema import Recipe, Sample, Sampling, Suite, Task
 from viubench.scoring import baselines
 from viubench.tasks.registry import Catalogue, Selection, load_task
 from viubench.video.discover import folder_of
@@ -32,6 +33,17 @@ from viubench.video.discover import folder_of
 log = logging.getLogger("viubench")
 
 LMMS = "lmms:"  # begins the name of a task of the installed lmms-eval
+
+
+@dataclass
+class _Named:
+    """What was named, by kind: tasks and suites of the catalogue, tasks of lmms-eval, folders of items, and tables of
+    questions."""
+
+    ours: list[str] = field(default_factory=list)
+    theirs: list[str] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+    tables: list[Any] = field(default_factory=list)
 
 
 @dataclass
@@ -53,75 +65,96 @@ class Collector:
     notes: list[str] = field(default_factory=list)
     homes: dict[str, Path] = field(default_factory=dict)  # the folders of the user's own task files, by task
     catalogue: Catalogue = field(init=False)
+    _known: set[str] = field(default_factory=set)
 
     def collect(self) -> Collector:
         """Every sample of the tasks, suites, folders and lmms-eval tasks that were named; raises ViubenchError for an
         unknown name, missing data, or options that contradict each other."""
-        include, own = list(self.config.include_paths), {}
-        installed = Catalogue(tuple(include))
-        ours: list[str] = []
-        theirs: list[str] = []
-        folders: list[Path] = []
-        tables: list[Any] = []
-        for name in [one for given in self.config.names for one in expanded(given, installed)]:
-            if isinstance(name, Task):
-                own[name.task] = name
-                ours.append(name.task)
-            elif not isinstance(name, str):
-                tables.append(name)
-            elif name.startswith(LMMS):
-                theirs.append(name.removeprefix(LMMS))
-            # A name of the catalogue is never a folder: one of that name may lie where the command is run.
-            elif installed.knows(name):
-                ours.append(name)
-            elif name.endswith((".yaml", ".yml")):
-                task = load_task(Path(name))
-                own[task.task], self.homes[task.task] = task, Path(name).parent
-                ours.append(task.task)
-            elif is_questions(Path(name)):
-                tables.append(Path(name))
-            elif _holds_tasks(Path(name)):
-                include.append(Path(name))
-                files = Catalogue((Path(name),)).task_files
-                for task_name in Catalogue((Path(name),)).tasks_in(Path(name)):
-                    self.homes[task_name] = files[task_name].parent
-                    ours.append(task_name)
-            elif Path(name).is_dir():
-                files_there = questions_in(Path(name))
-                tables += files_there
-                folders += [] if files_there else [Path(name)]
-            else:
-                ours.append(name)
-        self.catalogue = Catalogue(tuple(include), own)
-        for folder in folders:
+        given = self._sorted()
+        for folder in given.folders:
             self._folder(folder)
-        for source in tables:
+        for source in given.tables:
             self._questions(source)
-        if ours:
-            selection = self.catalogue.resolve(",".join(ours)).limited(self.config.limit)
+        if ours := ",".join(given.ours):
+            named = self.catalogue.resolve(ours).limited(self.config.limit)
+            self._known.update(task.task for task in named.tasks)
+            selection = named.without(self.config.excluded)
             for task in selection.tasks:  # before anything is fetched or built
                 protocol = protocol_of(self.config, self.catalogue, task.protocol)
                 if protocol.subtitles:
                     subtitles.require(task, protocol)
             self.suites += selection.suites
-            self._pretext(selection, ",".join(ours))
+            self._pretext(selection, ours)
             self._tables(selection)
-        if theirs:
+        if given.theirs:
             from viubench.datasets.lmms import dataset
 
             pictures = self.out / "pictures"
             self.datasets.append(
-                dataset.read(theirs, include_paths=include, pictures=pictures, limit=self.config.limit)
+                dataset.read(
+                    given.theirs,
+                    include_paths=list(self.catalogue.include_paths),
+                    pictures=pictures,
+                    limit=self.config.limit,
+                )
             )
+        self._exclude()
         return self
+
+    def _sorted(self) -> _Named:
+        """The names by kind; makes the catalogue that knows those of the user's own files."""
+        include, own, named = list(self.config.include_paths), {}, _Named()
+        installed = Catalogue(tuple(include))
+        for name in [one for given in self.config.names for one in expanded(given, installed)]:
+            path = Path(name) if isinstance(name, str) else Path()
+            if isinstance(name, Task):
+                own[name.task] = name
+                named.ours.append(name.task)
+            elif not isinstance(name, str):
+                named.tables.append(name)
+            elif name.startswith(LMMS):
+                named.theirs.append(name.removeprefix(LMMS))
+            # A name of the catalogue is never a folder: one of that name may lie where the command is run.
+            elif installed.knows(name):
+                named.ours.append(name)
+            elif name.endswith((".yaml", ".yml")):
+                task = load_task(path)
+                own[task.task], self.homes[task.task] = task, path.parent
+                named.ours.append(task.task)
+            elif is_questions(path):
+                named.tables.append(path)
+            elif _holds_tasks(path):
+                include.append(path)
+                here = Catalogue((path,))
+                self.homes |= {task_name: here.task_files[task_name].parent for task_name in here.tasks_in(path)}
+                named.ours += here.tasks_in(path)
+            elif path.is_dir():
+                tables = questions_in(path)
+                named.tables += tables
+                named.folders += [] if tables else [path]
+            else:
+                named.ours.append(name)
+        self.catalogue = Catalogue(tuple(include), own)
+        return named
+
+    def _exclude(self) -> None:
+        """Leave out the excluded tasks of what was read, and the suites that they were of."""
+        left_out = self.config.excluded
+        self._known.update(name for one in self.datasets for name in one.tasks)
+        if unknown := sorted(left_out - self._known):
+            hint = did_you_mean(unknown[0], self._known, "viubench tasks list names them")
+            raise ViubenchError(f"{unknown[0]!r} is none of the tasks", where="--exclude", hint=hint)
+        self.datasets = [one.without(left_out) for one in self.datasets if one.tasks.keys() - left_out]
+        self.suites = [suite for suite in self.suites if not left_out & set(suite.tasks)]
+        if left_out and not self.datasets:
+            raise ViubenchError("every task is left out", where="--exclude")
 
     def _items(self, folder: Path) -> Dataset:
         return pretext_items.read(folder, self.catalogue, self.config.cache, self.config.videos_folder)
 
     def _folder(self, folder: Path) -> None:
         """All items of a build folder, or all published rows in a folder."""
-        self._refuse_sampling(folder)
-        built = self._items(folder)
+        built = self._ready(folder)
         suites = [suite for suite in self.catalogue.suites.values() if set(suite.tasks) == set(built.tasks)]
         named = [suite for suite in suites if suite.suite == built.recipe]
         self.suites += named or suites[:1]
@@ -143,10 +176,9 @@ class Collector:
                 if counts[entry.task] < entry.n
             ]
             return
-        self._refuse_sampling(ready)
         inner = ready / names  # the sub-folder of the suite's name, where there is one
         inside = (inner / "items.jsonl").exists() or list(inner.glob("*.parquet"))
-        built = self._items(inner if inside else ready)
+        built = self._ready(inner if inside else ready, tasks)
         all_of_it = built.published or ready.is_file()
         self._add(built, {entry.task: None if all_of_it else entry.n for entry in selection.recipe.items}, tasks)
 
@@ -243,16 +275,34 @@ class Collector:
 
     @property
     def _sets_sampling(self) -> bool:
-        named = any(path.startswith("sampling.") for path in self.config.set or ())
-        return bool(self.config.frames or self.config.fps or named)
+        return bool(self.config.frames or self.config.fps or self._sets("sampling."))
 
-    def _refuse_sampling(self, ready: Path) -> None:
-        if self._sets_sampling:
+    def _sets(self, group: str) -> bool:
+        return any(path.startswith(group) for path in self.config.set or ())
+
+    def _ready(self, folder: Path, wanted: Collection[str] | None = None) -> Dataset:
+        """Items that were built before, all or those of the `wanted` tasks, of which `--frames` shows fewer frames."""
+        built, frames = self._items(folder), self.config.frames
+        self._known.update(built.tasks)
+        unwanted = set() if wanted is None else built.tasks.keys() - wanted
+        built = built.without(self.config.excluded | unwanted)
+        if self._sets_sampling and (built.published or not frames or self._sets("sampling.") or self.config.fps):
             raise ViubenchError(
-                "ready items fix their frames: --frames, --fps and --set sampling cannot change them",
-                where=str(ready),
+                "ready items fix their frames: --frames may show fewer of built ones, --fps and --set sampling none",
+                where=str(folder),
                 hint="build items with another sampling, or give --videos and task names",
             )
+        if not frames:
+            return built
+        samples: list[Sample] = []
+        for name, task in built.tasks.items():
+            samples += fewer_frames.asked((one for one in built.samples if one.task == name), task, frames)
+        counts = Counter(one.task for one in samples if fewer_frames.hidden(one))
+        self.notes += [
+            f"{name}: {count} of its items show nothing of the altered part at {frames} frames"
+            for name, count in counts.items()
+        ]
+        return replace(built, samples=samples)
 
     def _add(self, built: Dataset, sizes: Mapping[str, int | None], tasks: Mapping[str, Task]) -> None:
         """The first so many items of each of these tasks."""

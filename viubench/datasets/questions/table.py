@@ -111,7 +111,7 @@ def _inside(row: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
         return lists[0]
     values: list[Any] = list(row.values())
     if len(values) > 1 and all(isinstance(value, list) and len(value) == len(values[0]) > 1 for value in values):
-        return [dict(zip(row, cell, strict=True)) for cell in zip(*values, strict=True)]
+        return [{column: cells_of[at] for column, cells_of in row.items()} for at in range(len(values[0]))]
     if len(values) > 1 and _of(values, list):
         keys = [set(value) for value in values]
         if all(own == keys[0] for own in keys) and all(str(key).isdigit() for key in keys[0]):
