@@ -74,6 +74,9 @@ ShardName = Annotated[
     str | None, typer.Option(metavar="I/N", help="The I-th of N parts of the run; viubench merge joins them.")
 ]
 MaxErrors = Annotated[float, typer.Option(help="Share of media and engine errors above which the run is invalid.")]
+Track = Annotated[
+    str | None, typer.Option(help="Progress and scores to trackio, wandb (offline) or tensorboard as well.")
+]
 PriceIn = Annotated[float | None, typer.Option(min=0, help="Price of a million prompt tokens, for --dry-run.")]
 PriceOut = Annotated[float | None, typer.Option(min=0, help="Price of a million generated tokens, for --dry-run.")]
 
@@ -120,6 +123,7 @@ def run(
     filmstrips: Annotated[
         int, typer.Option(min=0, help="Samples of each task whose frames are kept for the pages.")
     ] = 12,
+    track: Track = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count samples, tokens and missing media; no engine.")
     ] = False,

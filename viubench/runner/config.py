@@ -104,6 +104,7 @@ class EvalConfig:
         price_in: of a million prompt tokens, for the dry run of a server.
         price_out: of a million generated tokens, for the same.
         filmstrips: samples of each task whose frames are kept for the pages.
+        track: trackio, wandb or tensorboard: a tracker that gets progress and scores, on this machine.
         debug: print the engine's own log.
         progress: called as the run goes on.
         argv: the command, for the manifest.
@@ -150,6 +151,7 @@ class EvalConfig:
     price_in: float | None = None
     price_out: float | None = None
     filmstrips: int = 12
+    track: str | None = None
     debug: bool = False
     progress: Callable[[Progress], None] | None = None
     argv: Sequence[str] = ()
