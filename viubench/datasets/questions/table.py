@@ -120,7 +120,7 @@ def _inside(row: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
     return None
 
 
-def _of(value: Any, kind: type) -> bool:
+def _of(value: Any, kind: type[Any]) -> bool:
     return isinstance(value, kind) and bool(value) and all(isinstance(one, Mapping) for one in value)
 
 
