@@ -9,7 +9,7 @@ Example:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +63,7 @@ def read(
 
 def of_rows(
     task: Task,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Collection[Mapping[str, Any]],
     folder: Path,
     cache: FrameCache | None = None,
     prompt: PromptSource = "default",
@@ -132,6 +132,7 @@ class _RowReader:
     silent: list[str] = field(default_factory=list)  # files of subtitles that are not there, one a sample
     unmeasured: list[str] = field(default_factory=list)  # videos of unknown length, one a sample
     reversed: list[str] = field(default_factory=list)  # places of rows with a reversed interval
+    once: dict[Any, Any] = field(default_factory=dict)  # what many samples have alike
     unread: list[str] = field(default_factory=list)  # files that are there and cannot be read, and why; one a sample
 
     def __post_init__(self) -> None:
@@ -141,7 +142,7 @@ class _RowReader:
         self.video: VideoSpec = self.task.video
         self.root = self.folder  # the videos' own
 
-    def find_videos(self, rows: Sequence[Mapping[str, Any]], folders: Sequence[Path]) -> None:
+    def find_videos(self, rows: Iterable[Mapping[str, Any]], folders: Sequence[Path]) -> None:
         """Look for the videos of all rows in these folders: the root is above all of them."""
         names: list[str] = []
         for row in rows:
@@ -162,7 +163,7 @@ class _RowReader:
         cluster = templating.text(task.cluster, row, what="cluster") if task.cluster else clips[0].path or str(clips[0])
         params = {key: templating.value(template, row, what=f"params.{key}") for key, template in task.params.items()}
         if options is not None:
-            params["letters"] = list(options.letters)
+            params["letters"] = self.shared(options.letters, list)
         if task.evaluator.name == "temporal_iou":
             if (seconds := self.duration(row, clips[0])) is None:
                 self.unmeasured.append(clips[0].path)
@@ -174,15 +175,21 @@ class _RowReader:
         return Sample(
             id=self.name(row, [question, given, names]),
             task=task.task,
-            cluster=cluster,
+            cluster=self.shared(cluster, str),
             clips=clips,
             question=asked,
             target=target,
             answer_text=self.evaluator.canonical(target),
             options=options.texts if options else (),
             params=params,
-            groups=self.groups(row),
+            groups=self.shared(tuple(self.groups(row).items()), dict),
         )
+
+    def shared(self, key: Any, make: Callable[[Any], Any]) -> Any:
+        """`make(key)`, made once: of a million samples most have the same few letters, videos and groups."""
+        if key not in self.once:
+            self.once[key] = make(key)
+        return self.once[key]
 
     def lacks(self) -> Iterable[tuple[list[str], str]]:
         """What a user should know of samples: one place or file each, and what they have or lack."""
@@ -291,7 +298,9 @@ class _RowReader:
             if len(given) > 1:
                 raise ValueError("the row chooses frames of several videos")
             bounds |= {"frames": tuple(map(_whole, chosen["frames"])), "times": tuple(chosen["times"])}
-        clips = tuple(self.located(name).model_copy(update=bounds) for name in given)
+        clips = tuple(self.located(name) for name in given)
+        if bounds:
+            clips = tuple(clip.model_copy(update=bounds) for clip in clips)
         return [*(name.strip() for name in given), *map(str, bounds.values())], clips
 
     def names(self, row: Mapping[str, Any]) -> list[str]:
