@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from viubench.cli import files
+from viubench.cli.progress import warn
+from viubench.cli.run import Track
 from viubench.errors import Exit, ViubenchError
 
 app = typer.Typer(no_args_is_help=True, help="Save a run as the reference run that later runs are gated against.")
@@ -24,18 +26,27 @@ STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("leaderboard.html"),
+    out: Annotated[Path, typer.Option(help="The file.")] = Path("leaderboard.html"),
+    format: Annotated[  # noqa: A002
+        list[str],
+        typer.Option(help="html, md, latex, csv, xlsx or json, by default told by --out; repeatable, a file each."),
+    ] = [],  # noqa: B006
     training: Annotated[list[Path], typer.Option(help="A training folder, for its curves; repeatable.")] = [],  # noqa: B006
 ) -> None:
-    """Write an HTML leaderboard that opens from disk, and print its table; unfinished runs are left out."""
+    """Write an HTML leaderboard that opens from disk, or its table alone, and print it; unfinished runs are left
+    out."""
     from reports.pages import leaderboard_page
+    from reports.tables import table_files
     from viubench.cli.progress import logged
     from viubench.tasks.registry import Catalogue
 
-    files.check({"--out": out})
+    paths = table_files.paths(out, format)
+    for path in paths.values():
+        files.check({"--out": path})
     with logged():
-        print(leaderboard_page.write(runs, out, Catalogue().references, trainings=training))
-    print(out.resolve())
+        print(leaderboard_page.write(runs, paths, Catalogue().references, trainings=training))
+    for path in paths.values():
+        print(path.resolve())
 
 
 def compare(
@@ -87,6 +98,7 @@ def gate(
         bool | None,
         typer.Option("--annotations/--no-annotations", help="Workflow annotations; by default in a GitHub workflow."),
     ] = None,
+    track: Track = None,
     report_only: Annotated[bool, typer.Option("--report-only", help="Judge and show, but exit with 0.")] = False,
 ) -> None:
     """Check whether a model got worse: exit 0 no, 1 yes, 3 inconclusive, 4 the runs cannot be compared."""
@@ -96,10 +108,16 @@ def gate(
     from reports.html.escape import one_line
     from viubench.api.compare import gate as judge
     from viubench.api.compare import gate_config
+    from viubench.system.tracking import Tracker
 
     settings = gate_config(config)
+    facts = {"baseline": baseline, "candidate": str(candidate)}
+    called = f"gate-{candidate.resolve().name}"
+    tracker = Tracker.open(track, candidate, lambda: facts, called=called, warn=warn)
     report = judge(baseline, candidate, settings.model_copy(update={"report_only": True}) if report_only else settings)
     print(text(report))
+    with tracker:
+        tracker.gate(report)
     if annotate or (annotate is None and os.environ.get("GITHUB_ACTIONS") == "true"):
         for command in commands(report):
             print(command)
