@@ -31,6 +31,9 @@ System = Annotated[str | None, typer.Option(help="System prompt.")]
 Thinking = Annotated[
     Literal["on", "off"] | None, typer.Option(help="Reasoning before the answer; by default as the model does.")
 ]
+Reader = Annotated[
+    str, typer.Option(help="What decodes: pyav, decord, torchcodec, or the fastest whose frames are the same.")
+]
 Set = Annotated[
     list[str], typer.Option("--set", help="K=V, any field of the protocol, as decoding.min_p=0.1; repeatable.")
 ]
@@ -111,6 +114,7 @@ def run(
     frame_cache: Annotated[Path | None, typer.Option(help="Folder of the frame cache.")] = None,
     frame_cache_gb: FrameCacheGb = None,
     follow_links: FollowLinks = False,
+    reader: Reader = "pyav",
     workers: Annotated[int | None, typer.Option(min=1, help="Decoders of a replica; one a core if not given.")] = None,
     engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
     deterministic: Deterministic = False,

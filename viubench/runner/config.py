@@ -22,6 +22,7 @@ from viubench.errors import ViubenchError
 from viubench.schema import Protocol, Task
 from viubench.video import cores
 from viubench.video.frame_cache import FrameCache, default_root
+from viubench.video.readers import OWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,6 +95,7 @@ class EvalConfig:
         resume: keep the records that are there; False starts the folder again.
         frame_cache: folder of decoded frames.
         frame_cache_gb: gigabytes (10^9 bytes) that it keeps; $VIUBENCH_CACHE_GB or 20 where None.
+        reader: what decodes: pyav, decord, torchcodec, or the fastest whose frames are the same.
         workers: decoding processes, of each replica; by default one for each core that may be used.
         engine_args: settings of the engine; values that are not text are written as JSON.
         deterministic: an answer depends on its request alone; slower.
@@ -141,6 +143,7 @@ class EvalConfig:
     resume: bool = True
     frame_cache: PathLike | None = None
     frame_cache_gb: float | None = None
+    reader: str = OWN
     workers: int | None = None
     engine_args: Mapping[str, Any] | None = None
     deterministic: bool = False
@@ -250,7 +253,7 @@ class EvalConfig:
     @cached_property
     def cache(self) -> FrameCache:
         """Where decoded frames are kept."""
-        return FrameCache(self.cache_folder or default_root(), self.cache_bytes)
+        return FrameCache(self.cache_folder or default_root(), self.cache_bytes, self.reader)
 
     @property
     def include_paths(self) -> tuple[Path, ...]:
