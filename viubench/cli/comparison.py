@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from viubench.cli import files
+from viubench.cli.progress import warn
+from viubench.cli.run import Track
 from viubench.errors import Exit, ViubenchError
 
 if TYPE_CHECKING:
@@ -130,6 +132,7 @@ def gate(
         bool | None,
         typer.Option("--annotations/--no-annotations", help="Workflow annotations; by default in a GitHub workflow."),
     ] = None,
+    track: Track = None,
     report_only: Annotated[bool, typer.Option("--report-only", help="Judge and show, but exit with 0.")] = False,
 ) -> None:
     """Check whether a model got worse: exit 0 no, 1 yes, 3 inconclusive, 4 the runs cannot be compared."""
@@ -139,10 +142,16 @@ def gate(
     from reports.html.escape import one_line
     from viubench.api.compare import gate as judge
     from viubench.api.compare import gate_config
+    from viubench.system.tracking import Tracker
 
     settings = gate_config(config)
+    facts = {"baseline": baseline, "candidate": str(candidate)}
+    called = f"gate-{candidate.resolve().name}"
+    tracker = Tracker.open(track, candidate, lambda: facts, called=called, warn=warn)
     report = judge(baseline, candidate, settings.model_copy(update={"report_only": True}) if report_only else settings)
     print(text(report))
+    with tracker:
+        tracker.gate(report)
     if annotate or (annotate is None and os.environ.get("GITHUB_ACTIONS") == "true"):
         for command in commands(report):
             print(command)

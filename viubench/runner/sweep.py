@@ -20,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from viubench.datasets.questions.names import expanded
 from viubench.errors import ViubenchError
 from viubench.runner import planning, protocol_fields
 from viubench.runner.collect import Collector
@@ -147,14 +148,17 @@ def _items_once(config: EvalConfig, values: Mapping[str, Sequence[Any]]) -> Eval
     if not (folder / "build.json").exists():
         return config
     built = {name for one in found.datasets for name, task in one.tasks.items() if task.pretext}
-    others = [rest for name in config.names for rest in _without(name, built, found.catalogue)]
+    named = [one for name in config.names for one in expanded(name, found.catalogue)]
+    others = [rest for one in named for rest in _without(one, built, found.catalogue)]
     return replace(config, tasks=[str(folder), *others])
 
 
-def _without(name: str | Task, built: Set[str], catalogue: Catalogue) -> list[str | Task]:
+def _without(name: Any, built: Set[str], catalogue: Catalogue) -> list[Any]:
     """What is left of a name of `--tasks` when the tasks `built` are taken out."""
     if isinstance(name, Task):
         return [] if name.task in built else [name]
+    if not isinstance(name, str):  # a table of questions
+        return [name]
     if catalogue.knows(name):
         tasks = [task.task for task in catalogue.resolve(name).tasks]
     elif name.endswith((".yaml", ".yml")):

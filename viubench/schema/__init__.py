@@ -36,11 +36,8 @@ from viubench.schema.records import (
     SCHEMA_VERSION,
     STATUSES,
     AnswerSpread,
-    Clip,
     Failure,
     FrameInfo,
-    Groups,
-    Item,
     Manifest,
     MergedShard,
     OptionLogprob,
@@ -49,7 +46,6 @@ from viubench.schema.records import (
     RecordState,
     Results,
     RuleResult,
-    Sample,
     ScoredRecord,
     Shard,
     ShownMedia,
@@ -58,6 +54,7 @@ from viubench.schema.records import (
     TaskEntry,
     TaskResult,
 )
+from viubench.schema.samples import Clip, Groups, Item, Sample
 from viubench.schema.tasks import (
     Answers,
     Chat,
