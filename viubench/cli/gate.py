@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from viubench.cli import files
-from viubench.cli.run import pairs
+from viubench.cli.progress import warn
+from viubench.cli.run import Track, pairs
 from viubench.errors import ViubenchError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def gate(
         bool | None,
         typer.Option("--annotations/--no-annotations", help="Workflow annotations; by default in a GitHub workflow."),
     ] = None,
+    track: Track = None,
     report_only: Annotated[bool, typer.Option("--report-only", help="Judge and show, but exit with 0.")] = False,
 ) -> None:
     """Check whether a model got worse, or is below a floor: exit 0 no, 1 yes, 3 inconclusive, 4 not comparable."""
@@ -54,12 +56,16 @@ def gate(
     from viubench.api.compare import gate as judge
     from viubench.api.compare import gate_config
     from viubench.api.floors import gate_floors
+    from viubench.system.tracking import Tracker
 
     settings = gate_config(config)
     if report_only:
         settings = settings.model_copy(update={"report_only": True})
     if not candidate:
         raise ViubenchError("no run to judge", where="--candidate", hint="viubench gate --candidate RUN ...")
+    facts = {"baseline": " ".join(baseline), "candidate": " ".join(map(str, candidate))}
+    called = f"gate-{candidate[0].resolve().name}"
+    tracker = Tracker.open(track, candidate[0], lambda: facts, called=called, warn=warn)
     if floor or settings.floors:
         report = gate_floors(candidate, floors(floor) if floor else None, baseline, settings)
     elif len(baseline) == len(candidate) == 1:
@@ -67,6 +73,8 @@ def gate(
     else:
         hint = "name both; for several runs, or none of main, give --floor TASK=SCORE"
         raise ViubenchError("a gate without floors takes one --baseline and one --candidate", hint=hint)
+    with tracker:
+        tracker.gate(report)
     _show(report, out=out, summary=summary, junit=junit, annotate=annotate)
     raise typer.Exit(report.exit_code)
 

@@ -121,7 +121,7 @@ def plan_table(plan: Plan) -> str:
         samples = [sample for sample in plan.samples if sample.task == name]
         if not samples:  # another shard has them
             continue
-        shown = max(len(sample.pretext.indices) if sample.pretext else protocol.sampling.frames for sample in samples)
+        shown = max(len(sample.pretext.places) if sample.pretext else protocol.sampling.frames for sample in samples)
         size = int(sampling.largest(protocol.resize, shown))
         tokens = -(-shown // protocol.resize.group) * (size // protocol.resize.multiple**2)
         rows.append([name, len(samples), len({s.cluster for s in samples}), protocol.protocol, shown, size, tokens])

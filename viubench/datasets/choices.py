@@ -34,7 +34,7 @@ class Choices(NamedTuple):
 
     def lines(self) -> str:
         """One lettered line per choice; none for yes and no, which the question itself asks for."""
-        if self.letters == tuple(_plain(text) for text in self.texts):
+        if all(letter == _plain(text) for letter, text in zip(self.letters, self.texts, strict=True)):
             return ""
         return "\n".join(f"{letter}. {text}" for letter, text in zip(self.letters, self.texts, strict=True))
 
@@ -71,7 +71,7 @@ def of(value: Any) -> Choices:
     own = [match for text in texts if (match := _OWN.fullmatch(text))]
     has_letters = len(own) == len(texts)
     texts = [(match[2] or "").strip() for match in own] if has_letters else [text.strip() for text in texts]
-    plain = tuple(map(_plain, texts))
+    plain = tuple(map(_plain, texts)) if len(texts) == 2 else ()
     if not has_letters and sorted(plain) == ["no", "yes"]:
         return Choices(plain, tuple(texts))
     if not 2 <= len(texts) <= len(ascii_uppercase):

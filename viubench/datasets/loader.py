@@ -9,7 +9,7 @@ Example:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -103,6 +103,7 @@ class _RowReader:
     silent: list[str] = field(default_factory=list)  # files of subtitles that are not there, one a sample
     unmeasured: list[str] = field(default_factory=list)  # videos of unknown length, one a sample
     reversed: list[str] = field(default_factory=list)  # places of rows with a reversed interval
+    once: dict[Any, Any] = field(default_factory=dict)  # what many samples have alike
     unread: list[str] = field(default_factory=list)  # files that are there and cannot be read, and why; one a sample
 
     def __post_init__(self) -> None:
@@ -122,7 +123,7 @@ class _RowReader:
         cluster = templating.text(task.cluster, row, what="cluster") if task.cluster else clips[0].path or str(clips[0])
         params = {key: templating.value(template, row, what=f"params.{key}") for key, template in task.params.items()}
         if options is not None:
-            params["letters"] = list(options.letters)
+            params["letters"] = self.shared(options.letters, list)
         if task.evaluator.name == "temporal_iou":
             if (seconds := self.duration(row, clips[0])) is None:
                 self.unmeasured.append(clips[0].path)
@@ -133,15 +134,21 @@ class _RowReader:
         return Sample(
             id=self.name(row, [question, given, names]),
             task=task.task,
-            cluster=cluster,
+            cluster=self.shared(cluster, str),
             clips=clips,
             question=asked,
             target=target,
             answer_text=self.evaluator.canonical(target),
             options=options.texts if options else (),
             params=params,
-            groups=self.groups(row),
+            groups=self.shared(tuple(self.groups(row).items()), dict),
         )
+
+    def shared(self, key: Any, make: Callable[[Any], Any]) -> Any:
+        """`make(key)`, made once: of a million samples most have the same few letters, videos and groups."""
+        if key not in self.once:
+            self.once[key] = make(key)
+        return self.once[key]
 
     def lacks(self) -> Iterable[tuple[list[str], str]]:
         """What a user should know of samples: one place or file each, and what they have or lack."""
@@ -252,7 +259,9 @@ class _RowReader:
             if template:
                 value = templating.value(template, row, what=f"video.{key}")
                 bounds[key] = None if value is None or value == "" else float(value)
-        clips = tuple(self.located(name).model_copy(update=bounds) for name in given)
+        clips = tuple(self.located(name) for name in given)
+        if bounds:
+            clips = tuple(clip.model_copy(update=bounds) for clip in clips)
         return [*names, *map(str, bounds.values())], clips
 
     def located(self, name: str) -> Clip:

@@ -46,11 +46,8 @@ from viubench.schema.records import (
     SCHEMA_VERSION,
     STATUSES,
     AnswerSpread,
-    Clip,
     Failure,
     FrameInfo,
-    Groups,
-    Item,
     Manifest,
     MergedShard,
     OptionLogprob,
@@ -59,7 +56,6 @@ from viubench.schema.records import (
     RecordState,
     Results,
     RuleResult,
-    Sample,
     ScoredRecord,
     Shard,
     ShownMedia,
@@ -68,6 +64,7 @@ from viubench.schema.records import (
     TaskEntry,
     TaskResult,
 )
+from viubench.schema.samples import Clip, Groups, Item, Sample
 from viubench.schema.tasks import (
     Answers,
     Chat,
