@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from viubench.api.judge import judge
     from viubench.api.merge import merge
     from viubench.api.run import Run, load_run, load_runs
-    from viubench.api.tasks import build_items, get_suite, get_task, list_suites, list_tasks
+    from viubench.api.tasks import build_items, get_suite, get_task, list_suites, list_tasks, new_task
     from viubench.comparison.pair import compare_runs
     from viubench.engines.base import Engine, EngineOptions, Request, Response
     from viubench.errors import EngineError, MediaError, ViubenchError
@@ -45,7 +45,7 @@ _HOMES = {
     "viubench.api.judge": ("judge",),
     "viubench.api.merge": ("merge",),
     "viubench.api.run": ("Run", "load_run", "load_runs"),
-    "viubench.api.tasks": ("build_items", "get_suite", "get_task", "list_suites", "list_tasks"),
+    "viubench.api.tasks": ("build_items", "get_suite", "get_task", "list_suites", "list_tasks", "new_task"),
     "viubench.comparison.pair": ("compare_runs",),
     "viubench.engines.base": ("Engine", "EngineOptions", "Request", "Response"),
     "viubench.errors": ("EngineError", "MediaError", "ViubenchError"),
@@ -99,6 +99,7 @@ __all__ = [
     "load_run",
     "load_runs",
     "merge",
+    "new_task",
     "read_manifest",
     "read_records",
     "read_results",

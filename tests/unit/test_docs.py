@@ -19,6 +19,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/downstream.md",
+    "docs/exports.md",
     "docs/families.md",
     "docs/add-a-benchmark.md",
     "docs/gate.md",

@@ -168,7 +168,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         spec = ReplicaSpec(
             factory, self.plan, self.out, strips, cache, self.config.cache_bytes, decoders, DECODE_SECONDS, told
         )
-        spec = replace(spec, needs=self.engine.needs)
+        spec = replace(spec, needs=self.engine.needs, reader=self.config.reader)
         with self.layout.transport(spec) as transport:
             replicas = Replicas(self.engine, transport, warn=log.warning)
             self._described = replicas
