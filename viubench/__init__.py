@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from evaluators import get as evaluator
     from viubench.api.compare import compare, compare_across, gate
     from viubench.api.evaluate import dry_run, evaluate, evaluate_async, score
+    from viubench.api.floors import gate_floors, gate_plan
     from viubench.api.imports import explain_difference, import_answers
     from viubench.api.judge import judge
+    from viubench.api.merge import merge
     from viubench.api.run import Run, load_run, load_runs
     from viubench.api.sweep import Sweep, dry_sweep, sweep
     from viubench.api.tasks import build_items, get_suite, get_task, list_suites, list_tasks, new_task
@@ -39,6 +41,7 @@ _HOMES = {
     "evaluators": ("Answer", "Evaluator"),
     "viubench.api.compare": ("compare", "compare_across", "gate"),
     "viubench.api.evaluate": ("dry_run", "evaluate", "evaluate_async", "score"),
+    "viubench.api.floors": ("gate_floors", "gate_plan"),
     "viubench.api.imports": ("explain_difference", "import_answers"),
     "viubench.api.judge": ("judge",),
     "viubench.api.merge": ("merge",),
@@ -90,6 +93,8 @@ __all__ = [
     "evaluator",
     "explain_difference",
     "gate",
+    "gate_floors",
+    "gate_plan",
     "get_suite",
     "get_task",
     "import_answers",

@@ -18,6 +18,7 @@ from viubench.cli import (
     data,
     doctor,
     export,
+    gate,
     imports,
     judge,
     merge,
@@ -42,8 +43,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (run.run, run.score, sweep.sweep, merge.merge, judge.judge, build.build, build.clips, build.tiny,
-                comparison.report, comparison.compare, comparison.gate, rerun.rerun, train.train, watch.watch,
-                doctor.doctor):  # fmt: skip
+                comparison.report, comparison.compare, rerun.rerun, train.train, watch.watch, doctor.doctor):  # fmt: skip
     app.command()(command)
 app.command("import")(imports.import_command)
 app.command()(imports.explain_difference)
@@ -52,6 +52,7 @@ for name, group in {
     "protocols": protocols,
     "data": data,
     "export": export,
+    "gate": gate,
     "baseline": comparison,
 }.items():
     app.add_typer(group.app, name=name)

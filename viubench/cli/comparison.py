@@ -1,17 +1,13 @@
-"""`viubench report`, `compare`, `gate` and `baseline`: a page of runs, two runs, a verdict, saved reference runs."""
+"""`viubench report`, `compare` and `baseline`: a page of runs, two runs, saved reference runs."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from viubench.cli import files
-from viubench.cli.progress import warn
-from viubench.cli.run import Track
 from viubench.errors import Exit, ViubenchError
 
 if TYPE_CHECKING:
@@ -22,9 +18,6 @@ Dir = Annotated[Path, typer.Option("--dir", help="Folder of the saved reference 
 
 IN_PAGE = 12
 """Samples that turned in the page, of each task and direction, unless --flips is given."""
-
-STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
-"""Environment variable that names the file a GitHub workflow step shows as its summary."""
 
 
 def report(
@@ -119,53 +112,6 @@ def show_across(found: AcrossReport, html: Path | None, json: Path | None) -> No
 
         files.write(html, across_page.render(found), "--html", parents=True)
         print(one_line(str(html.resolve())))
-
-
-def gate(
-    baseline: Annotated[str, typer.Option(help="Reference run: a folder, or a name saved with `viubench baseline`.")],
-    candidate: Annotated[Path, typer.Option(help="Run folder of the model to judge.")],
-    config: Annotated[Path | None, typer.Option(help="gate.yaml: margins, alpha, informational tasks.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the whole report there, as JSON.")] = None,
-    summary: Annotated[Path | None, typer.Option(help="Write a Markdown summary there.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML there, a test case a task.")] = None,
-    annotate: Annotated[
-        bool | None,
-        typer.Option("--annotations/--no-annotations", help="Workflow annotations; by default in a GitHub workflow."),
-    ] = None,
-    track: Track = None,
-    report_only: Annotated[bool, typer.Option("--report-only", help="Judge and show, but exit with 0.")] = False,
-) -> None:
-    """Check whether a model got worse: exit 0 no, 1 yes, 3 inconclusive, 4 the runs cannot be compared."""
-    from reports.ci.gate import markdown, text
-    from reports.ci.github import commands
-    from reports.ci.junit import junit as xml
-    from reports.html.escape import one_line
-    from viubench.api.compare import gate as judge
-    from viubench.api.compare import gate_config
-    from viubench.system.tracking import Tracker
-
-    settings = gate_config(config)
-    facts = {"baseline": baseline, "candidate": str(candidate)}
-    called = f"gate-{candidate.resolve().name}"
-    tracker = Tracker.open(track, candidate, lambda: facts, called=called, warn=warn)
-    report = judge(baseline, candidate, settings.model_copy(update={"report_only": True}) if report_only else settings)
-    print(text(report))
-    with tracker:
-        tracker.gate(report)
-    if annotate or (annotate is None and os.environ.get("GITHUB_ACTIONS") == "true"):
-        for command in commands(report):
-            print(command)
-    if out is not None:
-        files.write(out, report.model_dump_json(by_alias=True, indent=1) + "\n", "--out")
-    if junit is not None:
-        files.write(junit, xml(report), "--junit")
-    if summary is not None:
-        files.write(summary, markdown(report), "--summary")
-    if step := os.environ.get(STEP_SUMMARY):
-        files.write(Path(step), markdown(report), STEP_SUMMARY, append=True)  # other steps write there too
-    for fault in report.faults:
-        print(f"viubench: not comparable: {one_line(fault)}", file=sys.stderr)
-    raise typer.Exit(report.exit_code)
 
 
 @app.command()
