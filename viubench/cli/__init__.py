@@ -43,7 +43,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (run.run, run.score, sweep.sweep, merge.merge, judge.judge, build.build, build.clips, build.tiny,
-                comparison.report, comparison.compare, rerun.rerun, train.train, watch.watch, doctor.doctor):  # fmt: skip
+                comparison.report, comparison.compare, rerun.rerun, train.train, watch.watch,
+                doctor.doctor):  # fmt: skip
     app.command()(command)
 app.command("import")(imports.import_command)
 app.command()(imports.explain_difference)
