@@ -25,7 +25,7 @@ def needs_of(plan: Plan, lengths: Lengths) -> Needs:
         hint = "evaluate their tasks in runs of their own, or give one with --set chat.reasoning_parser=NAME"
         raise ViubenchError(f"the protocols name several reasoning parsers: {', '.join(parsers)}", hint=hint)
     requests = (request for sample in plan.samples for request in frame_requests(sample, plan))
-    shown = {(resize, len(how.indices) or how.frames) for *_, how, resize in requests}
+    shown = {(resize, how.most) for *_, how, resize in requests}
     sides = [_sides(resize, frames) for resize, frames in shown]
     return Needs(
         tokens=max((length.whole for length in lengths.values()), default=0),

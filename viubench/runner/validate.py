@@ -14,6 +14,7 @@ from pathlib import Path
 
 import evaluators
 from evaluators.published import get_rule
+from viubench.datasets import row_files
 from viubench.errors import ViubenchError
 from viubench.runner.trials import questions
 from viubench.schema import Sample, Suite, Task
@@ -38,7 +39,9 @@ def check_all(names: Sequence[str], catalogue: Catalogue, data_root: Path | None
         where: str | Path | None = catalogue.task_files.get(name)
         try:
             task = load_task(Path(name)) if name.endswith((".yaml", ".yml")) else catalogue.task(name)
-            problem = fault(task, catalogue, data_root)
+            beside = Path(name).parent if task.rows and name.endswith((".yaml", ".yml")) else None
+            rows_beside = beside if beside is not None and row_files.has_rows(task, beside) else None
+            problem = fault(task, catalogue, data_root or rows_beside)
         except ViubenchError as error:
             problem, where = error.message + (f" ({error.hint})" if error.hint else ""), error.where
         faults += _say(name, problem, where)
