@@ -127,8 +127,9 @@ def _inside(row: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
 
 def _dialogue(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """A row whose question and answer are the first two turns of a dialogue, as training data have them."""
-    turns = next((row[key] for key in ("conversations", "messages", "conversation") if _of(row.get(key), list)), [])
-    turns = [turn for turn in turns if turn.get("from", turn.get("role")) != "system"]
+    keys = ("conversations", "messages", "conversation")
+    dialogue: Any = next((row[key] for key in keys if _of(row.get(key), list)), ())
+    turns = [turn for turn in dialogue if turn.get("from", turn.get("role")) != "system"]
     if len(turns) != 2:
         return row
     told: list[str] = []
