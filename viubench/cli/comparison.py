@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from viubench.cli import files
 from viubench.errors import Exit, ViubenchError
+
+if TYPE_CHECKING:
+    from viubench.schema.across import AcrossReport
 
 app = typer.Typer(no_args_is_help=True, help="Save a run as the reference run that later runs are gated against.")
 Dir = Annotated[Path, typer.Option("--dir", help="Folder of the saved reference runs.")]
@@ -43,8 +46,16 @@ def report(
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="Run folder of the earlier model, or a saved reference.")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="Run folder of the later model.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="A B", help="Run folders: the earlier model or saved reference, the later."),
+    ],
+    across: Annotated[
+        bool, typer.Option("--across", help="Runs of the same items under several settings; two or more.")
+    ] = False,
+    margin: Annotated[
+        float, typer.Option(min=0.0001, max=0.5, help="With --across: a loss that does not matter; 0.02 is two points.")
+    ] = 0.02,
     html: Annotated[Path | None, typer.Option(help="Write a page there, with the samples that turned.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write everything there as JSON.")] = None,
     flips: Annotated[
@@ -59,12 +70,20 @@ def compare(
     from reports.ci import comparison
     from reports.html.escape import one_line
     from reports.pages import comparison_page
+    from viubench.api.compare import compare_across
     from viubench.comparison.pair import Side, compare_runs
     from viubench.comparison.report import LEVEL, largest
     from viubench.comparison.report import flips as all_flips
     from viubench.comparison.report import report as full_report
 
     files.check({"--html": html, "--json": json})
+    if across:
+        show_across(compare_across(runs, margin=margin, common=common), html, json)
+        return
+    if len(runs) != 2:
+        hint = "several settings of one model are compared with: viubench compare --across RUN RUN RUN"
+        raise ViubenchError(f"two runs are compared, {len(runs)} were named", where="compare", hint=hint)
+    a, b = runs
     sides = Side.read(a), Side.read(b)
     differences = compare_runs(*sides, level=LEVEL, common=common)
     turned = all_flips(differences.tasks.values())
@@ -77,6 +96,21 @@ def compare(
     if html is not None:
         page = comparison_page.render(sides, differences, result, turned, per_task=IN_PAGE if flips is None else flips)
         files.write(html, page, "--html", parents=True)
+        print(one_line(str(html.resolve())))
+
+
+def show_across(found: AcrossReport, html: Path | None, json: Path | None) -> None:
+    """Print the table of several settings, and write the page and the data."""
+    from reports.ci.across import text
+    from reports.html.escape import one_line
+
+    print(text(found))
+    if json is not None:
+        files.write(json, found.model_dump_json(by_alias=True, indent=1) + "\n", "--json", parents=True)
+    if html is not None:
+        from reports.pages import across_page
+
+        files.write(html, across_page.render(found), "--html", parents=True)
         print(one_line(str(html.resolve())))
 
 
