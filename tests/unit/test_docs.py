@@ -32,6 +32,7 @@ DOCUMENTS = (
     "docs/protocols.md",
     "docs/scaling.md",
     "docs/servers.md",
+    "docs/slurm.md",
     "docs/statistics.md",
     "docs/training.md",
     "docs/watch.md",
