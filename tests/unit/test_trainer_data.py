@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -230,7 +231,7 @@ def test_an_item_without_an_answer_is_refused_by_name(world: Path, tmp_path: Pat
     refuse_unanswered([sample])
     for change in ({"target": None}, {"answer_text": " "}):
         with pytest.raises(ViubenchError, match="no answer") as caught:
-            refuse_unanswered([sample.model_copy(update=change)])
+            refuse_unanswered([replace(sample, **change)])
         assert sample.id in (caught.value.where or "")
 
 

@@ -128,7 +128,7 @@ def _row(sample: Sample, source: FrameSource, questions: Questions, index: int) 
         "evaluator": task.evaluator.model_dump(mode="json"),
         "target": sample.target,
         "options": list(sample.options),
-        "params": sample.params,
+        "params": dict(sample.params),
     }
     told = source.model_dump_json()
     return {

@@ -79,7 +79,7 @@ def shown(sample: Sample, clips: Sequence[tuple[Shown, bool]]) -> tuple[list[Sho
 
 def _probe(cache: FrameCache, root: Path, clip: Clip, how: Sampling, resize: Resize) -> tuple[Shown, bool]:
     """The video a clip is shown as, as far as the frame cache knows it, and whether it does; opens none."""
-    frames = len(how.indices) if how.kind == "indices" else how.frames
+    frames = how.most
     still = len(clip.frame_files) == 1 and clip.frame_fps is None
     frames = 1 if still else frames
     across = resize.multiple * _pads(resize, frames)
@@ -127,7 +127,7 @@ def frames_beyond(plan: Plan, room: int) -> list[str]:
     most: dict[object, float] = {}
     for sample in plan.samples:
         for root, clip, how, resize in pipeline.frame_requests(sample, plan):
-            frames = len(how.indices) or how.frames
+            frames = how.most
             most[root, clip, how, resize] = 3 * frames * sampling.largest(resize, frames)
     total = sum(most.values())
     if total <= room:
@@ -147,7 +147,7 @@ def doubtful(plan: Plan, taken: Footprint, group: int = 2) -> Callable[[Sample],
         protocol = plan.protocols[sample.task]
         bound = len((sample.question + protocol.chat.system).encode()) + 256 + protocol.decoding.max_tokens
         for _, _, how, resize in pipeline.frame_requests(sample, plan):
-            frames = len(how.indices) if how.kind == "indices" else how.frames
+            frames = how.most
             groups, pads = -(-frames // group), _pads(resize, frames)
             if groups * pads > most:
                 return True
