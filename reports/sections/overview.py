@@ -122,8 +122,8 @@ def disagreement(data: Mapping[str, Any]) -> tuple[str, str, str] | None:
     count = 0
     for sample in data["samples"]:
         scores = {answer["model"]: answer["score"] for answer in reversed(sample["answers"])}
-        both = [scores.get(place) for place in data["best"][:2]]
-        count += len(both) == 2 and None not in both and abs(both[0] - both[1]) >= DISAGREE
+        both = [scores[place] for place in data["best"][:2] if place in scores]
+        count += len(both) == 2 and abs(both[0] - both[1]) >= DISAGREE
     if not count:
         return None
     first, second = (shorten(data["models"][place], 40).replace("\n", " ") for place in data["best"][:2])

@@ -67,14 +67,14 @@ def browser(runs: Sequence[RunData], labels: Sequence[str], per_task: int, best:
     strips = Strips()
     rank = {place: number for number, place in enumerate([*best, *(k for k in range(len(runs)) if k not in best)])}
     groups = [sorted(group, key=lambda pair: rank[pair[0]]) for group in groups]
-    shown = [card(group, runs, strips, most) for group in groups]
+    cards = [card(group, runs, strips, most) for group in groups]
     addresses = strips.addresses()
     return {
         "models": list(labels),
         "best": list(best),
         "tasks": tasks,
-        "samples": shown,
-        "rules": words_of(shown),
+        "samples": cards,
+        "rules": words_of(cards),
         "strips": addresses,
         "total": total,
         "stripsLeftOut": left_out(addresses),

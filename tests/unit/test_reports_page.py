@@ -18,7 +18,7 @@ from reports.html.svg import heat, stack, whisker
 from reports.pages.leaderboard_page import render, write
 from reports.sections.frames import axis, captions, clips, moments, place
 from reports.sections.samples import browser, read_at, spans
-from reports.sections.strips import MOST_BYTES, Strips, strip_of
+from reports.sections.strips import MOST_BYTES, strip_of
 from viubench.errors import ViubenchError
 from viubench.schema import Failure, FrameInfo, Record, ReferenceRow
 from viubench.storage.run_dir import read_records

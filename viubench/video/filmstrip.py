@@ -52,8 +52,8 @@ def strip_path(run: Path, record_id: str) -> Path:
 
 
 def write(path: Path, videos: Sequence[VideoInput]) -> None:
-    """Write the frames of `videos`, joined in the order shown, at most `HEIGHT` pixels high; equal frames give equal bytes.
-    ValueError where there is no frame."""
+    """Write the frames of `videos`, joined in the order shown, at most `HEIGHT` pixels high; equal frames give equal
+    bytes. ValueError where there is no frame."""
     pixels = [frame for video in videos for frame in video.pixels]
     if not pixels:
         raise ValueError("a filmstrip needs at least one frame")
