@@ -81,7 +81,7 @@ def test_lmms_eval_reads_the_scores(run: Path, tmp_path: Path) -> None:
     loader = pytest.importorskip("lmms_eval.baselines.loader")
     scores, whole = loader.load_baseline(str(samples), "videomme")
     read = viubench.load_run(run)
-    assert list(scores.values()) == [record.scores.get("exact", 0.0) for record in ordered(read.records)]
+    assert list(scores.values()) == [record.scores.get("accuracy", 0.0) for record in ordered(read.records)]
     assert whole["results"]["videomme"]["accuracy,none"] == read.results.tasks["videomme"].value
     assert results.parent.name == MODEL.replace("/", "__")
 
@@ -216,7 +216,7 @@ def test_inspect_reads_its_log(several: Path, tmp_path: Path) -> None:
     read = {(sample.id, sample.epoch - 1): sample for sample in log.samples}
     for record in viubench.load_run(several).records:
         sample = read.pop(record.key)
-        assert sample.scores["viubench"].value == record.scores.get("exact", 0.0)
+        assert sample.scores["viubench"].value == record.scores.get("accuracy", 0.0)
         assert sample.output.completion == (record.response or "")
         assert sample.metadata["status"] == record.status
         assert bool(sample.output.error) == (record.response is None)
