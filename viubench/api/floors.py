@@ -98,7 +98,7 @@ def gate_plan(
         alpha: the chance of a false alarm.
         score: that of main, without runs of it.
         questions: of a run, without runs of main.
-        deviation: standard deviation between the `runs` of main that `score` is the mean of; else that of the questions.
+        deviation: standard deviation between the `runs` of main that `score` is the mean of; else by the questions.
         runs: how many these are, at least 2.
 
     Raises:
@@ -114,8 +114,7 @@ def gate_plan(
         task, measured = _of_task(measured_runs, task)
         noise = Noise.of(measured)
     elif score is not None and questions and (deviation is None) == (runs is None):
-        told = {} if runs is None or deviation is None else {"runs": runs, "spread": deviation}
-        noise = Noise.of([Measured.counted(score, questions, **told)])
+        noise = Noise.of([Measured.counted(score, questions, runs or 1, deviation or 0.0)])
     else:
         hint = "give runs of main with --baseline, or its --score and --questions, with --deviation and --runs if known"
         raise ViubenchError("nothing says how far runs of main are apart", where="--baseline", hint=hint)
