@@ -19,6 +19,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/downstream.md",
+    "docs/exports.md",
     "docs/families.md",
     "docs/add-a-benchmark.md",
     "docs/gate.md",
@@ -52,7 +53,7 @@ def options(words: list[str], program: str = "viubench ") -> set[str]:
     """The long options a command takes; fails when there is no such command."""
     command = PROGRAMS[program]
     for word in words:
-        if not hasattr(command, "commands"):
+        if not hasattr(command, "commands") or word.startswith("-"):
             break
         assert word in command.commands, f"no command {word!r} in: {program}{' '.join(words)}"
         command = command.commands[word]

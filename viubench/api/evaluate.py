@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from viubench.api.run import Run
 from viubench.engines.baselines import AnswersEngine
-from viubench.runner.config import MAX_ERRORS, EvalConfig, PathLike, Progress
+from viubench.runner.config import MAX_ERRORS, EvalConfig, PathLike, Progress, Rows
 from viubench.runner.dry_run import DryRun, forecast
 from viubench.runner.evaluate import ActiveRun
 from viubench.runner.event_loop import in_event_loop
@@ -85,7 +85,7 @@ def dry_run(config: EvalConfig) -> DryRun:
 
 
 def score(
-    tasks: PathLike | Task | Sequence[PathLike | Task],
+    tasks: PathLike | Task | Rows | Sequence[PathLike | Task | Rows],
     responses: PathLike | Mapping[str, str] | Iterable[Mapping[str, Any]],
     *,
     model: str | None = None,
@@ -96,6 +96,8 @@ def score(
     out: PathLike | None = None,
     resume: bool = True,
     include_path: PathLike | Iterable[PathLike] = (),
+    columns: Mapping[str, str] | None = None,
+    answer_kind: str | None = None,
     max_errors: float = MAX_ERRORS,
     progress: Callable[[Progress], None] | None = None,
     argv: Sequence[str] = (),
@@ -123,6 +125,8 @@ def score(
             out=out,
             resume=resume,
             include_path=include_path,
+            columns=columns,
+            answer_kind=answer_kind,
             max_errors=max_errors,
             progress=progress,
             argv=argv,

@@ -16,6 +16,12 @@ from viubench.video.paths import FOLLOW
 
 C = TypeVar("C", bound=Callable[..., None])
 
+Tasks = Annotated[
+    str,
+    typer.Option(
+        "--tasks", "--task", help="Tasks, suites, files of questions, YAML files, item folders; comma separated."
+    ),
+]
 MaxTokens = Annotated[int | None, typer.Option(min=1, help="Tokens of an answer, its reasoning included, at most.")]
 Temperature = Annotated[float | None, typer.Option(min=0, help="Of the sampling; 0 is greedy.")]
 TopP = Annotated[float | None, typer.Option(help="Sample from the likeliest tokens that have this share in all.")]
@@ -49,6 +55,14 @@ FollowLinks = Annotated[
     bool,
     typer.Option("--follow-links", callback=_follow, help=f"Links may lead out of the media folder; as {FOLLOW}=1."),
 ]
+Columns = Annotated[
+    list[str],
+    typer.Option(help="K=V, the column of your own questions that is the video, question, answer ...; repeatable."),
+]
+AnswerKind = Annotated[
+    str | None,
+    typer.Option(help="How their answers are written: letter, text, index0, index1, number, interval, yes_no, open."),
+]
 Replicas = Annotated[
     int | None, typer.Option(min=1, help="Engine processes, a GPU each (tensor_parallel_size GPUs each).")
 ]
@@ -71,9 +85,7 @@ PriceOut = Annotated[float | None, typer.Option(min=0, help="Price of a million 
 
 
 def run(
-    tasks: Annotated[
-        str, typer.Option("--tasks", "--task", help="Tasks, suites, YAML files or item folders; comma separated.")
-    ],
+    tasks: Tasks,
     out: Annotated[Path, typer.Option(help="Run folder; one that is there is resumed.")],
     model: Annotated[str | None, typer.Option(help="Checkpoint folder, hub id, or the server's model name.")] = None,
     engine: EngineName = None,
@@ -107,6 +119,8 @@ def run(
     engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
     deterministic: Deterministic = False,
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
+    columns: Columns = [],  # noqa: B006
+    answer_kind: AnswerKind = None,
     price_in: PriceIn = None,
     price_out: PriceOut = None,
     max_errors: MaxErrors = 0.01,
@@ -124,6 +138,7 @@ def run(
     options: dict[str, Any] = {**locals()}
     options["engine_args"] = pairs(options.pop("engine_arg"))
     options["set"] = pairs(options["set"], "--set")
+    options["columns"] = pairs(options["columns"], "--columns")
     _call("dry_run" if options.pop("dry_run") else "evaluate", options)
 
 
@@ -141,7 +156,7 @@ def takes(names: str, source: Callable[..., None] = run) -> Callable[[C], C]:
     return decorate
 
 
-@takes("tasks out videos data_root fresh include_path max_errors quiet")
+@takes("tasks out videos data_root fresh include_path columns answer_kind max_errors quiet")
 def score(
     *,
     responses: Annotated[Path, typer.Option(help='Lines {"id": ..., "response": ...}.')],
@@ -151,6 +166,7 @@ def score(
     **options: Any,
 ) -> None:
     """Score ready answers: no engine, no video is opened when items are given."""
+    options["columns"] = pairs(options["columns"], "--columns")
     options |= {"responses": responses, "model": model, "samples": samples, "seed": seed}
     _call("score", options)
 

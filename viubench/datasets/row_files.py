@@ -12,21 +12,24 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from viubench.datasets import adapters
 from viubench.datasets.adapters import RowFile
+from viubench.datasets.questions import table
+from viubench.datasets.tables import Unreadable
+from viubench.datasets.tables import rows as table_rows
 from viubench.errors import ViubenchError
 from viubench.schema import Rows, Task, utf8
 from viubench.tasks import templating
 
-SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".txt")
+SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".txt", ".tsv", ".xlsx", ".ndjson")
 """What can be read."""
 
-STREAMED = (".parquet", ".jsonl")
+STREAMED = (".parquet", ".jsonl", ".ndjson")
 """What is read row by row."""
 
 MAX_BYTES = 4 << 30
@@ -50,6 +53,14 @@ def data_folder(task: Task, root: Path) -> Path:
     raise ViubenchError(f"{task.task}: its rows are not here ({globs})", where=str(inner), hint=hint)
 
 
+def has_rows(task: Task, root: Path) -> bool:
+    """Whether the task's rows lie below this data root."""
+    try:
+        return bool(data_folder(task, root))
+    except ViubenchError:
+        return False
+
+
 def paths(spec: Rows, folder: Path) -> list[Path]:
     """The row files of a folder, sorted, each once; ViubenchError for a glob that would leave the folder."""
     for glob in spec.files:
@@ -71,9 +82,12 @@ def choose(globs: Sequence[str], matching: Callable[[str], Iterable[str]]) -> se
     return set(chosen.values())
 
 
-def rows(task: Task, folder: Path, only: Path | None = None) -> Collection[dict[str, Any]]:
+def rows(
+    task: Task, folder: Path, only: Path | None = None, unreadable: list[str] | None = None
+) -> Collection[dict[str, Any]]:
     """Every row of the benchmark but those that `rows.keep` leaves out; `only` names one file to read instead. Of files
-    that are copies of one another the first is read.
+    that are copies of one another the first is read. With `bad_rows: skip`, what is wrong with rows that cannot be read
+    is added to `unreadable`.
 
     Raises ViubenchError for no file, a file that cannot be read (with line), or rows the adapter cannot read.
     """
@@ -81,6 +95,14 @@ def rows(task: Task, folder: Path, only: Path | None = None) -> Collection[dict[
     if spec is None:
         raise ViubenchError(f"{task.task} has no rows: it is built from videos")
     chosen = [only] if only else paths(spec, folder)
+    if spec.bad_rows == "skip" and not spec.adapter:
+        tables = [table.read(path, table.embedded()) for path in chosen]
+        if unreadable is not None:
+            unreadable += [
+                f"{Path(one.path).name}, {bad.place}: {bad.reason}" for one in tables for bad in one.unreadable
+            ]
+        flat = [row for one in tables for row in one.rows]
+        return [row for row in flat if not spec.keep or _kept(spec.keep, row)]
     if len(chosen) == 1 and chosen[0].suffix in STREAMED and not (spec.adapter or spec.keep):
         return LoneFile(chosen[0], folder)
     files = [RowFile(path.stem, str(path.relative_to(folder)), folder, read(path)) for path in chosen]
@@ -104,8 +126,10 @@ def _kept(template: str, row: dict[str, Any]) -> bool:
     return kept
 
 
-def place(row: dict[str, Any]) -> str:
+def place(row: Mapping[str, Any]) -> str:
     """Where a row stands, for a message."""
+    if "_place" in row:
+        return f"{row['_path']}, {row['_place']}"
     return f"{row.get('_path', row.get('_file', '?'))}, row {row.get('_index', '?')}"
 
 
@@ -145,6 +169,11 @@ def read(path: Path) -> Any:
     """
     if path.suffix in STREAMED:
         return list(_streamed(path))
+    if path.suffix in (".tsv", ".xlsx"):
+        found = list(table_rows.rows(path))
+        if bad := next((row for _, row in found if isinstance(row, Unreadable)), None):
+            raise ViubenchError(f"{path.name}, {bad.place}: {bad.reason}", where=str(path))
+        return [row for _, row in found]
     with _reading(path):
         text = path.read_text(encoding="utf-8-sig")
     if path.suffix == ".txt":

@@ -8,7 +8,17 @@ All models forbid unknown keys and are frozen. Fractions are in [0, 1], times in
 """
 
 from viubench.schema.base import Strict, canonical_json, content_hash, utf8
-from viubench.schema.gate import Evidence, GateConfig, GatedMean, GatedRun, GateReport, TaskVerdict, Verdict
+from viubench.schema.gate import (
+    Evidence,
+    FloorEvidence,
+    GateConfig,
+    GatedMean,
+    GatedRun,
+    GateReport,
+    MainRuns,
+    TaskVerdict,
+    Verdict,
+)
 from viubench.schema.imported import FileVerdict, Imported, ImportedFile, Matching
 from viubench.schema.judge import Agreement, Judged, JudgedAnswer, JudgedScore, JudgedTask, Panel
 from viubench.schema.pretext import (

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, PlainSerializer, TypeAdapter
 
 from viubench.schema.base import Strict, content_hash
 from viubench.schema.pretext import ItemParams
+from viubench.schema.tasks import Sampling
 
 Groups = dict[str, str | tuple[str, ...]]
 """Group key -> the value (or the several values) of a sample, for breakdowns."""
@@ -34,15 +35,25 @@ class Item(Strict):
 
 
 class Clip(Strict):
-    """A piece of one video: a file below the media root, or a list of already extracted frames."""
+    """A piece of one video: a file below the media root, or a list of already extracted frames. `frames` (numbers) or
+    `times` (seconds) are the ones to show where the question chooses them itself."""
 
     path: str = ""
     frame_files: tuple[str, ...] = ()
     frame_fps: float | None = None
     start: float | None = None
     end: float | None = None
+    frames: Annotated[tuple[int, ...], Field(exclude_if=lambda numbers: not numbers)] = ()
+    times: Annotated[tuple[float, ...], Field(exclude_if=lambda times: not times)] = ()
     content: str | None = None
     """Expected content hash of the file; another one is a `changed` media error."""
+
+    @property
+    def sampling(self) -> Sampling | None:
+        """The frames that the question chooses itself; None where the protocol does."""
+        if self.frames:
+            return Sampling(kind="indices", indices=self.frames)
+        return Sampling(kind="times", times=self.times) if self.times else None
 
 
 class Fields(Mapping[str, Any]):

@@ -196,12 +196,14 @@ class Tracker(AbstractContextManager["Tracker"]):
             self.log(values, entry.step)
 
     def gate(self, report: GateReport) -> None:
-        """Each task's difference with its interval, and the exit code."""
+        """Each task's difference with its interval, or its score and floor, and the exit code."""
         values: dict[str, float] = {"gate/exit_code": report.exit_code}
         for name, task in report.tasks.items():
             if found := task.evidence:
                 values |= {f"{name}/baseline": found.baseline, f"{name}/candidate": found.candidate}
                 values |= _score(f"{name}/difference", found.difference, found.ci)
+            if tested := task.floor:
+                values |= {f"{name}/floor": tested.floor, f"{name}/candidate": tested.score}
         self.log(values, 0)
 
     def __exit__(self, *_: object) -> None:

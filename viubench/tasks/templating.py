@@ -8,8 +8,8 @@ Example:
 
 A template that is one single `{{ expression }}` gives the expression's own value (a list, a number, None); any other
 one gives text. `_row` is the row itself, for fields whose names are no words: `{{ _row["video ID"] }}`. Beside Jinja's
-own filters there are `plus(n)` and `divided(x)`, for a number or each number of a (nested) list, and `stem`, the file
-name without folders and suffix.
+own filters there are `plus(n)` and `divided(x)`, for a number or each number of a (nested) list, `stem`, the file name
+without folders and suffix, and those of `cells`: `listed`, `numbers`, `seconds`, `windows`, `letter`, `text`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from jinja2 import TemplateError, Undefined
 from jinja2.exceptions import UndefinedError
 
 from viubench.errors import ViubenchError, did_you_mean
+from viubench.tasks import cells
 from viubench.tasks.bounded_jinja import BoundedEnvironment, budget, size
 
 FAILURES = (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError,
@@ -46,6 +47,8 @@ _ENVIRONMENT = BoundedEnvironment()
 _ENVIRONMENT.filters["plus"] = partial(_each, add)
 _ENVIRONMENT.filters["divided"] = partial(_each, truediv)
 _ENVIRONMENT.filters["stem"] = lambda value: PurePosixPath(value).stem
+for _filter in (cells.listed, cells.numbers, cells.seconds, cells.windows, cells.letter, cells.text):
+    _ENVIRONMENT.filters[_filter.__name__] = _filter
 
 
 @lru_cache(maxsize=4096)

@@ -54,6 +54,7 @@ USED = {
     "fps": {"frames", "fps", "min_frames"},
     "qwen": {"frames", "fps", "min_frames"},
     "indices": {"indices"},
+    "times": {"times"},
 }
 
 

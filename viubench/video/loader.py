@@ -158,7 +158,7 @@ def fill(cache: FrameCache, root: Path, selections: Sequence[tuple[Clip, Samplin
 
 def _weight(how: Sampling, resize: Resize) -> float:
     """The frames of one request, at most."""
-    frames = len(how.indices) or how.frames
+    frames = how.most
     return frames * max(1.0, sampling.largest(resize, frames) / 512**2)
 
 
