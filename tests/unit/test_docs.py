@@ -33,6 +33,7 @@ DOCUMENTS = (
     "docs/scaling.md",
     "docs/servers.md",
     "docs/statistics.md",
+    "docs/sweep.md",
     "docs/training.md",
     "docs/watch.md",
     "docs/verl.md",
