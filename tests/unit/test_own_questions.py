@@ -8,12 +8,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from viubench.cli import app
 from viubench.datasets.dataset import Dataset
-from viubench.errors import ViubenchError
+from viubench.errors import MediaError, ViubenchError
+from viubench.runner import pipeline, planning
 from viubench.runner.collect import Collector
 from viubench.runner.config import EvalConfig
 from viubench.video import synthetic
+from viubench.video.frame_cache import FrameCache
 
 OPTIONS = ["a cup", "a box", "a ball"]
 QA = {"video": "a.mp4", "question": "What is it?"}
@@ -70,6 +74,8 @@ def test_answers_are_read_in_the_way_that_the_rows_show(form: str, tmp_path: Pat
         {"options": "a cup|a box|a ball"},
         {"options": "a cup; a box; a ball"},
         {"options": {"A": "a cup", "B": "a box", "C": "a ball"}},
+        {"choices": {"label": ["A", "B", "C"], "text": OPTIONS}},
+        {"choices": [{"label": "A", "text": text} for text in OPTIONS]},
         {"A": "a cup", "B": "a box", "C": "a ball", "D": None},
         {"option_a": "a cup", "option_b": "a box", "option_c": "a ball"},
         {"a0": "a cup", "a1": "a box", "a2": "a ball", "a3": "", "a4": ""},
@@ -136,7 +142,10 @@ def test_what_the_rows_leave_open_is_asked(tmp_path: Path) -> None:
         ({"answer": 12}, 12.0),
         ({"answer": "7.5"}, 7.5),
         ({"answer": "Yes"}, "yes"),
+        ({"answer": True}, "A"),
+        ({"answer": "false"}, "B"),
         ({"answer": "A dog runs."}, "A dog runs."),
+        ({"messages": [{"content": "Who?"}, {"content": "A dog."}]}, "A dog."),
     ],
 )
 def test_answers_without_options_have_their_own_kind(row: dict[str, Any], target: Any, tmp_path: Path) -> None:
@@ -157,6 +166,28 @@ def test_rows_choose_their_part_and_their_frames(tmp_path: Path) -> None:
     assert read(lines(tmp_path / "t.jsonl", times), tmp_path).samples[0].clips[0].times == (0.5, 2.25)
     count = [QA | {"options": OPTIONS, "answer": "A", "frames": 300}]  # a number of frames is no choice
     assert read(lines(tmp_path / "n.jsonl", count), tmp_path).samples[0].clips[0].sampling is None
+
+
+def test_the_chosen_frames_are_shown(tmp_path: Path) -> None:
+    synthetic.draw(tmp_path, 1, seed=1, seconds=2.0, size=(64, 64))
+    (video,) = tmp_path.glob("*.mp4")
+
+    def seen(chosen: dict[str, Any]) -> tuple[int, ...]:
+        row = QA | {"video": video.name, "A": "x", "B": "y", "answer": "A"} | chosen
+        config = EvalConfig(engine="oracle", tasks=[row], data_root=tmp_path, out=tmp_path / "run")
+        plan = planning.make_plan(config, tmp_path / "run")
+        (request,) = pipeline.frame_requests(plan.samples[0], plan)
+        root, clip, how, resize = request
+        return FrameCache(tmp_path / "frames").get(clip, root, how, resize).indices
+
+    assert seen({"frames": [30, 4]}) == (4, 30)
+    assert seen({"times": [1.2, 0.401]}) == (10, 30)  # 25 frames a second
+    assert min(seen({"start": 1.0})) == 25
+    assert max(seen({"end": "0:01"})) < 25
+    with pytest.raises(MediaError, match="frame 999 asked of a video with 50 frames"):
+        seen({"frames": [999, 1]})
+    with pytest.raises(MediaError, match="the frame at 99 s asked of 2"):
+        seen({"times": [99.0, 1.0]})
 
 
 def test_a_bad_row_costs_itself_alone(tmp_path: Path) -> None:
@@ -222,6 +253,26 @@ def test_videos_in_the_rows_are_written_once(tmp_path: Path) -> None:
         dataset = read(tmp_path / "q.parquet", tmp_path)
         assert (dataset.videos / dataset.samples[0].clips[0].path).read_bytes() == video
         assert dataset.samples[0].clips == dataset.samples[1].clips
+
+
+def test_a_task_file_made_of_the_table_asks_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        QA | {"Video ID": n, "choices": OPTIONS, "gold": n, "start": 0.5 * n, "level": "ab"[n % 2]} for n in range(3)
+    ]
+    path = lines(tmp_path / "q.jsonl", rows)
+    for words in (
+        ["tasks", "new", str(path), "-o", str(tmp_path / "q.yaml")],
+        ["tasks", "validate", str(tmp_path / "q.yaml")],
+    ):
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+    once, again = read(path, tmp_path), read(tmp_path / "q.yaml", tmp_path)
+    assert [sample.plain() for sample in once.samples] == [sample.plain() for sample in again.samples]
+    assert once.tasks["q"].hash() == again.tasks["q"].hash()
+    assert once.samples[0].groups == {"level": "a"}
+    done = CliRunner().invoke(app, ["tasks", "new", str(path), "-o", str(tmp_path / "q.yaml")])
+    assert "is there already" in str(done.exception)
+    assert CliRunner().invoke(app, ["tasks", "validate", str(path)]).exit_code == 0
 
 
 def test_tables_from_python_and_mixed_names(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def watch(
         raise ViubenchError(f"no such folder: {folder}", where="DIR", hint="create it, or start the training first")
     tasks, max_errors = options["tasks"], options["max_errors"]
     given = options | {
-        "tasks": Path(tasks).resolve() if Path(tasks).is_dir() else tasks,
+        "tasks": Path(tasks).resolve() if Path(tasks).exists() else tasks,
         "engine": engine,
         "seed": seed,
     }

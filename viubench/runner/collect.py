@@ -232,9 +232,12 @@ class Collector:
         self.datasets.append(dataset)
 
     def _folders(self, *homes: Path) -> list[Path]:
-        """Where the videos of the user's own questions may lie."""
-        named = [folder_of(folder) for folder in (self.config.videos_folder, self.config.data_folder) if folder]
-        return [*named, *homes]
+        """Where the videos of the user's own questions may lie; ViubenchError for a folder that is not there."""
+        given = {"--videos": self.config.videos_folder, "--data-root": self.config.data_folder}
+        for option, folder in given.items():
+            if folder is not None and not folder.exists():
+                raise ViubenchError(f"no such folder: {folder}", where=option)
+        return [*(folder_of(folder) for folder in given.values() if folder), *homes]
 
     def _refuse_frames(self, task: Task) -> None:
         if task.video and (task.video.frames or task.video.times) and self._sets_sampling:

@@ -70,6 +70,8 @@ def listed(value: Any) -> list[str]:
     semicolons between; one text alone that has lettered options in it stays whole. Empty ones at the end are left out.
     ValueError where one before the end is empty, since the letters after it would move."""
     value = parsed(value)
+    if isinstance(value, Mapping) and isinstance(value.get("text"), list):  # {"label": ["A", "B"], "text": [...]}
+        value = value["text"]
     if isinstance(value, Mapping):
         marks = sorted(value, key=lambda key: str(key).casefold())
         if [str(mark).casefold() for mark in marks] != list(ascii_uppercase[: len(marks)].lower()):
@@ -79,12 +81,17 @@ def listed(value: Any) -> list[str]:
         value = _parts(value)
     if not isinstance(value, list | tuple):
         value = [] if empty(value) else [value]
-    texts = [text(one).strip() for one in value]
+    texts = [text(_said(one) if isinstance(one, Mapping) else one).strip() for one in value]
     while texts and not texts[-1]:
         texts.pop()
     if "" in texts:
         raise ValueError(f"option {texts.index('') + 1} is empty, and others follow")
     return texts
+
+
+def _said(option: Mapping[str, Any]) -> Any:
+    """The text of an option that is an object, such as {"label": "A", "text": "a cup"}."""
+    return next((option[key] for key in ("text", "value", "option", "content") if key in option), option)
 
 
 def _parts(value: str) -> list[str]:

@@ -19,7 +19,7 @@ from viubench.datasets import choices
 from viubench.errors import ViubenchError
 from viubench.tasks import cells
 
-KINDS = ("letter", "text", "index0", "index1", "number", "interval", "yes_no", "open")
+KINDS = ("letter", "text", "index0", "index1", "number", "interval", "yes_no", "true_false", "open")
 """What `--answer-kind` may say."""
 
 SAYS = {
@@ -31,6 +31,7 @@ SAYS = {
     "number": "numbers",
     "interval": "intervals in seconds",
     "yes_no": "yes or no",
+    "true_false": "true or false",
     "open": "free text, which a judge scores",
 }
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -116,6 +117,7 @@ def is_number(value: Any) -> bool:
 
 VALUES: dict[str, Callable[[Any], bool]] = {
     "yes_no": lambda value: cells.text(value).strip().rstrip(".").casefold() in ("yes", "no"),
+    "true_false": lambda value: cells.text(value).strip().rstrip(".").casefold() in ("true", "false"),
     "number": is_number,
     "interval": is_interval,
 }

@@ -126,7 +126,8 @@ def recognise(names: Sequence[str], given: Mapping[str, str]) -> Columns:
     if "start" in named or "end" in named:
         clip_ends = ("".join(named.get("start", ())), "".join(named.get("end", ())))
         return Columns(found, columns, marks, answer_ends, clip_ends, given)
-    return Columns(found, columns, marks, answer_ends, _ends(free, (*CLIP_ENDS, "")), given)
+    clip_ends = _ends(free, (*CLIP_ENDS, "")) or (free.get("start", ""), free.get("end", ""))
+    return Columns(found, columns, marks, answer_ends, clip_ends if any(clip_ends) else None, given)
 
 
 def _named(meaning: str, text: str, names: Sequence[str]) -> list[str]:

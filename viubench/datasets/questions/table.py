@@ -5,7 +5,8 @@ Example:
     table.rows[0]["_place"], table.columns
     # ('row 2', ['video', 'question', 'A', 'B', 'answer'])
 
-All rows have the same columns, None where a cell is empty. Videos that are in the rows themselves are written to files.
+All rows have the same columns, None where a cell is empty. Videos that are in the rows themselves are written to files;
+of a dialogue of two turns the first is the question, the second the answer.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".xlsx", ".parquet")
 
 LISTS = ("data", "questions", "samples", "items", "rows", "annotations", "examples", "qa", "test", "val")
 """Keys under which a JSON object may hold its rows."""
+
+
+SAVE_AS = "save it as UTF-8: CSV UTF-8 in a spreadsheet program, or iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,12 @@ def read(source: Any, embedded: Path) -> Table:
                 unreadable.append(row)
                 continue
             about = {"_place": place, "_path": name, "_file": PurePosixPath(name).stem, "_index": len(rows)}
+            row = _dialogue(row)
             plain = {utf8(key).strip(): _plain(value, embedded) for key, value in row.items() if key is not None}
             if any(value is not None for value in plain.values()):
                 rows.append({key: value for key, value in plain.items() if key} | about)
     except ViubenchError as error:
-        hint = "save it as UTF-8 (in a spreadsheet program: CSV UTF-8)" if "UTF-8" in error.message else error.hint
+        hint = SAVE_AS if "UTF-8" in error.message else error.hint
         raise ViubenchError(error.message, where=error.where, hint=hint) from None
     if not rows:
         why = f": {unreadable[0].place}, {unreadable[0].reason}" if unreadable else ""
@@ -120,6 +125,24 @@ def _inside(row: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
     return None
 
 
+def _dialogue(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row whose question and answer are the first two turns of a dialogue, as training data have them."""
+    keys = ("conversations", "messages", "conversation")
+    dialogue: Any = next((row[key] for key in keys if _of(row.get(key), list)), ())
+    turns = [turn for turn in dialogue if turn.get("from", turn.get("role")) != "system"]
+    if len(turns) != 2:
+        return row
+    told: list[str] = []
+    videos: list[Any] = []
+    for turn in turns:
+        content = turn.get("value", turn.get("content"))
+        parts = content if _of(content, list) else [{"text": content}]
+        told.append("\n".join(str(part["text"]) for part in parts if part.get("text")))
+        videos += [part["video"] for part in parts if part.get("video")]
+    found = {"video": videos if len(videos) > 1 else videos[0]} if videos else {}
+    return found | {"question": told[0], "answer": told[1]} | dict(row)
+
+
 def _of(value: Any, kind: type[Any]) -> bool:
     return isinstance(value, kind) and bool(value) and all(isinstance(one, Mapping) for one in value)
 
@@ -128,7 +151,9 @@ def _plain(value: Any, embedded: Path) -> Any:
     """A cell as plain data: None where it is empty, a video as the path of its file, arrays as lists."""
     if isinstance(value, Mapping) and set(value) <= {"bytes", "path"} and value:
         video, name = value.get("bytes"), value.get("path")
-        return str(name) if not isinstance(video, bytes) else _written(video, str(name or ""), embedded)
+        if isinstance(video, bytes):
+            return _written(video, str(name or ""), embedded)
+        return _plain(name, embedded)
     if isinstance(value, bytes | bytearray | memoryview):
         return _written(bytes(value), "", embedded)
     if hasattr(value, "tolist"):  # numpy's numbers and arrays

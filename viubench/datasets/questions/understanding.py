@@ -37,6 +37,9 @@ MOST_GROUPS = 40
 OPEN_TOKENS = 512
 _JINJA = {"and", "or", "not", "is", "in", "if", "else", "true", "false", "none", "loop", "self", "range", "dict",
           "namespace"}  # fmt: skip
+WORDS = {"yes_no": ["yes", "no"], "true_false": ["True", "False"]}
+"""Kinds of answers that are options themselves."""
+
 METRICS = {"choice": "accuracy", "temporal_iou": "miou", "number": "mra", "judged": "accuracy"}
 
 
@@ -186,8 +189,8 @@ class _Reader:
         ):
             raise self.missing("options")
         self.said["answer"] = f"{self.use(name)}: {answers.SAYS[reading.kind]}"
-        if reading.kind == "yes_no":
-            return self.scored("choice", self.field(name, "text"), options="{{ ['yes', 'no'] }}")
+        if reading.kind in WORDS:
+            return self.scored("choice", self.field(name, "text"), options=f"{{{{ {WORDS[reading.kind]} }}}}")
         if reading.kind == "interval":
             return self.scored("temporal_iou", self.field(name, "windows"))
         if reading.kind == "number":
@@ -226,7 +229,7 @@ class _Reader:
                     self.said["options"] = self.use(name)
                     return texts, self.field(name, "listed")
         name = self.found.one("question")
-        if name and self.answer_kind not in ("number", "interval", "open", "yes_no"):
+        if name and self.answer_kind not in ("number", "interval", "open", *WORDS):
             texts = [_inline(cells.text(row[name])) for row in self.rows]
             if 2 * sum(map(bool, texts)) > len(texts):
                 self.said["options"] = f"in {name}"
@@ -252,6 +255,8 @@ class _Reader:
             if reading is None:
                 continue
             self.said["answer"] = f"{self.use(name)}: {answers.SAYS[reading.kind]}"
+            if without := sum(not own for own in texts):
+                self.said["options"] += f"; {without} rows have none: ask those from a table of their own"
             return self.scored("choice", self.named(name, reading.kind), options=template)
         raise fault or self.missing("answer")
 
