@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from tabulate import tabulate
-
 from reports.html.escape import NAME_LENGTH
 from reports.html.format import counted, percent
+from reports.tables.terminal import table
 from viubench.schema import FloorEvidence, GateReport
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def plan_text(plan: FloorPlan) -> str:
             f"a plain `score >= {plan.floor:g}` fails {percent(noise.plain_failures(plan.floor))} % of main's runs, "
             f"{100 * plan.alpha:g} % at {percent(noise.plain_floor(plan.alpha))}",
             "",
-            tabulate(lines, heads, disable_numparse=True, colalign=["right"] * len(heads)),
+            table(lines, heads, ["right"] * len(heads)),
             "percent; runs of the candidate, whose mean is judged",
             *([] if noise.measured else ["runs of main beside them (--baseline) make a few of them enough"]),
         ]

@@ -13,11 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from tabulate import tabulate
-
 from reports.ci import floors
 from reports.html.escape import NAME_LENGTH, one_line
 from reports.html.format import counted, percent, points, points_interval
+from reports.tables.terminal import table
 from viubench.comparison.gate import WORST_FIRST
 from viubench.schema import Evidence, GatedMean, GateReport
 
@@ -30,9 +29,9 @@ _MARK_UP = re.compile(r"[^A-Za-z0-9 /\-_\x80-\U0010ffff]|_(?![A-Za-z0-9])|(?<![A
 def text(report: GateReport) -> str:
     """Heading, table and reasons as plain text."""
     heads, *rows = _rows(report, one_line)
-    table = [tabulate(rows, heads, disable_numparse=True, colalign=_sides(report))] if rows else []
+    shown = [table(rows, heads, _sides(report))] if rows else []
     title = f"{report.verdict}: {_runs(report, one_line)}"
-    return "\n".join([title, *table, *_notes(report, one_line), _method(report)])
+    return "\n".join([title, *shown, *_notes(report, one_line), _method(report)])
 
 
 def markdown(report: GateReport) -> str:

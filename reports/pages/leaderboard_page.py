@@ -14,8 +14,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tabulate import tabulate
-
 from reports.data import finished_runs
 from reports.data.runs import RunData, command
 from reports.data.training_log import TrainingRun, load_all
@@ -34,6 +32,7 @@ from reports.tables import table_files
 from reports.tables.agreement import agreements
 from reports.tables.leaderboard import LeaderboardRow, columns, evidence, labels, rows, shown
 from reports.tables.ranking import Pairing
+from reports.tables.terminal import table
 from viubench.errors import ViubenchError
 from viubench.schema import STATUSES, Manifest, ReferenceRow, Status, TaskEntry
 from viubench.schema.gate import MARGIN
@@ -73,7 +72,7 @@ def text(runs: Sequence[RunData], pairing: Pairing | None = None) -> str:
         lines.append([clean(row.label + engine), *scores, points(row.gain), samples, percent(row.not_ok)])
     names = [clean(head.label).replace(" ", "\n") for head in heads]
     headers = ["model", *names, "gain\nover\nblind", "samples", "not\nok"]
-    shown = tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))
+    shown = table(lines, headers)
     return "\n".join([shown, *(clean(line.text) for line in agreements(runs, labels(runs), pairing))])
 
 

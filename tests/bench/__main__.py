@@ -13,7 +13,7 @@ from tests.bench.commands.costs import build, decode, document, imports, page, r
 from tests.bench.commands.damage import damage
 from tests.bench.commands.engines import families, feed, order, peers, pipeline
 from tests.bench.commands.faults import faults
-from tests.bench.commands.statistics import stats
+from tests.bench.commands.statistics import floors, stats
 from viubench.cli import main
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 
 for command in (
     stats,
+    floors,
     peers,
     pipeline,
     feed,

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import machine
+from viubench.datasets import prompts
 from viubench.engines import tiny_checkpoints
 from viubench.engines.base import Response
 from viubench.runner import pipeline, planning
@@ -31,6 +32,11 @@ from viubench.runner.event_loop import in_event_loop
 
 PER_VIDEO = 6
 """Questions of one video."""
+
+ASKED = "What does the person at the table do with object {} right after the cup is put down?"
+DONE = "They {} it with both hands"
+VERBS = ("pour", "cut", "lift", "open", "close", "turn", "fold", "throw", "catch", "push", "pull", "carry", "wash")
+TOPICS = ("cooking", "sports", "crafts", "travel")
 
 TASK = """
 task: drawn_choice
@@ -77,27 +83,25 @@ def measure(n: int, progress: Callable[[int, int, str], None] = lambda done, tot
 
 
 def draw(n: int, folder: Path) -> None:
-    """The data set, its task, its videos (which only have to be there) and a checkpoint."""
+    """The data set, its task, its videos (which only have to be there), and a checkpoint that knows its words."""
     data = folder / "data" / "drawn_choice"
     (data / "videos").mkdir(parents=True)
     (folder / "tasks").mkdir()
     (folder / "tasks" / "drawn_choice.yaml").write_text(TASK)
-    tiny_checkpoints.write(folder / "model")
     draws = random.Random(0)
-    words = ("pour", "cut", "lift", "open", "close", "turn", "fold", "throw", "catch", "push", "pull", "carry", "wash")
     with (data / "rows.jsonl").open("w") as rows:
         for number in range(n):
             video = f"videos/{number // PER_VIDEO:08d}.mp4"
             if not number % PER_VIDEO:
                 (data / video).write_bytes(b"\0")
-            texts = draws.sample(words, 4)
             row = {
                 "id": f"{number:016x}", "video": video, "answer": "ABCD"[draws.randrange(4)],
-                "question": f"What does the person at the table do with object {number % 1000} right after that?",
-                "options": [f"They {text} it with both hands" for text in texts],
-                "topic": ("cooking", "sports", "crafts", "travel")[number % 4],
+                "question": ASKED.format(number % 1000), "topic": TOPICS[number % len(TOPICS)],
+                "options": [DONE.format(verb) for verb in draws.sample(VERBS, 4)],
             }  # fmt: skip
             rows.write(json.dumps(row) + "\n")
+    words = [ASKED, DONE, *VERBS, prompts.FORMS["choice"], "ABCD"]
+    tiny_checkpoints.write(folder / "model", kind=tiny_checkpoints.LEARNER, texts=words)
 
 
 def config(folder: Path, engine: str = "oracle") -> EvalConfig:

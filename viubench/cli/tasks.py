@@ -17,8 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="List and show tasks, and check tha
 @takes("include_path")
 def list_(**options: Any) -> None:
     """Every suite and task."""
-    from tabulate import tabulate
-
+    from reports.tables.terminal import table
     from viubench.tasks.registry import Catalogue
 
     suites, tasks = Catalogue(tuple(options["include_path"])).plain()
@@ -30,9 +29,7 @@ def list_(**options: Any) -> None:
         size = (task.get("rows") or {}).get("expected")
         shown = [task["task"], task["domain"], task["metric"], f"{size:,}" if size else "", _prompt_source(task)]
         rows.append([*shown, task.get("description", "")])
-    print(
-        tabulate(rows, ["name", "domain", "metric", "rows", "published prompt", "description"], disable_numparse=True)
-    )
+    print(table(rows, ["name", "domain", "metric", "rows", "published prompt", "description"], ["left"] * 6))
 
 
 def _prompt_source(task: dict[str, Any]) -> str:

@@ -163,13 +163,14 @@ class _RowReader:
         cluster = templating.text(task.cluster, row, what="cluster") if task.cluster else clips[0].path or str(clips[0])
         params = {key: templating.value(template, row, what=f"params.{key}") for key, template in task.params.items()}
         if options is not None:
-            params["letters"] = self.shared(options.letters, list)
+            lettered = self.shared(options.letters, lambda letters: {"letters": list(letters)})
+            params = params | lettered if params else lettered
         if task.evaluator.name == "temporal_iou":
             if (seconds := self.duration(row, clips[0])) is None:
                 self.unmeasured.append(clips[0].path)
             else:
                 shown = clips[0].start or 0.0, seconds if clips[0].end is None else min(clips[0].end, seconds)
-                params["times"] = list(shown)
+                params = params | {"times": list(shown)}
         asked = self.prompt_text(row, question, options, len(clips))
         asked, clips = self.with_subtitles(row, asked, clips) if self.told else (asked, clips)
         return Sample(

@@ -203,7 +203,8 @@ def frame_requests(sample: Sample, plan: Plan) -> list[FrameRequest]:
         return []
     if sample.pretext is None:
         share = len(sample.clips) if protocol.frame_budget == "per_item" else 1
-        sampling = protocol.sampling.model_copy(update={"frames": max(protocol.sampling.frames // max(share, 1), 1)})
+        sampling, frames = protocol.sampling, max(protocol.sampling.frames // max(share, 1), 1)
+        sampling = sampling if frames == sampling.frames else sampling.model_copy(update={"frames": frames})
         return [(root, clip, clip.sampling or sampling, protocol.resize) for clip in sample.clips]
     second, resize = sample.pretext.other, protocol.resize
     if sample.pretext.shown and (resize.tokens or resize.total_pixels):  # a budget is shared by those that are shown

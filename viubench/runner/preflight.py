@@ -30,7 +30,7 @@ THINKING_TOKENS = 2048
 """Fewer tokens than that seldom hold the reasoning and the answer of a model that thinks."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Length:
     """One prompt: its tokens, those of the answer that may be generated, and the bytes of its frames.
 
@@ -104,7 +104,7 @@ def measure(
     plan: Plan, cache: FrameCache, counter: Counter | RuleCounter, which: Callable[[Sample], bool] = lambda sample: True
 ) -> Lengths:
     """The prompts of the samples of which `which` is true, in the run's order."""
-    probe = functools.cache(lambda request: _probe(cache, *request))  # many samples have the same clip
+    probe = functools.lru_cache(64)(lambda request: _probe(cache, *request))  # a clip's questions are side by side
     lengths: dict[str, Length] = {}
     for sample in filter(which, loop.in_video_order(plan.samples)):
         videos, exact = shown(sample, [probe(request) for request in pipeline.frame_requests(sample, plan)])
