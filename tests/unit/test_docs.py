@@ -27,6 +27,7 @@ DOCUMENTS = (
     "docs/import.md",
     "docs/judge.md",
     "docs/leaderboard.md",
+    "docs/own-questions.md",
     "docs/compare.md",
     "docs/performance.md",
     "docs/protocols.md",
