@@ -109,12 +109,17 @@ def test_one_that_cannot_even_be_imported_is_a_warning(
     assert oracle(tmp_path / "run").results.tasks["videomme"].value == 1.0
 
 
-def test_secrets_stay_here(notes: type[Notes], tmp_path: Path) -> None:
-    secrets.hide("sk-tracker-0002")
+def test_secrets_stay_here(notes: type[Notes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("sk-tracker-0001", "sk-tracker-0002"):
+        secrets.hide(key)
     with Tracker.open("wandb", tmp_path, lambda: {"url": "http://me:pw@host/v1", "key": "sk-tracker-0002"}) as tracker:
         tracker.log({"sk-tracker-0002/accuracy": 0.5, "none": None}, 1)
     assert notes.made[0].facts == {"url": "http://***@host/v1", "key": "***"}
     assert notes.made[0].values == [({"***/accuracy": 0.5}, 1)]
+    monkeypatch.setattr(notes, "fails", 0)
+    told: list[str] = []
+    Tracker.open("wandb", tmp_path, dict, warn=told.append).log({"a": 1.0}, 1)
+    assert told == ["the tracker failed, and the run goes on without it: RuntimeError: no connection with key ***"]
 
 
 def test_a_missing_package_is_told_before_anything_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
