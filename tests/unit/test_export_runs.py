@@ -190,9 +190,11 @@ def test_every_eval_ever_has_what_it_requires(several: Path, tmp_path: Path) -> 
 
 @pytest.mark.skipif(shutil.which("every_eval_ever") is None, reason="every-eval-ever needs Python 3.12: not on PATH")
 def test_every_eval_ever_s_own_check_takes_it(several: Path, tmp_path: Path) -> None:
-    *_, written = evaluated(on_board(several), tmp_path / "out")
-    done = subprocess.run(["every_eval_ever", "validate", *map(str, written)], capture_output=True, text=True)
+    *_, written = evaluated(on_board(several), tmp_path)
+    words = ["every_eval_ever", "validate", *(str(path.relative_to(tmp_path)) for path in written)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed, 0 warning-only" in done.stdout
 
 
 def test_a_model_of_no_organisation_has_to_be_named(tmp_path: Path) -> None:
@@ -219,8 +221,9 @@ def test_inspect_reads_its_log(several: Path, tmp_path: Path) -> None:
         assert sample.scores["viubench"].value == record.scores.get("accuracy", 0.0)
         assert sample.output.completion == (record.response or "")
         assert sample.metadata["status"] == record.status
-        assert bool(sample.output.error) == (record.response is None)
+        assert bool(sample.output.error) == bool(sample.error) == (record.response is None)
     assert not read
+    assert log.stats.started_at <= log.stats.completed_at
     summaries = log_api.read_eval_log_sample_summaries(str(path))
     assert len(summaries) == result.answers
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -118,6 +118,11 @@ class FinishedRun:
         except ValueError:
             message = f"manifest.json is damaged: it started at {self.manifest.started!r:.40}"
             raise ViubenchError(message, where=str(self.path)) from None
+
+    @property
+    def finished(self) -> datetime:
+        """When its results were written."""
+        return datetime.fromtimestamp((self.path / "results.json").stat().st_mtime, UTC)
 
 
 def _task(side: Side, name: str, catalogue: Catalogue) -> FinishedTask:
