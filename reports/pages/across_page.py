@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.ci.across import changed, rule, spent
+from reports.ci.across import alike, changed, rule, spent
 from reports.html import page
 from reports.html.escape import one_line, shorten
 from reports.html.format import number, percent, points, points_interval, short_names
@@ -79,14 +79,15 @@ def _brought(report: AcrossReport) -> Finding:
     least = report.settings[0]
     answer = f"{percent(least.value)} to {percent(best.value)} %"
     lines = [f"From {shorten(least.label, 40)} to {shorten(best.label, 40)}, which scored highest."]
-    lines += [_step(setting.step) for setting in (*helped, *hurt) if setting.step]
+    lines += [_step(setting, setting.step) for setting in (*helped, *hurt) if setting.step]
     if not helped and not hurt:
         lines.append("No step from one setting to the next is shown to matter.")
     return Finding("What did it bring?", answer, " ".join(lines), warn=bool(hurt))
 
 
-def _step(step: SettingChange) -> str:
-    return f"{shorten(step.differs.removesuffix(', all else equal'), 60)}: {points(step.difference)} ({step.word})."
+def _step(setting: Setting, step: SettingChange) -> str:
+    what = shorten(step.differs.removesuffix(", all else equal"), 60)
+    return f"{what}: {points(step.difference)} ({step.word}){alike(setting)}."
 
 
 def _costs(report: AcrossReport) -> Finding:

@@ -23,6 +23,7 @@ from reports.html.format import percent, points, with_interval
 from reports.sections import difficulty, training_curves
 from reports.sections.failures import failures
 from reports.sections.judges import judged
+from reports.sections.overview import MOST_LINES, best_places, disagreement, overview
 from reports.sections.per_sample import per_sample
 from reports.sections.reading import reading
 from reports.sections.samples import browser
@@ -40,7 +41,8 @@ from viubench.storage import atomic
 
 log = logging.getLogger("viubench")
 
-SCRIPTS = ("chrome.js", "cards.js", "table.js", "browser.js", "download.js", "page.js")
+SCRIPTS = ("chrome.js", "table.js", "player.js", "answers.js", "browser.js", "download.js", "page.js")
+STYLES = ("overview.css", "samples.css")
 
 HEADINGS = {
     "model": "Models",
@@ -139,7 +141,12 @@ def render(
     """The page as text; `left_out` are the folders it does not show, each with the reason."""
     heads, names, pairing = columns(runs), labels(runs), pairing or Pairing(runs)
     found = rows(runs, references, pairing)
+    took, best = speeds(runs, names), best_places(names, found, heads)
+    data = browser(runs, names, samples_per_task, best) | {"perSample": per_sample(runs)}
     context = {
+        "overview": overview(runs, names, heads, found, pairing, took),
+        "most_lines": MOST_LINES,
+        "contest": disagreement(data),
         "findings": verdict(runs, found, heads, pairing),
         "names": names,
         "evidence": evidence(runs, shown(heads), pairing),
@@ -156,14 +163,13 @@ def render(
         "failures": failures(runs, names, heads),
         "reading": reading(runs, names, heads, pairing),
         "judged": judged(runs, names),
-        "speeds": speeds(runs, names),
+        "speeds": took,
         "manifests": [_manifest(run, name) for run, name in zip(runs, names, strict=True)],
         "samples_per_task": samples_per_task,
         "left_out": [f"{path.name}: {why}" for path, why in left_out.items()],
         "trainings": [training_curves.draw(training) for training in trainings],
     }
-    data = browser(runs, names, samples_per_task) | {"perSample": per_sample(runs)}
-    return page.render("page.html.j2", SCRIPTS, data, context)
+    return page.render("page.html.j2", SCRIPTS, data, context, styles=STYLES)
 
 
 @contextmanager

@@ -130,6 +130,22 @@ def test_pixels_leave_no_task_out_and_fps_all_built_ones(world: Path, tmp_path: 
         plan_sweep(config, {"fps": "1,2"})
 
 
+def test_rows_that_choose_their_frames_are_left_out_where_frames_are_varied(world: Path, tmp_path: Path) -> None:
+    clip = next((world / "clips").iterdir()).name
+    row = {"video": clip, "question": "Does it move?", "options": ["yes", "no"], "answer": "A"}
+    for name, more in (("own", {"frames": [0, 5, 9]}), ("plain", {})):
+        rows = [row | more | {"question": f"Does it move? ({k})"} for k in range(2)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    names = [tmp_path / "own.jsonl", tmp_path / "plain.jsonl"]
+    options = {"engine": "oracle", "videos": world / "clips", "frame_cache": world / "cache", "out": tmp_path / "out"}
+    planned = plan_sweep(EvalConfig(tasks=names, **options), {"frames": "4,8"})  # type: ignore[arg-type]
+    assert list(planned.left_out) == ["own"]
+    assert "choose their frames" in planned.left_out["own"]
+    assert plan_sweep(EvalConfig(tasks=names, **options), {"max_pixels": "4096,8192"}).left_out == {}  # type: ignore[arg-type]
+    with pytest.raises(ViubenchError, match="the rows of own choose their frames"):
+        plan_sweep(EvalConfig(tasks=names[0], **options), {"frames": "4,8"})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("over", "said"),
     [

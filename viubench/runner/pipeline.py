@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from viubench.engines.base import Engine, Request, Response
@@ -271,4 +271,10 @@ def failed(attempt: Attempt, status: Status, fault: str, detail: str) -> Record:
 
 def _record(attempt: Attempt, status: Status, **more: Any) -> Record:
     own = {name: getattr(attempt.sample, name) for name in ("task", "id", "cluster", "question", "target", "groups")}
-    return Record(status=status, number=attempt.number, **own, **more)
+    return Record(status=status, number=attempt.number, files=_files(attempt.sample), **own, **more)
+
+
+def _files(sample: Sample) -> list[str]:
+    """The names of a sample's video files, for readers; none where `cluster` is one."""
+    names = list(dict.fromkeys(PurePath(clip.path).name for clip in sample.clips if clip.path))
+    return [] if PurePath(sample.cluster).name in names else names

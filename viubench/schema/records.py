@@ -105,6 +105,8 @@ class Record(Strict):
     """Score of the response by each published rule; None where that rule leaves the sample out."""
     groups: Groups = {}
     frames: FrameInfo | None = None
+    files: Annotated[list[str], Field(exclude_if=lambda files: not files)] = []
+    """Names of its video files, where `cluster` is not one; no folders."""
     shown: Annotated[ShownMedia | None, Field(exclude_if=lambda shown: shown is None)] = None
     option_logprobs: Annotated[dict[str, OptionLogprob], Field(exclude_if=lambda options: not options)] = {}
     """Where the answer is the likeliest option: each option of the question."""
