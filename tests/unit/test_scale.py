@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -67,14 +68,21 @@ def test_every_stage_of_the_benchmark_does_what_it_times(drawn: Path) -> None:
     assert "drawn_choice" in (drawn / "page.html").read_text()
 
 
+class Rendering(Counter):
+    """Renders every prompt."""
+
+    def _prompt(self, pieces: Any, shown: Any, chat: str) -> str:
+        return self._render(self._with_media(pieces, shown), chat)
+
+
 @settings(max_examples=30, deadline=None)
 @given(words=st.lists(st.text(" \n?ab<video>é\ue000", max_size=12), min_size=1, max_size=6))
 def test_a_prompt_is_counted_as_its_chat_template_writes_it(drawn: Path, words: list[str]) -> None:
     checkpoint = {"path": str(drawn / "model"), "model_type": "qwen3_vl", "architecture": "", "size_multiple": 32}
-    known, video, chat = Counter(checkpoint), Shown(4, 64, 64), Chat(system="Be short.")
+    known, anew, video, chat = Counter(checkpoint), Rendering(checkpoint), Shown(4, 64, 64), Chat(system="Be short.")
     for text in words:
         question = f"<video>{text}"
-        assert known.prompt(question, [video], chat) == Counter(checkpoint).prompt(question, [video], chat)
+        assert known.prompt(question, [video], chat) == anew.prompt(question, [video], chat)
 
 
 def test_the_rows_of_a_lone_file_are_those_of_the_file(tmp_path: Path) -> None:
