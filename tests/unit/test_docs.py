@@ -37,6 +37,7 @@ DOCUMENTS = (
     "docs/protocols.md",
     "docs/scaling.md",
     "docs/servers.md",
+    "docs/slurm.md",
     "docs/statistics.md",
     "docs/sweep.md",
     "docs/training.md",
