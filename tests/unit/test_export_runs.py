@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -355,8 +356,23 @@ def test_answers_from_files_belong_on_no_board(run: Path, tmp_path: Path) -> Non
         written(run, tmp_path / "model")
 
 
+@pytest.mark.parametrize("engine", ["random", "blind", "oracle"])
+def test_a_baseline_belongs_on_no_board(engine: str, run: Path, tmp_path: Path) -> None:
+    on_board(run)
+    edit(run / "manifest.json", lambda manifest: manifest.update(engine={"kind": engine}))
+    with pytest.raises(ViubenchError, match=f"the engine {engine} is no model"):
+        written(run, tmp_path / "model")
+
+
 def test_what_only_the_model_s_frames_decide_is_no_difference(run: Path, tmp_path: Path) -> None:
     written(on_board(run, {"resize.multiple": 28}), tmp_path / "model")
+
+
+def test_two_tasks_are_not_one_of_the_board_s(run: Path, tmp_path: Path) -> None:
+    found = FinishedRun.read(on_board(run))
+    twice = replace(found, tasks=[*found.tasks, *found.tasks])
+    with pytest.raises(ViubenchError, match="two tasks would be 'without_subtitles' of lmms-eval/Video-MME"):
+        hub.write(twice, tmp_path / "model", hub.Board(task_ids=IDS))
 
 
 def test_another_board_may_ask_otherwise(run: Path, tmp_path: Path) -> None:
