@@ -24,8 +24,8 @@ def text(report: AcrossReport) -> str:
     lines = [f"{n}  {short_line(own.label)}: {one_line(own.run.path)}" for n, own in enumerate(report.settings, 1)]
     lines += [changed(report), settings_table(report)]
     if len(report.tasks_enough) > 1:
-        lines += [tasks_table(report)]
-    lines += steps(report)
+        lines += ["", tasks_table(report)]
+    lines += ["", *steps(report)]
     lines += [f"left out: {short_line(task)}, {short_line(why)}" for task, why in report.left_out.items()]
     return "\n".join([*lines, rule(report), one_line(report.conclusion)])
 
