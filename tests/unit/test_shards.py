@@ -12,6 +12,7 @@ from test_server_faults import TASK
 
 import viubench
 from viubench.errors import ViubenchError
+from viubench.runner.merging import whole_command
 from viubench.runner.sharding import part_of, shard_of
 
 
@@ -45,6 +46,9 @@ def test_a_merged_run_has_the_results_of_the_whole_one(world: Path, tmp_path: Pa
     own = {"argv", "started", "merged"}
     assert found.manifest.model_dump(exclude=own) == whole.manifest.model_dump(exclude=own)
     assert [one.number for one in found.manifest.merged] == [1, 2, 3]
+    swapped = {str(world / "whole"): str(found.path)}
+    assert found.manifest.argv == [swapped.get(word, word) for word in whole.manifest.argv]
+    assert whole_command(["viubench", "run", "--shard=1/2", "--out=a", "-x"], Path("b"))[2:] == ["--out", "b", "-x"]
     by_key = {record.key: record.model_copy(update={"seconds": {}}) for record in whole.records}
     assert {record.key: record.model_copy(update={"seconds": {}}) for record in found.records} == by_key
     again = merged(world, tmp_path / "run")  # one that was merged before is merged anew
@@ -107,10 +111,12 @@ def test_shards_that_do_not_make_the_run_are_refused(world: Path, tmp_path: Path
 def test_records_that_are_not_the_answers_of_the_run_are_refused(world: Path, tmp_path: Path) -> None:
     first = (world / "1" / "records.jsonl").read_text().splitlines(keepends=True)
     other = json.dumps(json.loads(first[0]) | {"id": "other"}) + "\n"
+    third = json.dumps(json.loads(first[0]) | {"number": 2}) + "\n"
     for name, lines, message in (
         ("twice", [*first, first[0]], "is there twice"),
         ("other", [other, *first[1:]], "not the answers to the 24 questions"),
         ("more", [*first, other], "not the answers to the 24 questions"),
+        ("third", [*first, third], "not the answers to the 24 questions"),
     ):
         shutil.copytree(world / "1", tmp_path / name)
         (tmp_path / name / "records.jsonl").write_text("".join(lines))
