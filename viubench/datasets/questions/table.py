@@ -117,8 +117,8 @@ def _flat(found: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
 
 
 def _inside(row: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
-    """The rows that one object holds: a list of them beside what they share, as the questions of a video; question id to
-    row; or column -> cells, as pandas writes."""
+    """The rows that one object holds: a list of them beside what they share, as the questions of a video; rows by their
+    ids; or the cells of each column, as pandas writes."""
     lists: list[list[Mapping[str, Any]]] = [v for key, v in row.items() if key in LISTS and _of(v, list)]
     if len(lists) == 1:
         shared = {key: value for key, value in row.items() if isinstance(value, str | int | float)}
