@@ -5,11 +5,8 @@ Example:
     written.parquet, written.rows   # 468 steps of 64 questions
     # (PosixPath('/exported/train.parquet'), 29952)
 
-The parquet has the questions in the order of this project's own loop, step after step, and verl does not shuffle:
-mixture, limits, epochs and seed mean the same in both, and a batch of verl is a batch of ours. It holds no frames:
-`trainer.verl.dataset` reads them through the frame cache when an answer is asked for, with their true times.
-
-docs/verl.md says what of this was run against verl.
+The questions are in the order of this project's own loop, step after step, and verl does not shuffle: a batch of verl
+is a batch of ours. Frames are not in it: `trainer.verl.dataset` reads them through the frame cache.
 """
 
 from __future__ import annotations
@@ -35,17 +32,13 @@ MULTIPLE = 32
 """Pixels per side of one visual token of Qwen3-VL (patch 16, merged 2 by 2); sides of frames are a multiple of it."""
 
 FRAMES_PER_GROUP = 2
-GROUP_TEXT = 16
-"""Tokens of the time and the vision marks of a group of frames, at most."""
-
-TEMPLATE = 64
-"""Tokens of a chat template around the one user turn, at most."""
+GROUP_TEXT, TEMPLATE = 16, 64
+"""Tokens of the time and the vision marks of a group of frames, and of a chat template around a turn, at most."""
 
 MAX_PROMPT = 8192
 """Longest prompt in tokens (VideoSSR, arXiv 2511.06281, released script)."""
 
-AGENT = "viubench"
-"""Name of `trainer.verl.agent_loop.VideoAgentLoop` in verl."""
+AGENT = b"- name: viubench\n  _target_: trainer.verl.agent_loop.VideoAgentLoop\n"
 
 
 @dataclass(frozen=True)
@@ -63,23 +56,13 @@ class VerlExport:
 
 
 def export(
-    questions: Questions,
-    out: Path,
-    *,
-    max_prompt: int = MAX_PROMPT,
-    log: Callable[[str], None] = lambda line: None,
+    questions: Questions, out: Path, *, max_prompt: int = MAX_PROMPT, log: Callable[[str], None] = lambda line: None
 ) -> VerlExport:
     """Write `train.parquet` and what verl loads (reward, agent) to `out`; with validation also `validation.parquet`.
 
-    Args:
-        questions: read with `multiple=MULTIPLE`.
-        max_prompt: no prompt may have more tokens. The count is an upper bound that needs no tokenizer: at most one
-            token a byte of UTF-8.
-        log: told the disk that all this takes, before anything is written.
-
-    Raises:
-        ViubenchError: a video cannot be used, a question's prompt may be too long, its reward is random, or the disk
-            is too small.
+    `questions` are read with `multiple=MULTIPLE`; `log` is told the disk that all this takes, before it is written.
+    Raises ViubenchError for a video that cannot be used, a prompt that may have more than `max_prompt` tokens, a random
+    reward, or too small a disk.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -92,11 +75,9 @@ def export(
     for sample in {sample.id: sample for sample in [*train, *held_out]}.values():
         tokens = most_tokens(sample, sources[sample.id], questions.store)
         if tokens > max_prompt:  # leaving it out would change the mixture
-            raise ViubenchError(
-                f"the prompt of {sample.id} may have {tokens} tokens, more than {max_prompt}",
-                where="--max-prompt",
-                hint="raise it, or choose a protocol with fewer frames or pixels",
-            )
+            said = f"the prompt of {sample.id} may have {tokens} tokens, more than {max_prompt}"
+            hint = "raise it, or choose a protocol with fewer frames or pixels"
+            raise ViubenchError(said, where="--max-prompt", hint=hint)
     tables = {
         name: pa.Table.from_pylist([_row(sample, sources[sample.id], questions, n) for n, sample in enumerate(samples)])
         for name, samples in {"train": train, "validation": held_out}.items()
@@ -109,8 +90,7 @@ def export(
         with atomic.replacing(files[name]) as aside:
             parquet.write_table(table, aside)
     shutil.copyfile(str(verl_reward.__file__), out / "verl_reward.py")
-    agent = f"- name: {AGENT}\n  _target_: trainer.verl.agent_loop.VideoAgentLoop\n"
-    atomic.write(out / "verl_agent.yaml", agent.encode())
+    atomic.write(out / "verl_agent.yaml", AGENT)
     loaded, cache = (out / "verl_reward.py", out / "verl_agent.yaml"), questions.store.root.absolute()
     return VerlExport(files["train"], *loaded, cache, len(train), files.get("validation"), max_prompt)
 
@@ -122,15 +102,9 @@ def _row(sample: Sample, source: FrameSource, questions: Questions, index: int) 
         raise ViubenchError(
             f"a {kind} reward cannot be exported to verl", where=f"tasks.{sample.task}", hint="use smooth or strict"
         )
-    truth = {
-        "task": sample.task,
-        "kind": kind,
-        "evaluator": task.evaluator.model_dump(mode="json"),
-        "target": sample.target,
-        "options": list(sample.options),
-        "params": sample.params,
-    }
-    told = source.model_dump_json()
+    told, truth = source.model_dump_json(), {"task": sample.task, "kind": kind, "target": sample.target}
+    truth |= {"evaluator": task.evaluator.model_dump(mode="json"), "params": sample.params}
+    truth |= {"options": list(sample.options)}
     return {
         "data_source": verl_reward.PREFIX + sample.task,
         "prompt": [{"role": "user", "content": content(sample.question, source.shown)}],
@@ -147,7 +121,8 @@ def content(question: str, videos: int) -> str:
 
 
 def most_tokens(sample: Sample, source: FrameSource, store: FrameCache) -> int:
-    """Tokens of the prompt of a sample, at most. Raises ViubenchError for a video that cannot be used."""
+    """Tokens of the prompt of a sample, at most, without a tokenizer: at most one a byte of UTF-8. Raises ViubenchError
+    for a video that cannot be used."""
     try:
         height, width = source.size(store)
     except MediaError as error:

@@ -5,8 +5,7 @@ Example:
     videos(told, "/shared/frames")[0].pixels.shape   # from the frame cache, else decoded into it
     # (48, 256, 448, 3)
 
-Thirty thousand questions of 48 frames would be 1.4 million pictures; this is three kilobytes a question. A node needs
-the videos below the same path; the frame cache may be shared or its own.
+A node needs the videos below the same path; the frame cache may be shared or its own.
 """
 
 from __future__ import annotations
@@ -44,8 +43,7 @@ class FrameSource(Strict):
     def of(cls, sample: Sample, plan: Plan) -> Self:
         """Where the frames of a training sample come from, as a run of the harness shows it."""
         item, wants = sample.pretext, frame_requests(sample, plan)
-        if item is None:
-            raise ValueError(f"{sample.id} is no pretext item")
+        assert item is not None, "training items are pretext items"
         root, _, _, resize = wants[0]
         chosen = tuple((clip, sampling) for _, clip, sampling, _ in wants)
         return cls(root=str(root.absolute()), selections=chosen, resize=resize, item=item, seed=sample.seed)

@@ -28,20 +28,11 @@ from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
 from viubench.storage import atomic
 
-PYTHON = "VIUBENCH_VERL_PYTHON"
-"""Environment variable with the interpreter of verl's environment."""
-
 LATEST = "latest_checkpointed_iteration.txt"
 
 
 def launch(
-    questions: Questions,
-    out: Path,
-    python: str,
-    *,
-    gpus: int = 8,
-    nodes: int = 1,
-    log: Callable[[str], None] = print,
+    questions: Questions, out: Path, python: str, *, gpus: int = 8, nodes: int = 1, log: Callable[[str], None] = print
 ) -> Path:
     """Train on `questions` with verl, or resume; returns the finished checkpoint.
 
@@ -55,18 +46,14 @@ def launch(
         ViubenchError: verl cannot train the configuration, something is missing, `out` holds another training, or verl
             failed.
     """
-    config = questions.config
-    out = out.resolve()
+    config, out = questions.config, out.resolve()
     finished = out / f"checkpoint-{config.max_steps:06d}"
     check_supported(config, gpus * nodes)
     _claim_folder(out, questions)
     if finished.is_dir():
         log(f"finished before: {finished}")
         return finished
-    checks = preflight.checks(python, config, out, questions.store, gpus=gpus, nodes=nodes)
-    if failed := [check for check in checks if check.ok is False]:
-        faults = [f"{check.name}: {check.detail}" + (f" -> {check.hint}" if check.hint else "") for check in failed]
-        raise ViubenchError("verl cannot train here\n  " + "\n  ".join(faults), where=python)
+    preflight.require(preflight.checks(python, config, out, questions.store, gpus=gpus, nodes=nodes), python)
     written = export.export(questions, out / "handed", log=log)
     lines = overrides(config, written, out / "verl", gpus=gpus, nodes=nodes)
     write_overrides(out / "handed", lines)
@@ -83,19 +70,14 @@ def train_command(python: str, lines: Sequence[str]) -> list[str]:
 
 
 def merge(python: str, config: TrainConfig, out: Path, log: Callable[[str], None] = print) -> Path:
-    """`out/checkpoint-N` from verl's last checkpoint in `out/verl`, written atomically.
-
-    Raises:
-        ViubenchError: verl stopped before the last step (it may exit with 0 then), or its merger failed.
-    """
+    """`out/checkpoint-N` from verl's last checkpoint in `out/verl`, written atomically. Raises ViubenchError where verl
+    stopped before the last step (it may exit with 0 then), or its merger failed."""
     latest = out / "verl" / LATEST
     step = int(latest.read_text()) if latest.is_file() else 0
     if step != config.max_steps:
-        raise ViubenchError(
-            f"verl ended after step {step} of {config.max_steps}, without an error",
-            where=str(out / "verl"),
-            hint="rerun the same command to resume; verl's own messages are above",
-        )
+        said = f"verl ended after step {step} of {config.max_steps}, without an error"
+        hint = "rerun the same command to resume; verl's own messages are above"
+        raise ViubenchError(said, where=str(out / "verl"), hint=hint)
     finished = out / f"checkpoint-{step:06d}"
     aside = out / f".{finished.name}{atomic.ASIDE}"
     shutil.rmtree(aside, ignore_errors=True)
@@ -127,9 +109,7 @@ def _claim_folder(out: Path, questions: Questions) -> None:
     mine = {"config": questions.config.hash(), "items": questions.hash(), "model": questions.config.model}
     note = out / "verl-training.json"
     if note.is_file() and (theirs := json.loads(note.read_bytes())) != mine:
-        odd = next(key for key in mine if theirs.get(key) != mine[key])
-        raise ViubenchError(
-            f"the folder holds a training with another {odd}", where=str(out), hint="choose another --out"
-        )
+        said = f"the folder holds a training with another {next(key for key in mine if theirs.get(key) != mine[key])}"
+        raise ViubenchError(said, where=str(out), hint="choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     atomic.write(note, json.dumps(mine).encode())

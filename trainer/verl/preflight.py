@@ -13,6 +13,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,7 @@ from viubench.system.doctor import Check
 from viubench.version import __version__
 from viubench.video.frame_cache import FrameCache
 
-NEEDED = (
-    "verl", "viubench", "ray", "tensordict", "TransferQueue", "torch", "transformers", "vllm", "flash-attn",
-    "tensorboard",
-)  # fmt: skip
-"""Distributions in verl's environment."""
-
+NEEDED = (*PINS, "viubench", "ray", "tensordict", "TransferQueue", "torch", "flash-attn", "tensorboard")
 INSTALL = "pip install 'verl[vllm,fsdp]==0.9.1' tensorboard, and viubench without extras, in its environment"
 
 BYTES_PER_PARAMETER = 12
@@ -43,25 +39,24 @@ SHM, SHARED = Path("/dev/shm"), 8 * 10**9  # noqa: S108  (only measured)
 PROBE_SECONDS = 300
 PROBE = """
 import importlib.metadata, json, sys
-asked, model = json.loads(sys.argv[1]), sys.argv[2]
-answer = {"python": sys.version.split()[0], "versions": {}, "gpus": [], "torch": "", "processor": ""}
-for name in asked:
+
+def told(find, *args):
     try:
-        answer["versions"][name] = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        pass
-try:
-    import torch
-    answer["gpus"] = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-except Exception as error:
-    answer["torch"] = f"{type(error).__name__}: {error}"
-if model:
-    try:
-        from transformers import AutoProcessor
-        processor = AutoProcessor.from_pretrained(model, trust_remote_code=False)
-        answer["processor"] = f"{type(processor).__name__} {processor.video_processor.patch_size}"
+        return find(*args), ""
     except Exception as error:
-        answer["processor"] = f"{type(error).__name__}: {error}"
+        return None, f"{type(error).__name__}: {error}"
+
+def gpus():
+    import torch
+    return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+
+def processor(model):
+    from transformers import AutoProcessor
+    opened = AutoProcessor.from_pretrained(model, trust_remote_code=False)
+    return f"{type(opened).__name__} {opened.video_processor.patch_size}"
+
+answer = {name: told(importlib.metadata.version, name)[0] for name in sys.argv[2:]}
+answer |= {"python": sys.version.split()[0], "GPUs": told(gpus), "processor": told(processor, sys.argv[1])}
 print("viubench " + json.dumps(answer))
 """
 
@@ -69,15 +64,10 @@ print("viubench " + json.dumps(answer))
 def checks(
     python: str, config: TrainConfig, out: Path, cache: FrameCache, *, gpus: int = 8, nodes: int = 1
 ) -> list[Check]:
-    """All checks before a training of `config` by the verl of the interpreter `python`.
+    """All checks before a training of `config` by the verl of the interpreter `python`; raises as `probe`.
 
-    Args:
-        out: folder of the export and the checkpoints; need not exist yet.
-        cache: where frames are kept on this node.
-        gpus: per node; those of other nodes are not checked.
-
-    Raises:
-        ViubenchError: there is no such interpreter, or it does not answer.
+    `out`, which need not exist yet, is for export and checkpoints; `cache` for frames on this node; `gpus` are per
+    node, and those of other nodes are not checked.
     """
     local = Path(config.model).expanduser()
     model = str(local) if config.model and local.is_dir() else ""
@@ -93,19 +83,27 @@ def checks(
     )
     return [
         Check("python", True, f"{answer['python']} at {python}"),
-        *(_version(name, answer["versions"].get(name)) for name in NEEDED),
-        _gpus(answer, gpus, nodes),
-        *_checkpoint(config, model, answer["processor"]),
+        *(_version(name, answer[name]) for name in NEEDED),
+        _gpus(*answer["GPUs"], gpus, nodes),
+        *_checkpoint(config, model, next(filter(None, answer["processor"]))),
         *(_space(*place) for place in places),
     ]
 
 
+def require(found: Sequence[Check], python: str) -> None:
+    """Raises ViubenchError with every one of the checks that failed."""
+    faults = [f"{one.name}: {one.detail}" + (f" -> {one.hint}" if one.hint else "") for one in found if one.ok is False]
+    if faults:
+        raise ViubenchError("verl cannot train here\n  " + "\n  ".join(faults), where=python)
+
+
 def probe(python: str, model: str = "") -> dict[str, Any]:
-    """Of the interpreter `python`: `python`, `versions`, `gpus`, `torch` (its error), `processor`."""
+    """Of the interpreter `python`: its version; those of `NEEDED`, None where one is not installed; `GPUs` and
+    `processor`, each as found, or None and an error. Raises ViubenchError where it is none, or does not answer."""
     where, hint = "--verl-python", "give the python of verl's environment, or set VIUBENCH_VERL_PYTHON"
     if shutil.which(python) is None:
         raise ViubenchError(f"no such interpreter: {python or 'none was given'}", where=where, hint=hint)
-    command = [python, "-c", PROBE, json.dumps(NEEDED), model]
+    command = [python, "-c", PROBE, model, *NEEDED]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -127,10 +125,9 @@ def _version(name: str, version: str | None) -> Check:
     return Check(name, True, version)
 
 
-def _gpus(answer: dict[str, Any], gpus: int, nodes: int) -> Check:
-    names = answer["gpus"]
-    detail = f"{len(names)} here ({names[0]})" if names else answer["torch"] or "torch sees none"
-    if len(names) >= gpus:
+def _gpus(names: list[str] | None, error: str, gpus: int, nodes: int) -> Check:
+    detail = f"{len(names)} here ({names[0]})" if names else error or "torch sees none"
+    if len(names or ()) >= gpus:
         return Check("GPUs", True, detail + (f", {gpus} required on each of {nodes} nodes" if nodes > 1 else ""))
     return Check("GPUs", False, f"{detail}; {gpus} are required", "train where there are so many, or give --gpus")
 
@@ -146,8 +143,7 @@ def _checkpoint(config: TrainConfig, model: str, processor: str) -> list[Check]:
         return [Check("model", False, error.message, error.hint or "")]
     multiple, kind = described["size_multiple"], described["model_type"]
     fits = multiple == MULTIPLE and str(kind).startswith("qwen3_vl")
-    detail = f"{kind}, frame sides are multiples of {multiple}"
-    opens = processor.startswith("Qwen3VLProcessor ")
+    detail, opens = f"{kind}, frame sides are multiples of {multiple}", processor.startswith("Qwen3VLProcessor ")
     return [
         Check("model", fits, detail, "" if fits else "the exported frames are for Qwen3-VL (patch 16, merged 2 by 2)"),
         Check("processor", opens, processor, "" if opens else "fix verl's environment: its transformers must open it"),

@@ -32,16 +32,9 @@ def compute_score(
 ) -> dict[str, float]:
     """Reward of one answer: `score` in [0, 1] to train on; `exact` and `parsed` (0 or 1) for the log.
 
-    Args:
-        data_source: "viubench/" and the task's name.
-        solution_str: the response text, without the prompt.
-        ground_truth: JSON text with `KEYS`; `kind` is one of `KINDS`.
-        extra_info: `cut` says that the token limit ended the response (see `trainer.verl.agent_loop`): an answer at
-            its end may be incomplete and counts as none. The rest is not read, nor are further keywords.
-
-    Raises:
-        ValueError: a data source that is not the row's task, a ground truth that is damaged, or a reward that is no
-            number in [0, 1].
+    `ground_truth` is JSON text with `KEYS`; `data_source` names its task. Of `extra_info`, `cut` says that the token
+    limit ended the response (see `trainer.verl.agent_loop`): an answer at its end may be incomplete and counts as none.
+    Raises ValueError for another data source, a damaged ground truth, or a reward that is no number in [0, 1].
     """
     try:
         row = json.loads(ground_truth)
@@ -65,12 +58,8 @@ def compute_score(
     smooth = evaluator.reward(answer, item)
     if not 0 <= smooth <= 1:  # NaN fails it too
         raise ValueError(f"the reward of {data_source} is {smooth}, not a number in [0, 1]")
-    exact = float(smooth >= FULL)
-    return {
-        "score": exact if row["kind"] == "strict" else float(smooth),
-        "exact": exact,
-        "parsed": float(answer is not None),
-    }
+    exact, parsed = float(smooth >= FULL), float(answer is not None)
+    return {"score": exact if row["kind"] == "strict" else float(smooth), "exact": exact, "parsed": parsed}
 
 
 @cache  # finding a registered evaluator takes a millisecond
