@@ -28,9 +28,6 @@ MIN_VIDEO_EFFECT = 1e-4
 """Nats by which another video must change some log-probability; else the model does not see its video."""
 
 
-# --- inputs -------------------------------------------------------------------------------------------------
-
-
 def check_video_used(policy: Policy, questions: Questions, config: TrainConfig) -> None:
     """Raises ViubenchError when no answer's log-probability to the first questions changes with inverted frames."""
     samples = questions.batch(0)[: config.micro_batch_size]
@@ -41,18 +38,14 @@ def check_video_used(policy: Policy, questions: Questions, config: TrainConfig) 
     own, its = (policy.logprobs(one, rollouts.tokens, rollouts.mask, 1.0)[0] for one in (packed, inverted))
     effect = float((own - its).abs().max())
     if not effect >= MIN_VIDEO_EFFECT:  # NaN too
-        raise ViubenchError(
-            f"another video changes no log-probability by more than {effect:.1e}: the model does not see its video",
-            where=str(policy.path),
-            hint="check the checkpoint's processor: the frames must reach the vision tower",
-        )
+        said = f"another video changes no log-probability by more than {effect:.1e}: the model does not see its video"
+        hint = "check the checkpoint's processor: the frames must reach the vision tower"
+        raise ViubenchError(said, where=str(policy.path), hint=hint)
 
 
 def check_prompt(policy: Policy, packed: Packed) -> None:
-    """Raises ViubenchError, naming the item, for a prompt (one row) without its frames' true times or visual tokens.
-
-    A processor without metadata assumes 24 frames a second, or resizes the frames once more.
-    """
+    """Raises ViubenchError, naming the item, for a prompt (one row) without its frames' true times or visual tokens: a
+    processor without metadata assumes 24 frames a second, or resizes the frames once more."""
     (sample,), (videos,), inputs = packed.samples, packed.videos, packed.inputs
     ids = inputs["input_ids"][0].tolist()
     read = [token for token in ids if token not in policy.barred]
@@ -96,12 +89,10 @@ def check_logprob_gap(gap: Tensor, packed: Packed, limit: float) -> None:
     """Raises ViubenchError for a question whose mean gap (float [B], see `gaps`) is above `limit` nats."""
     worst = int(gap.nan_to_num(math.inf).argmax())
     if not float(gap[worst]) <= limit:  # NaN too
-        raise ViubenchError(
-            f"the rollout's log-probabilities are {float(gap[worst]):.3g} nats off the trainer's on average, "
-            f"above {limit:g}: another prompt, other pixels or old weights",
-            where=f"item {packed.samples[worst].id}",
-            hint="check the rollout source; checks.max_logprob_gap is the limit",
-        )
+        said = f"the rollout's log-probabilities are {float(gap[worst]):.3g} nats off the trainer's on average, above"
+        said += f" {limit:g}: another prompt, other pixels or old weights"
+        hint = "check the rollout source; checks.max_logprob_gap is the limit"
+        raise ViubenchError(said, where=f"item {packed.samples[worst].id}", hint=hint)
 
 
 # --- collapse -------------------------------------------------------------------------------------------------
@@ -127,10 +118,8 @@ def top_share_limits(questions: Questions) -> dict[str, float]:
 
 
 class Patience:
-    """Ends a run that cannot learn: no answer read, or no group with two rewards, in `steps` steps in a row (0: never).
-
-    A group whose rewards are all equal has no gradient, so such a run changes nothing, or follows the KL term alone.
-    """
+    """Ends a run that cannot learn: no answer read, or no group with two rewards (else there is no gradient), in
+    `steps` steps in a row (0: never)."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -142,11 +131,9 @@ class Patience:
         self._equal = self._equal + 1 if whole.zero_advantage == 1 else 0
         if not self.steps or max(self._unread, self._equal) < self.steps:
             return
-        what, hint = (
-            f"no answer of the last {self.steps} steps could be read",
-            "look at OUT/answers; a model that does not answer in the asked form needs a warm start, one that is cut "
-            "a longer max_completion_length",
-        )
+        what = f"no answer of the last {self.steps} steps could be read"
+        hint = "look at OUT/answers; a model that does not answer in the asked form needs a warm start, one that is cut"
+        hint += " a longer max_completion_length"
         if self._unread < self.steps:
             what = f"in the last {self.steps} steps all answers to a question had the same reward"
             hint = "take easier or harder items, smooth rewards, a higher temperature or more num_generations"
@@ -157,7 +144,7 @@ class CollapseMonitor:
     """Detects a collapse of a task's answers; `limits` are the `top_share` of `AnswerHistory.collapse_reason`."""
 
     def __init__(self, limits: Mapping[str, float], *, stop: bool, warn: Callable[[str], None]) -> None:
-        self.limits, self.stop, self._warn = dict(limits), stop, warn
+        self.limits, self.stop, self._warn = limits, stop, warn
         self._history: dict[str, AnswerHistory] = {}
         self._warned: set[str] = set()
 
@@ -176,11 +163,9 @@ class CollapseMonitor:
         for name, why in alarms.items():
             task = name.removeprefix("alarm/")
             if self.stop:
-                raise ViubenchError(
-                    f"the answers to {task} have collapsed: {why}",
-                    where="checks.on_collapse",
-                    hint="lower learning_rate, raise beta or improve the warm start; on_collapse: warn continues",
-                )
+                hint = "lower learning_rate, raise beta or improve the warm start; on_collapse: warn continues"
+                said = f"the answers to {task} have collapsed: {why}"
+                raise ViubenchError(said, where="checks.on_collapse", hint=hint)
             if task not in self._warned:
                 self._warn(f"warning: the answers to {task} have collapsed: {why}")
             self._warned.add(task)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +26,9 @@ from trainer.dataset import Questions
 from trainer.model import forward
 from trainer.model.packing import Packed
 from trainer.model.policy import Policy
-from trainer.rewards import Diagnostics, Rewarder, diagnose, diagnose_tasks, shaped
-from trainer.rollouts import answer_log
+from trainer.rewards import Rewarder, diagnose, diagnose_tasks, shaped
 from trainer.rollouts.base import PolicyRollouts, RolloutSource
-from trainer.rollouts.sampler import Answered, Sampler
+from trainer.rollouts.sampler import Answered, Sampler, log_answers
 from trainer.stage import Stage, task_metrics
 from trainer.trl_imports import GRPOTrainer, split_tensor_dict
 from viubench.errors import ViubenchError
@@ -78,25 +77,27 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
         self._stacked.clear()
         self.stage.numbers["seconds/rollout"] = time.perf_counter() - started
         self._diagnose(number, answered)
-        rows = [row for one in answered for row in _answers(one)]
-        values = [value for one in answered for value in shaped(one.rewards, one.group().lengths, self.config)]
-        result: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
-        result["reward"] = values
+        rows = [(one, row, kept) for one in answered for row, kept in enumerate(one.rollouts.mask)]
+        result: dict[str, Any] = {
+            "prompt_ids": [one.packed.inputs["input_ids"][0].tolist() for one, _, _ in rows],
+            "completion_ids": [one.rollouts.tokens[row][kept].tolist() for one, row, kept in rows],
+            "logprobs": [one.rollouts.logprobs[row][kept].tolist() for one, row, kept in rows],
+            "reward": [value for one in answered for value in shaped(one.rewards, one.group().lengths, self.config)],
+        }
         if self.config.dynamic_sampling != "none":
-            kept = [one.group().varies for one in answered for _ in one.rewards]
-            result["env_mask"] = [
-                [int(keep)] * len(row["completion_ids"]) for keep, row in zip(kept, rows, strict=True)
-            ]
+            result["env_mask"] = [[int(one.group().varies)] * int(kept.sum()) for one, _, kept in rows]
         return result
 
     def _diagnose(self, number: int, answered: Sequence[Answered]) -> None:
         """Measure the answers, log some of them, and stop a run that cannot learn."""
         groups = self.stage.processes.gather([one.group() for one in answered])
         tasks, whole = diagnose_tasks(groups), diagnose(groups)
-        self.stage.numbers |= step_summary(whole) | task_metrics("", tasks)
+        # Over all tasks, without what only means something within one.
+        self.stage.numbers |= {name: getattr(whole, name) for name in ("strict", "parsed", "zero_advantage", "length")}
+        self.stage.numbers |= task_metrics("", tasks)
         self.stage.alarms |= self.stage.monitor.update("training", tasks)
         if self.stage.processes.is_main and self.config.log_completions:
-            answer_log.write(self.stage.out, number * self.config.steps_per_batch, answered, self.config)
+            log_answers(self.stage.out, number * self.config.steps_per_batch, answered, self.config)
         self._patience.update(whole)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -112,8 +113,7 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
         """As TRL's, but the answers are not shuffled: those to one question share its prompt."""
         parts = self.args.steps_per_generation
         if self._step % (parts * self.num_iterations) == 0 or self._buffered_inputs is None:
-            batch = self._generate_and_score_completions(generation_batch)
-            self._buffered_inputs = split_tensor_dict(batch, parts)
+            self._buffered_inputs = split_tensor_dict(self._generate_and_score_completions(generation_batch), parts)
         return self._buffered_inputs[self._step % parts]
 
     # --- loss -------------------------------------------------------------------------------------------------
@@ -174,46 +174,25 @@ def train(
     out: Path,
     questions: Questions,
     policy: Policy,
-    *,
     source: RolloutSource | None = None,
-    **options: Any,
+    **more: Any,
 ) -> Path:
     """Run or resume the training in folder `out`; returns the last checkpoint.
 
     `policy` is opened from the base model, the reference of the KL term; `source` samples the rollouts (None: the
-    policy itself); `options`, and what is raised, are those of `Stage` and its `run`.
+    policy itself); `more`, and what is raised, are those of `Stage` and its `run`.
     """
     rewarder = Rewarder({name: task.reward for name, task in config.tasks.items()}, questions.evaluators, config.seed)
-    stage = Stage(config, out, questions, policy, rewarder=rewarder, **options)
+    stage = Stage(config, out, questions, policy, rewarder=rewarder, **more)
     checks.check_video_used(policy, questions, config)
     source = source or PolicyRollouts(policy, config.micro_batch_size)
     sampler = Sampler(config, policy, source, questions, rewarder, stage.processes)
     return stage.run(lambda: VideoGRPOTrainer(stage, sampler))
 
 
-def step_summary(whole: Diagnostics) -> dict[str, float]:
-    """Diagnostics over all tasks, without those that only mean something within one."""
-    numbers = whole.numbers()
-    return {name: numbers[name] for name in ("strict", "parsed", "zero_advantage", "length")}
-
-
 def evaluators(reward: list[float], **_: Any) -> list[float]:
     """The rewards that the rollouts brought along."""
     return reward
-
-
-def _answers(one: Answered) -> list[Mapping[str, Any]]:
-    """A row for each answer to a question."""
-    prompt = one.packed.inputs["input_ids"][0].tolist()
-    rollouts = one.rollouts
-    return [
-        {
-            "prompt_ids": prompt,
-            "completion_ids": rollouts.tokens[row][kept].tolist(),
-            "logprobs": rollouts.logprobs[row][kept].tolist(),
-        }
-        for row, kept in enumerate(rollouts.mask)
-    ]
 
 
 def _turns(config: TrainConfig) -> Any:

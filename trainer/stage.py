@@ -14,7 +14,7 @@ import errno
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -29,9 +29,9 @@ from trainer.config import TrainConfig
 from trainer.dataset import Questions
 from trainer.model.policy import Policy
 from trainer.processes import SINGLE, Processes
-from trainer.rewards import Diagnostics, Rewarder
-from trainer.validation import validate
+from trainer.rewards import AnswerGroup, Diagnostics, Rewarder, diagnose_tasks
 from viubench.errors import ViubenchError
+from viubench.schema import Sample
 from viubench.storage import locking
 from viubench.storage.run_dir import write_json
 
@@ -43,10 +43,8 @@ NOT_WRITTEN = ("No space left", "PytorchStreamWriter failed", "inline_container.
 class Stage(TrainerCallback):  # type: ignore[misc]
     """The parts of a training in folder `out`.
 
-    Args:
-        progress: gets each finished step's metrics.
-        evaluation: called with the step every `harness_eval.eval_steps` steps, see `trainer.harness_eval`.
-        argv: the command, for the manifest.
+    `progress` gets each finished step's metrics, `evaluation` the step of each checkpoint that the harness is to
+    evaluate (see `trainer.harness_eval`); `argv` is the command, for the manifest.
     """
 
     def __init__(
@@ -69,16 +67,15 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         self.log = MetricsLog(out)
         constants = checks.constant_baselines(questions, config)
         self.baselines = {f"floor/{task}": value for task, value in constants.items()}
-        self.monitor = checks.CollapseMonitor(
-            checks.top_share_limits(questions),
-            stop=config.checks.on_collapse == "stop",
-            warn=warn if processes.is_main else lambda text: None,
-        )
+        warn = warn if processes.is_main else lambda text: None
+        stop = config.checks.on_collapse == "stop"
+        self.monitor = checks.CollapseMonitor(checks.top_share_limits(questions), stop=stop, warn=warn)
         self.numbers: dict[str, float] = dict(self.baselines)  # of the step that is not logged yet
         self.alarms: dict[str, str] = {}
         self.logged: dict[str, Any] = {}
         self.eval_steps = config.eval_steps
-        self._finished: dict[str, Any] = {}
+        self.finished: dict[str, Any] = {}
+        """What a resumed run needs beside weights and optimizer after the last finished step, as JSON."""
         self._started = time.perf_counter()
 
     # --- a run ------------------------------------------------------------------------------------------------
@@ -86,18 +83,14 @@ class Stage(TrainerCallback):  # type: ignore[misc]
     def run(self, build: Callable[[], Any]) -> Path:
         """Train to the end from the last checkpoint, if there is one; returns the last one then.
 
-        `build` returns the Trainer.
-
-        Raises:
-            ViubenchError: a check stopped the run, memory or disk ran out, the checkpoint is damaged or of another
-                configuration, or another process trains there. The message says where the finished steps are saved.
+        `build` returns the Trainer. Raises ViubenchError where a check stopped the run, memory or disk ran out, the
+        checkpoint is damaged or of another configuration, or another process trains there; the message says where the
+        finished steps are saved.
         """
         if self.eval_steps and not self.questions.held_out.samples:
-            raise ViubenchError(
-                f"validation is asked for every {self.eval_steps} steps, and there are no validation items",
-                where="items.validation",
-                hint="give some, or set eval_steps: 0 and no warm_start.thresholds",
-            )
+            said = f"validation is asked for every {self.eval_steps} steps, and there are no validation items"
+            hint = "give some, or set eval_steps: 0 and no warm_start.thresholds"
+            raise ViubenchError(said, where="items.validation", hint=hint)
         try:
             trainer = build()
         except (ValueError, TypeError, ImportError, RuntimeError, NotImplementedError) as error:  # their own checks
@@ -109,7 +102,7 @@ class Stage(TrainerCallback):  # type: ignore[misc]
             last = checkpoint.latest(self.out)
             if last is not None:
                 self.restore(checkpoint.read_state(last, self.manifest["run"]))
-                self._finished = self.present()
+                self.finished = self.present()
             if self.processes.is_main:
                 step = 0 if last is None else checkpoint.step_of(last)
                 self.log.cut(step)
@@ -120,16 +113,12 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         assert last is not None, "there is at least one step, and the last one is saved"
         return last
 
-    def state(self) -> dict[str, Any]:
-        """What a resumed run needs beside weights and optimizer after the last finished step, as JSON."""
-        return self._finished
-
     def present(self) -> dict[str, Any]:
         """The state as it is now, perhaps within a step."""
         return {"run": self.manifest["run"], "monitor": self.monitor.state(), "log": self.logged}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Put back what `state` returned."""
+        """Put back what `present` returned."""
         self.monitor.restore(state["monitor"])
         self.logged = dict(state["log"])
 
@@ -149,7 +138,7 @@ class Stage(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Validate when it is due, and have a checkpoint saved for the harness."""
-        self._finished = self.present()
+        self.finished = self.present()
         step = state.global_step
         control.should_save |= self._evaluates(step)
         saves = control.should_save or step % args.save_steps == 0 or step == state.max_steps
@@ -166,7 +155,7 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         seconds = time.perf_counter() - self._started
         self.logged = {"step": state.global_step - 1, **logs, **self.alarms, "seconds": seconds}
         alarms, self.numbers, self.alarms = self.alarms, dict(self.baselines), {}
-        self._finished = self.present()
+        self.finished = self.present()
         if self.processes.is_main:
             self.log.write(self.logged)
             self.progress(self.logged)
@@ -194,11 +183,13 @@ class Stage(TrainerCallback):  # type: ignore[misc]
     def _locked(self) -> Iterator[None]:
         """Hold the lock of the folder. Raises ViubenchError while another process trains there."""
         self.out.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as held:
-            if self.processes.is_main:
-                busy = f"another process is training into {self.out}"
-                held.callback(locking.acquire(self.out / ".lock", busy, where="--out").release)
+        busy = f"another process is training into {self.out}"
+        lock = locking.acquire(self.out / ".lock", busy, where="--out") if self.processes.is_main else None
+        try:
             yield
+        finally:
+            if lock is not None:
+                lock.release()
 
     @contextmanager
     def _saving_on_error(self, trainer: Any) -> Iterator[None]:
@@ -212,7 +203,7 @@ class Stage(TrainerCallback):  # type: ignore[misc]
             raise ViubenchError(text, where=plain.where, hint=plain.hint, exit_code=plain.exit_code) from error
 
     def _save(self, trainer: Any) -> str:
-        steps = trainer.state.global_step
+        steps, unsaved = trainer.state.global_step, ""
         if not steps:
             return "at the first step; nothing was trained yet"
         # Several processes cannot save when one of them fails, and a batch that is used again must be whole.
@@ -221,8 +212,34 @@ class Stage(TrainerCallback):  # type: ignore[misc]
                 trainer._save_checkpoint(trainer.model, None)
                 return f"after {steps} steps; they are saved in {trainer.target()}"
             except Exception as error:
-                return f"after {steps} steps, which could not be saved: {error}; {_last(self.out)}"
-        return f"after {steps} steps; {_last(self.out)}"
+                unsaved = f", which could not be saved: {error}"
+        last = checkpoint.latest(self.out)
+        there = "no checkpoint was written yet" if last is None else f"the last checkpoint is {last}"
+        return f"after {steps} steps{unsaved}; {there}"
+
+
+def validate(
+    policy: Policy,
+    rewarder: Rewarder,
+    questions: Questions,
+    samples: Sequence[Sample],
+    config: TrainConfig,
+    processes: Processes,
+) -> dict[str, Diagnostics]:
+    """Diagnostics of each task over greedy answers to `samples`, of which each process answers its share.
+
+    All processes answer equally many, some a question twice: with sharded weights each forward pass needs them all.
+    """
+    groups = []
+    share, size = processes.share(samples), config.micro_batch_size
+    share += samples[: -(-len(samples) // processes.size) - len(share)]
+    for batch in (share[start : start + size] for start in range(0, len(share), size)):
+        packed = policy.stack([policy.pack(sample, questions.videos(sample)) for sample in batch])
+        rollouts = policy.rollout(packed, 1, [0] * len(batch), 0.0, config.max_completion_length)
+        lengths = rollouts.mask.sum(1).tolist()
+        for sample, text, stopped, length in zip(batch, rollouts.texts, rollouts.stopped, lengths, strict=True):
+            groups.append(AnswerGroup(sample.task, [rewarder(sample, text, "stop" if stopped else "length")], [length]))
+    return diagnose_tasks(processes.gather(groups[: len(processes.share(samples))]))
 
 
 def told(error: Exception, out: Path) -> ViubenchError | None:
@@ -235,10 +252,8 @@ def told(error: Exception, out: Path) -> ViubenchError | None:
     logger = type(error).__module__.partition(".")[0]
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
         what, where = "out of memory", "training"
-        hint = (
-            "lower micro_batch_size, set gradient_checkpointing: true, or leave vLLM less memory "
-            "(rollout.engine_args.gpu_memory_utilization); rerun to resume, these may change"
-        )
+        hint = "lower micro_batch_size, set gradient_checkpointing: true, or leave vLLM less memory "
+        hint += "(rollout.engine_args.gpu_memory_utilization); rerun to resume, these may change"
     elif getattr(error, "errno", None) in DISK or any(words in str(error) for words in NOT_WRITTEN):
         what, where, hint = "the disk cannot be written", str(out), "free some space and rerun to resume"
     elif any(word in text.lower() for word in ("gloo", "nccl", "connection closed by peer", "connection reset")):
@@ -278,8 +293,3 @@ def best(folder: Path) -> tuple[Path, float] | None:
     by_name = scores(folder)
     top = checkpoint.best(folder, by_name)
     return None if top is None else (top, by_name[top.name])
-
-
-def _last(out: Path) -> str:
-    last = checkpoint.latest(out)
-    return "no checkpoint was written yet" if last is None else f"the last checkpoint is {last}"

@@ -5,8 +5,7 @@ Example:
     log.write({"step": 0, "reward": 0.41})
     read(Path("runs/train"))   # [{"step": 0, "reward": 0.41}]
 
-Measures have TRL's names; those of a task are `TASK/reward` and the like. TensorBoard and other loggers get the same
-numbers from transformers (`report_to`).
+Measures have TRL's names; those of a task are `TASK/reward` and the like.
 """
 
 from __future__ import annotations
@@ -37,13 +36,10 @@ class MetricsLog:
 
     def write(self, metrics: Mapping[str, Any]) -> None:
         """Append one line. Raises ViubenchError for a number that is not finite."""
-        wrong = [key for key, value in metrics.items() if isinstance(value, float) and not math.isfinite(value)]
-        if wrong:
-            raise ViubenchError(
-                f"step {metrics.get('step')}: {wrong[0]} is {metrics[wrong[0]]}",
-                where=str(self.path),
-                hint="lower learning_rate or max_grad_norm; the last checkpoint is from before this step",
-            )
+        for key, value in metrics.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                hint = "lower learning_rate or max_grad_norm; the last checkpoint is from before this step"
+                raise ViubenchError(f"step {metrics.get('step')}: {key} is {value}", where=str(self.path), hint=hint)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(metrics), allow_nan=False) + "\n")
 

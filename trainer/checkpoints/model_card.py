@@ -32,6 +32,8 @@ def build_manifest(config: TrainConfig, questions: Questions, policy: Policy, ar
     """The manifest of a run, as JSON: `run` (16 hex digits over what decides its weights), `base` (the checkpoint it
     starts from, with its fingerprint), `items` and `tasks` with their hashes, `config`, versions and machine."""
     base = describe_checkpoint(str(policy.path))
+    machine = {"machine": platform.machine(), "cores": os.cpu_count(), "device": str(policy.base.device)}
+    tasks = questions.tasks.items()
     return {
         "schema": 1,
         "run": content_hash([config.hash(), questions.hash(), base["fingerprint"]]),
@@ -40,17 +42,10 @@ def build_manifest(config: TrainConfig, questions: Questions, policy: Policy, ar
         "model": config.model,
         "base": {key: base[key] for key in ("name", "path", "architecture", "fingerprint", "revision") if key in base},
         "items": {"training": _items(questions.train.samples), "validation": _items(questions.held_out.samples)},
-        "tasks": {
-            name: {"hash": task.hash(), "version": task.metadata.version} for name, task in questions.tasks.items()
-        },
+        "tasks": {name: {"hash": task.hash(), "version": task.metadata.version} for name, task in tasks},
         "config": config.model_dump(mode="json"),
         "packages": planning.versions(PACKAGES),
-        "hardware": {
-            "machine": platform.machine(),
-            "cores": os.cpu_count(),
-            "device": str(policy.base.device),
-            "python": platform.python_version(),
-        },
+        "hardware": machine | {"python": platform.python_version()},
     }
 
 
@@ -66,10 +61,10 @@ def _items(samples: Sequence[Sample]) -> dict[str, Any]:
 def render_card(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """README.md of a checkpoint, a Hugging Face model card, from the run's manifest and its last step's metrics."""
     config, base = manifest["config"], manifest["base"]
-    head = ["library_name: transformers", "pipeline_tag: video-text-to-text", "tags: [viubench]"]
-    if "revision" in base:  # only a model of the hub can be named there
-        head.append(f"base_model: {manifest['model']}")
-    lines = ["---", *head, "---", f"# {config['run_name']}, step {metrics['step'] + 1}", ""]
+    lines = ["---", "library_name: transformers", "pipeline_tag: video-text-to-text", "tags: [viubench]"]
+    # Only a model of the hub can be named there.
+    lines += [f"base_model: {manifest['model']}"] if "revision" in base else []
+    lines += ["---", f"# {config['run_name']}, step {metrics['step'] + 1}", ""]
     lines += [f"{base['name']}, trained by `viubench train` on questions about videos whose answers are known.", ""]
     lines += [config["description"], ""] if config["description"] else []
     if scores := validation_scores(metrics):

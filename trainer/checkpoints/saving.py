@@ -83,12 +83,11 @@ class StageTrainer:
             deepcopy(unwrapped).merge_and_unload().save_pretrained(folder)
             (adapter / "README.md").write_text(self.stage.card(), encoding="utf-8")
         # The base's number format comes along: engines open float32 weights in the one they were computed in.
-        for path in {
-            path for pattern in checkpoint.FROM_BASE for path in self.stage.policy.path.glob(pattern) if path.is_file()
-        }:
-            shutil.copyfile(path, folder / path.name)
+        for pattern in checkpoint.FROM_BASE:
+            for path in filter(Path.is_file, self.stage.policy.path.glob(pattern)):
+                shutil.copyfile(path, folder / path.name)
         (folder / "README.md").write_text(self.stage.card(), encoding="utf-8")
-        checkpoint.write_json(folder / checkpoint.STATE, {"schema": checkpoint.SCHEMA, **self.stage.state()})
+        checkpoint.write_json(folder / checkpoint.STATE, {"schema": checkpoint.SCHEMA, **self.stage.finished})
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Load the weights; of a LoRA training the adapter's, for the checkpoint's own are merged."""

@@ -19,10 +19,6 @@ from trainer.rollouts.vllm import VllmRollouts
 class RolloutSource(Protocol):
     """Samples answers with the policy's weights of the last `sync_weights`."""
 
-    def sync_weights(self) -> None:
-        """Load the policy's present weights; called after they have changed."""
-        return
-
     def __call__(
         self, rows: Sequence[Packed], n: int, seeds: Sequence[int], temperature: float, max_tokens: int
     ) -> list[Rollouts]:
@@ -33,13 +29,14 @@ class RolloutSource(Protocol):
         """
         ...
 
+    def sync_weights(self) -> None:
+        """Load the policy's present weights; called after they have changed."""
+
     def sleep(self) -> None:
         """Free the device for the update, until it is asked again."""
-        return
 
     def close(self) -> None:
         """Free its resources; safe to call twice."""
-        return
 
 
 class PolicyRollouts(RolloutSource):
@@ -52,8 +49,7 @@ class PolicyRollouts(RolloutSource):
         self, rows: Sequence[Packed], n: int, seeds: Sequence[int], temperature: float, max_tokens: int
     ) -> list[Rollouts]:
         result: list[Rollouts] = []
-        for start in range(0, len(rows), self.size):
-            part = slice(start, start + self.size)
+        for part in (slice(start, start + self.size) for start in range(0, len(rows), self.size)):
             packed = self.policy.stack(rows[part])
             result += self.policy.rollout(packed, n, seeds[part], temperature, max_tokens).split(n)
         return result

@@ -15,14 +15,16 @@ After every `sync_weights` vLLM's log-probabilities are compared with the policy
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from trainer import checks
 from trainer.model.forward import NEVER
 from trainer.model.packing import Packed
 from trainer.model.policy import Policy, Rollouts
-from trainer.rollouts.vllm_engine import ColocatedEngine
-from viubench.engines.vllm.prompt import as_prompt
+from trainer.rollouts.vllm_engine import open_engine, process_group_kept, shared_state_kept
+from viubench.engines.vllm.process import reason
+from viubench.engines.vllm.prompt import AS_WRITTEN, as_prompt
 from viubench.errors import ViubenchError
 from viubench.schema import content_hash
 from viubench.video import timestamps
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class VllmRollouts:
-    """A `RolloutSource` that answers through a `ColocatedEngine` with `engine_args`, and raises as it does.
+    """A `RolloutSource` that answers through vLLM with `engine_args`, and raises as `open_engine`.
 
     `max_gap`: nats by which its log-probabilities of a question's answers may differ from the policy's after a sync,
     on average over the tokens.
@@ -42,30 +44,58 @@ class VllmRollouts:
     def __init__(self, policy: Policy, engine_args: Mapping[str, Any], max_gap: float) -> None:
         self.policy, self.max_gap = policy, max_gap
         dtype = str(policy.base.dtype).removeprefix("torch.")
-        self._engine = ColocatedEngine(policy.path, dtype, engine_args)
-        self._checked = False
-        self._logit_bias = dict.fromkeys(policy.barred, NEVER)
+        self._llm, self._group_is_ours = open_engine(policy.path, dtype, engine_args)
+        self._sleeps, self._asleep, self._checked = bool(engine_args.get("enable_sleep_mode")), False, False
 
     def sync_weights(self) -> None:
-        """Load the policy's present weights into vLLM, adapters merged."""
-        self._engine.load(merged_weights(self.policy))
+        """Load the policy's present weights into vLLM, adapters merged, and reset its caches."""
+        self._wake()
         self._checked = False
+        weights = merged_weights(self.policy)
+        try:
+            # Not the model's load_weights: on a CPU the linear layers hold repacked copies, which only this updates.
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
+            # The caches of prefixes and of vision features do not depend on the weights.
+            if not self._llm.reset_prefix_cache():
+                raise RuntimeError("the prefix cache is in use")
+            self._llm.llm_engine.reset_encoder_cache()
+        except Exception as error:  # its names and layouts change from version to version
+            import vllm
+
+            hint = f"vLLM {vllm.__version__} and this model do not fit; use engine: policy"
+            said = f"vLLM did not load the trainer's weights: {reason(error)}"
+            raise ViubenchError(said, where="rollout", hint=hint) from error
 
     def __call__(
         self, rows: Sequence[Packed], n: int, seeds: Sequence[int], temperature: float, max_tokens: int
     ) -> list[Rollouts]:
         """See `RolloutSource`; all questions are asked at once. Prompts are checked, and log-probabilities of the first
         question after a sync."""
+        from vllm import SamplingParams
+
         prompts = [prompt for packed in rows for prompt in [self._prompt(packed)] * n]
-        params = [
-            self._sampling(answer_seed(seed, number), temperature, max_tokens) for seed in seeds for number in range(n)
-        ]
-        outputs = self._engine.generate(prompts, params)
+        shared: dict[str, Any] = {
+            "temperature": temperature,
+            "max_tokens": max_tokens,
+            "logprobs": 0,  # those of the sampled tokens, and no others
+            "logit_bias": dict.fromkeys(self.policy.barred, NEVER),
+            "ignore_eos": True,
+            "stop_token_ids": self.policy.ends,
+            "detokenize": False,
+        }
+        params = [SamplingParams(seed=answer_seed(seed, number), **shared) for seed in seeds for number in range(n)]
+        self._wake()
+        try:
+            with shared_state_kept():
+                outputs = self._llm.generate(prompts, params, use_tqdm=False, tokenization_kwargs=AS_WRITTEN)
+        except Exception as error:  # the user needs the reason, whatever vLLM raised
+            raise ViubenchError(f"vLLM could not answer: {reason(error)}", where="rollout") from error
         result = []
-        for start, packed in zip(range(0, len(outputs), n), rows, strict=True):
-            for output in outputs[start : start + n]:
-                self._check_prompt(packed, output.prompt_token_ids)
-            result.append(self._to_rollouts([output.outputs[0] for output in outputs[start : start + n]]))
+        for number, packed in enumerate(rows):
+            answers = outputs[number * n : (number + 1) * n]
+            for answer in answers:
+                self._check_prompt(packed, answer.prompt_token_ids)
+            result.append(self._to_rollouts([answer.outputs[0] for answer in answers]))
         if rows and not self._checked:
             self.check(rows[0], result[0], temperature)
             self._checked = True
@@ -80,29 +110,25 @@ class VllmRollouts:
 
     def sleep(self) -> None:
         """Free the GPU's memory for the update, if `enable_sleep_mode` is among the engine arguments."""
-        self._engine.sleep()
+        if self._sleeps and not self._asleep:
+            self._llm.sleep(level=1)  # weights to main memory, cache dropped
+            self._asleep = True
 
     def close(self) -> None:
         """Free vLLM; safe to call twice."""
-        self._engine.close()
+        llm, self._llm = self._llm, None
+        if llm is not None:
+            with nullcontext() if self._group_is_ours else process_group_kept():
+                llm.llm_engine.engine_core.shutdown()
 
-    def _prompt(self, packed: Packed) -> dict[str, Any]:
+    def _wake(self) -> None:
+        if self._asleep:
+            self._llm.wake_up()
+            self._asleep = False
+
+    def _prompt(self, packed: Packed) -> Any:
         (sample,), (videos,) = packed.samples, packed.videos
         return as_prompt(self.policy.processor, sample.question, videos, list(map(media_id, videos)))
-
-    def _sampling(self, seed: int, temperature: float, max_tokens: int) -> Any:
-        from vllm import SamplingParams
-
-        return SamplingParams(
-            temperature=temperature,
-            max_tokens=max_tokens,
-            seed=seed,
-            logprobs=0,  # those of the sampled tokens, and no others
-            logit_bias=self._logit_bias,
-            ignore_eos=True,
-            stop_token_ids=self.policy.ends,
-            detokenize=False,
-        )
 
     def _check_prompt(self, packed: Packed, seen: Sequence[int]) -> None:
         packed_ids = packed.inputs["input_ids"][0].tolist()
@@ -112,24 +138,23 @@ class VllmRollouts:
         place = next((i for i, (mine, its) in enumerate(pairs) if mine != its), min(len(packed_ids), len(seen)))
         decode = self.policy.processor.tokenizer.decode
         mine, its = (decode(ids[place : place + 4]) for ids in (packed_ids, list(seen)))
-        raise ViubenchError(
-            f"vLLM's prompt differs from the trainer's: {its!r} at token {place}, where the trainer has {mine!r}",
-            where=f"item {packed.samples[0].id}",
-            hint="this vLLM and this transformers build prompts differently; install matching versions, "
-            "or use engine: policy",
-        )
+        said = f"vLLM's prompt differs from the trainer's: {its!r} at token {place}, where the trainer has {mine!r}"
+        hint = "this vLLM and this transformers build prompts differently; install matching versions, or use "
+        raise ViubenchError(said, where=f"item {packed.samples[0].id}", hint=f"{hint}engine: policy")
 
     def _to_rollouts(self, answers: Sequence[Any]) -> Rollouts:
         """vLLM's answers as `Rollouts`, on the policy's device."""
         import torch
-        from torch.nn.utils.rnn import pad_sequence
 
         tokens, mask = self.policy.pad_answers([list(answer.token_ids) for answer in answers])
         sampled = [
-            torch.tensor([by_token[token].logprob for by_token, token in zip(one.logprobs, one.token_ids, strict=True)])
+            by_token[token].logprob
             for one in answers
+            for by_token, token in zip(one.logprobs, one.token_ids, strict=True)
         ]
-        logprobs = pad_sequence(sampled, batch_first=True).to(tokens.device)
+        logprobs = torch.zeros(mask.shape, device=mask.device).masked_scatter(
+            mask, torch.tensor(sampled).to(mask.device)
+        )
         stopped = [answer.finish_reason == "stop" for answer in answers]
         return Rollouts(tokens, mask, logprobs, self.policy.decode(tokens, mask), stopped)
 
