@@ -1,4 +1,4 @@
-"""The leaderboard: one self-contained HTML file, or its main table for the terminal.
+"""The leaderboard: one self-contained HTML file, or its main table, for the terminal or as a file of its own.
 
 Example:
     write([Path("runs/tiny"), Path("runs/blind")], Path("leaderboard.html"), Catalogue().references)
@@ -30,6 +30,7 @@ from reports.sections.reading import reading
 from reports.sections.samples import browser
 from reports.sections.speed import speeds
 from reports.sections.task_panels import panels, verdict
+from reports.tables import table_files
 from reports.tables.agreement import agreements
 from reports.tables.leaderboard import LeaderboardRow, columns, evidence, labels, rows, shown
 from reports.tables.ranking import Pairing
@@ -78,7 +79,7 @@ def text(runs: Sequence[RunData], pairing: Pairing | None = None) -> str:
 
 def write(
     runs: Sequence[Path],
-    out: Path,
+    out: Path | Mapping[table_files.Format, Path],
     references: Sequence[ReferenceRow],
     *,
     samples_per_task: int = 12,
@@ -86,7 +87,8 @@ def write(
 ) -> str:
     """Write the page of `runs` to `out`, and return its main table for the terminal, as `text` does.
 
-    Equal runs give equal bytes, and the file appears whole or not at all.
+    `out` may also name a file for each of several formats (`reports.tables.table_files`): those hold the main table.
+    Equal runs give equal bytes (but of an xlsx), and a file appears whole or not at all.
 
     The page needs no network and no server, allows itself no outside source (content security policy), and its tables
     are readable without JavaScript. `samples_per_task` bounds the sample browser (`reports.sections.samples.browser`).
@@ -99,21 +101,30 @@ def write(
     """
     if not runs:
         raise ViubenchError("no run to report", hint="viubench report RUN... --out leaderboard.html")
+    files: Mapping[table_files.Format, Path] = {"html": out} if isinstance(out, Path) else out
     with _uncollected():
         found = finished_runs.read(runs)
         for path, why in found.left_out.items():
             log.warning("left out: %s: %s", path, why)
         pairing = Pairing(found.runs)
-        html = render(
-            found.runs,
-            references,
-            pairing,
-            samples_per_task=samples_per_task,
-            trainings=load_all(trainings),
-            left_out=found.left_out,
-        )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write(out, html.encode())
+        made: dict[table_files.Format, bytes] = {}
+        for name in files:
+            if name != "html":
+                heads = shown(columns(found.runs))
+                made[name] = table_files.content(name, rows(found.runs, references, pairing), heads)
+                continue
+            page = render(
+                found.runs,
+                references,
+                pairing,
+                samples_per_task=samples_per_task,
+                trainings=load_all(trainings),
+                left_out=found.left_out,
+            )
+            made[name] = page.encode()
+    for name, path in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write(path, made[name])
     return text(found.runs, pairing)
 
 

@@ -16,6 +16,8 @@ import pytest
 import typer.main
 
 import viubench
+from reports.data.runs import load_runs
+from reports.tables.agreement import agreements
 from viubench.cli import app
 from viubench.runner.config import EvalConfig
 from viubench.schema.records import Record
@@ -73,6 +75,21 @@ def test_an_evaluation_and_its_tables(items: Path, tmp_path: Path, capsys: pytes
     assert "viubench_jigsaw_easy" in html
     assert "<script" not in html
     assert viubench.load_run(tmp_path / "run").results == run.results
+
+
+def test_a_name_labels_a_run_and_keeps_two_servers_apart(items: Path, tmp_path: Path) -> None:
+    def run(place: str, name: str | None) -> viubench.Run:
+        return viubench.evaluate(tasks=items, engine=Echo(), out=tmp_path / place, limit=2, name=name)
+
+    runs = [run("one", "echo at 9001"), run("two", "echo at 9002"), run("three", None), run("four", None)]
+    assert [one.model for one in runs] == ["echo at 9001", "echo at 9002", "echo", "echo"]
+    assert runs[0].results.model == "echo at 9001"
+    assert [one.manifest.model.get("id") for one in runs] == ["echo", "echo", None, None]
+    (repeat,) = agreements(load_runs([one.path for one in runs]), "abcd")
+    assert (repeat.first, repeat.second) == ("c (echo)", "d (echo)")
+    assert "echo at 9001" in viubench.compare(runs[0], runs[1]).a.model
+    with pytest.raises(viubench.ViubenchError, match="name of the run is empty"):
+        run("five", " ")
 
 
 def test_without_a_folder_it_is_a_temporary_one(items: Path) -> None:

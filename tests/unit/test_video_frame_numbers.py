@@ -27,8 +27,8 @@ WAYS: dict[str, dict[str, str]] = {
 }
 
 
-def written(path: Path, ways: dict[str, str]) -> tuple[bytes, list[tuple[bytes, bool]]]:
-    """A moving square: the stream's header, and its packets with whether others may refer to them."""
+def written(path: Path, ways: dict[str, str]) -> tuple[bytes, list[bytes]]:
+    """Moving noise: the stream's header, and its packets."""
     ways = dict(ways)
     draw = np.random.default_rng(0).integers(0, 255, (FRAMES + 64, 128, 3), np.uint8)
     with av.open(str(path), "w") as container:
@@ -43,7 +43,7 @@ def written(path: Path, ways: dict[str, str]) -> tuple[bytes, list[tuple[bytes, 
     with av.open(str(path)) as container:
         video = container.streams.video[0]
         packets = [packet for packet in container.demux(video) if packet.size]
-        return bytes(video.codec_context.extradata or b""), [(bytes(one), not one.is_disposable) for one in packets]
+        return bytes(video.codec_context.extradata or b""), [bytes(one) for one in packets]
 
 
 def gaps(header: bytes, packets: list[bytes]) -> list[int]:
@@ -54,11 +54,11 @@ def gaps(header: bytes, packets: list[bytes]) -> list[int]:
 @pytest.mark.parametrize("kind", ["mp4", "ts", "mkv"])
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_missing_is_told_and_nothing_else(way: str, kind: str, tmp_path: Path) -> None:
-    header, found = written(tmp_path / f"a.{kind}", WAYS[way])
-    packets = [packet for packet, _ in found]
+    header, packets = written(tmp_path / f"a.{kind}", WAYS[way])
     assert gaps(header, packets) == []
     told = [bool(gaps(header, packets[:at] + packets[at + 1 :])) for at in range(1, FRAMES - 1)]
-    assert sum(told) >= 0.15 * FRAMES, "at least every other reference picture"
+    assert sum(told) >= 0.4 * FRAMES, "each that others refer to, but for the last before a new count"
+    assert way != "baseline" or all(told), "there, others refer to all"
 
 
 def test_any_bytes_are_no_gap_or_one() -> None:
@@ -72,7 +72,7 @@ def test_any_bytes_are_no_gap_or_one() -> None:
 def test_after_a_seek_the_count_begins_anew(tmp_path: Path) -> None:
     header, found = written(tmp_path / "a.mp4", {"profile": "baseline"})
     numbers = FrameNumbers(header)
-    assert not numbers.gap(found[0][0])
+    assert not numbers.gap(found[0])
     numbers.flush()
-    assert not numbers.gap(found[9][0])
-    assert numbers.gap(found[11][0])
+    assert not numbers.gap(found[9])
+    assert numbers.gap(found[11])

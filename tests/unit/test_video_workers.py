@@ -272,3 +272,25 @@ def test_a_worker_that_cannot_be_started_costs_its_job_alone(monkeypatch: pytest
             with pytest.raises(ZeroDivisionError):
                 pool.submit(add, 1, 1).result(30)
         assert pool.submit(add, 2, 2).result() == 4
+
+
+STARTED = """
+import functools, os
+from viubench.video import process_pool
+
+class Gone:
+    "What a fork is to take along, of a parent that has cleaned up behind itself."
+    def __reduce__(self):
+        return os.stat, ("/nowhere/semaphore",)
+
+with process_pool.without_main():
+    worker = process_pool._context().Process(target=functools.partial(print, Gone()))
+    worker.start()
+worker.join()
+print(worker.exitcode)
+"""
+
+
+def test_a_worker_that_is_born_behind_its_parent_prints_no_traceback() -> None:
+    ended = subprocess.run([sys.executable, "-c", STARTED], capture_output=True, text=True, timeout=120)
+    assert (ended.stdout, ended.stderr) == ("1\n", "")

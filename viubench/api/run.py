@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,8 @@ from viubench.judging.panel import judges
 from viubench.runner.alarms import closing
 from viubench.runner.config import MAX_ERRORS, PathLike
 from viubench.runner.evaluate import failures
-from viubench.schema import FAILED, Judged, Manifest, Record, Results
+from viubench.schema import FAILED, Judged, Manifest, Record, RecordState, Results
+from viubench.storage import record_log
 from viubench.storage.run_dir import read_manifest, read_records, read_results
 
 if TYPE_CHECKING:
@@ -74,6 +76,13 @@ class Run:
         """What each judge of the run found (see `viubench.judge`), by name."""
         return judges(self.path)
 
+    @cached_property
+    def statuses(self) -> Counter[str]:
+        """How many answers there are of each status."""
+        if self.manifest.shard is not None:
+            return Counter(record.status for record in record_log.read(self.path, RecordState))
+        return sum((Counter(task.statuses) for task in self.results.tasks.values()), Counter())
+
     def unanswered(self) -> str:
         """How many answers cannot be used, with an example and what to do; "" where nine in ten can be."""
         return closing(self.path, self.results)
@@ -89,9 +98,7 @@ class Run:
 
     def invalid(self) -> str:
         """Why the run is not `valid`, "" where it is."""
-        tasks = self.results.tasks.values()
-        failed = sum(task.statuses.get(status, 0) for task in tasks for status in FAILED)
-        total = sum(task.answers for task in tasks)
+        failed, total = sum(self.statuses[status] for status in FAILED), self.statuses.total()
         if failed <= self.max_errors * total:
             return ""
         return (

@@ -57,6 +57,8 @@ def build_items(
     *,
     seed: int = 0,
     n: int | None = None,
+    frames: int | None = None,
+    max_pixels: int | None = None,
     workers: int | None = None,
     ray: str | None = None,
     materialize: bool = False,
@@ -71,6 +73,8 @@ def build_items(
         videos: folder of videos; it is only read.
         seed: equal seeds give equal items.
         n: items of each task, instead of the recipe's numbers.
+        frames: frames of a video that items are made of, instead of the recipe's; a run may show fewer of them.
+        max_pixels: pixels of a frame at which items are proved answerable and written as pictures, at most.
         workers: processes, by default one for each core that may be used; the items do not depend on it.
         ray: address of a Ray cluster to build on ("auto" or "local" too).
         materialize: also write the shown frames as pictures.
@@ -90,6 +94,8 @@ def build_items(
             Path(out),
             seed=seed,
             n=n,
+            frames=frames,
+            max_pixels=max_pixels,
             workers=workers,
             pool_of=None if ray is None else RayPool,
             cache=FrameCache(Path(frame_cache) if frame_cache is not None else default_root()),

@@ -20,6 +20,7 @@ from viubench.cli import (
     export,
     imports,
     judge,
+    merge,
     protocols,
     rerun,
     run,
@@ -39,7 +40,7 @@ app = typer.Typer(
     help="Evaluate video-understanding models: trusted numbers, fast, with the reasons behind them.",
     rich_markup_mode=None,
 )
-for command in (run.run, run.score, judge.judge, build.build, build.clips, build.tiny, comparison.report,
+for command in (run.run, run.score, merge.merge, judge.judge, build.build, build.clips, build.tiny, comparison.report,
                 comparison.compare, comparison.gate, rerun.rerun, train.train, watch.watch, doctor.doctor):  # fmt: skip
     app.command()(command)
 app.command("import")(imports.import_command)

@@ -18,6 +18,12 @@ def build(
     out: Annotated[Path, typer.Option(help="Where items.jsonl and build.json go.")],
     seed: Annotated[int, typer.Option(help="Equal seeds give equal items.")] = 0,
     n: Annotated[int | None, typer.Option(min=1, help="Items of each task, instead of the recipe's.")] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Frames of a video that items are made of, instead of the recipe's.")
+    ] = None,
+    max_pixels: Annotated[
+        int | None, typer.Option(min=1024, help="Pixels of a frame at which items are proved answerable, at most.")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes, by default one a core; the items do not depend on it.")
     ] = None,
@@ -34,8 +40,8 @@ def build(
     options.pop("follow_links")
     with stages(quiet=options.pop("quiet")) as progress:
         report = viubench.build_items(
-            recipe, videos, out, seed=seed, n=n, workers=workers, ray=ray, materialize=materialize, progress=progress,
-            **options,
+            recipe, videos, out, seed=seed, n=n, frames=frames, max_pixels=max_pixels, workers=workers, ray=ray,
+            materialize=materialize, progress=progress, **options,
         )  # fmt: skip
     print(report.text())
 

@@ -24,18 +24,27 @@ STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("leaderboard.html"),
+    out: Annotated[Path, typer.Option(help="The file.")] = Path("leaderboard.html"),
+    format: Annotated[  # noqa: A002
+        list[str],
+        typer.Option(help="html, md, latex, csv, xlsx or json, by default told by --out; repeatable, a file each."),
+    ] = [],  # noqa: B006
     training: Annotated[list[Path], typer.Option(help="A training folder, for its curves; repeatable.")] = [],  # noqa: B006
 ) -> None:
-    """Write an HTML leaderboard that opens from disk, and print its table; unfinished runs are left out."""
+    """Write an HTML leaderboard that opens from disk, or its table alone, and print it; unfinished runs are left
+    out."""
     from reports.pages import leaderboard_page
+    from reports.tables import table_files
     from viubench.cli.progress import logged
     from viubench.tasks.registry import Catalogue
 
-    files.check({"--out": out})
+    paths = table_files.paths(out, format)
+    for path in paths.values():
+        files.check({"--out": path})
     with logged():
-        print(leaderboard_page.write(runs, out, Catalogue().references, trainings=training))
-    print(out.resolve())
+        print(leaderboard_page.write(runs, paths, Catalogue().references, trainings=training))
+    for path in paths.values():
+        print(path.resolve())
 
 
 def compare(

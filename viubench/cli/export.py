@@ -1,17 +1,24 @@
-"""`viubench export`: hand tasks over to other tools."""
+"""`viubench export`: hand tasks, trainings and finished runs over to other tools."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from viubench.cli.run import takes
+from viubench.cli.progress import warn
+from viubench.cli.run import pairs, takes
 from viubench.cli.train import load_config, train, verl_questions
 
-app = typer.Typer(no_args_is_help=True, help="Hand tasks over to other tools.")
+if TYPE_CHECKING:
+    from viubench.export.finished import FinishedRun
+
+app = typer.Typer(no_args_is_help=True, help="Hand tasks, trainings and finished runs over to other tools.")
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
+IncludePath = Annotated[list[Path], typer.Option(help="More folders with task YAML files.")]
+ModelId = Annotated[str | None, typer.Option(help="The model as ORG/NAME; what the run says by default.")]
 
 
 @app.command("lmms-eval")
@@ -70,6 +77,93 @@ def verl(
         _tell(f"note: {line}")
     print(f"{chosen.max_steps} steps, {written.rows} questions in {written.parquet}")
     print(f"xargs -a {path} -d '\\n' python -m verl.trainer.main_ppo")
+
+
+@app.command()
+def hub(
+    run: RunArgument,
+    *,
+    out: Annotated[Path, typer.Option(help="A clone of the model's repository, or a new folder.")],
+    protocol: Annotated[
+        str | None, typer.Option(help="The board's protocol by name or YAML file; the task's own by default.")
+    ] = None,
+    task_id: Annotated[list[str], typer.Option(help="TASK=ID, the board's name of a task; repeatable.")] = [],  # noqa: B006
+    source_url: Annotated[str | None, typer.Option(help="Link to the run, for the board.")] = None,
+    include_path: IncludePath = [],  # noqa: B006
+) -> None:
+    """Write a run's scores for a Hugging Face model page, where it was asked under the board's own protocol."""
+    from viubench.export.hub import Board, write
+
+    finished = _finished(run, include_path)
+    board = Board(protocol, pairs(task_id, "--task-id"), source_url, include_path)
+    written, refused = write(finished, out, board)
+    for name, why in refused.items():
+        warn(f"refused: {name}: {why}")
+    _list(written)
+
+
+@app.command("every-eval-ever")
+def every_eval_ever(
+    run: RunArgument,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder; the files go below its folder data.")],
+    organization: Annotated[str, typer.Option(help="Who evaluated the model.")],
+    relationship: Annotated[
+        Literal["first_party", "third_party", "collaborative", "other"],
+        typer.Option(help="What the evaluator is to the model."),
+    ] = "third_party",
+    model_id: ModelId = None,
+    include_path: IncludePath = [],  # noqa: B006
+) -> None:
+    """Write a run in the Every Eval Ever schema: a JSON file a task, and its samples."""
+    from viubench.export.every_eval_ever import Evaluated, write
+
+    finished = _finished(run, include_path)
+    _list(write(finished, out, Evaluated(finished.model_id(model_id), organization, relationship)))
+
+
+@app.command("lmms-samples")
+def lmms_samples(
+    run: RunArgument,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder; the files go below one named after the model.")],
+    include_path: IncludePath = [],  # noqa: B006
+) -> None:
+    """Write a run as the files that lmms-eval logs: results, and a samples file a task."""
+    from viubench.export.lmms_samples import write
+
+    _list(write(_finished(run, include_path), out))
+
+
+@app.command("inspect")
+def inspect_log(
+    run: RunArgument,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of logs, for inspect view --log-dir.")],
+    include_path: IncludePath = [],  # noqa: B006
+) -> None:
+    """Write a run as logs of Inspect, one .eval a task."""
+    from viubench.export.inspect_log import require, write
+
+    require()
+    _list(write(_finished(run, include_path), out))
+
+
+def _finished(path: Path, include_paths: list[Path]) -> FinishedRun:
+    """The run, and a warning for what of it cannot be exported."""
+    from viubench.export.finished import FinishedRun
+
+    run = FinishedRun.read(path, include_paths)
+    for name in run.left_out:
+        warn(f"left out: {name}: a judge alone scores it")
+    return run
+
+
+def _list(paths: list[Path]) -> None:
+    from reports.html.escape import one_line
+
+    for path in paths:
+        print(one_line(str(path)))
 
 
 def _tell(line: str) -> None:

@@ -1,4 +1,5 @@
-"""One progress bar for every long job: share done, rate, time left, and a note where there is more to say.
+"""One progress bar for every long job: share done, rate, time left, and a note where there is more to say; in the log
+of a batch job, which shows no bars, a line now and then.
 
 Example:
     with bar("decoding", quiet=False) as update:
@@ -10,13 +11,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from viubench.errors import ViubenchError
 
 if TYPE_CHECKING:
     from viubench.runner.config import Progress
+
+
+SECONDS, SHARE = 30.0, 0.05
+"""Time, and share of the job, after which a log gets another line of progress."""
 
 
 class Update(Protocol):
@@ -27,9 +35,13 @@ class Update(Protocol):
 
 @contextlib.contextmanager
 def bar(what: str, *, quiet: bool) -> Iterator[Update]:
-    """A bar on standard error that appears with its first update; `update(done, total, note)`."""
+    """A bar on standard error that appears with its first update; `update(done, total, note)`. Where that is no
+    terminal it gets lines instead (see `Lines`)."""
     if quiet:
         yield lambda done, total, note="": None
+        return
+    if not sys.stderr.isatty():
+        yield Lines(what)
         return
     from rich.console import Console
     from rich.progress import (
@@ -62,6 +74,42 @@ def bar(what: str, *, quiet: bool) -> Iterator[Update]:
         yield update
 
 
+@dataclass
+class Lines:
+    """How far a job is as lines of a log: the first and the last, and between them one every `SECONDS` or `SHARE`.
+
+    Example:
+        answering: 540 of 2700 (20 %), 3.1/s, 11:37 left; ok 512, unparsed 28
+    """
+
+    what: str
+    clock: Callable[[], float] = time.monotonic
+    said: tuple[float, int] | None = None
+    began: tuple[float, int] | None = None
+    """When the first of the job was done: what came before it, such as a model that is loaded, has no rate."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        now = self.clock()
+        if self.said is not None:
+            when, before = self.said
+            if self.began is None and done > before:
+                self.began = now, done
+            if done <= before or (done < total and now - when < SECONDS and done - before < SHARE * total):
+                return
+        self.said = now, done
+        print(f"{self.what}: {self._far(done, total, now)}{f'; {note}' if note else ''}", file=sys.stderr, flush=True)
+
+    def _far(self, done: int, total: int, now: float) -> str:
+        since, before = self.began or (now, done)
+        share = f" ({100 * done // total} %)" if total else ""
+        if done <= before or now <= since:
+            return f"{done} of {total}{share}"
+        rate = (done - before) / (now - since)
+        speed = f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
+        ends = f", {timedelta(seconds=round((total - done) / rate))} left" if done < total else ""
+        return f"{done} of {total}{share}, {speed}{ends}"
+
+
 @contextlib.contextmanager
 def stages(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
     """A bar for each stage of a run, one after the other; what the harness logs is printed on standard error. Quiet
@@ -74,8 +122,7 @@ def stages(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
                 open_bars.close()
                 current.clear()
                 current[event.stage] = open_bars.enter_context(bar(event.stage, quiet=quiet))
-            failed = {status: n for status, n in event.statuses.items() if status != "ok"}
-            note = ", ".join(f"{status} {n}" for status, n in failed.items())
+            note = ", ".join(f"{status} {n}" for status, n in event.statuses.items())
             current[event.stage](event.done, event.total, note)
 
         with logged(logging.WARNING if quiet else logging.INFO):

@@ -46,6 +46,20 @@ FollowLinks = Annotated[
     bool,
     typer.Option("--follow-links", callback=_follow, help=f"Links may lead out of the media folder; as {FOLLOW}=1."),
 ]
+Replicas = Annotated[
+    int | None, typer.Option(min=1, help="Engine processes, a GPU each (tensor_parallel_size GPUs each).")
+]
+Fresh = Annotated[bool, typer.Option("--fresh/--resume", help="Start the run folder again instead of resuming it.")]
+FrameCacheGb = Annotated[
+    float | None, typer.Option(min=0.001, help="Gigabytes of frames it keeps; $VIUBENCH_CACHE_GB, or 20.")
+]
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="Each answer depends on its request alone; slower.")
+]
+ShardName = Annotated[
+    str | None, typer.Option(metavar="I/N", help="The I-th of N parts of the run; viubench merge joins them.")
+]
+MaxErrors = Annotated[float, typer.Option(help="Share of media and engine errors above which the run is invalid.")]
 PriceIn = Annotated[float | None, typer.Option(min=0, help="Price of a million prompt tokens, for --dry-run.")]
 PriceOut = Annotated[float | None, typer.Option(min=0, help="Price of a million generated tokens, for --dry-run.")]
 
@@ -57,9 +71,7 @@ def run(
     out: Annotated[Path, typer.Option(help="Run folder; one that is there is resumed.")],
     model: Annotated[str | None, typer.Option(help="Checkpoint folder, hub id, or the server's model name.")] = None,
     engine: EngineName = None,
-    replicas: Annotated[
-        int | None, typer.Option(min=1, help="Engine processes, a GPU each (tensor_parallel_size GPUs each).")
-    ] = None,
+    replicas: Replicas = None,
     base_url: Annotated[list[str], typer.Option(help="Server endpoint; several share the load.")] = [],  # noqa: B006
     videos: Annotated[Path | None, typer.Option(help="Folder of videos, or one, to build pretext items from.")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Folder with ready items or benchmark data.")] = None,
@@ -76,26 +88,21 @@ def run(
     thinking: Thinking = None,
     set: Set = [],  # noqa: A002, B006
     limit: Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")] = None,
+    exclude: Annotated[list[str], typer.Option(help="A task to leave out; repeatable.")] = [],  # noqa: B006
+    name: Annotated[str | None, typer.Option(help="Label of the run in tables, instead of the model's name.")] = None,
+    shard: ShardName = None,
     seed: Annotated[int, typer.Option(help="Seed of items and of the random engine.")] = 0,
-    fresh: Annotated[
-        bool, typer.Option("--fresh/--resume", help="Start the run folder again instead of resuming it.")
-    ] = False,
+    fresh: Fresh = False,
     frame_cache: Annotated[Path | None, typer.Option(help="Folder of the frame cache.")] = None,
-    frame_cache_gb: Annotated[
-        float | None, typer.Option(min=0.001, help="Gigabytes of frames it keeps; $VIUBENCH_CACHE_GB, or 20.")
-    ] = None,
+    frame_cache_gb: FrameCacheGb = None,
     follow_links: FollowLinks = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Decoders of a replica; one a core if not given.")] = None,
     engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
-    deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="Each answer depends on its request alone; slower.")
-    ] = False,
+    deterministic: Deterministic = False,
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
     price_in: PriceIn = None,
     price_out: PriceOut = None,
-    max_errors: Annotated[
-        float, typer.Option(help="Share of media and engine errors above which the run is invalid.")
-    ] = 0.01,
+    max_errors: MaxErrors = 0.01,
     filmstrips: Annotated[
         int, typer.Option(min=0, help="Samples of each task whose frames are kept for the pages.")
     ] = 12,
@@ -145,7 +152,7 @@ def _call(name: str, options: dict[str, Any]) -> None:
     import viubench
     from reports.html.escape import clean
     from viubench.cli.progress import stages, warn
-    from viubench.cli.tables import dry_run_text, results_table
+    from viubench.cli.tables import dry_run_text, results_table, shard_text
 
     options["resume"] = not options.pop("fresh")
     options.pop("follow_links", None)
@@ -154,9 +161,12 @@ def _call(name: str, options: dict[str, Any]) -> None:
     if not isinstance(done, viubench.Run):
         print(clean(dry_run_text(done)))
         return
-    print(clean(results_table(done.results)))
-    if line := done.unanswered():
-        warn(line)
+    if done.manifest.shard is not None:
+        print(clean(shard_text(done.manifest.shard, done.statuses)))
+    else:
+        print(clean(results_table(done.results)))
+        if line := done.unanswered():
+            warn(line)
     if invalid := done.invalid():
         warn(invalid)
     raise typer.Exit(Exit.OK if not invalid else Exit.INVALID_RUN)

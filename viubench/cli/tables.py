@@ -6,12 +6,14 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tabulate import tabulate
 
 from viubench.runner.dry_run import DryRun
 from viubench.runner.plan import Plan
 from viubench.runner.preflight import Lengths, by_task
-from viubench.schema import ANSWERED, Agreement, Judged, Results
+from viubench.schema import ANSWERED, Agreement, Judged, Results, Shard
 from viubench.video import sampling
 
 
@@ -38,6 +40,15 @@ def results_table(results: Results) -> str:
     title = f"{results.model} (engine: {results.engine}), percent; unanswered samples score 0"
     table = tabulate(rows, headers, disable_numparse=True, colalign=("left", *["right"] * 6))
     return "\n".join([title, table, *several_table(results)])
+
+
+def shard_text(shard: Shard, statuses: Mapping[str, int]) -> str:
+    """How a shard ended, and what comes next."""
+    counts = ", ".join(f"{status} {n}" for status, n in sorted(statuses.items()))
+    return (
+        f"shard {shard.number} of {shard.of}: {sum(statuses.values())} of {shard.answers} answers ({counts})\n"
+        "when all are finished: viubench merge SHARDS --out RUN"
+    )
 
 
 def several_table(results: Results) -> list[str]:
@@ -105,15 +116,17 @@ def dry_run_text(dry: DryRun) -> str:
 def plan_table(plan: Plan) -> str:
     """Samples, frames and frame sizes of each task."""
     rows = []
-    for name, entry in plan.entries.items():
+    for name in plan.entries:
         protocol = plan.protocols[name]
         samples = [sample for sample in plan.samples if sample.task == name]
-        shown = max(len(sample.pretext.indices) if sample.pretext else protocol.sampling.frames for sample in samples)
+        if not samples:  # another shard has them
+            continue
+        shown = max(len(sample.pretext.places) if sample.pretext else protocol.sampling.frames for sample in samples)
         size = int(sampling.largest(protocol.resize, shown))
         tokens = -(-shown // protocol.resize.group) * (size // protocol.resize.multiple**2)
-        rows.append([name, entry.n, len({s.cluster for s in samples}), protocol.protocol, shown, size, tokens])
+        rows.append([name, len(samples), len({s.cluster for s in samples}), protocol.protocol, shown, size, tokens])
     headers = ["task", "samples", "videos", "protocol", "frames", "pixels, at most", "video tokens, at most"]
-    total = sum(entry.n for entry in plan.entries.values())
+    total = len(plan.samples)
     answers = f", {plan.answers} answers" if plan.answers != total else ""
     return f"{tabulate(rows, headers, disable_numparse=True)}\n{total} samples{answers}; nothing was run"
 

@@ -31,7 +31,7 @@ from viubench.scoring.aggregate import headline_parts, rounded, scored, units_of
 from viubench.stats.estimates import Part
 from viubench.stats.paired_differences import Difference, detectable, paired
 from viubench.storage import reference_run
-from viubench.storage.run_dir import read_manifest, read_records, read_results
+from viubench.storage.run_dir import read_manifest, read_records, read_results, unfinished
 
 NO_RULES = "leave the task out; viubench judge gives each run a score of its own"
 
@@ -71,7 +71,8 @@ class Side:
             )
         manifest = read_manifest(path)
         if not (path / "results.json").exists():
-            raise Incomparable(f"{path} is not finished", where=str(path), hint="rerun the same command to resume")
+            why, hint = unfinished(path)
+            raise Incomparable(f"{path} {why}", where=str(path), hint=hint)
         records: dict[str, dict[tuple[str, int], Record]] = {}
         for record in read_records(path):
             if record.key in records.setdefault(record.task, {}):

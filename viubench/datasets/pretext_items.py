@@ -45,13 +45,14 @@ def read(
             about = json.loads((folder / "build.json").read_bytes())
             tasks = {name: Task.model_validate(task) for name, task in about["tasks"].items()}
             built_from, recipe = folder / about["videos_root"], about["recipe"]["recipe"]
+            frames = about.get("frames")
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise ViubenchError(
                 "build.json is missing or damaged beside items.jsonl",
                 where=str(folder / "build.json"),
                 hint="build the items again",
             ) from None
-        return Dataset(tasks, _items(items, tasks.get), folder_of(videos or built_from.resolve()), recipe)
+        return Dataset(tasks, _items(items, tasks.get), folder_of(videos or built_from.resolve()), recipe, frames)
     if items.exists():
         samples = _items(items, catalogue.task)
         return Dataset({s.task: catalogue.task(s.task) for s in samples}, samples, videos or folder)

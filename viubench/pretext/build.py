@@ -76,6 +76,8 @@ def build(
     *,
     seed: int = 0,
     n: int | None = None,
+    frames: int | None = None,
+    max_pixels: int | None = None,
     workers: int = 1,
     pool_of: Callable[[float], Pool] | None = None,
     cache: FrameCache,
@@ -89,6 +91,7 @@ def build(
         tasks: the task of each of the recipe's entries, by name.
         out: gets `items.jsonl` and `build.json`, replaced as whole files, `build.json` last.
         n: items of each task, instead of the recipe's numbers.
+        frames, max_pixels: of the recipe's sampling and of its `check`, instead of its own.
         pool_of: creates the pool whose jobs may take so many seconds; `workers` processes of this machine where None.
         materialize: also write the shown frames, at the recipe's `check` size, to `out/frames/<item id>/`.
         scanned, progress: called with videos read, then items drawn, and how many there are of each.
@@ -96,25 +99,20 @@ def build(
     Raises:
         ViubenchError: no usable video, a task without a single item, or a question that names an unknown field.
     """
-    if n is not None:
-        recipe = recipe.model_copy(update={"items": [entry.model_copy(update={"n": n}) for entry in recipe.items]})
-    requested = {entry.task: entry.n for entry in recipe.items}
-    if len(requested) < len(recipe.items):
-        raise ViubenchError("a task occurs twice", where=f"recipe {recipe.recipe}", hint="give the second a new name")
-    for name in requested:
-        _check_question(tasks[name])
+    recipe = _changed(recipe, n, frames, max_pixels)
+    requested = _requested(recipe, tasks)
     pool_of = pool_of or partial(KillablePool, workers)
     found = list_videos(videos, skip=out)
     output.try_folder(out, "--out")
-    frames = Frames(cache, folder_of(videos), recipe.sampling, recipe.check)
+    source = Frames(cache, folder_of(videos), recipe.sampling, recipe.check)
     with pool_of(DECODE_SECONDS) as pool:
-        files, usable = _scan_all(found.videos, frames, pool, scanned)
+        files, usable = _scan_all(found.videos, source, pool, scanned)
     with pool_of(DRAW_SECONDS) as pool:
-        drawing = draw_all(tasks, requested, usable, frames, seed, pool, progress)
+        drawing = draw_all(tasks, requested, usable, source, seed, pool, progress)
         _check_items(requested, drawing, tasks, recipe.sampling)
         out.mkdir(parents=True, exist_ok=True)
         if materialize:
-            _materialize(drawing, frames, out / "frames", pool)
+            _materialize(drawing, source, out / "frames", pool)
     (out / "build.json").unlink(missing_ok=True)
     report = BuildReport(
         out=out,
@@ -126,8 +124,32 @@ def build(
         left_out=tuple(found.left_out),
         items_hash=_write_items(requested, drawing, out / "items.jsonl"),
     )
-    atomic.write(out / "build.json", _about(report, recipe, tasks, seed, videos), lasting=True)
+    atomic.write(out / "build.json", _about(report, recipe, tasks, seed, videos, frames), lasting=True)
     return report
+
+
+def _requested(recipe: Recipe, tasks: Mapping[str, Task]) -> dict[str, int]:
+    """How many items each task is to have; ViubenchError for a task that cannot be built."""
+    requested = {entry.task: entry.n for entry in recipe.items}
+    if len(requested) < len(recipe.items):
+        raise ViubenchError("a task occurs twice", where=f"recipe {recipe.recipe}", hint="give the second a new name")
+    for name in requested:
+        _check_question(tasks[name])
+    return requested
+
+
+def _changed(recipe: Recipe, n: int | None, frames: int | None, max_pixels: int | None) -> Recipe:
+    """The recipe with so many items of each task, frames of a video, and pixels of the frames to prove items on."""
+    sampling, check, items = recipe.sampling, recipe.check, recipe.items
+    if n is not None:
+        items = [entry.model_copy(update={"n": n}) for entry in items]
+    if frames is not None:
+        least = min(sampling.min_frames, frames)
+        sampling = sampling.model_copy(update={"frames": frames, "min_frames": least})
+    if max_pixels is not None:
+        least = min(check.min_pixels, max_pixels)
+        check = check.model_copy(update={"max_pixels": max_pixels, "min_pixels": least})
+    return recipe.model_copy(update={"sampling": sampling, "check": check, "items": items})
 
 
 def _listed(causes: Iterable[tuple[str, int]]) -> str:
@@ -231,11 +253,14 @@ def _outcomes(files: list[VideoFile], drawing: Drawing) -> tuple[VideoFile, ...]
     return tuple(replace(file, **faults.get(file.path, {})) for file in files)
 
 
-def _about(report: BuildReport, recipe: Recipe, tasks: Mapping[str, Task], seed: int, videos: Path) -> bytes:
+def _about(
+    report: BuildReport, recipe: Recipe, tasks: Mapping[str, Task], seed: int, videos: Path, frames: int | None
+) -> bytes:
     root = str(videos) if videos.is_absolute() else os.path.relpath(videos, report.out)
     about = {
         "schema": SCHEMA_VERSION,
         "recipe": recipe.model_dump(mode="json"),
+        **({"frames": frames} if frames else {}),
         "tasks": {entry.task: tasks[entry.task].model_dump(mode="json") for entry in recipe.items},
         "seed": seed,
         "videos_root": root,

@@ -275,7 +275,7 @@ def apply(params: ItemParams, seed: int, videos: Sequence[VideoInput]) -> tuple[
     """The videos a model is shown for an item: one, or n clips of a jigsaw, each on a clock of its own.
 
     `times` of a grounding or counting video stay what they were; `indices` say which source frame each place holds (of
-    the other video for swapped places).
+    the other video for swapped places). Where not all frames are `shown`, those are left out last.
 
     Raises:
         ValueError: `videos` are not those the item was drawn from (another number of frames or videos).
@@ -298,7 +298,11 @@ def apply(params: ItemParams, seed: int, videos: Sequence[VideoInput]) -> tuple[
         elif params.perturb == "swap":
             indices[start:stop] = videos[1].indices[start:stop]
     key = content_hash([video.key, seed, params.model_dump(mode="json")]) if video.key else ""
-    return (replace(video, pixels=pixels, indices=tuple(indices), key=key),)
+    if params.shown:
+        places = list(params.shown)
+        pixels, indices = pixels[places], [indices[place] for place in places]
+    times = tuple(video.times[place] for place in params.places)
+    return (replace(video, pixels=pixels, indices=tuple(indices), times=times, key=key),)
 
 
 def _altered(params: GroundItem, seed: int, videos: Sequence[VideoInput]) -> Pixels:

@@ -8,18 +8,19 @@ Example:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from viubench.datasets import download, loader, pretext_items, subtitles
 from viubench.datasets.dataset import Dataset
 from viubench.datasets.download import Progress, silent
-from viubench.errors import ViubenchError
-from viubench.pretext import build
+from viubench.errors import ViubenchError, did_you_mean
+from viubench.pretext import build, fewer_frames
 from viubench.runner.config import EvalConfig
 from viubench.runner.protocols import protocol_of
-from viubench.schema import Recipe, Sampling, Suite, Task
+from viubench.schema import Recipe, Sample, Sampling, Suite, Task
 from viubench.tasks.registry import Catalogue, Selection, load_task
 
 LMMS = "lmms:"  # begins the name of a task of the installed lmms-eval
@@ -43,6 +44,7 @@ class Collector:
     suites: list[Suite] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     catalogue: Catalogue = field(init=False)
+    _known: set[str] = field(default_factory=set)
 
     def collect(self) -> Collector:
         """Every sample of the tasks, suites, folders and lmms-eval tasks that were named; raises ViubenchError for an
@@ -76,7 +78,9 @@ class Collector:
         for folder in folders:
             self._folder(folder)
         if ours:
-            selection = self.catalogue.resolve(",".join(ours)).limited(self.config.limit)
+            named = self.catalogue.resolve(",".join(ours)).limited(self.config.limit)
+            self._known.update(task.task for task in named.tasks)
+            selection = named.without(self.config.excluded)
             for task in selection.tasks:  # before anything is fetched or built
                 protocol = protocol_of(self.config, self.catalogue, task.protocol)
                 if protocol.subtitles:
@@ -91,15 +95,27 @@ class Collector:
             self.datasets.append(
                 dataset.read(theirs, include_paths=include, pictures=pictures, limit=self.config.limit)
             )
+        self._exclude()
         return self
+
+    def _exclude(self) -> None:
+        """Leave out the excluded tasks of what was read, and the suites that they were of."""
+        left_out = self.config.excluded
+        self._known.update(name for one in self.datasets for name in one.tasks)
+        if unknown := sorted(left_out - self._known):
+            hint = did_you_mean(unknown[0], self._known, "viubench tasks list names them")
+            raise ViubenchError(f"{unknown[0]!r} is none of the tasks", where="--exclude", hint=hint)
+        self.datasets = [one.without(left_out) for one in self.datasets if one.tasks.keys() - left_out]
+        self.suites = [suite for suite in self.suites if not left_out & set(suite.tasks)]
+        if left_out and not self.datasets:
+            raise ViubenchError("every task is left out", where="--exclude")
 
     def _items(self, folder: Path) -> Dataset:
         return pretext_items.read(folder, self.catalogue, self.config.cache, self.config.videos_folder)
 
     def _folder(self, folder: Path) -> None:
         """All items of a build folder, or all published rows in a folder."""
-        self._refuse_sampling(folder)
-        built = self._items(folder)
+        built = self._ready(folder)
         suites = [suite for suite in self.catalogue.suites.values() if set(suite.tasks) == set(built.tasks)]
         named = [suite for suite in suites if suite.suite == built.recipe]
         self.suites += named or suites[:1]
@@ -121,10 +137,9 @@ class Collector:
                 if counts[entry.task] < entry.n
             ]
             return
-        self._refuse_sampling(ready)
         inner = ready / names  # the sub-folder of the suite's name, where there is one
         inside = (inner / "items.jsonl").exists() or list(inner.glob("*.parquet"))
-        built = self._items(inner if inside else ready)
+        built = self._ready(inner if inside else ready, tasks)
         all_of_it = built.published or ready.is_file()
         self._add(built, {entry.task: None if all_of_it else entry.n for entry in selection.recipe.items}, tasks)
 
@@ -174,16 +189,34 @@ class Collector:
 
     @property
     def _sets_sampling(self) -> bool:
-        named = any(path.startswith("sampling.") for path in self.config.set or ())
-        return bool(self.config.frames or self.config.fps or named)
+        return bool(self.config.frames or self.config.fps or self._sets("sampling."))
 
-    def _refuse_sampling(self, ready: Path) -> None:
-        if self._sets_sampling:
+    def _sets(self, group: str) -> bool:
+        return any(path.startswith(group) for path in self.config.set or ())
+
+    def _ready(self, folder: Path, wanted: Collection[str] | None = None) -> Dataset:
+        """Items that were built before, all or those of the `wanted` tasks, of which `--frames` shows fewer frames."""
+        built, frames = self._items(folder), self.config.frames
+        self._known.update(built.tasks)
+        unwanted = set() if wanted is None else built.tasks.keys() - wanted
+        built = built.without(self.config.excluded | unwanted)
+        if self._sets_sampling and (built.published or not frames or self._sets("sampling.") or self.config.fps):
             raise ViubenchError(
-                "ready items fix their frames: --frames, --fps and --set sampling cannot change them",
-                where=str(ready),
+                "ready items fix their frames: --frames may show fewer of built ones, --fps and --set sampling none",
+                where=str(folder),
                 hint="build items with another sampling, or give --videos and task names",
             )
+        if not frames:
+            return built
+        samples: list[Sample] = []
+        for name, task in built.tasks.items():
+            samples += fewer_frames.asked((one for one in built.samples if one.task == name), task, frames)
+        counts = Counter(one.task for one in samples if fewer_frames.hidden(one))
+        self.notes += [
+            f"{name}: {count} of its items show nothing of the altered part at {frames} frames"
+            for name, count in counts.items()
+        ]
+        return replace(built, samples=samples)
 
     def _add(self, built: Dataset, sizes: Mapping[str, int | None], tasks: Mapping[str, Task]) -> None:
         """The first so many items of each of these tasks."""

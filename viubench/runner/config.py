@@ -80,7 +80,10 @@ class EvalConfig:
         thinking: "on" or "off"; by default as the model does.
         set: any other field of the protocol by its path, such as {"decoding.min_p": 0.1}.
         limit: the first so many samples of each task.
+        shard: "i/n", the i-th of n parts of the run, to be merged when all are finished.
         seed: of items and of the random engine.
+        name: label of the run in tables and pages; the model's name where None.
+        exclude: tasks that are left out, by name.
         out: run folder; a temporary one, deleted with the returned run, where None.
         resume: keep the records that are there; False starts the folder again.
         frame_cache: folder of decoded frames.
@@ -121,7 +124,10 @@ class EvalConfig:
     thinking: str | None = None
     set: Mapping[str, Any] | None = None
     limit: int | None = None
+    shard: str | None = None
     seed: int = 0
+    name: str | None = None
+    exclude: str | Iterable[str] = ()
     out: PathLike | None = None
     resume: bool = True
     frame_cache: PathLike | None = None
@@ -142,6 +148,8 @@ class EvalConfig:
         for option, least in LEAST.items():
             if (value := getattr(self, option)) is not None and value < least:
                 raise ViubenchError(f"{option} is {value:g}: at least {least:g} is needed", where=option)
+        if self.name is not None and not self.name.strip():
+            raise ViubenchError("the name of the run is empty", where="--name")
 
     @cached_property
     def names(self) -> tuple[str | Task, ...]:
@@ -156,6 +164,12 @@ class EvalConfig:
         if not names:
             raise ViubenchError("no task was named", hint="for example: --tasks viubench-mini")
         return tuple(names)
+
+    @cached_property
+    def excluded(self) -> frozenset[str]:
+        """The tasks of `exclude`, one by one; commas part them."""
+        several = [self.exclude] if isinstance(self.exclude, str) else self.exclude
+        return frozenset(part.strip() for one in several for part in one.split(",") if part.strip())
 
     @property
     def decoders(self) -> int:

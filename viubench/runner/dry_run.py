@@ -18,6 +18,7 @@ from viubench.runner.evaluate import open_engine, plan_run
 from viubench.runner.memory import MemoryCheck
 from viubench.runner.needs import needs_of
 from viubench.runner.plan import Plan
+from viubench.runner.sharding import part_of
 from viubench.runner.whole_files import require_whole_files
 from viubench.storage.run_dir import RunFolder
 
@@ -41,7 +42,7 @@ def forecast(config: EvalConfig) -> DryRun:
     engine, layout = open_engine(config)
     config = replace(config, engine_args=layout.engine_args)
     with RunFolder.claim(config.run_folder):
-        plan = plan_run(config, engine.frame_format)
+        plan = part_of(plan_run(config, engine.frame_format), config.shard)
     require_engine(plan, engine)
     require_whole_files(plan, engine.kind, engine.needs_media)
     engine.prepare(plan.evaluators, plan.blind_answers)

@@ -3,7 +3,7 @@
 Example:
     with ActiveRun.open(EvalConfig(engine="oracle", tasks="viubench-mini", videos="clips", out="runs/a")) as run:
         in_event_loop(run.answer())
-        results = run.finish()
+        run.finish()
 
 What a user should know is logged to the logger `viubench` and to `run.log` in the run folder.
 """
@@ -38,8 +38,9 @@ from viubench.runner.parallel.worker import ReplicaSpec
 from viubench.runner.patience import Patience
 from viubench.runner.pipeline import Pipeline
 from viubench.runner.plan import Plan
+from viubench.runner.sharding import part_of, shard_of
 from viubench.runner.whole_files import require_whole_files
-from viubench.schema import Manifest, Record, RecordState, Results, ScoredRecord
+from viubench.schema import Manifest, Record, RecordState, ScoredRecord
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
 from viubench.storage.record_log import DAMAGED
@@ -72,7 +73,8 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         self.layout = layout
         self.folder = folder
         self.out = folder.path
-        self.plan = plan
+        self.whole = plan
+        self.plan = part_of(plan, config.shard)
         self._described: Described = engine
         self._log_file = ExitStack()
 
@@ -82,6 +84,8 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         Raises ViubenchError for options that cannot be honoured, missing data, a folder of another run."""
         if config.debug:
             os.environ["VIUBENCH_DEBUG"] = "1"
+        if config.shard is not None:
+            shard_of(config.shard)
         require_memory()
         engine, layout = open_engine(config)
         config = replace(config, engine_args=layout.engine_args)  # without those that are Ray's
@@ -102,7 +106,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         """Answer every sample that has no record yet. Raises ViubenchError: too much of the media is missing, too many
         prompts are too long, the engine cannot start or be trusted, or the folder holds another run."""
         if self.engine.needs_media:
-            refuse_missing(self.plan, self.config.max_errors)
+            refuse_missing(self.whole, self.config.max_errors)
             for line in preflight.frames_beyond(self.plan, self.config.cache.max_bytes):
                 log.warning("%s", line)
         warn_before_start(self.config, self.plan, self.engine, self.layout.replicas or 1)
@@ -128,15 +132,14 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
                 if isinstance(answering, Pipeline) and self.engine.needs_media and answering.stages.summary():
                     log.info("%s", answering.stages.summary())
 
-    def finish(self) -> Results:
-        """Aggregate the records and write `results.json`."""
-        results = summarise(record_log.read(self.out, ScoredRecord), self.manifest())
-        self.folder.write_results(results)
+    def finish(self) -> None:
+        """Aggregate the records and write `results.json`; a shard has none, its merged run has."""
+        if self.plan.shard is None:
+            self.folder.write_results(summarise(record_log.read(self.out, ScoredRecord), self.manifest()))
         if failed := failures(self.out):
             log.warning("%d of %d answers failed:", sum(failed.values()), self.plan.answers)
             for line, count in failed.items():
                 log.warning("  %d x %s", count, line)
-        return results
 
     def manifest(self) -> Manifest:
         """The manifest as far as the engine is known."""
@@ -148,7 +151,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
     @contextmanager
     def _answering(self) -> Iterator[loop.Answering]:
         """One engine of this process, or several in processes of their own."""
-        strips = frozenset(sample.id for sample in planning.limited(self.plan.samples, self.config.filmstrips))
+        strips = frozenset(sample.id for sample in planning.limited(self.whole.samples, self.config.filmstrips))
         if self.layout.replicas is None:
             with (
                 KillablePool(self.config.decoders, DECODE_SECONDS) if self.engine.needs_media else nullcontext() as pool

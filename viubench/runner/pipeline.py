@@ -29,6 +29,7 @@ from viubench.scoring.reasoning import part
 from viubench.video import filmstrip
 from viubench.video.frames import VideoInput
 from viubench.video.loader import FRAME_BYTES, ByteBudget, FrameRequest, Media
+from viubench.video.sampling import largest
 
 LOOK_AHEAD = 4
 """Samples whose frames are made ready while the engine is busy with others."""
@@ -204,10 +205,13 @@ def frame_requests(sample: Sample, plan: Plan) -> list[FrameRequest]:
         share = len(sample.clips) if protocol.frame_budget == "per_item" else 1
         sampling = protocol.sampling.model_copy(update={"frames": max(protocol.sampling.frames // max(share, 1), 1)})
         return [(root, clip, sampling, protocol.resize) for clip in sample.clips]
-    second = sample.pretext.other
+    second, resize = sample.pretext.other, protocol.resize
+    if sample.pretext.shown and (resize.tokens or resize.total_pixels):  # a budget is shared by those that are shown
+        most = int(largest(resize, len(sample.pretext.shown)))
+        resize = resize.model_copy(update={"max_pixels": most, "tokens": None, "total_pixels": None})
     indices = (sample.pretext.indices, *([second.indices] if second else []))
     fixed = [Sampling(kind="indices", indices=numbers) for numbers in indices]
-    return [(root, clip, how, protocol.resize) for clip, how in zip(sample.clips, fixed, strict=True)]
+    return [(root, clip, how, resize) for clip, how in zip(sample.clips, fixed, strict=True)]
 
 
 def frame_info(videos: Sequence[VideoInput]) -> tuple[FrameInfo, tuple[str, ...]]:

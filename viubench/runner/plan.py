@@ -12,7 +12,7 @@ from pathlib import Path
 
 from evaluators import Constraint, Evaluator
 from evaluators.published import Rule
-from viubench.schema import Protocol, Sample, Suite, Task, TaskEntry, content_hash
+from viubench.schema import Protocol, Sample, Shard, Suite, Task, TaskEntry, content_hash
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Plan:
         entries: what the manifest holds of each task.
         notes: what a user should know before the run, one sentence each.
         seed: of the run.
+        shard: which part of the run this is, where it is one: then `samples` are those of the part alone.
     """
 
     samples: Sequence[Sample]
@@ -54,6 +55,7 @@ class Plan:
     entries: Mapping[str, TaskEntry] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seed: int = 0
+    shard: Shard | None = None
 
     @property
     def answers(self) -> int:

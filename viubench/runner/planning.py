@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -76,8 +76,9 @@ def make_plan(config: EvalConfig, out: Path, frames: FrameFormat | None = None, 
             if name in tasks:
                 raise ViubenchError(f"{name} is given twice", where="--tasks", hint="name each task in one place")
             own = PUBLISHED if dataset.published else task.protocol
+            given = replace(config, frames=dataset.frames) if dataset.frames and not config.frames else config
             tasks[name], roots[name] = task, dataset.videos
-            resolved = resolve(config, sources.catalogue, own, frames, task)
+            resolved = resolve(given, sources.catalogue, own, frames, task)
             protocols[name] = resolved.protocol
             if resolved.protocol.subtitles:
                 subtitles.require(task, resolved.protocol)
@@ -117,7 +118,7 @@ def _refuse_more_frames(samples: Iterable[Sample], most: int) -> None:
     """Raise ViubenchError for built items that show a video of more than `most` frames."""
     for sample in samples:
         item = sample.pretext
-        shown = len(item.indices) // (len(item.order) if isinstance(item, JigsawItem) else 1) if item else 0
+        shown = len(item.places) // (len(item.order) if isinstance(item, JigsawItem) else 1) if item else 0
         if shown > most:
             hint = f"build the items for it: --videos FOLDER --frames {most}"
             raise ViubenchError(f"{sample.id} shows {shown} frames, the model takes {most} of a video", hint=hint)
@@ -132,6 +133,8 @@ def manifest(plan: Plan, engine: Described, config: EvalConfig) -> Manifest:
     model = {"name": name} | {
         key: settings.pop(key) for key in ("path", "revision", "fingerprint", "architecture") if key in settings
     }
+    if config.name is not None:
+        model |= {"name": config.name, "id": name}
     return Manifest(
         argv=list(config.argv) or command.typed(config),
         model=model,
@@ -143,6 +146,7 @@ def manifest(plan: Plan, engine: Described, config: EvalConfig) -> Manifest:
         seed=config.seed,
         hardware={"machine": platform.machine(), "cores": os.cpu_count(), "python": sys.version.split()[0]},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
+        shard=plan.shard,
     )
 
 

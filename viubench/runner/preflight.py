@@ -70,7 +70,8 @@ def shown(sample: Sample, clips: Sequence[tuple[Shown, bool]]) -> tuple[list[Sho
         return [video for video, _ in clips], exact
     video, times = clips[0][0], pretext.times
     if not isinstance(pretext, JigsawItem):
-        return [Shown(video.frames, video.height, video.width, times[:-1])], exact
+        told = tuple(times[place] for place in pretext.places)
+        return [Shown(len(told), video.height, video.width, told)], exact
     count, step = len(pretext.order), (times[-1] - times[0]) / video.frames
     size = video.frames // count
     return [Shown(size, video.height, video.width, tuple(step * k for k in range(size)))] * count, exact

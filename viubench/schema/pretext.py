@@ -212,6 +212,13 @@ class _Drawn(Strict):
     indices: tuple[int, ...]
     times: tuple[float, ...]
     other: Annotated[Borrowed | None, Field(exclude_if=lambda other: other is None)] = None
+    shown: Annotated[tuple[int, ...], Field(exclude_if=lambda places: not places)] = ()
+    """Places (0..T-1) of the frames a model is shown, where not all (see `viubench.pretext.fewer_frames`)."""
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The places of the frames that are shown, all of them included."""
+        return self.shown or tuple(range(self.frames))
 
 
 class GroundItem(_Drawn):

@@ -337,6 +337,23 @@ class ProtocolEntry(Protocol):
         return cls(**dict(protocol), recorded_hash=protocol.hash())
 
 
+class Shard(Strict):
+    """Which part of a run is in a folder: the shard `number`, from 1, of `of`, which gets so many `answers`."""
+
+    number: int
+    of: int
+    answers: int
+
+
+class MergedShard(Strict):
+    """What the manifest of a merged run keeps of one of its shards."""
+
+    number: int
+    argv: list[str]
+    started: str
+    hardware: dict[str, Any]
+
+
 class Manifest(Strict):
     """`manifest.json`: everything needed to describe a run and to repeat it."""
 
@@ -355,3 +372,7 @@ class Manifest(Strict):
     started: str
     imported: Annotated[Imported | None, Field(exclude_if=lambda imported: imported is None)] = None
     """The files that the answers are from, where another harness wrote them."""
+    shard: Annotated[Shard | None, Field(exclude_if=lambda shard: shard is None)] = None
+    """Where the folder holds a part of a run; `tasks` are those of the whole run all the same."""
+    merged: Annotated[list[MergedShard], Field(exclude_if=lambda shards: not shards)] = []
+    """The shards that a merged run was made of."""

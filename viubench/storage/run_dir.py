@@ -49,12 +49,13 @@ OWN = (*STARTED, "items", "pictures", ".lock")
 class RunFolder(AbstractContextManager["RunFolder"]):
     """One run on disk, open for appending by one process at a time."""
 
-    def __init__(self, path: Path, lock: BaseFileLock, fresh: bool) -> None:
+    def __init__(self, path: Path, lock: BaseFileLock, fresh: bool, new: bool) -> None:
         self.path = path
         self.fresh = fresh
         self.done: set[tuple[str, int]] = set()
         self.damaged = 0
         self._lock = lock
+        self._new = new
         self._file: FileIO | None = None
         self._failed: ViubenchError | None = None
         self._size = 0
@@ -64,6 +65,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
     def claim(cls, path: Path, *, fresh: bool = False) -> Self:
         """Create or reopen the folder and lock it; raises ViubenchError where another process writes to it, or other
         things are in it."""
+        new = not path.exists()
         output.file(path / "results.json", "--out")
         foreign = [p.name for p in path.iterdir() if p.name not in OWN and p.suffix != atomic.ASIDE]
         if foreign and not (path / "manifest.json").exists():
@@ -71,7 +73,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
                 f"{path} is not a run and not empty (it holds {foreign[0]!r})", where="--out", hint="name a new folder"
             )
         lock = locking.acquire(path / ".lock", f"another process is writing to {path}", where="--out")
-        return cls(path, lock, fresh)
+        return cls(path, lock, fresh, new)
 
     def begin(self, manifest: Manifest) -> None:
         """Start the run, or resume the one in the folder; raises ViubenchError where that is one of another model,
@@ -144,6 +146,8 @@ class RunFolder(AbstractContextManager["RunFolder"]):
                     os.fsync(file.fileno())
         finally:
             self._lock.release()
+            if self._new and {one.name for one in self.path.iterdir()} <= {".lock"}:  # nothing came of it
+                shutil.rmtree(self.path)
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -156,6 +160,17 @@ CONNECTION = frozenset(_REACHED.split())
 
 def check_same(old: Manifest, new: Manifest, path: Path) -> None:
     """Refuse to mix two runs in one folder; the message names what differs, and both values."""
+    if differs := difference(old, new):
+        raise ViubenchError(
+            f"{path} holds a run with another {differs}",
+            where="--out",
+            hint="name another folder, or add --fresh to start this one again",
+        )
+
+
+def difference(old: Manifest, new: Manifest, shards: bool = True) -> str:
+    """What makes two manifests those of different runs, with both values: "seed: 0 there, 1 now"; "" where nothing
+    does. `shards`: whether two shards of one run are different."""
     args = [{k: v for k, v in (m.engine.get("args") or {}).items() if k not in CONNECTION} for m in (old, new)]
     for what, was, now in (
         ("model", old.model, new.model),
@@ -166,13 +181,11 @@ def check_same(old: Manifest, new: Manifest, path: Path) -> None:
         ("set of tasks", sorted(old.tasks), sorted(new.tasks)),
         ("protocol", old.protocols, new.protocols),
         ("task definition or other items", old.tasks, _as_told(new.tasks, old.tasks)),
+        ("--shard", *(f"{m.shard.number}/{m.shard.of}" if shards and m.shard else None for m in (old, new))),
     ):
         if was != now:
-            raise ViubenchError(
-                f"{path} holds a run with another {what}{_difference(was, now)}",
-                where="--out",
-                hint="name another folder, or add --fresh to start this one again",
-            )
+            return f"{what}{_difference(was, now)}"
+    return ""
 
 
 def _as_told(tasks: dict[str, TaskEntry], by: dict[str, TaskEntry]) -> dict[str, TaskEntry]:
@@ -207,7 +220,8 @@ def read_manifest(path: Path) -> Manifest:
 def read_results(path: Path) -> Results:
     """The results of a finished run; ViubenchError when it is unfinished or not a run, or its manifest was changed."""
     if (path / "manifest.json").exists() and not (path / "results.json").exists():
-        raise ViubenchError(f"{path} is not finished", where=str(path), hint="rerun the same command to resume")
+        why, hint = unfinished(path)
+        raise ViubenchError(f"{path} {why}", where=str(path), hint=hint)
     results = read_file(path, "results.json", Results)
     if results.manifest_hash and results.manifest_hash != _manifest_hash(_json(path, "manifest.json")):
         raise ViubenchError(
@@ -217,6 +231,13 @@ def read_results(path: Path) -> Results:
             exit_code=Exit.INVALID_RUN,
         )
     return results
+
+
+def unfinished(path: Path) -> tuple[str, str]:
+    """Why a run folder has no results, and what to do."""
+    if (shard := read_manifest(path).shard) is None:
+        return "is not finished", "rerun the same command to resume"
+    return f"is shard {shard.number} of {shard.of}", "viubench merge SHARDS --out RUN makes one run of all of them"
 
 
 def _manifest_hash(data: Any) -> str:

@@ -11,7 +11,7 @@ with `_` are only there to be included.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -47,6 +47,12 @@ class Selection:
             return self
         entries = [entry.model_copy(update={"n": min(entry.n, limit)}) for entry in self.recipe.items]
         return replace(self, recipe=self.recipe.model_copy(update={"items": entries}))
+
+    def without(self, names: Set[str]) -> Selection:
+        """The same without these tasks."""
+        entries = [entry for entry in self.recipe.items if entry.task not in names]
+        tasks = tuple(task for task in self.tasks if task.task not in names)
+        return replace(self, tasks=tasks, recipe=self.recipe.model_copy(update={"items": entries}))
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,7 @@ def _context() -> BaseContext:
     """How workers are started."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
-    multiprocessing.set_forkserver_preload(["viubench.video.frame_cache"])  # not the program's main module
+    multiprocessing.set_forkserver_preload(["viubench.video.decoder_server"])  # not the program's main module
     return multiprocessing.get_context("forkserver")
 
 
