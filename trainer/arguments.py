@@ -8,7 +8,7 @@ Example:
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -125,7 +125,7 @@ def _names(kind: Any) -> list[str]:
     return sorted(field.name for field in fields(kind) if field.init)
 
 
-def _refuse_fields(names: Sequence[str], known: Sequence[str]) -> None:
+def _refuse_fields(names: Iterable[str], known: Sequence[str]) -> None:
     """Raises ViubenchError for a field under `trl` that is not `known` to TRL, or that cannot be set there."""
     for name in names:
         if name in TrainConfig.model_fields:

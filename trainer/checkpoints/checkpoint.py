@@ -69,7 +69,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def read_state(checkpoint: Path, run: str) -> dict[str, Any]:
-    """The state that this project's trainer saved in `checkpoint`, after its files were checked against the list. Raises
+    """The state that this project's trainer saved in `checkpoint`, whose files are checked first. Raises
     ViubenchError for a missing or damaged file, or a checkpoint of another `run` (see `model_card.build_manifest`)."""
     problem = "" if marked(checkpoint) else "a file is missing, or has another size than in its list of files"
     for name, (_, digest) in {} if problem else json.loads((checkpoint / FILES).read_bytes()).items():

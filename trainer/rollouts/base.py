@@ -31,12 +31,15 @@ class RolloutSource(Protocol):
 
     def sync_weights(self) -> None:
         """Load the policy's present weights; called after they have changed."""
+        return
 
     def sleep(self) -> None:
         """Free the device for the update, until it is asked again."""
+        return
 
     def close(self) -> None:
         """Free its resources; safe to call twice."""
+        return
 
 
 class PolicyRollouts(RolloutSource):

@@ -39,7 +39,7 @@ def overrides(config: TrainConfig, written: VerlExport, out: Path, *, gpus: int 
     `check_supported`."""
     check_supported(config, gpus * nodes)
     syntax = Environment(undefined=StrictUndefined, trim_blocks=True, finalize=hydra_value)  # noqa: S701  (no HTML)
-    told = {"micro": _micro_batch(config), "longest": written.max_prompt + config.max_completion_length}
+    told: dict[str, Any] = {"micro": _micro_batch(config), "longest": written.max_prompt + config.max_completion_length}
     told |= {"losses": LOSSES, "save_steps": SAVE_STEPS, "out": out.resolve(), "gpus": gpus, "nodes": nodes}
     return syntax.from_string(TEMPLATE.read_text("utf-8")).render(config=config, written=written, **told).splitlines()
 

@@ -84,7 +84,7 @@ def checks(
     return [
         Check("python", True, f"{answer['python']} at {python}"),
         *(_version(name, answer[name]) for name in NEEDED),
-        _gpus(*answer["GPUs"], gpus, nodes),
+        _gpus(answer["GPUs"], gpus, nodes),
         *_checkpoint(config, model, next(filter(None, answer["processor"]))),
         *(_space(*place) for place in places),
     ]
@@ -125,7 +125,8 @@ def _version(name: str, version: str | None) -> Check:
     return Check(name, True, version)
 
 
-def _gpus(names: list[str] | None, error: str, gpus: int, nodes: int) -> Check:
+def _gpus(found: tuple[list[str] | None, str], gpus: int, nodes: int) -> Check:
+    names, error = found
     detail = f"{len(names)} here ({names[0]})" if names else error or "torch sees none"
     if len(names or ()) >= gpus:
         return Check("GPUs", True, detail + (f", {gpus} required on each of {nodes} nodes" if nodes > 1 else ""))
