@@ -74,11 +74,9 @@ class Questions:
         """The items that `config` names, every one with an answer and a video that is there.
 
         `tests` are folders of test items; `multiple` is the pixel multiple of the model's patches, when it is known;
-        without `need_validation`, a configuration may lack validation items.
-
-        Raises:
-            ViubenchError: no items of a task, an item without an answer, a missing video, one task with two
-                evaluators, or two folders that share a video (the same file, or equal bytes elsewhere).
+        without `need_validation`, a configuration may lack validation items. Raises ViubenchError for no items of a
+        task, an item without an answer, a missing video, one task with two evaluators, or two folders that share a
+        video (the same file, or equal bytes elsewhere).
         """
         videos = Path(config.items.videos) if config.items.videos else None
         folders = {
@@ -96,15 +94,10 @@ class Questions:
         tasks = splits["training"].tasks
         held_out = splits.get("validation", Dataset(tasks, [], Path()))
         if odd := [name for name, task in tasks.items() if held_out.tasks[name].evaluator != task.evaluator]:
-            raise ViubenchError(
-                f"{odd[0]} has another evaluator in the validation items than in the training items",
-                where=config.items.validation,
-                hint="build both from one task file",
-            )
-        tested = {
-            f"test ({folder})": pretext_items.read(folder, catalogue, store, option="--tests") for folder in tests
-        }
-        refuse_shared({name: identities(built, store) for name, built in (splits | tested).items()})
+            said = f"{odd[0]} has another evaluator in the validation items than in the training items"
+            raise ViubenchError(said, where=config.items.validation, hint="build both from one task file")
+        splits |= {f"test ({name})": pretext_items.read(name, catalogue, store, option="--tests") for name in tests}
+        refuse_shared({name: identities(built, store) for name, built in splits.items()})
         limits = {task: mix.limit for task, mix in config.tasks.items()}
         train = _plan(splits["training"], config, catalogue, limits, multiple)
         return cls(config, tasks, train, _plan(held_out, config, catalogue, dict.fromkeys(limits), multiple), store)
@@ -115,10 +108,8 @@ class Questions:
         return self.train.evaluators
 
     def batch(self, step: int) -> list[Sample]:
-        """The questions of step `step` (from 0), a pure function of (seed, step).
-
-        Tasks come by their weights, exact to one question; a task's items once an epoch, in a new order each epoch.
-        """
+        """The questions of step `step` (from 0), a pure function of (seed, step): tasks by their weights, exact to one
+        question, a task's items once an epoch, in a new order each epoch."""
         size = self.config.train_batch_size
         self._drawn += islice(self._mixture, max((step + 1) * size - len(self._drawn), 0))
         turns = self._drawn[step * size : (step + 1) * size]
@@ -138,9 +129,8 @@ class Questions:
             ]
             return shown(sample, loaded)
         except MediaError as error:
-            raise ViubenchError(
-                f"the video of an item cannot be used: {error}", where=f"item {sample.id}", hint="build the items again"
-            ) from None
+            said = f"the video of an item cannot be used: {error}"
+            raise ViubenchError(said, where=f"item {sample.id}", hint="build the items again") from None
 
     def hash(self) -> str:
         """16 hex digits over the training and validation items; with `TrainConfig.hash` it identifies a run."""
@@ -185,11 +175,9 @@ def identities(built: Dataset, store: FrameCache) -> dict[str, str]:
             names |= {str(path): name for name, path in located(clip, built.videos)}
             names[clip.content or store.content(clip, built.videos)] = clip.path or clip.frame_files[0]
         except MediaError as error:
-            raise ViubenchError(
-                f"the video of an item cannot be used: {error}",
-                where=str(built.videos),
-                hint="give the folder the videos are in now (--videos, items.videos), or build the items again",
-            ) from None
+            hint = "give the folder the videos are in now (--videos, items.videos), or build the items again"
+            said = f"the video of an item cannot be used: {error}"
+            raise ViubenchError(said, where=str(built.videos), hint=hint) from None
     return names
 
 
@@ -201,11 +189,9 @@ def refuse_shared(splits: Mapping[str, Mapping[str, str]]) -> None:
             other, twin = known.setdefault(identity, (split, video))
             if other != split:
                 same = f"{video} (there {twin})" if video != twin else video
-                raise ViubenchError(
-                    f"the {other} and the {split} items share a source video: {same}",
-                    where="items",
-                    hint="build them from different videos, or the scores say nothing about unseen ones",
-                )
+                hint = "build them from different videos, or the scores say nothing about unseen ones"
+                said = f"the {other} and the {split} items share a source video: {same}"
+                raise ViubenchError(said, where="items", hint=hint)
 
 
 def _chosen(built: Dataset, config: TrainConfig, folder: str) -> Dataset:
@@ -213,11 +199,8 @@ def _chosen(built: Dataset, config: TrainConfig, folder: str) -> Dataset:
     samples = [sample for sample in built.samples if sample.task in config.tasks]
     missing = sorted(set(config.tasks) - {sample.task for sample in samples})
     if missing:
-        raise ViubenchError(
-            f"there is no item of {missing[0]}",
-            where=folder,
-            hint=f"there are: {', '.join(built.tasks) or 'none'}; build the task too, or take it out of the mixture",
-        )
+        hint = f"there are: {', '.join(built.tasks) or 'none'}; build the task too, or take it out of the mixture"
+        raise ViubenchError(f"there is no item of {missing[0]}", where=folder, hint=hint)
     refuse_unanswered(samples)
     return Dataset({name: built.tasks[name] for name in config.tasks}, samples, built.videos)
 

@@ -21,13 +21,8 @@ from viubench.errors import ViubenchError
 from viubench.storage.run_dir import read_manifest
 from viubench.system import child_process
 
-FOLDER = "evaluations"
-
-LAUNCHED = (
-    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "MASTER_ADDR", "MASTER_PORT",
-    "ACCELERATE_", "FSDP_", "TORCHELASTIC_",
-)  # fmt: skip
-"""Variables (or how they begin) that torchrun and accelerate set; an engine would wait for other processes."""
+LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "ACCELERATE_", "FSDP_", "TORCHELASTIC_")
+"""How variables begin that torchrun and accelerate set; an engine would wait for other processes."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class HarnessEvaluation:
 
     def __call__(self, step: int) -> None:
         """Evaluate the checkpoint after `step` steps; ViubenchError where the run failed."""
-        run = self.out / FOLDER / f"step-{step:06d}"
+        run = self.out / "evaluations" / f"step-{step:06d}"
         run.parent.mkdir(parents=True, exist_ok=True)
         log = run.with_suffix(".log")
         command = self.command(self.out / f"checkpoint-{step:06d}", run)
@@ -49,11 +44,8 @@ class HarnessEvaluation:
         code = child_process.run([sys.executable, *command], log, environment=environment)
         if code:
             last = " ".join(log.read_text(encoding="utf-8", errors="replace").split())[-400:]
-            raise ViubenchError(
-                f"the evaluation after {step} steps ended with exit code {code}: {last}",
-                where=str(log),
-                hint="rerun the same command to resume",
-            )
+            said = f"the evaluation after {step} steps ended with exit code {code}: {last}"
+            raise ViubenchError(said, where=str(log), hint="rerun the same command to resume")
 
     def command(self, checkpoint: Path, run: Path) -> list[str]:
         """Arguments of Python that evaluate `checkpoint` into the run folder `run`."""

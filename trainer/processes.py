@@ -24,9 +24,6 @@ T = TypeVar("T")
 TIMEOUT = timedelta(hours=2)
 """How long a process waits for the others: the main one saves and evaluates alone."""
 
-PR_SET_PDEATHSIG = 1
-"""Of prctl(2): the signal a process gets when its parent ends."""
-
 
 @dataclass(frozen=True)
 class Processes:
@@ -38,12 +35,9 @@ class Processes:
 
     @classmethod
     def join(cls, device: str = "") -> Processes:
-        """This process among those that were started together, or alone.
-
-        `device` is "cpu" or "cuda" ("cuda:N" for a single process); empty is a GPU where there is one. A single process
-        takes one GPU and says so where there are more. Raises ViubenchError for more processes than GPUs, and for
-        another device.
-        """
+        """This process among those that were started together, or alone, on `device`: cpu, cuda, for a single process
+        cuda:N, and by default a GPU where there is one; it says so where there are more. Raises ViubenchError for more
+        processes than GPUs, and for another device."""
         rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         here = int(os.environ.get("LOCAL_WORLD_SIZE", str(size)))
         if not re.fullmatch(r"(cpu|cuda(:\d+)?)?", device):
@@ -53,7 +47,7 @@ class Processes:
             kind = _gpu(kind, number, size, here)
         if size > 1 and sys.platform == "linux":
             # Die when torchrun is killed: it starts us in sessions of our own, where we would train on unseen.
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         return cls(rank, size, kind)
 
     @property

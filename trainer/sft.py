@@ -37,16 +37,12 @@ if TYPE_CHECKING:
 FOLDER = "warm-start"
 """The warm start's folder, below the run's folder."""
 
-PASSED_WEIGHT = 0.05
-"""Weight of a task that has passed, against one that has not: seldom, but it must not be forgotten."""
-
-REQUIRED_PASSES = 2
-"""Validations in a row in which a task must pass: one alone may be luck."""
+PASSED_WEIGHT, REQUIRED_PASSES = 0.05, 2
+"""Weight of a task that has passed, against one that has not (it must not be forgotten), and validations in a row in
+which a task must pass: one alone may be luck."""
 
 ABOVE_CONSTANT = 0.05
 """A threshold must be so much above the best constant answer, or passing it would mean nothing."""
-
-STREAM = "warm-start"
 
 
 @dataclass
@@ -80,7 +76,7 @@ class Curriculum:
         total, batch = sum(self.drawn.values()), []
         # Continued at the questions so far, so that rare tasks are not left out of every batch.
         for task, _ in islice(mixture(weights), total, total + warm.train_batch_size):
-            batch.append(questions.draw(STREAM, task, self.drawn[task]))
+            batch.append(questions.draw("warm-start", task, self.drawn[task]))
             self.drawn[task] += 1
         return batch
 
@@ -88,26 +84,23 @@ class Curriculum:
 def warm_start(config: TrainConfig, out: Path, questions: Questions, policy: Policy, **options: Any) -> Path:
     """Run, resume or skip (when finished) the warm start of the training in `out`; returns its last checkpoint.
 
-    `policy` is opened from the base model and changed in place; `options` are those of `Stage`.
-
-    Raises:
-        ViubenchError: the horizon ends with a task below its threshold (the state is saved), a threshold that a
-            constant answer passes, or as `Stage.run`.
+    `policy` is opened from the base model and changed in place; `options` are those of `Stage`. Raises ViubenchError
+    where the horizon ends with a task below its threshold (the state is saved), for a threshold that a constant answer
+    passes, or as `Stage.run`.
     """
-    if config.warm_start is None:
-        raise ViubenchError("the configuration has no warm start", where=config.run_name)
-    stage = WarmStage(config, out / FOLDER, questions, policy, config.warm_start, options)
-    check_thresholds(config.warm_start, stage.baselines)
+    warm = config.warm_start
+    assert warm is not None, "called only with a warm start"
+    stage = WarmStage(config, out / FOLDER, questions, policy, warm, options)
+    check_thresholds(warm, stage.baselines)
     last = stage.run(lambda: WarmStartTrainer(stage))
-    if below := [task for task in config.warm_start.thresholds if not stage.curriculum.passed(task)]:
-        due = (config.warm_start.thresholds[task] for task in below)
-        required = ", ".join(f"{task} {one.score:g} and {one.exact:g}" for task, one in zip(below, due, strict=True))
-        raise ViubenchError(
-            f"the warm start's {config.warm_start.max_steps} steps ended with {len(below)} of {len(config.tasks)} "
-            f"tasks below their thresholds (score and exact match: {required}); the last checkpoint is {last}",
-            where="warm_start",
-            hint="allow more steps, easier items or lower thresholds; GRPO cannot improve a task that is never right",
+    if below := {task: due for task, due in warm.thresholds.items() if not stage.curriculum.passed(task)}:
+        required = ", ".join(f"{task} {due.score:g} and {due.exact:g}" for task, due in below.items())
+        said = (
+            f"the warm start's {warm.max_steps} steps ended with {len(below)} of {len(config.tasks)} tasks below their"
         )
+        said += f" thresholds (score and exact match: {required}); the last checkpoint is {last}"
+        hint = "allow more steps, easier items or lower thresholds; GRPO cannot improve a task that is never right"
+        raise ViubenchError(said, where="warm_start", hint=hint)
     return last
 
 
@@ -201,8 +194,6 @@ def check_thresholds(warm: WarmStart, baselines: Mapping[str, float]) -> None:
     for task, threshold in warm.thresholds.items():
         constant = baselines[f"floor/{task}"]
         if threshold.score < constant + ABOVE_CONSTANT:
-            raise ViubenchError(
-                f"the threshold of {task} is {threshold.score:.2f}, and a constant answer scores {constant:.2f}",
-                where="warm_start.thresholds",
-                hint=f"set it to {constant + ABOVE_CONSTANT:.2f} at least",
-            )
+            said = f"the threshold of {task} is {threshold.score:.2f}, and a constant answer scores {constant:.2f}"
+            hint = f"set it to {constant + ABOVE_CONSTANT:.2f} at least"
+            raise ViubenchError(said, where="warm_start.thresholds", hint=hint)

@@ -167,7 +167,7 @@ def test_a_scene_is_in_one_split_and_only_training_clips_are_drawn(
     monkeypatch.setattr(pipeline, "CUTS", dict.fromkeys(pipeline.CUTS, 10))
     monkeypatch.setattr(pipeline.Demo, "viubench", lambda self, *words: commands.append(words))
     config = pipeline.demo_config("tiny-clips", 0, "smooth", warm=True)
-    demo = pipeline.ClipsDemo(tmp_path, 0, None, config, 1, folder=tmp_path)
+    demo = pipeline.Demo(tmp_path, 0, None, config, 1, folder=tmp_path)
     for split in pipeline.CLIPS:
         demo.clips(split, tmp_path / "clips" / split)
     scenes = [path.name for path in (tmp_path / "clips").glob("*/*")]

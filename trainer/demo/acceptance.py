@@ -11,7 +11,7 @@ is the share of exactly right answers. Differences are paired by item, with inte
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -32,17 +32,12 @@ from viubench.storage.run_dir import read_records
 from viubench.tasks.registry import Catalogue
 from viubench.video.frame_cache import FrameCache
 
-GAIN = 0.03
-"""The paired interval of the gain over the warm start must lie above this."""
+GAIN, EXACT_GAIN = 0.03, 0.08
+"""The paired interval of the gain over the warm start must lie above the first, the gain in exact match be at least the
+second; a policy that only sharpens does not reach it."""
 
-EXACT_GAIN = 0.08
-"""Required gain in exact match over the warm start; a policy that only sharpens does not reach it."""
-
-ABOVE_CONSTANT = 0.2
-"""Required distance to the best constant answer."""
-
-NEAR_CONSTANT = 0.1
-"""With another item's video the score may be at most so far above the best constant answer."""
+ABOVE_CONSTANT, NEAR_CONSTANT = 0.2, 0.1
+"""Required distance to the best constant answer, and the one allowed with another item's video."""
 
 LEFT = 0.5
 """Different answers required, as a share of the warm start's."""
@@ -55,13 +50,9 @@ def summary(
 ) -> dict[str, Any]:
     """Score, exact match and controls over all tasks (the mean of theirs), and of each task below `tasks`.
 
-    Args:
-        runs: folders of the `RUNS` on the test items, and of the last checkpoint on swapped ones (question and answer
-            of one item, video of another).
-        items: folders of the `train`, `test` and `swapped` items.
-
-    Raises:
-        ViubenchError: a run lacks answers to some of the items.
+    `runs` are folders of the `RUNS` on the test items, and of the last checkpoint on swapped ones (question and answer
+    of one item, video of another); `items` those of the `train`, `test` and `swapped` items. Raises ViubenchError where
+    a run lacks answers to some of the items.
     """
     built = {name: pretext_items.read(folder, catalogue, store) for name, folder in items.items()}
     graders, train = evaluators_of(built["test"]), built["train"].samples
@@ -77,12 +68,12 @@ def summary(
             "constant_floor": constant_reward(constant, of_task(name, built["test"].samples), evaluator),
             "exact": {run: own[run].exact.mean() for run in RUNS},
             "distinct": {run: own[run].answer.nunique() for run in RUNS},
-            "diff": difference([own["warm"]], [own["grpo"]]),
+            "diff": difference(own["warm"], own["grpo"]),
         }
     mean = {name: fmean(task[name] for task in tasks.values()) for name in (*RUNS, "constant_floor", "swapped_video")}
     exact = {run: fmean(task["exact"][run] for task in tasks.values()) for run in RUNS}
-    parts = ([frame for _, frame in graded[run].groupby("task")] for run in ("warm", "grpo"))
-    return {"n": len(graded["grpo"]), **mean, "exact": exact, "diff": difference(*parts), "tasks": tasks}
+    diff = difference(graded["warm"], graded["grpo"])
+    return {"n": len(graded["grpo"]), **mean, "exact": exact, "diff": diff, "tasks": tasks}
 
 
 def evaluators_of(items: Dataset) -> dict[str, Evaluator]:
@@ -105,10 +96,12 @@ def rewards(run: Path, items: Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["task", "cluster", "value", "exact", "answer"])
 
 
-def difference(before: Sequence[pd.DataFrame], after: Sequence[pd.DataFrame]) -> dict[str, float]:
-    """The mean difference of these tasks' rewards, each of the same weight, and its 95 % interval."""
+def difference(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, float]:
+    """The mean difference of the rewards, each task of the same weight, and its 95 % interval."""
+    weight = 1 / before.task.nunique()
     one, other = (
-        [(1 / len(tasks), list(task.value), list(task.cluster)) for task in tasks] for tasks in (before, after)
+        [(weight, list(task.value), list(task.cluster)) for _, task in frame.groupby("task")]
+        for frame in (before, after)
     )
     found = paired(one, other)
     return {"mean": found.mean, "lo": found.low, "hi": found.high}
@@ -118,15 +111,14 @@ def table(result: Mapping[str, Any]) -> str:
     """The summary as text, a line a task."""
     from tabulate import tabulate
 
-    heads = ["task", "n", "constant", "swapped", "base", "warm", "GRPO", "gain", "95 % interval"]
-    heads += ["exact warm", "exact GRPO"]
+    names = {"constant_floor": "constant", "swapped_video": "swapped", "base": "base", "warm": "warm", "grpo": "GRPO"}
     rows = []
     for name, task in (*result["tasks"].items(), ("mean", result)):
-        diff = task["diff"]
-        numbers = [task[key] for key in ("constant_floor", "swapped_video", "base", "warm", "grpo")]
-        gain = [f"{diff['mean']:+.3f}", f"{diff['lo']:+.3f} to {diff['hi']:+.3f}"]
-        rows.append([name, task["n"], *numbers, *gain, *(task["exact"][run] for run in ("warm", "grpo"))])
-    return tabulate(rows, heads, floatfmt=".3f", disable_numparse=[7, 8])
+        diff, exact = task["diff"], task["exact"]
+        row = {"task": name, "n": task["n"], **{head: task[key] for key, head in names.items()}}
+        row |= {"gain": f"{diff['mean']:+.3f}", "95 % interval": f"{diff['lo']:+.3f} to {diff['hi']:+.3f}"}
+        rows.append(row | {"exact warm": exact["warm"], "exact GRPO": exact["grpo"]})
+    return tabulate(rows, "keys", floatfmt=".3f", disable_numparse=[7, 8])
 
 
 def failures(result: Mapping[str, Any]) -> list[str]:
@@ -154,12 +146,8 @@ def failures(result: Mapping[str, Any]) -> list[str]:
 
 
 def clips_failures(comparison: Path, result: Mapping[str, Any]) -> list[str]:
-    """The unmet requirements of a training on real clips, a sentence each.
-
-    Args:
-        comparison: `compare.json` of the blind run and the trained model's, with intervals clustered by scene.
-        result: the summary; with another scene's video a task must score below the best constant answer.
-    """
+    """The unmet requirements of a training on real clips, a sentence each: to score above the blind row in
+    `comparison`, their `compare.json`, and with another scene's video below the best constant answer."""
     report = CompareReport.model_validate_json(comparison.read_bytes())
     sentences = []
     for name, task in report.tasks.items():

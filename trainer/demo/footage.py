@@ -14,7 +14,7 @@ brighter or darker, slower or faster.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -66,11 +66,8 @@ class Source:
 
 
 def read(folder: Path, cache: FrameCache) -> tuple[list[Source], list[str]]:
-    """The videos below `folder` that can be used, each with its scene; and a line for each that cannot.
-
-    Raises:
-        ViubenchError: no such folder, or no video in it.
-    """
+    """The videos below `folder` that can be used, each with its scene; and a line for each that cannot. Raises
+    ViubenchError where there is no such folder, or no video in it."""
     sources: list[Source] = []
     unused: list[str] = []
     for path in list_videos(folder)[0]:
@@ -120,20 +117,14 @@ def thumbnails(video: VideoInput) -> NDArray[np.float64]:
 
 
 def splits(scenes: Collection[str], seed: int) -> dict[str, set[str]]:
-    """The scenes of each split, drawn by `seed`.
-
-    Raises:
-        ViubenchError: too few scenes.
-    """
+    """The scenes of each split, drawn by `seed`. Raises ViubenchError for too few."""
     order = np.random.default_rng((seed, 0)).permutation(sorted(scenes)).tolist()
     ends = np.cumsum([round(share * len(order)) for share in SHARES.values()][:-1])
     parts = {name: set(order[low:high]) for name, low, high in zip(SHARES, (0, *ends), (*ends, None), strict=True)}
     if len(parts["test"]) < 3 or not all(parts.values()):
-        raise ViubenchError(
-            f"the clips show {len(scenes)} scenes, too few for training, validation and test",
-            where="--clips",
-            hint="8 scenes are the least; files whose names differ in the last word alone count as one",
-        )
+        hint = "8 scenes are the least; files whose names differ in the last word alone count as one"
+        said = f"the clips show {len(scenes)} scenes, too few for training, validation and test"
+        raise ViubenchError(said, where="--clips", hint=hint)
     return parts
 
 
@@ -175,6 +166,15 @@ def window(video: VideoInput, rng: np.random.Generator, fps: int, *, varied: boo
 
 def cluster_by_scene(items: Path) -> None:
     """Make the cluster of every built item the folder of its video: clips of one scene are no independent ones."""
-    rows = [Item.model_validate_json(line) for line in (items / "items.jsonl").read_bytes().splitlines()]
-    rows = [row.model_copy(update={"cluster": str(PurePosixPath(row.video).parent)}) for row in rows]
-    atomic.write(items / "items.jsonl", "".join(row.model_dump_json() + "\n" for row in rows).encode())
+    rows = read_items(items)
+    write_items(items, [row.model_copy(update={"cluster": str(PurePosixPath(row.video).parent)}) for row in rows])
+
+
+def read_items(folder: Path) -> list[Item]:
+    """The items of a build."""
+    return [Item.model_validate_json(line) for line in (folder / "items.jsonl").read_bytes().splitlines()]
+
+
+def write_items(folder: Path, items: Iterable[Item]) -> None:
+    """Replace the items of a build."""
+    atomic.write(folder / "items.jsonl", "".join(item.model_dump_json() + "\n" for item in items).encode())

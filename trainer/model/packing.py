@@ -18,11 +18,9 @@ from viubench.video.frames import VideoInput
 if TYPE_CHECKING:
     from torch import Tensor
 
-PIXELS = ("pixel_values_videos", "pixel_values")
-"""Patches of videos and of still pictures: float [patches, values of a patch]."""
-
-GRIDS = ("video_grid_thw", "image_grid_thw")
-"""Patches in time, height and width of each video and of each still picture: int64 [pictures, 3]."""
+PIXELS, GRIDS = ("pixel_values_videos", "pixel_values"), ("video_grid_thw", "image_grid_thw")
+"""Of videos and of still pictures: patches, float [patches, values of a patch], and their number in time, height and
+width, int64 [pictures, 3]."""
 
 TEXT = ("input_ids", "attention_mask", "mm_token_type_ids")
 """What has a value for each token of a prompt."""
@@ -32,12 +30,8 @@ TEXT = ("input_ids", "attention_mask", "mm_token_type_ids")
 class Packed:
     """Prompts for the model's forward, B rows.
 
-    Attributes:
-        samples, videos: of each row.
-        inputs: `input_ids`, `attention_mask` and `mm_token_type_ids` int64 [B, P], padded on the left (types: 0 text,
-            1 image, 2 video), pixels and grids (see `PIXELS`, `GRIDS`), row by row, and what else the processor gives.
-        vision_features: output of a frozen vision tower, cached; None until then.
-        positions: see `forward.positions`; cached.
+    `inputs` are `TEXT`, int64 [B, P], padded on the left (types: 0 text, 1 image, 2 video), `PIXELS` and `GRIDS`, row
+    by row, and what else the processor gives. The output of a frozen vision tower and `forward.positions` are cached.
     """
 
     samples: tuple[Sample, ...]

@@ -36,14 +36,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Rollouts:
-    """n sampled answers to each of B questions, question by question, padded to the longest, L tokens.
-
-    Attributes:
-        tokens: int64 [B * n, L].
-        mask: bool [B * n, L], True up to and with the end token.
-        logprobs: float32 [B * n, L], nats, at the rollout temperature; 0 outside `mask`.
-        stopped: whether an answer ended by itself, not at the token limit.
-    """
+    """n sampled answers to each of B questions, question by question, padded to the longest: `tokens` int64, `mask`
+    bool, True up to and with the end token, `logprobs` float32 in nats at the rollout temperature, 0 outside it, [B *
+    n, L]; and whether each answer `stopped` by itself, not at the token limit."""
 
     tokens: Tensor
     mask: Tensor
@@ -63,11 +58,9 @@ class Rollouts:
 
 
 class Policy:
-    """A Qwen3-VL or Qwen2.5-VL, opened from checkpoint folder `path` by `open`.
-
-    `base` is a transformers model that also takes `packed` (see `forward.accept_packed`); adapters (`peft_config`, None
-    for full weights) are injected into it by the trainer.
-    """
+    """A Qwen3-VL or Qwen2.5-VL, opened from checkpoint folder `path` by `open`: `base` is a transformers model that
+    also takes `packed` (see `forward.accept_packed`); the trainer injects adapters (`peft_config`, None for full
+    weights)."""
 
     def __init__(self, path: Path, base: Any, processor: Any, peft_config: Any = None, bf16: bool = False) -> None:
         self.path, self.base, self.processor, self.peft_config, self.bf16 = path, base, processor, peft_config, bf16
@@ -99,10 +92,8 @@ class Policy:
         """Open a checkpoint folder (or hub id) for training; code that it brings along is never run.
 
         `dtype` of the weights is float32 or bfloat16; with `bf16` they are computed with in bfloat16 (autocast).
-        `finetuning` says which weights are trained, all by default.
-
-        Raises:
-            ViubenchError: incomplete checkpoint, no video support, no chat template, no torch, peft or bitsandbytes.
+        `finetuning` says which weights are trained, all by default. Raises ViubenchError for an incomplete checkpoint,
+        no video support, no chat template, no torch, peft or bitsandbytes.
         """
         finetuning = finetuning or Finetuning()
         folder = Path(describe_checkpoint(str(path))["path"])
@@ -110,22 +101,20 @@ class Policy:
         processor = processors.open_processor(str(folder), hint="training runs none: take a model of transformers")
         model = _load_model(folder, dtype, device, four_bit=finetuning.load_in_4bit)
         go_on_behind_videos(model)
-        if finetuning.type == "full":
-            model.model.visual.requires_grad_(train_vision)
-            return cls(folder, model, processor, bf16=bf16)
-        return cls(folder, model, processor, _adapters(model, finetuning, train_vision), bf16)
+        if finetuning.type == "lora":
+            return cls(folder, model, processor, _adapters(model, finetuning, train_vision), bf16)
+        model.model.visual.requires_grad_(train_vision)
+        return cls(folder, model, processor, bf16=bf16)
 
     def pack(self, sample: Sample, videos: Sequence[VideoInput]) -> Packed:
         """One question as inputs on the model's device and in its dtype; frames are neither resampled nor resized, and
         token ids are those of `viubench.engines.hf`. Raises ViubenchError where the processor refuses it."""
+        how: dict[str, Any] = {"family": self.family, "showing": self.showing}
         try:
-            inputs = processors.encode(
-                self.processor, sample.question, videos, family=self.family, showing=self.showing
-            )
+            inputs = processors.encode(self.processor, sample.question, videos, **how)
         except EngineError as error:
-            raise ViubenchError(
-                f"the model does not take a question: {error}", where=f"item {sample.id}", hint="build the items again"
-            ) from error
+            said, hint = f"the model does not take a question: {error}", "build the items again"
+            raise ViubenchError(said, where=f"item {sample.id}", hint=hint) from error
         return Packed((sample,), (tuple(videos),), dict(inputs.to(self.base.device, self.base.dtype)))
 
     def encode_answer(self, text: str) -> list[int]:
@@ -151,11 +140,9 @@ class Policy:
         return packing.stack(rows, self.pad)
 
     def rollout(self, packed: Packed, n: int, seeds: Sequence[int], temperature: float, max_tokens: int) -> Rollouts:
-        """`n` answers of at most `max_tokens` to each question, drawn from the question's own seed; no gradient.
-
-        At temperature 0 the likeliest token is taken, and log-probabilities are those of the model (temperature 1).
-        The placeholder tokens of images and videos are never sampled.
-        """
+        """`n` answers of at most `max_tokens` to each question, drawn from the question's own seed; no gradient. At
+        temperature 0 the likeliest token is taken, and log-probabilities are those of temperature 1. The placeholder
+        tokens of images and videos are never sampled."""
         import torch
 
         chosen, logprobs, masks = [], [], []
@@ -187,11 +174,9 @@ class Policy:
         """`forward.answer_logprobs` of the present weights, without gradient."""
         import torch
 
+        how: dict[str, Any] = {"tokens": tokens, "mask": mask, "temperature": temperature, "barred": barred}
         with torch.no_grad(), self.evaluating():
-            scored: tuple[Tensor, Tensor] = self.base(
-                packed=packed, tokens=tokens, mask=mask, temperature=temperature, barred=barred
-            )
-            return scored
+            return self.base(packed=packed, **how)  # type: ignore[no-any-return]
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -228,10 +213,8 @@ def uniform(seeds: Sequence[int], n: int, length: int) -> Tensor:
 
 def pick(scores: Tensor, draws: Tensor) -> Tensor:
     """The tokens, int64 [B, 1], at which cumulated exp(`scores`), [B, vocabulary], passes `draws`, in [0, 1), [B]."""
-    cumulated = scores.double().exp().cumsum(-1)
-    # Times the last value, which rounding may leave below 1.
-    passed = cumulated <= draws[:, None] * cumulated[:, -1:]
-    return passed.sum(-1, keepdim=True)
+    cumulated = scores.double().exp().cumsum(-1)  # its last value may be below 1 by rounding
+    return (cumulated <= draws[:, None] * cumulated[:, -1:]).sum(-1, keepdim=True)
 
 
 def _load_model(folder: Path, dtype: str, device: str, four_bit: bool = False) -> Any:
@@ -239,14 +222,11 @@ def _load_model(folder: Path, dtype: str, device: str, four_bit: bool = False) -
     from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
     given: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "trust_remote_code": False}
+    four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": dtype}
     try:
-        if four_bit:
-            given["quantization_config"] = BitsAndBytesConfig(
-                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
-            )
+        given |= {"quantization_config": BitsAndBytesConfig(**four)} if four_bit else {}
         model = AutoModelForImageTextToText.from_pretrained(folder, **given)
-        if not four_bit:
-            model = model.to(device)
+        model = model if four_bit else model.to(device)
     except Exception as error:  # the user needs the reason, whatever the loader raised
         reason = " ".join(str(error).split())[:400]
         hint = "load_in_4bit needs bitsandbytes: pip install bitsandbytes" if four_bit else None
@@ -273,10 +253,8 @@ def _adapters(model: Any, finetuning: Finetuning, train_vision: bool) -> Any:
     targets = [name for name in named if name.rsplit(".", 1)[-1] in finetuning.lora_target_modules]
     if not targets:
         known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in named}))
-        unknown = ", ".join(finetuning.lora_target_modules)
-        raise ViubenchError(
-            f"no layer is called {unknown}", where="finetuning.lora_target_modules", hint=f"known: {known}"
-        )
+        said = f"no layer is called {', '.join(finetuning.lora_target_modules)}"
+        raise ViubenchError(said, where="finetuning.lora_target_modules", hint=f"known: {known}")
     # A dict: peft annotates lora_alpha as int, but takes any number.
     settings: dict[str, Any] = {"r": finetuning.lora_r, "lora_alpha": finetuning.lora_alpha, "lora_dropout": 0.0}
     return LoraConfig(**settings, target_modules=targets)
