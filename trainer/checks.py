@@ -16,7 +16,7 @@ from trainer import rewards
 from trainer.config import TrainConfig
 from trainer.dataset import Questions, of_task
 from trainer.model.packing import Packed
-from trainer.model.policy import Policy, Rollouts
+from trainer.model.policy import Policy
 from trainer.rewards import AnswerHistory, Diagnostics
 from viubench.engines import sight
 from viubench.errors import ViubenchError
@@ -24,8 +24,7 @@ from viubench.errors import ViubenchError
 if TYPE_CHECKING:
     from torch import Tensor
 
-MIN_VIDEO_EFFECT = 1e-4
-"""Nats by which another video must change some log-probability; else the model does not see its video."""
+MIN_VIDEO_EFFECT = 1e-4  # nats by which another video must change some log-probability
 
 
 def check_video_used(policy: Policy, questions: Questions, config: TrainConfig) -> None:
@@ -57,26 +56,6 @@ def check_prompt(policy: Policy, packed: Packed) -> None:
         raise ViubenchError(error.message, where=f"item {sample.id}", hint=error.hint) from None
 
 
-# --- rollouts -------------------------------------------------------------------------------------------------
-
-
-def check_rollouts(rollouts: Rollouts, answers: int, max_tokens: int) -> None:
-    """Raises ViubenchError for another number of answers, an empty or too long one, or no log-probabilities."""
-    tokens, mask, logprobs = rollouts.tokens, rollouts.mask, rollouts.logprobs
-    lengths = mask.sum(1)
-    problem = None
-    if not len(tokens) == len(rollouts.texts) == len(rollouts.stopped) == answers:
-        problem = f"{len(tokens)} answers came back where {answers} were requested"
-    elif not tokens.shape == mask.shape == logprobs.shape:
-        problem = f"tokens {list(tokens.shape)}, mask {list(mask.shape)}, log-probabilities {list(logprobs.shape)}"
-    elif not bool((lengths > 0).all()) or int(lengths.max()) > max_tokens:
-        problem = f"an answer has {int(lengths.min())} or {int(lengths.max())} tokens; 1 to {max_tokens} were requested"
-    elif not bool((logprobs[mask] <= 0).all()):  # NaN fails it too
-        problem = "a log-probability is above 0 or NaN"
-    if problem is not None:
-        raise ViubenchError(f"the rollouts cannot be trained on: {problem}", where="rollouts")
-
-
 def gaps(difference: Tensor, mask: Tensor, questions: int) -> tuple[Tensor, float]:
     """Of a difference in nats, float [B * n, L], float [B]: the mean absolute one over the answer tokens (`mask`) of
     each of B `questions`, and the largest of all; 0 where no token counts."""
@@ -95,9 +74,6 @@ def check_logprob_gap(gap: Tensor, packed: Packed, limit: float) -> None:
         raise ViubenchError(said, where=f"item {packed.samples[worst].id}", hint=hint)
 
 
-# --- collapse -------------------------------------------------------------------------------------------------
-
-
 def constant_baselines(questions: Questions, config: TrainConfig) -> dict[str, float]:
     """Task -> the reward of the best constant answer, chosen on the training items, on the validation items (on those
     it was chosen on where there are none)."""
@@ -107,14 +83,6 @@ def constant_baselines(questions: Questions, config: TrainConfig) -> dict[str, f
         items = of_task(task, questions.held_out.samples) or train
         baselines[task] = rewards.constant_reward(rewards.best_constant(train, evaluator, kind), items, evaluator, kind)
     return baselines
-
-
-def top_share_limits(questions: Questions) -> dict[str, float]:
-    """Task -> `top_share` of a collapse, from the training items."""
-    return {
-        task: rewards.top_share_limit(of_task(task, questions.train.samples), evaluator)
-        for task, evaluator in questions.evaluators.items()
-    }
 
 
 class Patience:
@@ -161,14 +129,13 @@ class CollapseMonitor:
     def report(self, alarms: Mapping[str, str]) -> None:
         """Warn once a task; raises ViubenchError where the configuration asks for a stop."""
         for name, why in alarms.items():
-            task = name.removeprefix("alarm/")
+            said = f"the answers to {name.removeprefix('alarm/')} have collapsed: {why}"
             if self.stop:
                 hint = "lower learning_rate, raise beta or improve the warm start; on_collapse: warn continues"
-                said = f"the answers to {task} have collapsed: {why}"
                 raise ViubenchError(said, where="checks.on_collapse", hint=hint)
-            if task not in self._warned:
-                self._warn(f"warning: the answers to {task} have collapsed: {why}")
-            self._warned.add(task)
+            if name not in self._warned:
+                self._warn(f"warning: {said}")
+            self._warned.add(name)
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs, as JSON."""

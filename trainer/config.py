@@ -57,10 +57,8 @@ class TaskMix(Strict):
 
 class Finetuning(Strict):
     """Which weights are trained: all (`full`), or LoRA adapters on the named layers, scaled by lora_alpha / lora_r.
-
-    `fsdp`: with `full`, shard weights, gradients and optimizer state over the processes (FSDP2).
-    `load_in_4bit`: with `lora`, keep the frozen weights in 4 bits (QLoRA, arXiv 2305.14314); needs bitsandbytes.
-    """
+    `fsdp`: with `full`, shard weights, gradients and optimizer state over the processes (FSDP2). `load_in_4bit`: with
+    `lora`, keep the frozen weights in 4 bits (QLoRA, arXiv 2305.14314); needs bitsandbytes."""
 
     type: Literal["lora", "full"] = "full"
     fsdp: bool = False

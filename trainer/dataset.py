@@ -34,16 +34,13 @@ from viubench.video.content_hash import located
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 
-STREAM = "grpo"
-"""Order of the questions of GRPO; other streams draw the same items in another order."""
+STREAM = "grpo"  # order of the questions of GRPO; other streams draw the same items in another order
 
 
 @dataclass
 class Questions:
     """The questions of a run: training and validation items and how their videos are shown, from frame cache `store`.
-
-    `tasks` are the configured ones, by name, as the training items were built.
-    """
+    `tasks` are the configured ones, by name, as the training items were built."""
 
     config: TrainConfig
     tasks: dict[str, Task]
@@ -71,13 +68,11 @@ class Questions:
         multiple: int | None = None,
         need_validation: bool = True,
     ) -> Questions:
-        """The items that `config` names, every one with an answer and a video that is there.
-
-        `tests` are folders of test items; `multiple` is the pixel multiple of the model's patches, when it is known;
-        without `need_validation`, a configuration may lack validation items. Raises ViubenchError for no items of a
-        task, an item without an answer, a missing video, one task with two evaluators, or two folders that share a
-        video (the same file, or equal bytes elsewhere).
-        """
+        """The items that `config` names, every one with an answer and a video that is there. `tests` are folders of
+        test items; `multiple` is the pixel multiple of the model's patches, when it is known; without
+        `need_validation`, a configuration may lack validation items. Raises ViubenchError for no items of a task, an
+        item without an answer, a missing video, one task with two evaluators, or two folders that share a video (the
+        same file, or equal bytes elsewhere)."""
         videos = Path(config.items.videos) if config.items.videos else None
         folders = {
             "training": (config.items.train, "--items (items.train)"),
@@ -162,9 +157,6 @@ def mixture(weights: Mapping[str, float]) -> Iterator[tuple[str, int]]:
 @lru_cache(maxsize=64)
 def _epoch(seed: int, stream: str, task: str, epoch: int, n: int) -> tuple[int, ...]:
     return tuple(Rng("epoch", seed, stream, task, epoch).permutation(n))
-
-
-# --- validation of splits ---------------------------------------------------------------------------------------
 
 
 def identities(built: Dataset, store: FrameCache) -> dict[str, str]:

@@ -66,8 +66,6 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
         self._logprobs: Tensor | None = None
         self._patience = checks.Patience(config.checks.patience)
 
-    # --- rollouts ---------------------------------------------------------------------------------------------
-
     def sample(self, prompts: Sequence[str]) -> dict[str, Any]:
         """What TRL takes from a rollout function: token ids and log-probabilities of each answer, and its reward."""
         started = time.perf_counter()
@@ -115,8 +113,6 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
         if self._step % (parts * self.num_iterations) == 0 or self._buffered_inputs is None:
             self._buffered_inputs = split_tensor_dict(self._generate_and_score_completions(generation_batch), parts)
         return self._buffered_inputs[self._step % parts]
-
-    # --- loss -------------------------------------------------------------------------------------------------
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         self._scored = [int(inputs["micro_batch"][0])]
@@ -177,11 +173,9 @@ def train(
     source: RolloutSource | None = None,
     **more: Any,
 ) -> Path:
-    """Run or resume the training in folder `out`; returns the last checkpoint.
-
-    `policy` is opened from the base model, the reference of the KL term; `source` samples the rollouts (None: the
-    policy itself); `more`, and what is raised, are those of `Stage` and its `run`.
-    """
+    """Run or resume the training in folder `out`; returns the last checkpoint. `policy` is opened from the base model,
+    the reference of the KL term; `source` samples the rollouts (None: the policy itself); `more`, and what is raised,
+    are those of `Stage` and its `run`."""
     rewarder = Rewarder({name: task.reward for name, task in config.tasks.items()}, questions.evaluators, config.seed)
     stage = Stage(config, out, questions, policy, rewarder=rewarder, **more)
     checks.check_video_used(policy, questions, config)

@@ -21,8 +21,7 @@ from viubench.errors import ViubenchError
 
 T = TypeVar("T")
 
-TIMEOUT = timedelta(hours=2)
-"""How long a process waits for the others: the main one saves and evaluates alone."""
+TIMEOUT = timedelta(hours=2)  # how long a process waits for the others: the main one saves and evaluates alone
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,7 @@ class Processes:
         return list(gather_object(list(items)))
 
 
-SINGLE = Processes()
-"""A run of one process on the CPU."""
+SINGLE = Processes()  # a run of one process on the CPU
 
 
 def _gpu(kind: str, number: str, size: int, here: int) -> str:

@@ -24,15 +24,10 @@ from viubench.pretext.rng import seed_of
 from viubench.schema import Sample, canonical_json
 from viubench.scoring.grade import grade
 
-FULL = 1 - 1e-9
-"""Rewards from here on count as 1: an IoU of equal intervals may be a rounding error below it."""
-
-MIN_QUESTIONS, TOP_SHARE = 64, 0.2
-"""Questions a collapse is judged over, at least (fewer share answers by chance), and the share of them with one answer
-that is one: twice what grounding items have."""
-
-CANDIDATES, SEARCHED = 200, 200
-"""The search for the best constant answer tries this many texts on this many items."""
+FULL = 1 - 1e-9  # rewards from here on count as 1: an IoU of equal intervals may be a rounding error below it
+MIN_QUESTIONS = 64  # a collapse is judged over so many questions at least; fewer share answers by chance
+TOP_SHARE = 0.2  # an answer to more than this share of them is a collapse: twice what grounding items have
+SEARCHED = 200  # the best constant answer is searched among so many texts, on so many items
 
 Kind = Literal["smooth", "strict", "random"]
 """`smooth`: the evaluator's reward; `strict`: 1 for the true answer, else 0; `random`: independent of the answer, for
@@ -54,26 +49,22 @@ class Rewarder:
     """The rewards of a mixture of tasks; `seed` is that of random ones."""
 
     def __init__(self, kinds: Mapping[str, Kind], evaluators: Mapping[str, Evaluator], seed: int = 0) -> None:
-        self.kinds = dict(kinds)
-        self.evaluators = {task: evaluators[task] for task in kinds}
-        self.seed = seed
+        self.kinds, self.evaluators, self.seed = kinds, evaluators, seed
 
     def __call__(
         self, sample: Sample, text: str, finish_reason: str, turn: tuple[int, int, int] | None = None
     ) -> Reward:
-        """The reward of one answer; 0 where none can be extracted and where the token limit cut it (`length`).
-
-        `turn` (step, index of the question in it, index of the answer) seeds a random reward, which without it
-        (validation) is the smooth one. Raises ViubenchError for a reward that is no number in [0, 1].
-        """
-        evaluator = self.evaluators[sample.task]
+        """The reward of one answer; 0 where none can be extracted and where the token limit cut it (`length`). `turn`
+        (step, index of the question in it, index of the answer) seeds a random reward, which without it (validation) is
+        the smooth one. Raises ViubenchError for a reward that is no number in [0, 1]."""
+        evaluator, kind = self.evaluators[sample.task], self.kinds[sample.task]
         answer = grade(text, finish_reason, sample, evaluator).answer
         smooth = evaluator.reward(answer, sample)
         if not 0 <= smooth <= 1:  # NaN fails it too
             said = f"the reward of task {sample.task!r} for sample {sample.id!r} is {smooth}, not a number in [0, 1]"
             where = f"evaluator {evaluator.name}, answer {text[:80]!r}"
             raise ViubenchError(said, where=where, hint="check the sample's target, or the evaluator's reward()")
-        strict, kind = float(smooth >= FULL), self.kinds[sample.task]
+        strict = float(smooth >= FULL)
         value = strict if kind == "strict" else smooth
         if kind == "random" and turn is not None:
             value = seed_of("reward", self.seed, *turn) / 2**63
@@ -82,18 +73,13 @@ class Rewarder:
 
 def shaped(rewards: Sequence[Reward], lengths: Sequence[int], config: TrainConfig) -> list[float]:
     """The values to train on of answers of these lengths (tokens): less for long ones, where the configuration says so.
-
-    Source: soft overlong punishment, DAPO (arXiv 2503.14476), equation 13; the length penalty is linear.
-    """
+    Source: soft overlong punishment, DAPO (arXiv 2503.14476), equation 13; the length penalty is linear."""
     most, cache = config.max_completion_length, config.soft_punish_cache
     over = [max(0, length - (most - cache)) / cache if cache else 0.0 for length in lengths]
     return [
         reward.value - beyond - config.length_penalty * length / most
         for reward, beyond, length in zip(rewards, over, lengths, strict=True)
     ]
-
-
-# --- diagnostics ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -111,8 +97,7 @@ class AnswerGroup:
 
     def majority_answer(self) -> str | None:
         """The most frequent answer, as JSON text (the first of equals); None where none was extracted."""
-        counts = Counter(canonical_json(reward.answer) for reward in self.rewards if reward.parsed)
-        return counts.most_common(1)[0][0] if counts else None
+        return _top([canonical_json(reward.answer) if reward.parsed else None for reward in self.rewards])[0] or None
 
 
 @dataclass(frozen=True)
@@ -209,18 +194,15 @@ def _top(answers: Sequence[str | None]) -> tuple[str, int]:
     return counts.most_common(1)[0] if counts else ("", 0)
 
 
-# --- the constant baseline -------------------------------------------------------------------------------------
-
-
 def best_constant(samples: Sequence[Sample], evaluator: Evaluator, kind: Kind = "smooth") -> str:
     """The best answer that is the same for every item (at least one): what a policy that ignores the video can earn.
-    Candidates are the 200 most frequent true answers and blind answers of the evaluator, compared on at most 200 items;
-    the reward of kind `random` is the smooth one."""
+    Candidates are the most frequent true answers and the blind answers of the evaluator, `SEARCHED` at most, compared
+    on as many items; the reward of kind `random` is the smooth one."""
     texts = [sample.answer_text for sample in samples]
     with suppress(NotImplementedError):  # an evaluator may have none; the true answers remain
         texts += evaluator.blind(samples).texts
     subset = samples[:: -(-len(samples) // SEARCHED)]
-    candidates = [text for text, _ in Counter(texts).most_common(CANDIDATES)]
+    candidates = [text for text, _ in Counter(texts).most_common(SEARCHED)]
     return max(candidates, key=lambda text: constant_reward(text, subset, evaluator, kind))
 
 

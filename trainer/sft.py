@@ -34,15 +34,13 @@ from viubench.schema import Sample
 if TYPE_CHECKING:
     from torch import Tensor
 
-FOLDER = "warm-start"
-"""The warm start's folder, below the run's folder."""
+FOLDER = "warm-start"  # the warm start's folder, below the run's folder
 
 PASSED_WEIGHT, REQUIRED_PASSES = 0.05, 2
 """Weight of a task that has passed, against one that has not (it must not be forgotten), and validations in a row in
 which a task must pass: one alone may be luck."""
 
-ABOVE_CONSTANT = 0.05
-"""A threshold must be so much above the best constant answer, or passing it would mean nothing."""
+ABOVE_CONSTANT = 0.05  # a threshold must be so much above the best constant answer, or passing it would mean nothing
 
 
 @dataclass
@@ -83,11 +81,9 @@ class Curriculum:
 
 def warm_start(config: TrainConfig, out: Path, questions: Questions, policy: Policy, **options: Any) -> Path:
     """Run, resume or skip (when finished) the warm start of the training in `out`; returns its last checkpoint.
-
     `policy` is opened from the base model and changed in place; `options` are those of `Stage`. Raises ViubenchError
     where the horizon ends with a task below its threshold (the state is saved), for a threshold that a constant answer
-    passes, or as `Stage.run`.
-    """
+    passes, or as `Stage.run`."""
     warm = config.warm_start
     assert warm is not None, "called only with a warm start"
     stage = WarmStage(config, out / FOLDER, questions, policy, warm, options)

@@ -26,10 +26,10 @@ from trainer.checkpoints import checkpoint, metrics_log
 from trainer.checkpoints.metrics_log import MetricsLog
 from trainer.checkpoints.model_card import build_manifest, render_card
 from trainer.config import TrainConfig
-from trainer.dataset import Questions
+from trainer.dataset import Questions, of_task
 from trainer.model.policy import Policy
 from trainer.processes import SINGLE, Processes
-from trainer.rewards import AnswerGroup, Diagnostics, Rewarder, diagnose_tasks
+from trainer.rewards import AnswerGroup, Diagnostics, Rewarder, diagnose_tasks, top_share_limit
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
 from viubench.storage import locking
@@ -41,11 +41,9 @@ NOT_WRITTEN = ("No space left", "PytorchStreamWriter failed", "inline_container.
 
 
 class Stage(TrainerCallback):  # type: ignore[misc]
-    """The parts of a training in folder `out`.
-
-    `progress` gets each finished step's metrics, `evaluation` the step of each checkpoint that the harness is to
-    evaluate (see `trainer.harness_eval`); `argv` is the command, for the manifest.
-    """
+    """The parts of a training in folder `out`. `progress` gets each finished step's metrics, `evaluation` the step of
+    each checkpoint that the harness is to evaluate (see `trainer.harness_eval`); `argv` is the command, for the
+    manifest."""
 
     def __init__(
         self,
@@ -68,8 +66,9 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         constants = checks.constant_baselines(questions, config)
         self.baselines = {f"floor/{task}": value for task, value in constants.items()}
         warn = warn if processes.is_main else lambda text: None
-        stop = config.checks.on_collapse == "stop"
-        self.monitor = checks.CollapseMonitor(checks.top_share_limits(questions), stop=stop, warn=warn)
+        items, stop = questions.train.samples, config.checks.on_collapse == "stop"
+        limits = {task: top_share_limit(of_task(task, items), one) for task, one in questions.evaluators.items()}
+        self.monitor = checks.CollapseMonitor(limits, stop=stop, warn=warn)
         self.numbers: dict[str, float] = dict(self.baselines)  # of the step that is not logged yet
         self.alarms: dict[str, str] = {}
         self.logged: dict[str, Any] = {}
@@ -78,15 +77,11 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         """What a resumed run needs beside weights and optimizer after the last finished step, as JSON."""
         self._started = time.perf_counter()
 
-    # --- a run ------------------------------------------------------------------------------------------------
-
     def run(self, build: Callable[[], Any]) -> Path:
-        """Train to the end from the last checkpoint, if there is one; returns the last one then.
-
-        `build` returns the Trainer. Raises ViubenchError where a check stopped the run, memory or disk ran out, the
-        checkpoint is damaged or of another configuration, or another process trains there; the message says where the
-        finished steps are saved.
-        """
+        """Train to the end from the last checkpoint, if there is one; returns the last one then. `build` returns the
+        Trainer. Raises ViubenchError where a check stopped the run, memory or disk ran out, the checkpoint is damaged
+        or of another configuration, or another process trains there; the message says where the finished steps are
+        saved."""
         if self.eval_steps and not self.questions.held_out.samples:
             said = f"validation is asked for every {self.eval_steps} steps, and there are no validation items"
             hint = "give some, or set eval_steps: 0 and no warm_start.thresholds"
@@ -130,8 +125,6 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         """Called with the results of each validation."""
         self.alarms |= self.monitor.update("validation", results)
 
-    # --- transformers calls these -----------------------------------------------------------------------------
-
     def on_step_begin(self, *_: Any, **__: Any) -> None:
         """Start the step's clock."""
         self._started = time.perf_counter()
@@ -165,8 +158,6 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         """Evaluate the checkpoint where that is due, and remove those that are not kept."""
         if self.processes.is_main:
             self._finish(state.global_step)
-
-    # --- the rest ---------------------------------------------------------------------------------------------
 
     def _evaluates(self, step: int) -> bool:
         """Whether the harness evaluates the checkpoint after `step` steps."""
@@ -226,10 +217,8 @@ def validate(
     config: TrainConfig,
     processes: Processes,
 ) -> dict[str, Diagnostics]:
-    """Diagnostics of each task over greedy answers to `samples`, of which each process answers its share.
-
-    All processes answer equally many, some a question twice: with sharded weights each forward pass needs them all.
-    """
+    """Diagnostics of each task over greedy answers to `samples`, of which each process answers its share. All processes
+    answer equally many, some a question twice: with sharded weights each forward pass needs them all."""
     groups = []
     share, size = processes.share(samples), config.micro_batch_size
     share += samples[: -(-len(samples) // processes.size) - len(share)]

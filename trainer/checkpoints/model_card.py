@@ -24,8 +24,7 @@ from viubench.runner import planning
 from viubench.schema import Sample, content_hash
 from viubench.scoring.aggregate import items_hash
 
-PACKAGES = (*planning.PACKAGES, "peft", "safetensors")
-"""Packages whose version can move a weight or a score."""
+PACKAGES = (*planning.PACKAGES, "peft", "safetensors")  # packages whose version can move a weight or a score
 
 
 def build_manifest(config: TrainConfig, questions: Questions, policy: Policy, argv: Sequence[str]) -> dict[str, Any]:

@@ -21,8 +21,7 @@ from trainer.checkpoints import checkpoint
 if TYPE_CHECKING:
     from trainer.stage import Stage
 
-WRITTEN = ".saving"
-"""Folder beside the checkpoints that transformers writes into."""
+WRITTEN = ".saving"  # folder beside the checkpoints that transformers writes into
 
 
 class StageTrainer:

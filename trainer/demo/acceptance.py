@@ -39,8 +39,7 @@ second; a policy that only sharpens does not reach it."""
 ABOVE_CONSTANT, NEAR_CONSTANT = 0.2, 0.1
 """Required distance to the best constant answer, and the one allowed with another item's video."""
 
-LEFT = 0.5
-"""Different answers required, as a share of the warm start's."""
+LEFT = 0.5  # different answers required, as a share of the warm start's
 
 RUNS = ("base", "warm", "grpo")
 
@@ -48,12 +47,10 @@ RUNS = ("base", "warm", "grpo")
 def summary(
     runs: Mapping[str, Path], items: Mapping[str, Path], catalogue: Catalogue, store: FrameCache
 ) -> dict[str, Any]:
-    """Score, exact match and controls over all tasks (the mean of theirs), and of each task below `tasks`.
-
-    `runs` are folders of the `RUNS` on the test items, and of the last checkpoint on swapped ones (question and answer
-    of one item, video of another); `items` those of the `train`, `test` and `swapped` items. Raises ViubenchError where
-    a run lacks answers to some of the items.
-    """
+    """Score, exact match and controls over all tasks (the mean of theirs), and of each task below `tasks`. `runs` are
+    folders of the `RUNS` on the test items, and of the last checkpoint on swapped ones (question and answer of one
+    item, video of another); `items` those of the `train`, `test` and `swapped` items. Raises ViubenchError where a run
+    lacks answers to some of the items."""
     built = {name: pretext_items.read(folder, catalogue, store) for name, folder in items.items()}
     graders, train = evaluators_of(built["test"]), built["train"].samples
     graded = {name: rewards(run, built["swapped" if name == "swapped" else "test"]) for name, run in runs.items()}

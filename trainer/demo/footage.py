@@ -43,17 +43,13 @@ which frames can stand by heart."""
 
 SPEED = (0.4, 2.5)
 CROP = (0.4, 1.0)
-LIGHT = (0.7, 1.3)
-"""Ranges of the speed, the share of the picture's sides and the light of varied clips."""
+LIGHT = (0.7, 1.3)  # ranges of the speed, the share of the picture's sides and the light of varied clips
 
 ALIKE = 0.95
 """Correlation of two frames, 16x16 grey, of one scene: above 0.999 for recodings, below 0.85 for different scenes."""
 
-FLAT = 8.0
-"""Standard deviation in grey levels below which a frame shows nothing that a scene could be known by."""
-
-SHARES = {"train": 0.5, "validation": 0.15, "test": 0.35}
-"""Of the scenes."""
+FLAT = 8.0  # standard deviation in grey levels below which a frame shows nothing that a scene could be known by
+SHARES = {"train": 0.5, "validation": 0.15, "test": 0.35}  # of the scenes
 
 
 @dataclass(frozen=True)

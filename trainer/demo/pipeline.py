@@ -37,8 +37,7 @@ from viubench.tasks.registry import Catalogue
 from viubench.video.frame_cache import FrameCache
 
 CLIPS = {"train": 400, "validation": 64, "test": 128}
-ITEMS = {"train": 4000, "validation": 512, "test": 512}
-"""Clips drawn, and items of each task, for each split."""
+ITEMS = {"train": 4000, "validation": 512, "test": 512}  # clips drawn, and items of each task, for each split
 
 CUTS, DRAWN = {"train": 600, "validation": 64, "test": 128}, 30
 """Clips cut from real ones for each split, and drawn beside those for training, of each length."""
@@ -46,8 +45,7 @@ CUTS, DRAWN = {"train": 600, "validation": 64, "test": 128}, 30
 SCENES = ("--size", "64x64", "--fps", 4, "--dusk", "--quiet")
 TINY = Path(__file__).parents[1] / "tiny-viu"
 
-APART = 61
-"""The video of item i is replaced by that of item i + 61: items of one clip are closer together."""
+APART = 61  # the video of item i is replaced by that of item i + 61: items of one clip are closer together
 
 
 @dataclass(frozen=True)

@@ -22,17 +22,14 @@ PIXELS, GRIDS = ("pixel_values_videos", "pixel_values"), ("video_grid_thw", "ima
 """Of videos and of still pictures: patches, float [patches, values of a patch], and their number in time, height and
 width, int64 [pictures, 3]."""
 
-TEXT = ("input_ids", "attention_mask", "mm_token_type_ids")
-"""What has a value for each token of a prompt."""
+TEXT = ("input_ids", "attention_mask", "mm_token_type_ids")  # what has a value for each token of a prompt
 
 
 @dataclass
 class Packed:
-    """Prompts for the model's forward, B rows.
-
-    `inputs` are `TEXT`, int64 [B, P], padded on the left (types: 0 text, 1 image, 2 video), `PIXELS` and `GRIDS`, row
-    by row, and what else the processor gives. The output of a frozen vision tower and `forward.positions` are cached.
-    """
+    """Prompts for the model's forward, B rows. `inputs` are `TEXT`, int64 [B, P], padded on the left (types: 0 text, 1
+    image, 2 video), `PIXELS` and `GRIDS`, row by row, and what else the processor gives. The output of a frozen vision
+    tower and `forward.positions` are cached."""
 
     samples: tuple[Sample, ...]
     videos: tuple[tuple[VideoInput, ...], ...]

@@ -89,12 +89,10 @@ class Policy:
         device: str = "cpu",
         bf16: bool = False,
     ) -> Policy:
-        """Open a checkpoint folder (or hub id) for training; code that it brings along is never run.
-
-        `dtype` of the weights is float32 or bfloat16; with `bf16` they are computed with in bfloat16 (autocast).
-        `finetuning` says which weights are trained, all by default. Raises ViubenchError for an incomplete checkpoint,
-        no video support, no chat template, no torch, peft or bitsandbytes.
-        """
+        """Open a checkpoint folder (or hub id) for training; code that it brings along is never run. `dtype` of the
+        weights is float32 or bfloat16; with `bf16` they are computed with in bfloat16 (autocast). `finetuning` says
+        which weights are trained, all by default. Raises ViubenchError for an incomplete checkpoint, no video support,
+        no chat template, no torch, peft or bitsandbytes."""
         finetuning = finetuning or Finetuning()
         folder = Path(describe_checkpoint(str(path))["path"])
         allow_read_only_frames()

@@ -22,11 +22,9 @@ class RolloutSource(Protocol):
     def __call__(
         self, rows: Sequence[Packed], n: int, seeds: Sequence[int], temperature: float, max_tokens: int
     ) -> list[Rollouts]:
-        """`n` answers to each question, the rollouts of each (see `Policy.rollout`).
-
-        `rows` are single questions; `seeds`, one for each in [0, 2^63), are the only randomness of the answers;
-        `temperature` is above 0, and that of the log-probabilities. Raises ViubenchError when the source failed.
-        """
+        """`n` answers to each question, the rollouts of each (see `Policy.rollout`). `rows` are single questions;
+        `seeds`, one for each in [0, 2^63), are the only randomness of the answers; `temperature` is above 0, and that
+        of the log-probabilities. Raises ViubenchError when the source failed."""
         ...
 
     def sync_weights(self) -> None:

@@ -27,8 +27,7 @@ from viubench.pretext.rng import seed_of
 from viubench.schema import Sample, canonical_json
 from viubench.video.frames import VideoInput
 
-ANSWERS = "answers"
-"""Folder of the logged answers."""
+ANSWERS = "answers"  # folder of the logged answers
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,6 @@ class Sampler:
         sampled = self.source(rows, n, seeds, self.config.temperature, most)
         answered = []
         for (place, sample), packed, rollouts in zip(turns, rows, sampled, strict=True):
-            checks.check_rollouts(rollouts, n, most)
             rewards = [
                 self.rewarder(sample, text, "stop" if stopped else "length", (number, place, at))
                 for at, (text, stopped) in enumerate(zip(rollouts.texts, rollouts.stopped, strict=True))

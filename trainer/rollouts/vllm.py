@@ -3,7 +3,9 @@
 Example:
     source = VllmRollouts(policy, {"max_model_len": 8192}, max_gap=0.2)  # a `RolloutSource`
 
-After every `sync_weights` vLLM's log-probabilities are compared with the policy's own. Where the two could differ:
+`viubench.engines.vllm` runs vLLM's core in a child process, whose weights are out of reach. Here the core and its only
+worker run in this process; under torchrun every rank has its own engine. After every `sync_weights` vLLM's
+log-probabilities are compared with the policy's own. Where the two could differ:
 - *Prompt.* Versions of transformers (5.10) and vLLM (0.32) differ in the vision tokens around the frames of a video.
   The prompt ids of every answer are compared with the packed ones.
 - *Placeholder tokens.* The tokens of images and videos are never sampled; vLLM gets a logit bias on them, and its
@@ -14,17 +16,22 @@ After every `sync_weights` vLLM's log-probabilities are compared with the policy
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer import checks
 from trainer.model.forward import NEVER
 from trainer.model.packing import Packed
 from trainer.model.policy import Policy, Rollouts
-from trainer.rollouts.vllm_engine import open_engine, process_group_kept, shared_state_kept
-from viubench.engines.vllm.process import reason
+from viubench.engines import engine_args as arguments
+from viubench.engines.base import allow_read_only_frames
+from viubench.engines.checkpoints import describe_checkpoint
+from viubench.engines.vllm.process import CoreLog, reason, set_environment, start_error
 from viubench.engines.vllm.prompt import AS_WRITTEN, as_prompt
+from viubench.engines.vllm.settings import default_settings
 from viubench.errors import ViubenchError
 from viubench.schema import content_hash
 from viubench.video import timestamps
@@ -33,13 +40,21 @@ from viubench.video.frames import VideoInput
 if TYPE_CHECKING:
     from torch import Tensor
 
+WHERE = "rollout.engine_args"
+
+SHARE = 0.3  # of a GPU's memory, unless `gpu_memory_utilization` says otherwise: the trainer needs the rest
+
+DECIDED = (
+    "model", "dtype", "seed", "logprobs_mode", "distributed_executor_backend",
+    "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size",
+)  # fmt: skip
+"""Engine arguments that the training configuration or the single worker determine."""
+
 
 class VllmRollouts:
-    """A `RolloutSource` that answers through vLLM with `engine_args`, and raises as `open_engine`.
-
-    `max_gap`: nats by which its log-probabilities of a question's answers may differ from the policy's after a sync,
-    on average over the tokens.
-    """
+    """A `RolloutSource` that answers through vLLM with `engine_args`, and raises as `open_engine`. `max_gap`: nats by
+    which its log-probabilities of a question's answers may differ from the policy's after a sync, on average over the
+    tokens."""
 
     def __init__(self, policy: Policy, engine_args: Mapping[str, Any], max_gap: float) -> None:
         self.policy, self.max_gap = policy, max_gap
@@ -86,7 +101,7 @@ class VllmRollouts:
         params = [SamplingParams(seed=answer_seed(seed, number), **shared) for seed in seeds for number in range(n)]
         self._wake()
         try:
-            with shared_state_kept():
+            with _shared_state_kept():
                 outputs = self._llm.generate(prompts, params, use_tqdm=False, tokenization_kwargs=AS_WRITTEN)
         except Exception as error:  # the user needs the reason, whatever vLLM raised
             raise ViubenchError(f"vLLM could not answer: {reason(error)}", where="rollout") from error
@@ -118,7 +133,7 @@ class VllmRollouts:
         """Free vLLM; safe to call twice."""
         llm, self._llm = self._llm, None
         if llm is not None:
-            with nullcontext() if self._group_is_ours else process_group_kept():
+            with nullcontext() if self._group_is_ours else _process_group_kept():
                 llm.llm_engine.engine_core.shutdown()
 
     def _wake(self) -> None:
@@ -181,3 +196,71 @@ def answer_seed(seed: int, number: int) -> int:
 def media_id(video: VideoInput) -> str:
     """The key of a video in vLLM's caches: a hash of its pixels and times."""
     return content_hash([video.pixel_hash(), video.still, timestamps.metadata(video)])
+
+
+def open_engine(path: Path, dtype: str, args: Mapping[str, Any]) -> tuple[Any, bool]:
+    """vLLM's LLM of checkpoint `path` with its worker in this process, and whether it created its process group. Raises
+    ViubenchError without vLLM, for an unknown argument or one of `DECIDED`, and where the model does not open."""
+    from accelerate.utils import patch_environment
+
+    set_environment()
+    allow_read_only_frames()
+    with patch_environment(VLLM_ENABLE_V1_MULTIPROCESSING="0"), _shared_state_kept(), CoreLog() as log:
+        try:
+            return _open(path, dtype, args)
+        except ViubenchError:
+            raise
+        except Exception as error:  # the user needs the reason, whatever vLLM raised
+            raise start_error(error, log.reason(), str(path), WHERE) from error
+
+
+def _open(path: Path, dtype: str, args: Mapping[str, Any]) -> tuple[Any, bool]:
+    try:
+        import torch
+        from vllm import LLM
+        from vllm.engine.arg_utils import EngineArgs
+        from vllm.platforms import current_platform
+    except ImportError as error:
+        hint = "pip install 'viubench[cpu]' (or 'viubench[gpu]'), or use engine: policy"
+        raise ViubenchError(f"rollouts by vLLM need vllm: {error}", where="rollout.engine", hint=hint) from error
+    if decided := [name for name in args if name in DECIDED]:
+        raise ViubenchError(f"{decided[0]} is determined by the training and cannot be set", where=WHERE)
+    arguments.refuse_unknown(args, {field.name for field in dataclasses.fields(EngineArgs)}, "vllm", WHERE)
+    checkpoint, on_cpu = describe_checkpoint(str(path)), current_platform.is_cpu()
+    settings = default_settings(checkpoint, on_cpu=on_cpu) | ({} if on_cpu else {"gpu_memory_utilization": SHARE})
+    # Log-probabilities of the sampled distribution: after the temperature and the logit bias.
+    settings |= {"dtype": dtype, "logprobs_mode": "processed_logprobs", "use_tqdm_on_load": False}
+    ours = not torch.distributed.is_initialized()
+    settings |= {} if ours else {"distributed_executor_backend": "external_launcher"}
+    return LLM(model=checkpoint["path"], **settings | dict(args)), ours
+
+
+@contextmanager
+def _process_group_kept() -> Iterator[None]:
+    """vLLM destroys the process group it worked in; under torchrun that is the trainer's, which is kept."""
+    import torch.distributed
+
+    destroy = torch.distributed.destroy_process_group
+    torch.distributed.destroy_process_group = lambda group=None: None if group is None else destroy(group)
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group = destroy
+
+
+@contextmanager
+def _shared_state_kept() -> Iterator[None]:
+    """Restore the global random number generators and, on a CPU, `torch.set_num_threads`: vLLM changes both."""
+    import random
+
+    import numpy as np
+    import torch
+
+    python, numpy, set_threads = random.getstate(), np.random.get_state(), torch.set_num_threads
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_num_threads = set_threads

@@ -35,8 +35,7 @@ FRAMES_PER_GROUP = 2
 GROUP_TEXT, TEMPLATE = 16, 64
 """Tokens of the time and the vision marks of a group of frames, and of a chat template around a turn, at most."""
 
-MAX_PROMPT = 8192
-"""Longest prompt in tokens (VideoSSR, arXiv 2511.06281, released script)."""
+MAX_PROMPT = 8192  # longest prompt in tokens (VideoSSR, arXiv 2511.06281, released script)
 
 AGENT = b"- name: viubench\n  _target_: trainer.verl.agent_loop.VideoAgentLoop\n"
 
@@ -59,11 +58,9 @@ def export(
     questions: Questions, out: Path, *, max_prompt: int = MAX_PROMPT, log: Callable[[str], None] = lambda line: None
 ) -> VerlExport:
     """Write `train.parquet` and what verl loads (reward, agent) to `out`; with validation also `validation.parquet`.
-
     `questions` are read with `multiple=MULTIPLE`; `log` is told the disk that all this takes, before it is written.
     Raises ViubenchError for a video that cannot be used, a prompt that may have more than `max_prompt` tokens, a random
-    reward, or too small a disk.
-    """
+    reward, or too small a disk."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -24,8 +24,7 @@ from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 from viubench.video.sampling import fit
 
-KEPT = 16
-"""Questions whose frames a process keeps for their other answers, which verl asks for one after another."""
+KEPT = 16  # questions whose frames a process keeps for their other answers, which verl asks for one after another
 
 _LOCKS = [threading.Lock() for _ in range(64)]
 
@@ -78,10 +77,8 @@ def missing_bytes(sources: Sequence[FrameSource], cache: FrameCache) -> int:
 
 
 def videos(told: str, root: str) -> tuple[VideoInput, ...]:
-    """The videos of a source in JSON, through the frame cache in the folder `root`.
-
-    The answers to one question ask at once: one of them reads, the others wait for it. Raises as `FrameSource.read`.
-    """
+    """The videos of a source in JSON, through the frame cache in the folder `root`. The answers to one question ask at
+    once: one of them reads, the others wait for it. Raises as `FrameSource.read`."""
     with _LOCKS[hash(told) % len(_LOCKS)]:
         return _read(told, root)
 

@@ -29,12 +29,8 @@ from viubench.video.frame_cache import FrameCache
 NEEDED = (*PINS, "viubench", "ray", "tensordict", "TransferQueue", "torch", "flash-attn", "tensorboard")
 INSTALL = "pip install 'verl[vllm,fsdp]==0.9.1' tensorboard, and viubench without extras, in its environment"
 
-BYTES_PER_PARAMETER = 12
-"""Of a verl checkpoint: weights and both moments of AdamW in float32."""
-
-BYTES_PER_ROW = 8_000
-"""Of a question in the parquet, at most: 5,200 on average before compression, 700 after it."""
-
+BYTES_PER_PARAMETER = 12  # of a verl checkpoint: weights and both moments of AdamW in float32
+BYTES_PER_ROW = 8_000  # of a question in the parquet, at most: 5,200 on average before compression, 700 after it
 SHM, SHARED = Path("/dev/shm"), 8 * 10**9  # noqa: S108  (only measured)
 PROBE_SECONDS = 300
 PROBE = """
@@ -64,11 +60,9 @@ print("viubench " + json.dumps(answer))
 def checks(
     python: str, config: TrainConfig, out: Path, cache: FrameCache, *, gpus: int = 8, nodes: int = 1
 ) -> list[Check]:
-    """All checks before a training of `config` by the verl of the interpreter `python`; raises as `probe`.
-
-    `out`, which need not exist yet, is for export and checkpoints; `cache` for frames on this node; `gpus` are per
-    node, and those of other nodes are not checked.
-    """
+    """All checks before a training of `config` by the verl of the interpreter `python`; raises as `probe`. `out`, which
+    need not exist yet, is for export and checkpoints; `cache` for frames on this node; `gpus` are per node, and those
+    of other nodes are not checked."""
     local = Path(config.model).expanduser()
     model = str(local) if config.model and local.is_dir() else ""
     answer = probe(python, model)

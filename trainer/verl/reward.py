@@ -19,23 +19,19 @@ from typing import Any
 from evaluators import Evaluator, Question, get
 
 PREFIX = "viubench/"
-KINDS = ("smooth", "strict")
-"""The evaluator's reward; or 1 for the true answer, else 0."""
+KINDS = ("smooth", "strict")  # the evaluator's reward; or 1 for the true answer, else 0
 
 KEYS = {"task", "kind", "evaluator", "target", "options", "params"}
-FULL = 1 - 1e-9
-"""Rewards from here on count as 1: an IoU of equal intervals may be a rounding error below it."""
+FULL = 1 - 1e-9  # rewards from here on count as 1: an IoU of equal intervals may be a rounding error below it
 
 
 def compute_score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: Any = None, **kwargs: Any
 ) -> dict[str, float]:
-    """Reward of one answer: `score` in [0, 1] to train on; `exact` and `parsed` (0 or 1) for the log.
-
-    `ground_truth` is JSON text with `KEYS`; `data_source` names its task. Of `extra_info`, `cut` says that the token
-    limit ended the response (see `trainer.verl.agent_loop`): an answer at its end may be incomplete and counts as none.
-    Raises ValueError for another data source, a damaged ground truth, or a reward that is no number in [0, 1].
-    """
+    """Reward of one answer: `score` in [0, 1] to train on; `exact` and `parsed` (0 or 1) for the log. `ground_truth` is
+    JSON text with `KEYS`; `data_source` names its task. Of `extra_info`, `cut` says that the token limit ended the
+    response (see `trainer.verl.agent_loop`): an answer at its end may be incomplete and counts as none. Raises
+    ValueError for another data source, a damaged ground truth, or a reward that is no number in [0, 1]."""
     try:
         row = json.loads(ground_truth)
     except (TypeError, ValueError) as error:
