@@ -74,12 +74,11 @@ class Questions:
         item without an answer, a missing video, one task with two evaluators, or two folders that share a video (the
         same file, or equal bytes elsewhere)."""
         videos = Path(config.items.videos) if config.items.videos else None
-        folders = {
-            "training": (config.items.train, "--items (items.train)"),
-            "validation": (config.items.validation, "--validation (items.validation)"),
-        }
         splits: dict[str, Dataset] = {}
-        for name, (folder, option) in folders.items():
+        for name, folder, option in (
+            ("training", config.items.train, "--items (items.train)"),
+            ("validation", config.items.validation, "--validation (items.validation)"),
+        ):
             if folder:
                 built = pretext_items.read(Path(folder), catalogue, store, videos, option)
                 splits[name] = _chosen(built, config, folder)
@@ -92,7 +91,7 @@ class Questions:
             said = f"{odd[0]} has another evaluator in the validation items than in the training items"
             raise ViubenchError(said, where=config.items.validation, hint="build both from one task file")
         splits |= {f"test ({name})": pretext_items.read(name, catalogue, store, option="--tests") for name in tests}
-        refuse_shared({name: identities(built, store) for name, built in splits.items()})
+        refuse_shared(splits, store)
         limits = {task: mix.limit for task, mix in config.tasks.items()}
         train = _plan(splits["training"], config, catalogue, limits, multiple)
         return cls(config, tasks, train, _plan(held_out, config, catalogue, dict.fromkeys(limits), multiple), store)
@@ -119,10 +118,8 @@ class Questions:
         """The frames of a sample, as a run of the harness shows them. Raises ViubenchError for an unusable video."""
         plan = self._plans[sample.id]
         try:
-            loaded = [
-                self.store.get(clip, root, how, resize) for root, clip, how, resize in frame_requests(sample, plan)
-            ]
-            return shown(sample, loaded)
+            wanted = frame_requests(sample, plan)
+            return shown(sample, [self.store.get(clip, root, how, resize) for root, clip, how, resize in wanted])
         except MediaError as error:
             said = f"the video of an item cannot be used: {error}"
             raise ViubenchError(said, where=f"item {sample.id}", hint="build the items again") from None
@@ -159,31 +156,25 @@ def _epoch(seed: int, stream: str, task: str, epoch: int, n: int) -> tuple[int, 
     return tuple(Rng("epoch", seed, stream, task, epoch).permutation(n))
 
 
-def identities(built: Dataset, store: FrameCache) -> dict[str, str]:
-    """Real path and content hash of each source video, with its name. Raises ViubenchError where one is missing."""
-    names: dict[str, str] = {}
-    for clip in dict.fromkeys(clip for sample in built.samples for clip in sample.clips):
-        try:
-            names |= {str(path): name for name, path in located(clip, built.videos)}
-            names[clip.content or store.content(clip, built.videos)] = clip.path or clip.frame_files[0]
-        except MediaError as error:
-            hint = "give the folder the videos are in now (--videos, items.videos), or build the items again"
-            said = f"the video of an item cannot be used: {error}"
-            raise ViubenchError(said, where=str(built.videos), hint=hint) from None
-    return names
-
-
-def refuse_shared(splits: Mapping[str, Mapping[str, str]]) -> None:
-    """Raises ViubenchError, naming the video, when two splits (name -> `identities`) share one by path or content."""
+def refuse_shared(splits: Mapping[str, Dataset], store: FrameCache) -> None:
+    """Raises ViubenchError, naming the video, when two splits share one by real path or content, or lack one."""
     known: dict[str, tuple[str, str]] = {}
-    for split, videos in splits.items():
-        for identity, video in videos.items():
-            other, twin = known.setdefault(identity, (split, video))
-            if other != split:
-                same = f"{video} (there {twin})" if video != twin else video
-                hint = "build them from different videos, or the scores say nothing about unseen ones"
-                said = f"the {other} and the {split} items share a source video: {same}"
-                raise ViubenchError(said, where="items", hint=hint)
+    for split, built in splits.items():
+        for clip in dict.fromkeys(clip for sample in built.samples for clip in sample.clips):
+            try:
+                names = {str(path): name for name, path in located(clip, built.videos)}
+                names[clip.content or store.content(clip, built.videos)] = clip.path or clip.frame_files[0]
+            except MediaError as error:
+                said = f"the video of an item cannot be used: {error}"
+                hint = "give the folder the videos are in now (--videos, items.videos), or build the items again"
+                raise ViubenchError(said, where=str(built.videos), hint=hint) from None
+            for identity, video in names.items():
+                other, twin = known.setdefault(identity, (split, video))
+                if other != split:
+                    same = f"{video} (there {twin})" if video != twin else video
+                    said = f"the {other} and the {split} items share a source video: {same}"
+                    hint = "build them from different videos, or the scores say nothing about unseen ones"
+                    raise ViubenchError(said, where="items", hint=hint)
 
 
 def _chosen(built: Dataset, config: TrainConfig, folder: str) -> Dataset:
@@ -193,15 +184,10 @@ def _chosen(built: Dataset, config: TrainConfig, folder: str) -> Dataset:
     if missing:
         hint = f"there are: {', '.join(built.tasks) or 'none'}; build the task too, or take it out of the mixture"
         raise ViubenchError(f"there is no item of {missing[0]}", where=folder, hint=hint)
-    refuse_unanswered(samples)
-    return Dataset({name: built.tasks[name] for name in config.tasks}, samples, built.videos)
-
-
-def refuse_unanswered(samples: Iterable[Sample]) -> None:
-    """Raises ViubenchError, naming the item, for one without an answer: it could not be rewarded."""
-    for sample in samples:
+    for sample in samples:  # without an answer it could not be rewarded
         if not sample.answer_text.strip() or sample.target is None:
             raise ViubenchError("an item has no answer", where=f"item {sample.id}", hint="build the items again")
+    return Dataset({name: built.tasks[name] for name in config.tasks}, samples, built.videos)
 
 
 def _plan(

@@ -160,7 +160,6 @@ class Stage(TrainerCallback):  # type: ignore[misc]
             self._finish(state.global_step)
 
     def _evaluates(self, step: int) -> bool:
-        """Whether the harness evaluates the checkpoint after `step` steps."""
         harness = self.config.harness_eval
         return self.evaluation is not None and harness is not None and step > 0 and step % harness.eval_steps == 0
 
@@ -190,8 +189,8 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         except Exception as error:  # safetensors has one of its own for a full disk
             if (plain := told(error, self.out)) is None:
                 raise
-            text = f"{plain.message} ({self._save(trainer)})"
-            raise ViubenchError(text, where=plain.where, hint=plain.hint, exit_code=plain.exit_code) from error
+            said = f"{plain.message} ({self._save(trainer)})"
+            raise ViubenchError(said, where=plain.where, hint=plain.hint, exit_code=plain.exit_code) from error
 
     def _save(self, trainer: Any) -> str:
         steps, unsaved = trainer.state.global_step, ""
@@ -261,7 +260,8 @@ def in_plain_words(out: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, ViubenchError) or (plain := told(error, out)) is None:
+        plain = told(error, out)
+        if plain in (None, error):
             raise
         raise plain from error
 

@@ -18,9 +18,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import typer
@@ -29,11 +30,13 @@ import yaml
 from trainer import sft
 from trainer.checkpoints import checkpoint
 from trainer.config import TrainConfig, load
-from trainer.demo import acceptance, footage
+from trainer.demo import acceptance
 from trainer.rewards import Kind
 from viubench.errors import Exit, ViubenchError
+from viubench.schema import Item
 from viubench.storage import atomic
 from viubench.tasks.registry import Catalogue
+from viubench.video import footage
 from viubench.video.frame_cache import FrameCache
 
 CLIPS = {"train": 400, "validation": 64, "test": 128}
@@ -112,7 +115,7 @@ class Demo:
                 recipe = "tiny" if self.folder is None else "tiny-clips"
                 self.viubench("build", "--recipe", recipe, "--videos", clips, "--out", items, *options)
             if self.folder is not None:
-                footage.cluster_by_scene(items)
+                cluster_by_scene(items)
         swap(self.items("test"), self.items("swapped"))
 
     def base(self) -> Path:
@@ -153,9 +156,25 @@ class Demo:
         return run
 
 
+def cluster_by_scene(items: Path) -> None:
+    """Make the cluster of every built item the folder of its video: clips of one scene are no independent ones."""
+    rows = read_items(items)
+    write_items(items, [row.model_copy(update={"cluster": str(PurePosixPath(row.video).parent)}) for row in rows])
+
+
+def read_items(folder: Path) -> list[Item]:
+    """The items of a build."""
+    return [Item.model_validate_json(line) for line in (folder / "items.jsonl").read_bytes().splitlines()]
+
+
+def write_items(folder: Path, items: Iterable[Item]) -> None:
+    """Replace the items of a build."""
+    atomic.write(folder / "items.jsonl", "".join(item.model_dump_json() + "\n" for item in items).encode())
+
+
 def swap(items: Path, out: Path) -> None:
     """The items of a build, each with the video of another item of its task and not of its cluster, as a control."""
-    swapped, rows = [], footage.read_items(items)
+    swapped, rows = [], read_items(items)
     for task in dict.fromkeys(item.task for item in rows):
         group = [item for item in rows if item.task == task]
         for index, item in enumerate(group):
@@ -165,7 +184,7 @@ def swap(items: Path, out: Path) -> None:
             swapped.append(item.model_copy(update=video | {"id": f"{item.id}-swapped"}))
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(items / "build.json", out / "build.json")
-    footage.write_items(out, swapped)
+    write_items(out, swapped)
 
 
 def demo_config(name: str, seed: int, reward: Kind, *, warm: bool) -> TrainConfig:

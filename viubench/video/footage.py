@@ -1,4 +1,4 @@
-"""Real clips as training material: whose scenes they show, and short clips cut from them for each split.
+"""Real clips as material: which scenes they show, and short clips cut from them for each split.
 
 Example:
     sources = read(Path("my_clips"), FrameCache(Path("frames")))
@@ -14,7 +14,7 @@ brighter or darker, slower or faster.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viubench.errors import MediaError, ViubenchError
-from viubench.schema import Clip, Item, Resize, Sampling
-from viubench.storage import atomic
+from viubench.schema import Clip, Resize, Sampling
 from viubench.video.discover import list_videos
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import Pixels, VideoInput
@@ -158,19 +157,3 @@ def window(video: VideoInput, rng: np.random.Generator, fps: int, *, varied: boo
         part = frame[top : top + rows, left : left + columns]
         small = cv2.convertScaleAbs(cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_AREA), alpha=light)
         yield np.ascontiguousarray(small[:, ::-1] if mirrored else small, np.uint8)
-
-
-def cluster_by_scene(items: Path) -> None:
-    """Make the cluster of every built item the folder of its video: clips of one scene are no independent ones."""
-    rows = read_items(items)
-    write_items(items, [row.model_copy(update={"cluster": str(PurePosixPath(row.video).parent)}) for row in rows])
-
-
-def read_items(folder: Path) -> list[Item]:
-    """The items of a build."""
-    return [Item.model_validate_json(line) for line in (folder / "items.jsonl").read_bytes().splitlines()]
-
-
-def write_items(folder: Path, items: Iterable[Item]) -> None:
-    """Replace the items of a build."""
-    atomic.write(folder / "items.jsonl", "".join(item.model_dump_json() + "\n" for item in items).encode())
