@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from trainer.config import TrainConfig, load, recipe_names
 from trainer.dataset import Questions
 from trainer.verl import export, frames, launch, preflight, reward
-from trainer.verl.overrides import hydra_value, overrides
+from trainer.verl.export import hydra_value, overrides
 from viubench.cli import app
 from viubench.engines.hf import encode
 from viubench.errors import ViubenchError

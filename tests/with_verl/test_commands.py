@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from trainer.dataset import Questions
 from trainer.verl import PINS, export, launch, preflight
-from trainer.verl.overrides import overrides
+from trainer.verl.export import overrides
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from trainer.config import TrainConfig
 from trainer.dataset import Questions
 from trainer.verl import export, preflight
-from trainer.verl.overrides import check_supported, differences, overrides
+from trainer.verl.export import check_supported, differences, overrides
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
 from viubench.storage import atomic
