@@ -5,8 +5,7 @@ Example:
     >>> config.learning_rate, config.train_batch_size, config.num_generations
     (1e-06, 64, 8)
 
-Keys have the names of TRL's GRPOConfig where it has one; any other of its fields goes under `trl`. Defaults are those
-of the VideoSSR paper (arXiv 2511.06281, section 5 and the released script) where it states a value.
+Defaults are those of the VideoSSR paper (arXiv 2511.06281, section 5 and the released script) where it states a value.
 """
 
 from __future__ import annotations
@@ -33,6 +32,7 @@ SEE = "see docs/training.md; other fields of TRL's GRPOConfig are written under 
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 CountOrNever = Annotated[int, Field(ge=0, le=1_000_000)]
+Batch = Annotated[int, Field(ge=1, le=65_536)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 
@@ -93,7 +93,7 @@ class WarmStart(Strict):
     max_steps: Count
     learning_rate: Rate = 1e-3
     warmup_steps: CountOrNever = 20
-    train_batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
+    train_batch_size: Batch = 32
     eval_steps: Count = 10
     weights: dict[str, Annotated[float, Field(gt=0, le=1_000_000)]] = Field(default_factory=dict)
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
@@ -135,12 +135,8 @@ class TrainConfig(Strict):
         model: a checkpoint folder or a hub id; may be left empty and given on the command line.
         protocol: name or file of how a video is shown; empty means each task's own.
         temperature: of the rollouts, and of the policy in the loss.
-        soft_punish_cache: as in DAPO, arXiv 2503.14476, equation 13.
-        bf16: compute in bfloat16 (autocast), over float32 weights.
-        gradient_checkpointing: less memory; each answer then has its own copy of the prompt.
         save_total_limit: the newest so many checkpoints are kept; with `save_best` that of the best validation too.
         eval_steps: validation (greedy answers) every so many steps and beside each checkpoint; 0 is never.
-        eval_limit: the first so many validation items of each task.
     """
 
     run_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -151,11 +147,11 @@ class TrainConfig(Strict):
     protocol: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     max_steps: Count
-    train_batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
-    mini_batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    train_batch_size: Batch = 64
+    mini_batch_size: Batch | None = None
     num_iterations: Annotated[int, Field(ge=1, le=1000)] = 1
     num_generations: Annotated[int, Field(ge=2, le=1024)] = 8
-    micro_batch_size: Annotated[int, Field(ge=1, le=65_536)] = 1
+    micro_batch_size: Batch = 1
     temperature: Annotated[float, Field(gt=0, le=10)] = 1.0
     max_completion_length: Annotated[int, Field(ge=1, le=131_072)] = 2048
     rollout: RolloutEngine = RolloutEngine()
@@ -207,10 +203,8 @@ class TrainConfig(Strict):
     def _is_consistent(self) -> Self:
         if self.dtype == "bfloat16" and self.finetuning.type == "full":
             # A step of the paper's rate moves 0.75 % of bfloat16 weights, and 99.9 % of float32 ones.
-            raise ValueError(
-                "weights in bfloat16 hardly move at such learning rates, each step being lost to rounding; "
-                "take dtype: float32 with bf16: true, which computes in bfloat16 over float32 weights"
-            )
+            said = "weights in bfloat16 hardly move at such learning rates, each step being lost to rounding; take "
+            raise ValueError(f"{said}dtype: float32 with bf16: true, which computes in bfloat16 over float32 weights")
         if self.warmup_steps > self.max_steps:
             raise ValueError(f"warmup_steps is {self.warmup_steps} of {self.max_steps} steps")
         if self.rollout.engine == "policy" and self.rollout.engine_args:

@@ -20,16 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 from trainer import checks
 from trainer.arguments import grpo_arguments
-from trainer.checkpoints.saving import StageTrainer
 from trainer.config import TrainConfig
 from trainer.dataset import Questions
 from trainer.model import forward
 from trainer.model.packing import Packed
 from trainer.model.policy import Policy
 from trainer.rewards import Rewarder, diagnose, diagnose_tasks, shaped
-from trainer.rollouts.base import PolicyRollouts, RolloutSource
-from trainer.rollouts.sampler import Answered, Sampler, log_answers
-from trainer.stage import Stage, task_metrics
+from trainer.rollouts.sampler import Answered, PolicyRollouts, RolloutSource, Sampler, log_answers
+from trainer.stage import Stage, StageTrainer, task_metrics
 from trainer.trl_imports import GRPOTrainer, split_tensor_dict
 from viubench.errors import ViubenchError
 

@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING, Any
 from transformers import Trainer
 
 from trainer.arguments import sft_arguments
-from trainer.checkpoints.saving import StageTrainer
 from trainer.config import TrainConfig, WarmStart
 from trainer.dataset import Questions, mixture
 from trainer.model import forward
 from trainer.model.policy import Policy
 from trainer.rewards import Diagnostics, Rewarder
-from trainer.stage import Stage
+from trainer.stage import Stage, StageTrainer
 from trainer.trl_imports import add_fused_lm_head
 from viubench.errors import ViubenchError
 from viubench.schema import Sample

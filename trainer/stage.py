@@ -11,10 +11,13 @@ and saves the finished steps when a run fails.
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -35,6 +38,7 @@ from viubench.schema import Sample
 from viubench.storage import locking
 from viubench.storage.run_dir import write_json
 
+WRITTEN = ".saving"  # folder beside the checkpoints that transformers writes into
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
 NOT_WRITTEN = ("No space left", "PytorchStreamWriter failed", "inline_container.cc", "File too large")
 """In the messages of torch and safetensors, whose errors have no number."""
@@ -208,6 +212,78 @@ class Stage(TrainerCallback):  # type: ignore[misc]
         return f"after {steps} steps{unsaved}; {there}"
 
 
+class StageTrainer:
+    """Mixed into the Trainer of a `stage`: logs the stage's measures, and writes checkpoints that engines open as they
+    are. transformers writes model, optimizer, scheduler and random numbers; processor and chat template, the state of
+    the checks and a list of files come along. Of a LoRA training the checkpoint is the merged model."""
+
+    stage: Stage
+    args: Any
+    state: Any
+    model: Any
+    accelerator: Any
+    _aside: Path | None = None
+
+    def target(self) -> Path:
+        """The folder of the checkpoint after the present step."""
+        return checkpoint.named(Path(self.args.output_dir), self.state.global_step)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        if self.target().is_dir():  # a run that failed right after it saved
+            return
+        written = self.target().parent / WRITTEN
+        if self.stage.processes.is_main:
+            shutil.rmtree(written, ignore_errors=True)  # of a killed writer
+        self.accelerator.wait_for_everyone()
+        self._aside = written
+        try:
+            super()._save_checkpoint(model, trial)  # type: ignore[misc]
+        finally:
+            self._aside = None
+        self.accelerator.wait_for_everyone()
+        if self.stage.processes.is_main:
+            with checkpoint.atomic_folder(self.target()) as aside:
+                for path in written.glob("checkpoint-*/*"):
+                    os.rename(path, aside / path.name)
+                self._complete(aside)
+            shutil.rmtree(written)
+        self.accelerator.wait_for_everyone()
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self._aside or self.args.output_dir)
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """TRL's card is not written; `card` is."""
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As transformers', with the measures of the stage."""
+        super().log(logs | self.stage.numbers if "loss" in logs else logs, start_time)  # type: ignore[misc]
+
+    def _complete(self, folder: Path) -> None:
+        """Add what transformers does not save."""
+        unwrapped = self.accelerator.unwrap_model(self.model)
+        if hasattr(unwrapped, "peft_config"):
+            adapter = folder / "adapter"
+            adapter.mkdir()
+            for path in list(folder.glob("adapter_*")):
+                os.rename(path, adapter / path.name)
+            # Of a copy: merging and unmerging would leave other bits in the weights.
+            deepcopy(unwrapped).merge_and_unload().save_pretrained(folder)
+            (adapter / "README.md").write_text(self.stage.card(), encoding="utf-8")
+        # The base's number format comes along: engines open float32 weights in the one they were computed in.
+        for pattern in checkpoint.FROM_BASE:
+            for path in filter(Path.is_file, self.stage.policy.path.glob(pattern)):
+                shutil.copyfile(path, folder / path.name)
+        (folder / "README.md").write_text(self.stage.card(), encoding="utf-8")
+        checkpoint.write_json(folder / checkpoint.STATE, {"schema": checkpoint.SCHEMA, **self.stage.finished})
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Load the weights; of a LoRA training the adapter's, for the checkpoint's own are merged."""
+        adapter = Path(resume_from_checkpoint) / "adapter"
+        where = str(adapter) if adapter.is_dir() else resume_from_checkpoint
+        super()._load_from_checkpoint(where, model)  # type: ignore[misc]
+
+
 def validate(
     policy: Policy,
     rewarder: Rewarder,
@@ -274,7 +350,7 @@ def task_metrics(prefix: str, tasks: Mapping[str, Diagnostics]) -> dict[str, flo
 def scores(folder: Path) -> dict[str, float]:
     """Name of a checkpoint -> its score in [0, 1], the mean over tasks of the validation beside it, from the log."""
     steps = {line["step"] + 1: metrics_log.validation_scores(line) for line in metrics_log.read(folder)}
-    return {f"checkpoint-{step:06d}": fmean(tasks.values()) for step, tasks in steps.items() if tasks}
+    return {checkpoint.named(folder, step).name: fmean(tasks.values()) for step, tasks in steps.items() if tasks}
 
 
 def best(folder: Path) -> tuple[Path, float] | None:

@@ -21,7 +21,7 @@ from trainer.config import Finetuning, TrainConfig
 from trainer.model.packing import Packed
 from trainer.model.policy import Policy, Rollouts
 from trainer.rollouts import vllm
-from trainer.rollouts.base import PolicyRollouts, rollout_source
+from trainer.rollouts.sampler import PolicyRollouts, rollout_source
 from trainer.rollouts.vllm import VllmRollouts, answer_seed, media_id, merged_weights, open_engine
 from viubench.engines import tiny_checkpoints
 from viubench.engines.vllm.prompt import as_prompt

@@ -14,8 +14,7 @@ from trainer.model.packing import Packed
 from trainer.model.policy import Rollouts
 from trainer.processes import SINGLE, Processes
 from trainer.rewards import Reward
-from trainer.rollouts.base import RolloutSource
-from trainer.rollouts.sampler import Answered, Sampler, log_answers
+from trainer.rollouts.sampler import Answered, RolloutSource, Sampler, log_answers
 from viubench.schema import Sample
 
 torch = pytest.importorskip("torch")

@@ -1,7 +1,7 @@
 """Checkpoints: folders in Hugging Face layout, complete or not there, with a list of their files.
 
 Example:
-    with atomic_folder(out / "checkpoint-000040") as aside:
+    with atomic_folder(out / "checkpoint-000040") as aside:   # renamed after every file is on disk
         model.save_pretrained(aside)
     latest(out)   # out/checkpoint-000040
 
@@ -9,8 +9,6 @@ Example:
                              scheduler.pt, rng_state.pth, trainer_state.json of transformers' Trainer
         adapter/             a LoRA adapter in peft's layout, where one was trained
         trainer/             state.json, files.json (bytes and blake3 of every other file)
-
-A folder is renamed to its name after every file is on disk.
 """
 
 from __future__ import annotations
@@ -18,7 +16,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -28,10 +25,9 @@ from typing import Any
 
 from viubench.errors import ViubenchError
 from viubench.storage.atomic import ASIDE, sync
-from viubench.watch.checkpoints import marked
+from viubench.watch.checkpoints import find, marked
 
 SCHEMA = 3
-NAME = re.compile(r"checkpoint-\d{6,}")
 LEFTOVER = f".checkpoint-*{ASIDE}"
 STATE = Path("trainer", "state.json")
 FILES = Path("trainer", "files.json")
@@ -90,8 +86,12 @@ def read_state(checkpoint: Path, run: str) -> dict[str, Any]:
 
 def complete(folder: Path) -> list[Path]:
     """The complete checkpoints of `folder`, by step; none where there is no folder."""
-    named = (path for path in folder.glob("checkpoint-*") if NAME.fullmatch(path.name))
-    return sorted(filter(marked, named), key=step_of)
+    return [one.folder for one in find(folder) if one.folder == named(folder, one.step) and marked(one.folder)]
+
+
+def named(folder: Path, step: int) -> Path:
+    """The checkpoint of `folder` after `step` steps."""
+    return folder / f"checkpoint-{step:06d}"
 
 
 def latest(folder: Path) -> Path | None:

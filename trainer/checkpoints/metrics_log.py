@@ -53,8 +53,8 @@ def read(folder: Path) -> list[dict[str, Any]]:
 
 def validation_scores(line: Mapping[str, Any], measure: str = "reward") -> dict[str, float]:
     """Task -> a measure of the step's validation; empty for a step without one."""
-    parts = {key: key.split("/") for key in line if key.startswith("validation/")}
-    return {"/".join(names[1:-1]): line[key] for key, names in parts.items() if names[-1] == measure}
+    own = [key for key in line if key.startswith("validation/") and key.endswith(f"/{measure}")]
+    return {key.removeprefix("validation/").removesuffix(f"/{measure}"): line[key] for key in own}
 
 
 def summary(line: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The rollouts of a step: questions asked, their answers sampled, rewarded, and some of them logged.
 
 Example:
+    source = rollout_source(config, policy)
     answered = Sampler(config, policy, source, questions, rewarder, processes).batch(7)
     answered[0].rewards[0].value   # the reward of the first answer to the first question
     log_answers(Path("runs/train"), 7, answered, config)   # runs/train/answers/step-000007.parquet, a row an answer
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from trainer import checks
 from trainer.config import TrainConfig
@@ -22,12 +24,52 @@ from trainer.model.packing import Packed
 from trainer.model.policy import Policy, Rollouts
 from trainer.processes import Processes
 from trainer.rewards import AnswerGroup, Reward, Rewarder
-from trainer.rollouts.base import RolloutSource
+from trainer.rollouts.vllm import VllmRollouts
 from viubench.pretext.rng import seed_of
 from viubench.schema import Sample, canonical_json
 from viubench.video.frames import VideoInput
 
 ANSWERS = "answers"  # folder of the logged answers
+
+
+class RolloutSource(Protocol):
+    """Samples answers with the policy's weights of the last `sync_weights`."""
+
+    def __call__(
+        self, rows: Sequence[Packed], n: int, seeds: Sequence[int], temperature: float, max_tokens: int
+    ) -> list[Rollouts]:
+        """`n` answers to each question, the rollouts of each (see `Policy.rollout`). `rows` are single questions;
+        `seeds`, one for each in [0, 2^63), are the only randomness of the answers; `temperature` is above 0, and that
+        of the log-probabilities. Raises ViubenchError when the source failed."""
+        ...
+
+    def sync_weights(self) -> None:
+        """Load the policy's present weights; called after they have changed."""
+        return
+
+    def sleep(self) -> None:
+        """Free the device for the update, until it is asked again."""
+        return
+
+    def close(self) -> None:
+        """Free its resources; safe to call twice."""
+        return
+
+
+class PolicyRollouts(RolloutSource):
+    """The policy samples itself, `size` questions at a time; there is nothing to sync or to free."""
+
+    def __init__(self, policy: Policy, size: int) -> None:
+        self.policy, self.size = policy, size
+
+    def __call__(
+        self, rows: Sequence[Packed], n: int, seeds: Sequence[int], temperature: float, max_tokens: int
+    ) -> list[Rollouts]:
+        result: list[Rollouts] = []
+        for part in (slice(start, start + self.size) for start in range(0, len(rows), self.size)):
+            packed = self.policy.stack(rows[part])
+            result += self.policy.rollout(packed, n, seeds[part], temperature, max_tokens).split(n)
+        return result
 
 
 @dataclass(frozen=True)
@@ -120,3 +162,10 @@ def log_answers(out: Path, step: int, answered: Sequence[Answered], config: Trai
     ]  # fmt: skip
     (out / ANSWERS).mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows[: config.log_completions]).to_parquet(out / ANSWERS / f"step-{step:06d}.parquet", index=False)
+
+
+def rollout_source(config: TrainConfig, policy: Policy) -> RolloutSource:
+    """The source that the configuration names under `rollout`; the caller closes it."""
+    if config.rollout.engine == "policy":
+        return PolicyRollouts(policy, config.micro_batch_size)
+    return VllmRollouts(policy, config.rollout.engine_args, config.max_logprob_gap)

@@ -146,8 +146,7 @@ def most_tokens(sample: Sample, source: FrameSource, store: FrameCache) -> int:
 
 
 def _disk(needed: int, out: Path, sources: list[FrameSource], store: FrameCache) -> str:
-    """What an export takes in `out` and, while verl reads its frames, in the frame cache; ViubenchError where there is
-    too little space."""
+    """What an export takes in `out` and in the frame cache; ViubenchError where there is too little space."""
     frames, sentences = missing_bytes(sources, store), []
     for what, place, size in (("questions", out, needed), ("frames", store.root, frames)):
         free = shutil.disk_usage(place).free
@@ -158,8 +157,7 @@ def _disk(needed: int, out: Path, sources: list[FrameSource], store: FrameCache)
 
 
 def overrides(config: TrainConfig, written: VerlExport, out: Path, *, gpus: int = 8, nodes: int = 1) -> list[str]:
-    """The overrides of a training on `written` with `gpus` per node, whose checkpoints go to `out`; raises as
-    `check_supported`."""
+    """The overrides of a training on `written` with `gpus` per node into `out`; raises as `check_supported`."""
     check_supported(config, gpus * nodes)
     syntax = Environment(undefined=StrictUndefined, trim_blocks=True, finalize=hydra_value)  # noqa: S701  (no HTML)
     told: dict[str, Any] = {"micro": _micro_batch(config), "longest": written.max_prompt + config.max_completion_length}

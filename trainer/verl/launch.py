@@ -34,18 +34,10 @@ LATEST = "latest_checkpointed_iteration.txt"
 def launch(
     questions: Questions, out: Path, python: str, *, gpus: int = 8, nodes: int = 1, log: Callable[[str], None] = print
 ) -> Path:
-    """Train on `questions` with verl, or resume; returns the finished checkpoint.
-
-    Args:
-        questions: read with `multiple=trainer.verl.export.MULTIPLE`.
-        python: the interpreter of verl's environment.
-        gpus: per node; on several nodes a ray cluster must be running.
-        log: called with each stage, and with what verl does differently from our own loop.
-
-    Raises:
-        ViubenchError: verl cannot train the configuration, something is missing, `out` holds another training, or verl
-            failed.
-    """
+    """Train on `questions` (read with `multiple=export.MULTIPLE`) with verl, or resume; returns the finished
+    checkpoint. `python` is the interpreter of verl's environment; `gpus` are per node, and on several nodes a ray
+    cluster must be running. `log` is told each stage, and what verl does differently. Raises ViubenchError where verl
+    cannot train the configuration, something is missing, `out` holds another training, or verl failed."""
     config, out = questions.config, out.resolve()
     finished = out / f"checkpoint-{config.max_steps:06d}"
     check_supported(config, gpus * nodes)

@@ -174,7 +174,7 @@ def _train(
 
     from trainer.grpo import train as grpo
     from trainer.harness_eval import HarnessEvaluation
-    from trainer.rollouts.base import rollout_source
+    from trainer.rollouts.sampler import rollout_source
     from trainer.sft import warm_start
     from trainer.stage import best
     from viubench.cli.progress import bar
