@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from trainer import rewards
 from trainer.config import TrainConfig
@@ -20,9 +22,6 @@ from trainer.model.policy import Policy
 from trainer.rewards import AnswerHistory, Diagnostics
 from viubench.engines import sight
 from viubench.errors import ViubenchError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 MIN_VIDEO_EFFECT = 1e-4  # nats by which another video must change some log-probability
 

@@ -4,8 +4,7 @@ Example:
     last = train(config, Path("runs/train"), questions, Policy.open(Path(config.model)), progress=print)
 
 TRL has the losses, the optimizer, the processes, saving and resuming. What it has not is video: rollouts, and the
-log-probabilities of answers about one, are replaced here. A batch depends on (seed, number) alone, so a run that was
-stopped resumes from its last checkpoint and ends with the same weights.
+log-probabilities of answers about one, are replaced here. A batch depends on (seed, number) alone.
 
 Source: DeepSeekMath (arXiv 2402.03300); rewards and settings: VideoSSR (arXiv 2511.06281), section 3.
 """
@@ -16,7 +15,10 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from trainer import checks
 from trainer.arguments import grpo_arguments
@@ -30,9 +32,6 @@ from trainer.rollouts.sampler import Answered, PolicyRollouts, RolloutSource, Sa
 from trainer.stage import Stage, StageTrainer, task_metrics
 from trainer.trl_imports import GRPOTrainer, split_tensor_dict
 from viubench.errors import ViubenchError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
@@ -97,8 +96,6 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
         self._patience.update(whole)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        import torch
-
         size = self.args.per_device_train_batch_size
         self._scored = range(len(inputs) // size)
         result: dict[str, Any] = super()._generate_and_score_completions(inputs)
@@ -125,8 +122,6 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
         self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor, None]:
         """As TRL's, of answers about videos; the wrapped `model` is called, or gradients would not be summed."""
-        import torch
-
         tokens, mask = input_ids[:, -logits_to_keep:], attention_mask[:, -logits_to_keep:].bool()
         size = self.args.per_device_train_batch_size
         parts = []
@@ -141,7 +136,6 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
         return logprobs, entropies, None
 
     def _packed(self, number: int) -> Packed:
-        """The questions of a micro-batch."""
         if number not in self._stacked:
             rows = [one.packed for one in self._answered[number * self.size : (number + 1) * self.size]]
             self._stacked[number] = self.policy.stack(rows)

@@ -15,8 +15,9 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torch import Tensor
 from transformers import Trainer
 
 from trainer.arguments import sft_arguments
@@ -29,9 +30,6 @@ from trainer.stage import Stage, StageTrainer
 from trainer.trl_imports import add_fused_lm_head
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 FOLDER = "warm-start"  # below the folder of the training
 PASSED_WEIGHT = 0.05  # of a task that has passed, against one that has not: it must not be forgotten

@@ -22,6 +22,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from trainer import checks
@@ -308,8 +309,6 @@ def validate(
 
 def told(error: Exception, out: Path) -> ViubenchError | None:
     """The error as a user reads it; None for a fault of the program."""
-    import torch
-
     if isinstance(error, ViubenchError):
         return error
     text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__

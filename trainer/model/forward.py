@@ -14,13 +14,13 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from trainer.model import packing
 from trainer.model.packing import Packed
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 NEVER, CHUNK = -1e9, 32_768
 """Logit of a token that is never sampled; tokens of the vocabulary whose logits are computed at once."""
@@ -28,8 +28,6 @@ NEVER, CHUNK = -1e9, 32_768
 
 def media(model: Any, packed: Packed, n: int = 1) -> dict[str, Any]:
     """Pixels or vision features for a forward pass over `n` copies of the prompt; cached where the tower is frozen."""
-    import torch
-
     inputs = packed.inputs
     if n > 1 or any(p.requires_grad for p in model.model.visual.parameters()):
         return packed.media(n)
@@ -69,8 +67,6 @@ def prefill(model: Any, packed: Packed, *, hidden: bool = False) -> tuple[Tensor
 def extend(model: Any, packed: Packed, tokens: Tensor, cache: Any, first: Tensor, *, hidden: bool = False) -> Tensor:
     """Logits [B * n, l, V] after each of `tokens` [B * n, l], which follow the cached ones; the cache grows by them.
     `first`: position of the first of `tokens` of each prompt, int64 [B]."""
-    import torch
-
     rows, length = tokens.shape
     copies = rows // len(packed)
     places = first.repeat_interleave(copies)[:, None] + torch.arange(length, device=tokens.device)
@@ -88,8 +84,6 @@ def extend(model: Any, packed: Packed, tokens: Tensor, cache: Any, first: Tensor
 def full_sequence(model: Any, packed: Packed, tokens: Tensor, mask: Tensor) -> dict[str, Any]:
     """Inputs of one forward pass over prompt and answer of each row, without a cache, for TRL's fused head; the last L
     of its log-probabilities are the answers'. `tokens` int64 and `mask` bool, [B * n, L]."""
-    import torch
-
     copies = len(tokens) // len(packed)
     places, first = positions(model, packed)
     after = (first[:, None] + torch.arange(tokens.shape[1], device=tokens.device)).expand(3, -1, -1)
@@ -116,7 +110,6 @@ def answer_logprobs(
         temperature: that of the rollout; 0 counts as 1.
         barred: tokens that an engine never samples, to compare with its log-probabilities over the others.
     """
-    import torch
     from trl.kernels import ChunkedLogProbFunction
 
     copies = len(tokens) // len(packed)

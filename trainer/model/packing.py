@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from viubench.engines import prompts
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 PIXELS, GRIDS = ("pixel_values_videos", "pixel_values"), ("video_grid_thw", "image_grid_thw")
 """Of videos and of still pictures: patches, float [patches, values of a patch], and their number in time, height and
@@ -42,8 +42,6 @@ class Packed:
 
     def mask(self, copies: int = 1, after: int = 0) -> Tensor | None:
         """The attention mask, int64 [B * copies, P + after], or None where no row is padded: that is faster."""
-        import torch
-
         mask = self.inputs["attention_mask"]
         if bool(mask.all()):
             return None
@@ -51,8 +49,6 @@ class Packed:
 
     def media(self, copies: int) -> dict[str, Tensor]:
         """Pixels and grids, each row's repeated `copies` times."""
-        import torch
-
         repeated: dict[str, Tensor] = {}
         moving = [len(prompts.moving(row)) for row in self.videos]
         still = [len(row) - many for row, many in zip(self.videos, moving, strict=True)]
@@ -67,8 +63,6 @@ class Packed:
 
 def stack(rows: Sequence[Packed], pad: int) -> Packed:
     """The rows of several under each other, shorter prompts padded on the left with token `pad`."""
-    import torch
-
     if len(rows) == 1:
         return rows[0]
     longest = max(row.inputs["input_ids"].shape[1] for row in rows)

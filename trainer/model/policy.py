@@ -3,11 +3,8 @@
 Example:
     policy = Policy.open(Path("tiny-qwen3-vl"))
     packed = policy.pack(sample, videos)
-    rollouts = policy.rollout(packed, 8, seeds=[0], temperature=1.0, max_tokens=32)
+    rollouts = policy.rollout(packed, 8, seeds=[0], temperature=1.0, max_tokens=32)  # logits / temperature
     logprobs, entropy = policy.logprobs(packed, rollouts.tokens, rollouts.mask, temperature=1.0)  # [8, L] each
-
-Prompt and video run once, and their key-value cache is expanded over the answers. The temperature is part of the policy
-(logits / temperature).
 """
 
 from __future__ import annotations
@@ -16,7 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
 from trainer.config import Finetuning
 from trainer.model import forward, packing
@@ -29,9 +31,6 @@ from viubench.engines.token_counts import Counter
 from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass
@@ -121,17 +120,14 @@ class Policy:
 
     def pad_answers(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         """Answers' token ids as int64 [B, L], padded on the right, and their mask bool [B, L]; on the device."""
-        import torch
-        from torch.nn.utils.rnn import pad_sequence
-
         tokens = pad_sequence([torch.tensor(row, dtype=torch.int64) for row in rows], True, self.pad)
         mask = pad_sequence([torch.ones(len(row), dtype=torch.bool) for row in rows], True)
         return tokens.to(self.base.device), mask.to(self.base.device)
 
     def decode(self, tokens: Tensor, mask: Tensor) -> list[str]:
         """The texts of answers, int64 [B, L] and bool [B, L], without special tokens."""
-        decode = self.processor.tokenizer.decode
-        return [decode(row[kept], skip_special_tokens=True) for row, kept in zip(tokens, mask, strict=True)]
+        rows = [row[kept] for row, kept in zip(tokens, mask, strict=True)]
+        return [self.processor.tokenizer.decode(row, skip_special_tokens=True) for row in rows]
 
     def stack(self, rows: Sequence[Packed]) -> Packed:
         """Several questions as one batch."""
@@ -141,8 +137,6 @@ class Policy:
         """`n` answers of at most `max_tokens` to each question, drawn from the question's own seed; no gradient. At
         temperature 0 the likeliest token is taken, and log-probabilities are those of temperature 1. The placeholder
         tokens of images and videos are never sampled."""
-        import torch
-
         chosen, logprobs, masks = [], [], []
         with torch.no_grad(), self.evaluating():
             logits, cache, first = forward.prefill(self.base, packed)
@@ -170,8 +164,6 @@ class Policy:
         self, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, barred: Sequence[int] = ()
     ) -> tuple[Tensor, Tensor]:
         """`forward.answer_logprobs` of the present weights, without gradient."""
-        import torch
-
         how: dict[str, Any] = {"tokens": tokens, "mask": mask, "temperature": temperature, "barred": barred}
         with torch.no_grad(), self.evaluating():
             return self.base(packed=packed, **how)  # type: ignore[no-any-return]
@@ -179,8 +171,6 @@ class Policy:
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Inside, the model computes as in the loss, but in evaluation mode: else a checkpointed one keeps no cache."""
-        import torch
-
         training = self.base.training
         self.base.eval()
         try:
@@ -192,19 +182,14 @@ class Policy:
 
 def _anywhere(model: Any, running: Tensor) -> bool:
     """Whether an answer is not finished; with sharded weights in any process, for all must take part in each pass."""
+    count = running.any().long()
     if hasattr(model, "unshard") or hasattr(next(model.parameters()), "ds_id"):  # by FSDP2, or by DeepSpeed
-        import torch
-
-        count = running.any().long()
         torch.distributed.all_reduce(count)
-        return bool(count)
-    return bool(running.any())
+    return bool(count)
 
 
 def uniform(seeds: Sequence[int], n: int, length: int) -> Tensor:
     """Uniform numbers in [0, 1), float64 [B * n, length], from each question's seed; the same on every device."""
-    import torch
-
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     return torch.cat([torch.rand(n, length, dtype=torch.float64, generator=one) for one in generators])
 
@@ -217,8 +202,6 @@ def pick(scores: Tensor, draws: Tensor) -> Tensor:
 
 def _load_model(folder: Path, dtype: str, device: str, four_bit: bool = False) -> Any:
     """A Qwen vision-language model as transformers opens it; raises as `Policy.open`."""
-    from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
-
     given: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "trust_remote_code": False}
     four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": dtype}
     try:
@@ -233,15 +216,12 @@ def _load_model(folder: Path, dtype: str, device: str, four_bit: bool = False) -
         raise ViubenchError("no Qwen vision-language model", where=str(folder), hint="Qwen3-VL or Qwen2.5-VL")
     if device == "cpu" and not four_bit:
         for parameter in model.parameters():
-            # A file's tensors lie anywhere in memory, and the last bits of a product depend on where.
-            parameter.data = parameter.data.clone()
+            parameter.data = parameter.data.clone()  # the last bits of a product depend on where in memory it lies
     return model.eval()
 
 
 def _adapters(model: Any, finetuning: Finetuning, train_vision: bool) -> Any:
     """peft's configuration of adapters (arXiv 2106.09685) on the linear layers that `finetuning` names."""
-    import torch
-
     try:
         from peft import LoraConfig
     except ImportError as error:

@@ -17,10 +17,15 @@ log-probabilities are compared with the policy's own. Where the two could differ
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from trainer import checks
 from trainer.model.forward import NEVER
@@ -36,9 +41,6 @@ from viubench.errors import ViubenchError
 from viubench.schema import content_hash
 from viubench.video import timestamps
 from viubench.video.frames import VideoInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 WHERE = "rollout.engine_args"
 
@@ -159,8 +161,6 @@ class VllmRollouts:
 
     def _to_rollouts(self, answers: Sequence[Any]) -> Rollouts:
         """vLLM's answers as `Rollouts`, on the policy's device."""
-        import torch
-
         tokens, mask = self.policy.pad_answers([list(answer.token_ids) for answer in answers])
         sampled = [
             by_token[token].logprob
@@ -216,7 +216,6 @@ def open_engine(path: Path, dtype: str, args: Mapping[str, Any]) -> tuple[Any, b
 
 def _open(path: Path, dtype: str, args: Mapping[str, Any]) -> tuple[Any, bool]:
     try:
-        import torch
         from vllm import LLM
         from vllm.engine.arg_utils import EngineArgs
         from vllm.platforms import current_platform
@@ -238,8 +237,6 @@ def _open(path: Path, dtype: str, args: Mapping[str, Any]) -> tuple[Any, bool]:
 @contextmanager
 def _process_group_kept() -> Iterator[None]:
     """vLLM destroys the process group it worked in; under torchrun that is the trainer's, which is kept."""
-    import torch.distributed
-
     destroy = torch.distributed.destroy_process_group
     torch.distributed.destroy_process_group = lambda group=None: None if group is None else destroy(group)
     try:
@@ -251,11 +248,6 @@ def _process_group_kept() -> Iterator[None]:
 @contextmanager
 def _shared_state_kept() -> Iterator[None]:
     """Restore the global random number generators and, on a CPU, `torch.set_num_threads`: vLLM changes both."""
-    import random
-
-    import numpy as np
-    import torch
-
     python, numpy, set_threads = random.getstate(), np.random.get_state(), torch.set_num_threads
     try:
         with torch.random.fork_rng():

@@ -31,25 +31,16 @@ from viubench.schema import Sample
 from viubench.storage import atomic
 from viubench.video.frame_cache import FrameCache
 
-MULTIPLE = 32
-"""Pixels per side of one visual token of Qwen3-VL (patch 16, merged 2 by 2); sides of frames are a multiple of it."""
-
-FRAMES_PER_GROUP = 2
-GROUP_TEXT, TEMPLATE = 16, 64
-"""Tokens of the time and the vision marks of a group of frames, and of a chat template around a turn, at most."""
-
+MULTIPLE = 32  # pixels per side of a visual token of Qwen3-VL (patch 16, merged 2 by 2), and factor of frames' sides
+GROUP = 2  # frames of a group, which has a time and vision marks
+GROUP_TEXT, TEMPLATE = 16, 64  # tokens of these, and of a chat template around a turn, at most
 MAX_PROMPT = 8192  # longest prompt in tokens (VideoSSR, arXiv 2511.06281, released script)
-
 AGENT = b"- name: viubench\n  _target_: trainer.verl.agent_loop.VideoAgentLoop\n"
 
 OPTIONS = Path(__file__).with_name("options.jinja")
-
-SAVE_STEPS = 100
-"""Steps from one checkpoint to the next, at most: two minutes each in the paper's setting, so three hours are lost."""
-
+SAVE_STEPS = 100  # steps from one checkpoint to the next, at most: two minutes each, so three hours are lost
+# TRL's names of how the loss is averaged, and verl's.
 LOSSES = {"dapo": "token-mean", "grpo": "seq-mean-token-mean", "dr_grpo": "seq-mean-token-sum-norm"}
-"""TRL's names of how the loss is averaged, and verl's."""
-
 UNTOLD = (
     "mini_batch_size", "num_iterations", "use_bias_correction_kl", "importance_sampling_level",
     "mask_truncated_completions", "dynamic_sampling", "soft_punish_cache", "length_penalty", "trl",
@@ -141,7 +132,7 @@ def most_tokens(sample: Sample, source: FrameSource, store: FrameCache) -> int:
         height, width = source.size(store)
     except MediaError as error:
         raise ViubenchError(f"a video of {sample.id} cannot be used: {error}") from error
-    groups = (source.item.frames + source.shown * (FRAMES_PER_GROUP - 1)) // FRAMES_PER_GROUP
+    groups = (source.item.frames + source.shown * (GROUP - 1)) // GROUP
     return TEMPLATE + len(sample.question.encode()) + groups * (height * width // MULTIPLE**2 + GROUP_TEXT)
 
 

@@ -4,7 +4,7 @@ Example:
     [check.name for check in checks("~/verl/bin/python", config, Path("runs/verl")) if check.ok is False]
     # ['GPUs']
 
-verl has an environment of its own (it needs another transformers), so its interpreter is probed, not this one.
+verl has an environment of its own, whose interpreter is probed.
 """
 
 from __future__ import annotations
@@ -64,23 +64,20 @@ def checks(
     need not exist yet, is for export and checkpoints; `cache` for frames on this node; `gpus` are per node, and those
     of other nodes are not checked."""
     local = Path(config.model).expanduser()
-    model = str(local) if config.model and local.is_dir() else ""
+    model, n = str(local) if config.model and local.is_dir() else "", config.save_total_limit
     answer = probe(python, model)
-    rows = config.max_steps * config.train_batch_size * BYTES_PER_ROW
     weights = sum(path.stat().st_size for path in local.glob("*.safetensors")) if model else 0
-    kept = weights // 2 * BYTES_PER_PARAMETER * config.save_total_limit + weights  # bfloat16: 2 bytes a parameter
+    kept = weights // 2 * BYTES_PER_PARAMETER * n + weights  # bfloat16: 2 bytes a parameter
+    rows = config.max_steps * config.train_batch_size * BYTES_PER_ROW
     room = max(cache.max_bytes - sum(path.stat().st_size for path in cache.root.glob("*.frames")), 0)
-    places = (
-        ("disk", out.absolute(), rows + kept, f"of questions and {config.save_total_limit} checkpoints"),
-        ("frame cache", cache.root, room, "by which it may grow; full, it drops the oldest frames"),
-        ("shared memory", SHM, SHARED, "for ray's objects; in a container: --shm-size=64g"),
-    )
     return [
         Check("python", True, f"{answer['python']} at {python}"),
         *(_version(name, answer[name]) for name in NEEDED),
         _gpus(answer["GPUs"], gpus, nodes),
         *_checkpoint(config, model, next(filter(None, answer["processor"]))),
-        *(_space(*place) for place in places),
+        _space("disk", out.absolute(), rows + kept, f"of questions and {n} checkpoints"),
+        _space("frame cache", cache.root, room, "by which it may grow; full, it drops the oldest frames"),
+        _space("shared memory", SHM, SHARED, "for ray's objects; in a container: --shm-size=64g"),
     ]
 
 
@@ -102,12 +99,10 @@ def probe(python: str, model: str = "") -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ViubenchError(f"{python} does not answer: {error}", where=where, hint=hint) from error
-    line = re.search(r"^viubench (.+)$", done.stdout, re.M)
-    if line is None:
+    if (line := re.search(r"^viubench (.+)$", done.stdout, re.M)) is None:
         last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise ViubenchError(f"{python} does not answer: {last}", where=where, hint=hint)
-    answer: dict[str, Any] = json.loads(line[1])
-    return answer
+    return json.loads(line[1])  # type: ignore[no-any-return]
 
 
 def _version(name: str, version: str | None) -> Check:
@@ -146,10 +141,9 @@ def _checkpoint(config: TrainConfig, model: str, processor: str) -> list[Check]:
 
 
 def _space(name: str, place: Path, needed: int, what: str) -> Check:
-    """Whether `place`, which need not exist yet, has the bytes that are `needed`."""
+    """Whether `place`, which need not exist yet, has the bytes that are `needed`; Ray goes on with less shared
+    memory."""
     free = shutil.disk_usage(next(path for path in (place, *place.parents) if path.exists())).free
     detail = f"{free / 1e9:.0f} GB free at {place}, {needed / 1e9:.1f} GB {what}"
-    if free >= needed:
-        return Check(name, True, detail)
-    # Ray goes on with less shared memory, more slowly.
-    return Check(name, None if name == "shared memory" else False, detail, "free some space, or choose another folder")
+    ok, hint = (True, "") if free >= needed else (False, "free some space, or choose another folder")
+    return Check(name, None if place == SHM and not ok else ok, detail, hint)
