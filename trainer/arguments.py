@@ -23,17 +23,16 @@ if TYPE_CHECKING:
 
     from trainer.trl_imports import GRPOConfig
 
+# Keys that TRL has too, and that this trainer does itself; TRL is given all others of its names.
 OWN = {"eval_steps", "log_completions", "save_total_limit"}
-"""Keys that TRL has too, and that this trainer does itself; it is given all others of its names."""
-
+# Fields of GRPOConfig that other keys decide, or that this trainer does otherwise.
 DECIDED = (
     "output_dir", "use_vllm", "use_cpu", "shuffle_dataset", "generation_batch_size", "steps_per_generation",
     "per_device_train_batch_size", "gradient_accumulation_steps", "router_aux_loss_coef",
     "model_init_kwargs", "lr_scheduler_type", "lr_scheduler_kwargs",
     "save_strategy", "eval_strategy", "logging_strategy", "do_eval", "push_to_hub", "load_best_model_at_end",
 )  # fmt: skip
-"""Fields of GRPOConfig that other keys decide, or that this trainer does otherwise."""
-
+# Fields of GRPOConfig about what this trainer does itself: rollouts, rewards, questions, validation, checkpoints.
 WITHOUT_EFFECT = (
     "top_p", "top_k", "min_p", "repetition_penalty", "generation_kwargs", "chat_template_kwargs",
     "cache_implementation", "use_transformers_paged", "use_transformers_continuous_batching",
@@ -44,8 +43,6 @@ WITHOUT_EFFECT = (
     "num_generations_eval", "per_device_eval_batch_size", "num_train_epochs", "resume_from_checkpoint",
     "auto_find_batch_size", "save_only_model", "train_sampling_strategy", "remove_unused_columns",
 )  # fmt: skip
-"""Fields of GRPOConfig about what this trainer does itself: rollouts, rewards, questions, validation, checkpoints."""
-
 SEE = "see docs/training.md"
 
 

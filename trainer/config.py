@@ -129,15 +129,7 @@ class RolloutEngine(Strict):
 
 class TrainConfig(Strict):
     """A training run. Keys that TRL's GRPOConfig has, or transformers' TrainingArguments, mean the same here; the table
-    of docs/training.md has the others. Beside it:
-
-    Attributes:
-        model: a checkpoint folder or a hub id; may be left empty and given on the command line.
-        protocol: name or file of how a video is shown; empty means each task's own.
-        temperature: of the rollouts, and of the policy in the loss.
-        save_total_limit: the newest so many checkpoints are kept; with `save_best` that of the best validation too.
-        eval_steps: validation (greedy answers) every so many steps and beside each checkpoint; 0 is never.
-    """
+    of docs/training.md has the others."""
 
     run_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     description: str = ""

@@ -5,7 +5,6 @@ Example:
 
 TRL has the losses, the optimizer, the processes, saving and resuming. What it has not is video: rollouts, and the
 log-probabilities of answers about one, are replaced here. A batch depends on (seed, number) alone.
-
 Source: DeepSeekMath (arXiv 2402.03300); rewards and settings: VideoSSR (arXiv 2511.06281), section 3.
 """
 

@@ -1,10 +1,8 @@
-"""Evaluations during training: `viubench run` on a new checkpoint, in a process of its own.
+"""Evaluations during training: `viubench run` on a new checkpoint, in a process of its own; an ordinary run folder.
 
 Example:
     evaluation = HarnessEvaluation(config, out, frame_cache=None, include_paths=())
     evaluation(40)  # of out/checkpoint-000040 into out/evaluations/step-000040
-
-The run folder is an ordinary one: it is resumed after a kill, and reports and gates read it.
 """
 
 from __future__ import annotations
@@ -21,8 +19,8 @@ from viubench.errors import ViubenchError
 from viubench.storage.run_dir import read_manifest
 from viubench.system import child_process
 
+# How variables begin that torchrun and accelerate set; an engine would wait for other processes.
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "ACCELERATE_", "FSDP_", "TORCHELASTIC_")
-"""How variables begin that torchrun and accelerate set; an engine would wait for other processes."""
 
 
 @dataclass(frozen=True)

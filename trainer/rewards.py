@@ -1,11 +1,9 @@
-"""Rewards of answers, and diagnostics of a step: is the policy learning or collapsing?
+"""Rewards of answers, those of the evaluators, and diagnostics of a step: is the policy learning or collapsing?
 
 Example:
     rewarder = Rewarder({"order": "smooth"}, {"order": evaluators.get("permutation")})
     rewarder(sample, "2134", "stop")  # the true order is 1234
     # Reward(value=0.75, strict=0.0, parsed=True, answer=[2, 1, 3, 4])
-
-The rewards are the evaluators' own, so what is trained is what is measured.
 """
 
 from __future__ import annotations

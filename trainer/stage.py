@@ -41,8 +41,8 @@ from viubench.storage.run_dir import write_json
 
 WRITTEN = ".saving"  # folder beside the checkpoints that transformers writes into
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
+# In the messages of torch and safetensors, whose errors have no number.
 NOT_WRITTEN = ("No space left", "PytorchStreamWriter failed", "inline_container.cc", "File too large")
-"""In the messages of torch and safetensors, whose errors have no number."""
 
 
 class Stage(TrainerCallback):  # type: ignore[misc]

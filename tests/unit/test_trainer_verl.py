@@ -212,11 +212,11 @@ TRUTH = {
 @pytest.mark.parametrize(
     ("source", "truth", "says"),
     [
-        ("shuffled", TRUTH, "unknown data_source 'shuffled'"),
-        ("viubench/order", "{", "not JSON"),
-        ("viubench/order", [1], "not an object"),
-        ("viubench/order", {"task": "order"}, "not an object with"),
-        ("viubench/order", TRUTH | {"kind": "soft"}, "smooth or strict"),
+        ("shuffled", TRUTH, "ground_truth of shuffled: .*it is of 'order'"),
+        ("viubench/order", "{", "JSONDecodeError"),
+        ("viubench/order", [1], "list indices"),
+        ("viubench/order", {"task": "order"}, "KeyError.'kind'"),
+        ("viubench/order", TRUTH | {"kind": "soft"}, "KeyError.'soft'"),
         ("viubench/order", TRUTH | {"target": [1, 1]}, "not a permutation"),
         ("viubench/order", TRUTH | {"evaluator": {"name": "permutatoin", "params": {}}}, "did you mean permutation"),
     ],

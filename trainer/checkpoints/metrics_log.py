@@ -1,11 +1,9 @@
-"""The log of a training run, `train.jsonl`: one JSON object a step, for pages and for people.
+"""The log of a training run, `train.jsonl`: one JSON object a step, with TRL's names, and `TASK/reward` and the like.
 
 Example:
     log = MetricsLog(Path("runs/train"))
     log.write({"step": 0, "reward": 0.41})
     read(Path("runs/train"))   # [{"step": 0, "reward": 0.41}]
-
-Measures have TRL's names; those of a task are `TASK/reward` and the like.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""The manifest of a training run, with all versions, and the model card of its checkpoints that contains it.
+"""The manifest of a training run, and the model card of its checkpoints; neither depends on the time.
 
 Example:
     manifest = build_manifest(config, questions, policy, ["viubench", "train", "--config", "tiny-cpu"])
     render_card(manifest, {"step": 39, "validation/order/reward": 0.8, "floor/order": 0.39})  # README.md
-
-Nothing in it depends on the time, so that a resumed run writes the same card.
 """
 
 from __future__ import annotations

@@ -5,8 +5,7 @@ Example:
     result["tasks"]["tiny_jigsaw"]["diff"]   # {"mean": 0.28, "lo": 0.26, "hi": 0.30}
     failures(result)   # [] where the gain is as required
 
-All numbers are fractions. A score is the smooth reward of the recorded answer; exact match is the share of exactly
-right answers. Differences are paired by item, with intervals clustered by video.
+Scores are smooth rewards, fractions. Differences are paired by item, with intervals clustered by video.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from torch import Tensor
 from trainer.model import packing
 from trainer.model.packing import Packed
 
-NEVER, CHUNK = -1e9, 32_768
-"""Logit of a token that is never sampled; tokens of the vocabulary whose logits are computed at once."""
+NEVER = -1e9  # logit of a token that is never sampled
+CHUNK = 32_768  # tokens of the vocabulary whose logits are computed at once
 
 
 def media(model: Any, packed: Packed, n: int = 1) -> dict[str, Any]:
@@ -100,16 +100,11 @@ def full_sequence(model: Any, packed: Packed, tokens: Tensor, mask: Tensor) -> d
 def answer_logprobs(
     model: Any, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, barred: Sequence[int] = ()
 ) -> tuple[Tensor, Tensor]:
-    """Log-probability of each answer token and entropy there, in nats, float32 [B * n, L]; 0 outside `mask`.
-
-    Each prompt runs once for all its answers, and gradient flows through its cache. TRL's kernel takes the head in
-    chunks, so that no [B * n, L, vocabulary] is ever held.
-
-    Args:
-        tokens, mask: int64 and bool [B * n, L], padded on the right, n answers to each question in turn.
-        temperature: that of the rollout; 0 counts as 1.
-        barred: tokens that an engine never samples, to compare with its log-probabilities over the others.
-    """
+    """Log-probability of each answer token and entropy there, in nats, float32 [B * n, L]; 0 outside `mask`. `tokens`
+    and `mask` are int64 and bool [B * n, L], padded on the right, n answers to each question in turn; the temperature
+    is that of the rollout, 0 counts as 1; `barred` are tokens that an engine never samples, to compare with its
+    log-probabilities over the others. Each prompt runs once for all its answers, and gradient flows through its cache;
+    TRL's kernel takes the head in chunks, so that no [B * n, L, vocabulary] is ever held."""
     from trl.kernels import ChunkedLogProbFunction
 
     copies = len(tokens) // len(packed)

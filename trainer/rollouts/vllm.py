@@ -46,11 +46,11 @@ WHERE = "rollout.engine_args"
 
 SHARE = 0.3  # of a GPU's memory, unless `gpu_memory_utilization` says otherwise: the trainer needs the rest
 
+# Engine arguments that the training configuration or the single worker determine.
 DECIDED = (
     "model", "dtype", "seed", "logprobs_mode", "distributed_executor_backend",
     "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size",
 )  # fmt: skip
-"""Engine arguments that the training configuration or the single worker determine."""
 
 
 class VllmRollouts:

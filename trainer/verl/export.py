@@ -104,9 +104,8 @@ def _row(sample: Sample, source: FrameSource, questions: Questions, index: int) 
     """One line of the parquet, as verl 0.9's `RLHFDataset` reads it; its reward is the one its task is trained on."""
     task, kind = questions.tasks[sample.task], questions.config.tasks[sample.task].reward
     if kind not in verl_reward.KINDS:
-        raise ViubenchError(
-            f"a {kind} reward cannot be exported to verl", where=f"tasks.{sample.task}", hint="use smooth or strict"
-        )
+        said = f"a {kind} reward cannot be exported to verl"
+        raise ViubenchError(said, where=f"tasks.{sample.task}", hint="use smooth or strict")
     told, truth = source.model_dump_json(), {"task": sample.task, "kind": kind, "target": sample.target}
     truth |= {"evaluator": task.evaluator.model_dump(mode="json"), "params": sample.params}
     truth |= {"options": list(sample.options)}

@@ -4,8 +4,6 @@ Example:
     told = FrameSource.of(sample, questions.train).model_dump_json()
     videos(told, "/shared/frames")[0].pixels.shape   # from the frame cache, else decoded into it
     # (48, 256, 448, 3)
-
-A node needs the videos below the same path; the frame cache may be shared or its own.
 """
 
 from __future__ import annotations

@@ -7,8 +7,6 @@ Example:
     runs/verl/handed/              what `trainer.verl.export.export` writes, and overrides.txt
     runs/verl/verl/                verl's own checkpoints; a rerun resumes from the last of them
     runs/verl/checkpoint-000468/   the finished model, which `viubench run --model` opens
-
-verl is run as its users run it, `python -m verl.trainer.main_ppo`, by an interpreter of its own environment.
 """
 
 from __future__ import annotations

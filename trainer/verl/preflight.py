@@ -1,10 +1,8 @@
-"""Whether verl can train here: versions, GPUs, checkpoint, disk; each problem with a fix.
+"""Whether verl can train here, in an environment of its own: versions, GPUs, checkpoint, disk.
 
 Example:
     [check.name for check in checks("~/verl/bin/python", config, Path("runs/verl")) if check.ok is False]
     # ['GPUs']
-
-verl has an environment of its own, whose interpreter is probed.
 """
 
 from __future__ import annotations
