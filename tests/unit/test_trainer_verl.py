@@ -19,11 +19,12 @@ from typer.testing import CliRunner
 
 from trainer.config import TrainConfig, load, recipe_names
 from trainer.dataset import Questions
-from trainer.verl import export, frames, launch, preflight, reward
+from trainer.verl import export, frames, launch, reward
 from trainer.verl.export import hydra_value, overrides
 from viubench.cli import app
 from viubench.engines.hf import encode
 from viubench.errors import ViubenchError
+from viubench.system import verl_doctor
 from viubench.video.frame_cache import FrameCache
 
 GOLDEN = verl_exports.GOLDEN / "overrides.json"
@@ -114,7 +115,7 @@ def test_the_export_says_the_disk_it_takes_and_holds_no_frames(questions: Questi
     assert sorted(path.name for path in (tmp_path / "full").iterdir()) == [
         "train.parquet", "verl_agent.yaml", "verl_reward.py",
     ]  # fmt: skip
-    assert written.parquet.stat().st_size < 12 * preflight.BYTES_PER_ROW
+    assert written.parquet.stat().st_size < 12 * verl_doctor.BYTES_PER_ROW
     many = len({sample.id for sample, _ in verl_exports.asked(questions, 2)})
     assert said[0].startswith(f"{many} questions take at most 0 MB of questions in {tmp_path / 'full'} (")
     assert f"at most 0 MB of frames in {questions.store.root} (" in said[0], "they are there since the build"
@@ -353,7 +354,7 @@ def test_the_launcher_trains_merges_and_checks(
     fake, log = tmp_path / "python", tmp_path / "log"
     fake.write_text(FAKE.format(python=sys.executable, log=str(log), model=str(tiny_model), reached=reached))
     fake.chmod(0o755)
-    monkeypatch.setattr(launch.preflight, "checks", lambda *_, **__: [])
+    monkeypatch.setattr(launch, "checks", lambda *_, **__: [])
     asked = verl_exports.questions(world / "items", FrameCache(world / "frames"), model=str(tiny_model))
     out = tmp_path / "out"
     said: list[str] = []

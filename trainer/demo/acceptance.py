@@ -99,17 +99,10 @@ def difference(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, float]:
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """The summary as text, a line a task."""
-    from tabulate import tabulate
-
-    names = {"constant_floor": "constant", "swapped_video": "swapped", "base": "base", "warm": "warm", "grpo": "GRPO"}
-    rows = []
-    for name, task in (*result["tasks"].items(), ("mean", result)):
-        diff, exact = task["diff"], task["exact"]
-        row = {"task": name, "n": task["n"], **{head: task[key] for key, head in names.items()}}
-        row |= {"gain": f"{diff['mean']:+.3f}", "95 % interval": f"{diff['lo']:+.3f} to {diff['hi']:+.3f}"}
-        rows.append(row | {"exact warm": exact["warm"], "exact GRPO": exact["grpo"]})
-    return tabulate(rows, "keys", floatfmt=".3f", disable_numparse=[7, 8])
+    """The summary as text, a line a task, with the names of `summary.json`."""
+    rows = [{"task": name, **task} for name, task in (*result["tasks"].items(), ("mean", {**result, "tasks": None}))]
+    shown = pd.json_normalize(rows).dropna(axis="columns")
+    return str(shown.to_string(index=False, float_format="{:.3f}".format))
 
 
 def failures(result: Mapping[str, Any]) -> list[str]:

@@ -20,11 +20,14 @@ from pathlib import Path
 
 from trainer.config import TrainConfig
 from trainer.dataset import Questions
-from trainer.verl import export, preflight
+from trainer.verl import PINS, export
 from trainer.verl.export import check_supported, differences, overrides
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
 from viubench.storage import atomic
+from viubench.system import verl_doctor
+from viubench.system.doctor import Check
+from viubench.video.frame_cache import FrameCache
 
 LATEST = "latest_checkpointed_iteration.txt"
 
@@ -43,7 +46,7 @@ def launch(
     if finished.is_dir():
         log(f"finished before: {finished}")
         return finished
-    preflight.require(preflight.checks(python, config, out, questions.store, gpus=gpus, nodes=nodes), python)
+    verl_doctor.require(checks(python, config, out, questions.store, gpus=gpus, nodes=nodes), python)
     written = export.export(questions, out / "handed", log=log)
     lines = overrides(config, written, out / "verl", gpus=gpus, nodes=nodes)
     write_overrides(out / "handed", lines)
@@ -52,6 +55,13 @@ def launch(
     log(f"verl trains {config.max_steps} steps on {written.rows} questions")
     _run(train_command(python, lines), out)
     return merge(python, config, out, log)
+
+
+def checks(python: str, config: TrainConfig, out: Path, cache: FrameCache, *, gpus: int, nodes: int = 1) -> list[Check]:
+    """Whether the verl of the interpreter `python` can train `config` here; see `viubench.system.verl_doctor`."""
+    asked, kept = config.max_steps * config.train_batch_size, config.save_total_limit
+    training = verl_doctor.Training(config.model, export.MULTIPLE, asked, kept, gpus, nodes)
+    return verl_doctor.checks(python, training, out, cache, PINS)
 
 
 def train_command(python: str, lines: Sequence[str]) -> list[str]:

@@ -130,8 +130,7 @@ def train_by_verl(
     """Export, train and merge with verl's own interpreter `python`, and print the checkpoint's path; dry, print the
     checks of verl's environment instead, and return whether all passed."""
     from trainer.verl.export import check_supported
-    from trainer.verl.launch import launch
-    from trainer.verl.preflight import checks
+    from trainer.verl.launch import checks, launch
     from viubench.cli.doctor import print_checks
     from viubench.video.frame_cache import FrameCache, default_root
 

@@ -1,7 +1,9 @@
 """Whether verl can train here, in an environment of its own: versions, GPUs, checkpoint, disk.
 
 Example:
-    [check.name for check in checks("~/verl/bin/python", config, Path("runs/verl")) if check.ok is False]
+    training = Training("checkpoints/qwen3-vl-8b", multiple=32, questions=29_952, checkpoints=2)
+    found = checks("~/verl/bin/python", training, Path("runs/verl"), FrameCache(Path("frames")), {"verl": "0.9"})
+    [check.name for check in found if check.ok is False]
     # ['GPUs']
 """
 
@@ -11,20 +13,18 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.config import TrainConfig
-from trainer.verl import PINS
-from trainer.verl.export import MULTIPLE
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
 from viubench.system.doctor import Check
 from viubench.version import __version__
 from viubench.video.frame_cache import FrameCache
 
-NEEDED = (*PINS, "viubench", "ray", "tensordict", "TransferQueue", "torch", "flash-attn", "tensorboard")
+NEEDED = ("viubench", "ray", "tensordict", "TransferQueue", "torch", "flash-attn", "tensorboard")
 INSTALL = "pip install 'verl[vllm,fsdp]==0.9.1' tensorboard, and viubench without extras, in its environment"
 
 BYTES_PER_PARAMETER = 12  # of a verl checkpoint: weights and both moments of AdamW in float32
@@ -55,25 +55,35 @@ print("viubench " + json.dumps(answer))
 """
 
 
-def checks(
-    python: str, config: TrainConfig, out: Path, cache: FrameCache, *, gpus: int = 8, nodes: int = 1
-) -> list[Check]:
-    """All checks before a training of `config` by the verl of the interpreter `python`; raises as `probe`. `out`, which
-    need not exist yet, is for export and checkpoints; `cache` for frames on this node; `gpus` are per node, and those
-    of other nodes are not checked."""
-    local = Path(config.model).expanduser()
-    model, n = str(local) if config.model and local.is_dir() else "", config.save_total_limit
-    answer = probe(python, model)
+@dataclass(frozen=True)
+class Training:
+    """What verl is to train: `model` (a folder or a hub id), frames whose sides are multiples of `multiple`, so many
+    `questions` in all, and how many checkpoints are kept; `gpus` are per node."""
+
+    model: str
+    multiple: int
+    questions: int
+    checkpoints: int
+    gpus: int = 8
+    nodes: int = 1
+
+
+def checks(python: str, training: Training, out: Path, cache: FrameCache, pins: Mapping[str, str]) -> list[Check]:
+    """All checks before a training by the verl of the interpreter `python`, of the series `pins`; raises as `probe`.
+    `out`, which need not exist yet, is for export and checkpoints; `cache` for frames on this node. GPUs of other nodes
+    are not checked."""
+    local = Path(training.model).expanduser()
+    model, n = str(local) if training.model and local.is_dir() else "", training.checkpoints
+    answer = probe(python, model, [*pins, *NEEDED])
     weights = sum(path.stat().st_size for path in local.glob("*.safetensors")) if model else 0
     kept = weights // 2 * BYTES_PER_PARAMETER * n + weights  # bfloat16: 2 bytes a parameter
-    rows = config.max_steps * config.train_batch_size * BYTES_PER_ROW
     room = max(cache.max_bytes - sum(path.stat().st_size for path in cache.root.glob("*.frames")), 0)
     return [
         Check("python", True, f"{answer['python']} at {python}"),
-        *(_version(name, answer[name]) for name in NEEDED),
-        _gpus(answer["GPUs"], gpus, nodes),
-        *_checkpoint(config, model, next(filter(None, answer["processor"]))),
-        _space("disk", out.absolute(), rows + kept, f"of questions and {n} checkpoints"),
+        *(_version(name, answer[name], {**pins, "viubench": __version__}) for name in (*pins, *NEEDED)),
+        _gpus(answer["GPUs"], training.gpus, training.nodes),
+        *_checkpoint(training, model, next(filter(None, answer["processor"]))),
+        _space("disk", out.absolute(), training.questions * BYTES_PER_ROW + kept, f"of questions and {n} checkpoints"),
         _space("frame cache", cache.root, room, "by which it may grow; full, it drops the oldest frames"),
         _space("shared memory", SHM, SHARED, "for ray's objects; in a container: --shm-size=64g"),
     ]
@@ -86,13 +96,13 @@ def require(found: Sequence[Check], python: str) -> None:
         raise ViubenchError("verl cannot train here\n  " + "\n  ".join(faults), where=python)
 
 
-def probe(python: str, model: str = "") -> dict[str, Any]:
-    """Of the interpreter `python`: its version; those of `NEEDED`, None where one is not installed; `GPUs` and
+def probe(python: str, model: str, packages: Sequence[str]) -> dict[str, Any]:
+    """Of the interpreter `python`: its version; those of `packages`, None where one is not installed; `GPUs` and
     `processor`, each as found, or None and an error. Raises ViubenchError where it is none, or does not answer."""
     where, hint = "--verl-python", "give the python of verl's environment, or set VIUBENCH_VERL_PYTHON"
     if shutil.which(python) is None:
         raise ViubenchError(f"no such interpreter: {python or 'none was given'}", where=where, hint=hint)
-    command = [python, "-c", PROBE, model, *NEEDED]
+    command = [python, "-c", PROBE, model, *packages]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -103,8 +113,8 @@ def probe(python: str, model: str = "") -> dict[str, Any]:
     return json.loads(line[1])  # type: ignore[no-any-return]
 
 
-def _version(name: str, version: str | None) -> Check:
-    due = __version__ if name == "viubench" else PINS.get(name, "")
+def _version(name: str, version: str | None, pins: Mapping[str, str]) -> Check:
+    due = pins.get(name, "")
     if version is None:
         return Check(name, False, "not installed", INSTALL)
     if due and not f"{version}.".startswith(f"{due}."):
@@ -120,17 +130,17 @@ def _gpus(found: tuple[list[str] | None, str], gpus: int, nodes: int) -> Check:
     return Check("GPUs", False, f"{detail}; {gpus} are required", "train where there are so many, or give --gpus")
 
 
-def _checkpoint(config: TrainConfig, model: str, processor: str) -> list[Check]:
+def _checkpoint(training: Training, model: str, processor: str) -> list[Check]:
     """Whether the model is a Qwen3-VL that fits the exported frames, and opens in verl's environment."""
     if not model:
-        detail = f"{config.model or 'none'}: no folder here, so patch size and disk space were not checked"
+        detail = f"{training.model or 'none'}: no folder here, so patch size and disk space were not checked"
         return [Check("model", None, detail, "it must be a Qwen3-VL (patch 16)")]
     try:
         described = describe_checkpoint(model)
     except ViubenchError as error:
         return [Check("model", False, error.message, error.hint or "")]
     multiple, kind = described["size_multiple"], described["model_type"]
-    fits = multiple == MULTIPLE and str(kind).startswith("qwen3_vl")
+    fits = multiple == training.multiple and str(kind).startswith("qwen3_vl")
     detail, opens = f"{kind}, frame sides are multiples of {multiple}", processor.startswith("Qwen3VLProcessor ")
     return [
         Check("model", fits, detail, "" if fits else "the exported frames are for Qwen3-VL (patch 16, merged 2 by 2)"),
