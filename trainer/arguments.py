@@ -71,7 +71,7 @@ def grpo_arguments(config: TrainConfig, out: Path, processes: Processes) -> GRPO
     or what TRL refuses, such as a key under `trl` that GRPOConfig does not have."""
     from trainer.trl_imports import GRPOConfig
 
-    known = _names(GRPOConfig)
+    known = [field.name for field in fields(GRPOConfig) if field.init]
     _refuse_fields(config.trl, known)
     step = config.mini_batch_size or config.train_batch_size
     size, parts = micro_batches(config, step, "train_batch_size", processes)
@@ -92,7 +92,7 @@ def sft_arguments(config: TrainConfig, out: Path, processes: Processes) -> Train
     deepspeed; the others are about GRPO. Raises as `grpo_arguments`."""
     from transformers import TrainingArguments
 
-    warm, known = config.warm_start, _names(TrainingArguments)
+    warm, known = config.warm_start, [field.name for field in fields(TrainingArguments) if field.init]
     assert warm is not None, "called only with a warm start"
     parts = micro_batches(config, warm.train_batch_size, "warm_start.train_batch_size", processes)[1]
     values = _shared(config, known, out, processes) | {
@@ -116,10 +116,6 @@ def micro_batches(config: TrainConfig, questions: int, where: str, processes: Pr
         raise ViubenchError(said, where=where, hint=hint)
     size = next(size for size in range(min(config.micro_batch_size, share), 0, -1) if share % size == 0)
     return size, share // size
-
-
-def _names(kind: Any) -> list[str]:
-    return sorted(field.name for field in fields(kind) if field.init)
 
 
 def _refuse_fields(names: Iterable[str], known: Sequence[str]) -> None:

@@ -21,13 +21,11 @@ from viubench.storage import strict_yaml
 
 RECIPES = Path(__file__).parent / "recipes"
 
+# Keys that are not in `TrainConfig.hash`, beside rollout.engine_args: they may change when a run is resumed.
 SILENT = (
     "run_name", "description", "items", "save_steps", "save_total_limit", "save_best", "checks", "harness_eval",
     "log_completions", "report_to", "micro_batch_size", "gradient_checkpointing", "max_steps",
 )  # fmt: skip
-"""Keys that are not in `TrainConfig.hash`, beside rollout.engine_args: names, folders, what is saved, logged or
-checked, and what an out-of-memory asks for. They may change when a run is resumed."""
-
 SEE = "see docs/training.md; other fields of TRL's GRPOConfig are written under trl"
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]

@@ -4,8 +4,6 @@ Example:
     questions = Questions.read(load("tiny-cpu").override(train="items", validation="held-out"), Catalogue(), cache)
     [sample.task for sample in questions.batch(7)][:3]
     # ['tiny_jigsaw', 'tiny_ground', 'tiny_count']
-
-The batch of step k is a pure function of (seed, k), so a resumed run needs no state but k.
 """
 
 from __future__ import annotations
@@ -40,7 +38,8 @@ STREAM = "grpo"  # order of the questions of GRPO; other streams draw the same i
 @dataclass
 class Questions:
     """The questions of a run: training and validation items and how their videos are shown, from frame cache `store`.
-    `tasks` are the configured ones, by name, as the training items were built."""
+    `tasks` are the configured ones. The batch of step k is a function of (seed, k): a resumed run needs no other
+    state."""
 
     config: TrainConfig
     tasks: dict[str, Task]
@@ -184,9 +183,6 @@ def _chosen(built: Dataset, config: TrainConfig, folder: str) -> Dataset:
     if missing:
         hint = f"there are: {', '.join(built.tasks) or 'none'}; build the task too, or take it out of the mixture"
         raise ViubenchError(f"there is no item of {missing[0]}", where=folder, hint=hint)
-    for sample in samples:  # without an answer it could not be rewarded
-        if not sample.answer_text.strip() or sample.target is None:
-            raise ViubenchError("an item has no answer", where=f"item {sample.id}", hint="build the items again")
     return Dataset({name: built.tasks[name] for name in config.tasks}, samples, built.videos)
 
 

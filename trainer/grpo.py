@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import Dataset
+from datasets.table import InMemoryTable
 from torch import Tensor
 
 from trainer import checks
@@ -41,11 +43,14 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
     def __init__(self, stage: Stage, sampler: Sampler) -> None:
         config, policy = stage.config, stage.policy
         self.config, self.policy, self.stage, self.sampler = config, policy, stage, sampler
+        # Questions by number; fingerprinted, as datasets would pickle modules for one, which fails for some installs.
+        batches = -(-config.max_steps // config.steps_per_batch)
+        turns = {"prompt": list(map(str, range(batches * config.train_batch_size)))}
         super().__init__(
             model=policy.base,
             reward_funcs=[evaluators],
             args=grpo_arguments(config, stage.out, stage.processes),
-            train_dataset=_turns(config),
+            train_dataset=Dataset(InMemoryTable.from_pydict(turns), fingerprint="turns"),
             processing_class=policy.processor,
             peft_config=policy.peft_config,
             rollout_func=lambda prompts, trainer: trainer.sample(prompts),
@@ -114,7 +119,12 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
         # As long as no step has changed the weights, the rollouts are those of the policy.
         done = self._step % (self.args.steps_per_generation * self.num_iterations)
         if done < self.args.gradient_accumulation_steps:
-            self._check_gap(inputs["sampling_per_token_logps"], inputs["completion_mask"].bool())
+            assert self._logprobs is not None, "the loss has computed them"
+            off = self._logprobs - inputs["sampling_per_token_logps"]
+            gaps, largest = checks.gaps(off, inputs["completion_mask"].bool(), self.size)
+            checks.check_logprob_gap(gaps, self._packed(self._scored[0]), self.config.max_logprob_gap)
+            self._metrics["train"]["gap"].append(float(gaps.mean()))
+            self.stage.numbers["gap_max"] = max(largest, self.stage.numbers.get("gap_max", 0.0))
         return loss
 
     def _get_per_token_logps_and_entropies(
@@ -139,14 +149,6 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
             rows = [one.packed for one in self._answered[number * self.size : (number + 1) * self.size]]
             self._stacked[number] = self.policy.stack(rows)
         return self._stacked[number]
-
-    def _check_gap(self, sampled: Tensor, mask: Tensor) -> None:
-        """Compare the log-probabilities of the loss, [B * n, L], with those of the rollout."""
-        assert self._logprobs is not None, "the loss has computed them"
-        gaps, largest = checks.gaps(self._logprobs - sampled, mask, self.size)
-        checks.check_logprob_gap(gaps, self._packed(self._scored[0]), self.config.max_logprob_gap)
-        self._metrics["train"]["gap"].append(float(gaps.mean()))
-        self.stage.numbers["gap_max"] = max(largest, self.stage.numbers.get("gap_max", 0.0))
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm)
@@ -178,14 +180,3 @@ def train(
 def evaluators(reward: list[float], **_: Any) -> list[float]:
     """The rewards that the rollouts brought along."""
     return reward
-
-
-def _turns(config: TrainConfig) -> Any:
-    """The questions of all batches by number, as TRL asks for them; `Sampler` knows which question is meant."""
-    from datasets import Dataset
-    from datasets.table import InMemoryTable
-
-    batches = -(-config.max_steps // config.steps_per_batch)
-    turns = list(map(str, range(batches * config.train_batch_size)))
-    # With a fingerprint given: to compute one, datasets pickles modules, which fails for some ways of installing them.
-    return Dataset(InMemoryTable.from_pydict({"prompt": turns}), fingerprint="turns")

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainer.config import TrainConfig
 from viubench.engines.checkpoints import describe_checkpoint
@@ -49,16 +50,9 @@ class HarnessEvaluation:
         """Arguments of Python that evaluate `checkpoint` into the run folder `run`."""
         config, settings = self.config, self.config.harness_eval
         assert settings is not None, "called only with harness_eval"
-        options = {
-            "--model": checkpoint,
-            "--engine": settings.engine,
-            "--tasks": config.items.validation,
-            "--out": run,
-            "--protocol": config.protocol,
-            "--videos": config.items.videos,
-            "--limit": settings.limit,
-            "--frame-cache": self.frame_cache,
-        }
+        options: dict[str, Any] = {"--model": checkpoint, "--tasks": config.items.validation, "--out": run}
+        options |= {"--protocol": config.protocol, "--videos": config.items.videos, "--limit": settings.limit}
+        options |= {"--engine": settings.engine, "--frame-cache": self.frame_cache}
         given = [str(part) for name, value in options.items() if value for part in (name, value)]
         given += [f"--engine-arg={key}={value}" for key, value in settings.engine_args.items()]
         given += [f"--include-path={path}" for path in self.include_paths]

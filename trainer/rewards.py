@@ -27,9 +27,8 @@ MIN_QUESTIONS = 64  # a collapse is judged over so many questions at least; fewe
 TOP_SHARE = 0.2  # an answer to more than this share of them is a collapse: twice what grounding items have
 SEARCHED = 200  # the best constant answer is searched among so many texts, on so many items
 
+# The evaluator's reward; 1 for the true answer, else 0; independent of the answer, for control runs only.
 Kind = Literal["smooth", "strict", "random"]
-"""`smooth`: the evaluator's reward; `strict`: 1 for the true answer, else 0; `random`: independent of the answer, for
-control runs only."""
 
 
 @dataclass(frozen=True)

@@ -83,9 +83,9 @@ def warm_start(config: TrainConfig, out: Path, questions: Questions, policy: Pol
     stage = WarmStage(config, out / FOLDER, questions, policy, warm, options)
     for task, threshold in warm.thresholds.items():
         if threshold.score < (least := stage.baselines[f"floor/{task}"] + ABOVE_CONSTANT):
-            said = f"the threshold of {task} is {threshold.score:.2f}, and a constant answer scores "
-            said, hint = f"{said}{least - ABOVE_CONSTANT:.2f}", f"set it to {least:.2f} at least"
-            raise ViubenchError(said, where="warm_start.thresholds", hint=hint)
+            constant = f"and a constant answer scores {least - ABOVE_CONSTANT:.2f}"
+            said = f"the threshold of {task} is {threshold.score:.2f}, {constant}"
+            raise ViubenchError(said, where="warm_start.thresholds", hint=f"set it to {least:.2f} at least")
     last = stage.run(lambda: WarmStartTrainer(stage))
     if below := {task: due for task, due in warm.thresholds.items() if not stage.curriculum.passed(task)}:
         required = ", ".join(f"{task} {due.score:g} and {due.exact:g}" for task, due in below.items())

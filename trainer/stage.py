@@ -3,9 +3,7 @@
 Example:
     stage = Stage(config, Path("runs/train"), questions, policy, rewarder=rewarder)
     last = stage.run(lambda: VideoGRPOTrainer(stage, sampler))   # resumes where it can; the last checkpoint
-
-It locks the folder, resumes, writes train.jsonl, validates, watches for a collapse, evaluates and prunes checkpoints,
-and saves the finished steps when a run fails.
+It locks the folder, resumes, writes train.jsonl, validates, watches for a collapse, evaluates, saves and prunes.
 """
 
 from __future__ import annotations
@@ -46,9 +44,8 @@ NOT_WRITTEN = ("No space left", "PytorchStreamWriter failed", "inline_container.
 
 
 class Stage(TrainerCallback):  # type: ignore[misc]
-    """The parts of a training in folder `out`. `progress` gets each finished step's metrics, `evaluation` the step of
-    each checkpoint that the harness is to evaluate (see `trainer.harness_eval`); `argv` is the command, for the
-    manifest."""
+    """The parts of a training in folder `out`. `progress` gets each step's metrics, `evaluation` the step of each
+    checkpoint that the harness is to evaluate (see `trainer.harness_eval`); `argv` is for the manifest."""
 
     def __init__(
         self,

@@ -225,7 +225,6 @@ def test_an_item_without_an_answer_is_refused_by_name(world: Path, tmp_path: Pat
     lines[2]["answer"] = ""
     write_lines(folder, lines)
     error = refused(world, **items(folder, world / "items-b"))
-    assert error.message == "an item has no answer"
     assert lines[2]["id"] in (error.where or "")
 
 

@@ -31,11 +31,11 @@ SCHEMA = 3
 LEFTOVER = f".checkpoint-*{ASIDE}"
 STATE = Path("trainer", "state.json")
 FILES = Path("trainer", "files.json")
+# Files of the base checkpoint that a trained one shares; training changes none of them.
 FROM_BASE = (
     "config.json", "generation_config.json", "*processor_config.json", "chat_template*", "tokenizer*", "vocab.json",
     "merges.txt", "special_tokens_map.json", "added_tokens.json",
 )  # fmt: skip
-"""Files of the base checkpoint that a trained one shares; training changes none of them."""
 
 
 @contextmanager

@@ -48,11 +48,11 @@ def build_manifest(config: TrainConfig, questions: Questions, policy: Policy, ar
 
 def _items(samples: Sequence[Sample]) -> dict[str, Any]:
     """Task -> how many items and the hash of their ids and targets."""
-    tasks = {task: of_task(task, samples) for task in dict.fromkeys(sample.task for sample in samples)}
-    return {
-        task: {"n": len(group), "items_hash": items_hash((sample.id, sample.target_hash()) for sample in group)}
-        for task, group in tasks.items()
-    }
+    found = {}
+    for task in dict.fromkeys(sample.task for sample in samples):
+        group = [(sample.id, sample.target_hash()) for sample in of_task(task, samples)]
+        found[task] = {"n": len(group), "items_hash": items_hash(group)}
+    return found
 
 
 def render_card(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
@@ -72,9 +72,7 @@ def render_card(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         lines += [""]
     lines += ["Evaluate it: `viubench run --model FOLDER --tasks TASKS --out RUN`.", "", "## The last step", ""]
     shown = {key: value for key, value in metrics.items() if not key.startswith(("step", "seconds", "profiling/"))}
-    lines += [
-        f"- {key}: {value:.4g}" if isinstance(value, float) else f"- {key}: {value}" for key, value in shown.items()
-    ]
+    lines += [f"- {key}: {f'{one:.4g}' if isinstance(one, float) else one}" for key, one in shown.items()]
     # The card is published with the model: no path of this machine belongs in it.
     public = dict(manifest) | {"base": {key: value for key, value in base.items() if key != "path"}}
     text = json.dumps(public, indent=1, ensure_ascii=False)

@@ -4,10 +4,9 @@ Example:
     $ python -m trainer.demo --out runs/train-demo --seed 0
     $ python -m trainer.demo --out runs/clips-demo --clips my_clips
 
-Every step is a command of viubench, printed before it runs; rerun the demo to resume. Training, validation and test
-items come from different clips; with `--clips`, of different scenes. Base, warm start and last checkpoint are evaluated
-on the test items through vLLM, the last one also with each item's video replaced by another item's. The result is a
-page, `summary.json` (see `trainer.demo.acceptance`), and exit code 1 where the gain is below the requirement.
+Every step is a command of viubench, printed before it runs; rerun the demo to resume. Base, warm start and last
+checkpoint are evaluated on the test items through vLLM, the last one also with each item's video replaced by another
+item's. The result is a page, `summary.json`, and exit code 1 where the gain is below the requirement.
 """
 
 from __future__ import annotations
@@ -39,15 +38,12 @@ from viubench.tasks.registry import Catalogue
 from viubench.video import footage
 from viubench.video.frame_cache import FrameCache
 
-CLIPS = {"train": 400, "validation": 64, "test": 128}
-ITEMS = {"train": 4000, "validation": 512, "test": 512}  # clips drawn, and items of each task, for each split
-
+CLIPS = {"train": 400, "validation": 64, "test": 128}  # drawn for each split
+ITEMS = {"train": 4000, "validation": 512, "test": 512}  # of each task, for each split
+# Clips cut from real ones for each split, and drawn beside those for training, of each length.
 CUTS, DRAWN = {"train": 600, "validation": 64, "test": 128}, 30
-"""Clips cut from real ones for each split, and drawn beside those for training, of each length."""
-
 SCENES = ("--size", "64x64", "--fps", 4, "--dusk", "--quiet")
 TINY = Path(__file__).parents[1] / "tiny-viu"
-
 APART = 61  # the video of item i is replaced by that of item i + 61: items of one clip are closer together
 
 
@@ -199,9 +195,7 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="Seed of clips, items, weights and training.")] = 0,
     clips: Annotated[Path | None, typer.Option(help="Folder of real clips to train and test on, by scene.")] = None,
     reward: Annotated[Kind, typer.Option(help="Reward of GRPO; random is the control.")] = "smooth",
-    start: Annotated[
-        Path | None, typer.Option("--from", help="A finished demo whose items and warm start are reused.")
-    ] = None,
+    start: Annotated[Path | None, typer.Option("--from", help="A demo whose items and warm start are reused.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes of torchrun.")] = 2,
     ship: Annotated[Path | None, typer.Option(help="Export the last checkpoint to this folder, in bfloat16.")] = None,
 ) -> None:

@@ -137,11 +137,6 @@ def score(
     return out.log_probs[:, -length:], entropy[:, -length:]
 
 
-def log_softmax(logits: Tensor, temperature: float) -> Tensor:
-    """Log-probabilities of the tokens, float32 [..., vocabulary]; the temperature 0 counts as 1."""
-    return (logits.float() / (temperature or 1.0)).log_softmax(-1)
-
-
 def accept_packed(model: Any) -> None:
     """Let `model(packed=..., tokens=..., mask=..., temperature=...)` compute `answer_logprobs`: one call of the model
     as it is wrapped for several processes, which only so sees its gradients."""

@@ -18,10 +18,8 @@ from viubench.engines import prompts
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
 
+# Of videos and of pictures: patches, float [patches, values], and their number in time, height, width, int64 [n, 3].
 PIXELS, GRIDS = ("pixel_values_videos", "pixel_values"), ("video_grid_thw", "image_grid_thw")
-"""Of videos and of still pictures: patches, float [patches, values of a patch], and their number in time, height and
-width, int64 [pictures, 3]."""
-
 TEXT = ("input_ids", "attention_mask", "mm_token_type_ids")  # what has a value for each token of a prompt
 
 

@@ -35,9 +35,9 @@ from viubench.video.frames import VideoInput
 
 @dataclass
 class Rollouts:
-    """n sampled answers to each of B questions, question by question, padded to the longest: `tokens` int64, `mask`
-    bool, True up to and with the end token, `logprobs` float32 in nats at the rollout temperature, 0 outside it, [B *
-    n, L]; and whether each answer `stopped` by itself, not at the token limit."""
+    """n sampled answers to each of B questions, padded to the longest, [B * n, L]: `tokens` int64, `mask` bool, True up
+    to and with the end token, `logprobs` float32 in nats at the rollout temperature, 0 outside it; and whether each
+    answer `stopped` by itself, not at the token limit."""
 
     tokens: Tensor
     mask: Tensor
@@ -57,9 +57,8 @@ class Rollouts:
 
 
 class Policy:
-    """A Qwen3-VL or Qwen2.5-VL, opened from checkpoint folder `path` by `open`: `base` is a transformers model that
-    also takes `packed` (see `forward.accept_packed`); the trainer injects adapters (`peft_config`, None for full
-    weights)."""
+    """A Qwen3-VL or Qwen2.5-VL of checkpoint folder `path`: `base` is a transformers model that also takes `packed`
+    (see `forward.accept_packed`); the trainer injects adapters (`peft_config`, None for full weights)."""
 
     def __init__(self, path: Path, base: Any, processor: Any, peft_config: Any = None, bf16: bool = False) -> None:
         self.path, self.base, self.processor, self.peft_config, self.bf16 = path, base, processor, peft_config, bf16
@@ -138,6 +137,8 @@ class Policy:
         temperature 0 the likeliest token is taken, and log-probabilities are those of temperature 1. The placeholder
         tokens of images and videos are never sampled."""
         chosen, logprobs, masks = [], [], []
+        # By FSDP2, or by DeepSpeed.
+        sharded = hasattr(self.base, "unshard") or hasattr(next(self.base.parameters()), "ds_id")
         with torch.no_grad(), self.evaluating():
             logits, cache, first = forward.prefill(self.base, packed)
             logits = logits.repeat_interleave(n, 0)
@@ -146,7 +147,7 @@ class Policy:
             ends = torch.tensor(self.ends, device=logits.device)
             running = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
             for step in range(max_tokens):
-                scores = forward.log_softmax(logits[:, -1], temperature)
+                scores = (logits[:, -1].float() / (temperature or 1.0)).log_softmax(-1)
                 allowed = scores.index_fill(1, torch.tensor(self.barred, device=scores.device), forward.NEVER)
                 drawn = pick(allowed, draws[:, step]) if temperature else allowed.argmax(-1, True)
                 drawn = drawn.where(running[:, None], torch.full_like(drawn, self.pad))
@@ -154,7 +155,10 @@ class Policy:
                 masks.append(running)
                 logprobs.append(scores.gather(1, drawn)[:, 0].where(running, torch.zeros_like(scores[:, 0])))
                 running = running & ~torch.isin(drawn[:, 0], ends)
-                if not _anywhere(self.base, running) or step + 1 == max_tokens:
+                going = running.any().long()
+                if sharded:  # all processes must take part in each pass
+                    torch.distributed.all_reduce(going)
+                if not going or step + 1 == max_tokens:
                     break
                 logits = forward.extend(self.base, packed, drawn, cache, first + step)
         tokens, mask = torch.stack(chosen, 1), torch.stack(masks, 1)
@@ -178,14 +182,6 @@ class Policy:
                 yield
         finally:
             self.base.train(training)
-
-
-def _anywhere(model: Any, running: Tensor) -> bool:
-    """Whether an answer is not finished; with sharded weights in any process, for all must take part in each pass."""
-    count = running.any().long()
-    if hasattr(model, "unshard") or hasattr(next(model.parameters()), "ds_id"):  # by FSDP2, or by DeepSpeed
-        torch.distributed.all_reduce(count)
-    return bool(count)
 
 
 def uniform(seeds: Sequence[int], n: int, length: int) -> Tensor:

@@ -5,8 +5,6 @@ Example:
     answered = Sampler(config, policy, source, questions, rewarder, processes).batch(7)
     answered[0].rewards[0].value   # the reward of the first answer to the first question
     log_answers(Path("runs/train"), 7, answered, config)   # runs/train/answers/step-000007.parquet, a row an answer
-
-Batch k is a pure function of the weights and (seed, k), so a resumed run asks what the stopped one would have asked.
 """
 
 from __future__ import annotations
@@ -125,7 +123,11 @@ class Sampler:
 
     def _ask(self, turns: Sequence[tuple[int, Sample]], number: int, attempt: int) -> list[Answered]:
         n, most = self.config.num_generations, self.config.max_completion_length
-        rows = [self._pack(sample) for _, sample in turns]
+        rows = []
+        for _, sample in turns:
+            decoded = self._decoded.pop(sample.id, None)
+            rows.append(self.policy.pack(sample, decoded.result() if decoded else self.questions.videos(sample)))
+            checks.check_prompt(self.policy, rows[-1])
         seeds = [seed_of("rollout", self.config.seed, number, place, attempt) for place, _ in turns]
         sampled = self.source(rows, n, seeds, self.config.temperature, most)
         answered = []
@@ -136,12 +138,6 @@ class Sampler:
             ]
             answered.append(Answered(sample, packed, rollouts, rewards))
         return answered
-
-    def _pack(self, sample: Sample) -> Packed:
-        decoded = self._decoded.pop(sample.id, None)
-        packed = self.policy.pack(sample, decoded.result() if decoded else self.questions.videos(sample))
-        checks.check_prompt(self.policy, packed)
-        return packed
 
 
 def log_answers(out: Path, step: int, answered: Sequence[Answered], config: TrainConfig) -> None:

@@ -3,12 +3,10 @@
 Example:
     source = VllmRollouts(policy, {"max_model_len": 8192}, max_gap=0.2)  # a `RolloutSource`
 
-`viubench.engines.vllm` runs vLLM's core in a child process, whose weights are out of reach. Here the core and its only
-worker run in this process; under torchrun every rank has its own engine. After every `sync_weights` vLLM's
-log-probabilities are compared with the policy's own. Where the two could differ:
+vLLM's core and its only worker run in this process; under torchrun every rank has its own engine. After every
+`sync_weights` vLLM's log-probabilities are compared with the policy's own. Where the two could differ:
 - *Prompt.* Versions of transformers (5.10) and vLLM (0.32) differ in the vision tokens around the frames of a video.
-  The prompt ids of every answer are compared with the packed ones.
-- *Placeholder tokens.* The tokens of images and videos are never sampled; vLLM gets a logit bias on them, and its
+- *Placeholder tokens.* Those of images and videos are never sampled; vLLM gets a logit bias on them, and its
   log-probabilities are over the others.
 - *Temperature.* vLLM returns log-probabilities before it unless its logprobs_mode is `processed_logprobs`.
 - *Stop tokens.* vLLM would stop at the tokenizer's end token; here it stops at the policy's stop tokens only.
@@ -54,9 +52,8 @@ DECIDED = (
 
 
 class VllmRollouts:
-    """A `RolloutSource` that answers through vLLM with `engine_args`, and raises as `open_engine`. `max_gap`: nats by
-    which its log-probabilities of a question's answers may differ from the policy's after a sync, on average over the
-    tokens."""
+    """A `RolloutSource` that answers through vLLM with `engine_args`, and raises as `open_engine`. `max_gap`: nats a
+    token by which its log-probabilities of a question's answers may differ from the policy's after a sync."""
 
     def __init__(self, policy: Policy, engine_args: Mapping[str, Any], max_gap: float) -> None:
         self.policy, self.max_gap = policy, max_gap
@@ -90,16 +87,14 @@ class VllmRollouts:
         question after a sync."""
         from vllm import SamplingParams
 
-        prompts = [prompt for packed in rows for prompt in [self._prompt(packed)] * n]
-        shared: dict[str, Any] = {
-            "temperature": temperature,
-            "max_tokens": max_tokens,
-            "logprobs": 0,  # those of the sampled tokens, and no others
-            "logit_bias": dict.fromkeys(self.policy.barred, NEVER),
-            "ignore_eos": True,
-            "stop_token_ids": self.policy.ends,
-            "detokenize": False,
-        }
+        prompts: list[Any] = []
+        for row in rows:
+            (sample,), (videos,) = row.samples, row.videos
+            prompts += [as_prompt(self.policy.processor, sample.question, videos, list(map(media_id, videos)))] * n
+        # Log-probabilities of the sampled tokens, and no others.
+        shared: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens, "logprobs": 0}
+        shared |= {"ignore_eos": True, "stop_token_ids": self.policy.ends, "detokenize": False}
+        shared |= {"logit_bias": dict.fromkeys(self.policy.barred, NEVER)}
         params = [SamplingParams(seed=answer_seed(seed, number), **shared) for seed in seeds for number in range(n)]
         self._wake()
         try:
@@ -142,10 +137,6 @@ class VllmRollouts:
         if self._asleep:
             self._llm.wake_up()
             self._asleep = False
-
-    def _prompt(self, packed: Packed) -> Any:
-        (sample,), (videos,) = packed.samples, packed.videos
-        return as_prompt(self.policy.processor, sample.question, videos, list(map(media_id, videos)))
 
     def _check_prompt(self, packed: Packed, seen: Sequence[int]) -> None:
         packed_ids = packed.inputs["input_ids"][0].tolist()

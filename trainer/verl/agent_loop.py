@@ -3,9 +3,8 @@
 Two things are put right:
 - transformers 5.9 and vLLM 0.24, which verl pins, put the frames in place of the vision marks that the chat template
   writes around a video; later ones, and this project's engines, keep the marks. Written twice, one pair stays.
-- verl's processor expands every video into frame times and visual tokens, and vLLM expands its prompt itself (verl's
-  issue 5024): vLLM 0.24 refuses the expanded one. This loop gives vLLM one placeholder for each video, which it expands
-  to the tokens of the training.
+- verl's processor expands every video into frame times and visual tokens, and vLLM 0.24, which expands its prompt
+  itself, refuses that (verl's issue 5024). This loop gives vLLM one placeholder for each video.
 
 Example:
     - name: viubench                                   # the file actor_rollout_ref.rollout.agent.agent_loop_config_path

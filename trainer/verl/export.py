@@ -41,17 +41,17 @@ OPTIONS = Path(__file__).with_name("options.jinja")
 SAVE_STEPS = 100  # steps from one checkpoint to the next, at most: two minutes each, so three hours are lost
 # TRL's names of how the loss is averaged, and verl's.
 LOSSES = {"dapo": "token-mean", "grpo": "seq-mean-token-mean", "dr_grpo": "seq-mean-token-sum-norm"}
+# Keys that are not in the template: they must be at their defaults.
 UNTOLD = (
     "mini_batch_size", "num_iterations", "use_bias_correction_kl", "importance_sampling_level",
     "mask_truncated_completions", "dynamic_sampling", "soft_punish_cache", "length_penalty", "trl",
 )  # fmt: skip
-"""Keys that are not in the template: they must be at their defaults."""
 
 
 @dataclass(frozen=True)
 class VerlExport:
-    """The files of an export: training questions in order (`rows` of them), reward function, registration of the agent
-    loop, frame cache, validation questions if any. No prompt has more than `max_prompt` tokens."""
+    """The files of an export: training questions (`rows` of them), reward function, registration of the agent loop,
+    frame cache, validation questions if any. No prompt has more than `max_prompt` tokens."""
 
     parquet: Path
     reward: Path

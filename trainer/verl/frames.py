@@ -23,7 +23,6 @@ from viubench.video.frames import VideoInput
 from viubench.video.sampling import fit
 
 KEPT = 16  # questions whose frames a process keeps for their other answers, which verl asks for one after another
-
 _LOCKS = [threading.Lock() for _ in range(64)]
 
 
@@ -63,8 +62,7 @@ class FrameSource(Strict):
 
 
 def missing_bytes(sources: Sequence[FrameSource], cache: FrameCache) -> int:
-    """Bytes that the frame cache will grow by when all of these are read, at most; frames that it holds are not
-    counted, and the oldest go where it is full."""
+    """Bytes that the frame cache will grow by, at most, when all of these are read; the oldest go where it is full."""
     wanted: dict[tuple[Clip, Sampling], int] = {}
     for source in sources:
         height, width = source.size(cache)

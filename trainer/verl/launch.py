@@ -4,7 +4,7 @@ Example:
     launch(questions, Path("runs/verl"), "/opt/verl/bin/python")
     # PosixPath('runs/verl/checkpoint-000468')
 
-    runs/verl/handed/              what `trainer.verl.export.export` writes, and overrides.txt
+    runs/verl/handed/              what `trainer.verl.export` writes, and overrides.txt
     runs/verl/verl/                verl's own checkpoints; a rerun resumes from the last of them
     runs/verl/checkpoint-000468/   the finished model, which `viubench run --model` opens
 """

@@ -1,7 +1,4 @@
-"""The reward function that verl loads from a file; it needs only the installed `evaluators`.
-
-It is copied beside the exported parquet; verl calls `compute_score` for every answer. Each row says how it is scored,
-so one file serves every task and mixture.
+"""The reward function that verl loads from a file beside the parquet; it needs only the installed `evaluators`.
 
 Example:
     >>> truth = '{"task": "order", "kind": "smooth", "evaluator": {"name": "permutation", "params": {}}, '

@@ -42,7 +42,9 @@ which frames can stand by heart."""
 
 SPEED = (0.4, 2.5)
 CROP = (0.4, 1.0)
-LIGHT = (0.7, 1.3)  # ranges of the speed, the share of the picture's sides and the light of varied clips
+LIGHT = (0.7, 1.3)
+"""Ranges of the speed, the share of the picture's sides and the light of varied clips."""
+
 
 ALIKE = 0.95
 """Correlation of two frames, 16x16 grey, of one scene: above 0.999 for recodings, below 0.85 for different scenes."""
