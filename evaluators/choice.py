@@ -94,8 +94,13 @@ class Choice(Evaluator):
 def _letters(item: Gradable) -> tuple[str, ...]:
     """The letters an item may be answered with; ValueError unless they are distinct and at least two."""
     letters = item.params.get("letters") or ascii_uppercase[: len(item.options) or 4]
-    if len(letters) < 2 or len(set(letters)) != len(letters) or len(item.options) > len(letters):
-        raise ValueError(f"letters {list(letters)!r} do not name {len(item.options)} options")
+    return _named(tuple(letters), len(item.options))
+
+
+@lru_cache(maxsize=256)
+def _named(letters: tuple[object, ...], options: int) -> tuple[str, ...]:
+    if len(letters) < 2 or len(set(letters)) != len(letters) or options > len(letters):
+        raise ValueError(f"letters {list(letters)!r} do not name {options} options")
     return tuple(str(letter) for letter in letters)
 
 

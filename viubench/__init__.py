@@ -18,12 +18,15 @@ from viubench.version import __version__
 if TYPE_CHECKING:
     from evaluators import Answer, Evaluator
     from evaluators import get as evaluator
-    from viubench.api.compare import compare, gate
+    from viubench.api.compare import compare, compare_across, gate
     from viubench.api.evaluate import dry_run, evaluate, evaluate_async, score
+    from viubench.api.floors import gate_floors, gate_plan
     from viubench.api.imports import explain_difference, import_answers
     from viubench.api.judge import judge
+    from viubench.api.merge import merge
     from viubench.api.run import Run, load_run, load_runs
-    from viubench.api.tasks import build_items, get_suite, get_task, list_suites, list_tasks
+    from viubench.api.sweep import Sweep, dry_sweep, sweep
+    from viubench.api.tasks import build_items, get_suite, get_task, list_suites, list_tasks, new_task
     from viubench.comparison.pair import compare_runs
     from viubench.engines.base import Engine, EngineOptions, Request, Response
     from viubench.errors import EngineError, MediaError, ViubenchError
@@ -36,13 +39,15 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "evaluators": ("Answer", "Evaluator"),
-    "viubench.api.compare": ("compare", "gate"),
+    "viubench.api.compare": ("compare", "compare_across", "gate"),
     "viubench.api.evaluate": ("dry_run", "evaluate", "evaluate_async", "score"),
+    "viubench.api.floors": ("gate_floors", "gate_plan"),
     "viubench.api.imports": ("explain_difference", "import_answers"),
     "viubench.api.judge": ("judge",),
     "viubench.api.merge": ("merge",),
     "viubench.api.run": ("Run", "load_run", "load_runs"),
-    "viubench.api.tasks": ("build_items", "get_suite", "get_task", "list_suites", "list_tasks"),
+    "viubench.api.sweep": ("Sweep", "dry_sweep", "sweep"),
+    "viubench.api.tasks": ("build_items", "get_suite", "get_task", "list_suites", "list_tasks", "new_task"),
     "viubench.comparison.pair": ("compare_runs",),
     "viubench.engines.base": ("Engine", "EngineOptions", "Request", "Response"),
     "viubench.errors": ("EngineError", "MediaError", "ViubenchError"),
@@ -72,19 +77,24 @@ __all__ = [
     "Results",
     "Run",
     "Sample",
+    "Sweep",
     "Task",
     "VideoInput",
     "ViubenchError",
     "__version__",
     "build_items",
     "compare",
+    "compare_across",
     "compare_runs",
     "dry_run",
+    "dry_sweep",
     "evaluate",
     "evaluate_async",
     "evaluator",
     "explain_difference",
     "gate",
+    "gate_floors",
+    "gate_plan",
     "get_suite",
     "get_task",
     "import_answers",
@@ -94,10 +104,12 @@ __all__ = [
     "load_run",
     "load_runs",
     "merge",
+    "new_task",
     "read_manifest",
     "read_records",
     "read_results",
     "score",
+    "sweep",
 ]
 
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tabulate import tabulate
-
 from reports.html.escape import NAME_LENGTH, one_line, short_line
 from reports.html.format import percent
+from reports.tables.terminal import table
 from viubench.errors import ViubenchError
 from viubench.storage.reference_run import changes
 from viubench.storage.run_dir import read_manifest, read_results
@@ -36,8 +35,8 @@ def one(path: Path) -> str:
     heads = ["task", "score", "95 % interval", "n", "protocol"]
     title = f"{one_line(path.name)}: {short_line(results.model)} ({short_line(results.engine)})"
     started = f", run on {short_line(manifest.started)}" if manifest.started else ""
-    table = tabulate(rows, heads, disable_numparse=True, colalign=("left", "right", "right", "right", "left"))
-    return f"{title}{started}\n{table}"
+    shown = table(rows, heads, ("left", "right", "right", "right", "left"))
+    return f"{title}{started}\n{shown}"
 
 
 def every(paths: Sequence[Path]) -> str:
@@ -52,4 +51,4 @@ def every(paths: Sequence[Path]) -> str:
             continue
         parts = [short_line(value) for value in (results.model, results.engine, manifest.started)]
         rows.append([one_line(path.name), *parts, str(len(results.tasks)), changed or "as saved"])
-    return tabulate(rows, ["baseline", "model", "engine", "run on", "tasks", "files"], disable_numparse=True)
+    return table(rows, ["baseline", "model", "engine", "run on", "tasks", "files"], ["left"] * 6)

@@ -15,10 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tabulate import tabulate
-
 from reports.html.escape import one_line, short_line, show
 from reports.html.format import p_value, percent, points, points_interval
+from reports.tables.terminal import table
 from viubench.comparison.report import Flip
 from viubench.schema import Record
 from viubench.schema.compare import Change, CompareReport, TaskChange
@@ -39,8 +38,7 @@ def text(report: CompareReport) -> str:
     if len(rows) > 1:
         rows.append(_row(f"mean of {report.mean.tasks} tasks", report.mean, list(report.tasks.values())))
     aligned = ("left", *["right"] * (len(HEADERS) - 2), "left")
-    table = tabulate(rows, HEADERS, disable_numparse=True, colalign=aligned)
-    return "\n".join([*runs, headline(report), table, *notes(report), METHOD])
+    return "\n".join([*runs, headline(report), table(rows, HEADERS, aligned), *notes(report), METHOD])
 
 
 METHOD = (

@@ -13,10 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from tabulate import tabulate
-
+from reports.ci import floors
 from reports.html.escape import NAME_LENGTH, one_line
-from reports.html.format import percent, points, points_interval
+from reports.html.format import counted, percent, points, points_interval
+from reports.tables.terminal import table
 from viubench.comparison.gate import WORST_FIRST
 from viubench.schema import Evidence, GatedMean, GateReport
 
@@ -29,9 +29,9 @@ _MARK_UP = re.compile(r"[^A-Za-z0-9 /\-_\x80-\U0010ffff]|_(?![A-Za-z0-9])|(?<![A
 def text(report: GateReport) -> str:
     """Heading, table and reasons as plain text."""
     heads, *rows = _rows(report, one_line)
-    table = [tabulate(rows, heads, disable_numparse=True, colalign=_SIDES)] if rows else []
+    shown = [table(rows, heads, _sides(report))] if rows else []
     title = f"{report.verdict}: {_runs(report, one_line)}"
-    return "\n".join([title, *table, *_notes(report, one_line), _method(report)])
+    return "\n".join([title, *shown, *_notes(report, one_line), _method(report)])
 
 
 def markdown(report: GateReport) -> str:
@@ -39,7 +39,7 @@ def markdown(report: GateReport) -> str:
     lines = [f"### viubench gate: {report.verdict}", "", _runs(report, code), ""]
     heads, *rows = _rows(report, code)
     if rows:
-        rule = [":---" if side == "left" else "---:" for side in _SIDES]
+        rule = [":---" if side == "left" else "---:" for side in _sides(report)]
         lines += [*(f"| {' | '.join(row)} |" for row in (heads, rule, *rows)), ""]
     notes = [f"- {note}" for note in _notes(report, code)]
     return "\n".join([*lines, *notes, "", _method(report), ""])
@@ -51,14 +51,26 @@ def code(value: str) -> str:
 
 
 def _runs(report: GateReport, show: Show) -> str:
-    return " against ".join(f"{show(run.model)} ({show(run.path)})" for run in (report.candidate, report.baseline))
+    sides = [
+        f"{show(run.model)} ({show(run.path)})" if run.model else show(run.path)
+        for run in (report.candidate, report.baseline)
+        if run
+    ]
+    if not report.config.floors:
+        return " against ".join(sides)
+    more = [f"main: {sides[1]}"] if report.baseline else []
+    more += [f"{counted(len(report.runs), 'more run')}"] if report.runs else []
+    return f"{sides[0]} against floors" + (f" ({'; '.join(more)})" if more else "")
 
 
-_SIDES = ("left", "left", *["right"] * 8)
+def _sides(report: GateReport) -> tuple[str, ...]:
+    return floors.SIDES if report.config.floors else ("left", "left", *["right"] * 8)
 
 
 def _rows(report: GateReport, show: Show) -> list[list[str]]:
     """The heads, a row for each task, and one for their mean; percent and points."""
+    if report.config.floors:
+        return floors.rows(report, show)
     level = f"{100 * report.config.level:g} % interval"
     rows = [["task", "verdict", "baseline", "candidate", "change", level, "up / down", "n", "margin", "detectable"]]
     for task, found in report.tasks.items():
@@ -87,6 +99,7 @@ def _notes(report: GateReport, show: Show) -> Iterator[str]:
         if found.verdict != "pass":
             reason = show(found.reason) if found.verdict == "error" else found.reason
             yield f"{show(task[:NAME_LENGTH])}: {found.verdict}, {reason}"
+    yield from floors.notes(report, show)
     for why in report.skipped.values():
         yield f"skipped: {show(why)}"
     seen = [(found.evidence, found.margin) for found in report.tasks.values() if found.evidence]
@@ -98,6 +111,8 @@ def _notes(report: GateReport, show: Show) -> Iterator[str]:
 
 def _method(report: GateReport) -> str:
     config = report.config
+    if config.floors:
+        return floors.method(report)
     corrected = "Holm over the tasks" if config.correction == "holm" else "no correction for many tasks"
     return (
         f"percent; paired differences, clustered by source video; alpha {config.alpha:g} one-sided, {corrected}; "

@@ -49,7 +49,7 @@ def _properties(report: GateReport) -> list[tuple[str, str]]:
     """What was compared and how it ended; an XML reader sees no exit code."""
     runs = [("baseline", report.baseline), ("candidate", report.candidate)]
     outcome = [("verdict", report.verdict), ("exit-code", str(report.exit_code)), ("viubench", report.viubench)]
-    return outcome + [(f"{side}-{key}", getattr(run, key)) for side, run in runs for key in ("model", "path")]
+    return outcome + [(f"{side}-{key}", getattr(run, key)) for side, run in runs if run for key in ("model", "path")]
 
 
 def _case(name: str, verdict: TaskVerdict, report: GateReport) -> TestCase:
@@ -64,6 +64,11 @@ def _case(name: str, verdict: TaskVerdict, report: GateReport) -> TestCase:
             f"\nbaseline {percent(seen.baseline)}, candidate {percent(seen.candidate)}, "
             f"change {points(seen.difference)} ({points_interval(seen.ci)}), margin {percent(verdict.margin)}\n"
             f"{seen.units} units of {seen.clusters} videos: {seen.better} better, {seen.worse} worse; {seen.methods}"
+        )
+    if (tested := verdict.floor) is not None:
+        case.system_out += (
+            f"\nfloor {percent(tested.floor)}, score {percent(tested.score)} in {tested.runs} runs, "
+            f"alarm below {percent(tested.alarm)}, finds {percent(tested.detectable)}"
         )
     return case
 

@@ -30,12 +30,14 @@ MOST_VALUES = 40
 
 @dataclass(frozen=True)
 class Finding:
-    """One question of the first screen with its answer; `warn` when the reader should be careful."""
+    """One question of the first screen with its answer; `warn` when the reader should be careful. `reasons` are shown
+    on demand."""
 
     question: str
     answer: str
     detail: str
     warn: bool = False
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -132,13 +132,15 @@ class Band:
 
 @dataclass(frozen=True)
 class Axes:
-    """The part of the plane a plot shows, the values its lines stand at, and how they are written."""
+    """The part of the plane a plot shows, the values its lines stand at, and how they are written; `marks` are the
+    places along the steps and their names, instead of round numbers."""
 
     steps: Point
     values: Point
     ticks: Sequence[float]
     show: Callable[[float], str]
     across: str = "step"
+    marks: Sequence[tuple[float, str]] = ()
 
     def x(self, step: float) -> float:
         first, last = self.steps
@@ -240,14 +242,20 @@ def _grid(plane: Axes) -> list[str]:
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick end" x="{_LEFT - 5}" y="{y + 3.5:.1f}">{escape(plane.show(value))}</text>')
     first, last = plane.steps
-    for step in ticks(first, last):
-        if first <= step <= last and (plane.across != "step" or step == int(step)):
+    for step, name in plane.marks or _numbered(plane):
+        if first <= step <= last:
             x = plane.x(step)
             place = "end" if x > right - 12 else "middle"
-            name = f"{step:,.0f}" if step == int(step) else f"{step:g}"
             parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 4}"/>')
-            parts.append(f'<text class="tick {place}" x="{x:.1f}" y="{PLOT_HEIGHT - 4}">{name}</text>')
+            parts.append(f'<text class="tick {place}" x="{x:.1f}" y="{PLOT_HEIGHT - 4}">{escape(clean(name))}</text>')
     return [*parts, f'<text class="tick" x="0" y="{PLOT_HEIGHT - 4}">{escape(plane.across)}</text>']
+
+
+def _numbered(plane: Axes) -> list[tuple[float, str]]:
+    """Round steps with their names; those of a training are whole."""
+    whole = plane.across == "step"
+    steps = [step for step in ticks(*plane.steps) if not whole or step == int(step)]
+    return [(step, f"{step:,.0f}" if step == int(step) else f"{step:g}") for step in steps]
 
 
 def _named(level: Level, plane: Axes, taken: list[Point]) -> str:

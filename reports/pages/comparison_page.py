@@ -18,15 +18,16 @@ from reports.html.escape import one_line, shorten
 from reports.html.format import p_value, percent, points, points_interval, short_names
 from reports.html.page import MOST_VALUES, Finding
 from reports.sections.difficulty import measures, split
-from reports.sections.samples import FIELD, RESPONSE, Strips, card
+from reports.sections.samples import FIELD, RESPONSE, card, words_of
+from reports.sections.strips import Strips, left_out
 from reports.tables.leaderboard import labels
 from viubench.comparison.pair import Comparison, Side, TaskPair
 from viubench.comparison.report import Flip, largest, within
 from viubench.schema import Manifest
 from viubench.schema.compare import Change, CompareReport, GroupChange, TaskChange
 
-SCRIPTS = ("chrome.js", "table.js", "cards.js", "browser.js", "comparison.js")
-STYLES = ("comparison.css",)
+SCRIPTS = ("chrome.js", "table.js", "player.js", "answers.js", "browser.js", "comparison.js")
+STYLES = ("samples.css", "comparison.css")
 
 MOST_FLIPS = 600
 """Samples that a page shows at most, whatever is asked for: with their text they take some 5 MB."""
@@ -184,13 +185,16 @@ def browser(runs: Sequence[RunData], names: Sequence[str], turned: Sequence[Flip
         card([(0, flip.a), (1, flip.b)], runs, strips) | {"way": flip.direction, "turn": turn(flip)}
         for flip in chosen[:MOST_FLIPS]
     ]
+    addresses = strips.addresses()
     return {
         "models": [f"{letter} · {one_line(name, NAME)}" for letter, name in zip("AB", names, strict=True)],
         "tasks": sorted({flip.a.task for flip in turned}),
+        "best": [0, 1],
         "samples": samples,
-        "strips": list(strips.kept),
+        "rules": words_of(samples),
+        "strips": addresses,
         "total": len(turned),
-        "stripsLeftOut": strips.left_out,
+        "stripsLeftOut": left_out(addresses),
     }
 
 

@@ -14,8 +14,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tabulate import tabulate
-
 from reports.data import finished_runs
 from reports.data.runs import RunData, command
 from reports.data.training_log import TrainingRun, load_all
@@ -25,6 +23,7 @@ from reports.html.format import percent, points, with_interval
 from reports.sections import difficulty, training_curves
 from reports.sections.failures import failures
 from reports.sections.judges import judged
+from reports.sections.overview import MOST_LINES, best_places, disagreement, overview
 from reports.sections.per_sample import per_sample
 from reports.sections.reading import reading
 from reports.sections.samples import browser
@@ -34,6 +33,7 @@ from reports.tables import table_files
 from reports.tables.agreement import agreements
 from reports.tables.leaderboard import LeaderboardRow, columns, evidence, labels, rows, shown
 from reports.tables.ranking import Pairing
+from reports.tables.terminal import table
 from viubench.errors import ViubenchError
 from viubench.schema import STATUSES, Manifest, ReferenceRow, Status, TaskEntry
 from viubench.schema.gate import MARGIN
@@ -41,7 +41,8 @@ from viubench.storage import atomic
 
 log = logging.getLogger("viubench")
 
-SCRIPTS = ("chrome.js", "cards.js", "table.js", "browser.js", "download.js", "page.js")
+SCRIPTS = ("chrome.js", "table.js", "player.js", "answers.js", "browser.js", "download.js", "page.js")
+STYLES = ("overview.css", "samples.css")
 
 HEADINGS = {
     "model": "Models",
@@ -73,7 +74,7 @@ def text(runs: Sequence[RunData], pairing: Pairing | None = None) -> str:
         lines.append([clean(row.label + engine), *scores, points(row.gain), samples, percent(row.not_ok)])
     names = [clean(head.label).replace(" ", "\n") for head in heads]
     headers = ["model", *names, "gain\nover\nblind", "samples", "not\nok"]
-    shown = tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))
+    shown = table(lines, headers)
     return "\n".join([shown, *(clean(line.text) for line in agreements(runs, labels(runs), pairing))])
 
 
@@ -140,7 +141,12 @@ def render(
     """The page as text; `left_out` are the folders it does not show, each with the reason."""
     heads, names, pairing = columns(runs), labels(runs), pairing or Pairing(runs)
     found = rows(runs, references, pairing)
+    took, best = speeds(runs, names), best_places(names, found, heads)
+    data = browser(runs, names, samples_per_task, best) | {"perSample": per_sample(runs)}
     context = {
+        "overview": overview(runs, names, heads, found, pairing, took),
+        "most_lines": MOST_LINES,
+        "contest": disagreement(data),
         "findings": verdict(runs, found, heads, pairing),
         "names": names,
         "evidence": evidence(runs, shown(heads), pairing),
@@ -157,14 +163,13 @@ def render(
         "failures": failures(runs, names, heads),
         "reading": reading(runs, names, heads, pairing),
         "judged": judged(runs, names),
-        "speeds": speeds(runs, names),
+        "speeds": took,
         "manifests": [_manifest(run, name) for run, name in zip(runs, names, strict=True)],
         "samples_per_task": samples_per_task,
         "left_out": [f"{path.name}: {why}" for path, why in left_out.items()],
         "trainings": [training_curves.draw(training) for training in trainings],
     }
-    data = browser(runs, names, samples_per_task) | {"perSample": per_sample(runs)}
-    return page.render("page.html.j2", SCRIPTS, data, context)
+    return page.render("page.html.j2", SCRIPTS, data, context, styles=STYLES)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a model saw, for one sample: its filmstrip as a data URI, and the time axis that lies under it.
+"""What a model saw, for one sample: the frames of its filmstrip, and the time axis that lies under them.
 
 Example:
     >>> [place(seconds, (0.0, 10.0, 20.0)) for seconds in (0.0, 10.0, 20.0)]
@@ -9,28 +9,12 @@ The frames of a strip are equally wide, so the axis is bent to them: frame k's t
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from viubench.schema import FrameInfo
-from viubench.video.filmstrip import positions, strip_path
-
-MOST_BYTES = 400_000
-"""A strip above this is left out: ours take 10 to 60 kB."""
-
-_JPEG = b"\xff\xd8\xff"
-
-
-def strip_uri(run: Path, record_id: str) -> str | None:
-    """The strip of a record as a `data:` URI; None when there is none, or it is no small JPEG inside the run."""
-    path = strip_path(run, record_id)
-    if not path.is_file() or not path.resolve().is_relative_to(run.resolve()) or path.stat().st_size > MOST_BYTES:
-        return None
-    data = path.read_bytes()
-    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}" if data.startswith(_JPEG) else None
+from viubench.video.filmstrip import positions
 
 
 def captions(frames: FrameInfo) -> list[str]:
@@ -40,10 +24,20 @@ def captions(frames: FrameInfo) -> list[str]:
     return [f"{numbers[k]} · {frames.times[k]:.1f}" if numbers else f"{frames.times[k]:.1f}" for k in shown]
 
 
+def moments(frames: FrameInfo) -> list[float]:
+    """The second of each frame of the strip, in its own video."""
+    return [round(frames.times[k], 3) for k in positions(len(frames.times))] if frames.times else []
+
+
+def clips(frames: FrameInfo) -> list[int]:
+    """The number of the video that each frame of the strip is of, from 1; empty for a single one."""
+    numbers = _videos(frames)
+    return [numbers[k] for k in positions(len(numbers))] if numbers else []
+
+
 def first_frames(frames: FrameInfo) -> list[int]:
     """Where in the strip each of several videos begins; empty where one of them is not in it."""
-    numbers = _videos(frames)
-    shown = [numbers[k] for k in positions(len(numbers))] if numbers else []
+    shown = clips(frames)
     found = [shown.index(number) for number in dict.fromkeys(shown)]
     return found if len(found) == frames.videos else []
 

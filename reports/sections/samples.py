@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,8 +20,10 @@ from evaluators.reading.counts import SHAPES
 from reports.data import samples
 from reports.data.runs import RunData
 from reports.html.escape import shorten, show
-from reports.sections.frames import axis, captions, first_frames, place, strip_uri
+from reports.sections.frames import axis, captions, clips, first_frames, moments, place
 from reports.sections.per_sample import headline, metric_of
+from reports.sections.rule_words import in_words
+from reports.sections.strips import Strips, left_out, strip_of
 from viubench.schema import FrameInfo, Record
 
 RESPONSE = 4_000
@@ -33,9 +35,6 @@ FIELD = 400
 TEXT_BUDGET = 3_000_000
 """Characters of all responses together; with too many for `RESPONSE` each they are cut to fewer, not below `FIELD`."""
 
-STRIP_BUDGET = 8_000_000
-"""Characters of all strips together; samples after that come without one, and the page says how many."""
-
 ANSWERS = 8
 """Answers of one run to one question that are shown."""
 
@@ -46,11 +45,14 @@ Group = list[tuple[int, Record]]
 """What the runs, by their places, recorded of one sample: the same task, id and true answer."""
 
 
-def browser(runs: Sequence[RunData], labels: Sequence[str], per_task: int) -> dict[str, Any]:
+def browser(runs: Sequence[RunData], labels: Sequence[str], per_task: int, best: Sequence[int] = ()) -> dict[str, Any]:
     """The data of the sample browser, as JSON data.
 
     Of each task, `per_task` samples: those with a filmstrip first, then by id; and as many again that some model did
     not answer, so that each kind of failure can be looked at. Runs that put the same question are shown side by side.
+
+    Args:
+        best: the places of the models, the best first; the others follow in their own order.
     """
     shown = {path.stem for run in runs for path in (run.path / "strips").glob("*.jpg")}
     with_strip = {unquote(name) for name in shown}
@@ -63,33 +65,26 @@ def browser(runs: Sequence[RunData], labels: Sequence[str], per_task: int) -> di
     groups = _groups(runs, parts)
     most = max(min(TEXT_BUDGET // max(sum(map(len, groups)), 1), RESPONSE), FIELD)
     strips = Strips()
+    rank = {place: number for number, place in enumerate([*best, *(k for k in range(len(runs)) if k not in best)])}
+    groups = [sorted(group, key=lambda pair: rank[pair[0]]) for group in groups]
+    cards = [card(group, runs, strips, most) for group in groups]
+    addresses = strips.addresses()
     return {
         "models": list(labels),
+        "best": list(best),
         "tasks": tasks,
-        "samples": [card(group, runs, strips, most) for group in groups],
-        "strips": list(strips.kept),
+        "samples": cards,
+        "rules": words_of(cards),
+        "strips": addresses,
         "total": total,
-        "stripsLeftOut": strips.left_out,
+        "stripsLeftOut": left_out(addresses),
     }
 
 
-@dataclass
-class Strips:
-    """The filmstrips a page carries, each once, up to `STRIP_BUDGET`; `left_out` counts the samples that got none."""
-
-    kept: dict[str, int] = field(default_factory=dict)
-    left_out: int = 0
-    spent: int = 0
-
-    def place(self, uri: str | None) -> int | None:
-        """Where in `kept` a strip is, now or already; None for none, or when there is no room left."""
-        if uri is not None and uri not in self.kept:
-            if self.spent + len(uri) > STRIP_BUDGET:
-                self.left_out += 1
-                return None
-            self.spent += len(uri)
-            self.kept[uri] = len(self.kept)
-        return None if uri is None else self.kept[uri]
+def words_of(cards: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The rules that these answers were read by, each in words."""
+    rules = {answer["rule"] for card in cards for answer in card["answers"] if answer["rule"]}
+    return {rule: shorten(in_words(rule), FIELD) for rule in sorted(rules)}
 
 
 def _side_by_side(runs: Sequence[RunData], task: str) -> pd.DataFrame:
@@ -142,27 +137,30 @@ def card(group: Group, runs: Sequence[RunData], strips: Strips, most: int = RESP
     if drawing == "interval":
         values = [first.target, *(record.answer for _, record in group)]
         times = axis(first.frames, [span for value in values for span in spans(value)])
-    uris = (strip_uri(runs[n].path, record.id) for n, record in group if record.frames)
+    kept = (strip_of(runs[n].path, record.id) for n, record in group if record.frames)
     metric = metric_of(runs[number], first.task)
     several = any(record.number for _, record in group)
     return {
         "task": first.task,
         "id": shorten(first.id, FIELD),
-        "cluster": shorten(first.cluster, FIELD),
+        "video": shorten(_video(first), FIELD),
         "question": shorten(first.question, RESPONSE),
         "target": _target(first.target, drawing),
         "groups": [f"{key}: {value}" for key, value in sorted(first.groups.items())],
         "frames": _frames(first.frames),
         "captions": captions(first.frames) if first.frames else [],
+        "seconds": moments(first.frames) if first.frames else [],
+        "clipOf": clips(first.frames) if first.frames else [],
         "clips": first_frames(first.frames) if first.frames and drawing == "order" else [],
         "drawing": drawing,
         "bars": _bars(first.target, times),
         "answers": [
             _answer(n, record, first.frames, drawing, times, most)
-            | {"grade": _grade(headline(record, metric)), "number": record.number + 1 if several else None}
+            | _graded(headline(record, metric))
+            | {"number": record.number + 1 if several else None}
             for n, record in group
         ],
-        "strip": strips.place(next((uri for uri in uris if uri), None)),
+        "strip": strips.place(next((strip for strip in kept if strip), None)),
     }
 
 
@@ -199,8 +197,15 @@ def read_at(record: Record, most: int) -> dict[str, Any]:
     return {"read": [len(shown[:at].encode("utf-16-le", "surrogatepass")) // 2 for at in (start, end)]}
 
 
-def _grade(score: float) -> str:
-    return "right" if score >= 1 - 1e-9 else "partly" if score > 0 else "wrong"
+def _graded(score: float) -> dict[str, Any]:
+    grade = "right" if score >= 1 - 1e-9 else "partly" if score > 0 else "wrong"
+    return {"grade": grade, "score": round(score, 4)}
+
+
+def _video(record: Record) -> str:
+    """The names of its files, as far as they are known; else what its samples are grouped by."""
+    path = PurePosixPath(record.cluster)
+    return ", ".join(record.files) or (path.name if path.suffix else f"video {record.cluster}")
 
 
 def _target(value: Any, drawing: str | None) -> dict[str, Any]:
@@ -242,5 +247,7 @@ def _bars(value: Any, times: Sequence[float]) -> list[dict[str, Any]]:
     bars = []
     for start, end in spans(value) if times else ():
         left, right = place(start, times), place(end, times)
-        bars.append({"left": left, "width": round(max(right - left, 0.5), 2), "text": f"{start:.1f}–{end:.1f} s"})
+        width = round(max(right - left, 0.5), 2)
+        text = f"{start:.1f}–{end:.1f} s"
+        bars.append({"left": min(left, 100 - width), "width": width, "start": start, "end": end, "text": text})
     return bars

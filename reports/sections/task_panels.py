@@ -83,13 +83,12 @@ def _real(
         return Finding(question, answer, skill, warn=not above_blind)
     names, nearest = labels(runs), found[0]
     tied = [names[contest.other] for contest in found if contest.tied]
-    detail = f"{evidence(nearest, names)} {skill}".strip()
+    detail, reasons = evidence(nearest, names), (skill,) if skill else ()
     if not tied:
-        return Finding(question, f"Yes, by {points(nearest.gap).lstrip('+')} points", detail)
+        return Finding(question, f"Yes, by {points(nearest.gap).lstrip('+')} points", detail, reasons=reasons)
     others = [name for name in tied if name != names[nearest.other]]
-    also = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
-    detail = f"{detail} Tied as well: {also}." if others else detail
-    return Finding(question, f"Not shown: {len(tied) + 1} models are tied", detail, warn=True)
+    also = (f"Tied as well: {', '.join(others)}.",) if others else ()
+    return Finding(question, f"Not shown: {len(tied) + 1} models are tied", detail, True, reasons + also)
 
 
 def _skill(runs: Sequence[RunData], cell: Cell, head: Column) -> tuple[bool, str]:
@@ -118,9 +117,6 @@ def _trust(runs: Sequence[RunData]) -> Finding:
     n = sum(task.answers for task in results)
     failed = sum(task.answers - sum(task.statuses.get(status, 0) for status in ANSWERED) for task in results)
     share = failed / n if n else 0.0
-    worries = [] if n else ["no sample was scored"]
-    if share > NOT_OK:
-        worries.append(f"{percent(share)} % unanswered")
     doubtful = {
         "different items": mixed(runs, "items_hash"),
         "different protocols": mixed(runs, "protocol_hash"),
@@ -128,13 +124,25 @@ def _trust(runs: Sequence[RunData]) -> Finding:
             {k for run in models for k, task in run.results.tasks.items() if 0 < task.n < FEW}
         ),
     }
-    for what, tasks in doubtful.items():
-        if tasks:
-            worries.append(f"{what} in {tasks[0] if len(tasks) == 1 else f'{len(tasks)} tasks'}")
+    worries = [] if n else ["no sample was scored"]
+    worries += [
+        f"{what} in {tasks[0] if len(tasks) == 1 else f'{len(tasks)} tasks'}"
+        for what, tasks in doubtful.items()
+        if tasks
+    ]
+    if share > NOT_OK:
+        worries.append(f"{percent(share)} % unanswered")
     hashes = sorted({f"{task.protocol} {task.protocol_hash[:8]}" for task in results})
-    about = f"{n:,} answers of models, {percent(share)} % unanswered (score 0). Protocol: {', '.join(hashes)}."
-    answer = "With care: " + "; ".join(worries) if worries else "Yes: same items, same protocol"
-    return Finding(question, answer, about, warn=bool(worries))
+    about = f"{n:,} answers of models, {percent(share)} % of them without a usable answer, which score 0."
+    if not worries:
+        return Finding(question, "Yes", "Same items, same protocol.", reasons=(about, _named("Protocol", hashes)))
+    more = f", and {len(worries) - 1} more reason{'s' if len(worries) > 2 else ''}" if len(worries) > 1 else ""
+    reasons = (*(f"{worry[0].upper()}{worry[1:]}." for worry in worries), about, _named("Protocol", hashes))
+    return Finding(question, "With care", f"{worries[0][0].upper()}{worries[0][1:]}{more}.", warn=True, reasons=reasons)
+
+
+def _named(what: str, names: Sequence[str]) -> str:
+    return f"{what}{'s' if len(names) > 1 else ''}: {', '.join(names)}."
 
 
 def panels(runs: Sequence[RunData], labels: Sequence[str], heads: Sequence[Column]) -> list[dict[str, Any]]:

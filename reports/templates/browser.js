@@ -1,44 +1,139 @@
-// The samples of a page as cards: those that the form above them asks for, some at a time, and a line that counts them.
+// The samples of a page: those that the form above asks for in a list, one of them beside it, all of it in the view.
+// Keys, wherever no field has them: j k next and previous sample, ← → frame, p play, z enlarge, t truth, o open answers.
 
 const filters = document.getElementById("filters");
-const PAGE = 20;
+const browser = document.getElementById("browser");
+const list = browser.querySelector("ol");
+const detail = browser.querySelector(".sample");
+const count = document.getElementById("count");
+const MARKS = 8; // more answers than this are counted in the list
 
 function fill(select, names) {
   select.append(...names.map((name) => el("option", { value: name, textContent: name })));
 }
 
-// `find(wanted)` gives the hits of what the form says, `draw(hit)` the card of one, `say(count)` the line about all.
-// Returns what shows the hits of the view.
-function makeBrowser(find, draw, say) {
-  const cards = document.getElementById("cards");
-  const more = document.getElementById("more");
-  const count = document.getElementById("count");
+// `find(wanted)` gives the hits of what the form says, each a sample with the `answers` asked for and the `others`;
+// `say(count)` the line about all; `turn(sample)` words for the list and the head, or nothing.
+// Returns what shows the view.
+function makeBrowser(find, say, turn = () => null) {
   const cut = data.stripsLeftOut ? `; ${data.stripsLeftOut} filmstrips left out to bound the size of the page` : "";
-  let shown = PAGE;
+  let hits = [];
+  let at = 0;
+  let player = null;
 
   function render() {
     const wanted = Object.fromEntries([...filters.elements].map((field) => [field.name, field.value]));
-    const found = find(wanted);
-    cards.replaceChildren(...found.slice(0, shown).map(draw));
-    more.hidden = found.length <= shown;
-    count.textContent = `${say(found.length)}${cut}.`;
+    hits = find(wanted).sort((a, b) => bare(a) - bare(b)); // what can be seen first
+    count.textContent = `${say(hits.length)}${cut}.`;
+    list.replaceChildren(...hits.map((hit, k) => el("li", {}, entry(hit, k))));
+    const named = hits.findIndex(({ sample }) => sample.id === view.get("sample") && (!view.get("of") || sample.task === view.get("of")));
+    select(Math.max(named, 0), false);
   }
 
-  function restart() {
-    shown = PAGE;
-    render();
+  const bare = ({ sample }) => Number(sample.strip === null || !data.strips[sample.strip]);
+
+  function entry({ sample }, k) {
+    const all = sample.answers.filter(isModel);
+    const right = all.filter((answer) => answer.grade === "right").length;
+    const marks = all.length > MARKS
+      ? el("span", { className: "marks", textContent: `${right} of ${all.length} right` })
+      : el("span", { className: "marks" }, ...all.map(mark));
+    const button = el("button", { type: "button" },
+      el("span", { className: "what", textContent: sample.video }), marks,
+      el("small", { textContent: turn(sample) ? `${sample.task} · ${turn(sample)}` : sample.task }));
+    button.addEventListener("click", () => select(k, true));
+    return button;
   }
+
+  function select(k, chosen) {
+    player?.stop();
+    at = Math.min(Math.max(k, 0), hits.length - 1);
+    for (const old of list.querySelectorAll("[aria-current]")) old.removeAttribute("aria-current");
+    if (!hits.length) {
+      detail.replaceChildren(el("p", { className: "soft", textContent: "No sample is left: change the filters." }));
+      return;
+    }
+    const button = list.children[at].firstChild;
+    button.setAttribute("aria-current", "true");
+    if (chosen) {
+      change("sample", hits[at].sample.id);
+      change("of", hits[at].sample.task);
+      const box = list.parentNode; // the list alone is scrolled, not the page
+      box.scrollTop += button.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 2;
+    }
+    draw(hits[at]);
+  }
+
+  function draw({ sample, answers, others }) {
+    player = makePlayer(sample, [...answers, ...others]);
+    const step = (name, title, by) => {
+      const button = el("button", { type: "button", textContent: name, title, disabled: !hits[at + by] });
+      button.addEventListener("click", () => select(at + by, true));
+      return button;
+    };
+    const truth = el("button", { type: "button", className: "truth", title: "Show or hide the truth (t)" });
+    truth.addEventListener("click", toggleTruth);
+    const about = [sample.task, sample.frames, ...sample.groups].filter(Boolean).join(" · ");
+    detail.replaceChildren(
+      el("header", {},
+        el("h3", { textContent: sample.video }),
+        turn(sample) && el("span", { className: "turn " + sample.way, textContent: turn(sample) }),
+        el("span", { className: "steps" }, step("Previous", "Previous sample (k)", -1),
+          el("span", { className: "soft", textContent: `${at + 1} of ${hits.length}` }), step("Next", "Next sample (j)", 1)),
+        el("div", { className: "soft" }, about, " · ", el("code", { textContent: sample.id }))),
+      player.node,
+      el("div", { className: "talk" },
+        el("p", { className: "question", textContent: sample.question.replaceAll("<video>", "▶ video") }),
+        el("p", { className: "target" }, truth, el("span", { className: "value" }, value(sample.target, sample, sample.target))),
+        answerList(sample, answers, others)));
+    showTruth();
+  }
+
+  function showTruth() {
+    const shown = view.get("truth") === "1";
+    detail.classList.toggle("told", shown);
+    const button = detail.querySelector(".truth");
+    if (!button) return;
+    button.textContent = shown ? "Truth" : "Show the truth";
+    button.setAttribute("aria-pressed", String(shown));
+  }
+
+  function toggleTruth() {
+    change("truth", view.get("truth") === "1" ? "" : "1");
+    showTruth();
+  }
+
+  function openAll() {
+    const answers = [...detail.querySelectorAll(".answer")];
+    const open = !answers.every((answer) => answer.open);
+    for (const answer of answers) answer.open = open;
+  }
+
+  const keys = {
+    j: () => select(at + 1, true), k: () => select(at - 1, true), t: toggleTruth, o: openAll,
+    p: () => player.play(), z: () => player.zoom(),
+    ArrowLeft: () => player.step(-1), ArrowRight: () => player.step(1),
+  };
+  addEventListener("keydown", (event) => {
+    const box = browser.getBoundingClientRect();
+    const seen = box.top < innerHeight && box.bottom > 0;
+    const typing = event.target.closest?.("input, select, textarea, pre");
+    if (!keys[event.key] || !seen || typing || !hits.length || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
 
   fill(filters.elements.task, data.tasks);
-  filters.hidden = false;
+  filters.hidden = browser.hidden = false;
   filters.addEventListener("submit", (event) => event.preventDefault());
   filters.addEventListener("input", (event) => {
     change(event.target.name, event.target.value);
-    restart();
+    change("sample", "");
+    change("of", "");
+    render();
   });
-  more.addEventListener("click", () => { shown += PAGE; render(); });
   return () => {
     for (const field of filters.elements) field.value = view.get(field.name) || "";
-    restart();
+    render();
   };
 }

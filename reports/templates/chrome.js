@@ -24,7 +24,11 @@ function change(name, value) {
 // Calls `apply(linked)` now, and again whenever a link changes the view; a link to a section is no view.
 function follow(apply) {
   const read = (linked) => {
-    if (location.hash.includes("=")) view = new URLSearchParams(location.hash.slice(1));
+    if (location.hash.includes("=")) {
+      const kept = ["theme", "truth"].filter((name) => view.has(name)).map((name) => [name, view.get(name)]);
+      view = new URLSearchParams(location.hash.slice(1));
+      for (const [name, value] of kept) if (!view.has(name)) change(name, value); // a link is about what it names
+    }
     setTheme(view.get("theme"));
     apply(linked);
   };

@@ -1,23 +1,45 @@
 // The leaderboard: the sorted table and the sample browser, both as the address says.
 
+const DISAGREE = 0.5; // scores that differ by this much or more do not agree, as in a comparison
+
 function matches(sample, wanted) {
   if (wanted.task && sample.task !== wanted.task) return [];
+  if (wanted.differ && !differs(sample, wanted.differ)) return [];
   const needle = wanted.text.toLowerCase();
-  const inQuestion = (sample.question + " " + sample.id).toLowerCase().includes(needle);
+  const inQuestion = `${sample.question} ${sample.id} ${sample.video}`.toLowerCase().includes(needle);
   return sample.answers.filter((answer) =>
     (!wanted.model || data.models[answer.model] === wanted.model)
     && (!wanted.status || answer.status === wanted.status || (wanted.status === "failed" && answer.status !== "ok"))
     && (!wanted.grade || answer.grade === wanted.grade)
+    && (!wanted.rule || answer.rule === wanted.rule)
     && (!needle || inQuestion || `${answer.response || ""} ${answer.reasoning || ""}`.toLowerCase().includes(needle)));
+}
+
+// Whether the models' first answers score differently: any two, or the two best in either or one direction.
+function differs(sample, how) {
+  const scores = data.best.map((model) => sample.answers.find((answer) => answer.model === model)?.score);
+  if (how === "models") {
+    const known = scores.filter((score) => score !== undefined);
+    return Math.max(...known) - Math.min(...known) >= DISAGREE;
+  }
+  const gap = scores[0] - scores[1];
+  return how === "best" ? Math.abs(gap) >= DISAGREE : how === "first" ? gap >= DISAGREE : -gap >= DISAGREE;
 }
 
 const showSamples = makeBrowser(
   (wanted) => data.samples
     .map((sample) => ({ sample, answers: matches(sample, wanted) }))
-    .filter((hit) => hit.answers.length > 0),
-  (hit) => card(hit.sample, hit.answers),
+    .filter((hit) => hit.answers.length > 0)
+    .map((hit) => ({ ...hit, others: hit.sample.answers.filter((answer) => !hit.answers.includes(answer)) })),
   (count) => `${count} of the ${data.samples.length} samples kept in this page, out of ${data.total}`);
 fill(filters.elements.model, data.models);
+filters.elements.rule.append(...Object.entries(data.rules).map(([rule, words]) => el("option", { value: rule, textContent: words })));
+const [first, second] = data.best.map((model) => data.models[model]);
+if (second === undefined) filters.elements.differ.parentNode.remove();
+else {
+  const ways = { models: "any two models", best: `${first} and ${second}`, first: `${first} is right, ${second} not`, second: `${second} is right, ${first} not` };
+  filters.elements.differ.append(...Object.entries(ways).map(([value, textContent]) => el("option", { value, textContent })));
+}
 
 const board = document.querySelector(".board");
 const tools = document.getElementById("tools");
@@ -42,5 +64,5 @@ follow((linked) => {
   filterRows(board, tools.elements.rows.value);
   showColumns();
   showSamples();
-  if (linked && view.has("status")) document.getElementById("samples").scrollIntoView();
+  if (linked && ["status", "differ", "sample"].some((name) => view.has(name))) document.getElementById("samples").scrollIntoView();
 });

@@ -9,11 +9,11 @@ from __future__ import annotations
 import typer
 
 from tests.bench import parity, reading
-from tests.bench.commands.costs import build, decode, document, imports, page, records, startup
+from tests.bench.commands.costs import build, decode, document, hour, imports, page, records, startup
 from tests.bench.commands.damage import damage
 from tests.bench.commands.engines import families, feed, order, peers, pipeline
 from tests.bench.commands.faults import faults
-from tests.bench.commands.statistics import stats
+from tests.bench.commands.statistics import floors, stats
 from viubench.cli import main
 
 app = typer.Typer(
@@ -26,11 +26,13 @@ app = typer.Typer(
 
 for command in (
     stats,
+    floors,
     peers,
     pipeline,
     feed,
     order,
     decode,
+    hour,
     build,
     records,
     page,

@@ -15,7 +15,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -155,11 +155,7 @@ def _plan(clips: Sequence[Path], settings: OverlapSettings) -> Plan:
     pairs = [(str(clip), f"Question {number}?") for clip in clips for number in range(settings.questions)]
     plans = [plan_of(seen(settings.frames, pixels), pairs) for pixels in settings.pixels]
     return Plan(
-        [
-            sample.model_copy(update={"cluster": f"{sample.task} {sample.cluster}"})
-            for plan in plans
-            for sample in plan.samples
-        ],
+        [replace(sample, cluster=f"{sample.task} {sample.cluster}") for plan in plans for sample in plan.samples],
         {task: protocol for plan in plans for task, protocol in plan.protocols.items()},
         {task: grader for plan in plans for task, grader in plan.evaluators.items()},
         {task: root for plan in plans for task, root in plan.roots.items()},

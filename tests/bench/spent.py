@@ -89,8 +89,7 @@ class CountedPool(KillablePool):
 
 def job(fn: Callable[..., T], args: Sequence[Any]) -> tuple[T, Counter[str]]:
     """In a worker: what fn(*args) returns, and the processor seconds that it took by stage."""
-    from viubench.storage import atomic
-    from viubench.video import content_hash, decode, frame_cache, seek
+    from viubench.video import content_hash, decode, entries, frame_cache, seek
     from viubench.video.frames import VideoInput
 
     spent = Spent(time.process_time)
@@ -99,9 +98,9 @@ def job(fn: Callable[..., T], args: Sequence[Any]) -> tuple[T, Counter[str]]:
         {
             "probe": [(frame_cache, "probe")],
             "resize": [(decode, "resized"), (seek, "resized")],
-            "decode": [(decode, "read")],
+            "decode": [(decode, "read_into")],
             "hash": [(content_hash, "content_hash"), (VideoInput, "pixel_hash")],
-            "store": [(atomic, "write"), (frame_cache.FrameCache, "load")],
+            "store": [(entries.Entry, "__setitem__"), (entries.Entry, "finish"), (frame_cache.FrameCache, "load")],
         }
     ):
         value = fn(*args)

@@ -24,7 +24,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     said = {"response": HOSTILE, "question": HOSTILE}
     runs = [
         write_run(folder / "a", skill=0.2, n=8, strips=1, measured=True),
-        write_run(folder / "b", model="model-b", skill=0.6, n=8, strips=1, measured=True),
+        write_run(folder / "b", model="model-b", skill=0.6, n=8, strips=3, measured=True),
         write_run(folder / "c", model=HOSTILE, skill=0.4, n=8, changes=said, measured=True),
         write_run(folder / "blind", model="blind", engine="blind", skill=0.21, n=8, measured=True),
     ]
@@ -55,16 +55,15 @@ def names(page: Any) -> list[str]:
 
 
 def test_nothing_is_fetched_and_hostile_text_is_text(page: Any, address: str) -> None:
-    page.locator("#more").click()
-    while page.locator("#more").is_visible():
-        page.locator("#more").click()
+    for _ in range(5):
+        page.keyboard.press("j")
     page.wait_for_timeout(200)
     assert {url for url in page.seen if not url.startswith("data:")} == {address}
     assert page.title() == "viubench leaderboard"
     page.locator("input[name=text]").fill("onerror")
-    responses = page.locator(".card pre").all_inner_texts()
+    responses = page.locator(".sample pre").all_text_contents()
     assert any("</script><img src=x" in text and "␛[31m‹U+202E›␀" in text for text in responses)
-    assert page.locator("img:not(.strip img)").count() == 0
+    assert page.locator("img").count() == 0
 
 
 def test_sorting_by_keyboard_keeps_the_baselines_in_sight(page: Any) -> None:
@@ -78,36 +77,126 @@ def test_sorting_by_keyboard_keeps_the_baselines_in_sight(page: Any) -> None:
     assert names(page)[0] == "model-a"
     headings = page.locator(".board .part").all_inner_texts()
     assert [heading.split(":")[0] for heading in headings] == ["Models", "Baselines", "Published"]
-    assert page.locator("tbody").nth(1).locator("tr.blind").is_visible()
+    assert page.locator(".board tbody").nth(1).locator("tr.blind").is_visible()
 
 
-def test_a_sample_opens_with_its_frames_and_bars(page: Any) -> None:
+PAINTED = """(all) => all.map((canvas) =>
+    new Set(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data).size)"""
+
+
+def painted(page: Any, canvas: str) -> bool:
+    """Whether frames are drawn in all of these, once the sample's are there."""
+    page.locator(".player.drawn").wait_for()
+    colours = page.locator(canvas).evaluate_all(PAINTED)
+    return len(colours) > 0 and min(colours) > 20
+
+
+def test_the_first_sample_the_two_best_disagree_on_is_two_actions_away(page: Any, address: str) -> None:
+    page.goto(address)  # the first
+    page.get_by_role("link", name="See where model-b and").click()  # the second
+    assert painted(page, ".stage canvas")
+    box = page.locator(".stage").bounding_box()
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= 900
+    assert box["width"] > 500
+    grades = page.locator(".answers > .answer .mark").evaluate_all("(all) => all.map((m) => m.textContent)")
+    assert {grades[0], grades[1]} in ({"✓", "✗"}, {"✓", "–"})
+
+
+def test_frames_are_stepped_played_and_enlarged_by_keys_and_buttons(page: Any) -> None:
+    from playwright.sync_api import expect
+
     page.locator("select[name=task]").select_option("viubench_ground_mirror")
-    card = page.locator(".card").first
-    assert card.locator("h3").inner_text() == "viubench_ground_mirror"
-    strip = card.locator(".strip img")
-    strip.scroll_into_view_if_needed()
-    assert strip.evaluate("async (image) => { await image.decode(); return image.naturalWidth; }") > 1000
-    assert card.locator(".times span").count() == 12
-    frame, target = strip.bounding_box(), card.locator(".lane.target i").bounding_box()
-    assert frame["x"] <= target["x"]
-    assert target["x"] + target["width"] <= frame["x"] + frame["width"] + 1
-    assert card.locator(".answer").count() == 4
+    assert painted(page, ".sample canvas")
+    at = page.locator(".controls .at")
+    assert page.locator(".thumb").count() == 12
+    page.locator("h2#samples").click()  # no field has the keys
+    page.keyboard.press("ArrowRight")
+    assert at.inner_text().startswith("3.0 s · frame 2 of 12")
+    page.get_by_role("button", name="Previous frame (←)").click()
+    assert at.inner_text().startswith("0.0 s · frame 1 of 12")
+    page.locator(".thumb").nth(10).click()
+    assert page.locator(".thumb[aria-current]").inner_text() == page.locator(".thumb").nth(10).inner_text()
+    page.get_by_role("combobox", name="Speed").select_option("64")
+    page.get_by_role("button", name="Play").click()
+    expect(at).to_contain_text("frame 12 of 12")
+    page.get_by_role("button", name="Play").wait_for()  # it stops at the end
+    page.locator(".stage").click()
+    enlarged = page.locator("#zoom canvas")
+    assert enlarged.bounding_box()["width"] > 1000
+    page.keyboard.press("ArrowLeft")
+    assert "frame 11 of 12" in page.locator("#zoom p").inner_text()
+    page.keyboard.press("Escape")
+    assert not enlarged.is_visible()
+    page.keyboard.press("z")
+    assert enlarged.is_visible()
+    page.get_by_role("button", name="Close").click()
+    assert not enlarged.is_visible()
+
+
+def test_the_truth_is_shown_on_demand_and_stays_shown(page: Any) -> None:
+    page.locator("select[name=task]").select_option("viubench_ground_mirror")
+    truth, lane = page.locator(".target .value"), page.locator(".lane.target")
+    assert not truth.is_visible()
+    assert not lane.is_visible()
+    page.get_by_role("button", name="Show the truth").click()
+    assert truth.inner_text().endswith(" s")
+    reel, mark = page.locator(".thumbs").bounding_box(), lane.locator("i").bounding_box()
+    assert reel["x"] <= mark["x"]
+    assert mark["x"] + mark["width"] <= reel["x"] + reel["width"] + 1
+    start, end = (float(part) for part in truth.inner_text().removesuffix(" s").split("–"))
+    inside = page.locator(".thumb.altered span").all_inner_texts()
+    times = page.locator(".thumb span").all_inner_texts()
+    assert inside == [time for time in times if start <= float(time) <= end]
+    page.get_by_role("button", name="Next", exact=True).click()
+    assert truth.is_visible()
+    page.reload()
+    assert truth.is_visible()
+    page.locator("h2#samples").click()
+    page.keyboard.press("t")
+    assert not truth.is_visible()
+
+
+def test_the_list_is_walked_by_keys_and_the_address_keeps_the_place(page: Any) -> None:
+    entries = page.locator(".list button")
+    total = entries.count()
+    assert page.locator(".list").bounding_box()["height"] <= 900  # beside the detail, not a column of all of them
+    page.locator("h2#samples").click()
+    for key in "jjjk":
+        page.keyboard.press(key)
+    assert entries.nth(2).get_attribute("aria-current") == "true"
+    assert page.locator(".steps .soft").inner_text() == f"3 of {total}"
+    name, asked = page.locator(".sample h3").inner_text(), page.locator(".sample .question").inner_text()
+    assert name.startswith("clip_")  # a file, not a hash
+    page.reload()
+    assert entries.nth(2).get_attribute("aria-current") == "true"
+    assert page.locator(".sample .question").inner_text() == asked
+    entries.nth(4).focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".steps .soft").inner_text() == f"5 of {total}"
+    page.locator("input[name=text]").fill("jk")  # typed, not walked
+    assert page.locator("input[name=text]").input_value() == "jk"
+
+
+def test_an_answer_says_by_which_words_and_which_rule_it_was_read(page: Any) -> None:
+    page.locator("h2#samples").click()
+    assert not page.locator(".answer pre").first.is_visible()
+    page.keyboard.press("o")
+    assert page.locator(".answer pre").first.is_visible()
+    assert "Read by: declared in the text." in page.locator(".answer").first.inner_text()
+    page.keyboard.press("j")
+    assert page.locator(".answer pre").first.is_visible()  # still open at the next sample
 
 
 def test_an_order_is_laid_out_in_thumbnails_of_its_clips(page: Any) -> None:
-    from playwright.sync_api import expect
-
     page.locator("select[name=task]").select_option("viubench_jigsaw_easy")
-    card = page.locator(".card").first
-    card.scroll_into_view_if_needed()
-    target = card.locator("> p .chip")
+    page.get_by_role("button", name="Show the truth").click()
+    target = page.locator(".target .chip")
     assert target.locator("canvas").count() == target.count() == 6
-    expect(target.first.locator("canvas")).not_to_have_attribute("width", "1")  # cut once the strip is there
-    drawn = """(canvas) => new Set(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data).size"""
-    assert target.last.locator("canvas").evaluate(drawn) > 20
+    assert painted(page, ".target canvas")
     order = [int(text) for text in target.all_inner_texts()]
     assert [int(c.get_attribute("data-frame")) for c in target.locator("canvas").all()] == [2 * (n - 1) for n in order]
+    assert page.locator(".thumb.first").count() == 6  # where each clip begins
 
 
 def test_models_and_columns_are_chosen_and_the_choice_comes_back(page: Any) -> None:
@@ -153,7 +242,7 @@ def test_no_finding_of_axe(page: Any, small: str, width: int, scheme: str) -> No
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(small)
     page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
-    assert page.locator(".card").count() > 1
+    assert page.locator(".answer").count() > 1
     found = axe.Axe().run(page).response
     assert len(found["passes"]) > 20
     assert [(v["impact"], v["id"], v["nodes"][0]["html"][:200]) for v in found["violations"]] == []
@@ -163,21 +252,33 @@ def test_filters_show_what_they_say(page: Any) -> None:
     from playwright.sync_api import expect
 
     page.locator("select[name=model]").select_option("model-b")
-    page.locator("select[name=status]").select_option(index=0)
-    assert set(page.locator(".answer b").all_inner_texts()) == {"model-b"}
-    for grade, score in (("right", "1"), ("wrong", "0")):
+    for grade, sign in (("right", "✓"), ("wrong", "✗")):
         page.locator("select[name=grade]").select_option(grade)
-        scored = page.locator(".answer:has(.status:not(.bad)) > p:first-child").all_inner_texts()
-        assert scored
-        assert all(text.split()[-1] == score for text in scored)
+        for _ in range(3):
+            first = page.locator(".answer").first
+            assert first.locator("b").inner_text() == "model-b"
+            assert first.locator(".mark").first.inner_text() in (sign, "–")
+            page.locator("h2#samples").click()
+            page.keyboard.press("j")
     page.locator("select[name=grade]").select_option("")
     page.locator("select[name=model]").select_option("")
+    page.locator("select[name=differ]").select_option("first")
+    for _ in range(3):
+        signs = page.locator(".answer .mark").all_inner_texts()[:2]
+        assert signs[0] == "✓"
+        assert signs[1] in "✗–"
+        page.locator("h2#samples").click()
+        page.keyboard.press("j")
+    page.locator("select[name=differ]").select_option("")
+    page.locator("select[name=rule]").select_option("declared")
+    assert page.locator(".list button").count() > 1
     page.locator("a[href*='status=']:not([href*='status=ok'])").first.click()
     expect(page.locator("select[name=status]")).not_to_have_value("")
+    expect(page.locator("select[name=rule]")).to_have_value("")
     status = page.locator("select[name=status]").input_value()
-    shown = page.locator(".answer .status").all_inner_texts()
-    assert shown
-    assert set(shown) == {status.replace("_", " ")}
+    assert page.locator(".answer .status").first.inner_text() == status.replace("_", " ")
+    page.locator("input[name=text]").fill("no such text anywhere")
+    assert "No sample is left" in page.locator(".sample").inner_text()
 
 
 def test_the_view_comes_back_from_its_address(page: Any) -> None:
@@ -190,7 +291,7 @@ def test_the_view_comes_back_from_its_address(page: Any) -> None:
     assert page.locator("html").get_attribute("data-theme") == "dark"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark != "rgb(255, 255, 255)"
     assert names(page)[0] == "model-a"
-    assert set(page.locator(".card h3").all_inner_texts()) == {"viubench_jigsaw_easy"}
+    assert set(page.locator(".list small").all_text_contents()) == {"viubench_jigsaw_easy"}
 
 
 @pytest.mark.parametrize("width", [1440, 360])

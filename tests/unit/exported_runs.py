@@ -16,13 +16,16 @@ from example_rows import EXAMPLES, samples_of
 
 import viubench
 
-TEXTS = ("A", "The answer is B.", "C", "D", "no idea")
+TEXTS = ("A", "The answer is {}.", "C", "D", "no idea")
 MODEL = "Qwen/Qwen3-VL-8B-Instruct"
 
 
 def videomme(out: Path, model: str = MODEL) -> Path:
-    """A run of the example rows of videomme, some right, some wrong, one in five not to be read."""
-    rows = [{"id": sample.id, "response": TEXTS[k % 5]} for k, sample in enumerate(samples_of("videomme"))]
+    """A run of the example rows of videomme: right in other words than the target, wrong, and not to be read."""
+    rows = [
+        {"id": sample.id, "response": TEXTS[k % 5].format(sample.target)}
+        for k, sample in enumerate(samples_of("videomme"))
+    ]
     viubench.score("videomme", rows, model=model, data_root=EXAMPLES, out=out, argv=["viubench", "score"])
     return out
 

@@ -71,7 +71,7 @@ def viubench(cache: Path, *words: object) -> Any:
 
 
 def sample_in(doc: dict[str, Any]) -> Sample:
-    return Sample.model_validate_json(doc["sample"])
+    return Sample.from_json(doc["sample"])
 
 
 def oracle(doc: dict[str, Any]) -> str:

@@ -70,7 +70,7 @@ def test_charades_lines_give_back_what_was_written(rows: list[tuple[str, float, 
 def test_a_line_that_is_none_is_named() -> None:
     with pytest.raises(ViubenchError, match="VIDEO start end") as caught:
         list(charades([file("INV12 4.1 11.9##fine.\nINV12 4.1##broken.", "charades_sta_test.txt")]))
-    assert caught.value.where == "charades_sta_test.txt:2"
+    assert caught.value.where == "data/charades_sta_test.txt:2"
 
 
 def test_tacos_frames_and_seconds_are_the_same_rows() -> None:

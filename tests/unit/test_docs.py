@@ -19,6 +19,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/downstream.md",
+    "docs/exports.md",
     "docs/families.md",
     "docs/add-a-benchmark.md",
     "docs/gate.md",
@@ -26,12 +27,14 @@ DOCUMENTS = (
     "docs/import.md",
     "docs/judge.md",
     "docs/leaderboard.md",
+    "docs/own-questions.md",
     "docs/compare.md",
     "docs/performance.md",
     "docs/protocols.md",
     "docs/scaling.md",
     "docs/servers.md",
     "docs/statistics.md",
+    "docs/sweep.md",
     "docs/training.md",
     "docs/watch.md",
     "docs/verl.md",
@@ -52,7 +55,7 @@ def options(words: list[str], program: str = "viubench ") -> set[str]:
     """The long options a command takes; fails when there is no such command."""
     command = PROGRAMS[program]
     for word in words:
-        if not hasattr(command, "commands"):
+        if not hasattr(command, "commands") or word.startswith("-"):
             break
         assert word in command.commands, f"no command {word!r} in: {program}{' '.join(words)}"
         command = command.commands[word]

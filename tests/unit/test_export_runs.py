@@ -81,7 +81,7 @@ def test_lmms_eval_reads_the_scores(run: Path, tmp_path: Path) -> None:
     loader = pytest.importorskip("lmms_eval.baselines.loader")
     scores, whole = loader.load_baseline(str(samples), "videomme")
     read = viubench.load_run(run)
-    assert list(scores.values()) == [record.scores.get("exact", 0.0) for record in ordered(read.records)]
+    assert list(scores.values()) == [record.scores.get("accuracy", 0.0) for record in ordered(read.records)]
     assert whole["results"]["videomme"]["accuracy,none"] == read.results.tasks["videomme"].value
     assert results.parent.name == MODEL.replace("/", "__")
 
@@ -216,7 +216,7 @@ def test_inspect_reads_its_log(several: Path, tmp_path: Path) -> None:
     read = {(sample.id, sample.epoch - 1): sample for sample in log.samples}
     for record in viubench.load_run(several).records:
         sample = read.pop(record.key)
-        assert sample.scores["viubench"].value == record.scores.get("exact", 0.0)
+        assert sample.scores["viubench"].value == record.scores.get("accuracy", 0.0)
         assert sample.output.completion == (record.response or "")
         assert sample.metadata["status"] == record.status
         assert bool(sample.output.error) == (record.response is None)
@@ -242,15 +242,18 @@ def test_a_missing_inspect_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 # The hub
 
 
+IDS = {"videomme": "without_subtitles"}
+
+
 def written(run: Path, out: Path, board: hub.Board | None = None) -> Path:
-    paths, refused = hub.write(FinishedRun.read(run), out, board or hub.Board())
+    paths, refused = hub.write(FinishedRun.read(run), out, board or hub.Board(task_ids=IDS))
     assert not refused
     assert all(path.exists() for path in paths)
     return out
 
 
 def test_the_hub_reads_the_entry_and_the_card(run: Path, tmp_path: Path) -> None:
-    board = hub.Board(task_ids={"videomme": "without_subtitles"}, source_url="https://example.org/run")
+    board = hub.Board(task_ids=IDS, source_url="https://example.org/run")
     out = written(on_board(run), tmp_path / "model", board)
     (entry,) = parse_eval_result_entries(yaml.safe_load((out / ".eval_results/videomme.yaml").read_text()))
     result = viubench.load_run(run).results.tasks["videomme"]
@@ -316,4 +319,10 @@ def test_what_only_the_model_s_frames_decide_is_no_difference(run: Path, tmp_pat
 
 def test_another_board_may_ask_otherwise(run: Path, tmp_path: Path) -> None:
     on_board(run, {"sampling.frames": 64})
-    written(run, tmp_path / "model", hub.Board(protocol="fps2-64"))
+    written(run, tmp_path / "model", hub.Board(protocol="fps2-64", task_ids=IDS))
+
+
+def test_a_task_that_shares_its_data_set_has_to_be_named(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ViubenchError, match=r"videomme_interleaved.* share the data set: .* --task-id videomme=ID"):
+        written(on_board(run), tmp_path / "model", hub.Board())
+    assert [names for (path, _), names in hub.Board().sharing.items() if path == "OpenGVLab/MVBench"] == [["mvbench"]]

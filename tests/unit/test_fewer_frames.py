@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -135,7 +136,7 @@ def test_a_stutter_is_hidden_where_only_its_own_frames_are_shown(shown: tuple[in
     sample = of_eight("stutter", hold=2)  # shows 2 2 4 4
     assert sample.pretext is not None
     item = sample.pretext.model_copy(update={"shown": shown})
-    assert hidden(sample.model_copy(update={"pretext": item})) == unseen
+    assert hidden(replace(sample, pretext=item)) == unseen
 
 
 def test_a_question_that_counts_its_frames_stays_as_it_is() -> None:

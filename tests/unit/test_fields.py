@@ -26,6 +26,21 @@ def test_other_templates_give_text_and_data_is_never_a_template(text: str) -> No
     assert templating.value("{{ field }}", {"field": "{{ 7 * 7 }}"}) == "{{ 7 * 7 }}"
 
 
+@given(st.sampled_from(["x", "true", "None", "not", "in", "range", "class", "X9", "loop"]), VALUES)
+def test_a_lone_name_is_what_jinja_makes_of_it(name: str, value: object) -> None:
+    def made(template: str) -> object:
+        try:
+            return templating.value(template, {name: value, "": 1})
+        except ViubenchError as error:
+            return type(error)
+
+    assert made(f"{{{{ {name} }}}}") == made(f"{{{{ ({name}) }}}}")
+
+
+def test_no_field_is_no_name() -> None:
+    assert templating.value("", {"": 1, None: 2}) == ""  # type: ignore[dict-item]
+
+
 def test_the_filters_work_on_every_number_of_a_list() -> None:
     assert templating.value("{{ order | plus(1) }}", {"order": [2, 0, 1]}) == [3, 1, 2]
     assert templating.value("{{ spans | divided(fps) }}", {"spans": [[10, 20], [5, 40]], "fps": 10}) == [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import evaluators
@@ -40,7 +42,7 @@ def test_the_truth_scores_one() -> None:
     assert grade("3.0-8.0", "stop", GROUND, evaluators.get("temporal_iou")).scores["iou"] == 1
 
 
-CHOICE = GROUND.model_copy(update={"target": "B", "answer_text": "B", "options": ("falls", "rises", "turns")})
+CHOICE = replace(GROUND, target="B", answer_text="B", options=("falls", "rises", "turns"))
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from imported_files import lines
 from openpyxl import Workbook
 
+from viubench.datasets.tables import Unreadable, pickles, rows, zips
 from viubench.errors import ViubenchError
-from viubench.imports import archives, pickles, rows
-from viubench.imports.answers import FileAnswer, Unreadable
+from viubench.imports.answers import FileAnswer
 from viubench.imports.importing import Source
 
 
@@ -290,7 +290,7 @@ def test_a_damaged_file_is_refused_in_a_sentence(content: bytes, message: str, t
 def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Long rows are skipped and told, large parts of archives are not unpacked."""
     monkeypatch.setattr(rows, "LONGEST_ROW", 1000)
-    monkeypatch.setattr(archives, "LARGEST_PART", 1000)
+    monkeypatch.setattr(zips, "LARGEST_PART", 1000)
     row = {"index": 1, "prediction": "x"}
     path = lines(tmp_path / "long.jsonl", [row, {**row, "prediction": "y" * 5000}, row])
     _, found, (unread,) = read(path)

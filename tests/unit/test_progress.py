@@ -1,9 +1,15 @@
-"""Progress in the log of a batch job: lines that are few, and say the rate, what is left and the statuses."""
+"""What a terminal and a log show: a few lines of progress with rate, time left and statuses; tables that fit."""
 
 from __future__ import annotations
 
-import pytest
+from collections import Counter
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tabulate import tabulate
+
+from reports.tables.terminal import table, terminal_width
 from viubench.cli.progress import Lines, stages
 from viubench.runner.config import Progress
 
@@ -50,3 +56,26 @@ def test_the_statuses_are_in_the_lines_and_a_quiet_run_has_none(capsys: pytest.C
         with stages(quiet=quiet) as show:
             show(Progress("answering", 2, 2, {"ok": 1, "unparsed": 1}))
         assert capsys.readouterr().err == ("" if quiet else "answering: 2 of 2 (100 %); ok 1, unparsed 1\n")
+
+
+WORDS = st.text("ab -_9−", max_size=40)
+
+
+@given(st.integers(1, 9).flatmap(lambda n: st.lists(st.lists(WORDS, min_size=n, max_size=n), min_size=2, max_size=5)),
+       st.integers(40, 120))  # fmt: skip
+def test_a_table_is_no_wider_than_the_terminal_and_holds_every_cell(cells: list[list[str]], width: int) -> None:
+    heads, *rows = cells
+    shown = table(rows, heads, width=width)
+    assert max(map(len, shown.splitlines())) <= width
+    letters = Counter("".join(shown.split()).replace("-", ""))
+    assert not Counter("".join("".join(map("".join, cells)).split()).replace("-", "")) - letters
+    assert table(rows, heads, width=10_000) == tabulate(
+        rows, heads, disable_numparse=True, colalign=["left", *["right"] * (len(heads) - 1)]
+    )
+
+
+def test_the_width_is_that_of_columns_and_none_where_no_terminal_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert terminal_width() is None
+    monkeypatch.setenv("COLUMNS", "90")
+    assert terminal_width() == 90

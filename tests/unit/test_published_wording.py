@@ -63,7 +63,7 @@ def test_the_wording_is_that_of_lmms_evals_own_function(
 @pytest.mark.parametrize("name", WORDED)
 def test_every_task_of_the_catalogue_is_worded_from_its_own_rows(name: str) -> None:
     ours = CATALOGUE.task(name)
-    rows = row_files.rows(ours, row_files.data_folder(ours, EXAMPLES))
+    rows = list(row_files.rows(ours, row_files.data_folder(ours, EXAMPLES)))
     wordings = [published_prompts.prompt(ours, row) for row in rows]
     assert len(set(wordings)) >= len(rows) // 2
     for row, wording in zip(rows, wordings, strict=True):

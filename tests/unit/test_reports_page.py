@@ -16,8 +16,9 @@ from reports.data.runs import load, load_runs
 from reports.html.escape import shorten
 from reports.html.svg import heat, stack, whisker
 from reports.pages.leaderboard_page import render, write
-from reports.sections.frames import axis, captions, place, strip_uri
+from reports.sections.frames import axis, captions, clips, moments, place
 from reports.sections.samples import browser, read_at, spans
+from reports.sections.strips import MOST_BYTES, strip_of
 from viubench.errors import ViubenchError
 from viubench.schema import Failure, FrameInfo, Record, ReferenceRow
 from viubench.storage.run_dir import read_records
@@ -152,7 +153,7 @@ def test_the_main_table_stands_without_javascript(tmp_path: Path) -> None:
 def test_a_task_nobody_answered_and_a_run_without_strips(tmp_path: Path) -> None:
     run = write_run(tmp_path / "a", n=0, tasks=["viubench_count_easy"], suite=False, skill=0.0)
     html = page(tmp_path, [run])
-    assert "no sample was scored" in html
+    assert "No sample was scored." in html
     assert "no parsed answer" in html
     assert data_of(html)["samples"] == []
     html = page(tmp_path, [write_run(tmp_path / "b", n=3, measured=True)])
@@ -209,6 +210,7 @@ def test_axis_without_frames_is_long_enough() -> None:
     assert place(0.0, axis(None, [])) == 25.0
     several = FrameInfo(indices=[0, 1, 0, 1], times=[0.0, 1.0, 0.0, 1.0], height=2, width=2, hash="", videos=2)
     assert axis(several, [(0.0, 4.0)]) == (0.0, 4.0)
+    assert (moments(several), clips(several)) == ([0.0, 1.0, 0.0, 1.0], [1, 1, 2, 2])
     assert captions(several) == ["1 · 0.0", "1 · 1.0", "2 · 0.0", "2 · 1.0"]
 
 
@@ -223,19 +225,17 @@ def test_only_small_jpegs_of_the_run_are_shown(tmp_path: Path) -> None:
     run = write_run(tmp_path / "a", n=1, strips=1, tasks=["viubench_count_easy"], suite=False)
     record = next(iter(read_records(run)))
     strip = filmstrip.strip_path(run, record.id)
-    uri = strip_uri(run, record.id)
-    assert uri
-    assert base64.b64decode(uri.removeprefix("data:image/jpeg;base64,")) == strip.read_bytes()
+    assert strip_of(run, record.id) == strip.read_bytes()
     outside = tmp_path / "outside.jpg"
     shutil.move(strip, outside)
-    assert strip_uri(run, record.id) is None
+    assert strip_of(run, record.id) is None
     strip.symlink_to(outside)
-    assert strip_uri(run, record.id) is None
+    assert strip_of(run, record.id) is None
     strip.unlink()
     strip.write_bytes(b"<svg onload=alert(1)>")
-    assert strip_uri(run, record.id) is None
-    strip.write_bytes(b"\xff\xd8\xff" + bytes(400_000))
-    assert strip_uri(run, record.id) is None
+    assert strip_of(run, record.id) is None
+    strip.write_bytes(b"\xff\xd8\xff" + bytes(MOST_BYTES))
+    assert strip_of(run, record.id) is None
 
 
 def test_heat_runs_from_chance_to_the_ceiling() -> None:

@@ -67,8 +67,8 @@ def test_verdict_names_the_tie_and_the_worries(three: list[Path]) -> None:
     assert best.answer == "best, 60.0 %"
     assert real.warn
     assert "over near; their intervals overlap" in real.detail
-    assert "is above the blind answerer" in real.detail
-    assert "under 100 samples" in trust.answer
+    assert "is above the blind answerer" in real.reasons[0]
+    assert (trust.answer, trust.detail) == ("With care", "Under 100 samples in 9 tasks.")
 
 
 def test_one_model_is_held_against_blind(tmp_path: Path) -> None:
@@ -152,8 +152,8 @@ def test_mixed_protocols_and_items_are_pointed_at(tmp_path: Path) -> None:
     ]
     runs = [load(path) for path in paths]
     trust = verdict(runs, rows(runs, []), columns(runs))[2]
-    assert "different items in 9 tasks" in trust.answer
-    assert "different protocols in 9 tasks" in trust.answer
+    assert trust.detail == "Different items in 9 tasks, and 3 more reasons."
+    assert trust.reasons[:2] == ("Different items in 9 tasks.", "Different protocols in 9 tasks.")
     assert by_label(rows(runs, []))["b"].badges == ("protocol viubench",)
 
 
@@ -161,7 +161,7 @@ def test_the_protocol_of_a_baseline_does_not_count(tmp_path: Path) -> None:
     changed = VIUBENCH.model_copy(update={"prompt": "published"})
     paths = [write_run(tmp_path / "a"), write_run(tmp_path / "r", model="r", engine="random", protocol=changed)]
     runs = [load(path) for path in paths]
-    assert "different" not in verdict(runs, rows(runs, []), columns(runs))[2].answer
+    assert "different" not in verdict(runs, rows(runs, []), columns(runs))[2].detail
     reference = ReferenceRow(model="paper", source="s", protocol="viubench", values={"viubench_count_easy": 0.4})
     assert not any(row.badges for row in rows(runs, [reference]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -162,7 +163,7 @@ def test_frames_in_memory_are_bounded_by_bytes() -> None:
 
 
 def test_the_videos_of_a_question_share_its_frames_or_have_their_own() -> None:
-    two = sample("a", "a").model_copy(update={"clips": (Clip(path="a"), Clip(path="b"), Clip(path="c"))})
+    two = replace(sample("a", "a"), clips=(Clip(path="a"), Clip(path="b"), Clip(path="c")))
     for budget, frames in (("per_item", 10), ("per_video", 32)):
         protocol = Protocol(protocol="p", sampling=Sampling(kind="fps", fps=2, frames=32), frame_budget=budget)
         plan = Plan([two], {"t": protocol}, {"t": evaluators.get("choice")}, {"t": Path("here")})

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -169,7 +170,7 @@ def test_the_frames_of_a_question_are_made_once_for_all_its_answers(
 
     monkeypatch.setattr(pipeline, "shown", counted)
     names = sorted(path.name for path in clips.iterdir())[:2]
-    samples = [bare(name).model_copy(update={"clips": (Clip(path=name),)}) for name in [*names, "gone.mp4"]]
+    samples = [replace(bare(name), clips=(Clip(path=name),)) for name in [*names, "gone.mp4"]]
     protocol = Protocol(
         protocol="p", sampling=Sampling(frames=4), resize=Resize(max_pixels=4096, min_pixels=1024),
         decoding=Decoding(samples=6),

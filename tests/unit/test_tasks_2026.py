@@ -153,7 +153,7 @@ def test_timelens_keeps_equal_queries_and_strips_them() -> None:
 def as_repack(tmp_path: Path, name: str, file: str, row_of: Callable[[dict[str, Any]], dict[str, Any]]) -> Path:
     """The example rows of a task as another layout has them, in a data root of their own."""
     data = copied(name, tmp_path)
-    rows = row_files.rows(CATALOGUE.task(name), data)
+    rows = list(row_files.rows(CATALOGUE.task(name), data))
     for path in [path for path in data.rglob("*") if path.suffix in row_files.SUFFIXES]:
         path.unlink()
     write_lines(data / file, [row_of(row) for row in rows])

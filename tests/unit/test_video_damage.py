@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from video_files import frames_of, write
+from video_files import frames_of, sparse, write
 
 from viubench.errors import MediaError
 from viubench.schema import Clip, Resize, Sampling
@@ -20,7 +20,6 @@ from viubench.video.frame_cache import FrameCache
 from viubench.video.keyframes import is_broken
 from viubench.video.pixels import ToRGB
 from viubench.video.probe import probe
-from viubench.video.seek import read_sparse
 
 SIZE = (64, 160)
 FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof"
@@ -96,7 +95,7 @@ def test_damage_reaches_its_group_of_pictures_from_both_sides(tmp_path: Path) ->
         if ok:
             assert frames_of(read(path, facts, np.array(chosen), SIZE)) == chosen
         else:
-            assert read_sparse(path, facts, np.array(chosen), SIZE, name="a") is None
+            assert sparse(path, facts, np.array(chosen), SIZE) is None
             with pytest.raises(MediaError, match="does not decode cleanly"):
                 read(path, facts, np.array(chosen), SIZE)
 
@@ -126,7 +125,7 @@ def test_other_decoders_give_the_same_bytes_of_sound_files(tmp_path: Path, name:
         assert reader._twin or reader._main is not stream.codec_context
         mine = [convert(frame) for frame in reader]
     np.testing.assert_array_equal(mine, truth)
-    short = read_sparse(path, probe(path), np.array([3, 31, 59]), SIZE, name=name, threads=4)
+    short = sparse(path, probe(path), np.array([3, 31, 59]), SIZE, threads=4)
     np.testing.assert_array_equal(short, read(path, probe(path), np.array([3, 31, 59]), SIZE))
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from video_files import number, patched, write
+from video_files import in_order, number, patched, sparse, write
 
 from viubench.errors import MediaError
 from viubench.video import decode, seek
 from viubench.video.decode import StaleTable, read
 from viubench.video.probe import Probe, probe
-from viubench.video.seek import read_sparse, saves
+from viubench.video.seek import saves
 
 SIZE = (64, 160)
 KINDS: list[tuple[str, str, dict[str, str]]] = [
@@ -52,9 +52,9 @@ def test_the_frame_is_the_frame(
     pixels = read(path, facts, np.array(wanted), SIZE)
     assert frames(pixels) == wanted
     if saves(facts):
-        short = read_sparse(path, facts, np.array(wanted), SIZE, name=name)
+        short = sparse(path, facts, np.array(wanted), SIZE)
         assert short is not None
-        np.testing.assert_array_equal(short, decode._in_order(path, facts, np.array(wanted), SIZE, name))
+        np.testing.assert_array_equal(short, in_order(path, facts, np.array(wanted), SIZE))
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
@@ -74,17 +74,17 @@ def test_the_short_way_decodes_what_it_must_and_no_more(
 
     monkeypatch.setattr(seek._SparseReader, "_pick", counted)
     wanted = np.array([43, 45, 101])
-    short = read_sparse(path, facts, wanted, (96, 128), name=name)
+    short = sparse(path, facts, wanted, (96, 128))
     assert short is not None
     assert len(decoded) < 20, "groups 40-59 and 100-119 alone, without their B pictures"
-    np.testing.assert_array_equal(short, decode._in_order(path, facts, wanted, (96, 128), name))
+    np.testing.assert_array_equal(short, in_order(path, facts, wanted, (96, 128)))
 
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_any_number_of_threads_gives_the_same_frames(tmp_path: Path, threads: int) -> None:
     path = write(tmp_path / "a.mp4", 120, options={"g": "50"})
     facts, wanted = probe(path), np.array([7, 60, 61, 118])
-    short = read_sparse(path, facts, wanted, SIZE, name="a", threads=threads)
+    short = sparse(path, facts, wanted, SIZE, threads=threads)
     assert short is not None
     assert frames(short) == wanted.tolist()
 
@@ -93,10 +93,10 @@ def test_the_least_doubt_ends_the_short_way(tmp_path: Path) -> None:
     """Times that are not the packets' own, and damage in the group of a wanted frame."""
     path = write(tmp_path / "a.mp4", 100, options={"g": "20"})
     facts, wanted = probe(path), np.array([10, 50, 90])
-    assert read_sparse(path, facts, wanted, SIZE, name="a") is not None
+    assert sparse(path, facts, wanted, SIZE) is not None
     shifted = replace(facts, pts=facts.pts + 1)
-    assert read_sparse(path, shifted, wanted, SIZE, name="a") is None
-    assert read_sparse(damaged(path, 41), facts, wanted, SIZE, name="a") is None
+    assert sparse(path, shifted, wanted, SIZE) is None
+    assert sparse(damaged(path, 41), facts, wanted, SIZE) is None
 
 
 def test_rotation_is_applied_by_both_readers(tmp_path: Path) -> None:

@@ -41,13 +41,13 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """The frames of every reading of a file from now on."""
-    read, seen = decode.read, []
+    read, seen = decode.read_into, []
 
-    def noting(path: Path, probe: Any, indices: Any, *args: Any, **named: Any) -> Any:
+    def noting(out: Any, path: Path, probe: Any, indices: Any, *args: Any, **named: Any) -> Any:
         seen.append(sorted(set(indices.tolist())))
-        return read(path, probe, indices, *args, **named)
+        return read(out, path, probe, indices, *args, **named)
 
-    monkeypatch.setattr(decode, "read", noting)
+    monkeypatch.setattr(decode, "read_into", noting)
     return seen
 
 

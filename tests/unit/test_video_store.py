@@ -46,7 +46,7 @@ def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(decode, "read", refuse)
+    monkeypatch.setattr(decode, "read_into", refuse)
 
 
 def entries(frames: FrameCache) -> list[str]:
@@ -239,7 +239,7 @@ def test_a_damaged_table_is_measured_again(videos: Path, frames: FrameCache) -> 
 
 def test_the_least_recently_used_goes_first(videos: Path, tmp_path: Path) -> None:
     one = 8 * 64 * 160 * 3
-    frames = FrameCache(tmp_path / "store", max_bytes=3 * one + 3000)
+    frames = FrameCache(tmp_path / "store", max_bytes=3 * one + 9000)
     clips = [Sampling(kind="indices", indices=tuple(range(start, start + 8))) for start in range(5)]
     videos_shown = [frames.get(Clip(path="a.mp4"), videos, how, SMALL) for how in clips[:3]]
     for age, video in enumerate(videos_shown):
@@ -269,15 +269,15 @@ def test_one_entry_larger_than_the_store_is_kept(videos: Path, tmp_path: Path) -
 def test_a_table_the_decoder_disagrees_with_is_counted_anew(
     videos: Path, frames: FrameCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, asked = decode.read, []
+    real, asked = decode.read_into, []
 
-    def picky(path: Path, facts: Any, *args: Any, **kwargs: Any) -> Any:
+    def picky(out: Any, path: Path, facts: Any, *args: Any, **kwargs: Any) -> Any:
         asked.append(len(facts.pts))
         if len(facts.pts):
             raise decode.StaleTable("corrupt", "a.mp4", "frame 3 is not where its packet says")
-        return real(path, facts, *args, **kwargs)
+        return real(out, path, facts, *args, **kwargs)
 
-    monkeypatch.setattr(decode, "read", picky)
+    monkeypatch.setattr(decode, "read_into", picky)
     video = frames.get(Clip(path="a.mp4"), videos, EIGHT, SMALL)
     assert [number(picture) for picture in video.pixels] == list(video.indices)
     assert asked == [100, 0]

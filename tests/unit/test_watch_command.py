@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from viubench.cli import app
 from viubench.cli.watch import parse_command
 from viubench.errors import ViubenchError
 from viubench.schema import GateConfig
+from viubench.system import tracking
 from viubench.watch.history import History, read
 from viubench.watch.loop import WatchLoop
 from viubench.watch.reference import Reference, exit_code
@@ -47,6 +49,27 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def watched(world: Path, *more: object) -> Any:
     command = ["watch", str(world / "train"), "--tasks", "items", "--once", "--settle", "0.05", *map(str, more)]
     return CliRunner().invoke(app, command)
+
+
+def test_a_tracker_gets_every_checkpoint_at_its_step(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: dict[int, Mapping[str, float]] = {}
+
+    class Notes:
+        def __init__(self, name: str, folder: Path, facts: Mapping[str, Any]) -> None:
+            logged[-1] = {name: 0.0}
+
+        def log(self, values: Mapping[str, float], step: int) -> None:
+            logged[step] = values
+
+        def close(self) -> None:
+            logged[-2] = {}
+
+    monkeypatch.setattr(tracking, "BACKENDS", {"wandb": Notes})
+    monkeypatch.setattr(tracking, "find_spec", lambda name: True)
+    assert watched(world, "--gate", world / "base", "--track", "wandb").exit_code == 4
+    assert logged.keys() == {-2, -1, 100, 200}, "the third checkpoint failed: it has no score"
+    assert logged[-1] == {"watch-train": 0.0}
+    assert [(logged[step]["mean"], logged[step]["gate/regress"]) for step in (100, 200)] == [(0.8, 0.0), (0.3, 1.0)]
 
 
 def test_once_evaluates_what_is_there_and_ends_with_the_worst_code(world: Path) -> None:

@@ -16,6 +16,11 @@ import av
 import numpy as np
 import pytest
 
+from viubench.video import decode
+from viubench.video.frames import Pixels
+from viubench.video.probe import Probe
+from viubench.video.seek import read_sparse
+
 BITS, CELL = 10, 16
 HEIGHT, WIDTH = 4 * CELL, BITS * CELL
 
@@ -42,6 +47,19 @@ def number(picture: np.ndarray[Any, Any]) -> int:
 def frames_of(pixels: np.ndarray[Any, Any]) -> list[int]:
     """The frame numbers in several bar codes."""
     return [number(picture) for picture in pixels]
+
+
+def sparse(path: Path, facts: Probe, chosen: Any, size: tuple[int, int], **options: Any) -> Pixels | None:
+    """Frames by the short way; None in doubt."""
+    out = np.empty((len(chosen), *size, 3), np.uint8)
+    return out if read_sparse(out, path, facts, np.array(chosen), size, name=path.name, **options) else None
+
+
+def in_order(path: Path, facts: Probe, chosen: Any, size: tuple[int, int]) -> Pixels:
+    """Frames by decoding everything from the first on."""
+    out = np.empty((len(chosen), *size, 3), np.uint8)
+    decode._in_order(out, path, facts, np.array(chosen), size, path.name)
+    return out
 
 
 def write(

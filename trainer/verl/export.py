@@ -107,7 +107,7 @@ def _row(sample: Sample, source: FrameSource, questions: Questions, index: int) 
         said = f"a {kind} reward cannot be exported to verl"
         raise ViubenchError(said, where=f"tasks.{sample.task}", hint="use smooth or strict")
     told, truth = source.model_dump_json(), {"task": sample.task, "kind": kind, "target": sample.target}
-    truth |= {"evaluator": task.evaluator.model_dump(mode="json"), "params": sample.params}
+    truth |= {"evaluator": task.evaluator.model_dump(mode="json"), "params": dict(sample.params)}
     truth |= {"options": list(sample.options)}
     return {
         "data_source": verl_reward.PREFIX + sample.task,

@@ -8,7 +8,7 @@ Example:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from pydantic import ValidationError
 
 from viubench.api.run import Run
 from viubench.comparison import report
+from viubench.comparison.across import MARGIN, across
 from viubench.comparison.gate import gate as judge
 from viubench.comparison.pair import Side, compare_runs
 from viubench.errors import ViubenchError
 from viubench.runner.config import PathLike
 from viubench.schema import GateConfig, GateReport, wording
+from viubench.schema.across import AcrossReport
 from viubench.schema.compare import CompareReport
 from viubench.storage import reference_run, strict_yaml
 
@@ -37,6 +39,20 @@ def compare(a: Run | PathLike, b: Run | PathLike, *, common: bool = False) -> Co
     sides = Side.read(_folder(a)), Side.read(_folder(b))
     differences = compare_runs(*sides, level=report.LEVEL, common=common)
     return report.report(*sides, differences, report.flips(differences.tasks.values()))
+
+
+def compare_across(runs: Iterable[Run | PathLike], *, margin: float = MARGIN, common: bool = False) -> AcrossReport:
+    """What changes from one setting of a model to another, on the same items, and where more stops helping.
+
+    Args:
+        runs: of the same items under several settings, such as 8, 16 and 32 frames; two or more.
+        margin: a loss that does not matter, as a fraction: 0.02 is two points.
+        common: leave out the tasks that not all runs have, instead of refusing.
+
+    Raises:
+        Incomparable: an unfinished run, too many errors, other items, definitions or tasks.
+    """
+    return across([_folder(run) for run in runs], margin=margin, common=common)
 
 
 def gate(

@@ -18,12 +18,14 @@ from typing import Any, ParamSpec, TypeVar
 
 from viubench.api.run import Run
 from viubench.engines.baselines import AnswersEngine
-from viubench.runner.config import MAX_ERRORS, EvalConfig, PathLike, Progress
+from viubench.runner.config import MAX_ERRORS, EvalConfig, PathLike, Progress, Rows
 from viubench.runner.dry_run import DryRun, forecast
 from viubench.runner.evaluate import ActiveRun
 from viubench.runner.event_loop import in_event_loop
 from viubench.runner.responses import matched, read_responses
 from viubench.schema import Task
+from viubench.storage.run_dir import read_manifest, read_results
+from viubench.system.tracking import Tracker, facts_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,9 +55,10 @@ def evaluate(config: EvalConfig) -> Run:
     logger `viubench`. A run whose share of errors is above `max_errors` is returned all the same: see `Run.valid`.
     """
     config, temporary = placed(config)
-    with ActiveRun.open(config) as active:
+    with _tracker(config) as tracker, ActiveRun.open(_tracked(config, tracker)) as active:
         in_event_loop(active.answer())
         active.finish()
+        _track_scores(active, tracker)
     return Run(active.out, max_errors=config.max_errors, temporary=temporary)
 
 
@@ -63,9 +66,10 @@ def evaluate(config: EvalConfig) -> Run:
 async def evaluate_async(config: EvalConfig) -> Run:
     """`evaluate` for callers that are coroutines themselves."""
     config, temporary = placed(config)
-    with await asyncio.to_thread(ActiveRun.open, config) as active:
+    with _tracker(config) as tracker, await asyncio.to_thread(ActiveRun.open, _tracked(config, tracker)) as active:
         await active.answer()
         await asyncio.to_thread(active.finish)
+        _track_scores(active, tracker)
     return Run(active.out, max_errors=config.max_errors, temporary=temporary)
 
 
@@ -81,7 +85,7 @@ def dry_run(config: EvalConfig) -> DryRun:
 
 
 def score(
-    tasks: PathLike | Task | Sequence[PathLike | Task],
+    tasks: PathLike | Task | Rows | Sequence[PathLike | Task | Rows],
     responses: PathLike | Mapping[str, str] | Iterable[Mapping[str, Any]],
     *,
     model: str | None = None,
@@ -92,6 +96,8 @@ def score(
     out: PathLike | None = None,
     resume: bool = True,
     include_path: PathLike | Iterable[PathLike] = (),
+    columns: Mapping[str, str] | None = None,
+    answer_kind: str | None = None,
     max_errors: float = MAX_ERRORS,
     progress: Callable[[Progress], None] | None = None,
     argv: Sequence[str] = (),
@@ -119,6 +125,8 @@ def score(
             out=out,
             resume=resume,
             include_path=include_path,
+            columns=columns,
+            answer_kind=answer_kind,
             max_errors=max_errors,
             progress=progress,
             argv=argv,
@@ -129,6 +137,20 @@ def score(
         in_event_loop(active.answer())
         active.finish()
     return Run(active.out, max_errors=max_errors, temporary=temporary)
+
+
+def _tracker(config: EvalConfig) -> Tracker:
+    """The run's tracker, which is started by its first answer."""
+    return Tracker.open(config.track, config.run_folder, lambda: facts_of(read_manifest(config.run_folder)))
+
+
+def _tracked(config: EvalConfig, tracker: Tracker) -> EvalConfig:
+    return replace(config, progress=tracker.following(config.progress))
+
+
+def _track_scores(active: ActiveRun, tracker: Tracker) -> None:
+    if active.config.track is not None and active.plan.shard is None:  # a shard has no scores of its own
+        tracker.scores(read_results(active.out))
 
 
 def placed(config: EvalConfig) -> tuple[EvalConfig, TemporaryDirectory[str] | None]:

@@ -9,21 +9,26 @@ Example:
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
+from viubench.datasets.questions import table
+from viubench.datasets.questions.understanding import understand
 from viubench.errors import ViubenchError
 from viubench.pretext import build
 from viubench.pretext.build import BuildReport
-from viubench.runner.config import PathLike, Progress, as_paths
+from viubench.runner.config import PathLike, Progress, Rows, as_paths
 from viubench.runner.parallel.ray_cluster import cluster
 from viubench.runner.parallel.ray_pool import RayPool
 from viubench.schema import Recipe, Suite, Task
 from viubench.tasks.registry import Catalogue, load_task
 from viubench.video import cores
 from viubench.video.frame_cache import FrameCache, default_root
+
+log = logging.getLogger("viubench")
 
 
 def list_tasks(include_path: PathLike | Iterable[PathLike] = ()) -> list[str]:
@@ -40,6 +45,32 @@ def get_task(name: PathLike, include_path: PathLike | Iterable[PathLike] = ()) -
     """A task by name, or from a YAML file; raises ViubenchError with the nearest names where there is none."""
     text = os.fspath(name)
     return load_task(Path(text)) if text.endswith((".yaml", ".yml")) else _catalogue(include_path).task(text)
+
+
+def new_task(
+    questions: PathLike | Rows,
+    *,
+    name: str = "",
+    videos: PathLike | None = None,
+    columns: Mapping[str, str] | None = None,
+    answer_kind: str | None = None,
+) -> str:
+    """The task file, as YAML, of a file of your own questions or a table of them; what was understood is logged.
+
+    Args:
+        name: of the task, by default the file's.
+        videos: a folder its videos may lie in, beside the file's own.
+        columns, answer_kind: as in `evaluate`.
+
+    Raises:
+        ViubenchError: the file cannot be read, or what its columns or answers mean is not clear.
+    """
+    found = table.read(Path(questions) if isinstance(questions, str | os.PathLike) else questions, table.embedded())
+    homes = [Path(found.path).parent if found.path else Path()]
+    own = understand(found, [Path(videos), *homes] if videos else homes, columns, answer_kind, name)
+    for line in own.lines:
+        log.info("%s", line)
+    return own.yaml()
 
 
 def get_suite(name: str, include_path: PathLike | Iterable[PathLike] = ()) -> Suite:

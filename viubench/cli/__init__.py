@@ -18,12 +18,14 @@ from viubench.cli import (
     data,
     doctor,
     export,
+    gate,
     imports,
     judge,
     merge,
     protocols,
     rerun,
     run,
+    sweep,
     tasks,
     train,
     watch,
@@ -40,8 +42,9 @@ app = typer.Typer(
     help="Evaluate video-understanding models: trusted numbers, fast, with the reasons behind them.",
     rich_markup_mode=None,
 )
-for command in (run.run, run.score, merge.merge, judge.judge, build.build, build.clips, build.tiny, comparison.report,
-                comparison.compare, comparison.gate, rerun.rerun, train.train, watch.watch, doctor.doctor):  # fmt: skip
+for command in (run.run, run.score, sweep.sweep, merge.merge, judge.judge, build.build, build.clips, build.tiny,
+                comparison.report, comparison.compare, rerun.rerun, train.train, watch.watch,
+                doctor.doctor):  # fmt: skip
     app.command()(command)
 app.command("import")(imports.import_command)
 app.command()(imports.explain_difference)
@@ -50,6 +53,7 @@ for name, group in {
     "protocols": protocols,
     "data": data,
     "export": export,
+    "gate": gate,
     "baseline": comparison,
 }.items():
     app.add_typer(group.app, name=name)

@@ -1,25 +1,23 @@
-"""`viubench report`, `compare`, `gate` and `baseline`: a page of runs, two runs, a verdict, saved reference runs."""
+"""`viubench report`, `compare` and `baseline`: a page of runs, two runs, saved reference runs."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from viubench.cli import files
 from viubench.errors import Exit, ViubenchError
 
+if TYPE_CHECKING:
+    from viubench.schema.across import AcrossReport
+
 app = typer.Typer(no_args_is_help=True, help="Save a run as the reference run that later runs are gated against.")
 Dir = Annotated[Path, typer.Option("--dir", help="Folder of the saved reference runs.")]
 
 IN_PAGE = 12
 """Samples that turned in the page, of each task and direction, unless --flips is given."""
-
-STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
-"""Environment variable that names the file a GitHub workflow step shows as its summary."""
 
 
 def report(
@@ -48,8 +46,16 @@ def report(
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="Run folder of the earlier model, or a saved reference.")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="Run folder of the later model.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="A B", help="Run folders: the earlier model or saved reference, the later."),
+    ],
+    across: Annotated[
+        bool, typer.Option("--across", help="Runs of the same items under several settings; two or more.")
+    ] = False,
+    margin: Annotated[
+        float, typer.Option(min=0.0001, max=0.5, help="With --across: a loss that does not matter; 0.02 is two points.")
+    ] = 0.02,
     html: Annotated[Path | None, typer.Option(help="Write a page there, with the samples that turned.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write everything there as JSON.")] = None,
     flips: Annotated[
@@ -64,12 +70,20 @@ def compare(
     from reports.ci import comparison
     from reports.html.escape import one_line
     from reports.pages import comparison_page
+    from viubench.api.compare import compare_across
     from viubench.comparison.pair import Side, compare_runs
     from viubench.comparison.report import LEVEL, largest
     from viubench.comparison.report import flips as all_flips
     from viubench.comparison.report import report as full_report
 
     files.check({"--html": html, "--json": json})
+    if across:
+        show_across(compare_across(runs, margin=margin, common=common), html, json)
+        return
+    if len(runs) != 2:
+        hint = "several settings of one model are compared with: viubench compare --across RUN RUN RUN"
+        raise ViubenchError(f"two runs are compared, {len(runs)} were named", where="compare", hint=hint)
+    a, b = runs
     sides = Side.read(a), Side.read(b)
     differences = compare_runs(*sides, level=LEVEL, common=common)
     turned = all_flips(differences.tasks.values())
@@ -85,44 +99,19 @@ def compare(
         print(one_line(str(html.resolve())))
 
 
-def gate(
-    baseline: Annotated[str, typer.Option(help="Reference run: a folder, or a name saved with `viubench baseline`.")],
-    candidate: Annotated[Path, typer.Option(help="Run folder of the model to judge.")],
-    config: Annotated[Path | None, typer.Option(help="gate.yaml: margins, alpha, informational tasks.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the whole report there, as JSON.")] = None,
-    summary: Annotated[Path | None, typer.Option(help="Write a Markdown summary there.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML there, a test case a task.")] = None,
-    annotate: Annotated[
-        bool | None,
-        typer.Option("--annotations/--no-annotations", help="Workflow annotations; by default in a GitHub workflow."),
-    ] = None,
-    report_only: Annotated[bool, typer.Option("--report-only", help="Judge and show, but exit with 0.")] = False,
-) -> None:
-    """Check whether a model got worse: exit 0 no, 1 yes, 3 inconclusive, 4 the runs cannot be compared."""
-    from reports.ci.gate import markdown, text
-    from reports.ci.github import commands
-    from reports.ci.junit import junit as xml
+def show_across(found: AcrossReport, html: Path | None, json: Path | None) -> None:
+    """Print the table of several settings, and write the page and the data."""
+    from reports.ci.across import text
     from reports.html.escape import one_line
-    from viubench.api.compare import gate as judge
-    from viubench.api.compare import gate_config
 
-    settings = gate_config(config)
-    report = judge(baseline, candidate, settings.model_copy(update={"report_only": True}) if report_only else settings)
-    print(text(report))
-    if annotate or (annotate is None and os.environ.get("GITHUB_ACTIONS") == "true"):
-        for command in commands(report):
-            print(command)
-    if out is not None:
-        files.write(out, report.model_dump_json(by_alias=True, indent=1) + "\n", "--out")
-    if junit is not None:
-        files.write(junit, xml(report), "--junit")
-    if summary is not None:
-        files.write(summary, markdown(report), "--summary")
-    if step := os.environ.get(STEP_SUMMARY):
-        files.write(Path(step), markdown(report), STEP_SUMMARY, append=True)  # other steps write there too
-    for fault in report.faults:
-        print(f"viubench: not comparable: {one_line(fault)}", file=sys.stderr)
-    raise typer.Exit(report.exit_code)
+    print(text(found))
+    if json is not None:
+        files.write(json, found.model_dump_json(by_alias=True, indent=1) + "\n", "--json", parents=True)
+    if html is not None:
+        from reports.pages import across_page
+
+        files.write(html, across_page.render(found), "--html", parents=True)
+        print(one_line(str(html.resolve())))
 
 
 @app.command()

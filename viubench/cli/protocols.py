@@ -23,8 +23,7 @@ def list_(
     **options: Any,
 ) -> None:
     """Every protocol: frames, sizes, decoding and source."""
-    from tabulate import tabulate
-
+    from reports.tables.terminal import table
     from viubench.runner.protocol_page import page, row
     from viubench.tasks.registry import Catalogue
 
@@ -33,7 +32,8 @@ def list_(
         print(page(catalogue), end="")
         return
     rows = [row(protocol) for _, protocol in sorted(catalogue.protocols.items())]
-    print(tabulate(rows, headers="keys", disable_numparse=True))
+    heads = list(rows[0])
+    print(table([[one[head] for head in heads] for one in rows], heads, ["left"] * len(heads)))
 
 
 @app.command()

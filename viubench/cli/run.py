@@ -16,6 +16,12 @@ from viubench.video.paths import FOLLOW
 
 C = TypeVar("C", bound=Callable[..., None])
 
+Tasks = Annotated[
+    str,
+    typer.Option(
+        "--tasks", "--task", help="Tasks, suites, files of questions, YAML files, item folders; comma separated."
+    ),
+]
 MaxTokens = Annotated[int | None, typer.Option(min=1, help="Tokens of an answer, its reasoning included, at most.")]
 Temperature = Annotated[float | None, typer.Option(min=0, help="Of the sampling; 0 is greedy.")]
 TopP = Annotated[float | None, typer.Option(help="Sample from the likeliest tokens that have this share in all.")]
@@ -24,6 +30,9 @@ Samples = Annotated[int | None, typer.Option(min=1, help="Answers to each questi
 System = Annotated[str | None, typer.Option(help="System prompt.")]
 Thinking = Annotated[
     Literal["on", "off"] | None, typer.Option(help="Reasoning before the answer; by default as the model does.")
+]
+Reader = Annotated[
+    str, typer.Option(help="What decodes: pyav, decord, torchcodec, or the fastest whose frames are the same.")
 ]
 Set = Annotated[
     list[str], typer.Option("--set", help="K=V, any field of the protocol, as decoding.min_p=0.1; repeatable.")
@@ -46,6 +55,14 @@ FollowLinks = Annotated[
     bool,
     typer.Option("--follow-links", callback=_follow, help=f"Links may lead out of the media folder; as {FOLLOW}=1."),
 ]
+Columns = Annotated[
+    list[str],
+    typer.Option(help="K=V, the column of your own questions that is the video, question, answer ...; repeatable."),
+]
+AnswerKind = Annotated[
+    str | None,
+    typer.Option(help="How their answers are written: letter, text, index0, index1, number, interval, yes_no, open."),
+]
 Replicas = Annotated[
     int | None, typer.Option(min=1, help="Engine processes, a GPU each (tensor_parallel_size GPUs each).")
 ]
@@ -60,14 +77,15 @@ ShardName = Annotated[
     str | None, typer.Option(metavar="I/N", help="The I-th of N parts of the run; viubench merge joins them.")
 ]
 MaxErrors = Annotated[float, typer.Option(help="Share of media and engine errors above which the run is invalid.")]
+Track = Annotated[
+    str | None, typer.Option(help="Progress and scores to trackio, wandb (offline) or tensorboard as well.")
+]
 PriceIn = Annotated[float | None, typer.Option(min=0, help="Price of a million prompt tokens, for --dry-run.")]
 PriceOut = Annotated[float | None, typer.Option(min=0, help="Price of a million generated tokens, for --dry-run.")]
 
 
 def run(
-    tasks: Annotated[
-        str, typer.Option("--tasks", "--task", help="Tasks, suites, YAML files or item folders; comma separated.")
-    ],
+    tasks: Tasks,
     out: Annotated[Path, typer.Option(help="Run folder; one that is there is resumed.")],
     model: Annotated[str | None, typer.Option(help="Checkpoint folder, hub id, or the server's model name.")] = None,
     engine: EngineName = None,
@@ -96,16 +114,20 @@ def run(
     frame_cache: Annotated[Path | None, typer.Option(help="Folder of the frame cache.")] = None,
     frame_cache_gb: FrameCacheGb = None,
     follow_links: FollowLinks = False,
+    reader: Reader = "pyav",
     workers: Annotated[int | None, typer.Option(min=1, help="Decoders of a replica; one a core if not given.")] = None,
     engine_arg: Annotated[list[str], typer.Option(help="K=V, passed to the engine; repeatable.")] = [],  # noqa: B006
     deterministic: Deterministic = False,
     include_path: Annotated[list[Path], typer.Option(help="More folders with task YAML files.")] = [],  # noqa: B006
+    columns: Columns = [],  # noqa: B006
+    answer_kind: AnswerKind = None,
     price_in: PriceIn = None,
     price_out: PriceOut = None,
     max_errors: MaxErrors = 0.01,
     filmstrips: Annotated[
         int, typer.Option(min=0, help="Samples of each task whose frames are kept for the pages.")
     ] = 12,
+    track: Track = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count samples, tokens and missing media; no engine.")
     ] = False,
@@ -116,6 +138,7 @@ def run(
     options: dict[str, Any] = {**locals()}
     options["engine_args"] = pairs(options.pop("engine_arg"))
     options["set"] = pairs(options["set"], "--set")
+    options["columns"] = pairs(options["columns"], "--columns")
     _call("dry_run" if options.pop("dry_run") else "evaluate", options)
 
 
@@ -133,7 +156,7 @@ def takes(names: str, source: Callable[..., None] = run) -> Callable[[C], C]:
     return decorate
 
 
-@takes("tasks out videos data_root fresh include_path max_errors quiet")
+@takes("tasks out videos data_root fresh include_path columns answer_kind max_errors quiet")
 def score(
     *,
     responses: Annotated[Path, typer.Option(help='Lines {"id": ..., "response": ...}.')],
@@ -143,6 +166,7 @@ def score(
     **options: Any,
 ) -> None:
     """Score ready answers: no engine, no video is opened when items are given."""
+    options["columns"] = pairs(options["columns"], "--columns")
     options |= {"responses": responses, "model": model, "samples": samples, "seed": seed}
     _call("score", options)
 

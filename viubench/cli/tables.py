@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tabulate import tabulate
-
+from reports.tables.terminal import table
 from viubench.runner.dry_run import DryRun
 from viubench.runner.plan import Plan
 from viubench.runner.preflight import Lengths, by_task
@@ -38,8 +37,7 @@ def results_table(results: Results) -> str:
         rows += [[f"  {group}", percent(value), "", "", "", "", ""] for group, value in several.items()]
     headers = ["task", "score", "95 % interval", "chance", "blind", "n", "answered"]
     title = f"{results.model} (engine: {results.engine}), percent; unanswered samples score 0"
-    table = tabulate(rows, headers, disable_numparse=True, colalign=("left", *["right"] * 6))
-    return "\n".join([title, table, *several_table(results)])
+    return "\n".join([title, table(rows, headers), *several_table(results)])
 
 
 def shard_text(shard: Shard, statuses: Mapping[str, int]) -> str:
@@ -66,7 +64,7 @@ def several_table(results: Results) -> list[str]:
         if task.spread is not None
     ]  # fmt: skip
     headers = ["task", "", "score", "SD between questions", "SD within", *(f"pass@{k}" for k in ks), "majority vote"]
-    return ["", tabulate(rows, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))]
+    return ["", table(rows, headers)]
 
 
 def judged_table(judged: Judged) -> str:
@@ -90,9 +88,9 @@ def judged_table(judged: Judged) -> str:
         for header, value in shown.items():
             columns.setdefault(header, []).append(value)
     kept = {header: values for header, values in columns.items() if any(values)}
-    table = tabulate(kept, headers="keys", disable_numparse=True, colalign=("left", *["right"] * (len(kept) - 1)))
+    printed = table(list(zip(*kept.values(), strict=True)), list(kept))
     title = f"judge: {judged.model} (engine: {judged.engine}), percent; answers without a verdict are left out"
-    return f"{title}\n{table}" if kept else f"judge: {judged.model}: nothing to judge, the rules read every answer"
+    return f"{title}\n{printed}" if kept else f"judge: {judged.model}: nothing to judge, the rules read every answer"
 
 
 def agreement(found: Agreement | None) -> str:
@@ -128,7 +126,7 @@ def plan_table(plan: Plan) -> str:
     headers = ["task", "samples", "videos", "protocol", "frames", "pixels, at most", "video tokens, at most"]
     total = len(plan.samples)
     answers = f", {plan.answers} answers" if plan.answers != total else ""
-    return f"{tabulate(rows, headers, disable_numparse=True)}\n{total} samples{answers}; nothing was run"
+    return f"{table(rows, headers, ['left'] * len(headers))}\n{total} samples{answers}; nothing was run"
 
 
 def lengths_table(lengths: Lengths, basis: str) -> str:
@@ -141,7 +139,7 @@ def lengths_table(lengths: Lengths, basis: str) -> str:
     headers = ["task", "prompts", "tokens, mean", "of them video", "longest", "answer, at most"]
     exact, total = sum(length.exact for length in lengths.values()), len(lengths)
     sizes = "measured" if exact == total else f"measured for {exact} of {total} samples, for the others the largest"
-    return f"{tabulate(rows, headers, disable_numparse=True)}\nframe sizes: {sizes}; {basis}"
+    return f"{table(rows, headers, ['left'] * len(headers))}\nframe sizes: {sizes}; {basis}"
 
 
 def percent(value: float | None) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from viubench.cli.run import takes
-from viubench.errors import Exit
+from viubench.errors import Exit, ViubenchError
 
 app = typer.Typer(no_args_is_help=True, help="List and show tasks, and check that they score as they should.")
 
@@ -17,8 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="List and show tasks, and check tha
 @takes("include_path")
 def list_(**options: Any) -> None:
     """Every suite and task."""
-    from tabulate import tabulate
-
+    from reports.tables.terminal import table
     from viubench.tasks.registry import Catalogue
 
     suites, tasks = Catalogue(tuple(options["include_path"])).plain()
@@ -30,9 +29,7 @@ def list_(**options: Any) -> None:
         size = (task.get("rows") or {}).get("expected")
         shown = [task["task"], task["domain"], task["metric"], f"{size:,}" if size else "", _prompt_source(task)]
         rows.append([*shown, task.get("description", "")])
-    print(
-        tabulate(rows, ["name", "domain", "metric", "rows", "published prompt", "description"], disable_numparse=True)
-    )
+    print(table(rows, ["name", "domain", "metric", "rows", "published prompt", "description"], ["left"] * 6))
 
 
 def _prompt_source(task: dict[str, Any]) -> str:
@@ -55,6 +52,42 @@ def show(name: str, **options: Any) -> None:
     suite = catalogue.suites.get(name)
     data = (suite or catalogue.task(name)).model_dump(mode="json", exclude_defaults=True)
     print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100).rstrip())
+
+
+@app.command()
+@takes("videos columns answer_kind")
+def new(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Your questions: JSONL, CSV, TSV, Excel, Parquet, JSON.")
+    ],
+    *,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Task file to write; printed by default.")] = None,
+    **options: Any,
+) -> None:
+    """Make a task file of your own questions: what their columns mean, for you to read and change."""
+    from viubench.api.tasks import new_task
+    from viubench.cli.files import write
+    from viubench.cli.progress import logged
+    from viubench.cli.run import pairs
+
+    if out is not None and out.suffix not in (".yaml", ".yml"):
+        raise ViubenchError(f"a task file ends in .yaml: {out}", where="--out")
+    if out is not None and out.exists():
+        raise ViubenchError(f"{out} is there already", where="--out", hint="name another file, or delete it")
+    with logged():
+        text = new_task(
+            file,
+            name=out.stem if out else "",
+            videos=options["videos"],
+            columns=pairs(options["columns"], "--columns"),
+            answer_kind=options["answer_kind"],
+        )
+    if out is None:
+        print(text.rstrip())
+        return
+    write(out, text, "--out")
+    beside = out.resolve().parent == file.resolve().parent
+    print(f"{out}: run it with --tasks {out}" + ("" if beside else f" --data-root {file.parent}"))
 
 
 @app.command()

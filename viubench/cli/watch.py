@@ -22,7 +22,7 @@ RESULT_OPTIONS = (
 
 
 @takes(
-    "tasks engine_arg replicas deterministic videos data_root protocol frames fps max_pixels "
+    "track tasks engine_arg replicas deterministic videos data_root protocol frames fps max_pixels "
     f"{PROTOCOL_OPTIONS} set limit frame_cache workers include_path max_errors"
 )
 def watch(
@@ -42,7 +42,8 @@ def watch(
     **options: Any,
 ) -> None:
     """Evaluate every checkpoint that appears in DIR, each once, and draw its curve."""
-    from viubench.cli.watch_output import Printer, resumable
+    from viubench.cli.watch_output import Printer, resumable, warn
+    from viubench.system.tracking import Tracker
     from viubench.watch.history import History
     from viubench.watch.loop import WatchLoop
     from viubench.watch.reference import Reference, exit_code
@@ -52,7 +53,7 @@ def watch(
         raise ViubenchError(f"no such folder: {folder}", where="DIR", hint="create it, or start the training first")
     tasks, max_errors = options["tasks"], options["max_errors"]
     given = options | {
-        "tasks": Path(tasks).resolve() if Path(tasks).is_dir() else tasks,
+        "tasks": Path(tasks).resolve() if Path(tasks).exists() else tasks,
         "engine": engine,
         "seed": seed,
     }
@@ -64,9 +65,17 @@ def watch(
     more = _words(given, "workers frame_cache replicas")
     reference = Reference.load(gate, config) if gate is not None else None
     command = parse_command(on_regression, gate)
-    with History.open(out or folder / "watch") as history, resumable():
+    to = out or folder / "watch"
+    facts = {"folder": str(folder.resolve()), "options": words}
+    with (
+        Tracker.open(
+            options["track"], to, lambda: facts, called=f"watch-{folder.resolve().name}", warn=warn
+        ) as tracker,
+        History.open(to) as history,
+        resumable(),
+    ):
         scheduler = Scheduler(folder, history, words, settle=settle, max_errors=max_errors)
-        loop = WatchLoop(scheduler, more, reference, command, Printer(scheduler, training, quiet))
+        loop = WatchLoop(scheduler, more, reference, command, Printer(scheduler, training, quiet, tracker))
         loop.run(poll, once=once)
         raise typer.Exit(exit_code(history.latest()) if reference else 0)
 

@@ -18,27 +18,32 @@ from reports.pages import watch_page
 from viubench.cli.progress import bar
 from viubench.errors import ViubenchError
 from viubench.schema import WatchEntry, utf8
+from viubench.system.tracking import Tracker
 from viubench.watch.scheduler import Scan, Scheduler
 
 
 @dataclass
 class Printer:
     """Prints checkpoints on standard output and, unless `quiet`, the rest on standard error; rewrites the page. The
-    trainer's log is that of the folder `training`, by default of the watched one if it has one."""
+    trainer's log is that of the folder `training`, by default of the watched one if it has one; `tracker` gets every
+    checkpoint."""
 
     scheduler: Scheduler
     training: Path | None
     quiet: bool
+    tracker: Tracker | None = None
 
     def log(self, message: str) -> None:
         if not self.quiet:
             print(one_line(message), file=sys.stderr, flush=True)
 
     def warn(self, message: str) -> None:
-        print(f"viubench: {message}", file=sys.stderr)
+        warn(message)
 
     def entry(self, entry: WatchEntry) -> None:
         print(summary(entry), flush=True)
+        if self.tracker is not None:
+            self.tracker.checkpoint(entry)
 
     def progress(self) -> AbstractContextManager[Callable[[int, int], None]]:
         return bar("samples", quiet=self.quiet)
@@ -51,6 +56,11 @@ class Printer:
             watch_page.write(page, utf8(folder.resolve().name), history.latest(), scan.waiting, training)
         except OSError as error:
             self.warn(f"cannot write {watch_page.PAGE}: {error.strerror}")
+
+
+def warn(message: str) -> None:
+    """A warning on standard error."""
+    print(f"viubench: {one_line(message)}", file=sys.stderr)
 
 
 def summary(entry: WatchEntry) -> str:

@@ -99,7 +99,7 @@ def gate(baseline: Path, candidate: Path, config: GateConfig | None = None) -> G
         if not pairs and not faults:
             problems.append("the two runs have no task in common")
     tasks = _verdicts(pairs, faults, own)
-    verdict = _overall(tasks, problems)
+    verdict = overall(tasks, problems)
     gated = {task: compared for task, compared in pairs.items() if not tasks[task].informational}
     return GateReport(
         viubench=__version__,
@@ -139,7 +139,7 @@ def judge(
     return judged
 
 
-def _overall(tasks: Mapping[str, TaskVerdict], problems: Sequence[str]) -> Verdict:
+def overall(tasks: Mapping[str, TaskVerdict], problems: Sequence[str]) -> Verdict:
     """The gate's verdict: that of its worst task, errors first; `improve` when a task improves and none is worse."""
     verdicts = {task.verdict for task in tasks.values() if not task.informational} | ({"error"} if problems else set())
     return next((verdict for verdict in (*WORST_FIRST, "improve") if verdict in verdicts), "pass")

@@ -13,7 +13,7 @@ compared, which chance moves less. The values are those of the two `results.json
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -145,6 +145,19 @@ class TaskPair:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """One task of one run: its records by id and number, what its headline is the mean of (`units`, `parts`), the
+    headline, and the share of its answers with a score of 1."""
+
+    evaluator: Evaluator
+    records: Sequence[Record]
+    units: pd.DataFrame
+    parts: Sequence[Part]
+    value: float
+    exact: float
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All tasks of two runs, and the mean over tasks, which is clustered across them.
 
@@ -207,43 +220,46 @@ def lone_tasks(a: Side, b: Side) -> dict[str, Path]:
 def pair(a: Side, b: Side, task: str, *, level: float = 0.95, max_errors: float = MAX_ERRORS) -> TaskPair:
     """One task that both runs have; raises as `compare_runs` does."""
     for side in (a, b):
-        _check_whole(side, task, max_errors)
-    _check_same(a, b, task)
-    keys = sorted(a.records[task])
-    evaluator, average = a.evaluator(task), a.entry(task).average
-    records, units, parts, exact = [], [], [], []
-    for side in (a, b):
-        own = [side.records[task][key] for key in keys]
-        try:
-            units.append(units_of(own, evaluator))
-            parts.append(headline_parts(units[-1], evaluator, average))
-        except (LookupError, TypeError, ValueError) as error:
-            raise ViubenchError(f"{task!r:.80} cannot be scored: {error!r:.200}", where=str(side.path)) from None
-        value, recorded = value_of(parts[-1]), side.results.tasks[task].value
-        if not abs(value - recorded) < ROUNDING:
-            raise Incomparable(
-                f"{task!r:.80}: results.json says {recorded}, the records make it {value:.6f}",
-                where=str(side.path),
-                hint="its files are not of one run, or of another version of viubench: rerun the same command",
-            )
-        records.append(own)
-        right = (scored(record).scores.get(evaluator.metric, 0.0) >= 1 - 1e-9 for record in own)
-        exact.append(sum(right) / len(keys))
+        check_whole(side, task, max_errors)
+    _check_protocol(a, b, task)
+    check_items(a, b, task)
+    one, two = measured(a, task), measured(b, task)
     return TaskPair(
         metric=a.results.tasks[task].metric,
-        evaluator=evaluator,
-        records=tuple(zip(*records, strict=True)),
-        value_a=value_of(parts[0]),
-        value_b=value_of(parts[1]),
-        diff=paired(parts[0], parts[1], level),
-        exact_a=exact[0],
-        exact_b=exact[1],
-        units=units,
-        parts=parts,
+        evaluator=one.evaluator,
+        records=tuple(zip(one.records, two.records, strict=True)),
+        value_a=one.value,
+        value_b=two.value,
+        diff=paired(one.parts, two.parts, level),
+        exact_a=one.exact,
+        exact_b=two.exact,
+        units=[one.units, two.units],
+        parts=[one.parts, two.parts],
     )
 
 
-def _check_whole(side: Side, task: str, max_errors: float) -> None:
+def measured(side: Side, task: str) -> Measured:
+    """One task of one run. Raises ViubenchError where it cannot be scored, or its records make another score than its
+    results.json says."""
+    evaluator, average = side.evaluator(task), side.entry(task).average
+    records = [side.records[task][key] for key in sorted(side.records[task])]
+    try:
+        units = units_of(records, evaluator)
+        parts = headline_parts(units, evaluator, average)
+    except (LookupError, TypeError, ValueError) as error:
+        raise ViubenchError(f"{task!r:.80} cannot be scored: {error!r:.200}", where=str(side.path)) from None
+    value, recorded = value_of(parts), side.results.tasks[task].value
+    if not abs(value - recorded) < ROUNDING:
+        raise Incomparable(
+            f"{task!r:.80}: results.json says {recorded}, the records make it {value:.6f}",
+            where=str(side.path),
+            hint="its files are not of one run, or of another version of viubench: rerun the same command",
+        )
+    right = (scored(record).scores.get(evaluator.metric, 0.0) >= 1 - 1e-9 for record in records)
+    return Measured(evaluator, records, units, parts, value, sum(right) / len(records))
+
+
+def check_whole(side: Side, task: str, max_errors: float) -> None:
     """Refuse a task of which samples are missing, or too many failed in the harness rather than in the model."""
     records = side.records.get(task, {}).values()
     expected = side.entry(task).n
@@ -268,18 +284,24 @@ def _check_whole(side: Side, task: str, max_errors: float) -> None:
         raise Incomparable(f"{task!r:.80} has a score outside 0 to 1", where=f"{side.path}/records.jsonl")
 
 
-def _check_same(a: Side, b: Side, task: str) -> None:
-    """Refuse two runs of other items, of another definition of the task, or under another protocol."""
+def _check_protocol(a: Side, b: Side, task: str) -> None:
+    """Refuse two runs under another protocol."""
     one, two = a.manifest.protocols[task], b.manifest.protocols[task]
-    where = f"{a.path} and {b.path}"
     if one.recorded_hash != two.recorded_hash:
-        differing = list(_differing(one, two))
+        fields = [fields_of(protocol) for protocol in (one, two)]
+        both = {name: [found.get(name) for found in fields] for name in {**fields[0], **fields[1]}}
+        differing = [f"{name} ({x!s:.40} and {y!s:.40})" for name, (x, y) in both.items() if x != y]
         raise Incomparable(
             f"{task!r:.80} was run under two protocols: {one.recorded_hash:.20} and {two.recorded_hash:.20}"
             + (f", which differ in {', '.join(differing):.200}" if differing else ""),
-            where=where,
-            hint="run both with the same --protocol and the same changes to it",
+            where=f"{a.path} and {b.path}",
+            hint="run both with the same --protocol, or compare settings of one model: viubench compare --across",
         )
+
+
+def check_items(a: Side, b: Side, task: str) -> None:
+    """Refuse two runs of other items, or of another definition of the task."""
+    where = f"{a.path} and {b.path}"
     if a.entry(task).hash != b.entry(task).hash:
         raise Incomparable(
             f"{task!r:.80} is defined differently in the two runs", where=where, hint="run the older one again"
@@ -302,15 +324,14 @@ def _check_same(a: Side, b: Side, task: str) -> None:
         )
 
 
-def _differing(one: BaseModel, two: BaseModel, above: str = "") -> Iterator[str]:
-    """The fields in which two protocols differ, by path, with both values: "sampling.frames (48 and 16)"."""
+def fields_of(protocol: BaseModel, above: str = "") -> dict[str, Any]:
+    """Every field of a protocol that changes a run, by its path, such as "sampling.frames"."""
     about = {"protocol", "description", "source", "commands", "recorded_hash"}
-    for name in sorted(type(one).model_fields.keys() - about):
-        first, second = getattr(one, name), getattr(two, name)
-        if isinstance(first, BaseModel):
-            yield from _differing(first, second, f"{above}{name}.")
-        elif first != second:
-            yield f"{above}{name} ({first!s:.40} and {second!s:.40})"
+    found: dict[str, Any] = {}
+    for name in (name for name in type(protocol).model_fields if name not in about):
+        value = getattr(protocol, name)
+        found |= fields_of(value, f"{above}{name}.") if isinstance(value, BaseModel) else {f"{above}{name}": value}
+    return found
 
 
 def numbers(diff: Difference) -> dict[str, Any]:

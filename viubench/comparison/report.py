@@ -73,7 +73,7 @@ def report(a: Side, b: Side, comparison: Comparison, turned: Sequence[Flip]) -> 
             n=pair.n,
             a=rounded(pair.value_a),
             b=rounded(pair.value_b),
-            **_change(pair.diff, by_holm, len(p_values)),
+            **change(pair.diff, by_holm, len(p_values)),
             holm=short_p(by_holm),
             bh=short_p(by_bh),
             exact_a=rounded(pair.exact_a),
@@ -99,15 +99,15 @@ def report(a: Side, b: Side, comparison: Comparison, turned: Sequence[Flip]) -> 
             tasks=len(tasks),
             a=rounded(comparison.value_a),
             b=rounded(comparison.value_b),
-            **_change(mean, mean.p_two_sided, 1),
+            **change(mean, mean.p_two_sided, 1),
         ),
         left_out={task: utf8(path) for task, path in comparison.left_out.items()},
         flips=[_flip(flip) for flip in turned],
     )
 
 
-def _change(diff: Difference, adjusted: float, tests: int) -> dict[str, Any]:
-    """What a task and the mean have in common; `detectable` is of the first step of Holm's correction."""
+def change(diff: Difference, adjusted: float, tests: int) -> dict[str, Any]:
+    """What every `Change` has of its difference; `detectable` is of the first step of Holm's correction."""
     word: Word = "no difference shown"
     if adjusted < ALPHA:
         word = "better" if diff.mean > 0 else "worse"

@@ -15,6 +15,7 @@ from itertools import pairwise
 from string import ascii_uppercase
 from typing import Any, NamedTuple
 
+LETTERS = ascii_uppercase
 _OWN = re.compile(r"\s*\(?([A-Z])[.):]\s*(.*\S)?\s*", re.DOTALL)
 _LINE = re.compile(
     r"^[ \t]*(?:(?:option|sentence|caption|choice)[ \t]+)?\(?([A-Z]|[0-9]{1,2})[.):][ \t]*(.*)$", re.I | re.M
@@ -34,7 +35,7 @@ class Choices(NamedTuple):
 
     def lines(self) -> str:
         """One lettered line per choice; none for yes and no, which the question itself asks for."""
-        if self.letters == tuple(_plain(text) for text in self.texts):
+        if all(letter == plain(text) for letter, text in zip(self.letters, self.texts, strict=True)):
             return ""
         return "\n".join(f"{letter}. {text}" for letter, text in zip(self.letters, self.texts, strict=True))
 
@@ -47,14 +48,14 @@ class Choices(NamedTuple):
                 return letter
         if given in ascii_uppercase[: len(self.letters)] and given:  # yes and no, answered by place
             return self.letters[ascii_uppercase.index(given)]
-        for same in (str, _plain):
+        for same in (str, plain):
             for letter, text in zip(self.letters, self.texts, strict=True):
                 if same(given) == same(text):
                     return letter
         stated = _STATED.fullmatch(given)
         if stated and stated[1].upper() in self.letters:
             letter = stated[1].upper()
-            if _plain(stated[2]) in ("", _plain(self.texts[self.letters.index(letter)])):
+            if plain(stated[2]) in ("", plain(self.texts[self.letters.index(letter)])):
                 return letter
         raise ValueError(f"the answer {answer!r:.80} is none of the options {list(self.texts)!r:.200}")
 
@@ -71,9 +72,9 @@ def of(value: Any) -> Choices:
     own = [match for text in texts if (match := _OWN.fullmatch(text))]
     has_letters = len(own) == len(texts)
     texts = [(match[2] or "").strip() for match in own] if has_letters else [text.strip() for text in texts]
-    plain = tuple(map(_plain, texts))
-    if not has_letters and sorted(plain) == ["no", "yes"]:
-        return Choices(plain, tuple(texts))
+    bare = tuple(map(plain, texts)) if len(texts) == 2 else ()
+    if not has_letters and sorted(bare) == ["no", "yes"]:
+        return Choices(bare, tuple(texts))
     if not 2 <= len(texts) <= len(ascii_uppercase):
         raise ValueError(f"{len(texts)} options: {value!r:.120}")
     return Choices(tuple(ascii_uppercase[: len(texts)]), tuple(texts))
@@ -115,7 +116,8 @@ def _after(mark: str) -> str:
     return str(int(mark) + 1) if mark.isdigit() else chr(ord(mark) + 1)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """A text as it is compared: without case, a full stop, and more than one space in a row."""
     return _SPACE.sub(" ", text).strip().rstrip(".").casefold()
 
 

@@ -9,19 +9,20 @@ Example:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import evaluators
 from evaluators import Evaluator
-from viubench.datasets import choices, local_manifest, prompts, row_files, subtitles
+from viubench.datasets import choices, local_manifest, prompts, row_files, subtitles, video_places
 from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Groups, Sample, Task, VideoSpec, content_hash
 from viubench.schema.tasks import Subtitles
-from viubench.tasks import templating
+from viubench.tasks import cells, templating
 from viubench.video import paths
 from viubench.video.discover import PICTURE_SUFFIXES
 from viubench.video.frame_cache import FrameCache
@@ -39,6 +40,7 @@ def read(
     prompt: PromptSource = "default",
     *,
     told: Subtitles = False,
+    folders: Sequence[Path] = (),
 ) -> Dataset:
     """Every row of a task as a sample, in file order; rows that are equal are all kept.
 
@@ -48,19 +50,39 @@ def read(
             of one video leaves the task without chance and blind score, which a note says.
         told: whether the subtitles of a video are put before the question, or between its parts; notes say how many
             questions have none, and how many those that cannot be read.
+        folders: where the videos may lie, if not just in the data folder (see `video_places`).
 
     Raises:
         ViubenchError: no row files, a field that is not there, or rows whose answer or videos cannot be read.
     """
     folder = row_files.data_folder(task, root)
-    rows = row_files.rows(task, folder, root if root.is_file() else None)
+    unreadable: list[str] = []
+    rows = row_files.rows(task, folder, root if root.is_file() else None, unreadable)
+    return of_rows(task, rows, folder, cache, prompt, told=told, folders=folders, unreadable=unreadable)
+
+
+def of_rows(
+    task: Task,
+    rows: Collection[Mapping[str, Any]],
+    folder: Path,
+    cache: FrameCache | None = None,
+    prompt: PromptSource = "default",
+    *,
+    told: Subtitles = False,
+    folders: Sequence[Path] = (),
+    unreadable: Sequence[str] = (),
+) -> Dataset:
+    """The same for rows that are read already; `unreadable` says of others why they are not among them."""
     if not rows:
         raise ViubenchError(f"{task.task}: no rows are left", where=str(folder), hint="see rows.keep in the task")
     if told:
         subtitles.require(task)
     reader = _RowReader(task, folder, cache, prompt, told)
+    if folders:
+        reader.find_videos(rows, folders)
     samples: list[Sample] = []
-    faults: list[str] = []
+    faults: list[str] = list(unreadable)
+    skips = task.rows is not None and task.rows.bad_rows == "skip"
     for row in rows:
         try:
             samples.append(reader.sample(row))
@@ -68,15 +90,22 @@ def read(
             faults.append(f"{row_files.place(row)}: {error}")
         except ViubenchError as error:
             where = "; ".join(filter(None, (row_files.place(row), error.where)))
+            if skips:
+                faults.append(f"{row_files.place(row)}: {error.message.removeprefix('answer: ')}")
+                continue
             message = error.message if error.message.startswith(task.task) else f"{task.task}: {error.message}"
             raise ViubenchError(message, where=where, hint=error.hint) from None
-    if faults:
-        message = f"{task.task}: {len(faults)} of {len(rows)} rows cannot be read; {'; '.join(faults[:SHOWN_FAULTS])}"
+    total = len(rows) + len(unreadable)
+    said = f"{len(faults)} of {total} rows cannot be read; {'; '.join(faults[:SHOWN_FAULTS])}"
+    if faults and not (skips and 2 * len(faults) <= total):
         hint = "correct the template, or leave such rows out with rows.keep"
-        raise ViubenchError(message, where=str(folder), hint=hint)
+        if skips:
+            hint = "correct the rows, or say what the columns mean: --columns, --answer-kind"
+        raise ViubenchError(f"{task.task}: {said}", where=str(folder), hint=hint)
     expected = task.rows.expected if task.rows else None
-    differs = f"{task.task}: {len(samples)} rows, but the published set has {expected}"
-    notes = [] if expected in (None, len(samples)) else [differs]
+    notes = [f"{task.task}: {said}; they are left out"] if faults else []
+    if expected not in (None, len(samples)):
+        notes.append(f"{task.task}: {len(samples)} rows, but the published set has {expected}")
     notes += [
         f"{task.task}: {len(names)} of {len(samples)} samples {lack} (the first: {names[0]})"
         for names, lack in reader.lacks()
@@ -84,7 +113,7 @@ def read(
     ]
     files = frozenset(name for (name, _), lines in reader.lines_of.items() if lines)
     revision = local_manifest.revision(task, folder)
-    return Dataset({task.task: task}, samples, folder, notes=tuple(notes), subtitles=files, revision=revision)
+    return Dataset({task.task: task}, samples, reader.root, notes=tuple(notes), subtitles=files, revision=revision)
 
 
 @dataclass
@@ -103,6 +132,7 @@ class _RowReader:
     silent: list[str] = field(default_factory=list)  # files of subtitles that are not there, one a sample
     unmeasured: list[str] = field(default_factory=list)  # videos of unknown length, one a sample
     reversed: list[str] = field(default_factory=list)  # places of rows with a reversed interval
+    once: dict[Any, Any] = field(default_factory=dict)  # what many samples have alike
     unread: list[str] = field(default_factory=list)  # files that are there and cannot be read, and why; one a sample
 
     def __post_init__(self) -> None:
@@ -110,6 +140,17 @@ class _RowReader:
         if self.task.video is None:
             raise ViubenchError(f"{self.task.task} does not say where its videos are", hint="add: video: {path: ...}")
         self.video: VideoSpec = self.task.video
+        self.root = self.folder  # the videos' own
+
+    def find_videos(self, rows: Iterable[Mapping[str, Any]], folders: Sequence[Path]) -> None:
+        """Look for the videos of all rows in these folders: the root is above all of them."""
+        names: list[str] = []
+        for row in rows:
+            with suppress(ViubenchError, ValueError):  # said when the row's turn comes
+                names += self.names(row)
+        places = video_places.find(names, folders, self.video)
+        self.root = places.root
+        self.clip_of = {name: Clip(path=path) for name, path in places.paths.items()}
 
     def sample(self, row: Mapping[str, Any]) -> Sample:
         """One row; ValueError when its answer or options make no sense, ViubenchError for a field that is not there."""
@@ -122,26 +163,34 @@ class _RowReader:
         cluster = templating.text(task.cluster, row, what="cluster") if task.cluster else clips[0].path or str(clips[0])
         params = {key: templating.value(template, row, what=f"params.{key}") for key, template in task.params.items()}
         if options is not None:
-            params["letters"] = list(options.letters)
+            lettered = self.shared(options.letters, lambda letters: {"letters": list(letters)})
+            params = params | lettered if params else lettered
         if task.evaluator.name == "temporal_iou":
             if (seconds := self.duration(row, clips[0])) is None:
                 self.unmeasured.append(clips[0].path)
             else:
-                params["times"] = [0.0, seconds]
+                shown = clips[0].start or 0.0, seconds if clips[0].end is None else min(clips[0].end, seconds)
+                params = params | {"times": list(shown)}
         asked = self.prompt_text(row, question, options, len(clips))
         asked, clips = self.with_subtitles(row, asked, clips) if self.told else (asked, clips)
         return Sample(
             id=self.name(row, [question, given, names]),
             task=task.task,
-            cluster=cluster,
+            cluster=self.shared(cluster, str),
             clips=clips,
             question=asked,
             target=target,
             answer_text=self.evaluator.canonical(target),
             options=options.texts if options else (),
             params=params,
-            groups=self.groups(row),
+            groups=self.shared(tuple(self.groups(row).items()), dict),
         )
+
+    def shared(self, key: Any, make: Callable[[Any], Any]) -> Any:
+        """`make(key)`, made once: of a million samples most have the same few letters, videos and groups."""
+        if key not in self.once:
+            self.once[key] = make(key)
+        return self.once[key]
 
     def lacks(self) -> Iterable[tuple[list[str], str]]:
         """What a user should know of samples: one place or file each, and what they have or lack."""
@@ -238,22 +287,41 @@ class _RowReader:
         return name if count == 1 else f"{name}-{count}"
 
     def clips(self, row: Mapping[str, Any]) -> tuple[list[str], tuple[Clip, ...]]:
-        """The videos as the row names them, with its bounds, and as they lie on disk."""
-        templates = [self.video.path] if isinstance(self.video.path, str) else self.video.path
-        given = [templating.text(template, row, what="video.path") for template in templates]
-        given = [name for name in given if name.strip()]
-        if not given:
-            raise ValueError("the row names no video")
-        if max(map(len, given)) > MAX_PATH:
-            raise ValueError("the row holds a video itself, not its path: write it to a file, and name that in the row")
-        names = [name.strip() for name in given]
-        bounds: dict[str, float | None] = {}
+        """The videos as the row names them, with its bounds and frames, and as they lie on disk."""
+        given = self.names(row)
+        bounds: dict[str, Any] = {}
         for key, template in (("start", self.video.start), ("end", self.video.end)):
             if template:
                 value = templating.value(template, row, what=f"video.{key}")
                 bounds[key] = None if value is None or value == "" else float(value)
-        clips = tuple(self.located(name).model_copy(update=bounds) for name in given)
-        return [*names, *map(str, bounds.values())], clips
+        chosen = {"frames": self.numbers(row, "frames"), "times": self.numbers(row, "times")}
+        if any(chosen.values()):
+            if len(given) > 1:
+                raise ValueError("the row chooses frames of several videos")
+            bounds |= {"frames": tuple(map(_whole, chosen["frames"])), "times": tuple(chosen["times"])}
+        clips = tuple(self.located(name) for name in given)
+        if bounds:
+            clips = tuple(clip.model_copy(update=bounds) for clip in clips)
+        return [*(name.strip() for name in given), *map(str, bounds.values())], clips
+
+    def names(self, row: Mapping[str, Any]) -> list[str]:
+        """The videos as the row names them; ValueError where it names none."""
+        templates = [self.video.path] if isinstance(self.video.path, str) else self.video.path
+        values = [templating.value(template, row, what="video.path") for template in templates]
+        if len(values) == 1 and isinstance(values[0], list):
+            values = values[0]
+        given = [str(value) for value in values if value is not None and str(value).strip()]
+        if not given:
+            raise ValueError("the row names no video")
+        if max(map(len, given)) > MAX_PATH:
+            raise ValueError("the row holds a video itself, not its path: write it to a file, and name that in the row")
+        return given
+
+    def numbers(self, row: Mapping[str, Any], key: str) -> list[float]:
+        """The frames or times that the row chooses, in order and each once; none where it chooses none."""
+        template = getattr(self.video, key)
+        value = templating.value(template, row, what=f"video.{key}") if template else None
+        return [] if value is None or value == "" else sorted(set(cells.numbers(value)))
 
     def located(self, name: str) -> Clip:
         """The clip a name stands for: the first file or folder of frames that is there, else the name in its root."""
@@ -264,10 +332,10 @@ class _RowReader:
                 for root in self.video.roots
                 for extension in ("", *self.video.extensions)
             ]
-            there = [path for path in candidates if os.path.exists(self.folder / path)]
-            files = [path for path in there if (self.folder / path).is_file()]
+            there = [path for path in candidates if os.path.exists(self.root / path)]
+            files = [path for path in there if (self.root / path).is_file()]
             if there and not files and self.video.frame_fps:
-                self.clip_of[name] = _frames(self.folder, there[0], self.video.frame_fps)
+                self.clip_of[name] = _frames(self.root, there[0], self.video.frame_fps)
             else:  # a missing one is reported under the first path with one of the extensions
                 likely = [path for path in candidates if path.endswith(tuple(self.video.extensions) or "")]
                 self.clip_of[name] = Clip(path=[*files, *likely, *candidates][0])
@@ -280,7 +348,7 @@ class _RowReader:
             return float(known)
         if self.cache is not None:
             try:
-                return float(self.cache.probe(clip, self.folder).duration)
+                return float(self.cache.probe(clip, self.root).duration)
             except MediaError:
                 pass  # the run reports it and counts the sample as wrong
         return None
@@ -292,6 +360,12 @@ class _RowReader:
             return row
         self.reversed.append(row_files.place(dict(row)))
         return {**row, "relevant_windows": [sorted(window) if _is_reversed(window) else window for window in windows]}
+
+
+def _whole(number: float) -> int:
+    if number != int(number):
+        raise ValueError(f"{number:g} is no frame number; name the column of times for times in seconds")
+    return int(number)
 
 
 def _is_reversed(window: Any) -> bool:

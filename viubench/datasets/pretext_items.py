@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
@@ -101,7 +102,7 @@ def _relocated(sample: Sample, root: Path) -> Sample:
         clip.model_copy(update={"path": moved(clip.path), "frame_files": tuple(map(moved, clip.frame_files))})
         for clip in sample.clips
     )
-    return sample.model_copy(update={"clips": clips})
+    return replace(sample, clips=clips)
 
 
 def _timed(sample: Sample, root: Path, cache: FrameCache) -> Sample:
@@ -112,7 +113,7 @@ def _timed(sample: Sample, root: Path, cache: FrameCache) -> Sample:
         end = cache.probe(sample.clips[0], root).duration
     except MediaError:  # the run will say what is wrong with it, and count the sample as wrong
         return sample
-    return sample.model_copy(update={"params": sample.params | {"times": [0.0, end]}})
+    return replace(sample, params={**sample.params, "times": [0.0, end]})
 
 
 def _items(path: Path, task_of: Callable[[str], Task | None]) -> list[Sample]:

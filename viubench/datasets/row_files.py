@@ -12,18 +12,25 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from viubench.datasets import adapters
 from viubench.datasets.adapters import RowFile
+from viubench.datasets.questions import table
+from viubench.datasets.tables import Unreadable
+from viubench.datasets.tables import rows as table_rows
 from viubench.errors import ViubenchError
 from viubench.schema import Rows, Task, utf8
 from viubench.tasks import templating
 
-SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".txt")
+SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".txt", ".tsv", ".xlsx", ".ndjson")
 """What can be read."""
+
+STREAMED = (".parquet", ".jsonl", ".ndjson")
+"""What is read row by row."""
 
 MAX_BYTES = 4 << 30
 """Largest annotation file that is read."""
@@ -44,6 +51,14 @@ def data_folder(task: Task, root: Path) -> Path:
     fetch = f"viubench data fetch {task.task} --data-root {root}"
     hint = fetch if task.dataset_path else f"put the files of {task.metadata.source or 'the data set'} there"
     raise ViubenchError(f"{task.task}: its rows are not here ({globs})", where=str(inner), hint=hint)
+
+
+def has_rows(task: Task, root: Path) -> bool:
+    """Whether the task's rows lie below this data root."""
+    try:
+        return bool(data_folder(task, root))
+    except ViubenchError:
+        return False
 
 
 def paths(spec: Rows, folder: Path) -> list[Path]:
@@ -67,9 +82,12 @@ def choose(globs: Sequence[str], matching: Callable[[str], Iterable[str]]) -> se
     return set(chosen.values())
 
 
-def rows(task: Task, folder: Path, only: Path | None = None) -> list[dict[str, Any]]:
+def rows(
+    task: Task, folder: Path, only: Path | None = None, unreadable: list[str] | None = None
+) -> Collection[dict[str, Any]]:
     """Every row of the benchmark but those that `rows.keep` leaves out; `only` names one file to read instead. Of files
-    that are copies of one another the first is read.
+    that are copies of one another the first is read. With `bad_rows: skip`, what is wrong with rows that cannot be read
+    is added to `unreadable`.
 
     Raises ViubenchError for no file, a file that cannot be read (with line), or rows the adapter cannot read.
     """
@@ -77,6 +95,16 @@ def rows(task: Task, folder: Path, only: Path | None = None) -> list[dict[str, A
     if spec is None:
         raise ViubenchError(f"{task.task} has no rows: it is built from videos")
     chosen = [only] if only else paths(spec, folder)
+    if spec.bad_rows == "skip" and not spec.adapter:
+        tables = [table.read(path, table.embedded()) for path in chosen]
+        if unreadable is not None:
+            unreadable += [
+                f"{Path(one.path).name}, {bad.place}: {bad.reason}" for one in tables for bad in one.unreadable
+            ]
+        flat = [row for one in tables for row in one.rows]
+        return [row for row in flat if not spec.keep or _kept(spec.keep, row)]
+    if len(chosen) == 1 and chosen[0].suffix in STREAMED and not (spec.adapter or spec.keep):
+        return LoneFile(chosen[0], folder)
     files = [RowFile(path.stem, str(path.relative_to(folder)), folder, read(path)) for path in chosen]
     files = [file for at, file in enumerate(files) if not any(file.content == other.content for other in files[:at])]
     if not files:
@@ -98,18 +126,40 @@ def _kept(template: str, row: dict[str, Any]) -> bool:
     return kept
 
 
-def place(row: dict[str, Any]) -> str:
+def place(row: Mapping[str, Any]) -> str:
     """Where a row stands, for a message."""
+    if "_place" in row:
+        return f"{row['_path']}, {row['_place']}"
     return f"{row.get('_path', row.get('_file', '?'))}, row {row.get('_index', '?')}"
+
+
+class LoneFile(Collection[dict[str, Any]]):
+    """The rows of one file, read anew each time they are gone through: a million of them would take gigabytes."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.path, self.folder = path, folder
+        self._length = sum(1 for _ in self)  # what is wrong with the file is said before anything is made of it
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        name = str(self.path.relative_to(self.folder))
+        return _flat([RowFile(self.path.stem, name, self.folder, _streamed(self.path))])
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __contains__(self, row: object) -> bool:
+        return any(row == one for one in self)
 
 
 def _flat(files: list[RowFile]) -> Iterator[dict[str, Any]]:
     for file in files:
-        if not isinstance(file.content, list) or not all(isinstance(row, dict) for row in file.content):
-            where = str(file.folder / file.path)
-            raise ViubenchError(f"{file.path} is no list of rows", where=where, hint="name an adapter that reads it")
-        for index, row in enumerate(file.content):
-            yield row | file.place(index)
+        rows = file.content if isinstance(file.content, list | Iterator) else [file.content]
+        for index, row in enumerate(rows):
+            if rows is not file.content or not isinstance(row, dict):
+                where, hint = str(file.folder / file.path), "name an adapter that reads it"
+                raise ViubenchError(f"{file.path} is no list of rows", where=where, hint=hint)
+            row.update(file.place(index))
+            yield row
 
 
 def read(path: Path) -> Any:
@@ -117,16 +167,15 @@ def read(path: Path) -> Any:
 
     Raises ViubenchError where it is too large, not of its suffix's kind, or not UTF-8; names the line.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ViubenchError(f"{path.name} is larger than {MAX_BYTES >> 30} GiB", where=str(path))
-        if path.suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            return pq.read_table(path).to_pylist()
+    if path.suffix in STREAMED:
+        return list(_streamed(path))
+    if path.suffix in (".tsv", ".xlsx"):
+        found = list(table_rows.rows(path))
+        if bad := next((row for _, row in found if isinstance(row, Unreadable)), None):
+            raise ViubenchError(f"{path.name}, {bad.place}: {bad.reason}", where=str(path))
+        return [row for _, row in found]
+    with _reading(path):
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
-        raise ViubenchError(f"{path.name} cannot be read: {str(error).splitlines()[0]}", where=str(path)) from None
     if path.suffix == ".txt":
         return text
     if path.suffix == ".csv":
@@ -135,10 +184,33 @@ def read(path: Path) -> Any:
             return list(csv.DictReader(io.StringIO(text)))
         except csv.Error as error:
             raise ViubenchError(f"{path.name} cannot be read: {error}", where=str(path)) from None
-    if path.suffix == ".jsonl":
-        lines = enumerate(text.split("\n"), start=1)
-        return [_json(line, f"{path}:{number}") for number, line in lines if line.strip()]
     return _json(text, str(path))
+
+
+def _streamed(path: Path) -> Iterator[Any]:
+    """The rows of a file, one by one; raises as `read` does."""
+    with _reading(path):
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches():
+                    yield from batch.to_pylist()
+            return
+        with path.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _json(line, f"{path}:{number}")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ViubenchError(f"{path.name} is larger than {MAX_BYTES >> 30} GiB", where=str(path))
+        yield
+    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        raise ViubenchError(f"{path.name} cannot be read: {str(error).splitlines()[0]}", where=str(path)) from None
 
 
 def _json(text: str, where: str) -> Any:

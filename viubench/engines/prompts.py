@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from viubench.engines import templates
@@ -91,6 +92,12 @@ def sentences(videos: Sequence[Timed]) -> list[str]:
     return told
 
 
+@lru_cache(maxsize=16)
+def _commands(special: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = sorted({*CONTROL_TOKENS, *(token for token in special if len(token) > 1)}, key=len, reverse=True)
+    return re.compile("|".join([BARRED.pattern, *map(re.escape, longest_first)]))
+
+
 def neutralise(text: str, special: Iterable[str] = ()) -> str:
     """`text` with a space after the first character of everything a tokenizer would read as a command.
 
@@ -98,8 +105,7 @@ def neutralise(text: str, special: Iterable[str] = ()) -> str:
     those of the model's own tokenizer; `<|...|>` and `CONTROL_TOKENS` are always covered, so that engines that
     cannot see the tokenizer send the same text.
     """
-    longest_first = sorted({*CONTROL_TOKENS, *(token for token in special if len(token) > 1)}, key=len, reverse=True)
-    pattern = re.compile("|".join([BARRED.pattern, *map(re.escape, longest_first)]))
+    pattern = _commands(tuple(special))
     while match := pattern.search(text):
         text = text[: match.start() + 1] + " " + text[match.start() + 1 :]
     return text

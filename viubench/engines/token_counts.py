@@ -16,7 +16,8 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,10 @@ TIMESTAMPED_TYPES = ("qwen3_vl", "qwen3_vl_moe")  # model types whose processor 
 
 LONGEST_TIME = 99999.9  # seconds
 CHARACTERS = 3  # characters of English a token, at the least: what is divided by where there is no tokenizer
+
+HOLE = "\ue000"  # of private use: no chat template has it
+
+REMEMBERED = 4096  # texts and videos whose tokens are known
 
 TEMPLATE_TOKENS = 16  # what a chat template adds, where none can be rendered
 
@@ -64,8 +69,10 @@ class Counter:
         self.still = families.frame_tokens(checkpoint, "images")
         self._image = families.image_merge(checkpoint)
         self._breaks = "image_break_token" in families.processor_settings(checkpoint)  # each row ends in one
-        self._text = cache(self._count_text)
-        self._stamp = cache(self._tokens)
+        self._text = lru_cache(REMEMBERED)(self._count_text)
+        self._video = lru_cache(REMEMBERED)(self._count_video)
+        self._stamp = lru_cache(REMEMBERED)(self._tokens)
+        self._around: dict[Any, list[str] | None] = {}
 
     @property
     def basis(self) -> str:
@@ -80,6 +87,9 @@ class Counter:
 
     def video(self, shown: Shown) -> int:
         """Tokens that a video adds to the text, in which one token stands for it (or for each of its images)."""
+        return self._video(shown)
+
+    def _count_video(self, shown: Shown) -> int:
         pads, around = self.embeddings(shown), self._stamp(self.family.around) if self.family.around else 0
         if shown.still or self.showing.medium == "images":
             rows = shown.height // (self._image or self.multiple) if self._breaks else 0
@@ -110,24 +120,55 @@ class Counter:
         return (shown.height // side) * (shown.width // side)
 
     def _count_text(self, question: str, shown: tuple[Shown, ...], chat: str) -> int:
-        inserts = self.showing.parts([_Told(video.still, _times(video)) for video in shown])
-        pieces = prompts.parts(question, len(shown), self._special, (), inserts)
-        settings = Chat.model_validate_json(chat)
+        pieces = prompts.parts(question, len(shown), self._special)
         if self._template is not None:
-            messages: list[dict[str, Any]] = [{"role": "user", "content": pieces}]
-            if settings.system:
-                messages.insert(0, {"role": "system", "content": [{"type": "text", "text": settings.system}]})
-            given = templates.arguments(self.template or "", settings)
-            given |= {"add_generation_prompt": True, "tools": None, **self._names}
-            return self._written(self._template.render(messages=messages, **given))
-        told = [settings.system, *(piece["text"] for piece in pieces if "text" in piece)]
+            return self._count_prompt(self._prompt(pieces, shown, chat))
+        pieces = self._with_media(pieces, shown)
+        told = [Chat.model_validate_json(chat).system, *(piece["text"] for piece in pieces if "text" in piece)]
         media = sum("text" not in piece for piece in pieces)
         return sum(map(self._tokens, told)) + 3 * media + TEMPLATE_TOKENS
 
-    def _written(self, text: str) -> int:
+    def _with_media(self, pieces: Sequence[prompts.Part], shown: tuple[Shown, ...]) -> list[prompts.Part]:
+        """The parts of a message with what stands for its videos in their places."""
+        inserts = iter(self.showing.parts([_Told(video.still, _times(video)) for video in shown]))
+        return [part for piece in pieces for part in ([piece] if "text" in piece else next(inserts))]
+
+    def _prompt(self, pieces: Sequence[prompts.Part], shown: tuple[Shown, ...], chat: str) -> str:
+        """The prompt that the chat template makes of a message. What it writes around the words is taken from the
+        first message of the same form, where putting the words there gives what the template does: rendering a million
+        takes minutes."""
+        words = [piece["text"].strip() for piece in pieces if "text" in piece]
+        blank = [piece | {"text": _blank(piece["text"])} if "text" in piece else piece for piece in pieces]
+        told = shown if self.showing.words or self.showing.medium == "images" else [video.still for video in shown]
+        form = (tuple(piece.get("text") for piece in blank), tuple(told), chat)
+        if form not in self._around:
+            if len(self._around) >= REMEMBERED:
+                self._around.clear()
+            around = self._render(self._with_media(blank, shown), chat).split(HOLE)
+            whole = self._render(self._with_media(pieces, shown), chat)
+            fits = len(around) == len(words) + 1 and _filled(around, words) == whole
+            self._around[form] = around if fits else None
+        if (known := self._around[form]) is not None:
+            return _filled(known, words)
+        return self._render(self._with_media(pieces, shown), chat)
+
+    def _render(self, content: Sequence[prompts.Part], chat: str) -> str:
+        settings = Chat.model_validate_json(chat)
+        messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+        if settings.system:
+            messages.insert(0, {"role": "system", "content": [{"type": "text", "text": settings.system}]})
+        given = templates.arguments(self.template or "", settings)
+        given |= {"add_generation_prompt": True, "tools": None, **self._names}
+        return str(self._template.render(messages=messages, **given))
+
+    def _count_prompt(self, text: str) -> int:
         """Tokens of a whole prompt: the tokenizer may begin it where the template has not."""
-        ids, begins = self._tokenizer.encode(text, add_special_tokens=False).ids, self._tokenizer.encode("").ids
+        ids, begins = self._tokenizer.encode(text, add_special_tokens=False).ids, self._begins
         return len(ids) + (len(begins) if ids[: len(begins)] != begins else 0)
+
+    @cached_property
+    def _begins(self) -> list[int]:
+        return list(self._tokenizer.encode("").ids)
 
     @cached_property
     def _names(self) -> dict[str, str]:
@@ -178,6 +219,17 @@ class Counter:
         except (TemplateError, TypeError, ValueError):  # it may call what only transformers gives it
             return None
         return template
+
+
+def _blank(text: str) -> str:
+    """A text with a hole for its words, and the spaces around them."""
+    start = len(text) - len(text.lstrip())
+    return text[:start] + HOLE + text[start + len(text.strip()) :]
+
+
+def _filled(around: Sequence[str], words: Sequence[str]) -> str:
+    """The texts `around`, with one of the words between each two."""
+    return "".join(chain(*zip(around, [*words, ""], strict=True)))
 
 
 def _times(shown: Shown) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +43,31 @@ COMMIT = 40
 @dataclass(frozen=True)
 class Board:
     """How a board asks: `protocol` by name or file, the task's own where None; `task_ids` are its names of tasks, by
-    ours ("default", or the data set's configuration, where it is not there). `source_url` leads to the run."""
+    ours. `source_url` leads to the run."""
 
     protocol: str | None = None
     task_ids: Mapping[str, str] = field(default_factory=dict)
     source_url: str | None = None
     include_paths: Sequence[Path] = ()
 
+    def task_id(self, task: FinishedTask) -> str:
+        """Its name of a task: what was given, else the configuration of the data set, else "default"."""
+        return self.task_ids.get(task.name) or (task.task.dataset_name if task.task else "") or "default"
+
+    @cached_property
+    def sharing(self) -> Mapping[tuple[str, str], list[str]]:
+        """The tasks by data set and configuration: of several in one place, each is a part of it, or another way to
+        ask it."""
+        places: dict[tuple[str, str], list[str]] = {}
+        for task in Catalogue(self.include_paths).plain()[1]:
+            place = str(task.get("dataset_path", "")), str(task.get("dataset_name", ""))
+            places.setdefault(place, []).append(task["task"])
+        return places
+
     def asks(self, task: FinishedTask) -> Protocol:
         """Its protocol of a task, with what a model's own frames decide as the run has it."""
-        assert task.task is not None
+        if task.task is None:
+            raise ValueError(f"{task.name} is not known")
         own = protocol_of(
             EvalConfig(), Catalogue(self.include_paths), self.protocol or task.task.protocol, task=task.task
         )
@@ -72,13 +88,16 @@ def write(run: FinishedRun, out: Path, board: Board) -> tuple[list[Path], dict[s
     """
     refused = {task.name: why for task in run.tasks if (why := refusal(run, task, board))}
     tasks = [task for task in run.tasks if task.name not in refused]
+    ids = [(task.data_set, board.task_id(task)) for task in tasks]
+    if twice := next((one for one in ids if ids.count(one) > 1), None):
+        raise ViubenchError(f"two tasks would be {twice[1]!r:.80} of {twice[0]}", where="--task-id")
     if not tasks:
         lines = "; ".join(f"{name}: {why}" for name, why in refused.items())
         hint = "run it under the board's protocol, or name the protocol that the board uses with --protocol"
         raise ViubenchError(f"no score of {run.path} belongs on a board: {lines}", where=str(run.path), hint=hint)
     folder = out / ".eval_results"
     folder.mkdir(parents=True, exist_ok=True)
-    card = _card(run, out / "README.md", [_result(run, task) for task in tasks])
+    card = _card(run, out / "README.md", [_result(task, board) for task in tasks])
     written = []
     for task in tasks:
         entries = eval_result_entries_to_yaml([_entry(run, task, board)])
@@ -100,6 +119,9 @@ def refusal(run: FinishedRun, task: FinishedTask, board: Board) -> str:
         return "its definition is not the one known here (another version, or --include-path is missing)"
     if not task.data_set:
         return "it has no data set on the hub"
+    others = board.sharing.get((task.data_set, task.task.dataset_name), [])
+    if len(others) > 1 and task.name not in board.task_ids:
+        return f"{', '.join(others)} share the data set: name the board's own task with --task-id {task.name}=ID"
     if task.entry.expected is None:
         return "its number of rows is not known, so neither whether this is all of it"
     if result.n != task.entry.expected:
@@ -141,10 +163,9 @@ def _revision(task: FinishedTask) -> str | None:
 
 
 def _entry(run: FinishedRun, task: FinishedTask, board: Board) -> EvalResultEntry:
-    assert task.task is not None
     return EvalResultEntry(
         dataset_id=task.data_set,
-        task_id=board.task_ids.get(task.name) or task.task.dataset_name or "default",
+        task_id=board.task_id(task),
         value=_percent(task),
         dataset_revision=_revision(task),
         date=run.started.date().isoformat(),
@@ -154,14 +175,13 @@ def _entry(run: FinishedRun, task: FinishedTask, board: Board) -> EvalResultEntr
     )
 
 
-def _result(run: FinishedRun, task: FinishedTask) -> EvalResult:
-    assert task.task is not None
+def _result(task: FinishedTask, board: Board) -> EvalResult:
     return EvalResult(
         task_type="video-text-to-text",
         dataset_type=task.data_set,
         dataset_name=task.name,
-        dataset_config=task.task.dataset_name or None,
-        dataset_split=task.task.split or None,
+        dataset_config=board.task_id(task),  # results of one configuration become one in a card
+        dataset_split=(task.task.split if task.task else "") or None,
         dataset_revision=_revision(task),
         dataset_args={"protocol": task.protocol.protocol, "protocol_hash": task.result.protocol_hash},
         metric_type=task.result.metric,

@@ -18,6 +18,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ def on_file_clock(sample: Sample, files: Sequence[File], task: Task, evaluator: 
     else:
         target = [moved(second) for second in sample.target]
     answer = evaluator.canonical(target)
-    return sample.model_copy(update={"params": params, "target": target, "answer_text": answer})
+    return replace(sample, params=params, target=target, answer_text=answer)
 
 
 def _row(sample: Sample, files: Sequence[File]) -> dict[str, Any]:
@@ -195,7 +196,7 @@ def _row(sample: Sample, files: Sequence[File]) -> dict[str, Any]:
         "media": [file.path for file in files],
         "answer": sample.answer_text,
         "cluster": sample.cluster,
-        "sample": sample.model_copy(update={"clips": (), "pretext": None}).model_dump_json(),
+        "sample": replace(sample, clips=(), pretext=None).to_json(),
     }
 
 

@@ -74,7 +74,7 @@ def process_results(doc: Mapping[str, Any], results: Sequence[str], folder: Path
     """Grade one answer (`results` is a list of one text): for every metric of the task what `aggregate` needs, and in
     the headline the sample's score."""
     manifest, plan = exported(folder)
-    sample = Sample.model_validate_json(doc["sample"])
+    sample = Sample.from_json(doc["sample"])
     record = graded(sample, Response(results[0]), plan, None, {})
     kept = record.model_dump(mode="json", include=KEPT)
     columns = manifest.tasks[sample.task].columns

@@ -49,14 +49,6 @@ class FileAnswer:
     usage: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A row of a file that is no answer, and why."""
-
-    place: str
-    reason: str
-
-
 @dataclass(frozen=True)
 class About:
     """What a file, or one beside it, tells of its run: the harness and its version, the model, the task's name there,

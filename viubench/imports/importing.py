@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from evaluators.published import get_rule
+from viubench.datasets.tables import Unreadable
+from viubench.datasets.tables.rows import rows
 from viubench.engines.base import Response
 from viubench.engines.baselines import AnswersEngine
 from viubench.errors import ViubenchError
 from viubench.imports import formats
-from viubench.imports.answers import About, FileAnswer, Unreadable
+from viubench.imports.answers import About, FileAnswer
 from viubench.imports.formats import columns
 from viubench.imports.formats.base import Format
 from viubench.imports.matching import Decision, Matcher
 from viubench.imports.questions import QuestionIndex
-from viubench.imports.rows import rows
 from viubench.runner import pipeline, planning
 from viubench.runner.config import EvalConfig
 from viubench.runner.evaluate import plan_run

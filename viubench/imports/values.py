@@ -7,24 +7,16 @@ Example:
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from viubench.tasks.cells import text
+
+__all__ = ["first", "name", "names", "number", "score", "text", "whole"]
+
 LONGEST_NAME = 300
 """Characters of what can be an id, the name of a video, an extracted answer."""
-
-
-def text(value: Any) -> str:
-    """A value as text: "" for none, a whole number without its decimals, lists and objects as JSON."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return str(int(value))
-    if isinstance(value, list | tuple | dict):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
 
 
 def name(value: Any) -> str:

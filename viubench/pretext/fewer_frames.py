@@ -11,6 +11,7 @@ Only grounding can be asked so: a counting item hides its shapes in single frame
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from viubench.errors import ViubenchError
 from viubench.pretext.perturb import TEMPORAL, positions
@@ -62,7 +63,7 @@ def _asked(sample: Sample, frames: int) -> Sample:
     item = sample.pretext
     if not isinstance(item, GroundItem) or item.frames <= frames:
         return sample
-    return sample.model_copy(update={"pretext": item.model_copy(update={"shown": places(item.frames, frames)})})
+    return replace(sample, pretext=item.model_copy(update={"shown": places(item.frames, frames)}))
 
 
 def hidden(sample: Sample) -> bool:

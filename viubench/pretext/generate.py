@@ -45,6 +45,7 @@ from viubench.schema import (
     Task,
     content_hash,
 )
+from viubench.schema.samples import Fields
 from viubench.tasks import templating
 from viubench.video.frames import Pixels, VideoInput
 from viubench.video.sampling import edges
@@ -336,7 +337,7 @@ def sample_of(item: Item, task: Task) -> Sample:
         question=item.question,
         target=target,
         answer_text=item.answer,
-        params=params,
+        params=Fields(item.params),
         pretext=item.params,
         seed=item.seed,
         groups=groups,

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -127,7 +128,7 @@ def read_parquet(path: Path) -> list[Sample]:
         times_seen[sample.id] += 1
         # A question that is there twice counts twice, as it did when the file was published.
         again = "" if times_seen[sample.id] == 1 else f"-{times_seen[sample.id]}"
-        samples.append(sample.model_copy(update={"id": sample.id + again}))
+        samples.append(replace(sample, id=sample.id + again))
     return samples
 
 

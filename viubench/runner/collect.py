@@ -8,22 +8,42 @@ Example:
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from viubench.datasets import download, loader, pretext_items, subtitles
+from viubench.datasets import download, loader, pretext_items, row_files, subtitles
 from viubench.datasets.dataset import Dataset
 from viubench.datasets.download import Progress, silent
+from viubench.datasets.questions import table
+from viubench.datasets.questions.names import expanded, is_questions, own_names, questions_in
+from viubench.datasets.questions.understanding import understand
 from viubench.errors import ViubenchError, did_you_mean
 from viubench.pretext import build, fewer_frames
 from viubench.runner.config import EvalConfig
 from viubench.runner.protocols import protocol_of
 from viubench.schema import Recipe, Sample, Sampling, Suite, Task
+from viubench.scoring import baselines
 from viubench.tasks.registry import Catalogue, Selection, load_task
+from viubench.video.discover import folder_of
+
+log = logging.getLogger("viubench")
 
 LMMS = "lmms:"  # begins the name of a task of the installed lmms-eval
+
+
+@dataclass
+class _Named:
+    """What was named, by kind: tasks and suites of the catalogue, tasks of lmms-eval, folders of items, and tables of
+    questions."""
+
+    ours: list[str] = field(default_factory=list)
+    theirs: list[str] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+    tables: list[Any] = field(default_factory=list)
 
 
 @dataclass
@@ -43,42 +63,20 @@ class Collector:
     datasets: list[Dataset] = field(default_factory=list)
     suites: list[Suite] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    homes: dict[str, Path] = field(default_factory=dict)  # the folders of the user's own task files, by task
     catalogue: Catalogue = field(init=False)
     _known: set[str] = field(default_factory=set)
 
     def collect(self) -> Collector:
         """Every sample of the tasks, suites, folders and lmms-eval tasks that were named; raises ViubenchError for an
         unknown name, missing data, or options that contradict each other."""
-        include, own = list(self.config.include_paths), {}
-        installed = Catalogue(tuple(include))
-        ours: list[str] = []
-        theirs: list[str] = []
-        folders: list[Path] = []
-        for name in self.config.names:
-            if isinstance(name, Task):
-                own[name.task] = name
-                ours.append(name.task)
-            elif name.startswith(LMMS):
-                theirs.append(name.removeprefix(LMMS))
-            # A name of the catalogue is never a folder: one of that name may lie where the command is run.
-            elif installed.knows(name):
-                ours.append(name)
-            elif name.endswith((".yaml", ".yml")):
-                task = load_task(Path(name))
-                own[task.task] = task
-                ours.append(task.task)
-            elif _holds_tasks(Path(name)):
-                include.append(Path(name))
-                ours += Catalogue((Path(name),)).tasks_in(Path(name))
-            elif Path(name).is_dir():
-                folders.append(Path(name))
-            else:
-                ours.append(name)
-        self.catalogue = Catalogue(tuple(include), own)
-        for folder in folders:
+        given = self._sorted()
+        for folder in given.folders:
             self._folder(folder)
-        if ours:
-            named = self.catalogue.resolve(",".join(ours)).limited(self.config.limit)
+        for source in given.tables:
+            self._questions(source)
+        if ours := ",".join(given.ours):
+            named = self.catalogue.resolve(ours).limited(self.config.limit)
             self._known.update(task.task for task in named.tasks)
             selection = named.without(self.config.excluded)
             for task in selection.tasks:  # before anything is fetched or built
@@ -86,17 +84,58 @@ class Collector:
                 if protocol.subtitles:
                     subtitles.require(task, protocol)
             self.suites += selection.suites
-            self._pretext(selection, ",".join(ours))
+            self._pretext(selection, ours)
             self._tables(selection)
-        if theirs:
+        if given.theirs:
             from viubench.datasets.lmms import dataset
 
             pictures = self.out / "pictures"
             self.datasets.append(
-                dataset.read(theirs, include_paths=include, pictures=pictures, limit=self.config.limit)
+                dataset.read(
+                    given.theirs,
+                    include_paths=list(self.catalogue.include_paths),
+                    pictures=pictures,
+                    limit=self.config.limit,
+                )
             )
         self._exclude()
         return self
+
+    def _sorted(self) -> _Named:
+        """The names by kind; makes the catalogue that knows those of the user's own files."""
+        include, own, named = list(self.config.include_paths), {}, _Named()
+        installed = Catalogue(tuple(include))
+        for name in [one for given in self.config.names for one in expanded(given, installed)]:
+            path = Path(name) if isinstance(name, str) else Path()
+            if isinstance(name, Task):
+                own[name.task] = name
+                named.ours.append(name.task)
+            elif not isinstance(name, str):
+                named.tables.append(name)
+            elif name.startswith(LMMS):
+                named.theirs.append(name.removeprefix(LMMS))
+            # A name of the catalogue is never a folder: one of that name may lie where the command is run.
+            elif installed.knows(name):
+                named.ours.append(name)
+            elif name.endswith((".yaml", ".yml")):
+                task = load_task(path)
+                own[task.task], self.homes[task.task] = task, path.parent
+                named.ours.append(task.task)
+            elif is_questions(path):
+                named.tables.append(path)
+            elif _holds_tasks(path):
+                include.append(path)
+                here = Catalogue((path,))
+                self.homes |= {task_name: here.task_files[task_name].parent for task_name in here.tasks_in(path)}
+                named.ours += here.tasks_in(path)
+            elif path.is_dir():
+                tables = questions_in(path)
+                named.tables += tables
+                named.folders += [] if tables else [path]
+            else:
+                named.ours.append(name)
+        self.catalogue = Catalogue(tuple(include), own)
+        return named
 
     def _exclude(self) -> None:
         """Leave out the excluded tasks of what was read, and the suites that they were of."""
@@ -144,15 +183,68 @@ class Collector:
         self._add(built, {entry.task: None if all_of_it else entry.n for entry in selection.recipe.items}, tasks)
 
     def _tables(self, selection: Selection) -> None:
-        """The selection's data sets, from `--data-root` or from the hub into the default data folder."""
+        """The selection's data sets, from `--data-root`, from beside the user's own task file, or from the hub into the
+        default data folder."""
         for task in selection.tasks:
             if task.pretext:
                 continue
             protocol = protocol_of(self.config, self.catalogue, task.protocol)
+            home = self.homes.get(task.task)
             root = self.config.data_folder or download.default_data_root()
-            if self.config.data_folder is None:
+            if home is not None and row_files.has_rows(task, home) and not row_files.has_rows(task, root):
+                root = home
+            elif self.config.data_folder is None:
                 download.ensure(task, root, self.progress)
-            self.datasets.append(loader.read(task, root, self.config.cache, protocol.prompt, told=protocol.subtitles))
+            self._refuse_frames(task)
+            folders = () if home is None else self._folders(row_files.data_folder(task, root), home)
+            self.datasets.append(
+                loader.read(task, root, self.config.cache, protocol.prompt, told=protocol.subtitles, folders=folders)
+            )
+
+    def _questions(self, source: Any) -> None:
+        """The user's own questions: what their table was understood as is told at once."""
+        found = table.read(source, table.embedded())
+        home = Path(found.path).parent if found.path else Path()
+        folders = self._folders(home)
+        known = {name for dataset in self.datasets for name in dataset.tasks} | set(self.catalogue.task_files)
+        name = next(one for one in own_names(found.name, home) if one not in known | self._known)
+        self._known.add(name)
+        if name in self.config.excluded:
+            return
+        own = understand(found, folders, self.config.columns, self.config.answer_kind, name)
+        for line in own.lines:
+            log.info("%s", line)
+        self._refuse_frames(own.task)
+        protocol = protocol_of(self.config, self.catalogue, own.task.protocol)
+        unreadable = [f"{Path(found.path).name}, {row.place}: {row.reason}" for row in found.unreadable]
+        dataset = loader.of_rows(
+            own.task,
+            found.rows,
+            home,
+            self.config.cache,
+            protocol.prompt,
+            told=protocol.subtitles,
+            folders=folders,
+            unreadable=unreadable,
+        )
+        chance = baselines.of(own.task, dataset.samples).chance
+        log.info("  %-9s %d%s", "samples", len(dataset.samples), "" if chance is None else f", chance {chance:.1%}")
+        self.datasets.append(dataset)
+
+    def _folders(self, *homes: Path) -> list[Path]:
+        """Where the videos of the user's own questions may lie; ViubenchError for a folder that is not there."""
+        given = {"--videos": self.config.videos_folder, "--data-root": self.config.data_folder}
+        for option, folder in given.items():
+            if folder is not None and not folder.exists():
+                raise ViubenchError(f"no such folder: {folder}", where=option)
+        return [*(folder_of(folder) for folder in given.values() if folder), *homes]
+
+    def _refuse_frames(self, task: Task) -> None:
+        if task.video and (task.video.frames or task.video.times) and self._sets_sampling:
+            raise ViubenchError(
+                f"the rows of {task.task} choose their frames: --frames, --fps and --set sampling cannot change them",
+                hint="leave the option out, or the column: --columns frames= --columns times=",
+            )
 
     def _build(self, recipe: Recipe, tasks: Mapping[str, Task]) -> Path:
         """Items of the selection in `out/items`; those already there are kept when they are the same build."""

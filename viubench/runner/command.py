@@ -14,7 +14,7 @@ from dataclasses import fields
 from typing import Any
 
 from viubench.engines.base import Engine
-from viubench.runner.config import EvalConfig
+from viubench.runner.config import EvalConfig, is_table
 from viubench.schema import Protocol, Task
 
 NAMES = {"engine_args": "engine_arg"}
@@ -27,6 +27,8 @@ def typed(config: EvalConfig) -> list[str]:
     words = ["viubench", "run"]
     for field in fields(config):
         value = getattr(config, field.name)
+        if is_table(value):  # whose comparison is no truth value
+            return []
         if field.name in NOT_TYPED or value is None or value == field.default:
             continue
         option = f"--{NAMES.get(field.name, FLAGS.get(field.name, field.name))}".replace("_", "-")
@@ -34,7 +36,7 @@ def typed(config: EvalConfig) -> list[str]:
             words.append(option)
             continue
         several = config.names if field.name == "tasks" else _each(value)
-        if any(isinstance(one, Engine | Protocol | Task) for one in several):
+        if any(isinstance(one, Engine | Protocol | Task) or is_table(one) for one in several):
             return []
         texts = [_text(one) for one in several]
         for text in [",".join(texts)] if field.name == "tasks" else texts:

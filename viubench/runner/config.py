@@ -15,15 +15,20 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from viubench.engines.base import Engine
 from viubench.errors import ViubenchError
 from viubench.schema import Protocol, Task
 from viubench.video import cores
 from viubench.video.frame_cache import FrameCache, default_root
+from viubench.video.readers import OWN
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PathLike = str | os.PathLike[str]
+Rows: TypeAlias = "pd.DataFrame | Sequence[Mapping[str, Any]]"
 
 MAX_ERRORS = 0.01
 LEAST = {
@@ -59,13 +64,15 @@ class EvalConfig:
 
     Args:
         model: checkpoint folder, hub id, the server's name of the model, a server's URL, or an `Engine`.
-        tasks: tasks and suites by name (also `lmms:NAME`), YAML files, folders of built items, folders of task files,
-            and `Task` objects, mixed; a text may hold several, separated by commas.
+        tasks: tasks and suites by name (also `lmms:NAME`, or a pattern such as `viubench_ground_*`), YAML files, files
+            of your own questions (JSONL, CSV, TSV, Excel, Parquet, JSON), folders of built items, of task files or of
+            questions, `Task` objects and tables of questions (a DataFrame, or a list of dictionaries), mixed; a text
+            may hold several, separated by commas.
         engine: vllm, hf, server, ray:vllm, ray:hf, random, blind, oracle, an engine of an installed plugin, or an
             `Engine`; by default server where there is a URL, else vllm where it is installed, else hf.
         base_url: OpenAI-compatible endpoints; several share the load.
         replicas: engine processes, a GPU each (`tensor_parallel_size` GPUs each).
-        videos: folder of videos to build pretext items from.
+        videos: folder of videos to build pretext items from; those of your own questions are looked for there too.
         data_root: folder with built items or benchmark data.
         protocol: a protocol by name, YAML file or object, instead of the task's.
         frames: frames of a video, at most.
@@ -88,14 +95,18 @@ class EvalConfig:
         resume: keep the records that are there; False starts the folder again.
         frame_cache: folder of decoded frames.
         frame_cache_gb: gigabytes (10^9 bytes) that it keeps; $VIUBENCH_CACHE_GB or 20 where None.
+        reader: what decodes: pyav, decord, torchcodec, or the fastest whose frames are the same.
         workers: decoding processes, of each replica; by default one for each core that may be used.
         engine_args: settings of the engine; values that are not text are written as JSON.
         deterministic: an answer depends on its request alone; slower.
         include_path: more folders with task files.
+        columns: what columns of your own questions mean, such as {"answer": "gold"}, where their names do not tell.
+        answer_kind: how the answers in them are written: letter, text, index0, index1, number, interval, yes_no, open.
         max_errors: share of media and engine errors in [0, 1] above which the run is invalid.
         price_in: of a million prompt tokens, for the dry run of a server.
         price_out: of a million generated tokens, for the same.
         filmstrips: samples of each task whose frames are kept for the pages.
+        track: trackio, wandb or tensorboard: a tracker that gets progress and scores, on this machine.
         debug: print the engine's own log.
         progress: called as the run goes on.
         argv: the command, for the manifest.
@@ -105,7 +116,7 @@ class EvalConfig:
     """
 
     model: PathLike | Engine | None = None
-    tasks: PathLike | Task | Sequence[PathLike | Task] = ()
+    tasks: PathLike | Task | Rows | Sequence[PathLike | Task | Rows] = ()
     engine: str | Engine | None = None
     base_url: str | Iterable[str] = ()
     replicas: int | None = None
@@ -132,14 +143,18 @@ class EvalConfig:
     resume: bool = True
     frame_cache: PathLike | None = None
     frame_cache_gb: float | None = None
+    reader: str = OWN
     workers: int | None = None
     engine_args: Mapping[str, Any] | None = None
     deterministic: bool = False
     include_path: PathLike | Iterable[PathLike] = ()
+    columns: Mapping[str, str] | None = None
+    answer_kind: str | None = None
     max_errors: float = MAX_ERRORS
     price_in: float | None = None
     price_out: float | None = None
     filmstrips: int = 12
+    track: str | None = None
     debug: bool = False
     progress: Callable[[Progress], None] | None = None
     argv: Sequence[str] = ()
@@ -152,15 +167,16 @@ class EvalConfig:
             raise ViubenchError("the name of the run is empty", where="--name")
 
     @cached_property
-    def names(self) -> tuple[str | Task, ...]:
+    def names(self) -> tuple[str | Task | Rows, ...]:
         """What `tasks` names, one by one."""
-        several = [self.tasks] if isinstance(self.tasks, str | os.PathLike | Task) else self.tasks
-        names: list[str | Task] = []
+        alone = isinstance(self.tasks, str | os.PathLike | Task) or is_table(self.tasks)
+        several: Any = [self.tasks] if alone else self.tasks
+        names: list[str | Task | Rows] = []
         for one in several:
-            if isinstance(one, str) and not Path(one).exists():  # a path may hold a comma
+            if isinstance(one, str) and not os.path.exists(one):  # a path may hold a comma
                 names += [part.strip() for part in one.split(",") if part.strip()]
             else:
-                names.append(one if isinstance(one, Task) else os.fspath(one))
+                names.append(os.fspath(one) if isinstance(one, str | os.PathLike) else one)
         if not names:
             raise ViubenchError("no task was named", hint="for example: --tasks viubench-mini")
         return tuple(names)
@@ -237,7 +253,7 @@ class EvalConfig:
     @cached_property
     def cache(self) -> FrameCache:
         """Where decoded frames are kept."""
-        return FrameCache(self.cache_folder or default_root(), self.cache_bytes)
+        return FrameCache(self.cache_folder or default_root(), self.cache_bytes, self.reader)
 
     @property
     def include_paths(self) -> tuple[Path, ...]:
@@ -247,6 +263,12 @@ class EvalConfig:
 def as_paths(given: PathLike | Iterable[PathLike]) -> tuple[Path, ...]:
     """One path or several."""
     return tuple(map(Path, [given] if isinstance(given, str | os.PathLike) else given))
+
+
+def is_table(tasks: Any) -> bool:
+    """Whether these are questions themselves: a DataFrame, or a list of dictionaries."""
+    rows = isinstance(tasks, list | tuple) and bool(tasks) and all(isinstance(row, Mapping) for row in tasks)
+    return rows or (hasattr(tasks, "to_dict") and hasattr(tasks, "columns"))
 
 
 def _is_url(name: str) -> bool:

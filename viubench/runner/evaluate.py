@@ -168,7 +168,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         spec = ReplicaSpec(
             factory, self.plan, self.out, strips, cache, self.config.cache_bytes, decoders, DECODE_SECONDS, told
         )
-        spec = replace(spec, needs=self.engine.needs)
+        spec = replace(spec, needs=self.engine.needs, reader=self.config.reader)
         with self.layout.transport(spec) as transport:
             replicas = Replicas(self.engine, transport, warn=log.warning)
             self._described = replicas
@@ -234,7 +234,7 @@ def engine_factory(kind: str, config: EvalConfig) -> Callable[[], Engine]:
 
 def plan_run(config: EvalConfig, frames: FrameFormat | None) -> Plan:
     """The plan of a run; its notes are logged."""
-    plan = planning.make_plan(config, config.run_folder, frames, partial(_stage, config))
+    plan = planning.make_plan(config, config.run_folder, frames, partial(stage, config))
     for note in plan.notes:
         log.warning("%s", note)
     return plan
@@ -304,7 +304,7 @@ def log_file(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _stage(config: EvalConfig, what: str) -> Iterator[Callable[[int, int], None]]:
+def stage(config: EvalConfig, what: str) -> Iterator[Callable[[int, int], None]]:
     """A stage of the run for the progress callback."""
     report = config.progress
     yield (lambda done, total: report(Progress(what, done, total))) if report else (lambda done, total: None)

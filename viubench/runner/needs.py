@@ -24,15 +24,14 @@ def needs_of(plan: Plan, lengths: Lengths) -> Needs:
     if len(parsers) > 1:
         hint = "evaluate their tasks in runs of their own, or give one with --set chat.reasoning_parser=NAME"
         raise ViubenchError(f"the protocols name several reasoning parsers: {', '.join(parsers)}", hint=hint)
-    clips = [request for sample in plan.samples for request in frame_requests(sample, plan)]
-    sides = [
-        _sides(resize, len(how.indices) or how.frames) for how, resize in {(how, resize) for *_, how, resize in clips}
-    ]
+    requests = (request for sample in plan.samples for request in frame_requests(sample, plan))
+    shown = {(resize, how.most) for *_, how, resize in requests}
+    sides = [_sides(resize, frames) for resize, frames in shown]
     return Needs(
         tokens=max((length.whole for length in lengths.values()), default=0),
         video=max((length.largest for length in lengths.values()), default=0),
         videos=max((len(sample.clips) for sample in plan.samples), default=1),
-        frames=max((len(how.indices) or how.frames for _, _, how, _ in clips), default=1),
+        frames=max((frames for _, frames in shown), default=1),
         height=max((height for height, _ in sides), default=512),
         width=max((width for _, width in sides), default=512),
         reasoning_parser="".join(parsers),

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from viubench.engines.base import Engine, Request, Response
@@ -196,15 +196,16 @@ def shown(sample: Sample, loaded: Sequence[VideoInput]) -> tuple[VideoInput, ...
 
 
 def frame_requests(sample: Sample, plan: Plan) -> list[FrameRequest]:
-    """Each clip with its sampling: a pretext item fixes its frames, any other sample follows the protocol; none
-    where the file is sent."""
+    """Each clip with its sampling: a pretext item fixes its frames, any other sample follows the protocol, unless it
+    chooses its frames itself; none where the file is sent."""
     root, protocol = plan.roots[sample.task], plan.protocols[sample.task]
     if protocol.media == "file":
         return []
     if sample.pretext is None:
         share = len(sample.clips) if protocol.frame_budget == "per_item" else 1
-        sampling = protocol.sampling.model_copy(update={"frames": max(protocol.sampling.frames // max(share, 1), 1)})
-        return [(root, clip, sampling, protocol.resize) for clip in sample.clips]
+        sampling, frames = protocol.sampling, max(protocol.sampling.frames // max(share, 1), 1)
+        sampling = sampling if frames == sampling.frames else sampling.model_copy(update={"frames": frames})
+        return [(root, clip, clip.sampling or sampling, protocol.resize) for clip in sample.clips]
     second, resize = sample.pretext.other, protocol.resize
     if sample.pretext.shown and (resize.tokens or resize.total_pixels):  # a budget is shared by those that are shown
         most = int(largest(resize, len(sample.pretext.shown)))
@@ -270,4 +271,10 @@ def failed(attempt: Attempt, status: Status, fault: str, detail: str) -> Record:
 
 def _record(attempt: Attempt, status: Status, **more: Any) -> Record:
     own = {name: getattr(attempt.sample, name) for name in ("task", "id", "cluster", "question", "target", "groups")}
-    return Record(status=status, number=attempt.number, **own, **more)
+    return Record(status=status, number=attempt.number, files=_files(attempt.sample), **own, **more)
+
+
+def _files(sample: Sample) -> list[str]:
+    """The names of a sample's video files, for readers; none where `cluster` is one."""
+    names = list(dict.fromkeys(PurePath(clip.path).name for clip in sample.clips if clip.path))
+    return [] if PurePath(sample.cluster).name in names else names

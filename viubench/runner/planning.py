@@ -208,8 +208,7 @@ def entry(task: Task, samples: Sequence[Sample], revision: str) -> tuple[TaskEnt
 
 def samples_hash(samples: Iterable[Sample]) -> str:
     """Hash of all that samples ask, show and count as true, in any order; no video is opened."""
-    own = (sample.model_dump(mode="json", fallback=lambda value: type(value).__name__) for sample in samples)
-    return content_hash(sorted(content_hash(repr(one)) for one in own))
+    return content_hash(sorted(content_hash(repr(sample.plain())) for sample in samples))
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

@@ -30,7 +30,7 @@ THINKING_TOKENS = 2048
 """Fewer tokens than that seldom hold the reasoning and the answer of a model that thinks."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Length:
     """One prompt: its tokens, those of the answer that may be generated, and the bytes of its frames.
 
@@ -79,7 +79,7 @@ def shown(sample: Sample, clips: Sequence[tuple[Shown, bool]]) -> tuple[list[Sho
 
 def _probe(cache: FrameCache, root: Path, clip: Clip, how: Sampling, resize: Resize) -> tuple[Shown, bool]:
     """The video a clip is shown as, as far as the frame cache knows it, and whether it does; opens none."""
-    frames = len(how.indices) if how.kind == "indices" else how.frames
+    frames = how.most
     still = len(clip.frame_files) == 1 and clip.frame_fps is None
     frames = 1 if still else frames
     across = resize.multiple * _pads(resize, frames)
@@ -104,7 +104,7 @@ def measure(
     plan: Plan, cache: FrameCache, counter: Counter | RuleCounter, which: Callable[[Sample], bool] = lambda sample: True
 ) -> Lengths:
     """The prompts of the samples of which `which` is true, in the run's order."""
-    probe = functools.cache(lambda request: _probe(cache, *request))  # many samples have the same clip
+    probe = functools.lru_cache(64)(lambda request: _probe(cache, *request))  # a clip's questions are side by side
     lengths: dict[str, Length] = {}
     for sample in filter(which, loop.in_video_order(plan.samples)):
         videos, exact = shown(sample, [probe(request) for request in pipeline.frame_requests(sample, plan)])
@@ -127,7 +127,7 @@ def frames_beyond(plan: Plan, room: int) -> list[str]:
     most: dict[object, float] = {}
     for sample in plan.samples:
         for root, clip, how, resize in pipeline.frame_requests(sample, plan):
-            frames = len(how.indices) or how.frames
+            frames = how.most
             most[root, clip, how, resize] = 3 * frames * sampling.largest(resize, frames)
     total = sum(most.values())
     if total <= room:
@@ -147,7 +147,7 @@ def doubtful(plan: Plan, taken: Footprint, group: int = 2) -> Callable[[Sample],
         protocol = plan.protocols[sample.task]
         bound = len((sample.question + protocol.chat.system).encode()) + 256 + protocol.decoding.max_tokens
         for _, _, how, resize in pipeline.frame_requests(sample, plan):
-            frames = len(how.indices) if how.kind == "indices" else how.frames
+            frames = how.most
             groups, pads = -(-frames // group), _pads(resize, frames)
             if groups * pads > most:
                 return True

@@ -170,7 +170,7 @@ def contradictions(protocol: Protocol) -> list[str]:
         f"reasoning_budget {chat.reasoning_budget} leaves no answer of max_tokens {decoding.max_tokens}": (
             (chat.reasoning_budget or 0) >= decoding.max_tokens
         ),
-        "sampling.kind indices is of built items alone": sampling.kind == "indices",
+        "sampling.kind indices and times are of single questions": sampling.kind in ("indices", "times"),
     }
     for message, holds in wrong.items():
         if holds:

@@ -64,6 +64,7 @@ def _unique(rows: Iterable[tuple[Any, str]]) -> dict[str, str]:
         try:
             row = json.loads(row) if isinstance(row, str) else row
             name, text = row["id"], row["response"]
+            name = str(name) if isinstance(name, int) else name
         except (KeyError, TypeError, ValueError):
             raise ViubenchError('a line must be {"id": ..., "response": ...}', where=where) from None
         if not isinstance(text, str) or not isinstance(name, str):

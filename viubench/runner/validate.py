@@ -14,6 +14,10 @@ from pathlib import Path
 
 import evaluators
 from evaluators.published import get_rule
+from viubench.datasets import row_files
+from viubench.datasets.questions import table
+from viubench.datasets.questions.names import is_questions
+from viubench.datasets.questions.understanding import understand
 from viubench.errors import ViubenchError
 from viubench.runner.trials import questions
 from viubench.schema import Sample, Suite, Task
@@ -37,8 +41,8 @@ def check_all(names: Sequence[str], catalogue: Catalogue, data_root: Path | None
     for name in dict.fromkeys(tasks) if names else catalogue.task_files:
         where: str | Path | None = catalogue.task_files.get(name)
         try:
-            task = load_task(Path(name)) if name.endswith((".yaml", ".yml")) else catalogue.task(name)
-            problem = fault(task, catalogue, data_root)
+            task, root = _named(name, catalogue)
+            problem = fault(task, catalogue, data_root or root)
         except ViubenchError as error:
             problem, where = error.message + (f" ({error.hint})" if error.hint else ""), error.where
         faults += _say(name, problem, where)
@@ -46,6 +50,20 @@ def check_all(names: Sequence[str], catalogue: Catalogue, data_root: Path | None
         problem = suite_fault(suite, catalogue)
         faults += _say(suite.suite, problem) if problem else 0
     return faults
+
+
+def _named(name: str, catalogue: Catalogue) -> tuple[Task, Path | None]:
+    """A task by name, of a YAML file or of a file of questions, and where its rows lie if that is known."""
+    path = Path(name)
+    if is_questions(path):
+        own = understand(table.read(path, table.embedded()), [path.parent])
+        for line in own.lines:
+            print(f"      {line}")
+        return own.task, path
+    if not name.endswith((".yaml", ".yml")):
+        return catalogue.task(name), None
+    task = load_task(path)
+    return task, path.parent if task.rows and row_files.has_rows(task, path.parent) else None
 
 
 def _say(name: str, problem: str | None, where: str | Path | None = None) -> int:

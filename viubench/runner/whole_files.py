@@ -55,4 +55,4 @@ def _one_whole_video(sample: Sample) -> bool:
     if len(sample.clips) != 1 or sample.pretext is not None:
         return False
     clip = sample.clips[0]
-    return not clip.frame_files and not clip.start and clip.end is None
+    return not clip.frame_files and not clip.start and clip.end is None and clip.sampling is None

@@ -8,7 +8,17 @@ All models forbid unknown keys and are frozen. Fractions are in [0, 1], times in
 """
 
 from viubench.schema.base import Strict, canonical_json, content_hash, utf8
-from viubench.schema.gate import Evidence, GateConfig, GatedMean, GatedRun, GateReport, TaskVerdict, Verdict
+from viubench.schema.gate import (
+    Evidence,
+    FloorEvidence,
+    GateConfig,
+    GatedMean,
+    GatedRun,
+    GateReport,
+    MainRuns,
+    TaskVerdict,
+    Verdict,
+)
 from viubench.schema.imported import FileVerdict, Imported, ImportedFile, Matching
 from viubench.schema.judge import Agreement, Judged, JudgedAnswer, JudgedScore, JudgedTask, Panel
 from viubench.schema.pretext import (
@@ -36,11 +46,8 @@ from viubench.schema.records import (
     SCHEMA_VERSION,
     STATUSES,
     AnswerSpread,
-    Clip,
     Failure,
     FrameInfo,
-    Groups,
-    Item,
     Manifest,
     MergedShard,
     OptionLogprob,
@@ -49,7 +56,6 @@ from viubench.schema.records import (
     RecordState,
     Results,
     RuleResult,
-    Sample,
     ScoredRecord,
     Shard,
     ShownMedia,
@@ -58,6 +64,7 @@ from viubench.schema.records import (
     TaskEntry,
     TaskResult,
 )
+from viubench.schema.samples import Clip, Groups, Item, Sample
 from viubench.schema.tasks import (
     Answers,
     Chat,

@@ -31,9 +31,12 @@ def with_interval(test: str, interval: str) -> str:
     return test if interval == "t" else f"{test}, {interval} interval"
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values give equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def utf8(value: object) -> str:
@@ -44,7 +47,7 @@ def utf8(value: object) -> str:
 def content_hash(value: Any) -> str:
     """First 16 hex digits of the SHA-256 of the canonical JSON of `value` (a model or plain data)."""
     data = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-    return hashlib.sha256(utf8(canonical_json(data)).encode()).hexdigest()[:16]
+    return hashlib.sha256(canonical_json(data).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 def task_frame(tasks: Iterable[tuple[str, BaseModel]]) -> pd.DataFrame:

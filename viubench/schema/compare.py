@@ -13,7 +13,8 @@ from pydantic import Field
 
 from viubench.schema.base import Interval, Strict, task_frame, with_interval
 from viubench.schema.gate import GatedRun
-from viubench.schema.records import Groups, Status
+from viubench.schema.records import Status
+from viubench.schema.samples import Groups
 
 if TYPE_CHECKING:
     import pandas as pd

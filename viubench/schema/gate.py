@@ -39,7 +39,8 @@ class GateConfig(Strict):
     `alpha`: chance of a false alarm, over all gated tasks with `correction: holm`, per task with `none`.
     `informational`: tasks, or suites of them, that are judged and shown but never fail the gate. `on_missing`: what to
     do with a task that one of the runs lacks. `inconclusive`: whether such a verdict fails the gate. `max_errors`:
-    share of a task's samples that may be media or engine errors. `report_only`: nothing fails the gate.
+    share of a task's samples that may be media or engine errors. `report_only`: nothing fails the gate. `floors`: the
+    lowest true score that is good enough, per task; where there are any, these are tested and nothing else.
     """
 
     margins: dict[str, Fraction] = {}
@@ -50,6 +51,7 @@ class GateConfig(Strict):
     inconclusive: Literal["fail", "pass"] = "fail"
     max_errors: Fraction = MAX_ERRORS
     report_only: bool = False
+    floors: Annotated[dict[str, Annotated[float, Field(gt=0, le=1)]], Field(exclude_if=lambda floors: not floors)] = {}
 
     def margin(self, task: str) -> float:
         return self.margins.get(task, self.margins.get(DEFAULT, MARGIN))
@@ -117,6 +119,38 @@ class Evidence(Strict):
         return with_interval(self.test, self.interval)
 
 
+class MainRuns(Strict):
+    """The runs of main behind a floor: their mean, the standard deviation between them, how often a plain `score >=
+    floor` fails where nothing changed, and the highest floor at which that is in alpha of all cases."""
+
+    runs: int
+    score: float
+    deviation: float
+    plain_failures: float
+    plain_floor: float
+
+
+class FloorEvidence(Strict):
+    """A score against its floor (`viubench.stats.floors`): fractions. `score` is the mean of `runs` runs of `n`
+    questions (0 where that is not known), `high` the upper end of its one-sided interval, `alarm` the score below which
+    an alarm is raised, `detectable` the highest true score that is found to be below the floor with 80 % power, and
+    `source` what the error is from."""
+
+    floor: float
+    score: float
+    runs: int
+    n: int
+    se: float
+    degrees: float
+    high: float
+    p_below: float
+    adjusted: float
+    alarm: float | None
+    detectable: float | None
+    source: Literal["runs", "questions", "none"]
+    main: MainRuns | None = None
+
+
 class TaskVerdict(Strict):
     """The verdict on one task, why in a sentence, and what it rests on (nothing for an error)."""
 
@@ -125,6 +159,7 @@ class TaskVerdict(Strict):
     informational: bool
     margin: float
     evidence: Evidence | None = None
+    floor: Annotated[FloorEvidence | None, Field(exclude_if=lambda floor: floor is None)] = None
 
 
 class GatedMean(Strict):
@@ -150,15 +185,17 @@ class GatedRun(Strict):
 
 
 class GateReport(Strict):
-    """`gate.json`; equal runs and equal configuration give equal bytes. `problems` concern whole runs."""
+    """`gate.json`; equal runs and equal configuration give equal bytes. `problems` concern whole runs. A gate of floors
+    may have no `baseline`, and further runs of main and of the candidate in `runs`."""
 
     schema_: Annotated[int, Field(alias="schema")] = GATE_SCHEMA
     viubench: str
     verdict: Verdict
     exit_code: int
     problems: list[str]
-    baseline: GatedRun
+    baseline: GatedRun | None
     candidate: GatedRun
+    runs: Annotated[list[GatedRun], Field(exclude_if=lambda runs: not runs)] = []
     config: GateConfig
     tasks: dict[str, TaskVerdict]
     skipped: dict[str, str]
@@ -179,6 +216,8 @@ class GateReport(Strict):
 
         evidence = [f"evidence.{key}" for key in ("baseline", "candidate", "difference", "ci_low", "ci_high")]
         columns = ["task", "verdict", "margin", *evidence, "reason"]
+        if self.config.floors:
+            columns = ["task", "verdict", *(f"floor.{key}" for key in ("floor", "score", "runs", "alarm")), "reason"]
         table = self.to_frame().reindex(columns=columns).to_html(index=False, float_format="{:.3f}".format, na_rep="")
         problems = "".join(f"<p>{escape(problem)}</p>" for problem in self.problems)
         return f"<p><b>{self.verdict}</b> (exit code {self.exit_code})</p>{problems}{table}"

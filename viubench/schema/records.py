@@ -1,8 +1,8 @@
-"""Items, samples, records, results and the manifest of a run.
+"""Records, results and the manifest of a run.
 
 Example:
-    >>> Clip(path="pour.mp4", start=3.0, end=8.0).frame_files
-    ()
+    >>> OptionLogprob(logprob=-3.0, tokens=2).per_token
+    -1.5
 """
 
 from __future__ import annotations
@@ -11,66 +11,13 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from viubench.schema.base import Interval, Strict, content_hash
+from viubench.schema.base import Interval, Strict
 from viubench.schema.imported import FileVerdict, Imported
-from viubench.schema.pretext import ItemParams
+from viubench.schema.samples import Groups
 from viubench.schema.tasks import EvaluatorSpec, Protocol, Suite
 
 SCHEMA_VERSION = 1
 """Version of the run-folder formats; raised when a reader of an older version could misread a newer file."""
-
-Groups = dict[str, str | tuple[str, ...]]
-"""Group key -> the value (or the several values) of a sample, for breakdowns."""
-
-
-class Item(Strict):
-    """One line of `items.jsonl`: all that is needed to show one pretext question again. The source is never touched."""
-
-    id: str
-    task: str
-    video: str
-    cluster: str
-    seed: int
-    params: ItemParams
-    question: str
-    answer: str
-
-
-class Clip(Strict):
-    """A piece of one video: a file below the media root, or a list of already extracted frames."""
-
-    path: str = ""
-    frame_files: tuple[str, ...] = ()
-    frame_fps: float | None = None
-    start: float | None = None
-    end: float | None = None
-    content: str | None = None
-    """Expected content hash of the file; another one is a `changed` media error."""
-
-
-class Sample(Strict):
-    """One question put to a model.
-
-    `question` is text in which each `<video>` marks the place of the next video. `pretext` and `seed` turn the frames
-    of `clips` into the videos shown. An evaluator reads `target`, `options` and `params`, which hold all of `pretext`.
-    """
-
-    id: str
-    task: str
-    cluster: str
-    clips: tuple[Clip, ...]
-    question: str
-    target: Any
-    answer_text: str
-    options: tuple[str, ...] = ()
-    params: dict[str, Any] = {}
-    pretext: Annotated[ItemParams | None, Field(exclude_if=lambda pretext: pretext is None)] = None
-    seed: int = 0
-    groups: Groups = {}
-
-    def target_hash(self) -> str:
-        return content_hash(self.target)
-
 
 Status = Literal[
     "ok",
@@ -158,6 +105,8 @@ class Record(Strict):
     """Score of the response by each published rule; None where that rule leaves the sample out."""
     groups: Groups = {}
     frames: FrameInfo | None = None
+    files: Annotated[list[str], Field(exclude_if=lambda files: not files)] = []
+    """Names of its video files, where `cluster` is not one; no folders."""
     shown: Annotated[ShownMedia | None, Field(exclude_if=lambda shown: shown is None)] = None
     option_logprobs: Annotated[dict[str, OptionLogprob], Field(exclude_if=lambda options: not options)] = {}
     """Where the answer is the likeliest option: each option of the question."""

@@ -31,17 +31,24 @@ class Sampling(Strict):
     `even`: `frames` instants spread evenly over the middle `middle` share of the video (paper, section 4);
     fewer distinct frames than asked is an error. `fps`: `fps` frames a second, first and last frame included, at most
     `frames` and at least `min_frames` (a short video's are then closer), as far as the video has so many. `qwen`: the
-    same numbers by the rule of qwen-vl-utils, an even count spread over the frame numbers.
+    same numbers by the rule of qwen-vl-utils, an even count spread over the frame numbers. `indices` and `times`: the
+    frames of these numbers, or nearest to these seconds, which an item says itself.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    kind: Literal["even", "fps", "qwen", "indices"] = "even"
+    kind: Literal["even", "fps", "qwen", "indices", "times"] = "even"
     indices: tuple[int, ...] = ()
+    times: Annotated[tuple[float, ...], _unless(())] = ()
     frames: Annotated[int, Field(ge=1, le=100_000)] = 48
     min_frames: Annotated[int, Field(ge=1), _unless(1)] = 1
     middle: Annotated[float, Field(gt=0, le=1)] = 0.9
     fps: Annotated[float, Field(gt=0, le=1000)] = 2.0
+
+    @property
+    def most(self) -> int:
+        """How many frames it chooses at most."""
+        return len(self.indices) or len(self.times) or self.frames
 
 
 class Resize(Strict):
@@ -160,20 +167,23 @@ class Rows(Strict):
 
     `files` are globs below the folder; one without a suffix matches .parquet, .jsonl, .json, .csv and .txt. `adapter`
     names a registered function that turns their content into one flat row per question (`viubench.datasets.adapters`).
-    Rows for which the template `keep` is false are no part of the benchmark. `expected` is the published number.
+    Rows for which the template `keep` is false are no part of the benchmark. `expected` is the published number. Rows
+    that cannot be read stop a run, or with `bad_rows: skip` are left out and told, as long as they are the fewer.
     """
 
     files: Annotated[list[str], Field(min_length=1)]
     adapter: str = ""
     keep: str = ""
     expected: Annotated[int, Field(ge=1)] | None = None
+    bad_rows: Annotated[Literal["refuse", "skip"], _unless("refuse")] = "refuse"
 
 
 class VideoSpec(Strict):
     """Where a row's videos lie; every text is a Jinja template over the row's fields.
 
     `path`: below one of `roots` of the data folder, with one of `extensions` when it is not there as it stands; a list
-    is several videos, empty ones are left out. `start` and `end` (seconds) limit which part is shown. With
+    is several videos, empty ones are left out. `start` and `end` (seconds) limit which part is shown; `frames`
+    (numbers) or `times` (seconds) are the ones to show, as a frame selector chose them, instead of the protocol's. With
     `frame_fps` a path may be a folder of numbered frames. `duration` (seconds), where the row knows it, saves a probe.
     `archives` are globs of the zip and tar files (or their parts) that hold them, `into` the folder they unpack to.
     `subtitles` is the path of the one video's .srt, .vtt or JSON file, for protocols that tell them; its times are
@@ -185,6 +195,8 @@ class VideoSpec(Strict):
     extensions: list[str] = []
     start: str = ""
     end: str = ""
+    frames: Annotated[str, _unless("")] = ""
+    times: Annotated[str, _unless("")] = ""
     duration: str = ""
     frame_fps: Annotated[float, Field(gt=0)] | None = None
     archives: list[str] = []

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
 
 import evaluators
 from evaluators import Evaluator, Scored
 from evaluators.base import NotKnown
 from viubench.schema import Sample, Task
-from viubench.scoring.aggregate import headline, rounded
+from viubench.scoring.aggregate import headline, rounded, units_frame
 from viubench.scoring.frame import scores_frame
 
 
@@ -62,11 +65,16 @@ def _keys(evaluator: Evaluator, sample: Sample) -> list[str]:
 
 
 def _headline(evaluator: Evaluator, samples: Sequence[Sample], texts: Sequence[str], average: str) -> float:
-    rows = []
-    for sample, text in zip(samples, texts, strict=True):
-        answer = evaluator.parse(text, sample)
-        rows.append(Scored(evaluator.score(answer, sample) if answer else {}, sample.cluster, sample.groups))
-    return headline(scores_frame(evaluator.units(rows)), evaluator, average)
+    answers = (evaluator.parse(text, sample) for sample, text in zip(samples, texts, strict=True))
+    scores = (evaluator.score(answer, one) if answer else {} for one, answer in zip(samples, answers, strict=True))
+    if type(evaluator).units is not Evaluator.units:
+        rows = (Scored(scored, one.cluster, one.groups) for one, scored in zip(samples, scores, strict=True))
+        return headline(units_frame(scores_frame(rows), evaluator), evaluator, average)
+    columns: dict[str, Any] = {"cluster": [one.cluster for one in samples]}
+    columns[f"score.{evaluator.unit_metric}"] = [scored.get(evaluator.unit_metric, 0.0) for scored in scores]
+    if average:
+        columns[f"group.{average}"] = [one.groups.get(average) for one in samples]
+    return headline(pd.DataFrame(columns), evaluator, average)
 
 
 def _chance(evaluator: Evaluator, samples: Sequence[Sample], average: str) -> float | None:

@@ -13,6 +13,7 @@ Each key of a mapping is a column of its own too, named with the prefix in `PREF
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -75,9 +76,11 @@ def results_frame(results: Results) -> pd.DataFrame:
     return frame
 
 
-def scores_frame(rows: Sequence[Scored]) -> pd.DataFrame:
+def scores_frame(rows: Iterable[Scored]) -> pd.DataFrame:
     """Scored samples or units as `cluster`, `score.*` and `group.*`."""
-    return pd.DataFrame([_scored_row(row.cluster, row.scores, row.groups) for row in rows])
+    plain = (_scored_row(row.cluster, row.scores, row.groups) for row in rows)
+    frames = [pd.DataFrame(batch) for batch in iter(lambda: list(islice(plain, BATCH)), [])]
+    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0] if frames else pd.DataFrame()
 
 
 def scored_rows(frame: pd.DataFrame) -> list[Scored]:

@@ -122,13 +122,17 @@ def weighted_mean(parts: Sequence[Part], level: float = 0.95) -> Estimate:
     n, error = sum(len(scores) for _, scores, _ in parts), spread(parts)
     if error.clusters == 1:
         return Estimate(value, 0.0, 0.0, 1.0, n, 1)
-    half = t_quantile(level, error.degrees) * error.se
-    low, high = value - half, value + half
-    interval: Interval = "t"
-    if error.se < TINY or not NEAR * half <= value <= 1 - NEAR * half:
-        (low, high), interval = exact(value, error, level), "exact"
+    low, high, interval = ends(value, error, level)
     effect = (error.se / error.independent) ** 2 if error.independent > 0 else 1.0
     return Estimate(value, error.se, low, high, n, error.clusters, effect, interval)
+
+
+def ends(value: float, error: Spread, level: float) -> tuple[float, float, Interval]:
+    """The interval of a mean in [0, 1] with this error, of two videos or more, and how it was made."""
+    half = t_quantile(level, error.degrees) * error.se
+    if error.se >= TINY and NEAR * half <= value <= 1 - NEAR * half:
+        return value - half, value + half, "t"
+    return *exact(value, error, level), "exact"
 
 
 def exact(value: float, error: Spread, level: float) -> tuple[float, float]:

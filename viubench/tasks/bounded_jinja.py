@@ -92,10 +92,12 @@ def size(value: Any) -> int:
     total, inside = 0, [value]
     while inside:
         one = inside.pop()
-        total += len(one) if isinstance(one, str | bytes) else ELEMENT
-        if isinstance(one, dict):
+        total += len(one) if isinstance(one, (str, bytes)) else ELEMENT
+        if isinstance(one, (str, bytes)):
+            pass
+        elif isinstance(one, dict):
             inside += [*one.keys(), *one.values()]
-        elif isinstance(one, list | tuple | set | frozenset):
+        elif isinstance(one, (list, tuple, set, frozenset)):
             inside += one
         elif isinstance(one, int) and one.bit_length() > 4 * MAX_REPEAT:
             raise TooMuch(f"a number has more than {MAX_REPEAT} digits")

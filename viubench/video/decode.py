@@ -13,6 +13,7 @@ picture is kept.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +35,34 @@ class StaleTable(MediaError):
     """The decoder gives other frames than the packets promised: probe again with `count=True`."""
 
 
+class Frames(Protocol):
+    """What takes the frames: an array, or what writes them away one by one; the first one again begins anew."""
+
+    def __setitem__(self, at: int, frame: Pixels, /) -> None: ...
+
+
 def read(
     path: Path, probe: Probe, indices: NDArray[np.int64], size: tuple[int, int], *, name: str | None = None
 ) -> Pixels:
-    """Decode the frames `indices` (int64 [T], in presentation order from 0, any order, repeats allowed) of a video.
+    """The frames `indices` (int64 [T], in presentation order from 0, any order, repeats allowed) of a video.
 
     Returns:
         Pixels uint8 [T, height, width, 3], RGB, at `size` (height, width).
+
+    Raises as `read_into`.
+    """
+    requested = np.unique(indices)
+    _check(probe, requested, size, str(path) if name is None else name)
+    frames = np.empty((len(requested), *size, 3), np.uint8)
+    read_into(frames, path, probe, requested, size, name=name)
+    return frames if np.array_equal(requested, indices) else frames[np.searchsorted(requested, indices)]
+
+
+def read_into(
+    out: Frames, path: Path, probe: Probe, requested: NDArray[np.int64], size: tuple[int, int], *, name: str | None
+) -> None:
+    """Decode the frames `requested` (int64 [T], in presentation order from 0, rising) of a video into `out`, each as
+    Pixels uint8 [height, width, 3], RGB, at `size` (height, width).
 
     Raises:
         MediaError: `corrupt` when a requested frame does not decode or depends on damaged data, `too_large` when the
@@ -48,22 +70,22 @@ def read(
         StaleTable: when `probe` does not describe what the decoder gives.
     """
     shown = str(path) if name is None else name
-    requested = np.unique(indices)
+    _check(probe, requested, size, shown)
+    if saves(probe) and read_sparse(out, path, probe, requested, size, name=shown, threads=cores.share()):
+        return
+    _in_order(out, path, probe, requested, size, shown)
+
+
+def _check(probe: Probe, requested: NDArray[np.int64], size: tuple[int, int], name: str) -> None:
     if requested[0] < 0 or requested[-1] >= probe.frames:
         raise ValueError(f"frames {requested[0]}..{requested[-1]} asked of a video with {probe.frames} frames")
-    needed = len(requested) * size[0] * size[1] * 3
-    if needed > MAX_BYTES:
-        raise MediaError("too_large", shown, f"{len(requested)} frames of {size[1]}x{size[0]} pixels")
-    frames = None
-    if saves(probe):
-        frames = read_sparse(path, probe, requested, size, name=shown, threads=cores.share())
-    if frames is None:
-        frames = _in_order(path, probe, requested, size, shown)
-    return frames if np.array_equal(requested, indices) else frames[np.searchsorted(requested, indices)]
+    if len(requested) * size[0] * size[1] * 3 > MAX_BYTES:
+        raise MediaError("too_large", name, f"{len(requested)} frames of {size[1]}x{size[0]} pixels")
 
 
-def _in_order(path: Path, probe: Probe, requested: NDArray[np.int64], size: tuple[int, int], name: str) -> Pixels:
-    out = np.empty((len(requested), *size, 3), np.uint8)
+def _in_order(
+    out: Frames, path: Path, probe: Probe, requested: NDArray[np.int64], size: tuple[int, int], name: str
+) -> None:
     place = {int(index): at for at, index in enumerate(requested)}
     numbers = {int(pts): index for index, pts in enumerate(probe.pts)}
     spans: dict[int, Span] = {}
@@ -85,7 +107,7 @@ def _in_order(path: Path, probe: Probe, requested: NDArray[np.int64], size: tupl
                     break
     bad = [index for index in place if index not in spans or decoder.doubted(spans[index])]
     if not bad:
-        return out
+        return
     if not decoder.faults:
         raise StaleTable("corrupt", name, f"frame {bad[0]} of {probe.frames} is missing")
     raise MediaError("corrupt", name, f"frame {bad[0]} at {probe.times[bad[0]]:.2f} s does not decode cleanly")

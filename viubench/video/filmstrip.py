@@ -21,8 +21,8 @@ from viubench.schema import content_hash, utf8
 from viubench.storage import atomic
 from viubench.video.frames import VideoInput
 
-HEIGHT = 72
-"""Height of a strip in pixels."""
+HEIGHT = 216
+"""Most pixels of a strip's height; lower frames stay as they are."""
 
 LONGEST = 200
 """Characters of a strip's name; systems take 255 bytes."""
@@ -52,12 +52,13 @@ def strip_path(run: Path, record_id: str) -> Path:
 
 
 def write(path: Path, videos: Sequence[VideoInput]) -> None:
-    """Write the frames of `videos`, joined in the order shown, `HEIGHT` pixels high; equal frames give equal bytes.
-    ValueError where there is no frame."""
+    """Write the frames of `videos`, joined in the order shown, at most `HEIGHT` pixels high; equal frames give equal
+    bytes. ValueError where there is no frame."""
     pixels = [frame for video in videos for frame in video.pixels]
     if not pixels:
         raise ValueError("a filmstrip needs at least one frame")
-    row = np.concatenate([_thumbnail(pixels[k]) for k in positions(len(pixels))], axis=1)
+    height = min(HEIGHT, *map(len, pixels))
+    row = np.concatenate([_thumbnail(pixels[k], height) for k in positions(len(pixels))], axis=1)
     done, data = cv2.imencode(".jpg", cv2.cvtColor(row, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
         raise ValueError(f"cannot encode a strip of {row.shape[1]} x {row.shape[0]} pixels")
@@ -65,7 +66,7 @@ def write(path: Path, videos: Sequence[VideoInput]) -> None:
     atomic.write(path, data.tobytes())
 
 
-def _thumbnail(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _thumbnail(frame: NDArray[np.uint8], tall: int) -> NDArray[np.uint8]:
     height, width = frame.shape[:2]
-    wide = min(max(1, round(width * HEIGHT / height)), _WIDEST)
-    return np.asarray(cv2.resize(frame, (wide, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+    wide = min(max(1, round(width * tall / height)), _WIDEST)
+    return np.asarray(cv2.resize(frame, (wide, tall), interpolation=cv2.INTER_AREA), np.uint8)

@@ -5,7 +5,7 @@ Example:
     cache.get(Clip(path="pour.mp4"), Path("videos"), Sampling(), Resize()).pixels.shape
     # (48, 384, 672, 3)
 
-One folder holds `<key>.frames` (a line of JSON behind its hash, then the raw pixels), `tables/` (probes), `contents/`
+One folder holds `<key>.frames` (see `viubench.video.entries`), `tables/` (probes), `contents/`
 (file hashes) and `groups/` (which entries show one file). A missing entry is copied from one that holds all its frames,
 if there is one.
 A key hashes the file's bytes and everything that decides what is shown, so an entry is never out of date. Files appear
@@ -15,12 +15,10 @@ whole (written aside, then renamed), so that processes can share the folder.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +30,21 @@ from platformdirs import user_cache_path
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling, canonical_json
 from viubench.storage import atomic
-from viubench.video import content_hash, decode, sampling
+from viubench.video import content_hash, decode, entries, sampling
 from viubench.video.eviction import Entry, victims
 from viubench.video.frames import IMAGES, STILL, Pixels, VideoInput
 from viubench.video.pixels import picture, resized
 from viubench.video.probe import Probe, probe
+from viubench.video.readers import OWN, Readers
 
 READER_VERSION = 1
 """Raised whenever the same file and the same settings would give other pixels or other times."""
+
+TRIES = 3
+"""How often frames are decoded that other processes evict at once."""
+
+FACTS = ("fps", "indices", "times", "total", "duration", "reader", "source")
+"""What an entry says of its pixels."""
 
 LEFT_SECONDS = 3600.0
 """A file that has been written aside for so long was left by a writer that was killed."""
@@ -49,6 +54,7 @@ USED = {
     "fps": {"frames", "fps", "min_frames"},
     "qwen": {"frames", "fps", "min_frames"},
     "indices": {"indices"},
+    "times": {"times"},
 }
 
 
@@ -68,10 +74,14 @@ def default_bytes() -> int:
 
 class FrameCache:
     """Frames on disk in the folder `root`: the entries together take at most `max_bytes` (`default_bytes` by default),
-    but the newest one is always kept; which ones go says `viubench.video.eviction`."""
+    but the newest one is always kept; which ones go says `viubench.video.eviction`. `reader` names the library that
+    decodes (`viubench.video.readers`); `notes` says where it could not be used."""
 
-    def __init__(self, root: Path, max_bytes: int | None = None) -> None:
+    def __init__(self, root: Path, max_bytes: int | None = None, reader: str = OWN) -> None:
         self.root = Path(root)
+        self.notes: set[str] = set()
+        self._readers = Readers(reader, self.root)
+        self._apart = {} if reader == OWN else {"library": reader}  # which notices no damage
         self.max_bytes = default_bytes() if max_bytes is None else max_bytes
         try:
             for folder in (self.root, self.root / "tables", self.root / "contents"):
@@ -91,13 +101,19 @@ class FrameCache:
         """
         content = self.content(clip, root)
         key = self.key(content, clip, sampling, resize)
-        video = self.load(key)
-        if video is None:
-            decoded = self._decode(clip, root, sampling, resize, content)
-            self._write(key, decoded)
-            # Another process may have evicted it already.
-            video = self.load(key) or replace(decoded, key=key)
-        return video
+        for _ in range(TRIES):
+            if (video := self.load(key)) is not None:
+                return video
+            self._fill(key, clip, root, sampling, resize, content)  # another process may evict it at once
+        raise self.too_small()
+
+    def too_small(self) -> ViubenchError:
+        """What to raise where entries go faster than they come."""
+        return ViubenchError(
+            "the frame cache is too small for the videos in flight",
+            where="--frame-cache-gb",
+            hint=f"it keeps {self.max_bytes / 1e9:g} GB; give it more room",
+        )
 
     def ensure_all(
         self, selections: Sequence[tuple[Clip, Sampling]], root: Path, resize: Resize
@@ -115,14 +131,16 @@ class FrameCache:
                 continue
             key = self.key(content, clip, how, resize)
             outcomes.append(key)
-            if not self._whole(key):  # its pixels are proven by who loads them
+            if not entries.is_whole(self._path(key)):  # its pixels are proven by who loads them
                 missing[key] = (clip, how)
         together = self._together(missing, root, resize, content) if len(missing) > 1 else {}
         faults: dict[str, MediaError] = {}
         for key, (clip, how) in missing.items():
             try:
-                video = together.get(key) or self._decode(clip, root, how, resize, content)
-                self._write(key, video)
+                if video := together.get(key):
+                    self._write(key, video)
+                else:
+                    self._fill(key, clip, root, how, resize, content)
             except MediaError as error:
                 faults[key] = error
         return [faults.get(one, one) if isinstance(one, str) else one for one in outcomes]
@@ -147,9 +165,13 @@ class FrameCache:
             for size in dict.fromkeys(sizes.values()):
                 own = {key: chosen[key] for key in chosen if sizes[key] == size}
                 union = np.unique(np.concatenate(list(own.values())))
-                pixels = self._frames(path, name, facts, union, size, content)
+                pixels = np.empty((len(union), *size, 3), np.uint8)
+                reader = self._frames(pixels, path, name, facts, union, size, content)
                 videos |= {
-                    key: _from_file(pixels[np.searchsorted(union, indices)], facts, indices, content)
+                    key: VideoInput(
+                        pixels[np.searchsorted(union, indices)],
+                        **_shown(indices, facts.times, facts.fps, facts.duration, reader, content),
+                    )
                     for key, indices in own.items()
                 }
         except MediaError:
@@ -165,6 +187,7 @@ class FrameCache:
             "sampling": sampling.model_dump(mode="json", include={"kind"} | USED[sampling.kind]),
             "resize": resize.model_dump(mode="json"),
             "reader": READER_VERSION,
+            **self._apart,
         }
         return str(blake3(canonical_json(parts).encode()).hexdigest(length=16))
 
@@ -192,46 +215,7 @@ class FrameCache:
 
     def load(self, key: str) -> VideoInput | None:
         """The entry `key`, pixels mapped read-only; None when it is not there or damaged (it is removed then)."""
-        path = self._path(key)
-        try:
-            with path.open("rb") as file:
-                head = _head(file.readline())
-                shape, checksum = tuple(head.pop("shape")), head.pop("checksum")
-                pixels = np.asarray(np.memmap(file, np.uint8, "r", offset=file.tell(), shape=shape))
-            head["indices"], head["times"] = tuple(head["indices"]), tuple(head["times"])
-            video = VideoInput(pixels, **head, key=key)
-            if video.checksum != checksum:
-                raise ValueError("damaged pixels")
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            path.unlink(missing_ok=True)
-            return None
-        with contextlib.suppress(OSError):  # a read-only cache has no order to keep
-            os.utime(path)
-        return video
-
-    def _held(self, key: str) -> tuple[int, list[int]] | None:
-        """Total and indices in the header of an entry, its pixels unread; None when it is not there or damaged."""
-        try:
-            with self._path(key).open("rb") as file:
-                head = _head(file.readline())
-            return head["total"], head["indices"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def _whole(self, key: str) -> bool:
-        """Whether an entry is there, as long as its header says; it counts as used. Its pixels are not read."""
-        path = self._path(key)
-        try:
-            with path.open("rb") as file:
-                line = file.readline()
-                whole = bool(len(line) + math.prod(_head(line)["shape"]) == os.fstat(file.fileno()).st_size)
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
-        with contextlib.suppress(OSError):  # a read-only cache has no order to keep
-            os.utime(path)
-        return whole
+        return entries.load(self._path(key))
 
     def _path(self, key: str) -> Path:
         return self.root / f"{key}.frames"
@@ -239,7 +223,7 @@ class FrameCache:
     def _group(self, content: str, size: tuple[int, ...]) -> Path:
         """Where the entries of one file at one size are noted as empty files, for frames of one may be frames of
         another; a note without an entry is harmless."""
-        parts = {"content": content, "size": size, "reader": READER_VERSION}
+        parts = {"content": content, "size": size, "reader": READER_VERSION, **self._apart}
         return self.root / "groups" / str(blake3(canonical_json(parts).encode()).hexdigest(length=16))
 
     def _table(self, content: str) -> Path:
@@ -253,17 +237,21 @@ class FrameCache:
             content_hash.save_probe(known, table)
         return known
 
-    def _decode(self, clip: Clip, root: Path, how: Sampling, resize: Resize, content: str) -> VideoInput:
+    def _fill(self, key: str, clip: Clip, root: Path, how: Sampling, resize: Resize, content: str) -> None:
+        """Decode a clip into the entry `key`; raises MediaError."""
         located = content_hash.located(clip, root)
         if clip.frame_files:
-            return _from_images(clip, located, how, resize, content)
+            self._write(key, _from_images(clip, located, how, resize, content))
+            return
         name, path = located[0]
         for count in (False, True):
             facts = self._probe(path, name, content, count=count)
             try:
                 chosen = sampling.choose(facts.times, facts.duration, how, clip.start, clip.end, name=name)
                 size = sampling.fit(facts.height, facts.width, resize, len(chosen))
-                pixels = self._frames(path, name, facts, chosen, size, content)
+                with self._writing(key, len(chosen), size, content) as entry:
+                    reader = self._frames(entry, path, name, facts, chosen, size, content)
+                    entry.finish(_shown(chosen, facts.times, facts.fps, facts.duration, reader, content))
                 break
             except decode.StaleTable:
                 if count:
@@ -273,31 +261,54 @@ class FrameCache:
                     why = f"{facts.faults} damaged packets; {error.detail}"
                     raise MediaError("corrupt", name, why) from error
                 raise
-        return _from_file(pixels, facts, chosen, content)
 
     def _frames(
-        self, path: Path, name: str, facts: Probe, chosen: NDArray[np.int64], size: tuple[int, int], content: str
-    ) -> Pixels:
-        """Pixels of the chosen frames: from another entry that holds them all, else decoded."""
+        self,
+        out: decode.Frames,
+        path: Path,
+        name: str,
+        facts: Probe,
+        chosen: NDArray[np.int64],
+        size: tuple[int, int],
+        content: str,
+    ) -> str:
+        """Put the chosen frames there, from another entry that holds them all, else decoded; what decoded them."""
+        rising = np.unique(chosen)
+        if not np.array_equal(rising, chosen):  # they are decoded as they come
+            pixels = np.empty((len(rising), *size, 3), np.uint8)
+            reader = self._frames(pixels, path, name, facts, rising, size, content)
+            for at, place in enumerate(np.searchsorted(rising, chosen)):
+                out[at] = pixels[place]
+            return reader
         for note in sorted(self._group(content, size).glob("*")):
-            held = self._held(note.name)  # reading the header does not count as use
+            held = entries.held(self._path(note.name))
             if held is None:
                 note.unlink(missing_ok=True)
             elif held[0] == facts.frames and (places := sampling.places(chosen, held[1])) is not None:
                 video = self.load(note.name)
                 if video is not None:
-                    return video.pixels[places]
-        return decode.read(path, facts, chosen, size, name=name)
+                    for at, place in enumerate(places):
+                        out[at] = video.pixels[place]
+                    return video.reader
+        reader, why = self._readers.read(out, path, facts, chosen, size, name=name)
+        self.notes |= {why} - {""}
+        return reader
 
     def _write(self, key: str, video: VideoInput) -> None:
-        names = ("fps", "indices", "times", "total", "duration", "reader", "source")
-        head: dict[str, Any] = {name: getattr(video, name) for name in names}
-        head |= {"shape": video.pixels.shape, "checksum": video.checksum}
-        line = content_hash.sealed(json.dumps(head).encode()) + b"\n"
+        group = "" if video.reader in (IMAGES, STILL) else video.source
+        with self._writing(key, len(video), video.pixels.shape[1:3], group) as entry:
+            for at, frame in enumerate(video.pixels):
+                entry[at] = frame
+            entry.finish({name: getattr(video, name) for name in FACTS})
+
+    @contextlib.contextmanager
+    def _writing(self, key: str, frames: int, size: tuple[int, ...], content: str) -> Iterator[entries.Entry]:
+        """A new entry; its frames may be those of others of the file `content`, "" for one that is no video."""
         try:
-            atomic.write(self._path(key), line, np.ascontiguousarray(video.pixels).data)
-            if video.reader not in (IMAGES, STILL):
-                group = self._group(video.source, video.pixels.shape[1:3])
+            with entries.written(self._path(key), frames, (size[0], size[1])) as entry:
+                yield entry
+            if content:
+                group = self._group(content, size)
                 group.mkdir(parents=True, exist_ok=True)
                 (group / key).touch()
             self._evict(keep=key)
@@ -306,42 +317,24 @@ class FrameCache:
 
     def _evict(self, keep: str) -> None:
         """Remove what killed writers left, and what is too much; mapped entries stay readable."""
-        entries = []
+        kept = []
         for path in self.root.iterdir():
             with contextlib.suppress(FileNotFoundError):  # removed by another process
                 if path.suffix == ".frames":
                     info = path.stat()
-                    entries.append(Entry(path.name, info.st_size, info.st_mtime))
+                    kept.append(Entry(path.name, info.st_size, info.st_mtime))
                 elif path.name.endswith(atomic.ASIDE) and time.time() - path.stat().st_mtime > LEFT_SECONDS:
                     path.unlink()
-        for name in victims(entries, self.max_bytes, time.time(), keep=self._path(keep).name):
+        for name in victims(kept, self.max_bytes, time.time(), keep=self._path(keep).name):
             (self.root / name).unlink(missing_ok=True)
 
 
-def _head(line: bytes) -> dict[str, Any]:
-    """The first line of an entry; ValueError where it is not the one that was written."""
-    head = content_hash.opened(line.rstrip(b"\n"))
-    if head is None:
-        raise ValueError("damaged header")
-    fields: dict[str, Any] = json.loads(head)
-    return fields
-
-
-def _video(
-    pixels: Pixels,
-    chosen: NDArray[np.int64],
-    times: sampling.Seconds,
-    fps: float,
-    duration: float,
-    reader: str,
-    content: str,
-) -> VideoInput:
-    shown = tuple(times[chosen].tolist())
-    return VideoInput(pixels, fps, tuple(chosen.tolist()), shown, len(times), duration, reader, content)
-
-
-def _from_file(pixels: Pixels, facts: Probe, chosen: NDArray[np.int64], content: str) -> VideoInput:
-    return _video(pixels, chosen, facts.times, facts.fps, facts.duration, "pyav", content)
+def _shown(
+    chosen: NDArray[np.int64], times: sampling.Seconds, fps: float, duration: float, reader: str, source: str
+) -> dict[str, Any]:
+    """What a `VideoInput` of the chosen frames says beside its pixels."""
+    values = fps, tuple(chosen.tolist()), tuple(times[chosen].tolist()), len(times), duration, reader, source
+    return dict(zip(FACTS, values, strict=True))
 
 
 def _from_images(
@@ -368,7 +361,7 @@ def _from_images(
     height, width = read(0).shape[:2]
     size = sampling.fit(height, width, resize, len(chosen))
     pixels = np.stack([resized(read(index), size) for index in chosen.tolist()])
-    return _video(pixels, chosen, times, fps, duration, STILL if still else IMAGES, content)
+    return VideoInput(pixels, **_shown(chosen, times, fps, duration, STILL if still else IMAGES, content))
 
 
 def _unusable(root: Path, error: OSError) -> ViubenchError:

@@ -38,7 +38,8 @@ class VideoInput:
             the first frame's.
         total: number of frames of the source that really decode.
         duration: seconds of the source that really decode (> 0).
-        reader: what decoded it, for the record: "pyav", "images" (a list of frames), STILL (one picture).
+        reader: what decoded it, for the record: "pyav", "decord", "torchcodec", "images" (a list of
+            frames), STILL (one picture).
         source: content hash of the file (hex), "" when created in memory.
     """
 

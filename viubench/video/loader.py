@@ -11,6 +11,7 @@ video) is read once for all of them. Questions in flight together that show the 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import Future
@@ -19,12 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from viubench.errors import MediaError, ViubenchError
+from viubench.errors import MediaError
 from viubench.schema import Clip, Resize, Sampling
 from viubench.video import sampling
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 from viubench.video.process_pool import KillablePool
+
+log = logging.getLogger("viubench")
 
 FrameRequest = tuple[Path, Clip, Sampling, Resize]
 """A clip below its media root, and which of its frames are shown at what size."""
@@ -50,6 +53,7 @@ class Media:
     _expected: dict[tuple[Path, str, Resize], list[FrameRequest]] = field(default_factory=dict)
     _shown: WeakValueDictionary[str, VideoInput] = field(default_factory=WeakValueDictionary)
     _loading: dict[str, asyncio.Future[VideoInput | None]] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
 
     async def video(self, request: FrameRequest) -> VideoInput:
         """The frames of one clip, decoded by a worker process unless the cache holds them; raises MediaError."""
@@ -59,11 +63,7 @@ class Media:
             if video is not None:
                 return self._shown.setdefault(key, video)
             self._in_flight.pop(request, None)  # evicted by other videos since it was decoded
-        raise ViubenchError(
-            "the frame cache is too small for the videos in flight",
-            where="--frame-cache-gb",
-            hint=f"it keeps {self.cache.max_bytes / 1e9:g} GB; give it more room",
-        )
+        raise self.cache.too_small()
 
     async def _load(self, key: str) -> VideoInput | None:
         """An entry of the cache; concurrent questions of one video check its pixels once."""
@@ -127,6 +127,9 @@ class Media:
             if error is None:
                 self.decode_seconds += done.result().seconds
                 self.decoded += 1
+                for note in sorted(done.result().notes - self._told):
+                    log.warning("%s", note)
+                self._told |= done.result().notes
             for key, outcome in zip(keys, outcomes, strict=True):
                 if not key.set_running_or_notify_cancel():  # the run has ended meanwhile
                     continue
@@ -138,22 +141,24 @@ class Media:
 
 @dataclass(frozen=True)
 class Filled:
-    """What a worker did with one file: for each selection its cache key or its fault, and the seconds it took."""
+    """What a worker did with one file: for each selection its cache key or its fault, the seconds it took, and why the
+    reader asked for was not used."""
 
     keys: list[str | MediaError]
     seconds: float
+    notes: frozenset[str] = frozenset()
 
 
 def fill(cache: FrameCache, root: Path, selections: Sequence[tuple[Clip, Sampling]], resize: Resize) -> Filled:
     """In a worker process: decode selections of one file into the frame cache."""
     started = time.perf_counter()
     keys = cache.ensure_all(selections, root, resize)
-    return Filled(keys, time.perf_counter() - started)
+    return Filled(keys, time.perf_counter() - started, frozenset(cache.notes))
 
 
 def _weight(how: Sampling, resize: Resize) -> float:
     """The frames of one request, at most."""
-    frames = len(how.indices) or how.frames
+    frames = how.most
     return frames * max(1.0, sampling.largest(resize, frames) / 512**2)
 
 

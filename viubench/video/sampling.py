@@ -57,6 +57,10 @@ def choose(
             top = f"frame {chosen.max()}" if len(chosen) else "no frame"
             raise MediaError("changed", name, f"{top} asked of a video with {len(times)} frames")
         return chosen
+    if sampling.kind == "times":
+        if max(sampling.times) > duration:
+            raise MediaError("too_short", name, f"the frame at {max(sampling.times):g} s asked of {duration:.2f} s")
+        return np.unique(_nearest(times, np.asarray(sampling.times, np.float64)))
     low, high = max(start or 0.0, 0.0), min(duration if end is None else end, duration)
     inside = np.flatnonzero((times >= low) & (times < high))
     if len(inside) == 0:

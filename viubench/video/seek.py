@@ -1,8 +1,7 @@
 """Frames by the shortest safe way: from the key frame before each, without the pictures nothing else is made from.
 
 Example:
-    frames = read_sparse(path, probe(path), np.array([0, 2400, 48000]), (384, 672), name="film.mp4")
-
+    read_sparse(frames, path, probe(path), np.array([0, 2400, 48000]), (384, 672), name="film.mp4")
 
 What is left out cannot change a pixel of what is kept: groups of pictures in which no frame is requested, the end of a
 group after its last requested frame, and unrequested H.264 pictures that the stream itself marks as never referred to.
@@ -23,7 +22,6 @@ from numpy.typing import NDArray
 from viubench.errors import MediaError
 from viubench.video.container import opened
 from viubench.video.decoder import AHEAD, Decoder
-from viubench.video.frames import Pixels
 from viubench.video.keyframes import is_disposable
 from viubench.video.pixels import ToRGB, resized, turned
 from viubench.video.probe import Probe
@@ -41,11 +39,10 @@ def saves(probe: Probe) -> bool:
 
 
 def read_sparse(
-    path: Path, probe: Probe, requested: Indices, size: tuple[int, int], *, name: str, threads: int = 1
-) -> Pixels | None:
-    """The frames `requested` (rising numbers, int64 [T]) of a video, equal bit by bit to those of a decode in order
-    whatever the number of `threads`: uint8 [T, height, width, 3]; None in doubt."""
-    out = np.empty((len(requested), *size, 3), np.uint8)
+    out: Any, path: Path, probe: Probe, requested: Indices, size: tuple[int, int], *, name: str, threads: int = 1
+) -> bool:
+    """Put the frames `requested` (rising numbers, int64 [T]) of a video into `out` (a `decode.Frames`), equal bit by
+    bit to those of a decode in order whatever the number of `threads`; False in doubt."""
     convert = ToRGB()
     at = 0
     try:
@@ -55,8 +52,8 @@ def read_sparse(
                 out[at] = resized(turned(convert(frame), probe.rotation), size)
                 at += 1
     except (_Doubt, MediaError, av.FFmpegError):
-        return None
-    return out if at == len(requested) else None
+        return False
+    return at == len(requested)
 
 
 class _SparseReader:

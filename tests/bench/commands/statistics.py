@@ -1,4 +1,4 @@
-"""`python -m tests.bench stats`: intervals and the gate against simulation.
+"""`python -m tests.bench stats` and `floors`: intervals, the gate and its floors against simulation.
 
 Example:
     python -m tests.bench stats --runs 200
@@ -15,21 +15,35 @@ from viubench.cli import files
 from viubench.errors import Exit
 
 if TYPE_CHECKING:
-    from tests.bench.simulation import OutcomeRow
+    from tests.bench.simulation import Experiment, OutcomeRow
 
 
-def stats(
-    runs: Annotated[int, typer.Option(min=1, help="How often each experiment is drawn.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal tables.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
-) -> None:
+Runs = Annotated[int, typer.Option(min=1, help="How often each experiment is drawn.")]
+Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal tables.")]
+Json = Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+
+
+def stats(runs: Runs = 2000, seed: Seed = 0, json: Json = None, quiet: Quiet = False) -> None:
     """Try intervals and the gate on drawn runs of known truth: exit 1 when a bound is broken beyond chance."""
-    from tests.bench.simulation import experiments, simulate
+    from tests.bench.simulation import experiments
+
+    _try(experiments(), runs, seed, json, quiet)
+
+
+def floors(runs: Runs = 2000, seed: Seed = 0, json: Json = None, quiet: Quiet = False) -> None:
+    """Try the gate of floors, and what its plans promise, in the same way."""
+    from tests.bench.simulation import floors
+
+    _try(floors.experiments(), runs, seed, json, quiet)
+
+
+def _try(tried: list[Experiment], runs: int, seed: int, json: Path | None, quiet: bool) -> None:
+    from tests.bench.simulation import simulate
     from viubench.cli.progress import bar
 
     with bar("simulating", quiet=quiet) as progress:
-        rows = simulate(experiments(), runs, seed, progress)
+        rows = simulate(tried, runs, seed, progress)
     print(_table(rows, runs, seed))
     if json is not None:
         files.write(json, _json(rows, runs, seed), "--json")

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from openpyxl import Workbook
 
+from viubench.datasets.tables import Unreadable
 from viubench.errors import ViubenchError
-from viubench.imports.answers import Unreadable
 from viubench.imports.importing import Source
 
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".xlsx", ".pkl", ".eval", ".parquet")

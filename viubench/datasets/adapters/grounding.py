@@ -97,7 +97,8 @@ def _lines(file: RowFile) -> Iterator[Query]:
             continue
         match = _LINE.fullmatch(line.strip())
         if match is None:
-            raise ViubenchError(f"not a line VIDEO start end##sentence: {line!r:.80}", where=f"{file.path}:{number}")
+            where = f"{file.folder / file.path}:{number}"
+            raise ViubenchError(f"not a line VIDEO start end##sentence: {line!r:.80}", where=where)
         yield match[1], [float(match[2]), float(match[3])], match[4].strip()
 
 

@@ -75,16 +75,20 @@ def adapt(files: Sequence[RowFile]) -> Iterator[dict[str, Any]]:
         whole = _has(file.folder, source.whole) and not _has(file.folder, source.converted)
         for index, row in enumerate(file.content):
             cuts = source.cut and whole
-            yield row | {
-                "task": file.stem,
-                "source": source.whole.partition("/")[0],
-                "path": f"{source.whole if whole else source.converted}/{row['video']}",
-                "start": row["start"] if cuts else None,
-                "end": row["end"] if cuts else None,
-                "options": lettered(row["candidates"]),
-                "letter": letter_of(row["candidates"], row["answer"]),
-                **file.place(index),
-            }
+            try:
+                yield row | {
+                    "task": file.stem,
+                    "source": source.whole.partition("/")[0],
+                    "path": f"{source.whole if whole else source.converted}/{row['video']}",
+                    "start": row["start"] if cuts else None,
+                    "end": row["end"] if cuts else None,
+                    "options": lettered(row["candidates"]),
+                    "letter": letter_of(row["candidates"], row["answer"]),
+                    **file.place(index),
+                }
+            except (KeyError, TypeError, ValueError) as error:
+                lacks = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+                raise ValueError(f"{file.path}, row {index}: {lacks}") from None
 
 
 def _has(folder: Path, source: str) -> bool:

@@ -19,7 +19,7 @@ import io
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
@@ -210,4 +210,4 @@ def _below(sample: Sample, root: Path) -> Sample:
         path = os.path.relpath(clip.path, root) if clip.path else ""
         return clip.model_copy(update={"path": path, "frame_files": frames})
 
-    return sample.model_copy(update={"clips": tuple(map(below, sample.clips))})
+    return replace(sample, clips=tuple(map(below, sample.clips)))

@@ -7,10 +7,10 @@ Example:
 
 from __future__ import annotations
 
+from viubench.datasets.tables.rows import Fields
 from viubench.errors import ViubenchError, did_you_mean
 from viubench.imports.formats import columns, evalscope, inspect_ai, lm_eval, lmms_eval, qwen, vlmevalkit
 from viubench.imports.formats.base import Format
-from viubench.imports.rows import Fields
 
 FORMATS: dict[str, Format] = {
     one.name: one

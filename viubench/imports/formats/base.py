@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from viubench.imports.answers import About, FileAnswer, Unreadable
-from viubench.imports.rows import Fields
+from viubench.datasets.tables import Unreadable
+from viubench.datasets.tables.rows import Fields
+from viubench.imports.answers import About, FileAnswer
 
 
 def _nothing(row: Fields, path: Path) -> About:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from viubench.datasets.tables import Unreadable
+from viubench.datasets.tables.rows import Fields
 from viubench.errors import ViubenchError
 from viubench.imports import values
-from viubench.imports.answers import About, FileAnswer, Unreadable
+from viubench.imports.answers import About, FileAnswer
 from viubench.imports.formats.base import Format
 from viubench.imports.formats.lmms_eval import IDS, QUESTIONS, SCORES, VIDEOS
-from viubench.imports.rows import Fields
 
 USUAL: dict[str, tuple[str, ...]] = {
     "response": ("response", "prediction", "pred", "output", "model_output", "model_response", "model_answer",

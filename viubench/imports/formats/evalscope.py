@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from viubench.datasets.tables import Unreadable
+from viubench.datasets.tables.rows import Fields
 from viubench.imports import values
-from viubench.imports.answers import About, FileAnswer, Unreadable
+from viubench.imports.answers import About, FileAnswer
 from viubench.imports.formats.base import Format
 from viubench.imports.formats.inspect_ai import content, finish, prompt, reasoning
 from viubench.imports.formats.lmms_eval import IDS, VIDEOS
-from viubench.imports.rows import Fields
 
 
 def _recognises(row: Fields) -> bool:

@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from viubench.datasets.tables import Unreadable
+from viubench.datasets.tables.rows import Fields
 from viubench.imports import values
-from viubench.imports.answers import About, FileAnswer, Unreadable
+from viubench.imports.answers import About, FileAnswer
 from viubench.imports.formats.base import Format
-from viubench.imports.rows import Fields
 
 OWN = frozenset(
     {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "doc_hash", "prompt_hash", "target_hash"}

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from viubench.datasets.tables import Unreadable
+from viubench.datasets.tables.rows import Fields
 from viubench.imports import values
-from viubench.imports.answers import About, FileAnswer, Unreadable
+from viubench.imports.answers import About, FileAnswer
 from viubench.imports.formats import vlmevalkit
 from viubench.imports.formats.base import Format
-from viubench.imports.rows import Fields
 
 
 def _recognises(row: Fields) -> bool:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from viubench.datasets.tables import Unreadable
+from viubench.datasets.tables.rows import Fields
 from viubench.imports import values
-from viubench.imports.answers import About, FileAnswer, Unreadable
+from viubench.imports.answers import About, FileAnswer
 from viubench.imports.formats.base import Format
 from viubench.imports.formats.lmms_eval import IDS, QUESTIONS, VIDEOS
-from viubench.imports.rows import Fields
 
 FAILED = "Failed to obtain answer"
 CELL = 32_767

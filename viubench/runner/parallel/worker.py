@@ -25,6 +25,7 @@ from viubench.video import cores
 from viubench.video.frame_cache import FrameCache, default_root
 from viubench.video.loader import Media
 from viubench.video.process_pool import KillablePool
+from viubench.video.readers import OWN
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class ReplicaSpec:
         environment: set before anything else.
         folder: where the run was started, and relative paths begin.
         needs: what the run asks of its engines at most, where that is known.
+        reader: what decodes (`viubench.video.readers`).
     """
 
     engine: Callable[[], Engine]
@@ -54,6 +56,7 @@ class ReplicaSpec:
     folder: Path = field(default_factory=Path.cwd)
     needs: Needs | None = None
     beside: int = 1
+    reader: str = OWN
 
     def travelling(self) -> ReplicaSpec:
         """As it is sent: without the samples, which follow one by one."""
@@ -89,7 +92,8 @@ class Worker:
         media = None
         if engine.needs_media:
             self._pool = KillablePool(spec.decoders or cores.workers(spec.beside), spec.decode_seconds)
-            media = Media(FrameCache(spec.frame_cache or default_root(), spec.cache_bytes), self._pool)
+            cache = FrameCache(spec.frame_cache or default_root(), spec.cache_bytes, spec.reader)
+            media = Media(cache, self._pool)
         sees_folder = (spec.out / "manifest.json").is_file()
         self._pipeline = Pipeline(spec.plan, engine, media, spec.out, spec.filmstrips if sees_folder else frozenset())
         self._pipeline.look_ahead(soon)

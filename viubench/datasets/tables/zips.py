@@ -1,4 +1,4 @@
-"""Zip archives of answers: an xlsx, or a log of Inspect (`.eval`); none is unpacked to disk, and sizes are bounded.
+"""Zip archives with rows in them, an xlsx or a log of Inspect (`.eval`): none is unpacked to disk, sizes are bounded.
 
 Example:
     kind(Path("logs/2026-01-01_videomme.eval"))  # 'inspect'
@@ -13,8 +13,8 @@ from typing import Any
 from zipfile import ZipFile
 
 from viubench.datasets.archive_readers import FAULTS
+from viubench.datasets.tables import Unreadable
 from viubench.errors import ViubenchError
-from viubench.imports.answers import Unreadable
 
 LARGEST_PART = 512 << 20
 """Bytes of one unpacked file."""

@@ -26,7 +26,8 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
         raise ViubenchError(f"no xlsx that can be read: {error!r:.100}", where=str(path)) from None
     try:
         sheet = iter(book.worksheets[0].iter_rows(values_only=True, max_row=MOST_ROWS))
-        header = ["" if name is None else str(name).strip() for name in next(sheet, ())]
+        filled = next((cells for cells in sheet if any(cell is not None for cell in cells)), ())
+        header = ["" if name is None else str(name).strip() for name in filled]
         for cells in sheet:
             if any(cell is not None for cell in cells):
                 yield {name: cell for name, cell in zip(header, cells, strict=False) if name}

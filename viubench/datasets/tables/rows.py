@@ -1,4 +1,4 @@
-"""The rows of a file of answers, one at a time whatever its size: JSON (lines), CSV, TSV, xlsx, pickle, Inspect log.
+"""The rows of a file, one at a time whatever its size: JSON (lines), CSV, TSV, xlsx, parquet, pickle, Inspect log.
 
 Example:
     for place, row in rows(Path("samples_videomme.jsonl")):
@@ -10,15 +10,17 @@ follows; a file that cannot be read at all raises ViubenchError.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from viubench.datasets.tables import Unreadable, pickles, spreadsheets, zips
 from viubench.errors import ViubenchError
-from viubench.imports import archives, pickles, spreadsheets
-from viubench.imports.answers import Unreadable
 
 Fields = Mapping[str, Any]
 Row = tuple[str, Fields | Unreadable]
@@ -30,6 +32,10 @@ LARGEST_WHOLE = 256 << 20
 """Bytes of a JSON file that is one object, the only kind of file that is read whole."""
 
 CHUNK = 1 << 20
+DELIMITERS = {"csv": ",", "tsv": "\t", "semicolons": ";", "bars": "|"}
+_QUOTED = re.compile(r'"[^"]*"')
+_SEP = re.compile(r"sep=(.)\r?\n?")
+"""A first line that spreadsheet programs write and read: which delimiter follows."""
 
 
 def rows(path: Path) -> Iterator[Row]:
@@ -48,20 +54,31 @@ def _kind(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(CHUNK)
     if head[:4] == b"PK\x03\x04":
-        return archives.kind(path)
+        return zips.kind(path)
+    if head[:4] == b"PAR1":
+        return "parquet"
     if head[:1] == b"\x80" and head[1:2] <= b"\x05":
         return "pickle"
     if head[:2] == b"\x1f\x8b":
         raise ViubenchError("the file is compressed with gzip", where=str(path), hint="unpack it first: gunzip")
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if _encoding(head) == "utf-16":
+        head = head[: len(head) // 2 * 2].decode("utf-16", "replace").encode()
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if not text:
         raise ViubenchError("the file is empty", where=str(path))
     if text[:1] == b"[":
         return "array"
     if text[:1] == b"{":
         return "lines" if _is_row(text.partition(b"\n")[0]) and b"\n" in text.rstrip() else "object"
-    line = text.partition(b"\n")[0]
-    return "tsv" if line.count(b"\t") > line.count(b",") else "csv"
+    line = _QUOTED.sub("", text.partition(b"\n")[0].decode("utf-8", "replace"))
+    if said := _SEP.fullmatch(line):
+        line = said[1]
+    return max(DELIMITERS, key=lambda kind: line.count(DELIMITERS[kind]))
+
+
+def _encoding(head: bytes) -> str:
+    """UTF-8 unless the file's first bytes say UTF-16, which spreadsheet programs write as "Unicode text"."""
+    return "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
 
 
 def _is_row(line: bytes) -> bool:
@@ -141,26 +158,41 @@ def _numbered(values: Iterable[Any]) -> Iterator[Row]:
 
 def _delimited(path: Path, delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_ROW)
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with path.open("rb") as file:
+        encoding = _encoding(file.read(2))
+    with path.open(encoding=encoding, newline="") as file:
+        if not _SEP.fullmatch(file.readline()):
+            file.seek(0)
         reader = csv.reader(file, delimiter=delimiter)
-        header = next(reader)
-        for number, cells in enumerate(reader, start=2):
+        header: list[str] = []
+        for number, cells in enumerate(reader, start=1):
+            if not header:  # blank lines may stand before it
+                header = [name.strip() for name in cells] if any(map(str.strip, cells)) else []
+                continue
             place = f"row {number}"
-            if len(cells) > len(header):
+            if len(cells) > len(header) and any(cells[len(header) :]):
                 yield place, Unreadable(place, f"it has {len(cells)} cells, the first row {len(header)}")
-            elif cells:
+            elif any(map(str.strip, cells)):
                 yield place, dict(zip(header, cells, strict=False))
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    """Read in batches: rows may hold videos."""
+    import pyarrow.parquet as pq
+
+    batches = pq.ParquetFile(path).iter_batches(batch_size=64)
+    yield from _numbered(row for batch in batches for row in batch.to_pylist())
 
 
 READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "lines": _lines,
     "array": _array,
     "object": _object,
-    "csv": lambda path: _delimited(path, ","),
-    "tsv": lambda path: _delimited(path, "\t"),
+    **{kind: partial(_delimited, delimiter=delimiter) for kind, delimiter in DELIMITERS.items()},
+    "parquet": _parquet,
     "xlsx": lambda path: _numbered_from(spreadsheets.rows(path)),
     "pickle": lambda path: _numbered(pickles.rows(path)),
-    "inspect": lambda path: archives.samples(path),
+    "inspect": lambda path: zips.samples(path),
 }
 
 

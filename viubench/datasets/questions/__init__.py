@@ -1,0 +1,1 @@
+"""A user's own questions: a table without a task file, understood and made a task."""

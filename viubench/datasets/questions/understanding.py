@@ -1,0 +1,381 @@
+"""A table of questions as a task: what its columns mean, how its answers are written, and which evaluator scores them.
+
+Example:
+    own = understand(read(Path("questions.csv"), embedded()), [Path(".")])
+    print("\\n".join(own.lines))
+    # questions.csv: 12 rows -> task questions (choice, accuracy), protocol fps2-32
+    #   video     clip
+    #   ...
+
+The task is one as any other: as YAML (`own.yaml()`) it is read again without the table being looked at.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import keyword
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from viubench.datasets import choices, video_places
+from viubench.datasets.questions import answers
+from viubench.datasets.questions.answers import Asked, Reading
+from viubench.datasets.questions.columns import GROUPS, KEYS, Columns, plain, recognise
+from viubench.datasets.questions.table import Table
+from viubench.errors import ViubenchError
+from viubench.schema import Task, VideoSpec
+from viubench.tasks import cells
+
+ROOTS = ("", "videos", "video", "clips", "media", "data")
+EXTENSIONS = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v")
+MOST_GROUPS = 40
+OPEN_TOKENS = 512
+_JINJA = {"and", "or", "not", "is", "in", "if", "else", "true", "false", "none", "loop", "self", "range", "dict",
+          "namespace"}  # fmt: skip
+WORDS = {"yes_no": ["yes", "no"], "true_false": ["True", "False"]}
+"""Kinds of answers that are options themselves."""
+
+METRICS = {"choice": "accuracy", "temporal_iou": "miou", "number": "mra", "judged": "accuracy"}
+
+
+@dataclass(frozen=True)
+class Own:
+    """A table and the task it was understood as, with what a user is told of that."""
+
+    task: Task
+    table: Table
+    lines: tuple[str, ...]
+
+    def yaml(self) -> str:
+        """The task file."""
+        data = self.task.model_dump(mode="json", exclude_defaults=True)
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
+
+
+def understand(
+    table: Table,
+    folders: Sequence[Path],
+    columns: Mapping[str, str] | None = None,
+    answer_kind: str | None = None,
+    name: str = "",
+) -> Own:
+    """The task that a table is; `folders` are those its videos may lie in.
+
+    Args:
+        columns: meaning -> column, for those that their names do not tell.
+        answer_kind: how answers are written (see `answers.KINDS`), where the rows do not tell.
+        name: of the task, by default the file's.
+
+    Raises:
+        ViubenchError: no column of videos, questions or answers, or answers that may mean two things; the hint says
+            what to name.
+    """
+    if answer_kind is not None and answer_kind not in answers.KINDS:
+        raise ViubenchError(
+            f"no such kind of answers: {answer_kind!r}",
+            where="--answer-kind",
+            hint=f"one of {', '.join(answers.KINDS)}",
+        )
+    found = recognise(table.columns, columns or {})
+    reader = _Reader(table, found, answer_kind)
+    try:
+        return reader.own(folders, name or table.name)
+    except ViubenchError as error:
+        raise ViubenchError(error.message, where=error.where or table.path or "tasks", hint=error.hint) from None
+
+
+class _Reader:
+    """The parts of the task, each with a line that says what was understood."""
+
+    def __init__(self, table: Table, found: Columns, answer_kind: str | None) -> None:
+        self.table = table
+        self.rows = table.rows
+        self.found = found
+        self.answer_kind = answer_kind
+        self.said: dict[str, str] = {}
+        self.used: set[str] = set()
+
+    def own(self, folders: Sequence[Path], name: str) -> Own:
+        video = self.video(folders)
+        scored = self.answer()
+        interval = scored["evaluator"]["name"] == "temporal_iou"
+        task = Task.model_validate(
+            {
+                "task": name,
+                "description": f"The questions of {Path(self.table.path).name or 'a table'}.",
+                "domain": "own",
+                "rows": {"files": [glob.escape(Path(self.table.path).name or "questions.jsonl")], "bad_rows": "skip"},
+                "video": video | self.parts() | ({"duration": self.duration()} if interval and self.duration() else {}),
+                "id": self.id(),
+                "question": self.question(),
+                **scored,
+                "protocol": "fps2-32",
+                "group_by": self.groups(),
+            }
+        )
+        return Own(task, self.table, self.lines(task))
+
+    def video(self, folders: Sequence[Path]) -> dict[str, Any]:
+        """The column of videos: of several likely ones the first whose videos are there."""
+        likely = [name for name in self.found.several("video") if self.filled(name)]
+        if not likely:
+            raise self.missing("video")
+        spec: dict[str, Any] = {"path": "x", "roots": list(ROOTS), "extensions": list(EXTENSIONS)}
+        there = {}
+        for name in likely:
+            names = [text for row in self.rows for text in _names(row[name])]
+            places = video_places.find(names, folders, VideoSpec(**spec))
+            there[name] = len(set(names)) - len(places.missing), len(set(names)), places.root
+        best = max(likely, key=lambda name: there[name][0])
+        count, total, root = there[best]
+        self.said["video"] = f"{self.use(best)}: {count} of {total} found below {root if count else folders[0]}"
+        several = any(isinstance(cells.parsed(row[best]), list) for row in self.rows)
+        numeric = any(isinstance(row[best], int | float) for row in self.rows)
+        return spec | {"path": self.field(best, "listed" if several else "text" if numeric else "")}
+
+    def parts(self) -> dict[str, str]:
+        """The part of the video, or the frames, that a row chooses."""
+        spec: dict[str, str] = {}
+        if ends := self.found.clip_ends:
+            for key, name in zip(("start", "end"), ends, strict=True):
+                if name and name not in self.used:
+                    spec[key] = self.field(self.use(name), "seconds", empty=True)
+            if spec:
+                self.said["shown"] = f"from {ends[0] or 'the start'} to {ends[1] or 'the end'}, in seconds"
+        for key in ("frames", "times"):
+            for name in self.found.several(key):
+                lists = [row[name] for row in self.rows if row[name] is not None and _is_list(row[name])]
+                if name not in self.used and lists and not ({"frames", "times"} & set(spec)):
+                    spec[key] = self.field(self.use(name), "numbers", empty=True)
+                    self.said[key] = f"{name}, of {len(lists)} rows; they are shown instead of the protocol's"
+        return spec
+
+    def question(self) -> str:
+        name = next((name for name in self.found.several("question") if name not in self.used), "")
+        if not name or not self.filled(name):
+            raise self.missing("question")
+        self.said["question"] = self.use(name)
+        return self.asked(name)
+
+    def asked(self, name: str) -> str:
+        """The template of a question, without the marks of its video, which are set anew."""
+        tags = [tag for tag in ("<video>", "<image>") if any(tag in cells.text(row[name]) for row in self.rows)]
+        return self.field(name, *(f"replace({tag!r}, '')" for tag in tags))
+
+    def answer(self) -> dict[str, Any]:
+        """Options, answer, evaluator and metric."""
+        texts, template = self.options()
+        likely = [name for name in self.found.several("answer") if name not in self.used and self.filled(name)]
+        if texts is not None:
+            if not likely:
+                raise self.missing("answer")
+            return self.choice(likely, texts, template)
+        if not likely:
+            return self.interval()
+        name = likely[0]
+        values = [row[name] for row in self.rows if row[name] is not None]
+        reading = answers.of_values(values) if self.answer_kind is None else Reading(self.answer_kind, len(values))
+        if reading.kind in ("letter", "text", "index0", "index1"):
+            raise self.missing("options")
+        if (
+            reading.kind == "open"
+            and len({cells.text(value).strip(" ().").casefold() for value in values}) > 1
+            and all(len(cells.text(value).strip(" ().")) == 1 for value in values)
+        ):
+            raise self.missing("options")
+        self.said["answer"] = f"{self.use(name)}: {answers.SAYS[reading.kind]}"
+        if reading.kind in WORDS:
+            return self.scored("choice", self.field(name, "text"), options=f"{{{{ {WORDS[reading.kind]} }}}}")
+        if reading.kind == "interval":
+            return self.scored("temporal_iou", self.field(name, "windows"))
+        if reading.kind == "number":
+            return self.scored("number", self.field(name, "text"))
+        scored = self.scored("judged", self.field(name, "text"))
+        scored["evaluator"]["params"] = {"form": "correct"}
+        return scored | {"generation_kwargs": {"max_new_tokens": OPEN_TOKENS}}
+
+    def interval(self) -> dict[str, Any]:
+        """An interval that its own columns tell."""
+        ends = self.found.answer_ends or self.found.clip_ends
+        if ends and all(ends) and all(self.filled(name) for name in ends):
+            start, end = (self.use(name) for name in ends)
+            self.said["answer"] = f"{start}, {end}: an interval in seconds"
+            return self.scored("temporal_iou", f"{{{{ [[{_name(start)} | seconds, {_name(end)} | seconds]] }}}}")
+        for name in self.found.several("interval"):
+            values = [row[name] for row in self.rows if row[name] is not None]
+            if name not in self.used and values and answers.of_values(values).kind == "interval":
+                self.said["answer"] = f"{self.use(name)}: {answers.SAYS['interval']}"
+                return self.scored("temporal_iou", self.field(name, "windows"))
+        raise self.missing("answer")
+
+    def options(self) -> tuple[list[list[str]] | None, str]:
+        """The options of each row, [] for one that has none, and their template; None where the table has none."""
+        if self.found.options and len(self.found.options) > 1:
+            for name in self.found.options:
+                self.use(name)
+            self.said["options"] = ", ".join(self.found.options)
+            names = ", ".join(map(_name, self.found.options))
+            rows = [_listed([row[name] for name in self.found.options]) for row in self.rows]
+            return rows, f"{{{{ [{names}] | listed }}}}"
+        for name in self.found.several("options"):
+            if self.filled(name) and name not in self.used:
+                texts = [_options(row[name]) for row in self.rows]
+                if 2 * sum(map(bool, texts)) >= sum(row[name] is not None for row in self.rows):
+                    self.said["options"] = self.use(name)
+                    return texts, self.field(name, "listed")
+        name = self.found.one("question")
+        if name and self.answer_kind not in ("number", "interval", "open", *WORDS):
+            texts = [_inline(cells.text(row[name])) for row in self.rows]
+            if 2 * sum(map(bool, texts)) > len(texts):
+                self.said["options"] = f"in {name}"
+                return texts, self.asked(name)
+        return None, ""
+
+    def choice(self, likely: Sequence[str], texts: Sequence[Sequence[str]], template: str) -> dict[str, Any]:
+        """Multiple choice: of several columns of answers the first that can be read; another one settles what numbers
+        count from."""
+        kinds = [self.answer_kind] if self.answer_kind else [kind for kind in answers.WAYS if self.counts(kind)]
+        fault: ViubenchError | None = None
+        for name in likely:
+            rows = [
+                Asked(row["_place"], row[name], own, self.found.options)
+                for row, own in zip(self.rows, texts, strict=True)
+                if row[name] is not None and own
+            ]
+            try:
+                reading = answers.of_options(rows, kinds) if rows else None
+            except ViubenchError as error:
+                fault = fault or error
+                continue
+            if reading is None:
+                continue
+            self.said["answer"] = f"{self.use(name)}: {answers.SAYS[reading.kind]}"
+            if without := sum(not own for own in texts):
+                self.said["options"] += f"; {without} rows have none: ask those from a table of their own"
+            return self.scored("choice", self.named(name, reading.kind), options=template)
+        raise fault or self.missing("answer")
+
+    def counts(self, kind: str) -> bool:
+        """Whether answers may be of that kind: options in columns with numbers are counted as those are."""
+        first = self.found.marks[:1]
+        return not (kind.startswith("index") and first in (("0",), ("1",)) and kind != f"index{first[0]}")
+
+    def named(self, name: str, kind: str) -> str:
+        """The template of an answer that names an option in this way."""
+        if kind.startswith("index"):
+            return self.field(name, f"letter({kind.removeprefix('index')})")
+        if kind == "column":
+            letters = {
+                column.casefold(): letter for column, letter in zip(self.found.options, choices.LETTERS, strict=False)
+            }
+            return f"{{{{ {json.dumps(letters)}[{_name(name)} | text | lower | trim] }}}}"
+        return self.field(name, "letter")
+
+    def scored(self, evaluator: str, answer: str, options: str = "") -> dict[str, Any]:
+        parts = {"options": options} if options else {}
+        return parts | {"answer": answer, "evaluator": {"name": evaluator}, "metric": METRICS[evaluator]}
+
+    def id(self) -> str:
+        """The rows' own ids, where each has one and none has two."""
+        for name in self.found.several("id"):
+            values = [cells.text(row[name]).strip() for row in self.rows]
+            if name not in self.used and all(values) and len(set(values)) == len(values):
+                self.said["id"] = self.use(name)
+                return self.field(name, "text")
+        return ""
+
+    def duration(self) -> str:
+        name = self.found.one("duration")
+        numeric = name and all(answers.is_number(row[name]) for row in self.rows)
+        return self.field(self.use(name), "seconds") if numeric else ""
+
+    def groups(self) -> dict[str, str]:
+        """Columns that scores are broken down by."""
+        groups: dict[str, str] = {}
+        for name in self.table.columns:
+            values = {cells.text(row[name]) for row in self.rows}
+            if name not in self.used and plain(name) in GROUPS and 1 < len(values) <= MOST_GROUPS and "" not in values:
+                groups[plain(name)] = self.field(self.use(name), "text")
+        if groups:
+            self.said["groups"] = ", ".join(groups)
+        return groups
+
+    def lines(self, task: Task) -> tuple[str, ...]:
+        """What was understood, for the user."""
+        source = Path(self.table.path).name or "the table"
+        head = (
+            f"{source}: {len(self.rows)} rows, task {task.task}: {task.evaluator.name}, {task.metric}; {task.protocol}"
+        )
+        unused = [name for name in self.table.columns if name not in self.used]
+        said = self.said | ({"not used": ", ".join(unused)} if unused else {})
+        order = ("video", "shown", "frames", "times", "question", "options", "answer", "id", "groups", "not used")
+        return (head, *(f"  {key:<9} {said[key]}" for key in order if key in said))
+
+    def filled(self, name: str) -> bool:
+        return any(row[name] is not None for row in self.rows)
+
+    def use(self, name: str) -> str:
+        self.used.add(name)
+        return name
+
+    def field(self, name: str, *filters: str, empty: bool = False) -> str:
+        """The template of a column."""
+        value = " | ".join([_name(name), *filter(None, filters)])
+        return f"{{{{ {value} if {_name(name)} is not none else none }}}}" if empty else f"{{{{ {value} }}}}"
+
+    def missing(self, meaning: str) -> ViubenchError:
+        there = ", ".join(self.table.columns)
+        what = {"options": "its answers are letters or numbers of options, but no column has options"}
+        message = what.get(meaning, f"no column is known to be the {meaning}")
+        return ViubenchError(message, hint=f"name it with --columns {meaning}=NAME; there are: {there}")
+
+
+def _name(column: str) -> str:
+    """A column in a template."""
+    simple = column.isidentifier() and column.isascii() and not keyword.iskeyword(column) and column not in _JINJA
+    return column if simple else f"_row[{json.dumps(column)}]"
+
+
+def _names(value: Any) -> list[str]:
+    value = cells.parsed(value)
+    return [text for one in (value if isinstance(value, list) else [value]) if (text := cells.text(one))]
+
+
+def _is_list(value: Any) -> bool:
+    """Whether a cell is a choice of frames: a list, or several numbers as text, and no single number."""
+    try:
+        return not isinstance(value, int | float) and bool(cells.numbers(value)) and not answers.is_number(value)
+    except ValueError:
+        return False
+
+
+def _listed(value: Any) -> list[str]:
+    try:
+        return cells.listed(value)
+    except ValueError:
+        return []
+
+
+def _options(value: Any) -> list[str]:
+    """The options of a cell; [] where it has less than two."""
+    texts = _listed(value)
+    try:
+        return texts if len(choices.of(texts).letters) > 1 else []
+    except ValueError:
+        return []
+
+
+def _inline(question: str) -> list[str]:
+    """The options that a question lists itself, a line each."""
+    try:
+        return list(choices.split_inline(question)[1].texts)
+    except ValueError:
+        return []
+
+
+__all__ = ["KEYS", "Own", "understand"]

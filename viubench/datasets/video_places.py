@@ -1,0 +1,84 @@
+"""Where the videos of a user's own questions lie: below several folders, or anywhere their rows say by a whole path.
+
+Example:
+    places = find(["pour", "/data/street.mp4"], [Path("clips")], VideoSpec(path="{{ video }}", extensions=[".mp4"]))
+    places.root, places.paths
+    # (PosixPath('/'), {'pour': 'home/me/clips/pour.mp4', '/data/street.mp4': 'data/street.mp4'})
+
+A media folder must hold all videos of a task, so the root is the folder above all that were found. A path that leads
+out of the folders is taken where it is that of a video file by its suffix: the user's own table names it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from viubench.schema import VideoSpec
+from viubench.video.discover import VIDEO_SUFFIXES
+
+MOST_ENDINGS = 12
+"""Folders of a path from another machine that are tried to be left out."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folder `root` below which the videos lie, the path of each name from there, and the names not found."""
+
+    root: Path
+    paths: dict[str, str]
+    missing: tuple[str, ...]
+
+
+def find(names: Iterable[str], folders: Sequence[Path], spec: VideoSpec) -> Places:
+    """Each name as it is, below one of `spec.roots` of one of the folders, with or without one of `spec.extensions`; of
+    a whole path that is not there, the longest ending that is there below the folders. An address stays as it is."""
+    distinct = [name for name in dict.fromkeys(names) if not name.startswith(("http://", "https://"))]
+    bases = [os.path.abspath(folder) for folder in folders]
+    found = {name: path for name in distinct if (path := _file(name, bases, spec))}
+    missing = tuple(name for name in distinct if name not in found)
+    above = [os.path.dirname(path) for path in found.values()]
+    root = bases[0]
+    if any(not _is_below(path, root) for path in above):
+        root = os.path.commonpath([root, *above] if missing else above)
+    paths = {name: Path(os.path.relpath(path, root)).as_posix() for name, path in found.items()}
+    return Places(Path(root), paths | {name: _looked_for(name, bases[0], root) for name in missing}, missing)
+
+
+def _looked_for(name: str, base: str, root: str) -> str:
+    """The path below the root under which a video that was not found is reported; as it is for a file that is there and
+    may not be read."""
+    path = os.path.normpath(os.path.join(base, name.strip()))
+    if _is_below(path, root):
+        return Path(os.path.relpath(path, root)).as_posix()
+    return name if os.path.exists(path) else path.lstrip("/")
+
+
+def _file(name: str, bases: Sequence[str], spec: VideoSpec) -> str:
+    """The whole path of a video, "" where it is not there."""
+    if "\0" in name:
+        return ""
+    tried = dict.fromkeys((name, name.strip(), name.strip().replace("\\", "/"), os.path.expanduser(name.strip())))
+    for one in tried:
+        for base in bases:
+            for root in ("",) if os.path.isabs(one) else spec.roots:
+                for extension in ("", *spec.extensions):
+                    path = os.path.normpath(os.path.join(base, root.strip("/"), one + extension))
+                    if os.path.isfile(path) and (_is_below(path, base) or _is_video(path)):
+                        return path
+    if os.path.isabs(name):
+        parts = PurePosixPath(name).parts[1:]
+        for start in range(1, min(len(parts), MOST_ENDINGS)):
+            if path := _file("/".join(parts[start:]), bases, spec):
+                return path
+    return ""
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return os.path.commonpath([path, folder]) == folder
+
+
+def _is_video(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES

@@ -1,0 +1,126 @@
+"""One entry of the frame cache: a line of JSON behind its hash, then the raw pixels, written frame by frame.
+
+Example:
+    with written(path, 2, (352, 640)) as entry:
+        entry[0], entry[1] = first, second
+        entry.finish({"fps": 25.0, "indices": (0, 25), "times": (0.0, 1.0), "total": 50, "duration": 2.0})
+    load(path).pixels.shape
+    # (2, 352, 640, 3)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from blake3 import blake3
+
+from viubench.storage import atomic
+from viubench.video import content_hash
+from viubench.video.frames import Pixels, VideoInput
+
+LINE, LINE_A_FRAME = 2048, 64
+"""Bytes kept free for the line of JSON: for the file's facts, and for the number and the time of each frame."""
+
+
+class Entry:
+    """Takes the frames of an entry in order; the first one again begins anew."""
+
+    def __init__(self, file: BinaryIO, frames: int, size: tuple[int, int]) -> None:
+        self.file, self.shape = file, (frames, *size, 3)
+        self._line = LINE + frames * LINE_A_FRAME
+        self._next = 0
+        self._hash = blake3()
+
+    def __setitem__(self, at: int, frame: Pixels) -> None:
+        if at == 0:
+            self._next, self._hash = 0, blake3()
+            self.file.seek(self._line)
+        if at != self._next or frame.shape != self.shape[1:]:
+            raise ValueError(f"frame {at} of shape {frame.shape} where {self._next} of {self.shape[1:]} belongs")
+        data = np.ascontiguousarray(frame).data.cast("B")
+        self._hash.update(data)
+        self.file.write(data)
+        self._next += 1
+
+    def finish(self, facts: Mapping[str, Any]) -> None:
+        """Write the line: what a `VideoInput` says beside its pixels."""
+        if self._next != self.shape[0]:
+            raise ValueError(f"{self._next} of {self.shape[0]} frames")
+        head = json.dumps({**facts, "shape": self.shape, "checksum": self._hash.hexdigest(length=16)}).encode()
+        room = self._line - len(content_hash.sealed(b"")) - 1
+        if len(head) > room:
+            raise ValueError(f"a line of {len(head)} bytes")
+        self.file.seek(0)
+        self.file.write(content_hash.sealed(head.ljust(room)) + b"\n")
+
+
+@contextlib.contextmanager
+def written(path: Path, frames: int, size: tuple[int, int]) -> Iterator[Entry]:
+    """An entry of so many frames of (height, width), there at `path` when the block ends well; raises OSError."""
+    with atomic.replacing(path) as aside, aside.open("wb") as file:
+        yield Entry(file, frames, size)
+
+
+def load(path: Path) -> VideoInput | None:
+    """The entry at `path`, its pixels mapped read-only; None when it is not there or damaged (it is removed then)."""
+    try:
+        with path.open("rb") as file:
+            facts = _facts(file.readline())
+            shape, checksum = tuple(facts.pop("shape")), facts.pop("checksum")
+            pixels = np.asarray(np.memmap(file, np.uint8, "r", offset=file.tell(), shape=shape))
+        facts["indices"], facts["times"] = tuple(facts["indices"]), tuple(facts["times"])
+        video = VideoInput(pixels, **facts, key=path.stem)
+        if video.checksum != checksum:
+            raise ValueError("damaged pixels")
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        path.unlink(missing_ok=True)
+        return None
+    use(path)
+    return video
+
+
+def held(path: Path) -> tuple[int, list[int]] | None:
+    """Frames of the video, and which of them an entry holds, its pixels unread; None when it is not there or damaged.
+    It does not count as used."""
+    try:
+        with path.open("rb") as file:
+            facts = _facts(file.readline())
+        return facts["total"], facts["indices"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether an entry is there, as long as its line says; it counts as used. Its pixels are not read."""
+    try:
+        with path.open("rb") as file:
+            line = file.readline()
+            whole = bool(len(line) + math.prod(_facts(line)["shape"]) == os.fstat(file.fileno()).st_size)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    use(path)
+    return whole
+
+
+def use(path: Path) -> None:
+    """Note that an entry was used now."""
+    with contextlib.suppress(OSError):  # a read-only cache has no order to keep
+        os.utime(path)
+
+
+def _facts(line: bytes) -> dict[str, Any]:
+    """The first line of an entry; ValueError where it is not the one that was written."""
+    head = content_hash.opened(line.rstrip(b"\n"))
+    if head is None:
+        raise ValueError("damaged header")
+    facts: dict[str, Any] = json.loads(head)
+    return facts
