@@ -140,7 +140,7 @@ def test_the_true_answer_earns_one(rows: list[dict[str, Any]], questions: Questi
         truth = row["reward_model"]["ground_truth"]
         told = reward.compute_score(row["data_source"], row["extra_info"]["answer"], truth, row["extra_info"])
         assert told == pytest.approx({"score": 1, "exact": 1, "parsed": 1})
-        assert json.loads(truth)["params"] == json.loads(json.dumps(sample.params))
+        assert json.loads(truth)["params"] == json.loads(json.dumps(dict(sample.params)))
 
 
 def test_a_prompt_that_may_be_too_long_is_refused_by_name(questions: Questions, tmp_path: Path) -> None:
