@@ -43,10 +43,16 @@ def steps(report: AcrossReport) -> list[str]:
     """What each setting brings against the next smaller one, a line each."""
     return [
         f"{short_line(step.differs)}: {points(step.difference)} ({points_interval(step.ci)}), "
-        f"p {p_value(step.holm)}, {step.word}"
+        f"p {p_value(step.holm)}, {step.word}{alike(setting)}"
         for setting in report.settings
         if (step := setting.step)
     ]
+
+
+def alike(setting: Setting) -> str:
+    """What share of the questions this setting changed nothing of, where there are such."""
+    share = setting.same_frames
+    return f"; {percent(share, 0)} % of the questions were shown the same frames at both" if share else ""
 
 
 def settings_table(report: AcrossReport) -> str:

@@ -100,6 +100,7 @@ def plan_text(plan: FloorPlan) -> str:
             "",
             table(lines, heads, ["right"] * len(heads)),
             "percent; runs of the candidate, whose mean is judged",
+            *(["main itself measures below this floor: choose a lower one"] if noise.score < plan.floor else []),
             *([] if noise.measured else ["runs of main beside them (--baseline) make a few of them enough"]),
         ]
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.ci.across import changed, rule, spent
+from reports.ci.across import alike, changed, rule, spent
 from reports.html import page
 from reports.html.escape import one_line, shorten
 from reports.html.format import number, percent, points, points_interval, short_names
@@ -20,6 +20,9 @@ SCRIPTS = ("chrome.js", "across.js")
 
 LABEL = 8
 """Characters of a setting that fit below its place on an axis; longer ones are numbered."""
+
+NARROW = 6
+"""Characters that fit in front of the first place on an axis."""
 
 MOST_TASKS = 40
 """Tasks that have a figure of their own; the table has all."""
@@ -38,7 +41,7 @@ def render(report: AcrossReport) -> str:
         if len(tasks) > 1
         else [],
         "tasks": tasks,
-        "labels": [shorten(setting.label, 80) for setting in report.settings],
+        "labels": _labels(report.settings),
         "spent": _known([spent(setting) for setting in report.settings]),
         "paths": [one_line(setting.run.path) for setting in report.settings],
         "models": list(dict.fromkeys(one_line(setting.run.model) for setting in report.settings)),
@@ -69,7 +72,8 @@ def _where(report: AcrossReport) -> Finding:
             answer,
             f"{report.conclusion}. {detail}{points(enough.bound)} points; the margin is {margin}.",
         )
-    return Finding("Where does more stop helping?", "Not decided", f"{report.conclusion}.", warn=True)
+    why = report.conclusion.removeprefix("not decided: ")
+    return Finding("Where does more stop helping?", "Not decided", f"{why[0].upper()}{why[1:]}.", warn=True)
 
 
 def _brought(report: AcrossReport) -> Finding:
@@ -79,14 +83,17 @@ def _brought(report: AcrossReport) -> Finding:
     least = report.settings[0]
     answer = f"{percent(least.value)} to {percent(best.value)} %"
     lines = [f"From {shorten(least.label, 40)} to {shorten(best.label, 40)}, which scored highest."]
-    lines += [_step(setting.step) for setting in (*helped, *hurt) if setting.step]
+    if best is least:
+        answer, lines = f"{percent(least.value)} %", ["The smallest setting scored highest."]
+    lines += [_step(setting, setting.step) for setting in (*helped, *hurt) if setting.step]
     if not helped and not hurt:
         lines.append("No step from one setting to the next is shown to matter.")
     return Finding("What did it bring?", answer, " ".join(lines), warn=bool(hurt))
 
 
-def _step(step: SettingChange) -> str:
-    return f"{shorten(step.differs.removesuffix(', all else equal'), 60)}: {points(step.difference)} ({step.word})."
+def _step(setting: Setting, step: SettingChange) -> str:
+    what = shorten(step.differs.removesuffix(", all else equal"), 60)
+    return f"{what}: {points(step.difference)} ({step.word}){alike(setting)}."
 
 
 def _costs(report: AcrossReport) -> Finding:
@@ -117,7 +124,8 @@ def _overall(report: AcrossReport) -> Figure:
     values = [setting.value for setting in report.settings]
     bests = [setting.best for setting in report.settings]
     places = [float(place) for place in range(len(values))]
-    return _figure(report, f"Score by {report.budget}", places, values, bests, report.enough, _marks(report.settings))
+    title = f"Score by {'setting' if _numbered(report.settings) else report.budget}"
+    return _figure(report, title, places, values, bests, report.enough, _marks(report.settings))
 
 
 def _by_tokens(report: AcrossReport) -> list[Figure]:
@@ -140,10 +148,25 @@ def _of_task(report: AcrossReport, task: str, label: str) -> Figure:
 
 def _marks(settings: Sequence[Setting]) -> list[tuple[float, str]]:
     """What stands below the places of the settings: the one value that varies, else their numbers."""
-    texts = [", ".join(map(str, setting.values.values())) for setting in settings]
-    if any(len(text) > LABEL for text in texts):
+    texts = [_values(setting) for setting in settings]
+    if _numbered(settings):
         texts = [str(place + 1) for place in range(len(texts))]
     return [(float(place), text) for place, text in enumerate(texts)]
+
+
+def _values(setting: Setting) -> str:
+    return ", ".join(map(str, setting.values.values()))
+
+
+def _numbered(settings: Sequence[Setting]) -> bool:
+    """Whether the settings are too long to stand on an axis."""
+    return any(len(_values(setting)) > LABEL for setting in settings)
+
+
+def _labels(settings: Sequence[Setting]) -> list[str]:
+    """The settings' names, with their numbers where the axes have those."""
+    start = [f"{place}: " if _numbered(settings) else "" for place in range(1, len(settings) + 1)]
+    return [shorten(number + setting.label, 80) for number, setting in zip(start, settings, strict=True)]
 
 
 def _figure(
@@ -167,9 +190,8 @@ def _figure(
     heights = ticks(low, high if high - low > 1e-3 else low + 1e-3)
     first, last = min(across), max(across)
     room = 0.05 * (last - first)
-    plane = Axes(
-        (first - room, last + room), (heights[0], heights[-1]), heights, percent, report.budget if marks else "", marks
-    )
+    across_name = report.budget if marks and len(report.budget) <= NARROW and not _numbered(report.settings) else ""
+    plane = Axes((first - room, last + room), (heights[0], heights[-1]), heights, percent, across_name, marks)
     inside = [Band(band.step, band.value, max(band.low, heights[0]), min(band.high, heights[-1])) for band in bands]
     points_of = sorted(zip(across, values, strict=True))
     flags = [] if enough is None else [across[enough]]
@@ -177,12 +199,12 @@ def _figure(
     legend = [("first", "score, percent"), ("before", "the best"), ("band", "difference to the best, 95 % interval")]
     rows = tuple(
         (
-            shorten(setting.label, 60),
+            label,
             percent(value),
             points(best.difference) if best else "best",
             points_interval(best.ci) if best else "",
         )
-        for setting, value, best in zip(report.settings, values, bests, strict=True)
+        for label, value, best in zip(_labels(report.settings), values, bests, strict=True)
     )
     shown = tuple([*legend, ("flag", "enough by the rule")] if flags else legend)
     return Figure(title, drawing, shown, ("setting", "score", "to the best", "interval"), rows, len(rows))

@@ -1,4 +1,4 @@
-"""What reading frames costs: the frame cache, cold and warm, beside other readers; and one hour of video.
+"""What reading frames costs: the frame cache, cold and warm, beside other readers.
 
 Example:
     >>> rows = clips(Path("videos"), frames=32)
@@ -14,15 +14,12 @@ differ by more than one grey level on average, which is another frame and no rou
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from fractions import Fraction
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +28,6 @@ import av
 import cv2
 import numpy as np
 
-from tests.bench import machine
 from viubench.errors import MediaError
 from viubench.schema import Clip, Resize, Sampling
 from viubench.video import cores
@@ -41,11 +37,6 @@ from viubench.video.frames import Pixels, VideoInput
 from viubench.video.pixels import ToRGB, resized, turned
 
 READERS = ("cold", "warm", "decord", "pyav", "qwen")
-HOUR_FRAMES = (16, 64, 256)
-HOUR_PIXELS = (256 * 256, 512 * 512)
-SCENE_SECONDS = 10
-"""The drawn hour is one scene of this length over and over: each is decoded as if it were new."""
-
 Progress = Callable[[int, int, str], None]
 
 
@@ -179,94 +170,3 @@ def _sums(by: dict[tuple[str, str], DecodeRow]) -> Iterator[tuple[str, list[str]
     totals = sums(list(by.values()))
     yield "sum", [f"{totals[reader]['seconds']:.2f} of {totals[reader]['clips']}" for reader in READERS]
     yield "theirs / ours, cold", [f"{totals[reader]['ratio']:.2f}" for reader in READERS]
-
-
-# --- one hour -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class HourRow:
-    """Frames of one hour read by a fresh worker process: its seconds and its most resident memory, in 10^6 bytes."""
-
-    frames: int
-    max_pixels: int
-    seconds: float
-    peak_mb: float
-
-
-def hour(seconds: int = 3600, progress: Progress = lambda done, total, note: None) -> list[HourRow]:
-    """Read a drawn 720p video of `seconds` at 30 frames a second, a key frame at least every 10 s, in child processes.
-
-    The row of no frames at all is the process itself with everything imported.
-    """
-    asked = [(0, 0), *((frames, pixels) for pixels in HOUR_PIXELS for frames in HOUR_FRAMES)]
-    rows = []
-    with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
-        progress(0, len(asked), "drawing")
-        draw_hour(Path(scratch) / "hour.mp4", seconds)
-        for number, (frames, pixels) in enumerate(asked):
-            progress(number, len(asked), f"{frames} frames")
-            rows.append(HourRow(frames, pixels, **machine.in_child(__name__, scratch, frames, pixels)))
-    return rows
-
-
-def draw_hour(path: Path, seconds: int, size: tuple[int, int] = (720, 1280)) -> None:
-    """One textured scene that moves, drawn and encoded once, its packets repeated until `seconds` are full."""
-    scene = path.with_name("scene.mp4")
-    height, width = size
-    texture = np.random.default_rng(0).integers(0, 256, (height // 40 + 10, width // 40 + 10, 3), np.uint8)
-    wide = cv2.resize(texture, None, fx=40, fy=40, interpolation=cv2.INTER_CUBIC)
-    with av.open(str(scene), "w") as container:
-        options = {"preset": "veryfast", "g": str(30 * SCENE_SECONDS)}
-        stream = container.add_stream("libx264", rate=30, options=options)
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        for number in range(30 * SCENE_SECONDS):
-            view = np.ascontiguousarray(wide[number // 2 : number // 2 + height, number : number + width])
-            cv2.circle(view, (width // 2 + 3 * (number % 100), height // 2), 60, (230, 40, 40), -1)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(view, format="rgb24")))
-        container.mux(stream.encode())
-    with av.open(str(path), "w") as container:
-        for turn in range(max(1, seconds // SCENE_SECONDS)):
-            with av.open(str(scene)) as source:
-                (inside,) = source.streams.video
-                if turn == 0:
-                    stream = container.add_stream_from_template(inside)
-                shift = int(turn * SCENE_SECONDS / Fraction(inside.time_base))
-                for packet in source.demux(inside):
-                    if packet.size:
-                        packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-                        packet.stream = stream
-                        container.mux(packet)
-    scene.unlink()
-
-
-def hour_table(rows: list[HourRow]) -> str:
-    """Seconds and peak memory by frames and pixels."""
-    from tabulate import tabulate
-
-    lines = [[str(row.frames), f"{row.max_pixels:,}", f"{row.seconds:.2f}", f"{row.peak_mb:,.0f}"] for row in rows]
-    return tabulate(
-        lines, headers=["frames", "pixels at most", "seconds", "peak MB"], disable_numparse=True, colalign=["right"] * 4
-    )
-
-
-def plain(rows: list[DecodeRow] | list[HourRow]) -> list[dict[str, Any]]:
-    """Rows as plain data."""
-    return [asdict(row) for row in rows]
-
-
-def main(folder: str, frames: str, pixels: str) -> None:
-    """The worker of `hour`: prints its seconds and its peak memory."""
-    began = time.perf_counter()
-    if int(frames):
-        cores.take(1)
-        with tempfile.TemporaryDirectory(dir=folder) as store:
-            resize = Resize(max_pixels=int(pixels), min_pixels=32 * 32)
-            selection = (Clip(path="hour.mp4"), Sampling(frames=int(frames)))
-            FrameCache(Path(store)).ensure_all([selection], Path(folder), resize)
-    seconds = time.perf_counter() - began
-    print(json.dumps({"seconds": round(seconds, 3), "peak_mb": round(machine.peak_mb(), 1)}))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

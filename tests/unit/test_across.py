@@ -19,6 +19,7 @@ from reports.pages.across_page import render
 from viubench.cli import app
 from viubench.comparison.pair import Incomparable
 from viubench.errors import Exit
+from viubench.schema import FrameInfo, Record
 from viubench.schema.across import AcrossReport
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\x1b[31m\u202e\x00"
@@ -130,6 +131,22 @@ def test_all_that_differs_is_named(tmp_path: Path) -> None:
     same = viubench.compare_across([one, at(tmp_path / "again", 8, model="one")])
     assert same.varied == []
     assert "they are repeats" in text(same)
+
+
+def test_short_videos_that_have_no_more_frames_are_counted(tmp_path: Path) -> None:
+    made = [at(tmp_path, frames) for frames in (8, 16)]
+    for path, frames in zip(made, (8, 16), strict=True):
+        lines = [Record.model_validate_json(line) for line in (path / "records.jsonl").read_bytes().splitlines()]
+        shown = [
+            FrameInfo(indices=[0], times=[0.0], height=32, width=32, hash="short" if k % 4 else f"{k} of {frames}")
+            for k in range(len(lines))
+        ]
+        told = [line.model_copy(update={"frames": info}) for line, info in zip(lines, shown, strict=True)]
+        (path / "records.jsonl").write_text("".join(f"{record.model_dump_json()}\n" for record in told))
+    found = viubench.compare_across(made)
+    assert [setting.same_frames for setting in found.settings] == [None, 0.75]
+    assert "75 % of the questions were shown the same frames at both" in text(found)
+    assert "75 %" in render(found)
 
 
 def test_the_command_prints_and_writes(tmp_path: Path, sweep: list[Path]) -> None:

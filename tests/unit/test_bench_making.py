@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tests.bench import build, decode, straightforward
+from tests.bench import build, decode, hour, straightforward
 from tests.bench.__main__ import app
 from viubench.pretext.generate import apply, sample_of
 from viubench.schema import Item
@@ -21,7 +21,7 @@ from viubench.video.probe import probe
 
 def test_decode_compares_every_reader(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cores, "_share", cores.share())  # the benchmark takes all cores of its process, here the tests'
-    command = ["decode", "--videos", str(clips), "--frames", "8", "--hour", "0", "--quiet"]
+    command = ["decode", "--videos", str(clips), "--frames", "8", "--quiet"]
     done = CliRunner().invoke(app, [*command, "--json", str(tmp_path / "decode.json")])
     assert done.exit_code == 0, done.output
     told = json.loads((tmp_path / "decode.json").read_bytes())
@@ -34,17 +34,17 @@ def test_decode_compares_every_reader(clips: Path, tmp_path: Path, monkeypatch: 
     assert all(name in done.output for name in names)
 
 
-def test_a_long_video_is_drawn_and_read_in_its_own_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    decode.draw_hour(tmp_path / "hour.mp4", 30, size=(90, 160))
+def test_a_long_video_is_drawn_and_read_in_processes_of_their_own(tmp_path: Path) -> None:
+    hour.draw(tmp_path / "hour.mp4", 30, size=(90, 160))
     facts = probe(tmp_path / "hour.mp4")
     assert (facts.frames, facts.duration, facts.random_access) == (900, 30, True)
     assert len(facts.keys) >= 3
-    monkeypatch.setattr(decode, "HOUR_FRAMES", (8,))
-    monkeypatch.setattr(decode, "HOUR_PIXELS", (64 * 64,))
-    idle, one = decode.hour(10)
-    assert (idle.frames, one.frames) == (0, 8)
-    assert one.peak_mb >= idle.peak_mb > 10
-    assert "4,096" in decode.hour_table([one])
+    rows = {row.reader: row for row in hour.measure(10, (8,), size=(90, 160))}
+    assert {"idle", "ours"} <= rows.keys() <= {"idle", *hour.READERS}
+    assert rows["ours"].wrong == 0
+    assert rows["ours"].peak_mb >= rows["idle"].peak_mb > 10
+    assert rows["ours"].store_mb > 8 * 80 * 160 * 3 / 1e6
+    assert "ours" in hour.table(list(rows.values()), 10)
 
 
 def test_build_is_timed_beside_the_straightforward_way(clips: Path, tmp_path: Path) -> None:

@@ -183,3 +183,10 @@ def test_thorough_really_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     bad = doctor.check_import("bad_one")
     assert bad.ok is False
     assert "operator x does not exist" in bad.detail
+
+
+def test_what_is_missing_is_installed_as_the_rest_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.set_up("train") == "python3 viubench/system/install.py --again --extras train"
+    monkeypatch.setattr(doctor, "CHECKOUT", False)
+    assert doctor.set_up("train") == 'pip install "viubench[train]"'
+    assert doctor.set_up() in ('pip install "viubench[cpu]"', 'pip install "viubench[gpu]"')

@@ -6,9 +6,11 @@ import hashlib
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import judges
 import pytest
 import yaml
 from example_rows import EXAMPLES
@@ -148,6 +150,9 @@ def check(value: Any, wanted: Any) -> None:
     if isinstance(wanted, dict):
         for key, part in wanted.items():
             check(value[key], part)
+    elif isinstance(wanted, list):
+        for one, part in zip(value, wanted, strict=True):
+            check(one, part)
     elif isinstance(wanted, type):
         assert isinstance(value, wanted), (value, wanted)
     else:
@@ -188,11 +193,48 @@ def test_every_eval_ever_has_what_it_requires(several: Path, tmp_path: Path) -> 
     )
 
 
+JUDGED: dict[str, Any] = {
+    "metric_config": {"llm_scoring": {"judges": [{"model_info": {"name": "judge"}}], "input_prompt": str}},
+    "score_details": {"score": float, "details": {"judge_errors": str, "bounds": str}},
+}
+
+
+def judged(task: str, folder: Path, **said: Any) -> tuple[dict[str, Any], viubench.Run]:
+    """The aggregate of a task whose answers no rule reads, as a judge reads them, and the run."""
+    run = judges.finished(folder, task, {one.id: "no idea" for one in judges.samples(task)})
+    viubench.judge(run, judges.Judge(lambda _: judges.verdict(**said)))
+    found = FinishedRun.read(run, with_judges=True)
+    first, *_ = every_eval_ever.write(found, folder / "out", every_eval_ever.Evaluated(MODEL, "A lab"))
+    return json.loads(first.read_text()), viubench.load_run(run)
+
+
+def test_every_eval_ever_tells_the_judge_s_score_beside_that_of_the_rules(tmp_path: Path) -> None:
+    aggregate, run = judged("videomme", tmp_path, answer="B")
+    rules, judge = aggregate["evaluation_results"]
+    assert rules["score_details"]["score"] == run.results.tasks["videomme"].value == 0.0
+    check({**judge, "metric_config": {"llm_scoring": judge["metric_config"]["llm_scoring"]}}, JUDGED)
+    told = run.judged[0].tasks["videomme"].judged
+    assert told is not None
+    assert judge["score_details"]["score"] == told.value > 0
+    assert "What stands on the hill?" not in judge["metric_config"]["llm_scoring"]["input_prompt"], "the template"
+
+
+def test_every_eval_ever_has_tasks_that_a_judge_alone_scores(tmp_path: Path) -> None:
+    aggregate, run = judged("mmvu_open", tmp_path, correct=True)
+    (result,) = aggregate["evaluation_results"]
+    assert result["evaluation_result_id"].endswith(run.judged[0].judge)
+    assert "detailed_evaluation_results" not in aggregate
+    with pytest.raises(ViubenchError, match="no task that is scored by rules"):
+        FinishedRun.read(run.path)
+
+
 @pytest.mark.skipif(shutil.which("every_eval_ever") is None, reason="every-eval-ever needs Python 3.12: not on PATH")
 def test_every_eval_ever_s_own_check_takes_it(several: Path, tmp_path: Path) -> None:
-    *_, written = evaluated(on_board(several), tmp_path / "out")
-    done = subprocess.run(["every_eval_ever", "validate", *map(str, written)], capture_output=True, text=True)
+    *_, written = evaluated(on_board(several), tmp_path)
+    words = ["every_eval_ever", "validate", *(str(path.relative_to(tmp_path)) for path in written)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed, 0 warning-only" in done.stdout
 
 
 def test_a_model_of_no_organisation_has_to_be_named(tmp_path: Path) -> None:
@@ -219,8 +261,9 @@ def test_inspect_reads_its_log(several: Path, tmp_path: Path) -> None:
         assert sample.scores["viubench"].value == record.scores.get("accuracy", 0.0)
         assert sample.output.completion == (record.response or "")
         assert sample.metadata["status"] == record.status
-        assert bool(sample.output.error) == (record.response is None)
+        assert bool(sample.output.error) == bool(sample.error) == (record.response is None)
     assert not read
+    assert log.stats.started_at <= log.stats.completed_at
     summaries = log_api.read_eval_log_sample_summaries(str(path))
     assert len(summaries) == result.answers
 
@@ -313,8 +356,23 @@ def test_answers_from_files_belong_on_no_board(run: Path, tmp_path: Path) -> Non
         written(run, tmp_path / "model")
 
 
+@pytest.mark.parametrize("engine", ["random", "blind", "oracle"])
+def test_a_baseline_belongs_on_no_board(engine: str, run: Path, tmp_path: Path) -> None:
+    on_board(run)
+    edit(run / "manifest.json", lambda manifest: manifest.update(engine={"kind": engine}))
+    with pytest.raises(ViubenchError, match=f"the engine {engine} is no model"):
+        written(run, tmp_path / "model")
+
+
 def test_what_only_the_model_s_frames_decide_is_no_difference(run: Path, tmp_path: Path) -> None:
     written(on_board(run, {"resize.multiple": 28}), tmp_path / "model")
+
+
+def test_two_tasks_are_not_one_of_the_board_s(run: Path, tmp_path: Path) -> None:
+    found = FinishedRun.read(on_board(run))
+    twice = replace(found, tasks=[*found.tasks, *found.tasks])
+    with pytest.raises(ViubenchError, match="two tasks would be 'without_subtitles' of lmms-eval/Video-MME"):
+        hub.write(twice, tmp_path / "model", hub.Board(task_ids=IDS))
 
 
 def test_another_board_may_ask_otherwise(run: Path, tmp_path: Path) -> None:

@@ -182,6 +182,9 @@ def test_what_a_plan_cannot_know_is_asked_for(tmp_path: Path) -> None:
         viubench.gate_plan(0.6, summary(tmp_path, "t", task="t", score=0.6))
     with pytest.raises(ViubenchError, match="not below the floor"):
         viubench.gate_plan(0.6, score=0.6, questions=100, detect=0.61)
-    known = viubench.gate_plan(0.6, score=0.62, questions=900, deviation=0.03)
+    with pytest.raises(ViubenchError, match="nothing says how far runs of main are apart"):
+        viubench.gate_plan(0.6, score=0.6, questions=100, deviation=0.01)
+    known = viubench.gate_plan(0.6, score=0.62, questions=900, deviation=0.03, runs=4)
+    assert (known.noise.runs, known.noise.degrees) == (4, 3)
     assert known.noise.deviation == pytest.approx(0.03)
     assert known.noise.whole > 0

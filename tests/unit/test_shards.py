@@ -12,6 +12,7 @@ from test_server_faults import TASK
 
 import viubench
 from viubench.errors import ViubenchError
+from viubench.runner.merging import whole_command
 from viubench.runner.sharding import part_of, shard_of
 
 
@@ -45,6 +46,9 @@ def test_a_merged_run_has_the_results_of_the_whole_one(world: Path, tmp_path: Pa
     own = {"argv", "started", "merged"}
     assert found.manifest.model_dump(exclude=own) == whole.manifest.model_dump(exclude=own)
     assert [one.number for one in found.manifest.merged] == [1, 2, 3]
+    swapped = {str(world / "whole"): str(found.path)}
+    assert found.manifest.argv == [swapped.get(word, word) for word in whole.manifest.argv]
+    assert whole_command(["viubench", "run", "--shard=1/2", "--out=a", "-x"], Path("b"))[2:] == ["--out", "b", "-x"]
     by_key = {record.key: record.model_copy(update={"seconds": {}}) for record in whole.records}
     assert {record.key: record.model_copy(update={"seconds": {}}) for record in found.records} == by_key
     again = merged(world, tmp_path / "run")  # one that was merged before is merged anew

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -47,23 +48,27 @@ class Scripted(viubench.Engine):
         return {"model": "scripted", "version": "1"}
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawn clips, and items of 24 frames of theirs: grounding and a jigsaw."""
-    folder = tmp_path_factory.mktemp("sweep")
-    synthetic.draw(folder / "clips", 10, 0, seconds=8, size=(96, 64), fps=12)
+def made(folder: Path, clips: Path) -> Path:
+    """Items of 24 frames of these clips in `items`: grounding and a jigsaw."""
     tasks = "\n".join(f"  - {{task: {task}, n: 25}}" for task in GROUND)
     (folder / "mine.yaml").write_text(f"recipe: mine\nitems:\n{tasks}\n  - {{task: viubench_jigsaw_easy, n: 2}}\n")
-    viubench.build_items(
-        folder / "mine.yaml", folder / "clips", folder / "items", frames=24, workers=1, frame_cache=folder / "cache"
-    )
+    options = {"frames": 24, "workers": 1, "frame_cache": folder / "cache"}
+    viubench.build_items(folder / "mine.yaml", clips, folder / "items", **options)  # type: ignore[arg-type]
     return folder
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn clips and their items."""
+    folder = tmp_path_factory.mktemp("sweep")
+    synthetic.draw(folder / "clips", 10, 0, seconds=8, size=(96, 64), fps=12)
+    return made(folder, folder / "clips")
 
 
 def found(world: Path, out: Path, engine: Scripted, *frames: int, **more: Any) -> viubench.Sweep:
     return viubench.sweep(
         engine, world / "items", over={"frames": frames or list(GAIN)}, out=out, margin=0.15, workers=1, filmstrips=0,
-        frame_cache=world / "cache", **more,
+        max_pixels=65536, frame_cache=world / "cache", **more,
     )  # fmt: skip
 
 
@@ -100,6 +105,22 @@ def test_the_plateau_of_a_known_model_is_found(world: Path, tmp_path: Path) -> N
     assert again.report.conclusion == report.conclusion
 
 
+@pytest.mark.clips
+def test_the_plateau_is_found_on_real_clips(real_clips: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    videos = (path for path in real_clips.iterdir() if path.suffix in (".mp4", ".webm", ".avi"))
+    for path in sorted(videos, key=lambda path: path.stat().st_size)[:8]:
+        shutil.copy(path, clips)
+    report = found(made(tmp_path, clips), tmp_path / "out", Scripted()).report
+    assert report is not None
+    assert report.conclusion == "frames 16 is enough: no other setting is better by more than 15 points"
+    assert report.clusters > 5
+    assert [(step.word, step.worse) for one in report.settings if (step := one.step)] == [
+        ("better", 0), ("no difference shown", 0),
+    ]  # fmt: skip
+
+
 def test_a_setting_that_fails_does_not_end_the_others(world: Path, tmp_path: Path) -> None:
     done = found(world, tmp_path / "out", Scripted(most=16), 4, 24, limit=1)
     assert list(done.runs) == ["frames=4"]
@@ -128,6 +149,22 @@ def test_pixels_leave_no_task_out_and_fps_all_built_ones(world: Path, tmp_path: 
     assert plan_sweep(config, {"max-pixels": "4096,16384"}).left_out == {}
     with pytest.raises(ViubenchError, match="ready items fix their frames"):
         plan_sweep(config, {"fps": "1,2"})
+
+
+def test_rows_that_choose_their_frames_are_left_out_where_frames_are_varied(world: Path, tmp_path: Path) -> None:
+    clip = next((world / "clips").iterdir()).name
+    row = {"video": clip, "question": "Does it move?", "options": ["yes", "no"], "answer": "A"}
+    for name, more in (("own", {"frames": [0, 5, 9]}), ("plain", {})):
+        rows = [row | more | {"question": f"Does it move? ({k})"} for k in range(2)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    names = [tmp_path / "own.jsonl", tmp_path / "plain.jsonl"]
+    options = {"engine": "oracle", "videos": world / "clips", "frame_cache": world / "cache", "out": tmp_path / "out"}
+    planned = plan_sweep(EvalConfig(tasks=names, **options), {"frames": "4,8"})  # type: ignore[arg-type]
+    assert list(planned.left_out) == ["own"]
+    assert "choose their frames" in planned.left_out["own"]
+    assert plan_sweep(EvalConfig(tasks=names, **options), {"max_pixels": "4096,8192"}).left_out == {}  # type: ignore[arg-type]
+    with pytest.raises(ViubenchError, match="the rows of own choose their frames"):
+        plan_sweep(EvalConfig(tasks=names[0], **options), {"frames": "4,8"})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import logging
@@ -75,6 +76,12 @@ def test_a_run_logs_its_progress_and_its_scores(
     assert tracker.facts["tasks"]["videomme"]["protocol_hash"] == run.results.tasks["videomme"].protocol_hash
     assert {event.stage for event in events} >= {"answering"}, "the caller's own progress goes on"
     assert "talks" not in capsys.readouterr().out
+
+
+def test_a_run_of_a_coroutine_is_tracked_too(notes: type[Notes], tmp_path: Path) -> None:
+    options = {"engine": "oracle", "tasks": "videomme", "data_root": EXAMPLES, "out": tmp_path / "run"}
+    asyncio.run(viubench.evaluate_async(**options, track="wandb"))
+    assert notes.made[0].values[-1][0]["videomme/accuracy"] == 1.0
 
 
 def test_long_runs_log_a_hundred_points_at_most(notes: type[Notes], tmp_path: Path) -> None:

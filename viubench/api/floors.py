@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,7 @@ def gate_plan(
     score: float | None = None,
     questions: int | None = None,
     deviation: float | None = None,
+    runs: int | None = None,
 ) -> FloorPlan:
     """How many questions and runs a floor needs, from runs of main, or from its score and number of questions.
 
@@ -97,7 +98,8 @@ def gate_plan(
         alpha: the chance of a false alarm.
         score: that of main, without runs of it.
         questions: of a run, without runs of main.
-        deviation: standard deviation between runs of main, where it is known; else that of the questions.
+        deviation: standard deviation between the `runs` of main that `score` is the mean of; else by the questions.
+        runs: how many these are, at least 2.
 
     Raises:
         ViubenchError: nothing that says how far runs of main are apart, or values out of range.
@@ -107,18 +109,15 @@ def gate_plan(
         raise ViubenchError(
             f"{detect:g} is not below the floor of {floor:g}", where="--detect", hint="name a lower true score"
         )
-    runs = [_read(run) for run in _several(main)]
-    if runs:
-        task, measured = _of_task(runs, task)
+    measured_runs = [_read(run) for run in _several(main)]
+    if measured_runs:
+        task, measured = _of_task(measured_runs, task)
         noise = Noise.of(measured)
-    elif score is None or questions is None:
-        hint = "give runs of main with --baseline, or its --score and --questions"
-        raise ViubenchError("nothing says how far runs of main are apart", where="--baseline", hint=hint)
+    elif score is not None and questions and (deviation is None) == (runs is None):
+        noise = Noise.of([Measured.counted(score, questions, runs or 1, deviation or 0.0)])
     else:
-        noise = Noise.of([Measured.counted(score, questions)])
-    if deviation is not None:
-        answers = min(deviation**2, noise.answers + noise.whole)
-        noise = replace(noise, answers=answers, whole=deviation**2 - answers)
+        hint = "give runs of main with --baseline, or its --score and --questions, with --deviation and --runs if known"
+        raise ViubenchError("nothing says how far runs of main are apart", where="--baseline", hint=hint)
     planned = rows(noise, floor, detect, alpha, power)
     return FloorPlan(task or "", floor, detect, power, alpha, noise, planned)
 

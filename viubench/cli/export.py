@@ -118,7 +118,7 @@ def every_eval_ever(
     """Write a run in the Every Eval Ever schema: a JSON file a task, and its samples."""
     from viubench.export.every_eval_ever import Evaluated, write
 
-    finished = _finished(run, include_path)
+    finished = _finished(run, include_path, with_judges=True)
     _list(write(finished, out, Evaluated(finished.model_id(model_id), organization, relationship)))
 
 
@@ -149,13 +149,13 @@ def inspect_log(
     _list(write(_finished(run, include_path), out))
 
 
-def _finished(path: Path, include_paths: list[Path]) -> FinishedRun:
+def _finished(path: Path, include_paths: list[Path], *, with_judges: bool = False) -> FinishedRun:
     """The run, and a warning for what of it cannot be exported."""
     from viubench.export.finished import FinishedRun
 
-    run = FinishedRun.read(path, include_paths)
+    run = FinishedRun.read(path, include_paths, with_judges=with_judges)
     for name in run.left_out:
-        warn(f"left out: {name}: a judge alone scores it")
+        warn(f"left out: {name}: a judge alone scores it{', and none did' * with_judges}")
     return run
 
 

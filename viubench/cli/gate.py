@@ -115,8 +115,9 @@ def plan(
     score: Annotated[float | None, typer.Option(min=0, max=1, help="Score of main, without runs of it.")] = None,
     questions: Annotated[int | None, typer.Option(min=2, help="Questions of a run, without runs of main.")] = None,
     deviation: Annotated[
-        float | None, typer.Option(min=0, help="Standard deviation between runs of main, where it is known.")
+        float | None, typer.Option(min=0, help="Standard deviation between the --runs of main that --score is of.")
     ] = None,
+    runs: Annotated[int | None, typer.Option(min=2, help="Runs of main behind --score and --deviation.")] = None,
 ) -> None:
     """Say how many questions and runs a floor needs, from runs of main or from its score and number of questions."""
     from reports.ci.floors import plan_text
@@ -127,7 +128,7 @@ def plan(
     at = floors([floor])[task] if equals else _fraction(value)
     found = gate_plan(
         at, baseline, task=task or None, detect=detect, power=power, alpha=alpha, score=score, questions=questions,
-        deviation=deviation,
+        deviation=deviation, runs=runs,
     )  # fmt: skip
     print(clean(plan_text(found)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +23,7 @@ def merge(
     from viubench.cli.tables import results_table
 
     with logged():
-        run = viubench.merge(shards, out, max_errors=max_errors, argv=["viubench", *sys.argv[1:]])
+        run = viubench.merge(shards, out, max_errors=max_errors)
     print(clean(results_table(run.results)))
     for line in filter(None, (run.unanswered(), run.invalid())):
         warn(line)

@@ -161,6 +161,7 @@ class _Runs:
                 first=firsts.get(run),
                 best=bests.get(run),
                 step=step.get(run),
+                same_frames=self.same_frames(run, steps[run]) if run in steps else None,
                 bound=rounded(found.bounds[place]),
                 tasks={task: by_task[task][run] for task in self.tasks},
             )
@@ -183,6 +184,16 @@ class _Runs:
             tasks_enough=enough_of,
             left_out=dict(left_out),
         )
+
+    def same_frames(self, one: int, other: int) -> float | None:
+        """The share of the answers before which two runs showed the same frames; None where none are known."""
+        both = [
+            (first.frames.hash, second.frames.hash)
+            for task in self.tasks
+            for first, second in zip(self.measured[one][task].records, self.measured[other][task].records, strict=True)
+            if first.frames and second.frames
+        ]
+        return rounded(sum(first == second for first, second in both) / len(both)) if both else None
 
     def by_task(self) -> tuple[dict[str, dict[int, TaskAtSetting]], dict[str, int | None]]:
         """Each task at each run, and the place in the order at which the rule names it enough."""

@@ -14,15 +14,17 @@ import hashlib
 import json
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from uuid import UUID
 
 from viubench.export.finished import FinishedRun, FinishedTask, file_name
-from viubench.schema import Record
+from viubench.judging.verdict_log import FOLDER
+from viubench.schema import JudgedScore, Record, TaskResult
 from viubench.storage import atomic
+from viubench.storage.run_dir import read_manifest
 from viubench.storage.secrets import mask
 from viubench.version import __version__
 
@@ -42,48 +44,51 @@ class Evaluated:
 
 
 def write(run: FinishedRun, out: Path, by: Evaluated) -> list[Path]:
-    """Write every task's two files below `out / "data"`; returns their paths."""
-    developer, _, model = by.model_id.partition("/")
+    """Write every task below `out / "data"`; returns the paths. One that a judge alone scores has no samples file."""
     now = str(int(time.time()))
-    written = []
-    for task in run.tasks:
-        place = PurePosixPath("data", file_name(_source(task)["dataset_name"]), file_name(developer), file_name(model))
-        name = _uuid(run, task, by)
-        evaluation = f"{task.name}/{by.model_id}/{now}"
+    return [path for task in run.tasks for path in _write(run, task, out, by, now)]
+
+
+def _write(run: FinishedRun, task: FinishedTask, out: Path, by: Evaluated, now: str) -> list[Path]:
+    developer, _, model = by.model_id.partition("/")
+    place = PurePosixPath("data", file_name(_source(task)["dataset_name"]), file_name(developer), file_name(model))
+    name = _uuid(run, task, by)
+    evaluation = f"{task.name}/{by.model_id}/{now}"
+    ruled = not task.result.needs_judge
+    aggregate = {
+        "schema_version": SCHEMA,
+        "evaluation_id": evaluation,
+        "evaluation_timestamp": run.manifest.started,
+        "retrieved_timestamp": now,
+        "source_metadata": {
+            "source_name": "viubench",
+            "source_type": "evaluation_run",
+            "source_organization_name": by.organization,
+            "evaluator_relationship": by.relationship,
+        },
+        "eval_library": {"name": "viubench", "version": run.manifest.packages.get("viubench", __version__)},
+        "model_info": _model(run, by.model_id),
+        "evaluation_results": ([_ruled(run, task)] if ruled else []) + list(_judged(run, task)),
+    }
+    files: dict[str, bytes] = {}
+    if ruled:
         rows = [_row(task, own, evaluation, by.model_id) for own in task.answers]
-        lines = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows).encode(
-            errors="backslashreplace"
-        )
-        detail = {
+        lines = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+        samples = f"{name}_samples.jsonl"
+        files[samples] = lines.encode(errors="backslashreplace")
+        aggregate["detailed_evaluation_results"] = {
             "format": "jsonl",
-            "file_path": str(place / f"{name}_samples.jsonl"),
+            "file_path": str(place / samples),
             "hash_algorithm": "sha256",
-            "checksum": hashlib.sha256(lines).hexdigest(),
+            "checksum": hashlib.sha256(files[samples]).hexdigest(),
             "total_rows": len(rows),
         }
-        aggregate = {
-            "schema_version": SCHEMA,
-            "evaluation_id": evaluation,
-            "evaluation_timestamp": run.manifest.started,
-            "retrieved_timestamp": now,
-            "source_metadata": {
-                "source_name": "viubench",
-                "source_type": "evaluation_run",
-                "source_organization_name": by.organization,
-                "evaluator_relationship": by.relationship,
-            },
-            "eval_library": {"name": "viubench", "version": run.manifest.packages.get("viubench", __version__)},
-            "model_info": _model(run, by.model_id),
-            "evaluation_results": [_result(run, task)],
-            "detailed_evaluation_results": detail,
-        }
-        folder = out / place
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(aggregate, indent=2, ensure_ascii=False, allow_nan=False)
-        atomic.write(folder / f"{name}_samples.jsonl", lines)
-        atomic.write(folder / f"{name}.json", f"{text}\n".encode(errors="backslashreplace"))
-        written += [folder / f"{name}.json", folder / f"{name}_samples.jsonl"]
-    return written
+    text = json.dumps(aggregate, indent=2, ensure_ascii=False, allow_nan=False)
+    files[f"{name}.json"] = f"{text}\n".encode(errors="backslashreplace")
+    (out / place).mkdir(parents=True, exist_ok=True)
+    for file, content in files.items():
+        atomic.write(out / place / file, content)
+    return sorted(out / place / file for file in files)
 
 
 def _uuid(run: FinishedRun, task: FinishedTask, by: Evaluated) -> UUID:
@@ -126,18 +131,53 @@ def _source(task: FinishedTask) -> dict[str, Any]:
     return source
 
 
-def _result(run: FinishedRun, task: FinishedTask) -> dict[str, Any]:
-    result = task.result
-    method = "t over source videos" if result.interval == "t" else f"{result.interval}, over source videos"
+def _ruled(run: FinishedRun, task: FinishedTask) -> dict[str, Any]:
+    """The score by rules."""
+    return {"evaluation_result_id": _result_id(task), **_result(run, task, task.result, task.about)}
+
+
+def _judged(run: FinishedRun, task: FinishedTask) -> Iterator[dict[str, Any]]:
+    """The score by each judge of the run, with how it was asked and how far it agrees with rules and labels."""
+    for one in run.judged:
+        found = one.tasks.get(task.name)
+        if found is None or found.judged is None:
+            continue
+        protocol = read_manifest(run.path / FOLDER / one.judge).protocols[task.name]
+        agreements = {"rules": found.read, "labels": found.labels, "itself swapped": found.swapped}
+        about = {
+            **task.about,
+            "judged_hash": found.hash,
+            "judge_errors": str(found.judge_errors),
+            "bounds": "{:g} to {:g}".format(*found.judged.bounds),
+            **{f"accuracy_against_{key}": f"{it.accuracy}" for key, it in agreements.items() if it and it.n},
+        }
+        prompts = protocol.judge.prompts if protocol.judge else {}
+        judge = {
+            "name": one.model,
+            "id": one.model,
+            "additional_details": {"deployment_type": "unknown", "model_availability": "unknown"},
+        }
+        result = _result(run, task, found.judged, about)
+        result["evaluation_result_id"] = f"{_result_id(task)}/{one.judge}"
+        result["metric_config"]["llm_scoring"] = {
+            "judges": [{"model_info": judge, "temperature": protocol.decoding.temperature}],
+            "input_prompt": prompts.get(found.form) or "\n\n".join(prompts.values()),
+        }
+        yield result
+
+
+def _result(
+    run: FinishedRun, task: FinishedTask, score: TaskResult | JudgedScore, about: Mapping[str, str]
+) -> dict[str, Any]:
+    """One score of a task, with its interval, which is clustered by source video."""
     return {
-        "evaluation_result_id": _result_id(task),
         "evaluation_name": task.name,
         "source_data": _source(task),
         "evaluation_timestamp": run.manifest.started,
         "metric_config": {
             "evaluation_description": (task.task.description if task.task else "") or task.name,
-            "metric_id": result.metric,
-            "metric_name": result.metric,
+            "metric_id": task.result.metric,
+            "metric_name": task.result.metric,
             "metric_unit": "proportion",
             "lower_is_better": False,
             "score_type": "continuous",
@@ -145,17 +185,17 @@ def _result(run: FinishedRun, task: FinishedTask) -> dict[str, Any]:
             "max_score": 1.0,
         },
         "score_details": {
-            "score": result.value,
-            "details": task.about,
+            "score": score.value,
+            "details": about,
             "uncertainty": {
-                "standard_error": {"value": result.se, "method": "analytic, clustered by source video"},
+                "standard_error": {"value": score.se, "method": "analytic, clustered by source video"},
                 "confidence_interval": {
-                    "lower": result.ci[0],
-                    "upper": result.ci[1],
+                    "lower": score.ci[0],
+                    "upper": score.ci[1],
                     "confidence_level": 0.95,
-                    "method": method,
+                    "method": "clustered by source video",
                 },
-                "num_samples": result.n,
+                "num_samples": score.n,
             },
         },
         "generation_config": _generation(run, task),

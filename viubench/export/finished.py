@@ -10,15 +10,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+import evaluators
 from evaluators import Evaluator
 from viubench.comparison.pair import ROUNDING, Side
 from viubench.errors import Exit, ViubenchError
-from viubench.schema import Manifest, ProtocolEntry, Record, Results, Task, TaskEntry, TaskResult, canonical_json, utf8
+from viubench.judging.panel import judges
+from viubench.schema import (
+    Judged,
+    Manifest,
+    ProtocolEntry,
+    Record,
+    Results,
+    Task,
+    TaskEntry,
+    TaskResult,
+    canonical_json,
+    utf8,
+)
 from viubench.scoring.aggregate import headline_parts, scored, units_of, value_of
 from viubench.tasks.registry import Catalogue
 
@@ -78,29 +91,36 @@ class FinishedTask:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run whose results are those of its records. `left_out` are the tasks that a judge alone can score."""
+    """A run whose results are those of its records. `left_out` are the tasks that a judge alone can score, but for
+    those that were `judged`, where these are wanted."""
 
     path: Path
     manifest: Manifest
     results: Results
     tasks: Sequence[FinishedTask]
-    left_out: Sequence[str] = field(default_factory=tuple)
+    left_out: Sequence[str] = ()
+    judged: Sequence[Judged] = ()
 
     @classmethod
-    def read(cls, path: Path, include_paths: Sequence[Path] = ()) -> FinishedRun:
-        """The run in a folder; `include_paths` are more folders with task files.
+    def read(cls, path: Path, include_paths: Sequence[Path] = (), *, with_judges: bool = False) -> FinishedRun:
+        """The run in a folder; `include_paths` are more folders with task files, `with_judges` keeps the tasks that a
+        judge of the run scored.
 
         Raises:
-            ViubenchError: it is unfinished, damaged, not what its records make, or has no task scored by rules.
+            ViubenchError: it is unfinished, damaged, not what its records make, or has no task with a score.
         """
         side = Side.read(path)
-        judged = [name for name, result in side.results.tasks.items() if result.needs_judge]
-        names = [name for name in side.results.tasks if name not in judged]
+        found = judges(path) if with_judges else []
+        scored = {name for one in found for name, task in one.tasks.items() if task.judged is not None}
+        tasks = side.results.tasks.items()
+        left_out = [name for name, result in tasks if result.needs_judge and name not in scored]
+        names = [name for name, _ in tasks if name not in left_out]
         if not names:
-            hint = "viubench judge scores such tasks; their verdicts are not exported"
+            hint = "viubench judge scores such tasks; of the exports, every-eval-ever takes the verdicts"
             raise ViubenchError(f"{path} has no task that is scored by rules", where=str(path), hint=hint)
         catalogue = Catalogue(include_paths)
-        return cls(path, side.manifest, side.results, [_task(side, name, catalogue) for name in names], judged)
+        kept = [_task(side, name, catalogue) for name in names]
+        return cls(path, side.manifest, side.results, kept, left_out, found)
 
     def model_id(self, given: str | None) -> str:
         """ORG/NAME of the model: `given`, or the manifest's where it is of that form; raises ViubenchError else."""
@@ -119,9 +139,17 @@ class FinishedRun:
             message = f"manifest.json is damaged: it started at {self.manifest.started!r:.40}"
             raise ViubenchError(message, where=str(self.path)) from None
 
+    @property
+    def finished(self) -> datetime:
+        """When its results were written."""
+        return datetime.fromtimestamp((self.path / "results.json").stat().st_mtime, UTC)
+
 
 def _task(side: Side, name: str, catalogue: Catalogue) -> FinishedTask:
-    entry, evaluator, result = side.entry(name), side.evaluator(name), side.results.tasks[name]
+    entry, result = side.entry(name), side.results.tasks[name]
+    evaluator = (
+        evaluators.get(entry.evaluator.name, **entry.evaluator.params) if result.needs_judge else side.evaluator(name)
+    )
     records = [record for _, record in sorted(side.records.get(name, {}).items())]
     if said := _contradiction(records, result, evaluator, entry.average):
         hint = "its files are not of one run: rerun the same command, which completes the answers and scores them"

@@ -30,8 +30,8 @@ from viubench.storage import atomic
 from viubench.tasks.registry import Catalogue
 from viubench.version import __version__
 
-ASKING = ("vllm", "hf", "server")
-"""Engines that are a model, asked by us under the protocol that the manifest names."""
+BASELINES = ("random", "blind", "oracle")
+"""Engines that are no model."""
 
 ENGINES_OWN = ("multiple", "group", "fixed")
 """Fields of `resize` that follow from the model alone."""
@@ -113,7 +113,7 @@ def refusal(run: FinishedRun, task: FinishedTask, board: Board) -> str:
     failed = sum(result.statuses.get(status, 0) for status in FAILED)
     if run.manifest.imported is not None or kind == "answers":
         return "its answers come from files: under which protocol they were given is not known"
-    if kind.rpartition(":")[2] not in ASKING:
+    if kind in BASELINES:
         return f"the engine {kind} is no model"
     if task.task is None:
         return "its definition is not the one known here (another version, or --include-path is missing)"

@@ -49,7 +49,7 @@ def write(run: FinishedRun, out: Path) -> list[Path]:
 
 
 def _log(run: FinishedRun, task: FinishedTask) -> EvalLog:
-    from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalSpec
+    from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalSpec, EvalStats
     from inspect_ai.model import GenerateConfig
 
     decoding, started = task.protocol.decoding, run.started.isoformat()
@@ -81,6 +81,7 @@ def _log(run: FinishedRun, task: FinishedTask) -> EvalLog:
             metadata=dict(task.about),
         ),
         results=_results(task),
+        stats=EvalStats(started_at=started, completed_at=run.finished.isoformat()),
         samples=[_sample(task, record, model) for records in task.answers for record in records],
     )
 
@@ -97,11 +98,11 @@ def _results(task: FinishedTask) -> EvalResults:
 
 
 def _sample(task: FinishedTask, record: Record, model: str) -> EvalSample:
-    from inspect_ai.log import EvalSample
+    from inspect_ai.log import EvalError, EvalSample
     from inspect_ai.model import ChatMessageUser
     from inspect_ai.scorer import Score
 
-    output = _output(record, model)
+    output, failure = _output(record, model), record.error
     question = ChatMessageUser(content=record.question)
     score = Score(
         value=task.score([record]),
@@ -119,6 +120,8 @@ def _sample(task: FinishedTask, record: Record, model: str) -> EvalSample:
         output=output,
         scores={SCORER: score},
         metadata={**record.groups, "video": record.cluster, "status": record.status},
+        model_usage={model: output.usage} if output.usage else {},
+        error=EvalError(message=output.error or failure.fault, traceback="", traceback_ansi="") if failure else None,
         total_time=sum(record.seconds.values()) or None,
     )
 

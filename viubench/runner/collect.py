@@ -207,7 +207,10 @@ class Collector:
         home = Path(found.path).parent if found.path else Path()
         folders = self._folders(home)
         known = {name for dataset in self.datasets for name in dataset.tasks} | set(self.catalogue.task_files)
-        name = next(one for one in own_names(found.name, home) if one not in known)
+        name = next(one for one in own_names(found.name, home) if one not in known | self._known)
+        self._known.add(name)
+        if name in self.config.excluded:
+            return
         own = understand(found, folders, self.config.columns, self.config.answer_kind, name)
         for line in own.lines:
             log.info("%s", line)

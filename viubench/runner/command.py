@@ -27,6 +27,8 @@ def typed(config: EvalConfig) -> list[str]:
     words = ["viubench", "run"]
     for field in fields(config):
         value = getattr(config, field.name)
+        if is_table(value):  # whose comparison is no truth value
+            return []
         if field.name in NOT_TYPED or value is None or value == field.default:
             continue
         option = f"--{NAMES.get(field.name, FLAGS.get(field.name, field.name))}".replace("_", "-")

@@ -44,7 +44,7 @@ class ShardFolder:
         return cls(path, manifest, manifest.shard.number, manifest.shard.of, manifest.shard.answers)
 
 
-def merge(shards: Sequence[Path], out: Path, argv: Sequence[str] = ()) -> None:
+def merge(shards: Sequence[Path], out: Path) -> None:
     """Write the run that these shards are the parts of to `out`, a new folder or one that was merged before.
 
     Raises:
@@ -53,7 +53,7 @@ def merge(shards: Sequence[Path], out: Path, argv: Sequence[str] = ()) -> None:
     """
     parts = _complete([ShardFolder.read(path) for path in shards])
     _require_answers(parts)
-    manifest = _merged(parts, argv)
+    manifest = _merged(parts, out)
     for part in parts:
         for name, (was, now) in _unlike(manifest.packages, part.manifest.packages).items():
             log.warning("shard %d ran with %s %s, shard %d with %s", parts[0].number, name, was, part.number, now)
@@ -147,12 +147,26 @@ def _records(parts: Sequence[ShardFolder]) -> Iterator[Record]:
         yield from read_records(part.path)
 
 
-def _merged(parts: Sequence[ShardFolder], argv: Sequence[str]) -> Manifest:
-    """The manifest of the whole run: that of the first shard, and what is each shard's own."""
+def _merged(parts: Sequence[ShardFolder], out: Path) -> Manifest:
+    """The manifest of the whole run, with the command that would have made it, and what is each shard's own."""
     first = parts[0].manifest
     own: list[Mapping[str, object]] = [
         {"number": part.number} | part.manifest.model_dump(include={"argv", "started", "hardware"}) for part in parts
     ]
     started = min(part.manifest.started for part in parts)
-    named = {"argv": list(argv) or first.argv, "shard": None, "started": started}
+    named = {"argv": whole_command(first.argv, out), "shard": None, "started": started}
     return first.model_copy(update=named | {"merged": [MergedShard.model_validate(one) for one in own]})
+
+
+def whole_command(argv: Sequence[str], out: Path) -> list[str]:
+    """The command of a shard without --shard, and with another --out."""
+    words, kept = iter(argv), list[str]()
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if name not in ("--shard", "--out"):
+            kept.append(word)
+            continue
+        if not equals:
+            next(words, None)
+        kept += [name, str(out)] if name == "--out" else []
+    return kept

@@ -10,8 +10,10 @@ Pretext items are built once, from the most frames that are asked, and each run 
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -26,9 +28,12 @@ from viubench.runner import planning, protocol_fields
 from viubench.runner.collect import Collector
 from viubench.runner.config import EvalConfig
 from viubench.runner.evaluate import stage
+from viubench.runner.plan import Plan
 from viubench.runner.protocols import FLAGS
 from viubench.schema import Protocol, Task, content_hash
-from viubench.tasks.registry import Catalogue
+from viubench.tasks.registry import Catalogue, load_task
+
+log = logging.getLogger("viubench")
 
 OVER = "--over"
 
@@ -106,9 +111,21 @@ def plan_sweep(config: EvalConfig, over: Mapping[str, Any]) -> SweepPlan:
     base = _items_once(config, values)
     left_out: dict[str, str] = {}
     combinations = [dict(zip(values, one, strict=True)) for one in product(*values.values())]
-    for chosen in combinations:
-        left_out |= _unfit(_with(base, chosen, left_out), base)
+    with _silent():  # each run says it all again
+        for chosen in combinations:
+            left_out |= _unfit(_with(base, chosen, left_out), base)
     return SweepPlan(tuple(Point(_label(one), _with(base, one, left_out)) for one in combinations), left_out)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without what planning tells a user, warnings aside."""
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _refuse_twice(config: EvalConfig, values: Mapping[str, Any]) -> None:
@@ -142,40 +159,75 @@ def _items_once(config: EvalConfig, values: Mapping[str, Sequence[Any]]) -> Eval
     """The options with the folder of the built items in the place of the pretext tasks, where these are to be built."""
     if config.videos_folder is None:
         return config
-    most = max(values["frames"]) if "frames" in values else config.frames
-    found = Collector(replace(config, frames=most), config.run_folder, partial(stage, config)).collect()
-    folder = config.run_folder / "items"
-    if not (folder / "build.json").exists():
+    built, others = _parted(config)
+    made = frozenset(task.task for _, tasks in built for task in tasks)
+    if not made - config.excluded or (config.data_root is not None and not others):
         return config
-    built = {name for one in found.datasets for name, task in one.tasks.items() if task.pretext}
-    named = [one for name in config.names for one in expanded(name, found.catalogue)]
-    others = [rest for one in named for rest in _without(one, built, found.catalogue)]
-    return replace(config, tasks=[str(folder), *others])
+    asked = replace(
+        config,
+        tasks=[name for name, _ in built],
+        frames=max(values["frames"]) if "frames" in values else config.frames,
+        data_root=None,
+        exclude=tuple(made & config.excluded),
+    )
+    Collector(asked, config.run_folder, partial(stage, config)).collect()
+    return replace(config, tasks=[str(config.run_folder / "items"), *others], exclude=tuple(config.excluded - made))
 
 
-def _without(name: Any, built: Set[str], catalogue: Catalogue) -> list[Any]:
-    """What is left of a name of `--tasks` when the tasks `built` are taken out."""
+def _parted(config: EvalConfig) -> tuple[list[tuple[Any, list[Task]]], list[Any]]:
+    """The names of pretext tasks with the tasks they stand for, and all other names."""
+    catalogue = Catalogue(config.include_paths)
+    built: list[tuple[Any, list[Task]]] = []
+    others: list[Any] = []
+    for name in [one for given in config.names for one in expanded(given, catalogue)]:
+        tasks = _tasks_of(name, catalogue)
+        pretext = [task for task in tasks if task.pretext]
+        if len(pretext) == len(tasks) > 0:
+            built.append((name, tasks))
+        elif pretext:
+            built += [(task.task, [task]) for task in pretext]
+            others += [task.task for task in tasks if not task.pretext]
+        else:
+            others.append(name)
+    return built, others
+
+
+def _tasks_of(name: Any, catalogue: Catalogue) -> list[Task]:
+    """The tasks of a name; none of a folder of items, a table of questions, or a task of lmms-eval."""
     if isinstance(name, Task):
-        return [] if name.task in built else [name]
-    if not isinstance(name, str):  # a table of questions
         return [name]
+    if not isinstance(name, str):
+        return []
     if catalogue.knows(name):
-        tasks = [task.task for task in catalogue.resolve(name).tasks]
-    elif name.endswith((".yaml", ".yml")):
-        tasks = [Path(name).stem]
-    else:
-        tasks = catalogue.tasks_in(Path(name))
-    return [task for task in tasks if task not in built] if built & set(tasks) else [name]
+        return list(catalogue.resolve(name).tasks)
+    if name.endswith((".yaml", ".yml")):
+        return [load_task(Path(name))]
+    if not Path(name).is_dir() or (Path(name) / "items.jsonl").exists():
+        return []
+    here = Catalogue((*catalogue.include_paths, Path(name)))
+    return [here.task(task) for task in here.tasks_in(Path(name))]
 
 
 def _unfit(config: EvalConfig, base: EvalConfig) -> dict[str, str]:
     """The tasks of `base` that cannot be asked with these options, and why; raises what planning raises where it is no
-    task's."""
+    task's, and ViubenchError where none is left."""
     try:
-        planning.make_plan(config, config.run_folder)
-        return {}
+        plan = planning.make_plan(config, config.run_folder)
     except ViubenchError as error:
-        whole = error
+        found, whole = _refused(config, base), error
+    else:
+        found = _fixed(plan, config, base)
+        if len(found) < len(plan.tasks):
+            return found
+        task, why = next(iter(found.items()))
+        whole = ViubenchError(f"{task} {why}", where=OVER)
+    if not found or not planning.make_plan(base, config.run_folder).tasks.keys() - found.keys() - config.excluded:
+        raise whole
+    return found
+
+
+def _refused(config: EvalConfig, base: EvalConfig) -> dict[str, str]:
+    """The tasks of `base` that cannot be planned with these options, and what is said of each."""
     tasks = planning.make_plan(base, config.run_folder).tasks.keys()
     found: dict[str, str] = {}
     for task in sorted(tasks - config.excluded):
@@ -183,6 +235,18 @@ def _unfit(config: EvalConfig, base: EvalConfig) -> dict[str, str]:
             planning.make_plan(replace(config, exclude=tuple(tasks - {task})), config.run_folder)
         except ViubenchError as error:
             found[task] = error.message.removeprefix(f"{task} ").removeprefix(f"{task}: ")
-    if not found or found.keys() | config.excluded >= tasks:
-        raise whole
     return found
+
+
+def _fixed(plan: Plan, config: EvalConfig, base: EvalConfig) -> dict[str, str]:
+    """The tasks whose frames a server chooses, where they are to be varied."""
+    if _sampling(config) == _sampling(base):
+        return {}
+    files = [task for task, protocol in plan.protocols.items() if protocol.media == "file"]
+    return dict.fromkeys(files, "is shown as a file, which its server samples itself")
+
+
+def _sampling(config: EvalConfig) -> tuple[Any, ...]:
+    """What the options say of the frames that are shown."""
+    named = {path: value for path, value in (config.set or {}).items() if path.startswith("sampling.")}
+    return config.frames, config.fps, named

