@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 DEMO = runs/demo
 
-.PHONY: demo train-demo test test-verl setup setup-train setup-dev lint types audit format bench fuzz figures picture clean
+.PHONY: demo train-demo test test-verl setup setup-train setup-dev lint types audit docs format bench fuzz figures picture clean
 
 setup:
 	$(PYTHON) viubench/system/install.py --venv $(VENV)
@@ -53,6 +53,10 @@ types: setup-dev
 # Known vulnerabilities of what is installed; skipped, in words, where no service answers.
 audit: setup-dev
 	$(PYTHON) .ci/audit $(BIN)/pip-audit
+
+# The documentation as a site, in site/; a link that leads nowhere is an error.
+docs: setup-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 format: setup-dev
 	$(BIN)/ruff format .

@@ -81,6 +81,13 @@ SECTIONS = {
         "until a run that was stopped asks its next question, and the paired statistics of a gate; each in "
         "a process of its own.",
     ),
+    "scale": (
+        "A run of many questions",
+        "A drawn multiple-choice data set of six questions a video, and everything about its run but the model: the "
+        "plan; a dry run with a checkpoint, which also counts the tokens of every prompt and looks for every video; "
+        "scoring terse answers, one by one; the same command again for a run whose last line a kill has torn, until "
+        "its results; the page. All but the page plan first. Each is a process of its own; CPU counts its start too.",
+    ),
     "page": (
         "The page of half a million answers",
         "Made-up answers of ten models to eighteen tasks, then one offline page of all of them; writing it alone is "

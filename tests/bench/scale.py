@@ -16,9 +16,11 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tabulate import tabulate
 
 from tests.bench import machine
 from viubench.datasets import prompts
@@ -59,12 +61,21 @@ group_by: {topic: "{{ topic }}"}
 
 @dataclass(frozen=True)
 class ScaleRow:
-    """One stage: wall seconds, and the process's peak resident memory in megabytes (10^6 bytes)."""
+    """One stage: wall seconds, processor seconds of the process, start and imports included, and its peak resident
+    memory in megabytes (10^6 bytes)."""
 
     what: str
     n: int
     seconds: float
+    cpu: float
     peak_mb: float
+
+
+def table(rows: Sequence[ScaleRow]) -> str:
+    """For a terminal."""
+    lines = [[row.what, f"{row.n:,}", f"{row.seconds:.1f}", f"{row.cpu:.1f}", f"{row.peak_mb:,.0f}"] for row in rows]
+    headers = ["what", "questions", "seconds", "CPU s", "peak MB"]
+    return tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * 4))
 
 
 def measure(n: int, progress: Callable[[int, int, str], None] = lambda done, total, note: None) -> list[ScaleRow]:
@@ -160,7 +171,8 @@ STAGES = {"plan": plan, "dry run": dry_run, "score": score, "resume": resume, "r
 def main(what: str, folder: str) -> None:
     began = time.perf_counter()
     STAGES[what](Path(folder))
-    print(json.dumps({"seconds": round(time.perf_counter() - began, 3), "peak_mb": round(machine.peak_mb(), 1)}))
+    taken = {"seconds": time.perf_counter() - began, "cpu": time.process_time(), "peak_mb": machine.peak_mb()}
+    print(json.dumps({name: round(value, 1) for name, value in taken.items()}))
 
 
 if __name__ == "__main__":

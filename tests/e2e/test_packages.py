@@ -1,8 +1,11 @@
-"""The wheel and the source archive, used outside a checkout."""
+"""The wheel and the source archive outside a checkout: the quick start is followed with what the wheel holds."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -13,6 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+START = ROOT / "docs" / "index.md"
 
 BUILD = """
 import sys
@@ -46,19 +50,20 @@ def test_the_wheel_works_by_itself(packages: Path, tmp_path: Path) -> None:
     assert "torch" not in " ".join(line for line in facts.get_all("Requires-Dist") or [] if "extra ==" not in line)
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed"), "PYTHONSAFEPATH": "1"}
 
-    def viubench(*words: str) -> str:
-        command = [sys.executable, "-m", "viubench", *words]
+    lines = [line for block in re.findall(r"```bash\n(.*?)```", START.read_text(), re.S) for line in block.splitlines()]
+    for line in ["viubench tasks list", "viubench protocols list", *lines]:
+        command = [sys.executable, "-m", *shlex.split(line)]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+    assert len(lines) == 6
+    scores = [score(tmp_path / "runs" / name) for name in ("random", "blind", "oracle")]
+    assert scores[0] < scores[2] == 1
+    assert (tmp_path / "leaderboard.html").stat().st_size > 10_000
 
-    assert "viubench_ground" in viubench("tasks", "list")
-    assert "qwen3-vl" in viubench("protocols", "list")
-    viubench("clips", "--out", "clips", "--n", "3", "--seconds", "4", "--size", "64x64", "--fps", "4", "--quiet")
-    viubench("build", "--recipe", "tiny", "--n", "3", "--videos", "clips", "--out", "items", "--quiet")
-    viubench("run", "--engine", "oracle", "--tasks", "items", "--out", "run", "--quiet")
-    viubench("report", "run", "--out", "page.html")
-    assert (tmp_path / "page.html").stat().st_size > 10_000
+
+def score(run: Path) -> float:
+    tasks = json.loads((run / "results.json").read_bytes())["tasks"].values()
+    return sum(task["value"] for task in tasks) / len(tasks)
 
 
 def test_the_source_archive_holds_what_git_has(packages: Path) -> None:

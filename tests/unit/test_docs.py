@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer.main
@@ -14,6 +16,7 @@ from viubench.cli import app
 from viubench.tasks.registry import Catalogue
 
 ROOT = Path(__file__).parents[2]
+generated = SimpleNamespace(**runpy.run_path(str(ROOT / "docs/site/generated.py")))
 DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
@@ -25,6 +28,7 @@ DOCUMENTS = (
     "docs/gate.md",
     "docs/guarantees.md",
     "docs/import.md",
+    "docs/index.md",
     "docs/judge.md",
     "docs/leaderboard.md",
     "docs/own-questions.md",
@@ -88,7 +92,21 @@ def test_every_make_target_and_linked_file_exists() -> None:
         for words in re.findall(r"(?:^|`)make ([a-z -]+)", text, re.MULTILINE):
             assert set(words.split()) <= targets, words
         for link in re.findall(r"\]\(([^)#:]+)\)", text):
-            assert ((ROOT / name).parent / link).exists(), link
+            assert ((ROOT / name).parent / link).exists() or link in generated.PAGES, link
+
+
+def test_written_pages_hold_what_they_are_written_from() -> None:
+    pages = {name: page() for name, page in generated.PAGES.items()}
+    for words, command in generated.walk(PROGRAMS["viubench "], ["viubench"]):
+        assert f"## {' '.join(words)}\n" in pages["reference/commands.md"]
+        options = {f"`{name}`" for one in command.params for name in one.opts if name.startswith("--")} - {"`--help`"}
+        assert all(option in pages["reference/commands.md"] for option in options)
+    catalogue = Catalogue()
+    told = re.findall(r"^### (\w+)$", pages["reference/benchmarks.md"], re.M)
+    assert len(told) == len(set(told))
+    assert set(told) == {task for suite in catalogue.suites.values() for task in suite.tasks}
+    assert "| `finish_reason` |" in pages["reference/run-folder.md"]
+    assert "::: viubench.api.evaluate.evaluate\n" in pages["reference/api.md"]
 
 
 def test_the_catalogue_holds_what_the_readme_says() -> None:

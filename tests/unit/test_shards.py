@@ -111,10 +111,12 @@ def test_shards_that_do_not_make_the_run_are_refused(world: Path, tmp_path: Path
 def test_records_that_are_not_the_answers_of_the_run_are_refused(world: Path, tmp_path: Path) -> None:
     first = (world / "1" / "records.jsonl").read_text().splitlines(keepends=True)
     other = json.dumps(json.loads(first[0]) | {"id": "other"}) + "\n"
+    third = json.dumps(json.loads(first[0]) | {"number": 2}) + "\n"
     for name, lines, message in (
         ("twice", [*first, first[0]], "is there twice"),
         ("other", [other, *first[1:]], "not the answers to the 24 questions"),
         ("more", [*first, other], "not the answers to the 24 questions"),
+        ("third", [*first, third], "not the answers to the 24 questions"),
     ):
         shutil.copytree(world / "1", tmp_path / name)
         (tmp_path / name / "records.jsonl").write_text("".join(lines))

@@ -154,7 +154,7 @@ def test_a_mistake_is_named_with_its_place(
 @pytest.mark.parametrize(
     ("name", "content", "message", "line"),
     [
-        ("rows.jsonl", b'{"a": 1}\n{"a": \n', "not JSON", ":2"),
+        ("rows.jsonl", b'{"a": 1, \n', "not JSON", ":1"),
         ("rows.json", b"[" * 100_000, "not JSON", ""),
         ("rows.json", b'{"a": {}}', "is no list of rows", ""),
         ("rows.json", b"\xff\xfe\x00", "cannot be read", ""),

@@ -135,6 +135,10 @@ def plan(
 
 def floors(given: list[str]) -> dict[str, float]:
     """The floors of TASK=SCORE arguments; raises ViubenchError for another form, or what is no score."""
+    for one in given:
+        if "=" not in one:
+            hint = f"name the task it is for: --floor videomme={one:.20}"
+            raise ViubenchError(f"{one!r:.80} is not of the form TASK=SCORE", where="--floor", hint=hint)
     return {task: _fraction(value) for task, value in pairs(given, "--floor").items()}
 
 

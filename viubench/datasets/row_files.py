@@ -138,14 +138,13 @@ class LoneFile(Collection[dict[str, Any]]):
 
     def __init__(self, path: Path, folder: Path) -> None:
         self.path, self.folder = path, folder
-        self._length = sum(1 for _ in self)  # what is wrong with the file is said before anything is made of it
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         name = str(self.path.relative_to(self.folder))
         return _flat([RowFile(self.path.stem, name, self.folder, _streamed(self.path))])
 
     def __len__(self) -> int:
-        return self._length
+        return sum(1 for _ in _streamed(self.path, parsed=False))
 
     def __contains__(self, row: object) -> bool:
         return any(row == one for one in self)
@@ -187,20 +186,23 @@ def read(path: Path) -> Any:
     return _json(text, str(path))
 
 
-def _streamed(path: Path) -> Iterator[Any]:
-    """The rows of a file, one by one; raises as `read` does."""
+def _streamed(path: Path, parsed: bool = True) -> Iterator[Any]:
+    """The rows of a file, one by one; not parsed, where they are only to be counted. Raises as `read` does."""
     with _reading(path):
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq
 
             with pq.ParquetFile(path) as file:
+                if not parsed:
+                    yield from range(file.metadata.num_rows)
+                    return
                 for batch in file.iter_batches():
                     yield from batch.to_pylist()
             return
         with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield _json(line, f"{path}:{number}")
+                    yield _json(line, f"{path}:{number}") if parsed else line
 
 
 @contextmanager

@@ -76,4 +76,4 @@ def first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def in_video_order(samples: Iterable[Sample]) -> list[Sample]:
     """Questions of one video side by side; the order of the rest is stable."""
-    return sorted(samples, key=lambda s: (s.cluster, [c.path for c in s.clips], s.task, s.id))
+    return sorted(samples, key=lambda s: (s.cluster, "\0".join(c.path for c in s.clips), s.task, s.id))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,7 @@ def _complete(parts: Sequence[ShardFolder]) -> list[ShardFolder]:
 def _require_answers(parts: Sequence[ShardFolder]) -> None:
     """Every answer that the run asks for, once, by what the manifest says of the tasks' items."""
     seen: set[tuple[str, int]] = set()
+    counts: Counter[str] = Counter()
     items: dict[str, list[tuple[str, str]]] = {}
     for part in parts:
         own = 0
@@ -118,6 +120,7 @@ def _require_answers(parts: Sequence[ShardFolder]) -> None:
                     hint="run the shard again with --fresh",
                 )
             seen.add(record.key)
+            counts[record.task] += 1
             own += 1
             if record.number == 0:
                 items.setdefault(record.task, []).append((record.id, content_hash(record.target)))
@@ -128,7 +131,8 @@ def _require_answers(parts: Sequence[ShardFolder]) -> None:
                 hint="rerun the command of that shard to resume, then merge again",
             )
     for task, entry in parts[0].manifest.tasks.items():
-        if items_hash(items.get(task, ())) != entry.items_hash:
+        due = entry.n * parts[0].manifest.protocols[task].decoding.samples
+        if counts[task] != due or items_hash(items.get(task, ())) != entry.items_hash:
             raise ViubenchError(
                 f"the records of the shards are not the answers to the {entry.n} questions of {task!r:.80}",
                 where=str(parts[0].path.parent),

@@ -15,7 +15,7 @@ from evaluators.published import Rule
 from viubench.schema import Protocol, Sample, Shard, Suite, Task, TaskEntry, content_hash
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One of the answers that a question gets: the one of this `number`, counted from 0."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, PlainSerializer, TypeAdapter
@@ -97,7 +98,7 @@ class Sample:
     groups: Groups = field(default_factory=dict)
 
     def target_hash(self) -> str:
-        return content_hash(self.target)
+        return _text_hash(self.target) if isinstance(self.target, str) else content_hash(self.target)
 
     def plain(self) -> dict[str, Any]:
         """All of it as plain data, for a hash; of what is none, the name of its type."""
@@ -114,3 +115,4 @@ class Sample:
 
 
 _ADAPTER = TypeAdapter(Sample)
+_text_hash = lru_cache(maxsize=1024)(content_hash)  # the targets of a million questions may be four letters

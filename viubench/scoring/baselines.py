@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
 import evaluators
@@ -45,16 +45,21 @@ def of(task: Task, samples: Sequence[Sample]) -> Baselines:
         return Baselines(None, None, str(error), _keys(evaluator, samples[0]))
     except NotImplementedError as error:
         return Baselines(None, None, str(error), [evaluator.metric])
+    values: dict[tuple[str, ...], float] = {}  # the best constant answer is often one of the trivial ones
+
+    def value(texts: Sequence[str]) -> float:
+        key = tuple(texts)
+        if key not in values:
+            values[key] = _headline(evaluator, samples, key, task.average)
+        return values[key]
+
     return Baselines(
         chance=_chance(evaluator, samples, task.average),
-        blind=_headline(evaluator, samples, blind.texts, task.average),
+        blind=value(blind.texts),
         statement=blind.statement,
         scores=_keys(evaluator, samples[0]),
         texts={sample.id: text for sample, text in zip(samples, blind.texts, strict=True)},
-        trivial={
-            name: rounded(_headline(evaluator, samples, texts, task.average))
-            for name, texts in evaluator.trivial(samples).items()
-        },
+        trivial={name: rounded(value(texts)) for name, texts in evaluator.trivial(samples).items()},
     )
 
 
@@ -70,10 +75,11 @@ def _headline(evaluator: Evaluator, samples: Sequence[Sample], texts: Sequence[s
     if type(evaluator).units is not Evaluator.units:
         rows = (Scored(scored, one.cluster, one.groups) for one, scored in zip(samples, scores, strict=True))
         return headline(units_frame(scores_frame(rows), evaluator), evaluator, average)
-    columns: dict[str, Any] = {"cluster": [one.cluster for one in samples]}
-    columns[f"score.{evaluator.unit_metric}"] = [scored.get(evaluator.unit_metric, 0.0) for scored in scores]
-    if average:
-        columns[f"group.{average}"] = [one.groups.get(average) for one in samples]
+    values = np.fromiter((scored.get(evaluator.unit_metric, 0.0) for scored in scores), np.float64, len(samples))
+    if not average:
+        return float(np.mean(values))
+    groups = [one.groups.get(average) for one in samples]
+    columns = {"cluster": "", f"score.{evaluator.unit_metric}": values, f"group.{average}": groups}
     return headline(pd.DataFrame(columns), evaluator, average)
 
 

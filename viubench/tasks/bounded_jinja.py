@@ -89,13 +89,13 @@ def spend(units: int) -> None:
 
 def size(value: Any) -> int:
     """Units of a value and all inside of it; TooMuch above `MOST`."""
+    if isinstance(value, str) and len(value) <= MOST:  # most are
+        return len(value)
     total, inside = 0, [value]
     while inside:
         one = inside.pop()
         total += len(one) if isinstance(one, (str, bytes)) else ELEMENT
-        if isinstance(one, (str, bytes)):
-            pass
-        elif isinstance(one, dict):
+        if isinstance(one, dict):
             inside += [*one.keys(), *one.values()]
         elif isinstance(one, (list, tuple, set, frozenset)):
             inside += one

@@ -1,4 +1,4 @@
-"""What things cost: decode, hour, build, records, page and startup; and the page of all figures.
+"""What things cost: decode, hour, build, records, scale, page and startup; and the page of all figures.
 
 Example:
     python -m tests.bench decode --videos clips --frames 32
@@ -98,6 +98,21 @@ def records(
     headers = ["what", "answers", "seconds", "answers / s", "peak MB"]
     printed = tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * 4))
     print(printed)
+    machine.write(json, rows, printed)
+
+
+def scale(
+    items: Annotated[int, typer.Option(min=12, help="Questions of the drawn data set.")] = 20_000,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Time and memory of planning, a dry run, scoring, resuming and the page of a run of many questions."""
+    from tests.bench import machine, scale
+    from viubench.cli.progress import bar
+
+    with bar("measuring", quiet=quiet) as progress:
+        rows = scale.measure(items, progress)
+    print(printed := scale.table(rows))
     machine.write(json, rows, printed)
 
 
