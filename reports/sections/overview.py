@@ -155,7 +155,8 @@ def _chart(
     ends = [end for _, cell in cells for end in (cell.value, cell.high) if end is not None]
     axis = axis or score_chart.scale([*ends, *levels.values()])
     lines = [
-        ScoreLine(name, _short(name), cell, score_chart.track(axis, cell.value, cell.low, cell.high, levels)) for name, cell in cells
+        ScoreLine(name, _short(name), cell, score_chart.track(axis, cell.value, cell.low, cell.high, levels))
+        for name, cell in cells
     ]
     return ScoreChart(head.label, lines, score_chart.heads(axis, levels), score_chart.ruler(axis))
 
