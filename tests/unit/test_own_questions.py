@@ -275,6 +275,36 @@ def test_a_task_file_made_of_the_table_asks_the_same(tmp_path: Path, capsys: pyt
     assert CliRunner().invoke(app, ["tasks", "validate", str(path)]).exit_code == 0
 
 
+def test_what_would_be_misread_is_refused(tmp_path: Path) -> None:
+    refused = {
+        "options of column 'options' cannot be read": [QA | {"options": "a dog, a cat", "answer": "a cat"}],
+        "no column has options": [QA | {"question": "What? A. dog B. cat", "answer": "B"}],
+        "column 'answer' is empty": [QA | {"options": OPTIONS, "answer": " "}],
+        "no column is known to be the answer": [QA | {"options": OPTIONS}],
+    }
+    for message, rows in refused.items():
+        with pytest.raises(ViubenchError, match=message):
+            read(lines(tmp_path / "q.jsonl", rows), tmp_path)
+    (tmp_path / "twice.csv").write_text("video,question,A,B,answer,answer\na,What?,x,y,A,B\n")
+    with pytest.raises(ViubenchError, match="two columns are named 'answer'"):
+        read(tmp_path / "twice.csv", tmp_path)
+    assert targets(lines(tmp_path / "i.jsonl", [QA | {"answer": [8, 3]}, QA | {"answer": [1, 3]}]), tmp_path) == [
+        [[1.0, 3.0]]
+    ]
+
+
+def test_one_bad_file_of_a_folder_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    lines(
+        tmp_path / "mine/q.jsonl",
+        [{"video": "a.mp4", "qa": [{"question": "What?", "options": OPTIONS, "answer": "A"}] * 2}],
+    )
+    (tmp_path / "mine/notes.json").write_text('{"by": "me"}')
+    found = Collector(EvalConfig(engine="oracle", tasks=tmp_path / "mine"), tmp_path / "run").collect()
+    assert [len(dataset.samples) for dataset in found.datasets] == [2]
+    assert "notes.json is left out: no column is known to be the video" in found.notes[0]
+
+
 def test_tables_from_python_and_mixed_names(tmp_path: Path) -> None:
     rows = [QA | {"options": OPTIONS, "answer": "B"}]
     assert targets(rows, tmp_path) == targets(pd.DataFrame(rows), tmp_path) == ["B"]

@@ -134,6 +134,7 @@ def logged(level: int = logging.INFO) -> Iterator[None]:
     """Print what the harness logs from this level on, without control characters."""
     handler = _Stderr(level)
     logger = logging.getLogger("viubench")
+    logger.setLevel(logging.DEBUG)  # which handlers narrow
     logger.addHandler(handler)
     try:
         yield

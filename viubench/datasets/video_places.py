@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from viubench.schema import VideoSpec
 from viubench.video.discover import VIDEO_SUFFIXES
 
+ADDRESSES = ("http://", "https://")
 MOST_ENDINGS = 12
 """Folders of a path from another machine that are tried to be left out."""
 
@@ -35,7 +36,7 @@ class Places:
 def find(names: Iterable[str], folders: Sequence[Path], spec: VideoSpec) -> Places:
     """Each name as it is, below one of `spec.roots` of one of the folders, with or without one of `spec.extensions`; of
     a whole path that is not there, the longest ending that is there below the folders. An address stays as it is."""
-    distinct = [name for name in dict.fromkeys(names) if not name.startswith(("http://", "https://"))]
+    distinct = [name for name in dict.fromkeys(names) if not name.startswith(ADDRESSES)]
     bases = [os.path.abspath(folder) for folder in folders]
     found = {name: path for name in distinct if (path := _file(name, bases, spec))}
     missing = tuple(name for name in distinct if name not in found)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,14 @@ LMMS = "lmms:"  # begins the name of a task of the installed lmms-eval
 
 @dataclass
 class _Named:
-    """What was named, by kind: tasks and suites of the catalogue, tasks of lmms-eval, folders of items, and tables of
-    questions."""
+    """What was named, by kind: tasks and suites of the catalogue, tasks of lmms-eval, folders of items, tables of
+    questions, and files `found` by a pattern or in a folder, of which some may be no such tables."""
 
     ours: list[str] = field(default_factory=list)
     theirs: list[str] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
     tables: list[Any] = field(default_factory=list)
+    found: list[Path] = field(default_factory=list)
 
 
 @dataclass
@@ -75,6 +76,7 @@ class Collector:
             self._folder(folder)
         for source in given.tables:
             self._questions(source)
+        self._found(given.found)
         if ours := ",".join(given.ours):
             named = self.catalogue.resolve(ours).limited(self.config.limit)
             self._known.update(task.task for task in named.tasks)
@@ -105,7 +107,7 @@ class Collector:
         """The names by kind; makes the catalogue that knows those of the user's own files."""
         include, own, named = list(self.config.include_paths), {}, _Named()
         installed = Catalogue(tuple(include))
-        for name in [one for given in self.config.names for one in expanded(given, installed)]:
+        for name, sure in [(one, one is given) for given in self.config.names for one in expanded(given, installed)]:
             path = Path(name) if isinstance(name, str) else Path()
             if isinstance(name, Task):
                 own[name.task] = name
@@ -121,8 +123,10 @@ class Collector:
                 task = load_task(path)
                 own[task.task], self.homes[task.task] = task, path.parent
                 named.ours.append(task.task)
+            elif path.name == "items.jsonl" and (path.parent / "build.json").exists():
+                named.folders.append(path.parent)
             elif is_questions(path):
-                named.tables.append(path)
+                (named.tables if sure else named.found).append(path)
             elif _holds_tasks(path):
                 include.append(path)
                 here = Catalogue((path,))
@@ -130,7 +134,7 @@ class Collector:
                 named.ours += here.tasks_in(path)
             elif path.is_dir():
                 tables = questions_in(path)
-                named.tables += tables
+                named.found += tables
                 named.folders += [] if tables else [path]
             else:
                 named.ours.append(name)
@@ -230,6 +234,18 @@ class Collector:
         chance = baselines.of(own.task, dataset.samples).chance
         log.info("  %-9s %d%s", "samples", len(dataset.samples), "" if chance is None else f", chance {chance:.1%}")
         self.datasets.append(dataset)
+
+    def _found(self, paths: Sequence[Path]) -> None:
+        """The tables of questions among the files of a pattern or a folder; ViubenchError where there is none."""
+        left_out: dict[Path, ViubenchError] = {}
+        for path in paths:
+            try:
+                self._questions(path)
+            except ViubenchError as error:
+                left_out[path] = error
+        if paths and len(left_out) == len(paths):
+            raise left_out[paths[0]]
+        self.notes += [f"{path} is left out: {error.message}" for path, error in left_out.items()]
 
     def _folders(self, *homes: Path) -> list[Path]:
         """Where the videos of the user's own questions may lie; ViubenchError for a folder that is not there."""

@@ -126,8 +126,9 @@ def seconds(value: Any) -> float:
     raise ValueError(f"no time in seconds: {value!r:.80}")
 
 
-def windows(value: Any) -> list[list[float]]:
-    """Intervals in seconds, of a pair, a list of pairs, or a text such as 3.2-8.1 or 0:03 to 0:08."""
+def windows(value: Any, ordered: bool = True) -> list[list[float]]:
+    """Intervals in seconds, of a pair, a list of pairs, or a text such as 3.2-8.1 or 0:03 to 0:08; one that ends before
+    it starts is none, where they are to be `ordered`."""
     value = parsed(value)
     if isinstance(value, Mapping) and len(value) == 2:
         value = list(value.values())
@@ -138,7 +139,7 @@ def windows(value: Any) -> list[list[float]]:
         pairs = [parsed(pair) for pair in pairs]
         if all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
             found = [[seconds(start), seconds(end)] for start, end in pairs]
-            if all(start <= end for start, end in found):
+            if not ordered or all(start <= end for start, end in found):
                 return found
     raise ValueError(f"no interval such as [3.2, 8.1]: {value!r:.80}")
 

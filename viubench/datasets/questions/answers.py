@@ -106,7 +106,7 @@ def of_values(values: Sequence[Any]) -> Reading:
 
 def is_interval(value: Any) -> bool:
     try:
-        return bool(cells.windows(value))
+        return bool(cells.windows(value, ordered=False))
     except ValueError:
         return False
 

@@ -10,6 +10,7 @@ Example:
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from itertools import count
@@ -23,8 +24,12 @@ from viubench.tasks.registry import Catalogue
 
 def expanded(name: Any, catalogue: Catalogue) -> list[Any]:
     """What one entry of `--tasks` stands for: the tasks, else the paths, that a pattern matches; any other is itself.
-    Raises ViubenchError for a pattern that matches nothing, and for a file that is not there."""
-    if not isinstance(name, str) or Path(name).exists():
+    Raises ViubenchError for a pattern that matches nothing, and for a file that is not there or of another kind."""
+    if not isinstance(name, str) or os.path.exists(name):
+        if isinstance(name, str) and os.path.isfile(name) and not _may_be(Path(name)) and not catalogue.knows(name):
+            raise ViubenchError(
+                f"{name} is no table of questions", where="--tasks", hint=f"known: {' '.join(SUFFIXES)}"
+            )
         return [name]
     if any(sign in name for sign in "*?["):
         found = [task for task in sorted(catalogue.task_files) if fnmatchcase(task, name)]

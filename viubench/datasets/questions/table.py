@@ -76,6 +76,9 @@ def read(source: Any, embedded: Path) -> Table:
     if not rows:
         why = f": {unreadable[0].place}, {unreadable[0].reason}" if unreadable else ""
         raise ViubenchError(f"no rows in {name}{why}", where=str(path or "tasks"))
+    if twice := next((key for key in rows[0] if key.endswith(".1") and key.removesuffix(".1") in rows[0]), ""):
+        message = f"two columns are named {twice.removesuffix('.1')!r}"
+        raise ViubenchError(message, where=str(path or "tasks"), hint="rename one of them")
     columns = list(dict.fromkeys(key for row in rows for key in row if key not in about))
     blank = dict.fromkeys(columns)
     return Table(_name(name), "" if path is None else str(path), columns, [blank | row for row in rows], unreadable)
@@ -106,14 +109,20 @@ def _flat(found: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
         found = [("row 1", {row["index"]: row["prediction"] for _, row in found})]  # one question, and no answers by id
     for place, row in found:
         inner = None if isinstance(row, Unreadable) else _inside(row)
-        yield from [(place, row)] if inner is None else ((f"row {n}", one) for n, one in enumerate(inner, start=1))
+        if inner is None:
+            yield place, row
+            continue
+        before = "" if len(found) == 1 else f"{place}, "
+        yield from ((f"{before}row {number}", one) for number, one in enumerate(inner, start=1))
 
 
 def _inside(row: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
-    """The rows that one object holds: a list of them, question id -> row, or column -> cells (as pandas writes)."""
+    """The rows that one object holds: a list of them beside what they share, as the questions of a video; rows by their
+    ids; or the cells of each column, as pandas writes."""
     lists: list[list[Mapping[str, Any]]] = [v for key, v in row.items() if key in LISTS and _of(v, list)]
     if len(lists) == 1:
-        return lists[0]
+        shared = {key: value for key, value in row.items() if isinstance(value, str | int | float)}
+        return [{**shared, **one} for one in lists[0]]
     values: list[Any] = list(row.values())
     if len(values) > 1 and all(isinstance(value, list) and len(value) == len(values[0]) > 1 for value in values):
         return [{column: cells_of[at] for column, cells_of in row.items()} for at in range(len(values[0]))]

@@ -130,10 +130,12 @@ class _Reader:
         for name in likely:
             names = [text for row in self.rows for text in _names(row[name])]
             places = video_places.find(names, folders, VideoSpec(**spec))
-            there[name] = len(set(names)) - len(places.missing), len(set(names)), places.root
+            files = {one for one in names if not one.startswith(video_places.ADDRESSES)}
+            there[name] = len(files) - len(places.missing), len(files), places.root
         best = max(likely, key=lambda name: there[name][0])
         count, total, root = there[best]
-        self.said["video"] = f"{self.use(best)}: {count} of {total} found below {root if count else folders[0]}"
+        found = f"{count} of {total} found below {root if count else folders[0]}" if total else "addresses"
+        self.said["video"] = f"{self.use(best)}: {found}"
         several = any(isinstance(cells.parsed(row[best]), list) for row in self.rows)
         numeric = any(isinstance(row[best], int | float) for row in self.rows)
         return spec | {"path": self.field(best, "listed" if several else "text" if numeric else "")}
@@ -182,11 +184,7 @@ class _Reader:
         reading = answers.of_values(values) if self.answer_kind is None else Reading(self.answer_kind, len(values))
         if reading.kind in ("letter", "text", "index0", "index1"):
             raise self.missing("options")
-        if (
-            reading.kind == "open"
-            and len({cells.text(value).strip(" ().").casefold() for value in values}) > 1
-            and all(len(cells.text(value).strip(" ().")) == 1 for value in values)
-        ):
+        if reading.kind == "open" and all(len(cells.letter(value)) == 1 for value in values):
             raise self.missing("options")
         self.said["answer"] = f"{self.use(name)}: {answers.SAYS[reading.kind]}"
         if reading.kind in WORDS:
@@ -228,6 +226,11 @@ class _Reader:
                 if 2 * sum(map(bool, texts)) >= sum(row[name] is not None for row in self.rows):
                     self.said["options"] = self.use(name)
                     return texts, self.field(name, "listed")
+                if name not in self.found.several("answer"):
+                    bad = next(r for r, own in zip(self.rows, texts, strict=True) if r[name] is not None and not own)
+                    message = f"the options of column {name!r} cannot be read: {bad[name]!r:.80} ({bad['_place']})"
+                    hint = 'write them as a list, ["a cup", "a box"], or one a line; --columns options= leaves them out'
+                    raise ViubenchError(message, hint=hint)
         name = self.found.one("question")
         if name and self.answer_kind not in ("number", "interval", "open", *WORDS):
             texts = [_inline(cells.text(row[name])) for row in self.rows]
@@ -256,7 +259,9 @@ class _Reader:
                 continue
             self.said["answer"] = f"{self.use(name)}: {answers.SAYS[reading.kind]}"
             if without := sum(not own for own in texts):
-                self.said["options"] += f"; {without} rows have none: ask those from a table of their own"
+                self.said["options"] += (
+                    f"; {without} of {len(texts)} rows have none: ask those from a table of their own"
+                )
             return self.scored("choice", self.named(name, reading.kind), options=template)
         raise fault or self.missing("answer")
 
@@ -332,6 +337,8 @@ class _Reader:
         there = ", ".join(self.table.columns)
         what = {"options": "its answers are letters or numbers of options, but no column has options"}
         message = what.get(meaning, f"no column is known to be the {meaning}")
+        if empty := next((name for name in self.found.several(meaning) if not self.filled(name)), ""):
+            message = f"the column {empty!r} is empty"
         return ViubenchError(message, hint=f"name it with --columns {meaning}=NAME; there are: {there}")
 
 

@@ -167,13 +167,13 @@ def _delimited(path: Path, delimiter: str) -> Iterator[Row]:
         header: list[str] = []
         for number, cells in enumerate(reader, start=1):
             if not header:  # blank lines may stand before it
-                header = [name.strip() for name in cells] if any(map(str.strip, cells)) else []
+                header = spreadsheets.named(cells) if any(map(str.strip, cells)) else []
                 continue
             place = f"row {number}"
             if len(cells) > len(header) and any(cells[len(header) :]):
                 yield place, Unreadable(place, f"it has {len(cells)} cells, the first row {len(header)}")
             elif any(map(str.strip, cells)):
-                yield place, dict(zip(header, cells, strict=False))
+                yield place, dict.fromkeys(header, "") | dict(zip(header, cells, strict=False))
 
 
 def _parquet(path: Path) -> Iterator[Row]:

@@ -6,7 +6,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,14 @@ from viubench.errors import ViubenchError
 
 MOST_ROWS = 1 << 20
 """What the format allows; a file may claim more."""
+
+
+def named(cells: Sequence[str]) -> list[str]:
+    """The names of columns; the second of a name is `name.1`."""
+    names: list[str] = []
+    for name in map(str.strip, cells):
+        names.append(f"{name}.{names.count(name)}" if name and name in names else name)
+    return names
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -27,7 +35,7 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
     try:
         sheet = iter(book.worksheets[0].iter_rows(values_only=True, max_row=MOST_ROWS))
         filled = next((cells for cells in sheet if any(cell is not None for cell in cells)), ())
-        header = ["" if name is None else str(name).strip() for name in filled]
+        header = named(["" if name is None else str(name) for name in filled])
         for cells in sheet:
             if any(cell is not None for cell in cells):
                 yield {name: cell for name, cell in zip(header, cells, strict=False) if name}
