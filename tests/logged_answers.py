@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from trainer.rollouts.answer_log import FOLDER
+from trainer.rollouts.sampler import ANSWERS
 
 
 def read(out: Path) -> pd.DataFrame:
     """All of them, by step; empty where there are none."""
-    files = sorted((out / FOLDER).glob("step-*.parquet"))
+    files = sorted((out / ANSWERS).glob("step-*.parquet"))
     return pd.concat(map(pd.read_parquet, files), ignore_index=True) if files else pd.DataFrame()

@@ -10,25 +10,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from trainer import rewards
 from trainer.config import TrainConfig
 from trainer.dataset import Questions, of_task
 from trainer.model.packing import Packed
-from trainer.model.policy import Policy, Rollouts
+from trainer.model.policy import Policy
 from trainer.rewards import AnswerHistory, Diagnostics
 from viubench.engines import sight
 from viubench.errors import ViubenchError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-MIN_VIDEO_EFFECT = 1e-4
-"""Nats by which another video must change some log-probability; else the model does not see its video."""
-
-
-# --- inputs -------------------------------------------------------------------------------------------------
+MIN_VIDEO_EFFECT = 1e-4  # nats by which another video must change some log-probability
 
 
 def check_video_used(policy: Policy, questions: Questions, config: TrainConfig) -> None:
@@ -41,18 +36,14 @@ def check_video_used(policy: Policy, questions: Questions, config: TrainConfig) 
     own, its = (policy.logprobs(one, rollouts.tokens, rollouts.mask, 1.0)[0] for one in (packed, inverted))
     effect = float((own - its).abs().max())
     if not effect >= MIN_VIDEO_EFFECT:  # NaN too
-        raise ViubenchError(
-            f"another video changes no log-probability by more than {effect:.1e}: the model does not see its video",
-            where=str(policy.path),
-            hint="check the checkpoint's processor: the frames must reach the vision tower",
-        )
+        said = f"another video changes no log-probability by more than {effect:.1e}: the model does not see its video"
+        hint = "check the checkpoint's processor: the frames must reach the vision tower"
+        raise ViubenchError(said, where=str(policy.path), hint=hint)
 
 
 def check_prompt(policy: Policy, packed: Packed) -> None:
-    """Raises ViubenchError, naming the item, for a prompt (one row) without its frames' true times or visual tokens.
-
-    A processor without metadata assumes 24 frames a second, or resizes the frames once more.
-    """
+    """Raises ViubenchError, naming the item, for a prompt (one row) without its frames' true times or visual tokens: a
+    processor without metadata assumes 24 frames a second, or resizes the frames once more."""
     (sample,), (videos,), inputs = packed.samples, packed.videos, packed.inputs
     ids = inputs["input_ids"][0].tolist()
     read = [token for token in ids if token not in policy.barred]
@@ -62,26 +53,6 @@ def check_prompt(policy: Policy, packed: Packed) -> None:
         policy.prover.prompt(sight.Processed(text, len(ids) - len(read), (), spacing), videos)
     except ViubenchError as error:
         raise ViubenchError(error.message, where=f"item {sample.id}", hint=error.hint) from None
-
-
-# --- rollouts -------------------------------------------------------------------------------------------------
-
-
-def check_rollouts(rollouts: Rollouts, answers: int, max_tokens: int) -> None:
-    """Raises ViubenchError for another number of answers, an empty or too long one, or no log-probabilities."""
-    tokens, mask, logprobs = rollouts.tokens, rollouts.mask, rollouts.logprobs
-    lengths = mask.sum(1)
-    problem = None
-    if not len(tokens) == len(rollouts.texts) == len(rollouts.stopped) == answers:
-        problem = f"{len(tokens)} answers came back where {answers} were requested"
-    elif not tokens.shape == mask.shape == logprobs.shape:
-        problem = f"tokens {list(tokens.shape)}, mask {list(mask.shape)}, log-probabilities {list(logprobs.shape)}"
-    elif not bool((lengths > 0).all()) or int(lengths.max()) > max_tokens:
-        problem = f"an answer has {int(lengths.min())} or {int(lengths.max())} tokens; 1 to {max_tokens} were requested"
-    elif not bool((logprobs[mask] <= 0).all()):  # NaN fails it too
-        problem = "a log-probability is above 0 or NaN"
-    if problem is not None:
-        raise ViubenchError(f"the rollouts cannot be trained on: {problem}", where="rollouts")
 
 
 def gaps(difference: Tensor, mask: Tensor, questions: int) -> tuple[Tensor, float]:
@@ -96,15 +67,10 @@ def check_logprob_gap(gap: Tensor, packed: Packed, limit: float) -> None:
     """Raises ViubenchError for a question whose mean gap (float [B], see `gaps`) is above `limit` nats."""
     worst = int(gap.nan_to_num(math.inf).argmax())
     if not float(gap[worst]) <= limit:  # NaN too
-        raise ViubenchError(
-            f"the rollout's log-probabilities are {float(gap[worst]):.3g} nats off the trainer's on average, "
-            f"above {limit:g}: another prompt, other pixels or old weights",
-            where=f"item {packed.samples[worst].id}",
-            hint="check the rollout source; checks.max_logprob_gap is the limit",
-        )
-
-
-# --- collapse -------------------------------------------------------------------------------------------------
+        said = f"the rollout's log-probabilities are {float(gap[worst]):.3g} nats off the trainer's on average, above"
+        said += f" {limit:g}: another prompt, other pixels or old weights"
+        hint = "check the rollout source; checks.max_logprob_gap is the limit"
+        raise ViubenchError(said, where=f"item {packed.samples[worst].id}", hint=hint)
 
 
 def constant_baselines(questions: Questions, config: TrainConfig) -> dict[str, float]:
@@ -118,19 +84,9 @@ def constant_baselines(questions: Questions, config: TrainConfig) -> dict[str, f
     return baselines
 
 
-def top_share_limits(questions: Questions) -> dict[str, float]:
-    """Task -> `top_share` of a collapse, from the training items."""
-    return {
-        task: rewards.top_share_limit(of_task(task, questions.train.samples), evaluator)
-        for task, evaluator in questions.evaluators.items()
-    }
-
-
 class Patience:
-    """Ends a run that cannot learn: no answer read, or no group with two rewards, in `steps` steps in a row (0: never).
-
-    A group whose rewards are all equal has no gradient, so such a run changes nothing, or follows the KL term alone.
-    """
+    """Ends a run that cannot learn: no answer read, or no group with two rewards (else there is no gradient), in
+    `steps` steps in a row (0: never)."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -142,11 +98,9 @@ class Patience:
         self._equal = self._equal + 1 if whole.zero_advantage == 1 else 0
         if not self.steps or max(self._unread, self._equal) < self.steps:
             return
-        what, hint = (
-            f"no answer of the last {self.steps} steps could be read",
-            "look at OUT/answers; a model that does not answer in the asked form needs a warm start, one that is cut "
-            "a longer max_completion_length",
-        )
+        what = f"no answer of the last {self.steps} steps could be read"
+        hint = "look at OUT/answers; a model that does not answer in the asked form needs a warm start, one that is cut"
+        hint += " a longer max_completion_length"
         if self._unread < self.steps:
             what = f"in the last {self.steps} steps all answers to a question had the same reward"
             hint = "take easier or harder items, smooth rewards, a higher temperature or more num_generations"
@@ -157,7 +111,7 @@ class CollapseMonitor:
     """Detects a collapse of a task's answers; `limits` are the `top_share` of `AnswerHistory.collapse_reason`."""
 
     def __init__(self, limits: Mapping[str, float], *, stop: bool, warn: Callable[[str], None]) -> None:
-        self.limits, self.stop, self._warn = dict(limits), stop, warn
+        self.limits, self.stop, self._warn = limits, stop, warn
         self._history: dict[str, AnswerHistory] = {}
         self._warned: set[str] = set()
 
@@ -174,16 +128,13 @@ class CollapseMonitor:
     def report(self, alarms: Mapping[str, str]) -> None:
         """Warn once a task; raises ViubenchError where the configuration asks for a stop."""
         for name, why in alarms.items():
-            task = name.removeprefix("alarm/")
+            said = f"the answers to {name.removeprefix('alarm/')} have collapsed: {why}"
             if self.stop:
-                raise ViubenchError(
-                    f"the answers to {task} have collapsed: {why}",
-                    where="checks.on_collapse",
-                    hint="lower learning_rate, raise beta or improve the warm start; on_collapse: warn continues",
-                )
-            if task not in self._warned:
-                self._warn(f"warning: the answers to {task} have collapsed: {why}")
-            self._warned.add(task)
+                hint = "lower learning_rate, raise beta or improve the warm start; on_collapse: warn continues"
+                raise ViubenchError(said, where="checks.on_collapse", hint=hint)
+            if name not in self._warned:
+                self._warn(f"warning: {said}")
+            self._warned.add(name)
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs, as JSON."""

@@ -5,47 +5,39 @@ Example:
     >>> config.learning_rate, config.train_batch_size, config.num_generations
     (1e-06, 64, 8)
 
-Keys have the names of TRL's GRPOConfig where it has one; any other of its fields goes under `trl`. Defaults are those
-of the VideoSSR paper (arXiv 2511.06281, section 5 and the released script) where it states a value.
+Defaults are those of the VideoSSR paper (arXiv 2511.06281, section 5 and the released script) where it states a value.
 """
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from viubench.errors import ViubenchError
+from viubench.errors import ViubenchError, did_you_mean
 from viubench.schema import Strict, content_hash
 from viubench.storage import strict_yaml
 
 RECIPES = Path(__file__).parent / "recipes"
 
-SILENT: dict[str, Any] = {"rollout": {"engine_args"}} | dict.fromkeys(
-    (
-        "run_name", "description", "items", "save_steps", "save_total_limit", "save_best", "checks", "harness_eval",
-        "log_completions", "report_to", "micro_batch_size", "gradient_checkpointing", "max_steps",
-    ),
-    True,
+# Keys that are not in `TrainConfig.hash`, beside rollout.engine_args: they may change when a run is resumed.
+SILENT = (
+    "run_name", "description", "items", "save_steps", "save_total_limit", "save_best", "checks", "harness_eval",
+    "log_completions", "report_to", "micro_batch_size", "gradient_checkpointing", "max_steps",
 )  # fmt: skip
-"""Keys that are not in `TrainConfig.hash`."""
-
 SEE = "see docs/training.md; other fields of TRL's GRPOConfig are written under trl"
-"""The hint for an unknown key."""
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 CountOrNever = Annotated[int, Field(ge=0, le=1_000_000)]
+Batch = Annotated[int, Field(ge=1, le=65_536)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 
 
 class ItemFolders(Strict):
     """Folders that `viubench build` wrote, of different videos; may be left empty and given on the command line.
-
-    `videos` is where the videos of both are now, when they have moved since the build.
-    """
+    `videos` is where the videos of both are now, when they have moved since the build."""
 
     train: str = ""
     validation: str = ""
@@ -53,10 +45,8 @@ class ItemFolders(Strict):
 
 
 class TaskMix(Strict):
-    """One task of the mixture: its weight against the others', at most how many items, and its reward.
-
-    `smooth` is the evaluator's reward, `strict` 1 for the true answer, else 0, `random` a control.
-    """
+    """One task of the mixture: its weight against the others', at most how many items, and its reward: the evaluator's
+    (`smooth`), 1 for the true answer, else 0 (`strict`), or a control (`random`)."""
 
     weight: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
     limit: Count | None = None
@@ -65,10 +55,8 @@ class TaskMix(Strict):
 
 class Finetuning(Strict):
     """Which weights are trained: all (`full`), or LoRA adapters on the named layers, scaled by lora_alpha / lora_r.
-
-    `fsdp`: with `full`, shard weights, gradients and optimizer state over the processes (FSDP2).
-    `load_in_4bit`: with `lora`, keep the frozen weights in 4 bits (QLoRA, arXiv 2305.14314); needs bitsandbytes.
-    """
+    `fsdp`: with `full`, shard weights, gradients and optimizer state over the processes (FSDP2). `load_in_4bit`: with
+    `lora`, keep the frozen weights in 4 bits (QLoRA, arXiv 2305.14314); needs bitsandbytes."""
 
     type: Literal["lora", "full"] = "full"
     fsdp: bool = False
@@ -96,27 +84,22 @@ class Threshold(Strict):
 
 
 class WarmStart(Strict):
-    """Supervised steps on the true answers before GRPO, until every task passes its threshold.
-
-    `max_steps` is the horizon of the learning rate's decay; reaching it with a task below its threshold is an error.
-    Without thresholds there are `max_steps` steps.
-    `weights` replace the mixture's, so that all tasks pass at about the same time.
-    """
+    """Supervised steps on the true answers before GRPO, until every task passes its threshold; reaching `max_steps`
+    with a task below it is an error. Without thresholds there are `max_steps` steps. `weights` replace the mixture's,
+    so that all tasks pass at about the same time."""
 
     max_steps: Count
     learning_rate: Rate = 1e-3
     warmup_steps: CountOrNever = 20
-    train_batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
+    train_batch_size: Batch = 32
     eval_steps: Count = 10
     weights: dict[str, Annotated[float, Field(gt=0, le=1_000_000)]] = Field(default_factory=dict)
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
 
 
 class HarnessEval(Strict):
-    """An evaluation of a checkpoint by `viubench run` on the validation items, every `eval_steps` steps.
-
-    `engine_args` are those of its --engine-arg; `limit` is the first so many items of each task, all when none.
-    """
+    """An evaluation of a checkpoint by `viubench run` on the validation items, every `eval_steps` steps; `engine_args`
+    are those of its --engine-arg, `limit` is the first so many items of each task, all when none."""
 
     eval_steps: Count
     engine: Literal["vllm", "hf"] = "vllm"
@@ -125,12 +108,9 @@ class HarnessEval(Strict):
 
 
 class Checks(Strict):
-    """What stops a run that has gone wrong: collapsed answers to a task, `max_logprob_gap`, and `patience`.
-
-    `max_logprob_gap` is in nats, between rollout and trainer, on average over the tokens of a question's answers; none
-    takes 0.01 in float32 and 0.2 in bfloat16. `patience` is the number of steps in a row in which no answer could be
-    read, or no group had two different rewards, after which a run ends; 0 never ends it.
-    """
+    """What stops a run that has gone wrong. `max_logprob_gap` is in nats, between rollout and trainer, on average over
+    the tokens of a question's answers; none takes 0.01 in float32 and 0.2 in bfloat16. `patience` is the number of
+    steps in a row in which no answer could be read, or no group had two different rewards; 0 never ends a run."""
 
     on_collapse: Literal["warn", "stop"] = "warn"
     max_logprob_gap: Annotated[float, Field(gt=0, le=100)] | None = None
@@ -138,43 +118,16 @@ class Checks(Strict):
 
 
 class RolloutEngine(Strict):
-    """What samples the rollouts: the policy itself, or vLLM in the same process.
-
-    `engine_args` are vLLM's own; `gpu_memory_utilization` is 0.3, `enable_sleep_mode` frees memory during the update.
-    """
+    """What samples the rollouts: the policy itself, or vLLM in the same process with its own `engine_args`:
+    `gpu_memory_utilization` is 0.3, `enable_sleep_mode` frees memory during the update."""
 
     engine: Literal["policy", "vllm"] = "policy"
     engine_args: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class TrainConfig(Strict):
-    """A training run. Keys that TRL's GRPOConfig has, or transformers' TrainingArguments, mean the same here.
-
-    Attributes:
-        model: a checkpoint folder or a hub id; may be left empty and given on the command line.
-        tasks: the mixture, by task name.
-        protocol: name or file of how a video is shown; empty means each task's own.
-        seed: of the questions' order and of the rollouts.
-        train_batch_size: questions asked at once, each with `num_generations` rollouts (the size of a GRPO group).
-        mini_batch_size: questions of an optimizer step; none is all of a batch, which is on-policy.
-        micro_batch_size: questions in one forward pass, at most; changes speed and memory, and rounding.
-        temperature: of the rollouts, and of the policy in the loss.
-        dynamic_sampling: what happens to a group whose rewards are all equal: it counts as an answer (`none`), it is
-            left out (`skip`), or other questions are asked in its place, at most `max_resamples` times (`resample`).
-        soft_punish_cache: the reward of an answer falls over its last so many tokens (DAPO, arXiv 2503.14476, eq. 13).
-        length_penalty: reward taken off an answer of `max_completion_length` tokens, off shorter ones by their share.
-        min_lr_ratio: learning rate after the last step as a share of the peak; the decay is linear.
-        dtype: number format of the weights; those that are trained whole must be float32.
-        bf16: compute in bfloat16 (autocast), over float32 weights.
-        gradient_checkpointing: less memory; each answer then has its own copy of the prompt.
-        warm_start: supervised steps before GRPO, for a model that cannot answer at all.
-        save_total_limit: the newest so many checkpoints are kept; with `save_best` that of the best validation too.
-        eval_steps: validation (greedy answers) every so many steps and beside each checkpoint; 0 is never.
-        eval_limit: the first so many validation items of each task.
-        log_completions: answers of each step that are kept in OUT/answers; 0 is none.
-        report_to: loggers beside train.jsonl.
-        trl: other fields of TRL's GRPOConfig by their names, such as optim or deepspeed.
-    """
+    """A training run. Keys that TRL's GRPOConfig has, or transformers' TrainingArguments, mean the same here; the table
+    of docs/training.md has the others."""
 
     run_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     description: str = ""
@@ -184,11 +137,11 @@ class TrainConfig(Strict):
     protocol: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     max_steps: Count
-    train_batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
-    mini_batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    train_batch_size: Batch = 64
+    mini_batch_size: Batch | None = None
     num_iterations: Annotated[int, Field(ge=1, le=1000)] = 1
     num_generations: Annotated[int, Field(ge=2, le=1024)] = 8
-    micro_batch_size: Annotated[int, Field(ge=1, le=65_536)] = 1
+    micro_batch_size: Batch = 1
     temperature: Annotated[float, Field(gt=0, le=10)] = 1.0
     max_completion_length: Annotated[int, Field(ge=1, le=131_072)] = 2048
     rollout: RolloutEngine = RolloutEngine()
@@ -240,10 +193,8 @@ class TrainConfig(Strict):
     def _is_consistent(self) -> Self:
         if self.dtype == "bfloat16" and self.finetuning.type == "full":
             # A step of the paper's rate moves 0.75 % of bfloat16 weights, and 99.9 % of float32 ones.
-            raise ValueError(
-                "weights in bfloat16 hardly move at such learning rates, each step being lost to rounding; "
-                "take dtype: float32 with bf16: true, which computes in bfloat16 over float32 weights"
-            )
+            said = "weights in bfloat16 hardly move at such learning rates, each step being lost to rounding; take "
+            raise ValueError(f"{said}dtype: float32 with bf16: true, which computes in bfloat16 over float32 weights")
         if self.warmup_steps > self.max_steps:
             raise ValueError(f"warmup_steps is {self.warmup_steps} of {self.max_steps} steps")
         if self.rollout.engine == "policy" and self.rollout.engine_args:
@@ -273,12 +224,10 @@ class TrainConfig(Strict):
         return self.num_iterations * (self.train_batch_size // (self.mini_batch_size or self.train_batch_size))
 
     def hash(self) -> str:
-        """16 hex digits over what decides the weights beside the items (see `Questions.hash`) and their order.
-
-        What may change in a resumed run does not: names, folders, what is saved or logged, the checks, and what an
-        out-of-memory asks for (micro-batches, checkpointing, the engine's memory, the number of steps).
-        """
-        return content_hash(self.model_dump(mode="json", exclude=SILENT))
+        """16 hex digits over what decides the weights beside the items (see `Questions.hash`) and their order."""
+        return content_hash(
+            self.model_dump(mode="json", exclude={"rollout": {"engine_args"}, **dict.fromkeys(SILENT, True)})
+        )
 
     @property
     def max_logprob_gap(self) -> float:
@@ -298,16 +247,10 @@ def recipe_names() -> list[str]:
 
 
 def load(path_or_name: str | Path) -> TrainConfig:
-    """The configuration of a YAML file, or of a recipe by its name.
-
-    Raises:
-        ViubenchError: no such recipe, or as `strict_yaml.load`: `where` is `file:line:column`.
-    """
+    """The configuration of a YAML file, or of a recipe by its name. Raises ViubenchError where there is no such recipe,
+    or as `strict_yaml.load`: `where` is `file:line:column`."""
     text, recipes = str(path_or_name), recipe_names()
-    if text in recipes:
-        return strict_yaml.load(RECIPES / f"{text}.yaml", TrainConfig, SEE)
-    if isinstance(path_or_name, Path) or text.endswith((".yaml", ".yml")):
-        return strict_yaml.load(Path(path_or_name), TrainConfig, SEE)
-    close = get_close_matches(text, recipes, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(recipes)}; or name a .yaml file"
-    raise ViubenchError(f"unknown training recipe: {text!r}", where="--config", hint=hint)
+    if text not in recipes and Path(text).suffix not in (".yaml", ".yml"):
+        hint = did_you_mean(text, recipes, f"there are: {', '.join(recipes)}; or name a .yaml file", "{!r}")
+        raise ViubenchError(f"unknown training recipe: {text!r}", where="--config", hint=hint)
+    return strict_yaml.load(RECIPES / f"{text}.yaml" if text in recipes else Path(text), TrainConfig, SEE)

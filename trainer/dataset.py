@@ -4,8 +4,6 @@ Example:
     questions = Questions.read(load("tiny-cpu").override(train="items", validation="held-out"), Catalogue(), cache)
     [sample.task for sample in questions.batch(7)][:3]
     # ['tiny_jigsaw', 'tiny_ground', 'tiny_count']
-
-The batch of step k is a pure function of (seed, k), so a resumed run needs no state but k.
 """
 
 from __future__ import annotations
@@ -34,16 +32,14 @@ from viubench.video.content_hash import located
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 
-STREAM = "grpo"
-"""Order of the questions of GRPO; other streams draw the same items in another order."""
+STREAM = "grpo"  # order of the questions of GRPO; other streams draw the same items in another order
 
 
 @dataclass
 class Questions:
     """The questions of a run: training and validation items and how their videos are shown, from frame cache `store`.
-
-    `tasks` are the configured ones, by name, as the training items were built.
-    """
+    `tasks` are the configured ones. The batch of step k is a function of (seed, k): a resumed run needs no other
+    state."""
 
     config: TrainConfig
     tasks: dict[str, Task]
@@ -71,22 +67,17 @@ class Questions:
         multiple: int | None = None,
         need_validation: bool = True,
     ) -> Questions:
-        """The items that `config` names, every one with an answer and a video that is there.
-
-        `tests` are folders of test items; `multiple` is the pixel multiple of the model's patches, when it is known;
-        without `need_validation`, a configuration may lack validation items.
-
-        Raises:
-            ViubenchError: no items of a task, an item without an answer, a missing video, one task with two
-                evaluators, or two folders that share a video (the same file, or equal bytes elsewhere).
-        """
+        """The items that `config` names, every one with an answer and a video that is there. `tests` are folders of
+        test items; `multiple` is the pixel multiple of the model's patches, when it is known; without
+        `need_validation`, a configuration may lack validation items. Raises ViubenchError for no items of a task, an
+        item without an answer, a missing video, one task with two evaluators, or two folders that share a video (the
+        same file, or equal bytes elsewhere)."""
         videos = Path(config.items.videos) if config.items.videos else None
-        folders = {
-            "training": (config.items.train, "--items (items.train)"),
-            "validation": (config.items.validation, "--validation (items.validation)"),
-        }
         splits: dict[str, Dataset] = {}
-        for name, (folder, option) in folders.items():
+        for name, folder, option in (
+            ("training", config.items.train, "--items (items.train)"),
+            ("validation", config.items.validation, "--validation (items.validation)"),
+        ):
             if folder:
                 built = pretext_items.read(Path(folder), catalogue, store, videos, option)
                 splits[name] = _chosen(built, config, folder)
@@ -96,15 +87,10 @@ class Questions:
         tasks = splits["training"].tasks
         held_out = splits.get("validation", Dataset(tasks, [], Path()))
         if odd := [name for name, task in tasks.items() if held_out.tasks[name].evaluator != task.evaluator]:
-            raise ViubenchError(
-                f"{odd[0]} has another evaluator in the validation items than in the training items",
-                where=config.items.validation,
-                hint="build both from one task file",
-            )
-        tested = {
-            f"test ({folder})": pretext_items.read(folder, catalogue, store, option="--tests") for folder in tests
-        }
-        refuse_shared({name: identities(built, store) for name, built in (splits | tested).items()})
+            said = f"{odd[0]} has another evaluator in the validation items than in the training items"
+            raise ViubenchError(said, where=config.items.validation, hint="build both from one task file")
+        splits |= {f"test ({name})": pretext_items.read(name, catalogue, store, option="--tests") for name in tests}
+        refuse_shared(splits, store)
         limits = {task: mix.limit for task, mix in config.tasks.items()}
         train = _plan(splits["training"], config, catalogue, limits, multiple)
         return cls(config, tasks, train, _plan(held_out, config, catalogue, dict.fromkeys(limits), multiple), store)
@@ -115,10 +101,8 @@ class Questions:
         return self.train.evaluators
 
     def batch(self, step: int) -> list[Sample]:
-        """The questions of step `step` (from 0), a pure function of (seed, step).
-
-        Tasks come by their weights, exact to one question; a task's items once an epoch, in a new order each epoch.
-        """
+        """The questions of step `step` (from 0), a pure function of (seed, step): tasks by their weights, exact to one
+        question, a task's items once an epoch, in a new order each epoch."""
         size = self.config.train_batch_size
         self._drawn += islice(self._mixture, max((step + 1) * size - len(self._drawn), 0))
         turns = self._drawn[step * size : (step + 1) * size]
@@ -133,14 +117,11 @@ class Questions:
         """The frames of a sample, as a run of the harness shows them. Raises ViubenchError for an unusable video."""
         plan = self._plans[sample.id]
         try:
-            loaded = [
-                self.store.get(clip, root, how, resize) for root, clip, how, resize in frame_requests(sample, plan)
-            ]
-            return shown(sample, loaded)
+            wanted = frame_requests(sample, plan)
+            return shown(sample, [self.store.get(clip, root, how, resize) for root, clip, how, resize in wanted])
         except MediaError as error:
-            raise ViubenchError(
-                f"the video of an item cannot be used: {error}", where=f"item {sample.id}", hint="build the items again"
-            ) from None
+            said = f"the video of an item cannot be used: {error}"
+            raise ViubenchError(said, where=f"item {sample.id}", hint="build the items again") from None
 
     def hash(self) -> str:
         """16 hex digits over the training and validation items; with `TrainConfig.hash` it identifies a run."""
@@ -174,38 +155,25 @@ def _epoch(seed: int, stream: str, task: str, epoch: int, n: int) -> tuple[int, 
     return tuple(Rng("epoch", seed, stream, task, epoch).permutation(n))
 
 
-# --- validation of splits ---------------------------------------------------------------------------------------
-
-
-def identities(built: Dataset, store: FrameCache) -> dict[str, str]:
-    """Real path and content hash of each source video, with its name. Raises ViubenchError where one is missing."""
-    names: dict[str, str] = {}
-    for clip in dict.fromkeys(clip for sample in built.samples for clip in sample.clips):
-        try:
-            names |= {str(path): name for name, path in located(clip, built.videos)}
-            names[clip.content or store.content(clip, built.videos)] = clip.path or clip.frame_files[0]
-        except MediaError as error:
-            raise ViubenchError(
-                f"the video of an item cannot be used: {error}",
-                where=str(built.videos),
-                hint="give the folder the videos are in now (--videos, items.videos), or build the items again",
-            ) from None
-    return names
-
-
-def refuse_shared(splits: Mapping[str, Mapping[str, str]]) -> None:
-    """Raises ViubenchError, naming the video, when two splits (name -> `identities`) share one by path or content."""
+def refuse_shared(splits: Mapping[str, Dataset], store: FrameCache) -> None:
+    """Raises ViubenchError, naming the video, when two splits share one by real path or content, or lack one."""
     known: dict[str, tuple[str, str]] = {}
-    for split, videos in splits.items():
-        for identity, video in videos.items():
-            other, twin = known.setdefault(identity, (split, video))
-            if other != split:
-                same = f"{video} (there {twin})" if video != twin else video
-                raise ViubenchError(
-                    f"the {other} and the {split} items share a source video: {same}",
-                    where="items",
-                    hint="build them from different videos, or the scores say nothing about unseen ones",
-                )
+    for split, built in splits.items():
+        for clip in dict.fromkeys(clip for sample in built.samples for clip in sample.clips):
+            try:
+                names = {str(path): name for name, path in located(clip, built.videos)}
+                names[clip.content or store.content(clip, built.videos)] = clip.path or clip.frame_files[0]
+            except MediaError as error:
+                said = f"the video of an item cannot be used: {error}"
+                hint = "give the folder the videos are in now (--videos, items.videos), or build the items again"
+                raise ViubenchError(said, where=str(built.videos), hint=hint) from None
+            for identity, video in names.items():
+                other, twin = known.setdefault(identity, (split, video))
+                if other != split:
+                    same = f"{video} (there {twin})" if video != twin else video
+                    said = f"the {other} and the {split} items share a source video: {same}"
+                    hint = "build them from different videos, or the scores say nothing about unseen ones"
+                    raise ViubenchError(said, where="items", hint=hint)
 
 
 def _chosen(built: Dataset, config: TrainConfig, folder: str) -> Dataset:
@@ -213,20 +181,9 @@ def _chosen(built: Dataset, config: TrainConfig, folder: str) -> Dataset:
     samples = [sample for sample in built.samples if sample.task in config.tasks]
     missing = sorted(set(config.tasks) - {sample.task for sample in samples})
     if missing:
-        raise ViubenchError(
-            f"there is no item of {missing[0]}",
-            where=folder,
-            hint=f"there are: {', '.join(built.tasks) or 'none'}; build the task too, or take it out of the mixture",
-        )
-    refuse_unanswered(samples)
+        hint = f"there are: {', '.join(built.tasks) or 'none'}; build the task too, or take it out of the mixture"
+        raise ViubenchError(f"there is no item of {missing[0]}", where=folder, hint=hint)
     return Dataset({name: built.tasks[name] for name in config.tasks}, samples, built.videos)
-
-
-def refuse_unanswered(samples: Iterable[Sample]) -> None:
-    """Raises ViubenchError, naming the item, for one without an answer: it could not be rewarded."""
-    for sample in samples:
-        if not sample.answer_text.strip() or sample.target is None:
-            raise ViubenchError("an item has no answer", where=f"item {sample.id}", hint="build the items again")
 
 
 def _plan(

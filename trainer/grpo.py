@@ -4,9 +4,7 @@ Example:
     last = train(config, Path("runs/train"), questions, Policy.open(Path(config.model)), progress=print)
 
 TRL has the losses, the optimizer, the processes, saving and resuming. What it has not is video: rollouts, and the
-log-probabilities of answers about one, are replaced here. A batch depends on (seed, number) alone, so a run that was
-stopped resumes from its last checkpoint and ends with the same weights.
-
+log-probabilities of answers about one, are replaced here. A batch depends on (seed, number) alone.
 Source: DeepSeekMath (arXiv 2402.03300); rewards and settings: VideoSSR (arXiv 2511.06281), section 3.
 """
 
@@ -14,28 +12,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from datasets import Dataset
+from datasets.table import InMemoryTable
+from torch import Tensor
 
 from trainer import checks
 from trainer.arguments import grpo_arguments
-from trainer.checkpoints.saving import StageTrainer
 from trainer.config import TrainConfig
 from trainer.dataset import Questions
 from trainer.model import forward
 from trainer.model.packing import Packed
 from trainer.model.policy import Policy
-from trainer.rewards import Diagnostics, Rewarder, diagnose, diagnose_tasks, shaped
-from trainer.rollouts import answer_log
-from trainer.rollouts.base import PolicyRollouts, RolloutSource
-from trainer.rollouts.sampler import Answered, Sampler
-from trainer.stage import Stage, task_metrics
+from trainer.rewards import Rewarder, diagnose, diagnose_tasks, shaped
+from trainer.rollouts.sampler import Answered, PolicyRollouts, RolloutSource, Sampler, log_answers
+from trainer.stage import Stage, StageTrainer, task_metrics
 from trainer.trl_imports import GRPOTrainer, split_tensor_dict
 from viubench.errors import ViubenchError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
@@ -46,11 +43,14 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
     def __init__(self, stage: Stage, sampler: Sampler) -> None:
         config, policy = stage.config, stage.policy
         self.config, self.policy, self.stage, self.sampler = config, policy, stage, sampler
+        # Questions by number; fingerprinted, as datasets would pickle modules for one, which fails for some installs.
+        batches = -(-config.max_steps // config.steps_per_batch)
+        turns = {"prompt": list(map(str, range(batches * config.train_batch_size)))}
         super().__init__(
             model=policy.base,
             reward_funcs=[evaluators],
             args=grpo_arguments(config, stage.out, stage.processes),
-            train_dataset=_turns(config),
+            train_dataset=Dataset(InMemoryTable.from_pydict(turns), fingerprint="turns"),
             processing_class=policy.processor,
             peft_config=policy.peft_config,
             rollout_func=lambda prompts, trainer: trainer.sample(prompts),
@@ -67,8 +67,6 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
         self._logprobs: Tensor | None = None
         self._patience = checks.Patience(config.checks.patience)
 
-    # --- rollouts ---------------------------------------------------------------------------------------------
-
     def sample(self, prompts: Sequence[str]) -> dict[str, Any]:
         """What TRL takes from a rollout function: token ids and log-probabilities of each answer, and its reward."""
         started = time.perf_counter()
@@ -78,30 +76,30 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
         self._stacked.clear()
         self.stage.numbers["seconds/rollout"] = time.perf_counter() - started
         self._diagnose(number, answered)
-        rows = [row for one in answered for row in _answers(one)]
-        values = [value for one in answered for value in shaped(one.rewards, one.group().lengths, self.config)]
-        result: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
-        result["reward"] = values
+        rows = [(one, row, kept) for one in answered for row, kept in enumerate(one.rollouts.mask)]
+        result: dict[str, Any] = {
+            "prompt_ids": [one.packed.inputs["input_ids"][0].tolist() for one, _, _ in rows],
+            "completion_ids": [one.rollouts.tokens[row][kept].tolist() for one, row, kept in rows],
+            "logprobs": [one.rollouts.logprobs[row][kept].tolist() for one, row, kept in rows],
+            "reward": [value for one in answered for value in shaped(one.rewards, one.group().lengths, self.config)],
+        }
         if self.config.dynamic_sampling != "none":
-            kept = [one.group().varies for one in answered for _ in one.rewards]
-            result["env_mask"] = [
-                [int(keep)] * len(row["completion_ids"]) for keep, row in zip(kept, rows, strict=True)
-            ]
+            result["env_mask"] = [[int(one.group().varies)] * int(kept.sum()) for one, _, kept in rows]
         return result
 
     def _diagnose(self, number: int, answered: Sequence[Answered]) -> None:
         """Measure the answers, log some of them, and stop a run that cannot learn."""
         groups = self.stage.processes.gather([one.group() for one in answered])
         tasks, whole = diagnose_tasks(groups), diagnose(groups)
-        self.stage.numbers |= step_summary(whole) | task_metrics("", tasks)
+        # Over all tasks, without what only means something within one.
+        self.stage.numbers |= {name: getattr(whole, name) for name in ("strict", "parsed", "zero_advantage", "length")}
+        self.stage.numbers |= task_metrics("", tasks)
         self.stage.alarms |= self.stage.monitor.update("training", tasks)
         if self.stage.processes.is_main and self.config.log_completions:
-            answer_log.write(self.stage.out, number * self.config.steps_per_batch, answered, self.config)
+            log_answers(self.stage.out, number * self.config.steps_per_batch, answered, self.config)
         self._patience.update(whole)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        import torch
-
         size = self.args.per_device_train_batch_size
         self._scored = range(len(inputs) // size)
         result: dict[str, Any] = super()._generate_and_score_completions(inputs)
@@ -112,11 +110,8 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
         """As TRL's, but the answers are not shuffled: those to one question share its prompt."""
         parts = self.args.steps_per_generation
         if self._step % (parts * self.num_iterations) == 0 or self._buffered_inputs is None:
-            batch = self._generate_and_score_completions(generation_batch)
-            self._buffered_inputs = split_tensor_dict(batch, parts)
+            self._buffered_inputs = split_tensor_dict(self._generate_and_score_completions(generation_batch), parts)
         return self._buffered_inputs[self._step % parts]
-
-    # --- loss -------------------------------------------------------------------------------------------------
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         self._scored = [int(inputs["micro_batch"][0])]
@@ -124,15 +119,18 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
         # As long as no step has changed the weights, the rollouts are those of the policy.
         done = self._step % (self.args.steps_per_generation * self.num_iterations)
         if done < self.args.gradient_accumulation_steps:
-            self._check_gap(inputs["sampling_per_token_logps"], inputs["completion_mask"].bool())
+            assert self._logprobs is not None, "the loss has computed them"
+            off = self._logprobs - inputs["sampling_per_token_logps"]
+            gaps, largest = checks.gaps(off, inputs["completion_mask"].bool(), self.size)
+            checks.check_logprob_gap(gaps, self._packed(self._scored[0]), self.config.max_logprob_gap)
+            self._metrics["train"]["gap"].append(float(gaps.mean()))
+            self.stage.numbers["gap_max"] = max(largest, self.stage.numbers.get("gap_max", 0.0))
         return loss
 
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor, None]:
         """As TRL's, of answers about videos; the wrapped `model` is called, or gradients would not be summed."""
-        import torch
-
         tokens, mask = input_ids[:, -logits_to_keep:], attention_mask[:, -logits_to_keep:].bool()
         size = self.args.per_device_train_batch_size
         parts = []
@@ -147,19 +145,10 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
         return logprobs, entropies, None
 
     def _packed(self, number: int) -> Packed:
-        """The questions of a micro-batch."""
         if number not in self._stacked:
             rows = [one.packed for one in self._answered[number * self.size : (number + 1) * self.size]]
             self._stacked[number] = self.policy.stack(rows)
         return self._stacked[number]
-
-    def _check_gap(self, sampled: Tensor, mask: Tensor) -> None:
-        """Compare the log-probabilities of the loss, [B * n, L], with those of the rollout."""
-        assert self._logprobs is not None, "the loss has computed them"
-        gaps, largest = checks.gaps(self._logprobs - sampled, mask, self.size)
-        checks.check_logprob_gap(gaps, self._packed(self._scored[0]), self.config.max_logprob_gap)
-        self._metrics["train"]["gap"].append(float(gaps.mean()))
-        self.stage.numbers["gap_max"] = max(largest, self.stage.numbers.get("gap_max", 0.0))
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm)
@@ -174,54 +163,20 @@ def train(
     out: Path,
     questions: Questions,
     policy: Policy,
-    *,
     source: RolloutSource | None = None,
-    **options: Any,
+    **more: Any,
 ) -> Path:
-    """Run or resume the training in folder `out`; returns the last checkpoint.
-
-    `policy` is opened from the base model, the reference of the KL term; `source` samples the rollouts (None: the
-    policy itself); `options`, and what is raised, are those of `Stage` and its `run`.
-    """
+    """Run or resume the training in folder `out`; returns the last checkpoint. `policy` is opened from the base model,
+    the reference of the KL term; `source` samples the rollouts (None: the policy itself); `more`, and what is raised,
+    are those of `Stage` and its `run`."""
     rewarder = Rewarder({name: task.reward for name, task in config.tasks.items()}, questions.evaluators, config.seed)
-    stage = Stage(config, out, questions, policy, rewarder=rewarder, **options)
+    stage = Stage(config, out, questions, policy, rewarder=rewarder, **more)
     checks.check_video_used(policy, questions, config)
     source = source or PolicyRollouts(policy, config.micro_batch_size)
     sampler = Sampler(config, policy, source, questions, rewarder, stage.processes)
     return stage.run(lambda: VideoGRPOTrainer(stage, sampler))
 
 
-def step_summary(whole: Diagnostics) -> dict[str, float]:
-    """Diagnostics over all tasks, without those that only mean something within one."""
-    numbers = whole.numbers()
-    return {name: numbers[name] for name in ("strict", "parsed", "zero_advantage", "length")}
-
-
 def evaluators(reward: list[float], **_: Any) -> list[float]:
     """The rewards that the rollouts brought along."""
     return reward
-
-
-def _answers(one: Answered) -> list[Mapping[str, Any]]:
-    """A row for each answer to a question."""
-    prompt = one.packed.inputs["input_ids"][0].tolist()
-    rollouts = one.rollouts
-    return [
-        {
-            "prompt_ids": prompt,
-            "completion_ids": rollouts.tokens[row][kept].tolist(),
-            "logprobs": rollouts.logprobs[row][kept].tolist(),
-        }
-        for row, kept in enumerate(rollouts.mask)
-    ]
-
-
-def _turns(config: TrainConfig) -> Any:
-    """The questions of all batches by number, as TRL asks for them; `Sampler` knows which question is meant."""
-    from datasets import Dataset
-    from datasets.table import InMemoryTable
-
-    batches = -(-config.max_steps // config.steps_per_batch)
-    turns = list(map(str, range(batches * config.train_batch_size)))
-    # With a fingerprint given: to compute one, datasets pickles modules, which fails for some ways of installing them.
-    return Dataset(InMemoryTable.from_pydict({"prompt": turns}), fingerprint="turns")

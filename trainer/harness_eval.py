@@ -1,10 +1,8 @@
-"""Evaluations during training: `viubench run` on a new checkpoint, in a process of its own.
+"""Evaluations during training: `viubench run` on a new checkpoint, in a process of its own; an ordinary run folder.
 
 Example:
     evaluation = HarnessEvaluation(config, out, frame_cache=None, include_paths=())
     evaluation(40)  # of out/checkpoint-000040 into out/evaluations/step-000040
-
-The run folder is an ordinary one: it is resumed after a kill, and reports and gates read it.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainer.config import TrainConfig
 from viubench.engines.checkpoints import describe_checkpoint
@@ -21,13 +20,8 @@ from viubench.errors import ViubenchError
 from viubench.storage.run_dir import read_manifest
 from viubench.system import child_process
 
-FOLDER = "evaluations"
-
-LAUNCHED = (
-    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "MASTER_ADDR", "MASTER_PORT",
-    "ACCELERATE_", "FSDP_", "TORCHELASTIC_",
-)  # fmt: skip
-"""Variables (or how they begin) that torchrun and accelerate set; an engine would wait for other processes."""
+# How variables begin that torchrun and accelerate set; an engine would wait for other processes.
+LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "ACCELERATE_", "FSDP_", "TORCHELASTIC_")
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,7 @@ class HarnessEvaluation:
 
     def __call__(self, step: int) -> None:
         """Evaluate the checkpoint after `step` steps; ViubenchError where the run failed."""
-        run = self.out / FOLDER / f"step-{step:06d}"
+        run = self.out / "evaluations" / f"step-{step:06d}"
         run.parent.mkdir(parents=True, exist_ok=True)
         log = run.with_suffix(".log")
         command = self.command(self.out / f"checkpoint-{step:06d}", run)
@@ -49,26 +43,16 @@ class HarnessEvaluation:
         code = child_process.run([sys.executable, *command], log, environment=environment)
         if code:
             last = " ".join(log.read_text(encoding="utf-8", errors="replace").split())[-400:]
-            raise ViubenchError(
-                f"the evaluation after {step} steps ended with exit code {code}: {last}",
-                where=str(log),
-                hint="rerun the same command to resume",
-            )
+            said = f"the evaluation after {step} steps ended with exit code {code}: {last}"
+            raise ViubenchError(said, where=str(log), hint="rerun the same command to resume")
 
     def command(self, checkpoint: Path, run: Path) -> list[str]:
         """Arguments of Python that evaluate `checkpoint` into the run folder `run`."""
         config, settings = self.config, self.config.harness_eval
         assert settings is not None, "called only with harness_eval"
-        options = {
-            "--model": checkpoint,
-            "--engine": settings.engine,
-            "--tasks": config.items.validation,
-            "--out": run,
-            "--protocol": config.protocol,
-            "--videos": config.items.videos,
-            "--limit": settings.limit,
-            "--frame-cache": self.frame_cache,
-        }
+        options: dict[str, Any] = {"--model": checkpoint, "--tasks": config.items.validation, "--out": run}
+        options |= {"--protocol": config.protocol, "--videos": config.items.videos, "--limit": settings.limit}
+        options |= {"--engine": settings.engine, "--frame-cache": self.frame_cache}
         given = [str(part) for name, value in options.items() if value for part in (name, value)]
         given += [f"--engine-arg={key}={value}" for key, value in settings.engine_args.items()]
         given += [f"--include-path={path}" for path in self.include_paths]

@@ -21,11 +21,7 @@ from viubench.errors import ViubenchError
 
 T = TypeVar("T")
 
-TIMEOUT = timedelta(hours=2)
-"""How long a process waits for the others: the main one saves and evaluates alone."""
-
-PR_SET_PDEATHSIG = 1
-"""Of prctl(2): the signal a process gets when its parent ends."""
+TIMEOUT = timedelta(hours=2)  # how long a process waits for the others: the main one saves and evaluates alone
 
 
 @dataclass(frozen=True)
@@ -38,22 +34,29 @@ class Processes:
 
     @classmethod
     def join(cls, device: str = "") -> Processes:
-        """This process among those that were started together, or alone.
+        """This process among those that were started together, or alone, on `device`: cpu, cuda, for a single process
+        cuda:N, and by default a GPU where there is one; it says so where there are more. Raises ViubenchError for more
+        processes than GPUs, and for another device."""
+        import torch
 
-        `device` is "cpu" or "cuda" ("cuda:N" for a single process); empty is a GPU where there is one. A single process
-        takes one GPU and says so where there are more. Raises ViubenchError for more processes than GPUs, and for
-        another device.
-        """
         rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         here = int(os.environ.get("LOCAL_WORLD_SIZE", str(size)))
         if not re.fullmatch(r"(cpu|cuda(:\d+)?)?", device):
             raise ViubenchError(f"no such device: {device}", where="--device", hint="cpu, cuda, or cuda:0 and the like")
         kind, _, number = device.partition(":")
-        if kind != "cpu":
-            kind = _gpu(kind, number, size, here)
+        there = torch.cuda.device_count() if kind != "cpu" and torch.cuda.is_available() else 0
+        kind = kind or ("cuda" if there else "cpu")
+        if kind == "cuda" and here > there:
+            message = f"{here} processes for {there} GPUs" if there else "torch sees no GPU"
+            hint = f"start {there} processes, or train" if there else "train"
+            raise ViubenchError(message, where="--device", hint=f"{hint} with --device cpu")
+        if size == 1 and there > 1:  # one that is alone sees one GPU
+            os.environ["CUDA_VISIBLE_DEVICES"] = number or "0"
+            if not number:
+                print(f"training on one of {there} GPUs; all: torchrun --nproc-per-node {there} -m viubench train ...")
         if size > 1 and sys.platform == "linux":
             # Die when torchrun is killed: it starts us in sessions of our own, where we would train on unseen.
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         return cls(rank, size, kind)
 
     @property
@@ -75,23 +78,4 @@ class Processes:
         return list(gather_object(list(items)))
 
 
-SINGLE = Processes()
-"""A run of one process on the CPU."""
-
-
-def _gpu(kind: str, number: str, size: int, here: int) -> str:
-    """The kind of device of a process among `size`, `here` on this machine; one that is alone sees one GPU."""
-    import torch
-
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if not kind and not there:
-        return "cpu"
-    if here > there:
-        message = f"{here} processes for {there} GPUs" if there else "torch sees no GPU"
-        hint = f"start {there} processes, or train" if there else "train"
-        raise ViubenchError(message, where="--device", hint=f"{hint} with --device cpu")
-    if size == 1 and there > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = number or "0"
-        if not number:
-            print(f"training on one of {there} GPUs; all: torchrun --nproc-per-node {there} -m viubench train ...")
-    return "cuda"
+SINGLE = Processes()  # a run of one process on the CPU

@@ -1,11 +1,9 @@
-"""Rewards of answers, and diagnostics of a step: is the policy learning or collapsing?
+"""Rewards of answers, those of the evaluators, and diagnostics of a step: is the policy learning or collapsing?
 
 Example:
     rewarder = Rewarder({"order": "smooth"}, {"order": evaluators.get("permutation")})
     rewarder(sample, "2134", "stop")  # the true order is 1234
     # Reward(value=0.75, strict=0.0, parsed=True, answer=[2, 1, 3, 4])
-
-The rewards are the evaluators' own, so what is trained is what is measured.
 """
 
 from __future__ import annotations
@@ -24,30 +22,19 @@ from viubench.pretext.rng import seed_of
 from viubench.schema import Sample, canonical_json
 from viubench.scoring.grade import grade
 
-FULL = 1 - 1e-9
-"""Rewards from here on count as 1: an IoU of equal intervals may be a rounding error below it."""
+FULL = 1 - 1e-9  # rewards from here on count as 1: an IoU of equal intervals may be a rounding error below it
+MIN_QUESTIONS = 64  # a collapse is judged over so many questions at least; fewer share answers by chance
+TOP_SHARE = 0.2  # an answer to more than this share of them is a collapse: twice what grounding items have
+SEARCHED = 200  # the best constant answer is searched among so many texts, on so many items
 
-MIN_QUESTIONS = 64
-"""Questions a collapse is judged over, at least; fewer share answers by chance."""
-
-TOP_SHARE = 0.2
-"""An answer to more than this share of the questions is a collapse: twice what grounding items have."""
-
-CANDIDATES = 200
-SEARCHED = 200
-"""The search for the best constant answer tries this many texts on this many items."""
-
+# The evaluator's reward; 1 for the true answer, else 0; independent of the answer, for control runs only.
 Kind = Literal["smooth", "strict", "random"]
-"""`smooth`: the evaluator's reward; `strict`: 1 for the true answer, else 0; `random`: independent of the answer, for
-control runs only."""
 
 
 @dataclass(frozen=True)
 class Reward:
-    """The reward of one answer: `value` to train on, in [0, 1]; `strict`, 1.0 for the true answer, else 0.0.
-
-    `parsed`: whether an answer (JSON data) was extracted; False where the token limit cut it.
-    """
+    """The reward of one answer: `value` to train on, in [0, 1]; `strict`, 1.0 for the true answer, else 0.0; `parsed`,
+    whether an answer (JSON data) was extracted, False where the token limit cut it."""
 
     value: float
     strict: float
@@ -59,42 +46,31 @@ class Rewarder:
     """The rewards of a mixture of tasks; `seed` is that of random ones."""
 
     def __init__(self, kinds: Mapping[str, Kind], evaluators: Mapping[str, Evaluator], seed: int = 0) -> None:
-        self.kinds = dict(kinds)
-        self.evaluators = {task: evaluators[task] for task in kinds}
-        self.seed = seed
+        self.kinds, self.evaluators, self.seed = kinds, evaluators, seed
 
     def __call__(
         self, sample: Sample, text: str, finish_reason: str, turn: tuple[int, int, int] | None = None
     ) -> Reward:
-        """The reward of one answer; 0 where none can be extracted and where the token limit cut it (`length`).
-
-        `turn` (step, index of the question in it, index of the answer) seeds a random reward; without it (validation)
-        the smooth reward replaces the random one.
-
-        Raises:
-            ViubenchError: a reward that is no number in [0, 1].
-        """
-        evaluator = self.evaluators[sample.task]
+        """The reward of one answer; 0 where none can be extracted and where the token limit cut it (`length`). `turn`
+        (step, index of the question in it, index of the answer) seeds a random reward, which without it (validation) is
+        the smooth one. Raises ViubenchError for a reward that is no number in [0, 1]."""
+        evaluator, kind = self.evaluators[sample.task], self.kinds[sample.task]
         answer = grade(text, finish_reason, sample, evaluator).answer
         smooth = evaluator.reward(answer, sample)
         if not 0 <= smooth <= 1:  # NaN fails it too
-            raise ViubenchError(
-                f"the reward of task {sample.task!r} for sample {sample.id!r} is {smooth}, not a number in [0, 1]",
-                where=f"evaluator {evaluator.name}, answer {text[:80]!r}",
-                hint="check the sample's target, or the evaluator's reward()",
-            )
+            said = f"the reward of task {sample.task!r} for sample {sample.id!r} is {smooth}, not a number in [0, 1]"
+            where = f"evaluator {evaluator.name}, answer {text[:80]!r}"
+            raise ViubenchError(said, where=where, hint="check the sample's target, or the evaluator's reward()")
         strict = float(smooth >= FULL)
-        value = strict if self.kinds[sample.task] == "strict" else smooth
-        if self.kinds[sample.task] == "random" and turn is not None:
+        value = strict if kind == "strict" else smooth
+        if kind == "random" and turn is not None:
             value = seed_of("reward", self.seed, *turn) / 2**63
         return Reward(value, strict, answer is not None, None if answer is None else answer.value)
 
 
 def shaped(rewards: Sequence[Reward], lengths: Sequence[int], config: TrainConfig) -> list[float]:
     """The values to train on of answers of these lengths (tokens): less for long ones, where the configuration says so.
-
-    Source: soft overlong punishment, DAPO (arXiv 2503.14476), equation 13; the length penalty is linear.
-    """
+    Source: soft overlong punishment, DAPO (arXiv 2503.14476), equation 13; the length penalty is linear."""
     most, cache = config.max_completion_length, config.soft_punish_cache
     over = [max(0, length - (most - cache)) / cache if cache else 0.0 for length in lengths]
     return [
@@ -103,15 +79,9 @@ def shaped(rewards: Sequence[Reward], lengths: Sequence[int], config: TrainConfi
     ]
 
 
-# --- diagnostics ------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class AnswerGroup:
-    """The answers (at least one) to one question: several in a training step, one greedy answer in a validation.
-
-    `lengths` are in tokens.
-    """
+    """The answers (at least one) to one question, of `lengths` in tokens; in a validation there is one, greedy."""
 
     task: str
     rewards: Sequence[Reward]
@@ -124,22 +94,14 @@ class AnswerGroup:
 
     def majority_answer(self) -> str | None:
         """The most frequent answer, as JSON text (the first of equals); None where none was extracted."""
-        counts = Counter(canonical_json(reward.answer) for reward in self.rewards if reward.parsed)
-        return counts.most_common(1)[0][0] if counts else None
+        return _top([canonical_json(reward.answer) if reward.parsed else None for reward in self.rewards])[0] or None
 
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Diagnostics of one step or validation. Shares, rates and rewards are in [0, 1].
-
-    Attributes:
-        reward, strict, length (tokens): means over the answers.
-        parsed: share of answers that could be extracted.
-        zero_advantage: share of groups whose rewards are all equal, which give no gradient.
-        distinct: different majority answers per question.
-        top: share of the questions that have the most frequent majority answer.
-        answers: the majority answer of each question.
-    """
+    """Diagnostics of one step or validation. `reward`, `strict` and `length` (tokens) are means over the answers; the
+    rest are shares: of `parsed` answers, of groups whose rewards are all equal, of different majority answers among all
+    (`answers`), and of the questions that have the most frequent one (`top`)."""
 
     reward: float
     strict: float
@@ -151,7 +113,7 @@ class Diagnostics:
     answers: tuple[str | None, ...]
 
     def numbers(self) -> dict[str, float]:
-        """Every share, rate and mean by its name, for a log."""
+        """Every share and mean by its name, for a log."""
         return {name: value for name, value in vars(self).items() if name != "answers"}
 
 
@@ -181,10 +143,8 @@ def diagnose_tasks(groups: Iterable[AnswerGroup]) -> dict[str, Diagnostics]:
 
 @dataclass
 class AnswerHistory:
-    """The answers to one task, step after step: how many were `seen`, and the first and last `size` of them.
-
-    A collapse is judged over `size` questions: 64, or those of the first step or validation where that has more.
-    """
+    """The answers to one task, step after step: how many were `seen`, and the first and last `size` of them: 64, or
+    those of the first step or validation where that has more."""
 
     size: int = 0
     seen: int = 0
@@ -198,11 +158,9 @@ class AnswerHistory:
         self.first, self.last = [*self.first, *answers][: self.size], [*self.last, *answers][-self.size :]
 
     def collapse_reason(self, top_share: float = TOP_SHARE) -> str | None:
-        """Why the answers have collapsed: a sentence, or None.
-
-        Either one answer is given to more than `top_share` (in (0, 1), see `top_share_limit`) of the last questions, or
-        these have at most half as many different answers as the first, of twice as many in all.
-        """
+        """Why the answers have collapsed: a sentence, or None. One answer is given to more than `top_share` (in (0, 1),
+        see `top_share_limit`) of the last questions, or these have at most half as many different answers as the first,
+        of twice as many in all."""
         if not self.seen or self.seen < self.size:
             return None
         answer, often = _top(self.last)
@@ -216,10 +174,8 @@ class AnswerHistory:
 
 
 def top_share_limit(samples: Sequence[Sample], evaluator: Evaluator) -> float:
-    """The `top_share` of a collapse for these items (at least one) of one task.
-
-    Twice the share of the most frequent true answer, but half way to 1 where that is less, and never under the default.
-    """
+    """The `top_share` of a collapse for these items (at least one) of one task: twice the share of the most frequent
+    true answer, but half way to 1 where that is less, and never under the default."""
     parsed = [evaluator.parse(sample.answer_text, sample) for sample in samples]
     often = _top([None if answer is None else canonical_json(answer.value) for answer in parsed])[1] / len(samples)
     return max(TOP_SHARE, min(2 * often, (1 + often) / 2))
@@ -235,22 +191,15 @@ def _top(answers: Sequence[str | None]) -> tuple[str, int]:
     return counts.most_common(1)[0] if counts else ("", 0)
 
 
-# --- the constant baseline -------------------------------------------------------------------------------------
-
-
 def best_constant(samples: Sequence[Sample], evaluator: Evaluator, kind: Kind = "smooth") -> str:
-    """The best answer that is the same for every item: what a policy that ignores the video can earn.
-
-    Candidates are the 200 most frequent true answers and blind answers of the evaluator, compared on at most 200 items.
-    The reward of kind `random` is the smooth one. Raises ValueError without items.
-    """
-    if not samples:
-        raise ValueError("the constant baseline of a task without items")
+    """The best answer that is the same for every item (at least one): what a policy that ignores the video can earn.
+    Candidates are the most frequent true answers and the blind answers of the evaluator, `SEARCHED` at most, compared
+    on as many items; the reward of kind `random` is the smooth one."""
     texts = [sample.answer_text for sample in samples]
     with suppress(NotImplementedError):  # an evaluator may have none; the true answers remain
         texts += evaluator.blind(samples).texts
     subset = samples[:: -(-len(samples) // SEARCHED)]
-    candidates = [text for text, _ in Counter(texts).most_common(CANDIDATES)]
+    candidates = [text for text, _ in Counter(texts).most_common(SEARCHED)]
     return max(candidates, key=lambda text: constant_reward(text, subset, evaluator, kind))
 
 

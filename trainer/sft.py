@@ -15,38 +15,26 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torch import Tensor
 from transformers import Trainer
 
 from trainer.arguments import sft_arguments
-from trainer.checkpoints.saving import StageTrainer
 from trainer.config import TrainConfig, WarmStart
 from trainer.dataset import Questions, mixture
 from trainer.model import forward
 from trainer.model.policy import Policy
 from trainer.rewards import Diagnostics, Rewarder
-from trainer.stage import Stage
+from trainer.stage import Stage, StageTrainer
 from trainer.trl_imports import add_fused_lm_head
 from viubench.errors import ViubenchError
 from viubench.schema import Sample
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-FOLDER = "warm-start"
-"""The warm start's folder, below the run's folder."""
-
-PASSED_WEIGHT = 0.05
-"""Weight of a task that has passed, against one that has not: seldom, but it must not be forgotten."""
-
-REQUIRED_PASSES = 2
-"""Validations in a row in which a task must pass: one alone may be luck."""
-
-ABOVE_CONSTANT = 0.05
-"""A threshold must be so much above the best constant answer, or passing it would mean nothing."""
-
-STREAM = "warm-start"
+FOLDER = "warm-start"  # below the folder of the training
+PASSED_WEIGHT = 0.05  # of a task that has passed, against one that has not: it must not be forgotten
+REQUIRED_PASSES = 2  # validations in a row in which a task must pass: one alone may be luck
+ABOVE_CONSTANT = 0.05  # of a threshold, over the best constant answer: else passing it would mean nothing
 
 
 @dataclass
@@ -80,55 +68,45 @@ class Curriculum:
         total, batch = sum(self.drawn.values()), []
         # Continued at the questions so far, so that rare tasks are not left out of every batch.
         for task, _ in islice(mixture(weights), total, total + warm.train_batch_size):
-            batch.append(questions.draw(STREAM, task, self.drawn[task]))
+            batch.append(questions.draw("warm-start", task, self.drawn[task]))
             self.drawn[task] += 1
         return batch
 
 
 def warm_start(config: TrainConfig, out: Path, questions: Questions, policy: Policy, **options: Any) -> Path:
     """Run, resume or skip (when finished) the warm start of the training in `out`; returns its last checkpoint.
-
-    `policy` is opened from the base model and changed in place; `options` are those of `Stage`.
-
-    Raises:
-        ViubenchError: the horizon ends with a task below its threshold (the state is saved), a threshold that a
-            constant answer passes, or as `Stage.run`.
-    """
-    if config.warm_start is None:
-        raise ViubenchError("the configuration has no warm start", where=config.run_name)
-    stage = WarmStage(config, out / FOLDER, questions, policy, config.warm_start, options)
-    check_thresholds(config.warm_start, stage.baselines)
+    `policy` is opened from the base model and changed in place; `options` are those of `Stage`. Raises ViubenchError
+    where the horizon ends with a task below its threshold (the state is saved), for a threshold that a constant answer
+    passes, or as `Stage.run`."""
+    warm = config.warm_start
+    assert warm is not None, "called only with a warm start"
+    stage = WarmStage(config, out / FOLDER, questions, policy, warm, options)
+    for task, threshold in warm.thresholds.items():
+        if threshold.score < (least := stage.baselines[f"floor/{task}"] + ABOVE_CONSTANT):
+            constant = f"and a constant answer scores {least - ABOVE_CONSTANT:.2f}"
+            said = f"the threshold of {task} is {threshold.score:.2f}, {constant}"
+            raise ViubenchError(said, where="warm_start.thresholds", hint=f"set it to {least:.2f} at least")
     last = stage.run(lambda: WarmStartTrainer(stage))
-    if below := [task for task in config.warm_start.thresholds if not stage.curriculum.passed(task)]:
-        due = (config.warm_start.thresholds[task] for task in below)
-        required = ", ".join(f"{task} {one.score:g} and {one.exact:g}" for task, one in zip(below, due, strict=True))
-        raise ViubenchError(
-            f"the warm start's {config.warm_start.max_steps} steps ended with {len(below)} of {len(config.tasks)} "
-            f"tasks below their thresholds (score and exact match: {required}); the last checkpoint is {last}",
-            where="warm_start",
-            hint="allow more steps, easier items or lower thresholds; GRPO cannot improve a task that is never right",
-        )
+    if below := {task: due for task, due in warm.thresholds.items() if not stage.curriculum.passed(task)}:
+        required = ", ".join(f"{task} {due.score:g} and {due.exact:g}" for task, due in below.items())
+        said = f"the warm start's {warm.max_steps} steps ended with {len(below)} of {len(config.tasks)} tasks below "
+        said += f"their thresholds (score and exact match: {required}); the last checkpoint is {last}"
+        hint = "allow more steps, easier items or lower thresholds; GRPO cannot improve a task that is never right"
+        raise ViubenchError(said, where="warm_start", hint=hint)
     return last
 
 
 class WarmStage(Stage):
-    """A stage that ends when every task has passed."""
+    """A stage that ends when every task has passed; `options` are those of `Stage`."""
 
     def __init__(
-        self,
-        config: TrainConfig,
-        out: Path,
-        questions: Questions,
-        policy: Policy,
-        warm: WarmStart,
-        options: Mapping[str, Any],
+        self, config: TrainConfig, out: Path, questions: Questions, policy: Policy, warm: WarmStart, options: Any
     ) -> None:
         rewarder = Rewarder(dict.fromkeys(config.tasks, "smooth"), questions.evaluators)
         alone = config.model_copy(update={"harness_eval": None})
         super().__init__(alone, out, questions, policy, rewarder=rewarder, **options)
-        self.warm = warm
+        self.warm, self.curriculum = warm, Curriculum(dict.fromkeys(config.tasks, 0))
         self.eval_steps = warm.eval_steps if warm.thresholds or questions.held_out.samples else 0
-        self.curriculum = Curriculum(dict.fromkeys(config.tasks, 0))
 
     def present(self) -> dict[str, Any]:
         return super().present() | {"curriculum": deepcopy(vars(self.curriculum))}
@@ -155,54 +133,40 @@ class WarmStartTrainer(StageTrainer, Trainer):  # type: ignore[misc]
     """transformers' Trainer on the true answers to the questions of a curriculum."""
 
     def __init__(self, stage: WarmStage) -> None:
-        config, policy = stage.config, stage.policy
-        self.config, self.policy, self.stage = config, policy, stage
-        model = policy.base
-        add_fused_lm_head(model)
-        if policy.peft_config is not None:
-            from peft import get_peft_model
-
-            model = get_peft_model(model, policy.peft_config)
-        args = sft_arguments(config, stage.out, stage.processes)
-        # The questions of a step depend on how the tasks did, so the data are only the numbers of micro-batches.
-        turns = list(range(stage.warm.max_steps * args.gradient_accumulation_steps * stage.processes.size))
-        super().__init__(
-            model=model, args=args, train_dataset=turns, data_collator=list, processing_class=policy.processor
-        )
+        self.config, self.policy, self.stage = stage.config, stage.policy, stage
         self._batch: list[Sample] = []
         self._micro_batch = 0
+        model, adapters = stage.policy.base, stage.policy.peft_config
+        add_fused_lm_head(model)
+        if adapters is not None:
+            from peft import get_peft_model
+
+            model = get_peft_model(model, adapters)
+        args = sft_arguments(stage.config, stage.out, stage.processes)
+        # The questions of a step depend on how the tasks did, so the data are only the numbers of micro-batches.
+        turns = list(range(stage.warm.max_steps * args.gradient_accumulation_steps * stage.processes.size))
+        given = {"train_dataset": turns, "data_collator": list, "processing_class": stage.policy.processor}
+        super().__init__(model=model, args=args, **given)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """Forward and backward pass of one micro-batch: -log p of the true answers, a mean over the step's tokens."""
-        parts = self.args.gradient_accumulation_steps
+        parts, stage = self.args.gradient_accumulation_steps, self.stage
         turn = self._micro_batch % parts
         if turn == 0:
-            self._batch = self.stage.curriculum.next_batch(self.stage.questions, self.config, self.stage.warm)
+            self._batch = stage.curriculum.next_batch(stage.questions, self.config, stage.warm)
         self._micro_batch += 1
-        share = self.stage.processes.share(self._batch)
+        share = stage.processes.share(self._batch)
         size = len(share) // parts
         model.train()
         # Gradients of several processes are averaged, not summed.
-        loss = self._loss(model, share[turn * size : (turn + 1) * size]) * self.stage.processes.size
+        loss = self._loss(model, share[turn * size : (turn + 1) * size]) * stage.processes.size
         self.accelerator.backward(loss)
         return loss.detach()
 
     def _loss(self, model: Any, samples: Sequence[Sample]) -> Tensor:
-        policy, questions = self.policy, self.stage.questions
-        packed = policy.stack([policy.pack(one, questions.videos(one)) for one in samples])
+        policy = self.policy
+        packed = policy.stack([policy.pack(one, self.stage.questions.videos(one)) for one in samples])
         tokens, mask = policy.pad_answers([policy.encode_answer(one.answer_text) for one in samples])
         logprobs, _ = forward.score(self, model, policy.base, packed, tokens, mask, 1.0)
         total: Tensor = -logprobs.sum() / sum(len(policy.encode_answer(one.answer_text)) for one in self._batch)
         return total
-
-
-def check_thresholds(warm: WarmStart, baselines: Mapping[str, float]) -> None:
-    """Raises ViubenchError for a threshold that a constant answer passes, or nearly passes."""
-    for task, threshold in warm.thresholds.items():
-        constant = baselines[f"floor/{task}"]
-        if threshold.score < constant + ABOVE_CONSTANT:
-            raise ViubenchError(
-                f"the threshold of {task} is {threshold.score:.2f}, and a constant answer scores {constant:.2f}",
-                where="warm_start.thresholds",
-                hint=f"set it to {constant + ABOVE_CONSTANT:.2f} at least",
-            )

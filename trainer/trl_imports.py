@@ -1,10 +1,7 @@
-"""What is used of TRL, imported without its own vLLM client.
+"""What is used of TRL, which is told that there is no vLLM: it would import it, start its threads, and not use it.
 
 Example:
     from trainer.trl_imports import GRPOConfig, GRPOTrainer
-
-TRL imports vLLM where it is installed, which takes seconds and starts its threads, and warns of versions it does not
-know. Rollouts by vLLM are asked of our own engine, so TRL is told that there is none.
 """
 
 from importlib import import_module

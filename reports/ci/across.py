@@ -10,10 +10,9 @@ Names and paths are others' text: they are shown, never acted on.
 
 from __future__ import annotations
 
-from tabulate import tabulate
-
 from reports.html.escape import one_line, short_line
 from reports.html.format import number, p_value, percent, points, points_interval
+from reports.tables.terminal import table
 from viubench.schema.across import AcrossReport, Setting
 
 WIDE = 60
@@ -25,8 +24,8 @@ def text(report: AcrossReport) -> str:
     lines = [f"{n}  {short_line(own.label)}: {one_line(own.run.path)}" for n, own in enumerate(report.settings, 1)]
     lines += [changed(report), settings_table(report)]
     if len(report.tasks_enough) > 1:
-        lines += [tasks_table(report)]
-    lines += steps(report)
+        lines += ["", tasks_table(report)]
+    lines += ["", *steps(report)]
     lines += [f"left out: {short_line(task)}, {short_line(why)}" for task, why in report.left_out.items()]
     return "\n".join([*lines, rule(report), one_line(report.conclusion)])
 
@@ -71,8 +70,7 @@ def settings_table(report: AcrossReport) -> str:
         }
         rows.append(row | spent(setting))
     kept = [name for name in rows[0] if any(row[name] for row in rows)]
-    table = [[row[name] for name in kept] for row in rows]
-    return tabulate(table, kept, disable_numparse=True, colalign=("left", *["right"] * (len(kept) - 1)))
+    return table([[row[name] for name in kept] for row in rows], kept)
 
 
 def spent(setting: Setting) -> dict[str, str]:
@@ -95,7 +93,7 @@ def tasks_table(report: AcrossReport) -> str:
     if sum(map(len, labels)) > WIDE:
         labels = [str(number) for number in range(1, len(labels) + 1)]
     heads = ["task", *labels, "enough"]
-    return tabulate(rows, heads, disable_numparse=True, colalign=("left", *["right"] * (len(heads) - 1)))
+    return table(rows, heads)
 
 
 def rule(report: AcrossReport) -> str:

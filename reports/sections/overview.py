@@ -27,6 +27,9 @@ from reports.tables.ranking import Cell, Pairing
 MOST_LINES = 12
 """Models that are drawn at once; the others are folded."""
 
+LONGEST_NAME = 32
+"""Characters of a name beside its score."""
+
 DISAGREE = 0.5
 """Scores that differ by this much or more do not agree, as in a comparison of two runs."""
 
@@ -39,9 +42,10 @@ FEW_LINES = 6
 
 @dataclass(frozen=True)
 class ScoreLine:
-    """One model's score, drawn."""
+    """One model's score, drawn; `short` is its name without an owner's, cut in the middle."""
 
     name: str
+    short: str
     cell: Cell
     drawn: Markup
 
@@ -151,9 +155,15 @@ def _chart(
     ends = [end for _, cell in cells for end in (cell.value, cell.high) if end is not None]
     axis = axis or score_chart.scale([*ends, *levels.values()])
     lines = [
-        ScoreLine(name, cell, score_chart.track(axis, cell.value, cell.low, cell.high, levels)) for name, cell in cells
+        ScoreLine(name, _short(name), cell, score_chart.track(axis, cell.value, cell.low, cell.high, levels))
+        for name, cell in cells
     ]
     return ScoreChart(head.label, lines, score_chart.heads(axis, levels), score_chart.ruler(axis))
+
+
+def _short(name: str) -> str:
+    own = name.rsplit("/", 1)[-1] or name
+    return own if len(own) <= LONGEST_NAME else f"{own[: LONGEST_NAME // 2]}…{own[-LONGEST_NAME // 2 :]}"
 
 
 def _levels(runs: Sequence[RunData], head: Column) -> dict[str, float]:
@@ -175,7 +185,7 @@ def _costs(models: Sequence[LeaderboardRow], head: Column, speeds: Sequence[Mapp
         "seconds a sample in the engine": _seconds,
     }.items():
         dots = [
-            Dot(row.label, value, row.cells[head.key].value)
+            Dot(_short(row.label), value, row.cells[head.key].value)
             for row, speed in known
             if (value := cost(speed)) is not None
         ]

@@ -34,7 +34,7 @@ function answerBlock(sample, answer, open) {
   const scores = Object.entries(answer.scores).map(([name, score]) => `${name} ${score}`).join(" · ");
   const rule = answer.rule && (data.rules[answer.rule] || answer.rule);
   const node = el("details", { className: "answer", open: open || opened.has(answer.model) },
-    el("summary", {}, mark(answer), el("b", { textContent: who(answer) }),
+    el("summary", {}, mark(answer), el("b", { textContent: who(answer), title: who(answer) }),
       answer.status !== "ok" && el("span", { className: "status bad", textContent: answer.status.replace("_", " ") }),
       answer.answer && value(answer.answer, sample, sample.target),
       scores && el("span", { className: "soft", textContent: scores }),
@@ -62,7 +62,7 @@ function response(text, read) {
   return el("pre", { tabIndex: 0 }, text.slice(0, read[0]), words, text.slice(read[1]));
 }
 
-// An answer as chips: an order place by place, each with the clip it puts there, counts shape by shape with the error;
+// An answer as chips: an order place by place, the true one with its clips, counts shape by shape with the error;
 // anything else as text.
 function value(answer, sample, target) {
   if (!answer.parts.length) return el("code", { textContent: answer.text });
@@ -72,7 +72,7 @@ function value(answer, sample, target) {
     const label = name ? `${name} ${number}` : String(number);
     const note = answer !== target && sample.drawing === "counts" && error ? ` (${error > 0 ? "+" : "−"}${Math.abs(error)})` : "";
     const grade = answer === target ? "" : error === 0 ? " right" : " wrong";
-    return el("span", { className: "chip" + grade }, thumbnail(sample, number), label + note);
+    return el("span", { className: "chip" + grade }, answer === target && thumbnail(sample, number), label + note);
   }));
 }
 

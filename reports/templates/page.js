@@ -41,6 +41,24 @@ else {
   filters.elements.differ.append(...Object.entries(ways).map(([value, textContent]) => el("option", { value, textContent })));
 }
 
+// The middle frame of the first sample that the two best models disagree on, beside the link that leads there.
+function drawPeek(canvas) {
+  const sample = data.samples.find((one) => data.strips[one.strip] && differs(one, "best"));
+  if (!sample) return;
+  const image = new Image();
+  image.addEventListener("load", () => {
+    canvas.width = Math.round(image.naturalWidth / sample.captions.length);
+    canvas.height = image.naturalHeight;
+    const left = Math.floor(sample.captions.length / 2) * (image.naturalWidth / sample.captions.length);
+    canvas.getContext("2d").drawImage(image, left, 0, canvas.width, canvas.height, 0, 0, canvas.width, canvas.height);
+    canvas.hidden = false;
+  });
+  image.src = data.strips[sample.strip];
+}
+
+const peek = document.getElementById("peek");
+if (peek) drawPeek(peek);
+
 const board = document.querySelector(".board");
 const tools = document.getElementById("tools");
 const showColumns = makeChooser(board, tools.querySelector("fieldset"));

@@ -175,7 +175,7 @@ def video(seed: int) -> VideoInput:
 
     rng = np.random.default_rng(seed)
     pixels = np.stack([
-        cv2.resize(rng.integers(0, 255, (9, 16, 3), dtype=np.uint8), (128, 72), interpolation=cv2.INTER_CUBIC)
+        cv2.resize(rng.integers(0, 255, (9, 16, 3), dtype=np.uint8), (384, 216), interpolation=cv2.INTER_CUBIC)
         for _ in range(FRAMES)
     ])  # fmt: skip
     times = tuple(round(0.75 * k, 3) for k in range(FRAMES))

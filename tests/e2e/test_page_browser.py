@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from report_runs import write_run
+from report_runs import PROTOCOL, write_run
 from training_runs import write_answers, write_training
 
 from reports.pages.leaderboard_page import write
@@ -22,10 +22,11 @@ pytestmark = pytest.mark.browser
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("page")
     said = {"response": HOSTILE, "question": HOSTILE}
+    narrow = PROTOCOL.model_copy(update={"protocol": "viubench+max_pixels=65536", "prompt": "published"})
     runs = [
         write_run(folder / "a", skill=0.2, n=8, strips=1, measured=True),
         write_run(folder / "b", model="model-b", skill=0.6, n=8, strips=3, measured=True),
-        write_run(folder / "c", model=HOSTILE, skill=0.4, n=8, changes=said, measured=True),
+        write_run(folder / "c", model=HOSTILE, skill=0.4, n=8, changes=said, measured=True, protocol=narrow),
         write_run(folder / "blind", model="blind", engine="blind", skill=0.21, n=8, measured=True),
     ]
     training = write_training(folder / "train", steps=60, warm=40, every=10, evaluate=20, alarm=HOSTILE)
@@ -197,6 +198,15 @@ def test_an_order_is_laid_out_in_thumbnails_of_its_clips(page: Any) -> None:
     order = [int(text) for text in target.all_inner_texts()]
     assert [int(c.get_attribute("data-frame")) for c in target.locator("canvas").all()] == [2 * (n - 1) for n in order]
     assert page.locator(".thumb.first").count() == 6  # where each clip begins
+
+
+@pytest.mark.parametrize("width", [1440, 360])
+def test_a_badge_stays_in_its_cell(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    row = page.locator(".board tr.model", has_text="max_pixels")
+    badge, score = row.locator(".badge").first.bounding_box(), row.locator("td").first.bounding_box()
+    assert badge["width"] > 50
+    assert badge["x"] + badge["width"] <= score["x"]
 
 
 def test_models_and_columns_are_chosen_and_the_choice_comes_back(page: Any) -> None:

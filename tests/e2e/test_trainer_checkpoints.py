@@ -14,12 +14,12 @@ import pytest
 from tiny_training import FINETUNING, Stop, Vowels, config, go, stop_after, untimed, weights
 
 from trainer import grpo, stage
-from trainer.checkpoints import checkpoint, saving
+from trainer.checkpoints import checkpoint
 from trainer.checkpoints.metrics_log import read
-from trainer.checkpoints.saving import StageTrainer
 from trainer.config import TrainConfig
 from trainer.grpo import VideoGRPOTrainer
 from trainer.rewards import Diagnostics
+from trainer.stage import StageTrainer
 from viubench.engines import make, tiny_checkpoints
 from viubench.engines.base import Request, Response
 from viubench.engines.hf import HfEngine
@@ -84,7 +84,7 @@ def test_a_kill_in_the_middle_of_a_save_loses_nothing(
     whole = weights(go(chosen, world, tmp_path / "whole"))
     run = tmp_path / "run"
     killed(chosen, world, run, VideoGRPOTrainer, "_save_optimizer_and_scheduler", at=2)
-    assert (run / saving.WRITTEN / "checkpoint-2" / "optimizer.pt").is_file()
+    assert (run / stage.WRITTEN / "checkpoint-2" / "optimizer.pt").is_file()
     assert not checkpoint.complete(run)
     killed(chosen, world, run, StageTrainer, "_complete", at=4)
     assert [path.name for path in checkpoint.complete(run)] == ["checkpoint-000002"]
@@ -95,7 +95,7 @@ def test_a_kill_in_the_middle_of_a_save_loses_nothing(
         for name in ("model.safetensors", "optimizer.pt"):
             assert (run / step / name).read_bytes() == (tmp_path / "whole" / step / name).read_bytes()
     assert untimed(read(run)) == untimed(read(tmp_path / "whole"))
-    assert not (run / saving.WRITTEN).exists()
+    assert not (run / stage.WRITTEN).exists()
     assert not list(run.glob(checkpoint.LEFTOVER))
 
 

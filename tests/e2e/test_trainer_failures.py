@@ -16,7 +16,7 @@ from trainer.checkpoints.metrics_log import read
 from trainer.grpo import VideoGRPOTrainer
 from trainer.model.policy import Policy, Rollouts
 from trainer.rewards import Reward
-from trainer.rollouts.base import PolicyRollouts
+from trainer.rollouts.sampler import PolicyRollouts
 from viubench.errors import ViubenchError
 
 torch = pytest.importorskip("torch")

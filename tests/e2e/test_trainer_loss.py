@@ -20,8 +20,7 @@ from trainer.grpo import VideoGRPOTrainer
 from trainer.model.packing import Packed
 from trainer.model.policy import Policy, Rollouts
 from trainer.rewards import Reward, shaped
-from trainer.rollouts.base import PolicyRollouts
-from trainer.rollouts.sampler import Answered, Sampler
+from trainer.rollouts.sampler import Answered, PolicyRollouts, Sampler
 from trainer.stage import Stage
 
 torch = pytest.importorskip("torch")

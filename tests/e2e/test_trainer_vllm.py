@@ -21,9 +21,8 @@ from trainer.config import Finetuning, TrainConfig
 from trainer.model.packing import Packed
 from trainer.model.policy import Policy, Rollouts
 from trainer.rollouts import vllm
-from trainer.rollouts.base import PolicyRollouts, rollout_source
-from trainer.rollouts.vllm import VllmRollouts, answer_seed, media_id, merged_weights
-from trainer.rollouts.vllm_engine import ColocatedEngine
+from trainer.rollouts.sampler import PolicyRollouts, rollout_source
+from trainer.rollouts.vllm import VllmRollouts, answer_seed, media_id, merged_weights, open_engine
 from viubench.engines import tiny_checkpoints
 from viubench.engines.vllm.prompt import as_prompt
 from viubench.errors import ViubenchError
@@ -217,7 +216,7 @@ def test_what_was_computed_with_the_old_weights_is_forgotten(
     rows = rows_as(source.policy, ["several"])  # longer than a block of the cache, 128 tokens
     ask(source, rows, 4, [1], 0.9, 12)
     turn(source.policy, "vision")
-    monkeypatch.setattr(source._engine._llm, "reset_prefix_cache", lambda: True)
+    monkeypatch.setattr(source._llm, "reset_prefix_cache", lambda: True)
     source.sync_weights()
     with pytest.raises(ViubenchError, match="old weights"):
         ask(source, rows, 4, [1], 0.9, 12)
@@ -388,7 +387,7 @@ def test_engine_arguments_that_do_not_fit_are_told(
 ) -> None:
     opened.close()
     with pytest.raises(ViubenchError, match=said) as raised:
-        ColocatedEngine(tiny_model, "float32", args)
+        open_engine(tiny_model, "float32", args)
     assert hint is None or hint in str(raised.value.hint)
 
 

@@ -22,8 +22,7 @@ from trainer.grpo import VideoGRPOTrainer
 from trainer.model.policy import Policy
 from trainer.processes import Processes
 from trainer.rewards import Rewarder
-from trainer.rollouts.base import PolicyRollouts
-from trainer.rollouts.sampler import Sampler
+from trainer.rollouts.sampler import PolicyRollouts, Sampler
 from trainer.stage import Stage
 from viubench.tasks.registry import Catalogue
 from viubench.video.frame_cache import FrameCache

@@ -127,7 +127,7 @@ def test_all_that_differs_is_named(tmp_path: Path) -> None:
     assert step is not None
     assert "frames 8 -> 16, system" in step.differs
     assert "prompt default -> published, model one -> two, all else equal" in step.differs
-    assert found.budget == "order"
+    assert found.budget == "the order named"
     same = viubench.compare_across([one, at(tmp_path / "again", 8, model="one")])
     assert same.varied == []
     assert "they are repeats" in text(same)

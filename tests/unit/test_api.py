@@ -19,6 +19,7 @@ import viubench
 from reports.data.runs import load_runs
 from reports.tables.agreement import agreements
 from viubench.cli import app
+from viubench.export.finished import FinishedRun
 from viubench.runner.config import EvalConfig
 from viubench.schema.records import Record
 
@@ -88,6 +89,8 @@ def test_a_name_labels_a_run_and_keeps_two_servers_apart(items: Path, tmp_path: 
     (repeat,) = agreements(load_runs([one.path for one in runs]), "abcd")
     assert (repeat.first, repeat.second) == ("c (echo)", "d (echo)")
     assert "echo at 9001" in viubench.compare(runs[0], runs[1]).a.model
+    with pytest.raises(viubench.ViubenchError, match="'echo' does not say whose model it is"):
+        FinishedRun.read(runs[0].path).model_id(None)
     with pytest.raises(viubench.ViubenchError, match="name of the run is empty"):
         run("five", " ")
 

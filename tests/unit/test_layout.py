@@ -14,8 +14,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("evaluators", "viubench", "reports", "trainer", "task_yamls")
 HEAVY = ("torch", "vllm", "transformers", "decord", "lmms_eval", "torchvision", "ray", "trl")
-LATE = ("trainer.grpo", "trainer.sft", "trainer.stage", "trainer.trl_imports")
-"""Subclasses of the libraries' trainers, which are imported where a training begins."""
+LATE = (
+    "trainer.grpo", "trainer.sft", "trainer.stage", "trainer.trl_imports", "trainer.checks", "trainer.model.forward",
+    "trainer.model.packing", "trainer.model.policy", "trainer.rollouts.vllm",
+)  # fmt: skip
+"""What computes with tensors, or extends the libraries' trainers; imported where a training begins."""
 
 
 def sources() -> list[Path]:

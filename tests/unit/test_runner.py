@@ -14,7 +14,7 @@ import evaluators
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError, ViubenchError
 from viubench.runner import loop, pipeline
-from viubench.runner.plan import Plan
+from viubench.runner.plan import Attempt, Plan
 from viubench.schema import Clip, Manifest, Protocol, Record, Resize, Sample, Sampling
 from viubench.storage.run_dir import RunFolder, read_records
 from viubench.video.frame_cache import FrameCache
@@ -100,6 +100,13 @@ def test_every_sample_gets_one_record_whatever_becomes_of_it(clips: Path, tmp_pa
     assert frames.times[0] == 0
     assert engine.most <= engine.max_in_flight
     assert engine.closed
+
+
+def test_a_record_names_its_files_where_their_group_does_not() -> None:
+    pretext = replace(sample("a", "/data/clips/pour tea.mp4"), cluster="6cd342fe039a0449")
+    assert pipeline.failed(Attempt(pretext, 0), "media_error", "missing", "").files == ["pour tea.mp4"]
+    grouped = replace(pretext, cluster="clips/pour tea.mp4")
+    assert "files" not in pipeline.failed(Attempt(grouped, 0), "media_error", "missing", "").model_dump()
 
 
 def test_questions_of_one_video_are_neighbours_and_share_their_media_id(clips: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import evaluators
 from tests.bench import scale
-from viubench.datasets import row_files
+from viubench.datasets import pretext_items, row_files
 from viubench.engines.token_counts import Counter, Shown
 from viubench.pretext.generate import sample_of
 from viubench.runner.planning import samples_hash
@@ -21,6 +21,7 @@ from viubench.schema import Chat, Clip, GroundItem, Item, Sample
 from viubench.scoring import baselines
 from viubench.storage.run_dir import read_records, read_results
 from viubench.tasks.registry import Catalogue
+from viubench.video.frame_cache import FrameCache
 
 ITEM = Item(
     id="viubench_ground_mirror-1", task="viubench_ground_mirror", video="a.mp4", cluster="a", seed=7,
@@ -112,3 +113,16 @@ def test_the_score_of_constant_answers_is_the_mean_of_their_samples(targets: lis
     found = baselines.of(task, samples)
     assert found.trivial["always A"] == pytest.approx(sum(shares) / len(shares), abs=1e-6)
     assert found.chance == pytest.approx(evaluators.get("choice").chance(samples[0]))
+
+
+def test_the_items_of_a_video_share_their_frames(tmp_path: Path) -> None:
+    whole = ITEM.params.model_copy(update={"indices": (0, 1, 2, 3), "times": (0.0, 1.0, 2.0, 3.0)})
+    items = [ITEM, ITEM.model_copy(update={"id": "2"}), ITEM.model_copy(update={"params": whole})]
+    (tmp_path / "items.jsonl").write_text("".join(f"{item.model_dump_json()}\n" for item in items))
+    first, second, third = pretext_items.read(tmp_path, Catalogue(), FrameCache(tmp_path / "cache")).samples
+    assert [one.params for one in (first, second, third)] == [item.params.model_dump(mode="json") for item in items]
+    assert first.pretext is not None
+    assert second.pretext is not None
+    assert first.pretext.indices is second.pretext.indices
+    assert third.params["indices"] == [0, 1, 2, 3]
+    assert all(isinstance(frame, int) for frame in third.params["indices"])

@@ -84,7 +84,7 @@ def test_a_checkpoint_of_another_version_says_what_to_do(tmp_path: Path) -> None
 @pytest.mark.parametrize("state", [{"loss": float("nan")}, {"loss": object()}])
 def test_a_state_that_is_no_json_leaves_nothing(tmp_path: Path, state: dict[str, object]) -> None:
     with (
-        pytest.raises(ViubenchError, match="no JSON"),
+        pytest.raises((TypeError, ValueError), match="JSON"),
         checkpoint.atomic_folder(tmp_path / "checkpoint-000001") as aside,
     ):
         checkpoint.write_json(aside / checkpoint.STATE, state)

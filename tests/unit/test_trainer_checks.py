@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,54 +97,6 @@ def rollouts() -> Rollouts:
     mask = torch.tensor([[1, 1, 0], [1, 1, 1], [1, 0, 0], [1, 1, 0]], dtype=torch.bool)
     logprobs = torch.where(mask, torch.tensor(-1.0), torch.tensor(0.0))
     return Rollouts(torch.ones(4, 3, dtype=torch.long), mask, logprobs, ["a"] * 4, [True] * 4)
-
-
-def test_whole_rollouts_pass() -> None:
-    checks.check_rollouts(rollouts(), 4, 3)
-
-
-def shorter(found: Rollouts) -> None:
-    found.texts.pop()
-
-
-def empty(found: Rollouts) -> None:
-    found.mask[2] = False
-
-
-def no_number(found: Rollouts) -> None:
-    found.logprobs[0, 0] = float("nan")
-
-
-def probability(found: Rollouts) -> None:
-    found.logprobs[0, 0] = 0.4
-
-
-def narrow(found: Rollouts) -> None:
-    found.logprobs = found.logprobs[:, :2]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (shorter, "4 answers came back where 4"),
-        (empty, "an answer has 0 or 3 tokens"),
-        (no_number, "above 0 or NaN"),
-        (probability, "above 0 or NaN"),
-        (narrow, r"log-probabilities \[4, 2\]"),
-    ],
-)
-def test_rollouts_that_cannot_be_trained_on_are_refused(spoil: Callable[[Rollouts], None], message: str) -> None:
-    found = rollouts()
-    spoil(found)
-    with pytest.raises(ViubenchError, match=message):
-        checks.check_rollouts(found, 4, 3)
-
-
-def test_rollouts_of_another_number_or_length_are_refused() -> None:
-    with pytest.raises(ViubenchError, match="4 answers came back where 6 were requested"):
-        checks.check_rollouts(rollouts(), 6, 3)
-    with pytest.raises(ViubenchError, match="1 to 2 were requested"):
-        checks.check_rollouts(rollouts(), 4, 2)
 
 
 def test_the_gap_is_a_mean_over_each_questions_tokens() -> None:

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.demo import acceptance, footage, pipeline
+from trainer.demo import acceptance, pipeline
 from viubench.api.compare import compare
 from viubench.errors import ViubenchError
 from viubench.pretext.build import build
 from viubench.schema import Clip, Item, Recipe
 from viubench.tasks.registry import Catalogue
-from viubench.video import synthetic
+from viubench.video import footage, synthetic
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import Pixels, VideoInput
 from viubench.video.probe import probe
@@ -144,7 +144,7 @@ def test_items_of_one_scene_are_one_cluster_and_swapped_with_another(
     catalogue = Catalogue()
     recipe: Recipe = catalogue.recipe("tiny-clips")
     build(recipe, catalogue.tasks_of(recipe), tmp_path / "clips", tmp_path / "items", n=20, cache=FrameCache(tmp_path))
-    footage.cluster_by_scene(tmp_path / "items")
+    pipeline.cluster_by_scene(tmp_path / "items")
     pipeline.swap(tmp_path / "items", tmp_path / "swapped")
 
     def read(name: str) -> list[Item]:
@@ -167,7 +167,7 @@ def test_a_scene_is_in_one_split_and_only_training_clips_are_drawn(
     monkeypatch.setattr(pipeline, "CUTS", dict.fromkeys(pipeline.CUTS, 10))
     monkeypatch.setattr(pipeline.Demo, "viubench", lambda self, *words: commands.append(words))
     config = pipeline.demo_config("tiny-clips", 0, "smooth", warm=True)
-    demo = pipeline.ClipsDemo(tmp_path, 0, None, config, 1, folder=tmp_path)
+    demo = pipeline.Demo(tmp_path, 0, None, config, 1, folder=tmp_path)
     for split in pipeline.CLIPS:
         demo.clips(split, tmp_path / "clips" / split)
     scenes = [path.name for path in (tmp_path / "clips").glob("*/*")]

@@ -15,7 +15,7 @@ import test_trainer_sampler as sampling
 
 from trainer import checks
 from trainer.processes import SINGLE, Processes
-from trainer.validation import validate
+from trainer.stage import validate
 
 torch = pytest.importorskip("torch")
 gather_object = pytest.importorskip("accelerate.utils").gather_object

@@ -347,8 +347,3 @@ def test_a_large_set_is_searched_in_part_and_scored_whole() -> None:
     evaluator = evaluators.get("permutation")
     assert best_constant(items, evaluator) == "213"
     assert constant_reward("213", items, evaluator) == pytest.approx((600 + 300 * 0.5) / 900)
-
-
-def test_no_items_no_baseline() -> None:
-    with pytest.raises(ValueError, match="without items"):
-        best_constant([], evaluators.get("permutation"))

@@ -14,9 +14,7 @@ from trainer.model.packing import Packed
 from trainer.model.policy import Rollouts
 from trainer.processes import SINGLE, Processes
 from trainer.rewards import Reward
-from trainer.rollouts import answer_log
-from trainer.rollouts.base import RolloutSource
-from trainer.rollouts.sampler import Answered, Sampler
+from trainer.rollouts.sampler import Answered, RolloutSource, Sampler, log_answers
 from viubench.schema import Sample
 
 torch = pytest.importorskip("torch")
@@ -161,7 +159,7 @@ def test_the_next_batch_is_decoded_meanwhile_and_only_once() -> None:
 def test_answers_are_logged_as_they_were_rewarded(tmp_path: Any) -> None:
     one = sampler(lambda name: name == "b1.0", log_completions=3)
     for number in (1, 0):
-        answer_log.write(tmp_path, 10 * number, one.batch(number), one.config)
+        log_answers(tmp_path, 10 * number, one.batch(number), one.config)
     table = logged_answers.read(tmp_path)
     assert list(table.step) == [0] * 3 + [10] * 3
     assert list(table["sample"])[3:] == ["b1.0", "b1.0", "b1.1"], "all answers to a question, and no more than asked"
@@ -175,6 +173,6 @@ def test_answers_are_logged_as_they_were_rewarded(tmp_path: Any) -> None:
 def test_a_step_that_is_run_again_replaces_its_answers(tmp_path: Any) -> None:
     one = sampler(lambda name: True)
     for _ in range(2):
-        answer_log.write(tmp_path, 0, one.batch(0), one.config)
+        log_answers(tmp_path, 0, one.batch(0), one.config)
     assert len(logged_answers.read(tmp_path)) == 8
     assert logged_answers.read(tmp_path / "nowhere").empty

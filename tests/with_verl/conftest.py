@@ -11,7 +11,7 @@ import verl_exports
 
 from trainer.dataset import Questions
 from trainer.verl import export
-from trainer.verl.overrides import overrides
+from trainer.verl.export import overrides
 from viubench.video.frame_cache import FrameCache
 
 

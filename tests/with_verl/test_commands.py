@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from trainer.dataset import Questions
-from trainer.verl import PINS, export, launch, preflight
-from trainer.verl.overrides import overrides
+from trainer.verl import PINS, export, launch
+from trainer.verl.export import overrides
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
 
@@ -49,7 +49,7 @@ def test_a_training_that_stopped_early_is_not_merged(trained: Path, questions: Q
 
 
 def test_the_doctor_knows_this_environment(questions: Questions, tmp_path: Path) -> None:
-    found = preflight.checks(sys.executable, questions.config, tmp_path, questions.store, gpus=99)
+    found = launch.checks(sys.executable, questions.config, tmp_path, questions.store, gpus=99)
     checks = {check.name: check for check in found}
     assert all(checks[name].ok for name in (*PINS, "viubench", "ray", "tensordict", "TransferQueue"))
     assert checks["model"].ok

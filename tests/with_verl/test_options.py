@@ -14,7 +14,7 @@ from verl.utils.config import omega_conf_to_dataclass, validate_config
 from verl.utils.dataset.rl_dataset import get_dataset_class
 
 from trainer.config import load
-from trainer.verl.overrides import overrides
+from trainer.verl.export import overrides
 
 
 @pytest.mark.parametrize("recipe", verl_exports.RECIPES)

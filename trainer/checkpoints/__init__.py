@@ -1,1 +1,0 @@
-"""Checkpoints: files, optimizer state, which are kept, model card, metrics log."""

@@ -1,7 +1,7 @@
 """Checkpoints: folders in Hugging Face layout, complete or not there, with a list of their files.
 
 Example:
-    with atomic_folder(out / "checkpoint-000040") as aside:
+    with atomic_folder(out / "checkpoint-000040") as aside:   # renamed after every file is on disk
         model.save_pretrained(aside)
     latest(out)   # out/checkpoint-000040
 
@@ -9,8 +9,6 @@ Example:
                              scheduler.pt, rng_state.pth, trainer_state.json of transformers' Trainer
         adapter/             a LoRA adapter in peft's layout, where one was trained
         trainer/             state.json, files.json (bytes and blake3 of every other file)
-
-A folder is renamed to its name after every file is on disk.
 """
 
 from __future__ import annotations
@@ -18,7 +16,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -28,32 +25,27 @@ from typing import Any
 
 from viubench.errors import ViubenchError
 from viubench.storage.atomic import ASIDE, sync
-from viubench.watch.checkpoints import marked
+from viubench.watch.checkpoints import find, marked
 
 SCHEMA = 3
-NAME = re.compile(r"checkpoint-\d{6,}")
 LEFTOVER = f".checkpoint-*{ASIDE}"
 STATE = Path("trainer", "state.json")
 FILES = Path("trainer", "files.json")
+# Files of the base checkpoint that a trained one shares; training changes none of them.
 FROM_BASE = (
     "config.json", "generation_config.json", "*processor_config.json", "chat_template*", "tokenizer*", "vocab.json",
     "merges.txt", "special_tokens_map.json", "added_tokens.json",
 )  # fmt: skip
-"""Files of the base checkpoint that a trained one shares; training changes none of them."""
 
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
     """A folder to write into, renamed to `target` when all of it is on disk; what killed writers left is removed.
-
-    Raises:
-        ViubenchError: `target` exists.
-    """
+    Raises ViubenchError where `target` exists."""
     folder = target.parent
     if target.exists():
-        raise ViubenchError(
-            f"{target.name} exists already", where=str(folder), hint="remove it, or choose another folder"
-        )
+        hint = "remove it, or choose another folder"
+        raise ViubenchError(f"{target.name} exists already", where=str(folder), hint=hint)
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(LEFTOVER):
         shutil.rmtree(leftover)
@@ -73,29 +65,33 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def read_state(checkpoint: Path, run: str) -> dict[str, Any]:
-    """The state that this project's trainer saved in `checkpoint`, after every file was checked against the list.
-
-    Raises:
-        ViubenchError: a missing or damaged file, or a checkpoint of another `run` (see `model_card.build_manifest`).
-    """
-    _check_files(checkpoint)
-    state: dict[str, Any] = json.loads((checkpoint / STATE).read_bytes())
-    if state["schema"] != SCHEMA:
-        how = f"written by another viubench (schema {state['schema']})"
+    """The state that this project's trainer saved in `checkpoint`, whose files are checked first. Raises
+    ViubenchError for a missing or damaged file, or a checkpoint of another `run` (see `model_card.build_manifest`)."""
+    problem = "" if marked(checkpoint) else "a file is missing, or has another size than in its list of files"
+    for name, (_, digest) in {} if problem else json.loads((checkpoint / FILES).read_bytes()).items():
+        problem = problem if _digest(checkpoint / name) == digest else f"{name} is damaged"
+    state: dict[str, Any] = {} if problem else json.loads((checkpoint / STATE).read_bytes())
+    if problem:
+        how, hint = f"is not whole: {problem}", "resume from an earlier checkpoint, or copy this one again"
+    elif state["schema"] != SCHEMA:
+        how = f"was written by another viubench (schema {state['schema']})"
         hint = "start again in another folder, with this checkpoint as --model"
     elif state["run"] != run:
-        how = "trained with another configuration"
+        how = "was trained with another configuration"
         hint = "resume with the configuration, items and model it was started with, or choose another folder"
     else:
         return state
-    raise ViubenchError(f"{checkpoint.name} was {how}", where=str(checkpoint), hint=hint)
+    raise ViubenchError(f"{checkpoint.name} {how}", where=str(checkpoint), hint=hint)
 
 
 def complete(folder: Path) -> list[Path]:
     """The complete checkpoints of `folder`, by step; none where there is no folder."""
-    return sorted(
-        (path for path in folder.glob("checkpoint-*") if NAME.fullmatch(path.name) and marked(path)), key=step_of
-    )
+    return [one.folder for one in find(folder) if one.folder == named(folder, one.step) and marked(one.folder)]
+
+
+def named(folder: Path, step: int) -> Path:
+    """The checkpoint of `folder` after `step` steps."""
+    return folder / f"checkpoint-{step:06d}"
 
 
 def latest(folder: Path) -> Path | None:
@@ -109,10 +105,8 @@ def step_of(checkpoint: Path) -> int:
 
 
 def prune(folder: Path, keep_last: int, scores: Mapping[str, float]) -> list[str]:
-    """Remove all complete checkpoints but the `keep_last` (at least 1) last ones and the best one, see `best`.
-
-    Returns the names of those that were removed.
-    """
+    """Remove all complete checkpoints but the `keep_last` (at least 1) last ones and the best one, see `best`; returns
+    the names of those that were removed."""
     top = best(folder, scores)
     removed = [path for path in complete(folder)[:-keep_last] if path != top]
     for path in removed:
@@ -129,28 +123,11 @@ def best(folder: Path, scores: Mapping[str, float]) -> Path | None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write `value` as strict JSON. Raises ViubenchError for what JSON has not, such as a NaN."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ViubenchError(f"the state to save is no JSON: {error}", where=path.name) from error
-    path.write_text(text + "\n", encoding="utf-8")
+    """Write `value` as strict JSON: a NaN, which the log has refused before, is a ValueError."""
+    path.write_text(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _digest(path: Path) -> str:
     from blake3 import blake3
 
     return str(blake3().update_mmap(path).hexdigest())
-
-
-def _check_files(checkpoint: Path) -> None:
-    problem = "" if marked(checkpoint) else "a file is missing, or has another size than in its list of files"
-    for name, (_, digest) in {} if problem else json.loads((checkpoint / FILES).read_bytes()).items():
-        if _digest(checkpoint / name) != digest:
-            problem = f"{name} is damaged"
-    if problem:
-        raise ViubenchError(
-            f"{checkpoint.name} is not whole: {problem}",
-            where=str(checkpoint),
-            hint="resume from an earlier checkpoint, or copy this one again",
-        )

@@ -1,12 +1,9 @@
-"""The log of a training run, `train.jsonl`: one JSON object a step, for pages and for people.
+"""The log of a training run, `train.jsonl`: one JSON object a step, with TRL's names, and `TASK/reward` and the like.
 
 Example:
     log = MetricsLog(Path("runs/train"))
     log.write({"step": 0, "reward": 0.41})
     read(Path("runs/train"))   # [{"step": 0, "reward": 0.41}]
-
-Measures have TRL's names; those of a task are `TASK/reward` and the like. TensorBoard and other loggers get the same
-numbers from transformers (`report_to`).
 """
 
 from __future__ import annotations
@@ -37,13 +34,10 @@ class MetricsLog:
 
     def write(self, metrics: Mapping[str, Any]) -> None:
         """Append one line. Raises ViubenchError for a number that is not finite."""
-        wrong = [key for key, value in metrics.items() if isinstance(value, float) and not math.isfinite(value)]
-        if wrong:
-            raise ViubenchError(
-                f"step {metrics.get('step')}: {wrong[0]} is {metrics[wrong[0]]}",
-                where=str(self.path),
-                hint="lower learning_rate or max_grad_norm; the last checkpoint is from before this step",
-            )
+        for key, value in metrics.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                hint = "lower learning_rate or max_grad_norm; the last checkpoint is from before this step"
+                raise ViubenchError(f"step {metrics.get('step')}: {key} is {value}", where=str(self.path), hint=hint)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(metrics), allow_nan=False) + "\n")
 
@@ -57,8 +51,8 @@ def read(folder: Path) -> list[dict[str, Any]]:
 
 def validation_scores(line: Mapping[str, Any], measure: str = "reward") -> dict[str, float]:
     """Task -> a measure of the step's validation; empty for a step without one."""
-    parts = {key: key.split("/") for key in line if key.startswith("validation/")}
-    return {"/".join(names[1:-1]): line[key] for key, names in parts.items() if names[-1] == measure}
+    own = [key for key in line if key.startswith("validation/") and key.endswith(f"/{measure}")]
+    return {key.removeprefix("validation/").removesuffix(f"/{measure}"): line[key] for key in own}
 
 
 def summary(line: Mapping[str, Any]) -> str:

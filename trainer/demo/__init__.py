@@ -1,1 +1,0 @@
-"""`make train-demo`: a tiny model trained on two cores, and the check of its gain."""

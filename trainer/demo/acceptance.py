@@ -5,13 +5,12 @@ Example:
     result["tasks"]["tiny_jigsaw"]["diff"]   # {"mean": 0.28, "lo": 0.26, "hi": 0.30}
     failures(result)   # [] where the gain is as required
 
-All numbers are fractions. A score is the smooth reward of the recorded answer, 0 where none was extracted; exact match
-is the share of exactly right answers. Differences are paired by item, with intervals clustered by video.
+Scores are smooth rewards, fractions. Differences are paired by item, with intervals clustered by video.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -32,37 +31,20 @@ from viubench.storage.run_dir import read_records
 from viubench.tasks.registry import Catalogue
 from viubench.video.frame_cache import FrameCache
 
-GAIN = 0.03
-"""The paired interval of the gain over the warm start must lie above this."""
-
-EXACT_GAIN = 0.08
-"""Required gain in exact match over the warm start; a policy that only sharpens does not reach it."""
-
-ABOVE_CONSTANT = 0.2
-"""Required distance to the best constant answer."""
-
-NEAR_CONSTANT = 0.1
-"""With another item's video the score may be at most so far above the best constant answer."""
-
-LEFT = 0.5
-"""Different answers required, as a share of the warm start's."""
-
+GAIN = 0.03  # the paired interval of the gain over the warm start must lie above this
+EXACT_GAIN = 0.08  # required gain in exact match; a policy that only sharpens does not reach it
+ABOVE_CONSTANT, NEAR_CONSTANT = 0.2, 0.1  # required over the best constant answer; allowed with another item's video
+LEFT = 0.5  # different answers required, as a share of the warm start's
 RUNS = ("base", "warm", "grpo")
 
 
 def summary(
     runs: Mapping[str, Path], items: Mapping[str, Path], catalogue: Catalogue, store: FrameCache
 ) -> dict[str, Any]:
-    """Score, exact match and controls over all tasks (the mean of theirs), and of each task below `tasks`.
-
-    Args:
-        runs: folders of the `RUNS` on the test items, and of the last checkpoint on swapped ones (question and answer
-            of one item, video of another).
-        items: folders of the `train`, `test` and `swapped` items.
-
-    Raises:
-        ViubenchError: a run lacks answers to some of the items.
-    """
+    """Score, exact match and controls over all tasks (the mean of theirs), and of each task below `tasks`. `runs` are
+    folders of the `RUNS` on the test items, and of the last checkpoint on swapped ones (question and answer of one
+    item, video of another); `items` those of the `train`, `test` and `swapped` items. Raises ViubenchError where a run
+    lacks answers to some of the items."""
     built = {name: pretext_items.read(folder, catalogue, store) for name, folder in items.items()}
     graders, train = evaluators_of(built["test"]), built["train"].samples
     graded = {name: rewards(run, built["swapped" if name == "swapped" else "test"]) for name, run in runs.items()}
@@ -77,12 +59,12 @@ def summary(
             "constant_floor": constant_reward(constant, of_task(name, built["test"].samples), evaluator),
             "exact": {run: own[run].exact.mean() for run in RUNS},
             "distinct": {run: own[run].answer.nunique() for run in RUNS},
-            "diff": difference([own["warm"]], [own["grpo"]]),
+            "diff": difference(own["warm"], own["grpo"]),
         }
     mean = {name: fmean(task[name] for task in tasks.values()) for name in (*RUNS, "constant_floor", "swapped_video")}
     exact = {run: fmean(task["exact"][run] for task in tasks.values()) for run in RUNS}
-    parts = ([frame for _, frame in graded[run].groupby("task")] for run in ("warm", "grpo"))
-    return {"n": len(graded["grpo"]), **mean, "exact": exact, "diff": difference(*parts), "tasks": tasks}
+    diff = difference(graded["warm"], graded["grpo"])
+    return {"n": len(graded["grpo"]), **mean, "exact": exact, "diff": diff, "tasks": tasks}
 
 
 def evaluators_of(items: Dataset) -> dict[str, Evaluator]:
@@ -105,28 +87,22 @@ def rewards(run: Path, items: Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["task", "cluster", "value", "exact", "answer"])
 
 
-def difference(before: Sequence[pd.DataFrame], after: Sequence[pd.DataFrame]) -> dict[str, float]:
-    """The mean difference of these tasks' rewards, each of the same weight, and its 95 % interval."""
+def difference(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, float]:
+    """The mean difference of the rewards, each task of the same weight, and its 95 % interval."""
+    weight = 1 / before.task.nunique()
     one, other = (
-        [(1 / len(tasks), list(task.value), list(task.cluster)) for task in tasks] for tasks in (before, after)
+        [(weight, list(task.value), list(task.cluster)) for _, task in frame.groupby("task")]
+        for frame in (before, after)
     )
     found = paired(one, other)
     return {"mean": found.mean, "lo": found.low, "hi": found.high}
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """The summary as text, a line a task."""
-    from tabulate import tabulate
-
-    heads = ["task", "n", "constant", "swapped", "base", "warm", "GRPO", "gain", "95 % interval"]
-    heads += ["exact warm", "exact GRPO"]
-    rows = []
-    for name, task in (*result["tasks"].items(), ("mean", result)):
-        diff = task["diff"]
-        numbers = [task[key] for key in ("constant_floor", "swapped_video", "base", "warm", "grpo")]
-        gain = [f"{diff['mean']:+.3f}", f"{diff['lo']:+.3f} to {diff['hi']:+.3f}"]
-        rows.append([name, task["n"], *numbers, *gain, *(task["exact"][run] for run in ("warm", "grpo"))])
-    return tabulate(rows, heads, floatfmt=".3f", disable_numparse=[7, 8])
+    """The summary as text, a line a task, with the names of `summary.json`."""
+    rows = [{"task": name, **task} for name, task in (*result["tasks"].items(), ("mean", {**result, "tasks": None}))]
+    shown = pd.json_normalize(rows).dropna(axis="columns")
+    return str(shown.to_string(index=False, float_format="{:.3f}".format))
 
 
 def failures(result: Mapping[str, Any]) -> list[str]:
@@ -134,32 +110,23 @@ def failures(result: Mapping[str, Any]) -> list[str]:
     sentences = []
     for name, task in result["tasks"].items():
         diff, exact, distinct, constant = task["diff"], task["exact"], task["distinct"], task["constant_floor"]
-        checks = {
-            f"gains {diff['mean']:+.3f}, at least {diff['lo']:+.3f} (95 %), {GAIN:+} is required": diff["lo"] > GAIN,
-            f"exact match {exact['warm']:.3f} to {exact['grpo']:.3f}, {EXACT_GAIN:+} is required": (
-                exact["grpo"] - exact["warm"] >= EXACT_GAIN
-            ),
-            f"scores {task['grpo']:.3f}, constant {constant:.3f}, {ABOVE_CONSTANT:+} is required": (
-                task["grpo"] >= constant + ABOVE_CONSTANT
-            ),
-            f"scores {task['swapped_video']:.3f} with another video, a constant answer {constant:.3f}": (
-                task["swapped_video"] <= constant + NEAR_CONSTANT
-            ),
-            f"different answers {distinct['warm']} to {distinct['grpo']}, {LEFT:g} of them are required": (
-                distinct["grpo"] >= LEFT * distinct["warm"]
-            ),
+        score, swapped, more = task["grpo"], task["swapped_video"], exact["grpo"] - exact["warm"]
+        low, least, most = diff["lo"], constant + ABOVE_CONSTANT, constant + NEAR_CONSTANT
+        few = distinct["grpo"] < LEFT * distinct["warm"]
+        missed = {
+            f"gains {diff['mean']:+.3f}, at least {low:+.3f} (95 %), {GAIN:+} is required": low <= GAIN,
+            f"exact match gains {more:+.3f}, {EXACT_GAIN:+} is required": more < EXACT_GAIN,
+            f"scores {score:.3f}, {ABOVE_CONSTANT:+} over {constant:.3f} is required": score < least,
+            f"scores {swapped:.3f} with another video, a constant answer {constant:.3f}": swapped > most,
+            f"different answers {distinct['warm']} to {distinct['grpo']}, {LEFT:g} of them are required": few,
         }
-        sentences += [f"{name}: {sentence}" for sentence, holds in checks.items() if not holds]
+        sentences += [f"{name}: {sentence}" for sentence, holds in missed.items() if holds]
     return sentences
 
 
 def clips_failures(comparison: Path, result: Mapping[str, Any]) -> list[str]:
-    """The unmet requirements of a training on real clips, a sentence each.
-
-    Args:
-        comparison: `compare.json` of the blind run and the trained model's, with intervals clustered by scene.
-        result: the summary; with another scene's video a task must score below the best constant answer.
-    """
+    """The unmet requirements of a training on real clips, a sentence each: to score above the blind row in
+    `comparison`, their `compare.json`, and with another scene's video below the best constant answer."""
     report = CompareReport.model_validate_json(comparison.read_bytes())
     sentences = []
     for name, task in report.tasks.items():

@@ -4,10 +4,9 @@ Example:
     $ python -m trainer.demo --out runs/train-demo --seed 0
     $ python -m trainer.demo --out runs/clips-demo --clips my_clips
 
-Every step is a command of viubench, printed before it runs; rerun the demo to resume. Training, validation and test
-items come from different clips; with `--clips`, of different scenes. Base, warm start and last checkpoint are evaluated
-on the test items through vLLM, the last one also with each item's video replaced by another item's. The result is a
-page, `summary.json` (see `trainer.demo.acceptance`), and exit code 1 where the gain is below the requirement.
+Every step is a command of viubench, printed before it runs; rerun the demo to resume. Base, warm start and last
+checkpoint are evaluated on the test items through vLLM, the last one also with each item's video replaced by another
+item's. The result is a page, `summary.json`, and exit code 1 where the gain is below the requirement.
 """
 
 from __future__ import annotations
@@ -18,9 +17,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import typer
@@ -29,43 +29,35 @@ import yaml
 from trainer import sft
 from trainer.checkpoints import checkpoint
 from trainer.config import TrainConfig, load
-from trainer.demo import acceptance, footage
+from trainer.demo import acceptance
 from trainer.rewards import Kind
 from viubench.errors import Exit, ViubenchError
 from viubench.schema import Item
 from viubench.storage import atomic
 from viubench.tasks.registry import Catalogue
+from viubench.video import footage
 from viubench.video.frame_cache import FrameCache
 
-CLIPS = {"train": 400, "validation": 64, "test": 128}
-ITEMS = {"train": 4000, "validation": 512, "test": 512}
-"""Clips drawn, and items of each task, for each split."""
-
+CLIPS = {"train": 400, "validation": 64, "test": 128}  # drawn for each split
+ITEMS = {"train": 4000, "validation": 512, "test": 512}  # of each task, for each split
+# Clips cut from real ones for each split, and drawn beside those for training, of each length.
+CUTS, DRAWN = {"train": 600, "validation": 64, "test": 128}, 30
 SCENES = ("--size", "64x64", "--fps", 4, "--dusk", "--quiet")
-
-CUTS = {"train": 600, "validation": 64, "test": 128}
-DRAWN = 30
-"""Clips cut from real ones for each split, and drawn beside those for training, of each length."""
-
 TINY = Path(__file__).parents[1] / "tiny-viu"
-
-APART = 61
-"""The video of item i is replaced by that of item i + 61: items of one clip are closer together."""
+APART = 61  # the video of item i is replaced by that of item i + 61: items of one clip are closer together
 
 
 @dataclass(frozen=True)
 class Demo:
-    """One demo in folder `out`; `start` is an earlier one whose clips, items and warm start are reused.
-
-    `recipe` is that of the items. `clips(split, out)` of a demo writes the clips of a split.
-    """
+    """One demo in folder `out`: on drawn clips, or on those of `folder`, split by scene, where training clips are mixed
+    with drawn ones. `start` is an earlier demo whose clips, items and warm start are reused."""
 
     out: Path
     seed: int
     start: Path | None
     config: TrainConfig
     processes: int
-    recipe: str = "tiny"
+    folder: Path | None = None
 
     @property
     def world(self) -> Path:
@@ -78,9 +70,13 @@ class Demo:
     def items(self, split: str) -> Path:
         return self.world / "items" / split
 
-    def seed_of(self, split: str) -> int:
-        """A seed for the clips of a split."""
-        return 10 * self.seed + list(CLIPS).index(split)
+    @cached_property
+    def sources(self) -> list[footage.Source]:
+        """The clips of the folder that can be used."""
+        assert self.folder is not None, "asked for real clips alone"
+        sources, unused = footage.read(self.folder, FrameCache(self.frames))
+        print("\n".join(f"not used: {line}" for line in unused))
+        return sources
 
     def viubench(self, *words: object, program: str = "viubench", module: str = "viubench") -> None:
         """Print and run a command of viubench; ViubenchError where it fails."""
@@ -88,29 +84,39 @@ class Demo:
         print(f"$ {shlex.join([program, *command])}", flush=True)
         done = subprocess.run([sys.executable, "-m", module, *command], check=False)
         if done.returncode not in (Exit.OK, Exit.NEGATIVE, Exit.INCONCLUSIVE):
-            raise ViubenchError(
-                f"{command[0]} ended with code {done.returncode}", hint="rerun the same command to resume"
-            )
+            hint = "rerun the same command to resume"
+            raise ViubenchError(f"{command[0]} ended with code {done.returncode}", hint=hint)
 
     def clips(self, split: str, out: Path) -> None:
-        """Write the clips of a split."""
-        options = ("--n", CLIPS[split], "--seed", self.seed_of(split), "--seconds", 8)
-        self.viubench("clips", "--out", out, *options, *SCENES)
+        """Write the clips of a split: drawn, or cut from the files of its scenes, for training with some drawn ones."""
+        seed = 10 * self.seed + list(CLIPS).index(split)
+        if self.folder is None:
+            self.viubench("clips", "--out", out, "--n", CLIPS[split], "--seed", seed, "--seconds", 8, *SCENES)
+            return
+        scenes = footage.splits({source.scene for source in self.sources}, self.seed)[split]
+        own = [source for source in self.sources if source.scene in scenes]
+        print(f"{split}: {CUTS[split]} clips of {len(scenes)} scenes: {', '.join(sorted(scenes))}", flush=True)
+        footage.cut(own, out, CUTS[split], seed, varied=split == "train")
+        for length in footage.SECONDS if split == "train" else ():
+            options = ("--n", DRAWN, "--seed", 100 * seed + length, "--seconds", length)
+            self.viubench("clips", "--out", out / f"drawn {length} s", *options, *SCENES)
 
     def build(self) -> None:
-        """Clips and items of the three splits, and the test items with swapped videos."""
+        """Clips and items of the three splits, those of one scene as one cluster, and test items of swapped videos."""
         for split in CLIPS:
             clips, items = self.out / "clips" / split, self.items(split)
-            if (items / "build.json").exists():
-                continue
-            self.clips(split, clips)
-            options = ("--n", ITEMS[split], "--seed", self.seed, "--frame-cache", self.frames, "--quiet")
-            self.viubench("build", "--recipe", self.recipe, "--videos", clips, "--out", items, *options)
+            if not (items / "build.json").exists():
+                self.clips(split, clips)
+                options = ("--n", ITEMS[split], "--seed", self.seed, "--frame-cache", self.frames, "--quiet")
+                recipe = "tiny" if self.folder is None else "tiny-clips"
+                self.viubench("build", "--recipe", recipe, "--videos", clips, "--out", items, *options)
+            if self.folder is not None:
+                cluster_by_scene(items)
         swap(self.items("test"), self.items("swapped"))
 
     def base(self) -> Path:
-        """The checkpoint that the training begins with: random weights."""
-        base = self.world / "base"
+        """The checkpoint that the training begins with: random weights; for real clips the model that comes along."""
+        base = self.world / "base" if self.folder is None else TINY
         if not base.exists():
             self.viubench("tiny", "--learner", "--out", base, "--seed", self.seed)
         return base
@@ -129,61 +135,44 @@ class Demo:
 
     def evaluate(self, name: str, model: Path | str, split: str = "test") -> Path:
         """A run of the harness on a split: a checkpoint through vLLM, or a baseline by its name."""
-        run = self.out / "runs" / name
-        options = ("--tasks", self.items(split), "--out", run, "--frame-cache", self.frames)
-        if isinstance(model, Path):
-            self.viubench("run", "--model", model, "--engine", "vllm", "--engine-arg", "max_in_flight=64", *options)
-        else:
-            self.viubench("run", "--engine", model, *options)
+        run, trained = self.out / "runs" / name, isinstance(model, Path)
+        engine = ("--model", model, "--engine-arg", "max_in_flight=64") if trained else ()
+        self.viubench(
+            "run",
+            "--engine",
+            "vllm" if trained else model,
+            *engine,
+            "--tasks",
+            self.items(split),
+            "--out",
+            run,
+            "--frame-cache",
+            self.frames,
+        )
         return run
 
 
-@dataclass(frozen=True)
-class ClipsDemo(Demo):
-    """A demo on the clips of a folder, split by scene: counting and grounding, training clips mixed with drawn ones."""
+def cluster_by_scene(items: Path) -> None:
+    """Make the cluster of every built item the folder of its video: clips of one scene are no independent ones."""
+    rows = read_items(items)
+    write_items(items, [row.model_copy(update={"cluster": str(PurePosixPath(row.video).parent)}) for row in rows])
 
-    folder: Path = Path()
-    recipe: str = "tiny-clips"
 
-    @cached_property
-    def sources(self) -> list[footage.Source]:
-        """The clips of the folder that can be used."""
-        sources, unused = footage.read(self.folder, FrameCache(self.frames))
-        print("\n".join(f"not used: {line}" for line in unused))
-        return sources
+def read_items(folder: Path) -> list[Item]:
+    """The items of a build."""
+    return [Item.model_validate_json(line) for line in (folder / "items.jsonl").read_bytes().splitlines()]
 
-    def clips(self, split: str, out: Path) -> None:
-        """Cut the clips of a split from its scenes' files, and draw some for training."""
-        scenes = footage.splits({source.scene for source in self.sources}, self.seed)[split]
-        own = [source for source in self.sources if source.scene in scenes]
-        n, seed = CUTS[split], self.seed_of(split)
-        print(f"{split}: {n} clips of {len(scenes)} scenes: {', '.join(sorted(scenes))}", flush=True)
-        footage.cut(own, out, n, seed, varied=split == "train")
-        if split == "train":
-            for length in footage.SECONDS:
-                options = ("--n", DRAWN, "--seed", 100 * seed + length, "--seconds", length)
-                self.viubench("clips", "--out", out / f"drawn {length} s", *options, *SCENES)
 
-    def base(self) -> Path:
-        """The model that comes along, which was trained on drawn clips of eight seconds."""
-        return TINY
-
-    def build(self) -> None:
-        """As of drawn clips; items of one scene are one cluster of the statistics."""
-        super().build()
-        for split in CLIPS:
-            footage.cluster_by_scene(self.items(split))
-        swap(self.items("test"), self.items("swapped"))
+def write_items(folder: Path, items: Iterable[Item]) -> None:
+    """Replace the items of a build."""
+    atomic.write(folder / "items.jsonl", "".join(item.model_dump_json() + "\n" for item in items).encode())
 
 
 def swap(items: Path, out: Path) -> None:
     """The items of a build, each with the video of another item of its task and not of its cluster, as a control."""
-    tasks: dict[str, list[Item]] = {}
-    for line in (items / "items.jsonl").read_bytes().splitlines():
-        item = Item.model_validate_json(line)
-        tasks.setdefault(item.task, []).append(item)
-    swapped = []
-    for group in tasks.values():
+    swapped, rows = [], read_items(items)
+    for task in dict.fromkeys(item.task for item in rows):
+        group = [item for item in rows if item.task == task]
         for index, item in enumerate(group):
             others = (group[(index + step) % len(group)] for step in range(APART, APART + len(group)))
             other = next((other for other in others if other.cluster != item.cluster), item)
@@ -191,7 +180,7 @@ def swap(items: Path, out: Path) -> None:
             swapped.append(item.model_copy(update=video | {"id": f"{item.id}-swapped"}))
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(items / "build.json", out / "build.json")
-    atomic.write(out / "items.jsonl", "".join(item.model_dump_json() + "\n" for item in swapped).encode())
+    write_items(out, swapped)
 
 
 def demo_config(name: str, seed: int, reward: Kind, *, warm: bool) -> TrainConfig:
@@ -206,17 +195,14 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="Seed of clips, items, weights and training.")] = 0,
     clips: Annotated[Path | None, typer.Option(help="Folder of real clips to train and test on, by scene.")] = None,
     reward: Annotated[Kind, typer.Option(help="Reward of GRPO; random is the control.")] = "smooth",
-    start: Annotated[
-        Path | None, typer.Option("--from", help="A finished demo whose items and warm start are reused.")
-    ] = None,
+    start: Annotated[Path | None, typer.Option("--from", help="A demo whose items and warm start are reused.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes of torchrun.")] = 2,
     ship: Annotated[Path | None, typer.Option(help="Export the last checkpoint to this folder, in bfloat16.")] = None,
 ) -> None:
     """Train the tiny model and check what it learned."""
     started = time.monotonic()
     config = demo_config("tiny-cpu" if clips is None else "tiny-clips", seed, reward, warm=start is None)
-    parts = (out, seed, start, config, processes)
-    demo = Demo(*parts) if clips is None else ClipsDemo(*parts, folder=clips)
+    demo = Demo(out, seed, start, config, processes, clips)
     out.mkdir(parents=True, exist_ok=True)
     if start is None:
         demo.build()
@@ -225,39 +211,35 @@ def main(
     swapped = demo.evaluate("swapped", last, "swapped")
     baselines = [demo.evaluate(name, name) for name in ("random", "blind", "oracle")]
     demo.viubench("gate", "--baseline", runs["base"], "--candidate", runs["grpo"], "--out", out / "gate.json")
-    shown = [*baselines, *runs.values()]
-    demo.viubench("report", *shown, "--training", out / "training", "--out", out / "leaderboard.html")
+    page = out / "leaderboard.html"
+    demo.viubench("report", *baselines, *runs.values(), "--training", out / "training", "--out", page)
     items = {split: demo.items(split) for split in ("train", "test", "swapped")}
     result = acceptance.summary(runs | {"swapped": swapped}, items, Catalogue(), FrameCache(demo.frames))
-    result |= {"seed": seed, "reward": reward}
     if clips is None:
         missed = acceptance.failures(result)
     else:
         demo.viubench("compare", out / "runs" / "blind", runs["grpo"], "--json", out / "compare.json")
         missed = acceptance.clips_failures(out / "compare.json", result)
-    result |= {"missed": missed, "minutes": round((time.monotonic() - started) / 60, 2)}
+    minutes = round((time.monotonic() - started) / 60, 2)
+    result |= {"seed": seed, "reward": reward, "missed": missed, "minutes": minutes}
     if ship is not None:
         export_bfloat16(last, ship)
     atomic.write(out / "summary.json", (json.dumps(result, indent=1) + "\n").encode())
     print(acceptance.table(result))
-    print(f"page: {out / 'leaderboard.html'}   figures: {out / 'summary.json'}   {result['minutes']} min")
-    for sentence in missed:
-        print(f"not as required: {sentence}")
+    print(f"page: {page}   figures: {out / 'summary.json'}   {minutes} min")
+    print("".join(f"not as required: {sentence}\n" for sentence in missed), end="")
     if missed:
         raise typer.Exit(Exit.NEGATIVE)
 
 
 def export_bfloat16(source: Path, out: Path) -> None:
     """The model of a checkpoint in bfloat16, without the state of the training."""
-    import torch
     from transformers import AutoModelForImageTextToText
 
-    model = AutoModelForImageTextToText.from_pretrained(source, dtype=torch.bfloat16, use_safetensors=True)
-    model.save_pretrained(out)
-    for pattern in (*checkpoint.FROM_BASE, "README.md"):
-        for path in source.glob(pattern):
-            if path.name != "config.json":
-                shutil.copyfile(path, out / path.name)
+    out.mkdir(parents=True, exist_ok=True)
+    for path in (path for pattern in (*checkpoint.FROM_BASE, "README.md") for path in source.glob(pattern)):
+        shutil.copyfile(path, out / path.name)
+    AutoModelForImageTextToText.from_pretrained(source, dtype="bfloat16", use_safetensors=True).save_pretrained(out)
 
 
 def _last(folder: Path) -> Path:

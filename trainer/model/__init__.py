@@ -1,1 +1,0 @@
-"""The policy: inputs, forward pass, log-probabilities, sharding."""

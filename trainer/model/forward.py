@@ -14,38 +14,30 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from trainer.model import packing
 from trainer.model.packing import Packed
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    Scored = tuple[Tensor, Tensor]
-
-
-NEVER = -1e9
-"""Logit of a token that is never sampled."""
-
-CHUNK = 32_768
-"""Tokens of the vocabulary whose logits are computed at once."""
+NEVER = -1e9  # logit of a token that is never sampled
+CHUNK = 32_768  # tokens of the vocabulary whose logits are computed at once
 
 
 def media(model: Any, packed: Packed, n: int = 1) -> dict[str, Any]:
     """Pixels or vision features for a forward pass over `n` copies of the prompt; cached where the tower is frozen."""
-    import torch
-
     inputs = packed.inputs
     if n > 1 or any(p.requires_grad for p in model.model.visual.parameters()):
         return packed.media(n)
     if packed.vision_features is None:
-        packed.vision_features = {}
+        shown = [one for one in zip(("video", "image"), packing.PIXELS, packing.GRIDS, strict=True) if one[1] in inputs]
         with torch.no_grad():
-            for kind, pixels in zip(("video", "image"), packing.PIXELS, strict=True):
-                if pixels in inputs:
-                    encode = getattr(model, f"get_{kind}_features")
-                    packed.vision_features[kind] = encode(inputs[pixels], inputs[f"{kind}_grid_thw"], return_dict=True)
+            packed.vision_features = {
+                kind: getattr(model, f"get_{kind}_features")(inputs[pixels], inputs[grid], return_dict=True)
+                for kind, pixels, grid in shown
+            }
     return {"mm_encoder_outputs": copy.copy(packed.vision_features)}
 
 
@@ -61,28 +53,20 @@ def positions(model: Any, packed: Packed) -> tuple[Tensor, Tensor]:
 
 def prefill(model: Any, packed: Packed, *, hidden: bool = False) -> tuple[Tensor, Any, Tensor]:
     """Run the prompts: logits of the first answer tokens [B, 1, V], key-value cache, positions of those tokens [B].
-
-    `hidden`: the states before the head [B, 1, H] in place of the logits, here and in `extend`.
-    """
+    `hidden`: the states before the head [B, 1, H] in place of the logits, here and in `extend`."""
     places, first = positions(model, packed)
-    out = (model.model if hidden else model)(
-        input_ids=packed.inputs["input_ids"],
-        attention_mask=packed.mask(),
-        position_ids=places,
-        use_cache=True,
-        **({} if hidden else {"logits_to_keep": 1}),
-        **media(model, packed),
-    )
-    return (out.last_hidden_state[:, -1:] if hidden else out.logits), out.past_key_values, first
+    inputs = {"input_ids": packed.inputs["input_ids"], "attention_mask": packed.mask(), "position_ids": places}
+    inputs |= media(model, packed) | {"use_cache": True}
+    if hidden:
+        out = model.model(**inputs)
+        return out.last_hidden_state[:, -1:], out.past_key_values, first
+    out = model(**inputs, logits_to_keep=1)
+    return out.logits, out.past_key_values, first
 
 
 def extend(model: Any, packed: Packed, tokens: Tensor, cache: Any, first: Tensor, *, hidden: bool = False) -> Tensor:
     """Logits [B * n, l, V] after each of `tokens` [B * n, l], which follow the cached ones; the cache grows by them.
-
-    `first`: position of the first of `tokens` of each prompt, int64 [B].
-    """
-    import torch
-
+    `first`: position of the first of `tokens` of each prompt, int64 [B]."""
     rows, length = tokens.shape
     copies = rows // len(packed)
     places = first.repeat_interleave(copies)[:, None] + torch.arange(length, device=tokens.device)
@@ -94,48 +78,33 @@ def extend(model: Any, packed: Packed, tokens: Tensor, cache: Any, first: Tensor
         past_key_values=cache,
         use_cache=True,
     )
-    found: Tensor = out.last_hidden_state if hidden else out.logits
-    return found
+    return out.last_hidden_state if hidden else out.logits
 
 
 def full_sequence(model: Any, packed: Packed, tokens: Tensor, mask: Tensor) -> dict[str, Any]:
-    """Inputs of one forward pass over prompt and answer of each row, without a cache, for TRL's fused head.
-
-    `tokens` int64 and `mask` bool, [B * n, L]. Of the fused head's log-probabilities the last L are the answers'.
-    """
-    import torch
-
-    rows, length = tokens.shape
-    copies = rows // len(packed)
+    """Inputs of one forward pass over prompt and answer of each row, without a cache, for TRL's fused head; the last L
+    of its log-probabilities are the answers'. `tokens` int64 and `mask` bool, [B * n, L]."""
+    copies = len(tokens) // len(packed)
     places, first = positions(model, packed)
-    after = (first[:, None] + torch.arange(length, device=tokens.device)).expand(3, -1, -1)
-    prompts = packed.inputs["input_ids"].repeat_interleave(copies, 0)
-    attention = packed.inputs["attention_mask"].repeat_interleave(copies, 0)
-    labels = torch.cat([torch.full_like(prompts, -100), tokens.masked_fill(~mask, -100)], 1)
+    after = (first[:, None] + torch.arange(tokens.shape[1], device=tokens.device)).expand(3, -1, -1)
+    prompts, seen = (packed.inputs[name].repeat_interleave(copies, 0) for name in ("input_ids", "attention_mask"))
     return {
         "input_ids": torch.cat([prompts, tokens], 1),
-        "attention_mask": torch.cat([attention, torch.ones_like(tokens)], 1),
+        "attention_mask": torch.cat([seen, torch.ones_like(tokens)], 1),
         "position_ids": torch.cat([places, after], 2).repeat_interleave(copies, 1),
-        "labels": labels,
+        "labels": torch.cat([torch.full_like(prompts, -100), tokens.masked_fill(~mask, -100)], 1),
         **media(model, packed, copies),
     }
 
 
 def answer_logprobs(
     model: Any, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, barred: Sequence[int] = ()
-) -> Scored:
-    """Log-probability of each answer token and entropy there, in nats, float32 [B * n, L].
-
-    Each prompt runs once for all its answers, and gradient flows through its cache. 0 outside `mask`. TRL's kernel
-    takes the head in chunks, so that no [B * n, L, vocabulary] is ever held.
-
-    Args:
-        tokens: int64 [B * n, L], padded on the right, n answers to each question in turn.
-        mask: bool [B * n, L].
-        temperature: that of the rollout; 0 counts as 1.
-        barred: tokens that an engine never samples, to compare with its log-probabilities over the others.
-    """
-    import torch
+) -> tuple[Tensor, Tensor]:
+    """Log-probability of each answer token and entropy there, in nats, float32 [B * n, L]; 0 outside `mask`. `tokens`
+    and `mask` are int64 and bool [B * n, L], padded on the right, n answers to each question in turn; the temperature
+    is that of the rollout, 0 counts as 1; `barred` are tokens that an engine never samples, to compare with its
+    log-probabilities over the others. Each prompt runs once for all its answers, and gradient flows through its cache;
+    TRL's kernel takes the head in chunks, so that no [B * n, L, vocabulary] is ever held."""
     from trl.kernels import ChunkedLogProbFunction
 
     copies = len(tokens) // len(packed)
@@ -155,32 +124,22 @@ def answer_logprobs(
 
 def score(
     trainer: Any, model: Any, base: Any, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float
-) -> Scored:
+) -> tuple[Tensor, Tensor]:
     """`answer_logprobs` of `model`, `base` as a transformers Trainer wrapped it, whose gradients are only so summed.
-
-    A prompt runs once for all its answers but with gradient checkpointing, which keeps no cache, and with sharded
-    weights, which are gathered once a forward pass; then TRL's fused head has the temperature.
-    """
+    With gradient checkpointing, which keeps no cache, and with sharded weights, which are gathered once a forward pass,
+    each answer has a prompt of its own; then TRL's fused head has the temperature."""
     with trainer.accelerator.autocast():
         if not (trainer.args.gradient_checkpointing or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
-            shared: Scored = model(packed=packed, tokens=tokens, mask=mask, temperature=temperature)
-            return shared
+            return model(packed=packed, tokens=tokens, mask=mask, temperature=temperature)  # type: ignore[no-any-return]
         out = model(**full_sequence(base, packed, tokens, mask), fused_lm_head=True)
     length = tokens.shape[1]
     entropy = out.log_probs.detach() if out.entropy is None else out.entropy  # a reference has none
     return out.log_probs[:, -length:], entropy[:, -length:]
 
 
-def log_softmax(logits: Tensor, temperature: float) -> Tensor:
-    """Log-probabilities of the tokens, float32 [..., vocabulary]; the temperature 0 counts as 1."""
-    return (logits.float() / (temperature or 1.0)).log_softmax(-1)
-
-
 def accept_packed(model: Any) -> None:
-    """Let `model(packed=..., tokens=..., mask=..., temperature=...)` compute `answer_logprobs`.
-
-    One call of the model as it is wrapped for several processes, which only so sees its gradients.
-    """
+    """Let `model(packed=..., tokens=..., mask=..., temperature=...)` compute `answer_logprobs`: one call of the model
+    as it is wrapped for several processes, which only so sees its gradients."""
     forward = model.forward
 
     @functools.wraps(type(model).forward)  # its signature is read to check arguments

@@ -9,36 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from viubench.engines import prompts
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-PIXELS = ("pixel_values_videos", "pixel_values")
-"""Patches of videos and of still pictures: float [patches, values of a patch]."""
-
-GRIDS = ("video_grid_thw", "image_grid_thw")
-"""Patches in time, height and width of each video and of each still picture: int64 [pictures, 3]."""
-
-TEXT = ("input_ids", "attention_mask", "mm_token_type_ids")
-"""What has a value for each token of a prompt."""
+# Of videos and of pictures: patches, float [patches, values], and their number in time, height, width, int64 [n, 3].
+PIXELS, GRIDS = ("pixel_values_videos", "pixel_values"), ("video_grid_thw", "image_grid_thw")
+TEXT = ("input_ids", "attention_mask", "mm_token_type_ids")  # what has a value for each token of a prompt
 
 
 @dataclass
 class Packed:
-    """Prompts for the model's forward, B rows.
-
-    Attributes:
-        samples, videos: of each row.
-        inputs: `input_ids`, `attention_mask` and `mm_token_type_ids` int64 [B, P], padded on the left (types: 0 text,
-            1 image, 2 video), pixels and grids (see `PIXELS`, `GRIDS`), row by row, and what else the processor gives.
-        vision_features: output of a frozen vision tower, cached; None until then.
-        positions: see `forward.positions`; cached.
-    """
+    """Prompts for the model's forward, B rows. `inputs` are `TEXT`, int64 [B, P], padded on the left (types: 0 text, 1
+    image, 2 video), `PIXELS` and `GRIDS`, row by row, and what else the processor gives. The output of a frozen vision
+    tower and `forward.positions` are cached."""
 
     samples: tuple[Sample, ...]
     videos: tuple[tuple[VideoInput, ...], ...]
@@ -51,8 +40,6 @@ class Packed:
 
     def mask(self, copies: int = 1, after: int = 0) -> Tensor | None:
         """The attention mask, int64 [B * copies, P + after], or None where no row is padded: that is faster."""
-        import torch
-
         mask = self.inputs["attention_mask"]
         if bool(mask.all()):
             return None
@@ -60,8 +47,6 @@ class Packed:
 
     def media(self, copies: int) -> dict[str, Tensor]:
         """Pixels and grids, each row's repeated `copies` times."""
-        import torch
-
         repeated: dict[str, Tensor] = {}
         moving = [len(prompts.moving(row)) for row in self.videos]
         still = [len(row) - many for row, many in zip(self.videos, moving, strict=True)]
@@ -76,8 +61,6 @@ class Packed:
 
 def stack(rows: Sequence[Packed], pad: int) -> Packed:
     """The rows of several under each other, shorter prompts padded on the left with token `pad`."""
-    import torch
-
     if len(rows) == 1:
         return rows[0]
     longest = max(row.inputs["input_ids"].shape[1] for row in rows)

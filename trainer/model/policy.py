@@ -3,11 +3,8 @@
 Example:
     policy = Policy.open(Path("tiny-qwen3-vl"))
     packed = policy.pack(sample, videos)
-    rollouts = policy.rollout(packed, 8, seeds=[0], temperature=1.0, max_tokens=32)
+    rollouts = policy.rollout(packed, 8, seeds=[0], temperature=1.0, max_tokens=32)  # logits / temperature
     logprobs, entropy = policy.logprobs(packed, rollouts.tokens, rollouts.mask, temperature=1.0)  # [8, L] each
-
-Prompt and video run once, and their key-value cache is expanded over the answers. The temperature is part of the policy
-(logits / temperature).
 """
 
 from __future__ import annotations
@@ -16,7 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
 from trainer.config import Finetuning
 from trainer.model import forward, packing
@@ -30,20 +32,12 @@ from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Sample
 from viubench.video.frames import VideoInput
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 
 @dataclass
 class Rollouts:
-    """n sampled answers to each of B questions, question by question, padded to the longest, L tokens.
-
-    Attributes:
-        tokens: int64 [B * n, L].
-        mask: bool [B * n, L], True up to and with the end token.
-        logprobs: float32 [B * n, L], nats, at the rollout temperature; 0 outside `mask`.
-        stopped: whether an answer ended by itself, not at the token limit.
-    """
+    """n sampled answers to each of B questions, padded to the longest, [B * n, L]: `tokens` int64, `mask` bool, True up
+    to and with the end token, `logprobs` float32 in nats at the rollout temperature, 0 outside it; and whether each
+    answer `stopped` by itself, not at the token limit."""
 
     tokens: Tensor
     mask: Tensor
@@ -63,11 +57,8 @@ class Rollouts:
 
 
 class Policy:
-    """A Qwen3-VL or Qwen2.5-VL, opened from checkpoint folder `path` by `open`.
-
-    `base` is a transformers model that also takes `packed` (see `forward.accept_packed`); adapters (`peft_config`, None
-    for full weights) are injected into it by the trainer.
-    """
+    """A Qwen3-VL or Qwen2.5-VL of checkpoint folder `path`: `base` is a transformers model that also takes `packed`
+    (see `forward.accept_packed`); the trainer injects adapters (`peft_config`, None for full weights)."""
 
     def __init__(self, path: Path, base: Any, processor: Any, peft_config: Any = None, bf16: bool = False) -> None:
         self.path, self.base, self.processor, self.peft_config, self.bf16 = path, base, processor, peft_config, bf16
@@ -96,36 +87,30 @@ class Policy:
         device: str = "cpu",
         bf16: bool = False,
     ) -> Policy:
-        """Open a checkpoint folder (or hub id) for training; code that it brings along is never run.
-
-        `dtype` of the weights is float32 or bfloat16; with `bf16` they are computed with in bfloat16 (autocast).
-        `finetuning` says which weights are trained, all by default.
-
-        Raises:
-            ViubenchError: incomplete checkpoint, no video support, no chat template, no torch, peft or bitsandbytes.
-        """
+        """Open a checkpoint folder (or hub id) for training; code that it brings along is never run. `dtype` of the
+        weights is float32 or bfloat16; with `bf16` they are computed with in bfloat16 (autocast). `finetuning` says
+        which weights are trained, all by default. Raises ViubenchError for an incomplete checkpoint, no video support,
+        no chat template, no torch, peft or bitsandbytes."""
         finetuning = finetuning or Finetuning()
         folder = Path(describe_checkpoint(str(path))["path"])
         allow_read_only_frames()
         processor = processors.open_processor(str(folder), hint="training runs none: take a model of transformers")
         model = _load_model(folder, dtype, device, four_bit=finetuning.load_in_4bit)
         go_on_behind_videos(model)
-        if finetuning.type == "full":
-            model.model.visual.requires_grad_(train_vision)
-            return cls(folder, model, processor, bf16=bf16)
-        return cls(folder, model, processor, _adapters(model, finetuning, train_vision), bf16)
+        if finetuning.type == "lora":
+            return cls(folder, model, processor, _adapters(model, finetuning, train_vision), bf16)
+        model.model.visual.requires_grad_(train_vision)
+        return cls(folder, model, processor, bf16=bf16)
 
     def pack(self, sample: Sample, videos: Sequence[VideoInput]) -> Packed:
         """One question as inputs on the model's device and in its dtype; frames are neither resampled nor resized, and
         token ids are those of `viubench.engines.hf`. Raises ViubenchError where the processor refuses it."""
+        how: dict[str, Any] = {"family": self.family, "showing": self.showing}
         try:
-            inputs = processors.encode(
-                self.processor, sample.question, videos, family=self.family, showing=self.showing
-            )
+            inputs = processors.encode(self.processor, sample.question, videos, **how)
         except EngineError as error:
-            raise ViubenchError(
-                f"the model does not take a question: {error}", where=f"item {sample.id}", hint="build the items again"
-            ) from error
+            said, hint = f"the model does not take a question: {error}", "build the items again"
+            raise ViubenchError(said, where=f"item {sample.id}", hint=hint) from error
         return Packed((sample,), (tuple(videos),), dict(inputs.to(self.base.device, self.base.dtype)))
 
     def encode_answer(self, text: str) -> list[int]:
@@ -134,31 +119,26 @@ class Policy:
 
     def pad_answers(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         """Answers' token ids as int64 [B, L], padded on the right, and their mask bool [B, L]; on the device."""
-        import torch
-        from torch.nn.utils.rnn import pad_sequence
-
         tokens = pad_sequence([torch.tensor(row, dtype=torch.int64) for row in rows], True, self.pad)
         mask = pad_sequence([torch.ones(len(row), dtype=torch.bool) for row in rows], True)
         return tokens.to(self.base.device), mask.to(self.base.device)
 
     def decode(self, tokens: Tensor, mask: Tensor) -> list[str]:
         """The texts of answers, int64 [B, L] and bool [B, L], without special tokens."""
-        decode = self.processor.tokenizer.decode
-        return [decode(row[kept], skip_special_tokens=True) for row, kept in zip(tokens, mask, strict=True)]
+        rows = [row[kept] for row, kept in zip(tokens, mask, strict=True)]
+        return [self.processor.tokenizer.decode(row, skip_special_tokens=True) for row in rows]
 
     def stack(self, rows: Sequence[Packed]) -> Packed:
         """Several questions as one batch."""
         return packing.stack(rows, self.pad)
 
     def rollout(self, packed: Packed, n: int, seeds: Sequence[int], temperature: float, max_tokens: int) -> Rollouts:
-        """`n` answers of at most `max_tokens` to each question, drawn from the question's own seed; no gradient.
-
-        At temperature 0 the likeliest token is taken, and log-probabilities are those of the model (temperature 1).
-        The placeholder tokens of images and videos are never sampled.
-        """
-        import torch
-
+        """`n` answers of at most `max_tokens` to each question, drawn from the question's own seed; no gradient. At
+        temperature 0 the likeliest token is taken, and log-probabilities are those of temperature 1. The placeholder
+        tokens of images and videos are never sampled."""
         chosen, logprobs, masks = [], [], []
+        # By FSDP2, or by DeepSpeed.
+        sharded = hasattr(self.base, "unshard") or hasattr(next(self.base.parameters()), "ds_id")
         with torch.no_grad(), self.evaluating():
             logits, cache, first = forward.prefill(self.base, packed)
             logits = logits.repeat_interleave(n, 0)
@@ -167,7 +147,7 @@ class Policy:
             ends = torch.tensor(self.ends, device=logits.device)
             running = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
             for step in range(max_tokens):
-                scores = forward.log_softmax(logits[:, -1], temperature)
+                scores = (logits[:, -1].float() / (temperature or 1.0)).log_softmax(-1)
                 allowed = scores.index_fill(1, torch.tensor(self.barred, device=scores.device), forward.NEVER)
                 drawn = pick(allowed, draws[:, step]) if temperature else allowed.argmax(-1, True)
                 drawn = drawn.where(running[:, None], torch.full_like(drawn, self.pad))
@@ -175,7 +155,10 @@ class Policy:
                 masks.append(running)
                 logprobs.append(scores.gather(1, drawn)[:, 0].where(running, torch.zeros_like(scores[:, 0])))
                 running = running & ~torch.isin(drawn[:, 0], ends)
-                if not _anywhere(self.base, running) or step + 1 == max_tokens:
+                going = running.any().long()
+                if sharded:  # all processes must take part in each pass
+                    torch.distributed.all_reduce(going)
+                if not going or step + 1 == max_tokens:
                     break
                 logits = forward.extend(self.base, packed, drawn, cache, first + step)
         tokens, mask = torch.stack(chosen, 1), torch.stack(masks, 1)
@@ -185,19 +168,13 @@ class Policy:
         self, packed: Packed, tokens: Tensor, mask: Tensor, temperature: float, barred: Sequence[int] = ()
     ) -> tuple[Tensor, Tensor]:
         """`forward.answer_logprobs` of the present weights, without gradient."""
-        import torch
-
+        how: dict[str, Any] = {"tokens": tokens, "mask": mask, "temperature": temperature, "barred": barred}
         with torch.no_grad(), self.evaluating():
-            scored: tuple[Tensor, Tensor] = self.base(
-                packed=packed, tokens=tokens, mask=mask, temperature=temperature, barred=barred
-            )
-            return scored
+            return self.base(packed=packed, **how)  # type: ignore[no-any-return]
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Inside, the model computes as in the loss, but in evaluation mode: else a checkpointed one keeps no cache."""
-        import torch
-
         training = self.base.training
         self.base.eval()
         try:
@@ -207,46 +184,26 @@ class Policy:
             self.base.train(training)
 
 
-def _anywhere(model: Any, running: Tensor) -> bool:
-    """Whether an answer is not finished; with sharded weights in any process, for all must take part in each pass."""
-    if hasattr(model, "unshard") or hasattr(next(model.parameters()), "ds_id"):  # by FSDP2, or by DeepSpeed
-        import torch
-
-        count = running.any().long()
-        torch.distributed.all_reduce(count)
-        return bool(count)
-    return bool(running.any())
-
-
 def uniform(seeds: Sequence[int], n: int, length: int) -> Tensor:
     """Uniform numbers in [0, 1), float64 [B * n, length], from each question's seed; the same on every device."""
-    import torch
-
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     return torch.cat([torch.rand(n, length, dtype=torch.float64, generator=one) for one in generators])
 
 
 def pick(scores: Tensor, draws: Tensor) -> Tensor:
     """The tokens, int64 [B, 1], at which cumulated exp(`scores`), [B, vocabulary], passes `draws`, in [0, 1), [B]."""
-    cumulated = scores.double().exp().cumsum(-1)
-    # Times the last value, which rounding may leave below 1.
-    passed = cumulated <= draws[:, None] * cumulated[:, -1:]
-    return passed.sum(-1, keepdim=True)
+    cumulated = scores.double().exp().cumsum(-1)  # its last value may be below 1 by rounding
+    return (cumulated <= draws[:, None] * cumulated[:, -1:]).sum(-1, keepdim=True)
 
 
 def _load_model(folder: Path, dtype: str, device: str, four_bit: bool = False) -> Any:
     """A Qwen vision-language model as transformers opens it; raises as `Policy.open`."""
-    from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
-
     given: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "trust_remote_code": False}
+    four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": dtype}
     try:
-        if four_bit:
-            given["quantization_config"] = BitsAndBytesConfig(
-                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
-            )
+        given |= {"quantization_config": BitsAndBytesConfig(**four)} if four_bit else {}
         model = AutoModelForImageTextToText.from_pretrained(folder, **given)
-        if not four_bit:
-            model = model.to(device)
+        model = model if four_bit else model.to(device)
     except Exception as error:  # the user needs the reason, whatever the loader raised
         reason = " ".join(str(error).split())[:400]
         hint = "load_in_4bit needs bitsandbytes: pip install bitsandbytes" if four_bit else None
@@ -255,15 +212,12 @@ def _load_model(folder: Path, dtype: str, device: str, four_bit: bool = False) -
         raise ViubenchError("no Qwen vision-language model", where=str(folder), hint="Qwen3-VL or Qwen2.5-VL")
     if device == "cpu" and not four_bit:
         for parameter in model.parameters():
-            # A file's tensors lie anywhere in memory, and the last bits of a product depend on where.
-            parameter.data = parameter.data.clone()
+            parameter.data = parameter.data.clone()  # the last bits of a product depend on where in memory it lies
     return model.eval()
 
 
 def _adapters(model: Any, finetuning: Finetuning, train_vision: bool) -> Any:
     """peft's configuration of adapters (arXiv 2106.09685) on the linear layers that `finetuning` names."""
-    import torch
-
     try:
         from peft import LoraConfig
     except ImportError as error:
@@ -273,10 +227,8 @@ def _adapters(model: Any, finetuning: Finetuning, train_vision: bool) -> Any:
     targets = [name for name in named if name.rsplit(".", 1)[-1] in finetuning.lora_target_modules]
     if not targets:
         known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in named}))
-        unknown = ", ".join(finetuning.lora_target_modules)
-        raise ViubenchError(
-            f"no layer is called {unknown}", where="finetuning.lora_target_modules", hint=f"known: {known}"
-        )
+        said = f"no layer is called {', '.join(finetuning.lora_target_modules)}"
+        raise ViubenchError(said, where="finetuning.lora_target_modules", hint=f"known: {known}")
     # A dict: peft annotates lora_alpha as int, but takes any number.
     settings: dict[str, Any] = {"r": finetuning.lora_r, "lora_alpha": finetuning.lora_alpha, "lora_dropout": 0.0}
     return LoraConfig(**settings, target_modules=targets)

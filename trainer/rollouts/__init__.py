@@ -1,1 +1,0 @@
-"""Rollouts: sampled answers, by the policy itself or by vLLM."""

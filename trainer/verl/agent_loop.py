@@ -1,12 +1,10 @@
 """verl's single-turn agent loop with the prompts that Qwen3-VL needs for videos. Loaded by verl, in verl's environment.
 
 Two things are put right:
-
 - transformers 5.9 and vLLM 0.24, which verl pins, put the frames in place of the vision marks that the chat template
   writes around a video; later ones, and this project's engines, keep the marks. Written twice, one pair stays.
-- verl's processor expands every video into frame times and visual tokens, and vLLM expands its prompt itself (verl's
-  issue 5024): vLLM 0.24 refuses the expanded one. This loop gives vLLM one placeholder for each video, which it expands
-  to the tokens of the training.
+- verl's processor expands every video into frame times and visual tokens, and vLLM 0.24, which expands its prompt
+  itself, refuses that (verl's issue 5024). This loop gives vLLM one placeholder for each video.
 
 Example:
     - name: viubench                                   # the file actor_rollout_ref.rollout.agent.agent_loop_config_path
@@ -19,9 +17,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from verl.experimental.agent_loop.single_turn_agent_loop import (  # type: ignore[import-not-found]
-    SingleTurnAgentLoop,
-)
+from verl.experimental.agent_loop import single_turn_agent_loop as verl_loop  # type: ignore[import-not-found]
 
 from trainer.verl import PINS
 
@@ -36,7 +32,7 @@ def require_pins() -> None:
             raise RuntimeError(f"viubench's prompts for verl are made for {name} {series}, not {version(name)}")
 
 
-class VideoAgentLoop(SingleTurnAgentLoop):  # type: ignore[misc]
+class VideoAgentLoop(verl_loop.SingleTurnAgentLoop):  # type: ignore[misc]
     """One question, one answer; verl makes a new loop for every answer."""
 
     def __init__(self, *args: Any, server_manager: Any, **more: Any) -> None:

@@ -15,8 +15,7 @@ from trainer.verl.frames import videos
 from viubench.video import timestamps
 from viubench.video.frames import Pixels
 
-Shown = tuple[Pixels, dict[str, Any]]
-"""Frames (T, H, W, 3) and the metadata that tells their times."""
+Shown = tuple[Pixels, dict[str, Any]]  # frames (T, H, W, 3) and the metadata that tells their times
 
 
 class FrameCacheDataset(RLHFDataset):  # type: ignore[misc]
@@ -26,10 +25,8 @@ class FrameCacheDataset(RLHFDataset):  # type: ignore[misc]
     def _process_multi_modal_info(
         cls, messages: list[dict[str, Any]], image_patch_size: int, config: Any
     ) -> tuple[None, list[Shown], None]:
-        """Images (none), videos and sounds (none) of a conversation, as verl's own class returns them.
-
-        Frames are those viubench shows, at their size and with their true times: nothing samples or resizes them.
-        """
+        """Images (none), videos and sounds (none) of a conversation, as verl's own class returns them. Frames are those
+        viubench shows, at their size and with their true times: nothing samples or resizes them."""
         shown: list[Shown] = []
         for part in (part for turn in messages for part in turn["content"] if part["type"] == "video"):
             video = videos(part["video"], config.frame_cache)[part["place"]]

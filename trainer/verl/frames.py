@@ -4,9 +4,6 @@ Example:
     told = FrameSource.of(sample, questions.train).model_dump_json()
     videos(told, "/shared/frames")[0].pixels.shape   # from the frame cache, else decoded into it
     # (48, 256, 448, 3)
-
-Thirty thousand questions of 48 frames would be 1.4 million pictures; this is three kilobytes a question. A node needs
-the videos below the same path; the frame cache may be shared or its own.
 """
 
 from __future__ import annotations
@@ -25,9 +22,7 @@ from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import VideoInput
 from viubench.video.sampling import fit
 
-KEPT = 16
-"""Questions whose frames a process keeps for their other answers, which verl asks for one after another."""
-
+KEPT = 16  # questions whose frames a process keeps for their other answers, which verl asks for one after another
 _LOCKS = [threading.Lock() for _ in range(64)]
 
 
@@ -44,8 +39,7 @@ class FrameSource(Strict):
     def of(cls, sample: Sample, plan: Plan) -> Self:
         """Where the frames of a training sample come from, as a run of the harness shows it."""
         item, wants = sample.pretext, frame_requests(sample, plan)
-        if item is None:
-            raise ValueError(f"{sample.id} is no pretext item")
+        assert item is not None, "training items are pretext items"
         root, _, _, resize = wants[0]
         chosen = tuple((clip, sampling) for _, clip, sampling, _ in wants)
         return cls(root=str(root.absolute()), selections=chosen, resize=resize, item=item, seed=sample.seed)
@@ -68,8 +62,7 @@ class FrameSource(Strict):
 
 
 def missing_bytes(sources: Sequence[FrameSource], cache: FrameCache) -> int:
-    """Bytes that the frame cache will grow by when all of these are read, at most; frames that it holds are not
-    counted, and the oldest go where it is full."""
+    """Bytes that the frame cache will grow by, at most, when all of these are read; the oldest go where it is full."""
     wanted: dict[tuple[Clip, Sampling], int] = {}
     for source in sources:
         height, width = source.size(cache)
@@ -80,10 +73,8 @@ def missing_bytes(sources: Sequence[FrameSource], cache: FrameCache) -> int:
 
 
 def videos(told: str, root: str) -> tuple[VideoInput, ...]:
-    """The videos of a source in JSON, through the frame cache in the folder `root`.
-
-    The answers to one question ask at once: one of them reads, the others wait for it. Raises as `FrameSource.read`.
-    """
+    """The videos of a source in JSON, through the frame cache in the folder `root`. The answers to one question ask at
+    once: one of them reads, the others wait for it. Raises as `FrameSource.read`."""
     with _LOCKS[hash(told) % len(_LOCKS)]:
         return _read(told, root)
 

@@ -4,11 +4,9 @@ Example:
     launch(questions, Path("runs/verl"), "/opt/verl/bin/python")
     # PosixPath('runs/verl/checkpoint-000468')
 
-    runs/verl/handed/              what `trainer.verl.export.export` writes, and overrides.txt
+    runs/verl/handed/              what `trainer.verl.export` writes, and overrides.txt
     runs/verl/verl/                verl's own checkpoints; a rerun resumes from the last of them
     runs/verl/checkpoint-000468/   the finished model, which `viubench run --model` opens
-
-verl is run as its users run it, `python -m verl.trainer.main_ppo`, by an interpreter of its own environment.
 """
 
 from __future__ import annotations
@@ -22,51 +20,33 @@ from pathlib import Path
 
 from trainer.config import TrainConfig
 from trainer.dataset import Questions
-from trainer.verl import export, preflight
-from trainer.verl.overrides import check_supported, differences, overrides
+from trainer.verl import PINS, export
+from trainer.verl.export import check_supported, differences, overrides
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
 from viubench.storage import atomic
-
-PYTHON = "VIUBENCH_VERL_PYTHON"
-"""Environment variable with the interpreter of verl's environment."""
+from viubench.system import verl_doctor
+from viubench.system.doctor import Check
+from viubench.video.frame_cache import FrameCache
 
 LATEST = "latest_checkpointed_iteration.txt"
 
 
 def launch(
-    questions: Questions,
-    out: Path,
-    python: str,
-    *,
-    gpus: int = 8,
-    nodes: int = 1,
-    log: Callable[[str], None] = print,
+    questions: Questions, out: Path, python: str, *, gpus: int = 8, nodes: int = 1, log: Callable[[str], None] = print
 ) -> Path:
-    """Train on `questions` with verl, or resume; returns the finished checkpoint.
-
-    Args:
-        questions: read with `multiple=trainer.verl.export.MULTIPLE`.
-        python: the interpreter of verl's environment.
-        gpus: per node; on several nodes a ray cluster must be running.
-        log: called with each stage, and with what verl does differently from our own loop.
-
-    Raises:
-        ViubenchError: verl cannot train the configuration, something is missing, `out` holds another training, or verl
-            failed.
-    """
-    config = questions.config
-    out = out.resolve()
+    """Train on `questions` (read with `multiple=export.MULTIPLE`) with verl, or resume; returns the finished
+    checkpoint. `python` is the interpreter of verl's environment; `gpus` are per node, and on several nodes a ray
+    cluster must be running. `log` is told each stage, and what verl does differently. Raises ViubenchError where verl
+    cannot train the configuration, something is missing, `out` holds another training, or verl failed."""
+    config, out = questions.config, out.resolve()
     finished = out / f"checkpoint-{config.max_steps:06d}"
     check_supported(config, gpus * nodes)
     _claim_folder(out, questions)
     if finished.is_dir():
         log(f"finished before: {finished}")
         return finished
-    checks = preflight.checks(python, config, out, questions.store, gpus=gpus, nodes=nodes)
-    if failed := [check for check in checks if check.ok is False]:
-        faults = [f"{check.name}: {check.detail}" + (f" -> {check.hint}" if check.hint else "") for check in failed]
-        raise ViubenchError("verl cannot train here\n  " + "\n  ".join(faults), where=python)
+    verl_doctor.require(checks(python, config, out, questions.store, gpus=gpus, nodes=nodes), python)
     written = export.export(questions, out / "handed", log=log)
     lines = overrides(config, written, out / "verl", gpus=gpus, nodes=nodes)
     write_overrides(out / "handed", lines)
@@ -77,25 +57,27 @@ def launch(
     return merge(python, config, out, log)
 
 
+def checks(python: str, config: TrainConfig, out: Path, cache: FrameCache, *, gpus: int, nodes: int = 1) -> list[Check]:
+    """Whether the verl of the interpreter `python` can train `config` here; see `viubench.system.verl_doctor`."""
+    asked, kept = config.max_steps * config.train_batch_size, config.save_total_limit
+    training = verl_doctor.Training(config.model, export.MULTIPLE, asked, kept, gpus, nodes)
+    return verl_doctor.checks(python, training, out, cache, PINS)
+
+
 def train_command(python: str, lines: Sequence[str]) -> list[str]:
     """The command of a training with these overrides."""
     return [python, "-m", "verl.trainer.main_ppo", *lines]
 
 
 def merge(python: str, config: TrainConfig, out: Path, log: Callable[[str], None] = print) -> Path:
-    """`out/checkpoint-N` from verl's last checkpoint in `out/verl`, written atomically.
-
-    Raises:
-        ViubenchError: verl stopped before the last step (it may exit with 0 then), or its merger failed.
-    """
+    """`out/checkpoint-N` from verl's last checkpoint in `out/verl`, written atomically. Raises ViubenchError where verl
+    stopped before the last step (it may exit with 0 then), or its merger failed."""
     latest = out / "verl" / LATEST
     step = int(latest.read_text()) if latest.is_file() else 0
     if step != config.max_steps:
-        raise ViubenchError(
-            f"verl ended after step {step} of {config.max_steps}, without an error",
-            where=str(out / "verl"),
-            hint="rerun the same command to resume; verl's own messages are above",
-        )
+        said = f"verl ended after step {step} of {config.max_steps}, without an error"
+        hint = "rerun the same command to resume; verl's own messages are above"
+        raise ViubenchError(said, where=str(out / "verl"), hint=hint)
     finished = out / f"checkpoint-{step:06d}"
     aside = out / f".{finished.name}{atomic.ASIDE}"
     shutil.rmtree(aside, ignore_errors=True)
@@ -127,9 +109,7 @@ def _claim_folder(out: Path, questions: Questions) -> None:
     mine = {"config": questions.config.hash(), "items": questions.hash(), "model": questions.config.model}
     note = out / "verl-training.json"
     if note.is_file() and (theirs := json.loads(note.read_bytes())) != mine:
-        odd = next(key for key in mine if theirs.get(key) != mine[key])
-        raise ViubenchError(
-            f"the folder holds a training with another {odd}", where=str(out), hint="choose another --out"
-        )
+        said = f"the folder holds a training with another {next(key for key in mine if theirs.get(key) != mine[key])}"
+        raise ViubenchError(said, where=str(out), hint="choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     atomic.write(note, json.dumps(mine).encode())

@@ -64,8 +64,8 @@ def verl(
 ) -> None:
     """Export a training to verl: the questions of every step, rewards, and overrides; verl reads the frames itself."""
     from trainer.verl import export as verl_export
+    from trainer.verl.export import check_supported, differences, overrides
     from trainer.verl.launch import write_overrides
-    from trainer.verl.overrides import check_supported, differences, overrides
 
     chosen, gpus, nodes = load_config(options), options["gpus"], options["nodes"]
     check_supported(chosen, gpus * nodes)

@@ -95,7 +95,7 @@ def _left_out(tasks: Mapping[str, str]) -> list[str]:
 
 def plan_text(forecasts: Mapping[str, DryRun]) -> str:
     """A line a setting: what it would ask, and what that costs as far as it is known."""
-    from tabulate import tabulate
+    from reports.tables.terminal import table
 
     rows = []
     for label, dry in forecasts.items():
@@ -114,11 +114,6 @@ def plan_text(forecasts: Mapping[str, DryRun]) -> str:
             row["at most"] = "" if costs.money is None else f"{costs.money:,.2f}"
         rows.append(row)
     kept = [name for name in rows[0] if any(row[name] != "" for row in rows)]
-    table = tabulate(
-        [[row[name] for name in kept] for row in rows],
-        kept,
-        disable_numparse=True,
-        colalign=("left", *["right"] * (len(kept) - 1)),
-    )
+    shown = table([[row[name] for name in kept] for row in rows], kept)
     warnings = dict.fromkeys(line for dry in forecasts.values() for line in dry.warnings)
-    return "\n".join([table, *(f"warning: {line}" for line in warnings), "nothing was run"])
+    return "\n".join([shown, *(f"warning: {line}" for line in warnings), "nothing was run"])

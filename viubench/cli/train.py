@@ -129,9 +129,8 @@ def train_by_verl(
 ) -> bool:
     """Export, train and merge with verl's own interpreter `python`, and print the checkpoint's path; dry, print the
     checks of verl's environment instead, and return whether all passed."""
-    from trainer.verl.launch import launch
-    from trainer.verl.overrides import check_supported
-    from trainer.verl.preflight import checks
+    from trainer.verl.export import check_supported
+    from trainer.verl.launch import checks, launch
     from viubench.cli.doctor import print_checks
     from viubench.video.frame_cache import FrameCache, default_root
 
@@ -174,7 +173,7 @@ def _train(
 
     from trainer.grpo import train as grpo
     from trainer.harness_eval import HarnessEvaluation
-    from trainer.rollouts.base import rollout_source
+    from trainer.rollouts.sampler import rollout_source
     from trainer.sft import warm_start
     from trainer.stage import best
     from viubench.cli.progress import bar

@@ -136,7 +136,7 @@ class _Runs:
             known = [getattr(spent, name) for spent in self.spent]
             if None not in known and len(set(known)) > 1:
                 return said, known
-        return "order", [float(place) for place in range(len(self.sides))]
+        return "the order named", [float(place) for place in range(len(self.sides))]
 
     @cached_property
     def order(self) -> list[int]:

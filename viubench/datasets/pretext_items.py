@@ -8,10 +8,12 @@ Example:
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -54,14 +56,15 @@ def read(
                 hint="build the items again",
             ) from None
         return Dataset(tasks, _items(items, tasks.get), folder_of(videos or built_from.resolve()), recipe, frames)
+    task_of = functools.cache(catalogue.task)  # which reads its file
     if items.exists():
-        samples = _items(items, catalogue.task)
-        return Dataset({s.task: catalogue.task(s.task) for s in samples}, samples, videos or folder)
+        samples = _items(items, task_of)
+        return Dataset({s.task: task_of(s.task) for s in samples}, samples, videos or folder)
     rows = [sample for path in sorted(source.rglob("*.parquet")) for sample in read_parquet(path)]
     if rows:
         root = videos or source
         samples = [_timed(_relocated(sample, root), root, cache) for sample in rows]
-        return Dataset({s.task: catalogue.task(s.task) for s in samples}, samples, root, published=True)
+        return Dataset({s.task: task_of(s.task) for s in samples}, samples, root, published=True)
     raise ViubenchError(
         f"{source} holds neither items.jsonl nor parquet files" if source.exists() else f"there is no folder {source}",
         where=option,
@@ -118,12 +121,17 @@ def _timed(sample: Sample, root: Path, cache: FrameCache) -> Sample:
 
 def _items(path: Path, task_of: Callable[[str], Task | None]) -> list[Sample]:
     samples = []
+    once: dict[Any, Any] = {}
+    alike: dict[str, Any] = {}
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 item = Item.model_validate_json(line)
                 if (task := task_of(item.task)) is None:
                     raise ValueError(f"its task {item.task!r} is not in build.json")
+                for key in ("indices", "times"):  # which the items of a video have alike
+                    alike[key] = once.setdefault((key, getattr(item.params, key)), getattr(item.params, key))
+                item = item.model_copy(update={"params": item.params.model_copy(update=alike)})
                 samples.append(sample_of(item, task))
             except (ValidationError, ValueError, KeyError) as error:
                 about = wording.first_in_words(error, Item) if isinstance(error, ValidationError) else str(error)

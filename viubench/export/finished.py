@@ -124,7 +124,8 @@ class FinishedRun:
 
     def model_id(self, given: str | None) -> str:
         """ORG/NAME of the model: `given`, or the manifest's where it is of that form; raises ViubenchError else."""
-        name = given or str(self.manifest.model["name"])
+        model = self.manifest.model
+        name = given or str(model.get("id", model["name"]))  # the name may be a label of the run
         if name.count("/") != 1 or not all(name.split("/")) or name != name.strip():
             message = f"{name!r:.80} does not say whose model it is"
             raise ViubenchError(message, where="--model-id", hint="give it as ORG/NAME, as on the Hugging Face hub")

@@ -1,4 +1,4 @@
-"""Real clips as training material: whose scenes they show, and short clips cut from them for each split.
+"""Real clips as material: which scenes they show, and short clips cut from them for each split.
 
 Example:
     sources = read(Path("my_clips"), FrameCache(Path("frames")))
@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viubench.errors import MediaError, ViubenchError
-from viubench.schema import Clip, Item, Resize, Sampling
-from viubench.storage import atomic
+from viubench.schema import Clip, Resize, Sampling
 from viubench.video.discover import list_videos
 from viubench.video.frame_cache import FrameCache
 from viubench.video.frames import Pixels, VideoInput
@@ -46,14 +45,12 @@ CROP = (0.4, 1.0)
 LIGHT = (0.7, 1.3)
 """Ranges of the speed, the share of the picture's sides and the light of varied clips."""
 
+
 ALIKE = 0.95
 """Correlation of two frames, 16x16 grey, of one scene: above 0.999 for recodings, below 0.85 for different scenes."""
 
-FLAT = 8.0
-"""Standard deviation in grey levels below which a frame shows nothing that a scene could be known by."""
-
-SHARES = {"train": 0.5, "validation": 0.15, "test": 0.35}
-"""Of the scenes."""
+FLAT = 8.0  # standard deviation in grey levels below which a frame shows nothing that a scene could be known by
+SHARES = {"train": 0.5, "validation": 0.15, "test": 0.35}  # of the scenes
 
 
 @dataclass(frozen=True)
@@ -66,11 +63,8 @@ class Source:
 
 
 def read(folder: Path, cache: FrameCache) -> tuple[list[Source], list[str]]:
-    """The videos below `folder` that can be used, each with its scene; and a line for each that cannot.
-
-    Raises:
-        ViubenchError: no such folder, or no video in it.
-    """
+    """The videos below `folder` that can be used, each with its scene; and a line for each that cannot. Raises
+    ViubenchError where there is no such folder, or no video in it."""
     sources: list[Source] = []
     unused: list[str] = []
     for path in list_videos(folder)[0]:
@@ -120,20 +114,14 @@ def thumbnails(video: VideoInput) -> NDArray[np.float64]:
 
 
 def splits(scenes: Collection[str], seed: int) -> dict[str, set[str]]:
-    """The scenes of each split, drawn by `seed`.
-
-    Raises:
-        ViubenchError: too few scenes.
-    """
+    """The scenes of each split, drawn by `seed`. Raises ViubenchError for too few."""
     order = np.random.default_rng((seed, 0)).permutation(sorted(scenes)).tolist()
     ends = np.cumsum([round(share * len(order)) for share in SHARES.values()][:-1])
     parts = {name: set(order[low:high]) for name, low, high in zip(SHARES, (0, *ends), (*ends, None), strict=True)}
     if len(parts["test"]) < 3 or not all(parts.values()):
-        raise ViubenchError(
-            f"the clips show {len(scenes)} scenes, too few for training, validation and test",
-            where="--clips",
-            hint="8 scenes are the least; files whose names differ in the last word alone count as one",
-        )
+        hint = "8 scenes are the least; files whose names differ in the last word alone count as one"
+        said = f"the clips show {len(scenes)} scenes, too few for training, validation and test"
+        raise ViubenchError(said, where="--clips", hint=hint)
     return parts
 
 
@@ -171,10 +159,3 @@ def window(video: VideoInput, rng: np.random.Generator, fps: int, *, varied: boo
         part = frame[top : top + rows, left : left + columns]
         small = cv2.convertScaleAbs(cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_AREA), alpha=light)
         yield np.ascontiguousarray(small[:, ::-1] if mirrored else small, np.uint8)
-
-
-def cluster_by_scene(items: Path) -> None:
-    """Make the cluster of every built item the folder of its video: clips of one scene are no independent ones."""
-    rows = [Item.model_validate_json(line) for line in (items / "items.jsonl").read_bytes().splitlines()]
-    rows = [row.model_copy(update={"cluster": str(PurePosixPath(row.video).parent)}) for row in rows]
-    atomic.write(items / "items.jsonl", "".join(row.model_dump_json() + "\n" for row in rows).encode())
