@@ -161,6 +161,7 @@ def _where(one: Mapping[str, Any]) -> str:
     machine = one["machine"]
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     memory = f"{machine['memory_mb'] / 1000:.0f} GB"
-    return fill(
-        f"{machine['cores']} cores ({machine['machine']}), {memory}, Python {machine['python']}; {packages}.", WIDTH
-    )
+    cores = f"{machine['cores']} cores ({machine['machine']})"
+    if machine.get("load", 0) > 4 * machine["cores"]:
+        cores += f" shared with other work (load {machine['load']})"
+    return fill(f"{cores}, {memory}, Python {machine['python']}; {packages}.", WIDTH)

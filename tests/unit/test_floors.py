@@ -17,6 +17,8 @@ import viubench
 from reports.ci.floors import plan_text
 from reports.ci.gate import markdown, text
 from reports.ci.junit import junit
+from tests.bench.simulation.experiment import simulate
+from tests.bench.simulation.floors import experiments as simulated
 from viubench.errors import ViubenchError
 from viubench.stats.floor_plans import Noise
 from viubench.stats.floor_plans import rows as planned
@@ -188,3 +190,10 @@ def test_what_a_plan_cannot_know_is_asked_for(tmp_path: Path) -> None:
     assert (known.noise.runs, known.noise.degrees) == (4, 3)
     assert known.noise.deviation == pytest.approx(0.03)
     assert known.noise.whole > 0
+
+
+def test_the_simulation_tells_a_gate_that_holds_its_rate_from_a_plain_comparison() -> None:
+    tried = [one for one in simulated() if one.scenario.startswith("1 of the candidate, 5 of main, ")]
+    held = {(row.what, row.scenario): row for row in simulate(tried[:1] + tried[-1:], runs=150, seed=1)}
+    assert not any(row.broken for row in held.values())
+    assert [0.4 < row.share < 0.6 for (what, _), row in held.items() if "plain" in what] == [True]
