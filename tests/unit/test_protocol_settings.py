@@ -22,7 +22,7 @@ from viubench.runner.collect import Collector
 from viubench.runner.config import EvalConfig
 from viubench.runner.planning import _refuse_more_frames
 from viubench.runner.protocols import FLAGS, protocol_of, resolve
-from viubench.schema import Protocol, Sampling, Task
+from viubench.schema import Clip, Protocol, Sampling, Task
 from viubench.tasks.registry import Catalogue
 
 CATALOGUE = Catalogue()
@@ -78,7 +78,7 @@ def test_a_flag_is_the_field_it_names() -> None:
         ("chat.reasoning_budget=64", "leaves no answer of max_tokens 64", "change one"),
         ("sampling.min_frames=100", "min_frames 100 is more than frames 48", "change one"),
         ("resize.min_pixels=999999", "more than max_pixels 262144", "change one"),
-        ("sampling.kind=indices", "built items alone", "change one"),
+        ("sampling.kind=indices", "of single questions", "change one"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_with_what_can(setting: str, message: str, hint: str) -> None:
@@ -222,9 +222,12 @@ def test_items_keep_the_frames_of_their_own_protocol_under_one_from_elsewhere(tm
 
 
 def test_items_with_more_frames_than_the_model_takes_are_refused() -> None:
-    spec = {"kind": "count", "indices": list(range(48))}
-    sample = SimpleNamespace(id="viubench_count_easy-1", pretext=SimpleNamespace(**spec))
+    spec = {"kind": "count", "places": list(range(48))}
+    sample = SimpleNamespace(id="viubench_count_easy-1", pretext=SimpleNamespace(**spec), clips=())
     _refuse_more_frames([sample], 48)  # type: ignore[list-item]
+    own = SimpleNamespace(id="mine-1", pretext=None, clips=(Clip(path="a.mp4", times=(1.0, 2.0, 3.0)),))
+    with pytest.raises(ViubenchError, match="mine-1 shows 3 frames, the model takes 2"):
+        _refuse_more_frames([own], 2)  # type: ignore[list-item]
     with pytest.raises(ViubenchError, match="shows 48 frames, the model takes 8"):
         _refuse_more_frames([sample], 8)  # type: ignore[list-item]
 

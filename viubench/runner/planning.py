@@ -115,12 +115,14 @@ def limited(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
 
 
 def _refuse_more_frames(samples: Iterable[Sample], most: int) -> None:
-    """Raise ViubenchError for built items that show a video of more than `most` frames."""
+    """Raise ViubenchError for built items, and rows that choose their frames, that show more than `most` of a video."""
     for sample in samples:
         item = sample.pretext
         shown = len(item.places) // (len(item.order) if isinstance(item, JigsawItem) else 1) if item else 0
-        if shown > most:
+        chosen = max((clip.sampling.most for clip in sample.clips if clip.sampling), default=0)
+        if max(shown, chosen) > most:
             hint = f"build the items for it: --videos FOLDER --frames {most}"
+            hint, shown = (hint, shown) if item else ("let the rows choose fewer", chosen)
             raise ViubenchError(f"{sample.id} shows {shown} frames, the model takes {most} of a video", hint=hint)
 
 

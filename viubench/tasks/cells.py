@@ -53,9 +53,7 @@ def parsed(value: Any) -> Any:
     if not isinstance(value, str) or value.strip()[:1] not in ("[", "{", "(") or len(value) > LONGEST:
         return value
     stripped = value.strip()
-    if _ARRAY.fullmatch(stripped):
-        return [ast.literal_eval(one) for one in _ONE.findall(stripped)]
-    for read in (json.loads, ast.literal_eval):
+    for read in (json.loads, _numpy_texts, ast.literal_eval):
         try:
             found = read(stripped)
         except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
@@ -63,6 +61,11 @@ def parsed(value: Any) -> Any:
         if isinstance(found, list | tuple | dict):
             return list(found) if isinstance(found, tuple) else found
     return value
+
+
+def _numpy_texts(stripped: str) -> list[str] | None:
+    """The texts of an array that numpy printed."""
+    return [ast.literal_eval(one) for one in _ONE.findall(stripped)] if _ARRAY.fullmatch(stripped) else None
 
 
 def listed(value: Any) -> list[str]:
