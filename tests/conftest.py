@@ -19,6 +19,7 @@ own_plugins.register()
 
 # As many threads as workers, here and in the programs that tests start; a process without a pool of threads may fork.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("COLUMNS", None)  # of pytest-xdist: tables would be wrapped
 os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")  # vLLM compiles a function or two: longer than all its answers here
 
 

@@ -54,7 +54,9 @@ def table(
 
 
 def _wrapped(text: str, width: int) -> str:
-    return "\n".join(part for line in text.splitlines() for part in wrap(line, width, break_on_hyphens=False) or [""])
+    """The text on lines of at most `width`; none of them begins as a command to a workflow does."""
+    parts = (part for line in text.splitlines() for part in wrap(line, width, break_on_hyphens=False) or [""])
+    return "\n".join(f"‹:{part[2:]}" if part.startswith("::") else part for part in parts)
 
 
 def terminal_width() -> int | None:

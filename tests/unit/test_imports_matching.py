@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def test_another_order_of_the_options_is_no_match() -> None:
 
 
 def test_questions_that_are_alike_are_told_apart_by_video_or_true_answer_or_left_out() -> None:
-    twins = [s.model_copy(update={"id": f"videomme-{n}", "target": "AB"[n]}) for n, s in enumerate([SAMPLES[0]] * 2)]
+    twins = [replace(s, id=f"videomme-{n}", target="AB"[n]) for n, s in enumerate([SAMPLES[0]] * 2)]
     samples = [*twins, *SAMPLES[1:]]
     by_truth = decided(samples, [FileAnswer("", ("A",), question=bare(twins[0]), target=letter) for letter in "AB"])
     assert [one.sample for one in by_truth] == [0, 1]

@@ -45,7 +45,7 @@ JSON = st.recursive(
         ({"resize": {"fixed": [448, "x"]}}, "resize.fixed.1", "must be a whole number, at least 1"),
         ({"decoding": {"stop": "x"}}, "decoding.stop", "must be a list of texts"),
         ({"decoding": 5}, "decoding", "must be a mapping"),
-        ({"sampling": {"kind": "odd"}}, "sampling.kind", "must be one of even, fps, qwen, indices"),
+        ({"sampling": {"kind": "odd"}}, "sampling.kind", "must be one of even, fps, qwen, indices, times"),
         ({"subtitles": "maybe"}, "subtitles", "must be true or false or interleaved"),
         ({"decoding": {"topp": 1}}, "decoding.topp", "is an unknown key"),
     ],

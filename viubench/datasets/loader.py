@@ -170,7 +170,8 @@ class _RowReader:
                 self.unmeasured.append(clips[0].path)
             else:
                 shown = clips[0].start or 0.0, seconds if clips[0].end is None else min(clips[0].end, seconds)
-                params = params | {"times": list(shown)}
+                # A part behind the end is no part: decoding tells.
+                params = params | {"times": list(shown) if shown[0] < shown[1] else [0.0, seconds]}
         asked = self.prompt_text(row, question, options, len(clips))
         asked, clips = self.with_subtitles(row, asked, clips) if self.told else (asked, clips)
         return Sample(
