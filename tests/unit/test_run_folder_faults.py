@@ -241,6 +241,12 @@ def fail(kind: str) -> None:
     if kind == "no memory":
         sys.modules["reports.html.escape"] = None  # it cannot be imported, not even to say so
         raise MemoryError
+    if kind == "no file":
+        class Full:
+            def find_spec(self, *_: object) -> None: raise OSError(12, "Cannot allocate memory")
+        sys.modules.pop("reports.html.escape", None)
+        sys.meta_path.insert(0, Full())
+        raise MemoryError
     if kind == "group": raise ExceptionGroup("x", [ExceptionGroup("y", [OSError(28, "No space left on device")])])
     raise {}["key"]
 main(app)
@@ -254,6 +260,7 @@ main(app)
         ("group", 2, "No space left"),
         ("memory", 2, "not enough memory"),
         ("no memory", 2, "not enough memory"),
+        ("no file", 2, "not enough memory"),
         ("bug", 70, "this is a bug: KeyError: 'key'"),
     ],
 )

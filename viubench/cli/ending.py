@@ -7,6 +7,7 @@ Example:
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -36,7 +37,9 @@ def failed(error: Exception) -> int:
         if os.environ.get("VIUBENCH_DEBUG"):
             print(mask("".join(traceback.format_exception(error))), end="", file=sys.stderr)
         print_error(said)
-    except (MemoryError, ImportError):  # not even for these words
+    except (MemoryError, ImportError, OSError) as lacking:  # not even for these words
+        if isinstance(lacking, OSError) and lacking.errno != errno.ENOMEM:
+            raise
         os.write(2, b"viubench: there is not enough memory\n")
         return Exit.USAGE
     return said.exit_code
