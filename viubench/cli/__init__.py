@@ -17,6 +17,7 @@ from viubench.cli import (
     comparison,
     data,
     doctor,
+    engines,
     export,
     gate,
     imports,
@@ -31,13 +32,13 @@ from viubench.cli import (
     watch,
 )
 from viubench.cli.ending import ended_in_order, failed
+from viubench.cli.examples import shown
 from viubench.cli.streams import use_droppable
 from viubench.errors import ViubenchError
 from viubench.version import __version__
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Evaluate video-understanding models: trusted numbers, fast, with the reasons behind them.",
     rich_markup_mode=None,
@@ -45,18 +46,19 @@ app = typer.Typer(
 for command in (run.run, run.score, sweep.sweep, merge.merge, judge.judge, build.build, build.clips, build.tiny,
                 comparison.report, comparison.compare, rerun.rerun, train.train, watch.watch,
                 doctor.doctor):  # fmt: skip
-    app.command()(command)
-app.command("import")(imports.import_command)
-app.command()(imports.explain_difference)
+    app.command(epilog=shown(command.__name__))(command)
+app.command("import", epilog=shown("import"))(imports.import_command)
+app.command(epilog=shown("explain-difference"))(imports.explain_difference)
 for name, group in {
     "tasks": tasks,
     "protocols": protocols,
+    "engines": engines,
     "data": data,
     "export": export,
     "gate": gate,
     "baseline": comparison,
 }.items():
-    app.add_typer(group.app, name=name)
+    app.add_typer(group.app, name=name, epilog=shown(name))
 
 
 @app.callback(invoke_without_command=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from viubench.cli.engines import Json, print_json
 from viubench.errors import Exit
 
 if TYPE_CHECKING:
@@ -17,12 +19,17 @@ if TYPE_CHECKING:
 def doctor(
     thorough: Annotated[bool, typer.Option("--thorough", help="Also import the heavy packages; slow.")] = False,
     frame_cache: Annotated[Path | None, typer.Option(help="Where decoded frames are kept.")] = None,
+    json: Json = False,
 ) -> None:
     """Check the installation; exit code 1 when something is at fault."""
     from viubench.system.doctor import checks
     from viubench.video.frame_cache import default_root
 
-    ok = print_checks(checks(frame_cache or default_root(), thorough=thorough))
+    found = checks(frame_cache or default_root(), thorough=thorough)
+    if json:
+        found = list(found)
+        print_json([asdict(check) for check in found])
+    ok = all(check.ok is not False for check in found) if json else print_checks(found)
     raise typer.Exit(Exit.OK if ok else Exit.NEGATIVE)
 
 

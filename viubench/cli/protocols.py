@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from viubench.cli.engines import Json, print_json
 from viubench.cli.run import pairs, takes
 
 app = typer.Typer(no_args_is_help=True, help="List and show protocols, and what each engine is asked under them.")
@@ -20,6 +21,7 @@ SETTINGS = (
 def list_(
     *,
     markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/protocols.md.")] = False,
+    json: Json = False,
     **options: Any,
 ) -> None:
     """Every protocol: frames, sizes, decoding and source."""
@@ -30,6 +32,9 @@ def list_(
     catalogue = Catalogue(tuple(options["include_path"]))
     if markdown:
         print(page(catalogue), end="")
+        return
+    if json:
+        print_json({name: protocol.model_dump(mode="json") for name, protocol in sorted(catalogue.protocols.items())})
         return
     rows = [row(protocol) for _, protocol in sorted(catalogue.protocols.items())]
     heads = list(rows[0])

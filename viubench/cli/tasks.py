@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from viubench.cli.engines import Json, print_json
 from viubench.cli.run import takes
 from viubench.errors import Exit, ViubenchError
 
@@ -15,12 +16,15 @@ app = typer.Typer(no_args_is_help=True, help="List and show tasks, and check tha
 
 @app.command("list")
 @takes("include_path")
-def list_(**options: Any) -> None:
+def list_(*, json: Json = False, **options: Any) -> None:
     """Every suite and task."""
     from reports.tables.terminal import table
     from viubench.tasks.registry import Catalogue
 
     suites, tasks = Catalogue(tuple(options["include_path"])).plain()
+    if json:
+        print_json({"suites": suites, "tasks": tasks})
+        return
     rows = [
         [suite["suite"], "suite", f"{len(suite['tasks'])} tasks", "", "", suite.get("description", "")]
         for suite in suites

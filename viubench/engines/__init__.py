@@ -24,6 +24,25 @@ from viubench.errors import ViubenchError
 GROUP = "viubench.engines"
 
 
+def names() -> list[str]:
+    """Every installed engine."""
+    return sorted(point.name for point in entry_points(group=GROUP))
+
+
+def load(kind: str) -> type[Engine]:
+    """The class of an engine; raises ViubenchError for one that is unknown, or that cannot be imported."""
+    installed = {point.name: point for point in entry_points(group=GROUP)}
+    if kind not in installed:
+        close = get_close_matches(kind, installed, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(installed))}"
+        raise ViubenchError(f"no such engine: {kind}", where="--engine", hint=hint)
+    try:
+        engine_class: type[Engine] = installed[kind].load()
+    except ImportError as error:
+        raise ViubenchError(f"the {kind} engine cannot be imported: {error}", where="--engine") from None
+    return engine_class
+
+
 def make(
     kind: str,
     *,
@@ -42,15 +61,7 @@ def make(
         ViubenchError: unknown kind, missing model or URL, unknown or ill-typed argument, incomplete checkpoint, or an
             engine that cannot be deterministic where that is asked.
     """
-    installed = {point.name: point for point in entry_points(group=GROUP)}
-    if kind not in installed:
-        close = get_close_matches(kind, installed, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(installed))}"
-        raise ViubenchError(f"no such engine: {kind}", where="--engine", hint=hint)
-    try:
-        engine_class: type[Engine] = installed[kind].load()
-    except ImportError as error:
-        raise ViubenchError(f"the {kind} engine cannot be imported: {error}", where="--engine") from None
+    engine_class = load(kind)
     if base_urls and kind != "server":
         raise ViubenchError(f"--base-url is for --engine server, not {kind}", where="--base-url")
     return engine_class.from_options(EngineOptions(model, base_urls, args or {}, deterministic, seed))

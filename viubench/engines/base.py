@@ -119,6 +119,12 @@ class Engine(ABC):
         """An engine that is not started yet; raises ViubenchError for options it cannot honour."""
         raise ViubenchError(f"the {cls.kind} engine cannot be built from options", where="--engine")
 
+    @classmethod
+    def arguments(cls) -> dict[str, Any]:
+        """What `--engine-arg` takes: for each name a type, or the texts it may be. Raises ImportError where the library
+        that knows them is missing."""
+        return {}
+
     def check(self) -> None:
         """Raise ViubenchError for what `start` would refuse, as far as that is known without loading anything."""
 
@@ -183,11 +189,15 @@ class CheckpointEngine(Engine):
             raise ViubenchError(f"the {cls.kind} engine needs a model", hint=hint)
         return cls(options.model, options.args, deterministic=options.deterministic)
 
+    @classmethod
+    def missing(cls) -> str | None:
+        """The first package that it needs and that is not installed."""
+        return next((package for package in (cls.library, "torch") if find_spec(package) is None), None)
+
     def check(self) -> None:
-        for package in (self.library, "torch"):
-            if find_spec(package) is None:
-                message = f"the {self.kind} engine needs {package}, which is not installed"
-                raise ViubenchError(message, where="--engine", hint=self.install)
+        if package := self.missing():
+            message = f"the {self.kind} engine needs {package}, which is not installed"
+            raise ViubenchError(message, where="--engine", hint=self.install)
 
     def describe(self) -> dict[str, Any]:
         facts = {name: value for name, value in self.checkpoint.items() if name not in ("name", "context")}

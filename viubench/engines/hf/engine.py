@@ -59,6 +59,10 @@ class HfEngine(CheckpointEngine):
         self._grammars: constraints.Grammars | None = None
         self._one_at_a_time = asyncio.Lock()
 
+    @classmethod
+    def arguments(cls) -> dict[str, Any]:
+        return dict(ARGUMENTS)
+
     async def start(self) -> None:
         await asyncio.to_thread(self._open)
 

@@ -22,7 +22,7 @@ from viubench.engines.base import Engine, EngineOptions, Request, Response
 from viubench.engines.families import Family, FrameFormat
 from viubench.engines.prompts import Showing
 from viubench.engines.server import payload
-from viubench.engines.server.arguments import FORMATS, Settings
+from viubench.engines.server.arguments import ARGUMENTS, FORMATS, Settings
 from viubench.engines.server.http import Connection, Failed, Refused, Reply
 from viubench.engines.server.models import (
     CHAT,
@@ -95,6 +95,10 @@ class ServerEngine(Engine):
         self._unproved = 0
         self._neither = False
         self._first, self._began = asyncio.Lock(), asyncio.Event()
+
+    @classmethod
+    def arguments(cls) -> dict[str, Any]:
+        return dict(ARGUMENTS)
 
     @classmethod
     def from_options(cls, options: EngineOptions) -> ServerEngine:

@@ -69,6 +69,12 @@ class VllmEngine(CheckpointEngine):
     install: ClassVar[str] = "pip install 'viubench[cpu]' (or 'viubench[gpu]'), or use --engine hf"
     answers: frozenset[Answers] = frozenset({"free", "constrained", "likelihood"})
 
+    @classmethod
+    def arguments(cls) -> dict[str, Any]:
+        known = vllm_process.argument_types()
+        del known["model"]
+        return {"max_in_flight": int, **known}
+
     def __init__(
         self, model: str, args: Mapping[str, str], *, deterministic: bool = False, logprobs: bool = False
     ) -> None:
