@@ -29,7 +29,7 @@ EXAMPLES = {
     "data": "viubench data fetch tempcompass --data-root data",
     "export": "viubench export hub runs/mine --out card",
     "gate": "viubench gate --baseline runs/base --candidate runs/trained",
-    "baseline": "viubench baseline --help",
+    "baseline": "viubench baseline save runs/base --name main",
 }
 
 
