@@ -327,6 +327,7 @@ def test_a_task_file_made_of_the_table_asks_the_same(tmp_path: Path, capsys: pyt
 def test_what_would_be_misread_is_refused(tmp_path: Path) -> None:
     refused = {
         "options of column 'options' cannot be read": [QA | {"options": "a dog, a cat", "answer": "a cat"}],
+        "cannot be read: .*2. x": [QA | {"options": ["2. x", "1. y"], "answer": 1}],
         "no column has options": [QA | {"question": "What? A. dog B. cat", "answer": "B"}],
         "column 'answer' is empty": [QA | {"options": OPTIONS, "answer": " "}],
         "no column is known to be the answer": [QA | {"options": OPTIONS}],

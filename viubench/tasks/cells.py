@@ -31,6 +31,7 @@ _BEFORE = re.compile(r"\s*(?:from|between)\b", re.IGNORECASE)
 _LETTER = re.compile(r"\W*(?:(?:option|choice|answer)[\W_]{0,3})?\(?([A-Za-z])\)?\W*", re.IGNORECASE)
 _INDEX = re.compile(r"(?:(?:option|choice|answer)[\W_]{0,3})?\(?(\d{1,2})(?:\.0+)?[).]?", re.IGNORECASE)
 _OWN = re.compile(r"\s*\(?([A-Z])[.):]\s*\S.*", re.DOTALL)
+_NUMBERED = re.compile(r"\s*\(?(\d{1,2})[.):]\s+\S.*", re.DOTALL)
 _SEPARATED = re.compile(r"[\s,;|]+")
 LONGEST = 1 << 20
 """Characters of a text that is read as a list."""
@@ -75,7 +76,8 @@ def _numpy_texts(stripped: str) -> list[str] | None:
 def listed(value: Any) -> list[str]:
     """The texts of options: a list, `{"A": text, ...}`, either as text, or a text with one a line or with bars or
     semicolons between; one text alone that has lettered options in it stays whole. Empty ones at the end are left out.
-    ValueError where one before the end is empty, since the letters after it would move."""
+    ValueError where one before the end is empty, since the letters after it would move, or where their own numbers are
+    out of order, since an answer's number may be either."""
     value = parsed(value)
     if isinstance(value, Mapping) and isinstance(value.get("text"), list):  # {"label": ["A", "B"], "text": [...]}
         value = _in_order(value.get("label"), value["text"])
@@ -98,6 +100,9 @@ def listed(value: Any) -> list[str]:
         texts.pop()
     if "" in texts:
         raise ValueError(f"option {texts.index('') + 1} is empty, and others follow")
+    numbered = [int(match[1]) for one in texts if (match := _NUMBERED.fullmatch(one))]
+    if sorted(numbered) in ([*range(len(texts))], [*range(1, len(texts) + 1)]) and numbered != sorted(numbered):
+        raise ValueError(f"the options' own numbers are out of order: {texts!r:.80}")
     return texts
 
 
