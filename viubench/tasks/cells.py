@@ -100,8 +100,9 @@ def listed(value: Any) -> list[str]:
         texts.pop()
     if "" in texts:
         raise ValueError(f"option {texts.index('') + 1} is empty, and others follow")
-    numbered = [int(match[1]) for one in texts if (match := _NUMBERED.fullmatch(one))]
-    if sorted(numbered) in ([*range(len(texts))], [*range(1, len(texts) + 1)]) and numbered != sorted(numbered):
+    own_numbers = [int(match[1]) for one in texts if (match := _NUMBERED.fullmatch(one))]
+    orders = [list(range(first, len(texts) + first)) for first in (0, 1)]
+    if sorted(own_numbers) in orders and own_numbers not in orders:
         raise ValueError(f"the options' own numbers are out of order: {texts!r:.80}")
     return texts
 
