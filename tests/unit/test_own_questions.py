@@ -51,6 +51,8 @@ FORMS = {
     "from 0": [{"label": 0}, {"label": 1}, {"label": 2}],
     "from 1": [{"label": "1"}, {"label": "2"}, {"label": 3.0}],
     "lists": [{"answer": ["A"]}, {"answer": ["a box"]}, {"answer": "['C']"}],
+    "named numbers": [{"answer": "option_1"}, {"answer": "Option 2"}, {"answer": "(3)"}],
+    "wide letters": [{"答案": "Ａ"}, {"答案": "（Ｂ）"}, {"答案": "C"}],
     "words": [{"answer": "Option A"}, {"answer": "option_b"}, {"answer": "Answer: C"}],
 }
 
@@ -76,6 +78,10 @@ def test_answers_are_read_in_the_way_that_the_rows_show(form: str, tmp_path: Pat
         {"options": {"A": "a cup", "B": "a box", "C": "a ball"}},
         {"choices": {"label": ["A", "B", "C"], "text": OPTIONS}},
         {"choices": [{"label": "A", "text": text} for text in OPTIONS]},
+        {"choices": {"label": ["B", "A", "C"], "text": ["a box", "a cup", "a ball"]}},
+        {"options": ["C. a ball", "A. a cup", "B. a box"]},
+        {"options": {"1": "a cup", "2": "a box", "3": "a ball"}},
+        {"选项A": "a cup", "选项B": "a box", "选项C": "a ball"},
         {"A": "a cup", "B": "a box", "C": "a ball", "D": None},
         {"option_a": "a cup", "option_b": "a box", "option_c": "a ball"},
         {"a0": "a cup", "a1": "a box", "a2": "a ball", "a3": "", "a4": ""},
@@ -139,6 +145,10 @@ def test_what_the_rows_leave_open_is_asked(tmp_path: Path) -> None:
         ({"start": 3.2, "end": "8.1"}, [[3.2, 8.1]]),
         ({"gt_start": 3.2, "gt_end": 8.1}, [[3.2, 8.1]]),
         ({"start_time": "00:00:03", "end_time": "00:00:08"}, [[3.0, 8.0]]),
+        ({"answer": "from 0:03 to 0:08"}, [[3.0, 8.0]]),
+        ({"answer": "00:00:03.5 --> 00:00:08"}, [[3.5, 8.0]]),
+        ({"span": "3,8"}, [[3.0, 8.0]]),
+        ({"a": "a dog runs"}, "a dog runs"),
         ({"answer": 12}, 12.0),
         ({"answer": "7.5"}, 7.5),
         ({"answer": "Yes"}, "yes"),
@@ -150,6 +160,15 @@ def test_what_the_rows_leave_open_is_asked(tmp_path: Path) -> None:
 )
 def test_answers_without_options_have_their_own_kind(row: dict[str, Any], target: Any, tmp_path: Path) -> None:
     assert targets(lines(tmp_path / "q.jsonl", [QA | row]), tmp_path) == [target]
+
+
+@pytest.mark.parametrize("written", [["0,5", "3,25"], ["1,200", "3,500.5"], ["5,12"]])
+def test_a_number_with_a_comma_is_no_interval_in_silence(written: list[str], tmp_path: Path) -> None:
+    path = lines(tmp_path / "q.jsonl", [QA | {"answer": one} for one in written])
+    with pytest.raises(ViubenchError, match="is a number with a comma or an interval"):
+        read(path, tmp_path)
+    pairs = [[float(part) for part in one.split(",")] for one in written]
+    assert targets(path, tmp_path, answer_kind="interval") == [[pair] for pair in pairs]
 
 
 def test_rows_choose_their_part_and_their_frames(tmp_path: Path) -> None:
@@ -244,6 +263,36 @@ def test_videos_are_found_where_the_rows_or_the_options_say(tmp_path: Path) -> N
     assert sample.clips[0].path == "../secret.txt"  # no video: refused when it is opened
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"q_uid": "m", "drive": "x"},
+        {"video_id": "001", "videoID": "m"},
+        {"video": "C:\\Users\\me\\clips\\m.mp4"},
+        {"video": "D:/m.mp4"},
+        {"video": "file:///elsewhere/my%20clips/m.mp4"},
+        {"视频": "m.mp4"},
+    ],
+)
+def test_a_video_is_known_by_being_there(row: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "m.mp4").write_bytes(b"x")
+    rows = [{"question": "What?", "options": OPTIONS, "answer": "B"} | row]
+    dataset = read(lines(tmp_path / "q.jsonl", rows), tmp_path)
+    assert [(dataset.videos / sample.clips[0].path).name for sample in dataset.samples] == ["m.mp4"]
+    assert (dataset.videos / dataset.samples[0].clips[0].path).is_file()
+
+
+def test_rows_within_rows_are_found(tmp_path: Path) -> None:
+    asked = [{"question": "What?", "options": OPTIONS, "answer": answer} for answer in "BC"]
+    written = [
+        {"videos": [{"video": "a.mp4", "qas": asked[:1]}, {"video": "b.mp4", "QAs": asked[1:]}]},
+        {"features": [], "rows": [{"row_idx": n, "row": {"video": "a.mp4"} | one} for n, one in enumerate(asked)]},
+    ]
+    for data in written:
+        (tmp_path / "q.json").write_text(json.dumps(data))
+        assert targets(tmp_path / "q.json", tmp_path) == ["B", "C"]
+
+
 def test_videos_in_the_rows_are_written_once(tmp_path: Path) -> None:
     synthetic.draw(tmp_path / "v", 1, seed=1, seconds=1.0, size=(64, 64))
     video = next((tmp_path / "v").iterdir()).read_bytes()
@@ -278,6 +327,7 @@ def test_a_task_file_made_of_the_table_asks_the_same(tmp_path: Path, capsys: pyt
 def test_what_would_be_misread_is_refused(tmp_path: Path) -> None:
     refused = {
         "options of column 'options' cannot be read": [QA | {"options": "a dog, a cat", "answer": "a cat"}],
+        "cannot be read: .*2. x": [QA | {"options": ["2. x", "1. y"], "answer": 1}],
         "no column has options": [QA | {"question": "What? A. dog B. cat", "answer": "B"}],
         "column 'answer' is empty": [QA | {"options": OPTIONS, "answer": " "}],
         "no column is known to be the answer": [QA | {"options": OPTIONS}],

@@ -12,14 +12,17 @@ out of the folders is taken where it is that of a video file by its suffix: the 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from viubench.schema import VideoSpec
 from viubench.video.discover import VIDEO_SUFFIXES
 
 ADDRESSES = ("http://", "https://")
+_DRIVE = re.compile(r"\s*[A-Za-z]:[\\/]")
 MOST_ENDINGS = 12
 """Folders of a path from another machine that are tried to be left out."""
 
@@ -61,6 +64,8 @@ def _file(name: str, bases: Sequence[str], spec: VideoSpec) -> str:
     """The whole path of a video, "" where it is not there."""
     if "\0" in name:
         return ""
+    if name.startswith("file://"):
+        name = unquote(name.removeprefix("file://"))
     tried = dict.fromkeys((name, name.strip(), name.strip().replace("\\", "/"), os.path.expanduser(name.strip())))
     for one in tried:
         for base in bases:
@@ -69,9 +74,9 @@ def _file(name: str, bases: Sequence[str], spec: VideoSpec) -> str:
                     path = os.path.normpath(os.path.join(base, root.strip("/"), one + extension))
                     if os.path.isfile(path) and (_is_below(path, base) or _is_video(path)):
                         return path
-    if os.path.isabs(name):
-        parts = PurePosixPath(name).parts[1:]
-        for start in range(1, min(len(parts), MOST_ENDINGS)):
+    if os.path.isabs(name) or _DRIVE.match(name):
+        parts = PurePosixPath(name.strip().replace("\\", "/")).parts[1:]
+        for start in range(0 if _DRIVE.match(name) else 1, min(len(parts), MOST_ENDINGS)):
             if path := _file("/".join(parts[start:]), bases, spec):
                 return path
     return ""

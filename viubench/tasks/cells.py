@@ -15,7 +15,8 @@ import ast
 import json
 import math
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any
 
@@ -25,8 +26,12 @@ _ARRAY = re.compile(rf"\[\s*(?:{_QUOTED})(?:\s+(?:{_QUOTED}))*\s*\]", re.DOTALL)
 
 _ONE = re.compile(_QUOTED, re.DOTALL)
 _TIME = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d+(?:\.\d*)?|\.\d+)\s*(?:s|secs?|seconds?)?", re.IGNORECASE)
-_BETWEEN = re.compile(r"\s*(?:-|–|—|,|;|~|\bto\b|\band\b|\s)\s*", re.IGNORECASE)
+_BETWEEN = re.compile(r"\s*(?:-{1,2}>|→|-|–|—|,|;|~|\bto\b|\band\b|\s)\s*", re.IGNORECASE)
+_BEFORE = re.compile(r"\s*(?:from|between)\b", re.IGNORECASE)
 _LETTER = re.compile(r"\W*(?:(?:option|choice|answer)[\W_]{0,3})?\(?([A-Za-z])\)?\W*", re.IGNORECASE)
+_INDEX = re.compile(r"(?:(?:option|choice|answer)[\W_]{0,3})?\(?(\d{1,2})(?:\.0+)?[).]?", re.IGNORECASE)
+_OWN = re.compile(r"\s*\(?([A-Z])[.):]\s*\S.*", re.DOTALL)
+_NUMBERED = re.compile(r"\s*\(?(\d{1,2})[.):]\s+\S.*", re.DOTALL)
 _SEPARATED = re.compile(r"[\s,;|]+")
 LONGEST = 1 << 20
 """Characters of a text that is read as a list."""
@@ -71,25 +76,43 @@ def _numpy_texts(stripped: str) -> list[str] | None:
 def listed(value: Any) -> list[str]:
     """The texts of options: a list, `{"A": text, ...}`, either as text, or a text with one a line or with bars or
     semicolons between; one text alone that has lettered options in it stays whole. Empty ones at the end are left out.
-    ValueError where one before the end is empty, since the letters after it would move."""
+    ValueError where one before the end is empty, since the letters after it would move, or where their own numbers are
+    out of order, since an answer's number may be either."""
     value = parsed(value)
     if isinstance(value, Mapping) and isinstance(value.get("text"), list):  # {"label": ["A", "B"], "text": [...]}
-        value = value["text"]
+        value = _in_order(value.get("label"), value["text"])
     if isinstance(value, Mapping):
-        marks = sorted(value, key=lambda key: str(key).casefold())
-        if [str(mark).casefold() for mark in marks] != list(ascii_uppercase[: len(marks)].lower()):
+        marks = sorted(value, key=lambda key: (len(str(key)), str(key).casefold()))
+        names = [str(mark).casefold() for mark in marks]
+        numbered = [[str(number + first) for number in range(len(marks))] for first in (0, 1)]
+        if names not in (list(ascii_uppercase[: len(marks)].lower()), *numbered):
             raise ValueError(f"the options have other names than A, B, C: {', '.join(map(str, value))!s:.80}")
         value = [value[mark] for mark in marks]
     if isinstance(value, str):
         value = _parts(value)
     if not isinstance(value, list | tuple):
         value = [] if empty(value) else [value]
-    texts = [text(_said(one) if isinstance(one, Mapping) else one).strip() for one in value]
+    labels = [one.get("label", one.get("id")) if isinstance(one, Mapping) else None for one in value]
+    texts = [text(_said(one) if isinstance(one, Mapping) else one).strip() for one in _in_order(labels, value)]
+    own = [_OWN.fullmatch(one) for one in texts]
+    texts = _in_order([one and one[1] for one in own], texts)
     while texts and not texts[-1]:
         texts.pop()
     if "" in texts:
         raise ValueError(f"option {texts.index('') + 1} is empty, and others follow")
+    own_numbers = [int(match[1]) for one in texts if (match := _NUMBERED.fullmatch(one))]
+    orders = [list(range(first, len(texts) + first)) for first in (0, 1)]
+    if sorted(own_numbers) in orders and own_numbers not in orders:
+        raise ValueError(f"the options' own numbers are out of order: {texts!r:.80}")
     return texts
+
+
+def _in_order(labels: Any, options: Sequence[Any]) -> list[Any]:
+    """The options in the order of their letters, where each has its own of A, B, C ..., since answers are those."""
+    named = [str(label).upper() for label in labels] if isinstance(labels, list) else []
+    if sorted(named) != list(ascii_uppercase[: len(options)]):
+        return list(options)
+    return [option for _, option in sorted(zip(named, options, strict=True), key=lambda pair: pair[0])]
 
 
 def _said(option: Mapping[str, Any]) -> Any:
@@ -136,7 +159,7 @@ def windows(value: Any, ordered: bool = True) -> list[list[float]]:
     if isinstance(value, Mapping) and len(value) == 2:
         value = list(value.values())
     if isinstance(value, str):
-        value = [part for part in _BETWEEN.split(value.strip().strip("[]()")) if part]
+        value = [part for part in _BETWEEN.split(_BEFORE.sub("", value).strip().strip("[]()")) if part]
     if isinstance(value, list | tuple) and value:
         pairs = value if isinstance(parsed(value[0]), list | tuple | dict) else [value]
         pairs = [parsed(pair) for pair in pairs]
@@ -152,11 +175,12 @@ def letter(value: Any, first: int | None = None) -> str:
     without what is put around it ("(b)", "option_b"), and any other text, such as the option's, as it is."""
     given = text(alone(value)).strip()
     if first is None:
-        named = _LETTER.fullmatch(given)
+        named = _LETTER.fullmatch(unicodedata.normalize("NFKC", given))
         return named[1].upper() if named else given
-    if not re.fullmatch(r"\d{1,2}(?:\.0+)?", given) or not 0 <= int(float(given)) - first < len(ascii_uppercase):
+    number = _INDEX.fullmatch(given)
+    if not number or not 0 <= int(number[1]) - first < len(ascii_uppercase):
         raise ValueError(f"the answer {value!r:.40} is no number of an option, counted from {first}")
-    return ascii_uppercase[int(float(given)) - first]
+    return ascii_uppercase[int(number[1]) - first]
 
 
 def alone(value: Any) -> Any:

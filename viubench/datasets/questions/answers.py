@@ -35,6 +35,8 @@ SAYS = {
     "open": "free text, which a judge scores",
 }
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_COMMA = re.compile(r"\d+,\d+(?:\.\d+)?")
+"""A number as 1,200 or 0,5, or an interval."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,17 @@ def of_options(rows: Sequence[Asked], kinds: Sequence[str] = ()) -> Reading:
     return Reading(best[0], most)
 
 
-def of_values(values: Sequence[Any]) -> Reading:
+def of_values(values: Sequence[Any], intervals: bool = False) -> Reading:
     """What the answers of rows without options are: the first kind that reads at least nine in ten of them, which
-    leaves out a slip; every text is at least an open answer."""
+    leaves out a slip; every text is at least an open answer. Raises ViubenchError where a comma may be that of a
+    number, unless the column's name says that they are `intervals`."""
     for kind, reads in VALUES.items():
         count = sum(map(reads, values))
         if count and 10 * count >= 9 * len(values):
+            comma = next((one for one in values if isinstance(one, str) and _COMMA.fullmatch(one.strip())), "")
+            if kind == "interval" and comma and not intervals:
+                message = f"the answers can be read in two ways: {comma!r} is a number with a comma or an interval"
+                raise ViubenchError(message, hint="write numbers as 1200 or 0.5, or say --answer-kind interval")
             return Reading(kind, count)
     return Reading("open", len(values))
 

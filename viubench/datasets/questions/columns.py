@@ -9,6 +9,7 @@ Example:
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_lowercase
@@ -21,15 +22,17 @@ NAMES: dict[str, tuple[str, ...]] = {
         "videofile", "videoname", "clip_path", "clip_file", "clip_name", "clip", "media_path", "media", "movie",
         "vid_path", "file_path", "filepath", "file_name", "filename", "file", "path", "video_id", "videoid",
         "video_uid", "clip_id", "vid", "vid_name", "vid_id", "video_url", "uri", "source_video", "src",
+        "视频", "视频路径", "视频文件", "影片", "動画", "비디오", "영상",
     ),
     "question": (
         "question", "question_text", "query", "prompt", "q", "instruction", "problem", "question_content", "text",
         "input", "user", "caption", "sentence", "description", "event", "phrase", "frage", "pregunta",
+        "问题", "問題", "質問", "질문",
     ),
     "options": (
         "options", "choices", "candidates", "answer_choices", "answer_options", "candidate_answers", "multi_choice",
         "multiple_choice", "mc_options", "mc_choices", "option", "choice", "alternatives", "possible_answers",
-        "answers", "options_list", "option_list", "choice_list",
+        "answers", "options_list", "option_list", "choice_list", "选项", "選項", "選択肢", "선택지",
     ),
     "answer": (
         "answer", "correct_answer", "ground_truth", "groundtruth", "gt", "gt_answer", "gold", "gold_answer", "label",
@@ -37,7 +40,8 @@ NAMES: dict[str, tuple[str, ...]] = {
         "answer_key", "key", "ans", "reference", "reference_answer", "answer_letter", "correct_letter", "answer_option",
         "answer_text", "correct_answer_text", "answer_idx", "answer_index", "answer_id", "answer_number", "correct_idx",
         "correct_index", "correct_answer_index", "correct_answer_idx", "correct_option_index", "correct_choice_index",
-        "label_idx", "label_index", "gt_idx", "gt_index", "answers", "expected", "expected_answer", "output",
+        "label_idx", "label_index", "gt_idx", "gt_index", "answers", "expected", "expected_answer", "output", "a",
+        "答案", "正确答案", "正確答案", "正解", "回答", "정답", "답",
     ),
     "interval": (
         "window", "windows", "relevant_windows", "gt_window", "gt_windows", "interval", "intervals", "span", "spans",
@@ -77,12 +81,13 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SIGNS = re.compile(r"[^\w]+|_+")
 _UNIT = re.compile(r"_(?:time|times|s|sec|secs|second|seconds|ts|timestamp)$")
 _TIME = re.compile(r"^(?:time|ts|t)_")
-_MARKED = re.compile(r"(?:(option|opt|choice|candidate|answer|ans|a|o|c)s?_?)?([a-z]|\d{1,2})")
+_MARKED = re.compile(r"(?:(option|opt|choice|candidate|answer|ans|a|o|c|选项|選項|選択肢|선택지)s?_?)?([a-z]|\d{1,2})")
 
 
 def plain(name: str) -> str:
     """A column's name in lower case with underscores: "Video Path" and "videoPath" are "video_path"."""
-    return _SIGNS.sub("_", _CAMEL.sub("_", name.strip())).strip("_").casefold()
+    name = unicodedata.normalize("NFKC", name).strip()
+    return _SIGNS.sub("_", _CAMEL.sub("_", name)).strip("_").casefold()
 
 
 @dataclass(frozen=True)
@@ -110,9 +115,15 @@ def recognise(names: Sequence[str], given: Mapping[str, str]) -> Columns:
     ends of an answer are separated by commas. Raises ViubenchError for a meaning or a column that does not exist."""
     named = {meaning: _named(meaning, text, names) for meaning, text in given.items()}
     taken = {name for some in named.values() for name in some}
-    free = {plain(name): name for name in reversed(names) if name not in taken}
+    alike: dict[str, list[str]] = {}  # video_id and videoID may stand in one table
+    for name in names:
+        if name not in taken:
+            alike.setdefault(plain(name), []).append(name)
+    if "b" in alike:
+        alike.pop("a", None)  # an option
+    free = {name: columns[0] for name, columns in alike.items()}
     found = {
-        meaning: named.get(meaning, [free[name] for name in likely if name in free])
+        meaning: named.get(meaning, [column for name in likely for column in alike.get(name, ())])
         for meaning, likely in NAMES.items()
     }
     columns, marks = _one_each([name for name in names if name not in taken])

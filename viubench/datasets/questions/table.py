@@ -31,9 +31,15 @@ from viubench.video.frame_cache import default_root
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".xlsx", ".parquet")
 """Of a file of questions."""
 
-LISTS = ("data", "questions", "samples", "items", "rows", "annotations", "examples", "qa", "test", "val")
+LISTS = (
+    "data", "questions", "samples", "items", "rows", "annotations", "examples", "qa", "qas", "qa_pairs", "qa_list",
+    "videos", "entries", "test", "val", "validation",
+)  # fmt: skip
 """Keys under which a JSON object may hold its rows."""
 
+
+DIALOGUES = ("conversations", "messages", "conversation")
+"""Keys under which a row may hold a dialogue."""
 
 SAVE_AS = "save it as UTF-8: CSV UTF-8 in a spreadsheet program, or iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
 
@@ -108,22 +114,29 @@ def _flat(found: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     if all(isinstance(row, Mapping) and set(row) == {"index", "prediction"} for _, row in found):
         found = [("row 1", {row["index"]: row["prediction"] for _, row in found})]  # one question, and no answers by id
     for place, row in found:
-        inner = None if isinstance(row, Unreadable) else _inside(row)
-        if inner is None:
-            yield place, row
-            continue
-        before = "" if len(found) == 1 else f"{place}, "
-        yield from ((f"{before}row {number}", one) for number, one in enumerate(inner, start=1))
+        yield from _unfolded(place, row, "" if len(found) == 1 else f"{place}, ")
+
+
+def _unfolded(place: str, row: Any, before: str) -> Iterator[tuple[str, Any]]:
+    """The rows that one holds, and those that they hold, as the questions of each video of a list."""
+    if isinstance(row, Mapping) and "row_idx" in row and isinstance(row.get("row"), Mapping):  # the hub's viewer
+        row = row["row"]
+    inner = None if isinstance(row, Unreadable) else _inside(row)
+    if inner is None:
+        yield place, row
+        return
+    for number, one in enumerate(inner, start=1):
+        yield from _unfolded(f"{before}row {number}", one, f"{before}row {number}, ")
 
 
 def _inside(row: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
     """The rows that one object holds: a list of them beside what they share, as the questions of a video; rows by their
     ids; or the cells of each column, as pandas writes."""
-    lists: list[list[Mapping[str, Any]]] = [v for key, v in row.items() if key in LISTS and _of(v, list)]
+    lists: list[list[Mapping[str, Any]]] = [v for key, v in row.items() if key.casefold() in LISTS and _of(v, list)]
     if len(lists) == 1:
         shared = {key: value for key, value in row.items() if isinstance(value, str | int | float)}
         return [{**shared, **one} for one in lists[0]]
-    values: list[Any] = list(row.values())
+    values: list[Any] = [] if set(DIALOGUES) & set(row) else list(row.values())
     if len(values) > 1 and all(isinstance(value, list) and len(value) == len(values[0]) > 1 for value in values):
         return [{column: cells_of[at] for column, cells_of in row.items()} for at in range(len(values[0]))]
     if len(values) > 1 and _of(values, list):
@@ -136,8 +149,7 @@ def _inside(row: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
 
 def _dialogue(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """A row whose question and answer are the first two turns of a dialogue, as training data have them."""
-    keys = ("conversations", "messages", "conversation")
-    dialogue: Any = next((row[key] for key in keys if _of(row.get(key), list)), ())
+    dialogue: Any = next((row[key] for key in DIALOGUES if _of(row.get(key), list)), ())
     turns = [turn for turn in dialogue if turn.get("from", turn.get("role")) != "system"]
     if len(turns) != 2:
         return row

@@ -34,6 +34,7 @@ from viubench.tasks import cells
 ROOTS = ("", "videos", "video", "clips", "media", "data")
 EXTENSIONS = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v")
 MOST_GROUPS = 40
+PROBED = 50  # rows whose cells are looked for as videos, where no column is known to have them
 OPEN_TOKENS = 512
 _JINJA = {"and", "or", "not", "is", "in", "if", "else", "true", "false", "none", "loop", "self", "range", "dict",
           "namespace"}  # fmt: skip
@@ -122,7 +123,7 @@ class _Reader:
 
     def video(self, folders: Sequence[Path]) -> dict[str, Any]:
         """The column of videos: of several likely ones the first whose videos are there."""
-        likely = [name for name in self.found.several("video") if self.filled(name)]
+        likely = [name for name in self.found.several("video") if self.filled(name)] or self.holding_videos(folders)
         if not likely:
             raise self.missing("video")
         spec: dict[str, Any] = {"path": "x", "roots": list(ROOTS), "extensions": list(EXTENSIONS)}
@@ -139,6 +140,16 @@ class _Reader:
         several = any(isinstance(cells.parsed(row[best]), list) for row in self.rows)
         numeric = any(isinstance(row[best], int | float) for row in self.rows)
         return spec | {"path": self.field(best, "listed" if several else "text" if numeric else "")}
+
+    def holding_videos(self, folders: Sequence[Path]) -> list[str]:
+        """Columns whose name says nothing, and whose cells are mostly names of videos that are there."""
+        told = {name for meaning in ("question", "options", "answer") for name in self.found.several(meaning)}
+        spec, holding = VideoSpec(path="x", roots=list(ROOTS), extensions=list(EXTENSIONS)), []
+        for column in self.table.columns if "video" not in self.found.given else ():
+            names = {cells.text(row[column])[:255] for row in self.rows[:PROBED] if isinstance(row[column], str | int)}
+            if column not in told and 2 * len(video_places.find(names, folders, spec).missing) < len(names):
+                holding.append(column)
+        return holding
 
     def parts(self) -> dict[str, str]:
         """The part of the video, or the frames, that a row chooses."""
@@ -206,7 +217,7 @@ class _Reader:
             return self.scored("temporal_iou", f"{{{{ [[{_name(start)} | seconds, {_name(end)} | seconds]] }}}}")
         for name in self.found.several("interval"):
             values = [row[name] for row in self.rows if row[name] is not None]
-            if name not in self.used and values and answers.of_values(values).kind == "interval":
+            if name not in self.used and values and answers.of_values(values, intervals=True).kind == "interval":
                 self.said["answer"] = f"{self.use(name)}: {answers.SAYS['interval']}"
                 return self.scored("temporal_iou", self.field(name, "windows"))
         raise self.missing("answer")
