@@ -197,3 +197,9 @@ def test_the_simulation_tells_a_gate_that_holds_its_rate_from_a_plain_comparison
     held = {(row.what, row.scenario): row for row in simulate(tried[:1] + tried[-1:], runs=150, seed=1)}
     assert not any(row.broken for row in held.values())
     assert [0.4 < row.share < 0.6 for (what, _), row in held.items() if "plain" in what] == [True]
+
+
+@pytest.mark.parametrize("deviation", [float("inf"), float("nan")])
+def test_a_spread_without_end_is_refused(deviation: float) -> None:
+    with pytest.raises(ViubenchError, match="a standard deviation of"):
+        viubench.gate_plan(0.62, detect=0.6, score=0.63, questions=900, deviation=deviation, runs=5)

@@ -7,6 +7,7 @@ Example:
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -113,6 +114,8 @@ def gate_plan(
     if measured_runs:
         task, measured = _of_task(measured_runs, task)
         noise = Noise.of(measured)
+    elif deviation is not None and not math.isfinite(deviation):
+        raise ViubenchError(f"a standard deviation of {deviation:g}", where="--deviation", hint="for example 0.012")
     elif score is not None and questions and (deviation is None) == (runs is None):
         noise = Noise.of([Measured.counted(score, questions, runs or 1, deviation or 0.0)])
     else:
