@@ -9,6 +9,7 @@ Example:
 from __future__ import annotations
 
 import random
+import signal
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from pathlib import Path
 from tests.bench.faults import mounts
 from tests.bench.faults.command import Limits
 from tests.bench.faults.disks import Full, ReadOnly
-from tests.bench.faults.fault import Fault, text
+from tests.bench.faults.fault import ANSWERS, Fault, text
 from tests.bench.faults.files import Cache, OtherItems, OtherVideos, Records, RunFiles
 from tests.bench.faults.processes import Decoder, Engine, Short, Signals, Twice
 from tests.bench.faults.program import Program
@@ -151,6 +152,8 @@ class Judge:
     def under(self, faults: list[Fault]) -> None:
         """One start with these faults at once."""
         limits, script = Limits(), {}
+        if any(fault.follows for fault in faults) and not self.place.finished():
+            self._unfinished()
         for fault in faults:
             fault.before(self.place)
             given = {name: value for name, value in asdict(fault.limits()).items() if value}
@@ -168,6 +171,14 @@ class Judge:
             raise Bad(f"not refused ({wanted[0].kind})", program.said.read_text(errors="replace"))
         if not wanted and Exit.OK in codes and (outcome := self.place.outcome()) != "equal":
             raise Bad(f"wrong: {outcome}", program.said.read_text(errors="replace"))
+
+    def _unfinished(self) -> None:
+        """A start that is killed in the middle, so that there is something to damage."""
+        with self.place.served({}):
+            program = self._start(Limits())
+            program.until(records=ANSWERS // 2)
+            program.signal(signal.SIGKILL, all_of_it=True)
+            self._ended(program, [])
 
     def alone(self) -> None:
         """Starts without a fault, until the run has ended well."""

@@ -25,6 +25,7 @@ class Fault:
 
     kinds: ClassVar[tuple[str, ...]]  # names in the tally
     acts: ClassVar[bool] = False  # whether it does something while the program runs
+    follows: ClassVar[bool] = False  # whether it does something to what an earlier start has left
     refused = ""  # words of the message that is the right end of a run while the fault lasts; set by `before`
 
     def __init__(self, kind: str, rng: random.Random) -> None:

@@ -30,6 +30,7 @@ class Records(Fault):
     """Lines of records.jsonl that are not as they were written; its end is cut; it is gone."""
 
     kinds = ("damaged records", "cut records", "lost records")
+    follows = True
 
     def __init__(self, kind: str, rng: random.Random) -> None:
         super().__init__(kind, rng)
@@ -55,6 +56,7 @@ class Cache(Fault):
     """Bits of the frame cache flip; its files are cut, lost, or joined by others."""
 
     kinds = ("flipped bits", "damaged cache")
+    follows = True
 
     @classmethod
     def meets(cls, subject: Subject) -> bool:
@@ -85,6 +87,7 @@ class OtherItems(Fault):
     """Other items of the same names lie where those of the run lay."""
 
     kinds = ("other items",)
+    follows = True
 
     def before(self, place: Place) -> None:
         if place.began:
@@ -102,6 +105,7 @@ class OtherVideos(Fault):
     """Videos are exchanged, cut or gone."""
 
     kinds = ("other videos",)
+    follows = True
 
     def __init__(self, kind: str, rng: random.Random) -> None:
         super().__init__(kind, rng)
@@ -127,6 +131,7 @@ class RunFiles(Fault):
     """A file of the run folder is gone or damaged, beside its records."""
 
     kinds = ("lost manifest", "damaged manifest", "damaged results", "files left behind")
+    follows = True
 
     def __init__(self, kind: str, rng: random.Random) -> None:
         super().__init__(kind, rng)
