@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -19,6 +20,7 @@ own_plugins.register()
 
 # As many threads as workers, here and in the programs that tests start; a process without a pool of threads may fork.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background would have programs ignore Ctrl-C
 os.environ.pop("COLUMNS", None)  # of pytest-xdist: tables would be wrapped
 os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")  # vLLM compiles a function or two: longer than all its answers here
 

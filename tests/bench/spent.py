@@ -100,7 +100,10 @@ def job(fn: Callable[..., T], args: Sequence[Any]) -> tuple[T, Counter[str]]:
             "resize": [(decode, "resized"), (seek, "resized")],
             "decode": [(decode, "read_into")],
             "hash": [(content_hash, "content_hash"), (VideoInput, "pixel_hash")],
-            "store": [(entries.Entry, "__setitem__"), (entries.Entry, "finish"), (frame_cache.FrameCache, "load")],
+            "store": [
+                *((entries.EntryWriter, name) for name in ("__setitem__", "finish")),
+                (frame_cache.FrameCache, "load"),
+            ],
         }
     ):
         value = fn(*args)

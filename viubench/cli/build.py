@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from viubench.cli.run import takes
+from viubench.cli.run import arguments, takes
 
 
 @takes("frame_cache follow_links include_path quiet")
@@ -37,7 +37,7 @@ def build(
     import viubench
     from viubench.cli.progress import stages
 
-    options.pop("follow_links")
+    options = arguments(options)
     with stages(quiet=options.pop("quiet")) as progress:
         report = viubench.build_items(
             recipe, videos, out, seed=seed, n=n, frames=frames, max_pixels=max_pixels, workers=workers, ray=ray,

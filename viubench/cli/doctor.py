@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viubench.cli.engines import Json, print_json
+from viubench.cli.listing import Json, print_json
 from viubench.errors import Exit
 
 if TYPE_CHECKING:
@@ -25,9 +25,8 @@ def doctor(
     from viubench.system.doctor import checks
     from viubench.video.frame_cache import default_root
 
-    found = checks(frame_cache or default_root(), thorough=thorough)
+    found = list(checks(frame_cache or default_root(), thorough=thorough))
     if json:
-        found = list(found)
         print_json([asdict(check) for check in found])
     ok = all(check.ok is not False for check in found) if json else print_checks(found)
     raise typer.Exit(Exit.OK if ok else Exit.NEGATIVE)

@@ -10,11 +10,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from viubench.cli.listing import Json, print_json
 from viubench.errors import ViubenchError
 
 app = typer.Typer(no_args_is_help=True, help="List the engines, and show what --engine-arg takes.")
-
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 @app.command("list")
@@ -65,9 +64,3 @@ def _kind(kind: Any) -> str:
     if texts:
         return ", ".join(map(str, texts))
     return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
-
-
-def print_json(data: Any) -> None:
-    import json
-
-    print(json.dumps(data, indent=1, ensure_ascii=False))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from viubench.cli import files
-from viubench.cli.run import pairs, takes
+from viubench.cli.run import arguments, pairs, takes
 from viubench.errors import Exit
 
 SHOWN = 20
@@ -42,7 +42,7 @@ def import_command(
     from viubench.cli.progress import stages, warn
     from viubench.cli.tables import results_table
 
-    options["resume"] = not options.pop("fresh")
+    options = arguments(options)
     with stages(quiet=options.pop("quiet")) as progress:
         run = viubench.import_answers(
             answers, **options, model=model, format=format, columns=pairs(column, "--column"), rules=rule,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from viubench.cli.run import pairs, takes
+from viubench.cli.run import arguments, takes
 from viubench.errors import Exit
 
 
@@ -39,10 +39,7 @@ def judge(
     from viubench.cli.progress import stages, warn
     from viubench.cli.tables import judged_table
 
-    options["engine_args"] = pairs(options.pop("engine_arg"))
-    options["set"] = pairs(options["set"], "--set")
-    options["resume"] = not options.pop("fresh")
-    options |= {"checks": checks, "labels": labels, "prompt": prompt, "cache": cache}
+    options = arguments(options) | {"checks": checks, "labels": labels, "prompt": prompt, "cache": cache}
     with stages(quiet=options.pop("quiet")) as progress:
         options |= {"progress": progress, "argv": ["viubench", *sys.argv[1:]]}
         done = [viubench.judge(run, model, **options) for model in judge or (None,)]

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from viubench.cli.engines import Json, print_json
-from viubench.cli.run import pairs, takes
+from viubench.cli.listing import Json, print_json
+from viubench.cli.run import arguments, takes
 
 app = typer.Typer(no_args_is_help=True, help="List and show protocols, and what each engine is asked under them.")
 
@@ -58,7 +58,7 @@ def show(
     from viubench.tasks.registry import Catalogue
 
     catalogue = Catalogue(tuple(options["include_path"]))
-    config = EvalConfig(protocol=name, **options | {"set": pairs(options["set"], "--set")})
+    config = EvalConfig(protocol=name, **arguments(options))
     resolved = resolve(config, catalogue, name, None, catalogue.task(task) if task else None)
     protocol = resolved.protocol
     data = {"hash": protocol.hash(), **protocol.model_dump(mode="json")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -136,9 +136,6 @@ def run(
 ) -> None:
     """Answer tasks with a model, score the answers, write a run folder and print the table."""
     options: dict[str, Any] = {**locals()}
-    options["engine_args"] = pairs(options.pop("engine_arg"))
-    options["set"] = pairs(options["set"], "--set")
-    options["columns"] = pairs(options["columns"], "--columns")
     _call("dry_run" if options.pop("dry_run") else "evaluate", options)
 
 
@@ -166,7 +163,6 @@ def score(
     **options: Any,
 ) -> None:
     """Score ready answers: no engine, no video is opened when items are given."""
-    options["columns"] = pairs(options["columns"], "--columns")
     options |= {"responses": responses, "model": model, "samples": samples, "seed": seed}
     _call("score", options)
 
@@ -178,8 +174,7 @@ def _call(name: str, options: dict[str, Any]) -> None:
     from viubench.cli.progress import stages, warn
     from viubench.cli.tables import dry_run_text, results_table, shard_text
 
-    options["resume"] = not options.pop("fresh")
-    options.pop("follow_links", None)
+    options = arguments(options)
     with stages(quiet=options.pop("quiet")) as progress:
         done = getattr(viubench, name)(**options, progress=progress, argv=["viubench", *sys.argv[1:]])
     if not isinstance(done, viubench.Run):
@@ -194,6 +189,18 @@ def _call(name: str, options: dict[str, Any]) -> None:
     if invalid := done.invalid():
         warn(invalid)
     raise typer.Exit(Exit.OK if not invalid else Exit.INVALID_RUN)
+
+
+def arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a command as the arguments of its function in Python. That of links was taken when it was read, for
+    all that the command starts."""
+    given = {name: value for name, value in options.items() if name not in ("engine_arg", "fresh", "follow_links")}
+    given |= {name: pairs(given[name], f"--{name}") for name in ("set", "columns") if name in given}
+    if "engine_arg" in options:
+        given["engine_args"] = pairs(options["engine_arg"])
+    if "fresh" in options:
+        given["resume"] = not options["fresh"]
+    return given
 
 
 def pairs(arguments: Sequence[str], where: str = "--engine-arg") -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from viubench.cli.comparison import show_across
-from viubench.cli.run import pairs, takes
+from viubench.cli.run import arguments, takes
 from viubench.errors import Exit, ViubenchError
 
 if TYPE_CHECKING:
@@ -40,11 +40,7 @@ def sweep(
     from reports.html.escape import clean
     from viubench.cli.progress import stages, warn
 
-    options["engine_args"] = pairs(options.pop("engine_arg"))
-    options["set"] = pairs(options["set"], "--set")
-    options["resume"] = not options.pop("fresh")
-    options.pop("follow_links", None)
-    options |= {"over": _over(over), "out": out}
+    options = arguments(options) | {"over": _over(over), "out": out}
     quiet = options.pop("quiet")
     if options.pop("dry_run"):
         with stages(quiet=quiet) as progress:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from viubench.cli.engines import Json, print_json
+from viubench.cli.listing import Json, print_json
 from viubench.cli.run import takes
 from viubench.errors import Exit, ViubenchError
 

@@ -29,7 +29,7 @@ LINE, LINE_A_FRAME = 2048, 64
 """Bytes kept free for the line of JSON: for the file's facts, and for the number and the time of each frame."""
 
 
-class Entry:
+class EntryWriter:
     """Takes the frames of an entry in order; the first one again begins anew."""
 
     def __init__(self, file: BinaryIO, frames: int, size: tuple[int, int]) -> None:
@@ -43,7 +43,7 @@ class Entry:
             self._next, self._hash = 0, blake3()
             self.file.seek(self._line)
         if at != self._next or frame.shape != self.shape[1:]:
-            raise ValueError(f"frame {at} of shape {frame.shape} where {self._next} of {self.shape[1:]} belongs")
+            raise RuntimeError(f"frame {at} of shape {frame.shape} where {self._next} of {self.shape[1:]} belongs")
         data = np.ascontiguousarray(frame).data.cast("B")
         self._hash.update(data)
         self.file.write(data)
@@ -52,20 +52,20 @@ class Entry:
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Write the line: what a `VideoInput` says beside its pixels."""
         if self._next != self.shape[0]:
-            raise ValueError(f"{self._next} of {self.shape[0]} frames")
+            raise RuntimeError(f"{self._next} of {self.shape[0]} frames")
         head = json.dumps({**facts, "shape": self.shape, "checksum": self._hash.hexdigest(length=16)}).encode()
         room = self._line - len(content_hash.sealed(b"")) - 1
         if len(head) > room:
-            raise ValueError(f"a line of {len(head)} bytes")
+            raise RuntimeError(f"a line of {len(head)} bytes")
         self.file.seek(0)
         self.file.write(content_hash.sealed(head.ljust(room)) + b"\n")
 
 
 @contextlib.contextmanager
-def written(path: Path, frames: int, size: tuple[int, int]) -> Iterator[Entry]:
+def written(path: Path, frames: int, size: tuple[int, int]) -> Iterator[EntryWriter]:
     """An entry of so many frames of (height, width), there at `path` when the block ends well; raises OSError."""
     with atomic.replacing(path) as aside, aside.open("wb") as file:
-        yield Entry(file, frames, size)
+        yield EntryWriter(file, frames, size)
 
 
 def load(path: Path) -> VideoInput | None:

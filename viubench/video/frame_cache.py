@@ -302,7 +302,7 @@ class FrameCache:
             entry.finish({name: getattr(video, name) for name in FACTS})
 
     @contextlib.contextmanager
-    def _writing(self, key: str, frames: int, size: tuple[int, ...], content: str) -> Iterator[entries.Entry]:
+    def _writing(self, key: str, frames: int, size: tuple[int, ...], content: str) -> Iterator[entries.EntryWriter]:
         """A new entry; its frames may be those of others of the file `content`, "" for one that is no video."""
         try:
             with entries.written(self._path(key), frames, (size[0], size[1])) as entry:
