@@ -22,10 +22,11 @@ from trainer.dataset import Questions
 from trainer.model.packing import Packed
 from trainer.model.policy import Policy, Rollouts
 from trainer.processes import Processes
-from trainer.rewards import AnswerGroup, Reward, Rewarder
+from trainer.rewards import AnswerGroup, Rewarder
 from trainer.rollouts.vllm import VllmRollouts
 from viubench.pretext.rng import seed_of
 from viubench.schema import Sample, canonical_json
+from viubench.scoring.reward import Reward
 from viubench.video.frames import VideoInput
 
 ANSWERS = "answers"  # folder of the logged answers
