@@ -20,7 +20,7 @@ from viubench.schema.reward_groups import CellGroups, GroupSet, LevelGroups, Mea
 from viubench.scoring.aggregate import rounded
 from viubench.scoring.reward import FULL
 from viubench.stats import estimates
-from viubench.storage.run_dir import read_manifest
+from viubench.storage.run_dir import read_manifest, read_results
 from viubench.version import __version__
 
 Kind = Literal["smooth", "strict"]
@@ -28,8 +28,9 @@ Kind = Literal["smooth", "strict"]
 
 def summary(run: Path, items: Dataset) -> RewardGroups:
     """What the groups of a run on these items can teach. Raises ViubenchError as `viubench.reward_groups.groups.read`,
-    and where the tasks were not sampled alike."""
+    and for an unfinished run."""
     manifest = read_manifest(run)
+    read_results(run)  # refuses an unfinished run
     samples, temperature = sampled(manifest, str(run))
     groups, left_out = read(run, items)
     by_task: dict[str, list[RewardGroup]] = {}
