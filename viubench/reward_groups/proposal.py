@@ -44,9 +44,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Proposal:
-    """The proposed `recipe`, its parts, and the cells of which no items can be made, since all answers were alike."""
+    """The proposed `recipe`, what it follows from, its parts, and the cells of which no items can be made, since all
+    their answers would be alike."""
 
     recipe: Recipe
+    found: RewardGroups
     parts: tuple[Part, ...]
     left_out: tuple[str, ...]
 
@@ -59,9 +61,9 @@ class Proposal:
             sum(part.n * part.variance for part in self.parts) / after,
         )
 
-    def about(self, found: RewardGroups) -> dict[str, Any]:
+    def about(self) -> dict[str, Any]:
         """What the build's manifest says of it."""
-        before, after = self.expected
+        found, (before, after) = self.found, self.expected
         run = {"model": found.model, "started": found.started, "samples": found.samples}
         return {
             "difficulty": {
@@ -119,7 +121,7 @@ def propose(recipe: Recipe, tasks: Mapping[str, Task], found: RewardGroups) -> P
     ]
     said = f"Recipe {recipe.recipe}, its difficulty where the rewards of {found.model} vary."
     made = recipe.model_copy(update={"recipe": f"{recipe.recipe}-auto", "description": said, "items": items})
-    return Proposal(made, tuple(parts), tuple(left_out))
+    return Proposal(made, found, tuple(parts), tuple(left_out))
 
 
 def _of(keys: Sequence[Key], *values: Mapping[Key, float]) -> list[dict[Key, float]]:
