@@ -16,14 +16,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reports.data.training_log import LOG
+from reports.data.training_log import LOG, WARM_START
 from viubench.errors import ViubenchError
 from viubench.watch import history
 
 MANIFEST = "manifest.json"
 
-PASSED_OVER = frozenset({"items", "strips", "pictures", "judges", "answers", "node_modules", "__pycache__"})
-"""Folders in which no run lies."""
+PASSED_OVER = frozenset({"items", "strips", "pictures", "judges", "answers", WARM_START, "node_modules", "__pycache__"})
+"""Folders in which no run lies, and the first stage of a training, which is a part of it."""
 
 DEEPEST = 6
 MOST_FOLDERS = 20_000

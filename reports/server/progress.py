@@ -86,7 +86,10 @@ class Progress:
         rate = "" if pace <= 0 else f"{pace:.1f}/s" if pace >= 1 else f"{1 / pace:.1f} s each"
         left = _duration((run.total - done) / pace) if pace > 0 and done < run.total else ""
         score = percent(float(np.mean(index.column("score")))) if done else "–"
-        faults = [[f"{shorten(clean(fault), 60)} ({status.replace('_', ' ')})", n] for (status, fault), n in index.faults.most_common(FAULTS)]
+        faults = [
+            [f"{shorten(clean(fault), 60)} ({status.replace('_', ' ')})", count]
+            for (status, fault), count in index.faults.most_common(FAULTS)
+        ]
         return _row(run, "running" if quiet < QUIET else "not finished", index.statuses) | {
             "score": f"{score} so far" if done else "–",
             "rate": rate,
@@ -102,10 +105,19 @@ def _row(run: OpenRun, state: str, statuses: Counter[str]) -> dict[str, Any]:
     done = statuses.total()
     failed = done - sum(statuses[status] for status in ANSWERED)
     return {
-        "key": run.key, "state": state, "done": done, "total": max(run.total, done),
+        "key": run.key,
+        "state": state,
+        "done": done,
+        "total": max(run.total, done),
         "statuses": {status: statuses[status] for status in STATUSES if statuses[status]},
-        "failed": percent(failed / done) if done else "–", "rate": "", "left": "", "quiet": "", "faults": [], "damaged": 0, "reading": False,
-    }  # fmt: skip
+        "failed": percent(failed / done) if done else "–",
+        "rate": "",
+        "left": "",
+        "quiet": "",
+        "faults": [],
+        "damaged": 0,
+        "reading": False,
+    }
 
 
 def _duration(seconds: float) -> str:

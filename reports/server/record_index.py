@@ -113,7 +113,7 @@ class RecordIndex:
 
     def _reset(self) -> None:
         self.read = self.size = 0
-        self.columns = {name: array(kind) for name, kind in _COLUMNS.items()}
+        self.columns: dict[str, array[Any]] = {name: array(kind) for name, kind in _COLUMNS.items()}
         self.statuses: Counter[str] = Counter()
         self.faults: Counter[tuple[str, str]] = Counter()
         self.rules: dict[str | None, int] = {}

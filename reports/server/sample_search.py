@@ -15,6 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -27,6 +28,7 @@ from reports.sections.strips import Strips
 from reports.server.record_index import RecordIndex, Samples
 from viubench.comparison.report import TURN
 from viubench.schema import STATUSES, Record
+from viubench.video.filmstrip import strip_path
 
 PAGE = 50
 """Samples of a page."""
@@ -106,7 +108,7 @@ class SampleSearch:
     def __init__(self, runs: Sequence[RunData], names: Sequence[str], frames: Sequence[str]) -> None:
         self.runs, self.names, self._frames = list(runs), list(names), list(frames)
         self.samples = Samples()
-        self.indexes = [RecordIndex(run.path, self.samples, lambda task, run=run: metric_of(run, task)) for run in runs]
+        self.indexes = [RecordIndex(run.path, self.samples, partial(metric_of, run)) for run in runs]
         self._texts: OrderedDict[str, _TextFinds] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -118,7 +120,7 @@ class SampleSearch:
     def _read_on(self, until: float) -> bool:
         more = True
         while more and time.monotonic() < until:
-            more = any([index.advance() for index in self.indexes])
+            more = sum(index.advance() for index in self.indexes) > 0  # a piece of each
         return more
 
     def page(self, wanted: Wanted) -> dict[str, Any]:
@@ -160,7 +162,7 @@ class SampleSearch:
             kept[:] = False
         if wanted.status:
             status = index.column("status")
-            named = STATUSES.index(wanted.status) if wanted.status in STATUSES else -1  # type: ignore[arg-type]
+            named = STATUSES.index(wanted.status) if wanted.status in STATUSES else -1
             kept &= status != STATUSES.index("ok") if wanted.status == "failed" else status == named
         if wanted.grade:
             score = index.column("score")
@@ -179,7 +181,7 @@ class SampleSearch:
         tasks = np.array(self.samples.task, np.int32)
         if not task:
             return np.ones(len(tasks), bool)
-        return tasks == (self.samples.tasks.index(task) if task in self.samples.tasks else -1)
+        return np.equal(tasks, self.samples.tasks.index(task) if task in self.samples.tasks else -1)
 
     def _differing(self, wanted: Wanted, best: Sequence[int]) -> NDArray[np.bool_]:
         """The samples whose first answers score differently: of any two models, or of two runs that are named, the two
@@ -247,11 +249,14 @@ class SampleSearch:
         self, wanted: Wanted, places: NDArray[np.int64], groups: Sequence[list[_Answer]], best: Sequence[int]
     ) -> dict[str, Any]:
         order = [*best, *(k for k in range(len(self.runs)) if k not in best)]
-        shown, hits, strips = [], [], []
+        shown: list[dict[str, Any]] = []
+        hits: list[list[int]] = []
+        strips: list[str] = []
         for group in groups:
             group.sort(key=lambda answer: order.index(answer.run))
             card = cards.card([(answer.run, answer.record) for answer in group], self.runs, Strips())
-            saw = next((answer for answer in group if answer.record.frames), None)
+            seen = [answer for answer in group if answer.record.frames]
+            saw = next((answer for answer in seen if self._kept(answer)), next(iter(seen), None))
             shown.append(card | {"strip": len(strips) if saw else None})
             strips += [f"{self._frames[saw.run]}{saw.offset}"] if saw else []
             hits.append([at for at, answer in enumerate(group) if answer.asked])
@@ -272,3 +277,7 @@ class SampleSearch:
             "pages": max(-(-len(places) // PAGE), 1),
             "start": start,
         }
+
+    def _kept(self, answer: _Answer) -> bool:
+        """Whether the run kept the frames of a sample."""
+        return strip_path(self.runs[answer.run].path, answer.record.id).is_file()
