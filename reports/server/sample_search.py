@@ -33,8 +33,12 @@ from viubench.video.filmstrip import strip_path
 PAGE = 50
 """Samples of a page."""
 
-FIRST_LOOK = 0.35
-"""Seconds that a request may read on in records that were not read yet."""
+FIRST_LOOK, LINK_LOOK = 0.15, 2.0
+"""Seconds that a request may read on in records that were not read yet; where it names a sample, which may be among the
+last ones. The rest is read meanwhile."""
+
+PIECE_LOOK = 0.05
+"""Seconds that are read at once while nobody waits."""
 
 TEXT_LOOK = 0.7
 """Seconds that a request may look for text; the next one goes on from there."""
@@ -111,11 +115,17 @@ class SampleSearch:
         self.indexes = [RecordIndex(run.path, self.samples, partial(metric_of, run)) for run in runs]
         self._texts: OrderedDict[str, _TextFinds] = OrderedDict()
         self._lock = threading.Lock()
+        self._reader: threading.Thread | None = None
 
     def read_on(self, seconds: float) -> bool:
         """Read records that were not read yet, a piece of each run in turn; whether there are more."""
         with self._lock:
             return self._read_on(time.monotonic() + seconds)
+
+    def _read_all(self) -> None:
+        """Read what there is, and let questions in between."""
+        while self.read_on(PIECE_LOOK):
+            time.sleep(PIECE_LOOK / 4)
 
     def _read_on(self, until: float) -> bool:
         more = True
@@ -129,7 +139,10 @@ class SampleSearch:
         share of the records that was read, and `looking`, whether there is more to look through."""
         with self._lock:
             now = time.monotonic()
-            more = self._read_on(now + FIRST_LOOK)
+            more = self._read_on(now + (LINK_LOOK if wanted.sample else FIRST_LOOK))
+            if more and (self._reader is None or not self._reader.is_alive()):
+                self._reader = threading.Thread(target=self._read_all, daemon=True)
+                self._reader.start()
             looked = not wanted.text or self._finds(wanted.text).look(self.indexes, time.monotonic() + TEXT_LOOK)
             rows = [self._rows(k, wanted) for k in range(len(self.indexes))]
             hit = np.zeros(len(self.samples), bool)
