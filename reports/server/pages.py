@@ -25,6 +25,7 @@ from viubench.comparison.pair import Side, compare_runs
 from viubench.comparison.report import LEVEL
 from viubench.comparison.report import flips as all_flips
 from viubench.comparison.report import report as full_report
+from viubench.errors import ViubenchError
 from viubench.schema import STATUSES
 from viubench.watch import history
 
@@ -107,12 +108,14 @@ def run(opened: OpenRun, row: Row) -> str:
 
 
 def compare(a: OpenRun, b: OpenRun) -> str:
-    """The comparison of two runs, as `viubench compare --html` writes it; raises ViubenchError where they are not
-    comparable."""
-    sides = Side.read(a.place.path), Side.read(b.place.path)
-    found = compare_runs(*sides, level=LEVEL, common=True)
-    turned = all_flips(found.tasks.values())
+    """The comparison of two runs, as `viubench compare --html` writes it, or why they cannot be compared."""
     links = [("/", "Runs"), (f"/samples?run={a.key}&run={b.key}#differ=best", "All samples")]
+    try:
+        sides = Side.read(a.place.path), Side.read(b.place.path)
+        found = compare_runs(*sides, level=LEVEL, common=True)
+    except ViubenchError as error:
+        return message(f"The two runs cannot be compared: {error.message}.", links[1:])
+    turned = all_flips(found.tasks.values())
     return comparison_page.render(
         sides, found, full_report(*sides, found, turned), turned, per_task=MOST_FLIPS, pages=links
     )
@@ -174,9 +177,9 @@ def _logged(training: Place | None, step: int) -> list[tuple[str, str]]:
     return [(f"/training/{training.key}?step={step}#answers", "answers")]
 
 
-def message(text: str) -> str:
-    """A page that says one thing."""
-    return _render("message.html.j2", [], {}, {"text": text}, "message")
+def message(text: str, links: Sequence[tuple[str, str]] = ()) -> str:
+    """A page that says one thing, and what leads on from it."""
+    return _render("message.html.j2", [], {}, {"text": text, "links": links}, "message")
 
 
 def _render(template: str, scripts: Sequence[str], data: Any, context: Mapping[str, Any], here: str) -> str:
