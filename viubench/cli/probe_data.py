@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +38,7 @@ def probe_data(
     files.check({"--json": json})
     options = arguments(options) | {"items": items, "out": out, "samples": samples, "temperature": temperature}
     with stages(quiet=options.pop("quiet")) as progress:
-        probe = viubench.probe_data(**options, progress=progress)
+        probe = viubench.probe_data(**options, progress=progress, argv=["viubench", *sys.argv[1:]])
     print(reward_groups.text(probe.groups))
     if json is not None:
         files.write(json, probe.groups.model_dump_json(by_alias=True, indent=1) + "\n", "--json", parents=True)
