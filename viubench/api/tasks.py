@@ -130,7 +130,8 @@ def build_items(
     with nullcontext() if ray is None else cluster(ray, cores=workers):
         return build.build(
             chosen, catalogue.tasks_of(chosen), Path(videos), Path(out), seed=seed, n=n, frames=frames,
-            max_pixels=max_pixels, about=None if proposal is None else proposal.about(), workers=workers, materialize=materialize,
+            max_pixels=max_pixels, about=None if proposal is None else proposal.about(), workers=workers,
+            materialize=materialize,
             pool_of=None if ray is None else RayPool,
             cache=FrameCache(Path(frame_cache) if frame_cache is not None else default_root()),
             scanned=lambda done, total: report(Progress("reading videos", done, total)),
