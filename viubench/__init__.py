@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from viubench.api.compare import compare, compare_across, gate
     from viubench.api.evaluate import dry_run, evaluate, evaluate_async, score
     from viubench.api.floors import gate_floors, gate_plan
+    from viubench.api.frontier import find_frontier, load_frontiers
     from viubench.api.imports import explain_difference, import_answers
     from viubench.api.judge import judge
     from viubench.api.merge import merge
@@ -42,6 +43,7 @@ _HOMES = {
     "viubench.api.compare": ("compare", "compare_across", "gate"),
     "viubench.api.evaluate": ("dry_run", "evaluate", "evaluate_async", "score"),
     "viubench.api.floors": ("gate_floors", "gate_plan"),
+    "viubench.api.frontier": ("find_frontier", "load_frontiers"),
     "viubench.api.imports": ("explain_difference", "import_answers"),
     "viubench.api.judge": ("judge",),
     "viubench.api.merge": ("merge",),
@@ -92,6 +94,7 @@ __all__ = [
     "evaluate_async",
     "evaluator",
     "explain_difference",
+    "find_frontier",
     "gate",
     "gate_floors",
     "gate_plan",
@@ -101,6 +104,7 @@ __all__ = [
     "judge",
     "list_suites",
     "list_tasks",
+    "load_frontiers",
     "load_run",
     "load_runs",
     "merge",

@@ -25,6 +25,7 @@ DOCUMENTS = (
     "docs/exports.md",
     "docs/families.md",
     "docs/add-a-benchmark.md",
+    "docs/frontier.md",
     "docs/gate.md",
     "docs/guarantees.md",
     "docs/import.md",

@@ -19,6 +19,7 @@ from viubench.cli import (
     doctor,
     engines,
     export,
+    frontier,
     gate,
     imports,
     judge,
@@ -43,8 +44,8 @@ app = typer.Typer(
     help="Evaluate video-understanding models: trusted numbers, fast, with the reasons behind them.",
     rich_markup_mode=None,
 )
-for command in (run.run, run.score, sweep.sweep, merge.merge, judge.judge, build.build, build.clips, build.tiny,
-                comparison.report, comparison.compare, rerun.rerun, train.train, watch.watch,
+for command in (run.run, run.score, sweep.sweep, frontier.frontier, merge.merge, judge.judge, build.build, build.clips,
+                build.tiny, comparison.report, comparison.compare, rerun.rerun, train.train, watch.watch,
                 doctor.doctor):  # fmt: skip
     app.command(epilog=shown(command.__name__))(command)
 app.command("import", epilog=shown("import"))(imports.import_command)

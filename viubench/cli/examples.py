@@ -10,6 +10,7 @@ EXAMPLES = {
     "run": "viubench run --model Qwen/Qwen3-VL-8B-Instruct --tasks viubench --videos my_clips --out runs/qwen3-vl-8b",
     "score": "viubench score --tasks items --responses answers.jsonl --out runs/mine",
     "sweep": "viubench sweep --over frames=8,16,32 --engine oracle --tasks items --out sweeps/frames",
+    "frontier": "viubench frontier --model Qwen/Qwen3-VL-8B-Instruct --videos my_clips --out frontiers/qwen3-vl-8b",
     "merge": "viubench merge runs/shard-1 runs/shard-2 --out runs/whole",
     "judge": "viubench judge runs/mine --judge Qwen/Qwen3-8B",
     "build": "viubench build --recipe viubench --videos my_clips --out items",

@@ -82,6 +82,7 @@ def build(
     pool_of: Callable[[float], Pool] | None = None,
     cache: FrameCache,
     materialize: bool = False,
+    partial_ok: bool = False,
     scanned: Progress | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
@@ -93,6 +94,7 @@ def build(
         n: items of each task, instead of the recipe's numbers.
         frames, max_pixels: of the recipe's sampling and of its `check`, instead of its own.
         pool_of: creates the pool whose jobs may take so many seconds; `workers` processes of this machine where None.
+        partial_ok: leave out tasks of which no item could be drawn, instead of refusing; `built` has 0 of them.
         materialize: also write the shown frames, at the recipe's `check` size, to `out/frames/<item id>/`.
         scanned, progress: called with videos read, then items drawn, and how many there are of each.
 
@@ -109,10 +111,12 @@ def build(
         files, usable = _scan_all(found.videos, source, pool, scanned)
     with pool_of(DRAW_SECONDS) as pool:
         drawing = draw_all(tasks, requested, usable, source, seed, pool, progress)
-        _check_items(requested, drawing, tasks, recipe.sampling)
+        drawn = [task for task in requested if drawing.count(task)]
+        _check_items(drawn if partial_ok and drawn else requested, drawing, tasks, recipe.sampling)
         out.mkdir(parents=True, exist_ok=True)
         if materialize:
             _materialize(drawing, source, out / "frames", pool)
+    recipe = recipe.model_copy(update={"items": [entry for entry in recipe.items if entry.task in drawn]})
     (out / "build.json").unlink(missing_ok=True)
     report = BuildReport(
         out=out,
@@ -195,7 +199,7 @@ def _scan_all(
     return files, list(usable.values())
 
 
-def _check_items(requested: Mapping[str, int], drawing: Drawing, tasks: Mapping[str, Task], shown: Sampling) -> None:
+def _check_items(requested: Iterable[str], drawing: Drawing, tasks: Mapping[str, Task], shown: Sampling) -> None:
     """Every task has an item, and no two items have one id."""
     for task in requested:
         if not drawing.count(task):
