@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from evaluators import Answer, Evaluator
     from evaluators import get as evaluator
     from viubench.api.compare import compare, compare_across, gate
+    from viubench.api.equate import equate
     from viubench.api.evaluate import dry_run, evaluate, evaluate_async, score
     from viubench.api.floors import gate_floors, gate_plan
     from viubench.api.frontier import find_frontier, load_frontiers
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "evaluators": ("Answer", "Evaluator"),
     "viubench.api.compare": ("compare", "compare_across", "gate"),
+    "viubench.api.equate": ("equate",),
     "viubench.api.evaluate": ("dry_run", "evaluate", "evaluate_async", "score"),
     "viubench.api.floors": ("gate_floors", "gate_plan"),
     "viubench.api.frontier": ("find_frontier", "load_frontiers"),
@@ -90,6 +92,7 @@ __all__ = [
     "compare_runs",
     "dry_run",
     "dry_sweep",
+    "equate",
     "evaluate",
     "evaluate_async",
     "evaluator",

@@ -15,6 +15,7 @@ from tests.bench.commands.engines import families, feed, order, peers, pipeline
 from tests.bench.commands.faults import faults
 from tests.bench.commands.statistics import floors, stats
 from tests.bench.commands.thresholds import thresholds
+from tests.bench.commands.training import curriculum
 from viubench.cli import main
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ for command in (
     document,
     faults,
     families,
+    curriculum,
     parity.parity,
     reading.reading,
     reading.generated,

@@ -51,7 +51,7 @@ def find_frontier(
         ViubenchError: an unknown axis, levels that cannot be made, or as `evaluate` does.
     """
     given = {} if axes is None else {"axes": axes}
-    chosen = FrontierOptions(**given, levels=levels, recipe=recipe, questions=questions, width=width, batch=batch)  # type: ignore[arg-type]
+    chosen = FrontierOptions(**given, levels=levels, recipe=recipe, questions=questions, width=width, batch=batch)
     config = EvalConfig(model, videos=videos, out=out, **options)
     with FrontierRun.start(config, chosen) as run:
         in_event_loop(run.answer())

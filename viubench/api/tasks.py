@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -87,6 +88,7 @@ def build_items(
     out: PathLike,
     *,
     seed: int = 0,
+    live: bool = False,
     n: int | None = None,
     frames: int | None = None,
     max_pixels: int | None = None,
@@ -103,6 +105,7 @@ def build_items(
         recipe: a recipe by name (viubench, viubench-mini, videossr-30k), YAML file or object.
         videos: folder of videos; it is only read.
         seed: equal seeds give equal items.
+        live: items that nobody can have seen: the seed is drawn from the system's entropy, and kept in `build.json`.
         n: items of each task, instead of the recipe's numbers.
         frames: frames of a video that items are made of, instead of the recipe's; a run may show fewer of them.
         max_pixels: pixels of a frame at which items are proved answerable and written as pictures, at most.
@@ -113,6 +116,8 @@ def build_items(
     Raises:
         ViubenchError: no usable video, an unknown recipe, or a task without a single item.
     """
+    if live:
+        seed = _fresh_seed(Path(out), seed)
     catalogue = _catalogue(include_path)
     chosen = recipe if isinstance(recipe, Recipe) else catalogue.recipe(os.fspath(recipe))
     report = progress or (lambda _: None)
@@ -134,6 +139,17 @@ def build_items(
             scanned=lambda done, total: report(Progress("reading videos", done, total)),
             progress=lambda done, total: report(Progress("building items", done, total)),
         )
+
+
+def _fresh_seed(out: Path, seed: int) -> int:
+    """63 bits of entropy; ViubenchError where a seed was chosen, or where a set would be lost that nobody could draw
+    again but by its seed."""
+    if seed:
+        raise ViubenchError("a live set draws its seed itself", where="--seed", hint="leave --seed or --live out")
+    if (out / "build.json").exists():
+        hint = "name another folder; the seed in build.json makes this set again: --seed"
+        raise ViubenchError(f"{out} holds a set already", where="--out", hint=hint)
+    return secrets.randbits(63)
 
 
 def _catalogue(include_path: PathLike | Iterable[PathLike]) -> Catalogue:

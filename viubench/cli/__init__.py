@@ -18,6 +18,7 @@ from viubench.cli import (
     data,
     doctor,
     engines,
+    equate,
     export,
     frontier,
     gate,
@@ -45,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (run.run, run.score, sweep.sweep, frontier.frontier, merge.merge, judge.judge, build.build, build.clips,
-                build.tiny, comparison.report, comparison.compare, rerun.rerun, train.train, watch.watch,
+                build.tiny, equate.equate, comparison.report, comparison.compare, rerun.rerun, train.train, watch.watch,
                 doctor.doctor):  # fmt: skip
     app.command(epilog=shown(command.__name__))(command)
 app.command("import", epilog=shown("import"))(imports.import_command)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from viubench.cli.listing import Json, print_json
 from viubench.cli.run import arguments, takes
 
 
@@ -17,6 +18,9 @@ def build(
     videos: Annotated[Path, typer.Option(help="Folder of videos, or one video; only read.")],
     out: Annotated[Path, typer.Option(help="Where items.jsonl and build.json go.")],
     seed: Annotated[int, typer.Option(help="Equal seeds give equal items.")] = 0,
+    live: Annotated[
+        bool, typer.Option("--live", help="Items that nobody can have seen: the seed is drawn, and kept in build.json.")
+    ] = False,
     n: Annotated[int | None, typer.Option(min=1, help="Items of each task, instead of the recipe's.")] = None,
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames of a video that items are made of, instead of the recipe's.")
@@ -40,8 +44,8 @@ def build(
     options = arguments(options)
     with stages(quiet=options.pop("quiet")) as progress:
         report = viubench.build_items(
-            recipe, videos, out, seed=seed, n=n, frames=frames, max_pixels=max_pixels, workers=workers, ray=ray,
-            materialize=materialize, progress=progress, **options,
+            recipe, videos, out, seed=seed, live=live, n=n, frames=frames, max_pixels=max_pixels, workers=workers,
+            ray=ray, materialize=materialize, progress=progress, **options,
         )  # fmt: skip
     print(report.text())
 
@@ -79,11 +83,15 @@ def tiny(
     seed: Annotated[int, typer.Option(help="Equal seeds give equal weights.")] = 0,
     learner: Annotated[bool, typer.Option("--learner", help="One to be trained on the tasks of recipe tiny.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Name the families, and those that cannot be made.")] = False,
+    json: Json = False,
 ) -> None:
     """Write a tiny checkpoint with random weights, for trying a pipeline or a family of models without a download."""
     from viubench.engines import tiny_checkpoints
     from viubench.errors import ViubenchError
 
+    if listed and json:
+        print_json({"families": tiny_checkpoints.names(), "cannot be made": tiny_checkpoints.absent()})
+        return
     if listed:
         for name, published in tiny_checkpoints.names().items():
             print(f"{name:18} {published}")

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from viubench.errors import ViubenchError, did_you_mean
 from viubench.pretext.generate import least_frames
 from viubench.pretext.perturb import STRENGTHS
-from viubench.schema import PretextSpec, Recipe, Task
+from viubench.schema import Perturbation, PretextSpec, Recipe, Task
 from viubench.tasks.registry import Catalogue
 
 Kind = Literal["jigsaw", "count", "ground"]
@@ -54,7 +54,7 @@ class Axis:
         return f"{self.name.replace(':', '.')}={value:g}"
 
 
-VALUES: dict[str, tuple[float, ...]] = {
+VALUES: dict[Perturbation, tuple[float, ...]] = {
     "zoom_out": (2.5, 2.0, 1.7, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08, 1.05, 1.03),
     "zoom_in": (2.5, 2.0, 1.7, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08, 1.05, 1.03),
     "noise": (140, 100, 70, 50, 35, 25, 18, 12, 8, 5),
@@ -110,10 +110,11 @@ def _axis(name: str) -> Axis:
         raise ViubenchError(f"{bare} has no perturbation to choose", where="--axes", hint=f"leave :{perturb} out")
     if axis.param != "strength":
         return replace(axis, name=name, perturb=perturb)
-    if perturb not in VALUES:
+    turned = next((one for one in VALUES if one == perturb), None)
+    if turned is None:
         hint = f"known: {', '.join(VALUES)}"
         raise ViubenchError(f"{perturb!r:.80} has no strength to turn", where="--axes", hint=hint)
-    return replace(axis, name=name, perturb=perturb, unit=f"{perturb} {STRENGTHS[perturb]}", values=VALUES[perturb])
+    return replace(axis, name=name, perturb=turned, unit=f"{turned} {STRENGTHS[turned]}", values=VALUES[turned])
 
 
 def base_task(axis: Axis, recipe: Recipe, catalogue: Catalogue) -> Task:

@@ -115,7 +115,7 @@ def _result(axis: _Axis) -> AxisResult:
     found, levels = axis.posterior.estimate(), axis.plan.levels
     ends = (found.low, found.value, found.high)
     low, value, high = (value_at(axis.plan, place) for place in ends)
-    places = np.linspace(0, len(levels) - 1, BETWEEN * (len(levels) - 1) + 1)
+    places = [k / BETWEEN for k in range(BETWEEN * (len(levels) - 1) + 1)]
     return AxisResult(
         unit=axis.plan.unit,
         value=value,
@@ -137,8 +137,8 @@ def _result(axis: _Axis) -> AxisResult:
             for level, scores, failed in zip(levels, axis.scores, axis.failed, strict=True)
         ],
         curve=[
-            (round(float(place), 6), *(round(float(share), 6) for share in row))
-            for place, row in zip(places, axis.posterior.curve(places), strict=True)
+            (round(place, 6), round(float(middle), 6), round(float(least), 6), round(float(most), 6))
+            for place, (middle, least, most) in zip(places, axis.posterior.curve(places), strict=True)
         ],
     )
 

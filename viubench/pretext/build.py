@@ -111,12 +111,11 @@ def build(
         files, usable = _scan_all(found.videos, source, pool, scanned)
     with pool_of(DRAW_SECONDS) as pool:
         drawing = draw_all(tasks, requested, usable, source, seed, pool, progress)
-        drawn = [task for task in requested if drawing.count(task)]
-        _check_items(drawn if partial_ok and drawn else requested, drawing, tasks, recipe.sampling)
+        recipe = _drawn(recipe, drawing) if partial_ok else recipe
+        _check_items((entry.task for entry in recipe.items), drawing, tasks, recipe.sampling)
         out.mkdir(parents=True, exist_ok=True)
         if materialize:
             _materialize(drawing, source, out / "frames", pool)
-    recipe = recipe.model_copy(update={"items": [entry for entry in recipe.items if entry.task in drawn]})
     (out / "build.json").unlink(missing_ok=True)
     report = BuildReport(
         out=out,
@@ -197,6 +196,12 @@ def _scan_all(
         reason = f"{files[0].path}: {files[0].fault}, {files[0].detail}"
         raise ViubenchError(f"none of the {len(files)} videos can be used: {reason}", where=str(frames.root))
     return files, list(usable.values())
+
+
+def _drawn(recipe: Recipe, drawing: Drawing) -> Recipe:
+    """The recipe without the tasks that have no item; whole where none has."""
+    entries = [entry for entry in recipe.items if drawing.count(entry.task)]
+    return recipe.model_copy(update={"items": entries or recipe.items})
 
 
 def _check_items(requested: Iterable[str], drawing: Drawing, tasks: Mapping[str, Task], shown: Sampling) -> None:

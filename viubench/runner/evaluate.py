@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 from viubench.engines import make
 from viubench.engines.base import Described, Engine, FrameFormat
@@ -79,7 +80,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         self._log_file = ExitStack()
 
     @classmethod
-    def open(cls, config: EvalConfig) -> ActiveRun:
+    def open(cls, config: EvalConfig) -> Self:
         """Open the engine's checkpoint or reach its server, claim the run folder, and plan; nothing is answered yet.
         Raises ViubenchError for options that cannot be honoured, missing data, a folder of another run."""
         if config.debug:

@@ -83,7 +83,7 @@ class Posterior:
         if len(self.guess) < 2 or not ((self.guess >= 0) & (self.guess < 1)).all():
             raise ValueError(f"at least two levels, each with a guess in [0, 1), not {list(guess)}")
         last = len(self.guess) - 1
-        self.levels = np.arange(last + 1.0)
+        self.levels = np.arange(last + 1, dtype=np.float64)
         self.thresholds = np.arange(-last / 2, 1.5 * last + STEP / 2, STEP)
         self._widths = np.geomspace(0.25, 3.0 * last, WIDTHS)
         self._log = np.broadcast_to(np.log(LAPSE_PRIOR), (len(self.thresholds), WIDTHS, len(LAPSES))).copy()

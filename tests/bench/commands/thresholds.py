@@ -46,9 +46,7 @@ def thresholds(
         for row in rows
     ]  # fmt: skip
     heads = ["axis", "model", "interval holds", "rms error", "questions", "grid", "share", "grid, fitted", "share"]
-    print(
-        f"Thresholds to {width:g} levels; a grid asks every level equally often, for 9 in 10 models enough (seed {seed})"
-    )
+    print(f"Thresholds to {width:g} levels; a grid asks all levels alike, enough for 9 in 10 models (seed {seed})")
     print(tabulate(lines, heads, disable_numparse=True, colalign=["left", "left", *["right"] * 7]))
     held = sum(row.held >= HELD * runs for row in rows)
     few = sum(row.questions <= SHARE * row.grid_crossing for row in rows)
