@@ -40,7 +40,7 @@ def text(report: EquatingReport) -> str:
     from reports.tables.terminal import table
 
     checks = [(c.task, c.what, f"{c.a:g}", f"{c.b:g}", f"{c.distance:.3f}", p_value(c.holm)) for c in report.checks]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (r.task, r.row, percent(r.a), percent(r.b), points(r.b - r.a), points_interval(r.ci)) for r in report.baselines
     ]
     rows += [
