@@ -25,6 +25,7 @@ from viubench.cli import (
     imports,
     judge,
     merge,
+    probe_data,
     protocols,
     rerun,
     run,
@@ -50,6 +51,7 @@ for command in (run.run, run.score, sweep.sweep, frontier.frontier, merge.merge,
                 build.tiny, equate.equate, comparison.report, view.view, comparison.compare, rerun.rerun, train.train,
                 watch.watch, doctor.doctor):  # fmt: skip
     app.command(epilog=shown(command.__name__))(command)
+app.command(epilog=shown("probe-data"))(probe_data.probe_data)
 app.command("import", epilog=shown("import"))(imports.import_command)
 app.command(epilog=shown("explain-difference"))(imports.explain_difference)
 for name, group in {

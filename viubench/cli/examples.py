@@ -15,6 +15,7 @@ EXAMPLES = {
     "judge": "viubench judge runs/mine --judge Qwen/Qwen3-8B",
     "build": "viubench build --recipe viubench --videos my_clips --out items",
     "equate": "viubench equate items/november items/december --run runs/m-november --run runs/m-december",
+    "probe-data": "viubench probe-data --model runs/train/checkpoint-000468 --items items/train --out runs/probe",
     "clips": "viubench clips --out my_clips --n 8 --seconds 8",
     "tiny": "viubench tiny --out models/tiny",
     "report": "viubench report runs/* --out leaderboard.html",

@@ -19,6 +19,9 @@ from viubench.schema import FAILED, Sample, ScoredRecord
 from viubench.schema.frontier import AxisResult, FrontierAxis, FrontierPlan, LevelResult
 from viubench.stats.thresholds import Posterior, Threshold
 
+SURE = 0.95
+"""A threshold outside the levels with a smaller probability is told with it."""
+
 BETWEEN = 5
 """Places of a fitted curve from one level to the next."""
 
@@ -156,11 +159,13 @@ def value_at(axis: FrontierAxis, place: float) -> float | None:
 def statement(axis: FrontierAxis, found: Threshold) -> str:
     """The threshold in words: a number with its interval, or the side on which it lies."""
     easiest, hardest = (f"{level.value:g} {axis.unit}" for level in (axis.levels[0], axis.levels[-1]))
+    sure = max(found.outside)
+    doubt = f" (probability {sure:.2f})" if sure < SURE else ""
     if found.beyond == "above":
-        return f"not broken at {hardest}"
+        return f"not broken at {hardest}{doubt}"
     if found.beyond == "below":
         side = "below" if rising(axis) else "above"
-        return f"{side} {easiest}: broken at the easiest"
+        return f"{side} {easiest}: broken at the easiest{doubt}"
     low, value, high = (value_at(axis, place) for place in (found.low, found.value, found.high))
     ends = [
         "easier than the easiest" if low is None else f"{low:.3g}",

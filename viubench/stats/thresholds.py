@@ -38,6 +38,9 @@ Beyond = Literal["", "below", "above"]
 STEP = 0.1
 """Between two thresholds of the grid, in levels."""
 
+LEAST_REACH = 2.0
+"""Levels beyond each end of the axis that the grid has at least, so that an axis of few levels is not thought known."""
+
 WIDTHS = 10
 """Widths of the grid, evenly in logarithm from a quarter of a level to three times the axis."""
 
@@ -84,7 +87,8 @@ class Posterior:
             raise ValueError(f"at least two levels, each with a guess in [0, 1), not {list(guess)}")
         last = len(self.guess) - 1
         self.levels = np.arange(last + 1, dtype=np.float64)
-        self.thresholds = np.arange(-last / 2, 1.5 * last + STEP / 2, STEP)
+        reach = max(last / 2, LEAST_REACH)
+        self.thresholds = np.arange(-reach, last + reach + STEP / 2, STEP)
         self._widths = np.geomspace(0.25, 3.0 * last, WIDTHS)
         self._log = np.broadcast_to(np.log(LAPSE_PRIOR), (len(self.thresholds), WIDTHS, len(LAPSES))).copy()
         share = self._corrected(self.levels)
