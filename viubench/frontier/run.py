@@ -159,7 +159,7 @@ class FrontierRun(ActiveRun):
         """How thresholds are looked for, for the manifest."""
         lapses = zip(thresholds.LAPSES, thresholds.LAPSE_PRIOR / thresholds.LAPSE_PRIOR.sum(), strict=True)
         prior = {
-            "threshold": f"uniform, from half an axis (2 levels at least) below to as far above, in steps of {thresholds.STEP:g}",
+            "threshold": f"uniform, half an axis (at least 2 levels) beyond both ends, in steps of {thresholds.STEP:g}",
             "width": f"uniform in logarithm, {thresholds.WIDTHS} values from a quarter of a level to three axes",
             "lapse": {f"{lapse:g}": round(float(weight), 4) for lapse, weight in lapses},
         }

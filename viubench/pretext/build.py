@@ -87,8 +87,8 @@ def build(
     scanned: Progress | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Build the items of `recipe` from the videos below `videos`, or from the one video that it is. Raises ViubenchError: no usable
-    video, a task without a single item, or a question that names an unknown field.
+    """Build the items of `recipe` from the videos below `videos`, or from the one video that it is. Raises
+    ViubenchError: no usable video, a task without a single item, or a question that names an unknown field.
 
     Args:
         tasks: the task of each of the recipe's entries, by name.
