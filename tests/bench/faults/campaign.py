@@ -206,7 +206,7 @@ class Judge:
             raise Bad("hung", said)
         if left := program.left():
             raise Bad(f"processes left ({len(left)})", said)
-        early = program.fresh and "viubench/cli/__init__.py" not in said  # Python itself, before our first line
+        early = program.fresh and ", in main\n" not in said  # while modules are loaded, by a script of the tests
         if not early and ("Traceback" in said or code in (Exit.NEGATIVE, Exit.BUG)):
             raise Bad(f"crashed ({code})", said)
         for fault in faults:
