@@ -20,6 +20,7 @@ from evaluators.reading.counts import SHAPES
 from reports.data import samples
 from reports.data.runs import RunData
 from reports.html.escape import shorten, show
+from reports.html.format import middle_cut
 from reports.sections.frames import axis, captions, clips, first_frames, moments, place
 from reports.sections.per_sample import headline, metric_of
 from reports.sections.rule_words import in_words
@@ -31,6 +32,9 @@ RESPONSE = 4_000
 
 FIELD = 400
 """Characters of an answer, a target or an error that are shown."""
+
+NAME = 120
+"""Characters of a file's name and of a group that are shown."""
 
 TEXT_BUDGET = 3_000_000
 """Characters of all responses together; with too many for `RESPONSE` each they are cut to fewer, not below `FIELD`."""
@@ -143,10 +147,10 @@ def card(group: Group, runs: Sequence[RunData], strips: Strips, most: int = RESP
     return {
         "task": first.task,
         "id": shorten(first.id, FIELD),
-        "video": shorten(_video(first), FIELD),
+        "video": middle_cut(_video(first), NAME),
         "question": shorten(first.question, RESPONSE),
         "target": _target(first.target, drawing),
-        "groups": [f"{key}: {value}" for key, value in sorted(first.groups.items())],
+        "groups": [middle_cut(f"{key}: {value}", NAME) for key, value in sorted(first.groups.items())],
         "frames": _frames(first.frames),
         "captions": captions(first.frames) if first.frames else [],
         "seconds": moments(first.frames) if first.frames else [],

@@ -23,6 +23,8 @@ function makePlayer(sample, answers) {
     at = Math.min(Math.max(k, 0), count - 1);
     said.textContent = `${place(sample, at)} · frame ${at + 1} of ${count} shown here`;
     thumbs.forEach((button, n) => { if (n === at) button.setAttribute("aria-current", "true"); else button.removeAttribute("aria-current"); });
+    const box = thumbs[at].closest(".scroll"); // what is narrow, of a phone
+    if (box) box.scrollLeft = thumbs[at].offsetLeft - (box.clientWidth - thumbs[at].clientWidth) / 2;
     if (image.naturalWidth) draw(stage, at);
     if (zoom.open) enlarge();
   }
