@@ -31,7 +31,7 @@ from reports.sections.speed import speeds
 from reports.sections.task_panels import panels, verdict
 from reports.tables import table_files
 from reports.tables.agreement import agreements
-from reports.tables.leaderboard import LeaderboardRow, columns, evidence, labels, rows, shown
+from reports.tables.leaderboard import Column, LeaderboardRow, columns, evidence, labels, rows, shown
 from reports.tables.ranking import Pairing
 from reports.tables.terminal import table
 from viubench.errors import ViubenchError
@@ -174,7 +174,7 @@ def render(
 
 
 def lead(found: Sequence[LeaderboardRow], heads: Sequence[Column]) -> str:
-    """What the page is about, in a line: "2 models and 2 baselines on 9 tasks, 216 answers each"."""
+    """What the page is about, in a line: "2 models and 2 baselines on 9 tasks, 216 samples each"."""
     models = [row for row in found if row.kind == "model"]
     others = sum(row.n is not None for row in found) - len(models)
     sizes = sorted({row.n for row in models if row.n is not None})

@@ -175,7 +175,10 @@ def _in_parts(names: Sequence[str]) -> list[tuple[str, str]]:
     """Names cut in two where their first characters are also another's."""
     starts = Counter(name[: NARROW - 1] for name in names)
     cuts = [len(name) - (NARROW // 2 if starts[name[: NARROW - 1]] > 1 else 0) for name in names]
-    return [(name[:cut], name[cut:]) if len(name) > NARROW else (name, "") for name, cut in zip(names, cuts, strict=True)]
+    whole = [len(name) <= NARROW for name in names]
+    return [
+        (name, "") if fits else (name[:cut], name[cut:]) for name, cut, fits in zip(names, cuts, whole, strict=True)
+    ]
 
 
 def _levels(runs: Sequence[RunData], head: Column) -> dict[str, float]:
