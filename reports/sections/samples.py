@@ -25,6 +25,8 @@ from reports.sections.frames import axis, captions, clips, first_frames, moments
 from reports.sections.per_sample import headline, metric_of
 from reports.sections.rule_words import in_words
 from reports.sections.strips import Strips, left_out, strip_of
+from viubench.pretext import drawn_shapes
+from viubench.pretext.drawn_shapes import DrawnShapes
 from viubench.schema import FrameInfo, Record
 
 RESPONSE = 4_000
@@ -141,8 +143,11 @@ def card(group: Group, runs: Sequence[RunData], strips: Strips, most: int = RESP
     if drawing == "interval":
         values = [first.target, *(record.answer for _, record in group)]
         times = axis(first.frames, [span for value in values for span in spans(value)])
-    kept = (strip_of(runs[n].path, record.id) for n, record in group if record.frames)
+    kept = ((n, strip_of(runs[n].path, record.id)) for n, record in group if record.frames)
+    holder, strip = next(((n, strip) for n, strip in kept if strip), (number, None))
     metric = metric_of(runs[number], first.task)
+    known = drawn_shapes.read(runs[holder].path, first.id, len(first.frames.times)) if strip and first.frames else None
+    at = known.frames if known else None
     several = any(record.number for _, record in group)
     return {
         "task": first.task,
@@ -152,8 +157,8 @@ def card(group: Group, runs: Sequence[RunData], strips: Strips, most: int = RESP
         "target": _target(first.target, drawing),
         "groups": [middle_cut(f"{key}: {value}", NAME) for key, value in sorted(first.groups.items())],
         "frames": _frames(first.frames),
-        "captions": captions(first.frames) if first.frames else [],
-        "seconds": moments(first.frames) if first.frames else [],
+        "captions": captions(first.frames, at) if first.frames else [],
+        "seconds": moments(first.frames, at) if first.frames else [],
         "clipOf": clips(first.frames) if first.frames else [],
         "clips": first_frames(first.frames) if first.frames and drawing == "order" else [],
         "drawing": drawing,
@@ -164,8 +169,16 @@ def card(group: Group, runs: Sequence[RunData], strips: Strips, most: int = RESP
             | {"number": record.number + 1 if several else None}
             for n, record in group
         ],
-        "strip": strips.place(next((strip for strip in kept if strip), None)),
-    }
+        "strip": strips.place(strip),
+    } | _shapes(known)
+
+
+def _shapes(known: DrawnShapes | None) -> dict[str, Any]:
+    """The shapes that were drawn, each with its place in the strip, None where its frame is not there."""
+    if known is None:
+        return {}
+    place = {frame: k for k, frame in enumerate(known.frames)}
+    return {"shapes": [{"name": one.shape, "at": place.get(one.frame), "box": one.box} for one in known.shapes]}
 
 
 def _answer(

@@ -92,6 +92,7 @@ function makeBrowser(find, say, turn = () => null) {
   function showTruth() {
     const shown = view.get("truth") === "1";
     detail.classList.toggle("told", shown);
+    player?.redraw();
     const button = detail.querySelector(".truth");
     if (!button) return;
     button.textContent = shown ? "Truth" : "Show the truth";
