@@ -41,6 +41,7 @@ DOCUMENTS = (
     "docs/statistics.md",
     "docs/sweep.md",
     "docs/training.md",
+    "docs/view.md",
     "docs/watch.md",
     "docs/verl.md",
 )

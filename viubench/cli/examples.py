@@ -16,6 +16,7 @@ EXAMPLES = {
     "clips": "viubench clips --out my_clips --n 8 --seconds 8",
     "tiny": "viubench tiny --out models/tiny",
     "report": "viubench report runs/* --out leaderboard.html",
+    "view": "viubench view runs",
     "compare": "viubench compare runs/base runs/trained --html compare.html",
     "rerun": "viubench rerun runs/mine --out runs/mine-again",
     "train": "viubench train --config my_config.yaml --items items/train --validation items/held-out --out runs/train",
