@@ -127,7 +127,7 @@ def test_each_control_in_turn(page: Any) -> None:
 
 def test_reasoning_is_folded_until_it_is_asked_for(page: Any) -> None:
     page.locator("#filters [name=text]").fill("First I look")
-    page.locator("h2#samples").click()
+    page.locator(".steps .soft").click()
     page.keyboard.press("o")
     reasoning = page.locator(".reasoning").first
     assert not reasoning.locator("pre").is_visible()
