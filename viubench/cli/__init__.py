@@ -23,6 +23,7 @@ from viubench.cli import (
     imports,
     judge,
     merge,
+    probe_data,
     protocols,
     rerun,
     run,
@@ -48,6 +49,7 @@ for command in (run.run, run.score, sweep.sweep, merge.merge, judge.judge, build
                 comparison.report, view.view, comparison.compare, rerun.rerun, train.train, watch.watch,
                 doctor.doctor):  # fmt: skip
     app.command(epilog=shown(command.__name__))(command)
+app.command(epilog=shown("probe-data"))(probe_data.probe_data)
 app.command("import", epilog=shown("import"))(imports.import_command)
 app.command(epilog=shown("explain-difference"))(imports.explain_difference)
 for name, group in {

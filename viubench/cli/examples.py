@@ -13,6 +13,7 @@ EXAMPLES = {
     "merge": "viubench merge runs/shard-1 runs/shard-2 --out runs/whole",
     "judge": "viubench judge runs/mine --judge Qwen/Qwen3-8B",
     "build": "viubench build --recipe viubench --videos my_clips --out items",
+    "probe-data": "viubench probe-data --model runs/train/checkpoint-000468 --items items/train --out runs/probe",
     "clips": "viubench clips --out my_clips --n 8 --seconds 8",
     "tiny": "viubench tiny --out models/tiny",
     "report": "viubench report runs/* --out leaderboard.html",
