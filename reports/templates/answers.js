@@ -45,12 +45,7 @@ function answerBlock(sample, answer, open) {
     answer.reasoning && el("details", { className: "reasoning" },
       el("summary", { textContent: "Reasoning" }), el("pre", { textContent: answer.reasoning, tabIndex: 0 })),
     answer.response !== null && response(answer.response, answer.read));
-  let alone = node.open; // opened by the page, which says nothing of the next sample
-  node.addEventListener("toggle", () => {
-    if (!alone && node.open) opened.add(answer.model);
-    else if (!alone) opened.delete(answer.model);
-    alone = false;
-  });
+  node.addEventListener("toggle", () => { if (node.open) opened.add(answer.model); else opened.delete(answer.model); });
   return node;
 }
 

@@ -18,10 +18,9 @@ TASKS = ["viubench_count_easy", "viubench_ground_mirror"]
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("keyboard")
-    thought = {"reasoning": "First I look at the shapes."}
     runs = [
         write_run(folder / name, model=f"model-{name}", skill=skill, tasks=TASKS, suite=False, n=12, strips=2,
-                  changes=thought, measured=True)
+                  measured=True)
         for name, skill in (("a", 0.8), ("b", 0.3), ("c", 0.1))
     ]  # fmt: skip
     write(runs, folder / "page.html", Catalogue().references[:1])
@@ -113,27 +112,6 @@ def test_each_control_in_turn(page: Any) -> None:
     assert "frame 6 of" in at.inner_text()
     press("Enter", page.locator(".truth"))
     assert page.locator(".target .value").is_visible()
-    press("Enter", page.locator(".answer > summary").first)
-    assert page.locator(".answer > pre").first.is_visible()
-
-    with page.expect_download():
-        press("Enter", page.locator("#download button").first)
-    press("Enter", page.locator(".task > summary").nth(1))
-    assert page.locator(".task table").last.is_visible()
-    press("Enter", page.locator(".ran details > summary", has_text="Speed"))
-    press("Enter", page.locator(".run > summary").first)
-    press("Enter", page.locator(".run .copy").first)
-
-
-def test_reasoning_is_folded_until_it_is_asked_for(page: Any) -> None:
-    page.locator("#filters [name=text]").fill("First I look")
-    page.locator(".steps .soft").click()
-    page.keyboard.press("o")
-    reasoning = page.locator(".reasoning").first
-    assert not reasoning.locator("pre").is_visible()
-    reasoning.locator("summary").focus()
-    page.keyboard.press("Enter")
-    assert reasoning.locator("pre").inner_text() == "First I look at the shapes."
 
 
 def test_flips_against_a_model_are_those_that_only_one_has_right(page: Any) -> None:
