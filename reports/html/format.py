@@ -5,6 +5,8 @@ Example:
     ('51.9', '−5.1', '2.34e−5', '0.031')
     >>> short_names(["viubench_count_easy", "viubench_count_hard"])
     {'viubench_count_easy': 'easy', 'viubench_count_hard': 'hard'}
+    >>> middle_cut("Qwen3-VL-8B-Instruct-step-400", 16)
+    'Qwen3-V…step-400'
 """
 
 from __future__ import annotations
@@ -54,6 +56,11 @@ def p_value(p: float | None) -> str:
 def counted(count: int, noun: str) -> str:
     """ "1 checkpoint", "1,200 checkpoints"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def middle_cut(name: str, most: int) -> str:
+    """A name in at most `most` characters, 3 or more: names of checkpoints differ at their ends."""
+    return name if len(name) <= most else f"{name[: most - most // 2 - 1]}…{name[-(most // 2) :]}"
 
 
 def short_names(tasks: Sequence[str]) -> dict[str, str]:

@@ -20,10 +20,10 @@ from reports.html.escape import clean
 from reports.html.format import number, percent
 from reports.html.svg import svg, ticks
 
-WIDTH, HEIGHT = 440, 250
+WIDTH, HEIGHT = 360, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 14, 12, 34
 _LETTER, _LINE = 6.2, 13.0
-_LONGEST = 24
+_LONGEST = 22
 """Characters of a name beside its dot."""
 
 WIDE = 8
@@ -116,7 +116,7 @@ def _names(dots: Sequence[Dot], plane: _Plane) -> list[str]:
     for dot in sorted(dots, key=lambda dot: -dot.score):
         x, y, name = plane.x(dot.cost), plane.y(dot.score), clean(dot.name)
         name = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
-        width = _LETTER * len(name)
+        width = _LETTER * sum(2 if char in "MWmw@%" or char > "\u2e80" else 1 for char in name)
         places = {
             "start": (x + 8, y - 6),
             "end": (x - 8 - width, y - 6),

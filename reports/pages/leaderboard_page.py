@@ -19,7 +19,7 @@ from reports.data.runs import RunData, command
 from reports.data.training_log import TrainingRun, load_all
 from reports.html import page
 from reports.html.escape import clean
-from reports.html.format import percent, points, with_interval
+from reports.html.format import counted, percent, points, with_interval
 from reports.sections import difficulty, training_curves
 from reports.sections.failures import failures
 from reports.sections.judges import judged
@@ -31,7 +31,7 @@ from reports.sections.speed import speeds
 from reports.sections.task_panels import panels, verdict
 from reports.tables import table_files
 from reports.tables.agreement import agreements
-from reports.tables.leaderboard import LeaderboardRow, columns, evidence, labels, rows, shown
+from reports.tables.leaderboard import Column, LeaderboardRow, columns, evidence, labels, rows, shown
 from reports.tables.ranking import Pairing
 from reports.tables.terminal import table
 from viubench.errors import ViubenchError
@@ -144,6 +144,7 @@ def render(
     took, best = speeds(runs, names), best_places(names, found, heads)
     data = browser(runs, names, samples_per_task, best) | {"perSample": per_sample(runs)}
     context = {
+        "lead": lead(found, heads),
         "overview": overview(runs, names, heads, found, pairing, took),
         "most_lines": MOST_LINES,
         "contest": disagreement(data),
@@ -170,6 +171,16 @@ def render(
         "trainings": [training_curves.draw(training) for training in trainings],
     }
     return page.render("page.html.j2", SCRIPTS, data, context, styles=STYLES)
+
+
+def lead(found: Sequence[LeaderboardRow], heads: Sequence[Column]) -> str:
+    """What the page is about, in a line: "2 models and 2 baselines on 9 tasks, 216 samples each"."""
+    models = [row for row in found if row.kind == "model"]
+    others = sum(row.n is not None for row in found) - len(models)
+    sizes = sorted({row.n for row in models if row.n is not None})
+    each = f", {sizes[0]:,}{f' to {sizes[-1]:,}' if sizes[1:] else ''} samples each" if sizes else ""
+    runs = " and ".join(counted(n, what) for n, what in ((len(models), "model"), (others, "baseline")) if n)
+    return f"{runs or 'No run'} on {counted(sum(head.kind == 'task' for head in heads), 'task')}{each}"
 
 
 @contextmanager

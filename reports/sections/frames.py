@@ -17,16 +17,17 @@ from viubench.schema import FrameInfo
 from viubench.video.filmstrip import positions
 
 
-def captions(frames: FrameInfo) -> list[str]:
-    """One caption per frame of the strip: the time in the prompt, after the number of its video if several."""
+def captions(frames: FrameInfo, at: Sequence[int] | None = None) -> list[str]:
+    """One caption per frame of the strip: the time in the prompt, after the number of its video if several. `at` are
+    the shown frames in the strip where they are not evenly chosen."""
     numbers = _videos(frames)
-    shown = positions(len(frames.times)) if frames.times else []
+    shown = at or (positions(len(frames.times)) if frames.times else [])
     return [f"{numbers[k]} · {frames.times[k]:.1f}" if numbers else f"{frames.times[k]:.1f}" for k in shown]
 
 
-def moments(frames: FrameInfo) -> list[float]:
+def moments(frames: FrameInfo, at: Sequence[int] | None = None) -> list[float]:
     """The second of each frame of the strip, in its own video."""
-    return [round(frames.times[k], 3) for k in positions(len(frames.times))] if frames.times else []
+    return [round(frames.times[k], 3) for k in at or positions(len(frames.times))] if frames.times else []
 
 
 def clips(frames: FrameInfo) -> list[int]:

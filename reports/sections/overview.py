@@ -8,6 +8,7 @@ Example:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,7 @@ from markupsafe import Markup
 
 from reports.data.runs import RunData
 from reports.html import score_chart
-from reports.html.escape import shorten
-from reports.html.format import number, percent
+from reports.html.format import middle_cut, number, percent
 from reports.html.page import Figure
 from reports.html.scatter_plot import Dot, plot
 from reports.html.score_chart import Scale
@@ -28,7 +28,10 @@ MOST_LINES = 12
 """Models that are drawn at once; the others are folded."""
 
 LONGEST_NAME = 32
-"""Characters of a name beside its score."""
+"""Characters of a name beside its dot."""
+
+NARROW = 13
+"""Characters of a name that always have room beside its score."""
 
 DISAGREE = 0.5
 """Scores that differ by this much or more do not agree, as in a comparison of two runs."""
@@ -42,10 +45,12 @@ FEW_LINES = 6
 
 @dataclass(frozen=True)
 class ScoreLine:
-    """One model's score, drawn; `short` is its name without an owner's, cut in the middle."""
+    """One model's score, drawn; `start` and `end` are its name without an owner's: the end always shows, the start as
+    far as there is room. `end` is empty where the start tells the model from the others of its chart."""
 
     name: str
-    short: str
+    start: str
+    end: str
     cell: Cell
     drawn: Markup
 
@@ -130,7 +135,7 @@ def disagreement(data: Mapping[str, Any]) -> tuple[str, str, str] | None:
         count += len(both) == 2 and abs(both[0] - both[1]) >= DISAGREE
     if not count:
         return None
-    first, second = (shorten(data["models"][place], 40).replace("\n", " ") for place in data["best"][:2])
+    first, second = (middle_cut(_own(data["models"][place]), 40) for place in data["best"][:2])
     return first, second, f"on {count} of the {len(data['samples'])} samples in this page"
 
 
@@ -155,15 +160,25 @@ def _chart(
     ends = [end for _, cell in cells for end in (cell.value, cell.high) if end is not None]
     axis = axis or score_chart.scale([*ends, *levels.values()])
     lines = [
-        ScoreLine(name, _short(name), cell, score_chart.track(axis, cell.value, cell.low, cell.high, levels))
-        for name, cell in cells
+        ScoreLine(name, *parts, cell, score_chart.track(axis, cell.value, cell.low, cell.high, levels))
+        for (name, cell), parts in zip(cells, _in_parts([_own(name) for name, _ in cells]), strict=True)
     ]
     return ScoreChart(head.label, lines, score_chart.heads(axis, levels), score_chart.ruler(axis))
 
 
-def _short(name: str) -> str:
-    own = name.rsplit("/", 1)[-1] or name
-    return own if len(own) <= LONGEST_NAME else f"{own[: LONGEST_NAME // 2]}…{own[-LONGEST_NAME // 2 :]}"
+def _own(name: str) -> str:
+    """A model's name without its owner's."""
+    return name.rsplit("/", 1)[-1] or name
+
+
+def _in_parts(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Names cut in two where their first characters are also another's."""
+    starts = Counter(name[: NARROW - 1] for name in names)
+    cuts = [len(name) - (NARROW // 2 if starts[name[: NARROW - 1]] > 1 else 0) for name in names]
+    whole = [len(name) <= NARROW for name in names]
+    return [
+        (name, "") if fits else (name[:cut], name[cut:]) for name, cut, fits in zip(names, cuts, whole, strict=True)
+    ]
 
 
 def _levels(runs: Sequence[RunData], head: Column) -> dict[str, float]:
@@ -185,7 +200,7 @@ def _costs(models: Sequence[LeaderboardRow], head: Column, speeds: Sequence[Mapp
         "seconds a sample in the engine": _seconds,
     }.items():
         dots = [
-            Dot(_short(row.label), value, row.cells[head.key].value)
+            Dot(middle_cut(_own(row.label), LONGEST_NAME), value, row.cells[head.key].value)
             for row, speed in known
             if (value := cost(speed)) is not None
         ]

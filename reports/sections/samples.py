@@ -20,10 +20,13 @@ from evaluators.reading.counts import SHAPES
 from reports.data import samples
 from reports.data.runs import RunData
 from reports.html.escape import shorten, show
+from reports.html.format import middle_cut
 from reports.sections.frames import axis, captions, clips, first_frames, moments, place
 from reports.sections.per_sample import headline, metric_of
 from reports.sections.rule_words import in_words
 from reports.sections.strips import Strips, left_out, strip_of
+from viubench.pretext import drawn_shapes
+from viubench.pretext.drawn_shapes import DrawnShapes
 from viubench.schema import FrameInfo, Record
 
 RESPONSE = 4_000
@@ -31,6 +34,9 @@ RESPONSE = 4_000
 
 FIELD = 400
 """Characters of an answer, a target or an error that are shown."""
+
+NAME = 120
+"""Characters of a file's name and of a group that are shown."""
 
 TEXT_BUDGET = 3_000_000
 """Characters of all responses together; with too many for `RESPONSE` each they are cut to fewer, not below `FIELD`."""
@@ -137,19 +143,22 @@ def card(group: Group, runs: Sequence[RunData], strips: Strips, most: int = RESP
     if drawing == "interval":
         values = [first.target, *(record.answer for _, record in group)]
         times = axis(first.frames, [span for value in values for span in spans(value)])
-    kept = (strip_of(runs[n].path, record.id) for n, record in group if record.frames)
+    kept = ((n, strip_of(runs[n].path, record.id)) for n, record in group if record.frames)
+    holder, strip = next(((n, strip) for n, strip in kept if strip), (number, None))
     metric = metric_of(runs[number], first.task)
+    known = drawn_shapes.read(runs[holder].path, first.id, len(first.frames.times)) if strip and first.frames else None
+    at = known.frames if known else None
     several = any(record.number for _, record in group)
     return {
         "task": first.task,
         "id": shorten(first.id, FIELD),
-        "video": shorten(_video(first), FIELD),
+        "video": middle_cut(_video(first), NAME),
         "question": shorten(first.question, RESPONSE),
         "target": _target(first.target, drawing),
-        "groups": [f"{key}: {value}" for key, value in sorted(first.groups.items())],
+        "groups": [middle_cut(f"{key}: {value}", NAME) for key, value in sorted(first.groups.items())],
         "frames": _frames(first.frames),
-        "captions": captions(first.frames) if first.frames else [],
-        "seconds": moments(first.frames) if first.frames else [],
+        "captions": captions(first.frames, at) if first.frames else [],
+        "seconds": moments(first.frames, at) if first.frames else [],
         "clipOf": clips(first.frames) if first.frames else [],
         "clips": first_frames(first.frames) if first.frames and drawing == "order" else [],
         "drawing": drawing,
@@ -160,8 +169,16 @@ def card(group: Group, runs: Sequence[RunData], strips: Strips, most: int = RESP
             | {"number": record.number + 1 if several else None}
             for n, record in group
         ],
-        "strip": strips.place(next((strip for strip in kept if strip), None)),
-    }
+        "strip": strips.place(strip),
+    } | _shapes(known)
+
+
+def _shapes(known: DrawnShapes | None) -> dict[str, Any]:
+    """The shapes that were drawn, each with its place in the strip, None where its frame is not there."""
+    if known is None:
+        return {}
+    place = {frame: k for k, frame in enumerate(known.frames)}
+    return {"shapes": [{"name": one.shape, "at": place.get(one.frame), "box": one.box} for one in known.shapes]}
 
 
 def _answer(

@@ -14,11 +14,14 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from reports.data.runs import RunData
-from reports.html.escape import clean, shorten
-from reports.html.format import short_names
+from reports.html.escape import clean, one_line
+from reports.html.format import middle_cut, short_names
 from reports.tables.ranking import Cell, Contest, Pairing, against_best, ranks
 from viubench.schema import ANSWERED, ReferenceRow, Results, TaskEntry
 from viubench.tasks.registry import Catalogue
+
+LONGEST_NAME = 72
+"""Characters of a model's name on a page; its run is listed with all of them."""
 
 KINDS = ("model", "constrained", "likelihood", "single", "random", "chance", "blind", "oracle", "published")
 
@@ -140,7 +143,7 @@ def rows(
 
 def labels(runs: Sequence[RunData]) -> list[str]:
     """A name for each run that no other run has: the model, then also its engine, its folder, its place in the list."""
-    names = [shorten(clean(run.results.model), 120) for run in runs]
+    names = [middle_cut(one_line(run.results.model), LONGEST_NAME) for run in runs]
     for more in (
         ["one frame" if run.one_frame else run.answers if run.apart else run.results.engine for run in runs],
         [clean(run.path.name) for run in runs],

@@ -1,5 +1,5 @@
 // The samples of a page: those that the form above asks for in a list, one of them beside it, all of it in the view.
-// Keys, wherever no field has them: j k next and previous sample, ← → frame, p play, z enlarge, t truth, o open answers.
+// Keys: ↑ ↓ in the list, and wherever no field has them j k next and previous sample, ← → frame, p play, z enlarge, t truth, o open answers.
 
 const filters = document.getElementById("filters");
 const browser = document.getElementById("browser");
@@ -47,6 +47,7 @@ function makeBrowser(find, say, turn = () => null, paging = WHOLE) {
     const button = el("button", { type: "button" },
       el("span", { className: "what", textContent: sample.video }), marks,
       el("small", { textContent: turn(sample) ? `${sample.task} · ${turn(sample)}` : sample.task }));
+    button.tabIndex = -1; // the list is one stop of the Tab key, the arrows lead through it
     button.addEventListener("click", () => select(k, true));
     return button;
   }
@@ -55,13 +56,17 @@ function makeBrowser(find, say, turn = () => null, paging = WHOLE) {
     player?.stop();
     if (hits.length && (k < 0 || k >= hits.length) && paging.go(k < 0 ? -1 : 1)) return;
     at = Math.min(Math.max(k, 0), hits.length - 1);
-    for (const old of list.querySelectorAll("[aria-current]")) old.removeAttribute("aria-current");
+    for (const old of list.querySelectorAll("[aria-current]")) {
+      old.removeAttribute("aria-current");
+      old.tabIndex = -1;
+    }
     if (!hits.length) {
       detail.replaceChildren(el("p", { className: "soft", textContent: "No sample is left: change the filters." }));
       return;
     }
     const button = list.children[at].firstChild;
     button.setAttribute("aria-current", "true");
+    button.tabIndex = 0;
     if (chosen) {
       change("sample", hits[at].sample.id);
       change("of", hits[at].sample.task);
@@ -99,6 +104,7 @@ function makeBrowser(find, say, turn = () => null, paging = WHOLE) {
   function showTruth() {
     const shown = view.get("truth") === "1";
     detail.classList.toggle("told", shown);
+    player?.redraw();
     const button = detail.querySelector(".truth");
     if (!button) return;
     button.textContent = shown ? "Truth" : "Show the truth";
@@ -128,6 +134,14 @@ function makeBrowser(find, say, turn = () => null, paging = WHOLE) {
     if (!keys[event.key] || !seen || typing || !hits.length || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     keys[event.key]();
+  });
+
+  list.addEventListener("keydown", (event) => {
+    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    select(at + by, true);
+    list.children[at].firstChild.focus({ preventScroll: true });
   });
 
   fill(filters.elements.task, data.tasks);

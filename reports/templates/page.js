@@ -5,6 +5,13 @@ const DISAGREE = 0.5; // scores that differ by this much or more do not agree, a
 function matches(sample, wanted) {
   if (wanted.task && sample.task !== wanted.task) return [];
   if (wanted.differ && !differs(sample, wanted.differ)) return [];
+  if (wanted.against) {
+    const other = data.models.indexOf(wanted.against);
+    const model = wanted.model ? data.models.indexOf(wanted.model) : data.best.find((place) => place !== other);
+    if (!(Math.abs(scoreOf(sample, model) - scoreOf(sample, other)) >= DISAGREE)) return [];
+    const flipped = matches(sample, { ...wanted, against: "", model: data.models[model] });
+    return flipped.length ? [...flipped, ...sample.answers.filter((answer) => answer.model === other)] : [];
+  }
   const needle = wanted.text.toLowerCase();
   const inQuestion = `${sample.question} ${sample.id} ${sample.video}`.toLowerCase().includes(needle);
   return sample.answers.filter((answer) =>
@@ -15,9 +22,14 @@ function matches(sample, wanted) {
     && (!needle || inQuestion || `${answer.response || ""} ${answer.reasoning || ""}`.toLowerCase().includes(needle)));
 }
 
+// Of a model's first answer.
+function scoreOf(sample, model) {
+  return sample.answers.find((answer) => answer.model === model)?.score;
+}
+
 // Whether the models' first answers score differently: any two, or the two best in either or one direction.
 function differs(sample, how) {
-  const scores = data.best.map((model) => sample.answers.find((answer) => answer.model === model)?.score);
+  const scores = data.best.map((model) => scoreOf(sample, model));
   if (how === "models") {
     const known = scores.filter((score) => score !== undefined);
     return Math.max(...known) - Math.min(...known) >= DISAGREE;
@@ -33,9 +45,10 @@ const showSamples = makeBrowser(
     .map((hit) => ({ ...hit, others: hit.sample.answers.filter((answer) => !hit.answers.includes(answer)) })),
   (count) => `${count} of the ${data.samples.length} samples kept in this page, out of ${data.total}`);
 fill(filters.elements.model, data.models);
+fill(filters.elements.against, data.models);
 filters.elements.rule.append(...Object.entries(data.rules).map(([rule, words]) => el("option", { value: rule, textContent: words })));
 const [first, second] = data.best.map((model) => data.models[model]);
-if (second === undefined) filters.elements.differ.parentNode.remove();
+if (second === undefined) for (const name of ["differ", "against"]) filters.elements[name].parentNode.remove();
 else {
   const ways = { models: "any two models", best: `${first} and ${second}`, first: `${first} is right, ${second} not`, second: `${second} is right, ${first} not` };
   filters.elements.differ.append(...Object.entries(ways).map(([value, textContent]) => el("option", { value, textContent })));

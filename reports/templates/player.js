@@ -19,11 +19,17 @@ function makePlayer(sample, answers) {
   let at = 0;
   let timer = null;
 
+  // The shapes that were drawn into a frame, where the reader asked for the truth.
+  const shapes = (k) => (view.get("truth") === "1" ? (sample.shapes || []).filter((shape) => shape.at === k) : []);
+
   function show(k) {
     at = Math.min(Math.max(k, 0), count - 1);
-    said.textContent = `${place(sample, at)} · frame ${at + 1} of ${count} shown here`;
+    const drawn = shapes(at).map((shape) => shape.name).join(", ");
+    said.textContent = `${place(sample, at)} · frame ${at + 1} of ${count} shown here${drawn && ` · drawn: ${drawn}`}`;
     thumbs.forEach((button, n) => { if (n === at) button.setAttribute("aria-current", "true"); else button.removeAttribute("aria-current"); });
-    if (image.naturalWidth) draw(stage, at);
+    const box = thumbs[at].closest(".scroll"); // what is narrow, of a phone
+    if (box) box.scrollLeft = thumbs[at].offsetLeft - (box.clientWidth - thumbs[at].clientWidth) / 2;
+    if (image.naturalWidth) drawLarge(stage);
     if (zoom.open) enlarge();
   }
 
@@ -36,8 +42,21 @@ function makePlayer(sample, answers) {
     canvas.getContext("2d").drawImage(image, k * width, 0, width, image.naturalHeight, 0, 0, canvas.width, canvas.height);
   }
 
+  function drawLarge(canvas) {
+    draw(canvas, at);
+    const pen = canvas.getContext("2d");
+    const { width, height } = canvas;
+    for (const { box } of shapes(at)) {
+      for (const [colour, thick] of [["#000", 4], ["#fff", 2]]) { // seen on any picture
+        pen.strokeStyle = colour;
+        pen.lineWidth = thick * height / 432;
+        pen.strokeRect(box[0] * width, box[1] * height, box[2] * width, box[3] * height);
+      }
+    }
+  }
+
   function enlarge() {
-    draw(zoom.querySelector("canvas"), at);
+    drawLarge(zoom.querySelector("canvas"));
     zoom.querySelector("p").textContent = said.textContent;
     if (!zoom.open) zoom.showModal();
   }
@@ -99,7 +118,7 @@ function makePlayer(sample, answers) {
   }
   if (count) show(0);
   const toggle = () => (zoom.open ? zoom.close() : image.naturalWidth && enlarge());
-  return { node, step, play: () => playing(!timer), zoom: toggle, stop: () => playing(false) };
+  return { node, step, redraw: () => count && show(at), play: () => playing(!timer), zoom: toggle, stop: () => playing(false) };
 }
 
 // Seconds until the next frame; between two videos, and where the times do not rise, as long as usual.
@@ -116,7 +135,8 @@ function place(sample, k) {
 }
 
 function thumb(sample, caption, k) {
-  const altered = sample.drawing === "interval" && sample.bars.some((bar) => bar.start <= sample.seconds[k] && sample.seconds[k] <= bar.end);
+  const altered = (sample.drawing === "interval" && sample.bars.some((bar) => bar.start <= sample.seconds[k] && sample.seconds[k] <= bar.end))
+    || (sample.shapes || []).some((shape) => shape.at === k);
   const first = sample.clipOf.length && sample.clipOf[k] !== sample.clipOf[k - 1];
   const button = el("button", { type: "button", className: "thumb" + (altered ? " altered" : "") + (first ? " first" : "") },
     el("canvas", { width: 16, height: 9 }), el("span", { textContent: caption }));

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -118,6 +119,9 @@ def made(folder: Path, model: int, tasks: int, items: int) -> Path:
             file.writelines(lines(name, k, model, items))
     write_json(folder / "manifest.json", manifest)
     write_json(folder / "results.json", summarise(record_log.read(folder, ScoredRecord), manifest))
+    if (strips := folder.parent / "model-0" / "strips").is_dir():  # all models saw the same frames
+        shutil.copytree(strips, folder / "strips")
+        return folder
     for k, name in enumerate(names):
         for number in range(min(STRIPS, items)):
             filmstrip.write(filmstrip.strip_path(folder, f"{name}-{number:05d}"), [video(k * 100 + number)])

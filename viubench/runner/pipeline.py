@@ -19,7 +19,7 @@ from typing import Any
 
 from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError, MediaError, ViubenchError
-from viubench.pretext import generate
+from viubench.pretext import drawn_shapes, generate
 from viubench.runner.plan import Attempt, Plan
 from viubench.runner.timing import Stages
 from viubench.runner.whole_files import by_file, file_of
@@ -164,7 +164,8 @@ class Pipeline:
             videos = await asyncio.to_thread(shown, sample, loaded)
             made = Made(videos, *await asyncio.to_thread(frame_info, videos))
             if sample.id in self.filmstrips:
-                await asyncio.to_thread(filmstrip.write, filmstrip.strip_path(self.out, sample.id), videos)
+                path = filmstrip.strip_path(self.out, sample.id)
+                await asyncio.to_thread(drawn_shapes.write_strip, path, sample.pretext, videos)
         return made
 
     async def query(
