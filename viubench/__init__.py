@@ -18,7 +18,7 @@ from viubench.version import __version__
 if TYPE_CHECKING:
     from evaluators import Answer, Evaluator
     from evaluators import get as evaluator
-    from viubench.api.compare import compare, compare_across, gate
+    from viubench.api.compare import compare, compare_across, compare_probes, gate
     from viubench.api.evaluate import dry_run, evaluate, evaluate_async, score
     from viubench.api.floors import gate_floors, gate_plan
     from viubench.api.imports import explain_difference, import_answers
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "evaluators": ("Answer", "Evaluator"),
-    "viubench.api.compare": ("compare", "compare_across", "gate"),
+    "viubench.api.compare": ("compare", "compare_across", "compare_probes", "gate"),
     "viubench.api.evaluate": ("dry_run", "evaluate", "evaluate_async", "score"),
     "viubench.api.floors": ("gate_floors", "gate_plan"),
     "viubench.api.imports": ("explain_difference", "import_answers"),
@@ -85,6 +85,7 @@ __all__ = [
     "build_items",
     "compare",
     "compare_across",
+    "compare_probes",
     "compare_runs",
     "dry_run",
     "dry_sweep",

@@ -34,6 +34,7 @@ DOCUMENTS = (
     "docs/own-questions.md",
     "docs/compare.md",
     "docs/performance.md",
+    "docs/probes.md",
     "docs/protocols.md",
     "docs/scaling.md",
     "docs/servers.md",
