@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from viubench.cli.listing import Json, print_json
 from viubench.cli.run import arguments, takes
 
 
@@ -79,11 +80,15 @@ def tiny(
     seed: Annotated[int, typer.Option(help="Equal seeds give equal weights.")] = 0,
     learner: Annotated[bool, typer.Option("--learner", help="One to be trained on the tasks of recipe tiny.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Name the families, and those that cannot be made.")] = False,
+    json: Json = False,
 ) -> None:
     """Write a tiny checkpoint with random weights, for trying a pipeline or a family of models without a download."""
     from viubench.engines import tiny_checkpoints
     from viubench.errors import ViubenchError
 
+    if listed and json:
+        print_json({"families": tiny_checkpoints.names(), "cannot be made": tiny_checkpoints.absent()})
+        return
     if listed:
         for name, published in tiny_checkpoints.names().items():
             print(f"{name:18} {published}")

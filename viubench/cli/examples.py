@@ -1,4 +1,4 @@
-"""An example for the help of each command.
+"""An example for the help of each command and group of commands.
 
 Example:
     command = app.command(epilog=shown("merge"))(merge)
@@ -31,6 +31,25 @@ EXAMPLES = {
     "export": "viubench export hub runs/mine --out card",
     "gate": "viubench gate --baseline runs/base --candidate runs/trained",
     "baseline": "viubench baseline save runs/base --name main",
+    "tasks list": "viubench tasks list --json",
+    "tasks show": "viubench tasks show videomme",
+    "tasks new": "viubench tasks new questions.csv --out my_task.yaml",
+    "tasks validate": "viubench tasks validate my_task.yaml --data-root data",
+    "protocols list": "viubench protocols list",
+    "protocols show": "viubench protocols show qwen3-vl-instruct --max-tokens 2048",
+    "engines list": "viubench engines list",
+    "engines show": "viubench engines show vllm",
+    "data fetch": "viubench data fetch tempcompass --data-root data",
+    "data verify": "viubench data verify tempcompass --data-root data --deep",
+    "export lmms-eval": "viubench export lmms-eval --tasks viubench --videos my_clips --out for_lmms",
+    "export verl": "viubench export verl --config my_config.yaml --items items/train --out for_verl",
+    "export hub": "viubench export hub runs/mine --out card",
+    "export every-eval-ever": "viubench export every-eval-ever runs/mine --out eee --organization my-lab",
+    "export lmms-samples": "viubench export lmms-samples runs/mine --out logs",
+    "export inspect": "viubench export inspect runs/mine --out logs",
+    "gate plan": "viubench gate plan --floor videomme=0.62 --score 0.64 --questions 900",
+    "baseline save": "viubench baseline save runs/base --name main",
+    "baseline show": "viubench baseline show main",
 }
 
 
