@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from viubench.api.run import Run, load_run, load_runs
     from viubench.api.sweep import Sweep, dry_sweep, sweep
     from viubench.api.tasks import build_items, get_suite, get_task, list_suites, list_tasks, new_task
+    from viubench.audit.auditing import audit_questions
     from viubench.comparison.pair import compare_runs
     from viubench.engines.base import Engine, EngineOptions, Request, Response
     from viubench.errors import EngineError, MediaError, ViubenchError
@@ -48,6 +49,7 @@ _HOMES = {
     "viubench.api.run": ("Run", "load_run", "load_runs"),
     "viubench.api.sweep": ("Sweep", "dry_sweep", "sweep"),
     "viubench.api.tasks": ("build_items", "get_suite", "get_task", "list_suites", "list_tasks", "new_task"),
+    "viubench.audit.auditing": ("audit_questions",),
     "viubench.comparison.pair": ("compare_runs",),
     "viubench.engines.base": ("Engine", "EngineOptions", "Request", "Response"),
     "viubench.errors": ("EngineError", "MediaError", "ViubenchError"),
@@ -82,6 +84,7 @@ __all__ = [
     "VideoInput",
     "ViubenchError",
     "__version__",
+    "audit_questions",
     "build_items",
     "compare",
     "compare_across",

@@ -18,6 +18,7 @@ from viubench.tasks.registry import Catalogue
 ROOT = Path(__file__).parents[2]
 generated = SimpleNamespace(**runpy.run_path(str(ROOT / "docs/site/generated.py")))
 DOCUMENTS = (
+    "docs/audit.md",
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",

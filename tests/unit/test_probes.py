@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from paired_runs import Row, write
 
 import viubench
+from reports.pages import leaderboard_page
+from tests.e2e import inprocess
 from viubench.comparison.pair import Incomparable
 from viubench.comparison.probes import probe_report
 from viubench.engines.families import FAMILIES
@@ -22,6 +24,7 @@ from viubench.runner.probes import options
 from viubench.runner.probes.applying import blind, other_videos
 from viubench.runner.probes.frames import places, probed
 from viubench.schema import PROBES, Clip, Protocol, Sample
+from viubench.schema.probes import ProbeReport
 
 TEXTS = st.lists(st.text("abc dxyz", min_size=1).map(str.strip).filter(bool), min_size=2, max_size=6, unique=True)
 FORMS = ("{letter}. {text}", "({letter}) {text}", "{letter}) {text}")
@@ -72,6 +75,15 @@ def questions(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("probes") / "own.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+@pytest.fixture(scope="module")
+def items(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("probes") / "items"
+    viubench.build_items(
+        "viubench-mini", str(clips), str(out), n=2, frame_cache=tmp_path_factory.getbasetemp() / "probes-cache"
+    )
+    return out
 
 
 def run(questions: Path, clips: Path, engine: Any, out: Path, probe: str | None = None, **more: Any) -> viubench.Run:
@@ -178,10 +190,8 @@ def test_frames_that_are_sent_are_those_of_the_probe(questions: Path, clips: Pat
 
 
 def test_the_blind_probe_of_every_viubench_type_with_a_constant_answer_is_its_blind_row(
-    clips: Path, tmp_path: Path
+    items: Path, tmp_path: Path
 ) -> None:
-    items = tmp_path / "items"
-    viubench.build_items("viubench-mini", str(clips), str(items), n=2)
     model = Model(lambda own, request: own.texts[request.sample.id])
     done = viubench.evaluate(tasks=items, engine=model, probe="blind", out=tmp_path / "run")
     assert not any(request.videos or "<video>" in request.sample.question for request in model.asked)
@@ -225,10 +235,8 @@ def test_a_stopped_probe_is_resumed(questions: Path, clips: Path, tmp_path: Path
 
 
 def test_what_a_probe_does_not_apply_to_is_left_out_with_the_reason(
-    questions: Path, clips: Path, tmp_path: Path
+    questions: Path, items: Path, clips: Path, tmp_path: Path
 ) -> None:
-    items = tmp_path / "items"
-    viubench.build_items("viubench-mini", str(clips), str(items), n=1)
     done = viubench.evaluate(
         tasks=[questions, items], videos=clips, engine="oracle", probe="option-shuffle", out=tmp_path / "run"
     )
@@ -299,3 +307,37 @@ def test_what_a_probes_score_says(
         probe_report(two, [one])
     with pytest.raises(Incomparable, match="without a probe"):
         probe_report(one, [one])
+
+
+def test_the_page_names_what_a_probe_solves_and_ranks_no_probe(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    real, probed = folders(tmp_path, [1.0] * 38 + [0.0] * 2, [1.0] * 36 + [0.0] * 4, "blind")
+    said = leaderboard_page.write([real, probed], tmp_path / "page.html", ())
+    assert "t is answered without what is taken away: blind" in said
+    page = (tmp_path / "page.html").read_text()
+    assert "Did it use the video?" in page
+    assert '<em class="badge">solved</em>' in page
+    assert page.count('<th scope="row" class="name"><span class="rank">1</span>') == 1
+    leaderboard_page.write([real], tmp_path / "alone.html", ())
+    assert "Did it use the video?" not in (tmp_path / "alone.html").read_text()
+    other = write(tmp_path / "other", {"t": [Row("000", 1.0, "v0")]}, model="another", protocol={"probe": "reversed"})
+    leaderboard_page.write([real, other], tmp_path / "two.html", ())
+    assert "a probe of none of these runs" in caplog.text
+
+
+def test_the_command_repeats_a_run_under_each_probe(questions: Path, clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    inprocess.viubench("run", "--engine", "blind", "--tasks", questions, "--videos", clips, "--out", out)
+    done = inprocess.command("probe", out, "--probe", "blind", "--probe", "circular", "--json", tmp_path / "p.json", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "order matters" in done.stdout
+    assert (out / "probes" / "blind" / "results.json").exists()
+    report = ProbeReport.model_validate_json((tmp_path / "p.json").read_bytes())
+    assert [(row.probe, row.probed) for row in report.rows] == [("blind", 0.25), ("circular", 0.0)]
+    assert viubench.compare_probes(out) == report
+    assert inprocess.command("probe", out, "--probe", "nothing").returncode == 2
+    twice = inprocess.command("run", "--engine", "blind", "--tasks", questions, "--videos", clips, "--out", tmp_path / "b",
+                              "--probe", "blind", "--probe", "reversed")  # fmt: skip
+    assert twice.returncode == 2
+    assert "viubench probe RUN --probe blind --probe reversed" in twice.stderr

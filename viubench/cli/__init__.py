@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from viubench.cli import (
+    audit,
     build,
     comparison,
     data,
@@ -45,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (run.run, run.score, sweep.sweep, merge.merge, judge.judge, build.build, build.clips, build.tiny,
-                comparison.report, comparison.compare, rerun.rerun, probe.probe, train.train, watch.watch,
+                comparison.report, comparison.compare, rerun.rerun, probe.probe, audit.audit, train.train, watch.watch,
                 doctor.doctor):  # fmt: skip
     app.command(epilog=shown(command.__name__))(command)
 app.command("import", epilog=shown("import"))(imports.import_command)

@@ -18,6 +18,7 @@ EXAMPLES = {
     "report": "viubench report runs/* --out leaderboard.html",
     "compare": "viubench compare runs/base runs/trained --html compare.html",
     "rerun": "viubench rerun runs/mine --out runs/mine-again",
+    "audit": "viubench audit items/train items/test",
     "probe": "viubench probe runs/mine --probe blind --probe single-frame",
     "train": "viubench train --config my_config.yaml --items items/train --validation items/held-out --out runs/train",
     "watch": "viubench watch runs/train --tasks items/test --gate runs/base",

@@ -104,7 +104,9 @@ def text(report: ProbeReport) -> str:
         "verdict",
     ]
     lines = [f"{report.model}: percent; differences are paired and clustered by source video", table(rows, headers)]
-    lines += [f"{task} is answered without what is asked for: {', '.join(by)}" for task, by in report.solved.items()]
+    lines += [
+        f"{task} does not need the evidence that is taken away: {', '.join(by)}" for task, by in report.solved.items()
+    ]
     lines += [f"{word}: {MEANING[word]}" for word in dict.fromkeys(row.verdict for row in report.rows)]
     lines += [f"left out: {task}, {why}" for tasks in report.left_out.values() for task, why in tasks.items()]
     return "\n".join(lines)

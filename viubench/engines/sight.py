@@ -93,8 +93,8 @@ def wrong_times(
     if not moving:
         return None
     if not showing.times:
-        told = [prompts.stamp(time) for video in moving for time in video.times]
-        there = timestamps.missing(processed.text, told, timestamps.STAMP) is None
+        stamps = [prompts.stamp(time) for video in moving for time in video.times]
+        there = timestamps.missing(processed.text, stamps, timestamps.STAMP) is None
         return "the prompt tells their times, which were to be left out" if there else None
     if showing.words:
         text = " ".join(processed.text.split())
