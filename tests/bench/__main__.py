@@ -14,6 +14,7 @@ from tests.bench.commands.damage import damage
 from tests.bench.commands.engines import families, feed, order, peers, pipeline
 from tests.bench.commands.faults import faults
 from tests.bench.commands.statistics import floors, stats
+from tests.bench.commands.training import curriculum
 from viubench.cli import main
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ for command in (
     document,
     faults,
     families,
+    curriculum,
     parity.parity,
     reading.reading,
     reading.generated,
