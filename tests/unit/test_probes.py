@@ -329,7 +329,9 @@ def test_the_page_names_what_a_probe_solves_and_ranks_no_probe(
 def test_the_command_repeats_a_run_under_each_probe(questions: Path, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     inprocess.viubench("run", "--engine", "blind", "--tasks", questions, "--videos", clips, "--out", out)
-    done = inprocess.command("probe", out, "--probe", "blind", "--probe", "circular", "--json", tmp_path / "p.json", "--quiet")
+    done = inprocess.command(
+        "probe", out, "--probe", "blind", "--probe", "circular", "--json", tmp_path / "p.json", "--quiet"
+    )
     assert done.returncode == 0, done.stderr
     assert "order matters" in done.stdout
     assert (out / "probes" / "blind" / "results.json").exists()
@@ -337,7 +339,7 @@ def test_the_command_repeats_a_run_under_each_probe(questions: Path, clips: Path
     assert [(row.probe, row.probed) for row in report.rows] == [("blind", 0.25), ("circular", 0.0)]
     assert viubench.compare_probes(out) == report
     assert inprocess.command("probe", out, "--probe", "nothing").returncode == 2
-    twice = inprocess.command("run", "--engine", "blind", "--tasks", questions, "--videos", clips, "--out", tmp_path / "b",
-                              "--probe", "blind", "--probe", "reversed")  # fmt: skip
+    words = ("run", "--engine", "blind", "--tasks", questions, "--videos", clips, "--out", tmp_path / "b")
+    twice = inprocess.command(*words, "--probe", "blind", "--probe", "reversed")
     assert twice.returncode == 2
     assert "viubench probe RUN --probe blind --probe reversed" in twice.stderr

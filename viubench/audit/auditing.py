@@ -140,7 +140,6 @@ def _duplicates(found: Sequence[AuditSet]) -> AuditFinding:
         verdict=verdict,
         reason=said,
         examples=[
-            f"{': '.join(one)} and {': '.join(other)} ({share:.0%} of frames)"
-            for one, other, share in pairs[:SHOWN]
+            f"{': '.join(one)} and {': '.join(other)} ({share:.0%} of frames)" for one, other, share in pairs[:SHOWN]
         ],
     )
