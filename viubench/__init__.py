@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from viubench.api.imports import explain_difference, import_answers
     from viubench.api.judge import judge
     from viubench.api.merge import merge
+    from viubench.api.probe_data import group_rewards, probe_data
     from viubench.api.run import Run, load_run, load_runs
     from viubench.api.sweep import Sweep, dry_sweep, sweep
     from viubench.api.tasks import build_items, get_suite, get_task, list_suites, list_tasks, new_task
@@ -46,6 +47,7 @@ _HOMES = {
     "viubench.api.imports": ("explain_difference", "import_answers"),
     "viubench.api.judge": ("judge",),
     "viubench.api.merge": ("merge",),
+    "viubench.api.probe_data": ("group_rewards", "probe_data"),
     "viubench.api.run": ("Run", "load_run", "load_runs"),
     "viubench.api.sweep": ("Sweep", "dry_sweep", "sweep"),
     "viubench.api.tasks": ("build_items", "get_suite", "get_task", "list_suites", "list_tasks", "new_task"),
@@ -101,6 +103,7 @@ __all__ = [
     "gate_plan",
     "get_suite",
     "get_task",
+    "group_rewards",
     "import_answers",
     "judge",
     "list_suites",
@@ -109,6 +112,7 @@ __all__ = [
     "load_runs",
     "merge",
     "new_task",
+    "probe_data",
     "read_manifest",
     "read_records",
     "read_results",

@@ -65,13 +65,14 @@ def measure(demo: Path, out: Path, seeds: Sequence[int], steps: int) -> Found:
     warm = checkpoint.latest(demo / "training" / "warm-start")
     if warm is None:
         raise ViubenchError("there is no warm start", where=str(demo), hint="make train-demo")
-    before = answered(warm, demo, configured(0, steps, on=False))
+    out.mkdir(parents=True, exist_ok=True)
+    before = answered(warm, demo, configured(0, steps, on=False), out / "warm-start.parquet")
     rows, by_seed = [], {}
     for seed in seeds:
         graded = {}
         for on in (False, True):
             config, folder = configured(seed, steps, on=on), out / f"seed-{seed}-{'curriculum' if on else 'plain'}"
-            graded[on] = answered(train(config, warm, demo, folder), demo, config)
+            graded[on] = answered(train(config, warm, demo, folder), demo, config, folder / "test.parquet")
             rows.append(row(before, graded[on], folder, config))
         by_seed[seed] = graded
     found = {f"seed {seed}": difference(graded[False], graded[True]) for seed, graded in by_seed.items()}
@@ -103,10 +104,13 @@ def train(config: TrainConfig, warm: Path, demo: Path, folder: Path) -> Path:
     return last
 
 
-def answered(model: Path, demo: Path, config: TrainConfig) -> pd.DataFrame:
-    """A row for each test item: task, cluster, reward of the greedy answer (`value`), and whether it is `exact`."""
+def answered(model: Path, demo: Path, config: TrainConfig, kept: Path) -> pd.DataFrame:
+    """A row for each test item: task, cluster, reward of the greedy answer (`value`), and whether it is `exact`; read
+    from `kept` where it is there, else written to it."""
     from trainer.model.policy import Policy
 
+    if kept.exists():
+        return pd.read_parquet(kept)
     config = config.override(train=str(demo / "items" / "train"), validation=str(demo / "items" / "test"))
     questions = Questions.read(config, Catalogue(), FrameCache(demo / "frames"))
     policy = Policy.open(model, finetuning=config.finetuning)
@@ -119,7 +123,9 @@ def answered(model: Path, demo: Path, config: TrainConfig) -> pd.DataFrame:
         for sample, text, stopped in zip(batch, told.texts, told.stopped, strict=True):
             reward = rewarder(sample, text, "stop" if stopped else "length")
             rows.append((sample.id, sample.task, sample.cluster, reward.value, reward.strict))
-    return pd.DataFrame(rows, columns=["id", "task", "cluster", "value", "exact"])
+    frame = pd.DataFrame(rows, columns=["id", "task", "cluster", "value", "exact"])
+    frame.to_parquet(kept)
+    return frame
 
 
 def averaged(graded: Sequence[pd.DataFrame]) -> pd.DataFrame:

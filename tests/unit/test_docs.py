@@ -35,6 +35,7 @@ DOCUMENTS = (
     "docs/own-questions.md",
     "docs/compare.md",
     "docs/performance.md",
+    "docs/probe-data.md",
     "docs/probes.md",
     "docs/protocols.md",
     "docs/scaling.md",
@@ -43,6 +44,7 @@ DOCUMENTS = (
     "docs/statistics.md",
     "docs/sweep.md",
     "docs/training.md",
+    "docs/view.md",
     "docs/watch.md",
     "docs/verl.md",
 )

@@ -20,6 +20,8 @@ from viubench.datasets.questions.understanding import understand
 from viubench.errors import ViubenchError
 from viubench.pretext import build
 from viubench.pretext.build import BuildReport
+from viubench.reward_groups import saved as reward_groups
+from viubench.reward_groups.proposal import Proposal, propose
 from viubench.runner.config import PathLike, Progress, Rows, as_paths
 from viubench.runner.parallel.ray_cluster import cluster
 from viubench.runner.parallel.ray_pool import RayPool
@@ -88,6 +90,8 @@ def build_items(
     *,
     seed: int = 0,
     n: int | None = None,
+    fitted_to: PathLike | None = None,
+    proposed: Callable[[Proposal], None] = lambda proposal: None,
     frames: int | None = None,
     max_pixels: int | None = None,
     workers: int | None = None,
@@ -104,6 +108,8 @@ def build_items(
         videos: folder of videos; it is only read.
         seed: equal seeds give equal items.
         n: items of each task, instead of the recipe's numbers.
+        fitted_to: a run of `probe_data` on items of this recipe: as many items, where the rewards of its groups varied.
+        proposed: called with the recipe that is built then.
         frames: frames of a video that items are made of, instead of the recipe's; a run may show fewer of them.
         max_pixels: pixels of a frame at which items are proved answerable and written as pictures, at most.
         workers: processes, by default one for each core that may be used; the items do not depend on it.
@@ -111,29 +117,31 @@ def build_items(
         materialize: also write the shown frames as pictures.
 
     Raises:
-        ViubenchError: no usable video, an unknown recipe, or a task without a single item.
+        ViubenchError: no usable video, an unknown recipe, a task without an item, or a run that is not of `probe_data`.
     """
     catalogue = _catalogue(include_path)
     chosen = recipe if isinstance(recipe, Recipe) else catalogue.recipe(os.fspath(recipe))
+    proposal = None if fitted_to is None else _fitted(chosen, catalogue, Path(fitted_to), n)
+    if proposal is not None:
+        proposed(proposal)
+        chosen, n = proposal.recipe, None
     report = progress or (lambda _: None)
     workers = workers or cores.workers()
     with nullcontext() if ray is None else cluster(ray, cores=workers):
         return build.build(
-            chosen,
-            catalogue.tasks_of(chosen),
-            Path(videos),
-            Path(out),
-            seed=seed,
-            n=n,
-            frames=frames,
-            max_pixels=max_pixels,
-            workers=workers,
+            chosen, catalogue.tasks_of(chosen), Path(videos), Path(out), seed=seed, n=n, frames=frames,
+            max_pixels=max_pixels, about=None if proposal is None else proposal.about(), workers=workers,
+            materialize=materialize,
             pool_of=None if ray is None else RayPool,
             cache=FrameCache(Path(frame_cache) if frame_cache is not None else default_root()),
-            materialize=materialize,
             scanned=lambda done, total: report(Progress("reading videos", done, total)),
             progress=lambda done, total: report(Progress("building items", done, total)),
-        )
+        )  # fmt: skip
+
+
+def _fitted(recipe: Recipe, catalogue: Catalogue, run: Path, n: int | None) -> Proposal:
+    sized = [entry.model_copy(update={"n": n or entry.n}) for entry in recipe.items]
+    return propose(recipe.model_copy(update={"items": sized}), catalogue.tasks_of(recipe), reward_groups.read(run))
 
 
 def _catalogue(include_path: PathLike | Iterable[PathLike]) -> Catalogue:

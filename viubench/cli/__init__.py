@@ -25,12 +25,14 @@ from viubench.cli import (
     judge,
     merge,
     probe,
+    probe_data,
     protocols,
     rerun,
     run,
     sweep,
     tasks,
     train,
+    view,
     watch,
 )
 from viubench.cli.ending import ended_in_order, failed
@@ -46,9 +48,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (run.run, run.score, sweep.sweep, merge.merge, judge.judge, build.build, build.clips, build.tiny,
-                comparison.report, comparison.compare, rerun.rerun, probe.probe, audit.audit, train.train, watch.watch,
-                doctor.doctor):  # fmt: skip
+                comparison.report, view.view, comparison.compare, rerun.rerun, probe.probe, audit.audit, train.train,
+                watch.watch, doctor.doctor):  # fmt: skip
     app.command(epilog=shown(command.__name__))(command)
+app.command(epilog=shown("probe-data"))(probe_data.probe_data)
 app.command("import", epilog=shown("import"))(imports.import_command)
 app.command(epilog=shown("explain-difference"))(imports.explain_difference)
 for name, group in {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,12 @@ def build(
     out: Annotated[Path, typer.Option(help="Where items.jsonl and build.json go.")],
     seed: Annotated[int, typer.Option(help="Equal seeds give equal items.")] = 0,
     n: Annotated[int | None, typer.Option(min=1, help="Items of each task, instead of the recipe's.")] = None,
+    difficulty: Annotated[
+        Literal["recipe", "auto"], typer.Option(help="As the recipe says, or where the groups of --for vary most.")
+    ] = "recipe",
+    fitted_to: Annotated[
+        Path | None, typer.Option("--for", help="With --difficulty auto: a run of viubench probe-data.")
+    ] = None,
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames of a video that items are made of, instead of the recipe's.")
     ] = None,
@@ -37,12 +43,17 @@ def build(
     """Build pretext items from any videos."""
     import viubench
     from viubench.cli.progress import stages
+    from viubench.errors import ViubenchError
 
+    if (difficulty == "auto") != (fitted_to is not None):
+        hint = "viubench probe-data writes the run; then: build --difficulty auto --for RUN"
+        raise ViubenchError("--difficulty auto and --for RUN come together", where="--for", hint=hint)
     options = arguments(options)
     with stages(quiet=options.pop("quiet")) as progress:
         report = viubench.build_items(
             recipe, videos, out, seed=seed, n=n, frames=frames, max_pixels=max_pixels, workers=workers, ray=ray,
-            materialize=materialize, progress=progress, **options,
+            fitted_to=fitted_to, proposed=lambda proposal: print(proposal.text()), materialize=materialize,
+            progress=progress, **options,
         )  # fmt: skip
     print(report.text())
 

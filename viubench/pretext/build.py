@@ -78,6 +78,7 @@ def build(
     n: int | None = None,
     frames: int | None = None,
     max_pixels: int | None = None,
+    about: Mapping[str, Any] | None = None,
     workers: int = 1,
     pool_of: Callable[[float], Pool] | None = None,
     cache: FrameCache,
@@ -92,6 +93,7 @@ def build(
         out: gets `items.jsonl` and `build.json`, replaced as whole files, `build.json` last.
         n: items of each task, instead of the recipe's numbers.
         frames, max_pixels: of the recipe's sampling and of its `check`, instead of its own.
+        about: more to say in `build.json`, such as how the recipe was made.
         pool_of: creates the pool whose jobs may take so many seconds; `workers` processes of this machine where None.
         materialize: also write the shown frames, at the recipe's `check` size, to `out/frames/<item id>/`.
         scanned, progress: called with videos read, then items drawn, and how many there are of each.
@@ -124,7 +126,7 @@ def build(
         left_out=tuple(found.left_out),
         items_hash=_write_items(requested, drawing, out / "items.jsonl"),
     )
-    atomic.write(out / "build.json", _about(report, recipe, tasks, seed, videos, frames), lasting=True)
+    atomic.write(out / "build.json", _about(report, recipe, tasks, seed, videos, frames, about or {}), lasting=True)
     return report
 
 
@@ -254,13 +256,20 @@ def _outcomes(files: list[VideoFile], drawing: Drawing) -> tuple[VideoFile, ...]
 
 
 def _about(
-    report: BuildReport, recipe: Recipe, tasks: Mapping[str, Task], seed: int, videos: Path, frames: int | None
+    report: BuildReport,
+    recipe: Recipe,
+    tasks: Mapping[str, Task],
+    seed: int,
+    videos: Path,
+    frames: int | None,
+    more: Mapping[str, Any],
 ) -> bytes:
     root = str(videos) if videos.is_absolute() else os.path.relpath(videos, report.out)
-    about = {
+    content = {
         "schema": SCHEMA_VERSION,
         "recipe": recipe.model_dump(mode="json"),
         **({"frames": frames} if frames else {}),
+        **more,
         "tasks": {entry.task: tasks[entry.task].model_dump(mode="json") for entry in recipe.items},
         "seed": seed,
         "videos_root": root,
@@ -271,4 +280,4 @@ def _about(
         **({"left_out": list(report.left_out)} if report.left_out else {}),
         "items_hash": report.items_hash,
     }
-    return utf8(json.dumps(about, indent=1, ensure_ascii=False)).encode() + b"\n"
+    return utf8(json.dumps(content, indent=1, ensure_ascii=False)).encode() + b"\n"
