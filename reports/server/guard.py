@@ -37,6 +37,9 @@ SAFE = {
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """The policy of a response that brings none of its own."""
 
+ICON = "/favicon.ico"
+"""What browsers ask for unasked; there is none, which is no fault."""
+
 ENTER = '<!doctype html><html lang="en"><meta http-equiv="refresh" content="0;url=/"><title>viubench</title>'
 """Leads on from the address with the token; what this page asks for comes from our own origin."""
 
@@ -89,6 +92,8 @@ class Guard:
 
     def _entry(self, request: Request) -> Response | None:
         """What a request gets that has not come in yet; None where it has, from one of our own pages."""
+        if request.scope["path"] == ICON:
+            return Response(status_code=204)
         given = parse_qs(request.url.query).get("token", [""])[0]
         cookie = f"viubench-{(request.scope.get('server') or ('', 0))[1]}"
         if given:

@@ -71,6 +71,8 @@ def test_the_address_with_the_token_gives_a_cookie_and_the_token_is_in_no_later_
     ("path", "headers", "code"),
     [
         ("/", {}, 200),
+        ("/favicon.ico", {"cookie": ""}, 204),
+        ("/favicon.ico", {"host": "evil.example"}, 403),
         ("/?token=wrong", {}, 403),
         ("/", {"cookie": "viubench-8000=wrong"}, 403),
         ("/", {"host": "evil.example"}, 403),

@@ -83,7 +83,7 @@ def records(
     json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Time and memory of grading, results, resuming and statistics of many drawn answers."""
+    """Time and memory of grading, results and statistics of many drawn answers."""
     from tabulate import tabulate
 
     from tests.bench import machine, records
