@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from evaluators import Answer, Evaluator
     from evaluators import get as evaluator
     from viubench.api.compare import compare, compare_across, compare_probes, gate
+    from viubench.api.equate import equate
     from viubench.api.evaluate import dry_run, evaluate, evaluate_async, score
     from viubench.api.floors import gate_floors, gate_plan
+    from viubench.api.frontier import find_frontier, load_frontiers
     from viubench.api.imports import explain_difference, import_answers
     from viubench.api.judge import judge
     from viubench.api.merge import merge
@@ -42,8 +44,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "evaluators": ("Answer", "Evaluator"),
     "viubench.api.compare": ("compare", "compare_across", "compare_probes", "gate"),
+    "viubench.api.equate": ("equate",),
     "viubench.api.evaluate": ("dry_run", "evaluate", "evaluate_async", "score"),
     "viubench.api.floors": ("gate_floors", "gate_plan"),
+    "viubench.api.frontier": ("find_frontier", "load_frontiers"),
     "viubench.api.imports": ("explain_difference", "import_answers"),
     "viubench.api.judge": ("judge",),
     "viubench.api.merge": ("merge",),
@@ -94,10 +98,12 @@ __all__ = [
     "compare_runs",
     "dry_run",
     "dry_sweep",
+    "equate",
     "evaluate",
     "evaluate_async",
     "evaluator",
     "explain_difference",
+    "find_frontier",
     "gate",
     "gate_floors",
     "gate_plan",
@@ -108,6 +114,7 @@ __all__ = [
     "judge",
     "list_suites",
     "list_tasks",
+    "load_frontiers",
     "load_run",
     "load_runs",
     "merge",

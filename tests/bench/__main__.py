@@ -14,6 +14,7 @@ from tests.bench.commands.damage import damage
 from tests.bench.commands.engines import families, feed, order, peers, pipeline
 from tests.bench.commands.faults import faults
 from tests.bench.commands.statistics import floors, stats
+from tests.bench.commands.thresholds import thresholds
 from tests.bench.commands.training import curriculum
 from viubench.cli import main
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 for command in (
     stats,
     floors,
+    thresholds,
     peers,
     pipeline,
     feed,

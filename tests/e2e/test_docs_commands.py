@@ -28,6 +28,7 @@ RUN_BY = {
 }
 NOT_RUN = {
     "frontier.md": "many rounds of questions to a model",
+    "probe-data.md": "eight answers of a model to each item, and a training",
     "probes.md": "a run of a model for each probe",
 }
 ENGINES = {"checkpoints/base": "random", "checkpoints/step-200": "oracle"}

@@ -57,6 +57,8 @@ def to(page: Any, address: str, path: str = "/") -> None:
 
 
 def test_runs_are_entered_ticked_and_compared_by_keyboard(page: Any, address: str, runs: Path) -> None:
+    from playwright.sync_api import expect
+
     to(page, address)
     assert "token" not in page.url
     assert page.title() == "viubench runs"
@@ -67,9 +69,7 @@ def test_runs_are_entered_ticked_and_compared_by_keyboard(page: Any, address: st
         records.truncate(sum(len(line) for line in records.read().splitlines(keepends=True)[:20]))
         records.seek(0, os.SEEK_END)
         records.write((runs / "left").read_bytes())
-    page.wait_for_function(
-        "[...document.querySelectorAll('[data-field=done]')].some((one) => one.textContent === '72')"
-    )
+    expect(row.locator("[data-field=done]")).to_have_text("72")
     for name in ("a", "b"):
         page.get_by_role("checkbox", name=name, exact=True).focus()
         page.keyboard.press("Space")
@@ -84,17 +84,19 @@ def test_runs_are_entered_ticked_and_compared_by_keyboard(page: Any, address: st
 
 
 def test_samples_are_filtered_and_walked_through_over_pages_by_keyboard(page: Any, address: str) -> None:
+    from playwright.sync_api import expect
+
     to(page, address, "/samples")
     page.locator(".player.drawn").wait_for()
     assert page.locator(".list button").count() == 50
     for _ in range(50):
         page.keyboard.press("j")
-    page.wait_for_function("document.querySelectorAll('.list button').length === 22")
+    expect(page.locator(".list button")).to_have_count(22)
     place = page.locator(".steps .soft")
     assert place.inner_text() == "51 of 72"
     assert "page=1" in page.url
     page.keyboard.press("k")
-    page.wait_for_function("document.querySelectorAll('.list button').length === 50")
+    expect(page.locator(".list button")).to_have_count(50)
     assert place.inner_text() == "50 of 72"
     page.keyboard.press("k")
     named = page.locator(".sample code").first.inner_text()
@@ -103,10 +105,10 @@ def test_samples_are_filtered_and_walked_through_over_pages_by_keyboard(page: An
     assert page.locator(".sample code").first.inner_text() == named, "the address keeps the sample"
     page.locator("select[name=task]").focus()
     page.keyboard.type("viubench_jig")
-    page.wait_for_function("document.querySelectorAll('.list button').length === 24")
+    expect(page.locator(".list button")).to_have_count(24)
     page.locator("input[name=text]").focus()
     page.keyboard.type("Question 7 ")
-    page.wait_for_function("document.querySelectorAll('.list button').length === 1")
+    expect(page.locator(".list button")).to_have_count(1)
     assert "text=Question" in page.url
     page.keyboard.press("Control+A")
     page.keyboard.type("nobody says this")

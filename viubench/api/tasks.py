@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -89,6 +90,7 @@ def build_items(
     out: PathLike,
     *,
     seed: int = 0,
+    live: bool = False,
     n: int | None = None,
     fitted_to: PathLike | None = None,
     proposed: Callable[[Proposal], None] = lambda proposal: None,
@@ -107,6 +109,7 @@ def build_items(
         recipe: a recipe by name (viubench, viubench-mini, videossr-30k), YAML file or object.
         videos: folder of videos; it is only read.
         seed: equal seeds give equal items.
+        live: items that nobody can have seen: the seed is drawn from the system's entropy, and kept in `build.json`.
         n: items of each task, instead of the recipe's numbers.
         fitted_to: a run of `probe_data` on items of this recipe: as many items, where the rewards of its groups varied.
         proposed: called with the recipe that is built then.
@@ -119,6 +122,8 @@ def build_items(
     Raises:
         ViubenchError: no usable video, an unknown recipe, a task without an item, or a run that is not of `probe_data`.
     """
+    if live:
+        seed = _fresh_seed(Path(out), seed)
     catalogue = _catalogue(include_path)
     chosen = recipe if isinstance(recipe, Recipe) else catalogue.recipe(os.fspath(recipe))
     proposal = None if fitted_to is None else _fitted(chosen, catalogue, Path(fitted_to), n)
@@ -142,6 +147,17 @@ def build_items(
 def _fitted(recipe: Recipe, catalogue: Catalogue, run: Path, n: int | None) -> Proposal:
     sized = [entry.model_copy(update={"n": n or entry.n}) for entry in recipe.items]
     return propose(recipe.model_copy(update={"items": sized}), catalogue.tasks_of(recipe), reward_groups.read(run))
+
+
+def _fresh_seed(out: Path, seed: int) -> int:
+    """63 bits of entropy; ViubenchError where a seed was chosen, or where a set would be lost that nobody could draw
+    again but by its seed."""
+    if seed:
+        raise ViubenchError("a live set draws its seed itself", where="--seed", hint="leave --seed or --live out")
+    if (out / "build.json").exists():
+        hint = "name another folder; the seed in build.json makes this set again: --seed"
+        raise ViubenchError(f"{out} holds a set already", where="--out", hint=hint)
+    return secrets.randbits(63)
 
 
 def _catalogue(include_path: PathLike | Iterable[PathLike]) -> Catalogue:

@@ -19,7 +19,9 @@ from viubench.cli import (
     data,
     doctor,
     engines,
+    equate,
     export,
+    frontier,
     gate,
     imports,
     judge,
@@ -47,8 +49,9 @@ app = typer.Typer(
     help="Evaluate video-understanding models: trusted numbers, fast, with the reasons behind them.",
     rich_markup_mode=None,
 )
-for command in (run.run, run.score, sweep.sweep, merge.merge, judge.judge, build.build, build.clips, build.tiny,
-                comparison.report, view.view, comparison.compare, rerun.rerun, probe.probe, audit.audit, train.train,
+for command in (run.run, run.score, sweep.sweep, frontier.frontier, merge.merge, judge.judge, build.build, build.clips,
+                build.tiny, equate.equate, comparison.report, view.view, comparison.compare, rerun.rerun, probe.probe,
+                audit.audit, train.train,
                 watch.watch, doctor.doctor):  # fmt: skip
     app.command(epilog=shown(command.__name__))(command)
 app.command(epilog=shown("probe-data"))(probe_data.probe_data)

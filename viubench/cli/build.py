@@ -18,6 +18,9 @@ def build(
     videos: Annotated[Path, typer.Option(help="Folder of videos, or one video; only read.")],
     out: Annotated[Path, typer.Option(help="Where items.jsonl and build.json go.")],
     seed: Annotated[int, typer.Option(help="Equal seeds give equal items.")] = 0,
+    live: Annotated[
+        bool, typer.Option("--live", help="Items that nobody can have seen: the seed is drawn, and kept in build.json.")
+    ] = False,
     n: Annotated[int | None, typer.Option(min=1, help="Items of each task, instead of the recipe's.")] = None,
     difficulty: Annotated[
         Literal["recipe", "auto"], typer.Option(help="As the recipe says, or where the groups of --for vary most.")
@@ -51,8 +54,8 @@ def build(
     options = arguments(options)
     with stages(quiet=options.pop("quiet")) as progress:
         report = viubench.build_items(
-            recipe, videos, out, seed=seed, n=n, frames=frames, max_pixels=max_pixels, workers=workers, ray=ray,
-            fitted_to=fitted_to, proposed=lambda proposal: print(proposal.text()), materialize=materialize,
+            recipe, videos, out, seed=seed, live=live, n=n, frames=frames, max_pixels=max_pixels, workers=workers,
+            ray=ray, fitted_to=fitted_to, proposed=lambda proposal: print(proposal.text()), materialize=materialize,
             progress=progress, **options,
         )  # fmt: skip
     print(report.text())
