@@ -18,7 +18,7 @@ from viubench.version import __version__
 if TYPE_CHECKING:
     from evaluators import Answer, Evaluator
     from evaluators import get as evaluator
-    from viubench.api.compare import compare, compare_across, gate
+    from viubench.api.compare import compare, compare_across, compare_probes, gate
     from viubench.api.equate import equate
     from viubench.api.evaluate import dry_run, evaluate, evaluate_async, score
     from viubench.api.floors import gate_floors, gate_plan
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from viubench.api.run import Run, load_run, load_runs
     from viubench.api.sweep import Sweep, dry_sweep, sweep
     from viubench.api.tasks import build_items, get_suite, get_task, list_suites, list_tasks, new_task
+    from viubench.audit.auditing import audit_questions
     from viubench.comparison.pair import compare_runs
     from viubench.engines.base import Engine, EngineOptions, Request, Response
     from viubench.errors import EngineError, MediaError, ViubenchError
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "evaluators": ("Answer", "Evaluator"),
-    "viubench.api.compare": ("compare", "compare_across", "gate"),
+    "viubench.api.compare": ("compare", "compare_across", "compare_probes", "gate"),
     "viubench.api.equate": ("equate",),
     "viubench.api.evaluate": ("dry_run", "evaluate", "evaluate_async", "score"),
     "viubench.api.floors": ("gate_floors", "gate_plan"),
@@ -54,6 +55,7 @@ _HOMES = {
     "viubench.api.run": ("Run", "load_run", "load_runs"),
     "viubench.api.sweep": ("Sweep", "dry_sweep", "sweep"),
     "viubench.api.tasks": ("build_items", "get_suite", "get_task", "list_suites", "list_tasks", "new_task"),
+    "viubench.audit.auditing": ("audit_questions",),
     "viubench.comparison.pair": ("compare_runs",),
     "viubench.engines.base": ("Engine", "EngineOptions", "Request", "Response"),
     "viubench.errors": ("EngineError", "MediaError", "ViubenchError"),
@@ -88,9 +90,11 @@ __all__ = [
     "VideoInput",
     "ViubenchError",
     "__version__",
+    "audit_questions",
     "build_items",
     "compare",
     "compare_across",
+    "compare_probes",
     "compare_runs",
     "dry_run",
     "dry_sweep",

@@ -20,7 +20,7 @@ from reports.data.training_log import TrainingRun, load_all
 from reports.html import page
 from reports.html.escape import clean
 from reports.html.format import counted, percent, points, with_interval
-from reports.sections import difficulty, training_curves
+from reports.sections import difficulty, probes, training_curves
 from reports.sections.failures import failures
 from reports.sections.judges import judged
 from reports.sections.overview import MOST_LINES, best_places, disagreement, overview
@@ -37,6 +37,7 @@ from reports.tables.terminal import table
 from viubench.errors import ViubenchError
 from viubench.schema import STATUSES, Manifest, ReferenceRow, Status, TaskEntry
 from viubench.schema.gate import MARGIN
+from viubench.schema.probes import ProbeReport
 from viubench.storage import atomic
 
 log = logging.getLogger("viubench")
@@ -107,26 +108,28 @@ def write(
         found = finished_runs.read(runs)
         for path, why in found.left_out.items():
             log.warning("left out: %s: %s", path, why)
-        pairing = Pairing(found.runs)
+        shown_runs, probed = probes.parted(found.runs)
+        pairing = Pairing(shown_runs)
         made: dict[table_files.Format, bytes] = {}
         for name in files:
             if name != "html":
-                heads = shown(columns(found.runs))
-                made[name] = table_files.content(name, rows(found.runs, references, pairing), heads)
+                heads = shown(columns(shown_runs))
+                made[name] = table_files.content(name, rows(shown_runs, references, pairing), heads)
                 continue
             page = render(
-                found.runs,
+                shown_runs,
                 references,
                 pairing,
                 samples_per_task=samples_per_task,
                 trainings=load_all(trainings),
                 left_out=found.left_out,
+                probed=probed,
             )
             made[name] = page.encode()
     for name, path in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write(path, made[name])
-    return text(found.runs, pairing)
+    return "\n".join([text(shown_runs, pairing), *map(clean, probes.lines(probed))])
 
 
 def render(
@@ -137,8 +140,10 @@ def render(
     samples_per_task: int = 12,
     trainings: Sequence[TrainingRun] = (),
     left_out: Mapping[Path, str] = MappingProxyType({}),
+    probed: Sequence[ProbeReport] = (),
 ) -> str:
-    """The page as text; `left_out` are the folders it does not show, each with the reason."""
+    """The page as text; `left_out` are the folders it does not show, each with the reason, `probed` what the probes of
+    the runs show."""
     heads, names, pairing = columns(runs), labels(runs), pairing or Pairing(runs)
     found = rows(runs, references, pairing)
     took, best = speeds(runs, names), best_places(names, found, heads)
@@ -167,6 +172,7 @@ def render(
         "speeds": took,
         "manifests": [_manifest(run, name) for run, name in zip(runs, names, strict=True)],
         "samples_per_task": samples_per_task,
+        "probes": probed,
         "left_out": [f"{path.name}: {why}" for path, why in left_out.items()],
         "trainings": [training_curves.draw(training) for training in trainings],
     }

@@ -47,7 +47,7 @@ def test_what_differs_stands_in_the_name_and_nothing_else() -> None:
 
 def test_a_flag_is_the_field_it_names() -> None:
     values = {"frames": 8, "fps": 1.0, "max_pixels": 4096, "max_tokens": 99, "temperature": 0.5, "top_p": 0.9}
-    values |= {"top_k": 5, "samples": 3, "system": "Hello", "thinking": "off"}
+    values |= {"top_k": 5, "samples": 3, "system": "Hello", "thinking": "off", "probe": "reversed"}
     assert values.keys() == FLAGS.keys()
     everything = changed(**values)
     for flag, path in FLAGS.items():

@@ -19,11 +19,13 @@ from viubench.comparison import report
 from viubench.comparison.across import MARGIN, across
 from viubench.comparison.gate import gate as judge
 from viubench.comparison.pair import Side, compare_runs
+from viubench.comparison.probes import probe_report, probes_in
 from viubench.errors import ViubenchError
 from viubench.runner.config import PathLike
 from viubench.schema import GateConfig, GateReport, wording
 from viubench.schema.across import AcrossReport
 from viubench.schema.compare import CompareReport
+from viubench.schema.probes import ProbeReport
 from viubench.storage import reference_run, strict_yaml
 
 
@@ -53,6 +55,19 @@ def compare_across(runs: Iterable[Run | PathLike], *, margin: float = MARGIN, co
         Incomparable: an unfinished run, too many errors, other items, definitions or tasks.
     """
     return across([_folder(run) for run in runs], margin=margin, common=common)
+
+
+def compare_probes(run: Run | PathLike, probes: Iterable[Run | PathLike] | None = None) -> ProbeReport:
+    """Each task's score beside those of the same questions with some of the evidence taken away.
+
+    Args:
+        probes: runs made with `probe=...`; those in the run's folder `probes` where None.
+
+    Raises:
+        Incomparable: an unfinished run, too many errors, other items, or another protocol but for the probe.
+    """
+    folder = _folder(run)
+    return probe_report(folder, probes_in(folder) if probes is None else [_folder(probe) for probe in probes])
 
 
 def gate(

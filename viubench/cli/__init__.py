@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from viubench.cli import (
+    audit,
     build,
     comparison,
     data,
@@ -25,6 +26,7 @@ from viubench.cli import (
     imports,
     judge,
     merge,
+    probe,
     probe_data,
     protocols,
     rerun,
@@ -48,7 +50,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (run.run, run.score, sweep.sweep, frontier.frontier, merge.merge, judge.judge, build.build, build.clips,
-                build.tiny, equate.equate, comparison.report, view.view, comparison.compare, rerun.rerun, train.train,
+                build.tiny, equate.equate, comparison.report, view.view, comparison.compare, rerun.rerun, probe.probe,
+                audit.audit, train.train,
                 watch.watch, doctor.doctor):  # fmt: skip
     app.command(epilog=shown(command.__name__))(command)
 app.command(epilog=shown("probe-data"))(probe_data.probe_data)

@@ -22,6 +22,8 @@ EXAMPLES = {
     "view": "viubench view runs",
     "compare": "viubench compare runs/base runs/trained --html compare.html",
     "rerun": "viubench rerun runs/mine --out runs/mine-again",
+    "audit": "viubench audit items/train items/test",
+    "probe": "viubench probe runs/mine --probe blind --probe single-frame",
     "train": "viubench train --config my_config.yaml --items items/train --validation items/held-out --out runs/train",
     "watch": "viubench watch runs/train --tasks items/test --gate runs/base",
     "doctor": "viubench doctor --thorough",

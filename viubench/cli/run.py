@@ -31,6 +31,14 @@ System = Annotated[str | None, typer.Option(help="System prompt.")]
 Thinking = Annotated[
     Literal["on", "off"] | None, typer.Option(help="Reasoning before the answer; by default as the model does.")
 ]
+Probe = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME",
+        help="What evidence is taken away: blind, single-frame, shuffled-frames, reversed, half-frames, no-times, "
+        "other-video, option-shuffle or circular.",
+    ),
+]
 Reader = Annotated[
     str, typer.Option(help="What decodes: pyav, decord, torchcodec, or the fastest whose frames are the same.")
 ]
@@ -104,6 +112,7 @@ def run(
     samples: Samples = None,
     system: System = None,
     thinking: Thinking = None,
+    probe: Probe = [],  # noqa: B006
     set: Set = [],  # noqa: A002, B006
     limit: Annotated[int | None, typer.Option(min=1, help="First N samples of each task.")] = None,
     exclude: Annotated[list[str], typer.Option(help="A task to leave out; repeatable.")] = [],  # noqa: B006
@@ -196,11 +205,21 @@ def arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     all that the command starts."""
     given = {name: value for name, value in options.items() if name not in ("engine_arg", "fresh", "follow_links")}
     given |= {name: pairs(given[name], f"--{name}") for name in ("set", "columns") if name in given}
+    if "probe" in options:
+        given["probe"] = one_probe(options["probe"])
     if "engine_arg" in options:
         given["engine_args"] = pairs(options["engine_arg"])
     if "fresh" in options:
         given["resume"] = not options["fresh"]
     return given
+
+
+def one_probe(names: Sequence[str]) -> str | None:
+    """The one probe of a run; ViubenchError for several."""
+    if len(names) > 1:
+        hint = f"run the questions as they are, then: viubench probe RUN --probe {' --probe '.join(names)}"
+        raise ViubenchError("a run has one probe", where="--probe", hint=hint)
+    return names[0] if names else None
 
 
 def pairs(arguments: Sequence[str], where: str = "--engine-arg") -> dict[str, str]:

@@ -18,6 +18,7 @@ from evaluators import Constraint, Evaluator
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.engines.families import FrameFormat as FrameFormat
 from viubench.engines.families import family, frame_format
+from viubench.engines.prompts import Showing
 from viubench.errors import ViubenchError
 from viubench.schema import Answers, Chat, Decoding, OptionLogprob, Sample, ShownMedia
 from viubench.video.frames import VideoInput
@@ -37,6 +38,7 @@ class Request:
     answers: Answers = "free"
     constraint: Constraint | None = None  # the form of the answer, unless it is free; "likelihood" has choices
     file: str | None = None  # path or URL of the one video, where the server samples it itself
+    times: bool = True  # whether the model is told when each frame was shown
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,11 @@ class Engine(ABC):
                 raise ViubenchError(f"the {self.kind} engine has no {name.replace('_', ' ')}", where=f"chat.{name}",
                                     hint=hint)  # fmt: skip
 
+    def require_untimed(self) -> None:
+        """Raise ViubenchError where it cannot leave out the times of frames (`Request.times`)."""
+        if self.needs_media:
+            raise ViubenchError(f"the {self.kind} engine cannot leave out the times", where="--probe no-times")
+
     def expect(self, needs: Needs) -> None:
         """Called before `start` with what the run will ask for, where that is known."""
         self.needs = needs
@@ -193,6 +200,11 @@ class CheckpointEngine(Engine):
     def missing(cls) -> str | None:
         """The first package that it needs and that is not installed."""
         return next((package for package in (cls.library, "torch") if find_spec(package) is None), None)
+
+    def require_untimed(self) -> None:
+        if self.kind not in ("hf", "vllm"):
+            super().require_untimed()
+        Showing.of(self.family, self.kind).asked(times=False)
 
     def check(self) -> None:
         if package := self.missing():

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol
 
 from viubench.engines import templates
 from viubench.engines.families import Family, Medium
-from viubench.errors import EngineError
+from viubench.errors import EngineError, ViubenchError
 from viubench.schema import Chat
 from viubench.video.frames import VideoInput
 
@@ -47,16 +47,27 @@ class Timed(Protocol):
 @dataclass(frozen=True)
 class Showing:
     """How videos stand in a prompt: as a `medium` of their own or as still images, and whether the times of the frames
-    are told in a sentence before each; images without it have their time before each of them."""
+    are told in a sentence before each; images without it have their time before each of them, unless no `times` are to
+    be told."""
 
     medium: Medium = "video"
     words: bool = False
+    times: bool = True
 
     @classmethod
     def of(cls, family: Family, kind: str) -> Showing:
         """How `family` is shown videos in the engine `kind`: words where nothing else tells it the times."""
         medium: Medium = getattr(family, kind)
         return cls(medium, medium == "video" and family.stamp is None and not family.positions)
+
+    def asked(self, times: bool) -> Showing:
+        """The same for a request that is or is not to tell the times of frames; ViubenchError where it has to, and the
+        model's own processor tells them."""
+        if not times and self.medium == "video" and not self.words:
+            hint = "serve the model with vLLM, and name it with --base-url and --engine-arg transport=images"
+            message = "the model's own processor writes the times of frames: they cannot be left out"
+            raise ViubenchError(message, where="--probe no-times", hint=hint)
+        return self if times else replace(self, times=False)
 
     def parts(self, videos: Sequence[Timed]) -> list[list[Part]]:
         """What stands in place of each video's mark."""
@@ -67,10 +78,10 @@ class Showing:
         image: Part = {"type": "image"}
         if video.still:
             return [image]
-        said: list[Part] = [{"type": "text", "text": told + "\n"}] if self.words else []
+        said: list[Part] = [{"type": "text", "text": told + "\n"}] if self.words and self.times else []
         if self.medium == "video":
             return [*said, {"type": "video"}]
-        if self.words:
+        if self.words or not self.times:
             return [*said, *[image] * len(video.times)]
         return [part for time in video.times for part in ({"type": "text", "text": stamp(time)}, image)]
 

@@ -92,6 +92,10 @@ def wrong_times(
     moving = prompts.moving(videos)
     if not moving:
         return None
+    if not showing.times:
+        stamps = [prompts.stamp(time) for video in moving for time in video.times]
+        there = timestamps.missing(processed.text, stamps, timestamps.STAMP) is None
+        return "the prompt tells their times, which were to be left out" if there else None
     if showing.words:
         text = " ".join(processed.text.split())
         lost = [told for told in prompts.sentences(moving) if told not in text]
@@ -189,11 +193,11 @@ class Prover:
         """Whether no videos of these shapes have been proven yet."""
         return bool(videos) and shape(videos) not in self._proven
 
-    def prompt(self, processed: Processed, videos: Sequence[VideoInput]) -> None:
-        """Check tokens and times of a prompt; cheap enough for every question."""
+    def prompt(self, processed: Processed, videos: Sequence[VideoInput], times: bool = True) -> None:
+        """Check tokens and times of a prompt, or that it tells no `times`; cheap enough for every question."""
         if videos:
             self._require(wrong_tokens(processed.tokens, self.worth(videos), self.family.drops))
-            self._require(wrong_times(processed, videos, self.family, self.showing, self.group))
+            self._require(wrong_times(processed, videos, self.family, self.showing.asked(times), self.group))
 
     def frames(
         self,
@@ -211,13 +215,13 @@ class Prover:
         self._kinds |= kinds
         self._proven.add(shape(videos))
 
-    def shown(self, processed: Processed, videos: Sequence[VideoInput]) -> ShownMedia:
+    def shown(self, processed: Processed, videos: Sequence[VideoInput], times: bool = True) -> ShownMedia:
         """For the record: what the model got; the size of the first video, which all of one protocol share or fit."""
         moving = prompts.moving(videos)
         height, width = videos[0].pixels.shape[1:3]
         exact = self._exact(videos)
         told: Literal["none", "positions", "prompt"] = (
-            "none" if not moving else "positions" if self._in_positions else "prompt"
+            "none" if not (moving and times) else "positions" if self._in_positions else "prompt"
         )
         return ShownMedia(
             kind="video" if moving and self.showing.medium == "video" else "images",

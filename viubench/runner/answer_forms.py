@@ -41,6 +41,8 @@ def require_engine(plan: Plan, engine: Engine) -> None:
     """Raise ViubenchError where the engine cannot answer as a protocol asks, or be asked so."""
     for protocol in plan.protocols.values():
         engine.require(protocol.chat)
+        if protocol.probe == "no-times":
+            engine.require_untimed()
         if protocol.answers not in engine.answers:
             can = sorted({"constrained", "likelihood"} & engine.answers)
             other = f"--set answers={can[0]}" if can else "--engine vllm, hf or server"

@@ -85,6 +85,7 @@ class EvalConfig:
         samples: answers to each question.
         system: system prompt.
         thinking: "on" or "off"; by default as the model does.
+        probe: what evidence is taken away from every question, such as "blind" or "single-frame".
         set: any other field of the protocol by its path, such as {"decoding.min_p": 0.1}.
         limit: the first so many samples of each task.
         shard: "i/n", the i-th of n parts of the run, to be merged when all are finished.
@@ -133,6 +134,7 @@ class EvalConfig:
     samples: int | None = None
     system: str | None = None
     thinking: str | None = None
+    probe: str | None = None
     set: Mapping[str, Any] | None = None
     limit: int | None = None
     shard: str | None = None

@@ -21,6 +21,8 @@ from viubench.engines.base import Engine, Request, Response
 from viubench.errors import EngineError, MediaError, ViubenchError
 from viubench.pretext import drawn_shapes, generate
 from viubench.runner.plan import Attempt, Plan
+from viubench.runner.probes import frames as probe_frames
+from viubench.runner.probes import options
 from viubench.runner.timing import Stages
 from viubench.runner.whole_files import by_file, file_of
 from viubench.schema import Failure, FrameInfo, Record, Sample, Sampling, Status, content_hash
@@ -161,7 +163,9 @@ class Pipeline:
             loaded = await load(sample, self.plan, media)
         await held.enter_async_context(self.budget.hold(sum(video.pixels.nbytes for video in loaded)))
         with self.stages.at("make"):
+            probe = self.plan.protocols[sample.task].probe
             videos = await asyncio.to_thread(shown, sample, loaded)
+            videos = await asyncio.to_thread(probe_frames.probed, videos, probe, sample.id)
             made = Made(videos, *await asyncio.to_thread(frame_info, videos))
             if sample.id in self.filmstrips:
                 path = filmstrip.strip_path(self.out, sample.id)
@@ -171,20 +175,37 @@ class Pipeline:
     async def query(
         self, attempt: Attempt, made: Made | None = None, waited: float = 0.0, file: str | None = None
     ) -> Record:
-        """Put the question; `waited` goes into the record, `file` to a server that samples it itself."""
-        made, sample = made or Made(), attempt.sample
+        """Put the question, under a probe of its options once for each of their orders; `waited` goes into the record,
+        `file` to a server that samples it itself."""
+        sample, made = attempt.sample, made or Made()
+        puts = options.orders(sample, self.plan.protocols[sample.task].probe)
+        if not puts:
+            return await self._ask(attempt, made, waited, file)
+        records = [
+            await self._ask(Attempt(put.sample, attempt.number), made, waited, file, len(puts) * attempt.number + place)
+            for place, put in enumerate(puts)
+        ]
+        return options.together(sample, puts, records, self.plan.evaluators[sample.task].metric)
+
+    async def _ask(
+        self, attempt: Attempt, made: Made, waited: float, file: str | None, draw: int | None = None
+    ) -> Record:
+        """One request and its record; `draw` numbers it among all requests of a question, where it has several."""
+        sample = attempt.sample
         protocol = self.plan.protocols[sample.task]
+        drawn = attempt if draw is None else Attempt(sample, draw)
         request = Request(
             sample,
             made.videos,
             made.ids,
             protocol.decoding,
             protocol.chat,
-            attempt.number,
-            self.plan.seed_of(attempt),
+            drawn.number,
+            self.plan.seed_of(drawn),
             protocol.answers,
             self.plan.constraint_of(sample),
             file,
+            protocol.probe != "no-times",
         )
         with self.stages.at("queue"):
             await self.slots.acquire()

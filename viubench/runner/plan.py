@@ -42,6 +42,7 @@ class Plan:
         notes: what a user should know before the run, one sentence each.
         seed: of the run.
         shard: which part of the run this is, where it is one: then `samples` are those of the part alone.
+        left_out: tasks that the run's probe does not apply to, each with the reason.
     """
 
     samples: Sequence[Sample]
@@ -56,6 +57,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     seed: int = 0
     shard: Shard | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def answers(self) -> int:

@@ -29,6 +29,7 @@ from viubench.runner.answer_forms import require_forms
 from viubench.runner.collect import Collector
 from viubench.runner.config import EvalConfig
 from viubench.runner.plan import Plan
+from viubench.runner.probes.applying import probed
 from viubench.runner.protocols import resolve
 from viubench.runner.whole_files import by_file, is_url
 from viubench.schema import Clip, JigsawItem, Manifest, Protocol, ProtocolEntry, Sample, Task, TaskEntry, content_hash
@@ -96,11 +97,11 @@ def make_plan(config: EvalConfig, out: Path, frames: FrameFormat | None = None, 
         tuple(sources.suites),
         blind,
         entries,
-        (*(note for dataset in sources.datasets for note in dataset.notes), *sources.notes, *notes),
-        config.seed,
+        notes=(*(note for dataset in sources.datasets for note in dataset.notes), *sources.notes, *notes),
+        seed=config.seed,
     )
     require_forms(plan)
-    return plan
+    return probed(plan)
 
 
 def limited(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
@@ -148,6 +149,7 @@ def manifest(plan: Plan, engine: Described, config: EvalConfig) -> Manifest:
         seed=config.seed,
         hardware={"machine": platform.machine(), "cores": os.cpu_count(), "python": sys.version.split()[0]},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
+        left_out=dict(plan.left_out),
         shard=plan.shard,
     )
 

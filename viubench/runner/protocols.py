@@ -31,6 +31,7 @@ FLAGS = {
     "samples": "decoding.samples",
     "system": "chat.system",
     "thinking": "chat.thinking",
+    "probe": "probe",
 }
 """Options that are a field of the protocol each; `set` names any other."""
 

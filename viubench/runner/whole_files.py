@@ -21,7 +21,7 @@ def by_file(sample: Sample, plan: Plan) -> bool:
 def require_whole_files(plan: Plan, kind: str, needs_media: bool = True) -> None:
     """Raise ViubenchError where a file is to be sent that an engine of that kind does not take, or that is not what a
     sample shows: one whole video."""
-    sent = [sample for sample in plan.samples if by_file(sample, plan)]
+    sent = [sample for sample in plan.samples if by_file(sample, plan) and sample.clips]
     if not sent:
         return
     if kind != "server" and needs_media:

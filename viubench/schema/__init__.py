@@ -46,6 +46,7 @@ from viubench.schema.records import (
     SCHEMA_VERSION,
     STATUSES,
     AnswerSpread,
+    AskedOrder,
     Failure,
     FrameInfo,
     Manifest,
@@ -66,6 +67,7 @@ from viubench.schema.records import (
 )
 from viubench.schema.samples import Clip, Groups, Item, Sample
 from viubench.schema.tasks import (
+    PROBES,
     Answers,
     Chat,
     Decoding,
@@ -73,6 +75,7 @@ from viubench.schema.tasks import (
     GenerationKwargs,
     JudgeSpec,
     Metadata,
+    Probe,
     Prompt,
     Protocol,
     Published,

@@ -75,6 +75,16 @@ class OptionLogprob(Strict):
         return self.logprob / self.tokens
 
 
+class AskedOrder(Strict):
+    """One order in which the options of a question were put: `shown` are the letters the options have of their own, in
+    that order, `answer` is what was answered, as such a letter."""
+
+    shown: list[str]
+    status: Status
+    response: str | None = None
+    answer: Any = None
+
+
 class Failure(Strict):
     """Why a sample has no answer: `fault` is a key to count by, `detail` a sentence."""
 
@@ -111,6 +121,9 @@ class Record(Strict):
     shown: Annotated[ShownMedia | None, Field(exclude_if=lambda shown: shown is None)] = None
     option_logprobs: Annotated[dict[str, OptionLogprob], Field(exclude_if=lambda options: not options)] = {}
     """Where the answer is the likeliest option: each option of the question."""
+    orders: Annotated[list[AskedOrder], Field(exclude_if=lambda orders: not orders)] = []
+    """The orders in which the options were put, where a probe changed theirs; `question` and `response` are of the
+    first that was answered wrong, else of the first, and `answer` is a letter of the question's own order."""
     usage: dict[str, int] = {}
     seconds: dict[str, float] = {}
     error: Failure | None = None
@@ -320,6 +333,8 @@ class Manifest(Strict):
     seed: int
     hardware: dict[str, Any]
     started: str
+    left_out: Annotated[dict[str, str], Field(exclude_if=lambda tasks: not tasks)] = {}
+    """The tasks that were named and that the run's probe does not apply to, each with the reason."""
     imported: Annotated[Imported | None, Field(exclude_if=lambda imported: imported is None)] = None
     """The files that the answers are from, where another harness wrote them."""
     shard: Annotated[Shard | None, Field(exclude_if=lambda shard: shard is None)] = None

@@ -7,7 +7,7 @@ Example:
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
@@ -18,6 +18,21 @@ Answers = Literal["free", "constrained", "likelihood"]
 Subtitles = bool | Literal["interleaved"]
 Side = Annotated[int, Field(ge=1)]
 """How a model answers: with any text, with text held to the form of an answer, or by the likeliest of the options."""
+
+Probe = Literal[
+    "none",
+    "blind",
+    "single-frame",
+    "shuffled-frames",
+    "reversed",
+    "half-frames",
+    "no-times",
+    "other-video",
+    "option-shuffle",
+    "circular",
+]
+PROBES: tuple[Probe, ...] = get_args(Probe)[1:]
+"""What of the evidence is taken away from every question (see `viubench.runner.probes`)."""
 
 
 def _unless(default: Any) -> Any:
@@ -146,6 +161,8 @@ class Protocol(Strict):
     frame_budget: Literal["per_item", "per_video"] = "per_item"
     """Whether `sampling.frames` is shared by the videos of an item or granted to each of them."""
     denominator: Literal["strict"] = "strict"
+    probe: Annotated[Probe, _unless("none")] = "none"
+    """Which evidence is taken away: the score says what is answered without it."""
     judge: Annotated[JudgeSpec | None, _unless(None)] = None
     """Where the answers are verdicts on the answers of another run."""
 

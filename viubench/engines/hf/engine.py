@@ -110,7 +110,7 @@ class HfEngine(CheckpointEngine):
     def prompt(self, request: Request) -> str:
         """The prompt of a request, before its vision tokens are filled in."""
         self.require(request.chat)
-        inserts = self._showing.parts(request.videos)
+        inserts = self._showing.asked(request.times).parts(request.videos)
         question, videos = request.sample.question, len(request.videos)
         return prompts.render(self._processor, question, videos, chat=request.chat, inserts=inserts)
 
@@ -123,7 +123,7 @@ class HfEngine(CheckpointEngine):
         started = time.perf_counter()
         prompt = self.prompt(request)
         inputs = self._encode(prompt, request.videos)
-        shown = self._prove(prompt, request.videos, inputs)
+        shown = self._prove(prompt, request, inputs)
         inputs = inputs.to(self._model.device, self._model.dtype)
         prompt_tokens, tokenizer = inputs["input_ids"].shape[1], self._processor.tokenizer
         form = self._form(request, prompt)
@@ -161,12 +161,12 @@ class HfEngine(CheckpointEngine):
         self._grammars = self._grammars or constraints.Grammars(self._model, self._processor.tokenizer)
         return [self._grammars.processor(request.constraint)]
 
-    def _prove(self, prompt: str, videos: Sequence[VideoInput], inputs: Any) -> ShownMedia | None:
+    def _prove(self, prompt: str, request: Request, inputs: Any) -> ShownMedia | None:
         """What the model gets; ViubenchError where that is not what it was sent."""
-        if not videos:
+        if not (videos := request.videos):
             return None
         seen = self._processed(inputs)
-        self._prover.prompt(seen, videos)
+        self._prover.prompt(seen, videos, request.times)
         if self._prover.new(videos):
             self._prover.frames(
                 lambda others: self._processed(self._encode(prompt, others)),
@@ -174,7 +174,7 @@ class HfEngine(CheckpointEngine):
                 seen,
                 lambda others: self._next_token(self._encode(prompt, others)),
             )
-        return self._prover.shown(seen, videos)
+        return self._prover.shown(seen, videos, request.times)
 
     def _processed(self, inputs: Any) -> sight.Processed:
         ids = inputs["input_ids"][0].tolist()

@@ -133,6 +133,11 @@ class ServerEngine(Engine):
             )
             self.frame_format = replace(known, multiple=known.multiple or (None if known.fixed else 32))
 
+    def require_untimed(self) -> None:
+        """Pictures alone have no times; where a video would be sent that is another way to show frames."""
+        if self.transport == "video" or (self.transport == "auto" and self.served.kind == "vllm"):
+            Showing("video").asked(times=False)
+
     async def generate(self, request: Request) -> Response:
         if self._began.is_set() or not self._media(request):
             return await self._answer(request)
@@ -188,7 +193,7 @@ class ServerEngine(Engine):
         if not request.videos:
             return None
         height, width = request.videos[0].pixels.shape[1:3]
-        told: Any = "prompt" if prompts.moving(request.videos) else "none"
+        told: Any = "prompt" if prompts.moving(request.videos) and request.times else "none"
         if as_video and self.family is not None and self.family.positions:
             told = "positions"
         return ShownMedia(
@@ -206,7 +211,7 @@ class ServerEngine(Engine):
             payload.messages,
             request,
             format_=own.transport_format,
-            showing=self._showing(as_video),
+            showing=self._showing(as_video).asked(request.times),
             file_as=own.file_as,
         )
         while True:
@@ -249,7 +254,7 @@ class ServerEngine(Engine):
         return reply, body
 
     def _as_video(self, request: Request) -> bool:
-        if self.transport in ("images", "file") or not prompts.moving(request.videos):
+        if self.transport in ("images", "file") or not request.times or not prompts.moving(request.videos):
             return False
         name = f"{self.served.root} {self.model}"
         if self.transport == "auto" and (

@@ -181,7 +181,7 @@ class VllmEngine(CheckpointEngine):
             request.videos,
             names,
             family=self.family,
-            showing=self._showing,
+            showing=self._showing.asked(request.times),
             chat=request.chat,
             takes=self._takes,
         )
@@ -269,7 +269,7 @@ class VllmEngine(CheckpointEngine):
             await self._prove(request, prompt)
         for _ in range(TRIES):
             rendered = await self._render(prompt)
-            self._check(rendered, request.videos)
+            self._check(rendered, request)
             ids = rendered["prompt_token_ids"]
             if parser is not None and "structured_outputs" in values:
                 more["reasoning_ended"] = parser.ended(request.chat, ids)
@@ -358,12 +358,12 @@ class VllmEngine(CheckpointEngine):
         place = output.outputs[0].logprobs[0]
         return np.array([place[token].logprob for token in wanted])
 
-    def _check(self, rendered: Any, videos: Sequence[VideoInput]) -> None:
+    def _check(self, rendered: Any, request: Request) -> None:
         """Tokens and times of a prompt; ViubenchError where they are not those of the frames."""
-        seen = processed(rendered, self._llm.renderer.tokenizer)
+        seen, videos = processed(rendered, self._llm.renderer.tokenizer), request.videos
         if videos and seen is not None:
-            self._prover.prompt(seen, videos)
-            self._shown[shape(videos)] = self._prover.shown(seen, videos)
+            self._prover.prompt(seen, videos, request.times)
+            self._shown[shape(videos)] = self._prover.shown(seen, videos, request.times)
 
     async def close(self) -> None:
         if self._llm is not None:

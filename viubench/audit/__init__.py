@@ -1,0 +1,1 @@
+"""What in a set of questions gives answers away: duplicates, imbalance, names, metadata, compression, clocks."""
