@@ -20,13 +20,14 @@ from reports.tables.ranking import Cell, Contest, Pairing, against_best, ranks
 from viubench.schema import ANSWERED, ReferenceRow, Results, TaskEntry
 from viubench.tasks.registry import Catalogue
 
-KINDS = ("model", "constrained", "likelihood", "single", "random", "chance", "blind", "oracle", "published")
+KINDS = ("model", "constrained", "likelihood", "single", "random", "chance", "blind", "pixels", "oracle", "published")
 
 NOTES = {
     "single": "a model that saw one frame of each video",
     "random": "guesses at random",
     "chance": "expected of guessing, computed",
     "blind": "best constant answer",
+    "pixels": "classical image processing, no model",
     "oracle": "gives the true answer",
 }
 
