@@ -68,7 +68,9 @@ class Number(Evaluator):
             best = max(sorted(scores), key=lambda value: scores[value])
             text = self.canonical(best)
             listed = ", ".join(map(self.canonical, values))
-            return Blind(f"always {text} (expected {scores[best]:.3f} where {listed} are as likely)", (text,) * len(items))
+            return Blind(
+                f"always {text} (expected {scores[best]:.3f} where {listed} are as likely)", (text,) * len(items)
+            )
         targets = [float(item.target) for item in items]
         if not targets:
             return Blind("no items", ())

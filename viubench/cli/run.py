@@ -40,7 +40,9 @@ Set = Annotated[
 
 EngineName = Annotated[
     str | None,
-    typer.Option(help="vllm, hf, server, ray:vllm, ray:hf, random, blind, pixels or oracle; vllm where installed, else hf."),
+    typer.Option(
+        help="vllm, hf, server, ray:vllm, ray:hf, random, blind, pixels or oracle; vllm where installed, else hf."
+    ),
 ]
 
 

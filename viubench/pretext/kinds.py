@@ -1,6 +1,6 @@
 """What a further kind of pretext question is: a class that draws questions and shows the frames they are about.
 
-Example: a kind of one's own is a class and one line of packaging metadata; a task's `pretext: {kind: mine}` then names it.
+Example: an own kind is a class and one line of packaging metadata; a task with `pretext: {kind: mine}` then uses it.
 
     class Mine(PretextKind):
         Params = MyParams

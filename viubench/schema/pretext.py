@@ -196,7 +196,7 @@ class PluginSpec(_Spec):
     """A kind of question that is registered as a plug-in, whose class says what its params are."""
 
     kind: str
-    params: SerializeAsAny[Difficulty] = Field(default_factory=dict, validate_default=True)  # type: ignore[assignment]
+    params: SerializeAsAny[Difficulty] = Field(default_factory=dict, validate_default=True)
 
     @field_validator("kind")
     @classmethod

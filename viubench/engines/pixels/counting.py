@@ -70,7 +70,7 @@ def outlined(frame: Pixels, region: Mask) -> bool:
     left, top, wide, high = cv2.boundingRect(region)
     part = np.s_[max(top - 2, 0) : top + high + 2, max(left - 2, 0) : left + wide + 2]
     inside, picture = region[part], frame[part].astype(np.int16)
-    ring = (cv2.dilate(inside, np.ones((3, 3), np.uint8)) > inside)
+    ring = cv2.dilate(inside, np.ones((3, 3), np.uint8)) > inside
     gaps = np.abs(picture[ring] - picture[inside > 0][0]).max(axis=1)
     return bool((gaps >= CONTRAST).mean() >= OUTLINED)
 

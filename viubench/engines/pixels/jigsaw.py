@@ -37,8 +37,15 @@ def joins(clips: Sequence[Pixels]) -> Numbers:
 
 
 def cheapest(costs: Numbers) -> list[int]:
-    """The order of all n with the least sum of costs[i, j] over neighbours i before j; of more than MOST a greedy one."""
+    """The order of all n with the least sum of costs[i, j] over neighbours i before j; of more than MOST, a short one
+    from the clip that fits behind no other."""
     n = len(costs)
+    if n > MOST:
+        way = [int(np.argmax((costs + np.diag(np.full(n, np.inf))).min(axis=0)))]
+        while len(way) < n:
+            left = [k for k in range(n) if k not in way]
+            way.append(min(left, key=lambda k: float(costs[way[-1], k])))
+        return way
     best: dict[tuple[int, int], tuple[float, int]] = {(1 << k, k): (0.0, -1) for k in range(n)}
     for played in range(1, 1 << n):
         for last in range(n):
@@ -54,9 +61,9 @@ def cheapest(costs: Numbers) -> list[int]:
                     best[key] = (reached, last)
     everything = (1 << n) - 1
     last = min(range(n), key=lambda k: best[everything, k][0])
-    way: list[int] = []
+    found: list[int] = []
     played = everything
     while last >= 0:
-        way.append(last)
+        found.append(last)
         played, last = played ^ 1 << last, best[played, last][1]
-    return way[::-1]
+    return found[::-1]

@@ -37,7 +37,7 @@ def small(frames: Pixels) -> Numbers:
 def reduced(pictures: Numbers, times: int) -> Numbers:
     """The pictures with a side that is so many times smaller, a divisor of theirs."""
     total, side = pictures.shape[0], pictures.shape[1] // times
-    return pictures.reshape(total, side, times, side, times, 3).mean(axis=(2, 4))
+    return np.asarray(pictures.reshape(total, side, times, side, times, 3).mean(axis=(2, 4)))
 
 
 def cosines(rows: Numbers, others: Numbers) -> Numbers:
@@ -63,23 +63,23 @@ def changed(pictures: Numbers, changes: Sequence[Change]) -> Numbers:
     after = np.max([cosines(plain, _contrast(reduced(change(pictures), 2))) for change in changes], axis=0)
     others = np.stack([cosines(plain, plain), after.T])
     spread = 1.05 - np.minimum(after, others.min(axis=0))  # in a scene of few shapes all pictures are alike
-    return np.clip((after - others.max(axis=0)) / spread, -1, 1)
+    return np.asarray(np.clip((after - others.max(axis=0)) / spread, -1, 1))
 
 
 def foreign(pictures: Numbers) -> Numbers:
     """Evidence that frames are of two scenes."""
     plain = _contrast(reduced(pictures, 4))
-    return 0.5 - cosines(plain, plain)
+    return np.asarray(0.5 - cosines(plain, plain))
 
 
 def _contrast(pictures: Numbers) -> Numbers:
     """The pictures less their mean colour."""
-    return pictures - pictures.mean(axis=(1, 2), keepdims=True)
+    return np.asarray(pictures - pictures.mean(axis=(1, 2), keepdims=True))
 
 
 def more(values: Numbers, step: float) -> Numbers:
     """Evidence from one number a frame ([T]) that the change raises by `step` or more."""
-    return np.clip(np.subtract.outer(values, values) / step * 2 - 1, -1, 1)
+    return np.asarray(np.clip(np.subtract.outer(values, values) / step * 2 - 1, -1, 1))
 
 
 def chroma(pictures: Numbers) -> Numbers:

@@ -48,6 +48,4 @@ def best(evidence: NDArray[np.float64], reach: int = REACH) -> Segment:
 
 def candidates(total: int) -> list[Segment]:
     """Every segment of one frame or more that leaves a frame out."""
-    return [
-        (start, stop) for start in range(total) for stop in range(start + 1, total + 1) if stop - start < total
-    ]
+    return [(start, stop) for start in range(total) for stop in range(start + 1, total + 1) if stop - start < total]
