@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 DEMO = runs/demo
 
-.PHONY: demo train-demo test test-verl setup setup-train setup-dev lint types audit docs format bench fuzz figures picture clean
+.PHONY: demo train-demo test test-verl setup setup-train setup-dev lint types audit docs format bench fuzz figures explained picture clean
 
 setup:
 	$(PYTHON) viubench/system/install.py --venv $(VENV)
@@ -71,6 +71,10 @@ FUZZ_SECONDS ?= 60
 fuzz: setup-dev
 	for one in answers yaml_files records replies imports videos; do \
 	  $(BIN)/python -m tests.fuzz $$one --seconds $(FUZZ_SECONDS) --corpus runs/fuzz/$$one || exit; done
+
+# The pictures and tables of docs/explained.md, from a drawn clip.
+explained: setup-dev
+	$(BIN)/python docs/site/pictures.py
 
 # Every figure of docs/performance.md, from a folder of clips; about an hour on two cores: make figures CLIPS=my_clips
 FIGURES = docs/performance

@@ -58,10 +58,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Blind:
-    """The best constant answer: one text per item, and a sentence that says what it is and what it is based on."""
+    """The best constant answer: one text per item, and a sentence that says what it is and what it is based on.
+    `expected` is its mean score over all items that could be drawn so, where the items say how they were drawn."""
 
     statement: str
     texts: tuple[str, ...]
+    expected: float | None = None
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ class Permutation(Evaluator):
         lengths = sorted({_length(item) for item in items})
         odds = ", ".join(f"1/{n}! = {1 / math.factorial(n):.2g}" for n in lengths)
         statement = f"always the order shown (any constant order is right with probability {odds})"
-        return Blind(statement, tuple(self.canonical(list(range(1, _length(item) + 1))) for item in items))
+        expected = sum(map(self.chance, items)) / len(items)
+        return Blind(statement, tuple(self.canonical(list(range(1, _length(item) + 1))) for item in items), expected)
 
     def canonical(self, target: Any) -> str:
         """The numbers in order, with the task's separator between them."""

@@ -83,7 +83,8 @@ class ShapeCounts(Evaluator):
             common = [min(counts, key=lambda n: (-counts[n], n)) for counts in map(Counter, columns)]
             statements.append(f"always {self.canonical(common)}, the most frequent counts of these {len(fitted)} items")
         texts = [self.canonical([likeliest_count(*limits)[0]] * 3 if limits else common) for limits in known]
-        return Blind("; ".join(statements), tuple(texts))
+        shares = [likeliest_count(*limits)[1] for limits in known if limits]
+        return Blind("; ".join(statements), tuple(texts), None if fitted else sum(shares) / len(shares))
 
     def canonical(self, target: Any) -> str:
         return ",".join(str(count) for count in _counts(target))

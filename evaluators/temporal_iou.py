@@ -95,7 +95,8 @@ class TemporalIoU(Evaluator):
                 texts.append(_write(*(item.params["times"][edge] for edge in best_frames(*known)[:2])))
             else:
                 texts.append(_write(*(first + share * (last - first) for share in shares)))
-        return Blind("; ".join(said), tuple(texts))
+        means = [best_frames(*known)[2] for known in drawn if known]
+        return Blind("; ".join(said), tuple(texts), None if fitted else sum(means) / len(means))
 
     def trivial(self, items: Sequence[Gradable]) -> dict[str, tuple[str, ...]]:
         """The whole shown video."""

@@ -29,13 +29,18 @@ from typing import IO, Any
 
 CONTEXT = multiprocessing.get_context("fork")
 
+ENDING = {signal.SIGINT, signal.SIGTERM}
+"""Signals for which the parent may have handlers of its own, which its forks are born with."""
+
 
 class Fork:
     """What the tests and `viubench` use of `subprocess.Popen`."""
 
     def __init__(self, target: Callable[[], None]) -> None:
         self._process = CONTEXT.Process(target=target)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # one that comes at once waits for `_own_streams`
         self._process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         assert self._process.pid is not None
         self.pid = self._process.pid
 
@@ -108,6 +113,7 @@ def _own_streams(stdout: IO[Any] | int | None, stderr: IO[Any] | int | None, kee
     """In the fork: its standard streams, Python's signal handlers, and nothing else that is open in the parent."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     given = [os.dup(place if one is None else getattr(one, "fileno", lambda one=one: one)())
              for one, place in ((stdout, 1), (stderr, 2))]  # fmt: skip
     for number, place in zip(given, (1, 2), strict=True):

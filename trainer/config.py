@@ -117,6 +117,16 @@ class Checks(Strict):
     patience: CountOrNever = 20
 
 
+class Curriculum(Strict):
+    """With `reward_variance`, questions are drawn by how much rewards varied in recent groups of their difficulty (see
+    `viubench.reward_groups.curriculum`): a share `floor` of them is drawn as without it; `decay` is what the groups so
+    far count after each batch."""
+
+    type: Literal["none", "reward_variance"] = "none"
+    floor: Rate = 0.2
+    decay: Rate = 0.9
+
+
 class RolloutEngine(Strict):
     """What samples the rollouts: the policy itself, or vLLM in the same process with its own `engine_args`:
     `gpu_memory_utilization` is 0.3, `enable_sleep_mode` frees memory during the update."""
@@ -160,6 +170,7 @@ class TrainConfig(Strict):
     mask_truncated_completions: bool = False
     dynamic_sampling: Literal["none", "skip", "resample"] = "none"
     max_resamples: Annotated[int, Field(ge=1, le=100)] = 3
+    curriculum: Annotated[Curriculum, Field(exclude_if=lambda one: one.type == "none")] = Curriculum()
     soft_punish_cache: CountOrNever = 0
     length_penalty: Share = 0.0
     learning_rate: Rate = 1e-6

@@ -22,6 +22,7 @@ from viubench.datasets.dataset import Dataset
 from viubench.engines.base import FrameFormat
 from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.rng import Rng
+from viubench.reward_groups.curriculum import VarianceCurriculum
 from viubench.runner.config import EvalConfig
 from viubench.runner.pipeline import frame_requests, shown
 from viubench.runner.plan import Plan
@@ -38,14 +39,15 @@ STREAM = "grpo"  # order of the questions of GRPO; other streams draw the same i
 @dataclass
 class Questions:
     """The questions of a run: training and validation items and how their videos are shown, from frame cache `store`.
-    `tasks` are the configured ones. The batch of step k is a function of (seed, k): a resumed run needs no other
-    state."""
+    `tasks` are the configured ones. The batch of step k is a function of (seed, k), and of the curriculum's state if
+    there is one."""
 
     config: TrainConfig
     tasks: dict[str, Task]
     train: Plan
     held_out: Plan
     store: FrameCache
+    curriculum: VarianceCurriculum | None = field(init=False, repr=False, default=None)
     _pools: dict[str, list[Sample]] = field(init=False, repr=False)
     _plans: dict[str, Plan] = field(init=False, repr=False)
     _mixture: Iterator[tuple[str, int]] = field(init=False, repr=False)
@@ -54,7 +56,11 @@ class Questions:
     def __post_init__(self) -> None:
         self._pools = {task: of_task(task, self.train.samples) for task in self.tasks}
         self._plans = {sample.id: plan for plan in (self.train, self.held_out) for sample in plan.samples}
-        self._mixture = mixture({task: mix.weight for task, mix in self.config.tasks.items()})
+        weights = {task: mix.weight for task, mix in self.config.tasks.items()}
+        self._mixture = mixture(weights)
+        if (how := self.config.curriculum).type == "reward_variance":
+            self.curriculum = VarianceCurriculum.over(self.train.samples, weights, how.floor, how.decay)
+            self._pools |= self.curriculum.pools(self.train.samples)
 
     @classmethod
     def read(
@@ -101,11 +107,14 @@ class Questions:
         return self.train.evaluators
 
     def batch(self, step: int) -> list[Sample]:
-        """The questions of step `step` (from 0), a pure function of (seed, step): tasks by their weights, exact to one
-        question, a task's items once an epoch, in a new order each epoch."""
+        """The questions of step `step` (from 0): tasks, or the cells of the curriculum, by their weights, exact to one
+        question, the items of each once an epoch, in a new order each epoch."""
         size = self.config.train_batch_size
-        self._drawn += islice(self._mixture, max((step + 1) * size - len(self._drawn), 0))
-        turns = self._drawn[step * size : (step + 1) * size]
+        if self.curriculum is not None:
+            turns = self.curriculum.turns(size, Rng("curriculum", self.config.seed, step).integer(0, 999) / 1000)
+        else:
+            self._drawn += islice(self._mixture, max((step + 1) * size - len(self._drawn), 0))
+            turns = self._drawn[step * size : (step + 1) * size]
         order = Rng("batch", self.config.seed, STREAM, step).permutation(size)
         return [self.draw(STREAM, *turns[index]) for index in order]
 
@@ -128,11 +137,11 @@ class Questions:
         splits = (self.train.samples, self.held_out.samples)
         return content_hash([[(sample.id, sample.answer_text) for sample in samples] for samples in splits])
 
-    def draw(self, stream: str, task: str, number: int) -> Sample:
-        """The `number`-th question of a task, from 0, over all epochs."""
-        pool = self._pools[task]
-        epoch, place = divmod(number, len(pool))
-        return pool[_epoch(self.config.seed, stream, task, epoch, len(pool))[place]]
+    def draw(self, stream: str, pool: str, number: int) -> Sample:
+        """The `number`-th question of a task, or of a cell of the curriculum, from 0, over all epochs."""
+        samples = self._pools[pool]
+        epoch, place = divmod(number, len(samples))
+        return samples[_epoch(self.config.seed, stream, pool, epoch, len(samples))[place]]
 
 
 def of_task(task: str, samples: Iterable[Sample]) -> list[Sample]:

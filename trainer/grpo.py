@@ -94,6 +94,8 @@ class VideoGRPOTrainer(StageTrainer, GRPOTrainer):  # type: ignore[misc]
         # Over all tasks, without what only means something within one.
         self.stage.numbers |= {name: getattr(whole, name) for name in ("strict", "parsed", "zero_advantage", "length")}
         self.stage.numbers |= task_metrics("", tasks)
+        if (curriculum := self.sampler.questions.curriculum) is not None:
+            self.stage.numbers |= curriculum.measures()
         self.stage.alarms |= self.stage.monitor.update("training", tasks)
         if self.stage.processes.is_main and self.config.log_completions:
             log_answers(self.stage.out, number * self.config.steps_per_batch, answered, self.config)

@@ -2,8 +2,7 @@
 
 Example:
     rewarder = Rewarder({"order": "smooth"}, {"order": evaluators.get("permutation")})
-    rewarder(sample, "2134", "stop")  # the true order is 1234
-    # Reward(value=0.75, strict=0.0, parsed=True, answer=[2, 1, 3, 4])
+    rewarder(sample, "2134", "stop").value  # 0.75; the true order is 1234
 """
 
 from __future__ import annotations
@@ -11,35 +10,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
 from evaluators import Evaluator
 from trainer.config import TrainConfig
-from viubench.errors import ViubenchError
 from viubench.pretext.rng import seed_of
 from viubench.schema import Sample, canonical_json
-from viubench.scoring.grade import grade
+from viubench.scoring.reward import FULL, Reward, reward
 
-FULL = 1 - 1e-9  # rewards from here on count as 1: an IoU of equal intervals may be a rounding error below it
 MIN_QUESTIONS = 64  # a collapse is judged over so many questions at least; fewer share answers by chance
 TOP_SHARE = 0.2  # an answer to more than this share of them is a collapse: twice what grounding items have
 SEARCHED = 200  # the best constant answer is searched among so many texts, on so many items
 
 # The evaluator's reward; 1 for the true answer, else 0; independent of the answer, for control runs only.
 Kind = Literal["smooth", "strict", "random"]
-
-
-@dataclass(frozen=True)
-class Reward:
-    """The reward of one answer: `value` to train on, in [0, 1]; `strict`, 1.0 for the true answer, else 0.0; `parsed`,
-    whether an answer (JSON data) was extracted, False where the token limit cut it."""
-
-    value: float
-    strict: float
-    parsed: bool
-    answer: Any
 
 
 class Rewarder:
@@ -51,21 +37,12 @@ class Rewarder:
     def __call__(
         self, sample: Sample, text: str, finish_reason: str, turn: tuple[int, int, int] | None = None
     ) -> Reward:
-        """The reward of one answer; 0 where none can be extracted and where the token limit cut it (`length`). `turn`
-        (step, index of the question in it, index of the answer) seeds a random reward, which without it (validation) is
-        the smooth one. Raises ViubenchError for a reward that is no number in [0, 1]."""
-        evaluator, kind = self.evaluators[sample.task], self.kinds[sample.task]
-        answer = grade(text, finish_reason, sample, evaluator).answer
-        smooth = evaluator.reward(answer, sample)
-        if not 0 <= smooth <= 1:  # NaN fails it too
-            said = f"the reward of task {sample.task!r} for sample {sample.id!r} is {smooth}, not a number in [0, 1]"
-            where = f"evaluator {evaluator.name}, answer {text[:80]!r}"
-            raise ViubenchError(said, where=where, hint="check the sample's target, or the evaluator's reward()")
-        strict = float(smooth >= FULL)
-        value = strict if kind == "strict" else smooth
+        """The reward of one answer, of its task's kind; see `viubench.scoring.reward`. `turn` (step, index of the
+        question in it, index of the answer) seeds a random reward, which without it (validation) is the smooth one."""
+        found, kind = reward(text, finish_reason, sample, self.evaluators[sample.task]), self.kinds[sample.task]
         if kind == "random" and turn is not None:
-            value = seed_of("reward", self.seed, *turn) / 2**63
-        return Reward(value, strict, answer is not None, None if answer is None else answer.value)
+            return replace(found, value=seed_of("reward", self.seed, *turn) / 2**63)
+        return replace(found, value=found.strict) if kind == "strict" else found
 
 
 def shaped(rewards: Sequence[Reward], lengths: Sequence[int], config: TrainConfig) -> list[float]:

@@ -112,12 +112,16 @@ class Stage(TrainerCallback):  # type: ignore[misc]
 
     def present(self) -> dict[str, Any]:
         """The state as it is now, perhaps within a step."""
-        return {"run": self.manifest["run"], "monitor": self.monitor.state(), "log": self.logged}
+        state = {"run": self.manifest["run"], "monitor": self.monitor.state(), "log": self.logged}
+        curriculum = self.questions.curriculum
+        return state if curriculum is None else state | {"cells": curriculum.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put back what `present` returned."""
         self.monitor.restore(state["monitor"])
         self.logged = dict(state["log"])
+        if self.questions.curriculum is not None:
+            self.questions.curriculum.restore(state["cells"])
 
     def card(self) -> str:
         """README.md of a checkpoint of the last logged step."""

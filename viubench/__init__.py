@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from evaluators import Answer, Evaluator
     from evaluators import get as evaluator
     from viubench.api.compare import compare, compare_across, gate
+    from viubench.api.equate import equate
     from viubench.api.evaluate import dry_run, evaluate, evaluate_async, score
     from viubench.api.floors import gate_floors, gate_plan
+    from viubench.api.frontier import find_frontier, load_frontiers
     from viubench.api.imports import explain_difference, import_answers
     from viubench.api.judge import judge
     from viubench.api.merge import merge
+    from viubench.api.probe_data import group_rewards, probe_data
     from viubench.api.run import Run, load_run, load_runs
     from viubench.api.sweep import Sweep, dry_sweep, sweep
     from viubench.api.tasks import build_items, get_suite, get_task, list_suites, list_tasks, new_task
@@ -40,11 +43,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "evaluators": ("Answer", "Evaluator"),
     "viubench.api.compare": ("compare", "compare_across", "gate"),
+    "viubench.api.equate": ("equate",),
     "viubench.api.evaluate": ("dry_run", "evaluate", "evaluate_async", "score"),
     "viubench.api.floors": ("gate_floors", "gate_plan"),
+    "viubench.api.frontier": ("find_frontier", "load_frontiers"),
     "viubench.api.imports": ("explain_difference", "import_answers"),
     "viubench.api.judge": ("judge",),
     "viubench.api.merge": ("merge",),
+    "viubench.api.probe_data": ("group_rewards", "probe_data"),
     "viubench.api.run": ("Run", "load_run", "load_runs"),
     "viubench.api.sweep": ("Sweep", "dry_sweep", "sweep"),
     "viubench.api.tasks": ("build_items", "get_suite", "get_task", "list_suites", "list_tasks", "new_task"),
@@ -88,23 +94,28 @@ __all__ = [
     "compare_runs",
     "dry_run",
     "dry_sweep",
+    "equate",
     "evaluate",
     "evaluate_async",
     "evaluator",
     "explain_difference",
+    "find_frontier",
     "gate",
     "gate_floors",
     "gate_plan",
     "get_suite",
     "get_task",
+    "group_rewards",
     "import_answers",
     "judge",
     "list_suites",
     "list_tasks",
+    "load_frontiers",
     "load_run",
     "load_runs",
     "merge",
     "new_task",
+    "probe_data",
     "read_manifest",
     "read_records",
     "read_results",

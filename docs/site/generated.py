@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 import viubench
 from viubench.cli import app
+from viubench.cli.examples import EXAMPLES
 from viubench.schema import Manifest, Record, Results, Task
 from viubench.tasks.registry import Catalogue
 
@@ -65,6 +66,8 @@ def commands() -> str:
         arguments = [one.name.upper() for one in command.params if one.param_type_name != "option"]
         usage = " ".join([*words, *arguments])
         parts.append(f"## {' '.join(words)}\n\n{inspect.cleandoc(command.help or '')}\n\n```\n{usage} [OPTIONS]\n```")
+        if example := EXAMPLES.get(" ".join(words[1:])):
+            parts.append(f"```sh\n{example}\n```")
         rows = [option(one) for one in command.params if one.param_type_name == "option" and one.name != "help"]
         if rows:
             parts.append(table(["option", "default", "what it does"], rows))

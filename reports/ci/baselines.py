@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from reports.html.escape import NAME_LENGTH, one_line, short_line
 from reports.html.format import percent
@@ -42,13 +43,21 @@ def one(path: Path) -> str:
 def every(paths: Sequence[Path]) -> str:
     """A row for each reference run, and whether its files are as they were saved."""
     rows = []
-    for path in paths:
-        changed = ", ".join(f"{name} is {how}" for name, how in changes(path).items())
-        try:
-            manifest, results = read_manifest(path), read_results(path)
-        except ViubenchError:
-            rows.append([one_line(path.name), "", "", "", "", changed])
-            continue
-        parts = [short_line(value) for value in (results.model, results.engine, manifest.started)]
-        rows.append([one_line(path.name), *parts, str(len(results.tasks)), changed or "as saved"])
+    for one in map(about, paths):
+        parts = [short_line(str(one.get(key, ""))) for key in ("model", "engine", "run on")]
+        changed = ", ".join(f"{name} is {how}" for name, how in one["changed"].items())
+        tasks = str(len(one["scores"])) if "scores" in one else ""
+        rows.append([one_line(one["baseline"]), *parts, tasks, changed or "as saved"])
     return table(rows, ["baseline", "model", "engine", "run on", "tasks", "files"], ["left"] * 6)
+
+
+def about(path: Path) -> dict[str, Any]:
+    """What one reference run holds, as JSON data; where it cannot be read only its name, and which files changed."""
+    named = {"baseline": path.name, "changed": dict(changes(path))}
+    try:
+        manifest, results = read_manifest(path), read_results(path)
+    except ViubenchError:
+        return named
+    scores = {name: task.value for name, task in results.tasks.items()}
+    run = {"model": results.model, "engine": results.engine, "run on": manifest.started}
+    return {**named, **run, "scores": scores}

@@ -85,17 +85,36 @@ class AnswerSample:
 
 def load(folder: Path, last: int) -> AnswerSample:
     """The answers of at most `MOST_STEPS` steps up to `last`; later ones are of a run that was resumed before them."""
-    named = [(re.fullmatch(r"step-([0-9]{1,9})\.parquet", path.name), path) for path in (folder / FOLDER).glob("*")]
-    files = sorted((int(name[1]), path) for name, path in named if name and int(name[1]) <= last)
+    files = _files(folder, last)
     places = {round(k * (len(files) - 1) / (MOST_STEPS - 1)) for k in range(MOST_STEPS)} if files else set()
+    return _read([files[place] for place in sorted(places)], len(files))
+
+
+def nearest(folder: Path, step: int) -> AnswerSample:
+    """The answers of the last step up to `step` that has any."""
+    files = _files(folder, step)
+    return _read(files[-1:], len(files))
+
+
+def steps(folder: Path, last: int) -> list[int]:
+    """The steps up to `last` that have answers, rising."""
+    return [number for number, _ in _files(folder, last)]
+
+
+def _files(folder: Path, last: int) -> list[tuple[int, Path]]:
+    named = [(re.fullmatch(r"step-([0-9]{1,9})\.parquet", path.name), path) for path in (folder / FOLDER).glob("*")]
+    return sorted((int(name[1]), path) for name, path in named if name and int(name[1]) <= last)
+
+
+def _read(files: Sequence[tuple[int, Path]], of: int) -> AnswerSample:
     steps, left_out = [], []
-    for number, path in (files[place] for place in sorted(places)):
+    for number, path in files:
         try:
             steps.append(LoggedStep(number, _questions(_rows(path))))
         except (OSError, ValueError, MemoryError, RecursionError) as error:  # those of pyarrow are among them
             why = f" ({error})" if type(error) is ValueError else ""
             left_out.append(f"{FOLDER}/{path.name}: damaged{why}")
-    return AnswerSample(tuple(steps), len(files), tuple(left_out))
+    return AnswerSample(tuple(steps), of, tuple(left_out))
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -96,12 +96,14 @@ def _plain(value: Any, text: Callable[[str], str] = str) -> Any:
     return text(value) if isinstance(value, str) else value
 
 
-def embed_json(value: Any) -> str:
-    """JSON for a `<script type="application/json">` block: no character in it can end or open a tag.
+def json_text(value: Any) -> str:
+    """Value as JSON; every string is cleaned, keys included; equal values give equal text."""
+    return json.dumps(_plain(value, clean), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
-    Every string is cleaned, keys included; equal values give equal text.
-    """
-    text = json.dumps(_plain(value, clean), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+def embed_json(value: Any) -> str:
+    """`json_text` for a `<script type="application/json">` block: no character in it can end or open a tag."""
+    text = json_text(value)
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text

@@ -24,6 +24,10 @@ from reports.html.format import number, p_value, percent, points
 FEW = 100
 """A task with fewer samples than this is named as a small one."""
 
+OF_FILE = "img-src data:; form-action 'none'"
+OF_SERVER = "img-src data: 'self'; connect-src 'self'; form-action 'self'"
+"""What a page may ask for beside its own style and scripts."""
+
 MOST_VALUES = 40
 """Values of a group that are shown; the smallest beyond them are in results.json."""
 
@@ -53,7 +57,13 @@ class Figure:
 
 
 def render(
-    template: str, scripts: Sequence[str], data: Any, context: Mapping[str, Any], *, styles: Sequence[str] = ()
+    template: str,
+    scripts: Sequence[str],
+    data: Any,
+    context: Mapping[str, Any],
+    *,
+    styles: Sequence[str] = (),
+    served: bool = False,
 ) -> str:
     """The page as text; equal arguments give equal text.
 
@@ -62,10 +72,11 @@ def render(
         data: what the script reads, as JSON data; its strings are made safe here.
         context: what the template reads; its strings are made safe by the environment.
         styles: style sheets of `templates/` that follow the one of every page.
+        served: the page comes from the viewer, which it may ask for data and images, and send its forms to.
     """
     style, script = ("\n".join(map(_asset, names)) for names in (("style.css", *styles), scripts))
     shell = {
-        "policy": _policy(style, script),
+        "policy": _policy(style, script) + (OF_SERVER if served else OF_FILE),
         "style": Markup(style),  # our own file, no data in it
         "script": Markup(script),
         "data": Markup(embed_json(data)),  # escaped for a script block
@@ -93,12 +104,9 @@ def _asset(name: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """Only the style and the script of this page, by hash, and images it carries itself."""
+    """Only the style and the script of this page, by hash."""
 
     def digest(text: str) -> str:
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
-    return (
-        f"default-src 'none'; style-src {digest(style)}; script-src {digest(script)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    return f"default-src 'none'; style-src {digest(style)}; script-src {digest(script)}; base-uri 'none'; "

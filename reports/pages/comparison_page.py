@@ -43,12 +43,19 @@ MANY = 0.05
 
 
 def render(
-    sides: tuple[Side, Side], compared: Comparison, report: CompareReport, turned: Sequence[Flip], *, per_task: int
+    sides: tuple[Side, Side],
+    compared: Comparison,
+    report: CompareReport,
+    turned: Sequence[Flip],
+    *,
+    per_task: int,
+    pages: Sequence[tuple[str, str]] = (),
 ) -> str:
     """The page as text; equal runs give equal text.
 
     Args:
         per_task: samples that turned of each task and direction; fewer where all would be more than `MOST_FLIPS`.
+        pages: other pages of where it is served: address, name.
     """
     runs = [RunData(side.path, side.manifest, side.results, samples.table([])) for side in sides]
     names = labels(runs)
@@ -67,10 +74,11 @@ def render(
         "ruler": forest_plot.ruler(axis),
         "facts": facts(*(side.manifest for side in sides)),
         "commands": [shorten(command(side.manifest), RESPONSE) for side in sides],
+        "pages": pages,
         "grouped": any(line["breakdowns"] for line in lines),
     }
     data = browser(runs, names, turned, per_task)
-    return page.render("comparison.html.j2", SCRIPTS, data, context, styles=STYLES)
+    return page.render("comparison.html.j2", SCRIPTS, data, context, styles=STYLES, served=bool(pages))
 
 
 # --- the first screen -----------------------------------------------------------------------------------------

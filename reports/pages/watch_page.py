@@ -3,23 +3,28 @@
 Example:
     write(Path("runs/train/watch/watch.html"), "train", history.latest(), turn.waiting, Path("runs/train"))
 
-Like the leaderboard it is one file that needs no network; it has no script at all.
+Like the leaderboard it is one file that needs no network. From a step of the table links lead to the checkpoint's
+answers to some samples (`reports.sections.checkpoints`), to its run, and to what the training answered about then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
+from reports.data.answer_log import AnswerSample
 from reports.data.training_log import LEAST_SMOOTHED, LOG, LogStage, load, smoothed
 from reports.html import page, svg
 from reports.html.escape import shorten
 from reports.html.format import counted, interval, percent, short_names, with_interval
 from reports.html.page import FEW, Finding
 from reports.html.svg import Band, Curve, Level, Point
+from reports.sections import checkpoints, training_answers
 from viubench.errors import ViubenchError
 from viubench.schema import Verdict, WatchEntry, WatchScore
 from viubench.storage import atomic
@@ -43,6 +48,11 @@ RING = '<circle class="best-mark" cx="11" cy="5" r="4"/>'
 __all__ = ["LOG", "PAGE", "render", "write"]
 
 
+SAMPLE_SCRIPTS = ("player.js", "answers.js", "browser.js", "watch.js")
+
+Link = tuple[str, str]
+"""An address, and what it is called."""
+
 Best = tuple[WatchEntry, WatchScore]
 """The checkpoint of the highest score, the earlier of equal ones."""
 
@@ -53,26 +63,45 @@ def write(
     """Write the page, whole or not at all, and not where it is there already.
 
     Args:
-        entries: one for each checkpoint, by step.
+        entries: one for each checkpoint, by step; their runs lie below the page's folder.
         waiting: checkpoints that are not there whole.
         training: folder of the trainer's log; one that cannot be read is named on the page.
     """
-    html = render(title, entries, waiting, training).encode()
+    links = {entry.name: [(f"{entry.run}/", "run")] for entry in entries if (out.parent / entry.run).is_dir()}
+    shown = checkpoints.browser(out.parent, entries)
+    html = render(title, entries, waiting, training, links=links, shown=shown).encode()
     if not out.exists() or out.read_bytes() != html:
         atomic.write(out, html)
 
 
 def render(
-    title: str, entries: Sequence[WatchEntry], waiting: Sequence[Waiting] = (), training: Path | None = None
+    title: str,
+    entries: Sequence[WatchEntry],
+    waiting: Sequence[Waiting] = (),
+    training: Path | None = None,
+    *,
+    links: Mapping[str, Sequence[Link]] = MappingProxyType({}),
+    shown: Mapping[str, Any] | None = None,
+    pages: Sequence[Link] = (),
+    answers: bool = True,
 ) -> str:
-    """The page as text; equal arguments give equal text."""
+    """The page as text; equal arguments give equal text.
+
+    Args:
+        links: what leads on from a checkpoint, by its name.
+        shown: samples that some checkpoints answered (`reports.sections.checkpoints.browser`).
+        pages: other pages of where it is served.
+        answers: whether some of what the training answered stands below.
+    """
     scored = [entry for entry in entries if entry.status == "evaluated"]
     heads = _heads(scored)
     known = {key: [(entry, score) for entry in scored if (score := _score(entry, key))] for key in heads}
     best = {key: max(found, key=lambda pair: pair[1].value) for key, found in known.items()}
-    log, why_not = None, ""
+    log, why_not, logged = None, "", AnswerSample()
     try:
-        log = load(training).stages[-1] if training else None
+        if training:
+            loaded = load(training)
+            log, logged = loaded.stages[-1], loaded.answers if answers else logged
     except (ViubenchError, OSError) as error:
         why_not = getattr(error, "message", str(error))
     context = {
@@ -88,11 +117,31 @@ def render(
         "heads": list(heads.values()),
         "several": len(scored) > 1,
         "gated": any(entry.gate for entry in entries),
-        "rows": [_row(entry, heads, best) for entry in entries],
+        "rows": [_row(entry, heads, best) | {"links": _links(entry, links, shown, logged)} for entry in entries],
+        "answers": training_answers.draw(logged, heads),
+        "shown": shown,
+        "pages": pages,
         "waiting": waiting,
         "marks": GLYPHS,
     }
-    return page.render("watch.html.j2", [], None, context, styles=["watch.css"])
+    scripts = SAMPLE_SCRIPTS if shown else ["across.js"]
+    styles = ["samples.css", "watch.css"]
+    return page.render("watch.html.j2", ["chrome.js", *scripts], shown, context, styles=styles, served=bool(pages))
+
+
+def _links(
+    entry: WatchEntry, links: Mapping[str, Sequence[Link]], shown: Mapping[str, Any] | None, answers: AnswerSample
+) -> list[Link]:
+    """From a checkpoint to its answers to the samples of this page, to what else is known of it, and to the answers
+    that the training logged last before it."""
+    found: list[Link] = []
+    if shown and checkpoints.name_of(entry) in shown["models"]:
+        found.append((f"#model={quote(checkpoints.name_of(entry))}", "samples"))
+    found += links.get(entry.name, ())
+    logged = [step.number for step in answers.steps if step.number <= entry.step]
+    if logged:
+        found.append((f"#answers-{logged[-1]}", f"answers of step {logged[-1]:,}"))
+    return found
 
 
 def _heads(scored: Sequence[WatchEntry]) -> dict[str, str]:

@@ -21,7 +21,8 @@ QUESTION, RESPONSE, FIELD = 600, 1_000, 200
 
 
 def draw(sample: AnswerSample, names: Mapping[str, str]) -> dict[str, Any]:
-    """The `steps`, each with its `title` and `questions`, of how many with answers (`of`); `names`: task -> short."""
+    """The `steps`, each with its `number`, `title` and `questions`, of how many with answers (`of`); `names`: task ->
+    short."""
     return {"steps": [_step(step, names) for step in sample.steps], "of": sample.of}
 
 
@@ -39,6 +40,7 @@ def _step(step: LoggedStep, names: Mapping[str, str]) -> dict[str, Any]:
     ):
         told += [f"{count} {name}"] if count else []
     return {
+        "number": step.number,
         "title": f"Step {step.number:,}: {', '.join(told)}",
         "questions": [_question(question, names) for question in step.questions],
     }

@@ -45,6 +45,9 @@ SHARES = {
 }
 """Shares of a whole step, in one figure: key in the log -> name in the legend."""
 
+CURRICULUM = "curriculum/"
+"""What the keys of the shares of a curriculum begin with; the cell of difficulty follows."""
+
 EXACT = ("learning_rate",)
 """Measures that do not scatter: drawn as they are, without a mean."""
 
@@ -91,7 +94,7 @@ def draw(training: TrainingRun) -> dict[str, Any]:
         updates = {title: [_line(stage, *named) for named in measures.items()] for title, measures in UPDATE.items()}
         drawn = [_figure(stage, title, lines, number) for title, lines in updates.items()]
         lost = _figure(stage, "Answers cut and groups of equal rewards", [_line(stage, *one) for one in SHARES.items()])
-        groups.append(("All tasks", [_figure(stage, "Rollout reward", rewards), lost, *drawn]))
+        groups.append(("All tasks", [_figure(stage, "Rollout reward", rewards), lost, _curriculum(stage), *drawn]))
     known = [(heading, [figure for figure in figures if figure]) for heading, figures in groups]
     return {
         "label": training.label,
@@ -120,6 +123,14 @@ def _of_task(stage: LogStage, task: str, warm: LogStage | None) -> list[Figure |
         _figure(stage, "Distinct answers and top answer", answers, flags=flags),
         _figure(stage, "Zero-advantage groups and parse rate", groups),
     ]
+
+
+def _curriculum(stage: LogStage) -> Figure | None:
+    """The shares of the questions of the cells that a curriculum asks most and least at the end, if there is one."""
+    last = {key: points[-1][1] for key, points in stage.series.items() if key.startswith(CURRICULUM)}
+    order = sorted(last, key=lambda key: (-last[key], key))
+    lines = [_line(stage, key, key.removeprefix(CURRICULUM)) for key in dict.fromkeys(order[:1] + order[-1:])]
+    return _figure(stage, "Curriculum: questions asked most and least", lines, lambda share: percent(share))
 
 
 def _validation(stage: LogStage, task: str, title: str, warm: LogStage | None = None) -> Figure | None:

@@ -13,21 +13,27 @@ function fill(select, names) {
 }
 
 // `find(wanted)` gives the hits of what the form says, each a sample with the `answers` asked for and the `others`;
-// `say(count)` the line about all; `turn(sample)` words for the list and the head, or nothing.
-// Returns what shows the view.
-function makeBrowser(find, say, turn = () => null) {
+// or a promise of them; `say(count)` the line about all; `turn(sample)` words for the list and the head, or nothing;
+// `paging` what lies before and after the hits, where they are not all. Returns what shows the view.
+const WHOLE = { place: (at, count) => `${at + 1} of ${count}`, can: () => false, go: () => false };
+
+function makeBrowser(find, say, turn = () => null, paging = WHOLE) {
   const cut = data.stripsLeftOut ? `; ${data.stripsLeftOut} filmstrips left out to bound the size of the page` : "";
   let hits = [];
   let at = 0;
   let player = null;
+  let asked = 0;
 
-  function render() {
+  async function render(last = false) {
+    const own = ++asked;
     const wanted = Object.fromEntries([...filters.elements].map((field) => [field.name, field.value]));
-    hits = find(wanted).sort((a, b) => bare(a) - bare(b)); // what can be seen first
+    const found = await find(wanted);
+    if (own !== asked) return; // something else was asked for meanwhile
+    hits = found.sort((a, b) => bare(a) - bare(b)); // what can be seen first
     count.textContent = `${say(hits.length)}${cut}.`;
     list.replaceChildren(...hits.map((hit, k) => el("li", {}, entry(hit, k))));
     const named = hits.findIndex(({ sample }) => sample.id === view.get("sample") && (!view.get("of") || sample.task === view.get("of")));
-    select(Math.max(named, 0), false);
+    select(named >= 0 ? named : last ? hits.length - 1 : 0, false);
   }
 
   const bare = ({ sample }) => Number(sample.strip === null || !data.strips[sample.strip]);
@@ -47,6 +53,7 @@ function makeBrowser(find, say, turn = () => null) {
 
   function select(k, chosen) {
     player?.stop();
+    if (hits.length && (k < 0 || k >= hits.length) && paging.go(k < 0 ? -1 : 1)) return;
     at = Math.min(Math.max(k, 0), hits.length - 1);
     for (const old of list.querySelectorAll("[aria-current]")) old.removeAttribute("aria-current");
     if (!hits.length) {
@@ -67,7 +74,7 @@ function makeBrowser(find, say, turn = () => null) {
   function draw({ sample, answers, others }) {
     player = makePlayer(sample, [...answers, ...others]);
     const step = (name, title, by) => {
-      const button = el("button", { type: "button", textContent: name, title, disabled: !hits[at + by] });
+      const button = el("button", { type: "button", textContent: name, title, disabled: !hits[at + by] && !paging.can(by) });
       button.addEventListener("click", () => select(at + by, true));
       return button;
     };
@@ -79,7 +86,7 @@ function makeBrowser(find, say, turn = () => null) {
         el("h3", { textContent: sample.video }),
         turn(sample) && el("span", { className: "turn " + sample.way, textContent: turn(sample) }),
         el("span", { className: "steps" }, step("Previous", "Previous sample (k)", -1),
-          el("span", { className: "soft", textContent: `${at + 1} of ${hits.length}` }), step("Next", "Next sample (j)", 1)),
+          el("span", { className: "soft", textContent: paging.place(at, hits.length) }), step("Next", "Next sample (j)", 1)),
         el("div", { className: "soft" }, about, " · ", el("code", { textContent: sample.id }))),
       player.node,
       el("div", { className: "talk" },
@@ -130,10 +137,11 @@ function makeBrowser(find, say, turn = () => null) {
     change(event.target.name, event.target.value);
     change("sample", "");
     change("of", "");
+    change("page", "");
     render();
   });
-  return () => {
+  return (last) => {
     for (const field of filters.elements) field.value = view.get(field.name) || "";
-    render();
+    return render(last);
   };
 }

@@ -85,6 +85,10 @@ function makePlayer(sample, answers) {
       show(at);
       node.classList.add("drawn");
     });
+    image.addEventListener("error", async () => { // of the viewer, which says why
+      const why = await fetch(image.src).then((reply) => reply.text(), () => "The frames cannot be shown.");
+      node.replaceChildren(el("p", { className: "soft none", textContent: why }), ...(sample.bars.length ? [reel(sample, [], answers)] : []));
+    });
     image.src = data.strips[sample.strip];
     node.append(large, el("div", { className: "controls" },
       control("‹", "Previous frame (←)", () => step(-1)), play, control("›", "Next frame (→)", () => step(1)), speed, said));

@@ -9,11 +9,13 @@ from __future__ import annotations
 import typer
 
 from tests.bench import parity, reading
-from tests.bench.commands.costs import build, decode, document, hour, imports, page, records, scale, startup
+from tests.bench.commands.costs import build, decode, document, hour, imports, page, records, scale, startup, view
 from tests.bench.commands.damage import damage
 from tests.bench.commands.engines import families, feed, order, peers, pipeline
 from tests.bench.commands.faults import faults
 from tests.bench.commands.statistics import floors, stats
+from tests.bench.commands.thresholds import thresholds
+from tests.bench.commands.training import curriculum
 from viubench.cli import main
 
 app = typer.Typer(
@@ -27,6 +29,7 @@ app = typer.Typer(
 for command in (
     stats,
     floors,
+    thresholds,
     peers,
     pipeline,
     feed,
@@ -38,11 +41,13 @@ for command in (
     scale,
     page,
     startup,
+    view,
     damage,
     imports,
     document,
     faults,
     families,
+    curriculum,
     parity.parity,
     reading.reading,
     reading.generated,

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.bench import machine
+from tests.bench import machine, vision
 
 OURS = "viubench"
 THEIRS = ("vllm", "vllm_generate")
@@ -33,6 +33,9 @@ ON_CPU = {
     "kv_cache_memory_bytes": 1 << 30,
 }
 CONTEXT = 32768
+
+SEEN = vision.Counts()
+"""Of this process."""
 
 
 @dataclass(frozen=True)
@@ -66,21 +69,25 @@ class Work:
 
 @dataclass
 class Pass:
-    """One time through: seconds by the clock, processor seconds, and the answers in the order of `Work.asked`."""
+    """One time through: seconds by the clock, processor seconds, the answers in the order of `Work.asked`, and the
+    vision tokens of their prompts, whatever the order."""
 
     name: str
     seconds: float = 0.0
     cpu: float = 0.0
     answers: list[str] = field(default_factory=list)
+    vision: list[int] = field(default_factory=list)
 
 
 @contextlib.contextmanager
 def timed(name: str) -> Iterator[Pass]:
     """A pass whose times are those of the block."""
     one = Pass(name)
+    SEEN.taken()
     began, cpu = time.perf_counter(), cpu_seconds()
     yield one
     one.seconds, one.cpu = time.perf_counter() - began, cpu_seconds() - cpu
+    one.vision = sorted(SEEN.taken().values())
 
 
 def cpu_seconds() -> float:
@@ -106,6 +113,7 @@ def engine_settings() -> dict[str, Any]:
 def main(job: Path) -> None:
     """Read the work from `job`, do it, print the passes as a line of standard output."""
     given = json.loads(job.read_text(encoding="utf-8"))
+    vision.watch(given["model"], SEEN)
     work = Work(**given | {name: tuple(given[name]) for name in ("clips", "questions")})
     if work.side == OURS:
         from tests.bench.ours import passes

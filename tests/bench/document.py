@@ -77,9 +77,8 @@ SECTIONS = {
     ),
     "records": (
         "A million answers",
-        "Drawn answers of the built-in kinds: grading and results in one pass, results alone, the time "
-        "until a run that was stopped asks its next question, and the paired statistics of a gate; each in "
-        "a process of its own.",
+        "Drawn answers of the built-in kinds: grading and results in one pass, results alone, and the paired "
+        "statistics of a gate; each in a process of its own.",
     ),
     "scale": (
         "A run of many questions",
@@ -115,7 +114,7 @@ wrote.
 
 No figure here is from a GPU, for none was at hand. On a machine with one of 80 GB or more, nine minutes and no network:
 
-```bash
+```sh
 PYTHON=.venv/bin/python tests/gpu/run.sh runs/gpu
 ```
 

@@ -1,4 +1,4 @@
-"""What a million answers cost: grading them, their results, going on with a run that has them, the statistics.
+"""What a million answers cost: grading them, their results, the statistics.
 
 Each measurement is a process of its own, so that its peak memory is its own too; the answers are drawn as they are
 graded, so that what is held is what viubench holds.
@@ -99,16 +99,6 @@ def results(n: int, folder: Path) -> None:
     assert sum(task.n for task in found.tasks.values()) == n
 
 
-def resume(n: int, folder: Path) -> None:
-    """Go on with the run, whose last line a kill has torn: until it is known what is still to be asked."""
-    with (folder / record_log.FILE).open("r+b") as file:
-        file.truncate((folder / record_log.FILE).stat().st_size - 5)
-    with RunFolder.claim(folder) as run:
-        run.begin(manifest(n))
-        pending = [name for name in (identity(number) for number in range(n)) if (name, 0) not in run.done]
-    assert len(pending) == 1, pending[:3]
-
-
 def statistics(n: int, _: Path) -> None:
     """A clustered mean, and the paired difference of two runs."""
     draw = np.random.default_rng(0)
@@ -118,7 +108,7 @@ def statistics(n: int, _: Path) -> None:
     paired_differences.paired([(1.0, first, owners)], [(1.0, second, owners)])
 
 
-STAGES = {"scoring + results": score, "results": results, "resume": resume, "statistics": statistics}
+STAGES = {"scoring + results": score, "results": results, "statistics": statistics}
 
 
 def identity(number: int) -> str:

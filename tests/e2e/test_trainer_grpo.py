@@ -21,6 +21,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "full": {},
     "lora": {"finetuning": FINETUNING["lora"], "beta": 0.1},
     "reused": {"num_iterations": 2, "epsilon_high": 0.3},
+    "curriculum": {"curriculum": {"type": "reward_variance"}, "train_batch_size": 4},
     "checkpointed": {"gradient_checkpointing": True, "dynamic_sampling": "skip"},
 }
 

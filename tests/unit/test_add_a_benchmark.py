@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import evaluators
 from evaluators import plugins
+from viubench import build_items
 from viubench.cli import app
 from viubench.datasets import adapters
 from viubench.engines.base import Request, Response
@@ -194,3 +195,10 @@ def test_the_page_s_metric_grades(world: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 _load = EntryPoint.load
+
+
+def test_the_page_s_recipe_builds(world: Path) -> None:
+    (world / "my-recipe.yaml").write_text(block("yaml", "recipe: my-recipe"))
+    synthetic.draw(world / "clips", 1, seed=5, seconds=6.0, size=(96, 64))
+    report = build_items(world / "my-recipe.yaml", world / "clips", world / "items", n=1)
+    assert report.built == {"short_blur": 1, "jigsaw_of_four": 1}

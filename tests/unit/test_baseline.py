@@ -146,6 +146,11 @@ def test_save_and_show_print_what_is_kept(run: Path, tmp_path: Path) -> None:
     assert invoke("baseline", "save", run, "--name", "second", "--dir", kept)[0] == 0
     code, shown, _ = invoke("baseline", "show", "--dir", kept)
     assert (code, shown.count("as saved")) == (0, 2)
+    told = json.loads(invoke("baseline", "show", "--dir", kept, "--json")[1])
+    assert [(one["baseline"], one["model"], one["scores"]["t"], one["changed"]) for one in told] == [
+        ("main", "m", 0.75, {}),
+        ("second", "m", 0.75, {}),
+    ]
     (kept / "second" / "results.json").write_text("{}")
     code, shown, _ = invoke("baseline", "show", "--dir", kept)
     assert (code, shown.count("as saved"), shown.count("results.json is changed")) == (4, 1, 1)

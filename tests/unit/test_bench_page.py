@@ -55,9 +55,13 @@ def test_the_floor_is_what_decoding_and_the_engine_cost_on_the_cores_there_are()
 def test_answers_of_both_sides_are_compared_one_by_one() -> None:
     ours = (2.0, ["a", "b", "c", "d"])
     found = peers._row(
-        "vllm", 1, {"name": "cold", "seconds": 5.0, "cpu": 1.0, "answers": ["a", "x", "c", "y"]}, 1, ours
+        "vllm",
+        1,
+        {"name": "cold", "seconds": 5.0, "cpu": 1.0, "answers": ["a", "x", "c", "y"], "vision": [512, 514]},
+        1,
+        ours,
     )
-    assert (found.ratio, found.same) == (2.5, 0.5)
+    assert (found.ratio, found.same, found.vision) == (2.5, 0.5, 513.0)
 
 
 def test_questions_of_a_clip_are_asked_side_by_side() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import typer.main
@@ -16,17 +18,37 @@ from viubench.cli.examples import EXAMPLES
 from viubench.engines.base import Engine
 
 
+def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[str]:
+    """Every command and group of commands, as the words that call it."""
+    for name, one in group.commands.items():
+        if not one.hidden:
+            yield " ".join((*words, name))
+            if hasattr(one, "commands"):
+                yield from commands(one, (*words, name))
+
+
 def test_every_command_has_an_example_that_its_options_allow() -> None:
-    commands = {name: one for name, one in typer.main.get_command(app).commands.items() if not one.hidden}  # type: ignore[attr-defined]
-    assert commands.keys() == EXAMPLES.keys()
+    assert set(commands(typer.main.get_command(app))) == EXAMPLES.keys()
     for name, example in EXAMPLES.items():
         words = shlex.split(example)[1:]
-        assert words[0] == name
+        assert words[: len(name.split())] == name.split()
         assert {word for word in words if word.startswith("--")} <= options(words) | {"--help"}
-        assert example in CliRunner().invoke(app, [name, "--help"]).output
+        assert example in CliRunner().invoke(app, [*name.split(), "--help"]).output
 
 
-@pytest.mark.parametrize("words", ["tasks list", "protocols list", "engines list", "engines show server", "doctor"])
+def test_every_option_is_explained() -> None:
+    for name in EXAMPLES:
+        command = typer.main.get_command(app)
+        for word in name.split():
+            command = command.commands[word]  # type: ignore[attr-defined]
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                assert getattr(parameter, "help", ""), f"viubench {name} {parameter.opts}"
+
+
+@pytest.mark.parametrize(
+    "words", ["tasks list", "protocols list", "engines list", "engines show server", "doctor", "tiny --list"]
+)
 def test_lists_are_to_be_had_as_json(words: str) -> None:
     done = CliRunner().invoke(app, [*words.split(), "--json"])
     assert json.loads(done.output)

@@ -263,6 +263,13 @@ def test_videos_are_found_where_the_rows_or_the_options_say(tmp_path: Path) -> N
     assert sample.clips[0].path == "../secret.txt"  # no video: refused when it is opened
 
 
+@pytest.mark.parametrize(("named", "there"), [("m.mp4", "m.MP4"), ("m", "m.MOV"), ("m.AVI", "m.avi")])
+def test_a_suffix_may_be_in_the_other_case(named: str, there: str, tmp_path: Path) -> None:
+    (tmp_path / there).write_bytes(b"x")
+    dataset = read(lines(tmp_path / "q.jsonl", [QA | {"video": named, "options": OPTIONS, "answer": "B"}]), tmp_path)
+    assert [sample.clips[0].path for sample in dataset.samples] == [there]
+
+
 @pytest.mark.parametrize(
     "row",
     [
@@ -367,5 +374,11 @@ def test_tables_from_python_and_mixed_names(tmp_path: Path) -> None:
     assert [name for dataset in found.datasets for name in dataset.tasks] == ["mine", "more_mine"]
     with pytest.raises(ViubenchError, match=r"no such file: none\.csv"):
         read("none.csv", tmp_path)
+    with pytest.raises(ViubenchError, match=r"no such file or folder: runs/itmes") as missing:
+        read("runs/itmes", tmp_path)
+    assert missing.value.hint == f"{Path.cwd()} has no runs"
+    with pytest.raises(ViubenchError, match="no such file or folder") as missing:
+        read(str(tmp_path / "mroe/mine"), tmp_path)
+    assert missing.value.hint == "did you mean more?"
     with pytest.raises(ViubenchError, match="matches 'nothing_"):
         read("nothing_*", tmp_path)

@@ -211,6 +211,13 @@ def test_a_figure_says_what_it_draws(tmp_path: Path) -> None:
     assert legend(gap)["first"] == "mean gap from 0 to 0, largest 1 at 40"
 
 
+def test_a_curriculum_shows_what_it_asks_most_and_least(tmp_path: Path) -> None:
+    cells = {"curriculum/a length=2": 0.5, "curriculum/a length=3": 0.3, "curriculum/b": 0.2}
+    write_log(tmp_path, [{"step": k, "a/reward": 0.5} | cells for k in range(3)])
+    figure = figures(draw(load(tmp_path)), "All tasks")["Curriculum: questions asked most and least"]
+    assert legend(figure) == {"first": "a length=2 from 50.0 to 50.0", "second": "b from 20.0 to 20.0"}
+
+
 def test_every_figure_has_its_numbers(tmp_path: Path) -> None:
     section = draw(load(write_training(tmp_path, evaluate=100)))
     assert [heading for heading, _ in section["groups"]] == ["Warm start", "count", "ground", "jigsaw", "All tasks"]

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from training_runs import write_training
+from report_runs import data_of, write_run
+from training_runs import write_answers, write_training
 from watched_runs import HOSTILE, entry, words
 
 from reports.pages import watch_page
@@ -69,20 +70,45 @@ def test_a_log_that_does_not_read_costs_the_reward_curve_alone(tmp_path: Path) -
     assert html.count('<svg class="plot"') == 1
 
 
-def test_the_page_runs_nothing_fetches_nothing_and_shows_hostile_text_as_text(tmp_path: Path) -> None:
+def test_the_page_fetches_nothing_and_shows_hostile_text_as_text(tmp_path: Path) -> None:
     entries = [
         scored(10, 0.5, "pass", (HOSTILE, "b")),
         entry(20, "failed", name=HOSTILE, reason=HOSTILE * 100),
     ]
     html = watch_page.render(HOSTILE, entries, [Waiting(HOSTILE, 30, HOSTILE)])
     assert "<img" not in html
-    assert "<script" not in html
+    assert html.count("<script") == 2, "its data and its own script"
     assert "\x1b" not in html
     assert "\u202e" not in html
     assert html.count("</style>") == 1
     assert "default-src &#39;none&#39;" in html
     assert not re.search(r"https?://|url\(|@import", html)
     assert len(html) < 60_000, "a long reason is cut"
+
+
+def test_a_step_leads_to_its_run_its_samples_and_the_answers_of_the_training(tmp_path: Path) -> None:
+    training = write_training(tmp_path / "train", steps=40, warm=0)
+    for step in (0, 19, 39):
+        write_answers(training, step)
+    tasks = ("viubench_count_easy",)
+    entries = [scored(10 * k, 0.9 if k == 2 else 0.4, tasks=tasks) for k in range(1, 7)]
+    for one in entries[:5]:
+        write_run(training / "watch" / one.run, model=one.name, n=4, tasks=tasks, suite=False, measured=True)
+    out = training / "watch" / "watch.html"
+    watch_page.write(out, "train", entries, training=training)
+    html = out.read_text()
+    assert data_of(html)["models"] == ["step 10", "step 20", "step 50"], "the first, the best, the last that is there"
+    rows = {one.step: re.search(rf">{one.step}<small>.*?</th>", html, re.DOTALL)[0] for one in entries}
+    assert 'href="runs/20/"' in rows[20]
+    assert 'href="#model=step%2020"' in rows[20]
+    assert 'href="#answers-19"' in rows[20]
+    assert 'id="answers-19"' in html
+    assert 'href="#answers-0"' in rows[10]
+    assert "#model" not in rows[30]
+    assert "runs/60/" not in rows[60], "that run is not there"
+    before = out.stat().st_mtime_ns
+    watch_page.write(out, "train", entries, training=training)
+    assert out.stat().st_mtime_ns == before, "equal pages are not written again"
 
 
 def test_scores_that_cannot_be_compared_are_pointed_at() -> None:

@@ -36,6 +36,8 @@ def question(name: str) -> Sample:
 class Asked:
     """Questions `b0.0`, `b0.1`, ... of batches, and `r0`, `r1`, ... of resampling."""
 
+    curriculum = None
+
     def __init__(self) -> None:
         self.drawn: list[int] = []
         self.decoded: list[str] = []

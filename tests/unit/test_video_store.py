@@ -317,6 +317,29 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         FrameCache(tmp_path / "file" / "store")
 
 
+def test_a_folder_in_the_place_of_an_entry_gives_way(videos: Path, tmp_path: Path) -> None:
+    frames = FrameCache(tmp_path / "store")
+    first = frames.get(Clip(path="a.mp4"), videos, EIGHT, SMALL)
+    for path in [path for path in (tmp_path / "store").rglob("*") if path.is_file()]:
+        path.unlink()
+        path.mkdir()
+    assert frames.load(first.key) is None
+    again = FrameCache(tmp_path / "store")
+    assert again.ensure_all([(Clip(path="a.mp4"), EIGHT)], videos, SMALL) == [first.key]
+    assert again.get(Clip(path="a.mp4"), videos, EIGHT, SMALL).pixel_hash() == first.pixel_hash()
+
+
+def test_a_folder_that_holds_something_is_named_and_kept(videos: Path, tmp_path: Path) -> None:
+    frames = FrameCache(tmp_path)
+    entry = tmp_path / f"{frames.get(Clip(path='a.mp4'), videos, EIGHT, SMALL).key}.frames"
+    entry.unlink()
+    (entry / "mine").mkdir(parents=True)
+    with pytest.raises(ViubenchError, match="cannot be written") as told:
+        frames.get(Clip(path="a.mp4"), videos, EIGHT, SMALL)
+    assert told.value.where == str(entry)
+    assert (entry / "mine").is_dir()
+
+
 def fill(root: Path, videos: Path, results: Any) -> None:
     frames = FrameCache(root, max_bytes=200_000)
     hashes = [

@@ -136,19 +136,9 @@ class Demo:
     def evaluate(self, name: str, model: Path | str, split: str = "test") -> Path:
         """A run of the harness on a split: a checkpoint through vLLM, or a baseline by its name."""
         run, trained = self.out / "runs" / name, isinstance(model, Path)
-        engine = ("--model", model, "--engine-arg", "max_in_flight=64") if trained else ()
-        self.viubench(
-            "run",
-            "--engine",
-            "vllm" if trained else model,
-            *engine,
-            "--tasks",
-            self.items(split),
-            "--out",
-            run,
-            "--frame-cache",
-            self.frames,
-        )
+        engine = ("vllm", "--model", model, "--engine-arg", "max_in_flight=64") if trained else (model,)
+        where = ("--tasks", self.items(split), "--out", run, "--frame-cache", self.frames)
+        self.viubench("run", "--engine", *engine, *where)
         return run
 
 

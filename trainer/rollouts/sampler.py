@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import pvariance
 from typing import Protocol
 
 from trainer import checks
@@ -21,10 +22,11 @@ from trainer.dataset import Questions
 from trainer.model.packing import Packed
 from trainer.model.policy import Policy, Rollouts
 from trainer.processes import Processes
-from trainer.rewards import AnswerGroup, Reward, Rewarder
+from trainer.rewards import AnswerGroup, Rewarder
 from trainer.rollouts.vllm import VllmRollouts
 from viubench.pretext.rng import seed_of
 from viubench.schema import Sample, canonical_json
+from viubench.scoring.reward import Reward
 from viubench.video.frames import VideoInput
 
 ANSWERS = "answers"  # folder of the logged answers
@@ -102,6 +104,9 @@ class Sampler:
         all have one reward are replaced by others of their task, at most `max_resamples` times."""
         turns, config = self._turns(number), self.config
         answered = self._ask(turns, number, 0)
+        if (curriculum := self.questions.curriculum) is not None:
+            groups = [(one.sample.id, pvariance(reward.value for reward in one.rewards)) for one in answered]
+            curriculum.update(self.processes.gather(groups))
         for attempt in range(1, 1 + config.max_resamples * (config.dynamic_sampling == "resample")):
             dull = [at for at, one in enumerate(answered) if not one.group().varies]
             if not (most := max(self.processes.gather([len(dull)]))):

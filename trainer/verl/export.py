@@ -44,7 +44,7 @@ LOSSES = {"dapo": "token-mean", "grpo": "seq-mean-token-mean", "dr_grpo": "seq-m
 # Keys that are not in the template: they must be at their defaults.
 UNTOLD = (
     "mini_batch_size", "num_iterations", "use_bias_correction_kl", "importance_sampling_level",
-    "mask_truncated_completions", "dynamic_sampling", "soft_punish_cache", "length_penalty", "trl",
+    "mask_truncated_completions", "dynamic_sampling", "curriculum", "soft_punish_cache", "length_penalty", "trl",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,6 +21,8 @@ from viubench.datasets.questions.understanding import understand
 from viubench.errors import ViubenchError
 from viubench.pretext import build
 from viubench.pretext.build import BuildReport
+from viubench.reward_groups import saved as reward_groups
+from viubench.reward_groups.proposal import Proposal, propose
 from viubench.runner.config import PathLike, Progress, Rows, as_paths
 from viubench.runner.parallel.ray_cluster import cluster
 from viubench.runner.parallel.ray_pool import RayPool
@@ -87,7 +90,10 @@ def build_items(
     out: PathLike,
     *,
     seed: int = 0,
+    live: bool = False,
     n: int | None = None,
+    fitted_to: PathLike | None = None,
+    proposed: Callable[[Proposal], None] = lambda proposal: None,
     frames: int | None = None,
     max_pixels: int | None = None,
     workers: int | None = None,
@@ -103,7 +109,10 @@ def build_items(
         recipe: a recipe by name (viubench, viubench-mini, videossr-30k), YAML file or object.
         videos: folder of videos; it is only read.
         seed: equal seeds give equal items.
+        live: items that nobody can have seen: the seed is drawn from the system's entropy, and kept in `build.json`.
         n: items of each task, instead of the recipe's numbers.
+        fitted_to: a run of `probe_data` on items of this recipe: as many items, where the rewards of its groups varied.
+        proposed: called with the recipe that is built then.
         frames: frames of a video that items are made of, instead of the recipe's; a run may show fewer of them.
         max_pixels: pixels of a frame at which items are proved answerable and written as pictures, at most.
         workers: processes, by default one for each core that may be used; the items do not depend on it.
@@ -111,29 +120,44 @@ def build_items(
         materialize: also write the shown frames as pictures.
 
     Raises:
-        ViubenchError: no usable video, an unknown recipe, or a task without a single item.
+        ViubenchError: no usable video, an unknown recipe, a task without an item, or a run that is not of `probe_data`.
     """
+    if live:
+        seed = _fresh_seed(Path(out), seed)
     catalogue = _catalogue(include_path)
     chosen = recipe if isinstance(recipe, Recipe) else catalogue.recipe(os.fspath(recipe))
+    proposal = None if fitted_to is None else _fitted(chosen, catalogue, Path(fitted_to), n)
+    if proposal is not None:
+        proposed(proposal)
+        chosen, n = proposal.recipe, None
     report = progress or (lambda _: None)
     workers = workers or cores.workers()
     with nullcontext() if ray is None else cluster(ray, cores=workers):
         return build.build(
-            chosen,
-            catalogue.tasks_of(chosen),
-            Path(videos),
-            Path(out),
-            seed=seed,
-            n=n,
-            frames=frames,
-            max_pixels=max_pixels,
-            workers=workers,
+            chosen, catalogue.tasks_of(chosen), Path(videos), Path(out), seed=seed, n=n, frames=frames,
+            max_pixels=max_pixels, about=None if proposal is None else proposal.about(), workers=workers,
+            materialize=materialize,
             pool_of=None if ray is None else RayPool,
             cache=FrameCache(Path(frame_cache) if frame_cache is not None else default_root()),
-            materialize=materialize,
             scanned=lambda done, total: report(Progress("reading videos", done, total)),
             progress=lambda done, total: report(Progress("building items", done, total)),
-        )
+        )  # fmt: skip
+
+
+def _fitted(recipe: Recipe, catalogue: Catalogue, run: Path, n: int | None) -> Proposal:
+    sized = [entry.model_copy(update={"n": n or entry.n}) for entry in recipe.items]
+    return propose(recipe.model_copy(update={"items": sized}), catalogue.tasks_of(recipe), reward_groups.read(run))
+
+
+def _fresh_seed(out: Path, seed: int) -> int:
+    """63 bits of entropy; ViubenchError where a seed was chosen, or where a set would be lost that nobody could draw
+    again but by its seed."""
+    if seed:
+        raise ViubenchError("a live set draws its seed itself", where="--seed", hint="leave --seed or --live out")
+    if (out / "build.json").exists():
+        hint = "name another folder; the seed in build.json makes this set again: --seed"
+        raise ViubenchError(f"{out} holds a set already", where="--out", hint=hint)
+    return secrets.randbits(63)
 
 
 def _catalogue(include_path: PathLike | Iterable[PathLike]) -> Catalogue:

@@ -18,17 +18,21 @@ from viubench.cli import (
     data,
     doctor,
     engines,
+    equate,
     export,
+    frontier,
     gate,
     imports,
     judge,
     merge,
+    probe_data,
     protocols,
     rerun,
     run,
     sweep,
     tasks,
     train,
+    view,
     watch,
 )
 from viubench.cli.ending import ended_in_order, failed
@@ -43,10 +47,11 @@ app = typer.Typer(
     help="Evaluate video-understanding models: trusted numbers, fast, with the reasons behind them.",
     rich_markup_mode=None,
 )
-for command in (run.run, run.score, sweep.sweep, merge.merge, judge.judge, build.build, build.clips, build.tiny,
-                comparison.report, comparison.compare, rerun.rerun, train.train, watch.watch,
-                doctor.doctor):  # fmt: skip
+for command in (run.run, run.score, sweep.sweep, frontier.frontier, merge.merge, judge.judge, build.build, build.clips,
+                build.tiny, equate.equate, comparison.report, view.view, comparison.compare, rerun.rerun, train.train,
+                watch.watch, doctor.doctor):  # fmt: skip
     app.command(epilog=shown(command.__name__))(command)
+app.command(epilog=shown("probe-data"))(probe_data.probe_data)
 app.command("import", epilog=shown("import"))(imports.import_command)
 app.command(epilog=shown("explain-difference"))(imports.explain_difference)
 for name, group in {

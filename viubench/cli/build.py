@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from viubench.cli.listing import Json, print_json
 from viubench.cli.run import arguments, takes
 
 
@@ -17,7 +18,16 @@ def build(
     videos: Annotated[Path, typer.Option(help="Folder of videos, or one video; only read.")],
     out: Annotated[Path, typer.Option(help="Where items.jsonl and build.json go.")],
     seed: Annotated[int, typer.Option(help="Equal seeds give equal items.")] = 0,
+    live: Annotated[
+        bool, typer.Option("--live", help="Items that nobody can have seen: the seed is drawn, and kept in build.json.")
+    ] = False,
     n: Annotated[int | None, typer.Option(min=1, help="Items of each task, instead of the recipe's.")] = None,
+    difficulty: Annotated[
+        Literal["recipe", "auto"], typer.Option(help="As the recipe says, or where the groups of --for vary most.")
+    ] = "recipe",
+    fitted_to: Annotated[
+        Path | None, typer.Option("--for", help="With --difficulty auto: a run of viubench probe-data.")
+    ] = None,
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames of a video that items are made of, instead of the recipe's.")
     ] = None,
@@ -36,12 +46,17 @@ def build(
     """Build pretext items from any videos."""
     import viubench
     from viubench.cli.progress import stages
+    from viubench.errors import ViubenchError
 
+    if (difficulty == "auto") != (fitted_to is not None):
+        hint = "viubench probe-data writes the run; then: build --difficulty auto --for RUN"
+        raise ViubenchError("--difficulty auto and --for RUN come together", where="--for", hint=hint)
     options = arguments(options)
     with stages(quiet=options.pop("quiet")) as progress:
         report = viubench.build_items(
-            recipe, videos, out, seed=seed, n=n, frames=frames, max_pixels=max_pixels, workers=workers, ray=ray,
-            materialize=materialize, progress=progress, **options,
+            recipe, videos, out, seed=seed, live=live, n=n, frames=frames, max_pixels=max_pixels, workers=workers,
+            ray=ray, fitted_to=fitted_to, proposed=lambda proposal: print(proposal.text()), materialize=materialize,
+            progress=progress, **options,
         )  # fmt: skip
     print(report.text())
 
@@ -79,11 +94,15 @@ def tiny(
     seed: Annotated[int, typer.Option(help="Equal seeds give equal weights.")] = 0,
     learner: Annotated[bool, typer.Option("--learner", help="One to be trained on the tasks of recipe tiny.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Name the families, and those that cannot be made.")] = False,
+    json: Json = False,
 ) -> None:
     """Write a tiny checkpoint with random weights, for trying a pipeline or a family of models without a download."""
     from viubench.engines import tiny_checkpoints
     from viubench.errors import ViubenchError
 
+    if listed and json:
+        print_json({"families": tiny_checkpoints.names(), "cannot be made": tiny_checkpoints.absent()})
+        return
     if listed:
         for name, published in tiny_checkpoints.names().items():
             print(f"{name:18} {published}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from viubench.cli import files
+from viubench.cli.examples import shown
+from viubench.cli.listing import Json, print_json
 from viubench.errors import Exit, ViubenchError
 
 if TYPE_CHECKING:
@@ -114,7 +116,7 @@ def show_across(found: AcrossReport, html: Path | None, json: Path | None) -> No
         print(one_line(str(html.resolve())))
 
 
-@app.command()
+@app.command(epilog=shown("baseline save"))
 def save(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     name: Annotated[str, typer.Option(help="Name to use with `viubench gate --baseline`.")],
@@ -139,26 +141,34 @@ def save(
     print(saved)
 
 
-@app.command()
+@app.command(epilog=shown("baseline show"))
 def show(
     name: Annotated[str | None, typer.Argument(help="One reference run; by default a line of each.")] = None,
     folder: Dir = Path("baselines"),
+    json: Json = False,
 ) -> None:
     """Check the hashes of saved reference runs, and show what they hold."""
-    from reports.ci.baselines import every, one
+    from reports.ci.baselines import about, every, one
     from viubench.comparison.pair import Side
     from viubench.storage import reference_run
 
     if name is not None:
         path = reference_run.find(name, folder)
         Side.read(path)  # refuses one that was changed
-        print(one(path))
+        if json:
+            print_json(about(path))
+        else:
+            print(one(path))
         return
     known = reference_run.names(folder)
     if not known:
         raise ViubenchError(
             f"there is no saved reference run in {folder}", where="--dir", hint="save one with viubench baseline save"
         )
-    print(every([folder / name for name in known]))
+    paths = [folder / name for name in known]
+    if json:
+        print_json([about(path) for path in paths])
+    else:
+        print(every(paths))
     if any(reference_run.changes(folder / name) for name in known):
         raise typer.Exit(Exit.INVALID_RUN)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from viubench.cli.examples import shown
 from viubench.cli.progress import bar, print_error
 from viubench.cli.run import takes
 from viubench.errors import Exit, ViubenchError
@@ -30,7 +31,7 @@ Every = Annotated[bool, typer.Option("--all", help="Name every file at fault, no
 SHOWN = 20
 
 
-@app.command()
+@app.command(epilog=shown("data fetch"))
 @takes("include_path quiet")
 def fetch(
     tasks: Tasks,
@@ -56,7 +57,7 @@ def fetch(
     raise typer.Exit(outcome)
 
 
-@app.command()
+@app.command(epilog=shown("data verify"))
 @takes("follow_links include_path quiet")
 def verify(
     tasks: Tasks,

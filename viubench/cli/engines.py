@@ -10,13 +10,14 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from viubench.cli.examples import shown
 from viubench.cli.listing import Json, print_json
 from viubench.errors import ViubenchError
 
 app = typer.Typer(no_args_is_help=True, help="List the engines, and show what --engine-arg takes.")
 
 
-@app.command("list")
+@app.command("list", epilog=shown("engines list"))
 def list_(*, json: Json = False) -> None:
     """Every engine: what it is, and whether it can be used here."""
     from reports.tables.terminal import table
@@ -39,7 +40,7 @@ def list_(*, json: Json = False) -> None:
         print(table([list(row.values()) for row in rows], list(rows[0]), ["left"] * 3))
 
 
-@app.command()
+@app.command(epilog=shown("engines show"))
 def show(name: Annotated[str, typer.Argument(help="As --engine takes it.")], *, json: Json = False) -> None:
     """The arguments of one engine, with the type of each or the texts it may be."""
     from reports.tables.terminal import table

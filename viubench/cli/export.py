@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from viubench.cli.examples import shown
 from viubench.cli.progress import warn
 from viubench.cli.run import pairs, takes
 from viubench.cli.train import load_config, train, verl_questions
@@ -21,7 +22,7 @@ IncludePath = Annotated[list[Path], typer.Option(help="More folders with task YA
 ModelId = Annotated[str | None, typer.Option(help="The model as ORG/NAME; what the run says by default.")]
 
 
-@app.command("lmms-eval")
+@app.command("lmms-eval", epilog=shown("export lmms-eval"))
 @takes(
     "tasks videos data_root protocol frames fps max_pixels max_tokens temperature top_p limit frame_cache include_path "
     "quiet"
@@ -54,7 +55,7 @@ def lmms_eval(
     print(f"python -m lmms_eval --include_path {out} --tasks {','.join(names)} ...")
 
 
-@app.command()
+@app.command(epilog=shown("export verl"))
 @takes("config items validation videos model gpus nodes frame_cache include_path quiet", train)
 def verl(
     *,
@@ -79,7 +80,7 @@ def verl(
     print(f"xargs -a {path} -d '\\n' python -m verl.trainer.main_ppo")
 
 
-@app.command()
+@app.command(epilog=shown("export hub"))
 def hub(
     run: RunArgument,
     *,
@@ -102,7 +103,7 @@ def hub(
     _list(written)
 
 
-@app.command("every-eval-ever")
+@app.command("every-eval-ever", epilog=shown("export every-eval-ever"))
 def every_eval_ever(
     run: RunArgument,
     *,
@@ -122,7 +123,7 @@ def every_eval_ever(
     _list(write(finished, out, Evaluated(finished.model_id(model_id), organization, relationship)))
 
 
-@app.command("lmms-samples")
+@app.command("lmms-samples", epilog=shown("export lmms-samples"))
 def lmms_samples(
     run: RunArgument,
     *,
@@ -135,7 +136,7 @@ def lmms_samples(
     _list(write(_finished(run, include_path), out))
 
 
-@app.command("inspect")
+@app.command("inspect", epilog=shown("export inspect"))
 def inspect_log(
     run: RunArgument,
     *,

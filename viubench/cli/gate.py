@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from viubench.cli import files
+from viubench.cli.examples import shown
 from viubench.cli.progress import warn
 from viubench.cli.run import Track, pairs
 from viubench.errors import ViubenchError
@@ -103,7 +104,7 @@ def _show(
         print(f"viubench: not comparable: {one_line(fault)}", file=sys.stderr)
 
 
-@app.command()
+@app.command(epilog=shown("gate plan"))
 def plan(
     floor: Annotated[str, typer.Option(help="TASK=0.62, or 0.62 where there is one task or none.")],
     baseline: Main = [],  # noqa: B006

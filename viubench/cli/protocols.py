@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from viubench.cli.examples import shown
 from viubench.cli.listing import Json, print_json
 from viubench.cli.run import arguments, takes
 
@@ -16,7 +17,7 @@ SETTINGS = (
 )
 
 
-@app.command("list")
+@app.command("list", epilog=shown("protocols list"))
 @takes("include_path")
 def list_(
     *,
@@ -41,7 +42,7 @@ def list_(
     print(table([[one[head] for head in heads] for one in rows], heads, ["left"] * len(heads)))
 
 
-@app.command()
+@app.command(epilog=shown("protocols show"))
 @takes(SETTINGS)
 def show(
     name: str,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from viubench.cli.examples import shown
 from viubench.cli.listing import Json, print_json
 from viubench.cli.run import takes
 from viubench.errors import Exit, ViubenchError
@@ -14,7 +15,7 @@ from viubench.errors import Exit, ViubenchError
 app = typer.Typer(no_args_is_help=True, help="List and show tasks, and check that they score as they should.")
 
 
-@app.command("list")
+@app.command("list", epilog=shown("tasks list"))
 @takes("include_path")
 def list_(*, json: Json = False, **options: Any) -> None:
     """Every suite and task."""
@@ -44,7 +45,7 @@ def _prompt_source(task: dict[str, Any]) -> str:
     return "its rows" if published.get("row") else ("" if task.get("pretext") else "none")
 
 
-@app.command()
+@app.command(epilog=shown("tasks show"))
 @takes("include_path")
 def show(name: str, **options: Any) -> None:
     """One task (includes resolved) or suite, as YAML."""
@@ -58,7 +59,7 @@ def show(name: str, **options: Any) -> None:
     print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100).rstrip())
 
 
-@app.command()
+@app.command(epilog=shown("tasks new"))
 @takes("videos columns answer_kind")
 def new(
     file: Annotated[
@@ -94,7 +95,7 @@ def new(
     print(f"{out}: run it with --tasks {out}" + ("" if beside else f" --data-root {file.parent}"))
 
 
-@app.command()
+@app.command(epilog=shown("tasks validate"))
 @takes("include_path")
 def validate(
     names: Annotated[list[str] | None, typer.Argument(help="Tasks or YAML files; all when none is named.")] = None,

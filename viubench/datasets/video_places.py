@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
@@ -67,11 +67,12 @@ def _file(name: str, bases: Sequence[str], spec: VideoSpec) -> str:
     if name.startswith("file://"):
         name = unquote(name.removeprefix("file://"))
     tried = dict.fromkeys((name, name.strip(), name.strip().replace("\\", "/"), os.path.expanduser(name.strip())))
+    extensions = ["", *spec.extensions, *map(str.upper, spec.extensions)]
     for one in tried:
         for base in bases:
             for root in ("",) if os.path.isabs(one) else spec.roots:
-                for extension in ("", *spec.extensions):
-                    path = os.path.normpath(os.path.join(base, root.strip("/"), one + extension))
+                for whole in (*(one + extension for extension in extensions), *_other_case(one)):
+                    path = os.path.normpath(os.path.join(base, root.strip("/"), whole))
                     if os.path.isfile(path) and (_is_below(path, base) or _is_video(path)):
                         return path
     if os.path.isabs(name) or _DRIVE.match(name):
@@ -80,6 +81,13 @@ def _file(name: str, bases: Sequence[str], spec: VideoSpec) -> str:
             if path := _file("/".join(parts[start:]), bases, spec):
                 return path
     return ""
+
+
+def _other_case(name: str) -> Iterator[str]:
+    """The name with its suffix in the other case: cameras write .MP4, tables often .mp4."""
+    stem, suffix = os.path.splitext(name)
+    if suffix.lower() in VIDEO_SUFFIXES:
+        yield stem + suffix.swapcase()
 
 
 def _is_below(path: str, folder: str) -> bool:

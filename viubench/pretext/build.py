@@ -78,38 +78,39 @@ def build(
     n: int | None = None,
     frames: int | None = None,
     max_pixels: int | None = None,
+    about: Mapping[str, Any] | None = None,
     workers: int = 1,
     pool_of: Callable[[float], Pool] | None = None,
     cache: FrameCache,
     materialize: bool = False,
+    partial_ok: bool = False,
     scanned: Progress | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Build the items of `recipe` from the videos below `videos`, or from the one video that it is.
+    """Build the items of `recipe` from the videos below `videos`, or from the one video that it is. Raises
+    ViubenchError: no usable video, a task without a single item, or a question that names an unknown field.
 
     Args:
         tasks: the task of each of the recipe's entries, by name.
         out: gets `items.jsonl` and `build.json`, replaced as whole files, `build.json` last.
         n: items of each task, instead of the recipe's numbers.
         frames, max_pixels: of the recipe's sampling and of its `check`, instead of its own.
+        about: more to say in `build.json`, such as how the recipe was made.
         pool_of: creates the pool whose jobs may take so many seconds; `workers` processes of this machine where None.
+        partial_ok: leave out tasks of which no item could be drawn, instead of refusing; `built` has 0 of them.
         materialize: also write the shown frames, at the recipe's `check` size, to `out/frames/<item id>/`.
         scanned, progress: called with videos read, then items drawn, and how many there are of each.
-
-    Raises:
-        ViubenchError: no usable video, a task without a single item, or a question that names an unknown field.
     """
     recipe = _changed(recipe, n, frames, max_pixels)
-    requested = _requested(recipe, tasks)
+    requested, found = _requested(recipe, tasks), list_videos(videos, skip=out)
     pool_of = pool_of or partial(KillablePool, workers)
-    found = list_videos(videos, skip=out)
     output.try_folder(out, "--out")
     source = Frames(cache, folder_of(videos), recipe.sampling, recipe.check)
     with pool_of(DECODE_SECONDS) as pool:
         files, usable = _scan_all(found.videos, source, pool, scanned)
     with pool_of(DRAW_SECONDS) as pool:
         drawing = draw_all(tasks, requested, usable, source, seed, pool, progress)
-        _check_items(requested, drawing, tasks, recipe.sampling)
+        recipe = _checked(_drawn(recipe, drawing) if partial_ok else recipe, drawing, tasks)
         out.mkdir(parents=True, exist_ok=True)
         if materialize:
             _materialize(drawing, source, out / "frames", pool)
@@ -124,7 +125,7 @@ def build(
         left_out=tuple(found.left_out),
         items_hash=_write_items(requested, drawing, out / "items.jsonl"),
     )
-    atomic.write(out / "build.json", _about(report, recipe, tasks, seed, videos, frames), lasting=True)
+    atomic.write(out / "build.json", _about(report, recipe, tasks, seed, videos, frames, about or {}), lasting=True)
     return report
 
 
@@ -195,18 +196,25 @@ def _scan_all(
     return files, list(usable.values())
 
 
-def _check_items(requested: Mapping[str, int], drawing: Drawing, tasks: Mapping[str, Task], shown: Sampling) -> None:
-    """Every task has an item, and no two items have one id."""
-    for task in requested:
+def _drawn(recipe: Recipe, drawing: Drawing) -> Recipe:
+    """The recipe without the tasks that have no item; whole where none has."""
+    entries = [entry for entry in recipe.items if drawing.count(entry.task)]
+    return recipe.model_copy(update={"items": entries or recipe.items})
+
+
+def _checked(recipe: Recipe, drawing: Drawing, tasks: Mapping[str, Task]) -> Recipe:
+    """The recipe, of which every task has an item, and no two items have one id; ViubenchError else."""
+    for task in (entry.task for entry in recipe.items):
         if not drawing.count(task):
             if drawing.rejections[task].most_common(1)[0][0] == "too_few_frames":
-                raise _too_few_frames(tasks[task], shown)
+                raise _too_few_frames(tasks[task], recipe.sampling)
             raise ViubenchError(
                 f"no answerable item of {task} could be drawn: {_listed(drawing.rejections[task].most_common())}",
                 hint="give videos with more motion, colour or length, or an easier recipe",
             )
     if len({item.id for _, item in drawing.items.values()}) != len(drawing.items):
         raise ViubenchError("two items have one id", hint="build with another --seed")
+    return recipe
 
 
 def _too_few_frames(task: Task, shown: Sampling) -> ViubenchError:
@@ -254,13 +262,20 @@ def _outcomes(files: list[VideoFile], drawing: Drawing) -> tuple[VideoFile, ...]
 
 
 def _about(
-    report: BuildReport, recipe: Recipe, tasks: Mapping[str, Task], seed: int, videos: Path, frames: int | None
+    report: BuildReport,
+    recipe: Recipe,
+    tasks: Mapping[str, Task],
+    seed: int,
+    videos: Path,
+    frames: int | None,
+    more: Mapping[str, Any],
 ) -> bytes:
     root = str(videos) if videos.is_absolute() else os.path.relpath(videos, report.out)
-    about = {
+    content = {
         "schema": SCHEMA_VERSION,
         "recipe": recipe.model_dump(mode="json"),
         **({"frames": frames} if frames else {}),
+        **more,
         "tasks": {entry.task: tasks[entry.task].model_dump(mode="json") for entry in recipe.items},
         "seed": seed,
         "videos_root": root,
@@ -271,4 +286,4 @@ def _about(
         **({"left_out": list(report.left_out)} if report.left_out else {}),
         "items_hash": report.items_hash,
     }
-    return utf8(json.dumps(about, indent=1, ensure_ascii=False)).encode() + b"\n"
+    return utf8(json.dumps(content, indent=1, ensure_ascii=False)).encode() + b"\n"

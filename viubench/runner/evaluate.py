@@ -14,11 +14,12 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 from viubench.engines import make
 from viubench.engines.base import Described, Engine, FrameFormat
@@ -40,7 +41,7 @@ from viubench.runner.pipeline import Pipeline
 from viubench.runner.plan import Plan
 from viubench.runner.sharding import part_of, shard_of
 from viubench.runner.whole_files import require_whole_files
-from viubench.schema import Manifest, Record, RecordState, ScoredRecord
+from viubench.schema import Manifest, Record, RecordState, Sample, ScoredRecord
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
 from viubench.storage.record_log import DAMAGED
@@ -79,7 +80,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         self._log_file = ExitStack()
 
     @classmethod
-    def open(cls, config: EvalConfig) -> ActiveRun:
+    def open(cls, config: EvalConfig) -> Self:
         """Open the engine's checkpoint or reach its server, claim the run folder, and plan; nothing is answered yet.
         Raises ViubenchError for options that cannot be honoured, missing data, a folder of another run."""
         if config.debug:
@@ -115,7 +116,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
             self._log_file.enter_context(log_file(self.out))
             if damaged := self.folder.damaged:
                 log.warning("%d lines of records.jsonl cannot be read: kept in %s, asked again", damaged, DAMAGED)
-            patience = Patience(self.plan.answers, self.config.max_errors)
+            patience = Patience(self.answers, self.config.max_errors)
             with self._progress() as progress:
 
                 def finished(record: Record) -> None:
@@ -123,14 +124,23 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
                     patience(record)
 
                 try:
-                    await loop.run(self.plan, answering, self.folder, finished, self._note_engine)
+                    await loop.run(self.plan, answering, self.folder, finished, self._note_engine, self.rounds())
                 except BaseException as stop:
-                    done, total = len(self.folder.done), self.plan.answers
+                    done, total = len(self.folder.done), self.answers
                     if not isinstance(stop, Exception):
                         log.warning("stopped at %d of %d answers; rerun the same command to resume", done, total)
                     raise
                 if isinstance(answering, Pipeline) and self.engine.needs_media and answering.stages.summary():
                     log.info("%s", answering.stages.summary())
+
+    @property
+    def answers(self) -> int:
+        """How many answers the run will have, at most."""
+        return self.plan.answers
+
+    def rounds(self) -> Iterable[Sequence[Sample]]:
+        """What is asked, round by round: here everything at once."""
+        return [self.plan.samples]
 
     def finish(self) -> None:
         """Aggregate the records and write `results.json`; a shard has none, its merged run has."""
@@ -177,7 +187,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
     @contextmanager
     def _progress(self) -> Iterator[Callable[[Record], None]]:
         """Counts records and their statuses, for the callback and the log file."""
-        report, total = self.config.progress or (lambda _: None), self.plan.answers
+        report, total = self.config.progress or (lambda _: None), self.answers
         before, began = len(self.folder.done), time.monotonic()
         statuses: Counter[str] = Counter()
         alarm = Alarm(self.plan)

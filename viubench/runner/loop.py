@@ -23,10 +23,15 @@ class Answering(Protocol):
     """What answers questions: one engine of this process (`Pipeline`), or several engine processes (`Replicas`)."""
 
     async def answer_all(
-        self, attempts: Sequence[Attempt], finished: Callable[[Record], None], opened: Callable[[], None]
+        self,
+        attempts: Sequence[Attempt],
+        finished: Callable[[Record], None],
+        opened: Callable[[], None],
+        more: Callable[[], Sequence[Attempt]] = tuple,
     ) -> None:
         """Make every attempt; a failure of its video or its request becomes its record. `finished` is called with
         each record, `opened` is called when an engine knows its version and settings, or more of them than before.
+        Once all are made, `more` says what follows, until that is nothing; the engine stays open.
 
         Raises:
             ViubenchError: the engine cannot start, or cannot be trusted; may come in an ExceptionGroup.
@@ -39,20 +44,30 @@ async def run(
     folder: RunFolder,
     progress: Callable[[Record], None] = lambda record: None,
     engine_known: Callable[[], None] = lambda: None,
+    rounds: Iterable[Sequence[Sample]] | None = None,
 ) -> None:
     """Ask for every answer of the plan that the folder has no record of, and call `progress` with each record as it
     finishes; `engine_known` is the `opened` of `Answering.answer_all`, which says what is raised, beside the
-    ViubenchError for records of other answers."""
-    everything = [attempt for sample in in_video_order(plan.samples) for attempt in plan.attempts(sample)]
-    if foreign := sorted(folder.done - {attempt.key for attempt in everything}):
+    ViubenchError for records of other answers. `rounds`, where given, are the samples that are asked, each round drawn
+    when the one before has all its records."""
+    if foreign := sorted(folder.done - {one.key for sample in plan.samples for one in plan.attempts(sample)}):
         name, number = foreign[0]
         raise ViubenchError(
             f"{len(foreign)} records are of no answer that this run asks for; the first is number {number} of {name}",
             where=str(folder.path / record_log.FILE),
             hint="delete their lines, or name another run folder",
         )
-    pending = [attempt for attempt in everything if attempt.key not in folder.done]
-    if not pending:
+    coming = iter([plan.samples] if rounds is None else rounds)
+
+    def following() -> list[Attempt]:
+        """What the next round that is not answered yet lacks."""
+        for samples in coming:
+            attempts = [attempt for sample in in_video_order(samples) for attempt in plan.attempts(sample)]
+            if pending := [attempt for attempt in attempts if attempt.key not in folder.done]:
+                return pending
+        return []
+
+    if not (pending := following()):
         return
 
     def finished(record: Record) -> None:
@@ -61,7 +76,7 @@ async def run(
             progress(record)
 
     try:
-        await answering.answer_all(pending, finished, engine_known)
+        await answering.answer_all(pending, finished, engine_known, following)
     except BaseExceptionGroup as errors:
         raise first(errors) from None
 

@@ -74,13 +74,31 @@ class Pipeline:
         self._shared: dict[str, _Shared] = {}
 
     async def answer_all(
-        self, attempts: Sequence[Attempt], finished: Callable[[Record], None], opened: Callable[[], None]
+        self,
+        attempts: Sequence[Attempt],
+        finished: Callable[[Record], None],
+        opened: Callable[[], None],
+        more: Callable[[], Sequence[Attempt]] = tuple,
     ) -> None:
-        """Start the engine, make every attempt, close it. See `runner.Answering`."""
+        """Start the engine, make every attempt and what follows them, close it. See `runner.Answering`."""
+        self._expect(attempts)
+        async with self.engine:
+            opened()
+            self.stages.open()
+            while attempts:
+                await self._answer_round(attempts, finished)
+                if attempts := more():
+                    self._expect(attempts)
+            opened()
+
+    def _expect(self, attempts: Sequence[Attempt]) -> None:
+        """Have the first clips of these attempts decoded."""
         if self.media is not None:
             samples = {attempt.sample.id: attempt.sample for attempt in attempts}.values()
             self.media.expect(request for sample in samples for request in frame_requests(sample, self.plan))
         self.look_ahead(attempts[:AHEAD])
+
+    async def _answer_round(self, attempts: Sequence[Attempt], finished: Callable[[Record], None]) -> None:
         window = asyncio.Semaphore(self.engine.max_in_flight + LOOK_AHEAD)
 
         async def one(attempt: Attempt) -> None:
@@ -89,15 +107,11 @@ class Pipeline:
             finally:
                 window.release()
 
-        async with self.engine:
-            opened()
-            self.stages.open()
-            async with asyncio.TaskGroup() as group:
-                for place, attempt in enumerate(attempts, start=AHEAD):
-                    await window.acquire()
-                    self.look_ahead(attempts[place : place + 1])
-                    group.create_task(one(attempt))
-            opened()
+        async with asyncio.TaskGroup() as group:
+            for place, attempt in enumerate(attempts, start=AHEAD):
+                await window.acquire()
+                self.look_ahead(attempts[place : place + 1])
+                group.create_task(one(attempt))
 
     def look_ahead(self, attempts: Iterable[Attempt]) -> None:
         """Have the clips of samples whose turn is soon decoded."""

@@ -70,7 +70,7 @@ def row(protocol: Protocol) -> dict[str, str]:
 
 def recipe(protocol: Protocol) -> str:
     """The part of the page about one protocol with a source."""
-    commands = "\n".join(["```bash", *protocol.commands, "```"])
+    commands = "\n".join(["```sh", *protocol.commands, "```"])
     return f"\n### {protocol.protocol}\n\n{protocol.description}\n\nSource: <{protocol.source}>\n\n{commands}"
 
 

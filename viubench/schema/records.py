@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from viubench.schema.base import Interval, Strict
+from viubench.schema.frontier import FrontierPlan
 from viubench.schema.imported import FileVerdict, Imported
 from viubench.schema.samples import Groups
 from viubench.schema.tasks import EvaluatorSpec, Protocol, Suite
@@ -323,5 +324,7 @@ class Manifest(Strict):
     """The files that the answers are from, where another harness wrote them."""
     shard: Annotated[Shard | None, Field(exclude_if=lambda shard: shard is None)] = None
     """Where the folder holds a part of a run; `tasks` are those of the whole run all the same."""
+    frontier: Annotated[FrontierPlan | None, Field(exclude_if=lambda plan: plan is None)] = None
+    """Where a difficulty frontier was looked for: how; `tasks` are the levels of its axes."""
     merged: Annotated[list[MergedShard], Field(exclude_if=lambda shards: not shards)] = []
     """The shards that a merged run was made of."""

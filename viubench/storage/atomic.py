@@ -38,12 +38,16 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file name beside `path`, of another ending, whose content becomes that of `path` when the block ends well. An
-    OSError of the block names `path`."""
+    """A file name beside `path`, of another ending, whose content becomes that of `path` when the block ends well; an
+    empty folder of that name gives way. An OSError of the block names `path`."""
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}{ASIDE}")
     try:
         yield aside
-        os.replace(aside, path)
+        try:
+            os.replace(aside, path)
+        except IsADirectoryError:
+            path.rmdir()
+            os.replace(aside, path)
     except OSError as error:
         error.filename, error.filename2 = str(path), None  # a write that fails names no file, the others the one aside
         raise

@@ -34,7 +34,10 @@ M = TypeVar("M", bound=BaseModel)
 SYNC_SECONDS = 2.0
 """A power cut loses at most the records of this many seconds; a kill loses none."""
 
-STARTED = ("results.json", record_log.FILE, record_log.DAMAGED, "strips", "judges", "run.log", "manifest.json")
+STARTED = (
+    "results.json", "frontier.json", record_log.FILE, record_log.DAMAGED, "strips", "judges", "run.log",
+    "manifest.json",
+)  # fmt: skip
 """What `--fresh` removes, and nothing else; items are built again where they are not those of the new run."""
 
 MISSING = "none"
@@ -42,7 +45,7 @@ MISSING = "none"
 NAMES = ("protocol", "hash")
 """Keys of a protocol that follow from the others, which say what differs."""
 
-OWN = (*STARTED, "items", "pictures", ".lock")
+OWN = (*STARTED, "items", "pictures", "frontier.html", ".lock")
 """What a run writes."""
 
 
@@ -179,6 +182,7 @@ def difference(old: Manifest, new: Manifest, shards: bool = True) -> str:
         ("engine argument", *args),
         ("seed", old.seed, new.seed),
         ("set of tasks", sorted(old.tasks), sorted(new.tasks)),
+        ("plan of the frontier", old.frontier, new.frontier),
         ("protocol", old.protocols, new.protocols),
         ("task definition or other items", old.tasks, _as_told(new.tasks, old.tasks)),
         ("--shard", *(f"{m.shard.number}/{m.shard.of}" if shards and m.shard else None for m in (old, new))),
@@ -235,7 +239,10 @@ def read_results(path: Path) -> Results:
 
 def unfinished(path: Path) -> tuple[str, str]:
     """Why a run folder has no results, and what to do."""
-    if (shard := read_manifest(path).shard) is None:
+    manifest = read_manifest(path)
+    if manifest.frontier is not None:
+        return "has thresholds and no scores", "viubench frontier RUN RUN shows them"
+    if (shard := manifest.shard) is None:
         return "is not finished", "rerun the same command to resume"
     return f"is shard {shard.number} of {shard.of}", "viubench merge SHARDS --out RUN makes one run of all of them"
 

@@ -11,7 +11,7 @@ with `_` are only there to be included.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -126,7 +126,7 @@ class Catalogue:
                 size = self._sizes("viubench").get(name, OWN_ITEMS)
                 sizes[name] = max(size, sizes.get(name, 0))
             else:
-                raise _unknown(name, [*self.suites, *self.task_files], "task or suite")
+                raise _unknown(name, [*self.suites, *self.task_files], "task or suite", self.suites)
         if not sizes:
             raise ViubenchError("no task was named", hint="for example: --tasks viubench-mini")
         tasks = tuple(self.task(name) for name in sizes)
@@ -226,9 +226,9 @@ def _pick(name: str, known: Mapping[str, V], kind: str) -> V:
     return known[name]
 
 
-def _unknown(name: str, known: Sequence[str], kind: str) -> ViubenchError:
+def _unknown(name: str, known: Sequence[str], kind: str, listed: Collection[str] = ()) -> ViubenchError:
+    """Names one like it, or those known; of very many only the `listed` ones."""
     longer = [other for other in known if name and other.startswith(name)]
-    hint = did_you_mean(name, known, f"known: {', '.join(sorted(known))}")
-    return ViubenchError(
-        f"unknown {kind}: {name!r}", hint=f"did you mean {' or '.join(longer[:3])}?" if longer else hint
-    )
+    names = f"known: {', '.join(sorted(listed or known))}" + (" (more: viubench tasks list)" if listed else "")
+    hint = f"did you mean {' or '.join(longer[:3])}?" if longer else did_you_mean(name, known, names)
+    return ViubenchError(f"unknown {kind}: {name!r}", hint=hint)

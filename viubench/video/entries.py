@@ -79,7 +79,7 @@ def load(path: Path) -> VideoInput | None:
         video = VideoInput(pixels, **facts, key=path.stem)
         if video.checksum != checksum:
             raise ValueError("damaged pixels")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError):
         path.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ HEIGHT = 216
 LONGEST = 200
 """Characters of a strip's name; systems take 255 bytes."""
 
-_WIDEST = 4 * HEIGHT  # a panorama must not make a strip that no page can show
+_WIDEST = 4  # times its height: a panorama must not make a strip that no page can show
 _QUALITY = 75
 
 
@@ -52,21 +52,27 @@ def strip_path(run: Path, record_id: str) -> Path:
 
 
 def write(path: Path, videos: Sequence[VideoInput]) -> None:
-    """Write the frames of `videos`, joined in the order shown, at most `HEIGHT` pixels high; equal frames give equal
+    """Write the frames of `videos`, as `encoded` has them."""
+    data = encoded(videos)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write(path, data)
+
+
+def encoded(videos: Sequence[VideoInput], most: int = HEIGHT) -> bytes:
+    """The frames of `videos` as a JPEG, joined in the order shown, at most `most` pixels high; equal frames give equal
     bytes. ValueError where there is no frame."""
     pixels = [frame for video in videos for frame in video.pixels]
     if not pixels:
         raise ValueError("a filmstrip needs at least one frame")
-    height = min(HEIGHT, *map(len, pixels))
+    height = min(most, *map(len, pixels))
     row = np.concatenate([_thumbnail(pixels[k], height) for k in positions(len(pixels))], axis=1)
     done, data = cv2.imencode(".jpg", cv2.cvtColor(row, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
         raise ValueError(f"cannot encode a strip of {row.shape[1]} x {row.shape[0]} pixels")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write(path, data.tobytes())
+    return data.tobytes()
 
 
 def _thumbnail(frame: NDArray[np.uint8], tall: int) -> NDArray[np.uint8]:
     height, width = frame.shape[:2]
-    wide = min(max(1, round(width * tall / height)), _WIDEST)
+    wide = min(max(1, round(width * tall / height)), _WIDEST * max(tall, HEIGHT))
     return np.asarray(cv2.resize(frame, (wide, tall), interpolation=cv2.INTER_AREA), np.uint8)

@@ -280,7 +280,7 @@ class FrameCache:
             for at, place in enumerate(np.searchsorted(rising, chosen)):
                 out[at] = pixels[place]
             return reader
-        for note in sorted(self._group(content, size).glob("*")):
+        for note in sorted(path for path in self._group(content, size).glob("*") if path.is_file()):
             held = entries.held(self._path(note.name))
             if held is None:
                 note.unlink(missing_ok=True)
@@ -320,7 +320,7 @@ class FrameCache:
         kept = []
         for path in self.root.iterdir():
             with contextlib.suppress(FileNotFoundError):  # removed by another process
-                if path.suffix == ".frames":
+                if path.suffix == ".frames" and path.is_file():
                     info = path.stat()
                     kept.append(Entry(path.name, info.st_size, info.st_mtime))
                 elif path.name.endswith(atomic.ASIDE) and time.time() - path.stat().st_mtime > LEFT_SECONDS:
@@ -367,6 +367,6 @@ def _from_images(
 def _unusable(root: Path, error: OSError) -> ViubenchError:
     return ViubenchError(
         f"the frame cache cannot be written: {error.strerror or error}",
-        where=str(root),
+        where=error.filename or str(root),
         hint="free some space, or choose another folder with --frame-cache or VIUBENCH_CACHE",
     )

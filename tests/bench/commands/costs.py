@@ -83,7 +83,7 @@ def records(
     json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Time and memory of grading, results, resuming and statistics of many drawn answers."""
+    """Time and memory of grading, results and statistics of many drawn answers."""
     from tabulate import tabulate
 
     from tests.bench import machine, records
@@ -142,6 +142,23 @@ def page(
     print(printed)
     machine.write(json, [row], printed, settings=asdict(settings))
     if row.megabytes > page.MOST_MEGABYTES:
+        raise typer.Exit(1)
+
+
+def view(
+    samples: Annotated[int, typer.Option(min=100, help="Samples of the run.")] = 100_000,
+    json: Annotated[Path | None, typer.Option(help="Write the row there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """First list and memory of the viewer over a drawn run; exit code 1 above 1 s or 500 MB."""
+    from tests.bench import machine, view
+    from viubench.cli.progress import bar
+
+    with bar("viewing", quiet=quiet) as progress:
+        row = view.measure(samples, progress)
+    print(printed := view.table(row))
+    machine.write(json, [row], printed)
+    if row.first_list_s > view.MOST_SECONDS or row.peak_mb > view.MOST_MB:
         raise typer.Exit(1)
 
 

@@ -6,6 +6,7 @@ Example:
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,9 @@ def faults(
     from tests.bench.faults import campaign, tally
     from viubench.cli.progress import bar
 
+    signal.pthread_sigmask(
+        signal.SIG_UNBLOCK, {signal.SIGINT}
+    )  # in the background it is held back, as in what we start
     with bar("schedules", quiet=quiet) as progress:
         rows = campaign.run(runs, seed, only, progress)
     print(printed := tally.table(rows))

@@ -9,6 +9,7 @@ Example:
 from __future__ import annotations
 
 import random
+import re
 import signal
 import tempfile
 from collections.abc import Callable
@@ -112,6 +113,10 @@ def draw(rng: random.Random, kinds: list[str]) -> tuple[Subject, list[list[Fault
     return subject, rounds
 
 
+_EXTENSIONS = re.compile(r"^Extension modules: .*$", re.M)
+"""The longest line of what a process prints that had to be killed, and of no use."""
+
+
 def play(world: World, seed: str, kinds: list[str], folder: Path) -> Played:
     """Draw one schedule, play it, and judge it."""
     rng = random.Random(seed)
@@ -128,7 +133,7 @@ def play(world: World, seed: str, kinds: list[str], folder: Path) -> Played:
         except Bad as bad:
             outcome, said = bad.args
         return replace(found, refused=judge.refused, starts=judge.starts, tries=judge.tries, outcome=outcome,
-                       said=said[-1500:])  # fmt: skip
+                       said=_EXTENSIONS.sub("", said)[-4000:])  # fmt: skip
 
 
 def _fits(others: list[Fault], one: Fault) -> bool:

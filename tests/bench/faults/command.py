@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ GRACE_S = 3.0
 
 PACE_S = 0.01
 """Of one answer, so that there is time for a fault."""
+
+HANGS = "the engine hangs now"
+"""What is printed then, so that nobody waits for it in vain, or ends it too early."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +113,18 @@ async def _aborts() -> None:
     os.kill(os.getpid(), signal.SIGABRT)
 
 
+def _tell() -> None:
+    with suppress(OSError):  # nobody takes what it says
+        print(HANGS, file=sys.stderr, flush=True)
+
+
 async def _hangs() -> None:
+    _tell()
     await asyncio.sleep(3600)
 
 
 async def _blocks() -> None:
+    _tell()
     time.sleep(3600)
 
 

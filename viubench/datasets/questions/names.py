@@ -12,13 +12,14 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from viubench.datasets.questions.table import SUFFIXES
-from viubench.errors import ViubenchError
+from viubench.errors import ViubenchError, did_you_mean
 from viubench.tasks.registry import Catalogue
 
 
@@ -37,9 +38,22 @@ def expanded(name: Any, catalogue: Catalogue) -> list[Any]:
         if not found:
             raise ViubenchError(f"no task and no file of questions matches {name!r}", where="--tasks")
         return found
-    if Path(name).suffix.lower() in SUFFIXES and not catalogue.knows(name):
-        raise ViubenchError(f"no such file: {name}", where="--tasks")
+    if not catalogue.knows(name) and (
+        Path(name).suffix.lower() in SUFFIXES or os.sep in name.rstrip(os.sep) or name.startswith(".")
+    ):
+        raise _missing(Path(name))
     return [name]
+
+
+def _missing(path: Path) -> ViubenchError:
+    """Says how far the path leads, and what lies there under a like name."""
+    there = next(folder for folder in path.absolute().parents if folder.is_dir())
+    first = path.absolute().relative_to(there).parts[0]
+    hint = f"{there} has no {first}"
+    with suppress(OSError):  # a folder that may not be listed
+        hint = did_you_mean(first, os.listdir(there), hint)
+    kind = "file" if path.suffix else "file or folder"
+    return ViubenchError(f"no such {kind}: {path}", where="--tasks", hint=hint)
 
 
 def is_questions(path: Path) -> bool:

@@ -86,7 +86,11 @@ class Replicas:
         return self.described | {"replicas": self.transport.replicas, "transport": self.transport.name}
 
     async def answer_all(
-        self, attempts: Sequence[Attempt], finished: Callable[[Record], None], opened: Callable[[], None]
+        self,
+        attempts: Sequence[Attempt],
+        finished: Callable[[Record], None],
+        opened: Callable[[], None],
+        more: Callable[[], Sequence[Attempt]] = tuple,
     ) -> None:
         """See `runner.loop.Answering`; each attempt gets one record."""
         queue = WorkQueue(attempts, self.transport.replicas)
@@ -100,6 +104,8 @@ class Replicas:
             held = [group.create_task(place.hold()) for place in places]
             while queue.open:
                 await queue.news()
+                if not queue.open:
+                    queue.add(more())
             for task in held:  # also one whose replica is still being started
                 task.cancel()
 

@@ -23,13 +23,21 @@ class WorkQueue:
     """The attempts of a run, in video order, for so many replicas; `open` of them have no record."""
 
     def __init__(self, attempts: Sequence[Attempt], replicas: int) -> None:
-        self.open = len(attempts)
-        groups = groupby(attempts, key=lambda one: (one.sample.cluster, [clip.path for clip in one.sample.clips]))
-        self._videos = deque(deque(group) for _, group in groups)
+        self.open = 0
+        self._videos: deque[deque[Attempt]] = deque()
         self._own: list[deque[Attempt]] = [deque() for _ in range(replicas)]
         self._suspects: deque[Attempt] = deque()
         self._suspected: set[tuple[str, int]] = set()
         self._news = asyncio.Event()
+        self.add(attempts)
+
+    def add(self, attempts: Sequence[Attempt]) -> None:
+        """Put further attempts at the end, in video order."""
+        groups = groupby(attempts, key=lambda one: (one.sample.cluster, [clip.path for clip in one.sample.clips]))
+        self._videos.extend(deque(group) for _, group in groups)
+        self.open += len(attempts)
+        if attempts:
+            self._news.set()
 
     def next_for(self, replica: int, most: int) -> list[Attempt]:
         """What `replica` will take first, at most so many; they stay in the queue."""

@@ -1,0 +1,120 @@
+"""Where models break as one self-contained page: thresholds by axis and model, and the fitted curves.
+
+Example:
+    html = render(load_frontiers(["frontiers/a", "frontiers/b"]))
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from reports.html import page
+from reports.html.escape import one_line, shorten
+from reports.html.format import percent
+from reports.html.page import Figure
+from reports.html.svg import Axes, Curve, Level, plot
+from reports.tables.terminal import table
+from viubench.schema.frontier import AxisResult, FrontierReport
+
+SCRIPTS, STYLES = ("chrome.js",), ("frontier.css",)
+
+LOOKS = 6
+"""Models whose curves look different; of more, some look alike."""
+
+HALVES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def text(reports: Sequence[FrontierReport]) -> str:
+    """A line an axis and model, for the terminal."""
+    rows = [
+        (name, model, axis.statement, axis.questions, axis.stopped)
+        for name in _axes(reports)
+        for model, report in zip(_names(reports), reports, strict=True)
+        if (axis := report.axes.get(name))
+    ]
+    shown = table(
+        rows, ["axis", "model", "half way at", "questions", "ended because"], ["left"] * 3 + ["right", "left"]
+    )
+    return "\n".join([shown, *_invalid(reports)])
+
+
+def render(reports: Sequence[FrontierReport]) -> str:
+    """The page as text; equal reports give equal text."""
+    axes, models = _axes(reports), _names(reports)
+    context = {
+        "reports": reports,
+        "models": models,
+        "axes": [{"name": name, "cells": [report.axes.get(name) for report in reports]} for name in axes],
+        "invalid": _invalid(reports),
+        "figures": [figure for name in axes for figure in _figures(name, reports, models)],
+        "rows": [
+            (name, model, f"{at.value:g}", percent(at.guess), at.asked, percent(at.score), at.failed or "")
+            for name in axes
+            for model, report in zip(models, reports, strict=True)
+            if (axis := report.axes.get(name))
+            for at in axis.levels
+        ],
+    }
+    return page.render("frontier.html.j2", SCRIPTS, {}, context, styles=STYLES)
+
+
+def _axes(reports: Sequence[FrontierReport]) -> list[str]:
+    return list(dict.fromkeys(name for report in reports for name in report.axes))
+
+
+def _names(reports: Sequence[FrontierReport]) -> list[str]:
+    """The models' names; those that occur twice with their place."""
+    names = [shorten(one_line(report.model), 40) for report in reports]
+    often = Counter(names)
+    return [f"{name} ({k})" if often[name] > 1 else name for k, name in enumerate(names, 1)]
+
+
+def _invalid(reports: Sequence[FrontierReport]) -> list[str]:
+    return [
+        f"{name}: {report.invalid}" for name, report in zip(_names(reports), reports, strict=True) if report.invalid
+    ]
+
+
+def _figures(name: str, reports: Sequence[FrontierReport], models: Sequence[str]) -> list[Figure]:
+    """A figure of an axis, or one for each choice of levels where the models had different ones."""
+    by_levels: dict[tuple[float, ...], list[tuple[int, AxisResult]]] = {}
+    for k, report in enumerate(reports):
+        if axis := report.axes.get(name):
+            by_levels.setdefault(tuple(level.value for level in axis.levels), []).append((k, axis))
+    return [_figure(name, values, found, models) for values, found in by_levels.items()]
+
+
+def _figure(
+    name: str, values: Sequence[float], found: Sequence[tuple[int, AxisResult]], models: Sequence[str]
+) -> Figure:
+    marks = [(float(place), f"{value:g}") for place, value in enumerate(values)]
+    plane = Axes((0.0, len(values) - 1.0), (0.0, 1.0), HALVES, lambda share: percent(share, 0), "", marks)
+    looks = [f"m{k % LOOKS}" for k, _ in found]
+    curves = [
+        Curve(look, [(x, y) for x, y, _, _ in axis.curve], intervals=[(low, high) for _, _, low, high in axis.curve])
+        for look, (_, axis) in zip(looks, found, strict=True)
+    ]
+    flags = [axis.places[1] for _, axis in found if not axis.beyond]
+    legend: list[tuple[str, str]] = [
+        (look, f"{models[k]}: {axis.statement}") for look, (k, axis) in zip(looks, found, strict=True)
+    ]
+    unit = found[0][1].unit
+    drawing = plot(plane, curves, [Level("before", 0.5, "half way")], (), flags)
+    rows = tuple(_row(place, value, found) for place, value in enumerate(values))
+    heads = (unit, *(models[k] for k, _ in found))
+    return Figure(f"{shorten(name, 50)}, {unit}", drawing, tuple(legend), heads, rows, len(rows))
+
+
+def _row(place: int, value: float, found: Sequence[tuple[int, AxisResult]]) -> tuple[str, ...]:
+    """A level with the fitted share of each model there."""
+
+    def share(axis: AxisResult) -> Any:
+        return min(axis.curve, key=lambda row: abs(row[0] - place))
+
+    cells = []
+    for _, axis in found:
+        _, middle, low, high = share(axis)
+        cells.append(f"{percent(middle)} ({percent(low)} to {percent(high)})")
+    return (f"{value:g}", *cells)

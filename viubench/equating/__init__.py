@@ -1,0 +1,1 @@
+"""Two item sets of one recipe: whether they are alike, so that scores on them can be compared."""

@@ -1,0 +1,1 @@
+"""Where a model breaks: the level, on each axis of difficulty, half way between guessing and all right."""

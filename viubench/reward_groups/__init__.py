@@ -1,0 +1,1 @@
+"""Groups of rewards, as GRPO has them: several answers to a question, of which only those that differ teach."""
