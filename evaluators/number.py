@@ -30,7 +30,10 @@ _WHOLE = re.compile(r"\s*(-?[0-9]{1,12}(?:\.[0-9]{1,12})?)\s*")
 
 class Number(Evaluator):
     """Mean relative accuracy: the share of ten tolerances, 50 % to 5 %, that the relative error is within (arXiv
-    2412.14171, section on metrics). As a reward, 1 minus the relative error."""
+    2412.14171, section on metrics). As a reward, 1 minus the relative error.
+
+    `item.params["drawn_from"]`, where it is given, holds the numbers that the true one was drawn from, each as likely.
+    """
 
     name: ClassVar[str] = "number"
     metric: ClassVar[str] = "mra"
@@ -51,13 +54,23 @@ class Number(Evaluator):
         return relative_accuracy(other, target) == 1
 
     def guess(self, item: Gradable, rng: random.Random) -> str:
-        raise NotKnown("a number has no random rule: the benchmark does not say what it may be")
+        return self.canonical(rng.choice(_drawn_from(item)))
 
     def chance(self, item: Gradable) -> float:
-        raise NotKnown("a number has no random rule: the benchmark does not say what it may be")
+        drawn_from = _drawn_from(item)
+        return sum(relative_accuracy(value, item.target) for value in drawn_from) / len(drawn_from)
 
     def blind(self, items: Sequence[Gradable]) -> Blind:
-        """The one of the true numbers that scores best for all."""
+        """The number that scores best over what the true ones were drawn from; else over the true ones themselves."""
+        ranges = {tuple(item.params.get("drawn_from", ())) for item in items}
+        if len(ranges) == 1 and (values := ranges.pop()):
+            scores = {value: sum(relative_accuracy(value, true) for true in values) / len(values) for value in values}
+            best = max(sorted(scores), key=lambda value: scores[value])
+            text = self.canonical(best)
+            listed = ", ".join(map(self.canonical, values))
+            return Blind(
+                f"always {text} (expected {scores[best]:.3f} where {listed} are as likely)", (text,) * len(items)
+            )
         targets = [float(item.target) for item in items]
         if not targets:
             return Blind("no items", ())
@@ -78,6 +91,13 @@ class Number(Evaluator):
     def constraint(self, item: Gradable) -> Constraint:
         """A number with up to six digits on either side of the point."""
         return Constraint(regex=r"-?(?:0|[1-9][0-9]{0,5})(?:\.[0-9]{1,6})?")
+
+
+def _drawn_from(item: Gradable) -> Sequence[float]:
+    """The numbers that the true one may be."""
+    if not (values := item.params.get("drawn_from")):
+        raise NotKnown("a number has no random rule: the benchmark does not say what it may be")
+    return [float(value) for value in values]
 
 
 def relative_accuracy(value: float, true: float) -> float:

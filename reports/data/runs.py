@@ -27,7 +27,7 @@ from viubench.scoring.frame import averaged
 from viubench.stats.estimates import Part
 from viubench.storage.run_dir import read_manifest, read_results
 
-BASELINES = ("random", "blind", "oracle")
+BASELINES = ("random", "blind", "pixels", "oracle")
 """Engines that are no model: what a score is measured against."""
 
 WAYS: tuple[Answers, ...] = get_args(Answers)

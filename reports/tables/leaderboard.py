@@ -23,13 +23,14 @@ from viubench.tasks.registry import Catalogue
 LONGEST_NAME = 72
 """Characters of a model's name on a page; its run is listed with all of them."""
 
-KINDS = ("model", "constrained", "likelihood", "single", "random", "chance", "blind", "oracle", "published")
+KINDS = ("model", "constrained", "likelihood", "single", "random", "chance", "blind", "pixels", "oracle", "published")
 
 NOTES = {
     "single": "a model that saw one frame of each video",
     "random": "guesses at random",
     "chance": "expected of guessing, computed",
     "blind": "best constant answer",
+    "pixels": "classical image processing, no model",
     "oracle": "gives the true answer",
 }
 

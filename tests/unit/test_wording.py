@@ -87,6 +87,6 @@ def test_a_file_and_an_option_say_it_alike(tmp_path: Path) -> None:
         protocol_of(EvalConfig(set={"resize.fixed": "448"}), Catalogue(), "viubench")
     assert caught.value.hint == "resize.fixed is a list of two whole numbers or null"
     path.write_text("pretext:\n  kind: grnd\n")
-    with pytest.raises(ViubenchError, match="kind: must be one of ground, count, jigsaw, not 'grnd'") as caught:
+    with pytest.raises(ViubenchError, match=r"kind: must be one of ground, count, jigsaw, .*, not 'grnd'") as caught:
         strict_yaml.load(path, OnlyPretext)
     assert str(caught.value.where).endswith(":2:3")

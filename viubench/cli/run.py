@@ -48,7 +48,9 @@ Set = Annotated[
 
 EngineName = Annotated[
     str | None,
-    typer.Option(help="vllm, hf, server, ray:vllm, ray:hf, random, blind or oracle; vllm where installed, else hf."),
+    typer.Option(
+        help="vllm, hf, server, ray:vllm, ray:hf, random, blind, pixels or oracle; vllm where installed, else hf."
+    ),
 ]
 
 

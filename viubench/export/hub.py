@@ -30,7 +30,7 @@ from viubench.storage import atomic
 from viubench.tasks.registry import Catalogue
 from viubench.version import __version__
 
-BASELINES = ("random", "blind", "oracle")
+BASELINES = ("random", "blind", "pixels", "oracle")
 """Engines that are no model."""
 
 ENGINES_OWN = ("multiple", "group", "fixed")

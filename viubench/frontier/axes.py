@@ -16,7 +16,7 @@ from typing import Any, Literal
 from viubench.errors import ViubenchError, did_you_mean
 from viubench.pretext.generate import least_frames
 from viubench.pretext.perturb import STRENGTHS
-from viubench.schema import Perturbation, PretextSpec, Recipe, Task
+from viubench.schema import JigsawSpec, Perturbation, PretextSpec, Recipe, Task
 from viubench.tasks.registry import Catalogue
 
 Kind = Literal["jigsaw", "count", "ground"]
@@ -170,6 +170,6 @@ def _misfit(pretext: PretextSpec, base: Task, frames: int) -> str:
     """Why no item of the level can be, "" where one may."""
     if (least := least_frames(pretext)) > frames:
         return f"it needs {least} frames of a video, and is shown {frames}"
-    if pretext.kind == "jigsaw" and pretext.params.n > 9 and "digits" in base.question:
+    if isinstance(pretext, JigsawSpec) and pretext.params.n > 9 and "digits" in base.question:
         return "the question asks for digits, which end at 9"
     return ""

@@ -24,7 +24,7 @@ from typing import Any
 
 from viubench.errors import MediaError, ViubenchError
 from viubench.pretext.build_worker import BuiltItem, Frames, VideoFile, scan, write_frames
-from viubench.pretext.generate import FIELDS, fill, least_frames
+from viubench.pretext.generate import fields, fill, least_frames
 from viubench.pretext.schedule import Drawing, Pool, Progress, draw_all
 from viubench.schema import SCHEMA_VERSION, Clip, JigsawSpec, Recipe, Sampling, Task, utf8
 from viubench.storage import atomic, output
@@ -162,8 +162,8 @@ def _check_question(task: Task) -> None:
     if task.pretext is None:
         raise ViubenchError(f"{task.task} is no pretext task: it cannot be built from videos")
     clips = task.pretext.params.n if isinstance(task.pretext, JigsawSpec) else 1
-    fields = dict.fromkeys(FIELDS[task.pretext.kind], "") | {"clips": "<video>" * clips}
-    places = fill(task.question, fields).count("<video>")
+    known = dict.fromkeys(fields(task.pretext), "") | {"clips": "<video>" * clips}
+    places = fill(task.question, known).count("<video>")
     if places != clips:
         raise ViubenchError(f"the question has {places} times <video>, expected {clips}", where=f"task {task.task}")
 

@@ -17,12 +17,11 @@ import cv2
 import numpy as np
 
 from viubench.errors import MediaError, ViubenchError
-from viubench.pretext.generate import Drawn, Rejected, apply, draw, fill
+from viubench.pretext.generate import Drawn, Rejected, apply, borrows, draw, fill
 from viubench.pretext.rng import Rng, seed_of
 from viubench.pretext.visibility import ChangeDetector
 from viubench.schema import (
     Clip,
-    GroundParams,
     Item,
     PretextSpec,
     Resize,
@@ -125,8 +124,7 @@ def draw_items(
     detector = ChangeDetector(videos[0].pixels)
     results: list[DrawResult] = []
     for request in requests:
-        params = request.pretext.params
-        if other is not None and len(videos) == 1 and isinstance(params, GroundParams) and "swap" in params.perturb:
+        if other is not None and len(videos) == 1 and borrows(request.pretext):
             videos.append(frames.get(other))
         known = taken.setdefault(request.task.task, {})
         asked = {key for k, key in known.items() if k < request.k}
@@ -172,15 +170,15 @@ def _built(task: Task, path: str, content: str, seed: int, other: str | None, dr
 
 
 def _dealt_length(request: DrawRequest, seed: int) -> int | None:
-    """The segment length of an item of a grounding task, in frames; None for the other kinds.
+    """The segment length of an item of a grounding task, in frames; None for kinds without a range of lengths.
 
     Lengths are dealt from shuffled decks that hold each possible one once. So they are uniform over every task, and
     stay with the item when a draw is rejected: a long segment, harder to keep, is not asked about less.
     """
-    params = request.pretext.params
-    if not isinstance(params, GroundParams):
+    lengths: tuple[int, int] | None = getattr(request.pretext.params, "length", None)
+    if lengths is None:
         return None
-    low, high = params.length
+    low, high = lengths
     size = high - low + 1
     deck = Rng(seed, request.task.task, "lengths", request.k // size).permutation(size)
     return low + deck[request.k % size]

@@ -51,7 +51,9 @@ def asked(samples: Iterable[Sample], task: Task, frames: int) -> list[Sample]:
     if all(size <= frames for size in sizes):
         return samples
     kind = task.pretext.kind if task.pretext else ""
-    why = FIXED.get(kind) or ("its question says how many frames there are" if "{frames}" in task.question else "")
+    why = FIXED.get(kind, "" if kind in ("", "ground") else "its kind does not say how") or (
+        "its question says how many frames there are" if "{frames}" in task.question else ""
+    )
     if why:
         raise ViubenchError(
             f"{task.task} cannot be asked at other frames: {why}", where="--frames", hint=f"--exclude {task.task}"

@@ -15,13 +15,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 import evaluators
 from viubench.errors import ViubenchError
-from viubench.pretext import jigsaw
+from viubench.pretext import jigsaw, kinds
+from viubench.pretext.kinds import Rejected as Rejected
 from viubench.pretext.perturb import TEMPORAL, WORDS, altered, draw_strength, positions
 from viubench.pretext.rng import Rng
 from viubench.pretext.shapes import TRIES_LAYOUT, choose_frames, count, paint, place
@@ -39,6 +40,8 @@ from viubench.schema import (
     ItemParams,
     JigsawItem,
     JigsawParams,
+    PluginItem,
+    PluginSpec,
     PretextSpec,
     Sample,
     Shape,
@@ -53,26 +56,14 @@ from viubench.video.sampling import edges
 SHUFFLES = 100
 """Orders tried before a segment is given up as too still to be shuffled."""
 
+ALWAYS = ("start", "end", "frames")
 FIELDS: dict[str, tuple[str, ...]] = {
-    "ground": ("perturbation", "start", "end", "frames"),
-    "count": ("start", "end", "frames"),
-    "jigsaw": ("n", "clips", "start", "end", "frames"),
+    "ground": ("perturbation", *ALWAYS),
+    "count": ALWAYS,
+    "jigsaw": ("n", "clips", *ALWAYS),
 }
 """Words a task's question may name in braces. perturbation: a clause that says what the altered part looks like; n: how
 many clips a jigsaw has; clips: n lines "Clip 1: <video>"; start, end: the shown seconds of the video; frames: T."""
-
-
-Cause = Literal[
-    "too_few_frames",  # the difficulty asks for more frames than were sampled
-    "too_short_in_time",  # the interval is the same number twice at one decimal
-    "not_visible",  # a perturbed frame looks like its source
-    "ends_not_visible",  # slow, fast, stutter: the segment seems shorter than it is
-    "no_visible_order",  # no order of the frames makes every moved one look different
-    "no_place_for_shapes",  # crowded, or colours vanish in the background
-    "clips_look_alike",  # two clips of a jigsaw cannot be told apart
-    "no_other_video",  # swap needs a second source
-    "duplicate",  # said by the build: the video already has this question
-]
 
 
 @dataclass(frozen=True)
@@ -82,14 +73,6 @@ class Drawn:
     params: ItemParams
     answer: str
     question_fields: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """Why a draw gives no answerable question; `final` says that no other seed helps."""
-
-    cause: Cause
-    final: bool = False
 
 
 def draw(
@@ -117,11 +100,14 @@ def draw(
     source = {"content": video.source, "frames": len(video), "indices": video.indices, "times": times}
     rng = Rng(seed, pretext.kind)
     detector = detector or ChangeDetector(video.pixels)
-    if isinstance(params, GroundParams):
+    if isinstance(pretext, PluginSpec):
+        drawn = _plugin(pretext, source, videos, kinds.Scene(videos, times, detector, length, rng))
+    elif isinstance(params, GroundParams):
         drawn = _ground(params, source, seed, videos, rng, length, detector)
     elif isinstance(params, CountParams):
         drawn = _count(params, source, video, rng)
     else:
+        assert isinstance(params, JigsawParams)
         drawn = _jigsaw(params, source, video, rng, detector)
     if isinstance(drawn, Drawn):
         drawn.question_fields.update(start=f"{times[0]:.1f}", end=f"{times[-1]:.1f}", frames=str(len(video)))
@@ -138,7 +124,39 @@ def least_frames(pretext: PretextSpec) -> int:
     if isinstance(params, CountParams):
         most = params.max_frames
         return max(most + (most - 1) * params.min_gap, most * len(params.shapes))
-    return params.n
+    if isinstance(params, JigsawParams):
+        return params.n
+    return kinds.get(pretext.kind).least_frames(params)
+
+
+def fields(pretext: PretextSpec) -> tuple[str, ...]:
+    """The words that a task's question may name in braces."""
+    return (*kinds.get(pretext.kind).fields, *ALWAYS) if isinstance(pretext, PluginSpec) else FIELDS[pretext.kind]
+
+
+def borrows(pretext: PretextSpec) -> bool:
+    """Whether questions may need a second video."""
+    if isinstance(pretext, PluginSpec):
+        return kinds.get(pretext.kind).other
+    return isinstance(pretext.params, GroundParams) and "swap" in pretext.params.perturb
+
+
+def _plugin(
+    pretext: PluginSpec, source: dict[str, Any], videos: Sequence[VideoInput], scene: kinds.Scene
+) -> Drawn | Rejected:
+    kind = kinds.get(pretext.kind)
+    if kind.other and len(videos) < 2:
+        return Rejected("no_other_video")
+    drawn = kind.draw(pretext.params, scene)
+    if isinstance(drawn, Rejected):
+        return drawn
+    other = _borrowed(videos[1]) if kind.other else None
+    params = PluginItem(**source, kind=pretext.kind, other=other, **drawn.drawn)
+    return Drawn(params, drawn.answer, dict(drawn.fields))
+
+
+def _borrowed(video: VideoInput) -> Borrowed:
+    return Borrowed(content=video.source, indices=video.indices)
 
 
 def _ground(
@@ -169,7 +187,7 @@ def _ground(
     low, high = (f"{source['times'][edge]:.1f}" for edge in segment)
     if float(low) >= float(high):
         return Rejected("too_short_in_time")
-    other = Borrowed(content=videos[1].source, indices=videos[1].indices) if name == "swap" else None
+    other = _borrowed(videos[1]) if name == "swap" else None
     drawn = GroundItem(**source, other=other, perturb=name, length=params.length, segment=segment, strength=strength)
     return _unseen(drawn, seed, videos, detector) or Drawn(drawn, f"{low}-{high}", {"perturbation": WORDS[name]})
 
@@ -289,6 +307,9 @@ def apply(params: ItemParams, seed: int, videos: Sequence[VideoInput]) -> tuple[
     indices = list(video.indices)
     if isinstance(params, CountItem):
         pixels = paint(video.pixels, params.shapes, params.canvas)
+    elif isinstance(params, PluginItem):
+        shown = kinds.get(params.kind).show(params.drawn, seed, videos)
+        pixels, indices = shown.pixels, list(shown.indices)
     else:
         start, stop = params.segment
         pixels = video.pixels.copy()

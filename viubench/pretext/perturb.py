@@ -118,7 +118,7 @@ def altered(
     if name == "swap":
         if other is None or len(other) != len(frames):
             raise ValueError(f"swap needs a second video of {len(frames)} frames")
-        return np.stack([_cover(frame, *frames.shape[1:3]) for frame in other[start:stop]])
+        return np.stack([cover(frame, *frames.shape[1:3]) for frame in other[start:stop]])
     return np.stack([_PICTURE[name](frame, strength) for frame in frames[start:stop]])
 
 
@@ -193,7 +193,7 @@ def _quarter_turn(frame: Pixels, turn: int) -> Pixels:
     return _on_black(_resize(turned, width * short // long, height * short // long), height, width)
 
 
-def _cover(frame: Pixels, height: int, width: int) -> Pixels:
+def cover(frame: Pixels, height: int, width: int) -> Pixels:
     """The middle of `frame` that has the requested shape, resized to it."""
     tall, wide = frame.shape[:2]
     part = (

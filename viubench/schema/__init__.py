@@ -23,10 +23,13 @@ from viubench.schema.imported import FileVerdict, Imported, ImportedFile, Matchi
 from viubench.schema.judge import Agreement, Judged, JudgedAnswer, JudgedScore, JudgedTask, Panel
 from viubench.schema.pretext import (
     KINDS,
+    PLUGINS,
     Borrowed,
     CountItem,
     CountParams,
     CountSpec,
+    Difficulty,
+    Floats,
     GroundItem,
     GroundParams,
     GroundSpec,
@@ -36,9 +39,13 @@ from viubench.schema.pretext import (
     JigsawSpec,
     Kind,
     Perturbation,
+    PluginItem,
+    PluginSpec,
     PretextSpec,
     Shape,
     Strengths,
+    Whole,
+    within,
 )
 from viubench.schema.records import (
     ANSWERED,

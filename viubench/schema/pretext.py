@@ -16,18 +16,24 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Discriminator,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
+    SerializeAsAny,
+    Tag,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_serializer,
     model_validator,
 )
 from pydantic_core import to_jsonable_python
 
+from evaluators.plugins import registered
 from viubench.errors import ViubenchError
 from viubench.schema.base import Strict
-from viubench.schema.wording import in_words
+from viubench.schema.wording import first_in_words, in_words
 
 Perturbation = Literal[
     "saturation", "noise", "blur", "grayscale", "invert", "channel_swap",
@@ -43,7 +49,7 @@ def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, (int, float)) else value
 
 
-def _within(least: float, most: float) -> AfterValidator:
+def within(least: float, most: float) -> AfterValidator:
     def check(ends: tuple[float, float]) -> tuple[float, float]:
         if not least <= ends[0] <= ends[1] <= most:
             raise ValueError(f"expected a range within {least:g}..{most:g}, lower end first, not {ends[0]}..{ends[1]}")
@@ -95,14 +101,14 @@ class Strengths(Difficulty):
     512x512 pixels). saturation: factor. stutter: frames a picture is held. slow, fast: factor.
     """
 
-    zoom_in: Annotated[Floats, _within(1.01, 4)] = (1.3, 1.5)
-    zoom_out: Annotated[Floats, _within(1.01, 4)] = (1.2, 1.4)
-    noise: Annotated[Floats, _within(0.01, 255)] = (35, 70)
-    blur: Annotated[Floats, _within(0.1, 100)] = (2.0, 2.0)
-    saturation: Annotated[Floats, _within(1.01, 10)] = (2.0, 2.0)
-    stutter: Annotated[Whole, _within(2, 1000)] = (2, 5)
-    slow: Annotated[Whole, _within(2, 100)] = (2, 2)
-    fast: Annotated[Whole, _within(2, 100)] = (2, 2)
+    zoom_in: Annotated[Floats, within(1.01, 4)] = (1.3, 1.5)
+    zoom_out: Annotated[Floats, within(1.01, 4)] = (1.2, 1.4)
+    noise: Annotated[Floats, within(0.01, 255)] = (35, 70)
+    blur: Annotated[Floats, within(0.1, 100)] = (2.0, 2.0)
+    saturation: Annotated[Floats, within(1.01, 10)] = (2.0, 2.0)
+    stutter: Annotated[Whole, within(2, 1000)] = (2, 5)
+    slow: Annotated[Whole, within(2, 100)] = (2, 2)
+    fast: Annotated[Whole, within(2, 100)] = (2, 2)
 
 
 class GroundParams(Strengths):
@@ -111,7 +117,7 @@ class GroundParams(Strengths):
     perturb: Annotated[
         tuple[Perturbation, ...], BeforeValidator(_listed), AfterValidator(_distinct), Field(min_length=1)
     ]
-    length: Annotated[Whole, _within(1, 100_000)] = (8, 16)
+    length: Annotated[Whole, within(1, 100_000)] = (8, 16)
 
 
 class CountParams(Difficulty):
@@ -125,9 +131,9 @@ class CountParams(Difficulty):
     min_frames: Annotated[int, Field(ge=0, le=1000)] = 1
     max_frames: Annotated[int, Field(ge=1, le=1000)] = 3
     max_instances: Annotated[int, Field(ge=1, le=12)] = 3
-    size: Annotated[Floats, _within(0.05, 0.6)] = (0.2, 0.4)
+    size: Annotated[Floats, within(0.05, 0.6)] = (0.2, 0.4)
     area: Annotated[float, Field(gt=0, le=1)] = 0.7
-    color: Annotated[Whole, _within(0, 255)] = (50, 255)
+    color: Annotated[Whole, within(0, 255)] = (50, 255)
     min_gap: Annotated[int, Field(ge=0)] = 8
     shapes: Annotated[tuple[Kind, ...], BeforeValidator(_listed), AfterValidator(_distinct), Field(min_length=1)] = (
         KINDS
@@ -157,7 +163,7 @@ class _Spec(Strict):
             return self.model_validate(data | {"params": data["params"] | params})
         except ValidationError as error:
             (_, *key), said = in_words(error.errors()[0], type(self))
-            known = ", ".join(type(self).model_fields["params"].annotation.model_fields)  # type: ignore[union-attr]
+            known = ", ".join(type(self.params).model_fields)  # type: ignore[attr-defined]
             raise ViubenchError(
                 f"{data['kind']} params: {'.'.join(map(str, key))} {said}",
                 where="pretext.params",
@@ -180,7 +186,50 @@ class JigsawSpec(_Spec):
     params: JigsawParams = JigsawParams()
 
 
-PretextSpec = Annotated[GroundSpec | CountSpec | JigsawSpec, Field(discriminator="kind")]
+PLUGINS = "viubench.pretext"
+"""Entry points of further kinds of questions: classes derived from `viubench.pretext.kinds.PretextKind`."""
+
+BUILT_IN = ("ground", "count", "jigsaw")
+
+
+class PluginSpec(_Spec):
+    """A kind of question that is registered as a plug-in, whose class says what its params are."""
+
+    kind: str
+    params: SerializeAsAny[Difficulty] = Field(default_factory=dict, validate_default=True)
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in registered(PLUGINS):
+            raise ValueError(f"must be one of {', '.join((*BUILT_IN, *sorted(registered(PLUGINS))))}")
+        return kind
+
+    @field_validator("params", mode="plain")
+    @classmethod
+    def _own(cls, given: Any, info: ValidationInfo) -> Difficulty:
+        if "kind" not in info.data:  # which is what is wrong
+            return Difficulty()
+        params: type[Difficulty] = registered(PLUGINS)[info.data["kind"]].load().Params
+        if isinstance(given, params):
+            return given
+        try:
+            return params.model_validate(given)
+        except ValidationError as error:
+            raise ValueError(first_in_words(error, params)) from None
+
+
+def _which(data: Any) -> str:
+    """Whether a spec, or an item's params, is one of ours or a plug-in's."""
+    kind = data.get("kind") if isinstance(data, Mapping) else getattr(data, "kind", None)
+    return "built-in" if kind in BUILT_IN else "plugin"
+
+
+PretextSpec = Annotated[
+    Annotated[GroundSpec | CountSpec | JigsawSpec, Field(discriminator="kind"), Tag("built-in")]
+    | Annotated[PluginSpec, Tag("plugin")],
+    Discriminator(_which),
+]
 
 
 class Shape(Strict):
@@ -252,4 +301,19 @@ class JigsawItem(_Drawn):
     order: tuple[int, ...]
 
 
-ItemParams = Annotated[GroundItem | CountItem | JigsawItem, Field(discriminator="kind")]
+class PluginItem(_Drawn, extra="allow"):
+    """What a plug-in drew, JSON data beside what every item holds; its evaluator reads it by name."""
+
+    kind: str
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """What the plug-in drew."""
+        return dict(self.model_extra or {})
+
+
+ItemParams = Annotated[
+    Annotated[GroundItem | CountItem | JigsawItem, Field(discriminator="kind"), Tag("built-in")]
+    | Annotated[PluginItem, Tag("plugin")],
+    Discriminator(_which),
+]

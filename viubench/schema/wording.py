@@ -141,7 +141,8 @@ def _tagged(node: Schema, tag: str, root: Schema) -> Schema | None:
     mapping = node.get("discriminator", {}).get("mapping", {})
     if tag in mapping:
         return {"$ref": mapping[tag]}
-    return next(filter(None, (_tagged(one, tag, root) for one in node.get("anyOf", ()))), None)
+    members = (*node.get("anyOf", ()), *node.get("oneOf", ()))
+    return next(filter(None, (_tagged(one, tag, root) for one in members)), None)
 
 
 def _choices(node: Schema, root: Schema) -> list[Schema]:
