@@ -94,13 +94,15 @@ def compression(own: AuditSet) -> AuditFinding:
 
 
 def clocks(own: AuditSet) -> AuditFinding:
-    """Videos with a burnt-in clock."""
+    """Videos that may have a burnt-in clock: small things that move in front of others change as digits do."""
     known = {path: facts for (_, path), facts in own.videos.items()}
     found = sorted(path for path, facts in known.items() if facts.clock)
     if not known:
         return _finding("burnt-in clocks", own, "not checked", "no video could be read")
-    reason = f"{len(found)} of {len(known)} videos have a small region that changes like a clock's digits"
-    return _finding("burnt-in clocks", own, "fault" if found else "clean", reason, found)
+    reason = (
+        f"{len(found)} of {len(known)} videos have a small region that changes as a clock's digits do: look at them"
+    )
+    return _finding("burnt-in clocks", own, "suspect" if found else "clean", reason, found)
 
 
 def _trace(shares: list[float]) -> str:

@@ -44,13 +44,13 @@ def audit(
 
 
 def text(report: AuditReport) -> str:
-    """A line a check, then the examples of each fault, and what could not be read."""
+    """A line a check, then the examples of each fault and suspect, and what could not be read."""
     from reports.tables.terminal import table
 
     rows = [[one.check, one.where, one.verdict, one.reason] for one in report.findings]
     lines = [f"{report.questions} questions, {report.videos} videos"]
     lines.append(table(rows, ["check", "of", "verdict", "reason"], ["left"] * 4))
-    for fault in report.faults:
+    for fault in report.shown:
         lines += [f"{fault.check}, {fault.where}:", *(f"  {example}" for example in fault.examples)]
     lines += [f"not read: {reason}" for reason in list(report.unreadable.values())[:10]]
     return "\n".join(lines)

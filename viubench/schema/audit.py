@@ -16,7 +16,8 @@ from viubench.schema.base import Strict
 if TYPE_CHECKING:
     import pandas as pd
 
-AuditVerdict = Literal["fault", "clean", "not checked"]
+AuditVerdict = Literal["fault", "suspect", "clean", "not checked"]
+"""`suspect`: what only a look can tell; it is shown with its examples, and no fault."""
 
 
 class AuditFinding(Strict):
@@ -41,6 +42,11 @@ class AuditReport(Strict):
     @property
     def faults(self) -> list[AuditFinding]:
         return [finding for finding in self.findings if finding.verdict == "fault"]
+
+    @property
+    def shown(self) -> list[AuditFinding]:
+        """Those whose examples are worth a look."""
+        return [finding for finding in self.findings if finding.verdict in ("fault", "suspect")]
 
     def to_frame(self) -> pd.DataFrame:
         """One row a check."""
