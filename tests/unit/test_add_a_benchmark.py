@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -19,6 +22,9 @@ from viubench.datasets import adapters
 from viubench.engines.base import Request, Response
 from viubench.engines.baselines import BlindEngine
 from viubench.errors import ViubenchError
+from viubench.pretext import generate, kinds
+from viubench.runner import trials
+from viubench.schema import PLUGINS, PluginSpec
 from viubench.video import synthetic
 
 PAGE = (Path(__file__).parents[2] / "docs/add-a-benchmark.md").read_text()
@@ -202,3 +208,23 @@ def test_the_page_s_recipe_builds(world: Path) -> None:
     synthetic.draw(world / "clips", 1, seed=5, seconds=6.0, size=(96, 64))
     report = build_items(world / "my-recipe.yaml", world / "clips", world / "items", n=1)
     assert report.built == {"short_blur": 1, "jigsaw_of_four": 1}
+
+
+def test_the_page_s_kind_of_pretext_task_makes_answerable_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("my_package")
+    module.Dark = defined(block("python", "class Dark"), "Dark")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "my_package", module)
+    ((name, value),) = re.findall(r'^(\w+) = "(my_package:Dark)"', block("toml", "viubench.pretext"), re.M)
+    monkeypatch.setitem(plugins.registered(PLUGINS), name, EntryPoint(name, value, PLUGINS))
+    clip, drawn = trials.drawn_clip(0), None
+    for seed in range(20):
+        drawn = generate.draw(PluginSpec(kind=name), seed, [clip])
+        if not isinstance(drawn, generate.Rejected):
+            break
+    assert drawn is not None
+    start, stop = drawn.params.drawn["segment"]
+    shown = kinds.get(name).show(drawn.params.drawn, seed, [clip])
+    assert not shown.pixels[start:stop].any()
+    assert np.array_equal(shown.pixels[stop:], clip.pixels[stop:])
+    assert float(drawn.answer.split("-")[0]) < float(drawn.answer.split("-")[1])
+    kinds.get.cache_clear()
