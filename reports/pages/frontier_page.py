@@ -23,21 +23,23 @@ SCRIPTS, STYLES = ("chrome.js",), ("frontier.css",)
 LOOKS = 6
 """Models whose curves look different; of more, some look alike."""
 
+MOST = 0.5
+"""Share of answers that cannot be used, above which a threshold is told with a warning."""
+
 HALVES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def text(reports: Sequence[FrontierReport]) -> str:
     """A line an axis and model, for the terminal."""
     rows = [
-        (name, model, axis.statement, axis.questions, axis.stopped)
+        (name, model, axis.statement, axis.questions, unusable(axis), axis.stopped)
         for name in _axes(reports)
         for model, report in zip(_names(reports), reports, strict=True)
         if (axis := report.axes.get(name))
     ]
-    shown = table(
-        rows, ["axis", "model", "half way at", "questions", "ended because"], ["left"] * 3 + ["right", "left"]
-    )
-    return "\n".join([shown, *_invalid(reports)])
+    heads = ["axis", "model", "half way at", "questions", "cannot be used", "ended because"]
+    shown = table(rows, heads, ["left"] * 3 + ["right", "left", "left"])
+    return "\n".join([shown, *_silent(reports), *_invalid(reports)])
 
 
 def render(reports: Sequence[FrontierReport]) -> str:
@@ -47,17 +49,39 @@ def render(reports: Sequence[FrontierReport]) -> str:
         "reports": reports,
         "models": models,
         "axes": [{"name": name, "cells": [report.axes.get(name) for report in reports]} for name in axes],
+        "unusable": unusable,
+        "silent": _silent(reports),
         "invalid": _invalid(reports),
         "figures": [figure for name in axes for figure in _figures(name, reports, models)],
         "rows": [
-            (name, model, f"{at.value:g}", percent(at.guess), at.asked, percent(at.score), at.failed or "")
+            (name, model, f"{at.value:g}", percent(at.guess), at.asked, percent(at.score), at.unusable or "",
+             at.failed or "")
             for name in axes
             for model, report in zip(models, reports, strict=True)
             if (axis := report.axes.get(name))
             for at in axis.levels
         ],
-    }
+    }  # fmt: skip
     return page.render("frontier.html.j2", SCRIPTS, {}, context, styles=STYLES)
+
+
+def unusable(axis: AxisResult) -> str:
+    """The answers of an axis that scored 0 because they could not be used: "12 of 40 (unparsed 12)"; "" for none."""
+    if not axis.unusable:
+        return ""
+    counts = ", ".join(f"{status.replace('_', ' ')} {count}" for status, count in axis.unusable.items())
+    return f"{sum(axis.unusable.values())} of {axis.answers} ({counts})"
+
+
+def _silent(reports: Sequence[FrontierReport]) -> list[str]:
+    """A line for each axis of which most answers could not be used: its threshold is that of their form."""
+    return [
+        f"{name}, {model}: {unusable(axis)} answers cannot be used and score 0; the threshold tells how the model "
+        "answers, and little of what it sees. Look at the responses in records.jsonl"
+        for name in _axes(reports)
+        for model, report in zip(_names(reports), reports, strict=True)
+        if (axis := report.axes.get(name)) and sum(axis.unusable.values()) > MOST * axis.answers
+    ]
 
 
 def _axes(reports: Sequence[FrontierReport]) -> list[str]:
@@ -98,13 +122,17 @@ def _figure(
     ]
     flags = [axis.places[1] for _, axis in found if not axis.beyond]
     legend: list[tuple[str, str]] = [
-        (look, f"{models[k]}: {axis.statement}") for look, (k, axis) in zip(looks, found, strict=True)
+        (look, f"{models[k]}: {axis.statement}{_told(axis)}") for look, (k, axis) in zip(looks, found, strict=True)
     ]
     unit = found[0][1].unit
     drawing = plot(plane, curves, [Level("before", 0.5, "half way")], (), flags)
     rows = tuple(_row(place, value, found) for place, value in enumerate(values))
     heads = (unit, *(models[k] for k, _ in found))
     return Figure(f"{shorten(name, 50)}, {unit}", drawing, tuple(legend), heads, rows, len(rows))
+
+
+def _told(axis: AxisResult) -> str:
+    return f"; cannot be used: {words}" if (words := unusable(axis)) else ""
 
 
 def _row(place: int, value: float, found: Sequence[tuple[int, AxisResult]]) -> tuple[str, ...]:

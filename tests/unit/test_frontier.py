@@ -162,6 +162,23 @@ def test_what_the_harness_failed_to_ask_says_nothing_of_the_model(clips: Path) -
     assert not found.invalid
 
 
+def test_answers_that_cannot_be_used_are_told_beside_the_threshold(clips: Path, searched: Path, tmp_path: Path) -> None:
+    given = options(clips, axes="jigsaw.clips", levels={"jigsaw.clips": LEVELS["jigsaw.clips"]})
+    silent = viubench.find_frontier(Silent(), out=clips / "silent-jigsaw", **given).axes["jigsaw.clips"]
+    assert (silent.answers, silent.unusable) == (silent.questions, {"refused": silent.questions})
+    assert [level.unusable for level in silent.levels] == [level.asked for level in silent.levels]
+    words = ["frontier", str(clips / "silent-jigsaw"), str(searched), "--html", str(tmp_path / "page.html")]
+    printed = " ".join(CliRunner().invoke(app, words, catch_exceptions=False).output.split())
+    html = (tmp_path / "page.html").read_text()
+    every = f"{silent.questions} of {silent.questions} (refused {silent.questions})"
+    for shown in (printed, html):
+        assert every in shown
+        assert f"jigsaw.clips, scripted (1): {every} answers cannot be used and score 0" in shown
+        assert "jigsaw.clips, scripted (2)" not in shown
+    jigsaw = viubench.load_frontiers([searched])[0].axes["jigsaw.clips"]
+    assert 0 < sum(jigsaw.unusable.values()) == sum(level.unusable for level in jigsaw.levels) <= jigsaw.answers / 2
+
+
 def test_levels_that_cannot_be_are_left_out_with_the_reason(clips: Path) -> None:
     levels = {"jigsaw.clips": (2, 3, 12, 30), "grounding.strength": (1.5, 1.3, 1.01)}
     given = options(clips, axes=list(levels), levels=levels, questions=6)

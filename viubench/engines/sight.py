@@ -92,17 +92,16 @@ def wrong_times(
     moving = prompts.moving(videos)
     if not moving:
         return None
+    text, sentences = " ".join(processed.text.split()), prompts.sentences(moving)
+    stamps = [prompts.stamp(time) for video in moving for time in video.times]
     if not showing.times:
-        stamps = [prompts.stamp(time) for video in moving for time in video.times]
-        there = timestamps.missing(processed.text, stamps, timestamps.STAMP) is None
+        there = any(one in text for one in sentences) or not timestamps.missing(text, stamps, timestamps.STAMP)
         return "the prompt tells their times, which were to be left out" if there else None
     if showing.words:
-        text = " ".join(processed.text.split())
-        lost = [told for told in prompts.sentences(moving) if told not in text]
+        lost = [one for one in sentences if one not in text]
         return f"the prompt does not hold {lost[0]!r}" if lost else None
     if showing.medium == "images":
-        due = [prompts.stamp(time) for video in moving for time in video.times]
-        return timestamps.missing(processed.text, due, timestamps.STAMP)
+        return timestamps.missing(processed.text, stamps, timestamps.STAMP)
     if family.positions:
         spaces = [group * timestamps.spacing(video) for video in moving]
         same = len(spaces) == len(processed.seconds) and np.allclose(processed.seconds, spaces, SPACING, 0.002)

@@ -10,6 +10,7 @@ Example:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -36,6 +37,7 @@ class _Axis:
     posterior: Posterior
     scores: list[list[float]]
     failed: list[int]
+    statuses: list[Counter[str]]  # of the answers that count
     places: dict[str, int] = field(default_factory=dict)  # the level of each sample that was asked
     stopped: str = ""
 
@@ -62,6 +64,7 @@ class Search:
                 Posterior([level.guess for level in axis.levels]),
                 [[] for _ in axis.levels],
                 [0] * len(axis.levels),
+                [Counter() for _ in axis.levels],
             )
             for name, axis in plan.axes.items()
         ]
@@ -86,11 +89,12 @@ class Search:
             for sample in batch:
                 if (level := axis.places.get(sample.id)) is None:
                     continue
-                scores = [self._score(record) for record in records[sample.id] if record.status not in FAILED]
-                if not scores:
+                answers = [record for record in records[sample.id] if record.status not in FAILED]
+                if not answers:
                     axis.failed[level] += 1
                     continue
-                axis.scores[level].append(float(np.mean(scores)))
+                axis.statuses[level].update(answer.status for answer in answers)
+                axis.scores[level].append(float(np.mean([self._score(answer) for answer in answers])))
                 axis.posterior.add(level, axis.scores[level][-1])
             if not axis.stopped:
                 axis.stopped = self._stopped(axis)
@@ -119,6 +123,7 @@ def _result(axis: _Axis) -> AxisResult:
     ends = (found.low, found.value, found.high)
     low, value, high = (value_at(axis.plan, place) for place in ends)
     places = [k / BETWEEN for k in range(BETWEEN * (len(levels) - 1) + 1)]
+    statuses = sum(axis.statuses, Counter[str]())
     return AxisResult(
         unit=axis.plan.unit,
         value=value,
@@ -128,6 +133,8 @@ def _result(axis: _Axis) -> AxisResult:
         statement=statement(axis.plan, found),
         places=(round(found.low, 6), round(found.value, 6), round(found.high, 6)),
         questions=len(axis.places),
+        answers=statuses.total(),
+        unusable={status: count for status, count in sorted(statuses.items()) if status != "ok"},
         stopped=axis.stopped,
         levels=[
             LevelResult(
@@ -135,9 +142,10 @@ def _result(axis: _Axis) -> AxisResult:
                 guess=level.guess,
                 asked=len(scores),
                 score=round(float(np.mean(scores)), 6) if scores else None,
+                unusable=of.total() - of["ok"],
                 failed=failed,
             )
-            for level, scores, failed in zip(levels, axis.scores, axis.failed, strict=True)
+            for level, scores, of, failed in zip(levels, axis.scores, axis.statuses, axis.failed, strict=True)
         ],
         curve=[
             (round(place, 6), round(float(middle), 6), round(float(least), 6), round(float(most), 6))

@@ -63,12 +63,14 @@ class FrontierPlan(Strict):
 
 
 class LevelResult(Strict):
-    """What was asked at a level: answers that count, their mean score, and those that the harness failed to get."""
+    """What was asked at a level: questions that count, their mean score, answers among them that scored 0 because they
+    could not be used (unparsed, truncated, refused), and questions that the harness failed to ask."""
 
     value: float
     guess: float
     asked: int
     score: float | None
+    unusable: Annotated[int, Field(exclude_if=lambda count: count == 0)] = 0
     failed: Annotated[int, Field(exclude_if=lambda count: count == 0)] = 0
 
 
@@ -78,6 +80,7 @@ class AxisResult(Strict):
     `value` is None where it lies outside the levels, `beyond` says on which side, an end of `ci` is None where the
     interval reaches over that side; never is a value told that no level encloses. `places` are the same in levels from
     the easiest, 0, for computing. `curve` has rows of (place, share of what guessing leaves, its interval's ends).
+    `answers` are those that count; `unusable` says how many of them scored 0 because they could not be used, by status.
     """
 
     unit: str
@@ -88,6 +91,8 @@ class AxisResult(Strict):
     statement: str
     places: tuple[float, float, float]
     questions: int
+    answers: int = 0
+    unusable: dict[str, int] = {}
     stopped: str
     levels: list[LevelResult]
     curve: list[tuple[float, float, float, float]]
