@@ -14,8 +14,10 @@ import evaluators
 from viubench.errors import ViubenchError
 from viubench.pretext import generate
 from viubench.runner import trials
-from viubench.schema import Item, PluginItem, PluginSpec
+from viubench.schema import Item, PluginItem, PluginSpec, Sample
 from viubench.scoring import baselines
+from viubench.scoring.grade import grade
+from viubench.scoring.reward import reward
 from viubench.tasks.registry import Catalogue
 from viubench.video.frames import VideoInput
 
@@ -103,3 +105,72 @@ def test_an_intrusion_needs_a_second_video() -> None:
     task = Catalogue().task("pretext_intrusion")
     assert task.pretext
     assert generate.draw(task.pretext, 0, [clip(0)]) == generate.Rejected("no_other_video")
+
+
+@cache
+def asked(name: str) -> tuple[Sample, ...]:
+    return tuple(trials.questions(Catalogue().task(name), Catalogue()))
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), name=st.sampled_from(NAMES))
+def test_the_reward_of_an_answer_is_what_its_score_says(data: st.DataObject, name: str) -> None:
+    """Whatever is answered: of an interval both are the overlap; a number or an order that earns a full reward is the
+    true one, and none scores more than one that is nearer."""
+    task = Catalogue().task(name)
+    evaluator = evaluators.get(task.evaluator.name)
+    sample = data.draw(st.sampled_from(asked(name)))
+    nearer, farther = sorted(
+        (data.draw(answers(sample, evaluator)) for _ in range(2)),
+        key=lambda text: -reward(text, "stop", sample, evaluator).value,
+    )
+    near, far = (reward(text, "stop", sample, evaluator) for text in (nearer, farther))
+    scores = [grade(text, "stop", sample, evaluator).scores[evaluator.metric] for text in (nearer, farther)]
+    assert scores[0] >= scores[1]
+    if evaluator.name == "temporal_iou":
+        assert scores == [near.value, far.value]
+    for text, one in ((nearer, near), (farther, far)):
+        assert (one.strict == 1) is (evaluator.target(text) == evaluator.target(sample.answer_text))
+        assert reward(text, "length", sample, evaluator).value == 0
+
+
+def answers(sample: Sample, evaluator: evaluators.Evaluator) -> st.SearchStrategy[str]:
+    """Answers of the form that the question asks for, the true one among them."""
+    if evaluator.name == "permutation":
+        return st.permutations(sample.target).map(evaluator.canonical)
+    if evaluator.name == "number":
+        return st.sampled_from(sample.params["drawn_from"]).map(evaluator.canonical)
+    edges = sample.params["times"]
+    own = st.lists(st.sampled_from(edges), min_size=2, max_size=2, unique=True).map(sorted)
+    return st.just(sample.answer_text) | own.filter(lambda pair: pair[1] - pair[0] >= 0.1).map(
+        lambda pair: f"{pair[0]:.1f}-{pair[1]:.1f}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "partly"),
+    [("pretext_speed_where", True), ("pretext_reversal", True), ("pretext_intrusion", True),
+     ("pretext_speed_factor", True), ("pretext_repetition", True), ("pretext_marker_order", False)],
+)  # fmt: skip
+def test_an_answer_that_is_partly_right_earns_a_part_where_there_are_parts(name: str, partly: bool) -> None:
+    """Half of the true interval, the next number; of two markers one order is right and the other all wrong."""
+    evaluator = evaluators.get(Catalogue().task(name).evaluator.name)
+    for sample in asked(name):
+        if evaluator.name == "temporal_iou":
+            start, end = sample.target
+            text = f"{start:.1f}-{(start + end) / 2:.1f}"
+        elif evaluator.name == "number":
+            others = [value for value in sample.params["drawn_from"] if value != sample.target]
+            text = evaluator.canonical(min(others, key=lambda value: abs(value - sample.target)))
+        else:
+            text = evaluator.canonical(sample.target[::-1])
+        found = reward(text, "stop", sample, evaluator)
+        assert found.parsed
+        assert found.strict == 0
+        assert (0 < found.value < 1) is (partly and not doubled(sample, text))
+        assert found.value < 1
+
+
+def doubled(sample: Sample, text: str) -> bool:
+    """Whether a number is off by as much as the true one: nothing is left of the reward."""
+    return isinstance(sample.target, float) and abs(float(text) - sample.target) >= sample.target
