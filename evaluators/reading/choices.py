@@ -28,14 +28,16 @@ from evaluators.reading.narration import agreeing, narrated
 from evaluators.reading.option_places import are_numbers, find_places
 from evaluators.reading.option_texts import OptionTexts
 from evaluators.reading.revisions import putting_into
+from evaluators.reading.shares import weighed
 
-_LETTER_BEFORE = r"(?<![A-Za-z\u00c0-\u024f0-9_])(?<![A-Za-z\u00c0-\u024f0-9]')(?<![A-Za-z0-9]\.)(?<![\w]-)"
+_LETTER_BEFORE = r"(?<![A-Za-z\u00c0-\u024f0-9_°])(?<![A-Za-z\u00c0-\u024f0-9]')(?<![A-Za-z0-9]\.)(?<![\w]-)(?<![Nn]/)"
 _LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9_]|'[A-Za-z]|-[a-z]|\.[A-Za-z0-9](?![A-Za-z0-9]))"
 _BRACKETS = {"(": ")", "[": "]", "<": ">"}
 _CLAUSE_BEGINS = frozenset(".,;:!?\n(—–…。|>=-/[<~+✓✔☑✅✗✘✕✖❌❎")
-_PAUSE = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:(?<=[)\]])|[.,:;!?…。|/&=]|\s\(|\n|\Z|[-–—]{1,3}\s|->|→)")
+_PAUSE = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:(?<=[)\]])|[.,:;!?…。|/&=]|\s\(|\n|\Z|[-–—]{1,3}(?:\s|\Z)|[–—]|->|→)")
 _STOP = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:[.:!?…。]|\n|\Z)")
 _OWN_LABEL = re.compile(r"(?<![^\W_])([A-Z])[.):]\s{1,3}(?:an?\s|the\s)?\Z")
+_HEADING = re.compile(r":\s{1,3}[(\[]?([A-Z])[)\]]?(?=[.,;:\s]|\Z)")
 _GAP = re.compile(r"\s*[)\]]?\s*")
 _LABEL = re.compile(r"[)\]>]?\s{0,3}(?:[.):,=|-]|[-–—]{1,2}|\s\(|->)?\s{0,4}(?:\()?")
 _LABELLING = re.compile(r"\s?[.):]\s")
@@ -64,7 +66,10 @@ class Choices:
         for mention in sorted(reader.mentions(), key=lambda m: (m.start, -m.end)):
             if not kept or mention.start >= kept[-1].end:
                 kept.append(mention)
-        return agreeing(text, narrated(text, reader.without_lists(kept), tuple(languages), cues))
+        if reader.is_listing(kept):
+            return [replace(mention, standing=Standing.RESTATED) for mention in kept]
+        stated = agreeing(text, narrated(text, reader.without_lists(kept), tuple(languages), cues))
+        return weighed(text, stated)
 
 
 class _Reader:
@@ -72,16 +77,20 @@ class _Reader:
 
     def __init__(self, choices: Choices, text: str, languages: tuple[Language, ...], cues: Sequence[Cue]) -> None:
         self.choices, self.text, self.languages = choices, text, languages
-        self._fill, self._link, self._into = filling(languages), linking(languages), putting_into(languages)
+        self._fill, self._into = filling(languages), putting_into(languages)
+        revises = any(cue.kind == "revise" for cue in cues)
+        self._joins = (linking(languages), self._into) if revises else (linking(languages),)
         self._ends = [(cue.end, cue.start, cue.kind) for cue in cues if cue.kind != "ignore"]
         self._ends.sort()
         self._cue_starts = {cue.start for cue in cues if cue.kind not in _NOT_AFTER_A_LETTER}
+        self._rejecting = {cue.start for cue in cues if cue.kind == "reject"}
         self._verdicts = {cue.start for cue in cues if cue.kind in ("declared", "rejected")}
         self._texts = _option_texts(choices.options, languages)
         self._spelled = self._texts.find(text)
         self._labels, self._either = _ends_with(languages, "labels"), _ends_with(languages, "or")
+        self._ors = words_of(languages, "or")
         self._closers = words_of(languages, "copulas") | words_of(languages, "closers")
-        self._followers = words_of(languages, "followers") | words_of(languages, "or") | self._closers
+        self._followers = words_of(languages, "followers") | self._ors | self._closers
         self._says = tuple(words_of(languages, "says"))
         self._ignored = [(cue.start, cue.end) for cue in cues if cue.kind == "ignore"]
         unspaced = [one for one in languages if not one.starts]
@@ -98,6 +107,8 @@ class _Reader:
             return []
         found = []
         for place, start, end in find_places(self.text, self.languages):
+            if start in self._rejecting:
+                continue  # "the last option I would pick"
             told = self._told(start) in (*_ANNOUNCING, "conclude") or self._leads(start)
             if place <= len(letters) and (told or self.text[end - 1] not in "번番个個"):
                 standing = Standing.STATED if told or self._pauses(end) else Standing.RESTATED
@@ -115,6 +126,8 @@ class _Reader:
     def _letter(self, start: int, end: int, before: int) -> Mention | None:
         text, written = self.text, self.text[start:end]
         letter = next(one for one in self.choices.single if one.lower() == written.lower())
+        if letter == "A" and (heading := _HEADING.match(text, end)) and heading[1] in self.choices.single:
+            return None  # "A: C" answers a "Q: ..."
         bracketed = start > 0 and _BRACKETS.get(text[start - 1]) == text[end : end + 1] != ""
         named = self._labels.search(text, max(0, start - 24), start) is not None
         told = self._told(start)
@@ -131,8 +144,7 @@ class _Reader:
             owner, stop = label
             return Mention(letter if owner == letter else None, start, stop, Standing.STATED, "letter")
         joined = text.startswith(self._says, end) or (
-            start - before <= 24
-            and any(between.fullmatch(text, max(0, before), start) for between in (self._link, self._into))
+            start - before <= 24 and any(between.fullmatch(text, max(0, before), start) for between in self._joins)
         )
         if not (bracketed or named or told or joined or self._begins(start) or self._judged(start, end)):
             return None
@@ -145,7 +157,7 @@ class _Reader:
         if not any(letter in language.words("single") for language in self.languages):
             return False
         following = _NEXT.match(self.text, end)
-        verb = following is not None and following[1].lower() in self._closers
+        verb = following is not None and following[1].lower() in self._closers | self._ors
         if any(letter in language.words("pronouns") for language in self.languages) and not told:
             stands = verb and following is not None and following[1].lower() in ("is", "was")
             return not (stands or _STOP.match(self.text, end))
@@ -206,7 +218,7 @@ class _Reader:
         for letter, forms in self._spoken_letters():
             for match in _whole_words(forms).finditer(self.text):
                 start, end = match.span()
-                if self._is_said(start, end):
+                if self._is_said(start, end) and not any(a <= start < b for a, b in self._ignored):
                     standing = Standing.LEADING if self._leads(start) else Standing.STATED
                     found.append(Mention(letter, start, end, standing, "word"))
         return found
@@ -273,6 +285,16 @@ class _Reader:
             if order[at : at + n] == list(self.choices.letters):
                 restated |= {k for k in labels[at : at + n] if not self._pauses_at_verdict(mentions[k].end)}
         return [replace(m, standing=Standing.RESTATED) if k in restated else m for k, m in enumerate(mentions)]
+
+    def is_listing(self, mentions: Sequence[Mention]) -> bool:
+        """Whether a text is different letters and nothing else: "B; C"."""
+        ends = [0, *(mention.end for mention in mentions)]
+        starts = [*(mention.start for mention in mentions), len(self.text)]
+        several = len({mention.value for mention in mentions}) > 1 and all(one.how == "letter" for one in mentions)
+        return several and not any(
+            _WORD.search(self.text, end, start) or MARK.search(self.text, end, start)
+            for end, start in zip(ends, starts, strict=True)
+        )
 
     def _pauses_at_verdict(self, end: int) -> bool:
         following = _LABEL.match(self.text, end)

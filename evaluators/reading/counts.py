@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from typing import NamedTuple
@@ -26,7 +27,8 @@ MAX_MENTIONS = 2000
 """A text with more counts than this is a listing, not an answer."""
 
 _TRIPLE_GAP = re.compile(
-    r"\s*[,;/|]\s*(?:and\s+|y\s+|und\s+|et\s+)?|\s+|\s+(?:and|y|und|et)\s+|\s*-\s*|和", re.IGNORECASE
+    r"\s*[,;/|]\s*(?:and\s+|y\s+|und\s+|et\s+)?|[^\S\n]+|[^\S\n]*\n[^\S\n]*|\s+(?:and|y|und|et)\s+|\s*-\s*|和",
+    re.IGNORECASE,
 )
 _LIST_NUMBER = re.compile(
     r"(?<![A-Za-z\u00c0-\u024f0-9_.-])(?<![0-9],)[0-9]{1,9}(?![A-Za-z0-9_%]|\.[0-9])|(?<=[0-9],)[0-9]{1,9}(?![\w%]|\.[0-9])"
@@ -56,16 +58,29 @@ def find_counts(text: str, spoken: Sequence[Language], cues: Sequence[Cue]) -> l
     if len(matches) > MAX_MENTIONS:
         return []
     found: list[Mention] = []
+    looks: list[tuple[Mention, str]] = []
     for match in matches:
         if mention := _mention(text, match, words):
             found.append(mention)
             if match["label"]:
                 found += _totals(text, mention, words)
-    found = _corrected(text, found, words, cues)
+            looks += [(mention, match["look"].strip().lower())] if match["look"] else []
+    found = _corrected(text, _unsummed(found, looks), words, cues)
     triples = _triples(text, words, cues)
     headed = [mention for mention in triples if mention.how == "header"]
     found = _outside(found, headed)
     return sorted([*found, *_outside(triples, found)], key=lambda mention: mention.start)
+
+
+def _unsummed(mentions: Sequence[Mention], looks: Sequence[tuple[Mention, str]]) -> list[Mention]:
+    """The mentions; counts of one shape by different looks ("1 red circle, 1 blue circle") are no count of the shape,
+    though they be equal."""
+    several = set[int]()
+    for slot in SHAPES:
+        told = [(mention, look) for mention, look in looks if mention.slot == slot]
+        if len(told) > 1 and len({look for _, look in told}) == len(told):
+            several |= {mention.start for mention, _ in told}
+    return [replace(one, value=None) if one.start in several else one for one in mentions]
 
 
 def _corrected(text: str, found: list[Mention], words: _Words, cues: Sequence[Cue]) -> list[Mention]:
@@ -211,12 +226,12 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
     return _Words(
         re.compile(
             rf"""(?<![A-Za-z\u00c0-\u024f0-9_.-])(?<![0-9],)(?P<count>{count})(?:\s{{0,3}}[x×]|\s{{0,3}}\({count}\))?
-             (?:[^\S\n]?{measure}的?|[^\S\n]{{1,3}}|\s?(?=[\u3040-\u9fff\uac00-\ud7af]))\(?(?P<look>{look})(?:[\u4e00-\u9fff]{{1,3}}色的?)?(?P<shape>{shape})
+             (?:[^\S\n]?{measure}的?|[^\S\n]{{1,3}}|(?<=[x×])|\s?(?=[\u3040-\u9fff\uac00-\ud7af]))\(?(?P<look>{look})(?:[\u4e00-\u9fff]{{1,3}}色的?)?(?P<shape>{shape})
             |(?P<none>{shape})(?:[もはが은는이가도都]?\s?(?:{absent})(?![\u4e00-\u9fff])
                |(?=(?:[もやと도와과和、,]\s?{shape}){{1,3}}[もはが은는이가도都]?\s?(?:{absent})(?![\u4e00-\u9fff])))
-            |(?P<label>{shape})(?:\s{{1,3}}(?:count|number|total))?
+            |(?P<label>{shape})(?:[\s,]{{1,5}}(?:count|number|total))?(?:\s?\([^()\n0-9]{{0,20}}\)(?=\s?[:=]))?
              \s{{0,4}}(?:(?:[:=|(]|-+>|→|[-–—]|[x×](?=\s?[0-9])|(?:is|are|ist|es|son|sind|est|sont)\b|は|が|だけ|有|는|은|이|가|만|:)\s{{0,4}}
-                (?P<stated>{stated})(?:\s?=\s?(?P<sum>{count}))?(?![A-Za-z0-9_]|[.,][0-9]|-[0-9]|[^\S\n]{{1,3}}{look}{shape})
+                (?P<stated>{stated})(?:\s?=\s?(?P<sum>{count}))?(?![A-Za-z0-9_]|[.,][0-9]|-[0-9]|[^\S\n]{{1,3}}{look}{shape}(?!\s?[:=]))
              |(?P<apart>[0-9]{{1,9}}|{counted}|[一二两三四五六七八九十](?={measure}))(?=\s*(?:[,;|)\n]|and\b|{measure}|\.?\s*$)))""",
             re.VERBOSE | re.IGNORECASE,
         ),
@@ -225,11 +240,12 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
             re.IGNORECASE,
         ),
         re.compile(
-            rf"\s*(?:(?:{vague})(?![^\W\d_])|(?:or|to|bis|oder|ou|à|[-–~或到至]|から|에서|~)\s?[0-9]|,\s?[0-9]+\s*(?:[,;.\n]|\Z))",
+            rf"\s*(?:(?:{vague})(?![^\W\d_])|(?:or|to|bis|oder|ou|à|[-–~或到至]|から|에서|~)\s?[0-9]|,\s?[0-9]+\s*(?:[,;.\n]|\Z)"
+            rf"|\s{look}[^\W\d_]{{2,}}\s?(?:,|\+|(?:{both})\s)\s?[0-9]+\s(?!(?:[^\W\d_]+[^\S\n]){{0,3}}{shape}))",
             re.IGNORECASE,
         ),
         re.compile(
-            rf"({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{0,3}}(?:[:=]|are|is)\s*$", re.I
+            rf"({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{0,3}}(?:[:=\n]|are|is)\s*$", re.I
         ),
         re.compile(
             rf"(?P<first>{count})\s(?:in\s(?:total|all)|altogether|overall|en\stotal|insgesamt|au\stotal)"

@@ -21,6 +21,7 @@ from typing import Any
 
 from evaluators.reading.cues import Cue
 from evaluators.reading.joining import ALL_OF, affirming, filling, linking, verdicts
+from evaluators.reading.label_verdicts import label_verdicts
 from evaluators.reading.language import Kind, Language
 from evaluators.reading.lines import bare_lines
 
@@ -82,7 +83,6 @@ _SENTENCE = re.compile(r"\n+|\.{2,}|(?<=[\w\s)\]>%'])[.](?=\s|\Z)|[!?…。]+")
 _CLAUSE = re.compile(r"[,;(){}—–…]|\s-\s|\.\.+")
 _PAUSE = re.compile(rf"{_SENTENCE.pattern}|{_CLAUSE.pattern}")
 _OPEN, _CLOSED = re.compile(r"[\s(\[<'{]*\Z"), re.compile(r"[\s)\]>'}|:=]*")
-_DOTTED = re.compile(r"[)\]]?\.\s{1,3}(?=[✓✔☑✅✗✘✕✖❌❎])")
 _LABEL = re.compile(r"\(|\s{0,3}(?:[-–—]|->)\s{1,3}")
 _WORD = re.compile(r"[^\W_]")
 _ASIDE = re.compile(r"\s?\([^()\n]{1,50}\)")
@@ -126,19 +126,11 @@ class Discourse:
         self._bare, self._listed = bare_lines(text, spans)
 
     def _labels_said(self, pattern: re.Pattern[str]) -> dict[int, Standing]:
-        """Start of a letter -> what a "yes" or "no" right after makes of it; these correct nothing."""
-        said, spans = dict[int, Standing](), []
-        for mention in self.mentions:
-            match = pattern.match(self.text, mention.end) if mention.how in ("letter", "text") else None
-            if match and (mention.how == "letter" or match["asked"]):
-                said[mention.start] = Standing.DECLARED if match["yes"] else Standing.REJECTED
-                spans.append(match.span())
-            elif mention.how == "letter" and (mark := _DOTTED.match(self.text, mention.end)):
-                kind = next((cue.kind for cue in self.cues if cue.start == mark.end()), None)
-                if kind in ("declared", "rejected"):  # "A. ✗"
-                    said[mention.start] = Standing.DECLARED if kind == "declared" else Standing.REJECTED
+        """Start of a label -> what a verdict right after makes of it; a "yes" or "no" there corrects nothing."""
+        written = [(mention.start, mention.end, mention.how) for mention in self.mentions]
+        said, spans = label_verdicts(self.text, written, self.cues, pattern)
         self.cues = _apart(self.cues, spans)
-        return said
+        return {start: Standing.DECLARED if right else Standing.REJECTED for start, right in said.items()}
 
     def judge(self) -> list[Judged]:
         """Every mention with its standing, in order."""

@@ -32,18 +32,23 @@ MAX_TIMES = 2000
 """A text with more times than this is a listing, not an answer."""
 
 _LIST = re.compile(r"(?:[,;/&|]|(?:,\s*)?and|(?:,\s*)?then|[\])]\s*,?\s*[\[(])", re.I)
+_TIGHT = re.compile(
+    r"(?<=[(\[])\s?[0-9]{1,6}(?:\.[0-9]{1,9})?,[0-9]{1,6}(?:\.[0-9]{1,9})?(?=\s?[)\]])|(?<![0-9.,])[0-9]{1,6}\.[0-9]{1,9},[0-9]{1,6}\.[0-9]{1,9}(?![0-9.,])"
+)
+"""A pair written without a space, which is no decimal comma: "(3.0,8.0)"."""
 _ASIDE = re.compile(r"\([^()\n]{0,40}\)")
 _BRACKETS = re.compile(r"\s?\([^()\n]{0,40}\)")
 _NOT_TIME_BEFORE = re.compile(
     r"(?:\b(?:person|player|camera|object|speaker|event|action|occurrence|scene|frame|clip|video|step|scene|shot|option|page|figure|part|question|channel|score|confidence|chapter|number|"
     r"fotograma|bild|image|escena)s?"
-    r"\s*(?:no\.?|numbers?|index|indices|is|are|of|[:=])?\s*(?:from|between)?|第?[\s0-9]*(?:帧|幀|フレーム|프레임))\s*[(\[]?$",
+    r"\s*(?:no\.?|numbers?|index|indices|is|are|of|[:=])?\s*(?:from|between)?|第?[\s0-9]*(?:帧|幀|フレーム|프레임))[^\S\n]*[(\[]?\Z",
     re.I,
 )
 _NEXT = re.compile(r"[^\S\n]*([^\W\d_]+|%)")
-_LAST = re.compile(r"([^\W\d_]+)[^\S\n]*$")
+_LAST = re.compile(r"([^\W\d_]+)[^\S\n]*\Z")
 _RANGES = re.compile(r"\s*(?:[-–—~]|to\b)")
 _OUT_OF = re.compile(r"\s{0,3}(?:out\sof|of|/)\s(?:the\s)?[0-9.]{1,12}\s{0,3}([^\W\d_]+)", re.I)
+_OF_FRAMES = re.compile(r"\s?\((?:the\s)?(?:frames?|images?|fotogramas?|bilder|clips?|shots?)\b[^()0-9\n]*\)", re.I)
 _CLOCK_TIME = re.compile(r"\s?(?:o'clock|[ap]\.?m\b)", re.I)
 _STOPS = re.compile(r"[.!?\n](?=\s|\Z)")
 _WORD = re.compile(r"[^\W_]")
@@ -65,6 +70,8 @@ def find_intervals(text: str, languages: Sequence[Language], cues: Sequence[Cue]
     nothing else may be taken instead, but they are not corrected.
     """
     words = _Words.of(tuple(languages))
+    if not any("decimal" in one.data for one in languages):
+        text = _TIGHT.sub(lambda pair: pair[0].replace(",", ";"), text)
     matches = list(islice(words.time.finditer(text), MAX_TIMES + 1))
     if len(matches) > MAX_TIMES:
         return []
@@ -103,6 +110,7 @@ class _Words(NamedTuple):
     long: re.Pattern[str]
     anchor: re.Pattern[str]
     units: frozenset[str]
+    labels: frozenset[str]
 
     @staticmethod
     @cache
@@ -122,7 +130,8 @@ class _Words(NamedTuple):
         return _Words(
             _time_pattern("," if any("decimal" in one.data for one in languages) else ""),
             re.compile(
-                rf"{brackets}(?:{mark}|(?:mark\s)?(?:up\s)?(?:{words('to')})){brackets}{beside}{brackets}", re.I
+                rf"{brackets},?{brackets}(?:{mark}|(?:mark\s)?(?:up\s)?(?:{words('to')})(?:\s*:)?){brackets}{beside}{brackets}",
+                re.I,
             ),
             re.compile(rf"{brackets}(?:mark\s)?(?:{words('and')}){brackets}{beside}{brackets}", re.I),
             re.compile(rf"(?<![^\W\d_])(?:{words('between')})[^0-9\n]{{0,30}}$", re.I),
@@ -144,6 +153,7 @@ class _Words(NamedTuple):
             frozenset(
                 w for one in languages for name in ("seconds", "minutes") for w in one.data["times"][name].split()
             ),
+            frozenset(w for one in languages for w in str(one.data["times"].get("starts") or "").split()),
         )
 
 
@@ -156,11 +166,12 @@ def _time_pattern(comma: str) -> re.Pattern[str]:
 
     figure = rf"[0-9]{{1,9}}(?:[.{comma}][0-9]{{1,20}})?(?![0-9]|\.[0-9])"
     amount = rf"(?:{figure}|{words_pattern('numerals ordinals')})"
-    seconds = rf"[\s-]?(?:(?:st|nd|rd|th|ère|ème|er|e|ª|º|\.)?\s?(?:{unit('seconds')}))(?![a-zà-ÿ])"
+    order = r"(?:st|nd|rd|th|ère|ème|er|e|ª|º|\.)?"
+    seconds = rf"(?:-|\s{{0,10}}){order}\s?(?:{unit('seconds')})(?:\.(?=\s[a-zà-ÿ–—-]))?(?![a-zà-ÿ])"
     thousands = "" if comma else "(?!,[0-9]{3}(?![0-9.]))"
     return re.compile(
         rf"""
-    (?<![A-Za-z\u00c0-\u024f0-9_.])(?<![0-9],)(?<![0-9]:)
+    (?<![A-Za-z\u00c0-\u024f0-9_.±])(?<![0-9],)(?<![0-9]:)
     (?:(?P<clock>(?:[0-9]{{1,3}}:)?[0-9]{{1,3}}:[0-9]{{2}}(?:[.,][0-9]{{1,6}})?)(?![0-9]|:[0-9])
       |(?:(?P<h>{amount})\s?(?:{unit("hours")})(?![a-z])[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?)?
        (?P<m>{amount})\s?(?:{unit("minutes")}|m(?=\s?[0-9]))(?![a-zà-ÿ])
@@ -237,7 +248,7 @@ class _Pairs:
         if words.pair.fullmatch(gap) and (words.between.search(before) or words.shared.search(before)):
             return "range"
         after = text[b.end : b.end + 3].lstrip()
-        if gap == "," and before.rstrip().endswith(("[", "(")) and after.startswith(("]", ")")):
+        if gap in (",", ";") and before.rstrip().endswith(("[", "(")) and after.startswith(("]", ")")):
             return "range"
         if words.ends.search(gap) and words.starts.search(before):
             return "range"
@@ -246,7 +257,7 @@ class _Pairs:
         if words.begun.match(gap) and words.over.match(text, b.end):  # "at 3 s it begins, at 8 s it is over"
             return "range"
         united = a.style != "number" and b.style != "number"
-        return "list" if (gap == "," or united) and _LIST.fullmatch(gap) else ""
+        return "list" if (gap in (",", ";") or united) and _LIST.fullmatch(gap) else ""
 
     def is_onset(self, b: _Time, c: _Time) -> bool:
         """Whether a range up to `b` is when something starts, since it ends at `c`: "from 4 to 5 s until 9 s"."""
@@ -268,11 +279,13 @@ class _Pairs:
         """Whether the pair speaks of time: it has a unit or a clock, or nothing beside it says what else it counts."""
         text = self.text
         if a.style != "number" or b.style != "number":
-            return not (a.word and a.style == "number" and b.style not in ("seconds", "minutes"))
+            unsaid = b.word and b.style == "number"  # "three seconds to eight and a half"
+            return not (unsaid or (a.word and a.style == "number" and b.style not in ("seconds", "minutes")))
         if a.word or b.word or _NOT_TIME_BEFORE.search(text[max(0, a.start - 40) : a.start]):
             return False
         last = _LAST.search(text[max(0, a.start - 40) : a.start])
-        if last and last[1].lower() not in grammar_words() and not self._told(a.start):
+        labels = grammar_words() | self.words.labels
+        if last and last[1].lower() not in labels and not self._told(a.start):
             return False  # "room 12-14"
         following = _NEXT.match(text, b.end)
         return following is None or following.start(1) in self._starts or following[1].lower() in grammar_words()
@@ -289,7 +302,7 @@ class _Pairs:
 
     def _is_other(self, b: _Time) -> bool:
         """Whether a noun says what was measured: "a 3-5 second clip", "3 to 7 out of 48 frames"."""
-        if _CLOCK_TIME.match(self.text, b.end):
+        if _CLOCK_TIME.match(self.text, b.end) or _OF_FRAMES.match(self.text, b.end):
             return True
         whole = _OUT_OF.match(self.text, b.end)
         if whole:

@@ -38,11 +38,13 @@ def affirming(languages: tuple[Language, ...]) -> re.Pattern[str]:
 
 @cache
 def verdicts(languages: tuple[Language, ...]) -> re.Pattern[str]:
-    """A "yes" or "no" written after a label, as in "A: no", "| B | yes |" or "A? No" alone."""
+    """A "yes" or "no" written after a label: "A: no", "| B | yes |", "A? No" alone, "A) no" to the line's end."""
     yes, no = _any_word(languages, "yes"), _any_word(languages, "no")
-    label = r"\s*[)\]]?\s*(?:(?P<dash>[–—-]|->|→|(?P<asked>[?]))|[:|(=])\s*"
+    label = r"\s*[)\]]?\s*(?:(?P<dash>[–—-]|->|→|(?P<asked>[?]))|(?P<item>[).])|[:|(=])\s*"
     return re.compile(
-        rf"{label}(?:(?P<yes>{yes})|(?P<no>{no}))(?=\s*(?:[.;|)\n]|\Z)|(?(dash)(?!)|(?:,|\s[–—-]\s)))", re.IGNORECASE
+        rf"{label}(?:(?P<yes>{yes})|(?P<no>{no}))"
+        r"(?(item)(?=[.]?[^\S\n]*(?:\n|\Z))|(?=\s*(?:[.;|)\n]|\Z)|(?(dash)(?!)|(?:,|\s[–—-]\s))))",
+        re.IGNORECASE,
     )
 
 

@@ -175,7 +175,7 @@ def declarations(language: Language, nouns: str) -> Mapping[str, re.Pattern[str]
     listed = language.data["nouns"]
     copulas = str(language.data["copulas"]).split()
     verb = "|".join(map(re.escape, sorted({v for c in copulas for v in c.split("/")}, key=len, reverse=True)))
-    denials = {phrase for kind in ("reject", "rejected") for phrase in language.phrases[kind] if phrase.isalpha()}
+    denials = {word for kind in ("reject", "rejected") for phrase in language.phrases[kind] for word in _alone(phrase)}
     denied = "|".join(map(re.escape, sorted(denials)))
     gap = rf"(?:[ ,]{{1,2}}(?!(?:{denied})(?![^\W\d_]))(?:[^\W\d_]{{2,}}|(?-i:a|à|y))(?:'[^\W\d_]+)?){{0,9}}?"
     tail = rf"(?:'s|{gap}\s{{1,2}}(?:{verb})(?![^\W\d_])(?:\s?[:：])?|(?:\s?\([^()\n]{{0,60}}\))?{gap}\s{{0,2}}[:=])"
@@ -183,6 +183,12 @@ def declarations(language: Language, nouns: str) -> Mapping[str, re.Pattern[str]
     for noun in f"{listed.get('any', '')} {listed.get(nouns, '')}".split():
         by_word[noun.lower()].append(re.escape(noun))
     return {word: re.compile(rf"(?:{'|'.join(same)}){tail}", re.IGNORECASE) for word, same in by_word.items()}
+
+
+def _alone(phrase: str) -> list[str]:
+    """The words that may be all of a phrase: "can't" and "cannot" of `can't/cannot be?`."""
+    first, *rest = phrase.split()
+    return [] if phrase.endswith(",") or not all(token.endswith("?") for token in rest) else first.split("/")
 
 
 def any_of(words: Iterable[str]) -> str:

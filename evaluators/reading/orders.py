@@ -34,7 +34,9 @@ _AFTER = re.compile(rf"(?:{_BEFORE.pattern})\s*\Z", re.IGNORECASE)
 _THAN = re.compile(r"\s?(?:の前|の後|より|之前|之后|之後|보다|전에|앞에)")
 _AGAINST = ("reject", "rejected", "suppose", "other", "hedge", "correct")
 _LISTED = re.compile(
-    r"^[ ]{0,8}(?P<place>[0-9]{1,4})[.):][ ]{0,4}(?:[^\W\d_]{2,12} )?(?P<number>[0-9]{1,4})\b", re.I | re.M
+    r"^[ |]{0,8}(?P<place>[0-9]{1,4})(?:(?:st|nd|rd|th)?[.):]|[ ]{0,4}\|)"
+    r"[ ]{0,4}(?:[^\W\d_]{2,12} )?(?P<number>[0-9]{1,4})\b",
+    re.I | re.M,
 )
 _PLACED = re.compile(r"(?<![\w.])([0-9]{1,4})(?:[.:)]|st\b|nd\b|rd\b|th\b)")
 _DIGITS = re.compile(r"(?<![A-Za-z0-9_.,-])[0-9]{1,9}(?![A-Za-z0-9_%]|[.,-][0-9])")
@@ -65,6 +67,7 @@ class _Words(NamedTuple):
     units: tuple[str, ...]
     orders: frozenset[str]
     slotted: re.Pattern[str]
+    inverse: re.Pattern[str]
 
     @staticmethod
     @cache
@@ -85,7 +88,9 @@ class _Words(NamedTuple):
                 rf"(?P<number>[0-9]{{1,4}}|{words_pattern('numerals')})(?![A-Za-z\u00c0-\u024f0-9_%]|\.[0-9])",
                 re.IGNORECASE,
             ),
-            re.compile(rf"(?:{between}|(?:{placed})\s{{0,2}}[:=]?)+", re.IGNORECASE),
+            re.compile(
+                rf"(?:{between}|(?:{placed})\s{{0,2}}[:=]?|\([^()\n0-9]{{0,60}}\)\s?(?=→|-+>|=>))+", re.IGNORECASE
+            ),
             re.compile(rf"(?:{between}|{placed}|{aside}|\.)+", re.IGNORECASE),
             ranks,
             re.compile(rf"(?P<rank>{any_whole(ranks)})(?P<clip>\s?(?:{clips}))?", re.IGNORECASE),
@@ -99,6 +104,7 @@ class _Words(NamedTuple):
                 rf"(?:(?:{clips})\s?)?(?P<number>[0-9]{{1,4}})(?![\w:%]|\.[0-9])",
                 re.IGNORECASE,
             ),
+            re.compile(rf"^[ |]{{0,4}}(?:{clips})[^\n|]{{0,40}}\|", re.IGNORECASE | re.MULTILINE),
         )
 
 
@@ -167,7 +173,7 @@ class _Finder:
         start, end = chain[0].start, chain[-1].end
         order = self._by_place(chain, values)
         prose = not self._alone(start, end)
-        if self._grouped(chain):
+        if self._grouped(chain) or self._paired(chain):
             return None
         restated = prose and order == sorted(values) and not _ORDERED.search(text, start, end)
         standing = Standing.RESTATED if restated else Standing.STATED
@@ -184,6 +190,13 @@ class _Finder:
         gaps = [self.text[a.end : b.start] for a, b in pairwise(chain)]
         plain = any(not _ORDERED.search(gap) and not _BEFORE.search(gap) for gap in gaps)
         return plain and any(map(_BEFORE.search, gaps))
+
+    def _paired(self, chain: Sequence[_Number]) -> bool:
+        """Whether two signs take turns, as in "1->2, 3->4": pairs, and no order of all."""
+        gaps = [self.text[a.end : b.start].strip() for a, b in pairwise(chain)]
+        inner, outer = set(gaps[::2]), set(gaps[1::2])
+        signs = not any(map(_WORD.search, gaps))
+        return signs and len(gaps) >= 3 and len(inner) == len(outer) == 1 and inner != outer
 
     def _numbered(self, chain: Sequence[_Number]) -> Mention | None:
         """ "1: 3, 2: 4": every second number is the place of the next."""
@@ -235,6 +248,8 @@ class _Finder:
             return []
         order = [int(line["number"]) for line in lines]
         start, end = lines[0].start("place"), lines[-1].end()
+        if "|" in self.text[start:end] and self.words.inverse.search(self.text, 0, start):
+            return []  # a table of clips and their places
         return [Mention(self._permutation(order), start, end, Standing.STATED, "list")]
 
     def slotted(self) -> list[Mention]:
@@ -316,7 +331,7 @@ class _Finder:
         """Whether a noun stands right before that says what the numbers are: "Confidence 2, 1, 3"."""
         last = _LAST.search(self.text, max(0, start - 40), start)
         word = last[1].lower() if last else ""
-        named = word.isascii() and bool(word) and word not in self.words.orders
+        named = word.isascii() and bool(word) and word not in self.words.orders and word not in self.words.ranks
         return named and self._is_noun(word) and not self._told(start)
 
     def _is_noun(self, word: str) -> bool:

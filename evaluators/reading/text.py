@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from unicodedata import normalize
 
 HEAD, TAIL = 4_000, 8_000
 """Characters read at the beginning and at the end of a longer text: an answer in between is announced to nobody."""
@@ -29,16 +30,19 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 _MARKUP = re.compile(
-    r"<\|[^|<>\n]{1,40}\|>|</?[a-z][a-z0-9]{1,15}>|</[bipsu]>|<[bipsu]>(?=[^<\n]{1,200}</[bipsu]>)"
+    r"~~[^~\n]{1,200}~~|<\|[^|<>\n]{1,40}\|>|</?[a-z][a-z0-9]{1,15}>|</[bipsu]>|<[bipsu]>(?=[^<\n]{1,200}</[bipsu]>)"
     r"|\\(?:f?boxed|(?:text|math)?(?:bf|rm|it|tt)?)(?=\{)",
     re.IGNORECASE,
 )
 _ARROW = re.compile(r"\\(?:long)?(?:rightarrow|to)\b")
+_BOX = re.compile(r"[\[(]\s?(?:(?P<ticked>[xX✓✔☑])|(?P<crossed>[✗✘])|)\s?[\])]")
 _WORD = re.compile(r"[^\W_]")
 PLAIN = str.maketrans(
     {
         **dict.fromkeys('*_`$#{}"“”„«»\\\r\t\u00a0\u2007\u2009\u202f\u3000\u200b\u200c\u200d\u2060\ufeff', " "),
         **dict.fromkeys("\u2212\u2010\u2011", "-"),
+        **dict.fromkeys("➡➔➜➝➞➙⇒⟶⟹➤▶", "→"),
+        **{chr(code): plain for code in range(0x1D400, 0x1D800) if len(plain := normalize("NFKC", chr(code))) == 1},
         **{chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F)},  # full-width forms
         **{chr(0x24B6 + k): chr(ord("A") + k) for k in range(26)},  # circled letters
         **{chr(0x24D0 + k): chr(ord("a") + k) for k in range(26)},
@@ -70,12 +74,19 @@ def prepare(response: str) -> Ready:
     offset = max(0, len(shown) - HEAD - TAIL - 1)
     if offset:
         shown = shown[:HEAD] + "\n" + shown[HEAD + 1 + offset :]
+    shown = _boxes(shown)
     clean = _ARROW.sub(lambda m: "→".ljust(len(m[0])), _MARKUP.sub(lambda m: " " * len(m[0]), shown)).translate(PLAIN)
     tags = sorted(_tags(shown))
     for start, end in reversed(tags):
         if _WORD.search(clean, start, end):
             return Ready(" " * start + clean[start:end], (start, end), offset, HEAD)
     return Ready(_blank(clean, tags), None, offset, HEAD)
+
+
+def _boxes(text: str) -> str:
+    """Boxes to tick as ticks and crosses, where some are ticked and some are not: "[ ] A, [x] B"."""
+    boxes = {bool(box["ticked"]) for box in _BOX.finditer(text)}
+    return _BOX.sub(lambda box: ("✓" if box["ticked"] else "✗").ljust(len(box[0])), text) if len(boxes) == 2 else text
 
 
 def _hide_thinking(text: str) -> str:
