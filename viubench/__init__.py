@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from viubench.comparison.pair import compare_runs
     from viubench.engines.base import Engine, EngineOptions, Request, Response
     from viubench.errors import EngineError, MediaError, ViubenchError
+    from viubench.pretext.kinds import PretextKind
     from viubench.runner.config import Progress
     from viubench.schema import GateConfig, Protocol, Record, Results, Sample, Task
     from viubench.storage.run_dir import read_manifest, read_records, read_results
@@ -59,6 +60,7 @@ _HOMES = {
     "viubench.comparison.pair": ("compare_runs",),
     "viubench.engines.base": ("Engine", "EngineOptions", "Request", "Response"),
     "viubench.errors": ("EngineError", "MediaError", "ViubenchError"),
+    "viubench.pretext.kinds": ("PretextKind",),
     "viubench.runner.config": ("Progress",),
     "viubench.schema": ("GateConfig", "Protocol", "Record", "Results", "Sample", "Task"),
     "viubench.storage.run_dir": ("read_manifest", "read_records", "read_results"),
@@ -77,6 +79,7 @@ __all__ = [
     "FrameCache",
     "GateConfig",
     "MediaError",
+    "PretextKind",
     "Progress",
     "Protocol",
     "Record",
