@@ -12,6 +12,7 @@ same process, finds whatever its side keeps: decoded frames, processed videos, t
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import sys
 import time
@@ -20,11 +21,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.bench import machine, vision
+from tests.bench import usage, vision
+from viubench.errors import ViubenchError
 
 OURS = "viubench"
-THEIRS = ("vllm", "vllm_generate")
-"""lmms-eval's own names of its two vLLM models."""
+SIDES = {
+    OURS: "ours",
+    "vllm": "theirs",
+    "vllm_generate": "theirs",
+    "bench_serve": "bench_serve",
+    "evalscope": "evalscope_side",
+}
+"""Modules by side: `passes(work)` answers the questions. vllm and vllm_generate are lmms-eval's own names of its two
+vLLM models; bench_serve is vLLM's benchmark of its server, and evalscope asks the same server."""
+THEIRS = tuple(side for side in SIDES if side != OURS)
 
 ON_CPU = {
     "dtype": "float32",
@@ -33,6 +43,8 @@ ON_CPU = {
     "kv_cache_memory_bytes": 1 << 30,
 }
 CONTEXT = 32768
+AT_ONCE = 16
+"""Questions that a side has under way at once, where it takes a number; ours has the same."""
 
 SEEN = vision.Counts()
 """Of this process."""
@@ -43,13 +55,14 @@ class Work:
     """What one side is to do.
 
     Attributes:
-        side: OURS or one of THEIRS.
+        side: one of SIDES.
         model: checkpoint folder.
         clips: video files.
         warm_up: a video file that is not among them.
         questions: asked of every clip.
         frames, pixels, tokens: per clip, per frame at most, per answer at most.
         workers: decoding processes of ours.
+        evalscope: a Python that has evalscope.
     """
 
     side: str
@@ -61,6 +74,7 @@ class Work:
     pixels: int
     tokens: int
     workers: int
+    evalscope: str = sys.executable
 
     def asked(self) -> list[tuple[str, str]]:
         """Every (clip, question), the questions of a clip side by side."""
@@ -69,12 +83,15 @@ class Work:
 
 @dataclass
 class Pass:
-    """One time through: seconds by the clock, processor seconds, the answers in the order of `Work.asked`, and the
-    vision tokens of their prompts, whatever the order."""
+    """One time through: seconds by the clock, the answers in the order of `Work.asked`, and the vision tokens of their
+    prompts, whatever the order. Processor seconds are those of all processes of the side; `core`: of vLLM's engine core
+    among them, None where none ran. `peak_mb`: the most memory that one of the others had until its end."""
 
     name: str
     seconds: float = 0.0
     cpu: float = 0.0
+    core: float | None = None
+    peak_mb: float = 0.0
     answers: list[str] = field(default_factory=list)
     vision: list[int] = field(default_factory=list)
 
@@ -84,23 +101,12 @@ def timed(name: str) -> Iterator[Pass]:
     """A pass whose times are those of the block."""
     one = Pass(name)
     SEEN.taken()
-    began, cpu = time.perf_counter(), cpu_seconds()
+    before, began = usage.used(), time.perf_counter()
     yield one
-    one.seconds, one.cpu = time.perf_counter() - began, cpu_seconds() - cpu
+    one.seconds = time.perf_counter() - began
+    spent = usage.used() - before
+    one.cpu, one.core, one.peak_mb = spent.total, spent.core, usage.front_peak_mb()
     one.vision = sorted(SEEN.taken().values())
-
-
-def cpu_seconds() -> float:
-    """Processor seconds that this process and those it started, as far as they still run, have used until now."""
-    import psutil
-
-    me = psutil.Process()
-    spent = 0.0
-    for process in (me, *me.children(recursive=True)):
-        with contextlib.suppress(psutil.Error):
-            times = process.cpu_times()
-            spent += times.user + times.system
-    return spent
 
 
 def engine_settings() -> dict[str, Any]:
@@ -111,17 +117,22 @@ def engine_settings() -> dict[str, Any]:
 
 
 def main(job: Path) -> None:
-    """Read the work from `job`, do it, print the passes as a line of standard output."""
+    """Read the work from `job`, do it, print the passes as a line of standard output.
+
+    Raises:
+        ViubenchError: the engine core cannot be told from the rest, so that its seconds would count as the front end's.
+    """
     given = json.loads(job.read_text(encoding="utf-8"))
     vision.watch(given["model"], SEEN)
     work = Work(**given | {name: tuple(given[name]) for name in ("clips", "questions")})
-    if work.side == OURS:
-        from tests.bench.ours import passes
-    else:
-        from tests.bench.theirs import passes
-    done = [asdict(one) for one in passes(work)]
-    print(json.dumps({"passes": done, "peak_mb": round(machine.peak_mb())}), flush=True)
+    done = importlib.import_module(f"tests.bench.{SIDES[work.side]}").passes(work)
+    if any(one.answers and one.core is None for one in done):
+        raise ViubenchError("vLLM's engine core is not among the processes", hint="pip install setproctitle")
+    print(json.dumps({"passes": [asdict(one) for one in done]}), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    try:
+        main(Path(sys.argv[1]))
+    except (ViubenchError, ImportError) as error:
+        sys.exit(f"{error}")

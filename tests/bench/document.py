@@ -17,13 +17,18 @@ from viubench.errors import ViubenchError
 
 SECTIONS = {
     "peers": (
-        "Beside lmms-eval",
+        "Beside other programs",
         "The same checkpoint, clips, questions, frame count, pixel budget, answer length and vLLM settings, "
         "each side alone in a fresh process. `vllm` and `vllm_generate` are lmms-eval's two vLLM models. "
+        "`bench_serve` is vLLM's benchmark of its own server, which opens the clips by their path; `evalscope` asks "
+        "the same server through its general_vqa, and sends each question the whole file. "
         "The clock runs from the first question to the last answer, engine start excluded; cold is the "
         "first time, warm the second in the same process. Two more passes of ours: next, frames decoded and "
         "the engine's caches empty (the next checkpoint, which is the engine alone), and decode, an empty "
-        "frame cache and no questions. The floor of a cold pass is the longer of the two or, without a GPU, where "
+        "frame cache and no questions. Front: processor seconds of all processes of a side but vLLM's engine core, "
+        "which is what the cores of a machine with a GPU do. Vision: vision tokens of a question, counted in vLLM's "
+        "own prompts. "
+        "The floor of a cold pass is the longer of the two or, without a GPU, where "
         "both want the same cores, their processor seconds spread over all cores; left is the share of the cold "
         "pass above it, and the last columns are the ratios that a pass at the floor would have.",
     ),

@@ -34,9 +34,9 @@ def facts() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def peak_mb() -> float:
-    """Most resident memory of this process so far, in 10^6 bytes; mapped files count."""
-    status = Path("/proc/self/status")
+def peak_mb(process: int | str = "self") -> float:
+    """Most resident memory of this process so far, in 10^6 bytes; mapped files count. On Linux also of another."""
+    status = Path(f"/proc/{process}/status")
     if status.exists():  # Linux tells it apart from what the parent had before this process began
         return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e6
     return _maxrss_mb(resource.RUSAGE_SELF)

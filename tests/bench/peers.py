@@ -1,23 +1,24 @@
-"""The same questions about the same clips, answered by us and by the installed lmms-eval.
+"""The same questions about the same clips, answered by us and by others: lmms-eval, vLLM's benchmark, evalscope.
 
 Example:
-    >>> rows = contest(clips, "tiny-qwen3-vl", PeerSettings(), print)     # doctest: +SKIP
-    >>> ratios(rows)["vllm_generate"]["cold"]                      # theirs / ours, by the clock   # doctest: +SKIP
+    >>> rows, left = contest(clips, "tiny-qwen3-vl", PeerSettings(), print)     # doctest: +SKIP
+    >>> [row.ratio for row in rows if row.side == "vllm_generate"]              # doctest: +SKIP
+    [1.8, 20.3]
 
 Each side works alone in a fresh process, one after the other; `tests.bench.contestant` says what the clock covers. A
-ratio says how many times as long the other side takes.
+ratio says how many times as long the other side takes; `tests.bench.standings` sums them up.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-from tabulate import tabulate
 
 from tests.bench import machine
 from tests.bench.contestant import OURS, THEIRS, Work
@@ -41,7 +42,7 @@ QUESTIONS = (
 
 OPEN_SECONDS = 60.0
 
-SAME = {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+SAME = {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE", "VLLM_NO_USAGE_STATS": "1"}
 """Environment of every side. Threads that spin while they wait would slow lmms-eval, which does not turn that off."""
 
 
@@ -56,6 +57,7 @@ class PeerSettings:
     tokens: int = 16
     workers: int = 2
     sides: tuple[str, ...] = THEIRS
+    evalscope: str = sys.executable
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,15 @@ class PeerRow:
     """One pass of one side.
 
     Attributes:
-        ran: "cold", "warm", and for ours "next" and "decode" (see `contestant.PASSES`).
-        seconds: by the clock; cpu: processor seconds of the side's processes, as far as they still ran at the end.
-        ratio: this side's seconds / ours of the same pass; None for our own.
+        ran: "cold", "warm", and for ours "next" and "decode" (see `tests.bench.ours`).
+        seconds: by the clock; cpu: processor seconds of all the side's processes.
+        peak_mb: the most memory that one of them outside the engine core had until then, in 10^6 bytes.
+        front: processor seconds outside vLLM's engine core: reading videos, prompts, transport, answers; None where no
+            core ran.
+        ratio: this side's seconds / ours of the same pass; None for our own. front_ratio: the same of `front`.
         same: share of answers that equal ours, letter for letter; None for our own.
         vision: vision tokens of a question, the mean; None where nothing is asked.
-        peak_mb: the most memory the side's first process had in use, in 10^6 bytes.
+        unequal: prompts that hold more or fewer vision tokens than ours; None for our own.
     """
 
     side: str
@@ -78,9 +83,12 @@ class PeerRow:
     cpu: float
     answers: int
     peak_mb: int
+    front: float | None = None
     ratio: float | None = None
+    front_ratio: float | None = None
     same: float | None = None
     vision: float | None = None
+    unequal: int | None = None
 
 
 def readable(folder: Path, settings: PeerSettings) -> tuple[list[Path], list[str]]:
@@ -126,11 +134,12 @@ def _opens(path: Path, frames: int) -> None:
 
 def contest(
     clips: Sequence[Path], model: str | None, settings: PeerSettings, log: Callable[[str], None]
-) -> list[PeerRow]:
-    """All passes of all sides; the last of `clips` is what each warms up with. Without a model, a tiny one is made.
+) -> tuple[list[PeerRow], dict[str, str]]:
+    """All passes of all sides, and by side why it was left out, if it was. The last of `clips` is what each warms up
+    with; without a model, a tiny one is made.
 
     Raises:
-        ViubenchError: a side failed; with the end of what it printed.
+        ViubenchError: ours failed, or all the others; with the end of what it printed.
     """
     if model is None:
         with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
@@ -139,20 +148,31 @@ def contest(
             _let_all_be_seen(tiny)
             return contest(clips, str(tiny), settings, log)
     rows: list[PeerRow] = []
+    left: dict[str, str] = {}
     for count in settings.questions:
-        base: dict[str, tuple[float, list[str]]] = {}
-        for side in (OURS, *settings.sides):
+        base: dict[str, Mapping[str, Any]] = {}
+        for side in (OURS, *(side for side in settings.sides if side not in left)):
             log(f"{side}, {count} questions a clip")
             work = Work(
-                side, model, tuple(map(str, clips[:-1])), str(clips[-1]), QUESTIONS[:count],
-                settings.frames, settings.pixels, settings.tokens, settings.workers,
+                side, model, tuple(map(str, clips[:-1])), str(clips[-1]), QUESTIONS[:count], settings.frames,
+                settings.pixels, settings.tokens, settings.workers, settings.evalscope,
             )  # fmt: skip
-            done = _alone(work)
-            for one in done["passes"]:
+            try:
+                passes = _alone(work)
+            except ViubenchError as error:
                 if side == OURS:
-                    base[one["name"]] = (one["seconds"], one["answers"])
-                rows.append(_row(side, count, one, done["peak_mb"], None if side == OURS else base[one["name"]]))
-    return rows
+                    raise
+                left[side] = f"{count} questions a clip: {error.message.strip().splitlines()[-1]}"
+                log(f"left out: {side}, {left[side]}")
+                continue
+            if side == OURS:
+                base = {one["name"]: one for one in passes}
+            rows += [_row(side, count, one, None if side == OURS else base[one["name"]]) for one in passes]
+    if left.keys() >= set(settings.sides):
+        raise ViubenchError(
+            "no other side could answer", hint="; ".join(f"{side}: {why}" for side, why in left.items())
+        )
+    return rows, left
 
 
 def _let_all_be_seen(checkpoint: Path) -> None:
@@ -164,87 +184,40 @@ def _let_all_be_seen(checkpoint: Path) -> None:
     path.write_text(json.dumps(settings), encoding="utf-8")
 
 
-def _row(side: str, count: int, one: Mapping[str, Any], peak: int, ours: tuple[float, list[str]] | None) -> PeerRow:
-    same = None
+def _row(side: str, count: int, one: Mapping[str, Any], ours: Mapping[str, Any] | None) -> PeerRow:
+    front, more = _front(one), {}
     if ours is not None:
-        same = sum(a == b for a, b in zip(one["answers"], ours[1], strict=True)) / len(ours[1])
+        ours_front = _front(ours)
+        more = {
+            "ratio": round(one["seconds"] / ours["seconds"], 2),
+            "front_ratio": round(front / ours_front, 2) if front is not None and ours_front else None,
+            "same": sum(map(str.__eq__, one["answers"], ours["answers"])) / len(ours["answers"]),
+            "unequal": unequal(one["vision"], ours["vision"]),
+        }
     return PeerRow(
-        side, count, one["name"], round(one["seconds"], 3), round(one["cpu"], 2), len(one["answers"]), peak,
-        None if ours is None else round(one["seconds"] / ours[0], 2), same,
-        round(sum(one["vision"]) / len(one["vision"]), 1) if one["vision"] else None,
+        side, count, one["name"], round(one["seconds"], 3), round(one["cpu"], 2), len(one["answers"]),
+        round(one["peak_mb"]), None if front is None else round(front, 2),
+        vision=round(sum(one["vision"]) / len(one["vision"]), 1) if one["vision"] else None, **more,
     )  # fmt: skip
 
 
-def _alone(work: Work) -> dict[str, Any]:
-    """What `contestant` printed, run as a process of its own."""
+def _front(one: Mapping[str, Any]) -> float | None:
+    return None if one["core"] is None else float(one["cpu"] - one["core"])
+
+
+def unequal(theirs: Sequence[int], ours: Sequence[int]) -> int:
+    """Prompts of one side that find none with as many vision tokens on the other."""
+    more, fewer = Counter(theirs) - Counter(ours), Counter(ours) - Counter(theirs)
+    return max(more.total(), fewer.total())
+
+
+def _alone(work: Work) -> list[dict[str, Any]]:
+    """The passes that `contestant` printed, run as a process of its own."""
     with tempfile.TemporaryDirectory(prefix="viubench-bench-") as scratch:
         job = Path(scratch) / "job.json"
         job.write_text(json.dumps(asdict(work)), encoding="utf-8")
-        return dict(
-            machine.in_child(
-                "tests.bench.contestant", job, name=work.side, environment=SAME | {"TMPDIR": scratch},
-                hint="pip install 'viubench[cpu,lmms]' gives both sides",
-            )
+        found = machine.in_child(
+            "tests.bench.contestant", job, name=work.side, environment=SAME | {"TMPDIR": scratch},
+            hint="pip install 'viubench[cpu,lmms]' gives ours and lmms-eval",
         )  # fmt: skip
-
-
-def ratios(rows: Sequence[PeerRow]) -> dict[str, dict[str, float]]:
-    """The headline: per other side, cold and warm at 3 questions a clip, and cold at 10 as "ten"."""
-    named = {(3, "cold"): "cold", (3, "warm"): "warm", (10, "cold"): "ten"}
-    found: dict[str, dict[str, float]] = {}
-    for row in rows:
-        if row.ratio is not None and (name := named.get((row.questions, row.ran))):
-            found.setdefault(row.side, {})[name] = row.ratio
-    return found
-
-
-def floors(rows: Sequence[PeerRow], cores: int) -> list[dict[str, float]]:
-    """Per number of questions: our cold pass against decoding alone and the engine alone, in seconds.
-
-    `larger` is what the cold pass takes of the longer of the two. Without a GPU both want the same cores, so `floor`,
-    the least there can be, is also no less than the processor seconds of both spread evenly over all `cores`; `left`
-    is the share of the cold pass above it, and each other side's `<side> / floor` the most the ratio could be.
-    """
-    found = []
-    for count in dict.fromkeys(row.questions for row in rows):
-        of_count = [row for row in rows if row.questions == count]
-        own = {row.ran: row for row in of_count if row.side == OURS}
-        cold, decode, engine = own["cold"].seconds, own["decode"].seconds, own["next"].seconds
-        floor = max(decode, engine, (own["decode"].cpu + own["next"].cpu) / cores)
-        one: dict[str, float] = {"questions": count, "cold": cold, "decode": decode, "engine": engine}
-        one |= {"larger": round(cold / max(decode, engine), 3), "busy": round(own["cold"].cpu / cold, 2)}
-        one |= {"floor": round(floor, 3), "left": round(1 - floor / cold, 3)}
-        others = {row.side: row.seconds for row in of_count if row.side != OURS and row.ran == "cold"}
-        found.append(one | {f"{side} / floor": round(seconds / floor, 2) for side, seconds in others.items()})
-    return found
-
-
-def table(rows: Sequence[PeerRow], settings: PeerSettings, cores: int) -> str:
-    """The passes, and ours against its parts, for a terminal."""
-    size = f"{settings.frames} frames of at most {settings.pixels} pixels, {settings.tokens}-token answers"
-    lines = []
-    for row in rows:
-        speed = f"{row.answers / row.seconds:.1f}" if row.answers else ""
-        ratio = "" if row.ratio is None else f"{row.ratio:.1f}"
-        vision = "" if row.vision is None else f"{row.vision:,.0f}"
-        cells = [f"{row.seconds:.2f}", speed, f"{row.cpu:.1f}", row.peak_mb, vision, ratio]
-        lines.append([row.side, row.questions, row.ran, *cells])
-    headers = ["side", "questions a clip", "pass", "seconds", "answers/s", "CPU s", "peak MB", "vision tokens", "ratio"]
-    passes = tabulate(lines, headers, disable_numparse=True, colalign=("left", "right", "left", *["right"] * 6))
-    first = f"{settings.clips} clips, {size}, engine start excluded; ratio: theirs / ours"
-    return f"{first}\n{passes}\n\nOurs, cold, against its parts alone, in seconds\n{_floor_table(floors(rows, cores))}"
-
-
-def _floor_table(parts: Sequence[Mapping[str, float]]) -> str:
-    sides = [name for name in parts[0] if name.endswith(" / floor")]
-    lines = [
-        [
-            f"{one['questions']:g}",
-            *(f"{one[name]:.2f}" for name in ("cold", "decode", "engine", "larger", "busy", "floor")),
-            f"{one['left']:.0%}",
-            *(f"{one[side]:.1f}" for side in sides),
-        ]
-        for one in parts
-    ]
-    headers = ["questions", "cold", "decode", "engine", "cold / larger", "cores busy", "floor", "left", *sides]
-    return tabulate(lines, headers, disable_numparse=True, colalign=["right"] * len(headers))
+        return list(found["passes"])

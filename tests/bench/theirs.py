@@ -10,10 +10,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tests.bench.contestant import Pass, Work, engine_settings, timed
-
-BATCH = 16
-"""Questions that lmms-eval hands to vLLM together."""
+from tests.bench.contestant import AT_ONCE, Pass, Work, engine_settings, timed
 
 
 def passes(work: Work) -> list[Pass]:
@@ -23,7 +20,7 @@ def passes(work: Work) -> list[Pass]:
 
     model = get_model(work.side)(
         model=work.model,
-        batch_size=BATCH,
+        batch_size=AT_ONCE,  # questions that it hands to vLLM together
         nframes=work.frames,
         max_pixels=work.pixels,
         max_new_tokens=work.tokens,

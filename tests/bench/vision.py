@@ -34,6 +34,24 @@ class Counts:
         return taken
 
 
+@dataclass
+class Written(Counts):
+    """Counts of another process, which writes each into a file, in a line of its own."""
+
+    path: Path = Path()
+
+    def add(self, request: str, prompt: Any) -> None:
+        if request not in self.requests and prompt:
+            super().add(request, prompt)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"{self.requests[request]}\n")
+
+    @staticmethod
+    def read(path: Path) -> list[int]:
+        """All until now; none where no file is."""
+        return [int(line) for line in path.read_text(encoding="utf-8").split()] if path.exists() else []
+
+
 def watch(model: str, counts: Counts) -> None:
     """Count from now on what is asked of the checkpoint in the folder `model`."""
     from vllm.outputs import RequestOutput

@@ -23,30 +23,41 @@ def peers(
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="Clips asked about.")] = 16,
     questions: Annotated[str, typer.Option(help="Questions about each clip, one contest for each number.")] = "1,3,10",
-    sides: Annotated[str, typer.Option(help="lmms-eval's models to meet.")] = "vllm,vllm_generate",
+    sides: Annotated[
+        str, typer.Option(help="Whom to meet: lmms-eval's vllm and vllm_generate, vLLM's bench_serve, evalscope.")
+    ] = "vllm,vllm_generate,bench_serve,evalscope",
+    evalscope: Annotated[str, typer.Option(help="A Python that has evalscope; this one by default.")] = sys.executable,
     frames: Annotated[int, typer.Option(min=2, help="Frames of a clip.")] = 32,
     max_pixels: Annotated[int, typer.Option(min=1024, help="Pixels of a frame, at most.")] = 65536,
     workers: Annotated[int, typer.Option(min=1, help="Our decoding processes.")] = 2,
     json: Annotated[Path | None, typer.Option(help="Write ratios and rows there, as JSON.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not print what is being measured.")] = False,
 ) -> None:
-    """Answer the same questions about the same clips with the installed lmms-eval, side by side: theirs / ours."""
+    """Answer the same questions about the same clips as other programs do, side by side: theirs / ours."""
     from dataclasses import asdict
 
-    from tests.bench import machine, peers
+    from tests.bench import contestant, evalscope_side, machine, peers, standings
     from viubench.video import cores
 
+    met = tuple(sides.split(","))
+    if unknown := [side for side in met if side not in contestant.THEIRS]:
+        raise ViubenchError(f"no such side: {unknown[0]}", where="--sides", hint=f"of {', '.join(contestant.THEIRS)}")
     settings = peers.PeerSettings(
-        clips, _counts(questions), frames, max_pixels, workers=workers, sides=tuple(sides.split(","))
+        clips, _counts(questions), frames, max_pixels, workers=workers, sides=met, evalscope=evalscope
     )
     log = _logger(quiet)
     taken, left = peers.readable(videos, settings)
     for line in left:
         log(f"left out: {line}")
-    rows = peers.contest(taken, model, settings, log)
-    printed = peers.table(rows, settings, cores.available())
+    rows, out = peers.contest(taken, model, settings, log)
+    printed = standings.table(rows, out, settings, cores.available())
+    if any(row.side == "evalscope" for row in rows):
+        printed += f"\n\nevalscope {evalscope_side.version(evalscope)}, in a Python of its own"
     print(printed)
-    more = peers.ratios(rows) | {"floors": peers.floors(rows, cores.available()), "settings": asdict(settings)}
+    more = standings.ratios(rows) | {"floors": standings.floors(rows, cores.available()), "left": out}
+    more["settings"] = {
+        name: value for name, value in asdict(settings).items() if name != "evalscope"
+    }  # a path of here
     machine.write(json, rows, printed, clips=[clip.name for clip in taken[:-1]], **more)
 
 
