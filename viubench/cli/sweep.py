@@ -96,14 +96,14 @@ def plan_text(forecasts: Mapping[str, DryRun]) -> str:
 
     rows = []
     for label, dry in forecasts.items():
-        lengths = dry.memory.lengths.values() if dry.memory else []
+        prompts, video = dry.tokens if dry.counted else (None, None)
         row: dict[str, Any] = {
             "setting": label,
             "tasks": len(dry.plan.entries),
             "questions": f"{len(dry.plan.samples):,}",
             "answers": f"{dry.plan.answers:,}",
-            "prompt tokens": f"{sum(each.prompt for each in lengths):,}" if lengths else "",
-            "of them video": f"{sum(each.video for each in lengths):,}" if lengths else "",
+            "prompt tokens": "" if prompts is None else f"{prompts:,}",
+            "of them video": "" if video is None else f"{video:,}",
             "missing": dry.missing.samples or "",
         }
         if (costs := dry.costs) is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections import Counter as Counts
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -25,6 +26,9 @@ from viubench.runner.plan import Plan
 from viubench.schema import Clip, JigsawItem, Resize, Sample, Sampling
 from viubench.video import sampling
 from viubench.video.frame_cache import FrameCache
+
+COUNTED = 20_000
+"""Prompts of a task that a forecast counts; of more, so many evenly spread ones stand for all."""
 
 THINKING_TOKENS = 2048
 """Fewer tokens than that seldom hold the reasoning and the answer of a model that thinks."""
@@ -120,6 +124,19 @@ def measure(
             sum(each.frames for each in videos),
         )
     return lengths
+
+
+def spread(plan: Plan, most: int = COUNTED) -> set[str]:
+    """The ids of at most about `most` samples of each task, evenly spread over the run; of all where there are no more.
+    Tokenizing a million prompts takes minutes, and their mean is known long before."""
+    sizes = Counts(sample.task for sample in plan.samples)
+    seen: Counts[str] = Counts()
+    chosen = set()
+    for sample in plan.samples:
+        if not seen[sample.task] % -(-sizes[sample.task] // most):
+            chosen.add(sample.id)
+        seen[sample.task] += 1
+    return chosen
 
 
 def frames_beyond(plan: Plan, room: int) -> list[str]:
