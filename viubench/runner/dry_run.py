@@ -62,7 +62,7 @@ def forecast(config: EvalConfig) -> DryRun:
     require_whole_files(plan, engine.kind, engine.needs_media)
     engine.prepare(plan.evaluators, plan.blind_answers)
     missing = planning.missing(plan)
-    beyond = preflight.frames_beyond(plan, config.cache.max_bytes) if engine.needs_media else []
+    beyond = preflight.frames_beyond(plan, config.cache.max_bytes, config.compresses) if engine.needs_media else []
     checkpoint = getattr(engine, "checkpoint", None) if engine.kind in ("vllm", "hf") else None
     if checkpoint is None:
         money = costs(plan, config) if engine.kind == "server" else None

@@ -139,8 +139,9 @@ def spread(plan: Plan, most: int = COUNTED) -> set[str]:
     return chosen
 
 
-def frames_beyond(plan: Plan, room: int) -> list[str]:
-    """A line where the frames of a run, at the most of them and at their largest, take more than `room` bytes."""
+def frames_beyond(plan: Plan, room: int, compress: bool = False) -> list[str]:
+    """A line where the frames of a run, at the most of them and at their largest, take more than `room` bytes; whether
+    they are compressed then."""
     most: dict[object, float] = {}
     for sample in plan.samples:
         for root, clip, how, resize in pipeline.frame_requests(sample, plan):
@@ -149,10 +150,11 @@ def frames_beyond(plan: Plan, room: int) -> list[str]:
     total = sum(most.values())
     if total <= room:
         return []
-    return [
-        f"the frames of this run take up to {total / 1e9:.3g} GB, the frame cache keeps {room / 1e9:.3g}: the next "
-        f"model finds about {room / total:.0%} of them decoded (--frame-cache-gb, or VIUBENCH_CACHE_GB)"
-    ]
+    taken = f"the frames of this run take up to {total / 1e9:.3g} GB, the frame cache keeps {room / 1e9:.3g}"
+    found = f"the next model finds about {room / total:.0%} of them decoded"
+    if compress:
+        found = f"new ones are compressed to about a third, and {found.replace('about', 'at least')}"
+    return [f"{taken}: {found} (--frame-cache-gb, or VIUBENCH_CACHE_GB)"]
 
 
 def doubtful(plan: Plan, taken: Footprint, group: int = 2) -> Callable[[Sample], bool]:
