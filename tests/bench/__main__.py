@@ -9,7 +9,19 @@ from __future__ import annotations
 import typer
 
 from tests.bench import parity, reading
-from tests.bench.commands.costs import build, decode, document, hour, imports, page, records, scale, startup, view
+from tests.bench.commands.costs import (
+    build,
+    decode,
+    document,
+    hour,
+    imports,
+    pack,
+    page,
+    records,
+    scale,
+    startup,
+    view,
+)
 from tests.bench.commands.damage import damage
 from tests.bench.commands.engines import families, feed, order, peers, pipeline
 from tests.bench.commands.faults import faults
@@ -36,6 +48,7 @@ for command in (
     order,
     decode,
     hour,
+    pack,
     build,
     records,
     scale,

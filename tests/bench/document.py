@@ -59,6 +59,12 @@ SECTIONS = {
         "installed, decodes everything, selects and scales, and its frames are not compared. `wrong` counts frames "
         "that differ in any bit from a decode in order.",
     ),
+    "pack": (
+        "Compressing the frame cache",
+        "The same frames of real clips kept raw and compressed, which a run does where its frames are more than the "
+        "cache keeps: processor seconds of one process to fill the cache (decode, resize, hash, write) and to load "
+        "the frames again (read, and prove their checksum).",
+    ),
     "build": (
         "Building pretext items",
         "VIUBench built from a folder of clips, beside making every item by itself with OpenCV: open the "

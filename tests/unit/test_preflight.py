@@ -10,6 +10,7 @@ import pytest
 from checkpoint_folders import write
 
 import evaluators
+from viubench.cli.tables import lengths_table
 from viubench.engines import memory
 from viubench.engines.checkpoints import describe_checkpoint, parameters
 from viubench.engines.gpus import Gpu, find_gpu
@@ -17,8 +18,10 @@ from viubench.engines.memory import Footprint
 from viubench.engines.token_counts import Counter, Shown
 from viubench.errors import ViubenchError
 from viubench.runner import pipeline, preflight
+from viubench.runner.dry_run import DryRun
 from viubench.runner.memory import Memory, MemoryCheck
 from viubench.runner.plan import Plan
+from viubench.runner.planning import Missing
 from viubench.runner.preflight import Length, Lengths
 from viubench.schema import Clip, Protocol, Resize, Sample, Sampling
 from viubench.video import sampling
@@ -118,6 +121,23 @@ def test_sizes_are_exact_once_the_store_has_measured_a_video(clips: Path, tmp_pa
     assert known.video == counter.video(Shown(*video.pixels.shape[:3], times=video.times))
     assert known.frame_bytes == video.pixels.nbytes
     assert known.video <= most.video
+
+
+def test_of_many_prompts_evenly_spread_ones_stand_for_all(tmp_path: Path) -> None:
+    samples = [asked(str(k), "large", "a.mp4") for k in range(10)] + [asked("x", "small", "b.mp4")]
+    job = planned(samples, tmp_path)
+    assert preflight.spread(job, most=4) == {"0", "3", "6", "9", "x"}
+    assert preflight.spread(job) == {sample.id for sample in samples}
+    counter = Counter(describe_checkpoint(str(words(tmp_path / "c", model_type="qwen3_vl"))))
+    every = preflight.measure(job, FrameCache(tmp_path / "store"), counter)
+    few = {name: every[name] for name in preflight.spread(job, most=4)}
+    all_counted, estimated = (DryRun(job, Missing({}, 0, 11), counted=counted) for counted in (every, few))
+    assert all_counted.tokens == (
+        sum(one.prompt for one in every.values()), sum(one.video for one in every.values())
+    )  # fmt: skip
+    assert estimated.tokens == all_counted.tokens  # equal prompts: their mean is each
+    assert "counted: 5 of 11 prompts" in lengths_table(estimated, every)
+    assert "counted" not in lengths_table(all_counted, every)
 
 
 def test_frames_that_the_cache_cannot_keep_are_told_once_a_video(clips: Path) -> None:

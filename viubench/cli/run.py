@@ -80,6 +80,11 @@ Fresh = Annotated[bool, typer.Option("--fresh/--resume", help="Start the run fol
 FrameCacheGb = Annotated[
     float | None, typer.Option(min=0.001, help="Gigabytes of frames it keeps; $VIUBENCH_CACHE_GB, or 20.")
 ]
+FrameCacheCompress = Annotated[
+    bool | None,
+    typer.Option("--frame-cache-compress/--no-frame-cache-compress",
+                 help="Keep frames in a third of the room; if not given, where the run's are more than it keeps."),
+]  # fmt: skip
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="Each answer depends on its request alone; slower.")
 ]
@@ -124,6 +129,7 @@ def run(
     fresh: Fresh = False,
     frame_cache: Annotated[Path | None, typer.Option(help="Folder of the frame cache.")] = None,
     frame_cache_gb: FrameCacheGb = None,
+    frame_cache_compress: FrameCacheCompress = None,
     follow_links: FollowLinks = False,
     reader: Reader = "pyav",
     workers: Annotated[int | None, typer.Option(min=1, help="Decoders of a replica; one a core if not given.")] = None,

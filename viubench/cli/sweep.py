@@ -21,9 +21,9 @@ PAGE, DATA = "sweep.html", "across.json"
 
 @takes(
     "tasks model engine replicas base_url videos data_root protocol frames fps max_pixels max_tokens temperature top_p "
-    "top_k samples system thinking set limit exclude name seed fresh frame_cache frame_cache_gb follow_links reader "
-    "workers engine_arg deterministic include_path columns answer_kind price_in price_out max_errors filmstrips "
-    "track dry_run quiet debug"
+    "top_k samples system thinking set limit exclude name seed fresh frame_cache frame_cache_gb frame_cache_compress "
+    "follow_links reader workers engine_arg deterministic include_path columns answer_kind price_in price_out "
+    "max_errors filmstrips track dry_run quiet debug"
 )
 def sweep(
     *,
@@ -96,14 +96,14 @@ def plan_text(forecasts: Mapping[str, DryRun]) -> str:
 
     rows = []
     for label, dry in forecasts.items():
-        lengths = dry.memory.lengths.values() if dry.memory else []
+        prompts, video = dry.tokens if dry.counted else (None, None)
         row: dict[str, Any] = {
             "setting": label,
             "tasks": len(dry.plan.entries),
             "questions": f"{len(dry.plan.samples):,}",
             "answers": f"{dry.plan.answers:,}",
-            "prompt tokens": f"{sum(each.prompt for each in lengths):,}" if lengths else "",
-            "of them video": f"{sum(each.video for each in lengths):,}" if lengths else "",
+            "prompt tokens": "" if prompts is None else f"{prompts:,}",
+            "of them video": "" if video is None else f"{video:,}",
             "missing": dry.missing.samples or "",
         }
         if (costs := dry.costs) is not None:

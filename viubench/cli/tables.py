@@ -105,7 +105,7 @@ def dry_run_text(dry: DryRun) -> str:
     """What a run would need: samples, frames, missing media, and of a local model tokens and memory."""
     lines = [plan_table(dry.plan), *dry.missing.lines()]
     if dry.memory is not None:
-        lines += [lengths_table(dry.memory.lengths, dry.basis), *dry.memory.lines()]
+        lines += [lengths_table(dry, dry.memory.lengths), *dry.memory.lines()]
     if dry.costs is not None:
         lines += dry.costs.lines()
     return "\n".join([*lines, *(f"warning: {line}" for line in dry.warnings)])
@@ -129,17 +129,20 @@ def plan_table(plan: Plan) -> str:
     return f"{table(rows, headers, ['left'] * len(headers))}\n{total} samples{answers}; nothing was run"
 
 
-def lengths_table(lengths: Lengths, basis: str) -> str:
-    """Tokens of each task's prompts, and what they are based on."""
+def lengths_table(dry: DryRun, known: Lengths) -> str:
+    """Tokens of each task's prompts, the longest of those that are known, and what they are based on."""
     rows = []
-    for task, own in by_task(lengths).items():
-        prompts = [length.prompt for length in own]
-        mean, video = sum(prompts) / len(prompts), sum(length.video for length in own) / len(prompts)
-        rows.append([task, len(prompts), f"{mean:.0f}", f"{video:.0f}", max(prompts), own[0].answer])
+    longest = {task: max(length.prompt for length in own) for task, own in by_task(known).items()}
+    for task, own in by_task(dry.counted).items():
+        mean, video = (sum(getattr(length, of) for length in own) / len(own) for of in ("prompt", "video"))
+        rows.append([task, len(own), f"{mean:.0f}", f"{video:.0f}", longest[task], own[0].answer])
     headers = ["task", "prompts", "tokens, mean", "of them video", "longest", "answer, at most"]
-    exact, total = sum(length.exact for length in lengths.values()), len(lengths)
+    exact, total = sum(length.exact for length in dry.counted.values()), len(dry.counted)
     sizes = "measured" if exact == total else f"measured for {exact} of {total} samples, for the others the largest"
-    return f"{table(rows, headers, ['left'] * len(headers))}\nframe sizes: {sizes}; {basis}"
+    lines = [table(rows, headers, ["left"] * len(headers)), f"frame sizes: {sizes}; {dry.basis}"]
+    if total < (asked := len(dry.plan.samples)):
+        lines.append(f"counted: {total} of {asked} prompts, evenly spread, and every one that might not fit")
+    return "\n".join(lines)
 
 
 def percent(value: float | None) -> str:

@@ -96,6 +96,8 @@ class EvalConfig:
         resume: keep the records that are there; False starts the folder again.
         frame_cache: folder of decoded frames.
         frame_cache_gb: gigabytes (10^9 bytes) that it keeps; $VIUBENCH_CACHE_GB or 20 where None.
+        frame_cache_compress: keep frames in about a third of the room, without loss, for processor time when they are
+            read; None: where the run's frames are more than the cache keeps.
         reader: what decodes: pyav, decord, torchcodec, or the fastest whose frames are the same.
         workers: decoding processes, of each replica; by default one for each core that may be used.
         engine_args: settings of the engine; values that are not text are written as JSON.
@@ -145,6 +147,7 @@ class EvalConfig:
     resume: bool = True
     frame_cache: PathLike | None = None
     frame_cache_gb: float | None = None
+    frame_cache_compress: bool | None = None
     reader: str = OWN
     workers: int | None = None
     engine_args: Mapping[str, Any] | None = None
@@ -252,10 +255,16 @@ class EvalConfig:
     def cache_bytes(self) -> int | None:
         return None if self.frame_cache_gb is None else int(self.frame_cache_gb * 1e9)
 
+    @property
+    def compresses(self) -> bool:
+        """Whether frames are compressed where they are more than the cache keeps."""
+        return self.frame_cache_compress is not False
+
     @cached_property
     def cache(self) -> FrameCache:
         """Where decoded frames are kept."""
-        return FrameCache(self.cache_folder or default_root(), self.cache_bytes, self.reader)
+        compress = bool(self.frame_cache_compress)
+        return FrameCache(self.cache_folder or default_root(), self.cache_bytes, self.reader, compress=compress)
 
     @property
     def include_paths(self) -> tuple[Path, ...]:

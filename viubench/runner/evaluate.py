@@ -108,8 +108,9 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         prompts are too long, the engine cannot start or be trusted, or the folder holds another run."""
         if self.engine.needs_media:
             refuse_missing(self.whole, self.config.max_errors)
-            for line in preflight.frames_beyond(self.plan, self.config.cache.max_bytes):
+            for line in preflight.frames_beyond(self.plan, self.config.cache.max_bytes, self.config.compresses):
                 log.warning("%s", line)
+                self.config.cache.compress = self.config.compresses
         warn_before_start(self.config, self.plan, self.engine, self.layout.replicas or 1)
         with self._answering() as answering:
             self.folder.begin(self.manifest())
@@ -178,7 +179,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         spec = ReplicaSpec(
             factory, self.plan, self.out, strips, cache, self.config.cache_bytes, decoders, DECODE_SECONDS, told
         )
-        spec = replace(spec, needs=self.engine.needs, reader=self.config.reader)
+        spec = replace(spec, needs=self.engine.needs, reader=self.config.reader, compress=self.config.cache.compress)
         with self.layout.transport(spec) as transport:
             replicas = Replicas(self.engine, transport, warn=log.warning)
             self._described = replicas

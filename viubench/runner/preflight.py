@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections import Counter as Counts
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -25,6 +26,9 @@ from viubench.runner.plan import Plan
 from viubench.schema import Clip, JigsawItem, Resize, Sample, Sampling
 from viubench.video import sampling
 from viubench.video.frame_cache import FrameCache
+
+COUNTED = 20_000
+"""Prompts of a task that a forecast counts; of more, so many evenly spread ones stand for all."""
 
 THINKING_TOKENS = 2048
 """Fewer tokens than that seldom hold the reasoning and the answer of a model that thinks."""
@@ -122,8 +126,22 @@ def measure(
     return lengths
 
 
-def frames_beyond(plan: Plan, room: int) -> list[str]:
-    """A line where the frames of a run, at the most of them and at their largest, take more than `room` bytes."""
+def spread(plan: Plan, most: int = COUNTED) -> set[str]:
+    """The ids of at most about `most` samples of each task, evenly spread over the run; of all where there are no more.
+    Tokenizing a million prompts takes minutes, and their mean is known long before."""
+    sizes = Counts(sample.task for sample in plan.samples)
+    seen: Counts[str] = Counts()
+    chosen = set()
+    for sample in plan.samples:
+        if not seen[sample.task] % -(-sizes[sample.task] // most):
+            chosen.add(sample.id)
+        seen[sample.task] += 1
+    return chosen
+
+
+def frames_beyond(plan: Plan, room: int, compress: bool = False) -> list[str]:
+    """A line where the frames of a run, at the most of them and at their largest, take more than `room` bytes; whether
+    they are compressed then."""
     most: dict[object, float] = {}
     for sample in plan.samples:
         for root, clip, how, resize in pipeline.frame_requests(sample, plan):
@@ -132,10 +150,11 @@ def frames_beyond(plan: Plan, room: int) -> list[str]:
     total = sum(most.values())
     if total <= room:
         return []
-    return [
-        f"the frames of this run take up to {total / 1e9:.3g} GB, the frame cache keeps {room / 1e9:.3g}: the next "
-        f"model finds about {room / total:.0%} of them decoded (--frame-cache-gb, or VIUBENCH_CACHE_GB)"
-    ]
+    taken = f"the frames of this run take up to {total / 1e9:.3g} GB, the frame cache keeps {room / 1e9:.3g}"
+    found = f"the next model finds about {room / total:.0%} of them decoded"
+    if compress:
+        found = f"new ones are compressed to about a third, and {found.replace('about', 'at least')}"
+    return [f"{taken}: {found} (--frame-cache-gb, or VIUBENCH_CACHE_GB)"]
 
 
 def doubtful(plan: Plan, taken: Footprint, group: int = 2) -> Callable[[Sample], bool]:

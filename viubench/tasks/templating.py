@@ -73,10 +73,9 @@ def value(template: str, row: Mapping[str, Any], *, what: str = "template") -> A
     """
     try:
         if (field := _field(template)) and field in row:  # most say no more, and Jinja takes fifty times as long
-            result = row[field]
-        else:
-            with budget(template):
-                result = _compiled(template)(**{str(key): given for key, given in row.items()}, _row=row)
+            return row[field]
+        with budget(template):
+            result = _compiled(template)(**{str(key): given for key, given in row.items()}, _row=row)
         if isinstance(result, Undefined):
             str(result)  # raises the error that says what is undefined
         size(result)

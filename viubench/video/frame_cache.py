@@ -75,10 +75,12 @@ def default_bytes() -> int:
 class FrameCache:
     """Frames on disk in the folder `root`: the entries together take at most `max_bytes` (`default_bytes` by default),
     but the newest one is always kept; which ones go says `viubench.video.eviction`. `reader` names the library that
-    decodes (`viubench.video.readers`); `notes` says where it could not be used."""
+    decodes (`viubench.video.readers`); `notes` says where it could not be used. `compress`: new entries take about a
+    third of the room, and reading them takes the processor as long as hashing them several times."""
 
-    def __init__(self, root: Path, max_bytes: int | None = None, reader: str = OWN) -> None:
+    def __init__(self, root: Path, max_bytes: int | None = None, reader: str = OWN, *, compress: bool = False) -> None:
         self.root = Path(root)
+        self.compress = compress
         self.notes: set[str] = set()
         self._readers = Readers(reader, self.root)
         self._apart = {} if reader == OWN else {"library": reader}  # which notices no damage
@@ -93,7 +95,7 @@ class FrameCache:
         """The frames of a clip below `root`, decoded in this process when the cache does not hold them.
 
         The clip's `start` and `end` limit which frames are chosen, while numbers, times, total and duration stay those
-        of the whole video. The pixels are mapped from the cache, read-only; `key` and `source` are filled.
+        of the whole video. The pixels are the cache's, read-only; `key` and `source` are filled.
 
         Raises:
             MediaError: any fault of the clip.
@@ -214,7 +216,7 @@ class FrameCache:
         return facts, self._path(self.key(content, clip, sampling, resize)).exists()
 
     def load(self, key: str) -> VideoInput | None:
-        """The entry `key`, pixels mapped read-only; None when it is not there or damaged (it is removed then)."""
+        """The entry `key`, pixels read-only; None when it is not there or damaged (it is removed then)."""
         return entries.load(self._path(key))
 
     def _path(self, key: str) -> Path:
@@ -305,7 +307,7 @@ class FrameCache:
     def _writing(self, key: str, frames: int, size: tuple[int, ...], content: str) -> Iterator[entries.EntryWriter]:
         """A new entry; its frames may be those of others of the file `content`, "" for one that is no video."""
         try:
-            with entries.written(self._path(key), frames, (size[0], size[1])) as entry:
+            with entries.written(self._path(key), frames, (size[0], size[1]), self.compress) as entry:
                 yield entry
             if content:
                 group = self._group(content, size)

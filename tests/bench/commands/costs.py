@@ -44,6 +44,22 @@ def hour(
     machine.write(json, rows, printed)
 
 
+def pack(
+    videos: Annotated[Path, typer.Option(help="Folder of videos; it is only read.")],
+    frames: Annotated[int, typer.Option(min=1, help="Frames of every video.")] = 32,
+    json: Annotated[Path | None, typer.Option(help="Write the rows there, as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Room and processor seconds of the frame cache, raw and compressed."""
+    from tests.bench import machine, pack
+    from viubench.cli.progress import bar
+
+    with bar("reading", quiet=quiet) as progress:
+        rows = pack.measure(videos, frames, progress=progress)
+    print(printed := f"{frames} frames of each video, of at most 262,144 pixels\n{pack.table(rows)}")
+    machine.write(json, rows, printed)
+
+
 def imports(
     answers: Annotated[
         int, typer.Option(min=1000, help="Answers in the file; a tenth of them is imported first.")

@@ -42,6 +42,7 @@ class ReplicaSpec:
         folder: where the run was started, and relative paths begin.
         needs: what the run asks of its engines at most, where that is known.
         reader: what decodes (`viubench.video.readers`).
+        compress: whether the frame cache compresses new frames.
     """
 
     engine: Callable[[], Engine]
@@ -57,6 +58,7 @@ class ReplicaSpec:
     needs: Needs | None = None
     beside: int = 1
     reader: str = OWN
+    compress: bool = False
 
     def travelling(self) -> ReplicaSpec:
         """As it is sent: without the samples, which follow one by one."""
@@ -92,7 +94,9 @@ class Worker:
         media = None
         if engine.needs_media:
             self._pool = KillablePool(spec.decoders or cores.workers(spec.beside), spec.decode_seconds)
-            cache = FrameCache(spec.frame_cache or default_root(), spec.cache_bytes, spec.reader)
+            cache = FrameCache(
+                spec.frame_cache or default_root(), spec.cache_bytes, spec.reader, compress=spec.compress
+            )
             media = Media(cache, self._pool)
         sees_folder = (spec.out / "manifest.json").is_file()
         self._pipeline = Pipeline(spec.plan, engine, media, spec.out, spec.filmstrips if sees_folder else frozenset())
