@@ -191,7 +191,7 @@ def _row(side: str, count: int, one: Mapping[str, Any], ours: Mapping[str, Any] 
         more = {
             "ratio": round(one["seconds"] / ours["seconds"], 2),
             "front_ratio": round(front / ours_front, 2) if front is not None and ours_front else None,
-            "same": sum(map(str.__eq__, one["answers"], ours["answers"])) / len(ours["answers"]),
+            "same": sum(a == b for a, b in zip(one["answers"], ours["answers"], strict=True)) / len(ours["answers"]),
             "unequal": unequal(one["vision"], ours["vision"]),
         }
     return PeerRow(
