@@ -23,8 +23,8 @@ TOLERANCES = tuple(step / 20 for step in range(10, 0, -1))
 """Relative errors that are still allowed: 0.5, 0.45 ... 0.05."""
 
 _ROUNDING = 1e-9  # an error of just a tolerance is within it, whatever the last bit says
-_MEASURED = re.compile(r"\b(?:room|size|building|row|section)\b(?!\s{0,3}[#0-9])", re.IGNORECASE)
-"""What is measured or counted in; with a number behind it, it would be a name ("room 12")."""
+_MEASURED = re.compile(r"\b(?:room|size|building|row|section)\b(?!\s{0,3}[#0-9])|(?<=[0-9]\s)right\b", re.IGNORECASE)
+"""What is measured or counted in; with a number behind it, it would be a name ("room 12"). "1 right" is no verdict."""
 _WHOLE = re.compile(r"\s*(-?[0-9]{1,12}(?:\.[0-9]{1,12})?)\s*")
 
 

@@ -24,6 +24,8 @@ ITEM = Question(10.0)
         ("Room 12 has 3 chairs", 3), ("Its size is 12 m", 12), ("4 x 5 = 20", 20),
         ("There are 2 tables and 3 chairs. So 5 in total.", 5), ("1.8 m (approximately 6 feet)", 1.8), ("-3", -3),
         ("First I thought 4. Actually no, it is 5.", 5), ("1. The chair\n2. The sofa\n\nTotal: 2", 2),
+        ("3. Explanation: 2 left, 1 right.", 3), ("3个", 3), ("大约3.5米", 3.5), ("In frame 5 there are 3 chairs.", 3),
+        ("At 0:05 there are 3 chairs.", 3), ("3.14159265358979", 3.14159265358979),
     ],
 )  # fmt: skip
 def test_the_number_that_a_response_stands_by(text: str, value: float) -> None:
@@ -35,7 +37,9 @@ def test_the_number_that_a_response_stands_by(text: str, value: float) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "I cannot tell.", "2-3", "between 2 and 3", "3 or 4", "2 tables and 3 chairs", "The one on the left is red.",
-     "A man walks past.", "2024-05-01", "9" * 400, "1." * 5000],
+     "A man walks past.", "2024-05-01", "9" * 400, "1." * 5000,
+     "2 1/2", "two and a half", "1.5 x 10^2", "minus 3", "at least 3", "More than 3 chairs", "3+", "≥3", "3 or more",
+     "1. The chair\n2. The sofa", "mindestens 3"],
 )  # fmt: skip
 def test_no_number_is_made_up(text: str) -> None:
     assert NUMBER.parse(text, ITEM) is None
