@@ -24,6 +24,13 @@ NAME_LENGTH = 120
 _COMMAND = re.compile(r"^\s*::?|(?<=##)\[")
 """What a GitHub workflow takes for a command in a step's output: the one at the start of a line, the other anywhere."""
 
+_RIGHT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
+"""The blocks of the scripts that are written from right to left."""
+
+_WORD = rf"[\w./+@#{_RIGHT}-]*[{_RIGHT}](?:[\w./+@#{_RIGHT}-]*[\w{_RIGHT}])?"
+_STRETCH = re.compile(rf"(?<![\w./+@#-]){_WORD}(?: {_WORD})*")
+"""Words with such letters in them, and no punctuation after the last."""
+
 _JOINERS = "\u200c\u200d"  # Indic and Persian words, and emoji, need them; they cannot reorder or hide text
 
 
@@ -46,6 +53,14 @@ def _visible(char: str) -> str:
     if code == 0x7F:
         return "␡"
     return f"‹U+{code:04X}›" if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char
+
+
+def isolate(text: str) -> str:
+    """`text` with its words from right to left in isolates: the numbers and names after them stay where they are.
+
+    For sentences that name what others named; a text that is somebody's own as a whole is left as it is.
+    """
+    return _STRETCH.sub("\u2068\\g<0>\u2069", text) if not text.isascii() else text
 
 
 def shorten(text: str, most: int) -> str:

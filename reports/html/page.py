@@ -15,10 +15,10 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from reports.html import svg
-from reports.html.escape import clean, embed_json
+from reports.html.escape import clean, embed_json, isolate
 from reports.html.format import number, p_value, percent, points
 
 FEW = 100
@@ -92,11 +92,17 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+        finalize=_safe,
     )
+    made.filters.update(verbatim=lambda text: escape(clean(text)))
     made.filters.update(percent=percent, points=points, clean=clean, number=number, p_value=p_value)
     made.globals.update({name: getattr(svg, name) for name in ("whisker", "bar", "stack", "heat", "key", "histogram")})
     return made
+
+
+def _safe(value: Any) -> Any:
+    """What a template shows, escaped after this: no name in it acts on a screen, or reorders what is beside it."""
+    return isolate(clean(value)) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _asset(name: str) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from reports.ci.across import alike, changed, rule, spent
 from reports.html import page
-from reports.html.escape import one_line, shorten
-from reports.html.format import number, percent, points, points_interval, short_names
+from reports.html.escape import one_line
+from reports.html.format import middle_cut, number, percent, points, points_interval, short_names
 from reports.html.page import Figure, Finding
 from reports.html.svg import Axes, Band, Curve, Level, plot, ticks
 from viubench.schema.across import AcrossReport, Setting, SettingChange
@@ -63,7 +63,7 @@ def _where(report: AcrossReport) -> Finding:
     margin = f"{100 * report.margin:g} points"
     if report.enough is not None:
         enough = report.settings[report.enough]
-        answer = shorten(enough.label, 60)
+        answer = middle_cut(enough.label, 60)
         if report.enough == len(report.settings) - 1:
             answer = f"Not below {answer}"
         detail = f"At {answer.removeprefix('Not below ')} the lowest bound of the differences to all other settings is "
@@ -82,7 +82,7 @@ def _brought(report: AcrossReport) -> Finding:
     best = max(report.settings, key=lambda setting: setting.value)
     least = report.settings[0]
     answer = f"{percent(least.value)} to {percent(best.value)} %"
-    lines = [f"From {shorten(least.label, 40)} to {shorten(best.label, 40)}, which scored highest."]
+    lines = [f"From {middle_cut(least.label, 40)} to {middle_cut(best.label, 40)}, which scored highest."]
     if best is least:
         answer, lines = f"{percent(least.value)} %", ["The smallest setting scored highest."]
     lines += [_step(setting, setting.step) for setting in (*helped, *hurt) if setting.step]
@@ -92,7 +92,7 @@ def _brought(report: AcrossReport) -> Finding:
 
 
 def _step(setting: Setting, step: SettingChange) -> str:
-    what = shorten(step.differs.removesuffix(", all else equal"), 60)
+    what = middle_cut(step.differs.removesuffix(", all else equal"), 60)
     return f"{what}: {points(step.difference)} ({step.word}){alike(setting)}."
 
 
@@ -143,7 +143,7 @@ def _of_task(report: AcrossReport, task: str, label: str) -> Figure:
     places = [float(place) for place in range(len(own))]
     values, bests = [one.value for one in own], [one.best for one in own]
     enough = report.tasks_enough[task]
-    return _figure(report, shorten(label, 60), places, values, bests, enough, _marks(report.settings))
+    return _figure(report, middle_cut(label, 60), places, values, bests, enough, _marks(report.settings))
 
 
 def _marks(settings: Sequence[Setting]) -> list[tuple[float, str]]:
@@ -166,7 +166,7 @@ def _numbered(settings: Sequence[Setting]) -> bool:
 def _labels(settings: Sequence[Setting]) -> list[str]:
     """The settings' names, with their numbers where the axes have those."""
     start = [f"{place}: " if _numbered(settings) else "" for place in range(1, len(settings) + 1)]
-    return [shorten(number + setting.label, 80) for number, setting in zip(start, settings, strict=True)]
+    return [middle_cut(number + setting.label, 80) for number, setting in zip(start, settings, strict=True)]
 
 
 def _figure(

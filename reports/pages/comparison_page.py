@@ -15,7 +15,7 @@ from reports.data import samples
 from reports.data.runs import RunData, command
 from reports.html import forest_plot, page
 from reports.html.escape import one_line, shorten
-from reports.html.format import p_value, percent, points, points_interval, short_names
+from reports.html.format import middle_cut, p_value, percent, points, points_interval, short_names
 from reports.html.page import MOST_VALUES, Finding
 from reports.sections.difficulty import measures, split
 from reports.sections.samples import FIELD, RESPONSE, card, words_of
@@ -110,7 +110,7 @@ def _real(report: CompareReport) -> Finding:
         smallest = f"the smallest p is {p_value(least.p)}, {p_value(least.holm)} adjusted."
         return Finding(question, "Not shown", f"Chance explains every difference; {smallest}{mean}", warn=True)
     short = short_names(list(tasks))
-    named = ", ".join(f"{shorten(short[task], 40)} {points(found.difference)}" for task, found in real[:4])
+    named = ", ".join(f"{middle_cut(short[task], 40)} {points(found.difference)}" for task, found in real[:4])
     more = f" and {len(real) - 4} more" if len(real) > 4 else ""
     answer = "Yes" if len(real) == len(tasks) else f"On {len(real)} of {len(tasks)} tasks"
     detail = f"{named}{more}: p below {report.alpha:g} after Holm's correction for {len(tasks)} tests."
@@ -146,7 +146,7 @@ def _lines(report: CompareReport, pairs: Mapping[str, TaskPair], axis: forest_pl
     return [
         {
             "name": name,
-            "label": shorten(label, 80),
+            "label": middle_cut(label, 80),
             "found": found,
             "plot": forest_plot.row(axis, found.difference, found.ci, found.detectable, found.word),
             "bars": forest_plot.bars(found.better, found.worse, found.units, most),
@@ -175,8 +175,8 @@ def _breakdown(key: str, values: Sequence[tuple[str, GroupChange]], left_out: in
     """The values of one group key, with a row of a plot each, on an axis of their own."""
     axis = forest_plot.scale([found.ci for _, found in values if found.clusters > 1])
     plots = [forest_plot.row(axis, found.difference, found.ci, None, "") for _, found in values]
-    rows = [(shorten(value, 60), found, plot) for (value, found), plot in zip(values, plots, strict=True)]
-    return {"key": shorten(key, 60), "rows": rows, "ruler": forest_plot.ruler(axis), "left_out": left_out}
+    rows = [(middle_cut(value, 60), found, plot) for (value, found), plot in zip(values, plots, strict=True)]
+    return {"key": middle_cut(key, 60), "rows": rows, "ruler": forest_plot.ruler(axis), "left_out": left_out}
 
 
 # --- flips and runs -------------------------------------------------------------------------------------------
@@ -218,4 +218,6 @@ def _facts(manifest: Manifest) -> dict[str, str]:
     found: dict[str, Any] = {"seed": manifest.seed, "started": manifest.started}
     for part in ("model", "engine", "hardware", "packages"):
         found |= {f"{part.removesuffix('s')} {name}": value for name, value in getattr(manifest, part).items()}
-    return {shorten(name, 80): shorten(str(value), FIELD) for name, value in found.items() if value not in ("", None)}
+    return {
+        middle_cut(name, 80): shorten(str(value), FIELD) for name, value in found.items() if value not in ("", None)
+    }

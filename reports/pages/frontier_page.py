@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports.html import page
-from reports.html.escape import one_line, shorten
-from reports.html.format import percent
+from reports.html.escape import one_line
+from reports.html.format import middle_cut, percent
 from reports.html.page import Figure
 from reports.html.svg import Axes, Curve, Level, plot
 from reports.tables.terminal import table
@@ -90,7 +90,7 @@ def _axes(reports: Sequence[FrontierReport]) -> list[str]:
 
 def _names(reports: Sequence[FrontierReport]) -> list[str]:
     """The models' names; those that occur twice with their place."""
-    names = [shorten(one_line(report.model), 40) for report in reports]
+    names = [middle_cut(one_line(report.model), 40) for report in reports]
     often = Counter(names)
     return [f"{name} ({k})" if often[name] > 1 else name for k, name in enumerate(names, 1)]
 
@@ -128,7 +128,7 @@ def _figure(
     drawing = plot(plane, curves, [Level("before", 0.5, "half way")], (), flags)
     rows = tuple(_row(place, value, found) for place, value in enumerate(values))
     heads = (unit, *(models[k] for k, _ in found))
-    return Figure(f"{shorten(name, 50)}, {unit}", drawing, tuple(legend), heads, rows, len(rows))
+    return Figure(f"{middle_cut(name, 50)}, {unit}", drawing, tuple(legend), heads, rows, len(rows))
 
 
 def _told(axis: AxisResult) -> str:

@@ -18,7 +18,7 @@ import pandas as pd
 from reports.data.runs import RunData
 from reports.data.samples import each
 from reports.html.escape import shorten, show
-from reports.html.format import p_value, percent, points
+from reports.html.format import middle_cut, p_value, percent, points
 from reports.html.page import FEW, MOST_VALUES, Finding
 from reports.sections.count_errors import count_errors
 from reports.tables.leaderboard import Column, LeaderboardRow, contests, first_known, labels, mixed
@@ -182,7 +182,7 @@ def _breakdowns(lines: Sequence[PanelRow]) -> list[dict[str, Any]]:
         largest = sorted(sizes, key=lambda value: (-sizes[value], value))[:MOST_VALUES]
         parts = [line.result.groups.get(key, {}) for line in lines]
         rows = [
-            (shorten(value, 60), sizes[value], [part[value]["value"] if value in part else None for part in parts])
+            (middle_cut(value, 60), sizes[value], [part[value]["value"] if value in part else None for part in parts])
             for value in sorted(largest)
         ]
         if len(sizes) > 1:

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from reports.data import samples
 from reports.data.runs import RunData
-from reports.html.escape import clean, shorten
+from reports.html.escape import clean
+from reports.html.format import middle_cut
 from reports.server.folders import Found, Place, find
 from reports.server.sample_search import SampleSearch
 from reports.tables.leaderboard import labels
@@ -156,7 +157,7 @@ def changed(run: OpenRun) -> float:
 
 def names_of(runs: Sequence[OpenRun]) -> list[str]:
     """A name of each run that no other one has: its model, and where several have that, where it lies."""
-    models = [shorten(clean(run.model), NAME) for run in runs]
+    models = [middle_cut(clean(run.model), NAME) for run in runs]
     both = zip(models, runs, strict=True)
     names = [f"{model} · {clean(run.label)}" if models.count(model) > 1 else model for model, run in both]
     return names if len(set(names)) == len(names) else labels([run.data for run in runs])

@@ -1,7 +1,7 @@
 // What was asked and what each run answered. `data.models` are the runs' names, `data.rules` the rules in words.
 
 const MOST_ANSWERS = 12; // of one sample that are listed at once; the others are folded
-const opened = new Set(); // the runs whose responses stay open from sample to sample
+const opened = new Set(); // the runs whose responses the reader opened: they stay open from sample to sample
 const GRADES = { right: "✓", partly: "◐", wrong: "✗" };
 
 function mark(answer) {
@@ -18,9 +18,9 @@ function answerList(sample, answers, others) {
   const chosen = (answer) => isModel(answer) || (others.length > 0 && answers.includes(answer));
   const main = all.filter(chosen).slice(0, MOST_ANSWERS);
   const rest = all.filter((answer) => !main.includes(answer));
-  const open = main.length <= 2 || answers.length === 1;
+  const open = (answer) => main.length <= 2 || (answers.length === 1 && answer === answers[0]);
   return el("div", { className: "answers" },
-    ...main.map((answer, k) => answerBlock(sample, answer, open && k < 2)),
+    ...main.map((answer) => answerBlock(sample, answer, open(answer))),
     rest.length > 0 && el("details", { className: "others" },
       el("summary", { textContent: rest.some(isModel) ? `${rest.length} more answers` : "Baselines" }),
       ...rest.map((answer) => answerBlock(sample, answer, false))));
@@ -33,7 +33,8 @@ function isModel(answer) {
 function answerBlock(sample, answer, open) {
   const scores = Object.entries(answer.scores).map(([name, score]) => `${name} ${score}`).join(" · ");
   const rule = answer.rule && (data.rules[answer.rule] || answer.rule);
-  const node = el("details", { className: "answer", open: open || opened.has(answer.model) },
+  let isOpen = open || opened.has(answer.model);
+  const node = el("details", { className: "answer", open: isOpen },
     el("summary", {}, mark(answer), el("b", { textContent: who(answer), title: who(answer) }),
       answer.status !== "ok" && el("span", { className: "status bad", textContent: answer.status.replace("_", " ") }),
       answer.answer && value(answer.answer, sample, sample.target),
@@ -45,13 +46,18 @@ function answerBlock(sample, answer, open) {
     answer.reasoning && el("details", { className: "reasoning" },
       el("summary", { textContent: "Reasoning" }), el("pre", { textContent: answer.reasoning, tabIndex: 0 })),
     answer.response !== null && response(answer.response, answer.read));
-  node.addEventListener("toggle", () => { if (node.open) opened.add(answer.model); else opened.delete(answer.model); });
+  node.addEventListener("toggle", () => { // also told of what was made open
+    if (node.open === isOpen) return;
+    isOpen = node.open;
+    if (isOpen) opened.add(answer.model);
+    else opened.delete(answer.model);
+  });
   return node;
 }
 
 // Whose answer it is, and which of several to the question.
 function who(answer) {
-  return data.models[answer.model] + (answer.number ? `, answer ${answer.number}` : "");
+  return apart(data.models[answer.model]) + (answer.number ? `, answer ${answer.number}` : "");
 }
 
 // A response, with the words marked that the answer was read from.

@@ -46,7 +46,7 @@ function makeBrowser(find, say, turn = () => null, paging = WHOLE) {
       : el("span", { className: "marks" }, ...all.map(mark));
     const button = el("button", { type: "button" },
       el("span", { className: "what", textContent: sample.video }), marks,
-      el("small", { textContent: turn(sample) ? `${sample.task} · ${turn(sample)}` : sample.task }));
+      el("small", { textContent: turn(sample) ? `${apart(sample.task)} · ${turn(sample)}` : sample.task }));
     button.tabIndex = -1; // the list is one stop of the Tab key, the arrows lead through it
     button.addEventListener("click", () => select(k, true));
     return button;
@@ -85,7 +85,7 @@ function makeBrowser(find, say, turn = () => null, paging = WHOLE) {
     };
     const truth = el("button", { type: "button", className: "truth", title: "Show or hide the truth (t)" });
     truth.addEventListener("click", toggleTruth);
-    const about = [sample.task, sample.frames, ...sample.groups].filter(Boolean).join(" · ");
+    const about = [apart(sample.task), sample.frames, ...sample.groups.map(apart)].filter(Boolean).join(" · ");
     detail.replaceChildren(
       el("header", {},
         el("h3", { textContent: sample.video }),
@@ -95,7 +95,7 @@ function makeBrowser(find, say, turn = () => null, paging = WHOLE) {
         el("div", { className: "soft" }, about, " · ", el("code", { textContent: sample.id }))),
       player.node,
       el("div", { className: "talk" },
-        el("p", { className: "question", textContent: sample.question.replaceAll("<video>", "▶ video") }),
+        el("p", { className: "question", textContent: sample.question.replaceAll("<video>", "▶ video"), tabIndex: 0 }),
         el("p", { className: "target" }, truth, el("span", { className: "value" }, value(sample.target, sample, sample.target))),
         answerList(sample, answers, others)));
     showTruth();

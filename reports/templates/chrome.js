@@ -11,6 +11,11 @@ function el(tag, properties = {}, ...children) {
   return node;
 }
 
+// A name of others within a line of ours, which it does not reorder where it is written from right to left.
+function apart(name) {
+  return /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(name) ? `\u2068${name}\u2069` : name;
+}
+
 // --- the view in the URL hash: #task=..&model=..&theme=dark, so that a link shows it again ----------------------
 
 let view = new URLSearchParams();

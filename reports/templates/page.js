@@ -50,7 +50,8 @@ filters.elements.rule.append(...Object.entries(data.rules).map(([rule, words]) =
 const [first, second] = data.best.map((model) => data.models[model]);
 if (second === undefined) for (const name of ["differ", "against"]) filters.elements[name].parentNode.remove();
 else {
-  const ways = { models: "any two models", best: `${first} and ${second}`, first: `${first} is right, ${second} not`, second: `${second} is right, ${first} not` };
+  const [a, b] = [first, second].map(apart);
+  const ways = { models: "any two models", best: `${a} and ${b}`, first: `${a} is right, ${b} not`, second: `${b} is right, ${a} not` };
   filters.elements.differ.append(...Object.entries(ways).map(([value, textContent]) => el("option", { value, textContent })));
 }
 

@@ -18,6 +18,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 START = ROOT / "docs" / "index.md"
 
+EMPTY = "VIUBENCH_EMPTY_ENVIRONMENT"
+
 BUILD = """
 import sys
 from setuptools import build_meta
@@ -59,6 +61,24 @@ def test_the_wheel_works_by_itself(packages: Path, tmp_path: Path) -> None:
     scores = [score(tmp_path / "runs" / name) for name in ("random", "blind", "oracle")]
     assert scores[0] < scores[2] == 1
     assert (tmp_path / "leaderboard.html").stat().st_size > 10_000
+
+
+@pytest.mark.skipif(not os.environ.get(EMPTY), reason=f"takes every library from the package index: {EMPTY} is not set")
+@pytest.mark.parametrize("package", ["*.whl", "*.tar.gz"])
+def test_the_quick_start_in_an_empty_environment(packages: Path, tmp_path: Path, package: str) -> None:
+    """Every line of the section as it stands, but that the package is the one made here."""
+    (made,) = packages.glob(package)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    environment = known | {"PATH": f"{tmp_path / 'venv' / 'bin'}:{os.environ['PATH']}", "HOME": str(tmp_path / "home")}
+    section = START.read_text().partition("## Quick start")[2].partition("\n## ")[0]
+    lines = [line for block in re.findall(r"```\w+\n(.*?)```", section, re.S) for line in block.splitlines()]
+    assert lines[0] == "pip install viubench"
+    for line in [f"pip install {made}", *lines[1:]]:
+        done = subprocess.run(line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)  # noqa: S602
+        assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+    assert (tmp_path / "leaderboard.html").stat().st_size > 10_000
+    assert score(tmp_path / "runs" / "oracle") == 1
 
 
 def score(run: Path) -> float:

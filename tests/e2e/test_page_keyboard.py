@@ -18,9 +18,10 @@ TASKS = ["viubench_count_easy", "viubench_ground_mirror"]
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("keyboard")
+    said = {"reasoning": "First I look. " * 200, "response": "I count them. " * 400 + "So there are three."}
     runs = [
         write_run(folder / name, model=f"model-{name}", skill=skill, tasks=TASKS, suite=False, n=12, strips=2,
-                  measured=True)
+                  measured=True, changes=said)
         for name, skill in (("a", 0.8), ("b", 0.3), ("c", 0.1))
     ]  # fmt: skip
     write(runs, folder / "page.html", Catalogue().references[:1])
@@ -112,6 +113,53 @@ def test_each_control_in_turn(page: Any) -> None:
     assert "frame 6 of" in at.inner_text()
     press("Enter", page.locator(".truth"))
     assert page.locator(".target .value").is_visible()
+
+
+AT_ITS_END = "(node) => node.scrollTop > 0 && node.scrollTop + node.clientHeight > node.scrollHeight - 2"
+
+
+def test_reasoning_is_unfolded_and_a_long_answer_read_to_its_end(page: Any) -> None:
+    from playwright.sync_api import expect
+
+    page.locator("#filters [name=text]").focus()
+    page.keyboard.type("First I look")
+    expect(page.locator(".list button")).to_have_count(1)
+    answer = page.locator(".answer").first
+    assert not answer.locator("pre").first.is_visible()
+    tab_to(page, answer.locator("> summary"))
+    page.keyboard.press("Enter")
+    reasoning, response = answer.locator("pre").all()
+    assert response.is_visible()
+    assert not reasoning.is_visible(), "the reasoning stays folded"
+    assert "characters cut" in response.inner_text()
+    assert response.inner_text().endswith("So there are three.")
+    tab_to(page, answer.locator(".reasoning summary"), most=1)
+    page.keyboard.press("Space")
+    assert reasoning.is_visible()
+    for text in (reasoning, response):
+        tab_to(page, text, most=1)
+        page.keyboard.press("End")
+        page.wait_for_function(f"() => ({AT_ITS_END})(document.activeElement)")
+
+
+def test_an_answer_that_a_filter_opened_is_folded_again_without_it(page: Any) -> None:
+    from playwright.sync_api import expect
+
+    open_answers = page.locator(".answers > .answer[open]")
+    expect(page.locator(".answers > .answer")).to_have_count(3)
+    assert open_answers.count() == 0
+    page.locator("select[name=model]").select_option("model-b")
+    expect(open_answers.locator("b")).to_have_text(["model-b"])
+    page.locator("select[name=model]").select_option("model-c")
+    expect(open_answers.locator("b")).to_have_text(["model-c"])
+    page.get_by_role("button", name="Next", exact=True).click()
+    expect(open_answers.locator("b")).to_have_text(["model-c"])
+    page.locator("select[name=model]").select_option("")
+    expect(open_answers).to_have_count(0)
+    page.locator(".answers > .answer > summary").nth(1).click()
+    opened = open_answers.locator("b").inner_text()
+    page.get_by_role("button", name="Next", exact=True).click()
+    expect(open_answers.locator("b")).to_have_text([opened])  # what the reader opened stays so
 
 
 def test_flips_against_a_model_are_those_that_only_one_has_right(page: Any) -> None:

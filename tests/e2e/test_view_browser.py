@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import page_variants
 import pytest
 from report_runs import write_run
 
@@ -38,15 +40,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(runs: Path) -> Iterator[str]:
-    """Of a viewer that runs as a user's does, and is ended as by Ctrl-C."""
+    with viewer(runs) as address:
+        yield address
+
+
+@contextmanager
+def viewer(runs: Path) -> Iterator[str]:
+    """The address of a viewer that runs as a user's does, and is ended as by Ctrl-C."""
     pytest.importorskip("uvicorn", reason="the viewer's libraries are not installed")
     command = [sys.executable, "-m", "viubench", "view", str(runs)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as viewer:
-        assert viewer.stdout is not None
-        yield viewer.stdout.readline().strip()
-        viewer.send_signal(signal.SIGINT)
-        _, said = viewer.communicate(timeout=60)
-        assert viewer.returncode == Exit.OK
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == Exit.OK
         assert said == ""
 
 
@@ -126,14 +134,27 @@ def test_the_theme_goes_from_page_to_page(page: Any, address: str) -> None:
     assert page.locator("html").get_attribute("data-theme") == "dark"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_finding_of_axe(page: Any, address: str, scheme: str) -> None:
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a viewer of a training and its watch, with long names and hostile text."""
+    folder = tmp_path_factory.mktemp("watched") / "runs"
+    page_variants.watch(folder, page_variants.LONG, page_variants.HOSTILE_TASKS, HOSTILE)
+    with viewer(folder) as address:
+        yield address
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_no_finding_of_axe_and_nothing_beside_a_phone(page: Any, watched: str, width: int, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     page.emulate_media(color_scheme=scheme)
-    to(page, address)
-    run = page.locator("tbody .who a").first.get_attribute("href")
-    for path in ("/", "/samples", run):
-        page.goto(address.split("/?")[0] + path)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(watched)
+    to(page, watched)
+    training, watch = (page.locator(f"a[href^='/{kind}/']").get_attribute("href") for kind in ("training", "watch"))
+    keys = page.locator("tr[data-run]").evaluate_all("(rows) => rows.map((row) => row.dataset.run)")
+    for path in ("/", "/samples", f"/run/{keys[0]}", f"/compare?a={keys[0]}&b={keys[1]}", training, watch):
+        page.goto(watched.split("/?")[0] + path)
         page.wait_for_load_state("networkidle")
         found = axe.Axe().run(page).response
         assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") == width, path

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.html.escape import clean, embed_json, shorten, show
+from reports.html.escape import clean, embed_json, isolate, shorten, show
 
 json_data = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=True) | st.text(),
@@ -28,6 +29,25 @@ def test_what_is_hidden_becomes_visible() -> None:
     assert clean("a\u202eb\ufeff\x9b") == "a‹U+202E›b‹U+FEFF›‹U+009B›"
     assert clean("one\r\ntwo\rthree") == "one\ntwo␍three"
     assert clean("naïve 動画 👩\u200d👧") == "naïve 動画 👩\u200d👧"
+
+
+def test_words_from_right_to_left_are_apart_from_what_follows() -> None:
+    one, two = "\u05de\u05d5\u05d3\u05dc", "\u0646\u0645\u0648\u0630\u062c"
+    assert isolate(f"{one}, 27.8 %") == f"\u2068{one}\u2069, 27.8 %"
+    assert (
+        isolate(f"org/{one}-8b: {two} and {one}.")
+        == f"\u2068org/{one}-8b\u2069: \u2068{two}\u2069 and \u2068{one}\u2069."
+    )
+    assert isolate(f"{one} {two}") == f"\u2068{one} {two}\u2069", "one text, not two"
+    assert isolate("naïve 動画, 27.8 %") == "naïve 動画, 27.8 %"
+
+
+@given(st.text(st.sampled_from("a1-. ,(\u05d0\u0627\u05b8\n")))
+def test_isolates_are_paired_and_hold_all_such_letters(text: str) -> None:
+    shown = isolate(text)
+    assert shown.replace("\u2068", "").replace("\u2069", "") == text
+    outside = re.sub("\u2068[^\u2068\u2069]*\u2069", "", shown)
+    assert not set("\u2068\u2069\u05d0\u0627\u05b8") & set(outside)
 
 
 @given(json_data)
