@@ -45,6 +45,7 @@ _BETWEEN_LABELS = re.compile(r"[\s,;.|/)\]-]{0,20}(?:(?:and|or)\s)?[\s(\[|-]{0,4
 _LINKED = re.compile(r"\b(?:and|or)\b")
 _NEXT = re.compile(r"\s*+(?:[)\]]\s*+)?([^\W\d_]+)")  # possessive: a long gap is not tried in every way to part it
 _WORD = re.compile(r"[^\W_]")
+_LONGER = re.compile(r"[^\W_]{2}|[^\W_A-Za-z]")
 _REACH = 60
 
 
@@ -161,6 +162,8 @@ class _Reader:
         if any(letter in language.words("pronouns") for language in self.languages) and not told:
             stands = verb and following is not None and following[1].lower() in ("is", "was")
             return not (stands or _STOP.match(self.text, end))
+        if following is not None and following.start(1) in self._rejecting - self._verdicts:
+            return True  # "A wrong guess would be B"
         return not (verb or self._pauses(end))
 
     def _pauses(self, end: int) -> bool:
@@ -292,7 +295,7 @@ class _Reader:
         starts = [*(mention.start for mention in mentions), len(self.text)]
         several = len({mention.value for mention in mentions}) > 1 and all(one.how == "letter" for one in mentions)
         return several and not any(
-            _WORD.search(self.text, end, start) or MARK.search(self.text, end, start)
+            _LONGER.search(self.text, end, start) or MARK.search(self.text, end, start)
             for end, start in zip(ends, starts, strict=True)
         )
 

@@ -78,7 +78,8 @@ def _unsummed(mentions: Sequence[Mention], looks: Sequence[tuple[Mention, str]])
     several = set[int]()
     for slot in SHAPES:
         told = [(mention, look) for mention, look in looks if mention.slot == slot]
-        if len(told) > 1 and len({look for _, look in told}) == len(told):
+        alone = len(told) == sum(mention.slot == slot for mention in mentions)
+        if alone and len(told) > 1 and len({look for _, look in told}) == len(told):
             several |= {mention.start for mention, _ in told}
     return [replace(one, value=None) if one.start in several else one for one in mentions]
 

@@ -2,9 +2,9 @@
 
 Example:
     >>> from evaluators.reading.language import spoken
-    >>> text = "The answer is B. Wait, B is wrong."
+    >>> text = "The answer is B. Wait, B is out."
     >>> [(cue.kind, text[cue.start : cue.end]) for cue in find_cues(text, spoken(text), "choice")]
-    [('answer', 'answer is'), ('correct', 'Wait'), ('plain', 'is'), ('rejected', 'wrong')]
+    [('answer', 'answer is'), ('correct', 'Wait'), ('plain', 'is'), ('rejected', 'out')]
 """
 
 from __future__ import annotations

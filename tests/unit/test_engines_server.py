@@ -192,6 +192,19 @@ def test_odd_lists_of_models_are_refused_in_one_line(serve: Serve, data: object)
         ask(ServerEngine(None, [serve(models=(200, {}, data)).url], {"retries": "0"}))
 
 
+@pytest.mark.parametrize(
+    ("models", "hint"),
+    [
+        ((200, {}, {"data": []}), "load a model in the server first"),
+        ((301, {"location": "https://elsewhere/v1/models"}, b""), "give that one as --base-url"),
+    ],
+)
+def test_an_empty_list_and_a_server_that_moved_say_what_to_do(serve: Serve, models: Reply, hint: str) -> None:
+    with pytest.raises(ViubenchError) as refused:
+        ask(ServerEngine(None, [serve(models=models).url], {"retries": "0"}))
+    assert hint in str(refused.value.hint)
+
+
 def test_nobody_there_and_wrong_names_are_said(serve: Serve) -> None:
     with pytest.raises(ViubenchError, match=r"no OpenAI-compatible server.*Connect.*after 1 try"):
         ask(ServerEngine(None, ["http://127.0.0.1:9"], {"retries": "0"}))

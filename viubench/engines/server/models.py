@@ -51,7 +51,7 @@ async def greet(connection: Connection, url: str, model: str | None) -> Served:
         try:
             entries = _entries(await connection.get(at(base, "/models")))
         except EngineError as error:
-            problem = error
+            problem = problem if _moved(problem) else error
             if isinstance(error, Refused) and error.status in (401, 403):
                 raise _unreachable(
                     url, error, "check the key: OPENAI_API_KEY, or --engine-arg api_key_env=NAME"
@@ -67,6 +67,8 @@ async def greet(connection: Connection, url: str, model: str | None) -> Served:
     hint = "start it (for example `vllm serve MODEL`), or check the address and OPENAI_API_KEY"
     if isinstance(problem, Refused) and problem.status in NO_LIST and model is None:
         hint = "if this server lists no models, name one with --model; " + hint
+    if _moved(problem):
+        hint = "it points to another address: give that one as --base-url"
     raise _unreachable(url, problem, hint)
 
 
@@ -150,6 +152,8 @@ def _entries(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _chosen(url: str, entries: list[Mapping[str, Any]], model: str | None) -> str:
     names = [str(entry["id"]) for entry in entries]
     shown = [one_line(name, 100) for name in names[:8]]
+    if not names:
+        raise ViubenchError(f"{url} serves 0 models", where="--base-url", hint="load a model in the server first")
     if model is None:
         if len(names) != 1:
             raise ViubenchError(f"{url} serves {len(names)} models", hint=f"--model {' | '.join(shown)}")
@@ -171,6 +175,11 @@ async def _described(connection: Connection, base: str, entries: list[Mapping[st
             said = (await connection.get(at(root_of(base), "/version"))).get("version")
             version = f"vllm {one_line(said, 40)}" if isinstance(said, str) else version
     return Served(base, model, kind, version, root)
+
+
+def _moved(problem: EngineError | None) -> bool:
+    """Whether a server points to another address, which a request with a key does not follow."""
+    return isinstance(problem, Refused) and 300 <= problem.status < 400
 
 
 def _unreachable(url: str, problem: EngineError | None, hint: str) -> ViubenchError:
