@@ -7,6 +7,7 @@ from pathlib import Path
 import inprocess
 import pytest
 
+import viubench
 from viubench.storage.run_dir import read_records, read_results
 
 pytest.importorskip("transformers")
@@ -51,6 +52,26 @@ def test_transformers_gives_vllm_s_answers(world: Path) -> None:
     same = sum(vllm[name] == answer for name, answer in hf.items())
     assert len(hf) == 48
     assert same >= 46, f"{48 - same} of 48 answers differ"
+
+
+def test_a_search_for_its_thresholds_tells_it_from_an_untrained_model(
+    world: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """It was trained on altered parts of 2 to 4 of 8 frames; random weights answer in no form that is asked for."""
+    pytest.importorskip("vllm")
+    given = {
+        "engine": "vllm", "videos": world / "clips", "recipe": "tiny", "axes": "grounding.length",
+        "levels": {"grounding.length": (4, 3, 2, 1)}, "questions": 16, "frame_cache": world / "frames",
+    }  # fmt: skip
+    trained = viubench.find_frontier(MODEL, out=tmp_path / "trained", **given).axes["grounding.length"]
+    untrained = viubench.find_frontier(tiny_model, out=tmp_path / "untrained", **given).axes["grounding.length"]
+    assert trained.places[0] > untrained.places[2], (trained.statement, untrained.statement)
+    assert trained.beyond != "below"
+    assert untrained.statement.startswith("above 4 frames: broken at the easiest")
+    assert sum(trained.unusable.values()) < trained.answers / 2
+    assert sum(untrained.unusable.values()) == untrained.answers > 0
+    again = viubench.find_frontier(MODEL, out=tmp_path / "trained", **given).axes["grounding.length"]
+    assert again == trained
 
 
 def test_it_is_small() -> None:
