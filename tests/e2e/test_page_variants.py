@@ -18,7 +18,7 @@ IN_ORDER = r"""() => {
   const right = /[\u0590-\u08ff]/;
   const wrong = [], met = [];
   for (const box of document.querySelectorAll("body *")) {
-    if (box.closest("script, style, pre, .question, .said, option") || !box.checkVisibility()) continue;
+    if (box.closest("script, style, pre, .question, td.said, option") || !box.checkVisibility()) continue;
     if (["inline", "none"].includes(getComputedStyle(box).display)) continue;
     const walk = document.createTreeWalker(box, NodeFilter.SHOW_TEXT);
     const seen = [];
