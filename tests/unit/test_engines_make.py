@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from viubench.engines import engine_args, make
+from viubench.engines.base import Needs
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.engines.vllm import VllmEngine
 from viubench.engines.vllm.process import BATCH_INVARIANT, batch_invariant, printed_reason, prompt_error, start_error
@@ -62,7 +63,14 @@ def test_engines_know_the_frame_size_before_they_start(checkpoint: str) -> None:
 
 def test_in_flight_is_an_argument_of_ours(checkpoint: str) -> None:
     engine = VllmEngine(checkpoint, {"max_in_flight": "3", "seed": "1"})
+    engine.expect(Needs(answer=32768))
     assert (engine.max_in_flight, engine.args) == (3, {"seed": "1"})
+    with pytest.raises(ViubenchError, match="max_in_flight is 0"):
+        VllmEngine(checkpoint, {"max_in_flight": "0"})
+    plain = VllmEngine(checkpoint, {})
+    for answer, at_once in ((16, 16), (1024, 64), (32768, 128)):
+        plain.expect(Needs(answer=answer))
+        assert plain.max_in_flight == at_once
 
 
 def test_json_where_it_is_json() -> None:
@@ -73,6 +81,8 @@ def test_json_where_it_is_json() -> None:
 def test_defaults_differ_by_device() -> None:
     on_cpu = default_settings({"model_type": "qwen3_vl", "context": 262144, "cache_values": 256}, on_cpu=True)
     on_gpu = default_settings({"model_type": "qwen3_vl", "context": 8192}, on_cpu=False)
+    assert "mm_encoder_tp_mode" not in on_gpu
+    assert default_settings({"model_type": "qwen3_vl"}, on_cpu=False, ranks=4)["mm_encoder_tp_mode"] == "data"
     assert (on_cpu["max_model_len"], on_gpu["max_model_len"]) == (32768, 8192)
     assert (on_cpu["dtype"], on_gpu["dtype"]) == ("float32", "auto")
     assert on_cpu["kv_cache_memory_bytes"] == 2**28

@@ -64,6 +64,7 @@ class Needs:
     Attributes:
         tokens: the longest prompt with its answer; 0 where none was counted.
         video: vision tokens of the largest video; 0 where none was counted.
+        answer: tokens of the longest answer; 0 where that is not known.
         videos: of one request.
         frames, height, width: of the largest video, in pixels.
         reasoning_parser: the one that the protocols name.
@@ -71,6 +72,7 @@ class Needs:
 
     tokens: int = 0
     video: int = 0
+    answer: int = 0
     videos: int = 1
     frames: int = 48
     height: int = 512

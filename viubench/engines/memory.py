@@ -20,7 +20,7 @@ from viubench.engines import engine_args
 from viubench.engines.base import Needs
 from viubench.engines.checkpoints import parameters
 from viubench.engines.gpus import Gpu, find_gpu
-from viubench.engines.vllm.settings import default_settings
+from viubench.engines.vllm.settings import default_settings, in_flight
 
 DTYPE_BYTES = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2, "auto": 2}
 """Bytes of one number of the weights and of the key-value cache; `auto` is never wider than 16 bits."""
@@ -71,7 +71,7 @@ def footprint(
         token=token,
         cache=settings.get("kv_cache_memory_bytes"),
         processed=int(2 * float(settings.get("mm_processor_cache_gb", PROCESSOR_CACHE_GIB)) * 2**30),
-        in_flight=int(settings.get("max_in_flight", 16)),
+        in_flight=int(settings.get("max_in_flight", in_flight(needs))),
         gpu=gpu,
         available=free_memory() if gpu is None else int(share * gpu.total * ranks),
     )

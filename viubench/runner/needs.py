@@ -30,6 +30,7 @@ def needs_of(plan: Plan, lengths: Lengths) -> Needs:
     return Needs(
         tokens=max((length.whole for length in lengths.values()), default=0),
         video=max((length.largest for length in lengths.values()), default=0),
+        answer=max((protocol.decoding.max_tokens for protocol in plan.protocols.values()), default=0),
         videos=max((len(sample.clips) for sample in plan.samples), default=1),
         frames=max((frames for _, frames in shown), default=1),
         height=max((height for height, _ in sides), default=512),

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viubench.engines import engine_args, marks, processors, templates
-from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
+from viubench.engines.base import CheckpointEngine, Needs, Request, Response, allow_read_only_frames
 from viubench.engines.constrained import chosen, continuations, refuse_reasoning
 from viubench.engines.families import FAMILIES
 from viubench.engines.sight import Processed, Prover, Shape, shape
@@ -32,7 +32,7 @@ from viubench.engines.vllm import process as vllm_process
 from viubench.engines.vllm.process import CoreLog, reason
 from viubench.engines.vllm.prompt import arguments, as_prompt, with_media
 from viubench.engines.vllm.sampling import FAILED, ReasoningParser, sampling_values
-from viubench.engines.vllm.settings import ALONE, INVARIANT, default_settings, typed
+from viubench.engines.vllm.settings import ALONE, INVARIANT, default_settings, in_flight, typed
 from viubench.engines.vllm.sight import pass_times_on, processed, supported_arguments, tell_spacing
 from viubench.errors import EngineDead, EngineError, Exit, ViubenchError
 from viubench.schema import Answers, ShownMedia
@@ -80,10 +80,12 @@ class VllmEngine(CheckpointEngine):
     ) -> None:
         if deterministic and (fixed := sorted(set(ALONE) & set(args))):
             raise ViubenchError(f"--deterministic settles {fixed[0]}", where="--engine-arg", hint="leave it out")
-        given = {"max_in_flight": "16", **args}
-        own = {"max_in_flight": given.pop("max_in_flight")}
-        super().__init__(model, given, deterministic=deterministic)
-        self.max_in_flight = engine_args.typed(own, {"max_in_flight": int}, self.kind)["max_in_flight"]
+        own = {name: value for name, value in args.items() if name == "max_in_flight"}
+        super().__init__(model, {name: args[name] for name in args if name not in own}, deterministic=deterministic)
+        self._in_flight = engine_args.typed(own, {"max_in_flight": int}, self.kind).get("max_in_flight")
+        if self._in_flight is not None and self._in_flight < 1:
+            raise ViubenchError(f"max_in_flight is {self._in_flight}", where="--engine-arg", hint="give at least 1")
+        self.max_in_flight = self._in_flight or in_flight()
         self.logprobs = logprobs
         self._llm: Any = None
         self._log = CoreLog()
@@ -99,6 +101,10 @@ class VllmEngine(CheckpointEngine):
         if self.args:  # only vLLM knows their names, and takes seconds to import
             with suppress(ImportError):  # `start` says what is wrong with it
                 typed(self.args, vllm_process.argument_types())
+
+    def expect(self, needs: Needs) -> None:
+        super().expect(needs)
+        self.max_in_flight = self._in_flight or in_flight(needs)
 
     async def start(self) -> None:
         vllm_process.set_environment()
@@ -130,7 +136,9 @@ class VllmEngine(CheckpointEngine):
         self.version = vllm.__version__
         fields = vllm_process.argument_types()
         self._close_s = CPU_CLOSE_S if on_cpu else None
-        self.settings = default_settings(self.checkpoint, on_cpu=on_cpu, needs=self.needs) | typed(self.args, fields)
+        given = typed(self.args, fields)
+        ranks = int(given.get("tensor_parallel_size", 1))
+        self.settings = default_settings(self.checkpoint, on_cpu=on_cpu, needs=self.needs, ranks=ranks) | given
         if self.deterministic:
             self.settings |= INVARIANT if invariant else ALONE
         quiet = {"use_tqdm_on_load": False, "disable_log_stats": True, "enable_log_requests": False}

@@ -35,9 +35,19 @@ INVARIANT = {"batch_invariant": True, "enable_prefix_caching": False}
 """Many at a time, by kernels whose rounding does not depend on the batch."""
 
 
-def default_settings(checkpoint: Mapping[str, Any], *, on_cpu: bool, needs: Needs | None = None) -> dict[str, Any]:
+def in_flight(needs: Needs | None = None) -> int:
+    """Requests given to the engine at once. Where answers are short it is busy with prompts, and a few fill it; long
+    ones are decoded side by side, many in little more time than one."""
+    answer = needs.answer if needs else 0
+    return 16 if answer <= 256 else 64 if answer <= 2048 else 128
+
+
+def default_settings(
+    checkpoint: Mapping[str, Any], *, on_cpu: bool, needs: Needs | None = None, ranks: int = 1
+) -> dict[str, Any]:
     """Engine arguments for a checkpoint on this machine; `--engine-arg` overrides each. `needs` is what the run asks of
-    the engine at most, where that is known: never is more reserved than the model can take."""
+    the engine at most, where that is known: never is more reserved than the model can take. `ranks`: GPUs that share
+    the model."""
     needs = needs or Needs()
     context = max(CONTEXT, needs.tokens)
     context = min(checkpoint.get("context") or context, context)
@@ -53,6 +63,8 @@ def default_settings(checkpoint: Mapping[str, Any], *, on_cpu: bool, needs: Need
         common["reasoning_parser"] = needs.reasoning_parser
     own = dict(family(checkpoint).start)
     if not on_cpu:
+        # Each GPU encodes videos of its own, where the model can: shared among them, every layer waits for all.
+        common |= {"mm_encoder_tp_mode": "data"} if ranks > 1 else {}
         return common | {"dtype": "auto"} | own
     eager = {"enforce_eager": True, "skip_mm_profiling": True}  # to measure the largest videos takes a CPU minutes
     # In pieces, a prompt whose answer is sampled with a seed ends the core: a generator on a CPU has no offset. A model
