@@ -46,9 +46,6 @@ CONTEXT = 32768
 AT_ONCE = 16
 """Questions that a side has under way at once, where it takes a number; ours has the same."""
 
-SEEN = vision.Counts()
-"""Of this process."""
-
 
 @dataclass(frozen=True)
 class Work:
@@ -100,13 +97,13 @@ class Pass:
 def timed(name: str) -> Iterator[Pass]:
     """A pass whose times are those of the block."""
     one = Pass(name)
-    SEEN.taken()
+    vision.SEEN.taken()
     before, began = usage.used(), time.perf_counter()
     yield one
     one.seconds = time.perf_counter() - began
     spent = usage.used() - before
     one.cpu, one.core, one.peak_mb = spent.total, spent.core, usage.front_peak_mb()
-    one.vision = sorted(SEEN.taken().values())
+    one.vision = sorted(vision.SEEN.taken().values())
 
 
 def engine_settings() -> dict[str, Any]:
@@ -124,7 +121,7 @@ def main(job: Path) -> None:
             count as the front end's.
     """
     given = json.loads(job.read_text(encoding="utf-8"))
-    vision.watch(given["model"], SEEN)
+    vision.watch(given["model"], vision.SEEN)
     work = Work(**given | {name: tuple(given[name]) for name in ("clips", "questions")})
     done = importlib.import_module(f"tests.bench.{SIDES[work.side]}").passes(work)
     for one in done:

@@ -34,6 +34,10 @@ class Counts:
         return taken
 
 
+SEEN = Counts()
+"""Of this process. It stands here, since a module that is started as a program is another one when it is imported."""
+
+
 @dataclass
 class Written(Counts):
     """Counts of another process, which writes each into a file, in a line of its own."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import bench_serve, contestant, evalscope_side, served, vision
+from tests.bench import bench_serve, evalscope_side, served, vision
 from tests.bench.contestant import Work
 from tests.bench.served import Server
 from viubench.errors import ViubenchError
@@ -95,7 +95,7 @@ def vllm_serve(monkeypatch: pytest.MonkeyPatch, failed: int) -> list[dict[str, A
     serve = ModuleType("vllm.benchmarks.serve")
 
     async def benchmark(**how: Any) -> dict[str, Any]:
-        contestant.SEEN.add("not of this side", [1])
+        vision.SEEN.add("not of this side", [1])
         errors = [""] * len(how["prompts"])
         return {"failed": failed, "generated_texts": ["yes"] * len(errors), "errors": [*errors[1:], "refused"]}
 
