@@ -117,8 +117,8 @@ def main(job: Path) -> None:
     """Read the work from `job`, do it, print the passes as a line of standard output.
 
     Raises:
-        ViubenchError: answers are missing, or the engine core cannot be told from the rest, so that its seconds would
-            count as the front end's.
+        ViubenchError: answers are missing, no vision tokens were counted, or the engine core cannot be told from the
+            rest, so that its seconds would count as the front end's.
     """
     given = json.loads(job.read_text(encoding="utf-8"))
     vision.watch(given["model"], vision.SEEN)
@@ -127,6 +127,8 @@ def main(job: Path) -> None:
     for one in done:
         if one.answers and len(one.answers) != len(work.asked()):
             raise ViubenchError(f"{len(one.answers)} answers to {len(work.asked())} questions", where=one.name)
+    if any(one.answers and not one.vision for one in done):
+        raise ViubenchError("the vision tokens of its prompts were not counted", hint="see tests/bench/vision.py")
     if any(one.answers and one.core is None for one in done):
         raise ViubenchError("vLLM's engine core is not among the processes", hint="pip install setproctitle")
     print(json.dumps({"passes": [asdict(one) for one in done]}), flush=True)

@@ -94,7 +94,8 @@ SECTIONS = {
     "scale": (
         "A run of many questions",
         "A drawn multiple-choice data set of six questions a video, and everything about its run but the model: the "
-        "plan; a dry run with a checkpoint, which also counts the tokens of every prompt and looks for every video; "
+        "plan; a dry run with a checkpoint, which also counts the tokens of at most 20,000 prompts and looks for "
+        "every video; "
         "scoring terse answers, one by one; the same command again for a run whose last line a kill has torn, until "
         "its results; the page. All but the page plan first. Each is a process of its own; CPU counts its start too.",
     ),

@@ -108,9 +108,10 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         prompts are too long, the engine cannot start or be trusted, or the folder holds another run."""
         if self.engine.needs_media:
             refuse_missing(self.whole, self.config.max_errors)
-            for line in preflight.frames_beyond(self.plan, self.config.cache.max_bytes, self.config.compresses):
-                log.warning("%s", line)
-                self.config.cache.compress = self.config.compresses
+            cache = self.config.cache
+            if beyond := preflight.frames_beyond(self.plan, cache.max_bytes, self.config.compresses):
+                cache.compress = self.config.compresses
+                log.warning("%s", *beyond)
         warn_before_start(self.config, self.plan, self.engine, self.layout.replicas or 1)
         with self._answering() as answering:
             self.folder.begin(self.manifest())

@@ -76,7 +76,7 @@ class FrameCache:
     """Frames on disk in the folder `root`: the entries together take at most `max_bytes` (`default_bytes` by default),
     but the newest one is always kept; which ones go says `viubench.video.eviction`. `reader` names the library that
     decodes (`viubench.video.readers`); `notes` says where it could not be used. `compress`: new entries take about a
-    third of the room, and reading them takes the processor as long as hashing them several times."""
+    third of the room, and processor time where they are read."""
 
     def __init__(self, root: Path, max_bytes: int | None = None, reader: str = OWN, *, compress: bool = False) -> None:
         self.root = Path(root)
