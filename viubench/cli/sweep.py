@@ -96,14 +96,15 @@ def plan_text(forecasts: Mapping[str, DryRun]) -> str:
 
     rows = []
     for label, dry in forecasts.items():
-        prompts, video = dry.tokens if dry.counted else (None, None)
+        about = "about " if len(dry.counted) < len(dry.plan.samples) else ""
+        prompts, video = (f"{about}{tokens:,}" for tokens in dry.tokens) if dry.counted else ("", "")
         row: dict[str, Any] = {
             "setting": label,
             "tasks": len(dry.plan.entries),
             "questions": f"{len(dry.plan.samples):,}",
             "answers": f"{dry.plan.answers:,}",
-            "prompt tokens": "" if prompts is None else f"{prompts:,}",
-            "of them video": "" if video is None else f"{video:,}",
+            "prompt tokens": prompts,
+            "of them video": video,
             "missing": dry.missing.samples or "",
         }
         if (costs := dry.costs) is not None:
