@@ -53,7 +53,7 @@ class PeerSettings:
     clips: int = 16
     questions: tuple[int, ...] = (1, 3, 10)
     frames: int = 32
-    pixels: int = 65536
+    pixels: int = 90112
     tokens: int = 16
     workers: int = 2
     sides: tuple[str, ...] = THEIRS
