@@ -159,8 +159,21 @@ def test_the_end_of_the_prompt_says_that_reasoning_began(serve: Serve) -> None:
     assert ends == ["", ""]  # this server keeps reasoning apart itself
 
 
+def test_of_two_places_without_a_list_of_models_the_fault_is_told(serve: Serve) -> None:
+    with pytest.raises(ViubenchError, match="no JSON: <html>"):  # not that nothing is above /v1
+        ask(ServerEngine(None, [serve(models=(200, {}, b"<html>")).url], {"retries": "0"}))
+
+
 @pytest.mark.parametrize(
-    ("given", "below"), [("", "/v1"), ("/v1beta/openai", "/v1beta/openai"), ("/api", "/api"), ("/api/v3/", "/api/v3")]
+    ("given", "below"),
+    [
+        ("", "/v1"),
+        ("/v1/chat/completions/", "/v1"),
+        ("/v1/models", "/v1"),
+        ("/v1beta/openai", "/v1beta/openai"),
+        ("/api", "/api"),
+        ("/api/v3/", "/api/v3"),
+    ],
 )
 def test_any_base_path_is_found(serve: Serve, given: str, below: str) -> None:
     served = serve(below=below)

@@ -96,6 +96,32 @@ def test_keys_come_from_the_environment_and_are_hidden(monkeypatch: pytest.Monke
             Settings.read(wrong)
 
 
+@pytest.mark.parametrize("around", ["{}", " {}\r\n", '"{}"', "' {} '\n", "Bearer {}", '"bearer  {}"'])
+def test_what_a_file_of_settings_leaves_around_a_key_is_no_part_of_it(
+    monkeypatch: pytest.MonkeyPatch, around: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", around.format("sk-mine-0001"))
+    assert Settings.read({}).headers == {"Authorization": "Bearer sk-mine-0001"}
+    assert secrets.mask("no such key: sk-mine-0001") == "no such key: ***"
+    given = Settings.read({"headers": '{"X-Key": "$OPENAI_API_KEY"}'})
+    assert given.headers["X-Key"] == "sk-mine-0001"
+
+
+def test_what_is_more_than_a_key_is_said_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for odd in ("sk-mine\n0001", "sk-mïne-0001"):
+        monkeypatch.setenv("OPENAI_API_KEY", odd)
+        with pytest.raises(ViubenchError, match="OPENAI_API_KEY holds more than a key") as refused:
+            Settings.read({})
+        assert "0001" not in str(refused.value)
+
+
+def test_a_key_that_is_given_for_its_name_is_not_shown() -> None:
+    with pytest.raises(ViubenchError) as refused:
+        Settings.read({"api_key_env": "sk-mine-0001"})
+    assert "0001" not in str(refused.value)
+    assert secrets.mask("--engine-arg api_key_env=sk-mine-0001") == "--engine-arg api_key_env=***"
+
+
 def test_user_and_password_of_an_address_become_one_header() -> None:
     engine = ServerEngine(None, ["http://ann:p%40ss-word@host:1/v1"], {})
     assert engine.connection.urls == ["http://host:1/v1"]

@@ -7,11 +7,12 @@ import json
 from typing import Any
 
 import pytest
-from fake_server import Body, Serve, completion, events
+from fake_server import Body, Reply, Serve, completion, events
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from server_requests import ask, request
+from server_requests import ask, ask_at_once, clip, request
 
+from viubench.engines.base import Response
 from viubench.engines.server import ServerEngine
 from viubench.engines.server import http as server_http
 from viubench.engines.server import replies as server_replies
@@ -43,6 +44,8 @@ def choice(content: Any, finish: Any = "stop", **message: Any) -> Body:
         (None, ""),
         ("\ud800B", "\ufffdB"),
         ([], ""),
+        ([{"type": "thinking", "thinking": "C?"}, {"type": "text", "text": "B"}], "B"),
+        ([{"type": "reasoning", "text": "C?"}, {"type": "output_text", "text": "B"}], "B"),
     ],
 )
 def test_content_of_any_form_is_text(content: Any, text: str) -> None:
@@ -68,10 +71,34 @@ def test_what_holds_no_answer_is_an_error(answer: Body) -> None:
         response_of(answer)
 
 
-@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content", "thinking"])
 def test_reasoning_is_kept_apart(name: str) -> None:
     response = response_of(choice(None, "length", **{name: "First, \udc00"}))
     assert (response.text, response.reasoning, response.finish_reason) == ("", "First, \ufffd", "length")
+
+
+THOUGHTS: dict[str, Body] = {
+    "details": choice(
+        "B", reasoning_details=[{"type": "reasoning.text", "text": "C"}, {"summary": "?"}, {"data": "x"}]
+    ),
+    "twice": choice("B", reasoning="C?", reasoning_details=[{"type": "reasoning.text", "text": "C?"}]),
+    "parts": choice(
+        [{"type": "thinking", "thinking": [{"type": "text", "text": "C?"}]}, {"type": "text", "text": "B"}]
+    ),
+    "untitled": choice([{"type": "reasoning", "text": "C"}, {"type": "thinking", "thinking": "?"}, "B"]),
+    "empty": choice("B", reasoning_content="", reasoning="C?"),
+    "object": choice("B", reasoning={"text": "C?"}),
+}
+
+
+@pytest.mark.parametrize("form", THOUGHTS)
+def test_reasoning_of_any_form_is_no_part_of_the_answer(form: str) -> None:
+    whole, delta = THOUGHTS[form], json.loads(json.dumps(THOUGHTS[form]).replace('"message"', '"delta"'))
+    streamed = Collected("text/event-stream")
+    streamed.feed(b"".join(events(delta)))
+    for answer in (whole, streamed.answer()):
+        response = response_of(answer)
+        assert (response.text, response.reasoning) == ("B", "C?")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +124,8 @@ def test_finish_reasons_have_one_name(given: Any, finish: str | None) -> None:
 def test_refusals_are_refused() -> None:
     response = response_of(choice(None, refusal="I cannot."))
     assert (response.text, response.finish_reason) == ("I cannot.", "refused")
+    part = response_of(choice([{"type": "refusal", "refusal": "I cannot."}]))
+    assert (part.text, part.finish_reason) == ("I cannot.", "refused")
     assert response_of({"choices": [{"finish_reason": "content_filter"}]}).finish_reason == "refused"
 
 
@@ -168,6 +197,40 @@ def test_a_streamed_answer_is_the_same_and_has_the_time_of_its_first_token(serve
     assert served.chats()[0]["stream_options"] == {"include_usage": True}
 
 
+@pytest.mark.parametrize("start", [b"", b": ping\n\n", b"event: message\n", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/json"])
+def test_a_stream_that_nobody_asked_for_is_read(serve: Serve, start: bytes, kind: str) -> None:
+    data = start + b"".join(events({"choices": [{"delta": {"content": "B"}, "finish_reason": "stop"}]}))
+    served = serve(lambda path, body: (200, {"content-type": kind}, data))
+    assert ask(ServerEngine(None, [served.url], {}), request())[0].text == "B"
+
+
+@pytest.mark.parametrize("words", ["This model only support stream mode.", "Non-streaming requests are not supported"])
+def test_a_server_that_only_streams_is_asked_for_a_stream(serve: Serve, words: str) -> None:
+    def streams(path: str, body: Body) -> Reply:
+        if "stream" not in body:
+            return 400, {}, {"error": {"message": words}}
+        usage = completion(body)["usage"]
+        return 200, {}, events({"choices": [{"delta": {"content": "B"}, "finish_reason": "stop"}], "usage": usage})
+
+    served = serve(streams, owner="someone")
+    engine = ServerEngine(None, [served.url], {})
+    answers = ask_at_once(engine, *[request(clip()) for _ in range(3)])
+    assert [one.text for one in answers if isinstance(one, Response)] == ["B"] * 3
+    assert engine.describe()["settings"]["sight"] == "prompt tokens"
+    with pytest.raises(EngineError, match=r"HTTP 400: .*stream"):
+        ask(ServerEngine(None, [served.url], {"stream": "false"}), request())
+
+
+def test_json_may_begin_with_a_byte_order_mark(serve: Serve) -> None:
+    mark, listed = b"\xef\xbb\xbf", {"data": [{"id": "served"}]}
+    served = serve(
+        lambda path, body: (200, {}, mark + json.dumps(completion(body, "B")).encode()),
+        models=(200, {}, mark + json.dumps(listed).encode()),
+    )
+    assert ask(ServerEngine(None, [served.url], {}), request())[0].text == "B"
+
+
 def test_a_server_that_does_not_stream_is_asked_without(serve: Serve) -> None:
     def whole(path: str, body: Body) -> Any:
         refused = {"error": {"message": "stream_options is not supported"}}
@@ -206,10 +269,26 @@ def test_an_answer_without_end_is_cut(serve: Serve, monkeypatch: pytest.MonkeyPa
             ask(engine, request())
 
 
-def test_an_error_inside_of_an_answer_is_said(serve: Serve) -> None:
-    refused = {"error": {"code": 402, "message": "no credit"}}
-    with pytest.raises(EngineError, match="no credit"):
-        ask(ServerEngine(None, [serve(lambda path, body: (200, {}, refused)).url], {}), request())
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {"error": {"code": 402, "message": "no credit"}},
+        {"error": {"code": "402", "message": "no credit"}},
+        {"object": "error", "code": 402, "message": "no credit"},
+        {"code": 402, "msg": "no credit", "choices": None},
+    ],
+)
+def test_an_error_inside_of_an_answer_is_said(serve: Serve, refused: Body) -> None:
+    served = serve(lambda path, body: (200, {}, refused))
+    with pytest.raises(EngineError, match=r"error \(402\): no credit$"):
+        ask(ServerEngine(None, [served.url], {}), request())
+    assert len(served.chats()) == 1  # another try changes nothing
+
+
+def test_of_a_page_that_says_what_failed_the_title_is_told(serve: Serve) -> None:
+    page = b"<!DOCTYPE html><html><head><title>\n 503 Busy</title><style>p{}</style></head><p>nginx</p></html>"
+    with pytest.raises(EngineError, match=r"HTTP 503: 503 Busy, after 1 try"):
+        ask(ServerEngine(None, [serve(lambda path, body: (503, {}, page)).url], {"retries": "0"}), request())
 
 
 def test_a_lone_surrogate_passes_through_the_wire(serve: Serve) -> None:

@@ -118,7 +118,17 @@ class Settings:
 
 def _headers(key_name: str, more: str, must: bool) -> dict[str, str]:
     """Headers with the key of the environment variable `key_name`, which is there where it `must`, and `more`."""
-    key = os.environ.get(key_name, "").strip()
+    if not re.fullmatch(r"[A-Za-z_]\w*", key_name):
+        secrets.hide(key_name)  # most likely the key itself
+        hint = "export MY_KEY=..., then --engine-arg api_key_env=MY_KEY"
+        raise ViubenchError("that is no name of an environment variable", where="--engine-arg api_key_env", hint=hint)
+    key = _unquoted(os.environ.get(key_name, ""))
+    if not (key.isascii() and key.isprintable()):
+        raise ViubenchError(
+            f"the environment variable {key_name} holds more than a key: a line break, or a letter that no key has",
+            where="--engine-arg api_key_env" if must else key_name,
+            hint=f"set it anew: export {key_name}=...",
+        )
     if must and not key:
         raise ViubenchError(f"the environment variable {key_name} is not set", where="--engine-arg api_key_env")
     secrets.hide(key)
@@ -136,12 +146,20 @@ def _headers(key_name: str, more: str, must: bool) -> dict[str, str]:
     return headers
 
 
+def _unquoted(key: str) -> str:
+    """A key without what a file of settings leaves around it: blanks, quotes, the word Bearer."""
+    key = key.strip()
+    if len(key) > 1 and key[0] == key[-1] and key[0] in "\"'":
+        key = key[1:-1].strip()
+    return key[7:].strip() if key[:7].lower() == "bearer " else key
+
+
 def _variable(found: re.Match[str]) -> str:
     name = found[1] or found[2]
     if name not in os.environ:
         raise ViubenchError(f"the environment variable {name} is not set", where="--engine-arg headers")
-    secrets.hide(os.environ[name])
-    return os.environ[name].strip()
+    secrets.hide(value := _unquoted(os.environ[name]))
+    return value
 
 
 def _object(name: str, text: str) -> dict[str, Any]:

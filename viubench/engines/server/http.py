@@ -11,6 +11,7 @@ import asyncio
 import base64
 import itertools
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
@@ -24,8 +25,9 @@ import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from viubench.engines.server.arguments import Settings
+from viubench.engines.server.message import one_line, text_of
 from viubench.engines.server.rate_limit import RateLimit
-from viubench.engines.server.stream import Body, Broken, one_line, parsed, text_of
+from viubench.engines.server.stream import Body, Broken, parsed
 from viubench.errors import EngineError, ViubenchError
 from viubench.storage import secrets
 
@@ -44,6 +46,8 @@ TIMEOUT, SLOWEST = 600.0, 20.0
 
 CONNECT = 10.0
 """Seconds to reach a server."""
+
+_TITLE = re.compile(r"<title[^>]{0,200}>\s{0,200}([^<>]{1,400})</title>", re.IGNORECASE)
 
 
 class Refused(EngineError):
@@ -263,7 +267,7 @@ def _raise_for_error(url: str, data: dict[str, Any]) -> None:
     """Some gateways answer 200 and say in the body that it failed, for all or for the one choice."""
     choices = data.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-    error = data.get("error") or choice.get("error")
+    error = data.get("error") or choice.get("error") or (not choices and _said(data) and data)
     finish = str(choice.get("finish_reason")).lower()
     if not error and finish in ABORTED:
         raise Busy(f"{url}: the server ended the answer: {finish}")
@@ -271,21 +275,30 @@ def _raise_for_error(url: str, data: dict[str, Any]) -> None:
         return
     code = error.get("code") if isinstance(error, dict) else None
     words = one_line(_words(json.dumps({"error": error}).encode()))
+    code = int(code) if isinstance(code, str) and code.isdecimal() and len(code) == 3 else code
     if isinstance(code, int) and 300 <= code < 500 and not retried(code):
         raise Refused(f"the server answered an error ({code}): {words}", code, words)
     raise Busy(f"{url}: the server answered an error: {words}", code if isinstance(code, int) else None)
 
 
 def _words(data: bytes) -> str:
-    """The server's own message: `error.message` of OpenAI's form, else the start of the body."""
-    with suppress(EngineError, KeyError, TypeError, AttributeError, IndexError):
+    """The server's own message: `error.message` of OpenAI's form, the title of a page, else the start of the body."""
+    with suppress(EngineError):
         parts = parsed(data)
         error = parts.get("error")
-        words = error["message"] if isinstance(error, dict) else error or parts.get("message") or parts["detail"]
+        words = (_said(error) if isinstance(error, dict) else error) or _said(parts)
         if isinstance(error, dict) and isinstance(error.get("param"), str):
             words = f"{words} ({error['param']})"
-        return text_of(words) or json.dumps(words)
-    return data[:4000].decode("utf-8", "replace")
+        if words:
+            return text_of(words) or json.dumps(words)
+    text = data[:4000].decode("utf-8", "replace")
+    title = _TITLE.search(text)
+    return title[1] if title else text
+
+
+def _said(parts: Mapping[str, Any]) -> Any:
+    """What an object says of an error, under the names that servers give it."""
+    return next((parts[name] for name in ("message", "detail", "msg") if parts.get(name)), None)
 
 
 def _reason(error: Exception) -> str:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from viubench.engines import families
 from viubench.engines.families import Family
 from viubench.engines.server.http import Connection, Failed, Refused, at, root_of
-from viubench.engines.server.stream import one_line
+from viubench.engines.server.message import one_line
 from viubench.errors import EngineError, ViubenchError
 
 CHAT = "/chat/completions"
@@ -51,7 +51,7 @@ async def greet(connection: Connection, url: str, model: str | None) -> Served:
         try:
             entries = _entries(await connection.get(at(base, "/models")))
         except EngineError as error:
-            problem = problem if _moved(problem) else error
+            problem = error if problem is None or _absent(problem) else problem
             if isinstance(error, Refused) and error.status in (401, 403):
                 raise _unreachable(
                     url, error, "check the key: OPENAI_API_KEY, or --engine-arg api_key_env=NAME"
@@ -65,7 +65,7 @@ async def greet(connection: Connection, url: str, model: str | None) -> Served:
             if len(possible) == 1 or await connection.takes(at(base, CHAT)):
                 return Served(base, model)
     hint = "start it (for example `vllm serve MODEL`), or check the address and OPENAI_API_KEY"
-    if isinstance(problem, Refused) and problem.status in NO_LIST and model is None:
+    if _absent(problem) and model is None:
         hint = "if this server lists no models, name one with --model; " + hint
     if _moved(problem):
         hint = "it points to another address: give that one as --base-url"
@@ -79,7 +79,7 @@ def bases(url: str) -> list[str]:
     (['http://localhost:8000/v1', 'http://localhost:8000'], ['https://gateway/v1beta/openai'])
     """
     bare, mark, query = url.partition("?")
-    bare = bare.rstrip("/").removesuffix(CHAT)
+    bare = bare.strip().rstrip("/").removesuffix(CHAT).removesuffix("/models")
     parts = urlsplit(bare)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ViubenchError(f"not a URL: {url}", where="--base-url", hint="for example http://127.0.0.1:8000/v1")
@@ -175,6 +175,11 @@ async def _described(connection: Connection, base: str, entries: list[Mapping[st
             said = (await connection.get(at(root_of(base), "/version"))).get("version")
             version = f"vllm {one_line(said, 40)}" if isinstance(said, str) else version
     return Served(base, model, kind, version, root)
+
+
+def _absent(problem: EngineError | None) -> bool:
+    """Whether a server has nothing at an address."""
+    return isinstance(problem, Refused) and problem.status in NO_LIST
 
 
 def _moved(problem: EngineError | None) -> bool:

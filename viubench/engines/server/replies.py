@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from viubench.engines.base import Response
-from viubench.engines.server.stream import one_line, text_of
+from viubench.engines.server.message import one_line, said
 from viubench.errors import EngineError
 
 MOST_CHARACTERS = 2**20
@@ -35,7 +35,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 def response_of(answer: Mapping[str, Any], seconds: float = 0.0, first_token: float | None = None) -> Response:
     """The response in a chat completion; raises EngineError where there is none.
 
-    Content may be text, a list of parts or a number. A `refusal` and a content filter finish as "refused".
+    A `refusal` and a content filter finish as "refused".
     """
     choices = answer.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
@@ -46,13 +46,14 @@ def response_of(answer: Mapping[str, Any], seconds: float = 0.0, first_token: fl
             shown = one_line(json.dumps(answer)[:2000], 200)
             raise EngineError(f"the server's answer has no choices[0].message: {shown}")
         message = {}
-    refusal = _text(message, "refusal")
+    words = said(message)
+    refusal = _plain(words.refusal, "refusal")
     return Response(
-        _text(message, "content") or refusal,
+        _plain(words.content, "content") or refusal,
         "refused" if refusal else finish,
         usage_of(answer),
         seconds,
-        reasoning=_text(message, "reasoning_content") or _text(message, "reasoning"),
+        reasoning=_plain(words.reasoning, "reasoning"),
         first_token=first_token,
     )
 
@@ -61,7 +62,7 @@ def finish_of(reason: Any) -> str | None:
     """A server's finish reason under the name that records have; an unknown one as it is, None where it is no text."""
     if not isinstance(reason, str):
         return None
-    word = _text({"": reason}, "").strip().lower()
+    word = _plain(reason, "finish reason").strip().lower()
     return _KNOWN.get(re.split(r"[:\s]", word, maxsplit=1)[0], word)
 
 
@@ -79,14 +80,8 @@ def usage_of(answer: Mapping[str, Any]) -> dict[str, int]:
     return {name: int(n) for name, n in found.items() if isinstance(n, int | float) and 0 <= n < 2**53}
 
 
-def _text(message: Mapping[str, Any], name: str) -> str:
-    """A part of the message that UTF-8 can hold; EngineError for one that is no text or endless."""
-    value = message.get(name)
-    text = text_of(value)
-    if text is None:
-        if value is not None:
-            raise EngineError(f"the answer's {name} is no text: {one_line(json.dumps(value)[:2000], 120)}")
-        return ""
+def _plain(text: str, name: str) -> str:
+    """A text that UTF-8 can hold; EngineError for an endless one."""
     if len(text) > MOST_CHARACTERS:
         raise EngineError(f"the answer's {name} has {len(text):,} characters")
     return _LONE_SURROGATE.sub("\ufffd", text)

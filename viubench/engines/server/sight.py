@@ -118,16 +118,8 @@ def _longer(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _short(body: dict[str, Any]) -> dict[str, Any]:
-    """The request with a short free answer, not streamed."""
-    left = (
-        "stream",
-        "stream_options",
-        "stream_interval",
-        "structured_outputs",
-        "response_format",
-        "regex",
-        "thinking_token_budget",
-    )
+    """The request with a short free answer."""
+    left = ("structured_outputs", "response_format", "regex", "thinking_token_budget")
     kept = {name: value for name, value in body.items() if name not in left}
     return kept | {name: SHORT for name in ("max_tokens", "max_completion_tokens") if name in kept}
 

@@ -12,14 +12,15 @@ import json
 import time
 from typing import Any
 
+from viubench.engines.server.message import one_line, said
 from viubench.errors import EngineError
-from viubench.storage.secrets import mask
 
 MOST_BYTES = 32 * 2**20
 """Of one answer, unpacked; what is longer is no answer to a question of ours."""
 
-TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
-"""The parts of a message that arrive piece by piece."""
+BOM = b"\xef\xbb\xbf"
+FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+"""How the lines of a stream of events begin, and JSON never does."""
 
 
 class Broken(Exception):
@@ -66,7 +67,8 @@ class Body:
         if "error" in self._whole:
             return self._whole
         if not self._seen:
-            raise EngineError("the stream held no answer")
+            more = f": {one_line(json.dumps(self._whole)[:2000], 200)}" if self._whole else ""
+            raise EngineError(f"the stream held no answer{more}")
         if not self._done and self._choice.get("finish_reason") is None:
             raise Broken("the stream broke off")
         message = {name: "".join(pieces) for name, pieces in self._texts.items()}
@@ -77,10 +79,10 @@ class Body:
         return b"".join(self._pieces)
 
     def _starts_like_events(self) -> bool:
-        return bool(self._pieces) and self._pieces[0].lstrip().startswith(b"data:")
+        return self.raw()[:64].removeprefix(BOM).lstrip().startswith(FIELDS)
 
     def _line(self, line: bytes) -> None:
-        name, _, value = line.strip().partition(b":")
+        name, _, value = line.removeprefix(BOM).strip().partition(b":")
         if name != b"data":  # comments that keep the connection open, names of events
             return
         if value.strip() == b"[DONE]":
@@ -100,10 +102,8 @@ class Body:
             self._collect(delta)
 
     def _collect(self, delta: dict[str, Any]) -> None:
-        for part in TEXTS:
-            piece = text_of(delta.get(part))
-            if piece is not None:
-                self._texts.setdefault(part, []).append(piece)
+        for part, piece in vars(said(delta)).items():
+            self._texts.setdefault(part, []).append(piece)
             if piece and self.first_token is None:
                 self.first_token = time.perf_counter()
 
@@ -113,7 +113,7 @@ def parsed(data: bytes) -> dict[str, Any]:
     if not data.strip():
         raise EngineError("the answer is empty")
     try:
-        value = json.loads(data.decode("utf-8", "replace"))
+        value = json.loads(data.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         raise EngineError(f"the answer is no JSON: {start_of(data)}") from None
     if not isinstance(value, dict):
@@ -121,24 +121,6 @@ def parsed(data: bytes) -> dict[str, Any]:
     return value
 
 
-def text_of(value: Any) -> str | None:
-    """The text of a message's part: itself, the texts of a list of parts, or a number as it is written; None where
-    there is none."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        parts = [part.get("text") if isinstance(part, dict) else part for part in value]
-        return "".join(part for part in parts if isinstance(part, str))
-    if isinstance(value, dict):
-        return value["text"] if isinstance(value.get("text"), str) else None
-    return json.dumps(value)
-
-
 def start_of(data: bytes) -> str:
     """The beginning of what is not understood, on one line."""
     return one_line(data[:2000].decode("utf-8", "replace"), 120)
-
-
-def one_line(text: str, most: int = 400) -> str:
-    """A server's words, without secrets, line breaks and what is more than `most` characters."""
-    return " ".join(mask(text).split())[:most]

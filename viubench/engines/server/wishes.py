@@ -10,6 +10,7 @@ Example:
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,8 @@ LIMITS = ("max_tokens", "max_completion_tokens")
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 FEW_EVENTS = {"stream_interval": 1024}
 """What vLLM is asked besides: the first token at once and the rest in pieces of so many, which costs little."""
+
+_STREAM = re.compile(r"\bstream(?:ing)?\b", re.IGNORECASE)
 
 
 class Wishes:
@@ -50,6 +53,9 @@ class Wishes:
         the protocol asks for."""
         if refusal.status not in (400, 404, 422):
             return False
+        if "stream" not in body and self._stream != "false" and _STREAM.search(refusal.words):
+            self._stream = "true"  # what speaks of streams to a request without one wants it
+            return True
         optional = [*OMITTABLE, *LIMITS, *STREAMED, *FEW_EVENTS, "return_token_ids", "chat_template_kwargs"]
         name = complained_of(refusal.words, [name for name in optional if name in body])
         if name is None:
