@@ -49,6 +49,12 @@ def test_models_and_urls_must_fit_the_kind(checkpoint: str) -> None:
     assert "not a URL" in refusal("server", None, ("127.0.0.1:8000",))
 
 
+@pytest.mark.parametrize("kind", ["random", "blind", "oracle", "pixels"])
+def test_a_baseline_has_no_model_and_no_arguments(kind: str) -> None:
+    assert "no argument 'device' | known: none" in refusal(kind, device="cpu")
+    assert f"the {kind} engine has no model | leave --model out; --probe blind" in refusal(kind, "Qwen/Qwen3-VL")
+
+
 def test_unknown_arguments_get_the_near_name(checkpoint: str) -> None:
     assert "did you mean device?" in refusal("hf", checkpoint, devise="cpu")
     assert "did you mean transport?" in refusal("server", None, ("http://x",), transprot="video")

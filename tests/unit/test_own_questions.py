@@ -382,3 +382,14 @@ def test_tables_from_python_and_mixed_names(tmp_path: Path) -> None:
     assert missing.value.hint == "did you mean more?"
     with pytest.raises(ViubenchError, match="matches 'nothing_"):
         read("nothing_*", tmp_path)
+
+
+def test_a_file_that_is_named_twice_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = lines(tmp_path / "q.jsonl", [{**QA, "options": OPTIONS, "answer": "A"}])
+    lines(tmp_path / "odd.jsonl", [{"nothing": "of use"}])
+    monkeypatch.chdir(tmp_path)
+    for tasks in ("q.jsonl,q.jsonl", f"./q.jsonl, {file}", "*.jsonl,q.jsonl", "q.jsonl,*.jsonl"):
+        config = EvalConfig(engine="oracle", tasks=tasks, out=tmp_path / "run")
+        assert [[*one.tasks] for one in Collector(config, tmp_path / "run").collect().datasets] == [["q"]]
+    with pytest.raises(ViubenchError):  # what was named by itself is never left out
+        Collector(EvalConfig(engine="oracle", tasks="*.jsonl,odd.jsonl", out=tmp_path / "run"), tmp_path).collect()

@@ -11,6 +11,7 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 from viubench.cli import (
     audit,
@@ -39,8 +40,11 @@ from viubench.cli import (
 )
 from viubench.cli.ending import ended_in_order, failed
 from viubench.cli.examples import shown
+from viubench.cli.progress import warn
 from viubench.cli.streams import use_droppable
+from viubench.cli.typed import typed
 from viubench.errors import ViubenchError
+from viubench.storage import environment
 from viubench.version import __version__
 
 app = typer.Typer(
@@ -89,6 +93,11 @@ def main(commands: typer.Typer = app) -> None:
     use_droppable()
     with ended_in_order():
         try:
-            commands()
+            environment.check()
+            for line in environment.unknown():
+                warn(line)
+            command = get_command(commands)
+            sys.argv[1:] = typed(command, sys.argv[1:])
+            command()
         except Exception as error:
             sys.exit(failed(error))

@@ -20,7 +20,7 @@ from types import FrameType
 
 from viubench.cli.progress import print_error
 from viubench.errors import Exit, ViubenchError
-from viubench.storage import output
+from viubench.storage import environment, output
 from viubench.storage.secrets import mask
 
 NO_THREAD = "can't start new thread"
@@ -34,7 +34,7 @@ def failed(error: Exception) -> int:
     """Print an error, and return the exit code; with VIUBENCH_DEBUG also where it was raised."""
     try:
         said = _in_words(error)
-        if os.environ.get("VIUBENCH_DEBUG"):
+        if environment.on(environment.DEBUG):
             print(mask("".join(traceback.format_exception(error))), end="", file=sys.stderr)
         print_error(said)
     except (MemoryError, ImportError, OSError) as lacking:  # not even for these words

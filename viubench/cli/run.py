@@ -78,7 +78,7 @@ Replicas = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh/--resume", help="Start the run folder again instead of resuming it.")]
 FrameCacheGb = Annotated[
-    float | None, typer.Option(min=0.001, help="Gigabytes of frames it keeps; $VIUBENCH_CACHE_GB, or 20.")
+    float | None, typer.Option(min=0.001, max=1e9, help="Gigabytes of frames it keeps; $VIUBENCH_CACHE_GB, or 20.")
 ]
 FrameCacheCompress = Annotated[
     bool | None,
@@ -91,12 +91,16 @@ Deterministic = Annotated[
 ShardName = Annotated[
     str | None, typer.Option(metavar="I/N", help="The I-th of N parts of the run; viubench merge joins them.")
 ]
-MaxErrors = Annotated[float, typer.Option(help="Share of media and engine errors above which the run is invalid.")]
+MaxErrors = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of media and engine errors above which the run is invalid.")
+]
 Track = Annotated[
     str | None, typer.Option(help="Progress and scores to trackio, wandb (offline) or tensorboard as well.")
 ]
-PriceIn = Annotated[float | None, typer.Option(min=0, help="Price of a million prompt tokens, for --dry-run.")]
-PriceOut = Annotated[float | None, typer.Option(min=0, help="Price of a million generated tokens, for --dry-run.")]
+PriceIn = Annotated[float | None, typer.Option(min=0, max=1e9, help="Price of a million prompt tokens, for --dry-run.")]
+PriceOut = Annotated[
+    float | None, typer.Option(min=0, max=1e9, help="Price of a million generated tokens, for --dry-run.")
+]
 
 
 def run(

@@ -10,7 +10,6 @@ HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured.
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from fnmatch import fnmatchcase
@@ -26,6 +25,7 @@ from viubench.datasets.hub_client import Remote, Resolved, resolve
 from viubench.datasets.local_manifest import LocalManifest, Origin, UnpackedArchive
 from viubench.errors import ViubenchError
 from viubench.schema import Task
+from viubench.storage import environment
 from viubench.video.discover import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 What = Literal["rows", "all"]
@@ -62,8 +62,8 @@ def counted(progress: Progress, what: str, sizes: Mapping[str, int]) -> Iterator
 
 def default_data_root() -> Path:
     """$VIUBENCH_DATA, or `data` below the user's cache folder; ~/.cache/viubench/data where it is there already."""
-    if given := os.environ.get("VIUBENCH_DATA"):
-        return Path(given).expanduser()
+    if given := environment.folder(environment.DATA):
+        return given
     earlier = Path("~/.cache/viubench/data").expanduser()  # the default before it followed the platform
     return earlier if earlier.is_dir() else user_cache_path("viubench", appauthor=False) / "data"
 

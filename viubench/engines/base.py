@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from typing import Any, ClassVar, Protocol
 
 from evaluators import Constraint, Evaluator
+from viubench.engines import engine_args
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.engines.families import FrameFormat as FrameFormat
 from viubench.engines.families import family, frame_format
@@ -104,6 +105,14 @@ class Described(Protocol):
     @property
     def deterministic(self) -> bool: ...
     def describe(self) -> dict[str, Any]: ...
+
+
+def without_model(kind: str, options: EngineOptions) -> None:
+    """Raise ViubenchError for a model, or arguments, given to an engine that has none."""
+    engine_args.refuse_unknown(options.args, (), kind)
+    if options.model is not None:
+        hint = "leave --model out; --probe blind asks a model without its videos"
+        raise ViubenchError(f"the {kind} engine has no model", where="--model", hint=hint)
 
 
 class Engine(ABC):

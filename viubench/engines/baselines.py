@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from evaluators import Evaluator
-from viubench.engines.base import Engine, EngineOptions, Request, Response
+from viubench.engines.base import Engine, EngineOptions, Request, Response, without_model
 from viubench.errors import EngineError, ViubenchError
 from viubench.version import __version__
 
@@ -30,6 +30,7 @@ class BaselineEngine(Engine):
 
     @classmethod
     def from_options(cls, options: EngineOptions) -> BaselineEngine:
+        without_model(cls.kind, options)
         return cls()
 
     def describe(self) -> dict[str, Any]:
@@ -47,6 +48,7 @@ class RandomEngine(BaselineEngine):
 
     @classmethod
     def from_options(cls, options: EngineOptions) -> RandomEngine:
+        without_model(cls.kind, options)
         return cls(options.seed)
 
     def prepare(self, evaluators: Mapping[str, Evaluator], blind_answers: BlindAnswers) -> None:

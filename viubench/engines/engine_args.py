@@ -33,7 +33,7 @@ def refuse_unknown(args: Iterable[str], known: Iterable[str], kind: str, where: 
     for name in args:
         if name not in names:
             close = get_close_matches(name, names, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(names[:20])}"
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(names[:20]) or 'none'}"
             raise ViubenchError(f"the {kind} engine has no argument {name!r}", where=where, hint=hint)
 
 

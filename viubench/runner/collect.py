@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -76,7 +77,7 @@ class Collector:
             self._folder(folder)
         for source in given.tables:
             self._questions(source)
-        self._found(given.found)
+        self._found(given.found, given.tables)
         if ours := ",".join(given.ours):
             named = self.catalogue.resolve(ours).limited(self.config.limit)
             self._known.update(task.task for task in named.tasks)
@@ -107,7 +108,8 @@ class Collector:
         """The names by kind; makes the catalogue that knows those of the user's own files."""
         include, own, named = list(self.config.include_paths), {}, _Named()
         installed = Catalogue(tuple(include))
-        for name, sure in [(one, one is given) for given in self.config.names for one in expanded(given, installed)]:
+        given = [(one, one is name) for name in self.config.names for one in expanded(name, installed)]
+        for name, sure in _once(given, installed):
             path = Path(name) if isinstance(name, str) else Path()
             if isinstance(name, Task):
                 own[name.task] = name
@@ -235,12 +237,15 @@ class Collector:
         log.info("  %-9s %d%s", "samples", len(dataset.samples), "" if chance is None else f", chance {chance:.1%}")
         self.datasets.append(dataset)
 
-    def _found(self, paths: Sequence[Path]) -> None:
-        """The tables of questions among the files of a pattern or a folder; ViubenchError where there is none."""
+    def _found(self, paths: Sequence[Path], tables: Sequence[Any]) -> None:
+        """The tables of questions among the files of a pattern or a folder, without those that were named too;
+        ViubenchError where there is none."""
         left_out: dict[Path, ViubenchError] = {}
+        named = {table.resolve() for table in tables if isinstance(table, Path)}
         for path in paths:
             try:
-                self._questions(path)
+                if path.resolve() not in named:
+                    self._questions(path)
             except ViubenchError as error:
                 left_out[path] = error
         if paths and len(left_out) == len(paths):
@@ -329,6 +334,16 @@ class Collector:
     def _add(self, built: Dataset, sizes: Mapping[str, int | None], tasks: Mapping[str, Task]) -> None:
         """The first so many items of each of these tasks."""
         self.datasets.append(replace(built, samples=pretext_items.select(built, sizes), tasks=dict(tasks)))
+
+
+def _once(given: Sequence[tuple[Any, bool]], installed: Catalogue) -> list[tuple[Any, bool]]:
+    """Each name once, however its path is written; those of a pattern apart from those given by themselves."""
+    kept: dict[Any, tuple[Any, bool]] = {}
+    for name, sure in given:
+        path = isinstance(name, str) and not installed.knows(name) and os.path.exists(name)
+        key = Path(name).resolve() if path else name if isinstance(name, str) else id(name)
+        kept.setdefault((key, sure), (name, sure))
+    return list(kept.values())
 
 
 def _built_before(folder: Path, recipe: Recipe, tasks: Mapping[str, Task], videos: Path, seed: int) -> bool:

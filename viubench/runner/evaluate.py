@@ -44,6 +44,7 @@ from viubench.runner.whole_files import require_whole_files
 from viubench.schema import Manifest, Record, RecordState, Sample, ScoredRecord
 from viubench.scoring.aggregate import summarise
 from viubench.storage import record_log
+from viubench.storage.environment import DEBUG
 from viubench.storage.record_log import DAMAGED
 from viubench.storage.run_dir import RunFolder, write_json
 from viubench.storage.secrets import MaskingFilter
@@ -84,7 +85,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
         """Open the engine's checkpoint or reach its server, claim the run folder, and plan; nothing is answered yet.
         Raises ViubenchError for options that cannot be honoured, missing data, a folder of another run."""
         if config.debug:
-            os.environ["VIUBENCH_DEBUG"] = "1"
+            os.environ[DEBUG] = "1"
         if config.shard is not None:
             shard_of(config.shard)
         require_memory()
@@ -171,7 +172,7 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
                 media = None if pool is None else Media(self.config.cache, pool)
                 yield Pipeline(self.plan, self.engine, media, self.out, strips)
             return
-        told = {name: os.environ[name] for name in ("VIUBENCH_DEBUG", FOLLOW) if name in os.environ}
+        told = {name: os.environ[name] for name in (DEBUG, FOLLOW) if name in os.environ}
         factory, cache, decoders = (
             engine_factory(self.layout.kind, self.config),
             self.config.cache_folder,

@@ -29,7 +29,7 @@ from platformdirs import user_cache_path
 
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling, canonical_json
-from viubench.storage import atomic
+from viubench.storage import atomic, environment
 from viubench.video import content_hash, decode, entries, sampling
 from viubench.video.eviction import Entry, victims
 from viubench.video.frames import IMAGES, STILL, Pixels, VideoInput
@@ -60,12 +60,12 @@ USED = {
 
 def default_root() -> Path:
     """`frames` below $VIUBENCH_CACHE, or below the user's cache folder."""
-    return Path(os.environ.get("VIUBENCH_CACHE") or user_cache_path("viubench", appauthor=False)) / "frames"
+    return (environment.folder(environment.CACHE) or user_cache_path("viubench", appauthor=False)) / "frames"
 
 
 def default_bytes() -> int:
     """$VIUBENCH_CACHE_GB in bytes, 20 GB where it is not set; ViubenchError where it is no number above 0."""
-    given = os.environ.get("VIUBENCH_CACHE_GB") or "20"
+    given = os.environ.get(environment.CACHE_GB, "").strip() or "20"
     with contextlib.suppress(ValueError, OverflowError):
         if (size := int(float(given) * 1e9)) > 0:
             return size

@@ -13,18 +13,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from viubench.errors import MediaError
+from viubench.storage import environment
 
 LFS_HEAD = b"version https://git-lfs.github.com/spec/"
 MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"moof", b"pnot"}
 
 
-FOLLOW = "VIUBENCH_FOLLOW_LINKS"
+FOLLOW = environment.FOLLOW_LINKS
 """Environment variable by which a user says that links in media folders may lead anywhere."""
 
 
 def links_followed() -> bool:
     """Whether the user has said so."""
-    return os.environ.get(FOLLOW, "") not in ("", "0")
+    return environment.on(FOLLOW)
 
 
 def _in_snapshot(base: Path, real: Path) -> bool:

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from viubench.errors import EngineError, ViubenchError, did_you_mean
+from viubench.storage import environment
 
 ALL_TASKS = "python -m lmms_eval --tasks list shows them all"
 
@@ -187,7 +188,7 @@ def need() -> None:
     except ImportError as error:
         hint = "pip install 'viubench[lmms]' (lmms-eval 0.7.3)"
         raise ViubenchError(f"lmms-eval cannot be loaded: {error}", hint=hint) from error
-    if os.environ.get("VIUBENCH_DEBUG", "") in ("", "0"):
+    if not environment.on(environment.DEBUG):
         logger.remove()
         logger.add(sys.stderr, level="CRITICAL")
         datasets.disable_progress_bars()

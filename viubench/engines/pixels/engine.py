@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from evaluators import Evaluator
-from viubench.engines.base import Engine, EngineOptions, Request, Response
+from viubench.engines.base import Engine, EngineOptions, Request, Response, without_model
 from viubench.engines.pixels import counting, grounding, jigsaw
 from viubench.engines.pixels.questions import asked
 from viubench.errors import EngineError, ViubenchError
@@ -37,6 +37,7 @@ class PixelsEngine(Engine):
 
     @classmethod
     def from_options(cls, options: EngineOptions) -> PixelsEngine:
+        without_model(cls.kind, options)
         return cls()
 
     def describe(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import IO, Any
 
 from viubench.errors import EngineError, ViubenchError
+from viubench.storage import environment
 
 SMALL_MACHINE = 8
 """Up to so many cores vLLM's worker lives in the engine core's process: one process less to load, 10 to 20 s."""
@@ -182,4 +183,4 @@ def reason(error: BaseException) -> str:
 
 
 def _debug() -> bool:
-    return os.environ.get("VIUBENCH_DEBUG", "") not in ("", "0")
+    return environment.on(environment.DEBUG)

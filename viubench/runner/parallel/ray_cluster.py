@@ -17,6 +17,7 @@ from typing import Any
 from tenacity import Retrying, stop_after_attempt
 
 from viubench.errors import ViubenchError
+from viubench.storage import environment
 
 CONNECT_S = 10.0
 """Seconds that the head of a named cluster has to answer in."""
@@ -57,7 +58,7 @@ def cluster(address: str | None, cores: float = 1) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    quiet = {"log_to_driver": bool(os.environ.get("VIUBENCH_DEBUG")), "logging_level": "ERROR"}
+    quiet = {"log_to_driver": environment.on(environment.DEBUG), "logging_level": "ERROR"}
     if named == "local" or not _connect(named, quiet):
         _start(max(os.cpu_count() or 1, math.ceil(cores)), quiet)
     try:
