@@ -182,6 +182,16 @@ def test_the_command_needs_a_folder(capsys: pytest.CaptureFixture[str], monkeypa
     assert "--out FOLDER" in err
 
 
+def test_a_place_that_cannot_be_written_is_told_before_torch_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(tiny_checkpoints, "_model", None)
+    with pytest.raises(ViubenchError, match=r"cannot write .*file: it is a file") as refused:
+        tiny_checkpoints.write(tmp_path / "file" / "m")
+    assert refused.value.where == "--out"
+
+
 def test_a_class_that_transformers_lacks_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tiny_checkpoints, "find", lambda *_: families.Family(**_renamed("internvl")))
     with pytest.raises(ViubenchError, match="has no NotThereProcessor"):

@@ -26,6 +26,7 @@ from viubench.engines.tiny_checkpoints import tokenizers, weights
 from viubench.engines.tiny_checkpoints.families import DEFAULT, LEARNER, SPEAKER, Family, Kind, absent, find, names
 from viubench.engines.tiny_checkpoints.tokenizers import READABLE, VOCABULARY
 from viubench.errors import ViubenchError
+from viubench.storage import output
 
 __all__ = ["DEFAULT", "LEARNER", "READABLE", "SPEAKER", "VOCABULARY", "Kind", "absent", "names", "write"]
 
@@ -38,11 +39,13 @@ def write(out: Path, seed: int = 0, kind: Kind = SPEAKER, texts: Sequence[str] =
         family: one of `names()`.
 
     Raises:
-        ViubenchError: `out` holds files already, the family is unknown, or a package it needs is not installed.
+        ViubenchError: `out` holds files already or cannot be written, the family is unknown, or a package it needs is
+            not installed.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ViubenchError(f"{out} is not an empty folder", hint="name a folder that does not exist yet")
     parts = find(family, kind)
+    output.folder(out.parent, "--out")  # before torch is loaded
     try:
         processor = _processor(parts, tokenizers.build(parts, texts))
         model = _model(parts, kind, seed, processor.tokenizer)
