@@ -222,7 +222,7 @@ class VllmEngine(CheckpointEngine):
             reasoning=reasoning,
             prompt_end=prompt["prompt"][-PROMPT_END:],
             first_token=first,
-            shown=self._shown.get(shape(request.videos)),
+            shown=self._known(request),
             logprobs=tuple(float(position[token].logprob) for token, position in picked),
         )
 
@@ -244,7 +244,7 @@ class VllmEngine(CheckpointEngine):
 
         logprobs = await scores.option_logprobs(ask, found)
         response = chosen(options, logprobs, tokens, time.perf_counter() - started)
-        return replace(response, shown=self._shown.get(shape(request.videos)))
+        return replace(response, shown=self._known(request))
 
     def _parser(self, request: Request, prompt: str) -> ReasoningParser | None:
         """The reasoning parser that the protocol names."""
@@ -371,7 +371,12 @@ class VllmEngine(CheckpointEngine):
         seen, videos = processed(rendered, self._llm.renderer.tokenizer), request.videos
         if videos and seen is not None:
             self._prover.prompt(seen, videos, request.times)
-            self._shown[shape(videos)] = self._prover.shown(seen, videos, request.times)
+            self._shown[shape(videos)] = self._prover.shown(seen, videos)
+
+    def _known(self, request: Request) -> ShownMedia | None:
+        """What videos of this shape are to the model; whether it is told their times is up to the request."""
+        shown = self._shown.get(shape(request.videos))
+        return shown if shown is None or request.times else shown.model_copy(update={"times": "none"})
 
     async def close(self) -> None:
         if self._llm is not None:
